@@ -20,7 +20,7 @@ type Kind = "scrub" | "compaction"
 
 export class BackgroundWork {
   private readonly over = new AbortController()
-  private readonly looks = { scrub: 0, compaction: 0, all: 0 }
+  private readonly checks = { scrub: 0, compaction: 0, all: 0 }
   private readonly working: Promise<void>
 
   private constructor(private readonly admin: AdminClient) {
@@ -30,10 +30,10 @@ export class BackgroundWork {
 
   /** Once both are at work; also where there is not enough to compact. */
   static async begin(admin: AdminClient): Promise<BackgroundWork> {
-    const looksMax = BEGIN_MS_MAX / LOOK_EVERY_MS
-    for (let looks = 0; looks < looksMax && (await idle(admin)).includes("compaction"); looks += 1) {
-      await admin.post("/v1/chores/collector/wake", {})
-      await admin.post("/v1/chores/compaction/wake", {})
+    const checksMax = BEGIN_MS_MAX / LOOK_EVERY_MS
+    for (let checks = 0; checks < checksMax && (await idle(admin)).includes("compaction"); checks += 1) {
+      await admin.post("/v1/jobs/collector/wake", {})
+      await admin.post("/v1/jobs/compaction/wake", {})
       await rest(LOOK_EVERY_MS)
     }
     return new BackgroundWork(admin)
@@ -42,31 +42,31 @@ export class BackgroundWork {
   private async work(): Promise<void> {
     while (!this.over.signal.aborted) {
       const resting = await idle(this.admin)
-      this.looks.all += 1
-      if (!resting.includes("scrub")) this.looks.scrub += 1
+      this.checks.all += 1
+      if (!resting.includes("scrub")) this.checks.scrub += 1
       else await this.admin.post("/v1/scrub/start", {})
-      if (!resting.includes("compaction")) this.looks.compaction += 1
-      else await this.admin.post("/v1/chores/compaction/wake", {})
+      if (!resting.includes("compaction")) this.checks.compaction += 1
+      else await this.admin.post("/v1/jobs/compaction/wake", {})
       await rest(LOOK_EVERY_MS)
     }
   }
 
   /** From now on it is counted anew. */
   reset(): void {
-    Object.assign(this.looks, { scrub: 0, compaction: 0, all: 0 })
+    Object.assign(this.checks, { scrub: 0, compaction: 0, all: 0 })
   }
 
   /** They end by themselves. Throws what went wrong with either. */
   async end(): Promise<WorkShares> {
     this.over.abort()
     await this.working
-    const { scrub, compaction, all } = this.looks
+    const { scrub, compaction, all } = this.checks
     return { scrubbing: scrub / Math.max(1, all), compacting: compaction / Math.max(1, all) }
   }
 }
 
 async function idle(admin: AdminClient): Promise<Kind[]> {
-  const { chores } = STORE_SCHEMAS.CHORES.parse(await admin.get("/v1/chores"))
-  const rests = (kind: Kind): boolean => chores.some(({ name, state }) => name === kind && state === "idle")
+  const { jobs } = STORE_SCHEMAS.JOBS.parse(await admin.get("/v1/jobs"))
+  const rests = (kind: Kind): boolean => jobs.some(({ name, state }) => name === kind && state === "idle")
   return (["scrub", "compaction"] as const).filter(rests)
 }

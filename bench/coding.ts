@@ -74,7 +74,7 @@ async function measureShape(k: number, m: number): Promise<Measured[]> {
 }
 
 async function sendPart(compute: Compute, source: Uint8Array): Promise<void> {
-  const lane = compute.openLane({ md5: true, sha256: false, checksum: undefined })
+  const lane = compute.openHashPipeline({ md5: true, sha256: false, checksum: undefined })
   const signal = new AbortController().signal
   for (let sent = 0; sent < PART_BYTES; sent += BLOCK_BYTES) {
     const slab = await compute.slabs.take(signal)

@@ -78,7 +78,7 @@ export class DeviceStore {
     const { id } = await this.deviceAt(lost)
     await this.client.post("/v1/repair/pause", {})
     await rm(lost, { recursive: true, maxRetries: 10, retryDelay: 100 })
-    await this.until(async () => (await this.deviceAt(lost)).state === "out")
+    await this.until(async () => (await this.deviceAt(lost)).state === "offline")
     const empty = this.newFolder()
     await mkdir(empty)
     await this.client.post(`/v1/devices/${id}/replace`, { path: empty })
@@ -103,8 +103,8 @@ export class DeviceStore {
     return (await this.scrubs()).reduce((sum, { progress }) => sum + progress.doneBytes, 0)
   }
 
-  async setTranquility(chore: string, tranquility: number): Promise<void> {
-    await this.client.post(`/v1/chores/${encodeURIComponent(chore)}/tranquility`, { tranquility })
+  async setThrottle(job: string, throttle: number): Promise<void> {
+    await this.client.post(`/v1/jobs/${encodeURIComponent(job)}/throttle`, { throttle })
   }
 
   private async scrubs() {

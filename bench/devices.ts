@@ -9,7 +9,7 @@
  *   scrub       one pass over all folders at full speed; against reading the same files, the folders
  *               side by side. Both from the disk, where the files can be dropped from the page cache.
  *   foreground  puts and gets of 64 KiB at 40 % of the rate that the store can do, while it repairs and
- *               while it scrubs, both at their default tranquility; against the same load before and after.
+ *               while it scrubs, both at their default throttle; against the same load before and after.
  *
  * Figures are medians of rounds; what is plain is measured before and after in each, since a machine whose
  * memory has just been freed, or written, is not the same to both.
@@ -174,7 +174,7 @@ class Scenario {
   }
 
   private async scrub(): Promise<Timed> {
-    await this.store.setTranquility("scrub", FULL_SPEED)
+    await this.store.setThrottle("scrub", FULL_SPEED)
     const perFolder = await Promise.all(this.store.dataFolders.map(volumesOf))
     let isCold = true
     const cold = async <T>(work: () => Promise<T>) => {
@@ -196,7 +196,7 @@ class Scenario {
 
   private async repair(): Promise<Timed> {
     const empty = await this.store.replaceFirst()
-    await this.store.setTranquility("repair", FULL_SPEED)
+    await this.store.setThrottle("repair", FULL_SPEED)
     const others = this.store.dataFolders.filter(folder => folder !== empty)
     const perFolder = await Promise.all(others.map(volumesOf))
     const { readPerWritten } = this.options

@@ -46,7 +46,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "recovery drops the last batch",
     edits: [
       {
-        file: "src/tablet/member.ts",
+        file: "src/tablet/replica.ts",
         find: "this.device.log.records(this.device.contained)",
         // The very last batch is the empty one by which the log vouches for the one before.
         put: "this.device.log.records(this.device.contained, Math.max(this.device.contained, this.device.log.durable - 2))",
@@ -112,8 +112,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/jobs/collector.ts",
-        find: "releases.filter(({ position }) => position <= oldestPin)",
-        put: "releases",
+        find: "pendingDeletions.filter(({ position }) => position <= oldestPin)",
+        put: "pendingDeletions",
       },
     ],
     scenario: "slow reader",
@@ -124,7 +124,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/commands/version-commands-core.ts",
-        find: "if (put.uploadId !== undefined) refuseVoid(view, put.bucketId, put.key, put.uploadId)",
+        find: "if (put.uploadId !== undefined) refuseAborted(view, put.bucketId, put.key, put.uploadId)",
         put: "",
       },
     ],
@@ -197,7 +197,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "release bytes that another version of the row still names",
     edits: [{ file: "src/object/commands/row-editor-core.ts", find: "if (names > 0) return", put: "" }],
     scenario: "sharing",
-    // By what a reader gets, or by the store's own roll call.
+    // By what a reader gets, or by the store's own integrity audit.
     caughtBy: ["nothingHalf", "spaceComesBack"],
   },
   {
@@ -206,15 +206,15 @@ export const PLANTS: readonly Plant[] = [
       { file: "src/tablet/recover.ts", find: "if (has < longest.has) await", put: "if (has > longest.has) await" },
     ],
     scenario: "storm on 2 devices",
-    caughtBy: ["opens", "acknowledgedStays", "linearizable", "membersAgree"],
+    caughtBy: ["opens", "acknowledgedStays", "linearizable", "replicasAgree"],
   },
   {
     bug: "answer when one member of several has the entry",
     edits: [
       {
         file: "src/tablet/primary.ts",
-        find: "mapBounded(this.seats, MEMBERS_AT_ONCE, seat =>",
-        put: "mapBounded(this.seats.slice(0, 1), MEMBERS_AT_ONCE, seat =>",
+        find: "mapBounded(this.handles, MEMBERS_AT_ONCE, handle =>",
+        put: "mapBounded(this.handles.slice(0, 1), MEMBERS_AT_ONCE, handle =>",
       },
     ],
     scenario: "storm on 2 devices",
@@ -224,7 +224,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "remove an older life's needles without asking their row",
     edits: [
       {
-        file: "src/object/jobs/block-judge.ts",
+        file: "src/object/jobs/ownership-resolver.ts",
         find: 'if (!found) return { kind: "unnamed", owner }',
         put: 'return { kind: "unnamed", owner }',
       },
@@ -234,7 +234,7 @@ export const PLANTS: readonly Plant[] = [
         put: "if (false) this.keep",
       },
       {
-        file: "src/object/jobs/block-judge.ts",
+        file: "src/object/jobs/ownership-resolver.ts",
         find: "if (!extents.some(extent => isOfExtent(group, extent))) ",
         put: "",
       },
@@ -257,7 +257,7 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "damaged replica",
-    // By what is missing, or by the store's own roll call.
+    // By what is missing, or by the store's own integrity audit.
     caughtBy: ["lossIsNotFinal", "spaceComesBack"],
   },
   {
@@ -285,7 +285,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/cluster/device-states-core.ts",
-        find: 'record.layout.devices.includes(id) ? "filling" : "draining"',
+        find: 'record.layout.devices.includes(id) ? "rebuilding" : "draining"',
         put: 'record.layout.devices.includes(id) ? "active" : "draining"',
       },
     ],
@@ -309,8 +309,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/device/control-core.ts",
-        find: "2 * here.length > counted.length",
-        put: "2 * here.length >= counted.length",
+        find: "2 * here.length > voting.length",
+        put: "2 * here.length >= voting.length",
       },
     ],
     scenario: "disk left behind",
@@ -334,7 +334,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "forget the blocks that were coded anew",
     edits: [
       {
-        file: "src/object/commands/recode-commands-core.ts",
+        file: "src/object/commands/reencode-commands-core.ts",
         find: 'if (isAll) editor.release({ kind: "extent", ...owner })',
         put: "if (isAll) void owner",
       },
@@ -364,7 +364,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/device/space-core.ts",
-        find: "Math.max(0, leftBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))",
+        find: "Math.max(0, remainingBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))",
         put: "Infinity",
       },
       // Which would make good what the other has done.
@@ -408,7 +408,7 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "code nothing anew when the redundancy has changed",
     edits: [
-      { file: "src/object/jobs/recode.ts", find: "if (!plan) return false", put: "if (plan !== null) return false" },
+      { file: "src/object/jobs/reencode.ts", find: "if (!plan) return false", put: "if (plan !== null) return false" },
     ],
     scenario: "growing store",
     caughtBy: ["redundancyComesBack"],
@@ -417,7 +417,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "let nobody learn the names when a device that held them is lost",
     edits: [
       {
-        file: "src/cluster/members-core.ts",
+        file: "src/cluster/replicas-core.ts",
         find: 'return next && { kind: "learn", id: next.id }',
         put: "return undefined",
       },

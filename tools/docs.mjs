@@ -14,7 +14,7 @@ import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "./build.mjs"
 import { GENERATORS } from "./docs/generators.mjs"
-import { anchorsOf, fencedBlocks, linksOf } from "./docs/markdown.mjs"
+import { anchorsOf, fencedBlocks, membershipsOf } from "./docs/markdown.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const SKIPPED = new Set(["node_modules", "dist", "data", ".git", ".cache"])
@@ -57,7 +57,7 @@ export function commandsIn(root = ROOT) {
 }
 
 function linkProblems(root, path) {
-  return linksOf(read(root, path)).flatMap(({ target, line }) => {
+  return membershipsOf(read(root, path)).flatMap(({ target, line }) => {
     if (/^[a-z][a-z0-9+.-]*:/i.test(target)) return []
     const [file, anchor] = target.split("#")
     const to = file === "" ? path : join(dirname(path), decodeURIComponent(file))
@@ -70,7 +70,7 @@ function linkProblems(root, path) {
 /** Pages of docs/ that its list of contents does not lead to. */
 function unlistedProblems(root) {
   if (!existsSync(join(root, CONTENTS))) return []
-  const listed = new Set(linksOf(read(root, CONTENTS)).map(({ target }) => join("docs", target.split("#")[0])))
+  const listed = new Set(membershipsOf(read(root, CONTENTS)).map(({ target }) => join("docs", target.split("#")[0])))
   return documentsIn(root)
     .filter(path => path.startsWith("docs/") && path !== CONTENTS && !path.endsWith("/template.md"))
     .filter(path => !listed.has(path))

@@ -1,5 +1,5 @@
 /**
- * Layers: which rooms import which today, compared with tools/layers/arrows.txt, so that every new
+ * Layers: which rooms import which today, compared with tools/layers/dependencies.txt, so that every new
  * arrow shows in review; and no import cycle between files.
  *
  *   node tools/layers.mjs           checks (the arrows that are allowed, the doors, the picture, cycles, unused exports)
@@ -16,7 +16,7 @@ import { unusedExports } from "./layers/exports.mjs"
 import { judgeImport, LAYERS } from "./layers/judge.mjs"
 import { importedPath, isCheck, isStandIn, ROOT, roomOf } from "./lint/paths.mjs"
 
-const PICTURE = "tools/layers/arrows.txt"
+const PICTURE = "tools/layers/dependencies.txt"
 const CYCLES = "tools/layers/cycles.json"
 const UNUSED = "tools/layers/unused-exports.json"
 const FOLDERS = ["src", "sim", "bench", "tests", "conformance"]
@@ -114,7 +114,7 @@ function cycleProblems(imports, allowed) {
 }
 
 /** Reads the tree: problems as sentences, the arrows between rooms as lines, how many files were seen. */
-export function survey(root = ROOT, allowedCycles = []) {
+export function shardScan(root = ROOT, allowedCycles = []) {
   const problems = []
   const arrows = new Set()
   const arrowsOfTests = new Set()
@@ -177,7 +177,7 @@ const pictureOf = arrows => `${arrows.join("\n")}\n`
 
 /** Problems of the tree, the picture's age included. */
 export function checkLayers() {
-  const { problems, arrows, arrowsOfTests, files } = survey(ROOT, listOf(CYCLES))
+  const { problems, arrows, arrowsOfTests, files } = shardScan(ROOT, listOf(CYCLES))
   const picture = existsSync(join(ROOT, PICTURE)) ? readFileSync(join(ROOT, PICTURE), "utf8") : ""
   const before = new Set(picture.split("\n").filter(line => line !== ""))
   for (const arrow of arrows)
@@ -189,7 +189,7 @@ export function checkLayers() {
 }
 
 function writeLists() {
-  writeFileSync(join(ROOT, PICTURE), pictureOf(survey().arrows))
+  writeFileSync(join(ROOT, PICTURE), pictureOf(shardScan().arrows))
   const [counts, allowed] = [countsOf(unusedHere()), listOf(UNUSED)]
   const left = Object.entries(allowed).map(([room, most]) => [room, Math.min(most, counts[room] ?? 0)])
   const fewer = Object.fromEntries(left.filter(([, most]) => most > 0))

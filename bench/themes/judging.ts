@@ -7,7 +7,7 @@
 import { DEVICES_MAX, PARTITIONS } from "../../src/base/limits.js"
 import { parseDeviceId } from "../../src/base/ids.js"
 import { parsePolicy } from "../../src/base/policy.js"
-import { SafetyJudge, type SafetyInput } from "../../src/cluster/index.js"
+import { SafetyEvaluator, type SafetyInput } from "../../src/cluster/index.js"
 import { planLayout, planNext } from "../../src/placement/index.js"
 import { all, atMost, type Measured, type Row } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
@@ -25,14 +25,18 @@ function widestStore(): SafetyInput {
   const fresh = ids.slice(-NEW_DEVICES)
   const previousLayout = planLayout(weighted.slice(0, -NEW_DEVICES), WIDTH)
   return {
-    devices: ids.map((id, i) => ({ id, disk: id, state: i === 3 ? "out" : fresh.includes(id) ? "filling" : "active" })),
+    devices: ids.map((id, i) => ({
+      id,
+      disk: id,
+      state: i === 3 ? "offline" : fresh.includes(id) ? "rebuilding" : "active",
+    })),
     layout: planNext(previousLayout, weighted, WIDTH, previousLayout.version + 1),
     previousLayout,
-    policies: [{ policy: parsePolicy("ec:10+4"), bytes: 1e12, isLeaving: false }],
-    names: { members: ids.slice(4, 9), learners: [], copiesWanted: 5 },
+    policies: [{ policy: parsePolicy("ec:10+4"), bytes: 1e12, isDecommissioning: false }],
+    metadata: { replicas: ids.slice(4, 9), learners: [], copiesWanted: 5 },
     // Half of what moves has arrived.
     lacking: new Map(fresh.map(id => [id, new Uint8Array(PARTITIONS).fill(1, PARTITIONS / 2)])),
-    oddGroups: [],
+    misplacedGroups: [],
   }
 }
 
@@ -51,14 +55,14 @@ function median(work: () => unknown): number {
 /** The first is the first of the process only where nothing has judged before. */
 class Judging implements Fixture {
   private readonly input = widestStore()
-  private readonly judge = new SafetyJudge()
+  private readonly evaluate = new SafetyEvaluator()
 
   first(): Measured {
-    return { figure: processorMs(() => this.judge.judge(this.input)), unit: "CPU ms" }
+    return { figure: processorMs(() => this.evaluate.evaluate(this.input)), unit: "CPU ms" }
   }
 
   anew(): Measured {
-    return { figure: median(() => new SafetyJudge().judge(this.input)), unit: "CPU ms" }
+    return { figure: median(() => new SafetyEvaluator().evaluate(this.input)), unit: "CPU ms" }
   }
 
   again(): Measured {
@@ -66,7 +70,7 @@ class Judging implements Fixture {
       ...this.input,
       policies: this.input.policies.map(use => ({ ...use, bytes: use.bytes + bytes })),
     })
-    return { figure: median(() => this.judge.judge(grown(performance.now()))), unit: "CPU ms" }
+    return { figure: median(() => this.evaluate.evaluate(grown(performance.now()))), unit: "CPU ms" }
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,7 @@ import { needleIdOfKey, needleKeyOf } from "../../src/format/needle.js"
 import { partitionOf } from "../../src/format/partition.js"
 import { decodePart, decodeSegment } from "../../src/format/records.js"
 import { decodeVersion } from "../../src/format/version-record.js"
-import type { Chore } from "../../src/life/index.js"
+import type { Job } from "../../src/life/index.js"
 import type { Engine } from "../../src/node/engine.js"
 import { slotsOf, type Layout } from "../../src/placement/index.js"
 import type { BucketName } from "../../src/base/ids.js"
@@ -21,12 +21,12 @@ import { check } from "./checks.js"
 import type { SimMachine } from "./machine.js"
 import { ABORTED_WAITS } from "./settings.js"
 
-const CHORE_STEPS_MAX = 10_000
+const JOB_STEPS_MAX = 10_000
 const SETTLE_PASSES_MAX = 20
 /** What waits for a checkpoint, or for a device, is asked again after this. */
 const THROTTLED_MS = 500
 /** Only looks, and is never done. */
-const isVerifying = (chore: string): boolean => chore.startsWith("scrub")
+const isVerifying = (job: string): boolean => job.startsWith("scrub")
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
 /** `settled`: when it resolves, everything that gives bytes back has been done; absent: it is done here. */
@@ -106,7 +106,8 @@ export async function settle(world: SimMachine, engine: Engine): Promise<void> {
 }
 
 /** Its metadata replica is waited for. */
-const hasOfflineDevice = ({ keeper }: Engine): boolean => keeper.record.devices.some(({ state }) => state === "out")
+const hasOfflineDevice = ({ recordManager }: Engine): boolean =>
+  recordManager.record.devices.some(({ state }) => state === "offline")
 
 /** The same without an operator, for once: the store removes what is due by itself. */
 export async function settleUnseen(world: SimMachine, engine: Engine): Promise<void> {
@@ -116,24 +117,24 @@ export async function settleUnseen(world: SimMachine, engine: Engine): Promise<v
 }
 
 async function settleNow(world: SimMachine, engine: Engine): Promise<void> {
-  // What one chore does may be another's to take away: what was coded anew is released, and collected after that.
+  // What one job does may be another's to take away: what was coded anew is released, and collected after that.
   for (let pass = 0, isBusy = true; isBusy; pass += 1) {
-    check("spaceComesBack", pass < SETTLE_PASSES_MAX, () => "chores keep one another busy")
+    check("spaceComesBack", pass < SETTLE_PASSES_MAX, () => "jobs keep one another busy")
     isBusy = false
-    for (const chore of engine.chores.filter(({ name }) => !isVerifying(name))) {
-      const steps = await settleChore(world, chore)
+    for (const job of engine.jobs.filter(({ name }) => !isVerifying(name))) {
+      const steps = await settleJob(world, job)
       isBusy ||= steps > 1
     }
   }
 }
 
 /** How many steps it took until there was nothing to do. */
-async function settleChore(world: SimMachine, chore: Chore): Promise<number> {
+async function settleJob(world: SimMachine, job: Job): Promise<number> {
   let steps = 0
   for (let state = "busy"; state === "busy" || state === "throttled"; steps += 1) {
-    const progress = () => `${chore.name} does not come to an end: ${chore.progress()}`
-    check("spaceComesBack", steps < CHORE_STEPS_MAX, progress)
-    state = await world.run(chore.step(noSignal))
+    const progress = () => `${job.name} does not come to an end: ${job.progress()}`
+    check("spaceComesBack", steps < JOB_STEPS_MAX, progress)
+    state = await world.run(job.step(noSignal))
     if (state === "throttled") await world.pass(THROTTLED_MS)
   }
   return steps
@@ -157,7 +158,7 @@ export interface NamedNeedle {
   /** Its shard was missing at the acknowledgement. */
   readonly owed: boolean
   /** Where it was put, and where the layout wants it. */
-  readonly homes: readonly DeviceId[]
+  readonly assigned: readonly DeviceId[]
 }
 
 /** Needles that the extent's blocks consist of. */
@@ -170,8 +171,8 @@ export function* needlesOf(extent: Extent, layout: Layout): Generator<NamedNeedl
       const generation = exception?.generation ?? extent.generation
       const key = needleKeyOf({ partition, uploadId, part, block, generation, slot })
       const placed = exception?.placedSlots.find(([placedSlot]) => placedSlot === slot)
-      const homes = [placed?.[1], slotsOf(layout, partition)[slot]].filter(id => id !== undefined)
-      yield { key, owed: exception?.missingSlots.includes(slot) ?? false, homes }
+      const assigned = [placed?.[1], slotsOf(layout, partition)[slot]].filter(id => id !== undefined)
+      yield { key, owed: exception?.missingSlots.includes(slot) ?? false, assigned }
     }
   }
 }
@@ -190,10 +191,10 @@ function auditSpace(engine: Engine): void {
   const show = (key: string) => JSON.stringify(needleIdOfKey(rowKeyOf(key)))
   const present = new Set(engine.devices.map(({ place }) => place.id))
   for (const extent of extentsNamed(engine)) {
-    for (const { key, owed, homes } of needlesOf(extent, layoutOf(engine.keeper.record.layout))) {
+    for (const { key, owed, assigned } of needlesOf(extent, layoutOf(engine.recordManager.record.layout))) {
       named.add(key)
       // What lies on a device that is out is not to be seen.
-      const isAway = homes.every(id => !present.has(id))
+      const isAway = assigned.every(id => !present.has(id))
       check("spaceComesBack", owed || isAway || held.has(key), () => `a needle that a row names is gone: ${show(key)}`)
     }
   }

@@ -20,8 +20,8 @@ export class CheckpointsInTurn implements CheckpointRunner {
 
   readonly merge: CheckpointRunner["merge"] = job => this.inTurn(job.device.id, () => this.executor.merge(job))
 
-  readonly scrubBase: CheckpointRunner["scrubBase"] = (device, from) =>
-    this.inTurn(device.id, () => this.executor.scrubBase(device, from))
+  readonly scrubMetadata: CheckpointRunner["scrubMetadata"] = (device, from) =>
+    this.inTurn(device.id, () => this.executor.scrubMetadata(device, from))
 
   readonly scrubLog: CheckpointRunner["scrubLog"] = (device, after, upTo) =>
     this.inTurn(device.id, () => this.executor.scrubLog(device, after, upTo))

@@ -23,7 +23,7 @@ export const CHECKS = {
   readsGoOn: "reads go on while no more devices are gone than may be",
   writesGoOn: "writes go on while no more devices are gone than may be",
   wholeIsWhole: "what is called whole has all that it should have",
-  membersAgree: "all devices that hold names hold the same",
+  replicasAgree: "all devices that hold names hold the same",
   fullIsNotBroken: "a full disk takes nothing more, and loses nothing",
   lossIsNotFinal: "bodies outlive the loss of the rows that name them",
   redundancyComesBack: "what was lost is made good once devices are well",

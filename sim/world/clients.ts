@@ -25,7 +25,7 @@ export interface ClientHost {
   /** The longest rest between two requests. */
   readonly pauseMsMax: number
   pause(durationMs: number): Promise<void>
-  isLiving(engine: Engine): boolean
+  isLive(engine: Engine): boolean
   nextName(): string
   /** Reads a key and holds what it shows against what clients were told; gives its ETag. */
   read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined>
@@ -43,7 +43,7 @@ export class Client {
   ) {}
 
   async work(): Promise<void> {
-    while (this.host.isLiving(this.engine)) {
+    while (this.host.isLive(this.engine)) {
       await this.act()
       await this.host.pause(this.random.below(this.host.pauseMsMax + 1))
     }

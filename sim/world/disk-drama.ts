@@ -74,13 +74,13 @@ export class DiskDrama implements ClientHost {
     "notEnoughShards",
     "stopping",
     "tooManyInFlight",
-    "uploadVoid",
+    "uploadAborted",
     "noSuchUpload",
     "conflict",
   ]
   private readonly random: Random
   private drawn = 0
-  private living: Engine | undefined
+  private liveEngine: Engine | undefined
   private readonly errors: unknown[] = []
 
   constructor(private readonly options: DiskDramaOptions) {
@@ -127,7 +127,7 @@ export class DiskDrama implements ClientHost {
   private async end(): Promise<void> {
     const { machine, observer, options } = this
     machine.kill()
-    this.living = undefined
+    this.liveEngine = undefined
     observer.endLife()
     this.nemesis.healAll()
     const healed = await this.start()
@@ -152,8 +152,8 @@ export class DiskDrama implements ClientHost {
     const { machine } = this
     try {
       const store = await machine.clock.runUntil(machine.start(), START_MS_MAX)
-      this.living = store.engine
-      this.nemesis.see(store.engine.keeper.record)
+      this.liveEngine = store.engine
+      this.nemesis.see(store.engine.recordManager.record)
       return store
     } catch (error) {
       if (!this.options.hasBudget && isFailure(error)) return undefined
@@ -178,9 +178,9 @@ export class DiskDrama implements ClientHost {
       // An operator's word may take long; the next thing happens all the same.
       void this.nemesis.act(store).catch((error: unknown) => void this.errors.push(error))
     }
-    this.nemesis.see(engine.keeper.record)
+    this.nemesis.see(engine.recordManager.record)
     const ending = random.below(5)
-    this.living = undefined
+    this.liveEngine = undefined
     if (ending < 2) machine.crash()
     else if (ending < 4) machine.kill()
     else await machine.run(Promise.all(clients).then(() => machine.stop(store)))
@@ -257,7 +257,7 @@ export class DiskDrama implements ClientHost {
   /** With any disks gone that the redundancy covers, as far as a store opens without them, everything is read. */
   private async readMasked({ engine }: ServedStore): Promise<void> {
     const { machine, random } = this
-    const { devices, policy } = engine.keeper.record
+    const { devices, policy } = engine.recordManager.record
     const canMiss = Math.min(tolerance(policy), Math.ceil(devices.length / 2) - 1)
     if (canMiss < 1) return
     const whole = devices.map(({ pathHint }) => [pathHint, machine.bays.take(pathHint)] as const)
@@ -276,8 +276,8 @@ export class DiskDrama implements ClientHost {
     return this.machine.pause(durationMs)
   }
 
-  isLiving(engine: Engine): boolean {
-    return this.living === engine && this.errors.length === 0
+  isLive(engine: Engine): boolean {
+    return this.liveEngine === engine && this.errors.length === 0
   }
 
   /** Beyond the budget what is damaged, or gone, may be said to be. */

@@ -12,7 +12,7 @@ import type { DeviceState } from "../../src/seams/disk/index.js"
 import { bodyBytes, find, putRequest, sourceOf } from "./bodies.js"
 import { check, CheckFailed, kindOf } from "./checks.js"
 import { StoreMachine, type ServedStore } from "./store-machine.js"
-import { differenceOfMembers, leftOver, missingShard, missingToBeWhole } from "./wholeness.js"
+import { differenceOfReplicas, leftOver, missingShard, missingToBeWhole } from "./wholeness.js"
 
 const NAME = parseBucketName("scenario")
 const OWNER = parseAccountId("root")
@@ -59,7 +59,7 @@ class Scene {
   }
 
   get devices(): readonly ControlDevice[] {
-    return this.served.engine.keeper.record.devices
+    return this.served.engine.recordManager.record.devices
   }
 
   device(bay: string): ControlDevice {
@@ -72,9 +72,10 @@ class Scene {
   /** A device that is called whole, and a layout that is called reached, are so at that moment. */
   private watch(): void {
     const { engine } = this.served
-    engine.keeper.onChange((record, before) => {
-      const wasFilling = (id: string) => before.devices.some(device => device.id === id && device.state === "filling")
-      const isWhole = record.devices.some(({ id, state }) => state === "active" && wasFilling(id))
+    engine.recordManager.onChange((record, before) => {
+      const wasRebuilding = (id: string) =>
+        before.devices.some(device => device.id === id && device.state === "rebuilding")
+      const isWhole = record.devices.some(({ id, state }) => state === "active" && wasRebuilding(id))
       const isReached = before.previousLayout !== undefined && record.previousLayout === undefined
       if (isWhole || isReached) this.broken ??= missingShard(engine)
     })
@@ -102,12 +103,12 @@ class Scene {
   }
 
   sicken(bay: string, state: DeviceState): void {
-    must(this.machine.bays.at(bay), "there is a drive").sick.become(state)
+    must(this.machine.bays.at(bay), "there is a drive").faulty.become(state)
   }
 
   async lose(bay: string): Promise<void> {
     this.sicken(bay, "lost")
-    await this.until("writesGoOn", `${bay} is not taken out`, () => this.device(bay).state === "out")
+    await this.until("writesGoOn", `${bay} is not taken out`, () => this.device(bay).state === "offline")
   }
 
   /** How it ended; undefined: done. */
@@ -211,8 +212,8 @@ class Scene {
       check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => `${leftOver(engine)}`)
       await this.pass(LOOK_MS)
     }
-    const difference = differenceOfMembers(engine)
-    check("membersAgree", difference === undefined, () => `${difference}`)
+    const difference = differenceOfReplicas(engine)
+    check("replicasAgree", difference === undefined, () => `${difference}`)
   }
 
   stop(): Promise<void> {
@@ -412,7 +413,7 @@ async function fullDisk(seed: number): Promise<void> {
     outcomes.add((await on.put(`full-${i}`, 300 * KIB)) ?? "done")
     await on.pass(LOOK_MS)
     const states = on.devices.map(({ state }) => state)
-    check("fullIsNotBroken", !states.includes("out"), () => `the devices are ${states.join()}`)
+    check("fullIsNotBroken", !states.includes("offline"), () => `the devices are ${states.join()}`)
     const lacking = missingShard(on.store.engine)
     check("fullIsNotBroken", lacking === undefined, () => `written with less for want of space: ${lacking}`)
   }
@@ -515,7 +516,7 @@ async function fullStart(seed: number): Promise<void> {
     await on.start()
     await on.pass(LOOK_MS)
     const states = on.devices.map(({ state }) => state)
-    check("fullIsNotBroken", !states.includes("out"), () => `the devices are ${states.join()}`)
+    check("fullIsNotBroken", !states.includes("offline"), () => `the devices are ${states.join()}`)
     await on.readAll()
   }
   for (const [, drive] of drives) drive.fill(ROOM_BYTES)

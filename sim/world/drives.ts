@@ -8,7 +8,15 @@
 import { assert, must } from "../../src/base/assert.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Disk, DiskFile, OpenMode, Space } from "../../src/seams/disk/contract.js"
-import { inTurn, Medium, ROT_KINDS, rotOnce, SickDevice, SimDisk, type Intercept } from "../../src/seams/disk/index.js"
+import {
+  inTurn,
+  Medium,
+  ROT_KINDS,
+  rotOnce,
+  FaultyDevice,
+  SimDisk,
+  type Intercept,
+} from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { spelled } from "../../src/seams/disk/medium.js"
 
@@ -20,7 +28,7 @@ export class Drive {
   /** Where it was put last: its files lie there. */
   private bay: string | undefined
   readonly disk: SimDisk
-  readonly sick: SickDevice
+  readonly faulty: FaultyDevice
   private world: Intercept = () => undefined
 
   constructor(
@@ -30,7 +38,7 @@ export class Drive {
     medium = new Medium(),
   ) {
     this.disk = new SimDisk(medium, { fileSystemId: name })
-    this.sick = new SickDevice(clock, random.fork(`drive ${name}`))
+    this.faulty = new FaultyDevice(clock, random.fork(`drive ${name}`))
     this.disk.intercept(this.intercept)
   }
 
@@ -51,7 +59,7 @@ export class Drive {
 
   /** What every call meets: what the world does to all drives, then this drive's own state. */
   get intercept(): Intercept {
-    return inTurn(call => this.world(call), this.sick.intercept)
+    return inTurn(call => this.world(call), this.faulty.intercept)
   }
 
   meet(world: Intercept): void {

@@ -29,7 +29,7 @@ export interface MachineOptions {
 }
 
 /** What a process of the machine has of it. */
-export interface Life {
+export interface ProcessRun {
   readonly number: number
   readonly clock: Clock
   readonly disk: Disk
@@ -143,7 +143,7 @@ export class SimMachine {
   }
 
   /** A new process begins. */
-  protected begin(): Life {
+  protected begin(): ProcessRun {
     this.lives += 1
     this.life = new AbortController()
     this.watch = new AbortController()

@@ -87,7 +87,7 @@ export async function lostRows(seed: number): Promise<void> {
   const { isStopped } = engine.services.orphans.report()
   check("lossIsNotFinal", isStopped, () =>
     must(
-      engine.chores.find(({ name }) => name === "orphans"),
+      engine.jobs.find(({ name }) => name === "orphans"),
       "it is there",
     ).progress(),
   )

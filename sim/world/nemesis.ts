@@ -12,7 +12,7 @@ import { parseDeviceId, type DeviceId } from "../../src/base/ids.js"
 import { isFailure } from "../../src/base/failures.js"
 import { MIB } from "../../src/base/limits.js"
 import { textOfPolicy, tolerance } from "../../src/base/policy.js"
-import { countedIds } from "../../src/device/index.js"
+import { votingIds } from "../../src/device/index.js"
 import type { ControlDevice, ControlRecord } from "../../src/format/control-record.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import type { Drive } from "./drives.js"
@@ -24,7 +24,7 @@ const ROOM_BYTES_MAX = 16 * MIB
 const ROT_PLACES_MAX = 4
 const IMAGES_MAX = 3
 const FILES = ["volumes", "payloads", "log"] as const
-const SICK = ["hung", "lost", "failing", "readOnly", "slow", "rotten"] as const
+const FAULTY = ["hung", "lost", "failing", "readOnly", "slow", "rotten"] as const
 /** A device opens at a start where its disk is in one of these states. */
 const OPENS = new Set(["well", "slow", "full"])
 
@@ -48,7 +48,7 @@ export class Nemesis {
   private images: Image[] = []
   private record: ControlRecord | undefined
   /** How often it was found whole since the devices and the policy are what they are. */
-  private wholeLooks = 0
+  private wholeScans = 0
 
   constructor(
     private readonly machine: StoreMachine,
@@ -59,31 +59,31 @@ export class Nemesis {
   /** The record of the store that runs. */
   see(record: ControlRecord): void {
     const before = this.record && textOfPolicy(this.record.policy)
-    if (before !== textOfPolicy(record.policy)) this.wholeLooks = 0
+    if (before !== textOfPolicy(record.policy)) this.wholeScans = 0
     this.record = record
     for (const { id, pathHint, state } of record.devices) {
       const drive = this.machine.bays.at(pathHint)
-      if (drive !== undefined && state !== "out") this.ids.set(drive, id)
+      if (drive !== undefined && state !== "offline") this.ids.set(drive, id)
     }
   }
 
   /** Everything is where it should be: what is well now may be hit anew. */
   foundWhole(): void {
-    this.wholeLooks += 1
+    this.wholeScans += 1
     for (const drive of [...this.weak]) {
-      const isWell = drive.sick.state === "well" && !this.pulled.has(drive)
+      const isWell = drive.faulty.state === "well" && !this.pulled.has(drive)
       if (isWell && !this.dead.has(drive) && !this.rotten.has(drive)) this.weak.delete(drive)
     }
   }
 
   /** Something that nothing happened to is not whole: it has to become so first. */
   foundLacking(): void {
-    if (this.weakIds.size === 0) this.wholeLooks = 0
+    if (this.weakIds.size === 0) this.wholeScans = 0
   }
 
   /** What began before the devices or the policy changed has ended at the second look. */
   private get isSound(): boolean {
-    return this.wholeLooks > 1
+    return this.wholeScans > 1
   }
 
   /** All that rests on the disks has been verified, and made good. */
@@ -99,13 +99,14 @@ export class Nemesis {
   /** How many devices may be weak at a time. */
   private get limit(): number {
     const { record } = this
-    if (record === undefined || countedIds(record).length < 2) return 0
+    if (record === undefined || votingIds(record).length < 2) return 0
     return Math.max(1, tolerance(record.policy) - 1)
   }
 
   private get weakIds(): ReadonlySet<DeviceId> {
     const weak = new Set([...this.weak].map(drive => this.ids.get(drive)))
-    const isWeak = ({ id, state }: ControlDevice): boolean => state === "out" || state === "filling" || weak.has(id)
+    const isWeak = ({ id, state }: ControlDevice): boolean =>
+      state === "offline" || state === "rebuilding" || weak.has(id)
     return new Set(this.devices.filter(isWeak).map(({ id }) => id))
   }
 
@@ -138,42 +139,44 @@ export class Nemesis {
 
   /** Something happens while the store runs. What the operator does ends when it ends. */
   async act(store: ServedStore): Promise<void> {
-    this.see(store.engine.keeper.record)
+    this.see(store.engine.recordManager.record)
     const what = this.random.below(20)
     if (what < 6) return this.sicken()
     if (what < 10) return this.heal()
     if (what < 12) return this.fill()
     if (what < 14) return this.rot()
-    if (what < 17) return this.replace(store, this.pick(this.devices.filter(({ state }) => state === "out")))
+    if (what < 17) return this.replace(store, this.pick(this.devices.filter(({ state }) => state === "offline")))
     if (what < 18) return this.add(store)
     if (what < 19) return this.check(store)
     return this.remove(store)
   }
 
   private sicken(): void {
-    const [bay, drive] = this.pick(this.bays.filter(([, each]) => each.sick.state === "well" && this.may(each))) ?? []
+    const [bay, drive] = this.pick(this.bays.filter(([, each]) => each.faulty.state === "well" && this.may(each))) ?? []
     if (bay === undefined || drive === undefined) return
-    const state = this.pick(SICK) ?? "hung"
+    const state = this.pick(FAULTY) ?? "hung"
     this.weak.add(drive)
     const isForEver = state === "lost" && this.random.below(2) === 0 && this.opensWithout(drive)
     if (isForEver) this.dead.add(drive)
     this.tell(`${bay} (${drive.name}) is ${state}${isForEver ? " for ever" : ""}`)
-    drive.sick.become(state)
+    drive.faulty.become(state)
   }
 
   private get curable(): readonly (readonly [string, Drive])[] {
-    return this.bays.filter(([, { sick }]) => sick.state !== "well").filter(([, drive]) => !this.isLostForEver(drive))
+    return this.bays
+      .filter(([, { faulty }]) => faulty.state !== "well")
+      .filter(([, drive]) => !this.isLostForEver(drive))
   }
 
   private isLostForEver(drive: Drive): boolean {
-    return drive.sick.state === "lost" && this.dead.has(drive)
+    return drive.faulty.state === "lost" && this.dead.has(drive)
   }
 
   private heal(): void {
     const [bay, drive] = this.pick(this.curable) ?? []
     if (drive === undefined) return
     this.tell(`${bay} (${drive.name}) is well again`)
-    drive.sick.become("well")
+    drive.faulty.become("well")
   }
 
   private fill(): void {
@@ -206,7 +209,7 @@ export class Nemesis {
     if (there !== undefined && !isOld && this.ids.has(there)) return
     const old = isOld ? there : [...this.pulled].find(([drive]) => this.ids.get(drive) === out.id)?.[0]
     if (isOld) {
-      there.sick.become("lost")
+      there.faulty.become("lost")
       this.machine.bays.take(bay)
     }
     if (old !== undefined) {
@@ -217,7 +220,7 @@ export class Nemesis {
     const drive = there === undefined || isOld ? this.machine.newDrive() : there
     if (drive !== there) this.machine.bays.put(bay, drive)
     this.tell(`the operator replaces ${out.id} at ${bay} by ${drive.name}`)
-    this.wholeLooks = 0
+    this.wholeScans = 0
     await this.order(store, { kind: "replaceDevice", id: out.id, path: bay, acceptLoss: false })
   }
 
@@ -228,7 +231,7 @@ export class Nemesis {
     const drive = this.machine.newDrive()
     this.machine.bays.put(bay, drive)
     this.tell(`the operator adds ${drive.name} at ${bay}`)
-    this.wholeLooks = 0
+    this.wholeScans = 0
     this.machine.joining = bay
     const isDone = await this.order(store, { kind: "addDevice", path: bay, weight: 1 + this.random.below(3) })
     this.machine.joining = undefined
@@ -247,7 +250,7 @@ export class Nemesis {
     const device = this.pick(this.devices)
     if (device === undefined || this.devices.length < 4 || this.weakIds.size > 0 || !this.isSound) return
     this.tell(`the operator removes ${device.id}`)
-    this.wholeLooks = 0
+    this.wholeScans = 0
     await this.order(store, { kind: "removeDevice", id: device.id })
   }
 
@@ -257,7 +260,7 @@ export class Nemesis {
   ): Promise<boolean> {
     const { operations } = store
     const isDone = await this.obey(operations.plan(change).then(plan => operations.change(change, plan.confirmBy)))
-    this.see(store.engine.keeper.record)
+    this.see(store.engine.recordManager.record)
     return isDone
   }
 
@@ -308,10 +311,10 @@ export class Nemesis {
   private opensWithout(...drives: readonly Drive[]): boolean {
     const { record } = this
     if (record === undefined) return false
-    const counted = countedIds(record)
-    const opening = this.bays.filter(([, drive]) => OPENS.has(drive.sick.state) && !drives.includes(drive))
+    const voting = votingIds(record)
+    const opening = this.bays.filter(([, drive]) => OPENS.has(drive.faulty.state) && !drives.includes(drive))
     const present = new Set(opening.map(([, drive]) => this.ids.get(drive)))
-    return 2 * counted.filter(id => present.has(id)).length > counted.length
+    return 2 * voting.filter(id => present.has(id)).length > voting.length
   }
 
   /** Whether the drive may be missing at a start: without any that it knows there is no store, but a new one. */
@@ -368,7 +371,7 @@ export class Nemesis {
 
   private swap(): void {
     // A device is known by its place until it is seen in another.
-    const seen = this.bays.filter(([, { sick }]) => OPENS.has(sick.state))
+    const seen = this.bays.filter(([, { faulty }]) => OPENS.has(faulty.state))
     const [[one, first] = [], [other, second] = []] = [this.pick(seen), this.pick(seen)]
     if (one === undefined || other === undefined || !first || !second || one === other) return
     this.machine.bays.take(one)
@@ -402,21 +405,21 @@ export class Nemesis {
     for (const [bay, drive] of this.bays) {
       drive.empty()
       if (this.isLostForEver(drive)) continue
-      if (drive.sick.state !== "well") this.tell(`${bay} (${drive.name}) is well at last`)
-      drive.sick.become("well")
+      if (drive.faulty.state !== "well") this.tell(`${bay} (${drive.name}) is well at last`)
+      drive.faulty.become("well")
     }
   }
 
   /** Devices whose disk will not come back get an empty one, now that the store runs. */
   async replaceLost(store: ServedStore): Promise<void> {
-    this.see(store.engine.keeper.record)
+    this.see(store.engine.recordManager.record)
     for (const device of this.devices) {
       const drive = this.machine.bays.at(device.pathHint)
       const isLost = drive === undefined || this.ids.get(drive) !== device.id || this.isLostForEver(drive)
-      if (device.state !== "out" || !isLost) continue
+      if (device.state !== "offline" || !isLost) continue
       await this.replace(store, device)
       // One that has no shards to its name is not replaced.
-      const stays = this.devices.some(({ id, state }) => id === device.id && state === "out")
+      const stays = this.devices.some(({ id, state }) => id === device.id && state === "offline")
       if (stays) await this.order(store, { kind: "forgetDevice", id: device.id, acceptLoss: false })
     }
   }

@@ -98,10 +98,16 @@ export class Observer {
     const found = shown && { write: shown.name, etag: shown.etag, ...idOf(shown.versionId) }
     const outcome: Operation["outcome"] = found ? { kind: "found", ...found } : { kind: "absent" }
     this.reads.push({ key, startMs: startTick, endMs: endTick, action: { kind: "read" }, outcome })
-    this.judgeRead(key, shown?.name, startTick, endTick, fresh)
+    this.evaluateRead(key, shown?.name, startTick, endTick, fresh)
   }
 
-  private judgeRead(key: string, name: string | undefined, startTick: number, endTick: number, fresh: CheckName): void {
+  private evaluateRead(
+    key: string,
+    name: string | undefined,
+    startTick: number,
+    endTick: number,
+    fresh: CheckName,
+  ): void {
     const writes = this.writesOf(key)
     const done = writes.filter(write => write.outcome === "done" && write.endTick < startTick)
     if (name === undefined) {

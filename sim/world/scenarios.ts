@@ -10,7 +10,7 @@ import { layoutOf } from "../../src/cluster/index.js"
 import { needleIdOfKey } from "../../src/format/needle.js"
 import type { Engine } from "../../src/node/engine.js"
 import type { Bucket, CompleteRequest, ListEntry } from "../../src/object/index.js"
-import { judgeUpload } from "../../src/object/commands/release-commands-core.js"
+import { resolveUpload } from "../../src/object/commands/pending-deletion-commands-core.js"
 import { audit, extentsNamed, listAllVersions, needlesHeld, needlesOf, settle } from "./audit.js"
 import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
@@ -83,7 +83,7 @@ async function slots(seed: number): Promise<void> {
   const held = needlesHeld(on.engine)
   for (const extent of extentsNamed(on.engine)) {
     const devices = new Map<string, Set<number>>()
-    for (const { key } of needlesOf(extent, layoutOf(on.engine.keeper.record.layout))) {
+    for (const { key } of needlesOf(extent, layoutOf(on.engine.recordManager.record.layout))) {
       const { block } = needleIdOfKey(rowKeyOf(key))
       const of = devices.get(String(block)) ?? new Set()
       const device = must(held.get(key), "every shard was acknowledged")
@@ -129,7 +129,7 @@ async function slowReader(seed: number): Promise<void> {
       for await (const piece of body.read(noSignal)) {
         if (pieces.length === 0) {
           await on.engine.services.objects.remove({ bucket: on.bucket, key, conditions: {} })
-          for (let i = 0; i < 300; i += 1) for (const chore of on.engine.chores) await chore.step(noSignal)
+          for (let i = 0; i < 300; i += 1) for (const job of on.engine.jobs) await job.step(noSignal)
         }
         pieces.push(piece.slice())
       }
@@ -196,12 +196,12 @@ async function giveUp(seed: number): Promise<void> {
   for (const held of needlesHeld(on.engine).keys()) uploads.add(needleIdOfKey(rowKeyOf(held)).uploadId)
   check("voidStaysOut", uploads.size === 1, () => "the upload has no needles yet")
   for (const uploadId of uploads) {
-    const verdict = await on.engine.tablet.run(judgeUpload({ bucketId: on.bucket.id, key, uploadId }))
+    const verdict = await on.engine.tablet.run(resolveUpload({ bucketId: on.bucket.id, key, uploadId }))
     check("voidStaysOut", verdict === "void", () => `an upload that nothing names was judged ${verdict}`)
   }
   goOn()
   const failure = await putting
-  check("voidStaysOut", failure === "uploadVoid", () => `the commit of a void upload ended with ${failure}`)
+  check("voidStaysOut", failure === "uploadAborted", () => `the commit of a void upload ended with ${failure}`)
   check("voidStaysOut", (await find(on.engine, on.bucket, key)) === undefined, () => "it became visible")
 }
 

@@ -104,7 +104,7 @@ export class StoreMachine extends SimMachine {
         },
       },
     )
-    this.running = supervise(store.livings, clock, random, telemetry.log, signal).catch(
+    this.running = supervise(store.backgroundServices, clock, random, telemetry.log, signal).catch(
       (error: unknown) => void this.mistakes.push(error),
     )
     return { ...store, opened }

@@ -16,7 +16,7 @@ import { find, nameOfBody } from "./bodies.js"
 import { check, CheckFailed, type CheckName } from "./checks.js"
 import { Client, type ClientHost } from "./clients.js"
 import { Observer } from "./observer.js"
-import { differenceOfMembers } from "./wholeness.js"
+import { differenceOfReplicas } from "./wholeness.js"
 import { World } from "./world.js"
 
 export interface StormOptions {
@@ -40,7 +40,7 @@ const REFUSALS: readonly FailureKind[] = [
   "deviceFailed",
   "stopping",
   "tooManyInFlight",
-  "uploadVoid",
+  "uploadAborted",
 ]
 
 export class Storm implements ClientHost {
@@ -68,8 +68,8 @@ export class Storm implements ClientHost {
       await this.live(engine, round)
       engine = await this.open()
       await this.readAll(engine, "acknowledgedStays")
-      const difference = differenceOfMembers(engine)
-      check("membersAgree", difference === undefined, () => String(difference))
+      const difference = differenceOfReplicas(engine)
+      check("replicasAgree", difference === undefined, () => String(difference))
     }
     this.observer.judgeWinners()
     this.observer.judgeHistory(options.versioned ? "enabled" : "never")
@@ -132,7 +132,7 @@ export class Storm implements ClientHost {
     return this.world.pause(durationMs)
   }
 
-  isLiving(engine: Engine): boolean {
+  isLive(engine: Engine): boolean {
     return this.engine === engine && this.errors.length === 0
   }
 

@@ -4,23 +4,24 @@ import { test } from "node:test"
 import { fail } from "../../src/base/failures.js"
 import { StoreMachine } from "./store-machine.js"
 
-/** Ends between two looks that a chore with nothing to do takes by itself. */
+/** Ends between two looks that a job with nothing to do takes by itself. */
 const REST_MS = 10 * 60_000 + 25_000
 const SOON_MS = 5_000
 
 test("names that lack a copy are learned by another device within seconds, however long the store has rested", async () => {
   const machine = new StoreMachine({ seed: 7, devices: 4 })
   const store = await machine.clock.runUntil(machine.start())
-  const membersOf = () => store.engine.keeper.record.tablets.flatMap(({ members }) => members.map(({ id }) => id))
+  const replicasOf = () =>
+    store.engine.recordManager.record.tablets.flatMap(({ replicas }) => replicas.map(({ id }) => id))
   await machine.clock.advance(REST_MS)
-  const [lost] = membersOf()
+  const [lost] = replicasOf()
   assert.ok(lost)
-  const out = store.engine.control.takeOut(lost, fail("deviceFailed", { message: "it is gone" }))
+  const out = store.engine.control.takeOffline(lost, fail("deviceFailed", { message: "it is gone" }))
   await machine.clock.runUntil(out)
-  assert.equal(membersOf().length, 2)
+  assert.equal(replicasOf().length, 2)
   await machine.clock.advance(SOON_MS)
-  assert.equal(membersOf().length, 3)
-  assert.ok(!membersOf().includes(lost))
+  assert.equal(replicasOf().length, 3)
+  assert.ok(!replicasOf().includes(lost))
   await machine.clock.runUntil(machine.stop(store))
   assert.deepEqual(machine.mistakes, [])
 })

@@ -541,7 +541,7 @@ export class Twins {
     if (how === 0) await this.world.stop(engine)
     else if (how === 1) this.world.kill()
     else if (how === 2) this.world.crash()
-    else for (const chore of engine.chores) await chore.step(noSignal)
+    else for (const job of engine.jobs) await job.step(noSignal)
     if (how !== 3) this.engine = await this.world.start()
   }
 

@@ -28,14 +28,14 @@ export function holdings(engine: Engine): ReadonlyMap<DeviceId, ReadonlySet<RowK
 
 /** What is missing for the store to be whole, in words; undefined where nothing is. */
 export function missingToBeWhole(engine: Engine): string | undefined {
-  const { record } = engine.keeper
+  const { record } = engine.recordManager
   for (const { id, pathHint, state } of record.devices) {
     if (state !== "active" && state !== "draining") return `device ${id} at ${pathHint} is ${state}`
   }
   if (record.previousLayout) return "a change of the layout is under way"
-  for (const { members, learners } of record.tablets) {
+  for (const { replicas, learners } of record.tablets) {
     const wanted = Math.min(record.metaCopies, record.devices.length)
-    if (learners.length > 0 || members.length < wanted) return `${members.length} of ${wanted} devices hold names`
+    if (learners.length > 0 || replicas.length < wanted) return `${replicas.length} of ${wanted} devices hold names`
   }
   try {
     return oddPolicy(engine) ?? missingNeedle(engine)
@@ -46,7 +46,7 @@ export function missingToBeWhole(engine: Engine): string | undefined {
 }
 
 function oddPolicy(engine: Engine): string | undefined {
-  const policy = textOfPolicy(engine.keeper.record.policy)
+  const policy = textOfPolicy(engine.recordManager.record.policy)
   for (const extent of extentsNamed(engine)) {
     if (textOfPolicy(extent.policy) !== policy) return `blocks lie under ${textOfPolicy(extent.policy)}, not ${policy}`
     if (extent.exceptions.some(each => textOfPolicy(each.policy) !== policy)) return "blocks lie under another policy"
@@ -65,20 +65,20 @@ export function missingShard(engine: Engine): string | undefined {
 }
 
 /** Where devices that hold names hold different ones; undefined where they agree. */
-export function differenceOfMembers(engine: Engine): string | undefined {
-  const comparison = engine.tablet.compareMembers()
+export function differenceOfReplicas(engine: Engine): string | undefined {
+  const comparison = engine.tablet.compareReplicas()
   while (comparison.step());
   const [odd] = comparison.differences
   return odd && `${odd.what} in ${odd.family} on ${odd.id ?? "one of them"}`
 }
 
 function missingNeedle(engine: Engine): string | undefined {
-  const { record } = engine.keeper
+  const { record } = engine.recordManager
   const [layout, held] = [layoutOf(record.layout), holdings(engine)]
   for (const extent of extentsNamed(engine)) {
-    for (const { key, homes } of needlesOf(extent, layout)) {
-      const isThere = homes.some(id => held.get(id)?.has(rowKeyOf(key)) === true)
-      if (!isThere) return `device ${homes.join(" or ")} lacks ${describeNeedle(key)}`
+    for (const { key, assigned } of needlesOf(extent, layout)) {
+      const isThere = assigned.some(id => held.get(id)?.has(rowKeyOf(key)) === true)
+      if (!isThere) return `device ${assigned.join(" or ")} lacks ${describeNeedle(key)}`
     }
   }
   return undefined
@@ -86,16 +86,16 @@ function missingNeedle(engine: Engine): string | undefined {
 
 /** A needle that lies where nobody wants it; undefined where there is none. */
 export function leftOver(engine: Engine): string | undefined {
-  const layout = layoutOf(engine.keeper.record.layout)
+  const layout = layoutOf(engine.recordManager.record.layout)
   const wanted = new Map<string, readonly DeviceId[]>()
   for (const extent of extentsNamed(engine)) {
-    for (const { key, homes } of needlesOf(extent, layout)) wanted.set(key, homes)
+    for (const { key, assigned } of needlesOf(extent, layout)) wanted.set(key, assigned)
   }
   for (const [deviceId, keys] of holdings(engine)) {
     for (const key of keys) {
-      const homes = wanted.get(key)
-      if (homes === undefined) return `nothing names ${describeNeedle(key)} on ${deviceId}`
-      if (!homes.includes(deviceId)) return `${describeNeedle(key)} lies on ${deviceId}, where it does not belong`
+      const assigned = wanted.get(key)
+      if (assigned === undefined) return `nothing names ${describeNeedle(key)} on ${deviceId}`
+      if (!assigned.includes(deviceId)) return `${describeNeedle(key)} lies on ${deviceId}, where it does not belong`
     }
   }
   return undefined

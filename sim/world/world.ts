@@ -36,9 +36,9 @@ export class World extends SimMachine {
       { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
       settingsFor(this.record, number),
     )
-    engine.keeper.onChange(record => void (this.record = record))
-    this.record = engine.keeper.record
-    this.running = engine.livings.map(living => living.run(signal).catch(() => undefined))
+    engine.recordManager.onChange(record => void (this.record = record))
+    this.record = engine.recordManager.record
+    this.running = engine.backgroundServices.map(service => service.run(signal).catch(() => undefined))
     return engine
   }
 

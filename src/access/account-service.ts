@@ -19,7 +19,7 @@ import {
 } from "./account-queries-core.js"
 import type { AccessKey, Account, Accounts, KeyOwner, Keyring, KnownKey, NewKey } from "./contract.js"
 import type { Directory } from "./directory.js"
-import { drawAccessKeyId, drawSecret } from "./draw.js"
+import { randomAccessKeyId, randomSecret } from "./random-ids.js"
 import type { ParsePolicy } from "./policy/contract.js"
 import type { PolicyPrincipals } from "./identities/policy-principals.js"
 import { checkPolicyText } from "./identities/policy-texts.js"
@@ -101,8 +101,8 @@ export class AccountService implements Accounts, Keyring {
   }
 
   async createKey(key: NewKey): Promise<{ key: AccessKey; secret: string }> {
-    const id = drawAccessKeyId(this.random)
-    const secret = drawSecret(this.random)
+    const id = randomAccessKeyId(this.random)
+    const secret = randomSecret(this.random)
     return { key: await this.importKey({ ...key, id, secret }), secret }
   }
 

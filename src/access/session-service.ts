@@ -6,7 +6,7 @@ import type { Random } from "../seams/random/contract.js"
 import { readAssumableRole, type AssumableRole } from "./assumable-role-core.js"
 import type { AssumedRole, AssumeRequest, IssuedSession, KnownKey, Sessions, WebIdentity } from "./contract.js"
 import type { Directory } from "./directory.js"
-import { drawSecret, drawTemporaryKeyId } from "./draw.js"
+import { randomSecret, randomTemporaryKeyId } from "./random-ids.js"
 import type { ParsePolicy } from "./policy/contract.js"
 import { noSuchPolicy } from "./identities/managed-policy-commands-core.js"
 import { hostAndPath, identityArn, providerArn, sessionArn } from "./identities/names.js"
@@ -151,8 +151,8 @@ export class SessionService implements Sessions {
   }
 
   private issue(session: KeySession | RoleSession, seconds: number, nowMs: number): IssuedSession {
-    const accessKeyId: AccessKeyId = drawTemporaryKeyId(this.random)
-    const secret = drawSecret(this.random)
+    const accessKeyId: AccessKeyId = randomTemporaryKeyId(this.random)
+    const secret = randomSecret(this.random)
     const expiresMs = nowMs + seconds * 1000
     const token = this.tokens.seal({ accessKeyId, secret, issuedMs: nowMs, expiresMs, session })
     return { accessKeyId, secret, token, expiresMs }

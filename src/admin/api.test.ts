@@ -308,7 +308,7 @@ test("what a store refuses comes with its words, as a 4xx", async () => {
   assert.deepEqual(store.changes, [])
 })
 
-test("repair, scrub and chores are paused, started and paced", async () => {
+test("repair, scrub and jobs are paused, started and paced", async () => {
   const { json, store } = world()
   assert.match(JSON.stringify(await json("POST", "/v1/repair/pause")), /"isPaused":true/)
   assert.match(JSON.stringify(await json("GET", "/v1/repair")), /"isPaused":true/)
@@ -320,10 +320,10 @@ test("repair, scrub and chores are paused, started and paced", async () => {
     store.touched.filter(what => what.includes("crub")),
     [`startScrub ${ID}`, "startScrub all", "pauseScrub"],
   )
-  const paced = await json("POST", "/v1/chores/repair/tranquility", { body: { tranquility: 0.5 } })
-  assert.match(JSON.stringify(paced.value), /"name":"repair".*"tranquility":0.5/)
-  assert.equal((await json("POST", "/v1/chores/repair/wake")).status, 200)
-  assert.match(JSON.stringify(await json("POST", `/v1/devices/${ID}/check`)), /"state":"filling","finding":"answers/)
+  const paced = await json("POST", "/v1/jobs/repair/throttle", { body: { throttle: 0.5 } })
+  assert.match(JSON.stringify(paced.value), /"name":"repair".*"throttle":0.5/)
+  assert.equal((await json("POST", "/v1/jobs/repair/wake")).status, 200)
+  assert.match(JSON.stringify(await json("POST", `/v1/devices/${ID}/check`)), /"state":"rebuilding","finding":"answers/)
 })
 
 const BAD: readonly (readonly [method: string, target: string, status: number, sent?: Sent])[] = [
@@ -361,8 +361,8 @@ const BAD: readonly (readonly [method: string, target: string, status: number, s
   ["POST", "/v1/redundancy", 400, { body: { policy: "raid:5" } }],
   ["POST", "/v1/redundancy", 400, { body: { policy: "ec:4+2", bucket: "No_Bucket" } }],
   ["POST", "/v1/scrub/start", 400, { body: { device: "nothing" } }],
-  ["POST", "/v1/chores/nothing/wake", 400],
-  ["POST", "/v1/chores/repair/tranquility", 400, { body: { tranquility: "slow" } }],
+  ["POST", "/v1/jobs/nothing/wake", 400],
+  ["POST", "/v1/jobs/repair/throttle", 400, { body: { throttle: "slow" } }],
 ]
 for (const [method, target, status, sent] of BAD) {
   test(`${method} ${target} ${JSON.stringify(sent ?? {}).slice(0, 60)}: ${status} with an error object`, async () => {

@@ -13,7 +13,8 @@ import type { Policy } from "../base/policy.js"
  * its folder was not found, `failed` that it refuses or does not answer, `full` that it takes no new
  * blocks.
  */
-export type DeviceState = "active" | "filling" | "draining" | "leaving" | "out" | "missing" | "failed" | "full"
+export type DeviceState =
+  "active" | "rebuilding" | "draining" | "decommissioning" | "offline" | "missing" | "failed" | "full"
 
 /** A bounded queue and how near it is to its limit. */
 export interface QueueReport {
@@ -33,7 +34,7 @@ export interface DeviceReport {
   readonly sinceMs?: number
   /** Its share of the shards, relative to the others. */
   readonly weight: number
-  readonly holdsNames: "yes" | "learning" | "no"
+  readonly metadataReplica: "yes" | "learning" | "no"
   /** Equal for folders on one file system, which fail together; absent: not known. */
   readonly disk?: string
   /** 0 where the device does not answer. */
@@ -54,7 +55,7 @@ export interface DeviceReport {
 /** Work with an end: how much is done, and when the rest will be. */
 export interface ProgressReport {
   readonly doneBytes: number
-  readonly leftBytes: number
+  readonly remainingBytes: number
   /** Over the last minutes. */
   readonly bytesPerSecond: number
   /** Absent: nothing is left, or the rate is not known yet. */
@@ -98,7 +99,7 @@ interface RiskReport {
 }
 
 /** Devices that hold the names. */
-export interface NamesReport {
+export interface MetadataReport {
   readonly copies: number
   readonly copiesWanted: number
   /** Devices that are on the way to hold them. */
@@ -115,7 +116,7 @@ export interface LostObject {
 export interface RepairReport {
   readonly isPaused: boolean
   /** Of 65,536, since devices or layouts changed last; what is left is known once all have been. */
-  readonly partitionsLookedAt: number
+  readonly partitionsScanned: number
   /** Partitions that lacked shards, and those that still do. */
   readonly partitionsDone: number
   readonly partitionsLeft: number
@@ -145,13 +146,13 @@ interface ScrubReport {
   readonly damagesFound: number
 }
 
-export interface ChoreReport {
+export interface JobReport {
   readonly name: string
   readonly state: "busy" | "throttled" | "idle" | "done" | "failed"
   readonly progress: string
   readonly lastError?: string
   /** How long it rests after a step, as a multiple of how long the step took. */
-  readonly tranquility: number
+  readonly throttle: number
 }
 
 interface LayoutReport {
@@ -180,18 +181,18 @@ export interface StoreReport {
   readonly isPolicyAutomatic: boolean
   readonly blockBytes: number
   /** Settings that allow, for the sake of older clients, what is refused otherwise; those that are on. */
-  readonly allowances: readonly string[]
+  readonly compatibility: readonly string[]
   readonly safety: SafetyReport
-  readonly names: NamesReport
+  readonly metadata: MetadataReport
   readonly health: HealthReport
   readonly devices: readonly DeviceReport[]
   readonly layout: LayoutReport
   /** While blocks are brought from one policy to another. */
-  readonly recoding?: ProgressReport
+  readonly reencoding?: ProgressReport
   /** Absent: no such work is done by this process. */
   readonly repair?: RepairReport
   readonly scrub?: readonly ScrubReport[]
-  readonly chores: readonly ChoreReport[]
+  readonly jobs: readonly JobReport[]
   /** Queues that belong to no device. */
   readonly queues: readonly QueueReport[]
 }
@@ -250,7 +251,7 @@ export interface ChangePlan {
   /** Of shards that are copied to, or rebuilt on, another device. */
   readonly movedBytes: number
   /** Of shards that are written anew under another policy. */
-  readonly recodedBytes: number
+  readonly reencodedBytes: number
   /** At the rate that such work keeps to. */
   readonly hours: number
   /** How many arbitrary disks may fail without a loss; -1: something is not readable. */
@@ -286,7 +287,7 @@ export interface RedundancyReport {
   /** Buckets that have a policy of their own. */
   readonly buckets: readonly { readonly bucket: string; readonly policy: string }[]
   /** While blocks are brought from one policy to another. */
-  readonly recoding?: ProgressReport
+  readonly reencoding?: ProgressReport
 }
 
 /** What the admin API asks of a running store. Refusals are failures whose words an operator understands. */
@@ -308,10 +309,10 @@ export interface StoreOperations {
   pauseScrub(): Promise<void>
   /** Aborted blocks are removed, however many there are, until the process ends. */
   resumeOrphans(): Promise<void>
-  /** Throws `invalidArgument` for a chore that does not exist, and for tranquility out of range. */
-  setTranquility(chore: string, tranquility: number): void
-  /** There may be something to do. Throws `invalidArgument` for a chore that does not exist. */
-  wakeChore(chore: string): void
+  /** Throws `invalidArgument` for a job that does not exist, and for throttle out of range. */
+  setThrottle(job: string, throttle: number): void
+  /** There may be something to do. Throws `invalidArgument` for a job that does not exist. */
+  wakeJob(job: string): void
 }
 
 /** The project's documentation, as the admin port shows it. */

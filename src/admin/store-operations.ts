@@ -1,5 +1,5 @@
 /**
- * The operations of `/v1` on the store itself: status, devices, redundancy, repair, scrub, chores.
+ * The operations of `/v1` on the store itself: status, devices, redundancy, repair, scrub, jobs.
  *
  * Changes take `dryRun`: the answer is then the plan, and nothing is touched. Where the plan has a `confirmBy`, the
  * change has to say it as `confirm`.
@@ -29,7 +29,7 @@ const act = (request: Operation["request"], { schema: answer, ...row }: Row): Op
   response: { status: 200, schema: answer },
 })
 
-interface AskedChange {
+interface RequestedChange {
   readonly dryRun: boolean
   readonly confirm?: string | undefined
   readonly change: StoreChange
@@ -39,16 +39,16 @@ interface AskedChange {
 const change = (
   request: NonNullable<Operation["request"]>,
   row: Pick<Row, "id" | "path" | "summary">,
-  read: (input: OperationInput) => AskedChange,
+  read: (input: OperationInput) => RequestedChange,
 ): Operation =>
   act(request, {
     ...row,
     schema: schema.CHANGE,
     run: async ({ store }, input) => {
-      const { dryRun, confirm, change: asked } = read(input)
+      const { dryRun, confirm, change: request } = read(input)
       return dryRun
-        ? { applied: false, plan: await store.plan(asked) }
-        : { applied: true, ...(await store.change(asked, confirm)) }
+        ? { applied: false, plan: await store.plan(request) }
+        : { applied: true, ...(await store.change(request, confirm)) }
     },
   })
 
@@ -71,10 +71,10 @@ function scrubOf(status: StoreStatus) {
   return { scrub }
 }
 
-function choreOf(status: StoreStatus, name: string) {
-  const chore = status.report().chores.find(each => each.name === name)
-  if (chore === undefined) throw fail("invalidArgument", { message: "no such chore", chore: name })
-  return chore
+function jobOf(status: StoreStatus, name: string) {
+  const job = status.report().jobs.find(each => each.name === name)
+  if (job === undefined) throw fail("invalidArgument", { message: "no such job", job: name })
+  return job
 }
 
 const DEVICE_OPERATIONS: readonly Operation[] = [
@@ -89,8 +89,8 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
     schema.ADD_DEVICE,
     { id: "addDevice", path: "/v1/devices", summary: "Adds an empty folder as a device; shards move to it." },
     ({ body }) => {
-      const { path, weight, ...asked } = parseBody(schema.ADD_DEVICE, body)
-      return { ...asked, change: { kind: "addDevice", path, weight } }
+      const { path, weight, ...request } = parseBody(schema.ADD_DEVICE, body)
+      return { ...request, change: { kind: "addDevice", path, weight } }
     },
   ),
   deviceChange("drainDevice", "/v1/devices/{id}/drain", "Moves all shards of a device to the others."),
@@ -103,8 +103,8 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
       summary: "Gives a device that is out up for ever; what it held is rebuilt on the others.",
     },
     ({ target, body }) => {
-      const { acceptLoss, ...asked } = parseBody(schema.FORGET_DEVICE, body)
-      return { ...asked, change: { kind: "forgetDevice", id: parseDeviceId(target), acceptLoss } }
+      const { acceptLoss, ...request } = parseBody(schema.FORGET_DEVICE, body)
+      return { ...request, change: { kind: "forgetDevice", id: parseDeviceId(target), acceptLoss } }
     },
   ),
   change(
@@ -115,16 +115,16 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
       summary: "Puts an empty folder in the place of a device that is out.",
     },
     ({ target, body }) => {
-      const { path, acceptLoss, ...asked } = parseBody(schema.REPLACE_DEVICE, body)
-      return { ...asked, change: { kind: "replaceDevice", id: parseDeviceId(target), path, acceptLoss } }
+      const { path, acceptLoss, ...request } = parseBody(schema.REPLACE_DEVICE, body)
+      return { ...request, change: { kind: "replaceDevice", id: parseDeviceId(target), path, acceptLoss } }
     },
   ),
   change(
     schema.SET_WEIGHT,
     { id: "setWeight", path: "/v1/devices/{id}/weight", summary: "Changes a device's share of the shards." },
     ({ target, body }) => {
-      const { weight, ...asked } = parseBody(schema.SET_WEIGHT, body)
-      return { ...asked, change: { kind: "setWeight", id: parseDeviceId(target), weight } }
+      const { weight, ...request } = parseBody(schema.SET_WEIGHT, body)
+      return { ...request, change: { kind: "setWeight", id: parseDeviceId(target), weight } }
     },
   ),
   act(undefined, {
@@ -149,13 +149,13 @@ const REDUNDANCY_OPERATIONS: readonly Operation[] = [
     {
       id: "setRedundancy",
       path: "/v1/redundancy",
-      summary: "Changes the policy of the store or of a bucket; what is stored is re-coded.",
+      summary: "Changes the policy of the store or of a bucket; what is stored is re-encoded.",
     },
     ({ body }) => {
-      const { policy: text, bucket: name, ...asked } = parseBody(schema.SET_REDUNDANCY, body)
+      const { policy: text, bucket: name, ...request } = parseBody(schema.SET_REDUNDANCY, body)
       const policy = text === "automatic" ? text : parsePolicy(text)
       const bucket = name === undefined ? undefined : parseBucketName(name)
-      return { ...asked, change: { kind: "setRedundancy", policy, bucket } }
+      return { ...request, change: { kind: "setRedundancy", policy, bucket } }
     },
   ),
 ]
@@ -218,42 +218,42 @@ const WORK_OPERATIONS: readonly Operation[] = [
   }),
 ]
 
-const CHORE_OPERATIONS: readonly Operation[] = [
+const JOB_OPERATIONS: readonly Operation[] = [
   act(undefined, {
     id: "resumeOrphans",
     path: "/v1/orphans/resume",
     summary: "Lets blocks that no row names be removed, however many there are, until the process ends.",
-    schema: schema.CHORE,
+    schema: schema.JOB,
     run: async ({ store, status }) => {
       await store.resumeOrphans()
-      return choreOf(status, "orphans")
+      return jobOf(status, "orphans")
     },
   }),
   read({
     id: "listChores",
-    path: "/v1/chores",
-    summary: "Background work: state, progress, last error, tranquility.",
-    schema: schema.CHORES,
-    run: async ({ status }) => ({ chores: status.report().chores }),
+    path: "/v1/jobs",
+    summary: "Background work: state, progress, last error, throttle.",
+    schema: schema.JOBS,
+    run: async ({ status }) => ({ jobs: status.report().jobs }),
   }),
-  act(schema.SET_TRANQUILITY, {
+  act(schema.SET_THROTTLE, {
     id: "setTranquility",
-    path: "/v1/chores/{name}/tranquility",
-    summary: "How long a chore rests after a step, as a multiple of how long the step took; 0 is full speed.",
-    schema: schema.CHORE,
+    path: "/v1/jobs/{name}/throttle",
+    summary: "How long a job rests after a step, as a multiple of how long the step took; 0 is full speed.",
+    schema: schema.JOB,
     run: async ({ store, status }, { target, body }) => {
-      store.setTranquility(target, parseBody(schema.SET_TRANQUILITY, body).tranquility)
-      return choreOf(status, target)
+      store.setThrottle(target, parseBody(schema.SET_THROTTLE, body).throttle)
+      return jobOf(status, target)
     },
   }),
   act(undefined, {
     id: "wakeChore",
-    path: "/v1/chores/{name}/wake",
-    summary: "Has a chore look for work now.",
-    schema: schema.CHORE,
+    path: "/v1/jobs/{name}/wake",
+    summary: "Has a job look for work now.",
+    schema: schema.JOB,
     run: async ({ store, status }, { target }) => {
-      store.wakeChore(target)
-      return choreOf(status, target)
+      store.wakeJob(target)
+      return jobOf(status, target)
     },
   }),
 ]
@@ -276,5 +276,5 @@ export const STORE_OPERATIONS: readonly Operation[] = [
   ...DEVICE_OPERATIONS,
   ...REDUNDANCY_OPERATIONS,
   ...WORK_OPERATIONS,
-  ...CHORE_OPERATIONS,
+  ...JOB_OPERATIONS,
 ]

@@ -15,7 +15,7 @@ const QUEUE = z.object({ name: z.string(), depth: count, limit: count }).meta({ 
 export const PROGRESS = z
   .object({
     doneBytes: count,
-    leftBytes: count,
+    remainingBytes: count,
     bytesPerSecond: z.number().nonnegative().describe("over the last minutes"),
     endsInSeconds: seconds.optional().describe("absent: nothing is left, or the rate is not known yet"),
   })
@@ -25,11 +25,11 @@ export const DEVICE = z
   .object({
     id,
     path: z.string(),
-    state: z.enum(["active", "filling", "draining", "leaving", "out", "missing", "failed", "full"]),
+    state: z.enum(["active", "rebuilding", "draining", "decommissioning", "offline", "missing", "failed", "full"]),
     reason: z.string().describe("why the state is what it is"),
     sinceMs: timestamp.optional().describe("when the state was entered, milliseconds since 1970"),
     weight: z.number().positive().describe("its share of the shards, relative to the others"),
-    holdsNames: z.enum(["yes", "learning", "no"]),
+    metadataReplica: z.enum(["yes", "learning", "no"]),
     disk: z.string().optional().describe("equal for folders on one file system, which fail together"),
     totalBytes: count,
     freeBytes: count,
@@ -66,7 +66,7 @@ export const SAFETY = z
 export const REPAIR = z
   .object({
     isPaused: z.boolean(),
-    partitionsLookedAt: count.describe("of 65,536, since devices or layouts changed last"),
+    partitionsScanned: count.describe("of 65,536, since devices or layouts changed last"),
     partitionsDone: count.describe("that lacked shards, and do no longer"),
     partitionsLeft: count.describe("that lack shards; all of them are known once all have been looked at"),
     progress: PROGRESS.describe("of shards that are missing"),
@@ -95,17 +95,17 @@ export const START_SCRUB = z
   .strictObject({ device: id.optional().describe("all devices where absent") })
   .meta({ id: "StartScrub" })
 
-export const CHORE = z
+export const JOB = z
   .object({
     name: z.string(),
     state: z.enum(["busy", "throttled", "idle", "done", "failed"]),
     progress: z.string(),
     lastError: z.string().optional(),
-    tranquility: z.number().nonnegative().describe("rest after a step, as a multiple of how long the step took"),
+    throttle: z.number().nonnegative().describe("rest after a step, as a multiple of how long the step took"),
   })
-  .meta({ id: "Chore" })
-export const CHORES = z.object({ chores: z.array(CHORE) }).meta({ id: "Chores" })
-export const SET_TRANQUILITY = z.strictObject({ tranquility: z.number().nonnegative() }).meta({ id: "SetTranquility" })
+  .meta({ id: "Job" })
+export const JOBS = z.object({ jobs: z.array(JOB) }).meta({ id: "Jobs" })
+export const SET_THROTTLE = z.strictObject({ throttle: z.number().nonnegative() }).meta({ id: "SetThrottle" })
 
 export const LAYOUT = z
   .object({
@@ -128,20 +128,20 @@ export const STATUS = z
     policy: z.string().describe("what new blocks are written under: ec:4+3, replica:2"),
     isPolicyAutomatic: z.boolean().describe("nobody chose the policy: it follows the number of devices"),
     blockBytes: count,
-    allowances: z
+    compatibility: z
       .array(z.string())
       .describe("settings that allow, for the sake of older clients, what is refused otherwise; those that are on"),
     safety: SAFETY,
-    names: z
+    metadata: z
       .object({ copies: count, copiesWanted: count, learning: count })
       .describe("devices that hold the names, that should, and that are on the way to"),
     health: z.object({ ready: z.boolean(), reasons: z.array(z.string()) }),
     devices: z.array(DEVICE),
     layout: LAYOUT,
-    recoding: PROGRESS.optional().describe("while blocks are brought from one policy to another"),
+    reencoding: PROGRESS.optional().describe("while blocks are brought from one policy to another"),
     repair: REPAIR.optional(),
     scrub: z.array(SCRUB).optional(),
-    chores: z.array(CHORE),
+    jobs: z.array(JOB),
     queues: z.array(QUEUE),
   })
   .meta({ id: "Status" })
@@ -153,7 +153,7 @@ const confirm = z
   .max(4096)
   .optional()
   .describe("what the plan has as confirmBy; a change whose plan has one is refused without it")
-const asked = { confirm, dryRun }
+const request = { confirm, dryRun }
 const path = z
   .string()
   .max(4096)
@@ -161,20 +161,20 @@ const path = z
 const weight = z.number().positive().max(1e6)
 
 export const ADD_DEVICE = z
-  .strictObject({ path, weight: weight.optional().describe("by its size where absent"), ...asked })
+  .strictObject({ path, weight: weight.optional().describe("by its size where absent"), ...request })
   .meta({ id: "AddDevice" })
-export const CHANGE_DEVICE = z.strictObject(asked).meta({ id: "ChangeDevice" })
+export const CHANGE_DEVICE = z.strictObject(request).meta({ id: "ChangeDevice" })
 const acceptLoss = z.boolean().default(false).describe("also where objects are lost by it")
-export const FORGET_DEVICE = z.strictObject({ acceptLoss, ...asked }).meta({ id: "ForgetDevice" })
-export const REPLACE_DEVICE = z.strictObject({ path, acceptLoss, ...asked }).meta({ id: "ReplaceDevice" })
-export const SET_WEIGHT = z.strictObject({ weight, ...asked }).meta({ id: "SetWeight" })
+export const FORGET_DEVICE = z.strictObject({ acceptLoss, ...request }).meta({ id: "ForgetDevice" })
+export const REPLACE_DEVICE = z.strictObject({ path, acceptLoss, ...request }).meta({ id: "ReplaceDevice" })
+export const SET_WEIGHT = z.strictObject({ weight, ...request }).meta({ id: "SetWeight" })
 
 const policy = z
   .string()
   .max(64)
   .describe("ec:4+2, replica:2, or automatic: by the number of devices, or as the store where a bucket is named")
 export const SET_REDUNDANCY = z
-  .strictObject({ policy, bucket: z.string().optional().describe("the store where absent"), ...asked })
+  .strictObject({ policy, bucket: z.string().optional().describe("the store where absent"), ...request })
   .meta({ id: "SetRedundancy" })
 
 export const PLAN = z
@@ -191,7 +191,7 @@ export const PLAN = z
       }),
     ),
     movedBytes: count.describe("of shards that are copied to, or rebuilt on, another device"),
-    recodedBytes: count.describe("of shards that are written anew under another policy"),
+    reencodedBytes: count.describe("of shards that are written anew under another policy"),
     hours: z.number().nonnegative().describe("at the rate that such work keeps to"),
     survives: z
       .object({ before: losses, during: losses, after: losses })
@@ -223,6 +223,6 @@ export const REDUNDANCY = z
     buckets: z
       .array(z.object({ bucket: z.string(), policy: z.string() }))
       .describe("buckets that have a policy of their own"),
-    recoding: PROGRESS.optional().describe("while blocks are brought from one policy to another"),
+    reencoding: PROGRESS.optional().describe("while blocks are brought from one policy to another"),
   })
   .meta({ id: "Redundancy" })

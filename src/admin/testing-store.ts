@@ -13,7 +13,7 @@ import type { Bucket, Buckets } from "../object/contract.js"
 import { checkConfirmed } from "./confirmed-core.js"
 import type {
   ChangePlan,
-  ChoreReport,
+  JobReport,
   Documents,
   HealthReport,
   RepairReport,
@@ -53,8 +53,8 @@ export class FakeStore implements Accounts {
     health: () => this.healthReport,
     report: () => {
       this.#touch("report")
-      const { healthReport: health, repair, chores } = this
-      return { ...REPORT, health, repair, chores: [...chores.values()], ...this.shown }
+      const { healthReport: health, repair, jobs } = this
+      return { ...REPORT, health, repair, jobs: [...jobs.values()], ...this.shown }
     },
   }
 
@@ -64,8 +64,8 @@ export class FakeStore implements Accounts {
   confirmBy: string | undefined
   readonly changes: StoreChange[] = []
   repair: RepairReport = REPAIR
-  readonly chores = new Map<string, ChoreReport>([
-    ["repair", { name: "repair", state: "busy", progress: "3 of 9 partitions", tranquility: 2 }],
+  readonly jobs = new Map<string, JobReport>([
+    ["repair", { name: "repair", state: "busy", progress: "3 of 9 partitions", throttle: 2 }],
   ])
   readonly operations: StoreOperations = {
     plan: async change => {
@@ -80,7 +80,7 @@ export class FakeStore implements Accounts {
     },
     checkDevice: async id => {
       this.#touch("checkDevice")
-      return { id, state: "filling", finding: "answers, and has what it had" }
+      return { id, state: "rebuilding", finding: "answers, and has what it had" }
     },
     redundancy: async () => {
       this.#touch("redundancy")
@@ -94,13 +94,13 @@ export class FakeStore implements Accounts {
     pauseScrub: async () => this.#touch("pauseScrub"),
     resumeOrphans: async () => {
       this.#touch("resumeOrphans")
-      this.chores.set("orphans", { ...this.#chore("repair"), name: "orphans" })
+      this.jobs.set("orphans", { ...this.#job("repair"), name: "orphans" })
     },
-    setTranquility: (name, tranquility) => {
+    setThrottle: (name, throttle) => {
       this.#touch("setTranquility")
-      this.chores.set(name, { ...this.#chore(name), tranquility })
+      this.jobs.set(name, { ...this.#job(name), throttle })
     },
-    wakeChore: name => void this.#chore(name),
+    wakeJob: name => void this.#job(name),
   }
 
   readonly #buckets = new Map<BucketName, Bucket>()
@@ -215,10 +215,10 @@ export class FakeStore implements Accounts {
     return added
   }
 
-  #chore(name: string): ChoreReport {
-    const chore = this.chores.get(name)
-    if (chore === undefined) throw fail("invalidArgument", { message: "no such chore", chore: name })
-    return chore
+  #job(name: string): JobReport {
+    const job = this.jobs.get(name)
+    if (job === undefined) throw fail("invalidArgument", { message: "no such job", job: name })
+    return job
   }
 
   #touch(what: string): void {
@@ -243,10 +243,10 @@ function denialsOfOne(): Denials {
 }
 
 const DEVICE = parseDeviceId("0123456789abcdef")
-const PROGRESS = { doneBytes: 300, leftBytes: 600, bytesPerSecond: 20, endsInSeconds: 30 }
+const PROGRESS = { doneBytes: 300, remainingBytes: 600, bytesPerSecond: 20, endsInSeconds: 30 }
 const REPAIR: RepairReport = {
   isPaused: false,
-  partitionsLookedAt: 65_536,
+  partitionsScanned: 65_536,
   partitionsDone: 3,
   partitionsLeft: 6,
   progress: PROGRESS,
@@ -266,7 +266,7 @@ export const REPORT: StoreReport = {
   policy: "replica:1",
   isPolicyAutomatic: true,
   blockBytes: 4 * 1024 * 1024,
-  allowances: ["allowAcls"],
+  compatibility: ["allowAcls"],
   safety: {
     sentence: "replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects",
     disks: 1,
@@ -280,7 +280,7 @@ export const REPORT: StoreReport = {
     levels: [{ losses: 0, bytes: 400 }],
     riskiest: [{ partition: 9, losses: 0, lacking: [DEVICE] }],
   },
-  names: { copies: 1, copiesWanted: 1, learning: 0 },
+  metadata: { copies: 1, copiesWanted: 1, learning: 0 },
   health: { ready: true, reasons: [] },
   devices: [
     {
@@ -289,7 +289,7 @@ export const REPORT: StoreReport = {
       state: "active",
       reason: "",
       weight: 1,
-      holdsNames: "yes",
+      metadataReplica: "yes",
       disk: "2049",
       totalBytes: 1000,
       freeBytes: 600,
@@ -312,7 +312,7 @@ export const REPORT: StoreReport = {
       damagesFound: 0,
     },
   ],
-  chores: [],
+  jobs: [],
   queues: [],
 }
 
@@ -323,7 +323,7 @@ function planOf(change: StoreChange): ChangePlan {
     policyAfter: "ec:2+2",
     devices: [{ id: DEVICE, path: "/data", bytesIn: 0, bytesOut: 300 }],
     movedBytes: 300,
-    recodedBytes: 50,
+    reencodedBytes: 50,
     hours: 0.25,
     survives: { before: 1, during: 1, after: 2 },
     usableBytesBefore: 1000,

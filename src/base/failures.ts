@@ -93,7 +93,7 @@ export const FAILURES = {
   deviceFull: kind("addSpace", "the store is full"),
   // Our side
   indeterminate: kind("backOff", "the write may or may not have happened"),
-  uploadVoid: kind("backOff", "the upload was given up; send it again"),
+  uploadAborted: kind("backOff", "the upload was given up; send it again"),
   deviceFailed: kind("backOff", "a device does not answer"),
   notEnoughShards: kind("repair", "too few intact shards are left to read this"),
   corruptRow: kind("repair", "a metadata row fails its checksum"),

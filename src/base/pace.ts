@@ -37,9 +37,9 @@ export class Pace {
 
   /** Judges the window once it is over, and begins the next one. To be asked several times a window. */
   isTooSlow(nowMs: number): boolean {
-    const sinceLookMs = nowMs - (this.lookedMs ?? nowMs)
+    const sinceCheckMs = nowMs - (this.lookedMs ?? nowMs)
     this.lookedMs = nowMs
-    if (sinceLookMs > this.windowMs) this.restart(nowMs)
+    if (sinceCheckMs > this.windowMs) this.restart(nowMs)
     const waitedMs = this.waitedMs + (this.waitingSinceMs === undefined ? 0 : nowMs - this.waitingSinceMs)
     if (waitedMs < this.windowMs) return false
     const bytesMin = (this.bytesPerSecondMin * waitedMs) / 1000

@@ -15,13 +15,13 @@ import { partitionOf } from "../format/partition.js"
 import { needleSeed, type NeedleId } from "../format/needle.js"
 import { slotsOf } from "../placement/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { CodedShard, Lane, Slab } from "../seams/compute/contract.js"
+import type { CodedShard, HashPipeline, Slab } from "../seams/compute/contract.js"
 import { slabBytesOf } from "../seams/compute/index.js"
 import type { Devices, ShardDevice, WriteRequest } from "./contract.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { shapeOf } from "./read-plan-core.js"
-import { judgeAck, planWrite, type WriteCare, type WritePlan } from "./write-plan-core.js"
+import { decideAck, planWrite, type WriteCare, type WritePlan } from "./write-plan-core.js"
 
 export interface WrittenBlock {
   readonly block: number
@@ -32,7 +32,7 @@ export interface WrittenBlock {
 }
 
 /** What a block is written as. */
-export interface BlockRequest extends Pick<WriteRequest, "uploadId" | "part" | "owner" | "policy" | "birthNote"> {
+export interface BlockRequest extends Pick<WriteRequest, "uploadId" | "part" | "owner" | "policy" | "recoveryHeader"> {
   readonly generation: number
   readonly care: WriteCare
 }
@@ -58,7 +58,7 @@ export class BlockWriter {
    */
   async write(
     request: BlockRequest,
-    lane: Lane,
+    pipeline: HashPipeline,
     slab: Slab,
     block: number,
     lengthBytes: number,
@@ -74,7 +74,7 @@ export class BlockWriter {
       const targets = plan.targets.map(id => id && must(this.devices.get(id), "it can be written"))
       const { uploadId, part, generation } = request
       const ids = targets.map((_, slot): NeedleId => ({ partition, uploadId, part, block, generation, slot }))
-      const coded = await lane.code({ slab, lengthBytes, shape: shapeOf(plan.policy), seeds: ids.map(needleSeed) })
+      const coded = await pipeline.code({ slab, lengthBytes, shape: shapeOf(plan.policy), seeds: ids.map(needleSeed) })
       const writes = new ShardWrites(plan)
       ids.forEach((id, slot) => {
         const target = targets[slot]
@@ -133,13 +133,13 @@ function append(
   shard: CodedShard | undefined,
 ): Promise<void> {
   const { bytes, checksums } = must(shard, "each slot has its shard")
-  const birthNote = id.block === 0 ? request.birthNote : undefined
+  const recoveryHeader = id.block === 0 ? request.recoveryHeader : undefined
   return device.volumes.append({
     id,
     owner: request.owner,
     policy,
     blockLengthBytes,
-    birthNote,
+    recoveryHeader,
     body: bytes,
     checksums,
   })
@@ -179,7 +179,12 @@ class ShardWrites {
         // Nothing is acknowledged with a shard missing for want of space.
         if (isFailure(this.error, "deviceFull")) throw this.error
         const pending = this.all.length - this.durable.size - this.failed
-        const verdict = judgeAck(this.plan, { durable: this.durable.size, failed: this.failed, pending, stragglerOver })
+        const verdict = decideAck(this.plan, {
+          durable: this.durable.size,
+          failed: this.failed,
+          pending,
+          stragglerOver,
+        })
         if (verdict === "fail") throw asFailure(this.error ?? fail("deviceFailed"))
         if (verdict === "ack") return this.plan.targets.flatMap((_, slot) => (this.durable.has(slot) ? [] : [slot]))
         const changed = new Promise<void>(resolve => (this.wake = resolve))

@@ -21,7 +21,7 @@ import { SimClock } from "../seams/clock/sim.js"
 import { interceptedDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { Volumes } from "../volume/contract.js"
-import { ALL_NEEDLES } from "./survey-core.js"
+import { ALL_NEEDLES } from "./shard-scan-core.js"
 import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 128 * KIB
@@ -178,7 +178,7 @@ for (const trouble of ["lost", "unreadable", "slow"] as const) {
     const [first] = slotsOf(world.layout, partitionOf(extent.uploadId, 0, 0))
     const id = must(first, "slot 0 is placed")
     const folder = `/d${parseInt(id, 16)}/`
-    if (trouble === "lost") world.devices.takeOut(id)
+    if (trouble === "lost") world.devices.takeOffline(id)
     world.disk.intercept(async call => {
       if (call.kind !== "read" || !call.path.startsWith(folder)) return
       if (trouble === "unreadable") throw fail("deviceFailed", { code: "EIO" })
@@ -259,7 +259,7 @@ test("memory that a device which was taken out still reads into is nobody else's
   const bytes = world.random.bytes(250 * KIB)
   const extent = await world.writeExtent(bytes)
   const [lost, slow] = slotsOf(world.layout, partitionOf(extent.uploadId, 0, 0))
-  world.devices.takeOut(must(lost, "slot 0 is placed"))
+  world.devices.takeOffline(must(lost, "slot 0 is placed"))
   const slowId = must(slow, "slot 1 is placed")
   const number = 1 + [...world.layout.devices].sort().indexOf(slowId)
   let goOn: () => void = () => undefined
@@ -267,7 +267,7 @@ test("memory that a device which was taken out still reads into is nobody else's
   world.disk.intercept(call => (call.kind === "read" && call.path.startsWith(`/d${number}/`) ? late : undefined))
   assert.ok((await world.clock.runUntil(world.read(extent))).equals(bytes))
   must(queues[number - 1], "each device has a queue").retire(fail("deviceFailed"))
-  world.devices.takeOut(slowId)
+  world.devices.takeOffline(slowId)
   await later()
   const { shards } = world.compute
   const others = Array.from({ length: SHARD_MEMORY_BYTES / (64 * KIB) }, () => shards.take(64 * KIB).fill(0xa5))
@@ -310,7 +310,7 @@ for (const end of ["before it comes back", "after that"] as const) {
     hangs = true
     extents.push(await write(1))
     must(queues[0], "each device has a queue").retire(fail("deviceFailed"))
-    world.devices.takeOut(gone)
+    world.devices.takeOffline(gone)
     await later()
     assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal, "uploads go on, however long it hangs")
     extents.push(await write(2))
@@ -424,14 +424,14 @@ test("a body that is there rests as one that comes does, with its debts; a refus
     }
     for (const length of [1, 64 * KIB, 64 * KIB + 1, BLOCK_BYTES]) {
       const bytes = world.random.bytes(length)
-      const { content, debts } = await world.clock.runUntil(world.write(bytes, bytes))
+      const { content, hints } = await world.clock.runUntil(world.write(bytes, bytes))
       assert(content.kind === "extent")
       const { extent } = content
       assert.deepEqual(await world.read(extent), Buffer.from(bytes))
       const { uploadId, ...comes } = await world.clock.runUntil(world.writeExtent(bytes))
       assert.notEqual(uploadId, extent.uploadId)
       assert.equal(comes.exceptions.length, extent.exceptions.length)
-      assert.equal(debts.length, failing === undefined ? 0 : 1)
+      assert.equal(hints.length, failing === undefined ? 0 : 1)
       assert.deepEqual({ ...comes, uploadId, exceptions: [] }, { ...extent, uploadId, exceptions: [] })
     }
   }
@@ -462,7 +462,7 @@ test("one late shard is not waited for beyond the straggler's time, and is noted
     [[3]],
   )
   const partition = partitionOf(extent.uploadId, 0, 0)
-  assert.deepEqual(written.debts, [{ partition, deviceId: slotsOf(world.layout, partition)[3] }])
+  assert.deepEqual(written.hints, [{ partition, deviceId: slotsOf(world.layout, partition)[3] }])
   assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal - 1, "the late write reads from its slab")
   assert.deepEqual(await world.read(extent), Buffer.from(bytes))
   letGo()
@@ -480,7 +480,7 @@ test("two late shards are waited for: one more loss must be bearable", async () 
   assert.equal(settled, false)
   letGo()
   const written = await world.clock.runUntil(writing)
-  assert.deepEqual(written.debts, [])
+  assert.deepEqual(written.hints, [])
 })
 
 test("a device that fails is owed its shard; two that fail refuse the body", async () => {
@@ -491,8 +491,8 @@ test("a device that fails is owed its shard; two that fail refuse the body", asy
     if (what === "append" && device === first) throw fail("deviceFailed")
   }
   const written = await world.clock.runUntil(world.write(bytes))
-  assert.deepEqual([...new Set(written.debts.map(debt => debt.deviceId))], [first])
-  assert.equal(written.debts.length, 3)
+  assert.deepEqual([...new Set(written.hints.map(hint => hint.deviceId))], [first])
+  assert.equal(written.hints.length, 3)
   assert.ok(written.content.kind === "extent")
   assert.deepEqual(await world.read(written.content.extent), Buffer.from(bytes))
   world.meddle = (what, _, device) => {
@@ -515,8 +515,8 @@ test("with devices that take nothing, bodies are written so that one more may be
       const extent = await world.writeExtent(bytes)
       assert.deepEqual(await world.read(extent), Buffer.from(bytes), `${text}, ${down} down`)
       const policy = must(extent.exceptions[0], "the blocks differ from their extent").policy
-      const living = devices - down
-      if (living === 1) continue
+      const liveCount = devices - down
+      if (liveCount === 1) continue
       for (let lost = down + 1; lost <= devices; lost += 1) {
         world.meddle = (what, _, device) => {
           if (what === "read" && device === deviceId(lost)) throw fail("deviceFailed")

@@ -15,17 +15,17 @@ import { BlockReader } from "./block-reader.js"
 import { BlockWriter } from "./block-writer.js"
 import { writeBody } from "./body-writer.js"
 import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
-import type { RecodedBlock, RecodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
+import type { ReencodedBlock, ReencodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
 import { Foreground } from "./foreground.js"
 import { hasShard, isDamage, isLoss, strayHolders } from "./holders.js"
-import { homeOf, type Layouts } from "./layouts.js"
+import { assignedDeviceOf, type Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { Mender } from "./mender.js"
 import { removeExtent, removeGroups } from "./needle-removal.js"
 import { blockShape, type ExtentRange } from "./read-plan-core.js"
-import { recodeBlock } from "./recoder.js"
-import { surveyPage } from "./survey.js"
-import { ALL_NEEDLES, needleIdOf, type BlockGroup, type SurveyPage } from "./survey-core.js"
+import { reencodeBlock } from "./reencoder.js"
+import { shardScanPage } from "./shard-scan.js"
+import { ALL_NEEDLES, needleIdOf, type BlockGroup, type ShardScanPage } from "./shard-scan-core.js"
 
 export class LocalBlocks implements Blocks {
   private readonly writer: BlockWriter
@@ -77,12 +77,15 @@ export class LocalBlocks implements Blocks {
     return removeExtent(this.devices, this.layouts, extent, runs)
   }
 
-  survey(from: RowKey): Soon<SurveyPage> {
-    return surveyPage(this.devices.values(), { ...ALL_NEEDLES, start: from }, BLOCK_LIMITS.surveyNeedles)
+  shardScan(from: RowKey): Soon<ShardScanPage> {
+    return shardScanPage(this.devices.values(), { ...ALL_NEEDLES, start: from }, BLOCK_LIMITS.shardScanNeedles)
   }
 
-  surveyOf(partition: PartitionId): Soon<readonly BlockGroup[]> {
-    return after(surveyPage(this.devices.values(), needleKeysOfPartition(partition), Infinity), ({ groups }) => groups)
+  shardScanOf(partition: PartitionId): Soon<readonly BlockGroup[]> {
+    return after(
+      shardScanPage(this.devices.values(), needleKeysOfPartition(partition), Infinity),
+      ({ groups }) => groups,
+    )
   }
 
   async headerOf(group: BlockGroup): Promise<ShardHeader> {
@@ -135,28 +138,28 @@ export class LocalBlocks implements Blocks {
     return after(forEachSoon(needleIdsOf(extent, block), count), () => there)
   }
 
-  isHome(extent: Extent, block: number): Soon<boolean> {
-    let isHome = true
-    const look = (id: NeedleId): Soon<void> => {
-      if (!isHome) return
-      return after(this.isAtHome(id), is => void (isHome = is))
+  isAssigned(extent: Extent, block: number): Soon<boolean> {
+    let isAssigned = true
+    const check = (id: NeedleId): Soon<void> => {
+      if (!isAssigned) return
+      return after(this.isOnAssigned(id), is => void (isAssigned = is))
     }
-    return after(forEachSoon(needleIdsOf(extent, block), look), () => isHome)
+    return after(forEachSoon(needleIdsOf(extent, block), check), () => isAssigned)
   }
 
-  private isAtHome(id: NeedleId): Soon<boolean> {
-    const home = homeOf(this.layouts.current, id.partition, id.slot)
-    return home !== undefined && hasShard(this.devices, home, id)
+  private isOnAssigned(id: NeedleId): Soon<boolean> {
+    const assignedDevice = assignedDeviceOf(this.layouts.current, id.partition, id.slot)
+    return assignedDevice !== undefined && hasShard(this.devices, assignedDevice, id)
   }
 
   private isAnywhere(id: NeedleId): Soon<boolean> {
-    return after(this.isAtHome(id), isHome => {
-      return isHome || after(strayHolders(this.devices, id, []), ({ length }) => length > 0)
+    return after(this.isOnAssigned(id), isAssigned => {
+      return isAssigned || after(strayHolders(this.devices, id, []), ({ length }) => length > 0)
     })
   }
 
-  recode(request: RecodeRequest, signal: AbortSignal): Promise<RecodedBlock | undefined> {
-    return recodeBlock(this.compute, this.reader, this.writer, request, signal)
+  reencode(request: ReencodeRequest, signal: AbortSignal): Promise<ReencodedBlock | undefined> {
+    return reencodeBlock(this.compute, this.reader, this.writer, request, signal)
   }
 }
 

@@ -10,12 +10,12 @@ import { fail } from "../base/failures.js"
 import { concatBytes, copyPlainly } from "../base/bytes.js"
 import type { Extent } from "../format/extent.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Compute, Lane, Slab } from "../seams/compute/contract.js"
+import type { Compute, HashPipeline, Slab } from "../seams/compute/contract.js"
 import type { BlockWriter, WrittenBlock } from "./block-writer.js"
 import type { WriteRequest, WrittenBody } from "./contract.js"
 import { describeBody } from "./describe-core.js"
 import { BLOCK_LIMITS } from "./limits.js"
-import { PatientSource } from "./patient-source.js"
+import { BackPressuredSource } from "./back-pressured-source.js"
 
 /** Writes one body; see `Blocks.write`. */
 export async function writeBody(
@@ -29,7 +29,7 @@ export async function writeBody(
   const body = new OpenBody(compute, writer, request)
   try {
     if (source instanceof Uint8Array) await body.take(source)
-    else await takeAll(body, new PatientSource(source, clock, compute.slabs))
+    else await takeAll(body, new BackPressuredSource(source, clock, compute.slabs))
     return await body.finish()
   } catch (error) {
     await body.abandon(remove)
@@ -37,7 +37,7 @@ export async function writeBody(
   }
 }
 
-async function takeAll(body: OpenBody, source: PatientSource): Promise<void> {
+async function takeAll(body: OpenBody, source: BackPressuredSource): Promise<void> {
   let endWatch: (() => void) | undefined
   try {
     for (let next = await source.next(); next.done !== true; next = await source.next()) {
@@ -56,7 +56,7 @@ class OpenBody {
   /** Of a body that fits inline until now. */
   private readonly held: Uint8Array[] = []
   private lengthBytes = 0
-  private openLane: Lane | undefined
+  private openHashPipeline: HashPipeline | undefined
   private slab: Slab | undefined
   private filled = 0
   private fed = 0
@@ -74,8 +74,8 @@ class OpenBody {
     return this.slab !== undefined
   }
 
-  private get lane(): Lane {
-    return (this.openLane ??= this.compute.openLane(this.request.plan))
+  private get pipeline(): HashPipeline {
+    return (this.openHashPipeline ??= this.compute.openHashPipeline(this.request.plan))
   }
 
   /** Whether the body fits inline with this piece. */
@@ -110,7 +110,7 @@ class OpenBody {
   }
 
   private feed(slab: Slab): void {
-    if (this.filled > this.fed) this.lane.feed(slab, this.fed, this.filled)
+    if (this.filled > this.fed) this.pipeline.feed(slab, this.fed, this.filled)
     this.fed = this.filled
   }
 
@@ -126,7 +126,7 @@ class OpenBody {
   private send(slab: Slab): void {
     this.feed(slab)
     const request = { ...this.request, generation: 0, care: "asFits" } as const
-    const written = this.writer.write(request, this.lane, slab, this.block, this.filled)
+    const written = this.writer.write(request, this.pipeline, slab, this.block, this.filled)
     this.blocks.push(written)
     this.inFlight.push(written)
     const done = () => void (this.inFlight = this.inFlight.filter(other => other !== written))
@@ -142,24 +142,24 @@ class OpenBody {
     const { inlineBytesMax, plan } = this.request
     if (inlineBytesMax > 0 && lengthBytes <= inlineBytesMax) {
       const bytes = concatBytes(this.held)
-      return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, debts: [] }
+      return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, hints: [] }
     }
     try {
       if (this.slab) this.send(this.slab)
       // Asked for before they are needed: the last bytes are hashed while the last blocks are written.
-      const digests = this.lane.digests()
+      const digests = this.pipeline.digests()
       const blocks: WrittenBlock[] = []
       for (const block of this.blocks) blocks.push(await block)
-      const { extent, debts } = describeBody(this.request, lengthBytes, blocks)
-      return { lengthBytes, digests: await digests, content: { kind: "extent", extent }, debts }
+      const { extent, hints } = describeBody(this.request, lengthBytes, blocks)
+      return { lengthBytes, digests: await digests, content: { kind: "extent", extent }, hints }
     } finally {
-      this.lane.close()
+      this.pipeline.close()
     }
   }
 
   /** Ends everything under way and takes back what was written; what stays behind is judged after the next start. */
   async abandon(remove: (extent: Extent) => Promise<void>): Promise<void> {
-    this.openLane?.close()
+    this.openHashPipeline?.close()
     const outcomes = await Promise.allSettled(this.blocks)
     this.slab?.release()
     const blocks = outcomes.flatMap(outcome => (outcome.status === "fulfilled" ? [outcome.value] : []))

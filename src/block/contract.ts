@@ -5,12 +5,12 @@ import type { DeviceId, PartitionId, RowKey, UploadId } from "../base/ids.js"
 import type { LentBytes, PieceOwner, ReadBytes } from "../base/pieces.js"
 import type { Policy } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
-import type { Digests, LanePlan } from "../seams/compute/contract.js"
+import type { Digests, HashPipelinePlan } from "../seams/compute/contract.js"
 import type { Soon } from "../base/soon.js"
 import type { NeedleId, NeedleOwner, ShardHeader } from "../volume/contract.js"
 import type { ExtentRange } from "./read-plan-core.js"
 import type { ShardStore } from "./shard-store.js"
-import type { BlockGroup, SurveyPage } from "./survey-core.js"
+import type { BlockGroup, ShardScanPage } from "./shard-scan-core.js"
 
 export type { LentBytes, PieceOwner }
 
@@ -37,7 +37,7 @@ export interface BlockOptions {
 }
 
 /** This device owes shards of this partition. */
-export interface ShardDebt {
+export interface MissingShards {
   readonly partition: PartitionId
   readonly deviceId: DeviceId
 }
@@ -50,7 +50,7 @@ export interface WriteRequest {
   readonly policy: Policy
   readonly blockBytes: number
   /** Digests that the caller does not have yet. */
-  readonly plan: LanePlan
+  readonly plan: HashPipelinePlan
   /** The whole body, not to be changed any more; or its pieces, each copied before the next one is asked for. */
   readonly source: Uint8Array | AsyncIterable<Uint8Array>
   /** More than this throws `entityTooLarge`. */
@@ -58,7 +58,7 @@ export interface WriteRequest {
   /** A body up to this length is handed back instead of written. */
   readonly inlineBytesMax: number
   /** What each shard of the first block says about its owner. */
-  readonly birthNote: Uint8Array | undefined
+  readonly recoveryHeader: Uint8Array | undefined
   readonly signal?: AbortSignal
 }
 
@@ -67,7 +67,7 @@ export interface WrittenBody {
   readonly digests: Digests
   readonly content:
     { readonly kind: "inline"; readonly bytes: Uint8Array } | { readonly kind: "extent"; readonly extent: Extent }
-  readonly debts: readonly ShardDebt[]
+  readonly hints: readonly MissingShards[]
 }
 
 /** Blocks [first, last] of an extent. */
@@ -87,7 +87,7 @@ export interface LiveBlock {
   readonly extent: Extent
   readonly owner: NeedleOwner
   /** For the shards of block 0. */
-  birthNote(): Uint8Array | undefined
+  recoveryHeader(): Uint8Array | undefined
 }
 
 /** How a block was left. */
@@ -104,7 +104,7 @@ export interface Mended {
   readonly isUnreadable: boolean
 }
 
-export interface RecodeRequest {
+export interface ReencodeRequest {
   /** As rows name it now; one of its blocks is read. */
   readonly extent: Extent
   readonly block: number
@@ -112,7 +112,7 @@ export interface RecodeRequest {
   readonly policy: Policy
   /** Of the new needles: one under which the block was never coded otherwise. */
   readonly generation: number
-  readonly birthNote: Uint8Array | undefined
+  readonly recoveryHeader: Uint8Array | undefined
 }
 
 export interface Blocks {
@@ -132,10 +132,10 @@ export interface Blocks {
   read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, pieces?: PieceOwner): ReadBytes
   /** Removes all needles of an extent, or of some of its blocks. */
   remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void>
-  /** Blocks that devices hold from a place in the index on, named by a row or not. See `surveyPage`. */
-  survey(from: RowKey): Soon<SurveyPage>
+  /** Blocks that devices hold from a place in the index on, named by a row or not. See `shardScanPage`. */
+  shardScan(from: RowKey): Soon<ShardScanPage>
   /** All that devices hold of one partition. */
-  surveyOf(partition: PartitionId): Soon<readonly BlockGroup[]>
+  shardScanOf(partition: PartitionId): Soon<readonly BlockGroup[]>
   /**
    * What the needles of a block say of themselves. Throws `corruptNeedle` where none of them can be read,
    * `noSuchNeedle` where they are not there any more.
@@ -155,17 +155,17 @@ export interface Blocks {
   /** How many different shards of a block devices have, by their own answers; counted no further than a read needs. */
   shardsThere(extent: Extent, block: number): Soon<number>
   /** Whether every shard of a block lies where the layout has its slot, by the devices' own answers. */
-  isHome(extent: Extent, block: number): Soon<boolean>
+  isAssigned(extent: Extent, block: number): Soon<boolean>
   /**
    * Codes one block anew, on all the devices that its new policy takes; undefined where memory is short now.
    * Throws `notEnoughShards`, `deviceFull`, `deviceFailed`. What a failure leaves behind is as if it had
    * not been written: the same request writes the same needles.
    */
-  recode(request: RecodeRequest, signal: AbortSignal): Promise<RecodedBlock | undefined>
+  reencode(request: ReencodeRequest, signal: AbortSignal): Promise<ReencodedBlock | undefined>
 }
 
 /** Slots of a recoded block that were late, and what their devices owe. */
-export interface RecodedBlock {
+export interface ReencodedBlock {
   readonly missingSlots: readonly number[]
-  readonly debts: readonly ShardDebt[]
+  readonly hints: readonly MissingShards[]
 }

@@ -22,9 +22,9 @@ function written(block: number, missingSlots: readonly number[], placed = false)
 
 test("blocks that all had a late shard are described, and every late shard is owed", () => {
   const blocks = Array.from({ length: BLOCKS }, (_, block) => written(block, [block % 3]))
-  const { extent, debts } = describeBody(request, BLOCKS * MIB, blocks)
+  const { extent, hints } = describeBody(request, BLOCKS * MIB, blocks)
   assert.equal(extent.exceptions.length, EXTENT_EXCEPTIONS_MAX)
-  assert.ok(debts.length > BLOCKS * 0.9, `${debts.length} debts; only blocks of one partition share one`)
+  assert.ok(hints.length > BLOCKS * 0.9, `${hints.length} debts; only blocks of one partition share one`)
 })
 
 test("a run of blocks that lack the same shard is one exception", () => {
@@ -58,10 +58,10 @@ test("a body of any length that too few devices can take is one exception", () =
     )
     return { block, plan, missingSlots: [], slots: order }
   })
-  const { extent, debts } = describeBody(request, BLOCKS * MIB, blocks)
+  const { extent, hints } = describeBody(request, BLOCKS * MIB, blocks)
   const { exceptions } = extent
   assert.ok(
-    debts.every(({ deviceId }) => deviceId === slots[2]) && debts.length > BLOCKS * 0.9,
+    hints.every(({ deviceId }) => deviceId === slots[2]) && hints.length > BLOCKS * 0.9,
     "the device that is down owes all",
   )
   assert.equal(exceptions.length, 1)

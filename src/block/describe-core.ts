@@ -10,11 +10,11 @@ import { EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../for
 import { partitionOf } from "../format/partition.js"
 import { textOfPolicy } from "../base/policy.js"
 import type { WrittenBlock } from "./block-writer.js"
-import type { ShardDebt, WriteRequest } from "./contract.js"
+import type { MissingShards, WriteRequest } from "./contract.js"
 
 export interface WrittenExtent {
   readonly extent: Extent
-  readonly debts: readonly ShardDebt[]
+  readonly hints: readonly MissingShards[]
 }
 
 type Written = Pick<WrittenBlock, "block" | "plan" | "missingSlots" | "slots">
@@ -33,7 +33,7 @@ export function describeBody(
   if (room < 0) throw fail("deviceFailed", { message: "too many blocks could not be written to their own devices" })
   const exceptions = [...elsewhere, ...late.slice(0, room)].sort((a, b) => a.firstBlock - b.firstBlock)
   const extent = { uploadId, part, lengthBytes, blockBytes, policy, generation: 0, exceptions }
-  return { extent, debts: debtsOf(blocks, block => partitionOf(uploadId, part, block)) }
+  return { extent, hints: hintsOf(blocks, block => partitionOf(uploadId, part, block)) }
 }
 
 /** Neighbouring blocks that differ in the same way are one exception. */
@@ -56,14 +56,14 @@ const isAlike = (a: ExtentException, b: ExtentException): boolean =>
   String(a.placedSlots) === String(b.placedSlots)
 
 /** Each device owes each partition once. */
-export function debtsOf(blocks: readonly Written[], partitionOfBlock: (block: number) => PartitionId): ShardDebt[] {
-  const debts = new Map<string, ShardDebt>()
+export function hintsOf(blocks: readonly Written[], partitionOfBlock: (block: number) => PartitionId): MissingShards[] {
+  const hints = new Map<string, MissingShards>()
   for (const { block, plan, missingSlots, slots } of blocks) {
     const late = missingSlots.flatMap(slot => slots[slot] ?? [])
     for (const deviceId of [...plan.owing, ...(plan.placedSlots.length > 0 ? [] : late)]) {
       const partition = partitionOfBlock(block)
-      debts.set(`${partition} ${deviceId}`, { partition, deviceId })
+      hints.set(`${partition} ${deviceId}`, { partition, deviceId })
     }
   }
-  return [...debts.values()]
+  return [...hints.values()]
 }

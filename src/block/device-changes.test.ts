@@ -36,8 +36,8 @@ test("while shards move, what was written before is read where it was, and new b
     assert.deepEqual(await world.read(old), Buffer.from(before), text)
     const after = world.random.bytes(20 * BLOCK_BYTES)
     const young = await world.writeExtent(after)
-    for (let block = 0; block < 20; block += 1) assert.ok(world.blocks.isHome(young, block))
-    assert.ok(Array.from({ length: 20 }, (_, block) => world.blocks.isHome(old, block)).includes(false))
+    for (let block = 0; block < 20; block += 1) assert.ok(world.blocks.isAssigned(young, block))
+    assert.ok(Array.from({ length: 20 }, (_, block) => world.blocks.isAssigned(old, block)).includes(false))
     assert.deepEqual(await world.read(young), Buffer.from(after), text)
     await world.blocks.remove(old)
     await world.blocks.remove(young)
@@ -86,7 +86,7 @@ test("a device that is taken out in the middle of reads and writes costs neither
   const gone = deviceIdOf(2)
   world.meddle = (_, __, device) => {
     if (device !== gone) return
-    world.devices.takeOut(gone)
+    world.devices.takeOffline(gone)
     throw fail("stopping")
   }
   assert.deepEqual(await world.read(extent), Buffer.from(bytes))
@@ -94,7 +94,7 @@ test("a device that is taken out in the middle of reads and writes costs neither
   world.devices.bringBack(gone)
   const written = await world.clock.runUntil(world.write(bytes))
   assert.ok(written.content.kind === "extent")
-  assert.ok(written.debts.some(({ deviceId }) => deviceId === gone))
+  assert.ok(written.hints.some(({ deviceId }) => deviceId === gone))
   assert.deepEqual(await world.read(written.content.extent), Buffer.from(bytes))
 })
 
@@ -188,7 +188,7 @@ test("what was written under a wider layout is removed whole once the layout is 
 test("needles that were removed while somebody asks whose they are, are gone, and not damaged", async () => {
   const world = await open("ec:2+1")
   const extent = await world.writeExtent(world.random.bytes(100))
-  const [group] = await world.blocks.surveyOf(partitionOf(extent.uploadId, 0, 0))
+  const [group] = await world.blocks.shardScanOf(partitionOf(extent.uploadId, 0, 0))
   const block = must(group, "it was written")
   assert.deepEqual((await world.blocks.headerOf(block)).owner, OWNER)
   await world.blocks.remove(extent)

@@ -3,16 +3,16 @@ import type { Clock } from "../seams/clock/contract.js"
 import { BLOCK_LIMITS } from "./limits.js"
 
 export class Foreground {
-  private askedMs = -Infinity
+  private requestedMs = -Infinity
 
   constructor(private readonly clock: Clock) {}
 
   /** A client has. */
   note(): void {
-    this.askedMs = this.clock.monotonicMs()
+    this.requestedMs = this.clock.monotonicMs()
   }
 
   get isActive(): boolean {
-    return this.clock.monotonicMs() - this.askedMs < BLOCK_LIMITS.quietMs
+    return this.clock.monotonicMs() - this.requestedMs < BLOCK_LIMITS.quietMs
   }
 }

@@ -8,7 +8,7 @@ import { after, allSoon, recover, type Soon } from "../base/soon.js"
 import type { ExtentException } from "../format/extent.js"
 import type { NeedleId } from "../format/needle.js"
 import type { Devices } from "./contract.js"
-import { homeOf, type Layouts } from "./layouts.js"
+import { assignedDeviceOf, type Layouts } from "./layouts.js"
 
 /** Where the block's reference says, else where the layout has the slot, else where the one before had it. */
 export function holdersOf(
@@ -18,10 +18,11 @@ export function holdersOf(
 ): readonly DeviceId[] {
   const { current, previous } = layouts
   const placed = exception?.placedSlots.find(([placedSlot]) => placedSlot === slot)?.[1]
-  const home = homeOf(current, partition, slot)
-  const before = previous && homeOf(previous, partition, slot)
-  if (placed === undefined && (before === undefined || before === home)) return home === undefined ? [] : [home]
-  return [...new Set([placed, home, before])].filter(id => id !== undefined)
+  const assignedDevice = assignedDeviceOf(current, partition, slot)
+  const before = previous && assignedDeviceOf(previous, partition, slot)
+  if (placed === undefined && (before === undefined || before === assignedDevice))
+    return assignedDevice === undefined ? [] : [assignedDevice]
+  return [...new Set([placed, assignedDevice, before])].filter(id => id !== undefined)
 }
 
 /** Whether a device that takes part has the shard, as far as it can tell. */

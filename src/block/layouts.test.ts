@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseDeviceId, parsePartitionId } from "../base/ids.js"
 import { planLayout, slotsOf } from "../placement/index.js"
-import { homeOf, Layouts } from "./layouts.js"
+import { assignedDeviceOf, Layouts } from "./layouts.js"
 
 const devices = [1, 2, 3].map(number => ({ id: parseDeviceId(number.toString(16).padStart(16, "0")), weight: 1 }))
 const version = (number: number) => planLayout(devices, 2, number)
@@ -10,7 +10,7 @@ const version = (number: number) => planLayout(devices, 2, number)
 test("the home of a slot is the device that the layout names, and none beyond its width", () => {
   const layout = version(1)
   for (const partition of [0, 1, 77, 65_535].map(parsePartitionId)) {
-    const homes = [0, 1, 2].map(slot => homeOf(layout, partition, slot))
+    const homes = [0, 1, 2].map(slot => assignedDeviceOf(layout, partition, slot))
     assert.deepEqual(homes, [...slotsOf(layout, partition), undefined])
   }
 })

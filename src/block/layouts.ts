@@ -9,7 +9,11 @@ import type { DeviceId, PartitionId } from "../base/ids.js"
 import type { Layout } from "../placement/index.js"
 
 /** The device of a slot; undefined where the layout is narrower. */
-export function homeOf({ table, width, devices }: Layout, partition: PartitionId, slot: number): DeviceId | undefined {
+export function assignedDeviceOf(
+  { table, width, devices }: Layout,
+  partition: PartitionId,
+  slot: number,
+): DeviceId | undefined {
   if (slot >= width) return undefined
   const index = table[partition * width + slot]
   return index === undefined ? undefined : devices[index]

@@ -35,14 +35,14 @@ export const BLOCK_LIMITS = {
   /** A client may be this slow, over this long, only while nobody waits for the slab that its body holds. */
   slowClientBytesPerSecondMin: 64 * KIB,
   slowClientWindowMs: 30_000,
-  slowClientLookMs: 1_000,
+  slowClientCheckMs: 1_000,
   /** Bytes of a body handed to its hashes at once. */
   feedBytes: 256 * KIB,
   /** Needles removed from one device in one call. */
   removeNeedlesAtOnce: 1024,
   shardsAtOnce: 32,
   /** Needles that one page of a survey shows: some milliseconds. */
-  surveyNeedles: 2048,
+  shardScanNeedles: 2048,
   /** Memory for the shards of blocks that are being mended; and while clients are there, who wait for the same disks. */
   mendBytesMax: 64 * MIB,
   mendBesideBytesMax: 8 * MIB,

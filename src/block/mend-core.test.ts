@@ -4,7 +4,7 @@ import { fc } from "../base/testing-properties.js"
 import { parseDeviceId, parsePartitionId, parseUploadId, type DeviceId } from "../base/ids.js"
 import { parsePolicy, shardCount, shardsNeeded } from "../base/policy.js"
 import { planMend, targetsOf } from "./mend-core.js"
-import { standingOf, type BlockGroup } from "./survey-core.js"
+import { standingOf, type BlockGroup } from "./shard-scan-core.js"
 
 const device = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))
 const DEVICES = Array.from({ length: 9 }, (_, i) => device(i + 1))
@@ -84,7 +84,7 @@ test("a plan that was carried out leaves nothing to do, and never removed the la
       const standing = standingOf(done, policy, layout)
       assert.deepEqual(standing.lacking, [])
       assert.equal(standing.strays, 0)
-      assert.equal(standing.slack, shardCount(policy) - shardsNeeded(policy))
+      assert.equal(standing.spareShards, shardCount(policy) - shardsNeeded(policy))
     }),
   )
 })

@@ -9,7 +9,7 @@
 import type { DeviceId } from "../base/ids.js"
 import { shardCount } from "../base/policy.js"
 import type { BlockShape } from "./read-plan-core.js"
-import type { BlockGroup, HeldShard } from "./survey-core.js"
+import type { BlockGroup, HeldShard } from "./shard-scan-core.js"
 
 /** A shard to be written. */
 export interface MendWrite {

@@ -12,7 +12,7 @@ import type { Extent } from "../format/extent.js"
 import { planNext, replaceDevice } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { Mended } from "./contract.js"
-import { ALL_NEEDLES, needleIdOf, standingOf } from "./survey-core.js"
+import { ALL_NEEDLES, needleIdOf, standingOf } from "./shard-scan-core.js"
 import { changed, deviceIdOf, OWNER, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 8 * KIB
@@ -38,19 +38,19 @@ async function writeSome(world: ShardWorld): Promise<Kept[]> {
 /** Mends everything that is named. */
 async function mendAll(world: ShardWorld, kept: readonly Kept[]): Promise<Mended[]> {
   const outcomes: Mended[] = []
-  for (const group of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
+  for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups) {
     const of = must(
       kept.find(({ extent }) => extent.uploadId === group.uploadId),
       "only named blocks are there",
     )
-    outcomes.push(await world.blocks.mend(group, { extent: of.extent, owner: OWNER, birthNote: () => NOTE }))
+    outcomes.push(await world.blocks.mend(group, { extent: of.extent, owner: OWNER, recoveryHeader: () => NOTE }))
   }
   return outcomes
 }
 
 async function assertWhole(world: ShardWorld, kept: readonly Kept[], text: string): Promise<void> {
   for (const { extent, bytes } of kept) assert.ok((await world.read(extent)).equals(bytes), `${text}: the bytes`)
-  for (const group of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
+  for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups) {
     const standing = standingOf(group, world.policy, world.layouts.current)
     assert.deepEqual([standing.lacking, standing.strays], [[], 0], text)
   }
@@ -72,7 +72,7 @@ for (const text of ["ec:2+2", "ec:4+2", "ec:4+3", "replica:2", "replica:3"]) {
       for (const index of lost) {
         const { current } = world.layouts
         const old = must(current.devices[index], "a device")
-        world.devices.takeOut(old)
+        world.devices.takeOffline(old)
         next += 1
         const by = await world.devices.add(next)
         world.layouts.publish(replaceDevice(current, old, by, current.version + 1), undefined)
@@ -92,19 +92,19 @@ test("a rebuilt first shard says whose it is again", async () => {
   const kept = await writeSome(world)
   const { current } = world.layouts
   for (const old of current.devices.slice(0, 1)) {
-    world.devices.takeOut(old)
+    world.devices.takeOffline(old)
     world.layouts.publish(replaceDevice(current, old, await world.devices.add(50), 2), undefined)
   }
   await mendAll(world, kept)
   let notes = 0
-  for (const group of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
+  for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups) {
     for (const { slot, deviceId } of group.shards) {
       if (deviceId !== deviceIdOf(50)) continue
       const header = await must(world.devices.live.get(deviceId), "live").volumes.headerOf(needleIdOf(group, slot))
       assert.deepEqual(header.owner, OWNER)
       assert.deepEqual(header.policy, world.policy)
-      assert.deepEqual(header.birthNote, group.block === 0 ? NOTE : undefined)
-      notes += header.birthNote ? 1 : 0
+      assert.deepEqual(header.recoveryHeader, group.block === 0 ? NOTE : undefined)
+      notes += header.recoveryHeader ? 1 : 0
     }
   }
   assert.ok(notes > 0)
@@ -121,12 +121,12 @@ test("from d devices to d + 1 and back, with reads and writes between all steps,
       const next = planNext(current, weighted, current.width, current.version + 1)
       world.layouts.publish(next, current)
       kept.push(...(await writeSome(world)))
-      for (const group of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
+      for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups) {
         const of = must(
           kept.find(({ extent }) => extent.uploadId === group.uploadId),
           "it is named",
         )
-        await world.blocks.mend(group, { extent: of.extent, owner: OWNER, birthNote: () => undefined })
+        await world.blocks.mend(group, { extent: of.extent, owner: OWNER, recoveryHeader: () => undefined })
         assert.ok((await world.read(of.extent)).equals(of.bytes))
       }
       world.layouts.publish(next, undefined)
@@ -176,7 +176,7 @@ for (const text of ["ec:2+2", "replica:3"]) {
       const kept = [{ extent: await world.writeExtent(bytes), bytes }]
       const { current } = world.layouts
       const lost = deviceIdOf(1)
-      world.devices.takeOut(lost)
+      world.devices.takeOffline(lost)
       const by = await world.devices.add(73)
       world.layouts.publish(replaceDevice(current, lost, by, 2), undefined)
       rot(world, deviceIdOf(2))
@@ -185,12 +185,12 @@ for (const text of ["ec:2+2", "replica:3"]) {
       assert.ok(world.damaged.length > 0 && world.damaged.every(({ deviceId }) => deviceId === deviceIdOf(2)))
       // What was rebuilt is as good as what was lost: others can be made of it.
       const again = await world.devices.add(74)
-      world.devices.takeOut(deviceIdOf(3))
+      world.devices.takeOffline(deviceIdOf(3))
       world.layouts.publish(replaceDevice(world.layouts.current, deviceIdOf(3), again, 3), undefined)
       for (const outcome of await mendAll(world, kept)) assert.deepEqual(outcome.lacking, [])
       await assertWhole(world, kept, "made of what was rebuilt")
       for (const id of [deviceIdOf(4), by]) rot(world, id)
-      world.devices.takeOut(again)
+      world.devices.takeOffline(again)
       const last = await world.devices.add(75)
       world.layouts.publish(replaceDevice(world.layouts.current, again, last, 4), undefined)
       const outcomes = await mendAll(world, kept)
@@ -206,7 +206,7 @@ test("the memory of shards is whole again when everything was mended, also after
   const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+3"), { devices: 5, blockBytes: 128 * KIB })
   const bytes = world.random.bytes(1000 * KIB)
   const kept = [{ extent: await world.writeExtent(bytes), bytes }]
-  world.devices.takeOut(deviceIdOf(1))
+  world.devices.takeOffline(deviceIdOf(1))
   const by = await world.devices.add(76)
   world.layouts.publish(replaceDevice(world.layouts.current, deviceIdOf(1), by, 2), undefined)
   let goOn: () => void = () => undefined
@@ -246,7 +246,7 @@ test("a copy elsewhere goes once the right device has a good one, not a damaged 
   await mendAll(world, kept)
   assert.equal(world.devices.needlesOn(old), held, "the only copies stay while the new ones cannot be written")
   world.meddle = () => undefined
-  world.devices.takeOut(old)
+  world.devices.takeOffline(old)
   await mendAll(world, kept)
   world.devices.bringBack(old)
   world.meddle = (what, _, device) => {
@@ -264,7 +264,7 @@ test("a full disk stops mending, and one that fails is one that still lacks its 
   const world = await open("ec:2+1")
   const kept = await writeSome(world)
   const { current } = world.layouts
-  world.devices.takeOut(deviceIdOf(1))
+  world.devices.takeOffline(deviceIdOf(1))
   const by = await world.devices.add(80)
   world.layouts.publish(replaceDevice(current, deviceIdOf(1), by, 2), undefined)
   world.meddle = what => {
@@ -292,7 +292,7 @@ test("what is beyond repair is said to be, and stays as it is", async () => {
   for (const number of [1, 2]) {
     const { current } = world.layouts
     const old = deviceIdOf(number)
-    world.devices.takeOut(old)
+    world.devices.takeOffline(old)
     const by: DeviceId = await world.devices.add(90 + number)
     world.layouts.publish(replaceDevice(current, old, by, current.version + 1), undefined)
   }
@@ -302,5 +302,5 @@ test("what is beyond repair is said to be, and stays as it is", async () => {
   const [first] = kept
   assert.ok(first)
   const partition = partitionOf(first.extent.uploadId, 0, 0)
-  assert.equal((await world.blocks.surveyOf(partition)).length, 1)
+  assert.equal((await world.blocks.shardScanOf(partition)).length, 1)
 })

@@ -19,14 +19,14 @@ import type { FetchedShard, NeedleId } from "../volume/contract.js"
 import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LiveBlock, Mended, ShardCopy } from "./contract.js"
 import type { Foreground } from "./foreground.js"
-import { gather } from "./gathering.js"
+import { gather } from "./batching.js"
 import { isDamage, isLoss } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { planMend, type MendPlan, type MendWrite } from "./mend-core.js"
 import { blockShape, shapeOf, type BlockShape } from "./read-plan-core.js"
 import type { ShardStore } from "./shard-store.js"
-import { needleIdOf, type BlockGroup, type HeldShard } from "./survey-core.js"
+import { needleIdOf, type BlockGroup, type HeldShard } from "./shard-scan-core.js"
 
 /** A shard in memory, which is the patient's until it is over. */
 interface Shard {
@@ -42,7 +42,7 @@ interface SlotCopy {
 }
 
 /** As it was read, with the checksums that it should have. */
-type FoundShard = Shard & SlotCopy
+type ShardMatch = Shard & SlotCopy
 
 /** What is only compared. */
 const ONE_COPY: CodingShape = { kind: "copies", copies: 1 }
@@ -151,8 +151,8 @@ export class Mender {
   }
 
   /** Shards of which a good copy lies elsewhere. */
-  private async copies(patient: Patient, writes: readonly MendWrite[]): Promise<Map<number, FoundShard>> {
-    const copies = new Map<number, FoundShard>()
+  private async copies(patient: Patient, writes: readonly MendWrite[]): Promise<Map<number, ShardMatch>> {
+    const copies = new Map<number, ShardMatch>()
     await mapBounded(writes, BLOCK_LIMITS.shardsAtOnce, async ({ slot, from }) => {
       const shard = from.length > 0 && (await this.readGood(patient, slot, from))
       if (shard) copies.set(slot, shard)
@@ -164,7 +164,7 @@ export class Mender {
   private async rebuild(
     patient: Patient,
     missing: readonly number[],
-    copies: ReadonlyMap<number, FoundShard>,
+    copies: ReadonlyMap<number, ShardMatch>,
   ): Promise<readonly Shard[] | undefined> {
     const { policy, shardBytes } = patient.shape
     const shape = shapeOf(policy)
@@ -189,8 +189,8 @@ export class Mender {
   private async findEnough(
     patient: Patient,
     missing: readonly number[],
-    copies: ReadonlyMap<number, FoundShard>,
-  ): Promise<readonly FoundShard[]> {
+    copies: ReadonlyMap<number, ShardMatch>,
+  ): Promise<readonly ShardMatch[]> {
     const { group, shape } = patient
     const needed = shardsNeeded(shape.policy)
     const present = [...copies.values()].filter(shard => !isKnownDamaged(patient, shard)).slice(0, needed)
@@ -213,7 +213,7 @@ export class Mender {
   private async compareAndFill(
     patient: Patient,
     shape: CodingShape,
-    found: readonly FoundShard[],
+    found: readonly ShardMatch[],
     wanted: readonly Omit<Shard, "checksums">[],
   ): Promise<readonly Uint8Array[] | undefined> {
     const seedOf = (slot: number): bigint => needleSeed(needleIdOf(patient.group, slot))
@@ -240,7 +240,7 @@ export class Mender {
     return memory
   }
   /** The whole shard, verified, from the first of these devices that has it. */
-  private async readGood(patient: Patient, slot: number, from: readonly DeviceId[]): Promise<FoundShard | undefined> {
+  private async readGood(patient: Patient, slot: number, from: readonly DeviceId[]): Promise<ShardMatch | undefined> {
     for (;;) {
       const found = await this.readFirst(patient, slot, from)
       if (found === undefined || (await this.compareAndFill(patient, ONE_COPY, [found], []))) return found
@@ -248,7 +248,7 @@ export class Mender {
   }
 
   /** The whole shard, not verified yet, from the first of these devices that has it and was not found out. */
-  private async readFirst(patient: Patient, slot: number, from: readonly DeviceId[]): Promise<FoundShard | undefined> {
+  private async readFirst(patient: Patient, slot: number, from: readonly DeviceId[]): Promise<ShardMatch | undefined> {
     const id = needleIdOf(patient.group, slot)
     for (const deviceId of from) {
       if (isKnownDamaged(patient, { slot, deviceId })) continue
@@ -295,7 +295,7 @@ export class Mender {
       owner: live.owner,
       policy: shape.policy,
       blockLengthBytes: shape.lengthBytes,
-      birthNote: group.block === 0 ? live.birthNote() : undefined,
+      recoveryHeader: group.block === 0 ? live.recoveryHeader() : undefined,
       body: shard.body,
       checksums: shard.checksums,
       isUnhurried: true,

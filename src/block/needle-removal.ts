@@ -14,7 +14,7 @@ import { holdersOf } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { blockShape } from "./read-plan-core.js"
-import { needleIdOf, type BlockGroup } from "./survey-core.js"
+import { needleIdOf, type BlockGroup } from "./shard-scan-core.js"
 
 type Batches = Map<DeviceId, NeedleId[]>
 

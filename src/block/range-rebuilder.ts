@@ -19,7 +19,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Compute, ShardMemory } from "../seams/compute/contract.js"
 import type { Allocate, NeedleId } from "../volume/contract.js"
 import type { Devices, ShardCopy } from "./contract.js"
-import { gather } from "./gathering.js"
+import { gather } from "./batching.js"
 import { holdersOf, isLoss } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { shapeOf, type BlockShape } from "./read-plan-core.js"
@@ -41,7 +41,7 @@ export interface RangeRequest {
   readonly allocate: Allocate
 }
 
-interface FoundShard {
+interface ShardMatch {
   readonly deviceId: DeviceId
   readonly id: NeedleId
   readonly bytes: Uint8Array
@@ -90,7 +90,7 @@ export class RangeRebuilder {
   }
 
   /** The range of a shard, not verified yet, from the first device that has it of those that layouts lead to. */
-  private async fetch(request: RangeRequest, slot: number, lent: LentShards): Promise<FoundShard | undefined> {
+  private async fetch(request: RangeRequest, slot: number, lent: LentShards): Promise<ShardMatch | undefined> {
     const { extent, shape, block, offsetBytes, lengthBytes } = request
     const { uploadId, part } = extent
     const partition = partitionOf(uploadId, part, block)

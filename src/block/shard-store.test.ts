@@ -20,8 +20,8 @@ import type { IndexedNeedle, Volumes } from "../volume/contract.js"
 import { LocalBlocks } from "./blocks.js"
 import type { LiveBlock, ShardDevice } from "./contract.js"
 import type { ShardStore } from "./shard-store.js"
-import { surveyPage } from "./survey.js"
-import { ALL_NEEDLES, type BlockGroup, type SurveyPage } from "./survey-core.js"
+import { shardScanPage } from "./shard-scan.js"
+import { ALL_NEEDLES, type BlockGroup, type ShardScanPage } from "./shard-scan-core.js"
 import { changed, distant, OWNER, ShardWorld, type Lies, type LocalDevice } from "./testing.js"
 
 const noSignal = new AbortController().signal
@@ -53,16 +53,16 @@ class Distance {
   }
 
   async groups(): Promise<readonly BlockGroup[]> {
-    return (await this.blocks.survey(ALL_NEEDLES.start)).groups
+    return (await this.blocks.shardScan(ALL_NEEDLES.start)).groups
   }
 
   /** What the devices really hold. */
   async truth(): Promise<readonly BlockGroup[]> {
-    return (await this.world.blocks.survey(ALL_NEEDLES.start)).groups
+    return (await this.world.blocks.shardScan(ALL_NEEDLES.start)).groups
   }
 
   async mendAll(extent: Extent): Promise<number> {
-    const live: LiveBlock = { extent, owner: OWNER, birthNote: () => undefined }
+    const live: LiveBlock = { extent, owner: OWNER, recoveryHeader: () => undefined }
     let removed = 0
     for (const group of await this.groups()) removed += (await this.blocks.mend(group, live)).removed
     return removed
@@ -89,18 +89,18 @@ test("blocks are read, surveyed, mended and removed on devices that always answe
   const extent = await world.writeExtent(bytes)
   const far = new Distance(world)
   assert.deepEqual(await far.read(extent), Buffer.from(bytes))
-  assert.deepEqual(await far.groups(), (await world.blocks.survey(ALL_NEEDLES.start)).groups)
+  assert.deepEqual(await far.groups(), (await world.blocks.shardScan(ALL_NEEDLES.start)).groups)
   for (let block = 0; block < 10; block += 1) {
-    assert.equal(await far.blocks.isHome(extent, block), true)
+    assert.equal(await far.blocks.isAssigned(extent, block), true)
     assert.equal(await far.blocks.shardsThere(extent, block), 2)
   }
 
   far.relayout()
-  const areHome: boolean[] = []
-  for (let block = 0; block < 10; block += 1) areHome.push(await far.blocks.isHome(extent, block))
-  assert.ok(areHome.includes(false))
+  const areAssigned: boolean[] = []
+  for (let block = 0; block < 10; block += 1) areAssigned.push(await far.blocks.isAssigned(extent, block))
+  assert.ok(areAssigned.includes(false))
   assert.ok((await far.mendAll(extent)) > 0)
-  for (let block = 0; block < 10; block += 1) assert.equal(await world.blocks.isHome(extent, block), true)
+  for (let block = 0; block < 10; block += 1) assert.equal(await world.blocks.isAssigned(extent, block), true)
   assert.equal(
     (await far.groups()).reduce((sum, { shards }) => sum + shards.length, 0),
     30,
@@ -141,7 +141,7 @@ test("no lie of a device about what it has costs a shard that is needed, or give
         })
         const bytes = world.random.bytes(4 * BLOCK_BYTES)
         const extent = await world.writeExtent(bytes)
-        const all = [...(await world.blocks.survey(ALL_NEEDLES.start)).groups]
+        const all = [...(await world.blocks.shardScan(ALL_NEEDLES.start)).groups]
         const keys = all.flatMap(group => group.shards.map(({ slot }) => needleKeyOf({ ...group, slot })))
         let isLying = true
         // It has what it has not, and has not what it has.
@@ -155,7 +155,7 @@ test("no lie of a device about what it has costs a shard that is needed, or give
             const shape = { policy: parsePolicy(policy), blockLengthBytes: BLOCK_BYTES }
             for (const key of keys) {
               if (key < start || key >= end || told.has(key) || !isLie()) continue
-              told.set(key, { key, bodyBytes: needles[0]?.bodyBytes ?? 64, shape, isDistrusted: isLie() })
+              told.set(key, { key, bodyBytes: needles[0]?.bodyBytes ?? 64, shape, isSuspect: isLie() })
             }
             return [...told.values()].sort((a, b) => (a.key < b.key ? -1 : 1))
           },
@@ -174,7 +174,7 @@ test("no lie of a device about what it has costs a shard that is needed, or give
         isLying = false
         assert.deepEqual(await far.read(extent), Buffer.from(bytes), "every byte is still there")
         await far.mendAll(extent)
-        for (let block = 0; block < 4; block += 1) assert.equal(await far.blocks.isHome(extent, block), true)
+        for (let block = 0; block < 4; block += 1) assert.equal(await far.blocks.isAssigned(extent, block), true)
       },
     ),
     { numRuns: 40 },
@@ -189,7 +189,7 @@ test("a device that was taken for writable and is not costs nothing but its shar
   const append = (): Promise<never> => Promise.reject(fail("deviceFailed"))
   far.devices.set(id, { id, volumes: { ...volumes, append }, isWritable: true })
   const bytes = world.random.bytes(3 * BLOCK_BYTES)
-  const { content, debts } = await far.blocks.write({
+  const { content, hints } = await far.blocks.write({
     ...{
       uploadId: parseUploadId("7".repeat(32)),
       part: 0,
@@ -198,11 +198,11 @@ test("a device that was taken for writable and is not costs nothing but its shar
       blockBytes: BLOCK_BYTES,
     },
     ...{ plan: { md5: true, sha256: false, checksum: undefined }, source: bytes, lengthBytesMax: bytes.length },
-    ...{ inlineBytesMax: 0, birthNote: undefined },
+    ...{ inlineBytesMax: 0, recoveryHeader: undefined },
   })
   assert.ok(content.kind === "extent")
   assert.deepEqual(await far.read(content.extent), Buffer.from(bytes))
-  assert.deepEqual(new Set(debts.map(debt => debt.deviceId)), new Set([id]))
+  assert.deepEqual(new Set(hints.map(hint => hint.deviceId)), new Set([id]))
 })
 
 /** A device whose index is read in the turn in which it was asked, or not at all. */
@@ -215,7 +215,7 @@ function nearDevice(number: number, keys: readonly RowKey[], damaged: readonly R
         assert.ok(!isOver, "read within one turn")
         if (key < start || key >= end) continue
         if (damaged.includes(key)) throw fail("corruptRow")
-        yield { key, bodyBytes: 64, shape: undefined, isDistrusted: false }
+        yield { key, bodyBytes: 64, shape: undefined, isSuspect: false }
       }
     })()
   }
@@ -278,9 +278,9 @@ test("a survey of near and far devices tells what one of near ones tells, howeve
         const [lowest = ALL_NEEDLES.start] = needles.map(({ key }) => key).sort()
         for (let start: RowKey | undefined = lowest; start !== undefined;) {
           const range: KeyRange = { ...ALL_NEEDLES, start }
-          const page: Soon<SurveyPage> = surveyPage(near, range, needlesMax)
+          const page: Soon<ShardScanPage> = shardScanPage(near, range, needlesMax)
           assert.ok(!(page instanceof Promise), "nobody is waited for")
-          assert.deepEqual(await surveyPage(mixed, range, needlesMax), page)
+          assert.deepEqual(await shardScanPage(mixed, range, needlesMax), page)
           start = page.next
         }
       },

@@ -23,7 +23,7 @@ import { LocalBlocks } from "./blocks.js"
 import type { ShardCopy, ShardDevice, WrittenBody } from "./contract.js"
 import { Layouts } from "./layouts.js"
 import type { ShardStore } from "./shard-store.js"
-import { ALL_NEEDLES } from "./survey-core.js"
+import { ALL_NEEDLES } from "./shard-scan-core.js"
 
 const noSignal = new AbortController().signal
 /** Whose the blocks of tests are. */
@@ -69,9 +69,9 @@ export class TestDevices {
     await this.open(parseInt(id, 16), 2)
   }
 
-  private async open(number: number, life: number): Promise<DeviceId> {
+  private async open(number: number, incarnationNumber: number): Promise<DeviceId> {
     const id = deviceIdOf(number)
-    const home = { folder: `/d${number}`, deviceId: id, incarnation: parseIncarnation(life) }
+    const home = { folder: `/d${number}`, deviceId: id, incarnation: parseIncarnation(incarnationNumber) }
     const volumes = await openVolumes(this.behind(this.disk.boot()), await this.makeRows(), home, undefined)
     const { down, full } = this
     const device: LocalDevice = {
@@ -89,7 +89,7 @@ export class TestDevices {
     return id
   }
 
-  takeOut(id: DeviceId): void {
+  takeOffline(id: DeviceId): void {
     this.live.delete(id)
   }
 
@@ -182,7 +182,7 @@ export class ShardWorld {
       source,
       lengthBytesMax: 64 * MIB,
       inlineBytesMax: 0,
-      birthNote: undefined,
+      recoveryHeader: undefined,
       signal,
     })
   }
@@ -205,7 +205,7 @@ export class ShardWorld {
     let count = 0
     for (let block = 0; block < blocks; block += 1) {
       const partition = partitionOf(parseUploadId(uploadId), 0, block)
-      for (const { shards } of await this.blocks.surveyOf(partition)) count += shards.length
+      for (const { shards } of await this.blocks.shardScanOf(partition)) count += shards.length
     }
     return count
   }

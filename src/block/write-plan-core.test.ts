@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
 import { parseDeviceId } from "../base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
-import { judgeAck, planWrite } from "./write-plan-core.js"
+import { decideAck, planWrite } from "./write-plan-core.js"
 
 const policies = fc.oneof(
   fc.integer({ min: 1, max: 5 }).map((copies): Policy => ({ kind: "replica", copies })),
@@ -23,15 +23,15 @@ const slotsOf = (writable: readonly boolean[]) =>
 test("a plan writes to distinct writable devices, and says what is missing and what went elsewhere", () => {
   fc.assert(
     fc.property(scenes, ({ policy, writable }) => {
-      const living = writable.filter(is => is).length
-      fc.pre(living > 0)
+      const liveCount = writable.filter(is => is).length
+      fc.pre(liveCount > 0)
       const slots = slotsOf(writable)
       const plan = planWrite(policy, slots)
       const written = plan.targets.flatMap(target => target ?? [])
       assert.equal(new Set(written).size, written.length)
       for (const target of written) assert.ok(slots.some(({ id, isWritable }) => id === target && isWritable))
       const needed = shardsNeeded(policy)
-      if (living === writable.length || living >= needed + 1) {
+      if (liveCount === writable.length || liveCount >= needed + 1) {
         assert.equal(plan.policy, policy)
         assert.deepEqual(
           plan.missingSlots,
@@ -53,8 +53,8 @@ test("a plan writes to distinct writable devices, and says what is missing and w
 test("an acknowledged block outlives one more device while two live", () => {
   fc.assert(
     fc.property(scenes, ({ policy, writable }) => {
-      const living = writable.filter(is => is).length
-      fc.pre(living > 1 && shardCount(policy) > 1)
+      const liveCount = writable.filter(is => is).length
+      fc.pre(liveCount > 1 && shardCount(policy) > 1)
       const plan = planWrite(policy, slotsOf(writable))
       assert.ok(plan.durableMin - 1 >= shardsNeeded(plan.policy), JSON.stringify(plan))
       assert.ok(plan.durableMin <= plan.targets.filter(target => target !== undefined).length)
@@ -65,7 +65,7 @@ test("an acknowledged block outlives one more device while two live", () => {
 test("a block is acknowledged when all have ended, or enough are durable and the straggler's time is over", () => {
   const plan = { durableMin: 5 }
   const judge = (durable: number, failed: number, pending: number, stragglerOver = false) =>
-    judgeAck(plan, { durable, failed, pending, stragglerOver })
+    decideAck(plan, { durable, failed, pending, stragglerOver })
   assert.equal(judge(6, 0, 0), "ack")
   assert.equal(judge(5, 1, 0), "ack")
   assert.equal(judge(5, 0, 1), "wait")

@@ -5,7 +5,7 @@
  * Let L be the writable devices among the partition's slots. With L >= k+1 the block keeps its policy
  * and the missing slots are noted; the acknowledgement needs max(k+1, n-1-down) durable shards (one
  * for a single copy). With fewer, the block is written under the default policy of L devices, which
- * its reference records; re-coding restores the policy later.
+ * its reference records; re-encoding restores the policy later.
  */
 import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -61,7 +61,7 @@ export function planWrite(policy: Policy, slots: readonly SlotDevice[], care: Wr
 export type AckVerdict = "wait" | "ack" | "fail"
 
 /** Whether a block is written, given how its shard writes stand. */
-export function judgeAck(
+export function decideAck(
   plan: Pick<WritePlan, "durableMin">,
   shards: {
     readonly durable: number

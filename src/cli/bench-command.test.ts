@@ -120,8 +120,8 @@ test("a server behind TLS is driven as well", async () => {
         ["get", true],
       ],
     )
-    const distrusted = await runHayloft(args, { environment })
-    assert.equal(distrusted.code, 5, distrusted.error)
+    const suspect = await runHayloft(args, { environment })
+    assert.equal(suspect.code, 5, suspect.error)
   } finally {
     proxy.close()
   }

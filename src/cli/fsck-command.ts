@@ -5,7 +5,7 @@
 import { isFailure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { rowKeyOf } from "../base/ids.js"
-import { decodeBaseRow } from "../format/base-row.js"
+import { decodeStoredRow } from "../format/stored-row.js"
 import { needleIdOfKey } from "../format/needle.js"
 import { RealDisk } from "../seams/disk/index.js"
 import type { StoreReader } from "../seams/store/contract.js"
@@ -51,10 +51,10 @@ class Fsck {
 
   async run(): Promise<void> {
     const { foldersOf } = await import("../node/index.js")
-    const { volumes, payloads, base } = foldersOf(this.path)
+    const { volumes, payloads, metadataStore } = foldersOf(this.path)
     const needles = await this.volumes(volumes)
     const inline = await this.volumes(payloads)
-    const differences = await this.index(volumes, base)
+    const differences = await this.index(volumes, metadataStore)
     this.signal.throwIfAborted()
     const totals = { needles, payloads: inline, indexDifferences: differences, damages: this.damages }
     await answer(this.io, this.options, { what: "totals", ...totals }, `${totalsText(needles, inline)}\n`)
@@ -82,8 +82,8 @@ class Fsck {
   }
 
   /** Rows of the index that are not what the volumes say; those that the next start brings are none. */
-  private async index(volumes: string, base: string): Promise<number> {
-    if (!(await this.disk.exists(base)) || !(await this.disk.exists(volumes))) return 0
+  private async index(volumes: string, metadataStore: string): Promise<number> {
+    if (!(await this.disk.exists(metadataStore)) || !(await this.disk.exists(volumes))) return 0
     const [{ TableStores }, { readSourceMark }, { compareIndex, positionOfMark, VOLUMES_SOURCE }] = await Promise.all([
       import("../table/index.js"),
       import("../device/index.js"),
@@ -92,7 +92,7 @@ class Fsck {
     const rebuilt = (path: string, offsetBytes: number): void =>
       void this.told.push({ what: "metadata", isDamage: true, fields: { path, offsetBytes, repair: "by parity" } })
     const host = { disk: this.disk, deviceId: this.deviceId, isReadOnly: true, rebuilt } as const
-    const store = await new TableStores().openReader(base, host)
+    const store = await new TableStores().openReader(metadataStore, host)
     const progress = this.progress("index")
     try {
       await this.metadata(store)
@@ -168,7 +168,7 @@ function* indexRows(store: StoreReader): Generator<readonly [ReturnType<typeof r
 /** A row that fails its checksum is one that differs from all that the volumes could say. */
 function valueOf(key: ReturnType<typeof rowKeyOf>, stored: Uint8Array): Uint8Array {
   try {
-    return decodeBaseRow("needles", key, stored).value
+    return decodeStoredRow("needles", key, stored).value
   } catch {
     return new Uint8Array(0)
   }

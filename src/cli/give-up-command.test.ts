@@ -87,9 +87,9 @@ test("rows that cannot be read fail what needs them, are named, and are given up
       await put(client, LOST, "new")
       assert.equal(await textOf(client, LOST), "new")
     })
-    const base = join(data, "base")
-    for (const name of await readdir(base)) if (name.includes("manifest")) await rm(join(base, name))
-    const looked = await runHayloft(["volume", "inspect", base])
+    const metadataStore = join(data, "base")
+    for (const name of await readdir(metadataStore)) if (name.includes("manifest")) await rm(join(metadataStore, name))
+    const looked = await runHayloft(["volume", "inspect", metadataStore])
     assert.deepEqual([looked.code, /manifest DAMAGED/.test(looked.out.toString())], [1, true])
     assert.ok(rowsOf(looked.out.toString()) >= keysShown, "what the files themselves say")
   } finally {

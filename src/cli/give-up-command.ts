@@ -9,7 +9,7 @@ import { familyOfNumber, type Family } from "../base/families.js"
 import type { Failure } from "../base/failures.js"
 import { rowKeyOf, type DeviceId } from "../base/ids.js"
 import type { ControlRecord } from "../format/control-record.js"
-import { STORE_PREFIX_BYTES } from "../format/membership.js"
+import { STORE_PREFIX_BYTES } from "../format/replica-incarnation.js"
 import { KEY_IN_ROW_AT, parseObjectRowKey } from "../format/row-key.js"
 import type { LostRows } from "../seams/store/contract.js"
 import { CliError } from "./exit-codes.js"
@@ -30,18 +30,23 @@ export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmO
   ])
   await withStoppedFolder(io, folder, async ({ path, disk, deviceId }) => {
     refuseUnlessOnly(await readControlRecord(disk, path), deviceId, path)
-    const { base } = foldersOf(path)
+    const { metadataStore } = foldersOf(path)
     const host = { disk, deviceId }
     const stores = new TableStores()
-    const lost = await stores.findLostRows(base, host)
+    const lost = await stores.findLostRows(metadataStore, host)
     if (lost.length === 0) {
-      return answer(io, options, { folder: path, lost }, `every row of the metadata store in ${base} can be read\n`)
+      return answer(
+        io,
+        options,
+        { folder: path, lost },
+        `every row of the metadata store in ${metadataStore} can be read\n`,
+      )
     }
-    await confirm(io, options, planText(base, lost), basename(path))
-    await stores.giveUpLostRows(base, host)
+    await confirm(io, options, planText(metadataStore, lost), basename(path))
+    await stores.giveUpLostRows(metadataStore, host)
     const hasNeedles = lost.some(({ ranges }) => ranges.some(range => familiesOf(range).includes("needles")))
     // The volumes hold what the index of needles says: the next start makes it anew.
-    if (hasNeedles) await discardSource(stores, base, host, VOLUMES_SOURCE, "needles")
+    if (hasNeedles) await discardSource(stores, metadataStore, host, VOLUMES_SOURCE, "needles")
     const rows = lost.reduce((sum, each) => sum + each.rows, 0)
     await answer(io, options, { folder: path, lost }, `gave up ${plural(rows, "row")}; start the store\n`)
   })
@@ -52,7 +57,7 @@ function refuseUnlessOnly(record: ControlRecord | Failure | undefined, deviceId:
   if (record === undefined || record instanceof Error) {
     throw new CliError("failed", `nothing was changed: the control record in ${path} cannot be read`)
   }
-  const others = record.tablets.flatMap(({ members }) => members.filter(({ id }) => id !== deviceId))
+  const others = record.tablets.flatMap(({ replicas }) => replicas.filter(({ id }) => id !== deviceId))
   if (others.length === 0) return
   throw new CliError(
     "conflict",
@@ -62,12 +67,12 @@ function refuseUnlessOnly(record: ControlRecord | Failure | undefined, deviceId:
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
-function planText(base: string, lost: readonly LostRows[]): string {
+function planText(metadataStore: string, lost: readonly LostRows[]): string {
   const lines = lost.map(
     ({ path, rows, ranges }) => `${path}: ${plural(rows, "row")}, ${ranges.map(rangeText).join("; ")}`,
   )
   return `${[
-    `Rows of the metadata store in ${base} cannot be read, and parity cannot rebuild them:`,
+    `Rows of the metadata store in ${metadataStore} cannot be read, and parity cannot rebuild them:`,
     ...lines,
     "Giving them up loses what they say: objects, uploads and settings with these keys will be missing, or will show an",
     "earlier state. All other rows stay. If you have a copy of these files, put it in their place instead.",

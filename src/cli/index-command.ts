@@ -15,7 +15,7 @@ export async function rebuildIndexCommand(io: CliIo, folder: string, options: Ou
   ])
   await withStoppedFolder(io, folder, async ({ path, disk, deviceId }) => {
     const host = { disk, deviceId }
-    const rows = await discardSource(new TableStores(), foldersOf(path).base, host, VOLUMES_SOURCE, "needles")
+    const rows = await discardSource(new TableStores(), foldersOf(path).metadataStore, host, VOLUMES_SOURCE, "needles")
     const text = `forgot ${rows} row${rows === 1 ? "" : "s"} of the index; the next start reads all volumes in ${path} and makes it anew\n`
     await answer(io, options, { folder: path, rows }, text)
   })

@@ -6,14 +6,14 @@ import { isFailure, type Failure } from "../base/failures.js"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
 import { rowKeyOf, type RowKey } from "../base/ids.js"
 import { behindDamage } from "../device/index.js"
-import { decodeBaseRow } from "../format/base-row.js"
+import { decodeStoredRow } from "../format/stored-row.js"
 import { KEY_BYTES_MAX, type StoreReader } from "../seams/store/contract.js"
 import { hexOfKey, type Finding } from "./inspect.js"
 
 const ALL = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(KEY_BYTES_MAX)) }
 
 /** `noManifest`: why it is not known which tables count; all are shown. */
-export async function* inspectBase(store: StoreReader, noManifest?: Failure): AsyncGenerator<Finding> {
+export async function* inspectMetadataStore(store: StoreReader, noManifest?: Failure): AsyncGenerator<Finding> {
   if (noManifest !== undefined) {
     yield { what: "manifest", offsetBytes: 0, intact: false, fields: { reason: noManifest.message } }
   }
@@ -25,7 +25,7 @@ export async function* inspectBase(store: StoreReader, noManifest?: Failure): As
         if ("failure" in found) throw found.failure
         rows += 1
         bytes += found.stored.length
-        const { value, place } = decodeBaseRow(family, found.key, found.stored)
+        const { value, place } = decodeStoredRow(family, found.key, found.stored)
         const payload = place === undefined ? {} : { payload: `volume ${place.volume} at ${place.offsetBytes}` }
         yield { what: "row", offsetBytes: 0, intact: true, fields: { ...fields, valueBytes: value.length, ...payload } }
       } catch (error) {

@@ -5,7 +5,7 @@ import type { Failure } from "../base/failures.js"
 import { readSuperblock } from "../device/index.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { CliError } from "./exit-codes.js"
-import { inspectBase } from "./inspect-base.js"
+import { inspectMetadataStore } from "./inspect-base.js"
 import { inspectFile, type Finding, type FindingKind } from "./inspect.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
@@ -14,12 +14,12 @@ import { printable } from "./text.js"
 export async function inspectCommand(io: CliIo, path: string, options: OutputOptions): Promise<void> {
   const absolute = resolve(io.workingFolder, path)
   const found = await stat(absolute)
-  if (found.isDirectory()) return inspectBaseFolder(io, absolute, options)
+  if (found.isDirectory()) return inspectMetadataStoreFolder(io, absolute, options)
   const count = found.isFile() ? await show(io, path, inspectFile(new RealDisk(), absolute), options) : 0
   if (count === 0) throw new CliError("failed", `${path} is no volume, log segment, superblock or control record`)
 }
 
-async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions): Promise<void> {
+async function inspectMetadataStoreFolder(io: CliIo, path: string, options: OutputOptions): Promise<void> {
   const disk = new RealDisk()
   const superblock = basename(path) === "base" ? await readSuperblock(disk, dirname(path)) : undefined
   if (superblock === undefined) {
@@ -31,7 +31,7 @@ async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions
   const host = { disk, deviceId: superblock.deviceId, isReadOnly: true, onNoManifest } as const
   const store = await new TableStores().openReader(path, host)
   try {
-    await show(io, path, inspectBase(store, noManifest), options)
+    await show(io, path, inspectMetadataStore(store, noManifest), options)
   } finally {
     await store.close()
   }

@@ -19,7 +19,7 @@ import {
 import { subBlockChecksums } from "../simd/sub-block.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
-import { encodeBaseRow } from "../format/base-row.js"
+import { encodeStoredRow } from "../format/stored-row.js"
 import { encodeControlRecord } from "../format/control-record.js"
 import { encodeEntry } from "../format/entry.js"
 import { encodeLogBatch } from "../format/log-batch.js"
@@ -32,7 +32,7 @@ import {
   GROUP_HEADER_BYTES,
   needlesChecksumOf,
 } from "../format/volume.js"
-import { inspectBase } from "./inspect-base.js"
+import { inspectMetadataStore } from "./inspect-base.js"
 import { inspectFile, type Finding } from "./inspect.js"
 
 const deviceId = parseDeviceId("00112233445566aa")
@@ -56,7 +56,7 @@ function shard(text: string): Uint8Array[] {
     owner,
     policy: { kind: "ec", k: 4, m: 2, matrix: "cauchy" },
     blockLengthBytes: 77,
-    birthNote: undefined,
+    recoveryHeader: undefined,
     bodyBytes: body.length,
     checksums,
   })
@@ -153,7 +153,7 @@ test("a volume: header, groups, each needle with its owner and checksums", async
     policy: "ec:4+2",
     blockBytes: 77,
     bodyBytes: 10,
-    birthNote: false,
+    recoveryHeader: false,
   })
   assert.deepEqual(findings[3]?.fields, { kind: "payload", family: "current", row: "726f77", bodyBytes: 6 })
   assert.equal(findings[5]?.fields["kind"], "tombstone")
@@ -275,7 +275,7 @@ test("superblock and control record: what they say, damage, and no secret", asyn
         {
           id: parseTabletId(1),
           epoch: parseEpoch(2),
-          members: [{ id: deviceId, since: parseEpoch(1) }],
+          replicas: [{ id: deviceId, since: parseEpoch(1) }],
           learners: [],
           start: rowKeyOf(""),
           end: undefined,
@@ -302,15 +302,15 @@ test("superblock and control record: what they say, damage, and no secret", asyn
 test("a metadata store: rows of each family, and a damaged one", async () => {
   const store = await new MemoryStores().openWriter("base")
   const key = rowKeyOf("k")
-  const row = encodeBaseRow(new Uint8Array([1, 2]), { volume: 3, offsetBytes: 4096, lengthBytes: 5 })
-  const other = Uint8Array.from(encodeBaseRow(new Uint8Array([7]), undefined))
+  const row = encodeStoredRow(new Uint8Array([1, 2]), { volume: 3, offsetBytes: 4096, lengthBytes: 5 })
+  const other = Uint8Array.from(encodeStoredRow(new Uint8Array([7]), undefined))
   other[1] = 8
   await store.commit([
     { family: "current", key, value: row },
     { family: "heads", key, value: other },
   ])
   const findings: Finding[] = []
-  for await (const finding of inspectBase(store)) findings.push(finding)
+  for await (const finding of inspectMetadataStore(store)) findings.push(finding)
   assert.deepEqual(
     findings.map(({ what, intact, fields }) => [what, intact, fields["family"]]),
     [

@@ -94,13 +94,13 @@ async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding>
   for (const { id, weight, pathHint, isMountPoint } of record?.devices ?? []) {
     yield { what: "device", offsetBytes: 0, intact: true, fields: { id, weight, path: pathHint, isMountPoint } }
   }
-  for (const { id, epoch, members, start, end } of record?.tablets ?? []) {
+  for (const { id, epoch, replicas, start, end } of record?.tablets ?? []) {
     const range = { start: hexOfKey(start), end: end === undefined ? "" : hexOfKey(end) }
     yield {
       what: "tablet",
       offsetBytes: 0,
       intact: true,
-      fields: { id, epoch, members: members.map(member => member.id).join(" "), ...range },
+      fields: { id, epoch, replicas: replicas.map(replica => replica.id).join(" "), ...range },
     }
   }
 }
@@ -185,7 +185,7 @@ export function needleFields(header: NeedleHeader): Finding["fields"] {
     policy: textOfPolicy(header.policy),
     blockBytes: header.blockLengthBytes,
     bodyBytes: header.bodyBytes,
-    birthNote: header.birthNote !== undefined,
+    recoveryHeader: header.recoveryHeader !== undefined,
   }
 }
 

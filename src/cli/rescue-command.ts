@@ -1,6 +1,6 @@
 /** `hayloft rescue`: what is left of a store that cannot be opened any more, into a new store. */
 import { Option, type Command } from "commander"
-import { type GivenSettings, parseDataFolders, type Setting, type SettingName, SETTINGS } from "../config/index.js"
+import { type SettingsInput, parseDataFolders, type Setting, type SettingName, SETTINGS } from "../config/index.js"
 import type { ListSums, RescueEntry, RescueSummary } from "../rescue/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
@@ -51,7 +51,7 @@ async function rescueCommand(
     const text = options[name]
     if (text !== undefined) given[name] = [text]
   }
-  const settings: GivenSettings = { ...given, logLevel: ["warn"] }
+  const settings: SettingsInput = { ...given, logLevel: ["warn"] }
   const config = await configOf(io, settings, undefined)
   const request = {
     from: parseDataFolders(from, "--from", io.workingFolder),

@@ -3,7 +3,7 @@ import { Option, type Command } from "commander"
 import {
   CONFIG_FILE_ENVIRONMENT,
   CONFIG_FILE_FLAG,
-  type GivenSettings,
+  type SettingsInput,
   type Setting,
   SETTING_NAMES,
   type SettingName,
@@ -40,7 +40,7 @@ const collect = (value: string, earlier: readonly string[] | undefined): readonl
 ]
 
 /** Options as commander gives them, by setting. */
-export function settingsOf(options: Readonly<Record<string, unknown>>): GivenSettings {
+export function settingsOf(options: Readonly<Record<string, unknown>>): SettingsInput {
   const given: { [name in SettingName]?: readonly string[] } = {}
   for (const name of SETTING_NAMES) {
     const values = options[name]

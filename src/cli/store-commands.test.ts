@@ -127,12 +127,12 @@ test("--json gives one value: the plan of a dry run, or what was done", async ()
   assert.equal(made.error, "")
 })
 
-test("--wait stays until nothing moves, nothing is filled and nothing is re-coded", async () => {
+test("--wait stays until nothing moves, nothing is filled and nothing is re-encoded", async () => {
   store.shown = { layout: { version: 2, width: 1, transition: { fromVersion: 1 } } }
   const [device] = REPORT.devices
   assert.ok(device)
   const steps = [
-    { layout: { version: 2, width: 1 }, devices: [{ ...device, state: "filling" as const }] },
+    { layout: { version: 2, width: 1 }, devices: [{ ...device, state: "rebuilding" as const }] },
     { layout: { version: 2, width: 1 } },
   ]
   const report = store.status.report.bind(store.status)
@@ -206,7 +206,7 @@ test("status says first whether the store is safe", async () => {
   assert.match(halted.error, /not ready: the metadata log failed/)
 })
 
-test("repair, scrub and chores are seen and steered", async () => {
+test("repair, scrub and jobs are seen and steered", async () => {
   assert.match((await hayloft(["repair", "status"])).out, /^33 % of 900 B/)
   assert.match((await hayloft(["repair", "pause"])).out, /^paused; 33 % of 900 B.*; 3 of 9/)
   assert.match((await hayloft(["repair", "resume", "--json"])).out, /^\{"isPaused":false/)
@@ -220,9 +220,9 @@ test("repair, scrub and chores are seen and steered", async () => {
     store.touched.filter(what => /Scrub/.test(what)),
     ["startScrub all", `startScrub ${ID}`, "pauseScrub"],
   )
-  assert.match((await hayloft(["chores", "list"])).out, /repair +busy +2 +3 of 9 partitions/)
-  assert.match((await hayloft(["chores", "set-tranquility", "repair", "0"])).out, /repair +busy +0 /)
-  assert.equal((await hayloft(["chores", "wake", "nothing"])).code, 2)
+  assert.match((await hayloft(["jobs", "list"])).out, /repair +busy +2 +3 of 9 partitions/)
+  assert.match((await hayloft(["jobs", "set-throttle", "repair", "0"])).out, /repair +busy +0 /)
+  assert.equal((await hayloft(["jobs", "wake", "nothing"])).code, 2)
   assert.match((await hayloft(["device", "check", ID])).out, /is filling: answers, and has what it had/)
   assert.match(
     (await hayloft(["redundancy", "show"])).out,

@@ -1,5 +1,5 @@
 /**
- * Commands on a running store: status, devices, redundancy, repair, scrub, chores.
+ * Commands on a running store: status, devices, redundancy, repair, scrub, jobs.
  *
  * Changes show their plan first. They are made after a yes: `--yes`, or an answer where a person sits
  * at the terminal; nothing is changed by a script that does not say so. `--wait` stays until the shards
@@ -16,7 +16,7 @@ import type { CliIo } from "./io.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 import {
-  choresTable,
+  jobsTable,
   devicesTable,
   planText,
   redundancyText,
@@ -128,28 +128,28 @@ export class StoreCommands {
     await answerList(this.io, this.options, scrub, scrubTable(scrub, this.io.clock.wallMs()))
   }
 
-  async chores(): Promise<void> {
-    const { chores } = checked(STORE_SCHEMAS.CHORES, await this.#with(client => client.get("/v1/chores")))
-    await answerList(this.io, this.options, chores, choresTable(chores))
+  async jobs(): Promise<void> {
+    const { jobs } = checked(STORE_SCHEMAS.JOBS, await this.#with(client => client.get("/v1/jobs")))
+    await answerList(this.io, this.options, jobs, jobsTable(jobs))
   }
 
-  async setTranquility(chore: string, tranquility: number): Promise<void> {
-    await this.#chore(chore, "tranquility", { tranquility })
+  async setThrottle(job: string, throttle: number): Promise<void> {
+    await this.#job(job, "throttle", { throttle })
   }
 
   async resumeOrphans(): Promise<void> {
-    const chore = checked(STORE_SCHEMAS.CHORE, await this.#with(client => client.post("/v1/orphans/resume", {})))
-    await this.#answer(chore, choresTable([chore]))
+    const job = checked(STORE_SCHEMAS.JOB, await this.#with(client => client.post("/v1/orphans/resume", {})))
+    await this.#answer(job, jobsTable([job]))
   }
 
-  async wakeChore(chore: string): Promise<void> {
-    await this.#chore(chore, "wake", {})
+  async wakeJob(job: string): Promise<void> {
+    await this.#job(job, "wake", {})
   }
 
-  async #chore(name: string, word: string, body: object): Promise<void> {
-    const path = `/v1/chores/${encodeURIComponent(name)}/${word}`
-    const chore = checked(STORE_SCHEMAS.CHORE, await this.#with(client => client.post(path, body)))
-    await this.#answer(chore, choresTable([chore]))
+  async #job(name: string, word: string, body: object): Promise<void> {
+    const path = `/v1/jobs/${encodeURIComponent(name)}/${word}`
+    const job = checked(STORE_SCHEMAS.JOB, await this.#with(client => client.post(path, body)))
+    await this.#answer(job, jobsTable([job]))
   }
 
   #changeDevice(options: ChangeOptions, device: string, word: string, body: object): Promise<void> {
@@ -228,14 +228,14 @@ export function findDevice<T extends { readonly id: string; readonly path: strin
 }
 
 /** What a change has set moving and is not done; undefined: nothing. */
-function workLeft({ layout, devices, recoding, repair }: Status): string | undefined {
-  const coming = devices.filter(({ state }) => state === "filling" || state === "leaving")
+function workLeft({ layout, devices, reencoding, repair }: Status): string | undefined {
+  const coming = devices.filter(({ state }) => state === "rebuilding" || state === "decommissioning")
   const { transition } = layout
-  if (transition === undefined && coming.length === 0 && recoding === undefined) return undefined
+  if (transition === undefined && coming.length === 0 && reencoding === undefined) return undefined
   const works = [
     ...(transition?.progress === undefined ? [] : [`moving ${workText(transition.progress)}`]),
-    ...(recoding === undefined ? [] : [`re-coding ${workText(recoding)}`]),
-    ...(repair === undefined || repair.progress.leftBytes === 0 ? [] : [`repair ${workText(repair.progress)}`]),
+    ...(reencoding === undefined ? [] : [`re-encoding ${workText(reencoding)}`]),
+    ...(repair === undefined || repair.progress.remainingBytes === 0 ? [] : [`repair ${workText(repair.progress)}`]),
   ]
   return works.length === 0 ? "waiting for shards to move" : works.join("; ")
 }

@@ -1,4 +1,4 @@
-/** Commands on a running store, with their arguments, options and help: status, device, redundancy, repair, scrub, chores. */
+/** Commands on a running store, with their arguments, options and help: status, device, redundancy, repair, scrub, jobs. */
 import type { Command } from "commander"
 import { CliError } from "./exit-codes.js"
 import { group, numberOf, withChange, withStore } from "./options.js"
@@ -86,7 +86,7 @@ export function addRedundancyCommands(program: Command, store: StoreOf): void {
     .description("the policy, what it means, and buckets with one of their own")
     .action((options: StoreCommandOptions) => store(options).redundancy())
   withChange(redundancy.command("set"))
-    .description("change the policy; what is stored is re-coded in the background")
+    .description("change the policy; what is stored is re-encoded in the background")
     .argument("<POLICY>", "ec:4+2, replica:2, or automatic: by the number of devices (a bucket: as the store)")
     .option("--bucket <NAME>", "of this bucket only")
     .action((policy: string, options: ChangeOptions & { bucket?: string }) =>
@@ -120,19 +120,19 @@ export function addWorkCommands(program: Command, store: StoreOf): void {
   withStore(orphans.command("resume"))
     .description("remove them after a day, though there are more than a crash leaves; lasts until the process ends")
     .action((options: StoreCommandOptions) => store(options).resumeOrphans())
-  const chores = group(program, "chores").description("background work")
-  withStore(chores.command("list"))
-    .description("state, progress, last error and tranquility of each chore")
-    .action((options: StoreCommandOptions) => store(options).chores())
-  withStore(chores.command("set-tranquility"))
-    .description("how long a chore rests after a step, as a multiple of how long the step took; 0 is full speed")
-    .argument("<CHORE>")
+  const jobs = group(program, "jobs").description("background work")
+  withStore(jobs.command("list"))
+    .description("state, progress, last error and throttle of each job")
+    .action((options: StoreCommandOptions) => store(options).jobs())
+  withStore(jobs.command("set-throttle"))
+    .description("how long a job rests after a step, as a multiple of how long the step took; 0 is full speed")
+    .argument("<JOB>")
     .argument("<NUMBER>")
-    .action((chore: string, tranquility: string, options: StoreCommandOptions) =>
-      store(options).setTranquility(chore, numberOf(tranquility, "NUMBER")),
+    .action((job: string, throttle: string, options: StoreCommandOptions) =>
+      store(options).setThrottle(job, numberOf(throttle, "NUMBER")),
     )
-  withStore(chores.command("wake"))
-    .description("have a chore look for work now")
-    .argument("<CHORE>")
-    .action((chore: string, options: StoreCommandOptions) => store(options).wakeChore(chore))
+  withStore(jobs.command("wake"))
+    .description("have a job look for work now")
+    .argument("<JOB>")
+    .action((job: string, options: StoreCommandOptions) => store(options).wakeJob(job))
 }

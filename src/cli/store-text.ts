@@ -10,7 +10,7 @@ type Plan = z.output<typeof STORE_SCHEMAS.PLAN>
 type ProgressOfWork = z.output<typeof STORE_SCHEMAS.PROGRESS>
 type Repair = z.output<typeof STORE_SCHEMAS.REPAIR>
 type Scrub = z.output<typeof STORE_SCHEMAS.SCRUBS>["scrub"][number]
-type Chore = z.output<typeof STORE_SCHEMAS.CHORE>
+type Job = z.output<typeof STORE_SCHEMAS.JOB>
 type Redundancy = z.output<typeof STORE_SCHEMAS.REDUNDANCY>
 
 const LABEL_CELLS = 12
@@ -28,8 +28,8 @@ function verdict({ safeLosses, safeLossesWhenWhole, reasons }: Status["safety"])
 }
 
 /** `40 % of 1.2 GiB, 30.0 MiB/s, done in 12 min`. */
-export function workText({ doneBytes, leftBytes, bytesPerSecond, endsInSeconds }: ProgressOfWork): string {
-  const totalBytes = doneBytes + leftBytes
+export function workText({ doneBytes, remainingBytes, bytesPerSecond, endsInSeconds }: ProgressOfWork): string {
+  const totalBytes = doneBytes + remainingBytes
   const share = totalBytes === 0 ? 100 : Math.floor((100 * doneBytes) / totalBytes)
   const rate = bytesPerSecond > 0 ? [`${sizeText(bytesPerSecond)}/s`] : []
   const end = endsInSeconds === undefined ? [] : [`done in about ${durationText(endsInSeconds)}`]
@@ -37,12 +37,12 @@ export function workText({ doneBytes, leftBytes, bytesPerSecond, endsInSeconds }
 }
 
 export function repairText(repair: Repair): string {
-  const { isPaused, partitionsLookedAt, partitionsDone, partitionsLeft, progress } = repair
+  const { isPaused, partitionsScanned, partitionsDone, partitionsLeft, progress } = repair
   const { rebuiltShards, lostBlocks, lostBytes, singleCopyBlocks } = repair
-  const isIdle = partitionsLeft === 0 && progress.leftBytes === 0
-  const isLooking = partitionsLookedAt < PARTITIONS
+  const isIdle = partitionsLeft === 0 && progress.remainingBytes === 0
+  const isLooking = partitionsScanned < PARTITIONS
   const looking = isLooking
-    ? [`${Math.floor((100 * partitionsLookedAt) / PARTITIONS)} % of all partitions looked at`]
+    ? [`${Math.floor((100 * partitionsScanned) / PARTITIONS)} % of all partitions looked at`]
     : []
   const partitions = `${partitionsDone} of ${plural(partitionsDone + partitionsLeft, "partition")} mended`
   return [
@@ -57,9 +57,9 @@ export function repairText(repair: Repair): string {
 
 /** What cannot be read, a line each; empty where nothing is lost. */
 export function lostText({ lostObjects }: Repair): string {
-  const names = { object: "object", version: "older version", part: "part of an upload" } as const
+  const metadata = { object: "object", version: "older version", part: "part of an upload" } as const
   const lines = lostObjects.map(({ bucket, key, what }) =>
-    line("unreadable", `${names[what]} ${printable(`${bucket}/${key}`)}`),
+    line("unreadable", `${metadata[what]} ${printable(`${bucket}/${key}`)}`),
   )
   return lines.map(each => `${each}\n`).join("")
 }
@@ -77,14 +77,14 @@ export function scrubTable(scrub: readonly Scrub[], nowMs: number): string {
   return tableText(["DEVICE", "STATE", "THIS PASS", "OLDEST VERIFIED", "DAMAGES"], rows)
 }
 
-export function choresTable(chores: readonly Chore[]): string {
-  const rows = chores.map(({ name, state, tranquility, progress, lastError }) => [
+export function jobsTable(jobs: readonly Job[]): string {
+  const rows = jobs.map(({ name, state, throttle, progress, lastError }) => [
     name,
     state,
-    String(tranquility),
+    String(throttle),
     printable(lastError === undefined ? progress : `${progress} (last error: ${lastError})`),
   ])
-  return tableText(["CHORE", "STATE", "TRANQUILITY", "PROGRESS"], rows)
+  return tableText(["JOB", "STATE", "THROTTLE", "PROGRESS"], rows)
 }
 
 export function devicesTable(devices: readonly Device[]): string {
@@ -95,7 +95,7 @@ export function devicesTable(devices: readonly Device[]): string {
     sizeText(device.totalBytes),
     device.fullInSeconds === undefined ? "-" : durationText(device.fullInSeconds),
     String(device.weight),
-    device.holdsNames,
+    device.metadataReplica,
     device.fileSystemKind,
     printable(device.path),
   ])
@@ -113,7 +113,7 @@ function levelsText({ levels }: Status["safety"]): string {
 
 /** Work that is under way. */
 function workLines(status: Status, nowMs: number): string[] {
-  const { repair, layout, recoding, scrub } = status
+  const { repair, layout, reencoding, scrub } = status
   const { transition } = layout
   const running = (scrub ?? []).filter(({ state }) => state === "running")
   const oldestMs = Math.min(...(scrub ?? []).map(({ oldestVerifiedMs }) => oldestVerifiedMs))
@@ -121,9 +121,9 @@ function workLines(status: Status, nowMs: number): string[] {
   return [
     ...(repair === undefined ? [] : [line("repair", repairText(repair))]),
     ...(transition === undefined ? [] : [line("moving", moving)]),
-    ...(recoding === undefined || recoding.doneBytes + recoding.leftBytes === 0
+    ...(reencoding === undefined || reencoding.doneBytes + reencoding.remainingBytes === 0
       ? []
-      : [line("re-coding", workText(recoding))]),
+      : [line("re-encoding", workText(reencoding))]),
     ...(scrub === undefined || scrub.length === 0
       ? []
       : [
@@ -132,8 +132,8 @@ function workLines(status: Status, nowMs: number): string[] {
             `${running.length} of ${plural(scrub.length, "device")} at it; oldest verified ${ageText(oldestMs, nowMs)}`,
           ),
         ]),
-    ...status.chores.flatMap(({ name, state, lastError }) =>
-      state === "failed" ? [line("chore", `${name} fails: ${printable(lastError ?? "")}`)] : [],
+    ...status.jobs.flatMap(({ name, state, lastError }) =>
+      state === "failed" ? [line("job", `${name} fails: ${printable(lastError ?? "")}`)] : [],
     ),
   ]
 }
@@ -150,24 +150,24 @@ function riskLines({ riskiest, critical }: Status["safety"], devices: readonly D
 }
 
 export function statusText(status: Status, nowMs: number): string {
-  const { health, names, safety } = status
+  const { health, metadata, safety } = status
   const state = health.ready ? (health.reasons.length === 0 ? "ready" : "ready, degraded") : "not ready"
   const queues = [...status.queues, ...status.devices.flatMap(device => device.queues)].filter(queue => queue.depth > 0)
   const levels = levelsText(safety)
-  const wanted = names.copies < names.copiesWanted ? ` of ${names.copiesWanted} wanted` : ""
-  const learning = names.learning > 0 ? `, ${names.learning} more learning them` : ""
+  const wanted = metadata.copies < metadata.copiesWanted ? ` of ${metadata.copiesWanted} wanted` : ""
+  const learning = metadata.learning > 0 ? `, ${metadata.learning} more learning them` : ""
   return [
     `${verdict(safety)}: ${printable(safety.sentence)}`,
     line("store", `Hayloft ${status.version}, ${status.storeId}, up ${durationText(status.uptimeSeconds)}`),
     line("health", state),
     ...health.reasons.map(reason => line("", printable(reason))),
-    ...(status.allowances.length === 0
+    ...(status.compatibility.length === 0
       ? []
-      : [line("allowed", `beyond the defaults: ${status.allowances.join(", ")}`)]),
+      : [line("allowed", `beyond the defaults: ${status.compatibility.join(", ")}`)]),
     line("redundancy", `${status.policy}${status.isPolicyAutomatic ? ", automatic" : ""}`),
     ...(levels === "" ? [] : [line("bytes", levels)]),
     ...riskLines(safety, status.devices),
-    line("names", `kept on ${plural(names.copies, "device")}${wanted}${learning}`),
+    line("metadata", `kept on ${plural(metadata.copies, "device")}${wanted}${learning}`),
     ...workLines(status, nowMs),
     ...(queues.length === 0 ? [] : [line("queues", queues.map(q => `${q.name} ${q.depth}/${q.limit}`).join(", "))]),
     "",
@@ -180,7 +180,7 @@ const hoursText = (hours: number): string =>
   hours * 3600 < 1 ? "in less than a second" : `in about ${durationText(hours * 3600)}`
 
 export function planText(plan: Plan): string {
-  const { summary, devices, movedBytes, recodedBytes, hours, survives, warnings, policyBefore, policyAfter } = plan
+  const { summary, devices, movedBytes, reencodedBytes, hours, survives, warnings, policyBefore, policyAfter } = plan
   const rows = devices
     .filter(({ bytesIn, bytesOut }) => bytesIn > 0 || bytesOut > 0)
     .map(({ id, path, bytesIn, bytesOut }) => [id ?? "new", sizeText(bytesIn), sizeText(bytesOut), printable(path)])
@@ -192,7 +192,7 @@ export function planText(plan: Plan): string {
   const lines = [
     line("plan", printable(summary)),
     ...(policyBefore === policyAfter ? [] : [line("redundancy", `${policyBefore} becomes ${policyAfter}`)]),
-    line("moves", `${sizeText(movedBytes)}, ${sizeText(recodedBytes)} re-coded, ${hoursText(hours)}`),
+    line("moves", `${sizeText(movedBytes)}, ${sizeText(reencodedBytes)} re-encoded, ${hoursText(hours)}`),
     line(
       "survives",
       `${lossesText(survives.before)} before, ${lossesText(survives.during)} meanwhile, ${lossesText(survives.after)} after`,
@@ -209,12 +209,12 @@ function lossesText(losses: number): string {
   return losses === 0 ? "no lost disk" : `any ${plural(losses, "lost disk")}`
 }
 
-export function redundancyText({ policy, isAutomatic, meaning, buckets, recoding }: Redundancy): string {
+export function redundancyText({ policy, isAutomatic, meaning, buckets, reencoding }: Redundancy): string {
   const lines = [
     line("redundancy", `${policy}${isAutomatic ? ", automatic" : ""}`),
     line("meaning", printable(meaning)),
     ...buckets.map(({ bucket, policy: its }) => line("bucket", `${printable(bucket)} ${its}`)),
-    ...(recoding === undefined ? [] : [line("re-coding", workText(recoding))]),
+    ...(reencoding === undefined ? [] : [line("re-encoding", workText(reencoding))]),
   ]
   return `${lines.join("\n")}\n`
 }

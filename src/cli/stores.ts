@@ -12,7 +12,7 @@ import { type AdminAccess, AdminClient, type S3Access, S3Client, type StoreCrede
 import {
   CONFIG_FILE_BYTES_MAX,
   CONFIG_FILE_ENVIRONMENT,
-  type GivenSettings,
+  type SettingsInput,
   parseConfigFile,
   REGION_DEFAULT,
   resolveConfig,
@@ -29,7 +29,7 @@ export interface StoreOptions {
 }
 
 /** Reads `--config` (or its variable) and resolves all settings. Throws `invalidConfig`. */
-export async function configOf(io: CliIo, flags: GivenSettings, configFile: string | undefined): Promise<ServeConfig> {
+export async function configOf(io: CliIo, flags: SettingsInput, configFile: string | undefined): Promise<ServeConfig> {
   const { environment, workingFolder } = io
   const path = configFile ?? (environment[CONFIG_FILE_ENVIRONMENT] || undefined)
   const file =
@@ -37,7 +37,7 @@ export async function configOf(io: CliIo, flags: GivenSettings, configFile: stri
   return resolveConfig({ flags, environment, file, workingFolder })
 }
 
-async function readConfigFile(absolutePath: string, path: string): Promise<GivenSettings> {
+async function readConfigFile(absolutePath: string, path: string): Promise<SettingsInput> {
   const bytes = await readFile(absolutePath).catch((error: unknown) => {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable"
     throw fail("invalidConfig", { message: `cannot read the config file ${path} (${code})` })
@@ -48,7 +48,7 @@ async function readConfigFile(absolutePath: string, path: string): Promise<Given
 }
 
 function localConfig(io: CliIo, options: StoreOptions): Promise<ServeConfig> {
-  const flags: GivenSettings = {
+  const flags: SettingsInput = {
     ...(options.data === undefined ? {} : { data: options.data }),
     ...(options.masterKeyFile === undefined ? {} : { masterKeyFile: [options.masterKeyFile] }),
   }

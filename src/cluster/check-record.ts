@@ -39,12 +39,15 @@ function checkLayouts(record: ControlRecord): void {
 
 function checkTablets(record: ControlRecord): void {
   const stateOf = (id: DeviceId) => record.devices.find(device => device.id === id)?.state
-  for (const { id: tablet, epoch, members, learners } of record.tablets) {
-    const holders = [...members, ...learners]
-    assert(members.length >= 1, () => `tablet ${tablet} has members`)
+  for (const { id: tablet, epoch, replicas, learners } of record.tablets) {
+    const holders = [...replicas, ...learners]
+    assert(replicas.length >= 1, () => `tablet ${tablet} has members`)
     assert(new Set(holders.map(({ id }) => id)).size === holders.length, "a device is a member once")
     for (const { id, since } of holders) {
-      assert(stateOf(id) !== undefined && stateOf(id) !== "out", () => `member ${id} of tablet ${tablet} takes part`)
+      assert(
+        stateOf(id) !== undefined && stateOf(id) !== "offline",
+        () => `member ${id} of tablet ${tablet} takes part`,
+      )
       assert(since >= 1 && since <= epoch, "memberships began in this epoch or before")
     }
   }

@@ -14,7 +14,7 @@ export function deviceOf(record: ControlRecord, id: DeviceId): ControlDevice {
 }
 
 /** Not out: what is counted where the store asks whether enough of it is there. */
-export const isIn = ({ state }: ControlDevice): boolean => state !== "out"
+export const isIn = ({ state }: ControlDevice): boolean => state !== "offline"
 
 /** Throws `invalidArgument` for a device that the record does not name. */
 export function withState(
@@ -25,30 +25,30 @@ export function withState(
 ): ControlRecord {
   const before = deviceOf(record, id)
   if (before.state === state) return record
-  const { wasLeaving: _, ...rest } = before
-  const isOfLeaver = state === "out" && before.state === "leaving"
-  const after: ControlDevice = { ...rest, state, stateSinceMs: nowMs, ...(isOfLeaver && { wasLeaving: true }) }
+  const { wasDecommissioning: _, ...rest } = before
+  const isOfLeaver = state === "offline" && before.state === "decommissioning"
+  const after: ControlDevice = { ...rest, state, stateSinceMs: nowMs, ...(isOfLeaver && { wasDecommissioning: true }) }
   return { ...record, devices: record.devices.map(device => (device.id === id ? after : device)) }
 }
 
 /** Tablets without these devices, under a new epoch where that changes one. Throws `deviceFailed` where nobody would be left. */
-export function withoutMembers(tablets: readonly ControlTablet[], ids: readonly DeviceId[]): readonly ControlTablet[] {
+export function withoutReplicas(tablets: readonly ControlTablet[], ids: readonly DeviceId[]): readonly ControlTablet[] {
   return tablets.map(tablet => {
     const stays = ({ id }: { readonly id: DeviceId }): boolean => !ids.includes(id)
-    const members = tablet.members.filter(stays)
+    const replicas = tablet.replicas.filter(stays)
     const learners = tablet.learners.filter(stays)
-    if (members.length === tablet.members.length && learners.length === tablet.learners.length) return tablet
-    if (members.length === 0) {
+    if (replicas.length === tablet.replicas.length && learners.length === tablet.learners.length) return tablet
+    if (replicas.length === 0) {
       throw fail("deviceFailed", { message: "no device would be left that holds names", tablet: tablet.id })
     }
-    return { ...tablet, members, learners, epoch: parseEpoch(tablet.epoch + 1) }
+    return { ...tablet, replicas, learners, epoch: parseEpoch(tablet.epoch + 1) }
   })
 }
 
 /** Devices that failed, hang or are missing: neither read nor written, and no members of anything. */
-export function markOut(record: ControlRecord, ids: readonly DeviceId[], nowMs: number): ControlRecord {
-  const marked = ids.reduce((next, id) => withState(next, id, "out", nowMs), record)
-  const tablets = withoutMembers(record.tablets, ids)
+export function markOffline(record: ControlRecord, ids: readonly DeviceId[], nowMs: number): ControlRecord {
+  const marked = ids.reduce((next, id) => withState(next, id, "offline", nowMs), record)
+  const tablets = withoutReplicas(record.tablets, ids)
   const isSame = marked === record && tablets.every((tablet, i) => tablet === record.tablets[i])
   return isSame ? record : { ...marked, tablets }
 }
@@ -58,10 +58,10 @@ export function markOut(record: ControlRecord, ids: readonly DeviceId[], nowMs: 
  * one that was leaving leaves.
  */
 export function markReturning(record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord {
-  const { state, wasLeaving } = deviceOf(record, id)
-  if (state !== "out") return record
-  if (wasLeaving) return withState(record, id, "leaving", nowMs)
-  return withState(record, id, record.layout.devices.includes(id) ? "filling" : "draining", nowMs)
+  const { state, wasDecommissioning } = deviceOf(record, id)
+  if (state !== "offline") return record
+  if (wasDecommissioning) return withState(record, id, "decommissioning", nowMs)
+  return withState(record, id, record.layout.devices.includes(id) ? "rebuilding" : "draining", nowMs)
 }
 
 /**
@@ -70,14 +70,18 @@ export function markReturning(record: ControlRecord, id: DeviceId, nowMs: number
  */
 export function markReopened(record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord {
   const before = deviceOf(record, id)
-  if (before.state !== "active" && before.state !== "filling") return record
-  const after: ControlDevice = { ...before, state: "filling", stateSinceMs: Math.max(nowMs, before.stateSinceMs + 1) }
+  if (before.state !== "active" && before.state !== "rebuilding") return record
+  const after: ControlDevice = {
+    ...before,
+    state: "rebuilding",
+    stateSinceMs: Math.max(nowMs, before.stateSinceMs + 1),
+  }
   return { ...record, devices: record.devices.map(device => (device.id === id ? after : device)) }
 }
 
 /** A walk over all partitions found nothing missing on a device. */
 export const markWhole = (record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord =>
-  deviceOf(record, id).state === "filling" ? withState(record, id, "active", nowMs) : record
+  deviceOf(record, id).state === "rebuilding" ? withState(record, id, "active", nowMs) : record
 
 /** All shards lie where the layout wants them. */
 export const finishTransition = (record: ControlRecord): ControlRecord =>

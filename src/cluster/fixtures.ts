@@ -4,7 +4,7 @@ import { MIB } from "../base/limits.js"
 import { defaultMetaCopies, defaultPolicy, parsePolicy, shardCount } from "../base/policy.js"
 import type { ControlDevice, ControlRecord } from "../format/control-record.js"
 import { planLayout } from "../placement/index.js"
-import type { NewDevice } from "./device-words-core.js"
+import type { NewDevice } from "./device-commands-core.js"
 import { controlLayoutOf } from "./record-layout-core.js"
 
 export const TABLET = parseTabletId(1)
@@ -36,7 +36,7 @@ function makeStore(count: number, chosen: string | undefined): ControlRecord {
     return { ...newDevice(number), weight: 1, state: "active", stateSinceMs: 0, more: [] }
   })
   const metaCopies = defaultMetaCopies(count, policy)
-  const members = devices.slice(0, metaCopies).map(({ id }) => ({ id, since: parseEpoch(1) }))
+  const replicas = devices.slice(0, metaCopies).map(({ id }) => ({ id, since: parseEpoch(1) }))
   return {
     storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
     generation: 1,
@@ -47,7 +47,7 @@ function makeStore(count: number, chosen: string | undefined): ControlRecord {
     blockBytes: 4 * MIB,
     metaCopies,
     tablets: [
-      { id: TABLET, epoch: parseEpoch(1), members, learners: [], start: rowKeyOf(""), end: undefined, more: [] },
+      { id: TABLET, epoch: parseEpoch(1), replicas, learners: [], start: rowKeyOf(""), end: undefined, more: [] },
     ],
     layout: controlLayoutOf(planLayout(devices, shardCount(policy))),
     previousLayout: undefined,

@@ -2,26 +2,26 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { checkRecord } from "./check-record.js"
-import { markOut } from "./device-states-core.js"
+import { markOffline } from "./device-states-core.js"
 import { deviceId, storeOf } from "./fixtures.js"
-import { LONG_OUT_MS, placeWithoutLongOut } from "./long-out-core.js"
+import { LONG_OUT_MS, placeWithoutLongOffline } from "./long-out-core.js"
 
 test("a device that stays out gives its places to the others once it has been out for long", () => {
-  const record = markOut(storeOf(6, "ec:2+2"), [deviceId(0)], 1_000)
-  assert.equal(placeWithoutLongOut(record, 1_000 + LONG_OUT_MS - 1), record)
-  const placed = placeWithoutLongOut(record, 1_000 + LONG_OUT_MS)
+  const record = markOffline(storeOf(6, "ec:2+2"), [deviceId(0)], 1_000)
+  assert.equal(placeWithoutLongOffline(record, 1_000 + LONG_OUT_MS - 1), record)
+  const placed = placeWithoutLongOffline(record, 1_000 + LONG_OUT_MS)
   checkRecord(placed)
   assert.ok(!placed.layout.devices.includes(deviceId(0)))
   assert.equal(placed.previousLayout, record.layout)
-  assert.equal(placeWithoutLongOut(placed, 1_000 + 2 * LONG_OUT_MS), placed, "one transition at a time")
+  assert.equal(placeWithoutLongOffline(placed, 1_000 + 2 * LONG_OUT_MS), placed, "one transition at a time")
 })
 
 test("where every device is needed, its places are kept for it", () => {
-  const record = markOut(storeOf(4), [deviceId(0)], 0)
-  assert.equal(placeWithoutLongOut(record, 10 * LONG_OUT_MS), record)
+  const record = markOffline(storeOf(4), [deviceId(0)], 0)
+  assert.equal(placeWithoutLongOffline(record, 10 * LONG_OUT_MS), record)
 })
 
 test("a store without devices that are out is left alone", () => {
   const record = storeOf(5, "replica:2")
-  assert.equal(placeWithoutLongOut(record, 10 * LONG_OUT_MS), record)
+  assert.equal(placeWithoutLongOffline(record, 10 * LONG_OUT_MS), record)
 })

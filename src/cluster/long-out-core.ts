@@ -11,11 +11,11 @@ import { controlLayoutOf, hasPlace, layoutOf, mayGain } from "./record-layout-co
 export const LONG_OUT_MS = 15 * 60_000
 
 /** The same record where no place is to be given away, or not yet. A clock that jumped costs a rebuild, no more. */
-export function placeWithoutLongOut(record: ControlRecord, nowMs: number): ControlRecord {
+export function placeWithoutLongOffline(record: ControlRecord, nowMs: number): ControlRecord {
   if (record.previousLayout !== undefined) return record
   const before = layoutOf(record.layout)
   const isGone = ({ state, stateSinceMs }: ControlDevice): boolean =>
-    state === "out" && nowMs - stateSinceMs >= LONG_OUT_MS
+    state === "offline" && nowMs - stateSinceMs >= LONG_OUT_MS
   const places = record.devices.filter(hasPlace)
   const staying = places.filter(device => !isGone(device))
   const isPlaced = places.some(device => isGone(device) && before.devices.includes(device.id))

@@ -5,8 +5,8 @@ import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import { POLICY_VERSION_MAX, type ControlRecord } from "../format/control-record.js"
 import { movement } from "../placement/index.js"
 import { checkRecord } from "./check-record.js"
-import { finishTransition, markOut, markReturning, markWhole } from "./device-states-core.js"
-import { addDevice, forgetDevice } from "./device-words-core.js"
+import { finishTransition, markOffline, markReturning, markWhole } from "./device-states-core.js"
+import { addDevice, forgetDevice } from "./device-commands-core.js"
 import { deviceId, newDevice, storeOf } from "./fixtures.js"
 import { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"
 import { layoutOf } from "./record-layout-core.js"
@@ -16,7 +16,7 @@ const checked = (record: ControlRecord): ControlRecord => {
   return record
 }
 const widthOf = (record: ControlRecord) => layoutOf(record.layout).width
-const out = (record: ControlRecord, ...numbers: number[]) => markOut(record, numbers.map(deviceId), 5)
+const offline = (record: ControlRecord, ...numbers: number[]) => markOffline(record, numbers.map(deviceId), 5)
 const refuses = (kind: FailureKind, words: RegExp, decide: () => ControlRecord) =>
   assert.throws(decide, error => isFailure(error, kind) && words.test(error.message))
 
@@ -64,7 +64,7 @@ test("automatic again is what the devices allow", () => {
 test("a redundancy that devices are too few for is refused, also for a bucket", () => {
   const wide = parsePolicy("ec:4+2")
   refuses("invalidArgument", /needs 6 devices; this store has 4/, () => setPolicy(storeOf(4), wide, []))
-  refuses("invalidArgument", /has 5 \(1 more are out/, () => setPolicy(out(storeOf(6, "ec:2+1"), 1), wide, []))
+  refuses("invalidArgument", /has 5 \(1 more are out/, () => setPolicy(offline(storeOf(6, "ec:2+1"), 1), wide, []))
   refuses("invalidArgument", /needs 6/, () => admitBucketPolicy(storeOf(4), wide, []))
 })
 
@@ -87,7 +87,7 @@ test("what asks for another layout waits for shards that move, what does not goe
 })
 
 test("redundancy follows devices that came back, once shards are still", () => {
-  const grown = addDevice(out(storeOf(4), 1), newDevice(4), undefined, [], 7)
+  const grown = addDevice(offline(storeOf(4), 1), newDevice(4), undefined, [], 7)
   const back = markWhole(markReturning(grown, deviceId(1), 8), deviceId(1), 9)
   assert.equal(followDevices(back, []), back)
   const followed = checked(followDevices(finishTransition(back), []))
@@ -103,6 +103,6 @@ test("status says what a redundancy means for the devices that there are", () =>
   words(storeOf(7, "ec:4+3"), /^ec:4\+3, chosen; .* would be the same$/)
   words(storeOf(7, "replica:2"), /replica:2, chosen; for 7 devices .* ec:4\+3, and survive any 3 lost instead of 1/)
   words(storeOf(3, "replica:3"), /chosen; for 3 devices the automatic redundancy would be ec:2\+1$/)
-  words(forgetDevice(out(storeOf(6, "ec:4+2"), 2), deviceId(2), [], false), /needs 6 devices; with 5 blocks are/)
-  words(addDevice(out(storeOf(4), 1), newDevice(4), 1, [], 7), /; it becomes ec:3\+2 once all of them take part$/)
+  words(forgetDevice(offline(storeOf(6, "ec:4+2"), 2), deviceId(2), [], false), /needs 6 devices; with 5 blocks are/)
+  words(addDevice(offline(storeOf(4), 1), newDevice(4), 1, [], 7), /; it becomes ec:3\+2 once all of them take part$/)
 })

@@ -3,7 +3,7 @@
  * follows the number of devices. Pure.
  *
  * A wider policy widens the layout at once. A narrower one leaves it: blocks written before need their
- * slots until all are re-coded, and then `narrowLayout` takes those that nobody uses. An automatic policy
+ * slots until all are re-encoded, and then `narrowLayout` takes those that nobody uses. An automatic policy
  * becomes wider when a device joins, and narrower only when too few are left for it.
  */
 import { fail } from "../base/failures.js"
@@ -53,9 +53,9 @@ export function withFewerDevices(before: ControlRecord, record: ControlRecord): 
 function checkRoom(record: ControlRecord, policy: Policy): void {
   const [needed, gaining, places] = [shardCount(policy), gainingOf(record), placesOf(record)]
   if (needed <= gaining) return
-  const out = places > gaining ? ` (${places - gaining} more are out: replace them first)` : ""
+  const offline = places > gaining ? ` (${places - gaining} more are out: replace them first)` : ""
   throw fail("invalidArgument", {
-    message: `redundancy ${textOfPolicy(policy)} needs ${needed} devices; this store has ${gaining}${out}`,
+    message: `redundancy ${textOfPolicy(policy)} needs ${needed} devices; this store has ${gaining}${offline}`,
   })
 }
 

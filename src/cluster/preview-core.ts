@@ -10,21 +10,21 @@ import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/pol
 import type { ControlDevice, ControlRecord, ControlTablet } from "../format/control-record.js"
 import { movement, slotsPerDevice, usableBytes, type Layout } from "../placement/index.js"
 import { hasPlace, layoutOf } from "./record-layout-core.js"
-import { judgeSafety, type PolicyUse, type SafetyInput } from "./safety-core.js"
+import { evaluateSafety, type PolicyUse, type SafetyInput } from "./safety-core.js"
 
 /** How things are now. */
 export interface PreviewFacts {
   readonly policies: readonly PolicyUse[]
   readonly lacking: SafetyInput["lacking"]
-  readonly oddGroups: SafetyInput["oddGroups"]
+  readonly misplacedGroups: SafetyInput["misplacedGroups"]
   /** Equal for devices that fail together; asked for a new device too. */
   readonly diskOf: (id: DeviceId) => string
-  /** What moving and re-coding write in all while it goes on. */
+  /** What moving and re-encoding write in all while it goes on. */
   readonly bytesPerSecond: number
 }
 
 /** Objects that the change makes the store write anew under another policy. */
-export interface Recoding {
+export interface Reencoding {
   readonly from: Policy
   readonly to: Policy
   readonly bytes: number
@@ -43,8 +43,8 @@ export interface Preview {
   readonly policyAfter: Policy
   /** Of shards that are copied to, or rebuilt on, another device. */
   readonly movedBytes: number
-  /** Of shards that re-coding writes. */
-  readonly recodedBytes: number
+  /** Of shards that re-encoding writes. */
+  readonly reencodedBytes: number
   /** Until all of it is done. */
   readonly hours: number
   /** Every device of before and after, the new ones last. */
@@ -56,34 +56,34 @@ export interface Preview {
   readonly usableAfter: number | undefined
 }
 
-/** What so many bytes of objects under another policy than before re-code. */
-export const recodingOf = (from: Policy, to: Policy, bytes: number): readonly Recoding[] =>
+/** What so many bytes of objects under another policy than before re-encode. */
+export const reencodingOf = (from: Policy, to: Policy, bytes: number): readonly Reencoding[] =>
   textOfPolicy(from) === textOfPolicy(to) ? [] : [{ from, to, bytes }]
 
 export function previewChange(
   before: ControlRecord,
   after: ControlRecord,
   facts: PreviewFacts,
-  recodings: readonly Recoding[],
+  reencodings: readonly Reencoding[],
 ): Preview {
   const [from, to] = [layoutOf(before.layout), layoutOf(after.layout)]
   const moved = movedBytesOf(from, to, facts.policies)
-  const recoded = recodedBytesOf(to, recodings)
+  const reencoded = reencodedBytesOf(to, reencodings)
   const ids = [...new Set([...before.devices, ...after.devices].map(({ id }) => id))]
   const sum = (bytes: ReadonlyMap<DeviceId, number>) => [...bytes.values()].reduce((total, each) => total + each, 0)
-  const [movedBytes, recodedBytes] = [sum(moved.bytesIn), sum(recoded)]
+  const [movedBytes, reencodedBytes] = [sum(moved.bytesIn), sum(reencoded)]
   return {
     policyBefore: before.policy,
     policyAfter: after.policy,
     movedBytes,
-    recodedBytes,
-    hours: (movedBytes + recodedBytes) / facts.bytesPerSecond / 3600,
+    reencodedBytes,
+    hours: (movedBytes + reencodedBytes) / facts.bytesPerSecond / 3600,
     devices: ids.map(id => ({
       id,
-      bytesIn: (moved.bytesIn.get(id) ?? 0) + (recoded.get(id) ?? 0),
+      bytesIn: (moved.bytesIn.get(id) ?? 0) + (reencoded.get(id) ?? 0),
       bytesOut: moved.bytesOut.get(id) ?? 0,
     })),
-    survives: survivals(before, after, facts, recodings),
+    survives: survivals(before, after, facts, reencodings),
     usableBefore: usableOf(before, facts),
     usableAfter: usableOf(after, facts),
   }
@@ -95,18 +95,18 @@ function movedBytesOf(from: Layout, to: Layout, policies: readonly PolicyUse[]) 
   const add = (to: Map<DeviceId, number>, id: DeviceId, bytes: number) => to.set(id, (to.get(id) ?? 0) + bytes)
   for (const { policy, bytes } of policies) {
     const perSlot = bytesPerSlot(to, policy, bytes)
-    for (const [id, { slotsIn, slotsOut }] of movement(from, to, shardCount(policy)).devices) {
+    for (const [id, { slotsIn, offlineSlots }] of movement(from, to, shardCount(policy)).devices) {
       add(bytesIn, id, slotsIn * perSlot)
-      add(bytesOut, id, slotsOut * perSlot)
+      add(bytesOut, id, offlineSlots * perSlot)
     }
   }
   return { bytesIn, bytesOut }
 }
 
-/** By device, what re-coding writes to it. */
-function recodedBytesOf(layout: Layout, recodings: readonly Recoding[]): ReadonlyMap<DeviceId, number> {
+/** By device, what re-encoding writes to it. */
+function reencodedBytesOf(layout: Layout, reencodings: readonly Reencoding[]): ReadonlyMap<DeviceId, number> {
   const written = new Map<DeviceId, number>()
-  for (const { to, bytes } of recodings) {
+  for (const { to, bytes } of reencodings) {
     const slots = slotsPerDevice(layout, shardCount(to))
     const perSlot = bytesPerSlot(layout, to, bytes)
     layout.devices.forEach((id, i) => written.set(id, (written.get(id) ?? 0) + (slots[i] ?? 0) * perSlot))
@@ -130,23 +130,23 @@ function survivals(
   before: ControlRecord,
   after: ControlRecord,
   facts: PreviewFacts,
-  recodings: readonly Recoding[],
+  reencodings: readonly Reencoding[],
 ): Preview["survives"] {
   const givenUpBytes = ({ policy }: PolicyUse): number =>
-    recodings
+    reencodings
       .filter(({ from }) => textOfPolicy(from) === textOfPolicy(policy))
       .reduce((sum, { bytes }) => sum + bytes, 0)
   const isThere = (policy: Policy) => facts.policies.some(use => textOfPolicy(use.policy) === textOfPolicy(policy))
-  const coming = recodings.map(({ to, bytes }): PolicyUse => {
-    return { policy: to, bytes, isLeaving: false, isNew: !isThere(to) }
+  const coming = reencodings.map(({ to, bytes }): PolicyUse => {
+    return { policy: to, bytes, isDecommissioning: false, isNew: !isThere(to) }
   })
   const staying = facts.policies.flatMap(use => {
     const bytes = use.bytes - givenUpBytes(use)
-    return use.isLeaving || (bytes <= 0 && bytes < use.bytes) ? [] : [{ ...use, bytes }]
+    return use.isDecommissioning || (bytes <= 0 && bytes < use.bytes) ? [] : [{ ...use, bytes }]
   })
-  const written: PolicyUse = { policy: after.policy, bytes: 0, isLeaving: false, isNew: !isThere(after.policy) }
+  const written: PolicyUse = { policy: after.policy, bytes: 0, isDecommissioning: false, isNew: !isThere(after.policy) }
   const losses = (record: ControlRecord, policies: readonly PolicyUse[], isDone: boolean): number =>
-    judgeSafety(safetyInputOf(record, policies, facts, isDone)).now.disks
+    evaluateSafety(safetyInputOf(record, policies, facts, isDone)).now.disks
   return {
     before: losses(before, facts.policies, false),
     during: losses(after, [...facts.policies, ...coming, written], false),
@@ -160,42 +160,42 @@ function safetyInputOf(
   facts: PreviewFacts,
   isDone: boolean,
 ): SafetyInput {
-  const names = fewestHolders(record.tablets)
+  const metadata = fewestHolders(record.tablets)
   return {
     devices: record.devices.map(({ id, state }) => ({
       id,
-      state: state === "leaving" ? "draining" : state,
+      state: state === "decommissioning" ? "draining" : state,
       disk: facts.diskOf(id),
     })),
     layout: layoutOf(record.layout),
     previousLayout: record.previousLayout && layoutOf(record.previousLayout),
     policies,
-    names: {
-      members: names?.members.map(({ id }) => id) ?? [],
-      learners: names?.learners.map(({ id }) => id) ?? [],
+    metadata: {
+      replicas: metadata?.replicas.map(({ id }) => id) ?? [],
+      learners: metadata?.learners.map(({ id }) => id) ?? [],
       copiesWanted: record.metaCopies,
     },
     lacking: isDone ? new Map() : facts.lacking,
-    oddGroups: isDone ? [] : facts.oddGroups,
+    misplacedGroups: isDone ? [] : facts.misplacedGroups,
   }
 }
 
 function fewestHolders(tablets: readonly ControlTablet[]): ControlTablet | undefined {
-  return [...tablets].sort((a, b) => a.members.length - b.members.length)[0]
+  return [...tablets].sort((a, b) => a.replicas.length - b.replicas.length)[0]
 }
 
 /** As it will be when nothing is left to do, with what is out still out. */
 function settled(record: ControlRecord): ControlRecord {
   const devices = record.devices
-    .filter(({ state }) => state !== "leaving")
-    .map((device): ControlDevice => (device.state === "filling" ? { ...device, state: "active" } : device))
+    .filter(({ state }) => state !== "decommissioning")
+    .map((device): ControlDevice => (device.state === "rebuilding" ? { ...device, state: "active" } : device))
   const usable = devices.filter(({ state }) => state === "active").map(({ id }) => id)
   const tablets = record.tablets.map(tablet => {
-    const holders = [...tablet.members, ...tablet.learners].filter(({ id }) => usable.includes(id))
+    const holders = [...tablet.replicas, ...tablet.learners].filter(({ id }) => usable.includes(id))
     const others = usable
       .filter(id => !holders.some(holder => holder.id === id))
       .map(id => ({ id, since: tablet.epoch }))
-    return { ...tablet, members: [...holders, ...others].slice(0, record.metaCopies), learners: [] }
+    return { ...tablet, replicas: [...holders, ...others].slice(0, record.metaCopies), learners: [] }
   })
   return { ...record, devices, tablets, previousLayout: undefined }
 }

@@ -30,10 +30,10 @@ export const controlLayoutOf = (layout: Layout): ControlLayout => ({
 })
 
 /** Whether the layout gives it slots: also while it is out, since it may come back. */
-export const hasPlace = ({ state }: ControlDevice): boolean => state !== "draining" && state !== "leaving"
+export const hasPlace = ({ state }: ControlDevice): boolean => state !== "draining" && state !== "decommissioning"
 
 /** Whether it can be given further slots. */
-export const mayGain = ({ state }: ControlDevice): boolean => state === "active" || state === "filling"
+export const mayGain = ({ state }: ControlDevice): boolean => state === "active" || state === "rebuilding"
 
 /** Throws `conflict` while shards still move after an earlier change. */
 export function checkStill(record: ControlRecord): void {
@@ -67,8 +67,8 @@ export function withNextLayout(record: ControlRecord, width: number, care: "calm
   })
   const after = planNext(before, devices, width, before.version + 1)
   const { moved, added, dropped, devices: moving } = movement(before, after)
-  const isOut = (id: DeviceId) => record.devices.some(device => device.id === id && device.state === "out")
-  const forced = [...moving].find(([id, { slotsIn }]) => slotsIn > 0 && isOut(id))
+  const isOffline = (id: DeviceId) => record.devices.some(device => device.id === id && device.state === "offline")
+  const forced = [...moving].find(([id, { slotsIn }]) => slotsIn > 0 && isOffline(id))
   if (forced !== undefined && care === "calm") {
     throw fail("invalidArgument", {
       message: `device ${forced[0]} is out, and without it there are too few devices for this: wait until it is back, or replace or forget it first`,

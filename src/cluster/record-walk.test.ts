@@ -8,10 +8,10 @@ import { movement } from "../placement/index.js"
 import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { checkRecord } from "./check-record.js"
-import { finishTransition, isIn, markOut, markReturning, markWhole } from "./device-states-core.js"
-import { addDevice, drainDevice, forgetDevice, removeDevice, replaceDevice, setWeight } from "./device-words-core.js"
+import { finishTransition, isIn, markOffline, markReturning, markWhole } from "./device-states-core.js"
+import { addDevice, drainDevice, forgetDevice, removeDevice, replaceDevice, setWeight } from "./device-commands-core.js"
 import { deviceId, newDevice, storeOf, TABLET } from "./fixtures.js"
-import { addLearner, dropMembers, nextMemberStep, promoteLearner } from "./members-core.js"
+import { addLearner, dropReplicas, nextReplicaStep, promoteLearner } from "./replicas-core.js"
 import { followDevices, narrowLayout, setPolicy } from "./policy-core.js"
 import { hasPlace, layoutOf, mayGain } from "./record-layout-core.js"
 
@@ -19,8 +19,8 @@ const SEEDS = 8
 const STEPS = 40
 const POLICIES = ["replica:1", "replica:2", "replica:3", "ec:2+1", "ec:2+2", "ec:4+2"].map(text => parsePolicy(text))
 
-function memberStep(record: ControlRecord): ControlRecord {
-  const step = nextMemberStep(
+function replicaStep(record: ControlRecord): ControlRecord {
+  const step = nextReplicaStep(
     record,
     TABLET,
     () => true,
@@ -28,7 +28,7 @@ function memberStep(record: ControlRecord): ControlRecord {
   )
   if (step === undefined) return record
   if (step.kind === "learn") return addLearner(record, TABLET, step.id)
-  return step.kind === "promote" ? promoteLearner(record, TABLET, step.learner) : dropMembers(record, [step.id])
+  return step.kind === "promote" ? promoteLearner(record, TABLET, step.learner) : dropReplicas(record, [step.id])
 }
 
 /** Something that may happen next; `fresh` numbers a device that was never seen. */
@@ -46,15 +46,15 @@ function chance(random: Random, record: ControlRecord, fresh: number): (record: 
     before => replaceDevice(before, id, newDevice(fresh), [], mayLose, fresh),
     before => setWeight(before, id, weight, [], fresh),
     before => setPolicy(before, random.below(2) === 0 ? "automatic" : policy, []),
-    before => markOut(before, [id], fresh),
+    before => markOffline(before, [id], fresh),
     before => markReturning(before, id, fresh),
     before => devices.reduce((next, each) => markReturning(next, each, fresh), before),
     before => devices.reduce((next, each) => markWhole(next, each, fresh), finishTransition(before)),
     finishTransition,
     before => followDevices(before, []),
     before => narrowLayout(before, []),
-    memberStep,
-    memberStep,
+    replicaStep,
+    replicaStep,
   ]
   return kinds[random.below(kinds.length)] ?? finishTransition
 }
@@ -66,7 +66,8 @@ function checkPair(before: ControlRecord, after: ControlRecord, what: string): v
   for (const tablet of after.tablets) {
     const old = before.tablets.find(({ id }) => id === tablet.id)
     assert.ok(old !== undefined && tablet.epoch >= old.epoch, what)
-    const isChanged = JSON.stringify([old.members, old.learners]) !== JSON.stringify([tablet.members, tablet.learners])
+    const isChanged =
+      JSON.stringify([old.replicas, old.learners]) !== JSON.stringify([tablet.replicas, tablet.learners])
     assert.equal(tablet.epoch > old.epoch, isChanged, `${what}: the epoch grows where members change`)
   }
   if (after.layout === before.layout) return
@@ -111,7 +112,7 @@ function checkRest(from: ControlRecord, what: string): void {
   for (let round = 0; round < 60; round += 1) {
     const before = record
     record = record.devices.reduce((next, { id }) => markWhole(next, id, 1), finishTransition(record))
-    record = narrowLayout(memberStep(followDevices(record, [])), [])
+    record = narrowLayout(replicaStep(followDevices(record, [])), [])
     checkRecord(record)
     if (record === before) break
   }
@@ -119,6 +120,6 @@ function checkRest(from: ControlRecord, what: string): void {
   assert.equal(record.previousLayout, undefined, what)
   assert.ok(record.devices.every(isIn) && placed.every(mayGain), what)
   assert.equal(layoutOf(record.layout).width, Math.min(shardCount(record.policy), placed.length), what)
-  assert.equal(record.tablets[0]?.members.length, Math.min(record.metaCopies, placed.length), what)
+  assert.equal(record.tablets[0]?.replicas.length, Math.min(record.metaCopies, placed.length), what)
   assert.deepEqual(record.tablets[0]?.learners, [], what)
 }

@@ -184,7 +184,7 @@ export interface Survival {
   readonly whenWhole: number
 }
 
-interface BlocksJudgement {
+interface BlocksSafety {
   readonly together: Survival
   /** The same, were each device a disk of its own. */
   readonly apart: Survival
@@ -381,11 +381,11 @@ class Walk {
   /** By partition, the slots that the current layout gives to such a device. */
   private slotsWith(counts: (device: PlacedDevice) => boolean): Int32Array {
     const { layout } = this.places
-    const isCounted = Uint8Array.from(layout.devices, id => {
+    const isVoting = Uint8Array.from(layout.devices, id => {
       const device = this.byId.get(id)
       return device !== undefined && counts(device) ? 1 : 0
     })
-    return wordsOf(layout, this.shapes.at(-1)?.slots ?? 0, isCounted)
+    return wordsOf(layout, this.shapes.at(-1)?.slots ?? 0, isVoting)
   }
 
   /** What blocks survive that were written before the current layout. */
@@ -489,7 +489,7 @@ export const ownDisks = (places: Places): Places => ({
   disks: places.devices.length,
 })
 
-function judgeBlocks(places: Places, shapes: readonly Shape[]): BlocksJudgement {
+function evaluateBlocks(places: Places, shapes: readonly Shape[]): BlocksSafety {
   const widest = shapes.at(-1)?.slots ?? 0
   assert(widest <= SHARDS_MAX, "a word has a bit for each shard of a block")
   const { layout, previousLayout } = places
@@ -512,17 +512,17 @@ function judgeBlocks(places: Places, shapes: readonly Shape[]): BlocksJudgement 
 }
 
 /** Remembers what it found last: most often nothing has moved since, only bytes have grown. */
-export class BlocksJudge {
+export class BlocksEvaluator {
   private last:
-    { readonly places: Places; readonly shapes: readonly Shape[]; readonly judgement: BlocksJudgement } | undefined
+    { readonly places: Places; readonly shapes: readonly Shape[]; readonly judgement: BlocksSafety } | undefined
 
   /** `shapes`: those with few slots first. */
-  judge(places: Places, shapes: readonly Shape[]): BlocksJudgement {
+  evaluate(places: Places, shapes: readonly Shape[]): BlocksSafety {
     const { last } = this
     if (last !== undefined && areSameShapes(last.shapes, shapes) && areSamePlaces(last.places, places)) {
       return last.judgement
     }
-    const judgement = judgeBlocks(places, shapes)
+    const judgement = evaluateBlocks(places, shapes)
     this.last = { places: { ...places, devices: places.devices.map(copyOf) }, shapes, judgement }
     return judgement
   }

@@ -5,7 +5,7 @@ import { PARTITIONS } from "../base/limits.js"
 import { defaultPolicy, parsePolicy, shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
 import { planLayout, type Layout } from "../placement/index.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { judgeSafety, RISKIEST_MAX, SafetyJudge, type SafetyDevice, type SafetyInput } from "./safety-core.js"
+import { evaluateSafety, RISKIEST_MAX, SafetyEvaluator, type SafetyDevice, type SafetyInput } from "./safety-core.js"
 
 const idOf = (index: number): DeviceId => parseDeviceId((index + 1).toString(16).padStart(16, "0"))
 
@@ -22,20 +22,22 @@ interface Fate {
 const diskNameOf = ({ disk }: SafetyDevice): string => disk ?? assert.fail("a device without a disk")
 
 function fatesNow(input: SafetyInput): Fate[] {
-  const diskOf = (id: DeviceId) => input.devices.find(device => device.id === id && device.state !== "out")?.disk
+  const diskOf = (id: DeviceId) => input.devices.find(device => device.id === id && device.state !== "offline")?.disk
   const has = (id: DeviceId | undefined, partition: number): id is DeviceId => {
     const device = input.devices.find(each => each.id === id)
-    if (id === undefined || device === undefined || device.state === "out") return false
+    if (id === undefined || device === undefined || device.state === "offline") return false
     const flags = input.lacking.get(id)
-    return flags === undefined ? device.state !== "filling" : flags[partition] === 0
+    return flags === undefined ? device.state !== "rebuilding" : flags[partition] === 0
   }
   const disksOf = (ids: readonly DeviceId[]) => ids.flatMap(id => diskOf(id) ?? [])
   const at = ({ table, width, devices }: Layout, partition: number, slot: number) =>
     slot < width ? devices[table[partition * width + slot] ?? 0] : undefined
-  const { layout, previousLayout, names } = input
+  const { layout, previousLayout, metadata } = input
   const partitions = layout.table.length / layout.width
-  const fates: Fate[] = [{ disks: disksOf(names.members), needed: 1, bytes: 0, partition: undefined, isNames: true }]
-  for (const { partition, needed, devices, bytes } of input.oddGroups) {
+  const fates: Fate[] = [
+    { disks: disksOf(metadata.replicas), needed: 1, bytes: 0, partition: undefined, isNames: true },
+  ]
+  for (const { partition, needed, devices, bytes } of input.misplacedGroups) {
     fates.push({ disks: disksOf(devices), needed, bytes, partition, isNames: false })
   }
   for (const { policy, bytes, isNew } of input.policies) {
@@ -56,11 +58,11 @@ function fatesNow(input: SafetyInput): Fate[] {
       const halves = previousLayout === undefined ? [b] : isSince ? [s] : [b, s]
       // The bytes are counted once, by the worse half.
       const worst = Math.min(...halves.map(disks => survived(input, { ...common, disks, bytes: 0 })))
-      let counted = false
+      let voting = false
       for (const disks of halves) {
-        const isWorst: boolean = !counted && survived(input, { ...common, disks, bytes: 0 }) === worst
+        const isWorst: boolean = !voting && survived(input, { ...common, disks, bytes: 0 }) === worst
         fates.push({ ...common, disks, bytes: isWorst ? bytes / partitions : 0 })
-        counted ||= isWorst
+        voting ||= isWorst
       }
     }
   }
@@ -83,19 +85,19 @@ function survived({ devices }: Pick<SafetyInput, "devices">, ...fates: readonly 
 
 /** The same store with everything where it should be. */
 function mended(input: SafetyInput): SafetyInput {
-  const { names, devices, policies } = input
-  const holders = [...names.members, ...names.learners]
+  const { metadata, devices, policies } = input
+  const holders = [...metadata.replicas, ...metadata.learners]
   for (const { id, state } of devices) {
-    if (holders.length < names.copiesWanted && state !== "draining" && !holders.includes(id)) holders.push(id)
+    if (holders.length < metadata.copiesWanted && state !== "draining" && !holders.includes(id)) holders.push(id)
   }
   return {
     ...input,
     devices: devices.map(device => ({ ...device, state: "active" })),
     previousLayout: undefined,
-    policies: policies.filter(({ isLeaving }) => !isLeaving),
-    names: { ...names, members: holders },
+    policies: policies.filter(({ isDecommissioning }) => !isDecommissioning),
+    metadata: { ...metadata, replicas: holders },
     lacking: new Map(),
-    oddGroups: [],
+    misplacedGroups: [],
   }
 }
 
@@ -123,11 +125,11 @@ function randomState(random: SimRandom): SafetyInput {
   const count = 2 + random.below(6)
   const oneOf = <T>(values: readonly T[]): T => values[random.below(values.length)] ?? (() => assert.fail())()
   const sharing = random.below(3) === 0
-  const sick = Math.max(0, random.below(4) - 1)
+  const faulty = Math.max(0, random.below(4) - 1)
   const devices: SafetyDevice[] = Array.from({ length: count }, (_, index) => ({
     id: idOf(index),
     disk: sharing ? `disk ${random.below(count)}` : `disk ${index}`,
-    state: random.below(4) < sick ? oneOf(["active", "filling", "out", "draining"]) : "active",
+    state: random.below(4) < faulty ? oneOf(["active", "rebuilding", "offline", "draining"]) : "active",
   }))
   const partitions = 1 + random.below(6)
   const layoutOf = (ids: readonly number[], width: number): Layout => {
@@ -148,10 +150,10 @@ function randomState(random: SimRandom): SafetyInput {
   })
   const flags = () => Uint8Array.from({ length: partitions }, () => random.below(2))
   const lacking = devices.flatMap(({ id, state }): [DeviceId, Uint8Array][] =>
-    random.below(state === "filling" ? 2 : 6) === 0 ? [[id, flags()]] : [],
+    random.below(state === "rebuilding" ? 2 : 6) === 0 ? [[id, flags()]] : [],
   )
   const some = (share: number) => [...new Set([...all.filter(() => random.below(share) > 0), oneOf(all)])]
-  const members = some(3)
+  const replicas = some(3)
   return {
     devices,
     layout: layoutOf(all, width),
@@ -159,16 +161,16 @@ function randomState(random: SimRandom): SafetyInput {
     policies: policies.map((policy, i) => ({
       policy,
       bytes: partitions * 1000,
-      isLeaving: i > 0 && random.below(2) === 0,
+      isDecommissioning: i > 0 && random.below(2) === 0,
       isNew: random.below(6) === 0,
     })),
-    names: {
-      members: members.map(idOf),
-      learners: all.filter(index => !members.includes(index) && random.below(4) === 0).map(idOf),
+    metadata: {
+      replicas: replicas.map(idOf),
+      learners: all.filter(index => !replicas.includes(index) && random.below(4) === 0).map(idOf),
       copiesWanted: 1 + random.below(count),
     },
     lacking: new Map(lacking),
-    oddGroups: Array.from({ length: random.below(2) * random.below(4) }, () => {
+    misplacedGroups: Array.from({ length: random.below(2) * random.below(4) }, () => {
       const on = some(2)
       return {
         partition: random.below(partitions),
@@ -186,7 +188,7 @@ test("agrees with trying every set of disks against every group, on 2,000 random
   for (let round = 0; round < 2000; round += 1) {
     const input = randomState(random)
     const label = `round ${round}`
-    const safety = judgeSafety(input)
+    const safety = evaluateSafety(input)
     const fates = fatesNow(input)
     const losses = survived(input, ...fates)
     seen.set(losses, (seen.get(losses) ?? 0) + 1)
@@ -196,7 +198,7 @@ test("agrees with trying every set of disks against every group, on 2,000 random
     assert.equal(safety.whole.disks, survived(healthy, ...fatesNow(healthy)), label)
     assert.equal(safety.whole.devices, survived(apart(healthy), ...fatesNow(apart(healthy))), label)
 
-    const here = input.devices.filter(({ state }) => state !== "out").map(diskNameOf)
+    const here = input.devices.filter(({ state }) => state !== "offline").map(diskNameOf)
     assert.deepEqual([safety.disks, safety.offline], [new Set(here).size, input.devices.length - here.length], label)
     const opening = {
       disks: here,
@@ -210,7 +212,7 @@ test("agrees with trying every set of disks against every group, on 2,000 random
     const readable = fates.filter(fate => stays(fate, []))
     const disks = [...new Set(input.devices.map(diskNameOf))]
     const fatal = disks.filter(disk => readable.some(fate => !stays(fate, [disk])))
-    const critical = input.devices.filter(({ state, disk }) => state !== "out" && fatal.includes(disk ?? ""))
+    const critical = input.devices.filter(({ state, disk }) => state !== "offline" && fatal.includes(disk ?? ""))
     assert.deepEqual(
       safety.critical,
       critical.map(({ id }) => id),
@@ -234,7 +236,8 @@ test("agrees with trying every set of disks against every group, on 2,000 random
       assert.equal(told, survived(input, ...fates.filter(fate => fate.partition === partition)), `${label}, riskiest`)
     }
     // What limits the store stands first, if something lacks there and it is no question of names.
-    const isStill = input.previousLayout === undefined && input.policies.every(({ isLeaving }) => !isLeaving)
+    const isStill =
+      input.previousLayout === undefined && input.policies.every(({ isDecommissioning }) => !isDecommissioning)
     if (safety.weakest === "blocks" && losses < safety.whole.disks && isStill) {
       assert.equal(safety.riskiest[0]?.losses, losses, label)
     }
@@ -264,17 +267,17 @@ function laterState(input: SafetyInput, other: SafetyInput, random: SimRandom): 
   const changes: readonly (() => SafetyInput)[] = [
     () => input,
     () => ({ ...input, policies: policies.map(use => ({ ...use, bytes: use.bytes * 2 })) }),
-    () => ({ ...input, policies: policies.map(use => ({ ...use, isLeaving: random.below(2) === 0 })) }),
+    () => ({ ...input, policies: policies.map(use => ({ ...use, isDecommissioning: random.below(2) === 0 })) }),
     () => ({ ...input, policies: policies.map(use => ({ ...use, isNew: random.below(2) === 0 })) }),
     () => ({ ...input, policies: [...policies, ...policies.slice(0, 1)] }),
-    () => ({ ...input, oddGroups: other.oddGroups.filter(({ partition }) => partition === 0) }),
+    () => ({ ...input, misplacedGroups: other.misplacedGroups.filter(({ partition }) => partition === 0) }),
     () => ({ ...input, lacking: new Map(flagged()) }),
     () => ({ ...input, previousLayout: input.previousLayout === undefined ? input.layout : undefined }),
-    () => withDevice({ state: "out" }),
+    () => withDevice({ state: "offline" }),
     () => withDevice({ state: "active" }),
-    () => withDevice({ state: "filling" }),
+    () => withDevice({ state: "rebuilding" }),
     () => withDevice({ disk: "disk 0" }),
-    () => ({ ...input, names: { ...input.names, members: input.names.members.slice(1) } }),
+    () => ({ ...input, metadata: { ...input.metadata, replicas: input.metadata.replicas.slice(1) } }),
     flip,
     () => other,
   ]
@@ -283,10 +286,10 @@ function laterState(input: SafetyInput, other: SafetyInput, random: SimRandom): 
 
 test("who judges a store again and again says what one says who sees it first, whatever changed between", () => {
   const random = new SimRandom(20261121)
-  const judge = new SafetyJudge()
+  const evaluate = new SafetyEvaluator()
   let input = randomState(random)
   for (let round = 0; round < 4000; round += 1) {
-    assert.deepEqual(judge.judge(input), judgeSafety(input), `round ${round}`)
+    assert.deepEqual(evaluate.evaluate(input), evaluateSafety(input), `round ${round}`)
     input = laterState(input, randomState(random), random)
   }
 })
@@ -301,10 +304,10 @@ function store(devices: number, policy: Policy, change: Partial<SafetyInput> = {
       shardCount(policy),
     ),
     previousLayout: undefined,
-    policies: [{ policy, bytes: 1000, isLeaving: false }],
-    names: { members: ids.slice(0, copies), learners: [], copiesWanted: copies },
+    policies: [{ policy, bytes: 1000, isDecommissioning: false }],
+    metadata: { replicas: ids.slice(0, copies), learners: [], copiesWanted: copies },
     lacking: new Map(),
-    oddGroups: [],
+    misplacedGroups: [],
     ...change,
   }
 }
@@ -315,73 +318,73 @@ const withStates = (input: SafetyInput, states: Readonly<Record<number, SafetyDe
 })
 
 test("two lost of 4+3 leave one; the partitions that lost most stand first", () => {
-  const input = withStates(store(7, parsePolicy("ec:4+3"), { names: namesOn(5) }), { 5: "out", 6: "out" })
-  const safety = judgeSafety(input)
+  const input = withStates(store(7, parsePolicy("ec:4+3"), { metadata: metadataOn(5) }), { 5: "offline", 6: "offline" })
+  const safety = evaluateSafety(input)
   assert.deepEqual([safety.now.disks, safety.whole.disks], [1, 3])
-  assert.deepEqual(safety.causes.out, [idOf(5), idOf(6)])
+  assert.deepEqual(safety.causes.offline, [idOf(5), idOf(6)])
   assert.deepEqual(safety.critical, [])
   assert.equal(safety.riskiest.length, RISKIEST_MAX)
   assert.deepEqual(safety.riskiest[0], { partition: 0, losses: 1, lacking: safety.riskiest[0]?.lacking })
   assert.deepEqual(new Set(safety.riskiest[0]?.lacking), new Set([idOf(5), idOf(6)]))
 })
 
-const namesOn = (count: number) => ({
-  members: Array.from({ length: count }, (_, index) => idOf(index)),
+const metadataOn = (count: number) => ({
+  replicas: Array.from({ length: count }, (_, index) => idOf(index)),
   learners: [],
   copiesWanted: count,
 })
 
 test("a device that fills counts where it has caught up, and only there", () => {
-  const base = withStates(store(3, parsePolicy("replica:2"), { names: namesOn(3) }), { 2: "filling" })
-  assert.equal(judgeSafety(base).now.disks, 0)
+  const base = withStates(store(3, parsePolicy("replica:2"), { metadata: metadataOn(3) }), { 2: "rebuilding" })
+  assert.equal(evaluateSafety(base).now.disks, 0)
   const half = new Uint8Array(PARTITIONS).fill(1, PARTITIONS / 2)
-  const filling = judgeSafety({ ...base, lacking: new Map([[idOf(2), half]]) })
-  assert.equal(filling.now.disks, 0)
+  const rebuilding = evaluateSafety({ ...base, lacking: new Map([[idOf(2), half]]) })
+  assert.equal(rebuilding.now.disks, 0)
   // A third of the partitions never asked for it, and half of the others have been filled.
-  const safe = filling.levels.find(({ losses }) => losses === 1)?.bytes ?? 0
+  const safe = rebuilding.levels.find(({ losses }) => losses === 1)?.bytes ?? 0
   assert.ok(safe > 640 && safe < 695, `${safe} of 1000 bytes`)
-  const filled = judgeSafety({ ...base, lacking: new Map([[idOf(2), new Uint8Array(PARTITIONS)]]) })
+  const filled = evaluateSafety({ ...base, lacking: new Map([[idOf(2), new Uint8Array(PARTITIONS)]]) })
   assert.deepEqual([filled.now.disks, filled.riskiest.length], [1, 0])
 })
 
 test("while shards move, what has not arrived counts where it was", () => {
-  const before = store(4, parsePolicy("ec:2+2"), { names: namesOn(3) })
-  const five = store(5, parsePolicy("ec:2+2"), { names: namesOn(3) })
+  const before = store(4, parsePolicy("ec:2+2"), { metadata: metadataOn(3) })
+  const five = store(5, parsePolicy("ec:2+2"), { metadata: metadataOn(3) })
   const moving = { ...five, previousLayout: before.layout, devices: five.devices }
-  const arriving = judgeSafety(withStates(moving, { 4: "filling" }))
+  const arriving = evaluateSafety(withStates(moving, { 4: "rebuilding" }))
   assert.deepEqual([arriving.now.disks, arriving.causes.isMoving, arriving.riskiest.length], [2, true, 0])
-  const withoutWhatWas = withStates({ ...moving, previousLayout: undefined }, { 4: "filling" })
-  assert.equal(judgeSafety(withoutWhatWas).now.disks, 1)
+  const withoutWhatWas = withStates({ ...moving, previousLayout: undefined }, { 4: "rebuilding" })
+  assert.equal(evaluateSafety(withoutWhatWas).now.disks, 1)
 })
 
 test("names on fewer devices than shards limit what may fail", () => {
-  const safety = judgeSafety(store(6, parsePolicy("ec:3+3"), { names: { ...namesOn(2), copiesWanted: 5 } }))
-  assert.deepEqual([safety.now.disks, safety.whole.disks, safety.weakest], [1, 3, "names"])
-  assert.equal(safety.causes.nameCopiesMissing, 3)
+  const safety = evaluateSafety(store(6, parsePolicy("ec:3+3"), { metadata: { ...metadataOn(2), copiesWanted: 5 } }))
+  assert.deepEqual([safety.now.disks, safety.whole.disks, safety.weakest], [1, 3, "metadata"])
+  assert.equal(safety.causes.metadataCopiesMissing, 3)
 })
 
 test("blocks of a wider policy that has only begun are not taken for lost", () => {
   const previousLayout = plannedFor([0, 1, 2, 3, 4, 5], 2)
   const during = (policies: SafetyInput["policies"]) =>
-    judgeSafety(store(6, parsePolicy("ec:4+2"), { previousLayout, policies, names: namesOn(6) })).now.disks
-  const old = { policy: parsePolicy("replica:2"), bytes: 1000, isLeaving: true }
-  assert.equal(during([old, { policy: parsePolicy("ec:4+2"), bytes: 0, isLeaving: false }]), 1)
+    evaluateSafety(store(6, parsePolicy("ec:4+2"), { previousLayout, policies, metadata: metadataOn(6) })).now.disks
+  const old = { policy: parsePolicy("replica:2"), bytes: 1000, isDecommissioning: true }
+  assert.equal(during([old, { policy: parsePolicy("ec:4+2"), bytes: 0, isDecommissioning: false }]), 1)
   // Of this one there may be blocks that lie on two devices only.
-  const fitting = { policy: parsePolicy("ec:2+1"), bytes: 0, isLeaving: false }
+  const fitting = { policy: parsePolicy("ec:2+1"), bytes: 0, isDecommissioning: false }
   assert.equal(during([fitting]), 0)
   assert.equal(during([{ ...fitting, isNew: true }]), 1)
 })
 
 test("folders of one disk fail together", () => {
   const shared = (disks: readonly string[]): SafetyInput => {
-    const input = store(disks.length, defaultPolicy(disks.length), { names: namesOn(disks.length) })
+    const input = store(disks.length, defaultPolicy(disks.length), { metadata: metadataOn(disks.length) })
     return { ...input, devices: input.devices.map((device, index) => ({ ...device, disk: disks[index] ?? "" })) }
   }
-  const one = judgeSafety(shared(["a", "a", "a", "a"]))
+  const one = evaluateSafety(shared(["a", "a", "a", "a"]))
   assert.deepEqual([one.disks, one.now], [1, { disks: 0, devices: 2 }])
-  const two = judgeSafety(shared(["a", "a", "b", "b"]))
+  const two = evaluateSafety(shared(["a", "a", "b", "b"]))
   assert.deepEqual([two.disks, two.now], [2, { disks: 1, devices: 2 }])
-  const uneven = judgeSafety(shared(["a", "a", "a", "b", "c", "d"]))
+  const uneven = evaluateSafety(shared(["a", "a", "a", "b", "c", "d"]))
   assert.deepEqual(uneven.now, { disks: 0, devices: 2 }, textOfPolicy(defaultPolicy(6)))
   assert.deepEqual(uneven.critical, [idOf(0), idOf(1), idOf(2)])
 })

@@ -7,8 +7,8 @@
  * survives what its weakest group survives.
  *
  * Believes   an `active` device to have what the layout gives it, except in partitions that it is known
- *            to lack; a `filling` one nothing, except in partitions that it is known to have; one that is
- *            `out` or unknown nothing. While shards move between
+ *            to lack; a `rebuilding` one nothing, except in partitions that it is known to have; one that is
+ *            `offline` or unknown nothing. While shards move between
  *            layouts, a shard written before lies where the current layout wants it if that device
  *            held the slot before or is known to have the partition, else where the previous layout
  *            had it; one written since lies at its current place.
@@ -20,7 +20,7 @@ import type { DeviceId } from "../base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import type { ControlDeviceState } from "../format/control-record.js"
 import type { Layout } from "../placement/index.js"
-import { BlocksJudge, Findings, Group, hasShard, ownDisks, partitionsOf, UNTOUCHED } from "./safety-blocks-core.js"
+import { BlocksEvaluator, Findings, Group, hasShard, ownDisks, partitionsOf, UNTOUCHED } from "./safety-blocks-core.js"
 import type { PlacedDevice, Places, Shape, Survival } from "./safety-blocks-core.js"
 
 export const RISKIEST_MAX = 16
@@ -37,8 +37,8 @@ export interface PolicyUse {
   readonly policy: Policy
   /** Of objects, not of shards; those of odd groups not counted. */
   readonly bytes: number
-  /** Its blocks are being re-coded: it does not count for what the store survives when whole. */
-  readonly isLeaving: boolean
+  /** Its blocks are being re-encoded: it does not count for what the store survives when whole. */
+  readonly isDecommissioning: boolean
   /**
    * No block of it was written before the current layout. Known anyway of one that needs more shards than
    * the previous layout has slots.
@@ -47,7 +47,7 @@ export interface PolicyUse {
 }
 
 /** Blocks of one partition whose shards lie on exactly these devices; none: they cannot be read. */
-export interface OddGroup {
+export interface MisplacedGroup {
   readonly partition: number
   /** Shards that a read needs. */
   readonly needed: number
@@ -55,9 +55,9 @@ export interface OddGroup {
   readonly bytes: number
 }
 
-export interface SafetyNames {
+export interface SafetyMetadata {
   /** Devices that hold every name. */
-  readonly members: readonly DeviceId[]
+  readonly replicas: readonly DeviceId[]
   /** Devices that are on the way to. */
   readonly learners: readonly DeviceId[]
   /** How many should hold them. */
@@ -70,13 +70,13 @@ export interface SafetyInput {
   /** While shards move from it to `layout`. */
   readonly previousLayout: Layout | undefined
   readonly policies: readonly PolicyUse[]
-  readonly names: SafetyNames
+  readonly metadata: SafetyMetadata
   /**
    * By device, a byte for each partition: not 0 where it may lack shards that a layout gives it.
-   * Absent: a `filling` device lacks everything, another nothing.
+   * Absent: a `rebuilding` device lacks everything, another nothing.
    */
   readonly lacking: ReadonlyMap<DeviceId, Uint8Array>
-  readonly oddGroups: readonly OddGroup[]
+  readonly misplacedGroups: readonly MisplacedGroup[]
 }
 
 /** Bytes of blocks (before coding) that survive the loss of any so many more disks; -1: not readable now. */
@@ -112,7 +112,7 @@ export interface Safety {
   /** How many arbitrary disks may be missing at a start that asks nobody: it wants more than half of the devices that are not out. */
   readonly opensWithout: number
   /** What limits `now`: the names, or the blocks. */
-  readonly weakest: "names" | "blocks"
+  readonly weakest: "metadata" | "blocks"
   /** Devices on a disk that must not fail now: its loss alone loses something. */
   readonly critical: readonly DeviceId[]
   /** Ascending, none twice, none without bytes. */
@@ -126,18 +126,18 @@ export interface Safety {
 export interface SafetyCauses {
   /** Nobody has looked yet at how blocks lie: what is said of them is a guess. */
   readonly isUnseen: boolean
-  readonly out: readonly DeviceId[]
-  readonly filling: readonly DeviceId[]
+  readonly offline: readonly DeviceId[]
+  readonly rebuilding: readonly DeviceId[]
   /** Neither out nor filling, and yet without some shards. */
   readonly lacking: readonly DeviceId[]
   readonly isMoving: boolean
   /** Of blocks that lie otherwise than the layout says. */
-  readonly oddBytes: number
+  readonly misplacedBytes: number
   /** Of blocks that cannot be read, wherever the rest of them lies. */
   readonly lostBytes: number
   /** Of blocks under a policy that is being given up. */
-  readonly leavingBytes: number
-  readonly nameCopiesMissing: number
+  readonly decommissioningBytes: number
+  readonly metadataCopiesMissing: number
 }
 
 interface PolicyShape extends Shape {
@@ -164,29 +164,29 @@ class Judged {
     survival: Survival,
     lacks: Uint8Array,
   ) {
-    const { oddGroups, devices, names } = input
+    const { misplacedGroups, devices, metadata } = input
     this.byId = new Map(places.devices.map(device => [device.id, device]))
     this.group = new Group(places.disks, places.devices.length)
     this.now = new Findings(places.disks)
     this.now.losses = survival.losses
     this.now.critical.addAll(survival.critical)
     // What was found is remembered by who found it.
-    const isOdd = oddGroups.length > 0
-    this.lowest = isOdd ? survival.lowest.slice() : survival.lowest
-    this.lacks = isOdd ? lacks.slice() : lacks
+    const isMisplaced = misplacedGroups.length > 0
+    this.lowest = isMisplaced ? survival.lowest.slice() : survival.lowest
+    this.lacks = isMisplaced ? lacks.slice() : lacks
     shapes.forEach(({ bytes }, i) => {
       survival.partitionsAt[i]?.forEach((count, at) => this.addBytes(at, (bytes * count) / this.lowest.length))
     })
-    this.odd(oddGroups)
+    this.misplaced(misplacedGroups)
     this.ofBlocks = this.now.losses
-    this.ofNames = this.now.take(this.groupOf(names.members, isHere), 1)
-    const everywhere = this.groupOf(holdersWhenWhole(devices, names), () => true)
+    this.ofNames = this.now.take(this.groupOf(metadata.replicas, isHere), 1)
+    const everywhere = this.groupOf(holdersWhenWhole(devices, metadata), () => true)
     this.whole = Math.min(survival.whenWhole, everywhere.losses(1))
   }
 
   /** Blocks that lie otherwise than the layouts say. */
-  private odd(oddGroups: readonly OddGroup[]): void {
-    for (const { partition, needed, devices, bytes } of oddGroups) {
+  private misplaced(misplacedGroups: readonly MisplacedGroup[]): void {
+    for (const { partition, needed, devices, bytes } of misplacedGroups) {
       const level = this.now.take(this.groupOf(devices, isHere), needed) + 1
       this.addBytes(level, bytes)
       this.lowest[partition] = Math.min(this.lowest[partition] ?? 0, level)
@@ -253,11 +253,11 @@ class Judged {
 
 /** Narrow ones first. */
 function shapesOf({ policies, layout: { width }, previousLayout }: SafetyInput): readonly PolicyShape[] {
-  const shapes = policies.map(({ policy, bytes, isNew, isLeaving }) => ({
+  const shapes = policies.map(({ policy, bytes, isNew, isDecommissioning }) => ({
     slots: Math.min(shardCount(policy), width),
     needed: shardsNeeded(policy),
     isNew: previousLayout !== undefined && (isNew === true || previousLayout.width < shardsNeeded(policy)),
-    isStaying: !isLeaving,
+    isStaying: !isDecommissioning,
     bytes,
   }))
   return shapes.sort((a, b) => a.slots - b.slots)
@@ -271,7 +271,7 @@ function placesOf({ layout, previousLayout, devices, lacking }: SafetyInput): Pl
   const nothing = new Uint8Array(partitionsOf(layout))
   const lacksOf = ({ id, state }: SafetyDevice): PlacedDevice["lacks"] => {
     const flags = lacking.get(id)
-    if (state === "out" || (state === "filling" && flags === undefined)) return "everything"
+    if (state === "offline" || (state === "rebuilding" && flags === undefined)) return "everything"
     return flags === undefined || equalBytes(flags, nothing) ? "nothing" : flags
   }
   return {
@@ -280,7 +280,7 @@ function placesOf({ layout, previousLayout, devices, lacking }: SafetyInput): Pl
     devices: devices.map((device, at) => ({
       id: device.id,
       disk: numbers.get(diskNames[at] ?? "") ?? 0,
-      isHere: device.state !== "out",
+      isHere: device.state !== "offline",
       isKnown: lacking.has(device.id),
       lacks: lacksOf(device),
     })),
@@ -300,45 +300,48 @@ function diskNamesOf(devices: readonly SafetyDevice[]): readonly string[] {
 }
 
 /** Who holds the names, and who would join them to make as many as wanted. */
-function holdersWhenWhole(devices: readonly SafetyDevice[], names: SafetyNames): readonly DeviceId[] {
-  const holders = [...names.members, ...names.learners]
-  const mayJoin = ({ state }: SafetyDevice) => state !== "draining" && state !== "leaving"
+function holdersWhenWhole(devices: readonly SafetyDevice[], metadata: SafetyMetadata): readonly DeviceId[] {
+  const holders = [...metadata.replicas, ...metadata.learners]
+  const mayJoin = ({ state }: SafetyDevice) => state !== "draining" && state !== "decommissioning"
   const others = devices.filter(device => mayJoin(device) && !holders.includes(device.id)).map(({ id }) => id)
-  return [...holders, ...others.slice(0, Math.max(0, names.copiesWanted - holders.length))]
+  return [...holders, ...others.slice(0, Math.max(0, metadata.copiesWanted - holders.length))]
 }
 
 function causesOf(input: SafetyInput, places: Places): SafetyCauses {
-  const { devices, previousLayout, policies, names, oddGroups } = input
+  const { devices, previousLayout, policies, metadata, misplacedGroups } = input
   const idsOf = (is: (state: SafetyDevice["state"], at: number) => boolean) =>
     devices.filter(({ state }, at) => is(state, at)).map(({ id }) => id)
   const isComplete = (at: number) => places.devices[at]?.lacks === "nothing"
   const here = new Set(places.devices.filter(isHere).map(({ id }) => id))
-  const holding = names.members.filter(id => here.has(id)).length
+  const holding = metadata.replicas.filter(id => here.has(id)).length
   return {
     isUnseen: false,
-    out: idsOf(state => state === "out"),
-    filling: idsOf(state => state === "filling"),
-    lacking: idsOf((state, at) => state !== "out" && state !== "filling" && !isComplete(at)),
+    offline: idsOf(state => state === "offline"),
+    rebuilding: idsOf(state => state === "rebuilding"),
+    lacking: idsOf((state, at) => state !== "offline" && state !== "rebuilding" && !isComplete(at)),
     isMoving: previousLayout !== undefined,
-    oddBytes: bytesOf(oddGroups.filter(({ devices }) => devices.length > 0)),
-    lostBytes: bytesOf(oddGroups.filter(({ devices }) => devices.length === 0)),
-    leavingBytes: policies.reduce((sum, { bytes, isLeaving }) => sum + (isLeaving ? bytes : 0), 0),
-    nameCopiesMissing: Math.max(0, Math.min(names.copiesWanted, devices.length) - holding),
+    misplacedBytes: bytesOf(misplacedGroups.filter(({ devices }) => devices.length > 0)),
+    lostBytes: bytesOf(misplacedGroups.filter(({ devices }) => devices.length === 0)),
+    decommissioningBytes: policies.reduce(
+      (sum, { bytes, isDecommissioning }) => sum + (isDecommissioning ? bytes : 0),
+      0,
+    ),
+    metadataCopiesMissing: Math.max(0, Math.min(metadata.copiesWanted, devices.length) - holding),
   }
 }
 
-const bytesOf = (groups: readonly OddGroup[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0)
+const bytesOf = (groups: readonly MisplacedGroup[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0)
 
 /**
  * Judges a store again and again: partitions are walked only where more has changed since it was asked last
  * than bytes, odd groups and the holders of names. A walk takes some milliseconds of a processor.
  */
-export class SafetyJudge {
-  private readonly blocks = new BlocksJudge()
+export class SafetyEvaluator {
+  private readonly blocks = new BlocksEvaluator()
 
-  judge(input: SafetyInput): Safety {
+  evaluate(input: SafetyInput): Safety {
     const [places, shapes] = [placesOf(input), shapesOf(input)]
-    const { together, apart, lacks } = this.blocks.judge(places, shapes)
+    const { together, apart, lacks } = this.blocks.evaluate(places, shapes)
     const judged = new Judged(input, places, shapes, together, lacks)
     const single = apart === together ? judged : new Judged(input, ownDisks(places), shapes, apart, lacks)
     const online = places.devices.filter(isHere).map(({ disk }) => disk)
@@ -349,7 +352,7 @@ export class SafetyJudge {
       now: { disks: Math.min(judged.ofBlocks, judged.ofNames), devices: Math.min(single.ofBlocks, single.ofNames) },
       whole: { disks: judged.whole, devices: single.whole },
       opensWithout: judged.opensWithout(),
-      weakest: judged.ofNames < judged.ofBlocks ? "names" : "blocks",
+      weakest: judged.ofNames < judged.ofBlocks ? "metadata" : "blocks",
       critical: judged.critical(),
       levels: judged.levels(),
       riskiest: judged.riskiest(),
@@ -358,4 +361,4 @@ export class SafetyJudge {
   }
 }
 
-export const judgeSafety = (input: SafetyInput): Safety => new SafetyJudge().judge(input)
+export const evaluateSafety = (input: SafetyInput): Safety => new SafetyEvaluator().evaluate(input)

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import type { DeviceId } from "../base/ids.js"
 import { shardCount, shardsNeeded } from "../base/policy.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { judgeSafety, SafetyJudge, type SafetyInput } from "./safety-core.js"
+import { evaluateSafety, SafetyEvaluator, type SafetyInput } from "./safety-core.js"
 import { randomState } from "./testing-safety.js"
 
 /** Shards that share one fate: the disk of each, and how many must stay. */
@@ -29,20 +29,20 @@ function losses(fate: Fate): number {
 
 /** Every group of the store, of blocks and of metadata. */
 function* fatesOf(input: SafetyInput): Generator<Fate> {
-  const { layout, previousLayout, names, oddGroups, policies, lacking } = input
+  const { layout, previousLayout, metadata, misplacedGroups, policies, lacking } = input
   const devices = new Map(input.devices.map(device => [device.id, device]))
-  const isHere = (id: DeviceId) => devices.has(id) && devices.get(id)?.state !== "out"
+  const isHere = (id: DeviceId) => devices.has(id) && devices.get(id)?.state !== "offline"
   const has = (id: DeviceId | undefined, partition: number): id is DeviceId => {
     if (id === undefined || !isHere(id)) return false
     const flags = lacking.get(id)
-    return flags === undefined ? devices.get(id)?.state !== "filling" : flags[partition] === 0
+    return flags === undefined ? devices.get(id)?.state !== "rebuilding" : flags[partition] === 0
   }
   const fate = (ids: readonly DeviceId[], needed: number): Fate => ({
     disks: ids.filter(isHere).map(id => devices.get(id)?.disk ?? assert.fail("every disk is known")),
     needed,
   })
-  yield fate(names.members, 1)
-  for (const { devices: ids, needed } of oddGroups) yield fate(ids, needed)
+  yield fate(metadata.replicas, 1)
+  for (const { devices: ids, needed } of misplacedGroups) yield fate(ids, needed)
   for (const { policy, isNew } of policies) {
     const needed = shardsNeeded(policy)
     const isSince = previousLayout && (isNew === true || previousLayout.width < needed)
@@ -69,14 +69,14 @@ const ownDisks = (input: SafetyInput): SafetyInput => ({
 })
 
 function check(input: SafetyInput, label: string): number {
-  const safety = judgeSafety(input)
+  const safety = evaluateSafety(input)
   const fates = [...fatesOf(input)]
   const fewest = Math.min(...fates.map(losses))
   assert.equal(safety.now.disks, fewest, label)
   assert.equal(safety.now.devices, Math.min(...Array.from(fatesOf(ownDisks(input)), losses)), label)
   const readable = fates.filter(fate => !isLost(fate, []))
   const fatal = new Set(readable.flatMap(fate => fate.disks.filter(disk => isLost(fate, [disk]))))
-  const critical = input.devices.filter(({ state, disk }) => state !== "out" && fatal.has(disk ?? ""))
+  const critical = input.devices.filter(({ state, disk }) => state !== "offline" && fatal.has(disk ?? ""))
   assert.deepEqual(
     safety.critical,
     critical.map(({ id }) => id),
@@ -99,11 +99,11 @@ for (const devices of [33, 200, 1000]) {
 
 test("a store of 200 devices is judged again as at first when a device comes to lack shards", () => {
   const random = new SimRandom(20261124)
-  const judge = new SafetyJudge()
+  const evaluate = new SafetyEvaluator()
   for (let round = 0; round < 100; round += 1) {
     const input = randomState(random, { devices: 200, width: 6, partitions: 8, holders: 5 })
-    assert.deepEqual(judge.judge(input), judgeSafety(input), `round ${round}`)
+    assert.deepEqual(evaluate.evaluate(input), evaluateSafety(input), `round ${round}`)
     for (const flags of input.lacking.values()) flags[random.below(8)] = random.below(2)
-    assert.deepEqual(judge.judge(input), judgeSafety(input), `round ${round}, changed`)
+    assert.deepEqual(evaluate.evaluate(input), evaluateSafety(input), `round ${round}, changed`)
   }
 })

@@ -7,14 +7,14 @@ import { safetySentence } from "./safety-sentence-core.js"
 const [C, D] = [parseDeviceId("000000000000000c"), parseDeviceId("000000000000000d")]
 const NOTHING: SafetyCauses = {
   isUnseen: false,
-  out: [],
-  filling: [],
+  offline: [],
+  rebuilding: [],
   lacking: [],
   isMoving: false,
-  oddBytes: 0,
+  misplacedBytes: 0,
   lostBytes: 0,
-  leavingBytes: 0,
-  nameCopiesMissing: 0,
+  decommissioningBytes: 0,
+  metadataCopiesMissing: 0,
 }
 const store = (devices: number, disks: number, [whole, now]: readonly [number, number], causes = {}): Safety => ({
   devices,
@@ -43,17 +43,17 @@ const ONCE = "may fail without loss once every folder is back, on a disk of its 
 const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
   [store(7, 7, [2, 2]), undefined, "any 2 of 7 disks may fail without loss"],
   [
-    without(1, store(7, 7, [2, 1], { out: [C] })),
+    without(1, store(7, 7, [2, 1], { offline: [C] })),
     40 * 60,
     `any 2 disks ${ONCE}; today only 1, because /mnt/c is out; whole again in about 40 min`,
   ],
   [
-    without(1, store(7, 7, [2, 0], { out: [C], filling: [D] })),
+    without(1, store(7, 7, [2, 0], { offline: [C], rebuilding: [D] })),
     3 * 3600,
     `any 2 disks ${ONCE}; today none, because /mnt/c is out and /mnt/d is being filled; whole again in about 3 h`,
   ],
   [
-    without(2, store(7, 7, [2, -1], { out: [C, D] })),
+    without(2, store(7, 7, [2, -1], { offline: [C, D] })),
     undefined,
     `any 2 disks ${ONCE}; something cannot be read today, because /mnt/c and /mnt/d are out`,
   ],
@@ -80,7 +80,7 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
   ],
   [
     {
-      ...store(4, 1, [0, 0], { out: [C] }),
+      ...store(4, 1, [0, 0], { offline: [C] }),
       offline: 1,
       now: { disks: 0, devices: 1 },
       whole: { disks: 0, devices: 2 },
@@ -94,7 +94,7 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
     "any 2 of 5 disks may fail without loss; shards are moving to a new layout; whole again in about 50 s",
   ],
   [
-    store(5, 5, [2, 1], { nameCopiesMissing: 2 }),
+    store(5, 5, [2, 1], { metadataCopiesMissing: 2 }),
     undefined,
     "any 2 of 5 disks may fail without loss; today only 1, because names have 2 copies too few",
   ],
@@ -104,7 +104,7 @@ for (const [safety, seconds, sentence] of SENTENCES) {
 }
 
 test("offline folders are named as such and are no disks", () => {
-  const sentence = safetySentence(without(2, store(7, 7, [3, 1], { out: [C, D] })), {
+  const sentence = safetySentence(without(2, store(7, 7, [3, 1], { offline: [C, D] })), {
     policy: "ec:4+3",
     pathOf: (id: DeviceId) => (id === C ? "/c" : "/d"),
     wholeInSeconds: undefined,

@@ -31,18 +31,28 @@ const are = (ids: readonly DeviceId[]): string => (ids.length === 1 ? "is" : "ar
 /** Why the store survives less than it could, the worst first; empty where it does not. */
 export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"]): readonly string[] {
   const named = (ids: readonly DeviceId[]) => listed(ids.map(pathOf))
-  const { isUnseen, out, filling, lacking, isMoving, oddBytes, lostBytes, leavingBytes, nameCopiesMissing } = causes
+  const {
+    isUnseen,
+    offline,
+    rebuilding,
+    lacking,
+    isMoving,
+    misplacedBytes,
+    lostBytes,
+    decommissioningBytes,
+    metadataCopiesMissing,
+  } = causes
   return [
     ...(isUnseen ? ["what lies where is being looked at since the start"] : []),
     ...(lostBytes > 0 ? ["too few shards of some blocks are left"] : []),
-    ...(out.length > 0 ? [`${named(out)} ${are(out)} out`] : []),
-    ...(filling.length > 0 ? [`${named(filling)} ${are(filling)} being filled`] : []),
+    ...(offline.length > 0 ? [`${named(offline)} ${are(offline)} out`] : []),
+    ...(rebuilding.length > 0 ? [`${named(rebuilding)} ${are(rebuilding)} being filled`] : []),
     ...(lacking.length > 0 ? [`shards that belong on ${named(lacking)} are not there yet`] : []),
-    ...(nameCopiesMissing > 0
-      ? [`names have ${nameCopiesMissing} ${nameCopiesMissing === 1 ? "copy" : "copies"} too few`]
+    ...(metadataCopiesMissing > 0
+      ? [`names have ${metadataCopiesMissing} ${metadataCopiesMissing === 1 ? "copy" : "copies"} too few`]
       : []),
-    ...(oddBytes > 0 ? ["some blocks lie otherwise than their policy asks for"] : []),
-    ...(leavingBytes > 0 ? ["older blocks are still under another policy"] : []),
+    ...(misplacedBytes > 0 ? ["some blocks lie otherwise than their policy asks for"] : []),
+    ...(decommissioningBytes > 0 ? ["older blocks are still under another policy"] : []),
     ...(isMoving ? ["shards are moving to a new layout"] : []),
   ]
 }

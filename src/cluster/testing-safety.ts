@@ -4,7 +4,7 @@ import { parseDeviceId, type DeviceId } from "../base/ids.js"
 import { parsePolicy, type Policy } from "../base/policy.js"
 import type { Layout } from "../placement/index.js"
 import type { SimRandom } from "../seams/random/sim.js"
-import type { OddGroup, PolicyUse, SafetyDevice, SafetyInput } from "./safety-core.js"
+import type { MisplacedGroup, PolicyUse, SafetyDevice, SafetyInput } from "./safety-core.js"
 
 /** How large a random store gets. */
 interface StateSize {
@@ -20,7 +20,7 @@ const idOf = (index: number): DeviceId => parseDeviceId((index + 1).toString(16)
 
 /** Most sums of bytes stay whole numbers, so that they are equal however they are added up. */
 const BYTES_OF_PARTITION = 1000
-const ODD_BYTES = 5
+const MISPLACED_BYTES = 5
 
 const oneOf = <T>(random: SimRandom, values: readonly T[]): T => must(values[random.below(values.length)], "not empty")
 
@@ -69,7 +69,7 @@ function randomDevices(random: SimRandom, count: number): readonly SafetyDevice[
   return Array.from({ length: count }, (_, index) => ({
     id: idOf(index),
     disk: isSharing ? `disk ${random.below(count)}` : `disk ${index}`,
-    state: random.below(4) < ill ? oneOf(random, ["active", "filling", "out", "draining"] as const) : "active",
+    state: random.below(4) < ill ? oneOf(random, ["active", "rebuilding", "offline", "draining"] as const) : "active",
   }))
 }
 
@@ -84,14 +84,18 @@ function randomLayouts(random: SimRandom, { devices, width, partitions }: StateS
   return { layout: nextLayout(random, previousLayout, pick(random, all, devices), chosen), previousLayout }
 }
 
-function randomOddGroups(random: SimRandom, ids: readonly DeviceId[], size: StateSize): readonly OddGroup[] {
+function randomMisplacedGroups(
+  random: SimRandom,
+  ids: readonly DeviceId[],
+  size: StateSize,
+): readonly MisplacedGroup[] {
   return Array.from({ length: random.below(2) * random.below(4) }, () => {
     const devices = pick(random, ids, random.below(1 + size.holders))
     return {
       partition: random.below(size.partitions),
       needed: 1 + random.below(Math.max(1, devices.length)),
       devices,
-      bytes: ODD_BYTES,
+      bytes: MISPLACED_BYTES,
     }
   })
 }
@@ -103,7 +107,7 @@ export function randomState(random: SimRandom, size: StateSize): SafetyInput {
   const policies = Array.from({ length: 1 + random.below(3) }, (_, i): PolicyUse => ({
     policy: randomPolicy(random, layout.width),
     bytes: size.partitions * BYTES_OF_PARTITION,
-    isLeaving: i > 0 && random.below(2) === 0,
+    isDecommissioning: i > 0 && random.below(2) === 0,
     isNew: random.below(6) === 0,
   }))
   // Often a device that is known lacks nothing, or little.
@@ -113,21 +117,21 @@ export function randomState(random: SimRandom, size: StateSize): SafetyInput {
     return Uint8Array.from({ length: size.partitions }, () => (isWhole || random.below(oneIn) > 0 ? 0 : 1))
   }
   const lacking = devices.flatMap(({ id, state }): [DeviceId, Uint8Array][] =>
-    random.below(state === "filling" ? 2 : 6) === 0 ? [[id, flags()]] : [],
+    random.below(state === "rebuilding" ? 2 : 6) === 0 ? [[id, flags()]] : [],
   )
   const holders = pick(random, ids, size.holders)
-  const members = holders.slice(0, 1 + random.below(holders.length))
+  const replicas = holders.slice(0, 1 + random.below(holders.length))
   return {
     devices,
     layout,
     previousLayout,
     policies,
-    names: {
-      members,
-      learners: holders.slice(members.length).filter(() => random.below(4) === 0),
+    metadata: {
+      replicas,
+      learners: holders.slice(replicas.length).filter(() => random.below(4) === 0),
       copiesWanted: 1 + random.below(holders.length),
     },
     lacking: new Map(lacking),
-    oddGroups: randomOddGroups(random, ids, size),
+    misplacedGroups: randomMisplacedGroups(random, ids, size),
   }
 }

@@ -34,18 +34,18 @@ import {
 
 export type Environment = Readonly<Record<string, string | undefined>>
 /** Texts by setting, as one source gave them. */
-export type GivenSettings = { readonly [name in SettingName]?: readonly string[] }
+export type SettingsInput = { readonly [name in SettingName]?: readonly string[] }
 
 export interface ConfigSources {
-  readonly flags: GivenSettings
+  readonly flags: SettingsInput
   readonly environment: Environment
   /** Settings of the `--config` file, and its path for messages. */
-  readonly file: { readonly path: string; readonly settings: GivenSettings } | undefined
+  readonly file: { readonly path: string; readonly settings: SettingsInput } | undefined
   /** Relative paths start here. */
   readonly workingFolder: string
 }
 
-interface Given {
+interface RawSettings {
   readonly texts: readonly string[]
   readonly where: string
 }
@@ -72,7 +72,7 @@ function fromEnvironment(setting: Setting, environment: Environment): readonly s
   return setting.repeatable ? text.split(",").map(part => part.trim()) : [text]
 }
 
-function find(name: SettingName, sources: ConfigSources): Given | undefined {
+function find(name: SettingName, sources: ConfigSources): RawSettings | undefined {
   const setting: Setting = SETTINGS[name]
   const flags = sources.flags[name]
   if (flags !== undefined && flags.length > 0) return { texts: flags, where: setting.flag ?? name }
@@ -84,7 +84,7 @@ function find(name: SettingName, sources: ConfigSources): Given | undefined {
 }
 
 /** Applies a parse function to a setting's one value, where it is set. */
-function one<T>(given: Given | undefined, parse: (text: string, where: string) => T): T | undefined {
+function one<T>(given: RawSettings | undefined, parse: (text: string, where: string) => T): T | undefined {
   const [text, ...more] = given?.texts ?? []
   if (given === undefined || text === undefined) return undefined
   if (more.length > 0)

@@ -7,7 +7,7 @@
 import { z } from "zod"
 import { fail } from "../base/failures.js"
 import { SETTINGS, SETTING_NAMES, type SettingName } from "./config.js"
-import type { GivenSettings } from "./config-core.js"
+import type { SettingsInput } from "./config-core.js"
 
 export const CONFIG_FILE_BYTES_MAX = 64 * 1024
 const TEXT = z.union([z.string(), z.number().int().nonnegative()]).transform(String)
@@ -28,7 +28,7 @@ const FILE_SCHEMA = z.strictObject(
 )
 
 /** Throws `invalidConfig`. */
-export function parseConfigFile(text: string, path: string): GivenSettings {
+export function parseConfigFile(text: string, path: string): SettingsInput {
   const refuse = (message: string) => fail("invalidConfig", { message: `${path}: ${message}` })
   let value: unknown
   try {

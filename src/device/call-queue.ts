@@ -194,15 +194,15 @@ class CallQueue implements QueuedDisk {
   /** Looks at what is running from time to time; ends when nothing is. */
   async #watch(): Promise<void> {
     this.#watching = true
-    const lookMs = this.limits.deviceTimeoutMs / LOOKS_PER_TIMEOUT
+    const checkMs = this.limits.deviceTimeoutMs / LOOKS_PER_TIMEOUT
     let lookedMs = this.clock.monotonicMs()
     let wasSkipped = false
     while (!this.signal.aborted && this.#running.size > 0 && this.#suspect === undefined) {
-      await this.clock.sleep(lookMs, this.signal)
+      await this.clock.sleep(checkMs, this.signal)
       const nowMs = this.clock.monotonicMs()
       // After this process itself stood still, calls that ended long ago seem to run: the next look tells,
       // also where the process keeps standing still.
-      wasSkipped = !wasSkipped && nowMs - lookedMs > 2 * lookMs
+      wasSkipped = !wasSkipped && nowMs - lookedMs > 2 * checkMs
       lookedMs = nowMs
       if (wasSkipped) continue
       const late = [...this.#running].find(({ beganMs }) => nowMs - beganMs >= this.limits.deviceTimeoutMs)

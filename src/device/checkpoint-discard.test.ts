@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../base/ids.js"
-import { encodeBaseRow } from "../format/base-row.js"
+import { encodeStoredRow } from "../format/stored-row.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import { discardSource } from "./checkpoint-discard.js"
@@ -15,7 +15,7 @@ const ALL = { start: rowKeyOf("\0"), end: rowKeyOf("\xff\xff") }
 
 async function filled(stores: MemoryStores): Promise<void> {
   const store = await stores.openWriter(FOLDER)
-  const mark = encodeBaseRow(Uint8Array.of(1), undefined)
+  const mark = encodeStoredRow(Uint8Array.of(1), undefined)
   await store.commit([
     { family: "marks", key: sourceMark("volumes"), value: mark },
     { family: "marks", key: rowKeyOf("log"), value: Uint8Array.of(2) },

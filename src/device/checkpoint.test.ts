@@ -9,9 +9,9 @@ import type { Family } from "../base/families.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseEpoch, parsePosition, parseTabletId, rowKeyOf, type RowKey } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
-import { decodeBaseRow } from "../format/base-row.js"
+import { decodeStoredRow } from "../format/stored-row.js"
 import { decodeEntry, encodeEntry, type EntryWrite } from "../format/entry.js"
-import { FIRST_EPOCH } from "../format/membership.js"
+import { FIRST_EPOCH } from "../format/replica-incarnation.js"
 import { SimDisk } from "../seams/disk/index.js"
 import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
@@ -153,7 +153,7 @@ class Device {
     const writer = await this.stores.openWriter("/base")
     const reader = openLogReader(this.disk.boot(), "/log", DEVICE)
     this.commitFails = fails
-    const request = { upTo, memberships: MEMBERSHIPS, emptied: this.emptied }
+    const request = { upTo, replicaIncarnations: MEMBERSHIPS, emptied: this.emptied }
     const run = runCheckpoint(writer, reader, [new Source()], this.upkeep, request)
     if (fails) {
       await assert.rejects(run, error => isFailure(error, "deviceFull"))
@@ -177,8 +177,8 @@ class Device {
     const base = await this.stores.openReader("/base")
     const writtenBytes = this.shelf.list().reduce((sum, volume) => sum + volume.writtenBytes, 0)
     const usage = PayloadUsage.open(base, (key, lengthBytes) => this.shelf.bytesOf(key, lengthBytes))
-    const livingBytes = this.shelf.list().reduce((sum, { volume }) => sum + usage.livingBytes(volume), 0)
-    return writtenBytes < UPKEEP.deadBytesMin ? 0 : 1 - livingBytes / writtenBytes
+    const liveBytes = this.shelf.list().reduce((sum, { volume }) => sum + usage.liveBytes(volume), 0)
+    return writtenBytes < UPKEEP.deadBytesMin ? 0 : 1 - liveBytes / writtenBytes
   }
 
   /** One step of merging; false where there was nothing to do. */
@@ -199,13 +199,13 @@ class Device {
     const counted = new Map<number, number>()
     for (const family of FAMILIES_USED) {
       for (const [key, row] of base.range(family, { start: rowKeyOf(PREFIX), end: rowKeyOf(`${PREFIX}\xff`) })) {
-        const { place } = decodeBaseRow(family, key, row)
+        const { place } = decodeStoredRow(family, key, row)
         if (place) counted.set(place.volume, (counted.get(place.volume) ?? 0) + bytesOf(key, place.lengthBytes))
       }
     }
     for (const { volume } of this.shelf.list()) {
-      const [found, living] = [usage.livingBytes(volume), counted.get(volume) ?? 0]
-      assert.ok(isMerged ? found === living : found >= living, `volume ${volume}: ${found} for ${living} bytes`)
+      const [found, live] = [usage.liveBytes(volume), counted.get(volume) ?? 0]
+      assert.ok(isMerged ? found === live : found >= live, `volume ${volume}: ${found} for ${live} bytes`)
     }
   }
 
@@ -275,7 +275,7 @@ test("entries of a tablet that is not here any more are passed over", async () =
   const entry = { tabletId: parseTabletId(9), epoch: parseEpoch(1), position: parsePosition(1), writes }
   const { sequence } = await log.append([encodeEntry(entry).record])
   const writer = await new MemoryStores().openWriter("/base")
-  const request = { upTo: sequence, memberships: MEMBERSHIPS, emptied: [] }
+  const request = { upTo: sequence, replicaIncarnations: MEMBERSHIPS, emptied: [] }
   const upkeep = new PayloadUpkeep(new MemoryShelf(1_000))
   const { rows } = await runCheckpoint(writer, openLogReader(disk, "/log", DEVICE), [], upkeep, request)
   assert.equal(rows, 0)
@@ -294,8 +294,8 @@ test("payloads of rows whose membership has ended are dead, and their volume goe
   const shelf = new MemoryShelf(100)
   const upkeep = new PayloadUpkeep(shelf)
   const reader = openLogReader(disk, "/log", DEVICE)
-  const run = (memberships: typeof MEMBERSHIPS, emptied: readonly number[]) =>
-    runCheckpoint(writer, reader, [], upkeep, { upTo: sequence, memberships, emptied })
+  const run = (replicaIncarnations: typeof MEMBERSHIPS, emptied: readonly number[]) =>
+    runCheckpoint(writer, reader, [], upkeep, { upTo: sequence, replicaIncarnations, emptied })
   assert.equal((await run(MEMBERSHIPS, [])).payloads, 1)
   await shelf.seal()
   assert.equal((await run(new Map(), [])).deadRows, 1)
@@ -375,11 +375,11 @@ async function payloadScene() {
     await written.append([encodeEntry(entry).record])
   }
   const run = (store: StoreWriter, upkeep: PayloadUpkeep) =>
-    runCheckpoint(store, reader, [], upkeep, { upTo: written.durable, memberships: MEMBERSHIPS, emptied: [] })
+    runCheckpoint(store, reader, [], upkeep, { upTo: written.durable, replicaIncarnations: MEMBERSHIPS, emptied: [] })
   const assertReads = async (names: string) => {
     for (const name of names) {
       const key = rowKeyOf(PREFIX + name)
-      const { place } = decodeBaseRow("current", key, must(base.get("current", key), "it was put"))
+      const { place } = decodeStoredRow("current", key, must(base.get("current", key), "it was put"))
       assert.equal(text(await shelf.read("current", key, must(place, "it has a payload"))), name.repeat(500))
     }
   }

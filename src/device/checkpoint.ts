@@ -9,15 +9,15 @@
  *
  * Promises  After a crash at any moment the base holds exactly the checkpoint before or this one.
  */
-import { encodeBaseRow, decodeBaseRow, type VolumePlace } from "../format/base-row.js"
-import { FIRST_EPOCH, STORE_PREFIX_BYTES, storePrefixEnd, storePrefixOf } from "../format/membership.js"
+import { encodeStoredRow, decodeStoredRow, type VolumePlace } from "../format/stored-row.js"
+import { FIRST_EPOCH, STORE_PREFIX_BYTES, storePrefixEnd, storePrefixOf } from "../format/replica-incarnation.js"
 import { assert, must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { FAMILIES, REPLICATED_FAMILIES, type Family } from "../base/families.js"
 import { parseLogSequence, parsePosition, rowKeyOf } from "../base/ids.js"
 import type { Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { MergeUrgency, StoreReader, StoreWrite, StoreWriter } from "../seams/store/contract.js"
-import type { CheckpointSource, Memberships, PayloadSink } from "./contract.js"
+import type { CheckpointSource, ReplicaIncarnations, PayloadSink } from "./contract.js"
 import { LastWrites, type TakeLast } from "./last-writes.js"
 import type { LogReader } from "./log-reader.js"
 import { PayloadUsage } from "./payload-usage.js"
@@ -27,7 +27,7 @@ export interface CheckpointRequest {
   /** Contain every batch up to and including this one. */
   readonly upTo: LogSequence
   /** Entries of other tablets, and of earlier memberships, are passed over. */
-  readonly memberships: Memberships
+  readonly replicaIncarnations: ReplicaIncarnations
   /** Payload volumes that an earlier checkpoint called empty, and that all readers know to be. */
   readonly emptied: readonly number[]
   /** What may be written to move payloads, which gives space back only later; absent: no bound. */
@@ -59,7 +59,7 @@ export const sourceMark = (name: string): RowKey => rowKeyOf(`source/${name}`)
 
 function readMark(store: StoreReader, key: RowKey): Uint8Array | undefined {
   const bytes = store.get("marks", key)
-  return bytes && decodeBaseRow("marks", key, bytes).value
+  return bytes && decodeStoredRow("marks", key, bytes).value
 }
 
 function readNumberMark(store: StoreReader, key: RowKey): number {
@@ -78,7 +78,7 @@ function numberMark(key: RowKey, value: number): StoreWrite {
 const markWrite = (key: RowKey, value: Uint8Array): StoreWrite => ({
   family: "marks",
   key,
-  value: encodeBaseRow(value, undefined),
+  value: encodeStoredRow(value, undefined),
 })
 
 /** The last log batch that the base contains; 0 for a new one. */
@@ -104,8 +104,8 @@ const BEHIND_ALL_PREFIXES = "\xff".repeat(STORE_PREFIX_BYTES + 1)
  * Deletes rows that lie under prefixes of no membership, as many as one checkpoint may. Those that cannot be read are
  * left to a later one.
  */
-function deadRows(store: StoreReader, memberships: Memberships): readonly StoreWrite[] {
-  const lives = [...memberships.values()].sort((a, b) => a - b)
+function deadRows(store: StoreReader, replicaIncarnations: ReplicaIncarnations): readonly StoreWrite[] {
+  const lives = [...replicaIncarnations.values()].sort((a, b) => a - b)
   const starts = ["", ...lives.map(storePrefixEnd)]
   const ends = [...lives.map(storePrefixOf), BEHIND_ALL_PREFIXES]
   const dead: StoreWrite[] = []
@@ -125,8 +125,8 @@ function deadRows(store: StoreReader, memberships: Memberships): readonly StoreW
   return dead
 }
 
-function deadMarks(store: StoreReader, memberships: Memberships): readonly StoreWrite[] {
-  const lives = new Set([...memberships].map(([tabletId, since]) => tabletMark(tabletId, since)))
+function deadMarks(store: StoreReader, replicaIncarnations: ReplicaIncarnations): readonly StoreWrite[] {
+  const lives = new Set([...replicaIncarnations].map(([tabletId, since]) => tabletMark(tabletId, since)))
   const marks = [...store.range("marks", TABLET_MARKS)].map(([key]) => key)
   return marks.flatMap(key => (lives.has(key) ? [] : ({ family: "marks", key, value: undefined } as const)))
 }
@@ -151,7 +151,7 @@ async function logged(
       usage.placed(key, place)
       payloadCount += 1
     }
-    rows.push({ family, key, value: value && encodeBaseRow(value, place) })
+    rows.push({ family, key, value: value && encodeStoredRow(value, place) })
   }
   for await (const records of log.batches(...range)) last.take(records, take)
   return { rows, payloads: payloadCount }
@@ -162,7 +162,7 @@ async function sourced(store: StoreReader, sources: readonly CheckpointSource[])
   const rows = new Map<string, StoreWrite>()
   for (const source of sources) {
     for await (const { family, key, value } of source.collect(readSourceMark(store, source.name))) {
-      rows.set(nameOf(family, key), { family, key, value: value && encodeBaseRow(value, undefined) })
+      rows.set(nameOf(family, key), { family, key, value: value && encodeStoredRow(value, undefined) })
     }
   }
   return [...rows.values()]
@@ -171,10 +171,10 @@ async function sourced(store: StoreReader, sources: readonly CheckpointSource[])
 function marksAfter(
   last: LastWrites,
   sources: readonly CheckpointSource[],
-  { upTo, memberships }: CheckpointRequest,
+  { upTo, replicaIncarnations }: CheckpointRequest,
 ): StoreWrite[] {
   const positions = [...last.positions].map(([tabletId, position]) => {
-    const since = must(memberships.get(tabletId), "only entries of memberships were taken")
+    const since = must(replicaIncarnations.get(tabletId), "only entries of memberships were taken")
     return numberMark(tabletMark(tabletId, since), position)
   })
   const marks = sources.map(source => markWrite(sourceMark(source.name), source.markAfter()))
@@ -192,10 +192,10 @@ export async function runCheckpoint(
   const { shelf } = upkeep
   const usage = PayloadUsage.open(store, (key, lengthBytes) => shelf.bytesOf(key, lengthBytes))
   const removed = await upkeep.remove(store, usage, request.emptied)
-  const last = new LastWrites(request.memberships)
+  const last = new LastWrites(request.replicaIncarnations)
   const { rows, payloads } = await logged(log, last, [containedSequence(store), request.upTo], shelf, usage)
   const writes = [...rows, ...(await sourced(store, sources))]
-  const dead = deadRows(store, request.memberships)
+  const dead = deadRows(store, request.replicaIncarnations)
   await shelf.flush()
   const rewritten = new Set(dead.map(({ family, key }) => nameOf(family, key)))
   const isWritten = (family: Family, key: RowKey): boolean =>
@@ -205,7 +205,7 @@ export async function runCheckpoint(
     ...writes,
     ...moves.writes,
     ...dead,
-    ...deadMarks(store, request.memberships),
+    ...deadMarks(store, request.replicaIncarnations),
     ...usage.writes(),
     ...marksAfter(last, sources, request),
   ])

@@ -7,17 +7,17 @@
  * disk full is given ballast and made again at once; where there is none left, copies that it does not
  * contain yet are undone; where there are none either, it waits until there is room. With only the reserve
  * left the bound of log bytes is a share of that. A clean stop makes one. Between checkpoints the tables that
- * they wrote are merged, step by step, with rests as chores have them while nothing waits for it. A file that a merge cannot read is left out, and tried again after a while.
+ * they wrote are merged, step by step, with rests as jobs have them while nothing waits for it. A file that a merge cannot read is left out, and tried again after a while.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { LogSequence } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import { nextPace, PACE_AT_START, TRANQUILITY_DEFAULT, type Living } from "../life/index.js"
+import { nextPace, PACE_AT_START, THROTTLE_DEFAULT, type BackgroundService } from "../life/index.js"
 import type { MergeUrgency } from "../seams/store/contract.js"
 import type { CheckpointRequest, CheckpointResult, MergeOutcome, MergeRequest } from "./checkpoint.js"
-import type { CommitLog, Memberships } from "./contract.js"
+import type { CommitLog, ReplicaIncarnations } from "./contract.js"
 import type { Rows } from "./rows.js"
 
 export const CHECKPOINT_LIMITS = {
@@ -102,7 +102,7 @@ export interface CheckpointRuns {
   merge(request: MergeRequest): Promise<MergeOutcome>
 }
 
-export class Checkpointer implements Living {
+export class Checkpointer implements BackgroundService {
   readonly name: string
   private lastMs: number
   private confirmedMs: number
@@ -128,7 +128,7 @@ export class Checkpointer implements Living {
     private readonly rows: Rows,
     private readonly log: CommitLog,
     /** As they are when a checkpoint begins: to be changed before the first entry of a new one is logged. */
-    private readonly memberships: Memberships,
+    private readonly replicaIncarnations: ReplicaIncarnations,
     private readonly runs: CheckpointRuns,
     private readonly clock: Clock,
     private readonly output: Log,
@@ -168,7 +168,7 @@ export class Checkpointer implements Living {
 
   isOver(factor: number): boolean {
     const logBytesMax = Math.min(this.limits.logBytesMax, this.space.logBytesMax)
-    return this.log.lengthBytes >= factor * logBytesMax || this.rows.overlayRows >= factor * this.limits.rowsMax
+    return this.log.lengthBytes >= factor * logBytesMax || this.rows.memtableRows >= factor * this.limits.rowsMax
   }
 
   private isDue(): boolean {
@@ -180,7 +180,7 @@ export class Checkpointer implements Living {
 
   /** Without rows there may be log to let go of: of memberships that have ended. */
   private get hasWork(): boolean {
-    return this.rows.overlayRows > 0 || this.rows.applied > this.log.cutUpTo
+    return this.rows.memtableRows > 0 || this.rows.applied > this.log.cutUpTo
   }
 
   private isStarved(): boolean {
@@ -231,8 +231,8 @@ export class Checkpointer implements Living {
     for (let moveBytesMax = this.space.copyRoomBytes; ; moveBytesMax = 0) {
       try {
         const { emptied } = this.left
-        const memberships = new Map(this.memberships)
-        const result = await this.runs.checkpoint({ upTo, memberships, emptied, moveBytesMax })
+        const replicaIncarnations = new Map(this.replicaIncarnations)
+        const result = await this.runs.checkpoint({ upTo, replicaIncarnations, emptied, moveBytesMax })
         this.starved = undefined
         return result
       } catch (error) {
@@ -276,7 +276,7 @@ export class Checkpointer implements Living {
     this.isCrowded = isCrowded
     this.left = { isMore: this.left.isMore || isMore, emptied }
     const endedMs = this.clock.monotonicMs()
-    this.restsUntilMs = endedMs + nextPace(PACE_AT_START, "busy", endedMs - started, TRANQUILITY_DEFAULT).restMs
+    this.restsUntilMs = endedMs + nextPace(PACE_AT_START, "busy", endedMs - started, THROTTLE_DEFAULT).restMs
     this.output.debug("merge", { device: this.name, urgency, rows, tookMs: Math.round(endedMs - started) })
   }
 

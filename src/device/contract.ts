@@ -9,7 +9,7 @@ import type { DeviceId, Epoch, Incarnation, LogSequence, Position, RowKey, Table
 import type { Family } from "../base/families.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { RowVisitor } from "../base/row-scan.js"
-import type { VolumePlace } from "../format/base-row.js"
+import type { VolumePlace } from "../format/stored-row.js"
 import type { VolumePosition } from "../format/volume.js"
 import type { Soon } from "../base/soon.js"
 import type { ReadUse } from "../seams/disk/contract.js"
@@ -130,14 +130,14 @@ export interface PayloadVolumeSize {
   readonly isOpen: boolean
 }
 
-export interface FoundPayload {
+export interface PayloadMatch {
   readonly family: Family
   readonly key: RowKey
   readonly place: VolumePlace
 }
 
-export type FoundInVolume =
-  | { readonly kind: "payloads"; readonly payloads: readonly FoundPayload[] }
+export type VolumeFindings =
+  | { readonly kind: "payloads"; readonly payloads: readonly PayloadMatch[] }
   /** Everything before it has been walked. */
   | { readonly kind: "position"; readonly position: VolumePosition }
   /** A part of the volume cannot be read. */
@@ -149,12 +149,12 @@ export interface PayloadShelf extends PayloadSink {
   /** What a payload of a row takes in its volume. */
   bytesOf(key: RowKey, lengthBytes: number): number
   /** What lies in a volume, in order, from where an earlier walk came to. Throws `deviceFailed`. */
-  walk(volume: number, from: VolumePosition | undefined): AsyncIterable<FoundInVolume>
+  walk(volume: number, from: VolumePosition | undefined): AsyncIterable<VolumeFindings>
   /**
    * Payloads of one volume, verified, in the order in which they lie there; undefined for each that cannot be
    * read. Good until the next call.
    */
-  readRun(payloads: readonly FoundPayload[]): Promise<readonly (Uint8Array | undefined)[]>
+  readRun(payloads: readonly PayloadMatch[]): Promise<readonly (Uint8Array | undefined)[]>
   /** The next payload begins another volume. */
   seal(): Promise<void>
   remove(volume: number): Promise<void>
@@ -173,4 +173,4 @@ export interface DeviceIdentity {
  * membership: the store prefix of its rows. Entries of earlier epochs, and rows under other prefixes,
  * are of memberships that have ended.
  */
-export type Memberships = ReadonlyMap<TabletId, Epoch>
+export type ReplicaIncarnations = ReadonlyMap<TabletId, Epoch>

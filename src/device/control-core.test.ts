@@ -72,7 +72,9 @@ test("half of the devices are not enough, more than half are; those that are out
   const opens = (of: ControlRecord, numbers: readonly number[]) =>
     generationsOf(newestControlRecord(numbers.map(n => present(n, of))))?.[1]
   assert.deepEqual([opens(record, [1, 2]), opens(record, [1, 2, 3])], [false, true])
-  const devices = record.devices.map(device => (device.id === id(4) ? { ...device, state: "out" as const } : device))
+  const devices = record.devices.map(device =>
+    device.id === id(4) ? { ...device, state: "offline" as const } : device,
+  )
   const without = { ...record, devices }
   assert.deepEqual([opens(without, [1, 2]), opens(without, [1, 4]), opens(without, [1, 2, 4])], [true, false, true])
 })

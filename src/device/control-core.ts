@@ -36,10 +36,10 @@ const isRecord = (record: PresentDevice["record"]): record is ControlRecord =>
   record !== undefined && !(record instanceof Error)
 
 /** Whether a device is asked where the store must know that enough of it is there. */
-export const isCounted = ({ state }: ControlDevice): boolean => state !== "out"
+export const isVoting = ({ state }: ControlDevice): boolean => state !== "offline"
 
-export const countedIds = (record: ControlRecord): readonly DeviceId[] =>
-  record.devices.filter(isCounted).map(({ id }) => id)
+export const votingIds = (record: ControlRecord): readonly DeviceId[] =>
+  record.devices.filter(isVoting).map(({ id }) => id)
 
 /**
  * The newest of the copies on the present devices, whether or not it may count; undefined if none of them
@@ -74,14 +74,14 @@ export function newestControlRecord(present: readonly PresentDevice[]): ControlC
 
 /** Whether the newest record that was found may count. A device whose copy cannot be read vouches for nothing. */
 export function mayOpen({ record, missing, unreadable }: ControlChoice): boolean {
-  const counted = countedIds(record)
-  const here = counted.filter(id => !missing.some(device => device.id === id) && !unreadable.includes(id))
-  return 2 * here.length > counted.length
+  const voting = votingIds(record)
+  const here = voting.filter(id => !missing.some(device => device.id === id) && !unreadable.includes(id))
+  return 2 * here.length > voting.length
 }
 
 /** Those that count and are not here, or vouch for nothing. */
 export const absentees = ({ record, missing, unreadable }: ControlChoice): readonly ControlDevice[] =>
-  record.devices.filter(device => isCounted(device) && (missing.includes(device) || unreadable.includes(device.id)))
+  record.devices.filter(device => isVoting(device) && (missing.includes(device) || unreadable.includes(device.id)))
 
 function checkOneStore(present: readonly PresentDevice[]): void {
   const [first] = present

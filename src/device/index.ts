@@ -7,7 +7,7 @@ export type {
   DeviceRows,
   LoggedRecord,
   LogPlace,
-  Memberships,
+  ReplicaIncarnations,
   PayloadPlace,
   PayloadShelf,
   PayloadSink,
@@ -39,8 +39,8 @@ export { Rows } from "./rows.js"
 export { BALLAST_FOLDER, withBallast } from "./ballast.js"
 export { reserveOf, SPACE_LIMITS, type SpaceLimits } from "./space-core.js"
 export { Spaces, type DeviceSpace, type Fullness } from "./space.js"
-export { behindDamage, scrubBaseStep, scrubLogStep, SCRUB_LIMITS } from "./scrub.js"
-export type { BaseCursor, BaseScrubbed, LogScrubbed, RowFinding } from "./scrub.js"
-export { BaseScrub, LogScrub, SCRUB_EVERY_MS, type LogExtent } from "./scrub-chores.js"
+export { behindDamage, scrubRowsStep, scrubLogStep, SCRUB_LIMITS } from "./scrub.js"
+export type { RowScrubCursor, RowsScrubbed, LogScrubbed, RowFinding } from "./scrub.js"
+export { MetadataScrub, LogScrub, SCRUB_EVERY_MS, type LogExtent } from "./scrub-jobs.js"
 export { PAYLOAD_UPKEEP_LIMITS, type PayloadUpkeepLimits } from "./payload-upkeep-core.js"
 export { PayloadUpkeep } from "./payload-upkeep.js"

@@ -10,8 +10,8 @@ import type { Family } from "../base/families.js"
 import { rowKeyOf } from "../base/ids.js"
 import type { Position, RowKey, TabletId } from "../base/ids.js"
 import { EntryReader } from "../format/entry.js"
-import { STORE_PREFIX_BYTES, storePrefixOf } from "../format/membership.js"
-import type { LoggedRecord, Memberships } from "./contract.js"
+import { STORE_PREFIX_BYTES, storePrefixOf } from "../format/replica-incarnation.js"
+import type { LoggedRecord, ReplicaIncarnations } from "./contract.js"
 
 const WRITES_FIRST = 65_536
 
@@ -35,7 +35,7 @@ export class LastWrites {
   private readonly lastPositions = new Map<TabletId, Position>()
 
   /** Entries of other tablets, and of earlier memberships, are passed over. */
-  constructor(private readonly memberships: Memberships) {}
+  constructor(private readonly replicaIncarnations: ReplicaIncarnations) {}
 
   get positions(): ReadonlyMap<TabletId, Position> {
     return this.lastPositions
@@ -86,7 +86,7 @@ export class LastWrites {
   }
 
   private prefixOf({ tabletId, epoch }: EntryReader): string | undefined {
-    const since = this.memberships.get(tabletId)
+    const since = this.replicaIncarnations.get(tabletId)
     return since === undefined || epoch < since ? undefined : storePrefixOf(since)
   }
 

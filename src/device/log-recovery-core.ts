@@ -120,13 +120,13 @@ export function checkChains(live: readonly SegmentHead[], chains: readonly Segme
 }
 
 /** Refuses to end the log where a batch found behind it knows of more. `found` has a good checksum. */
-export function checkBehindEnd(end: LogEnd, deviceId: DeviceId, found: LogBatchHeader, place: FoundPlace): void {
-  const isOfThisLife =
+export function checkBehindEnd(end: LogEnd, deviceId: DeviceId, found: LogBatchHeader, place: PlaceMatch): void {
+  const isOfThisIncarnation =
     found.deviceId === deviceId && found.offsetBytes === place.offsetBytes && found.segment >= end.segment
-  if (isOfThisLife && found.durableUpTo > end.sequence) throw damaged(place.path, place.offsetBytes, end, found)
+  if (isOfThisIncarnation && found.durableUpTo > end.sequence) throw damaged(place.path, place.offsetBytes, end, found)
 }
 
-interface FoundPlace {
+interface PlaceMatch {
   readonly path: string
   readonly offsetBytes: number
 }

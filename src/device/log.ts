@@ -153,10 +153,10 @@ export class SegmentedLog implements CommitLog {
   #queue: Append[] = []
   #queuedBytes = 0
   #draining: Promise<void> | undefined
-  #filling: Promise<void> | undefined
+  #rebuilding: Promise<void> | undefined
   #stopped: Failure | undefined
   /** The next batch begins a segment, if there is room for one. */
-  #isLeaving = false
+  #isDecommissioning = false
   /** For the batch that is being written: one is at a time, and after a write that failed there is no other. */
   #memory: Uint8Array = new Uint8Array(0)
 
@@ -281,7 +281,7 @@ export class SegmentedLog implements CommitLog {
     if (upTo <= this.#cut) return
     this.#moveCut(upTo)
     if (this.#isShort) await this.#shrink()
-    if (this.#droppable(upTo).length === 0 && !this.#isLeaving) return
+    if (this.#droppable(upTo).length === 0 && !this.#isDecommissioning) return
     // A segment is written over only once the log itself says that its batches may be missing.
     await this.append([])
     for (const segment of this.#droppable(upTo)) await this.#release(segment)
@@ -294,7 +294,7 @@ export class SegmentedLog implements CommitLog {
   /** Gives up files kept for later, and has the open segment left, so that it can be removed once it is cut. */
   async #shrink(): Promise<void> {
     for (let free = this.#free.pop(); free !== undefined; free = this.#free.pop()) await this.#remove(free.file)
-    this.#isLeaving = (this.#open?.usedBytes ?? 0) > LOG_LIMITS.usedBytesMaxWhenShort
+    this.#isDecommissioning = (this.#open?.usedBytes ?? 0) > LOG_LIMITS.usedBytesMaxWhenShort
   }
 
   async #remove(file: DiskFile): Promise<void> {
@@ -314,7 +314,7 @@ export class SegmentedLog implements CommitLog {
     }
     this.#stopped ??= fail("stopping")
     await this.#draining
-    await this.#filling
+    await this.#rebuilding
     const files = [...this.#segments, ...this.#free, this.#open, this.#spare].flatMap(each => each?.file ?? [])
     for (const file of files) await file.close()
   }
@@ -414,21 +414,21 @@ export class SegmentedLog implements CommitLog {
   async #room(lengthBytes: number): Promise<OpenSegment> {
     const open = this.#open
     if (open === undefined || open.usedBytes + lengthBytes > this.#segmentBytes) return this.#begin(lengthBytes)
-    if (this.#isLeaving) {
+    if (this.#isDecommissioning) {
       try {
         return await this.#begin(lengthBytes)
       } catch (error) {
         if (!isFailure(error, "deviceFull", "tooManyInFlight")) throw error
-        this.#isLeaving = false
+        this.#isDecommissioning = false
       }
     }
-    while (open.filledBytes < open.usedBytes + lengthBytes) await (this.#filling ?? this.#fillStep(open))
+    while (open.filledBytes < open.usedBytes + lengthBytes) await (this.#rebuilding ?? this.#fillStep(open))
     return open
   }
 
   /** Begins the next segment; where there is no room in front of its writer the log stays in the one before. */
   async #begin(lengthBytes: number): Promise<OpenSegment> {
-    await this.#filling
+    await this.#rebuilding
     const begun = await this.#nextSegment((this.#open?.number ?? 0) + 1)
     try {
       while (begun.filledBytes < lengthBytes) await this.#fillStep(begun)
@@ -437,7 +437,7 @@ export class SegmentedLog implements CommitLog {
       throw error
     }
     this.#open = begun
-    this.#isLeaving = false
+    this.#isDecommissioning = false
     return begun
   }
 
@@ -469,13 +469,13 @@ export class SegmentedLog implements CommitLog {
 
   /** Fills in the background. A failure is left to the append that needs the room: it meets it again. */
   #fillAhead(open: OpenSegment): void {
-    if (this.#filling !== undefined) return
-    const leftBytes = open.filledBytes - open.usedBytes
+    if (this.#rebuilding !== undefined) return
+    const remainingBytes = open.filledBytes - open.usedBytes
     const isFilled = open.filledBytes >= this.#segmentBytes
     const aheadBytes = this.#isShort ? this.#fillStepNowBytes : LOG_LIMITS.fillAheadBytes
-    if (leftBytes >= aheadBytes || (isFilled && this.#hasNextFile())) return
+    if (remainingBytes >= aheadBytes || (isFilled && this.#hasNextFile())) return
     const work = isFilled ? this.#prepareSpare() : this.#fillStep(open)
-    this.#filling = work.catch(() => undefined).then(() => void (this.#filling = undefined))
+    this.#rebuilding = work.catch(() => undefined).then(() => void (this.#rebuilding = undefined))
   }
 
   #hasNextFile(): boolean {

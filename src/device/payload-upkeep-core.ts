@@ -14,16 +14,16 @@ export type PayloadUpkeepLimits = { readonly [Name in keyof typeof PAYLOAD_UPKEE
 export interface CountedVolume {
   readonly volume: number
   readonly writtenBytes: number
-  readonly livingBytes: number
+  readonly liveBytes: number
   readonly isOpen: boolean
 }
 
 const deadBytes = (volumes: readonly CountedVolume[]): number =>
-  volumes.reduce((sum, { writtenBytes, livingBytes }) => sum + Math.max(0, writtenBytes - livingBytes), 0)
+  volumes.reduce((sum, { writtenBytes, liveBytes }) => sum + Math.max(0, writtenBytes - liveBytes), 0)
 
 /** Volumes that nothing points into; they need only be removed. */
 export const emptyVolumes = (volumes: readonly CountedVolume[]): readonly number[] =>
-  volumes.filter(({ livingBytes, isOpen }) => livingBytes === 0 && !isOpen).map(({ volume }) => volume)
+  volumes.filter(({ liveBytes, isOpen }) => liveBytes === 0 && !isOpen).map(({ volume }) => volume)
 
 /**
  * The deadest volume, where too much of all is dead, of those whose living payloads fit in `bytesMax`: its space
@@ -35,12 +35,12 @@ export function volumeToMove(
   limits: PayloadUpkeepLimits,
   bytesMax = Infinity,
 ): CountedVolume | undefined {
-  const inUse = volumes.filter(({ volume, livingBytes, isOpen }) => (livingBytes > 0 || isOpen) && !passed.has(volume))
+  const inUse = volumes.filter(({ volume, liveBytes, isOpen }) => (liveBytes > 0 || isOpen) && !passed.has(volume))
   const writtenBytes = inUse.reduce((sum, volume) => sum + volume.writtenBytes, 0)
   const dead = deadBytes(inUse)
   if (dead < limits.deadBytesMin || dead < limits.deadShareMax * writtenBytes) return undefined
   const shareOf = (volume: CountedVolume): number => deadBytes([volume]) / Math.max(1, volume.writtenBytes)
-  const fitting = inUse.filter(({ livingBytes }) => livingBytes <= bytesMax)
+  const fitting = inUse.filter(({ liveBytes }) => liveBytes <= bytesMax)
   return fitting.reduce<CountedVolume | undefined>(
     (best, each) => (best === undefined || shareOf(each) > shareOf(best) ? each : best),
     undefined,

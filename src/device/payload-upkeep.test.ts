@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { rowKeyOf, type RowKey } from "../base/ids.js"
-import { decodeBaseRow, encodeBaseRow } from "../format/base-row.js"
+import { decodeStoredRow, encodeStoredRow } from "../format/stored-row.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import { PayloadUsage } from "./payload-usage.js"
 import { runMerge } from "./checkpoint.js"
@@ -12,8 +12,8 @@ import { PayloadUpkeep } from "./payload-upkeep.js"
 import { MemoryShelf } from "./testing-shelf.js"
 
 const LIMITS = { deadShareMax: 0.2, deadBytesMin: 1, movedBytesMax: 10_000 }
-const volume = (id: number, writtenBytes: number, livingBytes: number, isOpen = false): CountedVolume => ({
-  ...{ volume: id, writtenBytes, livingBytes, isOpen },
+const volume = (id: number, writtenBytes: number, liveBytes: number, isOpen = false): CountedVolume => ({
+  ...{ volume: id, writtenBytes, liveBytes, isOpen },
 })
 const chosen = (volumes: readonly CountedVolume[], passed: readonly number[] = []) =>
   volumeToMove(volumes, new Set(passed), LIMITS)?.volume
@@ -48,7 +48,7 @@ async function scene(rows: number) {
       return {
         family: "current",
         key: keyOf(i),
-        value: encodeBaseRow(Buffer.from("v"), place),
+        value: encodeStoredRow(Buffer.from("v"), place),
       } as const
     })
     await store.commit([...writes, ...usage.writes()])
@@ -74,7 +74,7 @@ async function scene(rows: number) {
   }
   const readAll = async (count: number) => {
     for (let i = 0; i < count; i += 1) {
-      const { place } = decodeBaseRow("current", keyOf(i), must(store.get("current", keyOf(i)), "a row"))
+      const { place } = decodeStoredRow("current", keyOf(i), must(store.get("current", keyOf(i)), "a row"))
       assert.equal((await shelf.read("current", keyOf(i), must(place, "a place")))[0], i)
     }
   }
@@ -84,13 +84,13 @@ async function scene(rows: number) {
 
 test("a payload counts as living until a merge drops its row", async () => {
   const { open, merge, write } = await scene(20)
-  assert.deepEqual([open().livingBytes(1), open().livingBytes(2)], [1_000, 1_000])
+  assert.deepEqual([open().liveBytes(1), open().liveBytes(2)], [1_000, 1_000])
   await write([0, 1, 2])
-  assert.deepEqual([open().livingBytes(1), open().livingBytes(3)], [1_000, 300])
+  assert.deepEqual([open().liveBytes(1), open().liveBytes(3)], [1_000, 300])
   await merge()
-  assert.deepEqual([open().livingBytes(1), open().livingBytes(3)], [700, 300])
+  assert.deepEqual([open().liveBytes(1), open().liveBytes(3)], [700, 300])
   await merge()
-  assert.equal(open().livingBytes(1), 700, "and is taken off once")
+  assert.equal(open().liveBytes(1), 700, "and is taken off once")
 })
 
 test("moving goes on where it stopped, and an empty volume is removed when it is named", async () => {
@@ -113,7 +113,7 @@ test("a volume whose usage is too low is not removed while a row points into it"
   await store.commit(usage.writes())
   assert.deepEqual(await remove([1]), [])
   await readAll(20)
-  assert.equal(open().livingBytes(1), 1_000, "the usage is right again")
+  assert.equal(open().liveBytes(1), 1_000, "the usage is right again")
 })
 
 test("what cannot be read stays, its volume is passed over, and the others are still moved", async () => {

@@ -13,10 +13,10 @@
 import { isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
-import { decodeBaseRow, encodeBaseRow, type VolumePlace } from "../format/base-row.js"
+import { decodeStoredRow, encodeStoredRow, type VolumePlace } from "../format/stored-row.js"
 import type { VolumePosition } from "../format/volume.js"
 import type { StoreReader, StoreWrite } from "../seams/store/contract.js"
-import type { FoundInVolume, PayloadShelf } from "./contract.js"
+import type { VolumeFindings, PayloadShelf } from "./contract.js"
 import type { PayloadUsage } from "./payload-usage.js"
 import { emptyVolumes, PAYLOAD_UPKEEP_LIMITS, volumeToMove } from "./payload-upkeep-core.js"
 import type { CountedVolume, PayloadUpkeepLimits } from "./payload-upkeep-core.js"
@@ -44,7 +44,7 @@ export class PayloadUpkeep {
   ) {}
 
   counted(usage: PayloadUsage): readonly CountedVolume[] {
-    return this.shelf.list().map(volume => ({ ...volume, livingBytes: usage.livingBytes(volume.volume) }))
+    return this.shelf.list().map(volume => ({ ...volume, liveBytes: usage.liveBytes(volume.volume) }))
   }
 
   /** Whether a volume is worth emptying. */
@@ -63,8 +63,8 @@ export class PayloadUpkeep {
     const removed: number[] = []
     for (const volume of volumes) {
       if (!empty.has(volume) || this.passed.has(volume)) continue
-      const { livingBytes, isDamaged } = await this.living(store, volume)
-      if (livingBytes > 0) usage.correct(volume, livingBytes)
+      const { liveBytes, isDamaged } = await this.live(store, volume)
+      if (liveBytes > 0) usage.correct(volume, liveBytes)
       else if (isDamaged) this.passed.add(volume)
       else {
         await this.shelf.remove(volume)
@@ -74,22 +74,22 @@ export class PayloadUpkeep {
     return removed
   }
 
-  private async living(store: StoreReader, volume: number) {
-    let [livingBytes, isDamaged] = [0, false]
+  private async live(store: StoreReader, volume: number) {
+    let [liveBytes, isDamaged] = [0, false]
     for await (const found of this.walk(volume, undefined)) {
       if (found.kind === "damage") isDamaged = true
       if (found.kind !== "payloads") continue
       for (const { family, key, place } of found.payloads) {
         const row = pointsAt(store, family, key, place)
         if (row === "unreadable") isDamaged = true
-        else if (row) livingBytes += this.shelf.bytesOf(key, place.lengthBytes)
+        else if (row) liveBytes += this.shelf.bytesOf(key, place.lengthBytes)
       }
     }
-    return { livingBytes, isDamaged }
+    return { liveBytes, isDamaged }
   }
 
   /** A volume that cannot be read is a damaged one: what needs none of it must go on. */
-  private async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<FoundInVolume> {
+  private async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<VolumeFindings> {
     try {
       yield* this.shelf.walk(volume, from)
     } catch (error) {
@@ -147,13 +147,13 @@ export class PayloadUpkeep {
       if (found.kind !== "payloads") continue
       const movable = found.payloads.filter(({ family, key }) => !isWritten(family, key))
       skipped += found.payloads.length - movable.length
-      const living = movable.flatMap(payload => {
+      const live = movable.flatMap(payload => {
         const value = pointsAt(store, payload.family, payload.key, payload.place)
         if (value === "unreadable") isDamaged = true
         return value && value !== "unreadable" ? [{ ...payload, value }] : []
       })
-      const payloads = await this.shelf.readRun(living)
-      for (const [i, { family, key, value, place: from }] of living.entries()) {
+      const payloads = await this.shelf.readRun(live)
+      for (const [i, { family, key, value, place: from }] of live.entries()) {
         const payload = payloads[i]
         isDamaged ||= payload === undefined
         if (payload === undefined) continue
@@ -175,7 +175,7 @@ function pointsAt(
 ): Uint8Array | "unreadable" | undefined {
   try {
     const bytes = store.get(family, key)
-    const row = bytes && decodeBaseRow(family, key, bytes)
+    const row = bytes && decodeStoredRow(family, key, bytes)
     return row?.place?.volume === at.volume && row.place.offsetBytes === at.offsetBytes ? row.value : undefined
   } catch (error) {
     if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
@@ -186,6 +186,6 @@ function pointsAt(
 const rowWrite = (family: Family, key: RowKey, value: Uint8Array, place: VolumePlace): StoreWrite => ({
   family,
   key,
-  value: encodeBaseRow(value, place),
+  value: encodeStoredRow(value, place),
   isOlderCounted: true,
 })

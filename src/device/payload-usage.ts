@@ -9,7 +9,7 @@
  */
 import type { Family } from "../base/families.js"
 import { rowKeyOf, type RowKey } from "../base/ids.js"
-import { decodeBaseRow, encodeBaseRow, type VolumePlace } from "../format/base-row.js"
+import { decodeStoredRow, encodeStoredRow, type VolumePlace } from "../format/stored-row.js"
 import type { StoreReader, StoreWrite } from "../seams/store/contract.js"
 
 const VOLUME_MARKS = { start: rowKeyOf("payloads/"), end: rowKeyOf("payloads0") }
@@ -25,20 +25,20 @@ export class PayloadUsage {
 
   private constructor(
     private readonly bytesOf: PayloadBytes,
-    private readonly living: Map<number, number>,
+    private readonly live: Map<number, number>,
   ) {}
 
   static open(store: StoreReader, bytesOf: PayloadBytes): PayloadUsage {
-    const living = new Map<number, number>()
+    const live = new Map<number, number>()
     for (const [key, row] of store.range("marks", VOLUME_MARKS)) {
-      const { value } = decodeBaseRow("marks", key, row)
-      if (value.length === COUNT_BYTES) living.set(volumeOfMark(key), Number(Buffer.from(value).readBigUInt64LE(0)))
+      const { value } = decodeStoredRow("marks", key, row)
+      if (value.length === COUNT_BYTES) live.set(volumeOfMark(key), Number(Buffer.from(value).readBigUInt64LE(0)))
     }
-    return new PayloadUsage(bytesOf, living)
+    return new PayloadUsage(bytesOf, live)
   }
 
-  livingBytes(volume: number): number {
-    return this.living.get(volume) ?? 0
+  liveBytes(volume: number): number {
+    return this.live.get(volume) ?? 0
   }
 
   /** A row is about to point at a place. */
@@ -53,28 +53,28 @@ export class PayloadUsage {
 
   /** No row has this stored value any more. */
   readonly dropped = (family: Family, key: RowKey, row: Uint8Array): void => {
-    const { place } = decodeBaseRow(family, key, row)
+    const { place } = decodeStoredRow(family, key, row)
     if (place !== undefined) this.left(key, place)
   }
 
   /** What a walk through a volume found. */
-  correct(volume: number, livingBytes: number): void {
-    this.add(volume, livingBytes - this.livingBytes(volume))
+  correct(volume: number, liveBytes: number): void {
+    this.add(volume, liveBytes - this.liveBytes(volume))
   }
 
   /** To be committed with the rows. */
   writes(): StoreWrite[] {
     return [...this.changed].map((volume): StoreWrite => {
-      const livingBytes = this.livingBytes(volume)
+      const liveBytes = this.liveBytes(volume)
       const count = Buffer.alloc(COUNT_BYTES)
-      count.writeBigUInt64LE(BigInt(livingBytes))
-      const value = livingBytes === 0 ? undefined : encodeBaseRow(count, undefined)
+      count.writeBigUInt64LE(BigInt(liveBytes))
+      const value = liveBytes === 0 ? undefined : encodeStoredRow(count, undefined)
       return { family: "marks", key: volumeMark(volume), value }
     })
   }
 
   private add(volume: number, bytes: number): void {
-    this.living.set(volume, Math.max(0, this.livingBytes(volume) + bytes))
+    this.live.set(volume, Math.max(0, this.liveBytes(volume) + bytes))
     this.changed.add(volume)
   }
 }

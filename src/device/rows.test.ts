@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseLogSequence, rowKeyOf } from "../base/ids.js"
-import { encodeBaseRow } from "../format/base-row.js"
+import { encodeStoredRow } from "../format/stored-row.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import { Rows } from "./rows.js"
 
@@ -52,7 +52,7 @@ test("a scan gives what a range gives, whatever lies in the overlay, the frozen 
         const own = list.filter(([at]) => at === layer).map(([, key, value]) => ({ key, value }))
         const bytesOf = (value: number | undefined) => (value === undefined ? undefined : Uint8Array.of(value))
         const encoded = (value: number | undefined) =>
-          value === undefined ? undefined : encodeBaseRow(Uint8Array.of(value), undefined)
+          value === undefined ? undefined : encodeStoredRow(Uint8Array.of(value), undefined)
         if (layer === 0)
           await writer.commit(own.map(({ key, value }) => ({ family: "current", key, value: encoded(value) })))
         else rows.apply(own.map(({ key, value }) => ({ family: "current", key, value: bytesOf(value) })))

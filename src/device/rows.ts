@@ -12,7 +12,7 @@ import { assert, must } from "../base/assert.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { LogSequence, RowKey } from "../base/ids.js"
-import { decodeBaseRow, valueEnd } from "../format/base-row.js"
+import { decodeStoredRow, valueEnd } from "../format/stored-row.js"
 import type { KeyRange } from "../base/key-range.js"
 import { visitRow, type RowVisitor } from "../base/row-scan.js"
 import type { StoreReader } from "../seams/store/contract.js"
@@ -23,7 +23,7 @@ import { getThrough, layeredThrough, MemoryLayer, rangeThrough, type Layer, type
 const KEPT: ReadonlySet<Family> = new Set<Family>(["names", "buckets"])
 const KEPT_ROWS_MAX = 1_000
 
-class BaseLayer implements Layer<DeviceRow> {
+class StoreLayer implements Layer<DeviceRow> {
   private readonly kept = new Map<string, Layered<DeviceRow>>()
 
   constructor(private readonly store: StoreReader) {}
@@ -34,7 +34,7 @@ class BaseLayer implements Layer<DeviceRow> {
   }
 
   private open(family: Family, key: RowKey, bytes: Uint8Array): Layered<DeviceRow> {
-    const { value, place } = decodeBaseRow(family, key, bytes)
+    const { value, place } = decodeStoredRow(family, key, bytes)
     return { row: { value, payload: place && { in: "volume", ...place } } }
   }
 
@@ -111,7 +111,7 @@ type OverlayRow = readonly [RowKey, Layered<DeviceRow>]
 export class Rows implements DeviceRows {
   private active = new MemoryLayer<DeviceRow>()
   private frozen: MemoryLayer<DeviceRow> | undefined
-  private readonly base: BaseLayer
+  private readonly base: StoreLayer
   private layers: readonly Layer<DeviceRow>[]
   private overlays: readonly MemoryLayer<DeviceRow>[]
   private appliedSequence: LogSequence
@@ -123,7 +123,7 @@ export class Rows implements DeviceRows {
     private readonly store: StoreReader,
     contained: LogSequence,
   ) {
-    this.base = new BaseLayer(store)
+    this.base = new StoreLayer(store)
     this.layers = [this.active, this.base]
     this.overlays = [this.active]
     this.appliedSequence = contained
@@ -136,7 +136,7 @@ export class Rows implements DeviceRows {
   }
 
   /** Rows that the base does not contain yet. */
-  get overlayRows(): number {
+  get memtableRows(): number {
     return this.active.size + (this.frozen?.size ?? 0)
   }
 

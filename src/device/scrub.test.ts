@@ -5,15 +5,15 @@ import { FAMILIES, FAMILY_NAMES, type Family } from "../base/families.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence, rowKeyOf, type LogSequence } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
-import { encodeBaseRow } from "../format/base-row.js"
+import { encodeStoredRow } from "../format/stored-row.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { StoreWrite } from "../seams/store/contract.js"
 import { openLog } from "./log.js"
 import { openLogReader } from "./log-reader.js"
-import { BaseScrub, LogScrub } from "./scrub-chores.js"
-import { scrubBaseStep, scrubLogStep, SCRUB_LIMITS, type BaseCursor, type RowFinding } from "./scrub.js"
+import { MetadataScrub, LogScrub } from "./scrub-jobs.js"
+import { scrubRowsStep, scrubLogStep, SCRUB_LIMITS, type RowScrubCursor, type RowFinding } from "./scrub.js"
 
 const DEVICE = parseDeviceId("00000000000000d1")
 const LIMITS = { ...SCRUB_LIMITS, rowsMax: 7, logBytesMax: 8 * KIB }
@@ -22,14 +22,14 @@ const place = { volume: 1, offsetBytes: 4096, lengthBytes: 100 }
 const row = (family: Family, name: string, withPayload = false): StoreWrite => ({
   family,
   key: rowKeyOf(name),
-  value: encodeBaseRow(Buffer.from(name), withPayload ? place : undefined),
+  value: encodeStoredRow(Buffer.from(name), withPayload ? place : undefined),
 })
 
-async function walk(store: Parameters<typeof scrubBaseStep>[0], verify: Parameters<typeof scrubBaseStep>[2]) {
+async function walk(store: Parameters<typeof scrubRowsStep>[0], verify: Parameters<typeof scrubRowsStep>[2]) {
   const findings: RowFinding[] = []
-  let [from, rows, steps]: [BaseCursor | undefined, number, number] = [undefined, 0, 0]
+  let [from, rows, steps]: [RowScrubCursor | undefined, number, number] = [undefined, 0, 0]
   do {
-    const step = await scrubBaseStep(store, from, verify, LIMITS)
+    const step = await scrubRowsStep(store, from, verify, LIMITS)
     assert.ok(step.rows <= LIMITS.rowsMax)
     findings.push(...step.findings)
     from = step.next
@@ -108,19 +108,19 @@ test("a device that does not answer in time says nothing about its rows, one tha
   assert.equal((await walk(writer, failing("EIO"))).findings.length, 1)
 })
 
-test("the chore walks through all rows, tells what it found, and rests until the next walk is due", async () => {
+test("the job walks through all rows, tells what it found, and rests until the next walk is due", async () => {
   const clock = new SimClock()
   const writer = await new MemoryStores().openWriter("/base")
   await writer.commit([row("current", "a"), { family: "heads", key: rowKeyOf("b"), value: Uint8Array.of(9) }])
   const told: RowFinding[] = []
-  const step = (from: BaseCursor | undefined) => scrubBaseStep(writer, from, good, LIMITS)
-  const chore = new BaseScrub("d", step, findings => told.push(...findings), clock, 1000)
+  const step = (from: RowScrubCursor | undefined) => scrubRowsStep(writer, from, good, LIMITS)
+  const job = new MetadataScrub("d", step, findings => told.push(...findings), clock, 1000)
   for (let walks = 1; walks <= 2; walks += 1) {
     let steps = 0
-    while ((await chore.step()) === "busy") steps += 1
+    while ((await job.step()) === "busy") steps += 1
     assert.equal(steps, FAMILY_NAMES.length)
     assert.equal(told.length, walks)
-    assert.match(chore.progress(), new RegExp(`${walks} walks done; 2 rows; 1 damaged`))
+    assert.match(job.progress(), new RegExp(`${walks} walks done; 2 rows; 1 damaged`))
     await clock.advance(1000)
   }
 })
@@ -148,8 +148,8 @@ test("a log is read in steps up to its end while it is being written, and damage
   sim.flipBit("/log/segment-000002", 8 * 9000)
   const found: string[] = []
   const extent = () => ({ after: parseLogSequence(0), upTo: log.durable })
-  const chore = new LogScrub("d", extent, step, damage => found.push(damage.kind), new SimClock())
-  while ((await chore.step()) === "busy") continue
+  const job = new LogScrub("d", extent, step, damage => found.push(damage.kind), new SimClock())
+  while ((await job.step()) === "busy") continue
   assert.deepEqual(found, ["corruptLog"])
   await log.close()
 })
@@ -168,9 +168,9 @@ test("what is cut while it is being read is not damage", async () => {
     return seen
   }
   const extent = () => ({ after, upTo: log.durable })
-  const chore = new LogScrub("d", extent, cutting, damage => found.push(damage.kind), new SimClock())
-  while ((await chore.step()) === "busy") continue
+  const job = new LogScrub("d", extent, cutting, damage => found.push(damage.kind), new SimClock())
+  while ((await job.step()) === "busy") continue
   assert.deepEqual(found, [])
-  assert.match(chore.progress(), /1 walks done/)
+  assert.match(job.progress(), /1 walks done/)
   await log.close()
 })

@@ -9,7 +9,7 @@ import { FAMILIES, FAMILY_NAMES, type Family } from "../base/families.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import { parseLogSequence, rowKeyOf, type LogSequence, type RowKey } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
-import { decodeBaseRow, type VolumePlace } from "../format/base-row.js"
+import { decodeStoredRow, type VolumePlace } from "../format/stored-row.js"
 import type { StoreReader } from "../seams/store/contract.js"
 import type { LogReader } from "./log-reader.js"
 
@@ -22,7 +22,7 @@ export const SCRUB_LIMITS = {
 } as const
 
 /** Where the next step begins: at this key or the first behind it. */
-export interface BaseCursor {
+export interface RowScrubCursor {
   readonly family: Family
   readonly key: RowKey
 }
@@ -37,9 +37,9 @@ export interface RowFinding {
   readonly reason: string
 }
 
-export interface BaseScrubbed {
+export interface RowsScrubbed {
   /** Undefined: all rows have been seen. */
-  readonly next: BaseCursor | undefined
+  readonly next: RowScrubCursor | undefined
   readonly rows: number
   readonly payloads: number
   readonly findings: readonly RowFinding[]
@@ -50,10 +50,10 @@ type VerifyPayload = (family: Family, key: RowKey, place: VolumePlace) => Promis
 
 /** Above every key. */
 const KEYS_END = rowKeyOf("\xff".repeat(64))
-const firstOf = (family: Family): BaseCursor => ({ family, key: rowKeyOf("") })
+const firstOf = (family: Family): RowScrubCursor => ({ family, key: rowKeyOf("") })
 const keyAfter = (key: RowKey): RowKey => rowKeyOf(`${key}\0`)
 
-function familyAfter(family: Family): BaseCursor | undefined {
+function familyAfter(family: Family): RowScrubCursor | undefined {
   const next = FAMILY_NAMES[FAMILY_NAMES.indexOf(family) + 1]
   return next && firstOf(next)
 }
@@ -64,17 +64,17 @@ interface Found {
 }
 
 /** One step through the base: rows of one family, from the cursor on. */
-export async function scrubBaseStep(
+export async function scrubRowsStep(
   store: StoreReader,
-  from: BaseCursor = firstOf("marks"),
+  from: RowScrubCursor = firstOf("marks"),
   verifyPayload: VerifyPayload,
   limits: { readonly [Name in keyof typeof SCRUB_LIMITS]: number } = SCRUB_LIMITS,
-): Promise<BaseScrubbed> {
+): Promise<RowsScrubbed> {
   const { family } = from
   const findings: RowFinding[] = []
   const found: Found[] = []
   let [rows, payloadBytes, at] = [0, 0, from.key]
-  let next: BaseCursor | undefined = familyAfter(family)
+  let next: RowScrubCursor | undefined = familyAfter(family)
   try {
     for (const [key, bytes] of store.range(family, { start: from.key, end: KEYS_END })) {
       if (rows >= limits.rowsMax || payloadBytes >= limits.payloadBytesMax) {
@@ -84,7 +84,7 @@ export async function scrubBaseStep(
       rows += 1
       at = keyAfter(key)
       try {
-        const { place } = decodeBaseRow(family, key, bytes)
+        const { place } = decodeStoredRow(family, key, bytes)
         if (place) found.push({ key, place })
         payloadBytes += place?.lengthBytes ?? 0
       } catch (error) {
@@ -106,7 +106,7 @@ export async function scrubBaseStep(
 }
 
 /** Where a walk goes on that met damage; undefined where it does not tell its end, or reaches into another family. */
-export function behindDamage(error: unknown, family: Family, at: RowKey): BaseCursor | undefined {
+export function behindDamage(error: unknown, family: Family, at: RowKey): RowScrubCursor | undefined {
   const toKey = isFailure(error, "corruptRow") ? error.details["toKey"] : undefined
   const bytes = Buffer.from(typeof toKey === "string" ? toKey : "", "hex")
   const key = keyAfter(rowKeyOf(bytes.toString("latin1", 1)))

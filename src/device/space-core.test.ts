@@ -8,7 +8,7 @@ import {
   checkpointRoomBytes,
   copyRoomBytes,
   FillRate,
-  leftBytes,
+  remainingBytes,
   logBytesMaxWhenShort,
   mayTakeMetadata,
   mayTakeNeedles,
@@ -63,8 +63,8 @@ test("a merge step leaves what the next checkpoint needs, and has its own share 
 
 test("ballast counts as free, and what is on its way does not", () => {
   const known = facts({ freeBytes: 100, ballastBytes: 50, grownBytes: 10, owedBytes: 50 })
-  assert.equal(leftBytes(known), 90)
-  assert.equal(leftBytes(facts({ freeBytes: 5, grownBytes: 10 })), 0)
+  assert.equal(remainingBytes(known), 90)
+  assert.equal(remainingBytes(facts({ freeBytes: 5, grownBytes: 10 })), 0)
 })
 
 test("growing the ballast changes nothing for anybody, and never leaves a writer without room", () => {

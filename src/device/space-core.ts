@@ -25,13 +25,13 @@ export const SPACE_LIMITS = {
   logBytesMinWhenShort: 512 * KIB,
   /** A device with less than this to take needles in shows as full. */
   fullBytes: 4 * MIB,
-  lookEveryMs: 1_000,
+  checkEveryMs: 1_000,
   /** The ballast is given back a file at a time: the reserve is so many files, none larger than the next line. */
   ballastFiles: 16,
   ballastFileBytesMax: 256 * MIB,
   /** How it is written: in pieces, so many after each look. */
   ballastPieceBytes: MIB,
-  ballastPiecesPerLook: 8,
+  ballastPiecesPerCheck: 8,
   /** After some was given back, nothing is taken again for this long. */
   regrowMs: 30_000,
   /** Over how long the rate of filling is taken. */
@@ -62,18 +62,18 @@ export function reserveOf(totalBytes: number, isMountPoint: boolean, limits: Spa
 const onItsWay = ({ grownBytes, owedBytes }: SpaceFacts): number => grownBytes + owedBytes
 
 /** What could be written if all of the reserve were used. */
-export const leftBytes = (facts: SpaceFacts): number =>
+export const remainingBytes = (facts: SpaceFacts): number =>
   Math.max(0, facts.freeBytes + facts.ballastBytes - onItsWay(facts))
 
 /** What needles may still take. */
-export const usableBytes = (facts: SpaceFacts): number => Math.max(0, leftBytes(facts) - facts.reserveBytes)
+export const usableBytes = (facts: SpaceFacts): number => Math.max(0, remainingBytes(facts) - facts.reserveBytes)
 
 export const mayTakeNeedles = (facts: SpaceFacts, bytes: number): boolean =>
-  leftBytes(facts) - bytes >= facts.reserveBytes
+  remainingBytes(facts) - bytes >= facts.reserveBytes
 
 /** For rows that make the store larger; deletes, settings and bookkeeping are always let in. */
 export const mayTakeMetadata = (facts: SpaceFacts, bytes: number): boolean =>
-  leftBytes(facts) - bytes >= facts.reserveBytes / 2
+  remainingBytes(facts) - bytes >= facts.reserveBytes / 2
 
 /**
  * Space that one checkpoint and one merge step of the metadata store need, beside the log that they contain. Kept
@@ -84,14 +84,14 @@ export const checkpointRoomBytes = (reserveBytes: number, limits: SpaceLimits = 
 
 /** What copies that give space back later may take now. */
 export const copyRoomBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
-  Math.max(0, leftBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))
+  Math.max(0, remainingBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))
 
 /**
  * What one merge step may write: all but the half of that which is the checkpoint's. Where copies have left the other
  * half, a step has that at least.
  */
 export const mergeRoomBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
-  Math.max(0, leftBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits) / 2)
+  Math.max(0, remainingBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits) / 2)
 
 /** With only the reserve left the log is short, so that its checkpoint finds the room it needs. */
 export const logBytesMaxWhenShort = (reserveBytes: number, limits: SpaceLimits): number =>

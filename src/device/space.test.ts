@@ -14,7 +14,7 @@ import { Spaces, type DeviceSpace } from "./space.js"
 /** A reserve of 160 KiB in files of 10 KiB. */
 const LIMITS = {
   ...SPACE_LIMITS,
-  ...{ reserveBytesMin: 160 * KIB, fullBytes: 4 * KIB, ballastPieceBytes: 4 * KIB, ballastPiecesPerLook: 64 },
+  ...{ reserveBytesMin: 160 * KIB, fullBytes: 4 * KIB, ballastPieceBytes: 4 * KIB, ballastPiecesPerCheck: 64 },
 }
 const CAPACITY = 1024 * KIB
 const isFull = (error: unknown): boolean => isFailure(error, "deviceFull")
@@ -48,7 +48,7 @@ async function scene(folders: readonly string[] = ["/d"]) {
 
 test("the ballast is written in the background until the reserve is whole, once for each file system", async () => {
   const { sim, clock, opened, end } = await scene(["/d", "/e"])
-  await clock.advance(LIMITS.lookEveryMs + 1)
+  await clock.advance(LIMITS.checkEveryMs + 1)
   for (const space of opened) {
     assert.equal(space.fullness.ballastBytes, 160 * KIB)
     assert.equal(space.fullness.usableBytes, CAPACITY - 160 * KIB)
@@ -67,7 +67,7 @@ test("what was written since the last look counts, and so does what is owed", as
   assert.equal(space.fullness.usableBytes, CAPACITY - 624 * KIB)
   assert.ok(space.mayTakeNeedles(400 * KIB) && !space.mayTakeNeedles(401 * KIB))
   assert.ok(space.mayTakeMetadata(480 * KIB) && !space.mayTakeMetadata(481 * KIB))
-  await space.look()
+  await space.check()
   assert.equal(space.fullness.usableBytes, CAPACITY - 624 * KIB, "counted once")
   await end()
 })
@@ -76,7 +76,7 @@ test("a full disk is noticed, by a look at the latest, and is taken again once t
   const { sim, space, clock, end } = await scene()
   sim.capacityBytes = 100 * KIB
   assert.ok(space.mayTakeNeedles(100 * KIB), "nobody has looked")
-  await clock.advance(LIMITS.lookEveryMs + 1)
+  await clock.advance(LIMITS.checkEveryMs + 1)
   assert.ok(!space.mayTakeNeedles(100 * KIB))
   await assert.rejects(async () => space.roomForMetadata(100 * KIB), isFull)
   sim.capacityBytes = CAPACITY
@@ -88,7 +88,7 @@ test("a full disk is noticed, by a look at the latest, and is taken again once t
 
 test("ballast is given back to a write that finds no room, and taken again later when there is some", async () => {
   const { sim, clock, disk, space, fill, end } = await scene()
-  await clock.advance(LIMITS.lookEveryMs + 1)
+  await clock.advance(LIMITS.checkEveryMs + 1)
   const taken = await fill("others", CAPACITY - 160 * KIB)
   assert.equal((await disk.space("/d")).freeBytes, 0)
   assert.equal(space.fullness.level, "full")
@@ -101,7 +101,7 @@ test("ballast is given back to a write that finds no room, and taken again later
   await assert.rejects(fill("too much", 60 * KIB), isFull)
   assert.equal(space.fullness.ballastBytes, 0)
   await taken.truncate(0)
-  await clock.advance(LIMITS.regrowMs + 2 * LIMITS.lookEveryMs)
+  await clock.advance(LIMITS.regrowMs + 2 * LIMITS.checkEveryMs)
   assert.equal(space.fullness.ballastBytes, 160 * KIB)
   assert.equal(space.fullness.level, "roomy")
   assert.ok(sim.medium.usedBytes < CAPACITY / 2)
@@ -111,19 +111,19 @@ test("ballast is given back to a write that finds no room, and taken again later
 test("ballast is left alone by whoever does not ask, and grows only where others keep room", async () => {
   const { sim, clock, space, end } = await scene()
   sim.capacityBytes = 100 * KIB
-  await clock.advance(10 * LIMITS.lookEveryMs)
+  await clock.advance(10 * LIMITS.checkEveryMs)
   const { ballastBytes, reserveBytes } = space.fullness
   assert.equal(reserveBytes, 25 * KIB)
   assert.equal(ballastBytes, 25 * KIB)
   sim.capacityBytes = 26 * KIB
-  await clock.advance(10 * LIMITS.lookEveryMs)
+  await clock.advance(10 * LIMITS.checkEveryMs)
   assert.equal(space.fullness.ballastBytes, 25 * KIB, "also where the disk is full of what is not ours")
   await end()
 })
 
 test("a quota that the file system does not tell is learned from the write that finds no room, and its end too", async () => {
   const { sim, clock, space, fill, end } = await scene()
-  await clock.advance(LIMITS.lookEveryMs + 1)
+  await clock.advance(LIMITS.checkEveryMs + 1)
   let quotaBytes = 400 * KIB
   sim.intercept(call => {
     const grows = call.kind === "write" && sim.medium.usedBytes > quotaBytes
@@ -134,14 +134,14 @@ test("a quota that the file system does not tell is learned from the write that 
   await fill("second", 60 * KIB).catch(() => undefined)
   assert.ok(!space.mayTakeNeedles(100 * KIB), "although the file system calls half of itself free")
   quotaBytes = Infinity
-  await clock.advance(LIMITS.regrowMs + 2 * LIMITS.lookEveryMs)
+  await clock.advance(LIMITS.regrowMs + 2 * LIMITS.checkEveryMs)
   assert.ok(space.mayTakeNeedles(100 * KIB))
   await end()
 })
 
 test("what was ballast in an earlier life is ballast, and a start without room gives one file back", async () => {
   const { sim, clock, disk, spaces, end } = await scene()
-  await clock.advance(LIMITS.lookEveryMs + 1)
+  await clock.advance(LIMITS.checkEveryMs + 1)
   await end()
   const space = await spaces.open("/d", disk, "/d", true)
   assert.equal(space.fullness.ballastBytes, 160 * KIB)
@@ -155,11 +155,11 @@ test("what was ballast in an earlier life is ballast, and a start without room g
 
 test("one of two devices on a file system that is taken out leaves the other its space", async () => {
   const { clock, opened, end } = await scene(["/d", "/e"])
-  await clock.advance(LIMITS.lookEveryMs + 1)
+  await clock.advance(LIMITS.checkEveryMs + 1)
   const [gone, left] = opened
   assert.ok(gone && left)
   await gone.close()
-  await clock.advance(5 * LIMITS.lookEveryMs)
+  await clock.advance(5 * LIMITS.checkEveryMs)
   assert.equal(left.fullness.ballastBytes, 160 * KIB)
   assert.ok(left.mayTakeNeedles(100 * KIB))
   await end()

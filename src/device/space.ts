@@ -6,12 +6,12 @@
  * lie in turn in each of their folders.
  *
  * Promises  Ballast is given back only to who asks for room, because a write has found none.
- * Limits    SPACE_LIMITS. The free space is up to `lookEveryMs` old.
+ * Limits    SPACE_LIMITS. The free space is up to `checkEveryMs` old.
  */
 import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import { ENTRY_BYTES_MAX } from "../base/limits.js"
-import type { Living } from "../life/contract.js"
+import type { BackgroundService } from "../life/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk, Space } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
@@ -23,7 +23,7 @@ import {
   ballastRoomBytes,
   copyRoomBytes,
   FillRate,
-  leftBytes,
+  remainingBytes,
   logBytesMaxWhenShort,
   mayTakeMetadata,
   mayTakeNeedles,
@@ -41,7 +41,7 @@ export interface Fullness {
   readonly fileSystemKind: string
   readonly totalBytes: number
   /** What could still be written if all of the reserve were used. */
-  readonly leftBytes: number
+  readonly remainingBytes: number
   /** What needles may still take. */
   readonly usableBytes: number
   readonly reserveBytes: number
@@ -105,7 +105,7 @@ interface SpaceMember {
 }
 
 /** One device's view of its file system. */
-export class DeviceSpace implements Living, RoomMaker {
+export class DeviceSpace implements BackgroundService, RoomMaker {
   readonly name: string
 
   constructor(
@@ -145,7 +145,7 @@ export class DeviceSpace implements Living, RoomMaker {
 
   /** Undefined where there is room for new rows; otherwise a last look, which throws `deviceFull` if there is none. */
   roomForMetadata(bytes: number = ENTRY_BYTES_MAX): Promise<void> | undefined {
-    return this.mayTakeMetadata(bytes) ? undefined : this.lastLook(bytes)
+    return this.mayTakeMetadata(bytes) ? undefined : this.lastCheck(bytes)
   }
 
   get isFull(): boolean {
@@ -174,7 +174,7 @@ export class DeviceSpace implements Living, RoomMaker {
     const level = mayTakeNeedles(facts, limits.fullBytes) ? "roomy" : mayTakeMetadata(facts, 0) ? "full" : "critical"
     return {
       ...{ fileSystemId, fileSystemKind, totalBytes, reserveBytes, ballastBytes, level },
-      leftBytes: leftBytes(facts),
+      remainingBytes: remainingBytes(facts),
       usableBytes: usableBytes(facts),
       secondsUntilFull: this.system.rate.secondsUntilFull,
     }
@@ -189,8 +189,8 @@ export class DeviceSpace implements Living, RoomMaker {
   }
 
   /** Asks the file system now; what it says is in what this object says from then on. */
-  look(): Promise<void> {
-    return this.system.look()
+  check(): Promise<void> {
+    return this.system.check()
   }
 
   /** What is really free, ballast apart. */
@@ -206,8 +206,8 @@ export class DeviceSpace implements Living, RoomMaker {
     return this.leave()
   }
 
-  private async lastLook(bytes: number): Promise<void> {
-    await this.system.lookSoon()
+  private async lastCheck(bytes: number): Promise<void> {
+    await this.system.checkSoon()
     if (this.mayTakeMetadata(bytes)) return
     const { folder, name } = this.member
     throw fail("deviceFull", { message: "the device has no room for new rows", device: name, path: folder })
@@ -288,15 +288,15 @@ class FileSystem {
     this.grownBytes += bytes
   }
 
-  look(): Promise<void> {
+  check(): Promise<void> {
     this.looking ??= this.ask().finally(() => (this.looking = undefined))
     return this.looking
   }
 
-  /** As `look`, unless the last one was just now. A file system that cannot be asked is as it was. */
-  async lookSoon(): Promise<void> {
+  /** As `check`, unless the last one was just now. A file system that cannot be asked is as it was. */
+  async checkSoon(): Promise<void> {
     if (this.clock.monotonicMs() - this.lookedMs < LOOK_AGAIN_MS) return
-    await this.look().catch(() => undefined)
+    await this.check().catch(() => undefined)
   }
 
   private async ask(): Promise<void> {
@@ -326,15 +326,15 @@ class FileSystem {
   async run(member: SpaceMember, signal: AbortSignal): Promise<void> {
     let keptMs = -Infinity
     while (!signal.aborted) {
-      await this.clock.sleep(this.limits.lookEveryMs, signal)
+      await this.clock.sleep(this.limits.checkEveryMs, signal)
       if (signal.aborted || !this.members.includes(member)) continue
       const nowMs = this.clock.monotonicMs()
       if (nowMs - keptMs >= KEEP_RECORD_ROOM_EVERY_MS) {
         keptMs = nowMs
         await keepRoomForRecords(member.disk, member.folder)
       }
-      if (nowMs - this.lookedMs < this.limits.lookEveryMs / 2) continue
-      await this.look()
+      if (nowMs - this.lookedMs < this.limits.checkEveryMs / 2) continue
+      await this.check()
       await this.growBallast(signal)
     }
   }
@@ -342,7 +342,7 @@ class FileSystem {
   private async growBallast(signal: AbortSignal): Promise<void> {
     if (this.clock.monotonicMs() - this.gaveBackMs < this.limits.regrowMs) return
     if (this.hiddenBytes > 0) await this.inTurn(() => this.probe())
-    for (let piece = 0; piece < this.limits.ballastPiecesPerLook && !signal.aborted; piece += 1) {
+    for (let piece = 0; piece < this.limits.ballastPiecesPerCheck && !signal.aborted; piece += 1) {
       const grown = await this.inTurn(() => this.growPiece())
       if (!grown) return
     }
@@ -382,7 +382,7 @@ class FileSystem {
   giveBack(bytes: number): Promise<boolean> {
     return this.inTurn(async () => {
       this.gaveBackMs = this.clock.monotonicMs()
-      await this.look().catch(() => undefined)
+      await this.check().catch(() => undefined)
       if (this.facts.freeBytes >= bytes + this.limits.fullBytes) this.hiddenBytes = this.shown.freeBytes
       let freedBytes = 0
       for (const { ballast, name } of [...this.members].sort((a, b) => b.ballast.bytes - a.ballast.bytes)) {
@@ -395,7 +395,7 @@ class FileSystem {
       this.reckon()
       if (freedBytes === 0) return false
       this.output.warn("gave back a part of the reserve", { freedBytes, fileSystem: this.fileSystemId })
-      await this.look().catch(() => undefined)
+      await this.check().catch(() => undefined)
       return true
     })
   }

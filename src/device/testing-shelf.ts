@@ -2,10 +2,10 @@
 import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
-import type { VolumePlace } from "../format/base-row.js"
+import type { VolumePlace } from "../format/stored-row.js"
 import type { VolumePosition } from "../format/volume.js"
 import { parseVolumeId } from "../base/ids.js"
-import type { FoundInVolume, FoundPayload, PayloadShelf, PayloadVolumeSize } from "./contract.js"
+import type { VolumeFindings, PayloadMatch, PayloadShelf, PayloadVolumeSize } from "./contract.js"
 
 interface Kept {
   readonly family: Family
@@ -66,7 +66,7 @@ export class MemoryShelf implements PayloadShelf {
     return key.length + lengthBytes
   }
 
-  async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<FoundInVolume> {
+  async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<VolumeFindings> {
     const volumeId = parseVolumeId(volume)
     for (const { family, key, payload, offsetBytes } of this.kept(volume)) {
       if (offsetBytes < (from?.offsetBytes ?? 0)) continue
@@ -77,7 +77,7 @@ export class MemoryShelf implements PayloadShelf {
     }
   }
 
-  async readRun(payloads: readonly FoundPayload[]): Promise<readonly (Uint8Array | undefined)[]> {
+  async readRun(payloads: readonly PayloadMatch[]): Promise<readonly (Uint8Array | undefined)[]> {
     const found: (Uint8Array | undefined)[] = []
     for (const { family, key, place } of payloads) {
       found.push(await this.read(family, key, place).catch(() => undefined))

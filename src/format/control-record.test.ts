@@ -34,7 +34,7 @@ const SAMPLE: ControlRecord = {
     {
       id: parseTabletId(1),
       epoch: parseEpoch(1),
-      members: MEMBERS,
+      replicas: MEMBERS,
       learners: [],
       start: rowKeyOf(""),
       end: rowKeyOf("\xff\0m"),
@@ -43,7 +43,7 @@ const SAMPLE: ControlRecord = {
     {
       id: parseTabletId(2),
       epoch: parseEpoch(7),
-      members: MEMBERS,
+      replicas: MEMBERS,
       learners: [],
       start: rowKeyOf("\xff\0m"),
       end: undefined,
@@ -62,8 +62,8 @@ const SAMPLE: ControlRecord = {
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")
 
 /** An intact envelope around any members. */
-function sealed(members: unknown): Uint8Array {
-  const payload = new Packr({ useRecords: false }).pack(members)
+function sealed(replicas: unknown): Uint8Array {
+  const payload = new Packr({ useRecords: false }).pack(replicas)
   const bytes = new Uint8Array(24 + payload.length)
   const view = new DataView(bytes.buffer)
   bytes.set(encodeControlRecord(SAMPLE).subarray(0, 8))
@@ -77,12 +77,12 @@ function sealed(members: unknown): Uint8Array {
 const CHANGING: ControlRecord = {
   ...SAMPLE,
   devices: SAMPLE.devices.map((device, n) => {
-    const state = (["active", "filling", "out"] as const)[n] ?? "draining"
+    const state = (["active", "rebuilding", "offline"] as const)[n] ?? "draining"
     return { ...device, state, stateSinceMs: 1_700_000_000_000 + n, capacityBytes: 4e12 }
   }),
   tablets: SAMPLE.tablets.map(tablet => ({
     ...tablet,
-    members: MEMBERS.slice(0, 2).map(({ id }, n) => ({ id, since: parseEpoch(1 + n) })),
+    replicas: MEMBERS.slice(0, 2).map(({ id }, n) => ({ id, since: parseEpoch(1 + n) })),
     learners: MEMBERS.slice(2).map(({ id }) => ({ id, since: parseEpoch(3) })),
   })),
   isPolicyAutomatic: true,
@@ -105,7 +105,7 @@ test("control record v2 is what it always was, byte for byte", () => {
 
 test("what was appended to version 2 is what it always was, byte for byte", () => {
   const devices = CHANGING.devices.map((device): ControlDevice =>
-    device.state === "out" ? { ...device, wasLeaving: true } : device,
+    device.state === "offline" ? { ...device, wasDecommissioning: true } : device,
   )
   const left = { ...CHANGING, devices }
   assert.equal(hexOf(encodeControlRecord(left)), golden("control-record-v2-was-leaving"))
@@ -137,9 +137,9 @@ test("what a later release has appended survives a round trip", () => {
 })
 
 test("a record with a good checksum and a wrong member is refused", () => {
-  const members: unknown = new Packr().unpack(encodeControlRecord(SAMPLE).subarray(24))
-  assert.ok(Array.isArray(members))
-  const good: readonly unknown[] = members
+  const replicas: unknown = new Packr().unpack(encodeControlRecord(SAMPLE).subarray(24))
+  assert.ok(Array.isArray(replicas))
+  const good: readonly unknown[] = replicas
   assert.deepEqual(parseControlRecord(sealed(good)), SAMPLE)
   const device = ["0000000000000001", 1, "/mnt", false, 0, 0, 0]
   const tablet = [1, 1, ["0000000000000001"], new Uint8Array(0), null, [1], []]
@@ -157,7 +157,7 @@ test("a record with a good checksum and a wrong member is refused", () => {
     [2, [["0000000000000001", 1, 3, false, 0, 0, 0]]],
     [2, [["0000000000000001", 1, "/mnt", 1, 0, 0, 0]]],
     [2, [["0000000000000001", 1, "/mnt", false, 5, 0, 0]]],
-    [2, [["0000000000000001", 1, "/mnt", false, "out", 0, 0]]],
+    [2, [["0000000000000001", 1, "/mnt", false, "offline", 0, 0]]],
     [2, [["0000000000000001", 1, "/mnt", false, 0, -1, 0]]],
     [2, [["0000000000000001"]]],
     [3, "ec:0+0"],
@@ -186,7 +186,7 @@ test("a record with a good checksum and a wrong member is refused", () => {
     [13, ["repair", 5]],
   ]
   for (const [index, value] of wrong) {
-    const bytes = sealed(good.map((member, i) => (i === index ? value : member)))
+    const bytes = sealed(good.map((field, i) => (i === index ? value : field)))
     assert.throws(() => parseControlRecord(bytes), isCorrupt, `member ${index} as ${JSON.stringify(value)}`)
   }
   for (const value of [null, 5, "text", {}, good.slice(0, 13)])

@@ -19,11 +19,11 @@ import type { Policy } from "../base/policy.js"
 import { xxh64 } from "../simd/xxh64.js"
 
 /**
- * `active`: has every shard that the layout gives it. `filling`: takes part, and may lack some.
+ * `active`: has every shard that the layout gives it. `rebuilding`: takes part, and may lack some.
  * `out`: taken out, neither read nor written, until it comes back, is replaced or forgotten.
- * `draining`: read, while what it has moves to others. `leaving`: as draining, and forgotten once empty.
+ * `draining`: read, while what it has moves to others. `decommissioning`: as draining, and forgotten once empty.
  */
-export type ControlDeviceState = "active" | "filling" | "out" | "draining" | "leaving"
+export type ControlDeviceState = "active" | "rebuilding" | "offline" | "draining" | "decommissioning"
 
 export interface ControlDevice {
   readonly id: DeviceId
@@ -39,12 +39,12 @@ export interface ControlDevice {
   /** Of its file system, when it joined; 0: unknown. */
   readonly capacityBytes: number
   /** It is out, and was leaving: that it goes on with when it is back. */
-  readonly wasLeaving?: true
+  readonly wasDecommissioning?: true
   readonly more: readonly unknown[]
 }
 
 /** A device's membership of a tablet. One that left and came back is another membership, with rows of its own. */
-export interface ControlMember {
+export interface ControlReplica {
   readonly id: DeviceId
   /** The epoch that began it; entries of earlier epochs are none of its history. */
   readonly since: Epoch
@@ -54,9 +54,9 @@ export interface ControlTablet {
   readonly id: TabletId
   readonly epoch: Epoch
   /** Who holds it; the first is its primary. */
-  readonly members: readonly ControlMember[]
+  readonly replicas: readonly ControlReplica[]
   /** Who is on the way to hold it: logs what members log, and counts for nothing yet. */
-  readonly learners: readonly ControlMember[]
+  readonly learners: readonly ControlReplica[]
   /** Inclusive. */
   readonly start: RowKey
   /** Exclusive; undefined: to the end of all keys. */
@@ -81,7 +81,7 @@ export interface ControlRecord {
   readonly policy: Policy
   /** Nobody chose the policy: it follows the number of devices. */
   readonly isPolicyAutomatic: boolean
-  /** Grows by one with each change of a policy: the generation of the needles that re-coding writes under it. */
+  /** Grows by one with each change of a policy: the generation of the needles that re-encoding writes under it. */
   readonly policyVersion: number
   readonly blockBytes: number
   readonly metaCopies: number
@@ -104,7 +104,7 @@ export const POLICY_VERSION_MAX = 0xffff
 const LAYOUT_DEVICES_MAX = 2 * DEVICES_MAX
 const PAUSED_MAX = 64
 /** Numbers are on disk: append only. */
-const DEVICE_STATES: readonly ControlDeviceState[] = ["active", "filling", "out", "draining", "leaving"]
+const DEVICE_STATES: readonly ControlDeviceState[] = ["active", "rebuilding", "offline", "draining", "decommissioning"]
 const MAGIC = 0x5243_4c48
 const VERSION = 2
 const VERSION_MIN = 1
@@ -139,13 +139,13 @@ export function encodeControlRecord(record: ControlRecord): Uint8Array {
   return bytes
 }
 
-const packTablet = ({ id, epoch, members, start, end, learners, more }: ControlTablet): readonly unknown[] => [
+const packTablet = ({ id, epoch, replicas, start, end, learners, more }: ControlTablet): readonly unknown[] => [
   id,
   epoch,
-  members.map(member => member.id),
+  replicas.map(replica => replica.id),
   bytesOfByteString(start),
   end === undefined ? null : bytesOfByteString(end),
-  members.map(member => member.since),
+  replicas.map(replica => replica.since),
   learners.map(learner => [learner.id, learner.since]),
   ...more,
 ]
@@ -155,7 +155,7 @@ const packLayout = ({ version, table, devices }: ControlLayout): readonly unknow
 /** Throws `corruptRecord`, `invalidConfig` (a later version). */
 export function parseControlRecord(bytes: Uint8Array): ControlRecord {
   const { version, payload } = openEnvelope(bytes)
-  return checkWhole(parseMembers(version === 1 ? upgrade(parseList(payload, "record", 10)) : payload))
+  return checkWhole(parseFields(version === 1 ? upgrade(parseList(payload, "record", 10)) : payload))
 }
 
 /** What a record of version 1 says, in the words of version 2. */
@@ -167,18 +167,18 @@ function upgrade(record: readonly unknown[]): readonly unknown[] {
     return [id, weight, pathHint, isMountPoint, DEVICE_STATES.indexOf("active"), 0, 0, ...others]
   })
   const withSince = parseItems(tablets, "tablets", TABLETS_MAX).map(tablet => {
-    const [id, epoch, members, start, end, ...others] = parseList(tablet, "tablet", 5)
-    return [id, epoch, members, start, end, parseItems(members, "members", DEVICES_MAX).map(() => 1), [], ...others]
+    const [id, epoch, replicas, start, end, ...others] = parseList(tablet, "tablet", 5)
+    return [id, epoch, replicas, start, end, parseItems(replicas, "replicas", DEVICES_MAX).map(() => 1), [], ...others]
   })
   const ids = upgraded.map(([id]) => id)
   const named = [storeId, generation, upgraded, policy, blockBytes, metaCopies, withSince]
   return [...named, [...parseList(layout, "layout", 2), ids], secrets, region, false, 1, null, [], ...more]
 }
 
-function parseMembers(payload: unknown): ControlRecord {
-  const members = parseList(payload, "record", 14)
-  const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region] = members
-  const [isPolicyAutomatic, policyVersion, previousLayout, pausedWork, ...more] = members.slice(10)
+function parseFields(payload: unknown): ControlRecord {
+  const fields = parseList(payload, "record", 14)
+  const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region] = fields
+  const [isPolicyAutomatic, policyVersion, previousLayout, pausedWork, ...more] = fields.slice(10)
   return {
     storeId: parseAs("storeId", () => parseStoreId(storeId)),
     generation: parseWhole(generation, "generation", 1, Number.MAX_SAFE_INTEGER),
@@ -198,7 +198,7 @@ function parseMembers(payload: unknown): ControlRecord {
   }
 }
 
-/** What must hold between members. */
+/** What must hold between fields. */
 function checkWhole(record: ControlRecord): ControlRecord {
   const ids = new Set(record.devices.map(({ id }) => id))
   if (ids.size === 0 || ids.size !== record.devices.length) throw corrupt("devices")
@@ -221,20 +221,23 @@ function openEnvelope(bytes: Uint8Array): { readonly version: number; readonly p
   try {
     return { version, payload: packr.unpack(payload) }
   } catch (error) {
-    throw fail("corruptRecord", { what: "control record", member: "payload" }, error)
+    throw fail("corruptRecord", { what: "control record", field: "payload" }, error)
   }
 }
 
 /** What was appended since is written only where it says something. */
 function packDevice(device: ControlDevice): readonly unknown[] {
-  const { id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasLeaving, more } = device
+  const { id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasDecommissioning, more } = device
   const fields = [id, weight, pathHint, isMountPoint, DEVICE_STATES.indexOf(state), stateSinceMs, capacityBytes]
-  return wasLeaving === undefined && more.length === 0 ? fields : [...fields, wasLeaving === true, ...more]
+  return wasDecommissioning === undefined && more.length === 0
+    ? fields
+    : [...fields, wasDecommissioning === true, ...more]
 }
 
 function parseDevice(value: unknown): ControlDevice {
   const list = parseList(value, "device", 7)
-  const [id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasLeaving = false, ...more] = list
+  const [id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasDecommissioning = false, ...more] =
+    list
   if (typeof weight !== "number" || !Number.isFinite(weight) || weight <= 0) throw corrupt("weight")
   return {
     id: parseAs("device id", () => parseDeviceId(id)),
@@ -244,7 +247,7 @@ function parseDevice(value: unknown): ControlDevice {
     state: parseState(state),
     stateSinceMs: parseWhole(stateSinceMs, "stateSinceMs", 0, Number.MAX_SAFE_INTEGER),
     capacityBytes: parseWhole(capacityBytes, "capacityBytes", 0, Number.MAX_SAFE_INTEGER),
-    ...(parseFlag(wasLeaving, "wasLeaving") && { wasLeaving: true }),
+    ...(parseFlag(wasDecommissioning, "wasLeaving") && { wasDecommissioning: true }),
     more,
   }
 }
@@ -256,26 +259,26 @@ function parseState(value: unknown): ControlDeviceState {
 }
 
 function parseTablet(value: unknown): ControlTablet {
-  const [id, epoch, members, start, end, since, learners, ...more] = parseList(value, "tablet", 7)
+  const [id, epoch, replicas, start, end, since, learners, ...more] = parseList(value, "tablet", 7)
   const sinces = parseItems(since, "since", DEVICES_MAX)
   const tablet = {
     id: parseAs("tablet id", () => parseTabletId(id)),
     epoch: parseAs("epoch", () => parseEpoch(epoch)),
-    members: parseItems(members, "members", DEVICES_MAX).map((member, i) => parseMember([member, sinces[i]])),
+    replicas: parseItems(replicas, "replicas", DEVICES_MAX).map((field, i) => parseReplica([field, sinces[i]])),
     learners: parseItems(learners, "learners", DEVICES_MAX).map(learner =>
-      parseMember(parseList(learner, "learner", 2)),
+      parseReplica(parseList(learner, "learner", 2)),
     ),
     start: parseRowKey(start),
     end: end === null ? undefined : parseRowKey(end),
     more,
   }
-  const holders = [...tablet.members, ...tablet.learners].map(member => member.id)
-  if (tablet.members.length === 0 || new Set(holders).size !== holders.length) throw corrupt("members")
+  const holders = [...tablet.replicas, ...tablet.learners].map(field => field.id)
+  if (tablet.replicas.length === 0 || new Set(holders).size !== holders.length) throw corrupt("replicas")
   if (tablet.end !== undefined && tablet.end <= tablet.start) throw corrupt("range")
   return tablet
 }
 
-function parseMember([id, since]: readonly unknown[]): ControlMember {
+function parseReplica([id, since]: readonly unknown[]): ControlReplica {
   return {
     id: parseAs("member", () => parseDeviceId(id)),
     since: parseAs("since", () => parseEpoch(since)),
@@ -293,35 +296,35 @@ function parseLayout(value: unknown): ControlLayout {
   }
 }
 
-function parseList(value: unknown, member: string, lengthMin: number): readonly unknown[] {
-  if (!Array.isArray(value) || value.length < lengthMin) throw corrupt(member)
+function parseList(value: unknown, field: string, lengthMin: number): readonly unknown[] {
+  if (!Array.isArray(value) || value.length < lengthMin) throw corrupt(field)
   return value as readonly unknown[]
 }
 
-function parseItems(value: unknown, member: string, lengthMax: number): readonly unknown[] {
-  const items = parseList(value, member, 0)
-  if (items.length > lengthMax) throw corrupt(member)
+function parseItems(value: unknown, field: string, lengthMax: number): readonly unknown[] {
+  const items = parseList(value, field, 0)
+  if (items.length > lengthMax) throw corrupt(field)
   return items
 }
 
-function parseWhole(value: unknown, member: string, min: number, max: number): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < min || value > max) throw corrupt(member)
+function parseWhole(value: unknown, field: string, min: number, max: number): number {
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < min || value > max) throw corrupt(field)
   return value
 }
 
-function parseFlag(value: unknown, member: string): boolean {
-  if (typeof value !== "boolean") throw corrupt(member)
+function parseFlag(value: unknown, field: string): boolean {
+  if (typeof value !== "boolean") throw corrupt(field)
   return value
 }
 
-function parseText(value: unknown, member: string): string {
-  if (typeof value !== "string") throw corrupt(member)
+function parseText(value: unknown, field: string): string {
+  if (typeof value !== "string") throw corrupt(field)
   return value
 }
 
 /** A copy of its own, a plain `Uint8Array`. */
-function parseBytes(value: unknown, member: string): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw corrupt(member)
+function parseBytes(value: unknown, field: string): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw corrupt(field)
   return Uint8Array.from(value)
 }
 
@@ -330,12 +333,12 @@ function parseRowKey(value: unknown): RowKey {
 }
 
 /** Here a malformed id is damage, not somebody's request. */
-function parseAs<T>(member: string, parse: () => T): T {
+function parseAs<T>(field: string, parse: () => T): T {
   try {
     return parse()
   } catch (error) {
-    throw fail("corruptRecord", { what: "control record", member }, error)
+    throw fail("corruptRecord", { what: "control record", field }, error)
   }
 }
 
-const corrupt = (member: string): Failure => fail("corruptRecord", { what: "control record", member })
+const corrupt = (field: string): Failure => fail("corruptRecord", { what: "control record", field })

@@ -139,7 +139,7 @@ export const encodeIdentity = (identity: IdentityRecord): Uint8Array =>
 export function decodeIdentity(bytes: Uint8Array): IdentityRecord {
   const row = RecordReader.open("identity", bytes, 1)
   const kind = IDENTITY_KINDS[row.number()]
-  if (kind === undefined) throw fail("corruptRecord", { what: "identity", member: "kind" })
+  if (kind === undefined) throw fail("corruptRecord", { what: "identity", field: "kind" })
   return {
     kind,
     name: row.text(),

@@ -26,7 +26,7 @@ import {
 import { parsePolicy } from "../base/policy.js"
 import { accountNumberOf } from "./account-number.js"
 import { ACL_GROUPS, ACL_PERMISSIONS, type ObjectAcl } from "./acl.js"
-import { decodeBirthNote, encodeBirthNote } from "./birth-note.js"
+import { decodeRecoveryHeader, encodeRecoveryHeader } from "./recovery-header.js"
 import { decodeEntry, encodeEntry } from "./entry.js"
 import type { Extent } from "./extent.js"
 import {
@@ -50,7 +50,7 @@ import {
   decodeBucket,
   decodeCounters,
   decodePart,
-  decodeRelease,
+  decodePendingDeletion,
   decodeRowHead,
   decodeSegment,
   decodeSetting,
@@ -60,7 +60,7 @@ import {
   encodeBucket,
   encodeCounters,
   encodePart,
-  encodeRelease,
+  encodePendingDeletion,
   encodeRowHead,
   encodeSegment,
   encodeSetting,
@@ -303,14 +303,24 @@ const SAMPLES: readonly Sample[] = [
     encodeSegment,
     decodeSegment,
   ),
-  sample("release of an extent", { kind: "extent", bucketId, key, extent } as const, encodeRelease, decodeRelease),
+  sample(
+    "release of an extent",
+    { kind: "extent", bucketId, key, extent } as const,
+    encodePendingDeletion,
+    decodePendingDeletion,
+  ),
   sample(
     "release of blocks",
     { kind: "blocks", bucketId, key, extent, runs: [{ firstBlock: 3, lastBlock: 5 }] } as const,
-    encodeRelease,
-    decodeRelease,
+    encodePendingDeletion,
+    decodePendingDeletion,
   ),
-  sample("release of parts", { kind: "aborted", bucketId, key, multipartId } as const, encodeRelease, decodeRelease),
+  sample(
+    "release of parts",
+    { kind: "aborted", bucketId, key, multipartId } as const,
+    encodePendingDeletion,
+    decodePendingDeletion,
+  ),
   // What wrote it had no numbers.
   sample(
     "account",
@@ -391,7 +401,7 @@ const SAMPLES: readonly Sample[] = [
     decodeSessionToken,
   ),
   sample(
-    "birth note",
+    "recovery header",
     {
       bucket: parseBucketName("photos"),
       contentType: "image/jpeg",
@@ -399,8 +409,8 @@ const SAMPLES: readonly Sample[] = [
       plannedLengthBytes: 9_000_000,
       multipartId: "",
     } as const,
-    encodeBirthNote,
-    decodeBirthNote,
+    encodeRecoveryHeader,
+    decodeRecoveryHeader,
   ),
 ]
 
@@ -411,8 +421,8 @@ function plain(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([, member]) => member !== undefined)
-      .map(([name, member]) => [name, plain(member)]),
+      .filter(([, field]) => field !== undefined)
+      .map(([name, field]) => [name, plain(field)]),
   )
 }
 

@@ -44,7 +44,7 @@ const SHARD: ShardHeader = {
   owner: { bucketId: parseBucketId(2 ** 40 + 3), key: objectKeyOfText("photos/kött.jpg") },
   policy: { kind: "ec", k: 4, m: 2, matrix: "cauchy" },
   blockLengthBytes: 262_000,
-  birthNote: Uint8Array.from([0x93, 1, 2, 3]),
+  recoveryHeader: Uint8Array.from([0x93, 1, 2, 3]),
   bodyBytes: BODY.length,
   checksums: subBlockChecksums(BODY, needleSeed(ID)),
 }
@@ -109,12 +109,12 @@ test("arbitrary fields survive the way to disk and back", () => {
   )
   const shards: fc.Arbitrary<NeedleHeader> = fc
     .tuple(ids, fc.nat(200_000), fc.string({ minLength: 1, maxLength: 200 }), fc.uint8Array({ minLength: 1 }))
-    .map(([id, bodyBytes, key, birthNote]) => ({
+    .map(([id, bodyBytes, key, recoveryHeader]) => ({
       ...SHARD,
       id,
       owner: { bucketId: parseBucketId(bodyBytes), key: objectKeyOfText(key) },
       policy: bodyBytes % 2 === 0 ? { kind: "replica", copies: 3 } : { kind: "ec", k: 8, m: 3, matrix: "vandermonde" },
-      birthNote,
+      recoveryHeader,
       bodyBytes,
       checksums: subBlockChecksums(new Uint8Array(bodyBytes), 1n),
     }))

@@ -7,7 +7,7 @@
  *   0 magic (4)            4 version (1)        5 kind (1)          6 checksum algorithm (1)  7 zero (1)
  *   8 header length (4)   12 body length (4)   16 index key (27)   43 policy (4)             47 zero (1)
  *  48 block length (4)    52 key length (2)    54 note length (2)  56 bucket or family (8)
- *  64 sub-blocks (4)      68 zero (4)          72 key, birth note, checksums (8 a sub-block)
+ *  64 sub-blocks (4)      68 zero (4)          72 key, recovery header, checksums (8 a sub-block)
  *  then XXH64 of all that precedes (8).
  *
  * Promises  Decoding refuses every prefix and every flipped bit, and checks lengths before it believes
@@ -36,7 +36,7 @@ export interface NeedleId {
   /** 0 for a single upload; otherwise the part number. */
   readonly part: number
   readonly block: number
-  /** 0 at first; each re-coding writes the next. */
+  /** 0 at first; each re-encoding writes the next. */
   readonly generation: number
   readonly slot: number
 }
@@ -60,7 +60,7 @@ export interface ShardHeader extends Bodied {
   readonly policy: Policy
   /** Bytes of the block that this is a shard of, before padding. */
   readonly blockLengthBytes: number
-  readonly birthNote: Uint8Array | undefined
+  readonly recoveryHeader: Uint8Array | undefined
 }
 
 /** The inline payload of a row; `key` is the device key, which carries the tablet's prefix. */
@@ -91,13 +91,13 @@ export const NEEDLE_KEY_BYTES = 27
 export const NEEDLE_HEAD_BYTES = 72
 const NEEDLE_BODY_BYTES_MAX = BLOCK_BYTES_MAX
 /** Bucket name, content type, user metadata and tags of an object. */
-const BIRTH_NOTE_BYTES_MAX = 8 * KIB
+const RECOVERY_HEADER_BYTES_MAX = 8 * KIB
 const KEY_BYTES_MAX = 2 * KIB
 const HASH_BYTES = 8
 export const NEEDLE_HEADER_BYTES_MAX =
   NEEDLE_HEAD_BYTES +
   KEY_BYTES_MAX +
-  BIRTH_NOTE_BYTES_MAX +
+  RECOVERY_HEADER_BYTES_MAX +
   subBlockCount(NEEDLE_BODY_BYTES_MAX) * CHECKSUM_BYTES +
   HASH_BYTES
 
@@ -203,7 +203,12 @@ const NOTHING = new Uint8Array(0)
 function partsOf(header: NeedleHeader): { home: number; key: string; note: Uint8Array; body: Bodied } {
   switch (header.kind) {
     case "shard":
-      return { home: header.owner.bucketId, key: header.owner.key, note: header.birthNote ?? NOTHING, body: header }
+      return {
+        home: header.owner.bucketId,
+        key: header.owner.key,
+        note: header.recoveryHeader ?? NOTHING,
+        body: header,
+      }
     case "payload":
       return { home: FAMILIES[header.family], key: header.key, note: NOTHING, body: header }
     case "tombstone":
@@ -218,7 +223,10 @@ export function encodeNeedleHeader(header: NeedleHeader): Uint8Array {
   const { bodyBytes, checksums } = body
   assert(bodyBytes <= NEEDLE_BODY_BYTES_MAX, () => `a body of ${bodyBytes} bytes is too long`)
   assert(checksums.length === subBlockCount(bodyBytes) * CHECKSUM_BYTES, "there is a checksum for each sub-block")
-  assert(key.length <= KEY_BYTES_MAX && note.length <= BIRTH_NOTE_BYTES_MAX, "key and birth note are in range")
+  assert(
+    key.length <= KEY_BYTES_MAX && note.length <= RECOVERY_HEADER_BYTES_MAX,
+    "key and recovery header are in range",
+  )
   const bytes = Buffer.alloc(NEEDLE_HEAD_BYTES + key.length + note.length + checksums.length + HASH_BYTES)
   bytes.writeUInt32LE(MAGIC, 0)
   bytes.set([VERSION, KIND_NUMBERS[header.kind], XXH64], 4)
@@ -256,7 +264,7 @@ export function needleHeaderLength(head: Uint8Array): number | undefined {
   const [bodyBytes, subBlocks] = [view.getUint32(12, true), view.getUint32(64, true)]
   const [keyBytes, noteBytes] = [view.getUint16(52, true), view.getUint16(54, true)]
   if (bodyBytes > NEEDLE_BODY_BYTES_MAX || subBlocks !== subBlockCount(bodyBytes)) return undefined
-  if (keyBytes > KEY_BYTES_MAX || noteBytes > BIRTH_NOTE_BYTES_MAX) return undefined
+  if (keyBytes > KEY_BYTES_MAX || noteBytes > RECOVERY_HEADER_BYTES_MAX) return undefined
   const expected = NEEDLE_HEAD_BYTES + keyBytes + noteBytes + subBlocks * CHECKSUM_BYTES + HASH_BYTES
   return headerBytes === expected ? headerBytes : undefined
 }
@@ -300,7 +308,7 @@ export function decodeNeedleHeader(bytes: Uint8Array): NeedleHeader {
     owner: { bucketId: parseBucketId(home), key: parseOwnerKey(key) },
     policy,
     blockLengthBytes: view.getUint32(48, true),
-    birthNote: noteEnd > keyEnd ? new Uint8Array(header.subarray(keyEnd, noteEnd)) : undefined,
+    recoveryHeader: noteEnd > keyEnd ? new Uint8Array(header.subarray(keyEnd, noteEnd)) : undefined,
     ...body,
   }
 }

@@ -39,11 +39,11 @@ export class RecordReader {
     } catch (error) {
       throw fail("corruptRecord", { what }, error)
     }
-    throw fail("corruptRecord", { what, member: "array" })
+    throw fail("corruptRecord", { what, field: "array" })
   }
 
-  private corrupt(member: string) {
-    return fail("corruptRecord", { what: this.what, member, at: this.at })
+  private corrupt(field: string) {
+    return fail("corruptRecord", { what: this.what, field, at: this.at })
   }
 
   private next(): unknown {

@@ -231,7 +231,7 @@ export function decodeSegment(bytes: Uint8Array): SegmentRecord {
 }
 
 /** Bytes that no version names any more (family `releases`); expanded by the collector in bounded steps. */
-export type ReleaseRecord =
+export type PendingDeletionRecord =
   | { readonly kind: "extent"; readonly bucketId: BucketId; readonly key: ObjectKey; readonly extent: Extent }
   /** Some blocks of an extent whose others are still named. */
   | {
@@ -256,18 +256,18 @@ export type ReleaseRecord =
 /** Numbers are on disk: append only. */
 const RELEASES = ["extent", "parts", "segments", "aborted", "blocks"] as const
 
-function packReleased(release: ReleaseRecord): unknown {
+function packReleased(release: PendingDeletionRecord): unknown {
   if (release.kind === "extent") return packExtent(release.extent)
   if (release.kind !== "blocks") return release.multipartId
   return [packExtent(release.extent), release.runs.map(({ firstBlock, lastBlock }) => [firstBlock, lastBlock])]
 }
 
-export function encodeRelease(release: ReleaseRecord): Uint8Array {
+export function encodePendingDeletion(release: PendingDeletionRecord): Uint8Array {
   const what = packReleased(release)
   return packRecord(1, [RELEASES.indexOf(release.kind), release.bucketId, Buffer.from(release.key, "latin1"), what])
 }
 
-export function decodeRelease(bytes: Uint8Array): ReleaseRecord {
+export function decodePendingDeletion(bytes: Uint8Array): PendingDeletionRecord {
   const row = RecordReader.open("release", bytes, 1)
   const kind = pick(RELEASES, row.number(), "release")
   const owner = { bucketId: parseBucketId(row.number()), key: parseStoredKey(row.bytes()) }
@@ -312,5 +312,5 @@ export const encodeAccountId = (id: AccountId): Uint8Array => packRecord(1, [id]
 export const decodeAccountId = (bytes: Uint8Array): AccountId =>
   parseAccountId(RecordReader.open("account id", bytes, 1).text())
 
-/** A row that says only that it is there: `accountBuckets`, `identityLinks`, `voids`, `debts`. */
+/** A row that says only that it is there: `accountBuckets`, `identityLinks`, `voids`, `hints`. */
 export const PRESENT: Uint8Array = packRecord(1, [])

@@ -143,4 +143,5 @@ export const accountRowKey = (account: AccountId, ...parts: readonly string[]): 
 /** All rows under the parts. */
 export const accountRange = (account: AccountId, ...parts: readonly string[]): KeyRange =>
   rangeOf(`${[account, ...parts].join("\x00")}\x00`)
-export const releaseRowKey = (position: number, index: number): RowKey => rowKeyOf(u64Text(position) + u16Text(index))
+export const pendingDeletionRowKey = (position: number, index: number): RowKey =>
+  rowKeyOf(u64Text(position) + u16Text(index))

@@ -74,7 +74,7 @@ function readRoot(row: RecordReader): SessionRoot {
     case "provider":
       return { kind, accountId: parseAccountId(row.text()), url: row.text() }
     default:
-      throw fail("corruptRecord", { what: "session token", member: "roots" })
+      throw fail("corruptRecord", { what: "session token", field: "roots" })
   }
 }
 

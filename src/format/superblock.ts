@@ -71,4 +71,4 @@ export function decodeSuperblock(bytes: Uint8Array): Superblock {
   }
 }
 
-const corrupt = (member: string): Failure => fail("corruptRecord", { what: "superblock", member })
+const corrupt = (field: string): Failure => fail("corruptRecord", { what: "superblock", field })

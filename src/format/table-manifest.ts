@@ -153,4 +153,4 @@ const readEntry = (row: RecordReader): TableEntry => ({
   merged: { rows: row.number(), sum: new RowSum(row.number(), row.number()) },
 })
 
-const corrupt = (member: string): Failure => fail("corruptRecord", { what: "metadata manifest", member })
+const corrupt = (field: string): Failure => fail("corruptRecord", { what: "metadata manifest", field })

@@ -19,7 +19,7 @@ type Part = "size" | "data" | "data's CR" | "data's LF" | "trailer" | "end" | "b
 
 export class ChunkDecoder {
   private part: Part = "size"
-  private leftBytes = 0
+  private remainingBytes = 0
   /** The beginning of a line whose end has not come yet. */
   private line = ""
   private overheadBytes = 0
@@ -47,10 +47,10 @@ export class ChunkDecoder {
   }
 
   private readData(bytes: Buffer, at: number, take: (data: Buffer) => void): number {
-    const length = Math.min(this.leftBytes, bytes.length - at)
+    const length = Math.min(this.remainingBytes, bytes.length - at)
     take(bytes.subarray(at, at + length))
-    this.leftBytes -= length
-    if (this.leftBytes === 0) this.part = "data's CR"
+    this.remainingBytes -= length
+    if (this.remainingBytes === 0) this.part = "data's CR"
     return length
   }
 
@@ -82,8 +82,8 @@ export class ChunkDecoder {
       this.part = "broken"
       return
     }
-    this.leftBytes = Number.parseInt(digits, 16)
-    this.part = this.leftBytes === 0 ? "trailer" : "data"
+    this.remainingBytes = Number.parseInt(digits, 16)
+    this.part = this.remainingBytes === 0 ? "trailer" : "data"
   }
 
   private noteTrailer(line: string): void {

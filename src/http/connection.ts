@@ -19,7 +19,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import { HttpExchange, type ExchangeTerms } from "./exchange.js"
 import { HeadReader, type RequestHead } from "./head.js"
 import type { HttpLimits } from "./limits.js"
-import { LATE, NO_REQUEST, type HeadError, type OddHead, type OddHeads } from "./odd-head.js"
+import { LATE, NO_REQUEST, type HeadError, type UnusualHead, type UnusualHeads } from "./unusual-head.js"
 import { RequestBody } from "./request-body.js"
 import type { RequestIds } from "./request-ids.js"
 import type { ResponseBatch } from "./response-batch.js"
@@ -38,7 +38,7 @@ export interface ConnectionHost {
   readonly limits: HttpLimits
   readonly serverName: string
   readonly shapes: HeaderShapes
-  readonly oddHeads: OddHeads
+  readonly unusualHeads: UnusualHeads
   readonly batch: ResponseBatch
   readonly isStopping: () => boolean
   readonly requestIds: RequestIds
@@ -64,7 +64,7 @@ export class Connection {
   /** Of the next request, whose body has not come whole. */
   private head: RequestHead | undefined
   /** Of the next request, while Node's parser reads it. */
-  private oddHead: OddHead | undefined
+  private unusualHead: UnusualHead | undefined
   /** The body that the next bytes belong to. */
   private body: RequestBody | undefined
   /** The last answer is out, and the body of its request is taken until then. */
@@ -76,7 +76,7 @@ export class Connection {
   private idle = 0
   private patient = 0
   /** How often the beginning of the next request was looked at. */
-  private looks = 0
+  private checks = 0
   private hasServed = false
   private readonly onData = (chunk: Buffer): void => this.receive(chunk)
   private readonly onEnd = (): void => this.receiveEnd()
@@ -136,7 +136,7 @@ export class Connection {
 
   /** Gives up the next request, or the connection, after a while without it. */
   private sweepNext({ sweepMs, headersTimeoutMs, keepAliveMs }: HttpLimits): void {
-    if (this.head === undefined && this.oddHead === undefined && this.waiting.length === 0) {
+    if (this.head === undefined && this.unusualHead === undefined && this.waiting.length === 0) {
       this.idle += 1
       const idleMs = this.idle * sweepMs
       if (idleMs >= (this.hasServed ? keepAliveMs : Math.min(headersTimeoutMs, keepAliveMs))) this.socket.destroy()
@@ -152,7 +152,7 @@ export class Connection {
   leave(): void {
     this.waiting = NO_BYTES
     this.head = undefined
-    this.oddHead?.abandon()
+    this.unusualHead?.abandon()
     this.exchange?.leave()
   }
 
@@ -171,7 +171,7 @@ export class Connection {
     if (this.exchange === undefined && this.head !== undefined) this.readOn()
     if (this.body !== undefined) {
       this.body.fail(fail("incompleteBody", { message: "the connection ended within the body" }))
-    } else if (this.exchange === undefined && (this.waiting.length > 0 || this.oddHead !== undefined)) {
+    } else if (this.exchange === undefined && (this.waiting.length > 0 || this.unusualHead !== undefined)) {
       this.socket.destroy()
     } else this.socket.end()
   }
@@ -205,9 +205,9 @@ export class Connection {
     const endAt = headBytes + contentLength
     if (head.isChunked || head.awaitsContinue || contentLength > WHOLE_BODY_BYTES_MAX) this.serveComing(head)
     else if (endAt <= this.waiting.length) this.serveWhole(head, endAt)
-    else if (this.isEnded || this.looks >= LOOKS_MAX || this.patient > PATIENCE_SWEEPS) this.serveComing(head)
+    else if (this.isEnded || this.checks >= LOOKS_MAX || this.patient > PATIENCE_SWEEPS) this.serveComing(head)
     else {
-      this.looks += 1
+      this.checks += 1
       this.head = head
       return false
     }
@@ -216,19 +216,19 @@ export class Connection {
 
   /** The next head; undefined if it is not there yet, or is none. */
   private readHead(): RequestHead | undefined {
-    if (this.oddHead === undefined) {
+    if (this.unusualHead === undefined) {
       if (this.waiting[0] === CR || this.waiting[0] === LF) this.skipEmptyLines()
       if (this.waiting.length === 0) return undefined
       const reading = this.reader.read(this.waiting)
       if (typeof reading !== "string") return reading
-      this.looks += 1
-      if (reading === "incomplete" && this.looks <= LOOKS_MAX) return undefined
-      this.oddHead = this.host.oddHeads.begin()
+      this.checks += 1
+      if (reading === "incomplete" && this.checks <= LOOKS_MAX) return undefined
+      this.unusualHead = this.host.unusualHeads.begin()
     }
-    const { usedBytes, outcome } = this.oddHead.read(this.waiting)
+    const { usedBytes, outcome } = this.unusualHead.read(this.waiting)
     this.waiting = usedBytes === this.waiting.length ? NO_BYTES : this.waiting.subarray(usedBytes)
     if (outcome === undefined) return undefined
-    this.oddHead = undefined
+    this.unusualHead = undefined
     if (!("code" in outcome)) return outcome
     this.refuse(outcome)
     return undefined
@@ -269,7 +269,7 @@ export class Connection {
     this.hasServed = true
     this.idle = 0
     this.patient = 0
-    this.looks = 0
+    this.checks = 0
     const exchange = new HttpExchange(this.host.requestIds.next(), this.socket, head, body, this.terms)
     this.exchange = exchange
     const serving = this.host.serve(exchange, this, head.fault)
@@ -315,7 +315,7 @@ export class Connection {
     this.hungUpAtMs = this.host.clock.monotonicMs()
     this.drainUntilMs = undefined
     this.waiting = NO_BYTES
-    this.oddHead?.abandon()
+    this.unusualHead?.abandon()
     socket.off("data", this.onData)
     socket.off("end", this.onEnd)
     Reflect.deleteProperty(socket, "push")

@@ -17,7 +17,7 @@ import { httpDate } from "../base/dates.js"
 import { asFailure, fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { HeaderShapes } from "../base/request-headers.js"
-import type { Living } from "../life/contract.js"
+import type { BackgroundService } from "../life/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
@@ -28,7 +28,7 @@ import { Connection, type ConnectionHost } from "./connection.js"
 import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
 import type { HttpExchange } from "./exchange.js"
 import type { HttpLimits } from "./limits.js"
-import { LATE, OddHeads, OVERFLOW, type HeadError } from "./odd-head.js"
+import { LATE, UnusualHeads, OVERFLOW, type HeadError } from "./unusual-head.js"
 import { RequestIds } from "./request-ids.js"
 import { RequestRecord } from "./request-record.js"
 import { ResponseBatch } from "./response-batch.js"
@@ -47,7 +47,7 @@ export interface HttpServerSettings {
 /** Between looks at what is still in flight while stopping. */
 const STOP_LOOK_MS = 50
 
-export class HttpServer implements Living {
+export class HttpServer implements BackgroundService {
   readonly name: string
   private readonly server: Server
   private readonly tlsServer: TlsServer | undefined
@@ -142,7 +142,7 @@ export class HttpServer implements Living {
     const shapes = new HeaderShapes()
     return {
       ...{ clock, limits, serverName, shapes, requestIds },
-      oddHeads: new OddHeads(shapes, limits.headerBytesMax),
+      unusualHeads: new UnusualHeads(shapes, limits.headerBytesMax),
       batch: new ResponseBatch(clock),
       isStopping: () => this.stopping,
       serve: (exchange, connection, fault) => this.take(exchange, fault ?? this.refusalFor(connection)),

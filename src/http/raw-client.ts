@@ -10,19 +10,19 @@ const DEADLINE_MS = 30_000
 export class RawClient {
   heard = ""
   closed = false
-  private readonly looks = new Set<() => void>()
+  private readonly checks = new Set<() => void>()
   private readonly clock = new RealClock()
 
   private constructor(readonly socket: Socket) {
     socket.setEncoding("latin1")
     socket.on("data", (text: string) => {
       this.heard += text
-      this.look()
+      this.check()
     })
     socket.on("error", () => undefined)
     socket.on("close", () => {
       this.closed = true
-      this.look()
+      this.check()
     })
   }
 
@@ -43,13 +43,13 @@ export class RawClient {
   /** Waits until what was heard satisfies the test; throws what was heard where that takes too long. */
   async until(test: (heard: string) => boolean, what = "an answer"): Promise<string> {
     const done = new AbortController()
-    const look = (): void => {
+    const check = (): void => {
       if (test(this.heard) || this.closed) done.abort()
     }
-    this.looks.add(look)
-    look()
+    this.checks.add(check)
+    check()
     await this.clock.sleep(DEADLINE_MS, done.signal)
-    this.looks.delete(look)
+    this.checks.delete(check)
     assert(test(this.heard), () => `${what} did not come; heard: ${JSON.stringify(this.heard.slice(0, 600))}`)
     return this.heard
   }
@@ -70,8 +70,8 @@ export class RawClient {
     this.socket.destroy()
   }
 
-  private look(): void {
-    for (const look of [...this.looks]) look()
+  private check(): void {
+    for (const check of [...this.checks]) check()
   }
 }
 

@@ -38,7 +38,7 @@ export class RequestBody {
   awaitedSinceMs: number | undefined
   /** Undefined: the length is declared. */
   private readonly chunks: ChunkDecoder | undefined
-  private leftBytes: number
+  private remainingBytes: number
   private readonly pace: Pace
   private readonly waiting: Uint8Array[] = []
   private waitingBytes = 0
@@ -61,12 +61,12 @@ export class RequestBody {
   ) {
     this.pace = new Pace(limits.bytesPerSecondMin, limits.sendWindowMs)
     this.chunks = framing.isChunked ? new ChunkDecoder() : undefined
-    this.leftBytes = framing.contentLength ?? 0
+    this.remainingBytes = framing.contentLength ?? 0
   }
 
   /** All of it has come. */
   get isComplete(): boolean {
-    return this.chunks === undefined ? this.leftBytes === 0 : this.chunks.isEnd
+    return this.chunks === undefined ? this.remainingBytes === 0 : this.chunks.isEnd
   }
 
   /** It will not come whole: its framing broke, or its sender stopped or was too slow. */
@@ -93,8 +93,8 @@ export class RequestBody {
   }
 
   private receiveDeclared(bytes: Buffer): number {
-    const usedBytes = Math.min(bytes.length, this.leftBytes)
-    this.leftBytes -= usedBytes
+    const usedBytes = Math.min(bytes.length, this.remainingBytes)
+    this.remainingBytes -= usedBytes
     if (usedBytes > 0) this.takePiece(usedBytes === bytes.length ? bytes : bytes.subarray(0, usedBytes))
     if (this.isComplete) this.settle()
     return usedBytes

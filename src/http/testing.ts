@@ -33,10 +33,10 @@ const STILL_LOOK_MS = 20
 
 /** Waits until a number no longer changes, and gives it. */
 export async function still(valueOf: () => number): Promise<number> {
-  let [value, looks] = [valueOf(), 0]
-  for (; looks < STILL_LOOKS; await pause(STILL_LOOK_MS)) {
+  let [value, checks] = [valueOf(), 0]
+  for (; checks < STILL_LOOKS; await pause(STILL_LOOK_MS)) {
     const now = valueOf()
-    looks = now === value ? looks + 1 : 0
+    checks = now === value ? checks + 1 : 0
     value = now
   }
   return value

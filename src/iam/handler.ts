@@ -70,7 +70,7 @@ interface Signer {
 }
 
 /** A request that has been read and whose signature, if it has one, is good. */
-interface Asked {
+interface IamRequest {
   readonly exchange: Exchange
   /** As policies name it: `iam:CreateUser`. */
   readonly action: string
@@ -166,8 +166,8 @@ class IamHandler implements Protocol {
     return { key, region }
   }
 
-  private async perform(asked: Asked, action: Supported): Promise<Result | void> {
-    const { exchange, parameters, signer, nowMs } = asked
+  private async perform(request: IamRequest, action: Supported): Promise<Result | void> {
+    const { exchange, parameters, signer, nowMs } = request
     const scene = { exchange, parameters, region: signer?.region ?? "" }
     const context = contextOf({ ...scene, target: undefined })
     const open: OpenCall = { ...this.settings, webIdentities: this.webIdentities, parameters, context, nowMs }
@@ -177,7 +177,7 @@ class IamHandler implements Protocol {
     const call: Call = { ...open, caller: signer.key, accountId: account.id, number: account.number }
     if (action.kind === "guarded") {
       for (const target of [await action.on(call)].flat()) {
-        authorize(target.action ?? asked.action, call, target, contextOf({ ...scene, target }))
+        authorize(target.action ?? request.action, call, target, contextOf({ ...scene, target }))
       }
     }
     return await action.act(call)

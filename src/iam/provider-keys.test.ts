@@ -8,41 +8,41 @@ const ISSUER = "https://id.example.com/"
 const MINUTE_MS = 60_000
 
 function scene() {
-  const asked: string[] = []
+  const request: string[] = []
   let isDown = false
   const web = {
     allows: () => true,
     async get(url: string): Promise<Uint8Array> {
-      asked.push(url)
+      request.push(url)
       if (isDown) throw fail("providerUnreachable")
       const isKeys = url.endsWith("/keys")
       return Buffer.from(JSON.stringify(isKeys ? { keys: [] } : { issuer: ISSUER, jwks_uri: `${ISSUER}keys` }))
     },
   }
-  return { keys: new ProviderKeys(web), asked, goDown: () => void (isDown = true) }
+  return { keys: new ProviderKeys(web), request, goDown: () => void (isDown = true) }
 }
 
 test("keys are remembered for an hour, and asked for anew where one is missing, every ten seconds at most", async () => {
-  const { keys, asked } = scene()
+  const { keys, request } = scene()
   await Promise.all([keys.of(ISSUER, 0, false), keys.of(ISSUER, 0, false)])
-  assert.deepEqual(asked, [`${ISSUER}.well-known/openid-configuration`, `${ISSUER}keys`])
+  assert.deepEqual(request, [`${ISSUER}.well-known/openid-configuration`, `${ISSUER}keys`])
   await keys.of(ISSUER, 59 * MINUTE_MS, false)
-  assert.equal(asked.length, 2)
+  assert.equal(request.length, 2)
   await keys.of(ISSUER, 61 * MINUTE_MS, false)
-  assert.equal(asked.length, 4)
+  assert.equal(request.length, 4)
   await keys.of(ISSUER, 61 * MINUTE_MS + 9_000, true)
-  assert.equal(asked.length, 4)
+  assert.equal(request.length, 4)
   await keys.of(ISSUER, 61 * MINUTE_MS + 11_000, true)
-  assert.equal(asked.length, 6)
+  assert.equal(request.length, 6)
 })
 
 test("a provider that is down takes no keys away, and is tried again soon", async () => {
-  const { keys, asked, goDown } = scene()
+  const { keys, request, goDown } = scene()
   const known = await keys.of(ISSUER, 0, false)
   goDown()
   await assert.rejects(keys.of(ISSUER, 61 * MINUTE_MS, false))
   assert.equal(await keys.of(ISSUER, 61 * MINUTE_MS + 1_000, false), known)
-  assert.equal(asked.length, 3)
+  assert.equal(request.length, 3)
   await assert.rejects(keys.of(ISSUER, 61 * MINUTE_MS + 11_000, false))
-  assert.equal(asked.length, 4)
+  assert.equal(request.length, 4)
 })

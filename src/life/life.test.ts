@@ -5,8 +5,8 @@ import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { backoffMs } from "./backoff.js"
-import { ChoreRunner } from "./chore-runner.js"
-import type { Chore, Living, StepOutcome } from "./contract.js"
+import { JobRunner } from "./job-runner.js"
+import type { Job, BackgroundService, StepOutcome } from "./contract.js"
 import { mapBounded } from "./map-bounded.js"
 import { DisposeStack } from "./stack.js"
 import { supervise } from "./supervise.js"
@@ -114,24 +114,24 @@ test("back-off doubles, is bounded and jitters", () => {
   }
 })
 
-function supervised(livings: readonly Living[], clock = new SimClock()) {
+function supervised(backgroundServices: readonly BackgroundService[], clock = new SimClock()) {
   const telemetry = new SimTelemetry()
   const stop = new AbortController()
-  const ended = supervise(livings, clock, new SimRandom(1), telemetry.log, stop.signal)
+  const ended = supervise(backgroundServices, clock, new SimRandom(1), telemetry.log, stop.signal)
   return { clock, telemetry, stop, ended }
 }
 
 test("a living thing that fails is run again, each time later, until the signal", async () => {
   const clock = new SimClock()
   const startsMs: number[] = []
-  const failing: Living = {
+  const failing: BackgroundService = {
     name: "failing",
     run: () => {
       startsMs.push(clock.monotonicMs())
       return Promise.reject(new Error("no luck"))
     },
   }
-  const steady: Living = { name: "steady", run: untilAborted }
+  const steady: BackgroundService = { name: "steady", run: untilAborted }
   const { telemetry, stop, ended } = supervised([failing, steady], clock)
   await clock.advance(10 * 60_000)
   const gaps = startsMs.slice(1).map((ms, i) => ms - (startsMs[i] ?? 0))
@@ -146,7 +146,7 @@ test("a living thing that fails is run again, each time later, until the signal"
 test("after a healthy life the back-off starts over", async () => {
   const clock = new SimClock()
   const startsMs: number[] = []
-  const mostlyFine: Living = {
+  const mostlyFine: BackgroundService = {
     name: "mostlyFine",
     run: async signal => {
       startsMs.push(clock.monotonicMs())
@@ -167,7 +167,7 @@ test("after a healthy life the back-off starts over", async () => {
 
 test("one that finishes by itself is not run again; the others live on", async () => {
   let runs = 0
-  const brief: Living = { name: "brief", run: () => Promise.resolve(void (runs += 1)) }
+  const brief: BackgroundService = { name: "brief", run: () => Promise.resolve(void (runs += 1)) }
   const { clock, telemetry, stop, ended } = supervised([brief, { name: "steady", run: untilAborted }])
   await clock.advance(60_000)
   assert.equal(runs, 1)
@@ -178,8 +178,11 @@ test("one that finishes by itself is not run again; the others live on", async (
 
 test("our own mistake stops everyone and is thrown", async () => {
   let steadyEnded = false
-  const steady: Living = { name: "steady", run: signal => untilAborted(signal).then(() => void (steadyEnded = true)) }
-  const mistaken: Living = { name: "mistaken", run: () => Promise.reject(new AssertionError("cannot be")) }
+  const steady: BackgroundService = {
+    name: "steady",
+    run: signal => untilAborted(signal).then(() => void (steadyEnded = true)),
+  }
+  const mistaken: BackgroundService = { name: "mistaken", run: () => Promise.reject(new AssertionError("cannot be")) }
   const { clock, ended } = supervised([steady, mistaken])
   await assert.rejects(clock.runUntil(ended), /cannot be/)
   assert.ok(steadyEnded)
@@ -187,17 +190,17 @@ test("our own mistake stops everyone and is thrown", async () => {
 
 test("with a signal that has fired nothing is started", async () => {
   let runs = 0
-  const counting: Living = { name: "counting", run: () => Promise.resolve(void (runs += 1)) }
+  const counting: BackgroundService = { name: "counting", run: () => Promise.resolve(void (runs += 1)) }
   await supervise([counting], new SimClock(), new SimRandom(1), new SimTelemetry().log, AbortSignal.abort())
   assert.equal(runs, 0)
 })
 
-function choring(step: (clock: SimClock) => Chore["step"]) {
+function choring(step: (clock: SimClock) => Job["step"]) {
   const clock = new SimClock()
   const telemetry = new SimTelemetry()
   const stepsMs: number[] = []
   const inner = step(clock)
-  const chore: Chore = {
+  const job: Job = {
     name: "scrub",
     progress: () => `${stepsMs.length} steps`,
     step: signal => {
@@ -205,7 +208,7 @@ function choring(step: (clock: SimClock) => Chore["step"]) {
       return inner(signal)
     },
   }
-  const runner = new ChoreRunner("chores", [chore], clock, telemetry)
+  const runner = new JobRunner("jobs", [job], clock, telemetry)
   const stop = new AbortController()
   const ended = runner.run(stop.signal)
   const finish = async (): Promise<void> => {
@@ -218,26 +221,26 @@ function choring(step: (clock: SimClock) => Chore["step"]) {
 
 const takes =
   (ms: number, outcome: StepOutcome) =>
-  (clock: SimClock): Chore["step"] =>
+  (clock: SimClock): Job["step"] =>
   async () => {
     await clock.sleep(ms, never)
     return outcome
   }
 
-test("a busy chore rests in proportion to its steps, and full speed can be asked for", async () => {
+test("a busy job rests in proportion to its steps, and full speed can be asked for", async () => {
   const { clock, runner, stepsMs, finish } = choring(takes(100, "busy"))
   await clock.advance(29_999)
   assert.equal(stepsMs.length, 100, "works one third of the time")
-  runner.setTranquility("scrub", 0)
+  runner.setThrottle("scrub", 0)
   await clock.advance(30_000)
   assert.ok(stepsMs.length >= 395, `${stepsMs.length} steps`)
   assert.deepEqual(runner.status(), [
-    { name: "scrub", state: "busy", progress: `${stepsMs.length} steps`, lastError: undefined, tranquility: 0 },
+    { name: "scrub", state: "busy", progress: `${stepsMs.length} steps`, lastError: undefined, throttle: 0 },
   ])
   await finish()
 })
 
-test("an idle chore looks less and less often, and at once when woken", async () => {
+test("an idle job looks less and less often, and at once when woken", async () => {
   const { clock, runner, stepsMs, finish } = choring(takes(0, "idle"))
   await clock.advance(3_600_000)
   assert.ok(stepsMs.length > 55 && stepsMs.length < 75, `${stepsMs.length} steps in an hour`)
@@ -248,7 +251,7 @@ test("an idle chore looks less and less often, and at once when woken", async ()
   await finish()
 })
 
-test("waking a chore in the middle of a step makes it look again", async () => {
+test("waking a job in the middle of a step makes it look again", async () => {
   const { clock, runner, stepsMs, finish } = choring(takes(100, "idle"))
   await clock.advance(50)
   runner.wake("scrub")
@@ -257,7 +260,7 @@ test("waking a chore in the middle of a step makes it look again", async () => {
   await finish()
 })
 
-test("a failing chore shows it, is tried again later, and recovers", async () => {
+test("a failing job shows it, is tried again later, and recovers", async () => {
   let broken = true
   const { clock, telemetry, runner, stepsMs, finish } = choring(
     () => () => (broken ? Promise.reject(new Error("disk is gone")) : Promise.resolve("idle")),
@@ -266,16 +269,16 @@ test("a failing chore shows it, is tried again later, and recovers", async () =>
   assert.deepEqual(stepsMs, [0, 1_000, 3_000, 7_000])
   assert.equal(runner.status()[0]?.state, "failed")
   assert.match(runner.status()[0]?.lastError ?? "", /disk is gone/)
-  assert.equal(telemetry.metric("hayloft_chore_failing", { chore: "scrub" }), 1)
+  assert.equal(telemetry.metric("hayloft_job_failing", { job: "scrub" }), 1)
   assert.equal(telemetry.entries("choreFailed").length, 4)
   broken = false
   await clock.advance(10_000)
   assert.equal(runner.status()[0]?.state, "idle")
-  assert.equal(telemetry.metric("hayloft_chore_failing", { chore: "scrub" }), 0)
+  assert.equal(telemetry.metric("hayloft_job_failing", { job: "scrub" }), 0)
   await finish()
 })
 
-test("a chore that is done ends; a step under way is never cut off by the signal", async () => {
+test("a job that is done ends; a step under way is never cut off by the signal", async () => {
   const done = choring(takes(10, "done"))
   await done.clock.runUntil(done.ended)
   assert.equal(done.runner.status()[0]?.state, "done")
@@ -286,10 +289,10 @@ test("a chore that is done ends; a step under way is never cut off by the signal
   assert.equal(slow.clock.monotonicMs(), 5_000)
 })
 
-test("unknown chores, bad tranquility and two of one name are refused", () => {
+test("unknown jobs, bad throttle and two of one name are refused", () => {
   const { runner } = choring(takes(10, "done"))
-  assert.throws(() => runner.wake("nope"), /no such chore/)
-  assert.throws(() => runner.setTranquility("scrub", -1), /tranquility is/)
-  const chore: Chore = { name: "a", progress: () => "", step: () => Promise.resolve("done") }
-  assert.throws(() => new ChoreRunner("c", [chore, chore], new SimClock(), new SimTelemetry()), /one name/)
+  assert.throws(() => runner.wake("nope"), /no such job/)
+  assert.throws(() => runner.setThrottle("scrub", -1), /throttle is/)
+  const job: Job = { name: "a", progress: () => "", step: () => Promise.resolve("done") }
+  assert.throws(() => new JobRunner("c", [job, job], new SimClock(), new SimTelemetry()), /one name/)
 })

@@ -1,8 +1,8 @@
 /**
- * Pace: how long a chore rests after a step. Pure.
+ * Pace: how long a job rests after a step. Pure.
  *
  * After a busy step it rests in proportion to how long the step took (Garage's tranquilizer): with
- * tranquility 4 a chore works one fifth of the time, whatever a step costs on this machine and under
+ * throttle 4 a job works one fifth of the time, whatever a step costs on this machine and under
  * this load. With nothing to do it looks again later and later; a failing one likewise.
  */
 import type { StepOutcome } from "./contract.js"
@@ -11,7 +11,7 @@ const REST_MS_MAX = 30_000
 const THROTTLED_MS = 1_000
 const IDLE_LIMITS = { firstMs: 1_000, mostMs: 60_000 } as const
 const FAILED_LIMITS = { firstMs: 1_000, mostMs: 5 * 60_000 } as const
-export const TRANQUILITY_MAX = 1_000
+export const THROTTLE_MAX = 1_000
 
 export interface Pace {
   readonly state: StepOutcome | "failed"
@@ -26,10 +26,10 @@ export const PACE_AT_START: Pace = { state: "busy", inARow: 0, restMs: 0 }
 const doubling = (inARow: number, limits: { readonly firstMs: number; readonly mostMs: number }): number =>
   Math.min(limits.mostMs, limits.firstMs * 2 ** Math.min(inARow - 1, 30))
 
-function restMsAfter(state: Pace["state"], inARow: number, tookMs: number, tranquility: number): number {
+function restMsAfter(state: Pace["state"], inARow: number, tookMs: number, throttle: number): number {
   switch (state) {
     case "busy":
-      return Math.min(REST_MS_MAX, tookMs * tranquility)
+      return Math.min(REST_MS_MAX, tookMs * throttle)
     case "throttled":
       return THROTTLED_MS
     case "idle":
@@ -42,7 +42,7 @@ function restMsAfter(state: Pace["state"], inARow: number, tookMs: number, tranq
 }
 
 /** The pace after a step that took `tookMs` and ended in `state`. */
-export function nextPace(before: Pace, state: Pace["state"], tookMs: number, tranquility: number): Pace {
+export function nextPace(before: Pace, state: Pace["state"], tookMs: number, throttle: number): Pace {
   const inARow = state === before.state ? before.inARow + 1 : 1
-  return { state, inARow, restMs: restMsAfter(state, inARow, tookMs, tranquility) }
+  return { state, inARow, restMs: restMsAfter(state, inARow, tookMs, throttle) }
 }

@@ -14,24 +14,24 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { backoffMs } from "./backoff.js"
-import { CHORES_MAX } from "./chore-runner.js"
-import type { Living } from "./contract.js"
+import { JOBS_MAX } from "./job-runner.js"
+import type { BackgroundService } from "./contract.js"
 import { mapBounded } from "./map-bounded.js"
 
 const RESTART_LIMITS = { firstMs: 200, mostMs: 60_000 } as const
 const HEALTHY_AFTER_MS = 60_000
-const LIVINGS_MAX = 1_000
-/** On the one signal that all of them share: each rests on it, and those that run chores listen for every chore. */
-const STOP_LISTENERS_MAX = LIVINGS_MAX + CHORES_MAX
+const SERVICES_MAX = 1_000
+/** On the one signal that all of them share: each rests on it, and those that run jobs listen for every job. */
+const STOP_LISTENERS_MAX = SERVICES_MAX + JOBS_MAX
 
 export async function supervise(
-  livings: readonly Living[],
+  backgroundServices: readonly BackgroundService[],
   clock: Clock,
   random: Random,
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  assert(livings.length <= LIVINGS_MAX, "more living things than can run side by side")
+  assert(backgroundServices.length <= SERVICES_MAX, "more living things than can run side by side")
   const stop = new AbortController()
   setMaxListeners(STOP_LISTENERS_MAX, stop.signal)
   const onAbort = (): void => stop.abort(signal.reason)
@@ -39,16 +39,16 @@ export async function supervise(
   signal.addEventListener("abort", onAbort)
   const mistakes: AssertionError[] = []
 
-  const keepAlive = async (living: Living, jitter: Random): Promise<void> => {
+  const keepAlive = async (service: BackgroundService, jitter: Random): Promise<void> => {
     for (let failures = 0; !stop.signal.aborted;) {
       const startedMs = clock.monotonicMs()
       try {
-        await living.run(stop.signal)
-        if (!stop.signal.aborted) log.info("livingDone", { living: living.name })
+        await service.run(stop.signal)
+        if (!stop.signal.aborted) log.info("livingDone", { service: service.name })
         return
       } catch (error) {
         if (error instanceof AssertionError) {
-          log.error("livingMistaken", { living: living.name, error: error.stack ?? error.message })
+          log.error("livingMistaken", { service: service.name, error: error.stack ?? error.message })
           mistakes.push(error)
           stop.abort(error)
           return
@@ -56,14 +56,14 @@ export async function supervise(
         if (stop.signal.aborted) return
         failures = clock.monotonicMs() - startedMs >= HEALTHY_AFTER_MS ? 1 : failures + 1
         const waitMs = backoffMs(failures, RESTART_LIMITS, jitter)
-        log.error("livingFailed", { living: living.name, failures, waitMs, error: String(error) })
+        log.error("livingFailed", { service: service.name, failures, waitMs, error: String(error) })
         await clock.sleep(waitMs, stop.signal)
       }
     }
   }
 
   try {
-    await mapBounded(livings, LIVINGS_MAX, living => keepAlive(living, random.fork(living.name)))
+    await mapBounded(backgroundServices, SERVICES_MAX, service => keepAlive(service, random.fork(service.name)))
   } finally {
     signal.removeEventListener("abort", onAbort)
   }

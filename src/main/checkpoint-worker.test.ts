@@ -14,7 +14,7 @@ test("a thread whose device answers says so before its reply", async () => {
   const worker = new Worker(new URL("./checkpoint-worker.js", import.meta.url))
   const device = { id: parseDeviceId("00000000000000d1"), path, incarnation: parseIncarnation(1) }
   const [after, upTo] = [parseLogSequence(0), parseLogSequence(0)]
-  const order: CheckpointOrder = { id: 7, work: { kind: "scrubLog", asked: { device, after, upTo } } }
+  const order: CheckpointOrder = { id: 7, work: { kind: "scrubLog", request: { device, after, upTo } } }
   try {
     const heard = on(worker, "message")
     worker.postMessage(order)

@@ -23,9 +23,9 @@ const LIMITS = { ...CALL_LIMITS, callsMax: 1 }
 const SIGN_EVERY_MS = 1_000
 
 const port = must(parentPort, "this is the entry of a thread")
-const [disk, clock, life] = [new RealDisk(), new RealClock(), new AbortController()]
+const [disk, clock, lifetime] = [new RealDisk(), new RealClock(), new AbortController()]
 const executor = new CheckpointExecutor(
-  () => queuedDisk(disk, clock, LIMITS, life.signal, () => undefined, sign),
+  () => queuedDisk(disk, clock, LIMITS, lifetime.signal, () => undefined, sign),
   new TableStores(WRITER_OPTIONS),
   (path, offsetBytes) => reply({ id: current, goesOn: true, rebuilt: { path, offsetBytes } }),
 )
@@ -46,15 +46,15 @@ function sign(): void {
 async function perform(work: CheckpointWork | undefined): Promise<unknown> {
   switch (work?.kind) {
     case "checkpoint":
-      return executor.run(work.asked)
+      return executor.run(work.request)
     case "merge":
-      return executor.merge(work.asked)
-    case "scrubBase":
-      return executor.scrubBase(work.asked.device, work.asked.from)
+      return executor.merge(work.request)
+    case "scrubMetadata":
+      return executor.scrubMetadata(work.request.device, work.request.from)
     case "scrubLog":
-      return executor.scrubLog(work.asked.device, work.asked.after, work.asked.upTo)
+      return executor.scrubLog(work.request.device, work.request.after, work.request.upTo)
     case "forget":
-      return executor.forget(work.asked)
+      return executor.forget(work.request)
     case undefined:
       return executor.close()
   }

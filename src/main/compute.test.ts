@@ -3,12 +3,12 @@ import { spawnSync } from "node:child_process"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import { CODEC_SCRATCH_BYTES, makeCodec, referenceEncode } from "../erasure/index.js"
-import type { LanePlan, Slab } from "../seams/compute/index.js"
+import type { HashPipelinePlan, Slab } from "../seams/compute/index.js"
 import { CODER_SCRATCH_BYTES, InlineCompute, ThreadCompute } from "../seams/compute/index.js"
 import { computeSuite } from "../seams/compute/suite.js"
 
 const ENTRY = new URL("./compute-worker.js", import.meta.url)
-const PLAN: LanePlan = { md5: true, sha256: false, checksum: undefined }
+const PLAN: HashPipelinePlan = { md5: true, sha256: false, checksum: undefined }
 const SIZES = { slabBytes: 2_000_000, poolBytes: 8_200_000, threads: 1 }
 const SHAPE = { kind: "code", k: 4, m: 2, matrix: "cauchy" } as const
 const SEEDS = [1n, 2n, 3n, 4n, 5n, 6n]
@@ -37,7 +37,7 @@ test("the codec's tables fit the scratch area that compute grants", () => {
 
 test("a thread that dies rejects what is pinned to it, frees its slabs, and is replaced", LIMITED, async () => {
   const compute = new ThreadCompute(makeCodec, ENTRY, SIZES)
-  const doomed = compute.openLane(PLAN)
+  const doomed = compute.openHashPipeline(PLAN)
   const slab = await compute.slabs.take(never)
   doomed.feed(nowhere(), 0, 300_000)
   const coding = doomed.code({ slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS })
@@ -46,7 +46,7 @@ test("a thread that dies rejects what is pinned to it, frees its slabs, and is r
   await assert.rejects(doomed.digests(), error => isFailure(error, "internal"))
   doomed.close()
   assert.equal(compute.slabs.slabsFree, compute.slabs.slabsTotal)
-  const next = compute.openLane(PLAN)
+  const next = compute.openHashPipeline(PLAN)
   const second = await compute.slabs.take(never)
   second.bytes.fill(0, 0, 200_000)
   next.feed(second, 0, 200_000)
@@ -58,24 +58,24 @@ test("a thread that dies rejects what is pinned to it, frees its slabs, and is r
 
 test("a thread that cannot start rejects instead of hanging", LIMITED, async () => {
   const compute = new ThreadCompute(makeCodec, new URL("data:text/javascript,throw new Error('no')"), SIZES)
-  const lane = compute.openLane(PLAN)
+  const pipeline = compute.openHashPipeline(PLAN)
   const slab = await compute.slabs.take(never)
-  const coding = lane.code({ slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS })
+  const coding = pipeline.code({ slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS })
   await assert.rejects(coding, error => isFailure(error, "internal"))
   await compute.close()
 })
 
 test("closing while a thread works rejects what is under way", LIMITED, async () => {
   const compute = new ThreadCompute(makeCodec, ENTRY, SIZES)
-  const lane = compute.openLane(PLAN)
+  const pipeline = compute.openHashPipeline(PLAN)
   const slab = await compute.slabs.take(never)
-  for (let i = 0; i < 50; i += 1) lane.feed(slab, 0, 2_000_000)
-  const coding = lane.code({ slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS })
+  for (let i = 0; i < 50; i += 1) pipeline.feed(slab, 0, 2_000_000)
+  const coding = pipeline.code({ slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS })
   const rejected = assert.rejects(coding, error => isFailure(error, "internal"))
   await compute.close()
   await rejected
   assert.throws(
-    () => compute.openLane(PLAN),
+    () => compute.openHashPipeline(PLAN),
     error => isFailure(error, "stopping"),
   )
 })
@@ -83,10 +83,10 @@ test("closing while a thread works rejects what is under way", LIMITED, async ()
 test("close resolves although a last answer comes on the way", LIMITED, async () => {
   for (let round = 0; round < 5; round += 1) {
     const compute = new ThreadCompute(makeCodec, ENTRY, SIZES)
-    const lane = compute.openLane(PLAN)
+    const pipeline = compute.openHashPipeline(PLAN)
     const slab = await compute.slabs.take(never)
-    await lane.code({ slab, lengthBytes: 500_000, shape: SHAPE, seeds: SEEDS })
-    lane.close()
+    await pipeline.code({ slab, lengthBytes: 500_000, shape: SHAPE, seeds: SEEDS })
+    pipeline.close()
     // Whether its bytes are hashed is still to be answered.
     await compute.close()
   }

@@ -12,9 +12,9 @@ import { MIB } from "../base/limits.js"
 import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js"
 import { shapeOf } from "../block/index.js"
 import type { PreviewFacts } from "../cluster/index.js"
-import { countedIds, type Ownership } from "../device/index.js"
+import { votingIds, type Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
-import { ChoreRunner, type Living } from "../life/index.js"
+import { JobRunner, type BackgroundService } from "../life/index.js"
 import type { ControlRecord } from "../format/control-record.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
@@ -87,18 +87,18 @@ export interface RunningStore {
   readonly status: RunningStatus
   readonly operations: StoreOperations
   /** To be supervised until the stop. */
-  readonly livings: readonly Living[]
+  readonly backgroundServices: readonly BackgroundService[]
   stop(): Promise<void>
   /** After `stop`: threads that work for the store and have not ended yet. */
   threadsLeft(): number
 }
 
 /** From the moment on in which a device is out names have a copy too few, and blocks may have gone. */
-function wakeWhereDevicesGo({ keeper }: Engine, chores: ChoreRunner): void {
-  keeper.onChange((record, before) => {
-    // Not at what a chore itself changes: what fails would be tried again and again, at once.
-    if (countedIds(record).join() === countedIds(before).join()) return
-    for (const chore of ["members", "roll-call"]) chores.wake(chore)
+function wakeWhereDevicesGo({ recordManager }: Engine, jobs: JobRunner): void {
+  recordManager.onChange((record, before) => {
+    // Not at what a job itself changes: what fails would be tried again and again, at once.
+    if (votingIds(record).join() === votingIds(before).join()) return
+    for (const job of ["replicas", "integrity-audit"]) jobs.wake(job)
   })
 }
 
@@ -114,7 +114,7 @@ export async function runStore(
   const { record, secrets } = store
   const onLost = (device: Ownership, failure: Failure): void => {
     if (isFailure(failure, "folderInUse")) onStolen(failure)
-    void engine.control.takeOut(device.identity.id, failure)
+    void engine.control.takeOffline(device.identity.id, failure)
   }
   const engine: Engine = await openEngine(
     { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
@@ -132,13 +132,13 @@ export async function runStore(
     },
   )
   // All that verifies is paused by one word.
-  const isPaused = (chore: string) => engine.keeper.record.pausedWork.includes(chore.split(" ")[0] ?? chore)
+  const isPaused = (job: string) => engine.recordManager.record.pausedWork.includes(job.split(" ")[0] ?? job)
   const takeBack: TakeBack = (id, path) => operations.readmit(id, path)
-  const returning = new Returning(() => engine.keeper.record, takeBack, clock, telemetry.log)
-  const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
-  engine.onRepairDue(() => chores.wake("repair"))
-  wakeWhereDevicesGo(engine, chores)
-  const sources = sourcesOf(engine, store.isNew, chores, compute, clock)
+  const returning = new Returning(() => engine.recordManager.record, takeBack, clock, telemetry.log)
+  const jobs = new JobRunner("jobs", [...engine.jobs, returning], clock, telemetry, isPaused)
+  engine.onRepairDue(() => jobs.wake("repair"))
+  wakeWhereDevicesGo(engine, jobs)
+  const sources = sourcesOf(engine, store.isNew, jobs, compute, clock)
   const status = statusOf(sources, store, config, seams)
   // Folders that were taken since the start are given up at the end, like those of the start.
   const owned: OwnedFolder[] = []
@@ -147,23 +147,23 @@ export async function runStore(
     owned.push(folder)
     return folder
   }
-  const life = store.incarnation
-  const folders = new StoreFolders(clock, random, disk, locks, life, () => engine.keeper.record, ownedOf)
+  const lifetime = store.incarnation
+  const folders = new StoreFolders(clock, random, disk, locks, lifetime, () => engine.recordManager.record, ownedOf)
   const planFacts = (): PreviewFacts => planFactsOf(config, sources)
   const operations: EngineOperations = new EngineOperations(
     engine,
     folders,
-    chores,
+    jobs,
     clock,
     planFacts,
-    () => status.report().recoding,
+    () => status.report().reencoding,
   )
   return {
     engine,
     compute,
     status,
     operations,
-    livings: [...engine.livings, chores, status],
+    backgroundServices: [...engine.backgroundServices, jobs, status],
     stop: async () => {
       await engine.stop()
       await compute.close()
@@ -173,18 +173,18 @@ export async function runStore(
   }
 }
 
-function sourcesOf(engine: Engine, isNew: boolean, chores: ChoreRunner, compute: Compute, clock: Clock): StatusSources {
+function sourcesOf(engine: Engine, isNew: boolean, jobs: JobRunner, compute: Compute, clock: Clock): StatusSources {
   return sourcesOfEngine(clock, {
     isNew,
-    record: () => engine.keeper.record,
+    record: () => engine.recordManager.record,
     devices: () => engine.devices,
-    whyOut: id => engine.control.whyOut(id),
+    offlineReason: id => engine.control.offlineReason(id),
     tablet: engine.tablet,
     compute,
-    chores: () => chores.status(),
+    jobs: () => jobs.status(),
     repair: engine.services.repair,
-    recode: engine.services.recode,
-    rollCall: engine.services.rollCall,
+    reencode: engine.services.reencode,
+    integrityAudit: engine.services.integrityAudit,
     orphans: engine.services.orphans,
     bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
   })
@@ -197,8 +197,8 @@ function statusOf(
   { clock, telemetry }: StoreSeams,
 ): RunningStatus {
   const region = config.region ?? REGION_DEFAULT
-  const allowances = ALLOWANCES.filter(name => config[name])
-  const facts = { storeId, version: readVersion(), region, allowances, startedMs: clock.wallMs() }
+  const compatibility = ALLOWANCES.filter(name => config[name])
+  const facts = { storeId, version: readVersion(), region, compatibility, startedMs: clock.wallMs() }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
   registerStatus(telemetry.metrics, clock, status, sources)
   return status
@@ -207,9 +207,9 @@ function statusOf(
 /** What plans are made from: what status knows, and the rate that moves keep to. */
 function planFactsOf({ moveBytesPerSecondMax }: ServeConfig, sources: StatusSources): PreviewFacts {
   const open = sources.devices()
-  const { policies, lacking, oddGroups } = safetyInputOf(sources.record(), open, sources.contents())
+  const { policies, lacking, misplacedGroups } = safetyInputOf(sources.record(), open, sources.contents())
   const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId ?? `of ${id}`
-  return { policies, lacking, oddGroups, diskOf, bytesPerSecond: moveBytesPerSecondMax }
+  return { policies, lacking, misplacedGroups, diskOf, bytesPerSecond: moveBytesPerSecondMax }
 }
 
 /** Slabs hold a block under the store's policy, under those that it narrows to, and under those that it may grow to. */
@@ -228,7 +228,7 @@ function openCompute(policy: Policy, blockBytes: number): ThreadCompute {
 
 /** A folder of the store with the watch over who owns it. */
 function folderOf(device: Ownership, clock: Clock, onLost: (device: Ownership, failure: Failure) => void): OwnedFolder {
-  const watch: Living = {
+  const watch: BackgroundService = {
     name: `ownership ${device.identity.id}`,
     run: async signal => {
       while (!signal.aborted) {
@@ -239,7 +239,7 @@ function folderOf(device: Ownership, clock: Clock, onLost: (device: Ownership, f
   }
   return {
     place: device.identity,
-    livings: [watch],
+    backgroundServices: [watch],
     check: () => device.check(),
     release: () => device.release(),
   }

@@ -7,7 +7,7 @@
  *           records is not touched. Half a file after a power cut says nothing, as it should.
  */
 import type { DeviceId, Incarnation } from "../base/ids.js"
-import { mapBounded, type Living } from "../life/index.js"
+import { mapBounded, type BackgroundService } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { RUNTIME_FILE_NAME, type RuntimeFile } from "../client/credentials.js"
@@ -24,7 +24,7 @@ type Told = {
   readonly space: Pick<DeviceStack["space"], "disk">
 }
 
-export class RuntimeFiles implements Living {
+export class RuntimeFiles implements BackgroundService {
   readonly name = "runtime files"
   /** The life of each device in which its folder was told. */
   private readonly told = new Map<DeviceId, Incarnation>()

@@ -11,7 +11,7 @@ import { AdminApi, AdminProtocol } from "../admin/index.js"
 import type { Failure } from "../base/failures.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
 import { createIamHandler } from "../iam/index.js"
-import { supervise, type Living } from "../life/index.js"
+import { supervise, type BackgroundService } from "../life/index.js"
 import { createS3Handler, settingsOfNewBucket } from "../s3/index.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
@@ -25,8 +25,8 @@ import { bannerOf } from "./banner.js"
 import type { CliIo } from "../cli/io.js"
 import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "../config/config.js"
 import { FolderDocuments } from "./documents.js"
-import { endByForce, isHeldUp } from "./ending.js"
-import { Front } from "./front.js"
+import { endByForce, isHeldUp } from "./shutdown.js"
+import { PortRouter } from "./port-router.js"
 import { runStore, type RunningStore } from "./run-store.js"
 import { RuntimeFiles } from "./runtime-file.js"
 import { readMasterKeyFile } from "../node/open/master-key-file.js"
@@ -76,8 +76,12 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   let threadsLeft = (): number => 0
   try {
     const running = await runStore(seams, store, config, onStolen)
-    const livings = [...running.livings, new EventLoopDelay(clock, telemetry.metrics), seams.stores.cache.idling(clock)]
-    const behind = supervise(livings, clock, random, telemetry.log, background.signal)
+    const backgroundServices = [
+      ...running.backgroundServices,
+      new EventLoopDelay(clock, telemetry.metrics),
+      seams.stores.cache.idling(clock),
+    ]
+    const behind = supervise(backgroundServices, clock, random, telemetry.log, background.signal)
     const front = await listen(seams, store, running, config, io)
     signal.addEventListener("abort", () => stop.abort(), { once: true })
     if (signal.aborted) stop.abort()
@@ -102,7 +106,7 @@ async function listen(
   { engine, compute, status, operations }: RunningStore,
   config: ServeConfig,
   io: CliIo,
-): Promise<Living[]> {
+): Promise<BackgroundService[]> {
   const { clock, random, disk, telemetry } = seams
   const { services, accounts, identities, sessions } = engine
   const certificates =
@@ -125,8 +129,8 @@ async function listen(
   const adminSettings = { ...shared, name: "admin", ...config.adminListen }
   const web = new RealWeb(config.allowLocalIdentityProviders)
   const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials })
-  const adminFront = new Front(iam, new AdminProtocol(adminApi))
-  const admin = new HttpServer(clock, random, telemetry, adminFront, adminSettings, adminCertificates)
+  const adminRouter = new PortRouter(iam, new AdminProtocol(adminApi))
+  const admin = new HttpServer(clock, random, telemetry, adminRouter, adminSettings, adminCertificates)
   const adminAt = await admin.listen()
   const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
   const { region, domains, refuseSignatureV2 } = config
@@ -138,7 +142,7 @@ async function listen(
     hash: (plan, bytes) => compute.hash(plan, bytes),
   })
   const s3Settings = { ...shared, name: "s3", ...config.listen }
-  const s3 = new HttpServer(clock, random, telemetry, new Front(iam, handler), s3Settings, certificates)
+  const s3 = new HttpServer(clock, random, telemetry, new PortRouter(iam, handler), s3Settings, certificates)
   const s3At = await s3.listen()
   status.setListening()
   const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)

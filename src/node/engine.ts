@@ -13,12 +13,12 @@ import type { DeviceId, Incarnation, Position } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { textOfPolicy, type Policy } from "../base/policy.js"
 import { Layouts, LocalBlocks, shapeOf } from "../block/index.js"
-import { forgetLearners, layoutOf, markOut, tabletOf } from "../cluster/index.js"
-import { Keeper } from "./control/keeper.js"
+import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
+import { ControlRecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
-import type { ControlMember, ControlRecord } from "../format/control-record.js"
+import type { ControlReplica, ControlRecord } from "../format/control-record.js"
 import { soleProcess } from "../metadata/index.js"
-import { mapBounded, type Chore, type Living } from "../life/index.js"
+import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
 import { createServices, type AbortedWaits, type Services } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { slabBytesOf, type Compute } from "../seams/compute/index.js"
@@ -26,12 +26,12 @@ import type { Disk } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Stores } from "../seams/store/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import { Member, NO_POSITION, Primary, recoverTablet, type FailedMember } from "../tablet/index.js"
+import { Replica, NO_POSITION, Primary, recoverTablet, type FailedReplica } from "../tablet/index.js"
 import type { NeedleId } from "../volume/index.js"
 import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
-import { ComparingMembers } from "./metadata/member-comparison.js"
+import { ReplicaComparing } from "./metadata/replica-comparison.js"
 import { discardMetadata } from "./metadata/discard.js"
 import { EachDevice } from "./devices/each-device.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
@@ -69,7 +69,7 @@ export interface EngineSettings {
   readonly spaceLimits?: SpaceLimits
   /** Writes that would have one copy only are refused. */
   readonly refuseSingleCopy?: boolean
-  /** Undefined: the default of the chore that does it. */
+  /** Undefined: the default of the job that does it. */
   readonly metadataBackupEveryMs?: number | undefined
   /** What moving and coding anew write together at most; absent: `MOVE_BYTES_PER_SECOND`. */
   readonly moveBytesPerSecondMax?: number
@@ -79,15 +79,15 @@ export interface EngineSettings {
 
 export interface Engine extends Access {
   readonly services: Services
-  readonly keeper: Keeper
+  readonly recordManager: ControlRecordManager
   readonly control: StoreControl
   readonly tablet: Primary
   /** Those that are open now. */
   readonly devices: readonly DeviceStack[]
   /** To be supervised until the stop signal. */
-  readonly livings: readonly Living[]
-  readonly chores: readonly Chore[]
-  /** Hands over what wakes the chore of that name as soon as there is something to repair. */
+  readonly backgroundServices: readonly BackgroundService[]
+  readonly jobs: readonly Job[]
+  /** Hands over what wakes the job of that name as soon as there is something to repair. */
   onRepairDue(wake: () => void): void
   /** Opens a folder that this process has come to own: a new device, or one that comes back. */
   bringIn(folder: OwnedFolder): Promise<DeviceStack>
@@ -111,15 +111,15 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
 }
 
 /** Work on each device. */
-const tendingChores = (devices: () => readonly DeviceStack[]): readonly Chore[] => [
+const tendingJobs = (devices: () => readonly DeviceStack[]): readonly Job[] => [
   new EachDevice("compaction", devices, stack => stack.tending.compaction),
   new EachDevice("scrub", devices, stack => stack.tending.scrub),
-  new EachDevice("scrub base", devices, stack => stack.tending.scrubBase),
+  new EachDevice("scrub base", devices, stack => stack.tending.scrubMetadata),
   new EachDevice("scrub log", devices, stack => stack.tending.scrubLog),
 ]
 
 class EngineBuilder {
-  private readonly keeper: Keeper
+  private readonly recordManager: ControlRecordManager
   private readonly devices: DeviceSet
   private readonly layouts: Layouts
   private readonly control: StoreControl
@@ -137,11 +137,11 @@ class EngineBuilder {
     const { record, incarnation } = settings
     const { layout, previousLayout } = record
     this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log, settings.spaceLimits)
-    const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOut(id, failure)
+    const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOffline(id, failure)
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
-    this.keeper = new Keeper(clock, incarnation, record, () => this.devices.kept, onTrouble)
+    this.recordManager = new ControlRecordManager(clock, incarnation, record, () => this.devices.kept, onTrouble)
     this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
-    this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, {
+    this.control = new StoreControl(this.recordManager, this.devices, this.layouts, clock, telemetry.log, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
       rebuild: id => this.rebuild(id),
       isAborted: needle => this.services?.orphans.isConfirmed(needle) ?? false,
@@ -153,11 +153,11 @@ class EngineBuilder {
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
     const { incarnation, masterKey, root } = this.settings
-    const { keeper } = this
+    const { recordManager } = this
     await this.openDevices()
-    const { members, recovered } = await this.recover()
-    const { epoch } = tabletOf(keeper.record, FIRST_TABLET)
-    const tablet = new Primary(members, epoch, recovered, clock, telemetry.log, this.control, soleProcess(incarnation))
+    const { replicas, recovered } = await this.recover()
+    const { epoch } = tabletOf(recordManager.record, FIRST_TABLET)
+    const tablet = new Primary(replicas, epoch, recovered, clock, telemetry.log, this.control, soleProcess(incarnation))
     this.control.attach(tablet)
     const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
       refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
@@ -173,9 +173,9 @@ class EngineBuilder {
       telemetry.log,
       {
         get policy() {
-          return keeper.record.policy
+          return recordManager.record.policy
         },
-        blockBytes: keeper.record.blockBytes,
+        blockBytes: recordManager.record.blockBytes,
       },
       redundancyOf(
         this.control,
@@ -185,7 +185,7 @@ class EngineBuilder {
         this.settings.moveBytesPerSecondMax ?? MOVE_BYTES_PER_SECOND,
         () => this.wakeRepair(),
       ),
-      { storeId: keeper.record.storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
+      { storeId: recordManager.record.storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
       this.settings.abortedWaits,
     )
     this.services = services
@@ -199,17 +199,17 @@ class EngineBuilder {
     return {
       services,
       ...access,
-      keeper,
+      recordManager,
       control,
       tablet,
       get devices() {
         return devices.open
       },
-      livings: [devices],
-      chores: [
-        ...[new VerifyingReplicas(tablet), ...services.chores, control],
-        new ComparingMembers(tablet, control, clock, telemetry.log),
-        ...tendingChores(() => devices.open),
+      backgroundServices: [devices],
+      jobs: [
+        ...[new VerifyingReplicas(tablet), ...services.jobs, control],
+        new ReplicaComparing(tablet, control, clock, telemetry.log),
+        ...tendingJobs(() => devices.open),
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
       bringIn: folder => this.bringIn(folder),
@@ -226,15 +226,15 @@ class EngineBuilder {
     } catch (error) {
       const failure = asFailure(error)
       if (failure.kind !== "deviceFull" && failure.kind !== "tooManyInFlight") {
-        await this.control.takeOut(place.id, failure)
+        await this.control.takeOffline(place.id, failure)
       }
       if (this.devices.find(place.id) !== undefined) throw failure
     }
   }
 
   private heldPolicies(): readonly Policy[] | undefined {
-    const survey = this.services?.repair.survey()
-    return survey?.isComplete === true ? survey.policies.map(({ policy }) => policy) : undefined
+    const shardScan = this.services?.repair.shardScan()
+    return shardScan?.isComplete === true ? shardScan.policies.map(({ policy }) => policy) : undefined
   }
 
   /** One that cannot be opened is taken out, where the store can do without it. */
@@ -259,8 +259,8 @@ class EngineBuilder {
     try {
       return await this.openStack(folder)
     } catch (error) {
-      const isMember = this.control.holdsNames(folder.place.id)
-      if (isMember || !isFailure(error, "corruptLog", "corruptRow", "corruptRecord")) throw error
+      const isReplica = this.control.holdsMetadata(folder.place.id)
+      if (isReplica || !isFailure(error, "corruptLog", "corruptRow", "corruptRecord")) throw error
       await this.discard(folder)
       return this.openStack(folder)
     }
@@ -295,11 +295,11 @@ class EngineBuilder {
     const { clock, diskOf, stores, telemetry, checkpoints } = this.seams
     const { place } = folder
     const { deviceOptions } = this.settings
-    const device = this.keeper.record.devices.find(({ id }) => id === place.id)
-    const members = tabletOf(this.keeper.record, FIRST_TABLET).members
-    const since = members.find(({ id }) => id === place.id)?.since
-    const memberships = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
-    const isAlone = () => this.keeper.record.devices.length === 1
+    const device = this.recordManager.record.devices.find(({ id }) => id === place.id)
+    const replicas = tabletOf(this.recordManager.record, FIRST_TABLET).replicas
+    const since = replicas.find(({ id }) => id === place.id)?.since
+    const replicaIncarnations = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
+    const isAlone = () => this.recordManager.record.devices.length === 1
     const callLimits = {
       ...CALL_LIMITS,
       get deviceTimeoutMs() {
@@ -316,7 +316,7 @@ class EngineBuilder {
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }
     const seams = { disk: diskOf(place), stores, clock, log: telemetry.log, checkpoints }
-    return openDevice(seams, { place, memberships, spaces: this.spaces, options })
+    return openDevice(seams, { place, replicaIncarnations, spaces: this.spaces, options })
   }
 
   /** Throws the failure where the store cannot do without the device. */
@@ -326,12 +326,12 @@ class EngineBuilder {
     // too, but the others are better served without it than not at all: it is asked again while the store runs.
     if (failure.kind === "tooManyInFlight") throw failure
     try {
-      await this.control.change("device cannot be opened", record => markOut(record, [id], clock.wallMs()))
+      await this.control.change("device cannot be opened", record => markOffline(record, [id], clock.wallMs()))
     } catch {
       throw failure
     }
     telemetry.log.error("a device cannot be opened and is taken out", { device: id, reason: failure.message })
-    this.control.noteOut(id, failure)
+    this.control.noteOffline(id, failure)
     this.devices.remove(id, failure)
   }
 
@@ -339,24 +339,24 @@ class EngineBuilder {
    * The members agree; one whose log or base is damaged is left out, as long as another is left. Whoever the
    * record names is open when this resolves.
    */
-  private async recover(): Promise<{ readonly members: readonly Member[]; readonly recovered: Position }> {
+  private async recover(): Promise<{ readonly replicas: readonly Replica[]; readonly recovered: Position }> {
     await this.leaveClosed()
-    const members = this.named.map(({ id, since }) => {
+    const replicas = this.named.map(({ id, since }) => {
       const stack = must(this.devices.find(id), "members lie on open devices")
-      return new Member(stack.member, FIRST_TABLET, since)
+      return new Replica(stack.replica, FIRST_TABLET, since)
     })
-    const { position, failed } = await recoverTablet(members)
+    const { position, failed } = await recoverTablet(replicas)
     if (position === NO_POSITION) this.checkBeginning(failed)
-    for (const { member, failure } of failed) {
-      if (this.devices.find(member.id) !== undefined) await this.goOnWithout(member.id, failure)
+    for (const { replica, failure } of failed) {
+      if (this.devices.find(replica.id) !== undefined) await this.goOnWithout(replica.id, failure)
     }
     await this.leaveClosed()
-    const left = members.filter(member => this.named.some(({ id }) => id === member.id))
-    return { members: left, recovered: position }
+    const left = replicas.filter(replica => this.named.some(({ id }) => id === replica.id))
+    return { replicas: left, recovered: position }
   }
 
-  private get named(): readonly ControlMember[] {
-    return tabletOf(this.keeper.record, FIRST_TABLET).members
+  private get named(): readonly ControlReplica[] {
+    return tabletOf(this.recordManager.record, FIRST_TABLET).replicas
   }
 
   /**
@@ -367,7 +367,7 @@ class EngineBuilder {
     for (;;) {
       const closed = this.named.map(({ id }) => id).filter(id => this.devices.find(id) === undefined)
       if (closed.length === 0) return
-      await this.control.change("devices failed", record => markOut(record, closed, this.seams.clock.wallMs()))
+      await this.control.change("devices failed", record => markOffline(record, closed, this.seams.clock.wallMs()))
     }
   }
 
@@ -375,7 +375,7 @@ class EngineBuilder {
    * Names that are gone everywhere look like a store that has only just been made: whoever went on would
    * remove all bodies, since nothing names them.
    */
-  private checkBeginning(failed: readonly FailedMember[]): void {
+  private checkBeginning(failed: readonly FailedReplica[]): void {
     const [first] = failed
     if (first !== undefined) throw first.failure
     const bereft = this.devices.open.find(({ hasBodies }) => hasBodies)
@@ -389,7 +389,7 @@ class EngineBuilder {
 
   private checkPolicy(policy: Policy): void {
     const { compute } = this.seams
-    if (slabBytesOf(shapeOf(policy), this.keeper.record.blockBytes) <= compute.slabs.slabBytes) return
+    if (slabBytesOf(shapeOf(policy), this.recordManager.record.blockBytes) <= compute.slabs.slabBytes) return
     throw fail("invalidArgument", {
       message: `a redundancy of ${textOfPolicy(policy)} needs more memory for each block than this store began with; choose one with fewer parity shards`,
     })
@@ -403,7 +403,7 @@ class EngineBuilder {
 
   private async stop(tablet: Primary): Promise<void> {
     await tablet.stop()
-    await this.keeper.stop()
+    await this.recordManager.stop()
     await mapBounded(this.devices.open, DEVICES_AT_ONCE, ({ checkpointer }) =>
       checkpointer.checkpoint().catch(() => undefined),
     )

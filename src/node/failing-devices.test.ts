@@ -8,7 +8,7 @@ import { decodeNeedlePlace, needleIdOfKey } from "../format/needle.js"
 import { fail, isFailure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import type { Bucket } from "../object/index.js"
-import { failing, fails, inTurn, SickDevice } from "../seams/disk/index.js"
+import { failing, fails, inTurn, FaultyDevice } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Engine } from "./engine.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
@@ -39,7 +39,7 @@ class Scene {
   }
 
   private begin(): this {
-    this.ended = Promise.all(this.engine.livings.map(living => living.run(this.life.signal)))
+    this.ended = Promise.all(this.engine.backgroundServices.map(service => service.run(this.life.signal)))
     return this
   }
 
@@ -79,15 +79,15 @@ class Scene {
   }
 
   states(): readonly string[] {
-    return this.engine.keeper.record.devices.map(device => device.state)
+    return this.engine.recordManager.record.devices.map(device => device.state)
   }
 
-  members(): readonly string[] {
-    return tabletOf(this.engine.keeper.record, FIRST_TABLET).members.map(member => member.id.slice(-1))
+  replicas(): readonly string[] {
+    return tabletOf(this.engine.recordManager.record, FIRST_TABLET).replicas.map(replica => replica.id.slice(-1))
   }
 
   /** Lets the store find new holders of names. */
-  async settleMembers(): Promise<void> {
+  async settleReplicas(): Promise<void> {
     for (let steps = 0; steps < 1_000; steps += 1) {
       const outcome = await this.machine.clock.runUntil(this.engine.control.step())
       if (outcome === "idle") return
@@ -96,18 +96,18 @@ class Scene {
     assert.fail("the members do not settle")
   }
 
-  /** Lets a chore do all that it has to do. */
+  /** Lets a job do all that it has to do. */
   async stepUntilIdle(name: string): Promise<void> {
-    const chore = must(
-      this.engine.chores.find(each => each.name === name),
-      "there is such a chore",
+    const job = must(
+      this.engine.jobs.find(each => each.name === name),
+      "there is such a job",
     )
     for (let steps = 0; steps < 10_000; steps += 1) {
-      const outcome = await this.machine.clock.runUntil(chore.step(noSignal))
+      const outcome = await this.machine.clock.runUntil(job.step(noSignal))
       if (outcome === "idle" || outcome === "done") return
       await this.machine.clock.advance(100)
     }
-    assert.fail(`${name} does not come to an end: ${chore.progress()}`)
+    assert.fail(`${name} does not come to an end: ${job.progress()}`)
   }
 
   async end(): Promise<void> {
@@ -121,17 +121,17 @@ const bodyOf = (name: string, lengthBytes: number): Buffer => Buffer.alloc(lengt
 
 test("a log that fails costs its device, no acknowledged write and no write to come; another device learns the names", async () => {
   const scene = await Scene.open(4)
-  assert.deepEqual(scene.members(), ["1", "2", "3"])
+  assert.deepEqual(scene.replicas(), ["1", "2", "3"])
   for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
   scene.machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d1/log", code: "EIO", forEver: true }))
   for (const size of SIZES) {
     const stalledMs = await scene.timed(scene.put(`after ${size}`, bodyOf("a", size)))
     assert.ok(stalledMs < STALL_MS_MAX, `${stalledMs} ms`)
   }
-  assert.deepEqual(scene.states(), ["out", "active", "active", "active"])
-  assert.deepEqual(scene.members(), ["2", "3"])
-  await scene.settleMembers()
-  assert.deepEqual(scene.members(), ["2", "3", "4"])
+  assert.deepEqual(scene.states(), ["offline", "active", "active", "active"])
+  assert.deepEqual(scene.replicas(), ["2", "3"])
+  await scene.settleReplicas()
+  assert.deepEqual(scene.replicas(), ["2", "3", "4"])
   for (const size of SIZES) await scene.timed(scene.put(`learned ${size}`, bodyOf("l", size)))
   scene.machine.disk.kill()
   const engine = await scene.machine.open()
@@ -153,11 +153,11 @@ test("a device with a rotten shard can leave: nothing waits for what cannot be m
   const [found] = leaver.volumes.indexed(ALL_NEEDLES)
   leaver.volumes.distrust([needleIdOfKey(must(found, "it has shards").key)])
   await scene.timed(engine.control.change("remove", record => removeDevice(record, id, [], machine.clock.wallMs())))
-  for (let rounds = 0; rounds < 10 && engine.keeper.record.devices.length === 4; rounds += 1) {
-    for (const chore of ["repair", "recode", "collector"]) await scene.stepUntilIdle(chore)
-    await scene.settleMembers()
+  for (let rounds = 0; rounds < 10 && engine.recordManager.record.devices.length === 4; rounds += 1) {
+    for (const job of ["repair", "reencode", "collector"]) await scene.stepUntilIdle(job)
+    await scene.settleReplicas()
   }
-  assert.equal(engine.keeper.record.devices.length, 3, "it has left")
+  assert.equal(engine.recordManager.record.devices.length, 3, "it has left")
   for (let i = 0; i < 6; i += 1) await scene.expect(`object ${i}`, bodyOf("o", 200 * KIB))
   await scene.end()
 })
@@ -174,8 +174,8 @@ test("a start goes on without a device that has no room even to be opened, and n
   scene.machine.disk.intercept(full("/d2"))
   const engine = await scene.machine.open()
   assert.deepEqual(
-    engine.keeper.record.devices.map(({ state }) => state),
-    ["active", "out", "active", "active"],
+    engine.recordManager.record.devices.map(({ state }) => state),
+    ["active", "offline", "active", "active"],
   )
   for (const size of SIZES) await scene.expect(`before ${size}`, bodyOf("b", size), engine)
 })
@@ -183,18 +183,18 @@ test("a start goes on without a device that has no room even to be opened, and n
 test("a device that hangs stalls no request for long, and is taken out", async () => {
   const scene = await Scene.open(4)
   for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
-  const sick = new SickDevice(scene.machine.clock, new SimRandom(1), { folder: "/d2" })
-  scene.machine.disk.intercept(sick.intercept)
-  sick.become("hung")
+  const faulty = new FaultyDevice(scene.machine.clock, new SimRandom(1), { folder: "/d2" })
+  scene.machine.disk.intercept(faulty.intercept)
+  faulty.become("hung")
   for (const size of SIZES) {
     const stalledMs = await scene.timed(scene.put(`after ${size}`, bodyOf("a", size)))
     assert.ok(stalledMs < STALL_MS_MAX, `a write of ${size} bytes took ${stalledMs} ms`)
     const readMs = await scene.timed(scene.get(`before ${size}`))
     assert.ok(readMs < STALL_MS_MAX, `a read of ${size} bytes took ${readMs} ms`)
   }
-  assert.deepEqual(scene.states(), ["active", "out", "active", "active"])
-  await scene.settleMembers()
-  assert.deepEqual(scene.members(), ["1", "3", "4"])
+  assert.deepEqual(scene.states(), ["active", "offline", "active", "active"])
+  await scene.settleReplicas()
+  assert.deepEqual(scene.replicas(), ["1", "3", "4"])
 })
 
 test("two disks: one dies, writes go on in one copy; the last one is never taken out", async () => {
@@ -204,11 +204,11 @@ test("two disks: one dies, writes go on in one copy; the last one is never taken
     await scene.timed(
       scene.put(`after ${size}`, bodyOf("a", size)).catch(() => scene.put(`after ${size}`, bodyOf("a", size))),
     )
-  assert.deepEqual(scene.states(), ["out", "active"])
+  assert.deepEqual(scene.states(), ["offline", "active"])
   scene.machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d", code: "EIO", forEver: true }))
   await assert.rejects(scene.machine.clock.runUntil(scene.put("lost", bodyOf("x", 10))))
   for (const size of SIZES) await scene.expect(`after ${size}`, bodyOf("a", size))
-  assert.deepEqual(scene.states(), ["out", "active"])
+  assert.deepEqual(scene.states(), ["offline", "active"])
 })
 
 test("a metadata store with rotten rows is thrown away, and learned anew from the others", async () => {
@@ -217,9 +217,9 @@ test("a metadata store with rotten rows is thrown away, and learned anew from th
   await scene.machine.clock.advance(10_000)
   scene.machine.rotTables(1)
   for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size))
-  await scene.settleMembers()
-  assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
-  assert.deepEqual(scene.states(), ["filling", "active", "active"], "nobody has looked what it missed")
+  await scene.settleReplicas()
+  assert.deepEqual([...scene.replicas()].sort(), ["1", "2", "3"])
+  assert.deepEqual(scene.states(), ["rebuilding", "active", "active"], "nobody has looked what it missed")
   await scene.stepUntilIdle("repair")
   assert.deepEqual(scene.states(), ["active", "active", "active"])
   for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size))
@@ -236,15 +236,15 @@ test("a device that comes back with a long log of which nothing is needed learns
   const first = await Scene.open(3)
   const { place } = must(first.engine.devices[0], "there are three")
   for (let i = 0; i < 300; i += 1) await first.timed(first.put(`key ${i}`, bodyOf("k", 3 * KIB)))
-  await first.timed(first.engine.control.takeOut(place.id, fail("deviceFailed")))
+  await first.timed(first.engine.control.takeOffline(place.id, fail("deviceFailed")))
   first.machine.checkpointLimits = { logBytesMax: 300 * KIB }
   const scene = await first.restart()
-  assert.deepEqual([...scene.members()].sort(), ["2", "3"])
+  assert.deepEqual([...scene.replicas()].sort(), ["2", "3"])
   const stack = await scene.engine.bringIn(folderOf(place))
-  assert.ok(stack.checkpointer.isOver(2) && stack.rows.overlayRows === 0)
+  assert.ok(stack.checkpointer.isOver(2) && stack.rows.memtableRows === 0)
   await scene.timed(scene.engine.control.bringIn(stack))
-  await scene.settleMembers()
-  assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
+  await scene.settleReplicas()
+  assert.deepEqual([...scene.replicas()].sort(), ["1", "2", "3"])
   await scene.end()
 })
 
@@ -267,7 +267,7 @@ test("what was written and removed while a base was built anew is made good at o
   disk.intercept(() => undefined)
   built()
   await clock.runUntil(rebuilding)
-  await scene.settleMembers()
+  await scene.settleReplicas()
   await scene.stepUntilIdle("repair")
   assert.deepEqual(scene.states(), ["active", "active", "active", "active"])
   const held = scene.engine.devices.map(({ rows }) => [...rows.range("needles", ALL)].length)
@@ -289,8 +289,8 @@ test("a device that was taken away while the record could not be changed is out 
   await scene.machine.clock.advance(1_000)
   assert.deepEqual([scene.engine.devices.length, scene.states()[3]], [3, "active"], "closed, and not out")
   scene.machine.disk.intercept(() => undefined)
-  await scene.settleMembers()
-  assert.equal(scene.states()[3], "out")
+  await scene.settleReplicas()
+  assert.equal(scene.states()[3], "offline")
 })
 
 test("members that differ are found out by comparing them, and the one that is wrong learns anew", async () => {
@@ -305,11 +305,11 @@ test("members that differ are found out by comparing them, and the one that is w
   await find()?.rows.prepare()
   find()?.rows.adopt()
   assert.equal([...(find()?.rows.range("current", ALL) ?? [])].length, SIZES.length - 1)
-  const compare = scene.engine.chores.find(({ name }) => name === "compare members")
+  const compare = scene.engine.jobs.find(({ name }) => name === "compare replicas")
   while ((await compare?.step(noSignal)) === "busy") continue
-  await scene.settleMembers()
+  await scene.settleReplicas()
   assert.equal([...(find()?.rows.range("current", ALL) ?? [])].length, SIZES.length)
-  assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
+  assert.deepEqual([...scene.replicas()].sort(), ["1", "2", "3"])
 })
 
 test("a scrub finds a rotten shard that nobody reads, and repair rebuilds it", async () => {

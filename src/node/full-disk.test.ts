@@ -37,10 +37,10 @@ import { bytesOf, createBucket, firstRecordOf, noSignal, settingsOf, sourceOf } 
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 100, pollMs: 10, retryMs: 50, tidyMs: 10, starvedMs: 500 }
-const SPACES: SpaceLimits = { ...SPACE_LIMITS, lookEveryMs: 50, regrowMs: 300, ballastPiecesPerLook: 32 }
+const SPACES: SpaceLimits = { ...SPACE_LIMITS, checkEveryMs: 50, regrowMs: 300, ballastPiecesPerCheck: 32 }
 /** Nobody looks, so nothing is refused before a write has run into the wall. */
 const NO_RESERVE: SpaceLimits = {
-  ...{ ...SPACES, reserveBytesMin: 0, reserveBytesMax: 0, fullBytes: 0, lookEveryMs: 1_000_000 },
+  ...{ ...SPACES, reserveBytesMin: 0, reserveBytesMax: 0, fullBytes: 0, checkEveryMs: 1_000_000 },
 }
 /** So many that their checkpoint has to grow the base. */
 const ROWS_AT_THE_WALL = 500
@@ -86,9 +86,9 @@ class Store {
         ...{ deviceOptions: { checkpointLimits: CHECKPOINTS }, spaceLimits: this.limits },
       },
     )
-    this.record = engine.keeper.record
+    this.record = engine.recordManager.record
     this.life = new AbortController()
-    this.running = Promise.all(engine.livings.map(living => living.run(this.life.signal)))
+    this.running = Promise.all(engine.backgroundServices.map(live => live.run(this.life.signal)))
     this.engine = engine
   }
 
@@ -153,7 +153,7 @@ class Store {
 
   /** Waits for a checkpoint of all that is there. */
   async settle(): Promise<void> {
-    for (let left = 1_200; this.device.rows.overlayRows > 0; left -= 1) {
+    for (let left = 1_200; this.device.rows.memtableRows > 0; left -= 1) {
       assert.ok(left > 0, `no checkpoint: ${this.device.checkpointer.error}`)
       await new RealClock().sleep(50, noSignal)
     }
@@ -161,7 +161,7 @@ class Store {
 
   /** Waits until what waits for a checkpoint is in the base, or has found no room there; whether it found none. */
   async foundNoRoom(): Promise<boolean> {
-    for (let left = 6_000; this.device.rows.overlayRows > 0; left -= 1) {
+    for (let left = 6_000; this.device.rows.memtableRows > 0; left -= 1) {
       if (this.device.checkpointer.error !== undefined) return true
       assert.ok(left > 0, "a checkpoint is tried")
       await new RealClock().sleep(10, noSignal)
@@ -201,7 +201,7 @@ class Store {
   /** Takes what a start has given back, and puts. */
   async putOnFull(name: string, bytes: number): Promise<void> {
     this.takeRoom(0)
-    await this.device.space.look()
+    await this.device.space.check()
     await this.put(name, bytes)
   }
 
@@ -253,7 +253,7 @@ test("needles are refused first, then rows; deletes, reads and checkpoints go on
     for (const name of [...store.kept.keys()].slice(0, 20)) await store.remove(name)
     await store.settle()
     await store.check(5)
-    assert.deepEqual(store.now.keeper.record.devices[0]?.state, "active")
+    assert.deepEqual(store.now.recordManager.record.devices[0]?.state, "active")
   }))
 
 test("a full disk is begun on, with what is there, and goes on when it has room", t =>
@@ -296,14 +296,14 @@ for (const [what, bytes] of [
           // the base before the room was gone, no checkpoint runs into a wall: then the log is given some.
           if (more.length > 0) store.giveRoom()
           store.takeRoom(more.length > 0 ? ROWS_LOG_BYTES : 0)
-          if (more.length > 0) await store.device.space.look()
+          if (more.length > 0) await store.device.space.check()
           more.push(await store.fill(`more ${round} ${more.length} `, 0, ROWS_AT_THE_WALL))
           store.takeRoom(0)
           isAtWall = await store.foundNoRoom()
           walls += isAtWall ? 1 : 0
         }
         store.giveRoom()
-        await store.device.space.look()
+        await store.device.space.check()
         for (let left = 1_500; ; left -= 1) {
           const done = await store.put(`after ${round}`, bytes).then(
             () => true,

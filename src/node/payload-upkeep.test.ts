@@ -90,8 +90,8 @@ test("overwritten and deleted small objects give their space back, and who holds
   for (let left = 20; left > 0; left -= 1) await checkpoint(engine)
   const names = machine.disk.medium.namesIn("/d1/payloads")
   assert.ok(!names.includes(String(firstVolume)), `${names.join()} without ${firstVolume}`)
-  const livingBytes = versions.size * 3 * KIB
-  assert.ok(payloadBytes(machine) < livingBytes / 0.75, `${payloadBytes(machine)} bytes for ${livingBytes}`)
+  const liveBytes = versions.size * 3 * KIB
+  assert.ok(payloadBytes(machine) < liveBytes / 0.75, `${payloadBytes(machine)} bytes for ${liveBytes}`)
   let served = 0
   for (const [key, row] of held) {
     assert.equal(row.payload?.in, "volume", "a place from before")

@@ -45,7 +45,7 @@ export function firstRecordOf(count: number, blockBytes: number): ControlRecord 
   const layout = layoutOf(count)
   const metaCopies = defaultMetaCopies(count, policy)
   const since = parseEpoch(1)
-  const members = layout.devices.slice(0, metaCopies).map(id => ({ id, since }))
+  const replicas = layout.devices.slice(0, metaCopies).map(id => ({ id, since }))
   return {
     storeId: parseStoreId("0".repeat(32)),
     generation: 1,
@@ -58,7 +58,9 @@ export function firstRecordOf(count: number, blockBytes: number): ControlRecord 
     policyVersion: 1,
     blockBytes,
     metaCopies,
-    tablets: [{ id: FIRST_TABLET, epoch: since, members, learners: [], start: rowKeyOf(""), end: undefined, more: [] }],
+    tablets: [
+      { id: FIRST_TABLET, epoch: since, replicas, learners: [], start: rowKeyOf(""), end: undefined, more: [] },
+    ],
     layout,
     previousLayout: undefined,
     pausedWork: [],
@@ -70,7 +72,7 @@ export function firstRecordOf(count: number, blockBytes: number): ControlRecord 
 
 export const folderOf = (place: OwnedFolder["place"]): OwnedFolder => ({
   place,
-  livings: [],
+  backgroundServices: [],
   check: () => Promise.resolve(),
   release: () => Promise.resolve(),
 })
@@ -78,7 +80,7 @@ export const folderOf = (place: OwnedFolder["place"]): OwnedFolder => ({
 /** A start on the devices that the record says are in. */
 export function settingsOf(record: ControlRecord, incarnation: Incarnation): EngineSettings {
   const places = record.devices.flatMap(({ id, pathHint, state }) =>
-    state === "out" ? [] : [{ id, path: pathHint, incarnation }],
+    state === "offline" ? [] : [{ id, path: pathHint, incarnation }],
   )
   return {
     folders: places.map(folderOf),
@@ -157,8 +159,8 @@ export class Machine {
         deviceOptions: { checkpointLimits: { ...CHECKPOINT_LIMITS, ...this.checkpointLimits } },
       },
     )
-    engine.keeper.onChange(changed => void (this.record = changed))
-    this.record = engine.keeper.record
+    engine.recordManager.onChange(changed => void (this.record = changed))
+    this.record = engine.recordManager.record
     return engine
   }
 }

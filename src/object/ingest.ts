@@ -10,7 +10,7 @@ import type { Policy } from "../base/policy.js"
 import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
 import { after, asPromise } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
-import { encodeBirthNote } from "../format/birth-note.js"
+import { encodeRecoveryHeader } from "../format/recovery-header.js"
 import { query, type Metadata } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
@@ -20,7 +20,7 @@ import { policyOfBucket } from "./commands/bucket-commands-core.js"
 import { GatheredMd5 } from "./gathered-md5.js"
 import { requireBucket } from "./commands/row-editor-core.js"
 import type { Uploads } from "./uploads.js"
-import { checkWrite, DEBTS_PER_COMMAND, noteDebts, type Debt } from "./commands/version-commands-core.js"
+import { checkWrite, HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "./commands/version-commands-core.js"
 
 export const BODY_BYTES_MAX = 5 * GIB
 
@@ -52,7 +52,7 @@ export interface Ingested {
   readonly uploadId: UploadId | undefined
   readonly lengthBytes: number
   readonly content: WrittenBody["content"]
-  readonly debts: readonly Debt[]
+  readonly hints: readonly MissingShardHint[]
   readonly md5: Uint8Array
   readonly checksumValue: string | undefined
 }
@@ -77,7 +77,7 @@ export class Ingest {
     private readonly compute: Pick<Compute, "hash">,
     private readonly store: StorePolicy,
     /** Told of the missing-shard hints, once they are committed. */
-    private readonly onDebts: (debts: readonly Debt[]) => void,
+    private readonly onHints: (hints: readonly MissingShardHint[]) => void,
   ) {
     this.md5s = new GatheredMd5(clock, this.wholeBytesMax)
   }
@@ -119,7 +119,7 @@ export class Ingest {
         return this.storeWhole(request, { lengthBytes, md5, checksumValue, bytes }, commit)
       }
       const content = { kind: "inline", bytes } as const
-      return commit({ uploadId: undefined, lengthBytes, content, debts: NO_DEBTS, md5, checksumValue })
+      return commit({ uploadId: undefined, lengthBytes, content, hints: NO_DEBTS, md5, checksumValue })
     }
     return this.md5s.during(bytes, store)
   }
@@ -172,9 +172,9 @@ export class Ingest {
         const checksumValue = check(body)
         const { lengthBytes, content } = body
         const { md5 } = digestsOf(body.digests)
-        const debts = await this.noteMany(body.debts)
-        const result = await commit({ uploadId, lengthBytes, content, debts, md5, checksumValue })
-        if (body.debts.length > 0) this.onDebts(body.debts)
+        const hints = await this.noteMany(body.hints)
+        const result = await commit({ uploadId, lengthBytes, content, hints, md5, checksumValue })
+        if (body.hints.length > 0) this.onHints(body.hints)
         return result
       } catch (error) {
         await this.uploads.discard(bucket.id, key, body, error)
@@ -186,11 +186,11 @@ export class Ingest {
   }
 
   /** Notes all but the debts that fit the commit; before it, so that none is ever missing. */
-  private async noteMany(debts: readonly Debt[]): Promise<readonly Debt[]> {
-    for (let at = DEBTS_PER_COMMAND; at < debts.length; at += DEBTS_PER_COMMAND) {
-      await this.metadata.run(noteDebts(debts.slice(at, at + DEBTS_PER_COMMAND)))
+  private async noteMany(hints: readonly MissingShardHint[]): Promise<readonly MissingShardHint[]> {
+    for (let at = HINTS_PER_COMMAND; at < hints.length; at += HINTS_PER_COMMAND) {
+      await this.metadata.run(recordHints(hints.slice(at, at + HINTS_PER_COMMAND)))
     }
-    return debts.slice(0, DEBTS_PER_COMMAND)
+    return hints.slice(0, HINTS_PER_COMMAND)
   }
 
   /** The policy is read when the upload is held: re-encoding that begins later knows of it. */
@@ -205,7 +205,7 @@ export class Ingest {
       owner: { bucketId: bucket.id, key },
       policy: (await this.metadata.ask(chosenPolicy(bucket.id))) ?? this.store.policy,
       blockBytes: this.store.blockBytes,
-      birthNote: encodeBirthNote({
+      recoveryHeader: encodeRecoveryHeader({
         bucket: bucket.name,
         contentType,
         userMetadata,
@@ -223,5 +223,5 @@ const digestsOf = ({ md5, sha256, checksum }: WrittenBody["digests"]): BodyDiges
 })
 
 const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined } as const
-const NO_DEBTS: readonly Debt[] = []
+const NO_DEBTS: readonly MissingShardHint[] = []
 const NO_MD5 = new Uint8Array(16)

@@ -153,11 +153,11 @@ export class MultipartService implements Multipart {
     const { userMetadata } = upload.details
     const what = { part: partNumber, multipartId, contentType, userMetadata, inlineBytesMax: 0 }
     return this.ingest.run({ bucket, key, body, client: request, checksumAlgorithm, ...what }, async ingested => {
-      const { content, debts } = ingested
+      const { content, hints } = ingested
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
       const checksumValue = declared ? ingested.checksumValue : undefined
       const part = { partNumber, md5: ingested.md5, checksumValue, extent: content.extent }
-      const stored = await this.metadata.run(putPart({ ...addressOf(request), part, debts }))
+      const stored = await this.metadata.run(putPart({ ...addressOf(request), part, hints }))
       const result = partResult(stored, upload)
       if (result.checksum || !checksumAlgorithm || ingested.checksumValue === undefined) return result
       return {

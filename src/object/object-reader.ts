@@ -11,7 +11,7 @@ import { isLent, streamOf } from "../base/pieces.js"
 import { after, recover, type Soon } from "../base/soon.js"
 import type { Blocks, LentBytes, PieceOwner } from "../block/index.js"
 import { query, type Metadata } from "../metadata/index.js"
-import { judgeRead } from "./commands/conditions-core.js"
+import { evaluateRead } from "./commands/conditions-core.js"
 import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
 import {
   extentsOfSegment,
@@ -123,7 +123,7 @@ export class ObjectReader {
     const rows = { found, record, details }
     const opened = { found, record, details, info: infoOf(rows, this.headers.of(details)) }
     const { etag, lastModifiedMs: modifiedMs } = opened.info
-    const failure = judgeRead(request.conditions, { etag, modifiedMs })
+    const failure = evaluateRead(request.conditions, { etag, modifiedMs })
     if (failure) throw failure
     const { range, partChecksum } = choose(request, opened, part)
     const isRead = record.content.kind !== "inline" && request.headersOnly !== true

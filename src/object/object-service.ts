@@ -10,7 +10,7 @@ import type { VersionDetails } from "../format/version-record.js"
 import type { Random } from "../seams/random/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import { query, type Metadata } from "../metadata/index.js"
-import { judgeCopySource } from "./commands/conditions-core.js"
+import { evaluateCopySource } from "./commands/conditions-core.js"
 import type {
   BodySource,
   CopyRequest,
@@ -137,8 +137,8 @@ export class ObjectService implements Objects {
     }
     return this.ingest.run(ingest, ingested => {
       const version = this.newVersion(ingested, details, algorithm)
-      const { uploadId, debts, checksumValue } = ingested
-      const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, debts })
+      const { uploadId, hints, checksumValue } = ingested
+      const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, hints })
       return this.metadata.run(put).then(stored => putResultOf(stored, checksumValue))
     })
   }
@@ -192,7 +192,7 @@ export class ObjectService implements Objects {
       })
     })
     const { etag, lastModifiedMs: modifiedMs } = source.info
-    const failure = judgeCopySource(conditions, { etag, modifiedMs })
+    const failure = evaluateCopySource(conditions, { etag, modifiedMs })
     if (!failure) return source
     source.close()
     throw failure
@@ -257,7 +257,7 @@ export class ObjectService implements Objects {
       details: this.copiedDetails(request, source),
       isShared: true,
     }
-    const put = { bucketId: bucket.id, key, uploadId: undefined, conditions, version, debts: [] }
+    const put = { bucketId: bucket.id, key, uploadId: undefined, conditions, version, hints: [] }
     const stored = await this.metadata.run(putVersion({ ...put, sharesWith: source.info.versionId }))
     return putResultOf(stored, checksumValue)
   }

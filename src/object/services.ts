@@ -1,6 +1,6 @@
 /** The services of one node, put together. */
 import type { Blocks } from "../block/index.js"
-import type { Chore } from "../life/index.js"
+import type { Job } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
@@ -18,23 +18,23 @@ import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
 import { Orphans } from "./jobs/orphans.js"
 import { ReadPins } from "./read-pins.js"
-import { Recode } from "./jobs/recode.js"
+import { Reencode } from "./jobs/reencode.js"
 import type { UploadName } from "./queries/named-extents-core.js"
 import { Repair } from "./jobs/repair.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
 import { RateBound } from "./jobs/repair-rate-core.js"
-import { RollCall } from "./jobs/roll-call.js"
+import { IntegrityAudit } from "./jobs/integrity-audit.js"
 import { Uploads } from "./uploads.js"
-import type { Debt } from "./commands/version-commands-core.js"
+import type { MissingShardHint } from "./commands/version-commands-core.js"
 
 export interface Services extends ObjectServices {
   readonly buckets: BucketService
   /** For all who change what users see: the backup of the metadata notices what is done through it. */
   readonly tablet: Metadata
-  readonly chores: readonly Chore[]
+  readonly jobs: readonly Job[]
   readonly repair: Repair
-  readonly recode: Recode
-  readonly rollCall: RollCall
+  readonly reencode: Reencode
+  readonly integrityAudit: IntegrityAudit
   readonly orphans: Orphans
 }
 
@@ -55,22 +55,22 @@ export function createServices(
   const pins = new ReadPins(clock)
   const uploads = new Uploads(random, tablet, blocks, log)
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
-  const rollCall = new RollCall(clock, tablet, blocks, redundancy)
-  const isEveryDeviceIn = () => [...redundancy.states().values()].every(({ state }) => state !== "out")
+  const integrityAudit = new IntegrityAudit(clock, tablet, blocks, redundancy)
+  const isEveryDeviceIn = () => [...redundancy.states().values()].every(({ state }) => state !== "offline")
   const orphans = new Orphans(clock, tablet, blocks, uploads, isEveryDeviceIn, abortedWaits, log)
-  const onUnreadable = (name: UploadName) => rollCall.suspect(name)
+  const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
   const repair = new Repair(clock, tablet, blocks, orphans, uploads, redundancy, bound, log, onUnreadable)
-  const ingest = new Ingest(clock, tablet, blocks, uploads, compute, store, debts => repair.owe(debts))
+  const ingest = new Ingest(clock, tablet, blocks, uploads, compute, store, hints => repair.onHints(hints))
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, watched, compute, ingest, objects)
-  const onDebts = (debts: readonly Debt[]) => repair.noteRecoded(debts)
-  const recode = new Recode(clock, tablet, blocks, uploads, redundancy, bound, onDebts, log)
-  const chores: Chore[] = [new Collector(tablet, blocks, pins), orphans, repair, recode, rollCall]
+  const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
+  const reencode = new Reencode(clock, tablet, blocks, uploads, redundancy, bound, onHints, log)
+  const jobs: Job[] = [new Collector(tablet, blocks, pins), orphans, repair, reencode, integrityAudit]
   if (backup) {
     const facts = { ...backup, incarnation: tablet.incarnations.own }
-    chores.push(new MetadataBackup(clock, random, tablet, ingest, uploads, watched, log, facts))
+    jobs.push(new MetadataBackup(clock, random, tablet, ingest, uploads, watched, log, facts))
   }
-  const upkeep = { chores, repair, recode, rollCall, orphans }
+  const upkeep = { jobs, repair, reencode, integrityAudit, orphans }
   return {
     buckets: new BucketService(watched),
     tablet: watched,

@@ -7,12 +7,12 @@ import { parseDeviceId, parsePartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
 import { makeCodec } from "../erasure/index.js"
 import { InlineCompute } from "../seams/compute/index.js"
-import { judgeCopySource, judgeRead, judgeWrite } from "./commands/conditions-core.js"
+import { evaluateCopySource, evaluateRead, evaluateWrite } from "./commands/conditions-core.js"
 import type { Conditions } from "./contract.js"
 import { combineCrcs } from "./commands/crc-combine-core.js"
-import { ALL_DEBTS, debtsOfPartition } from "./commands/debts-core.js"
+import { ALL_DEBTS, hintsOfPartition } from "./commands/missing-shard-hints-core.js"
 import { resolveRange } from "./queries/range-core.js"
-import { debtRowKey } from "./commands/version-commands-core.js"
+import { hintRowKey } from "./commands/version-commands-core.js"
 
 const SECOND = 1_767_225_600_000
 /** Within its second: HTTP shows whole seconds only. */
@@ -39,22 +39,22 @@ test("reads: If-Match decides over If-Unmodified-Since, If-None-Match over If-Mo
     [{ ifMatch: ["x"], ifNoneMatch: ["abc"] }, "preconditionFailed"],
   ]
   for (const [conditions, kind] of cases) {
-    assert.equal(judgeRead(conditions, subject)?.kind, kind, JSON.stringify(conditions))
+    assert.equal(evaluateRead(conditions, subject)?.kind, kind, JSON.stringify(conditions))
     const copyKind = kind === undefined ? undefined : "preconditionFailed"
-    assert.equal(judgeCopySource(conditions, subject)?.kind, copyKind, `copy ${JSON.stringify(conditions)}`)
+    assert.equal(evaluateCopySource(conditions, subject)?.kind, copyKind, `copy ${JSON.stringify(conditions)}`)
   }
 })
 
 test("writes: an absent object matches nothing, a present one its own ETag", () => {
-  assert.equal(judgeWrite({ ifMatch: ["abc"] }, undefined)?.kind, "noSuchKey")
-  assert.equal(judgeWrite({ ifMatch: ["*"] }, undefined)?.kind, "noSuchKey")
-  assert.equal(judgeWrite({ ifMatch: ["abc"] }, subject), undefined)
-  assert.equal(judgeWrite({ ifMatch: ["x"] }, subject)?.kind, "preconditionFailed")
-  assert.equal(judgeWrite({ ifNoneMatch: ["*"] }, undefined), undefined)
-  assert.equal(judgeWrite({ ifNoneMatch: ["*"] }, subject)?.kind, "preconditionFailed")
-  assert.equal(judgeWrite({ ifNoneMatch: ["abc"] }, subject)?.kind, "preconditionFailed")
-  assert.equal(judgeWrite({ ifNoneMatch: ["x"] }, subject), undefined)
-  assert.equal(judgeWrite({ ifUnmodifiedSinceMs: 0, ifModifiedSinceMs: 2 * SECOND }, subject), undefined)
+  assert.equal(evaluateWrite({ ifMatch: ["abc"] }, undefined)?.kind, "noSuchKey")
+  assert.equal(evaluateWrite({ ifMatch: ["*"] }, undefined)?.kind, "noSuchKey")
+  assert.equal(evaluateWrite({ ifMatch: ["abc"] }, subject), undefined)
+  assert.equal(evaluateWrite({ ifMatch: ["x"] }, subject)?.kind, "preconditionFailed")
+  assert.equal(evaluateWrite({ ifNoneMatch: ["*"] }, undefined), undefined)
+  assert.equal(evaluateWrite({ ifNoneMatch: ["*"] }, subject)?.kind, "preconditionFailed")
+  assert.equal(evaluateWrite({ ifNoneMatch: ["abc"] }, subject)?.kind, "preconditionFailed")
+  assert.equal(evaluateWrite({ ifNoneMatch: ["x"] }, subject), undefined)
+  assert.equal(evaluateWrite({ ifUnmodifiedSinceMs: 0, ifModifiedSinceMs: 2 * SECOND }, subject), undefined)
 })
 
 test("ranges are cut to the object, and refused with its size where nothing of it is asked for", () => {
@@ -96,9 +96,9 @@ test("the CRC of parts combined is the CRC of their bytes", () => {
 test("the debts of a partition are its own and nobody else's, the first's and the last's too", () => {
   const deviceId = parseDeviceId("ffffffffffffffff")
   for (const number of [0, 1, 255, 256, PARTITIONS - 2, PARTITIONS - 1]) {
-    const { start, end } = debtsOfPartition(number)
+    const { start, end } = hintsOfPartition(number)
     for (const other of [0, 1, 254, 255, 256, 257, PARTITIONS - 2, PARTITIONS - 1]) {
-      const key = debtRowKey({ partition: parsePartitionId(other), deviceId })
+      const key = hintRowKey({ partition: parsePartitionId(other), deviceId })
       assert.equal(key >= start && key < end, other === number, `${other} in ${number}`)
       assert.ok(key >= ALL_DEBTS.start && key < ALL_DEBTS.end)
     }

@@ -6,7 +6,7 @@ import { KIB, MIB } from "../base/limits.js"
 import { shardCount, type Policy } from "../base/policy.js"
 import { ALL_NEEDLES, Layouts, LocalBlocks, standingOf, type Devices } from "../block/index.js"
 import type { ControlDeviceState } from "../format/control-record.js"
-import type { Chore } from "../life/index.js"
+import type { Job } from "../life/index.js"
 import { planLayout, planNext, replaceDevice } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { InlineCompute, type MakeCoder } from "../seams/compute/index.js"
@@ -25,7 +25,7 @@ const noSignal = new AbortController().signal
 export interface WorldDevices {
   readonly live: Devices
   add(number: number): Promise<DeviceId>
-  takeOut(id: DeviceId): void
+  takeOffline(id: DeviceId): void
   bringBack(id: DeviceId): void
   needlesOn(id: DeviceId): number
 }
@@ -79,8 +79,8 @@ export class StoreWorld<Its extends WorldDevices> {
       onDamage: (deviceId, id) => this.services.repair.noteDamage({ deviceId, id }),
     })
     const store = Object.defineProperty({ policy, blockBytes: 16 * KIB }, "policy", { get: () => this.policy })
-    const life = parseIncarnation(incarnation)
-    tablet.incarnations = soleProcess(life)
+    const number = parseIncarnation(incarnation)
+    tablet.incarnations = soleProcess(number)
     const random = new SimRandom(1000 + incarnation)
     this.services = createServices(clock, random, tablet, compute, this.blocks, telemetry.log, store, this.source())
   }
@@ -132,30 +132,30 @@ export class StoreWorld<Its extends WorldDevices> {
     return this.states.get(id)?.state
   }
 
-  takeOut(id: DeviceId): void {
-    this.devices.takeOut(id)
-    this.setState(id, "out")
+  takeOffline(id: DeviceId): void {
+    this.devices.takeOffline(id)
+    this.setState(id, "offline")
   }
 
   bringBack(id: DeviceId): void {
     this.devices.bringBack(id)
-    this.setState(id, "filling")
+    this.setState(id, "rebuilding")
   }
 
   /** An empty device with the slots of one that is gone for good. */
   async replace(old: DeviceId, number: number): Promise<DeviceId> {
     const { current } = this.layouts
-    this.devices.takeOut(old)
+    this.devices.takeOffline(old)
     this.states.delete(old)
     const id = await this.devices.add(number)
     this.layouts.publish(replaceDevice(current, old, id, current.version + 1), undefined)
-    this.setState(id, "filling")
+    this.setState(id, "rebuilding")
     return id
   }
 
   async add(number: number): Promise<DeviceId> {
     const id = await this.devices.add(number)
-    this.setState(id, "filling")
+    this.setState(id, "rebuilding")
     return id
   }
 
@@ -203,22 +203,22 @@ export class StoreWorld<Its extends WorldDevices> {
     await this.services.objects.remove(this.target(key))
   }
 
-  chore(name: string): Chore {
+  job(name: string): Job {
     return must(
-      this.services.chores.find(chore => chore.name === name),
-      "there is such a chore",
+      this.services.jobs.find(job => job.name === name),
+      "there is such a job",
     )
   }
 
-  /** Steps until the chore has nothing to do; how many there were. */
+  /** Steps until the job has nothing to do; how many there were. */
   async settle(name = "repair", stepsMax = 2_000): Promise<number> {
-    const chore = this.chore(name)
+    const job = this.job(name)
     for (let steps = 1; steps <= stepsMax; steps += 1) {
-      const outcome = await this.clock.runUntil(chore.step(noSignal))
+      const outcome = await this.clock.runUntil(job.step(noSignal))
       if (outcome === "idle" || outcome === "done") return steps
       if (outcome === "throttled") await this.clock.advance(1_000)
     }
-    assert(false, `${name} does not settle: ${chore.progress()}`)
+    assert(false, `${name} does not settle: ${job.progress()}`)
   }
 
   /** Has what no row names removed: decided, a day waited for, removed. */
@@ -232,7 +232,7 @@ export class StoreWorld<Its extends WorldDevices> {
 
   /** Copies on devices that take part which the layout does not want there. */
   private get strays(): number {
-    const page = this.blocks.survey(ALL_NEEDLES.start)
+    const page = this.blocks.shardScan(ALL_NEEDLES.start)
     assert(!(page instanceof Promise), "devices of tests answer at once")
     const standings = page.groups.map(group =>
       standingOf(group, group.shape?.policy ?? this.policy, this.layouts.current),

@@ -23,7 +23,7 @@ import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Metadata } from "../metadata/index.js"
-import { dropRows, judgeUpload } from "./commands/release-commands-core.js"
+import { dropRows, resolveUpload } from "./commands/pending-deletion-commands-core.js"
 
 export const UPLOADS_IN_DOUBT_MAX = 10_000
 
@@ -132,7 +132,7 @@ export class Uploads {
       return
     }
     try {
-      const verdict = await this.metadata.run(judgeUpload({ bucketId, key, uploadId: extent.uploadId }))
+      const verdict = await this.metadata.run(resolveUpload({ bucketId, key, uploadId: extent.uploadId }))
       if (verdict !== "void") return
       await this.blocks.remove(extent)
       // The commit has been refused for good: nobody else can name this upload.

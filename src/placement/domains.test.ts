@@ -80,7 +80,10 @@ function checkEven(layout: Layout, devices: readonly LayoutDevice[], what = ""):
 /** Slots that devices got, less what they hold more than before: moves for nothing. */
 function needless(before: Layout, after: Layout): number {
   const { moved, devices } = movement(before, after)
-  const gained = [...devices.values()].reduce((sum, { slotsIn, slotsOut }) => sum + Math.max(0, slotsIn - slotsOut), 0)
+  const gained = [...devices.values()].reduce(
+    (sum, { slotsIn, offlineSlots }) => sum + Math.max(0, slotsIn - offlineSlots),
+    0,
+  )
   return moved - gained
 }
 
@@ -183,23 +186,23 @@ test("a zone, a machine or a device that is lost costs its own slots, one that c
   const [three, extra] = [zones.filter(device => !isOn("z3")(device)), zones.filter(isOn("z3"))]
   for (const width of [3, 6, 4]) {
     const before = planLayout(three, width)
-    for (const [what, leaving] of [
+    for (const [what, decommissioning] of [
       ["a zone is lost", isOn("z1")],
       ["a machine is lost", isOn("m4")],
       ["a device is lost", (device: LayoutDevice) => device.id === deviceId(5)],
     ] as const) {
       const after = planNext(
         before,
-        three.filter(device => !leaving(device)),
+        three.filter(device => !decommissioning(device)),
         width,
         2,
       )
       checkEven(
         after,
-        three.filter(device => !leaving(device)),
+        three.filter(device => !decommissioning(device)),
         what,
       )
-      const lost = heldIn(before, three.filter(leaving))
+      const lost = heldIn(before, three.filter(decommissioning))
       // Where zones do not hold the same number of shards, a lighter one gives some of its own to the others.
       const most = width % 3 === 0 || what === "a zone is lost" ? 1.02 : 1.6
       assert.ok(movement(before, after).moved <= most * lost, `${what}: ${movement(before, after).moved} for ${lost}`)

@@ -16,10 +16,10 @@ test("a slot counts as moved where its device differs, however the devices are l
   const { moved, added, dropped, share, devices } = movement(before, after)
   assert.deepEqual({ moved, added, dropped, share }, { moved: 2, added: 0, dropped: 0, share: 1 / 3 })
   assert.deepEqual(Object.fromEntries(devices), {
-    [deviceId(1)]: { slotsIn: 0, slotsOut: 1 },
-    [deviceId(2)]: { slotsIn: 0, slotsOut: 1 },
-    [deviceId(3)]: { slotsIn: 0, slotsOut: 0 },
-    [deviceId(4)]: { slotsIn: 2, slotsOut: 0 },
+    [deviceId(1)]: { slotsIn: 0, offlineSlots: 1 },
+    [deviceId(2)]: { slotsIn: 0, offlineSlots: 1 },
+    [deviceId(3)]: { slotsIn: 0, offlineSlots: 0 },
+    [deviceId(4)]: { slotsIn: 2, offlineSlots: 0 },
   })
 })
 
@@ -29,7 +29,7 @@ test("new and dropped slots are counted apart from moved ones", () => {
   assert.deepEqual([movement(narrow, wide).moved, movement(narrow, wide).added], [1, 2])
   assert.equal(movement(narrow, wide).devices.get(deviceId(1))?.slotsIn, 1)
   assert.deepEqual([movement(wide, narrow).moved, movement(wide, narrow).dropped], [1, 2])
-  assert.equal(movement(wide, narrow).devices.get(deviceId(1))?.slotsOut, 1)
+  assert.equal(movement(wide, narrow).devices.get(deviceId(1))?.offlineSlots, 1)
 })
 
 test("a narrower policy moves only the slots that it uses", () => {
@@ -38,5 +38,5 @@ test("a narrower policy moves only the slots that it uses", () => {
   assert.equal(movement(before, after).moved, 2)
   const first = movement(before, after, 1)
   assert.deepEqual([first.moved, first.added, first.share], [1, 0, 0.5])
-  assert.deepEqual(first.devices.get(deviceId(3)), { slotsIn: 0, slotsOut: 0 })
+  assert.deepEqual(first.devices.get(deviceId(3)), { slotsIn: 0, offlineSlots: 0 })
 })

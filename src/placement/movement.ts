@@ -9,7 +9,7 @@ export interface DeviceMovement {
   /** Slots that the device gets, moved or new. */
   readonly slotsIn: number
   /** Slots that the device no longer has, moved or dropped. */
-  readonly slotsOut: number
+  readonly offlineSlots: number
 }
 
 export interface Movement {
@@ -31,7 +31,7 @@ export function movement(before: Layout, after: Layout, slots = Math.max(before.
   const indexes = new Map(ids.map((id, index) => [id, index]))
   const [from, to] = [before, after].map(({ devices }) => devices.map(id => indexes.get(id)))
   const slotsIn = new Int32Array(ids.length)
-  const slotsOut = new Int32Array(ids.length)
+  const offlineSlots = new Int32Array(ids.length)
   const common = Math.min(before.width, after.width, slots)
   const partitions = before.table.length / before.width
   let moved = 0
@@ -41,7 +41,7 @@ export function movement(before: Layout, after: Layout, slots = Math.max(before.
       const now = slot < after.width ? to?.[after.table[partition * after.width + slot] ?? 0] : undefined
       if (old === now) continue
       if (slot < common) moved += 1
-      if (old !== undefined) slotsOut[old] = (slotsOut[old] ?? 0) + 1
+      if (old !== undefined) offlineSlots[old] = (offlineSlots[old] ?? 0) + 1
       if (now !== undefined) slotsIn[now] = (slotsIn[now] ?? 0) + 1
     }
   }
@@ -50,6 +50,6 @@ export function movement(before: Layout, after: Layout, slots = Math.max(before.
     added: partitions * (Math.min(after.width, slots) - common),
     dropped: partitions * (Math.min(before.width, slots) - common),
     share: moved / (partitions * common),
-    devices: new Map(ids.map((id, i) => [id, { slotsIn: slotsIn[i] ?? 0, slotsOut: slotsOut[i] ?? 0 }])),
+    devices: new Map(ids.map((id, i) => [id, { slotsIn: slotsIn[i] ?? 0, offlineSlots: offlineSlots[i] ?? 0 }])),
   }
 }

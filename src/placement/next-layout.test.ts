@@ -60,7 +60,7 @@ test("adding one of d+1 equal devices moves no more than its share", () => {
       const after = planNext(before, equal(count + 1), width, 2)
       const { share, devices } = movement(before, after)
       assert.ok(share <= 1.2 / (count + 1), `${count} devices, width ${width}: ${share}`)
-      assert.equal(devices.get(deviceId(count))?.slotsOut, 0)
+      assert.equal(devices.get(deviceId(count))?.offlineSlots, 0)
       for (let old = 0; old < count; old += 1) assert.equal(devices.get(deviceId(old))?.slotsIn, 0)
       checkStep(before, after, equal(count + 1), width, `${count} devices, width ${width}`)
     }
@@ -154,7 +154,7 @@ test("a device takes exactly the slots of the one that it replaces", () => {
   const after = replaceDevice(before, deviceId(2), deviceId(77), 2)
   const { devices, moved } = movement(before, after)
   assert.equal(after.version, 2)
-  assert.equal(devices.get(deviceId(2))?.slotsOut, moved)
+  assert.equal(devices.get(deviceId(2))?.offlineSlots, moved)
   assert.equal(devices.get(deviceId(77))?.slotsIn, moved)
   assert.equal(moved, heldBy(before).get(deviceId(2)))
 })

@@ -7,7 +7,7 @@ import { shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
 import type { Extent, ExtentException } from "../format/extent.js"
 import type { CatalogedShard, CatalogedUpload, UploadShards } from "./needle-catalog.js"
 
-export type FoundBody =
+export type BodyMatch =
   | { readonly kind: "whole"; readonly extent: Extent; readonly shards: readonly CatalogedShard[] }
   | { readonly kind: "incomplete"; readonly reason: string }
 
@@ -30,7 +30,7 @@ export function bodyOf(
   upload: Pick<CatalogedUpload, "uploadId" | "part">,
   { shards, removed }: UploadShards,
   known: KnownBody,
-): FoundBody {
+): BodyMatch {
   const blocks = readableBlocks(shards)
   const last = shards.reduce((max, { block }) => Math.max(max, block), -1)
   const readable = [...blocks.values()]
@@ -66,7 +66,7 @@ const mayGoOn = (lengthBytes: number, blockBytes: number | undefined): boolean =
     ? lengthBytes >= BLOCK_BYTES_MIN && lengthBytes % SUB_BLOCK_BYTES === 0
     : lengthBytes === blockBytes
 
-const incomplete = (reason: string): FoundBody => ({ kind: "incomplete", reason })
+const incomplete = (reason: string): BodyMatch => ({ kind: "incomplete", reason })
 
 /** Of each block the generation that can spare most; the newer of equals. */
 function readableBlocks(shards: readonly CatalogedShard[]): ReadonlyMap<number, Block> {

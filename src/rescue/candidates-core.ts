@@ -12,7 +12,14 @@ import { isDecidedBelow } from "../format/metadata-backup.js"
 import type { PartRecord } from "../format/records.js"
 import type { UnfinishedUpload } from "./key-rows-core.js"
 import type { CatalogedUpload } from "./needle-catalog.js"
-import { withNote, type KeyFacts, type Lost, type PlannedPart, type PlannedVersion, type Told } from "./plan.js"
+import {
+  withNote,
+  type KeyFacts,
+  type Lost,
+  type PlannedPart,
+  type PlannedVersion,
+  type RescueReportEntry,
+} from "./plan.js"
 
 export interface Candidate {
   /** Of its uploads. */
@@ -36,14 +43,14 @@ export function candidatesOf(facts: KeyFacts): readonly Candidate[] {
 function openUploads({ known, uploads, isSnapshotComplete, decidedBelow }: KeyFacts): readonly CatalogedUpload[] {
   const mark = isSnapshotComplete || known ? decidedBelow : undefined
   return uploads.filter(({ uploadId }) => {
-    if (known?.named.has(uploadId) || known?.voids.has(uploadId)) return false
+    if (known?.named.has(uploadId) || known?.aborted.has(uploadId)) return false
     return mark === undefined || !isDecidedBelow(uploadId, mark)
   })
 }
 
 function singleCandidate({ uploadId, born }: CatalogedUpload, facts: KeyFacts): Candidate {
   const body = facts.bodyOf(uploadId, born?.plannedLengthBytes)
-  const told: Told = { uploadId, notes: [ONLY_NEEDLES, ...(born ? [] : [NO_NOTE])] }
+  const told: RescueReportEntry = { uploadId, notes: [ONLY_NEEDLES, ...(born ? [] : [NO_NOTE])] }
   const shared = { newest: uploadId, isStale: false }
   if (body.kind === "incomplete") {
     return { ...shared, planned: { sizeBytes: born?.plannedLengthBytes, told: withNote(told, body.reason) } }
@@ -56,21 +63,21 @@ function singleCandidate({ uploadId, born }: CatalogedUpload, facts: KeyFacts): 
 const probable = ({ versioning }: KeyFacts) =>
   ({ certainty: "probable", isNull: versioning !== "enabled", md5: undefined }) as const
 
-interface FoundPart {
+interface PartMatch {
   readonly uploadId: UploadId
   readonly lengthBytes: number | undefined
-  /** Its birth note was found. */
+  /** Its recovery header was found. */
   readonly isBorn: boolean
 }
 
 /** The parts of one multipart upload. */
 class PartsFound {
-  private readonly parts = new Map<number, FoundPart>()
+  private readonly parts = new Map<number, PartMatch>()
   private readonly rows: ReadonlyMap<UploadId, PartRecord>
   private isStale = true
 
   constructor(
-    /** Undefined: no birth note tells it. */
+    /** Undefined: no recovery header tells it. */
     private readonly multipartId: MultipartId | undefined,
     private readonly unfinished: UnfinishedUpload | undefined,
   ) {
@@ -93,7 +100,7 @@ class PartsFound {
     const newest = must(uploads.at(-1), "there are parts")
     const { multipartId, unfinished, isStale } = this
     const first = this.parts.get(1)
-    const told: Told = {
+    const told: RescueReportEntry = {
       ...(multipartId === undefined ? {} : { multipartId }),
       notes: [
         ONLY_NEEDLES,

@@ -35,7 +35,7 @@ export interface KnownKey {
   /** Uploads that some row names. */
   readonly named: ReadonlySet<UploadId>
   /** Uploads that were given up. */
-  readonly voids: ReadonlySet<UploadId>
+  readonly aborted: ReadonlySet<UploadId>
 }
 
 export function knownKeyOf(row: RowKey, records: readonly MetadataRecord[]): KnownKey {
@@ -69,7 +69,7 @@ export function knownKeyOf(row: RowKey, records: readonly MetadataRecord[]): Kno
     versions: [...versions.values()].sort((a, b) => a.record.head.order - b.record.head.order),
     unfinished,
     named,
-    voids: new Set(of("voids").map(({ key }) => uploadOfRowKey(key))),
+    aborted: new Set(of("voids").map(({ key }) => uploadOfRowKey(key))),
   }
 }
 

@@ -10,7 +10,7 @@ import { isFailure } from "../base/failures.js"
 import type { BucketId, BucketName, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
 import { parseMultipartId } from "../base/ids.js"
 import { textOfPolicy, type Policy } from "../base/policy.js"
-import { decodeBirthNote, type BirthNote } from "../format/birth-note.js"
+import { decodeRecoveryHeader, type RecoveryHeader } from "../format/recovery-header.js"
 import type { NeedleHeader, NeedleOwner, NeedlePlace, ShardHeader } from "../format/needle.js"
 
 /** All uploads that name one object key as theirs. */
@@ -23,7 +23,7 @@ export interface CatalogedKey {
 export interface CatalogedUpload {
   readonly uploadId: UploadId
   readonly part: number
-  /** From its birth note; undefined where that is lost. */
+  /** From its recovery header; undefined where that is lost. */
   born: { readonly multipartId: MultipartId | undefined; readonly plannedLengthBytes: number | undefined } | undefined
   /** Row of its latest needle in the table. */
   latest: number
@@ -102,7 +102,7 @@ export class NeedleCatalog {
   private readonly byKey = new Map<string, CatalogedKey>()
   private readonly policies: Policy[] = []
   private readonly policyNumbers = new Map<string, number>()
-  /** As birth notes call them. */
+  /** As recovery headers call them. */
   readonly bucketNames = new Map<BucketId, BucketName>()
 
   /** `wants`: of which object keys uploads are kept. */
@@ -226,9 +226,9 @@ export class NeedleCatalog {
 }
 
 /** Undefined where there is none that can be read. */
-export function noteOf({ birthNote }: ShardHeader): BirthNote | undefined {
+export function noteOf({ recoveryHeader }: ShardHeader): RecoveryHeader | undefined {
   try {
-    return birthNote && decodeBirthNote(birthNote)
+    return recoveryHeader && decodeRecoveryHeader(recoveryHeader)
   } catch (error) {
     if (isFailure(error)) return undefined
     throw error

@@ -18,7 +18,7 @@ import {
   type PlannedContent,
   type PlannedPart,
   type PlannedVersion,
-  type Told,
+  type RescueReportEntry,
 } from "./plan.js"
 
 const NOT_NEWER = "not written: the key has a version, and nothing shows that this upload was ever completed"
@@ -113,7 +113,7 @@ function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): P
   }
 }
 
-const toldOf = (head: VersionHead): Told => ({
+const toldOf = (head: VersionHead): RescueReportEntry => ({
   versionId: versionIdOfHead(head),
   ...(head.isMarker ? {} : { etag: etagOfHead(head) }),
   modifiedMs: head.modifiedMs,

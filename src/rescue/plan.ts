@@ -4,11 +4,11 @@ import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { StoredChecksum } from "../object/contract.js"
-import type { FoundBody } from "./body-core.js"
+import type { BodyMatch } from "./body-core.js"
 import type { KnownKey } from "./key-rows-core.js"
 import type { CatalogedUpload } from "./needle-catalog.js"
 
-export type WholeBody = Extract<FoundBody, { kind: "whole" }>
+export type WholeBody = Extract<BodyMatch, { kind: "whole" }>
 
 export interface PlannedPart {
   readonly partNumber: number
@@ -28,7 +28,7 @@ export interface PlannedVersion {
   readonly certainty: "certain" | "probable"
   readonly content: PlannedContent
   readonly isNull: boolean
-  /** Undefined: what the birth note of `noteOf` says. */
+  /** Undefined: what the recovery header of `noteOf` says. */
   readonly details: VersionDetails | undefined
   readonly noteOf: UploadId | undefined
   /** Its value is undefined where it is not known. */
@@ -36,11 +36,11 @@ export interface PlannedVersion {
   /** Of a single upload; undefined: unknown. */
   readonly md5: Uint8Array | undefined
   readonly sizeBytes: number
-  readonly told: Told
+  readonly told: RescueReportEntry
 }
 
 /** How a version, or what there is of one, is spoken of. */
-export interface Told {
+export interface RescueReportEntry {
   readonly versionId?: VersionId
   readonly uploadId?: UploadId
   readonly multipartId?: MultipartId
@@ -52,7 +52,7 @@ export interface Told {
 export interface Lost {
   /** Undefined: unknown. */
   readonly sizeBytes: number | undefined
-  readonly told: Told
+  readonly told: RescueReportEntry
 }
 
 export interface KeyPlan {
@@ -79,7 +79,10 @@ export interface KeyFacts {
   /** Undefined: unknown. */
   readonly versioning: Versioning | undefined
   /** The body of an upload, so many bytes long where that is known. */
-  readonly bodyOf: (uploadId: UploadId, lengthBytes: number | undefined) => FoundBody
+  readonly bodyOf: (uploadId: UploadId, lengthBytes: number | undefined) => BodyMatch
 }
 
-export const withNote = (told: Told, note: string): Told => ({ ...told, notes: [...told.notes, note] })
+export const withNote = (told: RescueReportEntry, note: string): RescueReportEntry => ({
+  ...told,
+  notes: [...told.notes, note],
+})

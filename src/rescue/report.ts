@@ -1,5 +1,5 @@
 /** What a rescue tells: an entry for everything that it found, in one of three lists, and sums. */
-import type { Told } from "./plan.js"
+import type { RescueReportEntry } from "./plan.js"
 
 /**
  * `certain`: named by a complete snapshot, and every byte verified. `probable`: something less speaks for it;
@@ -7,7 +7,7 @@ import type { Told } from "./plan.js"
  */
 export type RescueList = "certain" | "probable" | "incomplete"
 
-export interface RescueEntry extends Partial<Told> {
+export interface RescueEntry extends Partial<RescueReportEntry> {
   readonly list: RescueList
   readonly kind: "account" | "accessKey" | "bucket" | "object" | "deleteMarker"
   /** Of an account, an access key or a bucket. */

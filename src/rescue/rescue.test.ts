@@ -131,7 +131,7 @@ for (const [devices, present] of [
   })
 }
 
-test("type and metadata of what no snapshot names come from birth notes, of whatever folders are left", async () => {
+test("type and metadata of what no snapshot names come from recovery headers, of whatever folders are left", async () => {
   const { store } = await eventfulStore(4)
   for (const present of [
     [1, 2],

@@ -15,7 +15,7 @@ import type { NeedleOwner } from "../format/needle.js"
 import { packDetails, SYSTEM_BUCKET_ID } from "../object/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { salvageNeedles } from "../volume/index.js"
-import { bodyOf, type FoundBody } from "./body-core.js"
+import { bodyOf, type BodyMatch } from "./body-core.js"
 import { knownKeyOf, type KnownKey } from "./key-rows-core.js"
 import { RESCUE_LIMITS } from "./limits.js"
 import { NeedleCatalog, type CatalogedKey } from "./needle-catalog.js"
@@ -234,16 +234,16 @@ export class Rescue {
     await (this.target.isAlone(bucket, versions) ? turns.alone(task) : turns.begin(task))
   }
 
-  private bodyOf(catalog: NeedleCatalog, uploadId: UploadId, lengthBytes: number | undefined): FoundBody {
+  private bodyOf(catalog: NeedleCatalog, uploadId: UploadId, lengthBytes: number | undefined): BodyMatch {
     const upload = catalog.upload(uploadId) ?? { uploadId, part: 0, born: undefined, latest: -1 }
     return bodyOf(upload, catalog.shardsOf(upload), { lengthBytes, blockBytes: this.sources.record?.blockBytes })
   }
 
-  /** With what the birth note says, where nothing else does. */
+  /** With what the recovery header says, where nothing else does. */
   private async ready(catalog: NeedleCatalog, version: PlannedVersion): Promise<ReadyVersion> {
     const { details, noteOf } = version
     if (details) return { ...version, details }
-    const note = noteOf && (await this.shards.birthNote(catalog, noteOf))
+    const note = noteOf && (await this.shards.recoveryHeader(catalog, noteOf))
     const headers = note?.contentType ? { contentType: note.contentType } : {}
     return { ...version, details: packDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] }) }
   }

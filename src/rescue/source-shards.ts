@@ -10,14 +10,14 @@ import { parseDeviceId, type UploadId } from "../base/ids.js"
 import { PARTITIONS, SHARDS_MAX } from "../base/limits.js"
 import { streamOf } from "../base/pieces.js"
 import { Layouts, LocalBlocks, type PieceOwner } from "../block/index.js"
-import type { BirthNote } from "../format/birth-note.js"
+import type { RecoveryHeader } from "../format/recovery-header.js"
 import { needleKeyOf, type NeedleHeader, type NeedleId } from "../format/needle.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
 import { SalvageReader, type NeedleRange, type Volumes } from "../volume/index.js"
-import type { FoundBody } from "./body-core.js"
+import type { BodyMatch } from "./body-core.js"
 import { noteOf, type CatalogedShard, type NeedleCatalog } from "./needle-catalog.js"
 
 const EVERYWHERE = parseDeviceId("0".repeat(16))
@@ -29,7 +29,7 @@ const layout = () => ({
   devices: [EVERYWHERE],
 })
 
-type WholeBody = Extract<FoundBody, { kind: "whole" }>
+type WholeBody = Extract<BodyMatch, { kind: "whole" }>
 type Places = ReadonlyMap<string, readonly CatalogedShard[]>
 
 const nameOf = ({ block, generation, slot }: Pick<CatalogedShard, "block" | "generation" | "slot">): string =>
@@ -64,7 +64,7 @@ export class SourceShards {
   }
 
   /** What the shards of an upload's first block tell of its object; undefined where none of them can be read. */
-  async birthNote(catalog: NeedleCatalog, uploadId: UploadId): Promise<BirthNote | undefined> {
+  async recoveryHeader(catalog: NeedleCatalog, uploadId: UploadId): Promise<RecoveryHeader | undefined> {
     const upload = catalog.upload(uploadId)
     const first = (upload ? catalog.shardsOf(upload).shards : []).filter(({ block }) => block === 0)
     for (const { folder, place } of first) {
@@ -114,7 +114,7 @@ export class SourceShards {
       remove: readOnly,
       distrust: () => undefined,
       indexed: () => [],
-      usage: () => ({ volumes: 0, writtenBytes: 0, livingBytes: 0, deadShare: 0 }),
+      usage: () => ({ volumes: 0, writtenBytes: 0, liveBytes: 0, deadShare: 0 }),
       durable: () => undefined,
       refusing: undefined,
       damages: [],

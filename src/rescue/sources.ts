@@ -49,7 +49,7 @@ export async function openSources(
     if (!(await disk.exists(path))) throw notThere(path)
     const owner = await locks.ownerOf(path)
     if (owner !== undefined) throw inUse(path, owner)
-    await lookAt(disk, path, found)
+    await inspect(disk, path, found)
   }
   const { storeId, record, notes } = found
   const secrets = record && secretsOf(record, fileKey, notes)
@@ -61,7 +61,7 @@ export async function openSources(
 const notThere = (path: string): Failure =>
   fail("invalidConfig", { message: `--from: there is no ${path}; name the folders that are left` })
 
-async function lookAt(disk: Disk, path: string, found: Found): Promise<void> {
+async function inspect(disk: Disk, path: string, found: Found): Promise<void> {
   const isOurs = (id: StoreId): void => {
     if (found.storeId !== undefined && found.storeId !== id) {
       throw fail("foreignFolder", {

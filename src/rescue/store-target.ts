@@ -11,8 +11,8 @@ import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { AccountId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
 import type { ServeConfig } from "../config/index.js"
 import { readRecordFile, replaceRecordFile } from "../device/index.js"
-import { supervise, type Living } from "../life/index.js"
-import { lookAt, openStore, type OpenedStore } from "../node/index.js"
+import { supervise, type BackgroundService } from "../life/index.js"
+import { inspect, openStore, type OpenedStore } from "../node/index.js"
 import { headersOf, type Bucket, type CompletedPart, type Services } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -41,7 +41,7 @@ interface TargetSeams {
 interface ServedStore {
   readonly engine: { readonly services: Services; readonly accounts: Accounts }
   /** To be supervised until the stop. */
-  readonly livings: readonly Living[]
+  readonly backgroundServices: readonly BackgroundService[]
   stop(): Promise<void>
 }
 
@@ -64,7 +64,7 @@ interface OpenBucket {
 export async function isBegun(disk: Disk, folders: readonly string[], source: string): Promise<boolean> {
   let begun = false
   for (const path of folders) {
-    const { content } = await lookAt(disk, path)
+    const { content } = await inspect(disk, path)
     if (content.kind === "broken") throw content.failure
     if (content.kind === "remains") throw fail("folderNotEmpty", { path, found: "what is left of a device" })
     if (content.kind !== "device" || content.isUnused) continue
@@ -94,7 +94,7 @@ export class StoreTarget implements RescueTarget {
     private readonly signal: AbortSignal,
   ) {
     const { clock, random, telemetry } = seams
-    this.behind = supervise(running.livings, clock, random, telemetry.log, this.background.signal)
+    this.behind = supervise(running.backgroundServices, clock, random, telemetry.log, this.background.signal)
   }
 
   static async open(

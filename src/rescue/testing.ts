@@ -189,14 +189,14 @@ export class DoomedStore {
     return this.random.bytes(lengthBytes)
   }
 
-  /** Steps a chore until it has nothing to do. */
+  /** Steps a job until it has nothing to do. */
   async settle(name: string): Promise<void> {
-    const chore = must(
-      this.engine.chores.find(each => each.name === name),
-      "there is such a chore",
+    const job = must(
+      this.engine.jobs.find(each => each.name === name),
+      "there is such a job",
     )
     for (let steps = 0; steps < 2_000; steps += 1) {
-      const outcome = await this.wait(chore.step(noSignal))
+      const outcome = await this.wait(job.step(noSignal))
       if (outcome === "idle" || outcome === "done") return
     }
     throw new Error(`${name} does not settle`)

@@ -81,13 +81,13 @@ export class ExchangeBody implements WireBody {
   }
 
   async *open(pieces: PieceOwner): AsyncGenerator<Uint8Array> {
-    let askedMs = this.clock.monotonicMs()
+    let requestedMs = this.clock.monotonicMs()
     for await (const piece of this.exchange.body(pieces)) {
-      this.waitedMs += this.clock.monotonicMs() - askedMs
+      this.waitedMs += this.clock.monotonicMs() - requestedMs
       yield piece
-      askedMs = this.clock.monotonicMs()
+      requestedMs = this.clock.monotonicMs()
     }
-    this.waitedMs += this.clock.monotonicMs() - askedMs
+    this.waitedMs += this.clock.monotonicMs() - requestedMs
   }
 }
 

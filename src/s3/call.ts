@@ -17,9 +17,9 @@ import { ExchangeBody, RequestBody, type CallBody, type WireBody } from "./body.
 import type { ContentLines } from "./content-lines.js"
 import type { Field, S3Error } from "./failures.js"
 import type { AttributeReader } from "./parse-content.js"
-import { Authority } from "./rights/authority.js"
-import type { AuthorityContext, AuthorityRequest } from "./rights/authority.js"
-import type { BodySays, RequestHead } from "./rights/condition-values-core.js"
+import { Permissions } from "./rights/permissions.js"
+import type { PermissionsContext, PermissionsRequest } from "./rights/permissions.js"
+import type { BodyContent, RequestHead } from "./rights/condition-values-core.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
 import type { Query } from "./wire/query.js"
@@ -28,7 +28,7 @@ import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
 
 /** What all requests share. */
-export interface CallContext extends AuthorityContext {
+export interface CallContext extends PermissionsContext {
   readonly services: ObjectServices
   readonly accounts: Keyring
   readonly newBuckets: NewBuckets
@@ -48,7 +48,7 @@ export interface CallContext extends AuthorityContext {
 /** What a request says, once it is known who sends it and what it asks for. */
 export interface CallParts {
   readonly exchange: Exchange
-  readonly operation: { readonly name: string; readonly readBody: (body: CallBody) => Promise<BodySays> }
+  readonly operation: { readonly name: string; readonly readBody: (body: CallBody) => Promise<BodyContent> }
   readonly target: S3Target
   readonly query: Query
   /** Of a form, its fields. */
@@ -64,9 +64,9 @@ export interface CallParts {
   readonly request: { readonly isWithinTurn: boolean }
 }
 
-export class Call implements AuthorityRequest {
+export class Call implements PermissionsRequest {
   /** What the caller may do besides what the operation needs by the table. */
-  readonly authority: Authority
+  readonly permissions: Permissions
   /** Set once the caller has been let in there. */
   bucket: Bucket | undefined
   owner: Account | undefined
@@ -86,7 +86,7 @@ export class Call implements AuthorityRequest {
     readonly context: CallContext,
     private readonly parts: CallParts,
   ) {
-    this.authority = new Authority(context, this)
+    this.permissions = new Permissions(context, this)
   }
 
   get services(): ObjectServices {
@@ -155,7 +155,7 @@ export class Call implements AuthorityRequest {
 
   /** Whether its answer may borrow memory: it is given within the turn in which the request came. */
   get mayBorrow(): boolean {
-    return this.parts.request.isWithinTurn && !this.authority.hasJudgedObjects
+    return this.parts.request.isWithinTurn && !this.permissions.hasJudgedObjects
   }
 
   get nowMs(): number {
@@ -182,7 +182,7 @@ export class Call implements AuthorityRequest {
     return (this.madeHead ??= headOf(this.parts, this.context.region))
   }
 
-  readBody(): Promise<BodySays> {
+  readBody(): Promise<BodyContent> {
     return this.parts.operation.readBody(this.body)
   }
 

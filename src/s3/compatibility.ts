@@ -38,10 +38,10 @@ function standingOf(operation: Operation): string {
 }
 
 /** Those that a plain request needs. */
-function rightsOf({ needs, name }: Operation): string {
-  if (needs === "eachKey") return `as ${name.slice(0, -1)}, for each key`
-  if (needs.length === 0) return "none"
-  return needs
+function rightsOf({ requiredActions, name }: Operation): string {
+  if (requiredActions === "eachKey") return `as ${name.slice(0, -1)}, for each key`
+  if (requiredActions.length === 0) return "none"
+  return requiredActions
     .filter(({ when }) => when === undefined)
     .map(({ action, ofVersion }) => `\`s3:${action}\`${ofVersion === undefined ? "" : ` (\`s3:${ofVersion}\`)`}`)
     .join(", ")

@@ -27,8 +27,8 @@ export interface CorsRequest {
 export function corsRequestOf(method: string, headers: Headers): CorsRequest | undefined {
   const origin = headers.get("origin")
   if (origin === undefined) return undefined
-  const asked = headers.get("access-control-request-headers") ?? ""
-  const requestedHeaders = asked
+  const requested = headers.get("access-control-request-headers") ?? ""
+  const requestedHeaders = requested
     .toLowerCase()
     .split(",")
     .map(name => name.trim())

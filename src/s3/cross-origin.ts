@@ -31,12 +31,12 @@ export class CrossOrigin {
     private readonly settings: BucketSettings,
   ) {}
 
-  judge(bucketName: string | undefined, method: string, headers: Headers): Soon<Verdict> {
+  evaluate(bucketName: string | undefined, method: string, headers: Headers): Soon<Verdict> {
     const request = corsRequestOf(method, headers)
-    return request === undefined ? SAME_ORIGIN : this.judgeRequest(bucketName, request)
+    return request === undefined ? SAME_ORIGIN : this.evaluateRequest(bucketName, request)
   }
 
-  private async judgeRequest(bucketName: string | undefined, request: CorsRequest): Promise<Verdict> {
+  private async evaluateRequest(bucketName: string | undefined, request: CorsRequest): Promise<Verdict> {
     const bucket = bucketName === undefined ? undefined : await this.find(bucketName)
     if (bucket === undefined) return NO_BUCKET
     const rules = await this.settings.cors.of(bucket)

@@ -283,7 +283,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   stopping: UNAVAILABLE,
   deviceFull: row("StorageFull", 507, "The store is full. Delete something or add space, then try again."),
   indeterminate: UNAVAILABLE,
-  uploadVoid: SLOW_DOWN,
+  uploadAborted: SLOW_DOWN,
   deviceFailed: UNAVAILABLE,
   notEnoughShards: INTERNAL,
   corruptRow: INTERNAL,

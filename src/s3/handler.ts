@@ -46,7 +46,7 @@ import { RequestPlans } from "./plan.js"
 import { withHoisted } from "./request-headers.js"
 import { RequestMeters } from "./request-meters.js"
 import { Addresses, receivedOf, resourceOf, S3Request, type Addressed } from "./request.js"
-import { askedOf } from "./rights/asked-core.js"
+import { requestedOf } from "./rights/asked-core.js"
 import { route } from "./route.js"
 import { OperationRunner, type Admitted } from "./run-operation.js"
 import { BucketSettings } from "./settings/bucket-settings.js"
@@ -165,7 +165,7 @@ class S3Handler implements Protocol {
     const target = this.addresses.targetOf(exchange)
     const query = (request.query = this.addresses.queryOf(target))
     request.target = target
-    return after(this.crossOrigin.judge(target.bucket, exchange.method, request.headers), verdict => {
+    return after(this.crossOrigin.evaluate(target.bucket, exchange.method, request.headers), verdict => {
       request.crossOrigin = verdict
       checkListensToNothing(exchange.method, target, query)
       const operation = route(exchange.method, resourceOf(target), query, request.headers)
@@ -288,7 +288,7 @@ class S3Handler implements Protocol {
     const { exchange } = request
     const { body } = answer
     if (body.kind === "error") exchange.note({ failure: body.error.code })
-    const refused = request.authority?.refused
+    const refused = request.permissions?.refused
     if (refused !== undefined) {
       this.noteDenial(request, refused, { status: answer.status, code: s3ErrorOf(refused).code })
     }
@@ -362,7 +362,8 @@ class S3Handler implements Protocol {
   private noteDenial(request: S3Request, failure: Failure, { status, code }: Pick<S3Error, "status" | "code">): void {
     if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
     const { exchange, target, query, operation, caller, headers, nowMs } = request
-    const asked = operation && target && askedOf(operation.needs, target, headers, query?.has("versionId") ?? false)
+    const requested =
+      operation && target && requestedOf(operation.requiredActions, target, headers, query?.has("versionId") ?? false)
     const { accessKeyId } = failure.details
     const claimed =
       accessKeyId === undefined ? claimedKey(exchange.header("authorization"), exchange.rawTarget) : String(accessKeyId)
@@ -376,8 +377,8 @@ class S3Handler implements Protocol {
       remoteAddress: exchange.remoteAddress,
       accessKeyId: caller?.request.accessKeyId ?? claimed,
       principal: caller?.principal,
-      action: asked?.action,
-      resource: asked?.resource,
+      action: requested?.action,
+      resource: requested?.resource,
     }
     this.settings.denials.note(denied, failure)
   }

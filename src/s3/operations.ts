@@ -15,7 +15,7 @@ import {
   getBucketPolicyStatus,
   putBucketPolicy,
 } from "./operations/bucket-policy.js"
-import { createBucket, deleteBucket, headBucket, newBucketSays } from "./operations/buckets.js"
+import { createBucket, deleteBucket, headBucket, newBucketContent } from "./operations/buckets.js"
 import { getBucketLocation, getBucketVersioning, putBucketVersioning } from "./operations/bucket-settings.js"
 import { checkOwnership, getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from "./operations/acl.js"
 import { emptyDocument, lockMissing, noTorrent, unset } from "./operations/unset-settings.js"
@@ -30,7 +30,7 @@ import { listObjectVersions } from "./operations/list-object-versions.js"
 import { abortMultipartUpload, createMultipartUpload } from "./operations/multipart-upload.js"
 import { completeMultipartUpload } from "./operations/complete-multipart-upload.js"
 import { listMultipartUploads, listParts } from "./operations/list-multipart.js"
-import { deleteObjectTagging, getObjectTagging, newTagsSay, putObjectTagging } from "./operations/object-tagging.js"
+import { deleteObjectTagging, getObjectTagging, newTagsContent, putObjectTagging } from "./operations/object-tagging.js"
 import { postObject } from "./operations/post-object.js"
 import { putObject } from "./operations/put-object.js"
 import { deleteSetting, getSetting, putSetting } from "./operations/settings.js"
@@ -38,9 +38,9 @@ import type { SettingCheck } from "./operations/settings.js"
 import { uploadPart, uploadPartCopy } from "./operations/upload-part.js"
 import { isActionName } from "./rights/actions.js"
 import type { ActionName } from "./rights/actions.js"
-import type { BodySays } from "./rights/condition-values-core.js"
-import { NEEDS } from "./rights/needs-core.js"
-import type { Needs } from "./rights/needs-core.js"
+import type { BodyContent } from "./rights/condition-values-core.js"
+import { NEEDS } from "./rights/required-actions-core.js"
+import type { RequiredActions } from "./rights/required-actions-core.js"
 import { CORS } from "./settings/cors.js"
 import { OWNERSHIP_CONTROLS } from "./settings/ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK } from "./settings/public-access-block.js"
@@ -73,9 +73,9 @@ export interface Operation {
   /** A header that makes the request this one. */
   readonly header: string | undefined
   /** Empty for what is answered without anybody being let in. */
-  readonly needs: Needs | readonly []
+  readonly requiredActions: RequiredActions | readonly []
   /** What its body says that policies ask for. */
-  readonly readBody: (body: CallBody) => Promise<BodySays>
+  readonly readBody: (body: CallBody) => Promise<BodyContent>
   /** `built`, `unset` (the answer of S3 for a setting never made), `refused` or `alias`: for the docs. */
   readonly standing: "built" | "unset" | "refused" | "alias"
   readonly answer: OperationAnswer
@@ -111,7 +111,7 @@ function parseMethodAndResource(method = "", resource = ""): { method: Method; r
 }
 
 interface Options {
-  readonly needs?: Needs
+  readonly requiredActions?: RequiredActions
   readonly readBody?: Operation["readBody"]
   readonly slow?: boolean
   readonly heavy?: boolean
@@ -121,7 +121,7 @@ interface Options {
 /** What it needs has to be said, unless it is the action of the same name. */
 type OptionsOf<Name extends string> = Name extends ActionName
   ? readonly [options?: Options]
-  : readonly [options: Options & Required<Pick<Options, "needs">>]
+  : readonly [options: Options & Required<Pick<Options, "requiredActions">>]
 
 type Closed = Extract<OperationAnswer, { kind: "refused" | "alias" | "preflight" }>
 type Open = Exclude<OperationAnswer, Closed>
@@ -130,10 +130,10 @@ type Open = Exclude<OperationAnswer, Closed>
 function closed(name: string, request: string, answer: Closed): Operation {
   const standing = answer.kind === "preflight" ? "built" : answer.kind
   const shown = { name, ...requestOf(request), standing, answer } as const
-  return { ...shown, needs: [], readBody: saysNothing, slow: false, heavy: false, takesAcl: false }
+  return { ...shown, requiredActions: [], readBody: noContent, slow: false, heavy: false, takesAcl: false }
 }
 
-const saysNothing = async (): Promise<BodySays> => ({})
+const noContent = async (): Promise<BodyContent> => ({})
 
 function open<Name extends string>(
   name: Name,
@@ -141,12 +141,12 @@ function open<Name extends string>(
   answer: Open,
   ...[options = {}]: OptionsOf<Name>
 ): Operation {
-  const { readBody = saysNothing, slow = false, heavy = false, takesAcl = false } = options
-  const needs = options.needs ?? actionNamed(name)
-  return { name, ...requestOf(request), needs, readBody, standing: "built", answer, slow, heavy, takesAcl }
+  const { readBody = noContent, slow = false, heavy = false, takesAcl = false } = options
+  const requiredActions = options.requiredActions ?? actionNamed(name)
+  return { name, ...requestOf(request), requiredActions, readBody, standing: "built", answer, slow, heavy, takesAcl }
 }
 
-function actionNamed(name: string): Needs {
+function actionNamed(name: string): RequiredActions {
   assert(isActionName(name), () => `no action: ${name}`)
   return [{ action: name }]
 }
@@ -187,13 +187,18 @@ const unsetObject = <Name extends string>(
   ...options: OptionsOf<Name>
 ): Operation => ({ ...object(name, `GET ${when}`, handle, ...options), standing: "unset" })
 
-const need = (action: ActionName): { readonly needs: Needs } => ({ needs: [{ action }] })
+const requiredAction = (action: ActionName): { readonly requiredActions: RequiredActions } => ({
+  requiredActions: [{ action }],
+})
 
 /** What a client does with a setting: reads it, puts it and, where it can be without, deletes it. */
 function setting<Value>(
   name: string,
   when: string,
-  [get, put]: readonly [get: Options & { readonly needs: Needs }, put: Options & { readonly needs: Needs }],
+  [get, put]: readonly [
+    get: Options & { readonly requiredActions: RequiredActions },
+    put: Options & { readonly requiredActions: RequiredActions },
+  ],
   of: Setting<Value>,
   { putStatus = 200, check }: { readonly putStatus?: number; readonly check?: SettingCheck<Value> } = {},
 ): Operation[] {
@@ -208,67 +213,73 @@ const refused = (name: string, request: string): Operation => closed(name, reque
 const alias = (name: string, request: string, of: string): Operation => closed(name, request, { kind: "alias", of })
 
 const SERVICE_AND_BUCKETS: readonly Operation[] = [
-  service("ListBuckets", "GET", listBuckets, need("ListAllMyBuckets")),
+  service("ListBuckets", "GET", listBuckets, requiredAction("ListAllMyBuckets")),
   refused("ListDirectoryBuckets", "GET service x-id=ListDirectoryBuckets"),
   open(
     "CreateBucket",
     "PUT bucket",
     { kind: "newBucket", handle: createBucket },
-    { needs: NEEDS.createBucket, readBody: newBucketSays, takesAcl: true },
+    { requiredActions: NEEDS.createBucket, readBody: newBucketContent, takesAcl: true },
   ),
-  bucket("HeadBucket", "HEAD", headBucket, need("ListBucket")),
+  bucket("HeadBucket", "HEAD", headBucket, requiredAction("ListBucket")),
   bucket("DeleteBucket", "DELETE", deleteBucket),
   bucket("GetBucketLocation", "GET location", getBucketLocation),
   bucket("GetBucketVersioning", "GET versioning", getBucketVersioning),
   bucket("PutBucketVersioning", "PUT versioning", putBucketVersioning),
   bucket("GetBucketAcl", "GET acl", getBucketAcl),
   bucket("PutBucketAcl", "PUT acl", putBucketAcl, { takesAcl: true }),
-  bucket("ListObjects", "GET", listObjects, { ...need("ListBucket"), heavy: true }),
-  bucket("ListObjectsV2", "GET list-type=2", listObjectsV2, { ...need("ListBucket"), heavy: true }),
-  bucket("ListObjectVersions", "GET versions", listObjectVersions, { ...need("ListBucketVersions"), heavy: true }),
-  bucket("ListMultipartUploads", "GET uploads", listMultipartUploads, need("ListBucketMultipartUploads")),
-  bucket("DeleteObjects", "POST delete", deleteObjects, { needs: "eachKey" }),
+  bucket("ListObjects", "GET", listObjects, { ...requiredAction("ListBucket"), heavy: true }),
+  bucket("ListObjectsV2", "GET list-type=2", listObjectsV2, { ...requiredAction("ListBucket"), heavy: true }),
+  bucket("ListObjectVersions", "GET versions", listObjectVersions, {
+    ...requiredAction("ListBucketVersions"),
+    heavy: true,
+  }),
+  bucket("ListMultipartUploads", "GET uploads", listMultipartUploads, requiredAction("ListBucketMultipartUploads")),
+  bucket("DeleteObjects", "POST delete", deleteObjects, { requiredActions: "eachKey" }),
   closed("CorsPreflight", "OPTIONS bucket", { kind: "preflight" }),
-  open("PostObject", "POST bucket", { kind: "form", handle: postObject }, { needs: NEEDS.putObject }),
+  open("PostObject", "POST bucket", { kind: "form", handle: postObject }, { requiredActions: NEEDS.putObject }),
   refused("CreateSession", "GET bucket session"),
   refused("WriteGetObjectResponse", "POST bucket [x-amz-request-route]"),
   closed("CorsPreflight", "OPTIONS service", { kind: "preflight" }),
 ]
 
 const OBJECTS: readonly Operation[] = [
-  object("GetObject", "GET", getObject, { needs: NEEDS.getObject }),
-  object("HeadObject", "HEAD", headObject, { needs: NEEDS.getObject }),
-  object("PutObject", "PUT", putObject, { needs: NEEDS.putObject, takesAcl: true }),
+  object("GetObject", "GET", getObject, { requiredActions: NEEDS.getObject }),
+  object("HeadObject", "HEAD", headObject, { requiredActions: NEEDS.getObject }),
+  object("PutObject", "PUT", putObject, { requiredActions: NEEDS.putObject, takesAcl: true }),
   object("CopyObject", "PUT [x-amz-copy-source]", copyObject, {
-    needs: NEEDS.copyObject,
+    requiredActions: NEEDS.copyObject,
     slow: true,
     takesAcl: true,
   }),
-  object("DeleteObject", "DELETE", deleteObject, { needs: NEEDS.deleteObject }),
-  object("GetObjectAttributes", "GET attributes", getObjectAttributes, { needs: NEEDS.getObjectAttributes }),
-  object("GetObjectTagging", "GET tagging", getObjectTagging, { needs: NEEDS.getObjectTagging }),
-  object("PutObjectTagging", "PUT tagging", putObjectTagging, { needs: NEEDS.putObjectTagging, readBody: newTagsSay }),
-  object("DeleteObjectTagging", "DELETE tagging", deleteObjectTagging, { needs: NEEDS.deleteObjectTagging }),
+  object("DeleteObject", "DELETE", deleteObject, { requiredActions: NEEDS.deleteObject }),
+  object("GetObjectAttributes", "GET attributes", getObjectAttributes, { requiredActions: NEEDS.getObjectAttributes }),
+  object("GetObjectTagging", "GET tagging", getObjectTagging, { requiredActions: NEEDS.getObjectTagging }),
+  object("PutObjectTagging", "PUT tagging", putObjectTagging, {
+    requiredActions: NEEDS.putObjectTagging,
+    readBody: newTagsContent,
+  }),
+  object("DeleteObjectTagging", "DELETE tagging", deleteObjectTagging, { requiredActions: NEEDS.deleteObjectTagging }),
   object("CreateMultipartUpload", "POST uploads", createMultipartUpload, {
-    needs: NEEDS.createMultipartUpload,
+    requiredActions: NEEDS.createMultipartUpload,
     takesAcl: true,
   }),
-  object("UploadPart", "PUT uploadId partNumber", uploadPart, need("PutObject")),
+  object("UploadPart", "PUT uploadId partNumber", uploadPart, requiredAction("PutObject")),
   object("UploadPartCopy", "PUT uploadId partNumber [x-amz-copy-source]", uploadPartCopy, {
-    ...need("PutObject"),
+    ...requiredAction("PutObject"),
     slow: true,
   }),
-  object("ListParts", "GET uploadId", listParts, need("ListMultipartUploadParts")),
+  object("ListParts", "GET uploadId", listParts, requiredAction("ListMultipartUploadParts")),
   object("CompleteMultipartUpload", "POST uploadId", completeMultipartUpload, {
-    needs: NEEDS.completeMultipartUpload,
+    requiredActions: NEEDS.completeMultipartUpload,
     slow: true,
   }),
   object("AbortMultipartUpload", "DELETE uploadId", abortMultipartUpload),
-  object("GetObjectAcl", "GET acl", getObjectAcl, { needs: NEEDS.getObjectAcl }),
-  object("PutObjectAcl", "PUT acl", putObjectAcl, { needs: NEEDS.putObjectAcl, takesAcl: true }),
+  object("GetObjectAcl", "GET acl", getObjectAcl, { requiredActions: NEEDS.getObjectAcl }),
+  object("PutObjectAcl", "PUT acl", putObjectAcl, { requiredActions: NEEDS.putObjectAcl, takesAcl: true }),
   unsetObject("GetObjectLegalHold", "legal-hold", lockMissing),
   unsetObject("GetObjectRetention", "retention", lockMissing),
-  unsetObject("GetObjectTorrent", "torrent", noTorrent, { needs: NEEDS.getObjectTorrent }),
+  unsetObject("GetObjectTorrent", "torrent", noTorrent, { requiredActions: NEEDS.getObjectTorrent }),
   closed("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
   refused("PutObjectLegalHold", "PUT object legal-hold"),
   refused("PutObjectRetention", "PUT object retention"),
@@ -289,27 +300,33 @@ const SETTINGS: readonly Operation[] = [
   bucket("PutBucketPolicy", "PUT policy", putBucketPolicy),
   bucket("DeleteBucketPolicy", "DELETE policy", deleteBucketPolicy),
   bucket("GetBucketPolicyStatus", "GET policyStatus", getBucketPolicyStatus),
-  ...setting("BucketCors", "cors", [need("GetBucketCORS"), need("PutBucketCORS")], CORS),
-  ...setting("BucketTagging", "tagging", [need("GetBucketTagging"), need("PutBucketTagging")], TAGGING, {
-    putStatus: 204,
-  }),
+  ...setting("BucketCors", "cors", [requiredAction("GetBucketCORS"), requiredAction("PutBucketCORS")], CORS),
+  ...setting(
+    "BucketTagging",
+    "tagging",
+    [requiredAction("GetBucketTagging"), requiredAction("PutBucketTagging")],
+    TAGGING,
+    {
+      putStatus: 204,
+    },
+  ),
   ...setting(
     "BucketOwnershipControls",
     "ownershipControls",
-    [need("GetBucketOwnershipControls"), need("PutBucketOwnershipControls")],
+    [requiredAction("GetBucketOwnershipControls"), requiredAction("PutBucketOwnershipControls")],
     OWNERSHIP_CONTROLS,
     { check: checkOwnership },
   ),
   ...setting(
     "PublicAccessBlock",
     "publicAccessBlock",
-    [need("GetBucketPublicAccessBlock"), need("PutBucketPublicAccessBlock")],
+    [requiredAction("GetBucketPublicAccessBlock"), requiredAction("PutBucketPublicAccessBlock")],
     PUBLIC_ACCESS_BLOCK,
   ),
   ...setting(
     "BucketRequestPayment",
     "requestPayment",
-    [need("GetBucketRequestPayment"), need("PutBucketRequestPayment")],
+    [requiredAction("GetBucketRequestPayment"), requiredAction("PutBucketRequestPayment")],
     REQUEST_PAYMENT,
   ),
 ]
@@ -319,7 +336,7 @@ const SETTINGS_READ: readonly Operation[] = [
     "GetBucketLifecycleConfiguration",
     "lifecycle",
     unset("NoSuchLifecycleConfiguration"),
-    need("GetLifecycleConfiguration"),
+    requiredAction("GetLifecycleConfiguration"),
   ),
   alias("GetBucketLifecycle", "GET bucket lifecycle", "GetBucketLifecycleConfiguration"),
   unsetBucket("GetBucketWebsite", "website", unset("NoSuchWebsiteConfiguration")),
@@ -327,83 +344,88 @@ const SETTINGS_READ: readonly Operation[] = [
     "GetBucketReplication",
     "replication",
     unset("ReplicationConfigurationNotFoundError"),
-    need("GetReplicationConfiguration"),
+    requiredAction("GetReplicationConfiguration"),
   ),
   unsetBucket(
     "GetBucketEncryption",
     "encryption",
     unset("ServerSideEncryptionConfigurationNotFoundError"),
-    need("GetEncryptionConfiguration"),
+    requiredAction("GetEncryptionConfiguration"),
   ),
   unsetBucket(
     "GetObjectLockConfiguration",
     "object-lock",
     unset("ObjectLockConfigurationNotFoundError"),
-    need("GetBucketObjectLockConfiguration"),
+    requiredAction("GetBucketObjectLockConfiguration"),
   ),
   unsetBucket(
     "GetBucketAnalyticsConfiguration",
     "analytics id",
     unset("NoSuchConfiguration"),
-    need("GetAnalyticsConfiguration"),
+    requiredAction("GetAnalyticsConfiguration"),
   ),
   unsetBucket(
     "GetBucketInventoryConfiguration",
     "inventory id",
     unset("NoSuchConfiguration"),
-    need("GetInventoryConfiguration"),
+    requiredAction("GetInventoryConfiguration"),
   ),
   unsetBucket(
     "GetBucketMetricsConfiguration",
     "metrics id",
     unset("NoSuchConfiguration"),
-    need("GetMetricsConfiguration"),
+    requiredAction("GetMetricsConfiguration"),
   ),
   unsetBucket(
     "GetBucketIntelligentTieringConfiguration",
     "intelligent-tiering id",
     unset("NoSuchConfiguration"),
-    need("GetIntelligentTieringConfiguration"),
+    requiredAction("GetIntelligentTieringConfiguration"),
   ),
   unsetBucket(
     "ListBucketAnalyticsConfigurations",
     "analytics",
     emptyDocument("analytics"),
-    need("GetAnalyticsConfiguration"),
+    requiredAction("GetAnalyticsConfiguration"),
   ),
   unsetBucket(
     "ListBucketInventoryConfigurations",
     "inventory",
     emptyDocument("inventory"),
-    need("GetInventoryConfiguration"),
+    requiredAction("GetInventoryConfiguration"),
   ),
-  unsetBucket("ListBucketMetricsConfigurations", "metrics", emptyDocument("metrics"), need("GetMetricsConfiguration")),
+  unsetBucket(
+    "ListBucketMetricsConfigurations",
+    "metrics",
+    emptyDocument("metrics"),
+    requiredAction("GetMetricsConfiguration"),
+  ),
   unsetBucket(
     "ListBucketIntelligentTieringConfigurations",
     "intelligent-tiering",
     emptyDocument("intelligentTiering"),
-    need("GetIntelligentTieringConfiguration"),
+    requiredAction("GetIntelligentTieringConfiguration"),
   ),
   unsetBucket("GetBucketLogging", "logging", emptyDocument("logging")),
   unsetBucket(
     "GetBucketNotificationConfiguration",
     "notification",
     emptyDocument("notification"),
-    need("GetBucketNotification"),
+    requiredAction("GetBucketNotification"),
   ),
   alias("GetBucketNotification", "GET bucket notification", "GetBucketNotificationConfiguration"),
   unsetBucket(
     "GetBucketAccelerateConfiguration",
     "accelerate",
     emptyDocument("accelerate"),
-    need("GetAccelerateConfiguration"),
+    requiredAction("GetAccelerateConfiguration"),
   ),
   unsetBucket("GetBucketAbac", "abac", emptyDocument("abac")),
   unsetBucket(
     "GetBucketMetadataConfiguration",
     "metadataConfiguration",
     unset("MetadataConfigurationNotFound"),
-    need("GetBucketMetadataTableConfiguration"),
+    requiredAction("GetBucketMetadataTableConfiguration"),
   ),
   unsetBucket("GetBucketMetadataTableConfiguration", "metadataTable", unset("MetadataConfigurationNotFound")),
 ]

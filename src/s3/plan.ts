@@ -10,26 +10,26 @@ import { ByShape } from "./by-shape.js"
 import { checkHeader, headerRow } from "./headers.js"
 import type { Operation } from "./operations.js"
 import type { ActionName } from "./rights/actions.js"
-import { actionsOf, givesAcl, needsOfNames } from "./rights/needs-core.js"
-import type { Need } from "./rights/needs-core.js"
+import { actionsOf, givesAcl, actionsOfNames } from "./rights/required-actions-core.js"
+import type { RequiredAction } from "./rights/required-actions-core.js"
 
 export class RequestPlan {
   /** Whether headers ask for an access control list. */
   readonly givesAcl: boolean
   /** Names of the headers whose values the table of headers restricts. */
   private readonly restricted: readonly string[]
-  private readonly needs: readonly Need[]
+  private readonly requiredActions: readonly RequiredAction[]
   /** The actions where they follow from names alone: without and with a version. */
   private readonly actions: readonly [plain: readonly ActionName[], ofVersion: readonly ActionName[]] | undefined
 
-  constructor({ needs }: Pick<Operation, "needs">, shape: HeaderShape) {
+  constructor({ requiredActions }: Pick<Operation, "requiredActions">, shape: HeaderShape) {
     const names = new Map(shape.uniqueNames.map(name => [name, ""]))
     this.givesAcl = givesAcl(names)
     this.restricted = shape.uniqueNames.filter(isRestricted)
-    this.needs = needs === "eachKey" ? [] : needsOfNames(needs, names)
-    const followFromNames = this.needs.every(({ whenSaid }) => whenSaid === undefined)
+    this.requiredActions = requiredActions === "eachKey" ? [] : actionsOfNames(requiredActions, names)
+    const followFromNames = this.requiredActions.every(({ appliesTo }) => appliesTo === undefined)
     this.actions = followFromNames
-      ? [actionsOf(this.needs, names, false), actionsOf(this.needs, names, true)]
+      ? [actionsOf(this.requiredActions, names, false), actionsOf(this.requiredActions, names, true)]
       : undefined
   }
 
@@ -40,7 +40,7 @@ export class RequestPlan {
 
   /** All that the request needs to be allowed. */
   actionsOf(headers: Headers, namesVersion: boolean): readonly ActionName[] {
-    return this.actions?.[namesVersion ? 1 : 0] ?? actionsOf(this.needs, headers, namesVersion)
+    return this.actions?.[namesVersion ? 1 : 0] ?? actionsOf(this.requiredActions, headers, namesVersion)
   }
 }
 

@@ -7,7 +7,7 @@ import type { Exchange } from "../http/index.js"
 import type { Caller } from "./caller.js"
 import type { Verdict } from "./cross-origin.js"
 import type { Operation, Resource } from "./operations.js"
-import type { Authority } from "./rights/authority.js"
+import type { Permissions } from "./rights/permissions.js"
 import { Query } from "./wire/query.js"
 import { bucketOfHost, parseTarget, type S3Target } from "./wire/target.js"
 
@@ -21,7 +21,7 @@ export class S3Request {
   crossOrigin: Verdict | undefined
   caller: Caller | undefined
   /** What its caller may do. */
-  authority: Authority | undefined
+  permissions: Permissions | undefined
   /** Since when it is being learned who sends it; undefined before and after. */
   authSinceMs: number | undefined
   /** Its fields of the log line are there. */

@@ -3,20 +3,20 @@ import type { CopySource } from "../object/contract.js"
 import type { BucketCall } from "./call.js"
 import { parseVersion } from "./operations/versions.js"
 import { readConditionsOf } from "./parse-conditions.js"
-import { actionsOf, NEEDS } from "./rights/needs-core.js"
+import { actionsOf, NEEDS } from "./rights/required-actions-core.js"
 import { parseCopySource } from "./wire/copy-source.js"
 import { keyOfByteString } from "./wire/target.js"
 
 /** Throws `noSuchBucket`, `accessDenied`, `invalidArgument`, `invalidKey`, `keyTooLong`. */
 export async function copySourceOf(call: BucketCall): Promise<CopySource> {
-  const { headers, authority, nowMs } = call
+  const { headers, permissions, nowMs } = call
   const { bucket: name, rawKey, versionId: version } = parseCopySource(headers.get("x-amz-copy-source") ?? "")
   const bucket = await call.openSource(name)
   const versionId = version === undefined ? undefined : parseVersion(version)
   const place = { bucket, key: keyOfByteString(rawKey), ...(versionId !== undefined && { versionId }) }
-  authority.readingFrom(place)
+  permissions.readingFrom(place)
   for (const action of actionsOf(NEEDS.getObject, headers, versionId !== undefined)) {
-    await authority.require(action, place)
+    await permissions.require(action, place)
   }
   return { ...place, conditions: readConditionsOf(headers, nowMs, "x-amz-copy-source-") }
 }

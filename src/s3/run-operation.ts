@@ -21,7 +21,7 @@ import type { RequestPlan } from "./plan.js"
 import type { RequestMeters } from "./request-meters.js"
 import type { S3Request } from "./request.js"
 import type { ActionName } from "./rights/actions.js"
-import type { Place } from "./rights/authority.js"
+import type { Place } from "./rights/permissions.js"
 import { makesObject } from "./rights/condition-values-core.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import { requestCharged } from "./settings/request-payment.js"
@@ -78,13 +78,13 @@ export class OperationRunner {
 
   private runInBucket(request: S3Request, admitted: Admitted, call: Call, { bucket, owner }: OpenBucket): Soon<Answer> {
     call.asBucketCall(bucket, owner, this)
-    const { authority } = call
-    request.authority = authority
-    authority.readingFrom({ bucket })
+    const { permissions } = call
+    request.permissions = permissions
+    permissions.readingFrom({ bucket })
     const answering = recover(
       () => this.handle(request, admitted, call),
       error =>
-        after(authority.audible(asFailure(error)), failure => {
+        after(permissions.audible(asFailure(error)), failure => {
           throw failure
         }),
     )
@@ -101,7 +101,7 @@ export class OperationRunner {
   private handle({ exchange }: S3Request, admitted: Admitted, call: BucketCall): Soon<Answer> {
     const { operation, target, form } = admitted
     const { answer } = operation
-    const { bucket, authority } = call
+    const { bucket, permissions } = call
     const enter = (place: Place): Soon<void> =>
       after(requireAll(admitted, call, place), () => exchange.countIn(this.meters.ofBucket(bucket.name)))
     if (answer.kind === "form" && form !== undefined) {
@@ -109,7 +109,7 @@ export class OperationRunner {
       call.asObjectCall(key)
       call.asFormCall(key, tags, success)
       const place = { bucket, key }
-      const tagging = tags.length > 0 ? authority.require("PutObjectTagging", place) : undefined
+      const tagging = tags.length > 0 ? permissions.require("PutObjectTagging", place) : undefined
       return after(tagging, () => after(enter(place), () => answer.handle(call)))
     }
     if (answer.kind === "bucket") return after(enter({ bucket }), () => answer.handle(call))
@@ -117,12 +117,12 @@ export class OperationRunner {
       throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
     }
     const key = keyOfByteString(target.rawKey ?? "")
-    authority.readingFrom({ bucket, key })
+    permissions.readingFrom({ bucket, key })
     call.asObjectCall(key)
     const place = { bucket, key, versionId: versionIdOf(call) }
     const isRead = exchange.method === "GET" || exchange.method === "HEAD"
     return after(enter(place), () =>
-      isRead && authority.hasJudgedObjects ? readJudged(admitted, call, answer, place) : answer.handle(call),
+      isRead && permissions.hasJudgedObjects ? readJudged(admitted, call, answer, place) : answer.handle(call),
     )
   }
 
@@ -144,7 +144,7 @@ async function readJudged(
 ): Promise<Answer> {
   for (let left = JUDGED_AGAIN_MAX; ; left -= 1) {
     const answered = await answer.handle(call)
-    if (!(await call.authority.judgedAnother())) return answered
+    if (!(await call.permissions.judgedAnother())) return answered
     if (answered.body.kind === "object") answered.body.body.close()
     if (left === 0) throw fail("conflict", { reason: "other objects kept taking the place of the one that was judged" })
     await requireAll(admitted, call, place)
@@ -159,19 +159,19 @@ function accountOf({ account }: Caller) {
 
 /** All that the table says the request needs. Throws `accessDenied`. */
 function requireAll({ operation, plan }: Admitted, call: Call, place: Place): Soon<void> {
-  const { needs } = operation
-  if (needs === "eachKey") return undefined
-  if (needs.length === 0) throw fail("internal", { reason: "an operation that needs nothing was admitted" })
+  const { requiredActions } = operation
+  if (requiredActions === "eachKey") return undefined
+  if (requiredActions.length === 0) throw fail("internal", { reason: "an operation that needs nothing was admitted" })
   return forEachSoon(plan.actionsOf(call.headers, place.versionId !== undefined), action =>
     requireOne(action, operation, call, place),
   )
 }
 
 function requireOne(action: ActionName, operation: Operation, call: Call, place: Place): Soon<void> {
-  const { authority } = call
-  if (action !== "PutObjectAcl") return authority.require(action, place)
+  const { permissions } = call
+  if (action !== "PutObjectAcl") return permissions.require(action, place)
   return after(setsNoList(operation, call, place), setsNone =>
-    setsNone ? undefined : authority.require(action, place),
+    setsNone ? undefined : permissions.require(action, place),
   )
 }
 

@@ -5,7 +5,7 @@
  * which ones leave (second chance: a block that was used since the hand last passed stays).
  * Limits    `limitBytes` for the bytes of all blocks, and `BLOCK_IDLE_MS` for blocks that nobody uses.
  */
-import type { Living } from "../life/index.js"
+import type { BackgroundService } from "../life/index.js"
 import type { Block } from "../format/table-block.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { BLOCK_IDLE_MS } from "./limits.js"
@@ -45,7 +45,7 @@ export class BlockCache {
   }
 
   /** Gives back the memory of blocks that were not used for a while: an idle store has none after twice that time. */
-  idling(clock: Clock): Living {
+  idling(clock: Clock): BackgroundService {
     const run = async (signal: AbortSignal): Promise<void> => {
       while (!signal.aborted) {
         await clock.sleep(BLOCK_IDLE_MS, signal)

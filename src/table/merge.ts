@@ -56,7 +56,7 @@ class Merging {
   private readonly sumIn = new RowSum()
   private readonly droppedSum = new RowSum()
   private readonly hash = new KeyHash()
-  private living: RunStream[] = []
+  private live: RunStream[] = []
   /** More than one stream has the row that `first` has found. */
   private hasOlder = false
 
@@ -69,8 +69,8 @@ class Merging {
 
   async run(): Promise<void> {
     for (const stream of this.streams) await stream.load()
-    this.living = this.streams.filter(stream => stream.isValid)
-    while (this.living.length > 0) {
+    this.live = this.streams.filter(stream => stream.isValid)
+    while (this.live.length > 0) {
       const newest = this.first()
       const flags = this.dropOlder(newest)
       if (this.write(newest, flags)) await this.writer.flush()
@@ -80,12 +80,12 @@ class Merging {
 
   /** The stream whose row is next; of several with one key the newest. */
   private first(): RunStream {
-    const { living } = this
-    let first = living[0]
+    const { live } = this
+    let first = live[0]
     assert(first !== undefined, "there is a row")
     this.hasOlder = false
-    for (let i = 1; i < living.length; i += 1) {
-      const stream = must(living[i], "it is within the list")
+    for (let i = 1; i < live.length; i += 1) {
+      const stream = must(live[i], "it is within the list")
       const order = compareBytes(stream.bytes, stream.keyAt, stream.valueAt, first.bytes, first.keyAt, first.valueAt)
       if (order < 0) first = stream
       if (order <= 0) this.hasOlder = order === 0
@@ -102,7 +102,7 @@ class Merging {
     newest.isTaken = true
     this.countIn(newest)
     if (!this.hasOlder) return flags
-    for (const stream of this.living) {
+    for (const stream of this.live) {
       if (stream === newest || !isSameKey(stream, newest)) continue
       stream.isTaken = true
       this.countIn(stream)
@@ -148,7 +148,7 @@ class Merging {
   /** Goes on with the streams whose rows were taken; false: some have no further row in memory. */
   private advance(): boolean {
     let isAll = true
-    for (const stream of this.living) {
+    for (const stream of this.live) {
       if (!stream.isTaken) continue
       if (stream.next()) stream.isTaken = false
       else isAll = false
@@ -157,12 +157,12 @@ class Merging {
   }
 
   private async loadTaken(): Promise<void> {
-    for (const stream of this.living) {
+    for (const stream of this.live) {
       if (!stream.isTaken) continue
       stream.isTaken = false
       await stream.load()
     }
-    this.living = this.living.filter(stream => stream.isValid)
+    this.live = this.live.filter(stream => stream.isValid)
   }
 
   check(tables: readonly TableEntry[]): void {

@@ -21,11 +21,11 @@ import { visitRows } from "../base/row-scan.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
 import { soleProcess } from "../metadata/index.js"
-import { NO_POSITION } from "./member.js"
+import { NO_POSITION } from "./replica.js"
 import type { TabletRow } from "./contract.js"
 import { CommittedView } from "./committed-view.js"
-import { Member } from "./member.js"
-import { Seat } from "./seat.js"
+import { Replica } from "./replica.js"
+import { ReplicaHandle } from "./replica-handle.js"
 
 const PROCESS = soleProcess(parseIncarnation(1))
 const unused = () => assert.fail("not used")
@@ -33,7 +33,7 @@ const FAMILY = "current"
 const ALL = { start: rowKeyOf("a"), end: rowKeyOf("z") }
 
 /** A member whose base breaks after so many rows of a scan. */
-function seatOf(number: number, breaksAfter: number): Seat {
+function handleOf(number: number, breaksAfter: number): ReplicaHandle {
   const rows = new MemoryLayer<TabletRow>()
   const scanned = function* (family: Family, range: { start: RowKey; end: RowKey }) {
     let given = 0
@@ -56,13 +56,13 @@ function seatOf(number: number, breaksAfter: number): Seat {
   }
   const device = {
     ...{ id: parseDeviceId(`00000000000000d${number}`), log, rows: deviceRows, contained: parseLogSequence(0) },
-    ...{ containedPosition: unused, readPayload: unused, verifyBase: unused, roomForWrites: () => undefined },
+    ...{ containedPosition: unused, readPayload: unused, verifyMetadataStore: unused, roomForWrites: () => undefined },
   }
-  const member = new Member(device, parseTabletId(1), parseEpoch(number))
+  const replica = new Replica(device, parseTabletId(1), parseEpoch(number))
   for (let i = 0; i < 10; i += 1) {
-    deviceRows.apply([{ family: FAMILY, key: member.deviceKey(rowKeyOf(`k${i}`)), value: Uint8Array.of(i) }])
+    deviceRows.apply([{ family: FAMILY, key: replica.deviceKey(rowKeyOf(`k${i}`)), value: Uint8Array.of(i) }])
   }
-  return new Seat(member)
+  return new ReplicaHandle(replica)
 }
 
 function scan(view: CommittedView, max = Infinity): string[] {
@@ -80,7 +80,7 @@ const TEN = Array.from({ length: 10 }, (_, i) => `k${i}=${i}`)
 test("a scan goes on with the next member where one breaks, and gives each row once", () => {
   const damaged: string[] = []
   const view = new CommittedView(
-    [seatOf(1, 3), seatOf(2, 7), seatOf(3, Infinity)],
+    [handleOf(1, 3), handleOf(2, 7), handleOf(3, Infinity)],
     id => void damaged.push(id),
     () => NO_POSITION,
     PROCESS,
@@ -97,7 +97,7 @@ test("a scan that no member can give fails, after the rows that some could", () 
   const row = (bytes: Buffer, keyAt: number, valueAt: number): boolean =>
     found.push(bytes.toString("latin1", keyAt, valueAt)) > 0
   const view = new CommittedView(
-    [seatOf(1, 3), seatOf(2, 5)],
+    [handleOf(1, 3), handleOf(2, 5)],
     () => undefined,
     () => NO_POSITION,
     PROCESS,
@@ -132,10 +132,10 @@ function loggingSeat(number: number, payloads: readonly Uint8Array[], maySync: (
   const device = {
     ...{ id: parseDeviceId(`00000000000000d${number}`), log, contained: parseLogSequence(0) },
     rows: { get, range: unused, warm: unused, apply: unused, scan: unused },
-    ...{ containedPosition: unused, readPayload: unused, verifyBase: unused, roomForWrites: () => undefined },
+    ...{ containedPosition: unused, readPayload: unused, verifyMetadataStore: unused, roomForWrites: () => undefined },
     syncReads: { read: <T>(attempt: () => T): T | undefined => (maySync() ? attempt() : undefined) },
   }
-  return new Seat(new Member(device, parseTabletId(1), parseEpoch(number)))
+  return new ReplicaHandle(new Replica(device, parseTabletId(1), parseEpoch(number)))
 }
 
 test("a payload at hand is lent; one that is awaited is the caller's own, wherever it was read", async () => {

@@ -16,16 +16,16 @@ import type { RowVisitor } from "../base/row-scan.js"
 import type { DeviceRow, PayloadPlace } from "../device/index.js"
 import type { Incarnations, QueryView } from "../metadata/index.js"
 import type { TabletRow } from "./contract.js"
-import type { Seat } from "./seat.js"
+import type { ReplicaHandle } from "./replica-handle.js"
 
 export class CommittedView implements QueryView {
   /** Whose places a row holds, where it is not the first member. */
-  private readonly origins = new WeakMap<TabletRow, Seat>()
+  private readonly origins = new WeakMap<TabletRow, ReplicaHandle>()
   /** Rows of an earlier first member may still be about, and nothing on them tells whose they are. */
   private hasChangedFirst = false
 
   constructor(
-    private seats: readonly Seat[],
+    private handles: readonly ReplicaHandle[],
     private readonly damaged: (id: DeviceId, failure: Failure) => void,
     private readonly committed: () => Position,
     readonly incarnations: Incarnations,
@@ -36,13 +36,13 @@ export class CommittedView implements QueryView {
   }
 
   /** Who is read first. */
-  get reader(): Seat {
-    return must(this.seats[0], "a tablet has members")
+  get reader(): ReplicaHandle {
+    return must(this.handles[0], "a tablet has members")
   }
 
-  readFrom(seats: readonly Seat[]): void {
-    if (seats[0] !== this.seats[0]) this.hasChangedFirst = true
-    this.seats = seats
+  readFrom(handles: readonly ReplicaHandle[]): void {
+    if (handles[0] !== this.handles[0]) this.hasChangedFirst = true
+    this.handles = handles
   }
 
   /**
@@ -50,36 +50,36 @@ export class CommittedView implements QueryView {
    * read last from then on: a read that waits for it would hold up everything.
    */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
-    return this.warmFrom(this.seats, family, keys)
+    return this.warmFrom(this.handles, family, keys)
   }
 
   private warmFrom(
-    [seat, ...others]: readonly Seat[],
+    [handle, ...others]: readonly ReplicaHandle[],
     family: Family,
     keys: readonly RowKey[],
   ): Promise<void> | undefined {
-    const warming = seat?.member.warm(family, keys)
-    if (seat === undefined || warming === undefined) return undefined
-    return seat.wait(warming).catch((error: unknown) => {
-      const failure = seat.left ?? this.tell(seat, error)
+    const warming = handle?.replica.warm(family, keys)
+    if (handle === undefined || warming === undefined) return undefined
+    return handle.wait(warming).catch((error: unknown) => {
+      const failure = handle.left ?? this.tell(handle, error)
       if (others.length === 0) throw failure
-      this.readLast(seat)
+      this.readLast(handle)
       return this.warmFrom(others, family, keys)
     })
   }
 
-  private readLast(seat: Seat): void {
-    if (this.seats.includes(seat)) this.readFrom([...this.seats.filter(other => other !== seat), seat])
+  private readLast(handle: ReplicaHandle): void {
+    if (this.handles.includes(handle)) this.readFrom([...this.handles.filter(other => other !== handle), handle])
   }
 
   get(family: Family, key: RowKey): TabletRow | undefined {
     let problem: unknown
-    for (const seat of this.seats) {
+    for (const handle of this.handles) {
       try {
-        const row = seat.member.get(family, key)
-        return row && this.comingFrom(seat, row)
+        const row = handle.replica.get(family, key)
+        return row && this.comingFrom(handle, row)
       } catch (error) {
-        problem = this.tell(seat, error)
+        problem = this.tell(handle, error)
       }
     }
     throw problem
@@ -88,17 +88,17 @@ export class CommittedView implements QueryView {
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, TabletRow]> {
     let left = range
     let problem: unknown
-    for (const seat of this.seats) {
+    for (const handle of this.handles) {
       let last: RowKey | undefined
       try {
-        for (const pair of seat.member.range(family, left)) {
+        for (const pair of handle.replica.range(family, left)) {
           last = pair[0]
-          this.comingFrom(seat, pair[1])
+          this.comingFrom(handle, pair[1])
           yield pair
         }
         return
       } catch (error) {
-        problem = this.tell(seat, error)
+        problem = this.tell(handle, error)
       }
       if (last !== undefined)
         left = range.reverse ? { ...left, end: last } : { ...left, start: rowKeyOf(`${last}\x00`) }
@@ -109,7 +109,7 @@ export class CommittedView implements QueryView {
   scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
     let given = 0
     let problem: unknown
-    for (const seat of this.seats) {
+    for (const handle of this.handles) {
       // Of a member that failed half-way: all have the same rows.
       let known = given
       const row = (bytes: Buffer, keyAt: number, valueAt: number, end: number): boolean => {
@@ -121,10 +121,10 @@ export class CommittedView implements QueryView {
         return visitor.row(bytes, keyAt, valueAt, end)
       }
       try {
-        seat.member.scan(family, range, { row })
+        handle.replica.scan(family, range, { row })
         return
       } catch (error) {
-        problem = this.tell(seat, error)
+        problem = this.tell(handle, error)
       }
     }
     throw problem
@@ -139,13 +139,13 @@ export class CommittedView implements QueryView {
     if (payload === undefined) return Promise.resolve(undefined)
     if (payload.in === "memory") return new Lent(payload.bytes)
     const origin = this.originOf(row)
-    const read = origin?.member.readPayload(family, key, payload)
+    const read = origin?.replica.readPayload(family, key, payload)
     if (origin === undefined || read === undefined) return this.payloadOfAny(family, key, row)
     return read instanceof Promise ? this.slowPayload(origin, read, family, key, row) : read
   }
 
   private async slowPayload(
-    origin: Seat,
+    origin: ReplicaHandle,
     reading: Promise<Uint8Array | undefined>,
     family: Family,
     key: RowKey,
@@ -160,45 +160,45 @@ export class CommittedView implements QueryView {
     // A checkpoint has moved the payload while we read it, or the row changed, or the place is damaged.
     if (!isSame(this.get(family, key), row)) return undefined
     let problem: Failure | undefined
-    for (const seat of this.seats) {
-      const place = this.placeAt(seat, family, key, row)
-      const found = place && (await foundBy(seat, seat.member.readPayload(family, key, place)))
+    for (const handle of this.handles) {
+      const place = this.placeAt(handle, family, key, row)
+      const found = place && (await foundBy(handle, handle.replica.readPayload(family, key, place)))
       if (found instanceof Uint8Array) return found
       if (!found) continue
       problem ??= found
-      const isStill = isSamePlace(this.placeAt(seat, family, key, row), place)
-      if (isStill && seat.left === undefined) this.damaged(seat.id, found)
+      const isStill = isSamePlace(this.placeAt(handle, family, key, row), place)
+      if (isStill && handle.left === undefined) this.damaged(handle.id, found)
     }
     throw problem ?? noPayload(family)
   }
 
   /** Whose device the row's places are on; undefined where nothing tells, or that member left. */
-  private originOf(row: TabletRow): Seat | undefined {
-    const seat = this.origins.get(row) ?? (this.hasChangedFirst ? undefined : this.seats[0])
-    return seat?.left === undefined ? seat : undefined
+  private originOf(row: TabletRow): ReplicaHandle | undefined {
+    const handle = this.origins.get(row) ?? (this.hasChangedFirst ? undefined : this.handles[0])
+    return handle?.left === undefined ? handle : undefined
   }
 
   /** Where a member has the row's payload; undefined where it does not have this row. */
-  private placeAt(seat: Seat, family: Family, key: RowKey, row: TabletRow): PayloadPlace | undefined {
-    if (seat.left !== undefined) return undefined
+  private placeAt(handle: ReplicaHandle, family: Family, key: RowKey, row: TabletRow): PayloadPlace | undefined {
+    if (handle.left !== undefined) return undefined
     try {
-      const found = seat.member.get(family, key)
+      const found = handle.replica.get(family, key)
       return isSame(found, row) ? found?.payload : undefined
     } catch (error) {
-      this.tell(seat, error)
+      this.tell(handle, error)
       return undefined
     }
   }
 
   /** Passes on what is not the fault of a member's base. */
-  private tell(seat: Seat, error: unknown): Failure {
+  private tell(handle: ReplicaHandle, error: unknown): Failure {
     if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
-    this.damaged(seat.id, error)
+    this.damaged(handle.id, error)
     return error
   }
 
-  private comingFrom(seat: Seat, row: DeviceRow): DeviceRow {
-    if (seat !== this.seats[0] && row.payload) this.origins.set(row, seat)
+  private comingFrom(handle: ReplicaHandle, row: DeviceRow): DeviceRow {
+    if (handle !== this.handles[0] && row.payload) this.origins.set(row, handle)
     return row
   }
 }
@@ -215,11 +215,11 @@ function isSamePlace(a: PayloadPlace | undefined, b: PayloadPlace | undefined): 
 }
 
 /** The payload read at a member's place, or the damage found there; undefined where something else is there by now. */
-async function foundBy(seat: Seat, reading: LentSoon): Promise<Uint8Array | Failure | undefined> {
+async function foundBy(handle: ReplicaHandle, reading: LentSoon): Promise<Uint8Array | Failure | undefined> {
   try {
-    return await seat.wait(asPromise(() => owned(reading)))
+    return await handle.wait(asPromise(() => owned(reading)))
   } catch (error) {
-    if (seat.left === undefined && !isFailure(error, "corruptNeedle", "deviceFailed")) throw error
+    if (handle.left === undefined && !isFailure(error, "corruptNeedle", "deviceFailed")) throw error
     return asFailure(error)
   }
 }

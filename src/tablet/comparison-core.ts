@@ -39,15 +39,15 @@ export function digestOfRow(family: Family, key: RowKey, { value, payload }: Dev
 export const combineDigests = (a: bigint, b: bigint): bigint => BigInt.asUintN(64, a + b)
 
 /** Where the members differ. */
-export function* differences(family: Family, members: readonly RowDigests[]): Generator<Difference> {
-  const keys = new Set(members.flatMap(({ rows }) => [...rows.keys()]))
+export function* differences(family: Family, replicas: readonly RowDigests[]): Generator<Difference> {
+  const keys = new Set(replicas.flatMap(({ rows }) => [...rows.keys()]))
   for (const key of keys) {
-    const found = members.map(({ rows }) => rows.get(key))
+    const found = replicas.map(({ rows }) => rows.get(key))
     if (found.every(digest => digest === found[0])) continue
     const right = majorityOf(found)
     if (!right) yield { family, key, id: undefined, what: "different" }
     else {
-      for (const [i, { id }] of members.entries()) {
+      for (const [i, { id }] of replicas.entries()) {
         const digest = found[i]
         if (digest !== right.value) yield { family, key, id, what: wrongness(digest, right.value) }
       }

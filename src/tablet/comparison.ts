@@ -15,7 +15,7 @@ import { rowKeyOf } from "../base/ids.js"
 import type { DeviceId, RowKey } from "../base/ids.js"
 import { combineDigests, differences, digestOfRow, type Difference } from "./comparison-core.js"
 import { COMPARED_ROWS, END_OF_KEYS } from "./limits.js"
-import type { Member } from "./member.js"
+import type { Replica } from "./replica.js"
 
 const DIFFERENCES_KEPT = 100
 
@@ -28,7 +28,7 @@ interface Part {
   readonly damage: "corrupt" | "unreadable" | undefined
 }
 
-export class MemberComparison {
+export class ReplicaComparison {
   private ids: readonly DeviceId[] = []
   private family = 0
   private start = rowKeyOf("")
@@ -37,7 +37,7 @@ export class MemberComparison {
   private readonly counts = new Map<DeviceId | undefined, number>()
   private readonly kept: Difference[] = []
 
-  constructor(private readonly members: () => readonly Member[]) {}
+  constructor(private readonly replicas: () => readonly Replica[]) {}
 
   get progress(): string {
     return `${this.rows} rows compared, family ${Math.min(this.family + 1, REPLICATED_FAMILIES.length)} of ${REPLICATED_FAMILIES.length}`
@@ -69,11 +69,11 @@ export class MemberComparison {
 
   /** Compares one range. False: the pass is over. Where members came or went it begins again. */
   step(): boolean {
-    const members = this.members()
-    this.beginAgainIfChanged(members.map(({ id }) => id))
+    const replicas = this.replicas()
+    this.beginAgainIfChanged(replicas.map(({ id }) => id))
     const family = REPLICATED_FAMILIES[this.family]
     if (family === undefined) return false
-    const parts = members.map(member => readPart(member, family, this.start))
+    const parts = replicas.map(replica => readPart(replica, family, this.start))
     const intact = parts.filter(({ damage }) => damage === undefined)
     for (const { id, damage } of parts) if (damage) this.note({ family, key: this.start, id, what: damage })
     const stops = intact.flatMap(({ stoppedAt }) => stoppedAt ?? [])
@@ -118,11 +118,11 @@ export class MemberComparison {
   }
 }
 
-function readPart(member: Member, family: Family, start: RowKey): Part {
+function readPart(replica: Replica, family: Family, start: RowKey): Part {
   const rows = new Map<RowKey, bigint>()
-  const { id } = member
+  const { id } = replica
   try {
-    for (const [key, row] of member.range(family, { start, end: END_OF_KEYS })) {
+    for (const [key, row] of replica.range(family, { start, end: END_OF_KEYS })) {
       rows.set(key, digestOfRow(family, key, row))
       if (rows.size === COMPARED_ROWS) return { id, rows, stoppedAt: key, damage: undefined }
     }

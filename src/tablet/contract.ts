@@ -24,7 +24,7 @@ export interface TabletView extends RowView {
 }
 
 /** Who keeps the tablet's configuration, and is told of what its devices cannot do. */
-export interface ConfigurationKeeper {
+export interface ConfigurationStore {
   /**
    * Takes members out of the configuration, because others have logged what these could not
    * (`deviceFull`: for want of room, and the device is well otherwise). Resolves with the epoch of the

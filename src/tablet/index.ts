@@ -1,7 +1,7 @@
 /** Tablets: ordered, transactional, replicated rows. */
-export type { ConfigurationKeeper } from "./contract.js"
-export type { MemberComparison } from "./comparison.js"
+export type { ConfigurationStore } from "./contract.js"
+export type { ReplicaComparison } from "./comparison.js"
 export { COMMANDS_WAITING_MAX } from "./limits.js"
-export { Member, NO_POSITION, type MemberDevice } from "./member.js"
+export { Replica, NO_POSITION, type ReplicaDevice } from "./replica.js"
 export { Primary } from "./primary.js"
-export { recoverTablet, type FailedMember } from "./recover.js"
+export { recoverTablet, type FailedReplica } from "./recover.js"

@@ -20,9 +20,9 @@ import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { mapBounded } from "../life/index.js"
 import type { TabletRow, TabletView } from "./contract.js"
 import { END_OF_KEYS, LEARNER_LIMITS } from "./limits.js"
-import { EncodedBatch, type Member } from "./member.js"
+import { EncodedBatch, type Replica } from "./replica.js"
 import { BATCH_BYTES_MAX } from "./primary-core.js"
-import { Seat } from "./seat.js"
+import { ReplicaHandle } from "./replica-handle.js"
 
 /** What the learner copies from. */
 interface SnapshotSource {
@@ -57,7 +57,7 @@ const ROW_OVERHEAD_BYTES = 12
 const nameOf = (family: Family, key: RowKey): string => `${family} ${key}`
 
 export class Learner {
-  readonly seat: Seat
+  readonly handle: ReplicaHandle
   private queue: EncodedBatch[] = []
   private queuedBytes = 0
   /** How many batches it was given, and how many of them are durable. */
@@ -75,15 +75,15 @@ export class Learner {
 
   /** `onFailure`: the learning has ended by itself. */
   constructor(
-    member: Member,
+    replica: Replica,
     private readonly source: SnapshotSource,
     private readonly onFailure: (id: DeviceId, failure: Failure) => void,
   ) {
-    this.seat = new Seat(member)
+    this.handle = new ReplicaHandle(replica)
   }
 
   get id(): DeviceId {
-    return this.seat.id
+    return this.handle.id
   }
 
   /** All rows that were there before are durable; entries may still be on their way. */
@@ -103,7 +103,7 @@ export class Learner {
 
   /** From here on it is sent every batch. The history begins with an entry that says at which position. */
   begin(position: Position, epoch: Epoch): void {
-    if (this.seat.left !== undefined) return
+    if (this.handle.left !== undefined) return
     this.hasBegun = true
     this.wake()
     this.enqueue(this.snapshot(position, epoch, []))
@@ -111,7 +111,7 @@ export class Learner {
 
   /** A committed batch. */
   send(batch: EncodedBatch): void {
-    if (!this.hasBegun || this.seat.left !== undefined) return
+    if (!this.hasBegun || this.handle.left !== undefined) return
     if (this.written) {
       for (const { writes } of batch.entries) {
         for (const { family, key } of writes) this.written.add(nameOf(family, key))
@@ -124,13 +124,13 @@ export class Learner {
 
   /** Ends the learning; nobody is told. */
   end(reason: Failure): void {
-    this.seat.leave(reason)
+    this.handle.leave(reason)
     this.queue = []
     this.wake()
   }
 
   private fail(failure: Failure): void {
-    if (this.seat.left !== undefined) return
+    if (this.handle.left !== undefined) return
     this.end(failure)
     this.onFailure(this.id, failure)
   }
@@ -143,14 +143,14 @@ export class Learner {
   }
 
   private async drain(): Promise<void> {
-    const { seat } = this
+    const { handle } = this
     try {
       while (this.queue.length > 0) {
-        const room = seat.member.device.roomForWrites()
-        if (room) await seat.wait(room)
+        const room = handle.replica.device.roomForWrites()
+        if (room) await handle.wait(room)
         const batches = this.nextBatches()
         const batch = EncodedBatch.join(batches)
-        const logged = await seat.wait(seat.member.log(batch))
+        const logged = await handle.wait(handle.replica.log(batch))
         logged.apply()
         this.queuedBytes -= batch.lengthBytes
         this.durable += batches.length
@@ -170,10 +170,10 @@ export class Learner {
 
   /** Throws why the learning has ended. */
   private async until(isSo: () => boolean): Promise<void> {
-    while (this.seat.left === undefined && !isSo()) {
+    while (this.handle.left === undefined && !isSo()) {
       await new Promise<void>(resolve => this.waiting.push(resolve))
     }
-    if (this.seat.left !== undefined) throw this.seat.left
+    if (this.handle.left !== undefined) throw this.handle.left
   }
 
   /** As much of the queue as fits into one write. */
@@ -189,7 +189,7 @@ export class Learner {
    */
   async catchUp(): Promise<void> {
     assert(this.isOver, "a learner is counted when it has all rows")
-    const room = this.seat.member.device.roomForWrites()
+    const room = this.handle.replica.device.roomForWrites()
     room?.catch(() => undefined)
     if (room || this.queuedBytes > LEARNER_LIMITS.joinBytes) {
       throw fail("tooManyInFlight", { message: "the device has not caught up yet", device: this.id })
@@ -225,11 +225,11 @@ export class Learner {
     const current = writes.filter(({ family, key }) => this.written?.has(nameOf(family, key)) === false)
     this.cursor = chunk.next
     this.rows += current.length
-    if (current.length > 0 && this.seat.left === undefined) this.enqueue(this.snapshot(position, epoch, current))
+    if (current.length > 0 && this.handle.left === undefined) this.enqueue(this.snapshot(position, epoch, current))
   }
 
   private snapshot(position: Position, epoch: Epoch, writes: readonly EntryWrite[]): EncodedBatch {
-    const { tabletId } = this.seat.member
+    const { tabletId } = this.handle.replica
     return EncodedBatch.of([{ tabletId, epoch, position, writes, isSnapshot: true }])
   }
 

@@ -20,12 +20,12 @@ import { mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { CommittedView } from "./committed-view.js"
-import { MemberComparison } from "./comparison.js"
+import { ReplicaComparison } from "./comparison.js"
 import type { Command, Incarnations, Metadata, Query } from "../metadata/index.js"
-import type { ConfigurationKeeper, TabletRow } from "./contract.js"
+import type { ConfigurationStore, TabletRow } from "./contract.js"
 import { Learner } from "./learner.js"
 import { COMMANDS_WAITING_MAX, MEMBERS_AT_ONCE, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
-import { EncodedBatch, type LoggedBatch, type Member, type MemberDevice } from "./member.js"
+import { EncodedBatch, type LoggedBatch, type Replica, type ReplicaDevice } from "./replica.js"
 import {
   answerWhenDurable,
   committedLayer,
@@ -35,14 +35,15 @@ import {
   type Batch,
 } from "./primary-core.js"
 import { RecordMemory } from "./record-memory.js"
-import { Seat } from "./seat.js"
+import { ReplicaHandle } from "./replica-handle.js"
 import { ReplicaVerification } from "./verification.js"
 
 type Payloads = Map<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>
 
 /** What became of a batch at one member. */
 type Outcome =
-  { readonly seat: Seat; readonly logged: LoggedBatch } | { readonly seat: Seat; readonly failure: Failure }
+  | { readonly handle: ReplicaHandle; readonly logged: LoggedBatch }
+  | { readonly handle: ReplicaHandle; readonly failure: Failure }
 
 /** What is to be done between two batches. */
 interface BoundaryTask {
@@ -50,7 +51,7 @@ interface BoundaryTask {
   refuse(failure: Failure): void
 }
 
-export interface MembershipOf {
+export interface ReplicaIncarnationOf {
   readonly id: DeviceId
   readonly since: Epoch
 }
@@ -58,13 +59,13 @@ export interface MembershipOf {
 export class Primary implements Metadata {
   private readonly core: PrimaryCore
   readonly committed: CommittedView
-  private seats: readonly Seat[]
+  private handles: readonly ReplicaHandle[]
   /** Where the batch is encoded that is under way. A member that did not log it may still read it. */
   private readonly memory = new RecordMemory()
   private readonly verification: ReplicaVerification
   private learner: Learner | undefined
   /** Counted already, while it is not certain that the configuration names it. */
-  private joining: Seat | undefined
+  private joining: ReplicaHandle | undefined
   private flushing: Promise<void> | undefined
   private boundaryTasks: BoundaryTask[] = []
   /** Changes of the configuration, one after another; never rejects. */
@@ -74,25 +75,25 @@ export class Primary implements Metadata {
   private state: "serving" | "halted" | "stopped" = "serving"
 
   constructor(
-    members: readonly Member[],
+    replicas: readonly Replica[],
     epoch: Epoch,
     recovered: Position,
     private readonly clock: Clock,
     private readonly output: Log,
-    private readonly keeper: ConfigurationKeeper,
+    private readonly configurations: ConfigurationStore,
     readonly incarnations: Incarnations,
     answerRule: AnswerRule = answerWhenDurable,
   ) {
-    this.seats = members.map(member => new Seat(member))
+    this.handles = replicas.map(replica => new ReplicaHandle(replica))
     this.committed = new CommittedView(
-      this.seats,
-      (id, failure) => this.keeper.damaged(id, failure),
+      this.handles,
+      (id, failure) => this.configurations.damaged(id, failure),
       () => this.core.committed,
       incarnations,
     )
-    const damaged = (id: DeviceId, failure: Failure) => this.keeper.damaged(id, failure)
+    const damaged = (id: DeviceId, failure: Failure) => this.configurations.damaged(id, failure)
     this.verification = new ReplicaVerification(() => this.confirmed, clock, output, damaged)
-    const { tabletId } = this.committed.reader.member
+    const { tabletId } = this.committed.reader.replica
     this.core = new PrimaryCore(tabletId, epoch, recovered, committedLayer(this.committed), incarnations, answerRule)
   }
 
@@ -113,17 +114,17 @@ export class Primary implements Metadata {
   }
 
   /** The first is the one that is read. */
-  get members(): readonly MembershipOf[] {
-    return this.confirmed.map(({ member }) => ({ id: member.id, since: member.since }))
+  get replicas(): readonly ReplicaIncarnationOf[] {
+    return this.confirmed.map(({ replica }) => ({ id: replica.id, since: replica.since }))
   }
 
   /** How many devices hold everything that is answered. */
   get durableCopies(): number {
-    return this.joining ? this.seats.length - 1 : this.seats.length
+    return this.joining ? this.handles.length - 1 : this.handles.length
   }
 
-  private get confirmed(): readonly Seat[] {
-    return this.seats.filter(seat => seat !== this.joining)
+  private get confirmed(): readonly ReplicaHandle[] {
+    return this.handles.filter(handle => handle !== this.joining)
   }
 
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
@@ -139,16 +140,16 @@ export class Primary implements Metadata {
   }
 
   run<Result>(command: Command<Result>): Promise<Result> {
-    const { seats } = this
+    const { handles } = this
     try {
-      for (let step = 0; step < stepsOf(seats, command); step += 1) {
-        const waiting = this.obstacle(seats, command, step)
-        if (waiting) return this.runPatiently(seats, command, step + 1, waiting)
+      for (let step = 0; step < stepsOf(handles, command); step += 1) {
+        const waiting = this.obstacle(handles, command, step)
+        if (waiting) return this.runPatiently(handles, command, step + 1, waiting)
       }
       const outcome = this.decide(command, NO_PAYLOADS)
       if (outcome instanceof Promise) return outcome
       const first = outcome instanceof RowsRead ? outcome.read() : undefined
-      return this.runPatiently(seats, command, stepsOf(seats, command), first)
+      return this.runPatiently(handles, command, stepsOf(handles, command), first)
     } catch (error) {
       return Promise.reject(asFailure(error))
     }
@@ -156,26 +157,26 @@ export class Primary implements Metadata {
 
   /** What a command has to wait for before it is decided, one after the other: room on each device, and its rows. */
   private obstacle(
-    seats: readonly Seat[],
+    handles: readonly ReplicaHandle[],
     { grows, touches }: Command<unknown>,
     step: number,
   ): Promise<void> | undefined {
-    const seat = seats[step % seats.length]
-    if (seat && step < seats.length) return roomAt(seat, roomForWrites)
-    if (seat && step < 2 * seats.length) return grows ? roomAt(seat, roomToGrow) : undefined
-    const touched = touches[step - 2 * seats.length]
+    const handle = handles[step % handles.length]
+    if (handle && step < handles.length) return roomAt(handle, roomForWrites)
+    if (handle && step < 2 * handles.length) return grows ? roomAt(handle, roomToGrow) : undefined
+    const touched = touches[step - 2 * handles.length]
     return touched && this.warm(touched[0], [touched[1]])
   }
 
   private async runPatiently<Result>(
-    seats: readonly Seat[],
+    handles: readonly ReplicaHandle[],
     command: Command<Result>,
     from: number,
     first: Promise<void> | undefined,
   ): Promise<Result> {
     if (first) await first
-    for (let step = from; step < stepsOf(seats, command); step += 1) {
-      const waiting = this.obstacle(seats, command, step)
+    for (let step = from; step < stepsOf(handles, command); step += 1) {
+      const waiting = this.obstacle(handles, command, step)
       if (waiting) await waiting
     }
     const payloads: Payloads = new Map()
@@ -202,7 +203,7 @@ export class Primary implements Metadata {
   /** Why commands are refused now. */
   private get refusal(): Failure | undefined {
     if (this.core.backlog >= COMMANDS_WAITING_MAX) return fail("tooManyInFlight")
-    if (this.durableCopies < 2 && this.keeper.refusesSingleCopy()) {
+    if (this.durableCopies < 2 && this.configurations.refusesSingleCopy()) {
       return fail("deviceFailed", { message: "one device alone holds names; writes wait until another does" })
     }
     return undefined
@@ -244,13 +245,13 @@ export class Primary implements Metadata {
 
   private async commit(batch: Batch): Promise<void> {
     const encoded = EncodedBatch.of(batch.entries, lengthBytes => this.memory.take(lengthBytes))
-    const outcomes = await mapBounded(this.seats, MEMBERS_AT_ONCE, seat => logAt(seat, encoded))
-    const failed = outcomes.filter(outcome => "failure" in outcome && outcome.seat.left === undefined)
-    const hasSomebody = outcomes.some(outcome => "logged" in outcome && outcome.seat.left === undefined)
+    const outcomes = await mapBounded(this.handles, MEMBERS_AT_ONCE, handle => logAt(handle, encoded))
+    const failed = outcomes.filter(outcome => "failure" in outcome && outcome.handle.left === undefined)
+    const hasSomebody = outcomes.some(outcome => "logged" in outcome && outcome.handle.left === undefined)
     if (!hasSomebody) return this.nobodyLogged(failed.map(failureOf))
     if (failed.length > 0) this.leave(failed)
     if (this.removing) await this.removing
-    const holders = outcomes.filter(outcome => "logged" in outcome && outcome.seat.left === undefined)
+    const holders = outcomes.filter(outcome => "logged" in outcome && outcome.handle.left === undefined)
     if (holders.length === 0) throw noHolder()
     for (const outcome of holders) if ("logged" in outcome) outcome.logged.apply()
     this.core.commit(batch)
@@ -275,23 +276,23 @@ export class Primary implements Metadata {
     for (const outcomes of byFullness) {
       const [first] = outcomes
       if (!first) continue
-      const [seats, reason] = [outcomes.map(({ seat }) => seat), failureOf(first)]
-      const ids = seats.map(({ id }) => id)
+      const [handles, reason] = [outcomes.map(({ handle }) => handle), failureOf(first)]
+      const ids = handles.map(({ id }) => id)
       this.output.error("devices do not log and hold names no longer", {
         devices: ids.join(" "),
         error: String(reason),
       })
       // Whoever commits waits for it; a failure halts writes.
-      this.remove(seats, reason, () => this.keeper.leave(ids, reason)).catch(() => undefined)
+      this.remove(handles, reason, () => this.configurations.leave(ids, reason)).catch(() => undefined)
     }
   }
 
   /** From now on the seats are neither read nor written; nothing is committed until `change` has taken effect. */
-  private remove(seats: readonly Seat[], reason: Failure, change: () => Promise<Epoch>): Promise<void> {
-    this.seats = this.seats.filter(seat => !seats.includes(seat))
-    this.committed.readFrom(this.seats)
-    for (const seat of seats) seat.leave(reason)
-    if (this.joining && seats.includes(this.joining)) this.forgetLearner()
+  private remove(handles: readonly ReplicaHandle[], reason: Failure, change: () => Promise<Epoch>): Promise<void> {
+    this.handles = this.handles.filter(handle => !handles.includes(handle))
+    this.committed.readFrom(this.handles)
+    for (const handle of handles) handle.leave(reason)
+    if (this.joining && handles.includes(this.joining)) this.forgetLearner()
     const [before, changed] = [this.removing, this.reconfigure(change)]
     const removing = changed.then(() => before)
     this.removing = removing
@@ -315,12 +316,12 @@ export class Primary implements Metadata {
   /**
    * Devices that hold names no longer, members or a learner: from now on they are neither read nor
    * waited for. `change` makes the configuration without them and gives its epoch, as
-   * `ConfigurationKeeper.leave` does; where members leave a rejection halts writes. Throws `deviceFailed`,
+   * `ConfigurationStore.leave` does; where members leave a rejection halts writes. Throws `deviceFailed`,
    * and does nothing, where no member would be left.
    */
-  async dropMembers(ids: readonly DeviceId[], reason: Failure, change: () => Promise<Epoch>): Promise<void> {
-    const leaving = this.seats.filter(({ id }) => ids.includes(id))
-    if (this.confirmed.every(seat => leaving.includes(seat))) throw noHolder()
+  async dropReplicas(ids: readonly DeviceId[], reason: Failure, change: () => Promise<Epoch>): Promise<void> {
+    const leaving = this.handles.filter(({ id }) => ids.includes(id))
+    if (this.confirmed.every(handle => leaving.includes(handle))) throw noHolder()
     if (this.learner && ids.includes(this.learner.id)) {
       this.learner.end(reason)
       this.forgetLearner()
@@ -349,9 +350,9 @@ export class Primary implements Metadata {
    * Begins to bring a device all rows; it is counted for nothing. `epoch` is that of the configuration
    * that names it as a learner, and no earlier than the member's `since`.
    */
-  addLearner(member: Member, epoch: Epoch): void {
+  addLearner(replica: Replica, epoch: Epoch): void {
     assert(this.learner === undefined, "one device learns at a time")
-    assert(epoch >= member.since, "a learner is sent entries of its membership only")
+    assert(epoch >= replica.since, "a learner is sent entries of its membership only")
     this.core.raiseEpoch(epoch)
     const source = {
       committed: this.committed,
@@ -359,9 +360,9 @@ export class Primary implements Metadata {
       atBoundary: (task: (position: Position, epoch: Epoch) => void) =>
         this.atBoundary(async () => task(this.core.committed, this.core.epoch)),
     }
-    const learner = new Learner(member, source, (id, failure) => {
+    const learner = new Learner(replica, source, (id, failure) => {
       this.forgetLearner()
-      this.keeper.learningFailed(id, failure)
+      this.configurations.learningFailed(id, failure)
     })
     this.learner = learner
     // A batch that is under way is of an earlier epoch.
@@ -389,15 +390,15 @@ export class Primary implements Metadata {
     if (!this.joining) await this.atBoundary(() => this.count(learner))
     await this.reconfigure(change)
     if (this.learner === learner) this.forgetLearner()
-    if (learner.seat.left) throw learner.seat.left
+    if (learner.handle.left) throw learner.handle.left
   }
 
   private async count(learner: Learner): Promise<void> {
     await learner.catchUp()
     if (this.learner !== learner || this.joining) return
-    this.joining = learner.seat
-    this.seats = [...this.seats, learner.seat]
-    this.committed.readFrom(this.seats)
+    this.joining = learner.handle
+    this.handles = [...this.handles, learner.handle]
+    this.committed.readFrom(this.handles)
   }
 
   /** Runs a task when no batch is under way. Throws what it throws, or why there will be no such moment. */
@@ -427,12 +428,12 @@ export class Primary implements Metadata {
   }
 
   /** One pass over all rows that finds where members differ. */
-  compareMembers(): MemberComparison {
-    return new MemberComparison(() => this.confirmed.map(({ member }) => member))
+  compareReplicas(): ReplicaComparison {
+    return new ReplicaComparison(() => this.confirmed.map(({ replica }) => replica))
   }
 
   async askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
-    if (this.confirmed.length < this.keeper.replicasWanted()) return undefined
+    if (this.confirmed.length < this.configurations.replicasWanted()) return undefined
     return this.verification.ask(verifiedSinceMs, query, this.committed)
   }
 
@@ -459,34 +460,38 @@ export class Primary implements Metadata {
   }
 }
 
-const stepsOf = (seats: readonly Seat[], { touches }: Command<unknown>): number => 2 * seats.length + touches.length
+const stepsOf = (handles: readonly ReplicaHandle[], { touches }: Command<unknown>): number =>
+  2 * handles.length + touches.length
 
 const NO_PAYLOADS: Payloads = new Map()
-const roomForWrites = (device: MemberDevice): Promise<void> | undefined => device.roomForWrites()
-const roomToGrow = (device: MemberDevice): Promise<void> | undefined => device.roomToGrow?.()
+const roomForWrites = (device: ReplicaDevice): Promise<void> | undefined => device.roomForWrites()
+const roomToGrow = (device: ReplicaDevice): Promise<void> | undefined => device.roomToGrow?.()
 
 const failureOf = (outcome: Outcome): Failure => ("failure" in outcome ? outcome.failure : fail("internal"))
 
 const noHolder = (): Failure => fail("deviceFailed", { message: "no device would be left that holds names" })
 
-async function logAt(seat: Seat, batch: EncodedBatch): Promise<Outcome> {
+async function logAt(handle: ReplicaHandle, batch: EncodedBatch): Promise<Outcome> {
   try {
-    return { seat, logged: await seat.wait(seat.member.log(batch)) }
+    return { handle, logged: await handle.wait(handle.replica.log(batch)) }
   } catch (error) {
-    return { seat, failure: asFailure(error) }
+    return { handle, failure: asFailure(error) }
   }
 }
 
 /** Waits until a member's device has room; one that leaves meanwhile needs none. Undefined: there is room. */
-function roomAt(seat: Seat, roomOf: (device: MemberDevice) => Promise<void> | undefined): Promise<void> | undefined {
-  const room = seat.left === undefined ? roomOf(seat.member.device) : undefined
-  return room && orLeft(seat, room)
+function roomAt(
+  handle: ReplicaHandle,
+  roomOf: (device: ReplicaDevice) => Promise<void> | undefined,
+): Promise<void> | undefined {
+  const room = handle.left === undefined ? roomOf(handle.replica.device) : undefined
+  return room && orLeft(handle, room)
 }
 
-async function orLeft(seat: Seat, room: Promise<void>): Promise<void> {
+async function orLeft(handle: ReplicaHandle, room: Promise<void>): Promise<void> {
   try {
-    await seat.wait(room)
+    await handle.wait(room)
   } catch (error) {
-    if (seat.left === undefined) throw error
+    if (handle.left === undefined) throw error
   }
 }

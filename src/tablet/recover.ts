@@ -12,70 +12,70 @@ import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { Position } from "../base/ids.js"
 import type { Entry } from "../format/entry.js"
 import { mapBounded } from "../life/index.js"
-import type { Member } from "./member.js"
-import { EncodedBatch } from "./member.js"
+import type { Replica } from "./replica.js"
+import { EncodedBatch } from "./replica.js"
 import { batchLength } from "./primary-core.js"
 
 const DEVICES_AT_ONCE = 4
 /** Missing entries travel in batches of this many, or as many as fit. */
 const CATCH_UP_ENTRIES = 64
 
-export interface FailedMember {
-  readonly member: Member
+export interface FailedReplica {
+  readonly replica: Replica
   readonly failure: Failure
 }
 
 export interface Recovery {
-  /** Of the last entry; all `members` have it. */
+  /** Of the last entry; all `replicas` have it. */
   readonly position: Position
   /** In the order given; at least one. */
-  readonly members: readonly Member[]
+  readonly replicas: readonly Replica[]
   /** Members that must leave the configuration before the tablet serves. */
-  readonly failed: readonly FailedMember[]
+  readonly failed: readonly FailedReplica[]
 }
 
 interface Replayed {
-  readonly member: Member
+  readonly replica: Replica
   readonly has: Position
 }
 
 /** Replays and levels the members. Throws the failure of the first where none is intact. */
-export async function recoverTablet(members: readonly Member[]): Promise<Recovery> {
-  const failed: FailedMember[] = []
-  const attempt = async <T>(member: Member, work: () => Promise<T>): Promise<T | undefined> => {
+export async function recoverTablet(replicas: readonly Replica[]): Promise<Recovery> {
+  const failed: FailedReplica[] = []
+  const attempt = async <T>(replica: Replica, work: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await work()
     } catch (failure) {
       if (!isFailure(failure)) throw failure
-      failed.push({ member, failure })
+      failed.push({ replica, failure })
       return undefined
     }
   }
-  const replayed = await mapBounded(members, DEVICES_AT_ONCE, member =>
-    attempt(member, async (): Promise<Replayed> => {
-      const has = await member.durablePosition()
-      await member.replay()
-      return { member, has }
+  const replayed = await mapBounded(replicas, DEVICES_AT_ONCE, replica =>
+    attempt(replica, async (): Promise<Replayed> => {
+      const has = await replica.durablePosition()
+      await replica.replay()
+      return { replica, has }
     }),
   )
   const intact = replayed.filter(each => each !== undefined)
   if (intact.length === 0) throw must(failed[0], "a tablet has members").failure
   const longest = intact.reduce((best, each) => (each.has > best.has ? each : best))
-  for (const { member, has } of intact) {
-    if (has < longest.has) await attempt(member, () => catchUp(member, longest.member, has, longest.has))
+  for (const { replica, has } of intact) {
+    if (has < longest.has) await attempt(replica, () => catchUp(replica, longest.replica, has, longest.has))
   }
-  const isLevel = (member: Member): boolean => failed.every(each => each.member !== member)
-  return { position: longest.has, members: members.filter(isLevel), failed }
+  const isLevel = (replica: Replica): boolean => failed.every(each => each.replica !== replica)
+  return { position: longest.has, replicas: replicas.filter(isLevel), failed }
 }
 
 /** Throws `corruptLog` where the log of the longest no longer has what the member lacks. */
-async function catchUp(member: Member, longest: Member, has: Position, last: Position): Promise<void> {
+async function catchUp(replica: Replica, longest: Replica, has: Position, last: Position): Promise<void> {
   let batch: Entry[] = []
   let end = has
   for await (const entry of longest.entriesAfter(has)) {
     if (entry.position !== end + 1) break
     if (batch.length >= CATCH_UP_ENTRIES || batchLength([...batch, entry]) <= batch.length) {
-      ;(await member.log(EncodedBatch.of(batch))).apply()
+      ;(await replica.log(EncodedBatch.of(batch))).apply()
       batch = []
     }
     batch.push(entry)
@@ -83,7 +83,7 @@ async function catchUp(member: Member, longest: Member, has: Position, last: Pos
   }
   if (end < last) {
     const message = "a device lacks entries that no other device has in its log any more"
-    throw fail("corruptLog", { message, device: member.id, lacksFrom: end + 1, last })
+    throw fail("corruptLog", { message, device: replica.id, lacksFrom: end + 1, last })
   }
-  if (batch.length > 0) (await member.log(EncodedBatch.of(batch))).apply()
+  if (batch.length > 0) (await replica.log(EncodedBatch.of(batch))).apply()
 }

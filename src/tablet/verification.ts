@@ -12,8 +12,8 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Query, QueryView } from "../metadata/index.js"
 import { VERIFY_EVERY_MS_MIN } from "./limits.js"
-import type { Member } from "./member.js"
-import type { Seat } from "./seat.js"
+import type { Replica } from "./replica.js"
+import type { ReplicaHandle } from "./replica-handle.js"
 
 /** The last walk over a replica's metadata. */
 interface Walk {
@@ -24,13 +24,13 @@ interface Walk {
 }
 
 export class ReplicaVerification {
-  private readonly walks = new Map<Seat, Walk>()
+  private readonly walks = new Map<ReplicaHandle, Walk>()
   /** Somebody waits for walks that begin at this time or later. */
   private wantedMs = -Infinity
-  private walking: Seat | undefined
+  private walking: ReplicaHandle | undefined
 
   constructor(
-    private readonly replicas: () => readonly Seat[],
+    private readonly replicas: () => readonly ReplicaHandle[],
     private readonly clock: Clock,
     private readonly log: Log,
     private readonly damaged: (id: DeviceId, failure: Failure) => void,
@@ -39,20 +39,20 @@ export class ReplicaVerification {
   get progress(): string {
     if (this.walking) return `verifying the metadata of device ${this.walking.id}`
     const replicas = this.replicas()
-    const whole = replicas.filter(seat => this.isWhole(seat, -Infinity))
+    const whole = replicas.filter(handle => this.isWhole(handle, -Infinity))
     return `metadata of ${whole.length} of ${replicas.length} replicas verified`
   }
 
   /** Replicas that are damaged, until they have been rebuilt. */
   get damages(): readonly string[] {
-    return this.replicas().flatMap(seat => {
-      const failure = this.walks.get(seat)?.failure
-      return isFailure(failure, "corruptRow") ? [`metadata on device ${seat.id}: ${failure.message}`] : []
+    return this.replicas().flatMap(handle => {
+      const failure = this.walks.get(handle)?.failure
+      return isFailure(failure, "corruptRow") ? [`metadata on device ${handle.id}: ${failure.message}`] : []
     })
   }
 
-  private isWhole(seat: Seat, sinceMs: number): boolean {
-    const walk = this.walks.get(seat)
+  private isWhole(handle: ReplicaHandle, sinceMs: number): boolean {
+    const walk = this.walks.get(handle)
     return walk !== undefined && walk.failure === undefined && walk.beganMs >= sinceMs
   }
 
@@ -60,11 +60,11 @@ export class ReplicaVerification {
   ask<Result>(sinceMs: number, query: Query<Result>, moment: Moment): readonly Result[] | undefined {
     this.wantedMs = Math.max(this.wantedMs, sinceMs)
     const replicas = this.replicas()
-    if (!replicas.every(seat => this.isWhole(seat, sinceMs))) return undefined
+    if (!replicas.every(handle => this.isWhole(handle, sinceMs))) return undefined
     const answers: Result[] = []
-    for (const { id, member } of replicas) {
+    for (const { id, replica } of replicas) {
       try {
-        answers.push(query.answer(viewOf(member, moment)))
+        answers.push(query.answer(viewOf(replica, moment)))
       } catch (error) {
         if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
         this.damaged(id, error)
@@ -77,8 +77,8 @@ export class ReplicaVerification {
   /** Walks over one replica that is due; false if there is none. */
   async step(signal: AbortSignal): Promise<boolean> {
     const replicas = this.replicas()
-    for (const seat of [...this.walks.keys()]) if (!replicas.includes(seat)) this.walks.delete(seat)
-    const due = replicas.find(seat => this.isDue(seat))
+    for (const handle of [...this.walks.keys()]) if (!replicas.includes(handle)) this.walks.delete(handle)
+    const due = replicas.find(handle => this.isDue(handle))
     if (due === undefined) return false
     this.walking = due
     try {
@@ -86,37 +86,37 @@ export class ReplicaVerification {
     } finally {
       this.walking = undefined
     }
-    if (!this.replicas().some(seat => this.isDue(seat))) this.report()
+    if (!this.replicas().some(handle => this.isDue(handle))) this.report()
     return true
   }
 
-  private isDue(seat: Seat): boolean {
-    const walk = this.walks.get(seat)
+  private isDue(handle: ReplicaHandle): boolean {
+    const walk = this.walks.get(handle)
     if (walk === undefined) return true
     const isWanted = walk.failure !== undefined || walk.beganMs < this.wantedMs
     return isWanted && this.clock.monotonicMs() - walk.beganMs >= VERIFY_EVERY_MS_MIN
   }
 
-  private async walk(seat: Seat, signal: AbortSignal): Promise<void> {
+  private async walk(handle: ReplicaHandle, signal: AbortSignal): Promise<void> {
     const beganMs = this.clock.monotonicMs()
-    const failure = await seat.wait(seat.member.device.verifyBase(signal)).then(
+    const failure = await handle.wait(handle.replica.device.verifyMetadataStore(signal)).then(
       () => undefined,
       (error: unknown) => {
         if (!isFailure(error)) throw error
         return error
       },
     )
-    if (!isFailure(failure, "stopping")) this.walks.set(seat, { beganMs, failure })
+    if (!isFailure(failure, "stopping")) this.walks.set(handle, { beganMs, failure })
   }
 
   /** Only after all have been walked over: the damaged ones are rebuilt from the others, which must be whole. */
   private report(): void {
-    const walked = this.replicas().map(seat => ({ seat, failure: this.walks.get(seat)?.failure }))
+    const walked = this.replicas().map(handle => ({ handle, failure: this.walks.get(handle)?.failure }))
     const hasWhole = walked.some(({ failure }) => failure === undefined)
-    for (const { seat, failure } of walked) {
+    for (const { handle, failure } of walked) {
       if (failure === undefined) continue
-      if (hasWhole) this.damaged(seat.id, failure)
-      else this.log.error("metadata_damaged_on_all_replicas", { device: seat.id, error: failure.message })
+      if (hasWhole) this.damaged(handle.id, failure)
+      else this.log.error("metadata_damaged_on_all_replicas", { device: handle.id, error: failure.message })
     }
   }
 }
@@ -124,10 +124,10 @@ export class ReplicaVerification {
 /** What views of all replicas have in common. */
 type Moment = Pick<QueryView, "position" | "incarnations">
 
-const viewOf = (member: Member, { position, incarnations }: Moment): QueryView => ({
+const viewOf = (replica: Replica, { position, incarnations }: Moment): QueryView => ({
   position,
   incarnations,
-  get: (family, key) => member.get(family, key),
-  range: (family, range) => member.range(family, range),
-  scan: (family, range, visitor) => member.scan(family, range, visitor),
+  get: (family, key) => replica.get(family, key),
+  range: (family, range) => replica.range(family, range),
+  scan: (family, range, visitor) => replica.scan(family, range, visitor),
 })

@@ -9,12 +9,12 @@ import { chooseVolume, deadBytesOf } from "./compaction-core.js"
 import { COMPACTION_LIMITS } from "./limits.js"
 
 /** Volumes of 10 MiB, with so many MiB alive, and KiB of tombstones in each (undefined: unknown). */
-const volumes = (...facts: readonly (readonly [livingMib: number, tombstoneKib?: number])[]): Candidate[] =>
-  facts.map(([livingMib, tombstoneKib], i) => ({
+const volumes = (...facts: readonly (readonly [liveMib: number, tombstoneKib?: number])[]): Candidate[] =>
+  facts.map(([liveMib, tombstoneKib], i) => ({
     volumeId: parseVolumeId(i + 1),
     writtenBytes: 10 * MIB,
-    livingBytes: livingMib * MIB,
-    livingNeedles: livingMib,
+    liveBytes: liveMib * MIB,
+    liveNeedles: liveMib,
     tombstoneBytes: tombstoneKib === undefined ? undefined : tombstoneKib * KIB,
     isOldest: i === 0,
     isNewest: i === facts.length - 1,
@@ -41,7 +41,7 @@ test("writes of tombstones fill pages too: a volume that would come back as it i
   const limits = { ...COMPACTION_LIMITS, copyNeedlesMax: 6, copyBytes: 24 * KIB, deadBytesMin: 8 * KIB }
   const [oldest, volume] = volumes([0, 0], [0, 0], [0, 0]).map(each => ({ ...each, writtenBytes: 36 * KIB }))
   assert.ok(oldest && volume)
-  const held = { livingBytes: 10 * KIB, livingNeedles: 5, tombstoneBytes: 35 * TOMBSTONE_BYTES }
+  const held = { liveBytes: 10 * KIB, liveNeedles: 5, tombstoneBytes: 35 * TOMBSTONE_BYTES }
   assert.equal(deadBytesOf({ ...volume, ...held }, limits), 0)
   assert.ok(deadBytesOf({ ...oldest, ...held }, limits) > 8 * KIB, "tombstones end in the oldest one")
 })
@@ -70,23 +70,23 @@ test("choosing comes to an end, and leaves no more dead than allowed", () => {
   const fact = fc.tuple(fc.double({ min: 0, max: 10, noNaN: true }), fc.integer({ min: 0, max: 4000 }))
   fc.assert(
     fc.property(fc.array(fact, { minLength: 1, maxLength: 12 }), facts => {
-      let all = volumes(...facts.map(([living, kib]) => [Math.min(living, 9.9 - kib / 1024), kib] as const))
-      all = all.map(each => ({ ...each, livingBytes: Math.max(0, each.livingBytes) }))
+      let all = volumes(...facts.map(([live, kib]) => [Math.min(live, 9.9 - kib / 1024), kib] as const))
+      all = all.map(each => ({ ...each, liveBytes: Math.max(0, each.liveBytes) }))
       for (let steps = 0; ; steps += 1) {
         assert.ok(steps < 200, "no end")
         const choice = choose(all)
         if (choice.kind === "nothing") break
         all = apply(all, choice.kind === "begin" ? undefined : choice.volumeId)
       }
-      const [written, living] = [sum(all, "writtenBytes"), sum(all, "livingBytes")]
+      const [written, live] = [sum(all, "writtenBytes"), sum(all, "liveBytes")]
       const floor = all.length * (COMPACTION_LIMITS.deadBytesMin + 4 * KIB)
-      assert.ok(written - living <= Math.max(0.25 * written, floor), `${written - living} of ${written}`)
+      assert.ok(written - live <= Math.max(0.25 * written, floor), `${written - live} of ${written}`)
     }),
     { numRuns: 500 },
   )
 })
 
-const sum = (all: readonly Candidate[], what: "writtenBytes" | "livingBytes"): number =>
+const sum = (all: readonly Candidate[], what: "writtenBytes" | "liveBytes"): number =>
   all.reduce((total, each) => total + each[what], 0)
 
 /** What compaction makes of it: the rest of the volume is in the newest one. */
@@ -106,8 +106,8 @@ function apply(all: readonly Candidate[], compacted: number | undefined): Candid
     const tombstones = victim.isOldest ? 0 : (victim.tombstoneBytes ?? 0)
     assert.ok(victim.isOldest || deadBytesOf(victim, COMPACTION_LIMITS) > 0)
     const copied = {
-      writtenBytes: target.writtenBytes + victim.livingBytes + tombstones,
-      livingBytes: target.livingBytes + victim.livingBytes,
+      writtenBytes: target.writtenBytes + victim.liveBytes + tombstones,
+      liveBytes: target.liveBytes + victim.liveBytes,
       tombstoneBytes: (target.tombstoneBytes ?? 0) + tombstones,
     }
     next = next.filter(each => each !== victim && each !== target).concat({ ...target, ...copied })

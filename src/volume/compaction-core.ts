@@ -11,10 +11,10 @@
 import type { VolumeId } from "../base/ids.js"
 import { TOMBSTONE_BYTES } from "../format/needle.js"
 import { VOLUME_PAGE_BYTES } from "../format/volume.js"
-import type { VolumeAccount } from "./accounts.js"
+import type { VolumeUsage } from "./usage.js"
 import type { CompactionLimits } from "./limits.js"
 
-export interface Candidate extends VolumeAccount {
+export interface Candidate extends VolumeUsage {
   /** Nothing older is left that its tombstones could be needed for. */
   readonly isOldest: boolean
   /** It may be written still: it has to be left before it can be compacted. */
@@ -34,7 +34,7 @@ const NOTHING: Choice = { kind: "nothing" }
 const neededTombstoneBytesOf = ({ tombstoneBytes, isOldest }: Candidate): number =>
   isOldest ? 0 : (tombstoneBytes ?? 0)
 
-const neededBytesOf = (volume: Candidate): number => volume.livingBytes + neededTombstoneBytesOf(volume)
+const neededBytesOf = (volume: Candidate): number => volume.liveBytes + neededTombstoneBytesOf(volume)
 
 /**
  * What would come back of a volume: copies take a little more than their bytes, as each write fills its
@@ -46,7 +46,7 @@ export const deadBytesOf = (volume: Candidate, limits: CompactionLimits): number
 /** What copies of all that is needed of it take. */
 function bytesToCopy(volume: Candidate, { copyBytes, copyNeedlesMax }: CompactionLimits): number {
   const needed = neededBytesOf(volume)
-  const needles = volume.livingNeedles + neededTombstoneBytesOf(volume) / TOMBSTONE_BYTES
+  const needles = volume.liveNeedles + neededTombstoneBytesOf(volume) / TOMBSTONE_BYTES
   const writes = Math.ceil(needed / copyBytes) + Math.ceil(needles / copyNeedlesMax)
   return needed + VOLUME_PAGE_BYTES * writes
 }
@@ -81,7 +81,7 @@ export function chooseVolume(
   if (!isTooMuchDead(volumes, limits)) return NOTHING
   if (most !== undefined && share(most) > limits.deadShareMax / 2) return act(most)
   const [oldest] = volumes
-  const isAnyNeeded = sumOf(volumes, volume => neededBytesOf(volume) - volume.livingBytes) >= limits.deadBytesMin
+  const isAnyNeeded = sumOf(volumes, volume => neededBytesOf(volume) - volume.liveBytes) >= limits.deadBytesMin
   const canRoll = oldest !== undefined && oldest.isOldest && !oldest.isNewest && fits(oldest)
   return canRoll && isAnyNeeded ? act(oldest) : NOTHING
 }
@@ -94,9 +94,9 @@ function act(volume: Candidate): Choice {
 
 function isTooMuchDead(volumes: readonly Candidate[], { deadShareMax, deadBytesMin }: CompactionLimits): boolean {
   const written = sumOf(volumes, ({ writtenBytes }) => writtenBytes)
-  const living = sumOf(volumes, ({ livingBytes }) => livingBytes)
+  const live = sumOf(volumes, ({ liveBytes }) => liveBytes)
   const floor = volumes.length * (VOLUME_PAGE_BYTES + deadBytesMin)
-  return written - living > Math.max(deadShareMax * written, floor)
+  return written - live > Math.max(deadShareMax * written, floor)
 }
 
 const sumOf = (volumes: readonly Candidate[], bytesOf: (volume: Candidate) => number): number =>

@@ -42,17 +42,17 @@ const action = fc.oneof(
 type Action = typeof action extends fc.Arbitrary<infer T> ? T : never
 
 class Model {
-  readonly living = new Set<number>()
+  readonly live = new Set<number>()
 
   constructor(readonly world: CompactedDevice) {}
 
   async append(numbers: readonly number[]): Promise<void> {
-    for (const number of numbers) this.living.add(number)
+    for (const number of numbers) this.live.add(number)
     await Promise.all(numbers.map(number => this.world.volumes.append(needle(number))))
   }
 
   async remove(numbers: readonly number[]): Promise<void> {
-    for (const number of numbers) this.living.delete(number)
+    for (const number of numbers) this.live.delete(number)
     await this.world.volumes.remove(numbers.map(number => needleIdFor(number)))
   }
 
@@ -71,8 +71,8 @@ class Model {
       case "compact":
         return this.compact(action.steps)
       case "both": {
-        const [odd, even] = [action.numbers.filter(n => n % 2 === 1), action.numbers.filter(n => n % 2 === 0)]
-        await Promise.all([this.compact(6), this.append(odd), this.remove(even)])
+        const [misplaced, even] = [action.numbers.filter(n => n % 2 === 1), action.numbers.filter(n => n % 2 === 0)]
+        await Promise.all([this.compact(6), this.append(misplaced), this.remove(even)])
         return
       }
       case "checkpoint":
@@ -95,7 +95,7 @@ class Model {
 
   async check(): Promise<void> {
     const { rows, volumes } = this.world
-    const expected = [...this.living].map(number => `needles/${needleKeyOf(needleIdFor(number))}`).sort()
+    const expected = [...this.live].map(number => `needles/${needleKeyOf(needleIdFor(number))}`).sort()
     assert.deepEqual([...rows.rows.keys()].sort(), expected)
     const sorted = (of: MapRows): unknown => [...of.rows].sort(([a], [b]) => (a < b ? -1 : 1))
     assert.deepEqual(sorted(await this.world.rebuilt()), sorted(rows))
@@ -105,17 +105,17 @@ class Model {
   async checkAtEnd(): Promise<void> {
     await this.world.settle()
     await this.check()
-    for (const number of this.living) {
+    for (const number of this.live) {
       const { id, body } = needle(number)
       const found = await this.world.volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }, waitIfSlow)
       assert.ok(Buffer.from(body).equals(found), `needle ${number}`)
     }
-    const { volumes, writtenBytes, livingBytes = 0 } = this.world.volumes.usage()
+    const { volumes, writtenBytes, liveBytes = 0 } = this.world.volumes.usage()
     assert.equal(this.world.usedBytes, writtenBytes, "the files are as long as the accounts say")
     // Volumes and writes are small here, and each takes up to a page more than its needles.
-    const pages = volumes + this.living.size / COMPACTION.copyNeedlesMax + writtenBytes / COMPACTION.copyBytes
+    const pages = volumes + this.live.size / COMPACTION.copyNeedlesMax + writtenBytes / COMPACTION.copyBytes
     const floor = volumes * COMPACTION.deadBytesMin + pages * 4 * KIB
-    assert.ok(writtenBytes - livingBytes <= 0.25 * writtenBytes + floor, `${livingBytes} of ${writtenBytes}`)
+    assert.ok(writtenBytes - liveBytes <= 0.25 * writtenBytes + floor, `${liveBytes} of ${writtenBytes}`)
     assert.deepEqual(this.world.damaged, [])
   }
 }

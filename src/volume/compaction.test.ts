@@ -317,7 +317,7 @@ test("rotten needles are reported, not copied, and hold their volume until they 
     assert.deepEqual(world.damaged, [needleIdFor(victim)], where)
     assert.equal(world.volumes.has(needleIdFor(victim)), false)
     const listed = [...world.volumes.indexed({ start: "\x00" as never, end: "\xff" as never })]
-    assert.deepEqual([listed.length, listed.filter(({ isDistrusted }) => isDistrusted).length], [50, 1])
+    assert.deepEqual([listed.length, listed.filter(({ isSuspect }) => isSuspect).length], [50, 1])
     assert.ok(names(world).includes(nameOf(volume)), "the volume is held")
     assert.deepEqual(placeOf(world, victim), { ...placeOf(world, victim), volume, offsetBytes })
     await rejects(readsRight(world, victim), "corruptNeedle")
@@ -405,10 +405,10 @@ test("tombstones live as long as an older volume could bring their needles back,
   }
   await world.settle()
   await assertHolds(world, numbers(2, 24))
-  const { writtenBytes, livingBytes = 0 } = world.volumes.usage()
+  const { writtenBytes, liveBytes = 0 } = world.volumes.usage()
   // 1,000 tombstones are 80,000 bytes.
-  assert.ok(writtenBytes - livingBytes < 60_000, `${writtenBytes - livingBytes} bytes are no needles`)
-  const held = world.volumes.upkeep.accounts.list().reduce((sum, account) => sum + (account.tombstoneBytes ?? 0), 0)
+  assert.ok(writtenBytes - liveBytes < 60_000, `${writtenBytes - liveBytes} bytes are no needles`)
+  const held = world.volumes.upkeep.usages.list().reduce((sum, usage) => sum + (usage.tombstoneBytes ?? 0), 0)
   assert.ok(held < 40_000, `${held} bytes of tombstones`)
 })
 

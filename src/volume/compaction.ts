@@ -19,7 +19,7 @@
 import { isFailure } from "../base/failures.js"
 import type { VolumeId } from "../base/ids.js"
 import type { VolumePosition } from "../format/volume.js"
-import type { Chore, StepOutcome } from "../life/contract.js"
+import type { Job, StepOutcome } from "../life/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Candidate } from "./compaction-core.js"
 import { COMPACTION_LIMITS, type CompactionLimits } from "./limits.js"
@@ -28,7 +28,7 @@ import { chooseVolume } from "./compaction-core.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 import type { OnDamage } from "./volume-copy.js"
 import { VolumeCopy, type Copied, type CopyRoom } from "./volume-copy.js"
-import { VolumeSurvey } from "./volume-survey.js"
+import { VolumeShardScan } from "./volume-survey.js"
 
 /** A volume that nothing points at any more. */
 interface Emptied {
@@ -42,8 +42,8 @@ interface Emptied {
 
 const NO_BOUND: CopyRoom = { copyRoomBytes: Infinity, isFull: false }
 
-export class Compaction implements Chore {
-  private task: VolumeCopy | VolumeSurvey | undefined
+export class Compaction implements Job {
+  private task: VolumeCopy | VolumeShardScan | undefined
   private readonly emptied: Emptied[] = []
   /** Copies that were given up before their end; what they have copied counts. */
   private givenUp: Emptied[] = []
@@ -100,9 +100,9 @@ export class Compaction implements Chore {
     const isQuiet = this.isQuiet()
     try {
       if (await this.removeFirst()) return "busy"
-      const { accounts } = this.upkeep
-      if (!accounts.isCounted) {
-        accounts.countSome(this.limits.stepRowsMax)
+      const { usages } = this.upkeep
+      if (!usages.isCounted) {
+        usages.countSome(this.limits.stepRowsMax)
         return "busy"
       }
       if (this.task !== undefined) await this.stepTask(this.task, signal)
@@ -115,12 +115,12 @@ export class Compaction implements Chore {
   }
 
   progress(): string {
-    const { volumes, writtenBytes, livingBytes } = this.upkeep.accounts.totals()
-    if (livingBytes === undefined) return "counting what lives"
+    const { volumes, writtenBytes, liveBytes } = this.upkeep.usages.totals()
+    if (liveBytes === undefined) return "counting what lives"
     if (this.task !== undefined) return this.task.progress()
     const waiting = this.emptied.length === 0 ? "" : `, ${this.emptied.length} to be removed after a checkpoint`
     const held = this.held.size === 0 ? "" : `, ${this.held.size} held by damage`
-    return `${writtenBytes - livingBytes} of ${writtenBytes} bytes dead in ${volumes} volumes${waiting}${held}`
+    return `${writtenBytes - liveBytes} of ${writtenBytes} bytes dead in ${volumes} volumes${waiting}${held}`
   }
 
   private isQuiet(): boolean {
@@ -141,7 +141,7 @@ export class Compaction implements Chore {
     return true
   }
 
-  private async stepTask(task: VolumeCopy | VolumeSurvey, signal: AbortSignal): Promise<void> {
+  private async stepTask(task: VolumeCopy | VolumeShardScan, signal: AbortSignal): Promise<void> {
     const { volumeId } = task
     try {
       const outcome = await task.step(signal)
@@ -183,10 +183,10 @@ export class Compaction implements Chore {
     }
     const { volumeId } = choice
     const chosen = candidates.find(candidate => candidate.volumeId === volumeId)
-    if (choice.kind === "survey") this.task = new VolumeSurvey(this.upkeep, volumeId, this.limits)
+    if (choice.kind === "survey") this.task = new VolumeShardScan(this.upkeep, volumeId, this.limits)
     else {
       const copiedBytes = this.emptied.reduce((sum, emptied) => sum + emptied.copiedBytes, 0)
-      const toCopyBytes = chosen?.livingBytes ?? 0
+      const toCopyBytes = chosen?.liveBytes ?? 0
       if (copiedBytes > 0 && copiedBytes + toCopyBytes > this.upkeep.volumeBytesMax) return false
       if (this.room.isFull && toCopyBytes > 0 && !this.isNewestUncontained()) await this.upkeep.leaveVolume()
       this.task = this.copyOf(volumeId, chosen?.isOldest !== true)
@@ -201,13 +201,13 @@ export class Compaction implements Chore {
   }
 
   private candidates(): readonly Candidate[] {
-    const all = this.upkeep.accounts.list()
+    const all = this.upkeep.usages.list()
     const leaving = new Set(this.emptied.map(({ volumeId }) => volumeId))
     const staying = all.filter(({ volumeId }) => !leaving.has(volumeId))
     const [oldest, newest] = [staying[0], all.at(-1)]
     return staying
-      .filter(({ volumeId, livingNeedles }) => livingNeedles === 0 || !this.held.has(volumeId))
-      .map(account => ({ ...account, isOldest: account === oldest, isNewest: account === newest }))
+      .filter(({ volumeId, liveNeedles }) => liveNeedles === 0 || !this.held.has(volumeId))
+      .map(usage => ({ ...usage, isOldest: usage === oldest, isNewest: usage === newest }))
   }
 }
 

@@ -18,7 +18,7 @@ export interface Needle {
   /** Bytes of the block that this is a shard of, before padding. */
   readonly blockLengthBytes: number
   /** MessagePack of the object's name, type and metadata; only on shards of block 0 of an upload or part. */
-  readonly birthNote: Uint8Array | undefined
+  readonly recoveryHeader: Uint8Array | undefined
   /** The shard: a multiple of 64 bytes (or the plain bytes of a copy or payload). */
   readonly body: Uint8Array
   /** 8 bytes per sub-block of 64 KiB: XXH64 seeded by the needle id and the sub-block number. */
@@ -40,7 +40,7 @@ export interface IndexedNeedle {
   /** Undefined where only the needle's header tells it. */
   readonly shape: ShardShape | undefined
   /** Its bytes were found bad: it counts as missing where it should be, and as one to be removed elsewhere. */
-  readonly isDistrusted: boolean
+  readonly isSuspect: boolean
 }
 
 /** A stretch of a volume that was written once and cannot be decoded now. */
@@ -68,7 +68,7 @@ export interface VolumeUsage {
   readonly volumes: number
   readonly writtenBytes: number
   /** Of needles that the index points at; undefined until the index has been walked once after a start. */
-  readonly livingBytes: number | undefined
+  readonly liveBytes: number | undefined
   /** What of the written bytes is no living needle: 0 to 1. */
   readonly deadShare: number | undefined
 }

@@ -102,4 +102,4 @@ export const READ_AT_ONCE_BYTES = 256 * 1024
 /** Index entries that recovery hands over at a time. */
 export const RECOVERY_BATCH_ROWS = 1000
 /** Needles known to be bad and not yet rebuilt. A device with more of them is to be replaced, not repaired. */
-export const DISTRUSTED_MAX = 100_000
+export const SUSPECT_MAX = 100_000

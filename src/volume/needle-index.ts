@@ -16,23 +16,23 @@ import type { KeyRange } from "../base/key-range.js"
 import type { DeviceRows } from "../device/contract.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import { decodeNeedlePlace, decodeShardShape, needleKeyOf } from "../format/needle.js"
-import { Accounts } from "./accounts.js"
+import { VolumeUsages } from "./usage.js"
 import type { IndexedNeedle } from "./contract.js"
 import type { IndexWrite } from "./index-writes.js"
 import { indexWrite } from "./index-writes.js"
-import { DISTRUSTED_MAX } from "./limits.js"
+import { SUSPECT_MAX } from "./limits.js"
 import { RowWalk } from "./row-walk.js"
 
 export class NeedleIndex {
-  readonly accounts: Accounts
-  private readonly distrusted = new Set<RowKey>()
+  readonly usages: VolumeUsages
+  private readonly suspect = new Set<RowKey>()
 
   /** `sizes`: the volumes that are there, ascending, with their lengths. */
   constructor(
     private readonly rows: DeviceRows,
     sizes: ReadonlyMap<VolumeId, number>,
   ) {
-    this.accounts = new Accounts(rows, sizes)
+    this.usages = new VolumeUsages(rows, sizes)
   }
 
   placeOf(key: RowKey): NeedlePlace | undefined {
@@ -43,7 +43,7 @@ export class NeedleIndex {
   /** Neither distrusted nor in a volume that is not there. */
   has(key: RowKey): boolean {
     const place = this.isTrusted(key) ? this.placeOf(key) : undefined
-    return place !== undefined && this.accounts.get(parseVolumeId(place.volume)) !== undefined
+    return place !== undefined && this.usages.get(parseVolumeId(place.volume)) !== undefined
   }
 
   warm(key: RowKey): Promise<void> | undefined {
@@ -54,8 +54,8 @@ export class NeedleIndex {
   *indexed(range: KeyRange): Iterable<IndexedNeedle> {
     for (const [key, { value }] of this.rows.range("needles", range)) {
       const { volume, bodyBytes } = decodeNeedlePlace(value)
-      if (this.accounts.get(parseVolumeId(volume)) === undefined) continue
-      yield { key, bodyBytes, shape: decodeShardShape(value), isDistrusted: !this.isTrusted(key) }
+      if (this.usages.get(parseVolumeId(volume)) === undefined) continue
+      yield { key, bodyBytes, shape: decodeShardShape(value), isSuspect: !this.isTrusted(key) }
     }
   }
 
@@ -64,24 +64,24 @@ export class NeedleIndex {
   }
 
   isTrusted(key: RowKey): boolean {
-    return !this.distrusted.has(key)
+    return !this.suspect.has(key)
   }
 
   distrust(key: RowKey): void {
-    this.distrusted.add(key)
-    const [oldest] = this.distrusted
-    if (this.distrusted.size > DISTRUSTED_MAX && oldest !== undefined) this.distrusted.delete(oldest)
+    this.suspect.add(key)
+    const [oldest] = this.suspect
+    if (this.suspect.size > SUSPECT_MAX && oldest !== undefined) this.suspect.delete(oldest)
   }
 
   /** Found bad and not written again since. */
-  distrustedKeys(): Iterable<RowKey> {
-    return this.distrusted
+  suspectKeys(): Iterable<RowKey> {
+    return this.suspect
   }
 
   /** Brings the rows into memory that the accounts will want to know. */
   prepare(headers: readonly NeedleHeader[]): Promise<void> | undefined {
     const keys = headers.flatMap(header => (header.kind === "payload" ? [] : [needleKeyOf(header.id)]))
-    const affected = keys.filter(key => this.accounts.isAffectedBy(key))
+    const affected = keys.filter(key => this.usages.isAffectedBy(key))
     return affected.length === 0 ? undefined : this.rows.warm("needles", affected)
   }
 
@@ -89,7 +89,7 @@ export class NeedleIndex {
   written(headers: readonly NeedleHeader[], places: readonly NeedlePlace[]): void {
     const writes = headers.map((header, i) => indexWrite(header, must(places[i], "each needle has a place")))
     this.apply(writes, places)
-    for (const { key } of writes) this.distrusted.delete(key)
+    for (const { key } of writes) this.suspect.delete(key)
   }
 
   /** The row of a needle; its place is in it. */
@@ -104,23 +104,23 @@ export class NeedleIndex {
 
   private apply(writes: readonly IndexWrite[], places: readonly NeedlePlace[]): void {
     try {
-      this.account(writes, places)
+      this.usage(writes, places)
     } catch (error) {
       // The base cannot say where a needle was.
       if (!isFailure(error)) throw error
-      this.accounts.countAnew()
+      this.usages.recount()
     }
     this.rows.apply(writes)
   }
 
-  private account(writes: readonly IndexWrite[], places: readonly NeedlePlace[]): void {
+  private usage(writes: readonly IndexWrite[], places: readonly NeedlePlace[]): void {
     const moved = new Map<RowKey, NeedlePlace | undefined>()
     for (const [i, { key, value }] of writes.entries()) {
       const place = must(places[i], "each needle has a place")
-      if (value === undefined) this.accounts.addTombstone(parseVolumeId(place.volume), place.headerBytes)
-      if (!this.accounts.isAffectedBy(key)) continue
+      if (value === undefined) this.usages.addTombstone(parseVolumeId(place.volume), place.headerBytes)
+      if (!this.usages.isAffectedBy(key)) continue
       const to = value === undefined ? undefined : place
-      this.accounts.moved(moved.has(key) ? moved.get(key) : this.placeOf(key), to)
+      this.usages.moved(moved.has(key) ? moved.get(key) : this.placeOf(key), to)
       moved.set(key, to)
     }
   }

@@ -67,7 +67,7 @@ test("a pass reads every living needle once, and dead ones not at all", async ()
   const steps = await pass(running)
   assert.ok(steps > 20, `${steps} steps are not small ones`)
   assert.deepEqual(running.found, [])
-  assert.equal(running.scrub.verifiedBytes, world.volumes.usage().livingBytes)
+  assert.equal(running.scrub.verifiedBytes, world.volumes.usage().liveBytes)
   const once = running.scrub.verifiedBytes
   await pass(running)
   assert.equal(running.scrub.verifiedBytes, 2 * once)
@@ -147,7 +147,7 @@ test("a pass goes on after a restart where it was, and looks first at what was b
   assert.equal(world.volumes.has(needleIdFor(5)), false, "and distrusted in the last")
   assert.ok(found.some(({ uploadId }) => uploadId === needleIdFor(90).uploadId))
   // What was on its way when a life ended is read again.
-  assert.ok(verified < 1.6 * (world.volumes.usage().livingBytes ?? 0), `${verified} bytes were verified`)
+  assert.ok(verified < 1.6 * (world.volumes.usage().liveBytes ?? 0), `${verified} bytes were verified`)
 })
 
 test("a needle that goes while it is read is nobody's trouble", async () => {

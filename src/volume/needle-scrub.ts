@@ -78,7 +78,7 @@ export class NeedleScrub {
   /** To be kept now and then, and given to the scrub of the next process. */
   get state(): NeedleScrubState {
     const { damagedKeptMax } = this.limits
-    const damaged = [...this.again, ...this.upkeep.distrusted()].slice(0, damagedKeptMax)
+    const damaged = [...this.again, ...this.upkeep.suspect()].slice(0, damagedKeptMax)
     const { reading } = this
     // What is in doubt has to be gone over again.
     const at = this.search === undefined && reading?.isDoubtful === false ? (reading.at ?? this.at) : this.at
@@ -94,7 +94,7 @@ export class NeedleScrub {
   get doneShare(): number {
     const at = this.reading?.at ?? this.at
     let [before, all] = [0, 0]
-    for (const { volumeId, writtenBytes } of this.upkeep.accounts.list()) {
+    for (const { volumeId, writtenBytes } of this.upkeep.usages.list()) {
       all += writtenBytes
       if (at !== undefined && volumeId <= at.volumeId) before += volumeId < at.volumeId ? writtenBytes : at.offsetBytes
     }
@@ -103,9 +103,9 @@ export class NeedleScrub {
 
   /** "done": a pass has ended; the next step begins another. Throws `deviceFailed`, `corruptRow`. */
   async step(signal: AbortSignal): Promise<"busy" | "done"> {
-    const { accounts } = this.upkeep
-    if (!accounts.isCounted) accounts.countSome(this.limits.stepRowsMax)
-    else if (this.again.length > 0) await this.lookAgain(signal)
+    const { usages } = this.upkeep
+    if (!usages.isCounted) usages.countSome(this.limits.stepRowsMax)
+    else if (this.again.length > 0) await this.checkAgain(signal)
     else if (this.search !== undefined) await this.searchSome(this.search, signal)
     else if (this.reading !== undefined) await this.readSome(this.reading, signal)
     else if (!this.readNext() && !this.searchMissing()) {
@@ -117,7 +117,7 @@ export class NeedleScrub {
     return "busy"
   }
 
-  private async lookAgain(signal: AbortSignal): Promise<void> {
+  private async checkAgain(signal: AbortSignal): Promise<void> {
     for (let taken = 0; taken < this.limits.stepNeedlesMax && !signal.aborted; taken += 1) {
       const key = this.again.pop()
       if (key === undefined) return
@@ -128,7 +128,7 @@ export class NeedleScrub {
   /** Begins with the next volume; false where there is none. */
   private readNext(): boolean {
     const { passed, at, upkeep } = this
-    const volumeId = upkeep.accounts.list().find(volume => volume.volumeId > passed)?.volumeId
+    const volumeId = upkeep.usages.list().find(volume => volume.volumeId > passed)?.volumeId
     if (volumeId === undefined) return false
     const from = at?.volumeId === volumeId ? at : undefined
     const [isNewest, met] = [volumeId === upkeep.newest, from === undefined ? 0 : undefined]
@@ -189,16 +189,16 @@ export class NeedleScrub {
   /** More may live here than the headers told. */
   private endVolume(reading: Reading): void {
     const { volumeId, met, isNewest, isDoubtful } = reading
-    const { accounts } = this.upkeep
-    const living = accounts.get(volumeId)?.livingNeedles ?? 0
-    const isHidden = met !== undefined && !isNewest && living > met
+    const { usages } = this.upkeep
+    const live = usages.get(volumeId)?.liveNeedles ?? 0
+    const isHidden = met !== undefined && !isNewest && live > met
     if (!isDoubtful && !isHidden) this.pass(volumeId, reading.at)
     else this.search = { rows: this.upkeep.walkIndex(), isHere: ({ volume }) => volume === volumeId, found: [] }
   }
 
   /** Volumes that the index points at and that are not there; false where that has been done, or there are none. */
   private searchMissing(): boolean {
-    const missing = new Set<number>(this.upkeep.accounts.listMissing().map(({ volumeId }) => volumeId))
+    const missing = new Set<number>(this.upkeep.usages.listMissing().map(({ volumeId }) => volumeId))
     if (missing.size === 0 || this.hasSearchedMissing) return false
     this.hasSearchedMissing = true
     this.search = { rows: this.upkeep.walkIndex(), isHere: ({ volume }) => missing.has(volume), found: [] }

@@ -77,9 +77,9 @@ test("flushed payloads survive a power cut, and the next life writes elsewhere",
   const sim = new SimDisk()
   let rows: Row[] = []
   let places: PayloadVolumePlace[] = []
-  for (let life = 1; life <= 4; life += 1) {
-    const sink = await PayloadVolumes.open(sim.boot(), deviceHome(life, FOLDER))
-    const now = rowsOf(20 * life)
+  for (let incarnation = 1; incarnation <= 4; incarnation += 1) {
+    const sink = await PayloadVolumes.open(sim.boot(), deviceHome(incarnation, FOLDER))
+    const now = rowsOf(20 * incarnation)
     const nowPlaces = now.map(row => sink.append(row))
     await sink.flush()
     sink.append({ family: "current", key: rowKeyOf("never flushed"), payload: random.bytes(900) })
@@ -286,12 +286,12 @@ test("payloads of a run are read at once, and one that is damaged or unreadable 
   const [rotten, unreadable] = [must(run[20], "one"), must(run[40], "another")]
   const isAt = ({ place }: (typeof run)[number], from: number, lengthBytes: number): boolean =>
     place.offsetBytes + 500 >= from && place.offsetBytes + 500 < from + lengthBytes
-  let [reads, isSick] = [0, false]
+  let [reads, isFaulty] = [0, false]
   sim.intercept(call => {
     if (call.kind !== "read" || !call.path.startsWith(FOLDER)) return
     reads += 1
     const { offsetBytes, lengthBytes } = call
-    if (isSick && isAt(unreadable, offsetBytes, lengthBytes)) throw fail("deviceFailed", { code: "EIO" })
+    if (isFaulty && isAt(unreadable, offsetBytes, lengthBytes)) throw fail("deviceFailed", { code: "EIO" })
     if (!isAt(rotten, offsetBytes, lengthBytes)) return
     return { rot: bytes => (bytes[rotten.place.offsetBytes + 500 - offsetBytes] = 0) }
   })
@@ -305,7 +305,7 @@ test("payloads of a run are read at once, and one that is damaged or unreadable 
   }
   await assertFound([rotten])
   assert.equal(reads, 2, "the run, and the damaged one once more")
-  isSick = true
+  isFaulty = true
   await assertFound([rotten, unreadable])
   assert.deepEqual(await sink.readRun([]), [])
   const wrong = { ...must(run[1], "one"), key: rowKeyOf("another key") }

@@ -18,8 +18,8 @@ import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
 import { Lent, owned, type LentSoon } from "../base/lent.js"
 import { subBlockChecksums } from "../simd/sub-block.js"
-import type { FoundInVolume, FoundPayload, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
-import type { VolumePlace } from "../format/base-row.js"
+import type { VolumeFindings, PayloadMatch, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
+import type { VolumePlace } from "../format/stored-row.js"
 import { INLINE_BYTES_MAX } from "../base/limits.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import { encodeNeedleHeader, NEEDLE_HEADER_BYTES_MAX, payloadHeaderBytes, payloadSeed } from "../format/needle.js"
@@ -180,7 +180,7 @@ export class PayloadVolumes implements PayloadShelf {
     await this.writer.leave()
   }
 
-  async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<FoundInVolume> {
+  async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<VolumeFindings> {
     const { deviceId } = this.home
     const shelf = { deviceId, volumeIds: [], fileOf: (id: VolumeId) => this.files.readable(id) }
     const request = { volumeId: parseVolumeId(volume), from, upTo: undefined, smallBodyBytes: INLINE_BYTES_MAX }
@@ -198,7 +198,7 @@ export class PayloadVolumes implements PayloadShelf {
     return owned(this.reader.read(family, key, { in: "volume", ...place }))
   }
 
-  async readRun(payloads: readonly FoundPayload[]): Promise<readonly (Uint8Array | undefined)[]> {
+  async readRun(payloads: readonly PayloadMatch[]): Promise<readonly (Uint8Array | undefined)[]> {
     const bytes = await this.spanOf(payloads)
     const found: (Uint8Array | undefined)[] = []
     for (const payload of payloads) found.push(inSpan(payload, bytes) ?? (await this.readAlone(payload)))
@@ -206,7 +206,7 @@ export class PayloadVolumes implements PayloadShelf {
   }
 
   /** From the first payload to behind the last one, in one read; nothing of it where a part cannot be read. */
-  private async spanOf(payloads: readonly FoundPayload[]): Promise<Span | undefined> {
+  private async spanOf(payloads: readonly PayloadMatch[]): Promise<Span | undefined> {
     const [first, last] = [payloads[0], payloads.at(-1)]
     if (first === undefined || last === undefined) return undefined
     const fromBytes = first.place.offsetBytes
@@ -222,7 +222,7 @@ export class PayloadVolumes implements PayloadShelf {
     }
   }
 
-  private async readAlone({ family, key, place }: FoundPayload): Promise<Uint8Array | undefined> {
+  private async readAlone({ family, key, place }: PayloadMatch): Promise<Uint8Array | undefined> {
     try {
       return await this.read(family, key, place)
     } catch (error) {
@@ -306,7 +306,7 @@ interface Span {
 }
 
 /** The payload where the span has it whole and good. */
-function inSpan({ family, key, place }: FoundPayload, span: Span | undefined): Uint8Array | undefined {
+function inSpan({ family, key, place }: PayloadMatch, span: Span | undefined): Uint8Array | undefined {
   if (span === undefined) return undefined
   const { volume, offsetBytes, lengthBytes } = place
   const headerBytes = payloadHeaderBytes(key, lengthBytes)
@@ -320,7 +320,7 @@ function inSpan({ family, key, place }: FoundPayload, span: Span | undefined): U
   }
 }
 
-function payloadOf({ header, place }: ScannedNeedle): readonly FoundPayload[] {
+function payloadOf({ header, place }: ScannedNeedle): readonly PayloadMatch[] {
   if (header.kind !== "payload") return []
   const { volume, offsetBytes, bodyBytes: lengthBytes } = place
   return [{ family: header.family, key: header.key, place: { volume, offsetBytes, lengthBytes } }]

@@ -60,10 +60,10 @@ export class MapRows implements DeviceRows {
   }
 }
 
-export const deviceHome = (life: number, folder = "/device/volumes"): VolumeHome => ({
+export const deviceHome = (number: number, folder = "/device/volumes"): VolumeHome => ({
   folder,
   deviceId: parseDeviceId("00000000000000d1"),
-  incarnation: parseIncarnation(life),
+  incarnation: parseIncarnation(number),
 })
 
 export function needleIdFor(number: number, change: Partial<NeedleId> = {}): NeedleId {
@@ -78,7 +78,7 @@ export function needleOf(id: NeedleId, body: Uint8Array): Needle {
     owner: { bucketId: parseBucketId(1), key: objectKeyOfText(`key of ${id.uploadId}`) },
     policy: { kind: "ec", k: 4, m: 2, matrix: "cauchy" },
     blockLengthBytes: body.length,
-    birthNote: undefined,
+    recoveryHeader: undefined,
     body,
     checksums: subBlockChecksums(body, needleSeed(id)),
   }
@@ -107,7 +107,7 @@ export class CompactedDevice {
   readonly sim = new SimDisk()
   base = new MapRows()
   mark: Uint8Array | undefined
-  life = 0
+  number = 0
   nowMs = 0
   readonly damaged: NeedleId[] = []
   room = true
@@ -132,10 +132,10 @@ export class CompactedDevice {
 
   /** Begins the next life, on what the last checkpoint left. */
   async start(): Promise<this> {
-    this.life += 1
+    this.number += 1
     const rows = copyOf(this.base)
-    const { sim, mark, limits, life } = this
-    const volumes = await openVolumes(sim.boot(), rows, deviceHome(life), mark, limits, () => this.room)
+    const { sim, mark, limits, number } = this
+    const volumes = await openVolumes(sim.boot(), rows, deviceHome(number), mark, limits, () => this.room)
     const clock = {
       wallMs: () => 0,
       monotonicMs: () => this.nowMs,
@@ -156,7 +156,7 @@ export class CompactedDevice {
   /** As the wiring does it: what is durable at its beginning is contained at its end. */
   async checkpoint(): Promise<void> {
     const upTo = this.volumes.durable()
-    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.life), upTo)
+    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.number), upTo)
     const base = copyOf(this.base)
     for await (const write of source.collect(this.mark)) base.apply([write])
     this.base = base
@@ -186,7 +186,7 @@ export class CompactedDevice {
   /** The index as a scan of everything that is there gives it. */
   async rebuilt(): Promise<MapRows> {
     const rows = new MapRows()
-    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.life), this.volumes.durable())
+    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.number), this.volumes.durable())
     for await (const write of source.collect(undefined)) rows.apply([write])
     return rows
   }

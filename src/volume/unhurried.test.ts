@@ -14,7 +14,8 @@ import { openVolumes } from "./volumes.js"
 const random = new SimRandom(11)
 const LIMITS: VolumeLimits = { ...VOLUME_LIMITS, copyBytesPerGroupMax: 64 * KIB }
 
-const device = (sim: SimDisk, life = 1) => openVolumes(sim.boot(), new MapRows(), deviceHome(life), undefined, LIMITS)
+const device = (sim: SimDisk, incarnation = 1) =>
+  openVolumes(sim.boot(), new MapRows(), deviceHome(incarnation), undefined, LIMITS)
 const unhurried = (needle: Needle): Needle => ({ ...needle, isUnhurried: true })
 const needles = (from: number, count: number, lengthBytes: number): Needle[] =>
   Array.from({ length: count }, (_, i) => needleFor(from + i, lengthBytes, random))

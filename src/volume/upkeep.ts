@@ -6,7 +6,7 @@ import type { NeedlePlace } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import { isFailure } from "../base/failures.js"
 import type { Disk } from "../seams/disk/contract.js"
-import type { Accounts } from "./accounts.js"
+import type { VolumeUsages } from "./usage.js"
 import { closeVolume } from "./closing.js"
 import type { Volumes } from "./contract.js"
 import type { ReadableFile, VolumeFiles } from "./files.js"
@@ -45,8 +45,8 @@ export class VolumeUpkeep {
     readonly volumeBytesMax: number,
   ) {}
 
-  get accounts(): Accounts {
-    return this.index.accounts
+  get usages(): VolumeUsages {
+    return this.index.usages
   }
 
   /** No needle is taken any more. */
@@ -56,7 +56,7 @@ export class VolumeUpkeep {
 
   /** The newest volume, that is written or was written last; undefined where there is none. */
   get newest(): VolumeId | undefined {
-    return this.accounts.list().at(-1)?.volumeId
+    return this.usages.list().at(-1)?.volumeId
   }
 
   get durable(): VolumePosition | undefined {
@@ -80,8 +80,8 @@ export class VolumeUpkeep {
   }
 
   /** Keys of needles found bad and not written again since. */
-  distrusted(): Iterable<RowKey> {
-    return this.index.distrustedKeys()
+  suspect(): Iterable<RowKey> {
+    return this.index.suspectKeys()
   }
 
   walkIndex(): RowWalk {
@@ -99,7 +99,7 @@ export class VolumeUpkeep {
   walkVolume(volumeId: VolumeId, options: Omit<WalkRequest, "volumeId" | "upTo"> = { from: undefined }): ScanEvents {
     const shelf: VolumeShelf = {
       deviceId: this.home.deviceId,
-      volumeIds: this.accounts.list().map(account => account.volumeId),
+      volumeIds: this.usages.list().map(usage => usage.volumeId),
       fileOf: id => this.fileOf(id),
     }
     const { durable } = this
@@ -147,7 +147,7 @@ export class VolumeUpkeep {
     }
     await this.files.giveUp(volumeId)
     await this.disk.syncFolder(this.home.folder)
-    this.accounts.removed(volumeId)
+    this.usages.removed(volumeId)
     return true
   }
 
@@ -155,9 +155,9 @@ export class VolumeUpkeep {
   private async closeBefore(volumeId: VolumeId): Promise<void> {
     const { header } = await readVolumeHeader(this.fileOf(volumeId), this.home.deviceId, volumeId)
     const sealed = header?.sealed
-    if (sealed === undefined || this.accounts.get(sealed.volumeId) === undefined) return
+    if (sealed === undefined || this.usages.get(sealed.volumeId) === undefined) return
     try {
-      this.accounts.wrote(sealed.volumeId, await closeVolume(this.disk, this.home, sealed))
+      this.usages.wrote(sealed.volumeId, await closeVolume(this.disk, this.home, sealed))
     } catch (error) {
       // Space that comes back now is worth more than telling rot from a torn tail in one group later.
       if (!isFailure(error, "deviceFull")) throw error

@@ -110,7 +110,7 @@ export class VolumeCopy {
 
   /** What the accounts still see here, once all copies are written, cannot be reached by headers either. */
   private searchIfDoubtful(): RowWalk | undefined {
-    const left = this.upkeep.accounts.get(this.volumeId)?.livingNeedles ?? 0
+    const left = this.upkeep.usages.get(this.volumeId)?.liveNeedles ?? 0
     const isDoubtful = this.isDoubtful || (this.batch.length === 0 && left > 0)
     return isDoubtful ? this.upkeep.walkIndex() : undefined
   }

@@ -4,7 +4,7 @@ import type { CompactionLimits } from "./limits.js"
 import type { ScanEvents } from "./scan.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 
-export class VolumeSurvey {
+export class VolumeShardScan {
   private readonly walk: ScanEvents
   private tombstoneBytes = 0
   private walkedBytes = 0
@@ -22,7 +22,7 @@ export class VolumeSurvey {
     for (let taken = 0; taken < this.limits.stepNeedlesMax && !signal.aborted; taken += 1) {
       const { value: event, done } = await this.walk.next()
       if (done === true) {
-        this.upkeep.accounts.foundTombstones(this.volumeId, this.tombstoneBytes)
+        this.upkeep.usages.foundTombstones(this.volumeId, this.tombstoneBytes)
         return "done"
       }
       if (event.kind === "position") this.walkedBytes = event.position.offsetBytes

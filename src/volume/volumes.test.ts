@@ -33,9 +33,9 @@ interface World {
 }
 
 /** Opens the volumes of a disk with an index that knows nothing. */
-async function opened(sim = new SimDisk(), limits = VOLUME_LIMITS, life = 1): Promise<World> {
+async function opened(sim = new SimDisk(), limits = VOLUME_LIMITS, incarnation = 1): Promise<World> {
   const rows = new MapRows()
-  return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(life), undefined, limits) }
+  return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, limits) }
 }
 
 const needles = (count: number, lengthBytes = 5000, from = 1): Needle[] =>
@@ -389,7 +389,7 @@ test("a partition's needles are listed in the order of the index", async () => {
   const [first] = world.volumes.indexed({ start: needleKeyOf(ids[0] ?? id), end: rowKeyOf("\xff") })
   const { policy, blockLengthBytes } = needleOf(id, new Uint8Array(64))
   const shape = { policy, blockLengthBytes }
-  assert.deepEqual(first, { key: needleKeyOf(ids[0] ?? id), bodyBytes: 64, shape, isDistrusted: false })
+  assert.deepEqual(first, { key: needleKeyOf(ids[0] ?? id), bodyBytes: 64, shape, isSuspect: false })
 })
 
 test("a needle that is removed while it is on its way is gone", async () => {

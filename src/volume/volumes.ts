@@ -116,7 +116,7 @@ class NeedleVolumes implements KeptVolumes {
     this.index = new NeedleIndex(rows, recovered.sizes)
     const { index } = this
     const owner = {
-      began: volumeId => index.accounts.began(volumeId),
+      began: volumeId => index.usages.began(volumeId),
       prepare: headers => index.prepare(headers),
       written: (headers, places, after) => this.written(headers, places, after),
     } satisfies ConstructorParameters<typeof WriteQueue>[1]
@@ -150,11 +150,11 @@ class NeedleVolumes implements KeptVolumes {
   }
 
   async append(needle: Needle): Promise<void> {
-    const { id, owner, policy, blockLengthBytes, birthNote, body, checksums, isUnhurried = false } = needle
+    const { id, owner, policy, blockLengthBytes, recoveryHeader, body, checksums, isUnhurried = false } = needle
     if (!this.mayAppend(this.comingBytes + body.length)) {
       throw fail("deviceFull", { message: "only the reserve is left" })
     }
-    const shard = { id, owner, policy, blockLengthBytes, birthNote, bodyBytes: body.length, checksums }
+    const shard = { id, owner, policy, blockLengthBytes, recoveryHeader, bodyBytes: body.length, checksums }
     const key = needleKeyOf(id)
     this.upkeep.appended += 1
     const coming = isUnhurried ? this.comingUnhurried : this.coming
@@ -271,10 +271,10 @@ class NeedleVolumes implements KeptVolumes {
   }
 
   usage(): VolumeUsage {
-    const { volumes, writtenBytes, livingBytes } = this.index.accounts.totals()
-    const deadBytes = writtenBytes - (livingBytes ?? 0)
-    const deadShare = livingBytes === undefined ? undefined : writtenBytes === 0 ? 0 : deadBytes / writtenBytes
-    return { volumes, writtenBytes, livingBytes, deadShare }
+    const { volumes, writtenBytes, liveBytes } = this.index.usages.totals()
+    const deadBytes = writtenBytes - (liveBytes ?? 0)
+    const deadShare = liveBytes === undefined ? undefined : writtenBytes === 0 ? 0 : deadBytes / writtenBytes
+    return { volumes, writtenBytes, liveBytes, deadShare }
   }
 
   durable(): VolumePosition | undefined {
@@ -292,7 +292,7 @@ class NeedleVolumes implements KeptVolumes {
 
   private written(headers: readonly NeedleHeader[], places: readonly NeedlePlace[], after: VolumePosition): void {
     this.index.written(headers, places)
-    this.index.accounts.wrote(after.volumeId, after.offsetBytes)
+    this.index.usages.wrote(after.volumeId, after.offsetBytes)
     this.upkeep.changedUpTo = after
   }
 }

@@ -171,8 +171,8 @@ export class WriteQueue {
     // Those that are appended in the same turn share the first write.
     await Promise.resolve()
     while (this.begins.length + this.leaves.length + this.unhurried.length + this.appends.length > 0) {
-      if (this.begins.length > 0) await this.beginAsAsked()
-      if (this.leaves.length > 0) await this.leaveAsAsked()
+      if (this.begins.length > 0) await this.beginWaiting()
+      if (this.leaves.length > 0) await this.leaveWaiting()
       const unhurried = this.takeUnhurried()
       const appends = this.takeAppends(this.limits.groupNeedlesMax - unhurried.length)
       this.quietGroups = appends.length > 0 ? 0 : this.quietGroups + 1
@@ -184,21 +184,21 @@ export class WriteQueue {
     this.writing = undefined
   }
 
-  private async beginAsAsked(): Promise<void> {
-    const asked = this.begins.splice(0)
+  private async beginWaiting(): Promise<void> {
+    const waiting = this.begins.splice(0)
     let failure = this.refusal
     try {
       if (failure === undefined) await this.begin()
     } catch (error) {
       failure = this.refuseAfter(error)
     }
-    for (const done of asked) done(failure)
+    for (const done of waiting) done(failure)
   }
 
-  private async leaveAsAsked(): Promise<void> {
-    const asked = this.leaves.splice(0)
+  private async leaveWaiting(): Promise<void> {
+    const waiting = this.leaves.splice(0)
     await this.writer.leave()
-    for (const done of asked) done()
+    for (const done of waiting) done()
   }
 
   /** Those still wanted, of a bounded number at the front. */

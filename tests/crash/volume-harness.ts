@@ -204,14 +204,14 @@ class Script {
     })
   }
 
-  private living(): Issued[] {
+  private live(): Issued[] {
     return this.issued.filter(({ ackedAt, removeIssuedAt }) => ackedAt < Infinity && removeIssuedAt === Infinity)
   }
 
   private pick(count: number): Issued[] {
-    const living = this.living()
-    return Array.from({ length: Math.min(count, living.length) }, () =>
-      living.splice(this.random.below(living.length), 1),
+    const live = this.live()
+    return Array.from({ length: Math.min(count, live.length) }, () =>
+      live.splice(this.random.below(live.length), 1),
     ).flat()
   }
 
@@ -433,10 +433,10 @@ export async function judgeSpace(run: Run, state: CrashState): Promise<Finding |
     mark = source.markAfter()
     found.volumes.contained(upTo)
   }
-  const { volumes, writtenBytes, livingBytes = 0 } = found.volumes.usage()
+  const { volumes, writtenBytes, liveBytes = 0 } = found.volumes.usage()
   const pages = volumes + found.rows.rows.size / 8 + writtenBytes / COMPACTION.copyBytes
   const allowed = 0.25 * writtenBytes + volumes * COMPACTION.deadBytesMin + pages * 4 * KIB
-  if (writtenBytes - livingBytes > allowed) return { check: "space", details: `${livingBytes} of ${writtenBytes} live` }
+  if (writtenBytes - liveBytes > allowed) return { check: "space", details: `${liveBytes} of ${writtenBytes} live` }
   const again = await recoverReal(sim.boot(), { at: 0, mark, rows: collected }, run.lives + 2)
   return (
     (await judgeNeedles(run, moment, found)) ??

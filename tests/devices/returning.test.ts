@@ -33,24 +33,24 @@ test("a disk that hangs stalls nobody for long; it comes back when it does what 
   for (let i = 0; i < 20; i += 1) await store.put(`before ${i}`)
   await store.becomeWhole("the beginning")
   const drive = store.machine.bays.at(BAY) ?? assert.fail("there is a disk")
-  drive.sick.become("hung")
+  drive.faulty.become("hung")
   for (const work of [() => store.put("hung"), () => store.remove("before 0"), () => store.readAll("hung")]) {
     const tookMs = await store.timed(work)
     // Several requests, of which the first ones find it out.
     assert.ok(tookMs < STALL_MS_MAX, `${tookMs} ms`)
   }
   await store.machine.pass(LOOK_MS)
-  assert.equal(store.deviceIn(BAY).state, "out")
+  assert.equal(store.deviceIn(BAY).state, "offline")
   // It answers again, but is not well: it is asked, and stays out.
   for (const state of ["failing", "readOnly"] as const) {
-    drive.sick.become(state)
+    drive.faulty.become(state)
     await store.machine.pass(ASKED_AGAIN_MS)
-    assert.equal(store.deviceIn(BAY).state, "out", state)
+    assert.equal(store.deviceIn(BAY).state, "offline", state)
   }
   await store.put("meanwhile")
   const moved = watchNeedles(store)
-  drive.sick.become("well")
-  await store.until(() => (store.deviceIn(BAY).state === "out" ? "still out" : undefined), "once it is well")
+  drive.faulty.become("well")
+  await store.until(() => (store.deviceIn(BAY).state === "offline" ? "still out" : undefined), "once it is well")
   await store.becomeWhole("its return")
   const broughtBytes = moved.written.get(BAY) ?? 0
   // Half of two times what was written without it, in whole pages: it has the rest.
@@ -62,21 +62,23 @@ test("an empty disk in a lost one's place is filled by all the others, and holds
   const store = await SimStore.open(6)
   for (let i = 0; i < 30; i += 1) await store.put(`object ${i}`)
   await store.becomeWhole("the beginning")
-  const holdsNames = (bay: string): boolean => {
+  const holdsMetadata = (bay: string): boolean => {
     const { id } = store.deviceIn(bay)
-    return store.now.engine.keeper.record.tablets.every(({ members }) => members.some(member => member.id === id))
+    return store.now.engine.recordManager.record.tablets.every(({ replicas }) =>
+      replicas.some(replica => replica.id === id),
+    )
   }
-  const bay = ["/d1", "/d2", "/d3", "/d4", "/d5", "/d6"].find(holdsNames) ?? assert.fail("somebody holds names")
+  const bay = ["/d1", "/d2", "/d3", "/d4", "/d5", "/d6"].find(holdsMetadata) ?? assert.fail("somebody holds names")
   store.drop([bay])
   await store.machine.pass(LOOK_MS)
-  const copies = store.now.engine.keeper.record.metaCopies
+  const copies = store.now.engine.recordManager.record.metaCopies
   const moved = watchNeedles(store)
   store.machine.bays.put(bay, store.machine.newDrive())
   await store.replace(store.deviceIn(bay).id, bay)
   await store.becomeWhole(`the loss of ${bay}`)
-  const { tablets } = store.now.engine.keeper.record
+  const { tablets } = store.now.engine.recordManager.record
   assert.deepEqual(
-    tablets.map(({ members }) => members.length),
+    tablets.map(({ replicas }) => replicas.length),
     [copies],
   )
   const read = [...moved.read].filter(([from]) => from !== bay).map(([, bytes]) => bytes)
@@ -124,9 +126,9 @@ test("the only disk of a store is busy for ten seconds: what waited for it is do
   const { machine } = store
   await store.put("before")
   const disk = must(machine.bays.at("/d1"), "a disk is in the bay")
-  disk.sick.become("hung")
+  disk.faulty.become("hung")
   await machine.pass(10_000)
-  disk.sick.become("well")
+  disk.faulty.become("well")
   await store.put("after")
   await store.readAll("after the disk was busy")
   await store.end()

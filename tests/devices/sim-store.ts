@@ -88,13 +88,13 @@ export class SimStore {
 
   /** The device whose folder is in this bay. */
   deviceIn(bay: string): ControlDevice {
-    const device = this.now.engine.keeper.record.devices.find(({ pathHint }) => pathHint === bay)
+    const device = this.now.engine.recordManager.record.devices.find(({ pathHint }) => pathHint === bay)
     return must(device, `a device of the store is in ${bay}`)
   }
 
   /** The disks in these bays are gone for good. */
   drop(bays: readonly string[]): void {
-    for (const bay of bays) this.machine.bays.take(bay).sick.become("lost")
+    for (const bay of bays) this.machine.bays.take(bay).faulty.become("lost")
   }
 
   /** The operator names an empty disk. Refused while what the devices before it lack is counted on: asked again. */

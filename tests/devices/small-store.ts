@@ -86,9 +86,9 @@ export async function statesOf(server: ServerProcess): Promise<Map<string, strin
 export async function settled(server: ServerProcess): Promise<void> {
   const deadline = performance.now() + SETTLE_TIMEOUT_MS
   for (;;) {
-    const { devices, names } = STORE_SCHEMAS.STATUS.parse(await server.report("/v1/status"))
-    if (devices.every(({ state }) => state === "active") && names.copies === names.copiesWanted) return
-    if (performance.now() > deadline) assert.fail(`not settled: ${JSON.stringify({ devices, names })}`)
+    const { devices, metadata } = STORE_SCHEMAS.STATUS.parse(await server.report("/v1/status"))
+    if (devices.every(({ state }) => state === "active") && metadata.copies === metadata.copiesWanted) return
+    if (performance.now() > deadline) assert.fail(`not settled: ${JSON.stringify({ devices, metadata })}`)
     await later(SETTLE_POLL_MS)
   }
 }

@@ -28,8 +28,8 @@ import {
   parseVolumeId,
   rowKeyOf,
 } from "../../src/base/ids.js"
-import { encodeBaseRow } from "../../src/format/base-row.js"
-import { encodeBirthNote } from "../../src/format/birth-note.js"
+import { encodeStoredRow } from "../../src/format/stored-row.js"
+import { encodeRecoveryHeader } from "../../src/format/recovery-header.js"
 import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
@@ -45,7 +45,7 @@ import {
   encodeBucketId,
   encodeCounters,
   encodePart,
-  encodeRelease,
+  encodePendingDeletion,
   encodeRowHead,
   encodeSegment,
   encodeSetting,
@@ -143,7 +143,7 @@ const needle = encodeNeedleHeader({
   owner: { bucketId: parseBucketId(77), key: objectKeyOfText("a/key") },
   policy: { kind: "ec", k: 4, m: 3, matrix: "vandermonde" },
   blockLengthBytes: 300_000,
-  birthNote: new Uint8Array(9),
+  recoveryHeader: new Uint8Array(9),
   bodyBytes: 75_008,
   checksums: new Uint8Array(16),
 })
@@ -170,7 +170,7 @@ const control = encodeControlRecord({
     {
       id: parseTabletId(1),
       epoch: parseEpoch(1),
-      members: [{ id: deviceId, since: parseEpoch(1) }],
+      replicas: [{ id: deviceId, since: parseEpoch(1) }],
       learners: [],
       start: rowKeyOf(""),
       end: undefined,
@@ -210,7 +210,7 @@ const entry = encodeEntry({
   ],
 }).record
 
-const baseRow = encodeBaseRow(new Uint8Array(5), {
+const baseRow = encodeStoredRow(new Uint8Array(5), {
   volume: 8,
   offsetBytes: 4160,
   lengthBytes: 3000,
@@ -430,7 +430,7 @@ for (const [file, name] of [
 test("a body's header, and a row without a place, end as documented", () => {
   assert.equal(needle.length, 72 + "a/key".length + 9 + 16 + 8)
   assert.equal(baseRow.length, 5 + 16 + 1)
-  const plain = encodeBaseRow(new Uint8Array(5), undefined)
+  const plain = encodeStoredRow(new Uint8Array(5), undefined)
   assert.equal(plain.length, 5 + 1)
 })
 
@@ -517,7 +517,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   buckets: [encodeBucket(bucket), { ...bucket, versioning: 2, state: 1, policy: "replica:3", settings: 2 }],
   settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],
-  releases: [encodeRelease(release), { kind: 3, bucketId: 3, what: multipartId }],
+  releases: [encodePendingDeletion(release), { kind: 3, bucketId: 3, what: multipartId }],
   accounts: [encodeAccount(account), account],
   accessKeys: [encodeAccessKey(accessKey), { accountId: "me", createdMs: 15, isActive: 1, userName: "Bob" }],
   identities: [encodeIdentity(identity), { ...identity, kind: 2, role: null }],
@@ -525,15 +525,15 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   identityProviders: [encodeIdentityProvider(provider), provider],
   keyUses: [encodeKeyUse(keyUse), keyUse],
   accountNumbers: [encodeAccountId(account.id), { accountId: "me" }],
-  "birth note": [
-    encodeBirthNote(note),
+  "recovery header": [
+    encodeRecoveryHeader(note),
     { bucket: "bucket", contentType: "a/b", plannedLengthBytes: 16, multipartId: "" },
   ],
 }
 
-const membersIn = (cell: string): string[] => (/\[([^\]]*)\]/.exec(cell)?.[1] ?? "").split(", ")
+const fieldsIn = (cell: string): string[] => (/\[([^\]]*)\]/.exec(cell)?.[1] ?? "").split(", ")
 
-function assertMembers(
+function assertFields(
   packed: unknown,
   documented: readonly string[],
   values: Readonly<Record<string, unknown>>,
@@ -549,10 +549,10 @@ function assertMembers(
 test("the records are packed as documented, member by member", () => {
   const rows = rowsAfter(PAGE.indexOf("<!-- records -->"))
   assert.deepEqual(rows.map(([name]) => name?.replaceAll("`", "")).sort(), Object.keys(RECORDS).sort())
-  for (const [name = "", members = ""] of rows) {
+  for (const [name = "", fields = ""] of rows) {
     const [bytes, values] = RECORDS[name.replaceAll("`", "")] ?? [new Uint8Array(0), {}]
-    const [format = ""] = membersIn(members)
-    assertMembers(packr.unpack(bytes), membersIn(members), { [format]: Number(format), ...values })
+    const [format = ""] = fieldsIn(fields)
+    assertFields(packr.unpack(bytes), fieldsIn(fields), { [format]: Number(format), ...values })
   }
 })
 
@@ -560,23 +560,23 @@ test("control record, version record, extent and exception have the documented m
   const documented = (first: string): string[] => {
     const at = PAGE.indexOf(`\`[${first}, `)
     assert.ok(at > 0, `${first} begins a documented list`)
-    return membersIn(PAGE.slice(at))
+    return fieldsIn(PAGE.slice(at))
   }
-  assertMembers(packr.unpack(control.subarray(24)), documented("storeId"), {
+  assertFields(packr.unpack(control.subarray(24)), documented("storeId"), {
     ...{ storeId, generation: 9, policy: "replica:1", blockBytes: 4_194_304, metaCopies: 1, region: "eu" },
   })
-  const [devices, tablets, layout] = [2, 6, 7].map(i => membersOf(packr.unpack(control.subarray(24)))[i])
-  assertMembers(membersOf(devices)[0], documented("id, weight"), { pathHint: "/data", isMountPoint: true })
-  assertMembers(membersOf(tablets)[0], documented("id, epoch"), { id: 1, epoch: 1, end: null })
-  assertMembers(layout, documented("version"), { version: 1 })
-  assertMembers(packr.unpack(version.subarray(54)), documented("1, content"), { 1: 1, details: null })
-  const packedExtent = membersOf(packr.unpack(encodePart(part)))[5]
-  assertMembers(packedExtent, documented("uploadId"), { part: 0, lengthBytes: 10, policy: "replica:1", generation: 0 })
-  const exception = membersOf(membersOf(packedExtent)[6])[0]
-  assertMembers(exception, documented("firstBlock"), { firstBlock: 0, lastBlock: 1 })
+  const [devices, tablets, layout] = [2, 6, 7].map(i => fieldsOf(packr.unpack(control.subarray(24)))[i])
+  assertFields(fieldsOf(devices)[0], documented("id, weight"), { pathHint: "/data", isMountPoint: true })
+  assertFields(fieldsOf(tablets)[0], documented("id, epoch"), { id: 1, epoch: 1, end: null })
+  assertFields(layout, documented("version"), { version: 1 })
+  assertFields(packr.unpack(version.subarray(54)), documented("1, content"), { 1: 1, details: null })
+  const packedExtent = fieldsOf(packr.unpack(encodePart(part)))[5]
+  assertFields(packedExtent, documented("uploadId"), { part: 0, lengthBytes: 10, policy: "replica:1", generation: 0 })
+  const exception = fieldsOf(fieldsOf(packedExtent)[6])[0]
+  assertFields(exception, documented("firstBlock"), { firstBlock: 0, lastBlock: 1 })
 })
 
-function membersOf(value: unknown): readonly unknown[] {
+function fieldsOf(value: unknown): readonly unknown[] {
   assert.ok(Array.isArray(value))
   return value
 }

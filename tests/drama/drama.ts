@@ -36,7 +36,7 @@ export interface DramaResult {
 }
 
 const WHOLE_MS = 300_000
-/** Two rounds of collection, with the rests of chores that found nothing for long. */
+/** Two rounds of collection, with the rests of jobs that found nothing for long. */
 const SPACE_MS = 150_000
 const DEAD_SHARE_MAX = 0.25
 /** Padding, and what is not worth the work, in each of a few volumes. */
@@ -124,7 +124,7 @@ class Drama {
     const waiting = await this.operator.waitingBlocks()
     await this.stop()
     const shards = await readShards(this.folders)
-    await Promise.all(this.folders.map(folder => this.operator.fsck(folder, shards.living)))
+    await Promise.all(this.folders.map(folder => this.operator.fsck(folder, shards.live)))
     for (const problem of problemsOf(shards, new Map(), waiting)) this.clients.record.violation(problem)
     const sizes = [...bytesByDevice(shards)].map(([id, bytes]) => `${id} ${Math.round(bytes / 1e6)} MB`)
     this.log(`${shards.blocks.size} blocks; ${sizes.join(", ")}`)
@@ -151,8 +151,8 @@ class Drama {
   }
 
   private async untilVolumes(why: string, isRight: (volumes: VolumeBytes) => boolean): Promise<void> {
-    for (const chore of ["collector", "orphans", "repair", "compaction"]) {
-      await this.operator.run("chores", "wake", chore)
+    for (const job of ["collector", "orphans", "repair", "compaction"]) {
+      await this.operator.run("jobs", "wake", job)
     }
     const deadlineMs = performance.now() + SPACE_MS
     for (;;) {

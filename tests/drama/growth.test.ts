@@ -148,7 +148,7 @@ test("a chosen redundancy stays when disks are added, and is changed by the oper
     const meaning = "replica:2, chosen; for 4 devices the automatic redundancy would be ec:2+2, and survive any 2 lost"
     assert.match(await operator.run("redundancy", "show"), new RegExp(meaning.replaceAll("+", "\\+")))
     const preview = await operator.run("redundancy", "set", "ec:2+2", "--dry-run")
-    assert.match(preview, /replica:2 becomes ec:2\+2[^]* [1-9][^ ]* [KM]iB re-coded[^]*survives/)
+    assert.match(preview, /replica:2 becomes ec:2\+2[^]* [1-9][^ ]* [KM]iB re-encoded[^]*survives/)
     assert.equal((await operator.status()).policy, "replica:2", "a preview changes nothing")
     await operator.run("redundancy", "set", "ec:2+2", "--yes")
     await growth.written(50)
@@ -166,7 +166,7 @@ test("a bucket gets a redundancy of its own, and follows the store again, with w
     const before = await growth.shards()
     const buckets = [...before.blocks.values()].map(({ bucket }) => bucket).filter(id => id !== SYSTEM_BUCKET_ID)
     const plain = Math.min(...buckets)
-    assert.match(await set("replica:3", "--dry-run"), /bucket plain are stored as replica:3[^]*re-coded/)
+    assert.match(await set("replica:3", "--dry-run"), /bucket plain are stored as replica:3[^]*re-encoded/)
     clients.begin()
     await set("replica:3", "--yes")
     await growth.written(50)
@@ -193,7 +193,7 @@ test("a fifth disk takes its share and no more moves than that; one that is remo
     const after = await growth.shards()
     const moved = movedShare(before, after)
     assert.ok(
-      moved > 0.05 && moved <= 1.2 / 5 + slackOf(before),
+      moved > 0.05 && moved <= 1.2 / 5 + spareShardsOf(before),
       `${moved} of ${before.blocks.size} blocks' shards moved`,
     )
     clients.begin()
@@ -211,4 +211,4 @@ test("a fifth disk takes its share and no more moves than that; one that is remo
 })
 
 /** Of a sample of blocks, three standard deviations of the share that moves. */
-const slackOf = ({ blocks }: Shards): number => 3 * Math.sqrt((0.2 * 0.8) / (4 * blocks.size))
+const spareShardsOf = ({ blocks }: Shards): number => 3 * Math.sqrt((0.2 * 0.8) / (4 * blocks.size))

@@ -183,15 +183,15 @@ export class Nemesis {
   private async untilStill(): Promise<void> {
     await this.operator.until("still", WAIT_MS, ({ layout, devices }) => {
       if (layout.transition !== undefined) return `shards move: ${JSON.stringify(layout.transition)}`
-      const leaver = devices.find(({ state }) => state === "leaving")
+      const leaver = devices.find(({ state }) => state === "decommissioning")
       return leaver && `${leaver.id} still leaves`
     })
   }
 
   private untilOut(id: string): Promise<Status> {
-    return this.operator.until("out", WAIT_MS, ({ devices }) => {
+    return this.operator.until("offline", WAIT_MS, ({ devices }) => {
       const device = devices.find(each => each.id === id)
-      return device?.state === "out" ? undefined : `device ${id} is ${device?.state}`
+      return device?.state === "offline" ? undefined : `device ${id} is ${device?.state}`
     })
   }
 
@@ -272,7 +272,7 @@ export class Nemesis {
     await this.startAgain()
     // While others are being filled an empty folder is not taken at a start: the warning leaves it to the operator.
     const { id, state } = await this.operator.deviceAt(lost)
-    if (state === "out") await this.operator.runOnceMay(WAIT_MS, "device", "replace", id, lost, "--yes")
+    if (state === "offline") await this.operator.runOnceMay(WAIT_MS, "device", "replace", id, lost, "--yes")
     await this.perhapsKill()
   }
 
@@ -290,7 +290,7 @@ export class Nemesis {
     // Only what takes part can be emptied.
     await this.operator.until("in use", WAIT_MS, ({ devices }) => {
       const state = devices.find(({ path }) => path === folder)?.state
-      return state === "active" || state === "filling" ? undefined : `${folder} is ${state}`
+      return state === "active" || state === "rebuilding" ? undefined : `${folder} is ${state}`
     })
     await this.operator.runOnceMay(WAIT_MS, "device", "remove", folder, "--yes")
     await this.perhapsKill()
@@ -328,7 +328,7 @@ export class Nemesis {
     const policy = this.draw.pick(fitting)
     await this.untilStill()
     await this.operator.until("all here", WAIT_MS, ({ devices }) => {
-      const away = devices.filter(({ state }) => state !== "active" && state !== "filling")
+      const away = devices.filter(({ state }) => state !== "active" && state !== "rebuilding")
       return away.length === 0 ? undefined : away.map(({ id, state }) => `${id} is ${state}`).join()
     })
     await this.operator.run("redundancy", "set", policy, "--yes")
@@ -416,7 +416,7 @@ export class Nemesis {
     await this.perhapsKill()
     await this.operator.until("back", WAIT_MS, ({ devices }) => {
       const state = devices.find(each => each.id === id)?.state
-      return state === "active" || state === "filling" ? undefined : `device ${id} is ${state}`
+      return state === "active" || state === "rebuilding" ? undefined : `device ${id} is ${state}`
     })
   }
 }

@@ -13,30 +13,38 @@ const LOOK_EVERY_MS = 300
 const LOOKS_IN_A_ROW = 2
 
 /** They remove what was deleted, coded anew, or left behind by those who died: a while after the store is whole. */
-const COLLECTING_CHORES = ["collector", "orphans", "recode", "repair"]
+const COLLECTING_JOBS = ["collector", "orphans", "reencode", "repair"]
 
-function whyNotCollected({ chores }: Status): string | undefined {
-  const working = chores.filter(({ name, state }) => COLLECTING_CHORES.includes(name) && state !== "idle")
+function whyNotCollected({ jobs }: Status): string | undefined {
+  const working = jobs.filter(({ name, state }) => COLLECTING_JOBS.includes(name) && state !== "idle")
   return working.length > 0 ? working.map(({ name, progress }) => `${name}: ${progress}`).join("; ") : undefined
 }
 
 /** What keeps the store from being whole, in words; undefined: it is. */
-export function whyNotWhole({ devices, layout, recoding, repair, safety, names, health }: Status): string | undefined {
+export function whyNotWhole({
+  devices,
+  layout,
+  reencoding,
+  repair,
+  safety,
+  metadata,
+  health,
+}: Status): string | undefined {
   const others = devices.filter(({ state }) => state !== "active")
   if (others.length > 0) return others.map(({ id, state, reason }) => `${id} is ${state} (${reason})`).join(", ")
   if (layout.transition !== undefined) return `shards move: ${JSON.stringify(layout.transition)}`
-  if (recoding !== undefined) return `re-coding: ${JSON.stringify(recoding)}`
-  if (repair === undefined || repair.partitionsLookedAt < 65_536) return "repair has not looked at everything"
-  if (repair.progress.leftBytes > 0) return `repair: ${JSON.stringify(repair.progress)}`
-  if (names.copies !== names.copiesWanted || names.learning > 0) return `names: ${JSON.stringify(names)}`
+  if (reencoding !== undefined) return `re-encoding: ${JSON.stringify(reencoding)}`
+  if (repair === undefined || repair.partitionsScanned < 65_536) return "repair has not looked at everything"
+  if (repair.progress.remainingBytes > 0) return `repair: ${JSON.stringify(repair.progress)}`
+  if (metadata.copies !== metadata.copiesWanted || metadata.learning > 0) return `names: ${JSON.stringify(metadata)}`
   const { safeFolderLosses: now, safeFolderLossesWhenWhole: whole } = safety
   if (now < whole) return `${now} folders may be lost, not ${whole}: ${safety.reasons.join("; ")}`
   return health.reasons.length > 0 ? health.reasons.join("; ") : undefined
 }
 
 /** Blocks that no object names and that are removed once a day has passed. */
-export function waitingBlocks({ chores }: Status): number {
-  const progress = chores.find(({ name }) => name === "orphans")?.progress ?? ""
+export function waitingBlocks({ jobs }: Status): number {
+  const progress = jobs.find(({ name }) => name === "orphans")?.progress ?? ""
   return Number(/(\d+) aborted blocks wait/.exec(progress)?.[1] ?? 0)
 }
 
@@ -64,13 +72,13 @@ export class Operator {
    * Nothing is damaged in a folder but needles that are dead: what rotted last lies there until its volume
    * is compacted.
    */
-  async fsck(folder: string, living: ReadonlySet<string>): Promise<void> {
+  async fsck(folder: string, live: ReadonlySet<string>): Promise<void> {
     const { code, stdout, stderr } = await this.server.hayloft(["volume", "fsck", folder])
     const damaged = stdout.split("\n").filter(line => line.startsWith("DAMAGED"))
     this.log(`hayloft volume fsck ${folder}: ${code}, ${damaged.length} damaged`)
     const isDead = (line: string): boolean => {
       const [, file = "", at = ""] = /^DAMAGED needle file=(\S+) atBytes=(\d+) /.exec(line) ?? []
-      return file !== "" && !living.has(placeName(file, Number(at)))
+      return file !== "" && !live.has(placeName(file, Number(at)))
     }
     if (code === 0 || (damaged.length > 0 && damaged.every(isDead))) return
     throw new Error(`hayloft volume fsck ${folder} ended with ${code}: ${stderr}${stdout}`)
@@ -100,8 +108,8 @@ export class Operator {
       if (quiet === LOOKS_IN_A_ROW) return status
       last = why ?? last
       if (performance.now() > deadlineMs) {
-        const { safety, repair, recoding, chores } = status
-        const facts = JSON.stringify({ safety, repair, recoding, chores })
+        const { safety, repair, reencoding, jobs } = status
+        const facts = JSON.stringify({ safety, repair, reencoding, jobs })
         throw new Error(`not ${what} after ${timeoutMs} ms: ${last}\n${facts}`)
       }
       await later(LOOK_EVERY_MS)

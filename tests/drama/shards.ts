@@ -10,7 +10,7 @@ import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
 import { shardCount, textOfPolicy } from "../../src/base/policy.js"
 import { layoutOf } from "../../src/cluster/index.js"
 import { newestControlRecord, readControlRecord, readSuperblock, type PresentDevice } from "../../src/device/index.js"
-import { decodeBaseRow } from "../../src/format/base-row.js"
+import { decodeStoredRow } from "../../src/format/stored-row.js"
 import type { ControlRecord } from "../../src/format/control-record.js"
 import {
   decodeNeedleHeader,
@@ -20,7 +20,7 @@ import {
   type NeedlePlace,
 } from "../../src/format/needle.js"
 import { blockCount, type Extent } from "../../src/format/extent.js"
-import { storePrefixEnd, storePrefixOf } from "../../src/format/membership.js"
+import { storePrefixEnd, storePrefixOf } from "../../src/format/replica-incarnation.js"
 import { decodePart, decodeSegment } from "../../src/format/records.js"
 import { decodeVersion } from "../../src/format/version-record.js"
 import { blockShape } from "../../src/block/index.js"
@@ -54,7 +54,7 @@ export interface Shards {
   /** Blocks that rows name and that have no shard. */
   readonly missing: readonly string[]
   /** Where indexes lead to: `placeName` of each needle of a block that a row names. */
-  readonly living: ReadonlySet<string>
+  readonly live: ReadonlySet<string>
 }
 
 export const placeName = (file: string, offsetBytes: number): string => `${file} at ${offsetBytes}`
@@ -79,10 +79,13 @@ async function addDevice(
   id: DeviceId,
   folder: string,
 ): Promise<void> {
-  const store = await new TableStores().openReader(foldersOf(folder).base, { disk: new RealDisk(), deviceId: id })
+  const store = await new TableStores().openReader(foldersOf(folder).metadataStore, {
+    disk: new RealDisk(),
+    deviceId: id,
+  })
   try {
     for (const [key, stored] of store.range("needles", ALL_ROWS)) {
-      const { value } = decodeBaseRow("needles", key, stored)
+      const { value } = decodeStoredRow("needles", key, stored)
       const [{ partition, uploadId, part, block, generation, slot }, shape] = [
         needleIdOfKey(key),
         decodeShardShape(value),
@@ -122,17 +125,17 @@ async function bucketOf(folder: string, { volume, offsetBytes, headerBytes }: Ne
 /** Every block that the rows of a replica name. */
 async function namedBlocks(record: ControlRecord, present: readonly { id: DeviceId; folder: string }[]) {
   const [tablet] = record.tablets
-  const member = tablet?.members.find(({ id }) => present.some(device => device.id === id))
-  const folder = present.find(({ id }) => id === member?.id)?.folder
-  if (member === undefined || folder === undefined) throw new Error("no replica of the metadata is here")
-  const range = { start: rowKeyOf(storePrefixOf(member.since)), end: rowKeyOf(storePrefixEnd(member.since)) }
+  const replica = tablet?.replicas.find(({ id }) => present.some(device => device.id === id))
+  const folder = present.find(({ id }) => id === replica?.id)?.folder
+  if (replica === undefined || folder === undefined) throw new Error("no replica of the metadata is here")
+  const range = { start: rowKeyOf(storePrefixOf(replica.since)), end: rowKeyOf(storePrefixEnd(replica.since)) }
   const named = new Set<string>()
-  const host = { disk: new RealDisk(), deviceId: member.id }
-  const store = await new TableStores().openReader(foldersOf(folder).base, host)
+  const host = { disk: new RealDisk(), deviceId: replica.id }
+  const store = await new TableStores().openReader(foldersOf(folder).metadataStore, host)
   try {
     for (const family of ["current", "versions", "parts", "segments"] as const) {
       for (const [key, stored] of store.range(family, range)) {
-        for (const extent of extentsOf(family, decodeBaseRow(family, key, stored).value)) {
+        for (const extent of extentsOf(family, decodeStoredRow(family, key, stored).value)) {
           for (let block = 0; block < blockCount(extent); block += 1) {
             named.add(`${extent.uploadId}/${extent.part}/${block}/${blockShape(extent, block).generation}`)
           }
@@ -165,8 +168,8 @@ export async function readShards(folders: readonly string[]): Promise<Shards> {
   const unnamed = [...found.blocks.keys()].filter(name => !named.has(name))
   const missing = [...named].filter(name => !found.blocks.has(name))
   for (const name of unnamed) found.blocks.delete(name)
-  const living = new Set([...found.places].flatMap(([place, name]) => (named.has(name) ? [place] : [])))
-  return { record, blocks: found.blocks, living, unnamed, missing }
+  const live = new Set([...found.places].flatMap(([place, name]) => (named.has(name) ? [place] : [])))
+  return { record, blocks: found.blocks, live, unnamed, missing }
 }
 
 /**

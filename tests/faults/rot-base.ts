@@ -18,23 +18,23 @@ export const BASE_ROT_KINDS = [
   "gone",
   "older store",
 ] as const
-export type BaseRotKind = (typeof BASE_ROT_KINDS)[number]
+export type MetadataStoreRotKind = (typeof BASE_ROT_KINDS)[number]
 /** Those that a store can be made to meet while it has its files open. */
-export const OPEN_ROT_KINDS: readonly BaseRotKind[] = [...ROT_KINDS, "pages", "blocks", "older", "foreign"]
+export const OPEN_ROT_KINDS: readonly MetadataStoreRotKind[] = [...ROT_KINDS, "pages", "blocks", "older", "foreign"]
 
 /** Files of metadata stores by their names in one folder. */
-export type BaseFiles = ReadonlyMap<string, Buffer>
+export type MetadataStoreFiles = ReadonlyMap<string, Buffer>
 
 export interface RotScene {
   readonly deviceId: DeviceId
-  readonly files: BaseFiles
+  readonly files: MetadataStoreFiles
   /** The same store at an earlier time. */
-  readonly older: BaseFiles
+  readonly older: MetadataStoreFiles
   /** The store of another device. */
-  readonly other: { readonly deviceId: DeviceId; readonly files: BaseFiles } | undefined
+  readonly other: { readonly deviceId: DeviceId; readonly files: MetadataStoreFiles } | undefined
 }
 
-export interface BaseRot {
+export interface MetadataStoreRot {
   readonly what: string
   /** What becomes of files; undefined: they are gone. */
   readonly changed: ReadonlyMap<string, Buffer | undefined>
@@ -43,7 +43,11 @@ export interface BaseRot {
 const PAGE_BYTES = 4096
 
 /** Undefined where what was drawn changes nothing. */
-export function rotBase(scene: RotScene, kind: BaseRotKind, random: Random): BaseRot | undefined {
+export function rotMetadataStore(
+  scene: RotScene,
+  kind: MetadataStoreRotKind,
+  random: Random,
+): MetadataStoreRot | undefined {
   const { files, older, other } = scene
   const name = pick([...files.keys()].sort(), random)
   const content = name === undefined ? undefined : files.get(name)
@@ -92,7 +96,7 @@ interface Place {
   readonly bytes: Buffer
 }
 
-const pagesOf = (files: BaseFiles): readonly Place[] =>
+const pagesOf = (files: MetadataStoreFiles): readonly Place[] =>
   [...files].flatMap(([name, bytes]) =>
     Array.from({ length: Math.ceil(bytes.length / PAGE_BYTES) }, (_, page) => ({
       ...{ name, at: page * PAGE_BYTES, bytes: bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES) },
@@ -100,7 +104,12 @@ const pagesOf = (files: BaseFiles): readonly Place[] =>
   )
 
 /** Two places get each other's bytes, as far as both reach. */
-function exchange(files: BaseFiles, places: readonly Place[], what: string, random: Random): BaseRot | undefined {
+function exchange(
+  files: MetadataStoreFiles,
+  places: readonly Place[],
+  what: string,
+  random: Random,
+): MetadataStoreRot | undefined {
   const [a, b] = [pick(places, random), pick(places, random)]
   if (a === undefined || b === undefined || a.bytes.equals(b.bytes)) return undefined
   const changed = new Map<string, Buffer>()
@@ -109,14 +118,14 @@ function exchange(files: BaseFiles, places: readonly Place[], what: string, rand
   return { what: `${what}s ${a.name}@${a.at} and ${b.name}@${b.at} exchanged`, changed }
 }
 
-function put(files: BaseFiles, changed: Map<string, Buffer>, { name, at, bytes }: Place, by: Buffer): void {
+function put(files: MetadataStoreFiles, changed: Map<string, Buffer>, { name, at, bytes }: Place, by: Buffer): void {
   const content = changed.get(name) ?? Buffer.from(files.get(name) ?? "")
   changed.set(name, content)
   by.copy(content, at, 0, Math.min(by.length, bytes.length))
 }
 
 /** Two whole blocks of one length, where there are two; of this store, its past, or another device's. */
-function exchangeBlocks({ deviceId, files, older, other }: RotScene, random: Random): BaseRot | undefined {
+function exchangeBlocks({ deviceId, files, older, other }: RotScene, random: Random): MetadataStoreRot | undefined {
   const own = blocksOf(files, deviceId)
   const mine = pick(own, random)
   if (mine === undefined) return undefined
@@ -137,7 +146,7 @@ function exchangeBlocks({ deviceId, files, older, other }: RotScene, random: Ran
 }
 
 /** Data blocks and directory blocks. */
-function blocksOf(files: BaseFiles, deviceId: DeviceId): readonly Place[] {
+function blocksOf(files: MetadataStoreFiles, deviceId: DeviceId): readonly Place[] {
   return [...files].flatMap(([name, bytes]) => (isTable(name) ? blocksIn(name, bytes, deviceId) : []))
 }
 

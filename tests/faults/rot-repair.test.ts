@@ -13,7 +13,7 @@ import type { Bucket } from "../../src/object/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { TABLE_LIMITS, TableStores } from "../../src/table/index.js"
 import { find, putRequest } from "../../sim/world/bodies.js"
-import { BASE_ROT_KINDS, rotBase, type BaseFiles } from "./rot-base.js"
+import { BASE_ROT_KINDS, rotMetadataStore, type MetadataStoreFiles } from "./rot-base.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const OBJECTS = 120
@@ -24,7 +24,7 @@ const LIMITS = { ...TABLE_LIMITS, blockBytes: 1 * KIB, partitionBytes: 4 * KIB, 
 const bodyOf = (i: number): Buffer => Buffer.alloc(i % 10 === 0 ? 20 * KIB : 50, `body ${i}`)
 const keyOf = (i: number) => objectKeyOfText(`key-${String(i).padStart(3, "0")}`)
 
-function filesIn({ disk: { medium } }: Machine, folder: string): BaseFiles {
+function filesIn({ disk: { medium } }: Machine, folder: string): MetadataStoreFiles {
   return new Map(
     medium.namesIn(folder).map(name => {
       const file = must(medium.fileAt(`${folder}/${name}`), "the folder has it")
@@ -71,12 +71,12 @@ async function settle({ clock }: Machine, engine: Engine): Promise<void> {
     ...engine.devices.map(
       ({ tending }) =>
         () =>
-          tending.scrubBase.step(noSignal),
+          tending.scrubMetadata.step(noSignal),
     ),
     () => engine.control.step(),
-    ...["compare members", "repair"].flatMap(name => {
-      const chore = engine.chores.find(each => each.name === name)
-      return chore === undefined ? [] : [() => chore.step(noSignal)]
+    ...["compare replicas", "repair"].flatMap(name => {
+      const job = engine.jobs.find(each => each.name === name)
+      return job === undefined ? [] : [() => job.step(noSignal)]
     }),
   ]
   for (let quiet = 0; quiet < 3; quiet += 1) {
@@ -107,19 +107,19 @@ for (const kind of BASE_ROT_KINDS) {
       machine.disk.kill()
       const { deviceId } = machine.hostOf(1)
       const other = { deviceId: machine.hostOf(3).deviceId, files: filesIn(machine, "/d3/base") }
-      const done = rotBase({ deviceId, files: filesIn(machine, FOLDER), older, other }, kind, random)
+      const done = rotMetadataStore({ deviceId, files: filesIn(machine, FOLDER), older, other }, kind, random)
       if (done === undefined) continue
       changes += 1
       for (const [name, content] of done.changed) await write(machine, `${FOLDER}/${name}`, content)
       const life = new AbortController()
       const engine = await machine.open()
       const context = `${kind}, seed ${seed}: ${done.what}`
-      const ended = Promise.all(engine.livings.map(living => living.run(life.signal)))
+      const ended = Promise.all(engine.backgroundServices.map(live => live.run(life.signal)))
       await machine.clock.runUntil(assertReads(engine, bucket, context))
       await settle(machine, engine)
       await machine.clock.runUntil(assertReads(engine, bucket, context))
-      const states = () => engine.keeper.record.devices.map(({ state }) => state)
-      if (states()[0] === "out") {
+      const states = () => engine.recordManager.record.devices.map(({ state }) => state)
+      if (states()[0] === "offline") {
         // As a running store does by itself after a while (`Returning`).
         const place = { id: deviceId, path: "/d1", incarnation: parseIncarnation(9) }
         await machine.clock.runUntil(engine.bringIn(folderOf(place)).then(stack => engine.control.bringIn(stack)))

@@ -32,7 +32,13 @@ import { TABLE_LIMITS, TableStores } from "../../src/table/index.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import type { Bucket } from "../../src/object/index.js"
 import { bodyBytes, find, putRequest, sourceOf } from "../../sim/world/bodies.js"
-import { BASE_ROT_KINDS, OPEN_ROT_KINDS, rotBase, type BaseFiles, type BaseRotKind } from "./rot-base.js"
+import {
+  BASE_ROT_KINDS,
+  OPEN_ROT_KINDS,
+  rotMetadataStore,
+  type MetadataStoreFiles,
+  type MetadataStoreRotKind,
+} from "./rot-base.js"
 import { parseRotPlan, type RotCase, type RotPlan, type RotTarget } from "./rot-plan.js"
 
 const BUCKET = parseBucketName("rot")
@@ -197,7 +203,7 @@ function damage(folder: string, work: string, plan: RotPlan, number: number, isO
   return { what: `${bay}/${name}: ${what}`, mend: () => overwrite(path, damaged, whole) }
 }
 
-function filesIn(path: string): BaseFiles {
+function filesIn(path: string): MetadataStoreFiles {
   return new Map(readdirSync(path).map(name => [name, readFileSync(join(path, name))]))
 }
 
@@ -212,12 +218,12 @@ function damageBase(
   const bayOf = (number: number): string => `d${number}/base`
   const idOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
   const bay = bayOf(device)
-  const kinds: readonly BaseRotKind[] = isOpen ? OPEN_ROT_KINDS : BASE_ROT_KINDS
+  const kinds: readonly MetadataStoreRotKind[] = isOpen ? OPEN_ROT_KINDS : BASE_ROT_KINDS
   const files = filesIn(join(work, bay))
   const other = devices === 1 ? undefined : { deviceId: idOf(3), files: filesIn(join(work, bayOf(3))) }
   const older = filesIn(join(folder, "older", bay))
   const kind = kinds[random.below(kinds.length)] ?? "flip"
-  const done = rotBase({ deviceId: idOf(device), files, older, other }, kind, random)
+  const done = rotMetadataStore({ deviceId: idOf(device), files, older, other }, kind, random)
   if (done === undefined) return undefined
   const write = (name: string, before: Buffer | undefined, after: Buffer | undefined): void => {
     const path = join(work, bay, name)

@@ -21,7 +21,7 @@ const SMALL_BYTES = 1_000
 const LARGE_BYTES = 200 * 1024
 
 /** What a client may be told where a device fails; after each of them nothing has happened. */
-const REFUSALS: readonly FailureKind[] = ["deviceFailed", "deviceFull", "tooManyInFlight", "uploadVoid", "noSuchKey"]
+const REFUSALS: readonly FailureKind[] = ["deviceFailed", "deviceFull", "tooManyInFlight", "uploadAborted", "noSuchKey"]
 /** What a reader may be told where the only device fails. */
 const UNREADABLE: readonly FailureKind[] = ["deviceFailed", "notEnoughShards", "corruptNeedle", "corruptRow"]
 
@@ -123,10 +123,10 @@ export class Story {
 
   /** A few steps of what gives bytes back. */
   private async collect(engine: Engine): Promise<void> {
-    for (const chore of engine.chores) {
+    for (const job of engine.jobs) {
       for (let steps = 0; steps < 20; steps += 1) {
-        const state = await chore.step(noSignal).catch((error: unknown) => {
-          if (!isFailure(error)) this.wrong.push(`${chore.name} ended with ${shown(error)}`)
+        const state = await job.step(noSignal).catch((error: unknown) => {
+          if (!isFailure(error)) this.wrong.push(`${job.name} ended with ${shown(error)}`)
           return "failed" as const
         })
         if (state !== "busy") break

@@ -30,8 +30,8 @@ test("a body of more blocks than a command has rows is stored while a device fai
   const bytes = Buffer.alloc(300 * KIB, "x")
   await put(engine, bucket, bytes)
   assert.deepEqual(await get(engine, bucket), bytes)
-  const debts = [...engine.tablet.committed.range("debts", ALL)]
-  assert.ok(debts.length > 1_100, `${debts.length} debts for 1,200 blocks`)
+  const hints = [...engine.tablet.committed.range("debts", ALL)]
+  assert.ok(hints.length > 1_100, `${hints.length} debts for 1,200 blocks`)
 })
 
 for (const devices of [1, 3]) {
@@ -113,8 +113,8 @@ test("a device that has lost its rows and its log is taken out at the start", as
   await removeLog(machine, "/d1/log")
   engine = await machine.open()
   assert.deepEqual(
-    engine.keeper.record.devices.map(device => device.state),
-    ["out", "active"],
+    engine.recordManager.record.devices.map(device => device.state),
+    ["offline", "active"],
   )
   assert.deepEqual(await get(engine, bucket), Buffer.from("body"))
 })
@@ -142,13 +142,13 @@ for (const [what, spoil] of Object.entries(spoilings)) {
     await spoil(machine, engine)
     machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d2/control", code: "EIO", forEver: true }))
     engine = await machine.open()
-    const { devices, tablets } = engine.keeper.record
+    const { devices, tablets } = engine.recordManager.record
     assert.deepEqual(
       devices.map(device => device.state),
-      ["out", "out", "active", "active", "active"],
+      ["offline", "offline", "active", "active", "active"],
     )
     assert.deepEqual(
-      tablets[0]?.members.map(({ id }) => id),
+      tablets[0]?.replicas.map(({ id }) => id),
       [devices[2]?.id],
     )
     assert.deepEqual(await get(engine, bucket), Buffer.from("two"))
@@ -190,10 +190,10 @@ test("a device that cannot be opened at the start says why, and its folder is fr
   // In the first batch: later ones say that it was durable.
   machine.disk.flipBit("/d1/log/segment-000001", 8 * 90)
   engine = await machine.open()
-  const [first] = engine.keeper.record.devices
+  const [first] = engine.recordManager.record.devices
   assert.ok(first)
-  assert.equal(first.state, "out")
-  assert.match(engine.control.whyOut(first.id) ?? "", /the commit log is damaged before its durable end/)
+  assert.equal(first.state, "offline")
+  assert.match(engine.control.offlineReason(first.id) ?? "", /the commit log is damaged before its durable end/)
   assert.deepEqual(machine.released, ["/d1"])
   assert.deepEqual(await get(engine, bucket), Buffer.from("two"))
 })
@@ -210,10 +210,15 @@ test("a read that fails leaves no pin behind, which would keep all released byte
   const pins = new ReadPins(machine.clock)
   const unused = () => Promise.reject(new Error("no blocks are read"))
   const blocks: Blocks = {
-    ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused, mend: unused, recode: unused },
-    ...{ surveyOf: () => [], survey: () => ({ groups: [], next: undefined }), distrust: () => false, distrusts: 0 },
+    ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused, mend: unused, reencode: unused },
+    ...{
+      shardScanOf: () => [],
+      shardScan: () => ({ groups: [], next: undefined }),
+      distrust: () => false,
+      distrusts: 0,
+    },
     ...{ readNow: () => undefined, writeWhole: unused },
-    ...{ isHome: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
+    ...{ isAssigned: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
   }
   const reader = new ObjectReader(engine.tablet, blocks, pins)
   await assert.rejects(
@@ -245,7 +250,7 @@ test("a device that takes nothing does not keep the others from giving bytes bac
   machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d3/volumes", code: "EIO", forEver: true }))
   await assert.rejects(put(engine, bucket, bytes), error => isFailure(error, "deviceFailed"))
   await engine.services.objects.remove({ bucket, key, conditions: {} })
-  const collector = engine.chores.find(({ name }) => name === "collector")
+  const collector = engine.jobs.find(({ name }) => name === "collector")
   while ((await collector?.step(noSignal)) === "busy") continue
   assert.deepEqual([...engine.tablet.committed.range("releases", ALL)], [])
   assert.deepEqual([...(engine.devices[0]?.rows.range("needles", ALL) ?? [])], [])

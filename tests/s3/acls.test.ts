@@ -20,7 +20,7 @@ const thirdAccount = {
 
 let people: People
 /** Happens once, when an object has been looked at for the sake of its list or opened. */
-let afterLook: (() => Promise<unknown>) | undefined
+let afterCheck: (() => Promise<unknown>) | undefined
 /** In a bucket of the owner's in which lists count, whoever wrote, and nothing is blocked. */
 beforeEach(async () => {
   const willing = userKeyOf(keyOf("willing"), "willing", [everything], {}, strangerAccount)
@@ -33,8 +33,8 @@ beforeEach(async () => {
       const look = model.objects.get.bind(model.objects)
       const get: typeof look = async request => {
         const found = await look(request)
-        const happens = afterLook
-        afterLook = undefined
+        const happens = afterCheck
+        afterCheck = undefined
         await happens?.()
         return found
       }
@@ -180,10 +180,10 @@ test("an object that comes to lie there between the look at its list and its ope
     const acl = { headers: ["x-amz-grant-full-control", `uri="${GROUPS}global/AllUsers"`] }
     await put("owner", "k", acl)
     await expect(200, "third", line)
-    afterLook = () => put("owner", "k", { body: "secret" })
+    afterCheck = () => put("owner", "k", { body: "secret" })
     assert.equal((await people.send("third", line)).status, 403, line)
-    assert.equal(afterLook, undefined)
-    afterLook = () => put("owner", "k", acl)
+    assert.equal(afterCheck, undefined)
+    afterCheck = () => put("owner", "k", acl)
     await expect(403, "third", line)
   }
 })

@@ -247,11 +247,11 @@ test("no operation runs for a user of the owner's, or for a service key, that no
   }
 })
 
-function refusalOf({ answer, needs }: Operation): number {
+function refusalOf({ answer, requiredActions }: Operation): number {
   if (answer.kind === "refused") return 501
   // What names the keys is read first: here it is no form, and a document that names none.
   if (answer.kind === "form") return 412
-  return needs === "eachKey" ? 400 : 403
+  return requiredActions === "eachKey" ? 400 : 403
 }
 
 test("a user who may do everything in the account does what the owner does", async () => {

@@ -3,8 +3,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../../src/base/failures.js"
 import { parseEpoch, rowKeyOf } from "../../src/base/ids.js"
-import { encodeBaseRow } from "../../src/format/base-row.js"
-import { storePrefixOf } from "../../src/format/membership.js"
+import { encodeStoredRow } from "../../src/format/stored-row.js"
+import { storePrefixOf } from "../../src/format/replica-incarnation.js"
 import { idOf, Scene } from "./scene.js"
 
 const keyOf = (i: number): string => `key ${String(i).padStart(4, "0")}`
@@ -23,12 +23,12 @@ async function alike(devices: number): Promise<Scene> {
 async function tamper(scene: Scene, number: number, key: string, value: string | Uint8Array | undefined) {
   const writer = await scene.device(number).stores.openWriter("/base")
   const at = deviceKey(key)
-  const row = typeof value === "string" ? encodeBaseRow(Buffer.from(value), undefined) : value
+  const row = typeof value === "string" ? encodeStoredRow(Buffer.from(value), undefined) : value
   await writer.commit([{ family: "current", key: at, value: row }])
 }
 
 function compare(scene: Scene) {
-  const comparison = scene.tablet.compareMembers()
+  const comparison = scene.tablet.compareReplicas()
   let steps = 1
   while (comparison.step()) steps += 1
   return { comparison, steps }
@@ -94,9 +94,9 @@ test("a member that has lost all its rows is told by no more than it should have
 
 test("a pass begins again where members come or go", async () => {
   const scene = await alike(3)
-  const comparison = scene.tablet.compareMembers()
+  const comparison = scene.tablet.compareReplicas()
   comparison.step()
-  await scene.tablet.dropMembers([idOf(1)], fail("deviceFailed"), () => scene.drop([idOf(1)]))
+  await scene.tablet.dropReplicas([idOf(1)], fail("deviceFailed"), () => scene.drop([idOf(1)]))
   while (comparison.step()) continue
   assert.equal(comparison.rowsCompared, 600)
   assert.deepEqual([...comparison.digestOf.keys()], [idOf(2), idOf(3)])

@@ -19,7 +19,7 @@ async function life(scene: Scene): Promise<void> {
   await scene.open()
   for (let i = 0; i < 4; i += 1) await scene.write(row(`key ${i}`, `first ${i}`, `payload ${i}`), row(`gone ${i}`, "x"))
   await scene.device(1).checkpoint()
-  scene.device(3).sick.become("failing")
+  scene.device(3).faulty.become("failing")
   await scene.write(row("key 1", "second"), { key: "gone 1", value: undefined })
   await scene.reopen(3)
   await scene.learn(3)
@@ -32,10 +32,10 @@ async function life(scene: Scene): Promise<void> {
   const promoting = scene.promote(3)
   await scene.write(row("new", "fifth", "payload"))
   await promoting
-  scene.device(1).sick.become("failing")
+  scene.device(1).faulty.become("failing")
   await scene.write(row("key 1", "sixth"))
   await scene.device(3).checkpoint()
-  scene.device(2).sick.become("failing")
+  scene.device(2).faulty.become("failing")
   await scene.write(row("key 2", "seventh", "payload"))
   await scene.write({ key: "gone 3", value: undefined })
 }
@@ -48,7 +48,7 @@ async function afterwards(scene: Scene): Promise<void> {
     assert.deepEqual(scene.lostAtStart, [])
     assert.deepEqual(await scene.problems(), [])
     await scene.write(row("key 1", `again ${again}`, "payload"))
-    await scene.device(Number(scene.configuration.members[0]?.id)).checkpoint()
+    await scene.device(Number(scene.configuration.replicas[0]?.id)).checkpoint()
   }
 }
 
@@ -57,7 +57,7 @@ async function momentsOf(): Promise<number> {
   await life(scene)
   assert.deepEqual(await scene.problems(), [])
   assert.deepEqual(
-    scene.configuration.members.map(({ id }) => Number(id)),
+    scene.configuration.replicas.map(({ id }) => Number(id)),
     [3],
   )
   return scene.ticks
@@ -109,14 +109,14 @@ test("a member that lost its log and its base leaves at the start", async () => 
   await loseAll(scene, 1)
   await scene.open()
   assert.deepEqual(
-    scene.configuration.members.map(({ id }) => Number(id)),
+    scene.configuration.replicas.map(({ id }) => Number(id)),
     [2],
   )
   assert.deepEqual(await scene.problems(), [])
 })
 
 test("a learner is never opened as a member, however much it has", async () => {
-  const scene = new Scene({ devices: 2, members: 1 })
+  const scene = new Scene({ devices: 2, replicas: 1 })
   await scene.open()
   await scene.write(row("a", "1"))
   await scene.device(2).open(new Map())
@@ -130,7 +130,7 @@ test("a learner is never opened as a member, however much it has", async () => {
 })
 
 test("a membership that lost its beginning is refused", async () => {
-  const scene = new Scene({ devices: 2, members: 1 })
+  const scene = new Scene({ devices: 2, replicas: 1 })
   await scene.open()
   await scene.write(row("a", "1"))
   await scene.device(2).open(new Map())
@@ -143,7 +143,7 @@ test("a membership that lost its beginning is refused", async () => {
   await loseAll(scene, 2)
   await scene.open()
   assert.deepEqual(
-    scene.configuration.members.map(({ id }) => Number(id)),
+    scene.configuration.replicas.map(({ id }) => Number(id)),
     [1],
   )
   assert.deepEqual(await scene.problems(), [])

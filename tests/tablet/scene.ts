@@ -29,18 +29,18 @@ import {
   type PayloadShelf,
 } from "../../src/device/index.js"
 import type { EntryWrite } from "../../src/format/entry.js"
-import { FIRST_EPOCH } from "../../src/format/membership.js"
+import { FIRST_EPOCH } from "../../src/format/replica-incarnation.js"
 import { SimClock } from "../../src/seams/clock/sim.js"
-import { inTurn, SickDevice, SimDisk } from "../../src/seams/disk/index.js"
+import { inTurn, FaultyDevice, SimDisk } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import type { StoreReader } from "../../src/seams/store/contract.js"
 import { MemoryStores } from "../../src/seams/store/testing-memory.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import type { ConfigurationKeeper } from "../../src/tablet/contract.js"
+import type { ConfigurationStore } from "../../src/tablet/contract.js"
 import { command, soleProcess } from "../../src/metadata/index.js"
-import { Member, type MemberDevice } from "../../src/tablet/member.js"
-import { Primary, type MembershipOf } from "../../src/tablet/primary.js"
+import { Replica, type ReplicaDevice } from "../../src/tablet/replica.js"
+import { Primary, type ReplicaIncarnationOf } from "../../src/tablet/primary.js"
 import { recoverTablet } from "../../src/tablet/recover.js"
 
 export const TABLET = parseTabletId(1)
@@ -49,8 +49,8 @@ export const idOf = (number: number): DeviceId => parseDeviceId(number.toString(
 /** What is certain to be found after a crash. */
 export interface Configuration {
   readonly epoch: Epoch
-  readonly members: readonly MembershipOf[]
-  readonly learner: MembershipOf | undefined
+  readonly replicas: readonly ReplicaIncarnationOf[]
+  readonly learner: ReplicaIncarnationOf | undefined
 }
 
 interface KeptPayload {
@@ -94,9 +94,9 @@ class Payloads implements PayloadShelf {
 export class SceneDevice {
   readonly disk = new SimDisk()
   readonly payloads = new Payloads()
-  readonly sick: SickDevice
+  readonly faulty: FaultyDevice
   readonly stores: MemoryStores
-  readonly memberships = new Map<TabletId, Epoch>()
+  readonly replicaIncarnations = new Map<TabletId, Epoch>()
   log: CommitLog | undefined
   rows: Rows | undefined
   base: StoreReader | undefined
@@ -109,20 +109,20 @@ export class SceneDevice {
     tick: () => Promise<void> | undefined,
     private readonly segmentBytes: number,
   ) {
-    this.sick = new SickDevice(clock, new SimRandom(1))
-    this.disk.intercept(inTurn(() => tick(), this.sick.intercept))
+    this.faulty = new FaultyDevice(clock, new SimRandom(1))
+    this.disk.intercept(inTurn(() => tick(), this.faulty.intercept))
     this.stores = new MemoryStores({ beforeCommit: () => tick() })
   }
 
   /** For the present life of the process; also again, after its log has failed. */
-  async open(memberships: ReadonlyMap<TabletId, Epoch>): Promise<MemberDevice> {
+  async open(replicaIncarnations: ReadonlyMap<TabletId, Epoch>): Promise<ReplicaDevice> {
     const base = await this.stores.openReader("/base")
     const contained = containedSequence(base)
     const options = { known: contained, segmentBytes: this.segmentBytes, fillStepBytes: 16 * KIB }
     const log = await openLog(this.disk.boot(), "/log", this.id, options)
     const rows = new Rows(base, contained)
-    this.memberships.clear()
-    for (const [tabletId, since] of memberships) this.memberships.set(tabletId, since)
+    this.replicaIncarnations.clear()
+    for (const [tabletId, since] of replicaIncarnations) this.replicaIncarnations.set(tabletId, since)
     this.log = log
     this.rows = rows
     this.base = base
@@ -137,7 +137,7 @@ export class SceneDevice {
         if (found?.family !== family || found.key !== key) throw fail("corruptNeedle")
         return Promise.resolve(found.payload)
       },
-      verifyBase: signal => base.verify(signal),
+      verifyMetadataStore: signal => base.verify(signal),
       roomForWrites: () => this.room,
       roomToGrow: () => (this.mayGrow ? undefined : Promise.reject(fail("deviceFull"))),
     }
@@ -149,7 +149,7 @@ export class SceneDevice {
     const upTo = rows.isCheckpointing ? rows.frozenAt : rows.freeze()
     const writer = await this.stores.openWriter("/base")
     const reader = openLogReader(this.disk.boot(), "/log", this.id)
-    const request = { upTo, memberships: this.memberships, emptied: [] }
+    const request = { upTo, replicaIncarnations: this.replicaIncarnations, emptied: [] }
     const { deadRows } = await runCheckpoint(writer, reader, [], new PayloadUpkeep(this.payloads), request)
     rows.dropFrozen()
     await log.cut(upTo)
@@ -159,7 +159,7 @@ export class SceneDevice {
 
 export interface SceneOptions {
   readonly devices: number
-  readonly members?: number
+  readonly replicas?: number
   readonly segmentBytes?: number
 }
 
@@ -215,12 +215,12 @@ export class Scene {
   private hasStopped = false
   private current: Primary | undefined
 
-  constructor({ devices, members = devices, segmentBytes = 256 * KIB }: SceneOptions) {
+  constructor({ devices, replicas = devices, segmentBytes = 256 * KIB }: SceneOptions) {
     const ids = Array.from({ length: devices }, (_, i) => idOf(i + 1))
     this.devices = ids.map(id => new SceneDevice(id, this.clock, () => this.tick(), segmentBytes))
     this.configuration = {
       epoch: FIRST_EPOCH,
-      members: ids.slice(0, members).map(id => ({ id, since: FIRST_EPOCH })),
+      replicas: ids.slice(0, replicas).map(id => ({ id, since: FIRST_EPOCH })),
       learner: undefined,
     }
   }
@@ -270,50 +270,50 @@ export class Scene {
   }
 
   readonly drop = (ids: readonly DeviceId[]): Promise<Epoch> =>
-    this.change(({ members, learner }) => {
-      const left = members.filter(({ id }) => !ids.includes(id))
+    this.change(({ replicas, learner }) => {
+      const left = replicas.filter(({ id }) => !ids.includes(id))
       if (left.length === 0) throw fail("deviceFailed", { message: "nobody would be left" })
-      return { members: left, learner: learner && ids.includes(learner.id) ? undefined : learner }
+      return { replicas: left, learner: learner && ids.includes(learner.id) ? undefined : learner }
     })
 
-  private readonly keeper: ConfigurationKeeper = {
+  private readonly configurations: ConfigurationStore = {
     leave: ids => this.drop(ids),
     learningFailed: (_, failure) => void this.learningFailures.push(failure),
     damaged: (id, failure) => void this.damages.push({ id, failure }),
-    replicasWanted: () => this.replicasWanted ?? this.configuration.members.length,
+    replicasWanted: () => this.replicasWanted ?? this.configuration.replicas.length,
     refusesSingleCopy: () => this.refusesSingleCopy,
   }
 
   /** A life of the process: what was learning begins anew, what is damaged leaves. */
   async open(): Promise<void> {
     this.hasStopped = false
-    for (const { sick, disk } of this.devices) {
+    for (const { faulty, disk } of this.devices) {
       disk.kill()
-      sick.become("well")
+      faulty.become("well")
     }
-    const members: Member[] = []
-    for (const { id, since } of this.configuration.members) {
+    const replicas: Replica[] = []
+    for (const { id, since } of this.configuration.replicas) {
       const device = must(
         this.devices.find(each => each.id === id),
         "members lie on devices",
       )
-      members.push(new Member(await device.open(new Map([[TABLET, since]])), TABLET, since))
+      replicas.push(new Replica(await device.open(new Map([[TABLET, since]])), TABLET, since))
     }
-    const recovered = await recoverTablet(members)
-    const failed = recovered.failed.map(({ member }) => member.id)
+    const recovered = await recoverTablet(replicas)
+    const failed = recovered.failed.map(({ replica }) => replica.id)
     this.lostAtStart = failed.map(Number)
     const { learner } = this.configuration
-    const leaving = learner ? [...failed, learner.id] : failed
-    if (leaving.length > 0) await this.drop(leaving)
+    const decommissioning = learner ? [...failed, learner.id] : failed
+    if (decommissioning.length > 0) await this.drop(decommissioning)
     const { epoch } = this.configuration
     const { log } = this.telemetry
     this.current = new Primary(
-      recovered.members,
+      recovered.replicas,
       epoch,
       recovered.position,
       this.clock,
       log,
-      this.keeper,
+      this.configurations,
       soleProcess(parseIncarnation(1)),
     )
   }
@@ -373,7 +373,7 @@ export class Scene {
     this.acknowledged.clear()
     for (const [name, shown] of found) this.acknowledged.set(name, shown)
     this.doubtful.clear()
-    const comparison = this.tablet.compareMembers()
+    const comparison = this.tablet.compareReplicas()
     while (comparison.step()) continue
     problems.push(...comparison.differences.map(({ family, key, id, what }) => `${family} ${key}: ${what} on ${id}`))
     if (new Set(comparison.digestOf.values()).size > 1) problems.push("the digests of the members differ")
@@ -385,28 +385,28 @@ export class Scene {
     await this.alive()
     const device = this.device(number)
     device.disk.kill()
-    device.sick.become("well")
+    device.faulty.become("well")
     await device.open(new Map())
   }
 
   /** Makes an open device a learner, from nothing. */
   async learn(number: number): Promise<void> {
     const device = this.device(number)
-    const epoch = await this.change(({ members }) => {
+    const epoch = await this.change(({ replicas }) => {
       const since = parseEpoch(this.configuration.epoch + 1)
-      return { members, learner: { id: device.id, since } }
+      return { replicas, learner: { id: device.id, since } }
     })
-    device.memberships.set(TABLET, epoch)
+    device.replicaIncarnations.set(TABLET, epoch)
     const log = must(device.log, "the device is open")
     const rows = must(device.rows, "the device is open")
     const contained = parseLogSequence(0)
-    const memberDevice: MemberDevice = {
+    const memberDevice: ReplicaDevice = {
       ...{ id: device.id, log, rows, contained, containedPosition: () => undefined },
-      verifyBase: signal => must(device.base, "the device is open").verify(signal),
+      verifyMetadataStore: signal => must(device.base, "the device is open").verify(signal),
       readPayload: (family, key, place) => device.payloads.read(family, key, place),
       roomForWrites: () => device.room,
     }
-    this.tablet.addLearner(new Member(memberDevice, TABLET, epoch), epoch)
+    this.tablet.addLearner(new Replica(memberDevice, TABLET, epoch), epoch)
   }
 
   /** Copies rows until all are there. */
@@ -419,8 +419,8 @@ export class Scene {
   promote(number: number): Promise<void> {
     const { id } = this.device(number)
     return this.tablet.promote(id, () =>
-      this.change(({ members, learner }) => ({
-        members: [...members, must(learner, "it learns")],
+      this.change(({ replicas, learner }) => ({
+        replicas: [...replicas, must(learner, "it learns")],
         learner: undefined,
       })),
     )

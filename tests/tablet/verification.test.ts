@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseEpoch, rowKeyOf, type RowKey } from "../../src/base/ids.js"
-import { storePrefixOf } from "../../src/format/membership.js"
+import { storePrefixOf } from "../../src/format/replica-incarnation.js"
 import { query } from "../../src/metadata/index.js"
 import { idOf, Scene } from "./scene.js"
 

@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
 
 interface Layers {
-  survey(root: string, allowedCycles?: readonly string[]): { problems: string[]; arrows: string[]; files: number }
+  shardScan(root: string, allowedCycles?: readonly string[]): { problems: string[]; arrows: string[]; files: number }
 }
 interface Lists {
   deadRules(layers: Readonly<Record<string, readonly string[]>>, arrows: readonly string[]): string[]
@@ -24,26 +24,26 @@ interface Judge {
 
 const tool = async <Tool>(path: string): Promise<Tool> => (await import(pathToFileURL(join(ROOT, path)).href)) as Tool
 
-async function surveyOf(files: Readonly<Record<string, string>>, allowedCycles: readonly string[] = []) {
+async function shardScanOf(files: Readonly<Record<string, string>>, allowedCycles: readonly string[] = []) {
   const root = mkdtempSync(join(tmpdir(), "hayloft-layers-"))
   try {
     for (const [path, text] of Object.entries(files)) {
       mkdirSync(dirname(join(root, path)), { recursive: true })
       writeFileSync(join(root, path), text)
     }
-    return (await tool<Layers>("tools/layers.mjs")).survey(root, allowedCycles)
+    return (await tool<Layers>("tools/layers.mjs")).shardScan(root, allowedCycles)
   } finally {
     rmSync(root, { recursive: true })
   }
 }
 
 test("an empty tree does not pass for a clean one", async () => {
-  const { problems } = await surveyOf({})
+  const { problems } = await shardScanOf({})
   assert.match(problems.join(), /looked at nothing/)
 })
 
 test("arrows between rooms are listed, types included; those of tests are not", async () => {
-  const { problems, arrows, files } = await surveyOf({
+  const { problems, arrows, files } = await shardScanOf({
     "src/base/a.ts": "export const a = 1",
     "src/device/index.ts": 'import { a } from "../base/a.js"\nexport { a }',
     "src/volume/v.ts": 'import type { a } from "../device/index.js"\nexport type X = typeof a',
@@ -55,7 +55,7 @@ test("arrows between rooms are listed, types included; those of tests are not", 
 })
 
 test("a forbidden arrow, a closed door and an unknown room are reported with their file", async () => {
-  const { problems } = await surveyOf({
+  const { problems } = await shardScanOf({
     "src/base/a.ts": 'import { x } from "../seams/clock/real.js"\nx()',
     "src/volume/v.ts": 'const log = await import("../device/commit-log.js")\nlog.open()',
     "src/attic/x.ts": 'import { a } from "../base/a.js"\na()',
@@ -67,7 +67,7 @@ test("a forbidden arrow, a closed door and an unknown room are reported with the
 })
 
 test("a cycle of imports is reported, of types too unless its last import is listed", async () => {
-  const values = await surveyOf({
+  const values = await shardScanOf({
     "src/base/a.ts": 'import { b } from "./b.js"\nexport const a = b',
     "src/base/b.ts": 'export { c as b } from "./c.js"',
     "src/base/c.ts": 'import { a } from "./a.js"\nexport const c = a',
@@ -81,16 +81,16 @@ test("a cycle of imports is reported, of types too unless its last import is lis
     "src/base/b.ts": 'import type { a } from "./a.js"\nexport const b = (x: typeof a) => x',
   }
   const closing = "src/base/b.ts -> src/base/a.ts"
-  assert.match((await surveyOf(types)).problems.join(), /import cycle: src\/base\/a\.ts -> src\/base\/b\.ts/)
-  assert.deepEqual((await surveyOf(types, [closing])).problems, [])
+  assert.match((await shardScanOf(types)).problems.join(), /import cycle: src\/base\/a\.ts -> src\/base\/b\.ts/)
+  assert.deepEqual((await shardScanOf(types, [closing])).problems, [])
 })
 
 test("a cycle that is gone leaves the list, and no value import gets into it", async () => {
   const open = { "src/base/a.ts": "export const a = 1", "src/base/b.ts": 'export { a as b } from "./a.js"' }
-  assert.match((await surveyOf(open, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /well done: .* remove it/)
-  assert.match((await surveyOf(open, ["src/base/b.ts -> src/base/c.ts"])).problems.join(), /well done: .* remove it/)
+  assert.match((await shardScanOf(open, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /well done: .* remove it/)
+  assert.match((await shardScanOf(open, ["src/base/b.ts -> src/base/c.ts"])).problems.join(), /well done: .* remove it/)
   const closed = { ...open, "src/base/a.ts": 'import { b } from "./b.js"\nexport const a = b' }
-  assert.match((await surveyOf(closed, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /import cycle/)
+  assert.match((await shardScanOf(closed, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /import cycle/)
 })
 
 test("the list of arrows has no cycle and names only rooms", async () => {

@@ -5,7 +5,7 @@ import { parseAccountId, parseAccountNumber, type AccountId } from "../../base/i
 import type { AclPermission, Grant } from "../../format/acl.js"
 import type { Principal } from "../principal.js"
 import * as lists from "./acl.js"
-import { aclReach, aclSpeakingOf } from "./reach.js"
+import { aclMatch, aclSpeakingOf } from "./acl-match.js"
 
 const owner = parseAccountId("owner")
 const friend = parseAccountId("friend")
@@ -95,37 +95,37 @@ test("each permission allows what Amazon's table says, and nothing else", () => 
     for (const [permission, allowed] of Object.entries(ALLOWED[of])) {
       const list = listOf("friend", permission as AclPermission)
       const found = actions.filter(
-        action => aclSpeakingOf(`s3:${action}`) === of && aclReach(list, rootOf(friend), `s3:${action}`) !== undefined,
+        action => aclSpeakingOf(`s3:${action}`) === of && aclMatch(list, rootOf(friend), `s3:${action}`) !== undefined,
       )
       assert.deepEqual(found, allowed, `${of} ${permission}`)
     }
   }
   for (const action of NEVER) {
     assert.equal(aclSpeakingOf(`s3:${action}`), undefined, action)
-    assert.equal(aclReach(listOf("AllUsers", "FULL_CONTROL"), anonymous, `s3:${action}`), undefined, action)
+    assert.equal(aclMatch(listOf("AllUsers", "FULL_CONTROL"), anonymous, `s3:${action}`), undefined, action)
   }
 })
 
 test("each grantee reaches whom it names, and as far as it should", () => {
-  const reach = (who: string, principal: Principal) => aclReach(listOf(who, "READ"), principal, "s3:GetObject")
-  const reaches = (who: string) => [reach(who, anonymous), reach(who, rootOf(friend)), reach(who, rootOf(keeper))]
+  const match = (who: string, principal: Principal) => aclMatch(listOf(who, "READ"), principal, "s3:GetObject")
+  const reaches = (who: string) => [match(who, anonymous), match(who, rootOf(friend)), match(who, rootOf(keeper))]
   assert.deepEqual(reaches("friend"), [undefined, "account", undefined])
   assert.deepEqual(reaches("AllUsers"), ["caller", "caller", "caller"])
   assert.deepEqual(reaches("AuthenticatedUsers"), [undefined, "caller", "caller"])
   assert.deepEqual(reaches("LogDelivery"), [undefined, undefined, undefined])
   const both = { owner, grants: [grant("friend", "READ"), grant("AllUsers", "FULL_CONTROL")] }
-  assert.equal(aclReach(both, rootOf(friend), "s3:GetObject"), "caller", "what reaches furthest counts")
+  assert.equal(aclMatch(both, rootOf(friend), "s3:GetObject"), "caller", "what reaches furthest counts")
 })
 
 test("an owner without any grant reads and changes the list still, and nothing else", () => {
   const empty = { owner: friend, grants: [] }
   const actions = [...ALLOWED.bucket.FULL_CONTROL, ...ALLOWED.object.FULL_CONTROL]
-  const open = actions.filter(action => aclReach(empty, rootOf(friend), `s3:${action}`) === "account")
+  const open = actions.filter(action => aclMatch(empty, rootOf(friend), `s3:${action}`) === "account")
   assert.deepEqual(
     open,
     actions.filter(action => action.endsWith("Acl")),
   )
-  for (const action of actions) assert.equal(aclReach(empty, rootOf(owner), `s3:${action}`), undefined, action)
+  for (const action of actions) assert.equal(aclMatch(empty, rootOf(owner), `s3:${action}`), undefined, action)
 })
 
 test("what is kept of an object's list gives it back, and the usual costs nothing", () => {

@@ -6,7 +6,7 @@
  */
 import { FAILURES, type FailureKind } from "../../base/failures.js"
 import { isoDate } from "../../base/dates.js"
-import { permissionFor } from "../acl/reach.js"
+import { permissionFor } from "../acl/acl-match.js"
 import type { AccessKey } from "../contract.js"
 import type { DecidedBy, PolicySide } from "../policy/contract.js"
 import { lackingGrants, sentenceOfDecision, type LackingGrant } from "../policy/explain.js"

@@ -23,7 +23,7 @@ export function attachedTexts(view: RowView, accountId: AccountId, identity: Ide
   const all = ownTexts(view, accountId, identity)
   for (const name of identity.groups) {
     const group = findIdentity(view, { accountId, kind: "group", name })
-    if (group === undefined) throw fail("corruptRecord", { what: "identity", member: "groups" })
+    if (group === undefined) throw fail("corruptRecord", { what: "identity", field: "groups" })
     all.push(...ownTexts(view, accountId, group))
   }
   const { boundary } = identity
@@ -41,7 +41,7 @@ function ownTexts(view: RowView, accountId: AccountId, { kind, name, inline, att
 /** A policy that is in use cannot be deleted, so it exists. */
 function needText(view: RowView, accountId: AccountId, arn: string, prefix = ""): PolicyText {
   const found = findText(view, accountId, arn, prefix)
-  if (found === undefined) throw fail("corruptRecord", { what: "identity", member: "policies" })
+  if (found === undefined) throw fail("corruptRecord", { what: "identity", field: "policies" })
   return found
 }
 

@@ -20,7 +20,13 @@ import {
 import { PRESENT } from "../../format/records.js"
 import { accountRowKey, textRowKey } from "../../format/row-key.js"
 import { command, type RowView, type Touches } from "../../metadata/index.js"
-import { hasLinks, linkToBoundary, linkToGroup, linkToPolicy, parseLink } from "./identity-links-core.js"
+import {
+  hasMemberships,
+  boundaryMembership,
+  groupMembership,
+  policyMembership,
+  parseMembership,
+} from "./identity-links-core.js"
 import { checkPolicyExists } from "./managed-policy-commands-core.js"
 import { checkInlineSize } from "./policy-texts.js"
 import { IDENTITY_LIMITS } from "./limits.js"
@@ -50,24 +56,24 @@ export function needIdentity(view: RowView, ref: IdentityRef): IdentityRecord {
 
 /** The identity that the row of a link names. */
 export function linkedIdentity(view: RowView, accountId: AccountId, key: RowKey): IdentityRecord {
-  return needIdentity(view, { accountId, ...parseLink(key) })
+  return needIdentity(view, { accountId, ...parseMembership(key) })
 }
 
 const noSuch = ({ kind, name }: Pick<IdentityRef, "kind" | "name">): Failure =>
   fail("noSuchEntity", { message: `The ${kind} with name ${name} cannot be found.` })
 
 /** What an identity belongs to, as its links name it. */
-const linksOf = ({ groups, attached, boundary }: IdentityRecord): readonly string[] => [
-  ...groups.map(linkToGroup),
-  ...attached.map(linkToPolicy),
-  ...(boundary === undefined ? [] : [linkToBoundary(boundary)]),
+const membershipsOf = ({ groups, attached, boundary }: IdentityRecord): readonly string[] => [
+  ...groups.map(groupMembership),
+  ...attached.map(policyMembership),
+  ...(boundary === undefined ? [] : [boundaryMembership(boundary)]),
 ]
 
-function linkWrites(accountId: AccountId, before: IdentityRecord | undefined, after: IdentityRecord | undefined) {
-  const rowOf = (record: IdentityRecord) => (link: string) =>
-    accountRowKey(accountId, link, `${record.kind} ${record.name.toLowerCase()}`)
-  const old = new Set(before === undefined ? [] : linksOf(before).map(rowOf(before)))
-  const now = new Set(after === undefined ? [] : linksOf(after).map(rowOf(after)))
+function membershipWrites(accountId: AccountId, before: IdentityRecord | undefined, after: IdentityRecord | undefined) {
+  const rowOf = (record: IdentityRecord) => (membership: string) =>
+    accountRowKey(accountId, membership, `${record.kind} ${record.name.toLowerCase()}`)
+  const old = new Set(before === undefined ? [] : membershipsOf(before).map(rowOf(before)))
+  const now = new Set(after === undefined ? [] : membershipsOf(after).map(rowOf(after)))
   const writes: EntryWrite[] = []
   for (const key of old) if (!now.has(key)) writes.push({ family: "identityLinks", key, value: undefined })
   for (const key of now) if (!old.has(key)) writes.push({ family: "identityLinks", key, value: PRESENT })
@@ -91,7 +97,7 @@ export const createIdentity = command<
     return {
       writes: [
         { family: "identities", key, value: encodeIdentity(record) },
-        ...linkWrites(accountId, undefined, record),
+        ...membershipWrites(accountId, undefined, record),
       ],
       result: record,
     }
@@ -117,7 +123,7 @@ const identityEdit = <Args extends readonly unknown[]>(
       return {
         writes: [
           { family: "identities", key: identityRow(ref), value: encodeIdentity(after) },
-          ...linkWrites(accountId, before, after),
+          ...membershipWrites(accountId, before, after),
         ],
         result: after,
       }
@@ -150,7 +156,7 @@ export const renameUser = command<[ref: IdentityRef, newName: string, path: stri
       const value = encodeAccessKey({ ...decodeAccessKey(row.value), userName: newName })
       writes.push({ family: "accessKeys", key: textRowKey(id), value })
     }
-    return { writes: [...writes, ...linkWrites(ref.accountId, before, after)], result: after }
+    return { writes: [...writes, ...membershipWrites(ref.accountId, before, after)], result: after }
   },
 })
 
@@ -164,7 +170,7 @@ function heldBy(view: RowView, ref: IdentityRef, record: IdentityRecord): string
   if (record.attached.length > 0) return "attached policies"
   if (record.inline.length > 0) return "policies"
   if (record.groups.length > 0) return "memberships in groups"
-  return ref.kind === "group" && hasLinks(view, ref.accountId, linkToGroup(ref.name)) ? "members" : undefined
+  return ref.kind === "group" && hasMemberships(view, ref.accountId, groupMembership(ref.name)) ? "members" : undefined
 }
 
 /** Service keys of a user go with it. Throws `noSuchEntity`, `deleteConflict`. */
@@ -180,7 +186,7 @@ export const deleteIdentity = command<[ref: IdentityRef], void>({
       throw fail("deleteConflict", { message: `Cannot delete entity, must remove ${held} first.` })
     const writes: EntryWrite[] = [{ family: "identities", key, value: undefined }]
     for (const id of record.keys) writes.push(...keyRemoval(id))
-    return { writes: [...writes, ...linkWrites(ref.accountId, record, undefined)], result: undefined }
+    return { writes: [...writes, ...membershipWrites(ref.accountId, record, undefined)], result: undefined }
   },
 })
 

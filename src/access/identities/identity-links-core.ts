@@ -9,29 +9,30 @@ import type { IdentityKind } from "../../format/identity-records.js"
 import { accountRange } from "../../format/row-key.js"
 import type { RowView } from "../../metadata/index.js"
 
-export const linkToGroup = (name: string): string => `group ${name.toLowerCase()}`
-export const linkToPolicy = (arn: string): string => `policy ${arn}`
-export const linkToBoundary = (arn: string): string => `boundary ${arn}`
+export const groupMembership = (name: string): string => `group ${name.toLowerCase()}`
+export const policyMembership = (arn: string): string => `policy ${arn}`
+export const boundaryMembership = (arn: string): string => `boundary ${arn}`
 
 /** All links to one thing, in the order of kinds and names. */
-export const linkRange = (accountId: AccountId, link: string): KeyRange => accountRange(accountId, link)
+export const membershipRange = (accountId: AccountId, membership: string): KeyRange =>
+  accountRange(accountId, membership)
 
 const LINK_END = /\x00(user|group|role) ([^\x00]+)$/
 
-export function parseLink(key: RowKey): { readonly kind: IdentityKind; readonly name: string } {
+export function parseMembership(key: RowKey): { readonly kind: IdentityKind; readonly name: string } {
   const [, kind, name] = LINK_END.exec(key) ?? []
   if (name === undefined || (kind !== "user" && kind !== "group" && kind !== "role"))
     throw fail("corruptRecord", { what: "identity link" })
   return { kind, name }
 }
 
-export function hasLinks(view: RowView, accountId: AccountId, link: string): boolean {
-  const [first] = view.range("identityLinks", linkRange(accountId, link))
+export function hasMemberships(view: RowView, accountId: AccountId, membership: string): boolean {
+  const [first] = view.range("identityLinks", membershipRange(accountId, membership))
   return first !== undefined
 }
 
-export function countLinks(view: RowView, accountId: AccountId, link: string): number {
+export function countMemberships(view: RowView, accountId: AccountId, membership: string): number {
   let count = 0
-  for (const _ of view.range("identityLinks", linkRange(accountId, link))) count += 1
+  for (const _ of view.range("identityLinks", membershipRange(accountId, membership))) count += 1
   return count
 }

@@ -13,7 +13,7 @@ import type { UsedPolicy } from "../contract.js"
 import { findAccount } from "../find-account-core.js"
 import { readPage, type RecordPage } from "../record-pages-core.js"
 import { linkedIdentity, needIdentity, type IdentityRef } from "./identity-commands-core.js"
-import { linkRange } from "./identity-links-core.js"
+import { membershipRange } from "./identity-links-core.js"
 import { needPolicy, policyUseOf } from "./managed-policy-commands-core.js"
 import { policyArn } from "./names.js"
 import { needProvider, providersOf } from "./provider-commands-core.js"
@@ -30,8 +30,10 @@ export const readIdentities = query(
 /** Identities that are linked to a group or a policy. */
 export const readLinked = query(
   "ReadLinked",
-  (view, accountId: AccountId, link: string, start: RowKey): RecordPage<IdentityRecord> =>
-    readPage(view, "identityLinks", linkRange(accountId, link), start, key => linkedIdentity(view, accountId, key)),
+  (view, accountId: AccountId, membership: string, start: RowKey): RecordPage<IdentityRecord> =>
+    readPage(view, "identityLinks", membershipRange(accountId, membership), start, key =>
+      linkedIdentity(view, accountId, key),
+    ),
 )
 
 /** Throws `noSuchEntity`. */

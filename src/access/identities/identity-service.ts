@@ -12,7 +12,7 @@ import type {
 import { accountRowKey } from "../../format/row-key.js"
 import type { Command } from "../../metadata/index.js"
 import type { Random } from "../../seams/random/contract.js"
-import { drawText, KEY_LETTERS } from "../draw.js"
+import { randomText, KEY_LETTERS } from "../random-ids.js"
 import type {
   Identities,
   IdentityRef,
@@ -28,7 +28,7 @@ import { POLICY_LIMITS } from "../policy/limits.js"
 import { behind } from "../record-pages-core.js"
 import type { ParsePolicy } from "../policy/contract.js"
 import * as identities from "./identity-commands-core.js"
-import { linkRange, linkToBoundary, linkToGroup, linkToPolicy } from "./identity-links-core.js"
+import { membershipRange, boundaryMembership, groupMembership, policyMembership } from "./identity-links-core.js"
 import {
   readIdentities,
   readIdentity,
@@ -69,7 +69,7 @@ export class IdentityService implements Identities {
     checkPath(path)
     checkTags(tags)
     const identity = {
-      ...{ kind, name, path, id: this.drawId(kind), tags, boundary },
+      ...{ kind, name, path, id: this.randomId(kind), tags, boundary },
       ...{ inline: [], attached: [], groups: [], keys: [] },
       role: role && { ...role, ...(await this.checkRole(role)) },
     }
@@ -83,8 +83,8 @@ export class IdentityService implements Identities {
     return { ...record, role: { ...role, trust: await this.principals.shown(role.trust) } }
   }
 
-  private drawId(kind: IdentityKind | "policy"): string {
-    return ID_BEGINNINGS[kind] + drawText(this.random, KEY_LETTERS, ID_LETTERS)
+  private randomId(kind: IdentityKind | "policy"): string {
+    return ID_BEGINNINGS[kind] + randomText(this.random, KEY_LETTERS, ID_LETTERS)
   }
 
   /** The terms as they are stored: with unique ids in a trust policy. One that was set earlier may name somebody who is gone. */
@@ -112,12 +112,12 @@ export class IdentityService implements Identities {
   }
 
   async *members({ accountId, name }: IdentityRef, after: string): AsyncGenerator<IdentityRecord> {
-    const link = linkToGroup(name)
-    yield* this.linked(accountId, link, behind(accountRowKey(accountId, link, `user ${after}`)))
+    const membership = groupMembership(name)
+    yield* this.linked(accountId, membership, behind(accountRowKey(accountId, membership, `user ${after}`)))
   }
 
-  private async *linked(accountId: AccountId, link: string, start: RowKey): AsyncGenerator<IdentityRecord> {
-    for await (const page of this.directory.pages(start, from => readLinked(accountId, link, from))) yield* page
+  private async *linked(accountId: AccountId, membership: string, start: RowKey): AsyncGenerator<IdentityRecord> {
+    for await (const page of this.directory.pages(start, from => readLinked(accountId, membership, from))) yield* page
   }
 
   async update(
@@ -184,7 +184,7 @@ export class IdentityService implements Identities {
     checkPath(path)
     checkDescription(description)
     checkPolicyText(this.parse, text)
-    const record = { name, path, description, tags: checkTags(tags), id: this.drawId("policy") }
+    const record = { name, path, description, tags: checkTags(tags), id: this.randomId("policy") }
     return this.directory.change(policies.createPolicy(accountId, record, text))
   }
 
@@ -223,9 +223,12 @@ export class IdentityService implements Identities {
   }
 
   async *policyHolders(accountId: AccountId, arn: string): AsyncGenerator<PolicyHolder> {
-    for (const [link, isBoundary] of [[linkToPolicy(arn), false] as const, [linkToBoundary(arn), true] as const]) {
-      const { start } = linkRange(accountId, link)
-      for await (const identity of this.linked(accountId, link, start)) yield { identity, isBoundary }
+    for (const [membership, isBoundary] of [
+      [policyMembership(arn), false] as const,
+      [boundaryMembership(arn), true] as const,
+    ]) {
+      const { start } = membershipRange(accountId, membership)
+      for await (const identity of this.linked(accountId, membership, start)) yield { identity, isBoundary }
     }
   }
 

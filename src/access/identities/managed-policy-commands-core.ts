@@ -13,7 +13,7 @@ import { command, type RowView, type Touches } from "../../metadata/index.js"
 import type { PolicyUse } from "../contract.js"
 import { findAccountId } from "../find-account-core.js"
 import { BUILT_IN_POLICIES } from "./built-in-policies.js"
-import { countLinks, hasLinks, linkToBoundary, linkToPolicy } from "./identity-links-core.js"
+import { countMemberships, hasMemberships, boundaryMembership, policyMembership } from "./identity-links-core.js"
 import { IDENTITY_LIMITS } from "./limits.js"
 import { parseIdentityArn } from "./names.js"
 import { changeTags } from "./tags.js"
@@ -98,12 +98,12 @@ function needOwn(view: RowView, accountId: AccountId, arn: string): ManagedPolic
 
 /** Does not look whether there is such a policy. */
 export const policyUseOf = (view: RowView, accountId: AccountId, arn: string): PolicyUse => ({
-  attachments: countLinks(view, accountId, linkToPolicy(arn)),
-  boundaries: countLinks(view, accountId, linkToBoundary(arn)),
+  attachments: countMemberships(view, accountId, policyMembership(arn)),
+  boundaries: countMemberships(view, accountId, boundaryMembership(arn)),
 })
 
 const isInUse = (view: RowView, accountId: AccountId, arn: string): boolean =>
-  hasLinks(view, accountId, linkToPolicy(arn)) || hasLinks(view, accountId, linkToBoundary(arn))
+  hasMemberships(view, accountId, policyMembership(arn)) || hasMemberships(view, accountId, boundaryMembership(arn))
 
 /** Throws `noSuchEntity`, `deleteConflict` while it is attached or has more than its default version. */
 export const deletePolicy = command<[accountId: AccountId, arn: string], void>({

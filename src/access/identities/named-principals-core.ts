@@ -11,17 +11,17 @@ import { parseIdentityArn } from "./names.js"
 
 const NAMED = /^(?:arn:aws:(?:iam|sts)::)?(\d{12})(?::([a-z-]+)(?:\/([^/]+)(?:\/(.+))?)?)?/
 
-export interface FoundPrincipal {
+export interface MatchedPrincipal {
   /** True also of `*`, unique ids, services and providers, which nobody looks up. */
   readonly exists: boolean
   /** Of a user, a role, or a session of a role. */
   readonly uniqueId: string | undefined
 }
 
-const NOBODY: FoundPrincipal = { exists: false, uniqueId: undefined }
-const SOMEBODY: FoundPrincipal = { exists: true, uniqueId: undefined }
+const NOBODY: MatchedPrincipal = { exists: false, uniqueId: undefined }
+const SOMEBODY: MatchedPrincipal = { exists: true, uniqueId: undefined }
 
-function findPrincipal(view: RowView, { type, value }: PrincipalName): FoundPrincipal {
+function findPrincipal(view: RowView, { type, value }: PrincipalName): MatchedPrincipal {
   if (type === "CanonicalUser") return findAccount(view, parseAccountId(value)) ? SOMEBODY : NOBODY
   const [, number, kind = "root", first = "", session] = type === "AWS" ? (NAMED.exec(value) ?? []) : []
   if (number === undefined) return SOMEBODY
@@ -50,7 +50,7 @@ function findPrincipal(view: RowView, { type, value }: PrincipalName): FoundPrin
 /** One for each of the names. */
 export const readPrincipals = query(
   "ReadPrincipals",
-  (view, named: readonly PrincipalName[]): readonly FoundPrincipal[] => named.map(name => findPrincipal(view, name)),
+  (view, named: readonly PrincipalName[]): readonly MatchedPrincipal[] => named.map(name => findPrincipal(view, name)),
 )
 
 /** A user or role, for its ARN. */

@@ -20,7 +20,7 @@ import { identityArn, sessionArn } from "./names.js"
 import {
   readNamedIdentities,
   readPrincipals,
-  type FoundPrincipal,
+  type MatchedPrincipal,
   type NamedIdentity,
 } from "./named-principals-core.js"
 
@@ -42,7 +42,7 @@ export class PolicyPrincipals {
   pin(policy: AccessPolicy, text: string): Soon<string> {
     const named = policy.statements.flatMap(({ principals }) => principals?.named ?? [])
     return after(this.directory.ask(readPrincipals(named)), answers => {
-      const found = new Map<string, FoundPrincipal | undefined>(named.map((name, i) => [textOf(name), answers[i]]))
+      const found = new Map<string, MatchedPrincipal | undefined>(named.map((name, i) => [textOf(name), answers[i]]))
       checkPrincipals(policy, name => found.get(textOf(name))?.exists === true)
       return mapPrincipals(text, value => found.get(textOf({ type: "AWS", value }))?.uniqueId ?? value)
     })

@@ -5,7 +5,7 @@
 import { actionMatcherOf } from "./compile.js"
 import type { AccessPolicy, PrincipalName, Statement } from "./contract.js"
 import { parseAccessPolicy } from "./parse-access-policy.js"
-import { INVALID_PRINCIPAL, malformed } from "./wording.js"
+import { INVALID_PRINCIPAL, malformed } from "./messages.js"
 
 /** What an action acts on. */
 export type ActionScope = "bucket" | "object"

@@ -3,38 +3,38 @@ import type { AccessRequest, Patterns, PolicyVersion, Rule, Statement } from "./
 import { must } from "../../base/assert.js"
 import { singleValueOf } from "./condition-keys.js"
 import { hasVariablesIn, questionOf, type Question } from "./conditions.js"
-import { Effort, LOOK } from "./effort.js"
+import { EvaluationBudget, LOOK } from "./evaluation-budget.js"
 import { arnMatcherOf } from "./operators.js"
 import { namedCallersOf } from "./principals.js"
-import { hasVariables, matcherOf, resolved, templateOf, type Matcher, type Template } from "./template.js"
+import { hasVariables, matcherOf, resolved, patternOf, type Matcher, type Pattern } from "./pattern.js"
 
 const PARSED = "patterns were checked when they were parsed"
 
 /** Actions are the same in either case, and have no variables. They are short: no pattern costs much. */
 export function actionMatcherOf({ negated, patterns }: Patterns): (action: string) => boolean {
   const matchers = patterns.map(pattern =>
-    matcherOf(must(templateOf(pattern.toLowerCase(), { variables: false, wildcards: true }), PARSED)),
+    matcherOf(must(patternOf(pattern.toLowerCase(), { variables: false, wildcards: true }), PARSED)),
   )
-  return action => matchers.some(matches => matches(action.toLowerCase(), new Effort())) !== negated
+  return action => matchers.some(matches => matches(action.toLowerCase(), new EvaluationBudget())) !== negated
 }
 
-const resourceMatcherOf = (template: Template): Matcher =>
-  must(arnMatcherOf(template), "a resource has its six components")
+const resourceMatcherOf = (compiled: Pattern): Matcher =>
+  must(arnMatcherOf(compiled), "a resource has its six components")
 
 /** One pattern; what it gives is undefined where a variable has no value. */
 function resourceQuestion(
   pattern: string,
   version: PolicyVersion,
-): (request: AccessRequest, effort: Effort) => boolean | undefined {
+): (request: AccessRequest, budget: EvaluationBudget) => boolean | undefined {
   if (pattern === "*") return () => true
-  const template = must(templateOf(pattern, { variables: hasVariablesIn(version), wildcards: true }), PARSED)
-  if (!hasVariables(template)) {
-    const matches = resourceMatcherOf(template)
-    return (request, effort) => matches(request.resource, effort)
+  const compiled = must(patternOf(pattern, { variables: hasVariablesIn(version), wildcards: true }), PARSED)
+  if (!hasVariables(compiled)) {
+    const matches = resourceMatcherOf(compiled)
+    return (request, budget) => matches(request.resource, budget)
   }
-  return (request, effort) => {
-    const known = resolved(template, key => singleValueOf(request, key), effort)
-    return known && resourceMatcherOf(known)(request.resource, effort)
+  return (request, budget) => {
+    const known = resolved(compiled, key => singleValueOf(request, key), budget)
+    return known && resourceMatcherOf(known)(request.resource, budget)
   }
 }
 
@@ -44,12 +44,12 @@ function resourcesQuestion({ effect, resources }: Statement, version: PolicyVers
   const questions = resources.patterns.map(pattern => resourceQuestion(pattern, version))
   const [only] = questions
   if (only !== undefined && questions.length === 1 && !resources.negated)
-    return (request, effort) => only(request, effort) === true
-  return (request, effort) => {
+    return (request, budget) => only(request, budget) === true
+  return (request, budget) => {
     let isKnown = true
     for (const question of questions) {
-      effort.spend(LOOK)
-      const isMatch = question(request, effort)
+      budget.spend(LOOK)
+      const isMatch = question(request, budget)
       if (isMatch === true) return !resources.negated
       isKnown &&= isMatch !== undefined
     }
@@ -62,10 +62,10 @@ function foldersOf({ resources }: Statement, version: PolicyVersion): readonly s
   if (resources === undefined || resources.negated) return undefined
   const folders: string[] = []
   for (const pattern of resources.patterns) {
-    const template = must(templateOf(pattern, { variables: hasVariablesIn(version), wildcards: true }), PARSED)
-    const [first] = template
+    const compiled = must(patternOf(pattern, { variables: hasVariablesIn(version), wildcards: true }), PARSED)
+    const [first] = compiled
     const slash = typeof first === "string" ? first.lastIndexOf("/") : -1
-    if (typeof first === "string" && template.length === 1) folders.push(first)
+    if (typeof first === "string" && compiled.length === 1) folders.push(first)
     else if (typeof first === "string" && slash >= 0) folders.push(first.slice(0, slash))
     else return undefined
   }
@@ -81,9 +81,9 @@ export function ruleOf(statement: Statement, version: PolicyVersion): Rule {
     callers: statement.principals && namedCallersOf(statement.principals),
     speaksOf: actionMatcherOf(statement.actions),
     folders: foldersOf(statement, version),
-    appliesTo: (request, effort) =>
-      effort.within(
-        () => concernsResource(request, effort) && questions.every(question => question(request, effort)),
+    appliesTo: (request, budget) =>
+      budget.within(
+        () => concernsResource(request, budget) && questions.every(question => question(request, budget)),
         isDeny,
       ),
   }

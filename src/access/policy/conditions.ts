@@ -10,31 +10,31 @@
 import { must } from "../../base/assert.js"
 import { singleValueOf, valuesOf } from "./condition-keys.js"
 import type { AccessRequest, Condition, Effect, PolicyVersion } from "./contract.js"
-import { LOOK, type Effort } from "./effort.js"
+import { LOOK, type EvaluationBudget } from "./evaluation-budget.js"
 import { NULL, OPERATORS, parseTruth, type Operator } from "./operators.js"
-import { hasVariables, resolved, templateOf, type Matcher, type Template } from "./template.js"
+import { hasVariables, resolved, patternOf, type Matcher, type Pattern } from "./pattern.js"
 
 /** Spends what it costs. */
-export type Question = (request: AccessRequest, effort: Effort) => boolean
+export type Question = (request: AccessRequest, budget: EvaluationBudget) => boolean
 /** The test for this request; undefined where a variable has no value. */
-type Comparison = (request: AccessRequest, effort: Effort) => Matcher | undefined
+type Comparison = (request: AccessRequest, budget: EvaluationBudget) => Matcher | undefined
 
 export const hasVariablesIn = (version: PolicyVersion): boolean => version === "2012-10-17"
 
 /** A value as its operator takes it; undefined where it has a `${` that is no variable. */
-export function valueTemplate(operator: Operator, value: string, version: PolicyVersion): Template | undefined {
+export function valuePattern(operator: Operator, value: string, version: PolicyVersion): Pattern | undefined {
   if (operator.takes === "text") return [value]
-  return templateOf(value, { variables: hasVariablesIn(version), wildcards: operator.takes === "template" })
+  return patternOf(value, { variables: hasVariablesIn(version), wildcards: operator.takes === "template" })
 }
 
 function comparisonOf(operator: Operator, value: string, version: PolicyVersion): Comparison {
-  const template = must(valueTemplate(operator, value, version), "values were checked when they were parsed")
-  if (!hasVariables(template)) {
-    const test = must(operator.testOf(value, template), "values were checked when they were parsed")
+  const pattern = must(valuePattern(operator, value, version), "values were checked when they were parsed")
+  if (!hasVariables(pattern)) {
+    const test = must(operator.testOf(value, pattern), "values were checked when they were parsed")
     return () => test
   }
-  return (request, effort) => {
-    const known = resolved(template, key => singleValueOf(request, key), effort)
+  return (request, budget) => {
+    const known = resolved(pattern, key => singleValueOf(request, key), budget)
     return known && operator.testOf(value, known)
   }
 }
@@ -44,8 +44,8 @@ const READ = 10 * LOOK
 
 function nullQuestion({ key, values }: Condition): Question {
   const wanted = new Set(values.map(parseTruth))
-  return (request, effort) => {
-    effort.spend(READ)
+  return (request, budget) => {
+    budget.spend(READ)
     const found = valuesOf(request, key)
     return wanted.has(found === undefined || (typeof found !== "string" && found.length === 0))
   }
@@ -56,25 +56,25 @@ export function questionOf(condition: Condition, effect: Effect, version: Policy
   if (name === NULL) return nullQuestion(condition)
   const operator = must(OPERATORS.get(name), "operators were checked when they were parsed")
   const comparisons = condition.values.map(value => comparisonOf(operator, value, version))
-  const meets = (actual: string, request: AccessRequest, effort: Effort): boolean => {
+  const meets = (actual: string, request: AccessRequest, budget: EvaluationBudget): boolean => {
     let isKnown = true
     for (const comparison of comparisons) {
-      effort.spend(LOOK + actual.length)
-      const test = comparison(request, effort)
-      if (test?.(actual, effort) === true) return !operator.negated
+      budget.spend(LOOK + actual.length)
+      const test = comparison(request, budget)
+      if (test?.(actual, budget) === true) return !operator.negated
       isKnown &&= test !== undefined
     }
     return operator.negated && (isKnown || effect === "Deny")
   }
-  return (request, effort) => {
-    effort.spend(READ)
+  return (request, budget) => {
+    budget.spend(READ)
     const found = valuesOf(request, key)
     if (found === undefined) return ifExists || over === "all" || (over === undefined && operator.negated)
-    if (typeof found === "string" && (over === undefined || found !== "")) return meets(found, request, effort)
+    if (typeof found === "string" && (over === undefined || found !== "")) return meets(found, request, budget)
     const actuals = typeof found === "string" ? [] : found
     const isForEach = over === undefined ? operator.negated : over === "all"
     return isForEach
-      ? actuals.every(actual => meets(actual, request, effort))
-      : actuals.some(actual => meets(actual, request, effort))
+      ? actuals.every(actual => meets(actual, request, budget))
+      : actuals.some(actual => meets(actual, request, budget))
   }
 }

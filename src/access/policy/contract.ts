@@ -13,7 +13,7 @@
 import type { AccountId } from "../../base/ids.js"
 import type { AccountNumber } from "../../base/ids.js"
 import type { Principal } from "../principal.js"
-import type { Effort } from "./effort.js"
+import type { EvaluationBudget } from "./evaluation-budget.js"
 
 /** The principals of a statement, by what they are compared with. */
 export interface NamedCallers {
@@ -89,7 +89,7 @@ export interface Rule {
    * Resource and conditions; the caller is judged apart, since it matters how it is named. Where the effort does not
    * suffice, a Deny applies and an Allow does not.
    */
-  readonly appliesTo: (request: AccessRequest, effort: Effort) => boolean
+  readonly appliesTo: (request: AccessRequest, budget: EvaluationBudget) => boolean
 }
 
 /** A document of permissions, parsed and made ready. */
@@ -150,7 +150,7 @@ export interface AccessRequest {
 }
 
 /** The part of a request that people are told of. */
-export type AskedAccess = Pick<AccessRequest, "principal" | "action" | "resource">
+export type DecidedRequest = Pick<AccessRequest, "principal" | "action" | "resource">
 
 /** Whose the resource is; of what does not exist yet, the caller's account. */
 export interface ResourceOwner {
@@ -165,13 +165,13 @@ export interface ResourceOwner {
  *   role      the role behind the caller: boundary and session policies limit it
  *   caller    the caller itself, or everybody
  */
-export type Reach = "account" | "role" | "caller"
+export type PrincipalMatch = "account" | "role" | "caller"
 
 /** What hangs on the resource. */
 export interface ResourcePolicies {
   readonly policy: NamedPolicy | undefined
   /** What an access control list grants the caller for this action. */
-  readonly acl: Reach | undefined
+  readonly acl: PrincipalMatch | undefined
 }
 
 export type PolicySide = "identity" | "boundary" | "session" | "resource"

@@ -1,7 +1,7 @@
 /** Decisions, by the tables and examples of AWS's documentation. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import type { AccessRequest, FederatedCaller, PrincipalPolicies, Reach, ResourcePolicies } from "./contract.js"
+import type { AccessRequest, FederatedCaller, PrincipalPolicies, PrincipalMatch, ResourcePolicies } from "./contract.js"
 import { decide, NO_POLICIES, NO_RESOURCE_POLICIES } from "./decide.js"
 import {
   ALLOW,
@@ -74,32 +74,36 @@ test("an explicit deny ends it on whichever side it stands, for root too", () =>
 })
 
 /** Same account: what a bucket policy grants, and what implicit denies elsewhere make of it. */
-const REACHES: readonly (readonly [names: string, AccessRequest["principal"], principal: unknown, Reach | "nobody"])[] =
-  [
-    ["a user by its ARN", bob, { AWS: bob.arn }, "caller"],
-    ["a user by its unique id", bob, { AWS: bob.userId }, "caller"],
-    ["a user as everybody", bob, "*", "caller"],
-    ["a user as everybody of AWS", bob, { AWS: "*" }, "caller"],
-    ["a user as its account", bob, { AWS: ACCOUNT }, "account"],
-    ["a user as its account's number", bob, { AWS: OWNER }, "account"],
-    ["a user as its account's canonical id", bob, { CanonicalUser: "owner" }, "account"],
-    ["somebody else", bob, { AWS: userOf(OWNER, "ann").arn }, "nobody"],
-    ["a session by its ARN", session, { AWS: session.sessionArn }, "caller"],
-    ["a session by its role", session, { AWS: session.arn }, "role"],
-    ["a session by its role's unique id", session, { AWS: session.userId.split(":")[0] }, "role"],
-    ["another session of the role", session, { AWS: sessionOf(OWNER, "writer", "two").sessionArn }, "nobody"],
-    ["a service", bob, { Service: "logging.s3.amazonaws.com" }, "nobody"],
-  ]
+const REACHES: readonly (readonly [
+  names: string,
+  AccessRequest["principal"],
+  principal: unknown,
+  PrincipalMatch | "nobody",
+])[] = [
+  ["a user by its ARN", bob, { AWS: bob.arn }, "caller"],
+  ["a user by its unique id", bob, { AWS: bob.userId }, "caller"],
+  ["a user as everybody", bob, "*", "caller"],
+  ["a user as everybody of AWS", bob, { AWS: "*" }, "caller"],
+  ["a user as its account", bob, { AWS: ACCOUNT }, "account"],
+  ["a user as its account's number", bob, { AWS: OWNER }, "account"],
+  ["a user as its account's canonical id", bob, { CanonicalUser: "owner" }, "account"],
+  ["somebody else", bob, { AWS: userOf(OWNER, "ann").arn }, "nobody"],
+  ["a session by its ARN", session, { AWS: session.sessionArn }, "caller"],
+  ["a session by its role", session, { AWS: session.arn }, "role"],
+  ["a session by its role's unique id", session, { AWS: session.userId.split(":")[0] }, "role"],
+  ["another session of the role", session, { AWS: sessionOf(OWNER, "writer", "two").sessionArn }, "nobody"],
+  ["a service", bob, { Service: "logging.s3.amazonaws.com" }, "nobody"],
+]
 
-for (const [names, principal, named, reach] of REACHES) {
-  test(`in the own account, a bucket policy that names ${names} reaches ${reach}`, () => {
+for (const [names, principal, named, match] of REACHES) {
+  test(`in the own account, a bucket policy that names ${names} reaches ${match}`, () => {
     const limited = { identity: [], boundary: policyOf("identity", LIST_ONLY), session: undefined }
     const open = { identity: [], boundary: policyOf("identity", ALLOW), session: undefined }
     const policy = granting(named)
-    const isGrant = reach === "caller" || reach === "role"
+    const isGrant = match === "caller" || match === "role"
     assert.equal(outcomeOf(principal, NO_POLICIES, policy), isGrant ? "allow" : "implicitDeny")
     assert.equal(outcomeOf(principal, open, policy), isGrant ? "allow" : "implicitDeny")
-    assert.equal(outcomeOf(principal, limited, policy), reach === "caller" ? "allow" : "implicitDeny")
+    assert.equal(outcomeOf(principal, limited, policy), match === "caller" ? "allow" : "implicitDeny")
     assert.equal(outcomeOf(principal, identityOf(GET), policy), "allow")
   })
 }
@@ -152,7 +156,7 @@ test("NotPrincipal spares whom it names themselves, and nobody for being of an a
 })
 
 test("an access control list grants as a policy that reaches as far", () => {
-  const acl = (reach: Reach): ResourcePolicies => ({ policy: undefined, acl: reach })
+  const acl = (match: PrincipalMatch): ResourcePolicies => ({ policy: undefined, acl: match })
   assert.equal(outcomeOf(ANONYMOUS, NO_POLICIES, acl("caller")), "allow")
   assert.equal(outcomeOf(bob, NO_POLICIES, acl("account")), "implicitDeny")
   assert.equal(outcomeOf(userOf(OTHER, "carol"), identityOf(GET), acl("account")), "allow")

@@ -9,7 +9,7 @@
  * 4. A role is assumed only where its trust policy allows it; where that names the account, the account's own policies
  *    must allow it too.
  * 5. Anonymous callers and web identities have nothing but the resource's policy.
- * 6. Whoever makes it costly hears no: a decision has an `Effort`, and where that is spent, what denies counts and what
+ * 6. Whoever makes it costly hears no: a decision has an `EvaluationBudget`, and where that is spent, what denies counts and what
  *    allows does not.
  * Source  "Policy evaluation logic", IAM User Guide.
  */
@@ -20,11 +20,11 @@ import type {
   NamedPolicy,
   PolicySide,
   PrincipalPolicies,
-  Reach,
+  PrincipalMatch,
   ResourcePolicies,
 } from "./contract.js"
-import { Effort } from "./effort.js"
-import { concerns, reachOf } from "./principals.js"
+import { EvaluationBudget } from "./evaluation-budget.js"
+import { concerns, matchOf } from "./principals.js"
 import { findRules, type NamedRule } from "./rule-index.js"
 
 export const NO_POLICIES: PrincipalPolicies = { identity: [], boundary: undefined, session: undefined }
@@ -39,13 +39,18 @@ const decidedBy = (side: PolicySide, { name, rule: { statement } }: NamedRule): 
   index: statement.index,
 })
 
-const isFor = ({ rule }: NamedRule, request: AccessRequest, effort: Effort): boolean =>
-  (rule.callers === undefined || concerns(rule.callers, request.principal)) && rule.appliesTo(request, effort)
+const isFor = ({ rule }: NamedRule, request: AccessRequest, budget: EvaluationBudget): boolean =>
+  (rule.callers === undefined || concerns(rule.callers, request.principal)) && rule.appliesTo(request, budget)
 
-function findDeny(side: PolicySide, policies: Policies, request: AccessRequest, effort: Effort): DecidedBy | undefined {
+function findDeny(
+  side: PolicySide,
+  policies: Policies,
+  request: AccessRequest,
+  budget: EvaluationBudget,
+): DecidedBy | undefined {
   if (policies === undefined) return undefined
   for (const { denies } of findRules(policies, request.action, request.resource)) {
-    const named = denies.find(one => isFor(one, request, effort))
+    const named = denies.find(one => isFor(one, request, budget))
     if (named !== undefined) return decidedBy(side, named)
   }
   return undefined
@@ -55,39 +60,39 @@ function findAllow(
   side: PolicySide,
   policies: Policies,
   request: AccessRequest,
-  effort: Effort,
+  budget: EvaluationBudget,
 ): DecidedBy | undefined {
   if (policies === undefined) return undefined
   for (const { allows } of findRules(policies, request.action, request.resource)) {
-    const named = allows.find(({ rule }) => rule.appliesTo(request, effort))
+    const named = allows.find(({ rule }) => rule.appliesTo(request, budget))
     if (named !== undefined) return decidedBy(side, named)
   }
   return undefined
 }
 
 interface Grant {
-  readonly reach: Reach
+  readonly match: PrincipalMatch
   readonly by: DecidedBy | "acl"
 }
 
-const FURTHER: Readonly<Record<Reach, number>> = { account: 1, role: 2, caller: 3 }
+const FURTHER: Readonly<Record<PrincipalMatch, number>> = { account: 1, role: 2, caller: 3 }
 
 /** What hangs on the resource grants it; of several grants the one that reaches furthest. */
 function findGrant(
   request: AccessRequest,
   { policy, acl }: ResourcePolicies,
   hasSession: boolean,
-  effort: Effort,
+  budget: EvaluationBudget,
 ): Grant | undefined {
-  let best: Grant | undefined = acl && { reach: acl, by: "acl" }
+  let best: Grant | undefined = acl && { match: acl, by: "acl" }
   if (policy === undefined) return best
   const allows = findRules(policy, request.action, request.resource).flatMap(found => found.allows)
   for (const named of allows) {
-    if (best?.reach === "caller") break
+    if (best?.match === "caller") break
     const { callers, appliesTo } = named.rule
-    const reach = callers && reachOf(callers, request.principal, hasSession)
-    if (reach === undefined || (best && FURTHER[best.reach] >= FURTHER[reach])) continue
-    if (appliesTo(request, effort)) best = { reach, by: decidedBy("resource", named) }
+    const match = callers && matchOf(callers, request.principal, hasSession)
+    if (match === undefined || (best && FURTHER[best.match] >= FURTHER[match])) continue
+    if (appliesTo(request, budget)) best = { match, by: decidedBy("resource", named) }
   }
   return best
 }
@@ -96,13 +101,13 @@ function denyOf(
   request: AccessRequest,
   own: PrincipalPolicies,
   resource: ResourcePolicies,
-  effort: Effort,
+  budget: EvaluationBudget,
 ): DecidedBy | undefined {
   return (
-    findDeny("resource", resource.policy, request, effort) ??
-    findDeny("identity", own.identity, request, effort) ??
-    findDeny("boundary", own.boundary, request, effort) ??
-    findDeny("session", own.session, request, effort)
+    findDeny("resource", resource.policy, request, budget) ??
+    findDeny("identity", own.identity, request, budget) ??
+    findDeny("boundary", own.boundary, request, budget) ??
+    findDeny("session", own.session, request, budget)
   )
 }
 
@@ -110,11 +115,11 @@ function denyOf(
 function limitsOf(
   request: AccessRequest,
   { boundary, session }: PrincipalPolicies,
-  effort: Effort,
+  budget: EvaluationBudget,
 ): readonly PolicySide[] {
   const lacking: PolicySide[] = []
-  if (boundary !== undefined && findAllow("boundary", boundary, request, effort) === undefined) lacking.push("boundary")
-  if (session !== undefined && findAllow("session", session, request, effort) === undefined) lacking.push("session")
+  if (boundary !== undefined && findAllow("boundary", boundary, request, budget) === undefined) lacking.push("boundary")
+  if (session !== undefined && findAllow("session", session, request, budget) === undefined) lacking.push("session")
   return lacking
 }
 
@@ -133,30 +138,30 @@ function lackingOf(
 }
 
 export function decide(request: AccessRequest, own: PrincipalPolicies, resource: ResourcePolicies): Decision {
-  const effort = new Effort()
-  const decision = decideWith(request, own, resource, effort)
-  return effort.isSpent && decision.outcome !== "allow" ? { ...decision, isCutShort: true } : decision
+  const budget = new EvaluationBudget()
+  const decision = decideWith(request, own, resource, budget)
+  return budget.isSpent && decision.outcome !== "allow" ? { ...decision, isCutShort: true } : decision
 }
 
 function decideWith(
   request: AccessRequest,
   own: PrincipalPolicies,
   resource: ResourcePolicies,
-  effort: Effort,
+  budget: EvaluationBudget,
 ): Decision {
-  const denied = denyOf(request, own, resource, effort)
+  const denied = denyOf(request, own, resource, budget)
   if (denied !== undefined) return { outcome: "explicitDeny", by: denied }
   const { principal } = request
-  const grant = findGrant(request, resource, own.session !== undefined, effort)
+  const grant = findGrant(request, resource, own.session !== undefined, budget)
   if (!("arn" in principal)) {
     return grant === undefined ? { outcome: "implicitDeny", lacking: ["resource"] } : { outcome: "allow", by: grant.by }
   }
   const isOwn = principal.accountNumber === request.owner.accountNumber
-  if (isOwn && grant?.reach === "caller") return { outcome: "allow", by: grant.by }
+  if (isOwn && grant?.match === "caller") return { outcome: "allow", by: grant.by }
   const mustBeGranted = !isOwn || resource.policy?.policy.kind === "trust"
-  const identity = principal.kind === "root" ? "root" : findAllow("identity", own.identity, request, effort)
-  const by = identity ?? (isOwn && grant?.reach === "role" ? grant.by : undefined)
-  const limits = limitsOf(request, own, effort)
+  const identity = principal.kind === "root" ? "root" : findAllow("identity", own.identity, request, budget)
+  const by = identity ?? (isOwn && grant?.match === "role" ? grant.by : undefined)
+  const limits = limitsOf(request, own, budget)
   const isGranted = grant !== undefined || !mustBeGranted
   if (by !== undefined && isGranted && limits.length === 0) return { outcome: "allow", by }
   const found = { isOwn, isAllowed: by !== undefined, isGranted }

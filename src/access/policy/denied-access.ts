@@ -3,11 +3,11 @@
  * decision, of which it does not.
  */
 import { Failure, type FailureDetails } from "../../base/failures.js"
-import type { AskedAccess, Denied } from "./contract.js"
+import type { DecidedRequest, Denied } from "./contract.js"
 
 export class DeniedAccess extends Failure {
   constructor(
-    readonly asked: AskedAccess,
+    readonly asked: DecidedRequest,
     readonly decision: Denied,
     details: FailureDetails = {},
   ) {

@@ -2,8 +2,8 @@
  * Decisions in words for people, and the smallest grants that would have helped. For operators and owners, never for
  * the client: it learns nothing.
  */
-import type { AskedAccess, DecidedBy, Decision, PolicySide } from "./contract.js"
-import { escaped } from "./template.js"
+import type { DecidedRequest, DecidedBy, Decision, PolicySide } from "./contract.js"
+import { escaped } from "./pattern.js"
 
 /** A statement that is lacking, ready to be put into a policy of 2012-10-17 on that side. */
 export interface LackingGrant {
@@ -12,7 +12,7 @@ export interface LackingGrant {
 }
 
 /** What names the caller and nobody else. */
-function principalOf({ principal }: AskedAccess): unknown {
+function principalOf({ principal }: DecidedRequest): unknown {
   switch (principal.kind) {
     case "anonymous":
       return "*"
@@ -25,7 +25,7 @@ function principalOf({ principal }: AskedAccess): unknown {
   }
 }
 
-function statementFor(side: PolicySide, request: AskedAccess, isTrust: boolean): string {
+function statementFor(side: PolicySide, request: DecidedRequest, isTrust: boolean): string {
   return JSON.stringify({
     Effect: "Allow",
     ...(side === "resource" && { Principal: principalOf(request) }),
@@ -35,7 +35,7 @@ function statementFor(side: PolicySide, request: AskedAccess, isTrust: boolean):
 }
 
 /** All of them are needed. Empty where no grant helps: something denies explicitly, or judging it costs too much. */
-export function lackingGrants(request: AskedAccess, decision: Decision): readonly LackingGrant[] {
+export function lackingGrants(request: DecidedRequest, decision: Decision): readonly LackingGrant[] {
   if (decision.outcome !== "implicitDeny" || decision.isCutShort === true) return []
   const isTrust = request.action.startsWith("sts:")
   return decision.lacking.map(side => ({ side, statement: statementFor(side, request, isTrust) }))

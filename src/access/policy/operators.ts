@@ -6,9 +6,9 @@
  * Source  "IAM JSON policy elements: Condition operators", IAM User Guide.
  */
 import { parseIsoDate } from "../../base/dates.js"
-import { LOOK } from "./effort.js"
+import { LOOK } from "./evaluation-budget.js"
 import { isWithin, parseIpAddress, parseIpRange } from "./ip-range.js"
-import { hasWildcards, literalOf, matcherOf, splitAtColons, type Matcher, type Template } from "./template.js"
+import { hasWildcards, literalOf, matcherOf, splitAtColons, type Matcher, type Pattern } from "./pattern.js"
 
 export interface Operator {
   /** True where nothing matches; the table has the test of the positive one. */
@@ -16,15 +16,15 @@ export interface Operator {
   /** Templates may hold variables and wildcards; the others take their text as it is. */
   readonly takes: "template" | "variables" | "text"
   /** Undefined where the value is not of the operator's kind. Called with a template that has no variables left. */
-  readonly testOf: (value: string, template: Template) => Matcher | undefined
+  readonly testOf: (value: string, pattern: Pattern) => Matcher | undefined
 }
 
 type TestOf = Operator["testOf"]
 
-const equals: TestOf = (_, template) => matcherOf(template)
+const equals: TestOf = (_, pattern) => matcherOf(pattern)
 
-const equalsIgnoringCase: TestOf = (_, template) => {
-  const wanted = literalOf(template).toLowerCase()
+const equalsIgnoringCase: TestOf = (_, pattern) => {
+  const wanted = literalOf(pattern).toLowerCase()
   return actual => actual.toLowerCase() === wanted
 }
 
@@ -45,23 +45,23 @@ function componentsOf(arn: string): readonly string[] | undefined {
 }
 
 /** Component by component: a star does not reach over a colon, but for the last component's. */
-export function arnMatcherOf(template: Template): Matcher | undefined {
-  const parts = splitAtColons(template, 6)
+export function arnMatcherOf(pattern: Pattern): Matcher | undefined {
+  const parts = splitAtColons(pattern, 6)
   if (parts === undefined) return undefined
   // Without wildcards before it, the text before the last component fixes where the colons are.
-  if (!parts.slice(0, 5).some(hasWildcards)) return matcherOf(template)
+  if (!parts.slice(0, 5).some(hasWildcards)) return matcherOf(pattern)
   const matchers = parts.map(matcherOf)
-  return (actual, effort) => {
-    effort.spend(SPLIT)
+  return (actual, budget) => {
+    budget.spend(SPLIT)
     const actuals = componentsOf(actual)
-    return actuals !== undefined && matchers.every((matches, index) => matches(actuals[index] ?? "", effort))
+    return actuals !== undefined && matchers.every((matches, index) => matches(actuals[index] ?? "", budget))
   }
 }
 
-const arn: TestOf = (_, template) => {
-  const parts = splitAtColons(template, 6)
-  if (parts === undefined) return template.length === 1 && hasWildcards(template) ? matcherOf(template) : undefined
-  return arnMatcherOf(template)
+const arn: TestOf = (_, pattern) => {
+  const parts = splitAtColons(pattern, 6)
+  if (parts === undefined) return pattern.length === 1 && hasWildcards(pattern) ? matcherOf(pattern) : undefined
+  return arnMatcherOf(pattern)
 }
 
 const NUMBER = /^[+-]?\d+(?:\.\d+)?$/

@@ -11,7 +11,7 @@ import { POLICY_LIMITS, policyCharacters } from "./limits.js"
 import { parseConditions } from "./parse-conditions.js"
 import { parseActions, parsePrincipals, parseResources, type StatementPlace } from "./parse-elements.js"
 import { isObject, readJsonObject, type JsonObject } from "./read-json.js"
-import { malformed, memberOf, wordingOf } from "./wording.js"
+import { malformed, memberOf, messagesOf } from "./messages.js"
 
 const DOCUMENT_ELEMENTS = new Set(["Version", "Id", "Statement"])
 const STATEMENT_ELEMENTS = new Set(
@@ -64,7 +64,7 @@ function parseStatement(value: unknown, index: number, place: StatementPlace): S
 function parseStatements(value: unknown, kind: AccessPolicyKind, version: PolicyVersion): readonly Statement[] {
   const isList = Array.isArray(value)
   const items: readonly unknown[] = isList ? value : [value]
-  if (value === undefined) throw malformed(wordingOf(kind).statement, "$")
+  if (value === undefined) throw malformed(messagesOf(kind).statement, "$")
   if (items.length === 0) throw malformed("Could not parse the policy: Statement is empty!", "$.Statement")
   const sids = new Set<string>()
   return items.map((item, index) => {
@@ -97,7 +97,7 @@ function refuseLarge(text: string, kind: AccessPolicyKind): void {
 
 export function parseAccessPolicy(text: string, kind: AccessPolicyKind): AccessPolicy {
   refuseLarge(text, kind)
-  const document = readJsonObject(text, wordingOf(kind).json)
+  const document = readJsonObject(text, messagesOf(kind).json)
   refuseUnknown(document, DOCUMENT_ELEMENTS, "$")
   const version = parseVersion(document["Version"])
   const id = document["Id"]

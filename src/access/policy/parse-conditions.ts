@@ -1,12 +1,12 @@
 /** The `Condition` element, from JSON: operators, keys and values that are all known to be right. Throws `malformedPolicy`. */
 import { conditionKeyOf, isKnownKey } from "./condition-keys.js"
-import { valueTemplate } from "./conditions.js"
+import { valuePattern } from "./conditions.js"
 import type { Condition } from "./contract.js"
 import { NULL, OPERATORS, type Operator } from "./operators.js"
 import type { StatementPlace } from "./parse-elements.js"
 import { isObject } from "./read-json.js"
-import { hasVariables } from "./template.js"
-import { malformed, memberOf, wordingOf } from "./wording.js"
+import { hasVariables } from "./pattern.js"
+import { malformed, memberOf, messagesOf } from "./messages.js"
 
 type ParsedOperator = Pick<Condition, "operator" | "ifExists" | "over"> & { readonly rules: Operator }
 
@@ -26,11 +26,10 @@ function parseValue(value: unknown, { operator, rules }: ParsedOperator, place: 
   const { version, where } = place
   const isText = typeof value === "string" || typeof value === "number" || typeof value === "boolean"
   const text = isText ? String(value) : undefined
-  const template = text === undefined ? undefined : valueTemplate(rules, text, version)
-  if (text === undefined || template === undefined)
-    throw malformed(`Invalid value in Conditions for ${operator}`, where)
+  const pattern = text === undefined ? undefined : valuePattern(rules, text, version)
+  if (text === undefined || pattern === undefined) throw malformed(`Invalid value in Conditions for ${operator}`, where)
   // What a variable stands for is known only when the policy is asked.
-  if (hasVariables(template) || rules.testOf(text, template) !== undefined) return text
+  if (hasVariables(pattern) || rules.testOf(text, pattern) !== undefined) return text
   const message = operator.endsWith("IpAddress")
     ? "Invalid IP address in Conditions"
     : `Invalid value in Conditions for ${operator}`
@@ -41,7 +40,7 @@ function parseCondition(operator: ParsedOperator, keyText: string, value: unknow
   const { kind, where } = place
   const key = conditionKeyOf(keyText)
   const isKnown = kind === "resource" ? isKnownKey(key) : /^[^:\s]+:\S/.test(keyText)
-  if (!isKnown) throw malformed(wordingOf(kind).conditionKey, where)
+  if (!isKnown) throw malformed(messagesOf(kind).conditionKey, where)
   const items: readonly unknown[] = Array.isArray(value) ? value : [value]
   if (items.length === 0) throw malformed("A condition needs a value", where)
   const values = items.map((item, index) =>

@@ -7,8 +7,8 @@
 import type { AccessPolicyKind, Effect, Patterns, PolicyVersion, Principals, PrincipalType } from "./contract.js"
 import { hasVariablesIn } from "./conditions.js"
 import { isObject, type JsonObject } from "./read-json.js"
-import { hasVariables, hasWildcards, literalOf, splitAtColons, templateOf } from "./template.js"
-import { INVALID_PRINCIPAL, malformed, memberOf, wordingOf } from "./wording.js"
+import { hasVariables, hasWildcards, literalOf, splitAtColons, patternOf } from "./pattern.js"
+import { INVALID_PRINCIPAL, malformed, memberOf, messagesOf } from "./messages.js"
 
 export interface StatementPlace {
   readonly kind: AccessPolicyKind
@@ -66,7 +66,7 @@ export function parsePrincipals(statement: JsonObject, effect: Effect, place: St
     if (found === undefined) return undefined
     throw malformed("Policy document should not specify a principal.", memberOf(where, found.name))
   }
-  if (found === undefined) throw malformed(wordingOf(kind).principal, where)
+  if (found === undefined) throw malformed(messagesOf(kind).principal, where)
   const { name, negated } = found
   if (negated && kind === "trust") throw malformed("Has prohibited field NotPrincipal", memberOf(where, name))
   if (negated && effect === "Allow") throw malformed("Allow with NotPrincipal is not allowed.", memberOf(where, name))
@@ -76,7 +76,7 @@ export function parsePrincipals(statement: JsonObject, effect: Effect, place: St
 const ACTION = /^[A-Za-z0-9-]+:[A-Za-z0-9*?]+$/
 
 export function parseActions(statement: JsonObject, { kind, where }: StatementPlace): Patterns {
-  const words = wordingOf(kind)
+  const words = messagesOf(kind)
   const found = oneOf(statement, "Action", where)
   if (found === undefined) throw malformed(words.actions, where)
   const place = memberOf(where, found.name)
@@ -93,8 +93,8 @@ export function parseActions(statement: JsonObject, { kind, where }: StatementPl
 /** `arn`, partition, service, region, account, and what remains; only what remains may hold variables. */
 function isResource(text: string, version: PolicyVersion): boolean {
   if (text === "*") return true
-  const template = templateOf(text, { variables: hasVariablesIn(version), wildcards: true })
-  const [scheme, partition, service, ...others] = (template && splitAtColons(template, 6)) ?? []
+  const pattern = patternOf(text, { variables: hasVariablesIn(version), wildcards: true })
+  const [scheme, partition, service, ...others] = (pattern && splitAtColons(pattern, 6)) ?? []
   if (scheme === undefined || partition === undefined || service === undefined) return false
   if (
     hasWildcards(scheme) ||
@@ -108,7 +108,7 @@ function isResource(text: string, version: PolicyVersion): boolean {
 }
 
 export function parseResources(statement: JsonObject, { kind, version, where }: StatementPlace): Patterns | undefined {
-  const words = wordingOf(kind)
+  const words = messagesOf(kind)
   const found = oneOf(statement, "Resource", where)
   if (kind === "trust") {
     if (found === undefined) return undefined

@@ -8,7 +8,7 @@
  * policies written for AWS mean the same here.
  * Sources  "Principal" and "NotPrincipal", IAM User Guide.
  */
-import type { AccessRequest, NamedCallers, Principals, Reach } from "./contract.js"
+import type { AccessRequest, NamedCallers, Principals, PrincipalMatch } from "./contract.js"
 
 type Caller = AccessRequest["principal"]
 
@@ -65,7 +65,7 @@ export function concerns(callers: NamedCallers, caller: Caller): boolean {
  * How far what an Allow statement grants reaches who asks. With a session policy a user is no more than the role behind
  * its session. `*` does not let web identities in: a trust policy says whose word it takes.
  */
-export function reachOf(callers: NamedCallers, caller: Caller, hasSessionPolicy: boolean): Reach | undefined {
+export function matchOf(callers: NamedCallers, caller: Caller, hasSessionPolicy: boolean): PrincipalMatch | undefined {
   if (callers.everybody && caller.kind !== "federated") return "caller"
   if (caller.kind !== "root" && isNamedItself(callers, caller)) {
     return caller.kind === "user" && hasSessionPolicy ? "role" : "caller"

@@ -2,7 +2,7 @@
  * JSON as policies need it: a member that stands twice in an object is refused. Which of the two counts is left open by
  * the standard, and a permission must not depend on who reads it.
  */
-import { malformed, memberOf } from "./wording.js"
+import { malformed, memberOf } from "./messages.js"
 
 export type JsonObject = Readonly<Record<string, unknown>>
 

@@ -14,23 +14,23 @@ export interface NamedRule {
   readonly rule: Rule
 }
 
-export interface FoundRules {
+export interface MatchedRules {
   readonly denies: readonly NamedRule[]
   readonly allows: readonly NamedRule[]
 }
 
 interface RulesByFolder {
-  readonly byFolder: ReadonlyMap<string, FoundRules>
+  readonly byFolder: ReadonlyMap<string, MatchedRules>
   /** How many slashes the deepest folder has: below it nothing needs to be looked for. */
   readonly slashes: number
   /** Of every folder: those that are open. */
-  readonly open: FoundRules
+  readonly open: MatchedRules
 }
 
 type RuleIndex = Map<string, RulesByFolder>
 type Policies = NamedPolicy | readonly NamedPolicy[]
 
-function splitByEffect(rules: readonly NamedRule[]): FoundRules {
+function splitByEffect(rules: readonly NamedRule[]): MatchedRules {
   const having = (effect: string): readonly NamedRule[] => rules.filter(({ rule }) => rule.statement.effect === effect)
   return { denies: having("Deny"), allows: having("Allow") }
 }
@@ -74,10 +74,10 @@ function rulesOf(policies: Policies, action: string): RulesByFolder {
 }
 
 /** All that may concern the resource, in no order. */
-export function findRules(policies: Policies, action: string, resource: string): readonly FoundRules[] {
+export function findRules(policies: Policies, action: string, resource: string): readonly MatchedRules[] {
   const { byFolder, slashes, open } = rulesOf(policies, action)
   const found = [open]
-  const add = (rules: FoundRules | undefined): void => void (rules && found.push(rules))
+  const add = (rules: MatchedRules | undefined): void => void (rules && found.push(rules))
   let slash = resource.indexOf("/")
   for (let depth = 0; slash >= 0 && depth <= slashes; depth += 1) {
     add(byFolder.get(resource.slice(0, slash)))

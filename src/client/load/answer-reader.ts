@@ -30,7 +30,7 @@ export class AnswerReader {
   private state: State = "head"
   /** Of a line or head whose end has not come. */
   private held = NOTHING
-  private leftBytes = 0
+  private remainingBytes = 0
   private bodyBytes = 0
   private head = ""
   private status = 0
@@ -76,8 +76,8 @@ export class AnswerReader {
         if (end < 0) return 0
         const text = rest.toString("latin1", 0, end)
         if (!/^[0-9a-f]{1,12}(?:[; \t]|$)/i.test(text)) throw new BrokenAnswer("the answer's chunks make no sense")
-        this.leftBytes = Number.parseInt(text, 16)
-        this.state = this.leftBytes === 0 ? "trailer" : "chunk"
+        this.remainingBytes = Number.parseInt(text, 16)
+        this.state = this.remainingBytes === 0 ? "trailer" : "chunk"
         return end + 2
       }
       case "trailer": {
@@ -87,7 +87,7 @@ export class AnswerReader {
       }
       case "chunk":
         // The line break behind the data belongs to the chunk.
-        if (this.leftBytes === 0) {
+        if (this.remainingBytes === 0) {
           if (rest.length < 2) return 0
           this.state = "chunkLine"
           return 2
@@ -95,7 +95,7 @@ export class AnswerReader {
         return this.body(rest)
       case "sized": {
         const usedBytes = this.body(rest)
-        if (this.leftBytes === 0) this.finish()
+        if (this.remainingBytes === 0) this.finish()
         return usedBytes
       }
     }
@@ -116,15 +116,15 @@ export class AnswerReader {
       this.state = "chunkLine"
       return
     }
-    this.leftBytes = Number(length)
-    if (this.leftBytes === 0) this.finish()
+    this.remainingBytes = Number(length)
+    if (this.remainingBytes === 0) this.finish()
     else this.state = "sized"
   }
 
   private body(rest: Buffer): number {
-    const usedBytes = Math.min(rest.length, this.leftBytes)
+    const usedBytes = Math.min(rest.length, this.remainingBytes)
     if (this.bodyBytes === 0) this.onBody()
-    this.leftBytes -= usedBytes
+    this.remainingBytes -= usedBytes
     this.bodyBytes += usedBytes
     if (this.status >= 300 && this.errorText.length < ERROR_BYTES_MAX) {
       this.errorText += rest.toString("latin1", 0, Math.min(usedBytes, ERROR_BYTES_MAX - this.errorText.length))

@@ -18,7 +18,7 @@ import type { Disk } from "../../seams/disk/contract.js"
 import type { FolderLocks } from "../../seams/lock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
-import type { FolderFound, FolderTaken, FolderTaker } from "./operations.js"
+import type { FolderMatch, FolderTaken, FolderTaker } from "./operations.js"
 
 export class StoreFolders implements FolderTaker {
   constructor(
@@ -26,12 +26,12 @@ export class StoreFolders implements FolderTaker {
     private readonly random: Random,
     private readonly disk: Disk,
     private readonly locks: FolderLocks,
-    private readonly life: Incarnation,
+    private readonly incarnation: Incarnation,
     private readonly record: () => ControlRecord,
     private readonly ownedOf: (device: Ownership) => OwnedFolder,
   ) {}
 
-  inspect(path: string): Promise<FolderFound> {
+  inspect(path: string): Promise<FolderMatch> {
     const folder = resolve(path)
     return this.bounded(async disk => {
       if (!(await disk.exists(folder))) {
@@ -76,8 +76,8 @@ export class StoreFolders implements FolderTaker {
   take(path: string): Promise<FolderTaken> {
     const folder = resolve(path)
     return this.bounded(async disk => {
-      const { clock, random, locks, life } = this
-      const taken = await takeFolder(clock, random, disk, locks, folder, this.record(), life)
+      const { clock, random, locks, incarnation } = this
+      const taken = await takeFolder(clock, random, disk, locks, folder, this.record(), incarnation)
       return { ...taken, folder: this.ownedOf(taken.ownership) }
     })
   }
@@ -96,7 +96,7 @@ export class StoreFolders implements FolderTaker {
   }
 }
 
-async function diskFacts(disk: Disk, folder: string): Promise<Omit<FolderFound, "isMountPoint">> {
+async function diskFacts(disk: Disk, folder: string): Promise<Omit<FolderMatch, "isMountPoint">> {
   const { totalBytes, fileSystemId } = await disk.space(folder)
   const { fileSystemId: systemDisk } = await disk.space("/")
   return { capacityBytes: totalBytes, disk: fileSystemId, systemDisk }

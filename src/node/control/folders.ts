@@ -50,7 +50,7 @@ export async function takeFolder(
   locks: FolderLocks,
   path: string,
   record: ControlRecord,
-  life: Incarnation,
+  incarnation: Incarnation,
 ): Promise<TakenFolder> {
   await disk.makeFolder(path)
   const lock = await locks.take(path)
@@ -58,7 +58,7 @@ export async function takeFolder(
     const found = await findDevice(disk, path, record)
     const superblock = found ?? (await begin(clock, random, disk, path, record))
     const [isMount, { totalBytes }] = [await isMountPoint(disk, path), await disk.space(path)]
-    const ownership = await Ownership.begin(clock, disk, lock, superblock, life)
+    const ownership = await Ownership.begin(clock, disk, lock, superblock, incarnation)
     const isNew = !isNamed(record, superblock.deviceId)
     return { ownership, isNew, isMountPoint: isMount, capacityBytes: totalBytes }
   } catch (error) {

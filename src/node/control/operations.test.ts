@@ -8,7 +8,7 @@ import { KIB } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import { ALL_NEEDLES } from "../../block/index.js"
 import { needleIdOfKey } from "../../format/needle.js"
-import { ChoreRunner } from "../../life/index.js"
+import { JobRunner } from "../../life/index.js"
 import { inTurn, slowedBy } from "../../seams/disk/index.js"
 import type { Engine } from "../engine.js"
 import { EngineOperations, type FolderTaker } from "./operations.js"
@@ -26,12 +26,12 @@ function operationsOf({ clock, telemetry }: Machine, engine: Engine, folders = N
   const facts = () => ({
     policies: [],
     lacking: new Map(),
-    oddGroups: [],
+    misplacedGroups: [],
     diskOf: (id: string) => id,
     bytesPerSecond: 1,
   })
-  const chores = new ChoreRunner("chores", engine.chores, clock, telemetry)
-  return new EngineOperations(engine, folders, chores, clock, facts, () => undefined)
+  const jobs = new JobRunner("jobs", engine.jobs, clock, telemetry)
+  return new EngineOperations(engine, folders, jobs, clock, facts, () => undefined)
 }
 
 const setRedundancy = (text: string, bucket: string | undefined) =>
@@ -44,17 +44,17 @@ const setRedundancy = (text: string, bucket: string | undefined) =>
 test("a policy for a bucket that is not there changes nothing", async () => {
   const machine = new Machine({ devices: 4 })
   const engine = await machine.open()
-  const { generation } = engine.keeper.record
+  const { generation } = engine.recordManager.record
   const change = operationsOf(machine, engine).change(setRedundancy("ec:2+1", "nothing-here"), "ec:2+1")
   await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "noSuchBucket"))
-  assert.equal(engine.keeper.record.generation, generation)
+  assert.equal(engine.recordManager.record.generation, generation)
 })
 
 test("what makes the store less safe is done only for who names it, and the refusal says what to send", async () => {
   const machine = new Machine({ devices: 4 })
   const engine = await machine.open()
   const operations = operationsOf(machine, engine)
-  const { generation } = engine.keeper.record
+  const { generation } = engine.recordManager.record
   const change = (confirm: string | undefined) =>
     machine.clock.runUntil(operations.change(setRedundancy("replica:1", undefined), confirm))
   for (const confirm of [undefined, "", "yes", "replica:2"]) {
@@ -65,9 +65,9 @@ test("what makes the store less safe is done only for who names it, and the refu
         /replica:1 survives fewer lost disks than ec:2\+2.*send "confirm": "replica:1"/.test(error.message),
     )
   }
-  assert.equal(engine.keeper.record.generation, generation, "nothing was changed")
+  assert.equal(engine.recordManager.record.generation, generation, "nothing was changed")
   await change("replica:1")
-  assert.equal(textOfPolicy(engine.keeper.record.policy), "replica:1")
+  assert.equal(textOfPolicy(engine.recordManager.record.policy), "replica:1")
 })
 
 test("a change that is refused takes no folder: it would be no empty one any more", async () => {
@@ -75,7 +75,7 @@ test("a change that is refused takes no folder: it would be no empty one any mor
   const engine = await machine.open()
   const inspect = () => Promise.resolve({ isMountPoint: true, capacityBytes: 0, disk: "new", systemDisk: "system" })
   const operations = operationsOf(machine, engine, { ...NO_FOLDERS, inspect })
-  const { id } = must(engine.keeper.record.devices[0], "the store has devices")
+  const { id } = must(engine.recordManager.record.devices[0], "the store has devices")
   const change = operations.change({ kind: "replaceDevice", id, path: "/new", acceptLoss: false }, undefined)
   await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "invalidArgument"))
 })
@@ -93,12 +93,12 @@ test("a bucket's policy takes its time to become known: needles of one generatio
   machine.disk.intercept(inTurn(call => (call.path.includes("/log/") ? slowedBy(machine.clock, 500)(call) : undefined)))
   let isOver = false
   const changed = operations.change(setRedundancy("replica:2", "bucket"), undefined).finally(() => (isOver = true))
-  const recode = must(
-    engine.chores.find(({ name }) => name === "recode"),
-    "there is such a chore",
+  const reencode = must(
+    engine.jobs.find(({ name }) => name === "reencode"),
+    "there is such a job",
   )
   for (let steps = 0; steps < 2_000; steps += 1) {
-    const outcome = await machine.clock.runUntil(recode.step(noSignal))
+    const outcome = await machine.clock.runUntil(reencode.step(noSignal))
     if (outcome === "idle" && isOver) break
     if (outcome !== "busy") await machine.clock.advance(50)
   }
@@ -132,9 +132,9 @@ test("a plan for a bucket reckons with what lies in it", async () => {
   await machine.clock.runUntil(engine.services.objects.put({ bucket, key, ...what }))
   const operations = operationsOf(machine, engine)
   const planned = async (text: string) => machine.clock.runUntil(operations.plan(setRedundancy(text, "bucket")))
-  assert.equal((await planned("replica:2")).recodedBytes, 2 * bytes.length)
-  assert.equal((await planned("ec:2+2")).recodedBytes, 0)
+  assert.equal((await planned("replica:2")).reencodedBytes, 2 * bytes.length)
+  assert.equal((await planned("ec:2+2")).reencodedBytes, 0)
   await machine.clock.runUntil(operations.change(setRedundancy("replica:2", "bucket"), "replica:2"))
-  assert.equal((await planned("replica:2")).recodedBytes, 0)
-  assert.equal((await planned("ec:2+2")).recodedBytes, 2 * bytes.length)
+  assert.equal((await planned("replica:2")).reencodedBytes, 0)
+  assert.equal((await planned("ec:2+2")).reencodedBytes, 2 * bytes.length)
 })

@@ -29,14 +29,14 @@ import {
   replaceDevice,
   setPolicy,
   setWeight,
-  recodingOf,
+  reencodingOf,
   type NewDevice,
   type Preview,
   type PreviewFacts,
-  type Recoding,
+  type Reencoding,
 } from "../../cluster/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
-import type { ChoreRunner } from "../../life/index.js"
+import type { JobRunner } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
@@ -48,7 +48,7 @@ interface FolderFacts {
   readonly capacityBytes: number
 }
 
-export interface FolderFound extends FolderFacts {
+export interface FolderMatch extends FolderFacts {
   /** Equal for folders that fail together. */
   readonly disk: string
   /** What the system lies on. */
@@ -64,7 +64,7 @@ export interface FolderTaken extends FolderFacts {
 /** Folders that the running store looks at and takes. */
 export interface FolderTaker {
   /** Touches nothing. Throws what `take` would throw because of the folder, and where nothing is above it. */
-  inspect(path: string): Promise<FolderFound>
+  inspect(path: string): Promise<FolderMatch>
   /** The device in the folder; undefined where there is none. Touches nothing. */
   deviceAt(path: string): Promise<DeviceId | undefined>
   /** Whether it is there, and holds no device: empty, emptied, or begun as a device and never used. Touches nothing. */
@@ -87,14 +87,14 @@ export class EngineOperations implements StoreOperations {
   constructor(
     private readonly engine: Engine,
     private readonly folders: FolderTaker,
-    private readonly chores: ChoreRunner,
+    private readonly jobs: JobRunner,
     private readonly clock: Clock,
     private readonly facts: PlanFacts,
-    private readonly recoding: () => ProgressReport | undefined,
+    private readonly reencoding: () => ProgressReport | undefined,
   ) {}
 
   private get record(): ControlRecord {
-    return this.engine.keeper.record
+    return this.engine.recordManager.record
   }
 
   async plan(change: StoreChange): Promise<ChangePlan> {
@@ -127,7 +127,7 @@ export class EngineOperations implements StoreOperations {
     if (change.kind !== "setRedundancy" || change.bucket === undefined) return takeEffect()
     const { bucket, policy } = change
     await services.buckets.open(bucket)
-    return services.recode.duringChange(async () => {
+    return services.reencode.duringChange(async () => {
       const record = await takeEffect()
       await services.buckets.setPolicy(bucket, chosen(policy))
       return record
@@ -150,7 +150,7 @@ export class EngineOperations implements StoreOperations {
   private decide(record: ControlRecord, change: StoreChange, device: NewDevice | undefined): ControlRecord {
     const nowMs = this.clock.wallMs()
     const { policies } = this.facts()
-    // What blocks merely still lie under is re-coded, and asks for no room in a layout to come.
+    // What blocks merely still lie under is re-encoded, and asks for no room in a layout to come.
     const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
     const inUse = [...policies.map(({ policy }) => policy), ...ofBuckets]
     switch (change.kind) {
@@ -186,17 +186,17 @@ export class EngineOperations implements StoreOperations {
     if (change.kind === "forgetDevice" || change.kind === "replaceDevice") {
       this.engine.giveUp(change.id, fail("deviceFailed", { message: "the device was given up", device: change.id }))
     }
-    for (const chore of [REPAIR, "members", "recode"]) this.wakeIfThere(chore)
+    for (const job of [REPAIR, "replicas", "reencode"]) this.wakeIfThere(job)
   }
 
-  private wakeIfThere(chore: string): void {
-    if (this.chores.status().some(({ name }) => name === chore)) this.chores.wake(chore)
+  private wakeIfThere(job: string): void {
+    if (this.jobs.status().some(({ name }) => name === job)) this.jobs.wake(job)
   }
 
   private async planOf(
     change: StoreChange,
     device: NewDevice | undefined,
-    found: FolderFound | undefined,
+    found: FolderMatch | undefined,
   ): Promise<ChangePlan> {
     const { buckets } = this.engine.services
     const isOfBucket = change.kind === "setRedundancy" && change.bucket !== undefined
@@ -205,7 +205,7 @@ export class EngineOperations implements StoreOperations {
     const before = this.record
     const after = this.decide(before, change, device)
     const facts = this.facts()
-    const preview = previewChange(before, after, facts, recodingsOf(before, after, change, facts, holdings, ownBytes))
+    const preview = previewChange(before, after, facts, reencodingsOf(before, after, change, facts, holdings, ownBytes))
     const named = [...before.devices, ...after.devices]
     const newDisk =
       found && device && change.kind === "addDevice" ? newDiskOf(before, after, device, found, facts) : undefined
@@ -221,7 +221,7 @@ export class EngineOperations implements StoreOperations {
         bytesOut: Math.round(bytesOut),
       })),
       movedBytes: Math.round(preview.movedBytes),
-      recodedBytes: Math.round(preview.recodedBytes),
+      reencodedBytes: Math.round(preview.reencodedBytes),
       hours: preview.hours,
       survives: preview.survives,
       ...(preview.usableBefore === undefined ? {} : { usableBytesBefore: Math.round(preview.usableBefore) }),
@@ -282,12 +282,12 @@ export class EngineOperations implements StoreOperations {
       await folder.release()
       throw error
     }
-    for (const chore of [REPAIR, "members"]) this.wakeIfThere(chore)
+    for (const job of [REPAIR, "replicas"]) this.wakeIfThere(job)
   }
 
   redundancy(): Promise<RedundancyReport> {
     const { record } = this
-    const recoding = this.recoding()
+    const reencoding = this.reencoding()
     return Promise.resolve({
       policy: textOfPolicy(record.policy),
       isAutomatic: record.isPolicyAutomatic,
@@ -295,7 +295,7 @@ export class EngineOperations implements StoreOperations {
       buckets: this.engine.services.buckets
         .policies()
         .map(({ name, policy }) => ({ bucket: name, policy: textOfPolicy(policy) })),
-      ...(recoding === undefined ? {} : { recoding }),
+      ...(reencoding === undefined ? {} : { reencoding }),
     })
   }
 
@@ -330,12 +330,12 @@ export class EngineOperations implements StoreOperations {
     return Promise.resolve()
   }
 
-  setTranquility(chore: string, tranquility: number): void {
-    this.chores.setTranquility(chore, tranquility)
+  setThrottle(job: string, throttle: number): void {
+    this.jobs.setThrottle(job, throttle)
   }
 
-  wakeChore(chore: string): void {
-    this.chores.wake(chore)
+  wakeJob(job: string): void {
+    this.jobs.wake(job)
   }
 }
 
@@ -345,7 +345,7 @@ function newDiskOf(
   before: ControlRecord,
   after: ControlRecord,
   { id, pathHint: path }: NewDevice,
-  { disk, systemDisk }: FolderFound,
+  { disk, systemDisk }: FolderMatch,
   { diskOf }: PreviewFacts,
 ): NewDisk {
   return {
@@ -413,7 +413,7 @@ function policyStep(
   return { before: holdings.policy ?? policyBefore, after: chosen(change.policy) ?? policyAfter }
 }
 
-function recodingsOf(
+function reencodingsOf(
   before: ControlRecord,
   after: ControlRecord,
   change: StoreChange,
@@ -421,9 +421,9 @@ function recodingsOf(
   holdings: Holdings | undefined,
   /** Of buckets that chose their own policies. */
   ownBytes: number,
-): readonly Recoding[] {
+): readonly Reencoding[] {
   if (change.kind === "setRedundancy" && holdings !== undefined)
-    return recodingOf(holdings.policy ?? before.policy, chosen(change.policy) ?? after.policy, holdings.bytes)
+    return reencodingOf(holdings.policy ?? before.policy, chosen(change.policy) ?? after.policy, holdings.bytes)
   const allBytes = policies.reduce((sum, { bytes }) => sum + bytes, 0)
-  return recodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
+  return reencodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
 }

@@ -1,4 +1,4 @@
-/** Redundancy: what repair and re-coding are told of the record, and what they have come to say of it. */
+/** Redundancy: what repair and re-encoding are told of the record, and what they have come to say of it. */
 import type { Layouts } from "../../block/index.js"
 import { finishTransition, markWhole } from "../../cluster/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
@@ -9,7 +9,7 @@ import type { StoreControl } from "./store-control.js"
 
 type Decide = (record: ControlRecord) => ControlRecord | undefined
 
-/** `wake`: there is work for the chores. */
+/** `wake`: there is work for the jobs. */
 export function redundancyOf(
   control: StoreControl,
   layouts: Layouts,

@@ -6,7 +6,7 @@
 import { asFailure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { ControlRecord } from "../../format/control-record.js"
-import type { Chore, StepOutcome } from "../../life/index.js"
+import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 
@@ -20,7 +20,7 @@ interface Wait {
 /** Takes a device back, or fills its emptied folder. Throws why it cannot. */
 export type TakeBack = (id: DeviceId, path: string) => Promise<"back" | "replaced">
 
-export class Returning implements Chore {
+export class Returning implements Job {
   readonly name = "returning"
   private readonly waits = new Map<DeviceId, Wait>()
   private waiting = 0
@@ -37,9 +37,9 @@ export class Returning implements Chore {
   }
 
   async step(): Promise<StepOutcome> {
-    const out = this.record().devices.filter(device => device.state === "out")
-    this.waiting = out.length
-    for (const { id, pathHint } of out) {
+    const offline = this.record().devices.filter(device => device.state === "offline")
+    this.waiting = offline.length
+    for (const { id, pathHint } of offline) {
       const wait = this.waits.get(id)
       const nowMs = this.clock.monotonicMs()
       // The first look comes a while after the failure, not at once.
@@ -48,7 +48,7 @@ export class Returning implements Chore {
       if (wait === undefined || nowMs < wait.untilMs) continue
       await this.ask(id, pathHint, wait)
     }
-    return out.length === 0 ? "idle" : "throttled"
+    return offline.length === 0 ? "idle" : "throttled"
   }
 
   private async ask(id: DeviceId, path: string, { waitMs }: Wait): Promise<void> {

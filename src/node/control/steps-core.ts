@@ -22,7 +22,7 @@
 import { assert } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { parseIncarnation, type DeviceId, type Incarnation } from "../../base/ids.js"
-import { countedIds } from "../../device/index.js"
+import { votingIds } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 
 /**
@@ -30,7 +30,7 @@ import type { ControlRecord } from "../../format/control-record.js"
  * different lives wrote, each without knowing of the other's, are never of one generation, and the later
  * one counts. Each life makes itself known on the devices before it writes any.
  */
-export const GENERATIONS_PER_LIFE = 2 ** 20
+export const GENERATIONS_PER_INCARNATION = 2 ** 20
 
 /**
  * A life in which the operator gives devices up begins so far above all that were seen: above what those
@@ -45,18 +45,20 @@ interface SeenDevice {
 }
 
 /** A life after all that left a trace on these devices. */
-export const nextLife = (seen: readonly SeenDevice[]): Incarnation =>
+export const nextIncarnation = (seen: readonly SeenDevice[]): Incarnation =>
   parseIncarnation(
-    1 + Math.max(0, ...seen.flatMap(({ incarnation, generation }) => [incarnation, lifeOfGeneration(generation)])),
+    1 +
+      Math.max(0, ...seen.flatMap(({ incarnation, generation }) => [incarnation, incarnationOfGeneration(generation)])),
   )
 
 /** Of the process that wrote a record. */
-export const lifeOfGeneration = (generation: number): number => Math.floor(generation / GENERATIONS_PER_LIFE)
+export const incarnationOfGeneration = (generation: number): number =>
+  Math.floor(generation / GENERATIONS_PER_INCARNATION)
 
 /** The generation of the next record: above that of the last, effective or in vain, and this life's own. */
-export function nextGeneration(life: Incarnation, lastGeneration: number): number {
-  const generation = Math.max(lastGeneration + 1, life * GENERATIONS_PER_LIFE)
-  if (generation >= (life + 1) * GENERATIONS_PER_LIFE || !Number.isSafeInteger(generation)) {
+export function nextGeneration(incarnation: Incarnation, lastGeneration: number): number {
+  const generation = Math.max(lastGeneration + 1, incarnation * GENERATIONS_PER_INCARNATION)
+  if (generation >= (incarnation + 1) * GENERATIONS_PER_INCARNATION || !Number.isSafeInteger(generation)) {
     throw fail("internal", { message: "the control record has been changed too often since the start", generation })
   }
   return generation
@@ -67,21 +69,21 @@ export function nextGeneration(life: Incarnation, lastGeneration: number): numbe
  * comes or goes: those that go first, each marked as out.
  */
 export function stepsBetween(from: ControlRecord, to: ControlRecord): readonly ControlRecord[] {
-  const [before, after] = [countedIds(from), countedIds(to)]
+  const [before, after] = [votingIds(from), votingIds(to)]
   const moves = [...before.filter(id => !after.includes(id)), ...after.filter(id => !before.includes(id))]
   const steps: ControlRecord[] = []
   let at = from
   for (const id of moves.slice(0, -1)) {
-    at = after.includes(id) ? withEntered(at, to, id) : withOut(at, to, id)
+    at = after.includes(id) ? withEntered(at, to, id) : withOffline(at, to, id)
     steps.push(at)
   }
   return [...steps, to]
 }
 
-function withOut(record: ControlRecord, to: ControlRecord, id: DeviceId): ControlRecord {
+function withOffline(record: ControlRecord, to: ControlRecord, id: DeviceId): ControlRecord {
   const target = to.devices.find(device => device.id === id)
   const devices = record.devices.map(device =>
-    device.id === id ? { ...(target ?? device), state: "out" as const } : device,
+    device.id === id ? { ...(target ?? device), state: "offline" as const } : device,
   )
   return { ...record, devices }
 }
@@ -102,4 +104,4 @@ function withEntered(record: ControlRecord, to: ControlRecord, id: DeviceId): Co
  * the new one.
  */
 export const hasTakenEffect = (standing: readonly (readonly DeviceId[])[], accepted: ReadonlySet<DeviceId>): boolean =>
-  standing.every(counted => 2 * counted.filter(id => accepted.has(id)).length >= counted.length)
+  standing.every(voting => 2 * voting.filter(id => accepted.has(id)).length >= voting.length)

@@ -15,26 +15,26 @@ import { ALL_NEEDLES, type Layouts } from "../../block/index.js"
 import {
   addLearner,
   deviceOf,
-  dropMembers,
+  dropReplicas,
   followDevices,
   forgetDevice,
   layoutOf,
-  markOut,
+  markOffline,
   markReopened,
   markReturning,
   narrowLayout,
-  nextMemberStep,
-  placeWithoutLongOut,
+  nextReplicaStep,
+  placeWithoutLongOffline,
   promoteLearner,
   tabletOf,
 } from "../../cluster/index.js"
-import type { Keeper } from "./keeper.js"
-import type { ControlMember, ControlRecord } from "../../format/control-record.js"
+import type { ControlRecordManager } from "./record-manager.js"
+import type { ControlReplica, ControlRecord } from "../../format/control-record.js"
 import { needleIdOfKey, type NeedleId } from "../../format/needle.js"
-import type { Chore, StepOutcome } from "../../life/index.js"
+import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
-import { Member, type ConfigurationKeeper, type Primary } from "../../tablet/index.js"
+import { Replica, type ConfigurationStore, type Primary } from "../../tablet/index.js"
 import type { DeviceSet } from "../devices/device-set.js"
 import type { DeviceStack } from "../devices/device-stack.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
@@ -54,40 +54,40 @@ interface ControlOptions {
   readonly heldPolicies: () => readonly Policy[] | undefined
 }
 
-export class StoreControl implements Chore, ConfigurationKeeper {
-  readonly name = "members"
+export class StoreControl implements Job, ConfigurationStore {
+  readonly name = "replicas"
   private tablet: Primary | undefined
-  private readonly leaving = new Set<DeviceId>()
+  private readonly decommissioning = new Set<DeviceId>()
   /** Why devices were taken out in this life. */
   private readonly reasons = new Map<DeviceId, string>()
   /** When a single copy was last complained of. */
   private alarmedMs: number | undefined
   /** To be rebuilt from other members. */
-  private readonly damagedBases = new Set<DeviceId>()
+  private readonly damagedStores = new Set<DeviceId>()
   private doing = "nothing"
 
   constructor(
-    private readonly keeper: Keeper,
+    private readonly recordManager: ControlRecordManager,
     private readonly devices: DeviceSet,
     private readonly layouts: Layouts,
     private readonly clock: Clock,
     private readonly log: Log,
     private readonly options: ControlOptions,
   ) {
-    keeper.onChange(record => this.publish(record))
+    recordManager.onChange(record => this.publish(record))
   }
 
-  whyOut(id: DeviceId): string | undefined {
+  offlineReason(id: DeviceId): string | undefined {
     return this.reasons.get(id)
   }
 
   /** The device is out, and not by what is decided here. */
-  noteOut(id: DeviceId, reason: Failure): void {
+  noteOffline(id: DeviceId, reason: Failure): void {
     this.reasons.set(id, reason.message)
   }
 
   get record(): ControlRecord {
-    return this.keeper.record
+    return this.recordManager.record
   }
 
   /** From here on the tablet's memberships follow the record. */
@@ -108,14 +108,14 @@ export class StoreControl implements Chore, ConfigurationKeeper {
   }
 
   change(name: string, decide: (record: ControlRecord) => ControlRecord | undefined): Promise<ControlRecord> {
-    return this.keeper.change(name, decide)
+    return this.recordManager.change(name, decide)
   }
 
   async leave(ids: readonly DeviceId[], reason: Failure): Promise<Epoch> {
     // A log without room has begun nothing: its device is well otherwise, and will learn again.
     if (isFailure(reason, "deviceFull")) return this.leaveTablet(ids)
     for (const id of ids) this.remove(id, reason)
-    return this.markOut(ids)
+    return this.markOffline(ids)
   }
 
   learningFailed(id: DeviceId, failure: Failure): void {
@@ -125,13 +125,13 @@ export class StoreControl implements Chore, ConfigurationKeeper {
 
   damaged(id: DeviceId, failure: Failure): void {
     // What cannot be read is the device's trouble, not the base's.
-    if (this.damagedBases.has(id) || failure.kind === "deviceFailed") return
-    this.damagedBases.add(id)
+    if (this.damagedStores.has(id) || failure.kind === "deviceFailed") return
+    this.damagedStores.add(id)
     this.log.error("the base of a device is damaged", { device: id, reason: failure.message })
   }
 
   replicasWanted(): number {
-    const may = this.record.devices.filter(({ state }) => state !== "draining" && state !== "leaving")
+    const may = this.record.devices.filter(({ state }) => state !== "draining" && state !== "decommissioning")
     return Math.max(1, Math.min(this.record.metaCopies, may.length))
   }
 
@@ -141,7 +141,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
 
   private remove(id: DeviceId, reason: Failure): void {
     this.log.error("a device is taken out", { device: id, reason: reason.message })
-    this.noteOut(id, reason)
+    this.noteOffline(id, reason)
     this.devices.remove(id, reason)
   }
 
@@ -154,20 +154,20 @@ export class StoreControl implements Chore, ConfigurationKeeper {
   }
 
   private alarmOfNames(record: ControlRecord): void {
-    const { members } = tabletOf(record, FIRST_TABLET)
-    if (members.length > 1 || record.metaCopies === 1) return
-    this.log.error("one device alone holds the names of objects", { device: members[0]?.id })
+    const { replicas } = tabletOf(record, FIRST_TABLET)
+    if (replicas.length > 1 || record.metaCopies === 1) return
+    this.log.error("one device alone holds the names of objects", { device: replicas[0]?.id })
   }
 
-  private async markOut(ids: readonly DeviceId[]): Promise<Epoch> {
-    const record = await this.change("devices out", before => markOut(before, ids, this.clock.wallMs()))
+  private async markOffline(ids: readonly DeviceId[]): Promise<Epoch> {
+    const record = await this.change("devices out", before => markOffline(before, ids, this.clock.wallMs()))
     this.alarmOfNames(record)
     return tabletOf(record, FIRST_TABLET).epoch
   }
 
   private async leaveTablet(ids: readonly DeviceId[]): Promise<Epoch> {
-    const record = await this.change("members leave", before => dropMembers(before, ids))
-    for (const id of ids) this.devices.find(id)?.memberships.delete(FIRST_TABLET)
+    const record = await this.change("members leave", before => dropReplicas(before, ids))
+    for (const id of ids) this.devices.find(id)?.replicaIncarnations.delete(FIRST_TABLET)
     return tabletOf(record, FIRST_TABLET).epoch
   }
 
@@ -179,31 +179,31 @@ export class StoreControl implements Chore, ConfigurationKeeper {
    * Takes a device out of everything, unless it is the last that holds names. Never rejects. While the store
    * still opens, a device that holds names is only closed: whoever opens it sees to the record.
    */
-  async takeOut(id: DeviceId, reason: Failure): Promise<void> {
-    if (this.leaving.has(id) || this.devices.find(id) === undefined || this.isLast(id)) return
-    this.leaving.add(id)
+  async takeOffline(id: DeviceId, reason: Failure): Promise<void> {
+    if (this.decommissioning.has(id) || this.devices.find(id) === undefined || this.isLast(id)) return
+    this.decommissioning.add(id)
     try {
       this.remove(id, reason)
-      if (this.holdsNames(id)) await this.tablet?.dropMembers([id], reason, () => this.markOut([id]))
-      else await this.markOut([id])
+      if (this.holdsMetadata(id)) await this.tablet?.dropReplicas([id], reason, () => this.markOffline([id]))
+      else await this.markOffline([id])
     } catch (error) {
       this.changeFailed(id, error)
     } finally {
-      this.leaving.delete(id)
+      this.decommissioning.delete(id)
     }
   }
 
   /** Whether no other device that is here, and stays, holds names. */
   private isLast(id: DeviceId): boolean {
-    const { members } = tabletOf(this.record, FIRST_TABLET)
+    const { replicas } = tabletOf(this.record, FIRST_TABLET)
     const stays = (other: DeviceId) =>
-      other !== id && !this.leaving.has(other) && this.devices.find(other) !== undefined
-    return !members.some(member => stays(member.id))
+      other !== id && !this.decommissioning.has(other) && this.devices.find(other) !== undefined
+    return !replicas.some(replica => stays(replica.id))
   }
 
-  holdsNames(id: DeviceId): boolean {
-    const { members, learners } = tabletOf(this.record, FIRST_TABLET)
-    return [...members, ...learners].some(member => member.id === id)
+  holdsMetadata(id: DeviceId): boolean {
+    const { replicas, learners } = tabletOf(this.record, FIRST_TABLET)
+    return [...replicas, ...learners].some(replica => replica.id === id)
   }
 
   /** A device that is open now takes part. */
@@ -218,30 +218,30 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     if (await this.markClosed()) return "busy"
     if (await this.followDevices()) return "busy"
     if (await this.rebuildDamaged()) return "busy"
-    return this.stepMembers()
+    return this.stepReplicas()
   }
 
   /** A device that was taken away while the record could not be changed is out all the same; true where there was one. */
   private async markClosed(): Promise<boolean> {
     const isClosed = (id: DeviceId): boolean =>
-      this.devices.find(id) === undefined && !this.leaving.has(id) && !this.isLast(id)
-    const closed = this.record.devices.find(({ id, state }) => state !== "out" && isClosed(id))
+      this.devices.find(id) === undefined && !this.decommissioning.has(id) && !this.isLast(id)
+    const closed = this.record.devices.find(({ id, state }) => state !== "offline" && isClosed(id))
     if (closed === undefined) return false
     const { id } = closed
     const reason = fail("deviceFailed", { message: "the device was taken out", device: id })
-    if (this.holdsNames(id)) await this.tablet?.dropMembers([id], reason, () => this.markOut([id]))
-    else await this.markOut([id])
+    if (this.holdsMetadata(id)) await this.tablet?.dropReplicas([id], reason, () => this.markOffline([id]))
+    else await this.markOffline([id])
     return true
   }
 
   /** Policies and width as the devices allow, and an end of devices that leave once they are empty; true where that changed something. */
   private async followDevices(): Promise<boolean> {
     const before = this.record
-    const leaver = before.devices.find(({ id, state }) => state === "leaving" && this.isEmptied(id))
+    const leaver = before.devices.find(({ id, state }) => state === "decommissioning" && this.isEmptied(id))
     const [chosen, held] = [this.options.bucketPolicies(), this.options.heldPolicies()]
     await this.change("follow devices", record => {
       const next = leaver === undefined ? record : forgetDevice(record, leaver.id, [...chosen, ...(held ?? [])], false)
-      const followed = followDevices(placeWithoutLongOut(next, this.clock.wallMs()), chosen)
+      const followed = followDevices(placeWithoutLongOffline(next, this.clock.wallMs()), chosen)
       return held === undefined ? followed : narrowLayout(followed, [...chosen, ...held])
     })
     if (leaver !== undefined) {
@@ -253,14 +253,14 @@ export class StoreControl implements Chore, ConfigurationKeeper {
 
   /** A damaged base is never mended in place: its device learns everything anew from those that have it. */
   private async rebuildDamaged(): Promise<boolean> {
-    const [id] = this.damagedBases
+    const [id] = this.damagedStores
     if (id === undefined || this.isLast(id)) return false
     if (this.devices.find(id) !== undefined) {
-      if (this.holdsNames(id)) await this.drop(id)
+      if (this.holdsMetadata(id)) await this.drop(id)
       await this.options.rebuild(id)
       await this.change("device opened anew", record => markReopened(record, id, this.clock.wallMs()))
     }
-    this.damagedBases.delete(id)
+    this.damagedStores.delete(id)
     return true
   }
 
@@ -268,17 +268,17 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     const { layout, previousLayout } = this.record
     const isPlaced = layout.devices.includes(id) || previousLayout !== undefined
     const stack = this.devices.find(id)
-    if (isPlaced || stack === undefined || this.holdsNames(id)) return false
+    if (isPlaced || stack === undefined || this.holdsMetadata(id)) return false
     // What is bad, or lost with its volume, is no reason to stay: it has been rebuilt elsewhere, or cannot be.
     // Nor what all replicas call nobody's: what is left of it elsewhere waits for its removal.
-    for (const { key, isDistrusted } of stack.volumes.indexed(ALL_NEEDLES)) {
-      if (!isDistrusted && !this.options.isAborted(needleIdOfKey(key))) return false
+    for (const { key, isSuspect } of stack.volumes.indexed(ALL_NEEDLES)) {
+      if (!isSuspect && !this.options.isAborted(needleIdOfKey(key))) return false
     }
     return true
   }
 
-  private async stepMembers(): Promise<StepOutcome> {
-    const tablet = must(this.tablet, "chores run once the tablet is there")
+  private async stepReplicas(): Promise<StepOutcome> {
+    const tablet = must(this.tablet, "jobs run once the tablet is there")
     const { learning } = tablet
     if (learning !== undefined && !learning.isComplete) {
       this.doing = learning.progress
@@ -294,14 +294,14 @@ export class StoreControl implements Chore, ConfigurationKeeper {
       this.doing = "nobody learns the names while writes are halted"
       return "throttled"
     }
-    const next = nextMemberStep(
+    const next = nextReplicaStep(
       this.record,
       FIRST_TABLET,
       learner => learning?.isComplete === true && learning.id === learner.id,
       id => this.devices.find(id)?.shards.isWritable === true,
     )
     if (next === undefined) {
-      this.doing = `${tabletOf(this.record, FIRST_TABLET).members.length} devices hold names`
+      this.doing = `${tabletOf(this.record, FIRST_TABLET).replicas.length} devices hold names`
       return "idle"
     }
     if (next.kind === "learn") await this.learn(next.id)
@@ -319,13 +319,13 @@ export class StoreControl implements Chore, ConfigurationKeeper {
       "the learner was added",
     )
     assert(learner.since === epoch, "a learner begins with the epoch of its change")
-    stack.memberships.set(FIRST_TABLET, learner.since)
+    stack.replicaIncarnations.set(FIRST_TABLET, learner.since)
     this.log.info("a device learns the names", { device: id })
-    this.tablet?.addLearner(new Member(stack.member, FIRST_TABLET, learner.since), epoch)
+    this.tablet?.addLearner(new Replica(stack.replica, FIRST_TABLET, learner.since), epoch)
   }
 
   /** False: it has not caught up yet, and goes on learning. */
-  private async promote(learner: ControlMember): Promise<boolean> {
+  private async promote(learner: ControlReplica): Promise<boolean> {
     try {
       await this.tablet?.promote(learner.id, async () => {
         const record = await this.change("member", before => promoteLearner(before, FIRST_TABLET, learner))
@@ -341,7 +341,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
 
   private async drop(id: DeviceId): Promise<void> {
     const reason = fail("deviceFailed", { message: "the device holds names no longer", device: id })
-    await this.tablet?.dropMembers([id], reason, () => this.leaveTablet([id]))
+    await this.tablet?.dropReplicas([id], reason, () => this.leaveTablet([id]))
     this.log.info("a device holds the names no longer", { device: id })
   }
 }

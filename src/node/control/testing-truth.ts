@@ -9,14 +9,14 @@
  */
 import { assert, must } from "../../base/assert.js"
 import { parseIncarnation } from "../../base/ids.js"
-import { countedIds, mayOpen, newestControlRecord } from "../../device/index.js"
+import { votingIds, mayOpen, newestControlRecord } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import {
   FORGET_LIVES,
-  GENERATIONS_PER_LIFE,
+  GENERATIONS_PER_INCARNATION,
   hasTakenEffect,
   nextGeneration,
-  nextLife,
+  nextIncarnation,
   stepsBetween,
 } from "./steps-core.js"
 import { deviceEntry, idOf, recordOf, STORE } from "./testing.js"
@@ -26,7 +26,7 @@ type Devices = number
 
 interface ModelRecord {
   readonly generation: number
-  readonly counted: Devices
+  readonly voting: Devices
   readonly named: Devices
   /** `truth`: took effect last; `next`: was decided on that one; `stale`: something took effect instead or since. */
   readonly standing: "truth" | "next" | "stale"
@@ -34,12 +34,12 @@ interface ModelRecord {
 
 interface Copy {
   readonly record: ModelRecord | undefined
-  readonly life: number
+  readonly incarnation: number
 }
 
 /** A life that has opened the store. */
 interface Running {
-  readonly life: number
+  readonly incarnation: number
   readonly open: Devices
   readonly record: ModelRecord
   /** Who counts in records that were tried in vain since. */
@@ -70,7 +70,7 @@ export interface Menu {
 /**
  * `more than half`: half of the devices open the store.
  * `one by one`: a change may count several devices in or out. `in vain`: what was tried in vain is
- * forgotten. `life`: a start tells nobody of its life before it writes. `renewal`: a start goes on with
+ * forgotten. `incarnation`: a start tells nobody of its life before it writes. `renewal`: a start goes on with
  * the record as it was found.
  */
 export type Rule = "more than half" | "one by one" | "in vain" | "life" | "renewal"
@@ -108,24 +108,24 @@ function memoized<Result>(decide: (...sets: readonly number[]) => Result): (...s
   }
 }
 
-function realRecord(counted: Devices, named: Devices): ControlRecord {
-  const devices = bits(named).map(n => deviceEntry(n, (counted >> n) & 1 ? "active" : "out"))
+function realRecord(voting: Devices, named: Devices): ControlRecord {
+  const devices = bits(named).map(n => deviceEntry(n, (voting >> n) & 1 ? "active" : "offline"))
   return { ...recordOf(1, []), devices }
 }
 
 const numberOf = (id: string): number => Number.parseInt(id, 16)
 
 /** The real decision: whether a record may count where these devices are here. */
-const mayCount = memoized((counted, named, here) => {
-  const record = realRecord(counted, named)
+const mayCount = memoized((voting, named, here) => {
+  const record = realRecord(voting, named)
   const present = bits(here).map(n => ({ id: idOf(n), storeId: STORE, record }))
   return mayOpen(must(newestControlRecord(present), "somebody has a record"))
 })
 
 /** The real decision: by which counted and named sets a change goes. */
-const stepsOf = memoized((counted, named, countedAfter, namedAfter) =>
-  stepsBetween(realRecord(counted, named), realRecord(countedAfter, namedAfter)).map(step => ({
-    counted: setOf(countedIds(step).map(numberOf)),
+const stepsOf = memoized((voting, named, votingAfter, namedAfter) =>
+  stepsBetween(realRecord(voting, named), realRecord(votingAfter, namedAfter)).map(step => ({
+    voting: setOf(votingIds(step).map(numberOf)),
     named: setOf(step.devices.map(({ id }) => numberOf(id))),
   })),
 )
@@ -139,8 +139,11 @@ const takesEffect = memoized((accepted, ...standing) =>
 
 export function firstWorld(named: number, spare: number): World {
   const set = (1 << named) - 1
-  const record = { generation: 1, counted: set, named: set, standing: "truth" as const }
-  const copies = Array.from({ length: named + spare }, (_, i) => ({ record: i < named ? record : undefined, life: 0 }))
+  const record = { generation: 1, voting: set, named: set, standing: "truth" as const }
+  const copies = Array.from({ length: named + spare }, (_, i) => ({
+    record: i < named ? record : undefined,
+    incarnation: 0,
+  }))
   return { copies, spare: ((1 << spare) - 1) << named, dead: 0, left: undefined, running: undefined }
 }
 
@@ -164,14 +167,17 @@ function opened(world: World, here: Devices, without?: Rule): ModelRecord | unde
   const newest = newestIn(world, here)
   if (newest === undefined) return undefined
   const known = here & newest.named
-  const [counted, countedHere] = [bits(newest.counted).length, bits(known & newest.counted).length]
-  if (without === "more than half" && 2 * countedHere >= counted) return newest
-  return mayCount(newest.counted, newest.named, known) ? newest : undefined
+  const [voting, votingHere] = [bits(newest.voting).length, bits(known & newest.voting).length]
+  if (without === "more than half" && 2 * votingHere >= voting) return newest
+  return mayCount(newest.voting, newest.named, known) ? newest : undefined
 }
 
-const lifeAfter = (world: World, here: Devices): number =>
-  nextLife(
-    copiesIn(world, here).map(({ record, life }) => ({ incarnation: life, generation: record?.generation ?? 0 })),
+const incarnationAfter = (world: World, here: Devices): number =>
+  nextIncarnation(
+    copiesIn(world, here).map(({ record, incarnation }) => ({
+      incarnation: incarnation,
+      generation: record?.generation ?? 0,
+    })),
   )
 
 function withCopies(world: World, set: Devices, change: (copy: Copy) => Copy): World {
@@ -202,67 +208,67 @@ function* starts(world: World, here: Devices, { without }: Menu): Generator<Worl
   const record = opened(world, here, without)
   if (record === undefined) return
   if (record.standing === "stale") throw new Divergence("the store is opened with a record that is not the truth")
-  const open = here & record.counted
-  const life = lifeAfter(world, here)
+  const open = here & record.voting
+  const incarnation = incarnationAfter(world, here)
   const stopped = { ...world, running: undefined }
   for (const promised of subsetsOf(open)) {
-    const begun = without === "life" ? stopped : withCopies(stopped, promised, copy => ({ ...copy, life }))
+    const begun = without === "life" ? stopped : withCopies(stopped, promised, copy => ({ ...copy, incarnation }))
     if (promised !== open) {
       yield begun
       continue
     }
-    const renewed = without === "renewal" ? record : renewedBy(record, life)
+    const renewed = without === "renewal" ? record : renewedBy(record, incarnation)
     for (const written of subsetsOf(open)) {
       const reached = withCopies(begun, written, copy => ({ ...copy, record: renewed }))
       if (written !== open) yield reached
       else {
         const truth: ModelRecord = { ...renewed, standing: "truth" }
-        const running = { life, open: here & (record.named | world.spare), record: truth, inVain: [], tried: 0 }
+        const running = { incarnation, open: here & (record.named | world.spare), record: truth, inVain: [], tried: 0 }
         yield { ...withTruth(reached, renewed), running }
       }
     }
   }
 }
 
-const renewedBy = (record: ModelRecord, life: number): ModelRecord => ({
+const renewedBy = (record: ModelRecord, incarnation: number): ModelRecord => ({
   ...record,
-  generation: nextGeneration(parseIncarnation(life), record.generation),
+  generation: nextGeneration(parseIncarnation(incarnation), record.generation),
   standing: "next",
 })
 
 interface Target {
-  readonly counted: Devices
+  readonly voting: Devices
   readonly named: Devices
 }
 
 function* targets(world: World, { record, open }: Running, { manyAtOnce }: Menu): Generator<Target> {
-  const { counted, named } = record
+  const { voting, named } = record
   yield record
-  const singles = subsetsOf(counted).filter(
+  const singles = subsetsOf(voting).filter(
     set => set !== 0 && (bits(set).length === 1 || (manyAtOnce && bits(set).length === 2)),
   )
-  for (const out of singles) {
-    if (out === counted) continue
-    yield { counted: counted & ~out, named }
-    yield { counted: counted & ~out, named: named & ~out }
+  for (const offline of singles) {
+    if (offline === voting) continue
+    yield { voting: voting & ~offline, named }
+    yield { voting: voting & ~offline, named: named & ~offline }
   }
-  for (const back of bits(named & ~counted & open)) yield { counted: counted | (1 << back), named }
+  for (const back of bits(named & ~voting & open)) yield { voting: voting | (1 << back), named }
   for (const spare of bits(world.spare & open)) {
     const [added] = [1 << spare]
-    yield { counted: counted | added, named: named | added }
+    yield { voting: voting | added, named: named | added }
     if (!manyAtOnce) continue
-    for (const old of bits(counted)) {
+    for (const old of bits(voting)) {
       const kept = ~(1 << old)
-      yield { counted: (counted & kept) | added, named: (named & kept) | added }
+      yield { voting: (voting & kept) | added, named: (named & kept) | added }
     }
   }
 }
 
 function* changes(world: World, running: Running, menu: Menu): Generator<World> {
   for (const target of targets(world, running, menu)) {
-    const { counted, named } = running.record
+    const { voting, named } = running.record
     const inOne = menu.without === "one by one" ? [target] : undefined
-    const steps = inOne ?? stepsOf(counted, named, target.counted, target.named)
+    const steps = inOne ?? stepsOf(voting, named, target.voting, target.named)
     yield* stepping(world, running, running.inVain.length > 0 ? [running.record, ...steps] : steps, menu)
   }
 }
@@ -274,16 +280,16 @@ function* stepping(world: World, running: Running, steps: readonly Target[], men
     return
   }
   const last = Math.max(running.record.generation, running.tried)
-  const generation = nextGeneration(parseIncarnation(running.life), last)
+  const generation = nextGeneration(parseIncarnation(running.incarnation), last)
   const record: ModelRecord = { ...step, generation, standing: "next" }
-  for (const accepted of subsetsOf(running.open & step.counted)) {
+  for (const accepted of subsetsOf(running.open & step.voting)) {
     const spare = world.spare & ~step.named
     const written = { ...withCopies(world, accepted, copy => ({ ...copy, record })), spare }
-    if (takesEffect(accepted, running.record.counted, ...running.inVain)) {
+    if (takesEffect(accepted, running.record.voting, ...running.inVain)) {
       const next: Running = { ...running, record: { ...record, standing: "truth" }, inVain: [], tried: generation }
       yield* stepping({ ...withTruth(written, record), running: next }, next, more, menu)
     } else {
-      const known = menu.without === "in vain" ? [] : [...running.inVain, step.counted]
+      const known = menu.without === "in vain" ? [] : [...running.inVain, step.voting]
       const inVain = [...new Set(known)].sort()
       yield { ...written, running: { ...running, tried: generation, inVain } }
     }
@@ -295,18 +301,18 @@ function* forgets(world: World, here: Devices): Generator<World> {
   const newest = newestIn(world, here)
   if (newest === undefined || opened(world, here) !== undefined) return
   const known = here & newest.named
-  const kept = newest.counted & here
+  const kept = newest.voting & here
   if (kept === 0 || (world.left !== undefined && (world.left & ~world.dead & ~here) !== 0)) return
   const others = ((1 << world.copies.length) - 1) & ~world.dead & ~kept
   if (subsetsOf(others).some(set => set !== 0 && opened(world, set) !== undefined)) return
-  const life = lifeAfter(world, here) + FORGET_LIVES
-  const steps = stepsOf(newest.counted, newest.named, kept, newest.named & ~(newest.counted & ~here))
-  let at = withCopies({ ...world, left: kept }, known, copy => ({ ...copy, life }))
+  const incarnation = incarnationAfter(world, here) + FORGET_LIVES
+  const steps = stepsOf(newest.voting, newest.named, kept, newest.named & ~(newest.voting & ~here))
+  let at = withCopies({ ...world, left: kept }, known, copy => ({ ...copy, incarnation }))
   let generation = newest.generation
   for (const step of steps) {
-    generation = nextGeneration(parseIncarnation(life), generation)
-    const record: ModelRecord = { counted: step.counted, named: step.named, generation, standing: "next" }
-    const reached = here & step.counted
+    generation = nextGeneration(parseIncarnation(incarnation), generation)
+    const record: ModelRecord = { voting: step.voting, named: step.named, generation, standing: "next" }
+    const reached = here & step.voting
     for (const accepted of subsetsOf(reached)) {
       if (accepted !== reached) yield withCopies(at, accepted, copy => ({ ...copy, record }))
     }
@@ -318,35 +324,35 @@ function* forgets(world: World, here: Devices): Generator<World> {
   }
 }
 
-const keyOfRecord = ({ generation, counted, named, standing }: ModelRecord): string =>
-  `${generation}:${counted}:${named}:${standing}`
+const keyOfRecord = ({ generation, voting, named, standing }: ModelRecord): string =>
+  `${generation}:${voting}:${named}:${standing}`
 
 /** Equal for worlds in which the same can happen: what counts of lives and generations is their order. */
 export function keyOf(world: World): string {
   const { copies, running } = world
   const generations = copies.flatMap(({ record }) => (record === undefined ? [] : [record.generation]))
   if (running !== undefined) generations.push(running.record.generation, running.tried)
-  const lives = copies.map(({ life }) => life)
-  if (running !== undefined) lives.push(running.life)
-  const order = [...new Set([...lives, ...generations.map(each => Math.floor(each / GENERATIONS_PER_LIFE))])].sort(
-    (a, b) => a - b,
-  )
-  const ranks = new Map(order.map((life, rank) => [life, rank]))
+  const lives = copies.map(({ incarnation }) => incarnation)
+  if (running !== undefined) lives.push(running.incarnation)
+  const order = [
+    ...new Set([...lives, ...generations.map(each => Math.floor(each / GENERATIONS_PER_INCARNATION))]),
+  ].sort((a, b) => a - b)
+  const ranks = new Map(order.map((incarnation, rank) => [incarnation, rank]))
   const inOrder = [...new Set(generations)].sort((a, b) => a - b)
   const shown = new Map(
     inOrder.map((generation, rank) => [
       generation,
-      `${ranks.get(Math.floor(generation / GENERATIONS_PER_LIFE)) ?? 0}.${rank}`,
+      `${ranks.get(Math.floor(generation / GENERATIONS_PER_INCARNATION)) ?? 0}.${rank}`,
     ]),
   )
-  const recordKey = ({ generation, counted, named, standing }: ModelRecord): string =>
-    `${shown.get(generation) ?? ""}:${counted}:${named}${standing}`
+  const recordKey = ({ generation, voting, named, standing }: ModelRecord): string =>
+    `${shown.get(generation) ?? ""}:${voting}:${named}${standing}`
   const parts = copies.map(
-    ({ record, life }) => `${record === undefined ? "-" : recordKey(record)}@${ranks.get(life) ?? 0}`,
+    ({ record, incarnation }) => `${record === undefined ? "-" : recordKey(record)}@${ranks.get(incarnation) ?? 0}`,
   )
   if (running !== undefined) {
-    const { open, inVain, life, record, tried } = running
-    parts.push(`${open}/${ranks.get(life) ?? 0}/${recordKey(record)}/${shown.get(tried) ?? ""}/${inVain.join()}`)
+    const { open, inVain, incarnation, record, tried } = running
+    parts.push(`${open}/${ranks.get(incarnation) ?? 0}/${recordKey(record)}/${shown.get(tried) ?? ""}/${inVain.join()}`)
   }
   assert(parts.length > 0, "a world has devices")
   return `${parts.join(" ")} ${world.spare} ${world.dead} ${world.left ?? "-"}`

@@ -11,8 +11,8 @@ import type { ShardDevice } from "../../block/index.js"
 import { assert } from "../../base/assert.js"
 import { isFailure, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
-import type { KeptFolder } from "../control/keeper.js"
-import { supervise, type Living } from "../../life/index.js"
+import type { KeptFolder } from "../control/record-manager.js"
+import { supervise, type BackgroundService } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -26,7 +26,7 @@ const CLOSE_MS_MAX = 2_000
 export interface OwnedFolder {
   readonly place: DeviceStack["place"]
   /** What watches over it while it is used. */
-  readonly livings: readonly Living[]
+  readonly backgroundServices: readonly BackgroundService[]
   /** Throws `folderInUse` where it is another's, `deviceFailed` where it cannot be told. */
   check(): Promise<void>
   release(): Promise<void>
@@ -36,7 +36,7 @@ interface Open {
   readonly stack: DeviceStack
   readonly folder: OwnedFolder
   /** Ends its background work. */
-  readonly life: AbortController
+  readonly lifetime: AbortController
   ended: Promise<void>
 }
 
@@ -46,7 +46,7 @@ export function troubleOf({ disk, log, rows, volumes }: DeviceStack): Failure | 
   return failures.find(failure => failure !== undefined && !isFailure(failure, "stopping", "deviceFull"))
 }
 
-export class DeviceSet implements Living {
+export class DeviceSet implements BackgroundService {
   readonly name = "devices"
   /** What the block layer sees: changes as devices come and go. */
   readonly shards = new Map<DeviceId, ShardDevice>()
@@ -80,7 +80,7 @@ export class DeviceSet implements Living {
   add(stack: DeviceStack, folder: OwnedFolder): void {
     const { id } = stack.place
     assert(!this.devices.has(id), "a device is opened once")
-    const open: Open = { stack, folder, life: new AbortController(), ended: Promise.resolve() }
+    const open: Open = { stack, folder, lifetime: new AbortController(), ended: Promise.resolve() }
     this.devices.set(id, open)
     this.shards.set(id, stack.shards)
     if (this.signal !== undefined) this.begin(open)
@@ -107,7 +107,7 @@ export class DeviceSet implements Living {
     const open = this.devices.get(id)
     this.devices.delete(id)
     this.shards.delete(id)
-    open?.life.abort()
+    open?.lifetime.abort()
     return open
   }
 
@@ -123,8 +123,8 @@ export class DeviceSet implements Living {
       await this.clock.sleep(LOOK_EVERY_MS, signal)
     }
     this.signal = undefined
-    for (const { life, ended } of this.devices.values()) {
-      life.abort()
+    for (const { lifetime, ended } of this.devices.values()) {
+      lifetime.abort()
       await ended
     }
   }
@@ -138,9 +138,9 @@ export class DeviceSet implements Living {
   }
 
   private begin(open: Open): void {
-    const { stack, folder, life } = open
-    const livings = [...stack.livings, ...folder.livings]
-    open.ended = supervise(livings, this.clock, this.random.fork(stack.place.id), this.log, life.signal)
+    const { stack, folder, lifetime } = open
+    const backgroundServices = [...stack.backgroundServices, ...folder.backgroundServices]
+    open.ended = supervise(backgroundServices, this.clock, this.random.fork(stack.place.id), this.log, lifetime.signal)
   }
 
   private async closeSoon(open: Open): Promise<void> {

@@ -4,10 +4,10 @@
  */
 import type { DeviceId, Epoch, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import { DisposeStack, type Chore, type Living } from "../../life/index.js"
+import { DisposeStack, type Job, type BackgroundService } from "../../life/index.js"
 import type { ShardDevice } from "../../block/index.js"
 import {
-  BaseScrub,
+  MetadataScrub,
   CALL_LIMITS,
   type CallLimits,
   Checkpointer,
@@ -18,7 +18,7 @@ import {
   containedSequence,
   type DeviceSpace,
   LogScrub,
-  type Memberships,
+  type ReplicaIncarnations,
   notePosition,
   openLog,
   type QueuedDisk,
@@ -33,7 +33,7 @@ import type { Disk } from "../../seams/disk/contract.js"
 import { residentBytesMax } from "../../seams/store/real-memory.js"
 import type { StoreReader, Stores } from "../../seams/store/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
-import type { MemberDevice } from "../../tablet/index.js"
+import type { ReplicaDevice } from "../../tablet/index.js"
 import {
   checkOwner,
   Compaction,
@@ -61,10 +61,10 @@ export interface DevicePlace {
 
 /** Background work on one device. */
 interface Tending {
-  readonly compaction: Chore
+  readonly compaction: Job
   readonly scrub: Scrubbing
-  readonly scrubBase: Chore
-  readonly scrubLog: Chore
+  readonly scrubMetadata: Job
+  readonly scrubLog: Job
 }
 
 export interface DeviceStack {
@@ -79,12 +79,12 @@ export interface DeviceStack {
   readonly hasBodies: boolean
   readonly checkpointer: Checkpointer
   /** To be changed before the first entry of a new membership is logged. */
-  readonly memberships: Map<TabletId, Epoch>
-  readonly member: MemberDevice
+  readonly replicaIncarnations: Map<TabletId, Epoch>
+  readonly replica: ReplicaDevice
   readonly shards: ShardDevice
   readonly tending: Tending
   /** What runs while the device is open. */
-  readonly livings: readonly Living[]
+  readonly backgroundServices: readonly BackgroundService[]
   /** Nothing is read or written from now on; what is under way fails. */
   giveUp(reason: Failure): void
   close(): Promise<void>
@@ -120,7 +120,7 @@ interface DeviceSeams {
 interface DeviceToOpen {
   readonly place: DevicePlace
   /** By tablet of which it holds the names: since which epoch. */
-  readonly memberships: Map<TabletId, Epoch>
+  readonly replicaIncarnations: Map<TabletId, Epoch>
   readonly spaces: Spaces
   readonly options: DeviceOptions
 }
@@ -149,7 +149,7 @@ interface Files {
 }
 
 interface Metadata {
-  readonly base: StoreReader
+  readonly metadataStore: StoreReader
   readonly contained: LogSequence
   readonly log: CommitLog
   readonly rows: Rows
@@ -163,21 +163,21 @@ interface Contents {
 
 async function openStack(
   { disk: rawDisk, stores, clock, log: output, checkpoints: runner }: DeviceSeams,
-  { place, memberships, spaces, options }: DeviceToOpen,
+  { place, replicaIncarnations, spaces, options }: DeviceToOpen,
 ): Promise<DeviceStack> {
   await using opened = new DisposeStack()
   const files = await openFiles(opened, rawDisk, clock, output, place, spaces, options)
-  const metadata = await openMetadata(opened, files, stores, output, place, memberships, options)
+  const metadata = await openMetadata(opened, files, stores, output, place, replicaIncarnations, options)
   const contents = await openContents(opened, files, metadata, place, output)
   const { queue, space } = files
-  const { base, contained, log, rows } = metadata
+  const { metadataStore, contained, log, rows } = metadata
   const { volumes, payloads } = contents
   const positions = new Map(
-    [...memberships].map(([tabletId, since]) => [tabletId, containedPosition(base, tabletId, since)]),
+    [...replicaIncarnations].map(([tabletId, since]) => [tabletId, containedPosition(metadataStore, tabletId, since)]),
   )
   const runs = runsOf(runner, place, files, metadata, contents, output)
   const limits = options.checkpointLimits
-  const checkpointer = new Checkpointer(place.id, rows, log, memberships, runs, clock, output, limits, space)
+  const checkpointer = new Checkpointer(place.id, rows, log, replicaIncarnations, runs, clock, output, limits, space)
   space.owes(() => log.lengthBytes)
   const open = opened.move()
   return {
@@ -189,23 +189,23 @@ async function openStack(
     volumes,
     hasBodies: contents.hasBodies,
     checkpointer,
-    memberships,
-    member: {
+    replicaIncarnations,
+    replica: {
       id: place.id,
       log,
       rows,
       contained,
       containedPosition: (tabletId, since) =>
-        memberships.get(tabletId) === since ? positions.get(tabletId) : undefined,
+        replicaIncarnations.get(tabletId) === since ? positions.get(tabletId) : undefined,
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
       syncReads: files.syncReads,
-      verifyBase: signal => base.verify(signal),
+      verifyMetadataStore: signal => metadataStore.verify(signal),
       roomForWrites: () => checkpointer.roomForWrites(),
       roomToGrow: () => space.roomForMetadata(),
     },
     shards: shardsOf(place.id, files, volumes),
     tending: await tendingOf(place, files, metadata, volumes, runner, clock, options),
-    livings: [checkpointer, space],
+    backgroundServices: [checkpointer, space],
     giveUp: reason => {
       queue.retire(reason)
       runner.giveUp(place.id)
@@ -226,10 +226,10 @@ async function openFiles(
   spaces: Spaces,
   options: DeviceOptions,
 ): Promise<Files> {
-  const life = new AbortController()
-  opened.defer(() => life.abort())
+  const lifetime = new AbortController()
+  opened.defer(() => lifetime.abort())
   const onSuspect = ({ message }: Failure) => output.error("a device does not answer", { device: place.id, message })
-  const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, life.signal, onSuspect)
+  const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, lifetime.signal, onSuspect)
   const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
   opened.defer(() => space.close())
   return { queue, space, disk: space.disk, syncReads: new SyncReads(clock) }
@@ -241,33 +241,38 @@ async function openMetadata(
   stores: Stores,
   output: Log,
   place: DevicePlace,
-  memberships: Memberships,
+  replicaIncarnations: ReplicaIncarnations,
   { guard }: DeviceOptions,
 ): Promise<Metadata> {
   const folders = foldersOf(place.path)
-  await disk.makeFolder(folders.base)
+  await disk.makeFolder(folders.metadataStore)
   const rebuilt = (path: string, offsetBytes: number): void => logRebuilt(output, path, offsetBytes)
-  const base = await stores.openReader(folders.base, { disk, deviceId: place.id, syncReads, rebuilt })
-  opened.defer(() => base.close())
+  const metadataStore = await stores.openReader(folders.metadataStore, { disk, deviceId: place.id, syncReads, rebuilt })
+  opened.defer(() => metadataStore.close())
   // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
-  await disk.syncFolder(folders.base)
-  const contained = containedSequence(base)
+  await disk.syncFolder(folders.metadataStore)
+  const contained = containedSequence(metadataStore)
   const isShort = (): boolean => space.isFull
   const log = await openLog(disk, folders.log, place.id, { known: contained, isShort, ...(guard && { guard }) })
   opened.defer(() => log.close())
   // Where there is no membership nothing in the log is needed.
-  const beginsWith = memberships.size === 0 ? contained : log.beginsWith
-  const found = { logged: log.durable, generation: base.generation, contained, beginsWith }
+  const beginsWith = replicaIncarnations.size === 0 ? contained : log.beginsWith
+  const found = { logged: log.durable, generation: metadataStore.generation, contained, beginsWith }
   await checkPosition(disk, place.path, place.id, found)
   await cutContained(log, contained)
   // Where there is no membership the log says nothing that is needed: the next checkpoint lets go of it.
-  return { base, contained, log, rows: new Rows(base, memberships.size === 0 ? log.durable : contained) }
+  return {
+    metadataStore,
+    contained,
+    log,
+    rows: new Rows(metadataStore, replicaIncarnations.size === 0 ? log.durable : contained),
+  }
 }
 
 async function openContents(
   opened: DisposeStack,
   { disk, space, syncReads }: Files,
-  { base, rows }: Metadata,
+  { metadataStore, rows }: Metadata,
   place: DevicePlace,
   output: Log,
 ): Promise<Contents> {
@@ -275,7 +280,7 @@ async function openContents(
   const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
   for (const folder of [folders.volumes, folders.payloads]) await checkOwner(disk, folder, place.id)
   const volumeBytesMax = Math.min(VOLUME_LIMITS.volumeBytesMax, volumeBytesMaxFor(space.fullness.reserveBytes))
-  const mark = readSourceMark(base, VOLUMES_SOURCE)
+  const mark = readSourceMark(metadataStore, VOLUMES_SOURCE)
   const mayAppend = (bytes: number): boolean => space.mayTakeNeedles(bytes)
   const limits = { ...VOLUME_LIMITS, volumeBytesMax }
   const cachedBytesMax = residentBytesMax()
@@ -347,9 +352,9 @@ async function tendingOf(
   return {
     compaction,
     scrub: new Scrubbing(id, disk, path, volumes, scrub, saved, aliveSinceMs, clock, scrubEveryMs),
-    scrubBase: new BaseScrub(
+    scrubMetadata: new MetadataScrub(
       id,
-      from => runner.scrubBase(place, from),
+      from => runner.scrubMetadata(place, from),
       ([finding]) => finding && onBadRow?.(id, fail("corruptRow", { family: finding.family, reason: finding.reason })),
       clock,
     ),

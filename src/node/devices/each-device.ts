@@ -1,25 +1,25 @@
 /**
- * Each device: one chore that takes a step on every open device at once, so that devices are tended side
+ * Each device: one job that takes a step on every open device at once, so that devices are tended side
  * by side and come and go without the runner's noticing. A device whose step fails does not hold up the
- * others; its failure is the chore's once they have ended.
+ * others; its failure is the job's once they have ended.
  */
 import { DEVICES_MAX } from "../../base/limits.js"
-import { mapBounded, type Chore, type StepOutcome } from "../../life/index.js"
+import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
 import type { DeviceStack } from "./device-stack.js"
 
 const RANK: readonly StepOutcome[] = ["busy", "throttled", "idle", "done"]
 
-export class EachDevice implements Chore {
+export class EachDevice implements Job {
   constructor(
     readonly name: string,
     private readonly devices: () => readonly DeviceStack[],
-    private readonly choreOf: (stack: DeviceStack) => Chore,
+    private readonly jobOf: (stack: DeviceStack) => Job,
   ) {}
 
   progress(): string {
     const byText = new Map<string, number>()
     for (const stack of this.devices()) {
-      const text = this.choreOf(stack).progress()
+      const text = this.jobOf(stack).progress()
       byText.set(text, (byText.get(text) ?? 0) + 1)
     }
     return [...byText].map(([text, count]) => (count === 1 ? text : `${count} times: ${text}`)).join("; ")
@@ -30,7 +30,7 @@ export class EachDevice implements Chore {
     const errors: unknown[] = []
     const outcomes = await mapBounded(this.devices(), DEVICES_MAX, async stack => {
       try {
-        return await this.choreOf(stack).step(signal)
+        return await this.jobOf(stack).step(signal)
       } catch (error) {
         // One that was taken out in the middle of its step is nobody's concern any more.
         if (this.devices().includes(stack)) errors.push(error)

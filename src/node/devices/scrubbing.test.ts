@@ -18,12 +18,12 @@ const OBJECTS = 60
 
 /** Lets the scrub do what it wants to do now. */
 async function scrub(machine: Machine, engine: Engine): Promise<void> {
-  const chore = must(
-    engine.chores.find(({ name }) => name === "scrub"),
-    "there is such a chore",
+  const job = must(
+    engine.jobs.find(({ name }) => name === "scrub"),
+    "there is such a job",
   )
   for (let steps = 0; steps < 10_000; steps += 1) {
-    if ((await machine.clock.runUntil(chore.step(noSignal))) !== "busy") return
+    if ((await machine.clock.runUntil(job.step(noSignal))) !== "busy") return
   }
   assert.fail("the scrub never rests")
 }
@@ -85,13 +85,13 @@ test("a store that is started every day is verified within its period, each devi
     let firstDay: number | undefined
     let isWhole = false
     for (let day = 0; day * DAY_MS < SCRUB_PACE.periodMs; day += 1) {
-      const life = disk.boot()
+      const lifetime = disk.boot()
       const rows = new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
       const home = { folder: "/d/volumes", deviceId, incarnation: parseIncarnation(day + 1) }
-      const volumes = await openVolumes(life, rows, home, undefined)
-      const saved = await readScrubRecord(life, "/d")
+      const volumes = await openVolumes(lifetime, rows, home, undefined)
+      const saved = await readScrubRecord(lifetime, "/d")
       const scrub = new NeedleScrub(volumes.upkeep, saved?.state, () => undefined)
-      const scrubbing = new Scrubbing(deviceId, life, "/d", volumes, scrub, saved, aliveSinceMs, clock)
+      const scrubbing = new Scrubbing(deviceId, lifetime, "/d", volumes, scrub, saved, aliveSinceMs, clock)
       for (let step = 0; step < 24; step += 1) {
         await scrubbing.step(noSignal)
         if (scrubbing.view.passStartedMs > 0) firstDay ??= day

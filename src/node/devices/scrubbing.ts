@@ -11,7 +11,7 @@ import type { DeviceId } from "../../base/ids.js"
 import { xxh64 } from "../../simd/xxh64.js"
 import { readRecordFile, replaceRecordFile } from "../../device/index.js"
 import { decodeScrubRecord, encodeScrubRecord, type ScrubRecord } from "../../format/scrub-record.js"
-import type { Chore, StepOutcome } from "../../life/index.js"
+import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { KeptVolumes, NeedleScrub } from "../../volume/index.js"
@@ -39,7 +39,7 @@ interface ScrubView {
   readonly oldestVerifiedMs: number
   readonly damagesFound: number
   readonly doneBytes: number
-  readonly leftBytes: number
+  readonly remainingBytes: number
 }
 
 /** 0 to 1, drawn from the device's id. */
@@ -56,13 +56,13 @@ export async function readScrubRecord(disk: Disk, folder: string): Promise<Scrub
   }
 }
 
-export class Scrubbing implements Chore {
+export class Scrubbing implements Job {
   readonly name = NAME
   private passStartedMs: number
   private wholePassStartedMs: number
   /** Nothing begins before. */
   private readonly firstMs: number
-  private isAskedFor = false
+  private isRequested = false
   private savedMs: number
   /** A restart now would forget something. */
   private isUnsaved = false
@@ -88,7 +88,7 @@ export class Scrubbing implements Chore {
 
   /** Begins a pass now, or lets the one under way go on without resting. */
   startNow(): void {
-    this.isAskedFor = true
+    this.isRequested = true
   }
 
   get view(): ScrubView {
@@ -102,7 +102,7 @@ export class Scrubbing implements Chore {
       oldestVerifiedMs: this.wholePassStartedMs || this.aliveSinceMs,
       damagesFound: this.scrub.damagesFound,
       doneBytes,
-      leftBytes: Math.max(0, writtenBytes - doneBytes),
+      remainingBytes: Math.max(0, writtenBytes - doneBytes),
     }
   }
 
@@ -118,7 +118,7 @@ export class Scrubbing implements Chore {
       await this.scrub.step(signal)
       return "busy"
     }
-    const isUrgent = this.isAskedFor || this.scrub.isLookingAgain
+    const isUrgent = this.isRequested || this.scrub.isLookingAgain
     if (this.passStartedMs === 0) {
       if (!isUrgent && !this.isDue()) return "idle"
       this.passStartedMs = Math.max(1, this.clock.wallMs())
@@ -134,7 +134,7 @@ export class Scrubbing implements Chore {
     if (outcome === "done") {
       this.wholePassStartedMs = this.passStartedMs
       this.passStartedMs = 0
-      this.isAskedFor = false
+      this.isRequested = false
     }
     if (outcome === "done" || this.isSaveDue()) await this.save()
     return "busy"

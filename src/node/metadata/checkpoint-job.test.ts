@@ -5,7 +5,7 @@ import { isFailure } from "../../base/failures.js"
 import { parseDeviceId, parseEpoch, parseIncarnation, parsePosition, rowKeyOf } from "../../base/ids.js"
 import { openLog, queuedDisk } from "../../device/index.js"
 import { encodeEntry } from "../../format/entry.js"
-import { FIRST_EPOCH } from "../../format/membership.js"
+import { FIRST_EPOCH } from "../../format/replica-incarnation.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimDisk } from "../../seams/disk/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
@@ -42,8 +42,9 @@ async function scene() {
     () => queuedDisk(disk, clock, LIMITS, life.signal, () => undefined),
     new MemoryStores(),
   )
-  const memberships = new Map([[FIRST_TABLET, FIRST_EPOCH]])
-  const run = () => executor.run({ device: DEVICE, upTo, memberships, emptied: [], volumes: undefined, adopted: 0 })
+  const replicaIncarnations = new Map([[FIRST_TABLET, FIRST_EPOCH]])
+  const run = () =>
+    executor.run({ device: DEVICE, upTo, replicaIncarnations, emptied: [], volumes: undefined, adopted: 0 })
   return { clock, calls, letGo, run, end: () => life.abort() }
 }
 

@@ -11,14 +11,14 @@ import {
   PayloadUpkeep,
   runCheckpoint,
   runMerge,
-  scrubBaseStep,
+  scrubRowsStep,
   scrubLogStep,
-  type BaseCursor,
-  type BaseScrubbed,
+  type RowScrubCursor,
+  type RowsScrubbed,
   type CheckpointResult,
   type LogScrubbed,
   type MergeOutcome,
-  type Memberships,
+  type ReplicaIncarnations,
   type QueuedDisk,
 } from "../../device/index.js"
 import type { DeviceId, Incarnation, LogSequence } from "../../base/ids.js"
@@ -38,7 +38,7 @@ export interface CheckpointDevice {
 export interface CheckpointJob {
   readonly device: CheckpointDevice
   readonly upTo: LogSequence
-  readonly memberships: Memberships
+  readonly replicaIncarnations: ReplicaIncarnations
   /** Payload volumes that an earlier result called empty, and that all readers know to be. */
   readonly emptied: readonly number[]
   /** What may be written to move payloads; absent: no bound. */
@@ -67,17 +67,17 @@ export interface CheckpointJobResult extends CheckpointResult {
 
 /** What threads do, by kind: what is asked, and what is answered. */
 export interface CheckpointWorks {
-  readonly checkpoint: { readonly asked: CheckpointJob; readonly answer: CheckpointJobResult }
-  readonly merge: { readonly asked: MergeJob; readonly answer: MergeOutcome }
-  readonly scrubBase: {
-    readonly asked: { readonly device: CheckpointDevice; readonly from: BaseCursor | undefined }
-    readonly answer: BaseScrubbed
+  readonly checkpoint: { readonly request: CheckpointJob; readonly answer: CheckpointJobResult }
+  readonly merge: { readonly request: MergeJob; readonly answer: MergeOutcome }
+  readonly scrubMetadata: {
+    readonly request: { readonly device: CheckpointDevice; readonly from: RowScrubCursor | undefined }
+    readonly answer: RowsScrubbed
   }
   readonly scrubLog: {
-    readonly asked: { readonly device: CheckpointDevice; readonly after: LogSequence; readonly upTo: LogSequence }
+    readonly request: { readonly device: CheckpointDevice; readonly after: LogSequence; readonly upTo: LogSequence }
     readonly answer: LogScrubbed
   }
-  readonly forget: { readonly asked: DeviceId; readonly answer: undefined }
+  readonly forget: { readonly request: DeviceId; readonly answer: undefined }
 }
 
 export interface CheckpointRunner {
@@ -86,7 +86,7 @@ export interface CheckpointRunner {
   /** One step of merging the tables of a store, and removing files that are no longer needed. */
   merge(job: MergeJob): Promise<MergeOutcome>
   /** One step of verifying the rows of a base, and the payloads that they point at. */
-  scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed>
+  scrubMetadata(device: CheckpointDevice, from: RowScrubCursor | undefined): Promise<RowsScrubbed>
   /** One step of verifying a log. */
   scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed>
   /** Fails what is asked of a device that does not answer any more, and what it is doing. */
@@ -101,7 +101,7 @@ export interface CheckpointRunner {
 /** A device's files, behind a queue where calls may hang. */
 type JobDisk = Disk & Partial<Pick<QueuedDisk, "suspect" | "running">>
 
-interface OpenBase {
+interface OpenMetadataStore {
   readonly disk: JobDisk
   readonly store: StoreWriter
   readonly log: LogReader
@@ -111,7 +111,7 @@ interface OpenBase {
 
 /** Runs jobs where it stands: on a worker thread, or inline in simulation. One job of a device at a time. */
 export class CheckpointExecutor implements CheckpointRunner {
-  private readonly bases = new Map<DeviceId, OpenBase>()
+  private readonly metadataStores = new Map<DeviceId, OpenMetadataStore>()
   private readonly disks = new Map<DeviceId, JobDisk>()
 
   /** `diskOf`: a way to a device's files, on which no call takes for ever. */
@@ -124,7 +124,7 @@ export class CheckpointExecutor implements CheckpointRunner {
 
   async run({ device, volumes, adopted, ...request }: CheckpointJob): Promise<CheckpointJobResult> {
     const folders = foldersOf(device.path)
-    const { disk, store, log, upkeep } = await this.baseOf(device)
+    const { disk, store, log, upkeep } = await this.metadataStoreOf(device)
     // What a merge has replaced is room that the checkpoint may need.
     if (adopted === store.generation) await store.removeUnused()
     const source = new VolumeScanSource(disk, { folder: folders.volumes, deviceId: device.id }, volumes)
@@ -133,28 +133,28 @@ export class CheckpointExecutor implements CheckpointRunner {
   }
 
   async merge({ device, adopted, ...request }: MergeJob): Promise<MergeOutcome> {
-    const { store, upkeep } = await this.baseOf(device)
+    const { store, upkeep } = await this.metadataStoreOf(device)
     if (adopted === store.generation) await store.removeUnused()
     return runMerge(store, upkeep, request)
   }
 
-  async scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed> {
-    const { store, payloads } = await this.baseOf(device)
-    return scrubBaseStep(store, from, (family, key, place) => payloads.read(family, key, place))
+  async scrubMetadata(device: CheckpointDevice, from: RowScrubCursor | undefined): Promise<RowsScrubbed> {
+    const { store, payloads } = await this.metadataStoreOf(device)
+    return scrubRowsStep(store, from, (family, key, place) => payloads.read(family, key, place))
   }
 
   async scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed> {
-    const { log } = await this.baseOf(device)
+    const { log } = await this.metadataStoreOf(device)
     return scrubLogStep(log, after, upTo)
   }
 
-  private async baseOf(device: CheckpointDevice): Promise<OpenBase> {
+  private async metadataStoreOf(device: CheckpointDevice): Promise<OpenMetadataStore> {
     const disk = this.diskNow(device)
-    const known = this.bases.get(device.id)
+    const known = this.metadataStores.get(device.id)
     if (known?.disk === disk) return known
     await this.forget(device.id)
     const open = await this.open(device, disk)
-    this.bases.set(device.id, open)
+    this.metadataStores.set(device.id, open)
     return open
   }
 
@@ -170,9 +170,9 @@ export class CheckpointExecutor implements CheckpointRunner {
     return disk
   }
 
-  private async open({ id, path, incarnation }: CheckpointDevice, disk: JobDisk): Promise<OpenBase> {
+  private async open({ id, path, incarnation }: CheckpointDevice, disk: JobDisk): Promise<OpenMetadataStore> {
     const folders = foldersOf(path)
-    const store = await this.stores.openWriter(folders.base, { disk, deviceId: id, rebuilt: this.rebuilt })
+    const store = await this.stores.openWriter(folders.metadataStore, { disk, deviceId: id, rebuilt: this.rebuilt })
     try {
       const { totalBytes } = await disk.space(path)
       const home = { folder: folders.payloads, deviceId: id, incarnation }
@@ -189,14 +189,14 @@ export class CheckpointExecutor implements CheckpointRunner {
   }
 
   async forget(id: DeviceId): Promise<void> {
-    const base = this.bases.get(id)
-    this.bases.delete(id)
-    if (base === undefined) return
-    await base.payloads.close()
-    await base.store.close()
+    const metadataStore = this.metadataStores.get(id)
+    this.metadataStores.delete(id)
+    if (metadataStore === undefined) return
+    await metadataStore.payloads.close()
+    await metadataStore.store.close()
   }
 
   async close(): Promise<void> {
-    for (const id of [...this.bases.keys()]) await this.forget(id)
+    for (const id of [...this.metadataStores.keys()]) await this.forget(id)
   }
 }

@@ -15,7 +15,7 @@ export interface CheckpointOrder {
 export const END = "end"
 
 export type CheckpointWork = {
-  [Kind in CheckpointWorkKind]: { readonly kind: Kind; readonly asked: CheckpointWorks[Kind]["asked"] }
+  [Kind in CheckpointWorkKind]: { readonly kind: Kind; readonly request: CheckpointWorks[Kind]["request"] }
 }[CheckpointWorkKind]
 
 export interface CheckpointReply {

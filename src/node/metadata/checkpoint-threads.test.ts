@@ -47,7 +47,7 @@ const LIMITS: CheckpointThreadLimits = {
   ...CHECKPOINT_THREADS,
   holdMsMax: 200,
   silenceMsMax: 1_500,
-  lookMs: 20,
+  checkMs: 20,
   closeMsMax: 500,
 }
 
@@ -67,8 +67,9 @@ const pool = (limits = LIMITS) => new CheckpointThreads(ENTRY, new RealClock(), 
 /** The thread that did it. */
 async function run(threads: CheckpointThreads, at: CheckpointDevice): Promise<number> {
   const upTo = parseLogSequence(1)
-  return (await threads.run({ device: at, upTo, memberships: new Map(), emptied: [], volumes: undefined, adopted: 0 }))
-    .rows
+  return (
+    await threads.run({ device: at, upTo, replicaIncarnations: new Map(), emptied: [], volumes: undefined, adopted: 0 })
+  ).rows
 }
 
 /** A path that hangs whoever opens it, in the kernel, until it is let go. */
@@ -161,7 +162,7 @@ test("a device that is forgotten is closed, and one that hangs is given up at on
     await run(threads, device(1))
     await run(threads, device(2))
     await threads.forget(device(1).id)
-    const scrubbed = await threads.scrubBase(device(2), undefined)
+    const scrubbed = await threads.scrubMetadata(device(2), undefined)
     assert.deepEqual("open" in scrubbed && scrubbed.open, [device(2).id])
     const refused = assert.rejects(
       run(threads, device(3, path)),
@@ -199,8 +200,8 @@ test("a thread with nothing to do ends, and the next work begins another once it
   const first = await run(threads, at)
   assert.equal(await run(threads, at), first, "not between two pieces of work")
   while (threads.threadsLeft > 0) await new Promise(resolve => setTimeout(resolve, 10))
-  const asked = [run(threads, at), run(threads, device(2))]
-  const [second, other] = await Promise.all(asked)
+  const request = [run(threads, at), run(threads, device(2))]
+  const [second, other] = await Promise.all(request)
   assert.notEqual(second, first)
   assert.notEqual(other, second)
   await threads.close()

@@ -18,7 +18,7 @@ import { Worker } from "node:worker_threads"
 import { fail, type Failure } from "../../base/failures.js"
 import type { DeviceId, LogSequence } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
-import type { BaseCursor, BaseScrubbed, LogScrubbed, MergeOutcome } from "../../device/index.js"
+import type { RowScrubCursor, RowsScrubbed, LogScrubbed, MergeOutcome } from "../../device/index.js"
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -35,7 +35,7 @@ export const CHECKPOINT_THREADS = {
   silenceMsMax: 120_000,
   /** Others wait behind one piece of work no longer than this. */
   holdMsMax: 5_000,
-  lookMs: 500,
+  checkMs: 500,
   /** A thread that has had nothing to do for so long gives its memory back. */
   idleMsMax: 10_000,
   /** Closing what is open of one device, or of all, in a thread that has nothing else to do. */
@@ -159,19 +159,19 @@ export class CheckpointThreads implements CheckpointRunner {
   }
 
   run(job: CheckpointJob): Promise<CheckpointJobResult> {
-    return this.ask(job.device.id, "checkpoint", { kind: "checkpoint", asked: job })
+    return this.ask(job.device.id, "checkpoint", { kind: "checkpoint", request: job })
   }
 
   merge(job: MergeJob): Promise<MergeOutcome> {
-    return this.ask(job.device.id, "merge", { kind: "merge", asked: job })
+    return this.ask(job.device.id, "merge", { kind: "merge", request: job })
   }
 
-  scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed> {
-    return this.ask(device.id, "scrubBase", { kind: "scrubBase", asked: { device, from } })
+  scrubMetadata(device: CheckpointDevice, from: RowScrubCursor | undefined): Promise<RowsScrubbed> {
+    return this.ask(device.id, "scrubMetadata", { kind: "scrubMetadata", request: { device, from } })
   }
 
   scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed> {
-    return this.ask(device.id, "scrubLog", { kind: "scrubLog", asked: { device, after, upTo } })
+    return this.ask(device.id, "scrubLog", { kind: "scrubLog", request: { device, after, upTo } })
   }
 
   giveUp(id: DeviceId): void {
@@ -189,7 +189,7 @@ export class CheckpointThreads implements CheckpointRunner {
     const place = this.placeOf.get(id)
     if (place === undefined) return
     const isOpen = !this.aside.has(id) && place.thread !== undefined
-    if (isOpen) await this.within(this.ask(id, "forget", { kind: "forget", asked: id }).catch(() => undefined))
+    if (isOpen) await this.within(this.ask(id, "forget", { kind: "forget", request: id }).catch(() => undefined))
     if (this.placeOf.delete(id)) place.devices -= 1
   }
 
@@ -314,8 +314,8 @@ export class CheckpointThreads implements CheckpointRunner {
   private async watch(): Promise<void> {
     this.isWatching = true
     while (!this.isClosed && this.isBusy()) {
-      await this.clock.sleep(this.limits.lookMs, this.closing.signal)
-      for (const place of this.places) this.look(place)
+      await this.clock.sleep(this.limits.checkMs, this.closing.signal)
+      for (const place of this.places) this.inspect(place)
       for (const [id, thread] of this.aside) this.judge(id, thread)
     }
     this.isWatching = false
@@ -325,7 +325,7 @@ export class CheckpointThreads implements CheckpointRunner {
     return this.aside.size > 0 || this.places.some(({ thread, waiting }) => thread !== undefined || waiting.length > 0)
   }
 
-  private look(place: Place): void {
+  private inspect(place: Place): void {
     const { thread } = place
     if (thread === undefined || place.isResting) return
     const tookMs = this.clock.monotonicMs() - thread.sinceMs

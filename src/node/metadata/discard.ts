@@ -13,7 +13,7 @@ import { foldersOf } from "../devices/folders.js"
 export async function discardMetadata(disk: Disk, stores: Stores, path: string, deviceId: DeviceId): Promise<void> {
   const folders = foldersOf(path)
   await forgetPosition(disk, path)
-  await stores.discard(folders.base, { disk, deviceId })
+  await stores.discard(folders.metadataStore, { disk, deviceId })
   for (const folder of [folders.log, folders.payloads]) {
     if (!(await disk.exists(folder))) continue
     for (const name of await disk.list(folder)) await disk.remove(`${folder}/${name}`)

@@ -1,8 +1,8 @@
-/** Replica verification: a chore that verifies the metadata of each replica after a start, and whenever it is asked for. */
-import type { Chore, StepOutcome } from "../../life/index.js"
+/** Replica verification: a job that verifies the metadata of each replica after a start, and whenever it is asked for. */
+import type { Job, StepOutcome } from "../../life/index.js"
 import type { Primary } from "../../tablet/index.js"
 
-export class VerifyingReplicas implements Chore {
+export class VerifyingReplicas implements Job {
   readonly name = "verify metadata"
 
   constructor(private readonly tablet: Primary) {}

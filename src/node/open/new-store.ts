@@ -13,7 +13,7 @@ import type { Disk, Space } from "../../seams/disk/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import { policyOfNewStore, type ServeConfig } from "../../config/index.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
-import type { FolderLook } from "./look.js"
+import type { FolderInspection } from "./folder-inspection.js"
 import type { DeviceFolder } from "./start-core.js"
 
 /** Every folder gets its superblock before any gets a control record, so that a start that is cut off begins again. */
@@ -21,11 +21,11 @@ export async function makeDevices(
   clock: Clock,
   random: Random,
   diskOf: (path: string) => Disk,
-  looks: readonly FolderLook[],
+  inspections: readonly FolderInspection[],
 ): Promise<DeviceFolder[]> {
-  const known = looks.map(({ content }) => (content.kind === "device" ? content.superblock : undefined))
+  const known = inspections.map(({ content }) => (content.kind === "device" ? content.superblock : undefined))
   const storeId = known.find(superblock => superblock !== undefined)?.storeId ?? parseStoreId(hexOf(random.bytes(16)))
-  return mapBounded(looks, DEVICES_MAX, async ({ path }, i) => {
+  return mapBounded(inspections, DEVICES_MAX, async ({ path }, i) => {
     const superblock = known[i]
     if (superblock) return { path, superblock }
     const device = { storeId, deviceId: parseDeviceId(hexOf(random.bytes(8))), createdMs: clock.wallMs() }
@@ -70,7 +70,7 @@ export async function firstRecord(
       {
         id: FIRST_TABLET,
         epoch: parseEpoch(1),
-        members: ids.slice(0, metaCopies).map(id => ({ id, since: parseEpoch(1) })),
+        replicas: ids.slice(0, metaCopies).map(id => ({ id, since: parseEpoch(1) })),
         learners: [],
         start: rowKeyOf(""),
         end: undefined,

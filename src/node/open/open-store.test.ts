@@ -126,12 +126,12 @@ test("a device that is missing is out from then on, and may lack something when 
   assert.equal(statesOf(without), "/a active, /b out, /c active")
   assert.equal(pathsOf(without), "/a /c")
   const [tablet] = without.record.tablets
-  assert.deepEqual([tablet?.members.length, tablet?.epoch], [2, epoch + 1])
+  assert.deepEqual([tablet?.replicas.length, tablet?.epoch], [2, epoch + 1])
   const back = await machine.start(THREE)
   assert.equal(statesOf(back), "/a active, /b filling, /c active")
   assert.equal(pathsOf(back), "/a /b /c")
   assert.match(back.notes.join(), /at \/b is back, and is brought what it lacks/)
-  assert.equal(back.record.tablets[0]?.members.length, 2, "it holds no names")
+  assert.equal(back.record.tablets[0]?.replicas.length, 2, "it holds no names")
   const incarnations = back.devices.map(({ identity }) => identity.incarnation)
   assert.deepEqual(
     incarnations,
@@ -193,7 +193,7 @@ test("a device that cannot be read at the first look, and can at the next, is ta
   machine.disk.intercept(failing({ kind: "read", nth: 1, pathPart: "/c/", code: "EIO" }))
   const { devices, record } = await machine.start(three)
   assert.deepEqual(devices.map(({ identity }) => identity.path).sort(), three.dataFolders)
-  assert.ok(record.devices.every(({ state }) => state !== "out"))
+  assert.ok(record.devices.every(({ state }) => state !== "offline"))
 })
 
 test("starts that were cut off with different devices missing leave one truth", async () => {
@@ -232,7 +232,7 @@ test("an old image of a device lacks what came since, and holds no names until i
   assert.equal(statesOf(store), "/a active, /b filling, /c active")
   assert.match(store.notes.join(), /has not been through all that the others have/)
   const b = store.record.devices[1]?.id
-  assert.ok(store.record.tablets.every(({ members }) => members.every(({ id }) => id !== b)))
+  assert.ok(store.record.tablets.every(({ replicas }) => replicas.every(({ id }) => id !== b)))
 })
 
 test("a device without room for the record is not broken, and gets it at the next start", async () => {

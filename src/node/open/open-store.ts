@@ -16,11 +16,11 @@ import { parseDeviceId, type DeviceId, type Incarnation, type StoreId } from "..
 import { DEVICES_MAX } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
 import { probeDevice } from "../control/folders.js"
-import { Keeper, type KeptFolder } from "../control/keeper.js"
-import { nextGeneration, nextLife } from "../control/steps-core.js"
+import { ControlRecordManager, type KeptFolder } from "../control/record-manager.js"
+import { nextGeneration, nextIncarnation } from "../control/steps-core.js"
 import {
   CALL_LIMITS,
-  countedIds,
+  votingIds,
   createSuperblock,
   Ownership,
   queuedDisk,
@@ -34,9 +34,9 @@ import type { Disk } from "../../seams/disk/contract.js"
 import { inUse, type FolderLock, type FolderLocks } from "../../seams/lock/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import { policyOfNewStore, type ServeConfig } from "../../config/index.js"
-import { lookAt, type FolderLook } from "./look.js"
+import { inspect, type FolderInspection } from "./folder-inspection.js"
 import { firstRecord, makeDevices } from "./new-store.js"
-import { drawSecrets, openSecrets, sealSecrets, type StoreSecrets } from "./secrets.js"
+import { randomSecrets, openSecrets, sealSecrets, type StoreSecrets } from "./secrets.js"
 import {
   devicesIn,
   planStart,
@@ -99,7 +99,7 @@ class FolderFailed extends Error {
 }
 
 interface Plan {
-  readonly looks: readonly FolderLook[]
+  readonly inspections: readonly FolderInspection[]
   readonly plan: StartPlan
   readonly secretsOfKnown: StoreSecrets | undefined
 }
@@ -156,46 +156,51 @@ class Start {
   }
 
   private async tryToOpen(): Promise<OpenedStore> {
-    const { plan, looks, secretsOfKnown } = await this.lookUnderLocks()
-    if (plan.kind === "new") return this.makeStore(looks)
-    return this.resume(plan, looks, must(secretsOfKnown, "a known store has secrets"))
+    const { plan, inspections, secretsOfKnown } = await this.inspectUnderLocks()
+    if (plan.kind === "new") return this.makeStore(inspections)
+    return this.resume(plan, inspections, must(secretsOfKnown, "a known store has secrets"))
   }
 
   /** What is seen while all folders that are to be taken are locked: before, it may have changed, or been misread. */
-  private async lookUnderLocks(): Promise<Plan> {
-    let seen = await this.look()
-    for (let looks = 1; ; looks += 1) {
+  private async inspectUnderLocks(): Promise<Plan> {
+    let seen = await this.inspect()
+    for (let inspections = 1; ; inspections += 1) {
       const open = foldersToTake(seen).filter(({ path }) => !this.held.has(path))
-      if (open.length === 0 && looks > 1) return seen
-      if (looks === LOOKS_MAX) throw fail("deviceFailed", { message: "a folder shows something else at each look" })
+      if (open.length === 0 && inspections > 1) return seen
+      if (inspections === LOOKS_MAX)
+        throw fail("deviceFailed", { message: "a folder shows something else at each look" })
       for (const { path } of open) await this.lock(path)
-      seen = await this.look()
+      seen = await this.inspect()
     }
   }
 
   /** Looks at every folder and throws whatever speaks against this start; touches nothing. */
-  private async look(): Promise<Plan> {
-    const looks = await mapBounded(this.config.dataFolders, DEVICES_MAX, async (path): Promise<FolderLook> => {
-      const failure = this.failed.get(path)
-      if (failure) return { path, isMountPoint: false, content: { kind: "broken", failure } }
-      return lookAt(this.diskOf(path), path)
-    })
-    const plan = await this.planOf(looks)
+  private async inspect(): Promise<Plan> {
+    const inspections = await mapBounded(
+      this.config.dataFolders,
+      DEVICES_MAX,
+      async (path): Promise<FolderInspection> => {
+        const failure = this.failed.get(path)
+        if (failure) return { path, isMountPoint: false, content: { kind: "broken", failure } }
+        return inspect(this.diskOf(path), path)
+      },
+    )
+    const plan = await this.planOf(inspections)
     if (plan.kind === "new") {
-      policyOfNewStore(this.config, looks.length)
-      return { looks, plan, secretsOfKnown: undefined }
+      policyOfNewStore(this.config, inspections.length)
+      return { inspections, plan, secretsOfKnown: undefined }
     }
     checkUnchanged(plan.record, this.config)
-    return { looks, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
+    return { inspections, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
   }
 
   /** Who finds too few devices of a store that another process runs is not to be told to give up the others. */
-  private async planOf(looks: readonly FolderLook[]): Promise<StartPlan> {
+  private async planOf(inspections: readonly FolderInspection[]): Promise<StartPlan> {
     try {
-      return planStart(looks)
+      return planStart(inspections)
     } catch (error) {
       if (!isFailure(error, "devicesMissing")) throw error
-      for (const { path } of devicesIn(looks)) {
+      for (const { path } of devicesIn(inspections)) {
         const owner = this.held.has(path) ? undefined : await this.locks.ownerOf(path)
         if (owner !== undefined) throw inUse(path, owner)
       }
@@ -235,39 +240,39 @@ class Start {
   }
 
   /** Begins a life on the device, for this process to keep. */
-  private async own({ path, superblock }: DeviceFolder, life: Incarnation): Promise<Ownership> {
+  private async own({ path, superblock }: DeviceFolder, incarnation: Incarnation): Promise<Ownership> {
     const lock = must(this.held.get(path), "every device is locked")
-    const begin = () => Ownership.begin(this.clock, this.disk, lock, superblock, life)
+    const begin = () => Ownership.begin(this.clock, this.disk, lock, superblock, incarnation)
     const owned = await this.orLeftOut(path, begin, LEFT_OUT_AT_FIRST)
     this.held.delete(path)
     this.owned.push(owned)
     return owned
   }
 
-  private async makeStore(looks: readonly FolderLook[]): Promise<OpenedStore> {
+  private async makeStore(inspections: readonly FolderInspection[]): Promise<OpenedStore> {
     const { clock, random, config } = this
     const diskOf = (path: string) => this.diskOf(path)
-    const devices = await makeDevices(clock, random, diskOf, looks)
-    const life = lifeAfter(looks)
-    const secrets = drawSecrets(random, clock.wallMs(), this.masterKeyOfFile, config.rootKey)
+    const devices = await makeDevices(clock, random, diskOf, inspections)
+    const incarnation = incarnationAfter(inspections)
+    const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyOfFile, config.rootKey)
     const sealed = sealSecrets(secrets, random)
-    const record = await firstRecord(diskOf, devices, config, sealed, nextGeneration(life, 0))
-    for (const device of devices) await this.own(device, life)
+    const record = await firstRecord(diskOf, devices, config, sealed, nextGeneration(incarnation, 0))
+    for (const device of devices) await this.own(device, incarnation)
     await mapBounded(devices, DEVICES_MAX, ({ path }) => writeControlRecord(this.diskOf(path), path, record))
-    return this.opened(record, secrets, life, true, [])
+    return this.opened(record, secrets, incarnation, true, [])
   }
 
   private async resume(
     plan: KnownPlan,
-    looks: readonly FolderLook[],
+    inspections: readonly FolderInspection[],
     secretsOfKnown: StoreSecrets,
   ): Promise<OpenedStore> {
-    const life = lifeAfter(looks)
+    const incarnation = incarnationAfter(inspections)
     const missing = plan.missing.map(({ id }) => id)
-    for (const device of plan.present) await this.own(device, life)
-    const renewed = await this.renew(plan, life)
-    const back = await this.takeBack(plan.returning, life)
-    const filled = await this.fill(renewed, [...missing, ...plan.lagging], plan.replacements, life)
+    for (const device of plan.present) await this.own(device, incarnation)
+    const renewed = await this.renew(plan, incarnation)
+    const back = await this.takeBack(plan.returning, incarnation)
+    const filled = await this.fill(renewed, [...missing, ...plan.lagging], plan.replacements, incarnation)
     const folders = [...plan.present, ...back.folders, ...filled.folders]
     const secrets = withRootKey(secretsOfKnown, this.config)
     const sealed = secrets === secretsOfKnown ? renewed.secrets : sealSecrets(secrets, this.random)
@@ -276,7 +281,7 @@ class Start {
       return { id: superblock.deviceId, path, disk: this.diskOf(path) }
     })
     const onFailed = (id: DeviceId, failure: Failure) => void troubles.push(`device ${id}: ${failure.message}`)
-    const keeper = new Keeper(this.clock, life, renewed, () => kept, onFailed)
+    const recordManager = new ControlRecordManager(this.clock, incarnation, renewed, () => kept, onFailed)
     const findings = {
       missing,
       lagging: plan.lagging,
@@ -286,22 +291,22 @@ class Start {
       secrets: sealed,
     }
     const nowMs = this.clock.wallMs()
-    const record = await keeper.change("start", before => recordOfStart(before, findings, nowMs))
-    await keeper.stop()
+    const record = await recordManager.change("start", before => recordOfStart(before, findings, nowMs))
+    await recordManager.stop()
     const lagging = plan.lagging.map(
       id => `device ${id} has not been through all that the others have, and is brought what it lacks`,
     )
     const overruled = overruledOptions(record, this.config)
     const notes = [...plan.notes, ...lagging, ...back.notes, ...filled.notes, ...overruled, ...troubles]
-    return this.opened(record, secrets, life, false, notes)
+    return this.opened(record, secrets, incarnation, false, notes)
   }
 
   /**
    * The record under a generation of this life, on more than half of the devices that count: what earlier
    * lives tried in vain, and may lie somewhere, is older from now on.
    */
-  private async renew({ record, present }: KnownPlan, life: Incarnation): Promise<ControlRecord> {
-    const renewed = { ...record, generation: nextGeneration(life, record.generation) }
+  private async renew({ record, present }: KnownPlan, incarnation: Incarnation): Promise<ControlRecord> {
+    const renewed = { ...record, generation: nextGeneration(incarnation, record.generation) }
     const accepted = await mapBounded(present, DEVICES_MAX, async ({ path }) => {
       const disk = this.diskOf(path)
       try {
@@ -312,12 +317,12 @@ class Start {
         throw error
       }
     })
-    if (2 * accepted.filter(Boolean).length > countedIds(record).length) return renewed
+    if (2 * accepted.filter(Boolean).length > votingIds(record).length) return renewed
     throw fail("deviceFull", { message: "too few devices have room for the control record; make some" })
   }
 
   /** Devices that are out and here again take part once they are seen to work. */
-  private async takeBack(returning: readonly DeviceFolder[], life: Incarnation): Promise<Taken> {
+  private async takeBack(returning: readonly DeviceFolder[], incarnation: Incarnation): Promise<Taken> {
     const folders: DeviceFolder[] = []
     const notes: string[] = []
     for (const device of returning) {
@@ -325,7 +330,7 @@ class Start {
       const what = `device ${superblock.deviceId} at ${path}`
       const failure = await this.whyNot(async () => {
         await probeDevice(this.random, this.diskOf(path), path)
-        await this.own(device, life)
+        await this.own(device, incarnation)
       })
       if (failure === undefined) folders.push(device)
       notes.push(failure ? `${what} stays out: ${failure.message}` : `${what} is back, and is brought what it lacks`)
@@ -338,7 +343,7 @@ class Start {
     record: ControlRecord,
     missing: readonly DeviceId[],
     replacements: readonly Replacement[],
-    life: Incarnation,
+    incarnation: Incarnation,
   ): Promise<Taken & { readonly fills: readonly Fill[] }> {
     const nowMs = this.clock.wallMs()
     const wanted = await mapBounded(replacements, DEVICES_MAX, async ({ old, path, isMountPoint, begun }) => {
@@ -359,7 +364,7 @@ class Start {
       const failure = await this.whyNot(async () => {
         const identity = { storeId: record.storeId, deviceId, createdMs: nowMs }
         const folder = { path, superblock: begun ?? (await createSuperblock(this.diskOf(path), path, identity)) }
-        await this.own(folder, life)
+        await this.own(folder, incarnation)
         folders.push(folder)
         done.push(fill)
       })
@@ -402,14 +407,14 @@ interface Taken {
 }
 
 /** All folders of a new store; of a known one those that take part. */
-function foldersToTake({ plan, looks }: Plan): readonly { readonly path: string }[] {
-  return plan.kind === "new" ? looks : [...plan.present, ...plan.returning, ...plan.replacements]
+function foldersToTake({ plan, inspections }: Plan): readonly { readonly path: string }[] {
+  return plan.kind === "new" ? inspections : [...plan.present, ...plan.returning, ...plan.replacements]
 }
 
 /** A life after all that left a trace in these folders. */
-export const lifeAfter = (looks: readonly FolderLook[]): Incarnation =>
-  nextLife(
-    looks.flatMap(({ content }) => {
+export const incarnationAfter = (inspections: readonly FolderInspection[]): Incarnation =>
+  nextIncarnation(
+    inspections.flatMap(({ content }) => {
       if (content.kind !== "device") return []
       const { record, superblock } = content
       const generation = record === undefined || record instanceof Error ? 0 : record.generation

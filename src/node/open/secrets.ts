@@ -11,8 +11,8 @@ import { parseAccessKeyId, parseAccountId } from "../../base/ids.js"
 import type { AccessKeyId } from "../../base/ids.js"
 import { hexOf } from "../../base/bytes.js"
 import {
-  drawAccessKeyId,
-  drawSecret,
+  randomAccessKeyId,
+  randomSecret,
   MASTER_KEY_BYTES,
   openSecret,
   sealSecret,
@@ -32,7 +32,7 @@ export interface StoreSecrets {
 const ROOT_PURPOSE = "root key"
 const TOKEN_PURPOSE = "admin token"
 
-export function drawSecrets(
+export function randomSecrets(
   random: Random,
   nowMs: number,
   fileKey: Uint8Array | undefined,
@@ -43,11 +43,11 @@ export function drawSecrets(
     keyInRecord: fileKey === undefined,
     root: {
       accountId: parseAccountId(hexOf(random.bytes(32))),
-      accessKeyId: given?.accessKeyId ?? drawAccessKeyId(random),
-      secret: given?.secret ?? drawSecret(random),
+      accessKeyId: given?.accessKeyId ?? randomAccessKeyId(random),
+      secret: given?.secret ?? randomSecret(random),
       createdMs: nowMs,
     },
-    adminToken: drawSecret(random),
+    adminToken: randomSecret(random),
   }
 }
 

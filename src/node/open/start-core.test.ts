@@ -7,11 +7,11 @@ import { fail, isFailure } from "../../base/failures.js"
 import { parseDeviceId, parseEpoch, parseIncarnation, parseStoreId, rowKeyOf, type DeviceId } from "../../base/ids.js"
 import { MIB } from "../../base/limits.js"
 import { defaultMetaCopies, defaultPolicy, shardCount } from "../../base/policy.js"
-import { checkRecord, markOut } from "../../cluster/index.js"
+import { checkRecord, markOffline } from "../../cluster/index.js"
 import { encodeControlRecord, parseControlRecord, type ControlRecord } from "../../format/control-record.js"
 import { encodeLayout, planLayout } from "../../placement/index.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
-import type { FolderLook } from "./look.js"
+import type { FolderInspection } from "./folder-inspection.js"
 import { planStart, type KnownPlan } from "./start-core.js"
 import { possibleFills, recordOfStart } from "./start-record-core.js"
 
@@ -34,15 +34,17 @@ function storeOf(count: number, isMountPoint = true): ControlRecord {
     ids.map(id => ({ id, weight: 1 })),
     shardCount(policy),
   )
-  const members = ids.slice(0, defaultMetaCopies(count, policy)).map(id => ({ id, since }))
+  const replicas = ids.slice(0, defaultMetaCopies(count, policy)).map(id => ({ id, since }))
   const devices = ids.map((id, i) => ({
     ...{ id, weight: 1, pathHint: pathOf(i + 1), isMountPoint },
     ...{ state: "active" as const, stateSinceMs: 0, capacityBytes: 0, more: [] },
   }))
   const record: ControlRecord = {
     ...{ storeId: STORE, generation: 5, devices, policy, isPolicyAutomatic: true, policyVersion: 1 },
-    ...{ blockBytes: 4 * MIB, metaCopies: members.length, region: "", secrets: new Uint8Array(0), more: [] },
-    tablets: [{ id: FIRST_TABLET, epoch: since, members, learners: [], start: rowKeyOf(""), end: undefined, more: [] }],
+    ...{ blockBytes: 4 * MIB, metaCopies: replicas.length, region: "", secrets: new Uint8Array(0), more: [] },
+    tablets: [
+      { id: FIRST_TABLET, epoch: since, replicas, learners: [], start: rowKeyOf(""), end: undefined, more: [] },
+    ],
     layout: { version: layout.version, table: encodeLayout(layout), devices: ids },
     previousLayout: undefined,
     pausedWork: [],
@@ -54,12 +56,12 @@ function storeOf(count: number, isMountPoint = true): ControlRecord {
 /** The store went on without these devices, and others came to hold the names in their place. */
 function without(record: ControlRecord, gone: readonly DeviceId[]): ControlRecord {
   const staying = record.devices.filter(({ id }) => !gone.includes(id)).slice(0, record.metaCopies)
-  const members = staying.map(({ id }) => ({ id, since }))
-  const tablets = record.tablets.map(tablet => ({ ...tablet, members }))
-  return { ...markOut({ ...record, tablets }, gone, 0), generation: record.generation + 1 }
+  const replicas = staying.map(({ id }) => ({ id, since }))
+  const tablets = record.tablets.map(tablet => ({ ...tablet, replicas }))
+  return { ...markOffline({ ...record, tablets }, gone, 0), generation: record.generation + 1 }
 }
 
-const device = (n: number, record: ControlRecord | undefined, storeId = STORE, isUnused = false): FolderLook => ({
+const device = (n: number, record: ControlRecord | undefined, storeId = STORE, isUnused = false): FolderInspection => ({
   path: pathOf(n),
   isMountPoint: true,
   content: {
@@ -67,15 +69,15 @@ const device = (n: number, record: ControlRecord | undefined, storeId = STORE, i
     superblock: { storeId, deviceId: idOf(n), incarnation: parseIncarnation(1), createdMs: 0, formatEpoch: 1 },
   },
 })
-const empty = (n: number, isMountPoint = true): FolderLook => ({
+const empty = (n: number, isMountPoint = true): FolderInspection => ({
   ...{ path: pathOf(n), isMountPoint },
   content: { kind: "empty" },
 })
-const remains = (n: number, record: ControlRecord, isEmptied: boolean): FolderLook => ({
+const remains = (n: number, record: ControlRecord, isEmptied: boolean): FolderInspection => ({
   ...{ path: pathOf(n), isMountPoint: true },
   content: { kind: "remains", record, isEmptied },
 })
-const absent = (n: number): FolderLook => ({ path: pathOf(n), isMountPoint: false, content: { kind: "absent" } })
+const absent = (n: number): FolderInspection => ({ path: pathOf(n), isMountPoint: false, content: { kind: "absent" } })
 
 const KINDS = ["present", "stale", "empty", "absent"] as const
 type Kind = (typeof KINDS)[number]
@@ -85,17 +87,20 @@ function* kindsOf(count: number): Generator<readonly Kind[]> {
   else for (const first of KINDS) for (const rest of kindsOf(count - 1)) yield [first, ...rest]
 }
 
-function looksOf(kinds: readonly Kind[]): { readonly looks: readonly FolderLook[]; readonly newest: ControlRecord } {
+function looksOf(kinds: readonly Kind[]): {
+  readonly inspections: readonly FolderInspection[]
+  readonly newest: ControlRecord
+} {
   const old = storeOf(kinds.length)
   const stale = kinds.flatMap((kind, i) => (kind === "stale" ? [idOf(i + 1)] : []))
   const newest = stale.length === 0 || !kinds.includes("present") ? old : without(old, stale)
-  const looks = kinds.map((kind, i) => {
+  const inspections = kinds.map((kind, i) => {
     const n = i + 1
     if (kind === "present") return device(n, newest)
     if (kind === "stale") return device(n, old)
     return kind === "empty" ? empty(n) : absent(n)
   })
-  return { looks, newest }
+  return { inspections, newest }
 }
 
 const PAGE = new URL("../../../../docs/failure-scenarios.md", import.meta.url)
@@ -128,10 +133,10 @@ function promised(kinds: readonly Kind[]): string {
 }
 
 /** What really becomes of them. */
-function outcome(looks: readonly FolderLook[]): string {
+function outcome(inspections: readonly FolderInspection[]): string {
   let plan: ReturnType<typeof planStart>
   try {
-    plan = planStart(looks)
+    plan = planStart(inspections)
   } catch (error) {
     assert.ok(isFailure(error, "devicesMissing"), String(error))
     assert.match(
@@ -163,7 +168,7 @@ function checkedRecord({ record, missing, returning, replacements, present }: Kn
   for (const { id, state } of next.devices) {
     const isHere = present.some(({ superblock }) => superblock.deviceId === id)
     const isNew = fills.some(fill => fill.device.id === id)
-    assert.equal(state, isHere ? "active" : back.includes(id) || isNew ? "filling" : "out")
+    assert.equal(state, isHere ? "active" : back.includes(id) || isNew ? "rebuilding" : "offline")
   }
   return fills.length
 }
@@ -173,8 +178,8 @@ for (const count of [2, 3, 4, 5]) {
     const seen = new Set<string>()
     for (const kinds of kindsOf(count)) {
       const expected = promised(kinds)
-      const { looks } = looksOf(kinds)
-      const found = outcome(looks)
+      const { inspections } = looksOf(kinds)
+      const found = outcome(inspections)
       // Nothing here can know of a newer truth: that no such set ever is one is proved with the record.
       if (expected === "image") assert.ok(["whole", "degraded", "fills", "refused"].includes(found))
       else assert.equal(found, expected, kinds.join(" "))
@@ -186,17 +191,17 @@ for (const count of [2, 3, 4, 5]) {
   })
 }
 
-const refusal = (looks: readonly FolderLook[]): string => {
+const refusal = (inspections: readonly FolderInspection[]): string => {
   try {
-    planStart(looks)
+    planStart(inspections)
   } catch (error) {
     if (isFailure(error)) return `${error.kind}: ${error.message}`
   }
   return assert.fail("it is refused")
 }
 
-const planOf = (looks: readonly FolderLook[]): KnownPlan => {
-  const plan = planStart(looks)
+const planOf = (inspections: readonly FolderInspection[]): KnownPlan => {
+  const plan = planStart(inspections)
   return plan.kind === "known" ? plan : assert.fail("the store is known")
 }
 
@@ -230,10 +235,10 @@ test("more missing than the redundancy can spare: refused, unless all of them ar
 
 test("without any device that holds names nothing opens, whatever else is here", () => {
   const five = storeOf(5)
-  const [only] = five.tablets[0]?.members ?? []
-  const tablets = five.tablets.map(tablet => ({ ...tablet, members: only === undefined ? [] : [only] }))
-  const looks = [2, 3, 4, 5].map(n => device(n, { ...five, tablets }))
-  assert.match(refusal(looks), /missing: 0000000000000001 .*holds the names.*attach one$/)
+  const [only] = five.tablets[0]?.replicas ?? []
+  const tablets = five.tablets.map(tablet => ({ ...tablet, replicas: only === undefined ? [] : [only] }))
+  const inspections = [2, 3, 4, 5].map(n => device(n, { ...five, tablets }))
+  assert.match(refusal(inspections), /missing: 0000000000000001 .*holds the names.*attach one$/)
 })
 
 test("an unmounted mount point is left alone, with a line that says so", () => {
@@ -275,8 +280,11 @@ test("an empty folder elsewhere takes a place by itself only among mount points,
 
 test("more empty folders than missing devices: the line says how to add one", () => {
   const two = storeOf(2)
-  const looks = [device(1, two), device(2, two), empty(3)]
-  assert.match(refusal(looks), /foreignFolder: \/mnt\/disk3 is empty, and no device.*hayloft device add \/mnt\/disk3$/)
+  const inspections = [device(1, two), device(2, two), empty(3)]
+  assert.match(
+    refusal(inspections),
+    /foreignFolder: \/mnt\/disk3 is empty, and no device.*hayloft device add \/mnt\/disk3$/,
+  )
   assert.match(refusal([device(1, two), device(2, two), absent(3)]), /device add/)
 })
 
@@ -300,11 +308,11 @@ test("folders swapped between their paths are the same devices; copies and other
 
 test("a device that lacks a life of the record's is an old image, unless nobody else holds the names", () => {
   const record = { ...storeOf(3), generation: 1 + 7 * 2 ** 20 }
-  const at = (n: number, incarnation: number): FolderLook => {
-    const { content, ...look } = device(n, record)
+  const at = (n: number, incarnation: number): FolderInspection => {
+    const { content, ...inspection } = device(n, record)
     if (content.kind !== "device") return assert.fail("a device")
     const superblock = { ...content.superblock, incarnation: parseIncarnation(incarnation) }
-    return { ...look, content: { ...content, superblock } }
+    return { ...inspection, content: { ...content, superblock } }
   }
   assert.deepEqual(planOf([at(1, 7), at(2, 6), at(3, 8)]).lagging, [idOf(2)])
   assert.deepEqual(planOf([at(1, 6), at(2, 6), at(3, 6)]).lagging, [])
@@ -312,7 +320,7 @@ test("a device that lacks a life of the record's is an old image, unless nobody 
 
 test("a broken folder counts as missing, and is told; alone it is what is wrong", () => {
   const record = storeOf(3)
-  const broken: FolderLook = {
+  const broken: FolderInspection = {
     ...{ path: pathOf(3), isMountPoint: false },
     content: { kind: "broken", failure: fail("deviceFailed", { path: pathOf(3), code: "EIO" }) },
   }
@@ -342,7 +350,7 @@ test("what is left of a device whose superblock is gone is that device, damaged:
   assert.throws(() => planStart([remains(1, record, true)]), /holds what is left of a device whose superblock is gone/)
 })
 
-function planned(looks: readonly FolderLook[]): KnownPlan {
-  const plan = planStart(looks)
+function planned(inspections: readonly FolderInspection[]): KnownPlan {
+  const plan = planStart(inspections)
   return plan.kind === "known" ? plan : assert.fail("the store is known")
 }

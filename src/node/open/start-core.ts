@@ -17,16 +17,16 @@ import type { DeviceId } from "../../base/ids.js"
 import { tolerance } from "../../base/policy.js"
 import {
   absentees,
-  isCounted,
+  isVoting,
   mayOpen,
   newestControlRecord,
   type ControlChoice,
   type PresentDevice,
 } from "../../device/index.js"
-import { lifeOfGeneration } from "../control/steps-core.js"
-import type { ControlDevice, ControlMember, ControlRecord } from "../../format/control-record.js"
+import { incarnationOfGeneration } from "../control/steps-core.js"
+import type { ControlDevice, ControlReplica, ControlRecord } from "../../format/control-record.js"
 import type { Superblock } from "../../format/superblock.js"
-import type { FolderLook } from "./look.js"
+import type { FolderInspection } from "./folder-inspection.js"
 
 /** A folder that holds a device. */
 export interface DeviceFolder {
@@ -67,27 +67,27 @@ export type KnownPlan = Extract<StartPlan, { readonly kind: "known" }>
  * Throws `devicesMissing`, `foreignFolder` (folders that do not belong together, or nowhere),
  * `corruptRecord`, and, where there is no store yet, what is wrong with a folder.
  */
-export function planStart(looks: readonly FolderLook[]): StartPlan {
-  const choice = newestOf(looks)
+export function planStart(inspections: readonly FolderInspection[]): StartPlan {
+  const choice = newestOf(inspections)
   if (choice === undefined) {
-    const broken = looks.flatMap(({ content }) => (content.kind === "broken" ? [content.failure] : []))
+    const broken = inspections.flatMap(({ content }) => (content.kind === "broken" ? [content.failure] : []))
     if (broken[0] !== undefined) throw broken[0]
-    const remains = looks.find(({ content }) => content.kind === "remains")
+    const remains = inspections.find(({ content }) => content.kind === "remains")
     if (remains !== undefined)
       throw fail("corruptRecord", {
         message: `${remains.path} holds what is left of a device whose superblock is gone; give the other data folders of its store too, or empty it`,
       })
     return { kind: "new" }
   }
-  checkEnough(choice, looks)
+  checkEnough(choice, inspections)
   const { record } = choice
-  const missing = choice.missing.filter(isCounted)
-  const { replacements, notes } = emptyFolders(looks, choice)
-  const devices = devicesIn(looks)
+  const missing = choice.missing.filter(isVoting)
+  const { replacements, notes } = emptyFolders(inspections, choice)
+  const devices = devicesIn(inspections)
   const entryOf = ({ superblock }: DeviceFolder) => record.devices.find(({ id }) => id === superblock.deviceId)
-  const isIn = (folder: DeviceFolder, counted: boolean): boolean => {
+  const isIn = (folder: DeviceFolder, voting: boolean): boolean => {
     const entry = entryOf(folder)
-    return entry !== undefined && isCounted(entry) === counted
+    return entry !== undefined && isVoting(entry) === voting
   }
   const present = devices.filter(folder => isIn(folder, true))
   return {
@@ -98,7 +98,7 @@ export function planStart(looks: readonly FolderLook[]): StartPlan {
     returning: devices.filter(folder => isIn(folder, false)),
     missing,
     replacements,
-    notes: [...notes, ...strangersIn(looks, choice), ...remainsIn(looks, choice), ...brokenIn(looks)],
+    notes: [...notes, ...strangersIn(inspections, choice), ...remainsIn(inspections, choice), ...brokenIn(inspections)],
   }
 }
 
@@ -108,17 +108,17 @@ export function planStart(looks: readonly FolderLook[]): StartPlan {
  * Empty where nobody else would hold the names.
  */
 function laggingIn(record: ControlRecord, present: readonly DeviceFolder[]): readonly DeviceId[] {
-  const life = lifeOfGeneration(record.generation)
-  const isLagging = ({ superblock }: DeviceFolder): boolean => superblock.incarnation < life
+  const incarnation = incarnationOfGeneration(record.generation)
+  const isLagging = ({ superblock }: DeviceFolder): boolean => superblock.incarnation < incarnation
   const current = new Set(present.filter(folder => !isLagging(folder)).map(({ superblock }) => superblock.deviceId))
-  if (!record.tablets.every(({ members }) => members.some(({ id }) => current.has(id)))) return []
+  if (!record.tablets.every(({ replicas }) => replicas.some(({ id }) => current.has(id)))) return []
   return present.filter(isLagging).map(({ superblock }) => superblock.deviceId)
 }
 
 /** The newest record on these folders; undefined for a new store, or one whose first start was cut off. */
-export function newestOf(looks: readonly FolderLook[]): ControlChoice | undefined {
+export function newestOf(inspections: readonly FolderInspection[]): ControlChoice | undefined {
   const present: PresentDevice[] = []
-  for (const { path, content } of looks) {
+  for (const { path, content } of inspections) {
     if (content.kind !== "device") continue
     const { deviceId: id, storeId } = content.superblock
     if (present.some(device => device.id === id)) {
@@ -129,21 +129,23 @@ export function newestOf(looks: readonly FolderLook[]): ControlChoice | undefine
   return newestControlRecord(present)
 }
 
-export const devicesIn = (looks: readonly FolderLook[]): readonly DeviceFolder[] =>
-  looks.flatMap(({ path, content }) => (content.kind === "device" ? [{ path, superblock: content.superblock }] : []))
+export const devicesIn = (inspections: readonly FolderInspection[]): readonly DeviceFolder[] =>
+  inspections.flatMap(({ path, content }) =>
+    content.kind === "device" ? [{ path, superblock: content.superblock }] : [],
+  )
 
-function checkEnough(choice: ControlChoice, looks: readonly FolderLook[]): void {
+function checkEnough(choice: ControlChoice, inspections: readonly FolderInspection[]): void {
   const { record } = choice
-  const isIn = ({ id }: ControlMember): boolean =>
-    record.devices.some(device => device.id === id && isCounted(device) && !choice.missing.includes(device))
-  const orphaned = record.tablets.find(({ members }) => !members.some(isIn))
+  const isIn = ({ id }: ControlReplica): boolean =>
+    record.devices.some(device => device.id === id && isVoting(device) && !choice.missing.includes(device))
+  const orphaned = record.tablets.find(({ replicas }) => !replicas.some(isIn))
   if (orphaned !== undefined) {
-    const holders = record.devices.filter(({ id }) => orphaned.members.some(member => member.id === id))
+    const holders = record.devices.filter(({ id }) => orphaned.replicas.some(replica => replica.id === id))
     throw devicesMissing(holders, "each device that holds the names of objects is among them; attach one")
   }
   const lacking = absentees(choice)
   const isBeyond = lacking.length > 0 && choice.missing.length > tolerance(record.policy)
-  if (!mayOpen(choice) || isBeyond) throw devicesMissing(lacking, attachOrGiveUp(choice, lacking, looks))
+  if (!mayOpen(choice) || isBeyond) throw devicesMissing(lacking, attachOrGiveUp(choice, lacking, inspections))
 }
 
 /** What would speak against opening with this record and these devices. */
@@ -167,95 +169,105 @@ function devicesMissing(missing: readonly ControlDevice[], advice: string): Fail
 function attachOrGiveUp(
   choice: ControlChoice,
   missing: readonly ControlDevice[],
-  looks: readonly FolderLook[],
+  inspections: readonly FolderInspection[],
 ): string {
   const [only] = missing.length === 1 ? missing : []
-  const folder = only && looks.filter(isEmptyFor(choice)).find(look => fits(only, look))
+  const folder = only && inspections.filter(isEmptyFor(choice)).find(inspection => fits(only, inspection))
   const words =
     only && folder
-      ? `fill the empty folder in its place: ${storeCommand(`replace ${only.id} ${quoted(folder.path)}`, looks)}`
-      : `give them up: ${storeCommand(`forget ${missing.map(({ id }) => id).join(" ")}`, looks)}`
+      ? `fill the empty folder in its place: ${storeCommand(`replace ${only.id} ${quoted(folder.path)}`, inspections)}`
+      : `give them up: ${storeCommand(`forget ${missing.map(({ id }) => id).join(" ")}`, inspections)}`
   return `attach them and give all data folders, or, if they are gone for good, ${words}`
 }
 
 /** Whether the folder may hold the device's successor for all that is known of where it lay. */
-const fits = (old: ControlDevice, { content, isMountPoint }: FolderLook): boolean =>
+const fits = (old: ControlDevice, { content, isMountPoint }: FolderInspection): boolean =>
   content.kind !== "absent" && (isMountPoint || !old.isMountPoint)
 
 /** A command of the stopped store, to be pasted into a shell. */
-const storeCommand = (words: string, looks: readonly FolderLook[]): string =>
-  [`hayloft device ${words}`, ...devicesIn(looks).map(({ path }) => `--data ${quoted(path)}`)].join(" ")
+const storeCommand = (words: string, inspections: readonly FolderInspection[]): string =>
+  [`hayloft device ${words}`, ...devicesIn(inspections).map(({ path }) => `--data ${quoted(path)}`)].join(" ")
 
 const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
 
 /** Empty, or begun by a start that was cut off before the record named it. */
 const isEmptyFor =
   ({ strangers }: ControlChoice) =>
-  ({ content }: FolderLook): boolean =>
+  ({ content }: FolderInspection): boolean =>
     content.kind === "absent" ||
     content.kind === "empty" ||
     (content.kind === "device" && content.isUnused && strangers.includes(content.superblock.deviceId))
 
 /** What becomes of empty folders: each takes a missing device's place, is left alone, or is refused. */
 function emptyFolders(
-  looks: readonly FolderLook[],
+  inspections: readonly FolderInspection[],
   choice: ControlChoice,
 ): { readonly replacements: readonly Replacement[]; readonly notes: readonly string[] } {
   const { missing } = choice
-  const empty = looks.filter(isEmptyFor(choice))
+  const empty = inspections.filter(isEmptyFor(choice))
   const replacements: Replacement[] = []
   const notes: string[] = []
-  const others: FolderLook[] = []
-  for (const look of empty) {
-    const old = missing.find(({ pathHint }) => pathHint === look.path)
-    if (old === undefined) others.push(look)
-    else if (fits(old, look)) replacements.push(replacementOf(old, look))
-    else if (look.content.kind !== "absent") notes.push(notMounted(old, look, looks))
+  const others: FolderInspection[] = []
+  for (const inspection of empty) {
+    const old = missing.find(({ pathHint }) => pathHint === inspection.path)
+    if (old === undefined) others.push(inspection)
+    else if (fits(old, inspection)) replacements.push(replacementOf(old, inspection))
+    else if (inspection.content.kind !== "absent") notes.push(notMounted(old, inspection, inspections))
   }
   const left = missing.filter(({ pathHint }) => !empty.some(({ path }) => path === pathHint))
-  for (const [i, look] of others.entries()) {
+  for (const [i, inspection] of others.entries()) {
     const old = left[i]
-    if (others.length > left.length || old === undefined) throw unexpected(look)
-    if (others.length < left.length || !old.isMountPoint || !look.isMountPoint) throw ambiguous(look, left, looks)
-    replacements.push(replacementOf(old, look))
+    if (others.length > left.length || old === undefined) throw unexpected(inspection)
+    if (others.length < left.length || !old.isMountPoint || !inspection.isMountPoint)
+      throw ambiguous(inspection, left, inspections)
+    replacements.push(replacementOf(old, inspection))
   }
   return { replacements, notes }
 }
 
-const replacementOf = (old: ControlDevice, { path, isMountPoint, content }: FolderLook): Replacement => ({
+const replacementOf = (old: ControlDevice, { path, isMountPoint, content }: FolderInspection): Replacement => ({
   ...{ old, path, isMountPoint },
   begun: content.kind === "device" ? content.superblock : undefined,
 })
 
-const notMounted = ({ id, pathHint }: ControlDevice, { path }: FolderLook, looks: readonly FolderLook[]): string =>
-  `${path} is empty and no mount point, but device ${id}, last at ${pathHint}, had one of its own: it is left alone; mount the disk, or fill the folder with: ${storeCommand(`replace ${id} ${quoted(path)}`, looks)}`
+const notMounted = (
+  { id, pathHint }: ControlDevice,
+  { path }: FolderInspection,
+  inspections: readonly FolderInspection[],
+): string =>
+  `${path} is empty and no mount point, but device ${id}, last at ${pathHint}, had one of its own: it is left alone; mount the disk, or fill the folder with: ${storeCommand(`replace ${id} ${quoted(path)}`, inspections)}`
 
-const unexpected = ({ path }: FolderLook): Failure =>
+const unexpected = ({ path }: FolderInspection): Failure =>
   fail("foreignFolder", {
     message: `${path} is empty, and no device of this store is missing in its place; start without it, and then: hayloft device add ${quoted(path)}`,
   })
 
-function ambiguous({ path }: FolderLook, missing: readonly ControlDevice[], looks: readonly FolderLook[]): Failure {
+function ambiguous(
+  { path }: FolderInspection,
+  missing: readonly ControlDevice[],
+  inspections: readonly FolderInspection[],
+): Failure {
   const ids = missing.map(({ id }) => id)
-  const command = storeCommand(`replace ${ids[0] ?? ""} ${quoted(path)}`, looks)
+  const command = storeCommand(`replace ${ids[0] ?? ""} ${quoted(path)}`, inspections)
   const which = ids.length > 1 ? `one of ${ids.join(", ")}` : `${ids[0] ?? ""}`
   return fail("foreignFolder", {
     message: `${path} is empty, and does not take the place of a missing device (${which}) by itself; say so: ${command}`,
   })
 }
 
-function strangersIn(looks: readonly FolderLook[], choice: ControlChoice): readonly string[] {
+function strangersIn(inspections: readonly FolderInspection[], choice: ControlChoice): readonly string[] {
   const isEmpty = isEmptyFor(choice)
-  return looks.flatMap(look => {
-    const { content, path } = look
-    if (content.kind !== "device" || !choice.strangers.includes(content.superblock.deviceId) || isEmpty(look)) return []
+  return inspections.flatMap(inspection => {
+    const { content, path } = inspection
+    if (content.kind !== "device" || !choice.strangers.includes(content.superblock.deviceId) || isEmpty(inspection))
+      return []
     return [`${path} is not part of this store any more and is left alone; to use it anew, empty it and add it`]
   })
 }
 
 /** They count as missing: whose place the folder is, the record tells by where that device was last. */
-function remainsIn(looks: readonly FolderLook[], { record, missing }: ControlChoice): readonly string[] {
-  return looks.flatMap(({ path, content }) => {
+function remainsIn(inspections: readonly FolderInspection[], { record, missing }: ControlChoice): readonly string[] {
+  return inspections.flatMap(({ path, content }) => {
     if (content.kind !== "remains") return []
     if (content.record.storeId !== record.storeId) {
       throw fail("foreignFolder", { message: `${path} holds what is left of a device of another store` })
@@ -268,7 +280,7 @@ function remainsIn(looks: readonly FolderLook[], { record, missing }: ControlCho
   })
 }
 
-const brokenIn = (looks: readonly FolderLook[]): readonly string[] =>
-  looks.flatMap(({ path, content }) =>
+const brokenIn = (inspections: readonly FolderInspection[]): readonly string[] =>
+  inspections.flatMap(({ path, content }) =>
     content.kind === "broken" ? [`${path} cannot be used and is left alone: ${content.failure.message}`] : [],
   )

@@ -1,8 +1,8 @@
 /** What a start writes into the control record: who is missing, who is back, who takes whose place. Pure. */
 import { asFailure, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
-import { markOut, markReturning, replaceDevice, type NewDevice } from "../../cluster/index.js"
-import { isCounted } from "../../device/index.js"
+import { markOffline, markReturning, replaceDevice, type NewDevice } from "../../cluster/index.js"
+import { isVoting } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 
 export interface Fill {
@@ -37,8 +37,8 @@ export function recordOfStart(record: ControlRecord, found: StartFindings, nowMs
 
 /** Those that are out hold nothing that counts, whatever a change that was cut off says of them. */
 function withoutMissing(record: ControlRecord, missing: readonly DeviceId[], nowMs: number): ControlRecord {
-  const out = record.devices.filter(device => !isCounted(device)).map(({ id }) => id)
-  return markOut(record, [...missing, ...out], nowMs)
+  const offline = record.devices.filter(device => !isVoting(device)).map(({ id }) => id)
+  return markOffline(record, [...missing, ...offline], nowMs)
 }
 
 /** Objects that nobody but the old device has stay unreadable only until it is back: it is not replaced then. */

@@ -8,8 +8,8 @@
 import { fail, isFailure, sentenceOf, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import { shardCount, shardsNeeded, textOfPolicy } from "../../base/policy.js"
-import { deviceOf, forgetDevice, layoutOf, markOut, replaceDevice, type NewDevice } from "../../cluster/index.js"
-import { isCounted } from "../../device/index.js"
+import { deviceOf, forgetDevice, layoutOf, markOffline, replaceDevice, type NewDevice } from "../../cluster/index.js"
+import { isVoting } from "../../device/index.js"
 import type { ControlDevice, ControlRecord } from "../../format/control-record.js"
 import { aliveSlots } from "../../placement/index.js"
 import { whyNotOpen } from "./start-core.js"
@@ -30,7 +30,7 @@ export function giveUpDevices(
   nowMs: number,
 ): StoppedChange {
   const devices = ids.map(id => absentDevice(record, id, here))
-  const marked = markedOut(record, ids, nowMs)
+  const marked = markedOffline(record, ids, nowMs)
   let next = marked
   const waiting: string[] = []
   for (const id of ids) {
@@ -59,7 +59,7 @@ export function fillPlace(
   nowMs: number,
 ): StoppedChange {
   const { pathHint } = absentDevice(record, oldId, here)
-  const marked = markedOut(record, [oldId], nowMs)
+  const marked = markedOffline(record, [oldId], nowMs)
   const next = replaceDevice(marked, oldId, device, [], true, nowMs)
   const sentences = [
     `${device.pathHint} takes the place of device ${oldId}, last at ${pathHint}, as device ${device.id}, and is filled once the store runs.`,
@@ -71,15 +71,15 @@ export function fillPlace(
 
 function absentDevice(record: ControlRecord, id: DeviceId, here: ReadonlySet<DeviceId>): ControlDevice {
   const device = deviceOf(record, id)
-  if (!isCounted(device) || !here.has(id)) return device
+  if (!isVoting(device) || !here.has(id)) return device
   throw fail("invalidArgument", {
     message: `device ${id} is here: start the store, and remove it with: hayloft device remove ${id}`,
   })
 }
 
-function markedOut(record: ControlRecord, ids: readonly DeviceId[], nowMs: number): ControlRecord {
+function markedOffline(record: ControlRecord, ids: readonly DeviceId[], nowMs: number): ControlRecord {
   try {
-    return markOut(record, ids, nowMs)
+    return markOffline(record, ids, nowMs)
   } catch (error) {
     if (!isFailure(error, "deviceFailed")) throw error
     throw fail("invalidArgument", {
@@ -89,7 +89,7 @@ function markedOut(record: ControlRecord, ids: readonly DeviceId[], nowMs: numbe
 }
 
 function whatIsLeft(record: ControlRecord, here: ReadonlySet<DeviceId>): readonly string[] {
-  const holders = Math.min(...record.tablets.map(({ members }) => members.filter(({ id }) => here.has(id)).length))
+  const holders = Math.min(...record.tablets.map(({ replicas }) => replicas.filter(({ id }) => here.has(id)).length))
   const names = holders === 1 ? "one device" : `${holders} devices`
   const refusal: Failure | undefined = whyNotOpen(record, here)
   return [
@@ -102,7 +102,7 @@ function whatIsLeft(record: ControlRecord, here: ReadonlySet<DeviceId>): readonl
 
 /** What has too few shards without devices that are out or not filled yet. */
 function lossIn(record: ControlRecord): string | undefined {
-  const whole = record.devices.filter(({ state }) => state !== "out" && state !== "filling").map(({ id }) => id)
+  const whole = record.devices.filter(({ state }) => state !== "offline" && state !== "rebuilding").map(({ id }) => id)
   const layout = layoutOf(record.layout)
   const previous = record.previousLayout && layoutOf(record.previousLayout)
   const { policy } = record

@@ -103,7 +103,7 @@ test("two of 2+2 are gone: one word for both, and the store opens with all names
   const opened = await machine.start("/a", "/b")
   assert.match(statesOf(opened), /^\/a active, \/b active(, \/d out)?$/)
   assert.deepEqual(
-    opened.record.tablets[0]?.members.map(({ id }) => id),
+    opened.record.tablets[0]?.replicas.map(({ id }) => id),
     [idAt("/a"), idAt("/b")],
   )
   await assert.rejects(machine.start("/c", "/d"), isRefusal)

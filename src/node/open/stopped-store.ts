@@ -15,7 +15,7 @@ import { checkRemains } from "../control/folders.js"
 import { FORGET_LIVES, nextGeneration, stepsBetween } from "../control/steps-core.js"
 import {
   CALL_LIMITS,
-  countedIds,
+  votingIds,
   createSuperblock,
   Ownership,
   queuedDisk,
@@ -29,8 +29,8 @@ import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { FolderLock, FolderLocks } from "../../seams/lock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
-import { lookAt, type FolderLook } from "./look.js"
-import { lifeAfter } from "./open-store.js"
+import { inspect, type FolderInspection } from "./folder-inspection.js"
+import { incarnationAfter } from "./open-store.js"
 import { devicesIn, newestOf, type DeviceFolder } from "./start-core.js"
 
 export class StoppedStore {
@@ -46,7 +46,7 @@ export class StoppedStore {
     readonly record: ControlRecord,
     /** Devices that the record names, and that are here. */
     readonly folders: readonly DeviceFolder[],
-    private readonly life: Incarnation,
+    private readonly incarnation: Incarnation,
   ) {}
 
   /** Undefined: there is no store in these folders. Throws `folderInUse`, `foreignFolder`, `corruptRecord`. */
@@ -59,20 +59,20 @@ export class StoppedStore {
   ): Promise<StoppedStore | undefined> {
     const watch = new AbortController()
     const bounded = queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined)
-    const look = () => mapBounded(paths, DEVICES_MAX, path => lookAt(bounded, path))
+    const inspectAll = () => mapBounded(paths, DEVICES_MAX, path => inspect(bounded, path))
     const held = new Map<string, FolderLock>()
     try {
-      for (const { path } of namedIn(await look())) held.set(path, await locks.take(path))
-      const looks = await look()
-      const record = newestOf(looks)?.record
+      for (const { path } of namedIn(await inspectAll())) held.set(path, await locks.take(path))
+      const inspections = await inspectAll()
+      const record = newestOf(inspections)?.record
       if (record === undefined) {
         watch.abort()
         return undefined
       }
-      const folders = namedIn(looks)
+      const folders = namedIn(inspections)
       if (folders.some(({ path }) => !held.has(path))) throw fail("folderInUse")
-      const life = parseIncarnation(lifeAfter(looks) + FORGET_LIVES)
-      return new StoppedStore(clock, random, bounded, locks, held, watch, record, folders, life)
+      const incarnation = parseIncarnation(incarnationAfter(inspections) + FORGET_LIVES)
+      return new StoppedStore(clock, random, bounded, locks, held, watch, record, folders, incarnation)
     } catch (error) {
       await releaseAll(held)
       watch.abort()
@@ -86,7 +86,7 @@ export class StoppedStore {
 
   /** A device that could be made of an empty folder, or has been begun in it. Throws where it is not empty. */
   async newDevice(path: string): Promise<NewDevice> {
-    const { content, isMountPoint } = await lookAt(this.disk, path)
+    const { content, isMountPoint } = await inspect(this.disk, path)
     const begun = content.kind === "device" && content.isUnused ? content.superblock : undefined
     const isOurs =
       begun?.storeId === this.record.storeId && !this.record.devices.some(({ id }) => id === begun.deviceId)
@@ -106,15 +106,15 @@ export class StoppedStore {
     const folders = added === undefined ? this.folders : [...this.folders, await this.makeDevice(added)]
     for (const { path, superblock } of folders) {
       const lock = must(this.held.get(path), "every device is locked")
-      this.owned.push(await Ownership.begin(this.clock, this.disk, lock, superblock, this.life))
+      this.owned.push(await Ownership.begin(this.clock, this.disk, lock, superblock, this.incarnation))
       this.held.delete(path)
     }
     let { generation } = this.record
     for (const step of stepsBetween(this.record, next)) {
-      generation = nextGeneration(this.life, generation)
+      generation = nextGeneration(this.incarnation, generation)
       const record = { ...step, generation }
-      const counted = countedIds(record)
-      const targets = folders.filter(({ superblock }) => counted.includes(superblock.deviceId))
+      const voting = votingIds(record)
+      const targets = folders.filter(({ superblock }) => voting.includes(superblock.deviceId))
       await mapBounded(targets, DEVICES_MAX, ({ path }) =>
         withBallast(this.disk, path, () => writeControlRecord(this.disk, path, record)),
       )
@@ -123,7 +123,7 @@ export class StoppedStore {
 
   private async makeDevice({ id, pathHint: path }: NewDevice): Promise<DeviceFolder> {
     this.held.set(path, await this.locks.take(path))
-    const found = await lookAt(this.disk, path)
+    const found = await inspect(this.disk, path)
     if (found.content.kind === "remains") await removeRemains(this.disk, path)
     if (found.content.kind === "device") return { path, superblock: found.content.superblock }
     const device = { storeId: this.record.storeId, deviceId: id, createdMs: this.clock.wallMs() }
@@ -138,11 +138,11 @@ export class StoppedStore {
   }
 }
 
-function namedIn(looks: readonly FolderLook[]): readonly DeviceFolder[] {
-  const record = newestOf(looks)?.record
+function namedIn(inspections: readonly FolderInspection[]): readonly DeviceFolder[] {
+  const record = newestOf(inspections)?.record
   const isNamed = ({ superblock }: DeviceFolder): boolean =>
     record?.devices.some(({ id }) => id === superblock.deviceId) === true
-  return devicesIn(looks).filter(isNamed)
+  return devicesIn(inspections).filter(isNamed)
 }
 
 async function releaseAll(held: ReadonlyMap<string, FolderLock>): Promise<void> {

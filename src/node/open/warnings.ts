@@ -23,7 +23,7 @@ export async function warningsOf(
   }
   warnings.push(...store.notes)
   for (const { id, pathHint, state } of store.record.devices) {
-    if (state === "out") warnings.push(`missing: device ${id}, last at ${pathHint}`)
+    if (state === "offline") warnings.push(`missing: device ${id}, last at ${pathHint}`)
   }
   for (const { identity } of store.devices) {
     const folder = identity.path

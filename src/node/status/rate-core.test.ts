@@ -11,9 +11,9 @@ function seen(totalBytes: number, seconds: number, stepBytes: (atSeconds: number
   let doneBytes = 0
   for (let at = 0; at <= seconds; at += 5) {
     if (at > 0) doneBytes += stepBytes(at)
-    rate.see(at * 1000, { doneBytes, leftBytes: totalBytes - doneBytes })
+    rate.see(at * 1000, { doneBytes, remainingBytes: totalBytes - doneBytes })
   }
-  return rate.progress({ doneBytes, leftBytes: totalBytes - doneBytes })
+  return rate.progress({ doneBytes, remainingBytes: totalBytes - doneBytes })
 }
 
 test("the end of uneven work is told to within 30 %, from a minute on", () => {
@@ -23,7 +23,7 @@ test("the end of uneven work is told to within 30 %, from a minute on", () => {
   for (let seconds = 60; seconds < 1100; seconds += 65) {
     // Steps of 0 to twice the mean, as with large and small blocks, and busy and quiet clients.
     const told = seen(totalBytes, seconds, () => (5 * bytesPerSecond * random.below(201)) / 100)
-    const trueEnd = told.leftBytes / bytesPerSecond
+    const trueEnd = told.remainingBytes / bytesPerSecond
     const error = Math.abs((told.endsInSeconds ?? 0) / trueEnd - 1)
     assert.ok(error < 0.3, `after ${seconds} s: ${told.endsInSeconds} s instead of ${trueEnd}`)
   }
@@ -39,22 +39,22 @@ test("nothing is said of the end before ten seconds, when nothing goes on, and w
   assert.equal(seen(1000, 60, () => 0).endsInSeconds, undefined)
   assert.deepEqual(
     seen(200, 10, () => 100),
-    { doneBytes: 200, leftBytes: 0, bytesPerSecond: 0 },
+    { doneBytes: 200, remainingBytes: 0, bytesPerSecond: 0 },
   )
 })
 
 test("work that begins anew is not measured by what was before", () => {
   const rate = new Rate()
-  rate.see(0, { doneBytes: 1000, leftBytes: 10 })
-  rate.see(20_000, { doneBytes: 1010, leftBytes: 0 })
-  rate.see(500_000, { doneBytes: 1010, leftBytes: 4000 })
-  rate.see(520_000, { doneBytes: 3010, leftBytes: 2000 })
-  assert.deepEqual(rate.progress({ doneBytes: 3010, leftBytes: 2000 }), {
+  rate.see(0, { doneBytes: 1000, remainingBytes: 10 })
+  rate.see(20_000, { doneBytes: 1010, remainingBytes: 0 })
+  rate.see(500_000, { doneBytes: 1010, remainingBytes: 4000 })
+  rate.see(520_000, { doneBytes: 3010, remainingBytes: 2000 })
+  assert.deepEqual(rate.progress({ doneBytes: 3010, remainingBytes: 2000 }), {
     doneBytes: 3010,
-    leftBytes: 2000,
+    remainingBytes: 2000,
     bytesPerSecond: 100,
     endsInSeconds: 20,
   })
-  rate.see(530_000, { doneBytes: 100, leftBytes: 900 })
+  rate.see(530_000, { doneBytes: 100, remainingBytes: 900 })
   assert.equal(rate.bytesPerSecond, 0)
 })

@@ -19,10 +19,10 @@ export class Rate {
   private samples: Sample[] = []
 
   /** Called now and then; work that has nothing left begins anew. */
-  see(atMs: number, { doneBytes, leftBytes }: Work): void {
+  see(atMs: number, { doneBytes, remainingBytes }: Work): void {
     const last = this.samples.at(-1)
-    if (leftBytes === 0 || (last !== undefined && doneBytes < last.doneBytes)) this.samples = []
-    if (leftBytes === 0) return
+    if (remainingBytes === 0 || (last !== undefined && doneBytes < last.doneBytes)) this.samples = []
+    if (remainingBytes === 0) return
     this.samples.push({ atMs, doneBytes })
     const oldest = this.samples.findIndex(sample => atMs - sample.atMs <= WINDOW_MS)
     this.samples.splice(0, oldest)
@@ -35,9 +35,14 @@ export class Rate {
     return ((last.doneBytes - first.doneBytes) / (last.atMs - first.atMs)) * 1000
   }
 
-  progress({ doneBytes, leftBytes }: Work): ProgressReport {
+  progress({ doneBytes, remainingBytes }: Work): ProgressReport {
     const bytesPerSecond = Math.round(this.bytesPerSecond)
-    const isKnown = leftBytes > 0 && bytesPerSecond > 0
-    return { doneBytes, leftBytes, bytesPerSecond, ...(isKnown ? { endsInSeconds: leftBytes / bytesPerSecond } : {}) }
+    const isKnown = remainingBytes > 0 && bytesPerSecond > 0
+    return {
+      doneBytes,
+      remainingBytes,
+      bytesPerSecond,
+      ...(isKnown ? { endsInSeconds: remainingBytes / bytesPerSecond } : {}),
+    }
   }
 }

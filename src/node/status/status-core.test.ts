@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parsePolicy } from "../../base/policy.js"
-import { withRecoding, withUnseen } from "./status-core.js"
+import { withReencoding, withUnseen } from "./status-core.js"
 
 const [CODED, COPIES] = [parsePolicy("ec:2+2"), parsePolicy("replica:2")]
 
@@ -12,26 +12,26 @@ test("what was written since the last look counts under the policy of now", () =
   assert.deepEqual(withUnseen(found, CODED, -20), found)
 })
 
-test("what is left to re-code is what re-coding says, under the policies that were found, else the one before", () => {
+test("what is left to re-encode is what re-encoding says, under the policies that were found, else the one before", () => {
   const found = [
     { policy: COPIES, bytes: 600 },
     { policy: CODED, bytes: 400 },
   ]
-  assert.deepEqual(withRecoding(found, [CODED], undefined, 150), [
+  assert.deepEqual(withReencoding(found, [CODED], undefined, 150), [
     { policy: COPIES, bytes: 150 },
     { policy: CODED, bytes: 850 },
   ])
-  assert.deepEqual(withRecoding(found, [CODED], undefined, 0), [{ policy: CODED, bytes: 1000 }])
+  assert.deepEqual(withReencoding(found, [CODED], undefined, 0), [{ policy: CODED, bytes: 1000 }])
   const unseen = [{ policy: CODED, bytes: 1000 }]
-  assert.deepEqual(withRecoding(unseen, [CODED], COPIES, 300), [
+  assert.deepEqual(withReencoding(unseen, [CODED], COPIES, 300), [
     { policy: COPIES, bytes: 300 },
     { policy: CODED, bytes: 700 },
   ])
-  assert.deepEqual(withRecoding(unseen, [CODED], undefined, 300), unseen)
-  assert.deepEqual(withRecoding([], [CODED], undefined, 0), [])
+  assert.deepEqual(withReencoding(unseen, [CODED], undefined, 300), unseen)
+  assert.deepEqual(withReencoding([], [CODED], undefined, 0), [])
   // What buckets chose stays theirs.
   const third = { policy: parsePolicy("replica:3"), bytes: 50 }
-  assert.deepEqual(withRecoding([...found, third], [CODED, third.policy], undefined, 100), [
+  assert.deepEqual(withReencoding([...found, third], [CODED, third.policy], undefined, 100), [
     { policy: COPIES, bytes: 100 },
     { policy: CODED, bytes: 900 },
     third,

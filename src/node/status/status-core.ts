@@ -8,20 +8,20 @@ import type { OpenDevice, StatusSources, StoreContents } from "./status-sources.
 
 const STATE_REASONS: Readonly<Record<ControlDevice["state"], string>> = {
   active: "",
-  filling: "what it lacks is being brought to it",
+  rebuilding: "what it lacks is being brought to it",
   draining: "what it holds moves to the others",
-  leaving: "what it holds moves to the others; then it is forgotten",
-  out: "missing since the start, or taken out before it",
+  decommissioning: "what it holds moves to the others; then it is forgotten",
+  offline: "missing since the start, or taken out before it",
 }
 
 /** What is to be told of a device: the worst first. */
 function stateOf(
   device: ControlDevice,
   open: OpenDevice | undefined,
-  whyOut: string | undefined,
+  offlineReason: string | undefined,
 ): readonly [state: DeviceState, reason: string] {
-  if (device.state === "out") return ["out", whyOut ?? STATE_REASONS.out]
-  if (open === undefined) return ["missing", whyOut ?? "its folder was not there at the start"]
+  if (device.state === "offline") return ["offline", offlineReason ?? STATE_REASONS.offline]
+  if (open === undefined) return ["missing", offlineReason ?? "its folder was not there at the start"]
   if (open.trouble !== undefined) return ["failed", open.trouble.message]
   if (open.space?.isCritical === true) return ["full", "writes are refused until there is room, deletes are not"]
   if (open.space?.isFull === true) return ["full", "writes of more than 4 KiB are refused until there is room"]
@@ -41,21 +41,21 @@ function spaceReport({ space, deadBytes }: OpenDevice) {
   }
 }
 
-function holdsNames({ tablets }: ControlRecord, id: DeviceId): DeviceReport["holdsNames"] {
+function metadataReplica({ tablets }: ControlRecord, id: DeviceId): DeviceReport["metadataReplica"] {
   const isIn = (holders: readonly { readonly id: DeviceId }[]) => holders.some(holder => holder.id === id)
-  if (tablets.length > 0 && tablets.every(({ members }) => isIn(members))) return "yes"
-  return tablets.some(({ members, learners }) => isIn(learners) || isIn(members)) ? "learning" : "no"
+  if (tablets.length > 0 && tablets.every(({ replicas }) => isIn(replicas))) return "yes"
+  return tablets.some(({ replicas, learners }) => isIn(learners) || isIn(replicas)) ? "learning" : "no"
 }
 
 /** Every device of the record, in its order. */
 export function deviceReports(
   record: ControlRecord,
   open: readonly OpenDevice[],
-  whyOut: StatusSources["whyOut"],
+  offlineReason: StatusSources["offlineReason"],
 ): readonly DeviceReport[] {
   return record.devices.map(device => {
     const found = open.find(({ id }) => id === device.id)
-    const [state, reason] = stateOf(device, found, whyOut(device.id))
+    const [state, reason] = stateOf(device, found, offlineReason(device.id))
     return {
       id: device.id,
       path: found?.path ?? device.pathHint,
@@ -63,7 +63,7 @@ export function deviceReports(
       reason,
       ...(device.stateSinceMs > 0 ? { sinceMs: device.stateSinceMs } : {}),
       weight: device.weight,
-      holdsNames: holdsNames(record, device.id),
+      metadataReplica: metadataReplica(record, device.id),
       ...(found === undefined
         ? { totalBytes: 0, freeBytes: 0, fileSystemKind: "unknown", queues: [] }
         : { ...spaceReport(found), queues: [found.calls] }),
@@ -79,8 +79,8 @@ function policiesOf(record: ControlRecord, contents: StoreContents | undefined):
   const held = contents?.policies ?? []
   const unused = wanted.filter(policy => !held.some(use => isSame(use.policy, policy)))
   return [
-    ...held.map(use => ({ ...use, isLeaving: !wanted.some(policy => isSame(policy, use.policy)) })),
-    ...unused.map(policy => ({ policy, bytes: 0, isLeaving: false })),
+    ...held.map(use => ({ ...use, isDecommissioning: !wanted.some(policy => isSame(policy, use.policy)) })),
+    ...unused.map(policy => ({ policy, bytes: 0, isDecommissioning: false })),
   ]
 }
 
@@ -97,32 +97,32 @@ export function withUnseen(
 }
 
 /**
- * With what re-coding says is left under policies that nobody wants any more; the rest of theirs is under
+ * With what re-encoding says is left under policies that nobody wants any more; the rest of theirs is under
  * the store's by now. `before`: the store's until it changed last; undefined: it did not in the life of
  * this process.
  */
-export function withRecoding(
+export function withReencoding(
   known: StoreContents["policies"],
   wanted: readonly [ofStore: Policy, ...ofBuckets: Policy[]],
   before: Policy | undefined,
-  leftBytes: number,
+  remainingBytes: number,
 ): StoreContents["policies"] {
   const [ofStore] = wanted
   const isWanted = (policy: Policy) => wanted.some(each => isSame(each, policy))
   const sum = (uses: StoreContents["policies"]) => uses.reduce((total, { bytes }) => total + bytes, 0)
   const found = known.filter(({ policy }) => !isWanted(policy))
   const foundBytes = sum(found)
-  const scaled = found.map(use => ({ ...use, bytes: (use.bytes * leftBytes) / foundBytes }))
-  const guessed = before === undefined || isWanted(before) ? [] : [{ policy: before, bytes: leftBytes }]
-  const leaving = (foundBytes > 0 ? scaled : guessed).filter(({ bytes }) => bytes > 0)
+  const scaled = found.map(use => ({ ...use, bytes: (use.bytes * remainingBytes) / foundBytes }))
+  const guessed = before === undefined || isWanted(before) ? [] : [{ policy: before, bytes: remainingBytes }]
+  const decommissioning = (foundBytes > 0 ? scaled : guessed).filter(({ bytes }) => bytes > 0)
   const staying = withUnseen(
     known.filter(({ policy }) => isWanted(policy)),
     ofStore,
     foundBytes,
   )
-  const movedBytes = sum(leaving)
+  const movedBytes = sum(decommissioning)
   const kept = staying.map(use => (isSame(use.policy, ofStore) ? { ...use, bytes: use.bytes - movedBytes } : use))
-  return [...leaving, ...kept.filter(({ bytes }) => bytes > 0)]
+  return [...decommissioning, ...kept.filter(({ bytes }) => bytes > 0)]
 }
 
 export function safetyInputOf(
@@ -132,23 +132,23 @@ export function safetyInputOf(
 ): SafetyInput {
   const isWell = (id: DeviceId) => open.some(device => device.id === id && device.trouble === undefined)
   const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId
-  const fewest = [...record.tablets].sort((a, b) => a.members.length - b.members.length)[0]
+  const fewest = [...record.tablets].sort((a, b) => a.replicas.length - b.replicas.length)[0]
   return {
     devices: record.devices.map(({ id, state }) => ({
       id,
-      state: isWell(id) ? state : "out",
+      state: isWell(id) ? state : "offline",
       disk: diskOf(id),
     })),
     layout: layoutOf(record.layout),
     previousLayout: record.previousLayout && layoutOf(record.previousLayout),
     policies: policiesOf(record, contents),
-    names: {
-      members: fewest?.members.map(({ id }) => id) ?? [],
+    metadata: {
+      replicas: fewest?.replicas.map(({ id }) => id) ?? [],
       learners: fewest?.learners.map(({ id }) => id) ?? [],
       copiesWanted: record.metaCopies,
     },
     lacking: contents?.lacking ?? new Map(),
-    oddGroups: contents?.oddGroups ?? [],
+    misplacedGroups: contents?.misplacedGroups ?? [],
   }
 }
 
@@ -157,7 +157,7 @@ export function safetyInputOf(
  * no ground to say that something cannot be read, and none to say that a disk may fail: blocks of which one
  * copy was written while devices were out are not known yet.
  */
-export function beforeTheFirstLook(safety: Safety): Safety {
+export function beforeFirstScan(safety: Safety): Safety {
   const { levels, riskiest, causes, whole } = safety
   const bytes = levels.reduce((sum, level) => sum + level.bytes, 0)
   return {
@@ -222,7 +222,7 @@ export function deviceTroubles(reports: readonly DeviceReport[], open: readonly 
     const error = open.find(device => device.id === id)?.checkpointError
     const checkpoints = error === undefined ? [] : [`the metadata of device ${id} cannot be kept up: ${error}`]
     if (state === "missing") return [`device ${id}, last at ${path}, is missing`]
-    if (state === "out") return [`device ${id}, last at ${path}, is out: ${reason}`]
+    if (state === "offline") return [`device ${id}, last at ${path}, is out: ${reason}`]
     if (state === "failed") return [`device ${id} at ${path} failed: ${reason}`, ...checkpoints]
     return state === "full" ? [`device ${id} at ${path} is full: ${reason}`, ...checkpoints] : checkpoints
   })

@@ -58,14 +58,14 @@ function registerDevices(metrics: Metrics, status: StoreStatus, sources: StatusS
       .report()
       .devices.map(({ id, state }) => [
         { device: String(id) },
-        state === "out" || state === "missing" || state === "failed" ? 0 : 1,
+        state === "offline" || state === "missing" || state === "failed" ? 0 : 1,
       ]),
   )
   metrics.gauge("hayloft_device_state", "1 for the state that a device is in", () =>
     status.report().devices.map(({ id, state }) => [{ device: String(id), state }, 1]),
   )
-  metrics.gauge("hayloft_overlay_rows", "Rows that the base does not contain yet", () =>
-    sources.devices().map(({ id, overlayRows }) => [{ device: String(id) }, overlayRows]),
+  metrics.gauge("hayloft_memtable_rows", "Rows that the base does not contain yet", () =>
+    sources.devices().map(({ id, memtableRows }) => [{ device: String(id) }, memtableRows]),
   )
   metrics.gauge("hayloft_log_bytes", "Bytes of the commit log above its cut", () =>
     sources.devices().map(({ id, logBytes }) => [{ device: String(id) }, logBytes]),
@@ -103,27 +103,27 @@ function registerSpace(metrics: Metrics, { devices }: StatusSources): void {
   )
 }
 
-function registerWork(metrics: Metrics, clock: Clock, { repair, recoding, scrub }: StatusSources): void {
+function registerWork(metrics: Metrics, clock: Clock, { repair, reencoding, scrub }: StatusSources): void {
   metrics.gauge("hayloft_repair_paused", "1 while repair is paused", () => {
     const view = repair()
     return rowOf(view && (view.isPaused ? 1 : 0))
   })
-  metrics.gauge("hayloft_repair_left_bytes", "Bytes of missing shards that repair has still to write", () =>
-    rowOf(repair()?.mending.leftBytes),
+  metrics.gauge("hayloft_repair_remaining_bytes", "Bytes of missing shards that repair has still to write", () =>
+    rowOf(repair()?.mending.remainingBytes),
   )
-  metrics.gauge("hayloft_repair_left_partitions", "Partitions that lack shards", () =>
+  metrics.gauge("hayloft_repair_remaining_partitions", "Partitions that lack shards", () =>
     rowOf(repair()?.mending.partitionsLeft),
   )
   metrics.gauge("hayloft_repair_rebuilt_shards", "Shards that repair has written since the start", () =>
     rowOf(repair()?.rebuiltShards),
   )
-  metrics.gauge("hayloft_moving_left_bytes", "Bytes of shards that still move to the current layout", () =>
-    rowOf(repair()?.moving.leftBytes),
+  metrics.gauge("hayloft_moving_remaining_bytes", "Bytes of shards that still move to the current layout", () =>
+    rowOf(repair()?.moving.remainingBytes),
   )
   metrics.gauge(
-    "hayloft_recoding_left_bytes",
+    "hayloft_reencoding_remaining_bytes",
     "Bytes of blocks that are still under another policy than they should be",
-    () => rowOf(recoding()?.leftBytes),
+    () => rowOf(reencoding()?.remainingBytes),
   )
   const ofScrub = (read: (view: NonNullable<ReturnType<typeof scrub>>[number]) => number) => (): Rows =>
     (scrub() ?? []).map(view => [{ device: String(view.device) }, read(view)])
@@ -133,9 +133,9 @@ function registerWork(metrics: Metrics, clock: Clock, { repair, recoding, scrub 
     ofScrub(({ oldestVerifiedMs }) => Math.max(0, (clock.wallMs() - oldestVerifiedMs) / 1000)),
   )
   metrics.gauge(
-    "hayloft_scrub_left_bytes",
+    "hayloft_scrub_remaining_bytes",
     "Bytes that this pass has still to verify",
-    ofScrub(({ leftBytes }) => leftBytes),
+    ofScrub(({ remainingBytes }) => remainingBytes),
   )
   metrics.gauge(
     "hayloft_scrub_damages",

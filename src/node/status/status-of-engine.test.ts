@@ -20,12 +20,12 @@ test("a store that was just made is known from the first moment; another one onc
     const sources = sourcesOfEngine(clock, {
       ...services,
       isNew,
-      record: () => engine.keeper.record,
+      record: () => engine.recordManager.record,
       devices: () => engine.devices,
-      whyOut: () => undefined,
+      offlineReason: () => undefined,
       tablet: engine.tablet,
       compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 1 * MIB }),
-      chores: () => [],
+      jobs: () => [],
       bucketPolicies: () => [],
     })
     assert.equal(sources.contents()?.isKnown, isNew)
@@ -44,12 +44,12 @@ test("bytes that repair comes across after its look are told once", async () => 
   const sources = sourcesOfEngine(clock, {
     ...services,
     isNew: false,
-    record: () => engine.keeper.record,
+    record: () => engine.recordManager.record,
     devices: () => engine.devices,
-    whyOut: () => undefined,
+    offlineReason: () => undefined,
     tablet: engine.tablet,
     compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 1 * MIB }),
-    chores: () => [],
+    jobs: () => [],
     bucketPolicies: () => [],
   })
   const put = (name: string, lengthBytes: number) => {

@@ -1,22 +1,22 @@
 /** What status sees of the engine: its devices, its record, its tablet, what devices owe. */
-import type { ChoreReport, QueueReport } from "../../admin/index.js"
+import type { JobReport, QueueReport } from "../../admin/index.js"
 import { rowKeyOf, type DeviceId, type RowKey } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import { CALL_LIMITS, type DeviceSpace } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { decodeCounters } from "../../format/records.js"
-import type { ChoreStatus } from "../../life/index.js"
+import type { JobStatus } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
 import {
-  debtOfKey,
+  hintOfKey,
   type LostObject,
   type OrphanReport,
-  type RecodeReport,
+  type ReencodeReport,
   type RepairReport,
-  type RollCallReport,
-  type SurveyReport,
+  type IntegrityAuditReport,
+  type ShardScanReport,
 } from "../../object/index.js"
 import { query } from "../../metadata/index.js"
 import type { Soon } from "../../base/soon.js"
@@ -24,11 +24,11 @@ import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
 import { troubleOf } from "../devices/device-set.js"
 import type { DeviceStack } from "../devices/device-stack.js"
 import type { Scrubbing } from "../devices/scrubbing.js"
-import { withRecoding, withUnseen } from "./status-core.js"
+import { withReencoding, withUnseen } from "./status-core.js"
 import type {
   ScrubView,
   OpenDevice,
-  RecodingView,
+  ReencodingView,
   RepairView,
   SpaceView,
   StatusSources,
@@ -39,7 +39,7 @@ const READ_DEBTS_EVERY_MS = 10_000
 const COUNT_EVERY_MS = 1_000
 /** As the record names them where they are paused. */
 const REPAIR = "repair"
-const RECODE = "recode"
+const REENCODE = "reencode"
 const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(64)) }
 
 /** What status needs of an engine. */
@@ -48,14 +48,14 @@ interface EngineView {
   readonly isNew: boolean
   readonly record: () => ControlRecord
   readonly devices: () => readonly DeviceStack[]
-  readonly whyOut: (id: DeviceId) => string | undefined
+  readonly offlineReason: (id: DeviceId) => string | undefined
   readonly tablet: Primary
   readonly compute: Compute
-  readonly chores: () => readonly ChoreStatus[]
-  readonly repair: { survey(): SurveyReport; report(): RepairReport }
-  readonly recode: { report(): RecodeReport }
+  readonly jobs: () => readonly JobStatus[]
+  readonly repair: { shardScan(): ShardScanReport; report(): RepairReport }
+  readonly reencode: { report(): ReencodeReport }
   readonly orphans: { report(): OrphanReport }
-  readonly rollCall: { report(): RollCallReport; objects(): readonly LostObject[] }
+  readonly integrityAudit: { report(): IntegrityAuditReport; objects(): readonly LostObject[] }
   /** That buckets chose for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
 }
@@ -75,17 +75,17 @@ function spaceOf({ fullness, freeBytes }: DeviceSpace): SpaceView {
 
 function openDevice(stack: DeviceStack): OpenDevice {
   const { place, disk, space, volumes, log, rows, checkpointer } = stack
-  const { writtenBytes, livingBytes } = volumes.usage()
+  const { writtenBytes, liveBytes } = volumes.usage()
   return {
     id: place.id,
     path: place.path,
     trouble: troubleOf(stack),
     checkpointError: checkpointer.error,
     space: spaceOf(space),
-    deadBytes: livingBytes === undefined ? undefined : Math.max(0, writtenBytes - livingBytes),
+    deadBytes: liveBytes === undefined ? undefined : Math.max(0, writtenBytes - liveBytes),
     volumeBytes: writtenBytes,
     logBytes: log.lengthBytes,
-    overlayRows: rows.overlayRows,
+    memtableRows: rows.memtableRows,
     calls: { name: "calls", depth: disk.queued, limit: CALL_LIMITS.queuedMax },
   }
 }
@@ -95,7 +95,7 @@ function openDevice(stack: DeviceStack): OpenDevice {
  * devices owe by the notes of those who wrote without them: read again when asked after a while.
  */
 class Contents {
-  private debts = new Map<DeviceId, Uint8Array>()
+  private hints = new Map<DeviceId, Uint8Array>()
   private readMs = -Infinity
   private countedMs = -Infinity
   /** Of all versions of all objects, by the counters of their buckets. */
@@ -106,63 +106,65 @@ class Contents {
   private policy: Policy | undefined
   /** That blocks lay under before this one. */
   private policyBefore: Policy | undefined
-  private leftBytes: number | undefined
+  private remainingBytes: number | undefined
   /** How often something was seen to have changed beside what repair has found. */
   private changes = 0
 
   constructor(
     private readonly clock: Clock,
-    private readonly engine: Omit<EngineView, "devices" | "whyOut" | "compute" | "chores">,
+    private readonly engine: Omit<EngineView, "devices" | "offlineReason" | "compute" | "jobs">,
   ) {}
 
   read(): StoreContents {
     const { policy } = this.engine.record()
-    const survey = this.engine.repair.survey()
-    const lost = this.engine.rollCall.report()
-    const { version, beganMs, isComplete, policies, lacking, oddBlocks: oddGroups } = survey
+    const shardScan = this.engine.repair.shardScan()
+    const lost = this.engine.integrityAudit.report()
+    const { version, beganMs, isComplete, policies, lacking, misplacedBlocks: misplacedGroups } = shardScan
     const nowMs = this.clock.monotonicMs()
-    if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
+    if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readHints()
     if (nowMs - this.countedMs >= COUNT_EVERY_MS) this.countObjects()
-    const foundBytes = [...policies, ...oddGroups, lost].reduce((sum, { bytes }) => sum + bytes, 0)
+    const foundBytes = [...policies, ...misplacedGroups, lost].reduce((sum, { bytes }) => sum + bytes, 0)
     if (isComplete && beganMs !== this.lookedAt?.beganMs) {
       this.countObjects()
       this.lookedAt = { beganMs, objectBytes: this.objectBytes, foundBytes }
     }
     const bucketPolicies = this.engine.bucketPolicies()
     const known = {
-      isKnown: survey.hasLooked || this.engine.isNew,
+      isKnown: shardScan.hasLooked || this.engine.isNew,
       isCounted: isComplete && lost.isCounted,
       bucketPolicies,
-      oddGroups: [...oddGroups, ...lost.oddBlocks],
-      lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),
+      misplacedGroups: [...misplacedGroups, ...lost.misplacedBlocks],
+      lacking: isComplete ? lacking : new Map([...this.hints, ...lacking]),
     }
     // What repair has come across since then is in what it found.
     const { lookedAt = { objectBytes: this.objectBytes, foundBytes } } = this
     const unseenBytes = this.objectBytes - lookedAt.objectBytes - (foundBytes - lookedAt.foundBytes)
     const seen = withUnseen(policies, policy, unseenBytes)
-    const leftBytes = this.leftToRecode(policy)
+    const remainingBytes = this.leftToReencode(policy)
     const told =
-      leftBytes === undefined ? seen : withRecoding(seen, [policy, ...bucketPolicies], this.policyBefore, leftBytes)
+      remainingBytes === undefined
+        ? seen
+        : withReencoding(seen, [policy, ...bucketPolicies], this.policyBefore, remainingBytes)
     return { ...known, policies: told, version: version + lost.version + this.changes }
   }
 
   /** Undefined while it is being counted. */
-  private leftToRecode(policy: Policy): number | undefined {
+  private leftToReencode(policy: Policy): number | undefined {
     const isNew = this.policy !== undefined && textOfPolicy(this.policy) !== textOfPolicy(policy)
     if (isNew) this.policyBefore = this.policy
     this.policy = policy
     // Paused since the start it may have counted nothing yet.
-    const isPaused = this.engine.record().pausedWork.includes(RECODE)
-    const leftBytes = isPaused ? undefined : this.engine.recode.report().leftBytes
-    if (leftBytes !== this.leftBytes) this.changes += 1
-    this.leftBytes = leftBytes
-    return leftBytes
+    const isPaused = this.engine.record().pausedWork.includes(REENCODE)
+    const remainingBytes = isPaused ? undefined : this.engine.reencode.report().remainingBytes
+    if (remainingBytes !== this.remainingBytes) this.changes += 1
+    this.remainingBytes = remainingBytes
+    return remainingBytes
   }
 
-  private readDebts(): void {
+  private readHints(): void {
     this.readMs = this.clock.monotonicMs()
     this.changes += 1
-    this.take(this.engine.tablet.ask(lackingByDevice()), debts => (this.debts = debts))
+    this.take(this.engine.tablet.ask(lackingByDevice()), hints => (this.hints = hints))
   }
 
   private countObjects(): void {
@@ -189,10 +191,10 @@ const bytesOfObjects = query("BytesOfObjects", view => {
 })
 
 /** What rows of debts say, by device: shards that are missing, and those that were found damaged. */
-function lackingOf(debts: Iterable<readonly [key: RowKey, row: unknown]>): Map<DeviceId, Uint8Array> {
+function lackingOf(hints: Iterable<readonly [key: RowKey, row: unknown]>): Map<DeviceId, Uint8Array> {
   const lacking = new Map<DeviceId, Uint8Array>()
-  for (const [key] of debts) {
-    const { partition, deviceId } = debtOfKey(key)
+  for (const [key] of hints) {
+    const { partition, deviceId } = hintOfKey(key)
     const flags = lacking.get(deviceId) ?? new Uint8Array(PARTITIONS)
     flags[partition] = 1
     lacking.set(deviceId, flags)
@@ -205,12 +207,12 @@ function scrubView({ isRunning, ...view }: Scrubbing["view"], isPaused: boolean)
 }
 
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
-  const { record, devices, whyOut, tablet, compute, chores, repair, recode, rollCall, orphans } = engine
+  const { record, devices, offlineReason, tablet, compute, jobs, repair, reencode, integrityAudit, orphans } = engine
   const contents = new Contents(clock, engine)
   return {
     record,
     devices: () => devices().map(openDevice),
-    whyOut,
+    offlineReason,
     tablet: () => tablet,
     queues: (): QueueReport[] => {
       const { slabsFree, slabsTotal } = compute.slabs
@@ -219,29 +221,33 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
         { name: "slabs", depth: slabsTotal - slabsFree, limit: slabsTotal },
       ]
     },
-    chores: () =>
-      chores().map(({ lastError, ...chore }): ChoreReport => ({
-        ...chore,
+    jobs: () =>
+      jobs().map(({ lastError, ...job }): JobReport => ({
+        ...job,
         ...(lastError === undefined ? {} : { lastError }),
       })),
     contents: () => contents.read(),
-    repair: () => repairView(repair, rollCall, record().pausedWork.includes(REPAIR)),
+    repair: () => repairView(repair, integrityAudit, record().pausedWork.includes(REPAIR)),
     orphans: () => orphans.report(),
     scrub: () => devices().map(({ tending }) => scrubView(tending.scrub.view, record().pausedWork.includes("scrub"))),
-    recoding: () => recodingView(recode, record().pausedWork.includes(RECODE)),
+    reencoding: () => reencodingView(reencode, record().pausedWork.includes(REENCODE)),
   }
 }
 
-function repairView(repair: EngineView["repair"], rollCall: EngineView["rollCall"], isPaused: boolean): RepairView {
-  const { singleCopyBlocks } = repair.survey()
+function repairView(
+  repair: EngineView["repair"],
+  integrityAudit: EngineView["integrityAudit"],
+  isPaused: boolean,
+): RepairView {
+  const { singleCopyBlocks } = repair.shardScan()
   const { writtenShards, ...report } = repair.report()
-  const { blocks: lostBlocks, bytes: lostBytes } = rollCall.report()
-  const lost = { lostBlocks, lostBytes, lostObjects: lostBlocks > 0 ? rollCall.objects() : [] }
+  const { blocks: lostBlocks, bytes: lostBytes } = integrityAudit.report()
+  const lost = { lostBlocks, lostBytes, lostObjects: lostBlocks > 0 ? integrityAudit.objects() : [] }
   return { ...report, isPaused, rebuiltShards: writtenShards, ...lost, singleCopyBlocks }
 }
 
 /** Undefined where nothing is left, or nobody has counted yet. */
-function recodingView(recode: EngineView["recode"], isPaused: boolean): RecodingView | undefined {
-  const { doneBytes, leftBytes = 0, secondsLeft, waiting } = recode.report()
-  return leftBytes > 0 || waiting > 0 ? { isPaused, doneBytes, leftBytes, secondsLeft, waiting } : undefined
+function reencodingView(reencode: EngineView["reencode"], isPaused: boolean): ReencodingView | undefined {
+  const { doneBytes, remainingBytes = 0, secondsLeft, waiting } = reencode.report()
+  return remainingBytes > 0 || waiting > 0 ? { isPaused, doneBytes, remainingBytes, secondsLeft, waiting } : undefined
 }

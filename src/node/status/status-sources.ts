@@ -2,7 +2,7 @@
  * What status needs to see of a running store: small views that whoever runs the store hands in. All of
  * it is in memory and read at once; what a store does not know or do is undefined, never invented.
  */
-import type { ChoreReport, LostObject, NamesReport, QueueReport } from "../../admin/index.js"
+import type { JobReport, LostObject, MetadataReport, QueueReport } from "../../admin/index.js"
 import type { Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
@@ -16,19 +16,19 @@ export interface StatusSources {
   /** Devices that are open. */
   readonly devices: () => readonly OpenDevice[]
   /** Why a device was taken out in the life of this process. */
-  readonly whyOut: (id: DeviceId) => string | undefined
+  readonly offlineReason: (id: DeviceId) => string | undefined
   readonly tablet: () => TabletView
   /** Queues that belong to no device. */
   readonly queues: () => readonly QueueReport[]
-  readonly chores: () => readonly ChoreReport[]
+  readonly jobs: () => readonly JobReport[]
   /** What blocks lie where; undefined: nobody has looked. */
   readonly contents: () => StoreContents | undefined
   /** Undefined: this process does no such work. */
   readonly repair: () => RepairView | undefined
   readonly orphans: () => OrphanReport
   readonly scrub: () => readonly ScrubView[] | undefined
-  /** Of blocks from one policy to another; undefined: not known, or none are re-coded. */
-  readonly recoding: () => RecodingView | undefined
+  /** Of blocks from one policy to another; undefined: not known, or none are re-encoded. */
+  readonly reencoding: () => ReencodingView | undefined
 }
 
 interface TabletView {
@@ -51,7 +51,7 @@ export interface OpenDevice {
   readonly deadBytes: number | undefined
   readonly volumeBytes: number
   readonly logBytes: number
-  readonly overlayRows: number
+  readonly memtableRows: number
   readonly calls: QueueReport
 }
 
@@ -83,19 +83,19 @@ export interface StoreContents {
   /** That buckets chose for themselves. */
   readonly bucketPolicies: readonly Policy[]
   readonly lacking: SafetyInput["lacking"]
-  readonly oddGroups: SafetyInput["oddGroups"]
+  readonly misplacedGroups: SafetyInput["misplacedGroups"]
 }
 
 /** Of bytes: how many are done and how many are left. */
 export interface Work {
   readonly doneBytes: number
-  readonly leftBytes: number
+  readonly remainingBytes: number
 }
 
 export interface RepairView {
   readonly isPaused: boolean
   /** Of all, since devices or layouts changed last; what is left is known once all have been. */
-  readonly partitionsLookedAt: number
+  readonly partitionsScanned: number
   /** Shards that are missing. */
   readonly mending: PartitionWork
   /** Shards that are whole and lie where the previous layout had them; done after the others. */
@@ -113,7 +113,7 @@ export interface RepairView {
   readonly isShortOfSpace: boolean
 }
 
-export interface RecodingView extends Work {
+export interface ReencodingView extends Work {
   readonly isPaused: boolean
   readonly secondsLeft: number | undefined
   /** Uploads that cannot be coded anew now, because devices or shards are missing. */
@@ -134,10 +134,10 @@ export interface ScrubView extends Work {
 }
 
 /** Who holds the names, by the record; of several tablets the one that fewest hold. */
-export function namesOf({ tablets, devices, metaCopies }: ControlRecord): NamesReport {
-  const fewest = [...tablets].sort((a, b) => a.members.length - b.members.length)[0]
+export function namesOf({ tablets, devices, metaCopies }: ControlRecord): MetadataReport {
+  const fewest = [...tablets].sort((a, b) => a.replicas.length - b.replicas.length)[0]
   return {
-    copies: fewest?.members.length ?? 0,
+    copies: fewest?.replicas.length ?? 0,
     copiesWanted: Math.min(metaCopies, devices.length),
     learning: fewest?.learners.length ?? 0,
   }

@@ -8,7 +8,7 @@ import { SimClock } from "../../seams/clock/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import { firstRecordOf } from "../testing.js"
 import { registerStatus } from "./status-metrics.js"
-import type { OpenDevice, RecodingView, RepairView, SpaceView, StatusSources, ScrubView } from "./status-sources.js"
+import type { OpenDevice, ReencodingView, RepairView, SpaceView, StatusSources, ScrubView } from "./status-sources.js"
 import { RunningStatus } from "./status.js"
 
 const SPACE: SpaceView = {
@@ -21,10 +21,10 @@ const SPACE: SpaceView = {
   isFull: false,
   secondsUntilFull: undefined,
 }
-const NO_WORK = { partitionsDone: 0, partitionsLeft: 0, doneBytes: 0, leftBytes: 0 }
+const NO_WORK = { partitionsDone: 0, partitionsLeft: 0, doneBytes: 0, remainingBytes: 0 }
 const REPAIR: RepairView = {
   isPaused: false,
-  partitionsLookedAt: PARTITIONS,
+  partitionsScanned: PARTITIONS,
   mending: NO_WORK,
   moving: NO_WORK,
   bytesPerSecond: 0,
@@ -50,7 +50,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     deadBytes: undefined,
     volumeBytes: 300,
     logBytes: 20,
-    overlayRows: 3,
+    memtableRows: 3,
     calls: { name: "calls", depth: 0, limit: 10 },
   }))
   const now = {
@@ -61,34 +61,40 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     orphans: { isStopped: false, abortedBlocks: 0, abortedBlocksMax: 32, waitingBlocks: 0 },
     contents: undefined as ReturnType<StatusSources["contents"]>,
     repair: undefined as RepairView | undefined,
-    recoding: undefined as RecodingView | undefined,
+    reencoding: undefined as ReencodingView | undefined,
     scrub: undefined as readonly ScrubView[] | undefined,
   }
   const sources: StatusSources = {
     record: () => now.record,
     devices: () => now.open,
-    whyOut: () => "it does not answer",
+    offlineReason: () => "it does not answer",
     tablet: () => now,
     queues: () => [{ name: "commands", depth: 1, limit: 5 }],
-    chores: () => [],
+    jobs: () => [],
     contents: () => now.contents,
     repair: () => now.repair,
     orphans: () => now.orphans,
     scrub: () => now.scrub,
-    recoding: () => now.recoding,
+    reencoding: () => now.reencoding,
   }
-  const facts = { storeId: parseStoreId("0".repeat(32)), version: "1.0.0", region: "r", allowances: [], startedMs: 0 }
+  const facts = {
+    storeId: parseStoreId("0".repeat(32)),
+    version: "1.0.0",
+    region: "r",
+    compatibility: [],
+    startedMs: 0,
+  }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
   registerStatus(telemetry.metrics, clock, status, sources)
   status.setListening()
   return { clock, telemetry, status, now, ids: first.devices.map(({ id }) => id) }
 }
 
-function withState(record: ControlRecord, id: DeviceId | undefined, state: "out" | "filling"): ControlRecord {
+function withState(record: ControlRecord, id: DeviceId | undefined, state: "offline" | "rebuilding"): ControlRecord {
   const devices = record.devices.map(device => (device.id === id ? { ...device, state, stateSinceMs: 9 } : device))
   const tablets = record.tablets.map(tablet => ({
     ...tablet,
-    members: tablet.members.filter(member => state !== "out" || member.id !== id),
+    replicas: tablet.replicas.filter(replica => state !== "offline" || replica.id !== id),
   }))
   return { ...record, generation: record.generation + 1, devices, tablets }
 }
@@ -109,14 +115,14 @@ test("a whole store says what may fail, and nothing that it does not know", () =
   assert.deepEqual(report.health, { ready: true, reasons: [] })
   assert.ok(!("repair" in report) && !("scrub" in report) && !("transition" in report.layout))
   assert.deepEqual(
-    report.devices.map(({ state, holdsNames }) => [state, holdsNames]),
+    report.devices.map(({ state, metadataReplica }) => [state, metadataReplica]),
     ["yes", "yes", "yes", "yes", "yes", "no", "no"].map(holds => ["active", holds]),
   )
 })
 
 test("a device that is out, one that fills, one that fails, one that is full and one that is missing are told apart", () => {
   const { status, now, ids, telemetry } = world(7)
-  now.record = withState(withState(now.record, ids[0], "out"), ids[1], "filling")
+  now.record = withState(withState(now.record, ids[0], "offline"), ids[1], "rebuilding")
   now.open = now.open
     .filter(({ id }) => id !== ids[0] && id !== ids[4])
     .map(device => {
@@ -126,7 +132,7 @@ test("a device that is out, one that fills, one that fails, one that is full and
   const { devices, health, safety } = status.report()
   assert.deepEqual(
     devices.map(({ state }) => state),
-    ["out", "filling", "failed", "full", "missing", "active", "active"],
+    ["offline", "rebuilding", "failed", "full", "missing", "active", "active"],
   )
   assert.equal(devices[0]?.sinceMs, 9)
   assert.equal(health.ready, true)
@@ -158,7 +164,7 @@ test("offline folders count neither as disks nor as a promise of more disks", ()
   const { status, now, ids } = world(4, () => "same")
   const gone = ids.slice(2)
   now.open = now.open.filter(({ id }) => !gone.includes(id))
-  for (const id of gone) now.record = withState(now.record, id, "out")
+  for (const id of gone) now.record = withState(now.record, id, "offline")
   const { safety } = status.report()
   assert.match(
     safety.sentence,
@@ -170,7 +176,7 @@ test("offline folders count neither as disks nor as a promise of more disks", ()
 test("a store on disks of their own is told what it will survive once its offline folder is back", () => {
   const { status, now, ids } = world(7)
   now.open = now.open.filter(({ id }) => id !== ids[6])
-  now.record = withState(now.record, ids[6], "out")
+  now.record = withState(now.record, ids[6], "offline")
   const { safety } = status.report()
   assert.match(
     safety.sentence,
@@ -181,22 +187,22 @@ test("a store on disks of their own is told what it will survive once its offlin
 
 test("repair and what moves tell their ends, and when the store will be whole", () => {
   const { status, now, ids } = world(3)
-  now.record = withState(now.record, ids[1], "filling")
+  now.record = withState(now.record, ids[1], "rebuilding")
   const moving = { ...now.record, previousLayout: now.record.layout }
   now.record = moving
   now.repair = {
     ...REPAIR,
-    mending: { partitionsDone: 5, partitionsLeft: 10, doneBytes: 400, leftBytes: 1000 },
-    moving: { partitionsDone: 0, partitionsLeft: 7, doneBytes: 0, leftBytes: 3000 },
+    mending: { partitionsDone: 5, partitionsLeft: 10, doneBytes: 400, remainingBytes: 1000 },
+    moving: { partitionsDone: 0, partitionsLeft: 7, doneBytes: 0, remainingBytes: 3000 },
     bytesPerSecond: 100,
     secondsLeft: 40,
     singleCopyBlocks: 2,
     isShortOfSpace: true,
   }
   const { repair, layout, safety, health } = status.report()
-  assert.deepEqual(repair?.progress, { doneBytes: 400, leftBytes: 1000, bytesPerSecond: 100, endsInSeconds: 10 })
+  assert.deepEqual(repair?.progress, { doneBytes: 400, remainingBytes: 1000, bytesPerSecond: 100, endsInSeconds: 10 })
   assert.deepEqual([repair.partitionsDone, repair.partitionsLeft], [5, 10])
-  const progress = { doneBytes: 0, leftBytes: 3000, bytesPerSecond: 100, endsInSeconds: 40 }
+  const progress = { doneBytes: 0, remainingBytes: 3000, bytesPerSecond: 100, endsInSeconds: 40 }
   assert.deepEqual(layout.transition, { fromVersion: layout.version, progress })
   assert.match(safety.sentence, /; today none, because \/d2 is being filled .*; whole again in about 40 s$/)
   assert.match(health.reasons.join(), /2 blocks exist as a single copy.*,repair waits for room/)
@@ -205,12 +211,17 @@ test("repair and what moves tell their ends, and when the store will be whole", 
   assert.ok(status.report().repair?.progress.endsInSeconds === undefined)
 })
 
-test("re-coding tells its end, unless it waits", () => {
+test("re-encoding tells its end, unless it waits", () => {
   const { status, now } = world(3)
-  now.recoding = { isPaused: false, doneBytes: 100, leftBytes: 900, secondsLeft: 30, waiting: 0 }
-  assert.deepEqual(status.report().recoding, { doneBytes: 100, leftBytes: 900, bytesPerSecond: 30, endsInSeconds: 30 })
-  now.recoding = { ...now.recoding, isPaused: true }
-  assert.deepEqual(status.report().recoding, { doneBytes: 100, leftBytes: 900, bytesPerSecond: 0 })
+  now.reencoding = { isPaused: false, doneBytes: 100, remainingBytes: 900, secondsLeft: 30, waiting: 0 }
+  assert.deepEqual(status.report().reencoding, {
+    doneBytes: 100,
+    remainingBytes: 900,
+    bytesPerSecond: 30,
+    endsInSeconds: 30,
+  })
+  now.reencoding = { ...now.reencoding, isPaused: true }
+  assert.deepEqual(status.report().reencoding, { doneBytes: 100, remainingBytes: 900, bytesPerSecond: 0 })
 })
 
 test("scrub is followed to its end", async () => {
@@ -221,7 +232,7 @@ test("scrub is followed to its end", async () => {
   const stop = new AbortController()
   const ended = status.run(stop.signal)
   for (let second = 0; second <= 40; second += 1) {
-    now.scrub = [{ ...view, doneBytes: 1000 * second, leftBytes: 1000 * (60 - second) }]
+    now.scrub = [{ ...view, doneBytes: 1000 * second, remainingBytes: 1000 * (60 - second) }]
     await clock.advance(1000)
   }
   const { endsInSeconds = 0 } = status.report().scrub?.[0]?.progress ?? {}
@@ -232,7 +243,7 @@ test("scrub is followed to its end", async () => {
 
 test("what a survey finds changes the judgement, within seconds and not for every reader", async () => {
   const { clock, status, now, ids } = world(3)
-  const contents = { isKnown: true, isCounted: false, policies: [], bucketPolicies: [], oddGroups: [] }
+  const contents = { isKnown: true, isCounted: false, policies: [], bucketPolicies: [], misplacedGroups: [] }
   const [, second] = ids
   assert.ok(second !== undefined)
   const lacking = new Map([[second, new Uint8Array(PARTITIONS).fill(1, 0, 1)]])
@@ -252,7 +263,7 @@ test("before anybody has looked at how blocks lie nothing is promised, nor said 
   const contents = {
     policies: [{ policy: now.record.policy, bytes: 100 }],
     bucketPolicies: [],
-    oddGroups: [],
+    misplacedGroups: [],
     lacking,
     isCounted: false,
   }
@@ -273,11 +284,19 @@ test("before anybody has looked at how blocks lie nothing is promised, nor said 
 
 test("once every block was called, what cannot be read is told by block, not as shares of partitions", () => {
   const { status, now, ids } = world(3)
-  now.record = withState(now.record, ids[0], "out")
+  now.record = withState(now.record, ids[0], "offline")
   const lacking = new Map([[ids[1] ?? assert.fail(), new Uint8Array(PARTITIONS).fill(1, 0, 13)]])
   const lost = { partition: 5, needed: 2, devices: [], bytes: 47_000_000 }
   const policies = [{ policy: now.record.policy, bytes: PARTITIONS * 100 }]
-  const contents = { isKnown: true, isCounted: true, policies, bucketPolicies: [], lacking, oddGroups: [], version: 1 }
+  const contents = {
+    isKnown: true,
+    isCounted: true,
+    policies,
+    bucketPolicies: [],
+    lacking,
+    misplacedGroups: [],
+    version: 1,
+  }
   now.contents = contents
   assert.deepEqual(status.report().safety.levels, [{ losses: 0, bytes: PARTITIONS * 100 }])
   assert.equal(
@@ -285,7 +304,7 @@ test("once every block was called, what cannot be read is told by block, not as 
     0,
     "the blocks of these partitions were all there when they were called",
   )
-  now.contents = { ...contents, oddGroups: [lost] }
+  now.contents = { ...contents, misplacedGroups: [lost] }
   now.record = { ...now.record, generation: 9 }
   const { safeLosses, levels } = status.report().safety
   assert.deepEqual([safeLosses, levels[0]], [-1, { losses: -1, bytes: 47_000_000 }])
@@ -298,7 +317,7 @@ test("the log says when no further disk may fail, and when one may again", async
   await clock.advance(10_000)
   assert.equal(telemetry.entries("no further disk may fail").length, 0)
   const whole = now.record
-  now.record = withState(now.record, ids[1], "out")
+  now.record = withState(now.record, ids[1], "offline")
   await clock.advance(20_000)
   assert.equal(telemetry.entries("no further disk may fail").length, 1)
   now.record = { ...whole, generation: 9 }

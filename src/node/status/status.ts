@@ -9,20 +9,13 @@
 import type { HealthReport, ProgressReport, RepairReport, StoreReport, StoreStatus } from "../../admin/index.js"
 import type { StoreId } from "../../base/ids.js"
 import { textOfPolicy, tolerance } from "../../base/policy.js"
-import { layoutOf, SafetyJudge, type Safety } from "../../cluster/index.js"
-import type { Living } from "../../life/index.js"
+import { layoutOf, SafetyEvaluator, type Safety } from "../../cluster/index.js"
+import type { BackgroundService } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { Rate } from "./rate-core.js"
-import {
-  deviceReports,
-  deviceTroubles,
-  safetyInputOf,
-  safetyReport,
-  beforeTheFirstLook,
-  byBlock,
-} from "./status-core.js"
-import { namesOf, type RecodingView, type RepairView, type StatusSources, type Work } from "./status-sources.js"
+import { deviceReports, deviceTroubles, safetyInputOf, safetyReport, beforeFirstScan, byBlock } from "./status-core.js"
+import { namesOf, type ReencodingView, type RepairView, type StatusSources, type Work } from "./status-sources.js"
 
 const LOOK_EVERY_MS = 5_000
 const JUDGE_EVERY_MS = 5_000
@@ -31,7 +24,7 @@ interface StatusFacts {
   readonly storeId: StoreId
   readonly version: string
   readonly region: string
-  readonly allowances: readonly string[]
+  readonly compatibility: readonly string[]
   readonly startedMs: number
 }
 
@@ -43,11 +36,11 @@ interface Judged {
   readonly safety: Safety
 }
 
-export class RunningStatus implements StoreStatus, Living {
+export class RunningStatus implements StoreStatus, BackgroundService {
   readonly name = "status"
   private readonly startedAtMs: number
   private readonly rates = new Map<string, Rate>()
-  private readonly judge = new SafetyJudge()
+  private readonly evaluator = new SafetyEvaluator()
   private judged: Judged | undefined
   private isListening = false
   private alarm = ""
@@ -104,7 +97,7 @@ export class RunningStatus implements StoreStatus, Living {
   }
 
   health(): HealthReport {
-    const { record, devices, whyOut, tablet, repair, orphans } = this.sources
+    const { record, devices, offlineReason, tablet, repair, orphans } = this.sources
     const open = devices()
     const { isServing, metadataDamages } = tablet()
     const { isStopped, abortedBlocks, abortedBlocksMax } = orphans()
@@ -112,7 +105,7 @@ export class RunningStatus implements StoreStatus, Living {
     const reasons = [
       ...(this.isListening ? [] : ["the S3 port is not open yet"]),
       ...(isServing ? [] : ["the metadata log failed; writes are halted until a restart"]),
-      ...deviceTroubles(deviceReports(record(), open, whyOut), open),
+      ...deviceTroubles(deviceReports(record(), open, offlineReason), open),
       ...(this.owesShards()
         ? ["shards are missing from devices that should have them, until repair has written them"]
         : []),
@@ -121,7 +114,7 @@ export class RunningStatus implements StoreStatus, Living {
         : []),
       // Where one copy is what was asked for, it is nothing to be told of each time.
       ...(singleCopyBlocks > 0 && tolerance(record().policy) > 0
-        ? [`${singleCopyBlocks} blocks exist as a single copy until they are re-coded`]
+        ? [`${singleCopyBlocks} blocks exist as a single copy until they are re-encoded`]
         : []),
       ...metadataDamages,
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
@@ -146,12 +139,12 @@ export class RunningStatus implements StoreStatus, Living {
       const isFresh = judged.contentsVersion === contentsVersion || atMs - judged.atMs < JUDGE_EVERY_MS
       if (isFresh) return judged.safety
     }
-    const seen = this.judge.judge(safetyInputOf(record, open, contents))
+    const seen = this.evaluator.evaluate(safetyInputOf(record, open, contents))
     const safety =
       contents === undefined
         ? seen
         : !contents.isKnown
-          ? beforeTheFirstLook(seen)
+          ? beforeFirstScan(seen)
           : contents.isCounted
             ? byBlock(seen)
             : seen
@@ -165,20 +158,20 @@ export class RunningStatus implements StoreStatus, Living {
 
   /** Until the last of the work under way ends; undefined where some of it is paused, or its end is not known. */
   private wholeInSeconds(): number | undefined {
-    const [repair, recoding] = [this.sources.repair(), this.sources.recoding()]
+    const [repair, reencoding] = [this.sources.repair(), this.sources.reencoding()]
     const repairs = repair !== undefined && leftOf(repair) > 0 ? [repair.isPaused ? undefined : repair.secondsLeft] : []
-    const recodes = recoding === undefined ? [] : [recoding.isPaused ? undefined : recoding.secondsLeft]
-    const ends = [...repairs, ...recodes]
+    const reencodes = reencoding === undefined ? [] : [reencoding.isPaused ? undefined : reencoding.secondsLeft]
+    const ends = [...repairs, ...reencodes]
     const known = ends.flatMap(seconds => seconds ?? [])
     return ends.length === 0 || known.length < ends.length ? undefined : Math.max(...known)
   }
 
   report(): StoreReport {
-    const { record: recordOf, devices, whyOut, chores, queues, repair, scrub, recoding } = this.sources
+    const { record: recordOf, devices, offlineReason, jobs, queues, repair, scrub, reencoding } = this.sources
     const record = recordOf()
     const repairing = repair()
     const scrubbing = scrub()
-    const recoded = recoding()
+    const reencoded = reencoding()
     return {
       ...this.facts,
       uptimeSeconds: Math.floor((this.clock.monotonicMs() - this.startedAtMs) / 1000),
@@ -186,22 +179,22 @@ export class RunningStatus implements StoreStatus, Living {
       isPolicyAutomatic: record.isPolicyAutomatic,
       blockBytes: record.blockBytes,
       safety: this.safetyReport(),
-      names: namesOf(record),
+      metadata: namesOf(record),
       health: this.health(),
-      devices: deviceReports(record, devices(), whyOut),
+      devices: deviceReports(record, devices(), offlineReason),
       layout: this.layout(),
-      ...(recoded === undefined ? {} : { recoding: recodingProgress(recoded) }),
+      ...(reencoded === undefined ? {} : { reencoding: reencodingProgress(reencoded) }),
       ...(repairing === undefined ? {} : { repair: repairReport(repairing) }),
       ...(scrubbing === undefined
         ? {}
         : { scrub: scrubbing.map(view => this.withProgress(`scrub ${view.device}`, view)) }),
-      chores: chores(),
+      jobs: jobs(),
       queues: queues(),
     }
   }
 
-  private withProgress<View extends Work>(name: string, { doneBytes, leftBytes, ...view }: View) {
-    return { ...view, progress: this.progressOf(name, { doneBytes, leftBytes }) }
+  private withProgress<View extends Work>(name: string, { doneBytes, remainingBytes, ...view }: View) {
+    return { ...view, progress: this.progressOf(name, { doneBytes, remainingBytes }) }
   }
 
   private layout(): StoreReport["layout"] {
@@ -218,27 +211,32 @@ const stoppedOrphans = (blocks: number, max: number): string =>
   `no object names ${blocks} blocks or more (limit ${max}), so they are kept: metadata may be lost. ` +
   "If no object is missing, have them removed: hayloft orphans resume"
 
-const leftOf = ({ mending, moving }: RepairView): number => mending.leftBytes + moving.leftBytes
+const leftOf = ({ mending, moving }: RepairView): number => mending.remainingBytes + moving.remainingBytes
 
 function repairReport(view: RepairView): RepairReport {
-  const { isPaused, partitionsLookedAt, mending, bytesPerSecond, rebuiltShards, singleCopyBlocks } = view
+  const { isPaused, partitionsScanned, mending, bytesPerSecond, rebuiltShards, singleCopyBlocks } = view
   const { lostBlocks, lostBytes, lostObjects } = view
-  const { partitionsDone, partitionsLeft, doneBytes, leftBytes } = mending
+  const { partitionsDone, partitionsLeft, doneBytes, remainingBytes } = mending
   // What is missing comes before what only moves.
-  const isKnown = !isPaused && leftBytes > 0 && bytesPerSecond > 0
-  const end = isKnown ? { endsInSeconds: leftBytes / bytesPerSecond } : {}
-  const progress = { doneBytes, leftBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
-  const found = { partitionsLookedAt, partitionsDone, partitionsLeft }
+  const isKnown = !isPaused && remainingBytes > 0 && bytesPerSecond > 0
+  const end = isKnown ? { endsInSeconds: remainingBytes / bytesPerSecond } : {}
+  const progress = { doneBytes, remainingBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
+  const found = { partitionsScanned, partitionsDone, partitionsLeft }
   return { isPaused, ...found, progress, rebuiltShards, lostBlocks, lostBytes, lostObjects, singleCopyBlocks }
 }
 
 function movingProgress({ isPaused, moving, bytesPerSecond, secondsLeft }: RepairView): ProgressReport {
-  const { doneBytes, leftBytes } = moving
-  const end = isPaused || leftBytes === 0 || secondsLeft === undefined ? {} : { endsInSeconds: secondsLeft }
-  return { doneBytes, leftBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
+  const { doneBytes, remainingBytes } = moving
+  const end = isPaused || remainingBytes === 0 || secondsLeft === undefined ? {} : { endsInSeconds: secondsLeft }
+  return { doneBytes, remainingBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
 }
 
-function recodingProgress({ isPaused, doneBytes, leftBytes, secondsLeft }: RecodingView): ProgressReport {
-  if (isPaused || leftBytes === 0 || !secondsLeft) return { doneBytes, leftBytes, bytesPerSecond: 0 }
-  return { doneBytes, leftBytes, bytesPerSecond: Math.round(leftBytes / secondsLeft), endsInSeconds: secondsLeft }
+function reencodingProgress({ isPaused, doneBytes, remainingBytes, secondsLeft }: ReencodingView): ProgressReport {
+  if (isPaused || remainingBytes === 0 || !secondsLeft) return { doneBytes, remainingBytes, bytesPerSecond: 0 }
+  return {
+    doneBytes,
+    remainingBytes,
+    bytesPerSecond: Math.round(remainingBytes / secondsLeft),
+    endsInSeconds: secondsLeft,
+  }
 }

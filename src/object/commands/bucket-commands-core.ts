@@ -118,7 +118,7 @@ export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" 
   },
 })
 
-/** Undefined: the store's policy again. Blocks that are there are re-coded behind. */
+/** Undefined: the store's policy again. Blocks that are there are re-encoded behind. */
 export const setBucketPolicy = command<[bucketId: BucketId, policy: Policy | undefined], void>({
   name: "SetBucketPolicy",
   grows: false,

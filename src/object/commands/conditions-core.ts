@@ -16,7 +16,7 @@ const namesEtag = (list: readonly string[], etag: string): boolean => list.inclu
 const wholeSeconds = (timeMs: number): number => Math.floor(timeMs / 1000) * 1000
 
 /** What a read's conditions say of an existing version; undefined: go on. */
-export function judgeRead(conditions: Conditions, subject: ConditionSubject): Failure | undefined {
+export function evaluateRead(conditions: Conditions, subject: ConditionSubject): Failure | undefined {
   const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions
   const modifiedMs = wholeSeconds(subject.modifiedMs)
   const matchFails = ifMatch
@@ -31,15 +31,15 @@ export function judgeRead(conditions: Conditions, subject: ConditionSubject): Fa
 }
 
 /** A copy's conditions on its source: as a read's, but never "not modified". */
-export function judgeCopySource(conditions: Conditions, subject: ConditionSubject): Failure | undefined {
-  const failure = judgeRead(conditions, subject)
+export function evaluateCopySource(conditions: Conditions, subject: ConditionSubject): Failure | undefined {
+  const failure = evaluateRead(conditions, subject)
   if (failure?.kind !== "notModified") return failure
   const condition = conditions.ifNoneMatch ? "x-amz-copy-source-if-none-match" : "x-amz-copy-source-if-modified-since"
   return fail("preconditionFailed", { condition })
 }
 
 /** What a write's conditions say of the row's latest version (`undefined`: none, or a delete marker). */
-export function judgeWrite(conditions: Conditions, subject: ConditionSubject | undefined): Failure | undefined {
+export function evaluateWrite(conditions: Conditions, subject: ConditionSubject | undefined): Failure | undefined {
   const { ifMatch, ifNoneMatch } = conditions
   if (ifMatch && !subject) return fail("noSuchKey")
   if (ifMatch && subject && !namesEtag(ifMatch, subject.etag))

@@ -27,7 +27,7 @@ import { command, type DecisionTime, type RowView } from "../../metadata/index.j
 import type { Conditions } from "../contract.js"
 import { requireBucket, RowEditor } from "./row-editor-core.js"
 import type { NewVersion } from "./row-editor-core.js"
-import { checkWrite, debtRowKey, refuseVoid, type Debt, type Stored } from "./version-commands-core.js"
+import { checkWrite, hintRowKey, refuseAborted, type MissingShardHint, type Stored } from "./version-commands-core.js"
 
 export interface UploadAddress {
   readonly bucketId: BucketId
@@ -73,7 +73,7 @@ export const createUpload = command<[address: UploadAddress, upload: Omit<Upload
 
 export interface PutPart extends UploadAddress {
   readonly part: Omit<PartRecord, "modifiedMs">
-  readonly debts: readonly Debt[]
+  readonly hints: readonly MissingShardHint[]
 }
 
 /** Puts a part in its place; the attempt that it replaces is released. */
@@ -84,14 +84,14 @@ export const putPart = command<[put: PutPart], PartRecord>({
     const rowKey = partKey(put, put.part.partNumber)
     const upload = requireUpload(view, put)
     if (isBeingCompleted(upload, time)) throw beingCompleted()
-    refuseVoid(view, put.bucketId, put.key, put.part.extent.uploadId)
+    refuseAborted(view, put.bucketId, put.key, put.part.extent.uploadId)
     const editor = new RowEditor(view, time, put.bucketId, put.key)
     const before = view.get("parts", rowKey)
     const owner = { bucketId: put.bucketId, key: put.key }
     if (before) editor.release({ kind: "extent", ...owner, extent: decodePart(before.value).extent })
     const part: PartRecord = { ...put.part, modifiedMs: time.nowMs }
     editor.put("parts", rowKey, encodePart(part))
-    for (const debt of put.debts) editor.put("debts", debtRowKey(debt), PRESENT)
+    for (const hint of put.hints) editor.put("debts", hintRowKey(hint), PRESENT)
     return { writes: editor.finish(), result: part }
   },
 })

@@ -17,7 +17,7 @@ import { packRecord, RecordReader } from "../../format/pack.js"
 import {
   bucketRowKey,
   objectRowKey,
-  releaseRowKey,
+  pendingDeletionRowKey,
   suffixRange,
   uploadRowKey,
   versionRowKey,
@@ -27,14 +27,14 @@ import {
   decodeCounters,
   decodeRowHead,
   encodeCounters,
-  encodeRelease,
+  encodePendingDeletion,
   encodeRowHead,
 } from "../../format/records.js"
 import {
   NO_COUNTS,
   type BucketRecord,
   type Counters,
-  type ReleaseRecord,
+  type PendingDeletionRecord,
   type RowHead,
   type Versioning,
 } from "../../format/records.js"
@@ -55,7 +55,7 @@ import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "../../format/v
 import type { DecisionTime, DecisionView, MetadataRow, RowView } from "../../metadata/index.js"
 
 /** One version as found in its row. */
-export interface FoundVersion {
+export interface VersionMatch {
   readonly head: VersionHead
   readonly family: "current" | "versions"
   readonly rowKey: RowKey
@@ -116,25 +116,25 @@ export function readDetails(view: RowView, row: RowKey, record: VersionRecord): 
 }
 
 /** The row's latest version, an object or a marker; undefined where the row has none. */
-export function findLatest(view: RowView, row: RowKey): FoundVersion | undefined {
+export function findLatest(view: RowView, row: RowKey): VersionMatch | undefined {
   const current = view.get("current", row)
   if (current) return { head: decodeVersionHead(current.value), family: "current", rowKey: row, row: current }
   const head = view.get("heads", row)
   return head && findInVersions(view, row, decodeRowHead(head.value).latestOrder)
 }
 
-function findInVersions(view: RowView, row: RowKey, order: number): FoundVersion | undefined {
+function findInVersions(view: RowView, row: RowKey, order: number): VersionMatch | undefined {
   const rowKey = versionRowKey(row, order)
   const found = view.get("versions", rowKey)
   return found && { head: decodeVersionHead(found.value), family: "versions", rowKey, row: found }
 }
 
 /** A version by its id; undefined where there is none. Throws `invalidArgument` for a malformed id. */
-export function findVersion(view: RowView, row: RowKey, versionId: VersionId): FoundVersion | undefined {
+export function findVersion(view: RowView, row: RowKey, versionId: VersionId): VersionMatch | undefined {
   const current = view.get("current", row)
   const head = current && decodeVersionHead(current.value)
   const isCurrent = (order: number) => head?.order === order
-  const found = (): FoundVersion | undefined =>
+  const found = (): VersionMatch | undefined =>
     current && head && { head, family: "current", rowKey: row, row: current }
   if (versionId === NULL_VERSION) {
     if (head?.isNull) return found()
@@ -157,7 +157,7 @@ export class RowEditor {
   private readonly writes: EntryWrite[] = []
   private bytesDelta = 0
   private uploadsDelta = 0
-  private releases = 0
+  private pendingDeletions = 0
 
   constructor(
     private readonly view: DecisionView,
@@ -175,7 +175,7 @@ export class RowEditor {
   }
 
   /** Latest version, unless it is a delete marker. */
-  latestObject(): FoundVersion | undefined {
+  latestObject(): VersionMatch | undefined {
     const latest = findLatest(this.view, this.row)
     return latest?.head.isMarker ? undefined : latest
   }
@@ -195,13 +195,17 @@ export class RowEditor {
     return { value: write.value, payload: write.payload && { in: "memory", bytes: write.payload } }
   }
 
-  private rowOf(version: FoundVersion): MetadataRow {
+  private rowOf(version: VersionMatch): MetadataRow {
     return must(this.read(version.family, version.rowKey), "a found version has a row")
   }
 
-  release(release: ReleaseRecord): void {
-    this.put("releases", releaseRowKey(this.time.position, this.releases), encodeRelease(release))
-    this.releases += 1
+  release(release: PendingDeletionRecord): void {
+    this.put(
+      "releases",
+      pendingDeletionRowKey(this.time.position, this.pendingDeletions),
+      encodePendingDeletion(release),
+    )
+    this.pendingDeletions += 1
   }
 
   countUpload(delta: 1 | -1): void {
@@ -257,7 +261,7 @@ export class RowEditor {
   }
 
   /** Removes a version; the next one becomes the latest where it was that. */
-  remove(version: FoundVersion): void {
+  remove(version: VersionMatch): void {
     this.take(version)
     if (version.head.order !== this.head.latestOrder) return
     this.hasObject = false
@@ -270,7 +274,7 @@ export class RowEditor {
     this.hasObject = true
   }
 
-  private versionBefore(order: number): FoundVersion | undefined {
+  private versionBefore(order: number): VersionMatch | undefined {
     const range = { ...suffixRange(this.row), start: versionRowKey(this.row, order - 1) }
     const first = firstOf(this.view.range("versions", range))
     if (!first) return undefined
@@ -288,14 +292,14 @@ export class RowEditor {
     )
   }
 
-  private move(version: FoundVersion, family: Family, rowKey: RowKey): void {
+  private move(version: VersionMatch, family: Family, rowKey: RowKey): void {
     const row = this.rowOf(version)
     this.put(version.family, version.rowKey, undefined)
     this.put(family, rowKey, row.value, this.view.payload(version.family, version.rowKey, row))
   }
 
   /** Writes a changed record in a version's place; its bytes stay. */
-  rewrite(version: FoundVersion, change: (record: VersionRecord) => VersionRecord): void {
+  rewrite(version: VersionMatch, change: (record: VersionRecord) => VersionRecord): void {
     const row = this.rowOf(version)
     const record = change(decodeVersion(row.value))
     const payload = this.view.payload(version.family, version.rowKey, row)
@@ -303,7 +307,7 @@ export class RowEditor {
   }
 
   /** Replaces what a client stores beside the bytes. */
-  setDetails(version: FoundVersion, details: VersionDetails): void {
+  setDetails(version: VersionMatch, details: VersionDetails): void {
     const encoded = encodeDetails(details)
     const hasDetails = encoded.length > DETAILS_IN_RECORD_BYTES_MAX
     const detailsKey = versionRowKey(this.row, version.head.order)
@@ -316,7 +320,7 @@ export class RowEditor {
   }
 
   /** Marks a version's bytes as named by one more version of this row. */
-  share(version: FoundVersion): void {
+  share(version: VersionMatch): void {
     const { content } = decodeVersion(version.row.value)
     const shareKey = this.shareKey(content)
     if (!shareKey) return
@@ -335,7 +339,7 @@ export class RowEditor {
   }
 
   /** Takes a version out of its row: record, details, counts, and its bytes where nothing else names them. */
-  private take(version: FoundVersion): void {
+  private take(version: VersionMatch): void {
     const record = decodeVersion(this.rowOf(version).value)
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)

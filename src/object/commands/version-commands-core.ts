@@ -15,13 +15,13 @@ import {
   type VersionHead,
 } from "../../format/version-record.js"
 import { command, type RowView } from "../../metadata/index.js"
-import { judgeWrite } from "./conditions-core.js"
+import { evaluateWrite } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
 import { findLatest, findVersion, NO_CHECKSUM, readDetails, requireBucket, RowEditor } from "./row-editor-core.js"
-import type { FoundVersion, NewVersion } from "./row-editor-core.js"
+import type { VersionMatch, NewVersion } from "./row-editor-core.js"
 
 /** Shards that were not durable at the acknowledgement: this device owes them to this partition. */
-export interface Debt {
+export interface MissingShardHint {
   readonly partition: PartitionId
   readonly deviceId: DeviceId
 }
@@ -33,7 +33,7 @@ export interface PutVersion {
   readonly uploadId: UploadId | undefined
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker">
-  readonly debts: readonly Debt[]
+  readonly hints: readonly MissingShardHint[]
   /** A version of the same row whose bytes the new one shares. */
   readonly sharesWith?: VersionId
 }
@@ -43,34 +43,34 @@ export interface Stored {
   readonly head: VersionHead
 }
 
-const etagSubject = (found: FoundVersion | undefined) =>
+const etagSubject = (found: VersionMatch | undefined) =>
   found && { etag: etagOfHead(found.head), modifiedMs: found.head.modifiedMs }
 
-export const debtRowKey = ({ partition, deviceId }: Debt) => textRowKey(u16Text(partition) + deviceId)
+export const hintRowKey = ({ partition, deviceId }: MissingShardHint) => textRowKey(u16Text(partition) + deviceId)
 
 /** Debts that one command carries: a command may touch 1,024 rows. */
-export const DEBTS_PER_COMMAND = 512
+export const HINTS_PER_COMMAND = 512
 
 /** Notes what devices owe, for an upload that owes more than the command that makes it reachable can carry. */
-export const noteDebts = command<[debts: readonly Debt[]], void>({
+export const recordHints = command<[hints: readonly MissingShardHint[]], void>({
   name: "NoteDebts",
   grows: false,
-  decide: (_view, _time, debts) => ({
-    writes: debts.map(debt => ({ family: "debts", key: debtRowKey(debt), value: PRESENT })),
+  decide: (_view, _time, hints) => ({
+    writes: hints.map(hint => ({ family: "debts", key: hintRowKey(hint), value: PRESENT })),
     result: undefined,
   }),
 })
 
 /** Refuses an upload that the collector has given up meanwhile; its bytes may be gone. */
-export function refuseVoid(view: RowView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): void {
-  if (view.get("voids", uploadRowKey(objectRowKey(bucketId, key), uploadId))) throw fail("uploadVoid")
+export function refuseAborted(view: RowView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): void {
+  if (view.get("voids", uploadRowKey(objectRowKey(bucketId, key), uploadId))) throw fail("uploadAborted")
 }
 
 /** Checks a write's conditions against the row as it is now. Throws `preconditionFailed`, `noSuchKey`. */
 export function checkWrite(view: RowView, bucketId: BucketId, key: ObjectKey, conditions: Conditions): void {
   if (conditions.ifMatch === undefined && conditions.ifNoneMatch === undefined) return
   const latest = findLatest(view, objectRowKey(bucketId, key))
-  const failure = judgeWrite(conditions, etagSubject(latest?.head.isMarker ? undefined : latest))
+  const failure = evaluateWrite(conditions, etagSubject(latest?.head.isMarker ? undefined : latest))
   if (failure) throw failure
 }
 
@@ -79,13 +79,13 @@ export const putVersion = command<[put: PutVersion], Stored>({
   touches: put => [["current", objectRowKey(put.bucketId, put.key)]],
   decide(view, time, put) {
     const { versioning } = requireBucket(view, put.bucketId)
-    if (put.uploadId !== undefined) refuseVoid(view, put.bucketId, put.key, put.uploadId)
+    if (put.uploadId !== undefined) refuseAborted(view, put.bucketId, put.key, put.uploadId)
     checkWrite(view, put.bucketId, put.key, put.conditions)
     const editor = new RowEditor(view, time, put.bucketId, put.key)
     const content =
       put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
     const head = editor.insert(objectOf(put.version, content), versioning)
-    for (const debt of put.debts) editor.put("debts", debtRowKey(debt), PRESENT)
+    for (const hint of put.hints) editor.put("debts", hintRowKey(hint), PRESENT)
     return { writes: editor.finish(), result: { versioning, head } }
   },
 })
@@ -180,7 +180,7 @@ export const removeVersion = command<[remove: RemoveVersion], Removed>({
     const row = objectRowKey(remove.bucketId, remove.key)
     const { versioning } = requireBucket(view, remove.bucketId)
     const found = findVersion(view, row, remove.versionId)
-    const failure = judgeWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
+    const failure = evaluateWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
     if (failure) throw failure
     const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
     if (!found) return { writes: [], result }
@@ -228,7 +228,7 @@ export function requireVersion(
   bucketId: BucketId,
   key: ObjectKey,
   versionId: VersionId | undefined,
-): FoundVersion {
+): VersionMatch {
   const row = objectRowKey(bucketId, key)
   if (versionId === undefined) {
     const latest = findLatest(view, row)

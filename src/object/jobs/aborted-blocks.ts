@@ -21,16 +21,16 @@ import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { AbortedBrake } from "./aborted-brake-core.js"
-import { namedBy, type BlockJudge } from "./block-judge.js"
+import { namedBy, type OwnershipResolver } from "./ownership-resolver.js"
 import { READ_PIN_LIMITS } from "../read-pins.js"
-import { judgeUpload } from "../commands/release-commands-core.js"
+import { resolveUpload } from "../commands/pending-deletion-commands-core.js"
 import { nameOf, type Removals } from "./removals.js"
 import type { Uploads } from "../uploads.js"
 
 export const ABORTED_LIMITS = {
   /** More are left where they are until some of these are gone. */
   blocksMax: 10_000,
-  askedPerStep: 64,
+  resolvedPerStep: 64,
   /** From the decision to the removal: no reader that began before it lasts longer. */
   removalWaitMs: READ_PIN_LIMITS.ageMsMax,
   /** From the decision to the count: by then the collector has removed what merely waited for it. */
@@ -62,7 +62,7 @@ export class AbortedBlocks {
     private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
-    private readonly judge: BlockJudge,
+    private readonly resolver: OwnershipResolver,
     private readonly removals: Removals,
     private readonly brake: AbortedBrake,
     private readonly isEveryDeviceIn: () => boolean,
@@ -102,7 +102,7 @@ export class AbortedBlocks {
     for (const [name, candidate] of [...this.candidates]) await this.count(name, candidate)
     let asked = 0
     for (const [name, candidate] of [...this.candidates]) {
-      if (signal.aborted || asked >= ABORTED_LIMITS.askedPerStep || this.removals.isFull || this.brake.isOn) break
+      if (signal.aborted || asked >= ABORTED_LIMITS.resolvedPerStep || this.removals.isFull || this.brake.isOn) break
       if (!this.isDue(candidate)) continue
       // What keeps the replicas from being asked about one block holds for all.
       if (!(await this.ask(name, candidate))) break
@@ -124,7 +124,7 @@ export class AbortedBlocks {
   /** Its shards may lie elsewhere by now, or be gone. */
   private find(group: BlockGroup): Soon<BlockGroup | undefined> {
     const name = nameOf(group)
-    return after(this.blocks.surveyOf(group.partition), groups => groups.find(each => nameOf(each) === name))
+    return after(this.blocks.shardScanOf(group.partition), groups => groups.find(each => nameOf(each) === name))
   }
 
   private isDue({ group, decidedMs }: Candidate): boolean {
@@ -162,12 +162,12 @@ export class AbortedBlocks {
 
   private async remove(name: string, { uploadId, ...block }: BlockGroup, owner: NeedleOwner): Promise<void> {
     // From here on a commit that names the upload is refused.
-    const verdict = await this.metadata.run(judgeUpload({ ...owner, uploadId }))
+    const verdict = await this.metadata.run(resolveUpload({ ...owner, uploadId }))
     if (verdict === "void") this.marks.add(uploadRowKey(objectRowKey(owner.bucketId, owner.key), uploadId))
     this.candidates.delete(name)
     const group = await this.find({ uploadId, ...block })
     if (group === undefined) return
-    const remove = async (): Promise<boolean> => !this.brake.isOn && (await this.judge.remove(group, owner))
+    const remove = async (): Promise<boolean> => !this.brake.isOn && (await this.resolver.remove(group, owner))
     this.removals.add(name, remove)
   }
 }

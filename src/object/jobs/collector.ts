@@ -1,5 +1,5 @@
 /**
- * Collector: gives back bytes that nothing names any more. A chore; its queue is the release list.
+ * Collector: gives back bytes that nothing names any more. A job; its queue is the release list.
  *
  * Promises  A byte goes only when the decision that released it is committed and every reader that
  *           could still be given it has ended. Each step is idempotent: a crash repeats it. A release that waits,
@@ -14,20 +14,20 @@ import type { RowKey, UploadId } from "../../base/ids.js"
 import type { Family } from "../../base/families.js"
 import type { Blocks } from "../../block/index.js"
 import { objectRowKey, multipartRowKey, suffixRange } from "../../format/row-key.js"
-import { decodePart, decodeSegment, type ReleaseRecord } from "../../format/records.js"
+import { decodePart, decodeSegment, type PendingDeletionRecord } from "../../format/records.js"
 import type { Extent } from "../../format/extent.js"
-import type { Chore, StepOutcome } from "../../life/index.js"
+import type { Job, StepOutcome } from "../../life/index.js"
 import { query, type Metadata, type RowView } from "../../metadata/index.js"
 import type { ReadPins } from "../read-pins.js"
-import { dropRows, releasesFrom, type Release } from "../commands/release-commands-core.js"
+import { dropRows, pendingDeletionsFrom, type PendingDeletion } from "../commands/pending-deletion-commands-core.js"
 
 export const COLLECTOR_LIMITS = {
-  releasesPerStep: 64,
+  pendingDeletionsPerStep: 64,
   /** Part rows that one step expands. */
   partsPerStep: 256,
 } as const
 
-type MultipartRelease = Exclude<ReleaseRecord["kind"], "extent" | "blocks">
+type MultipartPendingDeletion = Exclude<PendingDeletionRecord["kind"], "extent" | "blocks">
 
 /** Nothing of a release is left, or a step of it was made, or it waits for a metadata replica. */
 type Outcome = "done" | "more" | "waits"
@@ -41,13 +41,13 @@ interface Step {
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
 /** From `start`, one more than a step takes. */
-const oldestReleases = query("OldestReleases", (view, start: RowKey): readonly Release[] => {
-  const releases: Release[] = []
-  for (const release of releasesFrom(view, { ...ALL, start })) {
-    releases.push(release)
-    if (releases.length > COLLECTOR_LIMITS.releasesPerStep) break
+const oldestPendingDeletions = query("OldestReleases", (view, start: RowKey): readonly PendingDeletion[] => {
+  const pendingDeletions: PendingDeletion[] = []
+  for (const release of pendingDeletionsFrom(view, { ...ALL, start })) {
+    pendingDeletions.push(release)
+    if (pendingDeletions.length > COLLECTOR_LIMITS.pendingDeletionsPerStep) break
   }
-  return releases
+  return pendingDeletions
 })
 
 function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadId> {
@@ -61,7 +61,7 @@ function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadI
 const uploadsInSegments = query("UploadsInSegments", readUploadsInSegments)
 
 /** The first parts of an upload, and the uploads that the segments of a completed one name. */
-const partsOfRelease = query("PartsOfRelease", (view, stem: RowKey, isCompleted: boolean) => {
+const partsOfPendingDeletion = query("PartsOfRelease", (view, stem: RowKey, isCompleted: boolean) => {
   const parts: (readonly [RowKey, Extent])[] = []
   for (const [key, row] of view.range("parts", suffixRange(stem))) {
     if (parts.length === COLLECTOR_LIMITS.partsPerStep) break
@@ -75,7 +75,7 @@ const firstSegment = query("FirstSegment", (view, stem: RowKey) => {
   return first && { key: first[0], segment: decodeSegment(first[1].value) }
 })
 
-export class Collector implements Chore {
+export class Collector implements Job {
   readonly name = "collector"
   private released = 0
   /** Behind releases for which a device had no room; those before it are tried again when all have been. */
@@ -93,10 +93,10 @@ export class Collector implements Chore {
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
     // Releases first, pins afterwards: who opens a pin from now on was given rows that name none of these.
-    const releases = await this.metadata.ask(oldestReleases(this.from))
+    const pendingDeletions = await this.metadata.ask(oldestPendingDeletions(this.from))
     const oldestPin = this.pins.oldest()
-    const unpinned = releases.filter(({ position }) => position <= oldestPin)
-    const due = unpinned.slice(0, COLLECTOR_LIMITS.releasesPerStep)
+    const unpinned = pendingDeletions.filter(({ position }) => position <= oldestPin)
+    const due = unpinned.slice(0, COLLECTOR_LIMITS.pendingDeletionsPerStep)
     const next = unpinned[due.length]?.rowKey
     let [isFull, isWaiting] = [false, false]
     for (const release of due) {
@@ -118,7 +118,7 @@ export class Collector implements Chore {
     return due.length > 0 ? "busy" : "idle"
   }
 
-  private async carryOut({ rowKey, record }: Release): Promise<Outcome> {
+  private async carryOut({ rowKey, record }: PendingDeletion): Promise<Outcome> {
     if (record.kind === "extent") await this.blocks.remove(record.extent)
     else if (record.kind === "blocks") await this.blocks.remove(record.extent, record.runs)
     else {
@@ -130,7 +130,7 @@ export class Collector implements Chore {
   }
 
   /** One bounded step over the parts, then the segments, of an ended multipart upload. */
-  private async expand(record: Extract<ReleaseRecord, { kind: MultipartRelease }>): Promise<Outcome> {
+  private async expand(record: Extract<PendingDeletionRecord, { kind: MultipartPendingDeletion }>): Promise<Outcome> {
     const stem = multipartRowKey(objectRowKey(record.bucketId, record.key), record.multipartId)
     const step = (await this.partsStep(record.kind, stem)) ?? (await this.segmentStep(record.kind, stem))
     if (step === "waits") return "waits"
@@ -141,10 +141,10 @@ export class Collector implements Chore {
   }
 
   /** Parts whose bytes a segment names lose their rows only. Others lose both, if no replica knows better. */
-  private async partsStep(kind: MultipartRelease, stem: RowKey): Promise<Step | "waits" | undefined> {
+  private async partsStep(kind: MultipartPendingDeletion, stem: RowKey): Promise<Step | "waits" | undefined> {
     if (kind === "segments") return undefined
     const isCompleted = kind === "parts"
-    const { parts, used } = await this.metadata.ask(partsOfRelease(stem, isCompleted))
+    const { parts, used } = await this.metadata.ask(partsOfPendingDeletion(stem, isCompleted))
     const rows: (readonly [Family, RowKey])[] = []
     const unused: (readonly [RowKey, Extent])[] = []
     for (const [key, extent] of parts) {
@@ -158,7 +158,7 @@ export class Collector implements Chore {
     return { rows: [...rows, ...unused.map(([key]) => ["parts", key] as const)], dead }
   }
 
-  private async segmentStep(kind: MultipartRelease, stem: RowKey): Promise<Step | undefined> {
+  private async segmentStep(kind: MultipartPendingDeletion, stem: RowKey): Promise<Step | undefined> {
     if (kind === "parts") return undefined
     const first = await this.metadata.ask(firstSegment(stem))
     if (!first) return undefined

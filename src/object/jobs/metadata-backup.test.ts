@@ -37,12 +37,12 @@ class Scene {
 
   constructor(
     readonly world: StoreWorld<TestDevices>,
-    life = 1,
+    number = 1,
   ) {
     const { clock, tablet, blocks, compute, telemetry } = world
-    const incarnation = parseIncarnation(life)
+    const incarnation = parseIncarnation(number)
     this.changes = new WatchedMetadata(tablet)
-    this.uploads = new Uploads(new SimRandom(77 + life), tablet, blocks, telemetry.log)
+    this.uploads = new Uploads(new SimRandom(77 + number), tablet, blocks, telemetry.log)
     const store = { policy: world.policy, blockBytes: 16 * KIB }
     const ingest = new Ingest(clock, tablet, blocks, this.uploads, compute, store, () => undefined)
     const facts = { storeId, tabletId: parseTabletId(1), incarnation }
@@ -117,7 +117,10 @@ test("a snapshot holds every row with its payload, and says whose and of when it
   assert.equal(Buffer.from(rowOf("small").payload ?? []).toString(), "inline")
   assert.equal(rowOf("large").payload, undefined)
   assert.equal(decodeVersion(rowOf("large").value).content.kind, "extent")
-  assert.ok((await world.blocks.survey(ALL_NEEDLES.start)).groups.length >= 4, "also a small snapshot lies in blocks")
+  assert.ok(
+    (await world.blocks.shardScan(ALL_NEEDLES.start)).groups.length >= 4,
+    "also a small snapshot lies in blocks",
+  )
 })
 
 test("no user sees the bucket of the snapshots", async () => {
@@ -160,7 +163,7 @@ test("snapshots are made when something changed, hourly at most, and two are kep
     names.slice(-2).map(name => [name, true]),
   )
   await scene.world.settle("collector")
-  const uploads = new Set((await scene.world.blocks.survey(ALL_NEEDLES.start)).groups.map(group => group.uploadId))
+  const uploads = new Set((await scene.world.blocks.shardScan(ALL_NEEDLES.start)).groups.map(group => group.uploadId))
   assert.equal(uploads.size, 3, "the object and two snapshots: what was released is gone")
 })
 

@@ -22,7 +22,7 @@ import {
   type UploadMark,
 } from "../../format/metadata-backup.js"
 import { RANDOM_BYTES } from "../../format/version-id.js"
-import { mapBounded, type Chore, type StepOutcome } from "../../life/index.js"
+import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -86,7 +86,7 @@ interface Writing {
 const snapshots = query("Snapshots", storedSnapshots)
 const slice = query("Slice", (view, place: WalkPlace) => walkSlice(view, place, METADATA_BACKUP_LIMITS))
 
-export class MetadataBackup implements Chore {
+export class MetadataBackup implements Job {
   readonly name = "metadata-backup"
   private readonly random: Random
   private readonly everyMs: number
@@ -235,14 +235,14 @@ export class MetadataBackup implements Chore {
         },
       },
     }
-    await this.ingest.run(request, async ({ uploadId, content, lengthBytes, debts, md5 }) => {
+    await this.ingest.run(request, async ({ uploadId, content, lengthBytes, hints, md5 }) => {
       if (content.kind !== "extent") throw fail("internal", { reason: "chunks are never inline" })
       const version = {
         ...{ content, payload: undefined, sizeBytes: lengthBytes, md5, parts: 0 },
         ...{ random: this.random.bytes(RANDOM_BYTES), checksum: NO_CHECKSUM, details: NO_DETAILS, isShared: false },
       }
       const bucketId = SYSTEM_BUCKET.id
-      await this.metadata.run(putVersion({ bucketId, key, uploadId, conditions: {}, version, debts }))
+      await this.metadata.run(putVersion({ bucketId, key, uploadId, conditions: {}, version, hints }))
     })
   }
 

@@ -1,6 +1,6 @@
 /**
  * Orphans: needles that no row ever came to name, because their process died between "shards durable"
- * and "commit", of an upload or of one that was coded anew. After a start this chore walks the needles
+ * and "commit", of an upload or of one that was coded anew. After a start this job walks the needles
  * of earlier lives once. What somebody has in hand when the walk comes by is looked at once it is let go.
  * Repair hands over what it meets that no row names. After that it judges what this life is in doubt about.
  *
@@ -15,19 +15,19 @@ import { PARTITIONS } from "../../base/limits.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "../../block/index.js"
 import { needleKeyOf, type NeedleOwner } from "../../format/needle.js"
 import { objectRowKey, uploadOfRowKey, uploadRowKey } from "../../format/row-key.js"
-import type { Chore, StepOutcome } from "../../life/index.js"
+import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { query, type Metadata } from "../../metadata/index.js"
 import { AbortedBlocks, type AbortedWaits } from "./aborted-blocks.js"
 import { AbortedBrake } from "./aborted-brake-core.js"
-import { BlockJudge } from "./block-judge.js"
-import { dropRows, judgeUpload } from "../commands/release-commands-core.js"
+import { OwnershipResolver } from "./ownership-resolver.js"
+import { dropRows, resolveUpload } from "../commands/pending-deletion-commands-core.js"
 import { nameOf, Removals, type BlockName } from "./removals.js"
 import { incarnationOf, type Uploads } from "../uploads.js"
 
 export const ORPHAN_LIMITS = {
-  judgementsPerStep: 64,
+  resolutionsPerStep: 64,
   marksPerStep: 256,
   /** Blocks whose uploads are held; with more of them the walk waits. */
   passedOverMax: 10_000,
@@ -56,7 +56,7 @@ const marksOfEndedProcesses = query("MarksOfEndedProcesses", (view): readonly Ro
   return marks
 })
 
-export class Orphans implements Chore {
+export class Orphans implements Job {
   readonly name = "orphans"
   /** Where the walk goes on; undefined: it has ended. */
   private next: RowKey | undefined = ALL_NEEDLES.start
@@ -66,7 +66,7 @@ export class Orphans implements Chore {
   /** Blocks whose uploads were held when the walk met them, by their names. */
   private readonly passedOver = new Map<string, BlockGroup>()
   private readonly brake = new AbortedBrake()
-  private readonly judge: BlockJudge
+  private readonly resolver: OwnershipResolver
   private readonly removals: Removals
   private readonly aborted: AbortedBlocks
 
@@ -80,15 +80,15 @@ export class Orphans implements Chore {
     log: Log,
   ) {
     const { brake } = this
-    this.judge = new BlockJudge(metadata, blocks, uploads, log)
+    this.resolver = new OwnershipResolver(metadata, blocks, uploads, log)
     this.removals = new Removals()
-    const { judge, removals } = this
+    const { resolver, removals } = this
     this.aborted = new AbortedBlocks(
       clock,
       metadata,
       blocks,
       uploads,
-      judge,
+      resolver,
       removals,
       brake,
       isEveryDeviceIn,
@@ -143,12 +143,12 @@ export class Orphans implements Chore {
       if (isBusy || (await this.aborted.step(signal))) return "busy"
     }
     if (this.next === undefined && this.removals.count === 0 && (await this.dropMarks())) return "busy"
-    if (await this.judgeDoubt()) return "busy"
+    if (await this.resolveDoubt()) return "busy"
     return "idle"
   }
 
   private async stepWalk(signal: AbortSignal): Promise<boolean> {
-    if (await this.judgeLetGo(signal)) return true
+    if (await this.resolveReleased(signal)) return true
     if (this.next === undefined || this.isFull) return false
     this.next = await this.walk(this.next, signal)
     if (this.next === undefined) this.noteAllBlocks(this.walked)
@@ -161,42 +161,42 @@ export class Orphans implements Chore {
 
   /** One page further; where to go on. */
   private async walk(from: RowKey, signal: AbortSignal): Promise<RowKey | undefined> {
-    const { groups, next } = await this.blocks.survey(from)
-    let judgements = 0
+    const { groups, next } = await this.blocks.shardScan(from)
+    let resolutions = 0
     for (const group of groups) {
       const isOfLiveProcess = this.uploads.isOfLiveProcess(group.uploadId)
       // The blocks of an upload lie in many partitions: what its row said is known for the next of them.
-      const isKnown = isOfLiveProcess || this.aborted.has(nameOf(group)) || this.judge.wasLive(group)
+      const isKnown = isOfLiveProcess || this.aborted.has(nameOf(group)) || this.resolver.wasLive(group)
       if (!isKnown) {
-        const isOver = judgements >= ORPHAN_LIMITS.judgementsPerStep || this.isFull
+        const isOver = resolutions >= ORPHAN_LIMITS.resolutionsPerStep || this.isFull
         if (signal.aborted || isOver) return needleKeyOf(needleIdOf(group, 0))
-        judgements += 1
+        resolutions += 1
         if (this.uploads.isHeld(group.uploadId)) this.passedOver.set(nameOf(group), group)
-        else await this.judgeBlock(group)
+        else await this.resolveBlock(group)
       }
       this.walked += 1
     }
     return next
   }
 
-  private async judgeBlock(group: BlockGroup): Promise<void> {
-    const verdict = await this.judge.judge(group)
+  private async resolveBlock(group: BlockGroup): Promise<void> {
+    const verdict = await this.resolver.resolve(group)
     if (verdict.kind === "unnamed") this.aborted.add(group, verdict.owner)
   }
 
   /** Some of the blocks that were passed over and have been let go since; false where there are none. */
-  private async judgeLetGo(signal: AbortSignal): Promise<boolean> {
-    let judgements = 0
+  private async resolveReleased(signal: AbortSignal): Promise<boolean> {
+    let resolutions = 0
     for (const [name, { partition, uploadId }] of this.passedOver) {
       if (this.uploads.isHeld(uploadId)) continue
-      if (signal.aborted || judgements >= ORPHAN_LIMITS.judgementsPerStep || this.aborted.isFull) break
-      judgements += 1
+      if (signal.aborted || resolutions >= ORPHAN_LIMITS.resolutionsPerStep || this.aborted.isFull) break
+      resolutions += 1
       // Its needles may have gone, or lie elsewhere by now.
-      const group = (await this.blocks.surveyOf(partition)).find(each => nameOf(each) === name)
-      if (group) await this.judgeBlock(group)
+      const group = (await this.blocks.shardScanOf(partition)).find(each => nameOf(each) === name)
+      if (group) await this.resolveBlock(group)
       this.passedOver.delete(name)
     }
-    return judgements > 0
+    return resolutions > 0
   }
 
   /** Marks of removed uploads, then those of dead lives. False when none is left. */
@@ -211,12 +211,12 @@ export class Orphans implements Chore {
   }
 
   /** One upload of this life whose refusal was not certain; false where there is none. */
-  private async judgeDoubt(): Promise<boolean> {
+  private async resolveDoubt(): Promise<boolean> {
     const doubt = this.uploads.takeDoubt()
     if (doubt === undefined) return false
     const { bucketId, key, extent } = doubt
     try {
-      if ((await this.metadata.run(judgeUpload({ bucketId, key, uploadId: extent.uploadId }))) !== "void") return true
+      if ((await this.metadata.run(resolveUpload({ bucketId, key, uploadId: extent.uploadId }))) !== "void") return true
     } catch (error) {
       this.uploads.putBack(doubt)
       throw error

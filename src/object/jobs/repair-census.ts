@@ -5,17 +5,17 @@
 import type { DeviceId } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../../base/policy.js"
-import type { OddBlocks, SurveyReport } from "./repair-contract.js"
+import type { MisplacedBlocks, ShardScanReport } from "./repair-contract.js"
 
 /** Odd blocks beyond are counted with the others of their policy. */
-const ODD_PARTITIONS_MAX = 20_000
+const MISPLACED_PARTITIONS_MAX = 20_000
 
-export type CensusReport = Omit<SurveyReport, "beganMs" | "hasLooked">
+export type CensusReport = Omit<ShardScanReport, "beganMs" | "hasLooked">
 
 /** What a look at one partition adds up to. */
 export class PartitionCount {
   readonly bytesByPolicy = new Map<string, number>()
-  readonly odd = new Map<string, OddBlocks>()
+  readonly misplaced = new Map<string, MisplacedBlocks>()
   readonly lackingOn = new Set<DeviceId>()
   /** Should it turn out that a doubtful block is somebody's. */
   readonly perhapsLackingOn = new Set<DeviceId>()
@@ -36,11 +36,11 @@ export class PartitionCount {
     if (text === "replica:1") this.singles += 1
   }
 
-  addOdd(needed: number, holders: readonly DeviceId[], bytes: number): void {
+  addMisplaced(needed: number, holders: readonly DeviceId[], bytes: number): void {
     const devices = [...holders].sort()
     const name = `${needed} ${devices.join(" ")}`
-    const before = this.odd.get(name)?.bytes ?? 0
-    this.odd.set(name, { partition: this.partition, needed, devices, bytes: before + bytes })
+    const before = this.misplaced.get(name)?.bytes ?? 0
+    this.misplaced.set(name, { partition: this.partition, needed, devices, bytes: before + bytes })
   }
 }
 
@@ -48,7 +48,7 @@ export class Census {
   private version = 0
   private readonly bytesByPolicy = new Map<string, Float64Array>()
   private readonly singles = new Uint32Array(PARTITIONS)
-  private readonly odd = new Map<number, readonly OddBlocks[]>()
+  private readonly misplaced = new Map<number, readonly MisplacedBlocks[]>()
   private readonly lacking = new Map<DeviceId, Uint8Array>()
   private readonly doubtful = new Map<number, ReadonlySet<DeviceId>>()
   private report: CensusReport | undefined
@@ -64,8 +64,9 @@ export class Census {
       this.bytesByPolicy.set(text, fresh)
     }
     this.singles[partition] = count.singles
-    this.odd.delete(partition)
-    if (count.odd.size > 0 && this.odd.size < ODD_PARTITIONS_MAX) this.odd.set(partition, [...count.odd.values()])
+    this.misplaced.delete(partition)
+    if (count.misplaced.size > 0 && this.misplaced.size < MISPLACED_PARTITIONS_MAX)
+      this.misplaced.set(partition, [...count.misplaced.values()])
     for (const [device, flags] of this.lacking) flags[partition] = count.lackingOn.has(device) ? 1 : 0
     for (const device of count.lackingOn) this.flagsOf(device)[partition] = 1
     this.doubtful.delete(partition)
@@ -120,7 +121,7 @@ export class Census {
       isComplete,
       policies,
       lacking: this.lacking,
-      oddBlocks: [...this.odd.values()].flat(),
+      misplacedBlocks: [...this.misplaced.values()].flat(),
       singleCopyBlocks: this.singles.reduce((sum, each) => sum + each, 0),
     }
     return this.report

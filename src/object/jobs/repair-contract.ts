@@ -13,24 +13,24 @@ export interface RepairSource {
   readonly layouts: Layouts
   /** What moving shards and coding blocks anew write together at most. Rebuilding what is lost is not bounded. */
   readonly moveBytesPerSecondMax: number
-  /** A device that was `filling` has everything that the layout gives it. May be told again. */
+  /** A device that was `rebuilding` has everything that the layout gives it. May be told again. */
   onDeviceWhole(id: DeviceId): void
   /** Every shard that can be moved lies where the layout of this version wants it. May be told again. */
   onTransitionDone(version: number): void
-  /** There is work: who runs the chore is to wake it. */
+  /** There is work: who runs the job is to wake it. */
   wake(): void
 }
 
-/** What repair and re-coding are told, and whom they tell. */
+/** What repair and re-encoding are told, and whom they tell. */
 export interface RedundancySource extends RepairSource {
-  /** Grows with each change of a policy: the generation of the needles that re-coding writes under it. */
+  /** Grows with each change of a policy: the generation of the needles that re-encoding writes under it. */
   policyVersion(): number
   /** Of buckets that chose none for themselves. */
   policy(): Policy
 }
 
 /** Blocks of one partition whose shards lie on exactly these devices, where no layout would have them. */
-export interface OddBlocks {
+export interface MisplacedBlocks {
   readonly partition: number
   /** Shards that a read needs. */
   readonly needed: number
@@ -40,7 +40,7 @@ export interface OddBlocks {
 }
 
 /** What lies where, as the latest look at each partition found it. */
-export interface SurveyReport {
+export interface ShardScanReport {
   /** Grows when anything of it changes. */
   readonly version: number
   /** When the look that this comes from began, by the monotonic clock; undefined: nobody has looked yet. */
@@ -53,13 +53,13 @@ export interface SurveyReport {
   readonly policies: readonly { readonly policy: Policy; readonly bytes: number }[]
   /** By device, a byte for each partition: not 0 where it may lack shards. Absent: it lacks nothing. */
   readonly lacking: ReadonlyMap<DeviceId, Uint8Array>
-  readonly oddBlocks: readonly OddBlocks[]
+  readonly misplacedBlocks: readonly MisplacedBlocks[]
   /** Blocks that are there once, whatever their policy should have been. */
   readonly singleCopyBlocks: number
 }
 
 /** Blocks that rows name and that cannot be read, as they were called last. */
-export interface RollCallReport {
+export interface IntegrityAuditReport {
   /** Grows when anything of it changes. */
   readonly version: number
   /** Every row was called since devices came or went last. */
@@ -70,7 +70,7 @@ export interface RollCallReport {
   /** Of these blocks, before coding. */
   readonly bytes: number
   /** All of them; of none it is told where what is left of it lies. */
-  readonly oddBlocks: readonly OddBlocks[]
+  readonly misplacedBlocks: readonly MisplacedBlocks[]
 }
 
 /** Something that clients cannot read: an object, an older version of one, or a part of an upload in progress. */
@@ -82,7 +82,7 @@ export interface LostObject {
 
 export interface RepairWork {
   readonly doneBytes: number
-  readonly leftBytes: number
+  readonly remainingBytes: number
   readonly partitionsDone: number
   readonly partitionsLeft: number
 }
@@ -90,7 +90,7 @@ export interface RepairWork {
 export interface RepairReport {
   readonly isPaused: boolean
   /** Partitions that the look under way has passed; 65,536 when it has ended. */
-  readonly partitionsLookedAt: number
+  readonly partitionsScanned: number
   /** Shards that are missing: rebuilt, or copied from where they are. */
   readonly mending: RepairWork
   /** Shards that are whole and lie where an older layout had them. */

@@ -6,25 +6,25 @@
  */
 import type { DeviceId } from "../../base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "../../base/policy.js"
-import { homeOf, type BlockGroup } from "../../block/index.js"
+import { assignedDeviceOf, type BlockGroup } from "../../block/index.js"
 import type { Layout } from "../../placement/index.js"
 import type { RepairDevice } from "./repair-contract.js"
 
 export type States = ReadonlyMap<DeviceId, RepairDevice>
 
-/** `mend`: a shard is nowhere where it should be or was. `move`: all are somewhere. `judge`: it may be nobody's. */
+/** `mend`: a shard is nowhere where it should be or was. `move`: all are somewhere. `resolver`: it may be nobody's. */
 export type BlockNeed = "nothing" | "judge" | "move" | "mend"
 
-export interface BlockLook {
+export interface BlockScan {
   readonly need: BlockNeed
   /** Shards to spare, of those that are anywhere; below 0 a read cannot be answered. */
-  readonly slack: number
+  readonly spareShards: number
   /** Devices that take part and lack their shard. */
   readonly lackingOn: readonly DeviceId[]
   /** Of shards to be written. */
   readonly bytesToWrite: number
   /** Some shard is where neither the layout nor the one before would have it. */
-  readonly isOdd: boolean
+  readonly isMisplaced: boolean
   /**
    * Only devices that have come back have anything of it, and one that was called whole has nothing: it was
    * deleted while they were away, as far as one can tell before its row was asked.
@@ -39,41 +39,47 @@ export interface LayoutPair {
 }
 
 export const takesPart = (device: RepairDevice | undefined): boolean =>
-  device?.state === "active" || device?.state === "filling"
+  device?.state === "active" || device?.state === "rebuilding"
 
-export function lookAtBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair, states: States): BlockLook {
+export function scanBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair, states: States): BlockScan {
   const n = shardCount(policy)
   const { partition, shards, damaged } = group
   const lackingOn: DeviceId[] = []
   let [distinct, rebuilds, strays] = [0, 0, 0]
-  let isOdd = shards.some(({ slot }) => slot >= n)
+  let isMisplaced = shards.some(({ slot }) => slot >= n)
   for (let slot = 0; slot < n; slot += 1) {
     const copies = shards.filter(shard => shard.slot === slot)
     if (copies.length > 0) distinct += 1
-    const home = homeOf(layouts.current, partition, slot)
-    const before = layouts.previous && homeOf(layouts.previous, partition, slot)
-    const isHome = copies.some(({ deviceId }) => deviceId === home)
+    const home = assignedDeviceOf(layouts.current, partition, slot)
+    const before = layouts.previous && assignedDeviceOf(layouts.previous, partition, slot)
+    const isAssigned = copies.some(({ deviceId }) => deviceId === home)
     const canMove = home !== undefined && takesPart(states.get(home))
-    isOdd ||= copies.length > 0 && !copies.some(({ deviceId }) => deviceId === home || deviceId === before)
+    isMisplaced ||= copies.length > 0 && !copies.some(({ deviceId }) => deviceId === home || deviceId === before)
     // While the home of a slot is out, what lies elsewhere stays there.
-    if (isHome || canMove) {
+    if (isAssigned || canMove) {
       const unwanted = damaged.filter(shard => shard.slot === slot && shard.deviceId !== home)
-      strays += copies.length - (isHome ? 1 : 0) + unwanted.length
+      strays += copies.length - (isAssigned ? 1 : 0) + unwanted.length
     }
-    if (isHome || !canMove) continue
+    if (isAssigned || !canMove) continue
     lackingOn.push(home)
     if (copies.length === 0) rebuilds += 1
   }
   const holders = [...new Set(shards.map(({ deviceId }) => deviceId))]
-  const isReturned = holders.every(id => states.get(id)?.state === "filling")
+  const isReturned = holders.every(id => states.get(id)?.state === "rebuilding")
   const shardBytes = shards[0]?.bodyBytes ?? 0
   return {
     need:
-      rebuilds > 0 ? "mend" : lackingOn.length > 0 || strays > 0 ? "move" : isReturned || isOdd ? "judge" : "nothing",
-    slack: distinct - shardsNeeded(policy),
+      rebuilds > 0
+        ? "mend"
+        : lackingOn.length > 0 || strays > 0
+          ? "move"
+          : isReturned || isMisplaced
+            ? "judge"
+            : "nothing",
+    spareShards: distinct - shardsNeeded(policy),
     lackingOn,
     bytesToWrite: lackingOn.length * shardBytes,
-    isOdd,
+    isMisplaced,
     isDoubtful: isReturned && lackingOn.some(id => states.get(id)?.state === "active"),
     holders,
   }
@@ -85,7 +91,7 @@ export function haveChanged(before: States, now: States): boolean {
   for (const id of known) {
     const [was, is] = [before.get(id), now.get(id)]
     const isSame = was?.state === is?.state && was?.stateSinceMs === is?.stateSinceMs
-    const isWhole = was?.state === "filling" && is?.state === "active"
+    const isWhole = was?.state === "rebuilding" && is?.state === "active"
     if (!isSame && !isWhole) return true
   }
   return false

@@ -14,13 +14,13 @@ const NOTHING = 255
 const SLACK_MAX = 30
 export const SLACK_UNKNOWN = SLACK_MAX
 
-const urgencyOf = (need: PartitionNeed, slack: number): number =>
-  2 * Math.min(Math.max(slack + 1, 0), SLACK_MAX) + (need === "mend" ? 0 : 1)
+const urgencyOf = (need: PartitionNeed, spareShards: number): number =>
+  2 * Math.min(Math.max(spareShards + 1, 0), SLACK_MAX) + (need === "mend" ? 0 : 1)
 const isMend = (urgency: number): boolean => urgency % 2 === 0
 
 interface Sums {
   doneBytes: number
-  leftBytes: number
+  remainingBytes: number
   partitionsDone: number
   partitionsLeft: number
 }
@@ -30,8 +30,8 @@ export class RepairLedger {
   private readonly bytes = new Float64Array(PARTITIONS)
   /** Not to be visited again before. */
   private readonly notBeforeMs = new Float64Array(PARTITIONS)
-  readonly mending: Sums = { doneBytes: 0, leftBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
-  readonly moving: Sums = { doneBytes: 0, leftBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
+  readonly mending: Sums = { doneBytes: 0, remainingBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
+  readonly moving: Sums = { doneBytes: 0, remainingBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
 
   get isEmpty(): boolean {
     return this.mending.partitionsLeft + this.moving.partitionsLeft === 0
@@ -53,21 +53,21 @@ export class RepairLedger {
   /** What a look found takes the place of what was known; `undefined`: the partition needs nothing. */
   set(
     partition: number,
-    need: { readonly kind: PartitionNeed; readonly slack: number; readonly bytes: number } | undefined,
+    need: { readonly kind: PartitionNeed; readonly spareShards: number; readonly bytes: number } | undefined,
   ): void {
     const before = this.urgency[partition] ?? NOTHING
     if (before !== NOTHING) {
       const sums = this.sumsOf(before)
       sums.partitionsLeft -= 1
-      sums.leftBytes = Math.max(0, sums.leftBytes - (this.bytes[partition] ?? 0))
+      sums.remainingBytes = Math.max(0, sums.remainingBytes - (this.bytes[partition] ?? 0))
     }
-    const urgency = need ? urgencyOf(need.kind, need.slack) : NOTHING
+    const urgency = need ? urgencyOf(need.kind, need.spareShards) : NOTHING
     this.urgency[partition] = urgency
     this.bytes[partition] = need?.bytes ?? 0
     if (!need) return
     const sums = this.sumsOf(urgency)
     sums.partitionsLeft += 1
-    sums.leftBytes += need.bytes
+    sums.remainingBytes += need.bytes
   }
 
   /** A visit has written so many bytes; what is left of the partition is set by `set`. */
@@ -113,12 +113,12 @@ export class RepairLedger {
     this.bytes.fill(0)
     this.notBeforeMs.fill(0)
     for (const sums of [this.mending, this.moving]) {
-      Object.assign(sums, { leftBytes: 0, partitionsLeft: 0 })
+      Object.assign(sums, { remainingBytes: 0, partitionsLeft: 0 })
       if (isOver) Object.assign(sums, { doneBytes: 0, partitionsDone: 0 })
     }
   }
 }
 
-export const workOf = ({ doneBytes, leftBytes, partitionsDone, partitionsLeft }: RepairWork): RepairWork => {
-  return { doneBytes, leftBytes, partitionsDone, partitionsLeft }
+export const workOf = ({ doneBytes, remainingBytes, partitionsDone, partitionsLeft }: RepairWork): RepairWork => {
+  return { doneBytes, remainingBytes, partitionsDone, partitionsLeft }
 }

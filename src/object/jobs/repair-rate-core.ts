@@ -5,10 +5,10 @@
  * of pace within minutes and does not follow single steps.
  */
 const HALF_LIFE_MS = 90_000
-/** Work may be this far ahead of its bound, so that a chore that looks each second keeps to it and no less. */
+/** Work may be this far ahead of its bound, so that a job that looks each second keeps to it and no less. */
 const AHEAD_MS = 1_000
 
-/** What several chores write together, bounded: over minutes no more bytes than so many a second. */
+/** What several jobs write together, bounded: over minutes no more bytes than so many a second. */
 export class RateBound {
   private paidUpToMs = -Infinity
 

@@ -11,13 +11,13 @@ import { shardsNeeded, type Policy } from "../../base/policy.js"
 import { after, type Soon } from "../../base/soon.js"
 import type { BlockGroup, Blocks, LiveBlock } from "../../block/index.js"
 import { mapBounded } from "../../life/index.js"
-import type { BlockJudge } from "./block-judge.js"
+import type { OwnershipResolver } from "./ownership-resolver.js"
 import type { UploadName } from "../queries/named-extents-core.js"
 import type { Orphans } from "./orphans.js"
 import { nameOf } from "./removals.js"
 import { PartitionCount } from "./repair-census.js"
 import type { RepairSource } from "./repair-contract.js"
-import { lookAtBlock, type BlockLook } from "./repair-core.js"
+import { scanBlock, type BlockScan } from "./repair-core.js"
 import type { PartitionNeed } from "./repair-ledger.js"
 import type { Uploads } from "../uploads.js"
 
@@ -27,7 +27,7 @@ const BLOCKS_AT_ONCE = 8
 /** What is left to do in a partition. */
 export interface Left {
   readonly kind: PartitionNeed
-  readonly slack: number
+  readonly spareShards: number
   readonly bytes: number
 }
 
@@ -69,7 +69,7 @@ export class RepairVisits {
   constructor(
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
-    private readonly judge: BlockJudge,
+    private readonly resolver: OwnershipResolver,
     private readonly orphans: Orphans,
     private readonly source: RepairSource,
     /** A row names a block that too few shards are left of. */
@@ -78,59 +78,59 @@ export class RepairVisits {
 
   async visit(partition: PartitionId): Promise<VisitOutcome> {
     const visit = new Visit()
-    await mapBounded(await this.blocks.surveyOf(partition), BLOCKS_AT_ONCE, group => this.visitBlock(group, visit))
-    const { count, left, passedOver } = await this.lookAt(partition, visit)
+    await mapBounded(await this.blocks.shardScanOf(partition), BLOCKS_AT_ONCE, group => this.visitBlock(group, visit))
+    const { count, left, passedOver } = await this.scan(partition, visit)
     const { writtenBytes, writtenShards, isFull, unreadable } = visit
     return { count, writtenBytes, writtenShards, isFull, left, passedOver, unreadable }
   }
 
   /** What the partition's indexes tell, and what a visit could do about it. */
-  lookAt(partition: PartitionId, visit?: Known): Soon<PartitionLook> {
-    return after(this.blocks.surveyOf(partition), groups => {
-      const look = new PartitionLook(partition)
-      for (const group of groups) this.addTo(look, group, visit)
-      return look
+  scan(partition: PartitionId, visit?: Known): Soon<PartitionScan> {
+    return after(this.blocks.shardScanOf(partition), groups => {
+      const scan = new PartitionScan(partition)
+      for (const group of groups) this.addTo(scan, group, visit)
+      return scan
     })
   }
 
   /** Adds a block to what is known of its partition. */
-  addTo(look: PartitionLook, group: BlockGroup, visit?: Known): void {
+  addTo(scan: PartitionScan, group: BlockGroup, visit?: Known): void {
     const name = nameOf(group)
     if (this.orphans.has(group)) return
     const policy = group.shape?.policy
     if (policy === undefined) {
       // What the index does not tell is read when the partition is visited.
-      if (!visit?.settled?.has(name)) look.leave("move", 0, 0)
+      if (!visit?.settled?.has(name)) scan.leave("move", 0, 0)
       return
     }
     if (group.shards.length === 0) {
       // Nobody's, or lost: a visit tells which, and who calls the roll counts what is lost.
-      if (visit?.unreadable.has(name)) for (const { deviceId } of group.damaged) look.count.unpayableOn.add(deviceId)
-      else if (!visit?.settled?.has(name)) look.leave("move", 0, 0)
+      if (visit?.unreadable.has(name)) for (const { deviceId } of group.damaged) scan.count.unpayableOn.add(deviceId)
+      else if (!visit?.settled?.has(name)) scan.leave("move", 0, 0)
       return
     }
     const seen = this.seen(group, policy)
     const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
     const isHeld = this.uploads.isHeld(group.uploadId)
-    if (isHeld && seen.need === "mend") this.passOver(look, group, seen)
+    if (isHeld && seen.need === "mend") this.passOver(scan, group, seen)
     const blockBytes = group.shape?.blockLengthBytes ?? 0
     // Who calls the roll counts those.
     if (visit?.unreadable.has(name)) {
-      for (const device of seen.lackingOn) look.count.unpayableOn.add(device)
+      for (const device of seen.lackingOn) scan.count.unpayableOn.add(device)
       return
     }
-    look.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled?.has(name) ?? false })
+    scan.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled?.has(name) ?? false })
   }
 
   /** A device that had the shard may have left since, and whoever writes the block knows nothing of it. */
-  private passOver(look: PartitionLook, { uploadId }: BlockGroup, { lackingOn }: BlockLook): void {
-    look.passedOver.add(uploadId)
+  private passOver(scan: PartitionScan, { uploadId }: BlockGroup, { lackingOn }: BlockScan): void {
+    scan.passedOver.add(uploadId)
     const states = this.source.states()
-    for (const id of lackingOn) if (states.get(id)?.state === "filling") look.count.lackingOn.add(id)
+    for (const id of lackingOn) if (states.get(id)?.state === "rebuilding") scan.count.lackingOn.add(id)
   }
 
-  private seen(group: BlockGroup, policy: Policy): BlockLook {
-    return lookAtBlock(group, policy, this.source.layouts, this.source.states())
+  private seen(group: BlockGroup, policy: Policy): BlockScan {
+    return scanBlock(group, policy, this.source.layouts, this.source.states())
   }
 
   private async visitBlock(group: BlockGroup, visit: Visit): Promise<void> {
@@ -138,7 +138,7 @@ export class RepairVisits {
     if (this.uploads.isHeld(group.uploadId) || this.orphans.has(group)) return
     const policy = group.shape?.policy
     if (policy !== undefined && this.seen(group, policy).need === "nothing") return
-    const verdict = await this.judge.judge(group)
+    const verdict = await this.resolver.resolve(group)
     if (verdict.kind === "live") {
       visit.live.add(name)
       return this.mend(group, verdict.live, visit)
@@ -153,7 +153,7 @@ export class RepairVisits {
       visit.writtenBytes += mended.writtenBytes
       visit.writtenShards += mended.writtenShards
       // What is given up meanwhile may have been removed without what was written here: to be judged again.
-      if (!(await this.judge.isKept(group, live.owner))) return
+      if (!(await this.resolver.isKept(group, live.owner))) return
       if (mended.isUnreadable) {
         visit.unreadable.add(nameOf(group))
         await this.onUnreadable({ ...live.owner, uploadId: group.uploadId })
@@ -167,7 +167,7 @@ export class RepairVisits {
 }
 
 /** What one partition's blocks add up to. */
-export class PartitionLook {
+export class PartitionScan {
   readonly count: PartitionCount
   readonly passedOver = new Set<UploadId>()
   left: Left | undefined
@@ -176,25 +176,25 @@ export class PartitionLook {
     this.count = new PartitionCount(partition)
   }
 
-  leave(kind: PartitionNeed, slack: number, bytes: number): void {
+  leave(kind: PartitionNeed, spareShards: number, bytes: number): void {
     const { left } = this
     this.left = {
       kind: kind === "mend" || left?.kind === "mend" ? "mend" : "move",
-      slack: Math.min(slack, left?.slack ?? slack),
+      spareShards: Math.min(spareShards, left?.spareShards ?? spareShards),
       bytes: bytes + (left?.bytes ?? 0),
     }
   }
 
   add(
     policy: Policy,
-    seen: BlockLook,
+    seen: BlockScan,
     blockBytes: number,
     { isHeld, isSettled }: { readonly isHeld: boolean; readonly isSettled: boolean },
   ): void {
     // Fewer shards than a read needs: what was deleted while a device was away, or lost; a visit tells which.
-    const isReadable = seen.slack >= 0
+    const isReadable = seen.spareShards >= 0
     if (seen.isDoubtful) for (const device of seen.lackingOn) this.count.perhapsLackingOn.add(device)
-    else if (seen.isOdd && isReadable) this.count.addOdd(shardsNeeded(policy), seen.holders, blockBytes)
+    else if (seen.isMisplaced && isReadable) this.count.addMisplaced(shardsNeeded(policy), seen.holders, blockBytes)
     else {
       if (isReadable) this.count.add(policy, blockBytes)
       // Of what is on its way in, whoever writes it notes what could not be written.
@@ -202,6 +202,6 @@ export class PartitionLook {
     }
     if (seen.need === "nothing" || isSettled) return
     if (isHeld && seen.need !== "move") return
-    this.leave(seen.need === "mend" ? "mend" : "move", seen.slack, seen.bytesToWrite)
+    this.leave(seen.need === "mend" ? "mend" : "move", seen.spareShards, seen.bytesToWrite)
   }
 }

@@ -15,7 +15,7 @@ import { needleKeyOf } from "../../format/needle.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
-import { debtOfKey } from "../commands/debts-core.js"
+import { hintOfKey } from "../commands/missing-shard-hints-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
 import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing.js"
 
@@ -41,23 +41,27 @@ async function assertAll(world: World, bodies: Bodies, when: string): Promise<vo
 
 /** Every named block is whole and at home, and nothing else is there. */
 async function assertWhole(world: World, bodies: Bodies, when: string): Promise<void> {
-  await world.clock.advance(REPAIR_LIMITS.lookEveryMs)
+  await world.clock.advance(REPAIR_LIMITS.checkEveryMs)
   await world.settle()
   await world.removeAborted()
-  const { groups } = await world.blocks.survey(ALL_NEEDLES.start)
+  const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
   for (const group of groups) {
-    const { lacking, strays, slack } = standingOf(group, must(group.shape, "indexed").policy, world.layouts.current)
-    assert.deepEqual([lacking, strays, slack], [[], 0, tolerance(world.policy)], when)
+    const { lacking, strays, spareShards } = standingOf(
+      group,
+      must(group.shape, "indexed").policy,
+      world.layouts.current,
+    )
+    assert.deepEqual([lacking, strays, spareShards], [[], 0, tolerance(world.policy)], when)
   }
   const blocks = [...bodies.values()].reduce((sum, bytes) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
   assert.equal(groups.length, blocks, `${when}: only what is named is there`)
-  const survey = world.services.repair.survey()
-  assert.ok(survey.isComplete)
-  for (const [device, flags] of survey.lacking) assert.ok(!flags.includes(1), `${when}: ${device}`)
-  assert.deepEqual(survey.oddBlocks, [], when)
+  const shardScan = world.services.repair.shardScan()
+  assert.ok(shardScan.isComplete)
+  for (const [device, flags] of shardScan.lacking) assert.ok(!flags.includes(1), `${when}: ${device}`)
+  assert.deepEqual(shardScan.misplacedBlocks, [], when)
   const bytes = [...bodies.values()].reduce((sum, body) => sum + body.length, 0)
   assert.equal(
-    survey.policies.reduce((sum, use) => sum + use.bytes, 0),
+    shardScan.policies.reduce((sum, use) => sum + use.bytes, 0),
     bytes,
     when,
   )
@@ -71,7 +75,7 @@ test("a healthy store is looked at in few steps, and nothing of it is written", 
   assert.ok((await world.settle()) < 10)
   assert.equal(world.needles, before)
   await assertWhole(world, bodies, "as written")
-  assert.equal(world.services.repair.report().partitionsLookedAt, PARTITIONS)
+  assert.equal(world.services.repair.report().partitionsScanned, PARTITIONS)
 })
 
 for (const text of ["ec:2+2", "ec:4+2", "replica:2"]) {
@@ -86,20 +90,20 @@ for (const text of ["ec:2+2", "ec:4+2", "replica:2"]) {
       const lost = [...devices, ...devices]
         .slice(first % devices.length)
         .slice(0, 1 + (round % tolerance(world.policy)))
-      for (const id of lost) world.takeOut(id)
+      for (const id of lost) world.takeOffline(id)
       await putSome(world, bodies, 3, `round${round} `)
       await assertAll(world, bodies, "while disks are out")
       await world.settle()
       for (const id of lost) {
         number += 1
         const by = await world.replace(id, number)
-        assert.equal(world.stateOf(by), "filling")
+        assert.equal(world.stateOf(by), "rebuilding")
       }
       await world.settle()
       for (const id of world.layouts.current.devices) assert.equal(world.stateOf(id), "active", `${text} ${round}`)
       assert.equal(world.tablet.rows("debts"), 0, "every debt is paid")
       await assertAll(world, bodies, "after repair")
-      await world.settle("recode")
+      await world.settle("reencode")
       await world.settle("collector")
       await assertWhole(world, bodies, `${text}, round ${round}`)
     }
@@ -113,7 +117,7 @@ test("a device that comes back after deletes and overwrites brings nothing back,
   await world.settle()
   const back = deviceOf(3)
   const had = world.devices.needlesOn(back)
-  world.takeOut(back)
+  world.takeOffline(back)
   for (let i = 0; i < 6; i += 1) {
     await world.remove(`key${i}`)
     bodies.delete(`key${i}`)
@@ -148,14 +152,14 @@ test("what was deleted while a device was away makes nobody believe that the oth
   await putSome(world, bodies, 12)
   await world.settle()
   const back = deviceOf(3)
-  world.takeOut(back)
+  world.takeOffline(back)
   for (let i = 0; i < 6; i += 1) await world.remove(`key${i}`)
   await world.settle("collector")
   world.bringBack(back)
   const { repair } = world.services
   for (let steps = 0; steps < 500 && world.stateOf(back) !== "active"; steps += 1) {
     await world.clock.runUntil(repair.step(noSignal))
-    const others = [...repair.survey().lacking].filter(([id]) => id !== back)
+    const others = [...repair.shardScan().lacking].filter(([id]) => id !== back)
     for (const [id, flags] of others) assert.ok(!flags.includes(1), `${id} lacks something after ${steps} steps`)
   }
   assert.deepEqual(world.whole, [back])
@@ -166,7 +170,7 @@ test("a single copy on a device that was away is judged too, though nothing of i
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 12)
   const back = deviceOf(2)
-  world.takeOut(back)
+  world.takeOffline(back)
   for (let i = 0; i < 6; i += 1) {
     await world.remove(`key${i}`)
     bodies.delete(`key${i}`)
@@ -210,9 +214,9 @@ test("uploads on their way in are left alone, and their late shards are written 
   assert.ok(world.needles > 0)
   world.devices.meddle = () => undefined
   const held = world.needles
-  for (const { partition, shards } of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
+  for (const { partition, shards } of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups) {
     const { deviceId } = must(shards[0], "a shard")
-    world.services.repair.owe([{ partition, deviceId }])
+    world.services.repair.onHints([{ partition, deviceId }])
   }
   await world.settle()
   assert.equal(world.needles, held)
@@ -232,11 +236,11 @@ test("an upload from whose disk a shard is lost while it is on its way in is mad
   await world.clock.advance(1_000)
   const by = await world.replace(deviceOf(3), 50)
   await world.settle()
-  assert.equal(world.stateOf(by), "filling", "it lacks what is on its way in")
+  assert.equal(world.stateOf(by), "rebuilding", "it lacks what is on its way in")
   goOn()
   await world.clock.runUntil(putting)
   await world.settle()
-  const { groups } = await world.blocks.survey(ALL_NEEDLES.start)
+  const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
   for (const group of groups) {
     assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [], "without waiting for a day")
   }
@@ -263,7 +267,7 @@ test("of a part that is given up while it moves nothing is left, and no device i
   world.devices.meddle = async what => {
     if (what !== "append" || collecting) return
     await multipart.abort(target)
-    collecting = world.chore("collector").step(noSignal)
+    collecting = world.job("collector").step(noSignal)
     await later()
   }
   const { repair } = world.services
@@ -275,7 +279,7 @@ test("of a part that is given up while it moves nothing is left, and no device i
   await world.settle()
   await world.removeAborted()
   assert.equal(world.needles, 0)
-  for (const [id, flags] of repair.survey().lacking) assert.ok(!flags.includes(1), `${id} lacks something`)
+  for (const [id, flags] of repair.shardScan().lacking) assert.ok(!flags.includes(1), `${id} lacks something`)
 })
 
 test("from d devices to d + 1 and back while clients write, read and delete", async () => {
@@ -292,7 +296,7 @@ test("from d devices to d + 1 and back while clients write, read and delete", as
       await putSome(world, bodies, 2, `round${round} `)
       for (let steps = 0; world.layouts.previous !== undefined; steps += 1) {
         assert.ok(steps < 200, "the transition ends")
-        if ((await world.clock.runUntil(world.chore("repair").step(noSignal))) === "throttled")
+        if ((await world.clock.runUntil(world.job("repair").step(noSignal))) === "throttled")
           await world.clock.advance(1_000)
         await assertAll(world, bodies, `${text} in step ${steps}`)
         if (steps === 1) {
@@ -324,7 +328,7 @@ test("moves keep to their rate, and rebuilding what is lost does not", async () 
     let writtenBytes = 0
     world.devices.meddle = (kind, id) => {
       if (kind !== "append") return
-      const groups = world.blocks.surveyOf(id.partition)
+      const groups = world.blocks.shardScanOf(id.partition)
       assert.ok(!(groups instanceof Promise), "devices of tests answer at once")
       writtenBytes += groups[0]?.shards[0]?.bodyBytes ?? 0
     }
@@ -345,8 +349,8 @@ test("a transition whose new device fails half-way ends without it, and loses no
   const first = [...world.layouts.current.devices]
   const added = await world.add(71)
   world.relayout([...first, added])
-  for (let steps = 0; steps < 4; steps += 1) await world.clock.runUntil(world.chore("repair").step(noSignal))
-  world.takeOut(added)
+  for (let steps = 0; steps < 4; steps += 1) await world.clock.runUntil(world.job("repair").step(noSignal))
+  world.takeOffline(added)
   await assertAll(world, bodies, "with the new device gone")
   await world.settle()
   assert.equal(world.layouts.previous, undefined, "what can be moved has been moved")
@@ -363,7 +367,7 @@ test("damaged shards are written anew, also when a restart came between", async 
     const bodies: Bodies = new Map()
     await putSome(world, bodies, 4)
     await world.settle()
-    const { groups } = await world.blocks.survey(ALL_NEEDLES.start)
+    const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
     const group = must(
       groups.find(({ shape }) => shape?.blockLengthBytes === 16 * KIB),
       "a full block",
@@ -380,7 +384,7 @@ test("damaged shards are written anew, also when a restart came between", async 
       else if (isBad) throw fail("corruptNeedle")
     }
     await assertAll(world, bodies, "with a damaged shard")
-    await world.chore("repair").step(noSignal)
+    await world.job("repair").step(noSignal)
     if (restarts) assert.ok(world.tablet.rows("debts") > 0, "it is noted")
     if (restarts) {
       await world.devices.reopen(deviceId)
@@ -400,7 +404,7 @@ test("a damaged copy goes where nobody wants it, whether its block is alive, del
     const bodies: Bodies = new Map()
     await putSome(world, bodies, 4)
     await world.settle()
-    const [group] = (await world.blocks.survey(ALL_NEEDLES.start)).groups
+    const [group] = (await world.blocks.shardScan(ALL_NEEDLES.start)).groups
     const { deviceId: home, slot } = must(group?.shards[0], "a shard")
     const stray = must(
       [...world.devices.live.keys()].find(id => !group?.shards.some(({ deviceId }) => deviceId === id)),
@@ -412,7 +416,7 @@ test("a damaged copy goes where nobody wants it, whether its block is alive, del
     const header = await at.headerOf(id)
     const body = await at.read(id, { offsetBytes: 0, lengthBytes: header.bodyBytes }, waitIfSlow)
     const held = world.devices.needlesOn(stray)
-    const leave = () => volumes.append({ ...header, birthNote: undefined, body })
+    const leave = () => volumes.append({ ...header, recoveryHeader: undefined, body })
     if (fate !== "gone") await leave()
     if (fate !== "alive") for (const key of bodies.keys()) await world.remove(key)
     if (fate === "gone") {
@@ -440,10 +444,10 @@ test("a device is not called whole while it owes what came too late to be counte
   await putSome(world, bodies, 4)
   await world.settle()
   const back = deviceOf(1)
-  world.takeOut(back)
+  world.takeOffline(back)
   await putSome(world, bodies, 1, "degraded")
-  const [[debt] = []] = world.tablet.committed.range("debts", ALL_NEEDLES)
-  const { partition } = debtOfKey(must(debt, "something is owed"))
+  const [[hint] = []] = world.tablet.committed.range("debts", ALL_NEEDLES)
+  const { partition } = hintOfKey(must(hint, "something is owed"))
   world.bringBack(back)
   const { repair } = world.services
   // While what was owed is being crossed out, a client's write comes to owe the same partition something.
@@ -451,30 +455,30 @@ test("a device is not called whole while it owes what came too late to be counte
   world.tablet.before = name => {
     if (name !== "DropRows" || isLate) return
     isLate = true
-    repair.owe([{ partition, deviceId: back }])
+    repair.onHints([{ partition, deviceId: back }])
   }
   while (!isLate) await world.clock.runUntil(repair.step(noSignal))
-  assert.equal(world.stateOf(back), "filling")
+  assert.equal(world.stateOf(back), "rebuilding")
   await world.settle()
   assert.equal(world.stateOf(back), "active")
-  for (const chore of ["recode", "collector"]) await world.settle(chore)
+  for (const job of ["reencode", "collector"]) await world.settle(job)
   await assertWhole(world, bodies, "in the end")
 })
 
 test("what is to be deleted on a disk without room for that waits, and nothing else does", async () => {
   const world = await open("replica:1", 3)
-  await putSome(world, new Map(), COLLECTOR_LIMITS.releasesPerStep)
+  await putSome(world, new Map(), COLLECTOR_LIMITS.pendingDeletionsPerStep)
   const full = deviceOf(2)
   const device = must(world.devices.live.get(full), "three devices")
   const refusing = changed(device.volumes, { remove: () => Promise.reject(fail("deviceFull")) })
   world.devices.live.set(full, { ...device, volumes: refusing })
-  await putSome(world, new Map(), COLLECTOR_LIMITS.releasesPerStep, "young")
+  await putSome(world, new Map(), COLLECTOR_LIMITS.pendingDeletionsPerStep, "young")
   const had = world.devices.needlesOn(full)
-  for (let i = 0; i < COLLECTOR_LIMITS.releasesPerStep; i += 1) {
+  for (let i = 0; i < COLLECTOR_LIMITS.pendingDeletionsPerStep; i += 1) {
     await world.remove(`key${i}`)
     await world.remove(`young${i}`)
   }
-  for (let steps = 0; steps < 10; steps += 1) await world.chore("collector").step(noSignal)
+  for (let steps = 0; steps < 10; steps += 1) await world.job("collector").step(noSignal)
   assert.deepEqual([world.needles, world.devices.needlesOn(full)], [had, had], "only what is there is left")
   assert.ok(world.tablet.rows("releases") > 0)
   world.devices.live.set(full, device)
@@ -491,12 +495,12 @@ test("a full disk is waited for; with room again all is written", async () => {
     if (what === "append") throw fail("deviceFull")
   }
   for (let steps = 0; steps < 10; steps += 1) {
-    await world.chore("repair").step(noSignal)
+    await world.job("repair").step(noSignal)
     await world.clock.advance(6_000)
   }
   assert.ok(world.services.repair.report().isShortOfSpace)
-  assert.equal(world.stateOf(by), "filling")
-  assert.ok(world.services.repair.survey().lacking.get(by)?.includes(1))
+  assert.equal(world.stateOf(by), "rebuilding")
+  assert.ok(world.services.repair.shardScan().lacking.get(by)?.includes(1))
   world.devices.meddle = () => undefined
   await world.settle()
   assert.equal(world.stateOf(by), "active")
@@ -508,7 +512,7 @@ test("the riskiest partitions come first", async () => {
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 30)
   await world.settle()
-  world.takeOut(deviceOf(1))
+  world.takeOffline(deviceOf(1))
   await putSome(world, bodies, 10, "degraded")
   world.bringBack(deviceOf(1))
   await world.replace(deviceOf(2), 81)
@@ -531,14 +535,19 @@ test("paused it does nothing; its numbers say how far it is", async () => {
   const { repair } = world.services
   repair.pause()
   assert.equal(await repair.step(noSignal), "idle")
-  assert.equal(repair.report().partitionsLookedAt, 0)
+  assert.equal(repair.report().partitionsScanned, 0)
   repair.resume()
-  while (repair.report().partitionsLookedAt < PARTITIONS) await repair.step(noSignal)
-  const { leftBytes, partitionsLeft } = repair.report().mending
-  assert.ok(leftBytes > 0 && partitionsLeft > 0)
+  while (repair.report().partitionsScanned < PARTITIONS) await repair.step(noSignal)
+  const { remainingBytes, partitionsLeft } = repair.report().mending
+  assert.ok(remainingBytes > 0 && partitionsLeft > 0)
   await world.settle()
   const { mending } = repair.report()
-  assert.deepEqual(mending, { doneBytes: leftBytes, leftBytes: 0, partitionsDone: partitionsLeft, partitionsLeft: 0 })
+  assert.deepEqual(mending, {
+    doneBytes: remainingBytes,
+    remainingBytes: 0,
+    partitionsDone: partitionsLeft,
+    partitionsLeft: 0,
+  })
 })
 
 test("blocks that cannot be read any more are told of, and keep nothing else from being whole", async () => {
@@ -548,9 +557,9 @@ test("blocks that cannot be read any more are told of, and keep nothing else fro
   const lost: DeviceId[] = [deviceOf(1), deviceOf(2)]
   for (const [i, id] of lost.entries()) await world.replace(id, 90 + i)
   await world.settle()
-  while ((await world.chore("roll-call").step(noSignal)) === "busy") continue
-  assert.ok(world.services.rollCall.report().blocks > 0)
-  assert.deepEqual(world.services.repair.survey().oddBlocks, [])
+  while ((await world.job("integrity-audit").step(noSignal)) === "busy") continue
+  assert.ok(world.services.integrityAudit.report().blocks > 0)
+  assert.deepEqual(world.services.repair.shardScan().misplacedBlocks, [])
   await putSome(world, bodies, 2, "after")
   await assertAll(world, new Map([...bodies].filter(([key]) => key.startsWith("after"))), "new ones")
   assert.equal(shardCount(world.policy), 3)
@@ -563,34 +572,34 @@ test("what waited for the collector when everything was looked at is known to be
   await world.settle()
   world.policy = parsePolicy("ec:2+1")
   world.policyVersion += 1
-  await world.settle("recode")
-  await world.clock.advance(REPAIR_LIMITS.recodedQuietMs)
+  await world.settle("reencode")
+  await world.clock.advance(REPAIR_LIMITS.reencodedQuietMs)
   await world.settle()
   const { repair } = world.services
-  assert.equal(repair.survey().policies.length, 2, "what was coded anew is still there")
+  assert.equal(repair.shardScan().policies.length, 2, "what was coded anew is still there")
   await world.settle("collector")
-  await world.clock.advance(2 * REPAIR_LIMITS.recodedQuietMs)
+  await world.clock.advance(2 * REPAIR_LIMITS.reencodedQuietMs)
   await world.settle()
   assert.deepEqual(
-    repair.survey().policies.map(({ policy }) => policy),
+    repair.shardScan().policies.map(({ policy }) => policy),
     [world.policy],
   )
 })
 
-test("soon after re-coding it is known how everything lies now", async () => {
+test("soon after re-encoding it is known how everything lies now", async () => {
   const world = await open("ec:2+2")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 10)
   await world.settle()
   world.policy = parsePolicy("ec:2+1")
   world.policyVersion += 1
-  for (const chore of ["recode", "collector"]) await world.settle(chore)
-  await world.clock.advance(REPAIR_LIMITS.recodedQuietMs)
+  for (const job of ["reencode", "collector"]) await world.settle(job)
+  await world.clock.advance(REPAIR_LIMITS.reencodedQuietMs)
   await world.settle()
-  const { policies, oddBlocks } = world.services.repair.survey()
+  const { policies, misplacedBlocks } = world.services.repair.shardScan()
   const bytes = [...bodies.values()].reduce((sum, body) => sum + body.length, 0)
   assert.deepEqual(policies, [{ policy: world.policy, bytes }])
-  assert.deepEqual(oddBlocks, [])
+  assert.deepEqual(misplacedBlocks, [])
 })
 
 for (const text of ["ec:2+2", "replica:3"]) {
@@ -600,10 +609,10 @@ for (const text of ["ec:2+2", "replica:3"]) {
     await putSome(world, bodies, 12)
     await world.settle()
     const callRoll = async () => {
-      while ((await world.chore("roll-call").step(noSignal)) === "busy") continue
+      while ((await world.job("integrity-audit").step(noSignal)) === "busy") continue
     }
     const [first, second, third] = world.layouts.current.devices
-    for (const id of [first, second]) world.takeOut(must(id, "a device"))
+    for (const id of [first, second]) world.takeOffline(must(id, "a device"))
     await world.settle()
     await callRoll()
     const fresh = new Set<string>()
@@ -619,24 +628,25 @@ for (const text of ["ec:2+2", "replica:3"]) {
     await readAll()
     assert.ok(lost.size > 0 && lost.size < bodies.size, "some are lost")
     await world.settle()
-    const { rollCall } = world.services
-    const told = () => [new Set(rollCall.objects().map(({ key }) => key)), rollCall.report().blocks] as const
+    const { integrityAudit } = world.services
+    const told = () =>
+      [new Set(integrityAudit.objects().map(({ key }) => key)), integrityAudit.report().blocks] as const
     const [objects, blocks] = told()
     assert.deepEqual(objects, lost, "without waiting for a walk")
     // A reader gives up at the first block of an object; a visit has looked at those that readers met.
     await callRoll()
-    assert.equal(rollCall.report().blocks, blocks)
-    const survey = world.services.repair.survey()
-    for (const [id, flags] of survey.lacking)
+    assert.equal(integrityAudit.report().blocks, blocks)
+    const shardScan = world.services.repair.shardScan()
+    for (const [id, flags] of shardScan.lacking)
       if (id === third)
         assert.ok(!flags.includes(1), "what cannot be rebuilt makes nobody doubt the rest of its partition")
     // More readers change nothing: repair has nothing to do.
-    const debts = world.tablet.rows("debts")
-    assert.ok(debts > 0, "which shards are damaged is known after a restart")
+    const hints = world.tablet.rows("debts")
+    assert.ok(hints > 0, "which shards are damaged is known after a restart")
     let written = 0
     world.tablet.before = name => void (written += name === "NoteDamages" || name === "NoteDebts" ? 1 : 0)
     await readAll()
     const steps = await world.settle()
-    assert.deepEqual([steps, written, world.tablet.rows("debts")], [1, 0, debts], "repair rests")
+    assert.deepEqual([steps, written, world.tablet.rows("debts")], [1, 0, hints], "repair rests")
   })
 }

@@ -1,5 +1,5 @@
 /**
- * Repair: brings every shard to where it should be. A chore.
+ * Repair: brings every shard to where it should be. A job.
  *
  * After a start, and whenever devices or layouts change, it looks at everything that devices hold, by
  * their indexes alone; then it visits the partitions that need it, those that can spare the fewest
@@ -13,33 +13,40 @@ import type { DeviceId, PartitionId, RowKey } from "../../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../../base/ids.js"
 import { MIB, PARTITIONS } from "../../base/limits.js"
 import { after, type Soon } from "../../base/soon.js"
-import { ALL_NEEDLES, type Blocks, type ShardCopy, type SurveyPage } from "../../block/index.js"
+import { ALL_NEEDLES, type Blocks, type ShardCopy, type ShardScanPage } from "../../block/index.js"
 import { needleKeyOf } from "../../format/needle.js"
-import { mapBounded, type Chore, type StepOutcome } from "../../life/index.js"
+import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { Metadata } from "../../metadata/index.js"
-import { BlockJudge } from "./block-judge.js"
-import { ALL_DEBTS, debtKeys, debtOfKey, debtsOfPartition, noteDamages, type DebtRow } from "../commands/debts-core.js"
+import { OwnershipResolver } from "./ownership-resolver.js"
+import {
+  ALL_DEBTS,
+  hintKeys,
+  hintOfKey,
+  hintsOfPartition,
+  noteDamages,
+  type HintRow,
+} from "../commands/missing-shard-hints-core.js"
 import type { UploadName } from "../queries/named-extents-core.js"
 import type { Orphans } from "./orphans.js"
-import { dropRows } from "../commands/release-commands-core.js"
+import { dropRows } from "../commands/pending-deletion-commands-core.js"
 import { nameOf } from "./removals.js"
 import { Census, type PartitionCount } from "./repair-census.js"
-import type { RepairReport, RepairSource, SurveyReport } from "./repair-contract.js"
+import type { RepairReport, RepairSource, ShardScanReport } from "./repair-contract.js"
 import { haveChanged, takesPart, type States } from "./repair-core.js"
 import { RepairLedger, SLACK_UNKNOWN, workOf } from "./repair-ledger.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
-import { PartitionLook, RepairVisits, type PassedOver, type VisitOutcome } from "./repair-visit.js"
+import { PartitionScan, RepairVisits, type PassedOver, type VisitOutcome } from "./repair-visit.js"
 import type { Uploads } from "../uploads.js"
-import { noteDebts, type Debt } from "../commands/version-commands-core.js"
+import { recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
 
 export const REPAIR_LIMITS = {
   /** One step visits so many partitions, or until about so many bytes are to be written. */
   partitionsPerStep: 128,
   bytesPerStep: 128 * MIB,
   partitionsAtOnce: 64,
-  debtsPerStep: 2_000,
+  hintsPerStep: 2_000,
   /** Damaged shards that wait to be noted; beyond, they are found by the next scrub. */
   damagesWaitingMax: 1_000,
   rowsPerCommand: 256,
@@ -48,19 +55,19 @@ export const REPAIR_LIMITS = {
   /** What could not be done is tried again after this. */
   retryMs: 5_000,
   /** Everything is looked at again after this, should something have been missed. */
-  lookEveryMs: 24 * 3_600_000,
-  /** And after so long without re-coding, when there was some: time for what it replaced to be removed. */
-  recodedQuietMs: 30_000,
+  checkEveryMs: 24 * 3_600_000,
+  /** And after so long without re-encoding, when there was some: time for what it replaced to be removed. */
+  reencodedQuietMs: 30_000,
 } as const
 
 /** A look at everything, under way. */
-interface Look {
+interface RepairScan {
   /** Where it goes on; undefined: it has ended. */
   readonly next: RowKey | undefined
   /** Blocks that it has met. */
   readonly blocks: number
   /** The partition that is being added up; those below are done. */
-  readonly open: PartitionLook
+  readonly open: PartitionScan
 }
 
 /** What a look began with. */
@@ -70,7 +77,7 @@ interface Scene {
   readonly atMs: number
 }
 
-export class Repair implements Chore {
+export class Repair implements Job {
   readonly name = "repair"
   private readonly ledger = new RepairLedger()
   private readonly census = new Census()
@@ -84,17 +91,17 @@ export class Repair implements Chore {
   private readonly unreadable = new Map<PartitionId, ReadonlySet<string>>()
   private unreadableBlocks = 0
   private scene: Scene | undefined
-  private look: Look | undefined
+  private scan: RepairScan | undefined
   /** Where the reading of debts goes on; undefined: all have been read. */
-  private debtsFrom: RowKey | undefined
+  private hintsFrom: RowKey | undefined
   private hasLooked = false
   /** A look that met what soon may be gone is followed by another, later and later. */
-  private lookAgainMs: number | undefined
-  private looksAgain = 0
+  private rescanMs: number | undefined
+  private rescans = 0
   private isPaused = false
   private isShortOfSpace = false
   /** When something was coded anew last, by the monotonic clock; undefined: nothing since the look began. */
-  private recodedMs: number | undefined
+  private reencodedMs: number | undefined
   private writtenShards = 0
 
   constructor(
@@ -110,14 +117,14 @@ export class Repair implements Chore {
     /** A row names a block that too few shards are left of. */
     onUnreadable: (name: UploadName) => Promise<void>,
   ) {
-    const judge = new BlockJudge(metadata, blocks, uploads, log)
-    this.visits = new RepairVisits(blocks, uploads, judge, orphans, source, onUnreadable)
+    const resolver = new OwnershipResolver(metadata, blocks, uploads, log)
+    this.visits = new RepairVisits(blocks, uploads, resolver, orphans, source, onUnreadable)
   }
 
   progress(): string {
     const { mending, moving } = this.ledger
     if (this.isPaused) return "paused"
-    if (this.look?.next !== undefined) return `${this.look.open.count.partition} of ${PARTITIONS} partitions looked at`
+    if (this.scan?.next !== undefined) return `${this.scan.open.count.partition} of ${PARTITIONS} partitions looked at`
     const left = mending.partitionsLeft + moving.partitionsLeft
     return `${left} partitions to visit, ${this.writtenShards} shards written`
   }
@@ -132,41 +139,41 @@ export class Repair implements Chore {
   }
 
   /** What lies where, as it was looked at last. */
-  survey(): SurveyReport {
-    const isComplete = this.look !== undefined && this.look.next === undefined
+  shardScan(): ShardScanReport {
+    const isComplete = this.scan !== undefined && this.scan.next === undefined
     this.hasLooked ||= isComplete
     return { ...this.census.current(isComplete), hasLooked: this.hasLooked, beganMs: this.scene?.atMs }
   }
 
   report(): RepairReport {
     const { mending, moving } = this.ledger
-    const look = this.look?.next === undefined ? this.look && PARTITIONS : this.look.open.count.partition
+    const scan = this.scan?.next === undefined ? this.scan && PARTITIONS : this.scan.open.count.partition
     return {
       isPaused: this.isPaused,
-      partitionsLookedAt: look ?? 0,
+      partitionsScanned: scan ?? 0,
       mending: workOf(mending),
       moving: workOf(moving),
       bytesPerSecond: this.rate.bytesPerSecond,
-      secondsLeft: this.rate.secondsFor(mending.leftBytes + moving.leftBytes),
+      secondsLeft: this.rate.secondsFor(mending.remainingBytes + moving.remainingBytes),
       writtenShards: this.writtenShards,
       isShortOfSpace: this.isShortOfSpace,
     }
   }
 
   /** Devices owe partitions shards that were not durable when a commit named them. */
-  owe(debts: readonly Debt[]): void {
+  onHints(hints: readonly MissingShardHint[]): void {
     const states = this.source.states()
-    for (const { partition, deviceId } of debts) {
+    for (const { partition, deviceId } of hints) {
       if (!takesPart(states.get(deviceId))) continue
       this.require(partition, deviceId)
     }
   }
 
   /** An upload lies otherwise than before: what is known of where it lies is to be found out anew. */
-  noteRecoded(debts: readonly Debt[]): void {
-    this.recodedMs = this.clock.monotonicMs()
-    this.looksAgain = 0
-    this.owe(debts)
+  noteReencoded(hints: readonly MissingShardHint[]): void {
+    this.reencodedMs = this.clock.monotonicMs()
+    this.rescans = 0
+    this.onHints(hints)
   }
 
   /** A device has a damaged shard. It counts as missing until it is written anew. */
@@ -193,7 +200,8 @@ export class Repair implements Chore {
 
   private visitAgain(partition: PartitionId, deviceId?: DeviceId): void {
     this.noteOwing(partition, deviceId)
-    if (!this.ledger.needs(partition)) this.ledger.set(partition, { kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 })
+    if (!this.ledger.needs(partition))
+      this.ledger.set(partition, { kind: "mend", spareShards: SLACK_UNKNOWN, bytes: 0 })
   }
 
   private noteOwing(partition: PartitionId, deviceId: DeviceId | undefined): void {
@@ -230,8 +238,8 @@ export class Repair implements Chore {
     await this.noteFound()
     if (this.hasChanged()) this.begin()
     this.visitLetGo()
-    if (this.debtsFrom !== undefined) return this.readDebts(this.debtsFrom)
-    if (this.look?.next !== undefined) return this.lookFurther(this.look, this.look.next)
+    if (this.hintsFrom !== undefined) return this.readHints(this.hintsFrom)
+    if (this.scan?.next !== undefined) return this.scanFurther(this.scan, this.scan.next)
     return this.visitNext(signal)
   }
 
@@ -239,9 +247,9 @@ export class Repair implements Chore {
     const { scene, source } = this
     if (scene === undefined || scene.layoutVersion !== source.layouts.current.version) return true
     const nowMs = this.clock.monotonicMs()
-    if (nowMs - scene.atMs >= REPAIR_LIMITS.lookEveryMs) return true
-    if (this.recodedMs !== undefined && nowMs - this.recodedMs >= REPAIR_LIMITS.recodedQuietMs) return true
-    if (this.lookAgainMs !== undefined && nowMs >= this.lookAgainMs) return true
+    if (nowMs - scene.atMs >= REPAIR_LIMITS.checkEveryMs) return true
+    if (this.reencodedMs !== undefined && nowMs - this.reencodedMs >= REPAIR_LIMITS.reencodedQuietMs) return true
+    if (this.rescanMs !== undefined && nowMs >= this.rescanMs) return true
     const states = source.states()
     if (haveChanged(scene.states, states)) return true
     // Whoever was called whole is so from now on.
@@ -253,33 +261,33 @@ export class Repair implements Chore {
   private begin(): void {
     const states = new Map(this.source.states())
     this.scene = { states, layoutVersion: this.source.layouts.current.version, atMs: this.clock.monotonicMs() }
-    this.look = { next: ALL_NEEDLES.start, blocks: 0, open: new PartitionLook(0) }
-    this.recodedMs = undefined
-    this.lookAgainMs = undefined
-    this.debtsFrom = ALL_DEBTS.start
+    this.scan = { next: ALL_NEEDLES.start, blocks: 0, open: new PartitionScan(0) }
+    this.reencodedMs = undefined
+    this.rescanMs = undefined
+    this.hintsFrom = ALL_DEBTS.start
     this.ledger.clear()
     this.owing.clear()
     this.passedOver.clear()
     this.unreadable.clear()
     this.unreadableBlocks = 0
     this.census.keep(new Set(states.keys()))
-    for (const [id, { state }] of states) if (state === "filling") this.census.lacksAll(id)
+    for (const [id, { state }] of states) if (state === "rebuilding") this.census.lacksAll(id)
   }
 
   /** Some debts further: they bring partitions on the list that a look at the indexes might pass over. */
-  private async readDebts(start: RowKey): Promise<StepOutcome> {
+  private async readHints(start: RowKey): Promise<StepOutcome> {
     const states = this.source.states()
-    const gone: DebtRow[] = []
+    const gone: HintRow[] = []
     const damaged: ShardCopy[] = []
-    const { rowKeys, next } = await this.metadata.ask(debtKeys({ ...ALL_DEBTS, start }, REPAIR_LIMITS.debtsPerStep))
-    this.debtsFrom = next
+    const { rowKeys, next } = await this.metadata.ask(hintKeys({ ...ALL_DEBTS, start }, REPAIR_LIMITS.hintsPerStep))
+    this.hintsFrom = next
     for (const rowKey of rowKeys) {
-      const debt = debtOfKey(rowKey)
-      const state = states.get(debt.deviceId)
-      if (state === undefined) gone.push(debt)
+      const hint = hintOfKey(rowKey)
+      const state = states.get(hint.deviceId)
+      if (state === undefined) gone.push(hint)
       if (!takesPart(state)) continue
-      if (debt.damaged) damaged.push(debt.damaged)
-      this.noteOwing(debt.partition, debt.deviceId)
+      if (hint.damaged) damaged.push(hint.damaged)
+      this.noteOwing(hint.partition, hint.deviceId)
     }
     for (const copy of damaged) await this.blocks.distrust(copy)
     await this.drop(gone.map(({ rowKey }) => rowKey))
@@ -287,54 +295,56 @@ export class Repair implements Chore {
   }
 
   /** One page of the indexes further. */
-  private lookFurther(look: Look, from: RowKey): Soon<StepOutcome> {
+  private scanFurther(scan: RepairScan, from: RowKey): Soon<StepOutcome> {
     // What is still being written by an older layout would come to lie where nobody looks any more.
     if (!this.source.layouts.isDrained) return "throttled"
-    return after(this.blocks.survey(from), page => {
+    return after(this.blocks.shardScan(from), page => {
       // What has changed while it was waited for is looked at anew.
-      if (this.look !== look || !this.source.layouts.isDrained) return "throttled"
-      return this.addPage(look, page)
+      if (this.scan !== scan || !this.source.layouts.isDrained) return "throttled"
+      return this.addPage(scan, page)
     })
   }
 
-  private addPage(look: Look, { groups, next }: SurveyPage): StepOutcome {
-    let { open } = look
+  private addPage(scan: RepairScan, { groups, next }: ShardScanPage): StepOutcome {
+    let { open } = scan
     for (const group of groups) {
-      while (open.count.partition < group.partition) open = this.closeLook(open)
+      while (open.count.partition < group.partition) open = this.closeScan(open)
       this.visits.addTo(open, group)
     }
-    const blocks = look.blocks + groups.length
+    const blocks = scan.blocks + groups.length
     if (next === undefined) {
       this.orphans.noteAllBlocks(blocks)
-      while (open.count.partition < PARTITIONS - 1) open = this.closeLook(open)
-      this.closeLook(open)
+      while (open.count.partition < PARTITIONS - 1) open = this.closeScan(open)
+      this.closeScan(open)
       this.rate.begin(this.clock.monotonicMs())
-      this.planLook()
+      this.planScan()
     }
-    this.look = { next, blocks, open }
+    this.scan = { next, blocks, open }
     return "busy"
   }
 
   /** What lies otherwise than all else may have been overwritten or coded anew, and wait for the collector. */
-  private planLook(): void {
-    const { oddBlocks, policies, singleCopyBlocks } = this.census.current(true)
-    if (oddBlocks.length === 0 && policies.length <= 1 && singleCopyBlocks === 0) {
-      this.looksAgain = 0
+  private planScan(): void {
+    const { misplacedBlocks, policies, singleCopyBlocks } = this.census.current(true)
+    if (misplacedBlocks.length === 0 && policies.length <= 1 && singleCopyBlocks === 0) {
+      this.rescans = 0
       return
     }
-    const waitMs = Math.min(REPAIR_LIMITS.lookEveryMs, REPAIR_LIMITS.recodedQuietMs * 2 ** this.looksAgain)
-    this.looksAgain += 1
-    this.lookAgainMs = this.clock.monotonicMs() + waitMs
+    const waitMs = Math.min(REPAIR_LIMITS.checkEveryMs, REPAIR_LIMITS.reencodedQuietMs * 2 ** this.rescans)
+    this.rescans += 1
+    this.rescanMs = this.clock.monotonicMs() + waitMs
   }
 
   /** Notes what was found of a partition; the look at the next one. */
-  private closeLook({ count, left, passedOver }: PartitionLook): PartitionLook {
+  private closeScan({ count, left, passedOver }: PartitionScan): PartitionScan {
     const partition = parsePartitionId(count.partition)
     this.notePassedOver(partition, passedOver)
-    const debt = this.owing.has(partition) ? ({ kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 } as const) : undefined
-    this.ledger.set(partition, left ?? debt)
+    const hint = this.owing.has(partition)
+      ? ({ kind: "mend", spareShards: SLACK_UNKNOWN, bytes: 0 } as const)
+      : undefined
+    this.ledger.set(partition, left ?? hint)
     this.noteCount(count)
-    return new PartitionLook(partition + 1)
+    return new PartitionScan(partition + 1)
   }
 
   private async visitNext(signal: AbortSignal): Promise<StepOutcome> {
@@ -345,8 +355,8 @@ export class Repair implements Chore {
     if (first === undefined) {
       this.tellWhole()
       this.rate.begin(this.clock.monotonicMs())
-      // Who idles looks again late; what was re-coded is to be known soon after.
-      const isOver = this.ledger.isEmpty && this.recodedMs === undefined
+      // Who idles looks again late; what was re-encoded is to be known soon after.
+      const isOver = this.ledger.isEmpty && this.reencodedMs === undefined
       return isOver ? "idle" : "throttled"
     }
     // They are all of one kind.
@@ -371,18 +381,19 @@ export class Repair implements Chore {
   private async visit(partition: PartitionId): Promise<VisitOutcome> {
     // What comes to be owed from here on brings the partition back on the list.
     this.owing.delete(partition)
-    const { rowKeys } = await this.metadata.ask(debtKeys(debtsOfPartition(partition), Infinity))
-    const debts = rowKeys.map(debtOfKey)
+    const { rowKeys } = await this.metadata.ask(hintKeys(hintsOfPartition(partition), Infinity))
+    const hints = rowKeys.map(hintOfKey)
     const outcome = await this.visits.visit(partition)
     const { count, left, passedOver } = outcome
     this.notePassedOver(partition, passedOver)
     this.noteUnreadable(partition, outcome.unreadable)
     this.writtenShards += outcome.writtenShards
     this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
-    await this.pay(debts, outcome)
+    await this.pay(hints, outcome)
     // Whoever owed the partition something meanwhile has put it back on the list.
     const again =
-      left ?? (this.owing.has(partition) ? ({ kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 } as const) : undefined)
+      left ??
+      (this.owing.has(partition) ? ({ kind: "mend", spareShards: SLACK_UNKNOWN, bytes: 0 } as const) : undefined)
     this.ledger.set(partition, again)
     if (left) this.ledger.postpone(partition, this.clock.monotonicMs() + REPAIR_LIMITS.retryMs)
     this.noteCount(count)
@@ -401,21 +412,21 @@ export class Repair implements Chore {
    * Drops the debts of a partition that were there before a visit that found nothing missing. Those of blocks that
    * cannot be rebuilt stay: they say after a restart which shards are damaged.
    */
-  private async pay(debts: readonly DebtRow[], { count: visited, unreadable }: VisitOutcome): Promise<void> {
+  private async pay(hints: readonly HintRow[], { count: visited, unreadable }: VisitOutcome): Promise<void> {
     const states = this.source.states()
-    const isPaid = ({ deviceId }: Debt): boolean =>
-      states.get(deviceId)?.state !== "out" && visited.isWholeOn(deviceId) && !visited.unpayableOn.has(deviceId)
-    const paid = debts.filter(isPaid)
+    const isPaid = ({ deviceId }: MissingShardHint): boolean =>
+      states.get(deviceId)?.state !== "offline" && visited.isWholeOn(deviceId) && !visited.unpayableOn.has(deviceId)
+    const paid = hints.filter(isPaid)
     if (paid.length === 0) return
     await this.drop(paid.map(({ rowKey }) => rowKey))
     // One of the rows may have been written again while it was being dropped.
     const partition = parsePartitionId(visited.partition)
-    const { count } = await this.visits.lookAt(partition, { unreadable })
+    const { count } = await this.visits.scan(partition, { unreadable })
     const lacking = new Set([...count.lackingOn, ...count.perhapsLackingOn])
     const owed = [...lacking].map(deviceId => ({ partition, deviceId }))
     if (owed.length === 0) return
-    await this.metadata.run(noteDebts(owed))
-    this.owe(owed)
+    await this.metadata.run(recordHints(owed))
+    this.onHints(owed)
   }
 
   private async drop(rowKeys: readonly RowKey[]): Promise<void> {
@@ -434,11 +445,11 @@ export class Repair implements Chore {
   }
 
   private tellWhole(): void {
-    if (this.scene === undefined || this.look === undefined || this.look.next !== undefined) return
+    if (this.scene === undefined || this.scan === undefined || this.scan.next !== undefined) return
     const { source, census, ledger } = this
     for (const [id, { state }] of source.states()) {
       const wasLookedAt = takesPart(this.scene.states.get(id))
-      if (state === "filling" && wasLookedAt && census.hasAll(id)) source.onDeviceWhole(id)
+      if (state === "rebuilding" && wasLookedAt && census.hasAll(id)) source.onDeviceWhole(id)
     }
     const { current, previous } = source.layouts
     const isCurrent = current.version === this.scene.layoutVersion

@@ -7,7 +7,7 @@
 import { must } from "../../base/assert.js"
 import { bytesOfHex } from "../../base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "../../base/ids.js"
-import { encodeBirthNote } from "../../format/birth-note.js"
+import { encodeRecoveryHeader } from "../../format/recovery-header.js"
 import { bufferOf } from "../../format/buffer-of.js"
 import type { Extent } from "../../format/extent.js"
 import {
@@ -74,7 +74,7 @@ export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadNam
 export const multipartOf = (rowKey: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
 
 /** What stands on the shards of an upload's first block, made once more from its row; undefined where the bucket is gone. */
-export function birthNoteOf(view: RowView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {
+export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {
   const bucketRow = view.get("buckets", bucketRowKey(bucketId))
   if (!bucketRow) return undefined
   const { name: bucket } = decodeBucket(bucketRow.value)
@@ -85,7 +85,7 @@ export function birthNoteOf(view: RowView, { bucketId, key }: UploadName, naming
   const { contentType = "" } = headersOf(details)
   const { userMetadata } = details
   const multipartId = isPart ? naming.multipartId : ""
-  return encodeBirthNote({ bucket, contentType, userMetadata, plannedLengthBytes, multipartId })
+  return encodeRecoveryHeader({ bucket, contentType, userMetadata, plannedLengthBytes, multipartId })
 }
 
 /** Of the upload in progress, or of a version that was made of it. */

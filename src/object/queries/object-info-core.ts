@@ -22,7 +22,7 @@ import type {
   Tags,
   UserMetadata,
 } from "../contract.js"
-import { readDetails, type FoundVersion } from "../commands/row-editor-core.js"
+import { readDetails, type VersionMatch } from "../commands/row-editor-core.js"
 import { requireVersion, type Stored } from "../commands/version-commands-core.js"
 
 const HEADER_NAMES = [
@@ -75,7 +75,7 @@ export const bucketOf = (record: BucketRecord): Bucket => ({
 
 /** A version with all that is stored beside its bytes. */
 export interface VersionRows {
-  readonly found: FoundVersion
+  readonly found: VersionMatch
   readonly record: VersionRecord
   readonly details: VersionDetails
 }

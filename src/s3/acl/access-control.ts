@@ -5,8 +5,8 @@
  * A bucket's list is a setting of it, an object's lies with its version (`ObjectInfo.acl`); either is nothing where
  * the owner has full control and nobody else anything.
  */
-import { aclOfObject, aclReach, aclSpeakingOf, ownerOnly, withoutPublic } from "../../access/index.js"
-import type { Acl, AclReach, Grant, Grantee, Principal } from "../../access/index.js"
+import { aclOfObject, aclMatch, aclSpeakingOf, ownerOnly, withoutPublic } from "../../access/index.js"
+import type { Acl, AclMatch, Grant, Grantee, Principal } from "../../access/index.js"
 import type { Accounts } from "../../access/contract.js"
 import { fail } from "../../base/failures.js"
 import { after, type Soon } from "../../base/soon.js"
@@ -15,9 +15,9 @@ import type { Bucket, ObjectAcl } from "../../object/contract.js"
 import type { BucketSettings } from "../settings/bucket-settings.js"
 import { mayHaveLists, objectOwnershipOf } from "../settings/ownership-controls.js"
 import { publicAccessBlockOf } from "../settings/public-access-block.js"
-import type { AclRules, FoundAcl } from "./acl-rules-core.js"
+import type { AclRules, StoredAcl } from "./acl-rules-core.js"
 import { isEnforced } from "./acl-rules-core.js"
-import type { AskedAcl, AskedGrant, AskedGrantee } from "./asked-acl.js"
+import type { RequestedAcl, RequestedGrant, RequestedGrantee } from "./asked-acl.js"
 
 /** Whom a list can name. */
 export type Grantees = Pick<Accounts, "getAccount" | "listAccounts">
@@ -66,13 +66,13 @@ export class AccessControl {
    * What the list that speaks of an action (`s3:GetObject`) grants the caller: the bucket's, or the object's, of
    * which `kept` is what its version has. Undefined: nothing.
    */
-  reach(bucket: Bucket, kept: ObjectAcl | undefined, principal: Principal, action: string): Soon<AclReach | undefined> {
+  match(bucket: Bucket, kept: ObjectAcl | undefined, principal: Principal, action: string): Soon<AclMatch | undefined> {
     if (!mayHaveLists(bucket)) return undefined
     const speaking = aclSpeakingOf(action)
     if (speaking === undefined) return undefined
     return after(this.rulesOf(bucket), ({ ignorePublicAcls }) =>
       after(speaking === "bucket" ? this.listOfBucket(bucket) : this.listOfObject(bucket, kept), acl =>
-        aclReach(ignorePublicAcls ? withoutPublic(acl) : acl, principal, action),
+        aclMatch(ignorePublicAcls ? withoutPublic(acl) : acl, principal, action),
       ),
     )
   }
@@ -96,30 +96,30 @@ export class AccessControl {
    * Throws `invalidArgument`, `unresolvableGrant` and `ambiguousGrant` for grantees that are no account; for any but
    * the owner `aclNotSupported` where that is enforced, and looks nobody up.
    */
-  async findFor(bucket: Bucket, asked: AskedAcl): Promise<FoundAcl> {
-    const isOwners = ({ grantee }: AskedGrant) => grantee.kind === "account" && grantee.id === bucket.owner
-    const grantsMore = asked.kind === "grants" && !asked.grants.every(isOwners)
+  async findFor(bucket: Bucket, requested: RequestedAcl): Promise<StoredAcl> {
+    const isOwners = ({ grantee }: RequestedGrant) => grantee.kind === "account" && grantee.id === bucket.owner
+    const grantsMore = requested.kind === "grants" && !requested.grants.every(isOwners)
     if (grantsMore && isEnforced(await this.rulesOf(bucket))) throw fail("aclNotSupported")
-    return this.find(asked)
+    return this.find(requested)
   }
 
   /** The same of a bucket that is not yet there. */
-  async find(asked: AskedAcl): Promise<FoundAcl> {
-    if (asked.kind === "canned") return asked
+  async find(requested: RequestedAcl): Promise<StoredAcl> {
+    if (requested.kind === "canned") return requested
     const grants: Grant[] = []
-    for (const { grantee, permission } of asked.grants)
+    for (const { grantee, permission } of requested.grants)
       grants.push({ grantee: await this.findGrantee(grantee), permission })
     return { kind: "grants", grants }
   }
 
-  private async findGrantee(asked: AskedGrantee): Promise<Grantee> {
-    if (asked.kind === "group") return asked
-    if (asked.kind === "email") return { kind: "account", id: await this.accountOfEmail(asked.email) }
-    if ((await this.accounts.getAccount(asked.id)) !== undefined) return asked
+  private async findGrantee(requested: RequestedGrantee): Promise<Grantee> {
+    if (requested.kind === "group") return requested
+    if (requested.kind === "email") return { kind: "account", id: await this.accountOfEmail(requested.email) }
+    if ((await this.accounts.getAccount(requested.id)) !== undefined) return requested
     throw fail("invalidArgument", {
       message: "Invalid id",
       argumentName: "CanonicalUser/ID",
-      argumentValue: asked.id,
+      argumentValue: requested.id,
     })
   }
 

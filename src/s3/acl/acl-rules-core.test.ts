@@ -7,12 +7,12 @@ import { isFailure } from "../../base/failures.js"
 import { parseAccountId } from "../../base/ids.js"
 import type { AccountId } from "../../base/ids.js"
 import { changedAcl, newBucketAcl, newObjectAcl } from "./acl-rules-core.js"
-import type { AclRules, FoundAcl } from "./acl-rules-core.js"
+import type { AclRules, StoredAcl } from "./acl-rules-core.js"
 
 const keeper = parseAccountId("keeper")
 const writer = parseAccountId("writer")
-const canned = (name: CannedAcl): FoundAcl => ({ kind: "canned", name })
-const fullControl = (id: AccountId): FoundAcl => ({
+const canned = (name: CannedAcl): StoredAcl => ({ kind: "canned", name })
+const fullControl = (id: AccountId): StoredAcl => ({
   kind: "grants",
   grants: [{ grantee: { kind: "account", id }, permission: "FULL_CONTROL" }],
 })
@@ -24,9 +24,9 @@ const PREFERRED = rules("BucketOwnerPreferred")
 const WRITERS = rules("ObjectWriter")
 
 /** What comes of it: `ok`, or the kind of the failure. */
-function outcome(judge: () => unknown): string {
+function outcome(evaluate: () => unknown): string {
   try {
-    judge()
+    evaluate()
     return "ok"
   } catch (error) {
     if (!isFailure(error)) throw error
@@ -37,8 +37,8 @@ function outcome(judge: () => unknown): string {
 test("where the owner is enforced, only what says that is taken, and nothing of it is kept", () => {
   const taken = CANNED_ACLS.filter(name => outcome(() => newObjectAcl(canned(name), writer, ENFORCED)) === "ok")
   assert.deepEqual(taken, ["bucket-owner-full-control"])
-  for (const asked of [undefined, fullControl(keeper), ...taken.map(canned)]) {
-    assert.equal(newObjectAcl(asked, writer, ENFORCED), undefined)
+  for (const requested of [undefined, fullControl(keeper), ...taken.map(canned)]) {
+    assert.equal(newObjectAcl(requested, writer, ENFORCED), undefined)
   }
   assert.equal(
     outcome(() => newObjectAcl(fullControl(writer), writer, ENFORCED)),
@@ -56,8 +56,8 @@ test("where the owner is enforced, only what says that is taken, and nothing of 
 })
 
 test("an object is its writer's, or the bucket owner's where that is preferred and asked for by name", () => {
-  const ownerOf = (asked: FoundAcl | undefined, by: AccountId | undefined, of: AclRules) =>
-    newObjectAcl(asked, by, of)?.owner ?? keeper
+  const ownerOf = (requested: StoredAcl | undefined, by: AccountId | undefined, of: AclRules) =>
+    newObjectAcl(requested, by, of)?.owner ?? keeper
   const handedOver = canned("bucket-owner-full-control")
   assert.equal(ownerOf(undefined, writer, WRITERS), writer)
   assert.equal(ownerOf(handedOver, writer, WRITERS), writer)
@@ -89,7 +89,7 @@ test("a block refuses what is public, and nothing else", () => {
 })
 
 test("a bucket is made with a list only where lists count, and with a public one only where none is blocked", () => {
-  const made = (asked: FoundAcl | undefined, of: AclRules) => outcome(() => newBucketAcl(asked, of))
+  const made = (requested: StoredAcl | undefined, of: AclRules) => outcome(() => newBucketAcl(requested, of))
   assert.equal(made(undefined, rules("BucketOwnerEnforced", true)), "ok")
   assert.equal(made(canned("private"), rules("BucketOwnerEnforced", true)), "ok")
   assert.equal(made(canned("public-read"), rules("BucketOwnerEnforced", true)), "aclWithOwnership")

@@ -20,17 +20,19 @@ export interface AclRules {
 }
 
 /** A list that is asked for, with everybody in it found. */
-export type FoundAcl =
+export type StoredAcl =
   { readonly kind: "canned"; readonly name: CannedAcl } | { readonly kind: "grants"; readonly grants: readonly Grant[] }
 
-const PRIVATE: FoundAcl = { kind: "canned", name: "private" }
+const PRIVATE: StoredAcl = { kind: "canned", name: "private" }
 
-const listOf = (asked: FoundAcl, owner: AccountId, bucketOwner: AccountId): Acl =>
-  asked.kind === "canned" ? cannedAcl(asked.name, owner, bucketOwner) : { owner, grants: asked.grants }
+const listOf = (requested: StoredAcl, owner: AccountId, bucketOwner: AccountId): Acl =>
+  requested.kind === "canned" ? cannedAcl(requested.name, owner, bucketOwner) : { owner, grants: requested.grants }
 
 /** What holds wherever the owner is enforced. */
-const saysOwnerHasAll = (asked: FoundAcl, owner: AccountId): boolean =>
-  asked.kind === "canned" ? asked.name === "bucket-owner-full-control" : isOwnerOnly({ owner, grants: asked.grants })
+const givesOwnerAll = (requested: StoredAcl, owner: AccountId): boolean =>
+  requested.kind === "canned"
+    ? requested.name === "bucket-owner-full-control"
+    : isOwnerOnly({ owner, grants: requested.grants })
 
 export const isEnforced = ({ ownership }: Pick<AclRules, "ownership">): boolean => ownership === "BucketOwnerEnforced"
 
@@ -44,14 +46,14 @@ function checkPublic(acl: Acl, { blockPublicAcls }: AclRules): Acl {
  * nobody's, whose objects are the bucket owner's. Throws `aclNotSupported`, `accessDenied`.
  */
 export function newObjectAcl(
-  asked: FoundAcl | undefined,
+  requested: StoredAcl | undefined,
   writer: AccountId | undefined,
   rules: AclRules,
 ): ObjectAcl | undefined {
   const { bucketOwner, ownership } = rules
-  const wanted = asked ?? PRIVATE
+  const wanted = requested ?? PRIVATE
   if (isEnforced(rules)) {
-    if (asked === undefined || saysOwnerHasAll(asked, bucketOwner)) return undefined
+    if (requested === undefined || givesOwnerAll(requested, bucketOwner)) return undefined
     throw fail("aclNotSupported")
   }
   const isHandedOver = wanted.kind === "canned" && wanted.name === "bucket-owner-full-control"
@@ -64,16 +66,16 @@ export function newObjectAcl(
  * The list that something of `owner` gets in place of its own; undefined: it stays as it is. Throws
  * `aclNotSupported`, `accessDenied`.
  */
-export function changedAcl(asked: FoundAcl, owner: AccountId, rules: AclRules): Acl | undefined {
-  const acl = listOf(asked, owner, rules.bucketOwner)
+export function changedAcl(requested: StoredAcl, owner: AccountId, rules: AclRules): Acl | undefined {
+  const acl = listOf(requested, owner, rules.bucketOwner)
   if (!isEnforced(rules)) return checkPublic(acl, rules)
-  if (saysOwnerHasAll(asked, owner)) return undefined
+  if (givesOwnerAll(requested, owner)) return undefined
   throw fail("aclNotSupported")
 }
 
 /** The list of a new bucket. Throws `aclWithOwnership`, `aclWithAccessBlock`. */
-export function newBucketAcl(asked: FoundAcl | undefined, rules: AclRules): Acl {
-  const acl = listOf(asked ?? PRIVATE, rules.bucketOwner, rules.bucketOwner)
+export function newBucketAcl(requested: StoredAcl | undefined, rules: AclRules): Acl {
+  const acl = listOf(requested ?? PRIVATE, rules.bucketOwner, rules.bucketOwner)
   if (isEnforced(rules) && !isOwnerOnly(acl)) throw fail("aclWithOwnership")
   if (rules.blockPublicAcls && isPublicAcl(acl)) throw fail("aclWithAccessBlock")
   return acl

@@ -11,15 +11,15 @@ import { aclOfDocument, aclOfHeaders, writeAcl } from "./asked-acl.js"
 const refuses = (read: () => unknown, kind: FailureKind, what: string): void =>
   assert.throws(read, error => isFailure(error, kind), what)
 
-const asked = (...headers: (readonly [string, string])[]) => aclOfHeaders(new Map(headers), "object")
+const requested = (...headers: (readonly [string, string])[]) => aclOfHeaders(new Map(headers), "object")
 
 const ALL = "http://acs.amazonaws.com/groups/global/AllUsers"
 
 test("headers grant to ids, addresses and groups, quoted or not, several at a time", () => {
-  assert.equal(asked(["x-amz-meta-a", "b"]), undefined)
-  assert.deepEqual(asked(["x-amz-acl", "Public-Read"]), { kind: "canned", name: "public-read" })
+  assert.equal(requested(["x-amz-meta-a", "b"]), undefined)
+  assert.deepEqual(requested(["x-amz-acl", "Public-Read"]), { kind: "canned", name: "public-read" })
   assert.deepEqual(
-    asked(
+    requested(
       ["x-amz-grant-read", `id="a@b", emailAddress=some@where.example,uri="${ALL}"`],
       ["x-amz-grant-write-acp", "ID = c"],
       ["x-amz-grant-full-control", 'emailaddress="with, comma"'],
@@ -40,14 +40,15 @@ test("headers grant to ids, addresses and groups, quoted or not, several at a ti
 
 test("headers that are none are refused, and so are two lists at once", () => {
   for (const value of ["", "a", "id", 'id="a', 'id="a" "b"', "name=a", "uri=http://a", "id=a b", "id=", "id=a,,id=b"]) {
-    refuses(() => asked(["x-amz-grant-read", value]), "invalidArgument", value)
+    refuses(() => requested(["x-amz-grant-read", value]), "invalidArgument", value)
   }
   for (const name of ["", "publicread", "log-delivery-write"]) {
-    refuses(() => asked(["x-amz-acl", name]), "invalidArgument", name)
+    refuses(() => requested(["x-amz-acl", name]), "invalidArgument", name)
   }
   assert.ok(aclOfHeaders(new Map([["x-amz-acl", "log-delivery-write"]]), "bucket"), "of a bucket it is a list")
-  refuses(() => asked(["x-amz-acl", "private"], ["x-amz-grant-read", "id=a"]), "invalidRequest", "both")
-  const grants = (count: number) => asked(["x-amz-grant-read", Array.from({ length: count }, () => "id=a").join(",")])
+  refuses(() => requested(["x-amz-acl", "private"], ["x-amz-grant-read", "id=a"]), "invalidRequest", "both")
+  const grants = (count: number) =>
+    requested(["x-amz-grant-read", Array.from({ length: count }, () => "id=a").join(",")])
   assert.ok(grants(100))
   refuses(() => grants(101), "malformedAcl", "101 grants")
 })

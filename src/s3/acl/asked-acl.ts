@@ -25,20 +25,20 @@ export const GRANT_HEADERS: ReadonlyMap<string, AclPermission> = new Map(
 )
 
 /** Somebody who may turn out to be nobody. */
-export type AskedGrantee = Grantee | { readonly kind: "email"; readonly email: string }
+export type RequestedGrantee = Grantee | { readonly kind: "email"; readonly email: string }
 
-export interface AskedGrant {
-  readonly grantee: AskedGrantee
+export interface RequestedGrant {
+  readonly grantee: RequestedGrantee
   readonly permission: AclPermission
 }
 
-export type AskedAcl =
+export type RequestedAcl =
   | { readonly kind: "canned"; readonly name: CannedAcl }
   | {
       readonly kind: "grants"
       /** As a document has it; a header leaves the owner alone. */
       readonly owner: AccountId | undefined
-      readonly grants: readonly AskedGrant[]
+      readonly grants: readonly RequestedGrant[]
     }
 
 const URIS: Readonly<Record<AclGroup, string>> = {
@@ -65,7 +65,7 @@ function groupOf(uri: string): AclGroup {
   return group
 }
 
-const checkNumber = (grants: readonly AskedGrant[]): readonly AskedGrant[] => {
+const checkNumber = (grants: readonly RequestedGrant[]): readonly RequestedGrant[] => {
   if (grants.length > GRANTS_MAX) throw malformed(`a list has at most ${GRANTS_MAX} grants`)
   return grants
 }
@@ -95,7 +95,7 @@ export function checkNoAcl(headers: Headers): void {
 }
 
 /** Undefined: the headers ask for none. */
-export function aclOfHeaders(headers: Headers, resource: AclResource): AskedAcl | undefined {
+export function aclOfHeaders(headers: Headers, resource: AclResource): RequestedAcl | undefined {
   const canned = headers.get(ACL_HEADER)
   const granting = [...GRANT_HEADERS].filter(([name]) => headers.has(name))
   if (canned === undefined && granting.length === 0) return undefined
@@ -116,8 +116,8 @@ export function aclOfHeaders(headers: Headers, resource: AclResource): AskedAcl 
 /** `id="…"`, `emailAddress=…`, `uri="…"`, and what separates it from the next. */
 const GRANTEE = /[ \t]*(id|emailAddress|uri)[ \t]*=[ \t]*(?:"([^"]*)"|([^",]*?))[ \t]*(?:,|$)/iy
 
-function grantsOf(header: string, value: string, permission: AclPermission): AskedGrant[] {
-  const grants: AskedGrant[] = []
+function grantsOf(header: string, value: string, permission: AclPermission): RequestedGrant[] {
+  const grants: RequestedGrant[] = []
   GRANTEE.lastIndex = 0
   while (GRANTEE.lastIndex < value.length) {
     const [whole, kind, quoted, bare = ""] = GRANTEE.exec(value) ?? []
@@ -128,7 +128,7 @@ function grantsOf(header: string, value: string, permission: AclPermission): Ask
   return grants
 }
 
-function namedGrantee(kind: string, name: string): AskedGrantee {
+function namedGrantee(kind: string, name: string): RequestedGrantee {
   if (kind === "id") return { kind: "account", id: accountOf(name) }
   return kind === "uri" ? { kind: "group", group: groupOf(name) } : { kind: "email", email: name }
 }
@@ -136,7 +136,7 @@ function namedGrantee(kind: string, name: string): AskedGrantee {
 /** A list as a document. Throws `malformedAcl`, `invalidArgument`. */
 export function aclOfDocument(root: XmlElement): {
   readonly owner: AccountId
-  readonly grants: readonly AskedGrant[]
+  readonly grants: readonly RequestedGrant[]
 } {
   const [owner, list] = membersOf(root, ["Owner", "AccessControlList"])
   if (owner === undefined || list === undefined) throw malformed("Owner and AccessControlList are needed")
@@ -159,7 +159,7 @@ function textOf(element: XmlElement | undefined, name: string): string {
   return element.text.trim()
 }
 
-function grantOf(grant: XmlElement): AskedGrant {
+function grantOf(grant: XmlElement): RequestedGrant {
   const [grantee, word] = membersOf(grant, ["Grantee", "Permission"])
   if (grantee === undefined) throw malformed("Grantee is needed")
   const permission = ACL_PERMISSIONS.find(known => known === textOf(word, "Permission"))
@@ -167,7 +167,7 @@ function grantOf(grant: XmlElement): AskedGrant {
   return { grantee: granteeOf(grantee), permission }
 }
 
-function granteeOf(element: XmlElement): AskedGrantee {
+function granteeOf(element: XmlElement): RequestedGrantee {
   switch (element.attributes.get("type")) {
     case "CanonicalUser":
       return namedGrantee("id", textOf(membersOf(element, ["ID", "DisplayName"])[0], "ID"))
@@ -185,7 +185,7 @@ const typed = (type: string) => `xmlns:xsi="http://www.w3.org/2001/XMLSchema-ins
 /** The inside of a document. `nameOf`: what an account is called; undefined: it is left out. */
 export function writeAcl(
   xml: XmlWriter,
-  { owner, grants }: { readonly owner: AccountId; readonly grants: readonly AskedGrant[] },
+  { owner, grants }: { readonly owner: AccountId; readonly grants: readonly RequestedGrant[] },
   nameOf: (id: AccountId) => string | undefined,
 ): void {
   xml.group("Owner", one => one.text("ID", owner).text("DisplayName", nameOf(owner)))
@@ -198,7 +198,7 @@ export function writeAcl(
   })
 }
 
-function writeGrantee(xml: XmlWriter, grantee: AskedGrantee, nameOf: (id: AccountId) => string | undefined): void {
+function writeGrantee(xml: XmlWriter, grantee: RequestedGrantee, nameOf: (id: AccountId) => string | undefined): void {
   if (grantee.kind === "account") {
     const { id } = grantee
     xml.group("Grantee", one => one.text("ID", id).text("DisplayName", nameOf(id)), typed("CanonicalUser"))

@@ -6,7 +6,7 @@ import { SMALL_DOCUMENT } from "../read-document.js"
 import { documentOf } from "../settings/setting.js"
 import type { Setting } from "../settings/setting.js"
 import { ACL_DOCUMENT, aclOfDocument, writeAcl } from "./asked-acl.js"
-import type { AskedGrant } from "./asked-acl.js"
+import type { RequestedGrant } from "./asked-acl.js"
 
 export const BUCKET_ACL: Setting<Acl> = {
   name: "acl",
@@ -22,7 +22,7 @@ export const BUCKET_ACL: Setting<Acl> = {
 }
 
 /** Addresses are looked up before a list is kept. */
-function keptGrant({ grantee, permission }: AskedGrant): Grant {
+function keptGrant({ grantee, permission }: RequestedGrant): Grant {
   if (grantee.kind === "email") throw fail("corruptRecord", { what: "access control list" })
   return { grantee, permission }
 }

@@ -9,13 +9,13 @@ import { bucketAclDocument } from "../acl/bucket-acl.js"
 import { changedAcl, isEnforced, newBucketAcl, newObjectAcl } from "../acl/acl-rules-core.js"
 import type { AclRules } from "../acl/acl-rules-core.js"
 import { ACL_DOCUMENT, ACL_HEADER, aclOfDocument, aclOfHeaders, writeAcl } from "../acl/asked-acl.js"
-import type { AskedAcl } from "../acl/asked-acl.js"
+import type { RequestedAcl } from "../acl/asked-acl.js"
 import type { Answer, BucketCall, Call, NewBucketCall, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import type { Field } from "../failures.js"
 import { readDocument } from "../read-document.js"
 import type { ObjectOwnership } from "../settings/ownership-controls.js"
-import { actionsOf, NEEDS } from "../rights/needs-core.js"
+import { actionsOf, NEEDS } from "../rights/required-actions-core.js"
 import { requireObject } from "./unset-settings.js"
 import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
 
@@ -35,12 +35,12 @@ export async function getObjectAcl(call: ObjectCall): Promise<Answer> {
 }
 
 /** What the headers, or a document in their place, ask for. Throws `missingHeader`, `unexpectedContent`, `malformedAcl` … */
-async function askedOf({ headers, body }: Call, resource: AclResource): Promise<AskedAcl> {
-  const asked = aclOfHeaders(headers, resource)
+async function requestedOf({ headers, body }: Call, resource: AclResource): Promise<RequestedAcl> {
+  const requested = aclOfHeaders(headers, resource)
   const root = await readDocument(body, "optional")
-  if (asked !== undefined) {
+  if (requested !== undefined) {
     if (root !== undefined) throw fail("unexpectedContent")
-    return asked
+    return requested
   }
   if (root === undefined) throw fail("missingHeader", { header: ACL_HEADER })
   if (root.name !== ACL_DOCUMENT) throw fail("malformedAcl", { reason: `the document must be an ${ACL_DOCUMENT}` })
@@ -48,32 +48,32 @@ async function askedOf({ headers, body }: Call, resource: AclResource): Promise<
 }
 
 /** The list that is asked for in place of that of something of `owner`; undefined: nothing is to be changed. */
-async function changedBy(call: BucketCall, asked: AskedAcl, owner: AccountId): Promise<Acl | undefined> {
+async function changedBy(call: BucketCall, requested: RequestedAcl, owner: AccountId): Promise<Acl | undefined> {
   const { accessControl, bucket } = call
-  if (asked.kind === "grants" && (asked.owner ?? owner) !== owner) {
+  if (requested.kind === "grants" && (requested.owner ?? owner) !== owner) {
     throw fail("accessDenied", { reason: "the owner of a list stays who it is" })
   }
-  return changedAcl(await accessControl.findFor(bucket, asked), owner, await accessControl.rulesOf(bucket))
+  return changedAcl(await accessControl.findFor(bucket, requested), owner, await accessControl.rulesOf(bucket))
 }
 
 export async function putBucketAcl(call: BucketCall): Promise<Answer> {
   const { services, bucket } = call
-  const acl = await changedBy(call, await askedOf(call, "bucket"), bucket.owner)
+  const acl = await changedBy(call, await requestedOf(call, "bucket"), bucket.owner)
   if (acl !== undefined) await services.buckets.setSetting(bucket, "acl", bucketAclDocument(acl))
   return answerEmpty(200)
 }
 
 export async function putObjectAcl(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, accessControl } = call
-  const asked = await askedOf(call, "object")
+  const requested = await requestedOf(call, "object")
   const named = versionIdOf(call)
   // A client sends its document as slowly as it likes: meanwhile another object may have come to lie there.
   for (const action of actionsOf(NEEDS.putObjectAcl, call.headers, named !== undefined)) {
-    await call.authority.require(action, { bucket, key, versionId: named })
+    await call.permissions.require(action, { bucket, key, versionId: named })
   }
   const { versionId, acl: kept } = await requireObject(call)
   const { owner } = await accessControl.listOfObject(bucket, kept)
-  const acl = await changedBy(call, asked, owner)
+  const acl = await changedBy(call, requested, owner)
   if (acl !== undefined) await services.objects.setAcl({ bucket, key, versionId }, storedAcl(acl, bucket.owner))
   return answerEmpty(200, versionHeader(shownVersion(bucket, versionId)))
 }
@@ -87,8 +87,8 @@ export async function checkOwnership({ accessControl, bucket }: BucketCall, owne
 /** What an object that the caller writes keeps of its list. Throws what is wrong with the headers, `aclNotSupported`, `accessDenied`. */
 export function aclOfNewObject(call: ObjectCall): Soon<ObjectAcl | undefined> {
   const { accessControl, bucket, caller, headers } = call
-  const asked = aclOfHeaders(headers, "object")
-  return after(asked && accessControl.findFor(bucket, asked), found =>
+  const requested = aclOfHeaders(headers, "object")
+  return after(requested && accessControl.findFor(bucket, requested), found =>
     after(accessControl.rulesOf(bucket), rules => newObjectAcl(found, caller?.id, rules)),
   )
 }
@@ -105,7 +105,7 @@ export const aclOfRepeatedBucket = async (call: NewBucketCall, bucket: Bucket): 
   newAclIn(call, await call.accessControl.rulesOf(bucket))
 
 async function newAclIn({ accessControl, headers }: NewBucketCall, rules: AclRules): Promise<string | undefined> {
-  const asked = aclOfHeaders(headers, "bucket")
-  const found = asked && (await accessControl.find(asked))
+  const requested = aclOfHeaders(headers, "bucket")
+  const found = requested && (await accessControl.find(requested))
   return bucketAclDocument(newBucketAcl(found, rules))
 }

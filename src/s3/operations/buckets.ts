@@ -5,7 +5,7 @@ import type { CallBody } from "../body.js"
 import type { Answer, BucketCall, NewBucketCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { readDocument } from "../read-document.js"
-import type { BodySays } from "../rights/condition-values-core.js"
+import type { BodyContent } from "../rights/condition-values-core.js"
 import { settingsOfNewBucket } from "../settings/new-bucket.js"
 import { OBJECT_OWNERSHIPS, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
 import { documentOf } from "../settings/setting.js"
@@ -63,7 +63,7 @@ function checkLocation(location: string, configured: string | undefined): void {
 }
 
 /** What its document says that policies ask for. */
-export async function newBucketSays(body: CallBody): Promise<BodySays> {
+export async function newBucketContent(body: CallBody): Promise<BodyContent> {
   const { location, tags } = configurationOf(await readDocument(body, "optional"))
   return { location, bucketTags: tags }
 }
@@ -72,7 +72,7 @@ export async function createBucket(call: NewBucketCall): Promise<Answer> {
   const { services, account, bucketName, configuredRegion, region } = call
   const root = await readDocument(call.body, "optional")
   const { location, tags } = configurationOf(root)
-  if (tags.length > 0) await call.authority.require("TagResource", { newBucket: bucketName })
+  if (tags.length > 0) await call.permissions.require("TagResource", { newBucket: bucketName })
   checkLocation(location, configuredRegion)
   const settings = await settingsOf(call, tags)
   const created = answerEmpty(200, [["Location", `/${bucketName}`]])

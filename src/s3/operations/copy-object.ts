@@ -7,7 +7,7 @@ import { answerXml } from "../call.js"
 import { copySourceOf } from "../resolve-copy-source.js"
 import { checksumAlgorithmOf } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
-import { actionsOf, NEEDS } from "../rights/needs-core.js"
+import { actionsOf, NEEDS } from "../rights/required-actions-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
@@ -19,10 +19,10 @@ const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
 /** Undefined: those of the source. Throws `accessDenied` where it has some, and the caller may not take them along. */
 async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | undefined> {
   if (replaces(call, "x-amz-tagging-directive")) return parseTagHeader(call.headers.get("x-amz-tagging") ?? "")
-  const { authority, services, bucket, key } = call
+  const { permissions, services, bucket, key } = call
   const [action] = actionsOf(NEEDS.getObjectTagging, call.headers, source.versionId !== undefined)
-  const may = action !== undefined && (await authority.may(action, source))
-  if (may && (await authority.may("PutObjectTagging", { bucket, key }))) return undefined
+  const may = action !== undefined && (await permissions.may(action, source))
+  if (may && (await permissions.may("PutObjectTagging", { bucket, key }))) return undefined
   const { tags } = await services.objects.getTags(source)
   if (tags.length > 0) throw fail("accessDenied")
   return []

@@ -10,7 +10,7 @@ import { s3ErrorOf } from "../failures.js"
 import type { S3Error } from "../failures.js"
 import { mapBounded } from "../../life/index.js"
 import { readRequiredDocument } from "../read-document.js"
-import { actionsOf, NEEDS } from "../rights/needs-core.js"
+import { actionsOf, NEEDS } from "../rights/required-actions-core.js"
 import { parseStrongETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
@@ -25,14 +25,14 @@ const DELETES_A_TURN = 64
 /** Groups under way: while one is being logged the next is decided. */
 const GROUPS_AT_ONCE_MAX = 2
 
-interface Asked {
+interface RequestedDeletion {
   /** As the client wrote it, for the answer. */
   readonly keyText: string
   readonly versionText: string | undefined
   readonly etag: string | undefined
 }
 
-function askedOf(object: XmlElement): Asked {
+function requestedOf(object: XmlElement): RequestedDeletion {
   // Conditions that only directory buckets have must not be taken for none.
   for (const name of ["LastModifiedTime", "Size"]) {
     if (childText(object, name) !== undefined)
@@ -52,7 +52,7 @@ interface Target {
   readonly conditions: Conditions
 }
 
-function targetOf({ keyText, versionText, etag }: Asked): Target {
+function targetOf({ keyText, versionText, etag }: RequestedDeletion): Target {
   return {
     key: parsePlainKey(keyText) ?? objectKeyOfText(keyText),
     ...(versionText !== undefined && { versionId: parseVersion(versionText) }),
@@ -60,39 +60,41 @@ function targetOf({ keyText, versionText, etag }: Asked): Target {
   }
 }
 
-type Outcome = { readonly asked: Asked } & ({ readonly deleted: DeleteResult } | { readonly error: S3Error })
+type Outcome = { readonly requested: RequestedDeletion } & (
+  { readonly deleted: DeleteResult } | { readonly error: S3Error }
+)
 
 /** Each key needs the right to be deleted; who deletes by ETag learns of what is there. */
-async function requireRights({ bucket, headers, authority }: BucketCall, { key, versionId, conditions }: Target) {
+async function requireRights({ bucket, headers, permissions }: BucketCall, { key, versionId, conditions }: Target) {
   for (const action of actionsOf(NEEDS.deleteObject, headers, versionId !== undefined)) {
-    await authority.require(action, { bucket, key, versionId })
+    await permissions.require(action, { bucket, key, versionId })
   }
-  if (conditions.ifMatch !== undefined) await authority.require("GetObject", { bucket, key })
+  if (conditions.ifMatch !== undefined) await permissions.require("GetObject", { bucket, key })
 }
 
-async function deleteOne(call: BucketCall, asked: Asked): Promise<Outcome> {
-  const { services, bucket, authority } = call
+async function deleteOne(call: BucketCall, requested: RequestedDeletion): Promise<Outcome> {
+  const { services, bucket, permissions } = call
   let target: Target | undefined
   try {
-    target = targetOf(asked)
+    target = targetOf(requested)
     await requireRights(call, target)
-    return { asked, deleted: await services.objects.remove({ bucket, ...target }) }
+    return { requested, deleted: await services.objects.remove({ bucket, ...target }) }
   } catch (error) {
-    return { asked, error: s3ErrorOf(await authority.audible(asFailure(error), target?.key)) }
+    return { requested, error: s3ErrorOf(await permissions.audible(asFailure(error), target?.key)) }
   }
 }
 
-function* groupsOf(asked: readonly Asked[]): Generator<readonly Asked[]> {
-  for (let at = 0; at < asked.length; at += DELETES_A_TURN) yield asked.slice(at, at + DELETES_A_TURN)
+function* groupsOf(requested: readonly RequestedDeletion[]): Generator<readonly RequestedDeletion[]> {
+  for (let at = 0; at < requested.length; at += DELETES_A_TURN) yield requested.slice(at, at + DELETES_A_TURN)
 }
 
-async function deleteGroup(call: BucketCall, group: readonly Asked[]): Promise<readonly Outcome[]> {
+async function deleteGroup(call: BucketCall, group: readonly RequestedDeletion[]): Promise<readonly Outcome[]> {
   await call.turn()
-  return mapBounded(group, DELETES_A_TURN, asked => deleteOne(call, asked))
+  return mapBounded(group, DELETES_A_TURN, requested => deleteOne(call, requested))
 }
 
 function writeOutcome(xml: XmlWriter, outcome: Outcome, quiet: boolean): void {
-  const { keyText, versionText } = outcome.asked
+  const { keyText, versionText } = outcome.requested
   if ("error" in outcome) {
     const { code, message } = outcome.error
     xml.group("Error", error =>
@@ -114,9 +116,9 @@ export async function deleteObjects(call: BucketCall): Promise<Answer> {
   if (objects.length === 0 || objects.length > KEYS_MAX) {
     throw fail("malformedXml", { reason: `from 1 to ${KEYS_MAX} keys can be deleted at once` })
   }
-  const asked = objects.map(askedOf)
+  const requested = objects.map(requestedOf)
   const quiet = childText(root, "Quiet")?.trim() === "true"
-  const outcomes = await mapBounded(groupsOf(asked), GROUPS_AT_ONCE_MAX, group => deleteGroup(call, group))
+  const outcomes = await mapBounded(groupsOf(requested), GROUPS_AT_ONCE_MAX, group => deleteGroup(call, group))
   return answerXml("DeleteResult", xml => {
     for (const outcome of outcomes.flat()) writeOutcome(xml, outcome, quiet)
   })

@@ -24,13 +24,13 @@ const URL_ENCODING: Encoding = { type: "url", show: byteString => percentEncode(
 
 /** Throws `invalidArgument` for an encoding that is not `url`. */
 export function encodingOf(query: Query): Encoding {
-  const asked = query.get("encoding-type")
-  if (asked === undefined) return { type: undefined, show: textOfObjectKey }
-  if (asked === "url") return URL_ENCODING
+  const requested = query.get("encoding-type")
+  if (requested === undefined) return { type: undefined, show: textOfObjectKey }
+  if (requested === "url") return URL_ENCODING
   throw fail("invalidArgument", {
     message: "Invalid Encoding Method specified in Request",
     argumentName: "encoding-type",
-    argumentValue: asked.slice(0, 80),
+    argumentValue: requested.slice(0, 80),
   })
 }
 

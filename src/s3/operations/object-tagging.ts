@@ -4,8 +4,8 @@ import type { CallBody } from "../body.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
-import type { BodySays } from "../rights/condition-values-core.js"
-import { actionsOf, NEEDS } from "../rights/needs-core.js"
+import type { BodyContent } from "../rights/condition-values-core.js"
+import { actionsOf, NEEDS } from "../rights/required-actions-core.js"
 import { TAG_DOCUMENT, TAGS_MAX, tagsOfDocument, writeTags } from "../wire/tags.js"
 import { versionHeader, versionIdOf } from "./versions.js"
 
@@ -25,15 +25,15 @@ async function tagsIn(body: CallBody): Promise<Tags> {
 }
 
 /** What its document says that policies ask for. */
-export const newTagsSay = async (body: CallBody): Promise<BodySays> => ({ objectTags: await tagsIn(body) })
+export const newTagsContent = async (body: CallBody): Promise<BodyContent> => ({ objectTags: await tagsIn(body) })
 
 export async function putObjectTagging(call: ObjectCall): Promise<Answer> {
-  const { services, authority, headers } = call
+  const { services, permissions, headers } = call
   const target = targetOf(call)
   const tags = await tagsIn(call.body)
   // A client sends its document as slowly as it likes: meanwhile another object may have come to lie there.
   for (const action of actionsOf(NEEDS.putObjectTagging, headers, target.versionId !== undefined)) {
-    await authority.require(action, target)
+    await permissions.require(action, target)
   }
   const { versionId } = await services.objects.setTags(target, tags)
   return answerEmpty(200, versionHeader(versionId))

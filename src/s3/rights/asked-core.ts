@@ -3,22 +3,22 @@ import { textOfObjectKey } from "../../base/ids.js"
 import type { Headers } from "../../base/request-headers.js"
 import type { S3Target } from "../wire/target.js"
 import { scopeOf } from "./actions.js"
-import { actionsOf } from "./needs-core.js"
-import type { Needs } from "./needs-core.js"
+import { actionsOf } from "./required-actions-core.js"
+import type { RequiredActions } from "./required-actions-core.js"
 
-export interface Asked {
+export interface RequestedActions {
   readonly action: string
   readonly resource: string
 }
 
 /** The first that it needs; undefined where that follows from its body, or there is none. */
-export function askedOf(
-  needs: Needs | readonly [],
+export function requestedOf(
+  requiredActions: RequiredActions | readonly [],
   { bucket, rawKey }: S3Target,
   headers: Headers,
   namesVersion: boolean,
-): Asked | undefined {
-  const [action] = needs === "eachKey" ? [] : actionsOf(needs, headers, namesVersion)
+): RequestedActions | undefined {
+  const [action] = requiredActions === "eachKey" ? [] : actionsOf(requiredActions, headers, namesVersion)
   if (action === undefined) return undefined
   const scope = bucket === undefined ? "service" : scopeOf(action)
   const path = scope === "object" ? `${bucket ?? ""}/${rawKey ?? ""}` : (bucket ?? "*")

@@ -39,7 +39,7 @@ export interface RequestHead {
 }
 
 /** What a small document in the body says. */
-export interface BodySays {
+export interface BodyContent {
   readonly objectTags?: Tags
   readonly bucketTags?: Tags
   readonly location?: string
@@ -50,7 +50,7 @@ export type Unread = "existingTags" | "body"
 
 export interface Read {
   readonly existingTags?: Tags
-  readonly body?: BodySays
+  readonly body?: BodyContent
 }
 
 export type Values = string | readonly string[] | undefined
@@ -146,7 +146,7 @@ export class ConditionValues implements RequestContext {
   valuesOf({ name, suffix }: ConditionKey): Values {
     switch (name) {
       case "s3:existingobjecttag":
-        if (this.read.existingTags === undefined) this.needs("existingTags")
+        if (this.read.existingTags === undefined) this.requiredActions("existingTags")
         return valueIn(this.read.existingTags, suffix)
       case "s3:requestobjecttag":
         return valueIn(this.newTags(), suffix)
@@ -169,13 +169,13 @@ export class ConditionValues implements RequestContext {
     return this.body().objectTags ?? (this.tagsOfHead ??= { tags: tagsOfHead(this.head()) }).tags
   }
 
-  private needs(what: Unread): void {
+  private requiredActions(what: Unread): void {
     this.unread ??= new Set()
     this.unread.add(what)
   }
 
-  private body(): BodySays {
-    if (this.read.body === undefined) this.needs("body")
+  private body(): BodyContent {
+    if (this.read.body === undefined) this.requiredActions("body")
     return this.read.body ?? {}
   }
 }

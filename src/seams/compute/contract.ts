@@ -1,7 +1,7 @@
 /**
  * Compute: heavy bytes (hashing, coding) on worker threads, or inline in simulation.
  *
- * A `Lane` is one body's way through one thread: the main thread copies socket buffers into slabs of
+ * A `HashPipeline` is one body's way through one thread: the main thread copies socket buffers into slabs of
  * shared memory, the lane hashes them in order and codes each block in place, and devices write from
  * the same slab: one copy in all.
  */
@@ -31,7 +31,7 @@ export interface SlabPool {
 
 export type ChecksumAlgorithm = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"
 
-export interface LanePlan {
+export interface HashPipelinePlan {
   readonly md5: boolean
   /** SHA-256 of the body as signed, for x-amz-content-sha256. */
   readonly sha256: boolean
@@ -68,7 +68,7 @@ export interface CodeRequest {
   readonly seeds: readonly bigint[]
 }
 
-export interface Lane {
+export interface HashPipeline {
   /**
    * Hashes bytes [from, to) of the slab, after everything fed before. Does not wait; the owner keeps
    * the slab until `code` or `digests` resolves. After `code` the lane itself keeps it as long as it needs.
@@ -131,13 +131,13 @@ export interface MendOutcome {
 export interface Compute {
   readonly slabs: SlabPool
   readonly shards: ShardMemory
-  openLane(plan: LanePlan): Lane
+  openHashPipeline(plan: HashPipelinePlan): HashPipeline
   /** Rebuilds the wanted shards (or equal ranges of them) from k others. */
   rebuild(request: RebuildRequest): Promise<ReadonlyMap<number, Uint8Array>>
   /** Verifies the shards that are present, and rebuilds the wanted ones from them. The bytes must stay until it settles. */
   mend(request: MendRequest): Promise<MendOutcome>
   /** Synchronous, for small bodies and for reads. */
-  hash(plan: LanePlan, bytes: Uint8Array): Digests
+  hash(plan: HashPipelinePlan, bytes: Uint8Array): Digests
   /** Checksum of one sub-block, as `CodedShard.checksums` holds it. */
   subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint
   /** Ends the threads. What is under way is rejected; whoever waits for a slab gets `stopping`. */

@@ -5,7 +5,7 @@
 import { createHash, type Hash } from "node:crypto"
 import * as zlib from "node:zlib"
 import { Crc } from "../../simd/crc.js"
-import type { ChecksumAlgorithm, Digests, LanePlan } from "./contract.js"
+import type { ChecksumAlgorithm, Digests, HashPipelinePlan } from "./contract.js"
 
 interface Running {
   update(bytes: Uint8Array): unknown
@@ -44,7 +44,7 @@ export class Hashes {
   private readonly sha256: Hash | undefined
   private readonly checksum: Running | undefined
 
-  constructor(private readonly plan: LanePlan) {
+  constructor(private readonly plan: HashPipelinePlan) {
     this.md5 = plan.md5 ? createHash("md5") : undefined
     this.sha256 = plan.sha256 || plan.checksum === "SHA256" ? createHash("sha256") : undefined
     const other = plan.checksum === undefined || plan.checksum === "SHA256" ? undefined : plan.checksum
@@ -69,7 +69,7 @@ export class Hashes {
 }
 
 /** All at once, for small bodies. */
-export function hashOnce(plan: LanePlan, bytes: Uint8Array): Digests {
+export function hashOnce(plan: HashPipelinePlan, bytes: Uint8Array): Digests {
   const hashes = new Hashes(plan)
   hashes.update(bytes)
   return hashes.digests()

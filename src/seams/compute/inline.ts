@@ -10,8 +10,8 @@ import type {
   CodeRequest,
   Compute,
   Digests,
-  Lane,
-  LanePlan,
+  HashPipeline,
+  HashPipelinePlan,
   MendOutcome,
   MendRequest,
   RebuildRequest,
@@ -36,13 +36,13 @@ export interface SlabSizes {
 }
 
 /** A body hashed and coded on the calling thread. */
-export class InlineLane implements Lane {
+export class InlineHashPipeline implements HashPipeline {
   private readonly hashes: Hashes
   private state: "open" | "digested" | "closed" = "open"
 
   constructor(
     private readonly work: BlockWork,
-    plan: LanePlan,
+    plan: HashPipelinePlan,
   ) {
     this.hashes = new Hashes(plan)
   }
@@ -94,8 +94,8 @@ export class InlineCompute implements Compute {
     this.rebuilder = new Rebuilder(makeCoder)
   }
 
-  openLane(plan: LanePlan): Lane {
-    return new InlineLane(this.work, plan)
+  openHashPipeline(plan: HashPipelinePlan): HashPipeline {
+    return new InlineHashPipeline(this.work, plan)
   }
 
   async rebuild(request: RebuildRequest): Promise<ReadonlyMap<number, Uint8Array>> {
@@ -109,7 +109,7 @@ export class InlineCompute implements Compute {
     return mendShards(this.rebuilder.mendTools(), request)
   }
 
-  hash(plan: LanePlan, bytes: Uint8Array): Digests {
+  hash(plan: HashPipelinePlan, bytes: Uint8Array): Digests {
     return hashOnce(plan, bytes)
   }
 

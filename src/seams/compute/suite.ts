@@ -8,7 +8,7 @@ import { must } from "../../base/assert.js"
 import { isFailure } from "../../base/failures.js"
 import { KIB, SUB_BLOCK_BYTES } from "../../base/limits.js"
 import type { CodeShape } from "./coder.js"
-import type { CodedShard, CodingShape, Compute, Digests, LanePlan, Slab } from "./contract.js"
+import type { CodedShard, CodingShape, Compute, Digests, HashPipelinePlan, Slab } from "./contract.js"
 import type { SlabSizes } from "./inline.js"
 import { slabBytesOf } from "./layout.js"
 
@@ -26,9 +26,9 @@ const SIZES = {
   slabBytes: slabBytesOf(SHAPE, BLOCK_BYTES),
   poolBytes: SLABS * (slabBytesOf(SHAPE, BLOCK_BYTES) + 4096),
 }
-const EVERYTHING: LanePlan = { md5: true, sha256: true, checksum: "CRC64NVME" }
-const NOTHING: LanePlan = { md5: false, sha256: false, checksum: undefined }
-const MD5: LanePlan = { ...NOTHING, md5: true }
+const EVERYTHING: HashPipelinePlan = { md5: true, sha256: true, checksum: "CRC64NVME" }
+const NOTHING: HashPipelinePlan = { md5: false, sha256: false, checksum: undefined }
+const MD5: HashPipelinePlan = { ...NOTHING, md5: true }
 const LIMITED = { timeout: 30_000 }
 const never = new AbortController().signal
 
@@ -77,12 +77,12 @@ function checkShards(compute: Compute, shards: readonly CodedShard[], expected: 
 async function send(
   under: ComputeUnderTest,
   compute: Compute,
-  plan: LanePlan,
+  plan: HashPipelinePlan,
   body: Uint8Array,
   shape: CodingShape,
   pieceBytes: number,
 ): Promise<Digests> {
-  const lane = compute.openLane(plan)
+  const pipeline = compute.openHashPipeline(plan)
   for (let at = 0; at < body.length; at += BLOCK_BYTES) {
     const block = body.subarray(at, at + BLOCK_BYTES)
     const slab = await compute.slabs.take(never)
@@ -90,15 +90,15 @@ async function send(
     for (let from = 0; from < block.length; from += pieceBytes) {
       const piece = block.subarray(from, from + pieceBytes)
       slab.bytes.set(piece, from)
-      lane.feed(slab, from, from + piece.length)
+      pipeline.feed(slab, from, from + piece.length)
     }
     const seeds = seedsOf(shape.kind === "copies" ? shape.copies : shape.k + shape.m)
-    const shards = await lane.code({ slab, lengthBytes: block.length, shape, seeds })
+    const shards = await pipeline.code({ slab, lengthBytes: block.length, shape, seeds })
     checkShards(compute, shards, expectedShards(under, shape, block))
     slab.release()
   }
-  const digests = await lane.digests()
-  lane.close()
+  const digests = await pipeline.digests()
+  pipeline.close()
   return digests
 }
 
@@ -164,7 +164,7 @@ function bodies(under: ComputeUnderTest): void {
   test(`${under.name}: digests are those of the catalogue, and only what was asked for`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const digits = new TextEncoder().encode("123456789")
-      const checksumOf = (checksum: LanePlan["checksum"]) =>
+      const checksumOf = (checksum: HashPipelinePlan["checksum"]) =>
         hex(compute.hash({ ...NOTHING, checksum }, digits).checksum)
       assert.equal(checksumOf("CRC32"), "cbf43926")
       assert.equal(checksumOf("CRC32C"), "e3069283")
@@ -172,7 +172,7 @@ function bodies(under: ComputeUnderTest): void {
       assert.equal(checksumOf("SHA1"), createHash("sha1").update(digits).digest("hex"))
       assert.equal(checksumOf("SHA256"), createHash("sha256").update(digits).digest("hex"))
       assert.deepEqual(hexDigests(compute.hash(NOTHING, digits)), [undefined, undefined, undefined])
-      const empty = compute.openLane(EVERYTHING)
+      const empty = compute.openHashPipeline(EVERYTHING)
       assert.equal(hex((await empty.digests()).md5), "d41d8cd98f00b204e9800998ecf8427e")
       for (const checksum of ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] as const) {
         const plan = { ...NOTHING, checksum }
@@ -189,24 +189,27 @@ function company(under: ComputeUnderTest): void {
   test(`${under.name}: many lanes at once, fed a little each in turn, one closed in the middle`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const slabBytes = noise(BLOCK_BYTES, 200)
-      for (const lanes of [2, 3, 5, 9, 14]) {
+      for (const pipelines of [2, 3, 5, 9, 14]) {
         const slab = await compute.slabs.take(never)
         slab.bytes.set(slabBytes)
-        const open = Array.from({ length: lanes }, (_, i) => ({ lane: compute.openLane(MD5), end: 70_000 * (i + 1) }))
-        const gone = open[lanes >> 1]
+        const open = Array.from({ length: pipelines }, (_, i) => ({
+          pipeline: compute.openHashPipeline(MD5),
+          end: 70_000 * (i + 1),
+        }))
+        const gone = open[pipelines >> 1]
         for (let from = 0, turn = 0; from < BLOCK_BYTES; turn += 1) {
           const to = Math.min(from + 1 + ((turn * 7919) % 90_000), BLOCK_BYTES)
-          for (const { lane, end } of open) if (from < end) lane.feed(slab, from, Math.min(to, end))
-          if (turn === 5) gone?.lane.close()
+          for (const { pipeline, end } of open) if (from < end) pipeline.feed(slab, from, Math.min(to, end))
+          if (turn === 5) gone?.pipeline.close()
           from = to
         }
         await Promise.all(
-          open.map(async ({ lane, end }) => {
-            if (lane === gone?.lane) return
-            const { md5 } = await lane.digests()
+          open.map(async ({ pipeline, end }) => {
+            if (pipeline === gone?.pipeline) return
+            const { md5 } = await pipeline.digests()
             const expected = createHash("md5").update(slabBytes.subarray(0, end))
-            assert.equal(hex(md5), expected.digest("hex"), `${end} bytes, ${lanes} lanes`)
-            lane.close()
+            assert.equal(hex(md5), expected.digest("hex"), `${end} bytes, ${pipelines} lanes`)
+            pipeline.close()
           }),
         )
         slab.release()
@@ -217,7 +220,7 @@ function company(under: ComputeUnderTest): void {
 
   test(`${under.name}: a body whose company is fed no more gets its slabs back and its digests`, LIMITED, async () => {
     await withCompute(under, async compute => {
-      const silent = compute.openLane(MD5)
+      const silent = compute.openHashPipeline(MD5)
       const held = await compute.slabs.take(never)
       silent.feed(held, 0, 100_000)
       // More blocks than there are slabs.
@@ -234,21 +237,21 @@ function company(under: ComputeUnderTest): void {
 
   test(`${under.name}: a slab is given again only when its last bytes are hashed`, LIMITED, async () => {
     await withCompute(under, async compute => {
-      const silent = compute.openLane(MD5)
+      const silent = compute.openHashPipeline(MD5)
       const held = await compute.slabs.take(never)
       silent.feed(held, 0, 100_000)
-      const lane = compute.openLane(MD5)
+      const pipeline = compute.openHashPipeline(MD5)
       const body = noise(BLOCK_BYTES, 4)
       const slab = await compute.slabs.take(never)
       slab.bytes.set(body)
-      lane.feed(slab, 0, BLOCK_BYTES)
-      await lane.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
+      pipeline.feed(slab, 0, BLOCK_BYTES)
+      await pipeline.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
       slab.release()
       // Whoever gets it writes on it.
       for (let i = 1; i < SLABS; i += 1) (await compute.slabs.take(never)).bytes.fill(0xee)
       assert.equal(compute.slabs.slabsFree, 0)
-      assert.equal(hex((await lane.digests()).md5), createHash("md5").update(body).digest("hex"))
-      lane.close()
+      assert.equal(hex((await pipeline.digests()).md5), createHash("md5").update(body).digest("hex"))
+      pipeline.close()
       silent.close()
     })
   })
@@ -257,18 +260,18 @@ function company(under: ComputeUnderTest): void {
 function scarcity(under: ComputeUnderTest): void {
   test(`${under.name}: a block is hashed at once while somebody waits for its slab`, LIMITED, async () => {
     await withCompute(under, async compute => {
-      const lanes = Array.from({ length: 3 }, () => compute.openLane(MD5))
+      const pipelines = Array.from({ length: 3 }, () => compute.openHashPipeline(MD5))
       const taken: Slab[] = []
       for (let i = 0; i < SLABS; i += 1) taken.push(await compute.slabs.take(never))
       const slab = must(taken[0], "there are slabs")
-      for (const lane of lanes) lane.feed(slab, 0, 100_000)
+      for (const pipeline of pipelines) pipeline.feed(slab, 0, 100_000)
       const waiting = compute.slabs.take(never)
-      const first = must(lanes[0], "there are lanes")
+      const first = must(pipelines[0], "there are lanes")
       first.feed(slab, 100_000, BLOCK_BYTES)
       await first.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
       slab.release()
       await waiting
-      for (const lane of lanes) lane.close()
+      for (const pipeline of pipelines) pipeline.close()
     })
   })
 }
@@ -453,15 +456,15 @@ function endings(under: ComputeUnderTest): void {
   test(`${under.name}: a lane given up in the middle leaves no slab behind and disturbs nobody`, LIMITED, async () => {
     await withCompute(under, async compute => {
       for (let round = 0; round < 3 * SLABS; round += 1) {
-        const lane = compute.openLane(EVERYTHING)
+        const pipeline = compute.openHashPipeline(EVERYTHING)
         const slab = await compute.slabs.take(never)
         slab.bytes.fill(round)
-        lane.feed(slab, 0, 500_000)
-        const coding = lane.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
-        const digesting = round % 2 === 0 ? lane.digests() : undefined
+        pipeline.feed(slab, 0, 500_000)
+        const coding = pipeline.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
+        const digesting = round % 2 === 0 ? pipeline.digests() : undefined
         slab.release()
-        lane.close()
-        lane.close()
+        pipeline.close()
+        pipeline.close()
         if (round % 3 === 0) await Promise.allSettled([coding, digesting])
       }
       const body = noise(BLOCK_BYTES, 77)
@@ -476,11 +479,11 @@ function endings(under: ComputeUnderTest): void {
     LIMITED,
     async () => {
       await withCompute(under, async compute => {
-        const lane = compute.openLane(NOTHING)
+        const pipeline = compute.openHashPipeline(NOTHING)
         const slab = await compute.slabs.take(never)
         const body = noise(BLOCK_BYTES, 3)
         slab.bytes.set(body)
-        const coding = lane.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
+        const coding = pipeline.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
         slab.release()
         const next = compute.slabs.tryMore()
         assert.ok(next !== undefined)
@@ -489,7 +492,7 @@ function endings(under: ComputeUnderTest): void {
         const mine = next.bytes.every(byte => byte === 0xee)
         assert.ok(mine, "nobody wrote into the next owner's slab")
         next.release()
-        lane.close()
+        pipeline.close()
         assert.equal(await slabsFreeSoon(compute, SLABS), SLABS)
       })
     },
@@ -502,11 +505,11 @@ function endings(under: ComputeUnderTest): void {
       await withCompute(under, async compute => {
         const slab = await compute.slabs.take(never)
         const code = async (shape: CodingShape, lengthBytes: number, seeds: number) => {
-          const lane = compute.openLane(NOTHING)
+          const pipeline = compute.openHashPipeline(NOTHING)
           try {
-            return await lane.code({ slab, lengthBytes, shape, seeds: seedsOf(seeds) })
+            return await pipeline.code({ slab, lengthBytes, shape, seeds: seedsOf(seeds) })
           } finally {
-            lane.close()
+            pipeline.close()
           }
         }
         for (const lengthBytes of [1000, 500_000]) {
@@ -524,18 +527,18 @@ function endings(under: ComputeUnderTest): void {
   test(`${under.name}: close refuses whoever waits and whoever comes`, LIMITED, async () => {
     const compute = under.open(SIZES)
     const taken = [await compute.slabs.take(never), compute.slabs.tryMore()]
-    const lane = compute.openLane(EVERYTHING)
+    const pipeline = compute.openHashPipeline(EVERYTHING)
     const slab = taken[0]
     assert.ok(slab !== undefined)
-    lane.feed(slab, 0, BLOCK_BYTES)
+    pipeline.feed(slab, 0, BLOCK_BYTES)
     for (let i = 0; i < 2; i += 1) await compute.slabs.take(never)
     const waiting = compute.slabs.take(never)
     const refused = assert.rejects(waiting, error => isFailure(error, "stopping"))
     await compute.close()
     await refused
     await assert.rejects(compute.slabs.take(never), error => isFailure(error, "stopping"))
-    lane.close()
-    await assert.rejects(lane.digests(), error => isFailure(error, "stopping"))
+    pipeline.close()
+    await assert.rejects(pipeline.digests(), error => isFailure(error, "stopping"))
     await compute.close()
   })
 }

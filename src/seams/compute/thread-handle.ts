@@ -21,7 +21,7 @@ interface Waiting {
 
 export class ThreadHandle {
   /** Lanes pinned to this thread, and blocks that it mends. */
-  lanes = 0
+  pipelines = 0
   /** Of them, those that need MD5. */
   md5Lanes = 0
   private readonly worker: Worker

@@ -4,7 +4,7 @@
  */
 import type { FailureKind } from "../../base/failures.js"
 import type { BlockAt } from "./block-work.js"
-import type { Digests, LanePlan, MendOutcome, MendRequest } from "./contract.js"
+import type { Digests, HashPipelinePlan, MendOutcome, MendRequest } from "./contract.js"
 
 /** What a thread is started with. */
 export interface ThreadStart {
@@ -13,7 +13,7 @@ export interface ThreadStart {
   readonly worker: number
 }
 
-export type LaneNumber = number
+export type HashPipelineNumber = number
 
 type At<Shard> = Omit<Shard, "bytes"> & { readonly at: number; readonly lengthBytes: number }
 
@@ -24,14 +24,14 @@ export interface MendAt extends Pick<MendRequest, "shape" | "firstSubBlock"> {
 }
 
 export type Order =
-  | { readonly order: "open"; readonly lane: LaneNumber; readonly plan: LanePlan }
-  | { readonly order: "feed"; readonly lane: LaneNumber; readonly at: number; readonly lengthBytes: number }
-  | { readonly order: "code"; readonly id: number; readonly lane: LaneNumber; readonly block: BlockAt }
+  | { readonly order: "open"; readonly pipeline: HashPipelineNumber; readonly plan: HashPipelinePlan }
+  | { readonly order: "feed"; readonly pipeline: HashPipelineNumber; readonly at: number; readonly lengthBytes: number }
+  | { readonly order: "code"; readonly id: number; readonly pipeline: HashPipelineNumber; readonly block: BlockAt }
   /** Answered when none of the bytes fed so far is read any more. */
-  | { readonly order: "hashed"; readonly id: number; readonly lane: LaneNumber }
+  | { readonly order: "hashed"; readonly id: number; readonly pipeline: HashPipelineNumber }
   | { readonly order: "mend"; readonly id: number; readonly block: MendAt }
-  | { readonly order: "digests"; readonly id: number; readonly lane: LaneNumber }
-  | { readonly order: "close"; readonly lane: LaneNumber }
+  | { readonly order: "digests"; readonly id: number; readonly pipeline: HashPipelineNumber }
+  | { readonly order: "close"; readonly pipeline: HashPipelineNumber }
   /** Bytes that wait for company wait no longer. */
   | { readonly order: "hurry" }
 

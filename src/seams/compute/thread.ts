@@ -11,17 +11,17 @@ import { Hashes } from "./hashes.js"
 import type { Md5Body } from "../../simd/md5-company.js"
 import { Md5Company } from "../../simd/md5-company.js"
 import { scratchOf } from "./slabs.js"
-import type { Answer, LaneNumber, MendAt, Order, ThreadStart } from "./thread-protocol.js"
+import type { Answer, HashPipelineNumber, MendAt, Order, ThreadStart } from "./thread-protocol.js"
 
 /** A body: its MD5 in company, its other hashes alone. */
-interface ThreadLane {
+interface ThreadHashPipeline {
   readonly md5: Md5Body | undefined
   readonly others: Hashes
 }
 
 /** Carries out orders, one after the other; between them, a little at a time, it hashes. */
 class Thread {
-  private readonly lanes = new Map<LaneNumber, ThreadLane>()
+  private readonly pipelines = new Map<HashPipelineNumber, ThreadHashPipeline>()
   private readonly work: BlockWork
   private readonly company: Md5Company
 
@@ -40,11 +40,11 @@ class Thread {
     switch (order.order) {
       case "open": {
         const md5 = order.plan.md5 ? this.company.join() : undefined
-        this.lanes.set(order.lane, { md5, others: new Hashes({ ...order.plan, md5: false }) })
+        this.pipelines.set(order.pipeline, { md5, others: new Hashes({ ...order.plan, md5: false }) })
         return
       }
       case "feed": {
-        const { md5, others } = this.lane(order.lane)
+        const { md5, others } = this.pipeline(order.pipeline)
         others.update(new Uint8Array(this.memory.buffer, order.at, order.lengthBytes))
         md5?.add(order.at, order.lengthBytes)
         return
@@ -57,18 +57,18 @@ class Thread {
         return
       case "hashed": {
         const hashed = (): void => this.answer({ answer: "hashed", id: order.id })
-        const { md5 } = this.lane(order.lane)
+        const { md5 } = this.pipeline(order.pipeline)
         if (md5 === undefined) hashed()
         else md5.whenEaten(hashed)
         return
       }
       case "digests":
-        this.digest(order.id, this.lane(order.lane))
+        this.digest(order.id, this.pipeline(order.pipeline))
         return
       case "close": {
-        const { md5 } = this.lane(order.lane)
+        const { md5 } = this.pipeline(order.pipeline)
         if (md5 !== undefined) this.company.leave(md5)
-        this.lanes.delete(order.lane)
+        this.pipelines.delete(order.pipeline)
         return
       }
       case "hurry":
@@ -81,7 +81,7 @@ class Thread {
     return this.company.work()
   }
 
-  private digest(id: number, { md5, others }: ThreadLane): void {
+  private digest(id: number, { md5, others }: ThreadHashPipeline): void {
     const digests = others.digests()
     if (md5 === undefined) this.answer({ answer: "digested", id, digests })
     else {
@@ -100,8 +100,8 @@ class Thread {
     return this.work.mend({ ...rest, present: present.map(view), wanted: wanted.map(view) })
   }
 
-  private lane(number: LaneNumber): ThreadLane {
-    return must(this.lanes.get(number), "orders are for open lanes")
+  private pipeline(number: HashPipelineNumber): ThreadHashPipeline {
+    return must(this.pipelines.get(number), "orders are for open lanes")
   }
 }
 

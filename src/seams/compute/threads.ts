@@ -20,8 +20,8 @@ import type {
   CodeRequest,
   Compute,
   Digests,
-  Lane,
-  LanePlan,
+  HashPipeline,
+  HashPipelinePlan,
   MendOutcome,
   MendRequest,
   RebuildRequest,
@@ -31,7 +31,7 @@ import type {
 } from "./contract.js"
 import { hashOnce } from "./hashes.js"
 import type { SlabSizes } from "./inline.js"
-import { InlineLane } from "./inline.js"
+import { InlineHashPipeline } from "./inline.js"
 import { subBlockChecksum } from "./layout.js"
 import { mendSteps } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
@@ -61,18 +61,18 @@ interface Range {
 }
 
 /** A lane that a thread runs. */
-class RemoteLane {
+class RemoteHashPipeline {
   private unsent: Range | undefined
 
   constructor(
     private readonly thread: ThreadHandle,
     private readonly number: number,
-    private readonly plan: LanePlan,
+    private readonly plan: HashPipelinePlan,
     private readonly slabsAreScarce: () => boolean,
   ) {
-    thread.lanes += 1
+    thread.pipelines += 1
     if (plan.md5) thread.md5Lanes += 1
-    thread.tell({ order: "open", lane: number, plan })
+    thread.tell({ order: "open", pipeline: number, plan })
   }
 
   feed(slab: Slab, from: number, to: number): void {
@@ -91,7 +91,7 @@ class RemoteLane {
     const block = { slabAt, slabBytes, lengthBytes, shape, seeds }
     slab.hold()
     try {
-      const coded = this.thread.ask({ order: "code", lane: this.number, block }, "coded")
+      const coded = this.thread.ask({ order: "code", pipeline: this.number, block }, "coded")
       void this.holdUntilHashed(slab)
       const { checksums } = await coded
       return codedShards(slab.bytes, lengthBytes, shape, checksums)
@@ -103,7 +103,7 @@ class RemoteLane {
   /** A block may be coded and written before it is hashed. */
   private async holdUntilHashed(slab: GrantedSlab): Promise<void> {
     slab.hold()
-    const hashed = this.thread.ask({ order: "hashed", lane: this.number }, "hashed")
+    const hashed = this.thread.ask({ order: "hashed", pipeline: this.number }, "hashed")
     if (this.slabsAreScarce()) this.thread.tell({ order: "hurry" })
     // A thread that died reads nothing any more.
     await hashed.catch(() => undefined)
@@ -112,35 +112,35 @@ class RemoteLane {
 
   async digests(): Promise<Digests> {
     this.flush()
-    const { digests } = await this.thread.ask({ order: "digests", lane: this.number }, "digested")
+    const { digests } = await this.thread.ask({ order: "digests", pipeline: this.number }, "digested")
     return digests
   }
 
   close(): void {
     this.unsent = undefined
-    this.thread.lanes -= 1
+    this.thread.pipelines -= 1
     if (this.plan.md5) this.thread.md5Lanes -= 1
-    this.thread.tell({ order: "close", lane: this.number })
+    this.thread.tell({ order: "close", pipeline: this.number })
   }
 
   private flush(): void {
     if (this.unsent === undefined) return
     const { slab, from, to } = this.unsent
     this.unsent = undefined
-    this.thread.tell({ order: "feed", lane: this.number, at: slab.bytes.byteOffset + from, lengthBytes: to - from })
+    this.thread.tell({ order: "feed", pipeline: this.number, at: slab.bytes.byteOffset + from, lengthBytes: to - from })
   }
 }
 
 /** Begins undecided, and becomes a lane of the calling thread or of another once its size shows. */
-class ThreadLane implements Lane {
-  private chosen: RemoteLane | InlineLane | undefined
+class ThreadHashPipeline implements HashPipeline {
+  private chosen: RemoteHashPipeline | InlineHashPipeline | undefined
   private early: Range[] = []
   private earlyBytes = 0
   private state: "open" | "digested" | "closed" = "open"
 
   constructor(
-    private readonly openInline: () => InlineLane,
-    private readonly openRemote: () => RemoteLane,
+    private readonly openInline: () => InlineHashPipeline,
+    private readonly openRemote: () => RemoteHashPipeline,
   ) {}
 
   feed(slab: Slab, from: number, to: number): void {
@@ -178,7 +178,7 @@ class ThreadLane implements Lane {
     this.chosen?.close()
   }
 
-  private choose(open: () => RemoteLane | InlineLane): RemoteLane | InlineLane {
+  private choose(open: () => RemoteHashPipeline | InlineHashPipeline): RemoteHashPipeline | InlineHashPipeline {
     if (this.chosen !== undefined) return this.chosen
     const chosen = open()
     this.chosen = chosen
@@ -204,7 +204,7 @@ export class ThreadCompute implements Compute {
   private readonly inlineWork: BlockWork
   private readonly rebuilder: Rebuilder
   private readonly threads: (ThreadHandle | undefined)[]
-  private lanesOpened = 0
+  private hashPipelinesOpened = 0
   private closed = false
 
   /** `entry`: the file that calls `serveCompute`. Throws `invalidConfig` where the pool does not hold one slab. */
@@ -225,13 +225,13 @@ export class ThreadCompute implements Compute {
     this.threads = Array.from({ length: threads }, () => undefined)
   }
 
-  openLane(plan: LanePlan): Lane {
+  openHashPipeline(plan: HashPipelinePlan): HashPipeline {
     if (this.closed) throw fail("stopping")
-    return new ThreadLane(
-      () => new InlineLane(this.inlineWork, plan),
+    return new ThreadHashPipeline(
+      () => new InlineHashPipeline(this.inlineWork, plan),
       () => {
-        this.lanesOpened += 1
-        return new RemoteLane(this.threadFor(plan), this.lanesOpened, plan, () => this.pool.waiting > 0)
+        this.hashPipelinesOpened += 1
+        return new RemoteHashPipeline(this.threadFor(plan), this.hashPipelinesOpened, plan, () => this.pool.waiting > 0)
       },
     )
   }
@@ -253,11 +253,11 @@ export class ThreadCompute implements Compute {
     const { present, wanted, ...rest } = request
     const thread = this.leastBusyThread()
     const block = { ...rest, present: present.map(shardAt), wanted: wanted.map(shardAt) }
-    thread.lanes += 1
+    thread.pipelines += 1
     try {
       return (await thread.ask({ order: "mend", block }, "mended")).outcome
     } finally {
-      thread.lanes -= 1
+      thread.pipelines -= 1
     }
   }
 
@@ -275,7 +275,7 @@ export class ThreadCompute implements Compute {
     }
   }
 
-  hash(plan: LanePlan, bytes: Uint8Array): Digests {
+  hash(plan: HashPipelinePlan, bytes: Uint8Array): Digests {
     return hashOnce(plan, bytes)
   }
 
@@ -295,7 +295,7 @@ export class ThreadCompute implements Compute {
     for (const thread of this.threads) if (thread !== undefined && thread.md5Lanes > 0) thread.tell({ order: "hurry" })
   }
 
-  private threadFor(plan: LanePlan): ThreadHandle {
+  private threadFor(plan: HashPipelinePlan): ThreadHandle {
     const [company] = this.threads
       .filter(thread => thread !== undefined)
       .filter(({ alive, md5Lanes }) => alive && md5Lanes > 0 && md5Lanes < COMPANY_MAX)
@@ -309,9 +309,9 @@ export class ThreadCompute implements Compute {
       if (thread?.alive !== true) this.threads[i] = undefined
     }
     const idle = this.threads.findIndex(thread => thread === undefined)
-    const running = this.threads.filter(thread => thread !== undefined).sort((a, b) => a.lanes - b.lanes)
+    const running = this.threads.filter(thread => thread !== undefined).sort((a, b) => a.pipelines - b.pipelines)
     const [best] = running
-    if (best !== undefined && (best.lanes === 0 || idle < 0)) return best
+    if (best !== undefined && (best.pipelines === 0 || idle < 0)) return best
     // Scratch area 0 is the calling thread's.
     const started = new ThreadHandle(this.entry, { memory: this.memory.memory, worker: idle + 1 })
     this.threads[idle] = started
@@ -320,7 +320,7 @@ export class ThreadCompute implements Compute {
 }
 
 /** Other than MD5 in company, a SHA takes as long as the body alone would. */
-function isMostlyMd5({ md5, sha256, checksum }: LanePlan): boolean {
+function isMostlyMd5({ md5, sha256, checksum }: HashPipelinePlan): boolean {
   return md5 && !sha256 && checksum !== "SHA256" && checksum !== "SHA1"
 }
 

@@ -24,7 +24,7 @@ import {
   ROT_KINDS,
   rotOnce,
   rots,
-  SickDevice,
+  FaultyDevice,
   SimDisk,
   slowedBy,
   tears,
@@ -248,7 +248,7 @@ const turn = (): Promise<void> => new Promise(resolve => void setImmediate(resol
 both("a device is lost, comes back as it was, hangs, fills up, fails and is well again", async bent => {
   const { disk, folder } = bent
   const clock = new SimClock()
-  const device = new SickDevice(clock, new SimRandom(1), { folder: `${folder}/d1` })
+  const device = new FaultyDevice(clock, new SimRandom(1), { folder: `${folder}/d1` })
   await disk.makeFolder(`${folder}/d1`)
   await disk.makeFolder(`${folder}/d2`)
   const [file, other] = [await create(bent, "d1/f"), await create(bent, "d2/f")]

@@ -16,7 +16,7 @@ import { ROT_KINDS, rotsByChance } from "./rot.js"
 
 export type DeviceState = "well" | "lost" | "hung" | "slow" | "full" | "rotten" | "failing" | "readOnly"
 
-interface SickDeviceOptions {
+interface FaultyDeviceOptions {
   /** Calls of other paths are left alone; absent: all are this device's. */
   readonly folder?: string
   readonly slowMs?: number
@@ -27,7 +27,7 @@ const CHANGES = new Set(["write", "truncate", "sync", "name", "syncFolder", "mak
 const LOOKS_UP = new Set(["open", "list", "create", "remove", "rename", "makeFolder", "syncFolder", "exists", "space"])
 const noSignal = new AbortController().signal
 
-export class SickDevice {
+export class FaultyDevice {
   #state: DeviceState = "well"
   /** Wakes those who hang. */
   #changed: (() => void)[] = []
@@ -36,7 +36,7 @@ export class SickDevice {
   constructor(
     private readonly clock: Clock,
     private readonly random: Random,
-    private readonly options: SickDeviceOptions = {},
+    private readonly options: FaultyDeviceOptions = {},
   ) {
     this.#rots = rotsByChance(ROT_KINDS, random)
   }

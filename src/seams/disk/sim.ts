@@ -41,7 +41,7 @@ interface SimDiskOptions {
   readonly fileSystemId?: string
 }
 
-interface Life {
+interface ProcessRun {
   over: boolean
 }
 
@@ -49,7 +49,7 @@ const CAPACITY_BYTES_DEFAULT = 2 ** 40
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 
 export class SimDisk {
-  #life: Life = { over: false }
+  #life: ProcessRun = { over: false }
   #intercept: Intercept = () => undefined
   #record: DiskRecord | undefined
   capacityBytes: number
@@ -65,7 +65,7 @@ export class SimDisk {
 
   /** The disk as the process that lives now sees it. */
   boot(): Disk {
-    return new LivingDisk(this, this.#life)
+    return new LiveDisk(this, this.#life)
   }
 
   /** Power is cut: every life ends, and what was not synced is left to chance. */
@@ -104,7 +104,7 @@ export class SimDisk {
    * A failed call leaves to `undo` what becomes of its change; a failure thrown by `end` is the call's.
    */
   async run<T>(
-    life: Life,
+    life: ProcessRun,
     call: DiskCall,
     begin: () => T,
     end: (begun: T, bend: Bend) => void,
@@ -140,16 +140,15 @@ const isChange = ({ kind }: DiskCall): boolean => CHANGES.has(kind)
 const absent = (path: string): Failure => fail("deviceFailed", { path, code: "ENOENT" })
 const nothing = (): void => undefined
 
-class LivingDisk implements Disk {
+class LiveDisk implements Disk {
   constructor(
     private readonly disk: SimDisk,
-    private readonly life: Life,
+    private readonly life: ProcessRun,
   ) {}
 
   async open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
     const [{ medium }, name] = [this.disk, spelled(path)]
-    const file = (id: number): DiskFile =>
-      new LivingFile(this.disk, this.life, name, id, mode, options.durable === true)
+    const file = (id: number): DiskFile => new LiveFile(this.disk, this.life, name, id, mode, options.durable === true)
     if (mode === "create") {
       const change = await this.#changeName(name, () => {
         if (!medium.folders.has(folderOf(name))) throw absent(name)
@@ -249,12 +248,12 @@ class LivingDisk implements Disk {
   }
 }
 
-class LivingFile implements DiskFile {
+class LiveFile implements DiskFile {
   #open = true
 
   constructor(
     private readonly disk: SimDisk,
-    private readonly life: Life,
+    private readonly life: ProcessRun,
     readonly path: string,
     private readonly id: number,
     private readonly mode: OpenMode,

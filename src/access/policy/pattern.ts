@@ -1,0 +1,238 @@
+/**
+ * Templates: texts of policies with wildcards (`*` any text, `?` one character) and variables (`${aws:username}`,
+ * `${aws:PrincipalTag/team, 'none'}`), and how they match.
+ *
+ * A variable stands for its value literally: a wildcard in the value is only a character. `${*}`, `${?}` and `${$}` are
+ * these characters themselves. Documents of 2008-10-17 have no variables, there `${` is text.
+ * Matching takes time in proportion to both lengths at worst, whatever the pattern, and spends it as an `EvaluationBudget`.
+ */
+import type { ConditionKey } from "./contract.js"
+import { conditionKeyOf } from "./condition-keys.js"
+import { LOOK, type EvaluationBudget } from "./evaluation-budget.js"
+
+const ANY = Symbol("*")
+const ONE = Symbol("?")
+
+interface Variable {
+  readonly key: ConditionKey
+  readonly fallback: string | undefined
+}
+
+/** How often a value is gone over before it is compared: it is cut, joined and laid out anew. */
+const VALUE_PASSES = 4
+
+type Token = string | typeof ANY | typeof ONE | Variable
+export type Pattern = readonly Token[]
+
+interface PatternRules {
+  readonly variables: boolean
+  readonly wildcards: boolean
+}
+
+const SPECIAL = /\$\{([^}]*)\}|\$\{|[*?]/g
+const VARIABLE = /^([^,':]+:[^,']+)(?:,\s*'([^']*)')?$/
+
+function variableOf(inside: string): Token | undefined {
+  if (inside === "*" || inside === "?" || inside === "$") return inside
+  const [, name, fallback] = VARIABLE.exec(inside.trim()) ?? []
+  return name === undefined ? undefined : { key: conditionKeyOf(name.trim()), fallback }
+}
+
+/** Undefined where the text has a `${` that is no variable. */
+export function patternOf(text: string, { variables, wildcards }: PatternRules): Pattern | undefined {
+  const tokens: Token[] = []
+  let from = 0
+  for (const match of text.matchAll(SPECIAL)) {
+    const [special, inside] = match
+    const isWildcard = special === "*" || special === "?"
+    if (isWildcard ? !wildcards : !variables) continue
+    const token = isWildcard ? (special === "*" ? ANY : ONE) : inside === undefined ? undefined : variableOf(inside)
+    if (token === undefined) return undefined
+    tokens.push(text.slice(from, match.index), token)
+    from = match.index + special.length
+  }
+  tokens.push(text.slice(from))
+  return tokens.filter(token => token !== "")
+}
+
+export const hasVariables = (pattern: Pattern): boolean => pattern.some(token => typeof token === "object")
+
+export const hasWildcards = (pattern: Pattern): boolean => pattern.some(token => token === ANY || token === ONE)
+
+/** The text of a template without wildcards and variables. */
+export const literalOf = (pattern: Pattern): string =>
+  pattern.map(token => (typeof token === "string" ? token : "")).join("")
+
+/** With values in place of variables; undefined where one has none. */
+export function resolved(
+  pattern: Pattern,
+  valueOf: (key: ConditionKey) => string | undefined,
+  budget: EvaluationBudget,
+): Pattern | undefined {
+  const tokens: Token[] = []
+  for (const token of pattern) {
+    const value = typeof token === "object" ? (valueOf(token.key) ?? token.fallback) : token
+    if (value === undefined) return undefined
+    budget.spend(VALUE_PASSES * (LOOK + (typeof value === "string" ? value.length : 1)))
+    tokens.push(value)
+  }
+  return tokens
+}
+
+/** At the first colons of its text, into so many parts; undefined where there are fewer. */
+export function splitAtColons(pattern: Pattern, parts: number): readonly Pattern[] | undefined {
+  const split: Token[][] = [[]]
+  const add = (token: Token): void => void (token !== "" && split.at(-1)?.push(token))
+  for (const token of pattern) {
+    if (typeof token !== "string") {
+      add(token)
+      continue
+    }
+    let from = 0
+    while (split.length < parts) {
+      const colon = token.indexOf(":", from)
+      if (colon < 0) break
+      add(token.slice(from, colon))
+      split.push([])
+      from = colon + 1
+    }
+    add(token.slice(from))
+  }
+  return split.length === parts ? split : undefined
+}
+
+/** Spends what it costs. */
+export type Matcher = (text: string, budget: EvaluationBudget) => boolean
+
+/** Texts between single wildcards. */
+type Piece = readonly string[]
+
+/** Pieces between stars. */
+function piecesOf(pattern: Pattern): Piece[] {
+  const pieces: string[][] = [[""]]
+  for (const token of pattern) {
+    const piece = pieces.at(-1) ?? []
+    if (token === ANY) pieces.push([""])
+    else if (token === ONE) piece.push("")
+    else if (typeof token === "string") piece.push(`${piece.pop() ?? ""}${token}`)
+  }
+  return pieces
+}
+
+/** What comparing a character costs, or stepping over it. */
+const CHARACTER = 4
+
+/** Where a character that begins here ends: two units for those beyond the basic plane. */
+const characterEnd = (text: string, at: number): number => {
+  const code = text.codePointAt(at)
+  return code === undefined ? -1 : at + (code > 0xffff ? 2 : 1)
+}
+
+/** Where a piece that begins here ends; -1 where it does not. */
+function endOf(piece: Piece, text: string, at: number, budget: EvaluationBudget): number {
+  let end = at
+  for (const [index, part] of piece.entries()) {
+    budget.spend(LOOK + CHARACTER * part.length)
+    if (index > 0) end = characterEnd(text, end)
+    if (end < 0 || !text.startsWith(part, end)) return -1
+    end += part.length
+  }
+  return end
+}
+
+/** Where so many characters from here on end; -1 where there are fewer. */
+function endOfCharacters(text: string, at: number, characters: number, budget: EvaluationBudget): number {
+  budget.spend(characters * CHARACTER)
+  let end = at
+  for (let left = characters; left > 0 && end >= 0; left -= 1) end = characterEnd(text, end)
+  return end
+}
+
+/** Where so many characters at the end of the text begin; -1 where there are fewer. */
+function startOfLast(text: string, characters: number, budget: EvaluationBudget): number {
+  budget.spend(characters * CHARACTER)
+  let at = text.length
+  for (let left = characters; left > 0 && at >= 0; left -= 1)
+    at -= at > 1 && (text.codePointAt(at - 2) ?? 0) > 0xffff ? 2 : 1
+  return at
+}
+
+/** A piece between two stars. Wildcards at its ends only count characters: nothing is searched for them. */
+interface Floating {
+  readonly before: number
+  /** Where the first place of what is between them ends, from a place on; -1 where there is none. */
+  readonly find: (text: string, from: number, budget: EvaluationBudget) => number
+  readonly after: number
+}
+
+function floatingOf(piece: Piece): Floating {
+  const first = piece.findIndex(part => part !== "")
+  if (first < 0) return { before: piece.length - 1, find: (_, from) => from, after: 0 }
+  const last = piece.findLastIndex(part => part !== "")
+  return { before: first, find: finderOf(piece.slice(first, last + 1)), after: piece.length - 1 - last }
+}
+
+/** Of what is searched for, so much at once: the machine's own search takes as long as both lengths at worst. */
+const SOUGHT_MAX = 32
+/** What searching costs, by the character passed over. */
+const SEARCH = 6
+
+function finderOf(core: Piece): Floating["find"] {
+  const sought = (core[0] ?? "").slice(0, SOUGHT_MAX)
+  return (text, from, budget) => {
+    for (let next = from; ;) {
+      const at = text.indexOf(sought, next)
+      budget.spend(LOOK + SEARCH * ((at < 0 ? text.length : at) - next))
+      const end = at < 0 ? -1 : endOf(core, text, at, budget)
+      if (at < 0 || end >= 0) return end
+      next = at + 1
+    }
+  }
+}
+
+/** Where the first place of a piece from here on ends; -1 where there is none. */
+function endOfNext({ before, find, after }: Floating, text: string, from: number, budget: EvaluationBudget): number {
+  const start = endOfCharacters(text, from, before, budget)
+  return start < 0 ? -1 : endOfCharacters(text, find(text, start, budget), after, budget)
+}
+
+const charactersOf = (piece: Piece): number => piece.reduce((sum, part) => sum + [...part].length, piece.length - 1)
+
+/** Whether a piece ends the text, from a place on at the earliest. */
+function endingOf(piece: Piece): (text: string, from: number, budget: EvaluationBudget) => boolean {
+  const [first = ""] = piece
+  if (piece.length === 1) return (text, from) => text.length - first.length >= from && text.endsWith(first)
+  const characters = charactersOf(piece)
+  return (text, from, budget) => {
+    const start = startOfLast(text, characters, budget)
+    return start >= from && endOf(piece, text, start, budget) === text.length
+  }
+}
+
+/** A template that has no variables, or whose variables are resolved. */
+export function matcherOf(pattern: Pattern): Matcher {
+  const [first = [""], ...others] = piecesOf(pattern)
+  const last = others.pop()
+  if (last === undefined) {
+    const [only = ""] = first
+    return first.length === 1 ? text => text === only : (text, budget) => endOf(first, text, 0, budget) === text.length
+  }
+  const isPrefix = first.length === 1 && others.length === 0 && last.length === 1 && last[0] === ""
+  if (isPrefix) {
+    const [prefix = ""] = first
+    return text => text.startsWith(prefix)
+  }
+  const floating = others.map(floatingOf)
+  const isEnd = endingOf(last)
+  return (text, budget) => {
+    let at = endOf(first, text, 0, budget)
+    for (const piece of floating) {
+      if (at < 0) return false
+      at = endOfNext(piece, text, at, budget)
+    }
+    return at >= 0 && isEnd(text, at, budget)
+  }
+}
+
+/** What a text means literally, as a template of 2012-10-17 writes it. */
+export const escaped = (text: string): string => text.replace(/\$(?=\{)|[*?]/g, special => `\${${special}}`)

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { SimClock } from "../seams/clock/sim.js"
+import { gather } from "./batching.js"
+
+const never = new Promise<undefined>(() => undefined)
+
+/** Candidates by what they do: "good", "bad", "hung", or a number of milliseconds after which they are good. */
+async function run(what: readonly ("good" | "bad" | "hung" | number)[], needed: number) {
+  const clock = new SimClock()
+  const asked: number[] = []
+  const candidates = what.map((_, i) => i)
+  const gathering = gather(clock, {
+    candidates,
+    needed,
+    slowMs: 50,
+    ask: async i => {
+      asked.push(i)
+      const does = what[i]
+      if (does === "hung") return never
+      if (typeof does === "number") await clock.sleep(does, new AbortController().signal)
+      return does === "bad" ? undefined : i
+    },
+  })
+  const answers = await clock.runUntil(gathering)
+  return { answers: [...answers.keys()].sort(), asked, tookMs: clock.monotonicMs() }
+}
+
+test("no more are asked than are needed", async () => {
+  assert.deepEqual(await run(["good", "good", "good"], 2), { answers: [0, 1], asked: [0, 1], tookMs: 0 })
+})
+
+test("one that has nothing is followed by the next, at once", async () => {
+  assert.deepEqual(await run(["bad", "good", "bad", "good"], 2), { answers: [1, 3], asked: [0, 1, 2, 3], tookMs: 0 })
+})
+
+test("a hung one is followed after the slow time, several one after another", async () => {
+  assert.deepEqual(await run(["hung", "good", "hung", "good"], 2), {
+    answers: [1, 3],
+    asked: [0, 1, 2, 3],
+    tookMs: 100,
+  })
+})
+
+test("a slow one still counts when nobody else is left", async () => {
+  assert.deepEqual(await run([300, "good", "bad"], 2), { answers: [0, 1], asked: [0, 1, 2], tookMs: 300 })
+})
+
+test("too few give what there is, once all have ended", async () => {
+  assert.deepEqual(await run(["bad", 70, "bad"], 2), { answers: [1], asked: [0, 1, 2], tookMs: 70 })
+  assert.deepEqual(await run([], 2), { answers: [], asked: [], tookMs: 0 })
+})
+
+test("what goes wrong otherwise ends it", async () => {
+  const failing = gather(new SimClock(), {
+    candidates: [1, 2],
+    needed: 1,
+    slowMs: 50,
+    ask: () => Promise.reject(new Error("a mistake")),
+  })
+  await assert.rejects(failing, /a mistake/)
+})

@@ -1,0 +1,61 @@
+/**
+ * Recoder: one block of an extent, read and coded anew in a slab of its own. Background work: it takes
+ * memory only while plenty is free.
+ */
+import { copyPlainly } from "../base/bytes.js"
+import type { Extent } from "../format/extent.js"
+import { partitionOf } from "../format/partition.js"
+import type { Compute, Slab } from "../seams/compute/contract.js"
+import type { BlockReader } from "./block-reader.js"
+import type { BlockWriter } from "./block-writer.js"
+import type { ReencodedBlock, ReencodeRequest } from "./contract.js"
+import { hintsOf } from "./describe-core.js"
+import { blockShape } from "./read-plan-core.js"
+
+const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined }
+
+/** See `Blocks.reencode`. */
+export async function reencodeBlock(
+  compute: Compute,
+  reader: BlockReader,
+  writer: BlockWriter,
+  request: ReencodeRequest,
+  signal: AbortSignal,
+): Promise<ReencodedBlock | undefined> {
+  const { extent, block, owner, policy, generation, recoveryHeader } = request
+  const { uploadId, part } = extent
+  const target = { uploadId, part, owner, policy, recoveryHeader, generation, care: "whole" } as const
+  writer.check(target, block)
+  const slab = compute.slabs.tryMore()
+  if (slab === undefined) return undefined
+  const lengthBytes = await fill(reader, slab, extent, block, signal).catch((error: unknown) => {
+    slab.release()
+    throw error
+  })
+  const pipeline = compute.openHashPipeline(NO_DIGESTS)
+  try {
+    const written = await writer.write(target, pipeline, slab, block, lengthBytes)
+    const hints = hintsOf([written], of => partitionOf(uploadId, part, of))
+    return { missingSlots: written.missingSlots, hints }
+  } finally {
+    pipeline.close()
+  }
+}
+
+/** Reads the block to the front of the slab. */
+async function fill(
+  reader: BlockReader,
+  slab: Slab,
+  extent: Extent,
+  block: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const { lengthBytes } = blockShape(extent, block)
+  const range = { extent, offsetBytes: block * extent.blockBytes, lengthBytes }
+  let at = 0
+  for await (const piece of reader.stream([range], signal, "reader")) {
+    copyPlainly(slab.bytes, piece, at)
+    at += piece.length
+  }
+  return at
+}

@@ -1,0 +1,192 @@
+/**
+ * Survey: what devices hold, block by block, from their indexes alone.
+ *
+ * The indexes of all devices are walked together in the order of their keys, so that a store's empty
+ * partitions cost nothing, and every block's shards meet wherever they lie. Devices of this process are read within
+ * one turn; where another device was waited for meanwhile, their indexes are reopened at the next key.
+ *
+ * Where an index is damaged the walk passes over the rest of that partition on that device: its shards
+ * count as lacking, and writing them again mends the index too. A device that cannot be asked ends the survey.
+ */
+import { isFailure } from "../base/failures.js"
+import { parsePartitionId, rowKeyOf, type RowKey } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import { PARTITIONS, SHARDS_MAX } from "../base/limits.js"
+import { after, allSoon, lastly, recover, type Soon } from "../base/soon.js"
+import { needleIdOfKey, needleKeysOfPartition, NEEDLE_KEY_BYTES } from "../format/needle.js"
+import type { IndexedNeedle, ShardShape } from "../volume/contract.js"
+import type { ShardDevice } from "./contract.js"
+import type { BlockGroup, HeldShard, ShardScanPage } from "./shard-scan-core.js"
+
+const NOTHING: readonly HeldShard[] = []
+/** A needle's key without its slot. */
+const STEM_BYTES = NEEDLE_KEY_BYTES - 1
+
+/** Blocks in the order of their ids, whole, until about so many needles were met. */
+export function shardScanPage(
+  devices: Iterable<ShardDevice>,
+  range: KeyRange,
+  needlesMax: number,
+): Soon<ShardScanPage> {
+  // No device gives more of a page than this, with the last block and what is next.
+  const needlesMin = needlesMax + SHARDS_MAX + 1
+  const cursors = Array.from(devices, device => new IndexCursor(device, range, needlesMin))
+  const walk = new Walk(cursors, needlesMax)
+  const begin = (): Soon<ShardScanPage> => {
+    const opened = allSoon(cursors, cursor => cursor.open())
+    return opened instanceof Promise ? opened.then(() => walk.resume()) : walk.go()
+  }
+  return lastly(begin, () => {
+    for (const cursor of cursors) cursor.close()
+  })
+}
+
+interface OpenGroup {
+  readonly stem: string
+  shape: ShardShape | undefined
+  readonly shards: HeldShard[]
+  damaged: readonly HeldShard[]
+}
+
+/** One page, as far as it has come. */
+class Walk {
+  private readonly groups: BlockGroup[] = []
+  private needles = 0
+  private group: OpenGroup | undefined
+
+  constructor(
+    private readonly cursors: readonly IndexCursor[],
+    private readonly needlesMax: number,
+  ) {}
+
+  /** To the end of the page, after a device was waited for: the others may have changed. */
+  resume(): Soon<ShardScanPage> {
+    return after(
+      allSoon(this.cursors, cursor => cursor.refresh()),
+      () => this.go(),
+    )
+  }
+
+  /** To the end of the page. */
+  go(): Soon<ShardScanPage> {
+    for (let first = lowest(this.cursors); first?.head; first = lowest(this.cursors)) {
+      const { key, bodyBytes, shape, isSuspect } = first.head
+      if (this.group === undefined || !key.startsWith(this.group.stem)) {
+        this.close()
+        if (this.needles >= this.needlesMax) return { groups: this.groups, next: key }
+        this.group = { stem: key.slice(0, STEM_BYTES), shape: undefined, shards: [], damaged: NOTHING }
+      }
+      this.group.shape ??= shape
+      const shard = { slot: key.charCodeAt(STEM_BYTES), deviceId: first.device.id, bodyBytes }
+      if (isSuspect) this.group.damaged = [...this.group.damaged, shard]
+      else this.group.shards.push(shard)
+      this.needles += 1
+      const advanced = first.advance()
+      if (advanced instanceof Promise) return advanced.then(() => this.resume())
+    }
+    this.close()
+    return { groups: this.groups, next: undefined }
+  }
+
+  private close(): void {
+    if (this.group) this.groups.push(closed(this.group))
+    this.group = undefined
+  }
+}
+
+function closed({ stem, shape, shards, damaged }: OpenGroup): BlockGroup {
+  const { partition, uploadId, part, block, generation } = needleIdOfKey(rowKeyOf(`${stem}\x00`))
+  return { partition, uploadId, part, block, generation, shape, shards, damaged }
+}
+
+function lowest(cursors: readonly IndexCursor[]): IndexCursor | undefined {
+  let lowest: IndexCursor | undefined
+  for (const cursor of cursors) {
+    if (cursor.head && (lowest?.head === undefined || cursor.head.key < lowest.head.key)) lowest = cursor
+  }
+  return lowest
+}
+
+/** Where the walk through one device's index stands. */
+class IndexCursor {
+  head: IndexedNeedle | undefined
+  /** The key of `head`, or where the index is to be opened. */
+  private from: RowKey
+  private rows: Iterator<IndexedNeedle> | undefined
+  /** Its rows are read from the index itself, and hold for this turn. */
+  private isNear = false
+
+  constructor(
+    readonly device: ShardDevice,
+    private readonly range: KeyRange,
+    private readonly needlesMin: number,
+  ) {
+    this.from = range.start
+  }
+
+  /** At the first needle from `from` on that can be read. */
+  open(): Soon<void> {
+    for (;;) {
+      const isOpen = this.tryOpen()
+      if (isOpen instanceof Promise) return isOpen.then(is => (is ? undefined : this.open()))
+      if (isOpen) return
+    }
+  }
+
+  /** Reopens at the current key, unless its rows are its own. */
+  refresh(): Soon<void> {
+    if (this.isNear && this.head) return this.open()
+  }
+
+  advance(): Soon<void> {
+    try {
+      this.read()
+    } catch (error) {
+      this.passOver(error)
+      return this.open()
+    }
+  }
+
+  close(): void {
+    this.rows?.return?.()
+    this.rows = undefined
+  }
+
+  /** False: the index was damaged there, and `from` is behind it. */
+  private tryOpen(): Soon<boolean> {
+    this.close()
+    this.head = undefined
+    const { from: start, needlesMin } = this
+    const { end } = this.range
+    if (start >= end) return true
+    return recover(
+      () => {
+        const found = this.device.volumes.indexed({ start, end }, needlesMin)
+        this.isNear = !(found instanceof Promise)
+        return after(found, rows => {
+          this.rows = rows[Symbol.iterator]()
+          this.read()
+          return true
+        })
+      },
+      error => {
+        this.passOver(error)
+        return false
+      },
+    )
+  }
+
+  private read(): void {
+    const next = this.rows?.next()
+    this.head = next === undefined || next.done === true ? undefined : next.value
+    if (this.head) this.from = this.head.key
+  }
+
+  private passOver(error: unknown): void {
+    if (!isFailure(error, "corruptRow")) throw error
+    const next = partitionOfKey(this.from) + 1
+    this.from = next < PARTITIONS ? needleKeysOfPartition(parsePartitionId(next)).start : this.range.end
+  }
+}
+
+const partitionOfKey = (key: string): number => (key.charCodeAt(0) << 8) | (key.length > 1 ? key.charCodeAt(1) : 0)

@@ -1,0 +1,217 @@
+/**
+ * The operator's words for devices, decided on the control record: add, drain, remove, forget, replace,
+ * set-weight. Pure; each gives the next record, its generation left to the keeper, or the same record
+ * where it says so already.
+ *
+ * Refuses   What would lose objects or cannot be, with `invalidArgument` and what can be done instead;
+ *           what has to wait for shards that still move, with `conflict`.
+ */
+import { fail } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import { DEVICES_MAX } from "../base/limits.js"
+import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
+import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import { aliveSlots, replaceDevice as withDeviceReplaced } from "../placement/index.js"
+import { deviceOf, withoutReplicas, withState } from "./device-states-core.js"
+import { checkPlacesLeft, withFewerDevices, withMoreDevices } from "./policy-core.js"
+import {
+  checkStill,
+  controlLayoutOf,
+  hasPlace,
+  layoutOf,
+  mayGain,
+  widthFor,
+  withNextLayout,
+} from "./record-layout-core.js"
+
+export interface NewDevice {
+  readonly id: DeviceId
+  readonly pathHint: string
+  readonly isMountPoint: boolean
+  /** Of its file system; 0: unknown. */
+  readonly capacityBytes: number
+}
+
+const refusal = (message: string) => fail("invalidArgument", { message })
+
+/** As heavy for its capacity as the others are for theirs; where capacities are unknown, as the others are. */
+export function usualWeight(record: ControlRecord, capacityBytes: number): number {
+  const known = record.devices.filter(device => hasPlace(device) && device.capacityBytes > 0)
+  const basis = capacityBytes > 0 && known.length > 0 ? known : record.devices
+  const weight = basis.reduce((sum, device) => sum + device.weight, 0)
+  if (basis !== known) return weight / basis.length
+  const perByte = weight / known.reduce((sum, device) => sum + device.capacityBytes, 0)
+  return Math.max(0.01, Math.round(100 * perByte * capacityBytes) / 100)
+}
+
+function checkNew(record: ControlRecord, { id }: NewDevice): void {
+  if (record.devices.some(device => device.id === id)) throw refusal(`device ${id} belongs to this store already`)
+}
+
+function checkWeight(weight: number): void {
+  if (!Number.isFinite(weight) || weight <= 0 || weight > 1e9) {
+    throw refusal("a weight is a number above 0; to empty a device, drain it")
+  }
+}
+
+/** `weight` undefined: the usual one. `bucketPolicies`: those that buckets chose for themselves. */
+export function addDevice(
+  record: ControlRecord,
+  device: NewDevice,
+  weight: number | undefined,
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
+): ControlRecord {
+  checkNew(record, device)
+  if (record.devices.length >= DEVICES_MAX) throw refusal(`a store has at most ${DEVICES_MAX} devices`)
+  if (weight !== undefined) checkWeight(weight)
+  checkStill(record)
+  const added: ControlDevice = {
+    ...device,
+    weight: weight ?? usualWeight(record, device.capacityBytes),
+    state: "rebuilding",
+    stateSinceMs: nowMs,
+    more: [],
+  }
+  const next = withMoreDevices(record, { ...record, devices: [...record.devices, added] })
+  return withNextLayout(next, widthFor(next, bucketPolicies))
+}
+
+/** `draining`: emptied, and kept. `decommissioning`: emptied, and then to be forgotten. */
+function emptied(
+  record: ControlRecord,
+  id: DeviceId,
+  state: "draining" | "decommissioning",
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
+): ControlRecord {
+  const device = deviceOf(record, id)
+  if (device.state === "offline")
+    throw refusal(`device ${id} is out, nothing can be read from it: replace or forget it`)
+  if (!hasPlace(device)) return withState(record, id, state, nowMs)
+  checkStill(record)
+  if (record.devices.filter(mayGain).length === 1) {
+    throw refusal(`device ${id} is the only one in use: add another before this one is emptied`)
+  }
+  const next = withFewerDevices(record, withState(record, id, state, nowMs))
+  checkPlacesLeft(next, bucketPolicies)
+  return withNextLayout(next, widthFor(next, bucketPolicies))
+}
+
+export const drainDevice = (
+  record: ControlRecord,
+  id: DeviceId,
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
+): ControlRecord => emptied(record, id, "draining", bucketPolicies, nowMs)
+
+/** The device is forgotten by `forgetDevice` once it is empty. */
+export const removeDevice = (
+  record: ControlRecord,
+  id: DeviceId,
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
+): ControlRecord => emptied(record, id, "decommissioning", bucketPolicies, nowMs)
+
+/** For a device that is drained or leaves it means: take it back into use. */
+export function setWeight(
+  record: ControlRecord,
+  id: DeviceId,
+  weight: number,
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
+): ControlRecord {
+  checkWeight(weight)
+  const device = deviceOf(record, id)
+  if (device.state === "offline") throw refusal(`device ${id} is out: its weight can be set when it is back`)
+  if (hasPlace(device) && device.weight === weight) return record
+  checkStill(record)
+  const back = hasPlace(device) ? record : withState(record, id, "rebuilding", nowMs)
+  const devices = back.devices.map(each => (each.id === id ? { ...each, weight } : each))
+  const next = withMoreDevices(record, { ...back, devices })
+  return withNextLayout(next, widthFor(next, bucketPolicies))
+}
+
+/**
+ * Ends a device's part in the store: one that is out, whose shards others rebuild, or one that leaves and
+ * is empty (that it is, the caller has seen). `policiesInUse`: all that blocks lie under or buckets chose.
+ * With `acceptLoss` also where objects are lost by it, never where all names are.
+ */
+export function forgetDevice(
+  record: ControlRecord,
+  id: DeviceId,
+  policiesInUse: readonly Policy[],
+  acceptLoss: boolean,
+): ControlRecord {
+  const { state } = deviceOf(record, id)
+  if (state !== "offline" && state !== "decommissioning") {
+    throw refusal(`device ${id} is in use: remove it, and it is forgotten once what it holds lies elsewhere`)
+  }
+  checkNamesStay(record, id)
+  const isPlaced = record.layout.devices.includes(id)
+  if (isPlaced || state === "decommissioning") checkStill(record)
+  if (state === "offline" && !acceptLoss) checkObjectsStay(record, id, policiesInUse)
+  const devices = record.devices.filter(device => device.id !== id)
+  if (!devices.some(mayGain)) throw refusal(`without device ${id} no device would be in use`)
+  const next = withFewerDevices(record, { ...record, devices, tablets: withoutReplicas(record.tablets, [id]) })
+  return isPlaced ? withNextLayout(next, widthFor(next, policiesInUse), "forced") : next
+}
+
+/**
+ * An empty device takes the slots of one that is out; no other shard moves. Possible while others move.
+ * With `acceptLoss` also where objects cannot be rebuilt without the old one.
+ */
+export function replaceDevice(
+  record: ControlRecord,
+  oldId: DeviceId,
+  device: NewDevice,
+  policiesInUse: readonly Policy[],
+  acceptLoss: boolean,
+  nowMs: number,
+): ControlRecord {
+  const old = deviceOf(record, oldId)
+  checkNew(record, device)
+  if (old.state !== "offline") {
+    throw refusal(`device ${oldId} is in use: add the new device, then remove this one`)
+  }
+  checkNamesStay(record, oldId)
+  if (!record.layout.devices.includes(oldId)) {
+    throw refusal(`device ${oldId} held nothing: forget it, and add the new device`)
+  }
+  if (!acceptLoss) checkObjectsStay(record, oldId, policiesInUse)
+  const taking: ControlDevice = { ...device, weight: old.weight, state: "rebuilding", stateSinceMs: nowMs, more: [] }
+  const layout = layoutOf(record.layout)
+  return {
+    ...record,
+    devices: record.devices.map(each => (each.id === oldId ? taking : each)),
+    tablets: withoutReplicas(record.tablets, [oldId]),
+    layout: controlLayoutOf(withDeviceReplaced(layout, oldId, device.id, layout.version + 1)),
+  }
+}
+
+function checkNamesStay(record: ControlRecord, id: DeviceId): void {
+  if (!record.tablets.some(({ replicas }) => replicas.every(replica => replica.id === id))) return
+  throw refusal(`device ${id} is the only one that holds the names of objects, and without them nothing is found`)
+}
+
+/**
+ * Throws `invalidArgument` where without the device some partition has fewer shards than a read needs.
+ * Counted are devices that have all that they should have; of a shard that moves, both its places.
+ */
+function checkObjectsStay(record: ControlRecord, id: DeviceId, policiesInUse: readonly Policy[]): void {
+  const whole = record.devices.filter(
+    device => device.id !== id && device.state !== "offline" && device.state !== "rebuilding",
+  )
+  const counting = new Set(whole.map(device => device.id))
+  const layout = layoutOf(record.layout)
+  const previous = record.previousLayout && layoutOf(record.previousLayout)
+  for (const policy of [record.policy, ...policiesInUse]) {
+    const alive = aliveSlots(layout, counting, shardCount(policy), previous)
+    const lost = alive.reduce((sum, count) => sum + (count < shardsNeeded(policy) ? 1 : 0), 0)
+    if (lost === 0) continue
+    const share = ((100 * lost) / alive.length).toFixed(lost === alive.length ? 0 : 1)
+    throw refusal(
+      `without device ${id} about ${share} % of what is stored as ${textOfPolicy(policy)} has too few shards on devices that are whole: wait until devices that are filled are whole, bring it or others back, or accept the loss`,
+    )
+  }
+}

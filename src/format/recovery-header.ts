@@ -1,0 +1,34 @@
+/**
+ * Recovery headers: what the shards of the first block of an upload say about its owner, so that names can be rebuilt
+ * from needles alone as a last resort.
+ */
+import { fail } from "../base/failures.js"
+import { parseBucketName, type BucketName } from "../base/ids.js"
+import { packRecord, RecordReader } from "./pack.js"
+
+export interface RecoveryHeader {
+  readonly bucket: BucketName
+  readonly contentType: string
+  readonly userMetadata: readonly (readonly [name: string, value: string])[]
+  /** Undefined: not known when the upload began. */
+  readonly plannedLengthBytes: number | undefined
+  /** "" for a single upload. */
+  readonly multipartId: string
+}
+
+export const encodeRecoveryHeader = (note: RecoveryHeader): Uint8Array =>
+  packRecord(1, [note.bucket, note.contentType, note.userMetadata, note.plannedLengthBytes ?? null, note.multipartId])
+
+export function decodeRecoveryHeader(bytes: Uint8Array): RecoveryHeader {
+  const row = RecordReader.open("recovery header", bytes, 1)
+  const note = {
+    bucket: parseBucketName(row.text()),
+    contentType: row.text(),
+    userMetadata: row.rows((pair): readonly [string, string] => [pair.text(), pair.text()]),
+    plannedLengthBytes: row.optional(() => row.number()),
+    multipartId: row.text(),
+  }
+  if (note.plannedLengthBytes !== undefined && note.plannedLengthBytes < 0)
+    throw fail("corruptRecord", { what: "recovery header" })
+  return note
+}

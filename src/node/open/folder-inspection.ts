@@ -1,0 +1,53 @@
+/**
+ * Looking at data folders before anything is touched: which are devices, which are empty, which cannot be
+ * used. Takes no lock and writes nothing.
+ */
+import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { inspectFolder, isMountPoint, isUnused, readControlRecord } from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { Superblock } from "../../format/superblock.js"
+import type { Disk } from "../../seams/disk/contract.js"
+
+type FolderContent =
+  | { readonly kind: "absent" }
+  | { readonly kind: "empty" }
+  | {
+      readonly kind: "device"
+      readonly superblock: Superblock
+      /** Undefined: it never had one. A failure: it has one that cannot be read. */
+      readonly record: ControlRecord | Failure | undefined
+      /** Nothing has been written to it yet. */
+      readonly isUnused: boolean
+    }
+  /** The superblock of a device is gone, and some of its files are left. `isEmptied`: no rows and no bodies. */
+  | { readonly kind: "remains"; readonly record: ControlRecord; readonly isEmptied: boolean }
+  /** It does not answer, or what makes it a device is damaged. */
+  | { readonly kind: "broken"; readonly failure: Failure }
+
+export interface FolderInspection {
+  readonly path: string
+  readonly isMountPoint: boolean
+  readonly content: FolderContent
+}
+
+/** Throws what speaks against the folder itself: `folderNotEmpty`, `invalidConfig` (of a later release). */
+export async function inspect(disk: Disk, path: string): Promise<FolderInspection> {
+  try {
+    if (!(await disk.exists(path))) return { path, isMountPoint: false, content: { kind: "absent" } }
+    return { path, isMountPoint: await isMountPoint(disk, path), content: await contentOf(disk, path) }
+  } catch (error) {
+    if (!isFailure(error, "deviceFailed", "corruptRecord")) throw error
+    return { path, isMountPoint: false, content: { kind: "broken", failure: error } }
+  }
+}
+
+async function contentOf(disk: Disk, path: string): Promise<FolderContent> {
+  const content = await inspectFolder(disk, path)
+  if (content.kind !== "device") return content
+  const { superblock } = content
+  const unused = await isUnused(disk, path)
+  const record = await readControlRecord(disk, path)
+  if (record !== undefined || unused) return { kind: "device", superblock, record, isUnused: unused }
+  const lost = fail("corruptRecord", { message: `${path} belongs to a store whose control record is gone` })
+  return { kind: "device", superblock, record: lost, isUnused: false }
+}

@@ -1,0 +1,132 @@
+/**
+ * Re-encoding: which blocks of an extent must be coded anew, and what the extent says afterwards. Pure.
+ *
+ * New needles get the policy version as their generation, and only under the policy of that version and
+ * on all its devices; so an id never means other bytes. A block that has that generation already is not
+ * coded under it again.
+ */
+import { must } from "../../base/assert.js"
+import { textOfPolicy, type Policy } from "../../base/policy.js"
+import type { BlockRun } from "../../block/index.js"
+import { blockCount, EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../../format/extent.js"
+
+/** Neighbouring blocks that rest in the same way. */
+export type Stretch = Omit<ExtentException, "firstBlock" | "lastBlock"> & BlockRun
+
+export interface ReencodePlan {
+  /** Blocks to be coded anew, ascending; none: the extent only has something to forget. */
+  readonly runs: readonly BlockRun[]
+  /** What else the extent will say: blocks that stay as they are. */
+  readonly kept: readonly Stretch[]
+}
+
+/** How an extent's blocks rest, from first to last without a gap. */
+export function stretchesOf(extent: Extent): readonly Stretch[] {
+  const { policy, generation, exceptions } = extent
+  const usual = { policy, generation, missingSlots: [], placedSlots: [] }
+  const last = blockCount(extent) - 1
+  const stretches: Stretch[] = []
+  let next = 0
+  for (const exception of [...exceptions].sort((a, b) => a.firstBlock - b.firstBlock)) {
+    const { firstBlock, lastBlock } = exception
+    if (firstBlock > last) break
+    if (firstBlock > next) stretches.push({ ...usual, firstBlock: next, lastBlock: firstBlock - 1 })
+    stretches.push({ ...exception, lastBlock: Math.min(lastBlock, last) })
+    next = lastBlock + 1
+  }
+  if (next <= last) stretches.push({ ...usual, firstBlock: next, lastBlock: last })
+  return stretches
+}
+
+/**
+ * What is to be done to an extent; undefined: nothing, or nothing under this generation. `isAssigned`: every
+ * shard of the block lies where the layout has it, so that nothing needs to be said of it.
+ */
+export function planReencode(
+  extent: Extent,
+  wanted: Policy,
+  generation: number,
+  isAssigned: (block: number) => boolean,
+): ReencodePlan | undefined {
+  const text = textOfPolicy(wanted)
+  const stretches = stretchesOf(extent)
+  if (stretches.length === 0) return undefined
+  const isOther = ({ policy }: Stretch): boolean => textOfPolicy(policy) !== text
+  const others = stretches.filter(isOther)
+  if (others.some(stretch => stretch.generation >= generation)) return undefined
+  const kept = stretches.filter(stretch => !isOther(stretch)).map(stretch => forgetting(stretch, isAssigned))
+  if (others.length === 0) {
+    const isChanged = extentOf(extent, wanted, kept).exceptions.length < extent.exceptions.length
+    return isChanged ? { runs: [], kept } : undefined
+  }
+  const hasRoom = kept.length + others.length <= EXTENT_EXCEPTIONS_MAX / 2
+  const isFree = kept.every(stretch => stretch.generation < generation)
+  if (!hasRoom && isFree) return { runs: [{ firstBlock: 0, lastBlock: blockCount(extent) - 1 }], kept: [] }
+  return { runs: others.map(({ firstBlock, lastBlock }) => ({ firstBlock, lastBlock })), kept }
+}
+
+/** Without what no longer holds: that slots were late, or lie elsewhere. */
+function forgetting(stretch: Stretch, isAssigned: (block: number) => boolean): Stretch {
+  if (stretch.missingSlots.length + stretch.placedSlots.length === 0) return stretch
+  for (let block = stretch.firstBlock; block <= stretch.lastBlock; block += 1) if (!isAssigned(block)) return stretch
+  return { ...stretch, missingSlots: [], placedSlots: [] }
+}
+
+/** The extent after its blocks were coded anew. `late`: of those, the slots that were not durable at once. */
+export function reencodedExtent(
+  extent: Extent,
+  wanted: Policy,
+  generation: number,
+  { runs, kept }: ReencodePlan,
+  late: ReadonlyMap<number, readonly number[]>,
+): Extent {
+  const fresh: Stretch[] = []
+  for (const { firstBlock, lastBlock } of runs) {
+    for (let block = firstBlock; block <= lastBlock; block += 1) {
+      const missingSlots = late.get(block) ?? []
+      fresh.push({ firstBlock: block, lastBlock: block, policy: wanted, generation, missingSlots, placedSlots: [] })
+    }
+  }
+  return extentOf(extent, wanted, [...kept, ...fresh])
+}
+
+/** The extent whose blocks rest so, all of them under one policy. */
+function extentOf(extent: Extent, policy: Policy, stretches: readonly Stretch[]): Extent {
+  const joined = joinedOf(stretches)
+  const generation = usualGeneration(joined)
+  const isUsual = (stretch: Stretch): boolean =>
+    stretch.generation === generation && stretch.missingSlots.length + stretch.placedSlots.length === 0
+  const named = joined.filter(stretch => !isUsual(stretch))
+  // Late shards of the usual generation may go unnamed: devices owe them all the same.
+  const mustBe = named.filter(stretch => stretch.generation !== generation || stretch.placedSlots.length > 0)
+  const late = named.filter(stretch => !mustBe.includes(stretch))
+  const room = Math.max(0, EXTENT_EXCEPTIONS_MAX - mustBe.length)
+  const exceptions = [...mustBe, ...late.slice(0, room)].sort((a, b) => a.firstBlock - b.firstBlock)
+  return { ...extent, policy, generation, exceptions }
+}
+
+/** Neighbours that rest in the same way are one. */
+function joinedOf(stretches: readonly Stretch[]): readonly Stretch[] {
+  const joined: Stretch[] = []
+  for (const stretch of [...stretches].sort((a, b) => a.firstBlock - b.firstBlock)) {
+    const before = joined.at(-1)
+    if (before && before.lastBlock + 1 === stretch.firstBlock && isAlike(before, stretch)) {
+      joined[joined.length - 1] = { ...before, lastBlock: stretch.lastBlock }
+    } else joined.push(stretch)
+  }
+  return joined
+}
+
+const isAlike = (a: Stretch, b: Stretch): boolean =>
+  a.generation === b.generation &&
+  textOfPolicy(a.policy) === textOfPolicy(b.policy) &&
+  String(a.missingSlots) === String(b.missingSlots) &&
+  String(a.placedSlots) === String(b.placedSlots)
+
+/** The one that saves the most exceptions. */
+function usualGeneration(stretches: readonly Stretch[]): number {
+  const counts = new Map<number, number>()
+  for (const { generation } of stretches) counts.set(generation, (counts.get(generation) ?? 0) + 1)
+  const [most] = [...counts].sort(([, a], [, b]) => b - a)
+  return must(most, "an extent has blocks")[0]
+}

@@ -1,0 +1,88 @@
+/**
+ * The actions that a request needs to be allowed, by its operation, its headers and whether it names a version. Pure.
+ *
+ * Source  "Required permissions for Amazon S3 API operations", Amazon S3 User Guide.
+ */
+import type { Headers } from "../../base/request-headers.js"
+import type { ActionName } from "./actions.js"
+
+export interface RequiredAction {
+  readonly action: ActionName
+  /** In its place where the request names a version. */
+  readonly ofVersion?: ActionName
+  /** Only of requests with such headers; decided by their names alone. */
+  readonly when?: (names: HeaderNames) => boolean
+  /** Only of requests whose headers say this. */
+  readonly appliesTo?: (headers: Headers) => boolean
+}
+
+type HeaderNames = Pick<Headers, "has" | "keys">
+
+/** All of them, or `"eachKey"`: the operation asks for each of the keys that its document names. */
+export type RequiredActions = readonly [RequiredAction, ...RequiredAction[]] | "eachKey"
+
+const withHeader =
+  (...names: string[]) =>
+  (headers: HeaderNames): boolean =>
+    names.some(name => headers.has(name))
+
+const GRANT = /^x-amz-(?:acl$|grant-)/
+export const givesAcl = (headers: HeaderNames): boolean => [...headers.keys()].some(name => GRANT.test(name))
+
+/** A copy has the tags of its source, unless the request replaces them. */
+const replacesTags = (headers: Headers): boolean => headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE"
+
+/** A condition on what is there tells of it. */
+export const READ_BY_CONDITION: RequiredAction = { action: "GetObject", when: withHeader("if-match") }
+
+const makeObject = (tagging?: Pick<RequiredAction, "appliesTo">): readonly [RequiredAction, ...RequiredAction[]] => [
+  { action: "PutObject" },
+  { action: "PutObjectTagging", when: withHeader("x-amz-tagging"), ...tagging },
+  { action: "PutObjectAcl", when: givesAcl },
+  { action: "PutObjectLegalHold", when: withHeader("x-amz-object-lock-legal-hold") },
+  {
+    action: "PutObjectRetention",
+    when: withHeader("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"),
+  },
+]
+
+export const NEEDS = {
+  createBucket: [
+    { action: "CreateBucket" },
+    { action: "PutBucketAcl", when: givesAcl },
+    { action: "PutBucketOwnershipControls", when: withHeader("x-amz-object-ownership") },
+  ],
+  getObject: [{ action: "GetObject", ofVersion: "GetObjectVersion" }],
+  putObject: [...makeObject(), READ_BY_CONDITION],
+  copyObject: [...makeObject({ appliesTo: replacesTags }), READ_BY_CONDITION],
+  createMultipartUpload: makeObject(),
+  completeMultipartUpload: [{ action: "PutObject" }, READ_BY_CONDITION],
+  deleteObject: [{ action: "DeleteObject", ofVersion: "DeleteObjectVersion" }, READ_BY_CONDITION],
+  getObjectAttributes: [
+    { action: "GetObject", ofVersion: "GetObjectVersion" },
+    { action: "GetObjectAttributes", ofVersion: "GetObjectVersionAttributes" },
+  ],
+  getObjectAcl: [{ action: "GetObjectAcl", ofVersion: "GetObjectVersionAcl" }],
+  putObjectAcl: [{ action: "PutObjectAcl", ofVersion: "PutObjectVersionAcl" }],
+  getObjectTagging: [{ action: "GetObjectTagging", ofVersion: "GetObjectVersionTagging" }],
+  putObjectTagging: [{ action: "PutObjectTagging", ofVersion: "PutObjectVersionTagging" }],
+  deleteObjectTagging: [{ action: "DeleteObjectTagging", ofVersion: "DeleteObjectVersionTagging" }],
+  getObjectTorrent: [{ action: "GetObjectTorrent", ofVersion: "GetObjectVersionTorrent" }],
+} as const satisfies Record<string, RequiredActions>
+
+/** The needs of requests whose headers have these names. */
+export const actionsOfNames = (
+  requiredActions: readonly RequiredAction[],
+  names: HeaderNames,
+): readonly RequiredAction[] => requiredActions.filter(({ when }) => when?.(names) ?? true)
+
+/** The actions of a request. */
+export function actionsOf(
+  requiredActions: readonly RequiredAction[],
+  headers: Headers,
+  namesVersion: boolean,
+): readonly ActionName[] {
+  return actionsOfNames(requiredActions, headers)
+    .filter(({ appliesTo }) => appliesTo?.(headers) ?? true)
+    .map(({ action, ofVersion }) => (namesVersion ? (ofVersion ?? action) : action))
+}

@@ -1,0 +1,131 @@
+/** The accounts agree with the index, whatever happens while they are being counted. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fc } from "../base/testing-properties.js"
+import { isFailure } from "../base/failures.js"
+import { parseVolumeId } from "../base/ids.js"
+import { GIB, KIB, MIB } from "../base/limits.js"
+import { decodeNeedlePlace } from "../format/needle.js"
+import { SimDisk } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import type { KeptVolumes } from "./upkeep.js"
+import { deviceHome, MapRows, needleFor, needleIdFor } from "./testing.js"
+import { VOLUME_LIMITS, volumeBytesMaxFor } from "./limits.js"
+import { openVolumes } from "./volumes.js"
+
+const random = new SimRandom(3)
+const SMALL = { ...VOLUME_LIMITS, volumeBytesMax: 64 * KIB }
+
+interface World {
+  readonly sim: SimDisk
+  readonly rows: MapRows
+  readonly volumes: KeptVolumes
+}
+
+async function opened(sim = new SimDisk(), incarnation = 1): Promise<World> {
+  const rows = new MapRows()
+  return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, SMALL) }
+}
+
+/** What the index points at, by volume. */
+function live({ rows }: World): Map<number, { bytes: number; needles: number }> {
+  const found = new Map<number, { bytes: number; needles: number }>()
+  for (const { value } of rows.rows.values()) {
+    const { volume, headerBytes, bodyBytes } = decodeNeedlePlace(value)
+    const known = found.get(volume) ?? { bytes: 0, needles: 0 }
+    found.set(volume, { bytes: known.bytes + headerBytes + bodyBytes, needles: known.needles + 1 })
+  }
+  return found
+}
+
+function assertExact(world: World): void {
+  const expected = live(world)
+  const { usages } = world.volumes.upkeep
+  let [writtenBytes, liveBytes] = [0, 0]
+  for (const usage of usages.list()) {
+    const { bytes = 0, needles = 0 } = expected.get(usage.volumeId) ?? {}
+    assert.deepEqual([usage.liveBytes, usage.liveNeedles], [bytes, needles], `volume ${usage.volumeId}`)
+    const name = String(usage.volumeId).padStart(10, "0")
+    assert.equal(usage.writtenBytes, world.sim.medium.fileAt(`/device/volumes/${name}.volume`)?.current.length)
+    writtenBytes += usage.writtenBytes
+    liveBytes += bytes
+  }
+  assert.deepEqual(usages.listMissing(), [])
+  const deadShare = writtenBytes === 0 ? 0 : (writtenBytes - liveBytes) / writtenBytes
+  assert.deepEqual(world.volumes.usage(), { volumes: usages.list().length, writtenBytes, liveBytes, deadShare })
+}
+
+test("what lives is unknown after a start until it is counted, and exact whatever happens meanwhile", async () => {
+  const action = fc.tuple(fc.constantFrom("append", "remove", "count", "count"), fc.integer({ min: 1, max: 20 }))
+  await fc.assert(
+    fc.asyncProperty(fc.array(action, { maxLength: 60 }), async actions => {
+      const first = await opened()
+      for (let i = 1; i <= 12; i += 1) await first.volumes.append(needleFor(i, 900 * i, random))
+      await first.volumes.close()
+      const world = await opened(first.sim, 2)
+      const { usages } = world.volumes.upkeep
+      assert.equal(world.volumes.usage().liveBytes, undefined)
+      assert.equal(world.volumes.usage().deadShare, undefined)
+      for (const [what, number] of actions) {
+        // The same number again is another copy of the same needle.
+        if (what === "append") await world.volumes.append(needleFor(number, 900 * number, new SimRandom(number)))
+        else if (what === "remove") await world.volumes.remove([needleIdFor(number)])
+        else usages.countSome(3)
+      }
+      while (!usages.isCounted) usages.countSome(3)
+      assertExact(world)
+      await world.volumes.append(needleFor(30, 5000, random))
+      await world.volumes.remove([needleIdFor(1), needleIdFor(30)])
+      assertExact(world)
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test("a needle that comes twice in one write, or goes in the one that it came in, is counted once or not at all", async () => {
+  const world = await opened()
+  world.volumes.upkeep.usages.countSome(1)
+  const [one, two] = [needleFor(1, 3000, random), needleFor(2, 3000, random)]
+  await Promise.all([one, one, two].map(needle => world.volumes.append(needle)))
+  assertExact(world)
+  const again = world.volumes.append(needleFor(3, 3000, random))
+  await Promise.all([again, world.volumes.remove([needleIdFor(3), one.id])])
+  assertExact(world)
+  assert.equal(world.volumes.usage().liveBytes, live(world).get(1)?.bytes)
+})
+
+test("tombstones are known for volumes of this life, and for others once somebody has looked", async () => {
+  const first = await opened()
+  await first.volumes.append(needleFor(1, 3000, random))
+  await first.volumes.remove([needleIdFor(1)])
+  assert.equal(first.volumes.upkeep.usages.list()[0]?.tombstoneBytes, 80)
+  const { usages } = (await opened(first.sim, 2)).volumes.upkeep
+  assert.equal(usages.list()[0]?.tombstoneBytes, undefined)
+  usages.foundTombstones(parseVolumeId(1), 80)
+  assert.equal(usages.list()[0]?.tombstoneBytes, 80)
+})
+
+test("what the reserve is for passes where needles do not", async () => {
+  const sim = new SimDisk()
+  let room = true
+  const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined, SMALL, () => room)
+  await volumes.append(needleFor(1, 3000, random))
+  room = false
+  await assert.rejects(volumes.append(needleFor(2, 3000, random)), error => isFailure(error, "deviceFull"))
+  await volumes.remove([needleIdFor(1)])
+  assert.equal(volumes.has(needleIdFor(1)), false)
+  assert.equal(volumes.refusing, undefined, "a full device is no broken one")
+  room = true
+  await volumes.append(needleFor(2, 3000, random))
+  assert.ok(volumes.has(needleIdFor(2)))
+})
+
+test("a volume is half of the reserve at most, within bounds", () => {
+  assert.deepEqual([64 * MIB, 1 * GIB, 8 * GIB, 64 * GIB, 0].map(volumeBytesMaxFor), [
+    32 * MIB,
+    512 * MIB,
+    4 * GIB,
+    4 * GIB,
+    4 * MIB,
+  ])
+})
