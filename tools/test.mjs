@@ -16,6 +16,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const FILE_TIMEOUT_MS = 10 * 60_000
 const SLOWEST_SHOWN = 12
 const CONCURRENCY = 2
+const PLAIN_TESTS = join(ROOT, "tools/plain-tests.cjs")
 
 /** A port of this machine where nobody listens. */
 const NOWHERE = "http://127.0.0.1:9"
@@ -103,6 +104,9 @@ export function takeSeed(args) {
   return args.filter((_, i) => i !== at && i !== at + 1)
 }
 
+/** An error that nobody catches is told of by Node as a diagnosis, since no test is known to which it belongs. */
+const isStray = ({ message }) => message.startsWith("Error: A resource generated asynchronous activity")
+
 function describe(event) {
   const error = event.details.error
   const cause = error?.cause ?? error
@@ -112,6 +116,8 @@ function describe(event) {
 /** Runs the files, prints failures as they happen and a summary at the end; resolves with the counts. */
 export async function runTests(files) {
   stayHere()
+  // Node hands on its own arguments to the processes of test files.
+  if (!process.execArgv.includes(PLAIN_TESTS)) process.execArgv.push("--require", PLAIN_TESTS)
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const tookMs = new Map()
   const started = performance.now()
@@ -125,6 +131,7 @@ export async function runTests(files) {
       counts.failed += 1
       process.stdout.write(describe(data))
     }
+    if (type === "test:diagnostic" && isStray(data)) process.stdout.write(`${data.message}\n`)
     if (type === "test:stderr" && process.env["TEST_VERBOSE"]) process.stdout.write(data.message)
     if (type === "test:stdout" && process.env["TEST_VERBOSE"]) process.stdout.write(data.message)
   }
