@@ -43,7 +43,7 @@ export function testFiles(words = []) {
 }
 
 /** Modules by which a test reaches beyond its own process, or waits for real time. */
-const WORLD =
+export const WORLD =
   /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
 /** Where tests are about the machine: the command line and the engine, sockets, and the real seams. */
 const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
