@@ -67,15 +67,19 @@ const LONG = new Set(
   ].map(name => `dist/src/${name}.test.js`),
 )
 
+/** They drive pure cores by what `scenarios/` says. */
+const SCENARIOS = "dist/tests/scenarios/"
+
 /**
  * The pure tests: beside their source in src/, but not where tests are about the machine, and without an import of
- * their own by which they would reach processes, threads, sockets, folders or real time; less a few long ones.
+ * their own by which they would reach processes, threads, sockets, folders or real time; less a few long ones. And the
+ * scenarios.
  */
 export const pureTestFiles = () =>
   testFiles().filter(path => {
     const from = relative(ROOT, path)
     const isBeside = from.startsWith("dist/src/") && !WORLDLY.test(from) && !LONG.has(from)
-    return isBeside && !WORLD.test(readFileSync(path, "utf8"))
+    return (isBeside || from.startsWith(SCENARIOS)) && !WORLD.test(readFileSync(path, "utf8"))
   })
 
 /** Files that import all of these, one for each core: a process for each test file costs more than most of their tests. */
