@@ -1,6 +1,6 @@
 /**
  * A body from its writing to its re-encoding, by hand: how each block is written while devices are offline, when it is
- * acknowledged, what the extent says of it, which missing-shard hints are left, and how re-encoding brings it back.
+ * acknowledged, how the extent describes it, which missing-shard hints remain, and how re-encoding restores the policy.
  */
 import { must } from "../../src/base/assert.js"
 import { parseUploadId } from "../../src/base/ids.js"

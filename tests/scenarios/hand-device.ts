@@ -150,14 +150,14 @@ export class HandDevice {
     this.durable.fill(undefined)
   }
 
-  /** The log forgets an entry: what a bug or bad hardware would do. */
+  /** The log loses an entry, as a bug or bad hardware would make it. */
   forget(position: number): void {
     for (const [i, batch] of this.durable.entries()) {
       this.durable[i] = batch?.filter(record => Number(decodeEntry(record).position) !== position)
     }
   }
 
-  /** Changes a row behind everybody's back. */
+  /** Changes a row without an entry. */
   corrupt(key: string, value: string): void {
     for (const [deviceKey] of [...rangeThrough([this.rows], FAMILY, EVERYTHING)]) {
       if (bareKey(deviceKey) !== key) continue

@@ -1,6 +1,6 @@
 /**
- * Repair of one partition by hand: devices with their states, blocks by where their shards lie, and what the planning
- * cores make of it: what a block needs, which shards are written, from where, and which copies go.
+ * Repair of one partition by hand: devices with their states, blocks with the places of their shards, and the plans of
+ * the cores: what a block needs, which shards are written, from where, and which copies are removed.
  */
 import { must } from "../../src/base/assert.js"
 import { parsePartitionId, parseUploadId, type DeviceId } from "../../src/base/ids.js"
@@ -145,7 +145,7 @@ export class PartitionScenario implements Subject {
     )
   }
 
-  /** `placed=0:a`: what the row says where the block's shards went. `full=b`: it has no space. */
+  /** `placed=0:a`: the devices that the row of the block names. `full=b`: it has no space. */
   private planRepair(call: Call): readonly string[] {
     const block = this.block(call)
     const placedSlots = call.list("placed").map((text): [number, DeviceId] => {

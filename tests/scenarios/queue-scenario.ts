@@ -38,7 +38,7 @@ export class QueueScenario implements Subject {
     return this.state()
   }
 
-  /** Writes left missing-shard hints: how urgent their partitions are, only a visit can tell. */
+  /** Writes left missing-shard hints: only a visit finds out how urgent their partitions are. */
   private hint(call: Call): readonly string[] {
     for (const word of call.rest()) {
       const partition = Number(word)

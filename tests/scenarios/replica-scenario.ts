@@ -3,7 +3,7 @@
  * acknowledges, and over a configuration whose changes it can hold back. After each command everything runs until it
  * waits for the scenario again; what happened is printed in its order.
  *
- * Limits  There is no time and no disk: a write that nobody acknowledges waits for ever.
+ * Limits  There is no time and no disk: a write without an acknowledgement never ends.
  */
 import { must } from "../../src/base/assert.js"
 import { asFailure, fail, type Failure } from "../../src/base/failures.js"
@@ -23,7 +23,7 @@ import { DECISIONS, FAMILY, type Decide } from "./rows.js"
 import type { Subject } from "./run-scenario.js"
 
 const TABLET = parseTabletId(1)
-/** What a command sets off has ended, or waits for the scenario, after so many turns of the event loop. */
+/** After so many turns of the event loop without an event, everything has ended or waits for the scenario. */
 const QUIET_TURNS = 4
 
 interface Configuration {
@@ -56,7 +56,7 @@ export class ReplicaScenario implements Subject {
   private held: HeldChange[] | undefined
   private refusesSingleCopy = false
   private events: { readonly who: string | undefined; readonly what: string }[] = []
-  /** Of a process that has ended nothing is printed any more. */
+  /** Answers of an earlier process are not printed. */
   private process = 1
 
   readonly commands = {
@@ -106,7 +106,7 @@ export class ReplicaScenario implements Subject {
     this.events.push({ who: undefined, what })
   }
 
-  /** What several devices do one after the other is one line. */
+  /** Equal events of several devices, one after another, become one line. */
   private take(): readonly string[] {
     const lines: { readonly who: string[]; readonly what: string }[] = []
     for (const { who, what } of this.events) {
@@ -223,7 +223,7 @@ export class ReplicaScenario implements Subject {
 
   private async copy(): Promise<string> {
     const { learning } = this.serving
-    if (!learning) return "nobody learns"
+    if (!learning) return "there is no learner"
     const before = learning.rowsCopied
     await this.serving.stepLearning()
     const all = learning.isComplete ? ", and that is all" : ""
@@ -241,7 +241,7 @@ export class ReplicaScenario implements Subject {
     )
   }
 
-  /** The process ends, and what it waited for never comes. */
+  /** The process ends: writes that waited are never acknowledged. */
   private crash(call: Call): readonly string[] {
     const keeps = call.list("keeps").map(idOf)
     for (const [id, device] of this.devices) device.crash(keeps.includes(id))

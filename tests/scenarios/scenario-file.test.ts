@@ -22,7 +22,7 @@ const SUBJECTS = {
   }),
 }
 
-const TEXT = `# It says what it is told.
+const TEXT = `# It prints its words.
 begin
 ----
 (nothing)

@@ -186,7 +186,7 @@ function policyDifference(before: ControlRecord, after: ControlRecord): readonly
 
 function layoutDifference(before: ControlRecord, after: ControlRecord): readonly string[] {
   if (before.layout === after.layout) {
-    return before.previousLayout === after.previousLayout ? [] : ["every shard lies where the layout has it"]
+    return before.previousLayout === after.previousLayout ? [] : ["the transition has ended"]
   }
   const [from, to] = [layoutOf(before.layout), layoutOf(after.layout)]
   const { moved, added: more, dropped, share, devices } = movement(from, to)
