@@ -15,7 +15,9 @@ import { fileURLToPath } from "node:url"
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const FILE_TIMEOUT_MS = 10 * 60_000
 const SLOWEST_SHOWN = 12
-const CONCURRENCY = 2
+const CORES = 2
+/** One more than cores: tests that start servers wait about as long as they work. */
+const CONCURRENCY = CORES + 1
 const PLAIN_TESTS = join(ROOT, "tools/plain-tests.cjs")
 
 /** A port of this machine where nobody listens. */
@@ -34,6 +36,29 @@ function ensureReady() {
   return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
 }
 
+/** They take longest, some minutes together: they are begun first, so that no core is idle at the end. */
+export const LONGEST = [
+  "tests/drama/growth",
+  "tests/kill/kill",
+  "bench/quick",
+  "tests/drama/drama",
+  "sim/world/disk-drama",
+  "tests/faults/rot",
+  "tests/devices/returning",
+  "tests/crash/log",
+  "tests/docs/commands",
+  "tests/faults/rot-repair",
+  "tests/devices/no-room",
+  "tests/faults/sweep",
+  "tests/devices/every-subset",
+].map(name => `dist/${name}.test.js`)
+
+/** The files, the longest first. */
+function longestFirst(files) {
+  const place = file => LONGEST.indexOf(relative(ROOT, file)) + 1 || LONGEST.length + 1
+  return [...files].sort((a, b) => place(a) - place(b))
+}
+
 export function testFiles(words = []) {
   return readdirSync(join(ROOT, "dist"), { recursive: true, withFileTypes: true })
     .filter(entry => entry.isFile() && entry.name.endsWith(".test.js"))
@@ -49,7 +74,7 @@ export const WORLD =
 const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
 
 /** Pure, but they search for so long that only the whole check has the time: some 4 s of a processor each, and more. */
-const LONG = new Set(
+export const LONG = new Set(
   [
     "block/mender",
     "block/shard-store",
@@ -58,7 +83,7 @@ const LONG = new Set(
     "cluster/safety-core",
     "node/control/truth",
     "erasure/codec",
-    "object/recode",
+    "object/jobs/recode",
     "placement/capacity",
     "placement/domains",
     "placement/golden-tables",
@@ -82,8 +107,8 @@ export const pureTestFiles = () =>
     return (isBeside || from.startsWith(SCENARIOS)) && !WORLD.test(readFileSync(path, "utf8"))
   })
 
-/** Files that import all of these, one for each core: a process for each test file costs more than most of their tests. */
-export function bundled(files, count = CONCURRENCY) {
+/** Files that import all of these, so many: a process for each test file costs more than most of their tests. */
+export function bundled(files, count = CORES) {
   const folder = join(ROOT, ".cache/quick")
   mkdirSync(folder, { recursive: true })
   return Array.from({ length: count }, (_, part) => {
@@ -92,6 +117,15 @@ export function bundled(files, count = CONCURRENCY) {
     writeFileSync(path, lines.join(""))
     return path
   })
+}
+
+/** Parts of the pure tests in the whole check: few enough to save processes, small enough to spread over lanes. */
+const PARTS = 4
+
+/** All test files, for one run of everything: the pure ones together. */
+export function wholeRun() {
+  const pure = new Set(pureTestFiles())
+  return [...testFiles().filter(file => !pure.has(file)), ...bundled([...pure], PARTS)]
 }
 
 const SEED_LIMIT = 1_000_000
@@ -125,7 +159,11 @@ export async function runTests(files) {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const tookMs = new Map()
   const started = performance.now()
-  for await (const { type, data } of run({ files, concurrency: CONCURRENCY, timeout: FILE_TIMEOUT_MS })) {
+  for await (const { type, data } of run({
+    files: longestFirst(files),
+    concurrency: CONCURRENCY,
+    timeout: FILE_TIMEOUT_MS,
+  })) {
     if ((type === "test:pass" || type === "test:fail") && data.nesting === 0 && data.file) {
       tookMs.set(data.file, (tookMs.get(data.file) ?? 0) + data.details.duration_ms)
     }

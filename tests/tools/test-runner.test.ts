@@ -1,8 +1,10 @@
-/** What `npm test` loads before each test file: errors that nobody catches go on to fail the file. */
+/** `npm test`: errors that nobody catches fail the file although promises are not followed; the lists name files. */
 import assert from "node:assert/strict"
+import { existsSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
+import { pathToFileURL } from "node:url"
 import { withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
 import { run } from "../harness/commands.js"
@@ -45,4 +47,13 @@ test("promises of tests are not followed", async () => {
   )
   assert.equal(code, 0)
   assert.match(stdout, /in 0\./)
+})
+
+test("files that the runner knows by name are all there", async () => {
+  const url = pathToFileURL(join(ROOT, "tools/test.mjs")).href
+  const { LONGEST, LONG } = (await import(url)) as { LONGEST: readonly string[]; LONG: ReadonlySet<string> }
+  assert.deepEqual(
+    [...LONGEST, ...LONG].filter(file => !existsSync(join(ROOT, file))),
+    [],
+  )
 })
