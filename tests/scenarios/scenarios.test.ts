@@ -34,7 +34,8 @@ const SUBJECTS: Readonly<Record<string, Subjects>> = {
 }
 
 const isRewriting = process.env["REWRITE"] === "yes"
-const HOW_TO_REWRITE = 'If the new outputs are right: REWRITE=yes npm test -- scenarios, and read "git diff scenarios".'
+const HOW_TO_REWRITE =
+  'If the new outputs are right: REWRITE=yes npm test -- tests/scenarios, and read "git diff scenarios".'
 
 test("scenarios are text files in the folders of their subjects", () => {
   const found = readdirSync(FOLDER, { recursive: true, encoding: "utf8" }).filter(path => path.includes("."))
