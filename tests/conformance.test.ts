@@ -1,5 +1,5 @@
 /** The conformance suite against a server of this checkout: every row is a test. */
-import { after, before, describe, test } from "node:test"
+import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -11,30 +11,31 @@ import { ROWS_AT_ONCE, runRow } from "../conformance/suite.js"
 import { CREDENTIALS, REGION, ServerProcess } from "./harness/server.js"
 import { createOtherAccount } from "./harness/accounts.js"
 
-describe("conformance", { concurrency: ROWS_AT_ONCE }, () => {
-  let folder = ""
-  let server: ServerProcess | undefined
-  let client: Client | undefined
-  let other: Client | undefined
+let folder = ""
+let server: ServerProcess | undefined
+let client: Client | undefined
+let other: Client | undefined
 
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "hayloft-conformance-"))
-    server = await ServerProcess.start({ folders: [join(folder, "data")] })
-    const endpoint = parseEndpoint(server.endpoint)
-    client = new Client(endpoint, CREDENTIALS, REGION)
-    other = new Client(endpoint, await createOtherAccount(server), REGION)
-  })
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hayloft-conformance-"))
+  server = await ServerProcess.start({ folders: [join(folder, "data")] })
+  const endpoint = parseEndpoint(server.endpoint)
+  client = new Client(endpoint, CREDENTIALS, REGION)
+  other = new Client(endpoint, await createOtherAccount(server), REGION)
+})
 
-  after(async () => {
-    await server?.kill()
-    await rm(folder, { recursive: true, force: true })
-  })
+after(async () => {
+  await server?.kill()
+  await rm(folder, { recursive: true, force: true })
+})
 
-  for (const row of ROWS) {
-    test(`${row.id} ${row.title}`, async () => {
+test("conformance", { concurrency: ROWS_AT_ONCE }, async suite => {
+  const rows = ROWS.map(row =>
+    suite.test(`${row.id} ${row.title}`, async () => {
       assert.ok(client)
       const { result, message } = await runRow(row, client, { domain: "localhost", other })
       assert.ok(result === "passed", `${result}: ${message}`)
-    })
-  }
+    }),
+  )
+  await Promise.all(rows)
 })

@@ -19,9 +19,11 @@ import { isDoor } from "./lint/paths.mjs"
 const DEFAULT_BASES = ["origin/main", "main"]
 /** A change of these can change what any test does. */
 const CONCERNS_ALL = /^(package-lock\.json|tsconfig\.json|tools\/(build|test|ensure)\.mjs)$/
-/** Their tests are in tests/tools. */
-const IS_TOOL = /^tools\/|^eslint\.config\.mjs$/
-const TESTS_OF_TOOLS = "tests/tools"
+/** Files whose tests are not beside them, and where those are. */
+const TESTS_ELSEWHERE = [
+  [/^tools\/|^eslint\.config\.mjs$/, "tests/tools"],
+  [/^scenarios\//, "tests/scenarios"],
+]
 const isTestFile = path => path.endsWith(".test.ts")
 
 function git(root, ...args) {
@@ -75,7 +77,8 @@ function importersThrough(door, sources, targets) {
 
 /** Test files for a file that is no TypeScript: those in its folder, or in the nearest folder above that has some. */
 function nearestTests(path, tests) {
-  let folder = IS_TOOL.test(path) ? TESTS_OF_TOOLS : posix.dirname(path)
+  const [, elsewhere] = TESTS_ELSEWHERE.find(([pattern]) => pattern.test(path)) ?? []
+  let folder = elsewhere ?? posix.dirname(path)
   while (folder !== ".") {
     const found = tests.filter(test => posix.dirname(test) === folder)
     if (found.length > 0) return found

@@ -15,7 +15,10 @@ import { fileURLToPath } from "node:url"
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const FILE_TIMEOUT_MS = 10 * 60_000
 const SLOWEST_SHOWN = 12
-const CONCURRENCY = 2
+const CORES = 2
+/** One more than cores: tests that start servers wait about as long as they work. */
+const CONCURRENCY = CORES + 1
+const PLAIN_TESTS = join(ROOT, "tools/plain-tests.cjs")
 
 /** A port of this machine where nobody listens. */
 const NOWHERE = "http://127.0.0.1:9"
@@ -33,6 +36,29 @@ function ensureReady() {
   return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
 }
 
+/** They take longest, some minutes together: they are begun first, so that no core is idle at the end. */
+export const LONGEST = [
+  "tests/drama/growth",
+  "tests/kill/kill",
+  "bench/quick",
+  "tests/drama/drama",
+  "sim/world/disk-drama",
+  "tests/faults/rot",
+  "tests/devices/returning",
+  "tests/crash/log",
+  "tests/docs/commands",
+  "tests/faults/rot-repair",
+  "tests/devices/no-room",
+  "tests/faults/sweep",
+  "tests/devices/every-subset",
+].map(name => `dist/${name}.test.js`)
+
+/** The files, the longest first. */
+function longestFirst(files) {
+  const place = file => LONGEST.indexOf(relative(ROOT, file)) + 1 || LONGEST.length + 1
+  return [...files].sort((a, b) => place(a) - place(b))
+}
+
 export function testFiles(words = []) {
   return readdirSync(join(ROOT, "dist"), { recursive: true, withFileTypes: true })
     .filter(entry => entry.isFile() && entry.name.endsWith(".test.js"))
@@ -42,22 +68,22 @@ export function testFiles(words = []) {
 }
 
 /** Modules by which a test reaches beyond its own process, or waits for real time. */
-const WORLD =
+export const WORLD =
   /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
 /** Where tests are about the machine: the command line and the engine, sockets, and the real seams. */
 const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
 
 /** Pure, but they search for so long that only the whole check has the time: some 4 s of a processor each, and more. */
-const LONG = new Set(
+export const LONG = new Set(
   [
     "block/mender",
     "block/shard-store",
-    "block/shard-scan-core",
-    "cluster/device-commands-core",
+    "block/survey-core",
+    "cluster/device-words-core",
     "cluster/safety-core",
     "node/control/truth",
     "erasure/codec",
-    "object/jobs/reencode",
+    "object/jobs/recode",
     "placement/capacity",
     "placement/domains",
     "placement/golden-tables",
@@ -66,19 +92,23 @@ const LONG = new Set(
   ].map(name => `dist/src/${name}.test.js`),
 )
 
+/** They drive pure cores by what `scenarios/` says. */
+const SCENARIOS = "dist/tests/scenarios/"
+
 /**
  * The pure tests: beside their source in src/, but not where tests are about the machine, and without an import of
- * their own by which they would reach processes, threads, sockets, folders or real time; less a few long ones.
+ * their own by which they would reach processes, threads, sockets, folders or real time; less a few long ones. And the
+ * scenarios.
  */
 export const pureTestFiles = () =>
   testFiles().filter(path => {
     const from = relative(ROOT, path)
     const isBeside = from.startsWith("dist/src/") && !WORLDLY.test(from) && !LONG.has(from)
-    return isBeside && !WORLD.test(readFileSync(path, "utf8"))
+    return (isBeside || from.startsWith(SCENARIOS)) && !WORLD.test(readFileSync(path, "utf8"))
   })
 
-/** Files that import all of these, one for each core: a process for each test file costs more than most of their tests. */
-export function bundled(files, count = CONCURRENCY) {
+/** Files that import all of these, so many: a process for each test file costs more than most of their tests. */
+export function bundled(files, count = CORES) {
   const folder = join(ROOT, ".cache/quick")
   mkdirSync(folder, { recursive: true })
   return Array.from({ length: count }, (_, part) => {
@@ -87,6 +117,15 @@ export function bundled(files, count = CONCURRENCY) {
     writeFileSync(path, lines.join(""))
     return path
   })
+}
+
+/** Parts of the pure tests in the whole check: few enough to save processes, small enough to spread over lanes. */
+const PARTS = 4
+
+/** All test files, for one run of everything: the pure ones together. */
+export function wholeRun() {
+  const pure = new Set(pureTestFiles())
+  return [...testFiles().filter(file => !pure.has(file)), ...bundled([...pure], PARTS)]
 }
 
 const SEED_LIMIT = 1_000_000
@@ -103,6 +142,9 @@ export function takeSeed(args) {
   return args.filter((_, i) => i !== at && i !== at + 1)
 }
 
+/** An error that nobody catches is told of by Node as a diagnosis, since no test is known to which it belongs. */
+const isStray = ({ message }) => message.startsWith("Error: A resource generated asynchronous activity")
+
 function describe(event) {
   const error = event.details.error
   const cause = error?.cause ?? error
@@ -112,10 +154,16 @@ function describe(event) {
 /** Runs the files, prints failures as they happen and a summary at the end; resolves with the counts. */
 export async function runTests(files) {
   stayHere()
+  // Node hands on its own arguments to the processes of test files.
+  if (!process.execArgv.includes(PLAIN_TESTS)) process.execArgv.push("--require", PLAIN_TESTS)
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const tookMs = new Map()
   const started = performance.now()
-  for await (const { type, data } of run({ files, concurrency: CONCURRENCY, timeout: FILE_TIMEOUT_MS })) {
+  for await (const { type, data } of run({
+    files: longestFirst(files),
+    concurrency: CONCURRENCY,
+    timeout: FILE_TIMEOUT_MS,
+  })) {
     if ((type === "test:pass" || type === "test:fail") && data.nesting === 0 && data.file) {
       tookMs.set(data.file, (tookMs.get(data.file) ?? 0) + data.details.duration_ms)
     }
@@ -125,6 +173,7 @@ export async function runTests(files) {
       counts.failed += 1
       process.stdout.write(describe(data))
     }
+    if (type === "test:diagnostic" && isStray(data)) process.stdout.write(`${data.message}\n`)
     if (type === "test:stderr" && process.env["TEST_VERBOSE"]) process.stdout.write(data.message)
     if (type === "test:stdout" && process.env["TEST_VERBOSE"]) process.stdout.write(data.message)
   }

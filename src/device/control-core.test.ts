@@ -7,7 +7,7 @@ import { MIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { failing, SimDisk } from "../seams/disk/index.js"
-import { absentees, mayOpen, newestControlRecord } from "./control-core.js"
+import { absentees, votingIds, mayOpen, newestControlRecord } from "./control-core.js"
 import type { ControlChoice, PresentDevice } from "./control-core.js"
 import { readControlRecord, writeControlRecord } from "./control.js"
 
@@ -109,6 +109,64 @@ test("devices of two stores, and two truths of one generation, are refused", () 
     () => newestControlRecord([present(1, one), present(2, two)]),
     error => isFailure(error, "corruptRecord"),
   )
+})
+
+test("devices that have no record beside others that have one are behind, not unreadable", () => {
+  const choice = newestControlRecord([present(1, recordOf(2, [1, 2])), present(2, undefined)])
+  assert.ok(choice)
+  assert.deepEqual(choice.behind, [id(2)])
+  assert.deepEqual(choice.unreadable, [])
+  assert.deepEqual(choice.missing, [])
+  assert.deepEqual(choice.strangers, [])
+  assert.equal(mayOpen(choice), true)
+})
+
+test("the failure of the device that has an unreadable record is reported, not that of one without any", () => {
+  assert.throws(
+    () => newestControlRecord([present(1, undefined), present(2, fail("corruptRecord", { path: "/mnt/2" }))]),
+    error => isFailure(error, "corruptRecord") && error.details["path"] === "/mnt/2",
+  )
+})
+
+test("a stranger that cannot be read is a stranger only", () => {
+  const choice = newestControlRecord([present(1, recordOf(2, [1])), present(9, fail("corruptRecord"))])
+  assert.deepEqual([choice?.behind, choice?.unreadable, choice?.strangers], [[], [], [id(9)]])
+})
+
+test("an absent device that is out is missing, but not an absentee", () => {
+  const record = recordOf(4, [1, 2, 3])
+  const devices = record.devices.map(device =>
+    device.id === id(3) ? { ...device, state: "offline" as const } : device,
+  )
+  const choice = newestControlRecord([present(1, { ...record, devices })])
+  assert.ok(choice)
+  assert.deepEqual(
+    choice.missing.map(device => device.id),
+    [id(2), id(3)],
+  )
+  assert.deepEqual(
+    absentees(choice).map(device => device.id),
+    [id(2)],
+  )
+  assert.deepEqual(votingIds(choice.record), [id(1), id(2)])
+})
+
+test("a record of another store on a device of this one is refused, and the device is named", () => {
+  const foreign = { ...recordOf(1, [1]), storeId: parseStoreId("f".repeat(32)) }
+  assert.throws(
+    () => newestControlRecord([present(2, undefined), present(1, foreign)]),
+    error => isFailure(error, "foreignFolder") && error.details["device"] === id(1) && error.details["store"] === STORE,
+  )
+})
+
+test("two records of one generation are named by their generation", () => {
+  const [one, two] = [recordOf(3, [1, 2]), { ...recordOf(3, [1, 2]), region: "elsewhere" }]
+  assert.throws(
+    () => newestControlRecord([present(1, one), present(2, one), present(3, two)]),
+    error => isFailure(error, "corruptRecord") && error.details["generation"] === 3,
+  )
+  const older = { ...recordOf(2, [1, 2]), region: "elsewhere" }
+  assert.equal(newestControlRecord([present(1, one), present(2, older)])?.record.generation, 3)
 })
 
 test("a control record is written twice and read back; rot in one of the two does no harm", async () => {

@@ -7,7 +7,7 @@ import { decodeStoredRow, encodeStoredRow } from "../format/stored-row.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import { PayloadUsage } from "./payload-usage.js"
 import { runMerge } from "./checkpoint.js"
-import { volumeToMove, type CountedVolume } from "./payload-upkeep-core.js"
+import { emptyVolumes, volumeToMove, type CountedVolume } from "./payload-upkeep-core.js"
 import { PayloadUpkeep } from "./payload-upkeep.js"
 import { MemoryShelf } from "./testing-shelf.js"
 
@@ -29,6 +29,31 @@ test("the deadest volume is moved while too much of all is dead, and none otherw
     undefined,
     "one that cannot be moved is no reason",
   )
+})
+
+test("a volume is moved from the limits on: enough dead bytes, and a large enough share", () => {
+  const limits = { ...LIMITS, deadBytesMin: 40 }
+  const chosenWith = (writtenBytes: number, liveBytes: number) =>
+    volumeToMove([volume(1, writtenBytes, liveBytes)], new Set(), limits)?.volume
+  assert.equal(chosenWith(200, 160), 1)
+  assert.equal(chosenWith(200, 161), undefined, "less than 40 bytes are dead")
+  assert.equal(chosenWith(205, 164), 1)
+  assert.equal(chosenWith(210, 170), undefined, "less than a fifth is dead")
+})
+
+test("of equally dead volumes the first is moved, and only one whose living payloads fit", () => {
+  assert.equal(chosen([volume(1, 100, 50), volume(2, 100, 50)]), 1)
+  const fitting = (bytesMax: number) =>
+    volumeToMove([volume(1, 1_000, 500), volume(2, 100, 60), volume(3, 100, 70)], new Set(), LIMITS, bytesMax)?.volume
+  assert.equal(fitting(500), 1)
+  assert.equal(fitting(499), 2)
+  assert.equal(fitting(60), 2)
+  assert.equal(fitting(59), undefined)
+})
+
+test("only volumes without a living byte that nothing writes to are removed", () => {
+  const volumes = [volume(1, 100, 0), volume(2, 100, 0, true), volume(3, 100, 1), volume(4, 0, 0)]
+  assert.deepEqual(emptyVolumes(volumes), [1, 4])
 })
 
 /** A base whose rows "0", "1" … have payloads of 100 bytes, in volumes of ten. */

@@ -4,6 +4,7 @@ import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
 import { GIB, MIB } from "../base/limits.js"
 import {
+  ballastFileBytes,
   ballastRoomBytes,
   checkpointRoomBytes,
   copyRoomBytes,
@@ -89,4 +90,55 @@ test("the time until a device is full comes from how fast it filled lately", () 
   assert.ok(Math.abs((rate.secondsUntilFull ?? 0) - 900) < 1)
   for (let second = 101; second <= 1000; second += 1) rate.add(second * 1000, 9_000 + second)
   assert.equal(rate.secondsUntilFull, undefined, "it does not fill any more")
+})
+
+test("a reserve on a folder that is no mount point keeps the smaller of the two bounds", () => {
+  const limits = { ...SPACE_LIMITS, reserveBytesMax: 10 * MIB, reserveBytesMin: MIB }
+  assert.equal(reserveOf(100 * GIB, false, limits), 10 * MIB)
+  assert.equal(reserveOf(100 * GIB, true, limits), 10 * MIB)
+})
+
+test("usable space is what is left above the reserve, and never negative", () => {
+  assert.equal(usableBytes(facts({ freeBytes: 300 * MIB })), 100 * MIB)
+  assert.equal(usableBytes(facts({ freeBytes: 100 * MIB })), 0)
+})
+
+test("a ballast file is a sixteenth of the reserve, within a piece and its maximum", () => {
+  assert.equal(ballastFileBytes(160 * MIB, SPACE_LIMITS), 10 * MIB)
+  assert.equal(ballastFileBytes(160 * MIB + 1, SPACE_LIMITS), 10 * MIB + 1)
+  assert.equal(ballastFileBytes(2 * MIB, SPACE_LIMITS), MIB)
+  assert.equal(ballastFileBytes(8 * GIB, SPACE_LIMITS), 256 * MIB)
+})
+
+test("the ballast grows up to the reserve, and leaves one of its files free beside what is on its way", () => {
+  const known = { freeBytes: 500 * MIB, reserveBytes: 160 * MIB, ballastBytes: 100 * MIB }
+  assert.equal(ballastRoomBytes(facts(known), SPACE_LIMITS), 60 * MIB)
+  const tight = { ...known, freeBytes: 40 * MIB, grownBytes: 5 * MIB, owedBytes: 6 * MIB }
+  assert.equal(ballastRoomBytes(facts(tight), SPACE_LIMITS), (40 - 11 - 10) * MIB)
+  assert.equal(ballastRoomBytes(facts({ ...known, freeBytes: 10 * MIB }), SPACE_LIMITS), 0)
+})
+
+test("the time until a device is full needs a thirtieth of the window, and forgets what is older than the window", () => {
+  const rate = new FillRate(30_000)
+  assert.equal(rate.secondsUntilFull, undefined)
+  rate.add(0, 1_000)
+  rate.add(999, 900)
+  assert.equal(rate.secondsUntilFull, undefined, "too little has been seen")
+  rate.add(1_000, 900)
+  assert.equal(rate.secondsUntilFull, 9)
+  const steady = new FillRate(30_000)
+  steady.add(0, 1_000)
+  steady.add(10_000, 1_000)
+  assert.equal(steady.secondsUntilFull, undefined, "it does not fill")
+  const forgetful = new FillRate(30_000)
+  forgetful.add(0, 100_000)
+  forgetful.add(20_000, 1_000)
+  forgetful.add(50_000, 400)
+  assert.equal(forgetful.secondsUntilFull, 20, "600 bytes in 30 s; the first sample is too old")
+})
+
+test("samples that come often do not push out those that show the rate", () => {
+  const rate = new FillRate(30_000)
+  for (let ms = 0; ms <= 30_000; ms += 10) rate.add(ms, 100_000 - ms)
+  assert.equal(rate.secondsUntilFull, 70)
 })

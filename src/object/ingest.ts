@@ -17,7 +17,7 @@ import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compu
 import { checkBody, type BodyDigests } from "./body-check-core.js"
 import type { BodySource, Bucket, Conditions, UserMetadata } from "./contract.js"
 import { policyOfBucket } from "./commands/bucket-commands-core.js"
-import { GatheredMd5 } from "./gathered-md5.js"
+import { SmallBodyMd5 } from "./small-body-md5.js"
 import { requireBucket } from "./commands/row-editor-core.js"
 import type { Uploads } from "./uploads.js"
 import { checkWrite, HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "./commands/version-commands-core.js"
@@ -67,7 +67,7 @@ const mayWrite = query("MayWrite", (view, bucketId: BucketId, key: ObjectKey, co
 const NO_CONDITIONS: Conditions = {}
 
 export class Ingest {
-  private readonly md5s: GatheredMd5
+  private readonly md5s: SmallBodyMd5
 
   constructor(
     clock: Clock,
@@ -79,7 +79,7 @@ export class Ingest {
     /** Told of the missing-shard hints, once they are committed. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
   ) {
-    this.md5s = new GatheredMd5(clock, this.wholeBytesMax)
+    this.md5s = new SmallBodyMd5(clock, this.wholeBytesMax)
   }
 
   /**

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
+import { must } from "../base/assert.js"
 import { MD5_BLOCK_BYTES, MD5_LANES_MAX, MD5_SCRATCH_BYTES, Md5Kernel, md5Start, type Md5State } from "./md5-lanes.js"
 import { WASM_PAGE_BYTES } from "./wasm.js"
 
@@ -22,6 +23,9 @@ const HEX_OF_TEST_SUITE = {
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
+const digestAlone = (kernel: Md5Kernel, state: Md5State, rest: Uint8Array, lengthBytes: number): Uint8Array =>
+  must(kernel.digests([{ state, lengthBytes, copyRest: (into, at) => into.set(rest, at) }])[0], "there is one stream")
+
 /** A kernel on a memory that is full of noise. */
 function noisyKernel(shared: boolean) {
   const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared })
@@ -33,10 +37,10 @@ function noisyKernel(shared: boolean) {
   return { kernel: new Md5Kernel(memory, SCRATCH_AT), bytes }
 }
 
-/** A piece of the noise, and how much of it has been eaten. */
+/** A piece of the noise, and how much of it is hashed. */
 class Stream {
   readonly state: Md5State = md5Start()
-  private eaten = 0
+  private hashed = 0
 
   constructor(
     private readonly from: number,
@@ -44,21 +48,21 @@ class Stream {
   ) {}
 
   get at(): number {
-    return this.from + this.eaten
+    return this.from + this.hashed
   }
 
   get blocks(): number {
-    return Math.floor((this.lengthBytes - this.eaten) / MD5_BLOCK_BYTES)
+    return Math.floor((this.lengthBytes - this.hashed) / MD5_BLOCK_BYTES)
   }
 
-  ate(blocks: number): void {
-    this.eaten += blocks * MD5_BLOCK_BYTES
+  advance(blocks: number): void {
+    this.hashed += blocks * MD5_BLOCK_BYTES
   }
 
   check(kernel: Md5Kernel, bytes: Uint8Array): void {
     const rest = bytes.slice(this.at, this.from + this.lengthBytes)
     const expected = createHash("md5").update(bytes.slice(this.from, this.from + this.lengthBytes))
-    const digest = hex(kernel.digest(this.state, rest, this.lengthBytes))
+    const digest = hex(digestAlone(kernel, this.state, rest, this.lengthBytes))
     assert.equal(digest, expected.digest("hex"), `${this.lengthBytes} bytes`)
   }
 }
@@ -68,8 +72,8 @@ test("the test suite of RFC 1321, and every length up to three blocks", () => {
   const digest = (body: Uint8Array): string => {
     const state = md5Start()
     const whole = body.length - (body.length % MD5_BLOCK_BYTES)
-    for (let at = 0; at < whole; at += MD5_BLOCK_BYTES) kernel.eatBlock(state, body.subarray(at, at + MD5_BLOCK_BYTES))
-    return hex(kernel.digest(state, body.subarray(whole), body.length))
+    for (let at = 0; at < whole; at += MD5_BLOCK_BYTES) kernel.hashBlock(state, body.subarray(at, at + MD5_BLOCK_BYTES))
+    return hex(digestAlone(kernel, state, body.subarray(whole), body.length))
   }
   for (const [text, expected] of Object.entries(HEX_OF_TEST_SUITE)) {
     assert.equal(digest(new TextEncoder().encode(text)), expected)
@@ -107,9 +111,9 @@ for (const shared of [false, true]) {
           if (left.length === 0) break
           const start = from % left.length
           const together = [...left.slice(start), ...left.slice(0, start)].slice(0, lanes)
-          const eaten = Math.min(blocks, ...together.map(stream => stream.blocks))
-          kernel.eat(together, eaten)
-          for (const stream of together) stream.ate(eaten)
+          const blocksOfAll = Math.min(blocks, ...together.map(stream => stream.blocks))
+          kernel.hash(together, blocksOfAll)
+          for (const stream of together) stream.advance(blocksOfAll)
           lanesUsed.add(together.length)
         }
         for (const stream of all) stream.check(kernel, bytes)

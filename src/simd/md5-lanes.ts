@@ -2,8 +2,8 @@
  * MD5 of several streams at once: one stream in each 32-bit lane of WebAssembly vectors.
  *
  * One MD5 waits for its own last step nearly all of the time; up to twelve in three interleaved vectors
- * take little longer than one. A stream's state is four words that anyone may read, so it can meet
- * other company, or none, at every block of 64 bytes. Bytes are read in place.
+ * take little longer than one. A stream has a state of four words, so at every block of 64 bytes it can be hashed with
+ * other streams, or alone. Bytes are read in place.
  *
  * The constants, the words of the block and the state lie in a scratch area of the same memory, and
  * each is loaded just before its use: the engine keeps the order of the module, and would run out of
@@ -26,14 +26,16 @@ const STATE_WORDS = 4
 const VECTOR_BYTES = 16
 const LANES_OF_VECTOR = 4
 const VECTORS_MAX = MD5_LANES_MAX / LANES_OF_VECTOR
-/** The scratch area: addresses of the streams' blocks, their states, constants, words of the blocks; the last bytes of a stream. */
+/** The scratch area: addresses of the streams' blocks, their states, constants, words of the blocks, last bytes of streams. */
 const STATE_AT = MD5_LANES_MAX * 4
 const CONSTANTS_AT = STATE_AT + STATE_WORDS * VECTORS_MAX * VECTOR_BYTES
 const WORDS_AT = CONSTANTS_AT + STEPS * VECTOR_BYTES
-const TAIL_AT = WORDS_AT + WORDS * VECTORS_MAX * VECTOR_BYTES
+const TAILS_AT = WORDS_AT + WORDS * VECTORS_MAX * VECTOR_BYTES
 const TAIL_BYTES = 2 * MD5_BLOCK_BYTES
+const WORD_BYTES = 4
+const LENGTH_BYTES = 8
 
-const START = [0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476]
+const START = [0x67452301, 0xefcdab89 | 0, 0x98badcfe | 0, 0x10325476]
 const ROTATIONS = [
   [7, 12, 17, 22],
   [5, 9, 14, 20],
@@ -105,12 +107,12 @@ const each = (count: number, code: (i: number) => Code): Code =>
   seq(...Array.from({ length: count }, (_, i) => code(i)))
 const stateAt = (part: number, vector = 0): number => STATE_AT + (part * VECTORS_MAX + vector) * VECTOR_BYTES
 
-/** `eat1(scratch, blocks)`: a stream that is alone. */
-function eatAlone(): WasmFunction {
+/** `hash1(scratch, blocks)`: a stream that is alone. */
+function hashAlone(): WasmFunction {
   const [scratch, blocks, at, state] = [0, 1, 2, 3]
   const old = state + STATE_WORDS
   const eachPart = (code: (part: number) => Code): Code => each(STATE_WORDS, code)
-  const eatBlock = seq(
+  const hashBlock = seq(
     eachPart(part => set(old + part, get(state + part))),
     each(STEPS, n => step(WORD, n, state, i32.of(constant(n)), i32.load(get(at), 4 * wordOf(n)))),
     eachPart(part => set(state + part, i32.add(get(state + part), get(old + part)))),
@@ -118,13 +120,13 @@ function eatAlone(): WasmFunction {
     set(blocks, i32.sub(get(blocks), i32.of(1))),
   )
   return {
-    exportAs: "eat1",
+    exportAs: "hash1",
     params: ["i32", "i32"],
     locals: Array.from({ length: 1 + 2 * STATE_WORDS }, () => "i32" as const),
     body: seq(
       set(at, i32.load(get(scratch))),
       eachPart(part => set(state + part, i32.load(get(scratch), stateAt(part)))),
-      whileTrue(get(blocks), eatBlock),
+      whileTrue(get(blocks), hashBlock),
       eachPart(part => i32.store(get(scratch), get(state + part), stateAt(part))),
     ),
   }
@@ -159,8 +161,8 @@ function turn(rows: number, load: (i: number) => Code, store: (i: number, value:
   )
 }
 
-/** `eat4`, `eat8`, `eat12` (scratch, blocks): as many streams, in so many vectors. */
-function eatInLanes(vectors: number): WasmFunction {
+/** `hash4`, `hash8`, `hash12` (scratch, blocks): as many streams, in so many vectors. */
+function hashInLanes(vectors: number): WasmFunction {
   const [scratch, blocks, done, rows] = [0, 1, 2, 3]
   const spare = rows + LANES_OF_VECTOR
   const state = (vector: number): number => spare + 1 + vector * STATE_WORDS
@@ -177,7 +179,7 @@ function eatInLanes(vectors: number): WasmFunction {
       (i, value) => v128.store(get(scratch), value, wordAt(vector, first + i)),
     )
   const arithmetic = vectorArithmetic(spare)
-  const eatBlock = seq(
+  const hashBlock = seq(
     each(vectors, vector => each(WORDS / 4, quarter => turnWords(vector, 4 * quarter))),
     // Not before: they would take the registers that turning needs.
     eachPart((vector, part) => set(state(vector) + part, atScratch(stateAt(part, vector)))),
@@ -194,20 +196,20 @@ function eatInLanes(vectors: number): WasmFunction {
     set(blocks, i32.sub(get(blocks), i32.of(1))),
   )
   return {
-    exportAs: `eat${vectors * LANES_OF_VECTOR}`,
+    exportAs: `hash${vectors * LANES_OF_VECTOR}`,
     params: ["i32", "i32"],
     locals: ["i32", ...Array.from({ length: LANES_OF_VECTOR + 1 + vectors * STATE_WORDS }, () => "v128" as const)],
-    body: whileTrue(get(blocks), eatBlock),
+    body: whileTrue(get(blocks), hashBlock),
   }
 }
 
-type Eat = (scratch: number, blocks: number) => void
+type Hash = (scratch: number, blocks: number) => void
 
-/** The four words that stand for all bytes so far. */
-export type Md5State = Uint32Array
+/** The four words that result from all bytes so far, signed: small integers to the engine. */
+export type Md5State = number[]
 
 /** A state before any bytes. */
-export const md5Start = (): Md5State => Uint32Array.from(START)
+export const md5Start = (): Md5State => [...START]
 
 /** A stream in one call: its state, and the address of its next bytes. */
 interface Md5Lane {
@@ -215,65 +217,98 @@ interface Md5Lane {
   readonly at: number
 }
 
+/** A stream whose full blocks are hashed. */
+interface Md5End {
+  readonly state: Md5State
+  readonly lengthBytes: number
+  /** Copies the bytes after the last full block. */
+  readonly copyRest: (into: Uint8Array, at: number) => void
+}
+
 /** The kernel on one memory. Each thread needs one of its own, with a scratch area of its own. */
 export class Md5Kernel {
-  private readonly byLanes: readonly (readonly [lanes: number, eat: Eat])[]
+  /** First the kernel of a stream that is alone. */
+  private readonly byVectors: readonly Hash[]
   private readonly addresses: Uint32Array
-  private readonly states: Uint32Array
-  private readonly tail: Uint8Array
+  private readonly states: Int32Array
+  private readonly tails: Buffer
 
   constructor(
     memory: WebAssembly.Memory,
     private readonly scratchAt: number,
   ) {
-    assert(scratchAt % VECTOR_BYTES === 0 && TAIL_AT + TAIL_BYTES <= MD5_SCRATCH_BYTES, "the scratch area fits")
-    const instance = instantiate({ functions: [eatAlone(), eatInLanes(1), eatInLanes(2), eatInLanes(3)] }, memory)
-    this.byLanes = [1, 4, 8, 12].map(lanes => [lanes, parseExport<Eat>(instance, `eat${lanes}`)])
+    assert(
+      scratchAt % VECTOR_BYTES === 0 && TAILS_AT + MD5_LANES_MAX * TAIL_BYTES <= MD5_SCRATCH_BYTES,
+      "the scratch area fits",
+    )
+    const instance = instantiate({ functions: [hashAlone(), hashInLanes(1), hashInLanes(2), hashInLanes(3)] }, memory)
+    this.byVectors = [1, 4, 8, 12].map(lanes => parseExport<Hash>(instance, `hash${lanes}`))
     this.addresses = new Uint32Array(memory.buffer, scratchAt, MD5_LANES_MAX)
-    this.states = new Uint32Array(memory.buffer, scratchAt + STATE_AT, STATE_WORDS * MD5_LANES_MAX)
-    this.tail = new Uint8Array(memory.buffer, scratchAt + TAIL_AT, TAIL_BYTES)
+    this.states = new Int32Array(memory.buffer, scratchAt + STATE_AT, STATE_WORDS * MD5_LANES_MAX)
+    this.tails = Buffer.from(memory.buffer, scratchAt + TAILS_AT, MD5_LANES_MAX * TAIL_BYTES)
     const constants = new Int32Array(memory.buffer, scratchAt + CONSTANTS_AT, STEPS * LANES_OF_VECTOR)
     for (let i = 0; i < constants.length; i += 1) constants[i] = constant(Math.floor(i / LANES_OF_VECTOR))
   }
 
-  /** Takes so many blocks of 64 bytes into each of up to MD5_LANES_MAX states. */
-  eat(streams: readonly Md5Lane[], blocks: number): void {
-    const [lanes, eat] = must(
-      this.byLanes.find(([lanes]) => lanes >= streams.length),
-      "there are lanes for all streams",
-    )
-    const { addresses, states } = this
+  /** Hashes so many blocks of 64 bytes into each of up to MD5_LANES_MAX states. */
+  hash(streams: readonly Md5Lane[], blocks: number): void {
+    const { addresses, states, byVectors } = this
+    const vectors = Math.ceil(streams.length / LANES_OF_VECTOR)
+    const lanes = streams.length === 1 ? 1 : vectors * LANES_OF_VECTOR
     for (let lane = 0; lane < lanes; lane += 1) {
       // A lane without a stream does the last one's work again.
       const { state, at } = must(streams[Math.min(lane, streams.length - 1)], "there is a stream")
       addresses[lane] = at
       for (let word = 0; word < STATE_WORDS; word += 1) states[word * MD5_LANES_MAX + lane] = state[word] ?? 0
     }
-    eat(this.scratchAt, blocks)
-    for (const [lane, { state }] of streams.entries()) {
+    must(byVectors[lanes === 1 ? 0 : vectors], "there are lanes for all streams")(this.scratchAt, blocks)
+    let lane = 0
+    for (const { state } of streams) {
       for (let word = 0; word < STATE_WORDS; word += 1) state[word] = states[word * MD5_LANES_MAX + lane] ?? 0
+      lane += 1
     }
   }
 
-  /** Takes one block that lies elsewhere. */
-  eatBlock(state: Md5State, block: Uint8Array): void {
-    this.tail.set(block)
-    this.eat([{ state, at: this.scratchAt + TAIL_AT }], 1)
+  /** Hashes one block that is not in the memory. */
+  hashBlock(state: Md5State, block: Uint8Array): void {
+    this.tails.set(block)
+    this.hash([{ state, at: this.scratchAt + TAILS_AT }], 1)
   }
 
-  /** The digest of a stream of `lengthBytes`, whose last bytes, fewer than a block, are `rest`. */
-  digest(state: Md5State, rest: Uint8Array, lengthBytes: number): Uint8Array {
-    assert(rest.length === lengthBytes % MD5_BLOCK_BYTES, "what is no full block is left for the end")
-    const blocks = rest.length < MD5_BLOCK_BYTES - 8 ? 1 : 2
-    this.tail.fill(0)
-    this.tail.set(rest)
-    this.tail[rest.length] = 0x80
-    const bits = 8n * BigInt(lengthBytes)
-    new DataView(this.tail.buffer, this.tail.byteOffset).setBigUint64(blocks * MD5_BLOCK_BYTES - 8, bits, true)
-    const last = Uint32Array.from(state)
-    this.eat([{ state: last, at: this.scratchAt + TAIL_AT }], blocks)
-    const digest = new DataView(new ArrayBuffer(4 * STATE_WORDS))
-    for (const [word, value] of last.entries()) digest.setUint32(4 * word, value, true)
-    return new Uint8Array(digest.buffer)
+  /** The digests of up to MD5_LANES_MAX streams. Their states are not of use after that. */
+  digests(streams: readonly Md5End[]): Buffer[] {
+    const tails: Md5Lane[] = []
+    const ofTwoBlocks: Md5Lane[] = []
+    for (const stream of streams) {
+      const offset = tails.length * TAIL_BYTES
+      const at = this.scratchAt + TAILS_AT + offset
+      const isOne = this.fillTail(stream, offset)
+      tails.push({ state: stream.state, at })
+      if (!isOne) ofTwoBlocks.push({ state: stream.state, at: at + MD5_BLOCK_BYTES })
+    }
+    this.hash(tails, 1)
+    if (ofTwoBlocks.length > 0) this.hash(ofTwoBlocks, 1)
+    return streams.map(digestOf)
   }
+
+  /** Pads the last bytes of a stream. @returns whether they fill one block, not two. */
+  private fillTail(stream: Md5End, at: number): boolean {
+    const { tails } = this
+    const { lengthBytes } = stream
+    const restBytes = lengthBytes % MD5_BLOCK_BYTES
+    const isOne = restBytes < MD5_BLOCK_BYTES - LENGTH_BYTES
+    const lengthAt = at + (isOne ? MD5_BLOCK_BYTES : TAIL_BYTES) - LENGTH_BYTES
+    stream.copyRest(tails, at)
+    tails[at + restBytes] = 0x80
+    tails.fill(0, at + restBytes + 1, lengthAt)
+    tails.writeUInt32LE((8 * lengthBytes) % 2 ** 32, lengthAt)
+    tails.writeUInt32LE(Math.floor(lengthBytes / 2 ** 29), lengthAt + 4)
+    return isOne
+  }
+}
+
+function digestOf({ state }: Md5End): Buffer {
+  const digest = Buffer.allocUnsafe(STATE_WORDS * WORD_BYTES)
+  for (let word = 0; word < STATE_WORDS; word += 1) digest.writeInt32LE(state[word] ?? 0, WORD_BYTES * word)
+  return digest
 }

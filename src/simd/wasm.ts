@@ -214,10 +214,28 @@ export function wasmMemory(lengthBytes: number): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial: pages, maximum: pages })
 }
 
+const compile = (program: WasmProgram, memoryIsShared: boolean): WebAssembly.Module =>
+  new WebAssembly.Module(assemble(program, memoryIsShared))
+
 /** Assembles, compiles and starts a program on a memory, synchronously. */
 export function instantiate(program: WasmProgram, memory: WebAssembly.Memory): WebAssembly.Instance {
-  const bytes = assemble(program, memory.buffer instanceof SharedArrayBuffer)
-  return new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
+  return new WebAssembly.Instance(compile(program, isShared(memory)), { env: { memory } })
+}
+
+const isShared = ({ buffer }: WebAssembly.Memory): boolean => buffer instanceof SharedArrayBuffer
+
+/** A program for many memories: compiled once, when it is first used on a memory of a kind. */
+export class WasmCode {
+  readonly #modules = new Map<boolean, WebAssembly.Module>()
+
+  constructor(private readonly program: WasmProgram) {}
+
+  instantiate(memory: WebAssembly.Memory): WebAssembly.Instance {
+    const shared = isShared(memory)
+    const module = this.#modules.get(shared) ?? compile(this.program, shared)
+    this.#modules.set(shared, module)
+    return new WebAssembly.Instance(module, { env: { memory } })
+  }
 }
 
 /** An exported function; `Signature` must be what its `WasmFunction` declares. */

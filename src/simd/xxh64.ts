@@ -7,7 +7,7 @@
  * WebAssembly memory.
  * Source: xxHash fast digest algorithm, doc/xxhash_spec.md, version 0.2.0.
  */
-import type { Code, WasmFunction, WasmProgram } from "./wasm.js"
+import type { Code, WasmFunction } from "./wasm.js"
 import {
   call,
   get,
@@ -15,11 +15,11 @@ import {
   i32,
   i64,
   ifElse,
-  instantiate,
   parseExport,
   seq,
   set,
   setGlobal,
+  WasmCode,
   wasmMemory,
   whileTrue,
 } from "./wasm.js"
@@ -145,10 +145,10 @@ const HASH_INTO: WasmFunction = {
   body: i64.store(get(3), call(4, get(0), get(1), get(2))),
 }
 
-const PROGRAM: WasmProgram = {
+const CODE = new WasmCode({
   globals: LANES.length,
   functions: [BEGIN, stripes(), merged(), finish(), hashAll(), HASH_INTO],
-}
+})
 
 /** XXH64 over bytes of one WebAssembly memory, in place. Each thread needs an instance of its own. */
 export class Xxh64Kernel {
@@ -162,7 +162,7 @@ export class Xxh64Kernel {
   readonly hashInto: (from: number, length: number, seed: bigint, at: number) => void
 
   constructor(memory: WebAssembly.Memory) {
-    const instance = instantiate(PROGRAM, memory)
+    const instance = CODE.instantiate(memory)
     this.begin = parseExport(instance, "begin")
     this.stripes = parseExport(instance, "stripes")
     this.merged = parseExport(instance, "merged")

@@ -3,12 +3,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
 import { parseEpoch, parseIncarnation, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
-import { MIB } from "../base/limits.js"
+import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, MIB } from "../base/limits.js"
 import { MemoryLayer } from "../device/index.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { soleProcess, type Command, type DecisionView } from "../metadata/index.js"
 import type { TabletRow } from "./contract.js"
-import { BATCH_BYTES_MAX, PayloadNeeded, PrimaryCore, type Batch } from "./primary-core.js"
+import { BATCH_BYTES_MAX, batchLength, committedLayer, PayloadNeeded, PrimaryCore, type Batch } from "./primary-core.js"
 
 const FAMILY = "current"
 const key = (text: string) => rowKeyOf(text)
@@ -189,4 +189,199 @@ test("a decision that needs a payload says so, and is taken again with it", () =
   assert.throws(() => scene.core.decide(command, 0, new Map(), settle), PayloadNeeded)
   scene.core.decide(command, 0, new Map([[key("a"), { row, bytes: bytes("abc") }]]), settle)
   assert.deepEqual(scene.answers, ["3"])
+})
+
+const appended = (valueBytes: readonly number[]) =>
+  valueBytes.map((length, i) => {
+    const writes: EntryWrite[] = [{ family: FAMILY, key: key("a"), value: new Uint8Array(length) }]
+    return { position: parsePosition(i + 1), writes }
+  })
+const ROW_BYTES = entryBytes([{ family: FAMILY, key: key("a"), value: new Uint8Array(0) }])
+
+test("a batch holds entries up to its bytes exactly, and an entry of any size when it is the first", () => {
+  const half = BATCH_BYTES_MAX / 2 - ROW_BYTES
+  assert.equal(batchLength([]), 0)
+  assert.equal(batchLength(appended([half])), 1)
+  assert.equal(batchLength(appended([half, half])), 2)
+  assert.equal(batchLength(appended([half, half + 1])), 1)
+  assert.equal(batchLength(appended([half, half, 0])), 2)
+  assert.equal(batchLength(appended([2 * BATCH_BYTES_MAX, 0])), 1)
+})
+
+test("an entry of the largest size is accepted, and one byte more is refused with its size", () => {
+  const scene = new Scene()
+  const sized = (length: number) => ({ family: FAMILY, key: key("a"), value: new Uint8Array(length) }) as const
+  scene.run("largest", () => ({ writes: [sized(ENTRY_BYTES_MAX - ROW_BYTES)], result: "kept" }))
+  scene.commit(scene.core.takeBatch())
+  const refused: unknown[] = []
+  const settle = { resolve: () => assert.fail("too large"), reject: (error: unknown) => void refused.push(error) }
+  const larger = sized(ENTRY_BYTES_MAX - ROW_BYTES + 1)
+  scene.core.decide({ decide: () => ({ writes: [larger], result: undefined }) }, 0, new Map(), settle)
+  assert.deepEqual(scene.answers, ["largest: kept"])
+  const [failure] = refused
+  assert.ok(isFailure(failure) && failure.kind === "invalidRequest")
+  assert.deepEqual(failure.details, { message: "the change is too large", lengthBytes: ENTRY_BYTES_MAX + 1 })
+})
+
+test("a command writes as many rows as are allowed, and more are a mistake of the program", () => {
+  const scene = new Scene()
+  const rows = (count: number) => Array.from({ length: count }, (_, i) => write(`row ${i}`, "v"))
+  scene.run("most", () => ({ writes: rows(COMMAND_ROWS_MAX), result: "most" }))
+  assert.equal(scene.core.takeBatch()?.entries[0]?.writes.length, COMMAND_ROWS_MAX)
+  const refused: unknown[] = []
+  const settle = { resolve: () => assert.fail("too many"), reject: (error: unknown) => void refused.push(error) }
+  const tooMany = rows(COMMAND_ROWS_MAX + 1)
+  scene.core.decide({ decide: () => ({ writes: tooMany, result: undefined }) }, 0, new Map(), settle)
+  assert.match(String(refused[0]), /1025 rows|internal/)
+  assert.equal(scene.core.takeBatch(), undefined)
+})
+
+test("a decision learns its time, the position that it would take and who is over", () => {
+  const scene = new Scene()
+  scene.put("first", "a", "1")
+  const seen: unknown[] = []
+  const settle = { resolve: () => undefined, reject: assert.fail }
+  const command: Pick<Command<undefined>, "decide"> = {
+    decide(_view, { nowMs, position, incarnations }) {
+      seen.push(nowMs, position, incarnations.isOver(parseIncarnation(1)))
+      return { writes: [], result: undefined }
+    },
+  }
+  scene.core.decide(command, 1234, new Map(), settle)
+  assert.deepEqual(seen, [1234, 2, false])
+})
+
+test("entries are logged under the newest configuration, and an older one that comes late changes nothing", () => {
+  const scene = new Scene()
+  const epochOfNext = () => {
+    scene.put("put", "a", "1")
+    const batch = scene.core.takeBatch()
+    scene.commit(batch)
+    return batch?.entries.map(({ epoch }) => epoch)
+  }
+  assert.deepEqual(epochOfNext(), [1])
+  scene.core.raiseEpoch(parseEpoch(3))
+  assert.equal(scene.core.epoch, 3)
+  assert.deepEqual(epochOfNext(), [3])
+  scene.core.raiseEpoch(parseEpoch(2))
+  assert.deepEqual(epochOfNext(), [3])
+})
+
+test("the backlog counts the answers that wait", () => {
+  const scene = new Scene()
+  assert.equal(scene.core.backlog, 0)
+  scene.put("one", "a", "1")
+  scene.read("saw", "a")
+  scene.read("saw nothing", "b")
+  assert.equal(scene.core.backlog, 2)
+  scene.commit(scene.core.takeBatch())
+  assert.equal(scene.core.backlog, 0)
+  scene.put("two", "a", "2")
+  scene.core.abandon()
+  assert.equal(scene.core.backlog, 0)
+})
+
+test("commits go forward: the same batch is not committed twice", () => {
+  const scene = new Scene()
+  scene.put("one", "a", "1")
+  const batch = scene.core.takeBatch()
+  scene.commit(batch)
+  assert.equal(scene.core.committed, 1)
+  assert.throws(() => scene.commit(batch), /commits go forward/)
+})
+
+test("committed rows leave the head: what is committed elsewhere is seen from then on", () => {
+  const scene = new Scene()
+  scene.put("one", "a", "1")
+  scene.commit(scene.core.takeBatch())
+  scene.rows.set(FAMILY, key("a"), { value: bytes("newer"), payload: undefined })
+  scene.read("read", "a")
+  assert.deepEqual(scene.answers.slice(1), ["read: newer"])
+})
+
+test("when the log fails after a first batch, rows of the second are not seen, and its positions are given again", () => {
+  const scene = new Scene()
+  scene.put("one", "a", "1")
+  const first = scene.core.takeBatch()
+  scene.put("two", "b", "2")
+  scene.core.takeBatch()
+  scene.commit(first)
+  scene.core.abandon(fail("deviceFailed"))
+  scene.read("gone", "b")
+  assert.deepEqual(scene.answers, ["one: put", "two! deviceFailed", "gone: undefined"])
+  scene.put("again", "b", "3")
+  assert.deepEqual(
+    scene.core.takeBatch()?.entries.map(({ position }) => position),
+    [2],
+  )
+})
+
+test("a batch after a failure holds nothing of what was abandoned", () => {
+  const scene = new Scene()
+  scene.put("lost", "a", "1")
+  scene.core.abandon()
+  scene.put("kept", "b", "2")
+  const batch = scene.core.takeBatch()
+  assert.deepEqual(
+    batch?.entries.map(({ writes }) => writes.map(({ key: at }) => at)),
+    [[key("b")]],
+  )
+})
+
+test("a decision sees the same row as often as it asks, and each of many rows", () => {
+  const scene = new Scene()
+  for (let i = 0; i < 20; i += 1)
+    scene.rows.set(FAMILY, key(`row ${i}`), { value: bytes(String(i)), payload: undefined })
+  scene.rows.set("versions", key("row 3"), { value: bytes("other family"), payload: undefined })
+  scene.run("all", view => {
+    const found = Array.from({ length: 40 }, (_, i) => valueAt(view, `row ${i % 20}`))
+    const other = view.get("versions", key("row 3"))
+    return { writes: [], result: [...found, other && new TextDecoder().decode(other.value)].join(" ") }
+  })
+  const numbers = Array.from({ length: 40 }, (_, i) => String(i % 20)).join(" ")
+  assert.deepEqual(scene.answers, [`all: ${numbers} other family`])
+})
+
+test("a payload that an uncommitted decision wrote is there for the next, and none where there is none", () => {
+  const scene = new Scene()
+  scene.run("with", () => ({ writes: [{ ...write("a", "1"), payload: bytes("inline") }], result: "with" }))
+  scene.run("without", () => ({ writes: [write("b", "1")], result: "without" }))
+  const lengthOf = (view: DecisionView, text: string) => {
+    const row = view.get(FAMILY, key(text))
+    return row && view.payload(FAMILY, key(text), row)?.length
+  }
+  scene.run("lengths", view => ({ writes: [], result: `${lengthOf(view, "a")} ${lengthOf(view, "b")}` }))
+  scene.commit(scene.core.takeBatch())
+  assert.deepEqual(scene.answers, ["with: with", "without: without", "lengths: 6 undefined"])
+})
+
+test("a payload that was read for an older row is not taken for a newer one", () => {
+  const scene = new Scene()
+  const payload = { in: "volume", volume: 1, offsetBytes: 0, lengthBytes: 3 } as const
+  scene.rows.set(FAMILY, key("a"), { value: bytes("new"), payload })
+  const stale = new Map([[key("a"), { row: { value: bytes("old"), payload }, bytes: bytes("abc") }]])
+  const command: Pick<Command<unknown>, "decide"> = {
+    decide(view) {
+      const row = view.get(FAMILY, key("a"))
+      return { writes: [], result: row && view.payload(FAMILY, key("a"), row) }
+    },
+  }
+  const settle = { resolve: () => assert.fail("stale"), reject: assert.fail }
+  assert.throws(
+    () => scene.core.decide(command, 0, stale, settle),
+    (error: unknown) => error instanceof PayloadNeeded && error.key === key("a") && error.family === FAMILY,
+  )
+})
+
+test("a member's committed rows are a layer: rows that exist, and none for others", () => {
+  const row: TabletRow = { value: bytes("1"), payload: undefined }
+  const layer = committedLayer({
+    get: (_family, at) => (at === key("a") ? row : undefined),
+    range: () => [[key("a"), row]],
+  })
+  assert.deepEqual(layer.get(FAMILY, key("a")), { row })
+  assert.equal(layer.get(FAMILY, key("b")), undefined)
+  const range = layer.range(FAMILY, { start: key("a"), end: key("b") })
+  assert.deepEqual(range.next().value, [key("a"), { row }])
+  assert.equal(range.next().done, true)
 })

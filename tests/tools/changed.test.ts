@@ -37,6 +37,7 @@ const SOURCES: ReadonlyMap<string, string> = new Map(
     "src/format/row.test.ts": "",
     "tests/clients/boto.test.ts": "",
     "tests/tools/docs.test.ts": "",
+    "tests/scenarios/scenarios.test.ts": "",
   }),
 )
 const testsOf = (...changed: string[]): string[] => tool.concernedBy(changed, SOURCES).tests
@@ -60,10 +61,11 @@ test("a removed file still concerns what imports it", () => {
   ])
 })
 
-test("other files run the nearest tests above them, tools those in tests/tools, the lockfile all", () => {
+test("other files run the nearest tests above them, tools and scenarios theirs in tests/, the lockfile all", () => {
   assert.deepEqual(testsOf("src/format/golden/row-v1.hex"), ["src/format/row.test.ts"])
   assert.deepEqual(testsOf("tests/clients/boto3_settings.py"), ["tests/clients/boto.test.ts"])
   assert.deepEqual(testsOf("tools/docs/markdown.mjs"), ["tests/tools/docs.test.ts"])
+  assert.deepEqual(testsOf("scenarios/tablet/01-an-answer.txt"), ["tests/scenarios/scenarios.test.ts"])
   assert.deepEqual(testsOf("README.md", "docs/operate.md"), [])
   assert.deepEqual(testsOf("package-lock.json").length, [...SOURCES.keys()].filter(p => p.endsWith(".test.ts")).length)
 })

@@ -185,7 +185,7 @@ function bodies(under: ComputeUnderTest): void {
 }
 
 /** Lanes that are fed a piece each in turn, some of them given up on the way. */
-function company(under: ComputeUnderTest): void {
+function batches(under: ComputeUnderTest): void {
   test(`${under.name}: many lanes at once, fed a little each in turn, one closed in the middle`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const slabBytes = noise(BLOCK_BYTES, 200)
@@ -218,7 +218,7 @@ function company(under: ComputeUnderTest): void {
     })
   })
 
-  test(`${under.name}: a body whose company is fed no more gets its slabs back and its digests`, LIMITED, async () => {
+  test(`${under.name}: a body in a batch with an idle one gets its slabs back and its digests`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const silent = compute.openHashPipeline(MD5)
       const held = await compute.slabs.take(never)
@@ -545,7 +545,7 @@ function endings(under: ComputeUnderTest): void {
 
 export function computeSuite(under: ComputeUnderTest): void {
   bodies(under)
-  company(under)
+  batches(under)
   scarcity(under)
   rebuilding(under)
   mending(under)

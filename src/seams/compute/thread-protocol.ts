@@ -32,8 +32,8 @@ export type Order =
   | { readonly order: "mend"; readonly id: number; readonly block: MendAt }
   | { readonly order: "digests"; readonly id: number; readonly pipeline: HashPipelineNumber }
   | { readonly order: "close"; readonly pipeline: HashPipelineNumber }
-  /** Bytes that wait for company wait no longer. */
-  | { readonly order: "hurry" }
+  /** Bytes that wait for the bytes of other bodies are hashed without them. */
+  | { readonly order: "flush" }
 
 /** Orders with an id are answered; `hashed` and `digests` when it is so, the others at once. */
 export type Answer =

@@ -8,12 +8,12 @@ import { BlockWork } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
 import type { MendOutcome } from "./contract.js"
 import { Hashes } from "./hashes.js"
-import type { Md5Body } from "../../simd/md5-company.js"
-import { Md5Company } from "../../simd/md5-company.js"
+import type { Md5Body } from "../../simd/md5-batch.js"
+import { Md5Batch } from "../../simd/md5-batch.js"
 import { scratchOf } from "./slabs.js"
 import type { Answer, HashPipelineNumber, MendAt, Order, ThreadStart } from "./thread-protocol.js"
 
-/** A body: its MD5 in company, its other hashes alone. */
+/** A body: its MD5 is computed in a batch, its other hashes alone. */
 interface ThreadHashPipeline {
   readonly md5: Md5Body | undefined
   readonly others: Hashes
@@ -23,7 +23,7 @@ interface ThreadHashPipeline {
 class Thread {
   private readonly pipelines = new Map<HashPipelineNumber, ThreadHashPipeline>()
   private readonly work: BlockWork
-  private readonly company: Md5Company
+  private readonly batch: Md5Batch
 
   constructor(
     private readonly memory: WebAssembly.Memory,
@@ -33,13 +33,13 @@ class Thread {
   ) {
     const { coderAt, md5At } = scratchOf(worker)
     this.work = new BlockWork(memory, makeCoder, coderAt)
-    this.company = new Md5Company(memory, md5At)
+    this.batch = new Md5Batch(memory, md5At)
   }
 
   obey(order: Order): void {
     switch (order.order) {
       case "open": {
-        const md5 = order.plan.md5 ? this.company.join() : undefined
+        const md5 = order.plan.md5 ? this.batch.join() : undefined
         this.pipelines.set(order.pipeline, { md5, others: new Hashes({ ...order.plan, md5: false }) })
         return
       }
@@ -59,7 +59,7 @@ class Thread {
         const hashed = (): void => this.answer({ answer: "hashed", id: order.id })
         const { md5 } = this.pipeline(order.pipeline)
         if (md5 === undefined) hashed()
-        else md5.whenEaten(hashed)
+        else md5.whenConsumed(hashed)
         return
       }
       case "digests":
@@ -67,26 +67,28 @@ class Thread {
         return
       case "close": {
         const { md5 } = this.pipeline(order.pipeline)
-        if (md5 !== undefined) this.company.leave(md5)
+        if (md5 !== undefined) this.batch.leave(md5)
         this.pipelines.delete(order.pipeline)
         return
       }
-      case "hurry":
-        this.company.hurry()
+      case "flush":
+        this.batch.flush()
     }
   }
 
   /** Hashes a little of what is there; false where nothing is left to do. */
   hashSome(): boolean {
-    return this.company.work()
+    return this.batch.work()
   }
 
   private digest(id: number, { md5, others }: ThreadHashPipeline): void {
     const digests = others.digests()
     if (md5 === undefined) this.answer({ answer: "digested", id, digests })
     else {
-      this.company.digest(md5, digest => {
-        if (digest !== undefined) this.answer({ answer: "digested", id, digests: { ...digests, md5: digest } })
+      this.batch.digest(md5, digest => {
+        // A copy: a message copies the whole memory that its arrays are part of.
+        if (digest !== undefined)
+          this.answer({ answer: "digested", id, digests: { ...digests, md5: Uint8Array.from(digest) } })
         else this.answer({ answer: "failed", id, kind: "stopping", reason: "the lane is closed" })
       })
     }
@@ -135,8 +137,8 @@ export function serveCompute(makeCoder: MakeCoder): void {
   const obeyAll = (): void => {
     for (let next = nextOrder(port); next !== undefined; next = nextOrder(port)) obey(next)
   }
-  // All that is there is heard before anything is hashed: a body whose bytes are on their way is company, and
-  // a block that is to be coded does not wait for hashes.
+  // Carries out all orders that have arrived before it hashes: bodies whose bytes have arrived are hashed in one
+  // batch, and a block that is to be coded does not wait for hashes.
   port.on("message", (order: Order) => {
     obey(order)
     do obeyAll()

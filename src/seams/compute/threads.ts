@@ -48,7 +48,7 @@ const FEED_BYTES = 256 * KIB
 const REBUILD_TURN_BYTES = 2 * MIB
 const THREADS_MAX = 64
 /** So many bodies fill the lanes of a thread well; the next ones begin another thread's. */
-const COMPANY_MAX = 8
+const BATCH_MAX = 8
 
 interface ThreadSizes extends SlabSizes {
   readonly threads: number
@@ -104,7 +104,7 @@ class RemoteHashPipeline {
   private async holdUntilHashed(slab: GrantedSlab): Promise<void> {
     slab.hold()
     const hashed = this.thread.ask({ order: "hashed", pipeline: this.number }, "hashed")
-    if (this.slabsAreScarce()) this.thread.tell({ order: "hurry" })
+    if (this.slabsAreScarce()) this.thread.tell({ order: "flush" })
     // A thread that died reads nothing any more.
     await hashed.catch(() => undefined)
     slab.drop()
@@ -217,7 +217,7 @@ export class ThreadCompute implements Compute {
     if (!(threads >= 1 && threads <= THREADS_MAX))
       throw fail("invalidConfig", { message: "no such number of threads", threads })
     this.memory = allocateSlabs({ ...sizes, workers: threads + 1, shared: true })
-    this.pool = new Slabs(this.memory, () => this.hurry())
+    this.pool = new Slabs(this.memory, () => this.flushHashes())
     this.slabs = this.pool
     this.shards = new ShardRegion(this.memory.memory, this.memory.shardsAt, sizes.shardMemoryBytes ?? 0)
     this.inlineWork = new BlockWork(this.memory.memory, makeCoder, scratchOf(0).coderAt)
@@ -290,17 +290,17 @@ export class ThreadCompute implements Compute {
     for (const thread of this.threads) await thread?.close()
   }
 
-  /** Somebody waits for memory: none of it waits for company. */
-  private hurry(): void {
-    for (const thread of this.threads) if (thread !== undefined && thread.md5Lanes > 0) thread.tell({ order: "hurry" })
+  /** A caller waits for memory: bytes that hold memory are hashed without waiting for other bodies. */
+  private flushHashes(): void {
+    for (const thread of this.threads) if (thread !== undefined && thread.md5Lanes > 0) thread.tell({ order: "flush" })
   }
 
   private threadFor(plan: HashPipelinePlan): ThreadHandle {
-    const [company] = this.threads
+    const [batching] = this.threads
       .filter(thread => thread !== undefined)
-      .filter(({ alive, md5Lanes }) => alive && md5Lanes > 0 && md5Lanes < COMPANY_MAX)
+      .filter(({ alive, md5Lanes }) => alive && md5Lanes > 0 && md5Lanes < BATCH_MAX)
       .sort((a, b) => b.md5Lanes - a.md5Lanes)
-    return company !== undefined && isMostlyMd5(plan) ? company : this.leastBusyThread()
+    return batching !== undefined && isMostlyMd5(plan) ? batching : this.leastBusyThread()
   }
 
   private leastBusyThread(): ThreadHandle {
@@ -319,7 +319,7 @@ export class ThreadCompute implements Compute {
   }
 }
 
-/** Other than MD5 in company, a SHA takes as long as the body alone would. */
+/** Unlike MD5 in a batch, a SHA takes as long as the body alone would. */
 function isMostlyMd5({ md5, sha256, checksum }: HashPipelinePlan): boolean {
   return md5 && !sha256 && checksum !== "SHA256" && checksum !== "SHA1"
 }

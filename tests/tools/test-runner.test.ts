@@ -1,0 +1,59 @@
+/** `npm test`: errors that nobody catches fail the file although promises are not followed; the lists name files. */
+import assert from "node:assert/strict"
+import { existsSync } from "node:fs"
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { test } from "node:test"
+import { pathToFileURL } from "node:url"
+import { withFolder } from "../harness/folders.js"
+import { ROOT } from "../harness/server.js"
+import { run } from "../harness/commands.js"
+
+const STRAYS = {
+  rejection: `void Promise.reject(new Error("a stray rejection"))`,
+  exception: `setTimeout(() => { throw new Error("a stray exception") })`,
+}
+
+/** How a file of tests ends, one of which leaves this behind. */
+const outcomeOf = (stray: string) =>
+  withFolder(async folder => {
+    const file = join(folder, "file.mjs")
+    const lines = [
+      `import { test } from "node:test"`,
+      `test("leaves something behind", async () => { ${stray}; await new Promise(done => setTimeout(done, 50)) })`,
+      `test("is good", t => t.test("and so is its part", () => {}))`,
+    ]
+    await writeFile(file, lines.join("\n"))
+    const env = { NODE_TEST_CONTEXT: "", NODE_OPTIONS: "" }
+    return run(process.execPath, ["--require", join(ROOT, "tools/plain-tests.cjs"), file], { env })
+  })
+
+test("a file that only has good tests is good", async () => {
+  assert.equal((await outcomeOf("")).code, 0)
+})
+
+for (const [what, stray] of Object.entries(STRAYS)) {
+  test(`a stray ${what} fails the file, and is told of`, async () => {
+    const { code, stdout } = await outcomeOf(stray)
+    assert.notEqual(code, 0)
+    assert.match(stdout, new RegExp(`a stray ${what}`))
+  })
+}
+
+/** `node:test` follows promises by destroy hooks: with them, a promise has a number of its own. */
+test("promises of tests are not followed", async () => {
+  const { code, stdout } = await outcomeOf(
+    `const { executionAsyncId } = await import("node:async_hooks"); await 0; process.stdout.write("in " + executionAsyncId() + ".")`,
+  )
+  assert.equal(code, 0)
+  assert.match(stdout, /in 0\./)
+})
+
+test("files that the runner knows by name are all there", async () => {
+  const url = pathToFileURL(join(ROOT, "tools/test.mjs")).href
+  const { LONGEST, LONG } = (await import(url)) as { LONGEST: readonly string[]; LONG: ReadonlySet<string> }
+  assert.deepEqual(
+    [...LONGEST, ...LONG].filter(file => !existsSync(join(ROOT, file))),
+    [],
+  )
+})

@@ -1,0 +1,44 @@
+/**
+ * Mutation: the pure cores and the test files that are run against their mutants.
+ *
+ * `cores.json` lists the cores as patterns of paths, and the cores and the tests that are left out, each with its
+ * reason. The tests of a core are the pure test files of its module (the first folder below `src/`) and of
+ * `tests/scenarios` that import it themselves: tests that reach it only through other files take too long to run for
+ * each mutant. A pure test file imports only `test` and `before` from `node:test`, and nothing by which it would reach
+ * processes, threads, sockets, folders or real time.
+ */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { importsOf, sourcesOf } from "../layers.mjs"
+import { ROOT, roomOf } from "../lint/paths.mjs"
+import { WORLD } from "../test.mjs"
+
+export const CONFIG = JSON.parse(readFileSync(join(ROOT, "tools/mutation/cores.json"), "utf8"))
+
+const PATTERNS = CONFIG.cores.map(pattern => new RegExp(pattern))
+const isCore = path => PATTERNS.some(pattern => pattern.test(path)) && CONFIG.coresLeftOut[path] === undefined
+const SCENARIOS = "tests/scenarios/"
+const PLAIN_TEST = /import \{ (before, )?test(, type \w+)? \} from "node:test"/
+
+const isPureTest = (path, text) =>
+  path.endsWith(".test.ts") && PLAIN_TEST.test(text) && !WORLD.test(text) && CONFIG.testsLeftOut[path] === undefined
+
+/**
+ * The modules that have cores whose path contains one of the words: `{ module, cores, tests }`, paths from the root.
+ * Tests named for a core come before others, which mostly take longer.
+ */
+export function coreModules(words) {
+  const paths = sourcesOf(ROOT)
+  const cores = paths.filter(path => isCore(path) && (words.length === 0 || words.some(word => path.includes(word))))
+  const tests = paths
+    .map(path => [path, readFileSync(join(ROOT, path), "utf8")])
+    .filter(([path, text]) => isPureTest(path, text))
+    .map(([path, text]) => ({ path, imports: new Set(importsOf(path, text).map(({ to }) => to)) }))
+  return [...new Set(cores.map(roomOf))].sort().map(module => {
+    const own = cores.filter(path => roomOf(path) === module)
+    const isNear = ({ path }) => roomOf(path) === module || path.startsWith(SCENARIOS)
+    const trying = tests.filter(test => isNear(test) && own.some(core => test.imports.has(core)))
+    const rank = path => (/cores?\.test\.ts$/.test(path) ? 0 : 1)
+    return { module, cores: own, tests: trying.map(({ path }) => path).sort((a, b) => rank(a) - rank(b)) }
+  })
+}
