@@ -20,7 +20,7 @@ import { CONFIG, coreModules } from "./mutation/cores.mjs"
 import { ROOT } from "./lint/paths.mjs"
 
 const REPORTS = ".cache/mutation"
-const RUN_TIMEOUT_MS = 20_000
+const RUN_TIMEOUT_MS = 10_000
 const say = text => process.stdout.write(text)
 
 function optionsOf({ module, cores, tests }, jobs) {

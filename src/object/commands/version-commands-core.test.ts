@@ -20,6 +20,7 @@ import { multipartIdOf, NULL_VERSION, versionIdOf } from "../../format/version-i
 import {
   DETAILS_IN_RECORD_BYTES_MAX,
   decodeVersion,
+  encodeDetails,
   NO_DETAILS,
   versionIdOfHead,
   type Content,
@@ -441,4 +442,63 @@ test("a bucket that does not exist, or is being deleted, takes no version", asyn
     metadata.run(removeLatest({ bucketId, key: KEY, random: randomOf(1), conditions: {} })),
     "bucketClosing",
   )
+})
+
+test("commands name the row that they read first, and those that free space pass on a full disk", async () => {
+  const scene = await newBucket()
+  const { bucketId, row } = scene
+  const address = { bucketId, key: KEY, versionId: NULL_VERSION, conditions: {}, random: randomOf(1) }
+  const growing = [putVersion(putOf(scene)), setTags(address, []), setAcl(address, undefined)]
+  const freeing = [removeLatest(address), removeVersion(address)]
+  for (const command of [...growing, ...freeing]) assert.deepEqual(command.touches, [["current", row]], command.name)
+  for (const command of growing) assert.equal(command.grows, true, command.name)
+  for (const command of [...freeing, noteDebts([])]) assert.equal(command.grows, false, command.name)
+})
+
+test("a version that does not exist is removed without an error, and nothing changes", async () => {
+  const scene = await newBucket()
+  const { metadata, bucketId } = scene
+  await metadata.run(putVersion(putOf(scene)))
+  const { position } = metadata
+  const versionId = versionIdOf(5, randomOf(5))
+  const removed = await metadata.run(removeVersion({ bucketId, key: KEY, versionId, conditions: {} }))
+  assert.deepEqual(removed, { versioning: "never", versionId, deleteMarker: false })
+  assert.equal(metadata.position, position)
+})
+
+test("a rewrite keeps the bytes that are stored with the row, also when a version is shared or moved below another", async () => {
+  const scene = await newBucket()
+  const { metadata, bucketId, row } = scene
+  await metadata.run(setVersioning(bucketId, "enabled"))
+  const inline = { content: { kind: "inline" }, payload: Uint8Array.of(7), sizeBytes: 1 } as const
+  const { head } = await metadata.run(putVersion(putOf(scene, inline)))
+  await metadata.run(setTags({ bucketId, key: KEY, versionId: undefined }, [["a", "b"]]))
+  await metadata.run(putVersion(putOf(scene)))
+  const found = must(findVersion(metadata.committed, row, versionIdOfHead(head)), "the older version")
+  assert.equal(found.family, "versions")
+  assert.deepEqual(found.row.payload?.bytes, Uint8Array.of(7))
+})
+
+test("details of the largest size rest in the record, and larger ones in a row of their own", async () => {
+  const scene = await newBucket()
+  const { metadata, bucketId } = scene
+  const ofSize = (characters: number) => ({ ...NO_DETAILS, userMetadata: [["k", "x".repeat(characters)] as const] })
+  const overhead = encodeDetails(ofSize(400)).length - 400
+  const largest = DETAILS_IN_RECORD_BYTES_MAX - overhead
+  await metadata.run(putVersion(putOf(scene, { details: ofSize(largest) })))
+  assert.equal(metadata.rows("details"), 0)
+  await metadata.run(putVersion(putOf(scene, { details: ofSize(largest + 1) })))
+  assert.equal(metadata.rows("details"), 1)
+  await metadata.run(putVersion(putOf(scene, { details: ofSize(largest) })))
+  assert.equal(metadata.rows("details"), 0)
+  const tagged = (characters: number) => [["t", "x".repeat(characters)] as const]
+  const tagOverhead = encodeDetails({ ...ofSize(0), tags: tagged(400) }).length - 400
+  await metadata.run(putVersion(putOf(scene, { details: ofSize(0) })))
+  const address = { bucketId, key: KEY, versionId: undefined }
+  await metadata.run(setTags(address, tagged(DETAILS_IN_RECORD_BYTES_MAX - tagOverhead)))
+  assert.equal(metadata.rows("details"), 0)
+  await metadata.run(setTags(address, tagged(DETAILS_IN_RECORD_BYTES_MAX - tagOverhead + 1)))
+  assert.equal(metadata.rows("details"), 1)
+  await metadata.run(setTags(address, []))
+  assert.equal(metadata.rows("details"), 0)
 })
