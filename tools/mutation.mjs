@@ -10,7 +10,8 @@
  *   npm run mutation -- cluster jobs/    cores whose path contains one of the words
  *   npm run mutation -- --jobs 1         with one process instead of one for each processor
  *
- * The mutants that survived are in `.cache/mutation/<module>.txt`, and with their source in `.cache/mutation/<module>.html`.
+ * The mutants that survived or timed out are in `.cache/mutation/<module>.txt`, and with their source in
+ * `.cache/mutation/<module>.html`.
  */
 import { mkdirSync, writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
@@ -19,7 +20,7 @@ import { CONFIG, coreModules } from "./mutation/cores.mjs"
 import { ROOT } from "./lint/paths.mjs"
 
 const REPORTS = ".cache/mutation"
-const RUN_TIMEOUT_MS = 5_000
+const RUN_TIMEOUT_MS = 10_000
 const say = text => process.stdout.write(text)
 
 function optionsOf({ module, cores, tests }, jobs) {
@@ -37,7 +38,7 @@ function optionsOf({ module, cores, tests }, jobs) {
     tempDirName: `${REPORTS}/sandbox`,
     cleanTempDir: "always",
     checkers: [],
-    reporters: ["html", ...(process.stdout.isTTY ? ["progress"] : [])],
+    reporters: ["html", process.stdout.isTTY ? "progress" : "progress-append-only"],
     htmlReporter: { fileName: `${REPORTS}/${module}.html` },
     logLevel: "warn",
     fileLogLevel: "off",
@@ -67,7 +68,7 @@ const survivorText = ({ fileName, location, status, mutatorName, replacement }) 
 async function scoreOf(module, jobs) {
   const { Stryker } = await import("@stryker-mutator/core")
   const mutants = await new Stryker(optionsOf(module, jobs)).runMutationTest()
-  const left = mutants.filter(({ status }) => status === "Survived" || status === "NoCoverage")
+  const left = mutants.filter(({ status }) => ["Survived", "NoCoverage", "Timeout"].includes(status))
   writeFileSync(join(ROOT, REPORTS, `${module.module}.txt`), left.map(survivorText).join(""))
   for (const core of module.cores)
     say(line(core, countsOf(mutants.filter(({ fileName }) => relative(ROOT, fileName) === core))))

@@ -23,6 +23,16 @@ const PLAIN_TEST = /import \{ (before, )?test(, type \w+)? \} from "node:test"/
 const isPureTest = (path, text) =>
   path.endsWith(".test.ts") && PLAIN_TEST.test(text) && !WORLD.test(text) && CONFIG.testsLeftOut[path] === undefined
 
+/** Files that a test imports; a test of scenarios has its subjects in files beside it. */
+function importedBy(test) {
+  const imported = new Set([test])
+  for (const path of imported) {
+    if (path !== test && !path.startsWith(SCENARIOS)) continue
+    for (const { to } of importsOf(path, readFileSync(join(ROOT, path), "utf8"))) imported.add(to)
+  }
+  return imported
+}
+
 /**
  * The modules that have cores whose path contains one of the words: `{ module, cores, tests }`, paths from the root.
  * Tests named for a core come before others, which mostly take longer.
@@ -33,7 +43,7 @@ export function coreModules(words) {
   const tests = paths
     .map(path => [path, readFileSync(join(ROOT, path), "utf8")])
     .filter(([path, text]) => isPureTest(path, text))
-    .map(([path, text]) => ({ path, imports: new Set(importsOf(path, text).map(({ to }) => to)) }))
+    .map(([path]) => ({ path, imports: importedBy(path) }))
   return [...new Set(cores.map(roomOf))].sort().map(module => {
     const own = cores.filter(path => roomOf(path) === module)
     const isNear = ({ path }) => roomOf(path) === module || path.startsWith(SCENARIOS)

@@ -1,0 +1,169 @@
+/** Bytes that move or may go: every row that names them follows, and an upload that a row names is never given up. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { parseBucketId } from "../../base/ids.js"
+import { decodePart, decodeSegment } from "../../format/records.js"
+import { uploadRowKey } from "../../format/row-key.js"
+import { multipartIdOf } from "../../format/version-id.js"
+import { decodeVersion, NO_DETAILS, versionIdOfHead } from "../../format/version-record.js"
+import { setVersioning } from "./bucket-commands-core.js"
+import {
+  abortUpload,
+  completeUpload,
+  createUpload,
+  putPart,
+  putSegment,
+  sealUpload,
+} from "./multipart-commands-core.js"
+import { swapExtent } from "./recode-commands-core.js"
+import { dropRows, judgeUpload, readNamings, releasesFrom } from "./release-commands-core.js"
+import { ALL_ROWS, extentOf, KEY, newBucket, putOf, randomOf, refuses, released, uploadOf } from "./testing-bucket.js"
+import { putVersion, removeLatest } from "./version-commands-core.js"
+
+const MULTIPART = multipartIdOf(7, randomOf(7))
+/** Three blocks. */
+const FROM = extentOf(1, { lengthBytes: 8193 })
+const TO = extentOf(1, { lengthBytes: 8193, generation: 2 })
+
+async function newObject() {
+  const scene = await newBucket()
+  const { metadata, bucketId } = scene
+  const put = putOf(scene, 1, { content: { kind: "extent", extent: FROM } })
+  const { head } = await metadata.run(putVersion(put))
+  const upload = { bucketId, key: KEY, uploadId: uploadOf(1) }
+  const swap = (change: Partial<Parameters<typeof swapExtent>[0]> = {}) =>
+    metadata.run(swapExtent({ ...upload, from: FROM, to: TO, replaced: [], ...change }))
+  return { ...scene, put, head, upload, swap, namings: () => metadata.run(readNamings(upload)) }
+}
+
+/** A sealed upload with one part, whose bytes are those of upload 1. */
+async function newMultipart() {
+  const scene = await newBucket()
+  const { metadata, bucketId } = scene
+  const address = { bucketId, key: KEY, multipartId: MULTIPART }
+  const part = { partNumber: 1, md5: new Uint8Array(16), checksumValue: undefined, extent: FROM }
+  await metadata.run(createUpload(address, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
+  await metadata.run(putPart({ ...address, debts: [], part }))
+  const completion = { incarnation: 1, token: randomOf(5) }
+  const swap = () => metadata.run(swapExtent({ ...address, uploadId: uploadOf(1), from: FROM, to: TO, replaced: [] }))
+  const version = {
+    ...putOf(scene, 1).version,
+    content: { kind: "segments", multipartId: MULTIPART, completion: completion.token } as const,
+  }
+  return { ...scene, address, part: { ...part, modifiedMs: 5 }, completion, swap, version }
+}
+
+test("all rows that name an upload's bytes name the new place, and nothing else of them changes", async () => {
+  const scene = await newObject()
+  const { metadata, bucketId } = scene
+  await metadata.run(setVersioning(bucketId, "enabled"))
+  const copy = { ...scene.put.version, isShared: true, random: randomOf(9) }
+  await metadata.run(putVersion({ ...scene.put, version: copy, sharesWith: versionIdOfHead(scene.head) }))
+  assert.deepEqual(await scene.namings(), [FROM, FROM])
+  await scene.swap()
+  assert.deepEqual(await scene.namings(), [TO, TO])
+  assert.deepEqual(released(scene), [])
+  const [, row] = must([...metadata.committed.range("versions", ALL_ROWS)][0], "the older version")
+  const { head } = decodeVersion(row.value)
+  assert.deepEqual([head.order, head.sizeBytes, head.isShared], [scene.head.order, scene.head.sizeBytes, true])
+})
+
+test("the blocks that were replaced are released: some of them, or the whole extent", async () => {
+  const one = await newObject()
+  await one.swap({ replaced: [{ firstBlock: 1, lastBlock: 1 }] })
+  assert.deepEqual(released(one), [`blocks 1-1 of ${uploadOf(1)}`])
+  const whole = await newObject()
+  await whole.swap({ replaced: [{ firstBlock: 0, lastBlock: 2 }] })
+  assert.deepEqual(released(whole), [uploadOf(1)])
+  for (const replaced of [
+    [{ firstBlock: 0, lastBlock: 1 }],
+    [{ firstBlock: 1, lastBlock: 2 }],
+    [
+      { firstBlock: 0, lastBlock: 0 },
+      { firstBlock: 2, lastBlock: 2 },
+    ],
+  ]) {
+    const some = await newObject()
+    await some.swap({ replaced })
+    const runs = replaced.map(({ firstBlock, lastBlock }) => `${firstBlock}-${lastBlock}`).join(",")
+    assert.deepEqual(released(some), [`blocks ${runs} of ${uploadOf(1)}`])
+    const [release] = [...releasesFrom(some.metadata.committed, ALL_ROWS)]
+    assert.ok(release?.record.kind === "blocks" && release.record.extent.generation === FROM.generation)
+    assert.equal(release.position, some.metadata.position, "it is known when it was released")
+  }
+})
+
+test("bytes that have moved meanwhile, or that no row names, are not swapped", async () => {
+  const scene = await newObject()
+  await refuses(scene.swap({ from: { ...FROM, generation: 1 } }), "conflict")
+  await refuses(scene.swap({ uploadId: uploadOf(2) }), "conflict")
+  assert.deepEqual(await scene.namings(), [FROM])
+  const { metadata, bucketId } = scene
+  await metadata.run(removeLatest({ bucketId, key: KEY, conditions: {}, random: randomOf(1) }))
+  await refuses(scene.swap(), "conflict")
+})
+
+test("a part moves while its upload is open, but not while a completion reads it, nor once it was given up", async () => {
+  const scene = await newMultipart()
+  const { metadata, address, completion } = scene
+  await metadata.run(sealUpload(address, completion))
+  await refuses(scene.swap(), "conflict")
+  const open = await newMultipart()
+  await open.swap()
+  const parts = [...open.metadata.committed.range("parts", ALL_ROWS)].map(([, { value }]) => decodePart(value))
+  assert.deepEqual(parts[0]?.extent, TO)
+  const aborted = await newMultipart()
+  await aborted.metadata.run(abortUpload(aborted.address))
+  await refuses(aborted.swap(), "conflict")
+})
+
+test("a segment's part moves while a version has the segment; the other parts stay", async () => {
+  const scene = await newMultipart()
+  const { metadata, address, completion, part } = scene
+  const other = { ...part, partNumber: 2, extent: extentOf(2) }
+  await metadata.run(sealUpload(address, completion))
+  await metadata.run(putSegment(address, completion, 0, { offsetBytes: 7, parts: [part, other] }))
+  await refuses(scene.swap(), "conflict")
+  await metadata.run(completeUpload({ ...address, completion, conditions: {}, version: scene.version }))
+  await scene.swap()
+  const [segment] = [...metadata.committed.range("segments", ALL_ROWS)].map(([, { value }]) => decodeSegment(value))
+  assert.equal(segment?.offsetBytes, 7)
+  assert.deepEqual(
+    segment.parts.map(({ partNumber, extent }) => [partNumber, extent]),
+    [
+      [1, TO],
+      [2, other.extent],
+    ],
+  )
+  await metadata.run(setVersioning(scene.bucketId, "enabled"))
+  await metadata.run(putVersion(putOf(scene, 9)))
+  await metadata.run(swapExtent({ ...address, uploadId: uploadOf(1), from: TO, to: FROM, replaced: [] }))
+  const naming = { bucketId: scene.bucketId, key: KEY, uploadId: uploadOf(1) }
+  assert.ok((await metadata.run(readNamings(naming))).every(extent => extent.generation === FROM.generation))
+})
+
+test("segments of a version that was removed wait for the collector, and do not move", async () => {
+  const scene = await newMultipart()
+  const { metadata, address, completion, part } = scene
+  await metadata.run(sealUpload(address, completion))
+  await metadata.run(putSegment(address, completion, 0, { offsetBytes: 0, parts: [part] }))
+  await metadata.run(completeUpload({ ...address, completion, conditions: {}, version: scene.version }))
+  await metadata.run(putVersion(putOf(scene, 9)))
+  await refuses(scene.swap(), "conflict")
+})
+
+test("an upload that a row names is live; any other is void from then on, and stays so", async () => {
+  const scene = await newObject()
+  const { metadata, upload, row } = scene
+  const rowKey = (number: number) => uploadRowKey(row, uploadOf(number))
+  assert.equal(await metadata.run(judgeUpload(upload)), "live")
+  assert.equal(metadata.committed.get("voids", rowKey(1)), undefined)
+  const orphan = { ...upload, uploadId: uploadOf(2) }
+  for (const _ of [1, 2]) assert.equal(await metadata.run(judgeUpload(orphan)), "void")
+  assert.ok(metadata.committed.get("voids", rowKey(2)))
+  const elsewhere = { ...upload, bucketId: parseBucketId(2) }
+  assert.equal(await metadata.run(judgeUpload(elsewhere)), "void", "another bucket's row does not name it")
+  await metadata.run(dropRows([["voids", rowKey(2)]]))
+  assert.equal(metadata.committed.get("voids", rowKey(2)), undefined)
+})
