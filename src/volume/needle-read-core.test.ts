@@ -78,7 +78,16 @@ function shard(number = 1) {
   const body = Uint8Array.from({ length: 2 * S + 10 }, (_, i) => (i * 31 + number) & 0xff)
   const checksums = subBlockChecksums(body, needleSeed(id))
   const header: ShardHeader = {
-    ...{ kind: "shard", id, owner, policy, blockLengthBytes, birthNote: undefined, bodyBytes: body.length, checksums },
+    ...{
+      kind: "shard",
+      id,
+      owner,
+      policy,
+      blockLengthBytes,
+      recoveryHeader: undefined,
+      bodyBytes: body.length,
+      checksums,
+    },
   }
   return { header, bytes: encodeNeedleHeader(header), body }
 }

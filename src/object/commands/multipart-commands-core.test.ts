@@ -21,7 +21,7 @@ import {
   unsealUpload,
   type Completion,
 } from "./multipart-commands-core.js"
-import { judgeUpload } from "./release-commands-core.js"
+import { resolveUpload } from "./pending-deletion-commands-core.js"
 import { findLatest, NO_CHECKSUM, readCounters } from "./row-editor-core.js"
 import {
   ALL_ROWS,
@@ -48,7 +48,7 @@ async function newUpload() {
   const put = (partNumber: number, number: number) =>
     metadata.run(
       putPart({
-        ...{ ...address, debts: [] },
+        ...{ ...address, hints: [] },
         part: { partNumber, md5: new Uint8Array(16), checksumValue: undefined, extent: extentOf(number) },
       }),
     )
@@ -108,17 +108,17 @@ test("parts of another upload of the same key are not listed", async () => {
 test("a part is refused when its upload does not exist, or the collector has given its bytes up", async () => {
   const scene = await newUpload()
   const { metadata, bucketId, address } = scene
-  await metadata.run(judgeUpload({ bucketId, key: KEY, uploadId: uploadOf(11) }))
-  await refuses(scene.put(1, 11), "uploadVoid")
+  await metadata.run(resolveUpload({ bucketId, key: KEY, uploadId: uploadOf(11) }))
+  await refuses(scene.put(1, 11), "uploadAborted")
   await metadata.run(abortUpload(address))
   await refuses(scene.put(1, 12), "noSuchUpload")
 })
 
 test("what devices owe for a part is written with it", async () => {
   const { metadata, address } = await newUpload()
-  const debts = [{ partition: parsePartitionId(3), deviceId: parseDeviceId("00000000000000d1") }]
+  const hints = [{ partition: parsePartitionId(3), deviceId: parseDeviceId("00000000000000d1") }]
   const part = { partNumber: 1, md5: new Uint8Array(16), checksumValue: undefined, extent: extentOf(11) }
-  await metadata.run(putPart({ ...address, part, debts }))
+  await metadata.run(putPart({ ...address, part, hints }))
   assert.equal(metadata.rows("debts"), 1)
 })
 

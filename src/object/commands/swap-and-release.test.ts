@@ -16,8 +16,8 @@ import {
   putSegment,
   sealUpload,
 } from "./multipart-commands-core.js"
-import { swapExtent } from "./recode-commands-core.js"
-import { dropRows, judgeUpload, readNamings, releasesFrom } from "./release-commands-core.js"
+import { swapExtent } from "./reencode-commands-core.js"
+import { dropRows, resolveUpload, readNamings, pendingDeletionsFrom } from "./pending-deletion-commands-core.js"
 import { ALL_ROWS, extentOf, KEY, newBucket, putOf, randomOf, refuses, released, uploadOf } from "./testing-bucket.js"
 import { putVersion, removeLatest } from "./version-commands-core.js"
 
@@ -44,7 +44,7 @@ async function newMultipart() {
   const address = { bucketId, key: KEY, multipartId: MULTIPART }
   const part = { partNumber: 1, md5: new Uint8Array(16), checksumValue: undefined, extent: FROM }
   await metadata.run(createUpload(address, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
-  await metadata.run(putPart({ ...address, debts: [], part }))
+  await metadata.run(putPart({ ...address, hints: [], part }))
   const completion = { incarnation: 1, token: randomOf(5) }
   const swap = () => metadata.run(swapExtent({ ...address, uploadId: uploadOf(1), from: FROM, to: TO, replaced: [] }))
   const version = {
@@ -88,7 +88,7 @@ test("the blocks that were replaced are released: some of them, or the whole ext
     await some.swap({ replaced })
     const runs = replaced.map(({ firstBlock, lastBlock }) => `${firstBlock}-${lastBlock}`).join(",")
     assert.deepEqual(released(some), [`blocks ${runs} of ${uploadOf(1)}`])
-    const [release] = [...releasesFrom(some.metadata.committed, ALL_ROWS)]
+    const [release] = [...pendingDeletionsFrom(some.metadata.committed, ALL_ROWS)]
     assert.ok(release?.record.kind === "blocks" && release.record.extent.generation === FROM.generation)
     assert.equal(release.position, some.metadata.position, "it is known when it was released")
   }
@@ -157,13 +157,13 @@ test("an upload that a row names is live; any other is void from then on, and st
   const scene = await newObject()
   const { metadata, upload, row } = scene
   const rowKey = (number: number) => uploadRowKey(row, uploadOf(number))
-  assert.equal(await metadata.run(judgeUpload(upload)), "live")
+  assert.equal(await metadata.run(resolveUpload(upload)), "live")
   assert.equal(metadata.committed.get("voids", rowKey(1)), undefined)
   const orphan = { ...upload, uploadId: uploadOf(2) }
-  for (const _ of [1, 2]) assert.equal(await metadata.run(judgeUpload(orphan)), "void")
+  for (const _ of [1, 2]) assert.equal(await metadata.run(resolveUpload(orphan)), "void")
   assert.ok(metadata.committed.get("voids", rowKey(2)))
   const elsewhere = { ...upload, bucketId: parseBucketId(2) }
-  assert.equal(await metadata.run(judgeUpload(elsewhere)), "void", "another bucket's row does not name it")
+  assert.equal(await metadata.run(resolveUpload(elsewhere)), "void", "another bucket's row does not name it")
   await metadata.run(dropRows([["voids", rowKey(2)]]))
   assert.equal(metadata.committed.get("voids", rowKey(2)), undefined)
 })

@@ -16,7 +16,7 @@ import { objectRowKey } from "../../format/row-key.js"
 import { NO_DETAILS } from "../../format/version-record.js"
 import { MemoryMetadata } from "../../metadata/testing.js"
 import { createBucket } from "./bucket-commands-core.js"
-import { releasesFrom } from "./release-commands-core.js"
+import { pendingDeletionsFrom } from "./pending-deletion-commands-core.js"
 import { NO_CHECKSUM } from "./row-editor-core.js"
 import type { PutVersion } from "./version-commands-core.js"
 
@@ -46,7 +46,7 @@ export function putOf(
   change: Partial<PutVersion["version"]> = {},
 ): PutVersion {
   return {
-    ...{ bucketId, key: KEY, uploadId: undefined, conditions: {}, debts: [] },
+    ...{ bucketId, key: KEY, uploadId: undefined, conditions: {}, hints: [] },
     version: {
       ...{ content: { kind: "extent", extent: extentOf(number) }, payload: undefined, sizeBytes: 100 },
       ...{ md5: new Uint8Array(16).fill(number), parts: 0, random: randomOf(number), checksum: NO_CHECKSUM },
@@ -57,7 +57,7 @@ export function putOf(
 
 /** What is to be deleted, oldest first: upload ids, or the kind and the multipart upload. */
 export const released = ({ metadata }: Pick<Scene, "metadata">): string[] =>
-  [...releasesFrom(metadata.committed, ALL_ROWS)].map(({ record }) => {
+  [...pendingDeletionsFrom(metadata.committed, ALL_ROWS)].map(({ record }) => {
     if (record.kind === "extent") return record.extent.uploadId
     if (record.kind !== "blocks") return `${record.kind} ${record.multipartId}`
     const runs = record.runs.map(({ firstBlock, lastBlock }) => `${firstBlock}-${lastBlock}`)

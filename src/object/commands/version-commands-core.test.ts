@@ -27,7 +27,7 @@ import {
 } from "../../format/version-record.js"
 import { soleProcess, type Command } from "../../metadata/index.js"
 import { closeBucket, setVersioning } from "./bucket-commands-core.js"
-import { dropRows, judgeUpload } from "./release-commands-core.js"
+import { dropRows, resolveUpload } from "./pending-deletion-commands-core.js"
 import { findLatest, findVersion, readCounters, readDetails } from "./row-editor-core.js"
 import {
   ALL_ROWS,
@@ -42,8 +42,8 @@ import {
   type Scene,
 } from "./testing-bucket.js"
 import {
-  debtRowKey,
-  noteDebts,
+  hintRowKey,
+  recordHints,
   putVersion,
   removeLatest,
   removeVersion,
@@ -361,8 +361,8 @@ test("an upload that the collector has given up is refused, and bytes are shared
   const { metadata, row } = scene
   const uploadId = uploadOf(77_000)
   await metadata.run(putVersion({ ...putOf(scene), uploadId }))
-  assert.equal(await metadata.run(judgeUpload({ bucketId: scene.bucketId, key: KEY, uploadId })), "void")
-  await refuses(metadata.run(putVersion({ ...putOf(scene), uploadId })), "uploadVoid")
+  assert.equal(await metadata.run(resolveUpload({ bucketId: scene.bucketId, key: KEY, uploadId })), "void")
+  await refuses(metadata.run(putVersion({ ...putOf(scene), uploadId })), "uploadAborted")
   await metadata.run(putVersion({ ...putOf(scene), uploadId: uploadOf(78_000) }))
   const [extent, other] = [extentOf(50_000), extentOf(50_001)]
   await metadata.run(setVersioning(scene.bucketId, "enabled"))
@@ -388,15 +388,15 @@ test("an upload that the collector has given up is refused, and bytes are shared
 
 test("what devices owe is written with the version that needs it, or by itself", async () => {
   const scene = await newBucket()
-  const debt = (number: number) => ({
+  const hint = (number: number) => ({
     partition: parsePartitionId(number),
     deviceId: parseDeviceId("00000000000000d1"),
   })
-  await scene.metadata.run(putVersion({ ...putOf(scene), debts: [debt(1), debt(2)] }))
-  await scene.metadata.run(noteDebts([debt(2), debt(3)]))
+  await scene.metadata.run(putVersion({ ...putOf(scene), hints: [hint(1), hint(2)] }))
+  await scene.metadata.run(recordHints([hint(2), hint(3)]))
   assert.deepEqual(
     [...scene.metadata.committed.range("debts", ALL_ROWS)].map(([key]) => key),
-    [1, 2, 3].map(number => debtRowKey(debt(number))),
+    [1, 2, 3].map(number => hintRowKey(hint(number))),
   )
 })
 
@@ -452,7 +452,7 @@ test("commands name the row that they read first, and those that free space pass
   const freeing = [removeLatest(address), removeVersion(address)]
   for (const command of [...growing, ...freeing]) assert.deepEqual(command.touches, [["current", row]], command.name)
   for (const command of growing) assert.equal(command.grows, true, command.name)
-  for (const command of [...freeing, noteDebts([])]) assert.equal(command.grows, false, command.name)
+  for (const command of [...freeing, recordHints([])]) assert.equal(command.grows, false, command.name)
 })
 
 test("a version that does not exist is removed without an error, and nothing changes", async () => {
