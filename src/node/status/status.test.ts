@@ -79,7 +79,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
   }
   const facts = { storeId: parseStoreId("0".repeat(32)), version: "1.0.0", region: "r", allowances: [], startedMs: 0 }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
-  registerStatus(telemetry.metrics, clock, status, sources)
+  registerStatus(telemetry.metrics, clock, status)
   status.setListening()
   return { clock, telemetry, status, now, ids: first.devices.map(({ id }) => id) }
 }
