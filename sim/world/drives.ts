@@ -7,7 +7,7 @@
  */
 import { assert, must } from "../../src/base/assert.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
-import type { Disk, DiskFile, OpenMode, Space } from "../../src/seams/disk/contract.js"
+import type { Disk } from "../../src/seams/disk/contract.js"
 import {
   inTurn,
   Medium,
@@ -15,6 +15,7 @@ import {
   rotOnce,
   FaultyDevice,
   SimDisk,
+  WrappedDisk,
   type Intercept,
 } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -103,7 +104,7 @@ export class Bays {
   private readonly drives = new Map<string, Drive>()
 
   /** `root`: what lies in a bay without a drive is an empty folder of the machine's own disk. */
-  constructor(private readonly root: Drive) {}
+  constructor(readonly root: Drive) {}
 
   /** The drive in a bay; undefined where it is empty. */
   at(bay: string): Drive | undefined {
@@ -137,53 +138,23 @@ export class Bays {
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 
-/** Goes to the drive that is in the bay when it is asked. */
-class BayDisk implements Disk {
-  /** Each drive's files as this life sees them. */
+/** Sends each call to the drive that is in the bay at that moment. */
+class BayDisk extends WrappedDisk {
+  /** Each drive's files as this process sees them. */
   private readonly booted = new Map<Drive, Disk>()
 
   constructor(
     private readonly bays: Bays,
     private readonly isOver: () => boolean,
-  ) {}
+  ) {
+    super(bays.root.disk.boot())
+  }
 
-  private async diskOf(path: string): Promise<Disk> {
+  protected override async around<T>(_call: keyof Disk, path: string, run: (on: Disk) => Promise<T>): Promise<T> {
     if (this.isOver()) return never()
     const drive = this.bays.driveOf(path)
     const disk = this.booted.get(drive) ?? drive.disk.boot()
     this.booted.set(drive, disk)
-    return disk
-  }
-
-  async open(path: string, mode: OpenMode, options?: { readonly durable?: boolean }): Promise<DiskFile> {
-    return (await this.diskOf(path)).open(path, mode, options)
-  }
-
-  async list(folder: string): Promise<string[]> {
-    return (await this.diskOf(folder)).list(folder)
-  }
-
-  async exists(path: string): Promise<boolean> {
-    return (await this.diskOf(path)).exists(path)
-  }
-
-  async makeFolder(path: string): Promise<void> {
-    return (await this.diskOf(path)).makeFolder(path)
-  }
-
-  async remove(path: string): Promise<void> {
-    return (await this.diskOf(path)).remove(path)
-  }
-
-  async rename(from: string, to: string): Promise<void> {
-    return (await this.diskOf(from)).rename(from, to)
-  }
-
-  async syncFolder(path: string): Promise<void> {
-    return (await this.diskOf(path)).syncFolder(path)
-  }
-
-  async space(path: string): Promise<Space> {
-    return (await this.diskOf(path)).space(path)
+    return run(disk)
   }
 }

@@ -49,6 +49,12 @@ export interface DeviceReport {
   readonly fullInSeconds?: number
   /** "ext4", "xfs", "tmpfs" … or "unknown". */
   readonly fileSystemKind: string
+  /** Rows that the base does not contain yet; absent, like the next two, if the device is not open. */
+  readonly memtableRows?: number
+  /** Bytes of the commit log above its cut. */
+  readonly logBytes?: number
+  /** Bytes of needle volumes. */
+  readonly volumeBytes?: number
   readonly queues: readonly QueueReport[]
 }
 
@@ -134,7 +140,7 @@ export interface RepairReport {
   readonly singleCopyBlocks: number
 }
 
-interface ScrubReport {
+export interface ScrubReport {
   readonly device: DeviceId
   readonly state: "running" | "waiting" | "paused"
   readonly passStartedMs: number

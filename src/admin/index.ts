@@ -20,6 +20,7 @@ export type {
   SafetyReport,
   StoreChange,
   StoreOperations,
+  ScrubReport,
   StoreReport,
   StoreStatus,
 } from "./contract.js"

@@ -38,6 +38,9 @@ export const DEVICE = z
     deadBytes: count.optional().describe("of what is gone: compaction may give it back"),
     fullInSeconds: seconds.optional().describe("at the rate of the last minutes; absent: it does not fill"),
     fileSystemKind: z.string(),
+    memtableRows: count.optional().describe("rows that the base does not contain yet; absent: the device is not open"),
+    logBytes: count.optional().describe("bytes of the commit log above its cut; absent: the device is not open"),
+    volumeBytes: count.optional().describe("bytes of needle volumes; absent: the device is not open"),
     queues: z.array(QUEUE),
   })
   .meta({ id: "Device" })

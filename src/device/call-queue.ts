@@ -16,7 +16,8 @@ import type { Failure } from "../base/failures.js"
 import { readingInto } from "../base/memory-in-use.js"
 import { asPromise, type Soon } from "../base/soon.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { CacheUse, ReadUse, Disk, DiskFile, OpenMode, OpenOptions, Space } from "../seams/disk/contract.js"
+import type { Disk, DiskFile, OpenMode, OpenOptions, ReadUse } from "../seams/disk/contract.js"
+import { WrappedDisk, WrappedFile, type RunDiskCall } from "../seams/disk/wrapped.js"
 
 export const CALL_LIMITS = {
   callsMax: 2,
@@ -113,7 +114,7 @@ class Line {
 /** So many calls that have left may be kept. */
 const LEFT_MAX = 16_384
 
-class CallQueue implements QueuedDisk {
+class CallQueue extends WrappedDisk implements QueuedDisk {
   #suspect: Failure | undefined
   readonly #urgent = new Line()
   readonly #others = new Line()
@@ -121,13 +122,15 @@ class CallQueue implements QueuedDisk {
   #watching = false
 
   constructor(
-    private readonly disk: Disk,
+    disk: Disk,
     private readonly clock: Clock,
     private readonly limits: CallLimits,
     private readonly signal: AbortSignal,
     private readonly onSuspect: (failure: Failure) => void,
     private readonly onAnswer: () => void,
-  ) {}
+  ) {
+    super(disk)
+  }
 
   get suspect(): Failure | undefined {
     return this.#suspect
@@ -229,93 +232,47 @@ class CallQueue implements QueuedDisk {
     for (const each of [...this.#running, ...waiting]) each.refuse(failure)
   }
 
-  async open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
+  protected override around<T>(_call: keyof Disk, path: string, run: RunDiskCall<T>): Promise<T> {
+    return this.call(path, () => run(this.below))
+  }
+
+  override async open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
     const { urgent = false } = options
-    return new QueuedFile(this, await this.call(path, () => this.disk.open(path, mode, options), urgent), urgent)
-  }
-
-  list(folder: string): Promise<string[]> {
-    return this.call(folder, () => this.disk.list(folder))
-  }
-
-  exists(path: string): Promise<boolean> {
-    return this.call(path, () => this.disk.exists(path))
-  }
-
-  makeFolder(path: string): Promise<void> {
-    return this.call(path, () => this.disk.makeFolder(path))
-  }
-
-  remove(path: string): Promise<void> {
-    return this.call(path, () => this.disk.remove(path))
-  }
-
-  rename(from: string, to: string): Promise<void> {
-    return this.call(from, () => this.disk.rename(from, to))
-  }
-
-  syncFolder(path: string): Promise<void> {
-    return this.call(path, () => this.disk.syncFolder(path))
-  }
-
-  space(path: string): Promise<Space> {
-    return this.call(path, () => this.disk.space(path))
+    return new QueuedFile(this, await this.call(path, () => this.below.open(path, mode, options), urgent), urgent)
   }
 }
 
-class QueuedFile implements DiskFile {
+class QueuedFile extends WrappedFile {
   constructor(
     private readonly queue: CallQueue,
-    private readonly file: DiskFile,
+    file: DiskFile,
     private readonly isUrgent: boolean,
-  ) {}
+  ) {
+    super(file)
+  }
 
-  #call<T>(run: () => Promise<T>): Promise<T> {
+  protected override around<T>(_call: keyof DiskFile, run: () => Promise<T>): Promise<T> {
     return this.queue.call(this.path, run, this.isUrgent)
   }
 
-  get path(): string {
-    return this.file.path
-  }
-
   /** A "resident" read does not queue: it uses no thread of the pool. */
-  read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
-    if (use !== "resident") {
-      return this.#call(() =>
-        readingInto(
-          buffer,
-          asPromise(() => this.file.read(buffer, offsetBytes, use)),
-        ),
-      )
+  override read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
+    if (use === "resident") {
+      this.queue.check()
+      return this.below.read(buffer, offsetBytes, use)
     }
-    this.queue.check()
-    return this.file.read(buffer, offsetBytes, use)
+    const read = (): Promise<number> => asPromise(() => this.below.read(buffer, offsetBytes, use))
+    return this.around("read", () => readingInto(buffer, read()))
   }
 
-  write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
-    return this.#call(() => this.file.write(buffers, offsetBytes, use))
-  }
-
-  sync(): Promise<void> {
-    return this.#call(() => this.file.sync())
-  }
-
-  truncate(lengthBytes: number): Promise<void> {
-    return this.#call(() => this.file.truncate(lengthBytes))
-  }
-
-  sizeBytes(): Promise<number> {
-    return this.#call(() => this.file.sizeBytes())
-  }
-
-  /** A file of a suspect device is closed behind the caller's back, if ever. */
-  async close(): Promise<void> {
+  /** Closes a file of a suspect device in the background. */
+  override async close(): Promise<void> {
     try {
-      await this.#call(() => this.file.close())
+      await super.close()
     } catch (error) {
-      if (isFailure(error, "tooManyInFlight")) return this.file.close()
+      if (isFailure(error, "tooManyInFlight")) return this.below.close()
       if (this.queue.suspect === undefined) throw error
-      void this.file.close().catch(() => undefined)
+      void this.below.close().catch(() => undefined)
     }
   }
 }

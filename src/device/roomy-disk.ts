@@ -8,8 +8,8 @@
  * Refuses   To sync again: after a failed sync the next one says nothing about what was lost.
  */
 import { isFailure } from "../base/failures.js"
-import type { Soon } from "../base/soon.js"
-import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions, ReadUse, Space } from "../seams/disk/contract.js"
+import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions } from "../seams/disk/contract.js"
+import { WrappedDisk, WrappedFile } from "../seams/disk/wrapped.js"
 import { GIVE_BACKS_MAX } from "./ballast.js"
 
 /** A name or a folder takes this much, for all we know. */
@@ -37,86 +37,50 @@ async function withRoom<T>(maker: RoomMaker, bytes: number, run: () => Promise<T
   }
 }
 
-class RoomyDisk implements Disk {
+class RoomyDisk extends WrappedDisk {
   constructor(
-    private readonly disk: Disk,
+    disk: Disk,
     private readonly maker: RoomMaker,
-  ) {}
+  ) {
+    super(disk)
+  }
 
-  async open(path: string, mode: OpenMode, options?: OpenOptions): Promise<DiskFile> {
-    if (mode === "read") return this.disk.open(path, mode, options)
-    const file = await withRoom(this.maker, NAME_BYTES, () => this.disk.open(path, mode, options))
+  override async open(path: string, mode: OpenMode, options?: OpenOptions): Promise<DiskFile> {
+    if (mode === "read") return this.below.open(path, mode, options)
+    const file = await withRoom(this.maker, NAME_BYTES, () => this.below.open(path, mode, options))
     return new RoomyFile(file, this.maker, mode === "create" ? 0 : undefined)
   }
 
-  list(folder: string): Promise<string[]> {
-    return this.disk.list(folder)
+  override makeFolder(path: string): Promise<void> {
+    return withRoom(this.maker, NAME_BYTES, () => this.below.makeFolder(path))
   }
 
-  exists(path: string): Promise<boolean> {
-    return this.disk.exists(path)
-  }
-
-  makeFolder(path: string): Promise<void> {
-    return withRoom(this.maker, NAME_BYTES, () => this.disk.makeFolder(path))
-  }
-
-  remove(path: string): Promise<void> {
-    return this.disk.remove(path)
-  }
-
-  rename(from: string, to: string): Promise<void> {
-    return withRoom(this.maker, NAME_BYTES, () => this.disk.rename(from, to))
-  }
-
-  syncFolder(path: string): Promise<void> {
-    return this.disk.syncFolder(path)
-  }
-
-  space(path: string): Promise<Space> {
-    return this.disk.space(path)
+  override rename(from: string, to: string): Promise<void> {
+    return withRoom(this.maker, NAME_BYTES, () => this.below.rename(from, to))
   }
 }
 
-class RoomyFile implements DiskFile {
-  /** `endBytes`: how long the file is; undefined for one that was there before, and is taken not to grow. */
+class RoomyFile extends WrappedFile {
+  /** `endBytes`: the length of the file; undefined for one that existed before, which is assumed not to grow. */
   constructor(
-    private readonly file: DiskFile,
+    file: DiskFile,
     private readonly maker: RoomMaker,
     private endBytes: number | undefined,
-  ) {}
-
-  get path(): string {
-    return this.file.path
+  ) {
+    super(file)
   }
 
-  read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
-    return this.file.read(buffer, offsetBytes, use)
-  }
-
-  async write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
+  override async write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
     const lengthBytes = buffers.reduce((sum, { length }) => sum + length, 0)
-    await withRoom(this.maker, lengthBytes, () => this.file.write(buffers, offsetBytes, use))
+    await withRoom(this.maker, lengthBytes, () => this.below.write(buffers, offsetBytes, use))
     const grownBytes = offsetBytes + lengthBytes - (this.endBytes ?? Infinity)
     if (grownBytes <= 0) return
     this.endBytes = offsetBytes + lengthBytes
     this.maker.grew(grownBytes)
   }
 
-  sync(): Promise<void> {
-    return this.file.sync()
-  }
-
-  async truncate(lengthBytes: number): Promise<void> {
-    await this.file.truncate(lengthBytes)
+  override async truncate(lengthBytes: number): Promise<void> {
+    await this.below.truncate(lengthBytes)
     if (this.endBytes !== undefined) this.endBytes = lengthBytes
-  }
-
-  sizeBytes(): Promise<number> {
-    return this.file.sizeBytes()
-  }
-
-  close(): Promise<void> {
-    return this.file.close()
   }
 }

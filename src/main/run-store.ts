@@ -200,7 +200,7 @@ function statusOf(
   const compatibility = ALLOWANCES.filter(name => config[name])
   const facts = { storeId, version: readVersion(), region, compatibility, startedMs: clock.wallMs() }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
-  registerStatus(telemetry.metrics, clock, status, sources)
+  registerStatus(telemetry.metrics, clock, status)
   return status
 }
 

@@ -5,50 +5,50 @@
 import { assert } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
-import type { Disk, DiskFile, OpenMode, Space } from "../seams/disk/contract.js"
+import type { Disk, DiskFile, OpenMode } from "../seams/disk/contract.js"
+import { WrappedDisk, WrappedFile, type RunDiskCall } from "../seams/disk/wrapped.js"
 
 const PAGE_BYTES = 4 * KIB
 
-export class SourceDisk implements Disk {
-  constructor(private readonly disk: Disk) {}
+/** Calls that change nothing. */
+const READING: ReadonlySet<keyof Disk | keyof DiskFile> = new Set([
+  "open",
+  "list",
+  "exists",
+  "space",
+  "sizeBytes",
+  "close",
+] as const)
 
-  async open(path: string, mode: OpenMode): Promise<DiskFile> {
-    if (mode !== "read") return refuse()
-    return new SourceFile(await this.disk.open(path, mode))
-  }
-
-  list(folder: string): Promise<string[]> {
-    return this.disk.list(folder)
-  }
-
-  exists(path: string): Promise<boolean> {
-    return this.disk.exists(path)
-  }
-
-  space(path: string): Promise<Space> {
-    return this.disk.space(path)
-  }
-
-  readonly makeFolder = refuse
-  readonly remove = refuse
-  readonly rename = refuse
-  readonly syncFolder = refuse
+function checkReading(call: keyof Disk | keyof DiskFile): void {
+  assert(READING.has(call), "a rescue never writes to its source")
 }
 
-function refuse(): never {
-  assert(false, "a rescue never writes to what it rescues from")
-}
-
-class SourceFile implements DiskFile {
-  readonly path: string
-
-  constructor(private readonly file: DiskFile) {
-    this.path = file.path
+export class SourceDisk extends WrappedDisk {
+  protected override async around<T>(call: keyof Disk, _path: string, run: RunDiskCall<T>): Promise<T> {
+    checkReading(call)
+    return run(this.below)
   }
 
-  async read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
+  protected override wrap(file: DiskFile): DiskFile {
+    return new SourceFile(file)
+  }
+
+  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    assert(mode === "read", "a rescue never writes to its source")
+    return super.open(path, mode)
+  }
+}
+
+class SourceFile extends WrappedFile {
+  protected override async around<T>(call: keyof DiskFile, run: () => Promise<T>): Promise<T> {
+    checkReading(call)
+    return run()
+  }
+
+  override async read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
     try {
-      return await this.file.read(buffer, offsetBytes)
+      return await this.below.read(buffer, offsetBytes)
     } catch (error) {
       if (!isFailure(error, "deviceFailed")) throw error
       return this.readPages(buffer, offsetBytes)
@@ -56,12 +56,12 @@ class SourceFile implements DiskFile {
   }
 
   private async readPages(buffer: Uint8Array, offsetBytes: number): Promise<number> {
-    const end = Math.min(buffer.length, Math.max(0, (await this.file.sizeBytes()) - offsetBytes))
+    const end = Math.min(buffer.length, Math.max(0, (await this.below.sizeBytes()) - offsetBytes))
     for (let at = 0; at < end;) {
       const length = Math.min(PAGE_BYTES - ((offsetBytes + at) % PAGE_BYTES), end - at)
       const page = buffer.subarray(at, at + length)
       try {
-        await this.file.read(page, offsetBytes + at)
+        await this.below.read(page, offsetBytes + at)
       } catch (error) {
         if (!isFailure(error, "deviceFailed")) throw error
         page.fill(0)
@@ -70,16 +70,4 @@ class SourceFile implements DiskFile {
     }
     return end
   }
-
-  sizeBytes(): Promise<number> {
-    return this.file.sizeBytes()
-  }
-
-  close(): Promise<void> {
-    return this.file.close()
-  }
-
-  readonly write = refuse
-  readonly sync = refuse
-  readonly truncate = refuse
 }

@@ -12,7 +12,7 @@ import { asPromise } from "../base/soon.js"
 import { waitIfSlow } from "./contract.js"
 import { SyncReads } from "../device/index.js"
 import { needleIdOfKey, needleKeyOf, needleKeysOfPartition } from "../format/needle.js"
-import { failing, nthOf, RealDisk, rots, SimDisk } from "../seams/disk/index.js"
+import { failing, nthOf, RealDisk, rots, SimDisk, WrappedDisk, WrappedFile } from "../seams/disk/index.js"
 import type { Disk, DiskFile } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimClock } from "../seams/clock/sim.js"
@@ -537,38 +537,25 @@ test("volumes work on a real disk", async () => {
 /** A disk that counts bytes read and files open. */
 function counted(disk: Disk): { disk: Disk; seen: { readBytes: number; open: number } } {
   const seen = { readBytes: 0, open: 0 }
-  const countedFile = (file: DiskFile): DiskFile => {
-    seen.open += 1
-    return {
-      path: file.path,
-      read: async (buffer, offsetBytes) => {
-        const count = await file.read(buffer, offsetBytes)
-        seen.readBytes += count
-        return count
-      },
-      write: (buffers, offsetBytes) => file.write(buffers, offsetBytes),
-      sync: () => file.sync(),
-      truncate: lengthBytes => file.truncate(lengthBytes),
-      sizeBytes: () => file.sizeBytes(),
-      close: () => {
-        seen.open -= 1
-        return file.close()
-      },
+  class CountedFile extends WrappedFile {
+    override async read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
+      const count = await this.below.read(buffer, offsetBytes)
+      seen.readBytes += count
+      return count
+    }
+
+    override close(): Promise<void> {
+      seen.open -= 1
+      return this.below.close()
     }
   }
-  return {
-    seen,
-    disk: {
-      open: async (path, mode, options) => countedFile(await disk.open(path, mode, options)),
-      list: folder => disk.list(folder),
-      exists: path => disk.exists(path),
-      makeFolder: path => disk.makeFolder(path),
-      remove: path => disk.remove(path),
-      rename: (from, to) => disk.rename(from, to),
-      syncFolder: path => disk.syncFolder(path),
-      space: path => disk.space(path),
-    },
+  class CountedDisk extends WrappedDisk {
+    protected override wrap(file: DiskFile): DiskFile {
+      seen.open += 1
+      return new CountedFile(file)
+    }
   }
+  return { seen, disk: new CountedDisk(disk) }
 }
 
 test("a needle says what it is, and a damaged one says nothing", async () => {

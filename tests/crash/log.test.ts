@@ -13,8 +13,8 @@ import type { LoggedRecord } from "../../src/device/contract.js"
 import { openLog, SegmentedLog } from "../../src/device/log.js"
 import { parseSegmentName, readBatch, Window } from "../../src/device/log-segment.js"
 import { LOG_PAGE_BYTES } from "../../src/format/log-batch.js"
-import { crashStates, SimDisk } from "../../src/seams/disk/index.js"
-import type { Disk } from "../../src/seams/disk/index.js"
+import { crashStates, SimDisk, WrappedDisk } from "../../src/seams/disk/index.js"
+import type { Disk, OpenMode } from "../../src/seams/disk/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { DEVICE, FOLDER, judge, LOG_OPTIONS, numberOf, numbersAbove, openReal, play } from "./log-harness.js"
 import type { Finding, OpenLog, Recover, Recovered, Run } from "./log-harness.js"
@@ -151,16 +151,7 @@ test("a segment that is gone, or cut short, is reported", async () => {
 
 /** A disk whose files forget that they were to be durable. */
 function withoutDurability(disk: Disk): Disk {
-  return {
-    open: (path, mode) => disk.open(path, mode),
-    list: folder => disk.list(folder),
-    exists: path => disk.exists(path),
-    makeFolder: path => disk.makeFolder(path),
-    remove: path => disk.remove(path),
-    rename: (from, to) => disk.rename(from, to),
-    syncFolder: path => disk.syncFolder(path),
-    space: path => disk.space(path),
-  }
+  return Object.assign(new WrappedDisk(disk), { open: (path: string, mode: OpenMode) => disk.open(path, mode) })
 }
 
 /** A recovery that offers something else than what it should. */

@@ -10,7 +10,7 @@ import { must } from "../../src/base/assert.js"
 import { subBlockChecksums } from "../../src/simd/sub-block.js"
 import { needleSeed } from "../../src/format/needle.js"
 import { decodeVolumePosition, encodeVolumePosition } from "../../src/format/volume.js"
-import { crashStates } from "../../src/seams/disk/index.js"
+import { crashStates, WrappedDisk } from "../../src/seams/disk/index.js"
 import type { Disk, Medium } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { positionOfMark } from "../../src/volume/checkpoint-source.js"
@@ -83,16 +83,7 @@ test("the same while volumes are compacted: cut at every call, killed at any; an
 
 /** A disk whose files are opened, or whose folders are synced, otherwise than asked. */
 function bent(change: Partial<Pick<Disk, "open" | "syncFolder">>, disk: Disk): Disk {
-  return {
-    open: change.open ?? ((path, mode, options) => disk.open(path, mode, options)),
-    list: folder => disk.list(folder),
-    exists: path => disk.exists(path),
-    makeFolder: path => disk.makeFolder(path),
-    remove: path => disk.remove(path),
-    rename: (from, to) => disk.rename(from, to),
-    syncFolder: change.syncFolder ?? (path => disk.syncFolder(path)),
-    space: path => disk.space(path),
-  }
+  return Object.assign(new WrappedDisk(disk), change)
 }
 
 const SKIP_SYNC: Planted = {

@@ -1,22 +1,19 @@
 /** Each of the project's own rules catches a violation planted for it, and lets its neighbour pass. */
 import assert from "node:assert/strict"
-import { existsSync, readFileSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { test } from "node:test"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { ESLint } from "eslint"
-import tseslint from "typescript-eslint"
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
 
-const untyped = new ESLint({
-  cwd: ROOT,
-  overrideConfig: [{ files: ["**/*.ts"], ...tseslint.configs.disableTypeChecked }],
-})
-const typed = new ESLint({ cwd: ROOT })
+const eslint = new ESLint({ cwd: ROOT })
 
 /** What the config as it stands says about a text at a path: `rule: message`, one a line. */
-async function lint(path: string, text: string, eslint = untyped): Promise<string> {
+async function lint(path: string, text: string): Promise<string> {
   const results = await eslint.lintText(text, { filePath: join(ROOT, path) })
   return results
     .flatMap(result => result.messages)
@@ -153,6 +150,7 @@ const PLANTED: readonly Planted[] = [
     bad: [
       'import type { StoreWriter } from "../seams/store/contract.js"\nexport type X = StoreWriter',
       'export const f = (stores: { openWriter(p: string): void }) => stores.openWriter("x")',
+      "export const f = (state: { base: { commit(): void } }) => state.base.commit()",
     ],
     good: ["export const f = (log: { commit(): void }) => log.commit()"],
     says: /only a checkpoint writes the base/,
@@ -231,46 +229,80 @@ test("files that implement a seam may reach for the world; checks may do all but
 
 test("an inline exception has no effect", async () => {
   const text = `${HEADER}/* eslint-disable */\n// eslint-disable-next-line\nexport const x = Math.random()\n`
-  assert.match(await lint("src/object/planted.ts", text), /hayloft\/world/)
+  const reports = await lint("src/object/planted.ts", text)
+  assert.match(reports, /hayloft\/world/)
+  assert.equal(reports.match(/no-warning-comments/g)?.length, 2)
+  assert.match(await lint("src/object/planted.ts", `${HEADER}// oxlint-disable-next-line\n`), /no-warning-comments/)
 })
 
-test("rules that need types see them", async () => {
-  // A path that exists, so that the type checker knows the file; the text is ours.
+test("rules of TypeScript that need no types", async () => {
   const text = `${HEADER}
-import type { StoreWriter } from "../seams/store/contract.js"
-const wait = async (): Promise<void> => undefined
-export function f(writer: StoreWriter, loose: any, kind: "a" | "b", maybe: string | undefined): string {
-  wait()
-  setTimeout(wait, 1)
-  void writer.commit([])
-  // @ts-ignore
-  loose.call()
-  switch (kind) {
-    case "a":
-      break
-  }
-  return maybe!
-}
+import { FAILURES } from "./failures.js"
+// @ts-ignore
+export const f = (loose: any, maybe: string | undefined): typeof FAILURES => loose(maybe!)
 `
-  const reports = await lint("src/base/assert.ts", text, typed)
-  for (const rule of [
-    "@typescript-eslint/no-floating-promises",
-    "@typescript-eslint/no-misused-promises",
-    "@typescript-eslint/no-explicit-any",
-    "@typescript-eslint/no-unsafe-call",
-    "@typescript-eslint/ban-ts-comment",
-    "@typescript-eslint/switch-exhaustiveness-check",
-    "@typescript-eslint/no-non-null-assertion",
-  ]) {
-    assert.ok(reports.includes(`${rule}: `), `${rule} is silent:\n${reports}`)
+  const reports = await lint("src/base/assert.ts", text)
+  for (const name of ["ban-ts-comment", "consistent-type-imports", "no-explicit-any", "no-non-null-assertion"]) {
+    assert.ok(reports.includes(`@typescript-eslint/${name}: `), `${name} is silent:\n${reports}`)
   }
-  assert.equal(reports.split("\n").filter(report => report.startsWith("hayloft/one-writer")).length, 2)
-  const imports = await lint(
-    "src/base/assert.ts",
-    `${HEADER}import { FAILURES } from "./failures.js"\nexport type X = typeof FAILURES`,
-    typed,
-  )
-  assert.match(imports, /consistent-type-imports/)
+})
+
+/** By rule, a line that breaks it; they share `LOOSE`. */
+const NEEDS_TYPES = {
+  "await-thenable": "export const a = async () => await 1",
+  "no-array-delete": "export const b = (list: string[]) => delete list[0]",
+  "no-base-to-string": "export const c = String({})",
+  "no-floating-promises": "wait()",
+  "no-for-in-array": "for (const x in [1]) void x",
+  "no-misused-promises": "queueMicrotask(wait)",
+  "no-unnecessary-type-assertion": "export const d = (text: string) => text as string",
+  "no-unsafe-argument": "export const e = wait(...(loose as any[]))",
+  "no-unsafe-assignment": "export const f: string = loose",
+  "no-unsafe-call": "loose()",
+  "no-unsafe-member-access": "export const g = String(loose.x)",
+  "no-unsafe-return": "export const h = (): string => loose",
+  "only-throw-error": "export const i = () => { throw 1 }",
+  "prefer-promise-reject-errors": "export const j = () => Promise.reject('no')",
+  "restrict-plus-operands": "export const k = {} + 'x'",
+  "restrict-template-expressions": "export const l = `$" + "{[1]}`",
+  "return-await": "export const m = async () => { try { return wait() } catch { return 1 } }",
+  "switch-exhaustiveness-check": "export const n = (x: 'a' | 'b') => { switch (x) { case 'a': return 1 } return 2 }",
+  "unbound-method": "export const o = new Some().method",
+}
+const LOOSE = `declare const loose: any
+declare function queueMicrotask(f: () => void): void
+const wait = async (..._: string[]): Promise<void> => undefined
+class Some { #x = 1; method() { return this.#x } }
+`
+
+/** What oxlint says of a file in a project of its own. */
+function oxlint(text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "hayloft-lint-"))
+  try {
+    const compilerOptions = { types: [], rootDir: folder }
+    writeFileSync(
+      join(folder, "tsconfig.json"),
+      JSON.stringify({ extends: join(ROOT, "tsconfig.json"), compilerOptions, include: ["*.ts"] }),
+    )
+    writeFileSync(join(folder, "planted.ts"), text)
+    const program = join(ROOT, "node_modules/oxlint/bin/oxlint")
+    const args = [program, "--config", join(ROOT, ".oxlintrc.json"), "--type-aware", "--type-check", "planted.ts"]
+    return spawnSync(process.execPath, args, { cwd: folder, encoding: "utf8" }).stdout
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+test("rules that need types see them", () => {
+  const reports = oxlint(LOOSE + Object.values(NEEDS_TYPES).join("\n"))
+  const silent = Object.keys(NEEDS_TYPES).filter(rule => !reports.includes(`typescript(${rule})`))
+  assert.deepEqual(silent, [], reports)
+})
+
+test("the native compiler sees what does not fit", () => {
+  const reports = oxlint("export const f = (list: readonly string[]): string => list[0]\nconst unused = 1\n")
+  assert.match(reports, /TS2322/)
+  assert.match(reports, /TS6133/)
 })
 
 interface RatchetTool {

@@ -28,8 +28,12 @@ function stateOf(
   return [device.state, STATE_REASONS[device.state]]
 }
 
-function spaceReport({ space, deadBytes }: OpenDevice) {
+function openReport({ space, deadBytes, memtableRows, logBytes, volumeBytes, calls }: OpenDevice) {
   return {
+    memtableRows,
+    logBytes,
+    volumeBytes,
+    queues: [calls],
     ...(space === undefined ? {} : { disk: space.fileSystemId }),
     totalBytes: space?.totalBytes ?? 0,
     freeBytes: space?.freeBytes ?? 0,
@@ -66,7 +70,7 @@ export function deviceReports(
       metadataReplica: metadataReplica(record, device.id),
       ...(found === undefined
         ? { totalBytes: 0, freeBytes: 0, fileSystemKind: "unknown", queues: [] }
-        : { ...spaceReport(found), queues: [found.calls] }),
+        : openReport(found)),
     }
   })
 }

@@ -85,7 +85,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     startedMs: 0,
   }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
-  registerStatus(telemetry.metrics, clock, status, sources)
+  registerStatus(telemetry.metrics, clock, status)
   status.setListening()
   return { clock, telemetry, status, now, ids: first.devices.map(({ id }) => id) }
 }

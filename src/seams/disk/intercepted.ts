@@ -5,24 +5,28 @@
  * hung one has not begun. What only a medium can do (pages that are called clean after a failed sync,
  * sectors dropped by a power cut) is the simulated disk's.
  */
+import { assert } from "../../base/assert.js"
 import { concatBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import { after, type Soon } from "../../base/soon.js"
 import { syncVerdict, type Bend, type DiskCall, type Intercept } from "./calls.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
 import type { Disk, DiskFile, OpenMode, OpenOptions, CacheUse, ReadUse, Space } from "./contract.js"
+import { WrappedDisk, WrappedFile, type RunDiskCall } from "./wrapped.js"
 
 export function interceptedDisk(disk: Disk, intercept: Intercept): Disk {
   return new InterceptedDisk(disk, intercept)
 }
 
-class InterceptedDisk implements Disk {
+class InterceptedDisk extends WrappedDisk {
   #lastFile = 0
 
   constructor(
-    private readonly disk: Disk,
+    disk: Disk,
     readonly intercept: Intercept,
-  ) {}
+  ) {
+    super(disk)
+  }
 
   async call<T>(call: DiskCall, run: (bend: Bend) => Soon<T>): Promise<T> {
     const bend = (await this.intercept(call)) ?? {}
@@ -31,68 +35,59 @@ class InterceptedDisk implements Disk {
     return result
   }
 
-  open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
+  protected override around<T>(call: keyof Disk, path: string, run: RunDiskCall<T>): Promise<T> {
+    assert(call !== "remove" && call !== "rename", "calls that change a name report the change")
+    return this.call({ kind: call, path }, () => run(this.below))
+  }
+
+  override open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
     this.#lastFile += 1
     const file = this.#lastFile
     const call: DiskCall =
       mode === "create" ? { kind: "name", path, change: { kind: "create", path, file } } : { kind: "open", path }
     return this.call(
       call,
-      async () => new InterceptedFile(this, await this.disk.open(path, mode, options), file, options.durable === true),
+      async () => new InterceptedFile(this, await this.below.open(path, mode, options), file, options.durable === true),
     )
   }
 
-  list(folder: string): Promise<string[]> {
-    return this.call({ kind: "list", path: folder }, () => this.disk.list(folder))
+  override exists(path: string): Promise<boolean> {
+    return super.exists(path).catch(falseIfAbsent)
   }
 
-  exists(path: string): Promise<boolean> {
-    return this.call({ kind: "exists", path }, () => this.disk.exists(path)).catch(falseIfAbsent)
+  override remove(path: string): Promise<void> {
+    return this.call({ kind: "name", path, change: { kind: "remove", path } }, () => this.below.remove(path))
   }
 
-  makeFolder(path: string): Promise<void> {
-    return this.call({ kind: "makeFolder", path }, () => this.disk.makeFolder(path))
-  }
-
-  remove(path: string): Promise<void> {
-    return this.call({ kind: "name", path, change: { kind: "remove", path } }, () => this.disk.remove(path))
-  }
-
-  rename(from: string, to: string): Promise<void> {
+  override rename(from: string, to: string): Promise<void> {
     const change = { kind: "rename", from, to, file: 0 } as const
-    return this.call({ kind: "name", path: from, change }, () => this.disk.rename(from, to))
+    return this.call({ kind: "name", path: from, change }, () => this.below.rename(from, to))
   }
 
-  syncFolder(path: string): Promise<void> {
-    return this.call({ kind: "syncFolder", path }, () => this.disk.syncFolder(path))
-  }
-
-  space(path: string): Promise<Space> {
-    return this.call({ kind: "space", path }, async bend => ({ ...(await this.disk.space(path)), ...bend.space }))
+  override space(path: string): Promise<Space> {
+    return this.call({ kind: "space", path }, async bend => ({ ...(await this.below.space(path)), ...bend.space }))
   }
 }
 
-class InterceptedFile implements DiskFile {
+class InterceptedFile extends WrappedFile {
   #open = true
   #running = 0
   #closeWhenIdle: (() => void) | undefined
 
   constructor(
     private readonly on: InterceptedDisk,
-    private readonly inner: DiskFile,
+    below: DiskFile,
     private readonly file: number,
     private readonly durable: boolean,
-  ) {}
-
-  get path(): string {
-    return this.inner.path
+  ) {
+    super(below)
   }
 
-  read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
+  override read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
     const kind = use === "resident" ? "readSync" : "read"
     const call = { kind, path: this.path, offsetBytes, lengthBytes: buffer.length } as const
     const run = (bend: Bend): Soon<number> =>
-      after(this.inner.read(buffer, bend.offsetBytes ?? offsetBytes, use), count => {
+      after(this.below.read(buffer, bend.offsetBytes ?? offsetBytes, use), count => {
         bend.rot?.(buffer.subarray(0, count), offsetBytes)
         return count
       })
@@ -101,44 +96,44 @@ class InterceptedFile implements DiskFile {
     return run(syncVerdict(this.on.intercept, call) ?? {})
   }
 
-  write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
+  override write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
     const { path, file, durable } = this
     const bytes = concatBytes(buffers)
     const call = { kind: "write", path, file, durable, change: { kind: "write", offsetBytes, bytes } } as const
     return this.#use(call, async bend => {
       const torn = bend.torn ?? (bend.isFull ? await this.#full(bytes.length, offsetBytes) : undefined)
-      if (torn === undefined) return this.inner.write(buffers, offsetBytes, use)
-      if (torn.keptBytes > 0) await this.inner.write([bytes.subarray(0, torn.keptBytes)], offsetBytes)
+      if (torn === undefined) return this.below.write(buffers, offsetBytes, use)
+      if (torn.keptBytes > 0) await this.below.write([bytes.subarray(0, torn.keptBytes)], offsetBytes)
       throw torn.failure
     })
   }
 
   /** How a full disk cuts this write; undefined where it does not grow the file. */
   async #full(lengthBytes: number, offsetBytes: number): Promise<Bend["torn"] | undefined> {
-    const fits = Math.max(0, (await this.inner.sizeBytes()) - offsetBytes)
+    const fits = Math.max(0, (await this.below.sizeBytes()) - offsetBytes)
     if (fits >= lengthBytes) return undefined
     return { keptBytes: fits, failure: fail("deviceFull", { path: this.path, code: "ENOSPC" }) }
   }
 
-  sync(): Promise<void> {
-    return this.#use({ kind: "sync", path: this.path, file: this.file }, () => this.inner.sync())
+  override sync(): Promise<void> {
+    return this.#use({ kind: "sync", path: this.path, file: this.file }, () => this.below.sync())
   }
 
-  truncate(lengthBytes: number): Promise<void> {
+  override truncate(lengthBytes: number): Promise<void> {
     const { path, file, durable } = this
     const call = { kind: "truncate", path, file, durable, change: { kind: "truncate", lengthBytes } } as const
-    return this.#use(call, () => this.inner.truncate(lengthBytes))
+    return this.#use(call, () => this.below.truncate(lengthBytes))
   }
 
-  sizeBytes(): Promise<number> {
-    return this.#use({ kind: "size", path: this.path }, () => this.inner.sizeBytes())
+  override sizeBytes(): Promise<number> {
+    return this.#use({ kind: "size", path: this.path }, () => this.below.sizeBytes())
   }
 
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     if (!this.#open) return
     this.#open = false
     if (this.#running > 0) await new Promise<void>(resolve => (this.#closeWhenIdle = resolve))
-    await this.inner.close()
+    await this.below.close()
   }
 
   /** As on the disk itself, calls that wait here are calls under way. */
