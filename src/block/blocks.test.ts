@@ -22,7 +22,7 @@ import { interceptedDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { Volumes } from "../volume/contract.js"
 import { ALL_NEEDLES } from "./survey-core.js"
-import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
+import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing-blocks.js"
 
 const BLOCK_BYTES = 128 * KIB
 /** Of which shards at 2+1 have several sub-blocks. */

@@ -13,7 +13,7 @@ import { planNext, replaceDevice } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { Mended } from "./contract.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "./survey-core.js"
-import { changed, deviceIdOf, OWNER, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
+import { changed, deviceIdOf, OWNER, SHARD_MEMORY_BYTES, ShardWorld } from "./testing-blocks.js"
 
 const BLOCK_BYTES = 8 * KIB
 const NOTE = Uint8Array.from([1, 2, 3])

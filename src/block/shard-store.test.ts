@@ -22,7 +22,7 @@ import type { LiveBlock, ShardDevice } from "./contract.js"
 import type { ShardStore } from "./shard-store.js"
 import { surveyPage } from "./survey.js"
 import { ALL_NEEDLES, type BlockGroup, type SurveyPage } from "./survey-core.js"
-import { changed, distant, OWNER, ShardWorld, type Lies, type LocalDevice } from "./testing.js"
+import { changed, distant, OWNER, ShardWorld, type Lies, type LocalDevice } from "./testing-blocks.js"
 
 const noSignal = new AbortController().signal
 const BLOCK_BYTES = 128 * KIB

@@ -15,7 +15,7 @@ import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { ShardDevice } from "./contract.js"
 import { surveyPage } from "./survey.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type SurveyPage } from "./survey-core.js"
-import { changed, TestDevices } from "./testing.js"
+import { changed, TestDevices } from "./testing-blocks.js"
 
 const shape = { policy: parsePolicy("ec:2+2"), blockLengthBytes: 1000 }
 

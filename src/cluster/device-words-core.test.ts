@@ -16,7 +16,7 @@ import {
   setWeight,
   usualWeight,
 } from "./device-words-core.js"
-import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./fixtures.js"
+import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./testing-records.js"
 import { layoutOf } from "./record-layout-core.js"
 
 const checked = (record: ControlRecord): ControlRecord => {

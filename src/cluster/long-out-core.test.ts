@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { checkRecord } from "./check-record.js"
 import { markOut } from "./device-states-core.js"
-import { deviceId, storeOf } from "./fixtures.js"
+import { deviceId, storeOf } from "./testing-records.js"
 import { LONG_OUT_MS, placeWithoutLongOut } from "./long-out-core.js"
 
 test("a device that stays out gives its places to the others once it has been out for long", () => {

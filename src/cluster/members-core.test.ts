@@ -5,7 +5,7 @@ import type { ControlRecord } from "../format/control-record.js"
 import { checkRecord } from "./check-record.js"
 import { markOut } from "./device-states-core.js"
 import { addDevice, drainDevice } from "./device-words-core.js"
-import { deviceId, newDevice, storeOf, TABLET } from "./fixtures.js"
+import { deviceId, newDevice, storeOf, TABLET } from "./testing-records.js"
 import {
   addLearner,
   dropMembers,

@@ -7,7 +7,7 @@ import { movement } from "../placement/index.js"
 import { checkRecord } from "./check-record.js"
 import { finishTransition, markOut, markReturning, markWhole } from "./device-states-core.js"
 import { addDevice, forgetDevice } from "./device-words-core.js"
-import { deviceId, newDevice, storeOf } from "./fixtures.js"
+import { deviceId, newDevice, storeOf } from "./testing-records.js"
 import { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"
 import { layoutOf } from "./record-layout-core.js"
 

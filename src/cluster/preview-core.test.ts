@@ -4,7 +4,7 @@ import { parsePolicy } from "../base/policy.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { markOut } from "./device-states-core.js"
 import { addDevice, forgetDevice, removeDevice, replaceDevice } from "./device-words-core.js"
-import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./fixtures.js"
+import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./testing-records.js"
 import { admitBucketPolicy, setPolicy } from "./policy-core.js"
 import { previewChange, recodingOf, type Preview } from "./preview-core.js"
 

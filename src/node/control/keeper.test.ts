@@ -10,7 +10,7 @@ import { fails, SimDisk } from "../../seams/disk/index.js"
 import { Keeper, type KeptFolder } from "./keeper.js"
 import { COORDINATION_LIMITS } from "./limits.js"
 import { GENERATIONS_PER_LIFE } from "./steps-core.js"
-import { deviceEntry, idOf, recordOf, withState } from "./testing.js"
+import { deviceEntry, idOf, recordOf, withState } from "./testing-record.js"
 
 const LIFE = parseIncarnation(3)
 const never = new Promise<void>(() => undefined)

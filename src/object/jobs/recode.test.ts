@@ -8,7 +8,7 @@ import { KIB, PART_BYTES_MIN } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import type { Soon } from "../../base/soon.js"
 import { ALL_NEEDLES, type BlockGroup, type SurveyPage } from "../../block/index.js"
-import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing.js"
+import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { makeCodec } from "../../erasure/index.js"
@@ -16,7 +16,7 @@ import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { swapExtent } from "../commands/recode-commands-core.js"
 import { RECODE_LIMITS } from "./recode.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing.js"
+import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
 
 const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
