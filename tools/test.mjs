@@ -36,21 +36,24 @@ function ensureReady() {
   return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
 }
 
-/** They take longest, some minutes together: they are begun first, so that no core is idle at the end. */
+/** They take longest, half of all the time together: they are begun first, so that no core is idle at the end. */
 export const LONGEST = [
   "tests/drama/growth",
   "tests/kill/kill",
+  "tests/faults/rot",
   "bench/quick",
   "tests/drama/drama",
+  "tests/docs/commands",
   "sim/world/disk-drama",
-  "tests/faults/rot",
   "tests/devices/returning",
   "tests/crash/log",
-  "tests/docs/commands",
   "tests/faults/rot-repair",
-  "tests/devices/no-room",
   "tests/faults/sweep",
   "tests/devices/every-subset",
+  "tests/devices/no-room",
+  "tests/faults/process",
+  "tests/stalled/stalled",
+  "tests/tablet/recovery",
 ].map(name => `dist/${name}.test.js`)
 
 /** The files, the longest first. */

@@ -4,7 +4,7 @@ import { KIB } from "../../src/base/limits.js"
 import { CHECKPOINT_LIMITS, SPACE_LIMITS } from "../../src/device/index.js"
 import type { ControlRecord } from "../../src/format/control-record.js"
 import type { EngineSettings } from "../../src/node/engine.js"
-import { settingsOf } from "../../src/node/testing.js"
+import { settingsOf } from "../../src/node/testing-engine.js"
 
 export const DEFAULT_BLOCK_BYTES = 128 * KIB
 /** Small, so that a short run makes many checkpoints. */

@@ -1,7 +1,7 @@
 /** A simulated machine with a store's engine on it, opened anew in each life, with the settings of a test. */
 import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
 import { openEngine, type Engine } from "../../src/node/engine.js"
-import { firstRecordOf } from "../../src/node/testing.js"
+import { firstRecordOf } from "../../src/node/testing-engine.js"
 import type { ControlRecord } from "../../src/format/control-record.js"
 import { CALL_LIMITS, queuedDisk } from "../../src/device/index.js"
 import { makeCodec } from "../../src/erasure/index.js"

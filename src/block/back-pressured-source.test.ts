@@ -13,7 +13,7 @@ import { MemoryStores } from "../seams/store/testing-memory.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { LocalBlocks } from "./blocks.js"
 import { Layouts } from "./layouts.js"
-import { TestDevices } from "./testing.js"
+import { TestDevices } from "./testing-blocks.js"
 
 const PIECE = new Uint8Array(8 * KIB).fill(7)
 const never = new AbortController().signal

@@ -10,7 +10,7 @@ import { Rows } from "../device/index.js"
 import { partitionOf } from "../format/partition.js"
 import { planNext, slotsOf } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
-import { deviceIdOf, OWNER, ShardWorld } from "./testing.js"
+import { deviceIdOf, OWNER, ShardWorld } from "./testing-blocks.js"
 
 const BLOCK_BYTES = 16 * KIB
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))

@@ -4,8 +4,8 @@ import assert from "node:assert/strict"
 import { SimClock } from "../seams/clock/sim.js"
 import type { Exchange } from "./contract.js"
 import type { HttpLimits } from "./limits.js"
-import { RawClient } from "./raw-client.js"
-import { pause, polite, serve, stopAll, until } from "./testing.js"
+import { RawClient } from "./testing-raw-client.js"
+import { pause, polite, serve, stopAll, until } from "./testing-listener.js"
 
 after(stopAll)
 

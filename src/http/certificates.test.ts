@@ -12,8 +12,8 @@ import { Certificates } from "./certificates.js"
 import type { Exchange } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { HttpServer } from "./listener.js"
-import { TEST_CERTIFICATES } from "./test-certificates.js"
-import { until } from "./testing.js"
+import { TEST_CERTIFICATES } from "./testing-certificates.js"
+import { until } from "./testing-listener.js"
 
 const clock = new RealClock()
 const PATHS = { certificatePath: "/tls/cert.pem", keyPath: "/tls/key.pem" }

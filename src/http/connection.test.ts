@@ -11,9 +11,9 @@ import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { HeadReader } from "./head.js"
 import type { Exchange, Protocol } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
-import { parseAnswers, RawClient } from "./raw-client.js"
+import { parseAnswers, RawClient } from "./testing-raw-client.js"
 import { HttpServer } from "./listener.js"
-import { serve, socketOf, still, stopAll, until } from "./testing.js"
+import { serve, socketOf, still, stopAll, until } from "./testing-listener.js"
 
 const clock = new RealClock()
 const ends: (() => Promise<void>)[] = []

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict"
 import { after, test } from "node:test"
 import type { Exchange } from "./contract.js"
-import { parseAnswers } from "./raw-client.js"
-import { pause, polite, serve, stopAll } from "./testing.js"
+import { parseAnswers } from "./testing-raw-client.js"
+import { pause, polite, serve, stopAll } from "./testing-listener.js"
 
 after(stopAll)
 

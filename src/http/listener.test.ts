@@ -8,9 +8,9 @@ import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { fail, isFailure } from "../base/failures.js"
 import { HTTP_LIMITS } from "./limits.js"
-import { parseAnswers } from "./raw-client.js"
+import { parseAnswers } from "./testing-raw-client.js"
 import { HttpServer } from "./listener.js"
-import { pause, polite, serve, socketOf, still, stopAll, until } from "./testing.js"
+import { pause, polite, serve, socketOf, still, stopAll, until } from "./testing-listener.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
 const clock = new RealClock()

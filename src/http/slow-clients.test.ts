@@ -3,8 +3,8 @@ import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import { SimClock } from "../seams/clock/sim.js"
 import type { Exchange } from "./contract.js"
-import { parseAnswers } from "./raw-client.js"
-import { pause, serve, stopAll, until } from "./testing.js"
+import { parseAnswers } from "./testing-raw-client.js"
+import { pause, serve, stopAll, until } from "./testing-listener.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
 

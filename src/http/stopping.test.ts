@@ -1,8 +1,8 @@
 /** How a server stops: who is answered still, and who is not waited for. */
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
-import { RawClient } from "./raw-client.js"
-import { pause, polite, serve, stopAll, until } from "./testing.js"
+import { RawClient } from "./testing-raw-client.js"
+import { pause, polite, serve, stopAll, until } from "./testing-listener.js"
 
 after(stopAll)
 

@@ -1,6 +1,6 @@
 /** The metadata that tests of services use does what every engine must, also if it answers in a later turn. */
 import { metadataSuite } from "./suite.js"
-import { MemoryMetadata } from "./testing.js"
+import { MemoryMetadata } from "./testing-engine.js"
 
 const laterTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 

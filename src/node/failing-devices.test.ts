@@ -12,7 +12,7 @@ import { failing, fails, inTurn, FaultyDevice } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Engine } from "./engine.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
-import { bytesOf, createBucket, folderOf, Machine, noSignal, sourceOf } from "./testing.js"
+import { bytesOf, createBucket, folderOf, Machine, noSignal, sourceOf } from "./testing-engine.js"
 import { parsePolicy } from "../base/policy.js"
 import { removeDevice, setPolicy, tabletOf } from "../cluster/index.js"
 

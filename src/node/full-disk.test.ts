@@ -33,7 +33,7 @@ import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { TableStores } from "../table/index.js"
 import { CheckpointExecutor } from "./metadata/checkpoint-job.js"
 import { openEngine, type Engine } from "./engine.js"
-import { bytesOf, createBucket, firstRecordOf, noSignal, settingsOf, sourceOf } from "./testing.js"
+import { bytesOf, createBucket, firstRecordOf, noSignal, settingsOf, sourceOf } from "./testing-engine.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 100, pollMs: 10, retryMs: 50, tidyMs: 10, starvedMs: 500 }

@@ -6,7 +6,7 @@ import { KIB } from "../base/limits.js"
 import { owned } from "../base/lent.js"
 import type { Bucket } from "../object/index.js"
 import type { Engine } from "./engine.js"
-import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js"
+import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing-engine.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const OBJECTS = 300

@@ -5,7 +5,7 @@ import { fail, isFailure } from "../base/failures.js"
 import { parseAccountId, parseBucketName } from "../base/ids.js"
 import { SETTING_BYTES_MAX } from "../base/limits.js"
 import { BucketService } from "./bucket-service.js"
-import { MemoryMetadata } from "../metadata/testing.js"
+import { MemoryMetadata } from "../metadata/testing-engine.js"
 
 const name = parseBucketName("bucket")
 const owner = parseAccountId("root")

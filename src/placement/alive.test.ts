@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { parsePartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
 import { aliveHistogram, aliveSlots, fewestAlive, riskiestFirst } from "./alive.js"
-import { deviceId, equal, weighted } from "./fixtures.js"
+import { deviceId, equal, weighted } from "./testing-devices.js"
 import { slotsOf } from "./layout.js"
 import { planLayout, planNext } from "./next-layout.js"
 

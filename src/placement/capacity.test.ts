@@ -4,7 +4,7 @@ import { PARTITIONS } from "../base/limits.js"
 import { defaultPolicy, parsePolicy, shardCount, shardsNeeded } from "../base/policy.js"
 import { idealUsableBytes, usableBytes, weightsFor } from "./capacity.js"
 import { Disorder } from "./disorder.js"
-import { deviceId, equal, weighted } from "./fixtures.js"
+import { deviceId, equal, weighted } from "./testing-devices.js"
 import type { Layout } from "./layout.js"
 import { planLayout, planNext } from "./next-layout.js"
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
-import { deviceId, equal } from "./fixtures.js"
+import { deviceId, equal } from "./testing-devices.js"
 import { isSound, slotsPerDevice, type FailureDomains, type Layout, type LayoutDevice } from "./layout.js"
 import { movement } from "./movement.js"
 import { planLayout, planNext } from "./next-layout.js"

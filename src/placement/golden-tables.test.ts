@@ -9,7 +9,7 @@ import { test } from "node:test"
 import { DEVICES_MAX } from "../base/limits.js"
 import { xxh64 } from "../simd/xxh64.js"
 import { Disorder } from "./disorder.js"
-import { deviceId, equal, weighted } from "./fixtures.js"
+import { deviceId, equal, weighted } from "./testing-devices.js"
 import type { Layout, LayoutDevice } from "./layout.js"
 import { planLayout, planNext, replaceDevice } from "./next-layout.js"
 

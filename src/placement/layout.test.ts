@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import { parsePartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
-import { equal, weighted } from "./fixtures.js"
+import { equal, weighted } from "./testing-devices.js"
 import { decodeLayout, encodeLayout, isSound, slotsOf, slotsPerDevice } from "./layout.js"
 import { planLayout } from "./next-layout.js"
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { deviceId } from "./fixtures.js"
+import { deviceId } from "./testing-devices.js"
 import type { Layout } from "./layout.js"
 import { movement } from "./movement.js"
 

@@ -7,9 +7,9 @@ import type { ShardHeader } from "../format/needle.js"
 import { SYSTEM_BUCKET_ID } from "../object/index.js"
 import { interceptedDisk, type Disk } from "../seams/disk/index.js"
 import { salvageNeedles } from "../volume/index.js"
-import { sourceOf } from "../node/testing.js"
+import { sourceOf } from "../node/testing-engine.js"
 import type { RescueEntry } from "./report.js"
-import { DoomedStore, type Rescued } from "./testing.js"
+import { DoomedStore, type Rescued } from "./testing-rescue.js"
 
 const nameOf = ({ bucket = "", key, name }: RescueEntry): string => (key === undefined ? `${name}` : `${bucket}/${key}`)
 

@@ -6,7 +6,7 @@ import { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { VolumeScanSource } from "./checkpoint-source.js"
 import type { Needle, Volumes } from "./contract.js"
-import { deviceHome, MapRows, needleFor } from "./testing.js"
+import { deviceHome, MapRows, needleFor } from "./testing-volumes.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import { openVolumes } from "./volumes.js"
 

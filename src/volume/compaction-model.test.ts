@@ -9,7 +9,7 @@ import { KIB } from "../base/limits.js"
 import { waitIfSlow } from "./contract.js"
 import { needleKeyOf } from "../format/needle.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { COMPACTION_FOR_TESTS, CompactedDevice, MapRows, needleFor, needleIdFor } from "./testing.js"
+import { COMPACTION_FOR_TESTS, CompactedDevice, MapRows, needleFor, needleIdFor } from "./testing-volumes.js"
 import { VOLUME_LIMITS } from "./limits.js"
 
 const LIMITS = {

@@ -15,7 +15,14 @@ import { RealDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { Compaction } from "./compaction.js"
 import type { Needle } from "./contract.js"
-import { COMPACTION_FOR_TESTS, CompactedDevice, deviceHome, MapRows, needleFor, needleIdFor } from "./testing.js"
+import {
+  COMPACTION_FOR_TESTS,
+  CompactedDevice,
+  deviceHome,
+  MapRows,
+  needleFor,
+  needleIdFor,
+} from "./testing-volumes.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import { VolumeScanSource } from "./checkpoint-source.js"
 import { openVolumes } from "./volumes.js"

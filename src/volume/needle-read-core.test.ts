@@ -11,7 +11,7 @@ import { subBlockChecksums } from "../simd/sub-block.js"
 import { cacheUseOf, groupBytes, groupCount, packGroup } from "./group-core.js"
 import { READ_AT_ONCE_BYTES } from "./limits.js"
 import { decodeHeader, isSamePlace, planRead, stretchesOf, verifyRead } from "./needle-read-core.js"
-import { needleFor } from "./testing.js"
+import { needleFor } from "./testing-volumes.js"
 
 const S = SUB_BLOCK_BYTES
 const place = (bodyBytes: number, headerBytes = 100): NeedlePlace => ({

@@ -7,7 +7,7 @@ import { encodeNeedleHeader, needleKeyOf } from "../format/needle.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Needle } from "./contract.js"
-import { deviceHome, MapRows, needleFor } from "./testing.js"
+import { deviceHome, MapRows, needleFor } from "./testing-volumes.js"
 import { VOLUME_LIMITS, type VolumeLimits } from "./limits.js"
 import { openVolumes } from "./volumes.js"
 

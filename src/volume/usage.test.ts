@@ -9,7 +9,7 @@ import { decodeNeedlePlace } from "../format/needle.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { KeptVolumes } from "./upkeep.js"
-import { deviceHome, MapRows, needleFor, needleIdFor } from "./testing.js"
+import { deviceHome, MapRows, needleFor, needleIdFor } from "./testing-volumes.js"
 import { VOLUME_LIMITS, volumeBytesMaxFor } from "./limits.js"
 import { openVolumes } from "./volumes.js"
 

@@ -5,7 +5,7 @@ import { openAccess } from "../../src/access/index.js"
 import type { Soon } from "../../src/base/soon.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
 import type { Query } from "../../src/metadata/contract.js"
-import { MemoryMetadata } from "../../src/metadata/testing.js"
+import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { allow, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
 

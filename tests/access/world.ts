@@ -8,7 +8,7 @@ import { isFailure, type FailureKind } from "../../src/base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
 import type { IdentityKind } from "../../src/format/identity-records.js"
-import { MemoryMetadata } from "../../src/metadata/testing.js"
+import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 
 export const ROOT_KEY = {

@@ -21,7 +21,7 @@ import { VolumeScanSource } from "../../src/volume/checkpoint-source.js"
 import { Compaction } from "../../src/volume/compaction.js"
 import type { Needle, NeedleId, Volumes } from "../../src/volume/contract.js"
 import type { KeptVolumes, VolumeUpkeep } from "../../src/volume/upkeep.js"
-import { deviceHome, MapRows, needleIdFor, needleOf } from "../../src/volume/testing.js"
+import { deviceHome, MapRows, needleIdFor, needleOf } from "../../src/volume/testing-volumes.js"
 import { COMPACTION_LIMITS, VOLUME_LIMITS } from "../../src/volume/limits.js"
 import { openVolumes } from "../../src/volume/volumes.js"
 

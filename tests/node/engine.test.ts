@@ -12,7 +12,7 @@ import { ObjectReader } from "../../src/object/object-reader.js"
 import { ReadPins } from "../../src/object/read-pins.js"
 import { failing } from "../../src/seams/disk/index.js"
 import type { Engine } from "../../src/node/engine.js"
-import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../../src/node/testing.js"
+import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../../src/node/testing-engine.js"
 
 const key = objectKeyOfText("key")
 const given = { key, attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {}, signal: noSignal }

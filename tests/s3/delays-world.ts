@@ -5,7 +5,7 @@ import { isFailure, type FailureKind } from "../../src/base/failures.js"
 import { INLINE_BYTES_MAX } from "../../src/base/limits.js"
 import type { LentBytes, PieceOwner } from "../../src/base/pieces.js"
 import { HeaderLines } from "../../src/http/index.js"
-import type { Machine } from "../../src/node/testing.js"
+import type { Machine } from "../../src/node/testing-engine.js"
 import { recover, type Soon } from "../../src/base/soon.js"
 import type {
   Bucket,

@@ -17,7 +17,7 @@ import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
-import { Machine } from "../../src/node/testing.js"
+import { Machine } from "../../src/node/testing-engine.js"
 import { KIB } from "../../src/base/limits.js"
 import type { Engine } from "../../src/node/engine.js"
 import { ask, type Asked } from "./ask.js"

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
-import { Machine } from "../../src/node/testing.js"
+import { Machine } from "../../src/node/testing-engine.js"
 import { ask } from "./ask.js"
 import { shown, world } from "./delays-world.js"
 

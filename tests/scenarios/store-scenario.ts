@@ -7,7 +7,7 @@
 import { must } from "../../src/base/assert.js"
 import type { DeviceId } from "../../src/base/ids.js"
 import { parsePolicy, textOfPolicy } from "../../src/base/policy.js"
-import { newDevice, storeOf, TABLET } from "../../src/cluster/fixtures.js"
+import { newDevice, storeOf, TABLET } from "../../src/cluster/testing-records.js"
 import {
   addDevice,
   addLearner,

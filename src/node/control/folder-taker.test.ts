@@ -7,7 +7,7 @@ import { SimClock } from "../../seams/clock/sim.js"
 import { SimDisk } from "../../seams/disk/index.js"
 import { SimLocks } from "../../seams/lock/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
-import { firstRecordOf } from "../testing.js"
+import { firstRecordOf } from "../testing-engine.js"
 import { StoreFolders } from "./folder-taker.js"
 
 test("a folder whose parent is not there is refused: its disk may not be mounted, or the path is mistyped", async () => {

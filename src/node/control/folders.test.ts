@@ -9,7 +9,7 @@ import { failing, rots, SimDisk } from "../../seams/disk/index.js"
 import { SimLocks } from "../../seams/lock/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { probeDevice, takeFolder, type TakenFolder } from "./folders.js"
-import { idOf, recordOf, STORE } from "./testing.js"
+import { idOf, recordOf, STORE } from "./testing-record.js"
 
 const LIFE = parseIncarnation(7)
 const record = recordOf(1, [1, 2])

@@ -12,7 +12,7 @@ import { JobRunner } from "../../life/index.js"
 import { inTurn, slowedBy } from "../../seams/disk/index.js"
 import type { Engine } from "../engine.js"
 import { EngineOperations, type FolderTaker } from "./operations.js"
-import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../testing.js"
+import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../testing-engine.js"
 
 const NO_FOLDERS: FolderTaker = {
   inspect: () => assert.fail("no folder is looked at"),

@@ -19,7 +19,7 @@ import {
   nextIncarnation,
   stepsBetween,
 } from "./steps-core.js"
-import { deviceEntry, idOf, recordOf, STORE } from "./testing.js"
+import { deviceEntry, idOf, recordOf, STORE } from "./testing-record.js"
 
 /** A set of devices, one bit each. */
 type Devices = number

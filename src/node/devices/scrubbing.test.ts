@@ -11,7 +11,7 @@ import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { NeedleScrub, openVolumes } from "../../volume/index.js"
 import type { Engine } from "../engine.js"
 import { DAY_MS, readScrubRecord, SCRUB_PACE, Scrubbing } from "./scrubbing.js"
-import { createBucket, Machine, noSignal, sourceOf } from "../testing.js"
+import { createBucket, Machine, noSignal, sourceOf } from "../testing-engine.js"
 
 const STEP_MS = DAY_MS / 4
 const OBJECTS = 60

@@ -8,7 +8,7 @@ import { needleIdOfKey } from "../../format/needle.js"
 import { ALL_NEEDLES } from "../../block/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { InlineCompute } from "../../seams/compute/index.js"
-import { createBucket, Machine, noSignal, sourceOf } from "../testing.js"
+import { createBucket, Machine, noSignal, sourceOf } from "../testing-engine.js"
 import { sourcesOfEngine } from "./status-of-engine.js"
 
 test("a store that was just made is known from the first moment; another one once repair has looked", async () => {

@@ -7,7 +7,7 @@ import { SETTING_BYTES_MAX } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import { accountBucketRowKey, bucketRowKey, settingRowKey } from "../../format/row-key.js"
 import { decodeSetting } from "../../format/records.js"
-import { MemoryMetadata } from "../../metadata/testing.js"
+import { MemoryMetadata } from "../../metadata/testing-engine.js"
 import {
   closeBucket,
   createBucket,

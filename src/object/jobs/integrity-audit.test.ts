@@ -5,12 +5,17 @@ import { objectKeyOfText, parseLogSequence } from "../../base/ids.js"
 import { KIB, PART_BYTES_MIN } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import { ALL_NEEDLES, needleIdOf } from "../../block/index.js"
-import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing.js"
+import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
+<<<<<<< HEAD:src/object/jobs/integrity-audit.test.ts
 import { ROLL_CALL_LIMITS, IntegrityAudit } from "./integrity-audit.js"
 import { sourceOf, StoreWorld, plainUpload } from "../testing.js"
+=======
+import { ROLL_CALL_LIMITS, RollCall } from "./integrity-audit.js"
+import { sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
+>>>>>>> origin/main:src/object/jobs/integrity-audit.test.ts
 
 const BLOCK_BYTES = 16 * KIB
 const noSignal = new AbortController().signal

@@ -9,7 +9,7 @@ import { parseLogSequence, parseStoreId, parseTabletId, type UploadId, type Vers
 import { KIB } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import { ALL_NEEDLES } from "../../block/index.js"
-import { TestDevices } from "../../block/testing.js"
+import { TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "../../format/metadata-backup.js"
@@ -22,7 +22,7 @@ import { WatchedMetadata } from "./metadata-backup-changes.js"
 import { walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
 import { MetadataBackup, METADATA_BACKUP_LIMITS } from "./metadata-backup.js"
 import { Ingest } from "../ingest.js"
-import { sourceOf, StoreWorld } from "../testing.js"
+import { sourceOf, StoreWorld } from "../testing-services.js"
 import { Uploads } from "../uploads.js"
 
 const noSignal = new AbortController().signal

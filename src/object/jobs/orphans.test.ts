@@ -6,7 +6,7 @@ import { fail, isFailure } from "../../base/failures.js"
 import { objectKeyOfText, parseBucketId, parseIncarnation, parseLogSequence } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
-import { changed, deviceIdOf, TestDevices } from "../../block/testing.js"
+import { changed, deviceIdOf, TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { objectRowKey } from "../../format/row-key.js"
@@ -15,7 +15,7 @@ import type { QueryView, RowView } from "../../metadata/index.js"
 import { ABORTED_LIMITS } from "./aborted-blocks.js"
 import { ABORTED_BRAKE, abortedBlocksMax } from "./aborted-brake-core.js"
 import { sealUpload } from "../commands/multipart-commands-core.js"
-import { plainUpload, sourceOf, StoreWorld } from "../testing.js"
+import { plainUpload, sourceOf, StoreWorld } from "../testing-services.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const noSignal = new AbortController().signal

@@ -7,8 +7,13 @@ import { objectKeyOfText, parseLogSequence, type RowKey } from "../../base/ids.j
 import { KIB, PART_BYTES_MIN } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import type { Soon } from "../../base/soon.js"
+<<<<<<< HEAD:src/object/jobs/reencode.test.ts
 import { ALL_NEEDLES, type BlockGroup, type ShardScanPage } from "../../block/index.js"
 import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing.js"
+=======
+import { ALL_NEEDLES, type BlockGroup, type SurveyPage } from "../../block/index.js"
+import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.js"
+>>>>>>> origin/main:src/object/jobs/reencode.test.ts
 import { Rows } from "../../device/index.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { makeCodec } from "../../erasure/index.js"
@@ -16,7 +21,7 @@ import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { swapExtent } from "../commands/reencode-commands-core.js"
 import { REENCODE_LIMITS } from "./reencode.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing.js"
+import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
 
 const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))

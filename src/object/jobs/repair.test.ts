@@ -9,7 +9,7 @@ import { KIB, PARTITIONS } from "../../base/limits.js"
 import { parsePolicy, shardCount, tolerance } from "../../base/policy.js"
 import { waitIfSlow } from "../../volume/contract.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "../../block/index.js"
-import { changed, deviceIdOf as deviceOf, TestDevices } from "../../block/testing.js"
+import { changed, deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { needleKeyOf } from "../../format/needle.js"
 import { makeCodec } from "../../erasure/index.js"
@@ -17,7 +17,7 @@ import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
 import { hintOfKey } from "../commands/missing-shard-hints-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing.js"
+import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const open = (text: string, devices?: number) =>

@@ -10,7 +10,7 @@ import type { FailureKind } from "../base/failures.js"
 import type { Exchange, Protocol, Refusal } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import type { HttpLimits } from "./limits.js"
-import { RawClient } from "./raw-client.js"
+import { RawClient } from "./testing-raw-client.js"
 import { HttpServer } from "./listener.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
