@@ -21,13 +21,8 @@ import { SimClock } from "../seams/clock/sim.js"
 import { interceptedDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { Volumes } from "../volume/contract.js"
-<<<<<<< HEAD
-import { ALL_NEEDLES } from "./shard-scan-core.js"
-import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
-=======
 import { ALL_NEEDLES } from "./shard-scan-core.js"
 import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing-blocks.js"
->>>>>>> origin/main
 
 const BLOCK_BYTES = 128 * KIB
 /** Of which shards at 2+1 have several sub-blocks. */

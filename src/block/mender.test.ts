@@ -12,13 +12,8 @@ import type { Extent } from "../format/extent.js"
 import { planNext, replaceDevice } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { Mended } from "./contract.js"
-<<<<<<< HEAD
-import { ALL_NEEDLES, needleIdOf, standingOf } from "./shard-scan-core.js"
-import { changed, deviceIdOf, OWNER, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
-=======
 import { ALL_NEEDLES, needleIdOf, standingOf } from "./shard-scan-core.js"
 import { changed, deviceIdOf, OWNER, SHARD_MEMORY_BYTES, ShardWorld } from "./testing-blocks.js"
->>>>>>> origin/main
 
 const BLOCK_BYTES = 8 * KIB
 const NOTE = Uint8Array.from([1, 2, 3])

@@ -13,15 +13,9 @@ import { partitionOf } from "../format/partition.js"
 import type { IndexedNeedle } from "../volume/contract.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { ShardDevice } from "./contract.js"
-<<<<<<< HEAD:src/block/shard-scan-core.test.ts
 import { shardScanPage } from "./shard-scan.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type ShardScanPage } from "./shard-scan-core.js"
-import { changed, TestDevices } from "./testing.js"
-=======
-import { surveyPage } from "./shard-scan.js"
-import { ALL_NEEDLES, needleIdOf, type BlockGroup, type SurveyPage } from "./shard-scan-core.js"
 import { changed, TestDevices } from "./testing-blocks.js"
->>>>>>> origin/main:src/block/shard-scan-core.test.ts
 
 const shape = { policy: parsePolicy("ec:2+2"), blockLengthBytes: 1000 }
 

@@ -20,15 +20,9 @@ import type { IndexedNeedle, Volumes } from "../volume/contract.js"
 import { LocalBlocks } from "./blocks.js"
 import type { LiveBlock, ShardDevice } from "./contract.js"
 import type { ShardStore } from "./shard-store.js"
-<<<<<<< HEAD
 import { shardScanPage } from "./shard-scan.js"
 import { ALL_NEEDLES, type BlockGroup, type ShardScanPage } from "./shard-scan-core.js"
-import { changed, distant, OWNER, ShardWorld, type Lies, type LocalDevice } from "./testing.js"
-=======
-import { surveyPage } from "./shard-scan.js"
-import { ALL_NEEDLES, type BlockGroup, type SurveyPage } from "./shard-scan-core.js"
 import { changed, distant, OWNER, ShardWorld, type Lies, type LocalDevice } from "./testing-blocks.js"
->>>>>>> origin/main
 
 const noSignal = new AbortController().signal
 const BLOCK_BYTES = 128 * KIB

@@ -15,13 +15,8 @@ import {
   replaceDevice,
   setWeight,
   usualWeight,
-<<<<<<< HEAD:src/cluster/device-commands-core.test.ts
-} from "./device-commands-core.js"
-import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./fixtures.js"
-=======
 } from "./device-commands-core.js"
 import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./testing-records.js"
->>>>>>> origin/main:src/cluster/device-commands-core.test.ts
 import { layoutOf } from "./record-layout-core.js"
 
 const checked = (record: ControlRecord): ControlRecord => {

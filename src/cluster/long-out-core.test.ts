@@ -2,15 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { checkRecord } from "./check-record.js"
-<<<<<<< HEAD
 import { markOffline } from "./device-states-core.js"
-import { deviceId, storeOf } from "./fixtures.js"
-import { LONG_OUT_MS, placeWithoutLongOffline } from "./long-out-core.js"
-=======
-import { markOut } from "./device-states-core.js"
 import { deviceId, storeOf } from "./testing-records.js"
-import { LONG_OUT_MS, placeWithoutLongOut } from "./long-out-core.js"
->>>>>>> origin/main
+import { LONG_OUT_MS, placeWithoutLongOffline } from "./long-out-core.js"
 
 test("a device that stays out gives its places to the others once it has been out for long", () => {
   const record = markOffline(storeOf(6, "ec:2+2"), [deviceId(0)], 1_000)

@@ -5,15 +5,9 @@ import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import { POLICY_VERSION_MAX, type ControlRecord } from "../format/control-record.js"
 import { movement } from "../placement/index.js"
 import { checkRecord } from "./check-record.js"
-<<<<<<< HEAD
 import { finishTransition, markOffline, markReturning, markWhole } from "./device-states-core.js"
 import { addDevice, forgetDevice } from "./device-commands-core.js"
-import { deviceId, newDevice, storeOf } from "./fixtures.js"
-=======
-import { finishTransition, markOut, markReturning, markWhole } from "./device-states-core.js"
-import { addDevice, forgetDevice } from "./device-commands-core.js"
 import { deviceId, newDevice, storeOf } from "./testing-records.js"
->>>>>>> origin/main
 import { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"
 import { layoutOf } from "./record-layout-core.js"
 

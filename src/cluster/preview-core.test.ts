@@ -2,15 +2,9 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parsePolicy } from "../base/policy.js"
 import type { ControlRecord } from "../format/control-record.js"
-<<<<<<< HEAD
 import { markOffline } from "./device-states-core.js"
 import { addDevice, forgetDevice, removeDevice, replaceDevice } from "./device-commands-core.js"
-import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./fixtures.js"
-=======
-import { markOut } from "./device-states-core.js"
-import { addDevice, forgetDevice, removeDevice, replaceDevice } from "./device-commands-core.js"
 import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./testing-records.js"
->>>>>>> origin/main
 import { admitBucketPolicy, setPolicy } from "./policy-core.js"
 import { previewChange, reencodingOf, type Preview } from "./preview-core.js"
 

@@ -8,17 +8,10 @@ import { movement } from "../placement/index.js"
 import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { checkRecord } from "./check-record.js"
-<<<<<<< HEAD
 import { finishTransition, isIn, markOffline, markReturning, markWhole } from "./device-states-core.js"
 import { addDevice, drainDevice, forgetDevice, removeDevice, replaceDevice, setWeight } from "./device-commands-core.js"
-import { deviceId, newDevice, storeOf, TABLET } from "./fixtures.js"
-import { addLearner, dropReplicas, nextReplicaStep, promoteLearner } from "./replicas-core.js"
-=======
-import { finishTransition, isIn, markOut, markReturning, markWhole } from "./device-states-core.js"
-import { addDevice, drainDevice, forgetDevice, removeDevice, replaceDevice, setWeight } from "./device-commands-core.js"
 import { deviceId, newDevice, storeOf, TABLET } from "./testing-records.js"
-import { addLearner, dropMembers, nextMemberStep, promoteLearner } from "./replicas-core.js"
->>>>>>> origin/main
+import { addLearner, dropReplicas, nextReplicaStep, promoteLearner } from "./replicas-core.js"
 import { followDevices, narrowLayout, setPolicy } from "./policy-core.js"
 import { hasPlace, layoutOf, mayGain } from "./record-layout-core.js"
 

@@ -3,15 +3,9 @@ import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { checkRecord } from "./check-record.js"
-<<<<<<< HEAD:src/cluster/replicas-core.test.ts
 import { markOffline } from "./device-states-core.js"
 import { addDevice, drainDevice } from "./device-commands-core.js"
-import { deviceId, newDevice, storeOf, TABLET } from "./fixtures.js"
-=======
-import { markOut } from "./device-states-core.js"
-import { addDevice, drainDevice } from "./device-commands-core.js"
 import { deviceId, newDevice, storeOf, TABLET } from "./testing-records.js"
->>>>>>> origin/main:src/cluster/replicas-core.test.ts
 import {
   addLearner,
   dropReplicas,

@@ -9,13 +9,8 @@ import { SimClock } from "../../seams/clock/sim.js"
 import { fails, SimDisk } from "../../seams/disk/index.js"
 import { ControlRecordManager, type KeptFolder } from "./record-manager.js"
 import { COORDINATION_LIMITS } from "./limits.js"
-<<<<<<< HEAD:src/node/control/record-manager.test.ts
 import { GENERATIONS_PER_INCARNATION } from "./steps-core.js"
-import { deviceEntry, idOf, recordOf, withState } from "./testing.js"
-=======
-import { GENERATIONS_PER_LIFE } from "./steps-core.js"
 import { deviceEntry, idOf, recordOf, withState } from "./testing-record.js"
->>>>>>> origin/main:src/node/control/record-manager.test.ts
 
 const LIFE = parseIncarnation(3)
 const never = new Promise<void>(() => undefined)

@@ -9,13 +9,8 @@ import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
-<<<<<<< HEAD:src/object/jobs/integrity-audit.test.ts
 import { ROLL_CALL_LIMITS, IntegrityAudit } from "./integrity-audit.js"
-import { sourceOf, StoreWorld, plainUpload } from "../testing.js"
-=======
-import { ROLL_CALL_LIMITS, RollCall } from "./integrity-audit.js"
 import { sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
->>>>>>> origin/main:src/object/jobs/integrity-audit.test.ts
 
 const BLOCK_BYTES = 16 * KIB
 const noSignal = new AbortController().signal

@@ -7,13 +7,8 @@ import { objectKeyOfText, parseLogSequence, type RowKey } from "../../base/ids.j
 import { KIB, PART_BYTES_MIN } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import type { Soon } from "../../base/soon.js"
-<<<<<<< HEAD:src/object/jobs/reencode.test.ts
 import { ALL_NEEDLES, type BlockGroup, type ShardScanPage } from "../../block/index.js"
-import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing.js"
-=======
-import { ALL_NEEDLES, type BlockGroup, type SurveyPage } from "../../block/index.js"
 import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.js"
->>>>>>> origin/main:src/object/jobs/reencode.test.ts
 import { Rows } from "../../device/index.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { makeCodec } from "../../erasure/index.js"
