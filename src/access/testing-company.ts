@@ -6,7 +6,7 @@ import type { AccessKeyRecord, IdentityKind, IdentityRecord } from "../format/id
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { addAccessKey, createAccount } from "./account-commands-core.js"
 import { createIdentity, findIdentity } from "./identities/identity-commands-core.js"
-import { linkRange } from "./identities/identity-links-core.js"
+import { membershipRange } from "./identities/identity-links-core.js"
 import { readLinked } from "./identities/identity-queries-core.js"
 import { createPolicy } from "./identities/managed-policy-commands-core.js"
 
@@ -32,8 +32,8 @@ export async function newCompany() {
     return `arn:aws:iam::${number}:policy${path}${name}`
   }
   const find = (kind: IdentityKind, name: string) => findIdentity(metadata.committed, ref(kind, name))
-  const linked = async (link: string) => {
-    const page = await metadata.ask(readLinked(accountId, link, linkRange(accountId, link).start))
+  const linked = async (membership: string) => {
+    const page = await metadata.ask(readLinked(accountId, membership, membershipRange(accountId, membership).start))
     return page.items.map(({ name }) => name)
   }
   return { metadata, number, ref, create, policy, find, linked, user: ref("user", "Ann") }

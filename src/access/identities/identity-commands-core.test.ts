@@ -23,7 +23,7 @@ import {
   setTags,
   updateRole,
 } from "./identity-commands-core.js"
-import { linkToBoundary, linkToGroup, linkToPolicy, parseLink } from "./identity-links-core.js"
+import { boundaryMembership, groupMembership, policyMembership, parseMembership } from "./identity-links-core.js"
 import { readIdentities, readIdentity, readPolicies, readPolicy, readPolicyUse } from "./identity-queries-core.js"
 import { IDENTITY_LIMITS } from "./limits.js"
 import {
@@ -101,11 +101,11 @@ test("policies are attached once, up to a number, and who has one is known", asy
   assert.equal((await metadata.run(attachPolicy(user, first))).attached.length, IDENTITY_LIMITS.attachedPoliciesMax)
   await refuses(metadata.run(attachPolicy(user, must(arns.at(-1), "one more"))), "limitExceeded", /PoliciesPerUser/)
   await refuses(metadata.run(attachPolicy(user, `${first}unknown`)), "noSuchEntity")
-  assert.deepEqual(await linked(linkToPolicy(first)), ["Ann"])
+  assert.deepEqual(await linked(policyMembership(first)), ["Ann"])
   assert.deepEqual(await metadata.ask(readPolicyUse(accountId, first)), { attachments: 1, boundaries: 0 })
   const { attached } = await metadata.run(detachPolicy(user, first))
   assert.ok(!attached.includes(first) && attached.length === IDENTITY_LIMITS.attachedPoliciesMax - 1)
-  assert.deepEqual(await linked(linkToPolicy(first)), [])
+  assert.deepEqual(await linked(policyMembership(first)), [])
   await refuses(metadata.run(detachPolicy(user, first)), "noSuchEntity")
 })
 
@@ -120,7 +120,7 @@ test("a permissions boundary is set, replaced and taken away", async () => {
   assert.deepEqual(await metadata.ask(readPolicyUse(accountId, one)), { attachments: 0, boundaries: 1 })
   await refuses(metadata.run(deletePolicy(accountId, one)), "deleteConflict", /attached/)
   await metadata.run(setBoundary(user, other))
-  assert.deepEqual([await linked(linkToBoundary(one)), await linked(linkToBoundary(other))], [[], ["Ann"]])
+  assert.deepEqual([await linked(boundaryMembership(one)), await linked(boundaryMembership(other))], [[], ["Ann"]])
   assert.equal((await metadata.run(setBoundary(user, undefined))).boundary, undefined)
   await metadata.run(deletePolicy(accountId, one))
 })
@@ -134,10 +134,10 @@ test("a user joins groups by any spelling of their names, up to a number, and le
   assert.deepEqual([groups.length, groups[0]], [IDENTITY_LIMITS.groupsPerUser, "Group0"])
   await refuses(metadata.run(joinGroup(user, `Group${IDENTITY_LIMITS.groupsPerUser}`)), "limitExceeded")
   await refuses(metadata.run(joinGroup(user, "unknown")), "noSuchEntity")
-  assert.deepEqual(await linked(linkToGroup("gROUP0")), ["Ann"])
+  assert.deepEqual(await linked(groupMembership("gROUP0")), ["Ann"])
   await refuses(metadata.run(deleteIdentity(ref("group", "Group0"))), "deleteConflict", /members/)
   await metadata.run(leaveGroup(user, "group0"))
-  assert.deepEqual(await linked(linkToGroup("Group0")), [])
+  assert.deepEqual(await linked(groupMembership("Group0")), [])
   await refuses(metadata.run(leaveGroup(user, "Group0")), "noSuchEntity", /not in group Group0/)
   await refuses(metadata.run(leaveGroup(user, "unknown")), "noSuchEntity")
   await metadata.run(deleteIdentity(ref("group", "Group0")))
@@ -180,11 +180,11 @@ test("a renamed user keeps keys, groups and policies, and the old name is free",
   await refuses(metadata.run(renameUser(user, "CARL", undefined)), "entityExists")
   const renamed = await metadata.run(renameUser(user, "Bob", undefined))
   assert.deepEqual([renamed.name, renamed.path, find("user", "Ann")], ["Bob", "/team/", undefined])
-  assert.deepEqual(await linked(linkToGroup("Group")), ["Bob"])
+  assert.deepEqual(await linked(groupMembership("Group")), ["Bob"])
   assert.equal((await metadata.ask(readAccessKey(keyId(1))))?.userName, "Bob")
   const spelled = await metadata.run(renameUser(ref("user", "Bob"), "BOB", "/"))
   assert.deepEqual([spelled.name, spelled.path, find("user", "bob")?.name], ["BOB", "/", "BOB"])
-  assert.deepEqual(await linked(linkToGroup("Group")), ["BOB"])
+  assert.deepEqual(await linked(groupMembership("Group")), ["BOB"])
   await refuses(metadata.run(renameUser(user, "Dora", undefined)), "noSuchEntity")
 })
 
@@ -265,10 +265,10 @@ test("versions of a policy have numbers that are never given twice, up to five, 
 })
 
 test("a link names who has it; any other key is damage", () => {
-  assert.deepEqual(parseLink(rowKeyOf("company\x00group staff\x00user ann b")), { kind: "user", name: "ann b" })
+  assert.deepEqual(parseMembership(rowKeyOf("company\x00group staff\x00user ann b")), { kind: "user", name: "ann b" })
   for (const key of ["company\x00group staff\x00robot ann", "company\x00user ", "user ann"])
     assert.throws(
-      () => parseLink(rowKeyOf(key)),
+      () => parseMembership(rowKeyOf(key)),
       error => isFailure(error, "corruptRecord"),
     )
 })

@@ -24,7 +24,7 @@ import {
   setSetting,
   setVersioning,
 } from "./bucket-commands-core.js"
-import { ALL_DEBTS, debtKeys, debtOfKey, debtsOfPartition, noteDamages } from "./debts-core.js"
+import { ALL_DEBTS, hintKeys, hintOfKey, hintsOfPartition, noteDamages } from "./missing-shard-hints-core.js"
 import {
   abortUpload,
   completeUpload,
@@ -35,10 +35,10 @@ import {
   sealUpload,
   unsealUpload,
 } from "./multipart-commands-core.js"
-import { swapExtent } from "./recode-commands-core.js"
-import { dropRows, judgeUpload, readNamings } from "./release-commands-core.js"
+import { swapExtent } from "./reencode-commands-core.js"
+import { dropRows, resolveUpload, readNamings } from "./pending-deletion-commands-core.js"
 import { extentOf, KEY, newBucket, putOf, randomOf, uploadOf } from "./testing-bucket.js"
-import { noteDebts } from "./version-commands-core.js"
+import { recordHints } from "./version-commands-core.js"
 
 const bucketId = parseBucketId(1)
 const multipartId = multipartIdOf(7, randomOf(7))
@@ -65,17 +65,17 @@ test("each command names the rows that it reads first, and whether it makes the 
     [openBucket(bucketId), bucketRow, false],
     [dropBucket(bucketId), bucketRow, false],
     [createUpload(address, newUpload), [], true],
-    [putPart({ ...address, part, debts: [] }), [["parts", partKey(address, 3)]], true],
+    [putPart({ ...address, part, hints: [] }), [["parts", partKey(address, 3)]], true],
     [sealUpload(address, completion), uploadRow, true],
     [unsealUpload(address, completion), uploadRow, false],
     [putSegment(address, completion, 0, { offsetBytes: 0, parts: [] }), [], true],
     [completeUpload({ ...address, completion, conditions: {}, version }), currentRow, true],
     [abortUpload(address), uploadRow, false],
     [swapExtent({ ...upload, from: extentOf(1), to: extentOf(1), replaced: [] }), currentRow, true],
-    [judgeUpload(upload), [["voids", uploadRowKey(object, uploadOf(1))]], false],
+    [resolveUpload(upload), [["voids", uploadRowKey(object, uploadOf(1))]], false],
     [readNamings(upload), currentRow, false],
     [dropRows([]), [], false],
-    [noteDebts([]), [], false],
+    [recordHints([]), [], false],
     [noteDamages([]), [], false],
   ]
   for (const [command, touches, grows] of expected) {
@@ -85,42 +85,42 @@ test("each command names the rows that it reads first, and whether it makes the 
 })
 
 const deviceId = parseDeviceId("00000000000000d1")
-const debt = (partition: number) => ({ partition: parsePartitionId(partition), deviceId })
+const hint = (partition: number) => ({ partition: parsePartitionId(partition), deviceId })
 const needle = (partition: number): NeedleId => ({
   ...{ partition: parsePartitionId(partition), uploadId: uploadOf(9), part: 1, block: 2, generation: 3, slot: 4 },
 })
 
 test("what a device owes, and a shard that is damaged, are read back from the keys of their rows", async () => {
   const { metadata } = await newBucket()
-  await metadata.run(noteDebts([debt(258)]))
+  await metadata.run(recordHints([hint(258)]))
   await metadata.run(noteDamages([{ deviceId, id: needle(259) }]))
-  const { rowKeys, next } = await metadata.ask(debtKeys(ALL_DEBTS, 10))
+  const { rowKeys, next } = await metadata.ask(hintKeys(ALL_DEBTS, 10))
   assert.equal(next, undefined)
-  const [missing, damaged] = rowKeys.map(debtOfKey)
-  assert.deepEqual(missing, { rowKey: rowKeys[0], ...debt(258), damaged: undefined })
-  assert.deepEqual(damaged, { rowKey: rowKeys[1], ...debt(259), damaged: { deviceId, id: needle(259) } })
-  assert.deepEqual((await metadata.ask(debtKeys(debtsOfPartition(259), 10))).rowKeys, [rowKeys[1]])
+  const [missing, damaged] = rowKeys.map(hintOfKey)
+  assert.deepEqual(missing, { rowKey: rowKeys[0], ...hint(258), damaged: undefined })
+  assert.deepEqual(damaged, { rowKey: rowKeys[1], ...hint(259), damaged: { deviceId, id: needle(259) } })
+  assert.deepEqual((await metadata.ask(hintKeys(hintsOfPartition(259), 10))).rowKeys, [rowKeys[1]])
 })
 
 test("a key of another length is no debt's: the row is damaged", () => {
   for (const length of [0, 17, 19, 44, 46])
     assert.throws(
-      () => debtOfKey(rowKeyOf("0".repeat(length))),
+      () => hintOfKey(rowKeyOf("0".repeat(length))),
       error => isFailure(error, "corruptRow") && error.details["lengthBytes"] === length,
     )
 })
 
 test("debts are listed in pages, each of which tells where the next begins", async () => {
   const { metadata } = await newBucket()
-  await metadata.run(noteDebts([1, 2, 3].map(debt)))
-  const first = await metadata.ask(debtKeys(ALL_DEBTS, 2))
+  await metadata.run(recordHints([1, 2, 3].map(hint)))
+  const first = await metadata.ask(hintKeys(ALL_DEBTS, 2))
   assert.deepEqual(
-    first.rowKeys.map(rowKey => debtOfKey(rowKey).partition),
+    first.rowKeys.map(rowKey => hintOfKey(rowKey).partition),
     [1, 2],
   )
   const { next } = first
   assert.ok(next)
-  const second = await metadata.ask(debtKeys({ ...ALL_DEBTS, start: next }, 2))
-  assert.deepEqual([second.rowKeys.map(rowKey => debtOfKey(rowKey).partition), second.next], [[3], undefined])
-  assert.equal((await metadata.ask(debtKeys(ALL_DEBTS, 3))).next, undefined, "a page that is just full is the last")
+  const second = await metadata.ask(hintKeys({ ...ALL_DEBTS, start: next }, 2))
+  assert.deepEqual([second.rowKeys.map(rowKey => hintOfKey(rowKey).partition), second.next], [[3], undefined])
+  assert.equal((await metadata.ask(hintKeys(ALL_DEBTS, 3))).next, undefined, "a page that is just full is the last")
 })
