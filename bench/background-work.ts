@@ -51,7 +51,7 @@ export class BackgroundWork {
     }
   }
 
-  /** From now on it is counted anew. */
+  /** Starts counting from zero. */
   reset(): void {
     Object.assign(this.checks, { scrub: 0, compaction: 0, all: 0 })
   }

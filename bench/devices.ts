@@ -74,7 +74,7 @@ export interface DevicesResult {
 export interface DevicesOptions {
   readonly folders: number
   readonly redundancy: string
-  /** Bytes that have to be read to write one anew. */
+  /** Bytes that have to be read to rebuild one. */
   readonly readPerWritten: number
   readonly bytes: number
   readonly rounds: number

@@ -108,7 +108,7 @@ export class OwnStore {
     this.running = undefined
   }
 
-  /** What its log says of mistakes, for whoever wonders why a row failed. */
+  /** Errors in its log, to find out why a row failed. */
   private tellErrors(): void {
     const lines = this.running?.process.output.split("\n") ?? []
     for (const line of lines.filter(each => ERROR_LINE.test(each)).slice(-ERROR_LINES_MAX)) this.bench.say(line)

@@ -12,7 +12,7 @@ export interface Measured {
   readonly unit: string
   /** In the same unit: what there could be at best. */
   readonly limit?: number
-  /** Further figures, for bounds and for whoever reads the JSON. */
+  /** Further figures, for bounds and for readers of the JSON. */
   readonly also?: Readonly<Record<string, number>>
 }
 

@@ -319,7 +319,7 @@ export async function exchange(endpoint: Endpoint, request: RawRequest): Promise
   }
 }
 
-/** A connection kept for many requests, one after the other; opened anew when the server closed it or said so. */
+/** A connection kept for many requests, one after the other; reopened when the server closed it or announced that. */
 export class KeptConnection {
   private connection: RawConnection | undefined
 

@@ -1,6 +1,6 @@
 /**
  * `hayloft why` against a real server: each way to be denied is told with its reason and the least that would have helped,
- * and the client hears no more than before.
+ * and the client learns no more than before.
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
@@ -301,7 +301,7 @@ test("IAM's too", async () => {
   assert.match(wrong.sentence, /signature is wrong/)
 })
 
-test("a request that is not known, and what is none", async () => {
+test("an unknown request, and a malformed request id", async () => {
   const fine = await s3(ROOT, "GET /photos/cat")
   assert.equal(fine.status, 200)
   const none = await running().hayloft(["why", fine.requestId])
@@ -313,7 +313,7 @@ test("a request that is not known, and what is none", async () => {
   assert.equal(status, 401, "only with the admin token")
 })
 
-test("the client hears no more than before", async () => {
+test("the client learns no more than before", async () => {
   for (const line of ["GET /photos/cat", "GET /closed/x", "GET /photos/absent"]) {
     const { text } = await s3(carol, line)
     assert.match(text, /<Code>AccessDenied<\/Code><Message>Access Denied<\/Message><Resource>/, text)

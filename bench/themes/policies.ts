@@ -1,6 +1,6 @@
 /**
  * What access policies cost: a decision over a hundred of two KiB each, in microseconds of processor time. It is asked on the main thread
- * for every request of whoever is not root, so it stands beside what the rest of such a request costs there.
+ * for every request of a caller other than root, so it stands beside the cost of the rest of such a request.
  */
 import { KIB } from "../../src/base/limits.js"
 import type { AccessPolicy, AccessRequest, Decision } from "../../src/access/policy/contract.js"

@@ -176,7 +176,7 @@ const listRows: readonly Row[] = [
       expectStatus(await scene.call("POST", { key: "parts", query: `uploadId=${uploadId}`, body }), 200)
       same(await grantsOf(scene, "parts"), [OWNER, "AllUsers READ"], "multipart")
       await scene.stored("put", "again")
-      same(await grantsOf(scene, "put"), [OWNER], "an overwrite begins anew")
+      same(await grantsOf(scene, "put"), [OWNER], "an overwrite starts from the default list")
     },
   ),
   row("12.46", "each version has a list of its own; tags leave it alone", async scene => {

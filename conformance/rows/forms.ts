@@ -90,7 +90,7 @@ export const formRows: readonly Row[] = [
       204,
     )
   }),
-  row("100.5", "a policy that has expired is AccessDenied, one that is none InvalidPolicyDocument", async scene => {
+  row("100.5", "an expired policy is AccessDenied, a malformed one InvalidPolicyDocument", async scene => {
     await refused(scene, { fields: [["key", "k"]], expiresMs: Date.now() - 60_000 }, 403, "AccessDenied")
     await refused(scene, { fields: [["key", "k"]], conditions: [{}] }, 400, "InvalidPolicyDocument")
   }),

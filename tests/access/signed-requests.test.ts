@@ -94,7 +94,7 @@ testBothWays("who is limited by policies reaches nothing, and whose key is disab
   assert.deepEqual(await outcomes(signerOf(session)), all("InvalidToken"))
 })
 
-testBothWays("a request tells when its key was used last, whoever it is", async answersLater => {
+testBothWays("a request records when its key was last used, for every kind of caller", async answersLater => {
   const { world, outcomes } = await scene(answersLater)
   await outcomes({ id: ROOT_KEY.accessKeyId, secret: ROOT_KEY.secret })
   const use = await world.access.accounts.lastUse(ROOT_KEY.accessKeyId)

@@ -50,7 +50,7 @@ interface Fetched {
   readonly text?: string
   readonly etag?: string | null
   readonly requestId?: string | null
-  /** The page hears no more than that it failed. */
+  /** The page learns only that it failed. */
   readonly blocked?: true
 }
 

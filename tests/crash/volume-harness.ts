@@ -250,7 +250,7 @@ class Script {
     await this.begin()
   }
 
-  /** The device fails a write; the process is started anew on the same machine, with the same page cache. */
+  /** The device fails a write; the process restarts on the same machine, with the same page cache. */
   private async failWrite(): Promise<void> {
     const slow = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
     let failed = false

@@ -91,7 +91,7 @@ const SKIP_SYNC: Planted = {
 }
 const FORGET_THE_FOLDER: Planted = { disk: disk => bent({ syncFolder: () => Promise.resolve() }, disk) }
 
-/** Volumes go before the base contains what let go of them. */
+/** Volumes are removed before the metadata store contains the rows that stopped naming them. */
 const REMOVE_AT_ONCE: Planted = {
   compacts: true,
   upkeep: upkeep =>
@@ -130,7 +130,7 @@ const MARK_TOO_FAR: Planted = {
   },
 }
 
-/** Believes every group whose headers fit, as if all of the last volume were known to be durable. */
+/** Accepts every group whose headers fit, as if all of the last volume were known to be durable. */
 const ACCEPT_BAD_BODIES: Recover = async (disk, base, life) => {
   const recovered = await recoverReal(disk, base, life)
   const { folder, deviceId } = deviceHome(life)

@@ -76,7 +76,7 @@ test("the base alone of the only device from before a checkpoint: refused by nam
       await server.stop()
       await putBack()
       await assert.rejects(server.launch(), OLDER_BASE)
-      // The log has let go of what the older one lacks.
+      // The log no longer contains what the older one lacks.
       await rm(`${first}/position`)
       await assert.rejects(server.launch(), /disk1\/base is older than its log.*Put the newer one back/)
     })
@@ -119,7 +119,7 @@ test("the base alone of the only device from before merges: refused by name", ()
     })
   }))
 
-test("the base alone of one of three devices from before merges: it learns anew", () =>
+test("the metadata store alone of one of three devices from before merges: it learns again", () =>
   withFolder(folder => {
     const folders = dataFolders(folder, 3)
     const [first = ""] = folders
@@ -135,7 +135,7 @@ test("the base alone of one of three devices from before merges: it learns anew"
     })
   }))
 
-test("log and base of one of three devices from an older copy: it learns anew, and nothing is lost", () =>
+test("log and metadata store of one of three devices from an older copy: it learns again, and nothing is lost", () =>
   withFolder(folder => {
     const folders = dataFolders(folder, 3)
     const [first = ""] = folders

@@ -13,7 +13,7 @@ const POLL_MS = 250
 const lostBlocks = async (server: ServerProcess): Promise<string> =>
   /^hayloft_lost_blocks (\d+)$/m.exec(await server.metrics())?.[1] ?? "none"
 
-/** What `status` says once its first line begins so: it is judged anew every few seconds. */
+/** The output of `status` once its first line begins so: safety is evaluated every few seconds. */
 async function statusFrom(server: ServerProcess, verdict: string): Promise<string> {
   for (let polls = 0; ; polls += 1) {
     const { stdout } = await server.hayloft(["status"])

@@ -92,7 +92,7 @@ export class SimStore {
     return must(device, `a device of the store is in ${bay}`)
   }
 
-  /** The disks in these bays are gone for good. */
+  /** The disks in these bays are lost permanently. */
   drop(bays: readonly string[]): void {
     for (const bay of bays) this.machine.bays.take(bay).faulty.become("lost")
   }

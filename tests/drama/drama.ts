@@ -1,6 +1,6 @@
 /**
  * Drama: a real server on real folders under clients, while devices are lost, replaced, added, drained,
- * removed, copied, bent and weighed anew, and the server is killed in the middle of it. At the end everything
+ * removed, copied, damaged and given new weights, and the server is killed meanwhile. At the end everything
  * that was acknowledged is there byte for byte, nothing that was removed has come back, listings and counters
  * agree, every block has all its shards where they belong, and dead space comes back.
  *

@@ -81,12 +81,12 @@ class Growth {
       assert.ok(shards.blocks.size > 0, "there are blocks")
       await this.server.launch()
       if (problems.length === 0) return shards
-      // What was coded anew, or deleted, is collected behind everybody's back, and begun anew in each life.
+      // Re-encoded and deleted blocks are collected in the background, which restarts with each process.
       await this.operator.collected(WHOLE_MS)
     }
   }
 
-  /** Gives folders up that are gone for good, on the stopped store, and starts it on the others. */
+  /** Gives up folders that are lost permanently, on the stopped store, and starts it on the others. */
   async lose(lost: readonly string[]): Promise<void> {
     await this.clients.quiet()
     const ids = await Promise.all(lost.map(path => this.operator.deviceAt(path)))

@@ -42,7 +42,7 @@ const ACTS = [
 ] as const
 export type Act = (typeof ACTS)[number]
 
-/** Throws where a name is none. */
+/** Throws for an unknown name. */
 export function parseActs(text: string): readonly Act[] {
   return text.split(",").map(name => {
     const act = ACTS.find(each => each === name)

@@ -12,7 +12,7 @@ const LOOK_EVERY_MS = 300
 /** A shift of shards that is decided between two looks is not to be missed. */
 const LOOKS_IN_A_ROW = 2
 
-/** They remove what was deleted, coded anew, or left behind by those who died: a while after the store is whole. */
+/** They remove deleted, re-encoded and abandoned blocks, a while after the store is fully redundant. */
 const COLLECTING_JOBS = ["collector", "orphans", "reencode", "repair"]
 
 function whyNotCollected({ jobs }: Status): string | undefined {

@@ -202,7 +202,7 @@ export function problemsOf(
   return problems
 }
 
-/** For whoever looks into a failure: the folders of a test are removed at its end. */
+/** To investigate a failure: the folders of a test are removed at its end. */
 export async function whatLiesWhere(folders: readonly string[]): Promise<string> {
   try {
     const shards = await readShards(folders)

@@ -121,7 +121,7 @@ export function tellProcessStory({ folders, ending, rules }: ProcessStory): Prom
   })
 }
 
-/** Kinds of calls, and what becomes of them: each is let go wrong at the first call, the second, … until there is none. */
+/** Kinds of calls and their faults: each fails at the first call, then the second, … until no call is left. */
 const NATIVE: readonly {
   readonly what: string
   readonly rule: Omit<ShimRule, "prefix" | "nth">

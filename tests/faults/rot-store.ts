@@ -46,7 +46,7 @@ const OWNER = parseAccountId("root")
 const BLOCK_BYTES = 128 * KIB
 const SIZES = [100, 3_000, 4_096, 20_000, 140_000, 300_000]
 const KEYS = 18
-/** Small objects besides, so that the metadata store has many blocks in several files. */
+/** Additional small objects, so that the metadata store has many blocks in several files. */
 const SMALL_KEYS = 384
 /** All alike, so that there are blocks of one length. */
 const SMALL_BYTES = 60

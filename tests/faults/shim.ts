@@ -80,7 +80,7 @@ export class Shim {
     return { LD_PRELOAD: this.library, FAULTS_FILE: this.control }
   }
 
-  /** From the next call of each process on; calls are counted anew. Without rules all goes as asked. */
+  /** Applies from the next call of each process on, and restarts the count of calls. Without rules every call succeeds. */
   set(rules: readonly ShimRule[]): void {
     rmSync(`${this.control}.hits`, { force: true })
     writeFileSync(this.control, rules.map(lineOf).join(""))

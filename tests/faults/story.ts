@@ -71,7 +71,7 @@ export class Story {
     }
   }
 
-  /** A put of its own, for whoever asks whether the store takes writes; true where it was acknowledged. */
+  /** A separate put, to find out whether the store accepts writes; true if it was acknowledged. */
   async tries(engine: Engine): Promise<boolean> {
     const bucket = await this.world.run(engine.services.buckets.open(BUCKET))
     const name = await this.world.run(this.put(engine, bucket, "later", LARGE_BYTES))

@@ -93,7 +93,7 @@ async function callsOf(devices: number): Promise<Record<SweepOptions["when"], Ca
   return told
 }
 
-/** The calls that a sweep lets go wrong, in order. */
+/** The calls that a sweep makes fail, in order. */
 export async function sitesOf({ devices, bay, calls, when }: SweepOptions): Promise<readonly Site[]> {
   const kinds: readonly CallKind[] = CALLS[calls]
   const made = (await callsOf(devices))[when].calls

@@ -68,7 +68,7 @@ function parseUsage(value: unknown): BucketUsage {
 
 /** Below the ports that the system gives to outgoing connections, of which tests make thousands. */
 const PORTS = { first: 12_000, last: 21_999 } as const
-/** Whoever listens so far above a port has claimed it, also while nothing listens on the port itself. */
+/** A listener this far above a port claims that port, even while nothing listens on the port itself. */
 const CLAIM_ABOVE = 10_000
 const PORT_TRIES_MAX = 50
 

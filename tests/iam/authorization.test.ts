@@ -9,7 +9,7 @@ const policy = (...Statement: readonly object[]): string => JSON.stringify({ Ver
 /** As policies write it: no template of ours. */
 const OWN_USER = ["arn:aws:iam::*:user/$", "{aws:username}"].join("")
 
-testBothWays("whoever has no policy may only ask who they are", async answersLater => {
+testBothWays("a user without a policy may only call GetCallerIdentity", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const bob = await world.user("bob")
   for (const [action, values] of [
@@ -62,7 +62,7 @@ testBothWays("a policy is not got around by spelling a name otherwise", async an
 })
 
 testBothWays(
-  "whoever renames a user may do so to both names, and nobody takes the name of somebody else for himself",
+  "renaming a user needs permission for both names, and no user can take another one's name",
   async answersLater => {
     const world = await IamWorld.open(answersLater)
     const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:UpdateUser", Resource: OWN_USER }))

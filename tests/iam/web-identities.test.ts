@@ -1,4 +1,4 @@
-/** Roles for whoever a provider vouches for: tokens as they should be, and every way in which they are not. */
+/** Roles for identities that a provider vouches for: valid tokens, and every way in which a token can be invalid. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type CryptoKey, type JWK, type JWTPayload } from "jose"

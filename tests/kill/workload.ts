@@ -338,7 +338,7 @@ export class Worker {
   /**
    * Completes an upload whose parts were all acknowledged, perhaps long ago. One that was asked and not
    * answered is asked again: 200 settles it, 404 means that it took effect and was overwritten since, or
-   * (asked anew by nobody) never; both are left to the search.
+   * (which no client repeats) never; both are left to the search.
    */
   async finish(upload: Upload): Promise<boolean> {
     const { bucket, key, uploadId, write, etag } = upload
@@ -421,7 +421,7 @@ export class Worker {
     return entries
   }
 
-  /** Removes all that there is of a key, each version for good. */
+  /** Removes every version of a key permanently. */
   async clear(bucket: Bucket, key: string): Promise<boolean> {
     if (bucket.mode === "never") return this.remove(bucket, key, undefined, undefined)
     const entries = await this.listVersions(bucket, key)

@@ -201,7 +201,7 @@ function onResources(
   }
 }
 
-/** Requests that a statement applies to, whoever asks. */
+/** Requests to which a statement applies, for any caller. */
 function applying(policy: PlainPolicy, statement: PlainStatement): SetOfRequests {
   const { Effect, Action, NotAction, Resource, NotResource, Condition = {} } = statement
   const sets: SetOfRequests[] = []

@@ -31,7 +31,7 @@ const { values } = parseArgs({
   },
 })
 
-/** Then the stores are made anew: they would grow for ever. */
+/** Then the stores are created again: they would grow without end. */
 const CHAPTERS_OF_A_STORE = 120
 const DIFFERENCES_SHOWN = 5
 

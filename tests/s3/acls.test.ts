@@ -21,7 +21,7 @@ const thirdAccount = {
 let people: People
 /** Happens once, when an object has been looked at for the sake of its list or opened. */
 let afterCheck: (() => Promise<unknown>) | undefined
-/** In a bucket of the owner's in which lists count, whoever wrote, and nothing is blocked. */
+/** In a bucket of the owner's in which lists count for every writer, and nothing is blocked. */
 beforeEach(async () => {
   const willing = userKeyOf(keyOf("willing"), "willing", [everything], {}, strangerAccount)
   const unwilling = userKeyOf(keyOf("unwilling"), "unwilling", [], {}, strangerAccount)

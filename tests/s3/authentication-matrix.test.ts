@@ -78,7 +78,7 @@ const inQuery: Sign = (request, terms) => ({
   rawTarget: presign(request, 600, termsOf(terms), terms.atMs),
 })
 
-/** Of an operation on an object: all others are refused, whoever signs them. */
+/** For an operation on an object: all others are refused for every signer. */
 const inQueryOfVersion2: Sign = (request, { key, atMs }) => {
   const expires = String(Math.floor(atMs / 1000) + 600)
   const { method, rawTarget: target, rawHeaders } = request

@@ -58,7 +58,7 @@ before(async () => {
   await expect(200, "owner", "PUT /other/docs/a", { body: "o" })
 })
 
-test("a user without policies may do nothing, and hears nothing else", async () => {
+test("a user without policies may do nothing, and learns nothing else", async () => {
   for (const line of ["GET /", "PUT /new", "HEAD /bucket", "GET /bucket", "GET /bucket/docs/a", "GET /bucket/absent"]) {
     await expect(403, "powerless", line)
   }
@@ -103,7 +103,7 @@ test("what is not there looks forbidden to those who may not list, whatever else
   await expect(403, "copier", "PUT /bucket/copy", copy)
 })
 
-test("who may list with the key as prefix hears that it is not there", async () => {
+test("a caller who may list with the key as prefix learns that the key does not exist", async () => {
   for (const line of ["GET /bucket/docs/absent", "HEAD /bucket/docs/absent"]) {
     const told = await expect(404, "reader", line)
     assert.ok(line.startsWith("HEAD") || told.text.includes("<Code>NoSuchKey</Code>"), told.text)

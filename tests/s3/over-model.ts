@@ -1,5 +1,5 @@
 /**
- * The S3 layer over the model, served on loopback: for tests, and as a command for whoever wants to
+ * The S3 layer over the model, served on loopback: for tests, and as a command for anyone who wants to
  * try a client without an engine.
  *
  *   node dist/tests/s3/over-model.js [PORT]

@@ -58,7 +58,7 @@ export interface With {
 export class People {
   constructor(private readonly handler: Protocol) {}
 
-  /** `line`: `GET /bucket/key`. Whoever is called `nobody` signs nothing. */
+  /** `line`: `GET /bucket/key`. The caller named `nobody` signs nothing. */
   async send(name: string, line: string, { headers = [], body = "", ...wire }: With = {}): Promise<Sent> {
     const [method = "", rawTarget = ""] = line.split(" ")
     const bytes = Buffer.from(body)

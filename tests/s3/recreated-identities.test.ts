@@ -126,7 +126,7 @@ test("a role trusts the user that it named, and not another of the same name", (
     assert.equal(await mayAssume(), false, "another bob")
     assert.equal(await trustOf(), trusting(id))
     await engine.identities.updateRole(READER, { trust: trusting(ARN) })
-    assert.ok(await mayAssume(), "named anew")
+    assert.ok(await mayAssume(), "named again")
     await removeBob()
     await createBob()
     assert.equal(await mayAssume(), false, "and again another")

@@ -1,4 +1,4 @@
-/** Notes what is asked of the services, besides whether a bucket is there, before it goes on to them. */
+/** Records the calls to the services, except whether a bucket exists, before forwarding them. */
 import type { ObjectServices } from "../../src/object/contract.js"
 
 export class Spy {

@@ -138,7 +138,7 @@ test("what a policy lets read hides what is not there behind the same words as w
   assert.deepEqual(absent.headers, forbidden.headers)
 })
 
-test("another account's upload is none: on one's own bucket as on the other's, as an id that nobody gave", async () => {
+test("another account's upload does not exist: on one's own bucket as on the other's, like an id that was never issued", async () => {
   const ofUploads = routed.filter(({ when }) => when.includes("uploadId"))
   assert.ok(ofUploads.length >= 5, "every operation on an upload")
   for (const bucket of BUCKETS) {

@@ -152,7 +152,7 @@ function highestBegun({ calls, events }: DiskRecord, eventsBefore: number): numb
   return Math.max(0, ...numbersIn(begun.map(({ path }) => path.slice(FOLDER.length + 1))))
 }
 
-/** Opens what the cut left, throws where it is none of the states, and returns which one it is. */
+/** Opens what the cut left and returns which state it is; throws if it is none of them. */
 async function judge(sim: SimDisk, allowed: readonly Rows[], begun: number, where: string): Promise<Rows> {
   const host = hostOf(sim)
   const reader = await openReader(host)

@@ -157,7 +157,7 @@ test("the last member is not taken out", async () => {
 test("entries of an ended membership are never taken for truth", async () => {
   const scene = await opened({ devices: 2 })
   await scene.write(row("both", "1"))
-  // The write reaches the device that nobody hears from; the other one never has it.
+  // The write reaches the device whose answers are lost; the other one never has it.
   scene.device(1).disk.intercept(failing({ kind: "write", nth: 1, code: "EIO", forEver: true }))
   scene.device(2).disk.intercept(nthOf({ kind: "write", nth: 1 }, answersLate(new Promise(() => undefined))))
   scene.refuseChanges = fail("deviceFailed")
@@ -203,7 +203,7 @@ test("reads go on where the first member's base gives no row, and the device is 
   assert.deepEqual([...comparison.wrong], [[idOf(1), 1]])
 })
 
-test("a payload is read from a member that is there, whoever gave the row", async () => {
+test("a payload is read from a replica that is present, whichever one returned the row", async () => {
   const scene = await opened({ devices: 2 })
   await scene.write(row("a", "1", "old payload"))
   await scene.device(2).checkpoint()
@@ -279,7 +279,7 @@ test("a learner gets all rows and payloads while writing goes on, and then count
   await assertWhole(scene)
 })
 
-test("a learner that fails ends its learning and nothing else, and begins anew", async () => {
+test("a learner that fails ends its learning and nothing else, and starts over", async () => {
   const scene = await opened({ devices: 2, replicas: 1 })
   await scene.write(...many(600))
   await scene.device(2).open(new Map())

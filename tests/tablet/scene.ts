@@ -200,7 +200,7 @@ export class Scene {
   refusesSingleCopy = false
   /** Undefined: as many as there are. */
   replicasWanted: number | undefined
-  /** Rows as acknowledged; and what may have been written besides, because nobody was told. */
+  /** Rows as acknowledged, and rows that may have been written without an acknowledgement. */
   readonly acknowledged = new Map<string, string>()
   readonly doubtful = new Map<string, (string | undefined)[]>()
   readonly damages: { readonly id: DeviceId; readonly failure: Failure }[] = []
@@ -284,7 +284,7 @@ export class Scene {
     refusesSingleCopy: () => this.refusesSingleCopy,
   }
 
-  /** A life of the process: what was learning begins anew, what is damaged leaves. */
+  /** One process: learners start over, damaged replicas leave. */
   async open(): Promise<void> {
     this.hasStopped = false
     for (const { faulty, disk } of this.devices) {

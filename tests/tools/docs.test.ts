@@ -99,7 +99,7 @@ test("shell blocks that promise to work are handed out, gathered by name; others
   ])
 })
 
-test("a generated table that differs from what the code says is reported, and can be made anew", async () => {
+test("a generated table that differs from the code is reported, and can be regenerated", async () => {
   const generators = { limits: () => "| new |" }
   const page = (table: string) => `# T\n\n<!-- generated:limits -->\n${table}\n<!-- /generated -->\n\nafter\n`
   assert.match(
