@@ -8,7 +8,7 @@ import type { Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
 import type { Buckets, SettingDocuments } from "../object/contract.js"
-import type { StoreOperations, StoreStatus } from "./contract.js"
+import type { StoreOperations, StoreStatus } from "../node/index.js"
 
 export interface Services {
   readonly accounts: Accounts

@@ -1,5 +1,5 @@
 /** The two pages that a browser sees on the admin port: no script, nothing secret, nothing from elsewhere. */
-import type { HealthReport } from "./contract.js"
+import type { HealthReport } from "../node/index.js"
 
 const STYLE = `
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }

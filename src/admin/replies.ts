@@ -1,6 +1,6 @@
 /** Replies of the admin port: what every one carries, and its JSON errors. */
 import { asFailure, type Failure } from "../base/failures.js"
-import type { HealthReport } from "./contract.js"
+import type { HealthReport } from "../node/index.js"
 import { errorReplyOf } from "./failures.js"
 
 export interface AdminReply {

@@ -7,7 +7,7 @@
 import { fail } from "../base/failures.js"
 import { parseBucketName, parseDeviceId } from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
-import type { StoreChange, StoreStatus } from "./contract.js"
+import type { StoreChange, StoreStatus } from "../node/index.js"
 import { parseBody, type Operation, type OperationInput, type Services } from "./operation.js"
 import * as schema from "./store-schemas.js"
 

@@ -1,6 +1,7 @@
 /**
  * Shapes of the store itself in the admin API's JSON: its status, its devices, the changes that an
- * operator asks for and their plans. What each member means stands in `contract.ts`.
+ * operator asks for and their plans. The `contract.ts` files of `node/status` and
+ * `node/control` say what each member means.
  */
 import { z } from "zod"
 

@@ -10,18 +10,17 @@ import { parseAccountId, parseAccessKeyId, parseBucketId, parseDeviceId, parseSt
 import type { AccessKeyId, AccountId, AccountNumber, BucketName } from "../base/ids.js"
 import { accountNumberOf } from "../format/account-number.js"
 import type { Bucket, Buckets } from "../object/contract.js"
-import { checkConfirmed } from "./confirmed-core.js"
 import type {
   ChangePlan,
   JobReport,
-  Documents,
   HealthReport,
   RepairReport,
   StoreChange,
   StoreOperations,
   StoreReport,
   StoreStatus,
-} from "./contract.js"
+} from "../node/index.js"
+import type { Documents } from "./contract.js"
 
 import type { AdminStore } from "./api.js"
 export const ROOT = parseAccountId("root")
@@ -74,7 +73,10 @@ export class FakeStore implements Accounts {
     },
     change: async (change, confirm) => {
       this.#touch("change")
-      checkConfirmed({ ...planOf(change), ...(this.confirmBy && { confirmBy: this.confirmBy }) }, confirm)
+      if (this.confirmBy !== undefined && confirm !== this.confirmBy) {
+        const { warnings } = planOf(change)
+        throw fail("invalidArgument", { message: `${warnings.join()}; send "confirm": "${this.confirmBy}"` })
+      }
       this.changes.push(change)
       return { plan: planOf(change), generation: 5 + this.changes.length }
     },

@@ -5,7 +5,7 @@
  * this one.
  */
 import { availableParallelism } from "node:os"
-import type { StoreOperations } from "../admin/index.js"
+import type { StoreOperations } from "../node/control/contract.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { MIB } from "../base/limits.js"

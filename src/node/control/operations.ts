@@ -4,16 +4,15 @@
  *
  * Promises  A change that was refused has changed nothing; a folder that was taken for it is given up.
  */
-import {
-  type AppliedChange,
-  type ChangePlan,
-  checkConfirmed,
-  type DeviceCheck,
-  type ProgressReport,
-  type RedundancyReport,
-  type StoreChange,
-  type StoreOperations,
-} from "../../admin/index.js"
+import type {
+  AppliedChange,
+  ChangePlan,
+  DeviceCheck,
+  RedundancyReport,
+  StoreChange,
+  StoreOperations,
+} from "./contract.js"
+import type { ProgressReport } from "../status/contract.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { parseDeviceId, type DeviceId } from "../../base/ids.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
@@ -426,4 +425,16 @@ function reencodingsOf(
     return reencodingOf(holdings.policy ?? before.policy, chosen(change.policy) ?? after.policy, holdings.bytes)
   const allBytes = policies.reduce((sum, { bytes }) => sum + bytes, 0)
   return reencodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
+}
+
+/** Throws `invalidArgument`, which tells what to send, unless `confirm` is the name that the plan asks for. */
+function checkConfirmed(
+  { summary, warnings, confirmBy }: Pick<ChangePlan, "summary" | "warnings" | "confirmBy">,
+  confirm: string | undefined,
+): void {
+  if (confirmBy === undefined || confirm === confirmBy) return
+  const why = warnings.length === 0 ? "" : ` (${warnings.join("; ")})`
+  const given = confirm === undefined ? "" : `, not ${JSON.stringify(confirm)}`
+  const message = `not done: ${summary}${why}. To do it all the same send "confirm": ${JSON.stringify(confirmBy)}${given}`
+  throw fail("invalidArgument", { message })
 }

@@ -5,7 +5,7 @@
  * fewer lost disks than the one before, and a new device on the system disk or on a disk that holds another device,
  * where a mount that is missing looks just like it.
  */
-import type { ChangePlan, StoreChange } from "../../admin/index.js"
+import type { ChangePlan, StoreChange } from "./contract.js"
 import { textOfPolicy, tolerance, type Policy } from "../../base/policy.js"
 
 /** A folder that is to be a device, and the disks of the others. */

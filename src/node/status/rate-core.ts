@@ -4,7 +4,7 @@
  * The rate is that of the last `WINDOW_MS`: long enough to smooth the unevenness of steps, short enough
  * to follow a change of load. Nothing is said before `SPAN_MS_MIN` have been seen.
  */
-import type { ProgressReport } from "../../admin/index.js"
+import type { ProgressReport } from "./contract.js"
 import type { Work } from "./status-sources.js"
 
 const WINDOW_MS = 180_000

@@ -1,5 +1,5 @@
 /** Status, decided: what is told of each device, what may fail, and what is wrong. Pure. */
-import type { DeviceReport, DeviceState, SafetyReport } from "../../admin/index.js"
+import type { DeviceReport, DeviceState, SafetyReport } from "./contract.js"
 import type { DeviceId } from "../../base/ids.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import { layoutOf, reasonsOf, safetySentence, type Safety, type SafetyInput } from "../../cluster/index.js"

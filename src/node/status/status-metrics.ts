@@ -2,7 +2,7 @@
  * Metrics of the store: gauges rendered from the same StoreReport as the status of the admin API and of the command
  * line. One scrape renders one report. A metric has no rows if the report does not contain its value.
  */
-import type { DeviceReport, ScrubReport, StoreReport, StoreStatus } from "../../admin/index.js"
+import type { DeviceReport, ScrubReport, StoreReport, StoreStatus } from "./contract.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Labels, Metrics } from "../../seams/telemetry/contract.js"
 

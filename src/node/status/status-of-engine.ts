@@ -1,5 +1,5 @@
 /** What status sees of the engine: its devices, its record, its tablet, what devices owe. */
-import type { JobReport, QueueReport } from "../../admin/index.js"
+import type { JobReport, QueueReport } from "./contract.js"
 import { rowKeyOf, type DeviceId, type RowKey } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"

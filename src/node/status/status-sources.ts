@@ -2,7 +2,7 @@
  * What status needs to see of a running store: small views that whoever runs the store hands in. All of
  * it is in memory and read at once; what a store does not know or do is undefined, never invented.
  */
-import type { JobReport, LostObject, MetadataReport, QueueReport } from "../../admin/index.js"
+import type { JobReport, LostObject, MetadataReport, QueueReport } from "./contract.js"
 import type { Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"

@@ -6,7 +6,7 @@
  *           at most every `JUDGE_EVERY_MS`.
  * Runs      to see how fast work goes: a look at its counters every `LOOK_EVERY_MS`.
  */
-import type { HealthReport, ProgressReport, RepairReport, StoreReport, StoreStatus } from "../../admin/index.js"
+import type { HealthReport, ProgressReport, RepairReport, StoreReport, StoreStatus } from "./contract.js"
 import type { StoreId } from "../../base/ids.js"
 import { textOfPolicy, tolerance } from "../../base/policy.js"
 import { layoutOf, SafetyEvaluator, type Safety } from "../../cluster/index.js"
