@@ -223,7 +223,7 @@ test("repair, scrub and jobs are seen and steered", async () => {
   assert.match((await hayloft(["jobs", "list"])).out, /repair +busy +2 +3 of 9 partitions/)
   assert.match((await hayloft(["jobs", "set-throttle", "repair", "0"])).out, /repair +busy +0 /)
   assert.equal((await hayloft(["jobs", "wake", "nothing"])).code, 2)
-  assert.match((await hayloft(["device", "check", ID])).out, /is filling: answers, and has what it had/)
+  assert.match((await hayloft(["device", "check", ID])).out, /is rebuilding: answers, and has what it had/)
   assert.match(
     (await hayloft(["redundancy", "show"])).out,
     /^redundancy +ec:2\+1, automatic\nmeaning +any 1 of 3 disks\n/,
