@@ -1,10 +1,9 @@
 /**
- * Patient source: the pieces of a body, waited for as long as nobody else needs what the body holds.
+ * Back-pressured source: the pieces of a body. It waits for a slow client as long as no other body needs the slab.
  *
- * Promises  A client that brings less than `slowClientBytesPerSecondMin` over `slowClientWindowMs` of
- *           waiting for it, while its body holds a slab and others wait for one, fails its body with
- *           `requestTimeout`. Time in which we are the slow ones does not count, nor does any in which
- *           nobody waits.
+ * Promises  A body fails with `requestTimeout` if its client sends less than `slowClientBytesPerSecondMin` over
+ *           `slowClientWindowMs` while the body holds a slab and other bodies wait for one. Time that the server
+ *           itself takes does not count, nor does time in which no other body waits.
  */
 import { fail, type Failure } from "../base/failures.js"
 import { Pace } from "../base/pace.js"
@@ -15,7 +14,7 @@ import { BLOCK_LIMITS } from "./limits.js"
 export class BackPressuredSource {
   private readonly pieces: AsyncIterator<Uint8Array>
   private readonly pace = new Pace(BLOCK_LIMITS.slowClientBytesPerSecondMin, BLOCK_LIMITS.slowClientWindowMs)
-  /** Ends the wait for the next piece; set while there is one. */
+  /** Ends the wait for the next piece; set during a wait. */
   private giveUp: ((failure: Failure) => void) | undefined
 
   constructor(
@@ -26,7 +25,7 @@ export class BackPressuredSource {
     this.pieces = source[Symbol.asyncIterator]()
   }
 
-  /** Rejects with what the source throws, and `requestTimeout`. */
+  /** Rejects with the error of the source, or with `requestTimeout`. */
   async next(): Promise<IteratorResult<Uint8Array>> {
     this.pace.wait(this.clock.monotonicMs())
     const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
@@ -39,7 +38,7 @@ export class BackPressuredSource {
     return next
   }
 
-  /** Looks after the client until what it returns is called. */
+  /** Checks the client's pace until the returned function is called. */
   watch(holdsSlab: () => boolean): () => void {
     const check = (): void => {
       const nowMs = this.clock.monotonicMs()
@@ -51,7 +50,7 @@ export class BackPressuredSource {
     return () => callOff()
   }
 
-  /** Ends the source. One that is still being waited for ends when its client does. */
+  /** Ends the source. If a piece is still awaited, the source ends when its client does. */
   async close(): Promise<void> {
     const ended = this.pieces.return?.()
     if (this.giveUp === undefined) await ended

@@ -1,36 +1,36 @@
 /**
- * Gathering: enough good answers out of several candidates, asked as few at a time as will do.
+ * Batching: collects enough good answers from several candidates with as few requests in flight as possible.
  *
- * One that fails is followed by the next candidate at once, one that is slow is followed and not given
- * up: whichever comes first counts. So a device that hangs costs a read its slow time, never its end.
+ * If a candidate fails, the next one is asked immediately. If it is slow, the next one is asked too, and the first
+ * answer counts. A device that hangs delays a read by `slowMs`, but does not block it.
  */
 import type { Clock } from "../seams/clock/contract.js"
 
 export interface GatherRequest<Item, Answer> {
   readonly candidates: readonly Item[]
   readonly needed: number
-  /** After this long without an answer the next candidate is asked as well. */
+  /** After this long without an answer, the next candidate is asked too. */
   readonly slowMs: number
-  /** Undefined: this one has nothing to offer. A rejection ends the whole. */
+  /** Resolves with undefined if this candidate has no answer. A rejection rejects the whole batch. */
   readonly ask: (item: Item) => Promise<Answer | undefined>
 }
 
-/** As many answers as are needed, or all that there are. What is still under way is left to itself. */
+/** As many answers as are needed, or all that exist. Requests still in flight are not cancelled. */
 export async function gather<Item, Answer>(
   clock: Clock,
   { candidates, needed, slowMs, ask }: GatherRequest<Item, Answer>,
 ): Promise<ReadonlyMap<Item, Answer>> {
   const answers = new Map<Item, Answer>()
-  const left = [...candidates]
+  const waiting = [...candidates]
   const alarms: (() => void)[] = []
   let running = 0
   try {
     await new Promise<void>((resolve, reject) => {
       const settle = (): void => {
-        if (answers.size >= needed || (running === 0 && left.length === 0)) resolve()
+        if (answers.size >= needed || (running === 0 && waiting.length === 0)) resolve()
       }
       const askNext = (): void => {
-        const item = left.shift()
+        const item = waiting.shift()
         if (item === undefined) return
         running += 1
         let isWaitedFor = true

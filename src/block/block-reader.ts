@@ -1,10 +1,10 @@
 /**
  * Block reader: verified bytes of a range, piece by piece, some pieces ahead of the client.
  *
- * Promises  Bytes that fail their checksum are never passed on. A piece whose shard is missing, damaged
- *           or out of reach is rebuilt from k others behind the reader's back; one whose shard is slow is
- *           rebuilt beside it, and the first that is there counts.
- * Limits    BLOCK_LIMITS: what is read ahead, and what is rebuilt because of slowness.
+ * Promises  Bytes that fail their checksum are never returned. If a shard is missing, damaged or out of reach, its
+ *           piece is rebuilt from k others, and the caller does not notice. If a shard is slow, its piece is rebuilt
+ *           in parallel, and the first result counts.
+ * Limits    BLOCK_LIMITS: read-ahead, and concurrent rebuilds of slow shards.
  */
 import { must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
@@ -48,14 +48,14 @@ interface ShardRange {
   readonly lengthBytes: number
 }
 
-/** A piece with what is known of its block. */
+/** A piece, and its block's shape. */
 interface PieceRead {
   readonly extent: Extent
   readonly shape: BlockShape
   readonly piece: ReadPiece
-  /** Of the same reader. */
+  /** The ranges that the same reader has rebuilt. */
   readonly rebuilt: RebuiltRanges
-  /** Of its reader: it waits behind no other reader's later pieces. */
+  /** The first piece of its reader: it does not wait for other readers' later pieces. */
   readonly isFirst: boolean
 }
 
@@ -91,7 +91,7 @@ export class BlockReader {
     return lent ?? this.stream([ranges], signal, owner)
   }
 
-  /** The bytes piece by piece, in any case. */
+  /** Always a stream, piece by piece. */
   async *stream(ranges: Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): AsyncGenerator<Uint8Array> {
     const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
     const reads: PieceReads = {
@@ -113,7 +113,7 @@ export class BlockReader {
     }
   }
 
-  /** All of a short range without waiting; undefined if a piece of it would have to be waited for. */
+  /** A whole short range without waiting; undefined if a piece of it cannot be read synchronously. */
   private readSync(range: ExtentRange): LentBytes | undefined {
     const { extent, lengthBytes } = range
     if (lengthBytes > SYNC_READ_BYTES_MAX) return undefined
@@ -185,7 +185,7 @@ export class BlockReader {
     return this.hedged(read, own, allocate)
   }
 
-  /** Whether the block lacks a data shard from here on, as far as devices tell: then all are rebuilt at once. */
+  /** Whether its devices report that the block lacks a data shard from this slot on: then all are rebuilt together. */
   private isLossy(read: PieceRead, slot = read.piece.slot): Soon<boolean> {
     const { extent, shape, piece } = read
     const { uploadId, part } = extent
@@ -210,10 +210,10 @@ export class BlockReader {
     return true
   }
 
-  /** True when the read is slow and something may be done about it; false when it has ended, well or not. */
+  /** Resolves with true if the read is slow and a hedge is allowed; with false once it has ended, well or not. */
   private isSlow(read: Promise<Uint8Array>): Promise<boolean> {
     return new Promise(resolve => {
-      const callOff = this.clock.alarm(this.times.slowMs, () => resolve(this.hedges < BLOCK_LIMITS.hedgesAtOnce))
+      const callOff = this.clock.alarm(this.times.slowMs, () => resolve(this.hedges < BLOCK_LIMITS.maxConcurrentHedges))
       const ended = (): void => {
         callOff()
         resolve(false)
@@ -222,7 +222,7 @@ export class BlockReader {
     })
   }
 
-  /** The slow shard, or the same bytes from others: whichever is there first. */
+  /** The slow shard, or the same bytes from other shards: whichever arrives first. */
   private async hedged(read: PieceRead, own: Promise<Uint8Array>, allocate: Allocate | undefined): Promise<Uint8Array> {
     this.hedges += 1
     this.rebuilt.add({ reason: "slow" })
@@ -233,25 +233,25 @@ export class BlockReader {
       for (const each of [own, other]) each.then(giveBackOther, () => undefined)
       return first
     } catch {
-      // Neither has the bytes: what became of the others says more.
+      // Both failed: the error of the rebuild is more specific.
       return other
     }
   }
 
-  /** From the first that has it: of those that layouts lead to, or of all others. Throws what the last of them says. */
+  /** Reads from the first holder that has the shard. Throws the error of the last holder. */
   private async readShard(
     { extent, shape, piece: { block } }: PieceRead,
     slot: number,
     range: ShardRange,
     allocate?: Allocate,
-    whence: "home" | "elsewhere" = "home",
+    search: "assigned" | "elsewhere" = "assigned",
   ): Promise<Uint8Array> {
     const { uploadId, part } = extent
     const partition = partitionOf(uploadId, part, block)
     const id: NeedleId = { partition, uploadId, part, block, generation: shape.generation, slot }
     const holders = holdersOf(this.layouts, id, shape.exception)
     let failure: Failure | undefined
-    for (const deviceId of whence === "home" ? holders : await strayHolders(this.devices, id, holders)) {
+    for (const deviceId of search === "assigned" ? holders : await strayHolders(this.devices, id, holders)) {
       try {
         return await this.readFrom(deviceId, id, range, allocate)
       } catch (error) {
@@ -259,7 +259,7 @@ export class BlockReader {
         failure = error
       }
     }
-    // Made only here: its stack costs more than all else that a piece needs of the main thread.
+    // Created only here: its stack trace costs more main-thread time than everything else that a piece needs.
     throw failure ?? fail("deviceFailed", { slot })
   }
 
@@ -280,7 +280,7 @@ export class BlockReader {
       this.times.note(this.clock.monotonicMs() - startedMs)
       return bytes
     } catch (error) {
-      // Whatever one says that was taken out meanwhile.
+      // The device went offline meanwhile: its own error no longer matters.
       if (this.devices.get(deviceId) !== device) throw fail("deviceFailed", { device: deviceId }, error)
       if (isDamage(error)) this.onDamage({ deviceId, id })
       throw error
@@ -301,9 +301,9 @@ export class BlockReader {
     const to = Math.min(shape.shardBytes, roundUp(piece.offsetBytes + piece.lengthBytes, SUB_BLOCK_BYTES))
     const range = { offsetBytes: from, lengthBytes: to - from }
     const needed = shardsNeeded(shape.policy)
-    // The same range of the other shards is what is read next, where there is memory for it.
+    // The reader needs the same range of the other shards next: rebuild it too if memory permits.
     const others = slotsInStep(shape, range) ? (needed - 1) * range.lengthBytes : 0
-    const isAhead = others > 0 && this.ahead.hasRoomFor(others)
+    const isAhead = others > 0 && this.ahead.hasSpaceFor(others)
     const release = this.ahead.hold(isAhead ? others : 0)
     const toSlot = isAhead ? Infinity : piece.slot + 1
     const shards = this.rebuilds.run(needed * range.lengthBytes, () =>
@@ -335,7 +335,7 @@ export class BlockReader {
     return decoded
   }
 
-  /** Ranges of enough other shards; where the layouts do not lead to enough of them, from wherever they lie. */
+  /** Ranges of enough other shards. If the layouts lead to too few, all other devices are searched. */
   private async gather(
     read: PieceRead,
     avoidSlot: number | undefined,
@@ -345,18 +345,18 @@ export class BlockReader {
     const needed = shardsNeeded(shape.policy)
     const slots = Array.from({ length: shardCount(shape.policy) }, (_, slot) => slot)
     const others = slots.filter(slot => slot !== avoidSlot)
-    const gatherFrom = (candidates: readonly number[], missing: number, whence: "home" | "elsewhere") =>
+    const gatherFrom = (candidates: readonly number[], missing: number, search: "assigned" | "elsewhere") =>
       gather(this.clock, {
         candidates,
         needed: missing,
         slowMs: this.times.slowMs,
         ask: slot =>
-          this.readShard(read, slot, range, undefined, whence).catch((error: unknown) => {
+          this.readShard(read, slot, range, undefined, search).catch((error: unknown) => {
             if (isLoss(error)) return undefined
             throw error
           }),
       })
-    const present = await gatherFrom(others, needed, "home")
+    const present = await gatherFrom(others, needed, "assigned")
     if (present.size === needed) return present
     const left = slots.filter(slot => !present.has(slot))
     const all = new Map([...present, ...(await gatherFrom(left, needed - present.size, "elsewhere"))])
@@ -364,7 +364,7 @@ export class BlockReader {
     throw fail("notEnoughShards", { uploadId: extent.uploadId, part: extent.part, block: piece.block })
   }
 
-  /** The data shards, all that are not there rebuilt at once: who reads on wants them next. */
+  /** The data shards. All missing ones are rebuilt together, since a sequential reader needs them next. */
   private async decode(
     { policy }: BlockShape,
     slot: number,
@@ -382,6 +382,6 @@ export class BlockReader {
 
 const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 
-/** Whether a reader's pieces of the next slots are the same range. */
+/** Whether a reader's pieces of the next slots cover the same range. */
 const slotsInStep = ({ shardBytes }: BlockShape, { offsetBytes, lengthBytes }: ShardRange): boolean =>
   offsetBytes % PIECE_BYTES_MAX === 0 && lengthBytes === Math.min(PIECE_BYTES_MAX, shardBytes - offsetBytes)

@@ -1,11 +1,11 @@
 /**
  * Block writer: one block of a body, coded in its slab and appended to its devices.
  *
- * The slab is given back when every shard write has ended, not when the block is acknowledged: a
- * straggler still reads from it. Until then the block holds on to the layout that it began with.
- * A write whose device was given up has ended, though it may go on: waited for, one disk that hangs would take
- * the slabs of all uploads. What it still takes from the slab does not fit the checksums in its needles, and a last
- * group whose bodies are not good counts nowhere (`volume/scan.ts`).
+ * The slab is released when every shard write has ended, not when the block is acknowledged: a straggler still reads
+ * from it. Until then the block holds the layout that it started with. When a device is given up, its write counts as
+ * ended although it may still be running; otherwise one hung disk would block the slabs of all uploads. Bytes that such
+ * a write later reads from the reused slab fail the checksums in its needles, and recovery ignores a last group whose
+ * bodies are bad (`volume/scan.ts`).
  */
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import { must } from "../base/assert.js"
@@ -31,16 +31,16 @@ export interface WrittenBlock {
   readonly slots: readonly DeviceId[]
 }
 
-/** What a block is written as. */
+/** How one block is written. */
 export interface BlockRequest extends Pick<WriteRequest, "uploadId" | "part" | "owner" | "policy" | "recoveryHeader"> {
   readonly generation: number
   readonly care: WriteCare
 }
 
-/** What happens where only a single device of a block's can be written. */
+/** The rule for a block with a single writable device. */
 export interface SingleCopies {
   readonly areRefused: boolean
-  /** One was written. */
+  /** Called after a single copy was written. */
   note(): void
 }
 
@@ -53,8 +53,8 @@ export class BlockWriter {
   ) {}
 
   /**
-   * Takes over the slab. Resolves when the acknowledgement rule is met. Throws `deviceFull` where one of
-   * the block's devices has no room: nothing is written with less redundancy for want of space.
+   * Takes over the slab. Resolves when the acknowledgement rule is met. Throws `deviceFull` if one of the block's
+   * devices has no space: lack of space never reduces redundancy.
    */
   async write(
     request: BlockRequest,
@@ -69,8 +69,8 @@ export class BlockWriter {
     let ended: Promise<unknown> = Promise.resolve()
     try {
       const plan = this.plan(request, slots)
-      requireRoom(plan.policy, slab, lengthBytes)
-      // As they are now: one that is taken out meanwhile fails its write.
+      requireSpace(plan.policy, slab, lengthBytes)
+      // The devices as they are now: if one goes offline meanwhile, its write fails.
       const targets = plan.targets.map(id => id && must(this.devices.get(id), "it can be written"))
       const { uploadId, part, generation } = request
       const ids = targets.map((_, slot): NeedleId => ({ partition, uploadId, part, block, generation, slot }))
@@ -92,7 +92,7 @@ export class BlockWriter {
     }
   }
 
-  /** Throws what would keep the block from being written now. */
+  /** Throws the error that would keep the block from being written now. */
   check(request: BlockRequest, block: number): void {
     const partition = partitionOf(request.uploadId, request.part, block)
     this.plan(request, slotsOf(this.layouts.current, partition))
@@ -109,17 +109,19 @@ export class BlockWriter {
     )
     if (tolerance(policy) === 0 || shardCount(plan.policy) > 1) return plan
     if (this.singleCopies.areRefused) {
-      throw fail("deviceFailed", { message: "a single device is left for the block, and single copies are refused" })
+      throw fail("deviceFailed", {
+        message: "only one device can store the block, and single copies are refused; bring another device online",
+      })
     }
     return plan
   }
 }
 
-/** A redundancy may have been chosen since the memory was laid out. */
-function requireRoom(policy: Policy, slab: Slab, lengthBytes: number): void {
+/** The redundancy may have changed since the buffers were allocated. */
+function requireSpace(policy: Policy, slab: Slab, lengthBytes: number): void {
   if (slabBytesOf(shapeOf(policy), lengthBytes) <= slab.bytes.length) return
   throw fail("invalidConfig", {
-    message: "the memory for blocks was laid out for another redundancy; restart the server",
+    message: "the block buffers were allocated for another redundancy; restart the server",
     redundancy: textOfPolicy(policy),
   })
 }
@@ -145,7 +147,7 @@ function append(
   })
 }
 
-/** The shard writes of one block, and when they are enough. */
+/** The shard writes of one block, and the decision when enough are durable. */
 class ShardWrites {
   private readonly durable = new Set<number>()
   private readonly all: Promise<void>[] = []
@@ -170,13 +172,13 @@ class ShardWrites {
     return Promise.allSettled(this.all)
   }
 
-  /** Resolves with the slots that are missing; throws what failed where too few are durable. */
+  /** Resolves with the missing slots. Throws the first failure if too few shards are durable. */
   async acknowledged(clock: Clock): Promise<readonly number[]> {
     let callOff: (() => void) | undefined
     let stragglerOver = false
     try {
       for (;;) {
-        // Nothing is acknowledged with a shard missing for want of space.
+        // A block is never acknowledged with a shard missing for lack of space.
         if (isFailure(this.error, "deviceFull")) throw this.error
         const pending = this.all.length - this.durable.size - this.failed
         const verdict = decideAck(this.plan, {

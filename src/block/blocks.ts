@@ -1,4 +1,4 @@
-/** Blocks of one node: bodies in, ranges out, blocks surveyed, mended and removed. See `contract.ts` for the promises. */
+/** Blocks of one node: writes bodies, reads ranges, and scans, mends and removes blocks. See `contract.ts`. */
 import { fail } from "../base/failures.js"
 import type { PartitionId, RowKey } from "../base/ids.js"
 import { shardCount, shardsNeeded } from "../base/policy.js"
@@ -34,7 +34,7 @@ export class LocalBlocks implements Blocks {
   private readonly foreground: Foreground
   distrusts = 0
 
-  /** `devices` may change at any time, and `layouts` is published to. */
+  /** `devices` and `layouts` may change at any time. */
   constructor(
     private readonly clock: Clock,
     private readonly compute: Compute,
@@ -50,7 +50,7 @@ export class LocalBlocks implements Blocks {
     )
     const single = metrics.counter(
       "hayloft_single_copy_blocks_total",
-      "Blocks written as a single copy because a single device was left for them",
+      "Blocks written as a single copy because only one device could store them",
     )
     const note = (): void => {
       single.add()
@@ -90,7 +90,7 @@ export class LocalBlocks implements Blocks {
 
   async headerOf(group: BlockGroup): Promise<ShardHeader> {
     let isDamaged = false
-    // Of a damaged needle the header may be intact.
+    // A damaged needle may still have an intact header.
     for (const { deviceId, slot } of [...group.shards, ...group.damaged]) {
       try {
         const header = await this.devices.get(deviceId)?.volumes.headerOf(needleIdOf(group, slot))
@@ -101,7 +101,7 @@ export class LocalBlocks implements Blocks {
       }
     }
     if (!isDamaged) throw fail("noSuchNeedle", { uploadId: group.uploadId, block: group.block })
-    throw fail("corruptNeedle", { message: "no needle says whose it is", uploadId: group.uploadId })
+    throw fail("corruptNeedle", { message: "no needle of the block has a readable header", uploadId: group.uploadId })
   }
 
   removeGroups(groups: readonly BlockGroup[]): Promise<void> {
@@ -116,13 +116,13 @@ export class LocalBlocks implements Blocks {
     return after(hasShard(this.devices, deviceId, id), has => {
       if (!has) return false
       this.distrusts += 1
-      const told = recover(
+      const marked = recover(
         () => this.devices.get(deviceId)?.volumes.distrust([id]),
         error => {
           if (!isLoss(error)) throw error
         },
       )
-      return after(told, () => true)
+      return after(marked, () => true)
     })
   }
 
@@ -163,7 +163,7 @@ export class LocalBlocks implements Blocks {
   }
 }
 
-/** The shards of a block as it was coded last, slot by slot. */
+/** The shards of a block as last coded, by slot. */
 function needleIdsOf(extent: Extent, block: number): readonly NeedleId[] {
   const { policy, generation } = blockShape(extent, block)
   const { uploadId, part } = extent

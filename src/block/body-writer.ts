@@ -1,10 +1,10 @@
 /**
  * Body writer: a body, whole or as a stream, becomes blocks in slabs, hashed and coded as they fill.
  *
- * A body takes credit (a slab) for one whole block before it reads on past its first bytes, and
- * further ones only while the pool is mostly free; without credit it stops reading, and its client's
- * socket is paused. It never waits for a slab while it holds one, so bodies cannot starve each other,
- * and a client that dawdles while others wait for a slab loses the one that it holds.
+ * A body takes credit (a slab) for one whole block before it reads past its first bytes, and takes more slabs only
+ * while the pool is mostly free. Without credit it stops reading, and its client's socket is paused. It never waits for
+ * a slab while it holds one, so bodies cannot starve each other. A client that is too slow while others wait for a slab
+ * loses the slab that it holds.
  */
 import { fail } from "../base/failures.js"
 import { concatBytes, copyPlainly } from "../base/bytes.js"
@@ -53,7 +53,7 @@ async function takeAll(body: OpenBody, source: BackPressuredSource): Promise<voi
 }
 
 class OpenBody {
-  /** Of a body that fits inline until now. */
+  /** The pieces of a body that still fits inline. */
   private readonly held: Uint8Array[] = []
   private lengthBytes = 0
   private openHashPipeline: HashPipeline | undefined
@@ -146,7 +146,7 @@ class OpenBody {
     }
     try {
       if (this.slab) this.send(this.slab)
-      // Asked for before they are needed: the last bytes are hashed while the last blocks are written.
+      // Requested early: the last bytes are hashed while the last blocks are written.
       const digests = this.pipeline.digests()
       const blocks: WrittenBlock[] = []
       for (const block of this.blocks) blocks.push(await block)
@@ -157,7 +157,7 @@ class OpenBody {
     }
   }
 
-  /** Ends everything under way and takes back what was written; what stays behind is judged after the next start. */
+  /** Ends all writes and removes the written blocks; the orphan resolver removes leftovers after the next start. */
   async abandon(remove: (extent: Extent) => Promise<void>): Promise<void> {
     this.openHashPipeline?.close()
     const outcomes = await Promise.allSettled(this.blocks)

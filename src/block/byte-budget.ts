@@ -1,14 +1,14 @@
-/** Byte budget: how many bytes background work may hold in memory at once. First come, first served. */
+/** Byte budget: how many bytes background work may hold in memory concurrently. First come, first served. */
 export class ByteBudget {
   private used = 0
   private readonly waiting: { readonly bytes: number; readonly grant: () => void }[] = []
 
-  /** `bytesMax` may change: what was granted is kept. */
+  /** `bytesMax` may change; bytes already granted stay granted. */
   constructor(private readonly bytesMax: () => number) {}
 
   /**
-   * Runs the work once its bytes are free. Work that needs more than there is runs alone. It may give
-   * back some of them before it ends.
+   * Runs the work once its bytes are free. Work that needs more than the whole budget runs alone. The work may give
+   * back some bytes before it ends.
    */
   async run<T>(bytes: number, work: (giveBack: (bytes: number) => void) => Promise<T>): Promise<T> {
     if (this.waiting.length > 0 || !this.fits(bytes)) {

@@ -1,5 +1,5 @@
 /**
- * Blocks: a byte stream becomes blocks, shards, and needles on devices, and back. No names here.
+ * Blocks: a byte stream becomes blocks, shards, and needles on devices, and back. This layer has no object metadata.
  */
 import type { DeviceId, PartitionId, RowKey, UploadId } from "../base/ids.js"
 import type { LentBytes, PieceOwner, ReadBytes } from "../base/pieces.js"
@@ -18,25 +18,25 @@ export type { LentBytes, PieceOwner }
 export interface ShardDevice {
   readonly id: DeviceId
   readonly volumes: ShardStore
-  /** A hint: false while the device takes no new needles because it is suspect. */
+  /** A hint: false while the device accepts no new needles because it is suspect. */
   readonly isWritable: boolean
-  /** A hint: true while it has no room for new needles: blocks that would need it are refused. Absent: it has. */
+  /** A hint: true while the device has no space for new needles: blocks that need it are refused. Default: false. */
   readonly isFull?: boolean
 }
 
-/** The devices that take part now. It changes while it is used: one that is not there is neither read nor written. */
+/** The devices in use. The map changes while it is used: a device that is absent is neither read nor written. */
 export type Devices = ReadonlyMap<DeviceId, ShardDevice>
 
 export interface BlockOptions {
-  /** Refuse, with `deviceFailed`, to write a block as a single copy whose policy would survive a loss. */
+  /** Refuses, with `deviceFailed`, to write a single copy of a block whose policy would survive a loss. */
   readonly refuseSingleCopy?: boolean
-  /** A block was written so. */
+  /** Called after a block was written as a single copy. */
   readonly onSingleCopy?: () => void
-  /** A device was found to have a damaged shard instead of a good one. */
+  /** Called when a device turns out to have a damaged shard. */
   readonly onDamage?: (deviceId: DeviceId, id: NeedleId) => void
 }
 
-/** This device owes shards of this partition. */
+/** The device lacks shards of the partition. */
 export interface MissingShards {
   readonly partition: PartitionId
   readonly deviceId: DeviceId
@@ -51,13 +51,13 @@ export interface WriteRequest {
   readonly blockBytes: number
   /** Digests that the caller does not have yet. */
   readonly plan: HashPipelinePlan
-  /** The whole body, not to be changed any more; or its pieces, each copied before the next one is asked for. */
+  /** The whole body, which must not change any more; or its pieces, each copied before the next one is requested. */
   readonly source: Uint8Array | AsyncIterable<Uint8Array>
-  /** More than this throws `entityTooLarge`. */
+  /** A longer body throws `entityTooLarge`. */
   readonly lengthBytesMax: number
-  /** A body up to this length is handed back instead of written. */
+  /** A body up to this length is returned instead of written. */
   readonly inlineBytesMax: number
-  /** What each shard of the first block says about its owner. */
+  /** Describes the owner in each shard of the first block. */
   readonly recoveryHeader: Uint8Array | undefined
   readonly signal?: AbortSignal
 }
@@ -82,7 +82,7 @@ export interface ShardCopy {
   readonly id: NeedleId
 }
 
-/** What a row says of a block that it names. */
+/** A block as the metadata row that references it describes it. */
 export interface LiveBlock {
   readonly extent: Extent
   readonly owner: NeedleOwner
@@ -90,81 +90,81 @@ export interface LiveBlock {
   recoveryHeader(): Uint8Array | undefined
 }
 
-/** How a block was left. */
+/** The result of a mend. */
 export interface Mended {
   readonly writtenShards: number
   readonly writtenBytes: number
-  /** Copies removed from where they were not wanted. */
+  /** Copies removed from devices that should not have them. */
   readonly removed: number
-  /** Devices that could have been given a shard and were not: a read or write failed. */
+  /** Devices that still lack a shard because a read or write failed. */
   readonly lacking: readonly DeviceId[]
   /** Devices that lack a shard and cannot be written now. */
   readonly waitingFor: readonly DeviceId[]
-  /** Fewer good shards are left than a read needs. */
+  /** Fewer good shards remain than a read needs. */
   readonly isUnreadable: boolean
 }
 
 export interface ReencodeRequest {
-  /** As rows name it now; one of its blocks is read. */
+  /** As rows reference it now; one of its blocks is read. */
   readonly extent: Extent
   readonly block: number
   readonly owner: NeedleOwner
   readonly policy: Policy
-  /** Of the new needles: one under which the block was never coded otherwise. */
+  /** The generation of the new needles; the block must not have been coded differently under it before. */
   readonly generation: number
   readonly recoveryHeader: Uint8Array | undefined
 }
 
 export interface Blocks {
   /**
-   * Writes a body; every shard that the acknowledgement rule asks for is durable when it resolves.
-   * Throws what the source throws, `entityTooLarge`, `deviceFull`, `deviceFailed`. After a failure
-   * what was written is removed; what cannot be removed is left to the judge of orphans.
+   * Writes a body. When it resolves, every shard that the acknowledgement rule requires is durable.
+   * Throws the error of the source, `entityTooLarge`, `deviceFull`, or `deviceFailed`. After a failure the written
+   * shards are removed; the orphan resolver removes those that could not be removed.
    */
   write(request: WriteRequest): Promise<WrittenBody>
   /**
-   * Verified bytes of ranges, one after another: the next one's first pieces are fetched while the last ones of this
-   * leave. The stream throws `notEnoughShards` if too few intact shards are left. Its pieces are the caller's, or lent
-   * to the reader until it asks for the next one or gives up.
-   * To a reader, the bytes of a single short range that the page cache likely has are lent as a whole, instead of a
-   * stream; see `isLent` and `streamOf`.
+   * Verified bytes of ranges, one after another. The first pieces of the next range are fetched while the last pieces
+   * of this one are sent. The stream throws `notEnoughShards` if too few intact shards remain. Its pieces belong to the
+   * caller, or are lent to the reader until it requests the next one or stops.
+   * A reader may get a single short range that the page cache likely has as one lent buffer instead of a stream; see
+   * `isLent` and `streamOf`.
    */
   read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, pieces?: PieceOwner): ReadBytes
   /** Removes all needles of an extent, or of some of its blocks. */
   remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void>
-  /** Blocks that devices hold from a place in the index on, named by a row or not. See `shardScanPage`. */
+  /** Blocks on devices from a place in the index on, referenced by a row or not. See `shardScanPage`. */
   shardScan(from: RowKey): Soon<ShardScanPage>
-  /** All that devices hold of one partition. */
+  /** All blocks of one partition on devices. */
   shardScanOf(partition: PartitionId): Soon<readonly BlockGroup[]>
   /**
-   * What the needles of a block say of themselves. Throws `corruptNeedle` where none of them can be read,
-   * `noSuchNeedle` where they are not there any more.
+   * The header in a block's needles. Throws `corruptNeedle` if none of them can be read, `noSuchNeedle` if they no
+   * longer exist.
    */
   headerOf(group: BlockGroup): Promise<ShardHeader>
   /** Removes just these needles. */
   removeGroups(groups: readonly BlockGroup[]): Promise<void>
   /**
-   * Puts each shard of a block where it should be, and removes copies from where they should not. Throws
-   * `deviceFull`; a device that fails is one that still lacks its shard.
+   * Puts each shard of a block on the device that should have it, and removes copies from other devices. Throws
+   * `deviceFull`. A device that fails still lacks its shard.
    */
   mend(group: BlockGroup, live: LiveBlock): Promise<Mended>
-  /** A shard was found damaged: surveys do not show it until it was written again. False: that was known. */
+  /** Marks a damaged shard: scans count it as missing until it is rewritten. False: already known. */
   distrust(copy: ShardCopy): Soon<boolean>
   /** How many shards were found damaged. */
   readonly distrusts: number
-  /** How many different shards of a block devices have, by their own answers; counted no further than a read needs. */
+  /** How many different shards of a block the devices have; the count stops at the number that a read needs. */
   shardsThere(extent: Extent, block: number): Soon<number>
-  /** Whether every shard of a block lies where the layout has its slot, by the devices' own answers. */
+  /** Whether, according to the devices, every shard of a block is on its assigned device. */
   isAssigned(extent: Extent, block: number): Soon<boolean>
   /**
-   * Codes one block anew, on all the devices that its new policy takes; undefined where memory is short now.
-   * Throws `notEnoughShards`, `deviceFull`, `deviceFailed`. What a failure leaves behind is as if it had
-   * not been written: the same request writes the same needles.
+   * Re-encodes one block on all devices of its new policy. Returns undefined if memory is short now.
+   * Throws `notEnoughShards`, `deviceFull`, `deviceFailed`. Needles that remain after a failure do no harm: the same
+   * request writes the same needles.
    */
   reencode(request: ReencodeRequest, signal: AbortSignal): Promise<ReencodedBlock | undefined>
 }
 
-/** Slots of a recoded block that were late, and what their devices owe. */
+/** Slots of a re-encoded block that were late, and the missing-shard hints of their devices. */
 export interface ReencodedBlock {
   readonly missingSlots: readonly number[]
   readonly hints: readonly MissingShards[]

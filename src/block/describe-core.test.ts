@@ -16,7 +16,7 @@ const BLOCKS = 5_000
 
 function written(block: number, missingSlots: readonly number[], placed = false) {
   const placedSlots = placed ? [[block % 3, slots[0] ?? parseDeviceId("d".repeat(16))] as const] : []
-  const plan = { policy, targets: slots, placedSlots, missingSlots: [], owing: [], durableMin: 3 }
+  const plan = { policy, targets: slots, placedSlots, missingSlots: [], lacking: [], durableMin: 3 }
   return { block, slots, missingSlots, plan }
 }
 

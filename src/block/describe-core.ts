@@ -1,8 +1,8 @@
 /**
- * How a written body rests: its extent, with the blocks that differ from it, and what devices owe. Pure.
+ * Describes a written body: its extent, with the blocks that differ from it, and the missing-shard hints. Pure.
  *
- * Blocks under another policy or on other devices must be named, or they could not be read. A shard that
- * was merely late is noted where there is room; the debts name all of them, so nothing is forgotten.
+ * The extent must list blocks under another policy or on other devices, or they could not be read. It lists shards that
+ * were merely late while it has space for them; the hints list all of them, so none is forgotten.
  */
 import { fail } from "../base/failures.js"
 import type { PartitionId } from "../base/ids.js"
@@ -19,7 +19,7 @@ export interface WrittenExtent {
 
 type Written = Pick<WrittenBlock, "block" | "plan" | "missingSlots" | "slots">
 
-/** Throws `deviceFailed` where more blocks had to be written otherwise than an extent can name. */
+/** Throws `deviceFailed` if more blocks are exceptions than an extent can list. */
 export function describeBody(
   request: Pick<WriteRequest, "uploadId" | "part" | "blockBytes" | "policy">,
   lengthBytes: number,
@@ -29,14 +29,15 @@ export function describeBody(
   const isElsewhere = ({ plan }: Written) => plan.policy !== policy || plan.placedSlots.length > 0
   const elsewhere = runsOf(blocks.filter(isElsewhere))
   const late = runsOf(blocks.filter(written => !isElsewhere(written) && written.missingSlots.length > 0))
-  const room = EXTENT_EXCEPTIONS_MAX - elsewhere.length
-  if (room < 0) throw fail("deviceFailed", { message: "too many blocks could not be written to their own devices" })
-  const exceptions = [...elsewhere, ...late.slice(0, room)].sort((a, b) => a.firstBlock - b.firstBlock)
+  const free = EXTENT_EXCEPTIONS_MAX - elsewhere.length
+  if (free < 0)
+    throw fail("deviceFailed", { message: "too many blocks could not be written to their assigned devices" })
+  const exceptions = [...elsewhere, ...late.slice(0, free)].sort((a, b) => a.firstBlock - b.firstBlock)
   const extent = { uploadId, part, lengthBytes, blockBytes, policy, generation: 0, exceptions }
   return { extent, hints: hintsOf(blocks, block => partitionOf(uploadId, part, block)) }
 }
 
-/** Neighbouring blocks that differ in the same way are one exception. */
+/** Neighbouring blocks that differ in the same way become one exception. */
 function runsOf(blocks: readonly Written[]): ExtentException[] {
   const runs: ExtentException[] = []
   for (const { block, plan, missingSlots } of blocks) {
@@ -55,12 +56,12 @@ const isAlike = (a: ExtentException, b: ExtentException): boolean =>
   String(a.missingSlots) === String(b.missingSlots) &&
   String(a.placedSlots) === String(b.placedSlots)
 
-/** Each device owes each partition once. */
+/** One hint per device and partition. */
 export function hintsOf(blocks: readonly Written[], partitionOfBlock: (block: number) => PartitionId): MissingShards[] {
   const hints = new Map<string, MissingShards>()
   for (const { block, plan, missingSlots, slots } of blocks) {
     const late = missingSlots.flatMap(slot => slots[slot] ?? [])
-    for (const deviceId of [...plan.owing, ...(plan.placedSlots.length > 0 ? [] : late)]) {
+    for (const deviceId of [...plan.lacking, ...(plan.placedSlots.length > 0 ? [] : late)]) {
       const partition = partitionOfBlock(block)
       hints.set(`${partition} ${deviceId}`, { partition, deviceId })
     }

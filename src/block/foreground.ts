@@ -1,4 +1,4 @@
-/** Foreground: whether clients have asked for bodies just now. Background work then takes less at a time. */
+/** Foreground: whether clients sent requests for bodies recently. If so, background work takes smaller shares. */
 import type { Clock } from "../seams/clock/contract.js"
 import { BLOCK_LIMITS } from "./limits.js"
 
@@ -7,7 +7,7 @@ export class Foreground {
 
   constructor(private readonly clock: Clock) {}
 
-  /** A client has. */
+  /** Notes a client's request. */
   note(): void {
     this.requestedMs = this.clock.monotonicMs()
   }

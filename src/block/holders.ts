@@ -1,6 +1,6 @@
 /**
- * Holders: on which devices a shard may lie, most likely first, and which errors say that one of them
- * does not have it for us.
+ * Holders: the devices on which a shard may be stored, most likely first, and the errors that mean that a device cannot
+ * deliver it.
  */
 import { isFailure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -10,7 +10,7 @@ import type { NeedleId } from "../format/needle.js"
 import type { Devices } from "./contract.js"
 import { assignedDeviceOf, type Layouts } from "./layouts.js"
 
-/** Where the block's reference says, else where the layout has the slot, else where the one before had it. */
+/** The device in the block's reference, then the slot's device in the current layout, then in the previous one. */
 export function holdersOf(
   layouts: Layouts,
   { partition, slot }: Pick<NeedleId, "partition" | "slot">,
@@ -25,7 +25,7 @@ export function holdersOf(
   return [...new Set([placed, assignedDevice, before])].filter(id => id !== undefined)
 }
 
-/** Whether a device that takes part has the shard, as far as it can tell. */
+/** Whether a device in use has the shard, as far as the device can tell. */
 export function hasShard(devices: Devices, deviceId: DeviceId, id: NeedleId): Soon<boolean> {
   return recover(
     () => devices.get(deviceId)?.volumes.has(id) ?? false,
@@ -36,16 +36,16 @@ export function hasShard(devices: Devices, deviceId: DeviceId, id: NeedleId): So
   )
 }
 
-/** Every other device that has it: where a shard is that no layout leads to any more. */
+/** Every other device that has the shard: finds shards to which no layout leads any more. */
 export function strayHolders(devices: Devices, id: NeedleId, known: readonly DeviceId[]): Soon<readonly DeviceId[]> {
   const others = [...devices.keys()].filter(deviceId => !known.includes(deviceId))
   const answers = allSoon(others, deviceId => hasShard(devices, deviceId, id))
   return after(answers, has => others.filter((_, i) => has[i]))
 }
 
-/** The shard is lost, damaged, or out of reach: others have to do. */
+/** The shard is lost, damaged, or out of reach: other shards are needed. */
 export const isLoss = (error: unknown): boolean =>
   isFailure(error, "noSuchNeedle", "corruptNeedle", "corruptRow", "deviceFailed")
 
-/** What the device has instead of the shard is damaged. */
+/** The device has damaged bytes instead of the shard. */
 export const isDamage = (error: unknown): boolean => isFailure(error, "corruptNeedle", "corruptRow")

@@ -1,8 +1,8 @@
 /**
- * Layouts: which devices hold which partition now, and, while shards move, which held it before.
+ * Layouts: which devices hold which partition now and, while shards move, which held it before.
  *
- * Promises  Whoever writes holds on to the layout that it began with until all it wrote has ended, so
- *           that once `drained` resolves nothing comes to lie where only an older layout looks.
+ * Promises  A writer holds the layout that it started with until all its writes have ended. So once `drained` resolves,
+ *           no new shard is stored where only an older layout leads.
  */
 import { assert } from "../base/assert.js"
 import type { DeviceId, PartitionId } from "../base/ids.js"
@@ -19,17 +19,17 @@ export function assignedDeviceOf(
   return index === undefined ? undefined : devices[index]
 }
 
-/** A layout that somebody writes by. */
+/** A layout under which writes run. */
 export interface HeldLayout {
   readonly layout: Layout
-  /** To be called once, when nothing that was begun is under way any more. */
+  /** Call it once, when all writes that were started under the layout have ended. */
   end(): void
 }
 
 export class Layouts {
   private now: Layout
   private before: Layout | undefined
-  /** Writes under way, by the version that they began with. */
+  /** Writes in progress, by the layout version under which they started. */
   private readonly writes = new Map<number, number>()
   private waiting: { readonly below: number; readonly resolve: () => void }[] = []
 
@@ -46,7 +46,7 @@ export class Layouts {
     return this.before
   }
 
-  /** From here on blocks are written by `current`, and read there first, then where `previous` has them. */
+  /** From now on blocks are written by `current`, and read there first, then where `previous` has them. */
   publish(current: Layout, previous: Layout | undefined): void {
     assert(current.version >= this.now.version, "layouts only go forward")
     this.now = current
@@ -58,9 +58,9 @@ export class Layouts {
     const { version } = layout
     this.writes.set(version, (this.writes.get(version) ?? 0) + 1)
     const end = (): void => {
-      const left = (this.writes.get(version) ?? 0) - 1
-      assert(left >= 0, "a layout is let go once")
-      if (left > 0) this.writes.set(version, left)
+      const remaining = (this.writes.get(version) ?? 0) - 1
+      assert(remaining >= 0, "a layout is released once")
+      if (remaining > 0) this.writes.set(version, remaining)
       else this.writes.delete(version)
       this.wake()
     }
@@ -71,7 +71,7 @@ export class Layouts {
     return !this.hasWritesBelow(this.now.version)
   }
 
-  /** Resolves when no write under a layout older than the current one is under way. */
+  /** Resolves when no write under an older layout is in progress. */
   async drained(): Promise<void> {
     const below = this.now.version
     if (this.hasWritesBelow(below)) await new Promise<void>(resolve => this.waiting.push({ below, resolve }))

@@ -2,50 +2,50 @@
 import { KIB, MIB } from "../base/limits.js"
 
 export const BLOCK_LIMITS = {
-  /** Blocks of one body that may be coded and written while the next is filled. */
+  /** Blocks of one body that may be coded and written while the next one fills. */
   bodyBlocksInFlightMax: 4,
   /** How long an acknowledgement waits for the last shard once enough are durable. */
   stragglerMs: 250,
   /** Pieces of one read that are fetched ahead of the client. */
   readAheadPiecesMax: 4,
-  /** Bytes that all readers together hold in long pieces, from the device to the client; see `read-ahead-core.ts`. */
+  /** Bytes in long pieces that all readers together hold, from the device to the client; see `read-ahead-core.ts`. */
   readBytesMax: 64 * MIB,
-  /** A reader whose client has taken nothing for so long keeps nothing ahead while memory is short. */
+  /** A reader whose client has consumed nothing for this long keeps no read-ahead while memory is short. */
   stalledReaderMs: 1_000,
-  /** Short pieces that lie in memory that is lent again and again; others have memory of their own. */
+  /** Short buffers that are reused; further short pieces get their own memory. */
   shortReadBuffers: 64,
   /**
-   * Bytes that all readers together are handed in one turn of the event loop, in which one connection is accepted:
-   * thousands that come at once wait for as many turns.
+   * Bytes handed to all readers together in one turn of the event loop. One connection is accepted per turn, so
+   * without the limit thousands of simultaneous connections would wait for as many long turns.
    */
   readBytesOfTurn: 1 * MIB,
-  /** Asked of devices at once by readers that have had their first piece: whoever asks for one waits behind no more. */
+  /** Bytes requested concurrently by readers past their first piece; a first piece never waits for them. */
   fetchBytesMax: 32 * MIB,
-  /** Shards that are read at once so that pieces are rebuilt from them. */
+  /** Shard bytes read concurrently for rebuilds. */
   rebuildBytesMax: 128 * MIB,
-  /** A shard that takes longer than this many times what 95 % of the latest reads took is slow … */
+  /** A shard is slow if its read takes longer than this many times the 95th percentile of recent reads … */
   slowReadTimes: 3,
-  /** … but not before the first, and at any rate after the second: nobody waits for a hung device for long. */
+  /** … with the threshold clamped to these bounds, so that a hung device cannot delay a read for long. */
   slowReadMsMin: 50,
   slowReadMsMax: 2_000,
-  /** The latest reads that this is judged by. */
+  /** Recent reads in the percentile. */
   readTimesKept: 256,
-  /** Pieces that are rebuilt because their shard is slow, at once; beyond, slow shards are waited for. */
-  hedgesAtOnce: 16,
-  /** A client may be this slow, over this long, only while nobody waits for the slab that its body holds. */
+  /** Concurrent rebuilds because of slow shards; beyond this, reads wait for their slow shards. */
+  maxConcurrentHedges: 16,
+  /** A client may be slower than this, over this window, only while no other body waits for the slab that it holds. */
   slowClientBytesPerSecondMin: 64 * KIB,
   slowClientWindowMs: 30_000,
   slowClientCheckMs: 1_000,
-  /** Bytes of a body handed to its hashes at once. */
+  /** Bytes of a body that are hashed in one step. */
   feedBytes: 256 * KIB,
   /** Needles removed from one device in one call. */
-  removeNeedlesAtOnce: 1024,
-  shardsAtOnce: 32,
-  /** Needles that one page of a survey shows: some milliseconds. */
+  removeNeedlesMax: 1024,
+  maxConcurrentShards: 32,
+  /** Needles in one page of a shard scan: takes some milliseconds. */
   shardScanNeedles: 2048,
-  /** Memory for the shards of blocks that are being mended; and while clients are there, who wait for the same disks. */
+  /** Memory for the shards of blocks being mended; the second limit applies while clients use the same disks. */
   mendBytesMax: 64 * MIB,
-  mendBesideBytesMax: 8 * MIB,
-  /** So long after a client's last request nobody is there. */
+  mendForegroundBytesMax: 8 * MIB,
+  /** Clients count as absent this long after their last request. */
   quietMs: 1_000,
 } as const

@@ -1,33 +1,33 @@
 /**
- * Mending: what has to be done so that each shard of a block lies on the device that should have it, and
- * nowhere else. Pure.
+ * Mending: the steps after which each shard of a block is stored on the device that should have it, and only there.
+ * Pure.
  *
- * A shard's device is the one that the block's reference names, while that is one of the partition's,
- * else the one that the layout has in its slot; but no device gets two shards of one block while another
- * of the partition's has none. A copy elsewhere goes once the right device has the shard, never before.
+ * A shard belongs on the device that the block's reference lists, if that is one of the partition's devices, otherwise
+ * on the device of its slot in the layout. No device gets two shards of one block while another device of the partition
+ * has none. A copy elsewhere is removed only after the right device has the shard.
  */
 import type { DeviceId } from "../base/ids.js"
 import { shardCount } from "../base/policy.js"
 import type { BlockShape } from "./read-plan-core.js"
 import type { BlockGroup, HeldShard } from "./shard-scan-core.js"
 
-/** A shard to be written. */
+/** A shard to write. */
 export interface MendWrite {
   readonly slot: number
   readonly to: DeviceId
-  /** Where a copy lies; none: it has to be rebuilt. */
+  /** Devices with a copy; if empty, the shard must be rebuilt. */
   readonly from: readonly DeviceId[]
 }
 
 export interface MendPlan {
   readonly writes: readonly MendWrite[]
-  /** Copies that are not wanted where they are, with the device that must have the shard first. */
+  /** Copies on the wrong device, with the device that must have the shard before the copy is removed. */
   readonly surplus: readonly (HeldShard & { readonly onceOn: DeviceId })[]
   /** Devices that lack a shard and cannot be written now. */
   readonly waitingFor: readonly DeviceId[]
 }
 
-/** `slots`: the partition's devices. `isWritable`: those that can be written now. */
+/** `slots`: the partition's devices. `isWritable`: whether a device can be written now. */
 export function planMend(
   group: BlockGroup,
   shape: Pick<BlockShape, "policy" | "exception">,
@@ -51,7 +51,7 @@ export function planMend(
   return { writes, surplus, waitingFor }
 }
 
-/** By slot, the device that should have the shard; undefined where there is none for it. */
+/** By slot: the device that should have the shard; undefined if no device is available. */
 export function targetsOf(
   { shards }: Pick<BlockGroup, "shards">,
   { policy, exception }: Pick<BlockShape, "policy" | "exception">,
@@ -67,7 +67,7 @@ export function targetsOf(
   }
   for (const [slot, device] of exception?.placedSlots ?? []) if (slots.includes(device)) give(slot, device)
   for (let slot = 0; slot < n; slot += 1) give(slot, slots[slot])
-  // Both of the devices that a slot might lie on have another shard of the block.
+  // Each device that the slot could use already has another shard of the block.
   for (let slot = 0; slot < n; slot += 1) {
     const holder = shards.find(
       shard => shard.slot === slot && slots.includes(shard.deviceId) && !taken.has(shard.deviceId),

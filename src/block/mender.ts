@@ -1,10 +1,10 @@
 /**
- * Mender: puts the shards of a live block where they should be. What lies elsewhere is copied, what is
- * lost is rebuilt from k others, and copies that are not wanted go once the right device has a good one.
+ * Mender: puts the shards of a live block on the right devices. It copies shards from elsewhere, rebuilds lost ones
+ * from k others, and removes surplus copies once the right device has a good one.
  *
- * Promises  Only verified bytes are written. A shard is removed from one device only when another was
- *           seen to have it, whole.
- * Limits    `mendBytesMax` in memory, however many blocks are mended at once; `mendBesideBytesMax` beside clients.
+ * Promises  Only verified bytes are written. A shard is removed from one device only after another device was seen to
+ *           have it, whole.
+ * Limits    `mendBytesMax` in memory for all concurrent mends; `mendForegroundBytesMax` while clients are active.
  */
 import { must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
@@ -28,7 +28,7 @@ import { blockShape, shapeOf, type BlockShape } from "./read-plan-core.js"
 import type { ShardStore } from "./shard-store.js"
 import { needleIdOf, type BlockGroup, type HeldShard } from "./shard-scan-core.js"
 
-/** A shard in memory, which is the patient's until it is over. */
+/** A shard in memory; the memory belongs to the mend until it is over. */
 interface Shard {
   readonly slot: number
   readonly memory: Uint8Array
@@ -41,22 +41,22 @@ interface SlotCopy {
   readonly deviceId: DeviceId
 }
 
-/** As it was read, with the checksums that it should have. */
+/** A shard as read, with its expected checksums. */
 type ShardMatch = Shard & SlotCopy
 
-/** What is only compared. */
+/** For shards that are only verified. */
 const ONE_COPY: CodingShape = { kind: "copies", copies: 1 }
 
-/** A block that is being mended. */
-interface Patient {
+/** A mend in progress. */
+interface MendState {
   readonly group: BlockGroup
   readonly live: LiveBlock
   readonly shape: BlockShape
-  /** Memory to be given back when nothing is written from it any more. */
+  /** Memory to return when it is no longer needed for writing. */
   readonly lent: Set<Uint8Array>
   /** Copies of this block that turned out to be damaged. */
   readonly damaged: SlotCopy[]
-  /** Reads that are slow may go on behind it. */
+  /** True after the mend has ended; slow reads may still be running. */
   isOver: boolean
 }
 
@@ -71,25 +71,25 @@ export class Mender {
     foreground: Foreground,
     private readonly onDamage: (copy: ShardCopy) => void,
   ) {
-    const { mendBytesMax, mendBesideBytesMax } = BLOCK_LIMITS
-    this.budget = new ByteBudget(() => (foreground.isActive ? mendBesideBytesMax : mendBytesMax))
+    const { mendBytesMax, mendForegroundBytesMax } = BLOCK_LIMITS
+    this.budget = new ByteBudget(() => (foreground.isActive ? mendForegroundBytesMax : mendBytesMax))
   }
 
   /** See `Blocks.mend`. */
   async mend(found: BlockGroup, live: LiveBlock): Promise<Mended> {
-    // What lies on a device that has left meanwhile does not help.
+    // Shards on a device that has gone meanwhile do not help.
     const isHere = ({ deviceId }: HeldShard): boolean => this.devices.has(deviceId)
     const group = { ...found, shards: found.shards.filter(isHere), damaged: found.damaged.filter(isHere) }
     const shape = blockShape(live.extent, group.block)
     const held = this.layouts.hold()
-    const patient: Patient = { group, live, shape, lent: new Set(), damaged: [], isOver: false }
+    const state: MendState = { group, live, shape, lent: new Set(), damaged: [], isOver: false }
     try {
       const slots = slotsOf(held.layout, group.partition)
       const plan = planMend(group, shape, slots, id => this.devices.get(id)?.isWritable ?? false)
       const bytesInMemory = this.bytesInMemory(plan, shape)
-      const written = await this.budget.run(bytesInMemory, giveBack => this.writeAll(patient, plan.writes, giveBack))
+      const written = await this.budget.run(bytesInMemory, giveBack => this.writeAll(state, plan.writes, giveBack))
       const lacking = plan.writes.flatMap(({ slot, to }) => (written.slots.includes(slot) ? [] : [to]))
-      const removed = await this.removeSurplus(patient, plan, written.slots)
+      const removed = await this.removeSurplus(state, plan, written.slots)
       return {
         writtenShards: written.slots.length,
         writtenBytes: written.slots.length * shape.shardBytes,
@@ -99,8 +99,8 @@ export class Mender {
         isUnreadable: written.isUnreadable,
       }
     } finally {
-      patient.isOver = true
-      this.letGo(patient, [])
+      state.isOver = true
+      this.free(state, [])
       held.end()
     }
   }
@@ -109,36 +109,36 @@ export class Mender {
     const copied = writes.filter(({ from }) => from.length > 0).length
     const rebuilt = writes.length - copied
     if (rebuilt === 0) return copied * shardBytes
-    // A copy is written as it was read.
+    // A rebuilt copy shares the memory of the copy that was read.
     const isCopies = shapeOf(policy).kind === "copies"
     return (copied + shardsNeeded(policy) + (isCopies ? 0 : rebuilt)) * shardBytes
   }
 
-  /** Slots that are durable at their new place. Throws `deviceFull`. */
+  /** Returns the slots that are durable on their new device. Throws `deviceFull`. */
   private async writeAll(
-    patient: Patient,
+    state: MendState,
     writes: readonly MendWrite[],
     giveBack: (bytes: number) => void,
   ): Promise<{ readonly slots: readonly number[]; readonly isUnreadable: boolean }> {
     if (writes.length === 0) return { slots: [], isUnreadable: false }
-    const copies = await this.copies(patient, writes)
+    const copies = await this.copies(state, writes)
     const missing = writes.flatMap(({ slot }) => (copies.has(slot) ? [] : [slot]))
-    const rebuilt = missing.length > 0 ? await this.rebuild(patient, missing, copies) : []
+    const rebuilt = missing.length > 0 ? await this.rebuild(state, missing, copies) : []
     const good = new Map<number, Shard>(copies)
     for (const shard of rebuilt ?? []) good.set(shard.slot, shard)
-    // What waits to be written is a fraction of what was read for it.
-    giveBack(this.letGo(patient, good.values()))
-    const outcomes = await mapBounded(writes, BLOCK_LIMITS.shardsAtOnce, async ({ slot, to }) => {
+    // The shards to write are only part of what was read.
+    giveBack(this.free(state, good.values()))
+    const outcomes = await mapBounded(writes, BLOCK_LIMITS.maxConcurrentShards, async ({ slot, to }) => {
       const shard = good.get(slot)
-      return shard && this.append(patient, shard, to).then(() => slot, failureOnly)
+      return shard && this.append(state, shard, to).then(() => slot, failureOnly)
     })
     const full = outcomes.find(outcome => isFailure(outcome, "deviceFull"))
     if (full !== undefined) throw full
     return { slots: outcomes.filter(outcome => typeof outcome === "number"), isUnreadable: rebuilt === undefined }
   }
 
-  /** Memory of the patient that is used no more, but for these shards; says how much. */
-  private letGo({ lent }: Patient, kept: Iterable<Shard>): number {
+  /** Frees the mend's memory except that of these shards; returns the freed bytes. */
+  private free({ lent }: MendState, kept: Iterable<Shard>): number {
     const keep = new Set(Array.from(kept, ({ memory }) => memory))
     let bytes = 0
     for (const memory of lent) {
@@ -150,73 +150,73 @@ export class Mender {
     return bytes
   }
 
-  /** Shards of which a good copy lies elsewhere. */
-  private async copies(patient: Patient, writes: readonly MendWrite[]): Promise<Map<number, ShardMatch>> {
+  /** Shards that have a good copy on another device. */
+  private async copies(state: MendState, writes: readonly MendWrite[]): Promise<Map<number, ShardMatch>> {
     const copies = new Map<number, ShardMatch>()
-    await mapBounded(writes, BLOCK_LIMITS.shardsAtOnce, async ({ slot, from }) => {
-      const shard = from.length > 0 && (await this.readGood(patient, slot, from))
+    await mapBounded(writes, BLOCK_LIMITS.maxConcurrentShards, async ({ slot, from }) => {
+      const shard = from.length > 0 && (await this.readGood(state, slot, from))
       if (shard) copies.set(slot, shard)
     })
     return copies
   }
 
-  /** The missing shards; undefined where too few others are left. Those that prove damaged are replaced by others. */
+  /** The missing shards; undefined if too few others remain. Shards that turn out damaged are replaced by others. */
   private async rebuild(
-    patient: Patient,
+    state: MendState,
     missing: readonly number[],
     copies: ReadonlyMap<number, ShardMatch>,
   ): Promise<readonly Shard[] | undefined> {
-    const { policy, shardBytes } = patient.shape
+    const { policy, shardBytes } = state.shape
     const shape = shapeOf(policy)
     for (;;) {
-      const found = await this.findEnough(patient, missing, copies)
+      const found = await this.findEnough(state, missing, copies)
       const [first] = found
       if (first === undefined || found.length < shardsNeeded(policy)) return undefined
       const wanted = missing.map(slot => {
-        // A copy is written as it was read.
+        // A rebuilt copy shares the memory of the copy that was read.
         if (shape.kind === "copies") return { slot, memory: first.memory, body: first.body }
-        const memory = this.lend(patient, shardBytes)
+        const memory = this.lend(state, shardBytes)
         return { slot, memory, body: memory }
       })
-      const checksums = await this.compareAndFill(patient, shape, found, wanted)
+      const checksums = await this.compareAndFill(state, shape, found, wanted)
       if (checksums)
         return wanted.map((shard, i) => ({ ...shard, checksums: must(checksums[i], "one for each shard") }))
-      this.letGo(patient, copies.values())
+      this.free(state, copies.values())
     }
   }
 
-  /** As many other shards as a rebuild needs, or all that there are. */
+  /** As many other shards as a rebuild needs, or all that exist. */
   private async findEnough(
-    patient: Patient,
+    state: MendState,
     missing: readonly number[],
     copies: ReadonlyMap<number, ShardMatch>,
   ): Promise<readonly ShardMatch[]> {
-    const { group, shape } = patient
+    const { group, shape } = state
     const needed = shardsNeeded(shape.policy)
-    const present = [...copies.values()].filter(shard => !isKnownDamaged(patient, shard)).slice(0, needed)
-    // Blocks begin with different slots, so that all devices take part.
+    const present = [...copies.values()].filter(shard => !isKnownDamaged(state, shard)).slice(0, needed)
+    // Different blocks start at different slots, so that all devices share the reads.
     const n = shardCount(shape.policy)
     const slots = Array.from({ length: n }, (_, i) => (group.block + group.partition + i) % n)
     const more = await gather(this.clock, {
       candidates: slots.filter(slot => !copies.has(slot) && !missing.includes(slot)),
       needed: needed - present.length,
       slowMs: BLOCK_LIMITS.slowReadMsMax,
-      ask: slot => this.readFirst(patient, slot, holdersIn(group, slot)),
+      ask: slot => this.readFirst(state, slot, holdersIn(group, slot)),
     })
     return [...present, ...more.values()]
   }
 
   /**
-   * Fills the wanted shards from those found, if all of them are good, and resolves with their checksums.
-   * Undefined: one is damaged, which is noted.
+   * Verifies the shards in `found` and fills the wanted ones from them; resolves with the checksums of the wanted ones.
+   * Resolves with undefined, and notes the damage, if any shard in `found` is damaged.
    */
   private async compareAndFill(
-    patient: Patient,
+    state: MendState,
     shape: CodingShape,
     found: readonly ShardMatch[],
     wanted: readonly Omit<Shard, "checksums">[],
   ): Promise<readonly Uint8Array[] | undefined> {
-    const seedOf = (slot: number): bigint => needleSeed(needleIdOf(patient.group, slot))
+    const seedOf = (slot: number): bigint => needleSeed(needleIdOf(state.group, slot))
     const { damaged, checksums } = await this.compute.mend({
       shape,
       present: found.map(({ slot, body, checksums: known }) => {
@@ -224,48 +224,48 @@ export class Mender {
       }),
       wanted: wanted.map(({ slot, body }) => ({ slot, bytes: body, seed: seedOf(slot) })),
     })
-    for (const shard of found) if (damaged.includes(shard.slot)) this.noteDamage(patient, shard)
+    for (const shard of found) if (damaged.includes(shard.slot)) this.noteDamage(state, shard)
     return damaged.length === 0 ? checksums : undefined
   }
 
-  private noteDamage({ group, damaged }: Patient, { slot, deviceId }: SlotCopy): void {
+  private noteDamage({ group, damaged }: MendState, { slot, deviceId }: SlotCopy): void {
     damaged.push({ slot, deviceId })
     if (this.devices.has(deviceId)) this.onDamage({ deviceId, id: needleIdOf(group, slot) })
   }
 
-  /** Memory that is the patient's until everything is written. */
-  private lend({ lent }: Patient, lengthBytes: number): Uint8Array {
+  /** Memory that belongs to the mend until everything is written. */
+  private lend({ lent }: MendState, lengthBytes: number): Uint8Array {
     const memory = this.compute.shards.take(lengthBytes)
     lent.add(memory)
     return memory
   }
-  /** The whole shard, verified, from the first of these devices that has it. */
-  private async readGood(patient: Patient, slot: number, from: readonly DeviceId[]): Promise<ShardMatch | undefined> {
+  /** The whole shard, verified, from the first of these devices that has a good copy. */
+  private async readGood(state: MendState, slot: number, from: readonly DeviceId[]): Promise<ShardMatch | undefined> {
     for (;;) {
-      const found = await this.readFirst(patient, slot, from)
-      if (found === undefined || (await this.compareAndFill(patient, ONE_COPY, [found], []))) return found
+      const found = await this.readFirst(state, slot, from)
+      if (found === undefined || (await this.compareAndFill(state, ONE_COPY, [found], []))) return found
     }
   }
 
-  /** The whole shard, not verified yet, from the first of these devices that has it and was not found out. */
-  private async readFirst(patient: Patient, slot: number, from: readonly DeviceId[]): Promise<ShardMatch | undefined> {
-    const id = needleIdOf(patient.group, slot)
+  /** The whole shard, not yet verified, from the first of these devices that has it and is not known as damaged. */
+  private async readFirst(state: MendState, slot: number, from: readonly DeviceId[]): Promise<ShardMatch | undefined> {
+    const id = needleIdOf(state.group, slot)
     for (const deviceId of from) {
-      if (isKnownDamaged(patient, { slot, deviceId })) continue
+      if (isKnownDamaged(state, { slot, deviceId })) continue
       try {
-        const fetched = await this.fetch(patient, this.devices.get(deviceId)?.volumes, id)
+        const fetched = await this.fetch(state, this.devices.get(deviceId)?.volumes, id)
         if (fetched) return { slot, deviceId, ...fetched, checksums: fetched.header.checksums }
       } catch (error) {
         if (!this.devices.has(deviceId)) continue
         if (!isLoss(error)) throw error
-        if (isDamage(error)) this.noteDamage(patient, { slot, deviceId })
+        if (isDamage(error)) this.noteDamage(state, { slot, deviceId })
       }
     }
     return undefined
   }
 
   private async fetch(
-    patient: Patient,
+    state: MendState,
     volumes: ShardStore | undefined,
     id: NeedleId,
   ): Promise<FetchedShard | undefined> {
@@ -276,17 +276,17 @@ export class Mender {
       return memory
     }
     try {
-      return await volumes?.fetch(id, patient.shape.shardBytes, allocate)
+      return await volumes?.fetch(id, state.shape.shardBytes, allocate)
     } finally {
       for (const memory of taken) {
-        // Somebody else was quicker, and everything is over.
-        if (patient.isOver) this.compute.shards.give(memory)
-        else patient.lent.add(memory)
+        // The mend ended before this slow read did.
+        if (state.isOver) this.compute.shards.give(memory)
+        else state.lent.add(memory)
       }
     }
   }
 
-  private async append({ group, live, shape }: Patient, shard: Shard, to: DeviceId): Promise<void> {
+  private async append({ group, live, shape }: MendState, shard: Shard, to: DeviceId): Promise<void> {
     const id = needleIdOf(group, shard.slot)
     const device = this.devices.get(to)
     if (!device) throw fail("deviceFailed", { device: to })
@@ -302,11 +302,11 @@ export class Mender {
     })
   }
 
-  private async removeSurplus(patient: Patient, { surplus }: MendPlan, written: readonly number[]): Promise<number> {
-    const { group } = patient
-    const removed = await mapBounded(surplus, BLOCK_LIMITS.shardsAtOnce, async ({ slot, deviceId, onceOn }) => {
+  private async removeSurplus(state: MendState, { surplus }: MendPlan, written: readonly number[]): Promise<number> {
+    const { group } = state
+    const removed = await mapBounded(surplus, BLOCK_LIMITS.maxConcurrentShards, async ({ slot, deviceId, onceOn }) => {
       const id = needleIdOf(group, slot)
-      if (!written.includes(slot) && !(await this.readGood(patient, slot, [onceOn]))) return 0
+      if (!written.includes(slot) && !(await this.readGood(state, slot, [onceOn]))) return 0
       const volumes = this.devices.get(deviceId)?.volumes
       if (volumes === undefined || volumes.refusing !== undefined) return 0
       await volumes.remove([id])
@@ -316,13 +316,13 @@ export class Mender {
   }
 }
 
-/** A device that fails is one that still lacks its shard; a mistake of ours is none of that. */
+/** A failed device still lacks its shard; any other error is a programming error and is thrown. */
 function failureOnly(error: unknown): Failure {
   if (isFailure(error)) return error
   throw error
 }
 
-const isKnownDamaged = ({ damaged }: Patient, { slot, deviceId }: SlotCopy): boolean =>
+const isKnownDamaged = ({ damaged }: MendState, { slot, deviceId }: SlotCopy): boolean =>
   damaged.some(copy => copy.slot === slot && copy.deviceId === deviceId)
 
 const holdersIn = ({ shards }: BlockGroup, slot: number): readonly DeviceId[] =>

@@ -1,6 +1,6 @@
 /**
- * Needle removal: takes needles off the devices that hold them. A device that cannot take tombstones now
- * is as if it were missing: what it keeps is judged once it is back.
+ * Needle removal: removes needles from the devices that hold them. A device that cannot accept tombstones now counts as
+ * missing: the ownership of its remaining needles is resolved once it is back.
  */
 import { isFailure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -18,7 +18,7 @@ import { needleIdOf, type BlockGroup } from "./shard-scan-core.js"
 
 type Batches = Map<DeviceId, NeedleId[]>
 
-/** All needles of these blocks of an extent, wherever the layouts or its exceptions lead. */
+/** All needles of these blocks of an extent, on every device to which the layouts or its exceptions lead. */
 export async function removeExtent(
   devices: Devices,
   layouts: Layouts,
@@ -31,7 +31,7 @@ export async function removeExtent(
     for (let block = firstBlock; block <= lastBlock; block += 1) {
       addBlock(batches, devices, layouts, extent, block)
       blocks += 1
-      if (blocks % BLOCK_LIMITS.removeNeedlesAtOnce !== 0) continue
+      if (blocks % BLOCK_LIMITS.removeNeedlesMax !== 0) continue
       await removeBatches(devices, batches)
       batches = new Map()
     }
@@ -54,7 +54,7 @@ function addBlock(batches: Batches, devices: Devices, layouts: Layouts, extent: 
   const partition = partitionOf(uploadId, part, block)
   for (let slot = 0; slot < shardCount(policy); slot += 1) {
     const id = { partition, uploadId, part, block, generation, slot }
-    // A layout that has become narrower since the block was written says nothing of its last slots.
+    // A layout that became narrower since the block was written does not cover its last slots.
     const isBeyond = slot >= layouts.current.width
     const holders = isBeyond ? devices.keys() : holdersOf(layouts, id, exception)
     for (const deviceId of holders) add(batches, deviceId, id)
@@ -68,7 +68,7 @@ function add(batches: Batches, deviceId: DeviceId, id: NeedleId): void {
 }
 
 async function removeBatches(devices: Devices, batches: Batches): Promise<void> {
-  await mapBounded(batches, BLOCK_LIMITS.shardsAtOnce, async ([deviceId, ids]) => {
+  await mapBounded(batches, BLOCK_LIMITS.maxConcurrentShards, async ([deviceId, ids]) => {
     const device = devices.get(deviceId)
     if (device === undefined || device.volumes.refusing !== undefined) return
     try {

@@ -1,10 +1,10 @@
 /**
- * Range rebuilder: the data shards of a range of a block, from k shards that are read into the memory of compute
- * and there verified and decoded by one order.
+ * Range rebuilder: the data shards of a range of a block. It reads k shards into compute memory, where one compute call
+ * verifies and decodes them.
  *
- * Promises  What it gives is verified. Its memory is given back when nobody reads into it any more.
- * Refuses   Whatever is out of the ordinary: copies, shards that lie where no layout leads, damage (which is noted).
- *           Then it gives nothing, and the reader goes the long way.
+ * Promises  The bytes that it returns are verified. Its memory is freed when no read writes into it any more.
+ * Refuses   Copies, shards to which no layout leads, and damage (which it notes). Then it returns undefined, and the
+ *           reader takes the slow path.
  */
 import { copyPlainly } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
@@ -29,15 +29,15 @@ export interface RangeRequest {
   readonly extent: Extent
   readonly shape: BlockShape
   readonly block: number
-  /** Of each shard: whole sub-blocks. */
+  /** The range within each shard: whole sub-blocks. */
   readonly offsetBytes: number
   readonly lengthBytes: number
-  /** Data slots that are wanted, up to `toSlot` and without it. */
+  /** Wanted data slots: from `fromSlot` up to, but not including, `toSlot`. */
   readonly fromSlot: number
   readonly toSlot: number
-  /** Lost or slow. */
+  /** The slot whose shard is lost or slow. */
   readonly avoidSlot: number | undefined
-  /** For what is given. */
+  /** Allocates the returned bytes. */
   readonly allocate: Allocate
 }
 
@@ -58,7 +58,7 @@ export class RangeRebuilder {
     private readonly onDamage: (copy: ShardCopy) => void,
   ) {}
 
-  /** By slot, in memory of their own; undefined where it cannot be done this way. */
+  /** By slot, each in its own memory; undefined if the fast path does not apply. */
   async rebuild(request: RangeRequest): Promise<Map<number, Uint8Array> | undefined> {
     const { shape, offsetBytes, lengthBytes, fromSlot, toSlot, avoidSlot, allocate } = request
     const code = shapeOf(shape.policy)
@@ -89,7 +89,7 @@ export class RangeRebuilder {
     }
   }
 
-  /** The range of a shard, not verified yet, from the first device that has it of those that layouts lead to. */
+  /** The range of a shard, not yet verified, from the first device to which the layouts lead and that has it. */
   private async fetch(request: RangeRequest, slot: number, lent: LentShards): Promise<ShardMatch | undefined> {
     const { extent, shape, block, offsetBytes, lengthBytes } = request
     const { uploadId, part } = extent
@@ -107,7 +107,7 @@ export class RangeRebuilder {
         return { deviceId, id, bytes: body, checksums: header.checksums.subarray(from) }
       } catch (error) {
         if (!isLoss(error) && this.devices.get(deviceId)?.volumes === volumes) throw error
-        // Of a row of the index that is damaged its device tells; nothing can be noted of the needle.
+        // The device itself reports a damaged index row; no needle can be marked for it.
         if (isFailure(error, "corruptNeedle")) this.noteDamage({ deviceId, id })
       }
     }
@@ -125,7 +125,7 @@ function copyOf(bytes: Uint8Array, allocate: Allocate): Uint8Array {
   return copy
 }
 
-/** Memory of compute that one rebuild has; reads that are slow may go on behind it. */
+/** Compute memory of one rebuild; slow reads may still write into it after the rebuild has ended. */
 class LentShards {
   private readonly lent: Uint8Array[] = []
   private isOver = false
@@ -138,7 +138,7 @@ class LentShards {
     return bytes
   }
 
-  /** What a read takes is given back after it has settled, at the earliest. */
+  /** Memory that a read takes is freed after the read has settled, at the earliest. */
   async use<T>(read: (take: Allocate) => Promise<T>): Promise<T> {
     const taken: Uint8Array[] = []
     try {

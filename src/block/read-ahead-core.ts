@@ -1,10 +1,10 @@
 /**
- * How much the next piece of a reader may hold. Pure.
+ * How much memory the next piece of a reader may hold. Pure.
  *
- * All readers together hold at most `readBytesMax` in long pieces, from the moment a piece is asked of its device until
- * the client has taken it. Reading ahead stops at half of that. From there on long pieces are only for readers whose
- * clients have taken more than sockets hold by themselves: a client that takes nothing cannot have done so. Every other
- * reader holds one sub-block, which is not counted, since the number of requests is bounded elsewhere.
+ * All readers together hold at most `readBytesMax` in long pieces, from the request to the device until the client has
+ * consumed the piece. Read-ahead stops at half of that. Beyond it, long pieces are only for readers whose clients have
+ * consumed more than socket buffers hold: a stalled client cannot have done so. Every other reader holds one sub-block,
+ * which is not counted, since the number of requests is limited elsewhere.
  */
 import { MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
 import { BLOCK_LIMITS } from "./limits.js"
@@ -14,15 +14,15 @@ import { PIECE_BYTES_MAX } from "./read-plan-core.js"
 export const SOCKET_BYTES = 4 * MIB
 
 export interface ReaderState {
-  /** Pieces that were read, or are being read, and not yet handed out. */
+  /** Pieces that were or are being read, and not yet handed out. */
   readonly aheadPieces: number
-  /** Handed out, and taken by the client. */
+  /** Bytes handed out and consumed by the client. */
   readonly takenBytes: number
-  /** Nothing has been asked for yet: the first byte leaves early. */
+  /** No piece has been requested yet: the first piece is short so that the first byte leaves early. */
   readonly isFirst: boolean
 }
 
-/** The length of the next piece at most; undefined: no further piece yet. `heldBytes` are those of long pieces, of all readers. */
+/** Maximum length of the next piece; undefined: no further piece yet. `heldBytes`: long pieces of all readers. */
 export type PieceRule = (reader: ReaderState, heldBytes: number) => number | undefined
 
 export const nextPieceBytes: PieceRule = ({ aheadPieces, takenBytes, isFirst }, heldBytes) => {

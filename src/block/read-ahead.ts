@@ -1,8 +1,8 @@
 /**
- * Read-ahead: what all readers hold, piece by piece: being read, read, or handed out and not yet taken by the client.
+ * Read-ahead: the pieces that all readers hold: being read, read, or handed out and not yet consumed by the client.
  *
- * Promises  Pieces come in order. Where memory is short, what was read ahead for a client that has taken nothing for
- *           `stalledReaderMs` is given back, and read again when it does. A reader that ends gives everything back.
+ * Promises  Pieces arrive in order. If memory is short, the read-ahead of a client that has consumed nothing for
+ *           `stalledReaderMs` is freed, and read again when the client goes on. A reader that ends frees everything.
  * Limits    `read-ahead-core.ts`.
  */
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
@@ -13,7 +13,7 @@ import { ReadPlan, type ExtentRange, type PlannedPiece } from "./read-plan-core.
 import { RebuiltRanges } from "./rebuilt-ranges.js"
 import { TurnBytes } from "./turn-bytes.js"
 
-/** How pieces are read, and where those go that nobody takes. */
+/** Reads pieces, and takes back those that are not needed any more. */
 export interface PieceReads {
   read(planned: PlannedPiece, rebuilt: RebuiltRanges, isFirst: boolean): Promise<Uint8Array>
   readonly give: (bytes: Uint8Array) => void
@@ -22,16 +22,16 @@ export interface PieceReads {
 interface FetchedPiece {
   readonly planned: PlannedPiece
   readonly bytes: Promise<Uint8Array>
-  /** Its bytes are not held any more. */
+  /** Stops counting its bytes as held. */
   readonly release: () => void
 }
 
 const NOT_COUNTED = (): void => undefined
 
-/** What all readers hold together. */
+/** The pieces of all readers together. */
 export class ReadAhead {
   private held = 0
-  /** Those whose clients have a piece to take, in the order in which they were handed it. */
+  /** Readers whose clients have a piece to consume, in the order in which they got it. */
   readonly waiting = new Set<OpenReader>()
   readonly turns: TurnBytes
 
@@ -42,17 +42,17 @@ export class ReadAhead {
     this.turns = new TurnBytes(clock, BLOCK_LIMITS.readBytesOfTurn)
   }
 
-  /** In long pieces. */
+  /** Held in long pieces. */
   get heldBytes(): number {
     return this.held
   }
 
-  /** Whether so many bytes may be held that no client has asked for yet. */
-  hasRoomFor(bytes: number): boolean {
+  /** Whether this many bytes may be held beyond what clients have requested. */
+  hasSpaceFor(bytes: number): boolean {
     return this.held + bytes <= BLOCK_LIMITS.readBytesMax / 2
   }
 
-  /** Counts the bytes until what it returns is called. */
+  /** Counts the bytes as held until the returned function is called. */
   hold(bytes: number): () => void {
     this.held += bytes
     let isHeld = true
@@ -62,7 +62,7 @@ export class ReadAhead {
     }
   }
 
-  /** Takes from stalled readers what was read ahead for them. */
+  /** Frees the read-ahead of stalled readers. */
   reclaim(): void {
     const untilMs = this.clock.monotonicMs() - BLOCK_LIMITS.stalledReaderMs
     for (const reader of this.waiting) {
@@ -92,7 +92,7 @@ export class OpenReader {
     this.rebuilt = new RebuiltRanges(reads.give)
   }
 
-  /** The next piece, which `taken` has to follow; undefined at the end. */
+  /** The next piece, after which `taken` must be called; undefined at the end. */
   async next(): Promise<Uint8Array | undefined> {
     while (this.fetchNext());
     const first = this.ahead.shift()
@@ -106,7 +106,7 @@ export class OpenReader {
     return bytes
   }
 
-  /** The client has taken the piece; nobody looks at it any more. */
+  /** The client has consumed the piece; its memory may be reused. */
   taken(bytes: Uint8Array): void {
     this.all.waiting.delete(this)
     this.takenBytes += bytes.length
@@ -115,14 +115,14 @@ export class OpenReader {
     this.handedOut = undefined
   }
 
-  /** Gives back what was read ahead; it will be read again. */
+  /** Frees the read-ahead; it will be read again. */
   fold(): void {
     this.plan.back(this.ahead.map(({ planned }) => planned))
     this.drop()
     this.rebuilt = new RebuiltRanges(this.reads.give)
   }
 
-  /** Gives everything back. What was asked for may still be on its way. */
+  /** Frees everything. Reads already requested may still be in progress. */
   end(): void {
     this.all.waiting.delete(this)
     this.handedOut?.bytes.then(this.reads.give, () => undefined)

@@ -1,11 +1,10 @@
 /**
- * Read buffers: memory that pieces of reads are lent from, again and again. A fresh buffer of a
- * megabyte costs more in page faults and collection than reading the bytes into it. They are hashed where
- * they lie.
+ * Read buffers: reusable memory for the pieces of reads. A fresh buffer of a megabyte costs more in page faults and
+ * garbage collection than reading the bytes into it. Pieces are hashed in place.
  *
- * Promises  What is given back is lent again, or freed at once.
- * Limits    `longBuffers` and `shortBuffers`; who asks for more gets a buffer of its own, which its giving back frees.
- *           How much is asked for, `ReadAhead` bounds.
+ * Promises  A returned buffer is reused or freed immediately.
+ * Limits    `longBuffers` and `shortBuffers`. Beyond them a caller gets its own buffer, which is freed when returned.
+ *           `ReadAhead` limits how much is requested.
  */
 import { freeBuffer } from "../base/free-memory.js"
 import { KIB, SYNC_READ_BYTES_MAX } from "../base/limits.js"
@@ -15,7 +14,7 @@ import { xxh64Memory } from "../simd/xxh64.js"
 import type { Allocate } from "../volume/contract.js"
 import { PIECE_BYTES_MAX } from "./read-plan-core.js"
 
-/** The header of a needle, where it is fetched with the piece. */
+/** The header of a needle, if it is fetched with the piece. */
 const HEADER_BYTES = 64 * KIB
 const LONG_BYTES = PIECE_BYTES_MAX + HEADER_BYTES
 const SHORT_BYTES = SYNC_READ_BYTES_MAX + HEADER_BYTES
@@ -28,14 +27,14 @@ export interface ReadBufferCounts {
 }
 
 export class ReadBuffers {
-  /** From the first read on. Of it, what was never lent is never touched, and costs nothing. */
+  /** Reserved at the first read. Pages that were never lent are never touched, and cost nothing. */
   private memory: Uint8Array | undefined
-  /** Where free buffers begin; the one that was used last is lent first. */
+  /** Offsets of free buffers; the last used one is lent first. */
   private long: number[] = []
   private short: number[] = []
-  /** Behind the short ones. */
+  /** Offset of the long buffers, behind the short ones. */
   private readonly longFrom: number
-  /** Of those who get one of their own. */
+  /** Buffers outside the reusable memory. */
   private readonly own = new WeakSet<ArrayBufferLike>()
 
   constructor(private readonly counts: ReadBufferCounts) {
@@ -43,7 +42,7 @@ export class ReadBuffers {
     this.fill()
   }
 
-  /** A buffer of this length, with whatever it held before. */
+  /** A buffer of this length with arbitrary contents. */
   take(lengthBytes: number): Uint8Array {
     const at = lengthBytes < LENT_BYTES_MIN ? undefined : this.placeFor(lengthBytes)
     if (at === undefined) {
@@ -55,7 +54,7 @@ export class ReadBuffers {
     return this.memory.subarray(at, at + lengthBytes)
   }
 
-  /** Takes back what any view of it shows; nobody may look at it any more. Does nothing for a buffer that is not from here. */
+  /** Takes back the buffer behind a view, which must not be used any more. Ignores buffers that are not from here. */
   give(view: Uint8Array): void {
     const { buffer } = view
     if (this.memory !== undefined && buffer === this.memory.buffer) whenFree(view, () => this.takeBack(view.byteOffset))
@@ -83,8 +82,8 @@ export class ReadBuffers {
   }
 
   /**
-   * Returns what `read` does, which lies in what it took last. All else that it took is given back; if it fails or
-   * returns nothing, that too.
+   * Returns the result of `read`, which is in the last buffer that it took. Its other buffers are freed; if it fails or
+   * returns undefined, the last one too.
    */
   during<Bytes extends Uint8Array | undefined>(read: (take: Allocate) => Soon<Bytes>): Soon<Bytes> {
     const taken: Uint8Array[] = []

@@ -1,8 +1,8 @@
 /**
  * Read plan: which pieces of which shards hold a range of an extent. Pure.
  *
- * A piece lies inside one data shard of one block, ends at a 64 KiB boundary of its shard where it
- * can, and is at most 1 MiB. How long each may be, the reader says (`read-ahead-core.ts`).
+ * A piece is inside one data shard of one block, ends at a 64 KiB boundary of its shard if possible, and is at most
+ * 1 MiB long. The reader sets the maximum length of each piece (`read-ahead-core.ts`).
  */
 import { MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
 import { shardBytesOfBlock, shardCount, shardsNeeded, type Policy } from "../base/policy.js"
@@ -18,7 +18,7 @@ export interface ReadPiece {
   readonly lengthBytes: number
 }
 
-/** How one block of an extent rests. */
+/** How one block of an extent is stored. */
 export interface BlockShape {
   readonly lengthBytes: number
   readonly shardBytes: number
@@ -47,18 +47,18 @@ export interface ExtentRange {
   readonly lengthBytes: number
 }
 
-/** What is left to read of some ranges, one after another. */
+/** The rest of some ranges, one after another. */
 export class ReadPlan {
   private readonly ranges: Iterator<ExtentRange>
   private current: ExtentRange | undefined
-  /** Given back by `back`: read before all else. */
+  /** Ranges returned by `back`: read before all others. */
   private returned: ExtentRange[] = []
 
   constructor(ranges: Iterable<ExtentRange>) {
     this.ranges = ranges[Symbol.iterator]()
   }
 
-  /** The next piece, of at most so many bytes; undefined at the end. Never empty. */
+  /** The next piece, of at most this many bytes; undefined at the end. Never empty. */
   next(bytesMax: number): PlannedPiece | undefined {
     const range = this.range()
     if (range === undefined) return undefined
@@ -72,7 +72,7 @@ export class ReadPlan {
     return { extent, piece }
   }
 
-  /** These were the last pieces given, in their order, and are read again: in pieces of other lengths, if need be. */
+  /** Returns the last pieces, in their order, to be read again, possibly in pieces of other lengths. */
   back(pieces: readonly PlannedPiece[]): void {
     const rest = this.current === undefined ? [] : [this.current]
     this.returned = [...pieces.map(rangeOf), ...rest, ...this.returned]
@@ -100,7 +100,7 @@ function pieceAt({ extent, offsetBytes, lengthBytes }: ExtentRange, bytesMax: nu
   const block = Math.floor(offsetBytes / extent.blockBytes)
   const { lengthBytes: blockLength, shardBytes, policy } = blockShape(extent, block)
   const inBlock = offsetBytes - block * extent.blockBytes
-  // Copies are spread over their holders by block; coded data is in one place.
+  // Blocks spread the reads of copies over their holders; coded data is in one place.
   const slot = policy.kind === "replica" ? block % shardCount(policy) : Math.floor(inBlock / shardBytes)
   const inShard = policy.kind === "replica" ? inBlock : inBlock % shardBytes
   const shardEnd = policy.kind === "replica" ? blockLength : Math.min(shardBytes, blockLength - slot * shardBytes)

@@ -1,5 +1,5 @@
 /**
- * Read times: how long reads of shards took lately, and from it when one is too slow to wait for alone.
+ * Read times: the durations of recent shard reads, and the threshold beyond which a read is slow.
  */
 import { BLOCK_LIMITS } from "./limits.js"
 
@@ -13,7 +13,7 @@ export class ReadTimes {
     return this.limit
   }
 
-  /** A read has brought its bytes. */
+  /** Notes a completed read. */
   note(durationMs: number): void {
     const { readTimesKept, slowReadMsMin, slowReadMsMax, slowReadTimes } = BLOCK_LIMITS
     this.recent[this.count % readTimesKept] = durationMs

@@ -1,17 +1,17 @@
 /**
- * Rebuilt ranges: what one reader has had rebuilt, so that a block that lacks several shards is decoded once
- * and not for each of them.
+ * Rebuilt ranges: the ranges rebuilt for one reader, so that a block that lacks several shards is decoded once, and not
+ * once for each shard.
  *
- * Promises  What nobody took is given back.
+ * Promises  Rebuilt bytes that the reader does not use are freed.
  * Limits    `RANGES_KEPT` ranges of one reader; a range is at most a piece of each of k shards.
  */
 import type { Extent } from "../format/extent.js"
 import type { ReadPiece } from "./read-plan-core.js"
 
-/** That of the block that is being sent, and of the one that is fetched ahead. */
+/** One for the block being sent, one for the block being fetched ahead. */
 const RANGES_KEPT = 2
 
-/** The data shards of a block within a range: those that were read, and those that were rebuilt from them. Each is taken once. */
+/** The data shards of a block within a range, read or rebuilt from those read. Each is taken once. */
 export type DataShards = Map<number, Uint8Array>
 
 export interface KeptRange {
@@ -20,7 +20,7 @@ export interface KeptRange {
   readonly from: number
   readonly to: number
   readonly shards: Promise<DataShards>
-  /** Called when the range is not kept any more. */
+  /** Called when the range is dropped. */
   readonly release: () => void
 }
 
@@ -30,21 +30,21 @@ export class RebuiltRanges {
 
   constructor(private readonly give: (bytes: Uint8Array) => void) {}
 
-  /** Something was lost: who reads on should look before it asks for what is not there. */
+  /** A shard was lost: the reader should check for further losses before it requests a piece. */
   get isLossy(): boolean {
     return this.kept.length > 0
   }
 
   /**
-   * Takes the piece, from a range that was asked for before: undefined, at once, where it is in none, and later where
-   * that could not be rebuilt.
+   * Takes the piece from a range that was rebuilt earlier. Returns undefined if no range contains it; resolves with
+   * undefined if the range could not be rebuilt.
    */
   take(
     extent: Extent,
     { block, slot, offsetBytes, lengthBytes }: ReadPiece,
   ): Promise<Uint8Array | undefined> | undefined {
     const end = offsetBytes + lengthBytes
-    // The latest: of an earlier one the slot may have been taken, or it was not wanted there.
+    // The latest one: an earlier range may have lost the slot already, or never wanted it.
     const kept = this.kept.findLast(
       each => each.extent === extent && each.block === block && each.from <= offsetBytes && end <= each.to,
     )
@@ -59,19 +59,19 @@ export class RebuiltRanges {
   }
 
   keep(kept: KeptRange): void {
-    for (const each of this.kept.slice(0, 1 - RANGES_KEPT)) void this.letGo(each)
+    for (const each of this.kept.slice(0, 1 - RANGES_KEPT)) void this.free(each)
     this.kept = [...this.kept.slice(1 - RANGES_KEPT), kept]
-    if (this.isOver) void this.letGo(kept)
+    if (this.isOver) void this.free(kept)
   }
 
-  /** The reader has ended; what it asked for may still be on its way. */
+  /** The reader has ended; its requests may still be in progress. */
   end(): void {
     this.isOver = true
-    for (const each of this.kept.splice(0)) void this.letGo(each)
+    for (const each of this.kept.splice(0)) void this.free(each)
   }
 
-  /** Behind those who have asked for a piece in this turn, at the latest. */
-  private async letGo({ shards, release }: KeptRange): Promise<void> {
+  /** Frees the range after all requests of this turn for its pieces. */
+  private async free({ shards, release }: KeptRange): Promise<void> {
     const left = await shards.catch((): DataShards => new Map())
     release()
     for (const bytes of left.values()) this.give(bytes)

@@ -1,6 +1,6 @@
 /**
- * Recoder: one block of an extent, read and coded anew in a slab of its own. Background work: it takes
- * memory only while plenty is free.
+ * Re-encoder: one block of an extent, read and re-encoded in its own slab. Background work: it takes memory only while
+ * plenty is free.
  */
 import { copyPlainly } from "../base/bytes.js"
 import type { Extent } from "../format/extent.js"
@@ -42,7 +42,7 @@ export async function reencodeBlock(
   }
 }
 
-/** Reads the block to the front of the slab. */
+/** Reads the block to the beginning of the slab. */
 async function fill(
   reader: BlockReader,
   slab: Slab,

@@ -1,4 +1,4 @@
-/** What a survey (`shardScan.ts`) tells of a block, and how the block stands beside a layout. Pure. */
+/** A block as a shard scan (`shard-scan.ts`) reports it, and its standing compared with a layout. Pure. */
 import type { DeviceId, PartitionId, RowKey, UploadId } from "../base/ids.js"
 import { rowKeyOf } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -15,24 +15,24 @@ export interface HeldShard {
   readonly bodyBytes: number
 }
 
-/** Everything that devices hold of one block in one generation, whether or not any row names it. */
+/** All shards of one block in one generation on all devices, whether or not any row references it. */
 export interface BlockGroup {
   readonly partition: PartitionId
   readonly uploadId: UploadId
   readonly part: number
   readonly block: number
   readonly generation: number
-  /** Undefined where no index tells it: a needle's header does. */
+  /** Undefined if no index contains it; a needle's header does. */
   readonly shape: ShardShape | undefined
-  /** By slot; a slot may be there several times, on different devices. */
+  /** In slot order; a slot may occur several times, on different devices. */
   readonly shards: readonly HeldShard[]
-  /** Copies whose bytes were found bad: they count as missing, and go where they are not wanted. */
+  /** Damaged copies: they count as missing, and are removed from devices that should not have them. */
   readonly damaged: readonly HeldShard[]
 }
 
 export interface ShardScanPage {
   readonly groups: readonly BlockGroup[]
-  /** Where to go on; undefined: that was all. */
+  /** Where to continue; undefined at the end. */
   readonly next: RowKey | undefined
 }
 
@@ -40,26 +40,26 @@ export const needleIdOf = ({ partition, uploadId, part, block, generation }: Blo
   return { partition, uploadId, part, block, generation, slot }
 }
 
-/** Of the whole index. */
+/** The whole index. */
 export const ALL_NEEDLES: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(NEEDLE_KEY_BYTES + 1)) }
 
-/** How a block lies, beside how a layout would have it. */
+/** Where a block's shards are, compared with where a layout puts them. */
 export interface Standing {
-  /** Slots of which a copy is somewhere, beyond those that a read needs: below 0 it cannot be read. */
+  /** Slots with a copy somewhere, minus those that a read needs: below 0 the block cannot be read. */
   readonly spareShards: number
   /** Devices that should have a shard and do not. */
   readonly lacking: readonly DeviceId[]
-  /** Copies that the layout does not want where they are. */
+  /** Copies on devices where the layout does not put them. */
   readonly strays: number
   /** Devices with a copy, each once. */
   readonly holders: readonly DeviceId[]
 }
 
-const NOBODY: readonly DeviceId[] = []
+const NO_DEVICES: readonly DeviceId[] = []
 
 export function standingOf({ partition, shards }: BlockGroup, policy: Policy, layout: Layout): Standing {
   const n = shardCount(policy)
-  let lacking = NOBODY
+  let lacking = NO_DEVICES
   let onAssigned = 0
   let distinct = 0
   for (let slot = 0; slot < n; slot += 1) {

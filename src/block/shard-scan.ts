@@ -1,12 +1,12 @@
 /**
- * Survey: what devices hold, block by block, from their indexes alone.
+ * Shard scan: the shards on all devices, block by block, from the indexes alone.
  *
- * The indexes of all devices are walked together in the order of their keys, so that a store's empty
- * partitions cost nothing, and every block's shards meet wherever they lie. Devices of this process are read within
- * one turn; where another device was waited for meanwhile, their indexes are reopened at the next key.
+ * The scan walks the indexes of all devices together in key order, so that empty partitions cost nothing, and all
+ * shards of a block meet, whichever device has them. Local devices are read within one turn of the event loop; after a
+ * wait for another device, their indexes are reopened at the next key.
  *
- * Where an index is damaged the walk passes over the rest of that partition on that device: its shards
- * count as lacking, and writing them again mends the index too. A device that cannot be asked ends the survey.
+ * If an index is damaged, the scan skips the rest of that partition on that device: its shards count as lacking, and
+ * rewriting them repairs the index too. A device that cannot be reached ends the scan.
  */
 import { isFailure } from "../base/failures.js"
 import { parsePartitionId, rowKeyOf, type RowKey } from "../base/ids.js"
@@ -22,13 +22,13 @@ const NOTHING: readonly HeldShard[] = []
 /** A needle's key without its slot. */
 const STEM_BYTES = NEEDLE_KEY_BYTES - 1
 
-/** Blocks in the order of their ids, whole, until about so many needles were met. */
+/** Whole blocks in the order of their ids, until about this many needles were read. */
 export function shardScanPage(
   devices: Iterable<ShardDevice>,
   range: KeyRange,
   needlesMax: number,
 ): Soon<ShardScanPage> {
-  // No device gives more of a page than this, with the last block and what is next.
+  // The most that one device can contribute to a page, with the last block and the next key.
   const needlesMin = needlesMax + SHARDS_MAX + 1
   const cursors = Array.from(devices, device => new IndexCursor(device, range, needlesMin))
   const walk = new Walk(cursors, needlesMax)
@@ -48,7 +48,7 @@ interface OpenGroup {
   damaged: readonly HeldShard[]
 }
 
-/** One page, as far as it has come. */
+/** A page in progress. */
 class Walk {
   private readonly groups: BlockGroup[] = []
   private needles = 0
@@ -59,7 +59,7 @@ class Walk {
     private readonly needlesMax: number,
   ) {}
 
-  /** To the end of the page, after a device was waited for: the others may have changed. */
+  /** Continues to the end of the page after a wait for a device: the other indexes may have changed. */
   resume(): Soon<ShardScanPage> {
     return after(
       allSoon(this.cursors, cursor => cursor.refresh()),
@@ -67,7 +67,7 @@ class Walk {
     )
   }
 
-  /** To the end of the page. */
+  /** Continues to the end of the page. */
   go(): Soon<ShardScanPage> {
     for (let first = lowest(this.cursors); first?.head; first = lowest(this.cursors)) {
       const { key, bodyBytes, shape, isSuspect } = first.head
@@ -107,13 +107,13 @@ function lowest(cursors: readonly IndexCursor[]): IndexCursor | undefined {
   return lowest
 }
 
-/** Where the walk through one device's index stands. */
+/** The position of the scan in one device's index. */
 class IndexCursor {
   head: IndexedNeedle | undefined
-  /** The key of `head`, or where the index is to be opened. */
+  /** The key of `head`, or where to open the index. */
   private from: RowKey
   private rows: Iterator<IndexedNeedle> | undefined
-  /** Its rows are read from the index itself, and hold for this turn. */
+  /** The rows come straight from a local index, and are valid for this turn only. */
   private isNear = false
 
   constructor(
@@ -124,7 +124,7 @@ class IndexCursor {
     this.from = range.start
   }
 
-  /** At the first needle from `from` on that can be read. */
+  /** Opens at the first readable needle from `from` on. */
   open(): Soon<void> {
     for (;;) {
       const isOpen = this.tryOpen()
@@ -133,7 +133,7 @@ class IndexCursor {
     }
   }
 
-  /** Reopens at the current key, unless its rows are its own. */
+  /** Reopens at the current key if the rows come straight from a local index. */
   refresh(): Soon<void> {
     if (this.isNear && this.head) return this.open()
   }
@@ -152,7 +152,7 @@ class IndexCursor {
     this.rows = undefined
   }
 
-  /** False: the index was damaged there, and `from` is behind it. */
+  /** Returns false if the index was damaged there; then `from` is behind the damage. */
   private tryOpen(): Soon<boolean> {
     this.close()
     this.head = undefined

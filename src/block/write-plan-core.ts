@@ -1,11 +1,11 @@
 /**
- * Write plan: which policy a block is written under, which slot goes to which device, and when enough
- * is durable. Pure.
+ * Write plan: which policy a block is written under, which slot goes to which device, and when enough shards are
+ * durable. Pure.
  *
- * Let L be the writable devices among the partition's slots. With L >= k+1 the block keeps its policy
- * and the missing slots are noted; the acknowledgement needs max(k+1, n-1-down) durable shards (one
- * for a single copy). With fewer, the block is written under the default policy of L devices, which
- * its reference records; re-encoding restores the policy later.
+ * Let L be the writable devices among the partition's slots. With L >= k+1 the block keeps its policy and the missing
+ * slots are noted; the acknowledgement needs max(k+1, n-1-down) durable shards (one for a single copy). With fewer, the
+ * block is written under the default policy of L devices, which its reference records; re-encoding restores the policy
+ * later.
  */
 import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -16,46 +16,53 @@ export interface SlotDevice {
   readonly isWritable: boolean
 }
 
-/** `asFits`: as many devices as can be written. `whole`: all of the policy's, or not at all. */
+/** `asFits`: as many devices as are writable. `whole`: all devices of the policy, or an error. */
 export type WriteCare = "asFits" | "whole"
 
 export interface WritePlan {
   readonly policy: Policy
   /** By slot: the device to write to; undefined where the slot's device is down. */
   readonly targets: readonly (DeviceId | undefined)[]
-  /** Where the policy is another: the device of every slot. */
+  /** If the policy differs: the device of every slot. */
   readonly placedSlots: readonly (readonly [slot: number, deviceId: DeviceId])[]
   readonly missingSlots: readonly number[]
-  /** Devices of the partition that are down: they owe it what the policy asks of them. */
-  readonly owing: readonly DeviceId[]
+  /** Devices of the partition that are down: each lacks its shard. */
+  readonly lacking: readonly DeviceId[]
   /** Durable shards that an acknowledgement needs. */
   readonly durableMin: number
 }
 
-/** Throws `deviceFailed` where no device of the partition can be written, or not all that it takes. */
+/** Throws `deviceFailed` if no device of the partition is writable, or, for `whole`, if not all are. */
 export function planWrite(policy: Policy, slots: readonly SlotDevice[], care: WriteCare = "asFits"): WritePlan {
   const n = shardCount(policy)
-  // A layout may be narrower than the policy for a while: the slots that it lacks are as good as down.
+  // A layout may be narrower than the policy for a while: the slots that it lacks count as down.
   const wanted = slots.slice(0, n)
   const writable = wanted.filter(slot => slot.isWritable)
-  if (writable.length === 0) throw fail("deviceFailed", { message: "no device of the partition can be written" })
+  if (writable.length === 0) throw fail("deviceFailed", { message: "no device of the partition is writable" })
   const needed = shardsNeeded(policy)
-  const owing = wanted.filter(slot => !slot.isWritable).map(slot => slot.id)
+  const lacking = wanted.filter(slot => !slot.isWritable).map(slot => slot.id)
   if (care === "whole" && writable.length < n)
-    throw fail("deviceFailed", { message: "not all devices of the partition can be written" })
+    throw fail("deviceFailed", { message: "not all devices of the partition are writable" })
   const keepsPolicy = writable.length === n || writable.length >= needed + 1
   if (keepsPolicy) {
     const targets = Array.from({ length: n }, (_, slot) => (wanted[slot]?.isWritable ? wanted[slot].id : undefined))
     const missingSlots = targets.flatMap((target, slot) => (target === undefined ? [slot] : []))
     const durableMin = n === 1 ? 1 : Math.max(needed + 1, n - 1 - missingSlots.length)
-    return { policy, targets, placedSlots: [], missingSlots, owing, durableMin: Math.min(durableMin, writable.length) }
+    return {
+      policy,
+      targets,
+      placedSlots: [],
+      missingSlots,
+      lacking,
+      durableMin: Math.min(durableMin, writable.length),
+    }
   }
   const narrow = defaultPolicy(writable.length, policy.kind === "ec" ? policy.matrix : "cauchy")
-  // In one order and all of them named, so that neighbouring blocks can be described together.
+  // Sorted and complete, so that neighbouring blocks share one exception.
   const devices = writable.map(slot => slot.id).sort()
   const targets = devices.slice(0, shardCount(narrow))
   const placedSlots = targets.map((id, slot): [number, DeviceId] => [slot, id])
-  return { policy: narrow, targets, placedSlots, missingSlots: [], owing, durableMin: targets.length }
+  return { policy: narrow, targets, placedSlots, missingSlots: [], lacking, durableMin: targets.length }
 }
 
 export type AckVerdict = "wait" | "ack" | "fail"

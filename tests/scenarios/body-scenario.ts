@@ -118,13 +118,13 @@ export class BodyScenario implements Subject {
   }
 }
 
-function shownWrite({ policy, targets, placedSlots, missingSlots, owing, durableMin }: WritePlan): readonly string[] {
+function shownWrite({ policy, targets, placedSlots, missingSlots, lacking, durableMin }: WritePlan): readonly string[] {
   const shown = targets.map((id, slot) => `${slot} ${id === undefined ? "nowhere" : `to ${nameOf(id)}`}`)
   return [
     `write as ${textOfPolicy(policy)}: shard ${shown.join(", ")}`,
     ...(placedSlots.length > 0 ? ["the extent names the device of every shard"] : []),
     ...(missingSlots.length > 0 ? [`missing shards: ${missingSlots.join(" ")}`] : []),
-    ...(owing.length > 0 ? [`hints for ${namesOf(owing)}`] : []),
+    ...(lacking.length > 0 ? [`hints for ${namesOf(lacking)}`] : []),
     `durable shards that an acknowledgement needs: ${durableMin}`,
   ]
 }
