@@ -14,7 +14,7 @@ import { readFileSync } from "node:fs"
 import { join, posix } from "node:path"
 import { exportsOf } from "./layers/exports.mjs"
 import { importsOf, sourcesOf } from "./layers.mjs"
-import { isDoor } from "./lint/paths.mjs"
+import { isEntryPoint } from "./lint/paths.mjs"
 
 const DEFAULT_BASES = ["origin/main", "main"]
 /** A change of these can change what any test does. */
@@ -64,11 +64,11 @@ export function changedSince(root, commit) {
 const importsAny = (path, text, targets) => importsOf(path, text).some(({ to }) => targets.has(to))
 
 /** Files that import what an index.ts exports of the targets. */
-function importersThrough(door, sources, targets) {
-  const { uses, stars } = exportsOf(door, sources.get(door))
+function importersThrough(entryPoint, sources, targets) {
+  const { uses, stars } = exportsOf(entryPoint, sources.get(entryPoint))
   const isAll = stars.some(to => targets.has(to))
   const names = new Set(uses.filter(({ to }) => targets.has(to)).map(({ name }) => name))
-  const takes = ({ to, name }) => to === door && (isAll || name === "*" || names.has(name))
+  const takes = ({ to, name }) => to === entryPoint && (isAll || name === "*" || names.has(name))
   const isNear = text => text.includes("/index.js")
   return [...sources]
     .filter(([path, text]) => isNear(text) && exportsOf(path, text).uses.some(takes))
@@ -99,7 +99,7 @@ export function concernedBy(changed, sources) {
   const importers = [...sources]
     .filter(([path, text]) => mentions(text) && importsAny(path, text, targets))
     .map(([path]) => path)
-  const indirect = importers.filter(isDoor).flatMap(door => importersThrough(door, sources, targets))
+  const indirect = importers.filter(isEntryPoint).flatMap(path => importersThrough(path, sources, targets))
   const files = new Set([...targets, ...importers, ...indirect].filter(path => sources.has(path)))
   if (changed.some(path => CONCERNS_ALL.test(path))) return { files: [...files].sort(), tests: allTests }
   const beside = [...files].map(path => path.replace(/(\.test)?\.ts$/, ".test.ts"))

@@ -1,10 +1,10 @@
 /**
  * Documents are tested: links and anchors resolve, files and scripts that they name exist, generated
  * tables are what the code says, docs/README.md leads to every page, every branded id has a line in the
- * glossary.
+ * glossary, no page uses a retired word (tools/lint/words.mjs).
  *
  *   node tools/docs.mjs           checks
- *   node tools/docs.mjs --write   writes generated tables anew
+ *   node tools/docs.mjs --write   regenerates tables
  *
  * A fenced block marked ```sh test=NAME needs=TOOL,TOOL is a promise that it works wherever these tools
  * are installed: `commandsIn` hands these to the test that runs them against a server.
@@ -14,7 +14,8 @@ import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "./build.mjs"
 import { GENERATORS } from "./docs/generators.mjs"
-import { anchorsOf, fencedBlocks, membershipsOf } from "./docs/markdown.mjs"
+import { retiredIn } from "./lint/words.mjs"
+import { anchorsOf, fencedBlocks, linksOf } from "./docs/markdown.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const SKIPPED = new Set(["node_modules", "dist", "data", ".git", ".cache"])
@@ -57,7 +58,7 @@ export function commandsIn(root = ROOT) {
 }
 
 function linkProblems(root, path) {
-  return membershipsOf(read(root, path)).flatMap(({ target, line }) => {
+  return linksOf(read(root, path)).flatMap(({ target, line }) => {
     if (/^[a-z][a-z0-9+.-]*:/i.test(target)) return []
     const [file, anchor] = target.split("#")
     const to = file === "" ? path : join(dirname(path), decodeURIComponent(file))
@@ -70,7 +71,7 @@ function linkProblems(root, path) {
 /** Pages of docs/ that its list of contents does not lead to. */
 function unlistedProblems(root) {
   if (!existsSync(join(root, CONTENTS))) return []
-  const listed = new Set(membershipsOf(read(root, CONTENTS)).map(({ target }) => join("docs", target.split("#")[0])))
+  const listed = new Set(linksOf(read(root, CONTENTS)).map(({ target }) => join("docs", target.split("#")[0])))
   return documentsIn(root)
     .filter(path => path.startsWith("docs/") && path !== CONTENTS && !path.endsWith("/template.md"))
     .filter(path => !listed.has(path))
@@ -97,7 +98,19 @@ function nameProblems(root, path) {
   return problems
 }
 
-/** The document with its generated tables made anew. Throws if it names a generator that does not exist. */
+/** Retired words outside code; decisions and the changelog may quote the past. */
+function wordProblems(root, path) {
+  if (HISTORY.test(path)) return []
+  return read(root, path)
+    .split("\n")
+    .flatMap((line, index) =>
+      retiredIn(line.replaceAll(/`[^`]*`/g, "")).map(
+        ({ phrase, instead }) => `${path}:${index + 1}: "${phrase}" is a retired word: write "${instead}"`,
+      ),
+    )
+}
+
+/** The document with its generated tables regenerated. Throws if it names a generator that does not exist. */
 export async function regenerate(text, generators = GENERATORS) {
   const made = new Map()
   for (const [, , name] of text.matchAll(GENERATED)) {
@@ -159,6 +172,7 @@ export async function checkDocuments(root = ROOT, generators = GENERATORS) {
       ...linkProblems(root, path),
       ...nameProblems(root, path),
       ...blockProblems(root, path),
+      ...wordProblems(root, path),
       ...(await generatedProblems(root, path, generators)),
     )
   }

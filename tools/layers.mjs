@@ -1,8 +1,8 @@
 /**
- * Layers: which rooms import which today, compared with tools/layers/dependencies.txt, so that every new
- * arrow shows in review; and no import cycle between files.
+ * Layers: which modules import which today, compared with tools/layers/dependencies.txt, so that every new
+ * dependency shows in review; and no import cycle between files.
  *
- *   node tools/layers.mjs           checks (the arrows that are allowed, the doors, the picture, cycles, unused exports)
+ *   node tools/layers.mjs           checks (the dependencies that are allowed, the entry points, the picture, cycles, unused exports)
  *   node tools/layers.mjs --write   writes the picture anew, and lowers how many unused exports are left
  *
  * Imports of types count too: they are gone when the code runs, but a reader still follows them in a circle. The type
@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url"
 import ts from "typescript"
 import { unusedExports } from "./layers/exports.mjs"
 import { judgeImport, LAYERS } from "./layers/judge.mjs"
-import { importedPath, isCheck, isStandIn, ROOT, roomOf } from "./lint/paths.mjs"
+import { importedPath, isCheck, isStandIn, ROOT, moduleOf } from "./lint/paths.mjs"
 
 const PICTURE = "tools/layers/dependencies.txt"
 const CYCLES = "tools/layers/cycles.json"
@@ -52,7 +52,7 @@ export function importsOf(path, text) {
   return found
 }
 
-const placeOf = path => roomOf(path) ?? path.split("/")[0]
+const placeOf = path => moduleOf(path) ?? path.split("/")[0]
 
 /** One cycle in the graph, as a list of paths; undefined if there is none. */
 export function findCycle(graph) {
@@ -113,11 +113,11 @@ function cycleProblems(imports, allowed) {
     .map(edge => `well done: ${edge} closes no cycle any more; remove it from ${CYCLES}`)
 }
 
-/** Reads the tree: problems as sentences, the arrows between rooms as lines, how many files were seen. */
-export function shardScan(root = ROOT, allowedCycles = []) {
+/** Reads the tree: problems as sentences, the dependencies between modules as lines, how many files were seen. */
+export function readTree(root = ROOT, allowedCycles = []) {
   const problems = []
-  const arrows = new Set()
-  const arrowsOfTests = new Set()
+  const dependencies = new Set()
+  const dependenciesOfTests = new Set()
   const imports = new Map()
   const sources = sourcesOf(root)
   const known = new Set(sources)
@@ -127,40 +127,45 @@ export function shardScan(root = ROOT, allowedCycles = []) {
       const message = judgeImport(path, to)
       if (message !== undefined) problems.push(`${path}: ${message}`)
       if (placeOf(path) !== placeOf(to))
-        (isCheck(path) || isStandIn(path) ? arrowsOfTests : arrows).add(edgeOf(placeOf(path), placeOf(to)))
+        (isCheck(path) || isStandIn(path) ? dependenciesOfTests : dependencies).add(edgeOf(placeOf(path), placeOf(to)))
       if (known.has(to)) found.set(to, isType && found.get(to) !== false)
     }
     imports.set(path, found)
   }
   if (sources.length === 0) problems.push("no source file was seen: the check looked at nothing")
   problems.push(...cycleProblems(imports, allowedCycles))
-  return { problems, arrows: [...arrows].sort(), arrowsOfTests: [...arrowsOfTests], files: sources.length }
+  return {
+    problems,
+    dependencies: [...dependencies].sort(),
+    dependenciesOfTests: [...dependenciesOfTests],
+    files: sources.length,
+  }
 }
 
 /** Rules of layers.json that no file needs, tests included: they allow what nobody has thought about. */
-export function deadRules(layers, arrows) {
-  return Object.entries(layers).flatMap(([room, allowed]) =>
+export function deadRules(layers, dependencies) {
+  return Object.entries(layers).flatMap(([module, allowed]) =>
     allowed
-      .filter(to => to !== "*" && !arrows.includes(edgeOf(room, to)))
-      .map(to => `no file of ${room}/ imports ${to}/: take the rule out of tools/layers/layers.json`),
+      .filter(to => to !== "*" && !dependencies.includes(edgeOf(module, to)))
+      .map(to => `no file of ${module}/ imports ${to}/: take the rule out of tools/layers/layers.json`),
   )
 }
 
 const countsOf = unused => {
   const counts = {}
-  for (const each of unused) counts[roomOf(each)] = (counts[roomOf(each)] ?? 0) + 1
+  for (const each of unused) counts[moduleOf(each)] = (counts[moduleOf(each)] ?? 0) + 1
   return counts
 }
 
-/** Compares the unused exports of each room with how many may be left: a number that only goes down. */
+/** Compares the unused exports of each module with how many may be left: a number that only goes down. */
 export function exportProblems(unused, allowed) {
   const counts = countsOf(unused)
-  return Object.keys({ ...allowed, ...counts }).flatMap(room => {
-    const [count, most] = [counts[room] ?? 0, allowed[room] ?? 0]
-    const names = unused.filter(each => roomOf(each) === room).join(", ")
+  return Object.keys({ ...allowed, ...counts }).flatMap(module => {
+    const [count, most] = [counts[module] ?? 0, allowed[module] ?? 0]
+    const names = unused.filter(each => moduleOf(each) === module).join(", ")
     if (count > most)
-      return [`src/${room}/ has ${count} exports that nobody imports, ${most} at most: take \`export\` from ${names}`]
-    return count < most ? [`well done: src/${room}/ has ${count} unused exports; node tools/layers.mjs --write`] : []
+      return [`src/${module}/ has ${count} exports that nobody imports, ${most} at most: take \`export\` from ${names}`]
+    return count < most ? [`well done: src/${module}/ has ${count} unused exports; node tools/layers.mjs --write`] : []
   })
 }
 
@@ -173,25 +178,30 @@ function unusedHere() {
   return unusedExports(sources, tools.map(path => read(join("tools", path))).join("\n"))
 }
 
-const pictureOf = arrows => `${arrows.join("\n")}\n`
+const pictureOf = dependencies => `${dependencies.join("\n")}\n`
 
 /** Problems of the tree, the picture's age included. */
 export function checkLayers() {
-  const { problems, arrows, arrowsOfTests, files } = shardScan(ROOT, listOf(CYCLES))
+  const { problems, dependencies, dependenciesOfTests, files } = readTree(ROOT, listOf(CYCLES))
   const picture = existsSync(join(ROOT, PICTURE)) ? readFileSync(join(ROOT, PICTURE), "utf8") : ""
   const before = new Set(picture.split("\n").filter(line => line !== ""))
-  for (const arrow of arrows)
-    if (!before.has(arrow)) problems.push(`new arrow ${arrow}: if it is meant, node tools/layers.mjs --write`)
-  for (const arrow of before)
-    if (!arrows.includes(arrow)) problems.push(`arrow ${arrow} is gone: node tools/layers.mjs --write`)
-  problems.push(...deadRules(LAYERS, [...arrows, ...arrowsOfTests]), ...exportProblems(unusedHere(), listOf(UNUSED)))
+  for (const dependency of dependencies)
+    if (!before.has(dependency))
+      problems.push(`new dependency ${dependency}: if it is meant, node tools/layers.mjs --write`)
+  for (const dependency of before)
+    if (!dependencies.includes(dependency))
+      problems.push(`dependency ${dependency} is gone: node tools/layers.mjs --write`)
+  problems.push(
+    ...deadRules(LAYERS, [...dependencies, ...dependenciesOfTests]),
+    ...exportProblems(unusedHere(), listOf(UNUSED)),
+  )
   return { problems, files }
 }
 
 function writeLists() {
-  writeFileSync(join(ROOT, PICTURE), pictureOf(shardScan().arrows))
+  writeFileSync(join(ROOT, PICTURE), pictureOf(readTree().dependencies))
   const [counts, allowed] = [countsOf(unusedHere()), listOf(UNUSED)]
-  const left = Object.entries(allowed).map(([room, most]) => [room, Math.min(most, counts[room] ?? 0)])
+  const left = Object.entries(allowed).map(([module, most]) => [module, Math.min(most, counts[module] ?? 0)])
   const fewer = Object.fromEntries(left.filter(([, most]) => most > 0))
   writeFileSync(join(ROOT, UNUSED), `${JSON.stringify(fewer, undefined, 2)}\n`)
 }

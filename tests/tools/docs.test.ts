@@ -71,6 +71,14 @@ test("files and scripts that a document names must exist, except in history", as
   ])
 })
 
+test("retired words are reported with the word to use, except in code and history", async () => {
+  const text = "chores begin anew\nrun `hayloft chores`; a choreography\n"
+  assert.deepEqual(await problemsOf({ "README.md": text, "CHANGELOG.md": text }), [
+    'README.md:1: "chore" is a retired word: write "job"',
+    'README.md:1: "anew" is a retired word: write "again, or the action itself: rebuilt, restarted"',
+  ])
+})
+
 test("the contents of docs/ lead to every page", async () => {
   const pages = { "docs/README.md": "[a](a.md#one)\n", "docs/a.md": "# One\n", "docs/how/b.md": "b\n" }
   assert.deepEqual(await problemsOf(pages), ["docs/README.md: docs/how/b.md is not listed"])

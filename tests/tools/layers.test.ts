@@ -8,10 +8,13 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
 
 interface Layers {
-  shardScan(root: string, allowedCycles?: readonly string[]): { problems: string[]; arrows: string[]; files: number }
+  readTree(
+    root: string,
+    allowedCycles?: readonly string[],
+  ): { problems: string[]; dependencies: string[]; files: number }
 }
 interface Lists {
-  deadRules(layers: Readonly<Record<string, readonly string[]>>, arrows: readonly string[]): string[]
+  deadRules(layers: Readonly<Record<string, readonly string[]>>, dependencies: readonly string[]): string[]
   exportProblems(unused: readonly string[], allowed: Readonly<Record<string, number>>): string[]
 }
 interface Exports {
@@ -19,43 +22,43 @@ interface Exports {
 }
 interface Judge {
   LAYERS: Record<string, string[]>
-  below(room: string): Set<string>
+  below(module: string): Set<string>
 }
 
 const tool = async <Tool>(path: string): Promise<Tool> => (await import(pathToFileURL(join(ROOT, path)).href)) as Tool
 
-async function shardScanOf(files: Readonly<Record<string, string>>, allowedCycles: readonly string[] = []) {
+async function treeOf(files: Readonly<Record<string, string>>, allowedCycles: readonly string[] = []) {
   const root = mkdtempSync(join(tmpdir(), "hayloft-layers-"))
   try {
     for (const [path, text] of Object.entries(files)) {
       mkdirSync(dirname(join(root, path)), { recursive: true })
       writeFileSync(join(root, path), text)
     }
-    return (await tool<Layers>("tools/layers.mjs")).shardScan(root, allowedCycles)
+    return (await tool<Layers>("tools/layers.mjs")).readTree(root, allowedCycles)
   } finally {
     rmSync(root, { recursive: true })
   }
 }
 
 test("an empty tree does not pass for a clean one", async () => {
-  const { problems } = await shardScanOf({})
+  const { problems } = await treeOf({})
   assert.match(problems.join(), /looked at nothing/)
 })
 
-test("arrows between rooms are listed, types included; those of tests are not", async () => {
-  const { problems, arrows, files } = await shardScanOf({
+test("dependencies between modules are listed, types included; those of tests are not", async () => {
+  const { problems, dependencies, files } = await treeOf({
     "src/base/a.ts": "export const a = 1",
     "src/device/index.ts": 'import { a } from "../base/a.js"\nexport { a }',
     "src/volume/v.ts": 'import type { a } from "../device/index.js"\nexport type X = typeof a',
     "src/volume/v.test.ts": 'import { S } from "../seams/clock/sim.js"\nS()',
   })
   assert.deepEqual(problems, [])
-  assert.deepEqual(arrows, ["device -> base", "volume -> device"])
+  assert.deepEqual(dependencies, ["device -> base", "volume -> device"])
   assert.equal(files, 4)
 })
 
-test("a forbidden arrow, a closed door and an unknown room are reported with their file", async () => {
-  const { problems } = await shardScanOf({
+test("a forbidden dependency, a closed entry point and an unknown module are reported with their file", async () => {
+  const { problems } = await treeOf({
     "src/base/a.ts": 'import { x } from "../seams/clock/real.js"\nx()',
     "src/volume/v.ts": 'const log = await import("../device/commit-log.js")\nlog.open()',
     "src/attic/x.ts": 'import { a } from "../base/a.js"\na()',
@@ -67,7 +70,7 @@ test("a forbidden arrow, a closed door and an unknown room are reported with the
 })
 
 test("a cycle of imports is reported, of types too unless its last import is listed", async () => {
-  const values = await shardScanOf({
+  const values = await treeOf({
     "src/base/a.ts": 'import { b } from "./b.js"\nexport const a = b',
     "src/base/b.ts": 'export { c as b } from "./c.js"',
     "src/base/c.ts": 'import { a } from "./a.js"\nexport const c = a',
@@ -81,23 +84,23 @@ test("a cycle of imports is reported, of types too unless its last import is lis
     "src/base/b.ts": 'import type { a } from "./a.js"\nexport const b = (x: typeof a) => x',
   }
   const closing = "src/base/b.ts -> src/base/a.ts"
-  assert.match((await shardScanOf(types)).problems.join(), /import cycle: src\/base\/a\.ts -> src\/base\/b\.ts/)
-  assert.deepEqual((await shardScanOf(types, [closing])).problems, [])
+  assert.match((await treeOf(types)).problems.join(), /import cycle: src\/base\/a\.ts -> src\/base\/b\.ts/)
+  assert.deepEqual((await treeOf(types, [closing])).problems, [])
 })
 
 test("a cycle that is gone leaves the list, and no value import gets into it", async () => {
   const open = { "src/base/a.ts": "export const a = 1", "src/base/b.ts": 'export { a as b } from "./a.js"' }
-  assert.match((await shardScanOf(open, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /well done: .* remove it/)
-  assert.match((await shardScanOf(open, ["src/base/b.ts -> src/base/c.ts"])).problems.join(), /well done: .* remove it/)
+  assert.match((await treeOf(open, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /well done: .* remove it/)
+  assert.match((await treeOf(open, ["src/base/b.ts -> src/base/c.ts"])).problems.join(), /well done: .* remove it/)
   const closed = { ...open, "src/base/a.ts": 'import { b } from "./b.js"\nexport const a = b' }
-  assert.match((await shardScanOf(closed, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /import cycle/)
+  assert.match((await treeOf(closed, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /import cycle/)
 })
 
-test("the list of arrows has no cycle and names only rooms", async () => {
+test("the list of dependencies has no cycle and names only modules", async () => {
   const { LAYERS, below } = await tool<Judge>("tools/layers/judge.mjs")
-  for (const [room, allowed] of Object.entries(LAYERS)) {
-    assert.ok(room === "main" || !below(room).has(room), `${room} reaches itself`)
-    for (const to of allowed) assert.ok(to === "*" || to in LAYERS, `${room} names ${to}`)
+  for (const [module, allowed] of Object.entries(LAYERS)) {
+    assert.ok(module === "main" || !below(module).has(module), `${module} reaches itself`)
+    for (const to of allowed) assert.ok(to === "*" || to in LAYERS, `${module} names ${to}`)
   }
 })
 

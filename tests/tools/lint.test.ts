@@ -54,7 +54,7 @@ const PLANTED: readonly Planted[] = [
       'import { near } from "./wire/near.js"\nnear()',
       'import { z } from "zod"\nz()',
     ],
-    says: /layers\.json|doors|may not import|beside|for tests/,
+    says: /layers\.json|entry points?|may not import|beside|for tests/,
   },
   {
     rule: "layers",
@@ -67,7 +67,7 @@ const PLANTED: readonly Planted[] = [
       'import { SimClock } from "../seams/clock/sim.js"\nexport const clock = new SimClock()',
       'import { open } from "../device/index.js"\nopen()',
     ],
-    says: /may not import|doors/,
+    says: /may not import|entry points?/,
   },
   {
     rule: "core-pure",
@@ -179,7 +179,7 @@ const PLANTED: readonly Planted[] = [
   { rule: "file-name", path: "src/object/utils.ts", bad: ["export const x = 1"], says: /says nothing/ },
   { rule: "file-name", path: "src/object/putObject.ts", bad: ["export const x = 1"], says: /kebab-case/ },
   {
-    rule: "door",
+    rule: "entry-point",
     path: "src/object/index.ts",
     bad: ["export const x = 1", 'import { x } from "./x.js"\nexport { x }', 'export { x } from "./x.js"\n'.repeat(51)],
     good: ['export { x } from "./x.js"\nexport type { Y } from "./y.js"'],
@@ -191,6 +191,18 @@ const PLANTED: readonly Planted[] = [
     bad: [`export function f() {\n${"  g()\n".repeat(70)}}`, "g()\n".repeat(601)],
     good: [`export function f() {\n${"  g()\n".repeat(68)}}`, "g()\n".repeat(590)],
     says: /at most/,
+  },
+  {
+    rule: "words",
+    path: "src/object/planted.ts",
+    bad: [
+      "// The chores begin here.",
+      "/** Rebuilds it anew. */",
+      "export const choreName = 1",
+      "export class RecodingView {}",
+    ],
+    good: ["// The jobs and the choreography begin here.", "export const jobName = 1", "export const recorder = 1"],
+    says: /is a retired word/,
   },
 ]
 

@@ -39,7 +39,7 @@ export function fencedBlocks(text) {
 }
 
 /** `{ target, line }` of each link or image, inline or by reference. */
-export function membershipsOf(text) {
+export function linksOf(text) {
   const links = []
   proseOf(text)
     .split("\n")

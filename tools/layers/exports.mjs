@@ -2,7 +2,7 @@
  * Unused exports: a name that a file of src/ exports and no other file imports, tests and tools included. It makes a
  * reader look for users that do not exist; without `export` the compiler says whether the file itself needs it.
  *
- * tools/layers/unused-exports.json says how many are left in each room; the numbers only go down.
+ * tools/layers/unused-exports.json says how many are left in each module; the numbers only go down.
  */
 import ts from "typescript"
 import { importedPath } from "../lint/paths.mjs"
@@ -68,7 +68,7 @@ export function unusedExports(sources, others = "") {
     const key = `${path} ${name}`
     if (used.has(key)) return
     used.add(key)
-    // A name may come from any file of which the door shows everything.
+    // A name may come from any file of which the entry point shows everything.
     for (const star of files.get(path)?.stars ?? []) mark(star, name)
   }
   for (const { uses } of files.values()) for (const { to, name } of uses) mark(to, name)

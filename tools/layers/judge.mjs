@@ -1,18 +1,18 @@
 /**
- * Layers: who may import whom. `layers.json` lists for each room of src/ the rooms it may import.
+ * Layers: who may import whom. `layers.json` lists for each module of src/ the modules it may import.
  *
- * A room shows `index.ts` and `contract.ts` to others; base, simd, seams and format may be imported
+ * A module shows `index.ts` and `contract.ts` to others; base, simd, seams and format may be imported
  * by file. Tests, and stand-ins (`sim.ts`, `suite.ts`, `testing*.ts`), which product code never imports, may import every
- * room at or below their own (what it reaches over any number of arrows), and the stand-ins of these.
+ * module at or below their own (what it reaches over any number of dependencies), and the stand-ins of these.
  */
 import { readFileSync } from "node:fs"
-import { isDoor, isStandIn, isTest, roomOf } from "../lint/paths.mjs"
+import { isEntryPoint, isStandIn, isTest, moduleOf } from "../lint/paths.mjs"
 
 export const LAYERS = JSON.parse(readFileSync(new URL("./layers.json", import.meta.url), "utf8"))
-const ROOMS = Object.keys(LAYERS)
+const MODULES = Object.keys(LAYERS)
 const OPEN_ROOMS = new Set(["base", "simd", "seams", "format"])
-/** Doors to a part of a room, for those who should not load the rest. */
-const SIDE_DOORS = new Set(["src/access/sigv4.ts", "src/client/load/index.ts"])
+/** Entry points to a part of a module, for importers that should not load the rest. */
+const SIDE_ENTRY_POINTS = new Set(["src/access/sigv4.ts", "src/client/load/index.ts"])
 /** Beside src/: what these may import of it. */
 const OUTSIDE = {
   sim: [
@@ -38,11 +38,11 @@ const OUTSIDE = {
   tools: [],
 }
 
-const arrowsOf = room => (LAYERS[room]?.includes("*") ? ROOMS : (LAYERS[room] ?? []))
+const dependenciesOf = module => (LAYERS[module]?.includes("*") ? MODULES : (LAYERS[module] ?? []))
 
-/** Everything a room reaches over one arrow or more. */
-export function below(room, seen = new Set()) {
-  for (const next of arrowsOf(room)) {
+/** Everything a module reaches over one dependency or more. */
+export function below(module, seen = new Set()) {
+  for (const next of dependenciesOf(module)) {
     if (seen.has(next)) continue
     seen.add(next)
     below(next, seen)
@@ -53,17 +53,17 @@ export function below(room, seen = new Set()) {
 const servesTests = path => isTest(path) || isStandIn(path)
 
 function allowedRooms(path) {
-  const room = roomOf(path)
-  if (room === undefined) {
+  const module = moduleOf(path)
+  if (module === undefined) {
     const allowed = OUTSIDE[path.split("/")[0]]
-    return new Set(allowed?.includes("*") ? ROOMS : (allowed ?? []))
+    return new Set(allowed?.includes("*") ? MODULES : (allowed ?? []))
   }
-  return servesTests(path) ? below(room) : new Set(arrowsOf(room))
+  return servesTests(path) ? below(module) : new Set(dependenciesOf(module))
 }
 
 /** Says what is wrong with one file importing another (both as paths from the root); undefined if nothing. */
 export function judgeImport(fromPath, toPath) {
-  const [from, to] = [roomOf(fromPath), roomOf(toPath)]
+  const [from, to] = [moduleOf(fromPath), moduleOf(toPath)]
   const mayStandIn = servesTests(fromPath) || from === undefined || from === "seams"
   if (/\.test\.ts$/.test(toPath)) return `nobody imports a test (${toPath})`
   if (isStandIn(toPath) && !mayStandIn)
@@ -75,11 +75,11 @@ export function judgeImport(fromPath, toPath) {
   if (from !== undefined && LAYERS[from] === undefined) return `src/${from}/ has no line in tools/layers/layers.json`
   if (from === to) return undefined
   if (!allowedRooms(fromPath).has(to)) {
-    return `${from ?? fromPath.split("/")[0]}/ may not import ${to}/: have what you need handed in, or move the code (tools/layers/layers.json lists the arrows)`
+    return `${from ?? fromPath.split("/")[0]}/ may not import ${to}/: have what you need handed in, or move the code (tools/layers/layers.json lists the dependencies)`
   }
   const free =
     OPEN_ROOMS.has(to) || from === "main" || from === undefined || (servesTests(fromPath) && isStandIn(toPath))
-  if (!free && !isDoor(toPath) && !SIDE_DOORS.has(toPath))
-    return `import src/${to}/index.ts or contract.ts, its doors, not ${toPath}`
+  if (!free && !isEntryPoint(toPath) && !SIDE_ENTRY_POINTS.has(toPath))
+    return `import src/${to}/index.ts or contract.ts, its entry points, not ${toPath}`
   return undefined
 }

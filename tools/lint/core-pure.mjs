@@ -2,7 +2,7 @@
  * Rule: `*-core.ts` decides and never waits: no async, no promise, no seam. Data that a seam's
  * contract describes may be imported as a type; the living interfaces may not.
  */
-import { importedPath, pathOf, roomOf } from "./paths.mjs"
+import { importedPath, pathOf, moduleOf } from "./paths.mjs"
 
 const LIVE = new Set(
   "Clock Random Disk DiskFile Stores StoreReader StoreWriter Net Compute Lane Slab SlabPool Telemetry Log Metrics Counter Histogram".split(
@@ -28,7 +28,7 @@ export default {
       ImportExpression: node => report(node, WAITS),
       ImportDeclaration(node) {
         const to = importedPath(path, node.source.value)
-        if (to === undefined || roomOf(to) !== "seams") return
+        if (to === undefined || moduleOf(to) !== "seams") return
         for (const specifier of node.specifiers) {
           const name = specifier.imported?.name ?? specifier.local.name
           const isType = node.importKind === "type" || specifier.importKind === "type"

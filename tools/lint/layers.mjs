@@ -1,4 +1,4 @@
-/** Rule: imports follow the arrows of tools/layers/layers.json and use the doors. */
+/** Rule: imports follow the dependencies of tools/layers/layers.json and use the entry points. */
 import { judgeImport } from "../layers/judge.mjs"
 import { importedPath, pathOf } from "./paths.mjs"
 

@@ -24,6 +24,6 @@ export const isTest = path => /\.test\.ts$/.test(path) || path.startsWith("tests
 export const isStandIn = path => /(^|\/)(sim|suite|faults|[^/]*-(sim|suite)|test-[^/]*|testing[^/]*)\.ts$/.test(path)
 
 /** The room of a file in src/: its first folder. */
-export const roomOf = path => /^src\/([^/]+)\//.exec(path)?.[1]
+export const moduleOf = path => /^src\/([^/]+)\//.exec(path)?.[1]
 
-export const isDoor = path => /^src\/[^/]+\/(index|contract)\.ts$/.test(path)
+export const isEntryPoint = path => /^src\/[^/]+\/(index|contract)\.ts$/.test(path)

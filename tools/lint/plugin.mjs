@@ -1,7 +1,7 @@
 /** The project's own lint rules, one file each; tests/tools/lint.test.ts plants a violation of every one. */
 import casts from "./casts.mjs"
 import corePure from "./core-pure.mjs"
-import door from "./door.mjs"
+import entryPoint from "./entry-point.mjs"
 import failures from "./failures.mjs"
 import fanOut from "./fan-out.mjs"
 import fileName from "./file-name.mjs"
@@ -9,6 +9,7 @@ import header from "./header.mjs"
 import layers from "./layers.mjs"
 import oneWriter from "./one-writer.mjs"
 import size from "./size.mjs"
+import words from "./words.mjs"
 import world from "./world.mjs"
 
 export default {
@@ -16,7 +17,7 @@ export default {
   rules: {
     casts,
     "core-pure": corePure,
-    door,
+    "entry-point": entryPoint,
     failures,
     "fan-out": fanOut,
     "file-name": fileName,
@@ -24,6 +25,7 @@ export default {
     layers,
     "one-writer": oneWriter,
     size,
+    words,
     world,
   },
 }

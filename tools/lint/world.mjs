@@ -19,7 +19,7 @@ const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
 const RANDOM = "use the Random handed in (src/seams/random/contract.ts)"
 const DISK = "use the Disk handed in (src/seams/disk/contract.ts)"
 const COMPUTE = "use the Compute handed in (src/seams/compute/contract.ts)"
-const NETWORK = "only src/http/ and src/client/ speak to sockets: use its door"
+const NETWORK = "only src/http/ and src/client/ speak to sockets: use its entry point"
 const PROCESS = "only src/main/ and src/cli/ know the process: take what you need as an argument"
 const TELEMETRY = "use the Telemetry handed in (src/seams/telemetry/contract.ts)"
 

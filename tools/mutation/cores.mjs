@@ -10,7 +10,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { importsOf, sourcesOf } from "../layers.mjs"
-import { ROOT, roomOf } from "../lint/paths.mjs"
+import { ROOT, moduleOf } from "../lint/paths.mjs"
 import { WORLD } from "../test.mjs"
 
 export const CONFIG = JSON.parse(readFileSync(join(ROOT, "tools/mutation/cores.json"), "utf8"))
@@ -44,9 +44,9 @@ export function coreModules(words) {
     .map(path => [path, readFileSync(join(ROOT, path), "utf8")])
     .filter(([path, text]) => isPureTest(path, text))
     .map(([path]) => ({ path, imports: importedBy(path) }))
-  return [...new Set(cores.map(roomOf))].sort().map(module => {
-    const own = cores.filter(path => roomOf(path) === module)
-    const isNear = ({ path }) => roomOf(path) === module || path.startsWith(SCENARIOS)
+  return [...new Set(cores.map(moduleOf))].sort().map(module => {
+    const own = cores.filter(path => moduleOf(path) === module)
+    const isNear = ({ path }) => moduleOf(path) === module || path.startsWith(SCENARIOS)
     const trying = tests.filter(test => isNear(test) && own.some(core => test.imports.has(core)))
     const rank = path => (/cores?\.test\.ts$/.test(path) ? 0 : 1)
     return { module, cores: own, tests: trying.map(({ path }) => path).sort((a, b) => rank(a) - rank(b)) }

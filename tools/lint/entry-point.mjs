@@ -1,7 +1,7 @@
-/** Rule: a room's `index.ts` is a door: a header and at most 50 lines of exports, nothing of its own. */
+/** Rule: a module's `index.ts` is its entry point: a header and at most 50 lines of exports, nothing of its own. */
 import { pathOf } from "./paths.mjs"
 
-const DOOR_LINES_MAX = 50
+const ENTRY_POINT_LINES_MAX = 50
 
 export default {
   meta: { type: "problem", schema: [] },
@@ -11,11 +11,12 @@ export default {
       Program(node) {
         for (const statement of node.body) {
           const isExport = /^Export(Named|All)Declaration$/.test(statement.type) && statement.source !== null
-          if (!isExport) context.report({ node: statement, message: "a door only exports from its room's files" })
+          if (!isExport)
+            context.report({ node: statement, message: "an entry point only exports from the files of its module" })
         }
         const lines = context.sourceCode.lines.length - 1
-        if (lines > DOOR_LINES_MAX)
-          context.report({ node, message: `${lines} lines, ${DOOR_LINES_MAX} at most: show less` })
+        if (lines > ENTRY_POINT_LINES_MAX)
+          context.report({ node, message: `${lines} lines, ${ENTRY_POINT_LINES_MAX} at most: show less` })
       },
     }
   },
