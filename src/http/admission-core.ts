@@ -1,17 +1,18 @@
 /**
- * Sharing places out: who is let in, and who of those waiting comes next. Pure.
+ * Shares out the places for requests: admits a request or queues it, and picks the next one from the queue. Pure.
  *
- * A request belongs to the account that its head names, or to its address where it names none. One client may take
- * all `inFlightMax` places of an idle server. From then on a free place goes to the account with the fewest places, among
- * its addresses to the one with the fewest, then to whoever has waited longest; and whoever has fewer than
- * `reserveOfEach` may take one of `inFlightReserve` more. So no client keeps the others out, however long it holds what it has.
+ * A request belongs to the account that its head names, or to its address if it names none. One client may use
+ * all `inFlightMax` places of an idle server. After that, a free place goes to the account with the fewest places,
+ * within it to the address with the fewest, then to the request that has waited longest. An account with fewer than
+ * `reserveOfEach` places may also use one of `inFlightReserve` more. So no client can lock out the others, however long
+ * it keeps its places.
  *
- * Limits  `waitingMax` requests wait. Beyond, the newest of the account that has the most of them is turned away.
+ * Limits  `waitingMax` requests wait. Beyond that, the newest request of the account with most of them is rejected.
  */
 import { must } from "../base/assert.js"
 import type { HttpLimits } from "./limits.js"
 
-/** Whose request it is, as far as its head says: whoever names another's account is refused once it has a place. */
+/** The party that a head claims, unverified: a false account name is refused once the request has a place. */
 export interface Party {
   readonly account: string | undefined
   readonly address: string
@@ -19,7 +20,7 @@ export interface Party {
 
 export type ShareLimits = Pick<HttpLimits, "inFlightMax" | "inFlightReserve" | "reserveOfEach" | "waitingMax">
 
-/** Whether a request is let in, when `taken` places are taken, `own` of them by its account or address. */
+/** Whether a request is admitted, when `taken` places are in use, `own` of them by its account or address. */
 export type EntryRule = (taken: number, own: number, limits: ShareLimits) => boolean
 
 export const mayEnter: EntryRule = (taken, own, { inFlightMax, inFlightReserve, reserveOfEach }) =>
@@ -28,13 +29,13 @@ export const mayEnter: EntryRule = (taken, own, { inFlightMax, inFlightReserve, 
 interface Waiting<T> {
   readonly request: T
   readonly party: Party
-  /** In which order they came. */
+  /** Order of arrival. */
   readonly number: number
 }
 
 interface Share<T> {
   taken: number
-  /** In the order in which they came. */
+  /** In order of arrival. */
   readonly queue: Set<Waiting<T>>
 }
 
@@ -42,7 +43,7 @@ interface Group<T> extends Share<T> {
   readonly addresses: Map<string, Share<T>>
 }
 
-/** `T` is a request that waits. */
+/** `T` is a waiting request. */
 export class Places<T> {
   private takenCount = 0
   private number = 0
@@ -58,7 +59,7 @@ export class Places<T> {
     return this.takenCount
   }
 
-  /** In the order in which they came. */
+  /** In order of arrival. */
   get queue(): IterableIterator<T> {
     return this.waiting.keys()
   }
@@ -67,24 +68,24 @@ export class Places<T> {
     return this.waiting.size
   }
 
-  /** Accounts and addresses that are remembered. */
+  /** Number of accounts and addresses in the table. */
   get parties(): number {
     return this.groups.size
   }
 
-  /** Nobody has to be told apart yet: a place may be taken without a party. */
+  /** Places are plentiful: one may be taken without a party. */
   get isPlenty(): boolean {
     return this.takenCount < this.limits.inFlightMax / 2
   }
 
-  /** Takes a place if there is one for it. */
+  /** Takes a place if the limits allow it. */
   enter(party: Party): boolean {
-    const isLetIn = this.rule(this.takenCount, this.groups.get(nameOf(party))?.taken ?? 0, this.limits)
-    if (isLetIn) this.take(party)
-    return isLetIn
+    const isAdmitted = this.rule(this.takenCount, this.groups.get(nameOf(party))?.taken ?? 0, this.limits)
+    if (isAdmitted) this.take(party)
+    return isAdmitted
   }
 
-  /** Takes a place whether there is one or not: for a request that was let in before. Undefined: of nobody that counts. */
+  /** Takes a place regardless of the limits: the request was admitted before. Without a party it counts for nobody. */
   take(party: Party | undefined): void {
     this.takenCount += 1
     if (party === undefined) return
@@ -93,7 +94,7 @@ export class Places<T> {
     address.taken += 1
   }
 
-  /** Gives a place back; what is let in by it has its place. */
+  /** Gives a place back; returns the waiting requests that now have a place. */
   leave(party: Party | undefined): T[] {
     this.takenCount -= 1
     if (party !== undefined) {
@@ -102,16 +103,16 @@ export class Places<T> {
       address.taken -= 1
       this.forget(party)
     }
-    const letIn: T[] = []
+    const admitted: T[] = []
     for (let next = this.next(); next !== undefined; next = this.next()) {
       if (!this.enter(next.party)) break
       this.drop(next.request)
-      letIn.push(next.request)
+      admitted.push(next.request)
     }
-    return letIn
+    return admitted
   }
 
-  /** Queues a request; gives the one that is turned away for it, which may be itself. */
+  /** Queues a request; returns the request that is rejected for it, which may be the same one. */
   wait(request: T, party: Party): T | undefined {
     const waiting = { request, party, number: (this.number += 1) }
     const { group, address } = this.sharesOf(party)
@@ -122,12 +123,12 @@ export class Places<T> {
       (most, each) => (each.queue.size > most.queue.size ? each : most),
       group,
     )
-    const turnedAway = must([...largest.queue].at(-1), "the largest queue has somebody").request
-    this.drop(turnedAway)
-    return turnedAway
+    const rejected = must([...largest.queue].at(-1), "the largest queue is not empty").request
+    this.drop(rejected)
+    return rejected
   }
 
-  /** A request waits no more. */
+  /** Removes a request from the queue. */
   drop(request: T): void {
     const waiting = this.waiting.get(request)
     if (waiting === undefined) return
@@ -169,19 +170,19 @@ function firstOf<T>({ queue }: Share<T>): Waiting<T> | undefined {
   return first
 }
 
-/** Of those with somebody waiting, the one with the fewest places; of equals the one whose first came first. */
+/** Among shares with waiting requests: the one with the fewest places; of equals the one that has waited longest. */
 function poorest<S extends Share<unknown>>(shares: Iterable<S>): S | undefined {
-  let found: S | undefined
+  let best: S | undefined
   for (const share of shares) {
     const first = firstOf(share)
     if (first === undefined) continue
-    const than = found && firstOf(found)
-    const isPoorer =
-      found === undefined ||
+    const than = best && firstOf(best)
+    const isBetter =
+      best === undefined ||
       than === undefined ||
-      share.taken < found.taken ||
-      (share.taken === found.taken && first.number < than.number)
-    if (isPoorer) found = share
+      share.taken < best.taken ||
+      (share.taken === best.taken && first.number < than.number)
+    if (isBetter) best = share
   }
-  return found
+  return best
 }

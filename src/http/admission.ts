@@ -1,13 +1,13 @@
 /**
- * Admission: so many requests are served at once; those beyond wait for a place, which is shared out as
- * `admission-core.ts` says.
+ * Admission: a limited number of requests is served concurrently; the others wait for a place, in the order that
+ * `admission-core.ts` decides.
  *
- * Turning a request away costs nearly as much as serving a small one, and a client that is told at once
- * comes back at once. Whoever waits holds its connection still instead: under more load than can be
- * served the processor goes on serving, and nobody asks twice.
+ * Rejecting a request costs nearly as much as serving a small one, and a client that is rejected immediately retries
+ * immediately. A waiting request keeps its connection quiet instead: under overload the server spends its
+ * processor time on serving, and clients do not retry.
  *
- * Refuses  `tooManyInFlight`: requests that have waited for `admissionWaitMs`, and those that are turned away when more than
- *          `waitingMax` wait. `stopping`: everybody, once `stop` has been called.
+ * Refuses  `tooManyInFlight`: requests that have waited for `admissionWaitMs`, and requests rejected because more than
+ *          `waitingMax` wait. `stopping`: every request, once `stop` has been called.
  */
 import { fail, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -16,23 +16,23 @@ import type { HttpLimits } from "./limits.js"
 
 interface Waiting {
   readonly sinceMs: number
-  /** Undefined: it has a place. */
+  /** Called with the refusal, or with undefined once the request has a place. */
   readonly go: (refusal: Failure | undefined) => void
 }
 
-/** A request that has a place, or had one and waits for its client without it. */
+/** A request that has a place, or is parked: it gave its place back while it waits for its client. */
 export interface Placed {
   hasPlace: boolean
-  /** Undefined: it has taken its place when nobody had to be told apart. */
+  /** Undefined if the request took its place while places were plentiful. */
   party: Party | undefined
-  /** It has given its place back until its client goes on. */
+  /** The request has given its place back until its client continues. */
   isParked: boolean
 }
 
 export class Admission {
   private stopping = false
   private readonly places: Places<Waiting>
-  private callOff: (() => void) | undefined
+  private cancelAlarm: (() => void) | undefined
 
   constructor(
     private readonly clock: Clock,
@@ -50,8 +50,8 @@ export class Admission {
     return this.places.queued
   }
 
-  /** Takes a place where one is free, without waiting. What has one gives it back by `leave`. */
-  enterAtOnce(placed: Placed, partyOf: () => Party): boolean {
+  /** Takes a place if one is free, without waiting. `leave` gives it back. */
+  tryEnter(placed: Placed, partyOf: () => Party): boolean {
     if (this.stopping) return false
     if (this.places.isPlenty) this.places.take(undefined)
     else {
@@ -63,26 +63,26 @@ export class Admission {
     return true
   }
 
-  /** Waits for a place, after `enterAtOnce` found none: resolves with undefined when it is taken, else with the refusal. */
+  /** Waits for a place, after `tryEnter` found none: resolves with undefined once it has one, else with the refusal. */
   async enter(placed: Placed): Promise<Failure | undefined> {
     const { party } = placed
     if (this.stopping || party === undefined) return fail("stopping")
     const refusal = await new Promise<Failure | undefined>(go => {
-      const turnedAway = this.places.wait({ sinceMs: this.clock.monotonicMs(), go }, party)
-      turnedAway?.go(fail("tooManyInFlight"))
+      const rejected = this.places.wait({ sinceMs: this.clock.monotonicMs(), go }, party)
+      rejected?.go(fail("tooManyInFlight"))
       this.watchFirst()
     })
     placed.hasPlace = refusal === undefined
     return refusal
   }
 
-  /** Gives the place back, where there is one, to the one who comes next; it is not taken again. */
+  /** Gives the place back, if there is one, to the next waiting request; the exchange is done. */
   leave(placed: Placed): void {
     placed.isParked = false
     this.giveBack(placed)
   }
 
-  /** Gives the place back while the client is waited for. */
+  /** Gives the place back while the server waits for the client. */
   park(placed: Placed): void {
     placed.isParked ||= placed.hasPlace
     this.giveBack(placed)
@@ -95,7 +95,7 @@ export class Admission {
     this.stopWatching()
   }
 
-  /** Takes the place again that `park` gave back. Never waits: others may wait for what the request holds. */
+  /** Takes the place again that `park` gave back. Never waits: other requests may wait for what this one holds. */
   resume(placed: Placed): void {
     if (!placed.isParked) return
     placed.isParked = false
@@ -114,25 +114,25 @@ export class Admission {
     waiting.go(refusal)
   }
 
-  /** One alarm for all: whoever came first has waited longest. */
+  /** One alarm for all: the first in the queue has waited longest. */
   private watchFirst(): void {
     const [first] = this.places.queue
-    if (first === undefined || this.callOff !== undefined) return
-    const leftMs = first.sinceMs + this.limits.admissionWaitMs - this.clock.monotonicMs()
-    this.callOff = this.clock.alarm(Math.max(leftMs, 1), () => {
-      this.callOff = undefined
-      this.refuseTheLate()
+    if (first === undefined || this.cancelAlarm !== undefined) return
+    const remainingMs = first.sinceMs + this.limits.admissionWaitMs - this.clock.monotonicMs()
+    this.cancelAlarm = this.clock.alarm(Math.max(remainingMs, 1), () => {
+      this.cancelAlarm = undefined
+      this.refuseExpired()
       this.watchFirst()
     })
   }
 
   private stopWatching(): void {
     if (this.places.queued > 0) return
-    this.callOff?.()
-    this.callOff = undefined
+    this.cancelAlarm?.()
+    this.cancelAlarm = undefined
   }
 
-  private refuseTheLate(): void {
+  private refuseExpired(): void {
     const untilMs = this.clock.monotonicMs() - this.limits.admissionWaitMs
     for (const waiting of this.places.queue) {
       if (waiting.sinceMs > untilMs) return

@@ -121,10 +121,10 @@ test("a changed certificate is taken up without a restart; half a pair changes n
   try {
     assert.equal(await commonName(), "first.localhost")
     await put(disk, PATHS.certificatePath, second.cert)
-    await until("half a pair is met", () => world.telemetry.entries("certificateNotLoaded").length > 0)
+    await until("half a pair is met", () => world.telemetry.entries("certificate_load_failed").length > 0)
     assert.equal(await commonName(), "first.localhost")
     await put(disk, PATHS.keyPath, second.key)
-    await until("the pair is taken up", () => world.telemetry.entries("certificateLoaded").length > 0)
+    await until("the pair is taken up", () => world.telemetry.entries("certificate_loaded").length > 0)
     assert.equal(await commonName(), "second.localhost")
   } finally {
     await world.stop()

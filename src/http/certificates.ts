@@ -2,7 +2,7 @@
  * The certificate of a TLS server, read again when its files change.
  *
  * Promises  A pair that cannot be used (one file is newer than the other, or half written) changes
- *           nothing: the old one stays until a good pair is there.
+ *           nothing: the previous pair stays in use until a valid one is found.
  * Limits    `FILE_BYTES_MAX` a file.
  */
 import { createSecureContext } from "node:tls"
@@ -34,8 +34,8 @@ export class Certificates {
   ) {}
 
   /**
-   * The pair, if the files differ from those read last. Throws `invalidConfig` for a pair that cannot
-   * be used, and `deviceFailed` where a file cannot be read.
+   * The pair, if the files have changed since the last read. Throws `invalidConfig` for a pair that cannot
+   * be used, and `deviceFailed` if a file cannot be read.
    */
   async readIfChanged(): Promise<CertificatePair | undefined> {
     const cert = await this.read(this.paths.certificatePath)
@@ -59,7 +59,8 @@ export class Certificates {
     const file = await this.disk.open(path, "read")
     try {
       const lengthBytes = await file.sizeBytes()
-      if (lengthBytes > FILE_BYTES_MAX) throw fail("invalidConfig", { path, message: "this is no certificate or key" })
+      if (lengthBytes > FILE_BYTES_MAX)
+        throw fail("invalidConfig", { path, message: "the file is too large for a certificate or key" })
       const bytes = new Uint8Array(lengthBytes)
       return bytes.subarray(0, await file.read(bytes, 0))
     } finally {

@@ -1,26 +1,26 @@
 /**
- * Takes the framing of `Transfer-Encoding: chunked` off a body (RFC 9112 section 7.1). Pure.
+ * Removes the framing of `Transfer-Encoding: chunked` from a body (RFC 9112 section 7.1). Pure.
  *
- * Promises  A body has an end that no other reader sees elsewhere: lines end in CRLF, sizes are hex digits and nothing
- *           else, and anything that is not written so is an error. Extensions and trailers are read and dropped.
- * Limits    `OVERHEAD_BYTES_MAX` for all extensions and trailers of a body, with the sizes' lines of a small one.
+ * Promises  No other reader can see a different end of the body: lines end in CRLF, sizes are hex digits and nothing
+ *           else, and anything else is an error. Extensions and trailers are read and dropped.
+ * Limits    `OVERHEAD_BYTES_MAX` for all extensions and trailers of a body.
  */
 import { KIB } from "../base/limits.js"
 
-/** Extensions of the sizes, and trailers. */
+/** Extensions of the size lines, and trailers. */
 const OVERHEAD_BYTES_MAX = 16 * KIB
-/** A size's line without an extension: 13 digits are 4 PiB. */
+/** A size line; 13 digits are 4 PiB. */
 const SIZE_LINE = /^([0-9A-Fa-f]{1,13})(;[\t\x20-\x7e\x80-\xff]*)?$/
 const TRAILER_LINE = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+:[\t\x20-\x7e\x80-\xff]*$/
 const [LF, CR] = [0x0a, 0x0d]
 
-/** What the next bytes are. */
+/** The part of the body that comes next. */
 type Part = "size" | "data" | "data's CR" | "data's LF" | "trailer" | "end" | "broken"
 
 export class ChunkDecoder {
   private part: Part = "size"
   private remainingBytes = 0
-  /** The beginning of a line whose end has not come yet. */
+  /** The beginning of an incomplete line. */
   private line = ""
   private overheadBytes = 0
 
@@ -32,7 +32,7 @@ export class ChunkDecoder {
     return this.part === "broken"
   }
 
-  /** Takes bytes from the front of these, hands on those that are data, and returns how many it took. */
+  /** Consumes bytes from the front of `bytes`, passes on the data among them, and returns how many it consumed. */
   read(bytes: Buffer, take: (data: Buffer) => void): number {
     let at = 0
     while (at < bytes.length && this.part !== "end" && this.part !== "broken") {

@@ -1,14 +1,15 @@
 /**
- * One connection: reads its requests one after the other, and has each served before the next one is begun.
+ * One connection: reads its requests in order, and serves each one before it starts the next.
  *
- * A head is read by `head.ts`, or by Node's parser if it is written in another way (`odd-head.ts`): chosen for each
- * request. A small body is waited for and served whole; others are fed to their request as they come.
+ * `head.ts` reads plainly written heads; Node's parser reads all others (`unusual-head.ts`), chosen for each request.
+ * A small body is collected and served whole; other bodies are passed to their request as they arrive.
  *
- * Promises  Requests of one connection are served in their order, one at a time. A client whose request is refused
- *           before its body is there gets the answer: what it still sends is taken for a bounded while, then the
- *           connection is closed.
- * Limits    While a request is served, what follows it waits up to `WAITING_BYTES_MAX`, then the client is held back.
- *           A body of up to `WHOLE_BODY_BYTES_MAX` is waited for during `PATIENCE_SWEEPS`, and for `LOOKS_MAX` pieces.
+ * Promises  Requests of one connection are served in order, one at a time. A client whose request is refused
+ *           before its body has arrived receives the response: the server reads what the client still sends for a
+ *           bounded time, then closes the connection.
+ * Limits    While a request is served, `WAITING_BYTES_MAX` of later bytes are buffered; then the client is paused.
+ *           A body of up to `WHOLE_BODY_BYTES_MAX` is collected during `COLLECT_SWEEPS_MAX` sweeps, from at most
+ *           `ATTEMPTS_MAX` pieces.
  *           `headersTimeoutMs`, `keepAliveMs`, `drainBytesMax`, `drainMs`.
  */
 import type { Socket } from "node:net"
@@ -25,11 +26,11 @@ import type { RequestIds } from "./request-ids.js"
 import type { ResponseBatch } from "./response-batch.js"
 
 const WAITING_BYTES_MAX = 64 * KIB
-/** Larger bodies are streamed, so that their senders are held back. */
+/** Larger bodies are streamed, so that back pressure reaches their senders. */
 export const WHOLE_BODY_BYTES_MAX = 64 * KIB
-const PATIENCE_SWEEPS = 2
-/** 64 KiB come in 46 frames of Ethernet. */
-const LOOKS_MAX = 64
+const COLLECT_SWEEPS_MAX = 2
+/** 64 KiB arrive in 46 Ethernet frames. */
+const ATTEMPTS_MAX = 64
 const NO_BYTES = Buffer.alloc(0)
 const [LF, CR] = [0x0a, 0x0d]
 
@@ -42,15 +43,15 @@ export interface ConnectionHost {
   readonly batch: ResponseBatch
   readonly isStopping: () => boolean
   readonly requestIds: RequestIds
-  /** Serves the request, or refuses it because of the fault. Never rejects. Undefined: it is over already. */
+  /** Serves the request, or refuses it because of the fault. Never rejects. @returns undefined if it is done. */
   readonly serve: (
     exchange: HttpExchange,
     connection: Connection,
     fault: Failure | undefined,
   ) => Promise<void> | undefined
-  /** More of the request's body has come after it was waited for. */
+  /** More of the request's body has arrived after a reader waited for it. */
   readonly onArrival: (exchange: HttpExchange) => void
-  /** The answer to bytes that are no request, with which the connection ends. */
+  /** The response to bytes that are not a request; it ends the connection. */
   readonly refusalOf: (error: HeadError) => Uint8Array
 }
 
@@ -59,24 +60,24 @@ export class Connection {
   exchange: HttpExchange | undefined
   private readonly reader: HeadReader
   private readonly terms: ExchangeTerms
-  /** What has come and belongs to no request yet. */
+  /** Bytes received that belong to no request yet. */
   private waiting: Buffer = NO_BYTES
-  /** Of the next request, whose body has not come whole. */
+  /** The head of the next request, while its body is incomplete. */
   private head: RequestHead | undefined
-  /** Of the next request, while Node's parser reads it. */
+  /** The head of the next request, while Node's parser reads it. */
   private unusualHead: UnusualHead | undefined
   /** The body that the next bytes belong to. */
   private body: RequestBody | undefined
-  /** The last answer is out, and the body of its request is taken until then. */
+  /** The last response has been sent; until this time the body of its request is read and dropped. */
   private drainUntilMs: number | undefined
   private hungUpAtMs: number | undefined
   private isEnded = false
   private isReading = false
-  /** Sweeps since the last request was begun, without any byte of the next one and with some. */
-  private idle = 0
-  private patient = 0
-  /** How often the beginning of the next request was looked at. */
-  private checks = 0
+  /** Sweeps since the last request started: without any byte of the next request, and with some. */
+  private idleSweeps = 0
+  private collectSweeps = 0
+  /** How often the beginning of the next request was examined. */
+  private attempts = 0
   private hasServed = false
   private readonly onData = (chunk: Buffer): void => this.receive(chunk)
   private readonly onEnd = (): void => this.receiveEnd()
@@ -84,13 +85,13 @@ export class Connection {
   constructor(
     private readonly socket: Socket,
     private readonly host: ConnectionHost,
-    /** Over the limit of connections: its request is refused, and it is closed. */
+    /** Over the limit of connections: its request is refused, and the connection is closed. */
     readonly isSurplus: boolean,
   ) {
     const { clock, limits, serverName, batch } = host
     this.reader = new HeadReader(host.shapes, limits.headerBytesMax)
     const mustClose = (): boolean => isSurplus || host.isStopping()
-    // The client's address is asked for once, since a socket that is gone has none.
+    // Read the client's address now: a closed socket has none.
     this.terms = { clock, limits, serverName, batch, mustClose, remoteAddress: socket.remoteAddress ?? "" }
     socket.on("data", this.onData)
     socket.on("end", this.onEnd)
@@ -98,8 +99,8 @@ export class Connection {
   }
 
   /**
-   * Takes chunks on their way into the stream, which looks for more after each of them in a tick of its own.
-   * Those that go into it all the same come out as data.
+   * Intercepts chunks on their way into the stream, which would schedule an extra tick after each of them.
+   * Chunks that do enter the stream are emitted as "data".
    */
   private receiveFirst(): void {
     const { socket } = this
@@ -111,10 +112,10 @@ export class Connection {
     }
   }
 
-  /** Nothing is being served, and all answers are handed over to the system. */
+  /** No request is being served, and the system has accepted all responses. */
   get isIdle(): boolean {
     const isServing = this.exchange !== undefined || this.drainUntilMs !== undefined || this.hungUpAtMs !== undefined
-    // Answers of this turn have not left yet.
+    // Responses of this turn are still buffered.
     return !isServing && this.socket.writableLength === 0
   }
 
@@ -134,21 +135,21 @@ export class Connection {
     } else this.sweepNext(limits)
   }
 
-  /** Gives up the next request, or the connection, after a while without it. */
+  /** Gives up the next request, or the connection, if it does not arrive in time. */
   private sweepNext({ sweepMs, headersTimeoutMs, keepAliveMs }: HttpLimits): void {
     if (this.head === undefined && this.unusualHead === undefined && this.waiting.length === 0) {
-      this.idle += 1
-      const idleMs = this.idle * sweepMs
+      this.idleSweeps += 1
+      const idleMs = this.idleSweeps * sweepMs
       if (idleMs >= (this.hasServed ? keepAliveMs : Math.min(headersTimeoutMs, keepAliveMs))) this.socket.destroy()
       return
     }
-    this.patient += 1
+    this.collectSweeps += 1
     if (this.head !== undefined) {
-      if (this.patient > PATIENCE_SWEEPS) this.readOn()
-    } else if (this.patient * sweepMs >= headersTimeoutMs) this.refuse(LATE)
+      if (this.collectSweeps > COLLECT_SWEEPS_MAX) this.readOn()
+    } else if (this.collectSweeps * sweepMs >= headersTimeoutMs) this.refuse(LATE)
   }
 
-  /** The connection is gone: requests on it that were not begun are not served any more. */
+  /** The connection is closed: its requests that have not started are dropped. */
   leave(): void {
     this.waiting = NO_BYTES
     this.head = undefined
@@ -164,7 +165,7 @@ export class Connection {
     else this.setFlow()
   }
 
-  /** The client sends no more. As with Node's server, it gets no answer that is not there yet, unless its body is cut. */
+  /** The client has ended its side. As in Node's server it gets no response any more, except for a truncated body. */
   private receiveEnd(): void {
     this.isEnded = true
     if (this.drainUntilMs !== undefined) return this.hangUp()
@@ -176,7 +177,7 @@ export class Connection {
     } else this.socket.end()
   }
 
-  /** Gives the body its bytes; returns those behind it. */
+  /** Passes the body its bytes; returns those after its end. */
   private feed(body: RequestBody, chunk: Buffer): Buffer {
     const usedBytes = body.receive(chunk)
     if (body.isComplete) this.body = undefined
@@ -184,7 +185,7 @@ export class Connection {
     return usedBytes === chunk.length ? NO_BYTES : chunk.subarray(usedBytes)
   }
 
-  /** Serves the requests that are there, one after the other. */
+  /** Serves the requests that have arrived, one after the other. */
   private readOn(): void {
     if (this.isReading) return
     this.isReading = true
@@ -197,7 +198,7 @@ export class Connection {
     return this.head !== undefined || (this.waiting.length > 0 && !this.isEnded)
   }
 
-  /** Begins the next request; returns false if it is not there yet. */
+  /** Starts the next request; returns false if it has not arrived yet. */
   private begin(): boolean {
     const head = this.head ?? this.readHead()
     if (head === undefined) return false
@@ -205,24 +206,25 @@ export class Connection {
     const endAt = headBytes + contentLength
     if (head.isChunked || head.awaitsContinue || contentLength > WHOLE_BODY_BYTES_MAX) this.serveComing(head)
     else if (endAt <= this.waiting.length) this.serveWhole(head, endAt)
-    else if (this.isEnded || this.checks >= LOOKS_MAX || this.patient > PATIENCE_SWEEPS) this.serveComing(head)
+    else if (this.isEnded || this.attempts >= ATTEMPTS_MAX || this.collectSweeps > COLLECT_SWEEPS_MAX)
+      this.serveComing(head)
     else {
-      this.checks += 1
+      this.attempts += 1
       this.head = head
       return false
     }
     return true
   }
 
-  /** The next head; undefined if it is not there yet, or is none. */
+  /** The next head; undefined if it is incomplete or malformed. */
   private readHead(): RequestHead | undefined {
     if (this.unusualHead === undefined) {
       if (this.waiting[0] === CR || this.waiting[0] === LF) this.skipEmptyLines()
       if (this.waiting.length === 0) return undefined
       const reading = this.reader.read(this.waiting)
       if (typeof reading !== "string") return reading
-      this.checks += 1
-      if (reading === "incomplete" && this.checks <= LOOKS_MAX) return undefined
+      this.attempts += 1
+      if (reading === "incomplete" && this.attempts <= ATTEMPTS_MAX) return undefined
       this.unusualHead = this.host.unusualHeads.begin()
     }
     const { usedBytes, outcome } = this.unusualHead.read(this.waiting)
@@ -234,7 +236,7 @@ export class Connection {
     return undefined
   }
 
-  /** RFC 9112 section 2.2: in front of a request. */
+  /** Empty lines may precede a request (RFC 9112 section 2.2). */
   private skipEmptyLines(): void {
     let at = 0
     while (this.waiting[at] === CR || this.waiting[at] === LF) at += 1
@@ -248,7 +250,7 @@ export class Connection {
     this.serve(head, body)
   }
 
-  /** Serves a request whose body is fed to it. */
+  /** Serves a request whose body is still arriving. */
   private serveComing(head: RequestHead): void {
     const { clock, limits } = this.host
     const onArrival = (): void => {
@@ -256,7 +258,7 @@ export class Connection {
     }
     const hooks = { onArrival, onFlow: () => this.setFlow() }
     const body = new RequestBody(clock, limits, hooks, head)
-    // What has come of the body is taken before the request is served: an answer then knows whether more is to come.
+    // Feed the body what has already arrived before serving: the response then depends on whether more is to come.
     const rest = this.waiting.subarray(head.headBytes)
     this.waiting = NO_BYTES
     this.body = body
@@ -267,9 +269,9 @@ export class Connection {
   private serve(head: RequestHead, body: Uint8Array | RequestBody): void {
     this.head = undefined
     this.hasServed = true
-    this.idle = 0
-    this.patient = 0
-    this.checks = 0
+    this.idleSweeps = 0
+    this.collectSweeps = 0
+    this.attempts = 0
     const exchange = new HttpExchange(this.host.requestIds.next(), this.socket, head, body, this.terms)
     this.exchange = exchange
     const serving = this.host.serve(exchange, this, head.fault)
@@ -288,14 +290,14 @@ export class Connection {
     if (!isLast) return
     const { body } = this
     if (body === undefined || body.isBroken || this.isEnded) return this.hangUp()
-    // Closed now, the connection would break under the sender's hands, which then does not see the answer.
+    // Closing now would reset the connection while the client sends, and the client would lose the response.
     const { clock, limits } = this.host
     this.drainUntilMs = clock.monotonicMs() + limits.drainMs
     body.discard(limits.drainBytesMax, () => this.hangUp())
     this.setFlow()
   }
 
-  /** Holds the client back while what it sent is too much, and lets it send on afterwards. */
+  /** Pauses the client while too much of its data is buffered, and resumes it afterwards. */
   private setFlow(): void {
     if (this.hungUpAtMs !== undefined) return
     const isAhead = this.exchange !== undefined && this.waiting.length > WAITING_BYTES_MAX
@@ -303,13 +305,13 @@ export class Connection {
     else if (this.socket.isPaused()) this.socket.resume()
   }
 
-  /** Ends the connection because of bytes that are no request. */
+  /** Ends the connection because of bytes that are not a request. */
   private refuse(error: HeadError): void {
     if (error === NO_REQUEST || !this.socket.writable) this.socket.destroy()
     else this.hangUp(this.host.refusalOf(error))
   }
 
-  /** Sends the last bytes, and takes what the client still sends for a while, so that it receives them. */
+  /** Sends the last bytes, and for a while drops what the client still sends, so that the client receives them. */
   private hangUp(lastBytes: Uint8Array = NO_BYTES): void {
     const { socket } = this
     this.hungUpAtMs = this.host.clock.monotonicMs()

@@ -1,8 +1,8 @@
 /**
- * What the server and a protocol ask of each other.
+ * The contract between the server and a protocol.
  *
- * Texts of requests and answers are byte strings (one character, 0-255, a byte): targets, header
- * names and values are what the wire carried, or will carry.
+ * Texts of requests and responses are byte strings (one character, 0-255, for each byte): targets, header
+ * names and values hold exactly the bytes on the wire.
  */
 import type { Failure } from "../base/failures.js"
 import type { PieceOwner } from "../base/pieces.js"
@@ -11,28 +11,28 @@ import type { HeaderLines } from "./header-lines.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 
-/** Where the time of a request goes, as `Server-Timing` shows it. */
+/** The stages into which `Server-Timing` splits the time of a request. */
 export type Stage = "auth" | "meta" | "data"
 
 export interface Timing {
   add(stage: Stage, durationMs: number): void
-  /** Runs the work and adds how long it took, also when it throws. */
+  /** Runs the work and adds its duration, also when it throws. */
   measure<T>(stage: Stage, work: () => Promise<T>): Promise<T>
 }
 
 export interface Answer {
   readonly status: number
-  /** Name, value, name, value … Values with control characters or characters above 0xFF are refused. */
+  /** Name, value, name, value … The server rejects values with control characters or characters above 0xFF. */
   readonly headers: readonly string[] | HeaderLines
   /**
-   * A piece of a stream belongs to the server until the next one is asked for: then it has been handed
-   * over. One after which none is asked for must never be written to again.
+   * The server owns a piece of a stream until it requests the next one, after the piece has been sent.
+   * The last requested piece must never be written to again.
    */
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>
-  /** The body's bytes are gone when `respond` has returned: what is not handed over by then has to be copied. */
+  /** The body's memory is reused once `respond` has returned: bytes not sent by then must be copied. */
   readonly isLent?: true
   /**
-   * Bytes of a streamed body, or of the body that a HEAD leaves out. A stream without it goes out in
+   * Length of a streamed body, or of the body that a HEAD omits. A stream without it is sent in
    * chunks.
    */
   readonly contentLength?: number
@@ -43,79 +43,79 @@ export interface PlainAnswer extends Answer {
   readonly body: Uint8Array
 }
 
-/** Counts requests that have something in common besides their server. */
+/** Counts a group of requests across servers. */
 export interface RequestMeter {
-  /** When a request is over. `status` 0: it got no answer. */
+  /** Called when a request is done. `status` 0: it got no response. */
   count(status: number, receivedBytes: number, sentBytes: number): void
 }
 
-/** One request and the answer to it. */
+/** One request and its response. */
 export interface Exchange {
   /** 16 hex digits in upper case. */
   readonly requestId: string
   readonly method: string
   readonly rawTarget: string
-  /** Name, value, name, value … in the order of the wire. */
+  /** Name, value, name, value … in wire order. */
   readonly rawHeaders: readonly string[]
   readonly headers: RequestHeaders
   readonly remoteAddress: string
-  /** `1.3`; undefined where it did not come over TLS. */
+  /** `1.3`; undefined without TLS. */
   readonly tlsVersion: string | undefined
-  /** Declared length of the body; undefined where none is declared. */
+  /** Declared length of the body; undefined if none is declared. */
   readonly contentLength: number | undefined
   /** `Transfer-Encoding: chunked`. */
   readonly chunkedTransfer: boolean
-  /** Fires when the client is gone, or the server gives the request up. */
+  /** Fires when the client disconnects, or the server aborts the request. */
   readonly signal: AbortSignal
   readonly timing: Timing
-  /** True once the status line is on its way: no other answer is possible. */
+  /** True once the status line has been sent: no other response is possible. */
   readonly answered: boolean
-  /** The header's value, repeated ones joined by ","; name in lower case. */
+  /** The header's value, repeated ones joined by ","; `name` in lower case. */
   header(name: string): string | undefined
   headersAll(name: string): readonly string[]
   /**
-   * The body, once. Opening it sends `100 Continue` where the client waits for that; the client is
-   * held back while nobody asks for more. Throws `incompleteBody` where it ends early,
-   * `requestTimeout` where it comes too slowly, `invalidRequest` where its framing is broken.
-   * Pieces that stay the reader's are gone when the next one is asked for.
+   * The body; may be opened once. Opening it sends `100 Continue` if the client waits for that; back pressure
+   * applies while no reader requests more. Throws `incompleteBody` if it ends early,
+   * `requestTimeout` if it arrives too slowly, `invalidRequest` if its framing is broken.
+   * With the owner "reader", a piece is freed when the next one is requested.
    */
   body(pieces?: PieceOwner): AsyncIterable<Uint8Array>
-  /** The body where all of it has come with the head, as it does for most small ones; it may be opened all the same. */
+  /** The body, if all of it arrived with the head, as most small ones do; it may still be opened. */
   readonly wholeBody: Uint8Array | undefined
   /**
-   * Opens a body of a declared, small length and takes all of it in: from then on it is `wholeBody`, and may be
-   * opened as if it had come with the head. Throws what a body that is read does.
+   * Opens a body of a declared, small length and collects all of it: from then on it is `wholeBody`, and may be
+   * opened as if it had arrived with the head. Throws the same failures as reading a body.
    */
   gather(): Promise<Uint8Array>
-  /** Fields for the request's log line: `operation` (which metrics show too), `failure` and whatever helps. Never a secret. */
+  /** Fields for the request's log line: `operation` (also a label of metrics), `failure` and more. Never a secret. */
   note(fields: Fields): void
-  /** Has the request counted there too, when it is over. */
+  /** The meter counts the request when it is done. */
   countIn(meter: RequestMeter): void
   /**
-   * Answers, once, and resolves when the last byte has been handed over or the client is gone; undefined
-   * where that is so already.
+   * Sends the response, once; resolves when the last byte has been sent or the client has disconnected. Returns
+   * undefined if that has happened already.
    * A stream that throws before its first piece leaves the request unanswered; one that throws later
-   * breaks the connection, so that a short body never looks whole. Both reject with what it threw.
+   * breaks the connection, so that a short body never looks whole. Both reject with the stream's error.
    */
   respond(answer: Answer): Soon<void>
 }
 
-/** What was no request, or could not be served: for an answer in the protocol's own words. */
+/** A malformed request, or one that could not be served: the protocol words the response. */
 export interface Refusal {
   readonly requestId: string
   readonly failure: Failure
-  /** Set where HTTP itself decides the status (400, 408, 431). */
+  /** Set if HTTP itself decides the status (400, 408, 431). */
   readonly status: number | undefined
   readonly target: string
 }
 
 export interface Protocol {
   /**
-   * The account that the head of a request names, known and not verified; asked only of a busy server, which shares its
-   * places out between accounts. Must not throw. Absent, or undefined: it counts by its address.
+   * The account that the head of a request names, unverified. Only a busy server calls it, to share places between
+   * accounts. Must not throw. If absent, or undefined, the request counts by its address.
    */
   accountOf?(exchange: Exchange): string | undefined
-  /** Answers through the exchange, or throws; what it throws is answered by `refuse`. Undefined: it is all done. */
+  /** Answers through the exchange, or throws; `refuse` answers what it throws. @returns undefined if all is done. */
   handle(exchange: Exchange): Soon<void>
   /** Must not throw. */
   refuse(refusal: Refusal): PlainAnswer

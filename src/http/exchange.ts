@@ -1,13 +1,13 @@
 /**
- * One request as protocols see it, answered into its socket.
+ * One request as protocols see it, answered on its socket.
  *
- * Whichever parser read the head: the body is either there as a whole, as most small ones are, or still coming
- * (`RequestBody`).
+ * The body has either arrived whole, as most small ones have, or is still arriving (`RequestBody`), whichever parser
+ * read the head.
  *
- * Promises  The answer is whole or the connection breaks. An answer in one piece leaves in one write with its
- *           neighbours', and is over within the turn if the system takes it. An answer that comes before the body is
- *           there ends the connection (`isLast`).
- * Limits    `GATHERED_BYTES_MAX`; `bytesPerSecondMin` over `receiveWindowMs` for clients that take their answer.
+ * Promises  The response is whole, or the connection breaks. A response in one piece is written together with its
+ *           neighbours', and is done within the turn if the system accepts it. A response sent before the body has
+ *           arrived ends the connection (`isLast`).
+ * Limits    `GATHERED_BYTES_MAX`; `bytesPerSecondMin` over `receiveWindowMs` for clients that read their response.
  */
 import { STATUS_CODES } from "node:http"
 import type { Socket } from "node:net"
@@ -34,23 +34,23 @@ import { SendProgress } from "./send-progress.js"
 import { StageTiming } from "./timing.js"
 import { tlsVersionOf } from "./tls-version.js"
 
-/** Written in one piece, so that a slow receiver shows progress at least this often. */
+/** Size of one write, so that a slow receiver shows progress at least this often. */
 const WRITE_BYTES_MAX = 64 * KIB
-/** Head and body up to this size are put together, which is cheaper than two writes. */
+/** Head and body up to this size are joined, which is cheaper than two writes. */
 const ONE_WRITE_BYTES_MAX = 16 * KIB
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1")
 const LINE_END = Buffer.from("\r\n", "latin1")
 const NO_NOTES: Fields = Object.freeze({})
 const NO_BYTES = new Uint8Array()
 
-/** What the exchanges of one connection have in common. */
+/** Shared by all exchanges of one connection. */
 export interface ExchangeTerms {
   readonly clock: Clock
   readonly limits: HttpLimits
   readonly serverName: string
   readonly remoteAddress: string
   readonly batch: ResponseBatch
-  /** Read when an answer begins: the connection must not be used again. */
+  /** Read when a response begins: whether the connection must close after it. */
   readonly mustClose: () => boolean
 }
 
@@ -67,13 +67,13 @@ export class HttpExchange implements Exchange {
   notes: Fields = NO_NOTES
   readonly meters: RequestMeter[] = []
   clientGone = false
-  /** It is one of the requests that are served now, and has not given its place back. */
+  /** The request counts as in flight: it holds a place and is not parked. */
   hasPlace = false
   party: Party | undefined
   isParked = false
-  /** The connection ends with this answer. */
+  /** The connection ends with this response. */
   isLast: boolean
-  /** Undefined if the body came whole. */
+  /** The body that is still arriving; undefined if it arrived whole. */
   private readonly coming: RequestBody | undefined
   private isOpened = false
   private readonly isOldVersion: boolean
@@ -82,7 +82,7 @@ export class HttpExchange implements Exchange {
   private abort: AbortController | undefined
   private unsentBytes = 0
   private wake: () => void = () => undefined
-  /** Made when the client has to be waited for. */
+  /** Created when the server first waits for the client. */
   private pace: Pace | undefined
   private progress: SendProgress | undefined
 
@@ -127,7 +127,7 @@ export class HttpExchange implements Exchange {
     return this.coming?.receivedBytes ?? this.wholeBody?.length ?? 0
   }
 
-  /** Since when the next bytes of the body have been waited for; undefined while they are not. */
+  /** The time since which a reader waits for the next bytes of the body; undefined if none does. */
   get awaitsBodySinceMs(): number | undefined {
     return this.coming?.awaitedSinceMs
   }
@@ -212,7 +212,7 @@ export class HttpExchange implements Exchange {
     const pieces = body[Symbol.asyncIterator]()
     try {
       const isWanted = this.mayHaveBody(answer.status)
-      // Before the first piece is there, a failure can still become an answer of its own.
+      // Until the first piece is available, a failure can still be answered.
       let next = isWanted ? await pieces.next() : undefined
       if (this.clientGone) return
       this.send(this.headOf(answer, answer.contentLength))
@@ -236,7 +236,7 @@ export class HttpExchange implements Exchange {
   }
 
   private write(piece: Uint8Array): void {
-    // All parts in one call of the system: a call for each costs a large read a quarter of the main thread.
+    // Cork: one system call for all parts. A call for each part costs a large read a quarter of the main thread.
     this.socket.cork()
     for (let at = 0; at < piece.length; at += WRITE_BYTES_MAX) {
       const part = piece.subarray(at, at + WRITE_BYTES_MAX)
@@ -253,7 +253,7 @@ export class HttpExchange implements Exchange {
     this.socket.uncork()
   }
 
-  /** Ends the answer and waits until all of it is handed over. */
+  /** Ends the response and waits until the system has accepted all of it. */
   private finish(): Promise<void> {
     let isOut = false
     this.socket.write(this.isChunked ? LAST_CHUNK : NO_BYTES, () => {
@@ -263,13 +263,13 @@ export class HttpExchange implements Exchange {
     return this.until(() => isOut)
   }
 
-  /** Breaks the connection, so that no part of an answer looks whole. */
+  /** Breaks the connection, so that no partial response looks whole. */
   destroy(): void {
     if (this.socket instanceof TLSSocket || this.socket.destroyed) this.socket.destroy()
     else this.socket.resetAndDestroy()
   }
 
-  /** The connection is gone. */
+  /** The connection is closed. */
   leave(): void {
     if (this.clientGone) return
     this.clientGone = true
@@ -278,7 +278,7 @@ export class HttpExchange implements Exchange {
     this.wake()
   }
 
-  /** Ends a connection whose client takes its answer too slowly. */
+  /** Ends a connection whose client reads its response too slowly. */
   sweep(nowMs: number): void {
     if (this.pace === undefined) return
     this.progress ??= new SendProgress(this.socket)
@@ -304,7 +304,7 @@ export class HttpExchange implements Exchange {
     let head = `${statusLine(status)}${lines}`
     head += `Date: ${httpDate(clock.wallMs())}\r\nServer: ${serverName}\r\nServer-Timing: ${this.timing.header()}\r\n`
     this.status = status
-    // A client that was not asked for its body may send it all the same, or not.
+    // A client that got no "100 Continue" may or may not send its body.
     if (!this.isLast) this.isLast = mustClose() || this.awaitsContinue || this.coming?.isComplete === false
     const mayBeMeasured = status !== 204 && status !== 304
     if (contentLength !== undefined && mayBeMeasured) head += `Content-Length: ${contentLength}\r\n`
@@ -312,7 +312,7 @@ export class HttpExchange implements Exchange {
     return head + (this.isLast ? "Connection: close\r\n\r\n" : keptLines(this.terms.limits))
   }
 
-  /** For a body of unknown length: it comes in chunks, or ends with the connection. */
+  /** The header for a body of unknown length: it is sent in chunks, or ends with the connection. */
   private endlessLines(): string {
     if (this.isOldVersion) this.isLast = true
     else this.isChunked = true
@@ -332,8 +332,8 @@ function joined(head: string, body: Uint8Array): Buffer {
 }
 
 /**
- * Answers are cut from pieces of this size: memory of their own costs small ones more than all their bytes. An answer
- * that its client does not take keeps a whole piece; larger ones save nothing more.
+ * Responses are cut from slabs of this size: an allocation for each small response costs more than writing it. A
+ * response that its client does not read keeps a whole slab; larger slabs save nothing more.
  */
 const MEMORY_BYTES = 64 * KIB
 let memory = Buffer.alloc(0)
@@ -355,7 +355,7 @@ const goneFailure = () => fail("incompleteBody", { message: "the client is gone"
 let keptMs = -1
 let keptText = ""
 
-/** The end of a head whose connection stays. */
+/** The end of a head that keeps the connection open. */
 function keptLines({ keepAliveMs }: HttpLimits): string {
   if (keepAliveMs !== keptMs) {
     keptMs = keepAliveMs

@@ -1,7 +1,7 @@
 /**
- * What Node's parser lets pass and we do not: requests whose host or body length is not beyond doubt.
+ * Rejects requests that Node's parser accepts although their host or body length is ambiguous.
  *
- * Source  RFC 9112 sections 3.2 and 6.1-6.3; each line is a known way to smuggle requests.
+ * Source  RFC 9112 sections 3.2 and 6.1-6.3; each check stops a known way to smuggle requests.
  */
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
@@ -11,10 +11,10 @@ export interface RequestHead {
   readonly headersAll: (name: string) => readonly string[]
 }
 
-/** The failure of a head that must be refused and its connection closed; undefined for a good one. */
+/** The failure of a head that must be refused and its connection closed; undefined for a valid one. */
 export function framingFault({ httpVersion, headersAll }: RequestHead): Failure | undefined {
   if (httpVersion !== "1.1" && httpVersion !== "1.0") {
-    return fail("invalidRequest", { message: "HTTP/1.1 is spoken here" })
+    return fail("invalidRequest", { message: "only HTTP/1.1 and HTTP/1.0 are supported" })
   }
   const hosts = headersAll("host")
   if (hosts.length > 1 || (hosts.length === 0 && httpVersion === "1.1")) {
@@ -32,7 +32,7 @@ export function framingFault({ httpVersion, headersAll }: RequestHead): Failure 
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
-/** Throws `internal` for a header that would not reach the client as it stands. */
+/** Throws `internal` for a header that would not reach the client unchanged. */
 export function checkHeaders(headers: readonly string[]): void {
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] ?? ""

@@ -1,13 +1,13 @@
 /**
- * Reads the heads of requests that are written in the plainest way that HTTP/1.1 knows. Node's parser reads all others
- * (`odd-head.ts`), and judges them.
+ * Reads request heads that are written in the plainest form of HTTP/1.1. All others go to Node's parser
+ * (`unusual-head.ts`), which accepts or rejects them.
  *
- * Promises  Node's parser would read the same head in the same way (`head.test.ts` compares the two), so nobody can
- *           make the two see different requests.
+ * Promises  Node's parser would read the same head in the same way (`head.test.ts` compares the two), so no client
+ *           can make the two see different requests.
  * Refuses   Returns "other" for bytes outside of printable ASCII, a bare CR or LF, another version, `Upgrade`,
  *           `Trailer`, a `Transfer-Encoding` other than `chunked`, a `Connection` other than `keep-alive` and
  *           `close`; unless there is exactly one `Host` and at most one length of the body.
- * Limits    `LINES_MAX`, and the limit of the whole head that it is given.
+ * Limits    `LINES_MAX`, and the limit on the whole head that the caller passes.
  */
 import type { Failure } from "../base/failures.js"
 import { ABSENT, type HeaderShape, RequestHeaders } from "../base/request-headers.js"
@@ -21,17 +21,17 @@ export interface RequestHead {
   readonly headers: RequestHeaders
   /** Declared length of the body; undefined if none is declared. */
   readonly contentLength: number | undefined
-  /** The body comes as `Transfer-Encoding: chunked`. */
+  /** The body is sent with `Transfer-Encoding: chunked`. */
   readonly isChunked: boolean
   /** The client waits for `100 Continue` before it sends the body. */
   readonly awaitsContinue: boolean
-  /** The connection ends with the answer. */
+  /** The connection ends with the response. */
   readonly isLast: boolean
-  /** The client knows HTTP/1.0 only, which has no chunks. */
+  /** The client uses HTTP/1.0, which has no chunks. */
   readonly isOldVersion: boolean
-  /** Why the request is refused: where its body ends is in doubt. */
+  /** The reason to refuse the request: the end of its body is ambiguous. */
   readonly fault: Failure | undefined
-  /** Length of the head in the bytes that were read. */
+  /** Length of the head in bytes. */
   readonly headBytes: number
 }
 
@@ -42,16 +42,16 @@ const METHODS = ["GET", "HEAD", "PUT", "DELETE", "POST"] as const
 const VERSION = " HTTP/1.1"
 const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const LENGTH = /^\d{1,15}$/
-/** As Node looks for it. */
+/** The same pattern as Node's. */
 const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i
 const OTHERS = ["upgrade", "trailer", "proxy-connection", "http2-settings"]
 const [LF, CR, SPACE, COLON, TILDE] = [0x0a, 0x0d, 0x20, 0x3a, 0x7e]
 
-/** Where the lines of the head that is being read end, and the first colon of each. */
+/** For each line of the head being read: where it ends, and where its first colon is. */
 const lineEnds = new Int32Array(LINES_MAX)
 const colons = new Int32Array(LINES_MAX)
 
-/** Whether heads of a shape can be plain; their values decide the rest. */
+/** Whether heads with these header names can be plain; their values decide the rest. */
 interface ShapeTerms {
   readonly isPlain: boolean
   readonly connectionAt: number
@@ -82,7 +82,7 @@ function termsOf(shape: HeaderShape): ShapeTerms {
 export const asksToContinue = (expect: string | undefined): boolean => expect !== undefined && CONTINUE.test(expect)
 
 export class HeadReader {
-  /** The shape of the last request of each method: the next one usually has the same. */
+  /** The header names of the last request of each method: the next request usually has the same. */
   private readonly expected = new Map<string, HeaderShape>()
 
   constructor(
@@ -156,7 +156,7 @@ function plainHead(
   }
 }
 
-/** The values of a head with these names; undefined if its names are others. */
+/** The values of a head with these names; undefined if its names differ. */
 function valuesOf(head: string, lines: number, { rawNames }: HeaderShape): string[] | undefined {
   if (rawNames.length !== lines - 1) return undefined
   const values: string[] = []
@@ -175,7 +175,7 @@ function valuesOf(head: string, lines: number, { rawNames }: HeaderShape): strin
 }
 
 /**
- * Finds the lines of a head, its empty last one included, and returns the number of that; the request
+ * Finds the lines of a head, including the empty last line, and returns the number of that line; the request
  * line is number 0.
  */
 function findLines(bytes: Buffer, headBytesMax: number): number | "incomplete" | "other" {

@@ -1,19 +1,19 @@
-/** Headers of an answer as the text that goes out: for answers that are written many times a second. */
+/** Headers of a response as wire text, for responses that are written many times a second. */
 import { checkHeaders } from "./framing-core.js"
 
 export class HeaderLines {
   private constructor(
-    /** Each line with its end. */
+    /** Each line with its line end. */
     readonly text: string,
   ) {}
 
-  /** Name, value, name, value … Throws `internal` for what HTTP forbids. */
+  /** Name, value, name, value … Throws `internal` for characters that HTTP forbids. */
   static of(headers: readonly string[]): HeaderLines {
     checkHeaders(headers)
     return new HeaderLines(linesOf(headers))
   }
 
-  /** Lines of which each value is known to hold nothing that HTTP forbids: of our own making, or checked before. */
+  /** Lines whose values hold nothing that HTTP forbids: constants, or text checked before. */
   static ofChecked(text: string): HeaderLines {
     return new HeaderLines(text)
   }

@@ -1,4 +1,4 @@
-/** HTTP: a server that knows no protocol, and the exchange that it hands to one. */
+/** HTTP: a server without a protocol of its own, and the exchange that it passes to one. */
 export { Certificates } from "./certificates.js"
 export type { CertificatePaths } from "./certificates.js"
 export type { Answer, Exchange, PlainAnswer, Protocol, Refusal, RequestMeter, Stage, Timing } from "./contract.js"

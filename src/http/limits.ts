@@ -2,48 +2,51 @@
 import { KIB, MIB } from "../base/limits.js"
 
 export interface HttpLimits {
-  /** Request line and headers; over it 431. */
+  /** Request line and headers; larger ones are answered 431. */
   readonly headerBytesMax: number
-  /** From the first moment of a connection or request until its headers are there. */
+  /** From the start of a connection or request until its headers are complete. */
   readonly headersTimeoutMs: number
-  /** Longer than the 60 s after which clients and proxies usually drop an idle connection themselves. */
+  /** Longer than the 60 s after which most clients and proxies drop an idle connection themselves. */
   readonly keepAliveMs: number
-  /** Slowest rate that a client may send or take a body with, while we wait for it. */
+  /** Slowest rate at which a client may send or receive a body while the server waits for it. */
   readonly bytesPerSecondMin: number
-  /** A sender is judged after waiting this long for it in all. */
+  /** The rate of a sender is checked after the server has waited this long for it in total. */
   readonly sendWindowMs: number
-  /** A receiver may pause longer: players of media do. */
+  /** A receiver may pause longer, as media players do. */
   readonly receiveWindowMs: number
-  /** After an early refusal, what is still taken from the client so that it reads our answer. */
+  /** After an early refusal, how much more the server reads, so that the client gets to read the response. */
   readonly drainBytesMax: number
   readonly drainMs: number
   readonly streamBufferBytes: number
-  /** Over it a connection's first request is answered 503. */
+  /** Over this limit a connection's first request is answered 503. */
   readonly connectionsMax: number
-  /** Above `connectionsMax`: as many more are accepted, to be told so; beyond them connections are dropped. */
+  /** Further connections, accepted only to be answered 503; beyond them connections are dropped. */
   readonly connectionsReserve: number
   /**
-   * Connections that the system keeps until they are accepted; it has a limit of its own (`net.core.somaxconn`). Those
-   * beyond are not answered, and their clients try again after 1, 3, 7 and 15 seconds.
+   * Connections that the system queues until they are accepted, within its own limit (`net.core.somaxconn`). Further
+   * ones are not answered, and their clients retry after 1, 3, 7 and 15 seconds.
    */
   readonly acceptsWaitingMax: number
-  /** Requests served at once; more wait for a place. */
+  /** Requests served concurrently; more wait for a place. */
   readonly inFlightMax: number
-  /** Places besides those, for accounts and addresses that have fewer than `reserveOfEach`: nobody's requests fill them. */
+  /** Further places, for accounts and addresses with fewer than `reserveOfEach`: no single client can fill them. */
   readonly inFlightReserve: number
   readonly reserveOfEach: number
   /**
-   * While others wait for a place, a request gives its own back when the next bytes of its body have not come for so
-   * long, and takes it again when they do. Such requests are bounded by the connections.
+   * While others wait for a place, a request whose next body bytes do not arrive within this time gives its place back,
+   * and takes it again when they do. The limit on connections bounds the number of such requests.
    */
   readonly parkAfterMs: number
-  /** Requests that wait for a place; more are refused at once, first those of whoever has the most. Each may hold what has come of its body, 128 KiB at most. */
+  /**
+   * Requests that wait for a place; more are refused immediately, first those of the account that has most of them.
+   * Each may hold up to 128 KiB of its body.
+   */
   readonly waitingMax: number
-  /** Whoever has waited for so long is refused. */
+  /** A request that has waited this long is refused. */
   readonly admissionWaitMs: number
-  /** How often slow bodies, drains and certificates are looked at. */
+  /** Interval of checks for slow bodies, drains and changed certificates. */
   readonly sweepMs: number
-  /** On stopping: time for requests in flight. */
+  /** Time for requests in flight to finish when the server stops. */
   readonly stopMs: number
 }
 

@@ -556,7 +556,7 @@ test("a handler that breaks or forgets to answer is our failure, said once", asy
       [500, "internal"],
     ],
   )
-  assert.equal(world.telemetry.entries("requestBroke").length, 2)
+  assert.equal(world.telemetry.entries("request_failed").length, 2)
 })
 
 test("an address in use is said plainly", async () => {

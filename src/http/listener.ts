@@ -1,13 +1,13 @@
 /**
- * An HTTP/1.1 server that knows no protocol: it listens, and owns limits, request ids, admission and one log line for
- * each request. The text of answers is the protocol's, which is handed in.
+ * An HTTP/1.1 server without a protocol of its own: it listens, and applies limits, request ids, admission and one log
+ * line for each request. The protocol that it is given writes the text of the responses.
  *
- * Promises  Every request is answered, or its connection is broken; those of one connection are served one
- *           after the other. Bytes that are no request are answered too (400, 408, 431). Stopping lets requests in
+ * Promises  Every request is answered, or its connection is closed; requests of one connection are served one
+ *           after the other. Bytes that are not a request are answered too (400, 408, 431). Stopping lets requests in
  *           flight finish, within `stopMs`.
- * Refuses   Requests whose framing is in doubt (`framing-core.ts`), those of connections over the limit and
- *           those that `Admission` has no place for: `tooManyInFlight`; while stopping `stopping`.
- * Limits    `HttpLimits`. Nothing here has a timer of its own: `run` sweeps.
+ * Refuses   Requests with ambiguous framing (`framing-core.ts`); `tooManyInFlight`: requests of connections over the
+ *           limit, and requests for which `Admission` has no place; `stopping`: new requests during a shutdown.
+ * Limits    `HttpLimits`. The server has no timers of its own: `run` sweeps.
  */
 import { STATUS_CODES } from "node:http"
 import { createServer, type Server, type ServerOpts, type Socket } from "node:net"
@@ -34,18 +34,18 @@ import { RequestRecord } from "./request-record.js"
 import { ResponseBatch } from "./response-batch.js"
 
 export interface HttpServerSettings {
-  /** "s3", "admin" …: in logs and metrics. */
+  /** "s3", "admin" …; used in logs and metrics. */
   readonly name: string
   readonly host: string
-  /** 0: any free one. */
+  /** 0 picks any free port. */
   readonly port: number
   /** The `Server` header. */
   readonly serverHeader: string
   readonly limits: HttpLimits
 }
 
-/** Between looks at what is still in flight while stopping. */
-const STOP_LOOK_MS = 50
+/** Interval between checks for requests still in flight while stopping. */
+const STOP_CHECK_MS = 50
 
 export class HttpServer implements BackgroundService {
   readonly name: string
@@ -53,7 +53,7 @@ export class HttpServer implements BackgroundService {
   private readonly tlsServer: TlsServer | undefined
   private readonly connections = new Set<Connection>()
   private readonly host: ConnectionHost
-  /** A place for each exchange whose answer is not out yet. */
+  /** Holds a place for each exchange whose response has not been sent. */
   private readonly admission: Admission
   private readonly record: RequestRecord
   private readonly requestIds: RequestIds
@@ -79,36 +79,32 @@ export class HttpServer implements BackgroundService {
     })
     this.host = this.connectionHost()
     this.tlsServer = certificates === undefined ? undefined : this.createTlsServer()
-    this.server = this.tlsServer ?? createServer(this.socketOptions(), socket => this.welcome(socket))
+    this.server = this.tlsServer ?? createServer(this.socketOptions(), socket => this.accept(socket))
     const { connectionsMax, connectionsReserve } = settings.limits
     this.server.maxConnections = connectionsMax + connectionsReserve
   }
 
-  /** Binds the port; resolves with the one in use. Throws `invalidConfig`. */
+  /** Binds the port; resolves with the port in use. Throws `invalidConfig`. */
   async listen(): Promise<{ readonly host: string; readonly port: number }> {
     await this.loadCertificate()
     const { host, port } = this.settings
     await new Promise<void>((resolve, reject) => {
       this.server.once("error", error => {
         reject(
-          fail(
-            "invalidConfig",
-            { message: "the address cannot be listened on", host, port, reason: error.message },
-            error,
-          ),
+          fail("invalidConfig", { message: "cannot listen on this address", host, port, reason: error.message }, error),
         )
       })
       this.server.listen({ host, port, backlog: this.settings.limits.acceptsWaitingMax }, resolve)
     })
     this.server.on("error", error =>
-      this.telemetry.log.error("httpServerFailed", { server: this.name, reason: error.message }),
+      this.telemetry.log.error("http_server_failed", { server: this.name, reason: error.message }),
     )
     const address = this.server.address()
     assert(typeof address === "object" && address !== null, "a listening server has an address")
     return { host: address.address, port: address.port }
   }
 
-  /** Serves until the signal fires, then stops: first politely, after `stopMs` by force. */
+  /** Serves until the signal fires, then stops: gracefully at first, by force after `stopMs`. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.clock.sleep(this.settings.limits.sweepMs, signal)
@@ -119,7 +115,7 @@ export class HttpServer implements BackgroundService {
   }
 
   private socketOptions(): ServerOpts {
-    // Half-open: a client that sends no more may still get its answer.
+    // Half-open: a client that has ended its side still gets its response.
     return {
       allowHalfOpen: true,
       highWaterMark: this.settings.limits.streamBufferBytes,
@@ -131,7 +127,7 @@ export class HttpServer implements BackgroundService {
   private createTlsServer(): TlsServer {
     const handshakeTimeout = this.settings.limits.headersTimeoutMs
     const options: TlsOptions = { ...this.socketOptions(), minVersion: "TLSv1.2", handshakeTimeout }
-    const server = createTlsServer({ ...options, ALPNProtocols: ["http/1.1"] }, socket => this.welcome(socket))
+    const server = createTlsServer({ ...options, ALPNProtocols: ["http/1.1"] }, socket => this.accept(socket))
     server.on("tlsClientError", (_error, socket) => socket.destroy())
     return server
   }
@@ -151,7 +147,7 @@ export class HttpServer implements BackgroundService {
     }
   }
 
-  private welcome(socket: Socket): void {
+  private accept(socket: Socket): void {
     const isSurplus = this.connections.size >= this.settings.limits.connectionsMax
     const connection = new Connection(socket, this.host, isSurplus)
     this.connections.add(connection)
@@ -162,24 +158,24 @@ export class HttpServer implements BackgroundService {
     })
   }
 
-  /** Undefined: it is over already, as most are. */
+  /** @returns undefined if the request is already done, as most are. */
   private take(exchange: HttpExchange, refusal: Failure | undefined): Promise<void> | undefined {
     const serving = this.admit(exchange, refusal)
-    if (serving === undefined) return this.land(exchange)
-    return serving.then(() => this.land(exchange))
+    if (serving === undefined) return this.finish(exchange)
+    return serving.then(() => this.finish(exchange))
   }
 
-  /** Why no request of this connection is served at all. */
+  /** The reason to refuse every request of this connection, if there is one. */
   private refusalFor({ isSurplus }: Connection): Failure | undefined {
     if (this.stopping) return fail("stopping")
     return isSurplus ? fail("tooManyInFlight", { message: "too many connections" }) : undefined
   }
 
-  /** Refuses the exchange, or serves it once it has a place. Never rejects. Undefined: it is over already. */
+  /** Refuses the exchange, or serves it once it has a place. Never rejects. @returns undefined if it is done. */
   private admit(exchange: HttpExchange, refusal: Failure | undefined): Promise<void> | undefined {
     if (refusal !== undefined) return this.serve(exchange, refusal)
-    const isIn = this.admission.enterAtOnce(exchange, () => this.partyOf(exchange))
-    return isIn ? this.serve(exchange, undefined) : this.serveInTurn(exchange)
+    const hasEntered = this.admission.tryEnter(exchange, () => this.partyOf(exchange))
+    return hasEntered ? this.serve(exchange, undefined) : this.serveInTurn(exchange)
   }
 
   private partyOf(exchange: HttpExchange): Party {
@@ -193,7 +189,7 @@ export class HttpServer implements BackgroundService {
     if (!exchange.clientGone) await this.serve(exchange, refusal)
   }
 
-  /** Looks after requests that hold a place and wait for their clients, for as long as others wait for a place. */
+  /** While requests wait for a place, parks the requests that hold one but wait for their clients. */
   private watchStalled(): void {
     if (this.isWatchingStalled) return
     this.isWatchingStalled = true
@@ -209,12 +205,12 @@ export class HttpServer implements BackgroundService {
     })
   }
 
-  private land(exchange: HttpExchange): undefined {
+  private finish(exchange: HttpExchange): undefined {
     this.admission.leave(exchange)
     this.record.request(exchange)
   }
 
-  /** Never rejects: what goes wrong here is answered, or ends the connection. Undefined: it is over already. */
+  /** Never rejects: a failure is answered, or ends the connection. @returns undefined if the request is done. */
   private serve(exchange: HttpExchange, refusal: Failure | undefined): Promise<void> | undefined {
     try {
       if (refusal !== undefined) throw refusal
@@ -230,7 +226,7 @@ export class HttpServer implements BackgroundService {
   }
 
   private checkAnswered({ answered, clientGone }: HttpExchange): void {
-    if (!answered && !clientGone) throw fail("internal", { reason: "no answer was given" })
+    if (!answered && !clientGone) throw fail("internal", { reason: "the protocol sent no response" })
   }
 
   private async serveFailure(exchange: HttpExchange, error: unknown): Promise<void> {
@@ -238,7 +234,7 @@ export class HttpServer implements BackgroundService {
     exchange.note({ failure: failure.kind })
     if (failure.remedy === "reportBug") {
       const stack = error instanceof Error ? error.stack : undefined
-      this.telemetry.log.error("requestBroke", {
+      this.telemetry.log.error("request_failed", {
         server: this.name,
         requestId: exchange.requestId,
         reason: failure.message,
@@ -250,12 +246,12 @@ export class HttpServer implements BackgroundService {
     try {
       await exchange.respond(this.protocol.refuse({ requestId, failure, status: undefined, target: rawTarget }))
     } catch (second) {
-      this.telemetry.log.error("requestBroke", { server: this.name, requestId, reason: asFailure(second).message })
+      this.telemetry.log.error("request_failed", { server: this.name, requestId, reason: asFailure(second).message })
       exchange.destroy()
     }
   }
 
-  /** The answer to bytes that are no request. */
+  /** The response to bytes that are not a request. */
   private malformedAnswer({ code }: HeadError): Uint8Array {
     const answer = this.protocol.refuse(this.malformedRefusal(code))
     return plainBytes(answer, httpDate(this.clock.wallMs()), this.settings.serverHeader)
@@ -263,7 +259,7 @@ export class HttpServer implements BackgroundService {
 
   private malformedRefusal(code: string): Refusal {
     const requestId = this.requestIds.next()
-    this.record.nonsense(requestId, code)
+    this.record.malformed(requestId, code)
     const refusal = { requestId, target: "" }
     switch (code) {
       case OVERFLOW.code:
@@ -274,7 +270,7 @@ export class HttpServer implements BackgroundService {
         return {
           ...refusal,
           status: 400,
-          failure: fail("invalidRequest", { message: "this is no HTTP request", reason: code }),
+          failure: fail("invalidRequest", { message: "the bytes are not an HTTP request", reason: code }),
         }
     }
   }
@@ -292,7 +288,7 @@ export class HttpServer implements BackgroundService {
     const untilMs = this.clock.monotonicMs() + this.settings.limits.stopMs
     while (this.connections.size > 0 && this.clock.monotonicMs() < untilMs) {
       for (const connection of this.connections) if (connection.isIdle) connection.destroy()
-      await this.clock.sleep(STOP_LOOK_MS, never)
+      await this.clock.sleep(STOP_CHECK_MS, never)
       this.sweep()
     }
     for (const connection of this.connections) connection.destroy()
@@ -308,14 +304,14 @@ export class HttpServer implements BackgroundService {
 
   private async reloadCertificate(): Promise<void> {
     try {
-      if (await this.loadCertificate()) this.telemetry.log.info("certificateLoaded", { server: this.name })
+      if (await this.loadCertificate()) this.telemetry.log.info("certificate_loaded", { server: this.name })
     } catch (error) {
-      this.telemetry.log.warn("certificateNotLoaded", { server: this.name, reason: asFailure(error).message })
+      this.telemetry.log.warn("certificate_load_failed", { server: this.name, reason: asFailure(error).message })
     }
   }
 }
 
-/** An answer outside of any request, as bytes; the connection ends with it. */
+/** A response that belongs to no request, as bytes; the connection ends with it. */
 function plainBytes({ status, headers, body }: PlainAnswer, date: string, server: string): Buffer {
   const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`]
   for (let i = 0; i + 1 < headers.length; i += 2) lines.push(`${headers[i] ?? ""}: ${headers[i + 1] ?? ""}`)

@@ -1,8 +1,8 @@
-/** Whether an address can be listened on, found out before anything else is touched. */
+/** Checks that an address can be listened on, before anything else is touched. */
 import { createServer } from "node:net"
 import { fail } from "../base/failures.js"
 
-/** Throws `invalidConfig` with one clear line. The port may still be taken by another right after. */
+/** Throws `invalidConfig` with one clear line. Another process may still take the port right after. */
 export async function probeAddress(
   address: { readonly host: string; readonly port: number },
   flag: string,

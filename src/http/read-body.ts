@@ -1,9 +1,9 @@
-/** A small body, taken in whole. */
+/** Collects a small body in memory, up to a limit that the caller sets. */
 import { concatBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { Exchange } from "./contract.js"
 
-/** Throws `entityTooLarge`, and what a body that is read does. */
+/** Throws `entityTooLarge`, and the failures of reading a body. */
 export async function readBody(exchange: Exchange, bytesMax: number): Promise<Uint8Array> {
   if ((exchange.contentLength ?? 0) > bytesMax) throw fail("entityTooLarge", { bytesMax })
   const pieces: Uint8Array[] = []

@@ -1,8 +1,8 @@
 /**
- * The body of one request, as it comes: a stream that holds its sender back.
+ * The body of one request as it arrives: a stream that applies back pressure to its sender.
  *
- * Promises  The body ends cleanly only where the sender ended it. Bytes behind its end are left to the next request.
- * Limits    `streamBufferBytes` wait in memory: then `isFull`, and the connection takes no more of it.
+ * Promises  The body ends cleanly only where the sender ended it. Bytes after its end belong to the next request.
+ * Limits    `streamBufferBytes` are buffered in memory; then `isFull`, and the connection stops reading.
  */
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
@@ -15,39 +15,39 @@ import type { Clock } from "../seams/clock/contract.js"
 import { ChunkDecoder } from "./chunk-decoder.js"
 import type { HttpLimits } from "./limits.js"
 
-/** Shorter pieces that wait are put together. */
+/** Shorter pieces are merged while they wait. */
 const SMALL_PIECE_BYTES = 1 * KIB
-const GATHERED_PIECE_BYTES = 8 * KIB
+const MERGED_PIECE_BYTES = 8 * KIB
 
-/** A body that has come whole. */
+/** A body that has arrived whole. */
 export async function* oncePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   if (bytes.length > 0) yield bytes
 }
 
 export interface BodyHooks {
-  /** More of the body has come, or its end, after a reader waited for it. */
+  /** More of the body, or its end, has arrived after a reader waited for it. */
   readonly onArrival: () => void
   /** `isFull` may have changed. */
   readonly onFlow: () => void
 }
 
 export class RequestBody {
-  /** Bytes that have arrived, without any framing. */
+  /** Bytes received, without framing. */
   receivedBytes = 0
-  /** Since when a reader has waited for the next piece. */
+  /** The time since which a reader waits for the next piece. */
   awaitedSinceMs: number | undefined
-  /** Undefined: the length is declared. */
+  /** Undefined if the length is declared. */
   private readonly chunks: ChunkDecoder | undefined
   private remainingBytes: number
   private readonly pace: Pace
   private readonly waiting: Uint8Array[] = []
   private waitingBytes = 0
   /** The last of `waiting`, if small pieces were copied into it. */
-  private gathered: Uint8Array | undefined
+  private merged: Uint8Array | undefined
   private failure: Failure | undefined
   private isCut = false
   private isOpened = false
-  /** How much of an unread body is still taken before the connection closes; undefined while a reader may come. */
+  /** How much of an unread body is read and dropped before the connection closes; undefined while it may be read. */
   private discardBytes: number | undefined
   private onDiscarded: (() => void) | undefined
   private wake: () => void = () => undefined
@@ -64,12 +64,12 @@ export class RequestBody {
     this.remainingBytes = framing.contentLength ?? 0
   }
 
-  /** All of it has come. */
+  /** All of the body has arrived. */
   get isComplete(): boolean {
     return this.chunks === undefined ? this.remainingBytes === 0 : this.chunks.isEnd
   }
 
-  /** It will not come whole: its framing broke, or its sender stopped or was too slow. */
+  /** The body will stay incomplete: its framing is broken, or its sender stopped or was too slow. */
   get isBroken(): boolean {
     return this.failure !== undefined || this.isCut
   }
@@ -78,7 +78,7 @@ export class RequestBody {
     return this.waitingBytes >= this.limits.streamBufferBytes
   }
 
-  /** Takes the bytes of this body from the front of these, and returns how many; all that follow a broken one. */
+  /** Consumes the bytes of this body from the front of `bytes`; returns their number. A broken body consumes all. */
   receive(bytes: Buffer): number {
     if (this.isComplete) return 0
     if (this.isBroken) return bytes.length
@@ -100,14 +100,14 @@ export class RequestBody {
     return usedBytes
   }
 
-  /** Breaks the body, unless all of it has come. */
+  /** Breaks the body, unless it is complete. */
   fail(failure: Failure): void {
     if (this.isComplete) return
     this.failure ??= failure
     this.settle()
   }
 
-  /** The connection is gone. */
+  /** The connection is closed. */
   cut(): void {
     this.isCut = true
     this.settle()
@@ -135,7 +135,7 @@ export class RequestBody {
     }
   }
 
-  /** Drops what has come and what still comes, up to `bytesMax`; calls `done` once, at the end or at the limit. */
+  /** Drops what has arrived and what still arrives, up to `bytesMax`; calls `done` once, at the end or at the limit. */
   discard(bytesMax: number, done: () => void): void {
     this.waiting.length = 0
     this.waitingBytes = 0
@@ -154,28 +154,28 @@ export class RequestBody {
     this.pace.moved(piece.length)
     this.waitingBytes += piece.length
     if (piece.length >= SMALL_PIECE_BYTES) this.waiting.push(piece)
-    else this.gather(piece)
+    else this.merge(piece)
     this.wake()
   }
 
-  /** Copies a small piece behind those before it: a view for each byte would take a hundred times its memory. */
-  private gather(piece: Uint8Array): void {
+  /** Appends a small piece to the previous ones: a view for each byte would use a hundred times its memory. */
+  private merge(piece: Uint8Array): void {
     const last = this.waiting.at(-1)
     if (
       last === undefined ||
-      last !== this.gathered ||
+      last !== this.merged ||
       last.byteOffset + last.length + piece.length > last.buffer.byteLength
     ) {
-      const memory = Buffer.allocUnsafeSlow(GATHERED_PIECE_BYTES)
+      const memory = Buffer.allocUnsafeSlow(MERGED_PIECE_BYTES)
       memory.set(piece)
-      this.gathered = memory.subarray(0, piece.length)
-      this.waiting.push(this.gathered)
+      this.merged = memory.subarray(0, piece.length)
+      this.waiting.push(this.merged)
       return
     }
     const grown = Buffer.from(last.buffer, 0, last.length + piece.length)
     grown.set(piece, last.length)
     this.waiting[this.waiting.length - 1] = grown
-    this.gathered = grown
+    this.merged = grown
   }
 
   private async more(): Promise<void> {

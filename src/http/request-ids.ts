@@ -1,23 +1,23 @@
-/** Request ids: 16 hex digits in upper case, drawn many at a time since each draw is a system call. */
+/** Request ids: 16 hex digits in upper case, generated in batches: each call for random bytes is a system call. */
 import { hexOf } from "../base/bytes.js"
 import type { Random } from "../seams/random/contract.js"
 
 const ID_BYTES = 8
 const ID_CHARACTERS = 2 * ID_BYTES
-const DRAWN_AT_ONCE = 64
+const IDS_IN_BATCH = 64
 
 export class RequestIds {
-  private drawn = ""
+  private batch = ""
   private at = 0
 
   constructor(private readonly random: Random) {}
 
   next(): string {
-    if (this.at === this.drawn.length) {
-      this.drawn = hexOf(this.random.bytes(ID_BYTES * DRAWN_AT_ONCE)).toUpperCase()
+    if (this.at === this.batch.length) {
+      this.batch = hexOf(this.random.bytes(ID_BYTES * IDS_IN_BATCH)).toUpperCase()
       this.at = 0
     }
     this.at += ID_CHARACTERS
-    return this.drawn.slice(this.at - ID_CHARACTERS, this.at)
+    return this.batch.slice(this.at - ID_CHARACTERS, this.at)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What is kept of each request: one log line and the metrics. No target and no header is kept, for
- * they may hold signatures; the protocol notes what may be known.
+ * Records each request: one log line and the metrics. Records no target and no header, which
+ * may hold signatures; the protocol adds the fields that may be shown.
  */
 import type { Counter, Fields, Histogram, Labels, Telemetry } from "../seams/telemetry/contract.js"
 import type { RequestMeter } from "./contract.js"
@@ -8,22 +8,22 @@ import type { StageTiming } from "./timing.js"
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120]
 
-/** Failures that ask clients to come slower: our own word for it, and S3's. */
+/** Failures that ask clients to slow down: the internal name, and S3's. */
 const SLOW_DOWN: ReadonlySet<unknown> = new Set(["tooManyInFlight", "SlowDown"])
 
 /**
- * Whether an answer is our trouble and not the client's doing: 501 refuses by name what was asked for,
- * and a client that is asked to come slower comes again.
+ * Whether a response shows a fault of the server rather than of the client: 501 refuses a feature by name,
+ * and a client that is asked to slow down retries.
  */
-function isOurTrouble(status: number, failure: unknown): boolean {
+function isServerFault(status: number, failure: unknown): boolean {
   if (status < 500 || status === 501) return false
   return status !== 503 || !SLOW_DOWN.has(failure)
 }
 
-/** Operations; each has a handful of statuses. */
+/** Limit on operations; each has a handful of statuses. */
 const LABELS_KNOWN_MAX = 1_000
 
-/** An exchange that is over. */
+/** A completed exchange. */
 export interface Served {
   readonly requestId: string
   readonly method: string
@@ -47,9 +47,9 @@ export class RequestRecord {
   private readonly seconds: Histogram
   private readonly received: Counter
   private readonly sent: Counter
-  private readonly nonsenses: Counter
+  private readonly malformedCount: Counter
   private readonly labels: Labels
-  /** Kept for the next requests that end the same way. */
+  /** Cache for later requests with the same operation and status. */
   private readonly known = new Map<string, Map<number, RequestLabels>>()
 
   constructor(
@@ -67,10 +67,13 @@ export class RequestRecord {
     )
     this.received = metrics.counter("hayloft_http_received_bytes_total", "Bytes of request bodies")
     this.sent = metrics.counter("hayloft_http_sent_bytes_total", "Bytes of answer bodies")
-    this.nonsenses = metrics.counter("hayloft_http_malformed_total", "Connections that sent what is no request")
+    this.malformedCount = metrics.counter(
+      "hayloft_http_malformed_total",
+      "Connections that sent bytes that are not a request",
+    )
     metrics.gauge("hayloft_http_connections", "Open connections", () => [[this.labels, now.connections()]])
     metrics.gauge("hayloft_http_in_flight", "Requests being served", () => [[this.labels, now.inFlight()]])
-    metrics.gauge("hayloft_http_waiting", "Requests that wait for a place", () => [[this.labels, now.waiting()]])
+    metrics.gauge("hayloft_http_waiting", "Requests waiting for a place", () => [[this.labels, now.waiting()]])
   }
 
   request(exchange: Served): void {
@@ -81,7 +84,7 @@ export class RequestRecord {
     this.received.add(this.labels, receivedBytes)
     this.sent.add(this.labels, sentBytes)
     for (const meter of exchange.meters) meter.count(status, receivedBytes, sentBytes)
-    const level = isOurTrouble(status, notes["failure"]) ? "warn" : "info"
+    const level = isServerFault(status, notes["failure"]) ? "warn" : "info"
     if (this.telemetry.log.writes(level)) this.telemetry.log[level]("request", this.fieldsOf(exchange, status))
   }
 
@@ -114,8 +117,8 @@ export class RequestRecord {
     return labels
   }
 
-  nonsense(requestId: string, code: string): void {
-    this.nonsenses.add({ server: this.server })
-    this.telemetry.log.info("malformedRequest", { server: this.server, requestId, code })
+  malformed(requestId: string, code: string): void {
+    this.malformedCount.add({ server: this.server })
+    this.telemetry.log.info("malformed_request", { server: this.server, requestId, code })
   }
 }

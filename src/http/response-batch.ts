@@ -1,14 +1,14 @@
 /**
- * Answers of one turn of the event loop, which leave together at its end, connection by connection.
+ * Batches the responses of one turn of the event loop: they are written together at its end, by connection.
  *
- * A client on the same machine that sleeps between two answers has to be woken for each, by the thread that writes:
- * as much work again as the rest of a small request. Answers that come close behind one another find it awake.
+ * A client on the same machine that sleeps between two responses must be woken for each one by the writing thread,
+ * which doubles the cost of a small request. Responses in quick succession find the client awake.
  */
 import type { Socket } from "node:net"
 import { KIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 
-/** Limit of one connection: beyond it the server waits, and makes no answers that its client does not take. */
+/** Limit for one connection; beyond it the server waits, so that unread responses do not pile up. */
 const BATCH_BYTES_MAX = 64 * KIB
 
 export class ResponseBatch {
@@ -16,7 +16,7 @@ export class ResponseBatch {
 
   constructor(private readonly clock: Pick<Clock, "atEndOfTurn">) {}
 
-  /** Writes at the end of this turn; returns false if this write, or an earlier one, has to be waited for. */
+  /** Writes at the end of this turn; returns false if the caller must wait for this write or an earlier one. */
   send(socket: Socket, answer: Uint8Array | string): boolean {
     const isInBatch = socket.writableCorked > 0
     const isFree = isInBatch || socket.writableLength === 0

@@ -1,6 +1,6 @@
 /**
- * How much of what was written a client has taken, also in the middle of a write: Node reports only a write's end,
- * and one of a mebibyte lasts minutes with a slow receiver.
+ * Measures how much of a write a client has received, even during the write: Node reports only its end,
+ * and a write of one mebibyte takes minutes with a slow receiver.
  */
 import type { Socket } from "node:net"
 
@@ -9,7 +9,7 @@ export class SendProgress {
 
   constructor(private readonly socket: Socket) {}
 
-  /** Bytes that have left the system's queue since the last call, as far as no more came into it. */
+  /** Bytes that have left the system's queue since the last call, provided that none were added. */
   sentBytes(): number {
     const before = this.queuedBytes
     this.queuedBytes = bytesQueuedAt(fieldOf(this.socket, "_handle"))
@@ -17,7 +17,7 @@ export class SendProgress {
   }
 }
 
-/** Read as Node's own timeouts of sockets do; below TLS lies the connection, with a queue of its own. */
+/** The same fields that Node reads for socket timeouts; the connection under TLS has a queue of its own. */
 function bytesQueuedAt(handle: unknown): number {
   if (handle === undefined) return 0
   return Number(fieldOf(handle, "writeQueueSize") ?? 0) + bytesQueuedAt(fieldOf(handle, "_parent"))

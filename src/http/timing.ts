@@ -6,7 +6,7 @@ const STAGES: readonly Stage[] = ["auth", "data", "meta"]
 
 export class StageTiming implements Timing {
   private readonly startedMs: number
-  /** By stage; undefined: nothing was spent on it. */
+  /** Time by stage; undefined if none was spent on it. */
   private auth: number | undefined
   private meta: number | undefined
   private data: number | undefined
@@ -55,7 +55,7 @@ export class StageTiming implements Timing {
 
 const hundredths = (durationMs: number): number => Math.round(durationMs * 100)
 
-/** Up to 20 ms, which most requests stay under: written once. */
+/** Precomputed texts up to 20 ms, which covers most requests. */
 const SHORT_TEXTS = Array.from({ length: 2_000 }, (_, count) => String(count / 100))
 
 const durationText = (durationMs: number): string => {

@@ -1,4 +1,4 @@
-/** Which version of TLS a connection has, in the digits by which policies ask for it. */
+/** The TLS version of a connection, with the digits that policies use. */
 import type { Socket } from "node:net"
 import { TLSSocket } from "node:tls"
 

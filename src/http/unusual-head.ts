@@ -1,13 +1,13 @@
 /**
- * Reads heads that `head.ts` leaves alone, with Node's parser: HTTP/1.0, other methods, values beyond ASCII, and
- * whatever is no request at all.
+ * Reads the heads that `head.ts` declines, with Node's parser: HTTP/1.0, other methods, values beyond ASCII, and
+ * bytes that are not a request at all.
  *
- * Node's parser reads from a stream, one for each head, and answers into nothing: bodies and answers are the
- * connection's. So the parser is chosen for each request, and no connection stays with it.
+ * Node's parser reads each head from a stream of its own, and its output is discarded: the connection handles bodies
+ * and responses. So the parser is chosen for each request, and no connection is bound to it.
  *
- * Promises  The parser gets the bytes of the head, as far as its empty line, and no byte behind it. A head that the
- *           parser sees end anywhere else is refused.
- * Limits    `headBytesMax` of names and values, `WIRE_FACTOR` times as much with everything around them.
+ * Promises  The parser receives the bytes of the head up to its empty line, and no byte after it. A head that the
+ *           parser ends anywhere else is refused.
+ * Limits    `headBytesMax` for names and values, `WIRE_FACTOR` times as much with everything around them.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { Duplex } from "node:stream"
@@ -17,18 +17,18 @@ import { asksToContinue, type RequestHead } from "./head.js"
 
 const HEAD_END = "\r\n\r\n"
 const NO_BYTES = Buffer.alloc(0)
-/** `a:\r\n` has one byte that counts. */
+/** In `a:\r\n` one byte counts against the limit. */
 const WIRE_FACTOR = 4
 
-/** Why a head is none, as Node's parser names it; or one of these. */
+/** Why a head is invalid: the code of Node's parser, or one of the codes below. */
 export interface HeadError {
   readonly code: string
 }
 
 export const OVERFLOW: HeadError = { code: "HPE_HEADER_OVERFLOW" }
-/** It has not come in time. */
+/** The head did not arrive in time. */
 export const LATE: HeadError = { code: "ERR_HTTP_REQUEST_TIMEOUT" }
-/** The parser wants the connection closed without a word, as for `CONNECT`. */
+/** The parser closes the connection without a response, as for `CONNECT`. */
 export const NO_REQUEST: HeadError = { code: "no request" }
 const DOUBTFUL_END: HeadError = { code: "doubtful end of the head" }
 
@@ -36,16 +36,16 @@ export type UnusualHeadReading = RequestHead | HeadError
 
 export class UnusualHeads {
   private readonly server: Server
-  /** From the parser, while it reads: it does all of its work before it returns. */
+  /** Result of the parser, which runs synchronously. */
   private reading: UnusualHeadReading | undefined
 
   constructor(
     private readonly shapes: HeaderShapes,
     private readonly headBytesMax: number,
   ) {
-    // The framing is checked by us, so that the answer is the protocol's.
+    // The framing is checked here, so that the protocol writes the response.
     this.server = createServer({ maxHeaderSize: headBytesMax, insecureHTTPParser: false, requireHostHeader: false })
-    // Node drops headers over its own count without a word; the block's size is the limit here.
+    // Node silently drops headers over its own count; here the limit is the size of the head.
     this.server.maxHeadersCount = 0
     const take = (request: IncomingMessage, response: ServerResponse): void => {
       this.reading ??= this.headOf(request, response)
@@ -77,7 +77,7 @@ export class UnusualHeads {
       method,
       rawTarget,
       headers,
-      // Of a request with a fault no body is read.
+      // The body of a request with a fault is never read.
       contentLength: lengthText === undefined || fault !== undefined ? undefined : Number(lengthText),
       isChunked: fault === undefined && headers.has("transfer-encoding"),
       awaitsContinue: !isOldVersion && asksToContinue(headers.get("expect")),
@@ -89,9 +89,9 @@ export class UnusualHeads {
   }
 }
 
-/** One head, in as many pieces as it comes in. */
+/** One head, in as many pieces as it arrives in. */
 export class UnusualHead {
-  /** The last bytes before the next ones: the end of the head may lie across. */
+  /** The last bytes of the previous pieces: the end of the head may span two pieces. */
   private tail = NO_BYTES
   private wireBytes = 0
 
@@ -101,7 +101,7 @@ export class UnusualHead {
     private readonly wireBytesMax: number,
   ) {}
 
-  /** Takes the bytes of this head from the front of these. The outcome is undefined until all of it has come. */
+  /** Consumes the bytes of this head from the front of `bytes`. The outcome is undefined until the head is complete. */
   read(bytes: Buffer): { readonly usedBytes: number; readonly outcome: UnusualHeadReading | undefined } {
     const known = this.tail.length === 0 ? bytes : Buffer.concat([this.tail, bytes])
     const endAt = known.indexOf(HEAD_END, 0, "latin1")
@@ -110,7 +110,7 @@ export class UnusualHead {
     this.wireBytes += usedBytes
     const outcome = isWhole ? this.parseEnd(bytes.subarray(0, usedBytes)) : this.parsePart(bytes)
     if (outcome !== undefined) this.end()
-    // A copy, for the piece may be large.
+    // A copy, so that a large piece is not retained.
     else this.tail = Buffer.from(known.subarray(-(HEAD_END.length - 1)))
     return { usedBytes, outcome }
   }
@@ -121,13 +121,13 @@ export class UnusualHead {
     return this.wireBytes > this.wireBytesMax ? OVERFLOW : undefined
   }
 
-  /** The head must end with its last byte, and not before. */
+  /** The parser must end the head with its last byte, not earlier. */
   private parseEnd(bytes: Buffer): UnusualHeadReading {
     const last = bytes.length - 1
     return this.parsePart(bytes.subarray(0, last)) ?? this.parse(bytes.subarray(last)) ?? DOUBTFUL_END
   }
 
-  /** Gives up a head that will not come. */
+  /** Gives up an incomplete head. */
   abandon(): void {
     this.end()
   }
