@@ -193,7 +193,7 @@ test("a boundary and a session policy that do not reach so far", async () => {
   assert.match(limited.sentence, /no session policy allows it/)
   assert.match(limited.caller.arn ?? "", /:assumed-role\/all\/job$/)
   const other = { ...assumed, accessKeyId: carol.accessKeyId }
-  assert.match((await why(await s3(other, "GET /photos/cat"), 400)).sentence, /the session token does not count/)
+  assert.match((await why(await s3(other, "GET /photos/cat"), 400)).sentence, /the session token is not valid/)
 })
 
 test("another account: both sides, or the bucket's where the account's root asks", async () => {
@@ -230,7 +230,7 @@ test("an object of another account's: its list, and no policy of the bucket", as
   assert.match(told.hints.join(), /its owner grants READ in the access control list of the object/)
   assert.match(
     (await why(await s3(ROOT, "GET /lists/theirs?tagging"))).hints.join(),
-    /no access control list speaks of this/,
+    /no access control list covers this action/,
   )
 })
 

@@ -1,48 +1,51 @@
 /**
- * What a list allows: a principal and an action to how far the grant reaches. Pure.
+ * Evaluates an access control list: a principal and an action to how far the grant reaches. Pure.
  *
- * Which list speaks of an action is the action's: a bucket's of listing and of putting objects into it, an
- * object's of reading it. Of everything else no list speaks.
- * Source  "Mapping of ACL permissions and access policy permissions", Amazon S3 User Guide. WRITE speaks of
- *         deleting too, for owners of what is deleted: whether the caller is one, is the asker's to find out.
+ * The action determines the list: a bucket's list decides listing and putting objects into the bucket, an object's
+ * list decides reading the object. No list decides other actions.
+ * Source  "Mapping of ACL permissions and access policy permissions", Amazon S3 User Guide. WRITE also covers deleting
+ *         by the owner of the deleted object; the calling code must check that ownership.
  */
 import type { AclPermission, Grantee } from "../../format/acl.js"
 import type { Principal } from "../principal.js"
 import type { Acl, AclResource } from "./acl.js"
 
 /**
- *   account  the caller's account, which still has to say itself that the caller may
+ *   account  the caller's account, whose own policies must also allow the action
  *   caller   everybody
  */
 export type AclMatch = "account" | "caller"
 
-interface Spoken {
+interface AclRule {
   readonly of: AclResource
   readonly permission: Exclude<AclPermission, "FULL_CONTROL">
-  /** Its owner may always: or a list could shut out who is to change it. */
+  /** The list's owner is always allowed: otherwise a list could shut out the account that has to change it. */
   readonly isOwners: boolean
 }
 
-const spoken = (of: AclResource, permission: Spoken["permission"], actions: readonly string[]) =>
-  actions.map((action): [string, Spoken] => [`s3:${action}`, { of, permission, isOwners: permission.endsWith("_ACP") }])
+const aclRules = (of: AclResource, permission: AclRule["permission"], actions: readonly string[]) =>
+  actions.map((action): [string, AclRule] => [
+    `s3:${action}`,
+    { of, permission, isOwners: permission.endsWith("_ACP") },
+  ])
 
-const SPOKEN_OF: ReadonlyMap<string, Spoken> = new Map([
-  ...spoken("bucket", "READ", ["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"]),
-  ...spoken("bucket", "WRITE", ["PutObject", "DeleteObject", "DeleteObjectVersion"]),
-  ...spoken("bucket", "READ_ACP", ["GetBucketAcl"]),
-  ...spoken("bucket", "WRITE_ACP", ["PutBucketAcl"]),
-  ...spoken("object", "READ", ["GetObject", "GetObjectVersion"]),
-  ...spoken("object", "READ_ACP", ["GetObjectAcl", "GetObjectVersionAcl"]),
-  ...spoken("object", "WRITE_ACP", ["PutObjectAcl", "PutObjectVersionAcl"]),
+const RULE_BY_ACTION: ReadonlyMap<string, AclRule> = new Map([
+  ...aclRules("bucket", "READ", ["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"]),
+  ...aclRules("bucket", "WRITE", ["PutObject", "DeleteObject", "DeleteObjectVersion"]),
+  ...aclRules("bucket", "READ_ACP", ["GetBucketAcl"]),
+  ...aclRules("bucket", "WRITE_ACP", ["PutBucketAcl"]),
+  ...aclRules("object", "READ", ["GetObject", "GetObjectVersion"]),
+  ...aclRules("object", "READ_ACP", ["GetObjectAcl", "GetObjectVersionAcl"]),
+  ...aclRules("object", "WRITE_ACP", ["PutObjectAcl", "PutObjectVersionAcl"]),
 ])
 
-/** Whose list speaks of an action (`s3:GetObject`); undefined: none does. */
-export const aclSpeakingOf = (action: string): AclResource | undefined => SPOKEN_OF.get(action)?.of
+/** The kind of list that decides an action (`s3:GetObject`); undefined if none does. */
+export const aclResourceFor = (action: string): AclResource | undefined => RULE_BY_ACTION.get(action)?.of
 
-/** What a list has to grant for an action; undefined: none speaks of it. */
-export const permissionFor = (action: string): AclPermission | undefined => SPOKEN_OF.get(action)?.permission
+/** The permission that a list must grant for an action; undefined if no list decides it. */
+export const permissionFor = (action: string): AclPermission | undefined => RULE_BY_ACTION.get(action)?.permission
 
-/** How far a grant to this grantee reaches the caller; undefined: not at all. */
+/** How far a grant to this grantee reaches the caller; undefined if it does not reach the caller. */
 function matchOfGrantee(grantee: Grantee, principal: Principal): AclMatch | undefined {
   if (grantee.kind === "account") {
     return principal.kind !== "anonymous" && principal.accountId === grantee.id ? "account" : undefined
@@ -51,14 +54,14 @@ function matchOfGrantee(grantee: Grantee, principal: Principal): AclMatch | unde
   return grantee.group === "AuthenticatedUsers" && principal.kind !== "anonymous" ? "caller" : undefined
 }
 
-/** What the list that speaks of the action (`aclSpeakingOf`) grants the caller; undefined: nothing. */
+/** The match that the list for the action (`aclResourceFor`) grants the caller; undefined if none. */
 export function aclMatch(acl: Acl, principal: Principal, action: string): AclMatch | undefined {
-  const found = SPOKEN_OF.get(action)
-  if (found === undefined) return undefined
+  const rule = RULE_BY_ACTION.get(action)
+  if (rule === undefined) return undefined
   const isOwner = principal.kind !== "anonymous" && principal.accountId === acl.owner
-  let best: AclMatch | undefined = found.isOwners && isOwner ? "account" : undefined
+  let best: AclMatch | undefined = rule.isOwners && isOwner ? "account" : undefined
   for (const { grantee, permission } of acl.grants) {
-    if (permission !== found.permission && permission !== "FULL_CONTROL") continue
+    if (permission !== rule.permission && permission !== "FULL_CONTROL") continue
     const match = matchOfGrantee(grantee, principal)
     if (match === "caller") return match
     best = match ?? best

@@ -5,7 +5,7 @@ import { parseAccountId, parseAccountNumber, type AccountId } from "../../base/i
 import type { AclPermission, Grant } from "../../format/acl.js"
 import type { Principal } from "../principal.js"
 import * as lists from "./acl.js"
-import { aclMatch, aclSpeakingOf } from "./acl-match.js"
+import { aclMatch, aclResourceFor } from "./acl-match.js"
 
 const owner = parseAccountId("owner")
 const friend = parseAccountId("friend")
@@ -95,13 +95,13 @@ test("each permission allows what Amazon's table says, and nothing else", () => 
     for (const [permission, allowed] of Object.entries(ALLOWED[of])) {
       const list = listOf("friend", permission as AclPermission)
       const found = actions.filter(
-        action => aclSpeakingOf(`s3:${action}`) === of && aclMatch(list, rootOf(friend), `s3:${action}`) !== undefined,
+        action => aclResourceFor(`s3:${action}`) === of && aclMatch(list, rootOf(friend), `s3:${action}`) !== undefined,
       )
       assert.deepEqual(found, allowed, `${of} ${permission}`)
     }
   }
   for (const action of NEVER) {
-    assert.equal(aclSpeakingOf(`s3:${action}`), undefined, action)
+    assert.equal(aclResourceFor(`s3:${action}`), undefined, action)
     assert.equal(aclMatch(listOf("AllUsers", "FULL_CONTROL"), anonymous, `s3:${action}`), undefined, action)
   }
 })

@@ -1,9 +1,9 @@
 /**
- * Access control lists: the older way to share buckets and objects, beside access policies. Pure.
+ * Access control lists: the older way to share buckets and objects, next to access policies. Pure.
  *
- * A list has an owner and grants. It only ever allows, and says nothing of the owner's own account, whose
- * identities decide for themselves. Where a bucket's owner is enforced, the lists of the bucket and of all its
- * objects rest: none counts, whoever wrote them.
+ * A list has an owner and grants. It only allows, and does not apply to the owner's own account, whose identity
+ * policies decide. If a bucket enforces its owner as object owner, the lists of the bucket and of all its objects are
+ * ignored, regardless of who wrote them.
  * Source  "Access control list (ACL) overview", Amazon S3 User Guide.
  */
 import { parseAccountId, type AccountId } from "../../base/ids.js"
@@ -17,7 +17,7 @@ export interface Acl {
   readonly grants: readonly Grant[]
 }
 
-/** Lists with a name of their own. */
+/** Predefined lists. */
 export const CANNED_ACLS = [
   "private",
   "public-read",
@@ -31,10 +31,10 @@ export const CANNED_ACLS = [
 export type CannedAcl = (typeof CANNED_ACLS)[number]
 export type AclResource = "bucket" | "object"
 
-/** Of a list. */
+/** Maximum number of grants in a list. */
 export const GRANTS_MAX = 100
 
-/** Whom Amazon's `aws-exec-read` names: EC2. Here that is nobody, unless an account has this id. */
+/** The grantee of Amazon's `aws-exec-read`: EC2. In this store no account matches unless one has this id. */
 export const EC2_ACCOUNT: AccountId = parseAccountId("6aa5a366c34c1cbe25dc49211496e913e0351eb0e8c37aa3477e40942ec6b97c")
 
 const PUBLIC_GROUPS: readonly AclGroup[] = ["AllUsers", "AuthenticatedUsers"]
@@ -48,7 +48,7 @@ const toGroup = (group: AclGroup, permission: AclPermission): Grant => ({
   permission,
 })
 
-/** What a bucket or an object has where nobody asked for anything else. */
+/** The default list of a bucket or an object. */
 export const ownerOnly = (owner: AccountId): Acl => ({ owner, grants: [toAccount(owner, "FULL_CONTROL")] })
 
 export const sameGrantee = (a: Grantee, b: Grantee): boolean =>
@@ -61,14 +61,14 @@ export const isOwnerOnly = ({ owner, grants: [only, second] }: Acl): boolean =>
 
 const isPublicGrant = ({ grantee }: Grant): boolean => grantee.kind === "group" && PUBLIC_GROUPS.includes(grantee.group)
 
-/** Whether it lets in whoever comes, or whoever signs. */
+/** Whether the list allows anonymous callers or every signed caller. */
 export const isPublicAcl = ({ grants }: Acl): boolean => grants.some(isPublicGrant)
 
-/** Without what lets in everybody: what is left of a list whose bucket ignores that. */
+/** The list without grants to everybody, for buckets that ignore public grants. */
 export const withoutPublic = (acl: Acl): Acl => ({ ...acl, grants: acl.grants.filter(grant => !isPublicGrant(grant)) })
 
-/** What the name adds to the owner's full control. `bucketOwner` is the owner itself where the list is a bucket's. */
-function grantsBeside(name: CannedAcl, owner: AccountId, bucketOwner: AccountId): readonly Grant[] {
+/** The grants that a canned list adds to the owner's full control. For a bucket's list `bucketOwner` is the owner. */
+function addedGrants(name: CannedAcl, owner: AccountId, bucketOwner: AccountId): readonly Grant[] {
   switch (name) {
     case "private":
       return []
@@ -91,16 +91,16 @@ function grantsBeside(name: CannedAcl, owner: AccountId, bucketOwner: AccountId)
 
 export const cannedAcl = (name: CannedAcl, owner: AccountId, bucketOwner: AccountId): Acl => ({
   owner,
-  grants: [...ownerOnly(owner).grants, ...grantsBeside(name, owner, bucketOwner)],
+  grants: [...ownerOnly(owner).grants, ...addedGrants(name, owner, bucketOwner)],
 })
 
-/** The list of an object, as its version keeps it. */
+/** The list of an object, as its version stores it. */
 export function aclOfObject(stored: ObjectAcl | undefined, bucketOwner: AccountId): Acl {
   const usual = ownerOnly(stored?.owner ?? bucketOwner)
   return stored?.grants === undefined ? usual : { ...usual, grants: stored.grants }
 }
 
-/** What of an object's list is to be kept; undefined: nothing. */
+/** The part of an object's list to store; undefined if the list is the default. */
 export function storedAcl(acl: Acl, bucketOwner: AccountId): ObjectAcl | undefined {
   const owner = acl.owner === bucketOwner ? undefined : acl.owner
   const grants = isOwnerOnly(acl) ? undefined : acl.grants

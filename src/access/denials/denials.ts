@@ -1,9 +1,9 @@
 /**
- * Denials that people may ask about: the latest requests that were told no, by their ids, in memory only.
+ * Denials that operators can look up: the latest denied requests by request id, in memory only.
  *
- * What is noted is small and holds no secret; it is put into words only when somebody asks.
- * Limits  `DENIALS_KEPT` of each kind of caller, so that a flood of requests without a key, or with a wrong one, pushes
- *         out none of callers who are known.
+ * An entry is small and holds no secret; it is turned into an explanation only on request.
+ * Limits  `DENIALS_KEPT` of each kind of caller, so that a flood of requests without a key, or with a wrong one,
+ *         does not evict denials of authenticated callers.
  */
 import type { Failure, FailureDetails, FailureKind } from "../../base/failures.js"
 import type { AccessRequest, Denied } from "../policy/contract.js"
@@ -16,30 +16,30 @@ export interface Denial {
   readonly deniedMs: number
   /** `s3`, `iam`, `sts`. */
   readonly service: string
-  /** "": it was not understood so far. */
+  /** Empty if the operation was not determined before the denial. */
   readonly operation: string
-  /** As the client was told. */
+  /** The status and code of the response. */
   readonly status: number
   readonly code: string
   readonly remoteAddress: string
-  /** As the request says it; proved where the principal is known. */
+  /** As the request states it; proved only if `principal` is defined. */
   readonly accessKeyId: string | undefined
-  /** Undefined: nobody has proved to be anybody. */
+  /** Undefined if the caller was not authenticated. */
   readonly principal: AccessRequest["principal"] | undefined
-  /** As policies name them; undefined: policies have no name for it, or it was not understood so far. */
+  /** As policies name them; undefined if policies have no name for it, or it was not determined before the denial. */
   readonly action: string | undefined
   readonly resource: string | undefined
   readonly kind: FailureKind
   readonly details: FailureDetails
-  /** Undefined: it was not for policies to decide. */
+  /** Undefined if policies did not decide. */
   readonly decision: Denied | undefined
 }
 
-/** What is known of a request that is denied; what a decision was asked about, it says itself. */
+/** A denied request as the server knows it; the principal, action and resource of a decision take precedence. */
 export type DeniedRequest = Omit<Denial, "kind" | "details" | "decision">
 
 /** Details that explain a denial. Others are for the client, and may be long. */
-const TOLD = [
+const REPORTED_DETAILS = [
   "message",
   "reason",
   "closedBucket",
@@ -53,21 +53,21 @@ const TEXT_CHARACTERS_MAX = 2_048
 
 const brief = (text: string | undefined): string | undefined => text?.slice(0, TEXT_CHARACTERS_MAX)
 
-function toldOf({ details }: Failure): FailureDetails {
-  const told: Record<string, FailureDetails[string]> = {}
-  for (const name of TOLD) {
+function reportedDetailsOf({ details }: Failure): FailureDetails {
+  const reported: Record<string, FailureDetails[string]> = {}
+  for (const name of REPORTED_DETAILS) {
     const value = details[name]
-    if (value !== undefined) told[name] = brief(String(value))
+    if (value !== undefined) reported[name] = brief(String(value))
   }
-  return told
+  return reported
 }
 
-/** Member by member, which costs a tenth of spreading: those who are denied may come by the thousand. */
+/** Copies field by field, which costs a tenth of spreading: a flood of denied requests passes here. */
 function denialOf(request: DeniedRequest, failure: Failure): Denial {
   const { requestId, deniedMs, service, operation, status, code, remoteAddress, accessKeyId } = request
   const decided = failure instanceof DeniedAccess ? failure : undefined
-  // No more of what was asked: its context holds all of the request.
-  const { principal, action, resource } = decided?.asked ?? request
+  // Only these three fields: the decided request's context holds the whole request.
+  const { principal, action, resource } = decided?.request ?? request
   return {
     requestId,
     deniedMs,
@@ -81,22 +81,22 @@ function denialOf(request: DeniedRequest, failure: Failure): Denial {
     action,
     resource: brief(resource),
     kind: failure.kind,
-    details: toldOf(failure),
+    details: reportedDetailsOf(failure),
     decision: decided?.decision,
   }
 }
 
-type CallerKind = "known" | "claimed" | "nobody"
+type CallerKind = "known" | "claimed" | "anonymous"
 
 function callerKindOf({ principal, accessKeyId }: DeniedRequest): CallerKind {
   if (principal !== undefined && "arn" in principal) return "known"
-  return accessKeyId === undefined ? "nobody" : "claimed"
+  return accessKeyId === undefined ? "anonymous" : "claimed"
 }
 
 /** The latest of one kind of caller. */
 class Latest {
   private readonly byId = new Map<string, Denial>()
-  /** In a ring: the next to be written over is the oldest. */
+  /** A ring: the next slot to overwrite holds the oldest. */
   private readonly ids: string[] = []
   private at = 0
 
@@ -117,16 +117,16 @@ export class Denials {
   private readonly latest: Readonly<Record<CallerKind, Latest>> = {
     known: new Latest(),
     claimed: new Latest(),
-    nobody: new Latest(),
+    anonymous: new Latest(),
   }
 
   note(request: DeniedRequest, failure: Failure): void {
     this.latest[callerKindOf(request)].add(denialOf(request, failure))
   }
 
-  /** Undefined: there was none, or it is forgotten. */
+  /** Undefined if no such request was denied, or its entry was evicted. */
   find(requestId: string): Denial | undefined {
-    const { known, claimed, nobody } = this.latest
-    return known.find(requestId) ?? claimed.find(requestId) ?? nobody.find(requestId)
+    const { known, claimed, anonymous } = this.latest
+    return known.find(requestId) ?? claimed.find(requestId) ?? anonymous.find(requestId)
   }
 }

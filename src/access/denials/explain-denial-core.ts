@@ -1,8 +1,8 @@
 /**
- * A denial in words for the operator: why, and the least that would have helped. Pure.
+ * Explains a denial to the operator: why, and the smallest change that would have helped. Pure.
  *
- * Keys are judged as they are when somebody asks, and not as they were: what was noted of the request does not say more
- * than that its key did not count.
+ * Keys are described in their present state, not in their state at the denial: the entry only records that the key was
+ * not valid.
  */
 import { FAILURES, type FailureKind } from "../../base/failures.js"
 import { isoDate } from "../../base/dates.js"
@@ -17,25 +17,25 @@ interface Explanation {
   readonly sentence: string
   /** The statement that denies it. */
   readonly decidedBy: DecidedBy | undefined
-  /** All of them are needed. */
+  /** Every one of them is required. */
   readonly grants: readonly LackingGrant[]
-  /** What else there is to know, or to do. */
+  /** Further facts and remedies. */
   readonly hints: readonly string[]
 }
 
 type Why = Pick<Explanation, "sentence"> & Partial<Explanation>
 
-const NARROW = "no grant helps against a Deny: what that statement denies has to become less"
+const NARROW = "no grant helps against a Deny: narrow that statement"
 function listHint(action: string): string {
   const permission = permissionFor(action)
-  if (permission === undefined) return "no access control list speaks of this: only the object's owner may"
-  return `what would help: its owner grants ${permission} in the access control list of the object`
+  if (permission === undefined) return "no access control list covers this action: only the object's owner may do it"
+  return `to allow it: its owner grants ${permission} in the access control list of the object`
 }
 
 const OPENS_TO_ALL =
-  "a grant to everybody is refused, and counts for nothing, as long as the bucket's public access block is on, as it is for new buckets"
+  "a grant to everybody is refused and ignored while the bucket's public access block is on, as it is for new buckets"
 
-/** A grant to everybody needs more than the statement. */
+/** A grant to everybody is effective only if the bucket's public access block is off. */
 const hintsOf = ({ principal, service }: Denial, sides: readonly PolicySide[]): readonly string[] =>
   service === "s3" && principal?.kind === "anonymous" && sides.includes("resource") ? [OPENS_TO_ALL] : []
 
@@ -46,60 +46,57 @@ function ofDecision(denial: Denial, decision: NonNullable<Denial["decision"]>): 
   if (decision.outcome === "explicitDeny") return { sentence, decidedBy: decision.by, hints: [NARROW] }
   if (principal === undefined || action === undefined || resource === undefined) return { sentence }
   const isOnlyByList = details["onlyByList"] !== undefined
-  // A policy of the bucket would not count.
+  // A bucket policy does not apply here.
   const lacking = decision.lacking.filter(side => !(isOnlyByList && side === "resource"))
   const grants = lackingGrants({ principal, action, resource }, { ...decision, lacking })
   return { sentence, grants, hints: isOnlyByList ? [listHint(action)] : hintsOf(denial, lacking) }
 }
 
-/** A bucket that has nothing by which others might get in is not asked for more. */
+/** For a bucket without a policy and without public grants, the caller's own policies were not evaluated. */
 function ofClosedBucket(denial: Denial, bucket: string): Why {
   const { principal, action, resource } = denial
   const name = JSON.stringify(bucket)
-  const sentence = `bucket ${name} is another account's, and has no policy and no access control list that lets in others`
+  const sentence = `bucket ${name} belongs to another account and has no policy and no access control list that admits others`
   const isOfBucket = resource?.startsWith(`arn:aws:s3:::${bucket}/`) === true || resource === `arn:aws:s3:::${bucket}`
   if (principal === undefined || action === undefined || resource === undefined || !isOfBucket) return { sentence }
   const needsOwn = "arn" in principal && principal.kind !== "root"
   const lacking: readonly PolicySide[] = needsOwn ? ["identity", "resource"] : ["resource"]
   const grants = lackingGrants({ principal, action, resource }, { outcome: "implicitDeny", lacking })
-  const own = needsOwn
-    ? ["the grant of the caller's own side is needed only where none of its policies has it yet"]
-    : []
+  const own = needsOwn ? ["the identity grant is required only if none of the caller's policies contains it yet"] : []
   return { sentence, grants, hints: [...own, ...hintsOf(denial, lacking)] }
 }
 
 function ofKey({ accessKeyId, deniedMs }: Denial, key: AccessKey | undefined): Why {
   const id = accessKeyId ?? "of the request"
-  const sentence = `the access key ${id} does not count`
+  const sentence = `the access key ${id} is not valid`
   if (key === undefined)
-    return { sentence, hints: ["now: no such key exists; it was mistyped, is another store's, or was deleted"] }
-  if (!key.isActive)
-    return { sentence, hints: [`now: the key is disabled; hayloft key enable ${id} lets it count again`] }
+    return { sentence, hints: ["now: no such key exists; it was mistyped, belongs to another store, or was deleted"] }
+  if (!key.isActive) return { sentence, hints: [`now: the key is disabled; hayloft key enable ${id} enables it`] }
   const { expiresMs } = key.service ?? {}
   if (expiresMs !== undefined && expiresMs <= deniedMs)
-    return { sentence, hints: [`now: the key ended at ${isoDate(expiresMs)}`] }
-  return { sentence, hints: ["now: the key is there and counts, so that it was made or enabled since"] }
+    return { sentence, hints: [`now: the key expired at ${isoDate(expiresMs)}`] }
+  return { sentence, hints: ["now: the key exists and is enabled, so it was created or enabled after the denial"] }
 }
 
-/** Of what policies do not decide. */
+/** Denials that policies do not decide. */
 const BY_KIND: { readonly [kind in FailureKind]?: Why } = {
   signatureMismatch: {
     sentence: "the signature is wrong",
     hints: [
       "the secret key is not that of the access key, or something between changed the request (a proxy that rewrites the path, the Host header or x-amz headers)",
-      "the answer shows the text that was to be signed; the client's own shows where they part",
+      "the response shows the text that was to be signed; compare it with the client's own",
     ],
   },
   requestSkewed: {
     sentence: "the clocks of client and server are more than 15 minutes apart",
-    hints: ["set the clock of whichever is wrong"],
+    hints: ["correct the clock that is wrong"],
   },
   requestExpired: { sentence: "the presigned URL had expired" },
   tokenExpired: { sentence: "the temporary credentials had expired", hints: ["get new ones from STS"] },
   invalidToken: {
-    sentence: "the session token does not count",
+    sentence: "the session token is not valid",
     hints: [
-      "it is not one of this store, does not belong to the access key, or what the session came about by is gone: its role, key or provider",
+      "it is not from this store, does not belong to the access key, or the session's role, key or provider was deleted",
     ],
   },
 }
@@ -110,7 +107,7 @@ const TIMES = [
   ["serverTime", "the server's clock was"],
 ] as const
 
-/** `key`: what there is now under the id that the request named. */
+/** `key` is the current record of the access key that the request named. */
 export function explainDenial(denial: Denial, key: AccessKey | undefined): Explanation {
   return { decidedBy: undefined, grants: [], hints: [], ...whyOf(denial, key) }
 }

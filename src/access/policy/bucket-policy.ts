@@ -1,24 +1,24 @@
 /**
- * Bucket policies: what S3 asks of them besides what every resource policy must keep. They speak of their own bucket, of
- * actions that S3 has for buckets and objects, and of no action that none of their resources can have.
+ * Bucket policies: S3's requirements beyond those for every resource policy. A bucket policy names only its own bucket,
+ * only actions that S3 has for buckets and objects, and no action that cannot apply to any of its resources.
  */
 import { actionMatcherOf } from "./compile.js"
 import type { AccessPolicy, PrincipalName, Statement } from "./contract.js"
 import { parseAccessPolicy } from "./parse-access-policy.js"
 import { INVALID_PRINCIPAL, malformed } from "./messages.js"
 
-/** What an action acts on. */
+/** The kind of resource that an action acts on. */
 export type ActionScope = "bucket" | "object"
 
 export interface BucketPolicyRules {
   readonly bucket: string
-  /** Every action that a bucket policy may name, as AWS spells it: `s3:GetObject`. */
+  /** Every action that a bucket policy may name, in AWS's spelling: `s3:GetObject`. */
   readonly actions: ReadonlyMap<string, ActionScope>
 }
 
 const BOTH: readonly ActionScope[] = ["bucket", "object"]
 
-/** What a resource of a policy can be; empty where it is not of the bucket. */
+/** The kinds of resource that a policy's resource can match; empty if it is outside the bucket. */
 function scopesOf(resource: string, bucket: string): readonly ActionScope[] {
   if (resource === "*") return BOTH
   const own = `arn:aws:s3:::${bucket}`
@@ -33,9 +33,9 @@ function checkStatement({ index, actions, resources }: Statement, rules: BucketP
   const where = `$.Statement[${index}]`
   const scopes = new Set<ActionScope>()
   for (const resource of resources?.patterns ?? []) {
-    const found = scopesOf(resource, rules.bucket)
-    if (found.length === 0) throw malformed("Policy has invalid resource", where)
-    for (const scope of found) scopes.add(scope)
+    const matched = scopesOf(resource, rules.bucket)
+    if (matched.length === 0) throw malformed("Policy has invalid resource", where)
+    for (const scope of matched) scopes.add(scope)
   }
   const known = [...rules.actions]
   for (const pattern of actions.patterns) {
@@ -47,7 +47,7 @@ function checkStatement({ index, actions, resources }: Statement, rules: BucketP
   }
 }
 
-/** What is left of a policy whose word counts only against somebody. */
+/** The policy reduced to its Deny statements. */
 export const denialsOf = (policy: AccessPolicy): AccessPolicy => ({
   ...policy,
   statements: policy.statements.filter(({ effect }) => effect === "Deny"),
@@ -61,7 +61,7 @@ export function parseBucketPolicy(text: string, rules: BucketPolicyRules): Acces
   return policy
 }
 
-/** Throws `malformedPolicy` for the first whom it names that is not there. */
+/** Throws `malformedPolicy` for the first statement that names a principal that does not exist. */
 export function checkPrincipals({ statements }: AccessPolicy, exists: (named: PrincipalName) => boolean): void {
   for (const { index, principals } of statements) {
     if (principals === undefined || principals.named.every(exists)) continue

@@ -1,16 +1,16 @@
-/** Statements made ready for being asked: what can be worked out before there is a request, is. */
+/** Compiles statements into rules: everything that does not depend on a request is computed here, once. */
 import type { AccessRequest, Patterns, PolicyVersion, Rule, Statement } from "./contract.js"
 import { must } from "../../base/assert.js"
 import { singleValueOf } from "./condition-keys.js"
-import { hasVariablesIn, questionOf, type Question } from "./conditions.js"
-import { EvaluationBudget, LOOK } from "./evaluation-budget.js"
+import { hasVariablesIn, predicateOf, type Predicate } from "./conditions.js"
+import { EvaluationBudget, STEP } from "./evaluation-budget.js"
 import { arnMatcherOf } from "./operators.js"
 import { namedCallersOf } from "./principals.js"
 import { hasVariables, matcherOf, resolved, patternOf, type Matcher, type Pattern } from "./pattern.js"
 
 const PARSED = "patterns were checked when they were parsed"
 
-/** Actions are the same in either case, and have no variables. They are short: no pattern costs much. */
+/** Action names are case-insensitive and have no variables. They are short: no pattern costs much. */
 export function actionMatcherOf({ negated, patterns }: Patterns): (action: string) => boolean {
   const matchers = patterns.map(pattern =>
     matcherOf(must(patternOf(pattern.toLowerCase(), { variables: false, wildcards: true }), PARSED)),
@@ -21,8 +21,8 @@ export function actionMatcherOf({ negated, patterns }: Patterns): (action: strin
 const resourceMatcherOf = (compiled: Pattern): Matcher =>
   must(arnMatcherOf(compiled), "a resource has its six components")
 
-/** One pattern; what it gives is undefined where a variable has no value. */
-function resourceQuestion(
+/** Tests one pattern; the test returns undefined if a variable has no value. */
+function resourcePredicate(
   pattern: string,
   version: PolicyVersion,
 ): (request: AccessRequest, budget: EvaluationBudget) => boolean | undefined {
@@ -33,23 +33,23 @@ function resourceQuestion(
     return (request, budget) => matches(request.resource, budget)
   }
   return (request, budget) => {
-    const known = resolved(compiled, key => singleValueOf(request, key), budget)
-    return known && resourceMatcherOf(known)(request.resource, budget)
+    const resolvedPattern = resolved(compiled, key => singleValueOf(request, key), budget)
+    return resolvedPattern && resourceMatcherOf(resolvedPattern)(request.resource, budget)
   }
 }
 
-/** Variables without a value are judged as in conditions: they match nothing, and never widen an Allow statement. */
-function resourcesQuestion({ effect, resources }: Statement, version: PolicyVersion): Question {
+/** A variable without a value behaves as in conditions: it matches nothing, and never widens an Allow statement. */
+function resourcesPredicate({ effect, resources }: Statement, version: PolicyVersion): Predicate {
   if (resources === undefined) return () => true
-  const questions = resources.patterns.map(pattern => resourceQuestion(pattern, version))
-  const [only] = questions
-  if (only !== undefined && questions.length === 1 && !resources.negated)
+  const predicates = resources.patterns.map(pattern => resourcePredicate(pattern, version))
+  const [only] = predicates
+  if (only !== undefined && predicates.length === 1 && !resources.negated)
     return (request, budget) => only(request, budget) === true
   return (request, budget) => {
     let isKnown = true
-    for (const question of questions) {
-      budget.spend(LOOK)
-      const isMatch = question(request, budget)
+    for (const predicate of predicates) {
+      budget.spend(STEP)
+      const isMatch = predicate(request, budget)
       if (isMatch === true) return !resources.negated
       isKnown &&= isMatch !== undefined
     }
@@ -57,7 +57,7 @@ function resourcesQuestion({ effect, resources }: Statement, version: PolicyVers
   }
 }
 
-/** The text of a pattern up to the last slash ahead of its wildcards and variables; of one without any the whole. */
+/** For each pattern, its text up to the last slash before any wildcard or variable; the whole text if it has none. */
 function foldersOf({ resources }: Statement, version: PolicyVersion): readonly string[] | undefined {
   if (resources === undefined || resources.negated) return undefined
   const folders: string[] = []
@@ -73,17 +73,17 @@ function foldersOf({ resources }: Statement, version: PolicyVersion): readonly s
 }
 
 export function ruleOf(statement: Statement, version: PolicyVersion): Rule {
-  const concernsResource = resourcesQuestion(statement, version)
+  const concernsResource = resourcesPredicate(statement, version)
   const isDeny = statement.effect === "Deny"
-  const questions = statement.conditions.map(condition => questionOf(condition, statement.effect, version))
+  const predicates = statement.conditions.map(condition => predicateOf(condition, statement.effect, version))
   return {
     statement,
     callers: statement.principals && namedCallersOf(statement.principals),
-    speaksOf: actionMatcherOf(statement.actions),
+    coversAction: actionMatcherOf(statement.actions),
     folders: foldersOf(statement, version),
     appliesTo: (request, budget) =>
       budget.within(
-        () => concernsResource(request, budget) && questions.every(question => question(request, budget)),
+        () => concernsResource(request, budget) && predicates.every(predicate => predicate(request, budget)),
         isDeny,
       ),
   }

@@ -1,8 +1,8 @@
 /**
- * Condition keys: their names, and the values that follow from who asks, whose the resource is, and what time it is.
+ * Condition keys: their names, and the values that the engine derives from the caller, the resource's owner and time.
  *
- * Names are compared without case; the suffix of a tag's key is handed on as it is written. What the engine makes
- * itself is never taken from a request, nor from the claims of a web identity.
+ * Names are compared without case; the suffix of a tag's key keeps its case. The engine never reads the values that it
+ * derives from a request or from the claims of a web identity.
  * Sources  "AWS global condition context keys", IAM User Guide; "Actions, resources, and condition keys for Amazon S3",
  *          Service Authorization Reference.
  */
@@ -47,7 +47,7 @@ const S3_KEYS = new Set(
     .map(name => `s3:${name}`),
 )
 
-/** Whether a bucket policy may speak of it: AWS's and S3's keys, and claims of identity providers. */
+/** Whether a bucket policy may use the key: AWS's and S3's keys, and claims of identity providers. */
 export function isKnownKey({ name, suffix }: ConditionKey): boolean {
   if (TAG_KEYS.has(name) && (suffix ?? "") === "") return false
   if (name.startsWith("aws:")) return GLOBAL_KEYS.has(name)
@@ -62,7 +62,7 @@ const PRINCIPAL_TYPES = { root: "Account", user: "User", session: "AssumedRole",
 
 const number = (value: boolean): string => (value ? "true" : "false")
 
-/** Only of principals of an account. */
+/** For principals of an account only. */
 const known =
   (of: (principal: Extract<AccessRequest["principal"], { arn: string }>, suffix: string) => Values): Maker =>
   ({ principal }, suffix = "") =>
@@ -108,7 +108,7 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
   ],
 ])
 
-/** Keys of IAM's tags are the same in either case. */
+/** IAM compares tag keys without case. */
 function tagValue(tags: readonly (readonly [key: string, value: string])[], key: string): string | undefined {
   const wanted = key.toLowerCase()
   return tags.find(([name]) => name.toLowerCase() === wanted)?.[1]
@@ -119,7 +119,7 @@ function claimOf(claims: readonly (readonly [key: string, value: string])[], nam
   return values.length > 1 ? values : values[0]
 }
 
-/** Undefined: the request has no such key. */
+/** The values of a key; undefined if the request does not have it. */
 export function valuesOf(request: AccessRequest, key: ConditionKey): Values {
   const maker = MAKERS.get(key.name)
   if (maker !== undefined) return maker(request, key.suffix)
@@ -128,7 +128,7 @@ export function valuesOf(request: AccessRequest, key: ConditionKey): Values {
   return (isClaim ? claimOf(principal.claims, key.name) : undefined) ?? request.context.valuesOf(key)
 }
 
-/** As a variable has it: undefined where there is none, or more than one. */
+/** The value for a variable; undefined if the key has none, or more than one. */
 export function singleValueOf(request: AccessRequest, key: ConditionKey): string | undefined {
   const values = valuesOf(request, key)
   if (values === undefined || typeof values === "string") return values

@@ -1,30 +1,30 @@
 /**
- * Conditions made ready for being asked.
+ * Compiles conditions into predicates.
  *
- * What is absent: a positive operator fails, a negated one holds, `IfExists` holds, `ForAllValues:` holds and
- * `ForAnyValue:` fails. A key with several values under an operator that is not for sets: one that meets it is enough,
- * and for a negated operator none may match.
- * A variable without a value matches nothing. Since "not nothing" would be everybody, an Allow statement does not apply
- * where a negated comparison needed it; a Deny statement does.
+ * If a key is absent: a positive operator fails, a negated one holds, `IfExists` holds, `ForAllValues:` holds and
+ * `ForAnyValue:` fails. If a key has several values and the operator has no set prefix: a positive operator holds if
+ * one value matches, a negated one if none does.
+ * A variable without a value matches nothing. Because its negation would match everything, an Allow statement does not
+ * apply if a negated comparison depends on it; a Deny statement does.
  */
 import { must } from "../../base/assert.js"
 import { singleValueOf, valuesOf } from "./condition-keys.js"
 import type { AccessRequest, Condition, Effect, PolicyVersion } from "./contract.js"
-import { LOOK, type EvaluationBudget } from "./evaluation-budget.js"
+import { STEP, type EvaluationBudget } from "./evaluation-budget.js"
 import { NULL, OPERATORS, parseTruth, type Operator } from "./operators.js"
 import { hasVariables, resolved, patternOf, type Matcher, type Pattern } from "./pattern.js"
 
-/** Spends what it costs. */
-export type Question = (request: AccessRequest, budget: EvaluationBudget) => boolean
-/** The test for this request; undefined where a variable has no value. */
+/** Spends its cost from the budget. */
+export type Predicate = (request: AccessRequest, budget: EvaluationBudget) => boolean
+/** The test for this request; undefined if a variable has no value. */
 type Comparison = (request: AccessRequest, budget: EvaluationBudget) => Matcher | undefined
 
 export const hasVariablesIn = (version: PolicyVersion): boolean => version === "2012-10-17"
 
-/** A value as its operator takes it; undefined where it has a `${` that is no variable. */
+/** The pattern of a value for its operator; undefined if it has a `${` that is not a variable. */
 export function valuePattern(operator: Operator, value: string, version: PolicyVersion): Pattern | undefined {
-  if (operator.takes === "text") return [value]
-  return patternOf(value, { variables: hasVariablesIn(version), wildcards: operator.takes === "template" })
+  if (operator.valueKind === "text") return [value]
+  return patternOf(value, { variables: hasVariablesIn(version), wildcards: operator.valueKind === "pattern" })
 }
 
 function comparisonOf(operator: Operator, value: string, version: PolicyVersion): Comparison {
@@ -39,10 +39,10 @@ function comparisonOf(operator: Operator, value: string, version: PolicyVersion)
   }
 }
 
-/** What reading a key's value costs: those of tags and claims are looked for among others. */
-const READ = 10 * LOOK
+/** The cost of reading a key's value: tags and claims are found by searching a list. */
+const READ = 10 * STEP
 
-function nullQuestion({ key, values }: Condition): Question {
+function nullPredicate({ key, values }: Condition): Predicate {
   const wanted = new Set(values.map(parseTruth))
   return (request, budget) => {
     budget.spend(READ)
@@ -51,15 +51,15 @@ function nullQuestion({ key, values }: Condition): Question {
   }
 }
 
-export function questionOf(condition: Condition, effect: Effect, version: PolicyVersion): Question {
+export function predicateOf(condition: Condition, effect: Effect, version: PolicyVersion): Predicate {
   const { key, over, ifExists, operator: name } = condition
-  if (name === NULL) return nullQuestion(condition)
+  if (name === NULL) return nullPredicate(condition)
   const operator = must(OPERATORS.get(name), "operators were checked when they were parsed")
   const comparisons = condition.values.map(value => comparisonOf(operator, value, version))
   const meets = (actual: string, request: AccessRequest, budget: EvaluationBudget): boolean => {
     let isKnown = true
     for (const comparison of comparisons) {
-      budget.spend(LOOK + actual.length)
+      budget.spend(STEP + actual.length)
       const test = comparison(request, budget)
       if (test?.(actual, budget) === true) return !operator.negated
       isKnown &&= test !== undefined

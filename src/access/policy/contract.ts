@@ -1,9 +1,9 @@
 /**
- * Access policies: documents that say who may do what, and what is decided from them. All of it is pure.
+ * Access policies: documents that state who may do what, and the decisions made from them. Everything here is pure.
  *
- * The words are AWS's. An *identity* policy hangs on a user, group, role, key or session and names no principal; a
- * *resource* policy hangs on a bucket and names who; a *trust* policy hangs on a role, names who, and no resource.
- * Not to be mixed up with `Policy`, the redundancy of stored bytes.
+ * The terms are AWS's. An *identity* policy is attached to a user, group, role, key or session and names no principal;
+ * a *resource* policy is attached to a bucket and names principals; a *trust* policy is attached to a role and names
+ * principals but no resource. Do not confuse these with `Policy`, the redundancy of stored bytes.
  *
  *   parse-access-policy.ts   text to AccessPolicy, or the failure `malformedPolicy` with `message` and `where`
  *   decide.ts                a request and all policies that concern it to a Decision
@@ -15,7 +15,7 @@ import type { AccountNumber } from "../../base/ids.js"
 import type { Principal } from "../principal.js"
 import type { EvaluationBudget } from "./evaluation-budget.js"
 
-/** The principals of a statement, by what they are compared with. */
+/** The principals of a statement, grouped by the caller attribute they are compared with. */
 export interface NamedCallers {
   readonly negated: boolean
   readonly everybody: boolean
@@ -29,7 +29,7 @@ export type AccessPolicyKind = "identity" | "resource" | "trust"
 export type PolicyVersion = "2008-10-17" | "2012-10-17"
 export type Effect = "Allow" | "Deny"
 
-/** Text patterns of which one must match; `negated` for NotAction and NotResource: none may. */
+/** Text patterns, one of which must match; with `negated` (NotAction, NotResource) none may match. */
 export interface Patterns {
   readonly negated: boolean
   readonly patterns: readonly string[]
@@ -37,7 +37,7 @@ export interface Patterns {
 
 export type PrincipalType = "AWS" | "Service" | "Federated" | "CanonicalUser"
 
-/** `Principal`, or `NotPrincipal` where negated. `"*"` is kept as `{ type: "AWS", value: "*" }`, which means the same. */
+/** One entry of `Principal` or `NotPrincipal`. `"*"` is stored as `{ type: "AWS", value: "*" }`, which means the same. */
 export interface PrincipalName {
   readonly type: PrincipalType
   readonly value: string
@@ -55,7 +55,7 @@ export interface ConditionKey {
 }
 
 export interface Condition {
-  /** As AWS spells it, without what the next two say: `StringEquals`. */
+  /** In AWS's spelling, without the suffix and prefix that the next two fields hold: `StringEquals`. */
   readonly operator: string
   readonly ifExists: boolean
   readonly over: "all" | "any" | undefined
@@ -71,28 +71,28 @@ export interface Statement {
   /** Undefined in identity policies. */
   readonly principals: Principals | undefined
   readonly actions: Patterns
-  /** Undefined in trust policies: they speak of their role. */
+  /** Undefined in trust policies, which apply to their role. */
   readonly resources: Patterns | undefined
   readonly conditions: readonly Condition[]
 }
 
-/** A statement made ready for being asked. */
+/** A compiled statement. */
 export interface Rule {
   readonly statement: Statement
   /** Undefined in identity policies. */
   readonly callers: NamedCallers | undefined
-  /** Whether its actions have this one among them. */
-  readonly speaksOf: (action: string) => boolean
-  /** What the resources that it speaks of are, or lie below, with a `/` between; undefined where that is open. */
+  /** Whether the statement's actions include this one. */
+  readonly coversAction: (action: string) => boolean
+  /** Every matching resource equals one of these or is below it, after a `/`; undefined if there is no such bound. */
   readonly folders: readonly string[] | undefined
   /**
-   * Resource and conditions; the caller is judged apart, since it matters how it is named. Where the effort does not
-   * suffice, a Deny applies and an Allow does not.
+   * Evaluates resource and conditions; the caller is matched separately, since it matters how it is named. If the
+   * evaluation budget does not suffice, a Deny applies and an Allow does not.
    */
   readonly appliesTo: (request: AccessRequest, budget: EvaluationBudget) => boolean
 }
 
-/** A document of permissions, parsed and made ready. */
+/** An access policy document, parsed and compiled. */
 export interface AccessPolicy {
   readonly kind: AccessPolicyKind
   readonly version: PolicyVersion
@@ -103,26 +103,25 @@ export interface AccessPolicy {
 }
 
 /**
- * Keep these, and lists of them, as long as nothing changes: what is worked out from one is remembered with it, and
- * works only once for the same object.
+ * Reuse these objects, and lists of them, until something changes: derived data is cached by object identity.
  */
 export interface NamedPolicy {
-  /** For people: `user bob: inline readOnly`. */
+  /** For operators: `user bob: inline readOnly`. */
   readonly name: string
   readonly policy: AccessPolicy
 }
 
-/** What is attached to a principal. */
+/** The policies attached to a principal. */
 export interface PrincipalPolicies {
-  /** A user's and its groups', or a role's; empty for root, which may do everything in its account. */
+  /** The policies of a user and its groups, or of a role; empty for root, which may do everything in its account. */
   readonly identity: readonly NamedPolicy[]
-  /** Undefined: no limit. */
+  /** Undefined if there is no boundary. */
   readonly boundary: NamedPolicy | undefined
-  /** Session policies, or a service account's; undefined: none was given, no limit. Empty: nothing is allowed. */
+  /** Session policies, or a service account's; undefined if there are none: no limit. Empty allows nothing. */
   readonly session: readonly NamedPolicy[] | undefined
 }
 
-/** Someone with a web identity who asks to assume a role: known to no account, judged by the trust policy alone. */
+/** A web identity that requests a role: it belongs to no account, and only the trust policy decides. */
 export interface FederatedCaller {
   readonly kind: "federated"
   /** `arn:aws:iam::NUMBER:oidc-provider/HOST/PATH`. */
@@ -131,52 +130,52 @@ export interface FederatedCaller {
   readonly claims: readonly (readonly [key: string, value: string])[]
 }
 
-/** Values of condition keys that come from the request, asked only where a policy needs them. */
+/** Values of condition keys that come from the request, read only if a policy refers to them. */
 export interface RequestContext {
-  /** `name` is in lower case. Undefined: the request has no such key. A list is a multi-valued key; it may be empty. */
+  /** `name` is in lower case. Undefined if the request lacks the key. A list is a multi-valued key; it may be empty. */
   valuesOf(key: ConditionKey): string | readonly string[] | undefined
 }
 
 export interface AccessRequest {
   readonly principal: Principal | FederatedCaller
-  /** `s3:GetObject`, as AWS spells it. */
+  /** In AWS's spelling: `s3:GetObject`. */
   readonly action: string
-  /** ARN of what is acted on; `arn:aws:s3:::*` for what acts on no bucket in particular, as AWS has it. */
+  /** ARN of the resource; `arn:aws:s3:::*`, as in AWS, for actions that concern no specific bucket. */
   readonly resource: string
   readonly owner: ResourceOwner
   readonly nowMs: number
-  /** Keys of principals, owners and time are made by the engine and not asked here. */
+  /** The engine derives the keys of principals, owners and time itself and does not read them from here. */
   readonly context: RequestContext
 }
 
-/** The part of a request that people are told of. */
+/** The part of a request that explanations show. */
 export type DecidedRequest = Pick<AccessRequest, "principal" | "action" | "resource">
 
-/** Whose the resource is; of what does not exist yet, the caller's account. */
+/** The owner of the resource; the caller's account if the resource does not exist yet. */
 export interface ResourceOwner {
   readonly accountId: AccountId
   readonly accountNumber: AccountNumber
 }
 
 /**
- * How closely a resource names who it lets in; each reaches further in the owner's own account.
+ * How precisely a resource's policy names the caller; each step grants more within the owner's own account.
  *
- *   account   the caller's account, which still has to say itself that the caller may
+ *   account   the caller's account, whose own policies must also allow the action
  *   role      the role behind the caller: boundary and session policies limit it
  *   caller    the caller itself, or everybody
  */
 export type PrincipalMatch = "account" | "role" | "caller"
 
-/** What hangs on the resource. */
+/** The policies attached to the resource. */
 export interface ResourcePolicies {
   readonly policy: NamedPolicy | undefined
-  /** What an access control list grants the caller for this action. */
+  /** The match that an access control list grants the caller for this action. */
   readonly acl: PrincipalMatch | undefined
 }
 
 export type PolicySide = "identity" | "boundary" | "session" | "resource"
 
-/** Which statement decided. */
+/** The deciding statement. */
 export interface DecidedBy {
   readonly side: PolicySide
   /** Name of the policy. */
@@ -193,10 +192,10 @@ interface Allowed {
 
 export type Denied = (
   | { readonly outcome: "explicitDeny"; readonly by: DecidedBy }
-  /** Where a statement that allows is lacking; each of them is needed. */
+  /** The sides on which an Allow statement is missing; every one is required. */
   | { readonly outcome: "implicitDeny"; readonly lacking: readonly PolicySide[] }
 ) & {
-  /** Some statements were not judged to the end: that would have cost too much. */
+  /** Some statements were not evaluated to the end: the evaluation budget was spent. */
   readonly isCutShort?: boolean
 }
 

@@ -1,16 +1,16 @@
 /**
- * The decision: a request and all policies that concern it, to allowed or denied and by which statement. Pure.
+ * The decision: from a request and all policies that concern it to allowed or denied, and by which statement. Pure.
  *
- * 1. An explicit Deny in any of them ends it.
- * 2. In the owner's own account one Allow is enough, of the identity or of the resource; the root user needs none. What
- *    the boundary and the session policies do not allow is denied, unless the resource names the caller itself or
- *    everybody: that grant is the resource's alone.
- * 3. From another account both sides must allow.
- * 4. A role is assumed only where its trust policy allows it; where that names the account, the account's own policies
- *    must allow it too.
- * 5. Anonymous callers and web identities have nothing but the resource's policy.
- * 6. Whoever makes it costly hears no: a decision has an `EvaluationBudget`, and where that is spent, what denies counts and what
- *    allows does not.
+ * 1. An explicit Deny in any policy is final.
+ * 2. In the owner's own account one Allow is enough, from the identity or the resource; the root user needs none.
+ *    Requests that the boundary or the session policies do not allow are denied, unless the resource's policy names the
+ *    caller itself or everybody: that grant stands alone.
+ * 3. For a caller from another account both sides must allow.
+ * 4. A role is assumed only if its trust policy allows it; if the trust policy names the account, the account's own
+ *    policies must allow it too.
+ * 5. Anonymous callers and web identities have only the resource's policy.
+ * 6. An evaluation that costs too much is denied: a decision has an `EvaluationBudget`, and once it is spent, Deny
+ *    statements apply and Allow statements do not.
  * Source  "Policy evaluation logic", IAM User Guide.
  */
 import type {
@@ -75,9 +75,9 @@ interface Grant {
   readonly by: DecidedBy | "acl"
 }
 
-const FURTHER: Readonly<Record<PrincipalMatch, number>> = { account: 1, role: 2, caller: 3 }
+const MATCH_RANK: Readonly<Record<PrincipalMatch, number>> = { account: 1, role: 2, caller: 3 }
 
-/** What hangs on the resource grants it; of several grants the one that reaches furthest. */
+/** The grant of the policies on the resource; of several grants, the one with the closest match. */
 function findGrant(
   request: AccessRequest,
   { policy, acl }: ResourcePolicies,
@@ -91,7 +91,7 @@ function findGrant(
     if (best?.match === "caller") break
     const { callers, appliesTo } = named.rule
     const match = callers && matchOf(callers, request.principal, hasSession)
-    if (match === undefined || (best && FURTHER[best.match] >= FURTHER[match])) continue
+    if (match === undefined || (best && MATCH_RANK[best.match] >= MATCH_RANK[match])) continue
     if (appliesTo(request, budget)) best = { match, by: decidedBy("resource", named) }
   }
   return best
@@ -111,7 +111,7 @@ function denyOf(
   )
 }
 
-/** Which of the limits on a principal does not allow it. */
+/** The limits on a principal that do not allow the request. */
 function limitsOf(
   request: AccessRequest,
   { boundary, session }: PrincipalPolicies,
@@ -123,7 +123,7 @@ function limitsOf(
   return lacking
 }
 
-/** What would have to be there, and no more than that. */
+/** The smallest set of sides on which an Allow is missing. */
 function lackingOf(
   { principal }: AccessRequest,
   { session }: PrincipalPolicies,
@@ -133,7 +133,7 @@ function lackingOf(
   const { isOwn, isAllowed, isGranted } = found
   if (isGranted) return isAllowed ? limits : ["identity", ...limits]
   if (!isOwn) return isAllowed ? ["resource", ...limits] : ["identity", "resource", ...limits]
-  // A trust policy that comes to name the caller needs no word of the identity, and of a user no other either.
+  // A trust policy that names the caller needs no identity policy, and for a user no boundary either.
   return principal.kind === "user" && session === undefined ? ["resource"] : ["resource", ...limits]
 }
 

@@ -1,13 +1,13 @@
 /**
- * The failure of whoever is denied something by policies: `accessDenied`, as the client hears it, and with it the
- * decision, of which it does not.
+ * The failure of a request that policies deny: `accessDenied` as the client receives it, together with the decision,
+ * which the client does not receive.
  */
 import { Failure, type FailureDetails } from "../../base/failures.js"
 import type { DecidedRequest, Denied } from "./contract.js"
 
 export class DeniedAccess extends Failure {
   constructor(
-    readonly asked: DecidedRequest,
+    readonly request: DecidedRequest,
     readonly decision: Denied,
     details: FailureDetails = {},
   ) {

@@ -1,38 +1,38 @@
 /**
- * How much one decision may cost, whatever the policies and the request are. Pure: it counts work, not time.
+ * The limit on the cost of one decision, for any policies and any request. Pure: it counts work, not time.
  *
- * Patterns of a policy and headers of a request are chosen by people who may mean harm, and every algorithm for wildcards takes at
- * worst as long as the one is long times the other. So what may take long is spent, and where a decision has spent all of it, each further
- * statement that would need more is judged by what it does: one that denies counts as if it applied, one that allows as if it did not.
+ * Attackers may choose the patterns of a policy and the headers of a request, and every wildcard algorithm takes time
+ * proportional to the product of both lengths at worst. So expensive work is charged to a budget. Once a decision has
+ * spent it, each further statement that would need more is decided by its effect: a Deny applies, an Allow does not.
  */
 
-/** A unit is about a nanosecond. Policies as people write them, a hundred of 2 KiB, spend some thousand. */
-const EFFORT_MAX = 3_000_000
+/** A unit is about a nanosecond. A hundred typical policies of 2 KiB spend a few thousand. */
+const UNITS_MAX = 3_000_000
 
-/** What looking at one value, pattern or part of a pattern costs beside its length. */
-export const LOOK = 20
+/** The fixed cost of handling one value, pattern or part of a pattern, in addition to its length. */
+export const STEP = 20
 
-class TooCostly extends Error {}
+class BudgetSpent extends Error {}
 
 export class EvaluationBudget {
-  private left = EFFORT_MAX
+  private remaining = UNITS_MAX
 
   get isSpent(): boolean {
-    return this.left < 0
+    return this.remaining < 0
   }
 
-  /** Ends what is asked `within`, where there is nothing left. */
+  /** Aborts the evaluation passed to `within` once the budget is spent. */
   spend(units: number): void {
-    this.left -= units
-    if (this.left < 0) throw new TooCostly()
+    this.remaining -= units
+    if (this.remaining < 0) throw new BudgetSpent()
   }
 
-  /** What the question says, or `otherwise` where there is not enough left to answer it. */
-  within(question: () => boolean, otherwise: boolean): boolean {
+  /** The result of `evaluate`, or `otherwise` if the budget does not suffice to compute it. */
+  within(evaluate: () => boolean, otherwise: boolean): boolean {
     try {
-      return question()
+      return evaluate()
     } catch (error) {
-      if (error instanceof TooCostly) return otherwise
+      if (error instanceof BudgetSpent) return otherwise
       throw error
     }
   }

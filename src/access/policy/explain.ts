@@ -1,17 +1,17 @@
 /**
- * Decisions in words for people, and the smallest grants that would have helped. For operators and owners, never for
- * the client: it learns nothing.
+ * Explains decisions in words, with the smallest grants that would have helped. For operators and owners, never for
+ * the client.
  */
 import type { DecidedRequest, DecidedBy, Decision, PolicySide } from "./contract.js"
 import { escaped } from "./pattern.js"
 
-/** A statement that is lacking, ready to be put into a policy of 2012-10-17 on that side. */
+/** A missing statement, ready to be put into a policy of version 2012-10-17 on that side. */
 export interface LackingGrant {
   readonly side: PolicySide
   readonly statement: string
 }
 
-/** What names the caller and nobody else. */
+/** A principal element that names exactly the caller. */
 function principalOf({ principal }: DecidedRequest): unknown {
   switch (principal.kind) {
     case "anonymous":
@@ -34,7 +34,7 @@ function statementFor(side: PolicySide, request: DecidedRequest, isTrust: boolea
   })
 }
 
-/** All of them are needed. Empty where no grant helps: something denies explicitly, or judging it costs too much. */
+/** All of them are required. Empty if no grant helps: a statement denies explicitly, or the budget was spent. */
 export function lackingGrants(request: DecidedRequest, decision: Decision): readonly LackingGrant[] {
   if (decision.outcome !== "implicitDeny" || decision.isCutShort === true) return []
   const isTrust = request.action.startsWith("sts:")
@@ -52,7 +52,7 @@ const SIDES: Readonly<Record<PolicySide, string>> = {
 }
 
 const CUT_SHORT =
-  "; judging the policies to the end would have cost too much, so that what denies counted and what allows did not (their wildcards are too many for a text so long)"
+  "; the evaluation budget was spent, so Deny statements applied and Allow statements did not (too many wildcards for values of this length)"
 
 export const sentenceOfDecision = (decision: Decision): string =>
   `${outcomeOf(decision)}${decision.outcome !== "allow" && decision.isCutShort === true ? CUT_SHORT : ""}`

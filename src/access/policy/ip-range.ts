@@ -1,6 +1,6 @@
 /**
- * Ranges of IP addresses, version 4 and 6, as CIDR writes them. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is
- * the IPv4 address: a socket for both versions shows it so.
+ * Ranges of IP addresses, version 4 and 6, in CIDR notation. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is
+ * the IPv4 address: a dual-stack socket reports it that way.
  * Source  RFC 4632, RFC 4291 section 2.2.
  */
 interface IpRange {
@@ -19,7 +19,7 @@ function bytesOfV4(text: string): number[] | undefined {
   return isWhole ? octets.map(Number) : undefined
 }
 
-/** Of one side of `::`, or of the whole. */
+/** The bytes of one side of `::`, or of the whole address. */
 function bytesOfGroups(text: string): number[] | undefined {
   if (text === "") return []
   const groups = text.split(":")
@@ -44,7 +44,7 @@ function bytesOfV6(text: string): number[] | undefined {
   return [...before, ...Array<number>(missing).fill(0), ...after]
 }
 
-/** An address alone; undefined where it is none. A zone (`%eth0`) is left away. */
+/** Parses a single address; undefined if it is not one. A zone (`%eth0`) is ignored. */
 export function parseIpAddress(text: string): IpRange | undefined {
   const v4 = bytesOfV4(text)
   if (v4 !== undefined) return { version: 4, bytes: v4, prefixBits: 32 }
@@ -54,13 +54,13 @@ export function parseIpAddress(text: string): IpRange | undefined {
   return isMapped ? { version: 4, bytes: v6.slice(12), prefixBits: 32 } : { version: 6, bytes: v6, prefixBits: 128 }
 }
 
-/** `203.0.113.0/24`, `2001:db8::/32`, or an address alone; undefined where it is none of these. */
+/** Parses `203.0.113.0/24`, `2001:db8::/32` or a single address; undefined if the text is none of these. */
 export function parseIpRange(text: string): IpRange | undefined {
   const [addressText = "", prefixText, ...more] = text.split("/")
   const address = parseIpAddress(addressText)
   if (address === undefined || more.length > 0 || addressText.includes("%")) return undefined
   if (prefixText === undefined) return address
-  // A mapped address counts its prefix from the beginning of its 128 bits.
+  // A mapped address counts its prefix from the start of its 128 bits.
   const offset = address.version === 4 && addressText.includes(":") ? 96 : 0
   const prefixBits = Number(prefixText) - offset
   const isWithin = /^\d{1,3}$/.test(prefixText) && prefixBits >= 0 && prefixBits <= address.bytes.length * 8

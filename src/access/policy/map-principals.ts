@@ -1,6 +1,6 @@
 /**
- * The users, roles and sessions that a policy names, exchanged in its text: everything else of the text stays as it was
- * written. The text is one that `parseAccessPolicy` has taken. Pure.
+ * Replaces the users, roles and sessions that a policy names, in its text: the rest of the text stays as written. The
+ * text must have passed `parseAccessPolicy`. Pure.
  */
 import { textsIn } from "./read-json.js"
 
@@ -17,7 +17,7 @@ export function mapPrincipals(text: string, change: (name: string) => string): s
   return mapped + text.slice(from)
 }
 
-/** The names that `mapPrincipals` would exchange. */
+/** The principals that `mapPrincipals` would replace. */
 export function principalsIn(text: string): readonly string[] {
   return Array.from(textsIn(text))
     .filter(({ where }) => PRINCIPAL.test(where))

@@ -1,6 +1,6 @@
 /**
- * What is said of policies that are not valid: AWS's own words where it has some, since people search for them. IAM has
- * its words for identity and trust policies, S3 for those of buckets.
+ * Messages for invalid policies: AWS's own wording where it exists, since people search for it. IAM has its wording for
+ * identity and trust policies, S3 for bucket policies.
  */
 import { fail, type Failure } from "../../base/failures.js"
 import type { AccessPolicyKind } from "./contract.js"
@@ -34,6 +34,6 @@ export const INVALID_PRINCIPAL = "Invalid principal in policy"
 /** `where` is a path into the document: `$.Statement[0].Condition.StringLike["s3:prefix"][1]`. */
 export const malformed = (message: string, where: string): Failure => fail("malformedPolicy", { message, where })
 
-/** The path of a member, in brackets where its name is not a plain one. */
+/** The path of a member, in brackets if its name is not an identifier. */
 export const memberOf = (where: string, name: string): string =>
   /^[A-Za-z_]\w*$/.test(name) ? `${where}.${name}` : `${where}[${JSON.stringify(name)}]`

@@ -1,21 +1,21 @@
 /**
- * Condition operators: what each takes for a value, and when a request's value meets it.
+ * Condition operators: the values that each accepts, and the test of a request's value.
  *
- * A table with one line for each of AWS's operators; `IfExists` and `ForAnyValue:`/`ForAllValues:` are not theirs but the
- * condition's. Values are checked when the policy is saved: a number that is none would never match, silently.
+ * A table with one line for each of AWS's operators; `IfExists` and `ForAnyValue:`/`ForAllValues:` belong to the
+ * condition, not to the operator. Values are checked when the policy is saved: a malformed number would never match.
  * Source  "IAM JSON policy elements: Condition operators", IAM User Guide.
  */
 import { parseIsoDate } from "../../base/dates.js"
-import { LOOK } from "./evaluation-budget.js"
+import { STEP } from "./evaluation-budget.js"
 import { isWithin, parseIpAddress, parseIpRange } from "./ip-range.js"
 import { hasWildcards, literalOf, matcherOf, splitAtColons, type Matcher, type Pattern } from "./pattern.js"
 
 export interface Operator {
-  /** True where nothing matches; the table has the test of the positive one. */
+  /** The operator holds if no value matches; `testOf` is the test of the positive operator. */
   readonly negated: boolean
-  /** Templates may hold variables and wildcards; the others take their text as it is. */
-  readonly takes: "template" | "variables" | "text"
-  /** Undefined where the value is not of the operator's kind. Called with a template that has no variables left. */
+  /** A pattern may contain variables and wildcards; a text is taken literally. */
+  readonly valueKind: "pattern" | "variables" | "text"
+  /** Undefined if the value is malformed for the operator. Called with a pattern that has no variables left. */
   readonly testOf: (value: string, pattern: Pattern) => Matcher | undefined
 }
 
@@ -28,10 +28,10 @@ const equalsIgnoringCase: TestOf = (_, pattern) => {
   return actual => actual.toLowerCase() === wanted
 }
 
-/** What it costs to look at six components. */
-const SPLIT = 25 * LOOK
+/** The cost of splitting and comparing six components. */
+const SPLIT = 25 * STEP
 
-/** Undefined where there are fewer than six; the last has all further colons. */
+/** Undefined if there are fewer than six; the last includes all further colons. */
 function componentsOf(arn: string): readonly string[] | undefined {
   const components: string[] = []
   let from = 0
@@ -44,11 +44,11 @@ function componentsOf(arn: string): readonly string[] | undefined {
   return [...components, arn.slice(from)]
 }
 
-/** Component by component: a star does not reach over a colon, but for the last component's. */
+/** Matches component by component: a star does not match a colon, except in the last component. */
 export function arnMatcherOf(pattern: Pattern): Matcher | undefined {
   const parts = splitAtColons(pattern, 6)
   if (parts === undefined) return undefined
-  // Without wildcards before it, the text before the last component fixes where the colons are.
+  // If no wildcard precedes the last component, the text before it fixes the positions of the colons.
   if (!parts.slice(0, 5).some(hasWildcards)) return matcherOf(pattern)
   const matchers = parts.map(matcherOf)
   return (actual, budget) => {
@@ -119,13 +119,13 @@ const ipAddress: TestOf = value => {
 }
 
 const pair = (
-  takes: Operator["takes"],
+  valueKind: Operator["valueKind"],
   testOf: TestOf,
   name: string,
   negatedName: string,
 ): readonly (readonly [string, Operator])[] => [
-  [name, { negated: false, takes, testOf }],
-  [negatedName, { negated: true, takes, testOf }],
+  [name, { negated: false, valueKind, testOf }],
+  [negatedName, { negated: true, valueKind, testOf }],
 ]
 
 const family = (
@@ -134,24 +134,24 @@ const family = (
 ): readonly (readonly [string, Operator])[] => [
   ...Object.entries(RELATIONS).map(
     ([relation, holds]) =>
-      [`${name}${relation}`, { negated: false, takes: "text", testOf: ordered(parse, holds) }] as const,
+      [`${name}${relation}`, { negated: false, valueKind: "text", testOf: ordered(parse, holds) }] as const,
   ),
-  [`${name}NotEquals`, { negated: true, takes: "text", testOf: ordered(parse, RELATIONS.Equals) }],
+  [`${name}NotEquals`, { negated: true, valueKind: "text", testOf: ordered(parse, RELATIONS.Equals) }],
 ]
 
-/** `Null` asks whether there is a value at all: its test is never called with one. */
+/** `Null` tests whether a value exists: its own test is never called. */
 export const NULL = "Null"
 
 export const OPERATORS: ReadonlyMap<string, Operator> = new Map([
   ...pair("variables", equals, "StringEquals", "StringNotEquals"),
   ...pair("variables", equalsIgnoringCase, "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
-  ...pair("template", equals, "StringLike", "StringNotLike"),
-  ...pair("template", arn, "ArnEquals", "ArnNotEquals"),
-  ...pair("template", arn, "ArnLike", "ArnNotLike"),
+  ...pair("pattern", equals, "StringLike", "StringNotLike"),
+  ...pair("pattern", arn, "ArnEquals", "ArnNotEquals"),
+  ...pair("pattern", arn, "ArnLike", "ArnNotLike"),
   ...pair("text", ipAddress, "IpAddress", "NotIpAddress"),
   ...family("Numeric", parseNumber),
   ...family("Date", parseTime),
-  ["Bool", { negated: false, takes: "text", testOf: bool }],
-  ["BinaryEquals", { negated: false, takes: "text", testOf: binary }],
-  [NULL, { negated: false, takes: "text", testOf: bool }],
+  ["Bool", { negated: false, valueKind: "text", testOf: bool }],
+  ["BinaryEquals", { negated: false, valueKind: "text", testOf: binary }],
+  [NULL, { negated: false, valueKind: "text", testOf: bool }],
 ])

@@ -1,9 +1,9 @@
 /**
- * Access policies, from text. Throws `malformedPolicy` with `message`, in AWS's words where it has some, and `where`, a
+ * Parses access policies. Throws `malformedPolicy` with `message`, in AWS's wording where it exists, and `where`, a
  * path into the document.
  *
- * Refuses  Members that stand twice, elements that AWS does not have, values of a wrong type or form, operators that do
- *          not exist: what would otherwise lie there and never match. Empty lists too, which say nothing.
+ * Refuses  Duplicate members, elements that AWS does not have, values of a wrong type or form, and operators that do
+ *          not exist: all of these would be stored and never match. Also empty lists, which mean nothing.
  */
 import { ruleOf } from "./compile.js"
 import type { AccessPolicy, AccessPolicyKind, PolicyVersion, Statement } from "./contract.js"
@@ -83,7 +83,7 @@ const SIZE_MAX = {
   trust: POLICY_LIMITS.trustCharactersMax,
 } as const
 
-/** What any document of its kind keeps; which smaller limit it has depends on what it hangs on. */
+/** The limit for any document of its kind; a lower limit may apply to the principal it is attached to. */
 function refuseLarge(text: string, kind: AccessPolicyKind): void {
   const { textCharactersMax, bucketBytesMax } = POLICY_LIMITS
   if (text.length > textCharactersMax) throw malformed(`The policy is longer than ${textCharactersMax} characters`, "$")

@@ -1,4 +1,4 @@
-/** The `Condition` element, from JSON: operators, keys and values that are all known to be right. Throws `malformedPolicy`. */
+/** Parses the `Condition` element: operators, keys and values are all validated. Throws `malformedPolicy`. */
 import { conditionKeyOf, isKnownKey } from "./condition-keys.js"
 import { valuePattern } from "./conditions.js"
 import type { Condition } from "./contract.js"
@@ -21,14 +21,14 @@ function parseOperator(text: string, where: string): ParsedOperator {
   return { operator, ifExists: ifExists !== undefined, over, rules }
 }
 
-/** Numbers and truths may stand without quotes. */
+/** Numbers and booleans may be written without quotes. */
 function parseValue(value: unknown, { operator, rules }: ParsedOperator, place: StatementPlace): string {
   const { version, where } = place
   const isText = typeof value === "string" || typeof value === "number" || typeof value === "boolean"
   const text = isText ? String(value) : undefined
   const pattern = text === undefined ? undefined : valuePattern(rules, text, version)
   if (text === undefined || pattern === undefined) throw malformed(`Invalid value in Conditions for ${operator}`, where)
-  // What a variable stands for is known only when the policy is asked.
+  // The value of a variable is known only when the policy is evaluated.
   if (hasVariables(pattern) || rules.testOf(text, pattern) !== undefined) return text
   const message = operator.endsWith("IpAddress")
     ? "Invalid IP address in Conditions"

@@ -1,8 +1,8 @@
 /**
- * Elements of statements, from JSON: principals, actions, resources. Each throws `malformedPolicy`.
+ * Parses elements of statements: principals, actions, resources. Each throws `malformedPolicy`.
  *
- * What AWS has and we know nothing of is taken where it only ever names somebody or something else: services as
- * principals, actions and resources of other services in identity policies. All else must be right.
+ * AWS elements that this store does not implement are accepted where they only name something else: services as
+ * principals, and actions and resources of other services in identity policies. Everything else must be valid.
  */
 import type { AccessPolicyKind, Effect, Patterns, PolicyVersion, Principals, PrincipalType } from "./contract.js"
 import { hasVariablesIn } from "./conditions.js"
@@ -16,12 +16,12 @@ export interface StatementPlace {
   readonly where: string
 }
 
-/** A text or a list of texts, each with its place. */
-function textsOf(value: unknown, where: string, words: string): readonly (readonly [text: string, where: string])[] {
+/** A text or a list of texts, each with its path. */
+function textsOf(value: unknown, where: string, message: string): readonly (readonly [text: string, where: string])[] {
   if (typeof value === "string") return [[value, where]]
-  if (!Array.isArray(value) || value.length === 0) throw malformed(words, where)
+  if (!Array.isArray(value) || value.length === 0) throw malformed(message, where)
   return value.map((item: unknown, index) => {
-    if (typeof item !== "string") throw malformed(words, `${where}[${index}]`)
+    if (typeof item !== "string") throw malformed(message, `${where}[${index}]`)
     return [item, `${where}[${index}]`]
   })
 }
@@ -76,12 +76,12 @@ export function parsePrincipals(statement: JsonObject, effect: Effect, place: St
 const ACTION = /^[A-Za-z0-9-]+:[A-Za-z0-9*?]+$/
 
 export function parseActions(statement: JsonObject, { kind, where }: StatementPlace): Patterns {
-  const words = messagesOf(kind)
+  const messages = messagesOf(kind)
   const found = oneOf(statement, "Action", where)
-  if (found === undefined) throw malformed(words.actions, where)
+  if (found === undefined) throw malformed(messages.actions, where)
   const place = memberOf(where, found.name)
-  const patterns = textsOf(statement[found.name], place, words.actions).map(([text, at]) => {
-    if (text !== "*" && !ACTION.test(text)) throw malformed(words.invalidAction, at)
+  const patterns = textsOf(statement[found.name], place, messages.actions).map(([text, at]) => {
+    if (text !== "*" && !ACTION.test(text)) throw malformed(messages.invalidAction, at)
     if (kind === "trust" && !/^sts:/i.test(text)) {
       throw malformed("AssumeRole policy may only specify STS AssumeRole actions.", at)
     }
@@ -90,7 +90,7 @@ export function parseActions(statement: JsonObject, { kind, where }: StatementPl
   return { negated: found.negated, patterns }
 }
 
-/** `arn`, partition, service, region, account, and what remains; only what remains may hold variables. */
+/** `arn`, partition, service, region, account and the rest; only the rest may contain variables. */
 function isResource(text: string, version: PolicyVersion): boolean {
   if (text === "*") return true
   const pattern = patternOf(text, { variables: hasVariablesIn(version), wildcards: true })
@@ -108,15 +108,15 @@ function isResource(text: string, version: PolicyVersion): boolean {
 }
 
 export function parseResources(statement: JsonObject, { kind, version, where }: StatementPlace): Patterns | undefined {
-  const words = messagesOf(kind)
+  const messages = messagesOf(kind)
   const found = oneOf(statement, "Resource", where)
   if (kind === "trust") {
     if (found === undefined) return undefined
     throw malformed(`Has prohibited field ${found.name}`, memberOf(where, found.name))
   }
-  if (found === undefined) throw malformed(words.resources, where)
+  if (found === undefined) throw malformed(messages.resources, where)
   const place = memberOf(where, found.name)
-  const patterns = textsOf(statement[found.name], place, words.resources).map(([text, at]) => {
+  const patterns = textsOf(statement[found.name], place, messages.resources).map(([text, at]) => {
     if (isResource(text, version)) return text
     const message =
       kind === "resource" ? "Policy has invalid resource" : `Resource ${text} must be in ARN format or "*".`

@@ -1,14 +1,14 @@
 /**
- * Templates: texts of policies with wildcards (`*` any text, `?` one character) and variables (`${aws:username}`,
- * `${aws:PrincipalTag/team, 'none'}`), and how they match.
+ * Patterns: texts of policies with wildcards (`*` any text, `?` one character) and variables (`${aws:username}`,
+ * `${aws:PrincipalTag/team, 'none'}`), and their matchers.
  *
- * A variable stands for its value literally: a wildcard in the value is only a character. `${*}`, `${?}` and `${$}` are
- * these characters themselves. Documents of 2008-10-17 have no variables, there `${` is text.
- * Matching takes time in proportion to both lengths at worst, whatever the pattern, and spends it as an `EvaluationBudget`.
+ * A variable stands for its value literally: a wildcard in the value is an ordinary character. `${*}`, `${?}` and `${$}`
+ * are these characters themselves. Documents of 2008-10-17 have no variables; in them `${` is text.
+ * Matching takes time proportional to the product of both lengths at worst, charged to an `EvaluationBudget`.
  */
 import type { ConditionKey } from "./contract.js"
 import { conditionKeyOf } from "./condition-keys.js"
-import { LOOK, type EvaluationBudget } from "./evaluation-budget.js"
+import { STEP, type EvaluationBudget } from "./evaluation-budget.js"
 
 const ANY = Symbol("*")
 const ONE = Symbol("?")
@@ -18,7 +18,7 @@ interface Variable {
   readonly fallback: string | undefined
 }
 
-/** How often a value is gone over before it is compared: it is cut, joined and laid out anew. */
+/** How many passes are made over a value before it is compared: it is split, joined and laid out again. */
 const VALUE_PASSES = 4
 
 type Token = string | typeof ANY | typeof ONE | Variable
@@ -38,7 +38,7 @@ function variableOf(inside: string): Token | undefined {
   return name === undefined ? undefined : { key: conditionKeyOf(name.trim()), fallback }
 }
 
-/** Undefined where the text has a `${` that is no variable. */
+/** Undefined if the text has a `${` that is not a variable. */
 export function patternOf(text: string, { variables, wildcards }: PatternRules): Pattern | undefined {
   const tokens: Token[] = []
   let from = 0
@@ -59,11 +59,11 @@ export const hasVariables = (pattern: Pattern): boolean => pattern.some(token =>
 
 export const hasWildcards = (pattern: Pattern): boolean => pattern.some(token => token === ANY || token === ONE)
 
-/** The text of a template without wildcards and variables. */
+/** The text of a pattern without wildcards and variables. */
 export const literalOf = (pattern: Pattern): string =>
   pattern.map(token => (typeof token === "string" ? token : "")).join("")
 
-/** With values in place of variables; undefined where one has none. */
+/** The pattern with values in place of variables; undefined if a variable has none. */
 export function resolved(
   pattern: Pattern,
   valueOf: (key: ConditionKey) => string | undefined,
@@ -73,13 +73,13 @@ export function resolved(
   for (const token of pattern) {
     const value = typeof token === "object" ? (valueOf(token.key) ?? token.fallback) : token
     if (value === undefined) return undefined
-    budget.spend(VALUE_PASSES * (LOOK + (typeof value === "string" ? value.length : 1)))
+    budget.spend(VALUE_PASSES * (STEP + (typeof value === "string" ? value.length : 1)))
     tokens.push(value)
   }
   return tokens
 }
 
-/** At the first colons of its text, into so many parts; undefined where there are fewer. */
+/** Splits at the first colons of its text into `parts` parts; undefined if there are fewer. */
 export function splitAtColons(pattern: Pattern, parts: number): readonly Pattern[] | undefined {
   const split: Token[][] = [[]]
   const add = (token: Token): void => void (token !== "" && split.at(-1)?.push(token))
@@ -101,7 +101,7 @@ export function splitAtColons(pattern: Pattern, parts: number): readonly Pattern
   return split.length === parts ? split : undefined
 }
 
-/** Spends what it costs. */
+/** Spends its cost from the budget. */
 export type Matcher = (text: string, budget: EvaluationBudget) => boolean
 
 /** Texts between single wildcards. */
@@ -119,20 +119,20 @@ function piecesOf(pattern: Pattern): Piece[] {
   return pieces
 }
 
-/** What comparing a character costs, or stepping over it. */
+/** The cost of comparing a character, or of stepping over it. */
 const CHARACTER = 4
 
-/** Where a character that begins here ends: two units for those beyond the basic plane. */
+/** The end of the character that begins at `at`: two units later for characters beyond the basic plane. */
 const characterEnd = (text: string, at: number): number => {
   const code = text.codePointAt(at)
   return code === undefined ? -1 : at + (code > 0xffff ? 2 : 1)
 }
 
-/** Where a piece that begins here ends; -1 where it does not. */
+/** The end of a piece that begins at `at`; -1 if the piece does not match there. */
 function endOf(piece: Piece, text: string, at: number, budget: EvaluationBudget): number {
   let end = at
   for (const [index, part] of piece.entries()) {
-    budget.spend(LOOK + CHARACTER * part.length)
+    budget.spend(STEP + CHARACTER * part.length)
     if (index > 0) end = characterEnd(text, end)
     if (end < 0 || !text.startsWith(part, end)) return -1
     end += part.length
@@ -140,27 +140,27 @@ function endOf(piece: Piece, text: string, at: number, budget: EvaluationBudget)
   return end
 }
 
-/** Where so many characters from here on end; -1 where there are fewer. */
+/** The end of that many characters from `at`; -1 if there are fewer. */
 function endOfCharacters(text: string, at: number, characters: number, budget: EvaluationBudget): number {
   budget.spend(characters * CHARACTER)
   let end = at
-  for (let left = characters; left > 0 && end >= 0; left -= 1) end = characterEnd(text, end)
+  for (let remaining = characters; remaining > 0 && end >= 0; remaining -= 1) end = characterEnd(text, end)
   return end
 }
 
-/** Where so many characters at the end of the text begin; -1 where there are fewer. */
+/** The start of the last `characters` characters of the text; -1 if there are fewer. */
 function startOfLast(text: string, characters: number, budget: EvaluationBudget): number {
   budget.spend(characters * CHARACTER)
   let at = text.length
-  for (let left = characters; left > 0 && at >= 0; left -= 1)
+  for (let remaining = characters; remaining > 0 && at >= 0; remaining -= 1)
     at -= at > 1 && (text.codePointAt(at - 2) ?? 0) > 0xffff ? 2 : 1
   return at
 }
 
-/** A piece between two stars. Wildcards at its ends only count characters: nothing is searched for them. */
+/** A piece between two stars. Wildcards at its ends only count characters: they need no search. */
 interface Floating {
   readonly before: number
-  /** Where the first place of what is between them ends, from a place on; -1 where there is none. */
+  /** The end of the first match, at or after `from`, of the text between those wildcards; -1 if there is none. */
   readonly find: (text: string, from: number, budget: EvaluationBudget) => number
   readonly after: number
 }
@@ -172,17 +172,17 @@ function floatingOf(piece: Piece): Floating {
   return { before: first, find: finderOf(piece.slice(first, last + 1)), after: piece.length - 1 - last }
 }
 
-/** Of what is searched for, so much at once: the machine's own search takes as long as both lengths at worst. */
-const SOUGHT_MAX = 32
-/** What searching costs, by the character passed over. */
+/** The search text is cut to this length: the engine's own search takes the product of both lengths at worst. */
+const SEARCH_TEXT_MAX = 32
+/** The cost of searching, for each character passed over. */
 const SEARCH = 6
 
 function finderOf(core: Piece): Floating["find"] {
-  const sought = (core[0] ?? "").slice(0, SOUGHT_MAX)
+  const searchText = (core[0] ?? "").slice(0, SEARCH_TEXT_MAX)
   return (text, from, budget) => {
     for (let next = from; ;) {
-      const at = text.indexOf(sought, next)
-      budget.spend(LOOK + SEARCH * ((at < 0 ? text.length : at) - next))
+      const at = text.indexOf(searchText, next)
+      budget.spend(STEP + SEARCH * ((at < 0 ? text.length : at) - next))
       const end = at < 0 ? -1 : endOf(core, text, at, budget)
       if (at < 0 || end >= 0) return end
       next = at + 1
@@ -190,7 +190,7 @@ function finderOf(core: Piece): Floating["find"] {
   }
 }
 
-/** Where the first place of a piece from here on ends; -1 where there is none. */
+/** The end of the first match of a piece at or after `from`; -1 if there is none. */
 function endOfNext({ before, find, after }: Floating, text: string, from: number, budget: EvaluationBudget): number {
   const start = endOfCharacters(text, from, before, budget)
   return start < 0 ? -1 : endOfCharacters(text, find(text, start, budget), after, budget)
@@ -198,7 +198,7 @@ function endOfNext({ before, find, after }: Floating, text: string, from: number
 
 const charactersOf = (piece: Piece): number => piece.reduce((sum, part) => sum + [...part].length, piece.length - 1)
 
-/** Whether a piece ends the text, from a place on at the earliest. */
+/** Whether a piece matches the end of the text, starting at `from` at the earliest. */
 function endingOf(piece: Piece): (text: string, from: number, budget: EvaluationBudget) => boolean {
   const [first = ""] = piece
   if (piece.length === 1) return (text, from) => text.length - first.length >= from && text.endsWith(first)
@@ -209,7 +209,7 @@ function endingOf(piece: Piece): (text: string, from: number, budget: Evaluation
   }
 }
 
-/** A template that has no variables, or whose variables are resolved. */
+/** For a pattern without variables, or whose variables are resolved. */
 export function matcherOf(pattern: Pattern): Matcher {
   const [first = [""], ...others] = piecesOf(pattern)
   const last = others.pop()
@@ -234,5 +234,5 @@ export function matcherOf(pattern: Pattern): Matcher {
   }
 }
 
-/** What a text means literally, as a template of 2012-10-17 writes it. */
+/** The pattern of version 2012-10-17 that matches exactly this text. */
 export const escaped = (text: string): string => text.replace(/\$(?=\{)|[*?]/g, special => `\${${special}}`)

@@ -1,9 +1,9 @@
 /**
- * Policy status: whether a bucket policy lets the public in, by Amazon's rule.
+ * Policy status: whether a bucket policy admits the public, by Amazon's rule.
  *
- * Every statement that allows is taken to be public unless it grants to fixed principals, or under a condition that
- * holds only for fixed values of certain keys. Fixed is a value without wildcards and variables; a range of addresses
- * is one if it is not very broad.
+ * An Allow statement is public unless it grants to fixed principals, or under a condition that holds only for fixed
+ * values of certain keys. A fixed value has no wildcards and no variables; an address range is fixed if it is not very
+ * broad.
  * Source  "The meaning of 'public'", Amazon S3 User Guide, "Blocking public access".
  */
 import type { AccessPolicy, Condition, Statement } from "./contract.js"
@@ -13,7 +13,7 @@ const PREFIX_BITS_MIN = { 4: 8, 6: 32 } as const
 
 const isFixed = (value: string): boolean => !/[*?]|\$\{/.test(value)
 
-/** Who signs nothing has a fixed account and user id too, which are everybody's. */
+/** Anonymous callers also have a fixed account and user id, shared by all of them. */
 const isFixedSigner = (value: string): boolean => isFixed(value) && value.toLowerCase() !== "anonymous"
 
 const isNarrowRange = (value: string): boolean => {
@@ -21,7 +21,7 @@ const isNarrowRange = (value: string): boolean => {
   return range !== undefined && range.prefixBits >= PREFIX_BITS_MIN[range.version]
 }
 
-/** The name of an access point may be left open, its account may not. */
+/** An access point's name may contain wildcards, its account may not. */
 const isFixedAccessPoint = (value: string): boolean => {
   const [, , , , account = "", ...name] = value.split(":")
   return name.length > 0 && /^\d{12}$/.test(account)
@@ -29,7 +29,7 @@ const isFixedAccessPoint = (value: string): boolean => {
 
 const FIXED_EQUAL = new Set(["StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike"])
 
-/** Keys that narrow who is let in, with what makes a value narrow enough and the operators that it counts under. */
+/** Keys that limit the callers, with the operators that are accepted and the test for a narrow value. */
 const NARROWING = new Map<string, readonly [operators: ReadonlySet<string>, isNarrow: (value: string) => boolean]>([
   ...`aws:principalorgid aws:principalorgpaths aws:principalarn aws:principalservicename aws:sourcearn aws:sourceorgid
   aws:sourcevpc aws:sourcevpce aws:sourceowner aws:sourceaccount s3:dataaccesspointaccount
@@ -42,7 +42,7 @@ const NARROWING = new Map<string, readonly [operators: ReadonlySet<string>, isNa
   ["aws:sourceip", [new Set(["IpAddress"]), isNarrowRange]],
 ])
 
-/** A condition that also holds where the key is absent narrows nothing. */
+/** A condition that also holds if the key is absent limits nothing. */
 function narrows({ operator, ifExists, over, key, values }: Condition): boolean {
   const [operators, isNarrow] = NARROWING.get(key.name) ?? []
   if (operators === undefined || isNarrow === undefined || ifExists || over === "all") return false

@@ -1,11 +1,11 @@
 /**
- * Principals of resource and trust policies: whether a statement names who asks, and how closely.
+ * Principals of resource and trust policies: whether a statement names the caller, and how precisely.
  *
- * An account's number, its root ARN and its canonical id name everybody of the account, but only as members of it: the
- * account still decides. A role's ARN names its sessions; a session's ARN, a user's ARN and `*` name who asks.
- * `NotPrincipal` (of Deny statements only) spares those whom it names themselves: the account's ARN in its list
- * spares the root user, a role's ARN spares no session. AWS asks for both to be listed beside the session or user, so
- * policies written for AWS mean the same here.
+ * An account's number, its root ARN and its canonical id name every principal of the account, but only as its members:
+ * the account still decides. A role's ARN names its sessions; a session's ARN, a user's ARN and `*` name the caller.
+ * `NotPrincipal` (only in Deny statements) exempts only principals that it names directly: the account's ARN
+ * exempts the root user, and a role's ARN exempts no session. AWS requires both to be listed next to the session or
+ * user, so policies written for AWS mean the same here.
  * Sources  "Principal" and "NotPrincipal", IAM User Guide.
  */
 import type { AccessRequest, NamedCallers, Principals, PrincipalMatch } from "./contract.js"
@@ -31,7 +31,7 @@ function isNamedAsAccount({ accounts, canonicalIds }: NamedCallers, caller: Call
   return "arn" in caller && (accounts.has(caller.accountNumber) || canonicalIds.has(caller.accountId))
 }
 
-/** Who asks, and nobody else: user, session, provider; of the root user its account. */
+/** Whether the caller is named directly: user, session or provider; for the root user, its account. */
 function isNamedItself(callers: NamedCallers, caller: Caller): boolean {
   const { arnsAndIds, providers } = callers
   switch (caller.kind) {
@@ -54,7 +54,7 @@ function isNamedAsRole({ arnsAndIds }: NamedCallers, caller: Caller): boolean {
   return arnsAndIds.has(caller.arn) || arnsAndIds.has(roleId)
 }
 
-/** Whether a Deny statement concerns who asks. */
+/** Whether a Deny statement concerns the caller. */
 export function concerns(callers: NamedCallers, caller: Caller): boolean {
   const isNamed = callers.everybody || isNamedItself(callers, caller)
   if (callers.negated) return !isNamed
@@ -62,8 +62,8 @@ export function concerns(callers: NamedCallers, caller: Caller): boolean {
 }
 
 /**
- * How far what an Allow statement grants reaches who asks. With a session policy a user is no more than the role behind
- * its session. `*` does not let web identities in: a trust policy says whose word it takes.
+ * How closely an Allow statement's principals match the caller. With a session policy, a user matches only as the role
+ * behind its session would. `*` does not admit web identities: a trust policy must name the provider it trusts.
  */
 export function matchOf(callers: NamedCallers, caller: Caller, hasSessionPolicy: boolean): PrincipalMatch | undefined {
   if (callers.everybody && caller.kind !== "federated") return "caller"

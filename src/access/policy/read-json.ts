@@ -1,6 +1,6 @@
 /**
- * JSON as policies need it: a member that stands twice in an object is refused. Which of the two counts is left open by
- * the standard, and a permission must not depend on who reads it.
+ * Parses JSON for policies: a duplicate member of an object is refused. The standard does not define which of the two
+ * wins, and a permission must not depend on the parser.
  */
 import { malformed, memberOf } from "./messages.js"
 
@@ -15,7 +15,7 @@ interface Level {
   readonly where: string
   /** Undefined in an array. */
   readonly names: Set<string> | undefined
-  /** Where in it we are: in an array, in an object. */
+  /** The current position: in an array, in an object. */
   index: number
   name: string
 }
@@ -28,7 +28,7 @@ const nameOf = (token: string): string => {
   return String(name)
 }
 
-/** Looks through a text that is known to be JSON, without recursion: it may be deep. */
+/** Scans a text that is known to be valid JSON, without recursion: it may be deep. */
 function refuseDuplicates(text: string): void {
   const levels: Level[] = []
   let lastString = ""
@@ -51,12 +51,12 @@ interface PlacedText {
   /** A path into the document. */
   readonly where: string
   readonly value: string
-  /** Where its token stands, quotes and all. */
+  /** The span of its token, quotes included. */
   readonly start: number
   readonly end: number
 }
 
-/** The texts that are values, in a text that is known to be JSON. */
+/** The strings that are values, in a text that is known to be valid JSON. */
 export function* textsIn(text: string): Generator<PlacedText> {
   const levels: Level[] = []
   let last: RegExpMatchArray | undefined
@@ -81,15 +81,15 @@ export function* textsIn(text: string): Generator<PlacedText> {
   }
 }
 
-/** Throws `malformedPolicy`, with these words where it is no JSON object. */
-export function readJsonObject(text: string, words: string): JsonObject {
+/** Throws `malformedPolicy` with the given message if the text is not a JSON object. */
+export function readJsonObject(text: string, message: string): JsonObject {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    throw malformed(words, "$")
+    throw malformed(message, "$")
   }
-  if (!isObject(value)) throw malformed(words, "$")
+  if (!isObject(value)) throw malformed(message, "$")
   refuseDuplicates(text)
   return value
 }

@@ -1,15 +1,15 @@
 /**
- * Which statements of several policies concern a request: found by its action and by where its resource lies.
+ * Finds the statements of several policies that may concern a request, by its action and the path of its resource.
  *
- * Policies are asked about few actions again and again. What speaks of an action is found when it is first asked for,
- * sorted by the folders that it speaks of, and remembered with the list of policies; so a request costs a few looks into
- * maps however many policies there are, and then only the statements that may concern it.
+ * Policies are evaluated for few actions again and again. The rules for an action are found on its first use, indexed by
+ * resource folder, and cached with the list of policies. A request therefore costs a few map lookups however many
+ * policies there are, plus the evaluation of the statements that may concern it.
  */
 import type { NamedPolicy, Rule } from "./contract.js"
 import { POLICY_LIMITS } from "./limits.js"
 
 export interface NamedRule {
-  /** Of its policy. */
+  /** The name of its policy. */
   readonly name: string
   readonly rule: Rule
 }
@@ -21,9 +21,9 @@ export interface MatchedRules {
 
 interface RulesByFolder {
   readonly byFolder: ReadonlyMap<string, MatchedRules>
-  /** How many slashes the deepest folder has: below it nothing needs to be looked for. */
+  /** The number of slashes in the deepest folder: deeper paths need no lookup. */
   readonly slashes: number
-  /** Of every folder: those that are open. */
+  /** Rules that are not bound to a folder. */
   readonly open: MatchedRules
 }
 
@@ -40,7 +40,7 @@ const slashesIn = (text: string): number => text.split("/").length - 1
 function rulesByFolder(policies: Policies, action: string): RulesByFolder {
   const list = "policy" in policies ? [policies] : policies
   const rules = list.flatMap(({ name, policy }) =>
-    policy.rules.filter(rule => rule.speaksOf(action)).map(rule => ({ name, rule })),
+    policy.rules.filter(rule => rule.coversAction(action)).map(rule => ({ name, rule })),
   )
   const byFolder = new Map<string, NamedRule[]>()
   for (const named of rules) {
@@ -73,7 +73,7 @@ function rulesOf(policies: Policies, action: string): RulesByFolder {
   return found
 }
 
-/** All that may concern the resource, in no order. */
+/** All rules that may concern the resource, in no particular order. */
 export function findRules(policies: Policies, action: string, resource: string): readonly MatchedRules[] {
   const { byFolder, slashes, open } = rulesOf(policies, action)
   const found = [open]

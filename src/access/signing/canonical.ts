@@ -14,7 +14,7 @@ import type { RequestHeaders } from "../../base/request-headers.js"
 export const ALGORITHM = "AWS4-HMAC-SHA256"
 export const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-/** Day, region, service: what a signing key is good for. */
+/** Day, region and service for which a signing key is valid. */
 export interface Scope {
   /** `20260102` */
   readonly day: string
@@ -22,13 +22,13 @@ export interface Scope {
   readonly service: string
 }
 
-/** A request as it was received: its target as sent, and parsed. */
+/** A request as received: its target as sent, and parsed. */
 export interface ReceivedRequest {
   readonly method: string
   /** Percent-coded. */
   readonly rawPath: string
   readonly rawQuery: string
-  /** Those of `rawQuery`, decoded. */
+  /** The parameters of `rawQuery`, decoded. */
   readonly parameters: readonly QueryParameter[]
   readonly headers: RequestHeaders
 }
@@ -37,7 +37,7 @@ export interface SignableRequest {
   readonly method: string
   /** As on the wire: percent-coded path and query. */
   readonly rawTarget: string
-  /** Name, value, name, value … in the order of the wire. */
+  /** Name, value, name, value … in wire order. */
   readonly rawHeaders: readonly string[]
 }
 
@@ -55,7 +55,7 @@ export function deriveSigningKey(secret: string, { day, region, service }: Scope
   return hmac(hmac(hmac(hmac(`AWS4${secret}`, day), region), service), "aws4_request")
 }
 
-/** Whether two byte strings are equal; how long it takes depends on their lengths only. */
+/** Whether two byte strings are equal; the time it takes depends only on their lengths. */
 export function equalInConstantTime(a: string, b: string): boolean {
   if (a.length !== b.length) return false
   let different = 0
@@ -66,8 +66,8 @@ export function equalInConstantTime(a: string, b: string): boolean {
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
 
 /**
- * Trims blanks at the ends. Blanks are space and tab only: `String.trim` would also eat 0xA0, which is half of a UTF-8
- * character here.
+ * Trims blanks at the ends. Blanks are space and tab only: `String.trim` would also remove 0xA0, which is half of a
+ * UTF-8 character here.
  */
 export function trimBlanks(value: string): string {
   let start = 0
@@ -77,14 +77,14 @@ export function trimBlanks(value: string): string {
   return value.slice(start, end)
 }
 
-/** Trims blanks at the ends and folds runs of them inside to one space. */
+/** Trims blanks at the ends and folds each run of blanks inside to one space. */
 export function foldBlanks(value: string): string {
   const trimmed =
     isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1)) ? trimBlanks(value) : value
   return trimmed.includes("  ") || trimmed.includes("\t") ? trimmed.replace(/[ \t]+/g, " ") : trimmed
 }
 
-/** Header values by lower-case name; repeated ones joined by "," in the order of the wire. */
+/** Header values by lower-case name; repeated ones joined by "," in wire order. */
 export function canonicalHeaders(rawHeaders: readonly string[]): Map<string, string> {
   const headers = new Map<string, string>()
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
@@ -96,7 +96,7 @@ export function canonicalHeaders(rawHeaders: readonly string[]): Map<string, str
   return headers
 }
 
-/** Sorted by encoded name, then encoded value; `X-Amz-Signature` is what a presigned URL adds at the end. */
+/** Sorted by encoded name, then encoded value, without `X-Amz-Signature`, which a presigned URL adds at the end. */
 export function canonicalQuery(parameters: readonly QueryParameter[]): string {
   if (parameters.length === 0) return ""
   return parameters
@@ -107,7 +107,7 @@ export function canonicalQuery(parameters: readonly QueryParameter[]): string {
     .join("&")
 }
 
-/** Throws `invalidUri` where an escape is broken. */
+/** Throws `invalidUri` if an escape is broken. */
 export const canonicalPath = (rawPath: string): string =>
   isCanonicalPath(rawPath) ? rawPath : percentEncode(percentDecode(rawPath), true)
 
@@ -117,11 +117,11 @@ interface CanonicalParts {
   readonly request: SignableRequest
   readonly headers: ReadonlyMap<string, string>
   readonly signedHeaders: readonly string[]
-  /** A hex SHA-256, or one of the words that stand for it. */
+  /** A hex SHA-256, or one of the keywords that replace it. */
   readonly payloadHash: string
 }
 
-/** Throws `invalidUri` where the target cannot be decoded. */
+/** Throws `invalidUri` if the target cannot be decoded. */
 export function canonicalRequest({ request, headers, signedHeaders, payloadHash }: CanonicalParts): string {
   const { rawPath, rawQuery } = splitTarget(request.rawTarget)
   return [

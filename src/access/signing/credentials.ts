@@ -2,8 +2,8 @@
  * Where a request carries its signature: in the Authorization header, in the query (presigned), or in
  * the fields of a form (`form.ts`).
  *
- * Refuses  Two of them at once, version 2 in the Authorization header, and anything that is missing, repeated or
- *          misspelled: each by its own failure, none is taken for an anonymous request.
+ * Refuses  More than one of them, version 2 in the Authorization header, and anything missing, repeated or
+ *          misspelled: each with its own failure; none is treated as an anonymous request.
  */
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
@@ -19,14 +19,14 @@ export type SignatureVersion = "AWS" | "AWS4-HMAC-SHA256"
 
 export interface Credentials {
   readonly form: SignatureForm
-  /** As written; whether such a key exists is not known here. */
+  /** As written; the key may not exist. */
   readonly accessKeyId: string
   readonly scope: Scope
   readonly signedHeaders: readonly string[]
   readonly signature: string
 }
 
-/** Parts of a presigned URL that speak of its time. */
+/** Time parameters of a presigned URL. */
 export interface PresignedTerms {
   readonly timestamp: string
   readonly expiresText: string
@@ -38,7 +38,7 @@ const CREDENTIAL_PARTS = 5
 
 const malformed = (form: SignatureForm, message: string): Failure => fail("malformedAuthorization", { message, form })
 
-/** The answer to version 2 where it is not accepted. */
+/** The failure for version 2 where it is not accepted. */
 export const olderScheme = (): Failure =>
   fail("invalidRequest", {
     message: "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
@@ -95,7 +95,7 @@ export function parseAuthorization(value: string): Credentials {
 
 const PRESIGNED_MARKS = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature"]
 
-/** True where the query claims to carry a signature, whole or not. */
+/** Whether the query claims to carry a signature, complete or not. */
 export function carriesQuerySignature(query: readonly QueryParameter[]): boolean {
   return query.some(({ name }) => PRESIGNED_MARKS.includes(name))
 }
@@ -104,7 +104,7 @@ export function carriesQuerySignature(query: readonly QueryParameter[]): boolean
 export const VERSION_2_PARAMETERS = ["AWSAccessKeyId", "Signature", "Expires"]
 const VERSION_2_MARKS = ["AWSAccessKeyId", "Signature"]
 
-/** True where the query claims to carry a signature of version 2, whole or not. */
+/** Whether the query claims to carry a version 2 signature, complete or not. */
 export function carriesVersion2Signature(query: readonly QueryParameter[]): boolean {
   return query.some(({ name }) => VERSION_2_MARKS.includes(name))
 }

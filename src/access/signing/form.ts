@@ -1,10 +1,10 @@
 /**
- * The signature of a form that a browser sends (POST): over its policy, in fields of its own. In the
- * two steps of `verify.ts`.
+ * The signature of a browser form (POST): it covers the form's policy and is sent in form fields. Verified in the two
+ * steps of `verify.ts`.
  *
- * Promises  A form is anonymous only where it has no field of a signature. The policy is signed as sent,
- *           before anybody decodes it.
- * Refuses   Signature version 2 (HMAC-SHA1) where the operator refuses it; forms signed in both ways.
+ * Promises  A form is anonymous only if it has no signature field. The signature is verified over the policy as sent,
+ *           before it is decoded.
+ * Refuses   Signature version 2 (HMAC-SHA1) if the operator refuses it; forms signed in both ways.
  * Source    "Authenticating Requests in Browser-Based Uploads Using POST", Amazon S3 Developer Guide.
  */
 import { parseBasicDate } from "../../base/dates.js"
@@ -24,14 +24,14 @@ export interface FormSignatureRules extends Pick<SignatureRules, "service" | "re
   readonly acceptVersion2: boolean
 }
 
-/** A form's signature that has been read and is well formed, but not yet verified. */
+/** A form's signature, read and well formed but not yet verified. */
 interface FormClaim {
   readonly kind: "claim"
   readonly accessKeyId: AccessKeyId
   /** As sent: base64. */
   readonly policy: string
   readonly signature: string
-  /** Undefined: signature version 2, by the secret itself. */
+  /** Undefined for signature version 2, which uses the secret itself. */
   readonly scope: Scope | undefined
   readonly region: string
   readonly signedMs: number | undefined
@@ -39,11 +39,11 @@ interface FormClaim {
   readonly token: string | undefined
 }
 
-/** Names as messages have them; their fields have them in lower case. */
+/** Names as error messages spell them; the keys of `fields` are in lower case. */
 const FIELDS = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"]
 const VERSION_2_FIELDS = ["AWSAccessKeyId", "Signature"]
 
-/** As S3 says it of a field that is needed. */
+/** S3's wording for a missing field. */
 export const missingField = (name: string): Failure =>
   fail("invalidArgument", {
     message: `Bucket POST must contain a field named '${name}'.  If it is specified, please check the order of the fields.`,

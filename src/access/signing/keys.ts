@@ -1,8 +1,8 @@
 /**
- * Signing keys: derived from a secret for one day, region and service, and kept for the next request.
+ * Signing keys: derived from a secret for one day, region and service, and cached for the next request.
  *
- * Limits  `SIGNING_KEYS_MAX` keys, each with `TEXT_BYTES_MAX` of memory for texts; the least recently used goes first. A changed secret never meets the key of the
- *         old one.
+ * Limits  `SIGNING_KEYS_MAX` keys, each with `TEXT_BYTES_MAX` of memory for texts; the least recently used is evicted
+ *         first. A cached key is used only with the secret it was derived from.
  */
 import { createHmac } from "node:crypto"
 import { digestOnce } from "../../seams/compute/index.js"
@@ -12,7 +12,7 @@ import type { Scope } from "./canonical.js"
 const SIGNING_KEYS_MAX = 1024
 const BLOCK_BYTES = 64
 const DIGEST_BYTES = 32
-/** Longer texts, such as policies of forms, are too rare to keep memory for. */
+/** Longer texts, such as form policies, are too rare to reserve memory for. */
 const TEXT_BYTES_MAX = 1024
 const VIEWS_MAX = 8
 const INNER_PAD = 0x36
@@ -20,10 +20,10 @@ const OUTER_PAD = 0x5c
 
 /** HMAC-SHA256 (RFC 2104) with one key: two one-shot digests, which cost less than making an HMAC object. */
 export class SigningKey {
-  /** The key's inner block, and room for a text behind it. */
+  /** The key's inner block, followed by space for a text. */
   private inner = Buffer.alloc(BLOCK_BYTES)
   private readonly outer = Buffer.alloc(BLOCK_BYTES + DIGEST_BYTES)
-  /** Parts of `inner` by length: texts of few lengths are signed, and making a view costs as much as hashing it. */
+  /** Views of `inner` by length: signed texts have few lengths, and making a view costs as much as hashing it. */
   private views = new Map<number, Buffer>()
 
   constructor(

@@ -1,5 +1,5 @@
 /**
- * How the body of a signed request is protected: what `x-amz-content-sha256` says.
+ * The protection of a signed request's body, from the value of `x-amz-content-sha256`.
  */
 import { fail } from "../../base/failures.js"
 
@@ -7,7 +7,7 @@ export type PayloadMode =
   /** The body's SHA-256, 64 hex digits in lower case, is part of the signature. */
   | { readonly kind: "hashed"; readonly sha256Hex: string }
   | { readonly kind: "unsigned" }
-  /** aws-chunked: the body carries chunks, signed ones or plain ones, and maybe a trailer. */
+  /** aws-chunked: the body carries signed or plain chunks, and possibly a trailer. */
   | { readonly kind: "chunked"; readonly signed: boolean; readonly trailer: boolean }
 
 export const UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"

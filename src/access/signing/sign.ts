@@ -1,6 +1,5 @@
 /**
- * Signing requests as a client does (our command line and our tests), with the texts that verifying
- * uses.
+ * Signs requests as a client does (for the command line and tests), with the canonical texts that verification uses.
  */
 import { basicDate } from "../../base/dates.js"
 import { percentEncode } from "../../base/uri.js"
@@ -25,19 +24,19 @@ export interface SigningCredentials {
 }
 
 export interface SignedRequest {
-  /** The headers given and those added; flat: name, value, name, value … */
+  /** The given headers and the added ones; flat: name, value, name, value … */
   readonly rawHeaders: readonly string[]
   readonly signature: string
   /** For a chunked body. */
   readonly chunkSignatures: () => ChunkSignatures
 }
 
-/** Not signed, because those on the way may change them. */
+/** Not signed, because proxies may change them. */
 const UNSIGNED_HEADERS = new Set(["authorization", "connection", "expect", "user-agent", "transfer-encoding"])
 
 /**
- * Adds `x-amz-date`, `x-amz-content-sha256` and `Authorization`. The headers must hold `host`.
- * `payloadHash`: the body's hex SHA-256, or a word such as `UNSIGNED-PAYLOAD`.
+ * Adds `x-amz-date`, `x-amz-content-sha256` and `Authorization`. The headers must include `host`.
+ * `payloadHash`: the body's hex SHA-256, or a keyword such as `UNSIGNED-PAYLOAD`.
  */
 export function signRequest(
   request: SignableRequest,
@@ -63,7 +62,7 @@ export function signRequest(
   }
 }
 
-/** The target of a presigned URL, good for `expiresSeconds`; the headers given (with `host`) must be sent along. */
+/** The target of a presigned URL, valid for `expiresSeconds`; the given headers (with `host`) must be sent with it. */
 export function presign(
   request: SignableRequest,
   expiresSeconds: number,

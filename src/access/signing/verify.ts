@@ -1,12 +1,12 @@
 /**
- * Verifying a request's signature (AWS Signature Version 4; version 2 in `version2.ts`), in two steps without any
- * waiting: `SignatureVerifier.read` says which key claims the request, the caller looks its secret up, `verify` decides.
+ * Verifies a request's signature (AWS Signature Version 4; version 2 in `version2.ts`) in two synchronous steps:
+ * `SignatureVerifier.read` returns the key that the request claims, the caller looks up its secret, `verify` decides.
  *
- * Promises  Fail closed: a request is anonymous only where nothing in it looks like a signature.
- *           `host` and every `x-amz-*` header are covered, or the request is refused. Secrets and
- *           signatures are compared in constant time. What is remembered of earlier requests changes no answer.
- * Limits    15 minutes between the clocks; 604,800 s for a presigned URL. `PLANS_MAX` plans are remembered, and
- *           `CANONICAL_BYTES_MAX` of memory is kept for the text that is hashed.
+ * Promises  Fail closed: a request is anonymous only if nothing in it looks like a signature.
+ *           The signature covers `host` and every `x-amz-*` header, or the request is refused. Secrets and
+ *           signatures are compared in constant time. Cached state of earlier requests changes no result.
+ * Limits    15 minutes of clock skew; 604,800 s for a presigned URL. At most `PLANS_MAX` plans are cached, and
+ *           `CANONICAL_BYTES_MAX` of memory is reserved for the text to hash.
  * Source    "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API Reference.
  */
 import { fail, unlessRefused } from "../../base/failures.js"
@@ -68,13 +68,13 @@ export function receivedRequest(
 
 export interface SignatureRules {
   readonly service: string
-  /** Undefined: any region is accepted, the empty string too. */
+  /** Undefined if any region is accepted, including the empty string. */
   readonly region: string | undefined
-  /** Names of services that clients sign for here and that are not built, with what their requests are about. */
+  /** Services that are not implemented but for which clients sign requests here, with what those requests concern. */
   readonly unbuiltServices?: ReadonlyMap<string, string>
-  /** Hex SHA-256 of the body, for services whose clients need not send it. Absent: the request has to say. */
+  /** Hex SHA-256 of the body, for services whose clients need not send it. If absent, the request must state it. */
   readonly bodySha256?: string
-  /** Of a request that may be presigned with version 2. Absent: that version is refused. */
+  /** For a request that may be presigned with version 2. If absent, version 2 is refused. */
   readonly version2?: Version2Rules | undefined
 }
 
@@ -101,7 +101,7 @@ interface Version4Claim {
   readonly region: string
   /** The region that the signature names. */
   readonly signedRegion: string
-  /** The session token, as it was sent; the key's secret depends on it. */
+  /** The session token as sent; the key's secret depends on it. */
   readonly token: string | undefined
 }
 
@@ -110,36 +110,36 @@ export interface VerifiedRequest {
   readonly form: SignatureForm
   readonly version: SignatureVersion
   readonly accessKeyId: AccessKeyId
-  /** The configured region, or `us-east-1` where none is. */
+  /** The configured region; `us-east-1` if none is configured. */
   readonly region: string
   readonly payload: PayloadMode
-  /** When it was signed, as it says; undefined where its signature does not say. */
+  /** The signing time that the request states; undefined if its signature does not state one. */
   readonly signedMs: number | undefined
   /** The chain that a signed chunked body continues. */
   chunkSignatures(): ChunkSignatures
 }
 
-/** What follows from the names of a request's headers, the credential and the list of signed headers. */
+/** Everything derived from the names of a request's headers, the credential and the list of signed headers. */
 interface Plan {
   readonly accessKeyId: string
-  /** Undefined where no key can have such an id. */
+  /** Undefined if no key can have such an id. */
   readonly keyId: AccessKeyId | undefined
   readonly scope: Scope
   readonly scopeLine: string
   readonly signedHeaders: readonly string[]
-  /** For each signed header what stands before its value in the canonical request. */
+  /** For each signed header, the text before its value in the canonical request. */
   readonly leads: readonly string[]
-  /** Where each signed header is, as `HeaderShape.placeOf` says. */
+  /** The position of each signed header, from `HeaderShape.placeOf`. */
   readonly places: readonly number[]
-  /** Whether each signed header is there once. */
+  /** Whether every signed header occurs exactly once. */
   readonly arePlain: boolean
-  /** What stands between the last value and the payload's hash. */
+  /** The text between the last value and the payload's hash. */
   readonly tail: string
-  /** Where headers of the signature are, as `HeaderShape.placeOf` says. */
+  /** Positions of the signature's headers, from `HeaderShape.placeOf`. */
   readonly dateAt: number
   readonly hashAt: number
   readonly tokenAt: number
-  /** Names that the signature has to cover and does not. */
+  /** Names that the signature must cover but does not. */
   readonly uncovered: readonly string[]
   /** The key that the last request was signed with. */
   key: SigningKey | undefined
@@ -167,11 +167,11 @@ function makePlan(shape: HeaderShape, { accessKeyId, scope, signedHeaders }: Cre
   }
 }
 
-/** Plans by header shape, and by the text that they were made from. */
+/** Plans by header shape and by the text they were made from. */
 class Plans {
   private readonly byShape = new Map<HeaderShape, Map<string, Plan>>()
   private count = 0
-  /** The one found last: comparing two texts costs less than hashing one. */
+  /** The plan found last: comparing two texts costs less than hashing one. */
   private last: { readonly shape: HeaderShape; readonly text: string; readonly plan: Plan } | undefined
 
   find(shape: HeaderShape, text: string): Plan | undefined {
@@ -208,11 +208,11 @@ export class SignatureVerifier {
   private readonly queries = new Remembered(rawQuery => canonicalQuery(parseQuery(rawQuery)))
   private readonly times = new Remembered(parseBasicDate)
   private readonly memory = Buffer.alloc(CANONICAL_BYTES_MAX)
-  /** Parts of `memory` by length: making one costs a fifth of hashing what is in it. */
+  /** Views of `memory` by length: making one costs a fifth of hashing its bytes. */
   private readonly views = new Map<number, Buffer>()
 
   /**
-   * Reads the signature of a request and refuses what needs no secret to be refused.
+   * Reads the signature of a request and makes every check that needs no secret.
    *
    * Throws `accessDenied`, `invalidRequest`, `invalidArgument`, `malformedAuthorization` (details.form,
    * and details.region where the region is wrong), `invalidToken`, `invalidAccessKey`, `requestSkewed`
@@ -239,7 +239,7 @@ export class SignatureVerifier {
     const timestamp = timestampOf(headers, signed.plan)
     const timeMs = checkSkew(this.times.of(timestamp), timestamp, nowMs)
     const { plan, signature } = signed
-    // Literals on this path are written out: one that spreads another costs a fifth of the whole verification.
+    // Object literals on this path are written out: spreading another costs a fifth of the whole verification.
     return claimOf(request, rules, { plan, signature, form: "header", timestamp, timeMs })
   }
 
@@ -254,7 +254,7 @@ export class SignatureVerifier {
     return claimOf(request, rules, { plan, signature, form: "query", timestamp, timeMs })
   }
 
-  /** A header that ends with its signature, after a beginning that was seen before, is not parsed again. */
+  /** A header that ends with its signature, after a known beginning, is not parsed again. */
   private signedInHeader({ shape }: RequestHeaders, authorization: string): Signed {
     const beginning = authorization.slice(0, Math.max(0, authorization.length - SIGNATURE_CHARACTERS))
     const signature = authorization.slice(beginning.length)
@@ -267,7 +267,7 @@ export class SignatureVerifier {
     return { plan: isUsual ? this.plans.add(shape, beginning, plan) : plan, signature: credentials.signature }
   }
 
-  /** Throws `signatureMismatch` with details.stringToSign and, of version 4, details.canonicalRequest. */
+  /** Throws `signatureMismatch` with details.stringToSign and, for version 4, details.canonicalRequest. */
   verify(claim: SignedClaim, secret: string): VerifiedRequest {
     return claim.version === "AWS" ? verifyVersion2(claim, secret) : this.verifyVersion4(claim, secret)
   }
@@ -286,7 +286,7 @@ export class SignatureVerifier {
     })
   }
 
-  /** `isHidden`: whether a header's value is left out, by its name. */
+  /** `isHidden`: whether a header's value is left out, given its name. */
   private canonicalRequest(
     { request, plan, payloadHash }: Version4Claim,
     isHidden?: (name: string) => boolean,
@@ -336,7 +336,7 @@ class VerifiedVersion4 implements VerifiedRequest {
   }
 }
 
-/** The signed headers as they were sent, each of them once. */
+/** The signed headers as sent, each of which occurs once. */
 function plainLines({ leads, places }: Plan, { values }: RequestHeaders): string {
   let lines = ""
   for (let i = 0; i < places.length; i += 1) lines += (leads[i] ?? "") + (values[places[i] ?? 0] ?? "")
@@ -355,11 +355,11 @@ function foldedLines(
   return signedHeaders.map(lineOf).join("")
 }
 
-/** Looked at for all lines together: some that need no folding may look so. */
+/** Checks all lines together: it may return true for lines that need no folding. */
 const mayNeedFolding = (lines: string): boolean =>
   lines.includes("  ") || lines.includes("\t") || lines.includes(": ") || lines.includes(" \n") || lines.endsWith(" ")
 
-/** As a signature covers it: without blanks around it, and with one space for each run of them. */
+/** The value that a signature covers: blanks around it trimmed, runs of blanks folded to one space. */
 function valueAt(headers: RequestHeaders, place: number, name: string): string {
   if (place >= 0) return foldBlanks(headers.values[place] ?? "")
   return place === ABSENT ? "" : headers.all(name).map(foldBlanks).join(",")
@@ -410,7 +410,7 @@ function claimOf(request: ReceivedRequest, rules: SignatureRules, signed: Signed
   }
 }
 
-/** Both places are covered by the signature. Throws `invalidToken` where they disagree. */
+/** The signature covers both places. Throws `invalidToken` if they disagree. */
 function tokenOf(
   headers: RequestHeaders,
   { tokenAt }: Plan,
@@ -445,7 +445,7 @@ export function carriesSignature({ parameters, headers }: ReceivedRequest): bool
 
 const CREDENTIAL = /Credential=([\w.+=@-]{3,128})(?:\/|%2F)|(?:^|&)AWSAccessKeyId=([\w.+=@-]{3,128})(?:&|$)/i
 
-/** The access key that the head of a request names, whether it is well formed or not, for people; undefined: none. */
+/** The access key that the head of a request names, well formed or not, for operators; undefined if none. */
 export function claimedKey(authorization: string | undefined, rawTarget: string): string | undefined {
   const match = CREDENTIAL.exec(authorization ?? splitTarget(rawTarget).rawQuery)
   return match?.[1] ?? match?.[2]
@@ -516,7 +516,7 @@ function checkExpiry(timeMs: number | undefined, { expiresText }: PresignedTerms
   })
 }
 
-/** `presignedQuery`: of a presigned URL, which needs no hash. */
+/** `presignedQuery`: the query of a presigned URL, which needs no hash. */
 function payloadHashOf(
   headers: RequestHeaders,
   { hashAt }: Plan,

@@ -1,12 +1,12 @@
 /**
- * Signature version 2 in the query of a URL, which boto3 and AWS CLI 1 presign by default in us-east-1. In the two
- * steps of `verify.ts`.
+ * Signature version 2 in the query of a URL, which boto3 and AWS CLI 1 presign by default in us-east-1. Verified in the
+ * two steps of `verify.ts`.
  *
  * Promises  The signature covers the method, `Content-MD5`, `Content-Type`, the expiry, every `x-amz-*` header (also one
  *           that the query carries), the path as sent, and each parameter that selects a sub-resource or overrides a
- *           header of the response. The text to sign has one reading: no value in it holds a line break of its own.
- * Refuses   Requests that are not about an object, since version 2 does not sign the parameters of listings.
- * Limits    An expiry at most 604,800 s ahead; the URL does not say when it was signed.
+ *           response header. The text to sign is unambiguous: no value in it contains a line break.
+ * Refuses   Requests that do not concern an object, since version 2 does not sign the parameters of listings.
+ * Limits    An expiry at most 604,800 s ahead; the URL does not state when it was signed.
  * Source    "Signing and authenticating REST requests (AWS signature version 2)", Amazon S3 Developer Guide.
  */
 import { createHmac } from "node:crypto"
@@ -21,11 +21,11 @@ import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
 import type { PayloadMode } from "./payload.js"
 import type { ReceivedRequest } from "./canonical.js"
 
-/** What a protocol that accepts version 2 says about a request. */
+/** Rules of a protocol that accepts version 2, for one request. */
 export interface Version2Rules {
-  /** `/bucket/key`, percent-coded as it was sent; undefined where the request is not about an object. */
+  /** `/bucket/key`, percent-coded as sent; undefined if the request does not concern an object. */
   readonly resource: string | undefined
-  /** Parameters that select what the request does; those that Amazon lists are signed in any case. */
+  /** Parameters that select what the request does; the parameters that Amazon lists are always signed. */
   readonly signedParameters: ReadonlySet<string>
 }
 
@@ -36,13 +36,13 @@ export interface Version2Claim {
   readonly accessKeyId: AccessKeyId
   readonly signature: string
   readonly textToSign: string
-  /** The same text without the secrets that it holds. */
+  /** The same text without its secrets. */
   readonly shownText: string
   readonly payload: PayloadMode
-  /** The configured one: the signature names none. */
+  /** The configured region: the signature names none. */
   readonly region: string
   readonly signedRegion: ""
-  /** The session token, as it was sent. */
+  /** The session token as sent. */
   readonly token: string | undefined
 }
 
@@ -64,7 +64,7 @@ const LINE_BREAK = /[\r\n]/
 const denied = (message: string): Failure => fail("accessDenied", { message })
 
 /**
- * Reads the signature and refuses what needs no secret to be refused.
+ * Reads the signature and makes every check that needs no secret.
  * Throws `accessDenied`, `invalidRequest`, `requestExpired`, `invalidToken`, `invalidAccessKey`, `invalidArgument`,
  * `notImplemented`.
  */
@@ -102,12 +102,12 @@ export function readVersion2(
   }
 }
 
-/** Whether the secret made the signature. */
+/** Whether the signature was made with the secret. */
 export function isSignedBy({ textToSign, signature }: Version2Claim, secret: string): boolean {
   return equalInConstantTime(version2Signature(secret, textToSign), signature)
 }
 
-/** HMAC-SHA1 of a byte string, in base64: the signature of a URL's text and of a form's policy. */
+/** HMAC-SHA1 of a byte string, in base64: the signature of a URL's text or of a form's policy. */
 export const version2Signature = (secret: string, text: string): string =>
   createHmac("sha1", secret).update(text, "latin1").digest("base64")
 
@@ -132,7 +132,7 @@ function checkExpiry(text: string, nowMs: number): void {
   }
 }
 
-/** Values by lower-case name, without the blanks around them; repeated headers joined by ",". */
+/** Values by lower-case name, trimmed of blanks; repeated headers joined by ",". */
 function headersSent(rawHeaders: readonly string[]): ReadonlyMap<string, string> {
   const headers = new Map<string, string>()
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
@@ -146,14 +146,14 @@ function headersSent(rawHeaders: readonly string[]): ReadonlyMap<string, string>
 
 const isAmz = (name: string): boolean => name.toLowerCase().startsWith("x-amz-")
 
-/** SDKs move `x-amz-*` headers into the query; one that was really sent counts before it. Throws `invalidArgument`. */
+/** SDKs move `x-amz-*` headers into the query; a header that was sent takes precedence. Throws `invalidArgument`. */
 function amzHeaders(sent: ReadonlyMap<string, string>, query: readonly QueryParameter[]): ReadonlyMap<string, string> {
   const amz = new Map([...sent].filter(([name]) => isAmz(name)))
   const seen = new Set<string>()
   for (const { name, value } of query.filter(parameter => isAmz(parameter.name))) {
     const header = name.toLowerCase()
     if (!HEADER_NAME.test(header) || LINE_BREAK.test(value) || seen.has(header)) {
-      const message = "A parameter x-amz-* of a presigned URL must be what a header can be, and given once."
+      const message = "A parameter x-amz-* of a presigned URL must be a valid header and be given once."
       throw fail("invalidArgument", { message, argumentName: name.slice(0, 80) })
     }
     seen.add(header)
@@ -169,14 +169,14 @@ function parameterText(parameters: readonly QueryParameter[]): string {
   return `?${sorted.map(({ name, value, assigned }) => (assigned ? `${name}=${value}` : name)).join("&")}`
 }
 
-/** Throws `accessDenied`: version 2 has no chain of chunk signatures. */
+/** Throws `accessDenied`: version 2 has no chunk signature chain. */
 function payloadOf(header: string | undefined): PayloadMode {
   const payload = parsePayloadMode(header ?? UNSIGNED_PAYLOAD)
   if (payload.kind === "chunked" && payload.signed) throw denied("Signed chunks need signature version 4")
   return payload
 }
 
-/** Throws `invalidToken` where the header and the query disagree. */
+/** Throws `invalidToken` if the header and the query disagree. */
 function tokenOf(
   sent: ReadonlyMap<string, string>,
   amz: ReadonlyMap<string, string>,

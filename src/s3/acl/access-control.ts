@@ -5,7 +5,7 @@
  * A bucket's list is a setting of it, an object's lies with its version (`ObjectInfo.acl`); either is nothing where
  * the owner has full control and nobody else anything.
  */
-import { aclOfObject, aclMatch, aclSpeakingOf, ownerOnly, withoutPublic } from "../../access/index.js"
+import { aclOfObject, aclMatch, aclResourceFor, ownerOnly, withoutPublic } from "../../access/index.js"
 import type { Acl, AclMatch, Grant, Grantee, Principal } from "../../access/index.js"
 import type { Accounts } from "../../access/contract.js"
 import { fail } from "../../base/failures.js"
@@ -68,7 +68,7 @@ export class AccessControl {
    */
   match(bucket: Bucket, kept: ObjectAcl | undefined, principal: Principal, action: string): Soon<AclMatch | undefined> {
     if (!mayHaveLists(bucket)) return undefined
-    const speaking = aclSpeakingOf(action)
+    const speaking = aclResourceFor(action)
     if (speaking === undefined) return undefined
     return after(this.rulesOf(bucket), ({ ignorePublicAcls }) =>
       after(speaking === "bucket" ? this.listOfBucket(bucket) : this.listOfObject(bucket, kept), acl =>
