@@ -1,9 +1,9 @@
 /**
- * Ballast: files that hold nothing and keep a part of the disk free for those who make room.
+ * Ballast: files without content that keep a part of the disk free for work that makes space.
  *
- * Really written, with bytes that no file system can leave out, since a file with a hole keeps nothing
- * free. Given back by removing whole files.
- * Callers   wait for each call before the next (`space.ts` sees to it).
+ * They are really written, with bytes that no file system can leave out, since a file with a hole keeps nothing free.
+ * Space is given back by removing whole files.
+ * Callers   wait for each call before the next (`space.ts` ensures that).
  */
 import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
@@ -13,9 +13,9 @@ import type { Random } from "../seams/random/contract.js"
 import { keepRecordRoom, lendRecordRoom, RECORD_ROOM_NAME } from "./record-room.js"
 
 export const BALLAST_FOLDER = "ballast"
-/** A write that finds no room is tried again so often, each time after ballast was given back. */
+/** A write that finds no space is tried again this many times, each time after ballast was given back. */
 export const GIVE_BACKS_MAX = 8
-/** A start writes records, lock files, pages of the base and a piece of the log. */
+/** A start writes records, lock files, pages of the metadata store and a piece of the log. */
 const START_BYTES = 8 * MIB
 const NAME = /^\d{6}$/
 
@@ -50,7 +50,7 @@ export class Ballast {
     private readonly files: BallastFile[],
   ) {}
 
-  /** `deviceFolder` need not have any yet. */
+  /** `deviceFolder` may have no ballast yet. */
   static async open(disk: Disk, deviceFolder: string, noise: Noise): Promise<Ballast> {
     const folder = `${deviceFolder}/${BALLAST_FOLDER}`
     const files: BallastFile[] = []
@@ -69,7 +69,7 @@ export class Ballast {
     return this.files.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
-  /** Adds up to `bytes` to the newest file, and begins another where that has `fileBytes`. */
+  /** Adds up to `bytes` to the newest file, and begins another if that has `fileBytes`. */
   async grow(bytes: number, fileBytes: number): Promise<void> {
     const { file, entry } = (this.growing ??= await this.begin())
     const noise = this.noise.of(Math.min(bytes, fileBytes - entry.bytes))
@@ -90,7 +90,7 @@ export class Ballast {
       this.files.pop()
       if (isGone) freed += last.bytes
     }
-    // File systems give blocks to others once their removal is on the disk.
+    // File systems reuse blocks once their removal is on the disk.
     if (freed > 0) await this.disk.syncFolder(this.folder)
     return freed
   }
@@ -123,14 +123,14 @@ async function ballastPaths(disk: Disk, deviceFolder: string): Promise<string[]>
   return (await disk.list(folder)).filter(name => NAME.test(name)).map(name => `${folder}/${name}`)
 }
 
-/** Whether the folder for ballast, if there is one, holds nothing that is somebody else's. */
+/** Whether the ballast folder, if it exists, contains no other files. */
 export async function holdsBallastOnly(disk: Disk, deviceFolder: string): Promise<boolean> {
   const folder = `${deviceFolder}/${BALLAST_FOLDER}`
   if (!(await disk.exists(folder))) return true
   return (await disk.list(folder)).every(name => NAME.test(name) || name === RECORD_ROOM_NAME)
 }
 
-/** False for a file that was gone already: records are replaced beside an open ballast, see `withBallast`. */
+/** Returns false for a file that was gone already: records are replaced beside an open ballast, see `withBallast`. */
 async function removed(disk: Disk, path: string): Promise<boolean> {
   try {
     await disk.remove(path)
@@ -141,7 +141,7 @@ async function removed(disk: Disk, path: string): Promise<boolean> {
   }
 }
 
-/** Gives back one file of a device that may not be open. False where there is none. */
+/** Gives back one file of a device that may not be open. Returns false if there is none. */
 export async function dropBallast(disk: Disk, deviceFolder: string): Promise<boolean> {
   const last = (await ballastPaths(disk, deviceFolder)).at(-1)
   if (last === undefined) return false
@@ -150,19 +150,19 @@ export async function dropBallast(disk: Disk, deviceFolder: string): Promise<boo
   return true
 }
 
-/** So that a device can be opened: gives back ballast until this much is free, as far as there is any. */
+/** Lets a device be opened: gives back ballast until this much is free, as far as there is any. */
 export async function makeRoomToStart(disk: Disk, deviceFolder: string): Promise<void> {
   while ((await disk.space(deviceFolder)).freeBytes < START_BYTES && (await dropBallast(disk, deviceFolder))) continue
 }
 
-/** For `withBallast` to have where there is no ballast left: to be called now and then while there is room. */
+/** Space for `withBallast` if no ballast is left: call it from time to time while there is space. */
 export const keepRoomForRecords = (disk: Disk, deviceFolder: string): Promise<void> =>
   keepRecordRoom(disk, deviceFolder, `${deviceFolder}/${BALLAST_FOLDER}`)
 
 /**
- * Does what has to succeed also on a full disk, before anything of the device is open: where it finds no
- * room, the record room is lent to it, and then a file of the ballast given back each time. It must be
- * possible to do it again.
+ * Runs an operation that must succeed even on a full disk, before anything of the device is open: if it finds no space,
+ * the record room is lent to it, and then a file of the ballast is given back each time. The operation must be
+ * repeatable.
  */
 export async function withBallast<T>(disk: Disk, deviceFolder: string, run: () => Promise<T>): Promise<T> {
   let isLent = false

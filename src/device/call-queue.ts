@@ -1,15 +1,16 @@
 /**
- * A device's call queue: a disk that lets at most two calls of one device into the thread pool, and one more
- * that is urgent, so that a device that hangs cannot take the pool from the others.
+ * A device's call queue: a disk that lets at most two calls of one device into the thread pool, and one more that is
+ * urgent, so that a device that hangs cannot take the pool from the others.
  *
- * Promises  Calls on files opened as urgent begin in the order they came, before all others, which begin in
- *           theirs: what a client waits for is not behind what repair, scrub and compaction have asked for,
- *           and while two of those run there is still a place for it. A call that takes longer than `deviceTimeoutMs` makes
- *           the device suspect, once and for good: it and all that wait or come later fail with
- *           `deviceFailed`; what the pool still does for it is ignored when it ends. With the limits
- *           given here that is noticed at most 4.5 s after the call began. What such a call reads into stays in use
- *           until it ends (`base/memory-in-use.ts`); what it writes from does not, and may come to be somebody else's.
- * Limits    `callsMax` (CALLS_MAX) at once and an urgent one, `queuedMax` (QUEUED_MAX) waiting; beyond, `tooManyInFlight`.
+ * Promises  Calls on files opened as urgent begin in order of arrival, before all others, which begin in theirs: calls
+ *           that a client waits for are not behind those of repair, scrub and compaction, and while two of those run
+ *           there is still a place for an urgent one. A call that takes longer than `deviceTimeoutMs` makes the device
+ *           suspect, permanently: that call, all that wait and all later ones fail with `deviceFailed`; results that
+ *           the pool still delivers are ignored. With these limits a hang is noticed at most 4.5 s after the call
+ *           began. The memory into which such a call reads stays in use until it ends (`base/memory-in-use.ts`); the
+ *           memory from which it writes does not, and may be reused.
+ * Limits    `callsMax` (CALLS_MAX) concurrent calls and an urgent one, `queuedMax` (QUEUED_MAX) waiting; beyond,
+ *           `tooManyInFlight`.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
@@ -26,34 +27,37 @@ export const CALL_LIMITS = {
 } as const
 
 /**
- * Of a store's only device: there is no other to answer in its place, so that giving it up soon gains nothing,
- * and would halt a store whose disk is only busy.
+ * For a store's only device: no other can answer in its place, so that giving it up soon gains nothing, and would halt
+ * a store whose disk is only busy.
  */
 export const ALONE_DEVICE_TIMEOUT_MS = 30_000
 
-/** `deviceTimeoutMs` may change: it is read at each look at the calls that run. */
+/** `deviceTimeoutMs` may change: it is read at each check of the running calls. */
 export interface CallLimits {
   readonly callsMax: number
   readonly queuedMax: number
   readonly deviceTimeoutMs: number
 }
 
-/** How often running calls are looked at, as a part of the timeout. */
+/** How often running calls are checked, as a part of the timeout. */
 const LOOKS_PER_TIMEOUT = 8
 
 export interface QueuedDisk extends Disk {
   /** Set once a call took too long. */
   readonly suspect: Failure | undefined
   readonly queued: number
-  /** Calls that have not ended, those that were given up included. */
+  /** Calls that have not ended, including those that were given up. */
   readonly running: number
-  /** The device was taken out: from now on every call fails with `deviceFailed`, those under way too, whatever the reason was. */
+  /**
+   * The device was taken offline: from now on every call fails with `deviceFailed`, including those under way, for any
+   * reason.
+   */
   retire(reason: Failure): void
 }
 
 /**
- * The disk of one device behind its queue. The signal ends the watch over running calls, nothing else.
- * `onAnswer` is called with each call that has ended well.
+ * The disk of one device behind its queue. The signal ends the watch over running calls, nothing else. `onAnswer` is
+ * called with each call that has succeeded.
  */
 export function queuedDisk(
   disk: Disk,
@@ -77,9 +81,9 @@ interface Running {
   readonly refuse: (failure: Failure) => void
 }
 
-/** Calls in the order they came. */
+/** Calls in order of arrival. */
 class Line {
-  /** What is before `#next` has left. */
+  /** Calls before `#next` have left. */
   #waiting: Waiting[] = []
   #next = 0
 
@@ -91,7 +95,7 @@ class Line {
     this.#waiting.push(call)
   }
 
-  /** The oldest. */
+  /** Removes and returns the oldest. */
   take(): Waiting | undefined {
     const first = this.#waiting[this.#next]
     if (first === undefined) return undefined
@@ -111,7 +115,7 @@ class Line {
   }
 }
 
-/** So many calls that have left may be kept. */
+/** Number of calls that have left at which the array is trimmed. */
 const LEFT_MAX = 16_384
 
 class CallQueue extends WrappedDisk implements QueuedDisk {
@@ -144,7 +148,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
     return this.#running.size
   }
 
-  /** Runs the call when its turn comes. */
+  /** Runs the call in its turn. */
   call<T>(path: string, run: () => Promise<T>, isUrgent = false): Promise<T> {
     if (this.#suspect !== undefined) return Promise.reject(this.#suspect)
     if (this.queued >= this.limits.queuedMax) {
@@ -194,7 +198,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
     else if (this.#hasPlace(false)) this.#others.take()?.begin()
   }
 
-  /** Looks at what is running from time to time; ends when nothing is. */
+  /** Checks the running calls from time to time; ends when there are none. */
   async #watch(): Promise<void> {
     this.#watching = true
     const checkMs = this.limits.deviceTimeoutMs / LOOKS_PER_TIMEOUT
@@ -203,8 +207,8 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
     while (!this.signal.aborted && this.#running.size > 0 && this.#suspect === undefined) {
       await this.clock.sleep(checkMs, this.signal)
       const nowMs = this.clock.monotonicMs()
-      // After this process itself stood still, calls that ended long ago seem to run: the next look tells,
-      // also where the process keeps standing still.
+      // After a pause of this process itself, calls that ended long ago seem to run: the next check decides, even if
+      // the process keeps pausing.
       wasSkipped = !wasSkipped && nowMs - lookedMs > 2 * checkMs
       lookedMs = nowMs
       if (wasSkipped) continue
@@ -223,7 +227,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
 
   retire(reason: Failure): void {
     if (this.#suspect !== undefined) return
-    this.#end(fail("deviceFailed", { message: "the device was taken out", reason: reason.message }, reason))
+    this.#end(fail("deviceFailed", { message: "the device was taken offline", reason: reason.message }, reason))
   }
 
   #end(failure: Failure): void {

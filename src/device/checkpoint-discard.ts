@@ -1,10 +1,10 @@
 /**
- * Discarding what a source has brought into the base, so that the source brings it there anew: the way
- * out where the rows of an unlogged family are damaged and what they were made from is not.
+ * Discards the rows that a source has brought into the metadata store, so that the source supplies them again: the way
+ * out if the rows of an unlogged family are damaged and their origin is not.
  *
- * Promises  The source's mark goes first: wherever this is cut off, the next opening and the next
- *           checkpoint collect everything. Rows of other families stay as they are.
- * Refuses   Nothing by itself: the caller sees to it that nobody has the base open.
+ * Promises  The source's mark is removed first: wherever this is cut off, the next opening and the next checkpoint
+ *           collect everything. Rows of other families stay as they are.
+ * Refuses   Nothing by itself: the caller must make sure that the metadata store is not open.
  */
 import type { Family } from "../base/families.js"
 import { rowKeyOf, type RowKey } from "../base/ids.js"
@@ -15,7 +15,10 @@ const ROWS_PER_COMMIT = 20_000
 /** Above every key of an unlogged family. */
 const KEYS_END = rowKeyOf("\xff".repeat(64))
 
-/** Returns how many rows were discarded. Throws `corruptRow` where the base's own structure is broken, `deviceFull`, `deviceFailed`. */
+/**
+ * Returns the number of discarded rows. Throws `corruptRow` if the structure of the store is broken, `deviceFull`,
+ * `deviceFailed`.
+ */
 export async function discardSource(
   stores: Stores,
   folder: string,

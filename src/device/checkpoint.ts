@@ -1,13 +1,13 @@
 /**
- * Checkpoint: brings the base up to a log position. The only code that writes the base.
+ * Checkpoint: brings the metadata store up to a log position. The only code that writes the metadata store.
  *
- * It reads the committed entries from the log itself (last write wins, see `last-writes.ts`), appends their inline payloads
- * to the device's payload volume, takes the unlogged families' changes from their sources, and commits
- * all in one transaction that also holds the positions it contains. In the same transaction it tidies
- * up, in bounded portions: rows of ended memberships go, and payloads leave volumes that are mostly dead.
- * It runs beside a serving process (on a worker thread) and shares nothing with it but files.
+ * It reads the committed entries from the log itself (last write wins, see `last-writes.ts`), appends their inline
+ * payloads to the device's payload volume, collects the unlogged families' changes from their sources, and commits all
+ * in one transaction that also contains the positions reached. In the same transaction it tidies up, in bounded
+ * portions: rows of ended replica incarnations are deleted, and payloads leave volumes that are mostly dead. It runs
+ * beside a serving process (on a worker thread) and shares nothing with it but files.
  *
- * Promises  After a crash at any moment the base holds exactly the checkpoint before or this one.
+ * Promises  After a crash at any moment the metadata store contains exactly the checkpoint before or this one.
  */
 import { encodeStoredRow, decodeStoredRow, type VolumePlace } from "../format/stored-row.js"
 import { FIRST_EPOCH, STORE_PREFIX_BYTES, storePrefixEnd, storePrefixOf } from "../format/replica-incarnation.js"
@@ -24,30 +24,30 @@ import { PayloadUsage } from "./payload-usage.js"
 import type { PayloadUpkeep } from "./payload-upkeep.js"
 
 export interface CheckpointRequest {
-  /** Contain every batch up to and including this one. */
+  /** The last batch to contain. */
   readonly upTo: LogSequence
-  /** Entries of other tablets, and of earlier memberships, are passed over. */
+  /** Entries of other tablets, and of earlier incarnations, are skipped. */
   readonly replicaIncarnations: ReplicaIncarnations
-  /** Payload volumes that an earlier checkpoint called empty, and that all readers know to be. */
+  /** Payload volumes that an earlier checkpoint reported empty, which all readers have learned since. */
   readonly emptied: readonly number[]
-  /** What may be written to move payloads, which gives space back only later; absent: no bound. */
+  /** Bytes that may be written to move payloads, which gives space back only later; absent: no bound. */
   readonly moveBytesMax?: number
 }
 
 export interface CheckpointResult {
-  /** Of the store: durable. */
+  /** Durable generation of the store. */
   readonly generation: number
   readonly rows: number
   readonly payloads: number
-  /** Rows of ended memberships that were deleted; at `DEAD_ROWS_MAX` there may be more. */
+  /** Rows of ended incarnations that were deleted; at `DEAD_ROWS_MAX` there may be more. */
   readonly deadRows: number
   /** Payloads that were moved out of volumes that are mostly dead. */
   readonly moved: number
-  /** Payload volumes that no row points into now, to be named in the next request once readers know it. */
+  /** Payload volumes that no row points into now; name them in the next request once readers were informed. */
   readonly emptied: readonly number[]
-  /** Payload volumes that are gone. */
+  /** Payload volumes that were removed. */
   readonly removed: readonly number[]
-  /** Another checkpoint would find more to tidy up, also without new rows. */
+  /** Another checkpoint would find more to tidy up, even without new rows. */
   readonly isMore: boolean
 }
 
@@ -81,28 +81,28 @@ const markWrite = (key: RowKey, value: Uint8Array): StoreWrite => ({
   value: encodeStoredRow(value, undefined),
 })
 
-/** The last log batch that the base contains; 0 for a new one. */
+/** The last log batch in the metadata store; 0 for a new store. */
 export const containedSequence = (store: StoreReader): LogSequence => parseLogSequence(readNumberMark(store, LOG_MARK))
 
-/** The last position of a membership that the base contains; undefined where it contains nothing of it. */
+/** The last position of a replica incarnation in the metadata store; undefined if it contains nothing of it. */
 export function containedPosition(store: StoreReader, tabletId: TabletId, since: Epoch): Position | undefined {
   const mark = tabletMark(tabletId, since)
   return readMark(store, mark) && parsePosition(readNumberMark(store, mark))
 }
 
-/** The mark that a source left in the base. */
+/** The mark that a source left in the metadata store. */
 export const readSourceMark = (store: StoreReader, name: string): Uint8Array | undefined =>
   readMark(store, sourceMark(name))
 
 const nameOf = (family: Family, key: RowKey): string => String.fromCharCode(FAMILIES[family]) + key
 
-/** Rows of ended memberships that one checkpoint deletes. */
+/** Rows of ended incarnations that one checkpoint deletes. */
 const DEAD_ROWS_MAX = 20_000
 const BEHIND_ALL_PREFIXES = "\xff".repeat(STORE_PREFIX_BYTES + 1)
 
 /**
- * Deletes rows that lie under prefixes of no membership, as many as one checkpoint may. Those that cannot be read are
- * left to a later one.
+ * Deletes rows under prefixes of no current incarnation, as many as one checkpoint may. Rows that cannot be read are
+ * left to a later checkpoint.
  */
 function deadRows(store: StoreReader, replicaIncarnations: ReplicaIncarnations): readonly StoreWrite[] {
   const lives = [...replicaIncarnations.values()].sort((a, b) => a - b)
@@ -131,7 +131,7 @@ function deadMarks(store: StoreReader, replicaIncarnations: ReplicaIncarnations)
   return marks.flatMap(key => (lives.has(key) ? [] : ({ family: "marks", key, value: undefined } as const)))
 }
 
-/** The rows that the log has for the base, as they will be there; payloads are appended to volumes. */
+/** The rows of the log in the form in which the metadata store contains them; payloads are appended to volumes. */
 async function logged(
   log: LogReader,
   last: LastWrites,
@@ -157,7 +157,7 @@ async function logged(
   return { rows, payloads: payloadCount }
 }
 
-/** What the sources have for the base; a row that comes again replaces what came before. */
+/** The rows of the sources; a later row replaces an earlier one of the same key. */
 async function sourced(store: StoreReader, sources: readonly CheckpointSource[]): Promise<StoreWrite[]> {
   const rows = new Map<string, StoreWrite>()
   for (const source of sources) {
@@ -181,7 +181,7 @@ function marksAfter(
   return [numberMark(LOG_MARK, upTo), ...positions, ...marks]
 }
 
-/** `upkeep`: the device's, with the volumes that take the payloads. */
+/** `upkeep`: the device's, with the volumes that store the payloads. */
 export async function runCheckpoint(
   store: StoreWriter,
   log: LogReader,
@@ -224,8 +224,8 @@ export async function runCheckpoint(
 }
 
 /**
- * A full disk fails a commit before anything of it counts, and the payloads that it was for are in the way. They
- * stay where rows may point at them: a commit may have failed behind the moment from which it counts.
+ * On a full disk the commit fails before any of it counts, and its payloads take up space. They stay where rows may
+ * point at them: a commit may have failed after the moment from which it counts.
  */
 async function commit(store: StoreWriter, payloads: PayloadSink, writes: readonly StoreWrite[]): Promise<void> {
   try {
@@ -240,16 +240,16 @@ async function commit(store: StoreWriter, payloads: PayloadSink, writes: readonl
 
 export interface MergeRequest {
   readonly urgency: MergeUrgency
-  /** What a step of the merge may write, unless even the smallest one is larger. */
+  /** Bytes that a step of the merge may write, unless even the smallest one is larger. */
   readonly roomBytes: number
   /** Numbers of files that could not be read lately. */
   readonly unread: readonly number[]
 }
 
 export interface MergeOutcome {
-  /** Of the store: durable. */
+  /** Durable generation of the store. */
   readonly generation: number
-  /** Rows that were written; undefined where there was nothing to do. */
+  /** Rows that were written; undefined if there was nothing to do. */
   readonly rows: number | undefined
   readonly emptied: readonly number[]
   /** A checkpoint would find payload volumes to tidy up. */

@@ -1,13 +1,13 @@
 /**
- * Checkpointer: decides when a device's base is brought up to date, and slows writers that outrun it.
+ * Checkpointer: decides when a device's metadata store is brought up to date, and slows writers that outrun it.
  *
- * A checkpoint starts at a bound of log bytes or rows, or after some quiet time, or because the last
- * one left something to tidy up; at twice the bounds new writes wait. A failed checkpoint is tried again
- * with the same extent: its frozen overlay stays in memory and the log stays uncut. One that finds the
- * disk full is given ballast and made again at once; where there is none left, copies that it does not
- * contain yet are undone; where there are none either, it waits until there is room. With only the reserve
- * left the bound of log bytes is a share of that. A clean stop makes one. Between checkpoints the tables that
- * they wrote are merged, step by step, with rests as jobs have them while nothing waits for it. A file that a merge cannot read is left out, and tried again after a while.
+ * A checkpoint starts at a bound of log bytes or rows, or after some quiet time, or because the last one left something
+ * to tidy up; at twice the bounds new writes wait. A failed checkpoint is tried again with the same extent: its frozen
+ * memtable stays in memory and the log stays uncut. A checkpoint that finds the disk full gets ballast and runs again
+ * immediately; without ballast, copies that it does not contain yet are undone; without such copies, it waits until
+ * there is space. With only the reserve left, the bound of log bytes is a share of the reserve. A clean stop makes a
+ * checkpoint. Between checkpoints, the tables that they wrote are merged step by step, with the rests of a background
+ * job while nothing waits for the merge. A file that a merge cannot read is left out, and tried again after a while.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { LogSequence } from "../base/ids.js"
@@ -26,54 +26,57 @@ export const CHECKPOINT_LIMITS = {
   /** With rows waiting, a checkpoint starts after this long without reaching a bound. */
   quietMs: 5_000,
   pollMs: 100,
-  /** How often the log's last batch is vouched for, so that rot in it is not taken for a torn tail. */
+  /** How often the log confirms its last batch, so that later damage to it is not taken for a torn tail. */
   confirmMs: 1_000,
   retryMs: 2_000,
-  /** Without room it is looked whether there is any, and tried again anyway after this long. */
+  /** Without space, the checkpointer waits until some appears, and tries again anyway after this long. */
   starvedMs: 30_000,
-  /** With nothing but tidying to do, one checkpoint follows the other at this distance. */
+  /** With nothing but tidying to do, checkpoints follow each other at this distance. */
   tidyMs: 4_000,
-  /** A file that a merge could not read is left out for so long, then for twice as long, up to the second. */
+  /** A file that a merge could not read is left out for this long, then for twice as long, up to the second limit. */
   unreadMs: 30_000,
   unreadMsMax: 3_600_000,
 } as const
 
-/** Where more files than this cannot be read, it is the device that fails. */
+/** If more files than this cannot be read, the device itself has failed. */
 const UNREAD_FILES_MAX = 16
 
-/** A write that found no room waits this long for a checkpoint to make some; one that hangs must not hold writers. */
+/**
+ * A write without space waits this long for a checkpoint to make some; a checkpoint that hangs must not block writers.
+ */
 export const ROOM_MS_MAX = 20_000
 
 const URGENCIES: readonly MergeUrgency[] = ["due", "quiet", "full"]
 
-/** Whether merges of one urgency do all that those of the other would. */
+/** Whether merges of one urgency do everything that merges of the other would. */
 const isCovered = (urgency: MergeUrgency, by: MergeUrgency): boolean =>
   URGENCIES.indexOf(by) >= URGENCIES.indexOf(urgency)
 
+/** Log events. */
 const FAILED = {
-  checkpoint: "checkpoint failed; its rows stay in memory and in the log",
-  merge: "a merge of metadata tables failed; its tables stay as they are",
-  confirm: "the end of the commit log could not be vouched for",
+  checkpoint: "checkpoint_failed",
+  merge: "metadata_merge_failed",
+  confirm: "commit_log_confirm_failed",
 } as const
 
 type Work = keyof typeof FAILED
 const LEFT_OUT = "a metadata table cannot be read; merges leave it out until it can"
 
-/** What is to be had on a disk that is full. */
+/** The space that checkpoints and merges may use. */
 interface CheckpointSpace {
-  /** What is really free, ballast apart; asked now and then. */
+  /** Bytes that are really free, without ballast; measured from time to time. */
   readonly freeBytes: number
-  /** What may release space is done at once. */
+  /** Everything that may release space runs immediately. */
   readonly isFull: boolean
-  /** Beyond so much log a checkpoint is due, whatever else bounds it. */
+  /** With more log than this a checkpoint is due, whatever else bounds it. */
   readonly logBytesMax: number
-  /** What copies that give space back later may take now. */
+  /** Bytes that copies which give space back later may take now. */
   readonly copyRoomBytes: number
-  /** What a merge step may write now: never what the next checkpoint needs. */
+  /** Bytes that a merge step may write now: never those that the next checkpoint needs. */
   readonly mergeRoomBytes: number
-  /** Gives back at least one piece of ballast, and about as much as asked for; false where there is none. */
+  /** Gives back at least one piece of ballast, and about as much as requested; false if there is none. */
   giveBack(bytes: number): Promise<boolean>
-  /** Releases what copies have taken that no checkpoint contains; false where there is nothing to release. */
+  /** Releases the space of copies that no checkpoint contains; false if there is nothing to release. */
   undoCopies(): Promise<boolean>
 }
 
@@ -82,21 +85,21 @@ const NO_BALLAST: CheckpointSpace = {
   giveBack: () => Promise.resolve(false),
   undoCopies: () => Promise.resolve(false),
 }
-/** A checkpoint without room is tried again when this much more is free than when it failed. */
+/** A checkpoint without space is tried again when this much more is free than when it failed. */
 const MORE_BYTES = MIB
-/** What a checkpoint asks for at least. */
+/** The least that a checkpoint requests. */
 const ROOM_BYTES_MIN = 4 * MIB
 
-/** A file that merges leave out, since it could not be read. */
+/** A file that merges leave out because it could not be read. */
 interface UnreadFile {
   readonly reason: string
-  /** Of the merge that needed it. */
+  /** Urgency of the merge that needed it. */
   readonly urgency: MergeUrgency
   readonly restMs: number
   readonly untilMs: number
 }
 
-/** What is done to the store, one at a time. */
+/** Operations on the store, one at a time. */
 export interface CheckpointRuns {
   checkpoint(request: CheckpointRequest): Promise<CheckpointResult>
   merge(request: MergeRequest): Promise<MergeOutcome>
@@ -106,12 +109,12 @@ export class Checkpointer implements BackgroundService {
   readonly name: string
   private lastMs: number
   private confirmedMs: number
-  /** What failed last, by what was tried; gone once that has worked again. */
+  /** The last failure of each kind of work; removed once that has worked again. */
   private readonly errors = new Map<Work, string>()
   /** By file number. */
   private readonly unread = new Map<number, UnreadFile>()
   private readonly waiting = new Set<AbortController>()
-  /** Without room since then, with so much free. */
+  /** Without space since then, with so much free. */
   private starved: { readonly sinceMs: number; readonly freeBytes: number } | undefined
   /** Merges of this urgency, and of lower ones, have nothing to do until the next checkpoint, or that time. */
   private settled: MergeUrgency | undefined
@@ -120,14 +123,14 @@ export class Checkpointer implements BackgroundService {
   private restsUntilMs = -Infinity
   /** The next checkpoint waits for merges. */
   private isCrowded = false
-  /** What the last checkpoint left for the next. */
+  /** Work that the last checkpoint left for the next. */
   private left: { readonly isMore: boolean; readonly emptied: readonly number[] } = { isMore: false, emptied: [] }
 
   constructor(
     name: string,
     private readonly rows: Rows,
     private readonly log: CommitLog,
-    /** As they are when a checkpoint begins: to be changed before the first entry of a new one is logged. */
+    /** State at the beginning of a checkpoint: change it before the first entry of a new incarnation is logged. */
     private readonly replicaIncarnations: ReplicaIncarnations,
     private readonly runs: CheckpointRuns,
     private readonly clock: Clock,
@@ -146,8 +149,8 @@ export class Checkpointer implements BackgroundService {
   }
 
   /**
-   * Resolves when a checkpoint has made room; undefined where there is room now. Throws `tooManyInFlight`,
-   * and `deviceFull` where checkpoints themselves have none.
+   * Resolves when a checkpoint has made space; returns undefined if there is space now. Throws `tooManyInFlight`, and
+   * `deviceFull` if checkpoints themselves have no space.
    */
   roomForWrites(): Promise<void> | undefined {
     return this.isOver(2) ? this.madeRoom() : undefined
@@ -157,7 +160,7 @@ export class Checkpointer implements BackgroundService {
     const untilMs = this.clock.monotonicMs() + ROOM_MS_MAX
     while (this.isOver(2)) {
       const leftMs = untilMs - this.clock.monotonicMs()
-      if (this.starved) throw fail("deviceFull", { message: "checkpoints have no room", device: this.name })
+      if (this.starved) throw fail("deviceFull", { message: "checkpoints have no space", device: this.name })
       if (leftMs <= 0) throw fail("tooManyInFlight", { message: "checkpoints do not keep up", device: this.name })
       const made = new AbortController()
       this.waiting.add(made)
@@ -178,7 +181,7 @@ export class Checkpointer implements BackgroundService {
     return this.hasWork && (this.isOver(1) || sinceMs >= this.limits.quietMs)
   }
 
-  /** Without rows there may be log to let go of: of memberships that have ended. */
+  /** Even without rows there may be log to cut: entries of replica incarnations that have ended. */
   private get hasWork(): boolean {
     return this.rows.memtableRows > 0 || this.rows.applied > this.log.cutUpTo
   }
@@ -202,10 +205,7 @@ export class Checkpointer implements BackgroundService {
     }
   }
 
-  /**
-   * One checkpoint of everything applied so far, if there is anything. Throws what went wrong; then it can
-   * be called again.
-   */
+  /** One checkpoint of everything applied so far, if there is anything. Throws the failure; it can be called again. */
   async checkpoint(): Promise<void> {
     if (!this.hasWork && !this.left.isMore) return
     const upTo = this.rows.isCheckpointing ? this.rows.frozenAt : this.rows.freeze()
@@ -214,7 +214,7 @@ export class Checkpointer implements BackgroundService {
     await this.rows.prepare()
     this.rows.dropFrozen()
     this.settled = undefined
-    // Only now does everybody read the rows that point elsewhere.
+    // Only now do all readers use the rows that point elsewhere.
     this.left = { isMore: result.isMore, emptied }
     try {
       await this.log.cut(upTo)
@@ -226,7 +226,7 @@ export class Checkpointer implements BackgroundService {
     this.output.debug("checkpoint", { device: this.name, ...result, removedVolumes: removed.length, tookMs })
   }
 
-  /** On a full disk with whatever ballast there is. */
+  /** On a full disk uses whatever ballast there is. */
   private async runWithRoom(upTo: LogSequence): Promise<CheckpointResult> {
     for (let moveBytesMax = this.space.copyRoomBytes; ; moveBytesMax = 0) {
       try {
@@ -246,7 +246,7 @@ export class Checkpointer implements BackgroundService {
     }
   }
 
-  /** Rows that wait for a checkpoint are more urgent than what merges only save space for. */
+  /** Rows that wait for a checkpoint are more urgent than merges that only save space. */
   private get mergeUrgency(): MergeUrgency {
     if (this.space.isFull) return "full"
     return this.hasWork ? "due" : "quiet"
@@ -259,7 +259,7 @@ export class Checkpointer implements BackgroundService {
     return this.settled === undefined || !isCovered(this.mergeUrgency, this.settled)
   }
 
-  /** One step of merging, if there is anything to merge. Throws what went wrong; then it can be called again. */
+  /** One step of merging, if there is anything to merge. Throws the failure; it can be called again. */
   async merge(): Promise<void> {
     const urgency = this.mergeUrgency
     this.isCrowded = false
@@ -280,7 +280,7 @@ export class Checkpointer implements BackgroundService {
     this.output.debug("merge", { device: this.name, urgency, rows, tookMs: Math.round(endedMs - started) })
   }
 
-  /** Notes the file that could not be read, and goes on without it. Throws what is no such failure. */
+  /** Notes the file that could not be read, and continues without it. Throws any other error. */
   private leaveOut(error: unknown, urgency: MergeUrgency): "left out" {
     if (!isFailure(error, "deviceFailed")) throw error
     const { file, path, code } = error.details
@@ -292,7 +292,7 @@ export class Checkpointer implements BackgroundService {
     const reason = `${LEFT_OUT}: ${String(path)}: ${String(error)}`
     this.unread.set(file, { reason, urgency, restMs, untilMs: this.clock.monotonicMs() + restMs })
     if (before === undefined)
-      this.output.error(LEFT_OUT, { device: this.name, path: String(path), error: String(error) })
+      this.output.error("metadata_table_unreadable", { device: this.name, path: String(path), error: String(error) })
     return "left out"
   }
 
@@ -302,7 +302,7 @@ export class Checkpointer implements BackgroundService {
     return [...this.unread].flatMap(([file, { untilMs }]) => (untilMs > nowMs ? [file] : []))
   }
 
-  /** Merges of the urgency are done but for what is left out. Other files can be read, or are gone. */
+  /** Merges of the urgency are done except for the files left out. Other files can be read, or are gone. */
   private settle(urgency: MergeUrgency): void {
     this.settled = urgency
     const leftOut = new Set(this.leftOut)
@@ -313,7 +313,7 @@ export class Checkpointer implements BackgroundService {
     }
   }
 
-  /** On a full disk with whatever ballast there is; undefined where that is not enough. */
+  /** On a full disk uses whatever ballast there is; returns undefined if that is not enough. */
   private async mergeWithRoom(urgency: MergeUrgency): Promise<MergeOutcome | undefined> {
     for (;;) {
       try {

@@ -1,9 +1,9 @@
 /**
- * Control records, decided: which of the copies found at a start counts, and whether it may.
+ * Control records, decided: which of the copies found at a start counts, and whether the store may open.
  *
- * Counted are the devices that a record names and does not say are out. The store opens where more than
- * half of those that its newest record counts are here. That this is never a truth left behind is proved
- * where records are made (`src/node/control/steps-core.ts`).
+ * Voting devices are those that a record names and does not mark offline. The store opens if more than half of the
+ * voting devices of its newest record are present. `src/node/control/steps-core.ts`, which makes the records, proves
+ * that such a record is never outdated.
  */
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
@@ -22,11 +22,11 @@ export interface PresentDevice {
 
 export interface ControlChoice {
   readonly record: ControlRecord
-  /** Named by the record and not present, also those that are out. */
+  /** Named by the record and not present, including those that are offline. */
   readonly missing: readonly ControlDevice[]
-  /** Present and named, but without this generation: to be written there before anything else. */
+  /** Present and named, but without this generation: it must be written there before anything else. */
   readonly behind: readonly DeviceId[]
-  /** Of those behind: what they had is lost, and may have been newer. */
+  /** Devices of `behind` whose copy is lost, and may have been newer. */
   readonly unreadable: readonly DeviceId[]
   /** Present, and not named. */
   readonly strangers: readonly DeviceId[]
@@ -35,16 +35,16 @@ export interface ControlChoice {
 const isRecord = (record: PresentDevice["record"]): record is ControlRecord =>
   record !== undefined && !(record instanceof Error)
 
-/** Whether a device is asked where the store must know that enough of it is there. */
+/** Whether a device counts towards the majority that the store needs. */
 export const isVoting = ({ state }: ControlDevice): boolean => state !== "offline"
 
 export const votingIds = (record: ControlRecord): readonly DeviceId[] =>
   record.devices.filter(isVoting).map(({ id }) => id)
 
 /**
- * The newest of the copies on the present devices, whether or not it may count; undefined if none of them
- * has any. Throws `foreignFolder` (devices of two stores), `corruptRecord` (copies that contradict each
- * other, or none that can be read).
+ * The newest of the copies on the present devices, whether or not it may count; undefined if none of them has any.
+ * Throws `foreignFolder` (devices of two stores), `corruptRecord` (copies that contradict each other, or none that can
+ * be read).
  */
 export function newestControlRecord(present: readonly PresentDevice[]): ControlChoice | undefined {
   checkOneStore(present)
@@ -72,14 +72,14 @@ export function newestControlRecord(present: readonly PresentDevice[]): ControlC
   }
 }
 
-/** Whether the newest record that was found may count. A device whose copy cannot be read vouches for nothing. */
+/** Whether the newest record that was found may count. A device whose copy cannot be read does not count towards it. */
 export function mayOpen({ record, missing, unreadable }: ControlChoice): boolean {
   const voting = votingIds(record)
   const here = voting.filter(id => !missing.some(device => device.id === id) && !unreadable.includes(id))
   return 2 * here.length > voting.length
 }
 
-/** Those that count and are not here, or vouch for nothing. */
+/** Voting devices that are missing, or whose copy cannot be read. */
 export const absentees = ({ record, missing, unreadable }: ControlChoice): readonly ControlDevice[] =>
   record.devices.filter(device => isVoting(device) && (missing.includes(device) || unreadable.includes(device.id)))
 

@@ -1,8 +1,8 @@
 /**
  * The copies of the control record on one device: read whole, replaced whole.
  *
- * There are two files, so that rot in one does not take the device's word on what is true; on a store of
- * two devices that word decides. A record counts as written once both have it.
+ * There are two files, so that rot in one does not cost the device its vote; in a store of two devices that vote
+ * decides. A record counts as written once both have it.
  */
 import { isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
@@ -23,8 +23,8 @@ async function readCopy(disk: Disk, path: string): Promise<ControlRecord | Failu
 }
 
 /**
- * The newest that can be read. Undefined: the device has none yet. Where none can be read the failure is
- * returned, since other devices have copies. Throws `deviceFailed`, `invalidConfig` (a later release's).
+ * The newest that can be read. Undefined: the device has none yet. If none can be read the failure is returned, since
+ * other devices have copies. Throws `deviceFailed`, `invalidConfig` (a later release's).
  */
 export async function readControlRecord(disk: Disk, folder: string): Promise<ControlRecord | Failure | undefined> {
   const copies = await mapBounded(CONTROL_NAMES, CONTROL_NAMES.length, name => readCopy(disk, `${folder}/${name}`))
@@ -36,7 +36,7 @@ export async function readControlRecord(disk: Disk, folder: string): Promise<Con
   return newest ?? copies.find(copy => copy !== undefined)
 }
 
-/** Durable when it resolves. */
+/** The record is durable when it resolves. */
 export async function writeControlRecord(disk: Disk, folder: string, record: ControlRecord): Promise<void> {
   const bytes = encodeControlRecord(record)
   await mapBounded(CONTROL_NAMES, CONTROL_NAMES.length, name => replaceRecordFile(disk, `${folder}/${name}`, bytes))

@@ -1,9 +1,9 @@
 /**
- * Last writes: of all that the log says since the base was written, what counts. Pure.
+ * Last writes: the writes in the log since the last checkpoint that count. Pure.
  *
- * The log is walked twice. The first walk only numbers the writes and finds the last one of each row; the
- * second takes those. So nothing of the log is kept in memory between them: a checkpoint's log is
- * hundreds of megabytes, and most of a busy row's writes are nobody's any more.
+ * The log is walked twice. The first walk only numbers the writes and finds the last one of each row; the second
+ * returns those. So nothing of the log is kept in memory between them: a checkpoint's log is hundreds of megabytes, and
+ * most writes of a busy row have been overwritten.
  */
 import { assert } from "../base/assert.js"
 import type { Family } from "../base/families.js"
@@ -15,7 +15,7 @@ import type { LoggedRecord, ReplicaIncarnations } from "./contract.js"
 
 const WRITES_FIRST = 65_536
 
-/** Told of a write that is its row's last. Value and payload are good for the call only. */
+/** Called with a write that is its row's last. Value and payload are valid for the call only. */
 export type TakeLast = (
   family: Family,
   key: RowKey,
@@ -28,13 +28,13 @@ type Bytes = Pick<LoggedRecord, "bytes">
 export class LastWrites {
   /** The number of each row's last write, by store prefix, family and key. */
   private readonly rows = new Map<string, Map<Family, Map<RowKey, number>>>()
-  /** By number: 1 where the write is its row's last. */
+  /** By number: 1 if the write is its row's last. */
   private isLast = new Uint8Array(WRITES_FIRST)
   private noted = 0
   private taken = 0
   private readonly lastPositions = new Map<TabletId, Position>()
 
-  /** Entries of other tablets, and of earlier memberships, are passed over. */
+  /** Entries of other tablets, and of earlier incarnations, are skipped. */
   constructor(private readonly replicaIncarnations: ReplicaIncarnations) {}
 
   get positions(): ReadonlyMap<TabletId, Position> {

@@ -1,8 +1,8 @@
 /**
- * Layers: ordered maps laid over one another. The topmost layer that knows a key decides; a tombstone
- * hides what lies below. One merge serves every view: uncommitted over committed, overlay over base.
+ * Layers: ordered maps laid over one another. The topmost layer that contains a key decides; a tombstone hides the
+ * layers below. One merge serves every view: uncommitted over committed, memtable over metadata store.
  *
- * A layer must not change while one of its ranges is being read: ranges are consumed within one turn.
+ * A layer must not change while one of its ranges is being read: ranges are consumed synchronously.
  */
 import sortedBtree from "sorted-btree"
 import { must } from "../base/assert.js"
@@ -12,7 +12,7 @@ import type { KeyRange } from "../base/key-range.js"
 
 const BTree = sortedBtree.default
 
-/** `undefined` as a row's value in a layer: not known here. `row: undefined`: a tombstone. */
+/** `undefined` as a row's value in a layer: not in this layer. `row: undefined`: a tombstone. */
 export interface Layered<Row> {
   readonly row: Row | undefined
 }
@@ -22,10 +22,10 @@ export interface Layer<Row> {
   range(family: Family, range: KeyRange): Iterator<readonly [RowKey, Layered<Row>]>
 }
 
-/** So many new keys may wait to be put in order: a range that comes meanwhile is held up by no more. */
+/** So many new keys may wait to be sorted: a range read waits for no more than these. */
 const UNSORTED_MAX = 512
 
-/** The rows of one family: found by their key at once, put in order a few at a time and when somebody reads a range. */
+/** The rows of one family: found by their key immediately, sorted a few at a time and when a range is read. */
 class FamilyRows<Row> {
   readonly rows = new Map<RowKey, Layered<Row>>()
   private readonly sorted = new BTree<RowKey, true>(undefined, compareKeys)
@@ -82,7 +82,7 @@ export class MemoryLayer<Row> implements Layer<Row> {
     rows.set(key, row)
   }
 
-  /** Forgets the key: lower layers speak for it again. */
+  /** Removes the key: lower layers decide again. */
   drop(family: Family, key: RowKey): void {
     this.families.get(family)?.drop(key)
   }
@@ -103,7 +103,7 @@ export function getThrough<Row>(layers: readonly Layer<Row>[], family: Family, k
   return undefined
 }
 
-/** Living rows of a range, each key once, from the topmost layer that knows it. */
+/** Live rows of a range, each key once, from the topmost layer that contains it. */
 export function* rangeThrough<Row>(
   layers: readonly Layer<Row>[],
   family: Family,
@@ -121,7 +121,7 @@ export function* layeredThrough<Row>(
   const direction = range.reverse ? -1 : 1
   const cursors = layers.map(layer => new Cursor(layer.range(family, range)))
   try {
-    // Layers that hold nothing of the range, usually all but one, cost nothing from here on.
+    // Layers without a row in the range, usually all but one, cost nothing from here on.
     let alive = cursors.filter(cursor => cursor.head !== undefined)
     while (alive.length > 0) {
       const first = firstOf(alive, direction)
@@ -141,7 +141,7 @@ export function* layeredThrough<Row>(
 
 type Pair<Row> = readonly [RowKey, Layered<Row>]
 
-/** Where the reading of one layer stands. */
+/** Position of the reading of one layer. */
 class Cursor<Row> {
   head: Pair<Row> | undefined
 

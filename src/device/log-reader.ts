@@ -1,9 +1,9 @@
 /**
- * A read-only twin of the commit log, for another thread: reads durable records from the segment files
- * while the writer appends to them.
+ * A read-only twin of the commit log, for another thread: reads durable records from the segment files while the writer
+ * appends to them.
  *
- * The caller knows from the writer what is durable and sees to it that the batches asked for are not
- * cut meanwhile. Each call looks at the files anew, since segments are recycled.
+ * The caller gets the durable sequence from the writer and makes sure that the requested batches are not cut meanwhile.
+ * Each call lists the files again, since segments are recycled.
  */
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -12,11 +12,11 @@ import { batchesOf, openSegments, WindowMemory } from "./log-segment.js"
 
 export interface LogReader {
   /**
-   * Records of batches above `after`, up to and including `upTo`; the bytes of each are good until the next.
-   * Throws `corruptLog` if one is not there whole.
+   * Records of batches above `after`, up to and including `upTo`; the bytes of each are valid until the next. Throws
+   * `corruptLog` if one is missing or damaged.
    */
   records(after: LogSequence, upTo: LogSequence): AsyncIterable<LoggedRecord>
-  /** The same, a batch at a time. One such walk at a time. */
+  /** The same, a batch at a time. Only one such walk may run. */
   batches(after: LogSequence, upTo: LogSequence): AsyncIterable<readonly LoggedRecord[]>
 }
 

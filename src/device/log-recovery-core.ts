@@ -1,12 +1,11 @@
 /**
- * Log recovery, decided: which segments hold the log, where it ends, and whether what follows its end
- * is a torn tail or damage.
+ * Log recovery, decided: which segments form the log, where it ends, and whether the bytes behind its end are a torn
+ * tail or damage.
  *
- * Batches are written one after another, each only when the one before is durable. So the log ends at
- * the first batch that does not continue the chain, unless anything that was written later says that
- * more had been durable: then acknowledged bytes are damaged, and nothing may be cut off.
- * Recycled segments keep old batches with good checksums; they have lower segment numbers, and never
- * count for anything.
+ * Batches are written one after another, each only when the one before is durable. So the log ends at the first batch
+ * that does not continue the chain, unless anything that was written later shows that more had been durable: then
+ * acknowledged bytes are damaged, and nothing may be cut off. Recycled segments keep old batches with good checksums;
+ * they have lower segment numbers, and never count.
  * Throws `corruptLog`, `foreignFolder`.
  */
 import { must } from "../base/assert.js"
@@ -14,7 +13,7 @@ import { fail } from "../base/failures.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import type { LogBatchHeader } from "../format/log-batch.js"
 
-/** A file whose first batch is whole, whatever life it is from. */
+/** A file whose first batch is whole, from any incarnation of the device. */
 export interface SegmentHead {
   readonly path: string
   readonly first: LogBatchHeader
@@ -27,13 +26,13 @@ export interface SegmentChain {
   readonly endBytes: number
 }
 
-/** Where the log ends: nothing at all is sequence 0 in segment 0. */
+/** Where the log ends: an empty log is sequence 0 in segment 0. */
 export interface LogEnd {
   readonly segment: number
   readonly sequence: LogSequence
 }
 
-/** Whether `next`, found at the offset of the segment in which `before` lies, continues the log. */
+/** Whether `next`, found at the offset of the segment that contains `before`, continues the log. */
 export function continuesWithin(before: LogBatchHeader, next: LogBatchHeader, offsetBytes: number): boolean {
   return (
     next.deviceId === before.deviceId &&
@@ -55,8 +54,8 @@ export function continuesAcross(before: LogBatchHeader, first: LogBatchHeader): 
 }
 
 /**
- * Whether `first` is `last` once more, at the front of the next segment: a start that found a batch which
- * nothing vouched for has written it there, since where it stood it may have been in the page cache alone.
+ * Whether `first` is `last` once more, at the front of the next segment: a start that found an unvouched batch has
+ * written it there, since at its old place it may have been in the page cache alone.
  */
 const isWrittenAgain = (last: LogBatchHeader, first: LogBatchHeader): boolean =>
   first.segment === last.segment + 1 &&
@@ -78,8 +77,8 @@ export function newestSegment(heads: readonly SegmentHead[], deviceId: DeviceId)
 }
 
 /**
- * Files that begin with the very same batch as this one. One of them is its place; the others got it by
- * a write that was cut off or misdirected, and hold nothing more of its segment.
+ * Files that begin with the very same batch as this one. One of them is its place; the others got it by a write that
+ * was cut off or misdirected, and contain nothing more of its segment.
  */
 export function twinsOf(heads: readonly SegmentHead[], of: SegmentHead): readonly SegmentHead[] {
   const twins = heads.filter(({ path, first }) => path !== of.path && first.segment === of.first.segment)
@@ -91,8 +90,8 @@ export function twinsOf(heads: readonly SegmentHead[], of: SegmentHead): readonl
 }
 
 /**
- * The segments that hold the log, oldest first, given the last batch of the newest: those from the
- * one that holds the first batch above the cut.
+ * The segments that form the log, oldest first, given the last batch of the newest: those from the one with the first
+ * batch above the cut.
  */
 export function liveSegments(heads: readonly SegmentHead[], last: LogBatchHeader): readonly SegmentHead[] {
   const bySegment = new Map(heads.map(head => [head.first.segment, head]))
@@ -119,7 +118,7 @@ export function checkChains(live: readonly SegmentHead[], chains: readonly Segme
   }
 }
 
-/** Refuses to end the log where a batch found behind it knows of more. `found` has a good checksum. */
+/** Refuses to end the log if a batch found behind it proves that more was durable. `found` has a good checksum. */
 export function checkBehindEnd(end: LogEnd, deviceId: DeviceId, found: LogBatchHeader, place: PlaceMatch): void {
   const isOfThisIncarnation =
     found.deviceId === deviceId && found.offsetBytes === place.offsetBytes && found.segment >= end.segment
@@ -131,7 +130,7 @@ interface PlaceMatch {
   readonly offsetBytes: number
 }
 
-/** Refuses an end below what is known from elsewhere (a checkpoint, a clean stop) to have been durable. */
+/** Refuses an end below the sequence that another source (a checkpoint, a clean stop) shows to have been durable. */
 export function checkKnown(end: LogEnd, known: LogSequence): void {
   if (end.sequence >= known) return
   throw fail("corruptLog", {

@@ -1,10 +1,11 @@
 /**
- * Log recovery, carried out: reads the segments, has `log-recovery-core` decide, and leaves a log that
- * can be appended to.
+ * Log recovery, carried out: reads the segments, has `log-recovery-core` decide, and leaves a log that can be appended
+ * to.
  *
- * It changes nothing that a second recovery would find: it syncs (a process that died may have left its
- * last batch in the page cache alone; to write that batch once more where it stands would risk it, should
- * the power fail: the log writes it again elsewhere) and puts zeros over the header of a torn batch, so that no later recovery can take it for whole.
+ * It changes nothing that a second recovery would find. It syncs, because a process that died may have left its last
+ * batch in the page cache alone. It does not rewrite that batch in place, which would risk it in a power failure: the
+ * log writes it again elsewhere. It writes zeros over the header of a torn batch, so that no later recovery can accept
+ * it as whole.
  */
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { parseLogSequence } from "../base/ids.js"
@@ -29,15 +30,15 @@ interface RecoveredSegment {
 export interface RecoveredLog {
   /** Oldest first; none if the log is empty. */
   readonly segments: readonly RecoveredSegment[]
-  /** Files that hold nothing of the log, to be recycled. */
+  /** Files without any part of the log, to be recycled. */
   readonly free: readonly { readonly file: DiskFile; readonly sizeBytes: number }[]
-  /** The records of the last batch where nothing vouches for it, and it may be in the page cache alone. */
+  /** The records of the last batch if nothing confirms it, and it may be in the page cache alone. */
   readonly unvouched: readonly Uint8Array[] | undefined
-  /** How many bytes the log has up to and including some batches, from the first segment's front. */
+  /** The length of the log up to and including some batches, from the first segment's front. */
   readonly marks: readonly LogMark[]
 }
 
-/** How finely it is known which batch lies where. */
+/** Distance of the marks that map batches to places. */
 export const MARK_EVERY_BYTES = 256 * KIB
 
 export interface LogMark {
@@ -53,8 +54,8 @@ interface Found {
 }
 
 /**
- * Recovers the log in the folder. `known`: the highest batch that is known from elsewhere to have
- * been durable. Throws `corruptLog`, `foreignFolder`, `deviceFailed`; then nothing stays open.
+ * Recovers the log in the folder. `known`: the highest batch that another source shows to have been durable. Throws
+ * `corruptLog`, `foreignFolder`, `deviceFailed`; then nothing stays open.
  */
 export async function recoverLog(
   disk: Disk,
@@ -66,7 +67,7 @@ export async function recoverLog(
   try {
     for (const path of await segmentPaths(disk, folder)) files.push(await disk.open(path, "write", LOG_FILE))
     const recovered = await recoverFiles(files, deviceId, known)
-    // A process that died may have made a file whose name is in the cache alone.
+    // A process that died may have created a file whose name is in the cache alone.
     await disk.syncFolder(folder)
     return recovered
   } catch (error) {
@@ -125,7 +126,7 @@ async function recordsIn(file: DiskFile, { offsetBytes, recordCount }: LogBatchH
 const headsOf = (found: readonly Found[]): SegmentHead[] =>
   found.flatMap(({ file, first }) => (first === undefined ? [] : [{ path: file.path, first }]))
 
-/** Of files that begin with one and the same batch only the one that goes on the longest is a segment. */
+/** Of several files that begin with the same batch, only the one with the longest chain is a segment. */
 async function dropTwins(found: readonly Found[], memory: WindowMemory): Promise<void> {
   for (const each of found) {
     const { file, first } = each
@@ -141,13 +142,13 @@ async function dropTwins(found: readonly Found[], memory: WindowMemory): Promise
 
 interface MarkedChain extends SegmentChain {
   readonly marks: readonly LogMark[]
-  /** What the last batch continues in its segment. */
+  /** The batch before the last one in the segment. */
   readonly before: LogBatchHeader | undefined
 }
 
 /**
- * A chain without its last batch where that has only vouched for the one before: it may be in the page cache
- * alone like any last one, and is written anew in its place. One that says what has been cut is needed.
+ * A chain without its last batch if that has only confirmed the one before: it may be in the page cache alone like any
+ * last one, and is written again in its place. One that records a cut is needed.
  */
 function withoutVoucher(chain: MarkedChain): MarkedChain {
   const { before, last } = chain
@@ -190,8 +191,8 @@ function marksOf(chains: readonly MarkedChain[]): LogMark[] {
 }
 
 /**
- * Looks at everything behind the end of the log in one file: throws `corruptLog` where it shows that
- * more had been durable, and wipes the torn batch that may stand there.
+ * Inspects everything behind the end of the log in one file: throws `corruptLog` if it shows that more had been
+ * durable, and wipes a torn batch there.
  */
 async function endAt(
   found: Found,

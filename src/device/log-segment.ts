@@ -1,8 +1,8 @@
 /**
  * Log segments as files: names, and reading their batches one after another with bounded memory.
  *
- * Files keep their names for ever and are recycled with a new segment number, which stands in each
- * batch; so no rename has to be made durable.
+ * Files keep their names permanently and are recycled with a new segment number, which is part of each batch; so no
+ * rename has to be made durable.
  */
 import { fail } from "../base/failures.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
@@ -14,12 +14,12 @@ import type { Disk, DiskFile, OpenOptions } from "../seams/disk/contract.js"
 import type { LoggedRecord } from "./contract.js"
 import { continuesAcross, continuesWithin } from "./log-recovery-core.js"
 
-/** How much is read ahead: little at first, since often only the front of a file is wanted. Longer batches are read whole. */
+/** Read-ahead: little at first, since often only the front of a file is needed. Longer batches are read whole. */
 const WINDOW_BYTES_FIRST = 16 * KIB
 const WINDOW_BYTES_MAX = MIB
 const NAME = /^segment-(\d{6})$/
 
-/** How the log's files are opened by who writes it: every write of a client waits for it. */
+/** How the writer opens the log's files: every write of a client waits for it. */
 export const LOG_FILE: OpenOptions = { durable: true, urgent: true }
 
 export const segmentName = (ordinal: number): string => `segment-${String(ordinal).padStart(6, "0")}`
@@ -37,7 +37,7 @@ export async function segmentPaths(disk: Disk, folder: string): Promise<string[]
 
 const NOTHING = new Uint8Array(0)
 
-/** Where windows read that are used one after the other; batches are verified where they lie. */
+/** Memory of windows that are used one after the other; batches are verified in place. */
 export class WindowMemory {
   #bytes: Uint8Array = NOTHING
 
@@ -50,7 +50,7 @@ export class WindowMemory {
   }
 }
 
-/** A file read from front to back. What is read stays good for ever, or in `memory` until the next piece is asked for. */
+/** A file read from front to back. The bytes read stay valid, or in `memory` only until the next piece is requested. */
 export class Window {
   #buffer: Uint8Array = NOTHING
   #fromBytes = 0
@@ -81,7 +81,7 @@ interface Batch {
   readonly records: readonly LogBatchRecord[]
 }
 
-/** The batch at the offset, of whatever life; undefined unless it is whole. */
+/** The batch at the offset, of any incarnation; undefined unless it is whole. */
 export async function readBatch(window: Window, offsetBytes: number): Promise<Batch | undefined> {
   const header = decodeLogBatchHeader(await window.at(offsetBytes, LOG_HEADER_BYTES))
   if (header === undefined) return undefined
@@ -91,8 +91,8 @@ export async function readBatch(window: Window, offsetBytes: number): Promise<Ba
 }
 
 /**
- * The batches of a segment that continue its first one, which is whole. Those up to `after` are
- * walked over by their headers alone and come without records.
+ * The batches of a segment that continue its first one, which is whole. Those up to `after` are skipped by their
+ * headers alone and come without records.
  */
 export async function* batchesFrom(
   file: DiskFile,
@@ -116,13 +116,16 @@ export async function* batchesFrom(
   }
 }
 
-/** A segment as its readers need it. */
+/** The parts of a segment that readers need. */
 export interface ReadableSegment {
   readonly file: DiskFile
   readonly first: LogBatchHeader
 }
 
-/** The records of batches above `after`, up to and including `upTo`, as `batchesOf` gives them; each is good until the next. */
+/**
+ * The records of batches above `after`, up to and including `upTo`, as `batchesOf` returns them; each is valid until
+ * the next.
+ */
 export async function* recordsOf(
   segments: readonly ReadableSegment[],
   after: LogSequence,
@@ -132,8 +135,8 @@ export async function* recordsOf(
 }
 
 /**
- * The same, a batch at a time: all of them are durable, and in `memory` good until the next. `segments` come
- * oldest first; throws `corruptLog` where a batch is not as it was written.
+ * The same, a batch at a time: all of them are durable, and in `memory` valid until the next. `segments` are ordered
+ * oldest first; throws `corruptLog` if a batch differs from what was written.
  */
 export async function* batchesOf(
   segments: readonly ReadableSegment[],
@@ -143,9 +146,9 @@ export async function* batchesOf(
 ): AsyncIterable<readonly LoggedRecord[]> {
   if (upTo <= after) return
   const start = segments.findLastIndex(segment => segment.first.sequence <= after + 1)
-  if (start === -1) throw fail("corruptLog", { message: "the batches asked for have been cut", after, upTo })
+  if (start === -1) throw fail("corruptLog", { message: "the requested batches have been cut", after, upTo })
   let before: LogBatchHeader | undefined
-  // A segment that holds nothing but a batch that was written again is passed over.
+  // A segment that contains only a batch that was written again is skipped.
   const live = segments
     .slice(start)
     .filter(({ first }, i, all) => first.sequence < (all[i + 1]?.first.sequence ?? Infinity))
@@ -153,7 +156,7 @@ export async function* batchesOf(
     if (before !== undefined && !continuesAcross(before, first)) break
     const next = live[i + 1]?.first.sequence ?? Infinity
     for await (const { header, records } of batchesFrom(file, first, after, memory)) {
-      // A batch that was written again is read where it is known to be on the disk.
+      // A batch that was written again is read where it is certainly on the disk.
       if (header.sequence >= next) break
       before = header
       if (header.sequence > after) yield placed(header, records)
@@ -176,7 +179,7 @@ export async function firstBatch(file: DiskFile): Promise<LogBatchHeader | undef
   return batch?.header.offsetBytes === 0 ? batch.header : undefined
 }
 
-/** Opens what a reader needs of the log in a folder: every segment with a whole first batch, oldest first. */
+/** Opens the parts of the log that a reader needs: every segment with a whole first batch, oldest first. */
 export async function openSegments(
   disk: Disk,
   folder: string,

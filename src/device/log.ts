@@ -1,19 +1,18 @@
 /**
  * The commit log of one device: batches, one after another, in segments that are recycled.
  *
- * Promises  A batch whose append resolved is durable, and every later open finds it, whole and in
- *           order, or says `corruptLog`; it never ends the log before it.
- * Refuses   To append after a write has failed (`deviceFailed`): what is on disk is unknown until the
- *           log is opened again, and the batch may or may not be found then. A disk without room for
- *           the next piece of a segment fails what is queued with `deviceFull` (a process without a
- *           file handle for it, with `tooManyInFlight`), and nothing else: no batch has been begun, and
- *           appending works again once there is room. (A file system that finds no room for bytes that
- *           were written before stops the log like any failed write.)
- * Disk      Files are opened O_DSYNC; a batch is one write and never spans segments. They are filled
- *           with zeros in steps ahead of the writer, so that a batch never makes a file grow, which
- *           would cost a journal commit; a first start does not wait for a whole segment. On a disk that
- *           is short of space little is filled ahead, no segment is kept for later, and a cut begins a new
- *           segment and removes the open one, since what a checkpoint contains must not keep its space.
+ * Promises  A batch whose append resolved is durable. Every later open returns it whole and in order, or throws
+ *           `corruptLog`; the log never ends before it.
+ * Refuses   To append after a write has failed (`deviceFailed`): the contents of the disk are unknown until the log is
+ *           opened again, which may or may not find the batch. If the disk has no space for the next piece of a
+ *           segment, only the queued appends fail with `deviceFull` (with `tooManyInFlight` if the process has no file
+ *           handle for it): no batch has been begun, and appending works again once there is space. (A file system that
+ *           finds no space for bytes that were written before stops the log like any failed write.)
+ * Disk      Files are opened O_DSYNC; a batch is one write and never spans segments. Zeros are written in steps ahead
+ *           of the writer, so that a batch never makes a file grow, which would cost a journal commit; a first start
+ *           does not wait for a whole segment. On a disk that is short of space the log fills little ahead, keeps no
+ *           free segment, and each cut begins a new segment and removes the open one, so that batches that a checkpoint
+ *           contains do not keep their space.
  * Limits    LOG_LIMITS.
  */
 import { assert, must } from "../base/assert.js"
@@ -42,32 +41,32 @@ export const LOG_LIMITS = {
   segmentBytes: 64 * MIB,
   /** Zeros are written in steps of this size. */
   fillStepBytes: MIB,
-  /** The filler starts when less than this is left in front of the writer. */
+  /** The filler starts when less than this remains in front of the writer. */
   fillAheadBytes: 4 * MIB,
-  /** The same on a disk that is short of space, where an open segment longer than the second is left at a cut. */
+  /** The same on a disk that is short of space. A cut ends the open segment there if it is longer than the second. */
   fillStepBytesWhenShort: 256 * KIB,
   usedBytesMaxWhenShort: 256 * KIB,
-  /** Recycled files kept for later; more are removed. */
+  /** Recycled files that are kept; more are removed. */
   freeSegmentsMax: 4,
   appendsQueuedMax: 4096,
   appendBytesQueuedMax: 64 * MIB,
-  /** Batches up to this size are put together in memory that is kept. */
+  /** Batches up to this size are assembled in a buffer that is reused. */
   keptMemoryBytesMax: MIB,
 } as const
 
 export interface LogOptions {
-  /** The highest batch that is known from elsewhere (a checkpoint) to have been durable. */
+  /** The highest batch that another source (a checkpoint) shows to have been durable. */
   readonly known?: LogSequence
   /** Smaller in tests. */
   readonly segmentBytes?: number
   readonly fillStepBytes?: number
-  /** Asked before each new segment; throws if this process no longer owns the folder, which stops the log. */
+  /** Called before each new segment; throws if this process no longer owns the folder, which stops the log. */
   readonly guard?: () => Promise<void>
   /** Whether the disk is short of space. */
   readonly isShort?: () => boolean
 }
 
-/** Opens the log in the folder, which is made if absent. Throws `corruptLog`, `foreignFolder`, `deviceFailed`. */
+/** Opens the log in the folder, which is created if absent. Throws `corruptLog`, `foreignFolder`, `deviceFailed`. */
 export async function openLog(
   disk: Disk,
   folder: string,
@@ -78,7 +77,7 @@ export async function openLog(
   const recovered = await recoverLog(disk, folder, deviceId, options.known ?? parseLogSequence(0))
   const log = new SegmentedLog(disk, folder, deviceId, options, recovered)
   try {
-    // What is shown from now on must never be missed silently, also if its pages never reached the disk.
+    // No later open may lose a batch that this one returns, even if its pages never reached the disk.
     await log.writeAgain(recovered.unvouched)
     await log.confirm()
   } catch (error) {
@@ -95,12 +94,12 @@ interface Segment extends ReadableSegment {
   last: LogSequence
 }
 
-/** The segment being written: it has a number from the start, but a first batch only after its first append. */
+/** The segment being written. It has a number from the start, but a first batch only after its first append. */
 interface OpenSegment {
   readonly number: number
   readonly file: DiskFile
   usedBytes: number
-  /** Bytes that exist, so that writing them makes nothing grow. */
+  /** Bytes that exist, so that writing them does not make the file grow. */
   filledBytes: number
 }
 
@@ -123,7 +122,7 @@ interface Appended {
 
 const ZERO = parseLogSequence(0)
 
-/** The same for all logs: nobody writes into it. */
+/** Shared by all logs, which only read it. */
 let zeroBytes = new Uint8Array(0)
 
 function zeros(bytes: number): Uint8Array {
@@ -137,14 +136,14 @@ export class SegmentedLog implements CommitLog {
   #segments: Segment[]
   readonly #free: FreeFile[]
   #open: OpenSegment | undefined
-  /** A file made ready before the open segment is full. */
+  /** A file prepared before the open segment is full. */
   #spare: FreeFile | undefined
   #nextOrdinal: number
   #durable: LogSequence
   #lastChecksum: bigint
-  /** What the last batch that was found continues. */
+  /** Checksum of the batch before the last one found. */
   readonly #beforeLast: bigint
-  /** Whether a later batch, or none needed, says that the last batch with records is durable. */
+  /** Whether a later batch shows that the last batch with records is durable, or none is required to. */
   #confirmed = true
   #cut: LogSequence
   #totalBytes: number
@@ -155,9 +154,9 @@ export class SegmentedLog implements CommitLog {
   #draining: Promise<void> | undefined
   #rebuilding: Promise<void> | undefined
   #stopped: Failure | undefined
-  /** The next batch begins a segment, if there is room for one. */
+  /** The next batch begins a segment, if there is space for one. */
   #isDecommissioning = false
-  /** For the batch that is being written: one is at a time, and after a write that failed there is no other. */
+  /** Buffer of the batch that is being written. Only one is at a time, and after a failed write there is no other. */
   #memory: Uint8Array = new Uint8Array(0)
 
   constructor(
@@ -194,7 +193,7 @@ export class SegmentedLog implements CommitLog {
     return this.#durable
   }
 
-  /** The first batch that can be read, were it there; batches below the cut may be. */
+  /** The first batch that could be read; batches below the cut may be gone. */
   get beginsWith(): LogSequence {
     return this.#segments[0]?.first.sequence ?? parseLogSequence(this.#durable + 1)
   }
@@ -207,12 +206,12 @@ export class SegmentedLog implements CommitLog {
     return this.#stopped
   }
 
-  /** To within MARK_EVERY_BYTES, never too small. */
+  /** Accurate to MARK_EVERY_BYTES, never too small. */
   get lengthBytes(): number {
     return this.#totalBytes - this.#cutBytes
   }
 
-  /** The records' bytes must stay as they are until it has settled. */
+  /** The bytes of the records must not change until the promise has settled. */
   append(records: readonly Uint8Array[]): Promise<Appended> {
     const payloadBytes = payloadBytesOf(records)
     const limit = Math.min(LOG_PAYLOAD_BYTES_MAX, this.#segmentBytes)
@@ -230,11 +229,10 @@ export class SegmentedLog implements CommitLog {
   }
 
   /**
-   * Writes the last batch again, at the front of the next segment. After a write that failed, or hung
-   * until its process was gone, a batch can be in the page cache, marked clean, and not on the disk; what
-   * is appended behind it would lie behind a hole after the next power cut. In its old place it stays as
-   * it is, should this write be cut off. Before anything else is appended; without room the log goes on
-   * as it is.
+   * Writes the last batch again, at the front of the next segment. After a write that failed, or hung until its process
+   * ended, a batch can be in the page cache, marked clean, and not on the disk; after the next power cut there would be
+   * a hole in front of everything appended behind it. The batch stays in its old place as well, in case this write is
+   * cut off. Must run before any other append; without space the log continues as it is.
    */
   async writeAgain(records: readonly Uint8Array[] | undefined): Promise<void> {
     const open = this.#open
@@ -257,8 +255,8 @@ export class SegmentedLog implements CommitLog {
   }
 
   /**
-   * Has the log itself say that its last batch was durable, by an empty batch behind it; so later
-   * damage to it is never taken for a torn tail. To be called when the log has been quiet for a while.
+   * Proves that the last batch was durable by appending an empty batch behind it, so that later damage to it is never
+   * taken for a torn tail. Call it when the log has been quiet for a while.
    */
   async confirm(): Promise<void> {
     if (!this.#confirmed && this.#queue.length === 0) await this.append([])
@@ -282,7 +280,7 @@ export class SegmentedLog implements CommitLog {
     this.#moveCut(upTo)
     if (this.#isShort) await this.#shrink()
     if (this.#droppable(upTo).length === 0 && !this.#isDecommissioning) return
-    // A segment is written over only once the log itself says that its batches may be missing.
+    // A segment is written over only once the log itself records that its batches may be missing.
     await this.append([])
     for (const segment of this.#droppable(upTo)) await this.#release(segment)
   }
@@ -291,7 +289,7 @@ export class SegmentedLog implements CommitLog {
     return this.options.isShort?.() === true
   }
 
-  /** Gives up files kept for later, and has the open segment left, so that it can be removed once it is cut. */
+  /** Removes the free files and ends the open segment, so that a later cut can remove it. */
   async #shrink(): Promise<void> {
     for (let free = this.#free.pop(); free !== undefined; free = this.#free.pop()) await this.#remove(free.file)
     this.#isDecommissioning = (this.#open?.usedBytes ?? 0) > LOG_LIMITS.usedBytesMaxWhenShort
@@ -308,7 +306,7 @@ export class SegmentedLog implements CommitLog {
       try {
         await this.confirm()
       } catch (error) {
-        // A log that fails now, or finds no room, is closed as it is: nothing acknowledged depends on it.
+        // A log that fails now, or finds no space, is closed as it is: nothing acknowledged depends on it.
         if (!isFailure(error)) throw error
       }
     }
@@ -333,7 +331,7 @@ export class SegmentedLog implements CommitLog {
     this.#draining = undefined
   }
 
-  /** Everything queued was meant to follow what failed. */
+  /** All queued batches were to follow the failed one. */
   #giveUp(failure: Failure): void {
     const queue = this.#queue
     this.#queue = []
@@ -381,16 +379,16 @@ export class SegmentedLog implements CommitLog {
   #memoryFor(lengthBytes: number): Uint8Array | undefined {
     if (lengthBytes > LOG_LIMITS.keptMemoryBytesMax) return undefined
     if (this.#memory.length < lengthBytes) {
-      // Checked where they lie; of what is not used, nothing is ever touched.
+      // Memory in which checksums are computed without a copy. Pages of it that are never used stay untouched.
       this.#memory = Buffer.from(xxh64Memory(LOG_LIMITS.keptMemoryBytesMax).buffer)
     }
     return this.#memory
   }
 
   /**
-   * Puts zeros over the header of the batch that failed. Its bytes may be in the page cache, marked
-   * clean, and not on the disk: a process that starts without a reboot would take it for whole and go on
-   * behind it, and the next power cut would leave a hole. Best effort: the device is failing.
+   * Writes zeros over the header of the batch that failed. Its bytes may be in the page cache, marked clean, and not on
+   * the disk: a process that starts without a reboot would accept it as whole and append behind it, and the next power
+   * cut would leave a hole. Best effort: the device is failing.
    */
   async #disown(open: OpenSegment): Promise<void> {
     await open.file.write([new Uint8Array(LOG_PAGE_BYTES)], open.usedBytes).catch(() => undefined)
@@ -410,7 +408,7 @@ export class SegmentedLog implements CommitLog {
     }
   }
 
-  /** The segment that takes the next batch, with that many bytes filled in front of the writer. */
+  /** The segment for the next batch, with that many bytes filled in front of the writer. */
   async #room(lengthBytes: number): Promise<OpenSegment> {
     const open = this.#open
     if (open === undefined || open.usedBytes + lengthBytes > this.#segmentBytes) return this.#begin(lengthBytes)
@@ -426,7 +424,7 @@ export class SegmentedLog implements CommitLog {
     return open
   }
 
-  /** Begins the next segment; where there is no room in front of its writer the log stays in the one before. */
+  /** Begins the next segment; without space in front of its writer the log stays in the current one. */
   async #begin(lengthBytes: number): Promise<OpenSegment> {
     await this.#rebuilding
     const begun = await this.#nextSegment((this.#open?.number ?? 0) + 1)
@@ -467,7 +465,7 @@ export class SegmentedLog implements CommitLog {
     return this.#isShort ? Math.min(this.#fillStepBytes, LOG_LIMITS.fillStepBytesWhenShort) : this.#fillStepBytes
   }
 
-  /** Fills in the background. A failure is left to the append that needs the room: it meets it again. */
+  /** Fills in the background. A failure is dropped: the append that needs the space meets it again. */
   #fillAhead(open: OpenSegment): void {
     if (this.#rebuilding !== undefined) return
     const remainingBytes = open.filledBytes - open.usedBytes
@@ -493,7 +491,7 @@ export class SegmentedLog implements CommitLog {
     return this.#segments.filter(({ file, last }) => file !== this.#open?.file && last <= upTo)
   }
 
-  /** Where the disk does not do it, a later cut meets the segment again, or the next start a file that should be gone. */
+  /** If the disk fails to remove it, a later cut meets the segment again, or the next start finds the stale file. */
   async #release(segment: Segment): Promise<void> {
     const { file } = segment
     const isKept = !this.#isShort && this.#free.length < LOG_LIMITS.freeSegmentsMax

@@ -1,13 +1,13 @@
 /**
- * Owning a device's folder for one life of a process.
+ * Ownership of a device's folder for one process incarnation.
  *
- * Promises  No two processes that check as they should write to one device for longer than
- *           CHECK_EVERY_MS: the lock keeps processes of one machine apart, and the incarnation in the
- *           superblock, which each start raises, tells an owner that another one came after it, also
- *           from another machine. The log asks `check` before each segment.
- * Refuses   To go on when the folder is another's (`folderInUse`), which a whole superblock says: the
- *           process must stop then. One that is gone, damaged or cannot be read is the device's failure
- *           (`deviceFailed`), and so is one that is not read in time: nobody waits for a check longer.
+ * Promises  No two processes that check as they should write to one device for longer than CHECK_EVERY_MS: the lock
+ *           keeps processes of one machine apart, and the incarnation in the superblock, which each start raises, shows
+ *           an owner that another process came after it, also from another machine. The log calls `check` before each
+ *           segment.
+ * Refuses   To continue when the folder belongs to another process (`folderInUse`), as a whole superblock proves: this
+ *           process must stop then. A superblock that is gone, damaged or unreadable is a failure of the device
+ *           (`deviceFailed`), and so is one that is not read in time.
  */
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
@@ -35,9 +35,9 @@ export class Ownership {
   ) {}
 
   /**
-   * Begins a life on the device whose folder the lock holds. `found`: its superblock as it was seen,
-   * perhaps before the lock was taken; other lives may have come and gone since. `least`: its incarnation
-   * is to be this or higher.
+   * Begins an incarnation on the device whose folder the lock covers. `found`: its superblock as it was read, perhaps
+   * before the lock was taken; other incarnations may have begun and ended since. `least`: the lowest incarnation to
+   * begin.
    */
   static async begin(
     clock: Clock,
@@ -66,17 +66,18 @@ export class Ownership {
     return { id: deviceId, path: this.lock.folder, incarnation, createdMs }
   }
 
-  /** Throws `folderInUse` or `deviceFailed` (see above) unless the folder is still this life's. */
+  /** Throws `folderInUse` or `deviceFailed` (see above) unless the folder still belongs to this incarnation. */
   async check(): Promise<void> {
     const path = this.lock.folder
     const found = await this.readSuperblock()
-    if (found === undefined) throw fail("deviceFailed", { message: "the data folder has been taken away", path })
+    if (found === undefined)
+      throw fail("deviceFailed", { message: "the superblock of the data folder is missing", path })
     const { deviceId, incarnation } = this.superblock
     const isOurs = found.deviceId === deviceId && found.incarnation === incarnation
     if (isOurs && (await this.lock.isHeld())) return
     if (!isOurs || (await this.lock.isAnothers())) throw fail("folderInUse", { path })
     // A disk that is being emptied may lose the lock before the superblock.
-    throw fail("deviceFailed", { message: "the lock of the data folder has been taken away", path })
+    throw fail("deviceFailed", { message: "the lock of the data folder has been removed", path })
   }
 
   private async readSuperblock(): Promise<Superblock | undefined> {
@@ -87,12 +88,12 @@ export class Ownership {
       if (isFailure(error, "corruptRecord")) {
         throw fail("deviceFailed", { message: "the superblock of the data folder is damaged", path }, error)
       }
-      // Whole, and of a later release: its process has come since.
+      // Whole, and of a later release: its process has started since.
       throw isFailure(error, "invalidConfig") ? fail("folderInUse", { path }, error) : error
     }
   }
 
-  /** Checks each second until the signal fires; the first failure ends it and is told to `onLost`. */
+  /** Checks each second until the signal fires; the first failure ends the loop and is passed to `onLost`. */
   async run(signal: AbortSignal, onLost: (failure: Failure) => void): Promise<void> {
     while (!signal.aborted) {
       await this.clock.sleep(CHECK_EVERY_MS, signal)
@@ -100,7 +101,7 @@ export class Ownership {
       try {
         await this.check()
       } catch (error) {
-        // A process without a file handle to spare has not looked.
+        // A process without a free file handle has not checked.
         if (isFailure(error, "tooManyInFlight")) continue
         onLost(asFailure(error))
         return
@@ -108,7 +109,7 @@ export class Ownership {
     }
   }
 
-  /** Gives the folder up, once nothing of this life writes to it any more. The same end for all who call it. */
+  /** Releases the folder, once nothing of this incarnation writes to it any more. All callers get the same promise. */
   release(): Promise<void> {
     this.watch.abort()
     this.released ??= this.lock.release()

@@ -1,11 +1,11 @@
-/** Upkeep of payload volumes, decided: which one is worth moving what lives in it. */
+/** Upkeep of payload volumes, decided: which volume's live payloads are worth moving. */
 
 export const PAYLOAD_UPKEEP_LIMITS = {
-  /** Of all that is written, so much may be dead; below what is promised, since more dies meanwhile. */
+  /** Dead share of all written bytes that is allowed; below the promised share, since more dies meanwhile. */
   deadShareMax: 0.2,
-  /** Less is not worth the writing. */
+  /** Fewer dead bytes are not worth the writing. */
   deadBytesMin: 64 * 1024,
-  /** What one checkpoint moves. */
+  /** Bytes that one checkpoint moves. */
   movedBytesMax: 32 * 1024 * 1024,
 } as const
 
@@ -21,13 +21,13 @@ export interface CountedVolume {
 const deadBytes = (volumes: readonly CountedVolume[]): number =>
   volumes.reduce((sum, { writtenBytes, liveBytes }) => sum + Math.max(0, writtenBytes - liveBytes), 0)
 
-/** Volumes that nothing points into; they need only be removed. */
+/** Volumes that nothing points into; they only have to be removed. */
 export const emptyVolumes = (volumes: readonly CountedVolume[]): readonly number[] =>
   volumes.filter(({ liveBytes, isOpen }) => liveBytes === 0 && !isOpen).map(({ volume }) => volume)
 
 /**
- * The deadest volume, where too much of all is dead, of those whose living payloads fit in `bytesMax`: its space
- * comes back only when all of them have moved. `passed`: those of which nothing more can be moved.
+ * The volume with the largest dead share, if too much of all is dead, of those whose live payloads fit in `bytesMax`:
+ * its space comes back only when all of them have moved. `passed`: volumes from which nothing more can be moved.
  */
 export function volumeToMove(
   volumes: readonly CountedVolume[],

@@ -1,13 +1,12 @@
 /**
- * Upkeep of payload volumes, carried out inside checkpoints: what lives in a volume that is mostly dead
- * moves to the open one, its rows get their new places in the checkpoint's transaction, and the empty
- * volume is removed.
+ * Upkeep of payload volumes, carried out inside checkpoints: live payloads of a volume that is mostly dead move to the
+ * open one, their rows get the new places in the checkpoint's transaction, and the empty volume is removed.
  *
- * Promises  A volume is removed only in a checkpoint after the one that emptied it, once its readers
- *           have been told to look their rows up again, and after a walk has found no row that points
- *           into it. A reader that still holds an old place finds nothing there and looks again.
- * Refuses   To move or remove what cannot be read, or whose row cannot: its volume stays, and is passed over until
- *           the next start.
+ * Promises  A volume is removed only in a checkpoint after the one that emptied it, once its readers have been told to
+ *           read their rows again, and after a walk has found no row that points into it. A reader with an old place
+ *           finds nothing there and reads the row again.
+ * Refuses   To move or remove payloads that cannot be read, or whose rows cannot: their volume stays, and is skipped
+ *           until the next start.
  * Limits    PAYLOAD_UPKEEP_LIMITS.
  */
 import { isFailure } from "../base/failures.js"
@@ -32,10 +31,10 @@ interface Moved {
   readonly to: VolumePlace
 }
 
-/** One device's, kept from checkpoint to checkpoint. */
+/** The upkeep of one device, kept from checkpoint to checkpoint. */
 export class PayloadUpkeep {
   private readonly passed = new Set<number>()
-  /** How far the walk through a volume has come whose living payloads are being moved. */
+  /** Progress of the walk through the volume whose live payloads are being moved. */
   private reached: { readonly volume: number; readonly position: VolumePosition | undefined } | undefined
 
   constructor(
@@ -57,7 +56,7 @@ export class PayloadUpkeep {
     return emptyVolumes(this.counted(usage)).filter(volume => !this.passed.has(volume))
   }
 
-  /** Removes those of the volumes into which really no row of the base points. */
+  /** Removes those of the volumes into which no row of the metadata store points. */
   async remove(store: StoreReader, usage: PayloadUsage, volumes: readonly number[]): Promise<readonly number[]> {
     const empty = new Set(emptyVolumes(this.counted(usage)))
     const removed: number[] = []
@@ -88,7 +87,7 @@ export class PayloadUpkeep {
     return { liveBytes, isDamaged }
   }
 
-  /** A volume that cannot be read is a damaged one: what needs none of it must go on. */
+  /** A volume that cannot be read counts as damaged: operations that do not need it must continue. */
   private async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<VolumeFindings> {
     try {
       yield* this.shelf.walk(volume, from)
@@ -99,8 +98,8 @@ export class PayloadUpkeep {
   }
 
   /**
-   * Moves living payloads of the deadest volume of which they fit in `bytesMax`, flushed; gives the rows to be
-   * committed. On a full disk nothing is moved. `done` is to be called when they are committed.
+   * Moves live payloads of the deadest volume that fits in `bytesMax`, flushed; returns the rows to be committed. On a
+   * full disk nothing is moved. Call `done` when they are committed.
    */
   async move(
     store: StoreReader,
@@ -121,11 +120,11 @@ export class PayloadUpkeep {
         usage.placed(each.key, each.to)
       }
       const isEmptied = isOver && skipped === 0
-      // What was replaced meanwhile, and is not counted yet, is dead as well.
+      // Payloads that were replaced meanwhile, and are not counted yet, are dead as well.
       if (isEmptied && !isDamaged) usage.correct(volume, 0)
       else if (isEmptied) this.passed.add(volume)
       const done = (): void => {
-        // What this checkpoint itself has put there moves with the next.
+        // Payloads that this checkpoint itself has put there move with the next.
         this.reached = skipped > 0 ? undefined : { volume, position: reached }
       }
       return { writes: moved.map(({ family, key, value, to }) => rowWrite(family, key, value, to)), done }
@@ -166,7 +165,7 @@ export class PayloadUpkeep {
   }
 }
 
-/** The value of the row that points exactly there; undefined where none does. */
+/** The value of the row that points exactly there; undefined if there is none. */
 function pointsAt(
   store: StoreReader,
   family: Family,

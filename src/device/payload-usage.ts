@@ -1,11 +1,11 @@
 /**
- * Payload usage: how many bytes of each payload volume rows of the metadata store point at. What a volume has
- * beyond them is dead: payloads that were overwritten, deleted or moved, and padding.
+ * Payload usage: how many bytes of each payload volume rows of the metadata store point at. The rest of a volume is
+ * dead: payloads that were overwritten, deleted or moved, and padding.
  *
- * The counts are marks of the store and change with the rows: a checkpoint adds what it places, a merge takes off
- * what it drops. So a payload counts as living until a merge meets the row that replaced it. A count that is too
- * high costs space, one that is too low a walk: a volume is removed only after a walk through it has found no row
- * that points into it.
+ * The counts are marks of the store and change with the rows: a checkpoint adds the payloads that it places, a merge
+ * subtracts those that it drops. So a payload counts as live until a merge meets the row that replaced it. A count that
+ * is too high costs space, one that is too low a walk: a volume is removed only after a walk through it has found no
+ * row that points into it.
  */
 import type { Family } from "../base/families.js"
 import { rowKeyOf, type RowKey } from "../base/ids.js"
@@ -17,7 +17,7 @@ const volumeMark = (volume: number): RowKey => rowKeyOf(`payloads/${String(volum
 const volumeOfMark = (key: RowKey): number => Number(key.slice(VOLUME_MARKS.start.length))
 const COUNT_BYTES = 8
 
-/** How many bytes a payload of a row takes in its volume. */
+/** Number of bytes that the payload of a row occupies in its volume. */
 type PayloadBytes = (key: RowKey, lengthBytes: number) => number
 
 export class PayloadUsage {
@@ -57,7 +57,7 @@ export class PayloadUsage {
     if (place !== undefined) this.left(key, place)
   }
 
-  /** What a walk through a volume found. */
+  /** Sets the result of a walk through a volume. */
   correct(volume: number, liveBytes: number): void {
     this.add(volume, liveBytes - this.liveBytes(volume))
   }

@@ -1,8 +1,8 @@
 /**
- * How far a device has come, noted beside its log and its base: at checkpoints and merges, and so at each stop. Older copies of
- * both that are put in their place agree with each other; the note tells that they are old.
+ * Progress of a device, noted beside its log and its metadata store: at checkpoints and merges, and so at each stop. If
+ * older copies of both are put in their place, they agree with each other; the note shows that they are old.
  *
- * Promises  The note is never ahead of what is durable. Without one, and where it is damaged, nothing is refused.
+ * Promises  The note is never ahead of what is durable. Without one, or with a damaged one, nothing is refused.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
@@ -14,10 +14,10 @@ const POSITION_NAME = "position"
 
 const pathIn = (folder: string): string => `${folder}/${POSITION_NAME}`
 
-/** Where log and metadata store of a device are. */
+/** Positions of the log and the metadata store of a device. */
 type DevicePosition = Pick<PositionRecord, "logged" | "generation">
 
-/** What was found at a start. */
+/** Positions found at a start. */
 interface FoundPosition extends DevicePosition {
   /** The last log batch that the metadata store contains. */
   readonly contained: LogSequence
@@ -26,8 +26,8 @@ interface FoundPosition extends DevicePosition {
 }
 
 /**
- * Throws `corruptLog` where the log, or the metadata store, as it was found, ends before what was noted; and where rows
- * are in neither: the store contains them no more, and the log has let go of them.
+ * Throws `corruptLog` if the log, or the metadata store, ends before the noted position; and if rows are in neither:
+ * the store no longer contains them, and the log has cut them.
  */
 export async function checkPosition(
   disk: Disk,
@@ -41,7 +41,7 @@ export async function checkPosition(
     })
   }
   const noted = await notedPosition(disk, folder, deviceId)
-  // Where both are gone there is nothing old.
+  // If both are gone nothing is old.
   if (found.logged === 0 || noted === undefined) return
   if (noted.logged <= found.logged && noted.generation <= found.generation) return
   if (noted.logged <= found.logged) {
@@ -65,7 +65,7 @@ async function notedPosition(disk: Disk, folder: string, id: DeviceId): Promise<
   }
 }
 
-/** A device without room for it keeps the note that it has, which still holds. */
+/** A device without space for it keeps its present note, which is still correct. */
 export async function notePosition(
   disk: Disk,
   folder: string,
@@ -79,7 +79,7 @@ export async function notePosition(
   }
 }
 
-/** Before the log and the base are thrown away. */
+/** Call it before the log and the metadata store are discarded. */
 export async function forgetPosition(disk: Disk, folder: string): Promise<void> {
   if (!(await disk.exists(pathIn(folder)))) return
   await disk.remove(pathIn(folder))

@@ -1,10 +1,8 @@
 /**
- * Record files: small files that are replaced whole and never changed in place (superblock, control
- * record).
+ * Record files: small files that are replaced whole and never changed in place (superblock, control record).
  *
- * Promises  After a power cut at any moment a reader finds the old bytes or the new, never a mixture;
- *           the new ones once `replaceRecordFile` has resolved. What the bytes say, and whether rot
- *           has touched them, is for their format to check.
+ * Promises  After a power cut at any moment a reader finds the old bytes or the new, never a mixture; the new ones once
+ *           `replaceRecordFile` has resolved. The format of the bytes must detect rot itself.
  * Limits    RECORD_FILE_BYTES_MAX.
  */
 import { assert } from "../base/assert.js"
@@ -15,7 +13,7 @@ import type { Disk, DiskFile } from "../seams/disk/contract.js"
 const RECORD_FILE_BYTES_MAX = 64 * MIB
 export const SUPERBLOCK_NAME = "superblock"
 export const CONTROL_NAMES = ["control", "control.second"] as const
-/** What a device's folder has to hold before the device can be opened. */
+/** Files that a device's folder must contain before the device can be opened. */
 export const RECORD_NAMES = [SUPERBLOCK_NAME, ...CONTROL_NAMES] as const
 const NEW = ".new"
 
@@ -33,7 +31,7 @@ export async function readRecordFile(disk: Disk, path: string): Promise<Uint8Arr
   }
 }
 
-/** Puts the bytes in place of the file's content, if it had any. One at a time for each path. */
+/** Replaces the content of the file. One call at a time for each path. */
 export async function replaceRecordFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
   assert(bytes.length <= RECORD_FILE_BYTES_MAX, "a record file is over its limit")
   const file = await freshFile(disk, path + NEW)
@@ -42,7 +40,7 @@ export async function replaceRecordFile(disk: Disk, path: string, bytes: Uint8Ar
     await file.sync()
   } catch (error) {
     await file.close().catch(() => undefined)
-    // On a full disk what an attempt leaves behind would be in the way of the next.
+    // On a full disk the remains of an attempt would take the space of the next.
     await disk.remove(path + NEW).catch(() => undefined)
     throw error
   }

@@ -1,11 +1,11 @@
 /**
- * Record room: a file as large as the records of a device, in `ballast/`. A record is written anew beside the
- * old one, so that for a moment both are there; on a disk without a free byte this file is given up for that
- * moment, and taken again from what the old one leaves. A device can be opened there as often as one likes.
+ * Record room: a file as large as the records of a device, in `ballast/`. A record is rewritten beside the old one, so
+ * that for a moment both exist. On a disk without a free byte this file is removed for that moment, and recreated from
+ * the space of the old record. A device can be opened there any number of times.
  *
- * Promises  Given up to whoever replaces records, never to anything else that finds no room. Whatever fails
- *           here fails nobody: the next call makes good what is missing.
- * Limits    Somebody else on the file system may be quicker to take what is free for that moment.
+ * Promises  The space is given only to replacements of records, never to any other write. A failure here fails no other
+ *           operation: the next call restores the file.
+ * Limits    Another process on the file system may use the free space in that moment.
  */
 import { isFailure } from "../base/failures.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
@@ -18,7 +18,7 @@ const SPARE_BLOCKS = 4
 
 const pathIn = (ballastFolder: string): string => `${ballastFolder}/${RECORD_ROOM_NAME}`
 
-/** Has the room wait beside the ballast, as much of it as there is room for. Nothing, where there are no records. */
+/** Creates the record room beside the ballast, as large as the free space allows. Does nothing without records. */
 export async function keepRecordRoom(disk: Disk, deviceFolder: string, ballastFolder: string): Promise<void> {
   try {
     const wantedBytes = await recordBytes(disk, deviceFolder)
@@ -38,7 +38,7 @@ export async function keepRecordRoom(disk: Disk, deviceFolder: string, ballastFo
   }
 }
 
-/** False where there is none, or it is being given up already. */
+/** Returns false if there is none, or it is being given up already. */
 export async function lendRecordRoom(disk: Disk, ballastFolder: string): Promise<boolean> {
   const path = pathIn(ballastFolder)
   try {
@@ -58,12 +58,12 @@ async function growTo(file: DiskFile, wantedBytes: number): Promise<void> {
   try {
     await file.write([noise(wantedBytes - hasBytes)], hasBytes)
   } finally {
-    // What a full disk took of it counts, too.
+    // The part that fitted on a full disk counts, too.
     await file.sync()
   }
 }
 
-/** What is on the disk while all records are replaced at once, beyond what is there before and after. */
+/** Bytes that are on the disk while all records are replaced together, beyond those before and after. */
 async function recordBytes(disk: Disk, deviceFolder: string): Promise<number> {
   let blocks = 0
   for (const name of RECORD_NAMES) {
@@ -79,7 +79,7 @@ async function recordBytes(disk: Disk, deviceFolder: string): Promise<number> {
   return blocks === 0 ? 0 : (blocks + SPARE_BLOCKS) * BLOCK_BYTES
 }
 
-/** Bytes that a file system which compresses can leave nothing out of (xorshift; Marsaglia 2003). */
+/** Bytes that a compressing file system cannot shrink (xorshift; Marsaglia 2003). */
 function noise(lengthBytes: number): Uint8Array {
   const words = new Uint32Array(Math.ceil(lengthBytes / 4))
   let word = 0x9e3779b9

@@ -1,25 +1,25 @@
 /**
- * Roomy disk: the disk of a device that gives back ballast where a write finds no room, and tells how
- * much files grow. What must not use the reserve is refused before it comes here.
+ * Roomy disk: the disk of a device that gives back ballast if a write finds no space, and reports how much files grow.
+ * Writes that must not use the reserve are refused before they reach it.
  *
- * Promises  A write, a new file, a new name or a new folder that finds no room is tried again after
- *           ballast was given back; it fails with `deviceFull` only when there is none left, or after
- *           GIVE_BACKS_MAX times. A write is made again whole, so what the failed one left does not count.
- * Refuses   To sync again: after a failed sync the next one says nothing about what was lost.
+ * Promises  A write, a new file, a new name or a new folder that finds no space is tried again after ballast was given
+ *           back; it fails with `deviceFull` only when there is none left, or after GIVE_BACKS_MAX attempts. A write is
+ *           repeated whole, so leftovers of the failed one do not count.
+ * Refuses   To sync again: after a failed sync the next one proves nothing about lost bytes.
  */
 import { isFailure } from "../base/failures.js"
 import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions } from "../seams/disk/contract.js"
 import { WrappedDisk, WrappedFile } from "../seams/disk/wrapped.js"
 import { GIVE_BACKS_MAX } from "./ballast.js"
 
-/** A name or a folder takes this much, for all we know. */
+/** Assumed size of a name or a folder. */
 const NAME_BYTES = 4096
 
-/** Who knows about the room. */
+/** Manages the space of the file system. */
 export interface RoomMaker {
-  /** Gives back at least one piece of ballast, and about as much as asked for; false where there is none. */
+  /** Gives back at least one piece of ballast, and about as much as requested; false if there is none. */
   giveBack(bytes: number): Promise<boolean>
-  /** So many bytes are on the disk that were not there before. */
+  /** Reports that so many bytes were added to the disk. */
   grew(bytes: number): void
 }
 

@@ -1,12 +1,11 @@
 /**
- * Rows of one device: overlay over base.
+ * Rows of one device: memtable over metadata store.
  *
- * Committed writes enter the active overlay and are readable from that moment. A checkpoint freezes
- * it, opens a new one, and drops the frozen one when the base contains it. Nothing here writes the
- * base.
+ * Committed writes enter the active memtable and are readable from that moment. A checkpoint freezes it, opens a new
+ * one, and drops the frozen one when the metadata store contains it. This module never writes the metadata store.
  *
  * Promises  A read sees every applied write, whatever a checkpoint is doing meanwhile.
- * Limits    The overlay is bounded by the checkpointer's brake (see `checkpointer.ts`).
+ * Limits    The memtable is bounded by the checkpointer's brake (see `checkpointer.ts`).
  */
 import { assert, must } from "../base/assert.js"
 import { isFailure, type Failure } from "../base/failures.js"
@@ -19,7 +18,9 @@ import type { StoreReader } from "../seams/store/contract.js"
 import type { AppliedWrite, DeviceRow, DeviceRows } from "./contract.js"
 import { getThrough, layeredThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
 
-/** Families of few rows that every request reads: kept decoded, as the same object for as long as the base is the same. */
+/**
+ * Families of few rows that every request reads: cached decoded, as the same object until the metadata store changes.
+ */
 const KEPT: ReadonlySet<Family> = new Set<Family>(["names", "buckets"])
 const KEPT_ROWS_MAX = 1_000
 
@@ -28,7 +29,7 @@ class StoreLayer implements Layer<DeviceRow> {
 
   constructor(private readonly store: StoreReader) {}
 
-  /** The base has changed. */
+  /** The metadata store has changed. */
   forget(): void {
     this.kept.clear()
   }
@@ -65,7 +66,7 @@ class StoreLayer implements Layer<DeviceRow> {
   }
 }
 
-/** Puts the rows of the overlay between those of the base, and in their place. */
+/** Merges the rows of the memtable into those of the metadata store. */
 class OverlaidVisitor implements RowVisitor {
   private head: OverlayRow | undefined
   private headKey: Buffer
@@ -91,7 +92,7 @@ class OverlaidVisitor implements RowVisitor {
     return !this.isOver
   }
 
-  /** What lies above all rows of the base. */
+  /** Visits the memtable rows above all rows of the metadata store. */
   finish(): void {
     while (this.head && !this.isOver) this.giveHead()
   }
@@ -118,7 +119,7 @@ export class Rows implements DeviceRows {
   private frozenSequence: LogSequence
   private failure: Failure | undefined
 
-  /** `contained`: the log batch up to which the base contains everything that is needed. */
+  /** `contained`: the log batch up to which the metadata store contains everything that is needed. */
   constructor(
     private readonly store: StoreReader,
     contained: LogSequence,
@@ -135,7 +136,7 @@ export class Rows implements DeviceRows {
     return this.appliedSequence
   }
 
-  /** Rows that the base does not contain yet. */
+  /** Rows that the metadata store does not contain yet. */
   get memtableRows(): number {
     return this.active.size + (this.frozen?.size ?? 0)
   }
@@ -144,7 +145,7 @@ export class Rows implements DeviceRows {
     return this.frozen !== undefined
   }
 
-  /** The batch up to which the running checkpoint goes. */
+  /** The last batch of the running checkpoint. */
   get frozenAt(): LogSequence {
     return this.frozenSequence
   }
@@ -168,7 +169,7 @@ export class Rows implements DeviceRows {
     }
   }
 
-  /** Why the base is not to be read any more: it did not answer, or said that it cannot. */
+  /** Why the metadata store must not be read any more: it did not answer, or failed. */
   get failed(): Failure | undefined {
     return this.failure
   }
@@ -198,12 +199,12 @@ export class Rows implements DeviceRows {
     return this.frozenSequence
   }
 
-  /** Opens what was committed to the store since. Reads do not see it before `adopt` or `dropFrozen`. */
+  /** Opens the generations committed to the store since. Reads do not see them before `adopt` or `dropFrozen`. */
   prepare(): Promise<void> {
     return this.store.prepare()
   }
 
-  /** Reads see what was prepared. */
+  /** Reads see the prepared generation. */
   adopt(): void {
     this.store.adopt()
     this.base.forget()
@@ -214,7 +215,7 @@ export class Rows implements DeviceRows {
     return this.store.generation
   }
 
-  /** What was prepared contains what was frozen: reads see that instead. */
+  /** The prepared generation contains the frozen memtable: reads see the generation instead. */
   dropFrozen(): void {
     this.adopt()
     this.frozen = undefined

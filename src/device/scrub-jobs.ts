@@ -1,9 +1,9 @@
 /**
- * Scrub jobs: walk through a device's base and its log again and again, and tell what is damaged.
+ * Scrub jobs: walk through a device's metadata store and its log again and again, and report damage.
  *
- * A walk through the base takes as many steps as it needs and begins anew SCRUB_EVERY_MS after it
- * began; one through the log covers what lies between its cut and its end, which is soon read by a
- * checkpoint anyway, so it is walked more often.
+ * A walk through the metadata store takes as many steps as it needs and begins again SCRUB_EVERY_MS after it began. A
+ * walk through the log covers the part between its cut and its end, which a checkpoint soon reads anyway, so it is
+ * repeated more often.
  */
 import type { Failure } from "../base/failures.js"
 import type { LogSequence } from "../base/ids.js"
@@ -16,7 +16,7 @@ export const SCRUB_EVERY_MS = {
   log: 3_600_000,
 } as const
 
-/** Findings kept to be shown; all are told when they are made. */
+/** Findings kept for display; all are reported when they are made. */
 const FINDINGS_MAX = 100
 
 export class MetadataScrub implements Job {
@@ -28,7 +28,7 @@ export class MetadataScrub implements Job {
   private walks = 0
   private found: RowFinding[] = []
 
-  /** `step`: one step from the cursor on, taken where it holds up nobody. */
+  /** `step`: one step from the cursor on, run where it delays no request. */
   constructor(
     device: string,
     private readonly takeStep: (from: RowScrubCursor | undefined) => Promise<RowsScrubbed>,
@@ -39,7 +39,7 @@ export class MetadataScrub implements Job {
     this.name = `scrub base ${device}`
   }
 
-  /** Of the walk under way, or of the last one. */
+  /** Findings of the walk under way, or of the last one. */
   get findings(): readonly RowFinding[] {
     return this.found
   }
@@ -70,7 +70,7 @@ export class MetadataScrub implements Job {
   }
 }
 
-/** What of a log is to be scrubbed: above `after`, which has been cut or may be soon. */
+/** The part of a log to be scrubbed: above `after`, which has been cut or may be soon. */
 export interface LogExtent {
   readonly after: LogSequence
   readonly upTo: LogSequence
@@ -84,7 +84,7 @@ export class LogScrub implements Job {
   private walks = 0
   private damage: Failure | undefined
 
-  /** `extent`: what of the log is there now. */
+  /** `extent`: the present part of the log. */
   constructor(
     device: string,
     private readonly extent: () => LogExtent,
@@ -104,7 +104,7 @@ export class LogScrub implements Job {
       this.upTo = this.extent().upTo
     }
     const { upTo } = this
-    // What was cut meanwhile is passed over.
+    // Skips batches that were cut meanwhile.
     const after = this.later(this.at, this.extent().after)
     if (upTo === undefined || after >= upTo) return this.end(undefined)
     const { seen, damage } = await this.takeStep(after, upTo)
@@ -112,7 +112,7 @@ export class LogScrub implements Job {
       this.at = seen
       return seen >= upTo ? this.end(undefined) : "busy"
     }
-    // A segment that was cut while it was read looks damaged, and nobody needs it.
+    // A segment that was cut while it was read looks damaged, and is not needed.
     if (this.extent().after > seen) {
       this.at = this.extent().after
       return "busy"

@@ -1,9 +1,9 @@
 /**
- * Scrub of what a device says about itself: the rows of its base, the payloads that they point at, and
- * its log, verified in bounded steps.
+ * Scrub of a device's own metadata: the rows of its metadata store, the payloads that they point at, and its log,
+ * verified in bounded steps.
  *
- * The steps only read, through readers of their own, and belong where a page that is not in memory
- * holds up nobody: on the checkpoint thread. What is found is reported, never repaired here.
+ * The steps only read, through readers of their own, on the checkpoint thread, where a page that is not in memory
+ * delays no request. Damage is reported, never repaired here.
  */
 import { FAMILIES, FAMILY_NAMES, type Family } from "../base/families.js"
 import { isFailure, type Failure } from "../base/failures.js"
@@ -14,7 +14,7 @@ import type { StoreReader } from "../seams/store/contract.js"
 import type { LogReader } from "./log-reader.js"
 
 export const SCRUB_LIMITS = {
-  /** One step of the base, payloads included. */
+  /** One step of the metadata store, payloads included. */
   rowsMax: 4_000,
   payloadBytesMax: 8 * MIB,
   /** One step of the log. */
@@ -27,18 +27,18 @@ export interface RowScrubCursor {
   readonly key: RowKey
 }
 
-/** A row that is not what was written, or whose payload is not. */
+/** A row that differs from what was written, or whose payload does. */
 export interface RowFinding {
   readonly family: Family
   /** With its store prefix. */
   readonly key: RowKey
-  /** "range": some rows from this key on could not be read at all. */
+  /** "range": some rows from this key on could not be read. */
   readonly what: "row" | "payload" | "range"
   readonly reason: string
 }
 
 export interface RowsScrubbed {
-  /** Undefined: all rows have been seen. */
+  /** Undefined: all rows have been verified. */
   readonly next: RowScrubCursor | undefined
   readonly rows: number
   readonly payloads: number
@@ -63,7 +63,7 @@ interface Found {
   readonly place: VolumePlace
 }
 
-/** One step through the base: rows of one family, from the cursor on. */
+/** One step through the metadata store: rows of one family, from the cursor on. */
 export async function scrubRowsStep(
   store: StoreReader,
   from: RowScrubCursor = firstOf("marks"),
@@ -105,7 +105,7 @@ export async function scrubRowsStep(
   return { next, rows, payloads: found.length, findings }
 }
 
-/** Where a walk goes on that met damage; undefined where it does not tell its end, or reaches into another family. */
+/** Where a walk continues after damage; undefined if the end of the damage is unknown, or in another family. */
 export function behindDamage(error: unknown, family: Family, at: RowKey): RowScrubCursor | undefined {
   const toKey = isFailure(error, "corruptRow") ? error.details["toKey"] : undefined
   const bytes = Buffer.from(typeof toKey === "string" ? toKey : "", "hex")
@@ -113,7 +113,7 @@ export function behindDamage(error: unknown, family: Family, at: RowKey): RowScr
   return bytes[0] === FAMILIES[family] && key > at ? { family, key } : undefined
 }
 
-/** Throws on what says nothing about the row: a device that was slow is none that has lost it. */
+/** Throws failures that prove nothing about the row: a slow device has not lost it. */
 function findingOf(error: unknown, family: Family, key: RowKey, what: RowFinding["what"]): RowFinding {
   const isSlow = isFailure(error, "deviceFailed") && error.details["code"] === "ETIMEDOUT"
   if (isSlow || !isFailure(error, "corruptRow", "corruptNeedle", "deviceFailed")) throw error
@@ -121,10 +121,10 @@ function findingOf(error: unknown, family: Family, key: RowKey, what: RowFinding
 }
 
 export interface LogScrubbed {
-  /** Everything up to here has been seen. */
+  /** Everything up to here has been verified. */
   readonly seen: LogSequence
   readonly bytes: number
-  /** What follows is not as it was written; it may have been cut meanwhile, which the caller knows. */
+  /** The next batch differs from what was written; it may have been cut meanwhile, which the caller checks. */
   readonly damage: Failure | undefined
 }
 

@@ -1,11 +1,11 @@
 /**
- * Space, decided: how much of a file system is kept back, who may still write, and when it will be full.
+ * Space, decided: how much of a file system is reserved, which writes are still allowed, and when it will be full.
  *
- * Space is refused before it is used. Of what is left, the reserve is for those who make room or keep
- * promises (deletes, settings, repair, compaction, checkpoints): needles stop where it begins, other new
- * rows at half of it, copies that compaction makes where only the checkpoint's share is left: without a
- * checkpoint no space ever comes back. Left is what is free and what the ballast can give back, without what is already
- * on its way: written since the last look, or owed by the log to the next checkpoint.
+ * Space is refused before it is used. The reserve is for work that makes space or keeps promises (deletes, settings,
+ * repair, compaction, checkpoints): needles stop where it begins, other new rows at half of it, copies by compaction
+ * when only the checkpoint's share remains: without a checkpoint no space ever comes back. The remaining space is the
+ * free bytes plus those that the ballast can give back, minus bytes on their way: written since the last check, or in
+ * the log for the next checkpoint.
  */
 import { GIB, KIB, MIB } from "../base/limits.js"
 
@@ -13,37 +13,37 @@ export const SPACE_LIMITS = {
   reserveShare: 0.02,
   reserveBytesMin: 64 * MIB,
   reserveBytesMax: 8 * GIB,
-  /** Where the folder is no mount point of its own: a laptop must not lose gigabytes at its first start. */
+  /** If the folder is no mount point of its own: a laptop must not lose gigabytes at its first start. */
   reserveBytesMaxShared: 64 * MIB,
-  /** A very small file system keeps no more than this share. */
+  /** A very small file system reserves no more than this share. */
   reserveShareMax: 1 / 4,
-  /** Of the reserve, for one checkpoint and one merge step of the metadata store; less on small disks. */
+  /** Share of the reserve for one checkpoint and one merge step of the metadata store; less on small disks. */
   checkpointShare: 1 / 8,
-  /** While only the reserve is left a checkpoint begins at this share of it in log, and writers wait at twice that. */
+  /** While only the reserve remains, a checkpoint begins at this share of it in log, and writers wait at twice that. */
   logShareWhenShort: 1 / 16,
-  /** A small disk's log takes at least this much. */
+  /** The log of a small disk may have at least this size. */
   logBytesMinWhenShort: 512 * KIB,
-  /** A device with less than this to take needles in shows as full. */
+  /** A device with less space than this for needles is reported as full. */
   fullBytes: 4 * MIB,
   checkEveryMs: 1_000,
   /** The ballast is given back a file at a time: the reserve is so many files, none larger than the next line. */
   ballastFiles: 16,
   ballastFileBytesMax: 256 * MIB,
-  /** How it is written: in pieces, so many after each look. */
+  /** It is written in pieces, so many after each check. */
   ballastPieceBytes: MIB,
   ballastPiecesPerCheck: 8,
-  /** After some was given back, nothing is taken again for this long. */
+  /** After some was given back, the ballast does not grow again for this long. */
   regrowMs: 30_000,
-  /** Over how long the rate of filling is taken. */
+  /** Period over which the rate of filling is measured. */
   rateMs: 300_000,
 } as const
 
 export type SpaceLimits = { readonly [Name in keyof typeof SPACE_LIMITS]: number }
 
-/** What is known of a file system. */
+/** Facts about a file system. */
 export interface SpaceFacts {
   readonly totalBytes: number
-  /** As the file system said it last. */
+  /** As the file system reported last. */
   readonly freeBytes: number
   /** Written since. */
   readonly grownBytes: number
@@ -61,50 +61,50 @@ export function reserveOf(totalBytes: number, isMountPoint: boolean, limits: Spa
 
 const onItsWay = ({ grownBytes, owedBytes }: SpaceFacts): number => grownBytes + owedBytes
 
-/** What could be written if all of the reserve were used. */
+/** Bytes that could be written if all of the reserve were used. */
 export const remainingBytes = (facts: SpaceFacts): number =>
   Math.max(0, facts.freeBytes + facts.ballastBytes - onItsWay(facts))
 
-/** What needles may still take. */
+/** Bytes that needles may still use. */
 export const usableBytes = (facts: SpaceFacts): number => Math.max(0, remainingBytes(facts) - facts.reserveBytes)
 
 export const mayTakeNeedles = (facts: SpaceFacts, bytes: number): boolean =>
   remainingBytes(facts) - bytes >= facts.reserveBytes
 
-/** For rows that make the store larger; deletes, settings and bookkeeping are always let in. */
+/** For rows that make the store larger; deletes, settings and bookkeeping are always accepted. */
 export const mayTakeMetadata = (facts: SpaceFacts, bytes: number): boolean =>
   remainingBytes(facts) - bytes >= facts.reserveBytes / 2
 
 /**
- * Space that one checkpoint and one merge step of the metadata store need, beside the log that they contain. Kept
- * free of copies; a merge step is chosen to fit in it.
+ * Space that one checkpoint and one merge step of the metadata store need, beside the log that they contain. Copies
+ * leave it free; a merge step is chosen to fit in it.
  */
 export const checkpointRoomBytes = (reserveBytes: number, limits: SpaceLimits = SPACE_LIMITS): number =>
   Math.floor(reserveBytes * limits.checkpointShare)
 
-/** What copies that give space back later may take now. */
+/** Bytes that copies which give space back later may use now. */
 export const copyRoomBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
   Math.max(0, remainingBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))
 
 /**
- * What one merge step may write: all but the half of that which is the checkpoint's. Where copies have left the other
- * half, a step has that at least.
+ * Bytes that one merge step may write: all but half of the checkpoint's share. If copies have left only the other half,
+ * a step has at least that.
  */
 export const mergeRoomBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
   Math.max(0, remainingBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits) / 2)
 
-/** With only the reserve left the log is short, so that its checkpoint finds the room it needs. */
+/** With only the reserve remaining, the log is short, so that its checkpoint finds the space that it needs. */
 export const logBytesMaxWhenShort = (reserveBytes: number, limits: SpaceLimits): number =>
   Math.max(limits.logBytesMinWhenShort, Math.floor(reserveBytes * limits.logShareWhenShort))
 
-/** How large one file of the ballast is. */
+/** Size of one file of the ballast. */
 export const ballastFileBytes = (reserveBytes: number, limits: SpaceLimits): number =>
   Math.max(
     limits.ballastPieceBytes,
     Math.min(Math.ceil(reserveBytes / limits.ballastFiles), limits.ballastFileBytesMax),
   )
 
-/** How much may be added to the ballast now: never so much that the next writer would need it back. */
+/** Bytes that may be added to the ballast now: never so many that the next writer would need them back. */
 export function ballastRoomBytes(facts: SpaceFacts, limits: SpaceLimits): number {
   const marginBytes = ballastFileBytes(facts.reserveBytes, limits)
   const spareBytes = facts.freeBytes - onItsWay(facts) - marginBytes
@@ -116,7 +116,7 @@ interface Sample {
   readonly usableBytes: number
 }
 
-/** How fast a file system fills, from what was usable over the last minutes. */
+/** How fast a file system fills, from the usable space over the last minutes. */
 export class FillRate {
   private samples: Sample[] = []
 
@@ -126,13 +126,13 @@ export class FillRate {
     const spacingMs = this.windowMs / SAMPLES_MAX
     const last = this.samples.at(-1)
     const before = this.samples.at(-2)
-    // The latest is always kept; those before it stand some way apart.
+    // The latest is always kept; those before it are some time apart.
     if (last && before && last.atMs - before.atMs < spacingMs) this.samples.pop()
     this.samples.push({ atMs, usableBytes: usable })
     this.samples = this.samples.filter(sample => atMs - sample.atMs <= this.windowMs)
   }
 
-  /** Undefined where it does not fill, or too little has been seen. */
+  /** Undefined if it does not fill, or if there are too few samples. */
   get secondsUntilFull(): number | undefined {
     const [first, last] = [this.samples[0], this.samples.at(-1)]
     if (!first || !last || last.atMs - first.atMs < this.windowMs / SAMPLES_MAX) return undefined

@@ -1,11 +1,11 @@
 /**
- * Space: how much room each device has, asked of its file system now and then and reckoned in between;
- * and the ballast that keeps the reserve free.
+ * Space: how much space each device has, measured at its file system from time to time and computed in between; and the
+ * ballast that keeps the reserve free.
  *
- * Devices whose folders lie on one file system share its space, its reserve and its ballast, whose files
- * lie in turn in each of their folders.
+ * Devices whose folders are on one file system share its space, its reserve and its ballast, whose files are spread
+ * over their folders in turn.
  *
- * Promises  Ballast is given back only to who asks for room, because a write has found none.
+ * Promises  Ballast is given back only on request, because a write has found no space.
  * Limits    SPACE_LIMITS. The free space is up to `checkEveryMs` old.
  */
 import { must } from "../base/assert.js"
@@ -40,15 +40,15 @@ export interface Fullness {
   /** "ext4", "xfs", "tmpfs", "nfs" … or "unknown". */
   readonly fileSystemKind: string
   readonly totalBytes: number
-  /** What could still be written if all of the reserve were used. */
+  /** Bytes that could still be written if all of the reserve were used. */
   readonly remainingBytes: number
-  /** What needles may still take. */
+  /** Bytes that needles may still use. */
   readonly usableBytes: number
   readonly reserveBytes: number
   readonly ballastBytes: number
-  /** "full": takes no needles; "critical": no new rows either, only what makes room. */
+  /** "full": accepts no needles; "critical": no new rows either, only work that makes space. */
   readonly level: "roomy" | "full" | "critical"
-  /** At the rate of the last minutes; undefined where it does not fill. */
+  /** At the rate of the last minutes; undefined if it does not fill. */
   readonly secondsUntilFull: number | undefined
 }
 
@@ -67,8 +67,8 @@ export class Spaces {
   }
 
   /**
-   * Looks at a device's file system and at the ballast in its folder. `disk`: behind its queue.
-   * Throws what the disk throws.
+   * Checks a device's file system and the ballast in its folder. `disk`: behind its queue. Throws the errors of the
+   * disk.
    */
   async open(name: string, disk: Disk, folder: string, isMountPoint: boolean): Promise<DeviceSpace> {
     const space = await disk.space(folder)
@@ -121,12 +121,12 @@ export class DeviceSpace implements BackgroundService, RoomMaker {
     return roomyDisk(this.member.disk, this)
   }
 
-  /** From now on `bytes()` are held to be written sooner or later: what the log holds for checkpoints. */
+  /** From now on `bytes()` count as soon to be written: log that the next checkpoints write to the store. */
   owes(bytes: () => number): void {
     this.member.owedBytes = bytes
   }
 
-  /** From now on `undo` is what gives up copies that no checkpoint contains. */
+  /** From now on `undo` discards copies that no checkpoint contains. */
   holdsCopies(undo: () => Promise<boolean>): void {
     this.member.undoCopies = undo
   }
@@ -143,7 +143,7 @@ export class DeviceSpace implements BackgroundService, RoomMaker {
     return mayTakeMetadata(this.system.facts, bytes)
   }
 
-  /** Undefined where there is room for new rows; otherwise a last look, which throws `deviceFull` if there is none. */
+  /** Undefined if there is space for new rows; otherwise a last check, which throws `deviceFull` if there is none. */
   roomForMetadata(bytes: number = ENTRY_BYTES_MAX): Promise<void> | undefined {
     return this.mayTakeMetadata(bytes) ? undefined : this.lastCheck(bytes)
   }
@@ -152,17 +152,17 @@ export class DeviceSpace implements BackgroundService, RoomMaker {
     return !mayTakeNeedles(this.system.facts, this.system.limits.fullBytes)
   }
 
-  /** What copies that give space back later may take now. */
+  /** Bytes that copies which give space back later may use now. */
   get copyRoomBytes(): number {
     return copyRoomBytes(this.system.facts, this.system.limits)
   }
 
-  /** What one merge step of the metadata store may write now. */
+  /** Bytes that one merge step of the metadata store may write now. */
   get mergeRoomBytes(): number {
     return mergeRoomBytes(this.system.facts, this.system.limits)
   }
 
-  /** Beyond so much log a checkpoint is due, whatever else bounds it. */
+  /** With more log than this a checkpoint is due, whatever else bounds it. */
   get logBytesMax(): number {
     const { facts, limits } = this.system
     return this.isFull ? logBytesMaxWhenShort(facts.reserveBytes, limits) : Infinity
@@ -188,12 +188,12 @@ export class DeviceSpace implements BackgroundService, RoomMaker {
     this.system.grew(bytes)
   }
 
-  /** Asks the file system now; what it says is in what this object says from then on. */
+  /** Queries the file system now; later results of this object include the answer. */
   check(): Promise<void> {
     return this.system.check()
   }
 
-  /** What is really free, ballast apart. */
+  /** Bytes that are really free, without ballast. */
   get freeBytes(): number {
     return this.system.facts.freeBytes
   }
@@ -210,13 +210,13 @@ export class DeviceSpace implements BackgroundService, RoomMaker {
     await this.system.checkSoon()
     if (this.mayTakeMetadata(bytes)) return
     const { folder, name } = this.member
-    throw fail("deviceFull", { message: "the device has no room for new rows", device: name, path: folder })
+    throw fail("deviceFull", { message: "the device has no space for new rows", device: name, path: folder })
   }
 }
 
-/** A look is not asked for again within this time of the last one. */
+/** Within this time of the last check no other is started. */
 const LOOK_AGAIN_MS = 100
-/** Records grow with the devices, and somebody else may have taken the room when it was lent. */
+/** Records grow with the devices, and another process may have used the space when it was lent. */
 const KEEP_RECORD_ROOM_EVERY_MS = 30_000
 
 class FileSystem {
@@ -224,14 +224,14 @@ class FileSystem {
   private readonly members: SpaceMember[] = []
   private space: Space | undefined
   private grownBytes = 0
-  /** Of what the file system calls free: not for us, as a write that found no room has shown (a quota). */
+  /** Part of the free bytes that this process cannot use, as a write without space has shown (a quota). */
   private hiddenBytes = 0
   private reserveBytes = 0
   private ballastBytes = 0
   private lookedMs = -Infinity
   private looking: Promise<void> | undefined
   private gaveBackMs = -Infinity
-  /** What is done to the ballast, one after another; never rejects. */
+  /** Operations on the ballast, one after another; never rejects. */
   private ballasting: Promise<unknown> = Promise.resolve()
 
   constructor(
@@ -255,7 +255,7 @@ class FileSystem {
     return must(this.space, "a file system was looked at when it was found")
   }
 
-  /** Asked for by each write: what changes rarely is reckoned when it does. */
+  /** Read by each write: values that change rarely are computed when they change. */
   get facts(): SpaceFacts {
     let owedBytes = 0
     for (const member of this.members) owedBytes += member.owedBytes()
@@ -265,7 +265,7 @@ class FileSystem {
     return { totalBytes, freeBytes: usable, grownBytes: this.grownBytes, owedBytes, ballastBytes, reserveBytes }
   }
 
-  /** After anything of it has changed. */
+  /** Call it after any of the facts has changed. */
   private reckon(): void {
     const { totalBytes } = this.shown
     const reserves = this.members.map(({ isMountPoint }) => reserveOf(totalBytes, isMountPoint, this.limits))
@@ -293,7 +293,7 @@ class FileSystem {
     return this.looking
   }
 
-  /** As `check`, unless the last one was just now. A file system that cannot be asked is as it was. */
+  /** As `check`, unless the last one was just now. If the file system cannot be queried, the facts stay. */
   async checkSoon(): Promise<void> {
     if (this.clock.monotonicMs() - this.lookedMs < LOOK_AGAIN_MS) return
     await this.check().catch(() => undefined)
@@ -313,7 +313,7 @@ class FileSystem {
     if (failure !== undefined) throw asFailure(failure)
   }
 
-  /** `countedBytes`: what had grown when the question was asked, and is in the answer. */
+  /** `countedBytes`: growth up to the query, which the answer includes. */
   private saw(space: Space, countedBytes: number): void {
     this.space = space
     this.grownBytes -= countedBytes
@@ -322,7 +322,7 @@ class FileSystem {
     this.rate.add(this.lookedMs, usableBytes(this.facts))
   }
 
-  /** Looks and grows the ballast until the signal fires; of several members one at a time does it. */
+  /** Checks space and grows the ballast until the signal fires; one of several devices at a time does it. */
   async run(member: SpaceMember, signal: AbortSignal): Promise<void> {
     let keptMs = -Infinity
     while (!signal.aborted) {
@@ -348,7 +348,7 @@ class FileSystem {
     }
   }
 
-  /** Whether what the file system calls free is ours by now. */
+  /** Checks whether this process can use the hidden free bytes by now. */
   private async probe(): Promise<void> {
     const { reserveBytes, ballastBytes } = this.facts
     const bytes = Math.min(this.limits.ballastPieceBytes, reserveBytes - ballastBytes, this.shown.freeBytes)
@@ -359,7 +359,7 @@ class FileSystem {
     return this.grow(Math.min(ballastRoomBytes(this.facts, this.limits), this.limits.ballastPieceBytes))
   }
 
-  /** Adds to the ballast of the member that has the least; false where there is no need or no room. */
+  /** Adds to the ballast of the device that has the least; false if there is no need or no space. */
   private async grow(bytes: number): Promise<boolean> {
     const [member] = [...this.members].sort((a, b) => a.ballast.bytes - b.ballast.bytes)
     if (bytes <= 0 || member === undefined) return false
@@ -367,8 +367,8 @@ class FileSystem {
     try {
       await member.ballast.grow(bytes, ballastFileBytes(this.facts.reserveBytes, this.limits))
     } catch (error) {
-      // Somebody else took the room meanwhile, or that device fails, which is no concern of the others on its
-      // file system: it is tried again when things have settled.
+      // Another process used the space meanwhile, or that device fails, which does not affect the others on its file
+      // system: the next attempt follows when things have settled.
       if (!isFailure(error, "deviceFull", "deviceFailed")) throw error
       this.gaveBackMs = this.clock.monotonicMs()
     }
@@ -378,7 +378,7 @@ class FileSystem {
     return grownBytes > 0
   }
 
-  /** Asked for by a write that found no room. */
+  /** Called for a write that found no space. */
   giveBack(bytes: number): Promise<boolean> {
     return this.inTurn(async () => {
       this.gaveBackMs = this.clock.monotonicMs()
@@ -388,13 +388,13 @@ class FileSystem {
       for (const { ballast, name } of [...this.members].sort((a, b) => b.ballast.bytes - a.ballast.bytes)) {
         if (freedBytes > 0 && freedBytes >= bytes) break
         freedBytes += await ballast.shrink(Math.max(1, bytes - freedBytes)).catch((error: unknown) => {
-          this.output.warn("ballast could not be given back", { device: name, error: String(error) })
+          this.output.warn("ballast_release_failed", { device: name, error: String(error) })
           return 0
         })
       }
       this.reckon()
       if (freedBytes === 0) return false
-      this.output.warn("gave back a part of the reserve", { freedBytes, fileSystem: this.fileSystemId })
+      this.output.warn("ballast_released", { freedBytes, fileSystem: this.fileSystemId })
       await this.check().catch(() => undefined)
       return true
     })

@@ -1,6 +1,6 @@
 /**
- * The superblock of a data folder: tells a device from an empty folder and from somebody else's files,
- * and counts the lives of the processes on it.
+ * The superblock of a data folder: distinguishes a device from an empty folder and from other files, and counts the
+ * process incarnations on it.
  */
 import { fail } from "../base/failures.js"
 import type { DeviceId, Incarnation, StoreId } from "../base/ids.js"
@@ -13,11 +13,11 @@ import { BALLAST_FOLDER, holdsBallastOnly, withBallast } from "./ballast.js"
 import { readControlRecord } from "./control.js"
 import { readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "./record-file.js"
 
-/** A file that is written, read and removed to see whether a device works. */
+/** A file that is written, read and removed to check whether a device works. */
 export const PROBE_NAME = "probe"
-/** What a folder may hold and still count as empty: the file system's own, our locks, a superblock cut off. */
+/** Names that do not make a folder non-empty: the file system's own, our locks, a superblock cut off. */
 const NO_CONTENT = /^(lost\+found|owner\.sock.*|superblock\.new|probe)$/
-/** What a device holds before anything rests on it. */
+/** Files of a device that nothing depends on yet. */
 const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
 
 /** Small files of a device, which a running process may have written back into a folder that was emptied. */
@@ -28,7 +28,7 @@ const DATA_FOLDERS = /^(base|log|volumes|payloads)$/
 export type FolderContent =
   | { readonly kind: "empty" }
   | { readonly kind: "device"; readonly superblock: Superblock }
-  /** Files of a device of this record's store whose superblock is gone. `isEmptied`: no rows and no bodies are left. */
+  /** Files of a device of this record's store whose superblock is gone. `isEmptied`: no rows and no bodies remain. */
   | { readonly kind: "remains"; readonly record: ControlRecord; readonly isEmptied: boolean }
 
 const pathIn = (folder: string): string => `${folder}/${SUPERBLOCK_NAME}`
@@ -39,12 +39,12 @@ export async function readSuperblock(disk: Disk, folder: string): Promise<Superb
   return bytes && decodeSuperblock(bytes)
 }
 
-/** Throws `folderNotEmpty` for a folder that holds other files than a device's, and what `readSuperblock` throws. */
+/** Throws `folderNotEmpty` for a folder with files that are not a device's, and the errors of `readSuperblock`. */
 export async function inspectFolder(disk: Disk, folder: string): Promise<FolderContent> {
   const superblock = await readSuperblock(disk, folder)
   if (superblock !== undefined) return { kind: "device", superblock }
   const others = (await disk.list(folder)).filter(name => !NO_CONTENT.test(name))
-  // A running process puts ballast back into a folder that was emptied.
+  // A running process writes ballast back into a folder that was emptied.
   const isEmpty = others.every(name => name === BALLAST_FOLDER) && (await holdsBallastOnly(disk, folder))
   if (isEmpty) return { kind: "empty" }
   return (await remainsIn(disk, folder, others)) ?? notOurs(folder, others)
@@ -54,7 +54,7 @@ function notOurs(folder: string, others: readonly string[]): never {
   throw fail("folderNotEmpty", { path: folder, found: others.slice(0, 3).join(", ") })
 }
 
-/** Undefined where the files are not all a device's, or nothing tells of which store. */
+/** Returns undefined if some files are not a device's, or their store is unknown. */
 async function remainsIn(disk: Disk, folder: string, names: readonly string[]): Promise<FolderContent | undefined> {
   const isOurs = (name: string): boolean => SMALL_FILES.test(name) || DATA_FOLDERS.test(name) || name === BALLAST_FOLDER
   if (!names.every(isOurs)) return undefined
@@ -67,12 +67,12 @@ async function remainsIn(disk: Disk, folder: string, names: readonly string[]): 
   return { kind: "remains", record, isEmptied }
 }
 
-/** Removes the small files that are left in a folder that was emptied, so that it can become a device. */
+/** Removes the small files that remain in a folder that was emptied, so that it can become a device. */
 export async function removeRemains(disk: Disk, folder: string): Promise<void> {
   for (const name of await disk.list(folder)) if (SMALL_FILES.test(name)) await disk.remove(`${folder}/${name}`)
 }
 
-/** Whether a device has been made and nothing was ever written to it. */
+/** Whether a device has been created and nothing was ever written to it. */
 export async function isUnused(disk: Disk, folder: string): Promise<boolean> {
   const names = await disk.list(folder)
   return names.every(name => NO_CONTENT.test(name) || UNUSED_CONTENT.test(name))
@@ -84,19 +84,21 @@ export interface NewDevice {
   readonly createdMs: number
 }
 
-/** Makes an empty folder a device on which no process has lived yet. */
+/** Makes an empty folder a device without any process incarnation yet. */
 export async function createSuperblock(disk: Disk, folder: string, device: NewDevice): Promise<Superblock> {
   const superblock = { ...device, incarnation: parseIncarnation(0), formatEpoch: FORMAT_EPOCH_MAX }
   await writeSuperblock(disk, folder, superblock)
   return superblock
 }
 
-/** Also a device without room for it begins its next life: with its record room, or a part of its ballast. */
+/**
+ * A device without space for it can begin its next incarnation, too: with its record room, or a part of its ballast.
+ */
 function writeSuperblock(disk: Disk, folder: string, superblock: Superblock): Promise<void> {
   return withBallast(disk, folder, () => replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock)))
 }
 
-/** Begins the next life on the device, of at least the number given. The caller holds the folder's lock. */
+/** Begins the next incarnation on the device, at least the number given. The caller holds the folder's lock. */
 export async function beginIncarnation(
   disk: Disk,
   folder: string,
@@ -108,7 +110,7 @@ export async function beginIncarnation(
   return superblock
 }
 
-/** Whether the folder lies on another file system than the one above it. */
+/** Whether the folder is on another file system than its parent. */
 export async function isMountPoint(disk: Disk, folder: string): Promise<boolean> {
   const [here, above] = [await disk.space(folder), await disk.space(`${folder}/..`)]
   return here.fileSystemId !== above.fileSystemId

@@ -2,11 +2,11 @@
  * Sync reads: reads on the serving thread, of few bytes that are in the page cache. Handing a read to the thread pool
  * costs ten times the read itself.
  *
- * Promises  After reads that took long, none is made for a while: the pool reads meanwhile, and no request waits for
- *           a disk that has become slow. A read that fails returns undefined: the caller reads again by way of the
- *           pool, and gets the failure there. A single read of some milliseconds says nothing about the disk: on a
- *           busy machine this thread was not running.
- * Limits    `SLOW_MS` for one read, `MEAN_MS_MAX` for the last fifty or so, `REST_MS`. The caller knows which bytes
+ * Promises  After slow reads the serving thread makes none for a while: the pool reads meanwhile, and no request waits
+ *           for a disk that has become slow. A read that fails returns undefined: the caller reads again through the
+ *           pool, and gets the failure there. A single read of some milliseconds proves nothing about the disk: on a
+ *           busy machine this thread may have been waiting for the processor.
+ * Limits    `SLOW_MS` for one read, `MEAN_MS_MAX` for the last fifty or so, `REST_MS`. The caller chooses bytes that
  *           are likely in memory.
  */
 import { isFailure } from "../base/failures.js"
@@ -14,7 +14,7 @@ import type { Clock } from "../seams/clock/contract.js"
 
 const SLOW_MS = 100
 const MEAN_MS_MAX = 2
-/** Of the latest read in the mean. */
+/** Weight of the latest read in the mean. */
 const WEIGHT = 0.02
 const REST_MS = 10_000
 
@@ -24,7 +24,7 @@ export class SyncReads {
 
   constructor(private readonly clock: Clock) {}
 
-  /** Returns what `read` does; undefined if it fails, and while sync reads are not allowed. */
+  /** Returns the result of `read`; undefined if it fails, and while sync reads are not allowed. */
   read<T>(read: () => T): T | undefined {
     const beganMs = this.clock.monotonicMs()
     if (beganMs < this.restsUntilMs) return undefined

@@ -1,9 +1,9 @@
 /**
  * Block cache: verified blocks of tables, one cache for all devices of a process.
  *
- * A table finds its blocks by their place in its own slots, without a lookup here; the cache only decides
- * which ones leave (second chance: a block that was used since the hand last passed stays).
- * Limits    `limitBytes` for the bytes of all blocks, and `BLOCK_IDLE_MS` for blocks that nobody uses.
+ * A table finds its blocks by their place in its own slots, without a lookup here; the cache only decides which blocks
+ * are evicted (second chance: a block that was used since the hand last passed stays).
+ * Limits    `limitBytes` for the bytes of all blocks, and `BLOCK_IDLE_MS` for unused blocks.
  */
 import type { BackgroundService } from "../life/index.js"
 import type { Block } from "../format/table-block.js"
@@ -16,7 +16,7 @@ interface CachedBlock {
   isUsed: boolean
 }
 
-/** Where a table keeps its blocks; a slot is undefined where the block is not in memory. */
+/** Where a table keeps its blocks; a slot is undefined if the block is not in memory. */
 export type BlockSlots = (CachedBlock | undefined)[]
 
 interface Entry extends CachedBlock {
@@ -31,7 +31,7 @@ export class BlockCache {
 
   constructor(private readonly limitBytes: number) {}
 
-  /** Lets go of blocks that have not been used since the last call. */
+  /** Evicts blocks that have not been used since the last call. */
   private releaseIdle(): void {
     this.ring = this.ring.filter(entry => {
       const isHere = entry.slots[entry.slot] === entry
@@ -44,7 +44,7 @@ export class BlockCache {
     for (const entry of this.ring) entry.isUsed = false
   }
 
-  /** Gives back the memory of blocks that were not used for a while: an idle store has none after twice that time. */
+  /** Frees the memory of blocks that were not used for a while: an idle store has none after twice that time. */
   idling(clock: Clock): BackgroundService {
     const run = async (signal: AbortSignal): Promise<void> => {
       while (!signal.aborted) {
@@ -60,7 +60,7 @@ export class BlockCache {
     return this.usedBytes
   }
 
-  /** Puts a block into a slot. Others leave where there is no room. */
+  /** Puts a block into a slot. Evicts others if there is no space. */
   put(slots: BlockSlots, slot: number, block: Block): CachedBlock {
     const entry: Entry = { block, isUsed: true, slots, slot }
     slots[slot] = entry
@@ -70,7 +70,7 @@ export class BlockCache {
     return entry
   }
 
-  /** Lets all blocks go. */
+  /** Evicts all blocks. */
   clear(): void {
     for (const { slots, slot } of this.ring) slots[slot] = undefined
     this.ring = []
@@ -91,7 +91,7 @@ export class BlockCache {
     }
   }
 
-  /** The last entry takes the place of the one that leaves. */
+  /** The last entry takes the place of the removed one. */
   private remove(entry: Entry, isHere: boolean): void {
     if (isHere) entry.slots[entry.slot] = undefined
     this.usedBytes -= entry.block.bytes.length

@@ -14,7 +14,7 @@ export const TABLE_LIMITS = {
   topRunsStop: 12,
   /** How many times larger a level is than the one above it. */
   levelRatio: 10,
-  /** The first level below level 0 holds at most this much; otherwise another level comes before it. */
+  /** The first level below level 0 contains at most this much; otherwise another level is put before it. */
   firstLevelBytesMax: 256 * MIB,
   /** Level 0 is merged into one of the levels 1 to `levels`; the last one holds most rows. */
   levels: 6,
@@ -27,8 +27,8 @@ export type TableLimits = { readonly [Name in keyof typeof TABLE_LIMITS]: number
 
 /** Blocks kept in memory by one process. */
 export const BLOCK_CACHE_BYTES_MAX = 256 * MIB
-/** A block that is not used for so long leaves; it may take twice as long. */
+/** A block that is not used for so long is evicted; it may take twice as long. */
 export const BLOCK_IDLE_MS = 5 * 60_000
-/** Of a thread that only writes: it reads on its own time, and keeps little. */
+/** Options of a thread that only writes: it may wait for its reads, and caches little. */
 export const WRITER_OPTIONS = { cacheBytesMax: 8 * MIB, syncBytesMax: Infinity } as const
 export const MANIFEST_BYTES_MAX = 64 * MIB

@@ -1,9 +1,9 @@
 /**
- * Manifest files: each generation of the manifest is written twice, to files named for the generation. The second
- * copy is begun when the first is durable, so a generation of which there are two copies has been durable.
+ * Manifest files: each generation of the manifest is written twice, to files named for the generation. The second copy
+ * is begun when the first is durable, so a generation with two copies has been durable.
  *
- * Promises  After a crash at any moment the folder shows the generation before or this one. An older generation
- *           is shown in place of a newer one only where the newer one was never finished.
+ * Promises  After a crash at any moment the folder shows the generation before or this one. An older generation is
+ *           shown in place of a newer one only if the newer one was never finished.
  */
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -18,10 +18,10 @@ import { ONLY_LOOKING, Table } from "./table.js"
 const COPIES = ["manifest", "manifest-copy"] as const
 const MANIFEST_NAME = /^(\d+)\.manifest(-copy)?$/
 const TABLE_NAME = /^(\d+)\.table$/
-/** What the metadata store of releases before tables left in its folder. */
+/** File that releases before tables left in the folder of the metadata store. */
 const OLD_STORE_NAME = "data.mdb"
 
-/** The writer may replace generations while a reader looks for the newest one: it looks again, so many times. */
+/** The writer may replace generations while a reader searches for the newest one; the reader tries so many times. */
 const LOOKS_MAX = 5
 
 interface WholeCopy {
@@ -50,7 +50,7 @@ const generationOf = (name: string): number | undefined => {
 const generationsIn = (names: readonly string[]): readonly number[] =>
   [...new Set(names.flatMap(name => generationOf(name) ?? []))].sort((a, b) => b - a)
 
-/** The newest manifest of a folder; an empty one where the folder has none. Throws `corruptRow`, `deviceFailed`. */
+/** The newest manifest of a folder; an empty one if the folder has none. Throws `corruptRow`, `deviceFailed`. */
 export async function readManifest(disk: Disk, folder: string, deviceId: DeviceId): Promise<StoredManifest> {
   let names = await disk.list(folder)
   for (let look = 1; ; look += 1) {
@@ -82,7 +82,7 @@ async function newestOf(
       throw damaged(folder, `both copies of its manifest ${generation} are damaged`)
     }
   }
-  // The first generation is made of nothing, and may be unfinished.
+  // The first generation is made from an empty folder, and may be unfinished.
   const isNew = generations.every(generation => generation === 1)
   const hasTables = names.some(name => tableNumberOf(name) !== undefined)
   if (!isNew || hasTables) throw damaged(folder, "its manifest is missing or damaged")
@@ -92,7 +92,9 @@ async function newestOf(
 const damaged = (folder: string, reason: string): Failure =>
   fail("corruptRow", { path: folder, message: `the metadata store in ${folder} cannot be read: ${reason}`, reason })
 
-/** Undefined where no copy is whole. A copy that the device does not read is as good as damaged if the other is whole. */
+/**
+ * Returns undefined if no copy is whole. A copy that the device cannot read counts as damaged if the other is whole.
+ */
 async function readGeneration(
   disk: Disk,
   folder: string,
@@ -112,7 +114,7 @@ async function readGeneration(
   return undefined
 }
 
-/** Undefined where it is damaged, or not there. */
+/** Returns undefined if the copy is damaged or missing. */
 async function readCopy(disk: Disk, path: string, deviceId: DeviceId): Promise<WholeCopy | undefined> {
   if (!(await disk.exists(path))) return undefined
   const file = await disk.open(path, "read")
@@ -152,8 +154,8 @@ async function writeFile(disk: Disk, path: string, bytes: Uint8Array): Promise<v
 }
 
 /**
- * What the table files themselves say, where no manifest can be read: those that can be opened, level by level as they
- * were written, in each level the newest first. Files that were merged and not yet removed count as well.
+ * The manifest rebuilt from the table files, if no manifest can be read: files that can be opened, level by level as
+ * they were written, in each level the newest first. Files that were merged and not yet removed count as well.
  */
 export async function manifestOfFiles(disk: Disk, folder: string, deviceId: DeviceId): Promise<Manifest> {
   const tables: TableEntry[] = []
@@ -163,7 +165,7 @@ export async function manifestOfFiles(disk: Disk, folder: string, deviceId: Devi
     if (number === undefined || table === undefined) continue
     const { footer, footerHash } = table
     const { level, rows, tombstones, replacing, firstKey, lastKey } = footer
-    // Each a run of its own, above all that were written before: files of one level may overlap here.
+    // Each file is a run of its own, above all that were written before: files of one level may overlap here.
     const run = (LEVELS_MAX - level) * RUNS_MAX + number
     const merged = { rows: 0, sum: new RowSum() }
     tables.push({
@@ -178,7 +180,7 @@ export async function manifestOfFiles(disk: Disk, folder: string, deviceId: Devi
 const LEVELS_MAX = 64
 const RUNS_MAX = 2 ** 40
 
-/** Undefined where it is damaged. */
+/** Returns undefined if the file is damaged. */
 async function openLooking(disk: Disk, folder: string, number: number, deviceId: DeviceId): Promise<Table | undefined> {
   try {
     return await Table.open(disk, folder, number, deviceId, ONLY_LOOKING)
@@ -188,7 +190,7 @@ async function openLooking(disk: Disk, folder: string, number: number, deviceId:
   }
 }
 
-/** Takes back a generation that could not be finished. Throws where it may still be found. */
+/** Removes a generation that could not be finished. Throws if a later start may still find it. */
 export async function removeGeneration(disk: Disk, folder: string, generation: number): Promise<void> {
   for (const copy of COPIES) {
     const path = `${folder}/${manifestName(generation, copy)}`
@@ -205,7 +207,7 @@ export async function removeOthers(disk: Disk, folder: string, generation: numbe
   }
 }
 
-/** The highest numbers that names in the folder have: of a table, and of a manifest. */
+/** The highest numbers among the names in the folder: of a table, and of a manifest. */
 export async function highestNumbers(disk: Disk, folder: string): Promise<{ table: number; generation: number }> {
   const names = await disk.list(folder)
   const highest = (numbers: readonly number[]): number => numbers.reduce((max, number) => Math.max(max, number), 0)

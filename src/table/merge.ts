@@ -1,10 +1,10 @@
 /**
- * Merge: writes the rows of several runs as one, each key once. Older versions of a row are dropped, and
- * tombstones where nothing older can be left.
+ * Merge: writes the rows of several runs as one, each key once. It drops older versions of a row, and tombstones below
+ * which nothing older can remain.
  *
- * Promises  The rows of the inputs that are read to their end add up to what their footers say, and what goes in
- *           equals what comes out plus what is dropped, by number and by sum of row hashes. Otherwise it throws,
- *           and nothing has changed.
+ * Promises  The rows of the inputs that are read to their end add up to the sums in their footers, and the input equals
+ *           the output plus the dropped rows, by number and by sum of row hashes. Otherwise it throws, and nothing has
+ *           changed.
  */
 import { assert, must } from "../base/assert.js"
 import { familyOfNumber } from "../base/families.js"
@@ -20,7 +20,7 @@ import type { TableWriter } from "./table-writer.js"
 
 interface MergeResult {
   readonly tables: readonly TableEntry[]
-  /** Inputs of which rows are left. */
+  /** Inputs that still have rows. */
   readonly trimmed: readonly TableEntry[]
   readonly rows: number
   readonly droppedRows: number
@@ -29,12 +29,12 @@ interface MergeResult {
 export interface MergeInputs {
   /** From the newest to the oldest. */
   readonly runs: readonly (readonly StreamedTable[])[]
-  /** Rows of `runs` from this key on stay where they are. */
+  /** Rows of `runs` from this key on stay in place. */
   readonly upTo: Buffer | undefined
   readonly lower: readonly StreamedTable[]
 }
 
-/** `mayHoldOlder`: whether a deeper level may hold the key; false is certain. Absent: there is no deeper level. */
+/** `mayHoldOlder`: whether a deeper level may contain the key; false is certain. Absent: there is no deeper level. */
 export async function mergeRows(
   { runs, upTo, lower }: MergeInputs,
   writer: TableWriter,
@@ -94,8 +94,8 @@ class Merging {
   }
 
   /**
-   * Marks the streams that hold older versions of the row, and tells of their values. Returns the flags of the row:
-   * it takes over whether what lies below the oldest of them has been counted.
+   * Marks the streams that contain older versions of the row, and reports their values. Returns the flags of the row:
+   * it inherits whether the versions below the oldest of them have been counted.
    */
   private dropOlder(newest: RunStream): number {
     let { flags } = newest
@@ -145,7 +145,7 @@ class Merging {
     return this.mayHoldOlder({ bytes: key, length: key.length, hash: this.hash.of(key, 0, key.length) })
   }
 
-  /** Goes on with the streams whose rows were taken; false: some have no further row in memory. */
+  /** Advances the streams whose rows were used; false: some have no further row in memory. */
   private advance(): boolean {
     let isAll = true
     for (const stream of this.live) {

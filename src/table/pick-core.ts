@@ -1,14 +1,14 @@
 /**
- * Merge picks, decided: which rows are merged next. Leveled merging by key ranges (O'Neil et al., "The
- * log-structured merge-tree", 1996; RocksDB's "dynamic level size").
+ * Merge picks, decided: which rows are merged next. Leveled merging by key ranges (O'Neil et al., "The log-structured
+ * merge-tree", 1996; RocksDB's "dynamic level size").
  *
- * Files that cannot be read are left as they are. Where they stop level 0 from being merged down, files that overlap
- * none of them go down one by one, and runs between them become one run, so that the number of runs stays bounded.
+ * Files that cannot be read are left as they are. If they prevent level 0 from being merged down, files that overlap
+ * none of them move down one by one, and runs between them become one run, so that the number of runs stays bounded.
  *
- * Level 0 holds runs as checkpoints wrote them. All other levels hold each key at most once. The last level is
- * the largest; each level above it may hold a tenth of the one below. Levels that would hold less than
- * `firstLevelBytesMax` do not exist: level 0 is merged past them. A step merges one range of keys, from its low
- * end on; where it ends within a file, the rows of that file below the end no longer count (`from`).
+ * Level 0 contains runs as checkpoints wrote them. All other levels contain each key at most once. The last level is
+ * the largest; each level above it may contain a tenth of the one below. Levels that would contain less than
+ * `firstLevelBytesMax` do not exist: level 0 is merged past them. A step merges one range of keys, from its low end on;
+ * if it ends within a file, the rows of that file below the end no longer count (`from`).
  */
 import type { Manifest, TableEntry } from "../format/table-manifest.js"
 import type { MergeUrgency } from "../seams/store/contract.js"
@@ -18,23 +18,23 @@ export interface MergePlan {
   readonly kind: "merge"
   /** From the newest to the oldest. */
   readonly runs: readonly (readonly TableEntry[])[]
-  /** Rows of `runs` from this key on stay. Undefined: none do. */
+  /** Rows of `runs` from this key on stay. Undefined: all rows are merged. */
   readonly upTo: Buffer | undefined
-  /** Files of the level that the rows go to, merged whole. */
+  /** Files of the target level, merged whole. */
   readonly lower: readonly TableEntry[]
   readonly level: number
-  /** Of level 0: the run that the rows become part of, the newest of those that are merged. */
+  /** For level 0: the run that the rows become part of, the newest of the merged runs. */
   readonly run?: number
 }
 
-/** A file that overlaps nothing on its way goes to the next level as it is. */
+/** A file that overlaps nothing on its way moves to the next level as it is. */
 export interface MovePlan {
   readonly kind: "move"
   readonly table: TableEntry
   readonly level: number
 }
 
-/** Of the rows of level 0, or of a file, so many are deleted ones or replace others: worth a merge when quiet. */
+/** Share of deleted or replacing rows in level 0, or in a file, that is worth a merge when quiet. */
 const DEAD_SHARE_QUIET = 0.05
 const DEAD_SHARE_FILE = 0.25
 /** A smaller file is merged with a neighbour instead of moved, so that files do not become many. */
@@ -53,7 +53,7 @@ const rowsOf = (tables: readonly TableEntry[]): number => tables.reduce((sum, { 
 const levelOf = (tables: readonly TableEntry[], level: number): readonly TableEntry[] =>
   tables.filter(table => table.level === level).sort(inKeyOrder)
 
-/** How much each level may hold; 0 for levels that are to be empty. */
+/** Maximum size of each level; 0 for levels that are to be empty. */
 export function levelTargets(tables: readonly TableEntry[], limits: TableLimits): readonly number[] {
   const targets = Array.from({ length: limits.levels + 1 }, () => 0)
   let bytes = sizeOf(levelOf(tables, limits.levels))
@@ -67,7 +67,7 @@ export function levelTargets(tables: readonly TableEntry[], limits: TableLimits)
   return targets
 }
 
-/** The level that rows of a level go to next: none that holds rows is passed over. */
+/** The level to which rows of a level move next: no level with rows is skipped. */
 function levelBelow(tables: readonly TableEntry[], level: number, targets: readonly number[]): number {
   const next = targets.findIndex((target, below) => below > level && target > 0)
   const held = tables.reduce((min, table) => (table.level > level ? Math.min(min, table.level) : min), Infinity)
@@ -81,7 +81,7 @@ export function topRuns(tables: readonly TableEntry[]): readonly (readonly Table
   return numbers.map(number => top.filter(({ run }) => run === number))
 }
 
-/** The next step; undefined where there is nothing to do. `unread`: numbers of files that could not be read lately. */
+/** The next step; undefined if there is nothing to do. `unread`: numbers of files that could not be read lately. */
 export function pickMerge(
   { tables, damaged }: Manifest,
   urgency: MergeUrgency,
@@ -124,7 +124,7 @@ function isTopDue(tables: readonly TableEntry[], urgency: MergeUrgency, limits: 
   return urgency === "full" || dead >= DEAD_SHARE_QUIET * rowsOf(tables)
 }
 
-/** Files of a level that are to go down, the one that was written first before the others. */
+/** Files of a level that are to move down, the one that was written first before the others. */
 function sourcesOf(
   files: readonly TableEntry[],
   targetBytes: number,
@@ -141,8 +141,8 @@ function sourcesOf(
 }
 
 /**
- * Merges the oldest runs of level 0 into a level. Runs that were written after a merge had begun wait until it has
- * come to the end: they still have rows below the place where it goes on.
+ * Merges the oldest runs of level 0 into a level. Runs that were written after a merge had begun wait for its end: they
+ * still have rows below the place where it continues.
  */
 function mergeTop(
   tables: readonly TableEntry[],
@@ -194,7 +194,7 @@ function mergeAround(
   return undefined
 }
 
-/** Merges runs of level 0 that lie between runs with files that cannot be read into the newest of them. */
+/** Merges level 0 runs between runs with unreadable files into the newest of them. */
 function mergeWithinTop(
   tables: readonly TableEntry[],
   urgency: MergeUrgency,
@@ -216,7 +216,7 @@ function mergeWithinTop(
   return undefined
 }
 
-/** The first key of what is not of the run yet, or of the file of the run that it overlaps. */
+/** The first key of the files that are not of the run yet, or of the file of the run that it overlaps. */
 function startOfOthers(files: readonly TableEntry[], run: number): Buffer | undefined {
   let [start, end]: (Buffer | undefined)[] = []
   for (const file of [...files].sort(inKeyOrder)) {
@@ -267,7 +267,7 @@ function rangePlan(
   return { kind: "merge", runs: taken, upTo, lower, level }
 }
 
-/** The file right below the start, where it is so small that it should become one with what is written now. */
+/** The file right below the start, if it is small enough to be joined with the files written now. */
 function smallNeighbour(
   below: readonly TableEntry[],
   start: Buffer,
@@ -281,7 +281,7 @@ function smallNeighbour(
 
 /**
  * Where the step ends: at the first key of a file, so that files of the lower level are merged whole. Undefined:
- * everything fits. The smallest step is taken even if it does not fit.
+ * everything fits. The smallest step is made even if it does not fit.
  */
 function endOfStep(
   sources: readonly TableEntry[],
@@ -301,7 +301,7 @@ function endOfStep(
   return best
 }
 
-/** Whether one step may merge what begins below the end. Of files that go on behind it, half is counted. */
+/** Whether one step may merge the files that begin below the end. Files that continue behind it count half. */
 function fits(
   sources: readonly TableEntry[],
   below: readonly TableEntry[],
@@ -315,6 +315,6 @@ function fits(
   return bytes <= limits.stepBytesMax && lower.length < limits.stepFilesMax
 }
 
-/** Whether the key lies within a file of the lower level. */
+/** Whether the key is within a file of the lower level. */
 const isSplitting = (below: readonly TableEntry[], key: Buffer): boolean =>
   below.some(table => firstKeyOf(table).compare(key) < 0 && table.lastKey.compare(key) >= 0)

@@ -1,4 +1,4 @@
-/** Run cursor: walks the rows of one run in either direction, row by row, within one turn. */
+/** Run cursor: walks the rows of one run in either direction, row by row, synchronously. */
 import { must } from "../base/assert.js"
 import { blockOfKeys, compareBytes, type Block } from "../format/table-block.js"
 import type { Probe, Table } from "./table.js"
@@ -13,7 +13,7 @@ export interface ShownTable {
 
 /** Tables that do not overlap, in key order. */
 export class Run {
-  /** Of all tables, in one place: found in one search that touches little memory. */
+  /** Last keys of all tables, in one place: one search that touches little memory finds the table. */
   private readonly lastKeys: Block
 
   constructor(readonly tables: readonly ShownTable[]) {
@@ -50,12 +50,12 @@ export class RunCursor {
     return compareBytes(this.bytes, this.keyAt, this.valueAt, bytes, from, to)
   }
 
-  /** Lets others run: resolves after a read of the device, when the row may be gone. */
+  /** Yields the thread: resolves after a read of the device, when the row may be gone. */
   pass(): Promise<void> {
     return this.run.tables[this.tableAt]?.table.fetch(this.partition, undefined) ?? Promise.resolve()
   }
 
-  /** Goes to the first row at or above the key. */
+  /** Moves to the first row at or above the key. */
   seek(key: Buffer, length: number): void {
     this.tableAt = this.run.tableOf(key, length)
     const shown = this.run.tables[this.tableAt]
@@ -68,7 +68,7 @@ export class RunCursor {
     this.settle()
   }
 
-  /** Goes to the last row below the key. */
+  /** Moves to the last row below the key. */
   seekBelow(key: Buffer, length: number): void {
     this.tableAt = this.run.tableOf(key, length)
     const shown = this.run.tables[this.tableAt]
@@ -82,7 +82,7 @@ export class RunCursor {
     this.toTableBefore()
   }
 
-  /** Finds the block that holds the first row at or above the key; false where the table ends below it. */
+  /** Finds the block with the first row at or above the key; false if the table ends below it. */
   private place({ table }: ShownTable, bytes: Buffer, length: number): boolean {
     const probe: Probe = { bytes, length, hash: NO_HASH }
     this.partition = table.partitionOf(probe)
@@ -153,7 +153,7 @@ export class RunCursor {
     this.showFrom(shown)
   }
 
-  /** Shows the row unless it lies below what counts of the table: then none of those before it counts. */
+  /** Shows the row unless it is below the counted rows of the table: then no row before it counts either. */
   private showFrom({ from }: ShownTable): void {
     if (this.block === undefined) return this.leave()
     this.show(this.block)

@@ -1,7 +1,7 @@
 /**
- * Run stream: the rows of one run in order, for merges. It reads partition after partition, past the cache.
+ * Run stream: the rows of one run in order, for merges. It reads partition after partition, without the cache.
  *
- * It adds up the rows it gives: a table that is read to its end must hold what its footer says.
+ * It adds up the rows that it returns: a table that is read to its end must match the sums in its footer.
  */
 import { fail, type Failure } from "../base/failures.js"
 import { compareBytes, ROW_FLAGS, type Block } from "../format/table-block.js"
@@ -23,7 +23,7 @@ interface Reading extends StreamedTable {
   isOver: boolean
 }
 
-/** `path`: of the file whose rows do not add up, where that is known. */
+/** `path`: of the file whose rows do not add up, if it is known. */
 export const lostRows = (reason: string, path?: string): Failure =>
   fail("corruptRow", { message: "a merge of metadata tables does not add up and was abandoned", reason, path })
 
@@ -38,7 +38,7 @@ export class RunStream {
   isValid = false
   /** Its row is one of those that are merged now. */
   isTaken = false
-  /** Of its row. */
+  /** Hash of its row. */
   readonly hash = new RowHash()
 
   private readonly readings: Reading[]
@@ -62,7 +62,7 @@ export class RunStream {
     }))
   }
 
-  /** Goes to the next row in memory; false: call `load`. */
+  /** Moves to the next row in memory; false: call `load`. */
   next(): boolean {
     const reading = this.readings[this.at]
     if (reading === undefined) return false
@@ -86,7 +86,7 @@ export class RunStream {
     return compareBytes(this.bytes, this.keyAt, this.valueAt, key, 0, key.length)
   }
 
-  /** Shows the next row of the blocks in memory; false where there is none. */
+  /** Shows the next row of the blocks in memory; false if there is none. */
   private step(): boolean {
     this.row += 1
     let block = this.blocks[this.blockAt]
@@ -105,7 +105,7 @@ export class RunStream {
     return true
   }
 
-  /** Reads on and goes to the next row; `isValid` tells whether there is one. */
+  /** Reads on and moves to the next row; `isValid` shows whether there is one. */
   async load(): Promise<void> {
     this.isValid = false
     for (let reading = this.readings[this.at]; reading !== undefined; reading = this.readings[this.at]) {
@@ -129,14 +129,14 @@ export class RunStream {
     return this.memory
   }
 
-  /** The entries of tables of which rows are left. Throws where a table did not give what its footer says. */
+  /** The entries of tables with remaining rows. Throws if the rows of a table do not match its footer. */
   finish(): readonly TableEntry[] {
     return this.readings.flatMap(({ table, entry, rows, sum, isOver }) => {
       if (!isOver) return [{ ...entry, from: this.upTo, merged: { rows, sum } }]
       const whole = new RowSum()
       for (const total of table.footer.totals) whole.addSum(total.sum)
       if (rows !== table.footer.rows || !sum.equals(whole)) {
-        throw lostRows(`${table.path} gave ${rows} of ${table.footer.rows} rows`, table.path)
+        throw lostRows(`${table.path} returned ${rows} of ${table.footer.rows} rows`, table.path)
       }
       return []
     })

@@ -1,9 +1,9 @@
 /**
- * Salvage: gives up the rows of a metadata store that cannot be read, so that ranges of keys that hold some can be read
- * and written again. The last resort of a store with one copy of its metadata.
+ * Salvage: gives up the rows of a metadata store that cannot be read, so that the ranges of keys around them can be
+ * read and written again. The last resort of a store with one copy of its metadata.
  *
- * Promises  Every row that can be read stays. Keys of a damaged place are missing afterwards, or show what an older
- *           table holds of them. After a crash at any moment all of those rows have been given up, or none.
+ * Promises  Every row that can be read stays. Keys of a damaged place are missing afterwards, or show the version of an
+ *           older table. After a crash at any moment all of those rows have been given up, or none.
  * Refuses   A store whose manifest cannot be read (`corruptRow`): which rows are the newest is not known then.
  */
 import { assert } from "../base/assert.js"
@@ -16,7 +16,7 @@ import { highestNumbers, readManifest, removeOthers, tableNumberOf, writeManifes
 import { ONLY_LOOKING, Table, tablePath } from "./table.js"
 import { TableWriter } from "./table-writer.js"
 
-/** What of the store cannot be read, by file. Nobody may have the store open. Throws `deviceFailed`. */
+/** The unreadable rows of the store, by file. The store must not be open. Throws `deviceFailed`. */
 export async function findLostRows(host: StoreHost, folder: string): Promise<readonly LostRows[]> {
   const { manifest } = await readManifest(host.disk, folder, host.deviceId)
   const lost: LostRows[] = []
@@ -27,7 +27,7 @@ export async function findLostRows(host: StoreHost, folder: string): Promise<rea
   return lost
 }
 
-/** As `findLostRows`, and gives those rows up: files that hold some are written anew without them. */
+/** As `findLostRows`, and gives those rows up: files with such rows are rewritten without them. */
 export async function giveUpLostRows(
   host: StoreHost,
   folder: string,
@@ -40,10 +40,10 @@ export async function giveUpLostRows(
   const highest = await highestNumbers(disk, folder)
   const numbers = { next: Math.max(stored.manifest.nextNumber, highest.table + 1), end: 0 }
   numbers.end = numbers.next + lost.length * FILES_PER_LOST_FILE_MAX
-  // Numbers are durably taken before a file has one.
+  // Numbers are reserved durably before a file uses one.
   const aside = await install(host, folder, highest.generation, stored, { nextNumber: numbers.end })
   const takeNumber = (): number => {
-    assert(numbers.next < numbers.end, "numbers are set aside before they are taken")
+    assert(numbers.next < numbers.end, "numbers are reserved before they are used")
     return (numbers.next += 1) - 1
   }
   const paths = new Set(lost.map(({ path }) => path))
@@ -68,7 +68,7 @@ export async function giveUpLostRows(
   return lost
 }
 
-/** Rows of a file that are written anew take no more room than before; limits may be others. */
+/** Rewritten rows of a file use no more space than before; limits may differ. */
 const FILES_PER_LOST_FILE_MAX = 64
 
 interface Installed {
@@ -115,7 +115,7 @@ async function readable({ disk, deviceId }: StoreHost, folder: string, entry: Ta
   }
 }
 
-/** Undefined where neither end of the file can be read, or the file is not the one that the manifest names. */
+/** Returns undefined if neither end of the file can be read, or the file is not the one that the manifest names. */
 async function openTable(host: StoreHost, folder: string, entry: TableEntry): Promise<Table | undefined> {
   try {
     const table = await Table.open(host.disk, folder, entry.number, host.deviceId, ONLY_LOOKING)

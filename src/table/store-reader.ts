@@ -3,8 +3,8 @@
  * merge-tree", 1996; Chang et al., "Bigtable", OSDI 2006), over the disk seam.
  *
  * Promises  Reads return what was written, or throw `corruptRow`: damage is never absence. A generation is seen whole.
- * Limits    Reads that are not in memory happen on the calling thread while the store is small enough that the page
- *           cache holds it (`syncBytesMax`), and wherever the caller cannot wait (`base/rows-needed`).
+ * Limits    Reads of rows that are not in memory run on the calling thread while the store is small enough for the page
+ *           cache (`syncBytesMax`), and wherever the caller cannot wait (`base/rows-needed`).
  */
 import { fail, isFailure } from "../base/failures.js"
 import { familyOfNumber, type Family } from "../base/families.js"
@@ -25,7 +25,7 @@ import { Table } from "./table.js"
 import { Run, type ShownTable } from "./run-cursor.js"
 import { Version } from "./version.js"
 
-/** What is open of one generation. */
+/** The open tables of one generation. */
 export interface OpenGeneration {
   readonly manifest: Manifest
   readonly hash: string
@@ -36,7 +36,7 @@ export interface OpenGeneration {
 
 export interface ReaderOptions {
   readonly cache: BlockCache
-  /** Up to this size of the store, what is not in memory is read on the calling thread. */
+  /** Up to this size of the store, rows that are not in memory are read on the calling thread. */
   readonly syncBytesMax: number
 }
 
@@ -48,7 +48,7 @@ export class TableReader implements StoreReader {
   protected current: OpenGeneration
   private prepared: OpenGeneration | undefined
   protected isClosed = false
-  /** The page cache holds the files: they have been read since the store was opened, or written by checkpoints. */
+  /** The page cache has the files: they have been read since the store was opened, or written by checkpoints. */
   private isTouched = false
   private touching: Promise<void> = Promise.resolve()
 
@@ -69,7 +69,7 @@ export class TableReader implements StoreReader {
     version: new Version([], 0),
   }
 
-  /** Throws `corruptRow` where the manifest, or a file that it names, is missing or damaged. */
+  /** Throws `corruptRow` if the manifest, or a file that it names, is missing or damaged. */
   static async open(host: StoreHost, folder: string, options: ReaderOptions): Promise<TableReader> {
     const reader = new TableReader(host, folder, options, TableReader.empty)
     await reader.load()
@@ -95,7 +95,7 @@ export class TableReader implements StoreReader {
     return this.current.manifest
   }
 
-  /** What it takes on the disk. */
+  /** Size of the store on the disk. */
   get bytes(): number {
     return this.current.version.bytes
   }
@@ -132,7 +132,7 @@ export class TableReader implements StoreReader {
     return undefined
   }
 
-  /** What is damaged is told to who reads it. */
+  /** Ignores damage: the read that needs the row reports it. */
   private lookUp(family: Family, key: RowKey): undefined {
     withoutDamage(() => this.get(family, key))
   }
@@ -144,7 +144,7 @@ export class TableReader implements StoreReader {
 
   private readonly readsSync = (): boolean => this.isTouched && this.bytes <= this.options.syncBytesMax
 
-  /** Reads the files once, so that the page cache holds them; ends early where the store is too large for that. */
+  /** Reads the files once, so that the page cache has them; ends early if the store is too large for that. */
   private async touch(): Promise<void> {
     const memory = Buffer.allocUnsafe(this.bytes > 0 ? TOUCH_BYTES : 0)
     const isOver = (): boolean => this.isClosed || this.bytes > this.options.syncBytesMax
@@ -212,8 +212,8 @@ export class TableReader implements StoreReader {
   }
 
   /**
-   * What is in use of files that leave is read from those that take their place, before reads see them. Damage fails
-   * the reads that need it.
+   * Reads the successors of used blocks of files that leave, before reads see the generation. Damage fails the reads
+   * that need it.
    */
   private async warmSuccessors({ tables, version }: OpenGeneration): Promise<void> {
     if (this.readsSync()) return
@@ -251,7 +251,7 @@ export class TableReader implements StoreReader {
       try {
         await verifyTable(table, signal)
       } catch (error) {
-        // A file that left meanwhile is closed; others hold its rows.
+        // A file that left meanwhile is closed; others contain its rows.
         if (isFailure(error, "stopping") || this.current.tables.get(table.number) === table) throw error
       }
     }
@@ -302,7 +302,7 @@ interface FamilySum {
   readonly sum: RowSum
 }
 
-/** Reads every block and compares the rows with what the footer says. Throws `corruptRow`, `stopping`. */
+/** Reads every block and compares the rows with the sums in the footer. Throws `corruptRow`, `stopping`. */
 async function verifyTable(table: Table, signal: AbortSignal): Promise<void> {
   const sums = new Map<number, FamilySum>()
   let last: Buffer | undefined

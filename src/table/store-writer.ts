@@ -1,10 +1,10 @@
 /**
  * Table store, for writing. A commit writes its rows as new files of level 0, a merge moves rows to deeper levels.
  *
- * Order of both: tables durable, folder durable, manifest durable twice, files of earlier manifests removed. Table
- * files that no manifest names any more are removed by `removeUnused`, once all readers have adopted the manifest.
+ * Order of both: tables durable, folder durable, manifest durable twice, files of earlier manifests removed.
+ * `removeUnused` removes table files that no manifest names any more, once all readers have adopted the manifest.
  *
- * Promises  After a crash the store is as the last manifest says that was finished.
+ * Promises  After a crash the store is in the state of the last manifest that was finished.
  * Refuses   To remove files before a valid manifest was read, and to use the number of a file twice.
  */
 import { assert, must } from "../base/assert.js"
@@ -32,8 +32,8 @@ interface WriterOptions extends ReaderOptions {
 }
 
 /**
- * A manifest sets aside the numbers of so many files to come: none of them is used by a later process, also if their
- * files were never part of the store. More are set aside before a commit or merge, if less than half of them are left.
+ * A manifest reserves the numbers of so many future files: no later process uses any of them, even if their files were
+ * never part of the store. More are reserved before a commit or merge, if less than half of them remain.
  */
 const NUMBERS_AHEAD = 1_000
 
@@ -61,7 +61,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     const stored = await readManifest(host.disk, folder, host.deviceId)
     await writer.load()
     writer.nextNumber = writer.manifest.nextNumber
-    // Whatever else is there was not finished, or has been replaced: it must not come back.
+    // All other files were not finished, or have been replaced: they must not be used again.
     await removeOthers(host.disk, folder, writer.generation)
     await host.disk.syncFolder(folder)
     // Two good copies from now on.
@@ -73,7 +73,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     return this.certain
   }
 
-  /** Numbers are durably taken before a file has one. */
+  /** Reserves numbers durably before a file uses one. */
   private async setNumbersAside(): Promise<void> {
     if (this.manifest.nextNumber - this.nextNumber < NUMBERS_AHEAD / 2) await this.install({})
   }
@@ -93,14 +93,14 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     const { disk, deviceId } = this.host
     const takeNumber = (): number => {
       this.nextNumber += 1
-      assert(this.nextNumber <= this.manifest.nextNumber, "numbers are set aside before they are taken")
+      assert(this.nextNumber <= this.manifest.nextNumber, "numbers are reserved before they are used")
       return this.nextNumber - 1
     }
     const target = { disk, folder: this.folder, deviceId, level, run, takeNumber }
     return new TableWriter(target, this.writerOptions.limits)
   }
 
-  /** A row that is deleted needs a tombstone only where an older version may be. True: flush. */
+  /** A deleted row needs a tombstone only if an older version may exist. True: flush. */
   private write(writer: TableWriter, { family, key, value, isOlderCounted }: StoreWrite): boolean {
     const valueAt = key.length + 1
     const end = valueAt + (value?.length ?? 0)
@@ -117,7 +117,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     return writer.add(bytes, 0, valueAt, end, flags, mayHoldOlder)
   }
 
-  /** A filter that cannot be read rules out nothing. */
+  /** A filter that cannot be read excludes nothing. */
   private mayHold(probe: Probe, fromLevel: number): boolean {
     try {
       return this.current.version.mayHold(probe, fromLevel)
@@ -145,7 +145,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
       const entry = this.inputAt(plan, error.details["path"])
       if (entry === undefined) throw error
       if (error.kind === "deviceFailed") throw fail("deviceFailed", { ...error.details, file: entry.number }, error)
-      // Where that cannot be recorded now, the next merge finds the damage again.
+      // If the damage cannot be recorded now, the next merge finds it again.
       await this.setAside(entry, error).catch(() => undefined)
       throw error
     }
@@ -163,7 +163,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
       run.map(entry => ({ entry, table: must(this.current.tables.get(entry.number), "the table is open") }))
     const inputs: MergeInputs = { runs: plan.runs.map(streamed), upTo: plan.upTo, lower: streamed(plan.lower) }
     const isLast = plan.level > 0 && !this.manifest.tables.some(({ level }) => level > plan.level)
-    // Older runs of level 0 may hold any key.
+    // Older runs of level 0 may contain any key.
     const mayBeBelow = (probe: Probe): boolean => plan.level === 0 || this.mayHold(probe, plan.level + 1)
     const mayHoldOlder = isLast ? undefined : mayBeBelow
     const { result, changed } = await orAbandon(writer, async () => ({
@@ -176,7 +176,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     return result.rows - result.droppedRows
   }
 
-  /** Merges leave out files that are damaged, until they are repaired: a merge would make of damage absence. */
+  /** Merges leave out files that are damaged, until they are repaired: a merge would turn damage into absence. */
   private async setAside(entry: TableEntry, failure: Failure): Promise<void> {
     const [from, to] = [failure.details["fromKey"], failure.details["toKey"]]
     const range: DamagedRange = {
@@ -189,8 +189,8 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
   }
 
   /**
-   * Makes the next generation durable, and reads it from then on. Where that fails, and is certain to have changed
-   * nothing, the files that were written for it go.
+   * Makes the next generation durable, and reads it from then on. If that fails and certainly has changed nothing, the
+   * files that were written for it are removed.
    */
   private async install(change: Partial<Manifest>, written?: TableWriter): Promise<void> {
     const { disk, deviceId } = this.host
@@ -209,7 +209,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     const encoded = encodeManifest(next, deviceId)
     let opened: OpenGeneration | undefined
     try {
-      // Before it counts: what cannot be opened is not committed.
+      // Opened before the commit counts: a generation that cannot be opened is not committed.
       opened = await this.openGeneration(next, manifestHash(encoded))
       await disk.syncFolder(folder)
       await writeManifest(disk, folder, next.generation, encoded)
@@ -225,7 +225,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     }
     this.certain = true
     await this.replace(opened)
-    // Those that stay are removed with the next one, or at the next opening.
+    // Files that cannot be removed now are removed with the next generation, or at the next opening.
     await removeOthers(disk, folder, next.generation).catch(() => undefined)
   }
 
@@ -245,7 +245,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
   }
 }
 
-/** Writes in key order, each row once; marks with those that stay. */
+/** Writes in key order, each row once, together with the marks. */
 function sorted(
   writes: Iterable<StoreWrite>,
   before: ReadonlyMap<RowKey, Uint8Array>,
@@ -277,12 +277,12 @@ async function orAbandon<T>(writer: TableWriter, run: () => Promise<T>): Promise
   }
 }
 
-/** Makes the folder an empty store: first an empty manifest, then all else goes. */
+/** Makes the folder an empty store: first writes an empty manifest, then removes all other files. */
 export async function discardStore({ disk, deviceId }: StoreHost, folder: string): Promise<void> {
   if (!(await disk.exists(folder))) return
   const highest = await highestNumbers(disk, folder)
   const generation = highest.generation + 1
-  // Numbers that the manifest knows of stay taken, if it can be read.
+  // Numbers in the manifest stay used, if it can be read.
   const { manifest } = await readManifest(disk, folder, deviceId).catch(() => ({ manifest: EMPTY_MANIFEST }))
   const nextNumber = Math.max(manifest.nextNumber, highest.table + 1)
   await writeManifest(disk, folder, generation, encodeManifest({ ...EMPTY_MANIFEST, generation, nextNumber }, deviceId))

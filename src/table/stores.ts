@@ -36,7 +36,7 @@ export class TableStores implements Stores {
     return TableStoreWriter.openWriter(host, path, options)
   }
 
-  /** What of a store cannot be read, by file; nobody may have it open. Throws `corruptRow` where its manifest is damaged. */
+  /** The unreadable rows of a store, by file; it must not be open. Throws `corruptRow` if its manifest is damaged. */
   findLostRows(path: string, host: StoreHost): Promise<readonly LostRows[]> {
     return findLostRows(host, path)
   }

@@ -1,7 +1,7 @@
 /**
- * Table writer: writes rows that come in key order to new table files, each durable when it is finished.
+ * Table writer: writes rows that arrive in key order to new table files, each durable when it is finished.
  *
- * Limits    One partition is held in memory; a file ends at the first partition past `tableBytes`.
+ * Limits    One partition is in memory; a file ends at the first partition past `tableBytes`.
  */
 import { assert } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
@@ -15,18 +15,18 @@ import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { TableLimits } from "./limits.js"
 import { tablePath } from "./table.js"
 
-/** Where the files go, and what they are called. */
+/** Folder and names of the files. */
 interface TableTarget {
   readonly disk: Disk
   readonly folder: string
   readonly deviceId: DeviceId
   readonly level: number
   readonly run: number
-  /** The number of the next file; each is taken once. */
+  /** The number of the next file; each is used once. */
   readonly takeNumber: () => number
 }
 
-/** What is known of the file that is being written. */
+/** State of the file that is being written. */
 interface OpenTable {
   readonly number: number
   readonly seed: bigint
@@ -39,7 +39,7 @@ export class TableWriter {
   private readonly filter = new FilterBuilder()
   private readonly parity = new ParityBuilder()
   private open: OpenTable | undefined
-  /** Finished blocks that have not been written, one behind the other. Filled again after each write. */
+  /** Finished blocks that have not been written, one behind the other. Reused after each write. */
   private pending: Buffer
   private pendingBytes = 0
   private writtenBytes = 0
@@ -53,7 +53,7 @@ export class TableWriter {
   private seed = 0n
   private readonly created: string[] = []
   readonly finished: TableEntry[] = []
-  /** Of all rows in all files. */
+  /** Sum of all rows in all files. */
   readonly sum = new RowSum()
 
   constructor(
@@ -66,8 +66,8 @@ export class TableWriter {
   }
 
   /**
-   * Adds the row whose key and value lie one behind the other. `isReplacing`: an older version of it seems to lie
-   * in an older table. True: call `flush` before the next row.
+   * Adds the row whose key and value follow each other in the bytes. `isReplacing`: an older table seems to contain an
+   * older version of it. True: call `flush` before the next row.
    */
   add(bytes: Buffer, keyAt: number, valueAt: number, end: number, flags: number, isReplacing: boolean): boolean {
     const { limits, data } = this
@@ -142,7 +142,7 @@ export class TableWriter {
     this.pending = larger
   }
 
-  /** Writes what is finished; ends the file where it is long enough. */
+  /** Writes the finished blocks; ends the file if it is long enough. */
   async flush(): Promise<void> {
     await this.write()
     if (this.writtenBytes >= this.limits.tableBytes) await this.endTable()

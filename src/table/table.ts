@@ -1,8 +1,8 @@
 /**
  * Table: one immutable file, opened for reading. Blocks are read on demand, verified and cached.
  *
- * Promises  A block is used only if it is the one that was written at its place of this file. A damaged one is rebuilt
- *           by parity and written back; where too much is damaged, every read that needs it throws `corruptRow`, which
+ * Promises  A block is used only if it is the one that was written at its place in this file. Parity rebuilds a damaged
+ *           block, which is written back; if too much is damaged, every read that needs it throws `corruptRow`, which
  *           names the file and the range of keys.
  */
 import { assert, must } from "../base/assert.js"
@@ -23,15 +23,15 @@ interface BlockReads {
   readonly cache: BlockCache
   /** Whether a block that is not in memory may be read on the calling thread. */
   readonly readsSync: () => boolean
-  /** Runs a read on the calling thread; undefined where that fails, or where such reads were slow lately. */
+  /** Runs a read on the calling thread; returns undefined if it fails, or if such reads were slow lately. */
   readonly timed: <T>(read: () => T) => T | undefined
-  /** Whether what parity has rebuilt is written back. */
+  /** Whether blocks rebuilt from parity are written back. */
   readonly mends: boolean
-  /** Told of damage that parity has undone. */
+  /** Called when parity has repaired damage. */
   readonly rebuilt: (path: string, offsetBytes: number) => void
 }
 
-/** Behind the data lie the first end, the parity, and the second end. */
+/** The file continues after the data with the first end, the parity, and the second end. */
 interface Layout {
   readonly dataBytes: number
   readonly parityAt: number
@@ -46,7 +46,7 @@ function layoutOf(footer: Footer, endBytes: number): Layout {
   return { dataBytes, parityAt, endAt, sizeBytes: endAt + endBytes }
 }
 
-/** Of a table that is opened for one look: nothing is kept, and nothing written. */
+/** For a table that is opened for one inspection: it caches and writes nothing. */
 export const ONLY_LOOKING: BlockReads = {
   cache: new BlockCache(0),
   readsSync: () => true,
@@ -60,7 +60,7 @@ interface BlockPlace {
   readonly lengthBytes: number
 }
 
-/** A key that is looked for: its bytes, family number first, and the hash of them. */
+/** A key to look up: its bytes, family number first, and their hash. */
 export interface Probe {
   readonly bytes: Buffer
   readonly length: number
@@ -70,14 +70,14 @@ export interface Probe {
 export const tablePath = (folder: string, number: number): string =>
   `${folder}/${String(number).padStart(10, "0")}.table`
 
-/** What a device returns wrong once it may return right at the next read. */
+/** A device that returned wrong bytes once may return the right ones at the next read. */
 const READ_ATTEMPTS = 2
 /**
- * So often damage is known without a read: to rebuild a block takes the whole file, and a decision that goes on with
- * another replica is run again for each of its reads.
+ * Number of throws of a known failure before the block is read again. To rebuild a block takes the whole file, and a
+ * decision that goes on with another replica is run again for each of its reads.
  */
 const FAILURE_THROWS = 64
-/** Of a file that is opened, this much is read: the second end and more, as a rule. */
+/** Number of bytes first read of a file that is opened: as a rule the second end and more. */
 const END_BYTES_FIRST = 8 * KIB
 /** Blocks that are read ahead for a scan. */
 const SCAN_AHEAD_BLOCKS = 15
@@ -89,13 +89,13 @@ export class Table {
   private readonly blocks: BlockSlots[] = []
   /** Reads under way, by partition and block. */
   private readonly reading = new Map<string, Promise<void>>()
-  /** What failed of those: thrown where the rows are needed, by the code that asked for them. */
+  /** Failures of those reads, thrown to the code that requested the rows when it needs them. */
   private readonly failed = new Map<string, { readonly failure: Error; throwsLeft: number }>()
-  /** What is being written back, one after the other. */
+  /** Write-backs, one after another. */
   private mending: Promise<void> = Promise.resolve()
   private readonly end: { readonly bytes: Buffer; readonly hash: string }
   private readonly layout: Layout
-  /** Of all partitions. */
+  /** Last keys of all partitions. */
   private readonly lastKeys: Block
 
   private constructor(
@@ -116,7 +116,7 @@ export class Table {
     return this.end.hash
   }
 
-  /** Throws `corruptRow` where the file is damaged, or not there; `deviceFailed`. */
+  /** Throws `corruptRow` if the file is damaged or missing; `deviceFailed`. */
   static async open(disk: Disk, folder: string, number: number, deviceId: DeviceId, reads: BlockReads): Promise<Table> {
     const path = tablePath(folder, number)
     const file = await openFile(disk, path)
@@ -128,7 +128,7 @@ export class Table {
         const endBytes = await file.read(end, sizeBytes - end.length)
         return decodeEnd(end.subarray(0, endBytes), seed, path)
       }
-      // Damage to the second end is no reason to fail: the first lies before the parity.
+      // Damage to the second end is no reason to fail: the first is stored before the parity.
       const footer = await footerIn(END_BYTES_FIRST).catch(() => footerIn(END_BYTES_MAX))
       return new Table(number, path, disk, file, footer, seed, reads)
     } catch (error) {
@@ -141,12 +141,12 @@ export class Table {
     return this.footer.partitions
   }
 
-  /** The first partition whose last key is at or above the probe; the number of partitions where there is none. */
+  /** The first partition whose last key is at or above the probe; the number of partitions if there is none. */
   partitionOf({ bytes, length }: Probe): number {
     return this.lastKeys.search(bytes, length)
   }
 
-  /** The partition's directory: where its data blocks lie, and which keys they may hold. */
+  /** The partition's directory: the places of its data blocks, and which keys they may contain. */
   directory(partition: number): Block {
     const cached = this.directories[partition]
     if (cached !== undefined) {
@@ -156,7 +156,7 @@ export class Table {
     return this.readBlock(partition, undefined)
   }
 
-  /** A data block of a partition, by its place in the directory. `isScan`: those that follow will be read, too. */
+  /** A data block of a partition, by its place in the directory. `isScan`: the following blocks will be read, too. */
   block(partition: number, index: number, isScan = false): Block {
     const cached = this.blocks[partition]?.[index]
     if (cached !== undefined) {
@@ -166,7 +166,7 @@ export class Table {
     return this.readBlock(partition, index, isScan)
   }
 
-  /** Whether the table may hold the key: false is certain. Throws like every read. */
+  /** Whether the table may contain the key: false is certain. Throws like every read. */
   mayHold(probe: Probe): boolean {
     const partition = this.partitionOf(probe)
     if (partition === this.footer.partitions.length) return false
@@ -215,7 +215,7 @@ export class Table {
     return count
   }
 
-  /** Undefined where it is damaged. */
+  /** Returns undefined if the block is damaged. */
   private readAt({ offsetBytes, lengthBytes }: BlockPlace): Buffer | undefined {
     const bytes = Buffer.allocUnsafe(lengthBytes)
     for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt += 1) {
@@ -226,7 +226,7 @@ export class Table {
   }
 
   /**
-   * Reads a block into memory without holding up the thread; for a scan, those that follow as well. Never fails: the
+   * Reads a block into memory without blocking the thread; for a scan, the following blocks as well. Never fails: the
    * next attempt to use the block throws.
    */
   fetch(partition: number, index: number | undefined, isScan = false): Promise<void> {
@@ -243,7 +243,7 @@ export class Table {
     return reading
   }
 
-  /** What fails here is told to the read that needs it. */
+  /** A failure here is thrown by the read that needs the block. */
   private async fetchAhead(partition: number, index: number): Promise<void> {
     const last = Math.min(index + SCAN_AHEAD_BLOCKS, (this.directories[partition]?.block.rows ?? 0) - 1)
     for (let ahead = index + 1; ahead <= last; ahead += 1) {
@@ -290,15 +290,15 @@ export class Table {
     return before === undefined ? 0 : before.directoryAt + before.directoryBytes
   }
 
-  /** What the data and the directory of a partition take. */
+  /** Bytes of the data and the directory of a partition. */
   partitionBytes(partition: number): number {
     const { directoryAt, directoryBytes } = must(this.partitions[partition], "it is within the file")
     return directoryAt + directoryBytes - this.dataAt(partition)
   }
 
   /**
-   * A whole partition, past the cache: its data blocks in order, each verified. They lie in `memory`, which has room for
-   * `partitionBytes`. Throws `corruptRow`, `deviceFailed`.
+   * A whole partition, without the cache: its data blocks in order, each verified. They are placed in `memory`, which
+   * has space for `partitionBytes`. Throws `corruptRow`, `deviceFailed`.
    */
   async readPartition(
     partition: number,
@@ -321,7 +321,7 @@ export class Table {
     )
   }
 
-  /** The whole file, past the cache: its data blocks in order; in place of what cannot be read, why not. */
+  /** The whole file, without the cache: its data blocks in order; in place of each that cannot be read, the failure. */
   async readAround(): Promise<readonly (Block | Failure)[]> {
     const whole = await this.readWhole()
     const orFailure = (partition: number, index?: number, directory?: Block): Block | Failure => {
@@ -343,14 +343,14 @@ export class Table {
     })
   }
 
-  /** All that can be read of the file; zeros for the rest. */
+  /** All readable bytes of the file; zeros for the rest. */
   private async readWhole(): Promise<Buffer> {
     const whole = Buffer.alloc(this.layout.sizeBytes)
     await this.file.read(whole, 0)
     return whole
   }
 
-  /** A block out of the bytes of the file, rebuilt where it is damaged. Throws `corruptRow` where it cannot be. */
+  /** A block out of the bytes of the file, rebuilt if it is damaged. Throws `corruptRow` if that is impossible. */
   private wholeBlock(
     partition: number,
     index: number | undefined,
@@ -371,7 +371,7 @@ export class Table {
     return rebuilt
   }
 
-  /** Writes what was rebuilt to its place. Where that fails, it is rebuilt again by the next read. */
+  /** Writes a rebuilt block to its place. If that fails, the next read rebuilds it again. */
   private mend(bytes: Buffer, offsetBytes: number): void {
     this.reads.rebuilt(this.path, offsetBytes)
     if (!this.reads.mends) return
@@ -388,7 +388,7 @@ export class Table {
     }
   }
 
-  /** Writes parity and both ends anew where they are damaged. All blocks have been verified. Throws `deviceFailed`. */
+  /** Rewrites parity and both ends if they are damaged. All blocks have been verified. Throws `deviceFailed`. */
   async verifyEnd(): Promise<void> {
     const { dataBytes, parityAt, endAt, sizeBytes } = this.layout
     const end = this.end.bytes
@@ -406,7 +406,7 @@ export class Table {
     return builder.finish()
   }
 
-  /** Undefined where one of the blocks fails its checksum. */
+  /** Returns undefined if one of the blocks fails its checksum. */
   private blocksIn(bytes: Buffer, fromBytes: number, directoryAt: number): Block[] | undefined {
     const directoryBytes = bytes.subarray(directoryAt)
     if (!isWholeBlock(directoryBytes, this.seed, fromBytes + directoryAt)) return undefined
@@ -437,7 +437,7 @@ export class Table {
     for (let at = 0; at < this.layout.sizeBytes && !isOver(); at += memory.length) await this.file.read(memory, at)
   }
 
-  /** Names the range of keys that the block holds: of a directory, those of its partition. */
+  /** Names the range of keys in the block: for a directory, those of its partition. */
   private corrupt(
     partition: number,
     index: number | undefined,
@@ -460,7 +460,7 @@ export class Table {
     })
   }
 
-  /** Blocks of it leave the cache with its slots. */
+  /** Its blocks leave the cache with its slots. */
   async close(): Promise<void> {
     await this.mending
     this.directories.fill(undefined)
@@ -471,7 +471,7 @@ export class Table {
 
 const nameOf = (partition: number, index: number | undefined): string => `${partition} ${index ?? "directory"}`
 
-/** Where the data block lies for which this row of a directory stands. */
+/** Where the data block is stored for which this row of a directory stands. */
 function blockPlace(directory: Block, index: number): BlockPlace {
   const valueAt = directory.valueAt(directory.keyAt(index))
   return {

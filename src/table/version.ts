@@ -1,9 +1,9 @@
 /**
- * Version: the tables of one generation, as reads see them. Runs are ordered from the newest to the oldest; the
- * first that holds a key decides. A tombstone hides what older runs hold.
+ * Version: the tables of one generation, as reads see them. Runs are ordered from the newest to the oldest; the first
+ * that contains a key decides. A tombstone hides the versions in older runs.
  *
- * Reads are synchronous and consumed within one turn. What they hand out lies in cached blocks: it must not be
- * written, and a kept value keeps its whole block in memory.
+ * Reads are synchronous. The returned bytes are in cached blocks: callers must not write them, and a retained value
+ * keeps its whole block in memory.
  */
 import { must } from "../base/assert.js"
 import { FAMILIES, type Family } from "../base/families.js"
@@ -18,7 +18,7 @@ import type { Probe } from "./table.js"
 
 const KEY_BYTES = 4096
 
-/** A key that is being looked for. Filled again and again: good until the next call of `set`. */
+/** A key to look up. Reused: valid until the next call of `set`. */
 class ReusedProbe implements Probe {
   readonly bytes = Buffer.alloc(KEY_BYTES)
   readonly hash = new KeyHash()
@@ -51,18 +51,18 @@ const probe = new ReusedProbe()
 /** Ends of ranges are compared while `probe` finds their beginnings. */
 const bound = new ReusedProbe()
 
-/** Tombstones in a row that one turn passes. */
+/** Consecutive tombstones that one synchronous scan skips. */
 const TOMBSTONES_PER_TURN = 10_000
-/** Fewer in a row are passed again every time. */
+/** Shorter runs of tombstones are skipped again by every scan. */
 const TOMBSTONES_REMEMBERED_MIN = 1_000
 const DEAD_RANGES_MAX = 256
 const passing = new RowsNeeded("deleted rows are passed")
 
-/** Ranges that hold nothing but deleted rows, from a deleted row on up to another row. */
+/** Ranges that contain only deleted rows, from a deleted row on up to another row. */
 class DeadRanges {
   private readonly ends = new Map<string, Buffer>()
 
-  /** Where scans go on that have come to this deleted row; undefined: at the next row. */
+  /** Where scans continue that have reached this deleted row; undefined: at the next row. */
   endOf({ bytes, keyAt, valueAt }: RunCursor): Buffer | undefined {
     return this.ends.size === 0 ? undefined : this.ends.get(bytes.toString("latin1", keyAt, valueAt))
   }
@@ -81,7 +81,7 @@ export class Version {
     readonly bytes: number,
   ) {}
 
-  /** The stored value; undefined where there is no such row. */
+  /** The stored value; undefined if there is no such row. */
   get(family: Family, key: RowKey): Uint8Array | undefined {
     if (this.runs.length === 0) return undefined
     probe.hashed(family, key)
@@ -123,7 +123,7 @@ export class Version {
     }
   }
 
-  /** Whether a table of this level or a deeper one may hold the key: false is certain. */
+  /** Whether a table of this level or a deeper one may contain the key: false is certain. */
   mayHold(key: Probe, fromLevel: number): boolean {
     for (const run of this.runs) {
       const first = run.tables[0]
@@ -138,7 +138,7 @@ export class Version {
 
 let found: Block
 
-/** Where the key of `probe` begins in the block `found`; -1 where the run does not hold it. */
+/** Where the key of `probe` begins in the block `found`; -1 if the run does not contain it. */
 function find(run: Run): number {
   const { bytes, length } = probe
   const shown = run.tables[run.tableOf(bytes, length)]
@@ -155,19 +155,19 @@ function find(run: Run): number {
   return compareBytes(found.bytes, keyAt, found.valueAt(keyAt), bytes, 0, length) === 0 ? keyAt : -1
 }
 
-/** Whether the key lies below everything that counts of the table. */
+/** Whether the key is below all counted rows of the table. */
 function isBelow({ bytes, length }: Probe, { table, from }: ShownTable): boolean {
   const { firstKey } = table.footer
   if (compareBytes(bytes, 0, length, firstKey, 0, firstKey.length) < 0) return true
   return from !== undefined && compareBytes(bytes, 0, length, from, 0, from.length) < 0
 }
 
-/** Rows of several runs in one order, each key once, from its newest run, without those that are deleted. */
+/** Rows of several runs in one order, each key once, from its newest run, without deleted rows. */
 class MergedRows {
   private readonly cursors: RunCursor[] = []
   private readonly direction: number
   private readonly end: Buffer
-  /** The cursor whose row was given last. */
+  /** The cursor whose row was returned last. */
   private given: RunCursor | undefined
 
   constructor(
@@ -211,7 +211,7 @@ class MergedRows {
     }
   }
 
-  /** Passes deleted rows that an earlier scan has passed. */
+  /** Skips deleted rows that an earlier scan has skipped. */
   private jump(first: RunCursor): boolean {
     const end = this.direction > 0 ? this.version.dead.endOf(first) : undefined
     if (end === undefined) return false
@@ -222,7 +222,7 @@ class MergedRows {
     return true
   }
 
-  /** The scan is run again in another turn, and goes on from here. */
+  /** The scan is run again later, and continues from here. */
   private pause(start: string, first: RunCursor): never {
     this.version.dead.remember(start, first)
     passing.read = () => first.pass()

@@ -1,8 +1,8 @@
 /**
- * Committed view: the rows that readers see, from the first member that can give them.
+ * Committed view: the rows that readers see, from the first replica that can return them.
  *
- * Promises  What a member's base cannot give, or holds corrupt, is read from the next member, and told.
- *           A member that left is never read.
+ * Promises  Rows that the metadata store of a replica cannot return, or has damaged, are read from the next replica,
+ *           and the damage is reported. A replica that left is never read.
  */
 import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
@@ -19,9 +19,9 @@ import type { TabletRow } from "./contract.js"
 import type { ReplicaHandle } from "./replica-handle.js"
 
 export class CommittedView implements QueryView {
-  /** Whose places a row holds, where it is not the first member. */
+  /** The replica to which the places in a row belong, if it is not the first. */
   private readonly origins = new WeakMap<TabletRow, ReplicaHandle>()
-  /** Rows of an earlier first member may still be about, and nothing on them tells whose they are. */
+  /** Rows of an earlier first replica may still be in use, and nothing in them shows their replica. */
   private hasChangedFirst = false
 
   constructor(
@@ -35,9 +35,9 @@ export class CommittedView implements QueryView {
     return this.committed()
   }
 
-  /** Who is read first. */
+  /** The replica that is read first. */
   get reader(): ReplicaHandle {
-    return must(this.handles[0], "a tablet has members")
+    return must(this.handles[0], "a tablet has replicas")
   }
 
   readFrom(handles: readonly ReplicaHandle[]): void {
@@ -46,8 +46,8 @@ export class CommittedView implements QueryView {
   }
 
   /**
-   * Brings rows into memory; undefined where they are there already. A member whose base does not give them is
-   * read last from then on: a read that waits for it would hold up everything.
+   * Brings rows into memory; returns undefined if they are there already. A replica whose metadata store does not
+   * return them is read last from then on: a read that waits for it would delay everything.
    */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
     return this.warmFrom(this.handles, family, keys)
@@ -110,7 +110,7 @@ export class CommittedView implements QueryView {
     let given = 0
     let problem: unknown
     for (const handle of this.handles) {
-      // Of a member that failed half-way: all have the same rows.
+      // Rows already visited by a replica that failed half-way: all replicas have the same rows.
       let known = given
       const row = (bytes: Buffer, keyAt: number, valueAt: number, end: number): boolean => {
         if (known > 0) {
@@ -131,8 +131,8 @@ export class CommittedView implements QueryView {
   }
 
   /**
-   * The inline payload of a row that this view gave. Undefined where the row has changed meanwhile.
-   * Throws what keeps every member from giving it, `corruptRow` where none has it.
+   * The inline payload of a row that this view returned. Undefined if the row has changed meanwhile. Throws the failure
+   * if no replica can return it, `corruptRow` if none has it.
    */
   payload(family: Family, key: RowKey, row: TabletRow): LentSoon {
     const { payload } = row
@@ -155,9 +155,9 @@ export class CommittedView implements QueryView {
     return bytes instanceof Uint8Array ? bytes : this.payloadOfAny(family, key, row)
   }
 
-  /** From the first member that has it, wherever it lies now. */
+  /** From the first replica that has it, at its present place. */
   private async payloadOfAny(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
-    // A checkpoint has moved the payload while we read it, or the row changed, or the place is damaged.
+    // A checkpoint moved the payload during the read, or the row changed, or the place is damaged.
     if (!isSame(this.get(family, key), row)) return undefined
     let problem: Failure | undefined
     for (const handle of this.handles) {
@@ -172,13 +172,13 @@ export class CommittedView implements QueryView {
     throw problem ?? noPayload(family)
   }
 
-  /** Whose device the row's places are on; undefined where nothing tells, or that member left. */
+  /** The replica whose device has the row's places; undefined if it is unknown, or that replica left. */
   private originOf(row: TabletRow): ReplicaHandle | undefined {
     const handle = this.origins.get(row) ?? (this.hasChangedFirst ? undefined : this.handles[0])
     return handle?.left === undefined ? handle : undefined
   }
 
-  /** Where a member has the row's payload; undefined where it does not have this row. */
+  /** Where a replica has the row's payload; undefined if it does not have this row. */
   private placeAt(handle: ReplicaHandle, family: Family, key: RowKey, row: TabletRow): PayloadPlace | undefined {
     if (handle.left !== undefined) return undefined
     try {
@@ -190,7 +190,7 @@ export class CommittedView implements QueryView {
     }
   }
 
-  /** Passes on what is not the fault of a member's base. */
+  /** Reports damage of a replica's metadata store; rethrows any other error. */
   private tell(handle: ReplicaHandle, error: unknown): Failure {
     if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
     this.damaged(handle.id, error)
@@ -214,7 +214,9 @@ function isSamePlace(a: PayloadPlace | undefined, b: PayloadPlace | undefined): 
   return a?.in === "log" && b?.in === "log" && a.place === b.place
 }
 
-/** The payload read at a member's place, or the damage found there; undefined where something else is there by now. */
+/**
+ * The payload read at a replica's place, or the damage found there; undefined if the place has other content by now.
+ */
 async function foundBy(handle: ReplicaHandle, reading: LentSoon): Promise<Uint8Array | Failure | undefined> {
   try {
     return await handle.wait(asPromise(() => owned(reading)))

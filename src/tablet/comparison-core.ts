@@ -1,15 +1,15 @@
 /**
- * Comparison of members, decided: which of them is wrong about a row. Pure.
+ * Comparison of replicas, decided: which of them is wrong about a row. Pure.
  *
- * All members hold the same rows, byte for byte. Where they differ the majority is right; of two that
- * differ nobody can tell which, unless a row fails its own checksum.
+ * All replicas have the same rows, byte for byte. If they differ, the majority is right; if two differ, the right one
+ * is unknown, unless a row fails its own checksum.
  */
 import { FAMILIES, type Family } from "../base/families.js"
 import type { DeviceId, RowKey } from "../base/ids.js"
 import { xxh64 } from "../simd/xxh64.js"
 import type { DeviceRow } from "../device/index.js"
 
-/** What a member has in a range, by key: the digest of each row. */
+/** Rows of a replica in a range, by key: the digest of each row. */
 interface RowDigests {
   readonly id: DeviceId
   readonly rows: ReadonlyMap<RowKey, bigint>
@@ -17,14 +17,17 @@ interface RowDigests {
 
 export interface Difference {
   readonly family: Family
-  /** Of a corrupt or unreadable row: where the range begins that it lies in. */
+  /** For a corrupt or unreadable row: the beginning of its range. */
   readonly key: RowKey
-  /** Who is wrong; undefined where members differ and no majority tells. */
+  /** The wrong device; undefined if replicas differ without a majority. */
   readonly id: DeviceId | undefined
   readonly what: "missing" | "extra" | "different" | "corrupt" | "unreadable"
 }
 
-/** Of everything that members hold alike: family, key, value, and the length of the payload (0 bytes are not none). */
+/**
+ * Digest of everything that replicas share: family, key, value, and the length of the payload (0 bytes differ from
+ * none).
+ */
 export function digestOfRow(family: Family, key: RowKey, { value, payload }: DeviceRow): bigint {
   const bytes = Buffer.allocUnsafe(7 + key.length + value.length)
   bytes.writeUInt8(FAMILIES[family], 0)
@@ -35,10 +38,10 @@ export function digestOfRow(family: Family, key: RowKey, { value, payload }: Dev
   return xxh64(bytes)
 }
 
-/** The digest of a set of rows from those of its parts, in whatever order they come. */
+/** The digest of a set of rows from those of its parts, in any order. */
 export const combineDigests = (a: bigint, b: bigint): bigint => BigInt.asUintN(64, a + b)
 
-/** Where the members differ. */
+/** Where the replicas differ. */
 export function* differences(family: Family, replicas: readonly RowDigests[]): Generator<Difference> {
   const keys = new Set(replicas.flatMap(({ rows }) => [...rows.keys()]))
   for (const key of keys) {

@@ -1,12 +1,12 @@
 /**
- * Comparison: one pass over all rows of a tablet that finds where its members differ, in small steps.
+ * Comparison: one pass over all rows of a tablet that finds where its replicas differ, in small steps.
  *
- * All members in one process show the same position within a turn, so a range that is read from each of
- * them in one turn must be the same everywhere. The digests of the pass add up the rows as they were when
- * their ranges were compared: equal, if and only if nothing differed.
+ * All replicas in one process show the same position within one synchronous step, so a range that is read from each of
+ * them in one step must be the same everywhere. The digests of the pass add up the rows as they were when their ranges
+ * were compared: they are equal if and only if nothing differed.
  *
- * Limits  `COMPARED_ROWS` of each member a step; DIFFERENCES_KEPT differences are listed, all are counted.
- *         Behind a row that no member can read, the rest of its family is left out of the pass.
+ * Limits  `COMPARED_ROWS` of each replica a step; DIFFERENCES_KEPT differences are listed, all are counted. Behind a
+ *         row that no replica can read, the rest of its family is left out of the pass.
  */
 import { assert } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
@@ -19,11 +19,11 @@ import type { Replica } from "./replica.js"
 
 const DIFFERENCES_KEPT = 100
 
-/** What one member shows of a range. */
+/** The rows of a range in one replica. */
 interface Part {
   readonly id: DeviceId
   readonly rows: Map<RowKey, bigint>
-  /** The last key that was read; undefined where the range ended before the limit did. */
+  /** The last key that was read; undefined if the range ended before the limit did. */
   readonly stoppedAt: RowKey | undefined
   readonly damage: "corrupt" | "unreadable" | undefined
 }
@@ -47,27 +47,27 @@ export class ReplicaComparison {
     return this.rows
   }
 
-  /** Rows that a member has wrong, by device: its base is to be built anew. */
+  /** Wrong rows of replicas, by device: its metadata store must be rebuilt. */
   get wrong(): ReadonlyMap<DeviceId, number> {
     return new Map([...this.counts].flatMap(([id, count]) => (id === undefined ? [] : [[id, count] as const])))
   }
 
-  /** Rows in which members differ while nobody can tell who is right. */
+  /** Rows in which replicas differ and the right one is unknown. */
   get undecided(): number {
     return this.counts.get(undefined) ?? 0
   }
 
-  /** The first ones found. */
+  /** The first differences found. */
   get differences(): readonly Difference[] {
     return this.kept
   }
 
-  /** After the last step: what each member's rows come to, 16 hex digits; equal where nothing differed. */
+  /** After the last step: the digest of each replica's rows, 16 hex digits; equal if nothing differed. */
   get digestOf(): ReadonlyMap<DeviceId, string> {
     return new Map([...this.digests].map(([id, digest]) => [id, digest.toString(16).padStart(16, "0")]))
   }
 
-  /** Compares one range. False: the pass is over. Where members came or went it begins again. */
+  /** Compares one range. False: the pass is over. The pass begins again if the set of replicas changed. */
   step(): boolean {
     const replicas = this.replicas()
     this.beginAgainIfChanged(replicas.map(({ id }) => id))
@@ -92,7 +92,7 @@ export class ReplicaComparison {
 
   private beginAgainIfChanged(ids: readonly DeviceId[]): void {
     if (ids.length === this.ids.length && ids.every((id, i) => id === this.ids[i])) return
-    assert(ids.length > 0, "a tablet has members")
+    assert(ids.length > 0, "a tablet has replicas")
     this.ids = ids
     this.family = 0
     this.start = rowKeyOf("")

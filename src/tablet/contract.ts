@@ -1,7 +1,8 @@
 /**
- * Tablets: the metadata engine of one machine. Ordered, transactional, replicated rows; they know no objects.
+ * Tablets: the metadata engine of one machine. Ordered, transactional, replicated rows, without any notion of objects.
  *
- * The writes of a command (never the command itself) are logged on every member and applied when all have them durable.
+ * The writes of a command (never the command itself) are logged on every replica and applied when all have them
+ * durable.
  */
 import type { PayloadPlace } from "../device/contract.js"
 import type { Failure } from "../base/failures.js"
@@ -17,28 +18,30 @@ export interface TabletRow extends MetadataRow {
   readonly payload: TabletPayload | undefined
 }
 
-/** Rows of one replica, or of the first that can give them. */
+/** Rows of one replica, or of the first that can return them. */
 export interface TabletView extends RowView {
   get(family: Family, key: RowKey): TabletRow | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, TabletRow]>
 }
 
-/** Who keeps the tablet's configuration, and is told of what its devices cannot do. */
+/** Stores the tablet's configuration, and receives reports of failures of its devices. */
 export interface ConfigurationStore {
   /**
-   * Takes members out of the configuration, because others have logged what these could not
-   * (`deviceFull`: for want of room, and the device is well otherwise). Resolves with the epoch of the
-   * configuration without them, when it is certain to be found after a crash; until then nothing that
-   * they lack is committed. Where they are in it no longer that is the present epoch. A rejection halts
-   * writes. Must not wait for the tablet.
+   * Removes replicas from the configuration, because others have logged entries that these could not log (`deviceFull`:
+   * for lack of space, while the device is healthy otherwise). Resolves with the epoch of the configuration without
+   * them, when it is certain to be found after a crash; until then no entry that they lack is committed. If they are no
+   * longer in it, that is the present epoch. A rejection halts writes. Must not wait for the tablet.
    */
   leave(ids: readonly DeviceId[], reason: Failure): Promise<Epoch>
   /** A learner has ended its learning by itself. */
   learningFailed(id: DeviceId, failure: Failure): void
-  /** A member's base or payloads could not give a row (`corruptRow`, `corruptNeedle`, `deviceFailed`); may come often. */
+  /**
+   * The metadata store or payloads of a replica could not return a row (`corruptRow`, `corruptNeedle`, `deviceFailed`);
+   * may be called often.
+   */
   damaged(id: DeviceId, failure: Failure): void
-  /** How many replicas the configuration should have, those that are offline included. */
+  /** Number of replicas that the configuration should have, including those that are offline. */
   replicasWanted(): number
-  /** Whether commands are refused while one device alone would have what they write. */
+  /** Whether commands are refused while only one device would store their writes. */
   refusesSingleCopy(): boolean
 }

@@ -1,12 +1,12 @@
 /**
- * Learner: a member to be. It logs every entry that is committed from its beginning on, and between them
- * the rows that were there before, chunk by chunk.
+ * Learner: a replica in preparation. It logs every entry that is committed from its beginning on, and between them the
+ * rows that existed before, chunk by chunk.
  *
- * A chunk is put behind the entries of the position at which its rows were read, so that a later entry
- * always overrides it; the reading needs no view that stays. Rows that are written while a chunk's
- * payloads are being read are left out of it: the learner has them from the entries.
+ * A chunk is logged behind the entries of the position at which its rows were read, so that a later entry always
+ * overrides it; the reading needs no lasting view. Rows that are written while a chunk's payloads are being read are
+ * left out of it: the learner has them from the entries.
  *
- * Promises  Nobody but a step waits for it; its failure ends the learning and nothing else.
+ * Promises  Only a step waits for it; its failure ends the learning and nothing else.
  * Refuses   To fall behind: see `LEARNER_LIMITS`.
  */
 import { assert, must } from "../base/assert.js"
@@ -24,12 +24,12 @@ import { EncodedBatch, type Replica } from "./replica.js"
 import { BATCH_BYTES_MAX } from "./primary-core.js"
 import { ReplicaHandle } from "./replica-handle.js"
 
-/** What the learner copies from. */
+/** Source of the rows that the learner copies. */
 interface SnapshotSource {
   readonly committed: TabletView
-  /** Undefined where the row has changed meanwhile. */
+  /** Undefined if the row has changed meanwhile. */
   payload(family: Family, key: RowKey, row: TabletRow): LentSoon
-  /** Runs between two batches: all that the learner was sent is committed, and all that is committed was sent. */
+  /** Runs between two batches: the learner was sent exactly the entries that are committed. */
   atBoundary(task: (position: Position, epoch: Epoch) => void): Promise<void>
 }
 
@@ -51,7 +51,7 @@ interface Cursor {
   readonly start: RowKey
 }
 
-/** Of a payload in an entry: its length and checksum. */
+/** Bytes of a payload in an entry beside its content: its length and checksum. */
 const ROW_OVERHEAD_BYTES = 12
 
 const nameOf = (family: Family, key: RowKey): string => `${family} ${key}`
@@ -60,14 +60,14 @@ export class Learner {
   readonly handle: ReplicaHandle
   private queue: EncodedBatch[] = []
   private queuedBytes = 0
-  /** How many batches it was given, and how many of them are durable. */
+  /** How many batches it was sent, and how many of them are durable. */
   private given = 0
   private durable = 0
   private draining: Promise<void> | undefined
-  /** Who waits for the next write to the log to end. */
+  /** Callbacks that wait for the next write to the log to end. */
   private waiting: (() => void)[] = []
   private cursor: Cursor | undefined = { family: must(REPLICATED_FAMILIES[0], "families"), start: rowKeyOf("") }
-  /** What is written while a chunk is being read. */
+  /** Rows written while a chunk is being read. */
   private written: Set<string> | undefined
   private rows = 0
   private hasBegun = false
@@ -86,7 +86,7 @@ export class Learner {
     return this.handle.id
   }
 
-  /** All rows that were there before are durable; entries may still be on their way. */
+  /** All rows that existed before are durable; entries may still be on their way. */
   get isComplete(): boolean {
     return this.isOver
   }
@@ -101,7 +101,7 @@ export class Learner {
     return `${this.rows} rows copied, family ${at + 1} of ${REPLICATED_FAMILIES.length}`
   }
 
-  /** From here on it is sent every batch. The history begins with an entry that says at which position. */
+  /** From here on it is sent every batch. The history begins with an entry that contains its position. */
   begin(position: Position, epoch: Epoch): void {
     if (this.handle.left !== undefined) return
     this.hasBegun = true
@@ -109,7 +109,7 @@ export class Learner {
     this.enqueue(this.snapshot(position, epoch, []))
   }
 
-  /** A committed batch. */
+  /** Sends a committed batch. */
   send(batch: EncodedBatch): void {
     if (!this.hasBegun || this.handle.left !== undefined) return
     if (this.written) {
@@ -122,7 +122,7 @@ export class Learner {
     } else this.enqueue(batch)
   }
 
-  /** Ends the learning; nobody is told. */
+  /** Ends the learning without a call of `onFailure`. */
   end(reason: Failure): void {
     this.handle.leave(reason)
     this.queue = []
@@ -168,7 +168,7 @@ export class Learner {
     for (const wake of waiting) wake()
   }
 
-  /** Throws why the learning has ended. */
+  /** Throws the reason if the learning has ended. */
   private async until(isSo: () => boolean): Promise<void> {
     while (this.handle.left === undefined && !isSo()) {
       await new Promise<void>(resolve => this.waiting.push(resolve))
@@ -184,11 +184,11 @@ export class Learner {
   }
 
   /**
-   * Waits, between two batches, until nothing is left to be logged. Throws `tooManyInFlight` where that
-   * would hold up commits.
+   * Waits, between two batches, until nothing remains to be logged. Throws `tooManyInFlight` if that would delay
+   * commits.
    */
   async catchUp(): Promise<void> {
-    assert(this.isOver, "a learner is counted when it has all rows")
+    assert(this.isOver, "a learner votes only once it has all rows")
     const room = this.handle.replica.device.roomForWrites()
     room?.catch(() => undefined)
     if (room || this.queuedBytes > LEARNER_LIMITS.joinBytes) {
@@ -197,7 +197,7 @@ export class Learner {
     await this.until(() => this.durable === this.given)
   }
 
-  /** Copies one chunk of rows, once there is not too much still to be logged. False: all rows were there before. */
+  /** Copies one chunk of rows, once the queue to the log is short enough. False: all rows were copied before. */
   async step(): Promise<boolean> {
     if (this.isOver) return false
     await this.until(() => this.hasBegun && this.queuedBytes <= LEARNER_LIMITS.paceBytes)
@@ -233,7 +233,7 @@ export class Learner {
     return EncodedBatch.of([{ tabletId, epoch, position, writes, isSnapshot: true }])
   }
 
-  /** The next rows, as many as make one entry. */
+  /** The next rows, as many as fit into one entry. */
   private read(from: Cursor): Chunk {
     const rows: ReadRow[] = []
     let lengthBytes = entryBytes([])
@@ -255,7 +255,7 @@ export class Learner {
     return writes.filter(write => write !== undefined)
   }
 
-  /** Undefined where the row has changed meanwhile. */
+  /** Returns undefined if the row has changed meanwhile. */
   private async writeOf({ family, key, row }: ReadRow): Promise<EntryWrite | undefined> {
     const write = { family, key, value: Uint8Array.from(row.value) }
     if (!row.payload) return write
@@ -263,7 +263,7 @@ export class Learner {
       const payload = await owned(this.source.payload(family, key, row))
       return payload && { ...write, payload }
     } catch (error) {
-      // Damaged on every member. The row comes over without it, and is refused as damaged there as well.
+      // Damaged on every replica. The row is copied without its payload, and reads of it fail as damaged there as well.
       if (!isFailure(error, "corruptNeedle")) throw error
       return write
     }

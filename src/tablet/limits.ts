@@ -1,10 +1,10 @@
-/** Limits: how much of a tablet's work waits, is read or is copied at once. */
+/** Limits: how much of a tablet's work waits, is read or is copied concurrently. */
 import { rowKeyOf } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 
-/** Answers that wait at once; beyond, `tooManyInFlight`. */
+/** Answers that wait together; beyond, `tooManyInFlight`. */
 export const COMMANDS_WAITING_MAX = 10_000
-/** A decision that keeps needing payloads that keep changing is given back to the caller. */
+/** A decision that keeps needing payloads that keep changing is refused. */
 export const PAYLOAD_READS_MAX = 8
 export const MEMBERS_AT_ONCE = 32
 /** The metadata of a replica is verified again no earlier than this after the last time. */
@@ -13,17 +13,17 @@ export const VERIFY_EVERY_MS_MIN = 60_000
 export const LEARNER_LIMITS = {
   /** Rows of one snapshot chunk: reading and encoding them holds the thread for some milliseconds. */
   chunkRowsMax: 256,
-  /** Payloads of a chunk that are read at once. */
+  /** Payloads of a chunk that are read concurrently. */
   payloadsAtOnce: 16,
-  /** With more than this still to be logged, no more rows are copied: entries come first. */
+  /** While more than this remains to be logged, no more rows are copied: entries come first. */
   paceBytes: 4 * MIB,
-  /** With no more than this still to be logged, commits wait for the rest, and then count the learner. */
+  /** Once no more than this remains to be logged, commits wait for the rest, and then the learner votes. */
   joinBytes: MIB,
   /** A learner that falls behind by more than this gives up: commits never wait for one. */
   queueBytesMax: 64 * MIB,
 } as const
 
-/** Rows of each member that one step of a comparison reads, all in one turn. */
+/** Rows of each replica that one step of a comparison reads synchronously. */
 export const COMPARED_ROWS = 256
 
 /** Behind all rows: no row key begins with this many bytes of 255. */

@@ -1,10 +1,10 @@
 /**
- * Primary core: orders commands, keeps the two views of a tablet, and says when an answer may be given.
- * Pure: no waiting, no seam.
+ * Primary core: orders commands, keeps the two views of a tablet, and decides when an answer may be sent. Pure: no
+ * waiting, no seam.
  *
- * Head is everything appended, seen by decisions; committed is what readers see. Group commit
- * pipelines: what batch n+1 decided on batch n must not be told to anyone if n fails. So each answer
- * is held until the last entry that it appended or saw is committed.
+ * Head is everything appended, seen by decisions; committed is what readers see. Group commit pipelines: a result of
+ * batch n+1 that depends on batch n must not be revealed if n fails. So each answer is held until the last entry that
+ * it appended or saw is committed.
  */
 import { assert } from "../base/assert.js"
 import { asFailure, fail, type Failure } from "../base/failures.js"
@@ -27,19 +27,19 @@ interface HeadRow extends TabletRow {
 /** An answer waiting for its position. */
 interface Held {
   readonly waitsFor: Position
-  /** Gives the answer. */
+  /** Sends the answer. */
   release(): void
-  /** The entries that it stands on were lost. */
+  /** Rejects the answer: the entries that it depends on were lost. */
   refuse(failure: Failure): void
 }
 
-/** Where an answer goes. */
+/** Receiver of an answer. */
 interface Settle<Result> {
   resolve(result: Result): void
   reject(failure: unknown): void
 }
 
-/** A decision's result, or why it refused. */
+/** A decision's result, or the reason of its refusal. */
 class Answer<Result> implements Held {
   constructor(
     readonly waitsFor: Position,
@@ -58,7 +58,7 @@ class Answer<Result> implements Held {
   }
 }
 
-/** What a decision appended; the configuration that it is logged under comes when it is taken. */
+/** Entry appended by a decision; its configuration epoch is added when it is taken into a batch. */
 type Appended = Omit<Entry, "tabletId" | "epoch">
 
 export interface Batch {
@@ -66,7 +66,9 @@ export interface Batch {
   readonly last: Position
 }
 
-/** Entries are logged together up to here: a log takes batches of 16 MiB, and a larger write only makes others wait. */
+/**
+ * Size up to which entries are logged together: a log accepts batches of 16 MiB, and a larger write only delays others.
+ */
 export const BATCH_BYTES_MAX = 4 * MIB
 
 /** How many of the entries fit into one batch: at least one. */
@@ -76,7 +78,7 @@ export function batchLength(entries: readonly Appended[]): number {
   return over < 0 ? entries.length : over
 }
 
-/** When an answer may be given. Swapped in tests to show that a wrong rule is caught. */
+/** When an answer may be sent. Tests replace it to show that a wrong rule is caught. */
 export type AnswerRule = (answer: { appended: Position; saw: Position; refused: boolean }) => Position
 
 export const answerWhenDurable: AnswerRule = ({ appended, saw }) => (appended > saw ? appended : saw)
@@ -125,7 +127,7 @@ export class PrimaryCore {
     return this.epochNow
   }
 
-  /** A change of the configuration has taken effect; one that has become known late changes nothing. */
+  /** A change of the configuration has taken effect; an older one changes nothing. */
   raiseEpoch(epoch: Epoch): void {
     if (epoch > this.epochNow) this.epochNow = epoch
   }
@@ -136,8 +138,8 @@ export class PrimaryCore {
   }
 
   /**
-   * Takes one decision. The answer goes to `settle` now or when its position is committed. Throws
-   * `PayloadNeeded` or `RowsNeeded` (nothing happened) when a payload or rows must be read first.
+   * Makes one decision. The answer is sent to `settle` now or when its position is committed. Throws `PayloadNeeded` or
+   * `RowsNeeded` (nothing happened) when a payload or rows must be read first.
    */
   decide<Result>(
     command: Pick<Command<Result>, "decide">,
@@ -178,7 +180,7 @@ export class PrimaryCore {
     else this.held.push(answer)
   }
 
-  /** What was decided since the last batch, as far as it fits into one, to be logged on every member. */
+  /** The decisions since the last batch, as far as they fit into one, to be logged on every replica. */
   takeBatch(): Batch | undefined {
     const { tabletId, epoch } = this
     const appended = this.pending.splice(0, batchLength(this.pending))
@@ -189,7 +191,7 @@ export class PrimaryCore {
     return { entries, last: last.position }
   }
 
-  /** The batch is durable on every member and applied. Gives the answers that waited for it. */
+  /** The batch is durable on every replica and applied. Sends the answers that waited for it. */
   commit(batch: Batch): void {
     assert(batch.last > this.committedTo, "commits go forward")
     this.committedTo = batch.last
@@ -205,8 +207,8 @@ export class PrimaryCore {
   }
 
   /**
-   * What is not committed will not be: head is rebuilt from committed, and whoever waits is told why. The
-   * default is for a log that failed: it is unknown which entries it holds.
+   * Uncommitted entries will not be committed: head is rebuilt from committed, and waiting answers are rejected. The
+   * default is for a log that failed: it is unknown which entries it contains.
    */
   abandon(failure: Failure = fail("indeterminate")): void {
     for (const { writes } of [...this.uncommitted, ...this.pending]) {
@@ -221,7 +223,7 @@ export class PrimaryCore {
   }
 }
 
-/** A row deleted at head: told from a living one by identity. */
+/** A row deleted at head: distinguished from a live one by identity. */
 const DELETED = new Uint8Array(0)
 
 interface Given {
@@ -230,13 +232,13 @@ interface Given {
   readonly row: TabletRow | undefined
 }
 
-/** More are looked up anew: they are found faster than here. */
+/** More rows are looked up again: that is faster than a search here. */
 const GIVEN_MAX = 8
 
 class HeadView implements DecisionView {
   /** The last uncommitted entry that this view has shown. */
   saw: Position = NOTHING
-  /** What was asked for: a decision asks for the same few rows again and again. */
+  /** Rows that were read: a decision reads the same few rows again and again. */
   private readonly given: Given[] = []
 
   constructor(
@@ -272,7 +274,7 @@ class HeadView implements DecisionView {
   }
 }
 
-/** A layer that shows committed rows of one member under the tablet's own keys. */
+/** A layer that shows committed rows of one replica under the tablet's own keys. */
 export function committedLayer(rows: {
   get(family: Family, key: RowKey): TabletRow | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, TabletRow]>

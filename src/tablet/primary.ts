@@ -1,11 +1,11 @@
 /**
- * Primary: the loop around the primary core. It waits, never decides; the order of its lines is the
- * protocol: durable on every member, then applied, then answered.
+ * Primary: the loop around the primary core. It waits, never decides; the order of its lines is the protocol: durable
+ * on every replica, then applied, then answered.
  *
- * Members change while it runs. One whose log fails, while another has the batch, is read no longer, and
- * the batch is committed once the configuration is certain to be without it. One that is to come begins
- * as a learner, and is counted from a moment between two batches at which it has everything; the
- * configuration names it after that, so that whoever it names has all that was answered.
+ * Replicas change while it runs. If the log of one fails while another has the batch, the primary stops reading that
+ * replica, and the batch is committed once the configuration is certain to exclude it. A new replica begins as a
+ * learner, and votes from a moment between two batches at which it has everything; the configuration names it after
+ * that, so that every replica that it names has all that was answered.
  *
  * Limits  See `limits.ts`.
  */
@@ -40,12 +40,12 @@ import { ReplicaVerification } from "./verification.js"
 
 type Payloads = Map<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>
 
-/** What became of a batch at one member. */
+/** Outcome of a batch at one replica. */
 type Outcome =
   | { readonly handle: ReplicaHandle; readonly logged: LoggedBatch }
   | { readonly handle: ReplicaHandle; readonly failure: Failure }
 
-/** What is to be done between two batches. */
+/** Work to be done between two batches. */
 interface BoundaryTask {
   run(): Promise<void>
   refuse(failure: Failure): void
@@ -60,17 +60,17 @@ export class Primary implements Metadata {
   private readonly core: PrimaryCore
   readonly committed: CommittedView
   private handles: readonly ReplicaHandle[]
-  /** Where the batch is encoded that is under way. A member that did not log it may still read it. */
+  /** Memory in which the current batch is encoded. A replica that did not log it may still read it. */
   private readonly memory = new RecordMemory()
   private readonly verification: ReplicaVerification
   private learner: Learner | undefined
-  /** Counted already, while it is not certain that the configuration names it. */
+  /** Votes already, while it is not certain that the configuration names it. */
   private joining: ReplicaHandle | undefined
   private flushing: Promise<void> | undefined
   private boundaryTasks: BoundaryTask[] = []
   /** Changes of the configuration, one after another; never rejects. */
   private changing: Promise<unknown> = Promise.resolve()
-  /** While members are being taken out nothing is committed; rejects, for good, where that failed. */
+  /** While replicas are being removed nothing is committed; rejects permanently if that failed. */
   private removing: Promise<void> | undefined
   private state: "serving" | "halted" | "stopped" = "serving"
 
@@ -113,12 +113,12 @@ export class Primary implements Metadata {
     return this.core.backlog
   }
 
-  /** The first is the one that is read. */
+  /** The first is the one that reads use. */
   get replicas(): readonly ReplicaIncarnationOf[] {
     return this.confirmed.map(({ replica }) => ({ id: replica.id, since: replica.since }))
   }
 
-  /** How many devices hold everything that is answered. */
+  /** Number of devices that have everything that is answered. */
   get durableCopies(): number {
     return this.joining ? this.handles.length - 1 : this.handles.length
   }
@@ -155,7 +155,7 @@ export class Primary implements Metadata {
     }
   }
 
-  /** What a command has to wait for before it is decided, one after the other: room on each device, and its rows. */
+  /** What a command has to wait for before it is decided, one after the other: space on each device, and its rows. */
   private obstacle(
     handles: readonly ReplicaHandle[],
     { grows, touches }: Command<unknown>,
@@ -193,7 +193,7 @@ export class Primary implements Metadata {
     throw fail("conflict")
   }
 
-  /** Why nothing is done any more. */
+  /** Why no more work is accepted. */
   private get ending(): Failure | undefined {
     if (this.state === "stopped") return fail("stopping")
     if (this.state === "halted") return fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
@@ -204,7 +204,8 @@ export class Primary implements Metadata {
   private get refusal(): Failure | undefined {
     if (this.core.backlog >= COMMANDS_WAITING_MAX) return fail("tooManyInFlight")
     if (this.durableCopies < 2 && this.configurations.refusesSingleCopy()) {
-      return fail("deviceFailed", { message: "one device alone holds names; writes wait until another does" })
+      const message = "metadata has a single replica; writes are refused until a second is in sync"
+      return fail("deviceFailed", { message, remedy: "add a disk, or start without --refuse-single-copy" })
     }
     return undefined
   }
@@ -227,7 +228,9 @@ export class Primary implements Metadata {
     return answer
   }
 
-  /** Logs batch after batch until nothing is pending. One batch is in flight; the next one gathers meanwhile. */
+  /**
+   * Logs batch after batch until nothing is pending. One batch is in flight; the next one collects commands meanwhile.
+   */
   private async flush(): Promise<void> {
     await Promise.resolve()
     try {
@@ -259,16 +262,16 @@ export class Primary implements Metadata {
     else if (outcomes.every(outcome => "logged" in outcome)) this.memory.giveBack()
   }
 
-  /** A log without room has begun nothing (see `CommitLog`): where that holds for all of them, nothing happened. */
+  /** A log without space has begun nothing (see `CommitLog`): if that is true of all replicas, nothing happened. */
   private async nobodyLogged(failures: readonly Failure[]): Promise<void> {
     if (this.removing) await this.removing
     const [first = noHolder()] = failures
     if (!failures.every(failure => isFailure(failure, "deviceFull")) || failures.length === 0) throw first
-    this.output.warn("no room for the metadata log; writes are refused", { error: String(first) })
+    this.output.warn("metadata_log_full", { error: String(first) })
     this.core.abandon(first)
   }
 
-  /** Members that lack what others have logged. */
+  /** Removes replicas that lack entries which others have logged. */
   private leave(failed: readonly Outcome[]): void {
     const byFullness = [true, false].map(full =>
       failed.filter(each => isFailure(failureOf(each), "deviceFull") === full),
@@ -278,16 +281,16 @@ export class Primary implements Metadata {
       if (!first) continue
       const [handles, reason] = [outcomes.map(({ handle }) => handle), failureOf(first)]
       const ids = handles.map(({ id }) => id)
-      this.output.error("devices do not log and hold names no longer", {
+      this.output.error("metadata_replicas_dropped", {
         devices: ids.join(" "),
         error: String(reason),
       })
-      // Whoever commits waits for it; a failure halts writes.
+      // Commits wait for the removal; a failure halts writes.
       this.remove(handles, reason, () => this.configurations.leave(ids, reason)).catch(() => undefined)
     }
   }
 
-  /** From now on the seats are neither read nor written; nothing is committed until `change` has taken effect. */
+  /** From now on the replicas are neither read nor written; nothing is committed until `change` has taken effect. */
   private remove(handles: readonly ReplicaHandle[], reason: Failure, change: () => Promise<Epoch>): Promise<void> {
     this.handles = this.handles.filter(handle => !handles.includes(handle))
     this.committed.readFrom(this.handles)
@@ -314,10 +317,9 @@ export class Primary implements Metadata {
   }
 
   /**
-   * Devices that hold names no longer, members or a learner: from now on they are neither read nor
-   * waited for. `change` makes the configuration without them and gives its epoch, as
-   * `ConfigurationStore.leave` does; where members leave a rejection halts writes. Throws `deviceFailed`,
-   * and does nothing, where no member would be left.
+   * Drops devices, as replicas or learner: from now on they are neither read nor waited for. `change` makes the
+   * configuration without them and returns its epoch, as `ConfigurationStore.leave` does; if replicas are dropped, a
+   * rejection halts writes. Throws `deviceFailed`, and does nothing, if no replica would remain.
    */
   async dropReplicas(ids: readonly DeviceId[], reason: Failure, change: () => Promise<Epoch>): Promise<void> {
     const leaving = this.handles.filter(({ id }) => ids.includes(id))
@@ -334,25 +336,25 @@ export class Primary implements Metadata {
     this.joining = undefined
   }
 
-  /** Nothing is committed any more from which it could learn. One that is counted already stays. */
+  /** Nothing is committed any more from which it could learn. A learner that votes already stays. */
   private endLearning(reason: Failure): void {
     if (this.joining) return
     this.learner?.end(reason)
     this.learner = undefined
   }
 
-  /** The device that is on its way to become a member. */
+  /** The device that is on its way to become a replica. */
   get learning(): Learner | undefined {
     return this.learner
   }
 
   /**
-   * Begins to bring a device all rows; it is counted for nothing. `epoch` is that of the configuration
-   * that names it as a learner, and no earlier than the member's `since`.
+   * Begins to bring a device all rows; it has no vote yet. `epoch` is that of the configuration that names it as a
+   * learner, and no earlier than the replica's `since`.
    */
   addLearner(replica: Replica, epoch: Epoch): void {
     assert(this.learner === undefined, "one device learns at a time")
-    assert(epoch >= replica.since, "a learner is sent entries of its membership only")
+    assert(epoch >= replica.since, "a learner is sent entries of its incarnation only")
     this.core.raiseEpoch(epoch)
     const source = {
       committed: this.committed,
@@ -371,16 +373,15 @@ export class Primary implements Metadata {
     })
   }
 
-  /** Copies some rows to the learner. False: there is nothing to copy now. Throws why it has ended. */
+  /** Copies some rows to the learner. False: there is nothing to copy now. Throws the reason if it has ended. */
   async stepLearning(): Promise<boolean> {
     return (await this.learner?.step()) ?? false
   }
 
   /**
-   * Makes a learner that has all rows a member: it is counted from now on, and then `change` makes the
-   * configuration that names it, and gives its epoch. Throws `tooManyInFlight` where it has not caught
-   * up (it goes on learning), and what `change` throws: then it stays counted, since nobody knows what
-   * the configuration says, and this can be called again.
+   * Makes a learner that has all rows a replica: it votes from now on, and then `change` makes the configuration that
+   * names it, and returns its epoch. Throws `tooManyInFlight` if it has not caught up (it continues to learn), and the
+   * error of `change`: then it keeps its vote, since the stored configuration is unknown, and this can be called again.
    */
   async promote(id: DeviceId, change: () => Promise<Epoch>): Promise<void> {
     const { learner } = this
@@ -401,7 +402,10 @@ export class Primary implements Metadata {
     this.committed.readFrom(this.handles)
   }
 
-  /** Runs a task when no batch is under way. Throws what it throws, or why there will be no such moment. */
+  /**
+   * Runs a task when no batch is under way. Throws the error of the task, or the reason if there will be no such
+   * moment.
+   */
   private atBoundary(task: () => Promise<void>): Promise<void> {
     const { ending } = this
     if (ending) return Promise.reject(ending)
@@ -413,7 +417,7 @@ export class Primary implements Metadata {
 
   private halt(error: unknown): void {
     if (this.state !== "halted") {
-      this.output.error("the metadata log failed; writes are halted until a restart", { error: String(error) })
+      this.output.error("metadata_log_failed", { error: String(error) })
     }
     this.state = "halted"
     this.core.abandon()
@@ -427,7 +431,7 @@ export class Primary implements Metadata {
     for (const task of tasks) task.refuse(failure)
   }
 
-  /** One pass over all rows that finds where members differ. */
+  /** One pass over all rows that finds where replicas differ. */
   compareReplicas(): ReplicaComparison {
     return new ReplicaComparison(() => this.confirmed.map(({ replica }) => replica))
   }
@@ -442,7 +446,7 @@ export class Primary implements Metadata {
     return this.verification.step(signal)
   }
 
-  /** Replicas whose metadata is not what was written. */
+  /** Replicas whose metadata differs from what was written. */
   get metadataDamages(): readonly string[] {
     return this.verification.damages
   }
@@ -479,7 +483,7 @@ async function logAt(handle: ReplicaHandle, batch: EncodedBatch): Promise<Outcom
   }
 }
 
-/** Waits until a member's device has room; one that leaves meanwhile needs none. Undefined: there is room. */
+/** Waits until a replica's device has space; one that leaves meanwhile needs none. Undefined: there is space. */
 function roomAt(
   handle: ReplicaHandle,
   roomOf: (device: ReplicaDevice) => Promise<void> | undefined,

@@ -1,17 +1,17 @@
 /**
- * Memory for the records of batches that are encoded one after the other: fresh memory for each would be a
- * hundred kilobytes a time that only the collector gives back.
+ * Memory for the records of batches that are encoded one after the other: fresh memory for each would leave a hundred
+ * kilobytes a time to the garbage collector.
  */
 import { MIB } from "../base/limits.js"
 
-/** What one batch in a great many needs is not kept. */
+/** Larger memory, which few batches need, is not kept. */
 const KEPT_BYTES_MAX = MIB
 
 export class RecordMemory {
   private spare: Buffer | undefined
   private taken: Buffer | undefined
 
-  /** What was taken before and not given back belongs to whoever still reads it. */
+  /** Memory that was taken before and not given back still belongs to its readers. */
   take(lengthBytes: number): Buffer {
     const spare = this.spare && this.spare.length >= lengthBytes ? this.spare : undefined
     this.taken = spare ?? Buffer.allocUnsafeSlow(lengthBytes > KEPT_BYTES_MAX / 2 ? lengthBytes : 2 * lengthBytes)
@@ -19,7 +19,7 @@ export class RecordMemory {
     return this.taken
   }
 
-  /** Nobody reads what was taken last any more. */
+  /** The memory taken last has no readers any more. */
   giveBack(): void {
     if (this.taken && this.taken.length <= KEPT_BYTES_MAX) this.spare = this.taken
     this.taken = undefined

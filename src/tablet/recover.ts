@@ -1,11 +1,10 @@
 /**
- * Recovery of a tablet: its members agree before it serves.
+ * Recovery of a tablet: its replicas agree before it serves.
  *
- * Every member of the configuration has every acknowledged entry, so the longest history is the truth:
- * the new primary commits every entry of it and sends the missing ones to the others. An entry that
- * only some had was never acknowledged; it becomes committed now, whole.
- * A member whose history is damaged, or that cannot be brought up to date, has lost what it had: any
- * other one has everything, and the configuration is to be changed before the tablet serves.
+ * Every replica of the configuration has every acknowledged entry, so the longest history is the right one: the new
+ * primary commits every entry of it and sends the missing ones to the others. An entry that only some had was never
+ * acknowledged; it becomes committed now, whole. A replica whose history is damaged, or that cannot be brought up to
+ * date, has lost entries: any other one has everything, and the configuration must be changed before the tablet serves.
  */
 import { must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
@@ -26,11 +25,11 @@ export interface FailedReplica {
 }
 
 export interface Recovery {
-  /** Of the last entry; all `replicas` have it. */
+  /** Position of the last entry; all `replicas` have it. */
   readonly position: Position
   /** In the order given; at least one. */
   readonly replicas: readonly Replica[]
-  /** Members that must leave the configuration before the tablet serves. */
+  /** Replicas that must leave the configuration before the tablet serves. */
   readonly failed: readonly FailedReplica[]
 }
 
@@ -39,7 +38,7 @@ interface Replayed {
   readonly has: Position
 }
 
-/** Replays and levels the members. Throws the failure of the first where none is intact. */
+/** Replays and levels the replicas. Throws the failure of the first if none is intact. */
 export async function recoverTablet(replicas: readonly Replica[]): Promise<Recovery> {
   const failed: FailedReplica[] = []
   const attempt = async <T>(replica: Replica, work: () => Promise<T>): Promise<T | undefined> => {
@@ -59,7 +58,7 @@ export async function recoverTablet(replicas: readonly Replica[]): Promise<Recov
     }),
   )
   const intact = replayed.filter(each => each !== undefined)
-  if (intact.length === 0) throw must(failed[0], "a tablet has members").failure
+  if (intact.length === 0) throw must(failed[0], "a tablet has replicas").failure
   const longest = intact.reduce((best, each) => (each.has > best.has ? each : best))
   for (const { replica, has } of intact) {
     if (has < longest.has) await attempt(replica, () => catchUp(replica, longest.replica, has, longest.has))
@@ -68,7 +67,7 @@ export async function recoverTablet(replicas: readonly Replica[]): Promise<Recov
   return { position: longest.has, replicas: replicas.filter(isLevel), failed }
 }
 
-/** Throws `corruptLog` where the log of the longest no longer has what the member lacks. */
+/** Throws `corruptLog` if the log of the longest no longer has the entries that the replica lacks. */
 async function catchUp(replica: Replica, longest: Replica, has: Position, last: Position): Promise<void> {
   let batch: Entry[] = []
   let end = has

@@ -1,8 +1,7 @@
 /**
- * Seat: one member's place among those that hold a tablet now, until it leaves.
+ * Replica handle: one replica of a serving tablet, until it leaves.
  *
- * Promises  Whoever waits for the member's device hears at once when the member leaves; what the device
- *           says afterwards is heard by nobody.
+ * Promises  Every wait for the replica's device ends when the replica leaves; later results of the device are ignored.
  */
 import type { Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -18,7 +17,7 @@ export class ReplicaHandle {
     return this.replica.id
   }
 
-  /** Why the member left; undefined while it is here. */
+  /** Why the replica left; undefined while it is in use. */
   get left(): Failure | undefined {
     return this.reason
   }
@@ -30,7 +29,7 @@ export class ReplicaHandle {
     for (const giveUp of waiting) giveUp(this.reason)
   }
 
-  /** What the device answers, or the reason for which the member leaves meanwhile. */
+  /** The result of the device, or the reason for which the replica leaves meanwhile. */
   wait<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.reason === undefined) this.waiting.add(reject)

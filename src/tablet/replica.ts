@@ -1,10 +1,10 @@
 /**
- * Member: one device's replica of a tablet. It logs entries, and applies them once they are committed.
+ * One device's replica of a tablet. It logs entries, and applies them once they are committed.
  *
- * A membership begins with an epoch, `since`. Its rows live on the device under a store prefix of their
- * own, and entries of earlier epochs in the device's log are none of its history: they may never have
- * been committed. One that began with the tablet has the whole history; a later one begins with a
- * snapshot entry, which says from which position on it has everything.
+ * A replica incarnation begins with an epoch, `since`. Its rows are stored on the device under a store prefix of their
+ * own. Entries of earlier epochs in the device's log are not part of its history: they may never have been committed.
+ * An incarnation that began with the tablet has the whole history; a later one begins with a snapshot entry, which
+ * contains the position from which on it has everything.
  */
 import { must } from "../base/assert.js"
 import { fail, type Failure } from "../base/failures.js"
@@ -27,23 +27,26 @@ import type { KeyRange } from "../base/key-range.js"
 import type { RowVisitor } from "../base/row-scan.js"
 import type { AppliedWrite, CommitLog, DeviceRow, DeviceRows, LogPlace, PayloadPlace } from "../device/contract.js"
 
-/** What a member needs of its device. */
+/** The functions of its device that a replica uses. */
 export interface ReplicaDevice {
   readonly id: DeviceId
   readonly log: CommitLog
   readonly rows: DeviceRows
-  /** The log batch that the base contained at start. */
+  /** The log batch that the metadata store contained at start. */
   readonly contained: LogSequence
-  /** The position of a membership that the base contained at start; undefined where it had nothing of it. */
+  /** The position of an incarnation that the metadata store contained at start; undefined if it had nothing of it. */
   containedPosition(tabletId: TabletId, since: Epoch): Position | undefined
   readPayload(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): LentSoon<Uint8Array>
   /** Runs reads on the calling thread; returns undefined if one fails, or took long lately. Absent: there are none. */
   readonly syncReads?: { read<T>(read: () => T): T | undefined }
-  /** Verifies every row of the base, in small steps: `StoreReader.verify`. */
+  /** Verifies every row of the metadata store, in small steps: `StoreReader.verify`. */
   verifyMetadataStore(signal: AbortSignal): Promise<void>
-  /** Resolves when the overlay has room; undefined where it has. */
+  /** Resolves when the memtable has space; returns undefined if it has. */
   roomForWrites(): Promise<void> | undefined
-  /** Undefined where there is room for new rows; otherwise throws `deviceFull` unless some is found. Absent: there is. */
+  /**
+   * Returns undefined if there is space for new rows; otherwise throws `deviceFull` unless some is found. Absent: there
+   * is.
+   */
   roomToGrow?(): Promise<void> | undefined
 }
 
@@ -53,7 +56,7 @@ export interface LoggedBatch {
   apply(): void
 }
 
-/** An entry as all members apply it; what they have in common is made once. */
+/** An entry as all replicas apply it; their common data is made once. */
 class EncodedEntry {
   readonly writes: readonly EntryWrite[]
   readonly position: Position
@@ -62,14 +65,14 @@ class EncodedEntry {
 
   constructor(
     { writes, position }: Entry,
-    /** For each write: where its payload's checksum lies in the record. */
+    /** For each write: where its payload's checksum is in the record. */
     readonly payloadsAt: readonly number[],
   ) {
     this.writes = writes
     this.position = position
   }
 
-  /** The writes' keys on a device; members usually have the same prefix. */
+  /** The writes' keys on a device; replicas usually have the same prefix. */
   keysUnder(prefix: string): readonly RowKey[] {
     if (prefix !== this.prefix) {
       this.prefix = prefix
@@ -79,7 +82,7 @@ class EncodedEntry {
   }
 }
 
-/** Entries on their way to all members: encoded once. */
+/** Entries on their way to all replicas: encoded once. */
 export class EncodedBatch {
   private constructor(
     readonly entries: readonly EncodedEntry[],
@@ -157,7 +160,7 @@ export class Replica {
     )
   }
 
-  /** Durable when it resolves. */
+  /** The batch is durable when it resolves. */
   async log(batch: EncodedBatch): Promise<LoggedBatch> {
     const { sequence, places } = await this.device.log.append(batch.records)
     return {
@@ -181,7 +184,7 @@ export class Replica {
     this.device.rows.apply(applied, sequence)
   }
 
-  /** The payload of a row of this member; undefined where its place no longer holds it. */
+  /** The payload of a row of this replica; undefined if its place no longer contains it. */
   readPayload(family: Family, key: RowKey, place: PayloadPlace): LentSoon {
     if (place.in === "volume") return this.device.readPayload(family, this.deviceKey(key), place)
     const isShort = PAYLOAD_CHECKSUM_BYTES + place.lengthBytes <= loggedMemory.length
@@ -205,8 +208,8 @@ export class Replica {
   }
 
   /**
-   * Last position of the tablet that this member has durable, in its base or its log. Throws
-   * `corruptLog` where its history has a gap, or no beginning.
+   * Last position of the tablet that this replica has durable, in its metadata store or its log. Throws `corruptLog` if
+   * its history has a gap, or no beginning.
    */
   async durablePosition(): Promise<Position> {
     const contained = this.device.containedPosition(this.tabletId, this.since)
@@ -222,7 +225,7 @@ export class Replica {
   }
 
   private broken(details: { readonly after?: Position | undefined; readonly found?: Position }): Failure {
-    const message = "a device lacks a part of the names' history"
+    const message = "the metadata history of a device has a gap"
     return fail("corruptLog", { message, device: this.id, since: this.since, ...details })
   }
 
@@ -235,7 +238,7 @@ export class Replica {
     }
   }
 
-  /** What lies in `bytes` is good until the next one. */
+  /** `bytes` are valid until the next entry. */
   private async *loggedEntries() {
     for await (const { bytes, place, sequence } of this.device.log.records(this.device.contained)) {
       const entry = decodeEntry(bytes)
@@ -243,7 +246,7 @@ export class Replica {
     }
   }
 
-  /** Entries above a position, for a member that lacks them. */
+  /** Entries above a position, for a replica that lacks them. */
   async *entriesAfter(position: Position): AsyncGenerator<Entry> {
     for await (const { entry, bytes } of this.loggedEntries()) {
       if (entry.position > position && !entry.isSnapshot) yield decodeEntry(Uint8Array.from(bytes))
@@ -254,7 +257,7 @@ export class Replica {
 const openLogged = (bytes: Uint8Array, loggedBytes: number, position: Position): Uint8Array | undefined =>
   bytes.length === loggedBytes ? openLoggedPayload(bytes, position) : undefined
 
-/** Payloads that are lent from the log lie here. */
+/** Memory of payloads that are lent from the log. */
 const loggedMemory = Buffer.alloc(PAYLOAD_CHECKSUM_BYTES + INLINE_BYTES_MAX)
 
 export const NO_POSITION = parsePosition(0)

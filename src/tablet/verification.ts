@@ -2,8 +2,8 @@
  * Verification: walks over all metadata of each replica, by the sums that its checkpoints recorded, so that a missing
  * row proves something.
  *
- * Promises  A replica is damaged only if a walk says so, and it is reported only if another one was found whole: it is
- *           rebuilt from that. Damage to all of them is logged and changes nothing.
+ * Promises  A replica is damaged only if a walk proves it, and it is reported only if another one was found whole, from
+ *           which it is rebuilt. Damage to all of them is logged and changes nothing.
  * Limits    One replica at a time; a replica again after `VERIFY_EVERY_MS_MIN`.
  */
 import { isFailure, type Failure } from "../base/failures.js"
@@ -25,7 +25,7 @@ interface Walk {
 
 export class ReplicaVerification {
   private readonly walks = new Map<ReplicaHandle, Walk>()
-  /** Somebody waits for walks that begin at this time or later. */
+  /** A caller waits for walks that begin at this time or later. */
   private wantedMs = -Infinity
   private walking: ReplicaHandle | undefined
 
@@ -56,7 +56,7 @@ export class ReplicaVerification {
     return walk !== undefined && walk.failure === undefined && walk.beganMs >= sinceMs
   }
 
-  /** What each replica answers; undefined if one of them has not been verified since then, or cannot be read. */
+  /** The result of each replica; undefined if one of them has not been verified since then, or cannot be read. */
   ask<Result>(sinceMs: number, query: Query<Result>, moment: Moment): readonly Result[] | undefined {
     this.wantedMs = Math.max(this.wantedMs, sinceMs)
     const replicas = this.replicas()
@@ -109,7 +109,7 @@ export class ReplicaVerification {
     if (!isFailure(failure, "stopping")) this.walks.set(handle, { beganMs, failure })
   }
 
-  /** Only after all have been walked over: the damaged ones are rebuilt from the others, which must be whole. */
+  /** Called only after all have been walked over: the damaged ones are rebuilt from the others, which must be whole. */
   private report(): void {
     const walked = this.replicas().map(handle => ({ handle, failure: this.walks.get(handle)?.failure }))
     const hasWhole = walked.some(({ failure }) => failure === undefined)
@@ -121,7 +121,7 @@ export class ReplicaVerification {
   }
 }
 
-/** What views of all replicas have in common. */
+/** Properties that views of all replicas share. */
 type Moment = Pick<QueryView, "position" | "incarnations">
 
 const viewOf = (replica: Replica, { position, incarnations }: Moment): QueryView => ({

@@ -1,9 +1,9 @@
 /**
- * Which pages of a device's volumes are likely in the page cache: those that were written since the
- * process began, and those that were read since; of as many bytes as memory keeps.
+ * Pages of a device's volumes that are likely in the page cache: those that were written since the process began, and
+ * those that were read since; up to as many bytes as memory keeps.
  *
- * A guess, never more: what is not there is read from the disk, only slower.
- * Limits  `cachedBytesMax` of what is noted; `VOLUMES_MAX` volumes, the one noted first is forgotten first.
+ * Only a guess: pages that are not cached are read from the disk, more slowly.
+ * Limits  `cachedBytesMax` of the noted bytes; `VOLUMES_MAX` volumes, the one noted first is dropped first.
  */
 import type { NeedleRange } from "./contract.js"
 
@@ -22,7 +22,7 @@ export class CachedPages {
   private newest: number
 
   constructor(
-    /** Volumes beyond this one are written by way of the cache, wherever that happens; of the others it is noted. */
+    /** Volumes beyond this one are always written through the cache; for the others each write is noted. */
     private readonly lastNoted: number,
     private readonly volumeBytes: number,
     private readonly cachedBytesMax: number,
@@ -41,12 +41,12 @@ export class CachedPages {
     return true
   }
 
-  /** Bytes have been read or written, so that they are in memory now. */
+  /** Notes that bytes have been read or written, so that they are in memory now. */
   note(volume: number, { offsetBytes, lengthBytes }: NeedleRange): void {
     if (volume > this.lastNoted) return
     const pages = this.noted.get(volume) ?? this.remember(volume)
     const { bits, count } = pages
-    // A volume may be longer than it should, by one large group.
+    // A volume may be longer than its limit, by one large group.
     const endPage = Math.min(Math.ceil((offsetBytes + lengthBytes) / PAGE_BYTES), bits.length * 8)
     for (let page = firstPage(offsetBytes); page < endPage; page += 1) {
       const byte = bits[page >>> 3] ?? 0
@@ -56,7 +56,7 @@ export class CachedPages {
       pages.count += 1
     }
     this.notedCount += pages.count - count
-    // Together they would be more than stays in memory: what was known longest may not hold any more.
+    // More than stays in memory in total: drop the oldest notes.
     while (this.notedCount * PAGE_BYTES > this.cachedBytesMax) this.forgetFirst()
   }
 

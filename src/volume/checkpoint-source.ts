@@ -1,9 +1,9 @@
 /**
- * Checkpoint source of the needle index: the index is not logged, so a checkpoint takes its changes
- * from the volumes themselves, by walking the needles written since the base's mark.
+ * Checkpoint source of the needle index: the index is not logged, so a checkpoint collects its changes from the volumes
+ * themselves, by walking the needles written since the mark of the metadata store.
  *
- * Promises  What `collect` gives, applied in order to the index at the mark, is the index at `upTo`;
- *           without a mark it is the whole index, so a lost one is rebuilt by an ordinary checkpoint.
+ * Promises  The output of `collect`, applied in order to the index at the mark, is the index at `upTo`; without a mark
+ *           it is the whole index, so an ordinary checkpoint rebuilds a lost one.
  */
 import type { DeviceId } from "../base/ids.js"
 import type { CheckpointSource } from "../device/contract.js"
@@ -24,7 +24,7 @@ export class VolumeScanSource implements CheckpointSource {
   readonly damages: VolumeDamage[] = []
   private mark: Uint8Array = EMPTY
 
-  /** `upTo`: what was durable when the overlay was frozen, or later; undefined while nothing has been written. */
+  /** `upTo`: the position durable when the memtable was frozen, or later; undefined while nothing has been written. */
   constructor(
     private readonly disk: Disk,
     private readonly home: { readonly folder: string; readonly deviceId: DeviceId },
@@ -48,6 +48,6 @@ export class VolumeScanSource implements CheckpointSource {
   }
 }
 
-/** The position in a base's mark; an empty one says that there was no volume yet. */
+/** The position in a store's mark; an empty mark means that there was no volume yet. */
 export const positionOfMark = (mark: Uint8Array | undefined): VolumePosition | undefined =>
   mark === undefined || mark.length === 0 ? undefined : decodeVolumePosition(mark)

@@ -1,10 +1,9 @@
 /**
  * Closing a volume: writing an empty group behind its last one.
  *
- * Where a volume was sealed stands in the header of the one that came after it. Before that one is
- * removed the sealed volume has to say it itself, or rot in its last group would pass for a torn tail:
- * any group vouches for all before it. Nothing that counts is ever cut off: what lies behind the seal
- * and is whole counts too.
+ * The end of a sealed volume is recorded in the header of the next one. Before that next one is removed, the sealed
+ * volume must record its end itself, or rot in its last group would pass for a torn tail: any group confirms all before
+ * it. Nothing that counts is ever cut off: whole groups behind the seal count too.
  */
 import type { DeviceId } from "../base/ids.js"
 import type { VolumePosition } from "../format/volume.js"
@@ -15,8 +14,8 @@ import { FileWindow } from "./group-reader.js"
 import { VolumeScan } from "./scan.js"
 
 /**
- * `sealed`: where a later volume says that this one ends. Returns the length of the volume.
- * Does nothing where it is closed. Throws `deviceFull`, `deviceFailed`.
+ * `sealed`: the end of this volume as a later one records it. Returns the length of the volume. Does nothing if it is
+ * closed. Throws `deviceFull`, `deviceFailed`.
  */
 export async function closeVolume(
   disk: Disk,

@@ -1,12 +1,11 @@
 /**
- * Compaction, decided: which volume to copy the living needles out of, so that its space comes back.
+ * Compaction, decided: which volume's live needles to copy, so that its space comes back.
  *
- * First the volume of which most is dead, from a share of its own on. Where all of them are below it and
- * too much of the device is dead all the same, a lower share will do; and where it is tombstones that
- * fill it, the oldest volume is rolled to the front: nothing lies before it that its tombstones could
- * still be needed for, so they end there. On a disk that is short of space only volumes are chosen of
- * which what is to be copied fits in what copies may take; a wholly dead one needs no copy. Each choice gives back more than it writes, or brings the
- * roll one volume further, so choosing comes to an end.
+ * The first choice is the volume with the largest dead share above its own limit. If all volumes are below it and too
+ * much of the device is dead all the same, a lower share is enough. If tombstones fill the device, the oldest volume is
+ * rolled to the front: no earlier volume needs its tombstones, so they end there. On a disk that is short of space only
+ * volumes are chosen whose copies fit in the space for copies; a wholly dead one needs no copy. Each choice gives back
+ * more than it writes, or brings the roll one volume further, so choosing comes to an end.
  */
 import type { VolumeId } from "../base/ids.js"
 import { TOMBSTONE_BYTES } from "../format/needle.js"
@@ -15,15 +14,15 @@ import type { VolumeUsage } from "./usage.js"
 import type { CompactionLimits } from "./limits.js"
 
 export interface Candidate extends VolumeUsage {
-  /** Nothing older is left that its tombstones could be needed for. */
+  /** No older volume remains that could need its tombstones. */
   readonly isOldest: boolean
-  /** It may be written still: it has to be left before it can be compacted. */
+  /** It may still be written: it must be left before it can be compacted. */
   readonly isNewest: boolean
 }
 
 type Choice =
   | { readonly kind: "compact"; readonly volumeId: VolumeId }
-  /** Find out first how many tombstones it holds. */
+  /** First count the bytes of its tombstones. */
   | { readonly kind: "survey"; readonly volumeId: VolumeId }
   /** Leave the newest volume and begin another. */
   | { readonly kind: "begin" }
@@ -37,13 +36,13 @@ const neededTombstoneBytesOf = ({ tombstoneBytes, isOldest }: Candidate): number
 const neededBytesOf = (volume: Candidate): number => volume.liveBytes + neededTombstoneBytesOf(volume)
 
 /**
- * What would come back of a volume: copies take a little more than their bytes, as each write fills its
- * last page. Unknown tombstones count as dead until somebody has looked.
+ * Bytes that would come back from a volume: copies use a little more than their bytes, as each write fills its last
+ * page. Unknown tombstones count as dead until they have been counted.
  */
 export const deadBytesOf = (volume: Candidate, limits: CompactionLimits): number =>
   Math.max(0, volume.writtenBytes - VOLUME_PAGE_BYTES - bytesToCopy(volume, limits))
 
-/** What copies of all that is needed of it take. */
+/** Bytes that copies of its needed needles and tombstones occupy. */
 function bytesToCopy(volume: Candidate, { copyBytes, copyNeedlesMax }: CompactionLimits): number {
   const needed = neededBytesOf(volume)
   const needles = volume.liveNeedles + neededTombstoneBytesOf(volume) / TOMBSTONE_BYTES
@@ -51,15 +50,15 @@ function bytesToCopy(volume: Candidate, { copyBytes, copyNeedlesMax }: Compactio
   return needed + VOLUME_PAGE_BYTES * writes
 }
 
-/** An unknown number of tombstones is none here: that is found out next. */
+/** Unknown tombstones do not count here: they are counted next. */
 const isWhollyDead = (volume: Candidate): boolean => neededBytesOf(volume) === 0
 
 const shareOf = (volume: Candidate, limits: CompactionLimits): number =>
   isWhollyDead(volume) ? 1 : deadBytesOf(volume, limits) / Math.max(1, volume.writtenBytes)
 
 /**
- * `volumes`: those that are neither being removed nor held, ascending. `isQuiet`: nothing is appended.
- * `roomBytes`: what copies may take.
+ * `volumes`: those that are neither being removed nor held, ascending. `isQuiet`: nothing is appended. `roomBytes`:
+ * bytes that copies may use.
  */
 export function chooseVolume(
   volumes: readonly Candidate[],

@@ -1,20 +1,20 @@
 /**
- * Compaction of one device: gives back the space of dead needles, volume by volume, beside readers,
- * writers and checkpoints.
+ * Compaction of one device: gives back the space of dead needles, volume by volume, beside readers, writers and
+ * checkpoints.
  *
- * A volume whose living needles were copied is removed when the base contains all that let go of it,
- * and nobody reads it. Volumes are removed in the order in which they were copied: what one of them
- * could drop because an older one was on its way out stays true. A crash at any moment leaves two equal
- * copies of a needle at most, of which a scan takes the later.
+ * A volume whose live needles were copied is removed when the metadata store contains all rows that stopped pointing at
+ * it, and no reader uses it. Volumes are removed in the order in which they were copied: tombstones that one of them
+ * could drop because an older one was about to be removed stay droppable. A crash at any moment leaves two equal copies
+ * of a needle at most, of which a scan uses the later.
  *
- * On a disk that is short of space a copy is begun only where all of it fits beside what the next checkpoint
- * needs, in a volume of its own; it ends where that room is gone. A checkpoint that finds no room all the same
- * has copies undone that no checkpoint contains: their volume is removed, and the index points where it did.
+ * On a disk that is short of space a copy is begun only if all of it fits beside the space that the next checkpoint
+ * needs, in a volume of its own; it ends when that space is used up. If a checkpoint still finds no space, copies that
+ * no checkpoint contains are undone: their volume is removed, and the index points at the old places.
  *
- * Promises  Once nothing is appended any more, and checkpoints go on, no more than the limit's share of
- *           the device is dead, but for a few pages a volume and what damage holds. A wholly dead volume
- *           is removed without a copy, whatever room there is.
- * Limits    CompactionLimits; copies that wait for their volume's removal take no more than one volume.
+ * Promises  Once appends stop, and checkpoints continue, no more than the limit's share of the device is dead, except
+ *           for a few pages a volume and volumes held by damage. A wholly dead volume is removed without a copy,
+ *           however little space there is.
+ * Limits    CompactionLimits; copies that wait for their volume's removal occupy no more than one volume.
  */
 import { isFailure } from "../base/failures.js"
 import type { VolumeId } from "../base/ids.js"
@@ -33,10 +33,10 @@ import { VolumeShardScan } from "./volume-survey.js"
 /** A volume that nothing points at any more. */
 interface Emptied {
   readonly volumeId: VolumeId
-  /** What the base has to contain before it may go. */
+  /** The metadata store must contain everything up to here before the volume may be removed. */
   readonly changedUpTo: VolumePosition | undefined
   readonly copiedBytes: number
-  /** What was copied out of it; undefined where that is too much to be undone. */
+  /** Needles copied out of it; undefined if they are too many to be undone. */
   readonly copied: readonly Copied[] | undefined
 }
 
@@ -45,16 +45,16 @@ const NO_BOUND: CopyRoom = { copyRoomBytes: Infinity, isFull: false }
 export class Compaction implements Job {
   private task: VolumeCopy | VolumeShardScan | undefined
   private readonly emptied: Emptied[] = []
-  /** Copies that were given up before their end; what they have copied counts. */
+  /** Copies that were given up before their end; the part that they have copied counts. */
   private givenUp: Emptied[] = []
-  /** What is being done, one after another; never rejects. */
+  /** Operations one after another; never rejects. */
   private working: Promise<unknown> = Promise.resolve()
   /** Volumes with needles that cannot be copied, or that cannot be walked. */
   private readonly held = new Set<VolumeId>()
   private appended = -1
   private quietSinceMs = 0
 
-  /** `onDamage` is told of each needle that was found rotten; it is distrusted already. */
+  /** `onDamage` is called with each needle that was found rotten; it is suspect already. */
   constructor(
     readonly name: string,
     private readonly upkeep: VolumeUpkeep,
@@ -69,8 +69,8 @@ export class Compaction implements Job {
   }
 
   /**
-   * Releases what copies have taken that no checkpoint contains, while no checkpoint of the device is under way.
-   * False where there are none, or they cannot be undone.
+   * Releases the space of copies that no checkpoint contains, while no checkpoint of the device is under way. False if
+   * there are none, or they cannot be undone.
    */
   undoCopies(): Promise<boolean> {
     return this.inTurn(async () => {
@@ -81,7 +81,7 @@ export class Compaction implements Job {
       )
       if (undone.size === 0) return false
       const first = this.emptied.findIndex(({ volumeId }) => undone.has(volumeId))
-      // A later one may have dropped what only mattered to one that stays now.
+      // A later copy may have dropped tombstones that only mattered to a volume that now stays.
       if (first !== -1) this.emptied.splice(first)
       this.givenUp = this.givenUp.filter(({ volumeId }) => !undone.has(volumeId))
       if (task !== undefined) this.task = undefined
@@ -116,7 +116,7 @@ export class Compaction implements Job {
 
   progress(): string {
     const { volumes, writtenBytes, liveBytes } = this.upkeep.usages.totals()
-    if (liveBytes === undefined) return "counting what lives"
+    if (liveBytes === undefined) return "counting live needles"
     if (this.task !== undefined) return this.task.progress()
     const waiting = this.emptied.length === 0 ? "" : `, ${this.emptied.length} to be removed after a checkpoint`
     const held = this.held.size === 0 ? "" : `, ${this.held.size} held by damage`
@@ -152,13 +152,13 @@ export class Compaction implements Job {
     } catch (error) {
       this.task = undefined
       if (!isFailure(error, "deviceFull")) this.held.add(volumeId)
-      // Another volume may fit in the room that is left; what is copied of this one need not be copied again.
+      // Another volume may fit in the remaining space; needles copied from this one need not be copied again.
       else if (task instanceof VolumeCopy && task.copiedBytes > 0) this.givenUp.push(this.recordOf(task))
       throw error
     }
   }
 
-  /** For a checkpoint. */
+  /** Whether a volume waits for a checkpoint. */
   private get isWaiting(): boolean {
     return this.emptied.length + this.givenUp.length > 0
   }
@@ -171,7 +171,7 @@ export class Compaction implements Job {
     return new VolumeCopy(this.upkeep, volumeId, keepsTombstones, this.onDamage, this.limits, room)
   }
 
-  /** False where there is nothing to do now. */
+  /** Returns false if there is nothing to do now. */
   private async begin(isQuiet: boolean): Promise<boolean> {
     if (this.emptied.length + this.givenUp.length >= this.limits.pendingMax) return false
     const candidates = this.candidates()
@@ -194,7 +194,7 @@ export class Compaction implements Job {
     return true
   }
 
-  /** Nothing of the newest volume is in the base. */
+  /** Whether the metadata store contains nothing of the newest volume. */
   private isNewestUncontained(): boolean {
     const { newest, containedUpTo } = this.upkeep
     return newest !== undefined && newest > (containedUpTo?.volumeId ?? 0)

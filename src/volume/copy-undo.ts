@@ -1,12 +1,12 @@
 /**
- * Undoing copies: the way out where compaction has taken room that a checkpoint needs. Copies that no checkpoint
- * contains lie in volumes of which the base knows nothing, and what they were made from is still there: the index
- * points there again, what else those volumes hold is copied on, and they are removed.
+ * Undoing copies: the way out if compaction has used space that a checkpoint needs. Copies that no checkpoint contains
+ * are in volumes that the metadata store does not mention, and their originals still exist: the index points there
+ * again, the other needles of those volumes are copied on, and the volumes are removed.
  *
- * Promises  Where a volume cannot be removed the index points at its copies again. A crash at any moment leaves
- *           the copies, which then count, or what they were made from.
- * Callers   see to it that no checkpoint is under way, which would bring the copies into the base, and no step of
- *           compaction.
+ * Promises  If a volume cannot be removed, the index points at its copies again. A crash at any moment leaves the
+ *           copies, which then count, or their originals.
+ * Callers   make sure that no checkpoint is under way, which would bring the copies into the metadata store, and no
+ *           step of compaction.
  */
 import { isFailure } from "../base/failures.js"
 import type { RowKey, VolumeId } from "../base/ids.js"
@@ -15,7 +15,7 @@ import { decodeNeedlePlace } from "../format/needle.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 import type { Copied, VolumeCopy } from "./volume-copy.js"
 
-/** What was copied out of one volume; undefined where it is not known any more. */
+/** The copies out of one volume; undefined if they are no longer known. */
 interface Copies {
   readonly volumeId: VolumeId
   readonly copied: readonly Copied[] | undefined
@@ -31,7 +31,7 @@ interface Step {
 const NEVER_ABORTED = new AbortController().signal
 
 /**
- * Returns the volumes of which copies were undone. `copyOf`: copies on what else a volume holds. Throws `deviceFailed`.
+ * Returns the volumes whose copies were undone. `copyOf`: copies the other needles of a volume. Throws `deviceFailed`.
  */
 export async function undoCopies(
   upkeep: VolumeUpkeep,
@@ -50,7 +50,7 @@ export async function undoCopies(
   return undone
 }
 
-/** Undoes the copies in one volume, and removes it; false where that cannot be done. */
+/** Undoes the copies in one volume, and removes it; false if that is impossible. */
 async function isUndone(upkeep: VolumeUpkeep, rest: VolumeCopy, steps: readonly Step[]): Promise<boolean> {
   const taken = steps.filter(({ key, before, copy }) => pointFrom(upkeep, key, copy, before))
   let isGone = false
@@ -64,7 +64,7 @@ async function isUndone(upkeep: VolumeUpkeep, rest: VolumeCopy, steps: readonly 
   return isGone
 }
 
-/** Of copies that lie in volumes of which the base knows nothing. */
+/** Steps for copies in volumes that the metadata store does not mention. */
 async function stepsOf(upkeep: VolumeUpkeep, all: readonly Copies[]): Promise<readonly Step[]> {
   const contained = upkeep.containedUpTo?.volumeId ?? 0
   const steps: Step[] = []
@@ -83,7 +83,7 @@ async function stepsOf(upkeep: VolumeUpkeep, all: readonly Copies[]): Promise<re
 
 const volumeOf = (row: Uint8Array): VolumeId => parseVolumeId(decodeNeedlePlace(row).volume)
 
-/** False where the index says something else by now. */
+/** Returns false if the index has another row by now. */
 function pointFrom(upkeep: VolumeUpkeep, key: RowKey, from: Uint8Array, to: Uint8Array): boolean {
   const row = upkeep.rowOf(key)
   if (row === undefined || Buffer.compare(row, from) !== 0) return false

@@ -1,8 +1,8 @@
 /**
  * Volume files: their names, and the handles that readers share.
  *
- * A handle is closed when it is the least recently used of too many, or its volume was given up, and
- * nobody reads through it. Who may still read a volume is known, so that it is not removed under them.
+ * A handle is closed when it is the least recently used of too many, or its volume was given up, and no read uses it.
+ * The readers of a volume are counted, so that it is not removed under them.
  */
 import { assert } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
@@ -16,26 +16,26 @@ const NAME = /^(\d{10})\.volume$/
 export const volumePath = (folder: string, volumeId: number): string =>
   `${folder}/${String(volumeId).padStart(10, "0")}.volume`
 
-/** The volumes in a folder, ascending. Other names are left alone. */
+/** The volumes in a folder, ascending. Other names are ignored. */
 export async function listVolumes(disk: Disk, folder: string): Promise<VolumeId[]> {
   const names = await disk.list(folder)
   return names.flatMap(name => NAME.exec(name)?.[1] ?? []).map(digits => parseVolumeId(Number(digits)))
 }
 
-/** A file that is not there. */
+/** Whether the error means that a file is missing. */
 export const isAbsent = (error: unknown): boolean =>
   isFailure(error, "deviceFailed") && error.details["code"] === "ENOENT"
 
-/** A place that the disk cannot read, while the disk as such answers. */
+/** Whether the error is a place that the disk cannot read, while the disk as such answers. */
 export const isUnreadable = (error: unknown): boolean =>
   isFailure(error, "deviceFailed") && error.details["code"] === "EIO"
 
-/** A file as those who only read it need it. */
+/** The part of a file that readers use. */
 export type ReadableFile = Pick<DiskFile, "read" | "sizeBytes">
 
 interface Shared {
   readonly file: Promise<DiskFile>
-  /** Once it is open. */
+  /** Set once it is open. */
   opened: DiskFile | undefined
   users: number
 }
@@ -43,7 +43,7 @@ interface Shared {
 export class VolumeFiles {
   /** In the order of last use. */
   private readonly open = new Map<number, Shared>()
-  /** How many read each volume now, through whichever handle. */
+  /** How many reads of each volume are running, through any handle. */
   private readonly readers = new Map<number, number>()
   private readonly givenUp = new Set<number>()
   private uses = 0
@@ -67,7 +67,7 @@ export class VolumeFiles {
       shared.opened = await shared.file
       return await read(shared.opened)
     } catch (error) {
-      // What failed once is opened afresh by the next reader.
+      // After a failure the next reader opens the file again.
       if (this.open.get(volume) === shared) this.open.delete(volume)
       throw error
     } finally {
@@ -81,7 +81,7 @@ export class VolumeFiles {
     }
   }
 
-  /** The volume's file if it is open; to be used within the turn. */
+  /** The volume's file if it is open; for synchronous use only. */
   opened(volume: number): DiskFile | undefined {
     return this.open.get(volume)?.opened
   }
@@ -90,7 +90,7 @@ export class VolumeFiles {
     return { file: this.disk.open(volumePath(this.folder, volume), "read"), opened: undefined, users: 0 }
   }
 
-  /** A volume's file that opens for each call, so that nobody has to close it. */
+  /** A volume's file that opens for each call, so that it needs no close. */
   readable(volume: number): ReadableFile {
     return {
       read: (buffer, offsetBytes, use) => this.use(volume, file => file.read(buffer, offsetBytes, use)),
@@ -102,7 +102,7 @@ export class VolumeFiles {
     return this.readers.has(volume)
   }
 
-  /** No handle of this volume is kept any longer than somebody reads through it. */
+  /** Handles of this volume are closed as soon as no read uses them. */
   async giveUp(volume: number): Promise<void> {
     const shared = this.open.get(volume)
     if (this.isRead(volume)) this.givenUp.add(volume)
@@ -112,11 +112,11 @@ export class VolumeFiles {
     }
   }
 
-  /** Waits for those who read: pieces fetched ahead for a client that has left are still on their way. */
+  /** Waits for running reads: pieces fetched ahead for a client that has left are still on their way. */
   async close(): Promise<void> {
     if (this.uses > 0) await new Promise<void>(resolve => (this.onIdle = resolve))
     await this.closeIdle(0)
-    assert(this.open.size === 0, "nobody reads when volumes are closed")
+    assert(this.open.size === 0, "no read runs when volumes are closed")
   }
 
   private countReaders(volume: number, change: number): void {

@@ -1,9 +1,8 @@
 /**
- * Fsck of a device's volumes: verifies every needle in them, living or dead, and holds the index against
- * them. For stores that are stopped; needs no index, believes nothing without its checksum, and changes
- * nothing.
+ * Fsck of a device's volumes: verifies every needle in them, live or dead, and compares the index with them. For stores
+ * that are stopped; needs no index, verifies every checksum, and changes nothing.
  *
- * Limits    `compareIndex` keeps the index that the volumes give in memory: some 300 bytes a needle.
+ * Limits    `compareIndex` keeps the index derived from the volumes in memory: some 300 bytes a needle.
  */
 import { isFailure } from "../base/failures.js"
 import type { DeviceId, RowKey, VolumeId } from "../base/ids.js"
@@ -23,13 +22,13 @@ import { walkVolume } from "./scan.js"
 
 export type FsckFinding =
   | { readonly kind: "damage"; readonly damage: VolumeDamage }
-  /** The body is not what its header says. */
+  /** The body does not match its header. */
   | { readonly kind: "needle"; readonly header: NeedleHeader; readonly place: NeedlePlace }
-  /** The trace of a write that was cut off, of which nobody was told. No damage. */
+  /** The trace of a write that was cut off and never acknowledged. No damage. */
   | { readonly kind: "tornTail"; readonly volumeId: VolumeId; readonly fromBytes: number; readonly lengthBytes: number }
-  /** The disk does not give a part of the volume; what lies behind it was not looked at. */
+  /** The disk cannot read a part of the volume; the part behind it was not checked. */
   | { readonly kind: "unreadable"; readonly volumeId: VolumeId; readonly reason: string }
-  /** Nothing in it is this device's: a volume whose creation was cut off, or another device's. */
+  /** A file with nothing of this device: a volume whose creation was cut off, or another device's. */
   | { readonly kind: "nothing"; readonly volumeId: VolumeId }
 
 export interface FsckProgress {
@@ -46,7 +45,7 @@ export interface FsckTotals {
   readonly needles: number
   readonly tombstones: number
   readonly badNeedles: number
-  /** Of bodies. */
+  /** Bytes of bodies. */
   readonly verifiedBytes: number
 }
 
@@ -56,8 +55,8 @@ interface FolderOfVolumes {
 }
 
 /**
- * Verifies all volumes of a folder (needles or payloads), and tells what is wrong, in the order of the
- * bytes. Ends early, with what it has, when the signal fires. Throws `deviceFailed`.
+ * Verifies all volumes of a folder (needles or payloads), and reports findings in the order of the bytes. Ends early,
+ * with its findings so far, when the signal fires. Throws `deviceFailed`.
  */
 export async function fsckVolumes(
   disk: Disk,
@@ -84,19 +83,19 @@ export async function fsckVolumes(
   return totals
 }
 
-/** A row of the index that is not what the volumes say. */
+/** A row of the index that differs from the volumes. */
 export interface IndexDifference {
   readonly key: RowKey
-  /** Undefined: the index does not know the needle. */
+  /** Undefined: the index does not contain the needle. */
   readonly found: Uint8Array | undefined
-  /** What the row has to be; undefined: there is no such needle. */
+  /** The correct row; undefined: there is no such needle. */
   readonly expected: Uint8Array | undefined
 }
 
 /**
- * Holds an index (its rows in any order) against the volumes. The differences, written, make it right.
- * Needles that were written or removed behind `contained`, which the next start brings to the index, are
- * left out. Throws `deviceFailed`, and what the index throws.
+ * Compares an index (its rows in any order) with the volumes. Writing the differences corrects it. Needles that were
+ * written or removed behind `contained`, which the next start brings to the index, are left out. Throws `deviceFailed`,
+ * and the errors of the index.
  */
 export async function* compareIndex(
   disk: Disk,

@@ -1,6 +1,6 @@
 /**
- * Groups, purely: which buffers one write consists of, where its needles then lie, and where the
- * volume's chain stands after it.
+ * Groups, purely: the buffers of one write, the resulting places of its needles, and the position of the volume's chain
+ * after it.
  */
 import { must } from "../base/assert.js"
 import { roundUp } from "../base/bytes.js"
@@ -36,7 +36,7 @@ export const needleBytes = ({ header, body }: EncodedNeedle): number => header.l
 export const groupBytes = (needlesBytes: number): number =>
   roundUp(GROUP_HEADER_BYTES + needlesBytes, VOLUME_PAGE_BYTES)
 
-/** Where a needle lies whose group begins at an offset and holds so many bytes of needles before it. */
+/** The place of a needle whose group begins at an offset and has so many bytes of needles before it. */
 export const offsetInGroup = (groupOffsetBytes: number, needlesBytesBefore: number): number =>
   groupOffsetBytes + GROUP_HEADER_BYTES + needlesBytesBefore
 
@@ -79,12 +79,12 @@ export function packGroup(deviceId: DeviceId, at: VolumePosition, needles: reado
   }
 }
 
-/** Of needles that are so long on average, a group is written past the page cache. */
+/** A group whose needles have at least this mean length is written past the page cache. */
 const DIRECT_NEEDLE_BYTES_MIN = 512 * KIB
 
 /**
- * Large bodies are read seldom, and when they are, straight on, which disks are good at: to copy them into
- * the page cache costs more than to read them once. Small ones stay there.
+ * Large bodies are read seldom, and then straight on, which disks do well: to copy them into the page cache costs more
+ * than to read them once. Small ones stay there.
  */
 export function cacheUseOf(needles: readonly EncodedNeedle[]): CacheUse {
   const bytes = needles.reduce((sum, needle) => sum + needleBytes(needle), 0)
@@ -95,7 +95,7 @@ interface Sized {
   readonly bytes: number
 }
 
-/** How many from the front of the queue make the next group: at least one. */
+/** Number of needles from the front of the queue that form the next group: at least one. */
 export function groupCount(queue: readonly Sized[], limits: { needlesMax: number; bytesMax: number }): number {
   let bytes = must(queue[0], "a group has a needle").bytes
   let count = 1

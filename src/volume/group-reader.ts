@@ -1,6 +1,6 @@
 /**
- * Group reader: decodes groups and needles of one volume file through a window of bounded size, and
- * checks bodies where asked. Nothing that it returns has been believed without its checksum.
+ * Group reader: decodes groups and needles of one volume file through a window of bounded size, and checks bodies on
+ * request. It returns nothing without having verified its checksum.
  */
 import { isFailure } from "../base/failures.js"
 import type { DeviceId, VolumeId } from "../base/ids.js"
@@ -37,8 +37,8 @@ const pageBefore = (bytes: number): number => bytes - (bytes % DISK_PAGE_BYTES)
 const pageAfter = (bytes: number): number => pageBefore(bytes + DISK_PAGE_BYTES - 1)
 
 /**
- * Where the bytes of windows lie that are used one after the other. It is filled again and again: fresh
- * memory for each piece would keep the garbage collector as busy as the disk.
+ * Memory of windows that are used one after the other. It is filled again and again: fresh memory for each piece would
+ * keep the garbage collector as busy as the disk.
  */
 export class WindowMemory {
   private bytes: Uint8Array = NOTHING
@@ -58,8 +58,8 @@ export class WindowMemory {
 }
 
 /**
- * Reads a file through one buffer: small pieces after a jump, larger ones while reading goes straight on,
- * each byte once, whole pages.
+ * Reads a file through one buffer: small pieces after a jump, larger ones while reading goes straight on, each byte
+ * once, whole pages.
  */
 export class FileWindow {
   private buffer: Uint8Array = NOTHING
@@ -70,13 +70,13 @@ export class FileWindow {
     private readonly file: Pick<ReadableFile, "read">,
     readonly sizeBytes: number,
     private readonly memory = new WindowMemory(),
-    /** To leave out no more than this is no jump. */
+    /** Skipping no more bytes than this does not count as a jump. */
     private readonly skipBytesMax = 0,
   ) {}
 
   /**
-   * The bytes there, as a view that is good until the next call; fewer at the end of the file. Not a promise if the
-   * window has them all. `soonBytes`: how many will be asked for from there on.
+   * The bytes at the offset, as a view that is valid until the next call; fewer at the end of the file. Not a promise
+   * if the window has them all. `soonBytes`: how many will be requested from there on.
    */
   bytes(offsetBytes: number, lengthBytes: number, soonBytes = lengthBytes): Soon<Uint8Array> {
     const end = Math.min(offsetBytes + lengthBytes, this.sizeBytes)
@@ -100,16 +100,16 @@ export class FileWindow {
     try {
       await this.fill(from, pageAfter(wanted), kept)
     } catch (error) {
-      // A place beside them that cannot be read is nothing against these bytes.
+      // Unreadable bytes beside the requested ones do not affect them.
       if (!isUnreadable(error)) throw error
       await this.fill(offsetBytes, end, NOTHING)
     }
     return this.view(offsetBytes, end)
   }
 
-  /** `kept`: what the window has of it, from its beginning. */
+  /** `kept`: the part that the window already has, from its beginning. */
   private async fill(fromBytes: number, toBytes: number, kept: Uint8Array): Promise<void> {
-    // What is read halfway, or not at all, is nobody's.
+    // The buffer is invalid while it is read, and after a failed read.
     this.buffer = NOTHING
     this.fromBytes = fromBytes
     const memory = this.memory.atLeast(toBytes - fromBytes)
@@ -127,9 +127,9 @@ export interface ScannedNeedle {
 
 export interface ScannedGroup {
   readonly header: GroupHeader
-  /** Those whose headers are known to be of this group. */
+  /** Needles whose headers are known to be of this group. */
   readonly needles: readonly ScannedNeedle[]
-  /** Where in the group something does not fit, and what. */
+  /** Where in the group something does not fit, and why. */
   readonly damage: { readonly offsetBytes: number; readonly reason: string } | undefined
   /** The position behind the group. */
   readonly after: VolumePosition
@@ -140,7 +140,7 @@ export interface VolumeIdentity {
   readonly volumeId: VolumeId
 }
 
-/** An intact group header of this volume that stands where it says it stands, wholly inside the file. */
+/** An intact group header of this volume whose own offset is this one, wholly inside the file. */
 async function readGroupHeader(
   window: FileWindow,
   { deviceId, volumeId }: VolumeIdentity,
@@ -154,17 +154,17 @@ async function readGroupHeader(
   return { header, after: { volumeId, offsetBytes: end, groups: header.sequence, checksum: chainChecksum(bytes) } }
 }
 
-/** Called with a needle when its header was read, through the window that stands there. */
+/** Called with a needle when its header was read, through the window that is positioned there. */
 export type PassNeedle = (needle: ScannedNeedle, window: FileWindow) => Promise<void>
 
 /**
- * The group at an offset, with its needles' headers; undefined where no group of this volume begins.
- * `pass` is called with each needle on the way, before it is known to be of this group: who reads bodies
- * too reads the file straight on.
+ * The group at an offset, with its needles' headers; undefined if no group of this volume begins there. `pass` is
+ * called with each needle on the way, before it is known to be of this group, so that a caller that also reads bodies
+ * reads the file straight on.
  *
- * A damaged header hides none behind it as long as its lengths and the checksum that ends it are intact:
- * the group commits to all these checksums, and so tells whether the way past it was right. Headers are
- * never looked for among the bytes of bodies, which may hold whatever somebody has sent.
+ * A damaged header does not hide the needles behind it as long as its lengths and the checksum that ends it are intact:
+ * the group commits to all these checksums, and so proves whether the way past it was right. The reader never searches
+ * for headers among the bytes of bodies, which may contain anything that a client has sent.
  */
 export async function readGroup(
   window: FileWindow,
@@ -182,7 +182,7 @@ export async function readGroup(
   const damaged = (reason: string) => ({ offsetBytes: at, reason, needlesBefore: needles.length })
   for (let i = 0; i < header.needles; i += 1) {
     const reading = readNeedleHeader(window, identity.volumeId, at, behind.offsetBytes)
-    // Of small needles there are hundreds in each window: none of them waits.
+    // A window contains hundreds of small needles: none of them waits.
     const read = reading instanceof Promise ? await reading : reading
     if (typeof read === "string")
       return {
@@ -210,13 +210,13 @@ export async function readGroup(
 }
 
 interface ReadHeader {
-  /** Undefined where it is damaged; place and checksum are what it says all the same. */
+  /** Undefined if it is damaged; place and checksum are those that it contains all the same. */
   readonly header: NeedleHeader | undefined
   readonly place: NeedlePlace
   readonly checksum: bigint
 }
 
-/** The needle header at an offset, of a group that ends at `endBytes`; or why none can be there. */
+/** The needle header at an offset, of a group that ends at `endBytes`; or the reason that none can be there. */
 function readNeedleHeader(
   window: FileWindow,
   volume: VolumeId,
@@ -285,7 +285,7 @@ export function badSubBlock(header: NeedleHeader, bytes: Uint8Array, first: numb
   return undefined
 }
 
-/** Whether the body on disk is what its header says. */
+/** Whether the body on disk matches its header. */
 export async function isBodyGood(window: FileWindow, { header, place }: ScannedNeedle): Promise<boolean> {
   const bodyAt = place.offsetBytes + place.headerBytes
   for (let at = 0; at < place.bodyBytes; at += SUB_BLOCK_BYTES) {

@@ -1,4 +1,4 @@
-/** What the index of needles holds after a needle was written, and what a walk through the volumes gives it. */
+/** The index row of a needle after it was written, and after a walk through the volumes. */
 import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"

@@ -1,6 +1,6 @@
 /**
- * Inspect: everything that a volume file holds, each thing with a verdict, for people who look into a
- * disk. Needs no index and changes nothing.
+ * Inspect: the whole content of a volume file, each item with a verdict, for people who inspect a disk. Needs no index
+ * and changes nothing.
  */
 import { isFailure } from "../base/failures.js"
 import type { GroupHeader, VolumeHeader } from "../format/volume.js"
@@ -15,15 +15,15 @@ export type VolumeItem =
   | {
       readonly kind: "group"
       readonly header: GroupHeader
-      /** Continues the chain of what is before it; undefined where that cannot be read. */
+      /** Continues the chain of the group before it; undefined if that group cannot be read. */
       readonly inChain: boolean | undefined
-      /** What is wrong among its needles' headers. */
+      /** Damage among its needles' headers. */
       readonly damage: { readonly offsetBytes: number; readonly reason: string } | undefined
     }
   | { readonly kind: "needle"; readonly needle: ScannedNeedle; readonly body: "good" | "damaged" | "unread" }
   | Unreadable
 
-/** No group begins here: damage where groups follow; at the end a torn write, damage, or nothing written yet. */
+/** No group begins here: damage if groups follow; at the end a torn write, damage, or nothing written yet. */
 interface Unreadable {
   readonly kind: "unreadable"
   readonly fromBytes: number
@@ -33,7 +33,7 @@ interface Unreadable {
   readonly empty: boolean
 }
 
-/** Throws `deviceFailed` where the file cannot be read. */
+/** Throws `deviceFailed` if the file cannot be read. */
 export async function* inspectVolume(
   disk: Disk,
   path: string,
@@ -102,7 +102,7 @@ async function* inspectGroups(
   }
 }
 
-/** Whose volume this is by its first intact group, where the volume's own header is lost. */
+/** The owner by the first intact group, if the volume's own header is lost. */
 async function identityOfGroups(window: FileWindow): Promise<VolumeIdentity | undefined> {
   for (let at = VOLUME_PAGE_BYTES; at < window.sizeBytes; at += VOLUME_PAGE_BYTES) {
     const header = decodeGroupHeader(await window.bytes(at, VOLUME_PAGE_BYTES))
@@ -111,7 +111,7 @@ async function identityOfGroups(window: FileWindow): Promise<VolumeIdentity | un
   return undefined
 }
 
-/** A page that the disk cannot read spoils its needle, not the whole inspection. */
+/** A page that the disk cannot read makes its needle damaged, not the whole inspection. */
 async function isReadableAndGood(window: FileWindow, needle: ScannedNeedle): Promise<boolean> {
   try {
     return await isBodyGood(window, needle)

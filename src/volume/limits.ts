@@ -1,4 +1,4 @@
-/** Limits of this room. Each says why it is what it is. */
+/** Limits of this module, each with its reason. */
 import { GIB, KIB, MIB } from "../base/limits.js"
 
 export interface VolumeLimits {
@@ -6,7 +6,7 @@ export interface VolumeLimits {
   readonly volumeBytesMax: number
   /** Needles waiting for their write; above, appends are refused with `tooManyInFlight`. */
   readonly appendsQueuedMax: number
-  /** Bytes of those needles. They lie in the slab pool, which is smaller than this: a second line. */
+  /** Bytes of those needles. They are in the slab pool, which is smaller than this: a second line of defense. */
   readonly appendBytesQueuedMax: number
   /** One write. Larger groups make those behind them wait longer without writing faster. */
   readonly groupBytesMax: number
@@ -47,16 +47,16 @@ export const payloadLimitsFor = (totalBytes: number): VolumeLimits => ({
 export interface CompactionLimits {
   /** A volume is compacted when more than this share of it is dead, and a device is kept below it. */
   readonly deadShareMax: number
-  /** What is not worth the work: a few pages of padding are in every volume. */
+  /** Fewer bytes are not worth the work: a few pages of padding are in every volume. */
   readonly deadBytesMin: number
-  /** Copies are written when there are so many bytes or so many of them. */
+  /** Copies are written when they reach this size or this number. */
   readonly copyBytes: number
   readonly copyNeedlesMax: number
-  /** Needles looked at in one step, living or not. */
+  /** Needles read in one step, live or not. */
   readonly stepNeedlesMax: number
-  /** Rows of the index looked at in one step. */
+  /** Rows of the index read in one step. */
   readonly stepRowsMax: number
-  /** The open volume is left alone until nothing was appended for this long. */
+  /** The open volume is not touched until nothing was appended for this long. */
   readonly quietMs: number
   /** Volumes copied and not yet removed. */
   readonly pendingMax: number
@@ -78,13 +78,13 @@ export const COMPACTION_LIMITS: CompactionLimits = {
 
 export interface NeedleScrubLimits {
   /**
-   * How much is verified in one step (to the end of the group that it is in), how many needles are looked
-   * at, and how many rows of the index.
+   * Bytes verified in one step (to the end of the current group), needles checked in one step, and rows of the index
+   * read in one step.
    */
   readonly stepBytes: number
   readonly stepNeedlesMax: number
   readonly stepRowsMax: number
-  /** Needles found bad that are kept over restarts. */
+  /** Needles found bad that are saved over restarts. */
   readonly damagedKeptMax: number
 }
 
@@ -99,7 +99,7 @@ export const NEEDLE_SCRUB_LIMITS: NeedleScrubLimits = {
 export const PAYLOAD_PIECE_BYTES = 1 * MIB
 /** Header and body of a needle are fetched with one read while they are no longer than this. */
 export const READ_AT_ONCE_BYTES = 256 * 1024
-/** Index entries that recovery hands over at a time. */
+/** Index entries that recovery applies at a time. */
 export const RECOVERY_BATCH_ROWS = 1000
-/** Needles known to be bad and not yet rebuilt. A device with more of them is to be replaced, not repaired. */
+/** Needles known to be bad and not yet rebuilt. A device with more of them should be replaced, not repaired. */
 export const SUSPECT_MAX = 100_000

@@ -1,12 +1,12 @@
 /**
- * Needle index: where each needle of a device lies. Rows of the device that are never logged, because
- * a scan of the volumes gives them again; with the accounts of what they point at.
+ * Needle index: where each needle of a device is stored. Rows of the device that are never logged, because a scan of
+ * the volumes restores them; with the usage of the volumes that they point at.
  *
- * A needle whose bytes were found bad is distrusted: it counts as missing, so that it is rebuilt, and
- * is still read where somebody asks, because what is intact of it may be the last there is. A new copy
- * ends that. Distrust does not outlive the process; whoever found the damage keeps it in mind.
+ * A needle whose bytes were found bad is suspect: it counts as missing, so that it is rebuilt, and can still be read,
+ * because its intact parts may be the last there are. A new copy ends that. Suspicion does not outlive the process; the
+ * scrub that found the damage saves it.
  *
- * Limits    DISTRUSTED_MAX; beyond it the oldest is trusted again until it is next read or scrubbed.
+ * Limits    SUSPECT_MAX; beyond it the oldest is trusted again until it is next read or scrubbed.
  */
 import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
@@ -27,7 +27,7 @@ export class NeedleIndex {
   readonly usages: VolumeUsages
   private readonly suspect = new Set<RowKey>()
 
-  /** `sizes`: the volumes that are there, ascending, with their lengths. */
+  /** `sizes`: the existing volumes, ascending, with their lengths. */
   constructor(
     private readonly rows: DeviceRows,
     sizes: ReadonlyMap<VolumeId, number>,
@@ -40,7 +40,7 @@ export class NeedleIndex {
     return row === undefined ? undefined : decodeNeedlePlace(row.value)
   }
 
-  /** Neither distrusted nor in a volume that is not there. */
+  /** Neither suspect nor in a missing volume. */
   has(key: RowKey): boolean {
     const place = this.isTrusted(key) ? this.placeOf(key) : undefined
     return place !== undefined && this.usages.get(parseVolumeId(place.volume)) !== undefined
@@ -50,7 +50,7 @@ export class NeedleIndex {
     return this.rows.warm("needles", [key])
   }
 
-  /** In the order of the keys, without those in a volume that is not there. Throws `corruptRow`. */
+  /** In the order of the keys, without those in a missing volume. Throws `corruptRow`. */
   *indexed(range: KeyRange): Iterable<IndexedNeedle> {
     for (const [key, { value }] of this.rows.range("needles", range)) {
       const { volume, bodyBytes } = decodeNeedlePlace(value)
@@ -78,14 +78,14 @@ export class NeedleIndex {
     return this.suspect
   }
 
-  /** Brings the rows into memory that the accounts will want to know. */
+  /** Brings the rows into memory that the usage will look up. */
   prepare(headers: readonly NeedleHeader[]): Promise<void> | undefined {
     const keys = headers.flatMap(header => (header.kind === "payload" ? [] : [needleKeyOf(header.id)]))
     const affected = keys.filter(key => this.usages.isAffectedBy(key))
     return affected.length === 0 ? undefined : this.rows.warm("needles", affected)
   }
 
-  /** Needles are durable at these places, in this order. */
+  /** Records that needles are durable at these places, in this order. */
   written(headers: readonly NeedleHeader[], places: readonly NeedlePlace[]): void {
     const writes = headers.map((header, i) => indexWrite(header, must(places[i], "each needle has a place")))
     this.apply(writes, places)
@@ -97,7 +97,7 @@ export class NeedleIndex {
     return this.rows.get("needles", key)?.value
   }
 
-  /** The needle lies, the same, where this row says. */
+  /** Records that the same needle is at the place in this row. */
   pointAt(key: RowKey, row: Uint8Array): void {
     this.apply([{ family: "needles", key, value: row }], [decodeNeedlePlace(row)])
   }
@@ -106,7 +106,7 @@ export class NeedleIndex {
     try {
       this.usage(writes, places)
     } catch (error) {
-      // The base cannot say where a needle was.
+      // The metadata store cannot return the needle's old place.
       if (!isFailure(error)) throw error
       this.usages.recount()
     }

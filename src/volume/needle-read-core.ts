@@ -1,8 +1,8 @@
 /**
  * Reading a range of a needle, purely: which bytes of the volume to fetch, and what they prove.
  *
- * Only the sub-blocks that the range touches are fetched and verified. The header travels along, as it
- * holds the checksums and says whose bytes these are.
+ * Only the sub-blocks that the range touches are fetched and verified. The header is fetched with them, as it contains
+ * the checksums and the identity of the needle.
  */
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
@@ -22,11 +22,11 @@ export interface ReadPlan {
   readonly atOnce: boolean
 }
 
-/** Throws `corruptNeedle` where the needle is too short for the range: its row promised more. */
+/** Throws `corruptNeedle` if the needle is too short for the range: its row promised more. */
 export function planRead(place: NeedlePlace, { offsetBytes, lengthBytes }: NeedleRange): ReadPlan {
   const end = offsetBytes + lengthBytes
   if (offsetBytes < 0 || lengthBytes < 0 || end > place.bodyBytes) {
-    throw fail("corruptNeedle", { message: "the needle is shorter than what is asked of it", ...place, end })
+    throw fail("corruptNeedle", { message: "the needle is shorter than the requested range", ...place, end })
   }
   const firstSubBlock = Math.floor(offsetBytes / SUB_BLOCK_BYTES)
   const bodyFromBytes = firstSubBlock * SUB_BLOCK_BYTES
@@ -35,7 +35,7 @@ export function planRead(place: NeedlePlace, { offsetBytes, lengthBytes }: Needl
   return { firstSubBlock, bodyFromBytes, bodyToBytes, atOnce }
 }
 
-/** What of the volume a plan fetches, in the order of the file: the header, then the part of the body, or both as one. */
+/** Ranges of the volume that a plan fetches, in file order: the header, then the part of the body, or both as one. */
 export function stretchesOf(place: NeedlePlace, plan: ReadPlan): readonly NeedleRange[] {
   const { offsetBytes, headerBytes } = place
   if (plan.atOnce) return [{ offsetBytes, lengthBytes: headerBytes + plan.bodyToBytes }]
@@ -45,8 +45,8 @@ export function stretchesOf(place: NeedlePlace, plan: ReadPlan): readonly Needle
 }
 
 /**
- * Decodes the header and checks that it is the one wanted and that the fetched part of the body
- * (from the plan's first sub-block on) is good. Throws `corruptNeedle`.
+ * Decodes the header and checks that it is the expected one and that the fetched part of the body (from the plan's
+ * first sub-block on) is good. Throws `corruptNeedle`.
  */
 export function verifyRead(
   place: NeedlePlace,
@@ -73,7 +73,7 @@ export function decodeHeader(place: NeedlePlace, bytes: Uint8Array): NeedleHeade
 }
 
 export const anotherNeedle = (place: NeedlePlace): Failure =>
-  fail("corruptNeedle", { message: "another needle lies where this one should", ...place })
+  fail("corruptNeedle", { message: "another needle is stored at this one's place", ...place })
 
 export const isSamePlace = (a: NeedlePlace | undefined, b: NeedlePlace | undefined): boolean =>
   a !== undefined && b !== undefined && a.volume === b.volume && a.offsetBytes === b.offsetBytes

@@ -1,4 +1,4 @@
-/** Fetches what a plan asks for and hands out the range of it, verified; a whole needle; or a shard for others to verify. */
+/** Carries out a read plan: a verified range of a needle; a whole needle; or a shard for others to verify. */
 import { fail } from "../base/failures.js"
 import type { NeedleHeader, NeedlePlace, ShardHeader } from "../format/needle.js"
 import { after, type Soon } from "../base/soon.js"
@@ -41,7 +41,7 @@ function readApart(file: Pick<DiskFile, "read">, read: NeedleRead, plan: ReadPla
   const headerRead = file.read(header, place.offsetBytes, use)
   if (headerRead instanceof Promise) headerRead.catch(() => undefined)
   const bodyRead = file.read(body, place.offsetBytes + place.headerBytes + plan.bodyFromBytes, use)
-  // Also if the header cannot be read: nothing is read into the memory any more when this settles.
+  // Also if the header cannot be read: the memory must not be in use by a read any more when this settles.
   return after(bodyRead, bodyBytes =>
     after(headerRead, headerBytes =>
       verified(read, plan, header.subarray(0, headerBytes), body.subarray(0, bodyBytes)),
@@ -49,7 +49,7 @@ function readApart(file: Pick<DiskFile, "read">, read: NeedleRead, plan: ReadPla
   )
 }
 
-/** From a needle's bytes, header and all. */
+/** The range out of a needle's bytes, header included. */
 function wantedOf(read: NeedleRead, plan: ReadPlan, bytes: Uint8Array): Uint8Array {
   const { headerBytes } = read.place
   return verified(read, plan, bytes.subarray(0, headerBytes), bytes.subarray(headerBytes + plan.bodyFromBytes))
@@ -68,7 +68,7 @@ function verified(
 
 const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 
-/** The body of a needle whose bytes are there, header and all; a view of them. Throws `corruptNeedle`. */
+/** The body of a needle, as a view of its bytes, header included. Throws `corruptNeedle`. */
 export function wholeBody(
   bytes: Uint8Array,
   place: NeedlePlace,
@@ -78,7 +78,7 @@ export function wholeBody(
   return wantedOf({ place, range, isWanted }, planRead(place, range), bytes)
 }
 
-/** A range of a shard as it lies there, its header verified and its body not. Throws `corruptNeedle`, `deviceFailed`. */
+/** A range of a stored shard, its header verified and its body not. Throws `corruptNeedle`, `deviceFailed`. */
 export async function fetchShard(
   file: DiskFile,
   place: NeedlePlace,
@@ -87,7 +87,7 @@ export async function fetchShard(
   allocate: Allocate,
 ): Promise<FetchedShard> {
   if (place.bodyBytes !== bodyBytes) {
-    throw fail("corruptNeedle", { message: "the needle is not as long as its block has it", ...place })
+    throw fail("corruptNeedle", { message: "the length of the needle differs from its block's", ...place })
   }
   const { offsetBytes, lengthBytes } = range
   const isAtOnce = offsetBytes === 0
@@ -95,16 +95,16 @@ export async function fetchShard(
   const bodyAt = place.offsetBytes + place.headerBytes + offsetBytes
   const alone = isAtOnce ? undefined : readHeader(file, place, isWanted)
   alone?.catch(() => undefined)
-  // Whatever became of the header: nothing is read into the memory any more when this settles.
+  // Whatever happens to the header, no read may use the memory any more when this settles.
   const count = await file.read(memory, isAtOnce ? place.offsetBytes : bodyAt)
   if (count < memory.length) throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
-  // The memory may be given to others before the header is forgotten.
+  // The caller may reuse the memory while the header is still in use.
   const header = (await alone) ?? shardHeaderOf(place, memory.slice(0, place.headerBytes), isWanted)
   if (header.bodyBytes !== bodyBytes) throw anotherNeedle(place)
   return { header, body: memory.subarray(memory.length - lengthBytes), memory }
 }
 
-/** A needle as it lies there, to be written once more. */
+/** A needle as it is stored, to be written once more. */
 export interface WholeNeedle {
   readonly decoded: NeedleHeader
   readonly header: Uint8Array

@@ -1,15 +1,14 @@
 /**
- * Scrub of a device's needles: reads every volume from end to end, in steps, and verifies each group
- * header and each living needle, before a reader has to find out.
+ * Scrub of a device's needles: reads every volume from end to end, in steps, and verifies each group header and each
+ * live needle, before a client's read finds the damage.
  *
- * Needles that were known to be bad when the process ended are looked at first. Behind a damaged header
- * the index is asked what else should lie there, and once in a pass what lies in volumes that are not
- * there. What is bad is distrusted and reported, so that it can be rebuilt; nothing is repaired here.
+ * The scrub first verifies needles that were known to be bad when the process ended. Behind a damaged header it looks
+ * up in the index which other needles are stored there, and once in a pass the needles in missing volumes. It marks bad
+ * needles suspect and reports them, so that they can be rebuilt; it repairs nothing itself.
  *
- * Promises  A needle that is there from the beginning of a pass to its end, in place or moved to a later
- *           volume, is verified in it.
- *           What the kernel still has in memory is not believed: the device itself is read, where its
- *           file system can (O_DIRECT). Clients' pages stay in the page cache.
+ * Promises  A pass verifies every needle that exists from its beginning to its end, in place or moved to a later
+ *           volume. The pass does not trust the page cache: it reads the device itself, if its file system allows that
+ *           (O_DIRECT). Clients' pages stay in the page cache.
  * Limits    NeedleScrubLimits, and one window of memory.
  */
 import type { RowKey, VolumeId } from "../base/ids.js"
@@ -33,15 +32,15 @@ import type { OnDamage } from "./volume-copy.js"
 interface Reading {
   readonly volumeId: VolumeId
   readonly events: ScanEvents
-  /** Living needles met so far; undefined where the walk did not begin at the beginning. */
+  /** Live needles met so far; undefined if the walk did not begin at the beginning. */
   met: number | undefined
   readonly isNewest: boolean
   at: VolumePosition | undefined
-  /** Something could not be decoded: what else lies here only the index can tell. */
+  /** Something could not be decoded: only the index can show what else is stored here. */
   isDoubtful: boolean
 }
 
-/** Rows of the index that point into a volume whose headers do not tell all. */
+/** Rows of the index that point into a volume whose headers are not all readable. */
 interface Search {
   readonly rows: RowWalk
   isHere(place: NeedlePlace): boolean
@@ -52,16 +51,16 @@ export class NeedleScrub {
   private again: RowKey[]
   private reading: Reading | undefined
   private search: Search | undefined
-  /** Everything before it has been gone over. */
+  /** Everything before it has been verified. */
   private at: VolumePosition | undefined
-  /** Volumes up to this one have been passed. */
+  /** Volumes up to this one have been verified. */
   private passed = 0
   private hasSearchedMissing = false
-  /** Needles are looked for where they should be only when no volume is being read: one memory is enough. */
+  /** Single needles are verified by the index only while no volume is being read: one memory is enough. */
   private readonly memory = new WindowMemory("direct")
-  /** In this process, headers included. */
+  /** Bytes verified in this process, headers included. */
   verifiedBytes = 0
-  /** Needles found bad in this process, each time that they were found. */
+  /** Needles found bad in this process, counted each time that they were found. */
   damagesFound = 0
 
   constructor(
@@ -75,22 +74,22 @@ export class NeedleScrub {
     this.again = [...(saved?.damaged ?? [])]
   }
 
-  /** To be kept now and then, and given to the scrub of the next process. */
+  /** Save it from time to time, and pass it to the scrub of the next process. */
   get state(): NeedleScrubState {
     const { damagedKeptMax } = this.limits
     const damaged = [...this.again, ...this.upkeep.suspect()].slice(0, damagedKeptMax)
     const { reading } = this
-    // What is in doubt has to be gone over again.
+    // A doubtful volume must be read again.
     const at = this.search === undefined && reading?.isDoubtful === false ? (reading.at ?? this.at) : this.at
     return { at, damaged: [...new Set(damaged)] }
   }
 
-  /** Needles that an earlier life found bad have not all been looked at: not to be put off until a pass is due. */
+  /** Needles that an earlier process found bad have not all been checked: this must not wait until a pass is due. */
   get isLookingAgain(): boolean {
     return this.again.length > 0
   }
 
-  /** How much of the written bytes this pass has gone over: 0 to 1. */
+  /** Share of the written bytes that this pass has verified: 0 to 1. */
   get doneShare(): number {
     const at = this.reading?.at ?? this.at
     let [before, all] = [0, 0]
@@ -125,7 +124,7 @@ export class NeedleScrub {
     }
   }
 
-  /** Begins with the next volume; false where there is none. */
+  /** Begins with the next volume; false if there is none. */
   private readNext(): boolean {
     const { passed, at, upkeep } = this
     const volumeId = upkeep.usages.list().find(volume => volume.volumeId > passed)?.volumeId
@@ -140,7 +139,7 @@ export class NeedleScrub {
     return true
   }
 
-  /** The volume has been gone over, or is gone. */
+  /** The volume has been verified, or is gone. */
   private pass(volumeId: VolumeId, at: VolumePosition | undefined): void {
     this.passed = volumeId
     this.at = at ?? this.at
@@ -164,7 +163,7 @@ export class NeedleScrub {
       }
     } catch (error) {
       if (isUnreadable(error)) {
-        // The walk cannot go on, but each needle can be looked for where it should be.
+        // The walk cannot continue, but each needle can be looked up in the index.
         reading.isDoubtful = true
         this.endVolume(reading)
         return
@@ -186,7 +185,7 @@ export class NeedleScrub {
     this.judge(key, place, await isBodyWhole(window, needle))
   }
 
-  /** More may live here than the headers told. */
+  /** There may be more live needles here than the headers showed. */
   private endVolume(reading: Reading): void {
     const { volumeId, met, isNewest, isDoubtful } = reading
     const { usages } = this.upkeep
@@ -196,7 +195,7 @@ export class NeedleScrub {
     else this.search = { rows: this.upkeep.walkIndex(), isHere: ({ volume }) => volume === volumeId, found: [] }
   }
 
-  /** Volumes that the index points at and that are not there; false where that has been done, or there are none. */
+  /** Volumes that the index points at and that are missing; false if they have been searched, or there are none. */
   private searchMissing(): boolean {
     const missing = new Set<number>(this.upkeep.usages.listMissing().map(({ volumeId }) => volumeId))
     if (missing.size === 0 || this.hasSearchedMissing) return false
@@ -222,7 +221,7 @@ export class NeedleScrub {
     this.search = undefined
   }
 
-  /** Where the index says that it is. */
+  /** At the place that the index contains. */
   private async verify(key: RowKey): Promise<void> {
     const place = this.upkeep.placeOf(key)
     if (place === undefined) return
@@ -233,7 +232,7 @@ export class NeedleScrub {
 
   private judge(key: RowKey, place: NeedlePlace, isWhole: boolean): void {
     this.verifiedBytes += place.headerBytes + place.bodyBytes
-    // Moved or removed meanwhile, it is nobody's.
+    // Moved or removed meanwhile: not damage.
     if (isWhole || !isSamePlace(this.upkeep.placeOf(key), place)) return
     this.upkeep.distrust(key)
     this.damagesFound += 1

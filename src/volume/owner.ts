@@ -1,8 +1,8 @@
 /**
- * Whose volumes lie in a folder: those of another device, put in their place whole, are told from damage.
+ * Owner of the volumes in a folder: distinguishes volumes of another device, copied here whole, from damage.
  *
- * A header page that rotted, or that was misdirected, is damage: a volume counts as another device's only where its
- * first group says so too. The oldest and the newest volume are asked.
+ * A header page that rotted, or that was misdirected, is damage: a volume counts as another device's only if its first
+ * group names that device too. The oldest and the newest volume are checked.
  */
 import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -10,7 +10,7 @@ import { decodeGroupHeader, decodeVolumeHeader, GROUP_HEADER_BYTES, VOLUME_PAGE_
 import type { Disk } from "../seams/disk/contract.js"
 import { isUnreadable, listVolumes, volumePath } from "./files.js"
 
-/** Throws `foreignFolder` where the volumes in the folder are another device's. */
+/** Throws `foreignFolder` if the volumes in the folder are another device's. */
 export async function checkOwner(disk: Disk, folder: string, deviceId: DeviceId): Promise<void> {
   if (!(await disk.exists(folder))) return
   const ids = await listVolumes(disk, folder)
@@ -22,7 +22,7 @@ export async function checkOwner(disk: Disk, folder: string, deviceId: DeviceId)
   }
 }
 
-/** Undefined where the volume does not say it twice. */
+/** Returns undefined unless header and first group name the same device. */
 async function ownerOf(disk: Disk, path: string): Promise<DeviceId | undefined> {
   const file = await disk.open(path, "read")
   try {

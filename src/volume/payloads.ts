@@ -1,15 +1,14 @@
 /**
- * Inline payloads: small objects whose bytes travel with their rows through the log and come to rest
- * here at a checkpoint, because values of this size make a base slow and twice as large.
+ * Inline payloads: small objects whose bytes travel with their rows through the log and move here at a checkpoint,
+ * because values of this size make a metadata store slow and twice as large.
  *
- * The writer belongs to a checkpoint and has volumes of its own, so that it shares nothing with the
- * needles' writer on another thread. The base rows hold the places, so nothing here is ever scanned.
+ * The writer belongs to a checkpoint and has volumes of its own, so that it shares nothing with the needles' writer on
+ * another thread. The rows of the metadata store contain the places, so nothing here is ever scanned.
  *
  * Promises  After `flush` every payload appended before can be read at its place.
- * Refuses   To go on after a failed write: the next append begins a new volume, and what had not been
- *           flushed has to be appended again. Volumes that hold nothing else are removed then.
- * Limits    Payloads wait in memory until `flush`: the checkpoint that calls bounds them.
- *           PAYLOAD_VOLUME_BYTES_MAX.
+ * Refuses   To continue after a failed write: the next append begins a new volume, and payloads that had not been
+ *           flushed must be appended again. Volumes with no other payloads are removed then.
+ * Limits    Payloads wait in memory until `flush`: the checkpoint that calls bounds them. PAYLOAD_VOLUME_BYTES_MAX.
  */
 import { assert, must } from "../base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
@@ -41,12 +40,12 @@ import { VolumeWriter } from "./writer.js"
 
 const PAYLOAD_LIMITS: VolumeLimits = { ...VOLUME_LIMITS, volumeBytesMax: PAYLOAD_VOLUME_BYTES_MAX }
 
-/** More than any group holds. */
+/** Larger than any group. */
 const RUN_BYTES_MAX = 4 * PAYLOAD_PIECE_BYTES
 
 export type PayloadVolumePlace = Extract<PayloadPlace, { readonly in: "volume" }>
 
-/** The group that is being gathered: where it will lie is settled before it is written. */
+/** The group that is being filled: its place is settled before it is written. */
 interface Piece {
   readonly volume: number
   readonly offsetBytes: number
@@ -55,7 +54,7 @@ interface Piece {
   bytes: number
 }
 
-/** Where the payloads of a piece lie until it is written; used again then. */
+/** Memory of the payloads of a piece until it is written; reused then. */
 class PieceMemory {
   private bytes = NO_BYTES
   private usedBytes = 0
@@ -79,24 +78,24 @@ export class PayloadVolumes implements PayloadShelf {
   private piece: Piece | undefined
   /** Memory of pieces that are written. */
   private readonly spare: PieceMemory[] = []
-  /** What `readRun` gives lies here. */
+  /** Memory of the payloads that `readRun` returns. */
   private readonly runMemory = new WindowMemory()
   private failure: Failure | undefined
-  /** The writes asked for so far, one after another; never rejects. */
+  /** The writes requested so far, one after another; never rejects. */
   private written: Promise<void> = Promise.resolve()
   private readonly writer: VolumeWriter
   private readonly files: VolumeFiles
   private readonly reader: PayloadReader
-  /** The volumes before this were there, or are pointed into. */
+  /** Volumes below this one existed at the open, or rows point into them. */
   private keptBelow: number
-  /** Those before this hold payloads that were flushed. */
+  /** Volumes below this one contain flushed payloads. */
   private flushedBelow: number
 
   private constructor(
     private readonly disk: Disk,
     private readonly home: VolumeHome,
     private readonly limits: VolumeLimits,
-    /** How long each volume is. */
+    /** Length of each volume. */
     private readonly sizes: Map<number, number>,
     private lastVolume: number,
   ) {
@@ -144,7 +143,7 @@ export class PayloadVolumes implements PayloadShelf {
     return { in: "volume", volume: piece.volume, offsetBytes, lengthBytes: payload.length }
   }
 
-  /** Throws `deviceFull` or `deviceFailed` where any write since the last flush failed. */
+  /** Throws `deviceFull` or `deviceFailed` if any write since the last flush failed. */
   async flush(): Promise<void> {
     if (this.piece !== undefined && this.piece.needles.length > 0) this.writePiece()
     await this.written
@@ -169,7 +168,7 @@ export class PayloadVolumes implements PayloadShelf {
   private async removeFrom(first: number): Promise<void> {
     await this.seal()
     for (const volume of [...this.sizes.keys()].filter(id => id >= first)) {
-      // One that cannot be removed now is empty, and found so later.
+      // A volume that cannot be removed now is empty; a later pass finds it.
       await this.remove(volume).catch(() => undefined)
     }
   }
@@ -187,7 +186,7 @@ export class PayloadVolumes implements PayloadShelf {
     for await (const event of walkGroups(shelf, request)) {
       if (event.kind === "position") yield { kind: "position", position: event.position }
       else if (event.kind === "damage") yield { kind: "damage" }
-      // What reads as torn may have rotten, and rows point into it.
+      // A tail that reads as torn may have rotted, and rows may point into it.
       else if (event.kind === "needles" || event.kind === "tornTail")
         yield { kind: "payloads", payloads: event.needles.flatMap(payloadOf) }
     }
@@ -205,7 +204,7 @@ export class PayloadVolumes implements PayloadShelf {
     return found
   }
 
-  /** From the first payload to behind the last one, in one read; nothing of it where a part cannot be read. */
+  /** From the first payload to the end of the last one, in one read; returns undefined if a part cannot be read. */
   private async spanOf(payloads: readonly PayloadMatch[]): Promise<Span | undefined> {
     const [first, last] = [payloads[0], payloads.at(-1)]
     if (first === undefined || last === undefined) return undefined
@@ -269,7 +268,7 @@ export class PayloadVolumes implements PayloadShelf {
     this.written = this.written.then(() => this.write(piece)).then(() => this.reuse(piece.memory))
   }
 
-  /** A write that was given up may still be reading it. */
+  /** A write that was given up may still be reading the memory. */
   private reuse(memory: PieceMemory): void {
     if (this.failure !== undefined) return
     memory.clear()
@@ -285,7 +284,7 @@ export class PayloadVolumes implements PayloadShelf {
     try {
       const isOpen = this.writer.isOpen && this.writer.position?.volumeId === piece.volume
       if (!isOpen) {
-        // Known from the moment that it may be there.
+        // Recorded from the moment at which the volume may exist.
         this.sizes.set(piece.volume, 0)
         await this.writer.begin(parseVolumeId(piece.volume))
       }
@@ -305,7 +304,7 @@ interface Span {
   readonly bytes: Uint8Array
 }
 
-/** The payload where the span has it whole and good. */
+/** The payload if the span contains it whole and good. */
 function inSpan({ family, key, place }: PayloadMatch, span: Span | undefined): Uint8Array | undefined {
   if (span === undefined) return undefined
   const { volume, offsetBytes, lengthBytes } = place
@@ -331,7 +330,7 @@ const isPayloadOf =
   (header: NeedleHeader): boolean =>
     header.kind === "payload" && header.family === family && header.key === key
 
-/** Header and body, as they lie in the volume. */
+/** Header and body, as they are stored in the volume. */
 const stretchOf = ({ offsetBytes, headerBytes, bodyBytes }: NeedlePlace): NeedleRange => ({
   offsetBytes,
   lengthBytes: headerBytes + bodyBytes,
@@ -347,7 +346,7 @@ interface SyncPayloadTerms {
 /** Reads the payloads that rows point at; belongs to the thread that serves. */
 export class PayloadReader {
   private readonly files: VolumeFiles
-  /** What is lent lies here. */
+  /** Memory of lent payloads. */
   private readonly memory = Buffer.alloc(INLINE_BYTES_MAX + NEEDLE_HEADER_BYTES_MAX)
   private readonly lendMemory = (lengthBytes: number): Uint8Array => this.memory.subarray(0, lengthBytes)
 
@@ -361,7 +360,7 @@ export class PayloadReader {
     this.files = new VolumeFiles(disk, folder, limits.filesOpenMax)
   }
 
-  /** Of the volumes that are there now. */
+  /** For the volumes that exist now. */
   static async cachedPagesOf(disk: Disk, folder: string, cachedBytesMax: number): Promise<CachedPages> {
     const isThere = await disk.exists(folder)
     const volumes = isThere ? await listVolumes(disk, folder) : []
@@ -370,7 +369,7 @@ export class PayloadReader {
 
   /**
    * The payload of a row, verified to be of this row and whole: lent, if its volume is open and the page cache likely
-   * has it. Throws `corruptNeedle`, also if the volume is gone (the payload may have moved: the row knows), and
+   * has it. Throws `corruptNeedle`, also if the volume is gone (the payload may have moved: read the row again), and
    * `deviceFailed`.
    */
   read(family: Family, key: RowKey, { volume, offsetBytes, lengthBytes }: PayloadVolumePlace): LentSoon<Uint8Array> {
@@ -401,11 +400,11 @@ export class PayloadReader {
       return payload
     } catch (error) {
       if (!isAbsent(error)) throw error
-      throw fail("corruptNeedle", { message: "the payload's volume is not there", volume }, error)
+      throw fail("corruptNeedle", { message: "the payload's volume is missing", volume }, error)
     }
   }
 
-  /** Keeps no handle of a volume that was removed: its space would not come back. */
+  /** Closes the handle of a volume that was removed: its space would not come back otherwise. */
   giveUp(volume: number): Promise<void> {
     return this.files.giveUp(volume)
   }

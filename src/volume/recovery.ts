@@ -1,10 +1,10 @@
 /**
- * Recovery: what a device's volumes hold beyond the mark of its base, told to the rows; and the last
- * group, where nothing vouches for it, taken along to be written once more.
+ * Recovery: adds the needles beyond the mark of a device's metadata store to the rows, and reads the last group, if it
+ * is unvouched, to be written once more.
  *
- * Promises  Running it again, or after any crash inside it, gives the same rows. What is taken along has been
- *           verified as it was read: a disk that reads wrongly now and then makes nothing wrong for ever.
- * Limits    One group is held in memory.
+ * Promises  Running it again, or after any crash inside it, results in the same rows. The bytes of the last group have
+ *           been verified as they were read: a disk with occasional read errors causes no lasting damage.
+ * Limits    One group is in memory.
  */
 import { isFailure } from "../base/failures.js"
 import type { VolumeId } from "../base/ids.js"
@@ -24,20 +24,20 @@ import { readWhole, type WholeNeedle } from "./needle-read.js"
 import { scanVolumes } from "./scan.js"
 import type { VolumeHome } from "./writer.js"
 
-/** A disk that reads wrongly now and then is asked so often for each needle. */
+/** Attempts for each needle on a disk with occasional read errors. */
 const TRIES_MAX = 3
 
-/** A last group as it lies on disk, or in the page cache only. */
+/** A last group as it is on disk, or in the page cache only. */
 export interface UnvouchedGroup {
   readonly headers: readonly NeedleHeader[]
   readonly needles: readonly EncodedNeedle[]
-  /** Where the volume ends if the group is believed as it is. */
+  /** Where the volume ends if the group is accepted as it is. */
   readonly after: VolumePosition
 }
 
-/** What a walk through the folder left behind, before anything new is written. */
+/** Result of a walk through the folder, before anything new is written. */
 export interface Recovered {
-  /** Where the newest volume ends for certain. */
+  /** Where the newest volume certainly ends. */
   readonly sealed: VolumePosition | undefined
   readonly unvouched: UnvouchedGroup | undefined
   readonly lastVolume: number
@@ -63,7 +63,7 @@ export async function recoverVolumes(
     else if (event.kind === "damage") damages.push(event.damage)
     else if (event.kind === "unvouched") doubt = event
     else if (event.kind === "position") {
-      // A volume that was only begun is passed over: even its header may be in the page cache only.
+      // A volume that was only begun is skipped: even its header may be in the page cache only.
       if (event.position.groups === 0) continue
       if (!isSame(event.position, doubt?.group.after)) doubt = undefined
       position = event.position
@@ -90,8 +90,8 @@ const isSame = (a: VolumePosition | undefined, b: VolumePosition | undefined): b
   a !== undefined && b !== undefined && a.volumeId === b.volumeId && a.offsetBytes === b.offsetBytes
 
 /**
- * The group's needles as encoded; undefined for a group of none, which was written only to vouch for another.
- * Unreadable: what was good a moment ago is so no more, so that the group has to be believed where it lies.
+ * The group's needles as encoded; undefined for an empty group, which was written only to confirm another. Unreadable:
+ * needles that were good a moment ago no longer are, so that the group must be accepted in its place.
  */
 async function readUnvouched(
   disk: Disk,
@@ -100,7 +100,7 @@ async function readUnvouched(
 ): Promise<UnvouchedGroup | "unreadable" | undefined> {
   if (group.needles.length === 0) return undefined
   return withFile(disk, volumePath(folder, group.header.volumeId), "write", async file => {
-    // Of use where there is no room to write it again, or it cannot be read.
+    // Useful if there is no space to write it again, or it cannot be read.
     await file.sync()
     const needles: EncodedNeedle[] = []
     for (const { header, place } of group.needles) {
@@ -112,7 +112,7 @@ async function readUnvouched(
   })
 }
 
-/** The needle that was met there; undefined where it cannot be had again. */
+/** The needle that was met there; undefined if it cannot be read again. */
 async function readSame(file: DiskFile, met: NeedleHeader, place: NeedlePlace): Promise<WholeNeedle | undefined> {
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
     try {

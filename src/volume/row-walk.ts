@@ -1,9 +1,9 @@
 /**
- * Row walk: all rows of some families in small steps, so that even millions of them hold nobody up.
+ * Row walk: all rows of some families in small steps, so that even millions of them delay no request.
  *
- * Promises  A row that is there from beginning to end is met once. One that comes or goes meanwhile is
- *           met or not; `hasPassed` tells what the walk will not meet any more.
- * Limits    The caller's, on the rows of one step: they are read within one turn.
+ * Promises  A row that exists from beginning to end is met once. A row that is added or removed meanwhile may be met or
+ *           not; `hasPassed` shows which keys the walk will not meet any more.
+ * Limits    The caller's, on the rows of one step, which are read synchronously.
  */
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
@@ -34,7 +34,7 @@ export class RowWalk {
     return at < this.familyAt || (at === this.familyAt && this.last !== undefined && key <= this.last)
   }
 
-  /** Visits up to so many rows. Throws `corruptRow` where the base is rotten. */
+  /** Visits up to so many rows. Throws `corruptRow` if the metadata store is damaged. */
   step(rowsMax: number, visit: VisitRow): void {
     let left = rowsMax
     while (left > 0) {

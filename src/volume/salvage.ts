@@ -1,8 +1,8 @@
 /**
- * Salvage: what can still be had of a folder of volumes whose index, marks and record are lost.
+ * Salvage: the recoverable needles of a folder of volumes whose index, marks and record are lost.
  *
- * Needles are found by their headers, in the order in which they were written, over every stretch that
- * cannot be decoded; bodies are read, verified, when they are asked for. Writes nothing.
+ * Needles are found by their headers, in the order in which they were written, across every stretch that cannot be
+ * decoded; bodies are read and verified on request. Writes nothing.
  */
 import { asFailure, isFailure } from "../base/failures.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
@@ -18,7 +18,7 @@ type SalvagedItem =
   | { readonly kind: "needle"; readonly header: NeedleHeader; readonly place: NeedlePlace }
   | { readonly kind: "damage"; readonly damage: VolumeDamage }
 
-/** The needles in a folder, none where it is not there; tombstones stand behind what they remove. */
+/** The needles in a folder, none if it is missing; tombstones follow the needles that they remove. */
 export async function* salvageNeedles(disk: Disk, folder: string): AsyncGenerator<SalvagedItem, void> {
   const volumes = await listVolumes(disk, folder).catch((error: unknown) => {
     if (isAbsent(error)) return []
@@ -63,7 +63,7 @@ function damageIn(
   }
 }
 
-/** Reads needles of one folder at places that `salvageNeedles` gave. */
+/** Reads needles of one folder at places that `salvageNeedles` returned. */
 export class SalvageReader {
   private readonly files: VolumeFiles
 
@@ -81,7 +81,7 @@ export class SalvageReader {
     return this.files.use(place.volume, file => readNeedle(file, { place, range, isWanted, allocate }))
   }
 
-  /** What a shard says of itself. Throws `corruptNeedle`, `deviceFailed`. */
+  /** The header of a shard. Throws `corruptNeedle`, `deviceFailed`. */
   headerOf(place: NeedlePlace, isWanted: (header: NeedleHeader) => boolean) {
     return this.files.use(place.volume, file => readHeader(file, place, isWanted))
   }

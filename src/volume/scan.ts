@@ -1,16 +1,15 @@
 /**
- * Scan: all needles of a folder of volumes since a position, in the order in which they were written,
- * by their headers alone. Recovery, checkpoints and the rebuilding of the index are this one walk.
+ * Scan: all needles of a folder of volumes since a position, in the order in which they were written, by their headers
+ * alone. Recovery, checkpoints and the rebuilding of the index are this one walk.
  *
- * What counts as written. A group counts if it continues the volume's chain. Where it does not:
- * - below a position that is known to have been durable, it is damage. Such positions are the one at
- *   which a later volume says that this one was sealed, the one that the caller gives, and where any
- *   later group of the volume begins;
- * - beyond all of them it is a torn tail, the trace of a write that nobody was told of.
- * A last group that no such position vouches for has to have good bodies; it is reported as unvouched,
- * because it may be in the page cache only: after a failed sync the kernel calls pages clean that never
- * reached the disk.
- * Behind damage the walk goes on at the next group of the volume, so that one bad page costs one group.
+ * Rules for what counts as written: a group counts if it continues the volume's chain. If it does not:
+ * - below a position that is known to have been durable, it is damage. Such positions are the one at which a later
+ *   volume records that this one was sealed, the one that the caller passes, and the beginning of any later group of
+ *   the volume;
+ * - beyond all of them it is a torn tail, the trace of a write that was never acknowledged.
+ * A last group that no such position confirms must have good bodies; it is reported as unvouched, because it may be in
+ * the page cache only: after a failed sync the kernel marks pages clean that never reached the disk. After damage the
+ * walk continues at the next group of the volume, so that one bad page costs one group.
  */
 import type { DeviceId, VolumeId } from "../base/ids.js"
 import type { VolumeHeader, VolumePosition } from "../format/volume.js"
@@ -25,7 +24,7 @@ import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"
 type Happening =
   | { readonly kind: "damage"; readonly damage: VolumeDamage }
   | TornTail
-  /** The needles that follow are of a group that nothing vouches for but its own checksums. */
+  /** The following needles belong to a group that only its own checksums confirm. */
   | { readonly kind: "unvouched"; readonly group: ScannedGroup; readonly before: VolumePosition }
   /** Everything up to here has been walked. */
   | { readonly kind: "position"; readonly position: VolumePosition }
@@ -35,14 +34,16 @@ interface TornTail {
   readonly volumeId: VolumeId
   readonly fromBytes: number
   readonly lengthBytes: number
-  /** Of its first group, as far as they can be told: a tail that was durable once and has rotten looks the same. */
+  /**
+   * Needles of its first group, as far as they can be read: a tail that was durable once and has rotted looks the same.
+   */
   readonly needles: readonly ScannedNeedle[]
 }
 
 type ScanEvent = { readonly kind: "needle"; readonly needle: ScannedNeedle } | Happening
 export type ScanEvents = AsyncGenerator<ScanEvent, void>
 
-/** The same with the needles of a group together: to hand small ones over one by one costs more than to read them. */
+/** The same with the needles of a group together: to yield small ones one by one costs more than to read them. */
 type GroupEvent = { readonly kind: "needles"; readonly needles: readonly ScannedNeedle[] } | Happening
 type GroupEvents = AsyncGenerator<GroupEvent, void>
 
@@ -58,20 +59,20 @@ interface ScanRequest {
   readonly deviceId: DeviceId
   /** Where an earlier walk ended; undefined: from the first volume on. */
   readonly from: VolumePosition | undefined
-  /** Known to be durable, and where to end; undefined: to the end of what is there. */
+  /** Known to be durable, and where to end; undefined: to the end of the volumes. */
   readonly upTo: VolumePosition | undefined
 }
 
 interface Listed {
   readonly volumeId: VolumeId
   readonly header: VolumeHeader | undefined
-  /** Behind the header; undefined where that is damaged. */
+  /** Behind the header; undefined if the header is damaged. */
   readonly first: VolumePosition | undefined
 }
 
 /**
- * A volume that is listed and gone when it is opened was removed by compaction: whoever has a mark to
- * begin from has everything that it said, so it is passed over.
+ * A listed volume that is gone when it is opened was removed by compaction. The walk skips it: a caller with a mark to
+ * begin from has everything that it contained.
  */
 export async function* scanVolumes(disk: Disk, request: ScanRequest): ScanEvents {
   const { folder, deviceId, from, upTo } = request
@@ -111,20 +112,19 @@ export interface WalkRequest {
   readonly volumeId: VolumeId
   /** Where an earlier walk through it stopped; undefined: from its beginning. */
   readonly from: VolumePosition | undefined
-  /** Known to be durable, and where to end; undefined: to where it was sealed, or to the end of what is there. */
+  /** Known to be durable, and where to end; undefined: to where it was sealed, or to the end of the file. */
   readonly upTo: VolumePosition | undefined
   /** See `readGroup`. */
   readonly pass?: PassNeedle | undefined
-  /** What the walk reads through, nobody else's meanwhile. */
+  /** Buffer of the walk; no other walk uses it meanwhile. */
   readonly memory?: WindowMemory | undefined
-  /** Bodies of up to this size are read along: the reads between which they would be left out cost more. */
+  /** Bodies of up to this size are read along: to skip them would cost more in extra reads. */
   readonly smallBodyBytes?: number
 }
 
 /**
- * The same walk through one volume, which keeps nothing open between its steps. Reads also the header
- * of the volume that follows, which says where this one was sealed.
- * Throws `deviceFailed`, also where the volume is gone.
+ * The same walk through one volume, which keeps nothing open between its steps. It also reads the header of the
+ * following volume, which records where this one was sealed. Throws `deviceFailed`, also if the volume is gone.
  */
 export const walkVolume = (shelf: VolumeShelf, request: WalkRequest): ScanEvents => oneByOne(walkGroups(shelf, request))
 
@@ -139,8 +139,8 @@ export async function* walkGroups(shelf: VolumeShelf, request: WalkRequest): Gro
 }
 
 /**
- * Where a volume was sealed, as the next one says whose header is intact. One that is removed closes
- * this one before.
+ * Where a volume was sealed, as recorded by the next one whose header is intact. Removal of a volume first closes the
+ * one before it.
  */
 async function sealOf({ deviceId, volumeIds, fileOf }: VolumeShelf, of: VolumeId): Promise<VolumePosition | undefined> {
   for (const volumeId of volumeIds) {
@@ -151,7 +151,7 @@ async function sealOf({ deviceId, volumeIds, fileOf }: VolumeShelf, of: VolumeId
   return undefined
 }
 
-/** Undefined where the header is damaged, and where the volume has just been removed. */
+/** Returns undefined if the header is damaged or the volume has just been removed. */
 async function headerIfPresent(
   file: ReadableFile,
   deviceId: DeviceId,
@@ -202,7 +202,7 @@ export class VolumeScan {
   /** Behind the last group that was accepted. */
   private at = VOLUME_PAGE_BYTES
   private groups = 0
-  /** What the next group has to continue; undefined behind damage, where any later group is taken. */
+  /** What the next group has to continue; undefined behind damage, where any later group is accepted. */
   private chain: VolumePosition | undefined
 
   /** `durable`: up to where the volume is known to have been durable. `endBytes`: where to stop. */
@@ -243,7 +243,7 @@ export class VolumeScan {
     const isDurable = this.at < (this.durable?.offsetBytes ?? 0)
     const group = await this.readNext()
     const isIntact = group !== undefined && group.damage === undefined
-    // Looking no further than it has to, a walk that reads bodies too reads the file straight on.
+    // No search ahead for an intact durable group, so that a walk that also reads bodies reads the file straight on.
     if (isDurable && isIntact) {
       yield* this.accept(group)
       return false
@@ -265,7 +265,7 @@ export class VolumeScan {
     return false
   }
 
-  /** The group here, if it continues what came before. */
+  /** The group here, if it continues the one before. */
   private async readNext(): Promise<ScannedGroup | undefined> {
     const group = await readGroup(this.window, this.identity, this.at, this.pass)
     if (group === undefined || this.chain === undefined) return group
@@ -290,7 +290,7 @@ export class VolumeScan {
     yield this.position()
   }
 
-  /** What can still be had of a damaged group, then the gap. */
+  /** The readable part of a damaged group, then the gap. */
   private *passDamage(group: ScannedGroup | undefined, next: number): Generator<GroupEvent> {
     if (group) yield { kind: "needles", needles: group.needles }
     const fromBytes = group?.damage?.offsetBytes ?? this.at
@@ -308,7 +308,7 @@ export class VolumeScan {
     return { kind: "position", position: this.here() }
   }
 
-  /** Behind damage the chain is unknown; nothing is ever written there, so a position without one will do. */
+  /** Behind damage the chain is unknown; nothing is ever written there, so a position without one is enough. */
   private here(): VolumePosition {
     const { volumeId } = this.identity
     return this.chain ?? { volumeId, offsetBytes: this.at, groups: this.groups, checksum: 0n }

@@ -1,5 +1,5 @@
 /**
- * Upkeep: what compaction and scrubbing may do with a device's volumes, beside those who read and write.
+ * Upkeep: the operations of compaction and scrubbing on a device's volumes, beside readers and writers.
  */
 import type { RowKey, VolumeId } from "../base/ids.js"
 import type { NeedlePlace } from "../format/needle.js"
@@ -18,22 +18,22 @@ import { readVolumeHeader, walkVolume } from "./scan.js"
 import type { NeedleCopy, WriteQueue } from "./write-queue.js"
 import type { VolumeHome } from "./writer.js"
 
-/** A device's volumes, for those who keep them in order. */
+/** A device's volumes, for compaction and scrubbing. */
 export interface KeptVolumes extends Volumes {
   /**
-   * A checkpoint of this device is done whose `VolumeScanSource` went up to here. Old volumes are
-   * removed on the strength of it.
+   * Call it when a checkpoint of this device is done whose `VolumeScanSource` went up to here. The removal of old
+   * volumes relies on it.
    */
   contained(upTo: VolumePosition | undefined): void
   readonly upkeep: VolumeUpkeep
 }
 
 export class VolumeUpkeep {
-  /** Needles appended in this life; copies and tombstones are none. */
+  /** Needles appended in this process; copies and tombstones do not count. */
   appended = 0
   /** Behind the last group that changed the index. */
   changedUpTo: VolumePosition | undefined
-  /** The base contains everything before it. */
+  /** The metadata store contains everything before it. */
   containedUpTo: VolumePosition | undefined
 
   constructor(
@@ -49,12 +49,12 @@ export class VolumeUpkeep {
     return this.index.usages
   }
 
-  /** No needle is taken any more. */
+  /** Whether no more needles are accepted. */
   get isRefusing(): boolean {
     return this.queue.refusing !== undefined
   }
 
-  /** The newest volume, that is written or was written last; undefined where there is none. */
+  /** The newest volume, that is written or was written last; undefined if there is none. */
   get newest(): VolumeId | undefined {
     return this.usages.list().at(-1)?.volumeId
   }
@@ -93,8 +93,8 @@ export class VolumeUpkeep {
   }
 
   /**
-   * What a volume holds, from a position on that an earlier walk gave; of the newest volume what is
-   * durable now. Nothing stays open between two events. Throws `deviceFailed`, also where it is gone.
+   * The contents of a volume, from a position on that an earlier walk returned; for the newest volume up to the durable
+   * position. Nothing stays open between two events. Throws `deviceFailed`, also if the volume is gone.
    */
   walkVolume(volumeId: VolumeId, options: Omit<WalkRequest, "volumeId" | "upTo"> = { from: undefined }): ScanEvents {
     const shelf: VolumeShelf = {
@@ -116,24 +116,24 @@ export class VolumeUpkeep {
     return this.index.rowOf(key)
   }
 
-  /** The index says from now on that the needle lies where this row says. */
+  /** The index places the needle at the place in this row from now on. */
   pointAt(key: RowKey, row: Uint8Array): void {
     this.index.pointAt(key, row)
   }
 
-  /** The open volume is written no more; another begins when there is something to write. */
+  /** Stops writing the open volume; another begins when there is something to write. */
   leaveVolume(): Promise<void> {
     return this.queue.leaveVolume()
   }
 
-  /** The newest volume is written no more. */
+  /** Stops writing the newest volume. */
   beginVolume(): Promise<void> {
     return this.queue.beginVolume()
   }
 
   /**
-   * Removes a volume that the index no longer points at, and the base neither; it is gone for ever when
-   * true comes back. False while somebody reads it. Throws `deviceFailed`.
+   * Removes a volume that neither the index nor the metadata store points at any more; it is removed permanently if the
+   * result is true. False while a reader uses it. Throws `deviceFailed`.
    */
   async removeVolume(volumeId: VolumeId): Promise<boolean> {
     if (this.files.isRead(volumeId)) return false
@@ -142,7 +142,7 @@ export class VolumeUpkeep {
       if (this.files.isRead(volumeId)) return false
       await this.disk.remove(volumePath(this.home.folder, volumeId))
     } catch (error) {
-      // Removed by a call whose folder could not be synced.
+      // An earlier call removed it and could not sync the folder.
       if (!isAbsent(error)) throw error
     }
     await this.files.giveUp(volumeId)
@@ -151,7 +151,7 @@ export class VolumeUpkeep {
     return true
   }
 
-  /** The volume before, whose end is known from this one's header, is closed. */
+  /** Closes the volume before, whose end is known from this one's header. */
   private async closeBefore(volumeId: VolumeId): Promise<void> {
     const { header } = await readVolumeHeader(this.fileOf(volumeId), this.home.deviceId, volumeId)
     const sealed = header?.sealed
@@ -159,7 +159,7 @@ export class VolumeUpkeep {
     try {
       this.usages.wrote(sealed.volumeId, await closeVolume(this.disk, this.home, sealed))
     } catch (error) {
-      // Space that comes back now is worth more than telling rot from a torn tail in one group later.
+      // Space now matters more than the later distinction of rot from a torn tail in one group.
       if (!isFailure(error, "deviceFull")) throw error
     }
   }

@@ -1,12 +1,12 @@
 /**
- * Accounts: how much of each volume is written, and how much of that still lives.
+ * Usage: how much of each volume is written, and how much of that is live.
  *
- * What is written is known from the files. What lives is what the index points at: after a start it is
- * unknown until the index has been walked, in steps; what changes meanwhile is counted right, because a
- * change counts where the walk has been and is left to the walk where it has not. Tombstones of volumes
- * that an earlier life wrote are unknown until somebody walked those.
+ * Written bytes are known from the files. Live bytes are those that the index points at: after a start they are unknown
+ * until the index has been walked, in steps. Changes meanwhile are counted correctly: a change counts if the walk has
+ * passed its row, and is left to the walk otherwise. Tombstones of volumes that an earlier process wrote are unknown
+ * until those volumes have been walked.
  *
- * Used to choose, and to tell people. Nothing is ever deleted because of a number in here.
+ * These numbers serve choices and reports. Nothing is ever deleted because of one.
  */
 import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
@@ -22,7 +22,7 @@ export interface VolumeUsage {
   /** Headers and bodies of needles that the index points at. */
   readonly liveBytes: number
   readonly liveNeedles: number
-  /** Bytes of tombstones; undefined where nobody has looked. */
+  /** Bytes of tombstones; undefined if they have not been counted. */
   readonly tombstoneBytes: number | undefined
 }
 
@@ -31,20 +31,20 @@ type OpenUsage = { -readonly [Name in keyof VolumeUsage]: VolumeUsage[Name] }
 interface VolumeTotals {
   readonly volumes: number
   readonly writtenBytes: number
-  /** Undefined while the index has not been walked. */
+  /** Undefined until the index has been walked. */
   readonly liveBytes: number | undefined
 }
 
 type PlacedBytes = Pick<NeedlePlace, "volume" | "headerBytes" | "bodyBytes">
 
 export class VolumeUsages {
-  /** Files. */
+  /** Volumes that exist as files. */
   private readonly volumes = new Map<VolumeId, OpenUsage>()
-  /** Volumes that the index points at and that are not there. */
+  /** Missing volumes that the index still points at. */
   private readonly missing = new Map<VolumeId, OpenUsage>()
   private walk: RowWalk
 
-  /** `sizes`: the volumes that are there, ascending, with their lengths. */
+  /** `sizes`: the existing volumes, ascending, with their lengths. */
   constructor(
     private readonly rows: DeviceRows,
     sizes: ReadonlyMap<VolumeId, number>,
@@ -59,24 +59,24 @@ export class VolumeUsages {
     return this.walk.isOver
   }
 
-  /** Counts what so many rows of the index point at. Throws `corruptRow`. */
+  /** Counts the needles of so many rows of the index. Throws `corruptRow`. */
   countSome(rowsMax: number): void {
     this.walk.step(rowsMax, (_, __, { value }) => this.add(decodeNeedlePlace(value), 1))
   }
 
-  /** What lives is unknown again: a change could not be looked up. */
+  /** Live bytes are unknown again: a change could not be looked up. */
   recount(): void {
     this.walk = new RowWalk(this.rows, ["needles"])
     this.missing.clear()
     for (const usage of this.volumes.values()) Object.assign(usage, { liveBytes: 0, liveNeedles: 0 })
   }
 
-  /** Whether a change of this row of the index has to be told. */
+  /** Whether a change of this row of the index must be reported. */
   isAffectedBy(key: RowKey): boolean {
     return this.walk.hasPassed("needles", key)
   }
 
-  /** A row of the index that `isAffectedBy` was true for points elsewhere now. */
+  /** A row of the index for which `isAffectedBy` was true points elsewhere now. */
   moved(from: PlacedBytes | undefined, to: PlacedBytes | undefined): void {
     if (from !== undefined) this.add(from, -1)
     if (to !== undefined) this.add(to, 1)
@@ -96,7 +96,7 @@ export class VolumeUsages {
     if (usage.tombstoneBytes !== undefined) usage.tombstoneBytes += bytes
   }
 
-  /** Somebody walked a volume that is not written any more. */
+  /** Records the tombstones of a walked volume that is not written any more. */
   foundTombstones(volumeId: VolumeId, bytes: number): void {
     this.at(volumeId).tombstoneBytes = bytes
   }
@@ -109,12 +109,12 @@ export class VolumeUsages {
     return this.volumes.get(volumeId)
   }
 
-  /** The volumes that are there, ascending. */
+  /** The existing volumes, ascending. */
   list(): readonly VolumeUsage[] {
     return [...this.volumes.values()]
   }
 
-  /** The volumes that the index still points at although they are not there. */
+  /** The missing volumes that the index still points at. */
   listMissing(): readonly VolumeUsage[] {
     return [...this.missing.values()].filter(({ liveNeedles }) => liveNeedles > 0)
   }

@@ -1,15 +1,15 @@
 /**
- * Volume copy: brings all that still counts out of one volume, in steps, so that it can be removed.
+ * Volume copy: copies everything that still counts out of one volume, in steps, so that it can be removed.
  *
- * A needle that the index points at is read, verified and written to the open volume; the index follows
- * only if it still points at the old place when the copy is about to be written. A tombstone is taken
- * along while an older volume could hold what it speaks of, and its needle has not come back. What has been
- * copied is known, so that it can be undone (see `copy-undo.ts`).
+ * A needle that the index points at is read, verified and written to the open volume; the index follows only if it
+ * still points at the old place when the copy is about to be written. A tombstone is copied while an older volume could
+ * contain its needle, and the needle has not been written again. The copies are recorded, so that they can be undone
+ * (see `copy-undo.ts`).
  *
- * Promises  After "done" nothing in the index points at the volume, and a scan without it gives the
- *           same index as one with it.
- * Refuses   To copy what fails its checksums, or to drop it: a part of it may be the last there is. It
- *           is reported and distrusted, and the volume is kept ("held") until it has been rebuilt or
+ * Promises  After "done" nothing in the index points at the volume, and a scan without it gives the same index as one
+ *           with it.
+ * Refuses   To copy needles that fail their checksums, or to drop them: a part of one may be the last there is. Such a
+ *           needle is reported and marked suspect, and the volume is kept ("held") until it has been rebuilt or
  *           removed.
  */
 import { fail, isFailure } from "../base/failures.js"
@@ -34,16 +34,16 @@ interface Found {
   readonly place: NeedlePlace
 }
 
-/** A needle of which a copy was to be written, and what the index said of it before. */
+/** A needle of which a copy was to be written, and its index row from before. */
 export interface Copied {
   readonly key: RowKey
   readonly row: Uint8Array
 }
 
-/** How much copies may take. */
+/** Space that copies may use. */
 export interface CopyRoom {
   readonly copyRoomBytes: number
-  /** Only the reserve is left. */
+  /** Only the reserve remains. */
   readonly isFull: boolean
 }
 
@@ -56,15 +56,15 @@ export class VolumeCopy {
   private batch: NeedleCopy[] = []
   private batchBytes = 0
   private isWalked = false
-  /** Headers cannot tell all that lies here: the index is asked as well. */
+  /** Headers cannot show all needles here: the index is searched as well. */
   private isDoubtful = false
   private search: RowWalk | undefined
   private found: Found[] = []
   private readonly damaged = new Set<RowKey>()
   private walkedBytes = 0
-  /** Of the copies. */
+  /** Bytes of the copies. */
   copiedBytes = 0
-  /** Undefined where they are too many to be undone. */
+  /** Undefined if they are too many to be undone. */
   copied: Copied[] | undefined = []
 
   constructor(
@@ -79,7 +79,7 @@ export class VolumeCopy {
     this.file = upkeep.fileOf(volumeId)
   }
 
-  /** Throws `deviceFull`, also where only the checkpoint's share of the reserve is left; `deviceFailed`. */
+  /** Throws `deviceFull`, also if only the checkpoint's share of the reserve remains; `deviceFailed`. */
   async step(signal: AbortSignal): Promise<"busy" | "done" | "held"> {
     if (!this.isBatchFull) {
       if (!this.isWalked) await this.walkSome(signal)
@@ -99,7 +99,7 @@ export class VolumeCopy {
     return this.batchBytes >= this.limits.copyBytes || this.batch.length >= this.limits.copyNeedlesMax
   }
 
-  /** Nothing is left to be looked at: by the headers, and by the index where that was asked. */
+  /** Everything has been read: by the headers, and by the index if that was searched. */
   private get isAllRead(): boolean {
     return this.isWalked && this.found.length === 0 && this.search?.isOver !== false
   }
@@ -108,7 +108,7 @@ export class VolumeCopy {
     return this.isBatchFull || taken >= this.limits.stepNeedlesMax || signal.aborted
   }
 
-  /** What the accounts still see here, once all copies are written, cannot be reached by headers either. */
+  /** If usage still counts live bytes here once all copies are written, the headers cannot reach them either. */
   private searchIfDoubtful(): RowWalk | undefined {
     const left = this.upkeep.usages.get(this.volumeId)?.liveNeedles ?? 0
     const isDoubtful = this.isDoubtful || (this.batch.length === 0 && left > 0)
@@ -140,7 +140,7 @@ export class VolumeCopy {
     }
   }
 
-  /** What the index knows here and the walk did not come to: behind damage, or damaged itself. */
+  /** Needles of the index that the walk did not meet: behind damage, or damaged itself. */
   private async searchSome(signal: AbortSignal): Promise<void> {
     if (this.found.length === 0) {
       this.search?.step(this.limits.stepRowsMax, (_, key, { value }) => {
@@ -184,7 +184,7 @@ export class VolumeCopy {
   private async flush(): Promise<void> {
     if (this.batch.length === 0) return
     if (this.room.copyRoomBytes < groupBytes(this.batchBytes)) {
-      throw fail("deviceFull", { message: "what is left is kept for a checkpoint", volume: this.volumeId })
+      throw fail("deviceFull", { message: "the remaining space is kept for a checkpoint", volume: this.volumeId })
     }
     await this.upkeep.copy(this.batch)
     this.copiedBytes += this.batchBytes
@@ -194,8 +194,8 @@ export class VolumeCopy {
 }
 
 /**
- * The needle of this key, whole and verified, in memory of its own; undefined where its bytes are not
- * what they were, or cannot be read. Throws `deviceFailed` where it is not the bytes that are at fault.
+ * The needle of this key, whole and verified, in memory of its own; undefined if its bytes have changed, or cannot be
+ * read. Throws `deviceFailed` if the bytes are not at fault.
  */
 async function loadNeedle(file: ReadableFile, key: RowKey, place: NeedlePlace): Promise<WholeNeedle | undefined> {
   try {

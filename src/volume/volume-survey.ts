@@ -1,4 +1,4 @@
-/** Volume survey: counts, in steps, the tombstones of a volume that an earlier life of the process wrote. */
+/** Counts, in steps, the tombstones of a volume that an earlier process wrote. */
 import type { VolumeId } from "../base/ids.js"
 import type { CompactionLimits } from "./limits.js"
 import type { ScanEvents } from "./scan.js"
@@ -33,6 +33,6 @@ export class VolumeShardScan {
   }
 
   progress(): string {
-    return `looking for tombstones in volume ${this.volumeId}, at byte ${this.walkedBytes}`
+    return `counting tombstones in volume ${this.volumeId}, at byte ${this.walkedBytes}`
   }
 }

@@ -1,12 +1,12 @@
 /**
- * The needles of one device (after Haystack, OSDI '10): one open volume, group commit, an index of
- * rows that is never logged.
+ * The needles of one device (after Haystack, OSDI '10): one open volume, group commit, an index of rows that is never
+ * logged.
  *
- * Promises  A needle whose append resolved is found, whole, by every later open. Appends that wait
- *           together share one write; while one write is under way the next group gathers.
- * Refuses   Appends that `mayAppend` says no to (`deviceFull`), those beyond the queue's limits
- *           (`tooManyInFlight`), and all after a write failed for another reason than a full disk
- *           (`deviceFailed`): the device is to be judged.
+ * Promises  Every later open finds, whole, each needle whose append resolved. Appends that wait together share one
+ *           write; while one write is under way the next group collects.
+ * Refuses   Appends that `mayAppend` rejects (`deviceFull`), those beyond the queue's limits (`tooManyInFlight`), and
+ *           all after a write failed for another reason than a full disk (`deviceFailed`): the device must be
+ *           inspected.
  * Limits    VolumeLimits.
  */
 import { assert, must } from "../base/assert.js"
@@ -56,14 +56,14 @@ const NOTHING = new Uint8Array(0)
 interface SyncReadTerms {
   /** Runs such reads; returns undefined if one fails, and while none are allowed. */
   readonly reads: { read<T>(read: () => T): T | undefined }
-  /** What the page cache is taken to keep of this device. */
+  /** The number of bytes of this device that the page cache is assumed to keep. */
   readonly cachedBytesMax: number
 }
 
 /**
- * Opens a device's volumes and brings the index up to date: what was written since the base's mark
- * (`VOLUMES_SOURCE`; undefined: since ever) is applied to the rows. The volume that was open is sealed
- * at its last good group. Damage is reported, not thrown. Throws `deviceFailed`.
+ * Opens a device's volumes and brings the index up to date: everything written since the mark of the metadata store
+ * (`VOLUMES_SOURCE`; undefined: all) is applied to the rows. The volume that was open is sealed at its last good group.
+ * Damage is reported, not thrown. Throws `deviceFailed`.
  */
 export async function openVolumes(
   disk: Disk,
@@ -90,12 +90,12 @@ class NeedleVolumes implements KeptVolumes {
   private readonly writer: VolumeWriter
   private readonly queue: WriteQueue
   private readonly files: VolumeFiles
-  /** How often each needle waits to be written, or is: its body may be acknowledged, and deleted, already. */
+  /** How many writes of each needle wait or run: its body may already be acknowledged, and deleted. */
   private readonly coming = new Map<RowKey, number>()
   private readonly comingUnhurried = new Map<RowKey, number>()
   /** Undefined if nothing is read on the calling thread. */
   private readonly cached: CachedPages | undefined
-  /** Bodies on their way: the device does not know of them yet. */
+  /** Bodies on their way, which the space of the device does not include yet. */
   private comingBytes = 0
 
   constructor(
@@ -107,7 +107,7 @@ class NeedleVolumes implements KeptVolumes {
     recovered: Recovered,
     private readonly sync: SyncReadTerms | undefined,
   ) {
-    // Of no volume it is certain that all of it went by way of the cache.
+    // No volume is certain to have been written through the cache as a whole.
     this.cached = sync && new CachedPages(Infinity, limits.volumeBytesMax, sync.cachedBytesMax)
     this.writer = new VolumeWriter(disk, home, "needles", recovered.sealed, (volume, group) => {
       this.cached?.note(volume, group)
@@ -127,9 +127,9 @@ class NeedleVolumes implements KeptVolumes {
   }
 
   /**
-   * Writes the group once more that nothing vouched for, and an empty one behind it that vouches for
-   * the copy, so that the next start does not do it again. Until the copy is durable the group stays
-   * what it was: a good tail behind the sealed part of its volume.
+   * Writes the unvouched group once more, and an empty one behind it that confirms the copy, so that the next start
+   * does not do it again. Until the copy is durable the group stays what it was: a good tail behind the sealed part of
+   * its volume.
    */
   async writeAgain(unvouched: UnvouchedGroup | undefined): Promise<void> {
     if (unvouched === undefined) return
@@ -138,7 +138,7 @@ class NeedleVolumes implements KeptVolumes {
       await this.writer.write([])
       this.written(unvouched.headers, places, must(this.writer.position, "a volume is open"))
     } catch (error) {
-      // Without room it has to be believed as it is.
+      // Without space the group must be accepted as it is.
       if (!isFailure(error, "deviceFull")) throw error
       await this.writer.seal(unvouched.after)
       this.upkeep.changedUpTo = unvouched.after
@@ -174,9 +174,9 @@ class NeedleVolumes implements KeptVolumes {
       const key = needleKeyOf(id)
       return this.coming.has(key) || this.comingUnhurried.has(key) || this.index.placeOf(key) !== undefined
     })
-    // What is on its way unhurried has to be behind it too.
+    // Unhurried appends on their way must be written before the tombstones, too.
     const unhurried = present.filter(id => this.comingUnhurried.has(needleKeyOf(id)))
-    // Half of the queue at most, so that a large removal does not turn appends away.
+    // Half of the queue at most, so that a large removal does not cause appends to be rejected.
     const together = Math.ceil(this.limits.appendsQueuedMax / 2)
     await mapBounded(present, together, id => this.queue.append({ kind: "tombstone", id }, NOTHING))
     await mapBounded(unhurried, together, id => this.queue.appendUnhurried({ kind: "tombstone", id }, NOTHING))
@@ -204,7 +204,7 @@ class NeedleVolumes implements KeptVolumes {
     return sync.reads.read(() => {
       const key = needleKeyOf(id)
       const warming = this.index.warm(key)
-      // The slow read waits for it, and gets its failure.
+      // The slow read waits for it, and reports its failure.
       warming?.catch(() => undefined)
       const place = warming === undefined ? this.index.placeOf(key) : undefined
       const file = place && this.files.opened(place.volume)
@@ -243,7 +243,7 @@ class NeedleVolumes implements KeptVolumes {
     return this.atPlace(id, readHeader)
   }
 
-  /** Reads where the index says that the needle is. */
+  /** Reads the needle at the place in the index. */
   private async atPlace<T>(id: NeedleId, readAt: ReadAt<T>): Promise<T> {
     const key = needleKeyOf(id)
     const warm = this.index.warm(key)
@@ -255,7 +255,7 @@ class NeedleVolumes implements KeptVolumes {
     try {
       return await readFrom(place)
     } catch (error) {
-      // A newer copy may have taken its place meanwhile, and the old volume may be gone.
+      // A newer copy may have replaced it meanwhile, and the old volume may be gone.
       const later = this.index.placeOf(key)
       if (later === undefined || isSamePlace(later, place)) throw error
       return readFrom(later)

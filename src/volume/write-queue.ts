@@ -1,15 +1,15 @@
 /**
  * Write queue: group commit of a device's needles.
  *
- * Appends that wait together share one write; while one write is under way the next group gathers.
- * What nobody waits for (copies that compaction makes, shards that are rebuilt) travels in the same
- * groups, in front of the others and in the order in which it came; while there are others, a bounded
- * number of bytes in each, so that neither side starves the other.
+ * Appends that wait together share one write; while one write is under way the next group collects. Unhurried needles,
+ * for which no request waits (copies by compaction, rebuilt shards), travel in the same groups, in front of the others
+ * and in order of arrival; each group with others has a bounded number of their bytes, so that neither side starves the
+ * other.
  *
- * Promises  Groups are written one at a time, and each is told (`QueueOwner.written`) before the next
- *           is put together: in the volumes and in the index the last one wins.
- * Refuses   Appends beyond the limits (`tooManyInFlight`), and everything after a write failed for
- *           another reason than a full disk (`deviceFailed`).
+ * Promises  Groups are written one at a time, and each is reported (`QueueOwner.written`) before the next is assembled:
+ *           in the volumes and in the index the last one wins.
+ * Refuses   Appends beyond the limits (`tooManyInFlight`), and everything after a write failed for another reason than
+ *           a full disk (`deviceFailed`).
  * Limits    VolumeLimits.
  */
 import { must } from "../base/assert.js"
@@ -26,15 +26,15 @@ import { groupBytes, groupCount, needleBytes } from "./group-core.js"
 import type { VolumeLimits } from "./limits.js"
 import type { VolumeWriter } from "./writer.js"
 
-/** After so many writes without one that somebody waits for, nobody is there to be kept waiting. */
+/** After so many writes of unhurried needles alone, no request is there to be delayed. */
 const QUIET_GROUPS = 8
 
-/** What is written as it lies in another volume. */
+/** A needle that is written as it is stored in another volume. */
 export interface NeedleCopy extends EncodedNeedle {
   readonly decoded: NeedleHeader
   /**
-   * Asked right before the write, unless that has something newer of the same needle; nothing changes what the index
-   * says of it from then until the copy is in it.
+   * Called right before the write, unless the write contains a newer copy of the same needle; the index entry does not
+   * change from then until it points at the copy.
    */
   isWanted(): boolean
 }
@@ -42,7 +42,7 @@ export interface NeedleCopy extends EncodedNeedle {
 interface QueueOwner {
   /** A volume begins: its header is durable. */
   began(volumeId: VolumeId): void
-  /** Brings what `written` will look up into memory, while the write is under way. */
+  /** Brings the rows that `written` will look up into memory, while the write is under way. */
   prepare(headers: readonly NeedleHeader[]): Promise<void> | undefined
   /** The group is durable. */
   written(headers: readonly NeedleHeader[], places: readonly NeedlePlace[], after: VolumePosition): void
@@ -51,7 +51,7 @@ interface QueueOwner {
 interface Queued extends EncodedNeedle {
   readonly decoded: NeedleHeader
   readonly bytes: number
-  /** Undefined for what is no copy. */
+  /** Undefined unless it is a copy. */
   readonly isWanted: (() => boolean) | undefined
   done(outcome: Failure | "written" | "unwanted"): void
 }
@@ -59,15 +59,15 @@ interface Queued extends EncodedNeedle {
 export class WriteQueue {
   private readonly appends: Queued[] = []
   private readonly unhurried: Queued[] = []
-  /** How many have been written since one that somebody waited for. */
+  /** How many groups have been written since one that a request waited for. */
   private quietGroups = 0
   private appendedBytes = 0
-  /** Those who asked for a new volume. */
+  /** Waiting requests for a new volume. */
   private begins: ((failure?: Failure) => void)[] = []
-  /** Those who asked for the open volume to be left. */
+  /** Waiting requests to leave the open volume. */
   private leaves: (() => void)[] = []
   private writing: Promise<void> | undefined
-  /** Why nothing is taken any more. */
+  /** Why no more needles are accepted. */
   private refusal: Failure | undefined
 
   constructor(
@@ -86,7 +86,7 @@ export class WriteQueue {
     return this.writer.position
   }
 
-  /** Resolves when the needle is durable, and its owner knows. */
+  /** Resolves when the needle is durable, and its owner was notified. */
   async append(decoded: NeedleHeader, body: Uint8Array): Promise<void> {
     if (this.refusal !== undefined) throw this.refusal
     const header = encodeNeedleHeader(decoded)
@@ -101,8 +101,8 @@ export class WriteQueue {
   }
 
   /**
-   * Resolves with how many were still wanted, and are durable. The caller bounds the bytes that it hands
-   * over at once. Throws `deviceFull`, `deviceFailed`; then some may have been written.
+   * Resolves with the number of copies that were still wanted, and are durable. The caller bounds the bytes of its
+   * concurrent copies. Throws `deviceFull`, `deviceFailed`; then some may have been written.
    */
   async copy(copies: readonly NeedleCopy[]): Promise<number> {
     const outcomes = await mapBounded(copies, this.limits.groupNeedlesMax, copy => {
@@ -113,7 +113,7 @@ export class WriteQueue {
     return outcomes.filter(outcome => outcome === "written").length
   }
 
-  /** As `append`, for what nobody waits for. The caller bounds the bytes. */
+  /** As `append`, for needles that no request waits for. The caller bounds the bytes. */
   async appendUnhurried(decoded: NeedleHeader, body: Uint8Array): Promise<void> {
     const header = encodeNeedleHeader(decoded)
     await this.enqueue(this.unhurried, {
@@ -125,7 +125,7 @@ export class WriteQueue {
     })
   }
 
-  /** Begins a new volume although the open one has room. Throws `deviceFull`, `deviceFailed`. */
+  /** Begins a new volume although the open one has space. Throws `deviceFull`, `deviceFailed`. */
   async beginVolume(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.begins.push(failure => (failure === undefined ? resolve() : reject(failure)))
@@ -133,7 +133,7 @@ export class WriteQueue {
     })
   }
 
-  /** Leaves the open volume: what comes next begins a new one, and until then nothing is written. */
+  /** Leaves the open volume: the next needle begins a new one, and until then nothing is written. */
   async leaveVolume(): Promise<void> {
     await new Promise<void>(resolve => {
       this.leaves.push(resolve)
@@ -141,13 +141,13 @@ export class WriteQueue {
     })
   }
 
-  /** Writes needles at once, before anybody appends any. */
+  /** Writes needles immediately, before any append. */
   async writeFirst(needles: readonly EncodedNeedle[]): Promise<readonly NeedlePlace[]> {
     await this.makeRoom(0)
     return this.writer.write(needles)
   }
 
-  /** Finishes what waits, and takes nothing more. */
+  /** Writes what waits, and accepts nothing more. */
   async stop(): Promise<void> {
     this.refusal ??= fail("stopping")
     await this.writing
@@ -166,9 +166,9 @@ export class WriteQueue {
     this.writing ??= this.writeAll()
   }
 
-  /** Writes group after group until nothing waits. Never rejects: each needle is told its own outcome. */
+  /** Writes group after group until nothing waits. Never rejects: each needle receives its own outcome. */
   private async writeAll(): Promise<void> {
-    // Those that are appended in the same turn share the first write.
+    // Appends of the same event-loop turn share the first write.
     await Promise.resolve()
     while (this.begins.length + this.leaves.length + this.unhurried.length + this.appends.length > 0) {
       if (this.begins.length > 0) await this.beginWaiting()
@@ -201,7 +201,7 @@ export class WriteQueue {
     for (const done of waiting) done()
   }
 
-  /** Those still wanted, of a bounded number at the front. */
+  /** A bounded number of needles from the front that are still wanted. */
   private takeUnhurried(): Queued[] {
     if (this.unhurried.length === 0) return []
     const { groupNeedlesMax, groupBytesMax, copyBytesPerGroupMax } = this.limits
@@ -214,8 +214,8 @@ export class WriteQueue {
   }
 
   /**
-   * A needle that is not to be written is told why: the index may be on a disk that does not answer any more.
-   * `before`: what the same write has in front of it, of which the index does not know yet.
+   * Resolves the needle with the reason if it is not to be written: the index may be on a disk that no longer answers.
+   * `before`: needles in front of it in the same write, which the index does not contain yet.
    */
   private isStillWanted(needle: Queued, before: Set<RowKey>): boolean {
     const { decoded, isWanted } = needle
@@ -241,7 +241,7 @@ export class WriteQueue {
     return group
   }
 
-  /** What was waiting when a write failed is not written behind it. */
+  /** Needles that were waiting when a write failed are not written behind it. */
   private get canWrite(): boolean {
     return this.refusal === undefined || isFailure(this.refusal, "stopping")
   }
@@ -263,12 +263,12 @@ export class WriteQueue {
 
   private refuseAfter(error: unknown): Failure {
     const failure = asFailure(error)
-    // Without a file handle to spare nothing has been begun, as without room.
+    // Without a free file handle nothing has been begun, as without space.
     if (!isFailure(failure, "deviceFull", "tooManyInFlight")) this.refusal = failure
     return failure
   }
 
-  /** Begins a new volume where there is no open one, or where the group would make it too long. */
+  /** Begins a new volume if none is open, or if the group would make the open one too long. */
   private async makeRoom(groupLengthBytes: number): Promise<void> {
     const end = (this.writer.position?.offsetBytes ?? 0) + groupLengthBytes
     const isFresh = this.writer.position?.groups === 0

@@ -1,11 +1,11 @@
 /**
  * Volume writer: one open volume, written group by group, each write durable before the next begins.
  *
- * Promises  Needles whose `write` resolved are found by every later scan of the volume.
- * Refuses   To write to a volume after a write to it failed: what reached the disk is unknown, so the
- *           volume is left where it was and the next one says where that is. Only where the disk was full
- *           and the volume could be cut back to what it had, it is written on: others need the room, and each
- *           attempt would leave a file.
+ * Promises  Every later scan of the volume finds the needles whose `write` resolved.
+ * Refuses   To write to a volume after a write to it failed: the contents of the disk are unknown, so the volume is
+ *           left at its last durable position, which the next one records. Only if the disk was full and the volume
+ *           could be cut back to that position, the writer continues with it: others need the space, and each attempt
+ *           would leave a file.
  * Callers   wait for each call before the next; `position` is durable at any time.
  */
 import { assert, must } from "../base/assert.js"
@@ -20,7 +20,7 @@ import { volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
 import { cacheUseOf, packGroup } from "./group-core.js"
 
-/** One device's folder of volumes, in one life of the process. */
+/** One device's folder of volumes, in one process incarnation. */
 export interface VolumeHome {
   readonly folder: string
   readonly deviceId: DeviceId
@@ -31,8 +31,8 @@ export class VolumeWriter {
   private file: DiskFile | undefined
 
   /**
-   * `position`: where the newest volume was sealed; undefined where there is none. `onCached` hears of each group
-   * that went by way of the page cache.
+   * `position`: where the newest volume was sealed; undefined if there is none. `onCached` is called with each group
+   * that was written through the page cache.
    */
   constructor(
     private readonly disk: Disk,
@@ -51,7 +51,7 @@ export class VolumeWriter {
     return this.file !== undefined
   }
 
-  /** Leaves the open volume, if any, and lets the next one name this position as its end. */
+  /** Leaves the open volume, if any; the next one records this position as its end. */
   async seal(position: VolumePosition): Promise<void> {
     await this.leave()
     this.at = position
@@ -74,7 +74,7 @@ export class VolumeWriter {
       await this.disk.syncFolder(this.home.folder)
     } catch (error) {
       await file.close().catch(() => undefined)
-      // On a full disk each attempt would leave a file; one that stays after all counts as never begun.
+      // On a full disk each attempt would leave a file; a file that cannot be removed counts as never begun.
       await this.disk.remove(path).catch(() => undefined)
       throw error
     }
@@ -91,7 +91,8 @@ export class VolumeWriter {
     try {
       await file.write(buffers, at.offsetBytes, use)
     } catch (error) {
-      // It may lie in the page cache, marked clean, and not on the disk: a checkpoint would take it for written. Best effort.
+      // The header may be in the page cache, marked clean, and not on the disk: a checkpoint would accept it as
+      // written. Best effort.
       await file.write([new Uint8Array(VOLUME_PAGE_BYTES)], at.offsetBytes).catch(() => undefined)
       const isCutBack = isFailure(error, "deviceFull") && (await cutBack(file, at.offsetBytes))
       if (!isCutBack) await this.leave()
@@ -112,7 +113,7 @@ export class VolumeWriter {
   }
 }
 
-/** False where the file cannot be brought back to this length. */
+/** Returns false if the file cannot be cut back to this length. */
 async function cutBack(file: DiskFile, lengthBytes: number): Promise<boolean> {
   try {
     await file.truncate(lengthBytes)
