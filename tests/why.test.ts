@@ -217,7 +217,7 @@ test("another account: both sides, or the bucket's where the account's root asks
   ])
   const absent = await why(await s3(stranger, "GET /shared/open/absent"))
   assert.deepEqual([absent.action, absent.resource], ["s3:ListBucket", "arn:aws:s3:::shared"])
-  assert.match(absent.sentence, /not there, which is told only to those who may list/)
+  assert.match(absent.sentence, /does not exist, which only callers who may list the bucket learn/)
 })
 
 test("an object of another account's: its list, and no policy of the bucket", async () => {
@@ -226,7 +226,7 @@ test("an object of another account's: its list, and no policy of the bucket", as
   assert.equal((await s3(stranger, "PUT /lists/theirs", { body: "t" })).status, 200)
   const told = await why(await s3(ROOT, "GET /lists/theirs"))
   assert.deepEqual(told.grants, [])
-  assert.match(told.sentence, /another account's, whose access control list alone/)
+  assert.match(told.sentence, /another account owns the object, and only its access control list/)
   assert.match(told.hints.join(), /its owner grants READ in the access control list of the object/)
   assert.match(
     (await why(await s3(ROOT, "GET /lists/theirs?tagging"))).hints.join(),

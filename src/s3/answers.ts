@@ -1,4 +1,4 @@
-/** From S3's answers to those of HTTP: error documents, ids, bytes. */
+/** Converts S3's answers to HTTP answers: error documents, ids, bytes. */
 import { HeaderLines, type Answer as HttpAnswer, type PlainAnswer } from "../http/index.js"
 import type { Answer } from "./call.js"
 import { XML_TYPE } from "./call.js"
@@ -6,7 +6,7 @@ import type { Field, S3Error } from "./failures.js"
 import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
 
-/** What an answer says besides what its operation does, and an error document besides the error. */
+/** Context that answers and error documents add to the operation's result. */
 export interface AnswerScene {
   readonly requestId: string
   readonly hostId: string
@@ -60,7 +60,7 @@ export function errorDocument(error: S3Error, scene: AnswerScene): Uint8Array {
   return xmlDocument("Error", write, { namespace: false })
 }
 
-/** Clients that signed for another region find the right one here. */
+/** Clients that signed for another region find the right one in these answers. */
 const NAMES_REGION = new Set([301, 400, 403])
 
 export function errorAnswer(error: S3Error, scene: AnswerScene): PlainAnswer {
@@ -77,13 +77,13 @@ export function errorAnswer(error: S3Error, scene: AnswerScene): PlainAnswer {
   }
 }
 
-/** The lines that every answer begins with; `hostLine` with its line end. */
+/** The header lines that every answer begins with; `hostLine` includes its line end. */
 export function commonLines(requestId: string, hostLine: string, fields: readonly Field[]): HeaderLines {
   const lines = HeaderLines.ofChecked(`x-amz-request-id: ${requestId}\r\n${hostLine}`)
   return fields.length === 0 ? lines : lines.and(HeaderLines.of(flat(fields)))
 }
 
-/** An answer of an operation without an object's bytes, ready for the wire. */
+/** An operation's answer without object bytes, ready to send. */
 export function httpAnswer(answer: Answer, common: HeaderLines, scene: () => AnswerScene): HttpAnswer {
   const { status, body } = answer
   if (body.kind === "error") return errorAnswer(body.error, scene())

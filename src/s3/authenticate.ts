@@ -1,9 +1,9 @@
 /**
- * Who asks, and for which bucket: signature, then the bucket. What they may do there, `rights/` decides.
+ * Finds the caller and opens the bucket: first the signature, then the bucket. `rights/` decides the permissions.
  *
- * Promises  Nothing of an operation runs before this has passed. Nobody is anonymous whose request looks signed. Where a
- *           bucket lets nobody in, whoever is not of its owner's account learns no more than whether it is there (as S3
- *           tells them too).
+ * Promises  No operation runs before these checks have passed. A request that looks signed is never anonymous. If a
+ *           bucket admits nobody else, callers of other accounts learn only whether it exists (as on
+ *           S3).
  */
 import type { Account, Keyring, KnownKey } from "../access/contract.js"
 import { NO_POLICIES, readFormSignature, SignatureVerifier, verifyFormSignature } from "../access/index.js"
@@ -23,7 +23,7 @@ import type { S3Target } from "./wire/target.js"
 
 export const SIGNATURE_SERVICE = "s3"
 
-/** What SDKs sign for other services of the S3 model: all of it is refused as not built. */
+/** Other services of the S3 model that SDKs sign for; all are refused as not implemented. */
 const UNBUILT_SERVICES: ReadonlyMap<string, string> = new Map([
   ["s3express", "Requests for directory buckets, such as ListDirectoryBuckets,"],
   ["s3-object-lambda", "Requests for Object Lambda, such as WriteGetObjectResponse,"],
@@ -43,13 +43,13 @@ export interface OpenBucket {
   readonly owner: Account
 }
 
-/** Whose key a request claims to be signed with. */
+/** The key that a request claims to be signed with. */
 interface Claim {
   readonly accessKeyId: AccessKeyId
   readonly token: string | undefined
 }
 
-/** As signature version 2 writes it; undefined where the request is not about an object. */
+/** In the notation of signature version 2; undefined unless the request addresses an object. */
 function signedResource({ bucket, rawKey, rawPath, style }: S3Target): string | undefined {
   if (bucket === undefined || rawKey === undefined) return undefined
   return style === "virtualHost" ? `/${bucket}${rawPath}` : rawPath
@@ -63,14 +63,14 @@ export class Gatekeeper {
     private readonly accounts: Keyring,
     private readonly buckets: Buckets,
     private readonly region: string | undefined,
-    /** Whether signature version 2 is accepted, of objects' URLs and of forms. */
+    /** Whether signature version 2 is accepted for URLs of objects and for forms. */
     private readonly acceptVersion2: boolean,
   ) {}
 
   /**
-   * Whose key signed the request.
-   * Throws as `SignatureVerifier`, and `invalidAccessKey`; for an unsigned request `invalidRequest` where it asks to
-   * override headers.
+   * The caller whose key signed the request.
+   * Throws the failures of `SignatureVerifier`, and `invalidAccessKey`; for an unsigned request `invalidRequest` if it
+   * overrides headers.
    */
   caller(request: ReceivedRequest, target: S3Target, nowMs: number): Soon<Caller> {
     const version2 =
@@ -86,7 +86,7 @@ export class Gatekeeper {
     return after(this.keyOf(claim, nowMs), key => this.admit(key, this.verifier.verify(claim, key.secret), nowMs))
   }
 
-  /** Whose key signed the form. Throws as `caller`, in the words for forms. */
+  /** The caller whose key signed the form. Throws as `caller`, with messages for forms. */
   callerOfForm(fields: ReadonlyMap<string, string>, { parameters }: ReceivedRequest, nowMs: number): Soon<Caller> {
     const rules = { service: SIGNATURE_SERVICE, region: this.region, acceptVersion2: this.acceptVersion2 }
     const claim = readFormSignature(fields, rules)
@@ -106,7 +106,7 @@ export class Gatekeeper {
     })
   }
 
-  /** Who has proved to have the key. */
+  /** The caller who has proved to have the key. */
   private admit(key: KnownKey, request: VerifiedRequest, nowMs: number): SignedCaller {
     this.accounts.noteUse(key, nowMs, SIGNATURE_SERVICE, request.region)
     const { account, principal, policies, isWholeRoot } = key
@@ -114,8 +114,8 @@ export class Gatekeeper {
   }
 
   /**
-   * The bucket, where its owner's account asks, or it has something that may let others in; `expectedBy` is the header
-   * that says whose it should be. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`.
+   * The bucket, if the caller is of its owner's account, or the bucket may admit others; `expectedBy` is the header
+   * that names the expected owner. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`.
    */
   openBucket(name: string, { account }: Caller, headers: Headers, expectedBy?: string): Soon<OpenBucket> {
     return after(this.buckets.open(this.names.of(name)), bucket => {
@@ -130,7 +130,7 @@ export class Gatekeeper {
     })
   }
 
-  /** The owner of a bucket that may let in other accounts. Throws `accessDenied`. */
+  /** The owner of a bucket that may admit other accounts. Throws `accessDenied`. */
   private ownerForOthers(bucket: Bucket): Soon<Account> {
     return after(this.accounts.getAccount(bucket.owner), owner => {
       if (owner === undefined || !mayLetOthersIn(bucket)) throw fail("accessDenied", { closedBucket: bucket.name })
@@ -150,7 +150,7 @@ function checkOverridesNothing(parameters: readonly QueryParameter[]): void {
   }
 }
 
-/** The account number, as AWS has it, or the canonical id. Throws `accessDenied`. */
+/** Accepts the account number, as on AWS, or the canonical id. Throws `accessDenied`. */
 export function checkExpectedOwner(headers: Headers, owner: Account, name = "x-amz-expected-bucket-owner"): void {
   const expected = headers.get(name)
   if (expected === undefined || expected === owner.number || expected === owner.id) return

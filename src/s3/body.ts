@@ -1,11 +1,11 @@
 /**
- * The body of a request: how it is framed, what is promised about it, and how it is opened.
+ * The body of a request: its framing, its declared digests, and how it is opened.
  *
- * Promises  Nothing of the body is read, and no 100-continue sent, before it is asked for; whatever the headers alone
- *           refuse is refused before that. Decoded bytes are the object, whatever the framing. A trailer's checksum is
- *           known when the last byte has been taken.
- * Limits    `OBJECT_BYTES_MAX` for payloads, enforced while streaming where no length was declared;
- *           `GATHERED_BYTES_MAX` for bodies that are taken in whole.
+ * Promises  Nothing of the body is read, and no 100-continue sent, before a reader opens it; checks of the headers
+ *           alone run before that. Decoded bytes are the object, whatever the framing. A trailer's checksum is
+ *           known when the last byte has been read.
+ * Limits    `OBJECT_BYTES_MAX` for payloads, enforced while streaming if no length was declared;
+ *           `GATHERED_BYTES_MAX` for bodies that are collected whole.
  */
 import type { PayloadMode } from "../access/index.js"
 import { concatBytes, equalBytes, hexOf } from "../base/bytes.js"
@@ -31,14 +31,14 @@ import { ChunkedDecoder, decodeChunkedBody, parseTrailerNames, type ChunkedBodyS
 /** The body of a request, not yet opened. */
 export interface CallBody {
   /**
-   * The body as bytes of an object or part, with everything promised about it.
+   * The body as bytes of an object or part, with its declared length and digests.
    * Throws `missingLength`, `entityTooLarge`, `invalidDigest`, `badDigest`, `invalidRequest`, `malformedTrailer`.
    */
   payload(): BodySource
   /**
-   * The body as a small document, read whole and checked; once, also where it is asked for twice.
+   * The body as a small document, read whole and checked; it is read once, even if called twice.
    * `checksum: "required"` refuses a document without Content-MD5, checksum or signed SHA-256;
-   * `"ofObject"`: the checksum header speaks of something else than the document.
+   * `"ofObject"`: the checksum header covers the object, not the document.
    */
   document(options: {
     readonly bytesMax: number
@@ -46,19 +46,19 @@ export interface CallBody {
   }): Promise<Uint8Array>
 }
 
-/** The body as it comes off the wire. */
+/** The body as received. */
 export interface WireBody {
-  /** Content-Length; undefined where none was sent. */
+  /** Content-Length; undefined if none was sent. */
   readonly lengthBytes: number | undefined
   /** `Transfer-Encoding: chunked`. */
   readonly chunked: boolean
-  /** Starts reading (and sends 100-continue where asked). */
+  /** Starts reading (and sends 100-continue if the client expects it). */
   open(pieces: PieceOwner): AsyncIterable<Uint8Array>
-  /** In place of `open`: all of a body of a declared, small length; undefined where it is not that. */
+  /** Instead of `open`: collects a body of a declared, small length; undefined for any other body. */
   gather(): Soon<Uint8Array> | undefined
 }
 
-/** The body of an exchange, and how long it was waited for. */
+/** The body of an exchange, and the time spent waiting for it. */
 export class ExchangeBody implements WireBody {
   readonly lengthBytes: number | undefined
   readonly chunked: boolean
@@ -91,7 +91,7 @@ export class ExchangeBody implements WireBody {
   }
 }
 
-/** A body's framing and promises, from the headers alone. */
+/** A body's framing and declared digests, from the headers alone. */
 interface Plan {
   readonly lengthBytes: number | undefined
   readonly md5: Uint8Array | undefined
@@ -179,7 +179,7 @@ export class RequestBody implements CallBody {
     }
   }
 
-  /** All of a small body, decoded; undefined where it has to be read as a stream. */
+  /** All of a small body, decoded; undefined if it must be read as a stream. */
   private gather(plan: Plan): Soon<Uint8Array> | undefined {
     const gathered = this.wire.gather()
     if (gathered === undefined) return undefined
@@ -227,7 +227,7 @@ export class RequestBody implements CallBody {
     return decodeChunkedBody(this.wire.open(pieces), shape, trailers => void (this.trailers = trailers))
   }
 
-  /** Marks the body as read; returns how it is framed, undefined where it comes as it is. */
+  /** Marks the body as read; returns its framing, or undefined if it has none of its own. */
   private begin({ lengthBytes, trailerNames }: Plan): ChunkedBodyShape | undefined {
     if (this.opened) throw fail("internal", { reason: "a body is read once" })
     this.opened = true
@@ -237,7 +237,7 @@ export class RequestBody implements CallBody {
     return { signatures, trailerNames, decodedBytes: lengthBytes ?? 0 }
   }
 
-  /** The checksum that the client declared; a trailer's only once the body has ended. Throws `badDigest`. */
+  /** The checksum that the client declared; one in a trailer only after the body has ended. Throws `badDigest`. */
   private declared({ algorithm, headerValue }: Plan): string | undefined {
     if (headerValue !== undefined || algorithm === undefined) return headerValue
     const value = this.trailers.get(checksumHeader(algorithm))

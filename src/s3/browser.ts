@@ -1,7 +1,7 @@
-/** A person who opens the S3 address in a browser gets words, not an XML error. */
+/** Shows a person who opens the S3 address in a browser a page, not an XML error. */
 import { isLoopbackHost, type Exchange, type PlainAnswer } from "../http/index.js"
 
-/** `GET /` by a browser, unsigned. */
+/** An unsigned `GET /` of a browser. */
 export function isBrowser(exchange: Exchange): boolean {
   return (
     exchange.method === "GET" &&
@@ -11,7 +11,7 @@ export function isBrowser(exchange: Exchange): boolean {
   )
 }
 
-/** Whether a request names this server: a web page whose own name leads to 127.0.0.1 (DNS rebinding) does not. */
+/** Whether a request names this server: a web page whose own name resolves to 127.0.0.1 (DNS rebinding) does not. */
 export function isForThisHost(host: string | undefined, onLoopback: boolean, domains: readonly string[]): boolean {
   if (!onLoopback || isLoopbackHost(host)) return true
   return domains.includes((host ?? "").toLowerCase().replace(/:\d+$/, ""))
@@ -19,7 +19,7 @@ export function isForThisHost(host: string | undefined, onLoopback: boolean, dom
 
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
 
-/** The page: what this address is, and where people should go. */
+/** The page explains this address and links to the admin page. */
 export function welcomePage(adminUrl: string): PlainAnswer {
   const url = escapeHtml(adminUrl)
   const html = `<!doctype html>

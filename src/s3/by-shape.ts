@@ -1,4 +1,4 @@
-/** What follows from the names of a request's headers: worked out once for each list of names. */
+/** Caches values that follow from the names of a request's headers, one for each list of names. */
 import type { HeaderShape } from "../base/request-headers.js"
 
 export class ByShape<Value> {

@@ -1,6 +1,6 @@
 /**
- * A call: one request after it has been routed, authenticated and authorised, as operations see it;
- * and the answer that they give. Operations never touch sockets.
+ * A call: one request after it has been routed, authenticated and authorised, in the form that operations use;
+ * and the answer that they return. Operations never touch sockets.
  */
 import type { Account, Keyring } from "../access/contract.js"
 import { fail } from "../base/failures.js"
@@ -27,47 +27,47 @@ import type { S3Target } from "./wire/target.js"
 import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
 
-/** What all requests share. */
+/** Shared by all requests. */
 export interface CallContext extends PermissionsContext {
   readonly services: ObjectServices
   readonly accounts: Keyring
   readonly newBuckets: NewBuckets
-  /** As reported to clients. */
+  /** The region reported to clients. */
   readonly region: string
-  /** The region that the operator configured; undefined: any. */
+  /** The region that the operator configured; undefined accepts any. */
   readonly configuredRegion: string | undefined
   readonly clock: Clock
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
   readonly attributes: AttributeReader
   readonly contentLines: ContentLines
-  /** One that holds the thread for milliseconds a turn. */
+  /** Runs one call that occupies the thread for milliseconds in each turn. */
   readonly heavy: OneATurn
 }
 
-/** What a request says, once it is known who sends it and what it asks for. */
+/** The contents of a request, once its caller and its target are known. */
 export interface CallParts {
   readonly exchange: Exchange
   readonly operation: { readonly name: string; readonly readBody: (body: CallBody) => Promise<BodyContent> }
   readonly target: S3Target
   readonly query: Query
-  /** Of a form, its fields. */
+  /** For a form, its fields. */
   readonly headers: RequestHeaders
   readonly signer: Caller
-  /** Of a form, its file; undefined: the exchange's. */
+  /** A form's file; undefined: the body of the exchange. */
   readonly file: WireBody | undefined
-  /** Tags that a form gives; undefined: the header may. */
+  /** A form's tags; undefined: the header may have some. */
   readonly formTags: Tags | undefined
   /** The wall clock when the request arrived. */
   readonly nowMs: number
-  /** Whether anything has been waited for. */
+  /** Whether the request has not waited for anything yet. */
   readonly request: { readonly isWithinTurn: boolean }
 }
 
 export class Call implements PermissionsRequest {
-  /** What the caller may do besides what the operation needs by the table. */
+  /** Permissions of the caller beyond the required actions in the table. */
   readonly permissions: Permissions
-  /** Set once the caller has been let in there. */
+  /** Set once the caller has been admitted to the bucket. */
   bucket: Bucket | undefined
   owner: Account | undefined
   key: ObjectKey | undefined
@@ -75,7 +75,7 @@ export class Call implements PermissionsRequest {
   bucketName: BucketName | undefined
   tags: Tags | undefined
   success: FormSuccess | undefined
-  /** What an answer that is no error says of who pays. */
+  /** Headers of a successful answer about who pays. */
   charged: readonly Field[] = []
   private sources: SourceOpener | undefined
   private madeHead: RequestHead | undefined
@@ -101,7 +101,7 @@ export class Call implements PermissionsRequest {
     return this.context.accessControl
   }
 
-  /** Whom policies may name. */
+  /** The principals that policies may name. */
   get principals(): Pick<Keyring, "pinPrincipals" | "showPrincipals"> {
     return this.context.accounts
   }
@@ -126,7 +126,7 @@ export class Call implements PermissionsRequest {
     return this.parts.signer
   }
 
-  /** Undefined: anonymous. */
+  /** Undefined for anonymous callers. */
   get caller(): Account | undefined {
     return this.parts.signer.account
   }
@@ -139,7 +139,7 @@ export class Call implements PermissionsRequest {
     return this.parts.headers
   }
 
-  /** Made when it is first asked for: most requests have none. */
+  /** Created on first use: most requests have none. */
   get body(): CallBody {
     const { exchange, file, headers, signer } = this.parts
     const { clock, hash } = this.context
@@ -148,12 +148,12 @@ export class Call implements PermissionsRequest {
     return (this.madeBody = new RequestBody(wire, headers, signer.request, hash))
   }
 
-  /** How long the body was waited for. */
+  /** Time spent waiting for the body. */
   get bodyWaitedMs(): number {
     return this.exchangeBody?.waitedMs ?? 0
   }
 
-  /** Whether its answer may borrow memory: it is given within the turn in which the request came. */
+  /** Whether the answer may borrow memory: it must be sent within the turn in which the request arrived. */
   get mayBorrow(): boolean {
     return this.parts.request.isWithinTurn && !this.permissions.hasJudgedObjects
   }
@@ -162,7 +162,7 @@ export class Call implements PermissionsRequest {
     return this.parts.nowMs
   }
 
-  /** The path as sent, percent-coded. */
+  /** The path as sent, percent-encoded. */
   get rawPath(): string {
     return this.parts.target.rawPath
   }
@@ -173,7 +173,7 @@ export class Call implements PermissionsRequest {
     return `${tlsVersion === undefined ? "http" : "https"}://${headers.get("host") ?? ""}`
   }
 
-  /** The client; its signal fires when it is gone, and is created on first use. */
+  /** The client; its signal fires when the client disconnects, and is created on first use. */
   get client(): { readonly signal: AbortSignal } {
     return this.parts.exchange
   }
@@ -186,7 +186,7 @@ export class Call implements PermissionsRequest {
     return this.parts.operation.readBody(this.body)
   }
 
-  /** Resolves when this request may hold the thread for some milliseconds: one does in a turn. Throws `tooManyInFlight`. */
+  /** Resolves when this request may occupy the thread for milliseconds, one in each turn. Throws `tooManyInFlight`. */
   turn(): Promise<void> {
     return this.context.heavy.turn()
   }
@@ -206,7 +206,7 @@ export class Call implements PermissionsRequest {
     this.sources = sources
   }
 
-  /** The bucket that a copy comes from. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
+  /** The source bucket of a copy. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
   openSource(name: string): Promise<Bucket> {
     if (this.sources === undefined) throw fail("internal", { reason: "a copy is made in no bucket" })
     return this.sources.openSource(this, name)
@@ -223,7 +223,7 @@ export class Call implements PermissionsRequest {
   }
 }
 
-/** What policies may ask of a request. */
+/** The values of a request that policies may refer to. */
 function headOf(
   { exchange, operation, target, query, headers, signer, formTags, nowMs }: CallParts,
   region: string,
@@ -237,19 +237,19 @@ function headOf(
   }
 }
 
-/** Somebody who has an account. */
+/** A caller with an account. */
 export type AccountCall = Call & { readonly account: Account }
 
 export type NewBucketCall = AccountCall & { readonly bucketName: BucketName }
 
-/** The bucket exists, and the caller has been let in. */
+/** The bucket exists, and the caller has been admitted. */
 export type BucketCall = Call & {
   readonly bucket: Bucket
-  /** Whose it is. */
+  /** The bucket's owner. */
   readonly owner: Account
 }
 
-/** Opens buckets that copies come from, for callers who may be somebody else's. */
+/** Opens source buckets of copies, which may belong to another account. */
 interface SourceOpener {
   openSource(call: Call, name: string): Promise<Bucket>
 }
@@ -259,21 +259,21 @@ export type ObjectCall = BucketCall & { readonly key: ObjectKey }
 /** A form that its policy allows: its fields are the headers, its file is the body. */
 export type FormCall = ObjectCall & { readonly tags: Tags; readonly success: FormSuccess }
 
-/** How a form that was stored is answered. */
+/** The answer to a stored form. */
 export interface FormSuccess {
   readonly status: 200 | 201 | 204
-  /** Where the browser is sent instead. */
+  /** The address to which the browser is redirected instead. */
   readonly redirect: string | undefined
 }
 
 export type AnswerBody =
   | { readonly kind: "none" }
-  /** What a HEAD leaves out. */
+  /** The body that a HEAD omits. */
   | { readonly kind: "omitted"; readonly lengthBytes: number }
-  /** An XML document, unless it has a type of its own. */
+  /** An XML document, unless it has its own type. */
   | { readonly kind: "document"; readonly bytes: Uint8Array; readonly type?: string }
   | { readonly kind: "object"; readonly body: ObjectBody; readonly lengthBytes: number }
-  /** An error that no failure stands for; its status counts. */
+  /** An error without a failure kind; its status applies. */
   | { readonly kind: "error"; readonly error: S3Error }
 
 export interface Answer {
@@ -284,7 +284,7 @@ export interface Answer {
 
 export const XML_TYPE = "application/xml"
 
-/** Values are bytes, one character a byte. */
+/** Values are byte strings: one character for each byte. */
 export const linesOfFields = (fields: readonly Field[]): HeaderLines => HeaderLines.of(fields.flat())
 
 export const answerEmpty = (status: number, fields: readonly Field[] = []): Answer => ({

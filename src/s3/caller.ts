@@ -1,4 +1,4 @@
-/** Who sends a request, as the signature told: somebody with a key, or nobody in particular. */
+/** The caller of a request, as its signature proves: the owner of a key, or anonymous. */
 import type { Account } from "../access/contract.js"
 import type { AnonymousPrincipal, KnownPrincipal, PrincipalPolicies, VerifiedRequest } from "../access/index.js"
 
@@ -12,7 +12,7 @@ export interface SignedCaller {
   readonly request: VerifiedRequest
 }
 
-/** Whoever signs nothing. */
+/** The caller of an unsigned request. */
 export interface AnonymousCaller {
   readonly account: undefined
   readonly principal: AnonymousPrincipal

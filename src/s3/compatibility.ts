@@ -1,6 +1,6 @@
 /**
- * What of S3 is built, as Markdown: made from the tables that decide it, so that the document cannot
- * say anything else.
+ * The S3 compatibility tables as Markdown, generated from the tables that decide it, so that the document cannot
+ * contradict them.
  */
 import { HEADER_ROWS } from "./headers.js"
 import type { HeaderAnswer } from "./headers.js"
@@ -37,7 +37,7 @@ function standingOf(operation: Operation): string {
   return `as ${answer.of}: ${target === undefined ? "" : STANDINGS[target.standing]}`
 }
 
-/** Those that a plain request needs. */
+/** The actions that a plain request requires. */
 function rightsOf({ requiredActions, name }: Operation): string {
   if (requiredActions === "eachKey") return `as ${name.slice(0, -1)}, for each key`
   if (requiredActions.length === 0) return "none"

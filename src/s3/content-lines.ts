@@ -1,4 +1,4 @@
-/** The stored headers of an object as an answer shows them. */
+/** The stored headers of an object as header lines of an answer. */
 import { fail } from "../base/failures.js"
 import { HeaderLines } from "../http/index.js"
 import type { ContentHeaders } from "../object/contract.js"
@@ -18,10 +18,10 @@ const SHOWN: readonly (readonly [keyof ContentHeaders, header: string, override:
 const NO_OVERRIDES = (): undefined => undefined
 
 export class ContentLines {
-  /** Objects with the same headers share them. */
+  /** Cache: objects with the same headers share them. */
   private readonly known = new WeakMap<ContentHeaders, string>()
 
-  /** Lines of the stored headers, or of what the request's `response-*` parameters put in their place. Throws `invalidArgument`. */
+  /** Lines of the stored headers, or of the request's `response-*` overrides. Throws `invalidArgument`. */
   of(headers: ContentHeaders, query: Query): string {
     if (!query.isEmpty) return linesOf(headers, name => overrideIn(query, name))
     const known = this.known.get(headers)
@@ -45,7 +45,7 @@ function overrideIn(query: Query, parameter: string): string | undefined {
   const value = query.get(parameter)
   if (value !== undefined && /[\x00-\x08\x0a-\x1f\x7f]/.test(value)) {
     throw fail("invalidArgument", {
-      message: "Header value cannot hold control characters.",
+      message: "Header value cannot contain control characters.",
       argumentName: parameter,
     })
   }

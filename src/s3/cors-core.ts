@@ -1,10 +1,10 @@
 /**
- * What the CORS rules of a bucket say of one request. Pure.
+ * Evaluates the CORS rules of a bucket for one request. Pure.
  *
- * The first rule counts that allows its origin, its method and, in a preflight, every header that is asked for.
- * A request that no rule allows is served all the same, without the fields that let a page see the answer: only
+ * The first rule applies that allows the origin, the method and, in a preflight, every requested header.
+ * A request that no rule allows is still served, without the headers that let a page read the answer: only
  * preflights are refused.
- * Limits  `REQUESTED_HEADERS_MAX`: nobody signs a preflight, and each header is held against each pattern.
+ * Limits  `REQUESTED_HEADERS_MAX`: preflights are unsigned, and each header is compared with each pattern.
  */
 import type { Headers } from "../base/request-headers.js"
 import type { Field } from "./failures.js"
@@ -12,18 +12,18 @@ import type { CorsRule } from "./settings/cors.js"
 
 const REQUESTED_HEADERS_MAX = 100
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
-/** What is said back stands in a header. */
+/** The origin is returned in a header. */
 const ORIGIN = /^[\x21-\x7e]+$/
 
 export interface CorsRequest {
   readonly origin: string
-  /** Of the request that a preflight announces, or of the request itself. */
+  /** The method of the announced request in a preflight, else of the request itself. */
   readonly method: string
   /** In lower case. */
   readonly requestedHeaders: readonly string[]
 }
 
-/** Undefined: it comes from no other origin. */
+/** @returns undefined if the request is not a cross-origin request. */
 export function corsRequestOf(method: string, headers: Headers): CorsRequest | undefined {
   const origin = headers.get("origin")
   if (origin === undefined) return undefined
@@ -36,7 +36,7 @@ export function corsRequestOf(method: string, headers: Headers): CorsRequest | u
   return { origin, method: headers.get("access-control-request-method") ?? method, requestedHeaders }
 }
 
-/** A pattern holds one `*` at most, which stands for any text, also for none. */
+/** A pattern contains at most one `*`, which matches any text, including none. */
 function fits(pattern: string, text: string): boolean {
   const star = pattern.indexOf("*")
   if (star < 0) return pattern === text
@@ -52,7 +52,7 @@ function allows(rule: CorsRule, { origin, method, requestedHeaders }: CorsReques
   )
 }
 
-/** Undefined: none allows it. */
+/** @returns undefined if no rule allows the request. */
 export function allowingRule(rules: readonly CorsRule[], request: CorsRequest): CorsRule | undefined {
   const { origin, requestedHeaders } = request
   if (!ORIGIN.test(origin) || requestedHeaders.length > REQUESTED_HEADERS_MAX) return undefined
@@ -60,17 +60,17 @@ export function allowingRule(rules: readonly CorsRule[], request: CorsRequest): 
   return rules.find(rule => allows(rule, request))
 }
 
-/** Said wherever there are rules, also where none allows the request: a cache must not give one page's answer to another. */
+/** Sent if the bucket has rules, even if none applies: a cache must not give one page's answer to another. */
 export const VARY: Field = ["Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"]
 
-/** What an answer says where a rule allows its request. */
+/** The headers of an answer whose request a rule allows. */
 export function allowedFields(rule: CorsRule, { origin, requestedHeaders }: CorsRequest): readonly Field[] {
   const isForAll = rule.allowedOrigins.includes("*")
   const fields: Field[] = [
     ["Access-Control-Allow-Origin", isForAll ? "*" : origin],
     ["Access-Control-Allow-Methods", rule.allowedMethods.join(", ")],
   ]
-  // Browsers take no credentials together with "*".
+  // Browsers reject credentials together with "*".
   if (!isForAll) fields.push(["Access-Control-Allow-Credentials", "true"])
   if (requestedHeaders.length > 0) fields.push(["Access-Control-Allow-Headers", requestedHeaders.join(", ")])
   if (rule.exposeHeaders.length > 0) fields.push(["Access-Control-Expose-Headers", rule.exposeHeaders.join(", ")])

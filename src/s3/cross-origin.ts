@@ -1,6 +1,6 @@
 /**
- * Requests that a page of another origin sends: what every answer to them says, also an error, and the answers to
- * preflights, which nobody signs.
+ * Cross-origin requests from web pages: the headers of every answer to them, including errors, and the answers to
+ * preflights, which are unsigned.
  */
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
@@ -16,7 +16,7 @@ import type { S3Target } from "./wire/target.js"
 
 export interface Verdict {
   readonly kind: "sameOrigin" | "noBucket" | "noRules" | "refused" | "allowed"
-  /** For every answer to the request. */
+  /** Headers for every answer to the request. */
   readonly fields: readonly Field[]
 }
 
@@ -55,7 +55,7 @@ export class CrossOrigin {
   }
 }
 
-/** In the words of S3, of which tools and their users know what to do. */
+/** S3's messages, which tools and their users recognise. */
 const REFUSALS = {
   noBucket: { message: "CORSResponse: Bucket not found", reason: "there is no such bucket" },
   noRules: { message: "CORSResponse: CORS is not enabled for this bucket.", reason: "the bucket has no CORS rules" },

@@ -1,10 +1,10 @@
 /**
- * Failures as S3 says them: code, status, message and the extra fields that tools read.
+ * Failures as S3 reports them: code, status, message and the extra fields that tools read.
  *
- * One row for every kind of failure; a missing row does not compile. Messages are S3's own where S3
- * has one, since people search for them. Details of our own failures (remedy `repair`, `askOperator`,
+ * One row for every kind of failure; a missing row does not compile. Messages are S3's own if S3
+ * has one, since people search for them. Details of internal failures (remedy `repair`, `askOperator`,
  * `reportBug`) never leave the process.
- * Source  "Error responses", Amazon S3 API Reference; `s3-behaviours` for where stores differ.
+ * Source  "Error responses", Amazon S3 API Reference; `s3-behaviours` for differences between stores.
  */
 import { httpDate } from "../base/dates.js"
 import { FAILURES } from "../base/failures.js"
@@ -12,7 +12,7 @@ import type { Failure, FailureDetails, FailureKind } from "../base/failures.js"
 
 export type Field = readonly [name: string, value: string]
 
-/** An error as S3 answers it. */
+/** An error in S3's form. */
 export interface S3Error {
   readonly code: string
   readonly status: number
@@ -25,11 +25,11 @@ export interface S3Error {
 interface Row {
   readonly code: string
   readonly status: number
-  /** Undefined: the failure's own text. */
+  /** If undefined, the failure's own text is used. */
   readonly message?: string
   /** Details that become elements: name of the detail, name of the element. */
   readonly fields?: Readonly<Record<string, string>>
-  /** Seconds after which a client may try again. */
+  /** Seconds after which a client may retry. */
   readonly retryAfterSeconds?: number
 }
 
@@ -309,7 +309,7 @@ function fieldsOf(names: Readonly<Record<string, string>>, details: FailureDetai
   return fields
 }
 
-/** Headers that go with a failure: what a reader of a delete marker, a range or a 304 is told. */
+/** Headers that accompany a failure: for delete markers, ranges, 304 and retries. */
 function headersOf({ kind, details }: Failure, { retryAfterSeconds }: Row): Field[] {
   const headers: Field[] = []
   const add = (name: string, value: string | number | boolean | undefined): void => {
@@ -332,13 +332,13 @@ function headersOf({ kind, details }: Failure, { retryAfterSeconds }: Row): Fiel
   return headers
 }
 
-/** A malformed authorization is told by where it stands. */
+/** The code of a malformed authorization depends on where it was sent. */
 function codeOfMalformed(form: FailureDetails[string]): string {
   if (form === "form") return "InvalidArgument"
   return form === "query" ? "AuthorizationQueryParametersError" : S3_FAILURES.malformedAuthorization.code
 }
 
-/** Any failure as S3 answers it. */
+/** Converts any failure to S3's form. */
 export function s3ErrorOf(failure: Failure): S3Error {
   const { kind, details } = failure
   const found = S3_FAILURES[kind]

@@ -1,10 +1,10 @@
 /**
  * S3 over HTTP: from an exchange to an operation and back.
  *
- * The order is the promise: target, route, signature, refusals by name, owner of the bucket, key;
- * then the operation reads headers and asks the services; and only when nothing speaks against the
- * request is its body opened (and 100-continue sent). Of a form, whose signature is among its fields,
- * that holds for the file. All of it runs within one turn where nothing has to be waited for.
+ * Requests are processed in a fixed order: target, route, signature, refusals by name, owner of the bucket, key;
+ * then the operation reads headers and calls the services; the body is opened (and 100-continue sent) only after
+ * all these checks have passed. For a form, whose fields hold the signature, that applies to the
+ * file. All of it runs within one turn unless something must be waited for.
  */
 import type { Keyring } from "../access/contract.js"
 import { claimedKey } from "../access/index.js"
@@ -56,33 +56,33 @@ import { awake, unlessSlow } from "./slow-answer.js"
 const HOST_ID_BYTES = 24
 const OWN_TROUBLE_STATUS = 500
 const DENIED_STATUS = 403
-/** Listings that wait for their turn; beyond, clients are told to slow down. */
+/** Listings that wait for their turn; further clients are asked to slow down. */
 const HEAVY_WAITING_MAX = 1_000
 
 export interface S3Settings {
   readonly services: ObjectServices
   readonly accounts: Keyring & Grantees
-  /** Undefined: any region is accepted, and us-east-1 reported. */
+  /** Undefined accepts any region and reports us-east-1. */
   readonly region: string | undefined
-  /** Domains whose sub-domains are buckets, in lower case; `localhost` always is one. */
+  /** Domains whose sub-domains are buckets, in lower case; `localhost` is always one. */
   readonly domains: readonly string[]
-  /** Where a person with a browser is sent. */
+  /** The address that the welcome page links to. */
   readonly adminUrl: string
-  /** Listening on loopback only: the page for people answers to no other names. */
+  /** The server listens on loopback only: the welcome page then requires a matching Host header. */
   readonly onLoopback: boolean
   readonly clock: Clock
   readonly random: Random
-  /** Whether signature version 2 is refused also of objects' URLs and of forms. */
+  /** Whether signature version 2 is refused for URLs of objects and for forms too. */
   readonly refuseSignatureV2: boolean
   readonly newBuckets: NewBuckets
   readonly metrics: Metrics
-  /** Whoever is told no can be explained why, to the operator. */
+  /** Records denials, so that the operator can look up the reason. */
   readonly denials: Denials
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
 }
 
-/** The protocol that the HTTP server is given. */
+/** The protocol for the HTTP server. */
 export const createS3Handler = (settings: S3Settings): Protocol => new S3Handler(settings)
 
 class S3Handler implements Protocol {
@@ -91,11 +91,11 @@ class S3Handler implements Protocol {
   private readonly crossOrigin: CrossOrigin
   private readonly meters: RequestMeters
   private readonly plans = new RequestPlans()
-  /** Of headers that did not come as headers: from presigned queries and from forms. */
+  /** Shapes of headers that arrived in presigned queries and in forms. */
   private readonly shapes = new HeaderShapes()
   private readonly runner: OperationRunner
   private readonly context: CallContext
-  /** The same for all answers of one process: it tells processes apart in a report. */
+  /** The same for all answers of one process: it identifies the process in a bug report. */
   private readonly hostId: string
   private readonly hostLine: string
 
@@ -179,7 +179,7 @@ class S3Handler implements Protocol {
     })
   }
 
-  /** Everything that comes before anybody asks what the caller may do. */
+  /** All checks that precede authorization. */
   private admit(request: S3Request, operation: Operation, addressed: Addressed): Soon<Admitted> {
     const { exchange, nowMs } = request
     if (operation.answer.kind === "form") return this.admitForm(request, operation, addressed)
@@ -237,7 +237,7 @@ class S3Handler implements Protocol {
     exchange.countIn(this.meters.ofAccount(caller.account.id))
   }
 
-  /** For its log line: once, as soon as it is known who sends it, or that it is refused. */
+  /** Adds the fields of the log line, once: as soon as the caller is known, or the request is refused. */
   private noteRequest(request: S3Request): void {
     const { exchange, operation, target, caller } = request
     if (request.isNoted || operation === undefined) return
@@ -276,7 +276,7 @@ class S3Handler implements Protocol {
     })
   }
 
-  /** Adds the time that it took to learn who sends the request; returns the present. */
+  /** Ends the authentication stage in the timing; returns the current time. */
   private endAuth(request: S3Request): number {
     const nowMs = this.settings.clock.monotonicMs()
     if (request.authSinceMs !== undefined) request.exchange.timing.add("auth", nowMs - request.authSinceMs)
@@ -318,7 +318,7 @@ class S3Handler implements Protocol {
           : exchange.respond({ status, headers, body: lent.bytes })
       },
       () => {
-        // Once the answer is over nothing looks at the bytes any more: they are handed over, or the connection is closed.
+        // Once the answer is done, no one reads the bytes any more: they have been sent, or the connection is closed.
         lent?.giveBack()
         body.close()
         exchange.timing.add("data", clock.monotonicMs() - startedMs)
@@ -346,19 +346,19 @@ class S3Handler implements Protocol {
   private respondFailure(request: S3Request, error: unknown): Soon<void> {
     const { exchange } = request
     const failure = sayInstead(asFailure(error), request.target)
-    // Our own bugs are logged with their stack by the server, which then asks for `refuse`.
+    // The server logs internal errors with their stack, and then calls `refuse`.
     if (exchange.answered || failure.kind === "internal") throw error
     const answer = s3ErrorOf(nameCondition(failure, request.headers))
     this.endAuth(request)
     this.noteRequest(request)
     this.noteDenial(request, failure, answer)
-    // The client learns little of our own trouble; the operator needs to know what it was and where.
+    // Server errors tell the client little; the operator needs their kind and reason.
     if (answer.status >= OWN_TROUBLE_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })
     exchange.note({ failure: answer.code })
     return exchange.respond(errorAnswer(answer, this.scene(request)))
   }
 
-  /** Whoever may not do it can be explained why, also where the answer says so of single keys. */
+  /** Records a denied request, or a denied key of a request, so that the operator can look up the reason. */
   private noteDenial(request: S3Request, failure: Failure, { status, code }: Pick<S3Error, "status" | "code">): void {
     if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
     const { exchange, target, query, operation, caller, headers, nowMs } = request
@@ -383,7 +383,7 @@ class S3Handler implements Protocol {
     this.settings.denials.note(denied, failure)
   }
 
-  /** The lines that every answer begins with. */
+  /** The header lines that every answer begins with. */
   private linesOf({ exchange, crossOrigin }: S3Request): HeaderLines {
     return commonLines(exchange.requestId, this.hostLine, crossOrigin?.fields ?? [])
   }
@@ -404,7 +404,7 @@ class S3Handler implements Protocol {
 
 const CONDITIONS = ["If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"]
 
-/** Tools ask which condition failed; where the service does not say, a request with one condition does. */
+/** Tools need the failed condition; if the service does not report it, a request with a single condition does. */
 function nameCondition(failure: ReturnType<typeof asFailure>, headers: Headers) {
   if (failure.kind !== "preconditionFailed" || failure.details["condition"] !== undefined) return failure
   const [only, second] = CONDITIONS.flatMap(name => [name, `x-amz-copy-source-${name.toLowerCase()}`]).filter(name =>

@@ -1,9 +1,9 @@
 /**
  * The `x-amz-*` request headers and how each is answered.
  *
- * Promises  A header that asks for a feature which is not built is refused by name before a body is read: the rows below
- *           are the complete list. Every other unknown header is ignored, as S3 ignores it; whether the signature has to
- *           cover it is not decided here (`access/signing`: it has to).
+ * Promises  A header that requests an unsupported feature is refused by name before a body is read: the rows below
+ *           are the complete list. Every other unknown header is ignored, as on S3; `access/signing` decides whether
+ *           the signature must cover it (it must).
  */
 import { CANNED_ACLS } from "../access/index.js"
 import { fail } from "../base/failures.js"
@@ -12,16 +12,16 @@ import { ACL_HEADER, GRANT_HEADERS } from "./acl/asked-acl.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
 
 export type HeaderAnswer =
-  /** Acted upon. */
+  /** The header has an effect. */
   | { readonly kind: "used" }
-  /** Accepted, and rightly without effect. */
+  /** Accepted, and correctly without effect. */
   | { readonly kind: "noise"; readonly why: string }
-  /** Acted upon or noise with these values (compared without case); refused with any other. */
+  /** Accepted with these values (compared ignoring case); refused with any other. */
   | { readonly kind: "values"; readonly values: readonly string[]; readonly otherwise: FailureKind }
   | { readonly kind: "refused"; readonly failure: FailureKind }
 
 export interface HeaderRow {
-  /** Lower case. A name that ends with `*` stands for all that begin so; the first row that fits counts. */
+  /** Lower case. A name that ends with `*` stands for all names with that prefix; the first match applies. */
   readonly name: string
   readonly answer: HeaderAnswer
 }
@@ -82,18 +82,18 @@ const PREFIXES = HEADER_ROWS.filter(({ name }) => name.endsWith("*")).map(row =>
   prefix: row.name.slice(0, -1),
 }))
 
-/** The row of a header; undefined for one that is no `x-amz-*` header. `name` in lower case. */
+/** The row of a header; undefined unless it is an `x-amz-*` header. `name` in lower case. */
 export function headerRow(name: string): HeaderRow | undefined {
   if (!name.startsWith("x-amz-")) return undefined
   return EXACT.get(name) ?? PREFIXES.find(({ prefix }) => name.startsWith(prefix))?.row
 }
 
-/** Throws what the table says for a header that asks for something that is not done. */
+/** Throws the failure of the table for a header that requests something unsupported. */
 export function checkHeader(name: string, value: string): void {
   const answer = headerRow(name)?.answer
   if (answer === undefined || answer.kind === "used" || answer.kind === "noise") return
   if (answer.kind === "values" && answer.values.some(known => known.toLowerCase() === value.toLowerCase())) return
-  // A refused header may hold a secret (a customer's key), so only listed values are ever shown.
+  // A refused header may hold a secret (a customer's key), so only values of listed headers are shown.
   if (answer.kind === "refused") {
     throw fail(answer.failure, { header: name, message: refusalOf(answer.failure, name) })
   }
@@ -101,7 +101,7 @@ export function checkHeader(name: string, value: string): void {
   throw fail(answer.otherwise, { ...shown, message: refusalOf(answer.otherwise, name) })
 }
 
-/** What a person is told; undefined where the failure's own text says it. */
+/** The message for the client; undefined if the failure's own text is enough. */
 function refusalOf(failure: FailureKind, header: string): string | undefined {
   if (failure === "notImplemented") return `The header ${header} asks for something that is not implemented.`
   if (failure === "invalidRequest" || failure === "invalidArgument") return `Value for ${header} header is invalid.`

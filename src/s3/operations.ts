@@ -1,8 +1,8 @@
 /**
- * Every operation of S3, with its request, its permission and its answer: a handler, or a refusal by
- * name. Whatever is routed is routed by this table, and docs/s3-compatibility.md is written from it.
+ * Every operation of S3, with its request, its required actions and its answer: a handler, or a refusal by
+ * name. The router uses this table alone, and docs/s3-compatibility.md is generated from it.
  *
- * Source  The S3 service model (116 operations), and two requests that it leaves out: the form upload
+ * Source  The S3 service model (116 operations), and two requests that it omits: the form upload
  *         of browsers and the preflight of cross-origin requests.
  */
 import { assert } from "../base/assert.js"
@@ -56,9 +56,9 @@ export type OperationAnswer =
   | { readonly kind: "newBucket"; readonly handle: (call: NewBucketCall) => Soon<Answer> }
   | { readonly kind: "bucket"; readonly handle: (call: BucketCall) => Soon<Answer> }
   | { readonly kind: "object"; readonly handle: (call: ObjectCall) => Soon<Answer> }
-  /** Signed by fields of its body, which name the key too. */
+  /** Signed by fields of its body, which also name the key. */
   | { readonly kind: "form"; readonly handle: (call: FormCall) => Soon<Answer> }
-  /** Answered without a handler: by the preflight rules. */
+  /** Answered by the preflight rules, without a handler. */
   | { readonly kind: "preflight" }
   | { readonly kind: "refused" }
   /** An older name of the same request. */
@@ -68,26 +68,26 @@ export interface Operation {
   readonly name: string
   readonly method: Method
   readonly resource: Resource
-  /** Query parameters that make the request this one: `acl`, or `list-type=2` with a value. */
+  /** Query parameters that select this operation: `acl`, or `list-type=2` with a value. */
   readonly when: readonly string[]
-  /** A header that makes the request this one. */
+  /** A header that selects this operation. */
   readonly header: string | undefined
-  /** Empty for what is answered without anybody being let in. */
+  /** Empty for operations that are answered without authorization. */
   readonly requiredActions: RequiredActions | readonly []
-  /** What its body says that policies ask for. */
+  /** The part of the body that policies refer to. */
   readonly readBody: (body: CallBody) => Promise<BodyContent>
-  /** `built`, `unset` (the answer of S3 for a setting never made), `refused` or `alias`: for the docs. */
+  /** `built`, `unset` (S3's answer for a setting that was never set), `refused` or `alias`: for the docs. */
   readonly standing: "built" | "unset" | "refused" | "alias"
   readonly answer: OperationAnswer
-  /** May take long enough that the connection must be kept awake before the answer. */
+  /** May take so long that the connection needs keep-alive bytes before the answer. */
   readonly slow: boolean
-  /** Holds the thread for milliseconds: one of these a turn. */
+  /** Occupies the thread for milliseconds: one such call runs in each turn. */
   readonly heavy: boolean
-  /** What it makes may have an access control list, given by headers. */
+  /** Headers may give the created bucket or object an access control list. */
   readonly takesAcl: boolean
 }
 
-/** `PUT /b?acl` and the like: method, resource and what makes the request this operation. */
+/** `PUT /b?acl` and the like: method, resource, and the parameters or header that select the operation. */
 interface Request {
   readonly method: Method
   readonly resource: Resource
@@ -95,7 +95,7 @@ interface Request {
   readonly header: string | undefined
 }
 
-/** Reads `GET object uploadId`, `PUT object [x-amz-copy-source]`: method, resource, parameters, a header. */
+/** Parses `GET object uploadId`, `PUT object [x-amz-copy-source]`: method, resource, parameters, a header. */
 function requestOf(text: string): Request {
   const [method, resource, ...rest] = text.split(" ")
   const header = rest.find(word => word.startsWith("["))?.slice(1, -1)
@@ -118,7 +118,7 @@ interface Options {
   readonly takesAcl?: boolean
 }
 
-/** What it needs has to be said, unless it is the action of the same name. */
+/** Required actions must be stated, unless the only one has the operation's name. */
 type OptionsOf<Name extends string> = Name extends ActionName
   ? readonly [options?: Options]
   : readonly [options: Options & Required<Pick<Options, "requiredActions">>]
@@ -126,7 +126,7 @@ type OptionsOf<Name extends string> = Name extends ActionName
 type Closed = Extract<OperationAnswer, { kind: "refused" | "alias" | "preflight" }>
 type Open = Exclude<OperationAnswer, Closed>
 
-/** What nobody is let in to. */
+/** An operation that runs no handler. */
 function closed(name: string, request: string, answer: Closed): Operation {
   const standing = answer.kind === "preflight" ? "built" : answer.kind
   const shown = { name, ...requestOf(request), standing, answer } as const
@@ -172,7 +172,7 @@ const object = <Name extends string>(
   ...options: OptionsOf<Name>
 ): Operation => open(name, request.replace(/^(\w+)/, "$1 object"), { kind: "object", handle }, ...options)
 
-/** A bucket setting that nobody can have made: its GET answers as S3 does then. */
+/** A bucket setting that cannot be set here: its GET returns S3's answer for a setting that was never set. */
 const unsetBucket = <Name extends string>(
   name: Name,
   when: string,
@@ -191,7 +191,7 @@ const requiredAction = (action: ActionName): { readonly requiredActions: Require
   requiredActions: [{ action }],
 })
 
-/** What a client does with a setting: reads it, puts it and, where it can be without, deletes it. */
+/** The requests of one setting: get, put and, if it may be absent, delete. */
 function setting<Value>(
   name: string,
   when: string,
@@ -283,7 +283,7 @@ const OBJECTS: readonly Operation[] = [
   closed("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
   refused("PutObjectLegalHold", "PUT object legal-hold"),
   refused("PutObjectRetention", "PUT object retention"),
-  // By virtual host: its host begins with the route.
+  // Virtual-host style: its host begins with the route.
   refused("WriteGetObjectResponse", "POST object [x-amz-request-route]"),
   refused("RenameObject", "PUT object renameObject"),
   refused("RestoreObject", "POST object restore"),

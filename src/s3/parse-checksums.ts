@@ -1,8 +1,8 @@
 /**
  * Checksums that a request declares: `Content-MD5`, and one of `x-amz-checksum-*` as header or trailer.
  *
- * Refuses  Two algorithms at once and algorithms that are not known: `invalidRequest`; a value that is
- *          no checksum of its algorithm: `badDigest`; a malformed MD5: `invalidDigest`.
+ * Refuses  Two algorithms in one request and unknown algorithms: `invalidRequest`; a value that is
+ *          not a checksum of its algorithm: `badDigest`; a malformed MD5: `invalidDigest`.
  */
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
@@ -18,7 +18,7 @@ export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC3
 
 export const checksumHeader = (algorithm: ChecksumAlgorithm): string => `${PREFIX}${algorithm.toLowerCase()}`
 
-/** The bytes of exact base64 (with its padding), of the given length; undefined where the text is not that. */
+/** Decodes exact base64 (with padding) of the given length; undefined for any other text. */
 export function exactBase64(text: string, lengthBytes: number): Uint8Array | undefined {
   const bytes = Buffer.from(text, "base64")
   return bytes.length === lengthBytes && bytes.toString("base64") === text ? bytes : undefined
@@ -41,7 +41,7 @@ export interface DeclaredChecksum {
 const invalidValue = (header: string): Failure =>
   fail("badDigest", { message: `Value for ${header} header is invalid.`, header })
 
-/** Throws `badDigest` unless the text is a checksum of this algorithm, in base64; `-N` may follow where `parts` is set. */
+/** Throws `badDigest` unless the text is a base64 checksum of this algorithm; with `parts`, `-N` may follow. */
 export function checkChecksumText(
   algorithm: ChecksumAlgorithm,
   text: string,
@@ -65,7 +65,7 @@ export function checksumInHeaders(headers: Headers, parts: "parts" | "whole" = "
   return { algorithm: first, value }
 }
 
-/** The algorithm of a trailer's name. Throws `invalidRequest` for a trailer that is no checksum known here. */
+/** The algorithm of a trailer's name. Throws `invalidRequest` for a trailer that is not a known checksum. */
 export function algorithmOfTrailer(name: string): ChecksumAlgorithm {
   const found = CHECKSUM_ALGORITHMS.find(algorithm => checksumHeader(algorithm) === name)
   if (found === undefined) {
@@ -76,13 +76,13 @@ export function algorithmOfTrailer(name: string): ChecksumAlgorithm {
   return found
 }
 
-/** `x-amz-checksum-algorithm`, in any case; undefined where absent. Unknown ones were refused with the headers. */
+/** `x-amz-checksum-algorithm`, ignoring case; undefined if absent. The table of headers has refused unknown ones. */
 export function checksumAlgorithmOf(headers: Headers): ChecksumAlgorithm | undefined {
   const text = headers.get("x-amz-checksum-algorithm")?.toUpperCase()
   return CHECKSUM_ALGORITHMS.find(algorithm => algorithm === text)
 }
 
-/** `x-amz-checksum-type`; undefined where absent. */
+/** `x-amz-checksum-type`; undefined if absent. */
 export function checksumTypeOf(headers: Headers): "COMPOSITE" | "FULL_OBJECT" | undefined {
   const text = headers.get("x-amz-checksum-type")?.toUpperCase()
   return text === "COMPOSITE" || text === "FULL_OBJECT" ? text : undefined
@@ -91,7 +91,7 @@ export function checksumTypeOf(headers: Headers): "COMPOSITE" | "FULL_OBJECT" | 
 const FULL_OBJECT_ONLY: readonly ChecksumAlgorithm[] = ["CRC64NVME"]
 const COMPOSITE_ONLY: readonly ChecksumAlgorithm[] = ["SHA1", "SHA256"]
 
-/** What an upload will keep: the algorithm with its type, by default the one that S3 takes. Throws `invalidRequest`. */
+/** The checksum that an upload will store: algorithm and type, by default S3's choice. Throws `invalidRequest`. */
 export function plannedChecksum(
   headers: Headers,
 ): { algorithm: ChecksumAlgorithm; type: "COMPOSITE" | "FULL_OBJECT" } | undefined {

@@ -1,7 +1,7 @@
 /**
- * Conditions of a request: `If-Match` and its kin.
+ * Conditions of a request: `If-Match` and the like.
  *
- * Dates that cannot be read, and an If-Modified-Since in the future, count as not sent (RFC 9110).
+ * Unreadable dates, and an If-Modified-Since in the future, are ignored (RFC 9110).
  */
 import { parseDate } from "../base/dates.js"
 import type { Conditions, GetRequest } from "../object/contract.js"
@@ -29,7 +29,7 @@ function dateOf(headers: Headers, name: string): number | undefined {
 
 const NONE: Conditions = {}
 
-/** Conditions of a read; `prefix` for those on the source of a copy. */
+/** Conditions of a read; `prefix` selects those on the source of a copy. */
 export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): Conditions {
   const modifiedSinceMs = dateOf(headers, `${prefix}if-modified-since`)
   const ifModifiedSinceMs = modifiedSinceMs !== undefined && modifiedSinceMs <= nowMs ? modifiedSinceMs : undefined
@@ -39,7 +39,7 @@ export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): 
   return { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs }
 }
 
-/** Conditions of a write: ETags only, as in S3. */
+/** Conditions of a write: ETags only, as on S3. */
 export const writeConditionsOf = (headers: Headers): Conditions => etagConditionsOf(headers, "")
 
 function etagConditionsOf(headers: Headers, prefix: string): Conditions {
@@ -48,7 +48,7 @@ function etagConditionsOf(headers: Headers, prefix: string): Conditions {
   return ifMatch === undefined && ifNoneMatch === undefined ? NONE : { ifMatch, ifNoneMatch }
 }
 
-/** `If-Range`: an ETag or a date; what is neither matches nothing, so that the whole object is sent. */
+/** `If-Range`: an ETag or a date; any other value matches nothing, so that the whole object is sent. */
 export function ifRangeOf(headers: Headers): GetRequest["ifRange"] {
   const text = headers.get("if-range")
   if (text === undefined) return undefined

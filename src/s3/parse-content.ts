@@ -1,7 +1,7 @@
 /**
- * What a request says about an object besides its bytes: stored headers and user metadata.
+ * Reads an object's attributes from a request: stored headers and user metadata.
  *
- * Header values are bytes (one character a byte) and are kept byte for byte.
+ * Header values are bytes (one character for each byte) and are stored unchanged.
  */
 import { fail } from "../base/failures.js"
 import { Remembered } from "../base/remembered.js"
@@ -10,7 +10,7 @@ import { ByShape } from "./by-shape.js"
 import type { Headers, RequestHeaders } from "../base/request-headers.js"
 import { withoutAwsChunked } from "./wire/aws-chunked.js"
 
-/** Names and values together, as S3 counts them. */
+/** Limit on names and values together, as S3 counts them. */
 export const USER_METADATA_BYTES_MAX = 2048
 const META = "x-amz-meta-"
 
@@ -46,7 +46,7 @@ const STORED: ReadonlySet<string> = new Set([
   ...["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"],
 ])
 
-/** Reads what is stored with an object. Clients send the same again and again: the same lines give the same object. */
+/** Reads the stored headers. Clients send the same ones repeatedly: equal lines return the same object. */
 export class AttributeReader {
   private readonly names = new ByShape(({ uniqueNames }) =>
     uniqueNames.filter(name => STORED.has(name) || name.startsWith(META)),

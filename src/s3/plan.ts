@@ -1,9 +1,9 @@
 /**
- * What follows from the names of a request's headers and its operation: worked out once for each set of names, since
- * clients send the same names again and again.
+ * Results that follow from a request's operation and the names of its headers, computed once for each set of names:
+ * clients send the same names repeatedly.
  *
- * Promises  A plan is what the same names would give if they were looked at anew.
- * Limits    Plans are forgotten with their shape, and the HTTP server remembers few shapes.
+ * Promises  A cached plan equals a newly computed one for the same names.
+ * Limits    Plans are dropped with their shape, and the HTTP server caches few shapes.
  */
 import type { Headers, HeaderShape, RequestHeaders } from "../base/request-headers.js"
 import { ByShape } from "./by-shape.js"
@@ -14,12 +14,12 @@ import { actionsOf, givesAcl, actionsOfNames } from "./rights/required-actions-c
 import type { RequiredAction } from "./rights/required-actions-core.js"
 
 export class RequestPlan {
-  /** Whether headers ask for an access control list. */
+  /** Whether headers request an access control list. */
   readonly givesAcl: boolean
-  /** Names of the headers whose values the table of headers restricts. */
+  /** Names of the headers whose values the table restricts. */
   private readonly restricted: readonly string[]
   private readonly requiredActions: readonly RequiredAction[]
-  /** The actions where they follow from names alone: without and with a version. */
+  /** The required actions if they follow from names alone: without and with a version. */
   private readonly actions: readonly [plain: readonly ActionName[], ofVersion: readonly ActionName[]] | undefined
 
   constructor({ requiredActions }: Pick<Operation, "requiredActions">, shape: HeaderShape) {
@@ -33,12 +33,12 @@ export class RequestPlan {
       : undefined
   }
 
-  /** Throws what the table says of the first header that asks for what is not done. */
+  /** Throws the table's failure for the first header that requests something unsupported. */
   checkHeaders(headers: Headers): void {
     for (const name of this.restricted) checkHeader(name, headers.get(name) ?? "")
   }
 
-  /** All that the request needs to be allowed. */
+  /** All required actions of the request. */
   actionsOf(headers: Headers, namesVersion: boolean): readonly ActionName[] {
     return this.actions?.[namesVersion ? 1 : 0] ?? actionsOf(this.requiredActions, headers, namesVersion)
   }

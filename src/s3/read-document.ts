@@ -1,4 +1,4 @@
-/** Small XML documents in request bodies. */
+/** Reads small XML documents from request bodies. */
 import { fail } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import type { CallBody } from "./body.js"
@@ -9,8 +9,8 @@ import type { XmlElement, XmlLimits } from "./wire/xml-reader.js"
 export const SMALL_DOCUMENT: XmlLimits = { bytesMax: 64 * KIB, elementsMax: 1_000 }
 
 /**
- * The root of the document; undefined for an empty body. With a `pause` for documents that take long.
- * Throws `malformedXml`, and as `CallBody.document`.
+ * The root of the document; undefined for an empty body. `pause` interrupts the parsing of long documents.
+ * Throws `malformedXml`, and the failures of `CallBody.document`.
  */
 export async function readDocument(
   body: CallBody,
@@ -23,7 +23,7 @@ export async function readDocument(
   return pause === undefined ? parseXml(bytes, limits) : parseXmlInPieces(bytes, limits, pause)
 }
 
-/** A document that must be there, with this root. Throws `malformedXml`, `invalidRequest`. */
+/** A required document with this root. Throws `malformedXml`, `invalidRequest`. */
 export async function readRequiredDocument(
   body: CallBody,
   root: string,

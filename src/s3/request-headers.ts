@@ -1,11 +1,11 @@
 /**
- * The headers of a request with those that a presigned URL carries in its query.
+ * The headers of a request, with those that a presigned URL carries in its query.
  *
  * SDKs move `x-amz-*` headers of a presigned request into the query, where the signature covers
  * them. They count as headers, except checksums: an SDK that presigns has not seen the body and
- * writes the checksum of an empty one, which S3 leaves alone too.
+ * writes the checksum of an empty one, which S3 ignores too.
  *
- * Refuses  The source of a copy in a query: it makes another operation of a request, which the query does not.
+ * Refuses  The source of a copy in a query: as a header it would select another operation, which the query does not.
  */
 import { fail } from "../base/failures.js"
 import type { HeaderShapes, RequestHeaders } from "../base/request-headers.js"
@@ -25,7 +25,7 @@ const OF_SIGNATURE = new Set([
 
 const COPY_SOURCE = "x-amz-copy-source"
 
-/** Adds what a presigned query carries; a header that was really sent counts before it. Throws `invalidRequest`. */
+/** Adds the headers of a presigned query; headers that were sent take precedence. Throws `invalidRequest`. */
 export function withHoisted(headers: RequestHeaders, query: Query, shapes: HeaderShapes): RequestHeaders {
   const hoisted: string[] = []
   for (const name of query.names()) {
@@ -37,7 +37,7 @@ export function withHoisted(headers: RequestHeaders, query: Query, shapes: Heade
       header !== "x-amz-checksum-type"
     if (!header.startsWith("x-amz-") || OF_SIGNATURE.has(header) || isChecksum || headers.has(header)) continue
     if (header === COPY_SOURCE) throw fail("invalidRequest", { message: `${COPY_SOURCE} must be sent as a header.` })
-    // Names that differ in case only are one header: the first counts.
+    // Names that differ only in case are one header: the first counts.
     if (!hoisted.includes(header)) hoisted.push(header, query.get(name) ?? "")
   }
   return hoisted.length === 0 ? headers : shapes.ofFlat([...headers.flat(), ...hoisted])

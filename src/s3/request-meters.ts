@@ -1,10 +1,10 @@
 /**
- * Requests by bucket and by account: how many, how many went wrong, bytes in and out.
+ * Counts requests by bucket and by account: number, errors, bytes in and out.
  *
- * Who asks is counted once the signature is verified; a bucket once the caller has been let in, so that
- * strangers neither run up its figures nor make up buckets for the list.
+ * An account is counted once the signature is verified; a bucket once the caller has been admitted, so that
+ * strangers can neither raise its figures nor add invented buckets to the list.
  * Requests signed with version 2 are counted too, so that an operator sees who still needs it before refusing it.
- * Limits  `METERED_MAX` buckets and as many accounts since the start; whoever comes later is counted together.
+ * Limits  `METERED_MAX` buckets and as many accounts since the start; later ones are counted together.
  */
 import type { SignatureForm } from "../access/index.js"
 import type { AccountId, BucketName } from "../base/ids.js"
@@ -12,7 +12,7 @@ import type { RequestMeter } from "../http/index.js"
 import type { Counter, Metrics } from "../seams/telemetry/contract.js"
 
 const METERED_MAX = 500
-/** No bucket has such a name. */
+/** Not a valid bucket name. */
 const OTHERS = "(other)"
 
 export class RequestMeters {
@@ -26,7 +26,7 @@ export class RequestMeters {
     this.version2 = metrics.counter("hayloft_signature_v2_requests_total", "Requests signed with signature version 2")
   }
 
-  /** `form`: where the signature was. */
+  /** `form`: the place of the signature. */
   noteVersion2(form: SignatureForm): void {
     this.version2.of({ form }).add()
   }

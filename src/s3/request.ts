@@ -1,4 +1,4 @@
-/** A request as far as it has been understood: errors say what is known of it. */
+/** A request and everything known about it so far; errors report it. */
 import type { ReceivedRequest } from "../access/index.js"
 import { Remembered } from "../base/remembered.js"
 import type { RequestHeaders } from "../base/request-headers.js"
@@ -12,23 +12,23 @@ import { Query } from "./wire/query.js"
 import { bucketOfHost, parseTarget, type S3Target } from "./wire/target.js"
 
 export class S3Request {
-  /** As sent, and what a presigned URL carries in its query. */
+  /** Headers as sent, plus those that a presigned URL carries in its query. */
   headers: RequestHeaders
   target: S3Target | undefined
   query: Query | undefined
   operation: Operation | undefined
-  /** What every answer says to a page of another origin. */
+  /** Headers for cross-origin pages in every answer. */
   crossOrigin: Verdict | undefined
   caller: Caller | undefined
-  /** What its caller may do. */
+  /** The caller's permissions. */
   permissions: Permissions | undefined
-  /** Since when it is being learned who sends it; undefined before and after. */
+  /** Start of authentication; undefined before and after. */
   authSinceMs: number | undefined
-  /** Its fields of the log line are there. */
+  /** Its log fields have been added. */
   isNoted = false
   /**
-   * Nothing has been waited for since it arrived. Only then may memory be borrowed for its answer: while a promise is
-   * passed on, other requests are served, and borrow the same memory.
+   * The request has not waited for anything since it arrived. Only then may its answer borrow memory: while a promise
+   * is pending, other requests are served and borrow the same memory.
    */
   isWithinTurn = true
 
@@ -40,13 +40,13 @@ export class S3Request {
   }
 }
 
-/** The parts of a request that do not depend on who sends it. */
+/** The parts of a request that do not depend on its caller. */
 export interface Addressed {
   readonly target: S3Target
   readonly query: Query
 }
 
-/** Reads what requests address. Clients name the same hosts and queries again and again. */
+/** Parses the targets of requests. Clients use the same hosts and queries repeatedly. */
 export class Addresses {
   private readonly queries = new Remembered(rawQuery => new Query(parseQuery(rawQuery)))
   private readonly hosts: Remembered<string | undefined>
@@ -67,7 +67,7 @@ export class Addresses {
   }
 }
 
-/** A request as its signature covers it. */
+/** The parts of a request that its signature covers. */
 export function receivedOf({ method, headers }: Exchange, { target, query }: Addressed): ReceivedRequest {
   const { rawPath, rawQuery } = target
   return { method, rawPath, rawQuery, parameters: query.parameters, headers }

@@ -1,7 +1,7 @@
 /**
- * From a request to its operation, by the table alone.
+ * Finds the operation of a request, by the table alone.
  *
- * Refuses  A known sub-resource that the request cannot have: it never falls through to the object
+ * Refuses  A known sub-resource that the request does not support: it never falls through to the object
  *          or bucket itself (`PUT /b/k?acl` must not overwrite `k`). Unknown parameters are ignored.
  */
 import { fail } from "../base/failures.js"
@@ -11,7 +11,7 @@ import type { Method, Operation, Resource } from "./operations.js"
 import type { Headers } from "../base/request-headers.js"
 import type { Query } from "./wire/query.js"
 
-/** Names in the table's conditions that only tell operations of one sub-resource apart. */
+/** Names in the table's conditions that only distinguish operations of one sub-resource. */
 const DISCRIMINATORS = new Set(["id", "x-id", "select-type"])
 const nameOf = (condition: string): string => condition.split("=")[0] ?? ""
 
@@ -25,7 +25,7 @@ const BY_RESOURCE = { service: rowsOf("service"), bucket: rowsOf("bucket"), obje
 
 interface Condition {
   readonly name: string
-  /** Undefined: any. */
+  /** Undefined accepts any value. */
   readonly value: string | undefined
 }
 
@@ -36,7 +36,7 @@ interface Candidate {
 
 const weight = ({ when, header }: Operation): number => when.length * 2 + (header === undefined ? 0 : 1)
 
-/** By method and resource, what asks for most first, so that the first that fits is the one. */
+/** By method and resource, the operation with most conditions first, so that the first match is the right one. */
 const CANDIDATES = new Map<string, Candidate[]>()
 for (const row of [...ROUTED].sort((a, b) => weight(b) - weight(a))) {
   const conditions = row.when.map(condition => ({ name: nameOf(condition), value: condition.split("=")[1] }))
@@ -46,7 +46,7 @@ for (const row of [...ROUTED].sort((a, b) => weight(b) - weight(a))) {
 }
 
 function fits({ row, conditions }: Candidate, query: Query, headers: Headers): boolean {
-  // Of most requests this is all that is looked at.
+  // Decides most requests.
   if (query.isEmpty && conditions.length > 0) return false
   if (row.header !== undefined && !headers.has(row.header)) return false
   return conditions.every(({ name, value }) => (value === undefined ? query.has(name) : query.get(name) === value))
@@ -55,7 +55,7 @@ function fits({ row, conditions }: Candidate, query: Query, headers: Headers): b
 const names = (operation: Operation, subresource: string): boolean =>
   operation.when.some(c => nameOf(c) === subresource)
 
-/** `partNumber` picks a part of an object that is read; on any other request it makes another operation. */
+/** `partNumber` selects a part when an object is read; in any other request it selects another operation. */
 const isModifier = (name: string, method: string, resource: Resource): boolean =>
   name === "partNumber" && resource === "object" && (method === "GET" || method === "HEAD")
 
@@ -91,7 +91,7 @@ function refuseStray({ method, resource, stray, rows }: Stray): Failure {
   }
   if (!related.some(row => row.method === method)) return notAllowed(method, resource, related)
   return fail("invalidArgument", {
-    message: `The query parameter ${stray} does not go with the others of this request.`,
+    message: `The query parameter ${stray} cannot be combined with the other parameters of this request.`,
     argumentName: stray,
   })
 }

@@ -1,8 +1,8 @@
 /**
- * Runs an operation: opens its bucket, has every action that it needs allowed, and calls its handler.
+ * Runs an operation: opens its bucket, checks every required action, and calls its handler.
  *
- * Promises  No handler runs before its caller has been let in. Where an object was judged by its list or its tags, what
- *           a read answers is of the object that was judged.
+ * Promises  No handler runs before its caller has been authorised. If a decision was based on an object's list or its
+ *           tags, a read returns that same object.
  */
 import { asFailure, fail } from "../base/failures.js"
 import { parseNewBucketName } from "../base/ids.js"
@@ -28,16 +28,16 @@ import { requestCharged } from "./settings/request-payment.js"
 import { keyOfByteString } from "./wire/target.js"
 import type { S3Target } from "./wire/target.js"
 
-/** How often another object is judged in place of the one that was, before the client is told to try again. */
+/** How often a read starts over because the object was replaced, before the client is asked to retry. */
 const JUDGED_AGAIN_MAX = 3
 
-/** A request whose caller is known. */
+/** A request with a known caller. */
 export interface Admitted {
   readonly operation: Operation
   readonly plan: RequestPlan
   readonly target: S3Target
   readonly call: Call
-  /** Undefined: it is no form. */
+  /** Undefined unless the request is a form. */
   readonly form: AdmittedForm | undefined
 }
 
@@ -50,14 +50,14 @@ export class OperationRunner {
     private readonly settings: BucketSettings,
   ) {}
 
-  /** Throws, or rejects with, the failure of the operation as the caller may hear it. */
+  /** Throws, or rejects with, the operation's failure in the form that the caller may see. */
   run(request: S3Request, admitted: Admitted): Soon<Answer> {
     const { call } = admitted
     const { answer } = admitted.operation
     if (answer.kind === "service") return this.runForAccount(admitted, call, answer)
     if (answer.kind === "newBucket") return this.runForNewBucket(admitted, call, answer)
     const { signer } = call
-    // Whose the bucket should be stands in the head of the request, also of a form.
+    // The expected owner of the bucket is in the request's headers, for a form too.
     return after(this.gate.openBucket(admitted.target.bucket ?? "", signer, request.headers), opened =>
       after(this.charge(call, opened.bucket), () => this.runInBucket(request, admitted, call, opened)),
     )
@@ -91,7 +91,7 @@ export class OperationRunner {
     return after(answering, answer => withFields(answer, call.charged))
   }
 
-  /** The bucket that a copy comes from. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
+  /** The source bucket of a copy. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
   async openSource(call: Call, name: string): Promise<Bucket> {
     const { bucket } = await this.gate.openBucket(name, call.signer, call.headers, "x-amz-source-expected-bucket-owner")
     await this.charge(call, bucket)
@@ -126,7 +126,7 @@ export class OperationRunner {
     )
   }
 
-  /** Notes whether the caller pays for the request. Throws `accessDenied` where it has to, and does not say so. */
+  /** Notes whether the caller pays for the request. Throws `accessDenied` if it must pay and does not confirm it. */
   private charge(call: Call, bucket: Bucket): Soon<void> {
     return after(this.settings.requestPayment.of(bucket), payer => {
       const charged = requestCharged(payer, bucket.owner, call.caller?.id, call.headers)
@@ -135,7 +135,7 @@ export class OperationRunner {
   }
 }
 
-/** Reads the object that was judged: where another one has taken its place, that one is judged too. */
+/** Reads the object that the decision was based on; if it has been replaced, decides again for the new one. */
 async function readJudged(
   admitted: Admitted,
   call: ObjectCall,
@@ -157,7 +157,7 @@ function accountOf({ account }: Caller) {
   return account
 }
 
-/** All that the table says the request needs. Throws `accessDenied`. */
+/** Requires all actions in the table. Throws `accessDenied`. */
 function requireAll({ operation, plan }: Admitted, call: Call, place: Place): Soon<void> {
   const { requiredActions } = operation
   if (requiredActions === "eachKey") return undefined
@@ -175,7 +175,7 @@ function requireOne(action: ActionName, operation: Operation, call: Call, place:
   )
 }
 
-/** Whether the list of a new object says only what holds anyway, because the owner of the bucket is enforced. */
+/** Whether a new object's list only states what holds anyway, because the bucket owner is enforced. */
 function setsNoList(operation: Operation, { accessControl, headers }: Call, { bucket }: Place): Soon<boolean> {
   if (bucket === undefined || !makesObject(operation.name) || !asksForOwnerAlone(headers)) return false
   return after(accessControl.counts(bucket), counts => !counts)

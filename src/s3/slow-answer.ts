@@ -1,6 +1,6 @@
 /**
- * Answers that may take minutes: after a while 200 and white space keep the connection awake, and
- * the document follows, which may then be an `<Error>` (as S3 does for CompleteMultipartUpload).
+ * Answers that may take minutes: after a while, status 200 and white space keep the connection alive, and
+ * the document follows, which may then be an `<Error>` (as on S3 for CompleteMultipartUpload).
  */
 import { XML_DECLARATION } from "./wire/xml-writer.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -11,7 +11,7 @@ export const SPACE_EVERY_MS = 10_000
 const DECLARATION = new TextEncoder().encode(XML_DECLARATION)
 const SPACE = new TextEncoder().encode(" ")
 
-/** The value if it comes within `SLOW_AFTER_MS`, or else undefined. Rejects with what the work rejects with. */
+/** The value if it is ready within `SLOW_AFTER_MS`, else undefined. Rejects if the work rejects. */
 export function unlessSlow<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     const callOff = clock.alarm(SLOW_AFTER_MS, () => resolve(undefined))
@@ -20,8 +20,8 @@ export function unlessSlow<T>(work: Promise<T>, clock: Clock): Promise<T | undef
 }
 
 /**
- * The document, with white space before it for as long as it takes. `work` must not reject: a failure
- * is a document too. The declaration comes first, for white space before it would be no XML.
+ * The document, preceded by white space until it is ready. `work` must not reject: a failure
+ * is a document too. The declaration is sent first: XML allows no white space before it.
  */
 export async function* awake(work: Promise<Uint8Array>, clock: Clock): AsyncGenerator<Uint8Array> {
   const settled = new AbortController()

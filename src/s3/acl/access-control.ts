@@ -1,9 +1,9 @@
 /**
- * The access control lists of buckets and objects: read for whoever decides, shown to whoever asks, and made
- * from what a client asks for.
+ * The access control lists of buckets and objects: read for decisions, shown to clients, and created
+ * from a client's request.
  *
- * A bucket's list is a setting of it, an object's lies with its version (`ObjectInfo.acl`); either is nothing where
- * the owner has full control and nobody else anything.
+ * A bucket's list is one of its settings; an object's list is stored with its version (`ObjectInfo.acl`). Neither is
+ * stored if the owner has full control and nobody else has access.
  */
 import { aclOfObject, aclMatch, aclResourceFor, ownerOnly, withoutPublic } from "../../access/index.js"
 import type { Acl, AclMatch, Grant, Grantee, Principal } from "../../access/index.js"
@@ -19,10 +19,10 @@ import type { AclRules, StoredAcl } from "./acl-rules-core.js"
 import { isEnforced } from "./acl-rules-core.js"
 import type { RequestedAcl, RequestedGrant, RequestedGrantee } from "./asked-acl.js"
 
-/** Whom a list can name. */
+/** Lookup of the accounts that a list can name. */
 export type Grantees = Pick<Accounts, "getAccount" | "listAccounts">
 
-/** Rules, and what they say of lists that are there. */
+/** Rules for lists, including those for existing lists. */
 export interface BucketAclRules extends AclRules {
   readonly ignorePublicAcls: boolean
 }
@@ -41,7 +41,7 @@ export class AccessControl {
     )
   }
 
-  /** As it is shown, whether it counts or not. */
+  /** The list as shown to clients, whether it applies or not. */
   listOfBucket(bucket: Bucket): Soon<Acl> {
     return after(this.rulesOf(bucket), rules =>
       isEnforced(rules)
@@ -50,21 +50,21 @@ export class AccessControl {
     )
   }
 
-  /** The same of an object; `kept` is what its version has. Its owner is the object's. */
+  /** The same for an object; `kept` is the list stored with its version. The list's owner is the object's. */
   listOfObject(bucket: Bucket, kept: ObjectAcl | undefined): Soon<Acl> {
     return after(this.rulesOf(bucket), rules =>
       isEnforced(rules) ? ownerOnly(bucket.owner) : aclOfObject(kept, bucket.owner),
     )
   }
 
-  /** Whether lists count in it, and with them who wrote what. */
+  /** Whether lists apply in the bucket, and with them the ownership of objects by their writers. */
   counts(bucket: Bucket): Soon<boolean> {
     return mayHaveLists(bucket) && after(this.rulesOf(bucket), rules => !isEnforced(rules))
   }
 
   /**
-   * What the list that speaks of an action (`s3:GetObject`) grants the caller: the bucket's, or the object's, of
-   * which `kept` is what its version has. Undefined: nothing.
+   * The match between the caller and the list that governs an action (`s3:GetObject`): the bucket's list, or the
+   * object's, which is `kept` as stored with the version. Undefined if the list grants nothing.
    */
   match(bucket: Bucket, kept: ObjectAcl | undefined, principal: Principal, action: string): Soon<AclMatch | undefined> {
     if (!mayHaveLists(bucket)) return undefined
@@ -77,12 +77,12 @@ export class AccessControl {
     )
   }
 
-  /** What accounts are called, of all that a list names. */
+  /** Display names of all accounts that a list names. */
   namesIn({ owner, grants }: Acl): Promise<ReadonlyMap<AccountId, string>> {
     return this.namesOf([owner, ...grants.flatMap(({ grantee }) => (grantee.kind === "account" ? [grantee.id] : []))])
   }
 
-  /** What accounts are called, of those that there are. */
+  /** Display names of those accounts that exist. */
   async namesOf(ids: Iterable<AccountId>): Promise<ReadonlyMap<AccountId, string>> {
     const names = new Map<AccountId, string>()
     for (const id of new Set(ids)) {
@@ -93,8 +93,8 @@ export class AccessControl {
   }
 
   /**
-   * Throws `invalidArgument`, `unresolvableGrant` and `ambiguousGrant` for grantees that are no account; for any but
-   * the owner `aclNotSupported` where that is enforced, and looks nobody up.
+   * Throws `invalidArgument`, `unresolvableGrant` and `ambiguousGrant` for grantees without an account. If the bucket
+   * owner is enforced, throws `aclNotSupported` for any other grantee, without a lookup.
    */
   async findFor(bucket: Bucket, requested: RequestedAcl): Promise<StoredAcl> {
     const isOwners = ({ grantee }: RequestedGrant) => grantee.kind === "account" && grantee.id === bucket.owner
@@ -103,7 +103,7 @@ export class AccessControl {
     return this.find(requested)
   }
 
-  /** The same of a bucket that is not yet there. */
+  /** The same for a bucket that does not exist yet. */
   async find(requested: RequestedAcl): Promise<StoredAcl> {
     if (requested.kind === "canned") return requested
     const grants: Grant[] = []

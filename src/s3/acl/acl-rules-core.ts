@@ -1,9 +1,9 @@
 /**
- * Which lists a bucket takes, and whose an object is that somebody writes. Pure.
+ * Which lists a bucket accepts, and who owns an object that another account writes. Pure.
  *
- * Where the bucket's owner is enforced, no list counts: what says no more than that the bucket's owner has full control
- * is taken, and changes nothing; all else is refused, `private` too, as on Amazon. Where public lists are blocked, those
- * are refused.
+ * If the bucket owner is enforced, no list applies: a list that only grants the bucket's owner full control
+ * is accepted and has no effect; all others are refused, including `private`, as on Amazon. Public lists are refused if
+ * they are blocked.
  */
 import { cannedAcl, isOwnerOnly, isPublicAcl, storedAcl } from "../../access/index.js"
 import type { Acl, CannedAcl, Grant } from "../../access/index.js"
@@ -12,14 +12,14 @@ import type { AccountId } from "../../base/ids.js"
 import type { ObjectAcl } from "../../object/contract.js"
 import type { ObjectOwnership } from "../settings/ownership-controls.js"
 
-/** What a bucket says of lists. */
+/** The bucket's rules for lists. */
 export interface AclRules {
   readonly bucketOwner: AccountId
   readonly ownership: ObjectOwnership
   readonly blockPublicAcls: boolean
 }
 
-/** A list that is asked for, with everybody in it found. */
+/** A requested list whose grantees have been looked up. */
 export type StoredAcl =
   { readonly kind: "canned"; readonly name: CannedAcl } | { readonly kind: "grants"; readonly grants: readonly Grant[] }
 
@@ -28,7 +28,7 @@ const PRIVATE: StoredAcl = { kind: "canned", name: "private" }
 const listOf = (requested: StoredAcl, owner: AccountId, bucketOwner: AccountId): Acl =>
   requested.kind === "canned" ? cannedAcl(requested.name, owner, bucketOwner) : { owner, grants: requested.grants }
 
-/** What holds wherever the owner is enforced. */
+/** Whether the list only states what holds if the owner is enforced. */
 const givesOwnerAll = (requested: StoredAcl, owner: AccountId): boolean =>
   requested.kind === "canned"
     ? requested.name === "bucket-owner-full-control"
@@ -42,8 +42,8 @@ function checkPublic(acl: Acl, { blockPublicAcls }: AclRules): Acl {
 }
 
 /**
- * What is to be kept of the list of an object that is written. `writer`: the account that does; undefined for
- * nobody's, whose objects are the bucket owner's. Throws `aclNotSupported`, `accessDenied`.
+ * The list that is stored with a new object. `writer` is the account that writes it; undefined for
+ * an anonymous writer, whose objects belong to the bucket's owner. Throws `aclNotSupported`, `accessDenied`.
  */
 export function newObjectAcl(
   requested: StoredAcl | undefined,
@@ -63,7 +63,7 @@ export function newObjectAcl(
 }
 
 /**
- * The list that something of `owner` gets in place of its own; undefined: it stays as it is. Throws
+ * The list that replaces that of a bucket or object of `owner`; undefined if nothing changes. Throws
  * `aclNotSupported`, `accessDenied`.
  */
 export function changedAcl(requested: StoredAcl, owner: AccountId, rules: AclRules): Acl | undefined {

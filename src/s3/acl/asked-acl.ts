@@ -1,9 +1,9 @@
 /**
- * An access control list as a client asks for it: by the name of a canned one, by headers of grants, or as a
- * document. Whom it names is looked up afterwards (`access-control.ts`).
+ * An access control list as a client requests it: by the name of a canned list, by grant headers, or as a
+ * document. `access-control.ts` looks up the grantees afterwards.
  *
- * Refuses  `malformedAcl` for a document that is none and for more than `GRANTS_MAX` grants; `invalidArgument`
- *          for names, groups and headers that S3 has not; `invalidRequest` for two lists at once.
+ * Refuses  `malformedAcl` for an invalid document and for more than `GRANTS_MAX` grants; `invalidArgument`
+ *          for names, groups and headers that S3 does not have; `invalidRequest` for two lists in one request.
  * Source   "Access control list (ACL) overview", Amazon S3 User Guide.
  */
 import { ACL_GROUPS, ACL_PERMISSIONS, CANNED_ACLS, GRANTS_MAX } from "../../access/index.js"
@@ -19,12 +19,12 @@ import type { XmlWriter } from "../wire/xml-writer.js"
 export const ACL_DOCUMENT = "AccessControlPolicy"
 export const ACL_HEADER = "x-amz-acl"
 const GRANT_HEADER = "x-amz-grant-"
-/** By the permission that they grant. */
+/** Headers by the permission that they grant. */
 export const GRANT_HEADERS: ReadonlyMap<string, AclPermission> = new Map(
   ACL_PERMISSIONS.map(permission => [GRANT_HEADER + permission.toLowerCase().replace("_", "-"), permission]),
 )
 
-/** Somebody who may turn out to be nobody. */
+/** A grantee that may turn out not to exist. */
 export type RequestedGrantee = Grantee | { readonly kind: "email"; readonly email: string }
 
 export interface RequestedGrant {
@@ -36,7 +36,7 @@ export type RequestedAcl =
   | { readonly kind: "canned"; readonly name: CannedAcl }
   | {
       readonly kind: "grants"
-      /** As a document has it; a header leaves the owner alone. */
+      /** Only a document names the owner; headers leave it unchanged. */
       readonly owner: AccountId | undefined
       readonly grants: readonly RequestedGrant[]
     }
@@ -72,17 +72,17 @@ const checkNumber = (grants: readonly RequestedGrant[]): readonly RequestedGrant
 
 const FOR_THE_OWNER = "bucket-owner-full-control"
 
-/** Whether a canned list says that the bucket's owner has full control, and nothing else. */
+/** Whether a canned list grants the bucket's owner full control, and nothing else. */
 export const isForOwner = (canned: string): boolean => canned.toLowerCase() === FOR_THE_OWNER
 
-/** Lists that old clients send along with anything, and that ask for nothing where there is nothing to grant. */
+/** Lists that old clients send with every request; they have no effect if there is nothing to grant. */
 const isHarmless = (canned: string): boolean => canned.toLowerCase() === "private" || isForOwner(canned)
 
-/** Whether the headers ask for that list and no other. */
+/** Whether the headers request that list and no other. */
 export const asksForOwnerAlone = (headers: Headers): boolean =>
   isForOwner(headers.get(ACL_HEADER) ?? "") && ![...GRANT_HEADERS.keys()].some(name => headers.has(name))
 
-/** Throws `invalidArgument` for a list where a request makes nothing that could have it. */
+/** Throws `invalidArgument` for a list in a request that creates nothing that could have one. */
 export function checkNoAcl(headers: Headers): void {
   const canned = headers.get(ACL_HEADER)
   const stray = [...GRANT_HEADERS.keys()].find(name => headers.has(name))
@@ -94,7 +94,7 @@ export function checkNoAcl(headers: Headers): void {
   )
 }
 
-/** Undefined: the headers ask for none. */
+/** @returns undefined if the headers request no list. */
 export function aclOfHeaders(headers: Headers, resource: AclResource): RequestedAcl | undefined {
   const canned = headers.get(ACL_HEADER)
   const granting = [...GRANT_HEADERS].filter(([name]) => headers.has(name))
@@ -113,7 +113,7 @@ export function aclOfHeaders(headers: Headers, resource: AclResource): Requested
   return { kind: "canned", name }
 }
 
-/** `id="…"`, `emailAddress=…`, `uri="…"`, and what separates it from the next. */
+/** `id="…"`, `emailAddress=…`, `uri="…"`, and the separator before the next one. */
 const GRANTEE = /[ \t]*(id|emailAddress|uri)[ \t]*=[ \t]*(?:"([^"]*)"|([^",]*?))[ \t]*(?:,|$)/iy
 
 function grantsOf(header: string, value: string, permission: AclPermission): RequestedGrant[] {
@@ -133,7 +133,7 @@ function namedGrantee(kind: string, name: string): RequestedGrantee {
   return kind === "uri" ? { kind: "group", group: groupOf(name) } : { kind: "email", email: name }
 }
 
-/** A list as a document. Throws `malformedAcl`, `invalidArgument`. */
+/** Parses a list document. Throws `malformedAcl`, `invalidArgument`. */
 export function aclOfDocument(root: XmlElement): {
   readonly owner: AccountId
   readonly grants: readonly RequestedGrant[]
@@ -145,7 +145,7 @@ export function aclOfDocument(root: XmlElement): {
   return { owner: accountOf(textOf(id, "ID")), grants: checkNumber(list.children.map(grantOf)) }
 }
 
-/** Children by name; undefined for one that is not there. */
+/** Children by name; undefined for a missing one. */
 function membersOf(parent: XmlElement, names: readonly string[]): readonly (XmlElement | undefined)[] {
   const found = names.map(name => parent.children.filter(child => child.name === name))
   if (found.flat().length < parent.children.length || found.some(({ length }) => length > 1)) {
@@ -182,7 +182,7 @@ function granteeOf(element: XmlElement): RequestedGrantee {
 
 const typed = (type: string) => `xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="${type}"`
 
-/** The inside of a document. `nameOf`: what an account is called; undefined: it is left out. */
+/** Writes the contents of a list document. `nameOf`: an account's display name; undefined omits it. */
 export function writeAcl(
   xml: XmlWriter,
   { owner, grants }: { readonly owner: AccountId; readonly grants: readonly RequestedGrant[] },

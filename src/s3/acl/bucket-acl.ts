@@ -21,12 +21,12 @@ export const BUCKET_ACL: Setting<Acl> = {
   write: (xml, acl) => writeAcl(xml, acl, () => undefined),
 }
 
-/** Addresses are looked up before a list is kept. */
+/** E-mail addresses are resolved before a list is stored. */
 function keptGrant({ grantee, permission }: RequestedGrant): Grant {
   if (grantee.kind === "email") throw fail("corruptRecord", { what: "access control list" })
   return { grantee, permission }
 }
 
-/** A bucket's list as a setting; undefined: there is nothing to keep. */
+/** A bucket's list as a setting; undefined if there is nothing to store. */
 export const bucketAclDocument = (acl: Acl): string | undefined =>
   isOwnerOnly(acl) ? undefined : documentOf(BUCKET_ACL, acl)

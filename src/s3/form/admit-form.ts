@@ -1,10 +1,10 @@
 /**
- * Admitting a form: its fields are read, its signer is known, its policy allows it; all before a byte of
- * its file is taken.
+ * Admits a form: reads its fields, authenticates its signer and checks its policy, all before any byte of
+ * its file is read.
  *
- * Promises  The caller is found as that of any other request is; a form without a signature is as
- *           anonymous as a request without one. Where there is a policy, the file ends cleanly only
- *           within the size that it allows.
+ * Promises  The caller is authenticated like that of any other request; a form without a signature is as
+ *           anonymous as a request without one. If there is a policy, the file ends cleanly only
+ *           within the size that the policy allows.
  */
 import { carriesSignature, type ReceivedRequest } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
@@ -31,11 +31,14 @@ interface FormScene {
   readonly target: S3Target
   readonly headers: Headers
   readonly nowMs: number
-  /** As soon as it is known who asks. */
+  /** Called as soon as the caller is known. */
   readonly noteCaller: (caller: Caller) => void
 }
 
-/** Throws `preconditionFailed` where the body is no form, `accessDenied` where its policy forbids it, and what reading and signing do. */
+/**
+ * Throws `preconditionFailed` if the body is not a form, `accessDenied` if its policy forbids it, and the failures of
+ * reading and authentication.
+ */
 export async function admitForm(
   gate: Gatekeeper,
   wire: WireBody,
@@ -44,13 +47,13 @@ export async function admitForm(
   const { bucket = "" } = target
   const boundary = boundaryOf(headers.get("content-type") ?? "")
   if (boundary === undefined || carriesSignature(received)) {
-    // As of any other request: who may not do it learns no more than that.
+    // As for any other request: a refused caller learns nothing more.
     const caller = await gate.caller(received, target, nowMs)
     noteCaller(caller)
     await gate.openBucket(bucket, caller, headers)
     throw boundary === undefined
       ? fail("preconditionFailed", { condition: "Bucket POST must be of the enclosure-type multipart/form-data" })
-      : fail("invalidRequest", { message: "A form is signed by its fields, and not in the head of its request." })
+      : fail("invalidRequest", { message: "A form is signed by its fields, not by its headers or query." })
   }
   const arriving = await readForm(wire, boundary)
   const fields = completeFields(arriving.fields, arriving.fileName, bucket)
@@ -63,7 +66,7 @@ export async function admitForm(
   return { caller, form: { ...formRequestOf(fields, headers), file } }
 }
 
-/** Whoever signs nothing needs no policy either. */
+/** An unsigned form needs no policy. */
 function sizeIn(fields: ReadonlyMap<string, string>, { account }: Caller, nowMs: number): SizeRange {
   const text = fields.get("policy")
   if (text === undefined && account === undefined) return { min: 0, max: Infinity }

@@ -1,8 +1,8 @@
 /**
- * What the fields of a form ask for: a key, headers as a PUT would carry them, an answer. Pure.
+ * Reads the fields of a form: a key, headers as in a PUT, the kind of answer. Pure.
  *
- * Promises  A field that asks for something is used, or its form is refused by the same table as headers
- *           are. Fields that mean nothing to S3 (a submit button, `x-ignore-…`) are left alone.
+ * Promises  Every field that requests something is used, or the form is refused, by the same table as for
+ *           headers. Fields without a meaning in S3 (a submit button, `x-ignore-…`) are ignored.
  * Source    "Form fields", Amazon S3 Developer Guide.
  */
 import { missingField } from "../../access/index.js"
@@ -21,7 +21,7 @@ import { TAG_DOCUMENT, TAGS_MAX, tagsOfDocument } from "../wire/tags.js"
 import { parseXmlRoot } from "../wire/xml-reader.js"
 import type { FormFields } from "./read-form.js"
 
-/** What a form asks for, besides its file. */
+/** The contents of a form without its file. */
 export interface FormRequest {
   readonly key: ObjectKey
   readonly headers: Headers
@@ -32,13 +32,13 @@ export interface FormRequest {
 const FILE_NAME = /\$\{filename\}/g
 
 /**
- * The fields as their policy sees them: with the name of the file put in, and with the bucket that is
- * addressed. Throws `accessDenied` if a field names another bucket: every policy covers the addressed one.
+ * The fields as the policy evaluates them: with the file's name inserted and the addressed bucket
+ * added. Throws `accessDenied` if a field names another bucket: every policy must cover the addressed one.
  */
 export function completeFields(fields: FormFields, fileName: string | undefined, bucket: string): FormFields {
   const named = fields.get("bucket")
   if (named !== undefined && named !== bucket) throw otherBucket(bucket)
-  // Browsers of old send the whole path.
+  // Old browsers send the whole path.
   const base = fileName?.slice(Math.max(fileName.lastIndexOf("/"), fileName.lastIndexOf("\\")) + 1)
   const complete = new Map([...fields, ["bucket", bucket]])
   if (base === undefined) return complete
@@ -50,10 +50,10 @@ export function completeFields(fields: FormFields, fileName: string | undefined,
   return complete
 }
 
-/** Headers of the request itself that speak of the object. */
+/** Headers of the request itself that apply to the object. */
 const CONDITIONS = ["if-match", "if-none-match"]
 
-/** Throws `invalidArgument`, `malformedXml`, `invalidTag`, and what the table of headers says. */
+/** Throws `invalidArgument`, `malformedXml`, `invalidTag`, and the failures of the table of headers. */
 export function formRequestOf(fields: FormFields, requestHeaders: Headers): FormRequest {
   const key = fields.get("key") ?? ""
   if (key === "") throw missingField("key")
@@ -66,7 +66,7 @@ export function formRequestOf(fields: FormFields, requestHeaders: Headers): Form
   }
 }
 
-/** Fields that are headers under their own name. */
+/** Fields that are used as headers of the same name. */
 const CONTENT_FIELDS = new Set([
   "cache-control",
   "content-disposition",
@@ -93,7 +93,7 @@ function headersOfFields(fields: FormFields): Headers {
     if (SIGNATURE_FIELDS.has(name) || !(CONTENT_FIELDS.has(name) || name.startsWith("x-amz-"))) continue
     if (!NAME.test(name) || CONTROL.test(value)) {
       throw fail("invalidArgument", {
-        message: "A form field holds what no header can.",
+        message: "A form field contains characters that a header cannot contain.",
         argumentName: field.slice(0, 80),
       })
     }
@@ -105,7 +105,7 @@ function headersOfFields(fields: FormFields): Headers {
   throw fail("invalidRequest", { message: "x-amz-checksum-algorithm is given without its x-amz-checksum- field." })
 }
 
-/** Of the headers that are acted upon, these are for objects with their bytes. */
+/** Of the supported headers, these describe the object itself. */
 const ABOUT_THE_OBJECT = /^x-amz-(meta-|checksum-|sdk-checksum-|grant-)/
 
 function checkField(name: string, value: string): void {
@@ -124,7 +124,7 @@ function tagsOfField(fields: FormFields): Tags {
   return tagsOfDocument(parseXmlRoot(Buffer.from(text, "latin1"), TAG_DOCUMENT, SMALL_DOCUMENT), TAGS_MAX)
 }
 
-/** What cannot be read counts as not there, as with Amazon. */
+/** Unreadable values count as missing, as on Amazon. */
 function successOf(fields: FormFields): FormSuccess {
   const status = fields.get("success_action_status")
   return {
@@ -133,7 +133,7 @@ function successOf(fields: FormFields): FormSuccess {
   }
 }
 
-/** An absolute address in ASCII; undefined where the text is none. */
+/** An absolute URL in ASCII; undefined for any other text. */
 function urlOf(byteString: string): string | undefined {
   const text = textOfObjectKey(byteString)
   return /^https?:/i.test(text) && URL.canParse(text) ? new URL(text).href : undefined

@@ -1,11 +1,11 @@
 /**
- * The policy of a form: a signed document that says until when, and with which fields and size, a form
+ * The policy of a form: a signed document that limits until when, and with which fields and size, a form
  * may be sent. Pure.
  *
- * Promises  Every field but those that belong to the signature is covered by a condition, or the form
- *           is refused; so is a form that lacks a field of a condition. Names and operators are compared
- *           without case, values exactly.
- * Refuses   `invalidFormPolicy` for a document that is none; `accessDenied` for a form that breaks it.
+ * Promises  A condition must cover every field except those of the signature, or the form
+ *           is refused; so is a form without a field that a condition names. Names and operators are compared
+ *           ignoring case, values exactly.
+ * Refuses   `invalidFormPolicy` for an invalid document; `accessDenied` for a form that violates it.
  * Source    "POST Policy", Amazon S3 Developer Guide. Messages are those that S3 is known to give.
  */
 import { parseIsoDate } from "../../base/dates.js"
@@ -15,9 +15,9 @@ import { textOfObjectKey } from "../../base/ids.js"
 
 type FormCondition =
   | { readonly kind: "equals" | "startsWith"; readonly field: string; readonly value: string; readonly shown: string }
-  /** Bytes of the file, both included. */
+  /** Bytes of the file, both bounds included. */
   | { readonly kind: "size"; readonly min: number; readonly max: number }
-  /** Well formed, and never true: S3 takes it for a condition that fails. */
+  /** Well formed, but never true: S3 treats it as a condition that fails. */
   | { readonly kind: "never"; readonly shown: string }
 
 export interface FormPolicy {
@@ -25,7 +25,7 @@ export interface FormPolicy {
   readonly conditions: readonly FormCondition[]
 }
 
-/** Bytes that the file may have. */
+/** Allowed size of the file. */
 export interface SizeRange {
   readonly min: number
   readonly max: number
@@ -59,7 +59,7 @@ function textOfBase64(base64: string): string {
   }
 }
 
-/** JSON, and the escape `\$` that Amazon's documents have besides. */
+/** JSON plus the escape `\$`, which Amazon's documents use. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text.replace(/\\(\\|\$)/g, (escape, character) => (character === "$" ? "$" : escape)))
@@ -93,7 +93,7 @@ function parseCondition(condition: unknown): FormCondition {
 
 const OPERATORS = { eq: "equals", "starts-with": "startsWith" } as const
 const shownOf = (items: readonly unknown[]): string => `[${items.map(item => JSON.stringify(item)).join(", ")}]`
-/** Fields are byte strings: what the policy says in characters is compared with their bytes. */
+/** Fields are byte strings: text in the policy is compared by its bytes. */
 const byteStringOf = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
 
 function parseOperation(items: readonly unknown[]): FormCondition {
@@ -127,8 +127,8 @@ const UNCOVERED = ["file", "policy", "x-amz-signature", "awsaccesskeyid", "signa
 const IGNORED = "x-ignore-"
 
 /**
- * Throws `accessDenied` unless the policy allows a form with these fields now. `fields` holds the bucket
- * that is addressed as `bucket`; names are in lower case.
+ * Throws `accessDenied` unless the policy allows a form with these fields now. `fields` holds the addressed
+ * bucket as `bucket`; names are in lower case.
  */
 export function checkFormPolicy(policy: FormPolicy, fields: ReadonlyMap<string, string>, nowMs: number): void {
   if (nowMs > policy.expiresMs) throw broken("Policy expired.")
@@ -147,7 +147,7 @@ export function checkFormPolicy(policy: FormPolicy, fields: ReadonlyMap<string, 
 const broken = (message: string): Failure =>
   fail("accessDenied", { message: `Invalid according to Policy: ${message.slice(0, 500)}` })
 
-/** For a form that names another bucket than the one it is sent to, which every policy has to cover. */
+/** For a form that names another bucket than it is sent to; every policy must cover the bucket. */
 export const otherBucket = (bucket: string): Failure =>
   broken(`Policy Condition failed: ${shownOf(["eq", "$bucket", textOfObjectKey(bucket)])}`)
 
@@ -156,12 +156,12 @@ type FieldCondition = Extract<FormCondition, { readonly field: string }>
 function holds({ kind, field, value }: FieldCondition, found: string | undefined): boolean {
   if (found === undefined) return false
   if (kind === "equals") return found === value
-  // Of all fields, only this one is a list where it has commas.
+  // Only this field is a list if it contains commas.
   const parts = field === "content-type" ? found.split(",") : [found]
   return parts.every(part => part.startsWith(value))
 }
 
-/** What all size conditions together leave. */
+/** The intersection of all size conditions. */
 export function sizeRangeOf({ conditions }: FormPolicy): SizeRange {
   const ranges = conditions.filter(condition => condition.kind === "size")
   return {

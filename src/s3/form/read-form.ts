@@ -1,7 +1,7 @@
 /**
- * A form as it arrives: its fields first, then its file, which stays on the wire until it is opened.
+ * Reads a form as it arrives: first its fields, then its file, which is not read until it is opened.
  *
- * Promises  Fields of one name are joined by ",", as headers are. Nothing is asked of the wire beyond the
+ * Promises  Fields of one name are joined by ",", like headers. Nothing is read beyond the
  *           piece in which the file begins.
  * Limits    `FORM_FIELDS_MAX`, and those of the decoder.
  */
@@ -18,9 +18,9 @@ export type FormFields = ReadonlyMap<string, string>
 
 export interface ArrivingForm {
   readonly fields: FormFields
-  /** As sent; undefined where the file has none. */
+  /** As sent; undefined if the file has none. */
   readonly fileName: string | undefined
-  /** The file's bytes, once. Ends cleanly only where the whole form did. */
+  /** The file's bytes; may be called once. Ends cleanly only if the whole form did. */
   file(pieces: PieceOwner): AsyncIterable<Uint8Array>
 }
 
@@ -30,7 +30,7 @@ async function* eventsOf(source: AsyncIterable<Uint8Array>, boundary: string): A
   decoder.end()
 }
 
-/** Throws `malformedForm`, `formTooLarge`, `invalidArgument`, and as the wire does. */
+/** Throws `malformedForm`, `formTooLarge`, `invalidArgument`, and the failures of the body. */
 export async function readForm(wire: WireBody, boundary: string): Promise<ArrivingForm> {
   const events = eventsOf(wire.open("reader"), boundary)
   const fields = new Map<string, string>()

@@ -1,4 +1,4 @@
-/** GetBucketAcl, PutBucketAcl, GetObjectAcl, PutObjectAcl, and the lists that other requests give what they make. */
+/** GetBucketAcl, PutBucketAcl, GetObjectAcl, PutObjectAcl, and the lists of new objects and buckets. */
 import { isOwnerOnly, storedAcl } from "../../access/index.js"
 import type { Acl, AclResource } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
@@ -34,7 +34,7 @@ export async function getObjectAcl(call: ObjectCall): Promise<Answer> {
   return answerAcl(call, list, versionHeader(shownVersion(call.bucket, versionId)))
 }
 
-/** What the headers, or a document in their place, ask for. Throws `missingHeader`, `unexpectedContent`, `malformedAcl` … */
+/** The list in the headers, or in a document instead. Throws `missingHeader`, `unexpectedContent`, `malformedAcl` … */
 async function requestedOf({ headers, body }: Call, resource: AclResource): Promise<RequestedAcl> {
   const requested = aclOfHeaders(headers, resource)
   const root = await readDocument(body, "optional")
@@ -47,11 +47,11 @@ async function requestedOf({ headers, body }: Call, resource: AclResource): Prom
   return { kind: "grants", ...aclOfDocument(root) }
 }
 
-/** The list that is asked for in place of that of something of `owner`; undefined: nothing is to be changed. */
+/** The list that replaces the list of a bucket or object of `owner`; undefined if nothing changes. */
 async function changedBy(call: BucketCall, requested: RequestedAcl, owner: AccountId): Promise<Acl | undefined> {
   const { accessControl, bucket } = call
   if (requested.kind === "grants" && (requested.owner ?? owner) !== owner) {
-    throw fail("accessDenied", { reason: "the owner of a list stays who it is" })
+    throw fail("accessDenied", { reason: "a list cannot change the owner" })
   }
   return changedAcl(await accessControl.findFor(bucket, requested), owner, await accessControl.rulesOf(bucket))
 }
@@ -67,7 +67,7 @@ export async function putObjectAcl(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, accessControl } = call
   const requested = await requestedOf(call, "object")
   const named = versionIdOf(call)
-  // A client sends its document as slowly as it likes: meanwhile another object may have come to lie there.
+  // The document may arrive slowly: another object may have replaced this one meanwhile, so check again.
   for (const action of actionsOf(NEEDS.putObjectAcl, call.headers, named !== undefined)) {
     await call.permissions.require(action, { bucket, key, versionId: named })
   }
@@ -78,13 +78,16 @@ export async function putObjectAcl(call: ObjectCall): Promise<Answer> {
   return answerEmpty(200, versionHeader(shownVersion(bucket, versionId)))
 }
 
-/** A bucket whose list grants something keeps its lists: S3 has the grants taken away first. Throws `aclWithOwnership`. */
+/** A bucket whose list grants something keeps its lists: S3 has its grants removed first. Throws `aclWithOwnership`. */
 export async function checkOwnership({ accessControl, bucket }: BucketCall, ownership: ObjectOwnership): Promise<void> {
   if (isEnforced({ ownership }) && !isOwnerOnly(await accessControl.listOfBucket(bucket)))
     throw fail("aclWithOwnership")
 }
 
-/** What an object that the caller writes keeps of its list. Throws what is wrong with the headers, `aclNotSupported`, `accessDenied`. */
+/**
+ * The list that is stored with an object that the caller writes. Throws the faults of the headers, `aclNotSupported`,
+ * `accessDenied`.
+ */
 export function aclOfNewObject(call: ObjectCall): Soon<ObjectAcl | undefined> {
   const { accessControl, bucket, caller, headers } = call
   const requested = aclOfHeaders(headers, "object")
@@ -93,14 +96,14 @@ export function aclOfNewObject(call: ObjectCall): Soon<ObjectAcl | undefined> {
   )
 }
 
-/** The list of a new bucket as a setting; undefined: nothing is to be kept. */
+/** The list of a new bucket as a setting; undefined if there is nothing to store. */
 export async function aclOfNewBucket(call: NewBucketCall, ownership: ObjectOwnership): Promise<string | undefined> {
   const { account, newBuckets } = call
   const blockPublicAcls = !newBuckets.allowPublicBuckets
   return newAclIn(call, { bucketOwner: account.id, ownership, blockPublicAcls })
 }
 
-/** The same of a bucket that its owner creates again: by the rules that it has. */
+/** The same for a bucket that its owner creates again, by the rules that the bucket has. */
 export const aclOfRepeatedBucket = async (call: NewBucketCall, bucket: Bucket): Promise<string | undefined> =>
   newAclIn(call, await call.accessControl.rulesOf(bucket))
 

@@ -15,7 +15,7 @@ export async function getBucketPolicy({ services, bucket, principals }: BucketCa
   return { status: 200, headers: linesOfFields([]), body }
 }
 
-/** Throws `malformedPolicy`; `accessDenied` for one that lets everybody in, where the public access block forbids that. */
+/** Throws `malformedPolicy`; `accessDenied` for a public policy, if the public access block forbids it. */
 export async function putBucketPolicy({
   services,
   bucket,
@@ -28,7 +28,7 @@ export async function putBucketPolicy({
   const { named, isPublic } = readBucketPolicy(document, bucket.name)
   const pinned = await principals.pinPrincipals(named.policy, document)
   if (isPublic) {
-    // A client sends its policy as slowly as it likes: the current block decides, not the one when the request came.
+    // The policy may arrive slowly: the current block decides, not the block at the start of the request.
     const current = await services.buckets.open(bucket.name)
     const { blockPublicPolicy } = await publicAccessBlockOf(bucketSettings.publicAccessBlock, current)
     if (blockPublicPolicy) {

@@ -7,7 +7,7 @@ import { childText } from "../wire/xml-reader.js"
 import { escapeXml, XML_DECLARATION, XML_NAMESPACE } from "../wire/xml-writer.js"
 import { DEFAULT_REGION } from "./buckets.js"
 
-/** The root itself is the value here, which no other answer of S3 does. */
+/** Unlike in S3's other answers, the root element itself holds the value. */
 export async function getBucketLocation({ bucket, configuredRegion }: BucketCall): Promise<Answer> {
   const location = bucket.location === "" ? (configuredRegion ?? "") : bucket.location
   const shown = location === DEFAULT_REGION ? "" : escapeXml(location)
@@ -23,14 +23,14 @@ export async function getBucketVersioning({ bucket }: BucketCall): Promise<Answe
 
 /** Throws `malformedXml`, `notImplemented` (MFA delete). */
 export async function putBucketVersioning(call: BucketCall): Promise<Answer> {
-  // Amazon does not demand a checksum here, and minio-js sends none.
+  // Amazon does not require a checksum here, and minio-js sends none.
   const root = await readRequiredDocument(call.body, "VersioningConfiguration", SMALL_DOCUMENT, "optional")
   if ((childText(root, "MfaDelete") ?? "Disabled").trim() !== "Disabled") {
     throw fail("notImplemented", { message: "MFA delete is not implemented." })
   }
   const status = childText(root, "Status")?.trim()
   if (status !== "Enabled" && status !== "Suspended") {
-    throw fail("malformedXml", { reason: "Status is Enabled or Suspended" })
+    throw fail("malformedXml", { reason: "Status must be Enabled or Suspended" })
   }
   await call.services.buckets.setVersioning(call.bucket, status === "Enabled" ? "enabled" : "suspended")
   return answerEmpty(200)

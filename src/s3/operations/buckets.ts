@@ -1,4 +1,4 @@
-/** CreateBucket, HeadBucket, DeleteBucket. */
+/** CreateBucket, HeadBucket and DeleteBucket. */
 import { fail, isFailure } from "../../base/failures.js"
 import type { SettingDocuments, SettingName, Tags } from "../../object/contract.js"
 import type { CallBody } from "../body.js"
@@ -16,13 +16,13 @@ import type { XmlElement } from "../wire/xml-reader.js"
 
 export const DEFAULT_REGION = "us-east-1"
 
-/** The region that a bucket reports: its location, where it has one, else the store's. */
+/** The region that a bucket reports: its location if it has one, else the store's region. */
 export function regionOf({ bucket, region }: Pick<BucketCall, "bucket" | "region">): string {
   if (bucket.location === "") return region
   return bucket.location === "EU" ? "eu-west-1" : bucket.location
 }
 
-/** What a CreateBucketConfiguration says. Throws `malformedXml`, `invalidTag`, `notImplemented`. */
+/** The contents of a CreateBucketConfiguration. Throws `malformedXml`, `invalidTag`, `notImplemented`. */
 function configurationOf(root: XmlElement | undefined): { readonly location: string; readonly tags: Tags } {
   let [location, tags]: [string, Tags] = ["", []]
   if (root === undefined) return { location, tags }
@@ -30,13 +30,13 @@ function configurationOf(root: XmlElement | undefined): { readonly location: str
   for (const child of root.children) {
     if (child.name === "LocationConstraint") location = child.text.trim()
     else if (child.name === "Tags") tags = tagsIn(child, BUCKET_TAGS_MAX)
-    // Directory buckets: nothing of that is built.
+    // Directory buckets are not implemented.
     else throw fail("notImplemented", { message: `The element ${child.name.slice(0, 80)} is not implemented.` })
   }
   return { location, tags }
 }
 
-/** What the request gives the bucket besides: tags, who owns what others write, and its access control list. */
+/** The initial settings: tags, the ownership of objects that others write, and the access control list. */
 async function settingsOf(call: NewBucketCall, tags: Tags): Promise<SettingDocuments> {
   const { newBuckets } = call
   const settings = new Map<SettingName, string>(settingsOfNewBucket(newBuckets))
@@ -62,7 +62,7 @@ function checkLocation(location: string, configured: string | undefined): void {
   }
 }
 
-/** What its document says that policies ask for. */
+/** The part of the document that policies refer to. */
 export async function newBucketContent(body: CallBody): Promise<BodyContent> {
   const { location, tags } = configurationOf(await readDocument(body, "optional"))
   return { location, bucketTags: tags }
@@ -87,8 +87,8 @@ export async function createBucket(call: NewBucketCall): Promise<Answer> {
 }
 
 /**
- * S3's oldest region answers a repeated creation with success, which scripts rely on, and gives the bucket the access
- * control list that the request asks for in place of its own ("CreateBucket", Amazon S3 API Reference).
+ * S3's oldest region answers a repeated creation with success, which scripts rely on, and replaces the bucket's access
+ * control list with the requested one ("CreateBucket", Amazon S3 API Reference).
  */
 async function resetAcl(call: NewBucketCall): Promise<void> {
   const { services, bucketName } = call

@@ -1,4 +1,4 @@
-/** CompleteMultipartUpload: the parts listed become one object. */
+/** CompleteMultipartUpload: combines the listed parts into one object. */
 import { fail } from "../../base/failures.js"
 import { textOfObjectKey } from "../../base/ids.js"
 import { MIB, PARTS_MAX } from "../../base/limits.js"
@@ -18,7 +18,7 @@ import { writtenVersionHeader } from "./versions.js"
 /** 10,000 parts, each with its number, ETag and checksums. */
 const DOCUMENT_LIMITS = { bytesMax: 4 * MIB, elementsMax: 8 * PARTS_MAX }
 
-/** Looked at between two pauses: 1 to 3 ms. */
+/** Parts that are parsed between two pauses: 1 to 3 ms. */
 const PARTS_A_TURN = 2048
 
 function partOf(part: XmlElement): CompletedPart {
@@ -35,14 +35,14 @@ function partOf(part: XmlElement): CompletedPart {
   return { partNumber, etag: parseETags(requiredText(part, "ETag"))[0] ?? "", checksum }
 }
 
-/** Throws `malformedXml`, `invalidArgument`, and as `Call.turn`. */
+/** Throws `malformedXml`, `invalidArgument`, and the failures of `Call.turn`. */
 async function partsOf(call: ObjectCall): Promise<readonly CompletedPart[]> {
-  // `Content-MD5` covers the document; `x-amz-checksum-*` here speaks of the object.
+  // `Content-MD5` covers the document; `x-amz-checksum-*` covers the object.
   const root = await readDocument(call.body, "ofObject", DOCUMENT_LIMITS, () => call.turn())
   if (root?.name !== "CompleteMultipartUpload") throw fail("malformedXml")
   const parts = childrenNamed(root, "Part")
   if (parts.length === 0 || parts.length > PARTS_MAX)
-    throw fail("malformedXml", { reason: `from 1 to ${PARTS_MAX} parts` })
+    throw fail("malformedXml", { reason: `an upload has from 1 to ${PARTS_MAX} parts` })
   const named: CompletedPart[] = []
   for (const part of parts) {
     named.push(partOf(part))

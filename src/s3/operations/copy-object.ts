@@ -1,4 +1,4 @@
-/** CopyObject: a new version from an existing one, within the store. */
+/** CopyObject: creates a new version from an existing one, within the store. */
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { CopySource, Tags } from "../../object/contract.js"
@@ -16,7 +16,7 @@ import { versionHeader, writtenVersionHeader } from "./versions.js"
 const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
   headers.get(directive)?.toUpperCase() === "REPLACE"
 
-/** Undefined: those of the source. Throws `accessDenied` where it has some, and the caller may not take them along. */
+/** Undefined copies the source's tags. Throws `accessDenied` if it has some and the caller may not copy them. */
 async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | undefined> {
   if (replaces(call, "x-amz-tagging-directive")) return parseTagHeader(call.headers.get("x-amz-tagging") ?? "")
   const { permissions, services, bucket, key } = call

@@ -1,4 +1,4 @@
-/** DeleteObject: of the latest version, by a marker where versions are kept, or of one version for good. */
+/** DeleteObject: deletes the latest version, with a delete marker if the bucket is versioned, or one named version. */
 import type { Soon } from "../../base/soon.js"
 import type { DeleteResult } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"

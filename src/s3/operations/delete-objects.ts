@@ -1,4 +1,4 @@
-/** DeleteObjects: many keys in one request, each with its own result, in the order asked. */
+/** DeleteObjects: many keys in one request, each with its own result, in the order of the request. */
 import { asFailure, fail } from "../../base/failures.js"
 import { objectKeyOfText, parsePlainKey } from "../../base/ids.js"
 import type { ObjectKey, VersionId } from "../../base/ids.js"
@@ -18,22 +18,22 @@ import type { XmlWriter } from "../wire/xml-writer.js"
 import { parseVersion } from "./versions.js"
 
 const KEYS_MAX = 1000
-/** S3's own bound for this document; a key takes at most five elements. */
+/** S3's own limit for this document; a key uses at most five elements. */
 const DOCUMENT_LIMITS = { bytesMax: 2 * MIB, elementsMax: 5 * KEYS_MAX + 2 }
-/** So many are decided in one turn, which takes 2 to 4 ms. */
+/** Deletes that are started in one turn, which takes 2 to 4 ms. */
 const DELETES_A_TURN = 64
-/** Groups under way: while one is being logged the next is decided. */
+/** Groups in progress: while one is being logged, the next is decided. */
 const GROUPS_AT_ONCE_MAX = 2
 
 interface RequestedDeletion {
-  /** As the client wrote it, for the answer. */
+  /** As the client wrote it; the answer repeats it. */
   readonly keyText: string
   readonly versionText: string | undefined
   readonly etag: string | undefined
 }
 
 function requestedOf(object: XmlElement): RequestedDeletion {
-  // Conditions that only directory buckets have must not be taken for none.
+  // Conditions that only directory buckets support must not be ignored.
   for (const name of ["LastModifiedTime", "Size"]) {
     if (childText(object, name) !== undefined)
       throw fail("notImplemented", { message: `The condition ${name} is not implemented.` })
@@ -64,7 +64,7 @@ type Outcome = { readonly requested: RequestedDeletion } & (
   { readonly deleted: DeleteResult } | { readonly error: S3Error }
 )
 
-/** Each key needs the right to be deleted; who deletes by ETag learns of what is there. */
+/** Each key requires the right to delete it; a delete by ETag reveals the object, so it requires the right to read. */
 async function requireRights({ bucket, headers, permissions }: BucketCall, { key, versionId, conditions }: Target) {
   for (const action of actionsOf(NEEDS.deleteObject, headers, versionId !== undefined)) {
     await permissions.require(action, { bucket, key, versionId })
@@ -109,12 +109,12 @@ function writeOutcome(xml: XmlWriter, outcome: Outcome, quiet: boolean): void {
   }
 }
 
-/** Throws `malformedXml` for no key and for more than `KEYS_MAX`. */
+/** Throws `malformedXml` for no keys and for more than `KEYS_MAX`. */
 export async function deleteObjects(call: BucketCall): Promise<Answer> {
   const root = await readRequiredDocument(call.body, "Delete", DOCUMENT_LIMITS)
   const objects = childrenNamed(root, "Object")
   if (objects.length === 0 || objects.length > KEYS_MAX) {
-    throw fail("malformedXml", { reason: `from 1 to ${KEYS_MAX} keys can be deleted at once` })
+    throw fail("malformedXml", { reason: `one request deletes from 1 to ${KEYS_MAX} keys` })
   }
   const requested = objects.map(requestedOf)
   const quiet = childText(root, "Quiet")?.trim() === "true"

@@ -1,4 +1,4 @@
-/** GetObjectAttributes: what is known of an object, without its headers and bytes. */
+/** GetObjectAttributes: the attributes of an object, without its headers and bytes. */
 import { httpDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import { PARTS_MAX } from "../../base/limits.js"
@@ -46,7 +46,7 @@ interface PartsPage {
   readonly max: number
 }
 
-/** Parts are listed only where they have checksums, as in S3; their count always. */
+/** Parts are listed only if they have checksums, as on S3; their count always. */
 function writeParts(xml: XmlWriter, { partsCount }: ObjectInfo, { parts, next, afterPart, max }: PartsPage): void {
   if (partsCount === undefined) return
   xml.group("ObjectParts", list => {

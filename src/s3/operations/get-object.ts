@@ -13,7 +13,7 @@ import { parseRange } from "../wire/range.js"
 import { checksumFields } from "./put-object.js"
 import { shownVersion, versionIdOf } from "./versions.js"
 
-/** `partNumber`, or `Range`; both at once throw `invalidRequest`. */
+/** `partNumber` or `Range`; both together throw `invalidRequest`. */
 function rangeOf({ query, headers }: ObjectCall): RangeRequest | undefined {
   const partNumber = query.integer("partNumber", { min: 1, max: PARTS_MAX })
   const range = headers.get("range")
@@ -24,16 +24,16 @@ function rangeOf({ query, headers }: ObjectCall): RangeRequest | undefined {
   return { kind: "part", partNumber }
 }
 
-/** Range answers show no checksum of the whole object: a client would hold the fragment against it. */
+/** Range answers omit the checksum of the whole object: a client would compare the fragment with it. */
 function shownChecksum({ headers }: ObjectCall, { info, range, partChecksum }: ObjectBody): Field[] {
   if (headers.get("x-amz-checksum-mode") === undefined) return []
   return checksumFields(range === undefined ? info.checksum : partChecksum)
 }
 
-/** A part without bytes has no range that could be written. */
+/** A part without bytes has no range that could be expressed. */
 const isPartial = ({ range }: ObjectBody): boolean => range !== undefined && range.lengthBytes > 0
 
-/** Values are of our own making, or were checked when they were stored. */
+/** All values are generated here, or were checked when they were stored. */
 function linesOf(call: ObjectCall, body: ObjectBody): HeaderLines {
   const { info, range } = body
   const { etag, versionId, userMetadata, tagCount } = info

@@ -1,4 +1,4 @@
-/** ListBuckets: those of the caller's account, in name order. */
+/** ListBuckets: the buckets of the caller's account, in name order. */
 import { isoDate } from "../../base/dates.js"
 import { textOfObjectKey } from "../../base/ids.js"
 import type { AccountCall, Answer } from "../call.js"

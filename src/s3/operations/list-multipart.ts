@@ -1,4 +1,4 @@
-/** ListMultipartUploads and ListParts: what is in progress. */
+/** ListMultipartUploads and ListParts: uploads in progress. */
 import { isoDate } from "../../base/dates.js"
 import { parseMultipartId } from "../../base/ids.js"
 import { PARTS_MAX } from "../../base/limits.js"
@@ -9,7 +9,7 @@ import { answerListing, encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPre
 import type { Encoding } from "./listing.js"
 import { multipartIdOf } from "./multipart-upload.js"
 
-/** Uploads as they are shown: in a bucket whose owner is enforced all of them are to be its owner's. */
+/** Writes the owners of uploads; if the bucket owner is enforced, all uploads are shown as its own. */
 async function shownIn(call: BucketCall, uploads: readonly MultipartInfo[]) {
   const counts = await call.accessControl.counts(call.bucket)
   const ids = uploads.flatMap(({ owner, initiator }) => [owner, initiator])
@@ -45,7 +45,7 @@ export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
   const prefix = query.get("prefix") ?? ""
   const delimiter = query.get("delimiter") ?? ""
   const keyMarker = query.get("key-marker") ?? ""
-  // Without a key marker the upload-id marker says nothing, as in S3.
+  // Without a key marker the upload-id marker has no effect, as on S3.
   const uploadIdMarker = keyMarker === "" ? "" : (query.get("upload-id-marker") ?? "")
   const max = maxOf(query, "max-uploads")
   const encoding = encodingOf(query)

@@ -1,4 +1,4 @@
-/** ListObjects (both versions): the latest versions of a bucket in the order of their keys' bytes. */
+/** ListObjects (both versions): the latest versions in a bucket, ordered by the bytes of their keys. */
 import type { Bucket, ListPage } from "../../object/contract.js"
 import type { Answer, BucketCall } from "../call.js"
 import { regionOf } from "./buckets.js"
@@ -21,7 +21,7 @@ interface Listing {
   readonly max: number
   readonly encoding: Encoding
   readonly page: ListPage
-  /** Undefined: they are not shown. */
+  /** Undefined omits the owners. */
   readonly owners: Owners | undefined
 }
 
@@ -47,7 +47,7 @@ function writeEntries(xml: XmlWriter, { page, owners }: Listing, encoding: Encod
   for (const entry of page.entries) if (entry.kind === "prefix") writeCommonPrefix(xml, entry.prefix, encoding)
 }
 
-/** A token is good for the bucket that it came from. */
+/** A token is valid for the bucket that issued it. */
 const scopeOf = ({ id }: Bucket): string => `bucket ${id}`
 
 const regionHeader = (call: BucketCall) => [["x-amz-bucket-region", regionOf(call)]] as const
@@ -73,7 +73,7 @@ export async function listObjects(call: BucketCall): Promise<Answer> {
   return answerListing("ListBucketResult", encoding, write, regionHeader(call))
 }
 
-/** Throws `invalidArgument` for a token that this store has not given. */
+/** Throws `invalidArgument` for a token that this store has not issued. */
 export async function listObjectsV2(call: BucketCall): Promise<Answer> {
   const { bucket, query } = call
   const startAfter = query.get("start-after") ?? ""

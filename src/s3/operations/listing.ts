@@ -1,4 +1,4 @@
-/** What all listings share: limits, encodings, common prefixes, entries. */
+/** Shared by all listings: limits, encodings, common prefixes, entries. */
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import { textOfObjectKey } from "../../base/ids.js"
@@ -14,7 +14,7 @@ import { escapeXml, XmlWriter } from "../wire/xml-writer.js"
 
 export const ENTRIES_MAX = 1000
 
-/** How byte strings are shown: percent-coded where asked or where XML cannot carry them, else as the text that they spell. */
+/** How byte strings are shown: percent-encoded on request or if XML cannot contain them, else as text. */
 export interface Encoding {
   readonly type: "url" | undefined
   readonly show: (byteString: string) => string
@@ -35,9 +35,9 @@ export function encodingOf(query: Query): Encoding {
 }
 
 /**
- * The document of a listing, as the client asked for it. If XML 1.0 cannot carry one of its texts, all of them are shown as
- * if `encoding-type=url` had been asked for, which the document says: Amazon lets such keys be stored, and has clients
- * list them with that parameter.
+ * The document of a listing in the requested encoding. If XML 1.0 cannot contain one of its texts, all are shown as
+ * with `encoding-type=url`, and the document states that: Amazon accepts such keys, and requires
+ * clients to list them with that parameter.
  */
 export function answerListing(
   root: string,
@@ -57,11 +57,11 @@ export function answerListing(
   return isExact ? answer : answerXml(root, xml => write(xml, URL_ENCODING), headers)
 }
 
-/** Entries asked for: at most `ENTRIES_MAX`, whatever was asked. Throws `invalidArgument`. */
+/** The requested number of entries, at most `ENTRIES_MAX`. Throws `invalidArgument`. */
 export const maxOf = (query: Query, name: string): number =>
   query.integer(name, { min: 0, max: ENTRIES_MAX, clamp: true }) ?? ENTRIES_MAX
 
-/** A text, or undefined where it is empty: such elements are left out. */
+/** The text, or undefined if it is empty: such elements are omitted. */
 export const unlessEmpty = (text: string): string | undefined => (text === "" ? undefined : text)
 
 interface ShownAccount {
@@ -73,20 +73,20 @@ export function writeOwner(xml: XmlWriter, { id, displayName }: ShownAccount, el
   xml.group(element, owner => owner.text("ID", id).text("DisplayName", displayName))
 }
 
-/** Whose things are: the bucket's owner's, or the accounts' that they name. */
+/** Writes owners: the bucket's owner, or the account that an entry names. */
 export class Owners {
   constructor(
     private readonly usual: Account,
     private readonly names: ReadonlyMap<AccountId, string>,
   ) {}
 
-  /** `id` undefined: the bucket's owner. */
+  /** `id` undefined stands for the bucket's owner. */
   write(xml: XmlWriter, id: AccountId | undefined, element = "Owner"): void {
     writeOwner(xml, id === undefined ? this.usual : { id, displayName: this.names.get(id) }, element)
   }
 }
 
-/** `ids`: whose what is to be shown is, besides the bucket's owner. */
+/** `ids`: owners of the listed entries, other than the bucket's owner. */
 export const ownersOf = async (
   { accessControl, owner }: BucketCall,
   ids: readonly (AccountId | undefined)[],
@@ -99,8 +99,8 @@ export function writeCommonPrefix(xml: XmlWriter, prefix: string, { show }: Enco
 type BehindEtag = Pick<ListedObject, "checksumAlgorithm" | "checksumType" | "sizeBytes" | "owner">
 
 /**
- * The elements of objects in a listing, in S3's order, after those that name them. What stands before and behind the
- * ETag is kept: neighbours often have the same.
+ * The elements of an object in a listing, in S3's order, after the elements that name it. The text before and after
+ * the ETag is cached, since neighbours often have the same.
  */
 export class ObjectElements {
   private modifiedMs: number | undefined
@@ -108,7 +108,7 @@ export class ObjectElements {
   private shown: BehindEtag | undefined
   private behind = ""
 
-  /** `owners` undefined: they are not shown. */
+  /** `owners` undefined omits them. */
   constructor(private readonly owners: Owners | undefined) {}
 
   of(object: ListedObject): string {

@@ -1,4 +1,4 @@
-/** CreateMultipartUpload, AbortMultipartUpload, and the upload id that all of its family carries. */
+/** CreateMultipartUpload, AbortMultipartUpload, and the upload id that all multipart requests carry. */
 import { fail } from "../../base/failures.js"
 import { parseMultipartId, textOfObjectKey } from "../../base/ids.js"
 import type { MultipartId } from "../../base/ids.js"
@@ -10,7 +10,7 @@ import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
 
-/** Throws `noSuchUpload` for an id that this store cannot have given. */
+/** Throws `noSuchUpload` for an id that this store cannot have issued. */
 export function multipartIdOf({ query }: ObjectCall): MultipartId {
   const text = query.get("uploadId") ?? ""
   try {

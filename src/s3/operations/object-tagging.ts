@@ -24,14 +24,14 @@ async function tagsIn(body: CallBody): Promise<Tags> {
   return tagsOfDocument(await readRequiredDocument(body, TAG_DOCUMENT), TAGS_MAX)
 }
 
-/** What its document says that policies ask for. */
+/** The part of the document that policies refer to. */
 export const newTagsContent = async (body: CallBody): Promise<BodyContent> => ({ objectTags: await tagsIn(body) })
 
 export async function putObjectTagging(call: ObjectCall): Promise<Answer> {
   const { services, permissions, headers } = call
   const target = targetOf(call)
   const tags = await tagsIn(call.body)
-  // A client sends its document as slowly as it likes: meanwhile another object may have come to lie there.
+  // The document may arrive slowly: another object may have replaced this one meanwhile, so check again.
   for (const action of actionsOf(NEEDS.putObjectTagging, headers, target.versionId !== undefined)) {
     await permissions.require(action, target)
   }

@@ -1,4 +1,4 @@
-/** PostObject: the file of a form becomes the latest version of a key. */
+/** PostObject: stores the file of a form as the latest version of a key. */
 import { textOfObjectKey } from "../../base/ids.js"
 import { percentEncode } from "../../base/uri.js"
 import type { Answer, FormCall } from "../call.js"
@@ -8,7 +8,7 @@ import { xmlDocument } from "../wire/xml-writer.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { storedFields, storeObject } from "./put-object.js"
 
-/** The address where the browser is sent, told what was stored. */
+/** The browser's redirect URL, with the stored bucket, key and ETag as parameters. */
 function redirectTo(address: string, { bucket, key }: FormCall, etag: string): string {
   const stored = new URLSearchParams({ bucket: bucket.name, key: textOfObjectKey(key), etag: `"${etag}"` })
   const url = new URL(address)
@@ -33,7 +33,7 @@ export async function postObject(call: FormCall): Promise<Answer> {
       .text("Bucket", bucket.name)
       .text("Key", textOfObjectKey(key))
       .quoted("ETag", etag)
-  // What reads it in browsers looks for elements without a namespace.
+  // Scripts in browsers look for elements without a namespace.
   const bytes = xmlDocument("PostResponse", write, { namespace: false })
   return { status: 201, headers: linesOfFields(headers), body: { kind: "document", bytes } }
 }

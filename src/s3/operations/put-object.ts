@@ -1,4 +1,4 @@
-/** PutObject: a body with its headers becomes the latest version of a key. */
+/** PutObject: stores a body with its headers as the latest version of a key. */
 import { after, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
 import type { PutResult, StoredChecksum, Tags } from "../../object/contract.js"
@@ -33,7 +33,7 @@ export function storeObject(call: ObjectCall, tags: Tags): Soon<PutResult> {
       acl,
       conditions: writeConditionsOf(headers),
       body: body.payload(),
-      // The signal is made when it is asked for.
+      // The signal is created on first use.
       get signal() {
         return client.signal
       },

@@ -1,4 +1,4 @@
-/** GET, PUT and DELETE of a bucket's settings: the same for all kinds. */
+/** GET, PUT and DELETE of a bucket's settings, shared by all kinds. */
 import type { Answer, BucketCall } from "../call.js"
 import { answerEmpty, linesOfFields } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
@@ -16,10 +16,10 @@ export const getSetting =
     return { status: 200, headers: linesOfFields([]), body: { kind: "document", bytes: Buffer.from(document ?? "") } }
   }
 
-/** What else speaks against a value for a bucket. */
+/** A further check of a value for a bucket. */
 export type SettingCheck<Value> = (call: BucketCall, value: Value) => Promise<void>
 
-/** Throws what is wrong with the document, and what the check does. */
+/** Throws the faults of the document, and the failures of the check. */
 export const putSetting =
   <Value>(setting: Setting<Value>, status: number, check?: SettingCheck<Value>): Handler =>
   async call => {

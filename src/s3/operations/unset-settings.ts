@@ -1,6 +1,6 @@
 /**
- * Reading what nobody can have set: the answers that S3 gives for it, so that tools which read every
- * setting of a bucket find what they find there.
+ * Reads settings that cannot be set here: returns S3's answers for settings that were never set, so that tools which
+ * read every setting of a bucket work.
  */
 import { fail } from "../../base/failures.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
@@ -28,7 +28,7 @@ const MESSAGES = {
 export const answerMissing = (code: keyof typeof MESSAGES, { name }: Pick<Bucket, "name">): Answer =>
   answerError({ code, status: 404, message: MESSAGES[code], fields: [["BucketName", name]], headers: [] })
 
-/** A handler that says 404 with this code. */
+/** A handler that answers 404 with this code. */
 export const unset =
   (code: keyof typeof MESSAGES) =>
   async ({ bucket }: BucketCall): Promise<Answer> =>
@@ -49,7 +49,7 @@ const EMPTY_DOCUMENTS = {
   intelligentTiering: ["ListBucketIntelligentTieringConfigurationsOutput", notTruncated],
 } as const satisfies Record<string, readonly [root: string, content: Content]>
 
-/** A handler that answers the document of a setting never made. */
+/** A handler that answers with the document of a setting that was never set. */
 export const emptyDocument =
   (name: keyof typeof EMPTY_DOCUMENTS) =>
   async (_call: BucketCall): Promise<Answer> => {
@@ -57,7 +57,7 @@ export const emptyDocument =
     return answerXml(root, content)
   }
 
-/** Throws as reading the object does where it is not there. */
+/** Throws the failures of reading the object if it does not exist. */
 export async function requireObject(call: ObjectCall) {
   const versionId = versionIdOf(call)
   const { services, bucket, key } = call

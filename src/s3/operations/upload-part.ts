@@ -29,7 +29,7 @@ export async function uploadPart(call: ObjectCall): Promise<Answer> {
   const body = call.body.payload()
   const { etag, checksum } = await services.multipart.putPart({
     ...{ bucket, key, multipartId, partNumber, body },
-    // The signal is made when it is asked for.
+    // The signal is created on first use.
     get signal() {
       return client.signal
     },

@@ -1,4 +1,4 @@
-/** Version ids as requests name them and answers show them. */
+/** Version ids in requests and answers. */
 import { fail } from "../../base/failures.js"
 import { parseVersionId } from "../../base/ids.js"
 import type { VersionId } from "../../base/ids.js"
@@ -6,14 +6,14 @@ import type { Bucket } from "../../object/contract.js"
 import type { BucketCall } from "../call.js"
 import type { Field } from "../failures.js"
 
-/** `versionId` of the query; undefined where absent. Throws `invalidArgument`. */
+/** `versionId` of the query; undefined if absent. Throws `invalidArgument`. */
 export function versionIdOf({ query }: Pick<BucketCall, "query">): VersionId | undefined {
   const text = query.get("versionId")
   if (text === undefined) return undefined
   return parseVersion(text)
 }
 
-/** Throws `invalidArgument`, with S3's words. */
+/** Throws `invalidArgument`, with S3's messages. */
 export function parseVersion(text: string): VersionId {
   try {
     return parseVersionId(text)
@@ -23,12 +23,12 @@ export function parseVersion(text: string): VersionId {
   }
 }
 
-/** The header of a version; none in a bucket that was never versioned. */
+/** The header of a version; no header in a bucket that was never versioned. */
 export const versionHeader = (versionId: VersionId | undefined, name = "x-amz-version-id"): Field[] =>
   versionId === undefined ? [] : [[name, versionId]]
 
 /**
- * The header of a version that was written: none for the null version, which is what a write makes where versioning is
+ * The header of a written version: no header for the null version, which a write creates while versioning is
  * suspended. (PutObject on Amazon answers so; its DeleteObject does name the null delete marker.)
  */
 export const writtenVersionHeader = (versionId: VersionId | undefined): Field[] =>
@@ -36,6 +36,6 @@ export const writtenVersionHeader = (versionId: VersionId | undefined): Field[] 
 
 const NULL_VERSION = "null"
 
-/** A version that was read, as `versionHeader` wants it. */
+/** The id of a version that was read, for `versionHeader`. */
 export const shownVersion = (bucket: Bucket, versionId: VersionId): VersionId | undefined =>
   bucket.versioning === "never" ? undefined : versionId

@@ -1,11 +1,11 @@
 /**
- * The actions that policies speak of, and what each acts on. All of S3's for general purpose buckets are here, also
- * those of which nothing is built: a policy may name them.
+ * The actions that policies can name, and the target of each. All actions of S3 for general purpose buckets are listed,
+ * including those that are not implemented: a policy may name them.
  *
  * Source  "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
  */
 
-/** What an action acts on. */
+/** The kind of target of an action. */
 export type ActionScope = "service" | "bucket" | "object"
 
 const SERVICE = ["ListAllMyBuckets"] as const
@@ -121,20 +121,20 @@ const SCOPES: ReadonlyMap<string, ActionScope> = new Map([
 
 export const isActionName = (name: string): name is ActionName => SCOPES.has(name)
 
-/** Those that the policy of a bucket may name, as policies spell them. */
+/** Actions that a bucket policy may name, in the notation of policies. */
 export const BUCKET_POLICY_ACTIONS: ReadonlyMap<string, "bucket" | "object"> = new Map(
   [...BUCKET.map(name => [name, "bucket"] as const), ...OBJECT.map(name => [name, "object"] as const)].map(
     ([name, scope]) => [`s3:${name}`, scope] as const,
   ),
 )
 
-/** On a key, and yet the bucket's owner decides: they change what lies there, or what is to lie there. */
+/** Actions on a key that the bucket's owner decides: they change which object or upload the key has. */
 const OF_BUCKET_ON_KEY: ReadonlySet<ActionName> = new Set<ActionName>([
   ...(["PutObject", "DeleteObject", "DeleteObjectVersion", "BypassGovernanceRetention"] as const),
   ...(["AbortMultipartUpload", "ListMultipartUploadParts"] as const),
 ])
 
-/** Whether it is about an object that is there, whose owner decides. */
+/** Whether the action concerns an existing object, whose owner decides. */
 export const isOfObject = (action: ActionName): boolean =>
   SCOPES.get(action) === "object" && !OF_BUCKET_ON_KEY.has(action)
 

@@ -1,4 +1,4 @@
-/** What a request asks for, in the words of policies, before it is understood as a whole: for people. Pure. */
+/** The first required action of a request and its resource, as policies write them, for reports of denials. Pure. */
 import { textOfObjectKey } from "../../base/ids.js"
 import type { Headers } from "../../base/request-headers.js"
 import type { S3Target } from "../wire/target.js"
@@ -11,7 +11,7 @@ export interface RequestedActions {
   readonly resource: string
 }
 
-/** The first that it needs; undefined where that follows from its body, or there is none. */
+/** The first required action; undefined if it depends on the body, or there is none. */
 export function requestedOf(
   requiredActions: RequiredActions | readonly [],
   { bucket, rawKey }: S3Target,

@@ -1,8 +1,8 @@
 /**
- * Values of the condition keys that follow from a request, for whoever decides by policies. Pure.
+ * Values of condition keys that follow from a request, for policy decisions. Pure.
  *
- * What the head of the request does not say is not here at once: tags of the object that is there, and what a small
- * document in the body says. They are read where a policy asks for them, and then it is asked again.
+ * Two values are not in the head of the request: tags of an existing object, and the contents of a small
+ * document in the body. They are read only if a policy needs them; the decision is then made again.
  * Source  "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
  */
 import type { ConditionKey, RequestContext, SignatureForm, SignatureVersion } from "../../access/index.js"
@@ -14,38 +14,38 @@ import { parseCopySource } from "../wire/copy-source.js"
 import { Query } from "../wire/query.js"
 import { parseTagHeader } from "../wire/tags.js"
 
-/** What a request says before its body. */
+/** The contents of a request before its body. */
 export interface RequestHead {
   readonly operation: string
-  /** Whether it is about the bucket: only such requests list by prefix. */
+  /** Whether the request addresses the bucket: only such requests list by prefix. */
   readonly isOfBucket: boolean
   readonly query: Query
-  /** Of a form, its fields. */
+  /** For a form, its fields. */
   readonly headers: Headers
   readonly userAgent: string | undefined
   readonly referer: string | undefined
-  /** Tags that a form gives; undefined: the header may. */
+  /** A form's tags; undefined: the header may have some. */
   readonly formTags: Tags | undefined
-  /** Where its signature is; undefined: nobody signed it. */
+  /** Where the signature is; undefined if the request is not signed. */
   readonly form: SignatureForm | undefined
   readonly signatureVersion: SignatureVersion | undefined
-  /** Undefined: it does not say. */
+  /** Undefined if the request does not contain it. */
   readonly signedMs: number | undefined
   readonly nowMs: number
   readonly remoteAddress: string
-  /** `1.3`; undefined: without TLS. */
+  /** `1.3`; undefined without TLS. */
   readonly tlsVersion: string | undefined
   readonly region: string
 }
 
-/** What a small document in the body says. */
+/** The contents of a small document in the body. */
 export interface BodyContent {
   readonly objectTags?: Tags
   readonly bucketTags?: Tags
   readonly location?: string
 }
 
-/** What has to be read before it can be said. */
+/** Values that must be read first. */
 export type Unread = "existingTags" | "body"
 
 export interface Read {
@@ -68,14 +68,14 @@ const listed =
     return value === undefined ? undefined : textOfObjectKey(value)
   }
 
-/** The head of a listing that would show this key, as policies judge it before a caller learns that the key is absent. */
+/** The head of a listing that would show this key: policies must allow it before a caller learns that it is missing. */
 export const headOfListing = (head: RequestHead, key: ObjectKey): RequestHead => ({
   ...head,
   isOfBucket: true,
   query: new Query([{ name: "prefix", value: key, assigned: true }]),
 })
 
-/** Whether the request makes an object visible; of others that the same action covers, that it does not. */
+/** Whether the request makes an object visible; "false" for other requests with the same action. */
 const CREATES: ReadonlyMap<string, string> = new Map([
   ...["PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"].map(name => [name, "true"] as const),
   ...["CreateMultipartUpload", "UploadPart", "UploadPartCopy"].map(name => [name, "false"] as const),
@@ -85,7 +85,7 @@ export const makesObject = (operation: string): boolean => CREATES.has(operation
 
 const COPIES: ReadonlySet<string> = new Set(["CopyObject", "UploadPartCopy"])
 
-/** Decoded and without a `/` before it, however it was written. What copies nothing has no source, whatever it says. */
+/** Decoded and without a leading `/`, however it was written. A request that copies nothing has no source. */
 function copySourceOf({ operation, headers }: RequestHead): Values {
   const text = COPIES.has(operation) ? headers.get("x-amz-copy-source") : undefined
   if (text === undefined) return undefined
@@ -132,7 +132,7 @@ const valueIn = (tags: Tags | undefined, key = ""): Values => tags?.find(([name]
 const namesIn = (tags: Tags | undefined): Values => tags?.map(([name]) => name)
 
 export class ConditionValues implements RequestContext {
-  /** What was asked for and is not read yet; undefined: nothing. */
+  /** Values that were needed but not read yet. */
   unread: Set<Unread> | undefined
   private tagsOfHead: { readonly tags: Tags | undefined } | undefined
 
@@ -142,7 +142,7 @@ export class ConditionValues implements RequestContext {
     private readonly read: Read,
   ) {}
 
-  /** Throws what is wrong with the request: `invalidTag`, `invalidArgument`. */
+  /** Throws the fault of the request: `invalidTag`, `invalidArgument`. */
   valuesOf({ name, suffix }: ConditionKey): Values {
     switch (name) {
       case "s3:existingobjecttag":
@@ -164,7 +164,7 @@ export class ConditionValues implements RequestContext {
     return name.startsWith("s3:x-amz-") ? this.head().headers.get(name.slice("s3:".length)) : undefined
   }
 
-  /** Parsed once, however many conditions ask. */
+  /** Parsed once, however many conditions use it. */
   private newTags(): Tags | undefined {
     return this.body().objectTags ?? (this.tagsOfHead ??= { tags: tagsOfHead(this.head()) }).tags
   }

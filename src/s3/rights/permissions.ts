@@ -1,9 +1,9 @@
 /**
- * What the caller of one request may do, by all policies that concern it.
+ * The permissions of one request's caller, by all policies that apply to it.
  *
- * Promises  Everything is decided by `decide`; who is not let in learns no more than that. Where an object or a version
- *           is not there, only those hear so who may list the bucket with its key as the prefix: for others it is as if they
- *           might not.
+ * Promises  `decide` makes every decision; a refused caller learns nothing but the refusal. Only callers who may list
+ *           the bucket with the key as the prefix learn that an object or a version is missing: others get the answer
+ *           as if it were denied.
  */
 import { decide, DeniedAccess, NO_RESOURCE_POLICIES } from "../../access/index.js"
 import type {
@@ -33,21 +33,21 @@ import type { ActionName } from "./actions.js"
 import { ConditionValues, headOfListing, makesObject } from "./condition-values-core.js"
 import type { BodyContent, Read, RequestHead, Unread } from "./condition-values-core.js"
 
-/** What is acted on; without a bucket, nothing in particular. */
+/** The target of an action; without a bucket, no target in particular. */
 export interface Place {
   readonly bucket?: Bucket
-  /** One that is to be made. */
+  /** A bucket to be created. */
   readonly newBucket?: BucketName
   readonly key?: ObjectKey
   readonly versionId?: VersionId | undefined
 }
 
-/** Where a request reads; without a key, in the bucket as a whole. */
+/** The place that a request reads; without a key, the bucket as a whole. */
 type ReadPlace = Pick<Place, "key"> & { readonly bucket: Bucket }
 
 type PlaceInBucket = Place & { readonly bucket: Bucket }
 
-/** What decisions read besides the request. */
+/** Context that decisions read besides the request. */
 export interface PermissionsContext {
   readonly services: Pick<ObjectServices, "objects" | "multipart">
   readonly bucketSettings: BucketSettings
@@ -58,19 +58,19 @@ export interface PermissionsContext {
 /** A request as decisions see it. */
 export interface PermissionsRequest {
   readonly signer: Pick<KnownKey, "policies" | "isWholeRoot"> & { readonly principal: Principal }
-  /** Of its operation. */
+  /** The operation's name. */
   readonly name: string
   readonly query: Query
   readonly nowMs: number
-  /** Made when a policy first asks for it. */
+  /** Created when a policy first needs it. */
   readonly head: RequestHead
-  /** What the body says that conditions may ask for. */
+  /** Reads the part of the body that conditions may refer to. */
   readBody(): Promise<BodyContent>
 }
 
 const EVERYTHING = "arn:aws:s3:::*"
 
-/** The ARN of what an action acts on. */
+/** The ARN of an action's target. */
 export function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
   const scope = scopeOf(action)
   const name = bucket?.name ?? newBucket
@@ -79,27 +79,27 @@ export function arnOf(action: ActionName, { bucket, newBucket, key }: Place): st
   return scope === "bucket" ? arn : `${arn}/${textOfObjectKey(key ?? "")}`
 }
 
-/** For the account of the owner only; its root user can always undo what a policy has done. */
+/** Reserved for the owner's account; its root user can always undo a policy. */
 const OF_ITS_POLICY: ReadonlySet<ActionName> = new Set(["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"])
 
-/** Who has begun an upload may see its parts and give it up. */
+/** The initiator of an upload may list its parts and abort it. */
 const OF_AN_UPLOAD: ReadonlySet<ActionName> = new Set(["ListMultipartUploadParts", "AbortMultipartUpload"])
 
-/** By a list only whoever owns what is deleted, and that as an account: its policies say which of its users. */
+/** A list allows deletes to the object's owner alone, as an account: its policies decide for its users. */
 const DELETES: ReadonlySet<ActionName> = new Set(["DeleteObject", "DeleteObjectVersion"])
 
 const RESTRICTED =
-  "the policy of the bucket lets in everybody, so that RestrictPublicBuckets of its public access block keeps others than its owner's account out"
-const OF_THE_OWNER = "the policy of a bucket is for its owner's account only, whomever it lets in"
-const OF_ANOTHER = "the object is another account's, whose access control list alone lets others in"
+  "the bucket's policy is public, and RestrictPublicBuckets of its public access block admits only the owner's account"
+const OF_THE_OWNER = "only the bucket owner's account may use the policy of a bucket, whatever the policy allows"
+const OF_ANOTHER = "another account owns the object, and only its access control list can grant access"
 
-/** What whoever hears that something is not there may do. */
+/** The action that entitles a caller to learn that something is missing. */
 export const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
 
 const isAbsence = (failure: Failure): failure is Failure & { readonly kind: keyof typeof LISTING } =>
   failure.kind in LISTING
 
-/** What counts, and why something else of the bucket does not. */
+/** The policies that apply, and the reason why others of the bucket do not. */
 interface Counted<Policies> {
   readonly policies: Policies
   readonly uncounted: string | undefined
@@ -117,7 +117,7 @@ export class Permissions {
   private bodyContent: BodyContent | undefined
   private readsFrom: ReadPlace | undefined
   private firstRefused: DeniedAccess | undefined
-  /** What objects were judged by: each as it was read, and how to read it again. */
+  /** The objects that decisions were based on: each as it was read, and a function that reads it again. */
   private judgedBy: { readonly seen: string; readonly read: () => Promise<unknown> }[] | undefined
 
   constructor(
@@ -125,7 +125,7 @@ export class Permissions {
     private readonly request: PermissionsRequest,
   ) {}
 
-  /** What was refused first; undefined: nothing. Answers may tell of it key by key. */
+  /** The first refusal, if there was one. Answers may report further ones for each key. */
   get refused(): DeniedAccess | undefined {
     return this.firstRefused
   }
@@ -144,14 +144,14 @@ export class Permissions {
     return after(this.decide(action, place), ({ decision }) => decision.outcome === "allow")
   }
 
-  /** Whether an object was judged by its list or its tags. */
+  /** Whether a decision was based on an object's list or its tags. */
   get hasJudgedObjects(): boolean {
     return this.judgedBy !== undefined && this.judgedBy.length > 0
   }
 
   /**
-   * Whether another object lies where one was judged: what was opened in between may be the one or the other. It is to be
-   * asked for anew then, and judged anew.
+   * Whether an object has been replaced since a decision was based on it: what was opened in between may be either one.
+   * The caller must then read again, and decide again.
    */
   async judgedAnother(): Promise<boolean> {
     const judged = this.judgedBy ?? []
@@ -160,16 +160,16 @@ export class Permissions {
     return false
   }
 
-  /** What is not found from now on is not found there. */
+  /** From now on a missing object or version is reported for this place. */
   readingFrom(place: ReadPlace): void {
     this.readsFrom = place
   }
 
-  /** A failure as the caller may hear it. `key`: the one that is not there, of requests that name several. */
+  /** The failure that the caller may see. `key`: the missing one, for requests that name several. */
   audible(failure: Failure, key = this.readsFrom?.key): Soon<Failure> {
     if (!isAbsence(failure)) return failure
     const bucket = this.readsFrom?.bucket
-    const reason = "what is asked for is not there, which is told only to those who may list the bucket"
+    const reason = "the key or version does not exist, which only callers who may list the bucket learn"
     if (bucket === undefined) return fail("accessDenied", { reason })
     const action = LISTING[failure.kind]
     const ofKey = key === undefined ? undefined : () => headOfListing(this.request.head, key)
@@ -186,7 +186,7 @@ export class Permissions {
     return refused
   }
 
-  /** Where objects let in by their lists, one that is not there lets nobody in: who may list hears that it is not. */
+  /** If lists of objects apply, a missing object has none: callers who may list the bucket learn that it is missing. */
   private absenceOf(action: ActionName, place: Place): Soon<Failure | undefined> {
     return after(this.asksList(action, place), asks => (asks ? this.failureOf(place) : undefined))
   }
@@ -213,7 +213,7 @@ export class Permissions {
     )
   }
 
-  /** The root user of the account decides alone where the bucket has nothing that could deny it. */
+  /** The account's root user may do everything if the bucket has nothing that could deny it. */
   private isOwnersRoot(bucket: Bucket | undefined): boolean {
     const { isWholeRoot, principal } = this.request.signer
     if (!isWholeRoot || !("arn" in principal)) return false
@@ -243,7 +243,7 @@ export class Permissions {
     }
   }
 
-  /** Undefined: nobody, since what is to be made belongs to who makes it. */
+  /** Undefined: there is no owner yet; a new object belongs to its creator. */
   private ownerOf(bucket: Bucket | undefined, kept: ObjectAcl | undefined): Soon<ResourceOwner | undefined> {
     const { principal } = this.request.signer
     const id = kept?.owner ?? bucket?.owner
@@ -257,7 +257,7 @@ export class Permissions {
     )
   }
 
-  /** What hangs on the bucket, and on the object that its owner's list `kept` is of, that counts for this caller. */
+  /** The policies of the bucket and the object that apply to this caller. `kept` is the object's stored list. */
   private policiesOf(
     action: ActionName,
     { bucket, ...place }: Place,
@@ -273,7 +273,7 @@ export class Permissions {
     )
   }
 
-  /** What of the bucket's policy counts for this caller. To an object of somebody else it lets nobody in. */
+  /** The part of the bucket's policy that applies to this caller. It grants no access to another account's object. */
   private policyOf(action: ActionName, bucket: Bucket, owner: ResourceOwner): Soon<Counted<NamedPolicy | undefined>> {
     const { bucketSettings } = this.context
     const { principal } = this.request.signer
@@ -294,7 +294,7 @@ export class Permissions {
   private matchOf(action: ActionName, place: PlaceInBucket, kept: ObjectAcl | undefined): Soon<AclMatch | undefined> {
     const { context, request } = this
     if (OF_AN_UPLOAD.has(action)) return after(this.hasBegun(place), hasBegun => (hasBegun ? "account" : undefined))
-    // Who may put an object there may say at once what its list is.
+    // A caller who may write an object may also set its list in the same request.
     const requested = action === "PutObjectAcl" && makesObject(request.name) ? "PutObject" : action
     const { principal } = request.signer
     const match = () => context.accessControl.match(place.bucket, kept, principal, `s3:${requested}`)
@@ -305,7 +305,7 @@ export class Permissions {
     })
   }
 
-  /** Whether what lies there is of the caller's account. */
+  /** Whether the caller's account owns the object. */
   private owns(place: PlaceInBucket): Soon<boolean> {
     const { principal } = this.request.signer
     if (!("arn" in principal)) return false
@@ -316,7 +316,7 @@ export class Permissions {
     })
   }
 
-  /** Whether the caller is of another account than the bucket's, which has begun the upload that the request names. */
+  /** Whether the caller belongs to another account than the bucket, and initiated the upload that the request names. */
   private hasBegun({ bucket, key }: PlaceInBucket): Soon<boolean> {
     const { principal } = this.request.signer
     if (!("arn" in principal) || principal.accountId === bucket.owner || key === undefined) return false
@@ -336,7 +336,7 @@ export class Permissions {
     }
   }
 
-  /** Whether the owner and the list of an object that is there decide. */
+  /** Whether the owner and the list of an existing object decide. */
   private asksList(action: ActionName, { bucket }: Place): Soon<boolean> {
     if (bucket === undefined || !mayHaveLists(bucket) || !isOfObject(action)) return false
     const isOfNewObject = action.startsWith("Put") && makesObject(this.request.name)
@@ -363,7 +363,7 @@ export class Permissions {
     return body.info
   }
 
-  /** None of what is not there. */
+  /** Empty if the object is missing. */
   private async tagsOf(place: Place): Promise<Tags> {
     if (place.key === undefined) return []
     const { objects } = this.context.services
@@ -374,7 +374,7 @@ export class Permissions {
   }
 }
 
-/** What is to be decided. */
+/** Input of one decision. */
 interface Deciding {
   readonly action: ActionName
   readonly place: Place
@@ -382,13 +382,13 @@ interface Deciding {
   readonly head: () => RequestHead
 }
 
-/** Throws `internal` for what is no object. */
+/** Throws `internal` if the place is not an object. */
 function targetOf({ bucket, key, versionId }: Place): ObjectTarget {
-  if (bucket === undefined || key === undefined) throw fail("internal", { reason: "no object is asked for" })
+  if (bucket === undefined || key === undefined) throw fail("internal", { reason: "the place is not an object" })
   return { bucket, key, ...(versionId !== undefined && { versionId }) }
 }
 
-/** Undefined where there is no object. */
+/** @returns undefined if there is no object. */
 async function unlessAbsent<Found>(reading: Promise<Found>): Promise<Found | undefined> {
   try {
     return await reading

@@ -1,5 +1,5 @@
 /**
- * The actions that a request needs to be allowed, by its operation, its headers and whether it names a version. Pure.
+ * The required actions of a request, by its operation, its headers and whether it names a version. Pure.
  *
  * Source  "Required permissions for Amazon S3 API operations", Amazon S3 User Guide.
  */
@@ -8,17 +8,17 @@ import type { ActionName } from "./actions.js"
 
 export interface RequiredAction {
   readonly action: ActionName
-  /** In its place where the request names a version. */
+  /** Replaces `action` if the request names a version. */
   readonly ofVersion?: ActionName
-  /** Only of requests with such headers; decided by their names alone. */
+  /** Applies only to requests with such headers; decided by their names alone. */
   readonly when?: (names: HeaderNames) => boolean
-  /** Only of requests whose headers say this. */
+  /** Applies only to requests whose headers have such values. */
   readonly appliesTo?: (headers: Headers) => boolean
 }
 
 type HeaderNames = Pick<Headers, "has" | "keys">
 
-/** All of them, or `"eachKey"`: the operation asks for each of the keys that its document names. */
+/** All of them, or `"eachKey"`: the operation requires its actions for each key in its document. */
 export type RequiredActions = readonly [RequiredAction, ...RequiredAction[]] | "eachKey"
 
 const withHeader =
@@ -32,7 +32,7 @@ export const givesAcl = (headers: HeaderNames): boolean => [...headers.keys()].s
 /** A copy has the tags of its source, unless the request replaces them. */
 const replacesTags = (headers: Headers): boolean => headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE"
 
-/** A condition on what is there tells of it. */
+/** A condition on an existing object reveals it. */
 export const READ_BY_CONDITION: RequiredAction = { action: "GetObject", when: withHeader("if-match") }
 
 const makeObject = (tagging?: Pick<RequiredAction, "appliesTo">): readonly [RequiredAction, ...RequiredAction[]] => [
@@ -70,13 +70,13 @@ export const NEEDS = {
   getObjectTorrent: [{ action: "GetObjectTorrent", ofVersion: "GetObjectVersionTorrent" }],
 } as const satisfies Record<string, RequiredActions>
 
-/** The needs of requests whose headers have these names. */
+/** The required actions of requests whose headers have these names. */
 export const actionsOfNames = (
   requiredActions: readonly RequiredAction[],
   names: HeaderNames,
 ): readonly RequiredAction[] => requiredActions.filter(({ when }) => when?.(names) ?? true)
 
-/** The actions of a request. */
+/** The required actions of a request. */
 export function actionsOf(
   requiredActions: readonly RequiredAction[],
   headers: Headers,

@@ -1,6 +1,6 @@
 /**
- * The policy of a bucket: who besides its owner's own users may do what there. Kept as it was sent, but for users and
- * roles, which it names by unique ids.
+ * The policy of a bucket: who, other than the owner's own users, may do what in it. Stored as it was sent, except for
+ * users and roles, which it names by unique ids.
  */
 import { denialsOf, isPublic, parseBucketPolicy } from "../../access/index.js"
 import type { NamedPolicy } from "../../access/index.js"
@@ -10,9 +10,9 @@ import type { TextSetting } from "./setting.js"
 
 export interface BucketPolicy {
   readonly named: NamedPolicy
-  /** What it denies, and nothing else of it. */
+  /** Only its denials. */
   readonly denials: NamedPolicy
-  /** Whether it lets in everybody, by Amazon's rule. */
+  /** Whether the policy is public, by Amazon's rule. */
   readonly isPublic: boolean
 }
 

@@ -1,4 +1,4 @@
-/** The settings of buckets that decisions read: one reader of each kind, which all requests share. */
+/** The settings of buckets that decisions read: one reader for each kind, shared by all requests. */
 import type { Acl } from "../../access/index.js"
 import { BUCKET_ACL } from "../acl/bucket-acl.js"
 import { BUCKET_POLICY, type BucketPolicy } from "./bucket-policy.js"

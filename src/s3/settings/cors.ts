@@ -1,8 +1,8 @@
 /**
  * The CORS rules of a bucket: which pages of other origins may use it, and how.
  *
- * Refuses  With `invalidRequest`, in S3's words, methods that it does not know, more than one `*` in a pattern,
- *          more than `RULES_MAX` rules; with `malformedXml` what is no such document.
+ * Refuses  With `invalidRequest`, with S3's messages: unknown methods, more than one `*` in a pattern,
+ *          more than `RULES_MAX` rules; with `malformedXml`: any other document.
  * Source   "Elements of a CORS configuration", Amazon S3 User Guide.
  */
 import { fail } from "../../base/failures.js"
@@ -17,7 +17,7 @@ const ID_CHARACTERS_MAX = 255
 const MAX_AGE_SECONDS_MAX = 2_147_483_647
 const METHODS: readonly string[] = ["GET", "PUT", "POST", "DELETE", "HEAD"]
 const ELEMENTS = ["ID", "AllowedHeader", "AllowedMethod", "AllowedOrigin", "ExposeHeader", "MaxAgeSeconds"]
-/** A header's name: nothing else may stand in an answer's list of them. */
+/** A header name: an answer's list of headers must contain nothing else. */
 const TOKEN = /^[!#$%&'+.^_`|~0-9A-Za-z-]+$/
 
 export interface CorsRule {
@@ -106,7 +106,7 @@ function checkExposed(header: string): void {
     const reason = "contains wildcard. We currently do not support wildcard for ExposeHeader."
     throw invalid(`ExposeHeader ${quoted(header)} ${reason}`)
   }
-  if (!TOKEN.test(header)) throw invalid(`ExposeHeader ${quoted(header)} is no name of a header.`)
+  if (!TOKEN.test(header)) throw invalid(`ExposeHeader ${quoted(header)} is not a header name.`)
 }
 
 function maxAgeOf(element: XmlElement): number | undefined {

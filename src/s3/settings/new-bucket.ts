@@ -1,9 +1,9 @@
 /**
- * What a bucket begins with: as Amazon's do since April 2023, or, where the operator allows it for older clients, as they
- * did before. Pure.
+ * The initial settings of a bucket: those of Amazon since April 2023, or, if the operator allows it for older clients,
+ * the earlier ones. Pure.
  *
- * What differs is written into the bucket as if its owner had taken it away, so that it stays when the operator decides
- * otherwise for buckets to come.
+ * Differences are stored in the bucket as if its owner had deleted the settings, so that they remain if the operator
+ * changes the choice for later buckets.
  */
 import type { SettingDocuments, SettingName } from "../../object/contract.js"
 import { OWNERSHIP_CONTROLS } from "./ownership-controls.js"
@@ -11,9 +11,9 @@ import { PUBLIC_ACCESS_BLOCK } from "./public-access-block.js"
 import { takenAway } from "./setting.js"
 
 export interface NewBuckets {
-  /** Without a public access block. */
+  /** New buckets have no public access block. */
   readonly allowPublicBuckets: boolean
-  /** Without ownership controls: objects are their writers', and access control lists count. */
+  /** New buckets have no ownership controls: writers own their objects, and access control lists apply. */
   readonly allowAcls: boolean
 }
 

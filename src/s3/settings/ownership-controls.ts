@@ -1,7 +1,7 @@
 /**
- * Object ownership: whose an object is that another account wrote, and with it whether access control lists
- * count at all. A bucket begins with `BucketOwnerEnforced`, as Amazon's do since April 2023; one whose controls
- * were taken away is as buckets were before them.
+ * Object ownership: who owns an object that another account wrote, and therefore whether access control lists
+ * apply at all. A new bucket has `BucketOwnerEnforced`, as on Amazon since April 2023; if the controls
+ * are deleted, the bucket behaves like older buckets without them.
  */
 import { fail } from "../../base/failures.js"
 import { after, type Soon } from "../../base/soon.js"
@@ -30,9 +30,9 @@ export const OWNERSHIP_CONTROLS: Setting<ObjectOwnership> = {
   write: (xml, ownership) => void xml.group("Rule", rule => rule.text("ObjectOwnership", ownership)),
 }
 
-/** False: as a bucket is made, in which no access control list counts and every object is its owner's. */
+/** False for a bucket in its initial state, in which no access control list applies and its owner owns every object. */
 export const mayHaveLists = ({ settings }: Bucket): boolean => settings.includes("ownershipControls")
 
-/** What counts for a bucket, whatever of it is set. */
+/** The ownership in effect for a bucket, whether set or not. */
 export const objectOwnershipOf = (controls: SettingReader<ObjectOwnership>, bucket: Bucket): Soon<ObjectOwnership> =>
   after(controls.of(bucket), ownership => ownership ?? "ObjectWriter")

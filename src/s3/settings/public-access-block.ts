@@ -1,6 +1,6 @@
 /**
- * The public access block: four switches that keep a bucket from being opened to everybody. A bucket begins with
- * all of them on, as Amazon's do since April 2023; in one whose block was taken away all are off.
+ * The public access block: four switches that prevent public access to a bucket. A new bucket has
+ * all of them on, as on Amazon since April 2023; if the block is deleted, all are off.
  */
 import { after, type Soon } from "../../base/soon.js"
 import type { Bucket } from "../../object/contract.js"
@@ -11,13 +11,13 @@ import { checkChildren, wordOf } from "./setting.js"
 import type { Setting, SettingReader } from "./setting.js"
 
 export interface PublicAccessBlock {
-  /** Access control lists that let everybody in are refused. */
+  /** Public access control lists are refused. */
   readonly blockPublicAcls: boolean
-  /** Those that are there do not count. */
+  /** Existing public access control lists are ignored. */
   readonly ignorePublicAcls: boolean
-  /** Policies that let everybody in are refused. */
+  /** Public policies are refused. */
   readonly blockPublicPolicy: boolean
-  /** Where one is there, only the owner's account gets in. */
+  /** If the bucket has a public policy, only the owner's account has access. */
   readonly restrictPublicBuckets: boolean
 }
 
@@ -52,7 +52,7 @@ export const PUBLIC_ACCESS_BLOCK: Setting<PublicAccessBlock> = {
       .text("RestrictPublicBuckets", block.restrictPublicBuckets),
 }
 
-/** What counts for a bucket, whatever of it is set. */
+/** The switches in effect for a bucket, whether set or not. */
 export const publicAccessBlockOf = (
   blocks: SettingReader<PublicAccessBlock>,
   bucket: Bucket,

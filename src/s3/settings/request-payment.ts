@@ -1,6 +1,6 @@
 /**
- * Who pays for requests to a bucket. Nobody is billed here; what S3 promises besides is kept: in a bucket of
- * which the requester pays, other accounts have to say that they know.
+ * Who pays for requests to a bucket. Nobody is billed here, but S3's other promise holds: if the
+ * requester pays, other accounts must confirm that they know.
  */
 import type { AccountId } from "../../base/ids.js"
 import { fail } from "../../base/failures.js"
@@ -30,8 +30,8 @@ export const REQUEST_PAYMENT: Setting<Payer> = {
 const CHARGED: readonly Field[] = [["x-amz-request-charged", "requester"]]
 
 /**
- * What an answer that is no error says of it. `caller`: undefined where nobody signed.
- * Throws `accessDenied` for another account that does not say that it pays.
+ * Header of a successful answer about who pays. `caller` is undefined for an unsigned request.
+ * Throws `accessDenied` for another account that does not confirm that it pays.
  */
 export function requestCharged(
   payer: Payer | undefined,
@@ -41,5 +41,5 @@ export function requestCharged(
 ): readonly Field[] {
   if (payer !== "Requester" || caller === owner) return []
   if (caller !== undefined && headers.get("x-amz-request-payer")?.toLowerCase() === "requester") return CHARGED
-  throw fail("accessDenied", { reason: "the requester pays, and has to say so in x-amz-request-payer" })
+  throw fail("accessDenied", { reason: "the requester pays, and must confirm it with x-amz-request-payer" })
 }

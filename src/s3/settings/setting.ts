@@ -1,12 +1,12 @@
 /**
- * A setting of a bucket: a document that its owner puts, reads and takes away again, and what it says.
+ * A setting of a bucket: a document that its owner puts, reads and deletes, and its parsed value.
  *
- * Each kind is a definition in a file of its own, and a line in `operations.ts` makes its requests. The document
- * is checked and written down anew before it is kept, so that what is shown, and read back here, is always in
- * one form and holds nothing that was not understood.
+ * Each kind is defined in its own file, and a line in `operations.ts` creates its requests. A document
+ * is parsed and written again before it is stored, so stored and shown documents always have
+ * one form and contain nothing that was not understood.
  *
- * Three states  Set; never set, which is what `initial` says, as Amazon's creation of a bucket sets some; and
- *               taken away, where there is an `initial`: tools that delete such a setting wait until it is gone.
+ * Three states  Set; never set, which means `initial`, since Amazon sets some when it creates a bucket; and
+ *               deleted, if there is an `initial`: tools that delete such a setting wait until it is gone.
  */
 import type { BucketId } from "../../base/ids.js"
 import { fail } from "../../base/failures.js"
@@ -17,7 +17,7 @@ import { parseXmlRoot } from "../wire/xml-reader.js"
 import { xmlDocument } from "../wire/xml-writer.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 
-/** Of codes for a setting that is not there. */
+/** Error codes for a missing setting. */
 export type MissingCode =
   "NoSuchCORSConfiguration" | "NoSuchTagSet" | "NoSuchPublicAccessBlockConfiguration" | "OwnershipControlsNotFoundError"
 
@@ -26,34 +26,34 @@ export interface Setting<Value> {
   /** The document's root element. */
   readonly root: string
   readonly limits: XmlLimits
-  /** What holds where nobody has set it; undefined: nothing does. */
+  /** The value if the setting was never set; undefined if there is none. */
   readonly initial: Value | undefined
-  /** How its absence is told; undefined: it is never absent, and cannot be taken away. */
+  /** The error code if it is missing; undefined for a setting that is never missing and cannot be deleted. */
   readonly missing: MissingCode | undefined
-  /** Throws what is wrong with it: `malformedXml`, `invalidRequest` … */
+  /** Throws the fault of the document: `malformedXml`, `invalidRequest` … */
   read(root: XmlElement): Value
   write(xml: XmlWriter, value: Value): void
 }
 
-/** A setting whose document is a text of its own kind. */
+/** A setting whose document is not XML. */
 export interface TextSetting<Value> {
   readonly name: SettingName
   readonly initial: Value | undefined
-  /** Of a document that was kept. */
+  /** Parses a stored document. */
   parse(document: string, bucket: Bucket): Value
 }
 
-/** A value as it is kept and shown. */
+/** A value as it is stored and shown. */
 export const documentOf = <Value>(setting: Setting<Value>, value: Value): string =>
   Buffer.from(xmlDocument(setting.root, xml => setting.write(xml, value))).toString("utf8")
 
 const TAKEN_AWAY = ""
 
-/** What is kept where a setting is taken away; undefined: nothing. */
+/** The document that is stored when a setting is deleted; undefined if none is. */
 export const takenAway = ({ initial }: Setting<unknown>): string | undefined =>
   initial === undefined ? undefined : TAKEN_AWAY
 
-/** The document to show; undefined: there is none. */
+/** The document to show; undefined if there is none. */
 export function shownOf(setting: Setting<unknown>, stored: SettingRecord | undefined): string | undefined {
   if (stored !== undefined) return stored.document === TAKEN_AWAY ? undefined : stored.document
   return setting.initial === undefined ? undefined : documentOf(setting, setting.initial)
@@ -70,12 +70,12 @@ function valueOf<Value>(
   return setting.read(parseXmlRoot(Buffer.from(stored.document), setting.root, KEPT_LIMITS))
 }
 
-/** What was kept once is read whatever the limits were or will be. */
+/** Stored documents are read regardless of the limits for new ones. */
 const KEPT_LIMITS: XmlLimits = { bytesMax: Infinity, elementsMax: Infinity }
 
 const REMEMBERED_MAX = 1_000
 
-/** Where documents are read. */
+/** Source of the stored documents. */
 export type SettingSource = Pick<Buckets, "setting">
 
 interface KnownValue<Value> {
@@ -86,8 +86,8 @@ interface KnownValue<Value> {
 /**
  * The values of one setting, by bucket.
  *
- * Promises  A value is read and parsed once for each version of the bucket's settings, and remembered under the version
- *           that the bucket had before it was read: an answer that comes late replaces no newer value.
+ * Promises  A value is read and parsed once for each version of the bucket's settings, and cached under the version
+ *           that the bucket had before the read: a late result never replaces a newer value.
  * Limits    `REMEMBERED_MAX` buckets.
  */
 export class SettingReader<Value> {
@@ -98,7 +98,7 @@ export class SettingReader<Value> {
     private readonly setting: Setting<Value> | TextSetting<Value>,
   ) {}
 
-  /** Undefined: there is none. */
+  /** @returns undefined if there is no value. */
   of(bucket: Bucket): Soon<Value | undefined> {
     const { id, settings, settingsVersion } = bucket
     if (!settings.includes(this.setting.name)) return this.setting.initial
@@ -119,13 +119,13 @@ export class SettingReader<Value> {
   }
 }
 
-/** Throws `malformedXml` for a child of another name: nothing is taken and ignored. */
+/** Throws `malformedXml` for a child with another name: no element is accepted and ignored. */
 export function checkChildren(parent: XmlElement, names: readonly string[]): void {
   const other = parent.children.find(({ name }) => !names.includes(name))
   if (other !== undefined) throw fail("malformedXml", { reason: `${parent.name} has no ${other.name.slice(0, 80)}` })
 }
 
-/** The text of an element that is one of a few words. Throws `malformedXml`. */
+/** The text of an element that has a fixed set of values. Throws `malformedXml`. */
 export function wordOf<Word extends string>(text: string | undefined, words: readonly Word[]): Word {
   const word = words.find(known => known === text?.trim())
   if (word === undefined) throw fail("malformedXml", { reason: `one of ${words.join(", ")} is needed` })

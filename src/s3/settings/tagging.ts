@@ -1,4 +1,4 @@
-/** The tags of a bucket: for whoever sorts buckets and their costs, and for conditions of policies. */
+/** The tags of a bucket: for sorting buckets and their costs, and for conditions of policies. */
 import type { Tags } from "../../object/contract.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
 import { TAG_DOCUMENT, tagsOfDocument, writeTags } from "../wire/tags.js"

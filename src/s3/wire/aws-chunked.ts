@@ -1,13 +1,13 @@
 /**
- * The aws-chunked body: chunks with or without signatures, and maybe a trailer, as a push machine.
+ * Decodes the aws-chunked body: chunks with or without signatures, and an optional trailer. A push decoder.
  *
- * Promises  The result does not depend on how the bytes arrive in pieces. Every chunk signature and
- *           the trailer signature is verified before `end` returns; decoded bytes leave `push` while
- *           their chunk is still being hashed, so nobody may make them visible before `end`.
+ * Promises  The result does not depend on how the bytes are split into pieces. Every chunk signature and
+ *           the trailer signature is verified before `end` returns; `push` returns decoded bytes before
+ *           their chunk has been verified, so callers must not publish them before `end`.
  *           The decoded length is exactly the declared one, or `incompleteBody`.
  * Refuses   `malformedChunk`, `malformedTrailer`, `signatureMismatch`, `incompleteBody`; after a
  *           refusal every further call is refused too.
- * Limits    `CHUNK_LINE_BYTES_MAX`, `TRAILER_BYTES_MAX`; no chunk is ever held.
+ * Limits    `CHUNK_LINE_BYTES_MAX`, `TRAILER_BYTES_MAX`; chunks are never buffered.
  * Source    "Transferring Payload in Multiple Chunks", Amazon S3 API Reference.
  */
 import { createHash } from "node:crypto"
@@ -23,9 +23,9 @@ export const CHUNK_LINE_BYTES_MAX = 256
 export const TRAILER_BYTES_MAX = 8 * 1024
 
 export interface ChunkedBodyShape {
-  /** The chain that follows from the request's signature; undefined where chunks are unsigned. */
+  /** The signature chain that follows the request's signature; undefined for unsigned chunks. */
   readonly signatures: ChunkSignatures | undefined
-  /** Names promised by `x-amz-trailer`, in lower case; undefined where the mode has no trailer. */
+  /** Names announced by `x-amz-trailer`, in lower case; undefined for a mode without trailer. */
   readonly trailerNames: readonly string[] | undefined
   /** `x-amz-decoded-content-length`. */
   readonly decodedBytes: number
@@ -36,22 +36,22 @@ const CR = 0x0d
 const CHUNK_LINE = /^([0-9a-fA-F]{1,16})(?:;chunk-signature=([0-9a-fA-F]{64}))?\r\n$/
 const TRAILER_SIGNATURE = "x-amz-trailer-signature"
 
-/** Where the machine stands: in a size line, in data, in the line break after data, behind the last chunk. */
+/** The position: in a size line, in data, in the line break after data, after the last chunk. */
 type State = "line" | "data" | "break" | "trailer" | "over"
 
 export class ChunkedDecoder {
   private state: State = "line"
-  /** Bytes of a line, line break or trailer that have not ended yet. */
+  /** Bytes of an incomplete line, line break or trailer. */
   private held = ""
   private chunkLeftBytes = 0
   private chunkSignature: string | undefined
-  /** Of a chunk that comes in pieces; one that comes whole is hashed in one call, which costs less. */
+  /** For a chunk in several pieces; a chunk in one piece is hashed in one call, which is cheaper. */
   private chunkHash: Hash | undefined
   private decodedBytes = 0
 
   constructor(private readonly shape: ChunkedBodyShape) {}
 
-  /** Feeds bytes of the body and returns the decoded ones among them, as views of `bytes`. */
+  /** Feeds bytes of the body and returns the decoded bytes among them, as views of `bytes`. */
   push(bytes: Uint8Array): Uint8Array[] {
     const decoded: Uint8Array[] = []
     let at = 0
@@ -77,7 +77,7 @@ export class ChunkedDecoder {
     return decoded
   }
 
-  /** Ends the body: every promise is checked, and the trailers by lower-case name are returned. */
+  /** Ends the body: checks everything that was declared, and returns the trailers by lower-case name. */
   end(): ReadonlyMap<string, string> {
     const { state } = this
     this.state = "over"
@@ -161,8 +161,8 @@ export class ChunkedDecoder {
   }
 
   /**
-   * Clients disagree on where blank lines stand and whether a line ends with LF or CRLF, so both are
-   * taken; everything up to the end of the body must still be a trailer line.
+   * Clients disagree on blank lines and on LF or CRLF, so both are accepted; every other line up to the end
+   * of the body must be a trailer line.
    */
   private readTrailer(promised: readonly string[]): ReadonlyMap<string, string> {
     const trailers = new Map<string, string>()
@@ -211,8 +211,8 @@ export function parseTrailerNames(header: string): readonly string[] {
 }
 
 /**
- * Decodes a whole body as it streams; `onTrailers` hears of the trailers before the last step of the
- * iteration ends. Throws what the decoder refuses, and what the source throws.
+ * Decodes a whole body as it streams; calls `onTrailers` before the last step of the
+ * iteration ends. Throws the decoder's refusals, and the source's errors.
  */
 export async function* decodeChunkedBody(
   source: AsyncIterable<Uint8Array>,
@@ -224,7 +224,7 @@ export async function* decodeChunkedBody(
   onTrailers(decoder.end())
 }
 
-/** `aws-chunked` taken out of a Content-Encoding: `aws-chunked,gzip` is stored as `gzip`, alone as nothing. */
+/** Removes `aws-chunked` from a Content-Encoding: `aws-chunked,gzip` is stored as `gzip`; alone it leaves nothing. */
 export function withoutAwsChunked(contentEncoding: string): string | undefined {
   if (!/aws-chunked/i.test(contentEncoding)) return contentEncoding
   const codings = contentEncoding.split(",").map(coding => coding.trim())

@@ -1,5 +1,5 @@
 /**
- * `x-amz-copy-source`: which object, and which of its versions, is copied.
+ * Parses `x-amz-copy-source`, which names the object and the version to copy.
  */
 import { fail } from "../../base/failures.js"
 import { percentDecode } from "../../base/uri.js"
@@ -15,7 +15,7 @@ export interface CopySourceName {
 const VERSION = "versionId="
 
 /**
- * `[/]bucket/key[?versionId=id]`, percent-decoded once; a raw `?` that no version follows belongs to
+ * `[/]bucket/key[?versionId=id]`, percent-decoded once; a raw `?` without `versionId=` after it belongs to
  * the key. Throws `invalidArgument`.
  */
 export function parseCopySource(text: string): CopySourceName {

@@ -1,14 +1,14 @@
 /**
- * ETags as clients write them in conditions and documents: quoted or not, weak or not, in lists.
+ * ETags as clients write them in conditions and documents: quoted or unquoted, weak or strong, in lists.
  */
 
 /**
- * The ETags of a list, without quotes and without `W/`; `["*"]` where one of them is `*`. Commas
+ * The ETags of a list, without quotes and without `W/`; `["*"]` if one of them is `*`. Commas
  * inside quotes do not separate.
  */
 export const parseETags = (text: string): readonly string[] => etagsIn(text, true)
 
-/** The strong ones alone: a weak ETag never matches where two must be the same byte for byte (RFC 9110, 8.8.3.2). */
+/** Only the strong ETags: a weak one never matches if a byte-for-byte match is required (RFC 9110, 8.8.3.2). */
 export const parseStrongETags = (text: string): readonly string[] => etagsIn(text, false)
 
 function etagsIn(text: string, takesWeak: boolean): readonly string[] {
@@ -17,7 +17,7 @@ function etagsIn(text: string, takesWeak: boolean): readonly string[] {
     if (plain === "*") return ["*"]
     if (weak !== undefined && !takesWeak) continue
     const etag = quoted ?? plain
-    // A quoted star is an ETag, which no object has; it must not pass for "any".
+    // A quoted star is an ETag that no object has; it must not match like an unquoted one.
     if (etag !== undefined && etag !== "" && etag !== "*") etags.push(etag)
   }
   return etags

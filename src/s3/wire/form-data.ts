@@ -1,13 +1,13 @@
 /**
- * A body of multipart/form-data with one file, as a push machine: what browsers send for a form.
+ * Decodes a multipart/form-data body with one file, as browsers send it for a form. A push decoder.
  *
- * Promises  The result does not depend on how the bytes arrive in pieces. The file leaves as views of
- *           them as it arrives, so nobody may make it visible before `end` has returned: only then is
- *           it known that it was whole. What follows the file is read and dropped.
+ * Promises  The result does not depend on how the bytes are split into pieces. The file is passed on as views of
+ *           them as it arrives, so callers must not publish it before `end` has returned: only then is
+ *           it known to be complete. Everything after the file is read and dropped.
  * Refuses   `malformedForm`: no last boundary, bare line breaks among headers, parts without a name,
- *           codings that would change the bytes, parameters that are not known; `formTooLarge`;
- *           `invalidArgument` where there is a second file.
- * Limits    `FORM_BYTES_MAX` of everything but the file's content, boundaries included.
+ *           codings that would change the bytes, unknown parameters; `formTooLarge`;
+ *           `invalidArgument` for a second file.
+ * Limits    `FORM_BYTES_MAX` for everything but the file's content, boundaries included.
  * Source    RFC 7578 and RFC 2046 section 5.1; "POST Object", Amazon S3 Developer Guide.
  * Why own   docs/decisions/0022-own-form-reader.md.
  */
@@ -20,13 +20,13 @@ const FILE_FIELD = "file"
 
 export interface FormPart {
   readonly kind: "field" | "file"
-  /** As sent; byte strings, like all texts here. */
+  /** As sent; a byte string, like all texts here. */
   readonly name: string
-  /** Undefined where the part has none; one that names a folder too is cut by whoever uses it. */
+  /** Undefined if the part has none; may include a path, which the caller strips. */
   readonly fileName: string | undefined
 }
 
-/** A part begins, or a piece of its content has come. */
+/** The start of a part, or a piece of its content. */
 export type FormEvent = FormPart | { readonly kind: "content"; readonly bytes: Uint8Array }
 
 const [CR, HYPHEN] = [0x0d, 0x2d]
@@ -46,7 +46,7 @@ export const notOneFile = (files: number): Failure =>
 const FORM_TYPE = /^multipart\/form-data[ \t]*(?:;|$)/i
 const BOUNDARY = /;[ \t]*boundary=(?:"([\w'()+,./:=? -]{0,69}[\w'()+,./:=?-])"|([\w'()+,./:=?-]{1,70}))[ \t]*(?:;|$)/i
 
-/** The boundary of a form's Content-Type; undefined where the type is another. Throws `malformedForm`. */
+/** The boundary of a form's Content-Type; undefined for another type. Throws `malformedForm`. */
 export function boundaryOf(contentType: string): string | undefined {
   if (!FORM_TYPE.test(contentType)) return undefined
   const [, quoted, plain] = BOUNDARY.exec(contentType) ?? []
@@ -55,17 +55,17 @@ export function boundaryOf(contentType: string): string | undefined {
   return boundary
 }
 
-/** Behind a boundary, in the headers of a part, in what it contains (or in what precedes all parts), behind the last boundary. */
+/** The position: after a boundary, in a part's headers, in its content or before the first part, after the last one. */
 type State = "boundary" | "head" | "content" | "over"
 
 export class FormDecoder {
   private state: State = "content"
-  /** Whose content comes: of nobody before the first part, and behind the file. */
+  /** The kind of the current part; undefined before the first part, and after the file. */
   private part: FormPart["kind"] | undefined
   private hasFile = false
-  /** Bytes that cannot be judged before more have come. The first boundary need not begin a line. */
+  /** Bytes that cannot be decoded before more arrive. The first boundary need not begin a line. */
   private held: Buffer = LINE_END
-  /** Of everything but the file's content. */
+  /** Bytes of everything but the file's content. */
   private countedBytes = 0
   private readonly delimiter: Buffer
 
@@ -73,7 +73,7 @@ export class FormDecoder {
     this.delimiter = Buffer.from(`\r\n--${boundary}`, "latin1")
   }
 
-  /** Feeds bytes of the body; contents are views of `bytes`, but for a few that were held. */
+  /** Feeds bytes of the body; contents are views of `bytes`, except for a few that were buffered. */
   push(bytes: Uint8Array): FormEvent[] {
     const events: FormEvent[] = []
     let rest: Buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -91,12 +91,12 @@ export class FormDecoder {
     return events
   }
 
-  /** Throws `malformedForm` unless the last boundary has come. */
+  /** Throws `malformedForm` unless the last boundary has arrived. */
   end(): void {
     if (this.state !== "over") throw malformed("the body ends before its last boundary")
   }
 
-  /** How many bytes were taken; undefined: more have to come first. */
+  /** @returns how many bytes were consumed; undefined if more are needed first. */
   private step(bytes: Buffer, events: FormEvent[]): number | undefined {
     switch (this.state) {
       case "content":
@@ -126,7 +126,7 @@ export class FormDecoder {
     return end + this.count(this.delimiter.length)
   }
 
-  /** Where content ends that holds no whole delimiter: before what may be the beginning of one. */
+  /** The end of content without a whole delimiter: before the possible beginning of one. */
   private endOfContent(bytes: Buffer): number {
     const from = Math.max(0, bytes.length - this.delimiter.length + 1)
     const at = bytes.subarray(from).lastIndexOf(CR) + from
@@ -134,7 +134,7 @@ export class FormDecoder {
     return isBeginning ? at : bytes.length
   }
 
-  /** `--` behind the boundary ends the form; else its line may hold blanks and nothing more. */
+  /** `--` after the boundary ends the form; otherwise only blanks may follow on its line. */
   private takeBoundary(bytes: Buffer): number | undefined {
     if (bytes.length === 1) return undefined
     if (bytes[0] === HYPHEN && bytes[1] === HYPHEN) {
@@ -146,7 +146,7 @@ export class FormDecoder {
     if (!isBlank) throw malformed("something follows a boundary in its line")
     if (end < 0) return undefined
     this.state = "head"
-    // The line's end stays: without headers it begins the blank line.
+    // The line end is not consumed: if there are no headers, it begins the blank line.
     return this.count(end)
   }
 
@@ -155,7 +155,7 @@ export class FormDecoder {
     if (end < 0) return undefined
     const part = parsePart(latin1Of(bytes.subarray(LINE_END.length, end)))
     if (part.kind === "file" && this.hasFile) throw notOneFile(2)
-    // Fields behind the file are dropped, as Amazon drops them.
+    // Fields after the file are dropped, as on Amazon.
     this.part = this.hasFile ? undefined : part.kind
     if (this.part !== undefined) events.push(part)
     this.hasFile ||= part.kind === "file"
@@ -167,7 +167,7 @@ export class FormDecoder {
 const latin1Of = (bytes: Buffer): string => bytes.toString("latin1")
 
 const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)$/
-/** Codings that leave bytes as they are. */
+/** Codings that leave the bytes unchanged. */
 const PLAIN_CODINGS = ["7bit", "8bit", "binary"]
 
 /** Throws `malformedForm`. */
@@ -191,7 +191,7 @@ interface Disposition {
   filename?: string
 }
 
-/** `form-data; name="a"; filename="b"`. Browsers write quotes inside as `%22`, others as `\"`. */
+/** Parses `form-data; name="a"; filename="b"`. Browsers write inner quotes as `%22`, other clients as `\"`. */
 function parseDisposition(value: string): Disposition {
   const parameter = /;[ \t]*([A-Za-z*]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s";\\]+))[ \t]*/y
   const found: Disposition = {}

@@ -1,7 +1,7 @@
 /**
  * Query parameters of a request by name: presence, single values, numbers.
  *
- * Names are compared exactly. Values are byte strings; a parameter given twice counts with its first.
+ * Names are compared exactly. Values are byte strings; of a repeated parameter the first value counts.
  */
 import { fail } from "../../base/failures.js"
 import type { QueryParameter } from "../../base/uri.js"
@@ -12,7 +12,7 @@ export class Query {
   private readonly first = new Map<string, string>()
 
   constructor(
-    /** In the order of the request. */
+    /** In request order. */
     readonly parameters: readonly QueryParameter[],
   ) {
     for (const { name, value } of parameters) if (!this.first.has(name)) this.first.set(name, value)
@@ -35,8 +35,8 @@ export class Query {
   }
 
   /**
-   * A whole number from `min` on, at most `max`; larger ones (up to 2^31 - 1) count as `max` where
-   * `clamp` is set. Undefined where absent or empty. Throws `invalidArgument`.
+   * A whole number from `min` to `max`; with `clamp`, larger ones (up to 2^31 - 1) count as `max`.
+   * Undefined if absent or empty. Throws `invalidArgument`.
    */
   integer(
     name: string,

@@ -1,15 +1,15 @@
 /**
- * Ranges of bytes: `Range` on reads, `x-amz-copy-source-range` on copies of parts.
+ * Byte ranges: `Range` on reads, `x-amz-copy-source-range` on copies of parts.
  *
- * Source  RFC 9110 section 14; S3 serves one range only, and what it does not understand as a whole.
+ * Source  RFC 9110 section 14; S3 serves one range only, and the whole object for ranges that it does not understand.
  */
 import { fail } from "../../base/failures.js"
 import type { RangeRequest } from "../../object/contract.js"
 
-/** No object is longer, so a number over it means "past the end". */
+/** No object is longer, so a larger number means "past the end". */
 const positionOf = (digits: string): number => Math.min(Number(digits), Number.MAX_SAFE_INTEGER)
 
-/** Undefined for what is to be ignored: another unit, several ranges, anything malformed. */
+/** @returns undefined for ranges to ignore: another unit, several ranges, malformed text. */
 export function parseRange(text: string): Exclude<RangeRequest, { kind: "part" }> | undefined {
   const [, first, last] = /^bytes=(\d*)-(\d*)$/i.exec(text) ?? []
   if (first === undefined || last === undefined || (first === "" && last === "")) return undefined
@@ -18,7 +18,7 @@ export function parseRange(text: string): Exclude<RangeRequest, { kind: "part" }
   return range.last !== undefined && range.last < range.first ? undefined : range
 }
 
-/** `bytes=a-b`, both ends there. Throws `invalidArgument`. */
+/** `bytes=a-b`, both ends required. Throws `invalidArgument`. */
 export function parseCopyRange(text: string): { readonly first: number; readonly last: number } {
   const [, first = "", last = ""] = /^bytes=(\d+)-(\d+)$/.exec(text) ?? []
   const range = { first: positionOf(first), last: positionOf(last) }

@@ -1,7 +1,7 @@
 /**
  * Tags of objects and buckets: the `x-amz-tagging` header, documents, and the rules that hold for both.
  *
- * Refuses  With `invalidTag` whatever breaks S3's rules: number, lengths, characters, repeats.
+ * Refuses  With `invalidTag`, tags that violate S3's rules: number, lengths, characters, repeats.
  * Source   "Categorizing your storage using tags", Amazon S3 User Guide.
  */
 import { fail } from "../../base/failures.js"
@@ -22,7 +22,7 @@ const ALLOWED = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u
 const invalid = (message: string, key?: string): Failure => fail("invalidTag", { message, tagKey: key?.slice(0, 128) })
 const charactersOf = (text: string): number => [...text].length
 
-/** The tags, if all rules hold. Throws `invalidTag`. */
+/** Returns the tags if they satisfy all rules. Throws `invalidTag`. */
 export function checkTags(tags: Tags, tagsMax: number = TAGS_MAX): Tags {
   if (tags.length > tagsMax) throw invalid(`The number of tags cannot be greater than ${tagsMax}`)
   if (new Set(tags.map(([key]) => key)).size < tags.length)
@@ -39,7 +39,7 @@ export function checkTags(tags: Tags, tagsMax: number = TAGS_MAX): Tags {
   return tags
 }
 
-/** `key1=value1&key2=value2`, coded like a form: here, and only here, `+` is a space. Throws `invalidTag`. */
+/** `key1=value1&key2=value2`, form-encoded: here, and only here, `+` is a space. Throws `invalidTag`. */
 export function parseTagHeader(text: string): Tags {
   const tags = text
     .split("&")
@@ -63,21 +63,21 @@ function decodeForm(text: string): string {
   }
 }
 
-/** The tags of elements `Tag`. Throws `malformedXml`, `invalidTag`. */
+/** The tags in `Tag` elements. Throws `malformedXml`, `invalidTag`. */
 export const tagsIn = (set: XmlElement, tagsMax: number): Tags =>
   checkTags(
     childrenNamed(set, "Tag").map(tag => [requiredText(tag, "Key"), requiredText(tag, "Value")] as const),
     tagsMax,
   )
 
-/** The tags of a `Tagging`. Throws `malformedXml`, `invalidTag`. */
+/** The tags in a `Tagging` document. Throws `malformedXml`, `invalidTag`. */
 export function tagsOfDocument(root: XmlElement, tagsMax: number): Tags {
   const [set, second] = childrenNamed(root, "TagSet")
   if (set === undefined || second !== undefined) throw fail("malformedXml", { reason: "one TagSet is needed" })
   return tagsIn(set, tagsMax)
 }
 
-/** The inside of a `Tagging`: sorted by key, whatever order the tags were given in. */
+/** The contents of a `Tagging` document, sorted by key. */
 export function writeTags(xml: XmlWriter, tags: Tags): void {
   const sorted = [...tags].sort(([a], [b]) => (a < b ? -1 : 1))
   xml.group("TagSet", set => {

@@ -1,5 +1,5 @@
 /**
- * What a request addresses: bucket and key, from the raw request target and the Host header.
+ * Parses the bucket and key that a request addresses, from the raw request target and the Host header.
  *
  * Promises  Key bytes are the target's bytes, decoded once and never normalised. A Host of
  *           `<bucket>.<domain>[:port]` is virtual-host style for each configured domain and always
@@ -25,7 +25,7 @@ export interface S3Target {
 
 const ALWAYS_A_DOMAIN = "localhost"
 
-/** The bucket in a Host header; undefined where it is path style. `domains` in lower case. */
+/** The bucket in a Host header; undefined for path style. `domains` in lower case. */
 export function bucketOfHost(host: string, domains: readonly string[]): string | undefined {
   const name = host.toLowerCase().replace(/:\d*$/, "")
   // The longest domain first: with `a.b` and `b` configured, `x.a.b` is bucket `x`.
@@ -37,7 +37,7 @@ export function bucketOfHost(host: string, domains: readonly string[]): string |
   return domain === undefined || isDomainItself ? undefined : name.slice(0, -domain.length - 1)
 }
 
-/** `hostBucket`: what `bucketOfHost` says. Throws `invalidUri`. */
+/** `hostBucket`: the result of `bucketOfHost`. Throws `invalidUri`. */
 export function parseTarget(rawTarget: string, host: string, hostBucket: string | undefined): S3Target {
   const { rawPath, rawQuery, authority } = splitTarget(rawTarget)
   if (authority !== undefined && authority.toLowerCase() !== host.toLowerCase()) {

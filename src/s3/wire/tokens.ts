@@ -1,8 +1,8 @@
 /**
  * Continuation tokens: where the next page of a listing begins, opaque to clients.
  *
- * Promises  A token works in its scope (a bucket, an account) only, and a damaged one never works:
- *           both are `invalidArgument`. It holds nothing secret, so its checksum is no signature.
+ * Promises  A token is valid only in its scope (a bucket, an account), and a damaged one never is:
+ *           both are `invalidArgument`. It contains nothing secret, so its checksum is not a signature.
  * Format    base64url of: version 1, 8 bytes of SHA-256 over scope and place, the place.
  */
 import { createHash } from "node:crypto"
@@ -24,13 +24,13 @@ function checksumOf(place: Uint8Array, scope: string): Buffer {
   return hash.digest().subarray(0, CHECKSUM_BYTES)
 }
 
-/** `place`: a byte string. `scope`: what the listing lists, the same for both directions. */
+/** `place`: a byte string. `scope`: what is listed; decoding needs the same. */
 export function encodeToken(place: string, scope: string): string {
   const bytes = Buffer.from(place, "latin1")
   return Buffer.concat([Buffer.of(VERSION), checksumOf(bytes, scope), bytes]).toString("base64url")
 }
 
-/** The place that a token of this scope holds. Throws `invalidArgument`. */
+/** The place in a token of this scope. Throws `invalidArgument`. */
 export function decodeToken(token: string, scope: string): string {
   if (token.length > TOKEN_CHARACTERS_MAX || !/^[A-Za-z0-9_-]+$/.test(token)) throw damaged()
   const bytes = Buffer.from(token, "base64url")

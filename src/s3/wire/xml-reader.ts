@@ -1,11 +1,11 @@
 /**
  * XML of requests: a strict, small reader for the documents that S3 clients send.
  *
- * Promises  Linear time. Text comes out exactly as written: no trimming, no change of line ends, and
- *           numeric references for every code point that a key can hold (`&#13;`, `&#x1;`, `&#0;`).
+ * Promises  Linear time. Text is returned exactly as written: no trimming, no change of line ends, and
+ *           numeric references for every code point that a key can contain (`&#13;`, `&#x1;`, `&#0;`).
  *           Names lose their prefix, since clients disagree on namespaces.
- * Refuses   With `malformedXml`: DTDs, processing instructions, entities but the five, other encodings
- *           than UTF-8, anything not well formed, and documents over the limits.
+ * Refuses   With `malformedXml`: DTDs, processing instructions, entities other than the five predefined ones,
+ *           encodings other than UTF-8, anything not well formed, and documents over the limits.
  * Limits    `bytesMax`, `elementsMax`, `XML_DEPTH_MAX`.
  * Why own   docs/decisions/0002-own-xml-reader.md.
  */
@@ -20,7 +20,7 @@ export interface XmlLimits {
   readonly elementsMax: number
 }
 
-/** Of tags, read between two pauses: 2 to 5 ms. */
+/** Tags that are read between two pauses: 2 to 5 ms. */
 const PIECE_MARKS = 4096
 
 export const XML_LIMITS: XmlLimits = { bytesMax: 1 * MIB, elementsMax: 20_000 }
@@ -28,7 +28,7 @@ export const XML_LIMITS: XmlLimits = { bytesMax: 1 * MIB, elementsMax: 20_000 }
 export interface XmlElement {
   /** Without prefix. */
   readonly name: string
-  /** Character data directly inside, in one string. */
+  /** Character data directly inside the element, joined. */
   readonly text: string
   readonly children: readonly XmlElement[]
   /** By name without prefix; namespace declarations are left out. */
@@ -37,7 +37,7 @@ export interface XmlElement {
 
 interface OpenElement {
   readonly name: string
-  /** With its prefix: what the end tag must repeat. */
+  /** With its prefix; the end tag must repeat it. */
   readonly tag: string
   readonly attributes: ReadonlyMap<string, string>
   text: string
@@ -75,7 +75,7 @@ class Reader {
     private readonly elementsMax: number,
   ) {}
 
-  /** Reads on, so many marks at most; false at the end of the document. */
+  /** Continues reading, for at most `marksMax` tags; returns false at the end of the document. */
   readOn(marksMax: number): boolean {
     if (this.at === 0) this.skipDeclaration()
     for (let marks = 0; marks < marksMax && this.at < this.text.length; marks += 1) {
@@ -86,7 +86,7 @@ class Reader {
     return this.at < this.text.length
   }
 
-  /** After all has been read. */
+  /** Returns the root after everything has been read. */
   end(): XmlElement {
     if (this.root === undefined || this.open.length > 0) throw malformed("the document ends within an element")
     return this.root
@@ -252,7 +252,7 @@ export function parseXml(bytes: Uint8Array, limits: XmlLimits = XML_LIMITS): Xml
   return reader.end()
 }
 
-/** As `parseXml`, with a pause after each few milliseconds. */
+/** Like `parseXml`, with a pause after every few milliseconds. */
 export async function parseXmlInPieces(
   bytes: Uint8Array,
   limits: XmlLimits,
@@ -276,7 +276,7 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-/** As `parseXml`, and its root must have this name. */
+/** Like `parseXml`; the root must have this name. */
 export function parseXmlRoot(bytes: Uint8Array, name: string, limits: XmlLimits = XML_LIMITS): XmlElement {
   const root = parseXml(bytes, limits)
   if (root.name !== name) throw malformed(`the root element must be ${name}`)
@@ -287,21 +287,21 @@ export function childrenNamed(parent: XmlElement, name: string): readonly XmlEle
   return parent.children.filter(child => child.name === name)
 }
 
-/** The only child of that name; undefined where there is none. Throws `malformedXml` for several. */
+/** The only child of that name; undefined if there is none. Throws `malformedXml` for several. */
 export function childNamed(parent: XmlElement, name: string): XmlElement | undefined {
   const found = childrenNamed(parent, name)
   if (found.length > 1) throw malformed(`${name} stands more than once in ${parent.name}`)
   return found[0]
 }
 
-/** The text of the only child of that name, exact; undefined where there is none. Throws `malformedXml`. */
+/** The exact text of the only child of that name; undefined if there is none. Throws `malformedXml`. */
 export function childText(parent: XmlElement, name: string): string | undefined {
   const child = childNamed(parent, name)
   if (child !== undefined && child.children.length > 0) throw malformed(`${name} holds text only`)
   return child?.text
 }
 
-/** As `childText`, and it must be there. */
+/** Like `childText`, but the child is required. */
 export function requiredText(parent: XmlElement, name: string): string {
   const text = childText(parent, name)
   if (text === undefined) throw malformed(`${parent.name} needs ${name}`)

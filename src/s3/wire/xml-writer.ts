@@ -1,13 +1,13 @@
-/** Documents of S3's answers. */
+/** Writes the XML documents of S3's answers. */
 import { XML_DECLARATION, XmlWriter } from "../../base/xml-writer.js"
 
 export { escapeXml, XML_DECLARATION, XmlWriter, type XmlValue } from "../../base/xml-writer.js"
 export const XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 export interface XmlDocumentOptions {
-  /** Off for `<Error>`, which S3 writes without one. */
+  /** Off for `<Error>`, which S3 writes without a namespace. */
   readonly namespace?: boolean
-  /** Off where the declaration has been sent already. */
+  /** Off if the declaration has been sent already. */
   readonly declaration?: boolean
 }
 
