@@ -198,7 +198,7 @@ test("a boundary and a session policy that do not reach so far", async () => {
 
 test("another account: both sides, or the bucket's where the account's root asks", async () => {
   const closed = await why(await s3(stranger, "GET /closed/x"))
-  assert.match(closed.sentence, /bucket "closed" is another account's/)
+  assert.match(closed.sentence, /bucket "closed" belongs to another account/)
   assert.deepEqual(
     closed.grants.map(({ side }) => side),
     ["resource"],
@@ -306,9 +306,9 @@ test("an unknown request, and a malformed request id", async () => {
   assert.equal(fine.status, 200)
   const none = await running().hayloft(["why", fine.requestId])
   assert.deepEqual([none.code, none.stdout], [3, ""])
-  assert.match(none.stderr, /nothing is known of request [0-9A-F]{16}: .*not denied, or it is forgotten.*1000/)
+  assert.match(none.stderr, /no denial of request [0-9A-F]{16} is known: .*not denied, or its entry was evicted.*1000/)
   const bad = await running().hayloft(["why", "../status"])
-  assert.match(bad.stderr, /is no request id/)
+  assert.match(bad.stderr, /is not a request id/)
   const { status } = await running().admin("GET", `/v1/denials/${fine.requestId}`)
   assert.equal(status, 401, "only with the admin token")
 })

@@ -24,7 +24,7 @@ export function findAccessKey(view: RowView, id: AccessKeyId): AccessKeyRecord |
   return row && decodeAccessKey(row.value)
 }
 
-/** The first that is nobody's, from the one that the id comes to. */
+/** The first unused account number, starting with the one derived from the id. */
 function freeNumber(view: RowView, id: AccountId): AccountNumber {
   let number = accountNumberOf(id)
   while ((findAccountId(view, number) ?? id) !== id) number = nextAccountNumber(number)
@@ -46,7 +46,7 @@ export const createAccount = command<[account: Omit<AccountRecord, "createdMs" |
   },
 })
 
-/** Gives its number to an account that was made before there were any. */
+/** Assigns a number to an account that was created before accounts had numbers. */
 export const numberAccount = command<[id: AccountId], void>({
   name: "NumberAccount",
   touches: id => [["accounts", textRowKey(id)]],
@@ -57,7 +57,7 @@ export const numberAccount = command<[id: AccountId], void>({
   },
 })
 
-/** Whose a key is; without a user, the root's. */
+/** The owner of a key: a user, or without a user the account's root. */
 interface KeyOwner {
   readonly accountId: AccountId
   readonly userName: string | undefined
@@ -87,7 +87,7 @@ export const addAccessKey = command<[id: AccessKeyId, key: NewKey], AccessKeyRec
     const record = { ...key, createdMs: nowMs, isActive: true, userName: user?.name }
     const writes: EntryWrite[] = [{ family: "accessKeys", key: textRowKey(id), value: encodeAccessKey(record) }]
     if (user && userRef) {
-      checkRoom(view, user, record)
+      checkKeyQuota(view, user, record)
       const value = encodeIdentity({ ...user, keys: [...user.keys, id] })
       writes.push({ family: "identities", key: identityRow(userRef), value })
     }
@@ -95,15 +95,15 @@ export const addAccessKey = command<[id: AccessKeyId, key: NewKey], AccessKeyRec
   },
 })
 
-function checkRoom(view: RowView, user: IdentityRecord, { service }: AccessKeyRecord): void {
+function checkKeyQuota(view: RowView, user: IdentityRecord, { service }: AccessKeyRecord): void {
   const isService = service !== undefined
-  const alike = user.keys.filter(id => (findAccessKey(view, id)?.service !== undefined) === isService)
+  const sameKind = user.keys.filter(id => (findAccessKey(view, id)?.service !== undefined) === isService)
   const max = isService ? IDENTITY_LIMITS.serviceKeysPerUser : IDENTITY_LIMITS.accessKeysPerUser
-  if (alike.length < max) return
+  if (sameKind.length < max) return
   throw fail("limitExceeded", { message: `Cannot exceed quota for AccessKeysPerUser: ${max}` })
 }
 
-/** A key, if it is this owner's where one is named. Throws `noSuchAccessKey`. */
+/** The key; if an owner is given, only if it owns the key. Throws `noSuchAccessKey`. */
 function needKey(view: RowView, id: AccessKeyId, owner: KeyOwner | undefined): AccessKeyRecord {
   const key = findAccessKey(view, id)
   if (key === undefined || (owner && !isOwnedBy(key, owner))) throw fail("noSuchAccessKey", { key: id })
@@ -138,7 +138,7 @@ export const setKeyActive = command<[id: AccessKeyId, isActive: boolean, owner: 
 
 export type KeyUse = KeyUseRecord & { readonly id: AccessKeyId }
 
-/** Notes when keys were used last; of keys that are gone nothing is kept. `rootKey` has no row. */
+/** Records the last use of keys; uses of deleted keys are dropped. `rootKey` has no row. */
 export const noteKeyUses = command<[uses: readonly KeyUse[], rootKey: AccessKeyId], void>({
   name: "NoteKeyUses",
   touches: uses => uses.map(({ id }) => ["accessKeys", textRowKey(id)]),

@@ -1,4 +1,4 @@
-/** Queries of accounts and access keys. What they return of a key holds no secret. Pure. */
+/** Queries of accounts and access keys. Their results contain no secret. Pure. */
 import { parseAccessKeyId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber, RowKey } from "../base/ids.js"
 import { decodeAccessKey, decodeKeyUse, type AccessKeyRecord, type KeyUseRecord } from "../format/identity-records.js"
@@ -26,7 +26,7 @@ export const readAccounts = query("ReadAccounts", (view, start: RowKey): RecordP
 
 interface NumberedAccount {
   readonly id: AccountId
-  /** False: an earlier release made it, and no account is found by its number yet. */
+  /** False if an earlier release created the account and no row maps its number to it yet. */
   readonly hasNumber: boolean
 }
 
@@ -37,7 +37,7 @@ export const readNumberedAccounts = query("ReadNumberedAccounts", (view, start: 
   }),
 )
 
-/** A key as everybody may see it. */
+/** The public part of a key record. */
 export function keyOf(id: AccessKeyId, record: AccessKeyRecord): AccessKey {
   const { accountId, createdMs, isActive, userName, service } = record
   return { id, accountId, createdMs, isActive, userName, service }

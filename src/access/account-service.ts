@@ -31,7 +31,7 @@ import { RememberedAnswers } from "./remembered-answers.js"
 import { openSecret, sealSecret } from "./seal.js"
 import type { SessionTokens } from "./session-tokens.js"
 
-/** Owners of buckets and objects. */
+/** The number of cached accounts: owners of buckets and objects. */
 const ACCOUNTS_MAX = 1_000
 
 export class AccountService implements Accounts, Keyring {
@@ -55,7 +55,7 @@ export class AccountService implements Accounts, Keyring {
     this.knownAccounts = new RememberedAnswers(directory, ACCOUNTS_MAX)
   }
 
-  /** Makes the root account where it is missing (the first start), and numbers accounts that have no number yet. */
+  /** Creates the root account if it is missing (at the first start), and numbers accounts without a number. */
   async ensureRoot(): Promise<void> {
     const { accountId: id } = this.root
     const { directory } = this
@@ -141,8 +141,8 @@ export class AccountService implements Accounts, Keyring {
 
   private checkNotRoot(id: AccessKeyId, owner: KeyOwner | undefined, message: string): void {
     if (id !== this.root.accessKeyId) return
-    const isTheirs = owner === undefined || (owner.accountId === this.root.accountId && owner.userName === undefined)
-    throw isTheirs ? fail("invalidRequest", { message }) : fail("noSuchAccessKey", { key: id })
+    const isOwner = owner === undefined || (owner.accountId === this.root.accountId && owner.userName === undefined)
+    throw isOwner ? fail("invalidRequest", { message }) : fail("noSuchAccessKey", { key: id })
   }
 
   async lastUse(id: AccessKeyId): Promise<KeyUseRecord | undefined> {
@@ -167,6 +167,6 @@ export class AccountService implements Accounts, Keyring {
   }
 }
 
-/** The secret that rests sealed in an access key's row. Throws `wrongMasterKey`. */
+/** Unseals the secret in an access key's row. Throws `wrongMasterKey`. */
 export const openAccessKeySecret = (masterKey: Uint8Array, id: AccessKeyId, sealedSecret: Uint8Array): string =>
   openSecret(masterKey, purposeOfKey(id), sealedSecret)

@@ -1,4 +1,4 @@
-/** The query of a role that somebody wants to assume. Pure. */
+/** The query of a role that a caller requests. Pure. */
 import { parseAccountNumber } from "../base/ids.js"
 import type { IdentityRecord, RoleTerms } from "../format/identity-records.js"
 import type { AccountRecord } from "../format/records.js"
@@ -16,7 +16,7 @@ export interface AssumableRole {
   readonly missingPolicy: string | undefined
 }
 
-/** `policyArns`: of managed policies that are to limit the session. Undefined: there is no such role. */
+/** `policyArns` are managed policies that will limit the session. Undefined if there is no such role. */
 export const readAssumableRole = query(
   "ReadAssumableRole",
   (view, roleArn: string, policyArns: readonly string[]): AssumableRole | undefined => {

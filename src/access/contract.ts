@@ -1,9 +1,8 @@
 /**
- * Accounts, keys and identities: who owns buckets, who acts in an account, and what they may.
+ * Accounts, keys and identities: the owners of buckets, the principals of an account, and their permissions.
  *
- * Secrets rest sealed under the store's master key; `secretOf` unseals for signature checks and
- * nowhere else. Lists never show a secret. Whatever is changed here counts for the next request: nothing
- * that was known of keys before outlives a change.
+ * Secrets are stored sealed under the store's master key; only `secretOf` unseals them, for signature checks. Lists
+ * never contain a secret. A change here applies to the next request: no cached key outlives it.
  */
 import type { AccessKeyId, AccountId, AccountNumber } from "../base/ids.js"
 import type {
@@ -23,14 +22,14 @@ import type { KnownPrincipal } from "./principal.js"
 
 export interface Account {
   readonly id: AccountId
-  /** By which ARNs name it; nobody else's. */
+  /** The unique number by which ARNs identify the account. */
   readonly number: AccountNumber
   readonly displayName: string
   readonly email: string
   readonly createdMs: number
 }
 
-/** Whose a key is; without a user, the account's root's. */
+/** The owner of a key: a user, or without a user the account's root. */
 export interface KeyOwner {
   readonly accountId: AccountId
   readonly userName: string | undefined
@@ -39,26 +38,26 @@ export interface KeyOwner {
 export interface AccessKey extends KeyOwner {
   readonly id: AccessKeyId
   readonly createdMs: number
-  /** False: refused until it is made active again. */
+  /** False: requests with the key are refused until it is enabled. */
   readonly isActive: boolean
-  /** A key for one purpose, with limits of its own. */
+  /** Present for a service key, which has its own limits. */
   readonly service: ServiceKeyRecord | undefined
 }
 
-/** A key that exists and counts now, whose it is, and what they may. */
+/** A key that exists and is valid now, with its owner and the owner's permissions. */
 export interface KnownKey {
   readonly id: AccessKeyId
   readonly secret: string
   readonly account: Account
   readonly principal: KnownPrincipal
   readonly policies: PrincipalPolicies
-  /** The root with a key of its own that nothing limits. */
+  /** The account's root, with a key that has no limits of its own. */
   readonly isWholeRoot: boolean
-  /** Temporary credentials: of a key by GetSessionToken, or of a role. */
+  /** For temporary credentials their source: a key (GetSessionToken) or a role. */
   readonly session: "key" | "role" | undefined
-  /** What it ends with: itself, or for temporary credentials all that they came about by. */
+  /** The key is valid only while these are: itself, or for temporary credentials everything they were derived from. */
   readonly roots: readonly SessionRoot[]
-  /** Undefined: never. */
+  /** Undefined if it never expires. */
   readonly expiresMs: number | undefined
 }
 
@@ -67,50 +66,50 @@ export interface NewKey extends KeyOwner {
 }
 
 export interface Accounts {
-  /** Throws `accountExists`. Without an id, 64 hex digits are drawn. */
+  /** Throws `accountExists`. Without an id, 64 hex digits are generated. */
   createAccount(request: { id?: AccountId; displayName: string; email: string }): Promise<Account>
   getAccount(id: AccountId): Soon<Account | undefined>
   accountOfNumber(number: AccountNumber): Promise<Account | undefined>
   listAccounts(): Promise<readonly Account[]>
-  /** The secret is returned here and never again. Throws `noSuchAccount`, `noSuchEntity`, `limitExceeded`, `malformedPolicy`. */
+  /** Returns the secret, which is never returned again. Throws `noSuchAccount`, `noSuchEntity`, `limitExceeded`, `malformedPolicy`. */
   createKey(key: NewKey): Promise<{ key: AccessKey; secret: string }>
-  /** Throws `accessKeyExists` too. */
+  /** Also throws `accessKeyExists`. */
   importKey(key: NewKey & { id: AccessKeyId; secret: string }): Promise<AccessKey>
   getKey(id: AccessKeyId): Promise<AccessKey | undefined>
   listKeys(accountId?: AccountId): Promise<readonly AccessKey[]>
-  /** All that are this owner's. */
+  /** All keys of this owner. */
   keysOf(owner: KeyOwner): Promise<readonly AccessKey[]>
-  /** Throws `noSuchAccessKey`, also where it is not this owner's, or `invalidRequest` for the root key. */
+  /** Throws `noSuchAccessKey`, also if this owner does not own it, or `invalidRequest` for the root key. */
   removeKey(id: AccessKeyId, owner?: KeyOwner): Promise<void>
-  /** The same of a key that is to be refused, or to count again. */
+  /** Enables or disables a key; throws like `removeKey`. */
   setKeyActive(id: AccessKeyId, isActive: boolean, owner?: KeyOwner): Promise<void>
-  /** Undefined: never, as far as is known. */
+  /** Undefined if no use is recorded. */
   lastUse(id: AccessKeyId): Promise<KeyUseRecord | undefined>
 }
 
 /** The keys that sign requests. */
 export interface Keyring {
   /**
-   * For signature checks: undefined where the key does not exist, or does not count. `token` is the
-   * session token that came with it. Throws `invalidToken`, `tokenExpired`.
+   * For signature checks: undefined if the key does not exist or is not valid. `token` is the session token that was
+   * sent with it. Throws `invalidToken`, `tokenExpired`.
    */
   secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Soon<KnownKey | undefined>
-  /** The same of a key that is remembered; undefined also where `secretOf` would throw. For guesses, not for decisions. */
+  /** The same from the cache only; undefined also where `secretOf` would throw. For estimates, not for decisions. */
   knownSecret(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined
   /** The owner of a bucket or an object. */
   getAccount(id: AccountId): Soon<Account | undefined>
   /**
-   * The text of a resource policy as it is stored: with unique ids in place of the ARNs of users, roles and sessions.
+   * The stored form of a resource policy: with unique ids in place of the ARNs of users, roles and sessions.
    * Throws `malformedPolicy` if it names an account, a user or a role that does not exist.
    */
   pinPrincipals(policy: AccessPolicy, text: string): Soon<string>
-  /** The text of a stored policy as it is shown: with current ARNs in place of unique ids. */
+  /** The displayed form of a stored policy: with current ARNs in place of unique ids. */
   showPrincipals(text: string): Soon<string>
-  /** Somebody has proved to have the key, and uses it for this service. Cheap: few notes are written. */
+  /** Records a verified use of the key for this service. Cheap: few uses are written. */
   noteUse(key: KnownKey, usedMs: number, service: string, region: string): void
 }
 
-/** Which user, group or role. */
+/** Identifies a user, group or role. */
 export interface IdentityRef {
   readonly accountId: AccountId
   readonly kind: IdentityKind
@@ -121,11 +120,11 @@ export interface NewIdentity extends IdentityRef {
   readonly path: string
   readonly tags: Tags
   readonly boundary: string | undefined
-  /** Of a role. */
+  /** For a role only. */
   readonly role: IdentityRecord["role"]
 }
 
-/** How many identities have a managed policy: to act by, and as their boundary. */
+/** The number of identities that have a managed policy attached, and that have it as their boundary. */
 export interface PolicyUse {
   readonly attachments: number
   readonly boundaries: number
@@ -136,25 +135,25 @@ export interface UsedPolicy {
   readonly use: PolicyUse
 }
 
-/** Who has a managed policy; as what limits them, or to act by. */
+/** An identity that has a managed policy, attached or as its boundary. */
 export interface PolicyHolder {
   readonly identity: IdentityRecord
   readonly isBoundary: boolean
 }
 
 /**
- * Users, groups, roles, managed policies and providers of an account. Everything may throw
- * `noSuchEntity`, `invalidArgument`, `limitExceeded`; what is put in as a policy, `malformedPolicy`.
+ * Users, groups, roles, managed policies and providers of an account. Every method may throw `noSuchEntity`,
+ * `invalidArgument` and `limitExceeded`; methods that store a policy also `malformedPolicy`.
  */
 export interface Identities {
   /** Throws `entityExists`. */
   create(identity: NewIdentity): Promise<IdentityRecord>
   get(ref: IdentityRef): Promise<IdentityRecord>
-  /** In the order of names in lower case, from behind `after`. Read in pages. */
+  /** In the order of lower-case names, starting after `after`. Read in pages. */
   list(accountId: AccountId, kind: IdentityKind, after: string): AsyncIterable<IdentityRecord>
   /** The users in a group, in the same order. */
   members(group: IdentityRef, after: string): AsyncIterable<IdentityRecord>
-  /** Throws `entityExists`; a group is not renamed. */
+  /** Throws `entityExists`; a group cannot be renamed. */
   update(
     ref: IdentityRef,
     change: { readonly name: string | undefined; readonly path: string | undefined },
@@ -174,9 +173,9 @@ export interface Identities {
   /** Throws `entityExists`. */
   createPolicy(accountId: AccountId, policy: NewPolicy): Promise<ManagedPolicyRecord>
   getPolicy(accountId: AccountId, arn: string): Promise<ManagedPolicyRecord>
-  /** The account's own policies, in the order of names in lower case, from behind `after`. Read in pages. */
+  /** The account's own policies, in the order of lower-case names, starting after `after`. Read in pages. */
   listPolicies(accountId: AccountId, after: string): AsyncIterable<UsedPolicy>
-  /** How many identities have a policy. */
+  /** The number of identities that have a policy. */
   policyUse(accountId: AccountId, arn: string): Promise<PolicyUse>
   addPolicyVersion(accountId: AccountId, arn: string, text: string, isDefault: boolean): Promise<ManagedPolicyRecord>
   removePolicyVersion(accountId: AccountId, arn: string, number: number): Promise<void>
@@ -213,7 +212,7 @@ export interface ProviderChange {
   readonly removeTags?: readonly string[]
 }
 
-/** Temporary credentials; they are kept nowhere, and end by themselves. */
+/** Temporary credentials; the server does not store them, and they expire. */
 export interface IssuedSession {
   readonly accessKeyId: AccessKeyId
   readonly secret: string
@@ -231,9 +230,9 @@ export interface AssumedRole extends IssuedSession {
 export interface AssumeRequest {
   readonly roleArn: string
   readonly sessionName: string
-  /** Undefined: an hour. */
+  /** Undefined for the default of an hour. */
   readonly seconds: number | undefined
-  /** What limits the session beside the role: a policy as text, ARNs of managed policies. */
+  /** Limits of the session in addition to the role's: a policy as text, ARNs of managed policies. */
   readonly policy: string | undefined
   readonly policyArns: readonly string[]
   readonly tags: Tags
@@ -241,9 +240,9 @@ export interface AssumeRequest {
   readonly nowMs: number
 }
 
-/** Who somebody is, as a provider has vouched for. */
+/** An identity that a provider has confirmed. */
 export interface WebIdentity {
-  /** Whose provider it is; only this account's roles are open to it. */
+  /** The provider's account; the identity may assume roles of this account only. */
   readonly account: Account
   readonly provider: IdentityProviderRecord
   readonly audience: string
@@ -252,11 +251,11 @@ export interface WebIdentity {
   readonly claims: Tags
 }
 
-/** Everything may throw `invalidArgument`. */
+/** Every method may throw `invalidArgument`. */
 export interface Sessions {
-  /** For whom the key is. Throws `accessDenied` for a session. */
+  /** A session with the key owner's permissions. Throws `accessDenied` if the caller is a session. */
   ofKey(caller: KnownKey, seconds: number | undefined, nowMs: number): IssuedSession
-  /** Throws `accessDenied` where its trust policy or the caller's own policies do not allow it, or there is no such role; `malformedPolicy`, `limitExceeded`. */
+  /** Throws `accessDenied` if the trust policy or the caller's own policies do not allow it, or there is no such role; `malformedPolicy`, `limitExceeded`. */
   assume(caller: KnownKey, request: AssumeRequest): Promise<AssumedRole>
   /** The same for a web identity of the role's account. */
   assumeByWeb(identity: WebIdentity, request: AssumeRequest): Promise<AssumedRole>

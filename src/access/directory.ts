@@ -1,9 +1,9 @@
 /**
- * Accounts, keys and identities in the metadata: the one reader, and the one way to change them.
+ * Accounts, keys and identities in the metadata: the only reader and the only writer.
  *
- * Promises  The generation has moved when a change is acknowledged, also if its outcome is unknown.
- *           Whatever is made from answers is remembered by `RememberedAnswers`, which drops it with the generation.
- * Limits    `RECORDS_PER_PAGE` records in one answer.
+ * Promises  The generation has increased by the time a change is acknowledged, also if the change's outcome is unknown.
+ *           `RememberedAnswers` caches values derived from query results and drops them with the generation.
+ * Limits    `RECORDS_PER_PAGE` records in one result.
  */
 import type { RowKey } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
@@ -23,7 +23,7 @@ export class Directory {
     return this.metadata.ask(query)
   }
 
-  /** All records of a range, page by page: each page is of one moment, all of them together are not. */
+  /** All records of a range, page by page: each page is a snapshot, the pages together are not. */
   async *pages<Item>(
     start: RowKey,
     pageFrom: (start: RowKey) => Query<RecordPage<Item>>,
@@ -43,7 +43,7 @@ export class Directory {
     }
   }
 
-  /** A change that no decision depends on: nothing that is remembered is dropped for it. */
+  /** A change that no decision depends on: it invalidates no cache. */
   note(command: Command<void>): Promise<void> {
     return this.metadata.run(command)
   }

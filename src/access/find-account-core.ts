@@ -1,4 +1,4 @@
-/** Accounts by id and by number, as the rows say. Pure. */
+/** Finds accounts by id and by number in the rows. Pure. */
 import type { AccountId, AccountNumber } from "../base/ids.js"
 import { decodeAccount, decodeAccountId, type AccountRecord } from "../format/records.js"
 import { textRowKey } from "../format/row-key.js"

@@ -1,4 +1,4 @@
-/** What a key, a session or a named principal stands for, and that it stands for nothing once it is gone or switched off. */
+/** The identity behind a key, a session or a named principal; deleted and disabled ones have none. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
@@ -44,7 +44,7 @@ const ROOT_KEY = { accessKeyId: keyId(0), accountId }
 const ROLE = { role: { trust: ALLOW_ALL, description: "", sessionSecondsMax: 3600 } }
 const find = ({ metadata }: Company, number: number, root = ROOT_KEY) => metadata.ask(readKey(keyId(number), root))
 
-test("a key stands for its user with all policies: own, attached, and those of groups", async () => {
+test("a key resolves to its user with all policies: own, attached, and those of groups", async () => {
   const company = await newCompany()
   const { create, metadata, policy, ref, user } = company
   await create("user", "Ann")
@@ -69,7 +69,7 @@ test("a key stands for its user with all policies: own, attached, and those of g
   })
 })
 
-test("a key of the account itself has no user, and the operator's has no record", async () => {
+test("a key of the account itself has no user, and the root key has no record", async () => {
   const company = await newCompany()
   await addKey(company, 1)
   const own = await find(company, 1)
@@ -80,7 +80,7 @@ test("a key of the account itself has no user, and the operator's has no record"
   assert.equal(await find(company, 0, { ...ROOT_KEY, accountId: parseAccountId("unknown") }), undefined)
 })
 
-test("a key that is switched off stands for nobody, and again for its user when it is on", async () => {
+test("a disabled key resolves to nothing, and to its user again once it is enabled", async () => {
   const company = await newCompany()
   await company.create("user", "Ann")
   await addKey(company, 1, "Ann")
@@ -90,7 +90,7 @@ test("a key that is switched off stands for nobody, and again for its user when 
   assert.equal((await find(company, 1))?.user?.name, "Ann")
 })
 
-test("a role session has the role's policies, its limits, and is over when what it began with is gone", async () => {
+test("a role session has the role's policies and its own limits, and ends when its source is deleted", async () => {
   const company = await newCompany()
   const { create, metadata, policy, ref } = company
   const arn = await policy("Limit")
@@ -130,7 +130,7 @@ test("a role session has the role's policies, its limits, and is over when what 
   assert.equal(await session("Reader", parseAccountId("unknown")), undefined)
 })
 
-test("a role is assumed by its whole ARN; session policies that do not exist are named", async () => {
+test("a role is found by its whole ARN; a session policy that does not exist is reported", async () => {
   const { create, metadata, number, policy } = await newCompany()
   const arn = await policy("Limit")
   await create("role", "Reader", { ...ROLE, path: "/team/" })
@@ -150,7 +150,7 @@ test("a role is assumed by its whole ARN; session policies that do not exist are
   for (const other of others) assert.equal(await find(other), undefined, other)
 })
 
-test("principals that a policy names exist by their whole name only, and are known by their unique id", async () => {
+test("a policy's principals are found by their whole name only, and have a unique id", async () => {
   const { create, metadata, number } = await newCompany()
   const ann = await create("user", "Ann", { path: "/team/" })
   const reader = await create("role", "Reader", ROLE)
@@ -182,7 +182,7 @@ test("principals that a policy names exist by their whole name only, and are kno
   assert.equal(await look("unknown", "CanonicalUser"), false)
 })
 
-test("users and roles of all accounts are listed with their account, groups are not", async () => {
+test("users and roles of all accounts are listed with their account, without groups", async () => {
   const { create, metadata, number } = await newCompany()
   await create("user", "Ann")
   await create("group", "Staff")
@@ -221,10 +221,10 @@ test("an account has an id and a number of its own", async () => {
   const { position } = metadata
   await metadata.run(numberAccount(accountId))
   await metadata.run(numberAccount(parseAccountId("unknown")))
-  assert.equal(metadata.position, position, "it has its number already")
+  assert.equal(metadata.position, position, "the account has its number already")
 })
 
-test("when a key was used last is noted while it exists; the operator's has no row", async () => {
+test("the last use of a key is recorded while the key exists, and of the root key without a row", async () => {
   const company = await newCompany()
   const { metadata } = company
   await addKey(company, 1)
@@ -239,7 +239,7 @@ test("when a key was used last is noted while it exists; the operator's has no r
   )
 })
 
-test("service keys have a limit of their own, and go with their user", async () => {
+test("service keys have their own limit, and are deleted with their user", async () => {
   const company = await newCompany()
   const { create, metadata, user } = company
   await create("user", "Ann")
@@ -260,7 +260,7 @@ test("a key of an account that does not exist is refused, and so are the account
   )
 })
 
-test("identity providers are known by host and path, up to a number, and may be deleted twice", async () => {
+test("identity providers are identified by host and path, up to a limit, and may be deleted twice", async () => {
   const { metadata } = await newCompany()
   const create = (url: string) =>
     metadata.run(createProvider(accountId, { url, clientIds: ["app"], thumbprints: [], tags: [] }))
@@ -283,7 +283,7 @@ test("identity providers are known by host and path, up to a number, and may be 
   await refuses(metadata.run(updateProvider(accountId, url, {})), "noSuchEntity")
 })
 
-test("a key belongs to the user of its own account, not to one of the same name in another", async () => {
+test("a key belongs to the user of its own account, not to a user of the same name in another", async () => {
   const company = await newCompany()
   const { create, metadata } = company
   await create("user", "Ann")
@@ -311,7 +311,7 @@ test("a key of an account that does not exist is refused", async () => {
   await refuses(metadata.run(addAccessKey(keyId(1), { ...key, service: undefined })), "noSuchAccount")
 })
 
-test("commands on accounts and keys name the rows that they read first", () => {
+test("commands on accounts and keys declare the rows that they read", () => {
   const account = createAccount({ id: accountId, displayName: "", email: "" })
   const key = { accountId, userName: "Ann", sealedSecret: new Uint8Array(40), service: undefined }
   const accountTouched = [["accounts", textRowKey(accountId)]]

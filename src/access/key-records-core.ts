@@ -1,4 +1,4 @@
-/** Queries of the records by which a key or a session is known: all of them read in one moment. Pure. */
+/** Queries of the records that identify a key or a session, all read in one snapshot. Pure. */
 import type { AccessKeyId, AccountId } from "../base/ids.js"
 import type { AccessKeyRecord, IdentityRecord } from "../format/identity-records.js"
 import type { AccountRecord } from "../format/records.js"
@@ -10,21 +10,21 @@ import { attachedTexts, findText, type AttachedTexts, type PolicyText } from "./
 import { findIdentity } from "./identities/identity-commands-core.js"
 import { findProvider } from "./identities/provider-commands-core.js"
 
-/** The key that the operator starts with: it has no row. */
+/** The root key of the store, which the operator configures: it has no row. */
 export interface RootKeyRef {
   readonly accessKeyId: AccessKeyId
   readonly accountId: AccountId
 }
 
 interface KeyRecords {
-  /** Undefined: the key that the operator starts with. */
+  /** Undefined for the store's root key. */
   readonly key: AccessKeyRecord | undefined
   readonly account: AccountRecord
-  /** Undefined: the key is the account's own, of its root. */
+  /** Undefined if the key belongs to the account's root. */
   readonly user: IdentityRecord | undefined
 }
 
-/** The records of a key whose account and user exist, and which has not been disabled. It may have expired. */
+/** The records of an enabled key whose account and user exist. The key may have expired. */
 function findKeyRecords(view: RowView, id: AccessKeyId, root: RootKeyRef): KeyRecords | undefined {
   const key = id === root.accessKeyId ? undefined : findAccessKey(view, id)
   if (id !== root.accessKeyId && key?.isActive !== true) return undefined
@@ -36,11 +36,11 @@ function findKeyRecords(view: RowView, id: AccessKeyId, root: RootKeyRef): KeyRe
 }
 
 export interface KeyAnswer extends KeyRecords {
-  /** Of the user. */
+  /** The policies of the user. */
   readonly attached: AttachedTexts | undefined
 }
 
-/** Undefined: there is no such key, or it is disabled. */
+/** Undefined if there is no such key, or it is disabled. */
 export const readKey = query("ReadKey", (view, id: AccessKeyId, root: RootKeyRef): KeyAnswer | undefined => {
   const found = findKeyRecords(view, id, root)
   if (found === undefined) return undefined
@@ -48,10 +48,10 @@ export const readKey = query("ReadKey", (view, id: AccessKeyId, root: RootKeyRef
   return { ...found, attached: user && attachedTexts(view, account.id, user) }
 })
 
-/** Something that a session came about by, and ends with. */
+/** The state of a key, role or provider that a session depends on. */
 interface RootState {
   readonly exists: boolean
-  /** Undefined: never. */
+  /** Undefined if it never expires. */
   readonly expiresMs: number | undefined
 }
 
@@ -84,11 +84,11 @@ export interface RoleSessionAnswer {
   readonly role: IdentityRecord
   readonly attached: AttachedTexts
   readonly roots: readonly RootState[]
-  /** One for each of `policyArns`; undefined: it has been deleted. */
+  /** One for each of `policyArns`; undefined if the policy was deleted. */
   readonly limits: readonly (PolicyText | undefined)[]
 }
 
-/** Undefined: there is no such role. */
+/** Undefined if there is no such role. */
 export const readRoleSession = query(
   "ReadRoleSession",
   (view, { accountId, roleName, roots, policyArns, rootKey }: RoleSessionRequest): RoleSessionAnswer | undefined => {

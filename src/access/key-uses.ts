@@ -1,8 +1,8 @@
 /**
- * When keys were used last: known at once, and written by and by.
+ * The last use of each key: known immediately, written later.
  *
- * Limits  A key is written once in `WRITE_EVERY_MS`, all of them by one write at a time; `KEYS_MAX` keys
- *         are remembered. What could not be written is lost: it says nothing that anybody decides by.
+ * Limits  A key is written once in `WRITE_EVERY_MS`, with at most one write in flight for all keys; `KEYS_MAX` keys
+ *         are cached. A use that cannot be written is lost: no decision depends on it.
  */
 import type { AccessKeyId } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
@@ -66,7 +66,7 @@ export class KeyUses {
     try {
       while (this.due.size > 0) await this.directory.note(noteKeyUses(this.take(), this.rootKey))
     } catch {
-      // Too much is under way, or the store is full or stopping: the next use is noted again.
+      // The store is overloaded, full or stopping: a later use writes the key again.
     } finally {
       this.isWriting = false
     }

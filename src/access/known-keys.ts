@@ -1,10 +1,10 @@
 /**
- * Keys that sign requests: their secrets unsealed, whose they are, and what those may, as the records say now.
+ * Keys that sign requests: their unsealed secrets, their owners, and the owners' present permissions.
  *
- * Promises  Nothing outlives a change of the directory: all that is remembered is dropped with the
- *           generation. A session ends with its user, role or provider, and with the key that it stems from.
- *           A key is known by records of one moment; so is a session.
- * Limits    `KEYS_MAX` keys and `SESSIONS_MAX` sessions are remembered.
+ * Promises  No cached key outlives a change of the directory: the cache is dropped with the generation. A session ends
+ *           with its user, role or provider, and with the key that it was derived from. The records of a key or a
+ *           session are read in one snapshot.
+ * Limits    `KEYS_MAX` keys and `SESSIONS_MAX` sessions are cached.
  */
 import { fail } from "../base/failures.js"
 import type { AccessKeyId } from "../base/ids.js"
@@ -34,7 +34,7 @@ import type { SessionTokens } from "./session-tokens.js"
 const KEYS_MAX = 10_000
 const SESSIONS_MAX = 2_000
 
-/** The key pair that the operator starts with; it rests in the control record. */
+/** The store's root key pair, which the operator configures; the control record stores it. */
 export interface RootKey {
   readonly accountId: AccountRecord["id"]
   readonly accessKeyId: AccessKeyId
@@ -63,7 +63,7 @@ export class KnownKeys {
     this.rootRef = { accessKeyId, accountId }
   }
 
-  /** A key that is remembered: one that never expires, or whose token has not expired. */
+  /** A cached key that never expires, or a cached session whose token has not expired. */
   now(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined {
     if (token === undefined) return this.lasting.get(id)
     const known = this.sessions.get(token)
@@ -99,12 +99,12 @@ export class KnownKeys {
 
   private ofToken(id: AccessKeyId, text: string, nowMs: number): Soon<KnownKey> {
     const remembered = this.sessions.get(text)
-    if (remembered !== undefined) return checkCounts(remembered, id, nowMs)
+    if (remembered !== undefined) return checkValid(remembered, id, nowMs)
     const { generation } = this.directory
     return after(this.openSession(text, nowMs), known => {
-      const counting = checkCounts(known, id, nowMs)
-      this.sessions.keep(text, counting, generation)
-      return counting
+      const valid = checkValid(known, id, nowMs)
+      this.sessions.keep(text, valid, generation)
+      return valid
     })
   }
 
@@ -130,7 +130,7 @@ export class KnownKeys {
     nowMs: number,
   ): KnownKey | undefined {
     if (!roots.every(root => root.exists && !isOver(root, nowMs))) return undefined
-    // A session policy that was deleted meanwhile allows nothing any more.
+    // A session whose session policy was deleted is no longer valid.
     if (limits.includes(undefined)) return undefined
     const texts = session.limits?.texts.map(text => ({ name: "session policy", text })) ?? []
     const ofSession =
@@ -180,7 +180,7 @@ function keySession(
 }
 
 /** Throws `invalidToken`, `tokenExpired`. */
-function checkCounts(known: KnownKey | undefined, id: AccessKeyId, nowMs: number): KnownKey {
+function checkValid(known: KnownKey | undefined, id: AccessKeyId, nowMs: number): KnownKey {
   if (known === undefined || known.id !== id) throw fail("invalidToken")
   if (isOver(known, nowMs)) throw fail("tokenExpired")
   return known
@@ -224,7 +224,7 @@ function ofUser(id: AccessKeyId, account: AccountRecord, user: IdentityRecord, p
   return { ...LONG_TERM, id, account, principal, policies, isWholeRoot: false, roots: [{ kind: "key", id }] }
 }
 
-/** A key for one purpose, within its own limits too. */
+/** Adds the limits of a service key. */
 function limitedBy({ service }: AccessKeyRecord, known: KnownKey, parse: ParsePolicy): KnownKey {
   if (service === undefined) return known
   const { policy, expiresMs } = service
@@ -237,7 +237,7 @@ function limitedBy({ service }: AccessKeyRecord, known: KnownKey, parse: ParsePo
 const isOver = ({ expiresMs }: Pick<KnownKey, "expiresMs">, nowMs: number): boolean =>
   expiresMs !== undefined && expiresMs <= nowMs
 
-/** Those of the session win. */
+/** The session's tags take precedence. */
 function mergeTags(own: Tags, further: Tags): Tags {
   const names = new Set(further.map(([name]) => name.toLowerCase()))
   return [...own.filter(([name]) => !names.has(name.toLowerCase())), ...further]

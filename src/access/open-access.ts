@@ -1,4 +1,4 @@
-/** Puts accounts, keys and identities together over one metadata engine. */
+/** Opens accounts, keys and identities over one metadata engine. */
 import type { Random } from "../seams/random/contract.js"
 import type { Metadata } from "../metadata/index.js"
 import { AccountService } from "./account-service.js"
@@ -11,7 +11,7 @@ import { parseAccessPolicy } from "./policy/parse-access-policy.js"
 import { SessionService } from "./session-service.js"
 import { SessionTokens } from "./session-tokens.js"
 
-/** Accounts, keys and identities, in one place. */
+/** The services of accounts, identities and sessions. */
 export interface Access {
   readonly accounts: AccountService
   readonly identities: IdentityService

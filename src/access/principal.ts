@@ -1,8 +1,8 @@
 /**
- * Principals: who a request acts as, once its signature has been verified.
+ * Principals: the identity that a request acts as, once its signature is verified.
  *
- * The names are AWS's, since policies speak of them: an ARN for whoever acts, a unique id that is never
- * used again, and the account that either belongs to. Pure.
+ * The terms are AWS's, since policies use them: the ARN of the principal, a unique id that is never reused, and the
+ * account that both belong to. Pure.
  */
 import type { AccountId, AccountNumber } from "../base/ids.js"
 
@@ -13,7 +13,7 @@ export interface AnonymousPrincipal {
 interface SignedPrincipal {
   readonly accountId: AccountId
   readonly accountNumber: AccountNumber
-  /** `aws:PrincipalArn`: of a session the role's, of everybody else their own. */
+  /** `aws:PrincipalArn`: for a session the role's ARN, otherwise the principal's own. */
   readonly arn: string
   /** `aws:userid`: account number, `AIDA…`, `AROA…:session`. */
   readonly userId: string
@@ -32,7 +32,7 @@ export interface UserPrincipal extends SignedPrincipal {
   readonly userName: string
 }
 
-/** A role that was assumed. */
+/** A session of an assumed role. */
 export interface SessionPrincipal extends SignedPrincipal {
   readonly kind: "session"
   /** `arn:aws:sts::…:assumed-role/role/session`. */

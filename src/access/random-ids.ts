@@ -1,11 +1,11 @@
-/** Ids and secrets that are drawn. */
+/** Generates random ids and secrets of accounts, keys and identities. */
 import { parseAccessKeyId, type AccessKeyId } from "../base/ids.js"
 import type { Random } from "../seams/random/contract.js"
 
 export const KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 const SECRET_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-/** Text of letters drawn evenly. */
+/** Text of uniformly random letters. */
 export function randomText(random: Random, letters: string, length: number): string {
   return Array.from({ length }, () => letters[random.below(letters.length)]).join("")
 }
@@ -13,6 +13,6 @@ export function randomText(random: Random, letters: string, length: number): str
 export const randomAccessKeyId = (random: Random): AccessKeyId =>
   parseAccessKeyId(`HL${randomText(random, KEY_LETTERS, 18)}`)
 export const randomSecret = (random: Random): string => randomText(random, SECRET_LETTERS, 40)
-/** Of temporary credentials. */
+/** For temporary credentials. */
 export const randomTemporaryKeyId = (random: Random): AccessKeyId =>
   parseAccessKeyId(`ASIA${randomText(random, KEY_LETTERS, 16)}`)

@@ -1,5 +1,5 @@
 /**
- * Pages of records: part of a range of rows, decoded, and where the next page starts. Pure.
+ * Pages of records: part of a range of rows, decoded, and the start of the next page. Pure.
  *
  * Limits  A page reads `RECORDS_PER_PAGE` rows.
  */
@@ -11,19 +11,19 @@ import type { RowView } from "../metadata/index.js"
 
 const RECORDS_PER_PAGE = 100
 
-/** All rows of a family whose keys are texts. */
+/** All rows of a family with text keys. */
 export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
 export interface RecordPage<Item> {
   readonly items: readonly Item[]
-  /** Undefined: this is the last page. */
+  /** Undefined on the last page. */
   readonly next: RowKey | undefined
 }
 
-/** The first key behind another. */
+/** The smallest key greater than `key`. */
 export const behind = (key: string): RowKey => rowKeyOf(`${key}\x00`)
 
-/** The page that begins at `start`, or at the start of the range if that is further. */
+/** The page that begins at `start`, or at the start of the range if that is greater. */
 export function readPage<Item>(
   view: RowView,
   family: Family,

@@ -1,10 +1,10 @@
 /**
- * Values made from answers about identities, remembered while no identity changes.
+ * A cache of values derived from query results about identities, valid while no identity changes.
  *
- * Promises  Every value is dropped when the generation of the directory moves. A value is remembered only if the
- *           generation has not moved since its query was asked: an answer that was on its way while something changed
- *           may tell what was before.
- * Limits    At most `valuesMax` values; when there are more, all are forgotten.
+ * Promises  Every value is dropped when the generation of the directory increases. A value is cached only if the
+ *           generation has not changed since its query started: a query that runs during a change may return the
+ *           earlier state.
+ * Limits    At most `valuesMax` values; when the cache is full, it is cleared.
  */
 import type { Directory } from "./directory.js"
 
@@ -22,10 +22,10 @@ export class RememberedAnswers<Key, Value> {
     return this.values.get(key)
   }
 
-  /** `askedIn`: the generation before the query was asked. */
-  keep(key: Key, value: Value, askedIn: number): void {
+  /** `queriedIn` is the generation before the query started. */
+  keep(key: Key, value: Value, queriedIn: number): void {
     this.refresh()
-    if (askedIn !== this.generation) return
+    if (queriedIn !== this.generation) return
     if (this.values.size >= this.valuesMax) this.values.clear()
     this.values.set(key, value)
   }

@@ -1,8 +1,8 @@
 /**
- * Seals: secrets at rest and session tokens, under the store's master key or one derived from it.
+ * Seals secrets at rest and session tokens, under the store's master key or a key derived from it.
  *
- * AES-256-GCM; nonce (12), ciphertext, tag (16). What the secret is for is bound as associated data, so
- * that one sealed secret cannot be put in another's place.
+ * AES-256-GCM; nonce (12), ciphertext, tag (16). The purpose of the secret is bound as associated data, so that one
+ * sealed secret cannot replace another.
  */
 import { createCipheriv, createDecipheriv, createHmac } from "node:crypto"
 import { fail } from "../base/failures.js"
@@ -19,7 +19,7 @@ export function sealBytes(key: Uint8Array, purpose: string, plain: Uint8Array, r
   return Buffer.concat([nonce, sealed, cipher.getAuthTag()])
 }
 
-/** Undefined where the key or the purpose is not the one it was sealed under. */
+/** Undefined if the key or the purpose differs from the one it was sealed under. */
 export function openBytes(key: Uint8Array, purpose: string, sealed: Uint8Array): Uint8Array | undefined {
   const bytes = Buffer.from(sealed)
   if (bytes.length < NONCE_BYTES + TAG_BYTES) return undefined
@@ -36,13 +36,13 @@ export function openBytes(key: Uint8Array, purpose: string, sealed: Uint8Array):
 export const sealSecret = (masterKey: Uint8Array, purpose: string, secret: string, random: Random): Uint8Array =>
   sealBytes(masterKey, purpose, Buffer.from(secret), random)
 
-/** Throws `wrongMasterKey` where the key or the purpose is not the one it was sealed under. */
+/** Throws `wrongMasterKey` if the key or the purpose differs from the one it was sealed under. */
 export function openSecret(masterKey: Uint8Array, purpose: string, sealed: Uint8Array): string {
   const secret = openBytes(masterKey, purpose, sealed)
   if (secret === undefined) throw fail("wrongMasterKey")
   return Buffer.from(secret).toString("utf8")
 }
 
-/** A key for one purpose, from which neither the master key nor another one follows. */
+/** A key for one purpose, which reveals neither the master key nor other derived keys. */
 export const deriveKey = (masterKey: Uint8Array, purpose: string): Uint8Array =>
   createHmac("sha256", masterKey).update(purpose).digest()

@@ -1,4 +1,4 @@
-/** Temporary credentials: who gets them, and for how long. See `contract.ts` for the promises. */
+/** Temporary credentials: who receives them, and for how long. See `contract.ts` for the promises. */
 import { fail, type Failure } from "../base/failures.js"
 import type { AccessKeyId } from "../base/ids.js"
 import type { KeySession, RoleSession } from "../format/session-token.js"
@@ -24,15 +24,15 @@ const LEAST_SECONDS = 900
 const KEY_SECONDS = { usual: 12 * HOUR_SECONDS, most: 36 * HOUR_SECONDS, mostOfRoot: HOUR_SECONDS } as const
 const SESSION_NAME = /^[\w+=,.@-]{2,64}$/
 const SESSION_POLICIES_MAX = 10
-/** Sessions by sessions. */
+/** Limits the length of a chain of sessions. */
 const ROOTS_MAX = 8
 
-/** Who asks to be let into a role, and what a session remembers of them. */
+/** The caller that requests a role, and the origin that its session records. */
 interface Assumer {
   readonly principal: KnownPrincipal | FederatedCaller
   readonly policies: PrincipalPolicies
   readonly action: "sts:AssumeRole" | "sts:AssumeRoleWithWebIdentity"
-  /** For people. */
+  /** For error messages. */
   readonly name: string
   readonly origin: Pick<RoleSession, "roots" | "claims">
 }
@@ -60,14 +60,14 @@ export class SessionService implements Sessions {
 
   async assume(caller: KnownKey, request: AssumeRequest): Promise<AssumedRole> {
     const { principal, policies, roots } = caller
-    // As on AWS. Who may do everything needs no role, and no trust policy has to think of it.
+    // As on AWS. The root user may do everything and needs no role, and trust policies need not provide for it.
     if (principal.kind === "root") throw fail("accessDenied", { message: "Roles may not be assumed by root accounts." })
     const name = principal.kind === "session" ? principal.sessionArn : principal.arn
-    if (roots.length > ROOTS_MAX) throw refuse(`A session cannot come about by more than ${ROOTS_MAX} others`)
+    if (roots.length > ROOTS_MAX) throw refuse(`A chain of sessions must have at most ${ROOTS_MAX} links`)
     const origin = { roots, claims: [] }
-    // A session that stems from a session is short, so that nobody stays by handing it on.
+    // A session derived from a session is short, so that chaining cannot extend access indefinitely.
     const secondsMax = caller.session === "role" ? HOUR_SECONDS : Infinity
-    return this.letIn({ principal, policies, action: "sts:AssumeRole", name, origin }, request, secondsMax)
+    return this.assumeAs({ principal, policies, action: "sts:AssumeRole", name, origin }, request, secondsMax)
   }
 
   async assumeByWeb(identity: WebIdentity, request: AssumeRequest): Promise<AssumedRole> {
@@ -80,13 +80,13 @@ export class SessionService implements Sessions {
       name: identity.subject,
       origin: {
         roots: [{ kind: "provider", accountId: identity.account.id, url: provider.url }],
-        claims: keptClaims(identity, arn),
+        claims: recordedClaims(identity, arn),
       },
     }
-    return this.letIn(assumer, request, Infinity)
+    return this.assumeAs(assumer, request, Infinity)
   }
 
-  private async letIn(assumer: Assumer, request: AssumeRequest, secondsMax: number): Promise<AssumedRole> {
+  private async assumeAs(assumer: Assumer, request: AssumeRequest, secondsMax: number): Promise<AssumedRole> {
     const { sessionName, seconds = HOUR_SECONDS, nowMs } = request
     if (!SESSION_NAME.test(sessionName))
       throw refuse("RoleSessionName must have 2 to 64 of the characters A-Za-z0-9_+=,.@-")
@@ -124,7 +124,7 @@ export class SessionService implements Sessions {
     action: string,
     request: AssumeRequest,
   ): void {
-    const asked: AccessRequest = {
+    const accessRequest: AccessRequest = {
       principal: assumer.principal,
       action,
       resource: identityArn(account.number, role),
@@ -133,9 +133,9 @@ export class SessionService implements Sessions {
       context: request.context,
     }
     const policy = { name: `role ${role.name}: trust policy`, policy: this.parse(terms.trust, "trust") }
-    const decision = decide(asked, assumer.policies, { policy, acl: undefined })
+    const decision = decide(accessRequest, assumer.policies, { policy, acl: undefined })
     if (decision.outcome === "allow") return
-    throw new DeniedAccess(asked, decision, { message: notAuthorized(assumer, action, request.roleArn) })
+    throw new DeniedAccess(accessRequest, decision, { message: notAuthorized(assumer, action, request.roleArn) })
   }
 
   /** Throws `malformedPolicy`, `limitExceeded`, `noSuchEntity`. */
@@ -146,7 +146,7 @@ export class SessionService implements Sessions {
     }
     if (policy !== undefined) checkPolicyText(this.parse, policy, "identity", POLICY_LIMITS.sessionCharactersMax)
     if (missingPolicy !== undefined) throw noSuchPolicy(missingPolicy)
-    // As it is shortest, since it travels with each request.
+    // Without white space, since the text is sent with each request.
     return { texts: policy === undefined ? [] : [JSON.stringify(JSON.parse(policy))], arns: policyArns }
   }
 
@@ -169,8 +169,8 @@ function checkSeconds(seconds: number, most: number): number {
 const notAuthorized = ({ name }: Assumer, action: string, resource: string): string =>
   `User: ${name} is not authorized to perform: ${action} on resource: ${resource.slice(0, 2_048)}`
 
-/** Those by which policies tell sessions apart. */
-function keptClaims({ provider, audience, subject }: WebIdentity, arn: string): RoleSession["claims"] {
+/** The claims by which policies distinguish sessions. */
+function recordedClaims({ provider, audience, subject }: WebIdentity, arn: string): RoleSession["claims"] {
   const issuer = hostAndPath(provider.url)
   return [
     [`${issuer}:aud`, audience],

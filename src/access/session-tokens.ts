@@ -1,6 +1,6 @@
 /**
- * Session tokens: sealed under a key of their own, so that nobody can make or change one, and nothing of
- * them has to be kept. Whether whom they stem from still counts is for others to ask.
+ * Session tokens: sealed under their own key, so that clients cannot make or change one and the server stores nothing.
+ * The calling code checks that the key, role or provider behind a token is still valid.
  */
 import { isFailure } from "../base/failures.js"
 import { decodeSessionToken, encodeSessionToken, type SessionToken } from "../format/session-token.js"
@@ -10,7 +10,7 @@ import { deriveKey, openBytes, sealBytes } from "./seal.js"
 const PURPOSE = "session token"
 const TOKEN = /^HL1\.[A-Za-z0-9_-]+$/
 const BEGINNING = "HL1."
-/** As much as fits a request beside its other headers. */
+/** Fits into a request with its other headers. */
 const TOKEN_CHARACTERS_MAX = 8_192
 
 export class SessionTokens {
@@ -27,11 +27,11 @@ export class SessionTokens {
     return BEGINNING + Buffer.from(sealed).toString("base64url")
   }
 
-  /** Undefined where it is none of ours. */
+  /** Undefined if this store did not issue the token. */
   open(text: string): SessionToken | undefined {
     if (text.length > TOKEN_CHARACTERS_MAX || !TOKEN.test(text)) return undefined
     const sealed = Buffer.from(text.slice(BEGINNING.length), "base64url")
-    // A decoder ignores bits that the last character has to spare: another text would be the same token.
+    // A base64 decoder ignores the spare bits of the last character: a different text would decode to the same token.
     if (sealed.toString("base64url") !== text.slice(BEGINNING.length)) return undefined
     const plain = openBytes(this.key, PURPOSE, sealed)
     if (plain === undefined) return undefined

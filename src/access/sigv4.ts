@@ -1,6 +1,6 @@
 /**
- * Signatures of AWS, version 4 and where accepted version 2: verifying requests, signing them, and the chain of a
- * chunked body. Pure.
+ * AWS signatures, version 4 and, where accepted, version 2: verifying and signing requests, and the signature chain of
+ * a chunked body. Pure.
  */
 export { EMPTY_SHA256, equalInConstantTime, sha256Hex } from "./signing/canonical.js"
 export type { SignableRequest } from "./signing/canonical.js"

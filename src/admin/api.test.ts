@@ -60,7 +60,7 @@ const errorCode = (value: unknown): unknown =>
     ? "code" in value.error && value.error.code
     : undefined
 
-test("health needs no token and says why not", async () => {
+test("health needs no token and reports the reasons", async () => {
   const { store, json } = world()
   assert.deepEqual(await json("GET", "/health/live", { token: undefined }), {
     status: 200,
@@ -73,7 +73,7 @@ test("health needs no token and says why not", async () => {
   assert.equal((await json("GET", "/health/live", { token: undefined })).status, 200)
 })
 
-test("on loopback, pages and metrics answer only to its own Host names, or to the token", async () => {
+test("on loopback, pages and metrics accept only loopback Host names, or the token", async () => {
   const { send } = world(true)
   const status = async (path: string, host: string, token?: string) =>
     (await send("GET", path, { token, headers: { host } })).status
@@ -92,10 +92,10 @@ test("on loopback, pages and metrics answer only to its own Host names, or to th
   }
   for (const path of ["/health/live", "/health/ready"]) assert.equal(await status(path, "10.0.0.1:9001"), 200)
   const elsewhere = await world(false).send("GET", "/", { token: undefined, headers: { host: "any.example.com" } })
-  assert.equal(elsewhere.status, 200, "off loopback a name is the operator's")
+  assert.equal(elsewhere.status, 200, "off loopback any Host is accepted")
 })
 
-test("metrics: open on loopback, by token elsewhere", async () => {
+test("metrics need no token on loopback and a token elsewhere", async () => {
   assert.equal((await world(true).send("GET", "/metrics", { token: undefined })).status, 200)
   assert.equal((await world(false).send("GET", "/metrics", { token: undefined })).status, 401)
   assert.equal((await world(false).send("GET", "/metrics")).status, 200)
@@ -123,11 +123,11 @@ for (const [what, sent] of [
   })
 }
 
-test("a token in the URL is no token", async () => {
+test("a token in the URL is not accepted", async () => {
   assert.equal((await world().send("GET", `/v1/status?token=${TOKEN}`, { token: undefined })).status, 401)
 })
 
-test("the page and the documents show no secret and run no script", async () => {
+test("the page and the documents contain no secret and no script", async () => {
   const { send, store } = world()
   store.healthReport = { ready: true, reasons: ["<script>alert(1)</script>"] }
   const page = await send("GET", "/", { token: undefined })
@@ -146,7 +146,7 @@ test("the page and the documents show no secret and run no script", async () => 
   }
 })
 
-test("accounts: drawn or chosen id, listed, refused twice", async () => {
+test("accounts have a generated or chosen id, are listed, and cannot be created twice", async () => {
   const { json } = world()
   const created = await json("POST", "/v1/accounts", {
     body: { id: "team", displayName: "Team", email: "t@example.org" },
@@ -162,7 +162,7 @@ test("accounts: drawn or chosen id, listed, refused twice", async () => {
   assert.equal(JSON.stringify(value).match(/displayName/g)?.length, 3)
 })
 
-test("keys: a drawn secret is shown once, an imported one never, deletion ends it", async () => {
+test("a generated secret is shown once, an imported one never, and a deleted key is gone", async () => {
   const { json, store } = world()
   const drawn = await json("POST", "/v1/keys", { body: {} })
   assert.equal(drawn.status, 201)
@@ -181,7 +181,7 @@ test("keys: a drawn secret is shown once, an imported one never, deletion ends i
   assert.equal(store.keys.size, 1)
 })
 
-test("keys: of a user, for one purpose, disabled and enabled", async () => {
+test("keys of users and service keys are created, disabled and enabled", async () => {
   const { json } = world()
   const service = { description: "backup", expiresMs: 9, policy: "{}" }
   const drawn = await json("POST", "/v1/keys", { body: { userName: "bob", ...service } })
@@ -194,7 +194,7 @@ test("keys: of a user, for one purpose, disabled and enabled", async () => {
   assert.equal((await json("POST", "/v1/keys/NOBODYS/disable")).status, 404)
 })
 
-test("buckets: create, look, list over owners page by page, delete", async () => {
+test("buckets are created, read, listed over owners page by page, and deleted", async () => {
   const { json } = world()
   await json("POST", "/v1/accounts", { body: { id: "aa", displayName: "A" } })
   for (const [name, owner] of [
@@ -223,7 +223,7 @@ test("buckets: create, look, list over owners page by page, delete", async () =>
   assert.equal((await json("POST", "/v1/buckets", { body: { name: "b-9", owner: "nobody" } })).status, 404)
 })
 
-test("status and devices come through whole, and answers are what the document says", async () => {
+test("status and devices are returned complete, and replies match the document", async () => {
   const { json } = world()
   await json("POST", "/v1/buckets", { body: { name: "b-1" } })
   await json("POST", "/v1/keys", { body: {} })
@@ -259,7 +259,7 @@ const CHANGES: readonly (readonly [path: string, body: Record<string, unknown>, 
   ],
 ]
 for (const [path, body, change] of CHANGES) {
-  test(`POST /v1/${path} ${JSON.stringify(body)}: a dry run plans and changes nothing, the real one is made`, async () => {
+  test(`POST /v1/${path} ${JSON.stringify(body)}: a dry run returns the plan and changes nothing, the real change is made`, async () => {
     const { json, store } = world()
     const operation = OPERATIONS.find(each => each.method === "POST" && each.path === `/v1/${path.replace(ID, "{id}")}`)
     const dry = await json("POST", `/v1/${path}`, { body: { ...body, dryRun: true } })
@@ -277,7 +277,7 @@ for (const [path, body, change] of CHANGES) {
   })
 }
 
-test("a change whose plan asks for a name is refused without it, in words that say what to send", async () => {
+test("a change whose plan requires a name is refused without it, with a message that states what to send", async () => {
   const { json, store } = world()
   store.confirmBy = "replica:1"
   for (const confirm of [undefined, "replica:2"]) {
@@ -291,7 +291,7 @@ test("a change whose plan asks for a name is refused without it, in words that s
   assert.equal((await json("POST", "/v1/redundancy", { body: { policy: "replica:1", confirm: 1 } })).status, 400)
 })
 
-test("what a store refuses comes with its words, as a 4xx", async () => {
+test("the store's refusals are returned with their message, as a 4xx", async () => {
   const { json, store } = world()
   for (const [failure, status] of [
     [fail("invalidArgument", { message: "no device 0123456789abcdef belongs to this store" }), 400],
@@ -308,7 +308,7 @@ test("what a store refuses comes with its words, as a 4xx", async () => {
   assert.deepEqual(store.changes, [])
 })
 
-test("repair, scrub and jobs are paused, started and paced", async () => {
+test("repair, scrub and jobs are paused, started and throttled", async () => {
   const { json, store } = world()
   assert.match(JSON.stringify(await json("POST", "/v1/repair/pause")), /"isPaused":true/)
   assert.match(JSON.stringify(await json("GET", "/v1/repair")), /"isPaused":true/)
@@ -372,13 +372,13 @@ for (const [method, target, status, sent] of BAD) {
   })
 }
 
-test("our own mistakes show no details", async () => {
+test("internal errors show no details", async () => {
   const { json, store } = world()
   store.broken = new Error("stack with a secret path")
   const answer = await json("GET", "/v1/status")
   assert.deepEqual(answer, {
     status: 500,
-    value: { error: { code: "internal", message: "internal error; the log has more" } },
+    value: { error: { code: "internal", message: "internal error; see the log" } },
   })
 })
 
@@ -387,11 +387,11 @@ test("docs/openapi.json is the document that the port serves", async () => {
   const served = new TextDecoder().decode((await send("GET", "/openapi.json", { token: undefined })).body)
   const path = "docs/openapi.json"
   if (process.env["REWRITE"] === "1") writeFileSync(path, served)
-  assert.equal(readFileSync(path, "utf8"), served, "run REWRITE=1 npm test -- admin/api, and look at the difference")
+  assert.equal(readFileSync(path, "utf8"), served, "run REWRITE=1 npm test -- admin/api, and check the difference")
   assert.equal(served, openApiText())
 })
 
-test("the document names every operation, and every reference leads somewhere", () => {
+test("the document names every operation, and every reference resolves", () => {
   const text = openApiText()
   for (const { id } of OPERATIONS) assert.ok(text.includes(`"operationId": "${id}"`), id)
   const names = new Set([...text.matchAll(/"\$ref": "([^"]+)"/g)].map(match => match[1] ?? ""))

@@ -1,11 +1,11 @@
 /**
- * The admin port: one request in, one reply out. Knows no sockets, so every answer is a value.
+ * The admin port: one request in, one reply out. It uses no sockets, so every reply is a value.
  *
- * Promises  `/health/*`, `/` and the documents need no token and show nothing secret; on loopback all but `/health/*`
- *           answers only to Host names of loopback, or to who has the token. Everything
- *           under `/v1` needs the bearer token, compared in constant time and looked for in the
- *           `Authorization` header only. The token is checked before the path or body is looked at.
- * Limits    `BODY_BYTES_MAX` per request body; listings come in pages.
+ * Promises  `/health/*`, `/` and the documents need no token and contain nothing secret; on loopback everything except
+ *           `/health/*` accepts only loopback Host names, or requests with the token. Everything under `/v1` needs the
+ *           bearer token, compared in constant time and read from the `Authorization` header only. The token is checked
+ *           before the path or body is read.
+ * Limits    `BODY_BYTES_MAX` per request body; listings are paged.
  */
 import { equalInConstantTime, sha256Hex } from "../access/index.js"
 import { fail } from "../base/failures.js"
@@ -36,7 +36,7 @@ const PAGE_HEADERS = {
   "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
 }
 
-/** What the port shows and changes. */
+/** The parts of the store that the port shows and changes. */
 export interface AdminStore extends Omit<Services, "rootAccount" | "newBucketSettings"> {
   readonly documents: Documents
 }
@@ -60,7 +60,7 @@ export class AdminApi {
     this.#tokenHash = sha256Hex(options.token)
   }
 
-  /** Never rejects: whatever goes wrong is a reply. */
+  /** Never rejects: every failure becomes a reply. */
   async handle(request: AdminRequest): Promise<AdminReply> {
     try {
       const { rawPath, rawQuery } = splitTarget(request.rawTarget)
@@ -71,7 +71,7 @@ export class AdminApi {
     }
   }
 
-  /** Everything that is not `/v1`. */
+  /** Everything outside `/v1`. */
   async #open(request: AdminRequest, rawPath: string): Promise<AdminReply> {
     if (request.method !== "GET" && request.method !== "HEAD") throw fail("methodNotAllowed", { allowed: "GET, HEAD" })
     const host = request.header("host")
@@ -118,7 +118,7 @@ export class AdminApi {
     return { ...reply(operation.id, "application/json", text), status }
   }
 
-  /** Hashes first, so that not even the length of the token shows in the time. */
+  /** Compares hashes, so that timing does not reveal even the length of the token. */
   #hasToken(request: AdminRequest): boolean {
     const [, token] = /^Bearer +(\S{1,512})$/i.exec(request.header("authorization") ?? "") ?? []
     return token !== undefined && equalInConstantTime(sha256Hex(token), this.#tokenHash)
@@ -132,16 +132,16 @@ export class AdminApi {
   }
 }
 
-/** The segment of a path that the one in braces stands for, "" where none is; undefined: another path. */
+/** The path segment that matches the template's braces, "" if it has none; undefined if the path does not match. */
 function targetOf(template: string, rawPath: string): string | undefined {
-  const [wanted, given] = [template.split("/"), rawPath.split("/")]
-  if (wanted.length !== given.length) return undefined
+  const [wanted, actual] = [template.split("/"), rawPath.split("/")]
+  if (wanted.length !== actual.length) return undefined
   const target = wanted.findIndex(segment => segment.startsWith("{"))
-  if (!wanted.every((segment, i) => (i === target ? given[i] !== "" : segment === given[i]))) return undefined
-  return given[target] ?? ""
+  if (!wanted.every((segment, i) => (i === target ? actual[i] !== "" : segment === actual[i]))) return undefined
+  return actual[target] ?? ""
 }
 
-/** Undefined for a path that no operation has. Throws `methodNotAllowed`. */
+/** Undefined if no operation has the path. Throws `methodNotAllowed`. */
 function route(method: string, rawPath: string): { operation: Operation; target: string } | undefined {
   const allowed: string[] = []
   for (const operation of OPERATIONS) {

@@ -1,12 +1,12 @@
-/** What the admin API needs from the program that starts it. */
+/** The services and options that the admin API requires from the program that starts it. */
 import type { AccountId } from "../base/ids.js"
 import type { SettingDocuments } from "../object/contract.js"
 
-/** The project's documentation, as the admin port shows it. */
+/** The project's documentation, as the admin port serves it. */
 export interface Documents {
   /** Names such as `install.md` or `recipes/restic.md`, sorted. */
   list(): Promise<readonly string[]>
-  /** Undefined: no such document. Names not in `list` are never looked for. */
+  /** Undefined if there is no such document. Reads only names in `list`. */
   read(name: string): Promise<Uint8Array | undefined>
 }
 
@@ -14,11 +14,11 @@ export interface AdminOptions {
   readonly version: string
   /** Bearer token of `/v1` (and of `/metrics` off loopback). */
   readonly token: string
-  /** Listening on loopback only: `/metrics` asks for no token. */
+  /** The port listens on loopback only: `/metrics` needs no token. */
   readonly onLoopback: boolean
-  /** Owner of buckets made without one; its keys include the root key. */
+  /** Default owner of new buckets; its keys include the root key. */
   readonly rootAccount: AccountId
-  /** What a bucket that is made here begins with. */
+  /** The initial settings of new buckets. */
   readonly newBucketSettings: SettingDocuments
   /** Prometheus text, rendered when scraped. */
   readonly metricsText: () => string

@@ -1,10 +1,10 @@
-/** What the admin API tells of a request that was denied. */
+/** The admin API's explanation of a denied request. */
 import { DENIALS_KEPT, explainDenial, type Denial } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccessKeyId } from "../base/ids.js"
 import type { Services } from "./operation.js"
 
-/** What a request names may be anything. */
+/** A request may name any text as its key. */
 const isAccessKeyId = (text: string | undefined): text is AccessKeyId => text !== undefined && KEY_ID.test(text)
 const KEY_ID = /^[0-9A-Za-z._=+/@-]{3,128}$/
 const REQUEST_ID = /^[0-9A-F]{16}$/
@@ -13,13 +13,13 @@ const REQUEST_ID = /^[0-9A-F]{16}$/
 function findDenial({ denials }: Services, text: string): Denial {
   const requestId = text.trim().toUpperCase()
   if (!REQUEST_ID.test(requestId)) {
-    throw fail("invalidArgument", { message: `"${text.slice(0, 80)}" is no request id, which has 16 hex digits` })
+    throw fail("invalidArgument", { message: `"${text.slice(0, 80)}" is not a request id (16 hex digits)` })
   }
   const found = denials.find(requestId)
   if (found !== undefined) return found
-  const kept = `of each kind of caller (known; with a key that did not count; none) the latest ${DENIALS_KEPT} are kept, until the server stops`
+  const kept = `the server keeps the latest ${DENIALS_KEPT} of each kind of caller (authenticated, with an invalid key, anonymous) until it stops`
   throw fail("noSuchEntity", {
-    message: `nothing is known of request ${requestId}: there was none, it was not denied, or it is forgotten; ${kept}`,
+    message: `no denial of request ${requestId} is known: it does not exist, was not denied, or its entry was evicted; ${kept}`,
   })
 }
 
@@ -34,7 +34,7 @@ function callerOf({ principal, accessKeyId }: Denial) {
   }
 }
 
-/** As `DENIAL` of the schemas. */
+/** In the shape of the schema `DENIAL`. */
 export async function denialJson(services: Services, requestId: string) {
   const denial = findDenial(services, requestId)
   const { deniedMs, service, operation, status, code, remoteAddress, action, resource, accessKeyId } = denial

@@ -1,7 +1,6 @@
 /**
- * Failures as the admin API answers them: `{"error": {"code", "message"}}`, the code being the
- * failure's kind. The status follows from the remedy; kinds for which that would be untrue have their
- * own row.
+ * Failures as the admin API returns them: `{"error": {"code", "message"}}`, with the failure's kind as the code. The
+ * status follows from the remedy; kinds for which that would be wrong have their own row.
  */
 import { asFailure, sentenceOf, type FailureKind, type Remedy } from "../base/failures.js"
 
@@ -30,7 +29,7 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   entityTooLarge: 413,
   methodNotAllowed: 405,
   notImplemented: 501,
-  // What an operator asked for, not how this store was started.
+  // The operator's request is at fault, not the configuration of this store.
   invalidConfig: 400,
   folderInUse: 409,
   foreignFolder: 409,
@@ -44,10 +43,10 @@ interface ErrorReply {
   readonly message: string
 }
 
-/** Our own mistakes show no details: those are in the log. */
+/** Internal errors show no details: those are in the log. */
 export function errorReplyOf(error: unknown): ErrorReply {
   const failure = asFailure(error)
   const status = STATUS_BY_KIND[failure.kind] ?? STATUS_BY_REMEDY[failure.remedy]
-  const message = failure.kind === "internal" ? "internal error; the log has more" : sentenceOf(failure)
+  const message = failure.kind === "internal" ? "internal error; see the log" : sentenceOf(failure)
   return { status, code: failure.kind, message }
 }

@@ -1,6 +1,6 @@
 /**
- * The OpenAPI 3.1 document of the admin port, written from the table of operations and its schemas.
- * docs/openapi.json is a checked-in copy; a test holds both together.
+ * The OpenAPI 3.1 document of the admin port, generated from the table of operations and its schemas.
+ * docs/openapi.json is a checked-in copy; a test compares them.
  */
 import { z } from "zod"
 import type { Operation } from "./operation.js"
@@ -9,14 +9,14 @@ import { ERROR, HEALTH } from "./schemas.js"
 
 type Json = Readonly<Record<string, unknown>>
 
-/** A schema by reference; the named ones are collected under components. */
+/** A schema by reference; named schemas are collected under components. */
 function schemaOf(type: z.ZodType, io: "input" | "output", components: Map<string, Json>): Json {
   const { $schema: _, $defs, ...schema } = z.toJSONSchema(type, { io, target: "draft-2020-12" })
   for (const [name, { id: __, ...definition }] of Object.entries($defs ?? {})) components.set(name, repoint(definition))
   return repoint(schema)
 }
 
-/** Makes references into `$defs` point to the components. */
+/** Rewrites references into `$defs` to point to the components. */
 function repoint(schema: object): Json {
   return Object.fromEntries(
     Object.entries(schema).map(([name, value]) =>
@@ -48,9 +48,9 @@ function operationJson(operation: Operation, components: Map<string, Json>): Jso
       ? {}
       : { requestBody: { required: true, content: json(schemaOf(operation.request, "input", components)) } }),
     responses: {
-      [status]: { description: status === 204 ? "done" : "the answer", ...content },
-      401: { description: "no token, or a wrong one", content: json(schemaOf(ERROR, "output", components)) },
-      default: { description: "a failure; the code says which", content: json(schemaOf(ERROR, "output", components)) },
+      [status]: { description: status === 204 ? "done" : "the result", ...content },
+      401: { description: "the token is missing or wrong", content: json(schemaOf(ERROR, "output", components)) },
+      default: { description: "a failure; see its code", content: json(schemaOf(ERROR, "output", components)) },
     },
     security: [{ token: [] }],
   }
@@ -60,24 +60,24 @@ const openPaths = (components: Map<string, Json>): Record<string, Json> => ({
   "/health/live": {
     get: {
       operationId: "getLive",
-      summary: "200 while the process answers.",
+      summary: "Returns 200 while the process responds.",
       responses: { 200: { description: "alive", content: json(schemaOf(HEALTH, "output", components)) } },
     },
   },
   "/health/ready": {
     get: {
       operationId: "getReady",
-      summary: "200 while requests may be sent here.",
+      summary: "Returns 200 while requests may be sent here.",
       responses: {
         200: { description: "ready", content: json(schemaOf(HEALTH, "output", components)) },
-        503: { description: "not ready, and why", content: json(schemaOf(HEALTH, "output", components)) },
+        503: { description: "not ready, with the reasons", content: json(schemaOf(HEALTH, "output", components)) },
       },
     },
   },
   "/metrics": {
     get: {
       operationId: "getMetrics",
-      summary: "Metrics for Prometheus; without a token only where the port listens on loopback.",
+      summary: "Metrics for Prometheus; need no token if the port listens on loopback only.",
       responses: {
         200: { description: "text format 0.0.4", content: { "text/plain": { schema: { type: "string" } } } },
       },
@@ -100,7 +100,7 @@ function openApiDocument(): Json {
     info: {
       title: "Hayloft admin API",
       version: "1",
-      description: "For the operator of a store. The token goes into `Authorization: Bearer …`, never into a URL.",
+      description: "For the operator of a store. Send the token in `Authorization: Bearer …`, never in a URL.",
     },
     paths,
     components: {

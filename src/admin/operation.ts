@@ -1,6 +1,6 @@
 /**
- * What an operation of `/v1` is: a row from which requests are routed and the OpenAPI document is
- * written. A row's `run` does one service call and gives the reply's JSON.
+ * Operations of `/v1`: each is a row that routes requests and from which the OpenAPI document is generated. A row's
+ * `run` makes one service call and returns the reply's JSON.
  */
 import type { z } from "zod"
 import type { Accounts } from "../access/contract.js"
@@ -21,10 +21,10 @@ export interface Services {
 }
 
 export interface OperationInput {
-  /** The decoded segment that the one in braces stands for; "" where the path has none. */
+  /** The decoded path segment that matches the braces; "" if the path has none. */
   readonly target: string
   readonly query: ReadonlyMap<string, string>
-  /** Undefined where the operation takes no body. */
+  /** Undefined if the operation has no body. */
   readonly body: unknown
 }
 
@@ -40,7 +40,7 @@ export interface Operation {
   run(services: Services, input: OperationInput): Promise<unknown>
 }
 
-/** Parses a body that has its schema. Throws `invalidArgument` with the place and the reason. */
+/** Parses a body by its schema. Throws `invalidArgument` with the path and the reason. */
 export function parseBody<T extends z.ZodType>(type: T, body: unknown): z.output<T> {
   const parsed = type.safeParse(body)
   if (parsed.success) return parsed.data

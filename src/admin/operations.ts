@@ -1,4 +1,4 @@
-/** The operations of `/v1`: those of accounts, keys and buckets stand here, those of the store beside. */
+/** The operations of `/v1` on accounts, keys and buckets; those on the store are in `store-operations.ts`. */
 import type { z } from "zod"
 import type { AccessKey } from "../access/contract.js"
 import { fail } from "../base/failures.js"
@@ -63,12 +63,12 @@ async function createKey({ accounts, rootAccount }: Services, body: unknown) {
     return { ...keyJson(created.key), secretAccessKey: created.secret }
   }
   if (accessKeyId === undefined || secret === undefined) {
-    throw fail("invalidArgument", { message: "accessKeyId and secretAccessKey come together" })
+    throw fail("invalidArgument", { message: "send both accessKeyId and secretAccessKey, or neither" })
   }
   return keyJson(await accounts.importKey({ ...owned, id: parseAccessKeyId(accessKeyId), secret }))
 }
 
-/** What makes a key one for one purpose; undefined: it is none. */
+/** The fields of a service key; undefined if the request has none of them. */
 function serviceOf({ description, expiresMs, policy }: z.output<typeof schema.NEW_KEY>): AccessKey["service"] {
   if (description === undefined && expiresMs === undefined && policy === undefined) return undefined
   return { description: description ?? "", expiresMs, policy }
@@ -88,7 +88,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "listAccounts",
     method: "GET",
     path: "/v1/accounts",
-    summary: "All accounts.",
+    summary: "Lists all accounts.",
     parameters: [],
     request: undefined,
     response: { status: 200, schema: schema.ACCOUNTS },
@@ -98,7 +98,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "createAccount",
     method: "POST",
     path: "/v1/accounts",
-    summary: "Creates an account; it has no keys yet.",
+    summary: "Creates an account, without keys.",
     parameters: [],
     request: schema.NEW_ACCOUNT,
     response: { status: 201, schema: schema.ACCOUNT },
@@ -111,7 +111,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "listKeys",
     method: "GET",
     path: "/v1/keys",
-    summary: "Keys, never with a secret.",
+    summary: "Lists keys, without their secrets.",
     parameters: [{ name: "accountId", description: "only those of this account" }],
     request: undefined,
     response: { status: 200, schema: schema.KEYS },
@@ -125,7 +125,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "createKey",
     method: "POST",
     path: "/v1/keys",
-    summary: "Draws a key pair, or imports one that exists elsewhere.",
+    summary: "Generates a key pair, or imports an existing one.",
     parameters: [],
     request: schema.NEW_KEY,
     response: { status: 201, schema: schema.KEY_WITH_SECRET },
@@ -137,7 +137,7 @@ export const OPERATIONS: readonly Operation[] = [
       id: `${verb}Key`,
       method: "POST",
       path: `/v1/keys/{id}/${verb}`,
-      summary: isActive ? "Lets a disabled key count again." : "Disables a key; requests signed with it are refused.",
+      summary: isActive ? "Enables a disabled key." : "Disables a key; requests signed with it are refused.",
       parameters: [],
       request: undefined,
       response: { status: 204, schema: undefined },
@@ -158,7 +158,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "explainDenial",
     method: "GET",
     path: "/v1/denials/{id}",
-    summary: "Why a request to S3, IAM or STS was denied, and the least that would have helped.",
+    summary: "Explains why a request to S3, IAM or STS was denied, and the smallest change that would have helped.",
     parameters: [],
     request: undefined,
     response: { status: 200, schema: schema.DENIAL },
@@ -168,11 +168,11 @@ export const OPERATIONS: readonly Operation[] = [
     id: "listBuckets",
     method: "GET",
     path: "/v1/buckets",
-    summary: "Buckets of all accounts with their usage.",
+    summary: "Lists buckets of all accounts with their usage.",
     parameters: [
       { name: "owner", description: "only those of this account" },
-      { name: "after", description: "`next` of the page before" },
-      { name: "max", description: `at most so many, up to ${PAGE_MAX} (default ${PAGE_DEFAULT})` },
+      { name: "after", description: "`next` of the previous page" },
+      { name: "max", description: `page size, up to ${PAGE_MAX} (default ${PAGE_DEFAULT})` },
     ],
     request: undefined,
     response: { status: 200, schema: schema.BUCKETS },
@@ -192,7 +192,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "getBucket",
     method: "GET",
     path: "/v1/buckets/{name}",
-    summary: "One bucket with its usage.",
+    summary: "Returns one bucket with its usage.",
     parameters: [],
     request: undefined,
     response: { status: 200, schema: schema.BUCKET },
@@ -202,7 +202,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "deleteBucket",
     method: "DELETE",
     path: "/v1/buckets/{name}",
-    summary: "Deletes an empty bucket; its unfinished uploads are aborted.",
+    summary: "Deletes an empty bucket and aborts its unfinished uploads.",
     parameters: [],
     request: undefined,
     response: { status: 204, schema: undefined },

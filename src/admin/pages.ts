@@ -1,4 +1,4 @@
-/** The two pages that a browser sees on the admin port: no script, nothing secret, nothing from elsewhere. */
+/** The two HTML pages of the admin port: no scripts, nothing secret, no external resources. */
 import type { HealthReport } from "../node/index.js"
 
 const STYLE = `

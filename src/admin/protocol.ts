@@ -1,4 +1,4 @@
-/** The admin API as a protocol of the HTTP server: exchanges in, its replies out, refusals as JSON errors. */
+/** The admin API as a protocol of the HTTP server: exchanges in, replies out, refusals as JSON errors. */
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import type { AdminApi } from "./api.js"
 import { errorReply, type AdminReply } from "./replies.js"

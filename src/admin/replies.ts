@@ -1,4 +1,4 @@
-/** Replies of the admin port: what every one carries, and its JSON errors. */
+/** Replies of the admin port: the headers common to all, and JSON errors. */
 import { asFailure, type Failure } from "../base/failures.js"
 import type { HealthReport } from "../node/index.js"
 import { errorReplyOf } from "./failures.js"
@@ -10,7 +10,7 @@ export interface AdminReply {
   readonly body: Uint8Array
   /** The operation's name, for logs and metrics. */
   readonly operation: string
-  /** What went wrong, for the log. */
+  /** The failure, for the log. */
   readonly failure?: Failure
 }
 
@@ -36,13 +36,13 @@ export function healthReply(operation: string, { ready, reasons }: HealthReport)
 
 const jsonError = (code: string, message: string): string => `${JSON.stringify({ error: { code, message } })}\n`
 export function notFound(path: string): AdminReply {
-  const message = `nothing is at ${path.slice(0, 200)}; /openapi.json and /docs/ list what is`
+  const message = `nothing is at ${path.slice(0, 200)}; see /openapi.json and /docs/ for what exists`
   return { ...reply("unknown", "application/json", jsonError("notFound", message)), status: 404 }
 }
 
-/** For a name that is not this machine's, which a page of another site may have chosen. */
+/** For a Host that does not name this machine, which a page of another site may have chosen. */
 export function misdirected(host: string): AdminReply {
-  const message = `this port answers on loopback only, and not to the Host ${host.slice(0, 200)}; use localhost, or send the admin token`
+  const message = `this port accepts only loopback Host names, not ${host.slice(0, 200)}; use localhost, or send the admin token`
   return { ...reply("refused", "application/json", jsonError("misdirected", message)), status: 421 }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Shapes of accounts, keys and buckets in the admin API's JSON: what requests are checked against, and
- * what the OpenAPI document says. Those of the store itself stand in `store-schemas.ts`.
+ * Schemas of accounts, keys and buckets in the admin API's JSON: they validate requests and describe the replies in the
+ * OpenAPI document. Those of the store itself are in `store-schemas.ts`.
  */
 import { z } from "zod"
 
@@ -11,7 +11,7 @@ const count = z.number().int().nonnegative()
 export const ACCOUNT = z
   .object({
     id,
-    number: z.string().describe("12 digits, by which ARNs name the account"),
+    number: z.string().describe("12 digits; ARNs identify the account by it"),
     displayName: z.string(),
     email: z.string(),
     createdMs: timestamp,
@@ -23,34 +23,34 @@ export const NEW_ACCOUNT = z
       .string()
       .regex(/^[0-9A-Za-z._@-]{1,64}$/, "1 to 64 of the characters 0-9 A-Z a-z . _ @ -")
       .optional()
-      .describe("drawn (64 hex digits) where absent"),
+      .describe("generated (64 hex digits) if absent"),
     displayName: z.string().min(1).max(128),
     email: z.string().max(254).default(""),
   })
   .meta({ id: "NewAccount" })
 
-/** Of a key for one purpose. */
+/** Fields of a service key. */
 const SERVICE = {
   description: z.string().max(256).optional().describe("what the key is for"),
-  expiresMs: timestamp.optional().describe("from when on the key is refused"),
+  expiresMs: timestamp.optional().describe("when the key expires"),
   policy: z
     .string()
     .optional()
-    .describe("an access policy as text: beside what its owner may not, what the key may not"),
+    .describe("an access policy as text, which limits the key in addition to its owner's permissions"),
 }
 export const KEY = z
   .object({
     accessKeyId: id,
     accountId: id,
     createdMs: timestamp,
-    isActive: z.boolean().describe("false: refused until it is enabled"),
-    userName: z.string().optional().describe("absent: a key of the account's root"),
+    isActive: z.boolean().describe("false: requests with the key are refused until it is enabled"),
+    userName: z.string().optional().describe("absent for a key of the account's root user"),
     ...SERVICE,
   })
   .meta({ id: "Key" })
 export const NEW_KEY = z
   .strictObject({
-    accountId: id.optional().describe("the root account where absent"),
+    accountId: id.optional().describe("the root account if absent"),
     accessKeyId: z
       .string()
       .regex(/^[0-9A-Za-z._=+/@-]{3,128}$/, "3 to 128 of the characters 0-9 A-Z a-z . _ = + / @ -")
@@ -59,20 +59,20 @@ export const NEW_KEY = z
       .string()
       .regex(/^[\x21-\x7e]{8,128}$/, "8 to 128 visible ASCII characters")
       .optional()
-      .describe("imports a pair that exists elsewhere; both or neither"),
-    userName: z.string().min(1).max(64).optional().describe("of which user; the account's root where absent"),
+      .describe("imports an existing pair; send both or neither"),
+    userName: z.string().min(1).max(64).optional().describe("the owning user; the account's root user if absent"),
     ...SERVICE,
   })
   .meta({ id: "NewKey" })
 export const KEY_WITH_SECRET = KEY.extend({
-  secretAccessKey: z.string().optional().describe("shown this once, and only for a key that was drawn here"),
+  secretAccessKey: z.string().optional().describe("shown only once, and only for a key that was generated here"),
 }).meta({ id: "KeyWithSecret" })
 
 export const USAGE = z
   .object({
-    objects: count.describe("as a listing shows them"),
+    objects: count.describe("current objects, as a listing shows them"),
     versions: count.describe("all versions and delete markers"),
-    bytes: count.describe("of all versions"),
+    bytes: count.describe("bytes of all versions"),
     uploads: count.describe("multipart uploads in progress"),
   })
   .meta({ id: "Usage" })
@@ -89,7 +89,7 @@ export const BUCKET = z
 export const NEW_BUCKET = z
   .strictObject({
     name: z.string().min(3, "3 to 63 characters").max(63, "3 to 63 characters"),
-    owner: id.optional().describe("the root account where absent"),
+    owner: id.optional().describe("the root account if absent"),
     location: z.string().max(64).default(""),
   })
   .meta({ id: "NewBucket" })
@@ -97,26 +97,26 @@ export const NEW_BUCKET = z
 const side = z
   .enum(["identity", "boundary", "session", "resource"])
   .describe(
-    "policies of the caller, its permissions boundary, its session policy, or the bucket's (a role's trust) policy",
+    "the caller's identity policies, its permissions boundary, its session policy, or the policy of the bucket or role",
   )
 export const DENIAL = z
   .object({
     requestId: z.string(),
     deniedMs: timestamp,
     service: z.string().describe("s3, iam or sts"),
-    operation: z.string().describe("empty where the request was not understood so far"),
-    status: count.describe("as it was answered"),
+    operation: z.string().describe("empty if it was not determined before the denial"),
+    status: count.describe("HTTP status of the response"),
     code: z.string(),
     remoteAddress: z.string(),
     caller: z
       .object({
         kind: z.enum(["unknown", "anonymous", "root", "user", "session", "federated"]),
-        arn: z.string().optional().describe("of a session its own; of a web identity its provider's"),
+        arn: z.string().optional().describe("for a session its own ARN; for a web identity its provider's"),
         accountId: z.string().optional(),
         accountNumber: z.string().optional(),
         accessKeyId: z.string().optional().describe("as the request names it; proved unless the caller is unknown"),
       })
-      .describe("unknown: nobody has proved to be anybody"),
+      .describe("unknown: the caller was not authenticated"),
     action: z.string().optional().describe("as policies name it"),
     resource: z.string().optional(),
     sentence: z.string().describe("why it was denied"),
@@ -128,10 +128,10 @@ export const DENIAL = z
         sid: z.string().optional(),
       })
       .optional()
-      .describe("the statement that denies it; absent: none does"),
+      .describe("the statement that denies it; absent if none does"),
     grants: z
       .array(z.object({ side, statement: z.string().describe("JSON, ready for a policy") }))
-      .describe("the least that would have helped; all of them are needed"),
+      .describe("the smallest grants that would have helped; all of them are required"),
     hints: z.array(z.string()),
   })
   .meta({ id: "Denial" })

@@ -1,8 +1,8 @@
 /**
  * The operations of `/v1` on the store itself: status, devices, redundancy, repair, scrub, jobs.
  *
- * Changes take `dryRun`: the answer is then the plan, and nothing is touched. Where the plan has a `confirmBy`, the
- * change has to say it as `confirm`.
+ * Changes accept `dryRun`: the reply is then the plan, and nothing is changed. If the plan has a `confirmBy`, the
+ * request must repeat it as `confirm`.
  */
 import { fail } from "../base/failures.js"
 import { parseBucketName, parseDeviceId } from "../base/ids.js"
@@ -13,20 +13,20 @@ import * as schema from "./store-schemas.js"
 
 type Row = Pick<Operation, "id" | "path" | "summary" | "run"> & { readonly schema: Operation["response"]["schema"] }
 
-const read = ({ schema: answer, ...row }: Row): Operation => ({
+const read = ({ schema: reply, ...row }: Row): Operation => ({
   ...row,
   method: "GET",
   parameters: [],
   request: undefined,
-  response: { status: 200, schema: answer },
+  response: { status: 200, schema: reply },
 })
 
-const act = (request: Operation["request"], { schema: answer, ...row }: Row): Operation => ({
+const act = (request: Operation["request"], { schema: reply, ...row }: Row): Operation => ({
   ...row,
   method: "POST",
   parameters: [],
   request,
-  response: { status: 200, schema: answer },
+  response: { status: 200, schema: reply },
 })
 
 interface RequestedChange {
@@ -52,7 +52,7 @@ const change = (
     },
   })
 
-/** A change of one device that says no more than which. */
+/** A change of one device that needs only the device id. */
 const deviceChange = (kind: "drainDevice" | "removeDevice", path: string, summary: string): Operation =>
   change(schema.CHANGE_DEVICE, { id: kind, path, summary }, ({ target, body }) => ({
     ...parseBody(schema.CHANGE_DEVICE, body),
@@ -61,13 +61,13 @@ const deviceChange = (kind: "drainDevice" | "removeDevice", path: string, summar
 
 function repairOf(status: StoreStatus) {
   const { repair } = status.report()
-  if (repair === undefined) throw fail("notImplemented", { message: "this process repairs nothing" })
+  if (repair === undefined) throw fail("notImplemented", { message: "this process does no repair" })
   return repair
 }
 
 function scrubOf(status: StoreStatus) {
   const { scrub } = status.report()
-  if (scrub === undefined) throw fail("notImplemented", { message: "this process scrubs nothing" })
+  if (scrub === undefined) throw fail("notImplemented", { message: "this process does no scrub" })
   return { scrub }
 }
 
@@ -81,7 +81,7 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
   read({
     id: "listDevices",
     path: "/v1/devices",
-    summary: "Devices with their state, space and queues.",
+    summary: "Lists devices with their state, space and queues.",
     schema: schema.DEVICES,
     run: async ({ status }) => ({ devices: status.report().devices }),
   }),
@@ -94,13 +94,13 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
     },
   ),
   deviceChange("drainDevice", "/v1/devices/{id}/drain", "Moves all shards of a device to the others."),
-  deviceChange("removeDevice", "/v1/devices/{id}/remove", "Drains a device, and forgets it once it is empty."),
+  deviceChange("removeDevice", "/v1/devices/{id}/remove", "Drains a device and forgets it once it is empty."),
   change(
     schema.FORGET_DEVICE,
     {
       id: "forgetDevice",
       path: "/v1/devices/{id}/forget",
-      summary: "Gives a device that is out up for ever; what it held is rebuilt on the others.",
+      summary: "Removes an offline device permanently; its shards are rebuilt on the others.",
     },
     ({ target, body }) => {
       const { acceptLoss, ...request } = parseBody(schema.FORGET_DEVICE, body)
@@ -112,7 +112,7 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
     {
       id: "replaceDevice",
       path: "/v1/devices/{id}/replace",
-      summary: "Puts an empty folder in the place of a device that is out.",
+      summary: "Replaces an offline device with an empty folder.",
     },
     ({ target, body }) => {
       const { path, acceptLoss, ...request } = parseBody(schema.REPLACE_DEVICE, body)
@@ -130,7 +130,7 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
   act(undefined, {
     id: "checkDevice",
     path: "/v1/devices/{id}/check",
-    summary: "Looks at a device now; one that was out and is well takes part again.",
+    summary: "Checks a device now; an offline device that works again is put back into use.",
     schema: schema.DEVICE_CHECK,
     run: ({ store }, { target }) => store.checkDevice(parseDeviceId(target)),
   }),
@@ -140,7 +140,7 @@ const REDUNDANCY_OPERATIONS: readonly Operation[] = [
   read({
     id: "getRedundancy",
     path: "/v1/redundancy",
-    summary: "The policy of the store, what it means, and buckets with one of their own.",
+    summary: "Returns the store's policy, what it means, and buckets with their own policy.",
     schema: schema.REDUNDANCY,
     run: ({ store }) => store.redundancy(),
   }),
@@ -149,7 +149,7 @@ const REDUNDANCY_OPERATIONS: readonly Operation[] = [
     {
       id: "setRedundancy",
       path: "/v1/redundancy",
-      summary: "Changes the policy of the store or of a bucket; what is stored is re-encoded.",
+      summary: "Changes the policy of the store or of a bucket; stored blocks are re-encoded.",
     },
     ({ body }) => {
       const { policy: text, bucket: name, ...request } = parseBody(schema.SET_REDUNDANCY, body)
@@ -170,35 +170,35 @@ const WORK_OPERATIONS: readonly Operation[] = [
   read({
     id: "getRepair",
     path: "/v1/repair",
-    summary: "What repair has done and has to do.",
+    summary: "Returns completed and remaining repair work.",
     schema: schema.REPAIR,
     run: async ({ status }) => repairOf(status),
   }),
   act(undefined, {
     id: "pauseRepair",
     path: "/v1/repair/pause",
-    summary: "Stops repair and moves until they are resumed, also over restarts.",
+    summary: "Pauses repair and moves until they are resumed, also across restarts.",
     schema: schema.REPAIR,
     run: pauseRepair(true),
   }),
   act(undefined, {
     id: "resumeRepair",
     path: "/v1/repair/resume",
-    summary: "Ends a pause of repair.",
+    summary: "Resumes repair.",
     schema: schema.REPAIR,
     run: pauseRepair(false),
   }),
   read({
     id: "getScrub",
     path: "/v1/scrub",
-    summary: "How far each device has been verified.",
+    summary: "Returns how far each device has been verified.",
     schema: schema.SCRUBS,
     run: async ({ status }) => scrubOf(status),
   }),
   act(schema.START_SCRUB, {
     id: "startScrub",
     path: "/v1/scrub/start",
-    summary: "Ends a pause, and begins a pass now where none is running.",
+    summary: "Resumes scrub, and starts a pass now if none is running.",
     schema: schema.SCRUBS,
     run: async ({ store, status }, { body }) => {
       const { device } = parseBody(schema.START_SCRUB, body)
@@ -209,7 +209,7 @@ const WORK_OPERATIONS: readonly Operation[] = [
   act(undefined, {
     id: "pauseScrub",
     path: "/v1/scrub/pause",
-    summary: "Stops verifying until it is started again, also over restarts.",
+    summary: "Pauses scrub until it is started again, also across restarts.",
     schema: schema.SCRUBS,
     run: async ({ store, status }) => {
       await store.pauseScrub()
@@ -222,7 +222,7 @@ const JOB_OPERATIONS: readonly Operation[] = [
   act(undefined, {
     id: "resumeOrphans",
     path: "/v1/orphans/resume",
-    summary: "Lets blocks that no row names be removed, however many there are, until the process ends.",
+    summary: "Removes unreferenced blocks without the limit on their number, until the process ends.",
     schema: schema.JOB,
     run: async ({ store, status }) => {
       await store.resumeOrphans()
@@ -230,16 +230,16 @@ const JOB_OPERATIONS: readonly Operation[] = [
     },
   }),
   read({
-    id: "listChores",
+    id: "listJobs",
     path: "/v1/jobs",
-    summary: "Background work: state, progress, last error, throttle.",
+    summary: "Lists background jobs: state, progress, last error, throttle.",
     schema: schema.JOBS,
     run: async ({ status }) => ({ jobs: status.report().jobs }),
   }),
   act(schema.SET_THROTTLE, {
-    id: "setTranquility",
+    id: "setThrottle",
     path: "/v1/jobs/{name}/throttle",
-    summary: "How long a job rests after a step, as a multiple of how long the step took; 0 is full speed.",
+    summary: "Sets the pause after each step of a job, as a multiple of the step's duration; 0 is full speed.",
     schema: schema.JOB,
     run: async ({ store, status }, { target, body }) => {
       store.setThrottle(target, parseBody(schema.SET_THROTTLE, body).throttle)
@@ -247,9 +247,9 @@ const JOB_OPERATIONS: readonly Operation[] = [
     },
   }),
   act(undefined, {
-    id: "wakeChore",
+    id: "wakeJob",
     path: "/v1/jobs/{name}/wake",
-    summary: "Has a job look for work now.",
+    summary: "Makes a job look for work now.",
     schema: schema.JOB,
     run: async ({ store, status }, { target }) => {
       store.wakeJob(target)
@@ -262,14 +262,14 @@ export const STORE_OPERATIONS: readonly Operation[] = [
   read({
     id: "getStatus",
     path: "/v1/status",
-    summary: "The store: what may fail now, health, devices, background work, queues.",
+    summary: "Returns the store's status: what may fail now, health, devices, background jobs, queues.",
     schema: schema.STATUS,
     run: async ({ status }) => status.report(),
   }),
   read({
     id: "getLayout",
     path: "/v1/layout",
-    summary: "The layout, and what is left to move to it.",
+    summary: "Returns the layout and the remaining moves to it.",
     schema: schema.LAYOUT,
     run: async ({ status }) => status.report().layout,
   }),

@@ -1,7 +1,6 @@
 /**
- * Shapes of the store itself in the admin API's JSON: its status, its devices, the changes that an
- * operator asks for and their plans. The `contract.ts` files of `node/status` and
- * `node/control` say what each member means.
+ * Schemas of the store itself in the admin API's JSON: its status, its devices, and changes with their plans. The
+ * `contract.ts` files of `node/status` and `node/control` explain the fields.
  */
 import { z } from "zod"
 
@@ -18,7 +17,7 @@ export const PROGRESS = z
     doneBytes: count,
     remainingBytes: count,
     bytesPerSecond: z.number().nonnegative().describe("over the last minutes"),
-    endsInSeconds: seconds.optional().describe("absent: nothing is left, or the rate is not known yet"),
+    endsInSeconds: seconds.optional().describe("absent if nothing remains, or the rate is not known yet"),
   })
   .meta({ id: "Progress" })
 
@@ -27,42 +26,44 @@ export const DEVICE = z
     id,
     path: z.string(),
     state: z.enum(["active", "rebuilding", "draining", "decommissioning", "offline", "missing", "failed", "full"]),
-    reason: z.string().describe("why the state is what it is"),
+    reason: z.string().describe("the reason for the state"),
     sinceMs: timestamp.optional().describe("when the state was entered, milliseconds since 1970"),
-    weight: z.number().positive().describe("its share of the shards, relative to the others"),
+    weight: z.number().positive().describe("its share of the shards, relative to the other devices"),
     metadataReplica: z.enum(["yes", "learning", "no"]),
     disk: z.string().optional().describe("equal for folders on one file system, which fail together"),
     totalBytes: count,
     freeBytes: count,
-    usableBytes: count.optional().describe("free, and not kept back for deletes, repair and compaction"),
+    usableBytes: count.optional().describe("free bytes, without the reserve for deletes, repair and compaction"),
     reserveBytes: count.optional(),
-    deadBytes: count.optional().describe("of what is gone: compaction may give it back"),
-    fullInSeconds: seconds.optional().describe("at the rate of the last minutes; absent: it does not fill"),
+    deadBytes: count.optional().describe("bytes of deleted data, which compaction may reclaim"),
+    fullInSeconds: seconds.optional().describe("at the rate of the last minutes; absent if it is not filling up"),
     fileSystemKind: z.string(),
-    memtableRows: count.optional().describe("rows that the base does not contain yet; absent: the device is not open"),
-    logBytes: count.optional().describe("bytes of the commit log above its cut; absent: the device is not open"),
-    volumeBytes: count.optional().describe("bytes of needle volumes; absent: the device is not open"),
+    memtableRows: count.optional().describe("rows not yet in the metadata store; absent if the device is not open"),
+    logBytes: count.optional().describe("bytes of the commit log above its cut; absent if the device is not open"),
+    volumeBytes: count.optional().describe("bytes of needle volumes; absent if the device is not open"),
     queues: z.array(QUEUE),
   })
   .meta({ id: "Device" })
 
 export const SAFETY = z
   .object({
-    sentence: z.string().describe("what may fail, and why it is not more"),
+    sentence: z.string().describe("what may fail, and the limiting reason"),
     disks: count,
-    safeLosses: losses.describe("so many arbitrary disks may fail now; -1: something cannot be read now"),
+    safeLosses: losses.describe("number of arbitrary disks that may fail now; -1: something is not readable now"),
     safeLossesWhenWhole: losses,
-    safeFolderLosses: losses.describe("the same of folders, each by itself"),
+    safeFolderLosses: losses.describe("the same for folders, each counted separately"),
     safeFolderLossesWhenWhole: losses,
-    opensWithout: count.describe("so many arbitrary disks may be missing at a start without hayloft device forget"),
-    reasons: z.array(z.string()).describe("what keeps the store from being whole"),
+    opensWithout: count.describe(
+      "number of arbitrary disks that may be absent at a start without hayloft device forget",
+    ),
+    reasons: z.array(z.string()).describe("why the store is not whole"),
     critical: z.array(id).describe("devices on a disk that must not fail now"),
     levels: z
       .array(z.object({ losses, bytes: count }))
-      .describe("bytes of blocks, before coding, by how many more lost disks they survive; -1: not readable now"),
+      .describe("bytes of blocks, before encoding, by further lost disks they survive; -1: not readable now"),
     riskiest: z
       .array(z.object({ partition: count, losses, lacking: z.array(id) }))
-      .describe("a few partitions that lack something, the worst first"),
+      .describe("the partitions at greatest risk, the worst first"),
     wholeInSeconds: seconds.optional(),
   })
   .meta({ id: "Safety" })
@@ -70,17 +71,17 @@ export const SAFETY = z
 export const REPAIR = z
   .object({
     isPaused: z.boolean(),
-    partitionsScanned: count.describe("of 65,536, since devices or layouts changed last"),
-    partitionsDone: count.describe("that lacked shards, and do no longer"),
-    partitionsLeft: count.describe("that lack shards; all of them are known once all have been looked at"),
-    progress: PROGRESS.describe("of shards that are missing"),
+    partitionsScanned: count.describe("of 65,536, since the last change of devices or layout"),
+    partitionsDone: count.describe("partitions that lacked shards and no longer do"),
+    partitionsLeft: count.describe("partitions that lack shards; complete once all partitions are scanned"),
+    progress: PROGRESS.describe("in bytes of missing shards"),
     rebuiltShards: count.describe("since the start of the process"),
-    lostBlocks: count.describe("blocks that objects are made of, of which fewer shards are left than a read needs"),
-    lostBytes: count.describe("bytes of these blocks, before coding"),
+    lostBlocks: count.describe("blocks of objects with fewer remaining shards than a read requires"),
+    lostBytes: count.describe("bytes of these blocks, before encoding"),
     lostObjects: z
       .array(z.object({ bucket: z.string(), key: z.string(), what: z.enum(["object", "version", "part"]) }))
-      .describe("the first of those that cannot be read: objects, older versions of objects, parts of uploads"),
-    singleCopyBlocks: count.describe("blocks that were written as one copy, whatever their policy should be"),
+      .describe("the first that cannot be read: objects, older versions of objects, parts of uploads"),
+    singleCopyBlocks: count.describe("blocks that were written as a single copy, regardless of their policy"),
   })
   .meta({ id: "Repair" })
 
@@ -90,13 +91,13 @@ const SCRUB = z
     state: z.enum(["running", "waiting", "paused"]),
     passStartedMs: timestamp,
     progress: PROGRESS.describe("of this pass"),
-    oldestVerifiedMs: timestamp.describe("when the byte that was verified longest ago was verified, or written"),
+    oldestVerifiedMs: timestamp.describe("when the least recently verified byte was verified or written"),
     damagesFound: count.describe("since the start of the process"),
   })
   .meta({ id: "Scrub" })
 export const SCRUBS = z.object({ scrub: z.array(SCRUB) }).meta({ id: "Scrubs" })
 export const START_SCRUB = z
-  .strictObject({ device: id.optional().describe("all devices where absent") })
+  .strictObject({ device: id.optional().describe("all devices if absent") })
   .meta({ id: "StartScrub" })
 
 export const JOB = z
@@ -105,7 +106,7 @@ export const JOB = z
     state: z.enum(["busy", "throttled", "idle", "done", "failed"]),
     progress: z.string(),
     lastError: z.string().optional(),
-    throttle: z.number().nonnegative().describe("rest after a step, as a multiple of how long the step took"),
+    throttle: z.number().nonnegative().describe("pause after a step, as a multiple of the step's duration"),
   })
   .meta({ id: "Job" })
 export const JOBS = z.object({ jobs: z.array(JOB) }).meta({ id: "Jobs" })
@@ -118,7 +119,7 @@ export const LAYOUT = z
     transition: z
       .object({ fromVersion: count, progress: PROGRESS.optional() })
       .optional()
-      .describe("while shards move from one layout to the next"),
+      .describe("present while shards move from one layout to the next"),
   })
   .meta({ id: "Layout" })
 
@@ -129,20 +130,20 @@ export const STATUS = z
     region: z.string(),
     startedMs: timestamp,
     uptimeSeconds: seconds,
-    policy: z.string().describe("what new blocks are written under: ec:4+3, replica:2"),
-    isPolicyAutomatic: z.boolean().describe("nobody chose the policy: it follows the number of devices"),
+    policy: z.string().describe("the policy for new blocks: ec:4+3, replica:2"),
+    isPolicyAutomatic: z.boolean().describe("true if no policy was set: it follows the number of devices"),
     blockBytes: count,
     compatibility: z
       .array(z.string())
-      .describe("settings that allow, for the sake of older clients, what is refused otherwise; those that are on"),
+      .describe("enabled settings that allow, for older clients, requests that are refused by default"),
     safety: SAFETY,
     metadata: z
       .object({ copies: count, copiesWanted: count, learning: count })
-      .describe("devices that hold the names, that should, and that are on the way to"),
+      .describe("metadata replicas: present, wanted, and still being filled"),
     health: z.object({ ready: z.boolean(), reasons: z.array(z.string()) }),
     devices: z.array(DEVICE),
     layout: LAYOUT,
-    reencoding: PROGRESS.optional().describe("while blocks are brought from one policy to another"),
+    reencoding: PROGRESS.optional().describe("present while blocks are re-encoded from one policy to another"),
     repair: REPAIR.optional(),
     scrub: z.array(SCRUB).optional(),
     jobs: z.array(JOB),
@@ -151,12 +152,12 @@ export const STATUS = z
   .meta({ id: "Status" })
 export const DEVICES = z.object({ devices: z.array(DEVICE) }).meta({ id: "Devices" })
 
-const dryRun = z.boolean().default(false).describe("answer with the plan only; nothing is changed")
+const dryRun = z.boolean().default(false).describe("return the plan only; nothing is changed")
 const confirm = z
   .string()
   .max(4096)
   .optional()
-  .describe("what the plan has as confirmBy; a change whose plan has one is refused without it")
+  .describe("the plan's confirmBy; a change whose plan has one is refused without it")
 const request = { confirm, dryRun }
 const path = z
   .string()
@@ -165,10 +166,10 @@ const path = z
 const weight = z.number().positive().max(1e6)
 
 export const ADD_DEVICE = z
-  .strictObject({ path, weight: weight.optional().describe("by its size where absent"), ...request })
+  .strictObject({ path, weight: weight.optional().describe("by its size if absent"), ...request })
   .meta({ id: "AddDevice" })
 export const CHANGE_DEVICE = z.strictObject(request).meta({ id: "ChangeDevice" })
-const acceptLoss = z.boolean().default(false).describe("also where objects are lost by it")
+const acceptLoss = z.boolean().default(false).describe("proceed even if objects are lost")
 export const FORGET_DEVICE = z.strictObject({ acceptLoss, ...request }).meta({ id: "ForgetDevice" })
 export const REPLACE_DEVICE = z.strictObject({ path, acceptLoss, ...request }).meta({ id: "ReplaceDevice" })
 export const SET_WEIGHT = z.strictObject({ weight, ...request }).meta({ id: "SetWeight" })
@@ -176,9 +177,9 @@ export const SET_WEIGHT = z.strictObject({ weight, ...request }).meta({ id: "Set
 const policy = z
   .string()
   .max(64)
-  .describe("ec:4+2, replica:2, or automatic: by the number of devices, or as the store where a bucket is named")
+  .describe("ec:4+2, replica:2, or automatic: follows the number of devices, or for a bucket the store")
 export const SET_REDUNDANCY = z
-  .strictObject({ policy, bucket: z.string().optional().describe("the store where absent"), ...request })
+  .strictObject({ policy, bucket: z.string().optional().describe("the store if absent"), ...request })
   .meta({ id: "SetRedundancy" })
 
 export const PLAN = z
@@ -188,32 +189,32 @@ export const PLAN = z
     policyAfter: z.string(),
     devices: z.array(
       z.object({
-        id: id.optional().describe("absent: a device that does not exist yet"),
+        id: id.optional().describe("absent for a device that does not exist yet"),
         path: z.string(),
-        bytesIn: count.describe("of shards that are written to it"),
-        bytesOut: count.describe("of shards that it gives up"),
+        bytesIn: count.describe("bytes of shards written to it"),
+        bytesOut: count.describe("bytes of shards moved off it"),
       }),
     ),
-    movedBytes: count.describe("of shards that are copied to, or rebuilt on, another device"),
-    reencodedBytes: count.describe("of shards that are written anew under another policy"),
-    hours: z.number().nonnegative().describe("at the rate that such work keeps to"),
+    movedBytes: count.describe("bytes of shards that are copied to, or rebuilt on, another device"),
+    reencodedBytes: count.describe("bytes of shards that are rewritten under another policy"),
+    hours: z.number().nonnegative().describe("at the rate limit of such work"),
     survives: z
       .object({ before: losses, during: losses, after: losses })
-      .describe("how many arbitrary disks may fail without a loss; -1: something is not readable"),
-    usableBytesBefore: count.optional().describe("bytes of objects that fit, those that are there included"),
+      .describe("number of arbitrary disks that may fail without a loss; -1: something is not readable"),
+    usableBytesBefore: count.optional().describe("capacity in bytes of objects, including the stored ones"),
     usableBytesAfter: count.optional(),
     warnings: z.array(z.string()),
     confirmBy: z
       .string()
       .optional()
-      .describe("less safe than now, or likely a mistake: a person has to repeat this before it is done"),
+      .describe("for a change that reduces safety or is likely a mistake: the text that a person must repeat"),
   })
   .meta({ id: "Plan" })
 export const CHANGE = z
   .object({
     applied: z.boolean().describe("false for a dry run"),
     plan: PLAN,
-    generation: count.optional().describe("of the control record that holds the change"),
+    generation: count.optional().describe("generation of the control record that contains the change"),
   })
   .meta({ id: "Change" })
 
@@ -222,11 +223,9 @@ export const DEVICE_CHECK = z.object({ id, state: DEVICE.shape.state, finding: z
 export const REDUNDANCY = z
   .object({
     policy: z.string(),
-    isAutomatic: z.boolean().describe("nobody chose it: it follows the number of devices"),
-    meaning: z.string().describe("what it means with the devices that are there"),
-    buckets: z
-      .array(z.object({ bucket: z.string(), policy: z.string() }))
-      .describe("buckets that have a policy of their own"),
-    reencoding: PROGRESS.optional().describe("while blocks are brought from one policy to another"),
+    isAutomatic: z.boolean().describe("true if no policy was set: it follows the number of devices"),
+    meaning: z.string().describe("what it means with the present devices"),
+    buckets: z.array(z.object({ bucket: z.string(), policy: z.string() })).describe("buckets with their own policy"),
+    reencoding: PROGRESS.optional().describe("present while blocks are re-encoded from one policy to another"),
   })
   .meta({ id: "Redundancy" })

@@ -1,7 +1,6 @@
 /**
- * A store in memory with what the admin API asks of one, for its tests: accounts, keys, buckets, a
- * status, changes that it remembers and two documents. Records what was asked (`touched`), and fails
- * where `broken` is set.
+ * A store in memory that implements the admin API's services, for its tests: accounts, keys, buckets, a status, recorded
+ * changes and two documents. Records calls (`touched`), and fails while `broken` is set.
  */
 import type { AccessKey, Account, Accounts, KeyOwner, NewKey } from "../access/contract.js"
 import { Denials } from "../access/index.js"
@@ -42,7 +41,7 @@ export class FakeStore implements Accounts {
     read: async name => (name === "install.md" ? new TextEncoder().encode("# Install\n") : undefined),
   }
 
-  /** As the admin port takes it. */
+  /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
     const { buckets, status, operations: store, denials, documents } = this
     return { accounts: this, buckets, status, store, denials, documents }
@@ -57,9 +56,9 @@ export class FakeStore implements Accounts {
     },
   }
 
-  /** Told instead of what the status would be otherwise. */
+  /** Overrides fields of the status report. */
   shown: Partial<StoreReport> = {}
-  /** What plans ask to be said. */
+  /** The `confirmBy` of plans. */
   confirmBy: string | undefined
   readonly changes: StoreChange[] = []
   repair: RepairReport = REPAIR
@@ -99,7 +98,7 @@ export class FakeStore implements Accounts {
       this.jobs.set("orphans", { ...this.#job("repair"), name: "orphans" })
     },
     setThrottle: (name, throttle) => {
-      this.#touch("setTranquility")
+      this.#touch("setThrottle")
       this.jobs.set(name, { ...this.#job(name), throttle })
     },
     wakeJob: name => void this.#job(name),
@@ -229,7 +228,7 @@ export class FakeStore implements Accounts {
   }
 }
 
-/** The id of a request that nobody has signed. */
+/** The id of an unsigned request. */
 export const DENIED_REQUEST = "0123456789ABCDEF"
 
 function denialsOfOne(): Denials {

@@ -1,8 +1,8 @@
 /**
- * Actions: what the tables say of each, and what one is given.
+ * Actions: their rows in the tables, and their inputs.
  *
- *   on          what it acts on; the caller's policies are asked about all of that, and nothing is done before
- *   parameters  those that it has; a request with another is refused
+ *   on          the targets of the action; the caller's policies must allow all of them before it does anything
+ *   parameters  the parameters that it accepts; a request with any other is refused
  */
 import type { Accounts, Identities, KnownKey, Sessions } from "../access/contract.js"
 import type { RequestContext } from "../access/index.js"
@@ -14,85 +14,85 @@ import type { WebIdentities } from "./web-identities.js"
 
 export type IamService = "iam" | "sts"
 
-/** What an action acts on. */
+/** A resource that an action acts on. */
 export interface Target {
   readonly arn: string
-  /** What is done to it, where that is not the request's own action: `iam:TagUser`. */
+  /** The action on this target, if it differs from the request's own: `iam:TagUser`. */
   readonly action?: string
   readonly tags?: Tags
-  /** Of a user or role: what limits it. */
+  /** The permissions boundary of a user or role. */
   readonly boundary?: string | undefined
 }
 
-/** What somebody may ask who is nobody yet. */
+/** The input of an action that needs no signature. */
 export interface OpenCall {
   readonly parameters: Parameters
   readonly accounts: Accounts
   readonly identities: Identities
   readonly sessions: Sessions
   readonly webIdentities: WebIdentities
-  /** What policies may ask of the request. */
+  /** Condition keys of the request, for policies. */
   readonly context: RequestContext
   readonly nowMs: number
 }
 
 export interface Call extends OpenCall {
   readonly caller: KnownKey
-  /** The caller's account: what IAM acts in. */
+  /** The caller's account, which IAM acts in. */
   readonly accountId: AccountId
   readonly number: AccountNumber
 }
 
-/** Writes what is within `<…Result>`; undefined: the answer has none. */
+/** Writes the content of `<…Result>`; undefined if the response has none. */
 export type Result = ((xml: XmlWriter) => void) | undefined
 
-type Acts<Given> = (call: Given) => Promise<Result | void>
+type Act<Input> = (call: Input) => Promise<Result | void>
 
 type Targets = (call: Call) => Promise<Target | readonly Target[]>
 
-interface Described {
+interface WithParameters {
   readonly parameters: readonly string[]
 }
 
 export type Action =
-  /** A policy has to allow it. */
-  | (Described & { readonly kind: "guarded"; readonly on: Targets; readonly act: Acts<Call> })
-  /** Whoever signs may ask; the action itself decides what they get. */
-  | (Described & { readonly kind: "signed"; readonly act: Acts<Call> })
-  /** Nobody has to sign. */
-  | (Described & { readonly kind: "open"; readonly act: Acts<OpenCall> })
-  /** Known, and not supported. */
+  /** A policy must allow it. */
+  | (WithParameters & { readonly kind: "guarded"; readonly on: Targets; readonly act: Act<Call> })
+  /** Every signed caller may call it; the action itself decides what to return. */
+  | (WithParameters & { readonly kind: "signed"; readonly act: Act<Call> })
+  /** Needs no signature. */
+  | (WithParameters & { readonly kind: "open"; readonly act: Act<OpenCall> })
+  /** Known but not supported. */
   | { readonly kind: "refused" }
 
 /** By name. */
 export type Actions = Readonly<Record<string, Action>>
 
-/** For tables: names of parameters in one text. */
-export const guarded = (on: Targets, parameters: string, act: Acts<Call>): Action => ({
+/** For tables: the names of parameters in one text, separated by blanks. */
+export const guarded = (on: Targets, parameters: string, act: Act<Call>): Action => ({
   kind: "guarded",
   on,
   parameters: namesIn(parameters),
   act,
 })
-export const signed = (parameters: string, act: Acts<Call>): Action => ({
+export const signed = (parameters: string, act: Act<Call>): Action => ({
   kind: "signed",
   parameters: namesIn(parameters),
   act,
 })
-export const open = (parameters: string, act: Acts<OpenCall>): Action => ({
+export const open = (parameters: string, act: Act<OpenCall>): Action => ({
   kind: "open",
   parameters: namesIn(parameters),
   act,
 })
 export const REFUSED: Action = { kind: "refused" }
 
-/** Tables of a few actions each, as one. */
+/** Merges the tables of actions. */
 export const joined = (tables: readonly Actions[]): Actions =>
   Object.fromEntries(tables.flatMap(table => Object.entries(table)))
 
 const namesIn = (text: string): readonly string[] => text.split(" ").filter(name => name !== "")
 
-/** What most actions come in three of. */
+/** The three kinds of identity that most actions exist for. */
 export const KINDS = [
   { kind: "user", Kind: "User", name: "UserName" },
   { kind: "group", Kind: "Group", name: "GroupName" },

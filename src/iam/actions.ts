@@ -1,4 +1,4 @@
-/** All actions of both services, by name. One that is missing here is answered with 501. */
+/** All actions of both services, by name. A missing action returns 501. */
 import type { Action, Actions, IamService } from "./action.js"
 import { ACCESS_KEYS } from "./actions/access-keys.js"
 import { ACCOUNT } from "./actions/account.js"

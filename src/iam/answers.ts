@@ -1,4 +1,4 @@
-/** Answers of IAM and STS as XML: a result with its metadata, or an error. */
+/** Responses of IAM and STS as XML: a result with its metadata, or an error. */
 import { XML_DECLARATION, XmlWriter } from "../base/xml-writer.js"
 import type { PlainAnswer } from "../http/index.js"
 import type { IamService, Result } from "./action.js"

@@ -1,4 +1,4 @@
-/** Whether the caller's policies allow an action. The root user may do everything in its account. */
+/** Checks that the caller's policies allow an action. The root user may do everything in its account. */
 import { decide, DeniedAccess, NO_RESOURCE_POLICIES, type RequestContext } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { Call, Target } from "./action.js"
@@ -13,7 +13,7 @@ export function authorize(
   const { principal, policies } = caller
   if (action.startsWith("iam:") && caller.session === "key") {
     throw fail("accessDenied", {
-      message: "IAM cannot be called with credentials by GetSessionToken; use the key itself.",
+      message: "IAM cannot be called with credentials from GetSessionToken; sign with the long-term key.",
     })
   }
   const owner = { accountId, accountNumber: number }

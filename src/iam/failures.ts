@@ -1,6 +1,6 @@
 /**
- * Failures as IAM and STS say them: code and status by kind where that is telling, by remedy otherwise. Details of our
- * own trouble never leave the process.
+ * Failures as IAM and STS report them: code and status by kind if the kind has a row, by remedy otherwise. Details of
+ * internal errors never leave the process.
  * Sources  "Common errors" and the errors of each action, IAM and STS API References.
  */
 import { FAILURES, type Failure, type FailureKind, type Remedy } from "../base/failures.js"
@@ -9,11 +9,11 @@ import type { IamService } from "./action.js"
 interface Row {
   readonly code: string
   readonly status: number
-  /** Undefined: the failure's own text. */
+  /** Undefined to use the failure's own message. */
   readonly message?: string
 }
 
-const OWN_TROUBLE: Row = {
+const INTERNAL: Row = {
   code: "ServiceFailure",
   status: 500,
   message: "The request failed because of an internal error.",
@@ -31,9 +31,9 @@ const BY_REMEDY: Readonly<Record<Remedy, Row>> = {
   reread: { code: "ConcurrentModification", status: 409 },
   backOff: UNAVAILABLE,
   addSpace: { code: "StorageFull", status: 507 },
-  repair: OWN_TROUBLE,
-  askOperator: OWN_TROUBLE,
-  reportBug: OWN_TROUBLE,
+  repair: INTERNAL,
+  askOperator: INTERNAL,
+  reportBug: INTERNAL,
 }
 
 const BY_KIND: { readonly [kind in FailureKind]?: Row } = {
@@ -73,9 +73,9 @@ const BY_STS: { readonly [kind in FailureKind]?: Row } = {
   limitExceeded: { code: "PackedPolicyTooLarge", status: 400 },
 }
 
-/** Where nobody signed, and somebody has to. */
+/** For an unsigned request to an action that needs a signature. */
 const UNSIGNED: Row = { code: "MissingAuthenticationToken", status: 403 }
-const TOKEN_OVER: Row = { code: "ExpiredTokenException", status: 400 }
+const TOKEN_EXPIRED: Row = { code: "ExpiredTokenException", status: 400 }
 
 export interface IamError {
   readonly code: string
@@ -83,19 +83,19 @@ export interface IamError {
   readonly message: string
 }
 
-const OWN_TROUBLE_STATUS = 500
+const INTERNAL_STATUS = 500
 
 function rowOf({ kind, remedy, details }: Failure, service: IamService): Row {
   if (kind === "accessDenied" && details["unsigned"] === true) return UNSIGNED
-  if (kind === "tokenExpired" && details["identity"] === "web") return TOKEN_OVER
+  if (kind === "tokenExpired" && details["identity"] === "web") return TOKEN_EXPIRED
   return (service === "sts" ? BY_STS[kind] : undefined) ?? BY_KIND[kind] ?? BY_REMEDY[remedy]
 }
 
 export function iamErrorOf(failure: Failure, service: IamService): IamError {
   const { code, status, message } = rowOf(failure, service)
   const { message: own = FAILURES[failure.kind].message } = failure.details
-  const isOurs = status >= OWN_TROUBLE_STATUS && failure.kind !== "notImplemented"
+  const isInternal = status >= INTERNAL_STATUS && failure.kind !== "notImplemented"
   const where = failure.kind === "malformedPolicy" ? failure.details["where"] : undefined
-  const told = isOurs ? (message ?? FAILURES[failure.kind].message) : (message ?? String(own))
-  return { code, status, message: where === undefined ? told : `${told} (${String(where)})` }
+  const text = isInternal ? (message ?? FAILURES[failure.kind].message) : (message ?? String(own))
+  return { code, status, message: where === undefined ? text : `${text} (${String(where)})` }
 }

@@ -1,11 +1,10 @@
 /**
  * IAM and STS over HTTP: a form or a query with `Action=…` in, XML out.
  *
- * The order is the promise: signature over the whole body, then the action by name, its parameters by name, the
- * caller's policies, and only then is anything read or changed. What nobody signed reaches the one action that
- * takes a web identity instead.
- *
- * Limits  A body of `BODY_BYTES_MAX`; the store's region does not matter, since these services are global.
+ * Promises  The order of checks: the signature over the whole body, the action's name, its parameters' names, the
+ *           caller's policies; only then is anything read or changed. Unsigned requests reach only the action that
+ *           accepts a web identity.
+ * Limits    A body of `BODY_BYTES_MAX`; the store's region does not matter, since these services are global.
  */
 import {
   claimedKey,
@@ -38,9 +37,9 @@ import { isIamService, signedService } from "./speaks-iam.js"
 import { WebIdentities } from "./web-identities.js"
 
 const BODY_BYTES_MAX = 256 * KIB
-/** A web identity's token, and what limits the session. */
+/** Enough for a web identity's token and session policies. */
 const UNSIGNED_BYTES_MAX = 64 * KIB
-const OWN_TROUBLE_STATUS = 500
+const INTERNAL_STATUS = 500
 const DENIED_STATUS = 403
 
 export interface IamSettings {
@@ -49,27 +48,27 @@ export interface IamSettings {
   readonly sessions: Sessions
   readonly web: Web
   readonly clock: Clock
-  /** Whoever is told no can be explained why, to the operator. */
+  /** Records denied requests, so that the operator can have them explained. */
   readonly denials: Denials
 }
 
-/** A request as it has been understood so far. */
+/** A request as far as it has been parsed. */
 interface Request {
   readonly exchange: Exchange
   readonly service: IamService
   readonly nowMs: number
   signer?: Signer
-  /** Its name. */
+  /** The action's name. */
   action?: string
 }
 
-/** Who signed, and for where. */
+/** The signing key, and the region that the signature names. */
 interface Signer {
   readonly key: KnownKey
   readonly region: string
 }
 
-/** A request that has been read and whose signature, if it has one, is good. */
+/** A parsed request whose signature, if it has one, is valid. */
 interface IamRequest {
   readonly exchange: Exchange
   /** As policies name it: `iam:CreateUser`. */
@@ -101,7 +100,7 @@ class IamHandler implements Protocol {
       if (exchange.answered || failure.kind === "internal") throw error
       const answer = iamErrorOf(failure, service)
       exchange.note({ failure: answer.code })
-      // The client learns little of our own trouble, and not which statement denied; the operator needs to know.
+      // The client receives no details of internal errors or of the denying statement; the log does.
       const reason = reasonOf(failure, answer)
       if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
       this.noteDenial(request, failure, answer)
@@ -146,7 +145,7 @@ class IamHandler implements Protocol {
     return resultAnswer(service, name, result ?? undefined, exchange.requestId)
   }
 
-  /** Undefined where nothing looks like a signature. Throws as `SignatureVerifier`, and `invalidAccessKey`. */
+  /** Undefined if nothing looks like a signature. Throws as `SignatureVerifier`, and `invalidAccessKey`. */
   private async signerOf(
     exchange: Exchange,
     service: IamService,
@@ -168,8 +167,8 @@ class IamHandler implements Protocol {
 
   private async perform(request: IamRequest, action: Supported): Promise<Result | void> {
     const { exchange, parameters, signer, nowMs } = request
-    const scene = { exchange, parameters, region: signer?.region ?? "" }
-    const context = contextOf({ ...scene, target: undefined })
+    const source = { exchange, parameters, region: signer?.region ?? "" }
+    const context = contextOf({ ...source, target: undefined })
     const open: OpenCall = { ...this.settings, webIdentities: this.webIdentities, parameters, context, nowMs }
     if (action.kind === "open") return await action.act(open)
     if (signer === undefined) throw unsigned()
@@ -177,7 +176,7 @@ class IamHandler implements Protocol {
     const call: Call = { ...open, caller: signer.key, accountId: account.id, number: account.number }
     if (action.kind === "guarded") {
       for (const target of [await action.on(call)].flat()) {
-        authorize(target.action ?? request.action, call, target, contextOf({ ...scene, target }))
+        authorize(target.action ?? request.action, call, target, contextOf({ ...source, target }))
       }
     }
     return await action.act(call)
@@ -186,7 +185,7 @@ class IamHandler implements Protocol {
 
 function reasonOf(failure: Failure, { status }: IamError) {
   if (failure instanceof DeniedAccess) return sentenceOfDecision(failure.decision)
-  return failure.details["reason"] ?? (status >= OWN_TROUBLE_STATUS ? failure.message : undefined)
+  return failure.details["reason"] ?? (status >= INTERNAL_STATUS ? failure.message : undefined)
 }
 
 type Supported = Exclude<Action, { readonly kind: "refused" }>

@@ -1,13 +1,13 @@
-/** Lists in pages: `Marker` is where the last page ended, `MaxItems` how long one is at most. */
+/** Paged lists: `Marker` continues after the last page, `MaxItems` limits the length of a page. */
 import type { XmlWriter } from "../base/xml-writer.js"
 import { invalid, type Parameters } from "./parameters.js"
 
 const ITEMS = { least: 1, most: 1_000 } as const
-const ITEMS_USUAL = 100
+const ITEMS_DEFAULT = 100
 
 export const PAGING = ["Marker", "MaxItems"] as const
 
-/** The name with which the last page ended; "": from the beginning. Throws `invalidArgument`. */
+/** The last name of the previous page; "" to start from the beginning. Throws `invalidArgument`. */
 export function nameBefore(parameters: Parameters): string {
   const marker = parameters.optional("Marker")
   if (marker === undefined) return ""
@@ -20,18 +20,18 @@ const markerOf = (name: string): string => Buffer.from(name).toString("base64url
 
 export interface Page<Item> {
   readonly items: readonly Item[]
-  /** Undefined: this was the last. */
+  /** Undefined on the last page. */
   readonly marker: string | undefined
 }
 
-/** The next page of what comes in the order of its names, which are told apart without regard to case. */
+/** The next page of items in the order of their names, which are compared without case. */
 export async function pageOf<Item>(
   parameters: Parameters,
   all: Iterable<Item> | AsyncIterable<Item>,
   nameOf: (item: Item) => string,
 ): Promise<Page<Item>> {
   const after = nameBefore(parameters)
-  const itemsMax = parameters.whole("MaxItems", ITEMS) ?? ITEMS_USUAL
+  const itemsMax = parameters.whole("MaxItems", ITEMS) ?? ITEMS_DEFAULT
   const items: Item[] = []
   for await (const item of all) {
     if (orderOf(nameOf(item)) <= after) continue
@@ -44,11 +44,11 @@ export async function pageOf<Item>(
 
 const orderOf = (name: string): string => name.toLowerCase()
 
-/** Of lists that are made for the purpose. */
+/** Sorts a complete list for `pageOf`. */
 export const byName = <Item>(items: Iterable<Item>, nameOf: (item: Item) => string): readonly Item[] =>
   [...items].sort((a, b) => (orderOf(nameOf(a)) < orderOf(nameOf(b)) ? -1 : 1))
 
-/** `<Users><member>…</member></Users>`, and whether there is more. */
+/** `<Users><member>…</member></Users>`, with a marker if there is more. */
 export function writePage<Item>(
   xml: XmlWriter,
   name: string,

@@ -1,14 +1,14 @@
 /**
  * Parameters of a request: `Name=value`, lists as `Name.member.1`, tags as `Tags.member.1.Key`.
  *
- * Refuses  A parameter that is given twice, and by `checkKnown` each that the action does not have: none is
- *          taken and ignored.
+ * Refuses  A parameter that is given twice, and in `checkKnown` every one that the action does not have: none is
+ *          accepted and ignored.
  */
 import { fail, type Failure } from "../base/failures.js"
 import type { Tags } from "../format/identity-records.js"
 
 const MEMBERS_MAX = 1_000
-/** What every request may have besides its action's own. */
+/** Parameters that every request may have in addition to its action's own. */
 const COMMON = new Set(["Action", "Version"])
 const SIGNATURE = /^X-Amz-(Algorithm|Credential|Date|Expires|SignedHeaders|Signature|Security-Token|Content-Sha256)$/
 
@@ -17,9 +17,9 @@ export const invalid = (message: string): Failure => fail("invalidArgument", { m
 export class Parameters {
   private readonly values = new Map<string, string>()
 
-  /** A query and a form, as they were sent. Throws `invalidArgument`. */
+  /** A query and a form, as sent. Throws `invalidArgument`. */
   constructor(rawQuery: string, form: string) {
-    // In a query `+` is a plus sign, as it is signed.
+    // In a query `+` is a plus sign, as in the signed text.
     for (const text of [rawQuery.replaceAll("+", "%2B"), form]) {
       for (const [name, value] of new URLSearchParams(text)) {
         if (this.values.has(name)) throw invalid(`The parameter ${name.slice(0, 100)} is given twice.`)
@@ -55,7 +55,7 @@ export class Parameters {
     return number
   }
 
-  /** One of these words. Throws `invalidArgument`. */
+  /** Returns one of `words`. Throws `invalidArgument`. */
   word<Word extends string>(name: string, words: readonly Word[]): Word | undefined {
     const value = this.values.get(name)
     if (value === undefined) return undefined
@@ -64,7 +64,7 @@ export class Parameters {
     return found
   }
 
-  /** `Name.member.1` …, or with a field: `Name.member.1.field` …; until one is missing. */
+  /** Reads `Name.member.1` …, or with a field `Name.member.1.field` …, up to the first missing number. */
   list(name: string, field?: string): readonly string[] {
     const found: string[] = []
     for (let at = 1; at <= MEMBERS_MAX; at += 1) {
@@ -83,10 +83,10 @@ export class Parameters {
     return keys.map((key, at) => [key, values[at] ?? ""])
   }
 
-  /** Throws `notImplemented` where one is none of these. */
+  /** Throws `notImplemented` for a parameter that is not in `known`. */
   checkKnown(action: string, known: readonly string[]): void {
     for (const name of this.values.keys()) {
-      // A list without members comes as its name alone.
+      // An empty list is sent as its name alone.
       const [first = ""] = name.split(".member.")
       if (known.includes(first) || COMMON.has(name) || SIGNATURE.test(name)) continue
       throw fail("notImplemented", { message: `${action} does not support the parameter ${name.slice(0, 100)}.` })

@@ -1,4 +1,4 @@
-/** When providers are asked for their keys. */
+/** When the keys of providers are fetched. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { fail } from "../base/failures.js"
@@ -22,7 +22,7 @@ function scene() {
   return { keys: new ProviderKeys(web), request, goDown: () => void (isDown = true) }
 }
 
-test("keys are remembered for an hour, and asked for anew where one is missing, every ten seconds at most", async () => {
+test("keys are cached for an hour, and fetched again if one is missing, every ten seconds at most", async () => {
   const { keys, request } = scene()
   await Promise.all([keys.of(ISSUER, 0, false), keys.of(ISSUER, 0, false)])
   assert.deepEqual(request, [`${ISSUER}.well-known/openid-configuration`, `${ISSUER}keys`])
@@ -36,7 +36,7 @@ test("keys are remembered for an hour, and asked for anew where one is missing, 
   assert.equal(request.length, 6)
 })
 
-test("a provider that is down takes no keys away, and is tried again soon", async () => {
+test("the keys of a provider that is down stay valid, and the fetch is retried soon", async () => {
   const { keys, request, goDown } = scene()
   const known = await keys.of(ISSUER, 0, false)
   goDown()

@@ -1,9 +1,9 @@
 /**
- * Public keys of OpenID Connect providers, as their discovery documents name them.
+ * Public keys of OpenID Connect providers, from the providers' discovery documents.
  *
- * Promises  What a token claims never chooses where is asked: only providers that an account has are.
- * Limits    One request to a provider at a time, and no more than one in `FETCH_EVERY_MS`, whatever tokens
- *           come; `PROVIDERS_MAX` are remembered. Documents have a size and a time.
+ * Promises  A token's claims never choose which hosts are contacted: only providers registered by an account are.
+ * Limits    At most one request to a provider at a time and one per `FETCH_EVERY_MS`, regardless of the tokens
+ *           received; `PROVIDERS_MAX` providers are cached. Documents are limited in size and time.
  */
 import { createLocalJWKSet, type JSONWebKeySet } from "jose"
 import { fail, type Failure } from "../base/failures.js"
@@ -27,7 +27,7 @@ export class ProviderKeys {
 
   constructor(private readonly web: Web) {}
 
-  /** `isStale`: those that are remembered do not have the key of a token. Throws `providerUnreachable`. */
+  /** `isStale` means that the cached keys lack the key of a token. Throws `providerUnreachable`. */
   of(issuer: string, nowMs: number, isStale: boolean): Promise<KeySet> {
     const found = this.known.get(issuer)
     const ageMs = found === undefined ? Infinity : Math.abs(nowMs - found.fetchedMs)
@@ -39,7 +39,7 @@ export class ProviderKeys {
     return keys
   }
 
-  /** Keys that were good go on counting; where there are none, it is tried again a little later. */
+  /** After a failed fetch the earlier keys stay valid; the fetch is retried after `FETCH_EVERY_MS`. */
   private failed(issuer: string, nowMs: number, before: Fetched | undefined): void {
     const current = this.known.get(issuer)
     if (current?.fetchedMs !== nowMs) return
@@ -53,9 +53,9 @@ export class ProviderKeys {
     if (memberOf(discovery, "issuer") !== issuer) throw unreadable(issuer, "it names another issuer")
     const keysUrl = memberOf(discovery, "jwks_uri")
     if (typeof keysUrl !== "string" || !isAsSafeAs(issuer, keysUrl) || !this.web.allows(keysUrl))
-      throw unreadable(issuer, "its jwks_uri")
+      throw unreadable(issuer, "its jwks_uri is not allowed")
     const keys = await this.document(keysUrl)
-    if (!isKeySet(keys)) throw unreadable(issuer, "its keys")
+    if (!isKeySet(keys)) throw unreadable(issuer, "its keys are malformed")
     return createLocalJWKSet(keys)
   }
 
@@ -64,7 +64,7 @@ export class ProviderKeys {
     try {
       return JSON.parse(Buffer.from(bytes).toString())
     } catch {
-      throw unreadable(url, "no JSON")
+      throw unreadable(url, "it is not JSON")
     }
   }
 }
@@ -75,7 +75,7 @@ const unreadable = (url: string, reason: string): Failure =>
 const memberOf = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined
 
-/** Keys come over TLS wherever the provider does. */
+/** Keys must be fetched over TLS if the provider uses TLS. */
 const isAsSafeAs = (issuer: string, url: string): boolean =>
   URL.canParse(url) && (url.startsWith("https://") || (issuer.startsWith("http://") && url.startsWith("http://")))
 

@@ -1,4 +1,4 @@
-/** What policies may ask of a request besides who sends it: where it comes from, and what it asks for. */
+/** Condition keys of a request that policies may test, except those of its sender: its source and its parameters. */
 import type { RequestContext } from "../access/index.js"
 import type { Exchange } from "../http/index.js"
 import type { Target } from "./action.js"
@@ -6,17 +6,17 @@ import type { Parameters } from "./parameters.js"
 
 type Values = string | readonly string[] | undefined
 
-interface Scene {
+interface RequestSource {
   readonly exchange: Pick<Exchange, "remoteAddress" | "tlsVersion" | "header">
   readonly parameters: Parameters
-  /** As it was signed; "" where it was not. */
+  /** The region of the signature; "" if the request is unsigned. */
   readonly region: string
   readonly target: Target | undefined
 }
 
-const KEYS: ReadonlyMap<string, (scene: Scene, suffix: string) => Values> = new Map<
+const KEYS: ReadonlyMap<string, (source: RequestSource, suffix: string) => Values> = new Map<
   string,
-  (scene: Scene, suffix: string) => Values
+  (source: RequestSource, suffix: string) => Values
 >([
   ["aws:sourceip", ({ exchange }) => exchange.remoteAddress],
   ["aws:securetransport", ({ exchange }) => String(exchange.tlsVersion !== undefined)],
@@ -36,8 +36,8 @@ const KEYS: ReadonlyMap<string, (scene: Scene, suffix: string) => Values> = new 
   ["sts:externalid", ({ parameters }) => parameters.optional("ExternalId")],
 ])
 
-export const contextOf = (scene: Scene): RequestContext => ({
-  valuesOf: ({ name, suffix = "" }) => KEYS.get(name)?.(scene, suffix),
+export const contextOf = (source: RequestSource): RequestContext => ({
+  valuesOf: ({ name, suffix = "" }) => KEYS.get(name)?.(source, suffix),
 })
 
 function tagOf(tags: readonly (readonly [key: string, value: string])[], key: string): Values {

@@ -1,4 +1,4 @@
-/** How users, groups, roles, policies and credentials are written in answers. */
+/** Writes users, groups, roles, policies and credentials into responses. */
 import { BUILT_IN_POLICIES, identityArn, policyArn, type IssuedSession, type PolicyUse } from "../access/index.js"
 import { isoDate } from "../base/dates.js"
 import type { AccountNumber } from "../base/ids.js"
@@ -7,12 +7,12 @@ import type { XmlWriter } from "../base/xml-writer.js"
 import type { IdentityRecord, ManagedPolicyRecord, Tags } from "../format/identity-records.js"
 import { writeList } from "./paging.js"
 
-/** Policies go out percent-coded. */
+/** Responses contain policies percent-encoded. */
 export const codedPolicy = (text: string): string => percentEncode(Buffer.from(text).toString("latin1"))
 
 const ID_NAMES = { user: "User", group: "Group", role: "Role" } as const
 
-/** As lists show it: without tags and boundary. */
+/** The form used in lists: without tags and boundary. */
 export function writeListed(xml: XmlWriter, identity: IdentityRecord, number: AccountNumber): void {
   const word = ID_NAMES[identity.kind]
   xml.text("Path", identity.path)
@@ -43,7 +43,7 @@ export const writeTags = (xml: XmlWriter, tags: Tags): void =>
 
 const builtInArn = ({ path, name }: ManagedPolicyRecord): string => `arn:aws:iam::aws:policy${path}${name}`
 
-/** Whether every account has it. */
+/** Whether the policy is a built-in one, which every account has. */
 export const isBuiltIn = (record: ManagedPolicyRecord): boolean => BUILT_IN_POLICIES.get(builtInArn(record)) === record
 
 export const arnOfPolicy = (record: ManagedPolicyRecord, number: AccountNumber): string =>

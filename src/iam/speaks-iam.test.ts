@@ -10,7 +10,7 @@ const FORM = { "content-type": "application/x-www-form-urlencoded; charset=utf-8
 const speaks = (method: string, rawTarget: string, headers: Readonly<Record<string, string>> = {}): boolean =>
   speaksIam({ method, rawTarget, header: name => headers[name] })
 
-test("signed for iam or sts, in the header or the query", () => {
+test("requests signed for iam or sts, in the header or the query, are recognized", () => {
   for (const service of ["iam", "sts"]) {
     assert.ok(speaks("POST", "/", { ...FORM, authorization: scope(service) }))
     assert.ok(speaks("POST", "/", { authorization: scope(service, "") }))
@@ -20,12 +20,12 @@ test("signed for iam or sts, in the header or the query", () => {
   }
 })
 
-test("unsigned forms and queries with an action", () => {
+test("unsigned forms and queries with an action are recognized", () => {
   assert.ok(speaks("POST", "/", FORM))
   assert.ok(speaks("POST", "/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15"))
 })
 
-test("S3's own are not: listings, forms, multi-object deletes, other paths", () => {
+test("S3 requests are not: listings, forms, multi-object deletes, other paths", () => {
   assert.ok(!speaks("GET", "/"))
   assert.ok(!speaks("GET", "/", { authorization: scope("s3") }))
   assert.ok(!speaks("POST", "/", { "content-type": "multipart/form-data; boundary=x" }))

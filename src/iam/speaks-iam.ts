@@ -1,13 +1,13 @@
 /**
- * Which requests are for IAM and STS, on a port that answers other protocols too: those to `/` that are
- * signed for one of them, and unsigned ones that name an action.
+ * Recognizes requests for IAM and STS on a port that serves other protocols too: requests to `/` that are signed for
+ * one of them, and unsigned ones that name an action.
  */
 import type { Exchange } from "../http/index.js"
 import type { IamService } from "./action.js"
 
 const ACTION = /[?&]Action=/
 
-/** What stands between a mark and the next separator; undefined where there is no mark. */
+/** The text between a mark and the next separator; undefined if the mark is missing. */
 function textAfter(text: string, mark: string, separator: string): string | undefined {
   const at = text.indexOf(mark)
   if (at < 0) return undefined
@@ -15,7 +15,7 @@ function textAfter(text: string, mark: string, separator: string): string | unde
   return text.slice(at + mark.length, end < 0 ? undefined : end).trim()
 }
 
-/** The service that a signature is for; undefined where there is none, or it cannot be read. */
+/** The service that a signature is for; undefined if there is none, or it cannot be parsed. */
 export function signedService({ rawTarget, header }: Pick<Exchange, "rawTarget" | "header">): string | undefined {
   const credential =
     textAfter(header("authorization") ?? "", "Credential=", ",") ??

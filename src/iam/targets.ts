@@ -1,6 +1,6 @@
 /**
- * What actions act on, as policies name it. Of what exists the ARN is that of its record, however the
- * request spelled its name: a policy is not got around by other letters.
+ * The targets of actions, as policies name them. An existing target has the ARN of its record, regardless of how the
+ * request spelled its name: a different letter case does not evade a policy.
  */
 import { identityArn, parseIdentityArn, policyArn, providerArn, rootArn } from "../access/index.js"
 import { fail, isFailure } from "../base/failures.js"
@@ -8,7 +8,7 @@ import type { IdentityKind, IdentityRecord } from "../format/identity-records.js
 import type { Call, KindWords, Target } from "./action.js"
 import { invalid } from "./parameters.js"
 
-/** Undefined where nothing has that name. */
+/** Undefined if nothing has that name. */
 async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work
@@ -18,7 +18,7 @@ async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** A user, group or role by name; one that is not there is asked about as if it were. */
+/** A user, group or role by name; a missing one gets the ARN that it would have. */
 export async function identityTarget(call: Call, kind: IdentityKind, name: string): Promise<Target> {
   const { accountId, number } = call
   const found = await unlessMissing(call.identities.get({ accountId, kind, name }))
@@ -31,11 +31,11 @@ export const onIdentity =
   (call: Call): Promise<Target> =>
     identityTarget(call, kind, call.parameters.text(name))
 
-/** What is made with tags is tagged too. */
+/** Creating with tags also requires permission to tag. */
 const tagged = ({ parameters }: Call, action: string, target: Target): readonly Target[] =>
   parameters.tags().length === 0 ? [target] : [target, { ...target, action }]
 
-/** One that is to be made. */
+/** An identity that is to be created. */
 export const onNewIdentity =
   ({ kind, Kind, name }: KindWords) =>
   async (call: Call): Promise<readonly Target[]> => {
@@ -44,8 +44,8 @@ export const onNewIdentity =
     return tagged(call, `iam:Tag${Kind}`, { arn: identityArn(number, { kind, path, name: parameters.text(name) }) })
   }
 
-/** One that gets another name or path: as it is, and as it is to be. */
-export const onMovedIdentity =
+/** An identity whose name or path changes: the policies must allow both the old and the new ARN. */
+export const onRenamedIdentity =
   ({ kind, Kind, name }: KindWords) =>
   async (call: Call): Promise<readonly Target[]> => {
     const { accountId, number, identities, parameters } = call
@@ -57,7 +57,7 @@ export const onMovedIdentity =
     return [target, { ...target, arn: identityArn(number, { kind, path, name: newName }) }]
   }
 
-/** All of a kind, as AWS names them: `arn:…:user/` and the path that is asked for. Throws `invalidArgument`. */
+/** All of a kind, as AWS names them: `arn:…:user/` and the requested path prefix. Throws `invalidArgument`. */
 export const onAll =
   (kind: IdentityKind | "policy" | "oidc-provider") =>
   async ({ number, parameters }: Call): Promise<Target> => {
@@ -69,7 +69,7 @@ export const onAll =
 /** The account as a whole. */
 export const onAccount = async (): Promise<Target> => ({ arn: "*" })
 
-/** The user that the request names, or else the one that sends it; undefined: the account's root. Throws `invalidArgument`. */
+/** The user that the request names, or else the caller; undefined for the account's root. Throws `invalidArgument`. */
 export function userNameOf({ parameters, caller: { principal } }: Call): string | undefined {
   const name = parameters.optional("UserName")
   if (name !== undefined && name !== "") return name
@@ -83,7 +83,7 @@ export async function onUserOrCaller(call: Call): Promise<Target> {
   return name === undefined ? { arn: rootArn(call.number) } : identityTarget(call, "user", name)
 }
 
-/** A managed policy of the account's own, or one that every account has. Throws `invalidArgument`, `noSuchEntity`. */
+/** The ARN of a managed policy of the account or of a built-in one. Throws `invalidArgument`, `noSuchEntity`. */
 export function policyArnOf({ number }: Pick<Call, "number">, text: string): string {
   const parsed = parseIdentityArn("policy", text)
   if (parsed === undefined) throw invalid(`ARN ${text.slice(0, 200)} is not valid.`)
@@ -121,7 +121,7 @@ export async function onProvider(call: Call): Promise<Target> {
 export const onNewProvider = async (call: Call): Promise<readonly Target[]> =>
   tagged(call, "iam:TagOpenIDConnectProvider", { arn: providerArn(call.number, call.parameters.text("Url")) })
 
-/** An identity's own record. Throws `noSuchEntity`. */
+/** The record of the identity that the request names. Throws `noSuchEntity`. */
 export const identityOf = (call: Call, { kind, name }: KindWords): Promise<IdentityRecord> =>
   call.identities.get({ accountId: call.accountId, kind, name: call.parameters.text(name) })
 

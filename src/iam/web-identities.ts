@@ -1,8 +1,8 @@
 /**
- * Web identities: tokens of OpenID Connect providers, verified against the provider that the role's account has.
+ * Web identities: tokens of OpenID Connect providers, verified against the provider registered in the role's account.
  *
- * Promises  Only asymmetric signatures count, by keys that the provider publishes itself; issuer, audience and times
- *           are checked. Nothing of a token is believed before, beyond which provider to ask.
+ * Promises  Only asymmetric signatures are accepted, by keys that the provider itself publishes; issuer, audience and
+ *           times are checked. Until then a token's claims only select the provider.
  */
 import { decodeJwt, errors, jwtVerify, type JWTPayload } from "jose"
 import {
@@ -21,9 +21,9 @@ import { ProviderKeys } from "./provider-keys.js"
 
 const TOKEN_CHARACTERS_MAX = 20_000
 const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-/** Between the provider's clock and ours. */
+/** Tolerated skew between the provider's clock and ours. */
 const SKEW_SECONDS = 30
-/** By it AWS's providers hand session tags on, which is not supported. */
+/** The claim in which AWS's providers pass session tags, which is not supported. */
 const TAGS_CLAIM = "https://aws.amazon.com/tags"
 
 export class WebIdentities {
@@ -37,12 +37,12 @@ export class WebIdentities {
     this.keys = new ProviderKeys(web)
   }
 
-  /** Of a provider that is to be named. Throws `invalidArgument` for one that would not be asked. */
+  /** Checks the URL of a new provider. Throws `invalidArgument` for a URL that would not be contacted. */
   checkUrl(url: string): void {
     if (URL.canParse(url) && this.web.allows(url)) return
     throw fail("invalidArgument", {
       message:
-        "Invalid Open ID Connect Provider URL: it must begin with https:// and lie in the public internet (the operator can allow others: --allow-local-identity-providers)",
+        "Invalid Open ID Connect Provider URL: it must begin with https:// and be reachable in the public internet (the operator can allow others: --allow-local-identity-providers)",
     })
   }
 
@@ -92,7 +92,7 @@ export class WebIdentities {
       return payload
     }
     try {
-      // Providers change their keys: a key that is not known yet may be a new one.
+      // Providers rotate their keys: an unknown key may be a new one.
       return await verify(false).catch((error: unknown) => {
         if (error instanceof errors.JWKSNoMatchingKey) return verify(true)
         throw error
@@ -121,24 +121,24 @@ function failureOf(error: unknown): unknown {
   return error instanceof errors.JOSEError ? refuse(`Couldn't verify the token: ${error.message}`) : error
 }
 
-/** Claims that trust policies lean on: they count by this spelling alone. */
-const LEANED_ON: ReadonlySet<string> = new Set(["iss", "sub", "aud", "amr", "azp", "oaud"])
+/** Claims that trust policies rely on: only this spelling is accepted. */
+const RELIED_ON: ReadonlySet<string> = new Set(["iss", "sub", "aud", "amr", "azp", "oaud"])
 
 /**
- * Claims that are texts, or lists of texts: `issuer:sub`, `issuer:groups` … Condition keys are compared without case, so
- * that claims that differ only by it would be one key with values of both: of those none counts.
+ * Claims that are strings, or lists of strings: `issuer:sub`, `issuer:groups` … Condition keys are compared without
+ * case, so claims that differ only in case would become one key with the values of both: all of those are ignored.
  */
 function conditionKeysOf({ url }: IdentityProviderRecord, audience: string, payload: JWTPayload): Tags {
   const issuer = hostAndPath(url)
   const claims = Object.entries({ ...payload, aud: audience })
   const spellings = new Map<string, number>()
   for (const [name] of claims) spellings.set(name.toLowerCase(), (spellings.get(name.toLowerCase()) ?? 0) + 1)
-  const counts = (name: string): boolean => {
+  const isAccepted = (name: string): boolean => {
     const key = name.toLowerCase()
-    return LEANED_ON.has(key) ? name === key : spellings.get(key) === 1
+    return RELIED_ON.has(key) ? name === key : spellings.get(key) === 1
   }
   const texts = claims.flatMap(([name, value]) =>
-    [counts(name) ? value : []].flat().flatMap(one => (typeof one === "string" ? [[name, one] as const] : [])),
+    [isAccepted(name) ? value : []].flat().flatMap(one => (typeof one === "string" ? [[name, one] as const] : [])),
   )
   return texts.map(([name, value]) => [`${issuer}:${name}`, value])
 }

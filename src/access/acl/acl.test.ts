@@ -1,4 +1,4 @@
-/** What each list with a name says, what each permission lets whom do, and what of a list is kept. */
+/** The grants of canned lists, the actions that each permission allows, and the stored form of a list. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseAccountId, parseAccountNumber, type AccountId } from "../../base/ids.js"
@@ -32,7 +32,7 @@ const grant = (who: string, permission: AclPermission): Grant => ({
 })
 const listOf = (who: string, permission: AclPermission): lists.Acl => ({ owner, grants: [grant(who, permission)] })
 
-test("each list with a name says what Amazon's says", () => {
+test("each canned list has the grants of Amazon's", () => {
   const beside = Object.fromEntries(
     lists.CANNED_ACLS.map(name => {
       const [first, ...rest] = shown(lists.cannedAcl(name, owner, keeper))
@@ -54,7 +54,7 @@ test("each list with a name says what Amazon's says", () => {
     assert.ok(lists.isOwnerOnly(lists.cannedAcl(name, owner, owner)), `${name} of the bucket's owner adds nothing`)
 })
 
-test("public is what lets in everybody, signed or not; without it the rest stays", () => {
+test("grants to everybody, signed or not, are public; the rest stays without them", () => {
   const open = lists.CANNED_ACLS.filter(name => lists.isPublicAcl(lists.cannedAcl(name, owner, keeper)))
   assert.deepEqual(open, ["public-read", "public-read-write", "authenticated-read"])
   const mixed = { owner, grants: [grant("AllUsers", "READ"), grant("friend", "READ"), grant("LogDelivery", "WRITE")] }
@@ -83,13 +83,13 @@ const ALLOWED: Readonly<Record<lists.AclResource, Readonly<Record<AclPermission,
     ],
   },
 }
-/** Of no list, whatever it says. */
+/** Actions that no list decides. */
 const NEVER = [
   ...["DeleteBucket", "GetBucketPolicy", "PutBucketPolicy", "GetBucketLocation", "PutBucketCORS", "ListAllMyBuckets"],
   ...["GetObjectTagging", "PutObjectTagging", "AbortMultipartUpload", "getobject", "*"],
 ]
 
-test("each permission allows what Amazon's table says, and nothing else", () => {
+test("each permission allows the actions of Amazon's table, and nothing else", () => {
   const actions = [...ALLOWED.bucket.FULL_CONTROL, ...ALLOWED.object.FULL_CONTROL, ...NEVER]
   for (const of of ["bucket", "object"] as const) {
     for (const [permission, allowed] of Object.entries(ALLOWED[of])) {
@@ -106,7 +106,7 @@ test("each permission allows what Amazon's table says, and nothing else", () => 
   }
 })
 
-test("each grantee reaches whom it names, and as far as it should", () => {
+test("each grantee matches the callers that it names, as closely as it should", () => {
   const match = (who: string, principal: Principal) => aclMatch(listOf(who, "READ"), principal, "s3:GetObject")
   const reaches = (who: string) => [match(who, anonymous), match(who, rootOf(friend)), match(who, rootOf(keeper))]
   assert.deepEqual(reaches("friend"), [undefined, "account", undefined])
@@ -114,10 +114,10 @@ test("each grantee reaches whom it names, and as far as it should", () => {
   assert.deepEqual(reaches("AuthenticatedUsers"), [undefined, "caller", "caller"])
   assert.deepEqual(reaches("LogDelivery"), [undefined, undefined, undefined])
   const both = { owner, grants: [grant("friend", "READ"), grant("AllUsers", "FULL_CONTROL")] }
-  assert.equal(aclMatch(both, rootOf(friend), "s3:GetObject"), "caller", "what reaches furthest counts")
+  assert.equal(aclMatch(both, rootOf(friend), "s3:GetObject"), "caller", "the closest match decides")
 })
 
-test("an owner without any grant reads and changes the list still, and nothing else", () => {
+test("an owner without any grant can still read and change the list, and nothing else", () => {
   const empty = { owner: friend, grants: [] }
   const actions = [...ALLOWED.bucket.FULL_CONTROL, ...ALLOWED.object.FULL_CONTROL]
   const open = actions.filter(action => aclMatch(empty, rootOf(friend), `s3:${action}`) === "account")
@@ -128,7 +128,7 @@ test("an owner without any grant reads and changes the list still, and nothing e
   for (const action of actions) assert.equal(aclMatch(empty, rootOf(owner), `s3:${action}`), undefined, action)
 })
 
-test("what is kept of an object's list gives it back, and the usual costs nothing", () => {
+test("the stored form of an object's list restores the list, and the default list stores nothing", () => {
   assert.equal(lists.storedAcl(lists.ownerOnly(keeper), keeper), undefined)
   assert.deepEqual(lists.storedAcl(lists.ownerOnly(owner), keeper), { owner, grants: undefined })
   for (const name of lists.CANNED_ACLS) {
@@ -138,5 +138,9 @@ test("what is kept of an object's list gives it back, and the usual costs nothin
     }
   }
   const none = { owner, grants: [] }
-  assert.deepEqual(lists.aclOfObject(lists.storedAcl(none, owner), owner), none, "no grants are not the usual")
+  assert.deepEqual(
+    lists.aclOfObject(lists.storedAcl(none, owner), owner),
+    none,
+    "a list without grants is not the default",
+  )
 })

@@ -1,4 +1,4 @@
-/** What is remembered of denials, for how long, and that it is small. */
+/** Which denials are kept, how many, and that an entry is small. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { fail } from "../../base/failures.js"
@@ -20,7 +20,7 @@ const denied = (number: number, more: Partial<DeniedRequest> = {}): DeniedReques
   ...more,
 })
 
-test("a flood of those without a key, or with a wrong one, pushes out nobody whose caller is known", () => {
+test("a flood of requests without a key, or with a wrong one, evicts no denial of an authenticated caller", () => {
   const denials = new Denials()
   const failure = fail("accessDenied")
   denials.note(denied(1, { principal: rootOf(OTHER) }), failure)
@@ -30,12 +30,12 @@ test("a flood of those without a key, or with a wrong one, pushes out nobody who
   }
   assert.equal(denials.find(idOf(1))?.requestId, idOf(1))
   assert.equal(denials.find(idOf(2))?.requestId, idOf(2))
-  assert.equal(denials.find(idOf(10)), undefined, "the oldest of the flood are forgotten")
+  assert.equal(denials.find(idOf(10)), undefined, "the oldest of the flood are evicted")
   assert.notEqual(denials.find(idOf(9 + 2 * DENIALS_KEPT)), undefined)
   assert.equal(denials.find(idOf(3)), undefined)
 })
 
-test("exactly the latest are kept of each kind of caller", () => {
+test("exactly the latest denials of each kind of caller are kept", () => {
   const denials = new Denials()
   for (let number = 0; number <= DENIALS_KEPT; number += 1) denials.note(denied(number), fail("accessDenied"))
   assert.equal(denials.find(idOf(0)), undefined)
@@ -43,21 +43,21 @@ test("exactly the latest are kept of each kind of caller", () => {
   assert.notEqual(denials.find(idOf(DENIALS_KEPT)), undefined)
 })
 
-test("nothing long and nothing of the request beyond its names is kept", () => {
+test("an entry keeps no long text and nothing of the request beyond its names", () => {
   const denials = new Denials()
   const long = "x".repeat(100_000)
   denials.note(
     denied(1, { resource: long }),
     fail("signatureMismatch", { canonicalRequest: long, stringToSign: long, message: long }),
   )
-  const asked = {
+  const request = {
     principal: rootOf(OTHER),
     action: "s3:GetObject",
     resource: long,
     nowMs: 1,
     context: { valuesOf: () => long },
   }
-  denials.note(denied(2), new DeniedAccess(asked, { outcome: "implicitDeny", lacking: ["resource"] }))
+  denials.note(denied(2), new DeniedAccess(request, { outcome: "implicitDeny", lacking: ["resource"] }))
   for (const id of [1, 2]) assert.ok(JSON.stringify(denials.find(idOf(id))).length < 10_000, `request ${id}`)
-  assert.ok(!("context" in (denials.find(idOf(2)) ?? {})), "the context would keep all of the request")
+  assert.ok(!("context" in (denials.find(idOf(2)) ?? {})), "the context would keep the whole request")
 })

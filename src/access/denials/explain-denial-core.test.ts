@@ -1,4 +1,4 @@
-/** Denials in words, of the kinds that take hours to come about; the others are asked of a server in tests/why.test.ts. */
+/** Explanations of denials that take hours to happen; tests/why.test.ts tests the others with a server. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { fail, type Failure } from "../../base/failures.js"
@@ -29,7 +29,7 @@ function explained(failure: Failure, key?: AccessKey, principal?: ReturnType<typ
 
 const service = (expiresMs: number): AccessKey["service"] => ({ description: "", expiresMs, policy: undefined })
 
-test("credentials that have ended, and keys that count again", () => {
+test("expired credentials, and keys that are valid again, are explained", () => {
   assert.match(explained(fail("tokenExpired")), /temporary credentials had expired; get new ones/)
   const unknown = fail("invalidAccessKey", { accessKeyId: "AKIAONE" })
   assert.match(explained(unknown, { ...KEY, service: service(1_000) }), /the key expired at 1970-01-01T00:00:01/)
@@ -38,7 +38,7 @@ test("credentials that have ended, and keys that count again", () => {
   assert.match(explained(unknown), /no such key exists/)
 })
 
-test("a closed bucket needs its policy, and a user of another account a word of that too", () => {
+test("a closed bucket needs a bucket policy, and a user of another account an identity policy too", () => {
   const closed = fail("accessDenied", { closedBucket: "b" })
   assert.match(explained(closed, KEY, userOf(OTHER, "carol")), /^bucket "b" .*; identity; resource; the identity grant/)
   assert.doesNotMatch(

@@ -1,7 +1,7 @@
 /**
- * Parsed policies of a user or role, from their texts.
+ * Parses the policies of a user or role from their texts.
  *
- * Limits  `PARSED_MAX` parsed policies are remembered, by their text.
+ * Limits  `PARSED_MAX` parsed policies are cached, by their text.
  */
 import type { AccessPolicy, NamedPolicy, ParsePolicy, PrincipalPolicies } from "../policy/contract.js"
 import type { AttachedTexts, PolicyText } from "./attached-texts-core.js"

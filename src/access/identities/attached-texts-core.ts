@@ -1,6 +1,6 @@
 /**
- * The policies that apply to a user or role, as text: its own, those of its groups and its boundary, each with the name
- * by which people are told of it. Pure.
+ * The texts of the policies that apply to a user or role: its own, those of its groups and its boundary, each with the
+ * name that explanations show. Pure.
  */
 import { fail } from "../../base/failures.js"
 import type { AccountId } from "../../base/ids.js"
@@ -38,14 +38,14 @@ function ownTexts(view: RowView, accountId: AccountId, { kind, name, inline, att
   ]
 }
 
-/** A policy that is in use cannot be deleted, so it exists. */
+/** A policy in use cannot be deleted, so it exists. */
 function needText(view: RowView, accountId: AccountId, arn: string, prefix = ""): PolicyText {
   const found = findText(view, accountId, arn, prefix)
   if (found === undefined) throw fail("corruptRecord", { what: "identity", field: "policies" })
   return found
 }
 
-/** The version of a managed policy that counts; undefined if there is no such policy. */
+/** The default version of a managed policy; undefined if there is no such policy. */
 export function findText(view: RowView, accountId: AccountId, arn: string, prefix: string): PolicyText | undefined {
   const record = findPolicy(view, accountId, arn)
   return record && { name: `${prefix}policy ${record.name}`, text: defaultText(record) }

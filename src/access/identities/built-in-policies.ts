@@ -1,6 +1,6 @@
 /**
- * Managed policies that every account has, under the names that Amazon gave them: the few that speak of
- * what is here. They never change.
+ * Managed policies that every account has, under Amazon's names: the few that concern the services of this store. They
+ * never change.
  */
 import type { ManagedPolicyRecord } from "../../format/identity-records.js"
 

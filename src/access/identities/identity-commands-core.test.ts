@@ -1,4 +1,4 @@
-/** Users, groups, roles and policies, command by command: limits, what keeps one from being deleted, and who has what. */
+/** Users, groups, roles and policies, command by command: limits, delete conflicts and memberships. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -39,7 +39,7 @@ import { BUILT_IN_POLICIES } from "./built-in-policies.js"
 
 const [[BUILT_IN] = []] = [...BUILT_IN_POLICIES]
 
-test("names differ by more than case, within a kind", async () => {
+test("names of one kind must differ by more than case", async () => {
   const { create, find, metadata, ref } = await newCompany()
   const made = await create("user", "Ann", { path: "/team/" })
   assert.ok(made.createdMs > 0)
@@ -53,7 +53,7 @@ test("names differ by more than case, within a kind", async () => {
   assert.deepEqual(page.items, [made])
 })
 
-test("a path, tags and the terms of a role change; what is not named stays", async () => {
+test("a path, tags and the terms of a role can be changed; omitted fields stay", async () => {
   const { create, metadata, user, ref } = await newCompany()
   await create("user", "Ann", {
     path: "/old/",
@@ -76,7 +76,7 @@ test("a path, tags and the terms of a role change; what is not named stays", asy
   assert.deepEqual(role, { trust: ALLOW_ALL, description: "new", sessionSecondsMax: 3600 })
 })
 
-test("inline policies are kept by name, in order, up to the characters of the kind", async () => {
+test("inline policies are stored by name, in order, up to the size limit of the kind", async () => {
   const { create, metadata, user } = await newCompany()
   await create("user", "Ann")
   const names = ({ inline }: IdentityRecord) => inline.map(({ name, text }) => `${name} ${text.length}`)
@@ -90,7 +90,7 @@ test("inline policies are kept by name, in order, up to the characters of the ki
   assert.ok(!left.inline.some(({ name }) => name === "a") && left.inline.some(({ name }) => name === "b"))
 })
 
-test("policies are attached once, up to a number, and who has one is known", async () => {
+test("a policy is attached once, up to a limit, and its holders are listed", async () => {
   const company = await newCompany()
   const { create, metadata, user, policy, linked } = company
   await create("user", "Ann")
@@ -109,7 +109,7 @@ test("policies are attached once, up to a number, and who has one is known", asy
   await refuses(metadata.run(detachPolicy(user, first)), "noSuchEntity")
 })
 
-test("a permissions boundary is set, replaced and taken away", async () => {
+test("a permissions boundary is set, replaced and removed", async () => {
   const { create, metadata, user, policy, linked } = await newCompany()
   const [one, other] = [await policy("one"), await policy("other")]
   await refuses(create("user", "Bob", { boundary: `${one}unknown` }), "noSuchEntity")
@@ -125,7 +125,7 @@ test("a permissions boundary is set, replaced and taken away", async () => {
   await metadata.run(deletePolicy(accountId, one))
 })
 
-test("a user joins groups by any spelling of their names, up to a number, and leaves them", async () => {
+test("a user joins and leaves groups by any spelling of their names, up to a limit", async () => {
   const { create, metadata, user, ref, linked } = await newCompany()
   await create("user", "Ann")
   for (let i = 0; i <= IDENTITY_LIMITS.groupsPerUser; i += 1) await create("group", `Group${i}`)
@@ -143,7 +143,7 @@ test("a user joins groups by any spelling of their names, up to a number, and le
   await metadata.run(deleteIdentity(ref("group", "Group0")))
 })
 
-test("an identity is deleted only when nothing is left of it that must be removed first", async () => {
+test("an identity is deleted only after its keys, policies and memberships", async () => {
   const company = await newCompany()
   const { create, metadata, user, policy, find } = company
   const arn = await policy("policy")
@@ -188,7 +188,7 @@ test("a renamed user keeps keys, groups and policies, and the old name is free",
   await refuses(metadata.run(renameUser(user, "Dora", undefined)), "noSuchEntity")
 })
 
-test("a user has two access keys at most; a key is switched off and dropped by its owner only", async () => {
+test("a user has two access keys at most; only its owner can disable or delete a key", async () => {
   const company = await newCompany()
   const { create, metadata } = company
   await create("user", "Ann")
@@ -230,7 +230,7 @@ test("a managed policy is found by its whole ARN, in its own account", async () 
   )
 })
 
-test("built-in policies can be attached, and never changed", async () => {
+test("built-in policies can be attached but never changed", async () => {
   const { metadata, create, user } = await newCompany()
   const arn = must(BUILT_IN, "there is a built-in policy")
   await create("user", "Ann")
@@ -239,7 +239,7 @@ test("built-in policies can be attached, and never changed", async () => {
   await refuses(metadata.run(deletePolicy(accountId, arn)), "accessDenied")
 })
 
-test("versions of a policy have numbers that are never given twice, up to five, and one is the default", async () => {
+test("a policy has up to five versions, one of them the default, and their numbers are never reused", async () => {
   const { metadata, policy } = await newCompany()
   const arn = await policy("Policy")
   const numbers = async () => (await metadata.ask(readPolicy(accountId, arn))).versions.map(({ number }) => number)
@@ -264,7 +264,7 @@ test("versions of a policy have numbers that are never given twice, up to five, 
   await refuses((async () => metadata.ask(readPolicy(accountId, arn)))(), "noSuchEntity")
 })
 
-test("a link names who has it; any other key is damage", () => {
+test("a membership row names its identity; any other key is reported as corrupt", () => {
   assert.deepEqual(parseMembership(rowKeyOf("company\x00group staff\x00user ann b")), { kind: "user", name: "ann b" })
   for (const key of ["company\x00group staff\x00robot ann", "company\x00user ", "user ann"])
     assert.throws(

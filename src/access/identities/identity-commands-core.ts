@@ -1,8 +1,8 @@
 /**
  * Commands on users, groups and roles. Pure decisions on the tablet's own rows.
  *
- * An edit is a function from the record to the record; the links, by which groups find their members
- * and policies those who have them, are written with it and follow from it alone.
+ * An edit is a function from the record to the changed record. Membership rows, by which groups find their members and
+ * policies their holders, are derived from the record alone and written with it.
  */
 import { fail, type Failure } from "../../base/failures.js"
 import type { AccountId, RowKey } from "../../base/ids.js"
@@ -32,7 +32,7 @@ import { checkInlineSize } from "./policy-texts.js"
 import { IDENTITY_LIMITS } from "./limits.js"
 import { changeTags } from "./tags.js"
 
-/** Which one. */
+/** Identifies a user, group or role. */
 export interface IdentityRef {
   readonly accountId: AccountId
   readonly kind: IdentityKind
@@ -54,7 +54,7 @@ export function needIdentity(view: RowView, ref: IdentityRef): IdentityRecord {
   return found
 }
 
-/** The identity that the row of a link names. */
+/** The identity that the key of a membership row names. */
 export function linkedIdentity(view: RowView, accountId: AccountId, key: RowKey): IdentityRecord {
   return needIdentity(view, { accountId, ...parseMembership(key) })
 }
@@ -62,7 +62,7 @@ export function linkedIdentity(view: RowView, accountId: AccountId, key: RowKey)
 const noSuch = ({ kind, name }: Pick<IdentityRef, "kind" | "name">): Failure =>
   fail("noSuchEntity", { message: `The ${kind} with name ${name} cannot be found.` })
 
-/** What an identity belongs to, as its links name it. */
+/** The groups and policies that an identity belongs to, in the form of membership rows. */
 const membershipsOf = ({ groups, attached, boundary }: IdentityRecord): readonly string[] => [
   ...groups.map(groupMembership),
   ...attached.map(policyMembership),
@@ -108,7 +108,7 @@ const existsAlready = ({ kind, name }: Pick<IdentityRef, "kind" | "name">): Fail
   fail("entityExists", { message: `${capital(kind)} with name ${name} already exists.` })
 const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1)
 
-/** Makes a command of an edit: from the record to the changed record. It may read other rows, and throw to refuse. */
+/** Makes a command from an edit of the record. The edit may read other rows, and throws to refuse. */
 const identityEdit = <Args extends readonly unknown[]>(
   name: string,
   edit: (record: IdentityRecord, scene: EditScene, ...args: Args) => IdentityRecord,
@@ -135,7 +135,7 @@ interface EditScene {
   readonly accountId: AccountId
 }
 
-/** A user under another name: its keys, groups and policies go with it. */
+/** Renames a user; its keys, groups and policies follow. */
 export const renameUser = command<[ref: IdentityRef, newName: string, path: string | undefined], IdentityRecord>({
   name: "RenameUser",
   touches: (ref, newName) => [
@@ -160,8 +160,8 @@ export const renameUser = command<[ref: IdentityRef, newName: string, path: stri
   },
 })
 
-/** What keeps an identity from being deleted; undefined: nothing. */
-function heldBy(view: RowView, ref: IdentityRef, record: IdentityRecord): string | undefined {
+/** Why an identity cannot be deleted; undefined if it can. */
+function deleteBlocker(view: RowView, ref: IdentityRef, record: IdentityRecord): string | undefined {
   const hasLongTermKey = record.keys.some(id => {
     const row = view.get("accessKeys", textRowKey(id))
     return row !== undefined && decodeAccessKey(row.value).service === undefined
@@ -173,7 +173,7 @@ function heldBy(view: RowView, ref: IdentityRef, record: IdentityRecord): string
   return ref.kind === "group" && hasMemberships(view, ref.accountId, groupMembership(ref.name)) ? "members" : undefined
 }
 
-/** Service keys of a user go with it. Throws `noSuchEntity`, `deleteConflict`. */
+/** Also deletes a user's service keys. Throws `noSuchEntity`, `deleteConflict`. */
 export const deleteIdentity = command<[ref: IdentityRef], void>({
   name: "DeleteIdentity",
   grows: false,
@@ -181,30 +181,30 @@ export const deleteIdentity = command<[ref: IdentityRef], void>({
   decide(view, _time, ref) {
     const key = identityRow(ref)
     const record = needIdentity(view, ref)
-    const held = heldBy(view, ref, record)
-    if (held !== undefined)
-      throw fail("deleteConflict", { message: `Cannot delete entity, must remove ${held} first.` })
+    const blocker = deleteBlocker(view, ref, record)
+    if (blocker !== undefined)
+      throw fail("deleteConflict", { message: `Cannot delete entity, must remove ${blocker} first.` })
     const writes: EntryWrite[] = [{ family: "identities", key, value: undefined }]
     for (const id of record.keys) writes.push(...keyRemoval(id))
     return { writes: [...writes, ...membershipWrites(ref.accountId, record, undefined)], result: undefined }
   },
 })
 
-/** All that there is of a key beside its user's list. */
+/** Deletes all rows of a key; the user's record lists it too. */
 export const keyRemoval = (id: string): readonly EntryWrite[] => [
   { family: "accessKeys", key: textRowKey(id), value: undefined },
   { family: "keyUses", key: textRowKey(id), value: undefined },
 ]
 
-// The edits. All of them throw `noSuchEntity` if there is no such identity.
+// The edits. Every one throws `noSuchEntity` if there is no such identity.
 
-/** Undefined: the path stays. */
+/** Leaves the path unchanged if it is undefined. */
 export const setPath = identityEdit<[path: string | undefined]>("UpdateIdentity", (record, _scene, path) => ({
   ...record,
   path: path ?? record.path,
 }))
 
-/** The changed terms have been checked. */
+/** The caller must have checked the changed terms. */
 export const updateRole = identityEdit<[change: Partial<RoleTerms>]>("UpdateRole", (record, _scene, change) => {
   if (record.role === undefined) throw fail("invalidArgument", { message: "only a role has terms" })
   return { ...record, role: { ...record.role, ...change } }

@@ -1,6 +1,6 @@
 /**
- * Links: rows by which groups find their members, and managed policies the identities that have them. A row's key ends
- * with the kind and the name, in lower case, of the identity. Pure.
+ * Membership rows, by which groups find their members and managed policies their holders. A row's key ends with the
+ * kind and the lower-case name of the identity. Pure.
  */
 import { fail } from "../../base/failures.js"
 import type { AccountId, RowKey } from "../../base/ids.js"
@@ -13,14 +13,14 @@ export const groupMembership = (name: string): string => `group ${name.toLowerCa
 export const policyMembership = (arn: string): string => `policy ${arn}`
 export const boundaryMembership = (arn: string): string => `boundary ${arn}`
 
-/** All links to one thing, in the order of kinds and names. */
+/** All memberships in one group or policy, in the order of kinds and names. */
 export const membershipRange = (accountId: AccountId, membership: string): KeyRange =>
   accountRange(accountId, membership)
 
-const LINK_END = /\x00(user|group|role) ([^\x00]+)$/
+const MEMBERSHIP_END = /\x00(user|group|role) ([^\x00]+)$/
 
 export function parseMembership(key: RowKey): { readonly kind: IdentityKind; readonly name: string } {
-  const [, kind, name] = LINK_END.exec(key) ?? []
+  const [, kind, name] = MEMBERSHIP_END.exec(key) ?? []
   if (name === undefined || (kind !== "user" && kind !== "group" && kind !== "role"))
     throw fail("corruptRecord", { what: "identity link" })
   return { kind, name }

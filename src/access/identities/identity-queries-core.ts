@@ -27,7 +27,7 @@ export const readIdentities = query(
     readPage(view, "identities", accountRange(accountId, kind), start, (_key, value) => decodeIdentity(value)),
 )
 
-/** Identities that are linked to a group or a policy. */
+/** Identities that are members of a group or have a policy. */
 export const readLinked = query(
   "ReadLinked",
   (view, accountId: AccountId, membership: string, start: RowKey): RecordPage<IdentityRecord> =>
@@ -45,7 +45,7 @@ export const readPolicyUse = query("ReadPolicyUse", (view, accountId: AccountId,
   policyUseOf(view, accountId, arn),
 )
 
-/** The account's own. Throws `noSuchAccount`. */
+/** The account's own policies. Throws `noSuchAccount`. */
 export const readPolicies = query(
   "ReadPolicies",
   (view, accountId: AccountId, start: RowKey): RecordPage<UsedPolicy> => {

@@ -1,4 +1,4 @@
-/** Users, groups, roles, managed policies and providers: the service that runs their commands. See `../contract.ts` for the promises. */
+/** The service that runs the commands of users, groups, roles, policies and providers. See `../contract.ts`. */
 import { fail } from "../../base/failures.js"
 import type { AccountId, RowKey } from "../../base/ids.js"
 import type {
@@ -76,7 +76,7 @@ export class IdentityService implements Identities {
     return this.shown(await this.directory.change(identities.createIdentity(accountId, identity)))
   }
 
-  /** A record as callers see it: a trust policy is stored with unique ids. */
+  /** The displayed form of a record: a trust policy is stored with unique ids. */
   private async shown(record: IdentityRecord): Promise<IdentityRecord> {
     const { role } = record
     if (role === undefined) return record
@@ -87,7 +87,7 @@ export class IdentityService implements Identities {
     return ID_BEGINNINGS[kind] + randomText(this.random, KEY_LETTERS, ID_LETTERS)
   }
 
-  /** The terms as they are stored: with unique ids in a trust policy. One that was set earlier may name somebody who is gone. */
+  /** The stored form of the terms: the trust policy with unique ids. One set earlier may name a deleted identity. */
   private async checkRole(terms: Partial<RoleTerms>): Promise<Partial<RoleTerms>> {
     const { description, trust, sessionSecondsMax } = terms
     if (description !== undefined) checkDescription(description)

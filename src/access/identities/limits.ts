@@ -1,7 +1,7 @@
-/** Limits of identities: Amazon's own, so that what works here works there. Those of policies stand with the policies. */
+/** Limits of identities, equal to Amazon's, so that what works here works there. Those of policies: `policy/limits.ts`. */
 export const IDENTITY_LIMITS = {
   accessKeysPerUser: 2,
-  /** Keys for one purpose, of a user. */
+  /** Service keys of a user. */
   serviceKeysPerUser: 100,
   groupsPerUser: 10,
   attachedPoliciesMax: 10,

@@ -1,4 +1,4 @@
-/** Commands on managed policies: up to five versions, one of which counts. Pure decisions on the tablet's own rows. */
+/** Commands on managed policies: up to five versions, one the default. Pure decisions on the tablet's own rows. */
 import { fail, type Failure } from "../../base/failures.js"
 import { parseAccountNumber } from "../../base/ids.js"
 import type { AccountId } from "../../base/ids.js"
@@ -25,7 +25,7 @@ function findByName(view: RowView, accountId: AccountId, name: string): ManagedP
   return row && decodeManagedPolicy(row.value)
 }
 
-/** The account's own policy, or one that every account has; undefined where the ARN names none of them. */
+/** The account's own policy, or a built-in one; undefined if the ARN names neither. */
 export function findPolicy(view: RowView, accountId: AccountId, arn: string): ManagedPolicyRecord | undefined {
   const parsed = parseIdentityArn("policy", arn)
   if (parsed === undefined) return undefined
@@ -73,7 +73,7 @@ export const createPolicy = command<
   },
 })
 
-/** Makes a command of an edit of the account's own policies. It throws `accessDenied` for one that every account has. */
+/** Makes a command from an edit of an own policy. The command throws `accessDenied` for a built-in policy. */
 const policyEdit = <Args extends readonly unknown[]>(
   name: string,
   edit: (record: ManagedPolicyRecord, nowMs: number, ...args: Args) => ManagedPolicyRecord,
@@ -96,7 +96,7 @@ function needOwn(view: RowView, accountId: AccountId, arn: string): ManagedPolic
   return needPolicy(view, accountId, arn)
 }
 
-/** Does not look whether there is such a policy. */
+/** Does not check whether the policy exists. */
 export const policyUseOf = (view: RowView, accountId: AccountId, arn: string): PolicyUse => ({
   attachments: countMemberships(view, accountId, policyMembership(arn)),
   boundaries: countMemberships(view, accountId, boundaryMembership(arn)),
@@ -126,7 +126,7 @@ export const deletePolicy = command<[accountId: AccountId, arn: string], void>({
   },
 })
 
-// The edits. All of them throw `noSuchEntity` if there is no such policy.
+// The edits. Every one throws `noSuchEntity` if there is no such policy.
 
 export const addVersion = policyEdit<[text: string, isDefault: boolean]>(
   "AddPolicyVersion",
@@ -174,5 +174,5 @@ export function needVersion(record: ManagedPolicyRecord, number: number) {
   return found
 }
 
-/** The text that counts. */
+/** The text of the default version. */
 export const defaultText = (record: ManagedPolicyRecord): string => needVersion(record, record.defaultVersion).text

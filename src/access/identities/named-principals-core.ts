@@ -12,48 +12,48 @@ import { parseIdentityArn } from "./names.js"
 const NAMED = /^(?:arn:aws:(?:iam|sts)::)?(\d{12})(?::([a-z-]+)(?:\/([^/]+)(?:\/(.+))?)?)?/
 
 export interface MatchedPrincipal {
-  /** True also of `*`, unique ids, services and providers, which nobody looks up. */
+  /** Also true for `*`, unique ids, services and providers, which are not looked up. */
   readonly exists: boolean
-  /** Of a user, a role, or a session of a role. */
+  /** The unique id of a user, a role, or a session of a role. */
   readonly uniqueId: string | undefined
 }
 
-const NOBODY: MatchedPrincipal = { exists: false, uniqueId: undefined }
-const SOMEBODY: MatchedPrincipal = { exists: true, uniqueId: undefined }
+const NO_MATCH: MatchedPrincipal = { exists: false, uniqueId: undefined }
+const MATCH: MatchedPrincipal = { exists: true, uniqueId: undefined }
 
 function findPrincipal(view: RowView, { type, value }: PrincipalName): MatchedPrincipal {
-  if (type === "CanonicalUser") return findAccount(view, parseAccountId(value)) ? SOMEBODY : NOBODY
+  if (type === "CanonicalUser") return findAccount(view, parseAccountId(value)) ? MATCH : NO_MATCH
   const [, number, kind = "root", first = "", session] = type === "AWS" ? (NAMED.exec(value) ?? []) : []
-  if (number === undefined) return SOMEBODY
+  if (number === undefined) return MATCH
   const accountId = findAccountId(view, parseAccountNumber(number))
-  if (accountId === undefined) return NOBODY
+  if (accountId === undefined) return NO_MATCH
   switch (kind) {
     case "root":
-      return SOMEBODY
+      return MATCH
     case "assumed-role": {
       const role = findIdentity(view, { accountId, kind: "role", name: first })
-      if (role?.name !== first) return NOBODY
+      if (role?.name !== first) return NO_MATCH
       return { exists: true, uniqueId: session === undefined ? undefined : `${role.id}:${session}` }
     }
     case "user":
     case "role": {
       const parsed = parseIdentityArn(kind, value)
       const found = parsed && findIdentity(view, { accountId, kind, name: parsed.name })
-      if (found === undefined || found.name !== parsed?.name || found.path !== parsed.path) return NOBODY
+      if (found === undefined || found.name !== parsed?.name || found.path !== parsed.path) return NO_MATCH
       return { exists: true, uniqueId: found.id }
     }
     default:
-      return NOBODY
+      return NO_MATCH
   }
 }
 
-/** One for each of the names. */
+/** The match of each name. */
 export const readPrincipals = query(
   "ReadPrincipals",
   (view, named: readonly PrincipalName[]): readonly MatchedPrincipal[] => named.map(name => findPrincipal(view, name)),
 )
 
-/** A user or role, for its ARN. */
+/** The parts of a user's or role's ARN. */
 export interface NamedIdentity extends Pick<IdentityRecord, "id" | "kind" | "path" | "name"> {
   readonly accountNumber: AccountNumber
 }

@@ -1,6 +1,5 @@
 /**
- * Names, paths and ARNs of identities. Names are told apart without regard to case, and shown as they
- * were given.
+ * Names, paths and ARNs of identities. Names are compared without case and displayed as they were written.
  */
 import { fail } from "../../base/failures.js"
 import type { AccountNumber } from "../../base/ids.js"
@@ -41,7 +40,7 @@ export const providerArn = (number: AccountNumber, url: string): string =>
 export const sessionArn = (number: AccountNumber, roleName: string, sessionName: string): string =>
   `arn:aws:sts::${number}:assumed-role/${roleName}/${sessionName}`
 
-/** An issuer without its scheme: how ARNs and condition keys name it. */
+/** An issuer without its scheme, as ARNs and condition keys name it. */
 export const hostAndPath = (url: string): string => url.replace(/^https?:\/\//, "")
 
 interface ParsedArn {
@@ -55,7 +54,7 @@ interface ParsedArn {
 const ARN = /^arn:aws:iam::(\d{12}|aws):(user|group|role|policy)(\/(?:[\x21-\x7e]*\/)?)([\w+=,.@-]+)$/
 const ARN_CHARACTERS_MAX = 2_048
 
-/** Undefined where the text is no ARN of that kind. */
+/** Undefined if the text is not an ARN of that kind. */
 export function parseIdentityArn(resource: ParsedArn["resource"], text: string): ParsedArn | undefined {
   const [, account, kind, path, name] = text.length > ARN_CHARACTERS_MAX ? [] : (ARN.exec(text) ?? [])
   if (account === undefined || kind !== resource || path === undefined || name === undefined) return undefined

@@ -1,12 +1,12 @@
 /**
- * Users and roles in policies by their unique ids. Policies are stored so, since an ARN would let in whoever has that
- * name later.
+ * Replaces users and roles in policies with their unique ids. Policies are stored in that form because an ARN would
+ * admit any later holder of the name.
  *
- * Promises  A policy is stored with the unique id of every user, role and session of a role that it names, as of one
- *           moment, and shown with their current ARNs. Somebody who was deleted is shown by the id, which nobody else
- *           ever has.
- * Limits    One entry for each user and role of the store, read again when a policy is shown after identities changed.
- *           If they change while they are read, they are read `WALKS_MAX` times at most.
+ * Promises  A policy is stored with the unique id of every user, role and session of a role that it names, read in one
+ *           snapshot, and displayed with their current ARNs. A deleted identity is displayed by its id, which is never
+ *           used again.
+ * Limits    One entry for each user and role of the store, read again when a policy is displayed after identities
+ *           changed. If they change during the read, it is repeated up to `WALKS_MAX` times.
  * Source    "AWS JSON policy elements: Principal", IAM User Guide.
  */
 import { after, type Soon } from "../../base/soon.js"
@@ -38,17 +38,17 @@ export class PolicyPrincipals {
     this.known = new RememberedAnswers(directory, 1)
   }
 
-  /** The text of a policy as it is stored. Throws `malformedPolicy` if it names somebody who does not exist. */
+  /** The stored form of a policy. Throws `malformedPolicy` if it names a principal that does not exist. */
   pin(policy: AccessPolicy, text: string): Soon<string> {
     const named = policy.statements.flatMap(({ principals }) => principals?.named ?? [])
-    return after(this.directory.ask(readPrincipals(named)), answers => {
-      const found = new Map<string, MatchedPrincipal | undefined>(named.map((name, i) => [textOf(name), answers[i]]))
+    return after(this.directory.ask(readPrincipals(named)), results => {
+      const found = new Map<string, MatchedPrincipal | undefined>(named.map((name, i) => [textOf(name), results[i]]))
       checkPrincipals(policy, name => found.get(textOf(name))?.exists === true)
       return mapPrincipals(text, value => found.get(textOf({ type: "AWS", value }))?.uniqueId ?? value)
     })
   }
 
-  /** The text of a stored policy as it is shown. */
+  /** The displayed form of a stored policy. */
   shown(text: string): Soon<string> {
     if (!principalsIn(text).some(name => UNIQUE_ID.test(name))) return text
     return after(this.identities(), identities => mapPrincipals(text, name => arnOf(identities, name) ?? name))
@@ -58,7 +58,7 @@ export class PolicyPrincipals {
     return this.known.get("all") ?? this.readIdentities()
   }
 
-  /** Somebody who gets another name while the pages are read may be in none of them. */
+  /** An identity that is renamed while the pages are read may be missing from all of them. */
   private async readIdentities(): Promise<IdentitiesById> {
     for (let walk = 1; ; walk += 1) {
       const { generation } = this.directory

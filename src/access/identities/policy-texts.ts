@@ -1,4 +1,4 @@
-/** What is asked of a policy's text before it is kept: that it is one, and not too long. */
+/** Checks a policy's text before it is stored: it must be valid and within the size limit. */
 import { fail, type Failure } from "../../base/failures.js"
 import type { IdentityKind, InlinePolicy } from "../../format/identity-records.js"
 import type { AccessPolicyKind } from "../policy/contract.js"
@@ -26,7 +26,7 @@ export function checkPolicyText(
   parse(text, kind)
 }
 
-/** All inline policies of one identity together. Throws `limitExceeded`. */
+/** Checks the total size of one identity's inline policies. Throws `limitExceeded`. */
 export function checkInlineSize(kind: IdentityKind, inline: readonly InlinePolicy[]): void {
   const characters = inline.reduce((sum, { text }) => sum + policyCharacters(text), 0)
   if (characters > INLINE_CHARACTERS_MAX[kind]) throw tooLong(INLINE_CHARACTERS_MAX[kind])

@@ -13,16 +13,16 @@ import { IDENTITY_LIMITS } from "./limits.js"
 import { hostAndPath } from "./names.js"
 import { changeProvider } from "./provider-terms.js"
 
-/** One host and path has one provider, whatever its scheme. */
+/** A host and path has one provider, regardless of the scheme. */
 const providerRow = (accountId: AccountId, url: string) => accountRowKey(accountId, hostAndPath(url))
 
-/** By its issuer, or what ARNs keep of that. */
+/** Finds a provider by its issuer, or by the part of it that ARNs contain. */
 export function findProvider(view: RowView, accountId: AccountId, url: string): IdentityProviderRecord | undefined {
   const row = view.get("identityProviders", providerRow(accountId, url))
   return row && decodeIdentityProvider(row.value)
 }
 
-/** At most `providersPerAccount`. */
+/** Returns at most `providersPerAccount`. */
 export const providersOf = (view: RowView, accountId: AccountId): readonly IdentityProviderRecord[] =>
   Array.from(view.range("identityProviders", accountRange(accountId)), ([, row]) => decodeIdentityProvider(row.value))
 
@@ -72,14 +72,14 @@ export const updateProvider = command<
   },
 })
 
-/** Deleting one that is not there is no mistake. */
+/** Deleting a provider that does not exist succeeds. */
 export const deleteProvider = command<[accountId: AccountId, url: string], void>({
   name: "DeleteIdentityProvider",
   grows: false,
   touches: (accountId, url) => [["identityProviders", providerRow(accountId, url)]],
   decide(view, _time, accountId, url) {
     const key = providerRow(accountId, url)
-    const isThere = findProvider(view, accountId, url) !== undefined
-    return { writes: isThere ? [{ family: "identityProviders", key, value: undefined }] : [], result: undefined }
+    const exists = findProvider(view, accountId, url) !== undefined
+    return { writes: exists ? [{ family: "identityProviders", key, value: undefined }] : [], result: undefined }
   },
 })

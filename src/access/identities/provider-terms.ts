@@ -1,4 +1,4 @@
-/** What is asked of an OpenID Connect provider before it is kept. */
+/** Checks the terms of an OpenID Connect provider before it is stored. */
 import { fail, type Failure } from "../../base/failures.js"
 import type { IdentityProviderRecord } from "../../format/identity-records.js"
 import type { ProviderChange } from "../contract.js"
@@ -11,7 +11,7 @@ const THUMBPRINT_CHARACTERS = 40
 
 const refuse = (message: string): Failure => fail("invalidArgument", { message })
 
-/** `https://host[:port][/path]`; `http` is for local providers, where those are allowed. Throws `invalidArgument`. */
+/** `https://host[:port][/path]`; `http` is for local providers, if those are allowed. Throws `invalidArgument`. */
 function checkProviderUrl(text: string): string {
   const url = text.length <= URL_CHARACTERS_MAX && URL.canParse(text) ? new URL(text) : undefined
   const isWeb = url?.protocol === "https:" || url?.protocol === "http:"
@@ -35,7 +35,7 @@ export function checkProvider<T extends Terms>(provider: T): T {
   checkProviderUrl(provider.url)
   checkTags(provider.tags)
   if (clientIds.some(id => id === "" || id.length > CLIENT_ID_CHARACTERS_MAX)) throw refuse("A client ID is not valid.")
-  // Amazon checks no more of them, and tools send placeholders: certificates are verified by other means.
+  // Like Amazon, checks only the length, since tools send placeholders: certificates are verified by other means.
   if (thumbprints.some(thumbprint => thumbprint.length !== THUMBPRINT_CHARACTERS))
     throw refuse(`A thumbprint has ${THUMBPRINT_CHARACTERS} characters.`)
   const { clientIdsPerProvider, thumbprintsPerProvider } = IDENTITY_LIMITS

@@ -1,4 +1,4 @@
-/** Tags of users, roles, policies and providers: what is asked of them, and how they change. */
+/** Tags of users, roles, policies and providers: their validation and their changes. */
 import { fail } from "../../base/failures.js"
 import type { Tags } from "../../format/identity-records.js"
 import { IDENTITY_LIMITS } from "./limits.js"
@@ -26,8 +26,8 @@ export function checkTags(tags: Tags): Tags {
   return tags
 }
 
-/** With these in place of those of the same keys, and without some. Throws as `checkTags`. */
+/** Replaces tags of the same keys with the added ones, and drops the removed keys. Throws as `checkTags`. */
 export function changeTags(tags: Tags, added: Tags, removed: readonly string[]): Tags {
-  const gone = new Set([...added.map(([key]) => key), ...removed].map(key => key.toLowerCase()))
-  return checkTags([...tags.filter(([key]) => !gone.has(key.toLowerCase())), ...added])
+  const replaced = new Set([...added.map(([key]) => key), ...removed].map(key => key.toLowerCase()))
+  return checkTags([...tags.filter(([key]) => !replaced.has(key.toLowerCase())), ...added])
 }

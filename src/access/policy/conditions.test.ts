@@ -1,4 +1,4 @@
-/** Conditions: operators, keys that are absent or have many values, variables; each as AWS documents it. */
+/** Conditions as AWS documents them: operators, absent keys, keys with several values, variables. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import type { AccessRequest } from "./contract.js"
@@ -125,7 +125,7 @@ test("all operators and keys of a condition must hold", () => {
   }
 })
 
-test("keys are the same in either case, tags of objects are handed on as written", () => {
+test("keys are compared without case, and tag keys of objects keep their case", () => {
   assert.equal(holds({ StringEquals: { "AWS:UserName": "bob" } }), true)
   assert.equal(
     holds({ StringEquals: { "S3:existingobjecttag/Team": "red" } }, { "s3:existingobjecttag/Team": "red" }),
@@ -133,7 +133,7 @@ test("keys are the same in either case, tags of objects are handed on as written
   )
 })
 
-test("who asks, for whom and when is known without the request", () => {
+test("the engine derives the keys of caller, owner and time without the request", () => {
   const bob = { principal: { ...userOf(OWNER, "bob"), tags: [["Team", "red"]] as const } }
   const session = {
     principal: { ...sessionOf(OTHER, "writer", "one"), claims: [["id.example.com:sub", "c"]] as const },
@@ -158,7 +158,7 @@ test("who asks, for whom and when is known without the request", () => {
   assert.ok(holds({ StringEquals: { "aws:PrincipalType": "Account" } }, {}, { principal: rootOf(OWNER) }))
 })
 
-test("neither a request nor a claim can pass for what the engine knows", () => {
+test("neither a request nor a claim can override the keys that the engine derives", () => {
   const forged = { "aws:username": "ann", "aws:principalarn": "x", "aws:currenttime": "2000-01-01" }
   assert.equal(holds({ StringEquals: { "aws:username": "ann" } }, forged), false)
   const claims = [["aws:SourceIp", "10.0.0.1"]] as const
@@ -173,7 +173,7 @@ function mayGet(pattern: object, place: string, more: Partial<AccessRequest> = {
   return decide(requestOf({ ...more, resource: at(place) }), own, NO_RESOURCE_POLICIES).outcome === "allow"
 }
 
-test("variables stand for their values, literally", () => {
+test("variables stand for their literal values", () => {
   const home = { Resource: at(`\${aws:username}/*`) }
   assert.equal(mayGet(home, "bob/a"), true)
   assert.equal(mayGet(home, "ann/a"), false)
@@ -201,12 +201,12 @@ test("a variable without a value never widens an Allow statement, and never narr
   assert.equal(denies({ StringNotEquals: { "s3:prefix": `\${aws:PrincipalTag/team}` } }, { "s3:prefix": "x" }), true)
 })
 
-test("several values are no variable", () => {
+test("a key with several values has no value as a variable", () => {
   const keys = { "s3:requestobjecttagkeys": ["a", "b"], "s3:prefix": "a" }
   assert.equal(holds({ StringEquals: { "s3:prefix": `\${s3:RequestObjectTagKeys}` } }, keys), false)
 })
 
-test("resources match component by component, a star at the end everything below", () => {
+test("resources match component by component, and a final star matches everything below", () => {
   const rows: readonly (readonly [pattern: string, place: string, matches: boolean])[] = [
     [at("*"), "a/b:c", true],
     [at("?"), "a", true],
@@ -227,7 +227,7 @@ test("resources match component by component, a star at the end everything below
     assert.equal(mayGet({ Resource }, place), matches, `${Resource} ${place}`)
 })
 
-test("a pattern that could go back and forth takes no time", () => {
+test("a pattern that invites backtracking takes little time", () => {
   const began = process.cpuUsage()
   const Resource = at(`${"*a".repeat(500)}*b`)
   for (let n = 0; n < 100; n += 1) assert.equal(mayGet({ Resource }, "a".repeat(1000)), false)

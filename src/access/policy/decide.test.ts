@@ -35,7 +35,7 @@ const outcomeOf = (
   resource: ResourcePolicies = NO_RESOURCE_POLICIES,
 ): string => decide(requestOf({ principal }), own, resource).outcome
 
-test("nothing is allowed that nobody allows, but to the account's root", () => {
+test("only the account's root is allowed what no policy allows", () => {
   assert.equal(outcomeOf(bob, NO_POLICIES), "implicitDeny")
   assert.equal(outcomeOf(ANONYMOUS, NO_POLICIES), "implicitDeny")
   assert.deepEqual(decide(requestOf({ principal: rootOf(OWNER) }), NO_POLICIES, NO_RESOURCE_POLICIES), {
@@ -45,7 +45,7 @@ test("nothing is allowed that nobody allows, but to the account's root", () => {
   assert.equal(outcomeOf(rootOf(OTHER), NO_POLICIES), "implicitDeny")
 })
 
-test("what decided is named: side, policy, statement", () => {
+test("a decision names its side, policy and statement", () => {
   const deny = { Sid: "NoCats", Effect: "Deny", Action: "s3:Get*", Resource: "*", Principal: "*" }
   assert.deepEqual(decide(requestOf({}), identityOf(LIST_ONLY, ALLOW), NO_RESOURCE_POLICIES), {
     outcome: "allow",
@@ -57,7 +57,7 @@ test("what decided is named: side, policy, statement", () => {
   })
 })
 
-test("an explicit deny ends it on whichever side it stands, for root too", () => {
+test("an explicit deny is final on any side, for root too", () => {
   const deny = { Effect: "Deny", Action: "s3:GetObject", Resource: "*" }
   const allowing = { identity: [policyOf("identity", ALLOW)], boundary: undefined, session: undefined }
   const everybody = granting("*")
@@ -73,7 +73,7 @@ test("an explicit deny ends it on whichever side it stands, for root too", () =>
   assert.equal(outcomeOf(rootOf(OTHER), NO_POLICIES, denying), "implicitDeny")
 })
 
-/** Same account: what a bucket policy grants, and what implicit denies elsewhere make of it. */
+/** In the same account: the grant of a bucket policy, with implicit denies on the other sides. */
 const REACHES: readonly (readonly [
   names: string,
   AccessRequest["principal"],
@@ -108,7 +108,7 @@ for (const [names, principal, named, match] of REACHES) {
   })
 }
 
-test("boundary and session policies only ever take away", () => {
+test("boundary and session policies only restrict", () => {
   const identity = [policyOf("identity", GET)]
   const without = { identity, boundary: undefined, session: undefined }
   assert.equal(outcomeOf(bob, { ...without, boundary: policyOf("identity", LIST_ONLY) }), "implicitDeny")
@@ -119,7 +119,7 @@ test("boundary and session policies only ever take away", () => {
   assert.equal(outcomeOf(rootOf(OWNER), { ...NO_POLICIES, session: [policyOf("identity", LIST_ONLY)] }), "implicitDeny")
 })
 
-test("a user with a session policy is limited by it also where a bucket policy names the user", () => {
+test("a session policy limits a user even if a bucket policy names the user", () => {
   const own = { ...NO_POLICIES, session: [policyOf("identity", LIST_ONLY)] }
   assert.equal(outcomeOf(bob, own, granting({ AWS: bob.arn })), "implicitDeny")
   assert.equal(outcomeOf(bob, own, granting("*")), "allow")
@@ -138,12 +138,12 @@ test("from another account both sides must allow", () => {
   assert.equal(outcomeOf(rootOf(OTHER), NO_POLICIES, granting({ AWS: OTHER })), "allow")
 })
 
-test("nobody in particular is let in by * alone", () => {
+test("only * admits anonymous callers", () => {
   assert.equal(outcomeOf(ANONYMOUS, NO_POLICIES, granting("*")), "allow")
   assert.equal(outcomeOf(ANONYMOUS, NO_POLICIES, granting({ AWS: [OWNER, OTHER] })), "implicitDeny")
 })
 
-test("NotPrincipal spares whom it names themselves, and nobody for being of an account or role", () => {
+test("NotPrincipal exempts only principals that it names directly, not members of an account or role", () => {
   const sparing = (...AWS: readonly string[]): ResourcePolicies =>
     bucketPolicy({ Effect: "Deny", NotPrincipal: { AWS }, Action: "*", Resource: "*" })
   const own = identityOf(ALLOW)
@@ -155,7 +155,7 @@ test("NotPrincipal spares whom it names themselves, and nobody for being of an a
   assert.equal(outcomeOf(ANONYMOUS, own, sparing(bob.arn)), "explicitDeny")
 })
 
-test("an access control list grants as a policy that reaches as far", () => {
+test("an access control list grants like a policy with the same match", () => {
   const acl = (match: PrincipalMatch): ResourcePolicies => ({ policy: undefined, acl: match })
   assert.equal(outcomeOf(ANONYMOUS, NO_POLICIES, acl("caller")), "allow")
   assert.equal(outcomeOf(bob, NO_POLICIES, acl("account")), "implicitDeny")
@@ -175,7 +175,7 @@ function assuming(principal: AccessRequest["principal"], own: PrincipalPolicies,
   return decide(request, own, trust).outcome
 }
 
-test("a role is assumed by whom its trust policy names; of an account by those who may", () => {
+test("a role is assumed by principals that its trust policy names; by an account's users only if they may", () => {
   const may = identityOf({ ...ASSUME, Resource: roleArn })
   assert.equal(assuming(bob, NO_POLICIES, { AWS: bob.arn }), "allow")
   assert.equal(assuming(bob, NO_POLICIES, { AWS: ACCOUNT }), "implicitDeny")
@@ -187,7 +187,7 @@ test("a role is assumed by whom its trust policy names; of an account by those w
   assert.equal(assuming(carol, may, { AWS: carol.arn }), "allow")
 })
 
-test("a web identity assumes a role whose trust policy names its provider and takes its claims", () => {
+test("a web identity assumes a role whose trust policy names its provider and accepts its claims", () => {
   const providerArn = `arn:aws:iam::${OWNER}:oidc-provider/id.example.com`
   const caller = (sub: string): FederatedCaller => ({
     kind: "federated",

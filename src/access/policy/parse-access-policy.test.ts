@@ -1,4 +1,4 @@
-/** What is no policy is refused, in AWS's words where it has some, with its place; what is one is taken. */
+/** Invalid policies are refused, in AWS's wording where it exists, with the path; valid ones are accepted. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { isFailure } from "../../base/failures.js"
@@ -44,7 +44,7 @@ const LINES: readonly Line[] = [
   ["identity", JSON.stringify({ Id: 1, Statement: ALLOW }), "$.Id The Id of a policy must be a string"],
   ["identity", JSON.stringify({ Statements: [ALLOW] }), "$.Statements Unknown field Statements"],
   ["identity", document({ ...ALLOW, effect: "Allow" }), `${at}.effect Unknown field effect`],
-  // Members that stand twice, wherever they do and however they are spelt
+  // Duplicate members, at any depth and in any spelling
   [
     "identity",
     '{"Version":"2012-10-17","Version":"2012-10-17","Statement":[]}',
@@ -236,7 +236,7 @@ for (const [kind, text, says] of LINES) {
   })
 }
 
-test("what AWS takes is taken", () => {
+test("policies that AWS accepts are accepted", () => {
   const taken: readonly (readonly [AccessPolicyKind, string])[] = [
     ["identity", JSON.stringify({ Version: "2012-10-17", Id: "any", Statement: ALLOW })],
     [
@@ -299,7 +299,7 @@ test("what AWS takes is taken", () => {
     )
 })
 
-test("a document of 2008 has no variables: what looks like one is text", () => {
+test("a document of 2008 has no variables: their syntax is text", () => {
   const { statements, version } = parseAccessPolicy(
     JSON.stringify({ Statement: { ...ALLOW, Resource: `arn:aws:s3:::photos/\${` } }),
     "identity",
@@ -308,7 +308,7 @@ test("a document of 2008 has no variables: what looks like one is text", () => {
   assert.deepEqual(statements[0]?.resources?.patterns, [`arn:aws:s3:::photos/\${`])
 })
 
-test("documents have their size: of IAM without white space, of buckets with it", () => {
+test("document size is limited: for IAM without white space, for buckets with it", () => {
   const long = (length: number): string => document({ ...ALLOW, Resource: `arn:aws:s3:::photos/${"x".repeat(length)}` })
   const spaces = " ".repeat(3000)
   assert.equal(policyCharacters(`{ "a" :\n\t1 }`), 7)
@@ -339,7 +339,7 @@ test("documents have their size: of IAM without white space, of buckets with it"
   )
 })
 
-test("deep nesting and long strings are refused without harm", () => {
+test("deep nesting and long strings are refused safely", () => {
   for (const text of [
     `{"Statement":${"[".repeat(9000)}${"]".repeat(9000)}}`,
     `{"${"x".repeat(9000)}":1}`,

@@ -2,8 +2,8 @@
  * Patterns: texts of policies with wildcards (`*` any text, `?` one character) and variables (`${aws:username}`,
  * `${aws:PrincipalTag/team, 'none'}`), and their matchers.
  *
- * A variable stands for its value literally: a wildcard in the value is an ordinary character. `${*}`, `${?}` and `${$}`
- * are these characters themselves. Documents of 2008-10-17 have no variables; in them `${` is text.
+ * A variable stands for its value literally: a wildcard in the value is an ordinary character. `${*}`, `${?}` and
+ * `${$}` are these characters themselves. Documents of 2008-10-17 have no variables; in them `${` is text.
  * Matching takes time proportional to the product of both lengths at worst, charged to an `EvaluationBudget`.
  */
 import type { ConditionKey } from "./contract.js"

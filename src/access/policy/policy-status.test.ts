@@ -1,4 +1,4 @@
-/** Which bucket policies are public: Amazon's examples, and the borders of its rule. */
+/** Which bucket policies are public: Amazon's examples, and the edge cases of its rule. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { isPublic } from "./policy-status.js"
@@ -55,7 +55,7 @@ const LINES: readonly (readonly [what: string, change: object, isPublic: boolean
 ]
 
 for (const [what, change, expected] of LINES) {
-  test(`a policy that lets in ${what} is ${expected ? "public" : "not public"}`, () => {
+  test(`a policy that admits ${what} is ${expected ? "public" : "not public"}`, () => {
     assert.equal(isPublic(policyOf("resource", { ...PUT, ...change }).policy), expected)
     assert.equal(
       isPublic(policyOf("resource", { ...PUT, Principal: { AWS: OWNER } }, { ...PUT, ...change }).policy),

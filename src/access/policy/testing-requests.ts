@@ -1,4 +1,4 @@
-/** Stand-ins for tests of access policies: two accounts, their people, and what they ask. */
+/** Fixtures for tests of access policies: two accounts, their principals, and their requests. */
 import { parseAccountId, parseAccountNumber } from "../../base/ids.js"
 import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "../principal.js"
 import type { AccessRequest, AccessPolicyKind, NamedPolicy, PrincipalPolicies, ResourceOwner } from "./contract.js"
@@ -37,11 +37,11 @@ export function sessionOf(number: string, role: string, name: string): SessionPr
   }
 }
 
-/** Values by the key's whole name, in lower case but for a tag's. */
+/** Values by the key's full name, in lower case except for a tag's key. */
 export type Keys = Readonly<Record<string, string | readonly string[]>>
 
-export function requestOf(given: Partial<Omit<AccessRequest, "context">> & { readonly keys?: Keys }): AccessRequest {
-  const { keys = {}, ...rest } = given
+export function requestOf(fields: Partial<Omit<AccessRequest, "context">> & { readonly keys?: Keys }): AccessRequest {
+  const { keys = {}, ...rest } = fields
   return {
     principal: userOf(OWNER, "bob"),
     action: "s3:GetObject",
@@ -53,7 +53,7 @@ export function requestOf(given: Partial<Omit<AccessRequest, "context">> & { rea
   }
 }
 
-/** A policy of these statements, by its version of today. */
+/** A policy of these statements, in the current policy version. */
 export const policyOf = (kind: AccessPolicyKind, ...statements: readonly object[]): NamedPolicy => ({
   name: `the ${kind} policy`,
   policy: parseAccessPolicy(JSON.stringify({ Version: "2012-10-17", Statement: statements }), kind),

@@ -13,7 +13,7 @@ const refused = (value: string) =>
     error => isFailure(error, "malformedAuthorization"),
   )
 
-test("a beginning that was seen before is read the same, each time with the signature behind it", () => {
+test("a cached beginning is parsed the same, each time with its own signature", () => {
   const first = parseAuthorization(BEGINNING + ONE)
   assert.deepEqual(first, {
     form: "header",
@@ -25,18 +25,18 @@ test("a beginning that was seen before is read the same, each time with the sign
   assert.deepEqual(parseAuthorization(BEGINNING + OTHER), { ...first, signature: OTHER })
 })
 
-test("nothing is let through because its beginning was good once", () => {
+test("a cached beginning never admits an invalid header", () => {
   parseAuthorization(BEGINNING + ONE)
   refused(BEGINNING)
   refused(`${BEGINNING + ONE}, Signature=${OTHER}`)
   refused(`${BEGINNING + ONE}, Unknown=1`)
   refused(BEGINNING.replace("AWS4", "AWS5") + ONE)
-  // The last one that says Signature= counts only where it ends the header and stands alone.
+  // The cache is used only if the header ends with a single Signature=.
   refused(`${BEGINNING}, Signature=${ONE}`)
   assert.equal(parseAuthorization(BEGINNING + ONE.toUpperCase()).signature, ONE.toUpperCase())
 })
 
-test("more clients than are remembered are all read", () => {
+test("more clients than the cache holds are all parsed", () => {
   for (let n = 0; n < 2_500; n += 1) {
     const { accessKeyId, signature } = parseAuthorization(BEGINNING.replace("AKIA", `AKIA${n}`) + ONE)
     assert.deepEqual([accessKeyId, signature], [`AKIA${n}`, ONE])

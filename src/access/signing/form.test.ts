@@ -21,8 +21,10 @@ const RULES = { service: "s3", region: undefined, acceptVersion2: false }
 type Fields = Readonly<Record<string, string | undefined>>
 
 function read(fields: Fields, rules: Partial<typeof RULES> | { region: string } = {}) {
-  const given = Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]))
-  return readFormSignature(new Map(given), { ...RULES, ...rules })
+  const present = Object.entries(fields).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as const],
+  )
+  return readFormSignature(new Map(present), { ...RULES, ...rules })
 }
 
 function verify(fields: Fields, rules: Partial<typeof RULES> = {}, secret = SECRET) {
@@ -46,7 +48,7 @@ test("Amazon's example is verified", () => {
   assert.equal(verified?.form, "form")
 })
 
-test("one character changed anywhere refuses", () => {
+test("a form with any changed character is refused", () => {
   const signature = EXAMPLE["x-amz-signature"]
   for (const changed of [
     { "x-amz-signature": signature.replace("8", "9") },
@@ -61,7 +63,7 @@ test("one character changed anywhere refuses", () => {
   refuses(() => verify(EXAMPLE, {}, `${SECRET}x`), "signatureMismatch")
 })
 
-test("a form with some fields of a signature is never anonymous", () => {
+test("a form with any signature field is never anonymous", () => {
   for (const name of Object.keys(EXAMPLE)) {
     refuses(() => read({ ...EXAMPLE, [name]: undefined }), "invalidArgument", /Bucket POST must contain a field named/)
   }
@@ -71,7 +73,7 @@ test("a form with some fields of a signature is never anonymous", () => {
   assert.equal(read({ key: "k", policy: POLICY }).kind, "anonymous")
 })
 
-test("credential, algorithm, date, region and token are held to what is known", () => {
+test("credential, algorithm, date, region and token are checked", () => {
   const changed = (name: keyof typeof EXAMPLE, value: string) => () => read({ ...EXAMPLE, [name]: value })
   refuses(changed("x-amz-algorithm", "AWS4-HMAC-SHA1"), "invalidArgument")
   refuses(changed("x-amz-credential", "key"), "malformedAuthorization")
@@ -79,11 +81,11 @@ test("credential, algorithm, date, region and token are held to what is known", 
   refuses(changed("x-amz-date", "2015-12-29"), "invalidArgument", /ISO8601/)
   refuses(changed("x-amz-date", "20151230T000000Z"), "accessDenied")
   refuses(() => read(EXAMPLE, { region: "eu-west-1" }), "malformedAuthorization", /eu-west-1/)
-  assert.deepEqual(tokenOf(read({ ...EXAMPLE, "x-amz-security-token": "t" })), "t", "for the keyring to judge")
+  assert.deepEqual(tokenOf(read({ ...EXAMPLE, "x-amz-security-token": "t" })), "t", "for the keyring to check")
   assert.deepEqual(tokenOf(read({ ...EXAMPLE, "x-amz-security-token": "" })), undefined)
 })
 
-test("forms signed with version 2, where they are accepted", () => {
+test("forms signed with version 2 are verified if they are accepted", () => {
   const signature = createHmac("sha1", SECRET).update(POLICY).digest("base64")
   const fields = { policy: POLICY, awsaccesskeyid: "AKIAIOSFODNN7EXAMPLE", signature }
   assert.equal(verify(fields, { acceptVersion2: true })?.accessKeyId, "AKIAIOSFODNN7EXAMPLE")

@@ -1,4 +1,4 @@
-/** What a verifier remembers of earlier requests changes no answer. */
+/** The state that a verifier caches from earlier requests changes no result. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -15,7 +15,7 @@ const secretOf = (id: string): string | undefined => (id === CREDENTIALS.accessK
 
 const shapes = new HeaderShapes()
 
-/** Who signed the request; undefined where it is refused. */
+/** The signing key's id; undefined if the request is refused. */
 function signerOf(
   by: SignatureVerifier,
   { method, rawTarget, rawHeaders }: SignableRequest,
@@ -57,7 +57,7 @@ function anySigned(): { request: SignableRequest; signedMs: number } {
   return { request: { ...request, rawHeaders }, signedMs }
 }
 
-/** One character of a header or of the target is another one, or nothing is. */
+/** Changes one character of a header or of the target, or nothing. */
 function meddled(request: SignableRequest): SignableRequest {
   const rawHeaders = [...request.rawHeaders]
   const at = random.below(rawHeaders.length)
@@ -77,7 +77,7 @@ function meddled(request: SignableRequest): SignableRequest {
   }
 }
 
-test("a verifier that has seen many requests says of each what a new one says", () => {
+test("a verifier with a warm cache returns the same result as a new one", () => {
   const seasoned = new SignatureVerifier()
   let [accepted, refused] = [0, 0]
   for (let i = 0; i < 20_000; i += 1) {
@@ -90,7 +90,7 @@ test("a verifier that has seen many requests says of each what a new one says", 
   assert.ok(accepted > 1_000 && refused > 10_000, `${accepted} accepted, ${refused} refused`)
 })
 
-test("a secret that has changed is another secret", () => {
+test("a changed secret is not verified with the cached key", () => {
   const by = new SignatureVerifier()
   const request = { method: "GET", rawTarget: "/b/k", rawHeaders: ["host", "h"] }
   const { rawHeaders } = signRequest(request, HASH, CREDENTIALS, NOW_MS)

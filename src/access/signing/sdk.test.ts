@@ -1,4 +1,4 @@
-/** Requests as the AWS SDK puts them on the wire, captured by a socket server and verified. */
+/** Requests as the AWS SDK sends them, captured by a socket server and verified. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { createServer, request as httpRequest } from "node:http"
@@ -40,7 +40,7 @@ after(() => {
   server.close()
 })
 
-/** Sends the target as it stands: `fetch` would resolve `..` first. */
+/** Sends the target unchanged: `fetch` would resolve `..` first. */
 const send = (method: string, url: string): Promise<void> =>
   new Promise((resolve, reject) => {
     const [origin = "", path = ""] = url.split(/(?<=[0-9])(\/.*)/s)
@@ -60,7 +60,7 @@ function verifyLast() {
   return verifier.verify(claim, SECRET)
 }
 
-test("what the SDK signs verifies: keys, queries, metadata, checksums", async () => {
+test("requests that the SDK signs verify: keys, queries, metadata, checksums", async () => {
   await client.send(new PutObjectCommand({ Bucket: "b", Key: KEY, Body: "hello", Metadata: { note: "a   b" } }))
   assert.equal(verifyLast().form, "header")
   await client.send(
@@ -71,7 +71,7 @@ test("what the SDK signs verifies: keys, queries, metadata, checksums", async ()
   verifyLast()
 })
 
-test("what the SDK presigns verifies, uploads too", async () => {
+test("URLs that the SDK presigns verify, uploads too", async () => {
   const target = { Bucket: "b", Key: KEY }
   const terms = { expiresIn: 60 }
   const urls: [string, string][] = [

@@ -9,7 +9,7 @@ import { HeaderShapes } from "../../base/request-headers.js"
 import { presign, receivedRequest, SignatureVerifier, signRequest, SigningKeys } from "../sigv4.js"
 import type { SignableRequest, SignatureRules, SigningCredentials, VerifiedRequest } from "../sigv4.js"
 
-/** Processor time, so that a busy machine fails nothing; bounds are far above linear time and far below quadratic. */
+/** Processor time, so that a busy machine causes no failure; bounds are far above linear time, far below quadratic. */
 const cpuMs = (): number => process.cpuUsage().user / 1000
 
 const SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -111,7 +111,7 @@ test("Amazon's published examples verify", () => {
   }
 })
 
-test("Amazon's presigned example verifies, for its day and no longer", () => {
+test("Amazon's presigned example verifies for one day and no longer", () => {
   const rawTarget =
     "/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
   const request = { method: "GET", rawTarget, rawHeaders: ["Host", HOST] }
@@ -126,7 +126,7 @@ test("Amazon's presigned example verifies, for its day and no longer", () => {
 })
 
 /** Amazon's two chunked examples: 66,560 bytes "a" in chunks of 65,536, 1,024 and 0. */
-test("the chunk and trailer signatures of Amazon's examples follow from the seed", () => {
+test("the chunk and trailer signatures of Amazon's examples are derived from the seed", () => {
   const sha = (text: string) => createHash("sha256").update(text).digest("hex")
   const chain = (hash: string, headers: string[], seed: string) => {
     const request = {
@@ -187,7 +187,7 @@ test("the chunk and trailer signatures of Amazon's examples follow from the seed
   )
 })
 
-/** A second implementation, as plain as can be and sharing nothing with the first. */
+/** A second implementation, as plain as possible, which shares nothing with the first. */
 function naiveSignature(
   request: SignableRequest,
   signedHeaders: string[],
@@ -262,7 +262,7 @@ const coded = fc
       .join(""),
   )
 
-/** `npm run signatures` has 100,000. */
+/** `npm run signatures` runs 100,000. */
 const RANDOM_REQUESTS = Number(process.env["SIGNATURE_CASES"] ?? 500)
 
 test("signatures equal a second, naive implementation for arbitrary paths, queries and headers", () => {
@@ -314,7 +314,7 @@ test("no mutated byte of a signed request is accepted", () => {
         // Upper and lower case of a name, and blanks between the words of Authorization, mean the same.
         if (at % 2 === 0 && mutated.toLowerCase() === value.toLowerCase()) continue
         const rawHeaders = base.rawHeaders.map((text, j) => (j === at ? mutated : text))
-        // Renaming Authorization makes a request anonymous, which is no acceptance.
+        // Renaming Authorization makes a request anonymous, not accepted.
         if (name === "Authorization" && at % 2 === 0) assert.equal(verify({ ...base, rawHeaders }).kind, "anonymous")
         else attempt({ ...base, rawHeaders }, `${name} ${i} ${JSON.stringify(other)}`)
         tried += 1
@@ -478,7 +478,7 @@ const claimOf = (request: SignableRequest) => {
   return claim
 }
 
-test("a session token is handed on with the claim, from where the signature covers it", () => {
+test("the claim carries the session token from the place that the signature covers", () => {
   const inHeader = (value: string) => ["x-amz-security-token", value]
   const ofHeader = claimOf(signed({ ...PLAIN, rawHeaders: [...PLAIN.rawHeaders, ...inHeader("t/1=")] }))
   assert.equal(ofHeader.kind === "claim" && ofHeader.token, "t/1=")
@@ -490,7 +490,7 @@ test("a session token is handed on with the claim, from where the signature cove
   assert.equal(verifier.verify(ofQuery, SECRET).kind, "verified")
   const empty = signed({ ...PLAIN, rawHeaders: [...PLAIN.rawHeaders, ...inHeader("")] })
   assert.equal(claimOf(empty).token, undefined)
-  // A parameter of a request that is signed in its header is one like any other.
+  // In a request that is signed in its header, this parameter has no special meaning.
   assert.equal(claimOf(signed({ ...PLAIN, rawTarget: request.rawTarget })).token, undefined)
   const both = { ...request, rawHeaders: [...request.rawHeaders, ...inHeader("other")] }
   assert.equal(refusal({ ...both, rawTarget: presign(both, 60, CREDENTIALS, NOW_MS) }).kind, "invalidToken")
@@ -498,7 +498,7 @@ test("a session token is handed on with the claim, from where the signature cove
   assert.equal(refusal(unsigned).kind, "accessDenied")
 })
 
-test("where the server hashes the body itself, the request need not say its hash, and must not say another", () => {
+test("if the server hashes the body itself, the request may omit the hash but must not state a different one", () => {
   const bodySha256 = createHash("sha256").update("Action=X").digest("hex")
   const rules: SignatureRules = { service: "iam", region: undefined, bodySha256 }
   const credentials = { ...CREDENTIALS, service: "iam", region: "" }
@@ -526,7 +526,7 @@ test("requests without a signature are anonymous, and cannot claim signed chunks
   assert.equal(refusal(chunked("STREAMING-AWS4-HMAC-SHA256-PAYLOAD")).kind, "accessDenied")
 })
 
-test("signing keys are kept, bounded, and never outlive a changed secret", () => {
+test("signing keys are cached, bounded, and never outlive a changed secret", () => {
   const keys = new SigningKeys(2)
   const scope = (region: string) => ({ day: "20130524", region, service: "s3" })
   const first = keys.of("A", "secret", scope("a"))
@@ -569,7 +569,7 @@ test("hostile requests are refused with a failure, and quickly", () => {
 
 const isVerified = (result: { kind: string }): result is VerifiedRequest => result.kind === "verified"
 
-test("an access key with slashes, and no space after the commas, are understood", () => {
+test("an access key with slashes, and commas without a space, are parsed", () => {
   const credentials = { ...CREDENTIALS, accessKeyId: "a/b/c" }
   const request = signed(PLAIN, "UNSIGNED-PAYLOAD", credentials)
   const rawHeaders = request.rawHeaders.map(text => text.replaceAll(", S", ",S"))

@@ -49,7 +49,7 @@ function refusal(request: SignableRequest, terms: Terms = {}): Failure {
   throw new Error(`accepted: ${JSON.stringify(request)}`)
 }
 
-/** A second implementation, as plain as can be: of the text, as botocore makes it. */
+/** A second implementation of the text to sign, as plain as possible, after botocore. */
 function naiveText({ method, rawTarget, rawHeaders }: SignableRequest, expires: string, resource?: string): string {
   const [path = "", query = ""] = rawTarget.split(/\?(.*)/s)
   const bytes = (text: string) =>
@@ -119,7 +119,7 @@ test("Amazon's published example verifies", () => {
   assert.equal(refusal(request, { version2, nowMs: 1175139620_001 }).kind, "requestExpired")
 })
 
-test("it is refused where version 2 is, and for whatever is no object", () => {
+test("a version 2 signature is refused if version 2 is disabled, and for requests without an object", () => {
   const request = presigned(PLAIN)
   assert.equal(refusal(request, { version2: undefined }).kind, "invalidRequest")
   const failure = refusal(request, { version2: { resource: undefined, signedParameters: PARAMETERS } })
@@ -135,10 +135,10 @@ const latin1 = fc
   )
   .map(codes => String.fromCharCode(...codes))
 
-/** `npm run signatures` has 100,000. */
+/** `npm run signatures` runs 100,000. */
 const RANDOM_REQUESTS = Number(process.env["SIGNATURE_CASES"] ?? 500)
 
-test("signatures equal those of a second, naive implementation, and nothing of a request can be changed", () => {
+test("signatures equal those of a second, naive implementation, and no part of a request can be changed", () => {
   const name = fc.constantFrom("acl", "versionId", "uploadId", "response-content-type", "attributes", "prefix", "x-id")
   const header = fc.constantFrom("x-amz-meta-a", "X-Amz-Meta-A", "x-amz-acl", "Content-Type", "Content-MD5", "Range")
   fc.assert(
@@ -205,7 +205,7 @@ test("every changed character of a presigned URL is refused", () => {
   }
 })
 
-test("an expiry lies at most seven days ahead, and is a whole number of seconds", () => {
+test("an expiry is at most seven days ahead, in whole seconds", () => {
   const until = (expires: string) => presigned(PLAIN, { expires })
   assert.equal(verify(until(String(NOW_SECONDS + 604_800))).kind, "verified")
   assert.equal(refusal(until(String(NOW_SECONDS + 604_801))).kind, "accessDenied")
@@ -249,7 +249,7 @@ test("each refusal has its own failure", () => {
   for (const [what, request, kind] of cases) assert.equal(refusal(request).kind, kind, what)
 })
 
-test("a session token is handed on as sent, from the header or the query, and must be the same in both", () => {
+test("a session token is passed on as sent, from the header or the query, and must be the same in both", () => {
   const inQuery = presigned({ ...PLAIN, rawTarget: "/bucket/key?x-amz-security-token=T%2F1%3D" })
   const token = (request: SignableRequest) => {
     const verified = verify(request)
@@ -273,7 +273,7 @@ test("a mismatch shows the text to compare, without secrets of the request", () 
   assert.ok(!failure.message.includes("TOKEN") && !failure.message.includes(SECRET))
 })
 
-test("people are told which key a version 2 URL names", () => {
+test("the key that a version 2 URL names is reported", () => {
   assert.equal(claimedKey(undefined, presigned(PLAIN).rawTarget), KEY)
   assert.deepEqual(
     parseQuery(splitTarget(presigned(PLAIN).rawTarget).rawQuery).map(({ name }) => name),

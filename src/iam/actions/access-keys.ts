@@ -32,7 +32,7 @@ const keyIdIn = (parameters: Parameters): AccessKeyId => {
 const noSuchKey = (text: string) =>
   fail("noSuchEntity", { message: `The Access Key with id ${text.slice(0, 128)} cannot be found` })
 
-/** Throws `noSuchEntity` where the user is not there. */
+/** Throws `noSuchEntity` if the user does not exist. */
 async function ownerOf(call: Call): Promise<KeyOwner> {
   const { accountId, identities } = call
   const name = userNameOf(call)
@@ -77,7 +77,7 @@ async function updateAccessKey(call: Call): Promise<void> {
   await accounts.setKeyActive(id, status === "Active", await ownerOf(call))
 }
 
-/** A key of the account's own; undefined where there is none. */
+/** A key of the caller's account; undefined if there is none. */
 async function ownKey({ accounts, accountId, parameters }: Call): Promise<AccessKey | undefined> {
   const key = await accounts.getKey(keyIdIn(parameters))
   return key?.accountId === accountId ? key : undefined

@@ -1,4 +1,4 @@
-/** Actions on the account as a whole: what is in it, and what it is called. */
+/** Actions on the account as a whole: its summary and its aliases. */
 import { IDENTITY_LIMITS, POLICY_LIMITS } from "../../access/index.js"
 import type { IdentityKind } from "../../format/identity-records.js"
 import { guarded, type Actions, type Call, type Result } from "../action.js"
@@ -10,7 +10,7 @@ export const ACCOUNT: Actions = {
   GetAccountSummary: guarded(onAccount, "", getAccountSummary),
 }
 
-/** An account has no other names here. */
+/** Accounts have no aliases in this store. */
 async function listAccountAliases(): Promise<Result> {
   return xml => {
     writeList(xml, "AccountAliases", [], () => undefined)
@@ -18,10 +18,10 @@ async function listAccountAliases(): Promise<Result> {
   }
 }
 
-/** What an account may have without limit, as a client's 32-bit integer can say it. */
+/** Reported for unlimited quotas: the largest value of a client's 32-bit integer. */
 const UNLIMITED = 2 ** 31 - 1
 
-/** Each as the service holds to it. */
+/** The quotas that the service enforces. */
 const QUOTAS: readonly (readonly [string, number])[] = [
   ["UsersQuota", UNLIMITED],
   ["GroupsQuota", UNLIMITED],
@@ -44,8 +44,8 @@ const QUOTAS: readonly (readonly [string, number])[] = [
   ["InstanceProfilesQuota", 0],
 ]
 
-/** What is not built, of which an account has none. */
-const NONE: readonly string[] = [
+/** Entries that are always 0, for features that are not implemented. */
+const ALWAYS_ZERO: readonly string[] = [
   ...["AccountMFAEnabled", "AccountPasswordPresent", "AccountSigningCertificatesPresent", "MFADevices"],
   ...["MFADevicesInUse", "ServerCertificates", "InstanceProfiles"],
 ]
@@ -62,7 +62,7 @@ async function getAccountSummary({ identities, accounts, accountId }: Call): Pro
     ["PolicyVersionsInUse", await countOf(policies(), ({ record }) => record.versions.length)],
     ["Providers", (await identities.listProviders(accountId)).length],
     ["AccountAccessKeysPresent", Math.min(1, rootKeys.length)],
-    ...NONE.map(name => [name, 0] as const),
+    ...ALWAYS_ZERO.map(name => [name, 0] as const),
     ...QUOTAS,
   ]
   return xml =>

@@ -1,4 +1,4 @@
-/** Managed policies on users, groups and roles: to act by, and as what limits them. */
+/** Managed policies of users, groups and roles: attached ones and permissions boundaries. */
 import { parseIdentityArn } from "../../access/index.js"
 import { guarded, joined, KINDS, type Actions, type Call, type KindWords, type Result } from "../action.js"
 import { byName, pageOf, PAGING, writePage } from "../paging.js"

@@ -1,10 +1,10 @@
-/** Groups and who is in them. */
+/** Groups and their members. */
 import { fail } from "../../base/failures.js"
 import { guarded, KINDS, type Actions, type Call, type Result } from "../action.js"
 import { nameBefore, pageOf, PAGING, writePage } from "../paging.js"
 import { writeIdentity, writeListed } from "../shapes.js"
-import { identityOf, onAll, onIdentity, onMovedIdentity, onNewIdentity, refOf } from "../targets.js"
-import { beginning } from "./users.js"
+import { identityOf, onAll, onIdentity, onRenamedIdentity, onNewIdentity, refOf } from "../targets.js"
+import { withPathPrefix } from "./users.js"
 
 const [USER, GROUP] = KINDS
 const paging = PAGING.join(" ")
@@ -13,7 +13,7 @@ export const GROUPS: Actions = {
   CreateGroup: guarded(onNewIdentity(GROUP), "GroupName Path", createGroup),
   GetGroup: guarded(onIdentity(GROUP), `GroupName ${paging}`, getGroup),
   ListGroups: guarded(onAll("group"), `PathPrefix ${paging}`, listGroups),
-  UpdateGroup: guarded(onMovedIdentity(GROUP), "GroupName NewGroupName NewPath", updateGroup),
+  UpdateGroup: guarded(onRenamedIdentity(GROUP), "GroupName NewGroupName NewPath", updateGroup),
   DeleteGroup: guarded(onIdentity(GROUP), "GroupName", async call => call.identities.remove(refOf(call, GROUP))),
   AddUserToGroup: guarded(onIdentity(GROUP), "GroupName UserName", async call =>
     call.identities.joinGroup(refOf(call, USER), call.parameters.text(GROUP.name)),
@@ -43,7 +43,7 @@ async function getGroup(call: Call): Promise<Result> {
 
 async function listGroups({ accountId, number, identities, parameters }: Call): Promise<Result> {
   const prefix = parameters.optional("PathPrefix") ?? "/"
-  const groups = beginning(prefix, identities.list(accountId, "group", nameBefore(parameters)))
+  const groups = withPathPrefix(prefix, identities.list(accountId, "group", nameBefore(parameters)))
   const page = await pageOf(parameters, groups, group => group.name)
   return xml => writePage(xml, "Groups", page, (member, group) => writeListed(member, group, number))
 }

@@ -66,7 +66,7 @@ async function listPolicies(call: Call): Promise<Result> {
   const { parameters, number } = call
   const scope = parameters.word("Scope", ["All", "AWS", "Local"]) ?? "All"
   const listed = scope === "Local" ? ownPolicies(call) : withBuiltIn(call, scope === "All")
-  const page = await pageOf(parameters, asWanted(call, listed), ({ record }) => placeOf(record))
+  const page = await pageOf(parameters, matchingPolicies(call, listed), ({ record }) => sortKeyOf(record))
   return xml =>
     writePage(xml, "Policies", page, (member, { record, use }) =>
       writePolicy(member, { ...record, tags: [] }, arnOfPolicy(record, number), use),
@@ -76,7 +76,7 @@ async function listPolicies(call: Call): Promise<Result> {
 const ownPolicies = ({ identities, accountId, parameters }: Call): AsyncIterable<UsedPolicy> =>
   identities.listPolicies(accountId, nameBefore(parameters))
 
-/** The policies that every account has, and the account's own if these are asked for too. */
+/** The built-in policies, and the account's own if the request includes them. */
 async function* withBuiltIn(call: Call, withOwn: boolean): AsyncGenerator<UsedPolicy> {
   const { identities, accountId } = call
   const policies: UsedPolicy[] = []
@@ -84,14 +84,17 @@ async function* withBuiltIn(call: Call, withOwn: boolean): AsyncGenerator<UsedPo
     policies.push({ record, use: await identities.policyUse(accountId, arn) })
   }
   if (withOwn) for await (const policy of ownPolicies(call)) policies.push(policy)
-  yield* byName(policies, ({ record }) => placeOf(record))
+  yield* byName(policies, ({ record }) => sortKeyOf(record))
 }
 
-/** An own policy may have the name of one that every account has. No name has a space in it. */
-const placeOf = (record: ManagedPolicyRecord): string => `${record.name} ${isBuiltIn(record) ? 1 : 0}`
+/** An account's own policy may have the name of a built-in one. No name contains a blank. */
+const sortKeyOf = (record: ManagedPolicyRecord): string => `${record.name} ${isBuiltIn(record) ? 1 : 0}`
 
-/** Those under the path, and used in the way, that the request asks for. */
-async function* asWanted({ parameters }: Call, policies: AsyncIterable<UsedPolicy>): AsyncGenerator<UsedPolicy> {
+/** The policies with the requested path prefix and usage. */
+async function* matchingPolicies(
+  { parameters }: Call,
+  policies: AsyncIterable<UsedPolicy>,
+): AsyncGenerator<UsedPolicy> {
   const onlyAttached = parameters.flag("OnlyAttached")
   const usage = parameters.word("PolicyUsageFilter", USES)
   const prefix = parameters.optional("PathPrefix") ?? "/"
@@ -113,10 +116,10 @@ async function createPolicyVersion(call: Call): Promise<Result> {
   const isDefault = parameters.flag("SetAsDefault")
   const text = parameters.text("PolicyDocument")
   const record = await identities.addPolicyVersion(accountId, arnIn(call), text, isDefault)
-  const made = record.versions.find(({ number }) => number === record.lastVersion)
+  const created = record.versions.find(({ number }) => number === record.lastVersion)
   return xml =>
     void xml.group("PolicyVersion", shown => {
-      if (made !== undefined) writeVersion(shown, made, record)
+      if (created !== undefined) writeVersion(shown, created, record)
     })
 }
 
@@ -150,7 +153,7 @@ async function listEntitiesForPolicy(call: Call): Promise<Result> {
   const filter = parameters.word("EntityFilter", ["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"])
   const usage = parameters.word("PolicyUsageFilter", USES)
   const prefix = parameters.optional("PathPrefix") ?? "/"
-  // An identity that has it as both is shown once.
+  // An identity that has the policy in both ways is listed once.
   const holders = new Map<string, IdentityRecord>()
   for await (const { identity, isBoundary } of identities.policyHolders(accountId, arn)) {
     if (usage !== undefined && isBoundary !== (usage === "PermissionsBoundary")) continue

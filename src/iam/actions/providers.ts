@@ -1,4 +1,4 @@
-/** OpenID Connect providers: whose tokens let somebody into a role. */
+/** OpenID Connect providers, whose tokens allow web identities to assume roles. */
 import { providerArn } from "../../access/index.js"
 import { isoDate } from "../../base/dates.js"
 import { guarded, type Actions, type Call, type Result } from "../action.js"

@@ -3,12 +3,12 @@ import { guarded, KINDS, type Actions, type Call, type Result } from "../action.
 import { nameBefore, pageOf, PAGING, writeList, writePage } from "../paging.js"
 import { writeIdentity, writeListed } from "../shapes.js"
 import { identityOf, onAll, onIdentity, onNewIdentity, policyArnOf, refOf } from "../targets.js"
-import { beginning } from "./users.js"
+import { withPathPrefix } from "./users.js"
 
 const [, , ROLE] = KINDS
 const paging = PAGING.join(" ")
-const SECONDS_USUAL = 3_600
-/** What else is asked of it is for the service. */
+const SECONDS_DEFAULT = 3_600
+/** A rough bound; the service checks the exact limits. */
 const SECONDS = { least: 0, most: 1_000_000 } as const
 
 export const ROLES: Actions = {
@@ -39,7 +39,7 @@ async function createRole(call: Call): Promise<Result> {
     role: {
       description: parameters.optional("Description") ?? "",
       trust: parameters.text("AssumeRolePolicyDocument"),
-      sessionSecondsMax: parameters.whole("MaxSessionDuration", SECONDS) ?? SECONDS_USUAL,
+      sessionSecondsMax: parameters.whole("MaxSessionDuration", SECONDS) ?? SECONDS_DEFAULT,
     },
   })
   return xml => void xml.group("Role", shown => writeIdentity(shown, role, number))
@@ -52,7 +52,7 @@ async function getRole(call: Call): Promise<Result> {
 
 async function listRoles({ accountId, number, identities, parameters }: Call): Promise<Result> {
   const prefix = parameters.optional("PathPrefix") ?? "/"
-  const roles = beginning(prefix, identities.list(accountId, "role", nameBefore(parameters)))
+  const roles = withPathPrefix(prefix, identities.list(accountId, "role", nameBefore(parameters)))
   const page = await pageOf(parameters, roles, role => role.name)
   return xml => writePage(xml, "Roles", page, (member, role) => writeListed(member, role, number))
 }
@@ -74,7 +74,7 @@ async function updateRoleDescription(call: Call): Promise<Result> {
   return getRole(call)
 }
 
-/** There are no machines here that could have a role. */
+/** This store has no instances that could have a role. */
 async function listInstanceProfiles(call: Call): Promise<Result> {
   await identityOf(call, ROLE)
   return xml => {

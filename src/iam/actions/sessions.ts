@@ -1,4 +1,4 @@
-/** STS: who somebody is, and temporary credentials. */
+/** STS: the caller's identity, and temporary credentials. */
 import { providerArn, type AssumeRequest } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
 import { parseAccessKeyId } from "../../base/ids.js"
@@ -8,7 +8,7 @@ import { writeCredentials } from "../shapes.js"
 import { onAccount } from "../targets.js"
 
 const ASSUMING = "RoleArn RoleSessionName DurationSeconds Policy PolicyArns"
-/** What else is asked of it is for the service. */
+/** A rough bound; the service checks the exact limits. */
 const SECONDS = { least: 0, most: 1_000_000 } as const
 const KEY_ID = /^[0-9A-Za-z._=+/@-]{3,128}$/
 
@@ -68,11 +68,11 @@ async function assumeRoleWithWebIdentity(call: OpenCall): Promise<Result> {
   }
 }
 
-/** Of keys of other accounts nothing is told, not even that they are there. */
+/** Reveals nothing about keys of other accounts, not even whether they exist. */
 async function getAccessKeyInfo({ parameters, accounts, caller, accountId, number }: Call): Promise<Result> {
   const text = parameters.text("AccessKeyId")
   if (!KEY_ID.test(text)) throw invalid("The AccessKeyId is not valid.")
   const owner = text === caller.id ? accountId : (await accounts.getKey(parseAccessKeyId(text)))?.accountId
-  if (owner !== accountId) throw fail("accessDenied", { message: "The key is none of this account's." })
+  if (owner !== accountId) throw fail("accessDenied", { message: "The access key does not belong to this account." })
   return xml => void xml.text("Account", number)
 }

@@ -6,7 +6,7 @@ import { identityOf, onIdentity, onPolicy, onProvider, policyArnOf, providerOf, 
 
 interface Tagged {
   readonly on: (call: Call) => Promise<Target>
-  /** The parameter that names it. */
+  /** The name of the parameter that identifies it. */
   readonly name: string
   readonly read: (call: Call) => Promise<Tags>
   readonly change: (call: Call, added: Tags, removed: readonly string[]) => Promise<void>

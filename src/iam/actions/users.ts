@@ -1,4 +1,4 @@
-/** Users, and the lists of what users have elsewhere and never have here. */
+/** Users, and lists of credentials that users of this store never have. */
 import { rootArn } from "../../access/index.js"
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
@@ -10,7 +10,7 @@ import {
   onAccount,
   onAll,
   onIdentity,
-  onMovedIdentity,
+  onRenamedIdentity,
   onNewIdentity,
   onUserOrCaller,
   policyArnOf,
@@ -25,7 +25,7 @@ export const USERS: Actions = {
   CreateUser: guarded(onNewIdentity(USER), "UserName Path PermissionsBoundary Tags", createUser),
   GetUser: guarded(onUserOrCaller, "UserName", getUser),
   ListUsers: guarded(onAll("user"), `PathPrefix ${paging}`, listUsers),
-  UpdateUser: guarded(onMovedIdentity(USER), "UserName NewUserName NewPath", updateUser),
+  UpdateUser: guarded(onRenamedIdentity(USER), "UserName NewUserName NewPath", updateUser),
   DeleteUser: guarded(onIdentity(USER), "UserName", async call => call.identities.remove(refOf(call, USER))),
   ListGroupsForUser: guarded(onIdentity(USER), `UserName ${paging}`, listGroupsForUser),
   ListMFADevices: guarded(onUserOrCaller, `UserName ${paging}`, emptyList("MFADevices")),
@@ -71,14 +71,14 @@ async function listUsers({ accountId, number, identities, parameters }: Call): P
   const prefix = parameters.optional("PathPrefix") ?? "/"
   const page = await pageOf(
     parameters,
-    beginning(prefix, identities.list(accountId, "user", nameBefore(parameters))),
+    withPathPrefix(prefix, identities.list(accountId, "user", nameBefore(parameters))),
     user => user.name,
   )
   return xml => writePage(xml, "Users", page, (member, user) => writeListed(member, user, number))
 }
 
-/** Those whose path begins so. */
-export async function* beginning<Item extends { readonly path: string }>(
+/** The items whose path starts with the prefix. */
+export async function* withPathPrefix<Item extends { readonly path: string }>(
   prefix: string,
   items: AsyncIterable<Item>,
 ): AsyncGenerator<Item> {
@@ -101,7 +101,7 @@ async function listGroupsForUser(call: Call): Promise<Result> {
   return xml => writePage(xml, "Groups", page, (member, group) => writeListed(member, group, number))
 }
 
-/** Users here sign with access keys only; whoever cleans up after one is told so. */
+/** Users of this store have access keys only; tools that delete a user list all its credentials first. */
 function emptyList(name: string): () => Promise<Result> {
   return async () => xml => {
     writeList(xml, name, [], () => undefined)
