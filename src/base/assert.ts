@@ -1,7 +1,7 @@
 /**
- * Assertions: they speak of our own mistakes, stay on in production, and end what is going on.
+ * Assertions: they detect bugs of the program, stay on in production, and abort the operation.
  *
- * Input is never asserted: it is parsed and refused politely with a `Failure`.
+ * Input is never asserted: it is parsed and refused with a `Failure`.
  */
 export class AssertionError extends Error {
   override readonly name = "AssertionError"

@@ -7,7 +7,7 @@ export function hexOf(bytes: Uint8Array): string {
   return text
 }
 
-/** What each character code below 128 is worth as a hex digit; 255: none. */
+/** The value of each character code below 128 as a hex digit; 255 if it is not one. */
 const DIGITS = new Uint8Array(128).fill(0xff)
 for (let value = 0; value < 16; value += 1) {
   const digit = value.toString(16)
@@ -15,7 +15,7 @@ for (let value = 0; value < 16; value += 1) {
   DIGITS[digit.toUpperCase().charCodeAt(0)] = value
 }
 
-/** The bytes that an even number of hex digits spell; undefined where they do not. */
+/** The bytes of a hex text; undefined if it is not an even number of hex digits. */
 export function bytesOfHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0) return undefined
   const bytes = new Uint8Array(text.length / 2)
@@ -39,8 +39,8 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Copies into memory that threads share, or out of it. V8's own way there is word by word, and seven times as slow
- * where the two addresses are not aligned alike; filling a range with as many bytes is one plain copy.
+ * Copies into or out of memory that threads share. V8 copies such memory word by word, seven times slower
+ * if the two addresses are not aligned alike; filling a range with as many bytes is one plain copy.
  */
 export function copyPlainly(target: Uint8Array, bytes: Uint8Array, at: number): void {
   if (bytes.length === 0) return
@@ -54,7 +54,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 export const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit
 
 /**
- * The smallest byte string above every one that begins with `prefix`; undefined where there is none
+ * The smallest byte string above every one that begins with `prefix`; undefined if there is none
  * (an empty prefix, or one of 0xFF only).
  */
 export function afterPrefix(prefix: string): string | undefined {

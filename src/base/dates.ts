@@ -1,8 +1,8 @@
 /**
  * Dates as HTTP and S3 write them, to and from milliseconds since 1970 (UTC).
  *
- * Promises  Parsing is exact: a day that its month does not have, or an hour 24, is no date.
- * Limits    Texts over 64 characters and years outside 1970-9999 are no dates.
+ * Promises  Parsing is exact: a day that its month does not have, or an hour 24, is not a date.
+ * Limits    Texts over 64 characters and years outside 1970-9999 are not dates.
  * Sources   RFC 9110 section 5.6.7 (IMF-fixdate, RFC 850, asctime); ISO 8601, extended and basic form.
  */
 const DATE_TEXT_MAX = 64
@@ -45,7 +45,7 @@ const monthOf = (name: string | undefined): number => MONTHS.indexOf((name ?? ""
 /** RFC 850 has two digits: 1970-2069. */
 const centuryOf = (year: number): number => (year < 70 ? 2000 + year : 1900 + year)
 
-/** A date in one of HTTP's three forms; undefined where it is none. */
+/** A date in one of HTTP's three forms; undefined if the text is not one. */
 export function parseHttpDate(text: string): number | undefined {
   if (text.length > DATE_TEXT_MAX) return undefined
   let match = IMF.exec(text)
@@ -64,7 +64,7 @@ export function parseHttpDate(text: string): number | undefined {
   return millisecondsOf({ year, month: monthOf(match[1]), day, hour, minute, second })
 }
 
-/** An ISO 8601 date, with time and zone or of a day alone (its midnight in UTC); undefined where it is none. */
+/** An ISO 8601 date, with time and zone, or a day alone (its midnight in UTC); undefined if the text is not one. */
 export function parseIsoDate(text: string): number | undefined {
   if (text.length > DATE_TEXT_MAX) return undefined
   const match = ISO.exec(text)
@@ -80,7 +80,7 @@ export function parseIsoDate(text: string): number | undefined {
   return timeMs < 0 ? undefined : timeMs
 }
 
-/** `20260102T030405Z`, as signatures use it; undefined where it is not that. */
+/** `20260102T030405Z`, as signatures use it; undefined if the text is not one. */
 export function parseBasicDate(text: string): number | undefined {
   const match = BASIC.exec(text)
   return match === null ? undefined : millisecondsOf(fieldsOf(numbered(match, 1, 2, 3, 4, 5, 6)))
@@ -93,7 +93,7 @@ const DAY_SECONDS = 86_400
 const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, "0"))
 const two = (number: number): string => TWO_DIGITS[Math.floor(number)] ?? ""
 
-/** Writes the second of a moment between what its day begins and ends with. Listings ask for thousands, mostly of one day. */
+/** Formats a time, and caches the text of its day: listings format thousands, mostly of one day. */
 function dateWriter(dayOf: (midnight: Date) => string, end: string): (timeMs: number) => string {
   let known = NaN
   let dayText = ""

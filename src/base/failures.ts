@@ -1,10 +1,10 @@
 /**
  * Failures: everything that can go wrong for a caller, as one closed list sorted by remedy.
  *
- * A failure says what the *caller should do* (`remedy`), not which line failed. Each protocol maps
- * kinds to its own answers in one table of its own; retry loops look at the remedy only. Details are
- * for people and logs, never an interface, and never hold a secret.
- * A mistake of ours is not a failure: that is `assert`.
+ * A failure states what the *caller should do* (`remedy`), not which line failed. Each protocol maps
+ * kinds to its own responses in one table; retry loops check the remedy only. Details are
+ * for people and logs, never an interface, and never contain a secret.
+ * A bug of the program is not a failure: that is `assert`.
  */
 export type Remedy =
   "fixRequest" | "signIn" | "reread" | "backOff" | "addSpace" | "repair" | "askOperator" | "reportBug"
@@ -55,12 +55,12 @@ export const FAILURES = {
   aclWithOwnership: kind("fixRequest", "the bucket's owner is enforced, so its access control list can grant nothing"),
   aclWithAccessBlock: kind("fixRequest", "public access is blocked, so the access control list cannot be public"),
   missingHeader: kind("fixRequest", "a header that the request needs is missing"),
-  unexpectedContent: kind("fixRequest", "the request has a body, and headers that say the same"),
+  unexpectedContent: kind("fixRequest", "the request has both a body and headers that specify the same thing"),
   notImplemented: kind("fixRequest", "this operation or header is not supported"),
   methodNotAllowed: kind("fixRequest", "the method is not allowed on this resource"),
   invalidUri: kind("fixRequest", "the request target is not valid"),
   requestTimeout: kind("backOff", "the client sent too slowly"),
-  // Who
+  // Identity and access
   accessDenied: kind("signIn", "access denied"),
   accessForbidden: kind("signIn", "cross-origin access is not allowed"),
   invalidAccessKey: kind("signIn", "the access key does not exist"),
@@ -79,10 +79,10 @@ export const FAILURES = {
   // Users, groups, roles and their policies
   noSuchEntity: kind("fixRequest", "there is no such user, group, role, policy or provider"),
   entityExists: kind("fixRequest", "a user, group, role, policy or provider of this name exists already"),
-  deleteConflict: kind("fixRequest", "something else still needs what is to be deleted"),
+  deleteConflict: kind("fixRequest", "something else still uses it"),
   limitExceeded: kind("fixRequest", "a limit of the account would be exceeded"),
   invalidIdentityToken: kind("signIn", "the web identity token is not valid"),
-  providerUnreachable: kind("backOff", "the identity provider does not answer"),
+  providerUnreachable: kind("backOff", "the identity provider does not respond"),
   // Conditions
   preconditionFailed: kind("reread", "a condition of the request is not met"),
   notModified: kind("reread", "the object has not been modified"),
@@ -91,10 +91,10 @@ export const FAILURES = {
   tooManyInFlight: kind("backOff", "too many requests in flight"),
   stopping: kind("backOff", "the server is stopping"),
   deviceFull: kind("addSpace", "the store is full"),
-  // Our side
+  // Server side
   indeterminate: kind("backOff", "the write may or may not have happened"),
-  uploadAborted: kind("backOff", "the upload was given up; send it again"),
-  deviceFailed: kind("backOff", "a device does not answer"),
+  uploadAborted: kind("backOff", "the upload was aborted; send it again"),
+  deviceFailed: kind("backOff", "a device does not respond"),
   notEnoughShards: kind("repair", "too few intact shards are left to read this"),
   corruptRow: kind("repair", "a metadata row fails its checksum"),
   corruptNeedle: kind("repair", "a needle fails its checksum"),
@@ -105,9 +105,9 @@ export const FAILURES = {
   invalidConfig: kind("askOperator", "the configuration is not valid"),
   folderInUse: kind("askOperator", "the data folder is in use by another running process"),
   foreignFolder: kind("askOperator", "the data folder belongs to another store"),
-  folderNotEmpty: kind("askOperator", "the folder holds other files and is no data folder"),
+  folderNotEmpty: kind("askOperator", "the folder contains other files and is not a data folder"),
   devicesMissing: kind("askOperator", "devices of this store are missing"),
-  wrongMasterKey: kind("askOperator", "the master key does not fit this store"),
+  wrongMasterKey: kind("askOperator", "the master key does not match this store"),
   internal: kind("reportBug", "internal error"),
 } as const satisfies Record<string, { remedy: Remedy; message: string }>
 
@@ -138,7 +138,7 @@ export function fail(kind: FailureKind, details: FailureDetails = {}, cause?: un
   return new Failure(kind, details, cause)
 }
 
-/** What happened in words for people, with the details: `the account exists already (account app)`. */
+/** A sentence for people, with the details: `the account exists already (account app)`. */
 export function sentenceOf({ kind, details }: Failure): string {
   const { message = FAILURES[kind].message, ...others } = details
   const shown = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}`]))
@@ -149,7 +149,7 @@ export function isFailure(error: unknown, ...kinds: FailureKind[]): error is Fai
   return error instanceof Failure && (kinds.length === 0 || kinds.includes(error.kind))
 }
 
-/** What it gives; undefined where it refuses. What is no failure is thrown on. */
+/** The result of `make`; undefined if it throws a failure. Rethrows any other error. */
 export function unlessRefused<T>(make: () => T): T | undefined {
   try {
     return make()
@@ -159,7 +159,7 @@ export function unlessRefused<T>(make: () => T): T | undefined {
   }
 }
 
-/** Any thrown thing as a failure: what is not one already is our bug. */
+/** Any thrown value as a failure; a value that is not one is a bug of the program. */
 export function asFailure(error: unknown): Failure {
   return error instanceof Failure ? error : fail("internal", { reason: String(error) }, error)
 }

@@ -1,14 +1,14 @@
 /**
- * Families: the kinds of record that a row can have, each a database of its own in the base.
+ * Families: the kinds of record that a row can have, each stored separately in the metadata store.
  *
  * The numbers are on disk and on the wire: append only, never reuse.
  */
 export const FAMILIES = {
-  /** The device's own marks: log sequence and volume positions that the base contains. Not replicated. */
+  /** The device's own marks: log sequence and volume positions that the metadata store contains. Not replicated. */
   marks: 0,
   /** Needle id → place in a volume. Not replicated. */
   needles: 1,
-  /** Object key → the record a listing shows (the latest version, if it is no delete marker). */
+  /** Object key → the record that a listing shows (the latest version, unless it is a delete marker). */
   current: 2,
   /** Object key + order → older versions, and delete markers. */
   versions: 3,
@@ -22,17 +22,17 @@ export const FAMILIES = {
   parts: 7,
   /** Object key + multipart id + segment number → 256 parts of a completed upload. */
   segments: 8,
-  /** Bucket name → bucket id; the home of a name. */
+  /** Bucket name → bucket id. */
   names: 9,
   /** Bucket id → bucket head. */
   buckets: 10,
   /** Bucket id → objects, versions, bytes in this tablet. */
   counters: 11,
-  /** Release order → an upload whose bytes nothing names any more. */
+  /** Deletion order → an upload whose bytes no row references any more. */
   releases: 12,
-  /** Partition + device → this device misses shards of this partition. */
+  /** Partition + device → a hint that this device misses shards of this partition. */
   debts: 13,
-  /** Object key + upload id → this upload was given up; a commit that names it is refused. */
+  /** Object key + upload id → this upload was aborted; a commit that references it is refused. */
   voids: 14,
   /** Account id → account. */
   accounts: 15,
@@ -40,9 +40,9 @@ export const FAMILIES = {
   accessKeys: 16,
   /** Account id + bucket name → nothing: the buckets of an account. */
   accountBuckets: 17,
-  /** Tablet id → this member's configuration marks. Not replicated. */
+  /** Tablet id → this replica's configuration marks. Not replicated. */
   tablets: 18,
-  /** Object key + upload or multipart id → how many versions of the row name these bytes (from two on). */
+  /** Object key + upload or multipart id → how many versions of the row reference these bytes (from two on). */
   shares: 19,
   /** Bucket id + name of a setting → its document. */
   settings: 20,
@@ -52,9 +52,9 @@ export const FAMILIES = {
   managedPolicies: 22,
   /** Account id + URL → an OpenID Connect provider. */
   identityProviders: 23,
-  /** Account id + group or policy + identity → nothing: who belongs to a group, who has a policy. */
+  /** Account id + group or policy + identity → nothing: the members of a group, the holders of a policy. */
   identityLinks: 24,
-  /** Access key id → when and for what it was used last. */
+  /** Access key id → when and for which service it was last used. */
   keyUses: 25,
   /** Account number → account id. */
   accountNumbers: 26,
@@ -66,7 +66,7 @@ const BY_NUMBER = new Map(Object.entries(FAMILIES).map(([name, number]) => [numb
 
 export const FAMILY_NAMES = Object.keys(FAMILIES) as Family[]
 export const familyOfNumber = (number: number): Family | undefined => BY_NUMBER.get(number as never)
-/** What a device has of its own, and no other member of a tablet has. */
+/** Families private to a device, which no other replica of a tablet has. */
 const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "tablets"])
-/** Families that every member of a tablet holds alike. */
+/** Families that are equal on every replica of a tablet. */
 export const REPLICATED_FAMILIES: readonly Family[] = FAMILY_NAMES.filter(family => !OWN.has(family))

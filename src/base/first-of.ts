@@ -1,4 +1,4 @@
-/** The first item, closing the iteration behind it; undefined where there is none. */
+/** The first item; closes the iteration after it. Undefined if there is none. */
 export function firstOf<T>(items: Iterable<T>): T | undefined {
   const iterator = items[Symbol.iterator]()
   const first = iterator.next()

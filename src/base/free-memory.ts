@@ -1,9 +1,9 @@
 /**
- * Memory of pieces of bodies, freed as soon as a piece has been used.
+ * Frees the memory of body pieces as soon as they have been used.
  *
- * Node hands out each piece in a buffer of its own. Left to the collector, a gigabyte of them makes it
- * walk the whole heap some forty times, which costs more than hashing the bytes; and a process that has nothing to do
- * does not collect at all. Moving a buffer to a port whose other end is closed frees it at once.
+ * Node returns each piece in its own buffer. If the garbage collector frees them, a gigabyte of pieces makes it
+ * walk the whole heap some forty times, which costs more than hashing the bytes; and an idle process
+ * does not collect at all. Moving a buffer to a port whose other end is closed frees it immediately.
  */
 import { KIB } from "./limits.js"
 
@@ -14,7 +14,7 @@ const { port1: nowhere, port2: closed } = new MessageChannel()
 closed.close()
 nowhere.unref()
 
-/** Frees the memory of a piece, which has length 0 afterwards. Does nothing where other bytes share it. */
+/** Frees the memory of a piece, which has length 0 afterwards. Does nothing if other bytes share its buffer. */
 export function freePiece(piece: Uint8Array): void {
   const { buffer, length } = piece
   if (length === buffer.byteLength && buffer instanceof ArrayBuffer) freeBuffer(buffer)

@@ -1,7 +1,7 @@
 /**
- * Ids: each kind of id is a type of its own, so that swapping two does not compile.
+ * Ids: each kind of id has its own type, so that swapping two does not compile.
  *
- * The only way in is a `parse…` or a `…Of` function here, which checks. Every id has a line in
+ * Only the `parse…` and `…Of` functions of this file create ids, and they check their input. Every id has a line in
  * GLOSSARY.md.
  */
 import { fail } from "./failures.js"
@@ -9,11 +9,11 @@ import { fail } from "./failures.js"
 declare const brand: unique symbol
 export type Brand<T, Name extends string> = T & { readonly [brand]: Name }
 
-/** A store: 32 hex digits, drawn at its first start. */
+/** A store: 32 hex digits, generated at its first start. */
 export type StoreId = Brand<string, "StoreId">
-/** A device: 16 hex digits, drawn when its folder is first taken. */
+/** A device: 16 hex digits, generated when its folder is first used. */
 export type DeviceId = Brand<string, "DeviceId">
-/** One life of a process on a device; grows by one with each start. */
+/** A process incarnation on a device; grows by one with each start. */
 export type Incarnation = Brand<number, "Incarnation">
 /** A range of metadata rows. */
 export type TabletId = Brand<number, "TabletId">
@@ -35,7 +35,7 @@ export type UploadId = Brand<string, "UploadId">
 export type MultipartId = Brand<string, "MultipartId">
 /** An object's version as S3 shows it; the null version is "null". */
 export type VersionId = Brand<string, "VersionId">
-/** Who owns buckets and keys: 64 hex digits, or chosen by the operator. */
+/** The owner of buckets and keys: 64 hex digits, or chosen by the operator. */
 export type AccountId = Brand<string, "AccountId">
 /** An account as ARNs name it: 12 digits. */
 export type AccountNumber = Brand<string, "AccountNumber">
@@ -86,11 +86,11 @@ export const parseBucketId = numberParser<BucketId>("bucket id", 0, Number.MAX_S
 const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 const LIKE_AN_ADDRESS = /^\d{1,3}(\.\d{1,3}){3}$/
 
-/** Beginnings and endings that Amazon keeps for names of its own ("General purpose bucket naming rules"). */
+/** Prefixes and suffixes that Amazon reserves ("General purpose bucket naming rules"). */
 const RESERVED_PREFIXES = ["xn--", "sthree-", "amzn-s3-demo-"]
 const RESERVED_SUFFIXES = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"]
 
-/** What is wrong with a name by S3's rules for general purpose buckets; undefined: nothing. */
+/** How a name violates S3's rules for general purpose buckets; undefined if it is valid. */
 function bucketNameFault(name: string): string | undefined {
   if (name.length < 3 || name.length > 63) return "a name has 3 to 63 characters"
   if (!/^[a-z0-9.-]*$/.test(name)) return "a name has lower-case letters, digits, dots and hyphens only"
@@ -118,7 +118,7 @@ export function parseBucketName(value: unknown): BucketName {
   return name as BucketName
 }
 
-/** The name of a bucket to be made: a reserved one throws `invalidBucketName` too. */
+/** The name of a bucket to be created; a reserved one also throws `invalidBucketName`. */
 export function parseNewBucketName(value: unknown): BucketName {
   const name = parseBucketName(value)
   const fault = reservedFault(name)
@@ -144,11 +144,11 @@ export function objectKeyOfBytes(bytes: Uint8Array): ObjectKey {
 
 const PLAIN_KEY = /^[\x20-\x7e]{1,1024}$/
 
-/** An object key of printable ASCII, which is its own UTF-8; undefined for any other text. */
+/** An object key of printable ASCII, which equals its UTF-8; undefined for any other text. */
 export const parsePlainKey = (text: string): ObjectKey | undefined =>
   PLAIN_KEY.test(text) ? (text as ObjectKey) : undefined
 
-/** An object key from text; a lone surrogate, which UTF-8 cannot hold, throws `invalidKey`. */
+/** An object key from text; a lone surrogate, which UTF-8 cannot encode, throws `invalidKey`. */
 export function objectKeyOfText(text: string): ObjectKey {
   if (/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text)) throw fail("invalidKey")
   return objectKeyOfBytes(new TextEncoder().encode(text))
@@ -159,7 +159,7 @@ export const bytesOfByteString = (key: string): Uint8Array => Buffer.from(key, "
 
 const BEYOND_ASCII = /[\x80-\xff]/
 
-/** The text that an object key (or a prefix of one) spells; a cut character shows as U+FFFD. */
+/** The text of an object key or a prefix of one; an incomplete character becomes U+FFFD. */
 export const textOfObjectKey = (key: string): string =>
   BEYOND_ASCII.test(key) ? Buffer.from(key, "latin1").toString("utf8") : key
 

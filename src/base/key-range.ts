@@ -1,4 +1,4 @@
-/** A range of row keys, as stores, overlays and tablets read it. */
+/** A range of row keys, as stores, memtables and tablets read it. */
 import type { RowKey } from "./ids.js"
 
 export interface KeyRange {

@@ -1,6 +1,6 @@
 /**
- * Units, and the limits that more than one room must agree on. A limit that one room alone keeps
- * stands in that room's `limits.ts`.
+ * Units, and the limits that several modules must agree on. A limit of one module
+ * is in that module's `limits.ts`.
  */
 export const KIB = 1024
 export const MIB = 1024 * KIB
@@ -9,8 +9,8 @@ export const GIB = 1024 * MIB
 /** Payloads up to this length travel with their row and never enter the needle index. */
 export const INLINE_BYTES_MAX = 4 * KIB
 /**
- * Read on the serving thread at most, of what the page cache likely has: to fetch, verify and send so much takes a
- * tenth of a millisecond.
+ * The most that the serving thread reads synchronously, if the page cache likely has it: fetching, verifying and
+ * sending that much takes a tenth of a millisecond.
  */
 export const SYNC_READ_BYTES_MAX = 128 * KIB
 /** Each shard carries one checksum per this many bytes; ranges are read and verified in these units. */
@@ -30,9 +30,9 @@ export const SETTING_BYTES_MAX = 64 * KIB
 /** Rows that one command may touch. */
 export const COMMAND_ROWS_MAX = 1024
 export const OBJECT_BYTES_MAX = 5 * GIB
-/** Bodies of requests up to this length are taken in whole; longer ones are streamed, so that their senders are held back. */
+/** Request bodies up to this length are read whole; longer ones are streamed, with backpressure on the sender. */
 export const WHOLE_BYTES_MAX = 64 * KIB
-/** The same on the wire, where a body may come in chunks with signatures. */
+/** The same on the wire, where a body may have chunks with signatures. */
 export const GATHERED_BYTES_MAX = WHOLE_BYTES_MAX + 32 * KIB
 export const PARTS_MAX = 10_000
 export const PART_BYTES_MAX = 5 * GIB

@@ -1,17 +1,17 @@
 /**
- * Memory in use: buffers into which a call still reads after whoever asked for it was told that it failed. A device
- * that hangs, or that is taken out, is not waited for; nobody else may have such a buffer before the call has ended.
+ * Memory in use: buffers into which a call still reads after its caller was failed. A device
+ * that hangs, or is taken offline, is not waited for; no other code may use such a buffer before the call has ended.
  */
 const calls = new WeakMap<Uint8Array, Promise<void>>()
 
-/** The call, which reads into the buffer until it settles. */
+/** Registers and returns the call, which reads into the buffer until it settles. */
 export function readingInto<T>(buffer: Uint8Array, call: Promise<T>): Promise<T> {
   const ended = (): void => void calls.delete(buffer)
   calls.set(buffer, call.then(ended, ended))
   return call
 }
 
-/** Calls `then` once nothing is read into this very buffer any more: now, where nothing is. */
+/** Calls `then` once no call reads into this buffer: synchronously if none does. */
 export function whenFree(buffer: Uint8Array, then: () => void): void {
   const ended = calls.get(buffer)
   if (ended === undefined) then()

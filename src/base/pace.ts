@@ -1,7 +1,7 @@
 /**
- * Whether a client keeps the slowest pace allowed: bytes moved while we wait for it, over a window of
- * waiting. Time in which we are the slow ones does not count, nor a window in which the whole process stood
- * still (a machine that slept): what came meanwhile has not been read yet.
+ * Whether a client keeps the minimum pace: bytes moved while we wait for it, over a window of
+ * waiting. Time in which the server is the slow side does not count, nor a window in which the whole process was
+ * suspended (a machine that slept): bytes that arrived meanwhile have not been read yet.
  */
 export class Pace {
   private waitingSinceMs: number | undefined
@@ -35,7 +35,7 @@ export class Pace {
     if (this.waitingSinceMs !== undefined) this.waitingSinceMs = nowMs
   }
 
-  /** Judges the window once it is over, and begins the next one. To be asked several times a window. */
+  /** Checks the window once it is over, and begins the next one. Call it several times per window. */
   isTooSlow(nowMs: number): boolean {
     const sinceCheckMs = nowMs - (this.lookedMs ?? nowMs)
     this.lookedMs = nowMs

@@ -17,11 +17,11 @@ export const shardCount = (policy: Policy): number => (policy.kind === "replica"
 /** How many shards a read needs. */
 export const shardsNeeded = (policy: Policy): number => (policy.kind === "replica" ? 1 : policy.k)
 
-/** The length of each shard of a block (of at least 1 byte) in so many data shards: equal slices, zero-padded. */
+/** The length of each shard of a block (of at least 1 byte) with this many data shards: equal slices, zero-padded. */
 export const shardBytesOfBlock = (dataShards: number, blockLengthBytes: number): number =>
   roundUp(Math.ceil(blockLengthBytes / dataShards), SHARD_ALIGN_BYTES)
 
-/** How many devices may fail at once without loss. */
+/** How many devices may fail together without loss. */
 export const tolerance = (policy: Policy): number => shardCount(policy) - shardsNeeded(policy)
 
 export function textOfPolicy(policy: Policy): string {
@@ -66,7 +66,7 @@ const BY_DEVICES: readonly (readonly [k: number, m: number])[] = [
   [8, 3],
 ]
 
-/** The policy for a number of devices where none was chosen: one copy, two copies, 2+1, 2+2, 3+2 … 8+3. */
+/** The default policy for a number of devices: one copy, two copies, 2+1, 2+2, 3+2 … 8+3. */
 export function defaultPolicy(devices: number, matrix: Matrix = "cauchy"): Policy {
   if (devices <= 2) return { kind: "replica", copies: Math.max(1, devices) }
   const [k, m] = BY_DEVICES[Math.min(devices, 11) - 3] ?? [8, 3]
@@ -80,7 +80,7 @@ export function defaultMetaCopies(devices: number, policy: Policy): number {
   return Math.min(devices, least % 2 === 1 ? least : least + 1)
 }
 
-/** Every policy that a block may be written under: its own, and those of fewer devices while some are down. */
+/** Every policy that a block may be written under: this one, and those for fewer devices while some are offline. */
 export function policiesInUse(policy: Policy): readonly Policy[] {
   const matrix = policy.kind === "ec" ? policy.matrix : "cauchy"
   return [policy, ...Array.from({ length: shardCount(policy) - 1 }, (_, i) => defaultPolicy(i + 1, matrix))]

@@ -1,19 +1,19 @@
 /**
- * What follows from a text, worked out once: hosts, names and header lines that clients send again and again.
+ * Memoized values of texts: hosts, names and header lines that clients send repeatedly.
  *
- * Limits  `TEXTS_MAX` texts of `TEXT_CHARACTERS_MAX` each are remembered; then all are forgotten, so that texts that
- *         were sent once keep no place. Longer ones are worked out each time.
+ * Limits  Caches `TEXTS_MAX` texts of `TEXT_CHARACTERS_MAX` each, then clears the cache, so that texts that
+ *         were sent once use no memory. Longer ones are computed each time.
  */
 const TEXTS_MAX = 1_000
 const TEXT_CHARACTERS_MAX = 512
 
 export class Remembered<Value> {
   private readonly known = new Map<string, { readonly value: Value }>()
-  /** The text asked for last needs no look into the map. */
+  /** The last text needs no lookup in the map. */
   private lastText: string | undefined
   private last: { readonly value: Value } | undefined
 
-  /** `make` must be pure; what it throws is thrown each time. */
+  /** `make` must be pure; errors are not cached. */
   constructor(private readonly make: (text: string) => Value) {}
 
   of(text: string): Value {

@@ -1,9 +1,9 @@
 /**
- * Headers of a request. Clients send the same names in the same order again and again: what follows
- * from the names alone is worked out once a shape, and a request brings only its values.
+ * Headers of a request. Clients send the same names in the same order repeatedly: results that
+ * depend on the names alone are computed once for each shape, and a request adds only its values.
  *
- * Promises  Names are compared without regard to case; repeated headers keep their order.
- * Limits    `SHAPES_MAX` shapes are remembered, then all are forgotten: names that were sent once keep no place.
+ * Promises  Names are compared case-insensitively; repeated headers keep their order.
+ * Limits    `SHAPES_MAX` shapes are cached, then all are dropped, so that names that were sent once use no memory.
  */
 const SHAPES_MAX = 64
 
@@ -13,7 +13,7 @@ export class HeaderShape {
   readonly names: readonly string[]
   /** Each name once, in the order of its first place. */
   readonly uniqueNames: readonly string[]
-  /** Where each name stands: its only place, or `REPEATED`. */
+  /** The index of each name, or `REPEATED`. */
   private readonly places = new Map<string, number>()
 
   constructor(
@@ -25,7 +25,7 @@ export class HeaderShape {
     this.uniqueNames = [...this.places.keys()]
   }
 
-  /** The place of a header that is there once; `ABSENT`, `REPEATED`. */
+  /** The index of a header that occurs once, else `ABSENT` or `REPEATED`. */
   placeOf(name: string): number {
     return this.places.get(name) ?? ABSENT
   }
@@ -78,7 +78,7 @@ export class RequestHeaders implements Headers {
   }
 }
 
-/** The shapes that clients have sent lately. */
+/** The shapes that clients have sent recently. */
 export class HeaderShapes {
   private readonly known: HeaderShape[] = []
 

@@ -1,14 +1,14 @@
 /**
- * Rows that have to be read first: how synchronous code that decides reads rows which are not in memory.
+ * Rows that must be read first: how synchronous decisions read rows that are not in memory.
  *
- * Decisions read rows synchronously. Where a block of rows is not in memory, and reading it at once would hold
- * up the thread, the store throws `RowsNeeded`; `withRows` waits until the block is there and runs the decision
- * again. It runs synchronously where everything is in memory. After `ATTEMPTS_MAX` attempts, or outside
- * `withRows`, the store reads at once.
+ * Decisions read rows synchronously. If a block of rows is not in memory, and reading it synchronously would
+ * block the thread, the store throws `RowsNeeded`; `withRows` waits until the block is loaded and runs the decision
+ * again. It runs synchronously if everything is in memory. After `ATTEMPTS_MAX` attempts, or outside
+ * `withRows`, the store reads synchronously.
  */
 const ATTEMPTS_MAX = 256
 
-/** Thrown by a store for a block that is not in memory. Its fields are good until the next one is thrown. */
+/** Thrown by a store for a block that is not in memory. Its fields are valid until the next one is thrown. */
 export class RowsNeeded extends Error {
   override readonly name = "RowsNeeded"
   /** Reads the block. */
@@ -17,7 +17,7 @@ export class RowsNeeded extends Error {
 
 let mayWait = false
 
-/** Whether the code that runs now is run again after `RowsNeeded`. */
+/** Whether the current code is run again after `RowsNeeded`. */
 export const canWaitForRows = (): boolean => mayWait
 
 /** A read that has to happen before the same code is run again. */
@@ -25,7 +25,7 @@ export class RowsRead {
   constructor(readonly read: () => Promise<void>) {}
 }
 
-/** Runs code once that may throw `RowsNeeded`: returns what is to be read then. Throws what else it throws. */
+/** Runs code that may throw `RowsNeeded` once; in that case returns the read. Rethrows any other error. */
 export function runOnce<T>(run: () => T): { readonly value: T } | RowsRead {
   const before = mayWait
   mayWait = true
@@ -40,8 +40,8 @@ export function runOnce<T>(run: () => T): { readonly value: T } | RowsRead {
 }
 
 /**
- * Runs a pure function, again and again until the rows that it reads are in memory. Returns what it returns;
- * a promise where that took reading. Throws what it throws.
+ * Runs a pure function repeatedly until the rows that it reads are in memory. Returns its result,
+ * or a promise if rows had to be read. Throws what it throws.
  */
 export function withRows<T>(run: () => T): T | Promise<T> {
   const outcome = runOnce(run)

@@ -1,21 +1,21 @@
 /**
- * Values that may have to be waited for. Most requests find all that they need in memory: a stage that returns `Soon`
+ * Values that may have to be awaited. Most requests find everything in memory: a stage that returns `Soon`
  * serves those without a promise, and the others by the same code.
  *
- * Promises  A value that is available is never wrapped in a promise, and what follows it runs within the same turn.
+ * Promises  An available value is never wrapped in a promise, and the code after it runs within the same turn.
  */
 
 /** A value, or a promise of it. */
 export type Soon<T> = T | Promise<T>
 
-/** Goes on with the value, within the turn if it is available. Throws, or rejects with, what either throws. */
+/** Continues with the value, synchronously if it is available. Throws, or rejects with, what either throws. */
 export function after<A, B>(value: Soon<A>, next: (value: A) => Promise<B>): Promise<B>
 export function after<A, B>(value: Soon<A>, next: (value: A) => Soon<B>): Soon<B>
 export function after<A, B>(value: Soon<A>, next: (value: A) => Soon<B>): Soon<B> {
   return value instanceof Promise ? value.then(next) : next(value)
 }
 
-/** A promise of what the work returns, for callers that wait in any case; rejects with what the work throws. */
+/** A promise of what the work returns, for callers that always await; rejects with what the work throws. */
 export function asPromise<T>(work: () => Soon<T>): Promise<T> {
   try {
     const value = work()
@@ -25,7 +25,7 @@ export function asPromise<T>(work: () => Soon<T>): Promise<T> {
   }
 }
 
-/** Does the work; what it throws, or rejects with, goes to `onError`. */
+/** Does the work; passes an exception or rejection to `onError`. */
 export function recover<T>(work: () => Soon<T>, onError: (error: unknown) => Soon<T>): Soon<T> {
   try {
     const value = work()
@@ -49,13 +49,13 @@ export function lastly<T>(work: () => Soon<T>, cleanUp: () => void): Soon<T> {
   return value
 }
 
-/** Begins something for all items at once, as many as the caller's own limit allows; their values as soon as the last is available. */
+/** Starts the work for all items concurrently; the caller limits their number. Returns all values. */
 export function allSoon<Item, T>(items: readonly Item[], work: (item: Item) => Soon<T>): Soon<readonly T[]> {
   const values: Soon<T>[] = []
   try {
     for (const item of items) values.push(work(item))
   } catch (error) {
-    // Nobody waits for the others any more.
+    // No caller waits for the others any more.
     Promise.all(values).catch(() => undefined)
     throw error
   }
@@ -67,7 +67,7 @@ export function allSoon<Item, T>(items: readonly Item[], work: (item: Item) => S
   return available
 }
 
-/** Does something for each item, one after the other; goes on after the first wait where it stopped. */
+/** Does the work for each item in sequence, synchronously until the first promise. */
 export function forEachSoon<Item>(items: readonly Item[], work: (item: Item) => Soon<void>, from = 0): Soon<void> {
   for (let i = from; i < items.length; i += 1) {
     const item = items[i]

@@ -2,24 +2,24 @@
  * Request targets and percent coding, over byte strings (one character, 0-255, a byte).
  *
  * Promises  A path or query is decoded exactly once and never normalised: `..`, `//`, `%2F` and `\`
- *           stay what they are. `+` is a plus sign, everywhere (RFC 3986, as S3 signs it).
- * Refuses   A `%` that two hex digits do not follow: `invalidUri`.
+ *           are preserved. `+` is always a plus sign (RFC 3986, as S3 signs it).
+ * Refuses   A `%` without two hex digits after it: `invalidUri`.
  */
 import { fail } from "./failures.js"
 
 export interface QueryParameter {
   readonly name: string
   readonly value: string
-  /** Written with a `=`: `?acl=` has one, `?acl` has none. */
+  /** Whether it has a `=`: `?acl=` has one, `?acl` has none. */
   readonly assigned: boolean
 }
 
 interface RequestTarget {
   /** Percent-coded, beginning with "/". */
   readonly rawPath: string
-  /** Without its "?"; "" where there is none. */
+  /** Without its "?"; "" if there is none. */
   readonly rawQuery: string
-  /** Of an absolute-form target (`GET http://host/path`); undefined otherwise. */
+  /** Host of an absolute-form target (`GET http://host/path`); undefined otherwise. */
   readonly authority: string | undefined
 }
 
@@ -31,7 +31,7 @@ const ENCODED = Array.from({ length: 256 }, (_, byte) => {
 const UNRESERVED_ONLY = /^[A-Za-z0-9._~-]*$/
 const UNRESERVED_AND_SLASH_ONLY = /^[A-Za-z0-9._~/-]*$/
 
-/** Percent-codes every byte but RFC 3986's unreserved ones and, where asked, the slash. */
+/** Percent-encodes every byte except RFC 3986's unreserved ones and, with `keepSlash`, the slash. */
 export function percentEncode(byteString: string, keepSlash = false): string {
   if ((keepSlash ? UNRESERVED_AND_SLASH_ONLY : UNRESERVED_ONLY).test(byteString)) return byteString
   let text = ""
@@ -45,17 +45,17 @@ export function percentEncode(byteString: string, keepSlash = false): string {
 /** Unreserved characters and slashes, and the escapes of all others with capital digits. */
 const CANONICAL_PATH = /^\/(?:[A-Za-z0-9._~/-]|%(?!2[DEF]|3\d|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])[0-9A-F]{2})*$/
 
-/** Whether decoding a path and coding it again, with its slashes kept, gives the same path. */
+/** Whether decoding a path and encoding it again, with `keepSlash`, returns the same path. */
 export const isCanonicalPath = (rawPath: string): boolean => CANONICAL_PATH.test(rawPath)
 
-/** The byte string that a percent-coded text spells. Throws `invalidUri` where an escape is broken. */
+/** Decodes a percent-encoded text to a byte string. Throws `invalidUri` if an escape is broken. */
 export function percentDecode(text: string): string {
   if (!text.includes("%")) return text
   if (/%(?![0-9A-Fa-f]{2})/.test(text)) throw fail("invalidUri", { message: "a percent escape is broken" })
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
 }
 
-/** Takes a raw request target apart. Throws `invalidUri` for what is neither a path nor an absolute URI. */
+/** Splits a raw request target. Throws `invalidUri` if it is neither a path nor an absolute URI. */
 export function splitTarget(rawTarget: string): RequestTarget {
   let rest = rawTarget
   let authority: string | undefined
@@ -72,7 +72,7 @@ export function splitTarget(rawTarget: string): RequestTarget {
     : { rawPath: rest.slice(0, mark), rawQuery: rest.slice(mark + 1), authority }
 }
 
-/** Parameters in the order given, names and values decoded; empty pieces (`a&&b`) are dropped. */
+/** Parameters in their order, names and values decoded; empty pieces (`a&&b`) are dropped. */
 export function parseQuery(rawQuery: string): readonly QueryParameter[] {
   if (rawQuery === "") return []
   const parameters: QueryParameter[] = []

@@ -1,9 +1,9 @@
 /**
- * XML of answers: elements one after another into one text.
+ * Writes the XML of responses: elements one after another into one text.
  *
  * Promises  Every document is well-formed XML 1.0. A text that XML 1.0 can carry reads back exactly: markup
- *           characters, CR, LF and tab are written as references, so that no parser normalises them away. A character
- *           that it cannot carry (U+0000 and most other control characters, U+FFFE, U+FFFF), not even as a
+ *           characters, CR, LF and tab are written as references, so that parsers do not normalise them. A character
+ *           that XML 1.0 cannot carry (U+0000 and most other control characters, U+FFFE, U+FFFF), not even as a
  *           reference, is written as U+FFFD, and the writer is no longer `isExact`.
  */
 export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -16,11 +16,11 @@ const NAMED: ReadonlyMap<string, string> = new Map([
   ["'", "&apos;"],
 ])
 
-/** Outside `Char` of XML 1.0 (section 2.2); lone surrogates become U+FFFD as UTF-8 is made. */
+/** Outside `Char` of XML 1.0 (section 2.2); lone surrogates become U+FFFD when encoded as UTF-8. */
 const NOT_CARRIED = /[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/
 const REPLACEMENT = "\ufffd"
 
-/** By character code up to ">", what stands for it; undefined for those that stand for themselves. */
+/** By character code up to ">", its reference; undefined for characters that are written literally. */
 const HIGHEST_MARKUP = 0x3e
 const REFERENCES = Array.from(
   { length: HIGHEST_MARKUP + 1 },
@@ -31,7 +31,7 @@ function referenceOf(code: number): string {
   return NOT_CARRIED.test(String.fromCharCode(code)) ? REPLACEMENT : `&#${code};`
 }
 
-/** Every character that has a reference; most texts have none, and this finds out fastest. */
+/** Every character that has a reference; this test is the fastest, and most texts have none. */
 const MARKUP = new RegExp(`[\\x00-\\x1f"&'<>\\ufffe\\uffff]`)
 
 /** Text for element content or a quoted attribute. */
@@ -52,7 +52,7 @@ export function escapeXml(text: string): string {
 
 export type XmlValue = string | number | boolean
 
-/** Both tags of an element. Names come from our code, so that there are few. */
+/** Both tags of an element. Names are constants of the program, so there are few. */
 const TAGS = new Map<string, readonly [begin: string, end: string]>()
 
 function tagsOf(name: string): readonly [begin: string, end: string] {
@@ -67,7 +67,7 @@ export class XmlWriter {
   private written = ""
   private replacedAny = false
 
-  /** Whether every text so far reads back as it was given. */
+  /** Whether every text so far reads back exactly. */
   get isExact(): boolean {
     return !this.replacedAny
   }
@@ -79,14 +79,14 @@ export class XmlWriter {
     return escapeXml(text)
   }
 
-  /** `<name>value</name>`; nothing where the value is undefined. */
+  /** `<name>value</name>`; nothing if the value is undefined. */
   text(name: string, value: XmlValue | undefined): this {
     return value === undefined
       ? this
       : this.element(name, typeof value === "string" ? this.escaped(value) : String(value))
   }
 
-  /** As `text`, with the quotes around that ETags have. */
+  /** As `text`, in the quotes that ETags have. */
   quoted(name: string, value: string): this {
     return this.element(name, `&quot;${this.escaped(value)}&quot;`)
   }
@@ -97,7 +97,7 @@ export class XmlWriter {
     return this
   }
 
-  /** An element around others. `attributes` is written as it stands: `xsi:type="CanonicalUser"`. */
+  /** An element around others. `attributes` is written verbatim: `xsi:type="CanonicalUser"`. */
   group(name: string, content: (xml: this) => void, attributes = ""): this {
     const [begin, end] = tagsOf(name)
     this.written += attributes === "" ? begin : `<${name} ${attributes}>`

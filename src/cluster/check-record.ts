@@ -1,6 +1,6 @@
 /**
- * What holds of every control record that a decision gives. What is read from a disk is parsed and
- * refused politely elsewhere; this is about our own mistakes.
+ * Invariants of every control record that a decision produces. Records read from a disk are parsed and
+ * refused elsewhere; a violation here is a bug of the program.
  */
 import { assert } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
@@ -13,13 +13,13 @@ import { hasPlace, layoutOf } from "./record-layout-core.js"
 export function checkRecord(record: ControlRecord): void {
   const { devices, policyVersion, metaCopies } = record
   assert(devices.length >= 1 && devices.length <= DEVICES_MAX, "a store has devices")
-  assert(new Set(devices.map(({ id }) => id)).size === devices.length, "devices are named once")
+  assert(new Set(devices.map(({ id }) => id)).size === devices.length, "no device appears twice")
   assert(
     devices.every(({ weight }) => Number.isFinite(weight) && weight > 0),
     "weights are positive",
   )
   assert(policyVersion >= 1 && policyVersion <= POLICY_VERSION_MAX, "policy versions fit a needle")
-  assert(metaCopies >= 1 && metaCopies <= DEVICES_MAX, "some device holds the names")
+  assert(metaCopies >= 1 && metaCopies <= DEVICES_MAX, "some device holds metadata")
   checkLayouts(record)
   checkTablets(record)
 }
@@ -41,14 +41,14 @@ function checkTablets(record: ControlRecord): void {
   const stateOf = (id: DeviceId) => record.devices.find(device => device.id === id)?.state
   for (const { id: tablet, epoch, replicas, learners } of record.tablets) {
     const holders = [...replicas, ...learners]
-    assert(replicas.length >= 1, () => `tablet ${tablet} has members`)
-    assert(new Set(holders.map(({ id }) => id)).size === holders.length, "a device is a member once")
+    assert(replicas.length >= 1, () => `tablet ${tablet} has replicas`)
+    assert(new Set(holders.map(({ id }) => id)).size === holders.length, "no device holds a tablet twice")
     for (const { id, since } of holders) {
       assert(
         stateOf(id) !== undefined && stateOf(id) !== "offline",
-        () => `member ${id} of tablet ${tablet} takes part`,
+        () => `replica ${id} of tablet ${tablet} is in use`,
       )
-      assert(since >= 1 && since <= epoch, "memberships began in this epoch or before")
+      assert(since >= 1 && since <= epoch, "replica incarnations began in this epoch or before")
     }
   }
 }

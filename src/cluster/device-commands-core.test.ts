@@ -32,7 +32,7 @@ const offline = (record: ControlRecord, ...numbers: number[]) => checked(markOff
 const refuses = (kind: FailureKind, words: RegExp, decide: () => ControlRecord) =>
   assert.throws(decide, error => isFailure(error, kind) && words.test(error.message))
 
-test("a store that grows disk by disk follows with its redundancy, from one copy to 8+3", () => {
+test("the redundancy of a store that grows disk by disk follows, from one copy to 8+3", () => {
   let record = storeOf(1)
   for (let count = 2; count <= 13; count += 1) {
     const before = record
@@ -77,7 +77,7 @@ test("impossible devices are refused", () => {
   refuses("invalidArgument", /no device/, () => removeDevice(record, deviceId(9), [], 0))
 })
 
-test("a device that is added while another is out makes nothing wider, and gives that one nothing", () => {
+test("adding a device while another is offline widens nothing, and moves nothing to the offline one", () => {
   const faulty = offline(storeOf(4), 3)
   const record = checked(addDevice(faulty, newDevice(4), undefined, [], 7))
   assert.equal(textOfPolicy(record.policy), "ec:2+2")
@@ -87,7 +87,7 @@ test("a device that is added while another is out makes nothing wider, and gives
   assert.equal(layoutOf(forgotten.layout).width, 4)
 })
 
-test("a new device weighs for its capacity what the others weigh for theirs", () => {
+test("a new device gets the same weight per byte as the others", () => {
   const record = storeOf(3)
   assert.equal(usualWeight(record, 2 * CAPACITY_BYTES), 2)
   assert.equal(usualWeight(record, CAPACITY_BYTES / 3), 0.33)
@@ -114,14 +114,14 @@ test("a drained device keeps no slot, and can be taken back into use", () => {
   assert.ok(back.layout.devices.includes(deviceId(2)))
 })
 
-test("a device that was drained and fails meanwhile is still drained when it is back", () => {
+test("a draining device that fails continues to drain when it returns", () => {
   const drained = finishTransition(drainDevice(storeOf(6, "ec:2+1"), deviceId(2), [], 7))
   const back = checked(markReturning(offline(drained, 2), deviceId(2), 8))
   assert.equal(stateOf(back, 2), "draining")
   assert.equal(stateOf(markReturning(offline(drained, 3), deviceId(3), 8), 3), "rebuilding")
 })
 
-test("a device that was removed and fails meanwhile leaves all the same when it is back, unless it is taken back into use", () => {
+test("a decommissioning device that fails still leaves when it returns, unless it is taken back into use", () => {
   const decommissioning = finishTransition(removeDevice(storeOf(6, "ec:2+1"), deviceId(2), [], 7))
   const stored = parseControlRecord(encodeControlRecord(offline(decommissioning, 2)))
   const back = checked(markReturning(stored, deviceId(2), 8))
@@ -132,7 +132,7 @@ test("a device that was removed and fails meanwhile leaves all the same when it 
   assert.equal(stateOf(markReturning(offline(used, 2), deviceId(2), 10), 2), "rebuilding")
 })
 
-test("a removed device leaves once shards have moved; drained may become removed and back", () => {
+test("a removed device leaves once its shards have moved; a drained device can be removed, and taken back", () => {
   const decommissioning = checked(removeDevice(storeOf(6, "ec:2+1"), deviceId(5), [], 7))
   assert.equal(stateOf(decommissioning, 5), "decommissioning")
   assert.equal(stateOf(drainDevice(decommissioning, deviceId(5), [], 8), 5), "draining")
@@ -143,7 +143,7 @@ test("a removed device leaves once shards have moved; drained may become removed
   refuses("invalidArgument", /in use/, () => forgetDevice(gone, deviceId(4), [], true))
 })
 
-test("an automatic redundancy becomes narrower only where devices are too few", () => {
+test("an automatic redundancy becomes narrower only if there are too few devices", () => {
   const four = checked(removeDevice(storeOf(5), deviceId(1), [], 7))
   assert.deepEqual([textOfPolicy(four.policy), four.policyVersion], ["ec:2+2", 2])
   assert.equal(layoutOf(four.layout).width, 4)
@@ -154,7 +154,7 @@ test("an automatic redundancy becomes narrower only where devices are too few", 
   assert.deepEqual([textOfPolicy(one.policy), one.metaCopies], ["replica:1", 1])
 })
 
-test("no device is emptied that a chosen redundancy needs, nor the last one", () => {
+test("neither the last device nor one that a chosen redundancy needs can be emptied", () => {
   refuses("invalidArgument", /ec:4\+2 needs 6 devices, and 5 would be left/, () =>
     removeDevice(storeOf(6, "ec:4+2"), deviceId(1), [], 7),
   )
@@ -164,10 +164,12 @@ test("no device is emptied that a chosen redundancy needs, nor the last one", ()
   refuses("invalidArgument", /only one in use/, () => removeDevice(storeOf(1), deviceId(0), [], 7))
   refuses("invalidArgument", /only one in use/, () => removeDevice(offline(storeOf(2), 1), deviceId(0), [], 7))
   refuses("invalidArgument", /replace or forget/, () => removeDevice(offline(storeOf(3), 1), deviceId(1), [], 7))
-  refuses("invalidArgument", /is out, and without it/, () => drainDevice(offline(storeOf(5), 1), deviceId(0), [], 7))
+  refuses("invalidArgument", /is offline, and without it/, () =>
+    drainDevice(offline(storeOf(5), 1), deviceId(0), [], 7),
+  )
 })
 
-test("a weight moves about what it says, and the same weight nothing", () => {
+test("a new weight moves a matching share, and an unchanged weight nothing", () => {
   const before = storeOf(6, "ec:2+1")
   assert.equal(setWeight(before, deviceId(0), 1, [], 7), before)
   const after = checked(setWeight(before, deviceId(0), 2, [], 7))
@@ -175,8 +177,8 @@ test("a weight moves about what it says, and the same weight nothing", () => {
   assert.ok(Math.abs(share - (2 / 7 - 1 / 6)) < 0.01, String(share))
   assert.equal(devices.get(deviceId(0))?.offlineSlots, 0)
   assert.equal(stateOf(after, 0), "active")
-  refuses("invalidArgument", /is out/, () => setWeight(offline(before, 0), deviceId(0), 2, [], 7))
-  // Nothing is given to a device that is out, though its share grows.
+  refuses("invalidArgument", /is offline/, () => setWeight(offline(before, 0), deviceId(0), 2, [], 7))
+  // An offline device gets nothing, though its share grows.
   const lighter = checked(setWeight(offline(before, 1), deviceId(0), 0.5, [], 7))
   assert.equal(moves(before, lighter).devices.get(deviceId(1))?.slotsIn, 0)
   assert.ok((moves(before, lighter).devices.get(deviceId(0))?.offlineSlots ?? 0) > 10_000)
@@ -186,7 +188,7 @@ test("a weight moves about what it says, and the same weight nothing", () => {
   assert.equal(all.devices[0]?.weight, 5)
 })
 
-test("a device that is out is forgotten, and the others take its slots", () => {
+test("an offline device is forgotten, and the others take its slots", () => {
   const faulty = offline(storeOf(8, "ec:4+3"), 6)
   assert.ok(!faulty.tablets.some(({ replicas }) => replicas.some(({ id }) => id === deviceId(6))))
   const after = checked(forgetDevice(faulty, deviceId(6), [], false))
@@ -196,7 +198,7 @@ test("a device that is out is forgotten, and the others take its slots", () => {
   assert.ok(moves(faulty, after).moved <= held * 1.05)
 })
 
-test("with too few devices left a forgotten one takes width with it", () => {
+test("if too few devices remain, forgetting one narrows the layout", () => {
   const automatic = checked(forgetDevice(offline(storeOf(4), 2), deviceId(2), [], false))
   assert.deepEqual([textOfPolicy(automatic.policy), layoutOf(automatic.layout).width], ["ec:2+1", 3])
   const chosen = checked(forgetDevice(offline(storeOf(6, "ec:4+2"), 2), deviceId(2), [], false))
@@ -207,7 +209,7 @@ test("with too few devices left a forgotten one takes width with it", () => {
   assert.deepEqual([textOfPolicy(one.policy), layoutOf(one.layout).width], ["replica:1", 1])
 })
 
-test("of several that are out each can be forgotten in turn", () => {
+test("several offline devices can be forgotten one by one", () => {
   const faulty = offline(storeOf(7), 0, 3, 6)
   const first = settled(checked(forgetDevice(faulty, deviceId(3), [], false)))
   const second = settled(checked(forgetDevice(first, deviceId(0), [], false)))
@@ -215,7 +217,7 @@ test("of several that are out each can be forgotten in turn", () => {
   assert.deepEqual([textOfPolicy(third.policy), third.devices.length], ["ec:2+2", 4])
 })
 
-test("what would lose objects needs the operator's word, and what would lose all names is refused", () => {
+test("losing objects needs the operator's consent, and losing all metadata is refused", () => {
   const faulty = offline(storeOf(4), 1, 2, 3)
   refuses("invalidArgument", /about 100 % .* accept the loss/, () => forgetDevice(faulty, deviceId(1), [], false))
   refuses("invalidArgument", /accept the loss/, () => replaceDevice(faulty, deviceId(1), newDevice(9), [], false, 8))
@@ -231,19 +233,19 @@ test("what would lose objects needs the operator's word, and what would lose all
     error => isFailure(error, "deviceFailed"),
   )
   const last = { ...narrow, devices: offline(storeOf(3), 0).devices }
-  refuses("invalidArgument", /names/, () => forgetDevice(last, deviceId(0), [], true))
-  refuses("invalidArgument", /names/, () => replaceDevice(last, deviceId(0), newDevice(9), [], true, 8))
+  refuses("invalidArgument", /metadata/, () => forgetDevice(last, deviceId(0), [], true))
+  refuses("invalidArgument", /metadata/, () => replaceDevice(last, deviceId(0), newDevice(9), [], true, 8))
 })
 
-test("devices that are being filled do not count for what may be lost", () => {
+test("rebuilding devices do not count towards what may be lost", () => {
   const rebuilding = markReturning(offline(storeOf(3), 1), deviceId(1), 6)
-  refuses("invalidArgument", /wait until devices that are filled are whole/, () =>
+  refuses("invalidArgument", /wait until rebuilding devices are complete/, () =>
     forgetDevice(offline(rebuilding, 2), deviceId(2), [], false),
   )
   checked(forgetDevice(offline(markWhole(rebuilding, deviceId(1), 7), 2), deviceId(2), [], false))
 })
 
-test("a new device takes exactly the place of one that is out, also while shards move", () => {
+test("a new device takes exactly the slots of an offline one, even while shards move", () => {
   const faulty = offline(storeOf(6, "ec:2+2"), 4)
   const after = checked(replaceDevice(faulty, deviceId(4), newDevice(9, 5e11), [], false, 8))
   assert.equal(after.previousLayout, undefined)
@@ -267,7 +269,7 @@ test("a new device takes exactly the place of one that is out, also while shards
   assert.equal(gone.layout, drained.layout)
 })
 
-test("the width of a layout is never less than the automatic redundancy asks for", () => {
+test("the width of a layout is never less than the automatic redundancy needs", () => {
   for (let count = 2; count <= 12; count += 1) {
     const record = checked(forgetDevice(offline(storeOf(count), 0), deviceId(0), [], false))
     assert.equal(layoutOf(record.layout).width, Math.min(count - 1, 11))

@@ -1,10 +1,10 @@
 /**
- * The operator's words for devices, decided on the control record: add, drain, remove, forget, replace,
- * set-weight. Pure; each gives the next record, its generation left to the keeper, or the same record
- * where it says so already.
+ * The operator's device commands, decided on the control record: add, drain, remove, forget, replace,
+ * set-weight. Pure; each returns the next record, or the same record if nothing changes. The
+ * control-record manager sets the generation.
  *
- * Refuses   What would lose objects or cannot be, with `invalidArgument` and what can be done instead;
- *           what has to wait for shards that still move, with `conflict`.
+ * Refuses   Changes that would lose objects or are impossible, with `invalidArgument` and the alternative;
+ *           changes that must wait until shards have moved, with `conflict`.
  */
 import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -28,13 +28,13 @@ export interface NewDevice {
   readonly id: DeviceId
   readonly pathHint: string
   readonly isMountPoint: boolean
-  /** Of its file system; 0: unknown. */
+  /** Capacity of its file system; 0 if unknown. */
   readonly capacityBytes: number
 }
 
 const refusal = (message: string) => fail("invalidArgument", { message })
 
-/** As heavy for its capacity as the others are for theirs; where capacities are unknown, as the others are. */
+/** The average weight per byte of the others, times the capacity; their average weight if capacities are unknown. */
 export function usualWeight(record: ControlRecord, capacityBytes: number): number {
   const known = record.devices.filter(device => hasPlace(device) && device.capacityBytes > 0)
   const basis = capacityBytes > 0 && known.length > 0 ? known : record.devices
@@ -54,7 +54,7 @@ function checkWeight(weight: number): void {
   }
 }
 
-/** `weight` undefined: the usual one. `bucketPolicies`: those that buckets chose for themselves. */
+/** `weight` defaults to the usual weight. `bucketPolicies` are the policies that buckets set for themselves. */
 export function addDevice(
   record: ControlRecord,
   device: NewDevice,
@@ -77,7 +77,7 @@ export function addDevice(
   return withNextLayout(next, widthFor(next, bucketPolicies))
 }
 
-/** `draining`: emptied, and kept. `decommissioning`: emptied, and then to be forgotten. */
+/** `draining`: emptied, then kept. `decommissioning`: emptied, then forgotten. */
 function emptied(
   record: ControlRecord,
   id: DeviceId,
@@ -86,8 +86,7 @@ function emptied(
   nowMs: number,
 ): ControlRecord {
   const device = deviceOf(record, id)
-  if (device.state === "offline")
-    throw refusal(`device ${id} is out, nothing can be read from it: replace or forget it`)
+  if (device.state === "offline") throw refusal(`device ${id} is offline and cannot be read: replace or forget it`)
   if (!hasPlace(device)) return withState(record, id, state, nowMs)
   checkStill(record)
   if (record.devices.filter(mayGain).length === 1) {
@@ -105,7 +104,7 @@ export const drainDevice = (
   nowMs: number,
 ): ControlRecord => emptied(record, id, "draining", bucketPolicies, nowMs)
 
-/** The device is forgotten by `forgetDevice` once it is empty. */
+/** Decommissions the device; `forgetDevice` forgets it once it is empty. */
 export const removeDevice = (
   record: ControlRecord,
   id: DeviceId,
@@ -113,7 +112,7 @@ export const removeDevice = (
   nowMs: number,
 ): ControlRecord => emptied(record, id, "decommissioning", bucketPolicies, nowMs)
 
-/** For a device that is drained or leaves it means: take it back into use. */
+/** Also takes a draining or decommissioning device back into use. */
 export function setWeight(
   record: ControlRecord,
   id: DeviceId,
@@ -123,7 +122,7 @@ export function setWeight(
 ): ControlRecord {
   checkWeight(weight)
   const device = deviceOf(record, id)
-  if (device.state === "offline") throw refusal(`device ${id} is out: its weight can be set when it is back`)
+  if (device.state === "offline") throw refusal(`device ${id} is offline: set its weight once it is back`)
   if (hasPlace(device) && device.weight === weight) return record
   checkStill(record)
   const back = hasPlace(device) ? record : withState(record, id, "rebuilding", nowMs)
@@ -133,9 +132,9 @@ export function setWeight(
 }
 
 /**
- * Ends a device's part in the store: one that is out, whose shards others rebuild, or one that leaves and
- * is empty (that it is, the caller has seen). `policiesInUse`: all that blocks lie under or buckets chose.
- * With `acceptLoss` also where objects are lost by it, never where all names are.
+ * Removes from the store a device that is offline, whose shards others rebuild, or one that is decommissioning and
+ * empty (the caller has checked that). `policiesInUse`: all policies that stored blocks have or buckets chose.
+ * With `acceptLoss` it proceeds even if objects are lost, but never if all metadata would be lost.
  */
 export function forgetDevice(
   record: ControlRecord,
@@ -145,9 +144,9 @@ export function forgetDevice(
 ): ControlRecord {
   const { state } = deviceOf(record, id)
   if (state !== "offline" && state !== "decommissioning") {
-    throw refusal(`device ${id} is in use: remove it, and it is forgotten once what it holds lies elsewhere`)
+    throw refusal(`device ${id} is in use: remove it, and it is forgotten once its data is on other devices`)
   }
-  checkNamesStay(record, id)
+  checkMetadataStays(record, id)
   const isPlaced = record.layout.devices.includes(id)
   if (isPlaced || state === "decommissioning") checkStill(record)
   if (state === "offline" && !acceptLoss) checkObjectsStay(record, id, policiesInUse)
@@ -158,8 +157,8 @@ export function forgetDevice(
 }
 
 /**
- * An empty device takes the slots of one that is out; no other shard moves. Possible while others move.
- * With `acceptLoss` also where objects cannot be rebuilt without the old one.
+ * Gives the slots of an offline device to an empty one; no other shard moves. Allowed while other shards move.
+ * With `acceptLoss` it proceeds even if some objects cannot be rebuilt without the old device.
  */
 export function replaceDevice(
   record: ControlRecord,
@@ -174,7 +173,7 @@ export function replaceDevice(
   if (old.state !== "offline") {
     throw refusal(`device ${oldId} is in use: add the new device, then remove this one`)
   }
-  checkNamesStay(record, oldId)
+  checkMetadataStays(record, oldId)
   if (!record.layout.devices.includes(oldId)) {
     throw refusal(`device ${oldId} held nothing: forget it, and add the new device`)
   }
@@ -189,14 +188,14 @@ export function replaceDevice(
   }
 }
 
-function checkNamesStay(record: ControlRecord, id: DeviceId): void {
+function checkMetadataStays(record: ControlRecord, id: DeviceId): void {
   if (!record.tablets.some(({ replicas }) => replicas.every(replica => replica.id === id))) return
-  throw refusal(`device ${id} is the only one that holds the names of objects, and without them nothing is found`)
+  throw refusal(`device ${id} is the only one that holds metadata, and without it no object can be found`)
 }
 
 /**
- * Throws `invalidArgument` where without the device some partition has fewer shards than a read needs.
- * Counted are devices that have all that they should have; of a shard that moves, both its places.
+ * Throws `invalidArgument` if some partition would have fewer shards than a read needs without the device.
+ * Only complete devices count; a shard that is moving counts only if both its old and its new device do.
  */
 function checkObjectsStay(record: ControlRecord, id: DeviceId, policiesInUse: readonly Policy[]): void {
   const whole = record.devices.filter(
@@ -211,7 +210,7 @@ function checkObjectsStay(record: ControlRecord, id: DeviceId, policiesInUse: re
     if (lost === 0) continue
     const share = ((100 * lost) / alive.length).toFixed(lost === alive.length ? 0 : 1)
     throw refusal(
-      `without device ${id} about ${share} % of what is stored as ${textOfPolicy(policy)} has too few shards on devices that are whole: wait until devices that are filled are whole, bring it or others back, or accept the loss`,
+      `without device ${id} about ${share} % of the data stored as ${textOfPolicy(policy)} has too few shards on complete devices: wait until rebuilding devices are complete, bring it or others back, or accept the loss`,
     )
   }
 }

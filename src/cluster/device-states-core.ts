@@ -1,6 +1,6 @@
 /**
- * Device states: what becomes of the control record when a device fails, comes back, or has all that it
- * should have. Pure; each takes a record and gives the next one, its generation left to the keeper.
+ * Device states: how the control record changes when a device fails, returns, or becomes complete.
+ * Pure; each function takes a record and returns the next one. The control-record manager sets the generation.
  */
 import { fail } from "../base/failures.js"
 import { parseEpoch } from "../base/ids.js"
@@ -13,10 +13,10 @@ export function deviceOf(record: ControlRecord, id: DeviceId): ControlDevice {
   return device
 }
 
-/** Not out: what is counted where the store asks whether enough of it is there. */
+/** Whether the device is not offline; only such devices count towards a quorum. */
 export const isIn = ({ state }: ControlDevice): boolean => state !== "offline"
 
-/** Throws `invalidArgument` for a device that the record does not name. */
+/** Throws `invalidArgument` for a device that is not in the record. */
 export function withState(
   record: ControlRecord,
   id: DeviceId,
@@ -31,7 +31,7 @@ export function withState(
   return { ...record, devices: record.devices.map(device => (device.id === id ? after : device)) }
 }
 
-/** Tablets without these devices, under a new epoch where that changes one. Throws `deviceFailed` where nobody would be left. */
+/** Removes devices from all tablets; a changed tablet gets a new epoch. Throws `deviceFailed` if no replica remains. */
 export function withoutReplicas(tablets: readonly ControlTablet[], ids: readonly DeviceId[]): readonly ControlTablet[] {
   return tablets.map(tablet => {
     const stays = ({ id }: { readonly id: DeviceId }): boolean => !ids.includes(id)
@@ -39,13 +39,13 @@ export function withoutReplicas(tablets: readonly ControlTablet[], ids: readonly
     const learners = tablet.learners.filter(stays)
     if (replicas.length === tablet.replicas.length && learners.length === tablet.learners.length) return tablet
     if (replicas.length === 0) {
-      throw fail("deviceFailed", { message: "no device would be left that holds names", tablet: tablet.id })
+      throw fail("deviceFailed", { message: "no device that holds metadata would be left", tablet: tablet.id })
     }
     return { ...tablet, replicas, learners, epoch: parseEpoch(tablet.epoch + 1) }
   })
 }
 
-/** Devices that failed, hang or are missing: neither read nor written, and no members of anything. */
+/** Marks devices that failed, hang or are missing: they are neither read nor written, and lose their replicas. */
 export function markOffline(record: ControlRecord, ids: readonly DeviceId[], nowMs: number): ControlRecord {
   const marked = ids.reduce((next, id) => withState(next, id, "offline", nowMs), record)
   const tablets = withoutReplicas(record.tablets, ids)
@@ -54,8 +54,8 @@ export function markOffline(record: ControlRecord, ids: readonly DeviceId[], now
 }
 
 /**
- * A device that was out takes part again; what it lacks is to be found. One that was being emptied still is, and
- * one that was leaving leaves.
+ * Takes an offline device back into use; a scan has yet to find what it lacks. A device that was draining or
+ * decommissioning continues to.
  */
 export function markReturning(record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord {
   const { state, wasDecommissioning } = deviceOf(record, id)
@@ -65,8 +65,8 @@ export function markReturning(record: ControlRecord, id: DeviceId, nowMs: number
 }
 
 /**
- * A device that was closed for a while and never out may lack what was written meanwhile, and holds what
- * was removed: everything on it is to be looked at anew.
+ * A device that was closed for a while without being offline may lack recent writes and may still hold
+ * removed data: all of its partitions must be scanned again.
  */
 export function markReopened(record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord {
   const before = deviceOf(record, id)
@@ -79,10 +79,10 @@ export function markReopened(record: ControlRecord, id: DeviceId, nowMs: number)
   return { ...record, devices: record.devices.map(device => (device.id === id ? after : device)) }
 }
 
-/** A walk over all partitions found nothing missing on a device. */
+/** Marks a device active after a scan of all partitions found nothing missing on it. */
 export const markWhole = (record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord =>
   deviceOf(record, id).state === "rebuilding" ? withState(record, id, "active", nowMs) : record
 
-/** All shards lie where the layout wants them. */
+/** Ends the transition: all shards are where the layout places them. */
 export const finishTransition = (record: ControlRecord): ControlRecord =>
   record.previousLayout === undefined ? record : { ...record, previousLayout: undefined }

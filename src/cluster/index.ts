@@ -1,4 +1,4 @@
-/** Cluster: who is part of a store and what should be where, decided on the control record. */
+/** Cluster: the devices of a store and the placement of its data, decided on the control record. */
 export { checkRecord } from "./check-record.js"
 export { deviceOf, finishTransition, isIn, withState } from "./device-states-core.js"
 export { markOffline, markReopened, markReturning, markWhole } from "./device-states-core.js"

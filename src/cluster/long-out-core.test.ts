@@ -1,4 +1,4 @@
-/** What becomes of the places of devices that stay out. */
+/** Reassigning the places of devices that stay offline. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { checkRecord } from "./check-record.js"
@@ -6,7 +6,7 @@ import { markOffline } from "./device-states-core.js"
 import { deviceId, storeOf } from "./testing-records.js"
 import { LONG_OUT_MS, placeWithoutLongOffline } from "./long-out-core.js"
 
-test("a device that stays out gives its places to the others once it has been out for long", () => {
+test("the places of a device that stays offline go to the others after a while", () => {
   const record = markOffline(storeOf(6, "ec:2+2"), [deviceId(0)], 1_000)
   assert.equal(placeWithoutLongOffline(record, 1_000 + LONG_OUT_MS - 1), record)
   const placed = placeWithoutLongOffline(record, 1_000 + LONG_OUT_MS)
@@ -16,12 +16,12 @@ test("a device that stays out gives its places to the others once it has been ou
   assert.equal(placeWithoutLongOffline(placed, 1_000 + 2 * LONG_OUT_MS), placed, "one transition at a time")
 })
 
-test("where every device is needed, its places are kept for it", () => {
+test("an offline device keeps its places if every device is needed", () => {
   const record = markOffline(storeOf(4), [deviceId(0)], 0)
   assert.equal(placeWithoutLongOffline(record, 10 * LONG_OUT_MS), record)
 })
 
-test("a store without devices that are out is left alone", () => {
+test("a store without offline devices is left as it is", () => {
   const record = storeOf(5, "replica:2")
   assert.equal(placeWithoutLongOffline(record, 10 * LONG_OUT_MS), record)
 })

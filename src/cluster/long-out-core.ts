@@ -1,7 +1,7 @@
 /**
- * Devices that stay out: once one has been out for long, and enough others are left, its places are given
- * to them, so that what it held is rebuilt there without a word from anybody. Where every device is
- * needed for the redundancy, the store waits for a device to come back or to be replaced. Pure.
+ * Devices that stay offline: after a while their places go to the remaining devices, if there are enough, so that
+ * their shards are rebuilt without an operator. If the redundancy needs every device, the store waits until the
+ * device returns or is replaced. Pure.
  */
 import type { ControlDevice, ControlRecord } from "../format/control-record.js"
 import { planNext } from "../placement/index.js"
@@ -10,7 +10,7 @@ import { controlLayoutOf, hasPlace, layoutOf, mayGain } from "./record-layout-co
 /** Long enough to restart a machine or to plug a cable, short against the time between two failures. */
 export const LONG_OUT_MS = 15 * 60_000
 
-/** The same record where no place is to be given away, or not yet. A clock that jumped costs a rebuild, no more. */
+/** Returns the same record if no place is due to be reassigned. A clock jump costs no more than a needless rebuild. */
 export function placeWithoutLongOffline(record: ControlRecord, nowMs: number): ControlRecord {
   if (record.previousLayout !== undefined) return record
   const before = layoutOf(record.layout)

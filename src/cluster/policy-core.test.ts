@@ -20,7 +20,7 @@ const offline = (record: ControlRecord, ...numbers: number[]) => markOffline(rec
 const refuses = (kind: FailureKind, words: RegExp, decide: () => ControlRecord) =>
   assert.throws(decide, error => isFailure(error, kind) && words.test(error.message))
 
-test("a wider redundancy gets its slots at once, and moves nothing that is there", () => {
+test("a wider redundancy gets its slots immediately, and moves no existing shard", () => {
   const before = storeOf(7, "ec:2+1")
   const after = checked(setPolicy(before, parsePolicy("ec:4+2"), []))
   assert.deepEqual([textOfPolicy(after.policy), after.policyVersion, widthOf(after)], ["ec:4+2", 2, 6])
@@ -29,7 +29,7 @@ test("a wider redundancy gets its slots at once, and moves nothing that is there
   assert.ok(movement(layoutOf(before.layout), layoutOf(after.layout)).share < 0.003)
 })
 
-test("a narrower redundancy leaves the slots until nobody uses them", () => {
+test("a narrower redundancy keeps the slots until no block uses them", () => {
   const before = storeOf(6, "ec:4+2")
   const policy = parsePolicy("ec:2+1")
   const after = checked(setPolicy(before, policy, []))
@@ -49,22 +49,22 @@ test("the same redundancy changes nothing, or only that it was chosen", () => {
   assert.equal(setPolicy(chosen, "automatic", []).isPolicyAutomatic, true)
 })
 
-test("names get as many copies as the redundancy is worth, unless another number was chosen", () => {
+test("metadata gets as many copies as the redundancy implies, unless another number was chosen", () => {
   const record = storeOf(7, "ec:2+1")
   assert.equal(record.metaCopies, 3)
   assert.equal(setPolicy(record, parsePolicy("ec:4+3"), []).metaCopies, 5)
   assert.equal(setPolicy({ ...record, metaCopies: 7 }, parsePolicy("ec:4+3"), []).metaCopies, 7)
 })
 
-test("automatic again is what the devices allow", () => {
+test("returning to automatic selects what the devices allow", () => {
   const record = checked(setPolicy(storeOf(7, "replica:2"), "automatic", []))
   assert.deepEqual([textOfPolicy(record.policy), widthOf(record), record.isPolicyAutomatic], ["ec:4+3", 7, true])
 })
 
-test("a redundancy that devices are too few for is refused, also for a bucket", () => {
+test("a redundancy that needs more devices than there are is refused, also for a bucket", () => {
   const wide = parsePolicy("ec:4+2")
   refuses("invalidArgument", /needs 6 devices; this store has 4/, () => setPolicy(storeOf(4), wide, []))
-  refuses("invalidArgument", /has 5 \(1 more are out/, () => setPolicy(offline(storeOf(6, "ec:2+1"), 1), wide, []))
+  refuses("invalidArgument", /has 5 \(1 more offline/, () => setPolicy(offline(storeOf(6, "ec:2+1"), 1), wide, []))
   refuses("invalidArgument", /needs 6/, () => admitBucketPolicy(storeOf(4), wide, []))
 })
 
@@ -79,14 +79,14 @@ test("a bucket's redundancy gets its slots and a version of its own", () => {
   )
 })
 
-test("what asks for another layout waits for shards that move, what does not goes on", () => {
+test("changes that need another layout wait until shards have moved; others proceed", () => {
   const moving = addDevice(storeOf(6, "ec:2+1"), newDevice(6), undefined, [], 7)
   refuses("conflict", /wait until/, () => setPolicy(moving, parsePolicy("ec:4+2"), []))
   refuses("conflict", /wait until/, () => admitBucketPolicy(moving, parsePolicy("ec:4+2"), []))
   assert.equal(textOfPolicy(checked(setPolicy(moving, parsePolicy("replica:2"), [])).policy), "replica:2")
 })
 
-test("redundancy follows devices that came back, once shards are still", () => {
+test("redundancy follows devices that returned, once no shard moves", () => {
   const grown = addDevice(offline(storeOf(4), 1), newDevice(4), undefined, [], 7)
   const back = markWhole(markReturning(grown, deviceId(1), 8), deviceId(1), 9)
   assert.equal(followDevices(back, []), back)
@@ -97,12 +97,12 @@ test("redundancy follows devices that came back, once shards are still", () => {
   assert.equal(followDevices(whole, []), whole)
 })
 
-test("status says what a redundancy means for the devices that there are", () => {
+test("status describes a redundancy against the present devices", () => {
   const words = (record: ControlRecord, pattern: RegExp) => assert.match(policyInWords(record), pattern)
   words(storeOf(4), /^ec:2\+2, which follows the number of devices \(4\)$/)
   words(storeOf(7, "ec:4+3"), /^ec:4\+3, chosen; .* would be the same$/)
   words(storeOf(7, "replica:2"), /replica:2, chosen; for 7 devices .* ec:4\+3, and survive any 3 lost instead of 1/)
   words(storeOf(3, "replica:3"), /chosen; for 3 devices the automatic redundancy would be ec:2\+1$/)
   words(forgetDevice(offline(storeOf(6, "ec:4+2"), 2), deviceId(2), [], false), /needs 6 devices; with 5 blocks are/)
-  words(addDevice(offline(storeOf(4), 1), newDevice(4), 1, [], 7), /; it becomes ec:3\+2 once all of them take part$/)
+  words(addDevice(offline(storeOf(4), 1), newDevice(4), 1, [], 7), /; it becomes ec:3\+2 once all of them are in use$/)
 })

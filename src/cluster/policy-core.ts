@@ -1,10 +1,10 @@
 /**
- * Redundancy, decided on the control record: the policy that somebody chose, or the automatic one that
+ * Redundancy, decided on the control record: a policy that the operator chose, or the automatic one that
  * follows the number of devices. Pure.
  *
- * A wider policy widens the layout at once. A narrower one leaves it: blocks written before need their
- * slots until all are re-encoded, and then `narrowLayout` takes those that nobody uses. An automatic policy
- * becomes wider when a device joins, and narrower only when too few are left for it.
+ * A wider policy widens the layout immediately. A narrower one does not narrow it: older blocks need their
+ * slots until all are re-encoded; then `narrowLayout` drops the unused slots. The automatic policy
+ * becomes wider when a device joins, and narrower only when too few devices remain for it.
  */
 import { fail } from "../base/failures.js"
 import { defaultMetaCopies, defaultPolicy, shardCount, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
@@ -15,19 +15,19 @@ const placesOf = (record: ControlRecord): number => record.devices.filter(hasPla
 const gainingOf = (record: ControlRecord): number => record.devices.filter(mayGain).length
 const isSamePolicy = (a: Policy, b: Policy): boolean => textOfPolicy(a) === textOfPolicy(b)
 
-/** The automatic policy for so many devices, with the matrix that is in use. */
+/** The automatic policy for this number of devices, with the current matrix. */
 const automaticFor = ({ policy }: ControlRecord, devices: number): Policy =>
   defaultPolicy(devices, policy.kind === "ec" ? policy.matrix : "cauchy")
 
-/** Throws `invalidConfig` after as many changes as needles can tell apart. */
+/** Throws `invalidConfig` when needles can encode no further policy version. */
 function nextPolicyVersion({ policyVersion }: ControlRecord): number {
   if (policyVersion < POLICY_VERSION_MAX) return policyVersion + 1
   throw fail("invalidConfig", {
-    message: `the redundancy of this store was changed ${POLICY_VERSION_MAX} times, which is all that its format allows`,
+    message: `the redundancy of this store was changed ${POLICY_VERSION_MAX} times, the most that its format allows`,
   })
 }
 
-/** The number of devices that hold names goes along, unless another than the usual one was chosen. */
+/** Adjusts the number of metadata replicas too, unless it differs from the default. */
 function withPolicy(before: ControlRecord, record: ControlRecord, policy: Policy): ControlRecord {
   const isUsual = before.metaCopies === defaultMetaCopies(placesOf(before), before.policy)
   const metaCopies = isUsual ? defaultMetaCopies(placesOf(record), policy) : before.metaCopies
@@ -35,38 +35,38 @@ function withPolicy(before: ControlRecord, record: ControlRecord, policy: Policy
   return { ...record, metaCopies, policy, policyVersion: nextPolicyVersion(record) }
 }
 
-/** What follows from devices that joined between the two records: a wider automatic policy. */
+/** Widens the automatic policy if devices joined between the two records. */
 export function withMoreDevices(before: ControlRecord, record: ControlRecord): ControlRecord {
   const policy = automaticFor(record, gainingOf(record))
   const isWider = record.isPolicyAutomatic && shardCount(policy) > shardCount(record.policy)
   return withPolicy(before, record, isWider ? policy : record.policy)
 }
 
-/** What follows from devices that lose their places: a narrower automatic policy, where too few are left for it. */
+/** Narrows the automatic policy if too few places remain for it. */
 export function withFewerDevices(before: ControlRecord, record: ControlRecord): ControlRecord {
   const places = placesOf(record)
   const isTooWide = record.isPolicyAutomatic && shardCount(record.policy) > places
   return withPolicy(before, record, isTooWide ? automaticFor(record, places) : record.policy)
 }
 
-/** Throws `invalidArgument` where there are too few devices for the policy. */
+/** Throws `invalidArgument` if there are too few devices for the policy. */
 function checkRoom(record: ControlRecord, policy: Policy): void {
   const [needed, gaining, places] = [shardCount(policy), gainingOf(record), placesOf(record)]
   if (needed <= gaining) return
-  const offline = places > gaining ? ` (${places - gaining} more are out: replace them first)` : ""
+  const offline = places > gaining ? ` (${places - gaining} more offline: replace them first)` : ""
   throw fail("invalidArgument", {
     message: `redundancy ${textOfPolicy(policy)} needs ${needed} devices; this store has ${gaining}${offline}`,
   })
 }
 
-/** Wider where the policies ask for it; the same record where they do not. Throws `conflict` during a transition. */
+/** Widens the layout if the policies need it, else returns the same record. Throws `conflict` during a transition. */
 function widened(record: ControlRecord, bucketPolicies: readonly Policy[]): ControlRecord {
   const width = widthFor(record, bucketPolicies)
   return width > layoutOf(record.layout).width ? withNextLayout(record, width) : record
 }
 
 /**
- * Sets the store's policy. `bucketPolicies`: those that buckets chose for themselves. Throws
+ * Sets the store's policy. `bucketPolicies`: policies that buckets set for themselves. Throws
  * `invalidArgument` (too few devices), `conflict` (the layout must become wider while shards move).
  */
 export function setPolicy(
@@ -82,8 +82,8 @@ export function setPolicy(
 }
 
 /**
- * Makes room for the policy that a bucket chooses (undefined: the store's again), under a new policy
- * version. Throws as `setPolicy` does.
+ * Widens the layout for the policy that a bucket chooses (undefined: the store's policy), under a new policy
+ * version. Throws the same errors as `setPolicy`.
  */
 export function admitBucketPolicy(
   record: ControlRecord,
@@ -96,8 +96,8 @@ export function admitBucketPolicy(
 }
 
 /**
- * Brings policy and width up to what the devices that are there allow: for when devices came back, or a
- * transition ended. The same record where nothing is to be done, or not yet.
+ * Raises policy and width to what the present devices allow, after devices returned or a transition ended.
+ * Returns the same record if nothing is to change, or not yet.
  */
 export function followDevices(record: ControlRecord, bucketPolicies: readonly Policy[]): ControlRecord {
   if (record.previousLayout !== undefined) return record
@@ -107,8 +107,8 @@ export function followDevices(record: ControlRecord, bucketPolicies: readonly Po
 }
 
 /**
- * Drops the slots that no policy uses any more. `policiesInUse`: all that blocks lie under or buckets
- * chose. The same record where every slot is used, or shards still move.
+ * Drops the slots that no policy uses any more. `policiesInUse`: all policies that stored blocks have or buckets
+ * chose. Returns the same record if every slot is used, or shards still move.
  */
 export function narrowLayout(record: ControlRecord, policiesInUse: readonly Policy[]): ControlRecord {
   if (record.previousLayout !== undefined) return record
@@ -118,7 +118,7 @@ export function narrowLayout(record: ControlRecord, policiesInUse: readonly Poli
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
-/** What the policy means for the devices that there are: a sentence for `status`. */
+/** Describes the policy against the present devices, in a sentence for `status`. */
 export function policyInWords(record: ControlRecord): string {
   const [text, places] = [textOfPolicy(record.policy), placesOf(record)]
   const usual = automaticFor(record, places)
@@ -128,7 +128,7 @@ export function policyInWords(record: ControlRecord): string {
   }
   if (record.isPolicyAutomatic) {
     const isBehind = shardCount(usual) > wanted
-    const soon = isBehind ? `; it becomes ${textOfPolicy(usual)} once all of them take part` : ""
+    const soon = isBehind ? `; it becomes ${textOfPolicy(usual)} once all of them are in use` : ""
     return `${text}, which follows the number of devices (${places})${soon}`
   }
   const [now, could] = [tolerance(record.policy), tolerance(usual)]
@@ -140,7 +140,7 @@ export function policyInWords(record: ControlRecord): string {
   return `${text}, chosen; for ${plural(places, "device")} ${instead}`
 }
 
-/** Throws `invalidArgument` where so many places are too few for what was chosen for the store or a bucket. */
+/** Throws `invalidArgument` if the remaining places are too few for the policy of the store or of a bucket. */
 export function checkPlacesLeft(record: ControlRecord, bucketPolicies: readonly Policy[]): void {
   const chosen = [record.policy, ...bucketPolicies]
   const tooWide = chosen.find(policy => shardCount(policy) > placesOf(record))

@@ -1,9 +1,9 @@
 /**
- * What a change of the control record costs and means, told before it is made: bytes for each device,
- * hours, and what the store survives before it, while it goes on and when it is done. Pure.
+ * Preview of a change to the control record: bytes for each device, hours, and how many failures the store
+ * survives before, during and after the change. Pure.
  *
- * The bytes are those of objects as they are counted now, spread evenly over the partitions; needle
- * headers and padding, a few hundredths at most, are left out.
+ * Bytes are those of the objects counted now, spread evenly over the partitions. Needle headers and padding
+ * (a few percent at most) are left out.
  */
 import type { DeviceId } from "../base/ids.js"
 import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
@@ -12,18 +12,18 @@ import { movement, slotsPerDevice, usableBytes, type Layout } from "../placement
 import { hasPlace, layoutOf } from "./record-layout-core.js"
 import { evaluateSafety, type PolicyUse, type SafetyInput } from "./safety-core.js"
 
-/** How things are now. */
+/** The present state of the store. */
 export interface PreviewFacts {
   readonly policies: readonly PolicyUse[]
   readonly lacking: SafetyInput["lacking"]
   readonly misplacedGroups: SafetyInput["misplacedGroups"]
-  /** Equal for devices that fail together; asked for a new device too. */
+  /** Equal for devices that fail together; also called for a new device. */
   readonly diskOf: (id: DeviceId) => string
-  /** What moving and re-encoding write in all while it goes on. */
+  /** Total write rate of moving and re-encoding. */
   readonly bytesPerSecond: number
 }
 
-/** Objects that the change makes the store write anew under another policy. */
+/** Objects that the change causes to be re-encoded under another policy. */
 export interface Reencoding {
   readonly from: Policy
   readonly to: Policy
@@ -32,31 +32,31 @@ export interface Reencoding {
 
 export interface DevicePreview {
   readonly id: DeviceId
-  /** Of shards that are written to it. */
+  /** Bytes of shards that are written to it. */
   readonly bytesIn: number
-  /** Of shards that it gives up. */
+  /** Bytes of shards that it gives up. */
   readonly bytesOut: number
 }
 
 export interface Preview {
   readonly policyBefore: Policy
   readonly policyAfter: Policy
-  /** Of shards that are copied to, or rebuilt on, another device. */
+  /** Bytes of shards that are copied to, or rebuilt on, another device. */
   readonly movedBytes: number
-  /** Of shards that re-encoding writes. */
+  /** Bytes of shards that re-encoding writes. */
   readonly reencodedBytes: number
-  /** Until all of it is done. */
+  /** Duration of the whole change. */
   readonly hours: number
-  /** Every device of before and after, the new ones last. */
+  /** Every device before and after the change, new ones last. */
   readonly devices: readonly DevicePreview[]
   /** How many arbitrary disks may fail without a loss; -1: something is not readable. */
   readonly survives: { readonly before: number; readonly during: number; readonly after: number }
-  /** Bytes of objects that fit, those there are included; undefined where no capacity is known. */
+  /** Bytes of objects that fit, including the present ones; undefined if no capacity is known. */
   readonly usableBefore: number | undefined
   readonly usableAfter: number | undefined
 }
 
-/** What so many bytes of objects under another policy than before re-encode. */
+/** The re-encoding that a policy change causes for these bytes of objects. */
 export const reencodingOf = (from: Policy, to: Policy, bytes: number): readonly Reencoding[] =>
   textOfPolicy(from) === textOfPolicy(to) ? [] : [{ from, to, bytes }]
 
@@ -103,7 +103,7 @@ function movedBytesOf(from: Layout, to: Layout, policies: readonly PolicyUse[]) 
   return { bytesIn, bytesOut }
 }
 
-/** By device, what re-encoding writes to it. */
+/** By device, the bytes that re-encoding writes to it. */
 function reencodedBytesOf(layout: Layout, reencodings: readonly Reencoding[]): ReadonlyMap<DeviceId, number> {
   const written = new Map<DeviceId, number>()
   for (const { to, bytes } of reencodings) {
@@ -119,7 +119,7 @@ const bytesPerSlot = (layout: Layout, policy: Policy, bytes: number): number =>
 
 function usableOf(record: ControlRecord, { diskOf }: PreviewFacts): number | undefined {
   const known = record.devices.filter(device => hasPlace(device) && device.capacityBytes > 0)
-  // Folders on one file system share what it has.
+  // Folders on one file system share its capacity.
   const sharing = (id: DeviceId): number => known.filter(other => diskOf(other.id) === diskOf(id)).length
   const capacities = new Map(known.map(({ id, capacityBytes }) => [id, capacityBytes / sharing(id)]))
   const usable = usableBytes(layoutOf(record.layout), capacities, record.policy)
@@ -184,7 +184,7 @@ function fewestHolders(tablets: readonly ControlTablet[]): ControlTablet | undef
   return [...tablets].sort((a, b) => a.replicas.length - b.replicas.length)[0]
 }
 
-/** As it will be when nothing is left to do, with what is out still out. */
+/** The record once all work is done; offline devices are still offline. */
 function settled(record: ControlRecord): ControlRecord {
   const devices = record.devices
     .filter(({ state }) => state !== "decommissioning")

@@ -1,8 +1,8 @@
 /**
- * Layouts in the control record, decided: who has a place in the next one, and how wide it is. Pure.
+ * Layouts in the control record: which devices have a place in the next one, and how wide it is. Pure.
  *
  * One transition at a time: while `previousLayout` is set, the next layout has to wait, since a shard
- * is looked for in two layouts and no more.
+ * is looked up in two layouts at most.
  */
 import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -10,7 +10,7 @@ import { shardCount, type Policy } from "../base/policy.js"
 import type { ControlDevice, ControlLayout, ControlRecord } from "../format/control-record.js"
 import { decodeLayout, encodeLayout, movement, planNext, type Layout, type LayoutDevice } from "../placement/index.js"
 
-/** Checking a table takes milliseconds, and the same one is asked for again and again. */
+/** Checking a table takes milliseconds, and callers ask for the same one repeatedly. */
 const decoded = new WeakMap<ControlLayout, Layout>()
 
 /** Throws `corruptRecord`. */
@@ -29,7 +29,7 @@ export const controlLayoutOf = (layout: Layout): ControlLayout => ({
   table: encodeLayout(layout),
 })
 
-/** Whether the layout gives it slots: also while it is out, since it may come back. */
+/** Whether the layout gives it slots: even while it is offline, since it may return. */
 export const hasPlace = ({ state }: ControlDevice): boolean => state !== "draining" && state !== "decommissioning"
 
 /** Whether it can be given further slots. */
@@ -44,8 +44,8 @@ export function checkStill(record: ControlRecord): void {
 export const widestOf = (policies: readonly Policy[]): number => Math.max(...policies.map(shardCount))
 
 /**
- * As wide as the policies ask and devices allow. A layout becomes narrower here only where devices are
- * too few: blocks of a policy that is being given up still need their slots.
+ * The width that the policies need and the devices allow. It is narrower than the present layout only if devices are
+ * too few: blocks under a policy that is being replaced still need their slots.
  */
 export function widthFor(record: ControlRecord, policies: readonly Policy[]): number {
   const width = layoutOf(record.layout).width
@@ -55,9 +55,9 @@ export function widthFor(record: ControlRecord, policies: readonly Policy[]): nu
 }
 
 /**
- * The record with the next layout for its devices as they are now, and a transition to it if anything
- * moves. Throws `conflict` during one, `invalidArgument` where a device that is out would have to take
- * slots; with `care` "forced" it is given them, and they are as missing as it is.
+ * The record with the next layout for its present devices, and a transition to it if anything
+ * moves. Throws `conflict` during one, `invalidArgument` if an offline device would have to take
+ * slots; with `care` "forced" it gets them, and their shards are missing until it returns.
  */
 export function withNextLayout(record: ControlRecord, width: number, care: "calm" | "forced" = "calm"): ControlRecord {
   checkStill(record)
@@ -71,7 +71,7 @@ export function withNextLayout(record: ControlRecord, width: number, care: "calm
   const forced = [...moving].find(([id, { slotsIn }]) => slotsIn > 0 && isOffline(id))
   if (forced !== undefined && care === "calm") {
     throw fail("invalidArgument", {
-      message: `device ${forced[0]} is out, and without it there are too few devices for this: wait until it is back, or replace or forget it first`,
+      message: `device ${forced[0]} is offline, and without it there are too few devices for this: wait until it is back, or replace or forget it first`,
     })
   }
   if (moved + added + dropped > 0) return { ...record, layout: controlLayoutOf(after), previousLayout: record.layout }

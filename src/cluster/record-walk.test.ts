@@ -1,4 +1,4 @@
-/** Any sequence of what operators wish and devices do leads from one sound record to another, or is refused politely. */
+/** Any sequence of operator commands and device events leads from one sound record to another, or is refused. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
@@ -31,7 +31,7 @@ function replicaStep(record: ControlRecord): ControlRecord {
   return step.kind === "promote" ? promoteLearner(record, TABLET, step.learner) : dropReplicas(record, [step.id])
 }
 
-/** Something that may happen next; `fresh` numbers a device that was never seen. */
+/** A random next event; `fresh` numbers a device that was never used. */
 function chance(random: Random, record: ControlRecord, fresh: number): (record: ControlRecord) => ControlRecord {
   const devices = record.devices.map(({ id }) => id)
   const id = devices[random.below(devices.length)] ?? deviceId(0)
@@ -59,7 +59,7 @@ function chance(random: Random, record: ControlRecord, fresh: number): (record: 
   return kinds[random.below(kinds.length)] ?? finishTransition
 }
 
-/** What must hold between a record and the next, beside each being sound. */
+/** Invariants between a record and the next; each record must also be sound. */
 function checkPair(before: ControlRecord, after: ControlRecord, what: string): void {
   checkRecord(after)
   assert.ok(after.policyVersion >= before.policyVersion, what)
@@ -68,7 +68,7 @@ function checkPair(before: ControlRecord, after: ControlRecord, what: string): v
     assert.ok(old !== undefined && tablet.epoch >= old.epoch, what)
     const isChanged =
       JSON.stringify([old.replicas, old.learners]) !== JSON.stringify([tablet.replicas, tablet.learners])
-    assert.equal(tablet.epoch > old.epoch, isChanged, `${what}: the epoch grows where members change`)
+    assert.equal(tablet.epoch > old.epoch, isChanged, `${what}: the epoch grows if replicas change`)
   }
   if (after.layout === before.layout) return
   assert.ok(after.layout.version > before.layout.version, what)
@@ -79,7 +79,7 @@ function checkPair(before: ControlRecord, after: ControlRecord, what: string): v
   } else {
     const { moved, added } = movement(layoutOf(before.layout), layoutOf(after.layout))
     const hasNew = after.devices.some(({ id }) => !before.devices.some(device => device.id === id))
-    assert.ok(hasNew || moved + added === 0, `${what}: what moves is a transition, unless a device was replaced`)
+    assert.ok(hasNew || moved + added === 0, `${what}: moves happen in a transition, unless a device was replaced`)
   }
 }
 
@@ -106,7 +106,7 @@ test("any sequence of changes keeps control records sound", () => {
   assert.ok(made.size >= 13, `every kind of change was made: ${[...made.keys()].join("\n")}`)
 })
 
-/** Left alone, a store comes to rest with everything where it should be. */
+/** Without further changes, a store settles with everything in place. */
 function checkRest(from: ControlRecord, what: string): void {
   let record = from.devices.reduce((next, { id }) => markReturning(next, id, 1), from)
   for (let round = 0; round < 60; round += 1) {

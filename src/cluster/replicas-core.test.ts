@@ -37,7 +37,7 @@ function take(record: ControlRecord, step: ReplicaStep): ControlRecord {
   return after
 }
 
-/** Steps until there is none left, as fast as learners learn. */
+/** Takes steps until none remains; learners finish immediately. */
 function rested(record: ControlRecord): { readonly record: ControlRecord; readonly kinds: readonly string[] } {
   const kinds: string[] = []
   for (let at = record; ;) {
@@ -48,7 +48,7 @@ function rested(record: ControlRecord): { readonly record: ControlRecord; readon
   }
 }
 
-test("a member that was lost is made up for by another device, which counts once it has learned", () => {
+test("a lost replica is replaced by another device, which votes once it has learned", () => {
   const faulty = markOffline(storeOf(7), [deviceId(1)], 5)
   assert.equal(replicas(faulty).length, 4)
   const learning = take(faulty, { kind: "learn", id: deviceId(5) })
@@ -59,28 +59,28 @@ test("a member that was lost is made up for by another device, which counts once
   assert.deepEqual(replicas(record), [0, 2, 3, 4, 5].map(deviceId))
 })
 
-test("who is there stays, and devices that have everything come first", () => {
+test("present replicas stay, and complete devices come first", () => {
   const grown = { ...addDevice(storeOf(5), newDevice(5), undefined, [], 7), metaCopies: 4 }
   assert.deepEqual(next(grown), { kind: "learn", id: deviceId(3) })
   assert.deepEqual(replicas(rested({ ...grown, metaCopies: 6 }).record), [0, 1, 2, 3, 4, 5].map(deviceId))
   assert.equal(next(storeOf(5)), undefined)
-  assert.equal(next({ ...storeOf(5), metaCopies: 4 }, false, false), undefined, "no device has room to learn")
+  assert.equal(next({ ...storeOf(5), metaCopies: 4 }, false, false), undefined, "no device has space to learn")
 })
 
-test("a device that is drained is made up for before it goes", () => {
+test("a draining device is replaced before it leaves", () => {
   const draining = drainDevice(storeOf(6, "ec:2+1"), deviceId(0), [], 7)
   const { record, kinds } = rested(draining)
   assert.deepEqual(kinds, ["learn", "promote", "drop"])
   assert.deepEqual(replicas(record), [1, 2, 3].map(deviceId))
 })
 
-test("with fewer copies wanted the last ones go", () => {
+test("if fewer copies are wanted, the last replicas are dropped", () => {
   const { record, kinds } = rested({ ...storeOf(7), metaCopies: 3 })
   assert.deepEqual(kinds, ["drop", "drop"])
   assert.deepEqual(replicas(record), [0, 1, 2].map(deviceId))
 })
 
-test("stale steps are refused, and learners of an earlier life begin anew", () => {
+test("stale steps are refused, and learners of an earlier process start over", () => {
   const learning = take(storeOf(7), { kind: "learn", id: deviceId(6) })
   const [learner] = tabletOf(learning, TABLET).learners
   assert.ok(learner !== undefined)

@@ -1,8 +1,8 @@
 /**
- * Members: which devices hold a tablet, and the next single step towards those that should. Pure.
+ * Replicas: which devices hold a tablet, and the next single step towards the wanted set. Pure.
  *
- * A device becomes a member in two steps: as a learner it logs what members log and is brought the rows
- * that were there before; only when it has everything is it counted.
+ * A device becomes a replica in two steps: as a learner it logs what the replicas log and receives the older
+ * rows; it votes only once it has everything.
  */
 import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
@@ -19,11 +19,11 @@ export type ReplicaStep =
 export function tabletOf(record: ControlRecord, tabletId: TabletId): ControlTablet {
   return must(
     record.tablets.find(({ id }) => id === tabletId),
-    "the record names the tablet",
+    "the record contains the tablet",
   )
 }
 
-/** May hold names. Those that have everything come first. */
+/** Devices that may hold metadata, complete ones first. */
 function candidates(record: ControlRecord): readonly ControlDevice[] {
   const rank = { active: 0, rebuilding: 1 } as const
   const usable = record.devices.flatMap(device =>
@@ -33,8 +33,8 @@ function candidates(record: ControlRecord): readonly ControlDevice[] {
 }
 
 /**
- * What to do next so that `metaCopies` devices hold the tablet; undefined where all is as it should be,
- * or a learner is still learning. `mayLearn`: devices that are open and have room.
+ * The next step so that `metaCopies` devices hold the tablet; undefined if nothing is to change,
+ * or a learner is still learning. `mayLearn`: devices that are open and have space.
  */
 export function nextReplicaStep(
   record: ControlRecord,
@@ -66,7 +66,7 @@ function changeTablet(
   return { ...record, tablets: record.tablets.map(tablet => (tablet.id === tabletId ? change(tablet) : tablet)) }
 }
 
-/** The device begins a new membership, since the epoch that this change begins. */
+/** Starts a new replica incarnation on the device, dated by the epoch that this change begins. */
 export function addLearner(record: ControlRecord, tabletId: TabletId, id: DeviceId): ControlRecord {
   const { replicas, learners } = tabletOf(record, tabletId)
   if ([...replicas, ...learners].some(replica => replica.id === id)) throw fail("conflict", { device: id })
@@ -76,7 +76,7 @@ export function addLearner(record: ControlRecord, tabletId: TabletId, id: Device
   })
 }
 
-/** Throws `conflict` where the learner is none any more. */
+/** Throws `conflict` if the device is no longer that learner. */
 export function promoteLearner(
   record: ControlRecord,
   tabletId: TabletId,
@@ -92,13 +92,13 @@ export function promoteLearner(
   }))
 }
 
-/** Members and learners that hold the tablet no longer; their devices stay what they are. */
+/** Removes replicas and learners from all tablets; their devices keep their state. */
 export function dropReplicas(record: ControlRecord, ids: readonly DeviceId[]): ControlRecord {
   const tablets = withoutReplicas(record.tablets, ids)
   return tablets.every((tablet, i) => tablet === record.tablets[i]) ? record : { ...record, tablets }
 }
 
-/** Learners of an earlier life: what they had learned may have a gap. */
+/** Removes learners of an earlier process: their rows may have a gap. */
 export function forgetLearners(record: ControlRecord): ControlRecord {
   const learners = record.tablets.flatMap(tablet => tablet.learners.map(({ id }) => id))
   return dropReplicas(record, learners)

@@ -1,10 +1,10 @@
 /**
- * How many disks may fail until blocks are lost, where the layouts put them: one walk over all partitions. Pure.
+ * How many disks may fail before blocks are lost, given the layouts: one walk over all partitions. Pure.
  *
- * A group is what shares one fate: the shards of a block, of which `needed` must stay. It is lost with r
- * disks if the r disks that hold most of its shards hold more than it can spare. A walk looks at a million
- * slots, and may take some milliseconds. So it keeps a word for each partition, with a bit for each slot,
- * whatever the number of devices.
+ * A group is a set of shards with a shared fate: the shards of a block, of which `needed` must remain. r disks
+ * can lose it if the r disks that hold most of its shards hold more than it can spare. A walk visits a million
+ * slots in a few milliseconds. So each partition is one word with a bit for each slot, whatever the number of
+ * devices.
  */
 import { assert } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
@@ -40,25 +40,25 @@ class DiskSet {
   }
 }
 
-/** The shards of one group, by disk: how many disks it takes to lose it. */
+/** The shards of one group, by disk; computes how many disks it takes to lose it. */
 export class Group {
   private readonly onDisk: Uint16Array
   /** The first `used` hold shards. */
   private readonly held: Uint16Array
   private used = 0
-  /** By size: how many disks hold so many of its shards, or more. */
+  /** By count: how many disks hold at least that many of its shards. */
   private readonly disksWith: Uint16Array
   private most = 0
   shards = 0
 
-  /** At most so many shards on so many disks. */
+  /** `shards` and `disks` are upper limits. */
   constructor(disks: number, shards: number) {
     this.onDisk = new Uint16Array(disks)
     this.held = new Uint16Array(disks)
     this.disksWith = new Uint16Array(shards + 1)
   }
 
-  /** Takes the place of what was there: a shard on each of the first `count` disks. */
+  /** Replaces the group: one shard on each of the first `count` disks. */
   set(disks: Uint16Array, count = disks.length): this {
     const { onDisk, held, disksWith } = this
     for (let i = 0; i < this.used; i += 1) onDisk[held[i] ?? 0] = 0
@@ -81,13 +81,13 @@ export class Group {
     return this
   }
 
-  /** How many arbitrary disks may go while `needed` shards stay; -1: fewer are left already. */
+  /** How many arbitrary disks may fail while `needed` shards remain; -1 if fewer remain already. */
   losses(needed: number): number {
     let spare = this.shards - needed
     if (spare < 0) return -1
     let disks = 0
     for (let size = this.most; size > 0; size -= 1) {
-      // The larger ones are among them, and gone.
+      // The count includes the larger ones, which are already subtracted.
       const ofSize = (this.disksWith[size] ?? 0) - disks
       if (spare < ofSize * size) return disks + Math.floor(spare / size)
       spare -= ofSize * size
@@ -96,7 +96,7 @@ export class Group {
     return disks
   }
 
-  /** Adds the disks that alone hold more than can be spared. */
+  /** Adds each disk that alone holds more shards than the group can spare. */
   addCritical(needed: number, to: DiskSet): void {
     const spare = this.shards - needed
     if (spare < 0 || spare >= this.most) return
@@ -114,10 +114,10 @@ function bitsIn(word: number): number {
   return Math.imul((fours + (fours >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24
 }
 
-/** The number of the lowest bit that is set, of a word with any. */
+/** The number of the lowest set bit; the word must not be 0. */
 const lowestBit = (word: number): number => 31 - Math.clz32(word & -word)
 
-/** What was found so far, over all groups. */
+/** Results so far, over all groups. */
 export class Findings {
   losses = Infinity
   /** Disks whose loss alone loses a group. */
@@ -127,7 +127,7 @@ export class Findings {
     this.critical = new DiskSet(disks)
   }
 
-  /** Counts a group; gives how many disks it survives. */
+  /** Counts a group and returns how many disk failures it survives. */
   take(group: Group, needed: number): number {
     const losses = group.losses(needed)
     if (losses === 0 && !this.critical.isFull) group.addCritical(needed, this.critical)
@@ -140,30 +140,30 @@ export class Findings {
   }
 }
 
-/** How the blocks of a policy lie. */
+/** How the blocks of a policy are placed. */
 export interface Shape {
   readonly slots: number
   readonly needed: number
   /** All its blocks were written since the current layout. */
   readonly isNew: boolean
-  /** Counts for what the store survives when whole. */
+  /** Whether it counts for what the store survives when complete. */
   readonly isStaying: boolean
 }
 
-/** A device of the store, with what is assumed to lie on it. */
+/** A device of the store, with its assumed contents. */
 export interface PlacedDevice {
   readonly id: DeviceId
   /** Numbered in the order of the devices. */
   readonly disk: number
-  /** Not out. */
+  /** Not offline. */
   readonly isHere: boolean
-  /** Somebody has looked what it has. */
+  /** A scan has found what it holds. */
   readonly isKnown: boolean
-  /** What it lacks of what layouts give it; or a byte for each partition, not 0 where it may lack shards. */
+  /** Which of its assigned shards it lacks; an array has a byte for each partition, not 0 if shards may be missing. */
   readonly lacks: "nothing" | "everything" | Uint8Array
 }
 
-/** Where blocks may lie. */
+/** Where blocks may be stored. */
 export interface Places {
   readonly layout: Layout
   /** While shards move from it to `layout`. */
@@ -172,23 +172,23 @@ export interface Places {
   readonly disks: number
 }
 
-/** What blocks survive that lie where layouts put them. */
+/** What blocks survive that are stored where the layouts place them. */
 export interface Survival {
   readonly losses: number
   readonly critical: DiskSet
-  /** By shape: partitions by how many losses + 1 its blocks in them survive. */
+  /** By shape: the number of partitions by (losses that the shape's blocks in them survive) + 1. */
   readonly partitionsAt: readonly Uint32Array[]
-  /** By partition, losses + 1 of what survives least in it; `UNTOUCHED` where nothing may lie. */
+  /** By partition, losses + 1 of its weakest block; `UNTOUCHED` if no block can be in it. */
   readonly lowest: Uint8Array
-  /** Losses once nothing is out, nothing lacks and nothing moves. */
+  /** Losses once no device is offline, no shard is missing and none moves. */
   readonly whenWhole: number
 }
 
 interface BlocksSafety {
   readonly together: Survival
-  /** The same, were each device a disk of its own. */
+  /** The same, if each device were a separate disk. */
   readonly apart: Survival
-  /** By partition, 1 where some shard is nowhere. */
+  /** By partition, 1 if some shard is missing. */
   readonly lacks: Uint8Array
 }
 
@@ -201,19 +201,19 @@ export function hasShard({ lacks }: PlacedDevice, partition: number): boolean {
   return lacks === "nothing" || (lacks !== "everything" && lacks[partition] === 0)
 }
 
-/** By number of a device, and one more for a device that is not the store's: what it has, by one of these. */
+/** What a device has; the array has one more element for a device that is not in the store. */
 const [HAS_NONE, HAS_ALL, HAS_SOME] = [0, 1, 2]
 
-/** What a walk wants to know of the devices, in arrays: it asks a million times. */
+/** The devices' contents in arrays, since a walk reads them a million times. */
 class Holdings {
   readonly has: Uint8Array
-  /** 1 for a device of which it is known what it has. */
+  /** 1 for a device with known contents. */
   readonly isKnown: Uint8Array
   private readonly lacks: readonly (Uint8Array | undefined)[]
   private readonly numbers: ReadonlyMap<DeviceId, number>
 
   constructor(devices: readonly PlacedDevice[]) {
-    assert(devices.length < 0xffff, "a number of a device has two bytes")
+    assert(devices.length < 0xffff, "a device number has two bytes")
     this.has = new Uint8Array(devices.length + 1)
     this.isKnown = new Uint8Array(devices.length + 1)
     devices.forEach(({ lacks, isKnown }, number) => {
@@ -224,30 +224,30 @@ class Holdings {
     this.numbers = new Map(devices.map(({ id }, number) => [id, number]))
   }
 
-  /** By index of the layout's table, the number of the store's device. */
+  /** Maps an index of the layout's table to the number of the store's device. */
   numbersOf({ devices }: Layout): Uint16Array {
     return Uint16Array.from(devices, id => this.numbers.get(id) ?? this.lacks.length)
   }
 
-  /** 1 where a device that has some has the shard. */
-  looked(device: number, partition: number): number {
+  /** 1 if a device that has some shards has this one. */
+  hasSome(device: number, partition: number): number {
     return this.lacks[device]?.[partition] === 0 ? 1 : 0
   }
 }
 
-/** The words of the slots: by partition, bit i is slot i. A policy narrower than the widest looks at its first ones. */
-interface Lying {
-  /** Slots of which a block written before the current layout has its shard where the current layout wants it. */
+/** Slot words: by partition, bit i is slot i. A policy narrower than the widest uses the first slots. */
+interface SlotWords {
+  /** Slots whose shards of blocks older than the current layout are where the current layout places them. */
   readonly current: Int32Array
-  /** Other slots, of which it has its shard where the previous layout wanted it. */
+  /** Other slots, whose shards are where the previous layout placed them. */
   readonly previous: Int32Array | undefined
-  /** By partition, 1 where a device has two of its shards: it lost one slot and gained another. */
+  /** By partition, 1 if a device has two of its shards: it lost one slot and gained another. */
   readonly isDouble: Uint8Array | undefined
 }
 
 const firstSlots = (slots: number): number => (slots >= 32 ? ~0 : (1 << slots) - 1)
 
-/** By partition, the slots of which the device, by index of the table, counts: 1, or else 0. */
+/** By partition, the slots whose device counts; `counts` has 1 or 0 by index of the table. */
 function wordsOf({ table, width }: Layout, slots: number, counts: Uint8Array): Int32Array {
   const words = new Int32Array(table.length / width)
   if (!counts.includes(0)) return words.fill(firstSlots(slots))
@@ -260,7 +260,7 @@ function wordsOf({ table, width }: Layout, slots: number, counts: Uint8Array): I
   return words
 }
 
-/** By partition, the slots of which a device has the shard. */
+/** By partition, the slots whose shards are present. */
 function currentOf(layout: Layout, holdings: Holdings, slots: number): Int32Array {
   const { table, width } = layout
   const numbers = holdings.numbersOf(layout)
@@ -273,7 +273,7 @@ function currentOf(layout: Layout, holdings: Holdings, slots: number): Int32Arra
     for (let slot = 0; slot < slots; slot += 1) {
       const index = table[start + slot] ?? 0
       let one = has[index] ?? HAS_NONE
-      if (one === HAS_SOME) one = holdings.looked(numbers[index] ?? 0, partition)
+      if (one === HAS_SOME) one = holdings.hasSome(numbers[index] ?? 0, partition)
       word |= one << slot
     }
     words[partition] = word
@@ -281,7 +281,7 @@ function currentOf(layout: Layout, holdings: Holdings, slots: number): Int32Arra
   return words
 }
 
-function whileMoving(layout: Layout, before: Layout, holdings: Holdings, slots: number): Lying {
+function whileMoving(layout: Layout, before: Layout, holdings: Holdings, slots: number): SlotWords {
   const { table, width } = layout
   const { has, isKnown } = holdings
   const none = has.length - 1
@@ -296,13 +296,13 @@ function whileMoving(layout: Layout, before: Layout, holdings: Holdings, slots: 
     for (let slot = 0; slot < slots; slot += 1) {
       const to = numbers[table[start + slot] ?? 0] ?? none
       const from = slot < before.width ? (numbersBefore[before.table[startBefore + slot] ?? 0] ?? none) : none
-      // 1 where the slot has moved. No branch: a processor guesses wrong which slots have.
+      // 1 if the slot has moved. Without a branch, since a processor would mispredict it.
       const isMoved = -(to ^ from) >>> 31
       let hasNow = has[to] ?? HAS_NONE
-      if (hasNow === HAS_SOME) hasNow = holdings.looked(to, partition)
+      if (hasNow === HAS_SOME) hasNow = holdings.hasSome(to, partition)
       let hasBefore = has[from] ?? HAS_NONE
-      if (hasBefore === HAS_SOME) hasBefore = holdings.looked(from, partition)
-      // A device that gained the slot is assumed to have the shard only if somebody has looked.
+      if (hasBefore === HAS_SOME) hasBefore = holdings.hasSome(from, partition)
+      // A device that gained the slot is assumed to have the shard only if a scan has found it.
       const one = hasNow & ((isMoved ^ 1) | (isKnown[to] ?? 0))
       word |= one << slot
       wordBefore |= (hasBefore & isMoved & (one ^ 1)) << slot
@@ -320,7 +320,7 @@ function whileMoving(layout: Layout, before: Layout, holdings: Holdings, slots: 
   return { current, previous, isDouble }
 }
 
-/** By partition, a group: the slots that count, by the layout their shard lies by. */
+/** By partition, a group: the slots that count, by the layout that places their shard. */
 interface Groups {
   readonly current: Int32Array
   readonly previous: Int32Array | undefined
@@ -329,7 +329,7 @@ interface Groups {
   readonly exists: Uint8Array
 }
 
-/** Groups of blocks on disks, one partition after the other. */
+/** Evaluates groups of blocks on disks, partition by partition. */
 class Walk {
   private readonly group: Group
   private readonly disksOfGroup = new Uint16Array(SHARDS_MAX)
@@ -343,7 +343,7 @@ class Walk {
 
   constructor(
     private readonly places: Places,
-    private readonly lying: Lying,
+    private readonly slotWords: SlotWords,
     private readonly shapes: readonly Shape[],
   ) {
     const { devices, disks, layout, previousLayout } = places
@@ -369,11 +369,11 @@ class Walk {
 
   whenWhole(): number {
     const { partitions } = this
-    const given = this.slotsWith(() => true)
-    // Where each device is a disk of its own, all partitions are like the first.
+    const assigned = this.slotsWith(() => true)
+    // If each device is a separate disk, all partitions are like the first.
     const isUniform = this.isApart && this.places.layout.devices.every(id => this.byId.has(id))
     const exists = new Uint8Array(partitions).fill(1, 0, isUniform ? 1 : undefined)
-    const groups = { current: given, previous: undefined, isDouble: undefined, exists }
+    const groups = { current: assigned, previous: undefined, isDouble: undefined, exists }
     for (const shape of this.shapes) if (shape.isStaying) this.take(groups, shape, new Int8Array(partitions))
     return this.found.losses
   }
@@ -388,20 +388,20 @@ class Walk {
     return wordsOf(layout, this.shapes.at(-1)?.slots ?? 0, isVoting)
   }
 
-  /** What blocks survive that were written before the current layout. */
+  /** Counts blocks that were written before the current layout. */
   private takeBefore(losses: readonly Int8Array[]): void {
-    const groups = { ...this.lying, exists: new Uint8Array(this.partitions).fill(1) }
+    const groups = { ...this.slotWords, exists: new Uint8Array(this.partitions).fill(1) }
     this.shapes.forEach((shape, i) => {
       const ofShape = losses[i]
       if (!shape.isNew && ofShape !== undefined) this.take(groups, shape, ofShape)
     })
   }
 
-  /** What those survive that were written since: they all lie where the current layout wants them. */
+  /** Counts blocks that were written since: they are all where the current layout places them. */
   private takeSince(losses: readonly Int8Array[]): void {
-    // Where nothing lies by the previous layout, what was written since has what was there before, or more.
+    // If no shard is where the previous layout placed it, newer blocks have at least the shards that older ones have.
     const exists = new Uint8Array(this.partitions)
-    this.lying.previous?.forEach((word, partition) => (exists[partition] = word === 0 ? 0 : 1))
+    this.slotWords.previous?.forEach((word, partition) => (exists[partition] = word === 0 ? 0 : 1))
     if (this.shapes.some(({ isNew }) => isNew)) exists.fill(1)
     for (const before of losses) markLost(before, exists)
     const here = this.slotsWith(({ isHere }) => isHere)
@@ -416,7 +416,7 @@ class Walk {
   private take({ current, previous, isDouble, exists }: Groups, { slots, needed }: Shape, losses: Int8Array): void {
     const { isApart, found } = this
     const among = firstSlots(slots)
-    // As wide as there are devices: where all have their shards, one partition is like another.
+    // If the policy uses every device and all have their shards, all partitions are alike.
     const onAll = slots === this.places.layout.devices.length ? among : undefined
     let survivedOnAll: number | undefined
     for (let partition = 0; partition < exists.length; partition += 1) {
@@ -427,7 +427,7 @@ class Walk {
       if (ofCurrent === onAll && survivedOnAll !== undefined) {
         survived = survivedOnAll
       } else if (isApart && (ofPrevious === 0 || isDouble?.[partition] === 0)) {
-        // Each disk holds one shard, and so takes one of what can be spared.
+        // Each disk holds one shard, so each loss uses up one spare.
         survived = Math.max(-1, bitsIn(ofCurrent | ofPrevious) - needed)
         if (survived === 0 && !found.critical.isFull) found.take(this.groupOf(partition, ofCurrent, ofPrevious), needed)
         found.note(survived)
@@ -449,7 +449,7 @@ class Walk {
   }
 }
 
-/** Writes the disks of the slots of a word behind the first `count`; returns how many there are now. */
+/** Appends the disks of a word's slots after the first `count`; returns the new count. */
 function disksOfSlots(
   { table, width }: Layout,
   partition: number,
@@ -473,7 +473,7 @@ function markLost(losses: Int8Array, marks: Uint8Array): void {
   }
 }
 
-/** By partition the losses of a shape. */
+/** Adds the losses of a shape, by partition. */
 function countLosses(losses: Int8Array, partitionsAt: Uint32Array, lowest: Uint8Array): void {
   for (let partition = 0; partition < losses.length; partition += 1) {
     const level = (losses[partition] ?? 0) + 1
@@ -482,7 +482,7 @@ function countLosses(losses: Int8Array, partitionsAt: Uint32Array, lowest: Uint8
   }
 }
 
-/** The same store, were each device a disk of its own. */
+/** The same store, as if each device were a separate disk. */
 export const ownDisks = (places: Places): Places => ({
   ...places,
   devices: places.devices.map((device, number) => ({ ...device, disk: number })),
@@ -494,41 +494,41 @@ function evaluateBlocks(places: Places, shapes: readonly Shape[]): BlocksSafety 
   assert(widest <= SHARDS_MAX, "a word has a bit for each shard of a block")
   const { layout, previousLayout } = places
   const holdings = new Holdings(places.devices)
-  const lying: Lying =
+  const slotWords: SlotWords =
     previousLayout === undefined
       ? { current: currentOf(layout, holdings, widest), previous: undefined, isDouble: undefined }
       : whileMoving(layout, previousLayout, holdings, widest)
   const survivalOn = (on: Places): Survival => ({
-    ...new Walk(on, lying, shapes).now(),
-    whenWhole: new Walk(on, lying, shapes).whenWhole(),
+    ...new Walk(on, slotWords, shapes).now(),
+    whenWhole: new Walk(on, slotWords, shapes).whenWhole(),
   })
   const together = survivalOn(places)
   const apart = places.disks === places.devices.length ? together : survivalOn(ownDisks(places))
   const lacks = new Uint8Array(partitionsOf(layout))
   for (let i = 0; i < lacks.length; i += 1) {
-    if (((lying.current[i] ?? 0) | (lying.previous?.[i] ?? 0)) !== firstSlots(widest)) lacks[i] = 1
+    if (((slotWords.current[i] ?? 0) | (slotWords.previous?.[i] ?? 0)) !== firstSlots(widest)) lacks[i] = 1
   }
   return { together, apart, lacks }
 }
 
-/** Remembers what it found last: most often nothing has moved since, only bytes have grown. */
+/** Caches the last result: usually nothing has moved since, and only bytes have grown. */
 export class BlocksEvaluator {
   private last:
-    { readonly places: Places; readonly shapes: readonly Shape[]; readonly judgement: BlocksSafety } | undefined
+    { readonly places: Places; readonly shapes: readonly Shape[]; readonly result: BlocksSafety } | undefined
 
-  /** `shapes`: those with few slots first. */
+  /** `shapes`: in ascending order of slots. */
   evaluate(places: Places, shapes: readonly Shape[]): BlocksSafety {
     const { last } = this
     if (last !== undefined && areSameShapes(last.shapes, shapes) && areSamePlaces(last.places, places)) {
-      return last.judgement
+      return last.result
     }
-    const judgement = evaluateBlocks(places, shapes)
-    this.last = { places: { ...places, devices: places.devices.map(copyOf) }, shapes, judgement }
-    return judgement
+    const result = evaluateBlocks(places, shapes)
+    this.last = { places: { ...places, devices: places.devices.map(copyOf) }, shapes, result }
+    return result
   }
 }
 
-/** The bytes of a device that lacks something change as it is filled. */
+/** The bytes of an incomplete device change while it is rebuilt. */
 const copyOf = (device: PlacedDevice): PlacedDevice =>
   typeof device.lacks === "string" ? device : { ...device, lacks: device.lacks.slice() }
 
@@ -540,7 +540,7 @@ const textOfShape = ({ slots, needed, isNew, isStaying }: Shape): string => `${s
 const areSameShapes = (a: readonly Shape[], b: readonly Shape[]): boolean =>
   areEqual(a.map(textOfShape), b.map(textOfShape))
 
-/** Layouts are never changed: the same object is the same layout. */
+/** Layouts are immutable: the same object is the same layout. */
 function areSamePlaces(a: Places, b: Places): boolean {
   if (a.layout !== b.layout || a.previousLayout !== b.previousLayout || a.devices.length !== b.devices.length) {
     return false

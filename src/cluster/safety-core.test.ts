@@ -9,7 +9,7 @@ import { evaluateSafety, RISKIEST_MAX, SafetyEvaluator, type SafetyDevice, type 
 
 const idOf = (index: number): DeviceId => parseDeviceId((index + 1).toString(16).padStart(16, "0"))
 
-/** Everything that shares one fate, said one by one: on which disks its pieces lie, and how many must stay. */
+/** A group with a shared fate, listed one by one: the disks of its pieces, and how many must remain. */
 interface Fate {
   readonly disks: readonly string[]
   readonly needed: number
@@ -46,7 +46,7 @@ function fatesNow(input: SafetyInput): Fate[] {
       const before = slots.flatMap(slot => {
         const to = at(layout, partition, slot)
         const from = previousLayout ? at(previousLayout, partition, slot) : to
-        // What gained the slot is believed only where somebody looked.
+        // A device that gained the slot has the shard only if a scan found it.
         const isBelieved = to !== undefined && (to === from || input.lacking.has(to))
         if (has(to, partition) && isBelieved) return [to]
         return has(from, partition) ? [from] : []
@@ -76,14 +76,14 @@ function subsetsOf(disks: readonly string[]): readonly (readonly string[])[] {
   return Array.from({ length: 2 ** disks.length }, (_, bits) => disks.filter((__, i) => (bits & (1 << i)) !== 0))
 }
 
-/** Of any so many disks, by trying all; -1: gone with none lost. */
+/** How many arbitrary disks may fail, by trying all sets; -1: lost already. */
 function survived({ devices }: Pick<SafetyInput, "devices">, ...fates: readonly Fate[]): number {
   const disks = [...new Set(devices.map(diskNameOf))]
   const fatal = subsetsOf(disks).filter(lost => fates.some(fate => !stays(fate, lost)))
   return Math.min(...fatal.map(lost => lost.length)) - 1
 }
 
-/** The same store with everything where it should be. */
+/** The same store with everything in place. */
 function mended(input: SafetyInput): SafetyInput {
   const { metadata, devices, policies } = input
   const holders = [...metadata.replicas, ...metadata.learners]
@@ -106,7 +106,7 @@ const apart = (input: SafetyInput): SafetyInput => ({
   devices: input.devices.map(device => ({ ...device, disk: device.id })),
 })
 
-/** Planning takes longer than all that is tested here. */
+/** Planning takes longer than the code under test. */
 const planned = new Map<string, Layout>()
 
 function plannedFor(ids: readonly number[], width: number): Layout {
@@ -235,7 +235,7 @@ test("agrees with trying every set of disks against every group, on 2,000 random
     for (const { partition, losses: told } of safety.riskiest) {
       assert.equal(told, survived(input, ...fates.filter(fate => fate.partition === partition)), `${label}, riskiest`)
     }
-    // What limits the store stands first, if something lacks there and it is no question of names.
+    // The weakest partition comes first, if it lacks something and metadata is not the limit.
     const isStill =
       input.previousLayout === undefined && input.policies.every(({ isDecommissioning }) => !isDecommissioning)
     if (safety.weakest === "blocks" && losses < safety.whole.disks && isStill) {
@@ -246,7 +246,7 @@ test("agrees with trying every set of disks against every group, on 2,000 random
     assert.ok((seen.get(losses) ?? 0) >= 3, `${losses}: ${seen.get(losses)} states`)
 })
 
-/** The same store a little later: something has changed, or nothing. */
+/** The same store a little later: with or without a change. */
 function laterState(input: SafetyInput, other: SafetyInput, random: SimRandom): SafetyInput {
   const { devices, policies, lacking } = input
   const at = random.below(devices.length)
@@ -254,7 +254,7 @@ function laterState(input: SafetyInput, other: SafetyInput, random: SimRandom): 
     ...input,
     devices: devices.map((device, i) => (i === at ? { ...device, ...change } : device)),
   })
-  // As a census does: the flags of before become those of now.
+  // As the shard scan does: the flags of before become those of now.
   const flip = (): SafetyInput => {
     for (const flags of lacking.values()) flags[random.below(flags.length)] = random.below(2)
     return input
@@ -284,7 +284,7 @@ function laterState(input: SafetyInput, other: SafetyInput, random: SimRandom): 
   return (changes[random.below(changes.length)] ?? flip)()
 }
 
-test("who judges a store again and again says what one says who sees it first, whatever changed between", () => {
+test("an evaluator that is reused returns what a new one returns, whatever changed in between", () => {
   const random = new SimRandom(20261121)
   const evaluate = new SafetyEvaluator()
   let input = randomState(random)
@@ -317,7 +317,7 @@ const withStates = (input: SafetyInput, states: Readonly<Record<number, SafetyDe
   devices: input.devices.map((device, index) => ({ ...device, state: states[index] ?? device.state })),
 })
 
-test("two lost of 4+3 leave one; the partitions that lost most stand first", () => {
+test("two lost of 4+3 leave one; the partitions that lost most come first", () => {
   const input = withStates(store(7, parsePolicy("ec:4+3"), { metadata: metadataOn(5) }), { 5: "offline", 6: "offline" })
   const safety = evaluateSafety(input)
   assert.deepEqual([safety.now.disks, safety.whole.disks], [1, 3])
@@ -334,20 +334,20 @@ const metadataOn = (count: number) => ({
   copiesWanted: count,
 })
 
-test("a device that fills counts where it has caught up, and only there", () => {
+test("a rebuilding device counts where it has caught up, and only there", () => {
   const base = withStates(store(3, parsePolicy("replica:2"), { metadata: metadataOn(3) }), { 2: "rebuilding" })
   assert.equal(evaluateSafety(base).now.disks, 0)
   const half = new Uint8Array(PARTITIONS).fill(1, PARTITIONS / 2)
   const rebuilding = evaluateSafety({ ...base, lacking: new Map([[idOf(2), half]]) })
   assert.equal(rebuilding.now.disks, 0)
-  // A third of the partitions never asked for it, and half of the others have been filled.
+  // A third of the partitions do not use it, and half of the others have been rebuilt.
   const safe = rebuilding.levels.find(({ losses }) => losses === 1)?.bytes ?? 0
   assert.ok(safe > 640 && safe < 695, `${safe} of 1000 bytes`)
   const filled = evaluateSafety({ ...base, lacking: new Map([[idOf(2), new Uint8Array(PARTITIONS)]]) })
   assert.deepEqual([filled.now.disks, filled.riskiest.length], [1, 0])
 })
 
-test("while shards move, what has not arrived counts where it was", () => {
+test("while shards move, a shard that has not arrived counts at its old place", () => {
   const before = store(4, parsePolicy("ec:2+2"), { metadata: metadataOn(3) })
   const five = store(5, parsePolicy("ec:2+2"), { metadata: metadataOn(3) })
   const moving = { ...five, previousLayout: before.layout, devices: five.devices }
@@ -357,19 +357,19 @@ test("while shards move, what has not arrived counts where it was", () => {
   assert.equal(evaluateSafety(withoutWhatWas).now.disks, 1)
 })
 
-test("names on fewer devices than shards limit what may fail", () => {
+test("metadata on fewer devices than shards limits what may fail", () => {
   const safety = evaluateSafety(store(6, parsePolicy("ec:3+3"), { metadata: { ...metadataOn(2), copiesWanted: 5 } }))
   assert.deepEqual([safety.now.disks, safety.whole.disks, safety.weakest], [1, 3, "metadata"])
   assert.equal(safety.causes.metadataCopiesMissing, 3)
 })
 
-test("blocks of a wider policy that has only begun are not taken for lost", () => {
+test("blocks of a wider policy that was just set do not count as lost", () => {
   const previousLayout = plannedFor([0, 1, 2, 3, 4, 5], 2)
   const during = (policies: SafetyInput["policies"]) =>
     evaluateSafety(store(6, parsePolicy("ec:4+2"), { previousLayout, policies, metadata: metadataOn(6) })).now.disks
   const old = { policy: parsePolicy("replica:2"), bytes: 1000, isDecommissioning: true }
   assert.equal(during([old, { policy: parsePolicy("ec:4+2"), bytes: 0, isDecommissioning: false }]), 1)
-  // Of this one there may be blocks that lie on two devices only.
+  // Some blocks of this policy may be on two devices only.
   const fitting = { policy: parsePolicy("ec:2+1"), bytes: 0, isDecommissioning: false }
   assert.equal(during([fitting]), 0)
   assert.equal(during([{ ...fitting, isNew: true }]), 1)

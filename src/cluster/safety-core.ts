@@ -1,19 +1,19 @@
 /**
  * How safe a store is: which disks may fail now without losing a byte, which may not, and why. Pure.
  *
- * A group is what shares one fate: the shards of a block, of which `k` must stay, or the copies of the
- * names, of which one must stay. Devices on one file system are one disk, and fail together. A group is
- * lost with r disks if the r disks that hold most of its shards hold more than it can spare; the store
+ * A group is a set of copies with a shared fate: the shards of a block, of which `k` must remain, or the copies of
+ * the metadata, of which one must remain. Devices on one file system are one disk, and fail together. r disks
+ * can lose a group if the r disks that hold most of its shards hold more than it can spare; the store
  * survives what its weakest group survives.
  *
- * Believes   an `active` device to have what the layout gives it, except in partitions that it is known
- *            to lack; a `rebuilding` one nothing, except in partitions that it is known to have; one that is
- *            `offline` or unknown nothing. While shards move between
- *            layouts, a shard written before lies where the current layout wants it if that device
+ * Assumes    an `active` device has all that the layout assigns to it, except in partitions that it is known
+ *            to lack; a `rebuilding` one has nothing, except in partitions that it is known to have; an
+ *            `offline` or unknown one has nothing. While shards move between
+ *            layouts, an older shard is where the current layout places it if that device
  *            held the slot before or is known to have the partition, else where the previous layout
- *            had it; one written since lies at its current place.
- * Groups that lie otherwise (written while devices were out, lacking single shards) are handed in as
- * odd groups, one for each set of devices, with the bytes that lie so.
+ *            placed it; a newer one is at its current place.
+ * Groups placed in any other way (written while devices were offline, lacking single shards) are passed in as
+ * misplaced groups, one for each set of devices, with their bytes.
  */
 import { equalBytes } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
@@ -28,25 +28,25 @@ export const RISKIEST_MAX = 16
 export interface SafetyDevice {
   readonly id: DeviceId
   readonly state: ControlDeviceState
-  /** Equal for devices that fail together: the file system they lie on. Undefined: not known, the device is offline. */
+  /** The file system: equal for devices that fail together. Undefined if unknown because the device is offline. */
   readonly disk: string | undefined
 }
 
-/** A policy that blocks lie under, or that new ones are written under. */
+/** A policy that stored blocks have, or that new ones are written under. */
 export interface PolicyUse {
   readonly policy: Policy
-  /** Of objects, not of shards; those of odd groups not counted. */
+  /** Bytes of objects, not of shards; without those of misplaced groups. */
   readonly bytes: number
-  /** Its blocks are being re-encoded: it does not count for what the store survives when whole. */
+  /** Its blocks are being re-encoded: it does not count for what the store survives when complete. */
   readonly isDecommissioning: boolean
   /**
-   * No block of it was written before the current layout. Known anyway of one that needs more shards than
+   * No block of it was written before the current layout. Always so for a policy that needs more shards than
    * the previous layout has slots.
    */
   readonly isNew?: boolean
 }
 
-/** Blocks of one partition whose shards lie on exactly these devices; none: they cannot be read. */
+/** Blocks of one partition whose shards are on exactly these devices; if there are none, they cannot be read. */
 export interface MisplacedGroup {
   readonly partition: number
   /** Shards that a read needs. */
@@ -56,11 +56,11 @@ export interface MisplacedGroup {
 }
 
 export interface SafetyMetadata {
-  /** Devices that hold every name. */
+  /** Devices that hold all metadata. */
   readonly replicas: readonly DeviceId[]
-  /** Devices that are on the way to. */
+  /** Devices that are becoming replicas. */
   readonly learners: readonly DeviceId[]
-  /** How many should hold them. */
+  /** How many devices should hold metadata. */
   readonly copiesWanted: number
 }
 
@@ -72,14 +72,14 @@ export interface SafetyInput {
   readonly policies: readonly PolicyUse[]
   readonly metadata: SafetyMetadata
   /**
-   * By device, a byte for each partition: not 0 where it may lack shards that a layout gives it.
-   * Absent: a `rebuilding` device lacks everything, another nothing.
+   * By device, a byte for each partition: not 0 if it may lack shards that a layout assigns to it.
+   * If absent, a `rebuilding` device lacks everything, any other device nothing.
    */
   readonly lacking: ReadonlyMap<DeviceId, Uint8Array>
   readonly misplacedGroups: readonly MisplacedGroup[]
 }
 
-/** Bytes of blocks (before coding) that survive the loss of any so many more disks; -1: not readable now. */
+/** Bytes of blocks (before coding) that survive the loss of any `losses` more disks; -1: not readable now. */
 export interface SafetyLevel {
   readonly losses: number
   readonly bytes: number
@@ -87,55 +87,55 @@ export interface SafetyLevel {
 
 export interface RiskyPartition {
   readonly partition: number
-  /** Of disks; -1: some of it is not readable now. */
+  /** Disks that may fail; -1 if some of it is not readable now. */
   readonly losses: number
-  /** Devices of the current layout that do not have it all. */
+  /** Devices of the current layout that lack some of its shards. */
   readonly lacking: readonly DeviceId[]
 }
 
 export interface Losses {
-  /** How many arbitrary disks may fail without a loss; -1: something is not readable now. */
+  /** How many arbitrary disks may fail without a loss; -1 if something is not readable now. */
   readonly disks: number
-  /** The same, were each device a disk of its own. */
+  /** The same, if each device were a separate disk. */
   readonly devices: number
 }
 
 export interface Safety {
   readonly devices: number
-  /** Devices that are not there now. */
+  /** Devices that are offline. */
   readonly offline: number
-  /** Of devices that are there: an offline folder is no disk. */
+  /** Disks of devices that are online; an offline folder does not count. */
   readonly disks: number
   readonly now: Losses
-  /** Once every device is back or replaced and has what the layout gives it. */
+  /** Once every device is back or replaced and has all that the layout assigns to it. */
   readonly whole: Losses
-  /** How many arbitrary disks may be missing at a start that asks nobody: it wants more than half of the devices that are not out. */
+  /** How many disks may be missing at an unattended start, which needs more than half of the online devices. */
   readonly opensWithout: number
-  /** What limits `now`: the names, or the blocks. */
+  /** Whether metadata or blocks limit `now`. */
   readonly weakest: "metadata" | "blocks"
   /** Devices on a disk that must not fail now: its loss alone loses something. */
   readonly critical: readonly DeviceId[]
-  /** Ascending, none twice, none without bytes. */
+  /** Ascending, without duplicates, only levels with bytes. */
   readonly levels: readonly SafetyLevel[]
-  /** Lowest first, then by number; at most `RISKIEST_MAX`; only those that lack something. */
+  /** The partitions that lack something, lowest first, then by number; at most `RISKIEST_MAX`. */
   readonly riskiest: readonly RiskyPartition[]
   readonly causes: SafetyCauses
 }
 
-/** What keeps the store from being whole; all of it empty, false and 0 when it is. */
+/** Why the store is not complete; all empty, false and 0 if it is. */
 export interface SafetyCauses {
-  /** Nobody has looked yet at how blocks lie: what is said of them is a guess. */
+  /** No scan of the blocks has finished yet: their placement is an assumption. */
   readonly isUnseen: boolean
   readonly offline: readonly DeviceId[]
   readonly rebuilding: readonly DeviceId[]
-  /** Neither out nor filling, and yet without some shards. */
+  /** Devices that are neither offline nor rebuilding, but lack shards. */
   readonly lacking: readonly DeviceId[]
   readonly isMoving: boolean
-  /** Of blocks that lie otherwise than the layout says. */
+  /** Bytes of blocks that are not where the layout places them. */
   readonly misplacedBytes: number
-  /** Of blocks that cannot be read, wherever the rest of them lies. */
+  /** Bytes of blocks that cannot be read. */
   readonly lostBytes: number
-  /** Of blocks under a policy that is being given up. */
+  /** Bytes of blocks under a policy that is being replaced. */
   readonly decommissioningBytes: number
   readonly metadataCopiesMissing: number
 }
@@ -144,8 +144,8 @@ interface PolicyShape extends Shape {
   readonly bytes: number
 }
 
-/** What follows from the places where groups lie, with devices that share a disk taken together or apart. */
-class Judged {
+/** The evaluation of all groups, with devices that share a disk taken together or apart. */
+class Evaluation {
   private readonly now: Findings
   /** By losses + 1. */
   private readonly bytesAt: number[] = []
@@ -154,7 +154,7 @@ class Judged {
   private readonly lowest: Uint8Array
   private readonly lacks: Uint8Array
   readonly ofBlocks: number
-  readonly ofNames: number
+  readonly ofMetadata: number
   readonly whole: number
 
   constructor(
@@ -170,7 +170,7 @@ class Judged {
     this.now = new Findings(places.disks)
     this.now.losses = survival.losses
     this.now.critical.addAll(survival.critical)
-    // What was found is remembered by who found it.
+    // The evaluator caches the survival, so it must not be changed.
     const isMisplaced = misplacedGroups.length > 0
     this.lowest = isMisplaced ? survival.lowest.slice() : survival.lowest
     this.lacks = isMisplaced ? lacks.slice() : lacks
@@ -179,12 +179,12 @@ class Judged {
     })
     this.misplaced(misplacedGroups)
     this.ofBlocks = this.now.losses
-    this.ofNames = this.now.take(this.groupOf(metadata.replicas, isHere), 1)
+    this.ofMetadata = this.now.take(this.groupOf(metadata.replicas, isHere), 1)
     const everywhere = this.groupOf(holdersWhenWhole(devices, metadata), () => true)
     this.whole = Math.min(survival.whenWhole, everywhere.losses(1))
   }
 
-  /** Blocks that lie otherwise than the layouts say. */
+  /** Counts blocks that are not where the layouts place them. */
   private misplaced(misplacedGroups: readonly MisplacedGroup[]): void {
     for (const { partition, needed, devices, bytes } of misplacedGroups) {
       const level = this.now.take(this.groupOf(devices, isHere), needed) + 1
@@ -198,7 +198,7 @@ class Judged {
     this.bytesAt[level] = (this.bytesAt[level] ?? 0) + bytes
   }
 
-  /** A shard on each of the devices that counts. */
+  /** The group with one shard on each device that counts. */
   private groupOf(ids: readonly DeviceId[], counts: (device: PlacedDevice) => boolean): Group {
     const disks = ids.flatMap(id => {
       const device = this.byId.get(id)
@@ -251,7 +251,7 @@ class Judged {
   }
 }
 
-/** Narrow ones first. */
+/** In ascending order of slots. */
 function shapesOf({ policies, layout: { width }, previousLayout }: SafetyInput): readonly PolicyShape[] {
   const shapes = policies.map(({ policy, bytes, isNew, isDecommissioning }) => ({
     slots: Math.min(shardCount(policy), width),
@@ -289,8 +289,8 @@ function placesOf({ layout, previousLayout, devices, lacking }: SafetyInput): Pl
 }
 
 /**
- * By device. The disk of an offline device may be unknown. If other devices share disks, the device is taken to lie on
- * the disk with the most of them, so that nothing is promised that may not be so; else on a disk of its own.
+ * By device. The disk of an offline device may be unknown. If other devices share disks, the device is assumed to be on
+ * the disk with the most of them, the worst case; else on a disk of its own.
  */
 function diskNamesOf(devices: readonly SafetyDevice[]): readonly string[] {
   const devicesOn = new Map<string, number>()
@@ -299,7 +299,7 @@ function diskNamesOf(devices: readonly SafetyDevice[]): readonly string[] {
   return devices.map(({ id, disk }) => disk ?? fullest?.[0] ?? `of ${id}`)
 }
 
-/** Who holds the names, and who would join them to make as many as wanted. */
+/** The devices that hold metadata, and those that would join them to reach the wanted number. */
 function holdersWhenWhole(devices: readonly SafetyDevice[], metadata: SafetyMetadata): readonly DeviceId[] {
   const holders = [...metadata.replicas, ...metadata.learners]
   const mayJoin = ({ state }: SafetyDevice) => state !== "draining" && state !== "decommissioning"
@@ -333,8 +333,8 @@ function causesOf(input: SafetyInput, places: Places): SafetyCauses {
 const bytesOf = (groups: readonly MisplacedGroup[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0)
 
 /**
- * Judges a store again and again: partitions are walked only where more has changed since it was asked last
- * than bytes, odd groups and the holders of names. A walk takes some milliseconds of a processor.
+ * Evaluates a store repeatedly: it walks the partitions only if more than bytes, misplaced groups and metadata replicas
+ * changed since the last call. A walk takes a few milliseconds of CPU.
  */
 export class SafetyEvaluator {
   private readonly blocks = new BlocksEvaluator()
@@ -342,20 +342,23 @@ export class SafetyEvaluator {
   evaluate(input: SafetyInput): Safety {
     const [places, shapes] = [placesOf(input), shapesOf(input)]
     const { together, apart, lacks } = this.blocks.evaluate(places, shapes)
-    const judged = new Judged(input, places, shapes, together, lacks)
-    const single = apart === together ? judged : new Judged(input, ownDisks(places), shapes, apart, lacks)
+    const evaluation = new Evaluation(input, places, shapes, together, lacks)
+    const single = apart === together ? evaluation : new Evaluation(input, ownDisks(places), shapes, apart, lacks)
     const online = places.devices.filter(isHere).map(({ disk }) => disk)
     return {
       devices: input.devices.length,
       offline: input.devices.length - online.length,
       disks: new Set(online).size,
-      now: { disks: Math.min(judged.ofBlocks, judged.ofNames), devices: Math.min(single.ofBlocks, single.ofNames) },
-      whole: { disks: judged.whole, devices: single.whole },
-      opensWithout: judged.opensWithout(),
-      weakest: judged.ofNames < judged.ofBlocks ? "metadata" : "blocks",
-      critical: judged.critical(),
-      levels: judged.levels(),
-      riskiest: judged.riskiest(),
+      now: {
+        disks: Math.min(evaluation.ofBlocks, evaluation.ofMetadata),
+        devices: Math.min(single.ofBlocks, single.ofMetadata),
+      },
+      whole: { disks: evaluation.whole, devices: single.whole },
+      opensWithout: evaluation.opensWithout(),
+      weakest: evaluation.ofMetadata < evaluation.ofBlocks ? "metadata" : "blocks",
+      critical: evaluation.critical(),
+      levels: evaluation.levels(),
+      riskiest: evaluation.riskiest(),
       causes: causesOf(input, places),
     }
   }

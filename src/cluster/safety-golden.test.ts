@@ -1,6 +1,6 @@
 /**
- * Golden judgements: one checksum for each 50 random stores of up to 32 devices, recorded while a set of devices was the
- * bits of one number. The judgement of a store must not change with how it is computed.
+ * Golden evaluations: one checksum for each 50 random stores of up to 32 devices, recorded with an earlier
+ * implementation. The evaluation of a store must not change with how it is computed.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -34,7 +34,7 @@ const GOLDEN: readonly string[] = [
   "3c5135c29e8dc4ad",
 ]
 
-test("judges 1,000 stores of 1 to 32 devices as it always has", () => {
+test("evaluates 1,000 stores of 1 to 32 devices as recorded", () => {
   const random = new SimRandom(20261122)
   const sums = Array.from({ length: 20 }, () => {
     const judged = Array.from({ length: STATES_OF_CHECKSUM }, () => {

@@ -1,4 +1,4 @@
-/** How safe a store of hundreds of devices is, held against trying every set of the disks that a group lies on. */
+/** The safety of a store of hundreds of devices, compared with trying every set of a group's disks. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { DeviceId } from "../base/ids.js"
@@ -7,7 +7,7 @@ import { SimRandom } from "../seams/random/sim.js"
 import { evaluateSafety, SafetyEvaluator, type SafetyInput } from "./safety-core.js"
 import { randomState } from "./testing-safety.js"
 
-/** Shards that share one fate: the disk of each, and how many must stay. */
+/** Shards with a shared fate: the disk of each, and how many must remain. */
 interface Fate {
   readonly disks: readonly string[]
   readonly needed: number
@@ -16,7 +16,7 @@ interface Fate {
 const isLost = ({ disks, needed }: Fate, failed: readonly string[]): boolean =>
   disks.filter(disk => !failed.includes(disk)).length < needed
 
-/** How many arbitrary disks may fail, by trying every set of those that hold a shard; -1: lost already. */
+/** How many arbitrary disks may fail, by trying every set of those that hold a shard; -1 if lost already. */
 function losses(fate: Fate): number {
   const disks = [...new Set(fate.disks)]
   let fewest = disks.length + 1
@@ -97,7 +97,7 @@ for (const devices of [33, 200, 1000]) {
   })
 }
 
-test("a store of 200 devices is judged again as at first when a device comes to lack shards", () => {
+test("a reused evaluator sees shards that a device loses, in a store of 200 devices", () => {
   const random = new SimRandom(20261124)
   const evaluate = new SafetyEvaluator()
   for (let round = 0; round < 100; round += 1) {

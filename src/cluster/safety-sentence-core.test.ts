@@ -36,7 +36,7 @@ const said = (safety: Safety, wholeInSeconds?: number): string =>
     wholeInSeconds,
   }).replace(/^ec:4\+2 in \d folders?( \(\d offline\))? on \d disks?: /, "")
 
-/** So many of its folders are not there; each folder that is there is a disk. */
+/** `offline` of its folders are offline; each online folder is a disk. */
 const without = (offline: number, safety: Safety): Safety => ({ ...safety, offline, disks: safety.disks - offline })
 const ONCE = "may fail without loss once every folder is back, on a disk of its own"
 
@@ -45,17 +45,17 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
   [
     without(1, store(7, 7, [2, 1], { offline: [C] })),
     40 * 60,
-    `any 2 disks ${ONCE}; today only 1, because /mnt/c is out; whole again in about 40 min`,
+    `any 2 disks ${ONCE}; today only 1, because /mnt/c is offline; whole again in about 40 min`,
   ],
   [
     without(1, store(7, 7, [2, 0], { offline: [C], rebuilding: [D] })),
     3 * 3600,
-    `any 2 disks ${ONCE}; today none, because /mnt/c is out and /mnt/d is being filled; whole again in about 3 h`,
+    `any 2 disks ${ONCE}; today none, because /mnt/c is offline and /mnt/d is being rebuilt; whole again in about 3 h`,
   ],
   [
     without(2, store(7, 7, [2, -1], { offline: [C, D] })),
     undefined,
-    `any 2 disks ${ONCE}; something cannot be read today, because /mnt/c and /mnt/d are out`,
+    `any 2 disks ${ONCE}; something cannot be read today, because /mnt/c and /mnt/d are offline`,
   ],
   [
     store(1, 1, [0, -1], { lostBytes: 9 }),
@@ -86,7 +86,7 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
       whole: { disks: 0, devices: 2 },
     },
     undefined,
-    "protects against bit rot and 2 deleted folders, not against the disk; today 1 folder, because /mnt/c is out",
+    "protects against bit rot and 2 deleted folders, not against the disk; today 1 folder, because /mnt/c is offline",
   ],
   [
     store(5, 5, [2, 2], { isMoving: true }),
@@ -96,14 +96,14 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
   [
     store(5, 5, [2, 1], { metadataCopiesMissing: 2 }),
     undefined,
-    "any 2 of 5 disks may fail without loss; today only 1, because names have 2 copies too few",
+    "any 2 of 5 disks may fail without loss; today only 1, because metadata has 2 copies too few",
   ],
 ]
 for (const [safety, seconds, sentence] of SENTENCES) {
   test(sentence, () => assert.equal(said(safety, seconds), sentence))
 }
 
-test("offline folders are named as such and are no disks", () => {
+test("offline folders are counted as such, and not as disks", () => {
   const sentence = safetySentence(without(2, store(7, 7, [3, 1], { offline: [C, D] })), {
     policy: "ec:4+3",
     pathOf: (id: DeviceId) => (id === C ? "/c" : "/d"),
@@ -111,11 +111,11 @@ test("offline folders are named as such and are no disks", () => {
   })
   assert.equal(
     sentence,
-    `ec:4+3 in 7 folders (2 offline) on 5 disks: any 3 disks ${ONCE}; today only 1, because /c and /d are out`,
+    `ec:4+3 in 7 folders (2 offline) on 5 disks: any 3 disks ${ONCE}; today only 1, because /c and /d are offline`,
   )
 })
 
-test("the sentence begins with where the store lies and how", () => {
+test("the sentence begins with the policy, the folders and the disks", () => {
   const sentence = safetySentence(store(1, 1, [0, 0]), {
     policy: "replica:1",
     pathOf: String,

@@ -1,19 +1,19 @@
-/** How safe a store is, in one plain and true sentence. Pure. */
+/** Describes in one sentence how safe a store is. Pure. */
 import type { DeviceId } from "../base/ids.js"
 import type { Safety, SafetyCauses } from "./safety-core.js"
 
 export interface SentenceFacts {
-  /** `ec:4+3`: what new blocks are written under. */
+  /** The policy of new blocks, such as `ec:4+3`. */
   readonly policy: string
-  /** What the operator knows a device by: its folder. */
+  /** The folder by which the operator knows a device. */
   readonly pathOf: (id: DeviceId) => string
-  /** Until everything is where it should be; undefined: not known, or nothing is under way. */
+  /** Seconds until all shards are in place; undefined if unknown, or nothing is under way. */
   readonly wholeInSeconds: number | undefined
 }
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
-/** `40 s`, `12 min`, `3 h`, `2 days`: as much as an estimate is worth. */
+/** `40 s`, `12 min`, `3 h`, `2 days`: as precise as an estimate can be. */
 function roughly(seconds: number): string {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`
   if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`
@@ -28,7 +28,7 @@ function listed(texts: readonly string[]): string {
 
 const are = (ids: readonly DeviceId[]): string => (ids.length === 1 ? "is" : "are")
 
-/** Why the store survives less than it could, the worst first; empty where it does not. */
+/** Why the store survives fewer failures than it could, worst first; empty if it survives all it could. */
 export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"]): readonly string[] {
   const named = (ids: readonly DeviceId[]) => listed(ids.map(pathOf))
   const {
@@ -43,21 +43,21 @@ export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"])
     metadataCopiesMissing,
   } = causes
   return [
-    ...(isUnseen ? ["what lies where is being looked at since the start"] : []),
+    ...(isUnseen ? ["shards have not all been scanned since the start"] : []),
     ...(lostBytes > 0 ? ["too few shards of some blocks are left"] : []),
-    ...(offline.length > 0 ? [`${named(offline)} ${are(offline)} out`] : []),
-    ...(rebuilding.length > 0 ? [`${named(rebuilding)} ${are(rebuilding)} being filled`] : []),
-    ...(lacking.length > 0 ? [`shards that belong on ${named(lacking)} are not there yet`] : []),
+    ...(offline.length > 0 ? [`${named(offline)} ${are(offline)} offline`] : []),
+    ...(rebuilding.length > 0 ? [`${named(rebuilding)} ${are(rebuilding)} being rebuilt`] : []),
+    ...(lacking.length > 0 ? [`shards that belong on ${named(lacking)} are still missing`] : []),
     ...(metadataCopiesMissing > 0
-      ? [`names have ${metadataCopiesMissing} ${metadataCopiesMissing === 1 ? "copy" : "copies"} too few`]
+      ? [`metadata has ${metadataCopiesMissing} ${metadataCopiesMissing === 1 ? "copy" : "copies"} too few`]
       : []),
-    ...(misplacedBytes > 0 ? ["some blocks lie otherwise than their policy asks for"] : []),
+    ...(misplacedBytes > 0 ? ["some blocks are not placed as their policy requires"] : []),
     ...(decommissioningBytes > 0 ? ["older blocks are still under another policy"] : []),
     ...(isMoving ? ["shards are moving to a new layout"] : []),
   ]
 }
 
-/** What may fail when all is well: of disks, or of folders where disks hold several. */
+/** What may fail when the store is complete: disks, or folders if disks hold several. */
 function protection({ disks, devices, offline, now, whole, opensWithout }: Safety): string {
   if (whole.disks > 0 && offline > 0) {
     return `any ${plural(whole.disks, "disk")} may fail without loss once every folder is back, on a disk of its own`
@@ -87,7 +87,7 @@ function today({ now, whole }: Safety, reasons: readonly string[]): string {
 /**
  * `ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss`, or
  * `ec:4+3 in 7 folders (1 offline) on 6 disks: any 3 disks may fail without loss once every folder is back, on a disk of
- * its own; today only 2, because /c is out; whole again in about 40 min`.
+ * its own; today only 2, because /c is offline; whole again in about 40 min`.
  */
 export function safetySentence(safety: Safety, { policy, pathOf, wholeInSeconds }: SentenceFacts): string {
   const reasons = reasonsOf(safety.causes, pathOf)

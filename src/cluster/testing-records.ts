@@ -1,4 +1,4 @@
-/** Control records of stores with so many devices, for tests of decisions. */
+/** Control records of stores with a given number of devices, for tests of decisions. */
 import { parseDeviceId, parseEpoch, parseStoreId, parseTabletId, rowKeyOf, type DeviceId } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { defaultMetaCopies, defaultPolicy, parsePolicy, shardCount } from "../base/policy.js"
@@ -19,10 +19,10 @@ export const newDevice = (number: number, capacityBytes = CAPACITY_BYTES): NewDe
   capacityBytes,
 })
 
-/** Planning takes longer than most of what is tested with it. */
+/** Planning takes longer than most of the code under test. */
 const made = new Map<string, ControlRecord>()
 
-/** A store as its first start makes it; of a policy that was chosen, or the automatic one. */
+/** A store after its first start, with a chosen policy or the automatic one. */
 export function storeOf(count: number, chosen?: string): ControlRecord {
   const name = `${count} ${chosen}`
   const store = made.get(name) ?? makeStore(count, chosen)

@@ -6,13 +6,13 @@ import type { Layout } from "../placement/index.js"
 import type { SimRandom } from "../seams/random/sim.js"
 import type { MisplacedGroup, PolicyUse, SafetyDevice, SafetyInput } from "./safety-core.js"
 
-/** How large a random store gets. */
+/** Size limits of a random store. */
 interface StateSize {
   readonly devices: number
-  /** Slots of a partition, at most. */
+  /** Most slots of a partition. */
   readonly width: number
   readonly partitions: number
-  /** Devices that hold the metadata, and devices of a misplaced group, at most. */
+  /** Most devices that hold metadata, and most devices of a misplaced group. */
   readonly holders: number
 }
 
@@ -24,7 +24,7 @@ const MISPLACED_BYTES = 5
 
 const oneOf = <T>(random: SimRandom, values: readonly T[]): T => must(values[random.below(values.length)], "not empty")
 
-/** So many of the values, none twice, in random order. */
+/** A random sample of the values, without repeats. */
 function pick<T>(random: SimRandom, values: readonly T[], count: number): readonly T[] {
   const left = [...values]
   return Array.from({ length: Math.min(count, values.length) }, () =>
@@ -32,7 +32,7 @@ function pick<T>(random: SimRandom, values: readonly T[], count: number): readon
   )
 }
 
-/** Each partition on devices chosen at random: no plan, so that a state takes no time. */
+/** Each partition is on devices chosen at random, without planning, to be fast. */
 function randomLayout(random: SimRandom, indexes: readonly number[], width: number, partitions: number): Layout {
   const Table = indexes.length <= 0xff ? Uint8Array : Uint16Array
   const table = new Table(partitions * width)
@@ -41,7 +41,7 @@ function randomLayout(random: SimRandom, indexes: readonly number[], width: numb
   return { version: 1, width, table, devices: indexes.map(idOf) }
 }
 
-/** A table near the one before, as a plan makes it: most slots stay where they were. */
+/** A table near the previous one, as planning makes it: most slots keep their device. */
 function nextLayout(random: SimRandom, before: Layout, indexes: readonly number[], width: number): Layout {
   const next = randomLayout(random, indexes, width, before.table.length / before.width)
   for (let at = 0; at < next.table.length; at += width) {
@@ -110,7 +110,7 @@ export function randomState(random: SimRandom, size: StateSize): SafetyInput {
     isDecommissioning: i > 0 && random.below(2) === 0,
     isNew: random.below(6) === 0,
   }))
-  // Often a device that is known lacks nothing, or little.
+  // A known device often lacks little or nothing.
   const flags = () => {
     const oneIn = 2 ** random.below(4)
     const isWhole = random.below(4) === 0

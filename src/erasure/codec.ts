@@ -1,10 +1,9 @@
 /**
- * The fast codec: encodes and rebuilds shards that lie in one WebAssembly memory, in place.
+ * The fast codec: encodes and rebuilds shards in place, in one WebAssembly memory.
  *
  * Promises  The same bytes as the reference codec, for every shape.
- * Refuses   Nothing politely: shards outside the memory, of unequal length or of a length that is no
- *           multiple of 64 are mistakes of ours.
- * Limits    PLANS_MAX solved matrices are kept, the least recently used is dropped. The scratch area of
+ * Refuses   Asserts that shards are in the memory, of equal length, and a multiple of 64 bytes long.
+ * Limits    Caches PLANS_MAX solved matrices; drops the least recently used. The scratch area of
  *           SCRATCH_BYTES belongs to this codec alone; threads that share a memory have one each.
  */
 import { assert, must } from "../base/assert.js"
@@ -71,8 +70,8 @@ export class FastCodec {
   }
 
   /**
-   * Fills the wanted shards, by slot, from any k of those present. The same ranges of all shards may
-   * stand for the shards themselves.
+   * Rebuilds the wanted shards, by slot, from any k of those present. Equal ranges of all shards may
+   * replace whole shards.
    */
   rebuild(shape: CodeShape, present: ReadonlyMap<number, Uint8Array>, wanted: ReadonlyMap<number, Uint8Array>): void {
     const used = [...present].sort(([a], [b]) => a - b).slice(0, shape.k)
@@ -98,7 +97,7 @@ export class FastCodec {
   private run(plan: Plan, inputs: readonly Uint8Array[], outputs: readonly Uint8Array[]): void {
     const lengthBytes = inputs[0]?.length ?? 0
     for (const bytes of [...inputs, ...outputs]) {
-      assert(bytes.buffer === this.memory.buffer, "the shard lies in the codec's memory")
+      assert(bytes.buffer === this.memory.buffer, "the shard is in the codec's memory")
       assert(bytes.length === lengthBytes && lengthBytes % SHARD_ALIGN_BYTES === 0, "shards are equal and padded to 64")
     }
     for (const [i, input] of inputs.entries()) this.addresses[i] = input.byteOffset

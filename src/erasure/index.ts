@@ -1,7 +1,7 @@
 /**
  * Erasure: Reed–Solomon codes over GF(2^8) (Reed, Solomon 1960), pure.
  *
- * Two codecs that always agree: the obvious one, and the fast one that works in a WebAssembly memory.
+ * Two codecs that always agree: the reference codec, and the fast one, which works in a WebAssembly memory.
  */
 export { FastCodec, makeCodec } from "./codec.js"
 export { SCRATCH_BYTES as CODEC_SCRATCH_BYTES } from "./kernel.js"

@@ -2,7 +2,7 @@
  * The fast kernel: multiplies k shards by a matrix, 32 bytes a step, in WebAssembly SIMD.
  *
  * A product by a constant is two look-ups in tables of 16 bytes, one per half byte, done for 16 bytes
- * at once by a byte shuffle (Plank, Greenan, Miller: "Screaming Fast Galois Field Arithmetic Using
+ * by one byte shuffle (Plank, Greenan, Miller: "Screaming Fast Galois Field Arithmetic Using
  * Intel SIMD Instructions", FAST '13). One function for each number of outputs.
  */
 import type { Code, WasmFunction, WasmProgram } from "../simd/wasm.js"
@@ -10,7 +10,7 @@ import { assemble, get, i32, seq, set, tee, v128, whileTrue } from "../simd/wasm
 import { multiply } from "./field.js"
 import type { Matrix } from "./matrix.js"
 
-/** More outputs in one pass would not fit the registers of the machine. */
+/** More outputs in one pass would not fit in registers. */
 export const OUTPUTS_PER_PASS_MAX = 4
 const STEP_BYTES = 32
 /** The scratch area: addresses of inputs, then of outputs (4 bytes each), then the tables. */
@@ -33,12 +33,13 @@ export function tablesOf(rows: Matrix): Uint8Array {
 }
 
 /**
- * `multiply(scratch, inputs, lengthBytes)` for a fixed number of outputs. The length is a multiple of
- * 32; outputs must not overlap inputs. `relaxed` uses the faster shuffle, which not every engine has.
- *
- * The loop over the inputs is not unrolled: the engine would start all their loads first and then run
- * out of registers, at half the speed.
- */
+ /**
+  * `multiply(scratch, inputs, lengthBytes)` for a fixed number of outputs. The length is a multiple of
+  * 32; outputs must not overlap inputs. `relaxed` uses the faster shuffle, which not every engine has.
+  *
+  * The loop over the inputs is not unrolled: the engine would issue all loads first and run
+  * out of registers, at half the speed.
+  */
 function multiplyFunction(outputs: number, relaxed: boolean): WasmFunction {
   const [scratch, inputs, length, at, pointer, pointersEnd, table, address] = [0, 1, 2, 3, 4, 5, 6, 7]
   const [mask, low0, high0, low1, high1, tableLow, tableHigh] = [8, 9, 10, 11, 12, 13, 14]

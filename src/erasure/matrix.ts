@@ -44,7 +44,7 @@ function product(a: Matrix, b: Matrix): Matrix {
   return a.map(row => columns.map(c => row.reduce((sum, value, i) => sum ^ multiply(value, at(b, i, c)), 0)))
 }
 
-/** The inverse of a square matrix (Gauss–Jordan); undefined where there is none. */
+/** The inverse of a square matrix (Gauss–Jordan); undefined if it is singular. */
 function invert(matrix: Matrix): Matrix | undefined {
   const size = matrix.length
   const rows = matrix.map((row, r) => [...row, ...range(size).map(c => (c === r ? 1 : 0))])
@@ -86,7 +86,7 @@ export function parityRows(shape: CodeShape): Matrix {
   }
 }
 
-/** All k + m rows: what slot i holds, as coefficients of the data shards. */
+/** All k + m rows: row i is the content of slot i, as coefficients of the data shards. */
 function generatorRows(shape: CodeShape): Matrix {
   const identity = range(shape.k).map(r => range(shape.k).map(c => (c === r ? 1 : 0)))
   return [...identity, ...parityRows(shape)]

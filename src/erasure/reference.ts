@@ -1,6 +1,6 @@
 /**
- * The obvious codec: one multiplication per byte and coefficient. It is what the fast one is held
- * against, and is far too slow for anything else.
+ * The reference codec: one multiplication per byte and coefficient. Tests compare the fast codec with it;
+ * it is far too slow for anything else.
  */
 import { multiply } from "./field.js"
 import type { CodeShape, Matrix } from "./matrix.js"

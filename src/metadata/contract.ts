@@ -1,13 +1,13 @@
 /**
- * Metadata: ordered rows, changed by commands and read by queries. Only an engine keeps them.
+ * Metadata: ordered rows, changed by commands and read by queries. Only an engine stores them.
  *
  * A command or a query is a name, plain arguments and a pure function over a view of the rows. The engine may call the
- * function several times, also with a copy of the arguments, until the rows that it reads are at
- * hand. Views and ranges are good for one call of it; rows may be kept, and never change.
+ * function several times, also with a copy of the arguments, until the rows that it reads are in
+ * memory. Views and ranges are valid during one call; rows may be kept, and never change.
  *
- * Promises  A command is decided on rows of one moment, and its writes happen together or not at all. An answer, also a
- *           refusal, is given only when everything that the decision saw is committed. A query sees one moment, in which
- *           everything acknowledged before it was asked is committed.
+ * Promises  A command is decided on the rows of one moment, and its writes are atomic. A result or a
+ *           refusal is returned only once everything that the decision read is committed. A query reads the rows of one
+ *           moment, which includes everything acknowledged before the query.
  */
 import type { Family } from "../base/families.js"
 import type { Position, RowKey } from "../base/ids.js"
@@ -18,7 +18,7 @@ import type { Soon } from "../base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
 import type { Incarnations } from "./incarnations.js"
 
-/** Where an engine keeps the inline payload of a row: for the engine alone, unless the bytes are there. */
+/** The location of a row's inline payload: private to the engine, unless it contains the bytes. */
 interface RowPayload {
   readonly in: string
   readonly bytes?: Uint8Array
@@ -26,7 +26,7 @@ interface RowPayload {
 
 export interface MetadataRow {
   readonly value: Uint8Array
-  /** `Metadata.payload` reads it. Undefined: the row has none. */
+  /** `Metadata.payload` reads it. Undefined if the row has none. */
   readonly payload: RowPayload | undefined
 }
 
@@ -45,14 +45,14 @@ export interface QueryView extends RowView {
 }
 
 export interface DecisionView extends RowView {
-  /** The payload of a row, for a write that carries it on. The decision is taken again once it has been read. */
+  /** The payload of a row, for a write that keeps it. The decision is repeated once the payload has been read. */
   payload(family: Family, key: RowKey, row: MetadataRow): Uint8Array | undefined
 }
 
 export interface DecisionTime {
   /** Wall clock. */
   readonly nowMs: number
-  /** The position that the decision's entry would have. */
+  /** The position that the decision's entry would get. */
   readonly position: Position
   /** As of this moment. */
   readonly incarnations: Incarnations
@@ -71,7 +71,7 @@ type Arguments = readonly unknown[]
 
 interface CommandKind<Args extends Arguments, Result> {
   readonly name: string
-  /** False: lets rows shrink, or keeps usage figures. Such commands pass where a disk has no space for more. */
+  /** False if the command shrinks rows or records usage. Such commands run even if a disk has no space for more. */
   readonly grows?: false | ((...args: Args) => boolean)
   touches?(...args: Args): Touches
   /** Pure. Throws a `Failure` to refuse. */
@@ -84,7 +84,7 @@ export interface Command<Result> {
   readonly grows: boolean
   readonly touches: Touches
   decide(view: DecisionView, time: DecisionTime): Decision<Result>
-  /** The same command with a copy of its arguments: as another process would receive it. Throws if they are not plain. */
+  /** The same command with a copy of its arguments: as another process receives it. Throws if they are not plain data. */
   copied(): Command<Result>
 }
 
@@ -121,9 +121,9 @@ export const command =
 export interface Query<Result> {
   readonly name: string
   readonly args: Arguments
-  /** Pure. What it returns holds neither views nor ranges. */
+  /** Pure. The result must hold neither views nor ranges. */
   answer(view: QueryView): Result
-  /** The same query with a copy of its arguments. Throws if they are not plain. */
+  /** The same query with a copy of its arguments. Throws if an argument is not plain data. */
   copied(): Query<Result>
 }
 
@@ -153,21 +153,21 @@ const NOTHING_TOUCHED: Touches = []
 
 export interface Metadata {
   /**
-   * Decides, commits, answers. Throws the decision's refusal, `tooManyInFlight`, `stopping`, `deviceFull`,
-   * `deviceFailed` (refused, nothing happened) or `indeterminate` (it may or may not have happened).
+   * Decides, commits and returns the result. Throws the decision's refusal, `tooManyInFlight`, `stopping`,
+   * `deviceFull`, `deviceFailed` (refused, nothing happened) or `indeterminate` (it may or may not have happened).
    */
   run<Result>(command: Command<Result>): Promise<Result>
-  /** Answers by the committed rows of one moment. Throws what the query throws. */
+  /** Runs the query on the committed rows of one moment. Throws what the query throws. */
   ask<Result>(query: Query<Result>): Soon<Result>
   /**
-   * Asks every replica, each by its own committed rows: for decisions by absence. Undefined while a replica is
+   * Runs the query on every replica's own committed rows: for decisions by absence. Undefined while a replica is
    * offline, or its metadata has not been verified by a walk over all rows that began in this process and not before
    * `verifiedSinceMs` of the monotonic clock.
    */
   askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined>
   /**
-   * The inline payload of a row that a query returned: lent, if it is available; otherwise a promise of bytes that are
-   * the caller's own. Undefined if the row is gone or holds another value by now.
+   * The inline payload of a row that a query returned: lent if it is available, else a promise of bytes that
+   * the caller owns. Undefined if the row was since deleted or overwritten.
    */
   payload(family: Family, key: RowKey, row: MetadataRow): LentSoon
   /** The last committed change. */

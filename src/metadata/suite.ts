@@ -1,4 +1,4 @@
-/** What every metadata engine must do. `open` gives an empty engine; `reopen`, where there is one, starts it again. */
+/** The tests that every metadata engine must pass. `open` returns an empty engine; the optional `reopen` restarts it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
@@ -12,7 +12,7 @@ import { command, query, type Metadata, type MetadataRow, type QueryView } from 
 
 export interface MetadataUnderTest {
   readonly metadata: Metadata
-  /** What is acknowledged must be there afterwards. */
+  /** Acknowledged changes must be present afterwards. */
   reopen?(): Promise<MetadataUnderTest>
   dispose(): Promise<void>
 }
@@ -134,7 +134,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
   const payloadOf = async (metadata: Metadata, family: Family, key: string, row: MetadataRow) =>
     textOf(await asPromise(() => owned(metadata.payload(family, rowKeyOf(key), row))))
 
-  metadataTest("a query shows every change that was acknowledged before it was asked", async metadata => {
+  metadataTest("a query shows every change that was acknowledged before it", async metadata => {
     for (let i = 0; i < 50; i += 1) {
       await metadata.run(change([{ family: "current", key: "key", value: String(i) }]))
       assert.equal(await metadata.ask(valueOf("current", "key")), String(i))
@@ -143,15 +143,18 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
     assert.equal(await metadata.ask(valueOf("current", "key")), undefined)
   })
 
-  metadataTest("of many who create one row exactly one succeeds, and it is the one that is read", async metadata => {
-    const names = Array.from({ length: 64 }, (_, i) => `creator ${i}`)
-    const outcomes = await Promise.allSettled(names.map(name => metadata.run(createOnce("key", name))))
-    const winners = names.filter((_, i) => outcomes[i]?.status === "fulfilled")
-    assert.equal(winners.length, 1)
-    assert.equal(await metadata.ask(valueOf("current", "key")), winners[0])
-    for (const outcome of outcomes)
-      if (outcome.status === "rejected") assert.ok(isFailure(outcome.reason, "bucketExists"), String(outcome.reason))
-  })
+  metadataTest(
+    "of many concurrent creations of one row exactly one succeeds, and queries return it",
+    async metadata => {
+      const names = Array.from({ length: 64 }, (_, i) => `creator ${i}`)
+      const outcomes = await Promise.allSettled(names.map(name => metadata.run(createOnce("key", name))))
+      const winners = names.filter((_, i) => outcomes[i]?.status === "fulfilled")
+      assert.equal(winners.length, 1)
+      assert.equal(await metadata.ask(valueOf("current", "key")), winners[0])
+      for (const outcome of outcomes)
+        if (outcome.status === "rejected") assert.ok(isFailure(outcome.reason, "bucketExists"), String(outcome.reason))
+    },
+  )
 
   metadataTest("no increment is lost or seen twice", async metadata => {
     const numbers = await Promise.all(Array.from({ length: 200 }, (_, i) => metadata.run(increment(`key ${i % 3}`))))
@@ -189,7 +192,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
     assert.equal(await metadata.run(countRows("current")), 1)
   })
 
-  metadataTest("a decision sees what was acknowledged before, in ranges, too", async metadata => {
+  metadataTest("a decision sees every acknowledged change, also in ranges", async metadata => {
     const changes = Array.from({ length: 20 }, (_, i) =>
       metadata.run(change([{ family: "versions", key: `key ${i}`, value: "there" }])),
     )
@@ -215,7 +218,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
     )
   })
 
-  metadataTest("positions grow with the changes, and a query tells which it shows", async metadata => {
+  metadataTest("positions grow with the changes, and a query returns the position it shows", async metadata => {
     const before = await metadata.ask(positionOf())
     const first = await metadata.run(change([{ family: "current", key: "a", value: "1" }]))
     const shown = await metadata.ask(positionOf())
@@ -237,7 +240,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
     assert.equal(await metadata.run(move("key")), false)
   })
 
-  metadataTest("every replica answers for itself, or none is asked", async metadata => {
+  metadataTest("a query of every replica gets each replica's own rows, or runs on none", async metadata => {
     await metadata.run(change([{ family: "current", key: "key", value: "there" }]))
     const answers = await metadata.askEveryReplica(-Infinity, valueOf("current", "key"))
     assert.ok(answers === undefined || (answers.length > 0 && answers.every(answer => answer === "there")))
@@ -282,7 +285,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
   })
 }
 
-/** One row is written once at most in a command. */
+/** A command writes each row at most once. */
 async function changeBoth(metadata: Metadata, model: Map<string, string>, changes: readonly Change[]): Promise<void> {
   const once = new Map(changes.map(each => [`${each.family} ${each.key}`, each]))
   await metadata.run(change([...once.values()]))

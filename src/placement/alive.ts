@@ -1,5 +1,5 @@
 /**
- * How many slots of each partition lie on devices that count: what every judgement of risk starts from.
+ * How many slots of each partition are on devices that count: the base of every risk evaluation.
  */
 import type { DeviceId, PartitionId } from "../base/ids.js"
 import { parsePartitionId } from "../base/ids.js"
@@ -11,9 +11,9 @@ export interface PartitionRisk {
 }
 
 /**
- * Partition by partition: of its first `slots` slots (those that a policy of so many shards uses), how many
- * are alive. While shards move from `previous` a slot that both have may lie with either holder, so it is
- * alive only where both count.
+ * By partition: how many of its first `slots` slots (those that a policy of that many shards uses)
+ * are alive. While shards move from `previous`, either holder may have a slot of both layouts, so it is
+ * alive only if both count.
  */
 export function aliveSlots(
   layout: Layout,
@@ -39,7 +39,7 @@ export function aliveSlots(
 const countsOf = (layout: Layout, counting: ReadonlySet<DeviceId>): Uint8Array =>
   Uint8Array.from(layout.devices, id => (counting.has(id) ? 1 : 0))
 
-/** Partitions by the number of their slots that are alive: the member at i tells how many have i; up to `slots`. */
+/** Partitions by the number of their alive slots: element i is the number of partitions with i; up to `slots`. */
 export function aliveHistogram(alive: Uint8Array, slots: number): readonly number[] {
   const partitions = new Uint32Array(slots + 1)
   for (const count of alive) partitions[count] = (partitions[count] ?? 0) + 1
@@ -49,7 +49,7 @@ export function aliveHistogram(alive: Uint8Array, slots: number): readonly numbe
 /** The fewest alive slots that any partition has. */
 export const fewestAlive = (alive: Uint8Array): number => alive.reduce((least, count) => Math.min(least, count), 0xff)
 
-/** The partitions with the fewest alive slots first, then by number; at most `limit`, none with `whole` slots or more. */
+/** Partitions with fewer than `whole` alive slots, the fewest first, then by number; at most `limit`. */
 export function riskiestFirst(alive: Uint8Array, whole: number, limit: number): readonly PartitionRisk[] {
   const found: PartitionRisk[] = []
   for (let count = fewestAlive(alive); count < whole && found.length < limit; count += 1) {

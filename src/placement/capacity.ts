@@ -1,7 +1,7 @@
 /**
  * Capacity: how many bytes of objects fit before the first device is full. Blocks spread evenly over
- * the partitions, so a device fills by the slots that it holds. Headers, padding and the reserve are
- * the caller's to subtract.
+ * the partitions, so a device fills in proportion to its slots. The caller subtracts headers, padding and
+ * the reserve.
  */
 import { assert } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
@@ -10,9 +10,9 @@ import type { Layout } from "./layout.js"
 import { slotsPerDevice } from "./layout.js"
 
 /**
- * Bytes of objects under the policy, which may be narrower than the layout; of one that is wider only the
- * shards that have a slot are written. Devices that `capacities` (bytes) does not name are taken for as
- * large as need be; Infinity if it names none that holds a slot.
+ * Bytes of objects under the policy, which may be narrower than the layout; of a wider one only the
+ * shards that have a slot are written. A device without an entry in `capacities` (bytes) does not limit
+ * the result; Infinity if no device with a slot has an entry.
  */
 export function usableBytes(layout: Layout, capacities: ReadonlyMap<DeviceId, number>, policy: Policy): number {
   const partitions = layout.table.length / layout.width
@@ -25,7 +25,7 @@ export function usableBytes(layout: Layout, capacities: ReadonlyMap<DeviceId, nu
   return Math.floor(Math.min(...fits))
 }
 
-/** With no slot to spare for a policy, blocks are written under that of so few devices. */
+/** If the layout has too few slots for a policy, blocks are written under the default policy for that width. */
 const narrowest = (policy: Policy, width: number): Policy =>
   shardCount(policy) <= width ? policy : defaultPolicy(width)
 
@@ -45,8 +45,8 @@ export function idealUsableBytes(capacities: readonly number[], policy: Policy):
 }
 
 /**
- * Weights for disks of these capacities (bytes, above 0): in proportion, the smallest has 1. What a
- * disk is too large for, since no partition uses it twice, the layout hands to the others.
+ * Weights for disks of these capacities (bytes, above 0): proportional, the smallest has 1. No partition
+ * uses a disk twice, so the layout gives the excess of a very large disk to the others.
  */
 export function weightsFor(capacities: readonly number[]): readonly number[] {
   const smallest = Math.min(...capacities)

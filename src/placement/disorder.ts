@@ -1,5 +1,5 @@
 /**
- * Disorder: numbers that look drawn and are the same for the same seed, so that data spreads over
+ * Disorder: pseudo-random numbers, the same for the same seed, so that data spreads over
  * devices without a pattern while two programs still plan the same layout. Not for keys.
  */
 import { assert } from "../base/assert.js"

@@ -1,13 +1,13 @@
 /**
- * Failure domains as a tree: zones of machines of disks of devices. What is in one domain may fail together.
+ * Failure domains as a tree: zones of machines of disks of devices. All devices in one domain may fail together.
  *
- * A domain with a single member stands for nothing of its own and is left out; so with no domains named, or with each
- * device in a domain of its own, the devices are the children of the root. Pure.
+ * A domain with a single member adds nothing and is left out. So if no domains are named, or each
+ * device is in a domain of its own, the devices are the children of the root. Pure.
  */
 import { must } from "../base/assert.js"
 import type { LayoutDevice } from "./layout.js"
 
-/** From the widest to the narrowest: devices whose zone or machine is not named share one; a disk not named is their own. */
+/** Widest first: devices without a named zone or machine share one; a device without a named disk has its own. */
 const nameAt = [
   ({ domains }: LayoutDevice) => `zone ${domains?.zone ?? ""}`,
   ({ domains }: LayoutDevice) => `machine ${domains?.machine ?? ""}`,
@@ -15,18 +15,18 @@ const nameAt = [
 ] as const
 
 export class DomainTree {
-  /** Nodes: the devices by their numbers, then the domains, each after what is in it; the root is the last. */
+  /** Nodes: the devices by their numbers, then the domains, each after its members; the root is the last. */
   readonly nodes: number
   readonly root: number
-  /** By node, what is directly in it; of a device nothing. */
+  /** By node, its direct members; empty for a device. */
   readonly children: readonly (readonly number[])[]
-  /** By node, the domain that it is in; -1: none. */
+  /** By node, the domain that contains it; -1 if none. */
   readonly parent: Int32Array
   /** By node, its devices. */
   readonly sizes: Int32Array
-  /** Devices are in no domain but the root. */
+  /** The root is the only domain. */
   readonly isFlat: boolean
-  /** By node, 1 where all that is in it is devices. */
+  /** By node, 1 if all its members are devices. */
   private readonly lowest: Uint8Array
 
   constructor(devices: readonly LayoutDevice[]) {
@@ -50,12 +50,12 @@ export class DomainTree {
     this.lowest = Uint8Array.from(children, (members, node) => (this.sizes[node] === members.length ? 1 : 0))
   }
 
-  /** Whether all that is in a domain is devices. */
+  /** Whether all members of a domain are devices. */
   isLowest(node: number): boolean {
     return this.lowest[node] === 1
   }
 
-  /** The node of these devices, which are together in all domains above the level. */
+  /** Creates the node of these devices, which share all domains above the level. */
   private grow(
     devices: readonly LayoutDevice[],
     among: readonly number[],

@@ -1,4 +1,4 @@
-/** Placement: devices and weights → layout → the devices of a block; what a change moves, what fits, what is alive. */
+/** Placement: devices and weights → layout → the devices of a block; movement, capacity, alive slots. */
 export { aliveHistogram, aliveSlots, fewestAlive, riskiestFirst, type PartitionRisk } from "./alive.js"
 export { idealUsableBytes, usableBytes, weightsFor } from "./capacity.js"
 export {

@@ -1,6 +1,6 @@
 /**
- * A layout while it is planned: slots that are vacant still, who holds what, and how the partition that is looked at
- * lies in the failure domains. At most `PLANNED_DEVICES_MAX` devices.
+ * A layout while it is planned: vacant slots, the holders, and how the current partition is
+ * spread over the failure domains. At most `PLANNED_DEVICES_MAX` devices.
  */
 import { assert, AssertionError } from "../base/assert.js"
 import type { Disorder } from "./disorder.js"
@@ -8,7 +8,7 @@ import { DomainTree } from "./domain-tree.js"
 import { tableFor, type LayoutDevice, type SlotTable } from "./layout.js"
 import { Spread } from "./spread.js"
 
-/** The planner's own limit; what a store may have is said by `DEVICES_MAX`. */
+/** The planner's limit; `DEVICES_MAX` is the limit of a store. */
 export const PLANNED_DEVICES_MAX = 4096
 
 export const VACANT = 0xffff
@@ -19,7 +19,7 @@ export class LayoutDraft {
   readonly held: Int32Array
   readonly devices: number
   readonly tree: DomainTree
-  /** Of the partition that `look` was called with last. */
+  /** The spread of the partition that `look` was last called with. */
   readonly spread: Spread
   /** By device. */
   readonly mayGain: readonly boolean[]
@@ -44,7 +44,7 @@ export class LayoutDraft {
     return this.table[partition * this.width + slot] ?? VACANT
   }
 
-  /** From now on `spread` shows this partition, also while its slots are given to others. */
+  /** Makes `spread` follow this partition, including later changes to its slots. */
   look(partition: number): Spread {
     if (this.looked >= 0) this.eachHolder(this.looked, device => this.spread.remove(device))
     this.eachHolder(partition, device => this.spread.add(device))
@@ -52,7 +52,7 @@ export class LayoutDraft {
     return this.spread
   }
 
-  /** Writes to `holders` the devices that hold a slot of the partition, in their order, and returns their number. */
+  /** Writes the devices that hold a slot of the partition to `holders`, in slot order, and returns their number. */
   holdersOf(partition: number, holders: Int32Array): number {
     let count = 0
     for (let slot = 0; slot < this.width; slot += 1) {
@@ -66,13 +66,13 @@ export class LayoutDraft {
     return count
   }
 
-  /** Where a device has a slot of the partition; -1: nowhere. */
+  /** The slot of the partition that a device holds; -1 if none. */
   slotOf(partition: number, device: number): number {
     for (let slot = 0; slot < this.width; slot += 1) if (this.at(partition, slot) === device) return slot
     return -1
   }
 
-  /** Gives a slot to a device that holds none of the partition, in place of whoever has it. */
+  /** Gives a slot to a device that holds none of the partition, replacing its holder. */
   put(partition: number, slot: number, device: number): void {
     const before = this.at(partition, slot)
     if (before !== VACANT) {
@@ -106,23 +106,23 @@ export class LayoutDraft {
   }
 }
 
-/** How much disorder outweighs the schedule: at 16, devices of nearly equal rates meet as often as drawn ones would. */
+/** Weight of disorder against the schedule: at 16, devices of nearly equal rates meet as often as random ones. */
 const DISORDER = 16
 
 /**
- * Amounts that are to be spread over the partitions that come by. A device becomes due by the same
- * part of a slot at each of its chances, so that it is on schedule to the end.
+ * Amounts to spread over the coming partitions. At each of its chances a device becomes due by the same
+ * fraction of a slot, so that it stays on schedule to the end.
  */
 export class Quotas {
   readonly left: Int32Array
-  /** What a device should have got by now, this chance included, less what it got. */
+  /** What a device should have received by now, including this chance, minus what it received. */
   private readonly due: Float64Array
-  /** The part of its chances that a device takes: 0 … 1. */
+  /** The fraction of its chances that a device uses: 0 … 1. */
   private readonly rate: Float64Array
-  /** Devices for which something is left. */
+  /** Devices with a remaining amount. */
   open = 0
 
-  /** `chances`: the partitions to come in which a device may be considered. */
+  /** `chances`: how many coming partitions may consider the device. */
   constructor(left: ArrayLike<number>, chances: ArrayLike<number>) {
     this.left = Int32Array.from(left)
     this.rate = Float64Array.from(left, (amount, device) => Math.max(0, amount) / Math.max(1, chances[device] ?? 0))
@@ -141,21 +141,21 @@ export class Quotas {
     if (left === 0) this.open -= 1
   }
 
-  /** A partition went by that was a chance for the device. */
+  /** Records a partition that was a chance for the device. */
   pass(device: number): void {
     if (this.isOpen(device)) this.due[device] = (this.due[device] ?? 0) + (this.rate[device] ?? 0)
   }
 
   /**
-   * What is due to a device, and some disorder, which keeps the same devices from always meeting; one
-   * that needs each of its chances is left no doubt.
+   * How much a device is due, plus some disorder, which prevents the same devices from always meeting. A device
+   * that needs each of its chances gets no disorder.
    */
   urgency(device: number, disorder: Disorder): number {
     const [due, rate] = [this.due[device] ?? 0, this.rate[device] ?? 0]
     return rate >= 1 ? due + DISORDER : due + DISORDER * rate * (1 - rate) * (disorder.fraction() - 0.5)
   }
 
-  /** The same; below all others where nothing is left. */
+  /** The same, but below all others if nothing remains. */
   urgencyOrLast(device: number, disorder: Disorder): number {
     return this.urgency(device, disorder) + (this.isOpen(device) ? 0 : -1e9)
   }

@@ -2,8 +2,8 @@
  * Layout: which devices hold which partition. Pure.
  *
  * 65,536 partitions, each with an ordered list of `width` distinct devices (its slots). Shard i of a
- * block rests on the device in slot i of the block's partition; a policy narrower than the layout uses
- * the first slots. Two programs with the same layout agree without asking.
+ * block is stored on the device in slot i of the block's partition; a policy narrower than the layout uses
+ * the first slots. Two programs with the same layout agree without communication.
  */
 import { assert, must } from "../base/assert.js"
 import { fail } from "../base/failures.js"

@@ -1,6 +1,6 @@
 /**
- * Movement: what a change of layout asks of the devices, in slots. A slot counts as moved where its
- * device differs; with the bytes behind a slot it becomes bytes, and with a rate hours.
+ * Movement: what a change of layout costs the devices, in slots. A slot counts as moved if its
+ * device differs. Callers multiply slots by their bytes, and divide by a rate.
  */
 import type { DeviceId } from "../base/ids.js"
 import type { Layout } from "./layout.js"
@@ -15,17 +15,17 @@ export interface DeviceMovement {
 export interface Movement {
   /** Slots that both layouts have, on another device. */
   readonly moved: number
-  /** Slots that only the wider layout after has. */
+  /** Slots that only the new, wider layout has. */
   readonly added: number
-  /** Slots that only the wider layout before had. */
+  /** Slots that only the old, wider layout had. */
   readonly dropped: number
-  /** Moved slots, of all that both layouts have. */
+  /** Moved slots as a fraction of those that both layouts have. */
   readonly share: number
   /** Every device of either layout. */
   readonly devices: ReadonlyMap<DeviceId, DeviceMovement>
 }
 
-/** Of the first `slots` of each partition: those that a policy of so many shards uses. */
+/** Counts the first `slots` of each partition: those that a policy of that many shards uses. */
 export function movement(before: Layout, after: Layout, slots = Math.max(before.width, after.width)): Movement {
   const ids = [...new Set([...before.devices, ...after.devices])]
   const indexes = new Map(ids.map((id, index) => [id, index]))

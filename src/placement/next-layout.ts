@@ -1,11 +1,11 @@
 /**
- * The next layout over a changed set of devices. Pure, and the same for the same input.
+ * The next layout over a changed set of devices. Pure and deterministic.
  *
- * Promises  A partition's slots lie on distinct devices, and as evenly over zones, machines and disks as they have
- *           devices (`spread.ts`); where that leaves a choice, devices hold their shares by weight, to within `SLACK`:
- *           below it nothing is moved. A slot keeps its device unless that device goes, holds too much, makes room
- *           for one that holds too little, or stands in the way of an even spread; slots are never permuted. With
- *           no domains named, a table is the same in all versions of the program (`golden-tables.test.ts`).
+ * Promises  A partition's slots are on distinct devices, spread as evenly over zones, machines and disks as their
+ *           devices allow (`spread.ts`). Within that, devices hold their shares by weight, to within `SLACK`;
+ *           smaller differences move nothing. A slot keeps its device unless that device leaves, holds too much, makes
+ *           room for one that holds too little, or prevents an even spread; slots are never permuted. If
+ *           no domains are named, a table is the same in all versions of the program (`golden-tables.test.ts`).
  * Cost      Tens of milliseconds for 65,536 partitions, 14 slots and 32 devices; seconds for 1,000 devices.
  */
 import { assert } from "../base/assert.js"
@@ -18,16 +18,16 @@ import { shiftAlongChains } from "./shift-chains.js"
 import { targetsOf } from "./shares.js"
 import { spreadOut } from "./spread-out.js"
 
-/** A device this far from its share, relative to it, is left as it is. */
+/** A device within this relative distance of its share stays as it is. */
 const SLACK = 0.0025
-/** Walks over all partitions that look for direct moves before moves through a third device are sought. */
+/** Walks over all partitions for direct moves, before moves through a third device. */
 const PASSES_MAX = 4
-/** Above this a device is due to get a slot: half of one. */
+/** Above this fraction of a slot a device is due to get one. */
 const DUE_MIN = 0.5
-/** What a device that may not gain ranks below all others. */
+/** Ranks a device that may not gain below all others. */
 const LAST_RESORT = -1e12
 
-/** A first layout. `partitions` is for simulations that would rather be quick than fine. */
+/** A first layout. Simulations pass fewer `partitions` for speed. */
 export function planLayout(
   devices: readonly LayoutDevice[],
   width: number,
@@ -40,9 +40,9 @@ export function planLayout(
 }
 
 /**
- * The layout after `before`. Devices that are not given, or have no weight, lose their slots; new slots
+ * The layout after `before`. Devices that are not in `devices`, or have no weight, lose their slots; new slots
  * are appended, or the last ones dropped, to reach the width. A device that may not gain gets new slots
- * only where no other device is left. At least `width` devices need a weight.
+ * only if no other device is available. At least `width` devices need a weight.
  */
 export function planNext(before: Layout, devices: readonly LayoutDevice[], width: number, version: number): Layout {
   const usable = inOrderOf(
@@ -62,9 +62,12 @@ export function planNext(before: Layout, devices: readonly LayoutDevice[], width
   return settled(draft, usable, version)
 }
 
-/** The layout with one device exchanged for another, which takes exactly its slots. */
+/** The layout with one device replaced by another, which takes exactly its slots. */
 export function replaceDevice(layout: Layout, old: DeviceId, by: DeviceId, version: number): Layout {
-  assert(layout.devices.includes(old) && !layout.devices.includes(by), "one device leaves, another comes")
+  assert(
+    layout.devices.includes(old) && !layout.devices.includes(by),
+    "the old device is in the layout and the new one is not",
+  )
   return { ...layout, version, devices: layout.devices.map(id => (id === old ? by : id)) }
 }
 
@@ -76,8 +79,8 @@ function inOrderOf(known: readonly DeviceId[], devices: readonly LayoutDevice[])
 }
 
 /**
- * Fills what is vacant, moves what does not lie evenly over the domains, then moves from devices that hold too much to
- * those that hold too little.
+ * Fills vacant slots, moves slots that are spread unevenly over the domains, then moves from devices that hold too much
+ * to those that hold too little.
  */
 function settled(draft: LayoutDraft, devices: readonly LayoutDevice[], version: number): Layout {
   const { partitions, width, table } = draft
@@ -96,7 +99,7 @@ function settled(draft: LayoutDraft, devices: readonly LayoutDevice[], version: 
 
 const isOff = (held: number, target: number): boolean => Math.abs(held - target) > Math.max(1, target * SLACK)
 
-/** Each partition's vacant slots go to the devices that are furthest behind, of those where the spread has them go. */
+/** Gives each partition's vacant slots to the devices furthest behind, among those that the spread allows. */
 function fillVacant(draft: LayoutDraft, targets: readonly number[], order: Uint32Array, disorder: Disorder): void {
   const quotas = new Quotas(
     targets.map((target, device) => target - (draft.held[device] ?? 0)),
@@ -137,7 +140,7 @@ function vacantSlots(draft: LayoutDraft, partition: number, vacant: Uint8Array):
   return count
 }
 
-/** By device, partitions with a vacant slot in which it has none. */
+/** By device, the partitions with a vacant slot in which it holds no slot. */
 function chancesToFill(draft: LayoutDraft): Float64Array {
   const chances = new Float64Array(draft.devices)
   const vacant = new Uint8Array(draft.width)
@@ -153,7 +156,7 @@ function chancesToFill(draft: LayoutDraft): Float64Array {
   return chances.map(lost => incomplete + lost)
 }
 
-/** One walk that moves slots from devices above their target to devices below; whether another may find more. */
+/** One walk that moves slots from devices above target to devices below; returns whether another may find more. */
 function moveDirectly(draft: LayoutDraft, targets: readonly number[], order: Uint32Array, disorder: Disorder): boolean {
   const { partitions, held, devices } = draft
   const giving = new Quotas(
@@ -185,7 +188,7 @@ function moveDirectly(draft: LayoutDraft, targets: readonly number[], order: Uin
   return moved > 0 && getting.open > 0
 }
 
-/** A partition went by, which these devices held. */
+/** Records a visited partition, which these devices hold. */
 function passBy(holders: Int32Array, giving: Quotas, getting: Quotas): void {
   let next = 0
   for (let device = 0; device < getting.left.length; device += 1) {
@@ -196,7 +199,7 @@ function passBy(holders: Int32Array, giving: Quotas, getting: Quotas): void {
   }
 }
 
-/** Writes to `takers` the devices that should get a slot of a partition of which they have none, and returns their number. */
+/** Writes the devices that should get a slot, and hold none of the partition, to `takers`; returns their number. */
 function dueTakers(shards: Int32Array, getting: Quotas, disorder: Disorder, takers: Int32Array): number {
   let due = 0
   for (let device = 0; device < takers.length; device += 1) {
@@ -208,7 +211,7 @@ function dueTakers(shards: Int32Array, getting: Quotas, disorder: Disorder, take
   return due
 }
 
-/** Of the holders for which something is left, and in whose place the spread allows the taker; -1: there is none. */
+/** The most urgent holder with a remaining amount that the spread lets the taker replace; -1 if there is none. */
 function mostUrgent(
   { spread }: LayoutDraft,
   holders: Int32Array,

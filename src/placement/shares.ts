@@ -1,7 +1,7 @@
 /**
- * Shares: how many slots each device should hold. By weight, but a device holds at most one slot of each partition, and
- * a domain no more and no fewer than an even spread has it hold: what a heavy one cannot take goes to the others, by
- * their weights.
+ * Shares: how many slots each device should hold. Shares follow the weights, but a device holds at most one slot of
+ * each partition, and a domain's share stays within the bounds of an even spread. The other devices take the excess of
+ * a heavy one, by their weights.
  */
 import { assert } from "../base/assert.js"
 import type { DomainTree } from "./domain-tree.js"
@@ -34,7 +34,7 @@ export function sharesOf(
   return shares
 }
 
-/** Members that are given their bound since they are due more, or less: those on the side that weighs more. */
+/** Members fixed at their bound, since they are due more, or less: those on the side with the larger sum. */
 function boundsToKeep(
   open: readonly number[],
   due: (index: number) => number,
@@ -54,7 +54,7 @@ function boundsToKeep(
   return excess < 0 ? under : new Map([...over, ...under])
 }
 
-/** The same in whole slots: what rounding down leaves goes to the largest fractions. */
+/** The same in whole slots: the remainder of rounding down goes to the largest fractions. */
 export function wholeSharesOf(
   weights: readonly number[],
   caps: readonly number[],
@@ -73,7 +73,7 @@ export function wholeSharesOf(
   return whole
 }
 
-/** By device, the slots that it should hold: shared out domain by domain, from the root. */
+/** By device, the slots that it should hold, divided domain by domain from the root. */
 export function targetsOf(draft: LayoutDraft, devices: readonly LayoutDevice[]): readonly number[] {
   const { partitions, width, held, tree, mayGain } = draft
   const caps = mayGain.map((may, device) => (may ? partitions : (held[device] ?? 0)))
@@ -85,7 +85,7 @@ export function targetsOf(draft: LayoutDraft, devices: readonly LayoutDevice[]):
   const capOf = summed(tree, isEnough ? caps : caps.map(() => partitions))
   const totals = new Array<number>(tree.nodes).fill(0)
   totals[tree.root] = partitions * width
-  // Domains come after what is in them.
+  // Domains come after their members.
   for (let node = tree.root; node >= devices.length; node -= 1) {
     const members = tree.children[node] ?? []
     const total = totals[node] ?? 0
@@ -106,7 +106,7 @@ function summed({ nodes, parent }: DomainTree, ofDevices: readonly number[]): re
   return sums
 }
 
-/** The slots that each member of a domain holds at most and at least when the domain's lie evenly. */
+/** The most and fewest slots of each member of a domain, if the domain's slots are spread evenly. */
 function boundsIn(tree: DomainTree, node: number, total: number, partitions: number, capOf: readonly number[]) {
   const members = tree.children[node] ?? []
   const sizes = members.map(member => tree.sizes[member] ?? 0)
@@ -117,13 +117,13 @@ function boundsIn(tree: DomainTree, node: number, total: number, partitions: num
   const slots = (ofFew: number, ofMany: number) => (partitions - withMore) * ofFew + withMore * ofMany
   const own = members.map(member => capOf[member] ?? 0)
   const most = own.map((cap, i) => Math.min(cap, slots(few.most[i] ?? 0, many.most[i] ?? 0)))
-  // Devices that may not gain keep others from being even.
+  // Devices that may not gain make an even spread impossible.
   const caps = most.reduce((sum, cap) => sum + cap, 0) >= total ? most : own
   const floors = caps.map((cap, i) => Math.min(cap, slots(few.least[i] ?? 0, many.least[i] ?? 0)))
   return { caps, floors }
 }
 
-/** So many shards, each on a device of its own, over domains of these sizes: how many each has at least and at most. */
+/** Spreads shards, each on a separate device, over domains of these sizes: the fewest and most of each domain. */
 function evenly(sizes: readonly number[], shards: number) {
   const upTo = (level: number) => sizes.map(size => Math.min(size, level))
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)

@@ -1,13 +1,13 @@
 /**
- * Moves through third devices, for what is left when every partition of a device that holds too much
- * has the one that holds too little already, or may not have it there: one gives to another, which gives elsewhere.
+ * Moves through third devices: device A gives a slot to B, and B another to C. They are needed if a device that holds
+ * too much shares every partition with the one that holds too little, or the spread forbids the direct move.
  */
 import type { LayoutDraft } from "./layout-draft.js"
 
-/** Each round brings one device to its target, or uses up a way between two. */
+/** Each round brings one device to its target, or exhausts a way between two. */
 const ROUNDS_MAX = 128
 
-/** `before`: the table before this plan; slots that it changed anyway are moved first. */
+/** `before`: the table before this plan; slots that this plan has already changed are moved first. */
 export function shiftAlongChains(
   draft: LayoutDraft,
   targets: readonly number[],
@@ -28,7 +28,7 @@ export function shiftAlongChains(
   }
 }
 
-/** By two devices, in how many partitions one can give its slot to the other. */
+/** For two devices, the number of partitions in which one can give its slot to the other. */
 class Ways {
   private readonly counted = new Map<number, Int32Array>()
   private readonly open: Int32Array
@@ -45,7 +45,7 @@ class Ways {
     return ways
   }
 
-  /** Partitions that hold `from` and not the other. */
+  /** Partitions that hold `from` and not the other device. */
   private amongAll(from: number): Int32Array {
     const { width, table, held, mayGain } = this.draft
     const ways = Int32Array.from(mayGain, may => (may ? (held[from] ?? 0) : 0))
@@ -76,7 +76,7 @@ class Ways {
   }
 }
 
-/** From a device above its target to one below, over as few as can be; empty if there is none. */
+/** The shortest chain from a device above its target to one below; empty if there is none. */
 function shortestChain(devices: number, ways: Ways, over: (device: number) => number): readonly number[] {
   const all = Array.from({ length: devices }, (_, device) => device)
   const queue = all.filter(device => over(device) > 0).map(device => [device])

@@ -1,12 +1,12 @@
 /**
- * Moves that an even spread over the failure domains asks for, whatever devices hold: after a domain came, or was named.
+ * Moves that an even spread over the failure domains needs, after a domain was added or named.
  */
 import type { Disorder } from "./disorder.js"
 import { Quotas, type LayoutDraft } from "./layout-draft.js"
 
 /**
- * Takes slots from where a partition has two more than elsewhere, and as few as make it even: from devices that hold too
- * much, to those that hold too little, where there is a choice.
+ * Moves slots from domains that have two more of a partition than another, and as few as make it even; preferably
+ * from devices that hold too much to those that hold too little.
  */
 export function spreadOut(
   draft: LayoutDraft,

@@ -1,16 +1,16 @@
 /**
- * Spread: how the shards of one partition lie in the tree of failure domains. Pure.
+ * Spread: how the shards of one partition are placed in the tree of failure domains. Pure.
  *
- * One rule at each level: a shard goes to those domains that have the fewest of the partition's, of those with room for
- * another. Shards that were placed by it lie as evenly as domains allow: in as many zones as there are, and in no
- * domain two more than in another that has room.
+ * One rule at each level: of the domains with room for another shard, one with the fewest of the partition's shards
+ * gets it. Shards placed by this rule are as even as the domains allow: in as many zones as possible, and no
+ * domain has two more than another that has room.
  */
 import type { DomainTree } from "./domain-tree.js"
 
 export class Spread {
-  /** By node, shards in it; of a device 1 or 0. */
+  /** By node, its shards; 1 or 0 for a device. */
   readonly shards: Int32Array
-  /** By node, devices that have no shard: all of them, and those that may gain one. */
+  /** By node, the devices without a shard: all of them (`free`), and those that may gain one (`gaining`). */
   private readonly free: Int32Array
   private readonly gaining: Int32Array
 
@@ -34,19 +34,19 @@ export class Spread {
     this.change(device, -1)
   }
 
-  /** Writes to `open` the devices that may get a shard and returns their number: those that may not gain only where no other is left. */
+  /** Writes the devices that may get a shard to `open`; returns their number. Others only if none may gain. */
   openDevices(open: Int32Array): number {
     const { root } = this.tree
     return this.collect(root, (this.gaining[root] ?? 0) > 0 ? this.gaining : this.free, open, 0)
   }
 
-  /** Of the devices that may get a shard, the one that ranks highest; those that have one already rank at -Infinity. */
+  /** The highest-ranking device that may get a shard; devices that have one must rank at -Infinity. */
   highest(ranks: Float64Array): number {
     const { root } = this.tree
     return this.highestIn(root, (this.gaining[root] ?? 0) > 0 ? this.gaining : this.free, ranks)
   }
 
-  /** Whether a shard may go from one device to the other, and the partition lies as evenly as it did or more so. */
+  /** Whether a shard may move from one device to the other without making the partition less even. */
   mayMove(from: number, to: number): boolean {
     if (this.tree.isFlat) return true
     this.remove(from)
@@ -55,7 +55,7 @@ export class Spread {
     return isOpen
   }
 
-  /** A domain of which one member has two shards more than another that has room, the widest first; -1: there is none. */
+  /** A domain with a member that has two shards more than another with room, widest first; -1 if there is none. */
   unevenDomain(node = this.tree.root): number {
     if ((this.shards[node] ?? 0) < 2) return -1
     const members = this.tree.children[node] ?? []
@@ -73,7 +73,7 @@ export class Spread {
     return -1
   }
 
-  /** Writes to `found` the devices with a shard in those members of a domain that have the most, and returns their number. */
+  /** Writes the devices with a shard in the fullest members of a domain to `found`, and returns their number. */
   fullestDevices(domain: number, found: Int32Array, count = 0): number {
     const members = this.tree.children[domain] ?? []
     if (members.length === 0) {
@@ -105,7 +105,7 @@ export class Spread {
     return best
   }
 
-  /** Shards in those of the members with room that have the fewest. */
+  /** The fewest shards of any member with room. */
   private fewest(members: readonly number[], room: Int32Array): number {
     let least = Infinity
     for (const member of members) {

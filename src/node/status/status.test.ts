@@ -145,7 +145,7 @@ test("a device that is out, one that fills, one that fails, one that is full and
   assert.equal(safety.safeLosses, -1)
   assert.match(
     safety.sentence,
-    /; something cannot be read today, because \/d1, \/d3 and \/d5 are out and \/d2 is being filled$/,
+    /; something cannot be read today, because \/d1, \/d3 and \/d5 are offline and \/d2 is being rebuilt$/,
   )
   assert.equal(telemetry.metric("hayloft_safe_losses", {}), -1)
   assert.equal(telemetry.metric("hayloft_device_state", { device: String(ids[3]), state: "full" }), 1)
@@ -180,7 +180,7 @@ test("a store on disks of their own is told what it will survive once its offlin
   const { safety } = status.report()
   assert.match(
     safety.sentence,
-    /^ec:4\+3 in 7 folders \(1 offline\) on 6 disks: any 3 disks may fail without loss once .*; today only 2, because \/d7 is out$/,
+    /^ec:4\+3 in 7 folders \(1 offline\) on 6 disks: any 3 disks may fail without loss once .*; today only 2, because \/d7 is offline$/,
   )
   assert.deepEqual([safety.disks, safety.safeLosses, safety.safeLossesWhenWhole], [6, 2, 3])
 })
@@ -204,7 +204,7 @@ test("repair and what moves tell their ends, and when the store will be whole", 
   assert.deepEqual([repair.partitionsDone, repair.partitionsLeft], [5, 10])
   const progress = { doneBytes: 0, remainingBytes: 3000, bytesPerSecond: 100, endsInSeconds: 40 }
   assert.deepEqual(layout.transition, { fromVersion: layout.version, progress })
-  assert.match(safety.sentence, /; today none, because \/d2 is being filled .*; whole again in about 40 s$/)
+  assert.match(safety.sentence, /; today none, because \/d2 is being rebuilt .*; whole again in about 40 s$/)
   assert.match(health.reasons.join(), /2 blocks exist as a single copy.*,repair waits for room/)
   now.repair = { ...now.repair, isPaused: true }
   assert.doesNotMatch(status.report().safety.sentence, /whole again/)
@@ -270,7 +270,7 @@ test("before anybody has looked at how blocks lie nothing is promised, nor said 
   now.contents = { ...contents, isKnown: false, version: 1 }
   const { safeLosses, levels, sentence } = status.report().safety
   assert.deepEqual([safeLosses, levels], [0, [{ losses: 0, bytes: 100 }]])
-  assert.match(sentence, /today none, because what lies where is being looked at since the start and shards/)
+  assert.match(sentence, /today none, because shards have not all been scanned since the start and shards/)
   now.contents = { ...contents, lacking: new Map(), isKnown: false, version: 2 }
   now.record = { ...now.record, generation: 3 }
   assert.equal(status.report().safety.safeLosses, 0)
