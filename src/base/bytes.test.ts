@@ -4,7 +4,7 @@ import { copyPlainly } from "./bytes.js"
 
 const LENGTH = 300
 
-test("copyPlainly writes these bytes there and nothing else, however the two lie", () => {
+test("copyPlainly writes exactly these bytes, at any alignment", () => {
   const source = Uint8Array.from({ length: LENGTH }, (_, i) => (i % 250) + 1)
   for (const shared of [true, false]) {
     for (const [from, at, length] of [

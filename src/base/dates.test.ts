@@ -5,7 +5,7 @@ import { basicDate, httpDate, isoDate, parseBasicDate, parseDate, parseHttpDate,
 
 const MOMENT_MS = Date.UTC(1994, 10, 6, 8, 49, 37)
 
-test("all forms of one moment are that moment", () => {
+test("all forms of one moment parse to that moment", () => {
   for (const text of [
     "Sun, 06 Nov 1994 08:49:37 GMT",
     "Sun, 6 Nov 1994 08:49:37 +0000",
@@ -23,7 +23,7 @@ test("all forms of one moment are that moment", () => {
   assert.equal(parseIsoDate("1994-11-06"), Date.UTC(1994, 10, 6))
 })
 
-test("what is no date is undefined", () => {
+test("text that is not a date is undefined", () => {
   for (const text of [
     "",
     "now",

@@ -4,7 +4,7 @@ import { KIB } from "./limits.js"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { freePiece } from "./free-memory.js"
 
-test("a piece with memory of its own is freed, one that shares it is not", async () => {
+test("a piece with its own buffer is freed, one that shares a buffer is not", async () => {
   const own = Buffer.allocUnsafeSlow(64 * KIB)
   const whole = Buffer.allocUnsafeSlow(64 * KIB).fill(7)
   const part = whole.subarray(0, 32 * KIB)
@@ -15,7 +15,7 @@ test("a piece with memory of its own is freed, one that shares it is not", async
 })
 
 test("thousands of pieces leave no memory behind", async () => {
-  // A port closes in a later turn than it is told to; until then it holds what it is sent.
+  // A port closes in a later turn than requested; until then it keeps the messages that it receives.
   for (let turn = 0; turn < 20; turn += 1) await nextTurn()
   const before = process.memoryUsage().arrayBuffers
   for (let n = 0; n < 4096; n += 1) freePiece(Buffer.allocUnsafeSlow(64 * KIB))

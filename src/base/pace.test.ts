@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { fc } from "./testing-properties.js"
 import { Pace } from "./pace.js"
 
-test("only waiting counts, and a window is judged when it is over", () => {
+test("only waiting counts, and a window is checked once it is over", () => {
   const pace = new Pace(1000, 10_000)
   pace.wait(0)
   assert.equal(pace.isTooSlow(9_999), false)
@@ -15,7 +15,7 @@ test("only waiting counts, and a window is judged when it is over", () => {
   assert.equal(pace.isTooSlow(1_000_000), false, "we were the slow ones")
 })
 
-test("a window in which the process stood still is not held against the client", () => {
+test("a window in which the process was suspended does not count against the client", () => {
   const pace = new Pace(1000, 10_000)
   pace.wait(0)
   assert.equal(pace.isTooSlow(1_000), false)

@@ -4,7 +4,7 @@ import { after, forEachSoon, lastly, recover, type Soon } from "./soon.js"
 
 const later = <T>(value: T): Promise<T> => new Promise(resolve => setImmediate(() => resolve(value)))
 
-test("an available value is passed on within the turn, a promised one when it is there", async () => {
+test("an available value is passed on within the turn, a promised one when it resolves", async () => {
   assert.equal(
     after(1, value => value + 1),
     2,
@@ -14,7 +14,7 @@ test("an available value is passed on within the turn, a promised one when it is
   assert.equal(await promised, 2)
 })
 
-test("recover takes what is thrown and what is rejected with", async () => {
+test("recover handles exceptions and rejections", async () => {
   const fails = (): never => {
     throw new Error("a")
   }

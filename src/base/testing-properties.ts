@@ -1,4 +1,4 @@
-/** fast-check with the seed of all tests: what is not given a seed of its own draws the same each time. */
+/** fast-check with the seed of all tests: a property without its own seed generates the same values each time. */
 import fc from "fast-check"
 import { TEST_SEED } from "./testing-seed.js"
 

@@ -1,6 +1,6 @@
 /**
- * The seed of everything that tests draw: fixed, so that `npm test` does the same each time. `TEST_SEED` holds another
- * (`npm test -- --seed N`, or `--seed random`, which draws one and prints it).
+ * The seed of all random values in tests: fixed, so that `npm test` does the same each time. `TEST_SEED` sets another
+ * (`npm test -- --seed N`, or `--seed random`, which generates one and prints it).
  */
 const FIXED_SEED = 190_718
 

@@ -6,7 +6,7 @@ import { isFailure, unlessRefused } from "./failures.js"
 
 const byteString = fc.uint8Array({ maxLength: 200 }).map(bytes => String.fromCharCode(...bytes))
 
-test("percent coding is undone exactly once, for every byte", () => {
+test("percent encoding is decoded exactly once, for every byte", () => {
   fc.assert(
     fc.property(byteString, fc.boolean(), (bytes, keepSlash) => {
       assert.equal(percentDecode(percentEncode(bytes, keepSlash)), bytes)
@@ -18,7 +18,7 @@ test("percent coding is undone exactly once, for every byte", () => {
   assert.equal(percentEncode("a/b", true), "a/b")
 })
 
-test("a path is canonical where coding what it spells gives it again", () => {
+test("a path is canonical if decoding and encoding it returns it", () => {
   const piece = fc.oneof(
     fc.constantFrom("/", "a", "~", "%20", "%2F", "%2f", "%E4", "%e4", "%41", "%7E", "%7F", "%5B", "%5A", "+", "%"),
     fc.integer({ min: 0, max: 255 }).map(byte => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`),

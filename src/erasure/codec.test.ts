@@ -171,7 +171,7 @@ test("shapes that do not exist are refused", () => {
   }
 })
 
-test("shards outside the memory, unequal or not padded are our mistake and never coded", () => {
+test("shards outside the memory, unequal or not padded fail an assertion and are never coded", () => {
   const shape: CodeShape = { k: 2, m: 1, matrix: "cauchy" }
   const inside = place(blank(3, 64), 0)
   const [a, b, c] = [inside[0], inside[1], inside[2]]

@@ -1,8 +1,8 @@
 /**
  * Account numbers: the 12 digits by which ARNs name an account.
  *
- * An account made before there were any has the one that its id comes to: SHA-256 of the id, its first
- * 8 bytes as a number (big-endian), of that the last 12 decimal digits.
+ * An account created before numbers existed gets one derived from its id: the first 8 bytes of the SHA-256 of the id
+ * as a big-endian number, of which the last 12 decimal digits.
  */
 import { createHash } from "node:crypto"
 import { parseAccountNumber, type AccountId, type AccountNumber } from "../base/ids.js"
@@ -13,5 +13,5 @@ const numberOf = (value: bigint): AccountNumber => parseAccountNumber(String(val
 export const accountNumberOf = (id: AccountId): AccountNumber =>
   numberOf(createHash("sha256").update(id).digest().readBigUInt64BE(0))
 
-/** The one that is tried where a number is taken. */
+/** The next candidate if a number is taken. */
 export const nextAccountNumber = (number: AccountNumber): AccountNumber => numberOf(BigInt(number) + 1n)

@@ -1,8 +1,8 @@
 /**
- * Access control lists as objects keep them: who may do what, in S3's words.
+ * Access control lists as objects store them: grants in S3's terms.
  *
- * Only what differs from the usual is kept: an object of the bucket's owner that nobody else may read has
- * nothing of this. Numbers are on disk: append only.
+ * Only deviations from the default are stored: an object of the bucket's owner that only the owner may read
+ * stores nothing. Numbers are on disk: append only.
  */
 import { parseAccountId, type AccountId } from "../base/ids.js"
 import { pick, type RecordReader } from "./pack.js"
@@ -10,7 +10,7 @@ import { pick, type RecordReader } from "./pack.js"
 export const ACL_PERMISSIONS = ["FULL_CONTROL", "READ", "WRITE", "READ_ACP", "WRITE_ACP"] as const
 export type AclPermission = (typeof ACL_PERMISSIONS)[number]
 
-/** Everybody; everybody who signs; who delivers logs, which is nobody here. */
+/** Everyone; everyone who signs; the log delivery service, which Hayloft does not have. */
 export const ACL_GROUPS = ["AllUsers", "AuthenticatedUsers", "LogDelivery"] as const
 export type AclGroup = (typeof ACL_GROUPS)[number]
 
@@ -22,11 +22,11 @@ export interface Grant {
   readonly permission: AclPermission
 }
 
-/** What is kept with a version. */
+/** The part of an access control list that is stored with a version. */
 export interface ObjectAcl {
-  /** Undefined: the bucket's owner. */
+  /** The bucket's owner if undefined. */
   readonly owner: AccountId | undefined
-  /** Undefined: the owner has full control, and nobody else anything. */
+  /** If undefined, only the owner has access: full control. */
   readonly grants: readonly Grant[] | undefined
 }
 

@@ -15,7 +15,7 @@ import type { ControlDevice, ControlRecord } from "./control-record.js"
 const DEVICES = [1, 2, 3].map(n => parseDeviceId(`000000000000000${n}`))
 const IN_USE = { state: "active", stateSinceMs: 0, capacityBytes: 0 } as const
 const MEMBERS = DEVICES.map(id => ({ id, since: parseEpoch(1) }))
-/** Says nothing that version 1 could not. */
+/** A record that version 1 can represent. */
 const SAMPLE: ControlRecord = {
   storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
   generation: 12,
@@ -73,7 +73,7 @@ function sealed(replicas: unknown): Uint8Array {
   return bytes
 }
 
-/** Of version 2: says what a store in the middle of a change says. */
+/** A version 2 record of a store in the middle of a change. */
 const CHANGING: ControlRecord = {
   ...SAMPLE,
   devices: SAMPLE.devices.map((device, n) => {
@@ -98,12 +98,12 @@ test("control record v1 is still read, byte for byte", () => {
   assert.deepEqual(parseControlRecord(bytesOfHex(golden("control-record-v1")) ?? new Uint8Array(0)), SAMPLE)
 })
 
-test("control record v2 is what it always was, byte for byte", () => {
+test("control record v2 is unchanged, byte for byte", () => {
   assert.equal(hexOf(encodeControlRecord(CHANGING)), golden("control-record-v2"))
   assert.deepEqual(parseControlRecord(bytesOfHex(golden("control-record-v2")) ?? new Uint8Array(0)), CHANGING)
 })
 
-test("what was appended to version 2 is what it always was, byte for byte", () => {
+test("the fields appended to version 2 are unchanged, byte for byte", () => {
   const devices = CHANGING.devices.map((device): ControlDevice =>
     device.state === "offline" ? { ...device, wasDecommissioning: true } : device,
   )
@@ -124,7 +124,7 @@ test("every prefix and every single flipped bit of a control record is refused",
   }
 })
 
-test("what a later release has appended survives a round trip", () => {
+test("fields that a later release appended survive a round trip", () => {
   const later: ControlRecord = {
     ...SAMPLE,
     devices: SAMPLE.devices.map(device => ({ ...device, more: ["zone-a", [1, 2]] })),
@@ -193,7 +193,7 @@ test("a record with a good checksum and a wrong member is refused", () => {
     assert.throws(() => parseControlRecord(sealed(value)), isCorrupt)
 })
 
-test("noise in an intact envelope never does worse than being refused", () => {
+test("noise in an intact envelope is refused", () => {
   fc.assert(
     fc.property(fc.anything({ withBigInt: false, maxDepth: 3 }), value => {
       try {

@@ -1,11 +1,11 @@
 /**
- * Control record, version 2: what a store is made of. A copy rests on each of its devices.
+ * Control record, version 2: the configuration of a store. Each of its devices has a copy.
  *
  * Envelope (little-endian): magic "HLCR" (4), version (2), reserved (2), payload length (4),
  * reserved (4), XXH64 of the payload seeded by the version (8), payload. The payload is a positional
- * MessagePack array, as are the devices, tablets and layouts in it. Later releases append members: what
- * this release does not know it keeps (`more`) and writes back. Version 1, which is still read, had
- * neither states of devices nor memberships, learners, automatic policies and layout transitions.
+ * MessagePack array, as are the devices, tablets and layouts in it. Later releases append members: this
+ * release keeps unknown members (`more`) and writes them back. Version 1, which is still read, had
+ * no device states, replica incarnations, learners, automatic policies or layout transitions.
  * Refuses   Anything malformed with `corruptRecord`; a later version with `invalidConfig`.
  */
 import { Packr } from "msgpackr"
@@ -19,9 +19,9 @@ import type { Policy } from "../base/policy.js"
 import { xxh64 } from "../simd/xxh64.js"
 
 /**
- * `active`: has every shard that the layout gives it. `rebuilding`: takes part, and may lack some.
- * `out`: taken out, neither read nor written, until it comes back, is replaced or forgotten.
- * `draining`: read, while what it has moves to others. `decommissioning`: as draining, and forgotten once empty.
+ * `active`: has every shard that the layout assigns to it. `rebuilding`: in use, but may lack some.
+ * `offline`: neither read nor written until it returns, is replaced or forgotten.
+ * `draining`: read while its shards move to others. `decommissioning`: as draining, then forgotten once empty.
  */
 export type ControlDeviceState = "active" | "rebuilding" | "offline" | "draining" | "decommissioning"
 
@@ -29,57 +29,57 @@ export interface ControlDevice {
   readonly id: DeviceId
   /** Above 0; a device of weight 2 gets twice the partitions of one of weight 1. */
   readonly weight: number
-  /** Where it was last; a device is recognised by its superblock, never by this. */
+  /** Its last path; only the superblock identifies a device. */
   readonly pathHint: string
-  /** Whether its folder was a mount point of its own: an empty folder in its place must be one too. */
+  /** Whether its folder was a mount point: an empty folder that replaces it must be one too. */
   readonly isMountPoint: boolean
   readonly state: ControlDeviceState
-  /** When the state was entered, by the wall clock; 0: unknown. */
+  /** When the state was entered, by the wall clock; 0 if unknown. */
   readonly stateSinceMs: number
-  /** Of its file system, when it joined; 0: unknown. */
+  /** Capacity of its file system when it joined; 0 if unknown. */
   readonly capacityBytes: number
-  /** It is out, and was leaving: that it goes on with when it is back. */
+  /** It is offline and was decommissioning, which continues when it returns. */
   readonly wasDecommissioning?: true
   readonly more: readonly unknown[]
 }
 
-/** A device's membership of a tablet. One that left and came back is another membership, with rows of its own. */
+/** A device's replica of a tablet. A device that left and returned is a new incarnation, with separate rows. */
 export interface ControlReplica {
   readonly id: DeviceId
-  /** The epoch that began it; entries of earlier epochs are none of its history. */
+  /** The epoch that began it; its history contains no entries of earlier epochs. */
   readonly since: Epoch
 }
 
 export interface ControlTablet {
   readonly id: TabletId
   readonly epoch: Epoch
-  /** Who holds it; the first is its primary. */
+  /** Its replicas; the first is the primary. */
   readonly replicas: readonly ControlReplica[]
-  /** Who is on the way to hold it: logs what members log, and counts for nothing yet. */
+  /** Devices that are becoming replicas: they log what replicas log, but do not vote yet. */
   readonly learners: readonly ControlReplica[]
   /** Inclusive. */
   readonly start: RowKey
-  /** Exclusive; undefined: to the end of all keys. */
+  /** Exclusive; undefined means the end of all keys. */
   readonly end: RowKey | undefined
   readonly more: readonly unknown[]
 }
 
 export interface ControlLayout {
   readonly version: number
-  /** What the table's indexes stand for. */
+  /** The devices that the table's indexes refer to. */
   readonly devices: readonly DeviceId[]
-  /** The partition table, in the form that `placement/` gives it. */
+  /** The partition table, as `placement/` encodes it. */
   readonly table: Uint8Array
 }
 
 export interface ControlRecord {
   readonly storeId: StoreId
-  /** Grows by one with each change; the highest counts. */
+  /** Grows by one with each change; the highest wins. */
   readonly generation: number
   readonly devices: readonly ControlDevice[]
-  /** For buckets that choose none. */
+  /** The policy of buckets that choose none. */
   readonly policy: Policy
-  /** Nobody chose the policy: it follows the number of devices. */
+  /** Whether the policy follows the number of devices, because none was chosen. */
   readonly isPolicyAutomatic: boolean
   /** Grows by one with each change of a policy: the generation of the needles that re-encoding writes under it. */
   readonly policyVersion: number
@@ -87,20 +87,20 @@ export interface ControlRecord {
   readonly metaCopies: number
   readonly tablets: readonly ControlTablet[]
   readonly layout: ControlLayout
-  /** While shards move from it to `layout`: where what has not moved yet is found. */
+  /** Set while shards move from it to `layout`; shards that have not moved yet are where it places them. */
   readonly previousLayout: ControlLayout | undefined
-  /** Background work that somebody has paused, by its name; it stays so over restarts. */
+  /** Names of background jobs that an operator paused; they stay paused over restarts. */
   readonly pausedWork: readonly string[]
-  /** Sealed by the master key; opaque here. */
+  /** Sealed with the master key; opaque here. */
   readonly secrets: Uint8Array
   readonly region: string
   readonly more: readonly unknown[]
 }
 
 const TABLETS_MAX = 65_536
-/** What fits the generation of a needle. */
+/** The highest generation that a needle can encode. */
 export const POLICY_VERSION_MAX = 0xffff
-/** Those of a layout before and those that came since. */
+/** The devices of the previous layout and those added since. */
 const LAYOUT_DEVICES_MAX = 2 * DEVICES_MAX
 const PAUSED_MAX = 64
 /** Numbers are on disk: append only. */
@@ -158,7 +158,7 @@ export function parseControlRecord(bytes: Uint8Array): ControlRecord {
   return checkWhole(parseFields(version === 1 ? upgrade(parseList(payload, "record", 10)) : payload))
 }
 
-/** What a record of version 1 says, in the words of version 2. */
+/** Converts the fields of a version 1 record to version 2. */
 function upgrade(record: readonly unknown[]): readonly unknown[] {
   const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region, ...more] =
     record
@@ -198,7 +198,7 @@ function parseFields(payload: unknown): ControlRecord {
   }
 }
 
-/** What must hold between fields. */
+/** Checks the invariants between fields. */
 function checkWhole(record: ControlRecord): ControlRecord {
   const ids = new Set(record.devices.map(({ id }) => id))
   if (ids.size === 0 || ids.size !== record.devices.length) throw corrupt("devices")
@@ -225,7 +225,7 @@ function openEnvelope(bytes: Uint8Array): { readonly version: number; readonly p
   }
 }
 
-/** What was appended since is written only where it says something. */
+/** Writes an appended field only if it is set. */
 function packDevice(device: ControlDevice): readonly unknown[] {
   const { id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasDecommissioning, more } = device
   const fields = [id, weight, pathHint, isMountPoint, DEVICE_STATES.indexOf(state), stateSinceMs, capacityBytes]
@@ -322,7 +322,7 @@ function parseText(value: unknown, field: string): string {
   return value
 }
 
-/** A copy of its own, a plain `Uint8Array`. */
+/** A copy, as a plain `Uint8Array`. */
 function parseBytes(value: unknown, field: string): Uint8Array {
   if (!(value instanceof Uint8Array)) throw corrupt(field)
   return Uint8Array.from(value)
@@ -332,7 +332,7 @@ function parseRowKey(value: unknown): RowKey {
   return rowKeyOf(Array.from(parseBytes(value, "row key"), byte => String.fromCharCode(byte)).join(""))
 }
 
-/** Here a malformed id is damage, not somebody's request. */
+/** A malformed id in a record is damage, not a bad request. */
 function parseAs<T>(field: string, parse: () => T): T {
   try {
     return parse()

@@ -1,4 +1,4 @@
-/** Entries survive the log as they were, and their payloads are known again where they lie. */
+/** Entries survive the log unchanged, and their payloads are recognised at their offsets. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
@@ -30,7 +30,7 @@ const entries = fc.record({ position: fc.nat().map(parsePosition), writes }).map
   writes: list.map(({ payload, ...write }): EntryWrite => (payload ? { ...write, payload } : write)),
 }))
 
-test("entries round-trip, are as long as foretold, and say where each payload lies", () => {
+test("entries round-trip, have the predicted length, and return the offset of each payload", () => {
   fc.assert(
     fc.property(entries, entry => {
       const { record, payloadsAt } = encodeEntry(entry)
@@ -54,7 +54,7 @@ test("entries round-trip, are as long as foretold, and say where each payload li
   )
 })
 
-test("bytes that are no entry are refused, whatever lengths they claim", () => {
+test("bytes that are not an entry are refused, whatever lengths they contain", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 80 }), bytes => {
       try {

@@ -1,8 +1,8 @@
 /**
- * Entries: what a tablet's log holds. An entry is the absolute writes of one decision (put or delete
- * with the full value), so that replay from any older position gives the same rows. A snapshot entry
- * (kind 2) is rows as they were at its position, brought to a device that begins to hold the tablet:
- * it stands between the entries of that position and the next one, and any number may stand there.
+ * Entries: the content of a tablet's log. An entry is the absolute writes of one decision (put or delete
+ * with the full value), so that replay from any older position produces the same rows. A snapshot entry
+ * (kind 2) contains rows as of its position, copied to a device that starts to hold the tablet.
+ * Any number of them may appear between the entries of that position and the next one.
  *
  * Layout, little-endian: format (1), kind (1), tablet (4), epoch (4), position (8), writes (2); then
  * for each write: family (1), flags (1), key length (2), key, and by flags value length (4) + value,
@@ -21,9 +21,9 @@ import { bufferOf } from "./buffer-of.js"
 export interface EntryWrite {
   readonly family: Family
   readonly key: RowKey
-  /** Undefined: delete. */
+  /** Undefined to delete the row. */
   readonly value: Uint8Array | undefined
-  /** Inline payload that travels with the row. */
+  /** Inline payload that is written with the row. */
   readonly payload?: Uint8Array
 }
 
@@ -32,7 +32,7 @@ export interface Entry {
   readonly epoch: Epoch
   readonly position: Position
   readonly writes: readonly EntryWrite[]
-  /** Rows that were there at the position already; it takes up none. */
+  /** Contains rows that existed at the position; it uses no position itself. */
   readonly isSnapshot?: true
 }
 
@@ -64,7 +64,7 @@ export const entryBytes = (writes: readonly EntryWrite[]): number =>
 
 interface EncodedRecord {
   readonly record: Uint8Array
-  /** For each write where its payload's checksum lies in the record (0: none). */
+  /** For each write, the offset of its payload's checksum in the record; 0 if none. */
   readonly payloadsAt: readonly number[]
 }
 
@@ -72,8 +72,8 @@ export const encodeEntry = (entry: Entry): EncodedRecord =>
   encodeInto(entry, Buffer.allocUnsafe(entryBytes(entry.writes)))
 
 /**
- * The records lie in one memory: one of its own for each costs small ones more than all their bytes.
- * `memoryOf` gives at least as much as is asked for.
+ * All records share one allocation, since separate ones cost more than the bytes of small records.
+ * `memoryOf` returns at least the requested length.
  */
 export function encodeEntries(
   entries: readonly Entry[],
@@ -134,8 +134,8 @@ export function decodeEntry(record: Uint8Array): DecodedEntry {
 const ABSENT = -1
 
 /**
- * Reads an entry write by write, for those who want little of most. Throws `corruptRecord`, at the latest
- * behind the last write, for anything that `encodeEntry` did not write.
+ * Reads an entry write by write, for callers that need little of most writes. Throws `corruptRecord`, at the latest
+ * after the last write, for anything that `encodeEntry` did not write.
  */
 export class EntryReader {
   private left: number
@@ -170,7 +170,7 @@ export class EntryReader {
     }
   }
 
-  /** Goes on to the next write; undefined behind the last one. */
+  /** Advances to the next write; undefined after the last one. */
   next(): Family | undefined {
     const { record } = this
     if (this.left === 0) {
@@ -194,7 +194,7 @@ export class EntryReader {
     return rowKeyOf(this.record.toString("latin1", this.keyAt, this.keyEnd))
   }
 
-  /** A view; undefined: delete. */
+  /** A view; undefined if the write deletes the row. */
   get value(): Uint8Array | undefined {
     return this.valueAt === ABSENT ? undefined : this.record.subarray(this.valueAt, this.valueEnd)
   }
@@ -205,7 +205,7 @@ export class EntryReader {
     return this.record.subarray(this.payloadChecksumAt + PAYLOAD_CHECKSUM_BYTES, this.at)
   }
 
-  /** Where the payload's checksum begins, where there is one. */
+  /** The offset of the payload's checksum, if there is one. */
   get payloadAt(): number {
     return this.payloadChecksumAt
   }
@@ -226,7 +226,7 @@ export class EntryReader {
   }
 }
 
-/** The payload behind its checksum, as read back from the log; undefined where it is not this one. */
+/** The payload after its checksum, as read back from the log; undefined if the checksum does not match. */
 export function openLoggedPayload(bytes: Uint8Array, position: Position): Uint8Array | undefined {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const payload = buffer.subarray(PAYLOAD_CHECKSUM_BYTES)

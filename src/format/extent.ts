@@ -1,6 +1,6 @@
 /**
- * Extents: where the bytes of an upload lie. Block ids are derived, never listed: an extent states
- * upload, part, length, block size, policy and generation once, and carries a normally empty, bounded
+ * Extents: the location of an upload's bytes. Block ids are derived, never listed: an extent contains
+ * upload, part, length, block size, policy and generation once, and a bounded, normally empty
  * list of exceptions by block range.
  */
 import { BLOCK_BYTES_MAX } from "../base/limits.js"
@@ -19,7 +19,7 @@ export interface ExtentException {
   readonly generation: number
   /** Slots whose shard was not durable at the acknowledgement. */
   readonly missingSlots: readonly number[]
-  /** Slots whose shard went to another device than the layout says. */
+  /** Slots whose shard is on another device than the layout assigns. */
   readonly placedSlots: readonly (readonly [slot: number, deviceId: DeviceId])[]
 }
 
@@ -38,7 +38,7 @@ export const EXTENT_EXCEPTIONS_MAX = 64
 
 export const blockCount = (extent: Extent): number => Math.ceil(extent.lengthBytes / extent.blockBytes)
 
-/** The exception that holds for a block, if any: policy, generation and missing slots come from it. */
+/** The exception that applies to a block, if any: policy, generation and missing slots come from it. */
 export function exceptionOf(extent: Extent, block: number): ExtentException | undefined {
   return extent.exceptions.find(exception => block >= exception.firstBlock && block <= exception.lastBlock)
 }

@@ -1,6 +1,6 @@
 /**
- * Records of who may act in an account, one codec each: access keys, identities (users, groups, roles),
- * managed policies, identity providers. Policies rest as the text that was given, which was checked before.
+ * Records of the identities of an account, one codec each: access keys, identities (users, groups, roles),
+ * managed policies, identity providers. Policies are stored as the submitted text, which was checked before.
  */
 import { fail } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "../base/ids.js"
@@ -11,11 +11,11 @@ export type Tags = readonly (readonly [key: string, value: string])[]
 
 const readTags = (row: RecordReader): Tags => row.rows(pair => [pair.text(), pair.text()])
 
-/** A key for one purpose: it may do what its owner may, as far as its own policy allows, until it expires. */
+/** A key for one purpose: until it expires it has its owner's permissions, limited by its own policy. */
 export interface ServiceKeyRecord {
   readonly description: string
   readonly expiresMs: number | undefined
-  /** Undefined: no limit beside its owner's. */
+  /** Undefined if only its owner's permissions limit it. */
   readonly policy: string | undefined
 }
 
@@ -26,12 +26,12 @@ export interface AccessKeyRecord {
   /** AES-256-GCM under the store's master key: nonce (12), ciphertext, tag (16). */
   readonly sealedSecret: Uint8Array
   readonly isActive: boolean
-  /** Undefined: it is the account's own, of its root. */
+  /** Undefined for a key of the account's root. */
   readonly userName: string | undefined
   readonly service: ServiceKeyRecord | undefined
 }
 
-/** An active key of the root is a record of format 1. An earlier release refuses any other, rather than take it for one. */
+/** An active root key is a record of format 1. Earlier releases refuse other keys, so none passes for a root key. */
 export function encodeAccessKey({
   accountId,
   createdMs,
@@ -65,7 +65,7 @@ export function decodeAccessKey(bytes: Uint8Array): AccessKeyRecord {
   }
 }
 
-/** When and for what a key was used last (family `keyUses`). */
+/** When and for which service a key was last used (family `keyUses`). */
 export interface KeyUseRecord {
   readonly usedMs: number
   readonly service: string
@@ -89,10 +89,10 @@ export interface InlinePolicy {
   readonly text: string
 }
 
-/** What only a role has. */
+/** Fields that only a role has. */
 export interface RoleTerms {
   readonly description: string
-  /** Who may assume it: an access policy. */
+  /** The access policy that controls who may assume it. */
   readonly trust: string
   readonly sessionSecondsMax: number
 }
@@ -112,11 +112,11 @@ export interface IdentityRecord {
   readonly attached: readonly string[]
   /** ARN of a managed policy. */
   readonly boundary: string | undefined
-  /** Of a user: names of groups. */
+  /** Names of groups, if it is a user. */
   readonly groups: readonly string[]
-  /** Of a user. */
+  /** Access keys, if it is a user. */
   readonly keys: readonly AccessKeyId[]
-  /** Of a role. */
+  /** Set if it is a role. */
   readonly role: RoleTerms | undefined
 }
 
@@ -177,7 +177,7 @@ export interface ManagedPolicyRecord {
   readonly description: string
   readonly tags: Tags
   readonly defaultVersion: number
-  /** The highest number ever given out. */
+  /** The highest number ever assigned. */
   readonly lastVersion: number
   readonly versions: readonly PolicyVersion[]
 }

@@ -26,14 +26,14 @@ const HEAD: LogBatchHead = {
 }
 const RECORDS = ["first", "", "a third record"].map(text => new TextEncoder().encode(text))
 
-/** The decoded records of whole batch bytes, or undefined where anything is refused. */
+/** The decoded records of whole batch bytes, or undefined if anything is refused. */
 function decoded(bytes: Uint8Array): string[] | undefined {
   const header = decodeLogBatchHeader(bytes)
   const records = header && decodeLogBatchRecords(header, bytes)
   return records?.map(record => hexOf(record.bytes))
 }
 
-test("log batch v1 is what it always was, byte for byte", () => {
+test("log batch v1 is unchanged, byte for byte", () => {
   const golden = readFileSync(new URL("../../../src/format/golden/log-batch-v1.hex", import.meta.url), "utf8").trim()
   const { bytes } = encodeLogBatch(HEAD, RECORDS)
   const used = LOG_HEADER_BYTES + payloadBytesOf(RECORDS)
@@ -49,7 +49,7 @@ test("log batch v1 is what it always was, byte for byte", () => {
   assert.notEqual(payloadChecksum, checksum)
 })
 
-test("what is encoded is decoded, at the places told", () => {
+test("encoded records are decoded, at the returned offsets", () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 3000 }), { maxLength: 20 }), records => {
       const { bytes, header: encoded, recordOffsets } = encodeLogBatch(HEAD, records)

@@ -1,9 +1,9 @@
 /**
- * Log batch, version 1: what one append to a device's commit log looks like on disk.
+ * Log batch, version 1: one append to a device's commit log.
  *
  * A header of 80 bytes, the payload (the length of each record, 4 bytes each, then the records) and
- * zeros up to a page: a batch never shares a page with another, so writing the next one cannot tear
- * one that is acknowledged. All numbers are little-endian.
+ * zeros up to a page: a batch never shares a page with another, so a torn write of the next batch cannot damage
+ * an acknowledged one. All numbers are little-endian.
  *
  *   0  magic "HLLB"      24  offset in segment (4)    56  cut up to (8)
  *   4  version (2)       28  payload length (4)       64  payload checksum (8)
@@ -12,10 +12,10 @@
  *  16  segment (4)       48  durable up to (8)
  *  20  records (4)
  *
- * Segments are recycled and keep old batches with good checksums: segment number, offset, sequence and
- * the previous batch's header checksum say together whether a batch belongs where it is found.
- * Both checksums are XXH64; they find accidents, not attackers.
- * Refuses   Anything that is not exactly what `encodeLogBatch` writes: decoding gives undefined.
+ * Segments are recycled and contain old batches with valid checksums: segment number, offset, sequence and
+ * the previous batch's header checksum together determine whether a batch belongs where it was found.
+ * Both checksums are XXH64; they detect accidents, not attackers.
+ * Refuses   Anything that is not exactly what `encodeLogBatch` writes: decoding returns undefined.
  */
 import { assert } from "../base/assert.js"
 import { bytesOfHex, hexOf, roundUp } from "../base/bytes.js"
@@ -35,11 +35,11 @@ const LENGTH_BYTES = 4
 
 export interface LogBatchHeader {
   readonly deviceId: DeviceId
-  /** 1, 2, 3 …: grows by one with each segment begun, also when its file is a recycled one. */
+  /** 1, 2, 3 …: grows by one with each new segment, even if its file is recycled. */
   readonly segment: number
   readonly offsetBytes: number
   readonly sequence: LogSequence
-  /** Header checksum of the batch before; 0 for the first of all. */
+  /** Header checksum of the previous batch; 0 for the very first. */
   readonly previous: bigint
   /** All batches up to this one were durable when this one was written. */
   readonly durableUpTo: LogSequence
@@ -48,13 +48,13 @@ export interface LogBatchHeader {
   readonly recordCount: number
   readonly payloadBytes: number
   readonly payloadChecksum: bigint
-  /** Stands for this batch and, through `previous`, for all before it. */
+  /** Identifies this batch and, through `previous`, all before it. */
   readonly checksum: bigint
 }
 
 export type LogBatchHead = Omit<LogBatchHeader, "recordCount" | "payloadBytes" | "payloadChecksum" | "checksum">
 
-/** Bytes that a batch takes up in its segment. */
+/** Bytes that a batch occupies in its segment. */
 export const batchBytes = (payloadBytes: number): number => roundUp(LOG_HEADER_BYTES + payloadBytes, LOG_PAGE_BYTES)
 
 export const payloadBytesOf = (records: readonly Uint8Array[]): number =>
@@ -62,7 +62,7 @@ export const payloadBytesOf = (records: readonly Uint8Array[]): number =>
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 
-/** The whole batch, padded to pages, and where in it each record begins. It lies in `memory`, where that is large enough. */
+/** The whole batch, padded to pages, and the offset of each record. Uses `memory` if that is large enough. */
 export function encodeLogBatch(
   head: LogBatchHead,
   records: readonly Uint8Array[],

@@ -47,7 +47,7 @@ const golden = (): string =>
 const plain = (records: readonly MetadataRecord[]) =>
   records.map(record => ({ ...record, value: hexOf(record.value), payload: record.payload && hexOf(record.payload) }))
 
-test("a chunk of version 1 is what it always was, byte for byte, both ways", () => {
+test("a chunk of version 1 is unchanged, byte for byte, both ways", () => {
   assert.equal(hexOf(chunkOf(HEADER, RECORDS)), golden())
   const { header, records } = decodeMetadataChunk(bytesOfHex(golden()) ?? new Uint8Array(0))
   assert.deepEqual(header, HEADER)
@@ -76,7 +76,7 @@ test("every prefix, every flipped bit and anything appended is refused", () => {
   refused(Buffer.concat([chunk, Buffer.alloc(1)]))
 })
 
-test("an upload is decided where its life and number come before the mark", () => {
+test("an upload is decided if its incarnation and number are below the mark", () => {
   const uploadOf = (life: number, number: number) =>
     parseUploadId(`${life.toString(16).padStart(8, "0")}${number.toString(16).padStart(8, "0")}ffffffffffffffff`)
   assert.equal(isDecidedBelow(uploadOf(3, 41), HEADER.decidedBelow), true)

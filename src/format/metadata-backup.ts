@@ -1,13 +1,13 @@
 /**
- * Metadata backup: the rows of a tablet, cut into chunks that lie as objects of the system bucket, so that
- * names survive when every base and every log is lost.
+ * Metadata backup: the rows of a tablet in chunks that are stored as objects of the system bucket, so that
+ * metadata survives the loss of every metadata store and every log.
  *
- * A snapshot is the chunks 0, 1, 2 … of one `(tabletId, incarnation, fromPosition)`; it is complete when
- * the last of them says that it is the last. What it means: each row is as it was at some moment between
- * `fromPosition` and the last chunk's `atPosition`, and the rows of one object key are as they were at one
- * such moment, together. A row may come twice; the later one counts. Uploads whose ids sort below
- * `decidedBelow` were in their rows, or given up, when the snapshot began: if a complete snapshot does not
- * name such an upload, nothing did by then.
+ * A snapshot is the chunks 0, 1, 2 … of one `(tabletId, incarnation, fromPosition)`; it is complete if
+ * the last of them is marked as the last. Each row is as of some moment between
+ * `fromPosition` and the last chunk's `atPosition`, and all rows of one object key are as of the same
+ * moment. A row may occur twice; the later one wins. Uploads whose ids sort below
+ * `decidedBelow` were in their rows, or aborted, when the snapshot began: if a complete snapshot does not
+ * contain such an upload, no row referenced it by then.
  *
  * Chunk, version 1, little-endian: magic "HMbk" (4), version (1), flags (1; 1: the last chunk), zero (2),
  * store (16), tablet (4), incarnation (4), from position (8), at position (8), started in ms (8), decided
@@ -16,7 +16,7 @@
  * Record: family (1), flags (1; 1: has a payload), key length (2), value length (4), payload length (4),
  * key, value, payload.
  *
- * Refuses   With `corruptRecord` whatever is not a whole chunk as it was written.
+ * Refuses   Anything that is not a whole chunk as it was written, with `corruptRecord`.
  * Limits    METADATA_CHUNK_BYTES_MAX.
  */
 import { assert, must } from "../base/assert.js"
@@ -32,23 +32,23 @@ import { bufferOf } from "./buffer-of.js"
 export interface MetadataChunkHeader {
   readonly storeId: StoreId
   readonly tabletId: TabletId
-  /** The life of the process that wrote it. */
+  /** The incarnation of the process that wrote it. */
   readonly incarnation: Incarnation
-  /** Committed when the snapshot began. */
+  /** The committed position when the snapshot began. */
   readonly fromPosition: Position
-  /** Committed when this chunk was written. */
+  /** The committed position when this chunk was written. */
   readonly atPosition: Position
-  /** By the wall clock. */
+  /** Wall clock. */
   readonly startedMs: number
   readonly decidedBelow: UploadMark
   /** 0, 1, 2 … in its snapshot. */
   readonly number: number
   readonly isLast: boolean
-  /** In the chunks before this one. */
+  /** The records in the chunks before this one. */
   readonly recordsBefore: number
 }
 
-/** The first 16 digits of an upload id: the life that gave it out, and its number in that life. */
+/** The first 16 digits of an upload id: the process incarnation that generated it, and its number in that process. */
 export type UploadMark = string
 
 export interface MetadataRecord {
@@ -76,11 +76,11 @@ const RECORD_HEAD_BYTES = 12
 const HASH_BYTES = 8
 const SEED = 0x6d62_6163_6b75_70n
 
-/** Whether the upload was decided on when the snapshot of this mark began. */
+/** Whether the upload was committed or aborted when the snapshot of this mark began. */
 export const isDecidedBelow = (uploadId: UploadId, mark: UploadMark): boolean =>
   uploadId.slice(0, UPLOAD_MARK_DIGITS) < mark
 
-/** Gathers the records of one chunk. */
+/** Collects the records of one chunk. */
 export class MetadataChunkWriter {
   private readonly pieces: Uint8Array[] = []
   private bytes = HEAD_BYTES + HASH_BYTES
@@ -90,12 +90,12 @@ export class MetadataChunkWriter {
     return this.count
   }
 
-  /** Of the whole chunk, as it is now. */
+  /** The present length of the whole chunk. */
   get lengthBytes(): number {
     return this.bytes
   }
 
-  /** What a record would add. */
+  /** The bytes that a record adds to a chunk. */
   static bytesOf({ key, value, payload }: MetadataRecord): number {
     return RECORD_HEAD_BYTES + key.length + value.length + (payload?.length ?? 0)
   }
@@ -188,6 +188,6 @@ function readRecords(bytes: Buffer, count: number): readonly MetadataRecord[] {
     if (family === undefined) continue
     records.push({ family, key, value, payload: flags === HAS_PAYLOAD ? payload : undefined })
   }
-  assert(at === bytes.length, "there is nothing behind the records")
+  assert(at === bytes.length, "nothing follows the records")
   return records
 }

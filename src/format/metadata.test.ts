@@ -1,8 +1,8 @@
 /**
- * The metadata's formats: golden bytes of version 1, both ways, and what hostile bytes come to.
+ * The metadata's formats: golden bytes of version 1, both ways, and hostile bytes.
  *
- * Entries and rows rest behind checksums (the log's and the row's); below them a decoder still has to
- * refuse or to give a value, never to hang or to end in another error.
+ * Checksums (the log's and the row's) protect entries and rows; below them a decoder must still
+ * refuse or return a value, never hang or throw another error.
  */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
@@ -222,7 +222,7 @@ const sample = <T>(
   return { name, value, bytes: encode(value), decode }
 }
 
-/** Writes without where their payloads lie. */
+/** Writes without the offsets of their payloads. */
 const entryOf = (bytes: Uint8Array) => {
   const { writes, ...rest } = decodeEntry(bytes)
   return { ...rest, writes: writes.map(({ payloadAt: _, ...write }) => write) }
@@ -321,7 +321,7 @@ const SAMPLES: readonly Sample[] = [
     encodePendingDeletion,
     decodePendingDeletion,
   ),
-  // What wrote it had no numbers.
+  // The release that wrote it had no account numbers.
   sample(
     "account",
     { ...account, number: accountNumberOf(account.id) },
@@ -414,7 +414,7 @@ const SAMPLES: readonly Sample[] = [
   ),
 ]
 
-/** Buffers and plain arrays of bytes compare as one. */
+/** Buffers and plain arrays of bytes compare as equal. */
 function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return hexOf(value)
   if (Array.isArray(value)) return value.map(plain)
@@ -466,7 +466,7 @@ for (const { name, value, bytes, decode } of SAMPLES) {
   })
 }
 
-test("a listing shows of a version what its head says", () => {
+test("a listing shows the fields of a version's head", () => {
   for (const each of [version, segments, inline, marker]) {
     const head = decodeVersionHead(encodeVersion(each))
     const { sizeBytes, modifiedMs, checksumAlgorithm, checksumType } = head
@@ -476,6 +476,6 @@ test("a listing shows of a version what its head says", () => {
   assert.throws(() => decodeListedVersion(new Uint8Array(53)))
 })
 
-test("ids of versions in records are those that users see", () => {
+test("the version ids in records are those that users see", () => {
   assert.equal(versionIdOf(head.order, head.random), "VVSRHDTPRUVO8P35CPJMGQBADC")
 })

@@ -1,12 +1,12 @@
 /**
- * How far the scrub of a device's needles has come, as it is kept over restarts.
+ * Progress of the scrub of a device's needles, kept over restarts.
  *
  * Version 1, little-endian:
  *
  *   0 magic "HNSc" (4)   4 version (1)   5 whether there is a position (1)   6 zero (2)   8 needles (4)
  *  12 position (24)     36 index keys of needles found bad (27 each), then XXH64 of all that precedes (8)
  *
- * Refuses   Anything else with `corruptRecord`. What is lost with it is work, never data.
+ * Refuses   Anything else with `corruptRecord`. Its loss costs work, never data.
  */
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
@@ -19,9 +19,9 @@ import type { VolumePosition } from "./volume.js"
 import { decodeVolumePosition, encodeVolumePosition } from "./volume.js"
 
 export interface NeedleScrubState {
-  /** Everything before it has been verified; undefined: a pass begins. */
+  /** Everything before it has been verified; undefined at the start of a pass. */
   readonly at: VolumePosition | undefined
-  /** Keys of needles that were found bad and not yet rebuilt. */
+  /** Keys of damaged needles that are not rebuilt yet. */
   readonly damaged: readonly RowKey[]
 }
 

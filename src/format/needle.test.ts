@@ -95,7 +95,7 @@ test("a header is found at the front of longer bytes", () => {
   assert.deepEqual(decodeNeedleHeader(longer), SHARD)
 })
 
-test("arbitrary fields survive the way to disk and back", () => {
+test("arbitrary fields survive a round trip", () => {
   const ids: fc.Arbitrary<NeedleId> = fc.record(
     {
       partition: fc.nat(0xffff).map(parsePartitionId),
@@ -125,7 +125,7 @@ test("arbitrary fields survive the way to disk and back", () => {
   fc.assert(fc.property(ids, id => assert.deepEqual(needleIdOfKey(needleKeyOf(id)), id)))
 })
 
-test("hostile lengths are refused before anything of that length is made", () => {
+test("hostile lengths are refused before anything of that length is allocated", () => {
   const bytes = encodeNeedleHeader(SHARD)
   const forge = (change: (view: DataView) => void): Uint8Array => {
     const forged = bytes.slice()
@@ -187,7 +187,7 @@ test("seeds differ for every part of an id, and between needles and payloads", (
   assert.equal(needleSeed(ID), NEEDLE_SEED)
   assert.equal(payloadSeed("current", rowKeyOf("a")), PAYLOAD_SEED)
 })
-// Frozen: every checksum on disk rests on them.
+// Frozen: every checksum on disk depends on them.
 const NEEDLE_SEED = 0xd683_d54b_3652_b453n
 const PAYLOAD_SEED = 0xb932_c064_c299_dcf2n
 

@@ -1,6 +1,6 @@
 /**
  * Needles on disk: the header that precedes each body in a volume, the key under which the index
- * finds it, and the place that the index gives.
+ * stores it, and the place in the index.
  *
  * Version 1, little-endian (the index key inside is big-endian):
  *
@@ -10,10 +10,10 @@
  *  64 sub-blocks (4)      68 zero (4)          72 key, recovery header, checksums (8 a sub-block)
  *  then XXH64 of all that precedes (8).
  *
- * Promises  Decoding refuses every prefix and every flipped bit, and checks lengths before it believes
+ * Promises  Decoding refuses every prefix and every flipped bit, and checks lengths before it uses
  *           them. Bodies are checked by sub-block, seeded by the needle, so bytes of another needle
  *           are refused like damaged ones.
- * Limits    NEEDLE_HEADER_BYTES_MAX, NEEDLE_BODY_BYTES_MAX, BIRTH_NOTE_BYTES_MAX.
+ * Limits    NEEDLE_HEADER_BYTES_MAX, NEEDLE_BODY_BYTES_MAX, RECOVERY_HEADER_BYTES_MAX.
  */
 import { assert, must, unreachable } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
@@ -28,7 +28,7 @@ import { shardCount } from "../base/policy.js"
 import { CHECKSUM_BYTES, subBlockCount } from "../simd/sub-block.js"
 import { xxh64, xxh64Into } from "../simd/xxh64.js"
 
-/** Write-once: same id, same bytes, for ever. */
+/** Write-once: same id, always the same bytes. */
 export interface NeedleId {
   /** `partitionOf(uploadId, part, block)`. */
   readonly partition: PartitionId
@@ -78,10 +78,10 @@ export interface TombstoneHeader {
 
 export type NeedleHeader = ShardHeader | PayloadHeader | TombstoneHeader
 
-/** Where a needle lies in its device's volumes. */
+/** The location of a needle in its device's volumes. */
 export interface NeedlePlace {
   readonly volume: number
-  /** Of its header. The body follows the header at once. */
+  /** The offset of its header. The body follows the header directly. */
   readonly offsetBytes: number
   readonly headerBytes: number
   readonly bodyBytes: number
@@ -101,7 +101,7 @@ export const NEEDLE_HEADER_BYTES_MAX =
   subBlockCount(NEEDLE_BODY_BYTES_MAX) * CHECKSUM_BYTES +
   HASH_BYTES
 
-/** A tombstone is a head and its hash. */
+/** A tombstone consists of a head and its hash. */
 export const TOMBSTONE_BYTES = NEEDLE_HEAD_BYTES + HASH_BYTES
 
 const MAGIC = 0x6c64_4e48 // "HNdl"
@@ -144,7 +144,7 @@ function assertId({ part, block, generation, slot }: NeedleId): void {
   assert(fits(generation, 0xffff) && fits(slot, SHARDS_MAX - 1), "generation and slot of a needle are in range")
 }
 
-/** The key of the index: 27 bytes, big-endian, so that a partition's needles are one range, an upload's side by side. */
+/** The index key: 27 bytes, big-endian, so that a partition's needles are one range, and an upload's adjacent. */
 export function needleKeyOf(id: NeedleId): RowKey {
   assertId(id)
   const bytes = Buffer.allocUnsafe(NEEDLE_KEY_BYTES)
@@ -179,7 +179,7 @@ export function payloadSeed(family: Family, key: RowKey): bigint {
   return xxh64(bytes, SEEDS.payload)
 }
 
-/** Length of the header of a row's inline payload, which its place does not tell. */
+/** Length of the header of a row's inline payload, which its place does not contain. */
 export const payloadHeaderBytes = (key: RowKey, payloadBytes: number): number =>
   NEEDLE_HEAD_BYTES + key.length + subBlockCount(payloadBytes) * CHECKSUM_BYTES + HASH_BYTES
 
@@ -199,7 +199,7 @@ function readPolicy(bytes: Uint8Array, at: number): Policy | undefined {
 
 const NOTHING = new Uint8Array(0)
 
-/** What of a header has no fixed length, and the key's home: a bucket, or a family. */
+/** The parts of a header without a fixed length, and the key's owner: a bucket, or a family. */
 function partsOf(header: NeedleHeader): { home: number; key: string; note: Uint8Array; body: Bodied } {
   switch (header.kind) {
     case "shard":
@@ -253,8 +253,8 @@ export function encodeNeedleHeader(header: NeedleHeader): Uint8Array {
 }
 
 /**
- * Length of the header that begins with these bytes, of which at least `NEEDLE_HEAD_BYTES` are there;
- * undefined where no header begins. Not verified yet, but within the limits.
+ * Length of the header that begins with these bytes, of which at least `NEEDLE_HEAD_BYTES` are present;
+ * undefined if no header begins here. Not verified yet, but within the limits.
  */
 export function needleHeaderLength(head: Uint8Array): number | undefined {
   if (head.length < NEEDLE_HEAD_BYTES) return undefined
@@ -269,7 +269,7 @@ export function needleHeaderLength(head: Uint8Array): number | undefined {
   return headerBytes === expected ? headerBytes : undefined
 }
 
-/** Length of the body, by a head that `needleHeaderLength` took for one. Not verified yet, but within the limits. */
+/** Length of the body, from a head that `needleHeaderLength` accepted. Not verified yet, but within the limits. */
 export const needleBodyLength = (head: Uint8Array): number => viewOf(head).getUint32(12, true)
 
 /** The checksum that ends an encoded header. */
@@ -313,17 +313,17 @@ export function decodeNeedleHeader(bytes: Uint8Array): NeedleHeader {
   }
 }
 
-/** The key of a header whose checksum fits: it was an object key when it was written. */
+/** The key of a header with a valid checksum: it was an object key when it was written. */
 const parseOwnerKey = (key: string): ObjectKey => key as ObjectKey
 
-/** What the index says of a shard beside its place, so that a survey of all shards reads no needle. */
+/** What the index stores about a shard in addition to its place, so that a scan of all shards reads no needle. */
 export interface ShardShape {
   readonly policy: Policy
   /** Bytes of the block that this is a shard of, before padding. */
   readonly blockLengthBytes: number
 }
 
-/** Of the first version, which said nothing but the place. */
+/** Length of version 1, which contains only the place. */
 const PLACE_BYTES = 20
 const PLACE_AND_SHAPE_BYTES = 28
 
@@ -340,7 +340,7 @@ export function encodeNeedlePlace(place: NeedlePlace, shape: ShardShape): Uint8A
   return bytes
 }
 
-/** Throws `corruptRow` where lengths are beyond the limits. */
+/** Throws `corruptRow` if lengths exceed the limits. */
 export function decodeNeedlePlace(bytes: Uint8Array): NeedlePlace {
   const view = viewOfPlace(bytes)
   const place = {
@@ -355,10 +355,10 @@ export function decodeNeedlePlace(bytes: Uint8Array): NeedlePlace {
   return place
 }
 
-/** One object for each policy, however many shards are under it. */
+/** One shared object for each policy, however many shards have it. */
 const policiesRead = new Map<number, Policy>()
 
-/** Undefined for a value of version 1: the needle's header says it. Throws `corruptRow`. */
+/** Undefined for a value of version 1, whose shape is in the needle's header. Throws `corruptRow`. */
 export function decodeShardShape(bytes: Uint8Array): ShardShape | undefined {
   const view = viewOfPlace(bytes)
   if (bytes.length === PLACE_BYTES) return undefined

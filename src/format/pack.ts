@@ -1,7 +1,7 @@
 /**
  * Packing: records are positional MessagePack arrays that begin with their format number. No shared
- * structures (their table would be state outside the log). Later formats append members; readers keep
- * to those they know.
+ * structures (their table would be state outside the log). Later formats append members; readers ignore
+ * members that they do not know.
  */
 import { Packr } from "msgpackr"
 import { fail } from "../base/failures.js"
@@ -10,7 +10,7 @@ const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType:
 
 export const packRecord = (format: number, members: readonly unknown[]): Uint8Array => packr.pack([format, ...members])
 
-/** What a number on disk stands for. Throws `corruptRecord`. */
+/** The list item that a number on disk refers to. Throws `corruptRecord`. */
 export function pick<T>(list: readonly T[], index: number, what: string): T {
   const value = list[index]
   if (value === undefined) throw fail("corruptRecord", { what, index })

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { parseUploadId } from "../base/ids.js"
 import { partitionOf } from "./partition.js"
 
-test("partitions are what they were when the first needle was written", () => {
+test("partitions are unchanged since the first needle was written", () => {
   const vectors: readonly (readonly [upload: string, part: number, block: number, partition: number])[] = [
     ["00000000000000000000000000000000", 0, 0, 27002],
     ["00000000000000000000000000000000", 0, 1, 18928],

@@ -1,7 +1,7 @@
 /**
  * Partitions: the slices of the block-id hash space that the layout maps to devices.
  *
- * Frozen for ever, also on one folder: a needle's partition is part of its id, and a store that grows
+ * Frozen, even for a store of one folder: a needle's partition is part of its id, and a store that grows
  * to more devices moves partitions, never blocks between them.
  */
 import { bytesOfHex } from "../base/bytes.js"

@@ -9,7 +9,7 @@ import { decodePositionRecord, encodePositionRecord } from "./position-record.js
 const RECORD = { deviceId: parseDeviceId("0123456789abcdef"), logged: parseLogSequence(77_000), generation: 12 }
 const GOLDEN = "484c504f010000000123456789abcdefc82c0100000000000c000000000000006f4d99e21588e36b"
 
-test("position record v1 is what it always was, byte for byte, both ways", () => {
+test("position record v1 is unchanged, byte for byte, both ways", () => {
   assert.equal(hexOf(encodePositionRecord(RECORD)), GOLDEN)
   assert.deepEqual(decodePositionRecord(bytesOfHex(GOLDEN) ?? new Uint8Array(0)), RECORD)
 })

@@ -1,7 +1,7 @@
 /**
- * Position record, version 1: how far a device's log and its metadata store had come when somebody noted it last, in a file of its own that is
- * replaced whole. What the log and the base say of themselves never lies behind it, unless older copies of both were
- * put in their place.
+ * Position record, version 1: the last recorded positions of a device's log and its metadata store, in a
+ * separate file that is replaced whole. The positions in the log and the metadata store are never behind it, unless
+ * both were replaced by older copies.
  *
  * 40 bytes, little-endian:
  *
@@ -9,7 +9,7 @@
  *   4  version (2)       16  log sequence (8)      32  XXH64 of bytes 0–31
  *   6  reserved (2)
  *
- * Refuses   Anything else with `corruptRecord`. What is lost with it is a check, never data.
+ * Refuses   Anything else with `corruptRecord`. Its loss costs a check, never data.
  */
 import { assert } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"

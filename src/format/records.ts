@@ -11,13 +11,13 @@ import type { ChecksumName, ChecksumType, VersionDetails } from "./version-recor
 import { decodeDetails, encodeDetails } from "./version-record.js"
 
 /**
- * Head of a row (family `heads`): there while a row has anything beside its `current` record, so that
- * an overwrite on a slow clock is still newer than its predecessor.
+ * Head of a row (family `heads`): it exists while a row has anything other than its `current` record, so that
+ * an overwrite is newer than its predecessor even if the clock is slow.
  */
 export interface RowHead {
   readonly lastOrder: number
   readonly lastModifiedMs: number
-  /** 0: there is no null version. */
+  /** 0 if there is no null version. */
   readonly nullOrder: number
   /** Versions and delete markers of the row. */
   readonly versions: number
@@ -41,7 +41,7 @@ export function decodeRowHead(bytes: Uint8Array): RowHead {
 export type Versioning = "never" | "enabled" | "suspended"
 export type BucketState = "open" | "closing"
 
-/** What a bucket's owner sets, each a document of its own. Numbers are on disk: append only. */
+/** The settings of a bucket, each a separate document. Numbers are on disk: append only. */
 export const SETTING_NAMES = [
   "policy",
   "acl",
@@ -66,7 +66,7 @@ export interface BucketRecord {
   readonly settingsVersion: number
   /** Which settings have a document, in the order of their numbers. */
   readonly settings: readonly SettingName[]
-  /** Absent: the store's. */
+  /** The store's policy if absent. */
   readonly policy?: Policy
 }
 
@@ -103,15 +103,15 @@ export function decodeBucket(bytes: Uint8Array): BucketRecord {
   const policy = row.optional(() => parsePolicy(row.text()))
   const bits = row.optional(() => row.number()) ?? 0
   const settings = SETTING_NAMES.filter((_, number) => (bits & (1 << number)) !== 0)
-  // No spread: each made an object of another shape, and what had been compiled for the one before was thrown away.
+  // No spread: it would create an object of another shape, and V8 would discard the code compiled for the first.
   const bucket = { id, name, owner, createdMs, location, versioning, state, settingsVersion, settings }
   return policy === undefined ? bucket : { ...bucket, policy }
 }
 
-/** What one setting of a bucket says (family `settings`). */
+/** The content of one setting of a bucket (family `settings`). */
 export interface SettingRecord {
   readonly setMs: number
-  /** As it was checked and written down again; "": taken away, with what the bucket had from its creation on. */
+  /** The checked, normalised text; "" if the setting was removed, including the bucket's initial one. */
   readonly document: string
 }
 
@@ -149,9 +149,9 @@ export interface UploadRecord {
   readonly initiatedMs: number
   readonly checksum: { readonly algorithm: ChecksumName; readonly type: ChecksumType } | undefined
   readonly details: VersionDetails
-  /** The account that began it. Absent: the bucket's owner, or nobody who is known. */
+  /** The account that began it. Absent for the bucket's owner or an unknown account. */
   readonly initiator?: AccountId
-  /** A completion under way, which froze the part list; one of an earlier incarnation is over. */
+  /** A completion in progress, which froze the part list; one of an earlier incarnation has ended. */
   readonly completion: { readonly incarnation: number; readonly token: Uint8Array } | undefined
 }
 
@@ -230,10 +230,10 @@ export function decodeSegment(bytes: Uint8Array): SegmentRecord {
   return { offsetBytes: row.number(), parts: row.rows(readPart) }
 }
 
-/** Bytes that no version names any more (family `releases`); expanded by the collector in bounded steps. */
+/** Bytes that no version references any more (family `releases`); expanded by the collector in bounded steps. */
 export type PendingDeletionRecord =
   | { readonly kind: "extent"; readonly bucketId: BucketId; readonly key: ObjectKey; readonly extent: Extent }
-  /** Some blocks of an extent whose others are still named. */
+  /** Some blocks of an extent whose other blocks are still referenced. */
   | {
       readonly kind: "blocks"
       readonly bucketId: BucketId
@@ -242,9 +242,9 @@ export type PendingDeletionRecord =
       readonly runs: readonly { readonly firstBlock: number; readonly lastBlock: number }[]
     }
   /**
-   * `parts`: the part rows of a completed upload; parts that its segments name keep their bytes.
+   * `parts`: the part rows of a completed upload; parts that its segments reference keep their bytes.
    * `segments`: the segments of a multipart version that was deleted, and all their bytes.
-   * `aborted`: parts, segments and bytes of an upload that was given up.
+   * `aborted`: parts, segments and bytes of an upload that was aborted.
    */
   | {
       readonly kind: "parts" | "segments" | "aborted"
@@ -295,7 +295,7 @@ export interface AccountRecord {
 export const encodeAccount = ({ id, displayName, email, createdMs, number }: AccountRecord): Uint8Array =>
   packRecord(1, [id, displayName, email, createdMs, number])
 
-/** Accounts that were made before there were numbers have the one that their id comes to. */
+/** An account created before numbers existed gets the number derived from its id. */
 export function decodeAccount(bytes: Uint8Array): AccountRecord {
   const row = RecordReader.open("account", bytes, 1)
   const account = {
@@ -307,10 +307,10 @@ export function decodeAccount(bytes: Uint8Array): AccountRecord {
   return { ...account, number: row.optional(() => parseAccountNumber(row.text())) ?? accountNumberOf(account.id) }
 }
 
-/** Whose an account number is (family `accountNumbers`). */
+/** The account of an account number (family `accountNumbers`). */
 export const encodeAccountId = (id: AccountId): Uint8Array => packRecord(1, [id])
 export const decodeAccountId = (bytes: Uint8Array): AccountId =>
   parseAccountId(RecordReader.open("account id", bytes, 1).text())
 
-/** A row that says only that it is there: `accountBuckets`, `identityLinks`, `voids`, `hints`. */
+/** The value of a row without content: `accountBuckets`, `identityLinks`, `voids`, `debts`. */
 export const PRESENT: Uint8Array = packRecord(1, [])

@@ -1,5 +1,5 @@
 /**
- * Recovery headers: what the shards of the first block of an upload say about its owner, so that names can be rebuilt
+ * Recovery headers: the object metadata in the shards of the first block of an upload, so that rows can be rebuilt
  * from needles alone as a last resort.
  */
 import { fail } from "../base/failures.js"
@@ -10,7 +10,7 @@ export interface RecoveryHeader {
   readonly bucket: BucketName
   readonly contentType: string
   readonly userMetadata: readonly (readonly [name: string, value: string])[]
-  /** Undefined: not known when the upload began. */
+  /** Undefined if unknown when the upload began. */
   readonly plannedLengthBytes: number | undefined
   /** "" for a single upload. */
   readonly multipartId: string

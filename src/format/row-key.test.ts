@@ -1,4 +1,4 @@
-/** Row keys sort as listings need, whatever bytes keys hold, and prefixes cover just what they should. */
+/** Row keys sort as listings need, whatever bytes keys hold, and a prefix covers exactly its keys. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
@@ -76,7 +76,7 @@ test("rows sort by bucket, then key bytes, then newest first; a row comes before
   )
 })
 
-test("row keys name their bucket, key and suffix again", () => {
+test("row keys parse back to their bucket, key and suffix", () => {
   const uploadId = parseUploadId("00000002000000070123456789abcdef")
   fc.assert(
     fc.property(rows, ([bucketId, key, order]) => {
@@ -111,7 +111,7 @@ test("a prefix covers the keys that begin with it and no others, also one that n
   )
 })
 
-test("what comes after a key is every other key behind it, and none of its own rows", () => {
+test("the range after a key contains every later key, and none of the key's own rows", () => {
   fc.assert(
     fc.property(buckets, keys, keys, orders, (bucketId, key, other, order) => {
       const after = afterObjectKey(bucketId, key)
@@ -124,7 +124,7 @@ test("what comes after a key is every other key behind it, and none of its own r
   )
 })
 
-test("version ids sort newest first, as their rows do, and give their order back", () => {
+test("version ids sort newest first, as their rows do, and parse back to their order", () => {
   const random = fc.uint8Array({ minLength: 8, maxLength: 8 })
   fc.assert(
     fc.property(orders, orders, random, random, (a, b, randomA, randomB) => {
@@ -138,7 +138,7 @@ test("version ids sort newest first, as their rows do, and give their order back
   )
 })
 
-test("what is no id of ours is refused, and never mistaken for one", () => {
+test("text that is not one of our ids is refused, and never mistaken for one", () => {
   const good = versionIdOf(5, new Uint8Array(8))
   for (const bad of [
     "",
@@ -157,7 +157,7 @@ test("what is no id of ours is refused, and never mistaken for one", () => {
     )
     assert.equal(isMultipartId(bad), false)
   }
-  // An order beyond what a number holds exactly.
+  // An order beyond the safe integers.
   assert.throws(
     () => partsOfVersionId(parseVersionId("0".repeat(26))),
     error => isFailure(error, "invalidArgument"),

@@ -39,11 +39,11 @@ function complementText(order: number): string {
   return u32Text(~Math.floor(order / 0x1_0000_0000) >>> 0) + u32Text(~(order % 0x1_0000_0000) >>> 0)
 }
 
-/** Where usual keys are put together as bytes: a text of many pieces costs ten times as much. */
+/** Buffer in which usual keys are composed as bytes: concatenating strings costs ten times as much. */
 const scratch = Buffer.alloc(2048)
 const bytesFor = (lengthBytes: number): Buffer => (lengthBytes <= scratch.length ? scratch : Buffer.alloc(lengthBytes))
 
-/** Each byte plus one. A prefix or marker may hold bytes that no key has: above 0xF4 their order is all the same. */
+/** Each byte plus one. A prefix or marker may contain bytes that no key has: above 0xF4 their order does not matter. */
 function shift(key: string): string {
   const bytes = bytesFor(key.length)
   const end = bytes.write(key, "latin1")
@@ -72,7 +72,7 @@ export function uploadRowKey(row: RowKey, uploadId: UploadId): RowKey {
   return rowKeyOf(row + byteText(must(bytesOfHex(uploadId), "upload ids are hex")))
 }
 
-/** The upload that an upload's row key names. */
+/** The upload id in an upload's row key. */
 export const uploadOfRowKey = (row: RowKey): UploadId =>
   parseUploadId(hexOf(bytesOfByteString(parseObjectRowKey(row).suffix)))
 
@@ -93,10 +93,10 @@ export function parseObjectRowKey(row: RowKey): { bucketId: number; key: ObjectK
   }
 }
 
-/** Where the object key begins in a row key, behind the bucket id. */
+/** Where the object key begins in a row key, after the bucket id. */
 export const KEY_IN_ROW_AT = 8
 
-/** The object key alone of a row key that lies in `bytes[from…to)`. */
+/** Extracts the object key from a row key in `bytes[from…to)`. */
 export function objectKeyAt(bytes: Buffer, from: number, to: number): ObjectKey {
   const key = bytesFor(to - from)
   let length = 0
@@ -110,7 +110,7 @@ export function objectKeyAt(bytes: Buffer, from: number, to: number): ObjectKey 
   return parseKeyText(key.toString("latin1", 0, length))
 }
 
-/** Keys enter rows only as checked object keys, so what comes out is one. */
+/** Rows contain only checked object keys, so the text is one. */
 const parseKeyText = (key: string): ObjectKey => key as ObjectKey
 
 const rangeOf = (stem: string): KeyRange => ({
@@ -131,13 +131,13 @@ export const afterKeyPrefix = (bucketId: BucketId, prefix: string): RowKey => pr
 /** All suffixes below a stem (versions of a row, parts of an upload). */
 export const suffixRange = (stem: RowKey): KeyRange => rangeOf(stem)
 
-// Rows that belong to no bucket: names, accounts, keys, releases.
+// Rows that belong to no bucket: names, accounts, keys, pending deletions.
 export const bucketRowKey = (bucketId: BucketId): RowKey => rowKeyOf(u64Text(bucketId))
 export const settingRowKey = (bucketId: BucketId, setting: string): RowKey => rowKeyOf(u64Text(bucketId) + setting)
 export const nameRowKey = (name: BucketName): RowKey => rowKeyOf(name)
 export const textRowKey = (text: string): RowKey => rowKeyOf(text)
 export const accountBucketRowKey = (owner: AccountId, name: string): RowKey => rowKeyOf(`${owner}\x00${name}`)
-/** What belongs to an account: parts of text without a zero byte, the last of which sorts. */
+/** The row key of an account's item: text parts without a zero byte; the last one determines the order. */
 export const accountRowKey = (account: AccountId, ...parts: readonly string[]): RowKey =>
   rowKeyOf([account, ...parts].join("\x00"))
 /** All rows under the parts. */

@@ -1,17 +1,17 @@
 /**
  * Row sums: the sum, modulo 2^64, of the XXH64 of rows (key, flags, value). It does not depend on the order of
- * rows and can be taken back row by row, so a merge can show that it lost nothing and changed nothing.
+ * rows, and rows can be subtracted one by one, so a merge can show that it lost and changed nothing.
  */
 import { XXH64_PIECE, xxh64Into, xxh64OfPieceInto } from "../simd/xxh64.js"
 
 const hashed = Buffer.alloc(8)
 
-/** The hash of one row at a time, for several sums that take it. */
+/** The hash of one row at a time, to add to several sums. */
 export class RowHash {
   low = 0
   high = 0
 
-  /** Of a row whose key and value lie one behind the other in `bytes[keyAt…end)`. */
+  /** Hashes a row whose key and value are adjacent in `bytes[keyAt…end)`. */
   of(bytes: Buffer, keyAt: number, end: number, flags: number): this {
     hashRow(bytes, keyAt, end, flags)
     this.low = hashed.readUInt32LE(0)
@@ -28,7 +28,7 @@ export class RowSum {
     private high = 0,
   ) {}
 
-  /** Adds a row whose key and value lie one behind the other in `bytes[keyAt…end)`. */
+  /** Adds a row whose key and value are adjacent in `bytes[keyAt…end)`. */
   add(bytes: Buffer, keyAt: number, end: number, flags: number): void {
     this.addHash(ownHash.of(bytes, keyAt, end, flags))
   }

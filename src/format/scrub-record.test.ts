@@ -17,7 +17,7 @@ const RECORD = {
 const GOLDEN =
   "9401cb4279b76daa80000000c42c484e53630101000000000000030000000700000000400100000000005500000000000000dfe3fd8b53a71eab"
 
-test("scrub record v1 is what it always was, byte for byte, both ways", () => {
+test("scrub record v1 is unchanged, byte for byte, both ways", () => {
   assert.equal(hexOf(encodeScrubRecord(RECORD)), GOLDEN)
   assert.deepEqual(decodeScrubRecord(bytesOfHex(GOLDEN) ?? new Uint8Array(0)), RECORD)
 })

@@ -1,18 +1,18 @@
 /**
- * Scrub record: when a device's needles were verified last, and how far the pass under way has come. One
- * for each device, in a file of its own that is replaced whole.
+ * Scrub record: when a device's needles were last verified, and the progress of the current pass. One
+ * for each device, in a separate file that is replaced whole.
  *
- * A packed array: format (1), when the pass under way began, when the last whole pass began (both in ms by
+ * A packed array: format (1), when the current pass began, when the last whole pass began (both in ms by
  * the wall clock, 0: never), the state of the pass (see `needle-scrub.ts`).
- * Refuses   Anything else with `corruptRecord`. What is lost with it is work, never data.
+ * Refuses   Anything else with `corruptRecord`. Its loss costs work, never data.
  */
 import { decodeNeedleScrub, encodeNeedleScrub, type NeedleScrubState } from "./needle-scrub.js"
 import { packRecord, RecordReader } from "./pack.js"
 
 export interface ScrubRecord {
-  /** 0: no pass is under way. */
+  /** 0 if no pass is running. */
   readonly passStartedMs: number
-  /** Everything was verified after this; 0: never. */
+  /** Everything was verified after this; 0 if never. */
   readonly wholePassStartedMs: number
   readonly state: NeedleScrubState
 }

@@ -1,6 +1,6 @@
 /**
- * What a session token says: temporary credentials with whose they are. It crosses the wire sealed, and
- * is kept nowhere else. Version 1.
+ * Session tokens: temporary credentials and the identity they belong to. A token crosses the wire sealed, and
+ * is stored nowhere else. Version 1.
  */
 import { fail } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "../base/ids.js"
@@ -8,15 +8,15 @@ import type { AccessKeyId, AccountId } from "../base/ids.js"
 import type { Tags } from "./identity-records.js"
 import { packRecord, RecordReader } from "./pack.js"
 
-/** GetSessionToken: the key's owner, for a while. */
+/** A session of GetSessionToken: temporary credentials of the key's owner. */
 export interface KeySession {
   readonly kind: "key"
   readonly sourceKey: AccessKeyId
-  /** Of the owner: a key that came to somebody else gives no session back. */
+  /** The owner's id: if a key later belongs to another user, its old sessions are not valid. */
   readonly userId: string
 }
 
-/** What a session ends with: keys, roles and providers that it came about by. */
+/** A key, role or provider from which the session was created; the session ends with it. */
 export type SessionRoot =
   | { readonly kind: "key"; readonly id: AccessKeyId }
   | { readonly kind: "role"; readonly accountId: AccountId; readonly name: string; readonly id: string }
@@ -28,9 +28,9 @@ export interface RoleSession {
   readonly roleName: string
   readonly roleId: string
   readonly sessionName: string
-  /** Of whoever assumed it. */
+  /** The roots of the identity that assumed the role. */
   readonly roots: readonly SessionRoot[]
-  /** Texts of session policies, and ARNs of managed ones. Undefined: none was given. */
+  /** Texts of session policies, and ARNs of managed ones. Undefined if the request had none. */
   readonly limits: { readonly texts: readonly string[]; readonly arns: readonly string[] } | undefined
   readonly tags: Tags
   readonly claims: Tags

@@ -1,4 +1,4 @@
-/** What is no row is refused; the place of a row's payload is this device's own affair. */
+/** Malformed rows are refused; the place of a row's payload is private to the device. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
@@ -11,7 +11,7 @@ const place = { volume: 3, offsetBytes: 2 ** 33 + 5, lengthBytes: 4096 }
 const key = rowKeyOf("\x00\x00\x00\x01key\xff")
 const isCorrupt = (error: unknown) => isFailure(error, "corruptRow") && error.details["rowKey"] === "000000016b6579ff"
 
-test("base row v1 is what it always was, byte for byte", () => {
+test("stored row v1 is unchanged, byte for byte", () => {
   const value = Uint8Array.of(1, 2, 3)
   assert.equal(hexOf(encodeStoredRow(value, undefined)), "01020300")
   assert.equal(hexOf(encodeStoredRow(value, place)), "01020303000000050000000200000000100000" + "01")
@@ -30,7 +30,7 @@ test("rows round-trip with and without a place, also empty ones", () => {
   )
 })
 
-test("a row that is empty, too short for its place, or flagged as no release flags it, is refused by name", () => {
+test("a row that is empty, too short for its place, or has unknown flags, is refused with its name", () => {
   const whole = encodeStoredRow(new Uint8Array(0), place)
   assert.throws(() => decodeStoredRow("current", key, new Uint8Array(0)), isCorrupt)
   for (let cut = 1; cut < whole.length; cut += 1) {

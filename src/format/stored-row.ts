@@ -1,8 +1,8 @@
 /**
- * Base rows: what the metadata store keeps for a row. The store's blocks carry the checksum.
+ * Stored rows: the metadata store's value of a row. The store's blocks carry the checksum.
  *
- * Layout: value; where flagged, the payload's place in a payload volume (volume 4, offset 8, length 4), which is this
- * device's own and not part of the replicated value; flags (1). The payload needle verifies itself.
+ * Layout: value; if flagged, the payload's place in a payload volume (volume 4, offset 8, length 4), which is
+ * private to this device and not part of the replicated value; flags (1). The payload needle verifies itself.
  */
 import type { Family } from "../base/families.js"
 import { fail, type Failure } from "../base/failures.js"
@@ -35,11 +35,11 @@ export function encodeStoredRow(value: Uint8Array, place: VolumePlace | undefine
   return row
 }
 
-/** Returns where the value of the row in `bytes[valueAt…end)` ends; less than `valueAt` if the row is malformed. */
+/** Returns the end of the value of the row in `bytes[valueAt…end)`; less than `valueAt` if the row is malformed. */
 export const valueEnd = (bytes: Uint8Array, end: number): number =>
   end - 1 - ((bytes[end - 1] ?? 0) & HAS_PLACE ? PLACE_BYTES : 0)
 
-/** The value is a view. Throws `corruptRow` for what is no row. */
+/** The value is a view. Throws `corruptRow` if the bytes are not a row. */
 export function decodeStoredRow(family: Family, key: RowKey, bytes: Uint8Array): StoredRow {
   const end = valueEnd(bytes, bytes.length)
   const flags = bytes[bytes.length - 1]

@@ -15,7 +15,7 @@ const SAMPLE = {
   formatEpoch: FORMAT_EPOCH_MAX,
 }
 
-test("superblock v1 is what it always was, byte for byte", () => {
+test("superblock v1 is unchanged, byte for byte", () => {
   const golden = readFileSync(new URL("../../../src/format/golden/superblock-v1.hex", import.meta.url), "utf8").trim()
   assert.equal(hexOf(encodeSuperblock(SAMPLE)), golden)
   assert.deepEqual(decodeSuperblock(bytesOfHex(golden) ?? new Uint8Array(0)), SAMPLE)
@@ -37,7 +37,7 @@ test("every prefix and every single flipped bit of a superblock is refused", () 
   }
 })
 
-test("a superblock of a later release is not called damaged", () => {
+test("a superblock of a later release is not reported as damaged", () => {
   const bytes = encodeSuperblock({ ...SAMPLE, formatEpoch: FORMAT_EPOCH_MAX + 1 })
   assert.throws(
     () => decodeSuperblock(bytes),

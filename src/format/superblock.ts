@@ -1,5 +1,5 @@
 /**
- * Superblock, version 1: what makes a folder a device.
+ * Superblock, version 1: marks a folder as a device.
  *
  * 64 bytes, little-endian:
  *
@@ -22,11 +22,11 @@ import { xxh64 } from "../simd/xxh64.js"
 export interface Superblock {
   readonly storeId: StoreId
   readonly deviceId: DeviceId
-  /** Of the last process on the device; each is above all before. */
+  /** The incarnation of the last process on the device; each start increases it. */
   readonly incarnation: Incarnation
-  /** Milliseconds since 1970, by the wall clock of the machine that made the device. */
+  /** Milliseconds since 1970, by the wall clock of the machine that created the device. */
   readonly createdMs: number
-  /** Which formats may be found in the folder: all that were written up to this epoch. */
+  /** The folder may contain the formats of all epochs up to this one. */
   readonly formatEpoch: number
 }
 

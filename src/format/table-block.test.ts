@@ -48,14 +48,14 @@ const rowsOf = (block: Block): typeof ROWS =>
     }
   })
 
-test("data block v1 is what it always was, byte for byte", () => {
+test("data block v1 is unchanged, byte for byte", () => {
   const stored = Buffer.from(bytesOfHex(golden("table-data-block-v1")) ?? [])
   assert.equal(hexOf(dataBlock()), hexOf(stored))
   assert.ok(isWholeBlock(stored, SEED, OFFSET))
   assert.deepEqual(rowsOf(new Block(stored)), ROWS)
 })
 
-test("directory block v1 with its filter is what it always was, byte for byte", () => {
+test("directory block v1 with its filter is unchanged, byte for byte", () => {
   const stored = Buffer.from(bytesOfHex(golden("table-directory-block-v1")) ?? [])
   assert.equal(hexOf(directoryBlock()), hexOf(stored))
   const { rows, filterAt, filterBytes } = new Block(stored)
@@ -78,7 +78,7 @@ test("every prefix and every single flipped bit of a block is refused", () => {
   }
 })
 
-test("a block counts only at its own place of its own file of its own device", () => {
+test("a block is valid only at its own offset of its own file of its own device", () => {
   const block = dataBlock()
   assert.ok(isWholeBlock(block, SEED, OFFSET))
   assert.ok(!isWholeBlock(block, SEED, OFFSET + 8192), "another place")
@@ -86,7 +86,7 @@ test("a block counts only at its own place of its own file of its own device", (
   assert.ok(!isWholeBlock(block, fileSeed(parseDeviceId("0123456789abcdef"), 7), OFFSET), "another device")
 })
 
-test("a builder is used again, tells its length, and takes rows of any size", () => {
+test("a builder can be reused, returns its length, and accepts rows of any size", () => {
   const builder = new BlockBuilder(16)
   builder.add(bytes("k"), 0, Buffer.alloc(70_000, 1))
   assert.equal(builder.lengthBytes, rowBytes(1, 70_000) + 16)
@@ -97,7 +97,7 @@ test("a builder is used again, tells its length, and takes rows of any size", ()
   assert.equal(hexOf(builder.finish(SEED, OFFSET)), hexOf(dataBlock()))
 })
 
-/** Keys with long common beginnings, and keys that begin others: in order, each once. */
+/** Keys with long common prefixes, and keys that are prefixes of others: in order, each once. */
 function trickyKeys(parts: readonly string[]): Buffer[] {
   const keys = parts.flatMap(a => parts.flatMap(b => parts.map(c => `\x01${a}${b}${c}`)))
   return [...new Set(keys)].map(bytes).sort((a, b) => a.compare(b))
@@ -119,7 +119,7 @@ test("a search finds the first key at or above any key", () => {
   }
 })
 
-test("keys are compared as bytes, wherever they lie", () => {
+test("keys are compared as bytes, at any offset", () => {
   for (const a of KEYS) {
     for (const b of KEYS) {
       const [left, right] = [Buffer.concat([bytes("?"), a]), Buffer.concat([b, bytes("?")])]
@@ -128,7 +128,7 @@ test("keys are compared as bytes, wherever they lie", () => {
   }
 })
 
-test("a filter has every key that was added, and few others", () => {
+test("a filter matches every key that was added, and few others", () => {
   const filter = new FilterBuilder()
   const keyAt = (i: number): Buffer => bytes(`\x01bucket/photos/${i}`)
   for (let i = 0; i < 5000; i += 1) filter.add(keyAt(i))

@@ -4,11 +4,11 @@
  * Layout (little-endian): rows; offset of each row (4 each); filter; number of rows (4); length of the
  * filter (4); XXH64 of everything before (8). A row is: length of the key (2), flags (1), length of the
  * value (3), key, value. A key begins with the number of its family. Data blocks have no filter. In a
- * directory block a row stands for a data block: its key is the last key of that block, its value the
+ * directory block a row describes a data block: its key is the last key of that block, its value the
  * block's offset and length in the file (4 each), and the filter covers the keys of all these blocks.
  *
- * The checksum is seeded by device, file number and offset (`blockSeed`), so a block that is read where
- * it was not written fails: misdirected, swapped, stale and foreign blocks as well as flipped bits.
+ * The checksum is seeded by device, file number and offset (`blockSeed`), so a block that is read at another
+ * place than it was written to fails: misdirected, swapped, stale and foreign blocks as well as flipped bits.
  */
 import { assert } from "../base/assert.js"
 import { xxh64, xxh64Into } from "../simd/xxh64.js"
@@ -26,13 +26,13 @@ export const ROW_FLAGS = {
   countedOlder: 2,
 } as const
 
-/** Checksums of the blocks of one file: `fileSeed + offset`. */
+/** Base of the checksum seeds of one file's blocks: `fileSeed + offset`. */
 export const fileSeed = (deviceId: DeviceId, fileNumber: number): bigint =>
   xxh64(Buffer.from(`hayloft table ${VERSION} ${deviceId} ${fileNumber}`))
 
 const blockSeed = (seed: bigint, offsetBytes: number): bigint => BigInt.asUintN(64, seed + BigInt(offsetBytes))
 
-/** What a row takes in a block. */
+/** The bytes that a row uses in a block. */
 export const rowBytes = (keyBytes: number, valueBytes: number): number => ROW_HEADER_BYTES + keyBytes + valueBytes + 4
 
 /** Collects the rows of one block. Reused for block after block. */
@@ -49,7 +49,7 @@ export class BlockBuilder {
     return this.offsets.length
   }
 
-  /** What the block takes without a filter. */
+  /** The length of the block without a filter. */
   get lengthBytes(): number {
     return this.end + 4 * this.offsets.length + TRAILER_BYTES
   }
@@ -67,13 +67,13 @@ export class BlockBuilder {
     this.bytes.set(value, at + key.length)
   }
 
-  /** As `add`, of a row whose key and value lie one behind the other. */
+  /** Like `add`, for a row whose key and value are adjacent. */
   addRow(bytes: Buffer, keyAt: number, valueAt: number, end: number, flags: number): void {
     const at = this.begin(valueAt - keyAt, flags, end - valueAt)
     bytes.copy(this.bytes, at, keyAt, end)
   }
 
-  /** Begins a row. Returns where its key goes; its value comes right behind. */
+  /** Begins a row. Returns the offset for its key; its value follows directly. */
   private begin(keyBytes: number, flags: number, valueBytes: number): number {
     const length = rowBytes(keyBytes, valueBytes)
     if (this.end + length > this.bytes.length) this.grow(length)
@@ -96,14 +96,14 @@ export class BlockBuilder {
     this.bytes = larger
   }
 
-  /** The finished block, in memory of its own. The builder is empty again. */
+  /** The finished block, in newly allocated memory. The builder is empty again. */
   finish(seed: bigint, offsetBytes: number, filter: Uint8Array = NO_FILTER): Buffer {
     const block = Buffer.allocUnsafe(this.lengthBytes + filter.length)
     this.finishInto(block, 0, seed, offsetBytes, filter)
     return block
   }
 
-  /** As `finish`, into memory that has room for `lengthBytes` and the filter. Returns where the block ends. */
+  /** Like `finish`, into memory with space for `lengthBytes` and the filter. Returns the end of the block. */
   finishInto(target: Buffer, from: number, seed: bigint, offsetBytes: number, filter: Uint8Array = NO_FILTER): number {
     const { offsets, end } = this
     this.bytes.copy(target, from, 0, end)
@@ -157,7 +157,7 @@ export class Block {
     return this.rowAt(row) + ROW_HEADER_BYTES
   }
 
-  /** Where the key of a row ends and its value begins. */
+  /** The end of a row's key, which is the start of its value. */
   valueAt(keyAt: number): number {
     return keyAt + (byte(this.bytes, keyAt - 6) | (byte(this.bytes, keyAt - 5) << 8))
   }
@@ -173,7 +173,7 @@ export class Block {
 
   /**
    * Returns the first row whose key is at or above the first `length` bytes of `key`, or `rows` if there is none.
-   * The bytes that the bounds of the search have in common with the key are not compared again.
+   * It does not compare again the bytes that the bounds of the search share with the key.
    */
   search(key: Buffer, length: number): number {
     let [low, high, lowCommon, highCommon] = [0, this.rows, 0, 0]
@@ -198,14 +198,14 @@ export class Block {
   }
 }
 
-/** A block in memory that holds nothing but keys, in order: for `search`. */
+/** A block in memory that contains only keys, in order: for `search`. */
 export function blockOfKeys(keys: readonly Uint8Array[]): Block {
   const builder = new BlockBuilder(keys.reduce((sum, { length }) => sum + rowBytes(length, 0), TRAILER_BYTES))
   for (const key of keys) builder.add(key, 0, NO_FILTER)
   return new Block(builder.finish(0n, 0))
 }
 
-/** A byte that is known to be there. */
+/** A byte at an offset that is known to be valid. */
 const byte = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0
 
 /** Compares two keys in place, by bytes. */

@@ -40,7 +40,7 @@ const open = (bytes: Buffer, seed = SEED): Footer => decodeEnd(bytes, seed, PATH
 
 const isRefusal = (error: unknown): boolean => isFailure(error, "corruptRow") && error.details["path"] === PATH
 
-test("the end of a table v1 is what it always was, byte for byte", () => {
+test("the end of a table v1 is unchanged, byte for byte", () => {
   const { bytes } = encodeEnd(FOOTER, SEED)
   assert.equal(hexOf(bytes), hexOf(golden))
   assert.deepEqual(open(golden), FOOTER)
@@ -58,7 +58,7 @@ test("every prefix and every single flipped bit of an end is refused", () => {
   }
 })
 
-test("either end serves, whatever becomes of the other", () => {
+test("either end suffices, whatever happens to the other", () => {
   const between = Buffer.alloc(8192, "parity")
   const file = Buffer.concat([Buffer.alloc(5000, "rows"), golden, between, golden])
   for (const from of [5000, 5000 + golden.length + between.length]) {
@@ -77,7 +77,7 @@ test("an end of another file or device is refused", () => {
   assert.throws(() => open(golden, fileSeed(parseDeviceId("0123456789abcdef"), 7)), isRefusal)
 })
 
-test("sums of rows do not depend on order, and tell keys, values and deletions apart", () => {
+test("sums of rows do not depend on order, and distinguish keys, values and deletions", () => {
   const row = (key: string, value: string): Buffer => Buffer.from(`${key}=${value}`)
   const sumOf = (rows: readonly (readonly [Buffer, number])[]): string => {
     const sum = new RowSum()

@@ -1,11 +1,11 @@
 /**
  * Table files, version 1: an immutable file of rows in key order.
  *
- * A file is a sequence of partitions of about 1 MiB, the end, parity (`table-parity`), and the end again. A partition is
- * its data blocks, one behind the other, and then its directory block (`table-block`). The end is a footer, a positional
- * MessagePack array, and a tail: the footer's length (4), zero (4), its XXH64, seeded by device and file number (8), and
- * the magic "HLTABLE1" (8). Either end serves. The footer holds the hash of the parity, and the manifest repeats the
- * footer's hash, so an older or foreign file of the same number is refused.
+ * A file is a sequence of partitions of about 1 MiB, the end, parity (`table-parity`), and the end again. A partition
+ * is its data blocks in sequence, followed by its directory block (`table-block`). The end is a footer, a positional
+ * MessagePack array, and a tail: the footer's length (4), zero (4), its XXH64, seeded by device and file number (8),
+ * and the magic "HLTABLE1" (8). Either end suffices. The footer contains the hash of the parity, and the manifest
+ * repeats the footer's hash, so an older or foreign file of the same number is refused.
  * Refuses   Anything malformed with `corruptRow`.
  */
 import { hexOf } from "../base/bytes.js"
@@ -19,17 +19,17 @@ const FORMAT = 1
 const MAGIC = Buffer.from("HLTABLE1", "latin1")
 const TAIL_BYTES = 24
 const HASH_BYTES = 8
-/** Both ends of a file, and the parity between them, lie within this much at the end of it. */
+/** Both ends of a file, and the parity between them, are within its last `END_BYTES_MAX` bytes. */
 export const END_BYTES_MAX = 512 * KIB
 
-/** A partition: its data lies between the end of the one before and its directory. */
+/** A partition: its data is between the end of the previous one and its directory. */
 export interface Partition {
   readonly lastKey: Buffer
   readonly directoryAt: number
   readonly directoryBytes: number
 }
 
-/** Rows of one family: deleted ones included. */
+/** Rows of one family, including deleted ones. */
 export interface FamilyTotal {
   readonly family: number
   readonly rows: number
@@ -37,13 +37,13 @@ export interface FamilyTotal {
 }
 
 export interface Footer {
-  /** As it was written: a manifest may have moved the file to a deeper level since. */
+  /** The level at writing; a manifest may have moved the file to a deeper level since. */
   readonly level: number
   readonly run: number
   /** Tombstones included. */
   readonly rows: number
   readonly tombstones: number
-  /** Rows of which an older version seems to lie in an older table. */
+  /** Rows that seem to have an older version in an older table. */
   readonly replacing: number
   readonly firstKey: Buffer
   readonly lastKey: Buffer
@@ -59,13 +59,13 @@ export function parityHash(parity: Uint8Array, seed: bigint): Buffer {
   return hash
 }
 
-/** What data blocks and directories take. */
+/** The bytes of data blocks and directories. */
 export function dataBytesOf({ partitions }: Footer): number {
   const last = partitions.at(-1)
   return last === undefined ? 0 : last.directoryAt + last.directoryBytes
 }
 
-/** The end of a file; `hash` names it in the manifest. */
+/** The end of a file; the manifest identifies it by `hash`. */
 export function encodeEnd(footer: Footer, seed: bigint): { bytes: Buffer; hash: string } {
   const packed = packRecord(FORMAT, [
     footer.level,
@@ -88,7 +88,7 @@ export function encodeEnd(footer: Footer, seed: bigint): { bytes: Buffer; hash: 
 }
 
 /**
- * Reads the end of a file from its last bytes (`END_BYTES_MAX` of them, or the whole file): the last end that is whole.
+ * Reads the end of a file from its last bytes (`END_BYTES_MAX` of them, or the whole file): the last intact end.
  * Throws `corruptRow` if neither end is intact.
  */
 export function decodeEnd(bytes: Buffer, seed: bigint, path: string): Footer {

@@ -10,8 +10,8 @@ const PROBES = 6
 const FILTER_BYTES_MIN = 8
 
 /**
- * Two 31-bit hashes of a key: four bytes a step, multiplied and rotated, then mixed (as MurmurHash3 ends). Numbers of 32
- * bits would be divided as floating-point ones, which takes ten times as long.
+ * Two 31-bit hashes of a key: four bytes a step, multiplied and rotated, then mixed (as MurmurHash3 ends). 32-bit
+ * numbers would be divided in floating point, which takes ten times as long.
  */
 export class KeyHash {
   a = 0
@@ -52,7 +52,7 @@ export class FilterBuilder {
   private readonly hashes: number[] = []
   private readonly hash = new KeyHash()
 
-  /** Adds the key that lies in `bytes[from…to)`. */
+  /** Adds the key in `bytes[from…to)`. */
   add(bytes: Uint8Array, from = 0, to = bytes.length): void {
     const { a, b } = this.hash.of(bytes, from, to)
     this.hashes.push(a, b)
@@ -77,7 +77,7 @@ export class FilterBuilder {
   }
 }
 
-/** False: the key was not added to the filter that lies in these bytes. */
+/** False if the key was not added to the filter in these bytes. */
 export function mayHold(bytes: Uint8Array, filterAt: number, filterBytes: number, { a, b }: KeyHash): boolean {
   const bits = 8 * filterBytes
   let bit = a % bits

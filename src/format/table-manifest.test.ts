@@ -39,7 +39,7 @@ const golden = Buffer.from(
 )
 const isRefusal = (error: unknown): boolean => isFailure(error, "corruptRecord")
 
-test("table manifest v1 is what it always was, byte for byte", () => {
+test("table manifest v1 is unchanged, byte for byte", () => {
   assert.equal(hexOf(encodeManifest(MANIFEST, DEVICE)), hexOf(golden))
   assert.deepEqual(decodeManifest(golden, DEVICE), MANIFEST)
   assert.deepEqual(decodeManifest(encodeManifest(EMPTY_MANIFEST, DEVICE), DEVICE), EMPTY_MANIFEST)
@@ -61,7 +61,7 @@ test("a manifest of another device is refused", () => {
   assert.throws(() => decodeManifest(golden, OTHER_DEVICE), isRefusal)
 })
 
-test("a manifest of a later release is not called damaged", () => {
+test("a manifest of a later release is not reported as damaged", () => {
   const later = Buffer.from(golden)
   later.writeUInt16LE(2, 4)
   xxh64Into(later.subarray(0, -8), fileSeed(DEVICE, 0), later, later.length - 8)
@@ -71,7 +71,7 @@ test("a manifest of a later release is not called damaged", () => {
   )
 })
 
-test("the hash of a manifest names what it says", () => {
+test("the hash of a manifest identifies its content", () => {
   const other = encodeManifest({ ...MANIFEST, nextNumber: 10 }, DEVICE)
   assert.notEqual(manifestHash(other), manifestHash(golden))
   assert.equal(manifestHash(golden), manifestHash(encodeManifest(MANIFEST, DEVICE)))

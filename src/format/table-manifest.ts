@@ -1,9 +1,9 @@
 /**
- * Table manifest, version 1: which table files make up the metadata store of a device.
+ * Table manifest, version 1: the table files of a device's metadata store.
  *
  * Envelope (little-endian): magic "HLTM" (4), version (2), zero (2), length of the payload (4), zero (4), payload,
  * XXH64 of everything before, seeded by the device (8). The payload is a positional MessagePack array.
- * Each generation names the hash of the one before. Numbers of files are never reused.
+ * Each generation contains the hash of the previous one. File numbers are never reused.
  * Refuses   Anything malformed, and manifests of other devices, with `corruptRecord`.
  */
 import { hexOf } from "../base/bytes.js"
@@ -22,11 +22,11 @@ const HASH_BYTES = 8
 /** A table file in the manifest. */
 export interface TableEntry {
   readonly number: number
-  /** 0: runs as they were written, newest first by `run`. From 1 on: rows that no other file of the level has. */
+  /** Level 0: runs as written, newest first by `run`. From level 1 on, the files of a level do not overlap. */
   readonly level: number
   /** Files of one checkpoint are one run: they do not overlap. */
   readonly run: number
-  /** What its rows take; parity and the ends come on top. */
+  /** The bytes of its rows, without parity and the ends. */
   readonly sizeBytes: number
   readonly rows: number
   readonly tombstones: number
@@ -36,11 +36,11 @@ export interface TableEntry {
   readonly lastKey: Buffer
   /** Rows below this key have been merged into the next level and no longer count. */
   readonly from: Buffer | undefined
-  /** How many rows lie below `from`, and their sum. */
+  /** The number of rows below `from`, and their sum. */
   readonly merged: { readonly rows: number; readonly sum: RowSum }
 }
 
-/** A range of keys, family number first, that could not be read when it was to be merged. */
+/** A range of keys, family number first, that a merge could not read. */
 export interface DamagedRange {
   readonly from: Buffer
   /** Inclusive. */
@@ -51,12 +51,12 @@ export interface DamagedRange {
 
 export interface Manifest {
   readonly generation: number
-  /** Of the generation before; empty in the first. */
+  /** The hash of the previous generation; empty in the first. */
   readonly previousHash: string
-  /** Higher than the number of any table file that may ever have been begun. */
+  /** Higher than the number of any table file that was ever started. */
   readonly nextNumber: number
   readonly tables: readonly TableEntry[]
-  /** Few and small: they change with every generation and must not lie in a block that can rot alone. */
+  /** Few and small: they change with every generation, and must not be in a block that can be damaged alone. */
   readonly marks: ReadonlyMap<RowKey, Uint8Array>
   readonly damaged: readonly DamagedRange[]
 }
@@ -106,10 +106,10 @@ export function encodeManifest(manifest: Manifest, deviceId: DeviceId): Buffer {
   return bytes
 }
 
-/** Identifies what an encoded manifest says. */
+/** Identifies the content of an encoded manifest. */
 export const manifestHash = (encoded: Uint8Array): string => hexOf(encoded.subarray(-HASH_BYTES))
 
-/** Throws `corruptRecord`; `invalidConfig` where a later release wrote it. */
+/** Throws `corruptRecord`; `invalidConfig` if a later release wrote it. */
 export function decodeManifest(bytes: Buffer, deviceId: DeviceId): Manifest {
   const hashAt = bytes.length - HASH_BYTES
   if (hashAt < HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) throw corrupt("magic")

@@ -8,7 +8,7 @@ import { PARITY_PAGE_BYTES, ParityBuilder, parityBytesOf, rebuildBlock } from ".
 const PAGE = PARITY_PAGE_BYTES
 const BLOCK_BYTES = 9000
 
-/** Numbers below a limit that look random (Marsaglia, "Xorshift RNGs", 2003). */
+/** Pseudo-random numbers below a limit (Marsaglia, "Xorshift RNGs", 2003). */
 function drawing(seed: number): (limit: number) => number {
   let state = seed
   return limit => {
@@ -27,7 +27,7 @@ function fileOf(dataBytes: number, seed = 1) {
   return { data, parity: builder.finish() }
 }
 
-/** Rebuilds each block that differs from what was written; undefined where one cannot be. */
+/** Rebuilds each block that differs from the written one; undefined if one cannot be rebuilt. */
 function rebuildAll(good: Buffer, file: { readonly data: Buffer; readonly parity: Buffer }): number | undefined {
   let rebuilt = 0
   for (let offsetBytes = 0; offsetBytes < good.length; offsetBytes += BLOCK_BYTES) {
@@ -42,7 +42,7 @@ function rebuildAll(good: Buffer, file: { readonly data: Buffer; readonly parity
   return rebuilt
 }
 
-test("the parity of a file is what it always was", () => {
+test("the parity of a file is unchanged", () => {
   const hashes = [1, PAGE, 100_000, 2_500_000].map(dataBytes => {
     const data = Buffer.alloc(dataBytes, "what was written here")
     const builder = new ParityBuilder()

@@ -1,20 +1,20 @@
 /**
- * Parity of a table file, version 1: what rebuilds a damaged place of the file without another copy (as a RAID 4 of
+ * Parity of a table file, version 1: rebuilds a damaged part of the file without another copy (like a RAID 4 of
  * one file).
  *
- * Data blocks and directories are seen as pages of 4 KiB; the last one counts as filled up with zeros. Page p belongs
+ * Data blocks and directories are treated as pages of 4 KiB; the last one is padded with zeros. Page p belongs
  * to group p mod `groups`, and a parity page is the XOR of the pages of one group. Neighbours are in different groups,
- * so one damaged stretch of up to `groups` - 1 pages can be rebuilt. A rebuilt page is believed only if the block that
- * it is part of passes its checksum.
+ * so one damaged stretch of up to `groups` - 1 pages can be rebuilt. A rebuilt page is accepted only if the block that
+ * contains it passes its checksum.
  */
 import { must } from "../base/assert.js"
 
 export const PARITY_PAGE_BYTES = 4096
 const PAGE_WORDS = PARITY_PAGE_BYTES / 4
-/** Two pages that have changed places are seldom in one group. */
+/** With this many, two swapped pages are rarely in one group. */
 const GROUPS_MIN = 8
 const GROUPS_MAX = 64
-/** A file has as many groups as keep theirs to this many pages, rounded up to a power of two. */
+/** A file has enough groups for at most this many pages each, rounded up to a power of two. */
 const GROUP_PAGES_MAX = 32
 
 const pagesOf = (dataBytes: number): number => Math.ceil(dataBytes / PARITY_PAGE_BYTES)
@@ -25,7 +25,7 @@ function groupsOf(dataBytes: number): number {
   return groups
 }
 
-/** What the parity of so much data takes. */
+/** The length of the parity for this much data. */
 export const parityBytesOf = (dataBytes: number): number => groupsOf(dataBytes) * PARITY_PAGE_BYTES
 
 /** Collects the parity of one file. Reused for file after file. */
@@ -35,7 +35,7 @@ export class ParityBuilder {
   private readonly sums = new Int32Array(GROUPS_MAX * PAGE_WORDS)
   private dataBytes = 0
 
-  /** Adds the bytes that come next in the file. */
+  /** Adds the next bytes of the file. */
   add(bytes: Buffer): void {
     for (let from = 0; from < bytes.length;) {
       const at = this.dataBytes % PARITY_PAGE_BYTES
@@ -60,7 +60,7 @@ export class ParityBuilder {
       this.endPage()
     }
     const groups = groupsOf(dataBytes)
-    // Pages were summed by the largest number of groups: a smaller one divides it.
+    // Pages were summed for the largest number of groups, which is a multiple of any smaller one.
     for (let group = groups; group < GROUPS_MAX; group += 1) {
       xorInto(sums, (group % groups) * PAGE_WORDS, sums.subarray(group * PAGE_WORDS, (group + 1) * PAGE_WORDS))
     }
@@ -75,7 +75,7 @@ function xorInto(sums: Int32Array, at: number, page: Int32Array): void {
   for (let i = 0; i < PAGE_WORDS; i += 1) sums[at + i] = (sums[at + i] ?? 0) ^ (page[i] ?? 0)
 }
 
-/** A file whose blocks are to be rebuilt: what can be read of it. */
+/** The readable content of a file whose blocks are to be rebuilt. */
 interface ParityFile {
   /** All data blocks and directories. */
   readonly data: Buffer
@@ -83,8 +83,8 @@ interface ParityFile {
 }
 
 /**
- * The block that was written to a place of the file; undefined where too much is damaged. Which of its pages are
- * damaged is found by trying: all of them, each one, each two neighbours.
+ * The block that was written to a place of the file; undefined if too much is damaged. It finds the damaged pages by
+ * trying: all of them, each one, each pair of neighbours.
  */
 export function rebuildBlock(
   file: ParityFile,
@@ -108,7 +108,7 @@ export function rebuildBlock(
   return undefined
 }
 
-/** What the other pages of its group say that the page holds. */
+/** The content of the page, computed from the other pages of its group. */
 function rebuildPage({ data, parity }: ParityFile, page: number): Buffer {
   const groups = groupsOf(data.length)
   const group = page % groups

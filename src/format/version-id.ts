@@ -1,9 +1,9 @@
 /**
- * Ids with an order inside: version ids and multipart upload ids are 16 bytes in base32 (RFC 4648
+ * Ids that contain an order: version ids and multipart upload ids are 16 bytes in base32 (RFC 4648
  * extended hex, 26 characters, so that text order is byte order).
  *
- * A version id is the complemented order (newest first) and 64 random bits: a row is found by one
- * seek. A multipart id is the start order itself and 64 random bits: uploads list by their start.
+ * A version id is the complemented order (newest first) and 64 random bits: one seek finds its row.
+ * A multipart id is the start order itself and 64 random bits: uploads list by their start.
  */
 import type { MultipartId, VersionId } from "../base/ids.js"
 import { parseMultipartId, parseVersionId } from "../base/ids.js"
@@ -29,7 +29,7 @@ function encodeBase32(bytes: Uint8Array): string {
   return bits > 0 ? text + DIGITS[(held << (5 - bits)) & 0x1f] : text
 }
 
-/** The 16 bytes of an id. Throws `invalidArgument` where the text is no such id. */
+/** The 16 bytes of an id. Throws `invalidArgument` if the text is not such an id. */
 export function bytesOfVersionId(text: string): Uint8Array {
   const bytes = new Uint8Array(ID_BYTES)
   let held = 0
@@ -66,7 +66,7 @@ export const NULL_VERSION: VersionId = parseVersionId("null")
 export const versionIdOf = (order: number, random: Uint8Array): VersionId =>
   parseVersionId(encodeBase32(idBytes(order, random, true)))
 
-/** The order and the random bits that a version id names. Throws `invalidArgument`. */
+/** The order and the random bits in a version id. Throws `invalidArgument`. */
 export function partsOfVersionId(id: VersionId): { order: number; random: Uint8Array } {
   const bytes = bytesOfVersionId(id)
   const view = new DataView(bytes.buffer)
@@ -85,7 +85,7 @@ export function multipartIdOfSuffix(suffix: string): MultipartId {
   return parseMultipartId(encodeBase32(bytes))
 }
 
-/** True where the text could be one of our multipart ids; others name no upload. */
+/** Whether the text can be one of our multipart ids; no other text identifies an upload. */
 export function isMultipartId(text: string): boolean {
   try {
     bytesOfVersionId(text)

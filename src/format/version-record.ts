@@ -2,8 +2,8 @@
  * Version records: one version of an object, or a delete marker. Families `current`, `versions`.
  *
  * A fixed binary head (size, times, ETag, flags) comes first, so that a listing never decodes
- * MessagePack; a positional MessagePack array follows. What would make the record large (user
- * metadata, tags, rare headers over the limit) rests in a `details` row under the same order.
+ * MessagePack; a positional MessagePack array follows. Content that would make the record large (user
+ * metadata, tags, rare headers over the limit) is stored in a `details` row under the same order.
  *
  * Head, big-endian: format (1), flags (1), checksum algorithm (1), reserved (1), size (8), modified
  * in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
@@ -20,12 +20,12 @@ import { NULL_VERSION, versionIdOf } from "./version-id.js"
 export type ChecksumName = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"
 export type ChecksumType = "COMPOSITE" | "FULL_OBJECT"
 
-/** What a listing shows, and what orders versions. */
+/** The fields that a listing shows, and those that order versions. */
 export interface VersionHead {
   readonly isMarker: boolean
   readonly isNull: boolean
   readonly hasDetails: boolean
-  /** Other versions of the row may name the same bytes: family `shares` counts them. */
+  /** Other versions of the row may reference the same bytes; family `shares` counts them. */
   readonly isShared: boolean
   readonly checksumAlgorithm: ChecksumName | undefined
   readonly checksumType: ChecksumType | undefined
@@ -37,16 +37,16 @@ export interface VersionHead {
   readonly random: Uint8Array
   /** 16 bytes. */
   readonly md5: Uint8Array
-  /** 0: a single upload. */
+  /** 0 for a single upload. */
   readonly parts: number
 }
 
-/** What a client stores beside the bytes. */
+/** What a client stores in addition to the bytes. */
 export interface VersionDetails {
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly userMetadata: readonly (readonly [name: string, value: string])[]
   readonly tags: readonly (readonly [key: string, value: string])[]
-  /** Absent: the bucket's owner has full control, and nobody else anything. */
+  /** If absent, only the bucket's owner has access: full control. */
   readonly acl?: ObjectAcl
 }
 
@@ -62,7 +62,7 @@ export interface VersionRecord {
   readonly content: Content
   /** Base64, with "-N" for a composite one. */
   readonly checksumValue: string | undefined
-  /** Undefined: in the `details` row. */
+  /** Undefined if it is in the `details` row. */
   readonly details: VersionDetails | undefined
 }
 
@@ -131,7 +131,7 @@ function readDetails(row: RecordReader): VersionDetails {
   return acl === undefined ? details : { ...details, acl }
 }
 
-/** Of versions with their bytes beside them, and no checksum of their own. */
+/** Encoded bodies of inline versions without a checksum. */
 const encodedBodies = new WeakMap<VersionDetails, Uint8Array>()
 
 function encodeBody({ content, checksumValue, details }: VersionRecord): Uint8Array {
@@ -153,7 +153,7 @@ function writeU64(bytes: Buffer, value: number, at: number): void {
 export function encodeVersion(record: VersionRecord): Uint8Array {
   const { head } = record
   const body = encodeBody(record)
-  // From Node's pool: rows of an overlay live and die together.
+  // From Node's pool: rows of a memtable are freed together.
   const bytes = Buffer.allocUnsafe(VERSION_HEAD_BYTES + body.length).fill(0, 0, VERSION_HEAD_BYTES)
   bytes[0] = FORMAT
   bytes[1] =
@@ -183,16 +183,16 @@ function checkHead(bytes: Buffer, at: number, end: number): void {
   if (end - at < VERSION_HEAD_BYTES || !isHead) throw fail("corruptRecord", { what: "version head" })
 }
 
-/** What a listing shows of an object. */
+/** The fields of an object that a listing shows. */
 interface ListedVersion extends Pick<VersionHead, "sizeBytes" | "modifiedMs" | "checksumAlgorithm" | "checksumType"> {
   readonly etag: string
 }
 
-/** The head as a listing shows it: as `decodeVersionHead` and `etagOfHead`, with less ado. Throws `corruptRecord`. */
+/** The head as a listing shows it: like `decodeVersionHead` and `etagOfHead`, but cheaper. Throws `corruptRecord`. */
 export const decodeListedVersion = (value: Uint8Array): ListedVersion =>
   listedVersionAt(bufferOf(value), 0, value.length)
 
-/** The same of a record that lies in `bytes[at…end)`. */
+/** The same for a record in `bytes[at…end)`. */
 export function listedVersionAt(bytes: Buffer, at: number, end: number): ListedVersion {
   checkHead(bytes, at, end)
   const checksumAlgorithm = ALGORITHMS[bytes[at + 2] ?? 0]
@@ -245,7 +245,7 @@ function readVersionHead(value: Uint8Array): VersionHead {
 
 type VersionBody = Omit<VersionRecord, "head">
 
-/** Bodies that name no bytes of their own: the same for most small objects of a client. */
+/** Bodies without references to bytes: most small objects of a client have the same one. */
 const knownBodies = new Map<string, VersionBody>()
 const KNOWN_BODIES_MAX = 1_000
 const KNOWN_BODY_BYTES_MAX = 128

@@ -47,12 +47,12 @@ test("golden bytes of version 1: volume header and group header, both ways", () 
   assert.deepEqual(decodeGroupHeader(encodeGroupHeader(GROUP)), GROUP)
 })
 
-test("a first volume names no predecessor", () => {
+test("a first volume has no predecessor", () => {
   const first: VolumeHeader = { ...VOLUME, kind: "payloads", sealed: undefined }
   assert.deepEqual(decodeVolumeHeader(encodeVolumeHeader(first)), first)
 })
 
-test("every prefix and every flipped bit of the headers is refused, and one is no other", () => {
+test("every prefix and every flipped bit of the headers is refused, and so is a header of the other kind", () => {
   const cases = [
     {
       bytes: encodeVolumeHeader(VOLUME).subarray(0, VOLUME_HEADER_BYTES),

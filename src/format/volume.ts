@@ -1,9 +1,9 @@
 /**
  * Volumes on disk: the header of a volume file, and the header of each group of needles in it.
  *
- * A volume is a page of 4 KiB with the volume header, then groups. A group is what one write brought
- * to disk: group header, needles (header, body, header, body …), zeros up to a page, so that no write
- * ever touches a page that holds acknowledged bytes. Each group names its predecessor's checksum and
+ * A volume is a page of 4 KiB with the volume header, then groups. A group is the result of one write:
+ * group header, needles (header, body, header, body …), zeros up to a page, so that no write
+ * ever touches a page that contains acknowledged bytes. Each group contains its predecessor's checksum and
  * commits to the headers of its needles, which commit to their bodies: a chain from the volume header
  * to the last byte. All numbers little-endian; both headers 64 bytes, the last 8 an XXH64 of the rest.
  *
@@ -23,13 +23,13 @@ import { parseDeviceId, parseIncarnation, parseVolumeId } from "../base/ids.js"
 import { xxh64, xxh64Into } from "../simd/xxh64.js"
 import { bufferOf } from "./buffer-of.js"
 
-/** A position between two groups of a volume, with what the chain needs to go on from there. */
+/** A position between two groups of a volume, with the state that continues the chain from there. */
 export interface VolumePosition {
   readonly volumeId: VolumeId
   readonly offsetBytes: number
   /** Groups before it. */
   readonly groups: number
-  /** Of the group before it, or of the volume header. */
+  /** The checksum of the group before it, or of the volume header. */
   readonly checksum: bigint
 }
 
@@ -39,9 +39,9 @@ export interface VolumeHeader {
   readonly kind: VolumeKind
   readonly deviceId: DeviceId
   readonly volumeId: VolumeId
-  /** The life of the process that made it. */
+  /** The incarnation of the process that created it. */
   readonly incarnation: Incarnation
-  /** Where the volume before this one was sealed; what lies there beyond is no part of it. */
+  /** Where the previous volume was sealed; bytes beyond are not part of it. */
   readonly sealed: VolumePosition | undefined
 }
 
@@ -51,9 +51,9 @@ export interface GroupHeader {
   readonly needles: number
   /** 1, 2, 3 … in its volume. */
   readonly sequence: number
-  /** Of the whole group, a multiple of a page. */
+  /** The length of the whole group, a multiple of a page. */
   readonly lengthBytes: number
-  /** Of its header in the volume. */
+  /** The offset of its header in the volume. */
   readonly offsetBytes: number
   readonly previousChecksum: bigint
   readonly needlesChecksum: bigint
@@ -71,7 +71,7 @@ const CHECKSUM_AT = 56
 
 const idBytes = (deviceId: DeviceId): Uint8Array => must(bytesOfHex(deviceId), "a device id is hex")
 
-/** A header of either kind whose magic, version and checksum fit. */
+/** A header of either kind whose magic, version and checksum are valid. */
 function verified(bytes: Uint8Array, magic: number): Buffer | undefined {
   if (bytes.length < CHECKSUM_AT + 8) return undefined
   const header = bufferOf(bytes.subarray(0, CHECKSUM_AT + 8))
@@ -79,7 +79,7 @@ function verified(bytes: Uint8Array, magic: number): Buffer | undefined {
   return xxh64(header.subarray(0, CHECKSUM_AT)) === header.readBigUInt64LE(CHECKSUM_AT) ? header : undefined
 }
 
-/** The checksum by which the next group, or the next volume, names this header. */
+/** The checksum by which the next group, or the next volume, refers to this header. */
 export const chainChecksum = (header: Uint8Array): bigint => bufferOf(header).readBigUInt64LE(CHECKSUM_AT)
 
 /** One page. */
@@ -95,7 +95,7 @@ export function encodeVolumeHeader(header: VolumeHeader): Uint8Array {
   return page
 }
 
-/** The header that these bytes begin with; undefined where there is no intact one. */
+/** The header that these bytes begin with; undefined if there is no intact one. */
 export function decodeVolumeHeader(bytes: Uint8Array): VolumeHeader | undefined {
   const header = verified(bytes, VOLUME_MAGIC)
   const kind = KINDS[header?.[5] ?? KINDS.length]
@@ -109,7 +109,7 @@ export function decodeVolumeHeader(bytes: Uint8Array): VolumeHeader | undefined 
   }
 }
 
-/** The position right behind a volume's header page. */
+/** The position right after a volume's header page. */
 export function firstPosition(volumeId: VolumeId, page: Uint8Array): VolumePosition {
   return { volumeId, offsetBytes: VOLUME_PAGE_BYTES, groups: 0, checksum: chainChecksum(page) }
 }
@@ -132,7 +132,7 @@ export function encodeGroupHeader(group: GroupHeader): Uint8Array {
   return bytes
 }
 
-/** The header that these bytes begin with; undefined where there is no intact one. */
+/** The header that these bytes begin with; undefined if there is no intact one. */
 export function decodeGroupHeader(bytes: Uint8Array): GroupHeader | undefined {
   const header = verified(bytes, GROUP_MAGIC)
   if (header === undefined || header.readUInt32LE(16) === 0) return undefined
@@ -150,7 +150,7 @@ export function decodeGroupHeader(bytes: Uint8Array): GroupHeader | undefined {
   return wholePages ? group : undefined
 }
 
-/** What a group header says of its needles: an XXH64 over the checksums of their headers. */
+/** A group header's checksum of its needles: an XXH64 over the checksums of their headers. */
 export function needlesChecksumOf(headerChecksums: readonly bigint[]): bigint {
   const bytes = Buffer.allocUnsafe(8 * headerChecksums.length)
   headerChecksums.forEach((checksum, i) => bytes.writeBigUInt64LE(checksum, 8 * i))
@@ -175,7 +175,7 @@ function readVolumePosition(bytes: Buffer, at: number): VolumePosition {
   }
 }
 
-/** A position as a mark in the base. */
+/** A position as a mark in the metadata store. */
 export function encodeVolumePosition(position: VolumePosition): Uint8Array {
   const bytes = Buffer.alloc(POSITION_BYTES)
   writeVolumePosition(position, bytes, 0)

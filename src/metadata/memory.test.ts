@@ -1,4 +1,4 @@
-/** The metadata that tests of services use does what every engine must, also if it answers in a later turn. */
+/** The metadata engine of service tests passes the suite of all engines, also if it responds in a later turn. */
 import { metadataSuite } from "./suite.js"
 import { MemoryMetadata } from "./testing-engine.js"
 

@@ -15,22 +15,22 @@ import type { Command, Metadata, MetadataRow, Query, QueryView } from "./contrac
 
 const BTree = sortedBtree.default
 
-/** Decides and commits in the same turn, by copies of the arguments, as an engine in another process would. */
+/** Decides and commits in the same turn, with copies of the arguments, like an engine in another process. */
 export class MemoryMetadata implements Metadata {
   private readonly trees = new Map(FAMILY_NAMES.map(family => [family, new BTree<RowKey, MetadataRow>()]))
   private lastPosition = 0
-  /** Of the process that runs now. */
+  /** The incarnation of the current process. */
   incarnations: Incarnations = soleProcess(parseIncarnation(1))
   /** Called before each command is decided. */
   before: (name: string) => void | Promise<void> = () => undefined
   /** The next command of this name is logged, and not acknowledged; from then on nothing is decided, until `recover`. */
   haltAt: string | undefined
   private logged: (() => void) | undefined
-  /** What other replicas than the one that is read show. */
+  /** The results of the other replicas. */
   otherReplicas: readonly QueryView[] = []
   /** A replica is offline, or its metadata is not verified. */
   isReplicaMissing = false
-  /** A query is answered when this has resolved; within the turn if there is nothing to wait for. */
+  /** A query returns once this has resolved; synchronously if it is undefined. */
   later: () => Promise<void> | undefined = () => undefined
 
   get position(): Position {
@@ -85,7 +85,7 @@ export class MemoryMetadata implements Metadata {
     }
   }
 
-  /** A start finds what was logged, and goes on from there. */
+  /** A start replays the logged changes, and continues from there. */
   recover(): void {
     this.haltAt = undefined
     this.logged?.()

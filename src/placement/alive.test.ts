@@ -43,7 +43,7 @@ test("the partitions with the fewest alive slots come first, and whole ones neve
   assert.deepEqual(riskiestFirst(aliveSlots(layout, new Set(layout.devices)), 4, 10), [])
 })
 
-test("while shards move, a slot is alive only where both its holders count", () => {
+test("while shards move, a slot is alive only if both its holders count", () => {
   const next = planNext(layout, equal(8), 3, 2)
   const alive = aliveSlots(next, counting, 4, layout)
   const widened = aliveSlots(layout, counting, 4, next)

@@ -11,7 +11,7 @@ import { planLayout, planNext } from "./next-layout.js"
 const TB = 1e12
 const capacityMap = (capacities: readonly number[]) => new Map(capacities.map((bytes, i) => [deviceId(i), bytes]))
 
-test("equal disks give k of n parts of what they hold", () => {
+test("equal disks provide k/n of their capacity", () => {
   const layout = planLayout(equal(7), 7)
   const policy = parsePolicy("ec:4+3")
   const capacities = equal(7).map(() => TB)
@@ -19,7 +19,7 @@ test("equal disks give k of n parts of what they hold", () => {
   assert.equal(usableBytes(layout, capacityMap(capacities), policy), 4 * TB)
 })
 
-test("the ideal is what distinct devices allow", () => {
+test("the ideal is the most that distinct devices allow", () => {
   const ideal = (capacities: readonly number[], policy: string) => idealUsableBytes(capacities, parsePolicy(policy))
   assert.equal(ideal([10, 4, 3], "replica:2"), 7, "the large one can be paired with the others only")
   assert.equal(ideal([5, 4, 3], "replica:2"), 6)
@@ -29,7 +29,7 @@ test("the ideal is what distinct devices allow", () => {
   assert.equal(ideal([9, 9, 2, 2], "ec:2+1"), 8, "two large in each block, four blocks with one of the small")
 })
 
-/** The largest fill, found by trying: blocks one by one on the devices with the most room left. */
+/** The largest fill, found by trying: blocks one by one on the devices with the most free space. */
 function filledGreedily(capacities: readonly number[], shards: number): number {
   const left = [...capacities]
   for (let blocks = 0; ; blocks += 1) {
@@ -64,7 +64,7 @@ test("95 % of the ideal is usable with unequal disks", () => {
   assert.ok(worst > 0.95, String(worst))
 })
 
-test("95 % of the ideal is usable also where disks come one by one", () => {
+test("95 % of the ideal is usable even if disks are added one by one", () => {
   const disorder = new Disorder(2)
   for (let round = 0; round < 30; round += 1) {
     const capacities = Array.from({ length: 12 }, () => 10 ** (11 + 2 * disorder.fraction()))
@@ -96,7 +96,7 @@ test("a device of unknown capacity limits nothing", () => {
   assert.ok(usableBytes(layout, new Map([[deviceId(0), TB]]), parsePolicy("replica:2")) < 1.6 * TB)
 })
 
-test("a policy wider than the layout is counted as it is written", () => {
+test("a policy wider than the layout is counted as its blocks are written", () => {
   const capacities = capacityMap(equal(4).map(() => TB))
   const usable = (policy: string, width: number) =>
     usableBytes(planLayout(equal(width), width), capacities, parsePolicy(policy))

@@ -6,10 +6,10 @@ import { isSound, slotsPerDevice, type FailureDomains, type Layout, type LayoutD
 import { movement } from "./movement.js"
 import { planLayout, planNext } from "./next-layout.js"
 
-/** Few enough for many plans, enough for shares of a few hundredths. */
+/** Few enough for many plans, enough for shares within a few percent. */
 const FEW_PARTITIONS = 1024
 
-/** The names of all domains that a device is in, from the widest. */
+/** The names of all domains of a device, widest first. */
 const namesOf = ({ id, domains }: LayoutDevice): readonly string[] => {
   const { zone = "", machine = "", disk = `of ${id}` } = domains ?? {}
   return [zone, `${zone}/${machine}`, `${zone}/${machine}/${disk}`]
@@ -18,11 +18,11 @@ const namesOf = ({ id, domains }: LayoutDevice): readonly string[] => {
 interface Domain {
   readonly parent: string
   readonly members: ReadonlySet<string>
-  /** Members that may be given a shard. */
+  /** Members that may get a shard. */
   readonly gaining: ReadonlySet<string>
 }
 
-/** Every domain but the store itself, level by level, with no tree. */
+/** Every domain except the store itself, level by level, without a tree. */
 function domainsOf(devices: readonly LayoutDevice[]): readonly Domain[] {
   return [0, 1, 2].flatMap(level => {
     const inside = new Map<string, LayoutDevice[]>()
@@ -39,7 +39,7 @@ function domainsOf(devices: readonly LayoutDevice[]): readonly Domain[] {
   })
 }
 
-/** Whether these shards lie as evenly over domains as their devices allow. */
+/** Whether these shards are spread as evenly over domains as their devices allow. */
 function unevenness(domains: readonly Domain[], holders: readonly string[]): string | undefined {
   const most = new Map<string, number>()
   const least = new Map<string, number>()
@@ -59,7 +59,7 @@ function* partitionsOf({ table, width, devices }: Layout, every = 1): Generator<
   }
 }
 
-/** Some hundreds of partitions are looked at. */
+/** Checks some hundreds of partitions. */
 function checkEven(layout: Layout, devices: readonly LayoutDevice[], what = ""): void {
   assert.ok(isSound(layout), `${what}: distinct devices`)
   const usable = devices.filter(({ weight }) => weight > 0)
@@ -77,7 +77,7 @@ function checkEven(layout: Layout, devices: readonly LayoutDevice[], what = ""):
   }
 }
 
-/** Slots that devices got, less what they hold more than before: moves for nothing. */
+/** Slots that devices received, minus their net gain: needless moves. */
 function needless(before: Layout, after: Layout): number {
   const { moved, devices } = movement(before, after)
   const gained = [...devices.values()].reduce(
@@ -105,14 +105,14 @@ const anyStore = fc
     width: Math.min(width, members.length),
   }))
 
-test("shards of a partition lie on distinct devices, as evenly over zones, machines and disks as these have devices", () => {
+test("shards of a partition are on distinct devices, spread as evenly over zones, machines and disks as their devices allow", () => {
   fc.assert(
     fc.property(anyStore, ({ devices, width }) => checkEven(planLayout(devices, width, 1, FEW_PARTITIONS), devices)),
     { numRuns: 60 },
   )
 })
 
-test("whatever comes, goes or is weighed anew, they lie evenly, and next to nothing is moved for nothing", () => {
+test("after any additions, removals and new weights the spread is even, with almost no needless moves", () => {
   const anyChange = fc.oneof(
     fc.record({ kind: fc.constant("add" as const), member: anyDevice, at: fc.nat() }),
     fc.record({ kind: fc.constantFrom("drop", "dropMachine", "dropZone", "close"), member: anyDevice, at: fc.nat() }),
@@ -181,7 +181,7 @@ test("with zones of equal weight each holds the same, and devices hold their sha
   })
 })
 
-test("a zone, a machine or a device that is lost costs its own slots, one that comes takes only what it is to hold", () => {
+test("losing a zone, machine or device moves only its slots, and adding one moves only its share", () => {
   const zones = grid(4, 3, 2)
   const [three, extra] = [zones.filter(device => !isOn("z3")(device)), zones.filter(isOn("z3"))]
   for (const width of [3, 6, 4]) {
@@ -222,7 +222,7 @@ test("a zone, a machine or a device that is lost costs its own slots, one that c
   }
 })
 
-test("naming domains afterwards moves no more than what did not lie evenly", () => {
+test("naming domains later moves only shards that were spread unevenly", () => {
   const devices = grid(3, 2, 3)
   const before = planLayout(
     devices.map(({ id, weight }) => ({ id, weight })),
@@ -246,7 +246,7 @@ test("naming domains afterwards moves no more than what did not lie evenly", () 
   assert.ok(moved >= forced && moved <= forced * 1.02, `${moved} moved, ${forced} had to`)
 })
 
-test("domains that set nothing apart leave the tables as they are", () => {
+test("domains that separate nothing leave the tables unchanged", () => {
   const plain = equal(9)
   const before = planLayout(plain, 4)
   const grown = planNext(before, equal(11), 4, 2)
@@ -270,7 +270,7 @@ test("a zone with fewer devices than its part has a shard on each of them, and t
   assert.equal(heldIn(layout, small.filter(isOn("z2"))), FEW_PARTITIONS)
 })
 
-test("no slot goes to a zone that cannot be written while others have room", () => {
+test("no slot goes to a zone that cannot be written while others have space", () => {
   const devices = grid(4, 2, 2)
   const before = planLayout(devices, 4)
   const lost = devices.filter(device => !isOn("m0")(device))

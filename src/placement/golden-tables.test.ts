@@ -1,8 +1,8 @@
 /**
- * Golden tables: what was planned once is planned for ever. A store plans its next layout from the one it has, and two
- * programs must plan the same: a plan that came out otherwise after an upgrade would move data for nothing.
+ * Golden tables: a plan never changes. A store plans its next layout from the present one, and two
+ * programs must plan the same: a plan that differs after an upgrade would move data needlessly.
  *
- * Each line is the checksum of one table, recorded before placement knew domains.
+ * Each line is the checksum of one table, recorded before placement supported domains.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -157,7 +157,7 @@ af18bb61cc747819 sequence 23
 484ed1beee80a471 sequence 24
 `
 
-test("what is planned with no domains named is what was planned before there were any", () => {
+test("plans without named domains equal those made before domains existed", () => {
   const planned = [...firstLayouts(), ...transitions(), ...sequences()]
   assert.equal(planned.map(([what, layout]) => `${sumOf(layout)} ${what}`).join("\n"), GOLDEN.trim())
 })

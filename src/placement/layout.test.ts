@@ -58,7 +58,7 @@ test("the same devices give the same layout", () => {
   assert.deepEqual(a.table, b.table)
 })
 
-test("a layout that is read back is the one that was written, and damage is refused", () => {
+test("a layout is read back as it was written, and damage is refused", () => {
   const layout = planLayout(equal(4), 3, 5)
   const bytes = encodeLayout(layout)
   assert.deepEqual(decodeLayout(bytes, 5, layout.devices), layout)

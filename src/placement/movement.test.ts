@@ -10,7 +10,7 @@ const layout = (width: number, devices: readonly number[], ...table: number[]): 
   devices: devices.map(deviceId),
 })
 
-test("a slot counts as moved where its device differs, however the devices are listed", () => {
+test("a slot counts as moved if its device differs, however the devices are listed", () => {
   const before = layout(2, [1, 2, 3], 1, 2, 2, 3, 3, 1)
   const after = layout(2, [4, 3, 2, 1], 1, 2, 4, 3, 3, 4)
   const { moved, added, dropped, share, devices } = movement(before, after)

@@ -8,7 +8,7 @@ import { movement } from "./movement.js"
 import { planLayout, planNext, replaceDevice } from "./next-layout.js"
 import { sharesOf } from "./shares.js"
 
-/** Few enough for many plans, enough for shares of a few hundredths. */
+/** Few enough for many plans, enough for shares within a few percent. */
 const FEW_PARTITIONS = 4096
 
 const heldBy = (layout: Layout): ReadonlyMap<string, number> => {
@@ -16,7 +16,7 @@ const heldBy = (layout: Layout): ReadonlyMap<string, number> => {
   return new Map(layout.devices.map((id, i) => [id, held[i] ?? 0]))
 }
 
-/** Slots that each device should hold, and how many would move at the very least to get there. */
+/** Slots that each device should hold, and the fewest moves to get there. */
 function due(
   before: Layout,
   devices: readonly LayoutDevice[],
@@ -67,7 +67,7 @@ test("adding one of d+1 equal devices moves no more than its share", () => {
   }
 })
 
-test("two devices that come at once meet as often as chance has it", () => {
+test("two devices added together meet as often as random ones would", () => {
   const after = planNext(planLayout(equal(8), 3), equal(10), 3, 2)
   const [a, b] = [8, 9]
   let together = 0
@@ -97,7 +97,7 @@ test("removing one of equal devices moves its slots and nothing else", () => {
   }
 })
 
-test("what was added and is removed leaves others where they were", () => {
+test("adding a device and removing it again leaves the other slots in place", () => {
   const first = planLayout(equal(6), 4)
   const grown = planNext(first, equal(7), 4, 2)
   const back = planNext(grown, equal(6), 4, 3)
@@ -105,7 +105,7 @@ test("what was added and is removed leaves others where they were", () => {
   assert.ok(movement(grown, back).share < 1.03 / 7)
 })
 
-test("a change of nothing moves nothing", () => {
+test("planning without a change moves nothing", () => {
   const before = planLayout(weighted([5, 1, 2, 9, 3]), 3)
   const after = planNext(before, weighted([5, 1, 2, 9, 3]), 3, 2)
   assert.deepEqual(after, { ...before, version: 2 })
@@ -159,7 +159,7 @@ test("a device takes exactly the slots of the one that it replaces", () => {
   assert.equal(moved, heldBy(before).get(deviceId(2)))
 })
 
-test("the most devices and slots are planned as well", () => {
+test("the largest number of devices and slots can be planned", () => {
   const before = planLayout(equal(DEVICES_MAX), 14)
   const ramp = weighted(Array.from({ length: DEVICES_MAX }, (_, i) => 1 + i))
   checkStep(before, planNext(before, ramp, 14, 2), ramp, 14, "ramp")

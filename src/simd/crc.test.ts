@@ -14,7 +14,7 @@ function crcOf(kind: CrcKind, ...pieces: Uint8Array[]): string {
   return hexOf(crc.digest())
 }
 
-test("the CRCs give the check values of the catalogue", () => {
+test("the CRCs match the check values of the catalogue", () => {
   const digits = new TextEncoder().encode("123456789")
   assert.deepEqual(
     KINDS.map(kind => crcOf(kind, digits)),

@@ -36,7 +36,7 @@ function flush(batch: Md5Batch): void {
   workAll(batch)
 }
 
-/** Asks for it, and works until it is there. */
+/** Requests the digest, and runs the batch until it is available. */
 function digestOf(batch: Md5Batch, body: Md5Body): string {
   let given: Uint8Array | undefined
   batch.digest(body, digest => (given = digest))
@@ -51,7 +51,7 @@ function isConsumed(body: Md5Body): boolean {
   return consumed
 }
 
-test("a body alone is hashed without waiting, several as soon as all have bytes or one has many", () => {
+test("a body alone is hashed without waiting, several as soon as all have bytes, or one has many", () => {
   const { batch } = open()
   const first = batch.join()
   feed(batch, first, placeOf(0), 100 * KIB + 1)
@@ -68,7 +68,7 @@ test("a body alone is hashed without waiting, several as soon as all have bytes 
   assert.ok(second.waitingBytes < 8 * MIB && second.waitingBytes > 7 * MIB, "the first has had its time")
 })
 
-test("digests and flushes do not wait for other bodies, and a body that leaves releases its bytes", () => {
+test("digests and flushes do not wait for other bodies, and a body that leaves frees its bytes", () => {
   const { batch, bytes } = open()
   const [idle, first, second] = [batch.join(), batch.join(), batch.join()]
   feed(batch, first, placeOf(1), 3 * MIB + 17)
@@ -93,7 +93,7 @@ test("digests and flushes do not wait for other bodies, and a body that leaves r
   assert.ok(isConsumed(last), "all others have left")
 })
 
-test("bytes that came together are hashed together, and a body that leaves is told that there is no digest", () => {
+test("bytes that arrive together are hashed together, and a body that leaves gets no digest", () => {
   const { batch } = open()
   const bodies = [batch.join(), batch.join()]
   for (const [i, body] of bodies.entries()) body.add(placeOf(i), 1 * MIB)
@@ -109,7 +109,7 @@ test("bytes that came together are hashed together, and a body that leaves is to
   assert.deepEqual(digests, [undefined, md5Of(new Uint8Array(1 * MIB))])
 })
 
-/** What happens to which body next. */
+/** A random next step for one of the bodies. */
 const deed = fc.record({
   body: fc.integer({ min: 0, max: BODIES - 1 }),
   lengthBytes: fc.oneof(fc.integer({ min: 0, max: NOISE.length / 2 }), fc.integer({ min: 0, max: 130 })),

@@ -94,7 +94,7 @@ for (const shared of [false, true]) {
       }),
       { minLength: MD5_LANES_MAX, maxLength: 24 },
     )
-    // In each turn so many of those that have blocks left go on, from a place in the row on, by so many blocks.
+    // Each turn advances some of the streams with remaining blocks, from a random index, by a random number of blocks.
     const turns = fc.infiniteStream(
       fc.record({
         lanes: fc.integer({ min: 1, max: MD5_LANES_MAX }),

@@ -73,7 +73,7 @@ test("xxh64 gives the published values", () => {
   assert.equal(xxh64(sanityBuffer(222), prime32), 0x20cb8ab7ae10c14an)
 })
 
-test("xxh64 equals its slow twin for every length up to 200 and around the piece size", () => {
+test("xxh64 equals the reference for every length up to 200 and around the piece size", () => {
   for (let length = 0; length <= 200; length += 1) {
     const bytes = sanityBuffer(length)
     assert.equal(xxh64(bytes, 7n), slowXxh64(bytes, 7n), `length ${length}`)
@@ -103,7 +103,7 @@ test("xxh64 equals hash-wasm's for random bytes and seeds, also through xxh64Int
   assert.equal(new DataView(target.buffer).getBigUint64(3, true), xxh64(long))
 })
 
-test("what lies in memory of its own is hashed in place, wherever it begins, to the same value", () => {
+test("bytes in WebAssembly memory are hashed in place, at any offset, to the same value", () => {
   const memory = xxh64Memory(200_000)
   for (let i = 0; i < memory.length; i += 1) memory[i] = (i * 31 + (i >> 8)) & 0xff
   for (const [from, length] of [
