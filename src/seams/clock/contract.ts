@@ -7,10 +7,10 @@
 export interface Clock {
   wallMs(): number
   monotonicMs(): number
-  /** Resolves after the duration, or at once when the signal fires (it never rejects). */
+  /** Resolves after the duration, or immediately when the signal fires (it never rejects). */
   sleep(durationMs: number, signal: AbortSignal): Promise<void>
-  /** Calls `ring` once after the duration, unless what it returns is called before: for waits that nearly always end early. */
+  /** Calls `ring` once after the duration, unless the returned function is called first: usually it is. */
   alarm(durationMs: number, ring: () => void): () => void
-  /** Calls at the end of this turn of the event loop, when all that had come by now was heard. */
+  /** Calls at the end of this event-loop turn, after all events that have arrived are handled. */
   atEndOfTurn(call: () => void): void
 }

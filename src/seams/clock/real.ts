@@ -5,7 +5,7 @@
  */
 import type { Clock } from "./contract.js"
 
-/** What Node's timers can hold; a longer sleep is several in a row. (Alarms of more than three weeks ring then.) */
+/** The limit of Node's timers; a longer sleep is split. (Longer alarms ring at the limit, after three weeks.) */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
 function sleepOnce(durationMs: number, signal: AbortSignal): Promise<void> {

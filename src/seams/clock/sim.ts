@@ -1,18 +1,18 @@
 /**
- * The simulated clock: time stands still until a test moves it, and then leaps from one sleeper to
+ * The simulated clock: time advances only when a test moves it, from one sleeper to
  * the next.
  *
  * Promises  Sleepers wake in the order of their deadlines, then of their calls; between two of them
  *           everything that can run without time passing has run. The same program and the same
- *           calls give the same order, always.
- * Refuses   Two drivers at once; waiting for what nothing can bring about (a deadlock is an error
- *           that names what is awaited, not a test that hangs).
+ *           calls always produce the same order.
+ * Refuses   Two concurrent drivers; waiting for a promise that nothing can settle (a deadlock is an error
+ *           that names the promise, not a test that hangs).
  * Limits    `QUIET_TURNS_MAX` turns of the event loop for work outside this clock (files, threads).
  */
 import { assert } from "../../base/assert.js"
 import type { Clock } from "./contract.js"
 
-/** 2026-01-01T00:00:00Z: any day will do, the same one always. */
+/** 2026-01-01T00:00:00Z: any fixed day would do. */
 const WALL_START_MS = Date.UTC(2026, 0, 1)
 const QUIET_TURNS_MAX = 10_000
 const RUN_MS_MAX = 366 * 24 * 3_600_000
@@ -43,7 +43,7 @@ export class SimClock implements Clock {
     return this.#nowMs
   }
 
-  /** How many sleeps are going on: 0 once everything has ended. */
+  /** The number of pending sleeps; 0 once everything has ended. */
   get sleepers(): number {
     return this.#sleepers.length
   }
@@ -85,7 +85,7 @@ export class SimClock implements Clock {
     setImmediate(call)
   }
 
-  /** Lets `durationMs` pass, waking everyone whose time comes, also those who go to sleep on the way. */
+  /** Advances by `durationMs` and wakes every sleeper that is due, including those that start to sleep meanwhile. */
   async advance(durationMs: number): Promise<void> {
     await this.#drive(async () => {
       const endMs = this.#nowMs + durationMs
@@ -96,9 +96,9 @@ export class SimClock implements Clock {
   }
 
   /**
-   * Lets time pass until the promise settles, and hands on its value or error. Throws an
-   * `AssertionError` if that would take longer than `limitMs`, or if nothing sleeps that could
-   * bring it about.
+   * Lets time pass until the promise settles, and returns its value or throws its error. Throws an
+   * `AssertionError` if that would take longer than `limitMs`, or if no sleeper remains that could
+   * settle it.
    */
   async runUntil<T>(promise: Promise<T>, limitMs: number = RUN_MS_MAX): Promise<T> {
     let settled = false
@@ -111,7 +111,7 @@ export class SimClock implements Clock {
         if (settled) return
         if (this.#wakeNext(endMs)) quietTurns = 0
         assert(this.#sleepers.length === 0 || quietTurns === 0, `not settled within ${limitMs} ms of simulated time`)
-        assert(quietTurns < QUIET_TURNS_MAX, "deadlock: the promise is not settled and nobody sleeps")
+        assert(quietTurns < QUIET_TURNS_MAX, "deadlock: the promise is not settled and nothing sleeps")
       }
     })
     return promise

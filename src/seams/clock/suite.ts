@@ -1,5 +1,5 @@
 /**
- * What every clock must do. `pass` lets time go by: really, or in simulation.
+ * The tests that every clock must pass. `pass` lets real or simulated time pass.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -19,7 +19,7 @@ export function clockSuite(kind: string, make: () => ClockUnderTest): void {
     let wokeAtMs: number | undefined
     const slept = clock.sleep(30, never).then(() => (wokeAtMs = clock.monotonicMs()))
     await pass(5)
-    // A real clock may have stood still for longer than it was to pass.
+    // A real process may have been suspended for longer.
     assert.ok(wokeAtMs === undefined || wokeAtMs - startMs >= 29, `woke after ${String(wokeAtMs)} ms`)
     await pass(60)
     await slept
@@ -38,7 +38,7 @@ export function clockSuite(kind: string, make: () => ClockUnderTest): void {
     assert.deepEqual(woken, ["early", "late"])
   })
 
-  test(`${kind}: a signal ends a sleep at once and without an error`, async () => {
+  test(`${kind}: a signal ends a sleep immediately and without an error`, async () => {
     const { clock } = make()
     const stop = new AbortController()
     const startMs = clock.monotonicMs()
@@ -49,25 +49,25 @@ export function clockSuite(kind: string, make: () => ClockUnderTest): void {
     assert.ok(clock.monotonicMs() - startMs < 5_000)
   })
 
-  test(`${kind}: what is to be done at the end of a turn is done behind all that the turn does, and only once`, async () => {
+  test(`${kind}: a call at the end of a turn runs once, after all other work of the turn`, async () => {
     const { clock, pass } = make()
     const done: string[] = []
     clock.atEndOfTurn(() => done.push("end"))
     await Promise.resolve().then(() => done.push("turn"))
-    // A turn that was held up can be longer than that.
+    // A turn that was delayed can be longer than that.
     while (done.length < 2) await pass(1)
     await pass(1)
     assert.deepEqual(done, ["turn", "end"])
   })
 
-  test(`${kind}: a sleep of nothing or less still ends`, async () => {
+  test(`${kind}: a sleep of zero or negative length ends`, async () => {
     const { clock, pass } = make()
     const sleeps = [clock.sleep(0, never), clock.sleep(-5, never)]
     await pass(5)
     await Promise.all(sleeps)
   })
 
-  test(`${kind}: an alarm rings once when its time has come, and not at all when it was called off`, async () => {
+  test(`${kind}: an alarm rings once when it is due, and never after it was cancelled`, async () => {
     const { clock, pass } = make()
     const rung: string[] = []
     const callOff = clock.alarm(10, () => rung.push("called off"))
@@ -79,7 +79,7 @@ export function clockSuite(kind: string, make: () => ClockUnderTest): void {
     assert.deepEqual(rung, ["at once", "in time"])
   })
 
-  test(`${kind}: both times go forward together`, async () => {
+  test(`${kind}: both times advance together`, async () => {
     const { clock, pass } = make()
     const [wallMs, monotonicMs] = [clock.wallMs(), clock.monotonicMs()]
     await pass(20)

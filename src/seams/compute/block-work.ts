@@ -1,5 +1,5 @@
 /**
- * Codes or mends one block in place and checksums its shards, on whichever thread it runs. Synchronous.
+ * Codes or mends one block in place and checksums its shards, on the calling thread. Synchronous.
  */
 import { assert } from "../../base/assert.js"
 import { SHARDS_MAX, SUB_BLOCK_BYTES } from "../../base/limits.js"
@@ -10,7 +10,7 @@ import type { CodedShard, CodingShape, MendOutcome, MendRequest } from "./contra
 import { shardBytesOf, slabBytesOf, slotsOf } from "./layout.js"
 import { mendShards } from "./mending.js"
 
-/** A block in the memory: where its slab begins and how long that is, the block's own length, its code. */
+/** A block in the memory: its slab's address and length, the block's length, its code. */
 export interface BlockAt {
   readonly slabAt: number
   readonly slabBytes: number
@@ -47,7 +47,7 @@ export class BlockWork {
     new Uint8Array(this.memory.buffer, slabAt + lengthBytes, dataBytes - lengthBytes).fill(0)
     const subBlocks = subBlockCount(shardBytes)
     const checksums = new DataView(new ArrayBuffer(slots * subBlocks * CHECKSUM_BYTES))
-    // A sub-block of all shards at a time, so that what was read or made for the code is hashed out of the cache.
+    // One sub-block of all shards at a time, so that it is still in the cache when it is hashed.
     for (let n = 0; n < subBlocks; n += 1) {
       const from = n * SUB_BLOCK_BYTES
       const length = Math.min(SUB_BLOCK_BYTES, shardBytes - from)
@@ -64,7 +64,7 @@ export class BlockWork {
     return new Uint8Array(checksums.buffer)
   }
 
-  /** See `Compute.mend`; all shards lie in the memory. */
+  /** See `Compute.mend`; all shards are in the memory. */
   mend(request: MendRequest): MendOutcome {
     const tools = {
       hash: ({ byteOffset, length }: Uint8Array, seed: bigint) => this.checksum.hash(byteOffset, length, seed),
@@ -78,7 +78,7 @@ export class BlockWork {
   }
 }
 
-/** Whether all shards lie in this memory. */
+/** Whether all shards are in this memory. */
 export const liesIn = ({ buffer }: WebAssembly.Memory, { present, wanted }: MendRequest): boolean =>
   [...present, ...wanted].every(({ bytes }) => bytes.buffer === buffer)
 

@@ -1,11 +1,11 @@
 /**
- * The codec that compute runs. Seams know no codes: main hands in whatever makes a coder for a memory.
+ * The codec that compute runs. Seams contain no codes: main passes in a function that creates a coder for a memory.
  */
 import type { CodingShape } from "./contract.js"
 
 export type CodeShape = Extract<CodingShape, { kind: "code" }>
 
-/** Works in place on shards that lie in the memory it was made for; lengths are equal multiples of 64. */
+/** Works in place on shards in the memory it was created for; lengths are equal multiples of 64. */
 export interface BlockCoder {
   /** Fills the m parity shards from the k data shards. */
   encode(shape: CodeShape, data: readonly Uint8Array[], parity: readonly Uint8Array[]): void
@@ -16,5 +16,5 @@ export interface BlockCoder {
 /** `scratchAt`: address of CODER_SCRATCH_BYTES that belong to this coder alone. */
 export type MakeCoder = (memory: WebAssembly.Memory, scratchAt: number) => BlockCoder
 
-/** What each coder is given of the memory for its tables. */
+/** The memory that each coder gets for its tables. */
 export const CODER_SCRATCH_BYTES = 8192

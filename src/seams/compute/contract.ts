@@ -1,14 +1,14 @@
 /**
  * Compute: heavy bytes (hashing, coding) on worker threads, or inline in simulation.
  *
- * A `HashPipeline` is one body's way through one thread: the main thread copies socket buffers into slabs of
- * shared memory, the lane hashes them in order and codes each block in place, and devices write from
+ * A `HashPipeline` is the path of one body through one thread: the main thread copies socket buffers into slabs of
+ * shared memory, the pipeline hashes them in order and codes each block in place, and devices write from
  * the same slab: one copy in all.
  */
 
-/** A fixed piece of shared memory that holds one block: its data shards first, its parity after them. */
+/** A fixed piece of shared memory for one block: its data shards first, its parity after them. */
 export interface Slab {
-  /** All of it. Data of the block goes to the front, from 0, contiguous. */
+  /** The whole slab. The block's data is contiguous, from offset 0. */
   readonly bytes: Uint8Array
   release(): void
 }
@@ -17,12 +17,12 @@ export interface SlabPool {
   readonly slabBytes: number
   readonly slabsFree: number
   readonly slabsTotal: number
-  /** Bodies that wait in `take`. */
+  /** The number of bodies that wait in `take`. */
   readonly waiting: number
   /**
-   * Resolves with a slab when one is free, first come first served. The first slab of a body is
-   * always waited for; `tryMore` is how a body asks for a second while it holds one.
-   * Rejects with the signal's reason when it fires, if there is one.
+   * Resolves with a slab when one is free, in first-come order. A body always waits for its first
+   * slab; while it holds one, it requests a second with `tryMore`.
+   * Rejects with the signal's reason if the signal fires.
    */
   take(signal?: AbortSignal): Promise<Slab>
   /** A further slab for a body that holds one: granted only while more than half of the pool is free. */
@@ -61,7 +61,7 @@ export interface CodedShard {
 
 export interface CodeRequest {
   readonly slab: Slab
-  /** Bytes of the block at the front of the slab; what follows up to k shards is zeroed by the lane. */
+  /** Bytes of the block at the front of the slab; the pipeline zeroes the rest, up to k shards. */
   readonly lengthBytes: number
   readonly shape: CodingShape
   /** One 64-bit seed per slot, from the needle id. */
@@ -71,33 +71,33 @@ export interface CodeRequest {
 export interface HashPipeline {
   /**
    * Hashes bytes [from, to) of the slab, after everything fed before. Does not wait; the owner keeps
-   * the slab until `code` or `digests` resolves. After `code` the lane itself keeps it as long as it needs.
+   * the slab until `code` or `digests` resolves. After `code` the pipeline itself keeps it as long as it needs.
    */
   feed(slab: Slab, from: number, to: number): void
   /** Codes one block in place and checksums its shards. */
   code(request: CodeRequest): Promise<readonly CodedShard[]>
-  /** Digests of everything fed. Nothing is fed after it. */
+  /** Digests of everything fed. `feed` must not be called after it. */
   digests(): Promise<Digests>
-  /** Gives the lane up. Safe at any time, also after `digests`. What is under way still settles. */
+  /** Closes the pipeline. Safe at any time, also after `digests`. Pending calls still settle. */
   close(): void
 }
 
 export interface RebuildRequest {
   readonly shape: Extract<CodingShape, { kind: "code" }>
   readonly shardBytes: number
-  /** By slot: the shards at hand; at least k are present. */
+  /** By slot: the available shards, at least k. */
   readonly present: ReadonlyMap<number, Uint8Array>
   /** Slots wanted. */
   readonly wanted: readonly number[]
-  /** Memory for them, of exactly the length asked for; default: fresh. */
+  /** Returns memory of exactly the requested length; default: newly allocated. */
   readonly allocate?: (lengthBytes: number) => Uint8Array
 }
 
-/** Memory for whole shards, in which compute works in place; for others its bytes are copied. */
+/** Memory for whole shards, in which compute works in place; it copies shards in other memory. */
 export interface ShardMemory {
-  /** A buffer of this length, with whatever it held before, which ends on a multiple of 64 bytes. */
+  /** A buffer of this length, not cleared, which ends on a multiple of 64 bytes. */
   take(lengthBytes: number): Uint8Array
-  /** Takes back what `take` gave, the same view; nobody may look at it any more. Reads into it that were given up may go on. */
+  /** Returns a view that `take` returned; the caller must not use it any more. Abandoned reads into it may go on. */
   give(bytes: Uint8Array): void
 }
 
@@ -112,19 +112,19 @@ export interface MendRequest {
   readonly shape: CodingShape
   /** The bytes are ranges of shards that begin with this sub-block; default: whole shards. */
   readonly firstSubBlock?: number
-  /** Shards as they were read, with the checksums that they should have: k of them; of copies one. */
+  /** Shards as read, with their expected checksums: k of them, or one copy. */
   readonly present: readonly (SeededShard & { readonly checksums: Uint8Array })[]
-  /** Slots wanted, with the memory to be filled; a copy is the one that is present. All are of equal length. */
+  /** Wanted slots, with the memory to fill; a copy is filled from the one that is present. All are of equal length. */
   readonly wanted: readonly (Omit<SeededShard, "seed"> & {
-    /** Without it nobody asks for its checksums. */
+    /** If undefined, its checksums are not needed. */
     readonly seed: bigint | undefined
   })[]
 }
 
 export interface MendOutcome {
-  /** Slots of shards that are not what they should be. If there are any, nothing else counts. */
+  /** Slots of damaged shards. If there are any, the other results are invalid. */
   readonly damaged: readonly number[]
-  /** Of the wanted shards, as `CodedShard.checksums`; zeros for those without a seed. */
+  /** Checksums of the wanted shards, as in `CodedShard.checksums`; zeros for those without a seed. */
   readonly checksums: readonly Uint8Array[]
 }
 
@@ -134,12 +134,12 @@ export interface Compute {
   openHashPipeline(plan: HashPipelinePlan): HashPipeline
   /** Rebuilds the wanted shards (or equal ranges of them) from k others. */
   rebuild(request: RebuildRequest): Promise<ReadonlyMap<number, Uint8Array>>
-  /** Verifies the shards that are present, and rebuilds the wanted ones from them. The bytes must stay until it settles. */
+  /** Verifies the present shards, and rebuilds the wanted ones from them. The bytes must stay until it settles. */
   mend(request: MendRequest): Promise<MendOutcome>
   /** Synchronous, for small bodies and for reads. */
   hash(plan: HashPipelinePlan, bytes: Uint8Array): Digests
-  /** Checksum of one sub-block, as `CodedShard.checksums` holds it. */
+  /** Checksum of one sub-block, as in `CodedShard.checksums`. */
   subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint
-  /** Ends the threads. What is under way is rejected; whoever waits for a slab gets `stopping`. */
+  /** Ends the threads. Rejects pending calls; those that wait for a slab get `stopping`. */
   close(): Promise<void>
 }

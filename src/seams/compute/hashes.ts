@@ -1,5 +1,5 @@
 /**
- * The running hashes of one body, as its plan asks for them. A hash that is wanted twice (SHA-256 as
+ * The running hashes of one body, according to its plan. A hash that is wanted twice (SHA-256 as
  * signature and as checksum) is computed once.
  */
 import { createHash, type Hash } from "node:crypto"
@@ -12,7 +12,7 @@ interface Running {
   digest(): Uint8Array
 }
 
-/** CRC32 as zlib has it in newer Node 20 and above: about three times our own. */
+/** CRC32 of zlib, in newer Node 20 and above: about three times as fast as our own. */
 class ZlibCrc32 implements Running {
   private value = 0
 
@@ -68,7 +68,7 @@ export class Hashes {
   }
 }
 
-/** All at once, for small bodies. */
+/** Hashes a small body in one call. */
 export function hashOnce(plan: HashPipelinePlan, bytes: Uint8Array): Digests {
   const hashes = new Hashes(plan)
   hashes.update(bytes)

@@ -1,5 +1,5 @@
 /**
- * Compute: hashing and coding, on worker threads or inline. Imports no codec: main hands one in.
+ * Compute: hashing and coding, on worker threads or inline. Imports no codec: main passes one in.
  */
 export type { MakeCoder } from "./coder.js"
 export { CODER_SCRATCH_BYTES } from "./coder.js"

@@ -1,10 +1,10 @@
 /**
- * Digests of short byte strings, in one call where the runtime has it (Node from 20.12 on): making a hash
+ * Digests of short byte strings, in one call if the runtime supports it (Node from 20.12 on): making a hash
  * object costs more than hashing a few hundred bytes.
  */
 import * as crypto from "node:crypto"
 
-/** `binary`: a character a byte. */
+/** `binary`: one character for each byte. */
 type DigestEncoding = "hex" | "binary"
 
 export const digestOnce =

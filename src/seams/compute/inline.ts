@@ -1,5 +1,5 @@
 /**
- * Compute on the calling thread: simulation and tests, where order must depend on nothing but the calls.
+ * Compute on the calling thread: simulation and tests, where order must depend only on the calls.
  */
 import { assert } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
@@ -27,11 +27,11 @@ import { ShardRegion } from "./shard-memory.js"
 import { allocateSlabs, GrantedSlab, Slabs } from "./slabs.js"
 
 export interface SlabSizes {
-  /** What one slab must hold at least, see `slabBytesOf`. */
+  /** The smallest size of a slab, see `slabBytesOf`. */
   readonly slabBytes: number
-  /** What all slabs together may take. */
+  /** The limit for all slabs together. */
   readonly poolBytes: number
-  /** What shards that are being mended may take of the memory; default: none, they lie elsewhere. */
+  /** The memory for shards that are being mended; default: none, they are in other memory. */
   readonly shardMemoryBytes?: number
 }
 
@@ -62,7 +62,7 @@ export class InlineHashPipeline implements HashPipeline {
 
   async digests(): Promise<Digests> {
     this.check()
-    assert(this.state !== "digested", "the digests are asked for once")
+    assert(this.state !== "digested", "the digests are requested once")
     this.state = "digested"
     return this.hashes.digests()
   }
@@ -72,7 +72,7 @@ export class InlineHashPipeline implements HashPipeline {
   }
 
   private check(): void {
-    if (this.state === "closed") throw fail("stopping", { message: "the lane is closed" })
+    if (this.state === "closed") throw fail("stopping", { message: "the hash pipeline is closed" })
   }
 }
 

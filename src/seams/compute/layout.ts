@@ -1,5 +1,5 @@
 /**
- * Where the shards of a block lie in its slab, and the checksum of one of their sub-blocks. Pure.
+ * The offsets of a block's shards in its slab, and the checksum of one of their sub-blocks. Pure.
  *
  * A block of `lengthBytes` becomes k slices of equal length, padded with zeros to a multiple of 64; its
  * parity follows. Copies are the block itself, padded likewise.
@@ -18,7 +18,7 @@ export function slotsOf(shape: CodingShape): number {
 export const shardBytesOf = (shape: CodingShape, lengthBytes: number): number =>
   shardBytesOfBlock(shape.kind === "copies" ? 1 : shape.k, lengthBytes)
 
-/** What a slab must hold for blocks of up to `blockBytes`: data, padding and parity. */
+/** The slab size for blocks of up to `blockBytes`: data, padding and parity. */
 export function slabBytesOf(shape: CodingShape, blockBytes: number): number {
   return shardBytesOf(shape, blockBytes) * (shape.kind === "copies" ? 1 : shape.k + shape.m)
 }

@@ -1,7 +1,7 @@
 /**
- * Mending, on whichever thread it runs: verifies the shards that are there, rebuilds those that are not
- * and computes their checksums. Synchronous. A sub-block of all shards at a time, so that it is still in
- * the cache when it is looked at again.
+ * Mending, on the calling thread: verifies the present shards, rebuilds the missing ones
+ * and computes their checksums. Synchronous. It works on one sub-block of all shards at a time, which stays in
+ * the cache between the steps.
  */
 import { assert } from "../../base/assert.js"
 import { SUB_BLOCK_BYTES } from "../../base/limits.js"
@@ -9,13 +9,13 @@ import { CHECKSUM_BYTES, subBlockCount, subBlockSeed } from "../../simd/sub-bloc
 import type { BlockCoder } from "./coder.js"
 import type { MendRequest, MendOutcome } from "./contract.js"
 
-/** What knows where the shards lie. */
+/** Operations on the shards, which depend on their memory. */
 export interface MendTools extends Pick<BlockCoder, "rebuild"> {
   /** XXH64, of either sign. */
   hash(bytes: Uint8Array, seed: bigint): bigint
 }
 
-/** All at once. Throws `invalidConfig` for a code that does not exist. */
+/** Runs all steps. Throws `invalidConfig` for a code that does not exist. */
 export function mendShards(tools: MendTools, request: MendRequest): MendOutcome {
   const steps = mendSteps(tools, request)
   for (;;) {
@@ -24,7 +24,7 @@ export function mendShards(tools: MendTools, request: MendRequest): MendOutcome 
   }
 }
 
-/** Yields after each sub-block how many bytes were worked through, so that others can have their turn. */
+/** Yields the number of processed bytes after each sub-block, so that other work can run. */
 export function* mendSteps(
   tools: MendTools,
   { shape, firstSubBlock = 0, present, wanted }: MendRequest,

@@ -1,6 +1,6 @@
 /**
- * Rebuilds shards on the calling thread: at several GB/s the work is shorter than the way to another
- * thread. Pieces pass through a small memory of its own, so the shards may lie anywhere.
+ * Rebuilds shards on the calling thread: at several GB/s that is faster than a message to another
+ * thread. Pieces pass through a small private memory, so the shards may be in any memory.
  */
 import { assert, must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
@@ -13,7 +13,7 @@ import type { RebuildRequest } from "./contract.js"
 import type { MendTools } from "./mending.js"
 
 const PIECE_BYTES = 32 * KIB
-/** Not a power of two, or the pieces of all shards would compete for the same few cache lines. */
+/** Not a power of two, so that the pieces of all shards do not compete for the same cache lines. */
 const PIECE_STRIDE_BYTES = PIECE_BYTES + 3 * SHARD_ALIGN_BYTES
 /** At most k inputs and as many outputs as there are slots. */
 const PIECES = 2 * SHARDS_MAX
@@ -24,7 +24,7 @@ export class Rebuilder {
 
   constructor(private readonly makeCoder: MakeCoder) {}
 
-  /** Empty shards for the wanted slots. Throws `notEnoughShards` where fewer than k are present. */
+  /** Empty shards for the wanted slots. Throws `notEnoughShards` if fewer than k are present. */
   prepare({ shape, shardBytes, present, wanted, allocate }: RebuildRequest): Map<number, Uint8Array> {
     if (present.size < shape.k) throw fail("notEnoughShards", { present: present.size, needed: shape.k })
     assert(shardBytes % SHARD_ALIGN_BYTES === 0, "ranges of shards are multiples of 64 bytes")
@@ -49,7 +49,7 @@ export class Rebuilder {
     }
   }
 
-  /** What `mendShards` needs for shards that lie anywhere. */
+  /** The operations that `mendShards` needs for shards in any memory. */
   mendTools(): MendTools {
     return {
       hash: xxh64,

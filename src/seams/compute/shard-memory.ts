@@ -1,11 +1,12 @@
 /**
- * Shard memory: buffers for whole shards, where compute can work on them in place. Lent again and again:
- * fresh buffers of a megabyte each keep the garbage collector as busy as the disks.
+ * Shard memory: reusable buffers for whole shards, in which compute can work in place.
+ * New buffers of a megabyte each would keep the garbage collector as busy as the disks.
  *
- * Promises  What is given back first in the memory is lent first: its pages are resident and in the cache.
- *           Memory that was never lent is never touched, so it costs nothing. What a call that was given up still reads
- *           into is lent again only when that has ended.
- * Limits    The region's bytes. Beyond them, and for short ones, buffers are fresh; callers bound their bytes.
+ * Promises  The returned buffer nearest to the start of the memory is lent first: its pages are resident and in the
+ *           cache. Memory that was never lent is never touched, so it costs nothing. A buffer that an abandoned call
+ *           still reads into is lent again only after that call has ended.
+ * Limits    The region's bytes. Beyond them, and for short shards, buffers are newly allocated;
+ *           callers limit their bytes.
  */
 import { must } from "../../base/assert.js"
 import { KIB } from "../../base/limits.js"
@@ -19,7 +20,7 @@ const LENT_BYTES_MIN = 32 * KIB
 
 export class ShardRegion implements ShardMemory {
   private readonly isLent: boolean[]
-  /** By the address of what was lent: its first unit, and how many. */
+  /** By address of a lent buffer: its first unit and the number of units. */
   private readonly runs = new Map<number, { readonly first: number; readonly units: number }>()
 
   constructor(
@@ -36,7 +37,7 @@ export class ShardRegion implements ShardMemory {
     if (first === undefined) return Buffer.allocUnsafeSlow(lengthBytes)
     this.isLent.fill(true, first, first + units)
     const end = this.regionAt + (first + units) * UNIT_BYTES
-    // A shard is the end of what is read of it: so it begins on a multiple of its alignment.
+    // A shard is the end of the bytes that are read, so it begins on a multiple of its alignment.
     const at = end - lengthBytes
     this.runs.set(at, { first, units })
     return new Uint8Array(this.memory.buffer, at, lengthBytes)
@@ -47,12 +48,12 @@ export class ShardRegion implements ShardMemory {
   }
 
   private free(byteOffset: number): void {
-    const { first, units } = must(this.runs.get(byteOffset), "what is given back was lent")
+    const { first, units } = must(this.runs.get(byteOffset), "a returned buffer was lent")
     this.runs.delete(byteOffset)
     this.isLent.fill(false, first, first + units)
   }
 
-  /** The first run of so many units. */
+  /** The first free run of `units` units. */
   private findFree(units: number): number | undefined {
     for (let first = this.isLent.indexOf(false); first >= 0;) {
       const lent = this.isLent.indexOf(true, first)

@@ -1,11 +1,11 @@
 /**
- * The slab pool: one fixed WebAssembly memory, cut into equal slabs. It is the bound on all body bytes
+ * The slab pool: one fixed WebAssembly memory, cut into equal slabs. It limits all body bytes
  * in flight.
  *
- * Promises  Waiting is first come, first served. A slab is given again only when its owner released it
- *           and no thread is writing to it any more. Memory that was never handed out is never touched,
+ * Promises  Waiting is first come, first served. A slab is granted again only after its owner released it
+ *           and no thread writes to it any more. Memory that was never granted is never touched,
  *           so it costs nothing.
- * Limits    The pool's bytes. Waiters are bounded by the bodies that the server admits.
+ * Limits    The pool's bytes. The server's limit on bodies also limits the waiters.
  */
 import { assert } from "../../base/assert.js"
 import { roundUp } from "../../base/bytes.js"
@@ -15,7 +15,7 @@ import { WASM_PAGE_BYTES } from "../../simd/wasm.js"
 import { CODER_SCRATCH_BYTES } from "./coder.js"
 import type { Slab, SlabPool } from "./contract.js"
 
-/** Slabs begin on pages of their own, for the sake of the disks that write from them. */
+/** Slabs begin on page boundaries, for the disks that write from them. */
 const SLAB_ALIGN_BYTES = 4096
 
 /** A thread's own area of the memory: its coder's tables, then those of its MD5. */
@@ -35,9 +35,9 @@ export interface SlabMemory {
 }
 
 interface SlabMemoryPlan {
-  /** What one slab must hold at least, see `slabBytesOf`. */
+  /** The smallest size of a slab, see `slabBytesOf`. */
   readonly slabBytes: number
-  /** What all of them together may take. */
+  /** The limit for all slabs together. */
   readonly poolBytes: number
   /** See `ShardMemory`. */
   readonly shardMemoryBytes?: number
@@ -46,7 +46,7 @@ interface SlabMemoryPlan {
   readonly shared: boolean
 }
 
-/** Throws `invalidConfig` where the pool does not hold a single slab. */
+/** Throws `invalidConfig` if the pool is too small for a single slab. */
 export function allocateSlabs(plan: SlabMemoryPlan): SlabMemory {
   const slabBytes = roundUp(plan.slabBytes, SLAB_ALIGN_BYTES)
   const slabsTotal = Math.floor(plan.poolBytes / slabBytes)
@@ -69,7 +69,7 @@ interface Waiter {
   readonly refuse: (reason: unknown) => void
 }
 
-/** A slab in someone's hands: the owner's until `release`, and a thread's while it holds it. */
+/** A slab in use: by its owner until `release`, and by a thread until it drops it. */
 export class GrantedSlab implements Slab {
   private users = 1
   private released = false
@@ -79,16 +79,16 @@ export class GrantedSlab implements Slab {
     private readonly giveBack: () => void,
   ) {}
 
-  /** The owner is done with it. A second call does nothing. */
+  /** Ends the owner's use. A second call does nothing. */
   release(): void {
     if (this.released) return
     this.released = true
     this.drop()
   }
 
-  /** Keeps the slab from being given again while a thread works on it, even if its owner releases it. */
+  /** Prevents the slab from being granted again while a thread works on it, even if its owner releases it. */
   hold(): void {
-    assert(this.users > 0, "a slab that was given back is not used")
+    assert(this.users > 0, "a returned slab is not used")
     this.users += 1
   }
 
@@ -106,14 +106,14 @@ export class Slabs implements SlabPool {
   private readonly waiters = new Set<Waiter>()
   private closed = false
 
-  /** `onWait` is called when somebody begins to wait for a slab. */
+  /** `onWait` is called when a body starts to wait for a slab. */
   constructor(
     { memory, slabsAt, slabBytes, slabsTotal }: SlabMemory,
     private readonly onWait: () => void = () => undefined,
   ) {
     this.slabBytes = slabBytes
     this.slabsTotal = slabsTotal
-    // The one given back last is taken first: its pages are resident and in the cache.
+    // The slab returned last is granted first: its pages are resident and in the cache.
     for (let i = slabsTotal - 1; i >= 0; i -= 1) {
       this.free.push(new Uint8Array(memory.buffer, slabsAt + i * slabBytes, slabBytes))
     }
@@ -140,7 +140,7 @@ export class Slabs implements SlabPool {
     return bytes === undefined ? undefined : this.grant(bytes)
   }
 
-  /** Refuses whoever waits and whoever comes. Slabs in use stay valid. */
+  /** Rejects present and future waiters. Slabs in use stay valid. */
   close(): void {
     this.closed = true
     for (const waiter of this.waiters) waiter.refuse(fail("stopping"))

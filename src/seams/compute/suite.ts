@@ -1,5 +1,5 @@
 /**
- * What every Compute must do. Run by the tests of whoever has a codec to hand in.
+ * The tests that every Compute must pass. They run where a codec is available.
  */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
@@ -15,7 +15,7 @@ import { slabBytesOf } from "./layout.js"
 interface ComputeUnderTest {
   readonly name: string
   open(sizes: SlabSizes): Compute
-  /** The obvious codec: parity of the data shards. */
+  /** The reference codec: parity of the data shards. */
   parityOf(shape: CodeShape, data: readonly Uint8Array[]): readonly Uint8Array[]
 }
 
@@ -111,7 +111,7 @@ async function withCompute(under: ComputeUnderTest, work: (compute: Compute) => 
   }
 }
 
-/** Waits until as many slabs are free as wanted, for some seconds at most; says how many are. */
+/** Waits some seconds at most until `wanted` slabs are free; returns how many are. */
 async function slabsFreeSoon(compute: Compute, wanted: number): Promise<number> {
   for (let turn = 0; turn < 5000 && compute.slabs.slabsFree !== wanted; turn += 1) {
     await new Promise(resolve => setTimeout(resolve, 1))
@@ -149,7 +149,7 @@ function bodies(under: ComputeUnderTest): void {
     })
   })
 
-  test(`${under.name}: many bodies at once do not disturb one another`, LIMITED, async () => {
+  test(`${under.name}: concurrent bodies do not disturb one another`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const sent = Array.from({ length: 2 * SLABS }, async (_, i) => {
         const body = noise(BLOCK_BYTES + 1000 * i, 100 + i)
@@ -161,7 +161,7 @@ function bodies(under: ComputeUnderTest): void {
     })
   })
 
-  test(`${under.name}: digests are those of the catalogue, and only what was asked for`, LIMITED, async () => {
+  test(`${under.name}: digests match the catalogue, and only the requested ones are returned`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const digits = new TextEncoder().encode("123456789")
       const checksumOf = (checksum: HashPipelinePlan["checksum"]) =>
@@ -186,7 +186,7 @@ function bodies(under: ComputeUnderTest): void {
 
 /** Lanes that are fed a piece each in turn, some of them given up on the way. */
 function batches(under: ComputeUnderTest): void {
-  test(`${under.name}: many lanes at once, fed a little each in turn, one closed in the middle`, LIMITED, async () => {
+  test(`${under.name}: many concurrent pipelines, fed in turn, one closed in the middle`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const slabBytes = noise(BLOCK_BYTES, 200)
       for (const pipelines of [2, 3, 5, 9, 14]) {
@@ -235,7 +235,7 @@ function batches(under: ComputeUnderTest): void {
     })
   })
 
-  test(`${under.name}: a slab is given again only when its last bytes are hashed`, LIMITED, async () => {
+  test(`${under.name}: a slab is granted again only after its last bytes are hashed`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const silent = compute.openHashPipeline(MD5)
       const held = await compute.slabs.take(never)
@@ -247,7 +247,7 @@ function batches(under: ComputeUnderTest): void {
       pipeline.feed(slab, 0, BLOCK_BYTES)
       await pipeline.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
       slab.release()
-      // Whoever gets it writes on it.
+      // Every new owner overwrites its slab.
       for (let i = 1; i < SLABS; i += 1) (await compute.slabs.take(never)).bytes.fill(0xee)
       assert.equal(compute.slabs.slabsFree, 0)
       assert.equal(hex((await pipeline.digests()).md5), createHash("md5").update(body).digest("hex"))
@@ -258,7 +258,7 @@ function batches(under: ComputeUnderTest): void {
 }
 
 function scarcity(under: ComputeUnderTest): void {
-  test(`${under.name}: a block is hashed at once while somebody waits for its slab`, LIMITED, async () => {
+  test(`${under.name}: a block is hashed immediately while another body waits for its slab`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const pipelines = Array.from({ length: 3 }, () => compute.openHashPipeline(MD5))
       const taken: Slab[] = []
@@ -315,13 +315,13 @@ function rebuilding(under: ComputeUnderTest): void {
   })
 }
 
-/** Of some shapes and lengths, in the memory of compute and elsewhere, long and short. */
+/** Tests several shapes and lengths, in the memory of compute and in other memory. */
 function mending(under: ComputeUnderTest): void {
   const shapes = [SHAPE, { kind: "code", k: 5, m: 2, matrix: "vandermonde" }] as const
   const lengths = [64, 4096, 64 * KIB + 64, 900 * KIB]
   const shardMemoryBytes = 12 * 960 * KIB
 
-  test(`${under.name}: mended shards and their checksums are those of a block that was coded`, LIMITED, async () => {
+  test(`${under.name}: mended shards and their checksums equal those of a coded block`, LIMITED, async () => {
     const compute = under.open({ ...SIZES, shardMemoryBytes })
     for (const shape of shapes) {
       for (const [i, blockBytes] of lengths.entries()) {
@@ -359,7 +359,7 @@ function mending(under: ComputeUnderTest): void {
     await compute.close()
   })
 
-  test(`${under.name}: shards that are not what they should be are named, each of them`, LIMITED, async () => {
+  test(`${under.name}: every damaged shard is reported`, LIMITED, async () => {
     const compute = under.open({ ...SIZES, shardMemoryBytes })
     for (const lengthBytes of [640, 300 * KIB]) {
       const shards = expectedShards(under, SHAPE, noise(lengthBytes * SHAPE.k, 1))
@@ -380,7 +380,7 @@ function mending(under: ComputeUnderTest): void {
       flip(1, lengthBytes - 1)
       flip(3, 0)
       assert.deepEqual((await compute.mend({ shape: SHAPE, present, wanted })).damaged, [])
-      // The bytes of another needle are no better than damaged ones.
+      // Bytes of another needle count as damaged.
       const [first, ...others] = present
       assert.ok(first)
       const strange = { ...first, seed: first.seed + 1n }
@@ -413,7 +413,7 @@ function checksumsOf(compute: Compute, shard: Uint8Array, seed: bigint): Uint8Ar
 }
 
 function slabs(under: ComputeUnderTest): void {
-  test(`${under.name}: slabs are waited for in order, waiting can be given up`, LIMITED, async () => {
+  test(`${under.name}: waiters get slabs in order, and can stop waiting`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const taken: Slab[] = []
       for (let i = 0; i < SLABS; i += 1) taken.push(await compute.slabs.take(never))
@@ -453,7 +453,7 @@ function slabs(under: ComputeUnderTest): void {
 }
 
 function endings(under: ComputeUnderTest): void {
-  test(`${under.name}: a lane given up in the middle leaves no slab behind and disturbs nobody`, LIMITED, async () => {
+  test(`${under.name}: a pipeline closed in the middle leaks no slab and disturbs no other`, LIMITED, async () => {
     await withCompute(under, async compute => {
       for (let round = 0; round < 3 * SLABS; round += 1) {
         const pipeline = compute.openHashPipeline(EVERYTHING)
@@ -490,7 +490,7 @@ function endings(under: ComputeUnderTest): void {
         next.bytes.fill(0xee)
         await coding
         const mine = next.bytes.every(byte => byte === 0xee)
-        assert.ok(mine, "nobody wrote into the next owner's slab")
+        assert.ok(mine, "nothing wrote into the next owner's slab")
         next.release()
         pipeline.close()
         assert.equal(await slabsFreeSoon(compute, SLABS), SLABS)
@@ -524,7 +524,7 @@ function endings(under: ComputeUnderTest): void {
     },
   )
 
-  test(`${under.name}: close refuses whoever waits and whoever comes`, LIMITED, async () => {
+  test(`${under.name}: close rejects present and future waiters`, LIMITED, async () => {
     const compute = under.open(SIZES)
     const taken = [await compute.slabs.take(never), compute.slabs.tryMore()]
     const pipeline = compute.openHashPipeline(EVERYTHING)

@@ -1,7 +1,7 @@
 /**
  * The caller's side of one compute thread.
  *
- * Promises  Every order that wants an answer gets one or is rejected, also when the thread dies: then
+ * Promises  Every order that expects a reply gets one or is rejected, also when the thread dies: then
  *           with `internal`, after it has certainly stopped touching the shared memory.
  *           A thread without unanswered orders does not keep the process alive.
  */
@@ -20,9 +20,9 @@ interface Waiting {
 }
 
 export class ThreadHandle {
-  /** Lanes pinned to this thread, and blocks that it mends. */
+  /** Pipelines pinned to this thread, and blocks that it mends. */
   pipelines = 0
-  /** Of them, those that need MD5. */
+  /** The pipelines among them that need MD5. */
   md5Lanes = 0
   private readonly worker: Worker
   private readonly waiting = new Map<number, Waiting>()
@@ -55,12 +55,12 @@ export class ThreadHandle {
     return this.death === undefined
   }
 
-  /** Gives an order that has no answer. */
+  /** Sends an order that has no reply. */
   tell(order: Exclude<Order, AnsweredOrder>): void {
     if (this.alive) this.worker.postMessage(order)
   }
 
-  /** Resolves with the answer, which is of the kind named, or rejects with a failure. */
+  /** Resolves with the reply of the given kind, or rejects with a failure. */
   async ask<Kind extends Answer["answer"]>(order: WithoutId<AnsweredOrder>, kind: Kind): Promise<Given<Kind>> {
     if (this.death !== undefined) throw this.death
     const id = this.nextId
@@ -71,7 +71,7 @@ export class ThreadHandle {
     return parseAnswer(await answered, kind)
   }
 
-  /** Ends the thread; resolves when it is gone. */
+  /** Ends the thread; resolves once it has exited. */
   async close(): Promise<void> {
     this.isClosing = true
     this.worker.ref()
@@ -82,7 +82,7 @@ export class ThreadHandle {
   private settle(answer: Answer): void {
     const waiting = this.waiting.get(answer.id)
     this.waiting.delete(answer.id)
-    // A last answer must not end the process in the middle of `close`.
+    // A last reply must not end the process in the middle of `close`.
     if (this.waiting.size === 0 && !this.isClosing) this.worker.unref()
     if (answer.answer === "failed") waiting?.reject(fail(answer.kind, { message: answer.reason }))
     else waiting?.resolve(answer)

@@ -1,15 +1,15 @@
 /**
- * What the calling thread and a compute thread say to each other. Messages arrive in order; bytes never
+ * Messages between the calling thread and a compute thread. Messages arrive in order; bytes never
  * travel, only their addresses in the memory that both share.
  */
 import type { FailureKind } from "../../base/failures.js"
 import type { BlockAt } from "./block-work.js"
 import type { Digests, HashPipelinePlan, MendOutcome, MendRequest } from "./contract.js"
 
-/** What a thread is started with. */
+/** The start parameters of a thread. */
 export interface ThreadStart {
   readonly memory: WebAssembly.Memory
-  /** Which of the scratch areas is its own, see `scratchOf`. */
+  /** The index of its scratch area, see `scratchOf`. */
   readonly worker: number
 }
 
@@ -27,15 +27,15 @@ export type Order =
   | { readonly order: "open"; readonly pipeline: HashPipelineNumber; readonly plan: HashPipelinePlan }
   | { readonly order: "feed"; readonly pipeline: HashPipelineNumber; readonly at: number; readonly lengthBytes: number }
   | { readonly order: "code"; readonly id: number; readonly pipeline: HashPipelineNumber; readonly block: BlockAt }
-  /** Answered when none of the bytes fed so far is read any more. */
+  /** Replied to once none of the bytes fed so far is read any more. */
   | { readonly order: "hashed"; readonly id: number; readonly pipeline: HashPipelineNumber }
   | { readonly order: "mend"; readonly id: number; readonly block: MendAt }
   | { readonly order: "digests"; readonly id: number; readonly pipeline: HashPipelineNumber }
   | { readonly order: "close"; readonly pipeline: HashPipelineNumber }
-  /** Bytes that wait for the bytes of other bodies are hashed without them. */
+  /** Hashes waiting bytes without waiting for other bodies. */
   | { readonly order: "flush" }
 
-/** Orders with an id are answered; `hashed` and `digests` when it is so, the others at once. */
+/** Orders with an id get a reply: `hashed` and `digests` once done, the others immediately. */
 export type Answer =
   | { readonly answer: "coded"; readonly id: number; readonly checksums: Uint8Array }
   | { readonly answer: "hashed"; readonly id: number }

@@ -1,5 +1,5 @@
 /**
- * The thread's side: runs lanes as ordered. Its entry file is main's, which hands in the codec.
+ * The thread's side: runs pipelines as ordered. Its entry file is in main, which passes in the codec.
  */
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from "node:worker_threads"
 import { assert, must } from "../../base/assert.js"
@@ -76,7 +76,7 @@ class Thread {
     }
   }
 
-  /** Hashes a little of what is there; false where nothing is left to do. */
+  /** Hashes some of the waiting bytes; false if nothing remains. */
   hashSome(): boolean {
     return this.batch.work()
   }
@@ -89,7 +89,7 @@ class Thread {
         // A copy: a message copies the whole memory that its arrays are part of.
         if (digest !== undefined)
           this.answer({ answer: "digested", id, digests: { ...digests, md5: Uint8Array.from(digest) } })
-        else this.answer({ answer: "failed", id, kind: "stopping", reason: "the lane is closed" })
+        else this.answer({ answer: "failed", id, kind: "stopping", reason: "the hash pipeline is closed" })
       })
     }
   }
@@ -119,7 +119,7 @@ function nextOrder(port: MessagePort): Order | undefined {
   return received?.message
 }
 
-/** The whole life of a compute thread: the last call of its entry file. */
+/** Runs a compute thread until it ends: the last call of its entry file. */
 export function serveCompute(makeCoder: MakeCoder): void {
   const port = must(parentPort, "this file is the entry of a thread")
   const { memory, worker } = parseStart(workerData)
@@ -128,7 +128,7 @@ export function serveCompute(makeCoder: MakeCoder): void {
     try {
       thread.obey(order)
     } catch (error) {
-      // An order without an id has nobody to tell: the thread ends, and all its lanes with it.
+      // An order without an id cannot reply with an error: the thread ends, with all its pipelines.
       if (!("id" in order)) throw error
       const { kind, message: reason } = asFailure(error)
       port.postMessage({ answer: "failed", id: order.id, kind, reason } satisfies Answer)

@@ -1,11 +1,11 @@
 /**
  * Compute on worker threads that share the slab pool's memory.
  *
- * A body larger than SMALL_BODY_BYTES is pinned to one thread, because a running hash cannot move; what
- * is smaller is done at once on the calling thread, where it costs less than the way to another. Bodies
- * that need MD5 above all are gathered on one thread, which hashes them together.
+ * A body larger than SMALL_BODY_BYTES is pinned to one thread, because a running hash cannot move; a
+ * smaller one is processed synchronously on the calling thread, which costs less than a message. Bodies
+ * that need mostly MD5 are collected on one thread, which hashes them together.
  *
- * Promises  A thread that dies takes down only what is pinned to it (`internal`); the next body gets a
+ * Promises  A thread that dies fails only the bodies pinned to it (`internal`); the next body gets a
  *           new thread. Threads start with the first body that needs them.
  * Limits    `threads`, the slab pool, FEED_BYTES between signals.
  */
@@ -42,12 +42,12 @@ import { ThreadHandle } from "./thread-handle.js"
 
 /** Bodies up to this length are hashed and coded on the calling thread. */
 const SMALL_BODY_BYTES = 64 * KIB
-/** A thread hears of new bytes when there are this many: a message for each socket buffer costs more than hashing it. */
+/** A thread is notified of new bytes in units of this size: a message per socket buffer costs more than hashing it. */
 const FEED_BYTES = 256 * KIB
-/** Input bytes that a rebuild works through before it lets others run: about a millisecond. */
+/** Input bytes that a rebuild processes before it yields: about a millisecond. */
 const REBUILD_TURN_BYTES = 2 * MIB
 const THREADS_MAX = 64
-/** So many bodies fill the lanes of a thread well; the next ones begin another thread's. */
+/** This many bodies fill the MD5 lanes of a thread well; further ones use another thread. */
 const BATCH_MAX = 8
 
 interface ThreadSizes extends SlabSizes {
@@ -60,7 +60,7 @@ interface Range {
   to: number
 }
 
-/** A lane that a thread runs. */
+/** A pipeline that a thread runs. */
 class RemoteHashPipeline {
   private unsent: Range | undefined
 
@@ -105,7 +105,7 @@ class RemoteHashPipeline {
     slab.hold()
     const hashed = this.thread.ask({ order: "hashed", pipeline: this.number }, "hashed")
     if (this.slabsAreScarce()) this.thread.tell({ order: "flush" })
-    // A thread that died reads nothing any more.
+    // A dead thread reads nothing any more.
     await hashed.catch(() => undefined)
     slab.drop()
   }
@@ -131,7 +131,7 @@ class RemoteHashPipeline {
   }
 }
 
-/** Begins undecided, and becomes a lane of the calling thread or of another once its size shows. */
+/** Starts undecided, and moves to the calling thread or another once its size is known. */
 class ThreadHashPipeline implements HashPipeline {
   private chosen: RemoteHashPipeline | InlineHashPipeline | undefined
   private early: Range[] = []
@@ -165,7 +165,7 @@ class ThreadHashPipeline implements HashPipeline {
 
   digests(): Promise<Digests> {
     return this.underWay(async () => {
-      assert(this.state !== "digested", "the digests are asked for once")
+      assert(this.state !== "digested", "the digests are requested once")
       this.state = "digested"
       return await this.choose(this.openInline).digests()
     })
@@ -187,10 +187,10 @@ class ThreadHashPipeline implements HashPipeline {
     return chosen
   }
 
-  /** An owner that gives the lane up may never look at what is under way: its failure is then nobody's. */
+  /** An owner that closes the pipeline may not await pending calls: their failures are then ignored. */
   private underWay<T>(work: () => Promise<T>): Promise<T> {
     const promise =
-      this.state === "closed" ? Promise.reject(fail("stopping", { message: "the lane is closed" })) : work()
+      this.state === "closed" ? Promise.reject(fail("stopping", { message: "the hash pipeline is closed" })) : work()
     promise.catch(() => undefined)
     return promise
   }
@@ -207,7 +207,7 @@ export class ThreadCompute implements Compute {
   private hashPipelinesOpened = 0
   private closed = false
 
-  /** `entry`: the file that calls `serveCompute`. Throws `invalidConfig` where the pool does not hold one slab. */
+  /** `entry`: the file that calls `serveCompute`. Throws `invalidConfig` if the pool is too small for one slab. */
   constructor(
     makeCoder: MakeCoder,
     private readonly entry: URL,
@@ -261,7 +261,7 @@ export class ThreadCompute implements Compute {
     }
   }
 
-  /** On the calling thread, of shards that lie elsewhere. */
+  /** Mends on the calling thread, for shards in other memory. */
   private async mendElsewhere(request: MendRequest): Promise<MendOutcome> {
     const steps = mendSteps(this.rebuilder.mendTools(), request)
     let turnBytes = 0
@@ -283,14 +283,14 @@ export class ThreadCompute implements Compute {
     return subBlockChecksum(bytes, seed, subBlock)
   }
 
-  /** Ends the threads. What is under way is rejected with `internal`, what waits for a slab with `stopping`. */
+  /** Ends the threads. Rejects pending calls with `internal`, and those that wait for a slab with `stopping`. */
   async close(): Promise<void> {
     this.closed = true
     this.pool.close()
     for (const thread of this.threads) await thread?.close()
   }
 
-  /** A caller waits for memory: bytes that hold memory are hashed without waiting for other bodies. */
+  /** Called when a body waits for memory: hashes the bytes that hold memory without waiting for other bodies. */
   private flushHashes(): void {
     for (const thread of this.threads) if (thread !== undefined && thread.md5Lanes > 0) thread.tell({ order: "flush" })
   }

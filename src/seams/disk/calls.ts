@@ -1,5 +1,5 @@
 /**
- * Calls to a disk, as whoever watches or bends them sees them: faults, latencies, recordings, sweeps.
+ * Calls to a disk, as interceptors see them: faults, latencies, recordings, sweeps.
  *
  * One kind of hook for all: an `Intercept` sees each call before it happens. The simulated disk asks it
  * for every call, and `interceptedDisk` asks it in front of any other disk.
@@ -30,31 +30,31 @@ export type DiskCall =
     }
   | { readonly kind: "open" | "exists" | "list" | "size" | "space"; readonly path: string }
 
-/** What becomes of a call that neither fails nor goes as asked. */
+/** The outcome of a call that neither fails nor succeeds normally. */
 export interface Bend {
-  /** Of a write: so many bytes reach the file, then it fails. */
+  /** For a write: this many bytes reach the file, then it fails. */
   readonly torn?: { readonly keptBytes: number; readonly failure: Failure }
-  /** Of a write: what would make the file longer is refused, as on a full disk; what fits is written. */
+  /** For a write: bytes that would make the file longer are refused, as on a full disk; the others are written. */
   readonly isFull?: boolean
-  /** Of a read: taken from here instead. */
+  /** For a read: the offset to read from instead. */
   readonly offsetBytes?: number
-  /** Of a read: what becomes of the bytes on their way; changed in place. */
+  /** For a read: changes the bytes in place. */
   readonly rot?: (bytes: Uint8Array, offsetBytes: number) => void
-  /** Of a question for space: what is told instead. */
+  /** For a query of free space: the result instead. */
   readonly space?: Partial<Space>
-  /** The call is done, and answered when this resolves; it fails when this rejects. */
+  /** The call takes effect, and returns once this resolves; it fails if this rejects. */
   readonly answered?: Promise<void>
 }
 
 type Verdict = Bend | void
 
 /**
- * Throws to make the call fail (`exists` answers false for ENOENT); a promise is waited for before the call happens (and one that never
- * settles hangs it). Of `readSync`, a "resident" read, which cannot wait, a promise is ignored.
+ * Throws to make the call fail (`exists` answers false for ENOENT); the call waits for a returned promise
+ * (and hangs if it never settles). `readSync`, a "resident" read, cannot wait and ignores a promise.
  */
 export type Intercept = (call: DiskCall) => Verdict | Promise<Verdict>
 
-/** The verdict on a call that cannot wait; undefined where there is none, or only a later one. */
+/** The verdict on a call that cannot wait; undefined if there is none, or only a later one. */
 export function syncVerdict(intercept: Intercept, call: DiskCall): Bend | undefined {
   const verdict = intercept(call)
   if (!(verdict instanceof Promise)) return verdict ?? undefined

@@ -1,11 +1,11 @@
-/** What error codes of the system say: whose failure it is, and whether a path leads nowhere. */
+/** Meaning of the system's error codes: whether the device failed, and whether a path does not exist. */
 import { fail, isFailure } from "../../base/failures.js"
 import type { Failure, FailureKind } from "../../base/failures.js"
 
-/** What says that a path leads nowhere; any other error says nothing about it. */
+/** Codes that mean that a path does not exist; other errors do not tell. */
 const ABSENT: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR"])
 
-/** What is not the device's failure. */
+/** Codes that are not the device's failure. */
 const KINDS: Readonly<Record<string, FailureKind>> = {
   ENOSPC: "deviceFull",
   EDQUOT: "deviceFull",
@@ -14,11 +14,11 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   ENOMEM: "tooManyInFlight",
 }
 
-/** What a disk throws for a code. */
+/** The failure that a disk throws for a code. */
 export const failureOfCode = (code: string, path: string, cause?: unknown): Failure =>
   fail(KINDS[code] ?? "deviceFailed", { path, code }, cause)
 
-/** What a question whether something exists answers where asking failed. */
+/** The result of `exists` for a failed check. */
 export function falseIfAbsent(error: unknown): false {
   if (isFailure(error) && ABSENT.has(String(error.details["code"]))) return false
   throw error

@@ -1,10 +1,10 @@
 /**
- * Disk: files as the store needs them, and nothing more.
+ * Disk: the file operations that the store needs.
  *
  * Promises  A write that resolved on a file opened `durable` (O_DSYNC), or that a later `sync`
  *           covered, survives a power cut; `create`, `rename` and `remove` survive one once
  *           `syncFolder` of their folder has resolved.
- * Refuses   Nothing is retried: a failed write or sync is the caller's to judge. Failures are
+ * Refuses   Nothing is retried: the caller handles a failed write or sync. Failures are
  *           `deviceFull` (ENOSPC, EDQUOT), `tooManyInFlight` (the process or the machine has no file
  *           handle or memory left, which says nothing about the device), `deviceFailed` (all others),
  *           with path and code.
@@ -13,16 +13,16 @@
 import type { Soon } from "../../base/soon.js"
 
 /**
- * By way of the kernel's page cache, or straight between device and memory (O_DIRECT), which costs no
- * pages, and shows what the device itself has. "direct" is a wish: where kernel, file system or the shape
- * of a call do not allow it, it is as "cached", the default.
+ * Through the kernel's page cache, or directly between device and memory (O_DIRECT), which uses no
+ * pages, and reads what is on the device itself. "direct" is a preference: if the kernel, the file system or the shape
+ * of a call do not allow it, it works as "cached", the default.
  */
 export type CacheUse = "cached" | "direct"
 
-/** "resident": the bytes are few, and likely in the page cache: they are read on the calling thread. */
+/** "resident": few bytes that are likely in the page cache; they are read on the calling thread. */
 export type ReadUse = CacheUse | "resident"
 
-/** What direct calls are made of: whole pages; reads also of memory that begins on a page (`wasmMemory`). */
+/** The unit of direct calls: whole pages; reads also need memory that begins on a page (`wasmMemory`). */
 export const DISK_PAGE_BYTES = 4096
 
 export interface DiskFile {
@@ -37,7 +37,7 @@ export interface DiskFile {
   sync(): Promise<void>
   truncate(lengthBytes: number): Promise<void>
   sizeBytes(): Promise<number>
-  /** No error when it is closed already. */
+  /** No error if it is closed already. */
   close(): Promise<void>
 }
 
@@ -55,7 +55,7 @@ export interface Space {
 
 export interface OpenOptions {
   readonly durable?: boolean
-  /** A client waits for each call on this file: where calls queue, they go before those on others. */
+  /** A client waits for each call on this file: queues serve them before calls on other files. */
   readonly urgent?: boolean
 }
 
@@ -63,13 +63,13 @@ export interface Disk {
   open(path: string, mode: OpenMode, options?: OpenOptions): Promise<DiskFile>
   /** Names in a folder, sorted; an absent folder throws `deviceFailed` with code ENOENT. */
   list(folder: string): Promise<string[]>
-  /** Throws `deviceFailed` where that cannot be told: what cannot be seen is not known to be absent. */
+  /** Throws `deviceFailed` if the check fails: an unreadable file is not known to be absent. */
   exists(path: string): Promise<boolean>
-  /** Makes the folder and those above it, durable when it resolves; no error when it is there. */
+  /** Creates the folder and those above it, durable once it resolves; no error if it exists. */
   makeFolder(path: string): Promise<void>
   /** Removes a file; an absent one throws `deviceFailed` with code ENOENT. */
   remove(path: string): Promise<void>
-  /** Replaces a file of the new name. */
+  /** Replaces an existing file of the new name. */
   rename(from: string, to: string): Promise<void>
   syncFolder(path: string): Promise<void>
   space(path: string): Promise<Space>

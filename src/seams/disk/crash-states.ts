@@ -1,9 +1,9 @@
 /**
- * Crash states: every disk that a power cut during a recorded run could have left behind.
+ * Crash states: every disk content that a power cut during a recorded run can leave.
  *
- * The cut is put between any two events of the recording. What had been made durable by then is
- * there; of what was under way or unsynced (at most the last `window` changes; older ones have
- * happened) each subset is tried, or a sample where there are too many, and the last write also torn:
+ * The cut is placed between any two events of the recording. Changes that were durable by then are
+ * present; of pending or unsynced changes (at most the last `window`; older ones have
+ * happened) each subset is tried, or a sample if there are too many, and the last write also torn:
  * prefixes by sector and page, its first or a middle sector missing, zeros, the bytes of an older
  * write, one bit flipped. See also Pillai et al., "All File Systems Are Not Created Equal" (OSDI '14).
  */
@@ -15,7 +15,7 @@ import type { Change, Medium } from "./medium.js"
 import type { DiskRecord } from "./sim.js"
 
 interface CrashStatesOptions {
-  /** How many of the latest unsynced changes are doubtful. */
+  /** How many of the latest unsynced changes may be missing. */
   readonly window: number
   /** All subsets are tried up to this many; above, so many are sampled. */
   readonly subsetsMax: number
@@ -25,7 +25,7 @@ interface CrashStatesOptions {
 }
 
 export interface CrashState {
-  /** How many events of the record had happened. */
+  /** How many events of the record precede the cut. */
   readonly eventsBefore: number
   /** Which subset and which tear, for a failing test's message. */
   readonly what: string
@@ -39,7 +39,7 @@ export function* crashStates(record: DiskRecord, options: CrashStatesOptions): I
   for (let cut = 0; cut <= record.events.length; cut += 1) yield* statesAt(record, cut, options)
 }
 
-/** A medium that has seen the events before the cut, and the calls still doubtful at it, oldest first. */
+/** A medium with the events before the cut, and the calls that are uncertain at the cut, oldest first. */
 function replayed(record: DiskRecord, cut: number): { readonly medium: Medium; readonly doubtful: DiskCall[] } {
   const medium = record.before.copy()
   const begun = new Map<number, () => void>()
@@ -58,7 +58,7 @@ function replayed(record: DiskRecord, cut: number): { readonly medium: Medium; r
   return { medium, doubtful: started.filter(isDoubtful) }
 }
 
-/** Begins a recorded call on another medium; what is returned ends it. */
+/** Begins a recorded call on another medium; the returned function ends it. */
 function startOn(medium: Medium, call: DiskCall): () => void {
   switch (call.kind) {
     case "write":
@@ -146,7 +146,7 @@ interface TornForm {
   readonly change: WriteChange
 }
 
-/** What may be found of a write that was cut: see the header. `under` is what was there before. */
+/** The possible results of a torn write: see the header. `under` is the old content. */
 function* tornForms(
   { bytes, offsetBytes }: WriteChange,
   under: Uint8Array,
@@ -182,7 +182,7 @@ function* tornForms(
   })
 }
 
-/** Whole writes that came before this one, anywhere, and what the files held at first. */
+/** Whole writes before this one, to any file, and the files' initial content. */
 function olderWrites(record: DiskRecord, change: WriteChange): Uint8Array[] {
   const first = [...record.before.files.values()].map(file => file.synced.view()).filter(view => view.length > 0)
   const writes: Uint8Array[] = []

@@ -1,10 +1,10 @@
 /**
- * Faults, as interceptors: which call is hit, and what becomes of it. The same ones bend the simulated
+ * Faults, as interceptors: which call is affected, and how. The same ones work with the simulated
  * disk (`SimDisk.intercept`) and any other (`interceptedDisk`).
  *
- * An effect (`fails`, `tears`, `hangs`, …) hits every call that it is asked about; `nthOf` and `byChance`
- * choose which, `inTurn` has several look at each call, and `CallList` keeps what was called, so that a run can be
- * told again with any one call failing.
+ * An effect (`fails`, `tears`, `hangs`, …) applies to every call that it receives; `nthOf` and `byChance`
+ * select calls, `inTurn` passes each call to several interceptors, and `CallList` records the calls, so that a run can
+ * be repeated with any one call failing.
  */
 import type { Clock } from "../clock/contract.js"
 import type { Random } from "../random/contract.js"
@@ -13,7 +13,7 @@ import { failureOfCode } from "./codes.js"
 import type { Space } from "./contract.js"
 import type { NameChange } from "./medium.js"
 
-/** Kinds of calls; those that change a name also by what they do to it. */
+/** Kinds of calls; calls that change a name are distinguished by the change. */
 export type CallKind = DiskCall["kind"] | NameChange["kind"]
 
 const noSignal = new AbortController().signal
@@ -35,13 +35,13 @@ export const tears =
     return { torn: { keptBytes: Math.min(keptBytes, lengthOf(call)), failure } }
   }
 
-/** Nothing has happened until `healed` resolves, then the call goes on; it fails if `healed` rejects. */
+/** Nothing happens until `healed` resolves, then the call continues; it fails if `healed` rejects. */
 export const hangs =
   (healed: Promise<void>): Intercept =>
   () =>
     healed
 
-/** The call has happened, and nobody hears of it until `healed` resolves. */
+/** The call takes effect, but returns only once `healed` resolves. */
 export const answersLate =
   (healed: Promise<void>): Intercept =>
   () => ({ answered: healed })
@@ -55,12 +55,12 @@ export const tellsSpace =
   (space: Partial<Space>): Intercept =>
   () => ({ space })
 
-/** Changes bytes on their way from the disk; the offset is the place in the file. */
+/** Changes the bytes that a read returns; the offset is that in the file. */
 export const rots =
   (rot: (bytes: Uint8Array, offsetBytes: number) => void): Intercept =>
   () => ({ rot })
 
-/** A read is answered from a place this many bytes away. */
+/** A read returns the bytes at an offset this many bytes away. */
 export const misdirects =
   (byBytes: number): Intercept =>
   call =>
@@ -69,7 +69,7 @@ export const misdirects =
       : undefined
 
 interface Which {
-  /** One kind or several; absent: every call. */
+  /** One kind or several; every call if absent. */
   readonly kind?: CallKind | readonly CallKind[]
   /** Only paths that contain this. */
   readonly pathPart?: string
@@ -104,16 +104,16 @@ interface FaultPlan extends Nth {
   readonly code: string
 }
 
-/** An interceptor that lets the planned call fail. */
+/** An interceptor that makes the planned call fail. */
 export const failing = (plan: FaultPlan): Intercept => nthOf(plan, fails(plan.code))
 
 interface Chance extends Which {
-  /** One such call in so many, drawn. */
+  /** Affects one such call in this many, at random. */
   readonly oneIn: number
   readonly effect: Intercept
 }
 
-/** Faults drawn from a seed: the same calls in the same order have the same ones. */
+/** Random faults from a seed: the same calls in the same order get the same faults. */
 export function byChance(random: Random, chances: readonly Chance[]): Intercept {
   return call => {
     for (const chance of chances) {
@@ -122,7 +122,7 @@ export function byChance(random: Random, chances: readonly Chance[]): Intercept 
   }
 }
 
-/** All see each call, one after another; the first that fails it decides, and of two bends the later. */
+/** All interceptors see each call in order; the first failure wins, and of two changed outcomes the later. */
 export function inTurn(...intercepts: readonly Intercept[]): Intercept {
   const rest = async (call: DiskCall, from: number, bend: Bend, waitFor: Promise<Bend | void>): Promise<Bend> => {
     let bent: Bend = { ...bend, ...(await waitFor) }
@@ -140,7 +140,7 @@ export function inTurn(...intercepts: readonly Intercept[]): Intercept {
   }
 }
 
-/** What was called, in order. */
+/** The calls, in order. */
 export class CallList {
   readonly calls: { readonly kind: CallKind; readonly path: string }[] = []
 

@@ -1,9 +1,9 @@
 /**
  * A disk with an interceptor in front of it: faults for files of any kind, real ones too.
  *
- * What an interceptor decides happens to the disk below: a torn write leaves its first bytes there, a
- * hung one has not begun. What only a medium can do (pages that are called clean after a failed sync,
- * sectors dropped by a power cut) is the simulated disk's.
+ * The interceptor's decision is applied to the disk below: a torn write leaves its first bytes there, a
+ * hung one has not begun. Only the simulated disk supports faults of the medium (pages marked clean after a failed
+ * sync, sectors dropped by a power cut).
  */
 import { assert } from "../../base/assert.js"
 import { concatBytes } from "../../base/bytes.js"
@@ -108,7 +108,7 @@ class InterceptedFile extends WrappedFile {
     })
   }
 
-  /** How a full disk cuts this write; undefined where it does not grow the file. */
+  /** How a full disk cuts this write; undefined if it does not grow the file. */
   async #full(lengthBytes: number, offsetBytes: number): Promise<Bend["torn"] | undefined> {
     const fits = Math.max(0, (await this.below.sizeBytes()) - offsetBytes)
     if (fits >= lengthBytes) return undefined
@@ -136,7 +136,7 @@ class InterceptedFile extends WrappedFile {
     await this.below.close()
   }
 
-  /** As on the disk itself, calls that wait here are calls under way. */
+  /** As on the disk itself, calls that wait here are pending. */
   async #use<T>(call: DiskCall, run: (bend: Bend) => Soon<T>): Promise<T> {
     this.#check()
     this.#running += 1

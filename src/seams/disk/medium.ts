@@ -1,8 +1,8 @@
 /**
- * The simulated medium: what a disk holds for ever, and what is only in its caches.
+ * The simulated medium: the durable content of a disk, and the content of its caches.
  *
- * Every change enters a file's `current` content (the page cache) at once and `synced` (the platter)
- * when it is settled; between the two it is pending, and a power cut keeps, drops or tears it, sector
+ * Every change enters a file's `current` content (the page cache) immediately and `synced` (the platter)
+ * when it is settled; in between it is pending, and a power cut keeps, drops or tears it, sector
  * by sector. Names work alike: a create, rename or remove is pending until its folder is synced.
  * Synchronous; `sim.ts` adds processes, calls and faults, `crash-states.ts` enumerates power cuts.
  */
@@ -40,12 +40,12 @@ class GrowingBytes {
     this.length = lengthBytes
   }
 
-  /** The content, to be looked at; a view that is good until the next change. */
+  /** The content, read-only; a view that is valid until the next change. */
   view(): Uint8Array {
     return this.#data.subarray(0, this.length)
   }
 
-  /** The content, to be changed in place. */
+  /** The content, for changes in place. */
   own(): Uint8Array {
     if (this.#isShared) this.#data = this.#data.slice()
     this.#isShared = false
@@ -66,7 +66,7 @@ export type Change =
   | { readonly kind: "write"; readonly offsetBytes: number; readonly bytes: Uint8Array }
   | { readonly kind: "truncate"; readonly lengthBytes: number }
 
-/** What was there before a change: its bytes where the file had any, and the file's length. */
+/** The state before a change: the overwritten bytes, and the file's length. */
 export interface Under {
   readonly bytes: Uint8Array
   readonly lengthBytes: number
@@ -78,7 +78,7 @@ interface MediumFile {
   synced: GrowingBytes
   /** In the cache, on its way to the platter. */
   pending: Change[]
-  /** Failed: it may have reached the platter in part, and no sync will bring the rest there. */
+  /** Failed: it may have reached the platter in part, and no sync will write the rest. */
   failed: Change[]
 }
 
@@ -90,7 +90,7 @@ export type NameChange =
 type Names = Map<string, number>
 
 export const folderOf = (path: string): string => posix.dirname(path)
-/** One spelling for each path. */
+/** Normalises a path. */
 export const spelled = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, "")
 
 function applyName(names: Names, change: NameChange): void {
@@ -183,7 +183,7 @@ export class Medium {
     for (let folder = path; !this.folders.has(folder); folder = folderOf(folder)) this.folders.add(folder)
   }
 
-  /** Enters a change of content into the cache; gives what was there before. */
+  /** Applies a change of content to the cache; returns the previous state. */
   change(id: number, change: Change): Under {
     const file = this.file(id)
     const lengthBytes = file.current.length
@@ -194,7 +194,7 @@ export class Medium {
     return { bytes, lengthBytes }
   }
 
-  /** Takes a pending write out of the cache again but for its first bytes; gives the write that is left. */
+  /** Removes a pending write from the cache except for its first bytes; returns the remaining write. */
   tear(id: number, change: Change, under: Under, keptBytes: number): Change {
     assert(change.kind === "write", "only writes are torn")
     const file = this.file(id)
@@ -209,8 +209,8 @@ export class Medium {
   }
 
   /**
-   * These changes have reached the platter. Earlier ones to the same bytes have too: a cache writes
-   * what it holds, so what has been overwritten never comes back.
+   * Marks changes as written to the platter. Earlier changes to the same bytes are too: a cache writes
+   * its present content, so overwritten bytes never return.
    */
   settle(id: number, changes: readonly Change[]): void {
     const file = this.file(id)
@@ -224,7 +224,7 @@ export class Medium {
     }
   }
 
-  /** These changes failed: the cache calls them clean, and chance alone knows what reached the platter. */
+  /** Marks changes as failed: the cache marks them clean, and a random part of them reached the platter. */
   lose(id: number, changes: readonly Change[]): void {
     const file = this.file(id)
     file.failed.push(...file.pending.filter(change => changes.includes(change)))
@@ -245,12 +245,12 @@ export class Medium {
     this.#pendingNames = this.#pendingNames.filter(change => !changes.includes(change))
   }
 
-  /** All that is pending and may or may not survive. */
+  /** All pending changes, which may or may not survive. */
   get pendingNames(): readonly NameChange[] {
     return this.#pendingNames
   }
 
-  /** Flips one bit where it rests, in cache and platter alike. */
+  /** Flips one stored bit, in the cache and on the platter. */
   flipBit(path: string, bit: number): void {
     const at = Math.floor(bit / 8)
     this.alter(path, view => {
@@ -259,13 +259,13 @@ export class Medium {
     })
   }
 
-  /** Changes bytes in place where they rest, in the cache and on the platter. */
+  /** Changes stored bytes in place, in the cache and on the platter. */
   alter(path: string, change: (content: Uint8Array) => void): void {
     const file = must(this.fileAt(spelled(path)), `${path} exists`)
     for (const content of [file.current, file.synced]) change(content.own())
   }
 
-  /** What lay below one folder lies below another from now on, as where a disk is mounted elsewhere. */
+  /** Moves the content of one folder to another, as if a disk were mounted elsewhere. */
   move(from: string, to: string): void {
     const moved = (path: string): string =>
       path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : path
@@ -282,21 +282,21 @@ export class Medium {
     for (const folder of folders) this.addFolder(folder)
   }
 
-  /** Ends in what the platter holds: everything still pending is gone. */
+  /** Reverts to the content of the platter: drops all pending changes. */
   cutPower(): void {
     this.#names = new Map(this.#syncedNames)
     this.#pendingNames = []
     const named = new Set(this.#names.values())
     for (const file of [...this.files.values()]) {
       if (!named.has(file.id)) this.files.delete(file.id)
-      // What is on the platter already is the same in the cache.
+      // The content of the platter is the same in the cache.
       if (file.pending.length > 0 || file.failed.length > 0) file.current = file.synced.copy()
       file.pending = []
       file.failed = []
     }
   }
 
-  /** A power cut after which each pending sector is whole, absent or torn and each name change done or not, by chance. */
+  /** A power cut: each pending sector is randomly whole, absent or torn, and each name change done or not. */
   crash(random: Random): void {
     for (const file of this.files.values()) {
       for (const change of [...file.failed, ...file.pending]) crashChange(file.synced, change, random)

@@ -1,13 +1,13 @@
 /**
- * Direct calls: a file's reads and writes past the page cache (O_DIRECT), as far as they can be had.
+ * Direct calls: a file's reads and writes past the page cache (O_DIRECT), where they are possible.
  *
- * The kernel then moves bytes between the disk and our memory by itself. It asks for whole pages, in the
- * file and in memory: reads go straight into the caller's memory where that begins on a page
- * (`wasmMemory`), writes are gathered in memory of our own, a piece at a time.
+ * The kernel then moves bytes between the disk and our memory directly. It needs whole pages, in the
+ * file and in memory: reads use the caller's memory if that begins on a page
+ * (`wasmMemory`), writes are copied to private memory, a piece at a time.
  *
- * Promises  What is said to be done is done; the rest is the caller's, by way of the page cache. Nothing
+ * Promises  Reports how many bytes were transferred; the caller does the rest through the page cache. Nothing
  *           is durable before `sync`.
- * Limits    PIECES_MAX pieces of PIECE_BYTES for all files of a disk; where none is free, nothing is done.
+ * Limits    PIECES_MAX pieces of PIECE_BYTES for all files of a disk; if none is free, nothing is transferred.
  */
 import * as fs from "node:fs"
 import { must } from "../../base/assert.js"
@@ -18,14 +18,14 @@ import { DISK_PAGE_BYTES } from "./contract.js"
 
 const PIECE_BYTES = 1 * MIB
 const PIECES_MAX = 16
-/** One is filled while the other is on its way. */
+/** One is filled while the other is written. */
 const PIECES_AT_ONCE = 2
 const { O_DIRECT, O_RDONLY, O_RDWR } = fs.constants
 
 const isWholePages = (offsetBytes: number, lengthBytes: number): boolean =>
   offsetBytes % DISK_PAGE_BYTES === 0 && lengthBytes % DISK_PAGE_BYTES === 0
 
-/** 0 for a request that the file system does not take in this shape. Rejects with the system's error. */
+/** 0 for a request that the file system does not support in this shape. Rejects with the system's error. */
 function transferred(start: (done: (error: NodeJS.ErrnoException | null, count: number) => void) => void) {
   return new Promise<number>((resolve, reject) => {
     start((error, count) => {
@@ -36,12 +36,12 @@ function transferred(start: (done: (error: NodeJS.ErrnoException | null, count: 
   })
 }
 
-/** Memory that direct writes are gathered in. What was given back last is lent first; what never was is never touched. */
+/** Memory to which direct writes are copied. The piece returned last is lent first; unused pieces are never touched. */
 export class DirectMemory {
   #memory: Uint8Array | undefined
   readonly #free = Array.from({ length: PIECES_MAX }, (_, i) => i).reverse()
 
-  /** So many pieces, or none where too few are free. */
+  /** The requested number of pieces, or none if too few are free. */
   take(count: number): readonly number[] {
     return this.#free.length < count ? [] : this.#free.splice(-count)
   }
@@ -104,7 +104,7 @@ export class DirectCalls {
     for (let at = 0, turn = 0; at < lengthBytes; at += PIECE_BYTES, turn += 1) {
       const piece = must(pieces[turn % pieces.length], "there are pieces")
       const memory = this.memory.at(piece).subarray(0, lengthBytes - at)
-      // While the one before is on its way.
+      // While the previous one is written.
       gather(memory)
       const count = await before
       written += count
@@ -128,7 +128,7 @@ export class DirectCalls {
   }
 }
 
-/** Fills one memory after another with the bytes of the buffers, which are enough. */
+/** Fills the memories in order with the bytes of the buffers, which must suffice. */
 function gathering(buffers: readonly Uint8Array[]): (memory: Uint8Array) => void {
   let [index, from] = [0, 0]
   return memory => {

@@ -2,7 +2,7 @@
  * The real disk: files through Node's callback calls, which run in libuv's thread pool.
  *
  * The promise calls of `node:fs` cost 1.4 to 4 times as much for small reads, so they are not used.
- * A short write is continued until everything is written; nothing else is ever tried again.
+ * A short write is continued until everything is written; nothing else is retried.
  */
 import * as fs from "node:fs"
 import { dirname } from "node:path"
@@ -42,7 +42,7 @@ const isCoded = (error: unknown): error is NodeJS.ErrnoException => error instan
 const failureOf = (error: unknown, path: string): Failure =>
   failureOfCode(isCoded(error) ? String(error.code) : "unknown", path, error)
 
-/** Makes a promise of one callback call. */
+/** Turns one callback call into a promise. */
 function call<T>(path: string, start: (done: (error: Error | null, result: T) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     start((error, result) => {
@@ -62,7 +62,7 @@ function act(path: string, start: (done: (error: Error | null) => void) => void)
   })
 }
 
-/** What is left of the buffers after `count` bytes. */
+/** The remainder of the buffers after `count` bytes. */
 function dropFirst(buffers: readonly Uint8Array[], count: number): Uint8Array[] {
   const left: Uint8Array[] = []
   let skip = count
@@ -77,7 +77,7 @@ class RealFile implements DiskFile {
   #open = true
   #running = 0
   #closeWhenIdle: (() => void) | undefined
-  /** From the first wish for them on. */
+  /** Created at the first direct call. */
   #direct: Promise<DirectCalls | undefined> | undefined
 
   constructor(
@@ -104,7 +104,7 @@ class RealFile implements DiskFile {
     })
   }
 
-  /** What direct calls can do of it: how many bytes, from the first on. */
+  /** Transfers a prefix with direct calls; returns its length. */
   async #bytesDirect(fd: number, run: (calls: DirectCalls) => Promise<number>): Promise<number> {
     this.#direct ??= DirectCalls.open(fd, this.isWritable, this.directMemory)
     const calls = await this.#direct
@@ -169,7 +169,7 @@ class RealFile implements DiskFile {
   async close(): Promise<void> {
     if (!this.#open) return
     this.#open = false
-    // A descriptor closed under a running call could be another file's before the call uses it.
+    // If a descriptor is closed during a call, its number may belong to another file before the call uses it.
     if (this.#running > 0) await new Promise<void>(resolve => (this.#closeWhenIdle = resolve))
     await (await this.#direct)?.close().catch(() => undefined)
     await act(this.path, done => fs.close(this.descriptor, done))
@@ -186,7 +186,7 @@ class RealFile implements DiskFile {
     }
   }
 
-  /** A closed descriptor's number may already be another file's. */
+  /** A closed descriptor's number may already belong to another file. */
   #fd(): number {
     if (!this.#open) throw fail("deviceFailed", { path: this.path, code: "EBADF" })
     return this.descriptor
@@ -222,7 +222,7 @@ export class RealDisk implements Disk {
     try {
       await act(path, done => fs.mkdir(path, 0o700, done))
     } catch (error) {
-      // Someone else was quicker.
+      // Another caller was faster.
       if (!(await this.exists(path))) throw error
     }
     await this.syncFolder(parent)

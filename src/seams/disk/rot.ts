@@ -1,8 +1,8 @@
 /**
- * Rot: the ways in which bytes at rest stop being what was written, as changes in place.
+ * Rot: the ways in which stored bytes decay, as changes in place.
  *
- * Shapes as drives show them (Bairavasundaram et al., FAST '08): a flipped bit, a sector of zeros, two
- * sectors in each other's place, a sector that a lost write left as it was, a write that went elsewhere.
+ * Patterns as drives show them (Bairavasundaram et al., FAST '08): a flipped bit, a sector of zeros, two
+ * swapped sectors, a sector that a lost write left unchanged, a misdirected write.
  */
 import type { Random } from "../random/contract.js"
 import type { Intercept } from "./calls.js"
@@ -11,14 +11,14 @@ import { SECTOR_BYTES } from "./medium.js"
 export const ROT_KINDS = ["flip", "zero", "swap", "stale", "misdirected"] as const
 type RotKind = (typeof ROT_KINDS)[number]
 
-/** Old content of the same file, where a stale sector comes from; shorter where there was none. */
+/** Old content of the same file, the source of stale sectors; shorter if there was none. */
 type Older = Uint8Array
 
 const sectorAt = (bytes: Uint8Array, sector: number): Uint8Array =>
   bytes.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES)
 
 /**
- * Damages one place between the offsets, in place. Gives a sentence of what was done; undefined where nothing
+ * Damages one place between the offsets, in place. Returns a description; undefined if nothing
  * changed (zeros over zeros, a file of one sector).
  */
 export function rotOnce(
@@ -53,7 +53,7 @@ export function rotOnce(
   return `${kind}: sector ${sector}${partner}`
 }
 
-/** An effect for reads: damages what is read, each time anew. */
+/** An effect for reads: damages the bytes of each read, differently each time. */
 export const rotsByChance = (kinds: readonly RotKind[], random: Random): Intercept => {
   return () => ({
     rot: bytes => void rotOnce(bytes, kinds[random.below(kinds.length)] ?? "flip", random),

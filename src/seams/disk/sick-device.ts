@@ -1,11 +1,11 @@
 /**
- * A sick device: what all calls of one device meet, as an interceptor whose state is set from outside.
+ * A faulty device: the behaviour of all calls of one device, as an interceptor with a state set from outside.
  *
- * Promises  `lost`: names are not there, open files answer EIO, and so do calls that hung. `hung`: calls wait
- *           until the state changes, and go by the new one then. `slow`: each call takes `slowMs` longer.
- *           `full`: nothing grows, no room is told, what is there can be read, overwritten and removed.
- *           `rotten`: one read in `rotOneIn` is damaged. `failing`: all changes answer EIO, reads work.
- *           `readOnly`: all changes answer EROFS. `well`: as if it were not there.
+ * Promises  `lost`: names do not exist; calls on open files, and hung calls, fail with EIO. `hung`: calls wait
+ *           until the state changes, and then follow the new one. `slow`: each call takes `slowMs` longer.
+ *           `full`: nothing grows, free space is 0, existing bytes can be read, overwritten and removed.
+ *           `rotten`: one read in `rotOneIn` is damaged. `failing`: all changes fail with EIO, reads work.
+ *           `readOnly`: all changes fail with EROFS. `well`: no effect.
  */
 import type { Clock } from "../clock/contract.js"
 import type { Random } from "../random/contract.js"
@@ -17,7 +17,7 @@ import { ROT_KINDS, rotsByChance } from "./rot.js"
 export type DeviceState = "well" | "lost" | "hung" | "slow" | "full" | "rotten" | "failing" | "readOnly"
 
 interface FaultyDeviceOptions {
-  /** Calls of other paths are left alone; absent: all are this device's. */
+  /** Only paths below this are affected; all paths if absent. */
   readonly folder?: string
   readonly slowMs?: number
   readonly rotOneIn?: number
@@ -29,7 +29,7 @@ const noSignal = new AbortController().signal
 
 export class FaultyDevice {
   #state: DeviceState = "well"
-  /** Wakes those who hang. */
+  /** Wakes the hung calls. */
   #changed: (() => void)[] = []
   readonly #rots: Intercept
 

@@ -1,14 +1,14 @@
 /**
  * The simulated disk: files in memory that a power cut hits like real ones.
  *
- * Promises  What `crash` leaves is what the contract promises and, beyond that, chance by the random
- *           given: unsynced sectors kept, dropped or torn, unsynced names done or not. `kill` is a
- *           process that dies while the machine goes on: nothing written is lost.
- * Processes Each `Disk` from `boot()` belongs to one life of a process; once `crash` or `kill` has
- *           ended it, its calls (also those under way) never settle and change nothing.
- * Faults    `intercept` sees each call before it happens, and may make it wait, fail or go otherwise
- *           (`calls.ts`, `faults.ts`). A write that fails has reached the cache, and the platter by chance; of a
- *           torn one what was kept is all there is. `capacityBytes` fills up, `flipBit` and `alter` rot.
+ * Promises  `crash` leaves what the contract promises and, beyond that, a random
+ *           result: unsynced sectors kept, dropped or torn, unsynced names done or not. `kill` is a
+ *           process that dies while the machine continues: nothing written is lost.
+ * Processes Each `Disk` from `boot()` belongs to one process incarnation; once `crash` or `kill` has
+ *           ended it, its calls (including pending ones) never settle and change nothing.
+ * Faults    `intercept` sees each call before it happens, and may delay it, fail it or change its outcome
+ *           (`calls.ts`, `faults.ts`). A write that fails has reached the cache, and at random the platter; of a
+ *           torn one only the kept prefix exists. `capacityBytes` fills up, `flipBit` and `alter` rot.
  * Recording `record()` logs every change and when it was acknowledged; see `crash-states.ts`.
  */
 import { fail } from "../../base/failures.js"
@@ -30,7 +30,7 @@ interface DiskEvent {
 }
 
 export interface DiskRecord {
-  /** What the medium held when the recording began. */
+  /** The content of the medium when the recording began. */
   readonly before: Medium
   readonly calls: DiskCall[]
   readonly events: DiskEvent[]
@@ -63,18 +63,18 @@ export class SimDisk {
     this.fileSystemId = options.fileSystemId ?? "sim"
   }
 
-  /** The disk as the process that lives now sees it. */
+  /** The disk of the current process. */
   boot(): Disk {
     return new LiveDisk(this, this.#life)
   }
 
-  /** Power is cut: every life ends, and what was not synced is left to chance. */
+  /** Cuts the power: every process ends, and unsynced changes survive at random. */
   crash(random: Random): void {
     this.kill()
     this.medium.crash(random)
   }
 
-  /** The process dies; the machine, and so everything written, lives on. */
+  /** Ends the process; the machine continues, so everything written stays. */
   kill(): void {
     this.#life.over = true
     this.#life = { over: false }
@@ -88,20 +88,20 @@ export class SimDisk {
     this.medium.flipBit(path, bit)
   }
 
-  /** What every call goes through now. */
+  /** Sets the interceptor of every call. */
   get interceptor(): Intercept {
     return this.#intercept
   }
 
-  /** Starts a recording (or starts over); what is returned grows with each call. */
+  /** Starts a recording (or starts over); the returned record grows with each call. */
   record(): DiskRecord {
     this.#record = { before: this.medium.copy(), calls: [], events: [] }
     return this.#record
   }
 
   /**
-   * One call of a life: begins (`begin` changes the cache), waits, ends (`end` reaches the platter).
-   * A failed call leaves to `undo` what becomes of its change; a failure thrown by `end` is the call's.
+   * One call of a process: begins (`begin` changes the cache), waits, ends (`end` reaches the platter).
+   * If it fails, `undo` decides what happens to its change; a failure thrown by `end` is the call's.
    */
   async run<T>(
     life: ProcessRun,
@@ -223,14 +223,14 @@ class LiveDisk implements Disk {
     }))
   }
 
-  /** A call that changes nothing: answered as things stand when it ends. */
+  /** A call that changes nothing: returns the state at its end. */
   async #ask<T>(call: DiskCall, answer: (bend: Bend) => T): Promise<T> {
     let answered: { readonly value: T } | undefined
     await this.disk.run(this.life, call, nothing, (_, bend) => (answered = { value: answer(bend) }), nothing)
     return must(answered, "a call that ended has an answer").value
   }
 
-  /** Names change at once, or fail at once, so that two racers see each other. */
+  /** Names change, or fail, synchronously, so that two racing calls see each other. */
   #changeName(path: string, decide: () => NameChange): Promise<NameChange> {
     const { disk, life } = this
     if (life.over) return never()
@@ -284,7 +284,7 @@ class LiveFile implements DiskFile {
     const free = this.disk.capacityBytes - this.disk.medium.usedBytes
     const grows = Math.max(0, offsetBytes + bytes.length - this.#content().length)
     if (grows > free) {
-      // A full disk takes what fits before it refuses.
+      // A full disk writes the bytes that fit before it fails.
       const fits = Math.max(0, bytes.length - (grows - Math.max(0, free)))
       await this.#change("write", { kind: "write", offsetBytes, bytes: bytes.subarray(0, fits) })
       throw fail("deviceFull", { path: this.path, code: "ENOSPC" })
@@ -296,7 +296,7 @@ class LiveFile implements DiskFile {
     this.#check(false)
     const { medium } = this.disk
     const call: DiskCall = { kind: "sync", path: this.path, file: this.id }
-    // After a failed sync the kernel calls the pages clean although they never reached the platter.
+    // After a failed sync the kernel marks the pages clean although they never reached the platter.
     const pending = (): Change[] => [...medium.file(this.id).pending]
     await this.disk.run(
       this.life,
@@ -339,7 +339,7 @@ class LiveFile implements DiskFile {
     await this.disk.run(this.life, call, begin, end, () => medium.lose(this.id, [change]))
   }
 
-  /** How a full disk cuts a write; undefined where it did not grow the file. */
+  /** How a full disk cuts a write; undefined if it does not grow the file. */
   #full(change: Change, lengthBefore: number): Bend["torn"] | undefined {
     if (change.kind === "truncate" || change.offsetBytes + change.bytes.length <= lengthBefore) return undefined
     const keptBytes = Math.max(0, lengthBefore - change.offsetBytes)

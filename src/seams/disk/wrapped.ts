@@ -13,7 +13,7 @@
 import { asPromise, type Soon } from "../../base/soon.js"
 import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions, ReadUse, Space } from "./contract.js"
 
-/** Runs a call on the disk that it gets. */
+/** Runs a call on the given disk. */
 export type RunDiskCall<T> = (on: Disk) => Promise<T>
 
 export class WrappedDisk implements Disk {

@@ -1,4 +1,4 @@
-/** The process that owns a folder, in words, and the refusal that names it. Pure. */
+/** Describes the process that owns a folder, and builds the refusal that names it. Pure. */
 import { fail, type Failure } from "../../base/failures.js"
 import type { FolderOwner } from "./contract.js"
 

@@ -1,16 +1,15 @@
 /**
- * Real folder locks: a Unix socket in the folder on which the owner answers, since Node has no flock
- * and pid files lie across containers. The answer is a token that nobody else has, then the owner's pid and the
- * namespace that the pid belongs to.
+ * Real folder locks: a Unix socket in the folder on which the owner responds, since Node has no flock
+ * and pids are ambiguous across containers. The response is a unique token, then the owner's pid and the
+ * namespace of the pid.
  *
- * The owner listens under a name of its own and links it to `owner.sock`: a link is made by one of two
- * racers only, and closing the server removes nobody else's name. Who meets a socket that nobody
- * answers moves it aside, asks once more there, and puts it back if it had become somebody's.
+ * The owner listens under its own name and links it to `owner.sock`: only one of two racing processes can
+ * create the link, and closing the server removes no other process's name. A process that finds a dead
+ * socket moves it aside, checks it once more there, and puts it back if it is live.
  * The folder is addressed through /proc/self/fd, since socket paths are limited to 107 bytes.
  *
- * A disk that hangs stops no thread that serves: files are made and removed in the thread pool, and before
- * this thread binds or closes a socket, which does the same in its place, the pool has seen that it can be
- * done.
+ * A hanging disk blocks no serving thread: files are created and removed in the thread pool. Binding or closing a
+ * socket does the same synchronously, so this thread does it only after the pool has shown that the disk responds.
  * Limits  TAKE_MS_MAX, RELEASE_MS_MAX.
  */
 import { randomBytes } from "node:crypto"
@@ -24,20 +23,20 @@ import { inUse } from "./owner.js"
 
 const SOCKET = "owner.sock"
 const ATTEMPTS_MAX = 5
-/** An owner that accepts but does not answer within this is busy, and alive. */
+/** An owner that accepts but does not respond within this is busy, but alive. */
 const ANSWER_TIMEOUT_MS = 2000
 const SOCKET_PATH_BYTES_MAX = 103
 const TOKEN_BYTES = 8
-/** A disk that does not let itself be locked in this time has failed. */
+/** A disk on which locking takes longer has failed. */
 const TAKE_MS_MAX = 10_000
-/** Whoever gives a lock up waits no longer; it is given up when the disk answers, or when the process ends. */
+/** A release waits no longer; it completes when the disk responds, or when the process ends. */
 const RELEASE_MS_MAX = 2_000
 
 type Answer =
   | { readonly kind: "token"; readonly token: string }
-  /** Somebody listens but says nothing. */
+  /** A process listens but does not respond. */
   | { readonly kind: "silent" }
-  /** A name on which nobody listens. */
+  /** A name on which no process listens. */
   | { readonly kind: "stale" }
   | { readonly kind: "absent" }
 
@@ -50,7 +49,7 @@ function noPlace(path: string, error: unknown): Failure {
   return fail(isFull ? "deviceFull" : "invalidConfig", { message, path, code }, error)
 }
 
-/** What the work gives, or what `late` does once it has taken too long. */
+/** The result of the work, or of `late` once it has taken too long. */
 function inTime<T>(work: Promise<T>, msMax: number, late: () => T): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -64,12 +63,12 @@ function inTime<T>(work: Promise<T>, msMax: number, late: () => T): Promise<T> {
   })
 }
 
-/** The namespace of this process's pid; "": the system does not tell. */
+/** The namespace of this process's pid; "" if the system does not provide it. */
 async function pidNamespace(): Promise<string> {
   return fsp.readlink("/proc/self/ns/pid").catch(() => "")
 }
 
-/** Who gave an answer, unless nobody did. */
+/** The process that responded, if any. */
 async function ownerBehind(answer: Answer): Promise<FolderOwner | undefined> {
   const unknown = { pid: undefined, command: undefined }
   if (answer.kind === "silent") return unknown
@@ -81,7 +80,7 @@ async function ownerBehind(answer: Answer): Promise<FolderOwner | undefined> {
   return { pid: Number(pid), command: command === "" ? undefined : command }
 }
 
-/** Asks who listens on the socket. */
+/** Requests the identity of the process that listens on the socket. */
 function ask(address: string): Promise<Answer> {
   return new Promise(resolve => {
     let token = ""
@@ -115,7 +114,7 @@ function listen(address: string, token: string): Promise<net.Server> {
 
 const openFile = promisify(fs.open)
 
-/** A folder by a short name, for as long as it is open. */
+/** A short path of a folder, valid while it is open. */
 class FolderHandle {
   private constructor(
     readonly folder: string,
@@ -161,7 +160,7 @@ class SocketLock implements FolderLock {
 
   async isHeld(): Promise<boolean> {
     const answer = await ask(this.handle.address(SOCKET))
-    // This process was held up itself, where it is its own socket that says nothing in time.
+    // If its own socket does not respond in time, this process itself was delayed.
     if (answer.kind === "silent") return this.isLinked()
     return answer.kind === "token" && answer.token === this.token
   }
@@ -248,13 +247,13 @@ async function takeNow(folder: string): Promise<FolderLock> {
   }
 }
 
-/** A name can be made in the folder, and taken away: this thread will not be held up by doing so. */
+/** Checks that a name can be created in the folder and removed, so that doing so will not block this thread. */
 async function tryFolder(path: string): Promise<void> {
   await fsp.writeFile(path, "")
   await fsp.rm(path, { force: true })
 }
 
-/** Makes `owner.sock` this owner's, or throws `folderInUse`. */
+/** Links `owner.sock` to this owner, or throws `folderInUse`. */
 async function link(handle: FolderHandle, ownName: string, token: string): Promise<void> {
   const shared = handle.address(SOCKET)
   let owner: FolderOwner | undefined
@@ -279,7 +278,7 @@ async function tryLink(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Takes a stale socket out of the way; another starter may have been quicker, and own it by now. */
+/** Moves a stale socket aside; another starter may have been faster, and own it by now. */
 async function moveAside(handle: FolderHandle, asideName: string): Promise<"gone" | "alive"> {
   const [shared, aside] = [handle.address(SOCKET), handle.address(asideName)]
   try {
@@ -295,7 +294,7 @@ async function moveAside(handle: FolderHandle, asideName: string): Promise<"gone
   return isAlive ? "alive" : "gone"
 }
 
-/** Removes the own names of owners that died, and what they tried. */
+/** Removes the names of dead owners, and their attempts. */
 async function removeStale(handle: FolderHandle, ownName: string): Promise<void> {
   const names = await fsp.readdir(handle.address("."))
   for (const name of names.filter(each => each.startsWith(`${SOCKET}.`) && each !== ownName)) {

@@ -1,10 +1,10 @@
-/** Simulated folder locks: a table of one machine. The locks of a process that is killed are free at once. */
+/** Simulated folder locks: a table of one machine. The locks of a killed process are free immediately. */
 import type { FolderLock, FolderLocks, FolderOwner } from "./contract.js"
 import { inUse } from "./owner.js"
 
 /** The locks as one process sees them. */
 export interface SimProcessLocks extends FolderLocks {
-  /** The process dies. */
+  /** Ends the process. */
   kill(): void
 }
 

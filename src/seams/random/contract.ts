@@ -1,8 +1,8 @@
 /**
  * Random: the only source of randomness, a tree.
  *
- * `fork(name)` gives a child whose draws never shift anyone else's, so one more draw in one place
- * does not rewrite every other story of the same seed. The real one is cryptographically strong.
+ * `fork(name)` returns a child whose numbers never shift those of others, so one more number drawn in one place
+ * does not change any other part of a run with the same seed. The real one is cryptographically strong.
  */
 export interface Random {
   bytes(count: number): Uint8Array

@@ -1,7 +1,7 @@
 /**
  * Real randomness: the operating system's, strong enough for keys and ids. All forks are alike.
  *
- * Small draws are cut from one of POOL_BYTES: asking the system costs the same for eight bytes as for a thousand.
+ * Small requests are served from a pool of POOL_BYTES: a system call costs the same for eight bytes as for a thousand.
  */
 import { randomFillSync, randomInt } from "node:crypto"
 import { assert } from "../../base/assert.js"
@@ -10,7 +10,7 @@ import type { Random } from "./contract.js"
 const LIMIT_MAX = 2 ** 32
 
 const POOL_BYTES = 4096
-/** Longer draws, keys among them, are made for their caller alone. */
+/** Longer requests, such as keys, bypass the pool. */
 const SMALL_BYTES = 24
 
 export class RealRandom implements Random {
@@ -24,7 +24,7 @@ export class RealRandom implements Random {
       this.used = 0
     }
     const drawn = this.pool.slice(this.used, this.used + count)
-    // What was given out is nobody else's to find.
+    // Bytes that were returned are erased from the pool.
     this.pool.fill(0, this.used, this.used + count)
     this.used += count
     return drawn

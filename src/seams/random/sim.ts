@@ -1,9 +1,9 @@
 /**
- * Simulated randomness: a tree of generators grown from one seed; the same seed tells the same story.
+ * Simulated randomness: a tree of generators grown from one seed; the same seed reproduces the same run.
  *
  * A child's seed depends on its parent's seed, its name and how many children of that name came
- * before: never on how much anyone has drawn. So two parts that fork under one name differ, and one
- * more draw in one part moves nobody else.
+ * before: never on how many numbers were drawn. So two parts that fork under one name differ, and one
+ * more number drawn in one part shifts no other part.
  * The generator is xoshiro128** (Blackman and Vigna, 2018), seeded through splitmix64. It is not
  * for keys.
  */
@@ -59,7 +59,7 @@ export class SimRandom implements Random {
 
   below(limit: number): number {
     assert(Number.isSafeInteger(limit) && limit >= 1 && limit <= LIMIT_MAX, "a limit is from 1 to 2^32")
-    // Draws above the last whole multiple would favour small results.
+    // Numbers above the last whole multiple would favour small results.
     const fairBelow = LIMIT_MAX - (LIMIT_MAX % limit)
     for (;;) {
       const draw = this.#next()

@@ -1,10 +1,10 @@
 /**
- * Store: the ordered rows of one device below its memtable, as checkpoints leave them.
+ * Store: the ordered rows of one device below its memtable, as checkpoints write them.
  *
  * One writer commits large batches, durable as a whole; readers see what has been committed after `prepare` and
- * `adopt`. After a crash the store holds the last commit that returned, or the one that was under way.
+ * `adopt`. After a crash the store holds the last commit that returned, or the one in progress.
  * Keys are byte strings of 1 to `KEY_BYTES_MAX` bytes, ordered by bytes; values of up to `VALUE_BYTES_MAX`. Both are
- * asserted. Failures: `corruptRow` where what rests on the disk is not what was written, `deviceFull` and
+ * asserted. Failures: `corruptRow` if stored bytes differ from the written ones, `deviceFull` and
  * `deviceFailed` otherwise. A row that cannot be read is never reported as absent.
  */
 import { assert } from "../../base/assert.js"
@@ -20,15 +20,15 @@ export type { KeyRange } from "../../base/key-range.js"
 export const KEY_BYTES_MAX = 1978
 export const VALUE_BYTES_MAX = 1024 * 1024
 
-/** Reads are synchronous and consumed within one turn. Values lie in shared memory: they must not be written. */
+/** Reads are synchronous and consumed within one turn. Values are in shared memory: callers must not write to them. */
 export interface StoreReader {
   get(family: Family, key: RowKey): Uint8Array | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]>
-  /** As `range`, forward, without an object for each row. */
+  /** Like `range`, forward, without an object for each row. */
   scan(family: Family, range: KeyRange, visitor: RowVisitor): void
   /**
-   * Brings the rows of these keys into memory, so that a `get` that follows does not hold up the thread. Undefined
-   * where there is nothing to wait for. Rejects with `deviceFailed` where they cannot be read.
+   * Loads the rows of these keys into memory, so that a following `get` does not block the thread. Undefined
+   * if there is nothing to wait for. Rejects with `deviceFailed` if they cannot be read.
    */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined
   /**
@@ -38,11 +38,11 @@ export interface StoreReader {
    * if the signal fires.
    */
   verify(signal: AbortSignal): Promise<void>
-  /** Opens what has been committed since. Reads do not see it yet. */
+  /** Opens the commits since then. Reads do not see them yet. */
   prepare(): Promise<void>
-  /** Reads see what `prepare` has opened. */
+  /** Makes reads see what `prepare` has opened. */
   adopt(): void
-  /** The commit or merge that reads see: each has a higher number than the one before. */
+  /** The commit or merge that reads see: numbers increase. */
   readonly generation: number
   close(): Promise<void>
 }
@@ -51,44 +51,44 @@ export interface StoreWrite {
   readonly family: Family
   readonly key: RowKey
   readonly value: Uint8Array | undefined
-  /** The payload of the row that this one replaces is counted as dead already. */
+  /** The payload of the row that this one replaces is already counted as dead. */
   readonly isOlderCounted?: true
 }
 
-/** Told of a stored value that no row has any more, once for each value. */
+/** Called once for each stored value that no row has any more. */
 export type DroppedRow = (family: Family, key: RowKey, value: Uint8Array) => void
 
 /**
- * What a merge is for. `due`: keeps reads fast. `quiet`: also removes deleted and replaced rows, while nothing else is
- * to be done. `full`: removes all of them, since the disk is full.
+ * The purpose of a merge. `due`: keeps reads fast. `quiet`: also removes deleted and replaced rows, while the store is
+ * idle. `full`: removes all of them, since the disk is full.
  */
 export type MergeUrgency = "due" | "quiet" | "full"
 
 export interface Merging {
   readonly urgency: MergeUrgency
-  /** What a step may write, unless even the smallest one is larger. */
+  /** The most that a step may write, unless even the smallest one is larger. */
   readonly roomBytes: number
-  /** Numbers of files that could not be read lately: they are left as they are. */
+  /** Numbers of files that recently could not be read: merges skip them. */
   readonly unread?: readonly number[]
   readonly dropped: DroppedRow
-  /** Marks that change with the merge; asked for once all dropped rows are known. */
+  /** Marks that change with the merge; called once all dropped rows are known. */
   marks(): readonly StoreWrite[]
 }
 
 export interface StoreWriter extends StoreReader {
   /**
-   * Writes all of these, or nothing; durable when it returns. Of writes to one row the last counts. Throws `deviceFull`
-   * or `deviceFailed`; `isCertain` then tells whether nothing has changed.
+   * Writes all of these, or nothing; durable once it returns. Of writes to one row the last wins. Throws `deviceFull`
+   * or `deviceFailed`; `isCertain` then returns whether nothing has changed.
    */
   commit(writes: Iterable<StoreWrite>): Promise<void>
-  /** False: the last commit or merge failed, and may be found after a restart nevertheless. */
+  /** False if the last commit or merge failed, and may still appear after a restart. */
   readonly isCertain: boolean
   /**
-   * Merges some rows. Returns how many were written; undefined where there was nothing to do. Where one of its files
+   * Merges some rows. Returns how many were written; undefined if there was nothing to do. If one of its files
    * cannot be read, it throws `deviceFailed` with the number of that file as `file`.
    */
   merge(merging: Merging): Promise<number | undefined>
-  /** So much waits to be merged that reads become slow. */
+  /** Whether the unmerged files are so many that reads become slow. */
   readonly isCrowded: boolean
   /** Removes files that no reader needs, all of which have adopted the present generation. */
   removeUnused(): Promise<void>
@@ -98,7 +98,7 @@ export interface StoreWriter extends StoreReader {
 export interface StoreHost {
   readonly disk: Disk
   readonly deviceId: DeviceId
-  /** Runs what reads on the calling thread; undefined where that fails, or has been slow lately. Absent: it never is. */
+  /** Runs a read on the calling thread; undefined if it fails, or reads were slow lately. Absent if never. */
   readonly syncReads?: { read<T>(read: () => T): T | undefined }
   /** Nothing is written back: of a reader that only looks. */
   readonly isReadOnly?: true

@@ -1,5 +1,5 @@
 /**
- * Telemetry: log lines and metrics, handed in like every other seam.
+ * Telemetry: log lines and metrics, passed in like every other seam.
  *
  * A log line is an event name with fields; no field ever holds a secret. Metrics have a closed shape
  * (counter, gauge, histogram) and bounded label values.
@@ -8,7 +8,7 @@ export type LogLevel = "debug" | "info" | "warn" | "error"
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>
 
 export interface Log {
-  /** Whether such a line is written at all, for whoever would have to work for its fields. */
+  /** Whether lines of this level are written, for callers whose fields are costly to compute. */
   writes(level: LogLevel): boolean
   debug(event: string, fields?: Fields): void
   info(event: string, fields?: Fields): void
@@ -16,12 +16,12 @@ export interface Log {
   error(event: string, fields?: Fields): void
 }
 
-/** Frozen ones are found faster: worth it where the same are used for every request. */
+/** Frozen labels are looked up faster, which pays off if every request uses the same ones. */
 export type Labels = Readonly<Record<string, string>>
 
 export interface Counter {
   add(labels?: Labels, by?: number): void
-  /** One of its series, for whoever adds to it so often that finding it would cost. */
+  /** One of its series, for callers that add to it too often to look it up each time. */
   of(labels: Labels): Series
 }
 

@@ -1,10 +1,10 @@
 /**
  * Metrics in memory, and their rendering as Prometheus text (exposition format 0.0.4).
  *
- * Asking twice for one name gives one instrument, so that each device may ask for its own; a gauge
- * asked for twice shows the rows of both.
+ * Two requests for one name return the same instrument, so that each device may request its own; a gauge
+ * requested twice shows the rows of both.
  *
- * Limits    `SERIES_MAX` label combinations a metric: whoever comes later is counted under "other",
+ * Limits    `SERIES_MAX` label combinations for each metric: further ones are counted under "other",
  *           so that no caller's input can grow the memory or the scrape without bound.
  */
 import { assert } from "../../base/assert.js"
@@ -41,7 +41,7 @@ const withLabel = (key: string, label: string): string => (key === "" ? label : 
 /** One value per label combination, up to a bound. */
 class Values<Value> {
   readonly #values = new Map<string, Value>()
-  /** Frozen labels, which a caller keeps to hand them in again: known without writing them out. */
+  /** Frozen labels, which callers reuse: looked up without composing the key. */
   readonly #known = new WeakMap<Labels, Value>()
 
   constructor(private readonly make: () => Value) {}
@@ -86,7 +86,7 @@ class Values<Value> {
 interface Instrument {
   readonly type: "counter" | "gauge" | "histogram"
   render(name: string): string
-  /** A counter's sum, a gauge's reading, or how often a histogram was told. */
+  /** A counter's sum, a gauge's reading, or the number of a histogram's observations. */
   value(labels: Labels): number | undefined
 }
 
@@ -178,7 +178,7 @@ class GaugeInstrument implements Instrument {
     return Array.from(this.#rows(), ([key, value]) => sample(name, key, value)).join("")
   }
 
-  /** The latest reader of a row wins, and rows past the bound are left out: a sum of gauges says nothing. */
+  /** The latest reader of a row wins, and rows past the bound are left out, since a sum of gauges is meaningless. */
   #rows(): Map<string, number> {
     const rows = new Map<string, number>()
     for (const read of this.#reads) {
@@ -205,7 +205,7 @@ export class MetricsInMemory implements Metrics {
     this.#instrument(name, help, GaugeInstrument, () => new GaugeInstrument()).join(read)
   }
 
-  /** What a metric holds now: undefined if nobody has told it anything under these labels. */
+  /** The present value of a metric; undefined if it has none under these labels. */
   value(name: string, labels: Labels = {}): number | undefined {
     return this.#instruments.get(name)?.instrument.value(labels)
   }

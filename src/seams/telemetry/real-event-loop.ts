@@ -1,9 +1,9 @@
 /**
- * How long the event loop keeps its callers waiting, as a metric: everything that this process does
- * passes through one thread, and whatever holds it up delays all requests alike.
+ * The delay of the event loop, as a metric: all work of this process
+ * passes through one thread, so anything that blocks it delays all requests.
  *
  * `hayloft_event_loop_delay_seconds{quantile="0.5"|"0.99"|"1"}` of the last whole window, or of the
- * current one where that is worse, so that neither a scrape nor the end of a window hides a stall.
+ * current one if that is worse, so that neither a scrape nor the end of a window hides a stall.
  */
 import { monitorEventLoopDelay, type IntervalHistogram } from "node:perf_hooks"
 import type { Clock } from "../clock/contract.js"

@@ -1,11 +1,11 @@
 /**
- * Real telemetry: log lines, written whole by the function given (to standard error, say), and metrics
- * kept in memory for a scrape. Lines of one turn of the event loop are written together, a warning at once.
+ * Real telemetry: log lines, written whole by the given function (to standard error, say), and metrics
+ * kept in memory for a scrape. Lines of one event-loop turn are written together, warnings immediately.
  *
  * `json` lines are for collectors, one object each; `text` lines are for people:
- * `2026-01-01T00:00:00.000Z warn  deviceSlow device=3f… waitedMs=812`.
- * A field whose name speaks of a secret is hidden, as a second guard behind the rule that none is
- * ever handed in. Long values are cut at `FIELD_CHARACTERS_MAX`.
+ * `2026-01-01T00:00:00.000Z warn  device_slow device=3f… waitedMs=812`.
+ * A field whose name indicates a secret is hidden, in addition to the rule that callers never
+ * pass one. Long values are cut at `FIELD_CHARACTERS_MAX`.
  */
 import { assert } from "../../base/assert.js"
 import type { Clock } from "../clock/contract.js"
@@ -27,7 +27,7 @@ type LogClock = Pick<Clock, "wallMs" | "atEndOfTurn">
 type Shown = string | number | boolean
 type Render = (time: string, level: LogLevel, event: string, fields: Fields) => string
 
-/** Names of fields, and whether they speak of a secret. */
+/** Names of fields, and whether they indicate a secret. */
 const knownNames = new Map<string, boolean>()
 
 function isSecret(name: string): boolean {
@@ -58,7 +58,7 @@ function textLine(time: string, level: LogLevel, event: string, fields: Fields):
   return `${line}\n`
 }
 
-/** The line's own words are never overwritten by a field of that name. */
+/** A field never overwrites the line's own keys. */
 function jsonLine(time: string, level: LogLevel, event: string, fields: Fields): string {
   const shown: Record<string, Shown> = {}
   for (const name of Object.keys(fields)) {
@@ -68,7 +68,7 @@ function jsonLine(time: string, level: LogLevel, event: string, fields: Fields):
   return `${JSON.stringify(Object.assign(shown, { time, level, event }))}\n`
 }
 
-/** Lines of one turn of the event loop, written together at its end: a write for each costs more than the line. */
+/** Lines of one turn of the event loop, written together at its end: a separate write costs more than the line. */
 class GatheredLines {
   private text = ""
   private readonly letGo = (): void => this.flush()
@@ -132,7 +132,7 @@ class LineLog implements Log {
     if (!this.writes(level)) return
     assert(!event.includes("\n"), "an event is a name")
     this.#lines.add(this.#render(this.#time(), level, event, fields))
-    // Whoever writes it may be about to end the process.
+    // The process may be about to end.
     if (RANK[level] >= RANK.warn) this.#lines.flush()
   }
 
@@ -149,7 +149,7 @@ export class RealTelemetry implements Telemetry {
   readonly log: Log
   readonly metrics = new MetricsInMemory()
 
-  /** `level` and whatever is graver is written. */
+  /** Writes lines of `level` and above. */
   constructor(
     clock: LogClock,
     write: (lines: string) => void,

@@ -1,5 +1,5 @@
 /**
- * Telemetry for tests and simulation: nothing is written, everything can be asked for.
+ * Telemetry for tests and simulation: nothing is written, everything can be queried.
  *
  * Limits    the newest `ENTRIES_MAX` log entries are kept.
  */
@@ -30,7 +30,7 @@ export class SimTelemetry implements Telemetry {
     return event === undefined ? this.#entries : this.#entries.filter(entry => entry.event === event)
   }
 
-  /** What a counter, gauge or histogram (how often) holds; 0 if it was never told. */
+  /** The value of a counter or gauge, or the count of a histogram; 0 if it has none. */
   metric(name: string, labels: Labels = {}): number {
     return this.metrics.value(name, labels) ?? 0
   }

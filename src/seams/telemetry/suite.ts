@@ -1,13 +1,13 @@
-/** What every telemetry must do, seen through what it logged and what it counted. */
+/** The tests that every telemetry must pass, based on its log and its metrics. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Fields, Labels, LogLevel, Telemetry } from "./contract.js"
 
 interface TelemetryUnderTest {
   readonly telemetry: Telemetry
-  /** Everything logged so far, with every level let through. */
+  /** Everything logged so far, at every level. */
   logged(): readonly { readonly level: LogLevel; readonly event: string; readonly fields: Fields }[]
-  /** What a counter, gauge or histogram holds. */
+  /** The value of a counter, gauge or histogram. */
   metric(name: string, labels?: Labels): number | undefined
 }
 
@@ -27,7 +27,7 @@ export function telemetrySuite(kind: string, make: () => TelemetryUnderTest): vo
     ])
   })
 
-  test(`${kind}: counters add up by labels, in whichever order these are named`, () => {
+  test(`${kind}: counters add up by labels, in any order of the labels`, () => {
     const { telemetry, metric } = make()
     const requests = telemetry.metrics.counter("requests_total", "Requests")
     requests.add({ method: "GET", status: "200" })
@@ -44,7 +44,7 @@ export function telemetrySuite(kind: string, make: () => TelemetryUnderTest): vo
     assert.throws(() => posts.add(-1), /only grows/)
   })
 
-  test(`${kind}: asking twice for one metric gives the same one, and never another kind`, () => {
+  test(`${kind}: two requests for one metric return the same one, and never another kind`, () => {
     const { telemetry, metric } = make()
     telemetry.metrics.counter("reads_total", "Reads").add()
     telemetry.metrics.counter("reads_total", "Reads").add()
@@ -52,7 +52,7 @@ export function telemetrySuite(kind: string, make: () => TelemetryUnderTest): vo
     assert.throws(() => telemetry.metrics.histogram("reads_total", "Reads", [1]), /two kinds/)
   })
 
-  test(`${kind}: gauges are read when asked for, from everyone who offers rows`, () => {
+  test(`${kind}: gauges are read on demand, from every source of rows`, () => {
     const { telemetry, metric } = make()
     let free = 10
     telemetry.metrics.gauge("free_bytes", "Free", () => [[{ device: "a" }, free]])
@@ -62,7 +62,7 @@ export function telemetrySuite(kind: string, make: () => TelemetryUnderTest): vo
     assert.equal(metric("free_bytes", { device: "b" }), 5)
   })
 
-  test(`${kind}: histograms count what they are told`, () => {
+  test(`${kind}: histograms count their observations`, () => {
     const { telemetry, metric } = make()
     const latency = telemetry.metrics.histogram("latency_seconds", "Latency", [0.1, 1])
     for (const value of [0.05, 0.5, 5]) latency.observe(value)

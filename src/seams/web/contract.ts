@@ -1,10 +1,10 @@
-/** Web: documents that others serve over HTTP. */
+/** Web: documents that other servers provide over HTTP. */
 export interface Web {
-  /** Whether it may be asked, as far as the address says; what a name in it stands for shows only on asking. */
+  /** Whether the address may be requested, before its host name is resolved. */
   allows(url: string): boolean
   /**
-   * The body of what the address answers with 200. Throws `providerUnreachable` for anything else: an address that may
-   * not be asked, another status, a redirection, a document over `bytesMax`, or one that is not there in `timeoutMs`.
+   * The body of the address's response with status 200. Throws `providerUnreachable` for anything else: an address that
+   * is not allowed, another status, a redirection, a document over `bytesMax`, or none within `timeoutMs`.
    */
   get(url: string, limits: { readonly bytesMax: number; readonly timeoutMs: number }): Promise<Uint8Array>
 }

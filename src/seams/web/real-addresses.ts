@@ -1,8 +1,8 @@
 /**
- * Addresses of the public internet, apart from those of this machine and of the networks around it.
+ * Addresses of the public internet, as opposed to those of this machine and of its networks.
  *
- * Sources  IANA's special-purpose address registries for IPv4 and IPv6. Of IPv6 only what is assigned for global use counts
- *          (2000::/3), so that mapped, link-local, unique-local and multicast addresses do not.
+ * Sources  IANA's special-purpose address registries for IPv4 and IPv6. Of IPv6 only addresses for global use
+ *          (2000::/3) count as public, so mapped, link-local, unique-local and multicast addresses do not.
  */
 import { BlockList, isIPv6 } from "node:net"
 
@@ -23,9 +23,9 @@ for (const range of [
   "203.0.113.0/24",
   "224.0.0.0/4",
   "240.0.0.0/4",
-  // Public by its number, and in Azure every machine's own host.
+  // A public number, but in Azure it is every machine's own host.
   "168.63.129.16/32",
-  // IETF protocols (Teredo among them), documentation, 6to4: the latter carry addresses of IPv4.
+  // IETF protocols (Teredo among them), documentation, 6to4: the latter contain IPv4 addresses.
   "2001::/23",
   "2001:db8::/32",
   "2002::/16",
@@ -38,7 +38,7 @@ for (const range of [
 const GLOBAL_IPV6 = new BlockList()
 GLOBAL_IPV6.addSubnet("2000::", 3, "ipv6")
 
-/** Of a text that is an address. */
+/** The text must be an address. */
 export const isPublicAddress = (address: string): boolean =>
   isIPv6(address)
     ? GLOBAL_IPV6.check(address, "ipv6") && !NOT_PUBLIC.check(address, "ipv6")

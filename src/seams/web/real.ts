@@ -1,9 +1,9 @@
 /**
- * The real web. It follows no redirection, so that only the address that was given is asked.
+ * The real web. It follows no redirection, so that it requests only the given address.
  *
- * Promises  Unless local addresses are allowed, only what is served over TLS at addresses of the public internet is
- *           connected to, whatever name they hide behind: whoever may name an address could else make this machine ask
- *           what only it can reach.
+ * Promises  Unless local addresses are allowed, it connects only over TLS and to addresses of the public internet,
+ *           whatever name they have: otherwise a user who may name an address could make this machine request
+ *           documents that only it can reach.
  */
 import { lookup, type LookupAddress } from "node:dns"
 import { request as requestInTheClear, type IncomingMessage } from "node:http"
@@ -20,7 +20,7 @@ interface Limits {
 }
 
 export class RealWeb implements Web {
-  /** `allowsLocal`: any address, and without TLS. */
+  /** `allowsLocal`: allows any address, also without TLS. */
   constructor(private readonly allowsLocal: boolean) {}
 
   allows(url: string): boolean {
@@ -31,7 +31,7 @@ export class RealWeb implements Web {
   }
 
   async get(url: string, { bytesMax, timeoutMs }: Limits): Promise<Uint8Array> {
-    if (!this.allows(url)) throw unreachable(url, "it is not of the public internet, or without TLS")
+    if (!this.allows(url)) throw unreachable(url, "it is not on the public internet, or without TLS")
     try {
       const signal = AbortSignal.timeout(timeoutMs)
       const headers = { accept: "application/json", "accept-encoding": "identity" }
@@ -68,13 +68,13 @@ async function bodyOf(url: string, response: IncomingMessage, bytesMax: number):
   }
 }
 
-/** What is connected to is what was looked at: nothing is resolved a second time. */
+/** Connects to the checked address: the name is not resolved a second time. */
 const lookupPublic: LookupFunction = (host, options, callback) =>
   lookup(host, { ...options, all: true }, (error, found: LookupAddress[] = []) => {
     const open = found.filter(({ address }) => isPublicAddress(address))
     const [first] = open
     if (error !== null) callback(error, [])
-    else if (first === undefined) callback(new Error(`${host} has no address of the public internet`), [])
+    else if (first === undefined) callback(new Error(`${host} has no address on the public internet`), [])
     else if (options.all === true) callback(null, open)
     else callback(null, first.address, first.family)
   })
