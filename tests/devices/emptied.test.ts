@@ -1,4 +1,4 @@
-/** A data folder that is emptied, or taken away and brought back, while its store runs. */
+/** A data folder that is emptied, or unmounted and mounted again, while its store runs. */
 import assert from "node:assert/strict"
 import { cp, readdir, rename, rm } from "node:fs/promises"
 import { test } from "node:test"
@@ -23,7 +23,7 @@ async function emptyFolder(folder: string): Promise<void> {
     await rm(`${folder}/${name}`, { recursive: true, force: true, maxRetries: 20 })
 }
 
-test("a folder emptied while the store runs is filled again by itself; another disk may go then", () =>
+test("a folder emptied while the store runs is rebuilt automatically; another disk may then be lost", () =>
   withFolder(folder => {
     const folders = dataFolders(folder, 3)
     const [first = "", , third = ""] = folders
@@ -42,7 +42,7 @@ test("a folder emptied while the store runs is filled again by itself; another d
     })
   }))
 
-test("a folder with the control record alone is that device, damaged: the store starts, and says what to do", () =>
+test("a folder with only its control record is the same device, damaged: the store starts and names the remedy", () =>
   withFolder(folder => {
     const folders = dataFolders(folder, 3)
     const [first = "", , third = ""] = folders
@@ -60,7 +60,7 @@ test("a folder with the control record alone is that device, damaged: the store 
     })
   }))
 
-test("a folder that was unmounted and is mounted again is the same device again", () =>
+test("a folder that was unmounted and is mounted again is the same device", () =>
   withFolder(folder => {
     const folders = dataFolders(folder, 3)
     const [, , third = ""] = folders

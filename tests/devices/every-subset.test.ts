@@ -1,8 +1,8 @@
 /**
- * Every set of disks that a redundancy can spare is lost, one set after the other on the same store: with a set
- * gone clients go on reading and writing, empty disks take the places, and once they are filled the next
- * set goes. Some sets are lost under the running store, some between two of its lives. The disks are
- * simulated, all else is what a real process runs.
+ * Loses every set of disks that a redundancy tolerates, one set after the other on the same store: with a set
+ * gone clients continue to read and write, empty disks replace the lost ones, and once these are rebuilt the next
+ * set is lost. Some sets are lost under the running store, some between two processes. The disks are
+ * simulated; everything else is what a real process runs.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -11,7 +11,7 @@ import { LOOK_MS, SimStore } from "./sim-store.js"
 
 const isFullCheck = process.env["FULL_CHECK"] === "yes"
 
-/** Writes, overwrites, removes, and reads all. */
+/** Writes, overwrites and removes objects, and reads all of them. */
 async function use(store: SimStore, round: number, when: string): Promise<void> {
   await store.put(`round ${round}`)
   await store.put("ever again")
@@ -19,11 +19,11 @@ async function use(store: SimStore, round: number, when: string): Promise<void> 
   await store.readAll(when)
 }
 
-/** Under the running store; the operator names the empty disks that take the places. */
+/** Under the running store; the operator names the empty disks that replace the lost ones. */
 async function loseRunning(store: SimStore, lost: readonly string[], round: number): Promise<void> {
   store.drop(lost)
   await use(store, round, `without ${lost.join()}`)
-  // Also one that nobody had a use for is found out.
+  // The store also detects the loss of a disk that no request used.
   await store.machine.pass(LOOK_MS)
   for (const bay of lost) {
     store.machine.bays.put(bay, store.machine.newDrive())
@@ -31,7 +31,7 @@ async function loseRunning(store: SimStore, lost: readonly string[], round: numb
   }
 }
 
-/** Between two lives; empty disks are in the places at the next start. */
+/** Between two processes; the next start finds empty disks in the places. */
 async function loseStopped(store: SimStore, lost: readonly string[], round: number): Promise<void> {
   store.machine.crash()
   store.drop(lost)

@@ -1,4 +1,4 @@
-/** Parts of data folders that were exchanged, or put back from an older copy, while the store was stopped. */
+/** Parts of data folders that were exchanged, or restored from an older copy, while the store was stopped. */
 import assert from "node:assert/strict"
 import { cp, readdir, rename, rm } from "node:fs/promises"
 import { test } from "node:test"
@@ -10,7 +10,7 @@ import { settled, SmallStore } from "./small-store.js"
 const OLDER_BASE = /the metadata store in .*disk1\/base is older than what this device had.*remove the file .*position/
 const MERGE_TIMEOUT_MS = 60_000
 
-/** What is to be put back later. */
+/** The copy to be restored later. */
 async function copyOf(folder: string, names = ["base", "log"]): Promise<() => Promise<void>> {
   for (const name of names) await cp(`${folder}/${name}`, `${folder}.copy/${name}`, { recursive: true })
   return async () => {
@@ -21,7 +21,7 @@ async function copyOf(folder: string, names = ["base", "log"]): Promise<() => Pr
   }
 }
 
-test("volumes exchanged between two devices: the start is refused, and says which; exchanged back everything is there", () =>
+test("volumes exchanged between two devices: the start is refused and names them; exchanged back, everything is there", () =>
   withFolder(folder => {
     const [first = "", second = "", third = ""] = dataFolders(folder, 3)
     const exchange = async () => {
@@ -41,7 +41,7 @@ test("volumes exchanged between two devices: the start is refused, and says whic
     })
   }))
 
-test("log and base of the only device from an older copy: refused until the operator says so", () =>
+test("log and metadata store of the only device from an older copy: refused until the operator confirms it", () =>
   withFolder(folder => {
     const [first = ""] = dataFolders(folder, 1)
     return withServer({ folders: [first] }, async server => {
@@ -63,7 +63,7 @@ test("log and base of the only device from an older copy: refused until the oper
     })
   }))
 
-test("the base alone of the only device from before a checkpoint: refused by name", () =>
+test("only the metadata store of the only device from before a checkpoint: refused by name", () =>
   withFolder(folder => {
     const [first = ""] = dataFolders(folder, 1)
     return withServer({ folders: [first] }, async server => {
@@ -82,7 +82,7 @@ test("the base alone of the only device from before a checkpoint: refused by nam
     })
   }))
 
-/** The newest manifest of a base. */
+/** The newest manifest of a metadata store. */
 const newestOf = async (folder: string): Promise<string> =>
   (await readdir(`${folder}/base`))
     .filter(name => name.endsWith(".manifest"))
@@ -108,7 +108,7 @@ async function olderThanMerges(server: ServerProcess, store: SmallStore, folder:
   return putBack
 }
 
-test("the base alone of the only device from before merges: refused by name", () =>
+test("only the metadata store of the only device from before merges: refused by name", () =>
   withFolder(folder => {
     const [first = ""] = dataFolders(folder, 1)
     return withServer({ folders: [first] }, async server => {
@@ -119,7 +119,7 @@ test("the base alone of the only device from before merges: refused by name", ()
     })
   }))
 
-test("the metadata store alone of one of three devices from before merges: it learns again", () =>
+test("only the metadata store of one of three devices from before merges: it is learned again", () =>
   withFolder(folder => {
     const folders = dataFolders(folder, 3)
     const [first = ""] = folders
@@ -135,7 +135,7 @@ test("the metadata store alone of one of three devices from before merges: it le
     })
   }))
 
-test("log and metadata store of one of three devices from an older copy: it learns again, and nothing is lost", () =>
+test("log and metadata store of one of three devices from an older copy: they are learned again, and nothing is lost", () =>
   withFolder(folder => {
     const folders = dataFolders(folder, 3)
     const [first = ""] = folders

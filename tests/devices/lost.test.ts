@@ -1,4 +1,4 @@
-/** What is lost without a trace is told all the same: the bytes of blocks are gone, and their names are not. */
+/** Data that is lost without a trace is still reported: the bytes of blocks are gone, but their metadata is not. */
 import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
 import { test } from "node:test"
@@ -13,7 +13,7 @@ const POLL_MS = 250
 const lostBlocks = async (server: ServerProcess): Promise<string> =>
   /^hayloft_lost_blocks (\d+)$/m.exec(await server.metrics())?.[1] ?? "none"
 
-/** The output of `status` once its first line begins so: safety is evaluated every few seconds. */
+/** The output of `status` once its first line begins with this: safety is evaluated every few seconds. */
 async function statusFrom(server: ServerProcess, verdict: string): Promise<string> {
   for (let polls = 0; ; polls += 1) {
     const { stdout } = await server.hayloft(["status"])
@@ -23,7 +23,7 @@ async function statusFrom(server: ServerProcess, verdict: string): Promise<strin
   }
 }
 
-test("one folder without its volumes: status says what cannot be read, until it is deleted", async () => {
+test("one folder without its volumes: status reports which objects are unreadable until they are deleted", async () => {
   await withFolder(async folder => {
     const server = await ServerProcess.start({ folders: dataFolders(folder, 1) })
     try {

@@ -1,6 +1,6 @@
 /**
- * Folders that are gone at a start: up to the tolerance everything is read and written as before, a
- * folder that comes back is no stale truth, and beyond it the start is refused in one line.
+ * Folders that are gone at a start: within the tolerance reads and writes work as before, a returning
+ * folder serves no stale data, and beyond the tolerance the start is refused in one line.
  */
 import assert from "node:assert/strict"
 import { rename, rm } from "node:fs/promises"
@@ -11,7 +11,7 @@ import { SmallStore } from "./small-store.js"
 
 const SIZES = [0, 1, 4096, 4097, 70_000, 5_000_001]
 
-test("three of seven folders gone: all is read and written, and they may come back", async () => {
+test("three of seven folders gone: reads and writes work, and the folders may return", async () => {
   await withFolder(async folder => {
     const folders = dataFolders(folder, 7)
     const server = await ServerProcess.start({ folders })
@@ -45,7 +45,7 @@ test("three of seven folders gone: all is read and written, and they may come ba
   })
 })
 
-test("four of seven folders gone: the start is refused in one line, and nothing is touched", async () => {
+test("four of seven folders gone: the start is refused in one line, and no file is touched", async () => {
   await withFolder(async folder => {
     const folders = dataFolders(folder, 7)
     const server = await ServerProcess.start({ folders })

@@ -1,6 +1,6 @@
 /**
- * A real server that runs out of room, and of file handles, under its clients: what it cannot take is refused
- * with the code for it, all else goes on, and it takes again once there is room, without a restart.
+ * A real server that runs out of space, and of file handles, under its clients: it refuses writes with the
+ * right error code, serves everything else, and accepts writes again once there is space, without a restart.
  */
 import assert from "node:assert/strict"
 import { closeSync, existsSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from "node:fs"
@@ -35,11 +35,11 @@ const BUCKET = "crowded"
 const DISK_MIB = 320
 const START_DISK_MIB = 160
 const TINY_DISK_MIB = 64
-/** What clients wrote on the smallest disk, in an order that a seed gives. */
+/** The objects that clients wrote on the smallest disk, in an order drawn from a seed. */
 const TINY_SEED = 7
 const TINY_SIZES = [100_000, 30_000, 3_000] as const
 const PART_BYTES = 5 * MIB
-/** For compaction, and for what a device has given back to be seen. */
+/** Long enough for compaction, and for freed space to show. */
 const ROOM_TIMEOUT_MS = 90_000
 const POLL_MS = 250
 
@@ -86,7 +86,7 @@ class Clients {
     return this.s3.send(new AbortMultipartUploadCommand({ Bucket: BUCKET, Key: key, UploadId: uploadId }))
   }
 
-  /** An upload of these parts, whole but for its completion. */
+  /** An upload of these parts, complete except for CompleteMultipartUpload. */
   async upload(key: string, parts: readonly Buffer[]): Promise<() => Promise<void>> {
     const uploadId = await this.begin(key)
     const done: { ETag: string | undefined; PartNumber: number }[] = []
@@ -116,7 +116,7 @@ class Clients {
     for (const key of this.bodies.keys()) assert.equal(await this.read(key), "done", key)
   }
 
-  /** Until one is refused for want of room; what the refusal was. */
+  /** Writes until one is refused for lack of space; returns the refusal. */
   async fill(stem: string, bytes: number): Promise<Answer> {
     for (let i = 0; i < 5_000; i += 1) {
       const answer = await this.put(`${stem} ${i}`, bytes)
@@ -138,13 +138,13 @@ async function answered(request: Promise<unknown>): Promise<Answer> {
 
 const FULL: Answer = { status: 507, code: "StorageFull" }
 
-/** Waits until something is answered as it should be. */
+/** Waits until a request gets the expected answer. */
 async function until(what: string, ask: () => Promise<boolean>): Promise<void> {
   for (const deadline = performance.now() + ROOM_TIMEOUT_MS; !(await ask()); await later(POLL_MS))
     assert.ok(performance.now() < deadline, what)
 }
 
-/** Somebody else's file takes everything that is free. */
+/** Another program's file uses all free space. */
 function takeRoom(folder: string): void {
   const file = openSync(join(folder, "others"), "a")
   const piece = Buffer.alloc(64 * 1024, 1)
@@ -179,7 +179,7 @@ async function onSmallDisk(t: TestContext, mib: number, work: (folder: string) =
   }
 }
 
-test("a full disk, as clients see it: 507 for what needs room, in the middle of uploads too; all else goes on, and room comes back", t =>
+test("a full disk, as clients see it: 507 for writes, also in the middle of uploads; all else is served, and space is freed", t =>
   onSmallDisk(t, DISK_MIB, async folder => {
     const data = join(folder, "disk")
     await mkdir(data)
@@ -219,7 +219,7 @@ test("a full disk, as clients see it: 507 for what needs room, in the middle of 
     })
   }))
 
-test("a store on a disk without a free byte, its ballast used up, starts again and again; reads and deletes go on", t =>
+test("a store on a disk without a free byte, its ballast used up, restarts repeatedly; reads and deletes continue", t =>
   onSmallDisk(t, START_DISK_MIB, async folder => {
     const data = join(folder, "disk")
     await mkdir(data)
@@ -251,7 +251,7 @@ test("a store on a disk without a free byte, its ballast used up, starts again a
     })
   }))
 
-test("a very small disk is filled, also by others, and the process killed: deletes alone bring the space back", t =>
+test("a very small disk is filled, also by other programs, and the process killed: deletes alone free the space", t =>
   onSmallDisk(t, TINY_DISK_MIB, async folder => {
     const data = join(folder, "disk")
     await mkdir(data)
@@ -303,7 +303,7 @@ test("a very small disk is filled, also by others, and the process killed: delet
     })
   }))
 
-test("without a file handle to spare requests are refused at most, no disk is blamed, and all is well once there are some", async t => {
+test("without a spare file handle at most requests are refused, no disk is blamed, and service resumes once handles are free", async t => {
   const prlimit = findProgram("prlimit")
   if (prlimit === undefined) {
     t.skip("THIS TEST NEEDS prlimit")

@@ -1,6 +1,6 @@
 /**
- * Disks that hang or fail for a while and come back, and empty ones that take a place: who is let in again, what
- * is brought to them, and by whom. The disks are simulated, all else is what a real process runs.
+ * Disks that hang or fail for a while and return, and empty ones that replace a disk: which devices rejoin, what
+ * is copied to them, and from where. The disks are simulated; everything else is what a real process runs.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -8,14 +8,14 @@ import { must } from "../../src/base/assert.js"
 import type { DiskCall } from "../../src/seams/disk/index.js"
 import { LOOK_MS, SimStore } from "./sim-store.js"
 
-/** What a request may be stalled by a device at most. */
+/** The longest that a device may stall a request. */
 const STALL_MS_MAX = 5_000
-/** A device that is out is asked whether it is back: first after 10 s, then later and later. */
+/** An offline device is probed: first after 10 s, then at growing intervals. */
 const ASKED_AGAIN_MS = 60_000
 const BAY = "/d2"
 const WRITE_MS = 2000
 
-/** Bytes of needles that move, by bay, from now on. */
+/** Bytes of needles moved from now on, by bay. */
 function watchNeedles(store: SimStore) {
   const moved = { read: new Map<string, number>(), written: new Map<string, number>() }
   store.machine.failDisk((call: DiskCall) => {
@@ -28,7 +28,7 @@ function watchNeedles(store: SimStore) {
   return moved
 }
 
-test("a disk that hangs stalls nobody for long; it comes back when it does what it is told, and is brought what it missed only", async () => {
+test("a disk that hangs stalls requests only briefly; it returns once it works again, and receives only what it missed", async () => {
   const store = await SimStore.open(4)
   for (let i = 0; i < 20; i += 1) await store.put(`before ${i}`)
   await store.becomeWhole("the beginning")
@@ -36,12 +36,12 @@ test("a disk that hangs stalls nobody for long; it comes back when it does what 
   drive.faulty.become("hung")
   for (const work of [() => store.put("hung"), () => store.remove("before 0"), () => store.readAll("hung")]) {
     const tookMs = await store.timed(work)
-    // Several requests, of which the first ones find it out.
+    // Several requests, because the first ones detect the fault.
     assert.ok(tookMs < STALL_MS_MAX, `${tookMs} ms`)
   }
   await store.machine.pass(LOOK_MS)
   assert.equal(store.deviceIn(BAY).state, "offline")
-  // It answers again, but is not well: it is asked, and stays out.
+  // It answers again, but still fails: it is probed, and stays offline.
   for (const state of ["failing", "readOnly"] as const) {
     drive.faulty.become(state)
     await store.machine.pass(ASKED_AGAIN_MS)
@@ -58,7 +58,7 @@ test("a disk that hangs stalls nobody for long; it comes back when it does what 
   await store.end()
 })
 
-test("an empty disk in a lost one's place is filled by all the others, and holds the names again", async () => {
+test("an empty disk in a lost one's place is rebuilt by all the others, and is a metadata replica again", async () => {
   const store = await SimStore.open(6)
   for (let i = 0; i < 30; i += 1) await store.put(`object ${i}`)
   await store.becomeWhole("the beginning")
@@ -88,7 +88,7 @@ test("an empty disk in a lost one's place is filled by all the others, and holds
   await store.end()
 })
 
-test("while an empty disk is filled, status tells to within 30 % when that will have ended, from a minute on", async () => {
+test("while an empty disk is rebuilt, status predicts the end to within 30 %, from the first minute on", async () => {
   const store = await SimStore.open(4)
   for (let i = 0; i < 1_200; i += 1) await store.put(`object ${i}`, [30_000])
   const { clock } = store.machine
@@ -121,7 +121,7 @@ test("while an empty disk is filled, status tells to within 30 % when that will 
   await store.end()
 })
 
-test("the only disk of a store is busy for ten seconds: what waited for it is done, and no restart is needed", async () => {
+test("the only disk of a store is busy for ten seconds: the waiting requests complete, and no restart is needed", async () => {
   const store = await SimStore.open(1)
   const { machine } = store
   await store.put("before")

@@ -1,6 +1,6 @@
 /**
- * A store on simulated disks with some objects in it, for tests that do things to the disks: all else is what
- * a real process runs. Every object is read back to its last byte.
+ * A store on simulated disks with some objects in it, for tests that manipulate the disks: everything else is
+ * what a real process runs. Every object is read back to its last byte.
  */
 import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
@@ -12,7 +12,7 @@ import { bodyBytes, find, putRequest, sourceOf } from "../../sim/world/bodies.js
 import { StoreMachine, type ServedStore } from "../../sim/world/store-machine.js"
 import { leftOver, missingToBeWhole } from "../../sim/world/wholeness.js"
 
-/** In the row itself, one block, several blocks. */
+/** Inline in the row, one block, several blocks. */
 const SIZES = [500, 30_000, 300_000]
 const BUCKET = parseBucketName("spared")
 export const LOOK_MS = 5_000
@@ -44,7 +44,7 @@ export class SimStore {
     return this.machine.run(this.now.engine.services.buckets.open(BUCKET))
   }
 
-  /** One of each size. What was on its way to disks that go at that moment may be refused; a client asks again. */
+  /** One of each size. A write in flight to disks that fail at that moment may be refused; the client retries. */
   async put(stem: string, sizes: readonly number[] = SIZES): Promise<void> {
     for (const size of sizes) {
       const [key, body] = [`${stem} ${size}`, bodyBytes(`${stem} ${this.bodies.size}`, size)]
@@ -79,7 +79,7 @@ export class SimStore {
     }
   }
 
-  /** How long something takes, in milliseconds of virtual time. */
+  /** The duration of something, in milliseconds of virtual time. */
   async timed(work: () => Promise<unknown>): Promise<number> {
     const begunMs = this.machine.clock.monotonicMs()
     await work()
@@ -97,7 +97,7 @@ export class SimStore {
     for (const bay of bays) this.machine.bays.take(bay).faulty.become("lost")
   }
 
-  /** The operator names an empty disk. Refused while what the devices before it lack is counted on: asked again. */
+  /** The operator names an empty disk. Retried while the store refuses because it still rebuilds earlier devices. */
   async replace(id: DeviceId, path: string): Promise<void> {
     const untilMs = this.machine.clock.monotonicMs() + WHOLE_MS_MAX
     for (;;) {
@@ -112,13 +112,13 @@ export class SimStore {
     }
   }
 
-  /** Lets time pass until nothing is missing: every shard is at home, every device takes part. */
+  /** Advances time until nothing is missing: every shard is on its assigned device, every device takes part. */
   async becomeWhole(when: string): Promise<void> {
     await this.until(() => missingToBeWhole(this.now.engine), when)
     await this.readAll(`whole again after ${when}`)
   }
 
-  /** Lets time pass until there is nothing left to say. */
+  /** Advances time until status reports nothing more. */
   async until(left: () => string | undefined, when: string): Promise<void> {
     const { machine } = this
     const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX

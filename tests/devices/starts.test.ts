@@ -1,6 +1,6 @@
 /**
- * Starts with disks that are lost, empty, swapped, left behind or not mounted: what opens, what is
- * refused, and what the operator's words do, on real processes and folders.
+ * Starts with disks that are lost, empty, swapped, left behind or not mounted: which stores open, which starts
+ * are refused, and what the operator's commands do, on real processes and folders.
  */
 import assert from "node:assert/strict"
 import { cp, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises"
@@ -15,7 +15,7 @@ import { settled, SmallStore, statesOf } from "./small-store.js"
 
 const SIZES = [1, 4096, 4097, 70_000, 300_001]
 
-/** Starts servers on these folders one after the other; the last one does not outlive the work. */
+/** Starts servers on these folders one after the other; the last one ends with the test. */
 class Machine {
   private server: ServerProcess | undefined
 
@@ -45,7 +45,7 @@ class Machine {
     return assert.fail("the start is refused")
   }
 
-  /** Does what a refusal says at its end. */
+  /** Runs the command that ends a refusal. */
   async obey(refusal: string, ...more: readonly string[]): Promise<string> {
     const words = /: hayloft (device [^\n]+)/.exec(refusal)?.[1]?.split(" ") ?? assert.fail(refusal)
     const { code, stdout, stderr } = await run(process.execPath, [HAYLOFT, ...words, ...more])
@@ -54,7 +54,7 @@ class Machine {
   }
 }
 
-/** What a start has to say comes with its banner, a moment after it is ready. */
+/** The messages of a start follow its banner, a moment after it is ready. */
 async function said(server: ServerProcess, pattern: RegExp): Promise<void> {
   for (let look = 0; look < 600 && !pattern.test(server.log); look += 1) await later(50)
   assert.match(server.log, pattern)
@@ -94,7 +94,7 @@ for (const [count, lost] of [
       await store.put(server, "after")
       await machine.kill()
       await store.check(await machine.start(left))
-      // The lost disks come back: they are no part of the store any more, and tell nothing.
+      // The lost disks return: they are no longer part of the store, and contribute nothing.
       for (const path of folders) if (!left.includes(path)) await rename(`${path}.lost`, path)
       await store.check(await machine.start(folders))
       await machine.stop()
@@ -104,7 +104,7 @@ for (const [count, lost] of [
   })
 }
 
-test("a store that runs is not given up behind its back, and a device that is there neither", async () => {
+test("a running store cannot be given up from another process, and neither can a device that is present", async () => {
   await withMachine(2, async (machine, folders) => {
     const store = new SmallStore([10])
     const server = await machine.start(folders)
@@ -124,7 +124,7 @@ test("a store that runs is not given up behind its back, and a device that is th
   })
 })
 
-test("an empty folder in a lost disk's place is filled, and then another disk may go", async () => {
+test("an empty folder in a lost disk's place is rebuilt, and then another disk may be lost", async () => {
   await withMachine(4, async (machine, folders) => {
     const store = new SmallStore(SIZES)
     const [a = "", b = "", c = ""] = folders
@@ -143,7 +143,7 @@ test("an empty folder in a lost disk's place is filled, and then another disk ma
   })
 })
 
-test("of two disks one is replaced by an empty folder by the operator's word, and holds everything then", async () => {
+test("of two disks one is replaced by an empty folder on the operator's command, and then holds everything", async () => {
   await withMachine(2, async (machine, folders) => {
     const store = new SmallStore(SIZES)
     const [a = "", b = ""] = folders
@@ -179,7 +179,7 @@ test("swapped folders are the same disks", async () => {
   })
 })
 
-test("a disk that was away is no stale truth: what was deleted stays deleted, what was written is there", async () => {
+test("a disk that was away serves no stale data: deleted objects stay deleted, and new ones are readable", async () => {
   await withMachine(3, async (machine, folders) => {
     const store = new SmallStore(SIZES)
     const [a = "", b = "", c = ""] = folders
@@ -196,12 +196,12 @@ test("a disk that was away is no stale truth: what was deleted stays deleted, wh
     await settled(back)
     await store.check(back)
     await machine.stop()
-    // Alone with what it knew, it is not the store.
+    // On its own, with its old state, it is not the store.
     assert.match(await machine.refused([c]), /devices of this store are missing/)
   })
 })
 
-test("an old image of a disk is put back beside the others: nothing old is served, and it is brought what it lacks", async () => {
+test("an old image of a disk is restored beside the others: no old data is served, and it is brought up to date", async () => {
   await withMachine(3, async (machine, folders) => {
     const store = new SmallStore(SIZES)
     const [a = "", b = "", c = ""] = folders
@@ -223,7 +223,7 @@ test("an old image of a disk is put back beside the others: nothing old is serve
   })
 })
 
-test("a mount point that is not mounted is left alone; an empty disk on it is filled", async () => {
+test("an unmounted mount point is left alone; an empty disk mounted on it is rebuilt", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-mounts-"))
   const folders = dataFolders(folder, 3)
   const mounted = new Set<string>()

@@ -1,4 +1,4 @@
-/** A data folder that another process has taken, as one of another machine may where folders are shared. */
+/** A data folder that another process has claimed, as a process on another machine may where folders are shared. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
@@ -18,7 +18,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test("a server whose folder begins another life stops at once, in the middle of writes; the next start has all of them", () =>
+test("a server whose folder another process claims stops immediately, in the middle of writes; the next start has all of them", () =>
   withFolder(folder => {
     const [first = "", ...others] = dataFolders(folder, 3)
     return withServer({ folders: [first, ...others] }, async server => {

@@ -1,4 +1,4 @@
-/** A disk whose superblock comes back damaged while the store runs: a disk in trouble, and nobody's theft. */
+/** A disk whose superblock reads damaged while the store runs: the disk is faulty, and no other process claimed it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { putRequest, sourceOf } from "../../sim/world/bodies.js"
@@ -7,12 +7,12 @@ import { objectKeyOfText } from "../../src/base/ids.js"
 import { rots } from "../../src/seams/disk/faults.js"
 import { SimStore } from "./sim-store.js"
 
-/** Until an owner has looked, and its device is out of the record. */
+/** Until the ownership check has run, and the device is offline in the record. */
 const NOTICED_MS = 2_000
 const TRIED_AGAIN_MS = 30_000
 const SUPERBLOCK_BYTES = 64
 
-/** From now on the superblock in this bay is read with a flipped bit, now in its checksum, now elsewhere. */
+/** From now on the superblock in this bay is read with a flipped bit, either in its checksum or elsewhere. */
 function damageSuperblock({ machine }: SimStore, bay: string): void {
   let reads = 0
   machine.failDisk(call => {
@@ -23,7 +23,7 @@ function damageSuperblock({ machine }: SimStore, bay: string): void {
   })
 }
 
-test("a superblock that is read damaged costs the store its device until a look finds it whole, and nothing else", async () => {
+test("a superblock that reads damaged takes its device offline until a probe finds it intact, and costs nothing else", async () => {
   const store = await SimStore.open(4)
   await store.put("before")
   damageSuperblock(store, "/d2")
@@ -40,7 +40,7 @@ test("a superblock that is read damaged costs the store its device until a look 
   await store.end()
 })
 
-test("the only device goes on under a damaged superblock, and a restart is refused until it is whole", async () => {
+test("the only device continues under a damaged superblock, and a restart is refused until it is intact", async () => {
   const store = await SimStore.open(1)
   await store.put("before")
   damageSuperblock(store, "/d1")
@@ -56,7 +56,7 @@ test("the only device goes on under a damaged superblock, and a restart is refus
   await store.end()
 })
 
-test("a write that a device leaves meanwhile is refused with what a client may try again on, whatever the reason", async () => {
+test("a write during which a device goes offline is refused with a retryable error, whatever the reason", async () => {
   const store = await SimStore.open(3)
   await store.put("before")
   const { engine } = store.now

@@ -1,8 +1,8 @@
 /**
- * Clients of one store over all lives of its server: they work while it is there, and a janitor removes most
- * of what older groups of keys held, so that long runs stay small and removed objects have a chance to come back.
+ * Clients of one store across all restarts of its server: they work while it runs, and a janitor removes most
+ * objects of older groups of keys, so that long runs stay small and a removed object could reappear.
  *
- * Limits  CLIENTS at once, with REST_MS after each operation; a group of keys moves on after
+ * Limits  CLIENTS concurrent, with REST_MS after each operation; a group of keys moves on after
  *         OPERATIONS_PER_GROUP answers, which keeps each key's history within what can be checked.
  */
 import { setTimeout as later } from "node:timers/promises"
@@ -17,7 +17,7 @@ import { KEYS_PER_GROUP, Shared, Worker, type Lengths } from "../kill/workload.j
 const CLIENTS = 4
 const REST_MS = 40
 const OPERATIONS_PER_GROUP = 6_000
-/** Groups that the janitor leaves as they are. */
+/** Groups that the janitor leaves alone. */
 const GROUPS_LEFT = 1
 const KEPT_OF_A_GROUP = 2
 const MIB = 1024 * 1024
@@ -92,7 +92,7 @@ export class Clients {
     this.working = Promise.all([...all, this.clean(isOver)])
   }
 
-  /** The server is about to end under them: what is not answered from here on is no wonder. */
+  /** The server is about to stop: requests without an answer from here on are expected. */
   async whileServerEnds(end: () => Promise<unknown>): Promise<void> {
     this.state = "serverEnds"
     await end()
@@ -148,7 +148,7 @@ export class Clients {
     reader.close()
   }
 
-  /** Completes uploads whose parts were acknowledged, however long ago. */
+  /** Completes uploads whose parts were acknowledged, whatever their age. */
   async finishUploads(): Promise<void> {
     const finisher = this.worker()
     for (const upload of this.shared.uploads.splice(0)) await finisher.finish(upload)
@@ -156,7 +156,7 @@ export class Clients {
     if (this.shared.uploads.length > 0) this.record.violation("an upload could not be completed at the end")
   }
 
-  /** Listings, reads, versions and counters agree, while nobody writes. */
+  /** Checks that listings, reads, versions and counters agree, while no client writes. */
   async checkQuiet(): Promise<void> {
     const client = this.server.client()
     const everything = (of: number) => Array.from({ length: of }, (_, index) => index)
@@ -167,7 +167,7 @@ export class Clients {
     }
   }
 
-  /** Removes every object and version, and what is left of uploads that could not be finished before. */
+  /** Removes every object and version, and the remains of uploads that could not be completed before. */
   async removeAll(): Promise<void> {
     const janitor = this.worker()
     for (const bucket of BUCKETS) await janitor.abortUploads(bucket)
@@ -183,7 +183,7 @@ export class Clients {
     }
   }
 
-  /** The longest that anybody waited for an answer. */
+  /** The longest time that any client waited for an answer. */
   get longestMs(): number {
     let longest = 0
     for (const list of this.record.history.values()) {

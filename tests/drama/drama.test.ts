@@ -1,10 +1,10 @@
-/** A short drama with the devices of a real server; longer ones are a command of their own. */
+/** A short drama with the devices of a real server; a separate command runs longer ones. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { drama, replayCommand } from "./drama.js"
 
-test("devices come, go, fail and are swapped under clients, and nothing that was acknowledged is lost", async () => {
+test("devices are added, fail, are removed and swapped under clients, and no acknowledged write is lost", async () => {
   const options = { minutes: 1, devices: 4, seed: TEST_SEED, actsLeast: 4 }
   const lines: string[] = []
   const { violations } = await drama({ ...options, log: line => void lines.push(line) })

@@ -1,7 +1,7 @@
 /**
  * Drama: a real server on real folders under clients, while devices are lost, replaced, added, drained,
- * removed, copied, damaged and given new weights, and the server is killed meanwhile. At the end everything
- * that was acknowledged is there byte for byte, nothing that was removed has come back, listings and counters
+ * removed, copied, damaged and given new weights, and the server is killed meanwhile. At the end every
+ * acknowledged object is there byte for byte, no removed object has reappeared, listings and counters
  * agree, every block has all its shards where they belong, and dead space comes back.
  *
  * Limits  Those of the clients and the nemesis; WHOLE_MS for the store to be whole at the end.
@@ -21,9 +21,9 @@ export interface DramaOptions {
   readonly minutes: number
   readonly devices: number
   readonly seed: number
-  /** It goes on until so many acts were played, also when that takes longer. */
+  /** The run continues until this many acts were played, also when that takes longer. */
   readonly actsLeast?: number
-  /** Only these; all where absent. */
+  /** Only these acts; all if absent. */
   readonly only?: readonly Act[] | undefined
   readonly log?: (line: string) => void
 }
@@ -39,9 +39,9 @@ const WHOLE_MS = 300_000
 /** Two rounds of collection, with the rests of jobs that found nothing for long. */
 const SPACE_MS = 150_000
 const DEAD_SHARE_MAX = 0.25
-/** Padding, and what is not worth the work, in each of a few volumes. */
+/** Padding, and dead bytes too few to compact, in each of a few volumes. */
 const DEAD_BYTES_FREE = 2 * 1024 * 1024
-/** Of a store without an object: its own copies of the metadata. */
+/** A store without an object: its own copies of the metadata. */
 const EMPTY_BYTES_MAX = 16 * 1024 * 1024
 
 class Drama {
@@ -100,7 +100,7 @@ class Drama {
   private async look(): Promise<void> {
     const { clients, operator } = this
     const settling = operator.whole(WHOLE_MS)
-    // Clients go on meanwhile, but not for ever: what is written under repair is to become whole too.
+    // Clients continue meanwhile, but not forever: objects written during repair must become whole too.
     await Promise.race([settling, later(10_000)])
     await clients.quiet()
     await settling
@@ -119,7 +119,7 @@ class Drama {
     await this.checkEmpty()
   }
 
-  /** On the stopped store: volumes and indexes, and every shard at its place; then another start. */
+  /** On the stopped store: checks volumes and indexes, and every shard's place; then starts again. */
   private async checkStopped(): Promise<void> {
     const waiting = await this.operator.waitingBlocks()
     await this.stop()
@@ -136,7 +136,7 @@ class Drama {
     if (code !== 0) this.clients.record.violation(`SIGTERM ended the server with ${code}`)
   }
 
-  /** Waits until no device has volumes that are too large for what lives in them. */
+  /** Waits until no device has volumes that are too large for their live bytes. */
   private async untilSpaceIsBack(): Promise<void> {
     await this.untilVolumes(
       "too much of it is dead",
@@ -144,7 +144,7 @@ class Drama {
     )
   }
 
-  /** Nothing is left of objects that are gone, once collection has come round. */
+  /** Checks that nothing remains of removed objects once collection has run. */
   private async checkEmpty(): Promise<void> {
     const waitingBytes = BLOCK_BYTES_DEFAULT * (await this.operator.waitingBlocks())
     await this.untilVolumes("all objects were removed", ({ bytes }) => bytes <= EMPTY_BYTES_MAX + waitingBytes)
@@ -190,7 +190,7 @@ interface VolumeBytes {
 export const replayCommand = ({ minutes, devices, seed, only }: DramaOptions): string =>
   `npm run drama -- --minutes ${minutes} --devices ${devices} --seed ${seed}${only ? ` --only ${only.join()}` : ""}`
 
-/** Plays on a server of its own; never throws for what the server did wrong. */
+/** Plays on its own server; never throws for the server's faults. */
 export function drama(options: DramaOptions): Promise<DramaResult> {
   const startedMs = performance.now()
   const log = (line: string): void => {

@@ -1,6 +1,6 @@
 /**
- * Growth and shrinking of a store that runs, under clients that write and read all the time: more redundancy
- * with more disks, a chosen one that stays, one that is changed, little that moves, and disks that leave.
+ * Growth and shrinking of a running store, under clients that write and read all the time: more redundancy
+ * with more disks, a fixed redundancy, a changed one, few moved shards, and disks that are removed.
  */
 import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
@@ -47,7 +47,7 @@ class Growth {
     }, quietParent())
   }
 
-  /** Waits until clients have been told so many things more. */
+  /** Waits until clients have received this many more answers. */
   async written(more: number): Promise<void> {
     const enough = this.clients.operations + more
     await this.operator.until("written", WHOLE_MS, () =>
@@ -66,7 +66,7 @@ class Growth {
     return this.operator.whole(WHOLE_MS)
   }
 
-  /** What lies where, with everything at rest; the server runs again afterwards. */
+  /** Which shards are stored where, with everything at rest; the server runs again afterwards. */
   async shards(policyOfBucket?: ReadonlyMap<number, string>): Promise<Shards> {
     await this.clients.quiet()
     await this.whole()
@@ -110,7 +110,7 @@ class Growth {
   }
 }
 
-test("from one disk to two everything comes to have two copies, and either disk may go", async () => {
+test("from one disk to two every object gets two copies, and either disk may be lost", async () => {
   await Growth.play(1, [], async growth => {
     const [first = ""] = growth.folders
     await growth.add("second")
@@ -123,7 +123,7 @@ test("from one disk to two everything comes to have two copies, and either disk 
   })
 })
 
-test("from three disks to four everything comes to be 2+2, what was there before included, and any two may go", async () => {
+test("from three disks to four every object becomes 2+2, older ones included, and any two disks may be lost", async () => {
   await Growth.play(3, [], async growth => {
     const [first = "", second = ""] = growth.folders
     assert.equal((await growth.operator.status()).policy, "ec:2+1")
@@ -136,7 +136,7 @@ test("from three disks to four everything comes to be 2+2, what was there before
   })
 })
 
-test("a chosen redundancy stays when disks are added, and is changed by the operator's word alone", async () => {
+test("a chosen redundancy stays when disks are added, and only an operator's command changes it", async () => {
   await Growth.play(2, ["--redundancy", "replica:2"], async growth => {
     const { operator } = growth
     for (const name of ["third", "fourth"]) {
@@ -157,7 +157,7 @@ test("a chosen redundancy stays when disks are added, and is changed by the oper
   })
 })
 
-test("a bucket gets a redundancy of its own, and follows the store again, with what it holds", async () => {
+test("a bucket gets a redundancy of its own, and returns to the store's, with its objects", async () => {
   await Growth.play(4, [], async growth => {
     const { clients, operator } = growth
     const set = (policy: string, ...more: string[]) =>
@@ -181,7 +181,7 @@ test("a bucket gets a redundancy of its own, and follows the store again, with w
   })
 })
 
-test("a fifth disk takes its share and no more moves than that; one that is removed can be deleted", async () => {
+test("a fifth disk receives its share and nothing else moves; a removed disk can be deleted", async () => {
   await Growth.play(4, ["--redundancy", "ec:2+2"], async growth => {
     const { clients, operator, folders } = growth
     const before = await growth.shards()
@@ -209,5 +209,5 @@ test("a fifth disk takes its share and no more moves than that; one that is remo
   })
 })
 
-/** Of a sample of blocks, three standard deviations of the share that moves. */
+/** For a sample of blocks, three standard deviations of the share that moves. */
 const spareShardsOf = ({ blocks }: Shards): number => 3 * Math.sqrt((0.2 * 0.8) / (4 * blocks.size))

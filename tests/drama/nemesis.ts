@@ -1,6 +1,6 @@
 /**
  * Nemesis: changes the devices of a store while clients work, one act after the other, never beyond what the
- * store itself says that it survives. What it does, and to whom, is drawn from a seed; it waits until the
+ * store reports that it survives. Acts and targets are drawn from a seed; it waits until the
  * store is ready for an act instead of drawing another, so that the same seed gives the same acts.
  *
  * Limits  DEVICES_SPARE devices more than it began with; WAIT_MS for the store to be ready for an act.
@@ -18,7 +18,7 @@ import type { Operator, Status } from "./operator.js"
 const WAIT_MS = 180_000
 const DEVICES_SPARE = 2
 const PAUSE_MS = { least: 300, spread: 2_500 } as const
-/** A change is met in its middle within this. */
+/** A change is interrupted within this time. */
 const MIDDLE_MS = 1_500
 const KILLED_IN_THE_MIDDLE_ONE_IN = 3
 const BREAK_MS = { least: 500, spread: 2_500 } as const
@@ -66,7 +66,7 @@ interface StaleCopy {
   readonly copy: string
   /** Acts that are left before it is put back. */
   left: number
-  /** The device is no part of the store any more, or another one is in its folder. */
+  /** The device is no longer part of the store, or another one is in its folder. */
   isOver: boolean
 }
 
@@ -76,18 +76,18 @@ export class Nemesis {
   private policy: (typeof POLICIES)[number] = "automatic"
   private made: number
   private stale: StaleCopy | undefined
-  /** Until then file calls may hang that were begun before. */
+  /** File calls that began before may hang until then. */
   private hangsUntilMs = 0
   readonly done = new Map<Act, number>()
 
   constructor(
     private readonly root: string,
-    /** Of the store: what the next start is given. */
+    /** The store's folders that the next start is given. */
     private readonly folders: string[],
     private readonly server: ServerProcess,
     private readonly clients: Clients,
     private readonly operator: Operator,
-    /** Undefined: file calls cannot be bent here. */
+    /** Undefined if file calls cannot be bent here. */
     private readonly shim: Shim | undefined,
     seed: number,
     private readonly log: (line: string) => void,
@@ -111,12 +111,12 @@ export class Nemesis {
     await later(PAUSE_MS.least + this.draw.below(PAUSE_MS.spread))
   }
 
-  /** What was begun and is not over. */
+  /** Acts that have begun and not ended. */
   async end(): Promise<void> {
     if (this.stale) await this.putStaleCopyBack(this.stale)
   }
 
-  /** Each act once before any comes again, in a drawn order. */
+  /** Each act once before any repeats, in a drawn order. */
   private next(): Act {
     if (this.bag.length === 0) {
       this.bag.push(...this.acts.filter(act => this.shim !== undefined || (act !== "failWrites" && act !== "hang")))
@@ -171,7 +171,7 @@ export class Nemesis {
     return this.draw.pick(this.folders)
   }
 
-  /** Until one more folder may go without a loss, by the store's own word. */
+  /** Waits until the store reports that one more folder may be lost without data loss. */
   private async untilSafe(): Promise<void> {
     await this.operator.until("safe", WAIT_MS, ({ safety, devices }) => {
       const isLoss = safety.safeFolderLosses < 1
@@ -179,7 +179,7 @@ export class Nemesis {
     })
   }
 
-  /** Until shards do not move any more, so that a layout may be changed; they may begin to again before it is. */
+  /** Waits until shards no longer move, so that a layout may be changed; they may start again before the change. */
   private async untilStill(): Promise<void> {
     await this.operator.until("still", WAIT_MS, ({ layout, devices }) => {
       if (layout.transition !== undefined) return `shards move: ${JSON.stringify(layout.transition)}`
@@ -209,7 +209,7 @@ export class Nemesis {
     await this.clients.whileServerEnds(async () => {
       const mayHang = performance.now() < this.hangsUntilMs
       const code = await this.server.stop()
-      // A process whose calls hang can only end by a signal.
+      // A process whose calls hang can only be ended by a signal.
       if (code !== 0 && !(code === null && mayHang))
         this.clients.record.violation(`SIGTERM ended the server with ${code}`)
     })
@@ -242,7 +242,7 @@ export class Nemesis {
     this.log(`rm -rf ${lost}${isFolderLeft ? "/*" : ""} (${id})`)
     await this.clear(lost, isFolderLeft)
     await this.untilOut(id)
-    // What the server was about to make has come to be there meanwhile.
+    // The server has created meanwhile the file that it was about to create.
     await this.clear(lost, isFolderLeft)
     this.take(lost)
     // The next start looks for the lost one's place among what it is given.
@@ -254,7 +254,7 @@ export class Nemesis {
     await this.perhapsKill()
   }
 
-  /** Under the hands of the server, which may make new files meanwhile. */
+  /** Under the running server, which may create new files meanwhile. */
   private async clear(folder: string, isFolderLeft: boolean): Promise<void> {
     const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }
     if (!isFolderLeft) return rm(folder, options)
@@ -287,7 +287,7 @@ export class Nemesis {
   private async remove(): Promise<void> {
     const folder = this.victim()
     await this.untilStill()
-    // Only what takes part can be emptied.
+    // Only a device that takes part can be drained.
     await this.operator.until("in use", WAIT_MS, ({ devices }) => {
       const state = devices.find(({ path }) => path === folder)?.state
       return state === "active" || state === "rebuilding" ? undefined : `${folder} is ${state}`
@@ -377,11 +377,11 @@ export class Nemesis {
     await rename(copy, folder)
     await this.startAgain()
     await this.perhapsKill()
-    // Damage that was mended since is back.
+    // Damage that was repaired since is back.
     await this.verify((await this.operator.deviceAt(folder)).id)
   }
 
-  /** Bytes of one disk change under the store; a scrub is asked to find them all, before another disk may fail. */
+  /** Flips bytes of one disk under the store; a scrub must find them all before another disk may fail. */
   private async rot(): Promise<void> {
     const folder = this.victim()
     await this.untilSafe()
@@ -400,7 +400,7 @@ export class Nemesis {
     })
   }
 
-  /** The disk does not do what it is told until it was taken out; then it works again, and comes back by itself. */
+  /** The disk fails its calls until the store takes it offline; then it works again, and rejoins automatically. */
   private async bend(call: "write", how: { errno: "EIO" } | { delayMs: number }): Promise<void> {
     const folder = this.victim()
     await this.untilSafe()

@@ -1,4 +1,4 @@
-/** An operator at the command line of a running store: words that change it, and looks at how it is. */
+/** An operator at the command line of a running store: commands that change it, and checks of its state. */
 import { setTimeout as later } from "node:timers/promises"
 import type { z } from "zod"
 import { STORE_SCHEMAS } from "../../src/admin/index.js"
@@ -9,7 +9,7 @@ export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
 export type Device = Status["devices"][number]
 
 const LOOK_EVERY_MS = 300
-/** A shift of shards that is decided between two looks is not to be missed. */
+/** Short enough not to miss a shift of shards decided between two polls. */
 const LOOKS_IN_A_ROW = 2
 
 /** They remove deleted, re-encoded and abandoned blocks, a while after the store is fully redundant. */
@@ -20,7 +20,7 @@ function whyNotCollected({ jobs }: Status): string | undefined {
   return working.length > 0 ? working.map(({ name, progress }) => `${name}: ${progress}`).join("; ") : undefined
 }
 
-/** What keeps the store from being whole, in words; undefined: it is. */
+/** Why the store is not whole, in words; undefined if it is. */
 export function whyNotWhole({
   devices,
   layout,
@@ -84,7 +84,7 @@ export class Operator {
     throw new Error(`hayloft volume fsck ${folder} ended with ${code}: ${stderr}${stdout}`)
   }
 
-  /** As `run`, again and again while the answer is to wait. */
+  /** Like `run`, repeated while the answer is to wait. */
   async runOnceMay(timeoutMs: number, ...words: readonly string[]): Promise<string> {
     const deadlineMs = performance.now() + timeoutMs
     for (;;) {
@@ -97,7 +97,7 @@ export class Operator {
     }
   }
 
-  /** Waits until `whyNot` has nothing to say; throws what it says after `timeoutMs`. */
+  /** Waits until `whyNot` returns nothing; throws its last reason after `timeoutMs`. */
   async until(what: string, timeoutMs: number, whyNot: (status: Status) => string | undefined): Promise<Status> {
     const deadlineMs = performance.now() + timeoutMs
     let [quiet, last] = [0, ""]
@@ -120,7 +120,7 @@ export class Operator {
     return this.until("whole", timeoutMs, whyNotWhole)
   }
 
-  /** Waits until nothing is left that nobody names. */
+  /** Waits until no unnamed block remains. */
   collected(timeoutMs: number): Promise<Status> {
     return this.until("collected", timeoutMs, status => whyNotWhole(status) ?? whyNotCollected(status))
   }

@@ -1,6 +1,6 @@
 /**
- * Rot: flips bits of a data folder's volumes in place, under a server that has them open. Which and where is
- * drawn; the folder's other files are the business of `tests/faults/rot.ts`.
+ * Rot: flips bits of a data folder's volumes in place, under a server that has them open. Volume and place are
+ * drawn from a seed; `tests/faults/rot.ts` damages the folder's other files.
  */
 import { open, readdir } from "node:fs/promises"
 import { join } from "node:path"
@@ -11,7 +11,7 @@ const SHARE_UNITS = 100_000
 
 /** Where bits were flipped. */
 export async function rot(folder: string, draw: Draw): Promise<readonly string[]> {
-  // Drawn before anything is looked at, so that what comes after it is drawn alike in every run.
+  // Drawn before any file is read, so that later draws are alike in every run.
   const places = Array.from({ length: PLACES }, () => ({
     fileShare: draw.below(SHARE_UNITS) / SHARE_UNITS,
     atShare: draw.below(SHARE_UNITS) / SHARE_UNITS,

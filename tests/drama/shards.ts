@@ -1,8 +1,8 @@
 /**
- * Which shards lie where in a store that is stopped, by the indexes of its devices, held against what its
- * control record asks for.
+ * Which shards are stored where in a stopped store, by the indexes of its devices, compared with the layout in its
+ * control record.
  *
- * Limits  The store was stopped in good order: what only its log knows is not seen.
+ * Limits  The store was stopped cleanly: entries only in its log are not seen.
  */
 import { open } from "node:fs/promises"
 import { join } from "node:path"
@@ -202,7 +202,7 @@ export function problemsOf(
   return problems
 }
 
-/** To investigate a failure: the folders of a test are removed at its end. */
+/** For the investigation of a failure: the folders of a test are removed at its end. */
 export async function whatLiesWhere(folders: readonly string[]): Promise<string> {
   try {
     const shards = await readShards(folders)
@@ -222,7 +222,7 @@ export function bytesByDevice({ blocks }: Shards): ReadonlyMap<DeviceId, number>
   return bytes
 }
 
-/** The share of all shards that were there before and lie on another device afterwards. */
+/** The share of all existing shards that are stored on another device afterwards. */
 export function movedShare(before: Shards, after: Shards): number {
   let [stayed, all] = [0, 0]
   for (const [name, { slots }] of before.blocks) {
