@@ -27,7 +27,7 @@ import { KeyUses } from "./key-uses.js"
 import { KnownKeys, purposeOfKey, type RootKey } from "./known-keys.js"
 import type { AccessPolicy } from "./policy/contract.js"
 import { ALL_ROWS } from "./record-pages-core.js"
-import { RememberedAnswers } from "./remembered-answers.js"
+import { DirectoryCache } from "./directory-cache.js"
 import { openSecret, sealSecret } from "./seal.js"
 import type { SessionTokens } from "./session-tokens.js"
 
@@ -38,7 +38,7 @@ export class AccountService implements Accounts, Keyring {
   private readonly random: Random
   private readonly known: KnownKeys
   private readonly uses: KeyUses
-  private readonly knownAccounts: RememberedAnswers<AccountId, Account>
+  private readonly knownAccounts: DirectoryCache<AccountId, Account>
 
   constructor(
     random: Random,
@@ -52,7 +52,7 @@ export class AccountService implements Accounts, Keyring {
     this.random = random.fork("accounts")
     this.known = new KnownKeys(directory, masterKey, root, tokens, parse)
     this.uses = new KeyUses(directory, root.accessKeyId)
-    this.knownAccounts = new RememberedAnswers(directory, ACCOUNTS_MAX)
+    this.knownAccounts = new DirectoryCache(directory, ACCOUNTS_MAX)
   }
 
   /** Creates the root account if it is missing (at the first start), and numbers accounts without a number. */

@@ -2,7 +2,7 @@
  * Accounts, keys and identities in the metadata: the only reader and the only writer.
  *
  * Promises  The generation has increased by the time a change is acknowledged, also if the change's outcome is unknown.
- *           `RememberedAnswers` caches values derived from query results and drops them with the generation.
+ *           `DirectoryCache` caches values derived from query results and drops them with the generation.
  * Limits    `RECORDS_PER_PAGE` records in one result.
  */
 import type { RowKey } from "../base/ids.js"

@@ -15,7 +15,7 @@ const KEYS_MAX = 10_000
 const WRITE_EVERY_MS = 15 * 60_000
 const KEYS_PER_WRITE = 200
 
-interface Remembered {
+interface CachedUse {
   usedMs: number
   service: string
   region: string
@@ -23,7 +23,7 @@ interface Remembered {
 }
 
 export class KeyUses {
-  private readonly remembered = new Map<AccessKeyId, Remembered>()
+  private readonly cached = new Map<AccessKeyId, CachedUse>()
   private readonly due = new Set<AccessKeyId>()
   private isWriting = false
 
@@ -33,31 +33,31 @@ export class KeyUses {
   ) {}
 
   note(id: AccessKeyId, usedMs: number, service: string, region: string): void {
-    const known = this.remembered.get(id)
+    const known = this.cached.get(id)
     if (known !== undefined && usedMs < known.writtenMs + WRITE_EVERY_MS) {
       known.usedMs = usedMs
       known.service = service
       known.region = region
       return
     }
-    if (this.remembered.size >= KEYS_MAX) this.forgetAll()
-    this.remembered.set(id, { usedMs, service, region, writtenMs: usedMs })
+    if (this.cached.size >= KEYS_MAX) this.forgetAll()
+    this.cached.set(id, { usedMs, service, region, writtenMs: usedMs })
     this.due.add(id)
     if (!this.isWriting) void this.write()
   }
 
   lastUse(id: AccessKeyId): Soon<KeyUseRecord | undefined> {
-    const known = this.remembered.get(id)
+    const known = this.cached.get(id)
     return known === undefined ? this.directory.ask(readKeyUse(id)) : useOf(known)
   }
 
   forget(id: AccessKeyId): void {
-    this.remembered.delete(id)
+    this.cached.delete(id)
     this.due.delete(id)
   }
 
   private forgetAll(): void {
-    this.remembered.clear()
+    this.cached.clear()
     this.due.clear()
   }
 
@@ -76,7 +76,7 @@ export class KeyUses {
     const uses: KeyUse[] = []
     for (const id of this.due) {
       if (uses.length >= KEYS_PER_WRITE) break
-      const known = this.remembered.get(id)
+      const known = this.cached.get(id)
       if (known !== undefined) uses.push({ id, ...useOf(known) })
       this.due.delete(id)
     }
@@ -84,4 +84,4 @@ export class KeyUses {
   }
 }
 
-const useOf = ({ usedMs, service, region }: Remembered): KeyUseRecord => ({ usedMs, service, region })
+const useOf = ({ usedMs, service, region }: CachedUse): KeyUseRecord => ({ usedMs, service, region })

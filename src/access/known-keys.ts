@@ -27,7 +27,7 @@ import {
 import type { PrincipalPolicies } from "./policy/contract.js"
 import { NO_POLICIES } from "./policy/decide.js"
 import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "./principal.js"
-import { RememberedAnswers } from "./remembered-answers.js"
+import { DirectoryCache } from "./directory-cache.js"
 import { openSecret } from "./seal.js"
 import type { SessionTokens } from "./session-tokens.js"
 
@@ -45,9 +45,9 @@ export interface RootKey {
 export const purposeOfKey = (id: AccessKeyId): string => `access key ${id}`
 
 export class KnownKeys {
-  private readonly lasting: RememberedAnswers<AccessKeyId, KnownKey>
+  private readonly keys: DirectoryCache<AccessKeyId, KnownKey>
   /** By token. */
-  private readonly sessions: RememberedAnswers<string, KnownKey>
+  private readonly sessions: DirectoryCache<string, KnownKey>
   private readonly rootRef: RootKeyRef
 
   constructor(
@@ -57,15 +57,15 @@ export class KnownKeys {
     private readonly tokens: SessionTokens,
     private readonly parse: ParsePolicy,
   ) {
-    this.lasting = new RememberedAnswers(directory, KEYS_MAX)
-    this.sessions = new RememberedAnswers(directory, SESSIONS_MAX)
+    this.keys = new DirectoryCache(directory, KEYS_MAX)
+    this.sessions = new DirectoryCache(directory, SESSIONS_MAX)
     const { accessKeyId, accountId } = root
     this.rootRef = { accessKeyId, accountId }
   }
 
   /** A cached key that never expires, or a cached session whose token has not expired. */
   now(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined {
-    if (token === undefined) return this.lasting.get(id)
+    if (token === undefined) return this.keys.get(id)
     const known = this.sessions.get(token)
     return known?.id === id && !isOver(known, nowMs) ? known : undefined
   }
@@ -76,13 +76,13 @@ export class KnownKeys {
   }
 
   private ofKey(id: AccessKeyId, nowMs: number): Soon<KnownKey | undefined> {
-    const known = this.lasting.get(id)
+    const known = this.keys.get(id)
     if (known !== undefined) return known
     const { generation } = this.directory
     return after(this.directory.ask(readKey(id, this.rootRef)), answer => {
       const found = answer && this.keyOf(id, answer)
       if (found === undefined || isOver(found, nowMs)) return undefined
-      if (found.expiresMs === undefined) this.lasting.keep(id, found, generation)
+      if (found.expiresMs === undefined) this.keys.keep(id, found, generation)
       return found
     })
   }
@@ -98,8 +98,8 @@ export class KnownKeys {
   }
 
   private ofToken(id: AccessKeyId, text: string, nowMs: number): Soon<KnownKey> {
-    const remembered = this.sessions.get(text)
-    if (remembered !== undefined) return checkValid(remembered, id, nowMs)
+    const cached = this.sessions.get(text)
+    if (cached !== undefined) return checkValid(cached, id, nowMs)
     const { generation } = this.directory
     return after(this.openSession(text, nowMs), known => {
       const valid = checkValid(known, id, nowMs)

@@ -3,7 +3,7 @@ import type { Random } from "../seams/random/contract.js"
 import type { Metadata } from "../metadata/index.js"
 import { AccountService } from "./account-service.js"
 import { Directory } from "./directory.js"
-import { rememberPolicies } from "./identities/attached-policies.js"
+import { cachePolicies } from "./identities/attached-policies.js"
 import { IdentityService } from "./identities/identity-service.js"
 import { PolicyPrincipals } from "./identities/policy-principals.js"
 import type { RootKey } from "./known-keys.js"
@@ -20,7 +20,7 @@ export interface Access {
 
 export function openAccess(random: Random, metadata: Metadata, masterKey: Uint8Array, root: RootKey): Access {
   const directory = new Directory(metadata)
-  const parse = rememberPolicies(parseAccessPolicy)
+  const parse = cachePolicies(parseAccessPolicy)
   const tokens = new SessionTokens(masterKey, random)
   const principals = new PolicyPrincipals(directory)
   const accounts = new AccountService(random, directory, masterKey, root, tokens, parse, principals)

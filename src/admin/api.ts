@@ -75,8 +75,8 @@ export class AdminApi {
   async #open(request: AdminRequest, rawPath: string): Promise<AdminReply> {
     if (request.method !== "GET" && request.method !== "HEAD") throw fail("methodNotAllowed", { allowed: "GET, HEAD" })
     const host = request.header("host")
-    const isStrange = this.options.onLoopback && !isLoopbackHost(host) && !rawPath.startsWith("/health/")
-    if (isStrange && !this.#hasToken(request)) return misdirected(host ?? "")
+    const isForeignHost = this.options.onLoopback && !isLoopbackHost(host) && !rawPath.startsWith("/health/")
+    if (isForeignHost && !this.#hasToken(request)) return misdirected(host ?? "")
     switch (rawPath) {
       case "/health/live":
         return healthReply("getLive", { ready: true, reasons: [] })

@@ -77,7 +77,7 @@ const openPaths = (components: Map<string, Json>): Record<string, Json> => ({
   "/metrics": {
     get: {
       operationId: "getMetrics",
-      summary: "Metrics for Prometheus; need no token if the port listens on loopback only.",
+      summary: "Returns metrics for Prometheus; no token is needed if the port listens on loopback only.",
       responses: {
         200: { description: "text format 0.0.4", content: { "text/plain": { schema: { type: "string" } } } },
       },

@@ -42,7 +42,7 @@ export class WebIdentities {
     if (URL.canParse(url) && this.web.allows(url)) return
     throw fail("invalidArgument", {
       message:
-        "Invalid Open ID Connect Provider URL: it must begin with https:// and be reachable in the public internet (the operator can allow others: --allow-local-identity-providers)",
+        "Invalid Open ID Connect Provider URL: it must begin with https:// and be reachable on the public internet (the operator can allow others: --allow-local-identity-providers)",
     })
   }
 

@@ -52,7 +52,7 @@ function ofDecision(denial: Denial, decision: NonNullable<Denial["decision"]>): 
   return { sentence, grants, hints: isOnlyByList ? [listHint(action)] : hintsOf(denial, lacking) }
 }
 
-/** For a bucket without a policy and without public grants, the caller's own policies were not evaluated. */
+/** A bucket without a policy and without grants to others denies early: the caller's policies were not evaluated. */
 function ofClosedBucket(denial: Denial, bucket: string): Why {
   const { principal, action, resource } = denial
   const name = JSON.stringify(bucket)

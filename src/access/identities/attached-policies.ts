@@ -9,7 +9,7 @@ import type { AttachedTexts, PolicyText } from "./attached-texts-core.js"
 const PARSED_MAX = 1_000
 
 /** Parses each text once. */
-export function rememberPolicies(parse: ParsePolicy): ParsePolicy {
+export function cachePolicies(parse: ParsePolicy): ParsePolicy {
   const known = new Map<string, AccessPolicy>()
   return (text, kind) => {
     const name = `${kind} ${text}`

@@ -15,7 +15,7 @@ import { checkPrincipals } from "../policy/bucket-policy.js"
 import type { AccessPolicy, PrincipalName } from "../policy/contract.js"
 import { mapPrincipals, principalsIn } from "../policy/map-principals.js"
 import { ALL_ROWS } from "../record-pages-core.js"
-import { RememberedAnswers } from "../remembered-answers.js"
+import { DirectoryCache } from "../directory-cache.js"
 import { identityArn, sessionArn } from "./names.js"
 import {
   readNamedIdentities,
@@ -32,10 +32,10 @@ type IdentitiesById = ReadonlyMap<string, NamedIdentity>
 const textOf = ({ type, value }: PrincipalName): string => `${type} ${value}`
 
 export class PolicyPrincipals {
-  private readonly known: RememberedAnswers<"all", IdentitiesById>
+  private readonly known: DirectoryCache<"all", IdentitiesById>
 
   constructor(private readonly directory: Directory) {
-    this.known = new RememberedAnswers(directory, 1)
+    this.known = new DirectoryCache(directory, 1)
   }
 
   /** The stored form of a policy. Throws `malformedPolicy` if it names a principal that does not exist. */

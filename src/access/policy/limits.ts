@@ -17,7 +17,7 @@ export const POLICY_LIMITS = {
   trustCharactersMax: 2048,
   sessionCharactersMax: 2048,
   /** Actions whose rules a policy caches; the rules of further actions are computed each time. */
-  rememberedActionsMax: 512,
+  cachedActionsMax: 512,
 } as const
 
 /** The length of a document as IAM counts it. */

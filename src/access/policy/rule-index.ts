@@ -68,7 +68,7 @@ function rulesOf(policies: Policies, action: string): RulesByFolder {
   let found = index.get(action)
   if (found === undefined) {
     found = rulesByFolder(policies, action)
-    if (index.size < POLICY_LIMITS.rememberedActionsMax) index.set(action, found)
+    if (index.size < POLICY_LIMITS.cachedActionsMax) index.set(action, found)
   }
   return found
 }

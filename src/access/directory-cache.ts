@@ -8,7 +8,7 @@
  */
 import type { Directory } from "./directory.js"
 
-export class RememberedAnswers<Key, Value> {
+export class DirectoryCache<Key, Value> {
   private readonly values = new Map<Key, Value>()
   private generation = 0
 
