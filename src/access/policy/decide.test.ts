@@ -74,11 +74,11 @@ test("an explicit deny is final on any side, for root too", () => {
 })
 
 /** In the same account: the grant of a bucket policy, with implicit denies on the other sides. */
-const REACHES: readonly (readonly [
+const MATCHES: readonly (readonly [
   names: string,
   AccessRequest["principal"],
   principal: unknown,
-  PrincipalMatch | "nobody",
+  PrincipalMatch | "no match",
 ])[] = [
   ["a user by its ARN", bob, { AWS: bob.arn }, "caller"],
   ["a user by its unique id", bob, { AWS: bob.userId }, "caller"],
@@ -87,16 +87,16 @@ const REACHES: readonly (readonly [
   ["a user as its account", bob, { AWS: ACCOUNT }, "account"],
   ["a user as its account's number", bob, { AWS: OWNER }, "account"],
   ["a user as its account's canonical id", bob, { CanonicalUser: "owner" }, "account"],
-  ["somebody else", bob, { AWS: userOf(OWNER, "ann").arn }, "nobody"],
+  ["another user", bob, { AWS: userOf(OWNER, "ann").arn }, "no match"],
   ["a session by its ARN", session, { AWS: session.sessionArn }, "caller"],
   ["a session by its role", session, { AWS: session.arn }, "role"],
   ["a session by its role's unique id", session, { AWS: session.userId.split(":")[0] }, "role"],
-  ["another session of the role", session, { AWS: sessionOf(OWNER, "writer", "two").sessionArn }, "nobody"],
-  ["a service", bob, { Service: "logging.s3.amazonaws.com" }, "nobody"],
+  ["another session of the role", session, { AWS: sessionOf(OWNER, "writer", "two").sessionArn }, "no match"],
+  ["a service", bob, { Service: "logging.s3.amazonaws.com" }, "no match"],
 ]
 
-for (const [names, principal, named, match] of REACHES) {
-  test(`in the own account, a bucket policy that names ${names} reaches ${match}`, () => {
+for (const [names, principal, named, match] of MATCHES) {
+  test(`within one account, a bucket policy that names ${names}: ${match}`, () => {
     const limited = { identity: [], boundary: policyOf("identity", LIST_ONLY), session: undefined }
     const open = { identity: [], boundary: policyOf("identity", ALLOW), session: undefined }
     const policy = granting(named)

@@ -24,7 +24,7 @@ function refused(parse: () => AccessPolicy): string {
   return "taken"
 }
 
-type Line = readonly [AccessPolicyKind, text: string, says: string]
+type Line = readonly [AccessPolicyKind, text: string, message: string]
 
 const conditioned = (condition: unknown): string => document({ ...ALLOW, Condition: condition })
 const at = "$.Statement[0]"
@@ -227,11 +227,11 @@ const LINES: readonly Line[] = [
   ),
 ]
 
-for (const [kind, text, says] of LINES) {
-  test(`${kind}: ${says}`, () => {
+for (const [kind, text, message] of LINES) {
+  test(`${kind}: ${message}`, () => {
     assert.equal(
       refused(() => parseAccessPolicy(text, kind)),
-      says,
+      message,
     )
   })
 }
@@ -358,7 +358,7 @@ const ACTIONS: ReadonlyMap<string, ActionScope> = new Map([
   ["s3:ListBucket", "bucket"],
 ])
 
-const BUCKET_LINES: readonly (readonly [change: object, says: string])[] = [
+const BUCKET_LINES: readonly (readonly [change: object, message: string])[] = [
   [{}, "taken"],
   [{ Action: "s3:*" }, "taken"],
   [{ Action: "*", Resource: "*" }, "taken"],
@@ -377,12 +377,12 @@ const BUCKET_LINES: readonly (readonly [change: object, says: string])[] = [
   ],
 ]
 
-for (const [change, says] of BUCKET_LINES) {
-  test(`a bucket policy with ${JSON.stringify(change)}: ${says}`, () => {
+for (const [change, message] of BUCKET_LINES) {
+  test(`a bucket policy with ${JSON.stringify(change)}: ${message}`, () => {
     const rules = { bucket: "photos", actions: ACTIONS }
     assert.equal(
       refused(() => parseBucketPolicy(document({ ...EVERYBODY, ...change }), rules)),
-      says,
+      message,
     )
   })
 }
