@@ -1,6 +1,6 @@
 /**
  * Build: every TypeScript file becomes one JavaScript file under dist/, with a source map; those of a server
- * are joined into bundles besides (tools/bundle.mjs).
+ * are also joined into bundles (tools/bundle.mjs).
  *
  * Types are not checked here (`npm run types` does), so a build after a change takes milliseconds
  * and a first one a few seconds. A file is built again only when it is newer than its output, and
@@ -33,12 +33,12 @@ function replace(path, text) {
   renameSync(temporary, path)
 }
 
-/** Builds what is stale and removes outputs whose source is gone. Returns how many files were built. */
+/** Builds stale files and removes outputs without a source. Returns how many files were built. */
 export async function build() {
   const sources = SOURCE_FOLDERS.flatMap(folder => [...filesBelow(join(ROOT, folder), ".ts")])
   const configPath = join(ROOT, "tsconfig.json")
   const stale = sources.filter(source => !isFresh(source, outputOf(source)) || !isFresh(configPath, outputOf(source)))
-  // From here on until it is made anew.
+  // Invalid from here until it is rebuilt.
   if (stale.length > 0) removeBundle()
   if (stale.length > 0) {
     const { default: ts } = await import("typescript")

@@ -1,12 +1,12 @@
 /**
- * Bundle: what a process of the server runs, joined by esbuild into one file for each of its threads, so
+ * Bundle: the code of a server process, joined by esbuild into one file for each of its threads, so
  * that a start reads and compiles three files and not seven hundred.
  *
  *   dist/bundle/hayloft.cjs             the command, with V8's code cache beside it (hayloft.cjs.cache)
  *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs
  *
- * It takes the built files of dist/src as they are. Packages in plain JavaScript are taken in, others
- * stay where they are. Paths that a file finds from its own place stay those of dist/src.
+ * It uses the built files of dist/src unchanged. Packages in plain JavaScript are included, others
+ * are not. Paths that a file resolves from its own location stay those of dist/src.
  */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -19,21 +19,21 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const DIST = join(ROOT, "dist")
 const COMMAND = "hayloft.cjs"
 const COMMAND_FILE = join(DIST, "bundle", COMMAND)
-/** Bundles, by where their thread begins; the command last, since having it is having them all. */
+/** Bundles, by the entry file of their thread; the command last, so that its presence means that all exist. */
 const ENTRIES = new Map([
   ["main/compute-worker.js", "compute-worker.cjs"],
   ["main/checkpoint-worker.js", "checkpoint-worker.cjs"],
   ["main/main.js", COMMAND],
 ])
 const CACHE_MS_MAX = 30_000
-/** They bring compiled code, or are asked for only where they are used. */
+/** They contain compiled code, or are imported only where they are used. */
 const PACKAGES_LEFT = ["msgpackr", "typescript"]
 
 const PLACES = `const $placeOf = path =>
   require("node:url").pathToFileURL(require("node:path").join(__dirname, "..", path)).href;
 `
 
-/** In a bundle a file is elsewhere: its own address is that of the single file, a thread's that of its bundle. */
+/** In a bundle a file is elsewhere: its own URL is that of the single file, and a thread's that of its bundle. */
 function ownPlaces(dist, entries) {
   const source = join(dist, "src") + sep
   const placed = path => `$placeOf(${JSON.stringify(relative(dist, path).replaceAll(sep, "/"))})`
@@ -62,7 +62,7 @@ function write(path, data) {
   renameSync(temporary, path)
 }
 
-/** Joins what is below `dist/src` into `dist/bundle`, a file for each entry, which begins with the hash of the rest. */
+/** Joins the files below `dist/src` into `dist/bundle`, one file for each entry, which begins with a hash of the rest. */
 export async function joinFiles(dist, entries) {
   const { build } = await import("esbuild")
   for (const [entry, name] of entries) {
@@ -86,14 +86,14 @@ export async function joinFiles(dist, entries) {
   }
 }
 
-/** Whether there is one, made by this file, of the packages that are installed. */
+/** Whether a bundle exists that this script built from the installed packages. */
 export const hasBundle = () =>
   existsSync(COMMAND_FILE) &&
   [fileURLToPath(import.meta.url), join(ROOT, "package-lock.json")].every(
     path => statSync(path).mtimeMs < statSync(COMMAND_FILE).mtimeMs,
   )
 
-/** A start without a bundle takes the files of dist/src. */
+/** A start without a bundle uses the files of dist/src. */
 export const removeBundle = () => rmSync(COMMAND_FILE, { force: true })
 
 /** Makes the bundles, and the code cache by starting a store once; without a cache a start takes longer. */

@@ -17,7 +17,7 @@ import { importsOf, sourcesOf } from "./layers.mjs"
 import { isEntryPoint } from "./lint/paths.mjs"
 
 const DEFAULT_BASES = ["origin/main", "main"]
-/** A change of these can change what any test does. */
+/** A change of these can change the result of any test. */
 const CONCERNS_ALL = /^(package-lock\.json|tsconfig\.json|tools\/(build|test|ensure)\.mjs)$/
 /** Files whose tests are not beside them, and where those are. */
 const TESTS_ELSEWHERE = [
@@ -54,7 +54,7 @@ export function changedSince(root, commit) {
   return [
     ...new Set(
       lists.flatMap(({ out, problem }) => {
-        if (problem !== undefined) throw new Error(`git could not say what has changed: ${problem}`)
+        if (problem !== undefined) throw new Error(`git could not list the changes: ${problem}`)
         return out.split("\0").filter(path => path !== "")
       }),
     ),
@@ -75,7 +75,7 @@ function importersThrough(entryPoint, sources, targets) {
     .map(([path]) => path)
 }
 
-/** Test files for a file that is no TypeScript: those in its folder, or in the nearest folder above that has some. */
+/** Test files for a file that is not TypeScript: those in its folder, or in the nearest folder above that has some. */
 function nearestTests(path, tests) {
   const [, elsewhere] = TESTS_ELSEWHERE.find(([pattern]) => pattern.test(path)) ?? []
   let folder = elsewhere ?? posix.dirname(path)

@@ -1,6 +1,6 @@
 /**
- * `npm run check`: everything that is checked anywhere, in one command: types, lint, format, layers,
- * documents, tests. Closes with one line, `N passed, N failed`, each check counting as one.
+ * `npm run check`: all checks of the project in one command: types, lint, format, layers,
+ * documents, tests. Ends with one line, `N passed, N failed`, each check counting as one.
  *
  *   npm run check -- --full          the same, with the tests that have a short and a full size in the full one
  *   npm run check -- --quick         types, lint, layers, documents and the pure tests, for between two edits
@@ -20,7 +20,7 @@ import { bundled, closingLine, pureTestFiles, runTests, takeSeed, wholeRun } fro
 const ROOT = join(fileURLToPath(import.meta.url), "../..")
 const say = text => process.stdout.write(text)
 
-/** Runs a tool of node_modules; resolves with what it said if it failed, with nothing if all is well. */
+/** Runs a tool of node_modules; resolves with its output if it failed, else with nothing. */
 function runTool(bin, args) {
   return new Promise(resolve => {
     const child = spawn(process.execPath, [join(ROOT, "node_modules", bin), ...args], { cwd: ROOT })
@@ -33,10 +33,10 @@ function runTool(bin, args) {
 
 const sentences = problems => (problems.length === 0 ? undefined : `${problems.join("\n")}\n`)
 
-/** The rules that need types, and with `--type-check` whatever the native compiler finds. */
+/** The rules that need types, and with `--type-check` all errors of the native compiler. */
 const typedLint = (...args) => runTool("oxlint/bin/oxlint", ["--type-aware", "--deny-warnings", ...args])
 
-/** Name and what it takes; each resolves with its complaint, or nothing. */
+/** By name, the checks; each resolves with its problems, or nothing. */
 const CHECKS = {
   types: () => runTool("typescript/bin/tsc", ["--noEmit"]),
   "typed lint": () => typedLint(),
@@ -57,7 +57,7 @@ const { layers, documents } = CHECKS
 const QUICK_CHECKS = { "types and typed lint": quickTypes, lint: () => quickLint(["."]), layers, documents }
 
 const isLinted = path => /\.([cm]?js|ts)$/.test(path)
-/** A change of these can change what lint says of any file. */
+/** A change of these can change the lint result of any file. */
 const isLint = path =>
   /^(eslint\.config\.mjs$|\.oxlintrc\.json$|tools\/lint\/|tsconfig\.json$|package-lock\.json$)/.test(path)
 
@@ -75,7 +75,7 @@ function checksOfChange({ changed, files }) {
   }
 }
 
-/** What is to be done: `{ checks, tests }`, tests as built files. Throws for arguments that mean nothing. */
+/** The checks and tests to run: `{ checks, tests }`, tests as built files. Throws for unknown arguments. */
 async function planOf(args) {
   const [option, other] = args
   if (other !== undefined)
@@ -92,7 +92,7 @@ async function planOf(args) {
 
 const builtPath = path => join(ROOT, "dist", path.replace(/\.ts$/, ".js"))
 
-/** Runs one check and says how it went; never rejects, so that one that breaks does not hide the others. */
+/** Runs one check and prints its result; never rejects, so that a crash does not hide the others. */
 async function judge(name, check) {
   const startedMs = performance.now()
   const complaint = await check().catch(error => error?.stack ?? String(error))
@@ -108,7 +108,7 @@ const plan = await planOf(args).catch(error => {
   process.exit(2)
 })
 const verdicts = await Promise.all(Object.entries(plan.checks).map(([name, check]) => judge(name, check)))
-// Tests that come in a short and a full size take the full one.
+// Tests with a short and a full size run the full one.
 if (args[0] === "--full") process.env.FULL_CHECK = "yes"
 const mayBeNone = args[0]?.startsWith("--changed") === true
 const noTests = plan.tests.length === 0

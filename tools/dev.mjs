@@ -1,6 +1,6 @@
 /**
  * `npm run dev`: a store to work against, in .cache/dev: seven folders, every log line, a bucket with
- * a few objects. Data stays between runs; `rm -rf .cache/dev` begins anew. Ctrl-C ends it.
+ * a few objects. Data stays between runs; `rm -rf .cache/dev` starts over. Ctrl-C ends it.
  */
 import { mkdirSync } from "node:fs"
 import { dirname, join } from "node:path"

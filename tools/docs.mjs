@@ -1,13 +1,13 @@
 /**
- * Documents are tested: links and anchors resolve, files and scripts that they name exist, generated
- * tables are what the code says, docs/README.md leads to every page, every branded id has a line in the
+ * Checks of the documents: links and anchors resolve, files and scripts that they name exist, generated
+ * tables are current, docs/README.md links to every page, every branded id has a line in the
  * glossary, no page uses a retired word (tools/lint/words.mjs).
  *
  *   node tools/docs.mjs           checks
  *   node tools/docs.mjs --write   regenerates tables
  *
- * A fenced block marked ```sh test=NAME needs=TOOL,TOOL is a promise that it works wherever these tools
- * are installed: `commandsIn` hands these to the test that runs them against a server.
+ * A fenced block marked ```sh test=NAME needs=TOOL,TOOL promises to work wherever these tools
+ * are installed: `commandsIn` returns these blocks to the test that runs them against a server.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -19,7 +19,7 @@ import { anchorsOf, fencedBlocks, linksOf } from "./docs/markdown.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const SKIPPED = new Set(["node_modules", "dist", "data", ".git", ".cache"])
-/** These tell of the past, where files may have had other names. */
+/** These describe the past, when files may have had other names. */
 const HISTORY = /^CHANGELOG\.md$|^docs\/decisions\//
 const CONTENTS = "docs/README.md"
 const COMMAND = /^sh\s+test=([\w-]+)(?:\s+needs=(\S+))?$/
@@ -68,7 +68,7 @@ function linkProblems(root, path) {
   })
 }
 
-/** Pages of docs/ that its list of contents does not lead to. */
+/** Pages of docs/ that its table of contents does not link to. */
 function unlistedProblems(root) {
   if (!existsSync(join(root, CONTENTS))) return []
   const listed = new Set(linksOf(read(root, CONTENTS)).map(({ target }) => join("docs", target.split("#")[0])))
@@ -78,7 +78,7 @@ function unlistedProblems(root) {
     .map(path => `${CONTENTS}: ${path} is not listed`)
 }
 
-/** Files of the tree and npm scripts named in backticks or in shell blocks must be there. */
+/** Files of the tree and npm scripts named in backticks or in shell blocks must exist. */
 function nameProblems(root, path) {
   if (HISTORY.test(path)) return []
   const scripts = JSON.parse(read(root, "package.json")).scripts ?? {}
@@ -145,7 +145,7 @@ function commandProblems(root) {
   })
 }
 
-/** Blocks that look like promises and would be run by nothing. */
+/** Blocks that look like tested commands but that no test would run. */
 function blockProblems(root, path) {
   return fencedBlocks(read(root, path)).flatMap(({ info, line }) =>
     /\btest\b/.test(info) && !COMMAND.test(info) ? [`${path}:${line}: not sh test=NAME needs=TOOL,TOOL: ${info}`] : [],
@@ -161,12 +161,12 @@ function glossaryProblems(root) {
     .map(([, id]) => `GLOSSARY.md: ${id} (src/base/ids.ts) has no line`)
 }
 
-/** Everything wrong with the documents below a root, as sentences. */
+/** All problems of the documents below a root, as sentences. */
 export async function checkDocuments(root = ROOT, generators = GENERATORS) {
   if (root === ROOT) await build()
   const problems = []
   const documents = documentsIn(root)
-  if (documents.length === 0) problems.push("no document was seen: the check looked at nothing")
+  if (documents.length === 0) problems.push("no document was found to check")
   for (const path of documents) {
     problems.push(
       ...linkProblems(root, path),

@@ -1,7 +1,7 @@
 /**
  * Makes a checkout ready to run: dependencies installed, sources built.
  *
- * Asks the network only when the lockfile has changed since the last installation, so that a later
+ * Uses the network only if the lockfile has changed since the last installation, so that a later
  * start works offline.
  */
 import { spawnSync } from "node:child_process"

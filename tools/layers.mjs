@@ -3,9 +3,9 @@
  * dependency shows in review; and no import cycle between files.
  *
  *   node tools/layers.mjs           checks (the dependencies that are allowed, the entry points, the picture, cycles, unused exports)
- *   node tools/layers.mjs --write   writes the picture anew, and lowers how many unused exports are left
+ *   node tools/layers.mjs --write   writes the dependencies, and lowers the allowed number of unused exports
  *
- * Imports of types count too: they are gone when the code runs, but a reader still follows them in a circle. The type
+ * Type imports count too: they disappear at run time, but a reader still follows them in a circle. The type
  * imports that close a cycle today are listed in tools/layers/cycles.json, a list that only gets shorter.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -91,7 +91,7 @@ function leadsBack(graph, from, to) {
 }
 
 /**
- * Cycles among the files, and what is wrong with the list of those that are left. `imports`: by file, the files that it
+ * Cycles among the files, and problems of the list of remaining cycles. `imports`: by file, the files that it
  * imports, and whether it imports only types.
  */
 function cycleProblems(imports, allowed) {
@@ -132,7 +132,7 @@ export function readTree(root = ROOT, allowedCycles = []) {
     }
     imports.set(path, found)
   }
-  if (sources.length === 0) problems.push("no source file was seen: the check looked at nothing")
+  if (sources.length === 0) problems.push("no source file was found to check")
   problems.push(...cycleProblems(imports, allowedCycles))
   return {
     problems,
@@ -142,7 +142,7 @@ export function readTree(root = ROOT, allowedCycles = []) {
   }
 }
 
-/** Rules of layers.json that no file needs, tests included: they allow what nobody has thought about. */
+/** Rules of layers.json that no file needs, tests included: such rules were never reviewed against a use. */
 export function deadRules(layers, dependencies) {
   return Object.entries(layers).flatMap(([module, allowed]) =>
     allowed
@@ -157,14 +157,16 @@ const countsOf = unused => {
   return counts
 }
 
-/** Compares the unused exports of each module with how many may be left: a number that only goes down. */
+/** Compares the unused exports of each module with the allowed number, which only goes down. */
 export function exportProblems(unused, allowed) {
   const counts = countsOf(unused)
   return Object.keys({ ...allowed, ...counts }).flatMap(module => {
     const [count, most] = [counts[module] ?? 0, allowed[module] ?? 0]
     const names = unused.filter(each => moduleOf(each) === module).join(", ")
     if (count > most)
-      return [`src/${module}/ has ${count} exports that nobody imports, ${most} at most: take \`export\` from ${names}`]
+      return [
+        `src/${module}/ has ${count} exports that no other file imports, ${most} at most: take \`export\` from ${names}`,
+      ]
     return count < most ? [`well done: src/${module}/ has ${count} unused exports; node tools/layers.mjs --write`] : []
   })
 }
@@ -180,14 +182,14 @@ function unusedHere() {
 
 const pictureOf = dependencies => `${dependencies.join("\n")}\n`
 
-/** Problems of the tree, the picture's age included. */
+/** Problems of the tree, including outdated dependencies. */
 export function checkLayers() {
   const { problems, dependencies, dependenciesOfTests, files } = readTree(ROOT, listOf(CYCLES))
   const picture = existsSync(join(ROOT, PICTURE)) ? readFileSync(join(ROOT, PICTURE), "utf8") : ""
   const before = new Set(picture.split("\n").filter(line => line !== ""))
   for (const dependency of dependencies)
     if (!before.has(dependency))
-      problems.push(`new dependency ${dependency}: if it is meant, node tools/layers.mjs --write`)
+      problems.push(`new dependency ${dependency}: if it is intended, run node tools/layers.mjs --write`)
   for (const dependency of before)
     if (!dependencies.includes(dependency))
       problems.push(`dependency ${dependency} is gone: node tools/layers.mjs --write`)

@@ -1,10 +1,10 @@
 /**
  * Test runner: builds, then runs every `*.test.js` below dist/ (or those whose path contains one of
- * the words given) with Node's own runner, and closes with one line: `N passed, N failed`.
+ * the given words) with Node's own runner, and ends with one line: `N passed, N failed`.
  *
  *   npm test                    everything
  *   npm test -- tablet s3/xml   only files whose path contains one of these
- *   npm test -- --seed 123      what tests draw, from another seed; `--seed random` draws one and prints it
+ *   npm test -- --seed 123      random values from another seed; `--seed random` generates one and prints it
  */
 import { randomInt } from "node:crypto"
 import { run } from "node:test"
@@ -16,15 +16,15 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const FILE_TIMEOUT_MS = 10 * 60_000
 const SLOWEST_SHOWN = 12
 const CORES = 2
-/** One more than cores: tests that start servers wait about as long as they work. */
+/** One more than cores: tests that start servers wait about as long as they compute. */
 const CONCURRENCY = CORES + 1
 const PLAIN_TESTS = join(ROOT, "tools/plain-tests.cjs")
 
-/** A port of this machine where nobody listens. */
+/** A port of this machine on which no process listens. */
 const NOWHERE = "http://127.0.0.1:9"
 const HERE = "127.0.0.1,::1,localhost,.localhost"
 
-/** What tests start talks to this machine only: whatever else it calls goes to a proxy that is not there. */
+/** Processes of tests connect only to this machine: other requests go to a proxy that does not exist. */
 function stayHere() {
   for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]) {
     process.env[name] = process.env[name.toLowerCase()] = NOWHERE
@@ -36,7 +36,7 @@ function ensureReady() {
   return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
 }
 
-/** They take longest, half of all the time together: they are begun first, so that no core is idle at the end. */
+/** The slowest files, half of the total time: they start first, so that no core is idle at the end. */
 export const LONGEST = [
   "tests/drama/growth",
   "tests/kill/kill",
@@ -73,10 +73,10 @@ export function testFiles(words = []) {
 /** Modules by which a test reaches beyond its own process, or waits for real time. */
 export const WORLD =
   /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
-/** Where tests are about the machine: the command line and the engine, sockets, and the real seams. */
+/** Folders with tests of the machine: the command line and the engine, sockets, and the real seams. */
 const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
 
-/** Pure, but they search for so long that only the whole check has the time: some 4 s of a processor each, and more. */
+/** Pure but slow tests (4 s of CPU each, and more), which only the whole check runs. */
 export const LONG = new Set(
   [
     "block/mender",
@@ -95,12 +95,12 @@ export const LONG = new Set(
   ].map(name => `dist/src/${name}.test.js`),
 )
 
-/** They drive pure cores by what `scenarios/` says. */
+/** They drive pure cores by the files of `scenarios/`. */
 const SCENARIOS = "dist/tests/scenarios/"
 
 /**
- * The pure tests: beside their source in src/, but not where tests are about the machine, and without an import of
- * their own by which they would reach processes, threads, sockets, folders or real time; less a few long ones. And the
+ * The pure tests: those beside their source in src/, except in folders with tests of the machine, that do not
+ * themselves import processes, threads, sockets, folders or real time; minus a few slow ones. Plus the
  * scenarios.
  */
 export const pureTestFiles = () =>
@@ -110,7 +110,7 @@ export const pureTestFiles = () =>
     return (isBeside || from.startsWith(SCENARIOS)) && !WORLD.test(readFileSync(path, "utf8"))
   })
 
-/** Files that import all of these, so many: a process for each test file costs more than most of their tests. */
+/** Bundles the test files into a few files: a process for each test file costs more than most of their tests. */
 export function bundled(files, count = CORES) {
   const folder = join(ROOT, ".cache/quick")
   mkdirSync(folder, { recursive: true })
@@ -133,7 +133,7 @@ export function wholeRun() {
 
 const SEED_LIMIT = 1_000_000
 
-/** Takes `--seed N` or `--seed random` out of the arguments, and hands it to the tests. */
+/** Removes `--seed N` or `--seed random` from the arguments, and passes it to the tests. */
 export function takeSeed(args) {
   const at = args.indexOf("--seed")
   if (at < 0) return args
@@ -145,7 +145,7 @@ export function takeSeed(args) {
   return args.filter((_, i) => i !== at && i !== at + 1)
 }
 
-/** An error that nobody catches is told of by Node as a diagnosis, since no test is known to which it belongs. */
+/** Node reports an uncaught error as a diagnostic, since it cannot attribute it to a test. */
 const isStray = ({ message }) => message.startsWith("Error: A resource generated asynchronous activity")
 
 function describe(event) {
@@ -157,7 +157,7 @@ function describe(event) {
 /** Runs the files, prints failures as they happen and a summary at the end; resolves with the counts. */
 export async function runTests(files) {
   stayHere()
-  // Node hands on its own arguments to the processes of test files.
+  // Node passes its own arguments to the processes of test files.
   if (!process.execArgv.includes(PLAIN_TESTS)) process.execArgv.push("--require", PLAIN_TESTS)
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const tookMs = new Map()

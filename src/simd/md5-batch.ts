@@ -1,8 +1,8 @@
 /**
  * MD5 of the bodies of one thread, hashed as a batch if several of them have bytes waiting.
  *
- * A body's bytes stay in their place until every other body has some too; then one kernel hashes all of them, each in
- * a lane of its own. Four bodies take a third of the time that they take one after the other. A body that is alone
+ * A body's bytes stay in place until every other body has some too; then one kernel hashes all of them, each in
+ * a separate lane. Four bodies take a third of the time that they would take in sequence. A single body
  * does not wait. A body stops waiting for the others once its digest is requested, once WAITING_BYTES_MAX of it wait,
  * and after `flush`.
  *
@@ -83,13 +83,13 @@ export class Md5Body {
     this.straighten()
   }
 
-  /** The state includes so many of `blocks`. */
+  /** Marks this many of `blocks` as included in the state. */
   consume(blocks: number): void {
     this.take(blocks * MD5_BLOCK_BYTES)
     this.straighten()
   }
 
-  /** The bytes are not needed any more. */
+  /** Drops the bytes, which are not needed any more. */
   giveUp(): void {
     while (this.ranges.length > 0) this.take(this.ranges[0]?.lengthBytes ?? 0)
   }
@@ -145,7 +145,7 @@ export class Md5Batch {
     return body
   }
 
-  /** `work` calls `then` with the digest of all bytes of the body, which leaves; `leave` calls it without one. */
+  /** `work` calls `then` with the digest of the body's bytes, and removes the body; `leave` calls it without one. */
   digest(body: Md5Body, then: OnDigest): void {
     body.onDigest = then
   }

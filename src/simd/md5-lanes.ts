@@ -1,13 +1,13 @@
 /**
- * MD5 of several streams at once: one stream in each 32-bit lane of WebAssembly vectors.
+ * MD5 of several streams together: one stream in each 32-bit lane of WebAssembly vectors.
  *
  * One MD5 waits for its own last step nearly all of the time; up to twelve in three interleaved vectors
  * take little longer than one. A stream has a state of four words, so at every block of 64 bytes it can be hashed with
  * other streams, or alone. Bytes are read in place.
  *
- * The constants, the words of the block and the state lie in a scratch area of the same memory, and
+ * The constants, the words of the block and the state are in a scratch area of the same memory, and
  * each is loaded just before its use: the engine keeps the order of the module, and would run out of
- * registers if more were under way.
+ * registers if more were loaded.
  * Source: RFC 1321.
  */
 import { assert, must } from "../base/assert.js"
@@ -15,9 +15,9 @@ import type { Code, WasmFunction } from "./wasm.js"
 import { get, i32, instantiate, parseExport, seq, set, tee, v128, whileTrue } from "./wasm.js"
 
 export const MD5_BLOCK_BYTES = 64
-/** What one kernel is given of the memory for itself. */
+/** The private memory of one kernel. */
 export const MD5_SCRATCH_BYTES = 4096
-/** Streams that one call takes at most. */
+/** The most streams in one call. */
 export const MD5_LANES_MAX = 12
 
 const STEPS = 64
@@ -44,7 +44,7 @@ const ROTATIONS = [
 ]
 const constant = (step: number): number => Math.floor(2 ** 32 * Math.abs(Math.sin(step + 1))) | 0
 const rotation = (step: number): number => ROTATIONS[step >> 4]?.[step & 3] ?? 0
-/** Which word of the block a step takes. */
+/** The word of the block that a step uses. */
 const wordOf = (step: number): number => ([step, 5 * step + 1, 3 * step + 5, 7 * step][step >> 4] ?? 0) & 15
 
 /** Arithmetic on 32-bit words, or on vectors of them. */
@@ -66,14 +66,14 @@ const WORD: Arithmetic = {
   rotl: (a, bits) => i32.rotl(a, i32.of(bits)),
 }
 
-/** `spare`: a local for what is rotated. */
+/** `spare`: a local for the rotated value. */
 const vectorArithmetic = (spare: number): Arithmetic => ({
   ...v128,
   add: v128.add32,
   rotl: (a, bits) => v128.or(v128.shl32(tee(spare, a), i32.of(bits)), v128.shr32(get(spare), i32.of(32 - bits))),
 })
 
-/** `sum` and the round's mix of b, c and d. What does not need b, which the step before has just made, is done first. */
+/** `sum` and the round's mix of b, c and d. Terms without b, the result of the previous step, are computed first. */
 function mix(
   { add, and, or, xor, andNot, not }: Arithmetic,
   round: number,
@@ -107,7 +107,7 @@ const each = (count: number, code: (i: number) => Code): Code =>
   seq(...Array.from({ length: count }, (_, i) => code(i)))
 const stateAt = (part: number, vector = 0): number => STATE_AT + (part * VECTORS_MAX + vector) * VECTOR_BYTES
 
-/** `hash1(scratch, blocks)`: a stream that is alone. */
+/** `hash1(scratch, blocks)`: a single stream. */
 function hashAlone(): WasmFunction {
   const [scratch, blocks, at, state] = [0, 1, 2, 3]
   const old = state + STATE_WORDS
@@ -140,7 +140,7 @@ const pick = (a: Code, b: Code, ...words: readonly number[]): Code =>
     words.flatMap(word => [0, 1, 2, 3].map(byte => 4 * word + byte)),
   )
 
-/** Four words of each of four vectors, turned: row i has word i of all of them. `rows`: four locals, and one to spare. */
+/** Four words of each of four vectors, transposed: row i has word i of all of them. `rows`: five locals, the last one spare. */
 function turn(rows: number, load: (i: number) => Code, store: (i: number, value: Code) => Code): Code {
   const row = (i: number): Code => get(rows + i)
   const spare = rows + LANES_OF_VECTOR
@@ -161,7 +161,7 @@ function turn(rows: number, load: (i: number) => Code, store: (i: number, value:
   )
 }
 
-/** `hash4`, `hash8`, `hash12` (scratch, blocks): as many streams, in so many vectors. */
+/** `hash4`, `hash8`, `hash12` (scratch, blocks): 4, 8 or 12 streams, in 1, 2 or 3 vectors. */
 function hashInLanes(vectors: number): WasmFunction {
   const [scratch, blocks, done, rows] = [0, 1, 2, 3]
   const spare = rows + LANES_OF_VECTOR
@@ -181,7 +181,7 @@ function hashInLanes(vectors: number): WasmFunction {
   const arithmetic = vectorArithmetic(spare)
   const hashBlock = seq(
     each(vectors, vector => each(WORDS / 4, quarter => turnWords(vector, 4 * quarter))),
-    // Not before: they would take the registers that turning needs.
+    // Not earlier: they would occupy the registers that transposing needs.
     eachPart((vector, part) => set(state(vector) + part, atScratch(stateAt(part, vector)))),
     each(STEPS, n =>
       each(vectors, vector =>
@@ -225,9 +225,9 @@ interface Md5End {
   readonly copyRest: (into: Uint8Array, at: number) => void
 }
 
-/** The kernel on one memory. Each thread needs one of its own, with a scratch area of its own. */
+/** The kernel on one memory. Each thread needs its own kernel and scratch area. */
 export class Md5Kernel {
-  /** First the kernel of a stream that is alone. */
+  /** The first one is the kernel for a single stream. */
   private readonly byVectors: readonly Hash[]
   private readonly addresses: Uint32Array
   private readonly states: Int32Array
@@ -250,13 +250,13 @@ export class Md5Kernel {
     for (let i = 0; i < constants.length; i += 1) constants[i] = constant(Math.floor(i / LANES_OF_VECTOR))
   }
 
-  /** Hashes so many blocks of 64 bytes into each of up to MD5_LANES_MAX states. */
+  /** Hashes `blocks` blocks of 64 bytes into each of up to MD5_LANES_MAX states. */
   hash(streams: readonly Md5Lane[], blocks: number): void {
     const { addresses, states, byVectors } = this
     const vectors = Math.ceil(streams.length / LANES_OF_VECTOR)
     const lanes = streams.length === 1 ? 1 : vectors * LANES_OF_VECTOR
     for (let lane = 0; lane < lanes; lane += 1) {
-      // A lane without a stream does the last one's work again.
+      // A lane without a stream repeats the last stream's work.
       const { state, at } = must(streams[Math.min(lane, streams.length - 1)], "there is a stream")
       addresses[lane] = at
       for (let word = 0; word < STATE_WORDS; word += 1) states[word * MD5_LANES_MAX + lane] = state[word] ?? 0
@@ -275,7 +275,7 @@ export class Md5Kernel {
     this.hash([{ state, at: this.scratchAt + TAILS_AT }], 1)
   }
 
-  /** The digests of up to MD5_LANES_MAX streams. Their states are not of use after that. */
+  /** The digests of up to MD5_LANES_MAX streams. Their states are invalid afterwards. */
   digests(streams: readonly Md5End[]): Buffer[] {
     const tails: Md5Lane[] = []
     const ofTwoBlocks: Md5Lane[] = []

@@ -1,9 +1,9 @@
 /**
  * Sub-blocks: the units of 64 KiB in which shards are checksummed, read and verified.
  *
- * Each carries an XXH64 whose seed mixes the needle's own seed with the sub-block's number, so that
+ * Each has an XXH64 whose seed combines the needle's seed with the sub-block's number, so that
  * bytes of another needle, or of another place in this one, are refused like damaged bytes.
- * A body of no bytes has no checksums.
+ * An empty body has no checksums.
  */
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
 import { xxh64Into } from "./xxh64.js"

@@ -3,7 +3,7 @@
  * expressions and become module bytes at load, so no binary is committed and no tool is needed.
  *
  * An expression is the list of its bytes; an operator's arguments come first, as in the stack machine:
- * `i64.add(get(0), i64.of(5n))`. Nothing is checked here beyond what the engine's validator checks
+ * `i64.add(get(0), i64.of(5n))`. The only check is that of the engine's validator
  * when the module is compiled.
  * Source: WebAssembly core specification 2.0, chapter 5 (binary format); relaxed SIMD proposal.
  */
@@ -90,7 +90,7 @@ const unary =
 const binary =
   (opcode: number) =>
   (a: Code, b: Code): Code => [...a, ...b, opcode]
-/** Loads and stores carry no alignment promise: pieces of a body lie anywhere. */
+/** Loads and stores assume no alignment: pieces of a body can be anywhere. */
 const load =
   (opcode: number) =>
   (address: Code, offset = 0): Code => [...address, opcode, 0, ...unsigned(offset)]
@@ -146,7 +146,7 @@ export const v128 = {
   shuffle: (a: Code, b: Code, picks: readonly number[]): Code => [...a, ...b, SIMD, 13, ...picks],
   splat8: simdUnary(15),
   swizzle: simdBinary(14),
-  /** Like `swizzle` where every index is below 16, which is all we use; faster where the engine has it. */
+  /** Like `swizzle` if every index is below 16, which is always so here; faster, but not in every engine. */
   relaxedSwizzle: simdBinary(0x100),
   not: simdUnary(77),
   and: simdBinary(78),
@@ -165,7 +165,7 @@ export interface WasmFunction {
   readonly exportAs?: string
   readonly params: readonly ValueType[]
   readonly result?: ValueType
-  /** Locals besides the parameters; numbered after them. */
+  /** Locals other than the parameters; numbered after them. */
   readonly locals?: readonly ValueType[]
   readonly body: Code
 }
@@ -206,8 +206,8 @@ export function assemble(program: WasmProgram, memoryIsShared: boolean): Uint8Ar
 }
 
 /**
- * Memory of at least so many bytes, zeroed; it begins on a page, also as kernels count them. Each takes address
- * space of gigabytes until it is collected: keep it, and use it again.
+ * Zeroed memory of at least `lengthBytes`; it begins on an operating-system page. Each takes address
+ * space of gigabytes until it is collected: keep and reuse it.
  */
 export function wasmMemory(lengthBytes: number): WebAssembly.Memory {
   const pages = Math.ceil(lengthBytes / WASM_PAGE_BYTES)

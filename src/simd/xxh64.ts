@@ -1,9 +1,9 @@
 /**
- * XXH64: the checksum of everything that rests or travels inside the store (rows, log, shards).
+ * XXH64: the checksum of everything that is stored or transferred inside the store (rows, log, shards).
  *
- * Synchronous, about 20 GB/s: a WebAssembly kernel whose loop is unrolled to 64 bytes. It finds
- * accidents, not attackers. Any length is taken: input passes through the kernel's own memory in pieces,
- * but for what lies in `xxh64Memory`, which is hashed in place. `Xxh64Kernel` does so in any
+ * Synchronous, about 20 GB/s: a WebAssembly kernel whose loop is unrolled to 64 bytes. It detects
+ * accidents, not attackers. Input of any length passes through the kernel's own memory in pieces,
+ * except for bytes in `xxh64Memory`, which are hashed in place. `Xxh64Kernel` does so in any
  * WebAssembly memory.
  * Source: xxHash fast digest algorithm, doc/xxhash_spec.md, version 0.2.0.
  */
@@ -32,7 +32,7 @@ const P5 = 2870177450012600261n
 const LANES = [0, 1, 2, 3] as const
 const STRIPE_BYTES = 32
 const PIECE_BYTES = 65_536
-/** Where `hashInto` leaves its result, behind the piece. */
+/** The address of `hashInto`'s result, after the piece. */
 const RESULT_AT = PIECE_BYTES
 
 const prime = (value: bigint): Code => i64.of(value)
@@ -116,7 +116,7 @@ function finish(): WasmFunction {
   }
 }
 
-/** hash(from, length, seed): all at once. Function numbers: 0 begin, 1 stripes, 2 merged, 3 finish. */
+/** hash(from, length, seed): in one call. Function numbers: 0 begin, 1 stripes, 2 merged, 3 finish. */
 function hashAll(): WasmFunction {
   const [from, length, seed, middle, hash] = [0, 1, 2, 3, 4]
   const long = seq(
@@ -150,7 +150,7 @@ const CODE = new WasmCode({
   functions: [BEGIN, stripes(), merged(), finish(), hashAll(), HASH_INTO],
 })
 
-/** XXH64 over bytes of one WebAssembly memory, in place. Each thread needs an instance of its own. */
+/** XXH64 over bytes of one WebAssembly memory, in place. Each thread needs its own instance. */
 export class Xxh64Kernel {
   readonly begin: (seed: bigint) => void
   readonly stripes: (from: number, to: number) => void
@@ -178,10 +178,10 @@ const result = new Uint8Array(memory.buffer, RESULT_AT, 8)
 const kernel = new Xxh64Kernel(memory)
 
 const kernels = new WeakMap<ArrayBufferLike, Xxh64Kernel>()
-/** Shorter input is copied in less time than its kernel is found. */
+/** Copying shorter input is faster than looking up its kernel. */
 const IN_PLACE_BYTES_MIN = 16_384
 
-/** `wasmMemory` whose bytes are hashed where they lie. */
+/** `wasmMemory` whose bytes are hashed in place. */
 export function xxh64Memory(lengthBytes: number): Uint8Array {
   const memory = wasmMemory(lengthBytes)
   kernels.set(memory.buffer, new Xxh64Kernel(memory))
@@ -223,7 +223,7 @@ export function xxh64Into(bytes: Uint8Array, seed: bigint, target: Uint8Array, o
   target.set(result, offset)
 }
 
-/** Where input of up to 64 KiB may be put together that lies in parts; it holds until anything is hashed. */
+/** Buffer to assemble input of up to 64 KiB from parts; valid until the next hash. */
 export const XXH64_PIECE: Buffer = piece
 
 /** Writes the XXH64 of the first bytes of XXH64_PIECE, as `xxh64Into`. */

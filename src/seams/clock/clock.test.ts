@@ -16,7 +16,7 @@ clockSuite("simulated", () => {
   return { clock, pass: durationMs => clock.advance(durationMs) }
 })
 
-test("a real sleep longer than Node's timers can hold does not end at once", async () => {
+test("a real sleep longer than Node's timers can hold does not end immediately", async () => {
   const stop = new AbortController()
   let ended = false
   const slept = new RealClock().sleep(2 ** 31 + 5, stop.signal).then(() => (ended = true))
@@ -26,7 +26,7 @@ test("a real sleep longer than Node's timers can hold does not end at once", asy
   await slept
 })
 
-test("advancing wakes those who fall asleep again on the way, at the right moments", async () => {
+test("advancing also wakes sleepers that start to sleep meanwhile, at the right moments", async () => {
   const clock = new SimClock()
   const wokenAtMs: number[] = []
   const loop = (async () => {
@@ -52,7 +52,7 @@ test("sleepers with one deadline wake in the order of their calls", async () => 
   assert.deepEqual(woken, [1, 2, 3, 4])
 })
 
-test("an hour of simulated time passes in no time, and errors come through", async () => {
+test("an hour of simulated time passes in no time, and errors are passed on", async () => {
   const clock = new SimClock()
   const failing = clock.sleep(3_600_000, never).then(() => Promise.reject(new Error("as planned")))
   await assert.rejects(clock.runUntil(failing), /as planned/)

@@ -12,12 +12,12 @@ function open(units: number): { shards: ShardRegion; isInside: (bytes: Uint8Arra
   return { shards, isInside: bytes => bytes.buffer === memory.buffer }
 }
 
-test("nothing is lent twice at once, and shards begin where coders want them to, whatever their headers", () => {
+test("no memory is lent twice, and shards are aligned for coders, whatever their headers", () => {
   const { shards, isInside } = open(64)
   const held: Uint8Array[] = []
   for (let i = 0; held.every(isInside); i += 1) {
     for (const [n, bytes] of held.entries()) assert.ok(bytes.every(byte => byte === n + 1))
-    // Now and then some in the middle are given back.
+    // Now and then some in the middle are returned.
     if (i % 5 === 4) for (const bytes of held.splice(1, 2)) shards.give(bytes)
     const header = 300 + 40 * i
     const bytes = shards.take(header + 64 * KIB * (1 + (i % 7)))
@@ -28,7 +28,7 @@ test("nothing is lent twice at once, and shards begin where coders want them to,
   }
 })
 
-test("all that is given back can be lent again as one, and what does not fit lies elsewhere", () => {
+test("returned memory can be lent again as one buffer, and a buffer that does not fit is allocated elsewhere", () => {
   const { shards, isInside } = open(8)
   const some = [1, 2, 3].map(units => shards.take(units * UNIT))
   assert.ok(some.every(isInside))

@@ -45,13 +45,17 @@ async function safeFile(disk: Disk, first: Uint8Array, durable = false): Promise
   return file
 }
 
-test("a full real disk is said to be full", { skip: existsSync("/dev/full") ? false : "needs /dev/full" }, async () => {
-  const file = await new RealDisk().open("/dev/full", "write")
-  await assert.rejects(file.write([filled(10, 1)], 0), error => isFailure(error, "deviceFull"))
-  await file.close()
-})
+test(
+  "a full real disk is reported as full",
+  { skip: existsSync("/dev/full") ? false : "needs /dev/full" },
+  async () => {
+    const file = await new RealDisk().open("/dev/full", "write")
+    await assert.rejects(file.write([filled(10, 1)], 0), error => isFailure(error, "deviceFull"))
+    await file.close()
+  },
+)
 
-test("what was synced or written durably survives every power cut", async () => {
+test("synced and durable writes survive every power cut", async () => {
   for (let seed = 0; seed < 50; seed += 1) {
     const { sim, disk } = await withFolder()
     const file = await safeFile(disk, filled(2000, 1))
@@ -68,7 +72,7 @@ test("what was synced or written durably survives every power cut", async () => 
   }
 })
 
-test("what was not synced is kept, dropped and torn, sector by sector", async () => {
+test("unsynced writes are kept, dropped or torn, sector by sector", async () => {
   const seen = { kept: 0, dropped: 0, torn: 0 }
   for (let seed = 0; seed < 100; seed += 1) {
     const { sim, disk } = await withFolder()
@@ -84,7 +88,7 @@ test("what was not synced is kept, dropped and torn, sector by sector", async ()
   assert.ok(seen.kept > 20 && seen.dropped > 20 && seen.torn > 20, JSON.stringify(seen))
 })
 
-test("what has been overwritten durably never comes back", async () => {
+test("durably overwritten bytes never return", async () => {
   for (let seed = 0; seed < 50; seed += 1) {
     const { sim, disk } = await withFolder()
     const lazy = await safeFile(disk, filled(512, 1))
@@ -96,7 +100,7 @@ test("what has been overwritten durably never comes back", async () => {
   }
 })
 
-test("a name that was not synced may be there after a power cut or not", async () => {
+test("an unsynced name may or may not exist after a power cut", async () => {
   let there = 0
   for (let seed = 0; seed < 40; seed += 1) {
     const { sim, disk } = await withFolder()
@@ -124,7 +128,7 @@ test("a dead process leaves everything it wrote, and its calls never settle", as
   assert.equal(settled, false)
 })
 
-test("the planned call fails, and a failed sync is never made good by the next", async () => {
+test("the planned call fails, and a later sync never repairs a failed one", async () => {
   const { sim, disk } = await withFolder()
   const file = await safeFile(disk, filled(512, 1))
   sim.intercept(failing({ kind: "sync", nth: 1, code: "EIO" }))
@@ -140,7 +144,7 @@ test("the planned call fails, and a failed sync is never made good by the next",
   assert.ok(lost)
 })
 
-test("a simulated disk fills up, refuses, and takes again once there is room", async () => {
+test("a simulated disk fills up, refuses writes, and accepts them again once it has space", async () => {
   const sim = new SimDisk(undefined, { capacityBytes: 1000 })
   const disk = sim.boot()
   await disk.makeFolder("/d")
@@ -153,14 +157,14 @@ test("a simulated disk fills up, refuses, and takes again once there is room", a
   assert.equal((await disk.space("/d")).freeBytes, 700)
 })
 
-test("bits rot where they rest", async () => {
+test("stored bits rot in place", async () => {
   const { sim, disk } = await withFolder()
   await safeFile(disk, filled(4, 0))
   sim.flipBit("/d/f", 9)
   assert.deepEqual(await content(disk, "/d/f"), Uint8Array.of(0, 2, 0, 0))
 })
 
-test("the crash states of a recording hold every acknowledged write and each fate of the last", async () => {
+test("the crash states of a recording contain every acknowledged write and each possible outcome of the last", async () => {
   const { sim, disk } = await withFolder()
   const file = await safeFile(disk, filled(2048, 0), true)
   const record = sim.record()
@@ -175,7 +179,7 @@ test("the crash states of a recording hold every acknowledged write and each fat
     whats.add(what.replace(/\d+ bytes/, "bytes"))
     const after = await content(new SimDisk(medium).boot(), "/d/f")
     const acked = ackedAt.filter(at => at <= eventsBefore).length
-    // The first sector of write i is overwritten by nobody else but write i - 1 before it.
+    // The first sector of write i is overwritten only by the earlier write i - 1.
     for (let i = 1; i <= acked; i += 1) assert.ok(after[(i - 1) * 512] === i, `write ${i} at ${eventsBefore}: ${what}`)
   }
   const fates = ["kept 0 of 1 changes", "kept 1 of 1 changes", "the last write with a stale sector"]

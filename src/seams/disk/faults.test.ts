@@ -1,4 +1,4 @@
-/** Faults, on the simulated disk and in front of real files alike. */
+/** Faults, on the simulated disk and on real files. */
 import assert from "node:assert/strict"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -60,7 +60,7 @@ interface Bent {
   use(intercept: Intercept): void
 }
 
-/** The same story on both hosts of an interceptor. */
+/** Runs the same test on both hosts of an interceptor. */
 function both(what: string, tell: (bent: Bent) => Promise<void>): void {
   test(`simulated: ${what}`, async () => {
     const sim = new SimDisk()
@@ -118,7 +118,7 @@ for (const code of ["EIO", "ENOSPC", "EDQUOT", "EMFILE", "EROFS"]) {
     ]
     for (const [kind, call] of calls) {
       bent.use(failing({ kind, nth: 1, code, pathPart: folder }))
-      // What the simulated disk was asked to create before it failed is there, as on a disk that fails its journal.
+      // A file that the simulated disk was creating when it failed exists, as on a disk with a failed journal.
       await assert.rejects(call(), failsWith(code), String(kind))
       bent.use(nothing)
       if (kind === "create" && (await disk.exists(`${folder}/g`))) await disk.remove(`${folder}/g`)
@@ -147,7 +147,7 @@ both("a torn write leaves its first bytes, and the file no longer than that", as
   await file.close()
 })
 
-test("simulated: what a torn write kept survives a power cut, the rest never appears", async () => {
+test("simulated: the kept part of a torn write survives a power cut, the rest never appears", async () => {
   for (let seed = 0; seed < 20; seed += 1) {
     const sim = new SimDisk()
     const disk = sim.boot()
@@ -298,7 +298,7 @@ both("a device is lost, comes back as it was, hangs, fills up, fails and is well
   for (const each of [file, other]) await each.close()
 })
 
-test("each kind of rot changes bytes, in the place that was asked for", () => {
+test("each kind of rot changes bytes, in the requested place", () => {
   const random = new SimRandom(3)
   const whole = Uint8Array.from({ length: 8 * SECTOR_BYTES }, (_, i) => 1 + Math.floor(i / SECTOR_BYTES))
   const older = whole.map(byte => byte + 100)

@@ -1,4 +1,4 @@
-/** What the real disk makes of the system's errors. */
+/** The failures of the real disk for the system's errors. */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -19,7 +19,7 @@ function inFolder<T>(body: (folder: string) => T): T {
   }
 }
 
-test("what cannot be looked at is not called absent", async () => {
+test("an unreadable path is not reported as absent", async () => {
   const folder = mkdtempSync(join(tmpdir(), "hayloft-disk-"))
   const disk = new RealDisk()
   writeFileSync(join(folder, "file"), "")
@@ -44,7 +44,7 @@ const OPEN_TOO_MANY = `
   process.stdout.write(refused.kind + " " + refused.details.code)
 `
 
-test("a process without a file handle to spare does not blame its device, and goes on once it has one", () =>
+test("a process without a file handle to spare does not blame its device, and continues once it has one", () =>
   inFolder(folder => {
     const script = `ulimit -n 60; exec "$0" --input-type=module -e "$1" "$2"`
     const child = spawnSync("bash", ["-c", script, process.execPath, OPEN_TOO_MANY, folder], { encoding: "utf8" })

@@ -1,4 +1,4 @@
-/** What every disk must do. `folder` exists, is empty, and is given up by `done`. */
+/** The tests that every disk must pass. `folder` exists and is empty; `done` removes it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -70,7 +70,7 @@ function contentChecks(check: Check): void {
           assert.deepEqual(space.subarray(0, expected.length), expected)
         }
       }
-      // What was written and not synced is told all the same.
+      // Written but unsynced bytes can be read.
       const again = await disk.open(`${folder}/direct`, "create")
       await again.write([bytes], 0)
       assert.equal(await again.read(memory.subarray(0, DISK_PAGE_BYTES), 0, "direct"), DISK_PAGE_BYTES)

@@ -31,7 +31,7 @@ async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-/** A process that takes the folder, says so (or what failed), and then waits to be killed. */
+/** A process that takes the folder, reports success or the failure, and then waits to be killed. */
 async function otherProcess(folder: string): Promise<{ readonly child: ChildProcess; readonly said: string }> {
   const lock = new URL("./real.js", import.meta.url).href
   const code = `
@@ -90,7 +90,7 @@ test("a stopped process still owns its folder", async () => {
   })
 })
 
-test("of many who meet a stale lock at once one succeeds", async () => {
+test("of many processes that find a stale lock exactly one succeeds", async () => {
   await inFolder(async folder => {
     for (let round = 0; round < 5; round += 1) {
       const dead = await otherProcess(folder)
@@ -105,7 +105,7 @@ test("of many who meet a stale lock at once one succeeds", async () => {
   })
 })
 
-test("an owner whose socket is taken away finds out", async () => {
+test("an owner detects that its socket was removed", async () => {
   await inFolder(async folder => {
     const lock = await new RealLocks().take(folder)
     rmSync(join(folder, "owner.sock"))
@@ -121,7 +121,7 @@ test("an owner whose socket is taken away finds out", async () => {
   })
 })
 
-test("long paths, and files in the lock's place, are no hindrance", async () => {
+test("long paths, and files in the lock's place, do not matter", async () => {
   await inFolder(async root => {
     const folder = join(root, "x".repeat(120), "y".repeat(120))
     mkdirSync(folder, { recursive: true })

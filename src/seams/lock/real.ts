@@ -195,7 +195,7 @@ class SocketLock implements FolderLock {
     }
   }
 
-  /** Removes the server's own name too, before the server does. */
+  /** Also removes the server's own name, before the server does. */
   async close(): Promise<void> {
     await fsp.rm(this.handle.address(this.ownName), { force: true })
     await new Promise<void>(resolve => this.server.close(() => resolve()))

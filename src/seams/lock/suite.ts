@@ -1,4 +1,4 @@
-/** What all folder locks must do. */
+/** The tests that all folder locks must pass. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"

@@ -8,7 +8,7 @@ import { randomSuite } from "./suite.js"
 randomSuite("real", () => new RealRandom())
 randomSuite("simulated", () => new SimRandom(20_260_101))
 
-test("one seed tells one story", () => {
+test("one seed always produces the same numbers", () => {
   const draw = (seed: number) => {
     const random = new SimRandom(seed)
     return [hexOf(random.bytes(8)), random.below(1_000_000), hexOf(random.fork("disk").fork("0").bytes(8))]
@@ -17,7 +17,7 @@ test("one seed tells one story", () => {
   assert.notDeepEqual(draw(42), draw(43))
 })
 
-test("drawing more in one place moves nobody else", () => {
+test("drawing more in one place shifts no other numbers", () => {
   const [calm, busy] = [new SimRandom(7), new SimRandom(7)]
   busy.bytes(1000)
   busy.fork("other").bytes(1000)

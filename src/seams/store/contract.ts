@@ -94,13 +94,13 @@ export interface StoreWriter extends StoreReader {
   removeUnused(): Promise<void>
 }
 
-/** The device that a store lies on. */
+/** The device of a store. */
 export interface StoreHost {
   readonly disk: Disk
   readonly deviceId: DeviceId
   /** Runs a read on the calling thread; undefined if it fails, or reads were slow lately. Absent if never. */
   readonly syncReads?: { read<T>(read: () => T): T | undefined }
-  /** Nothing is written back: of a reader that only looks. */
+  /** Whether the store is only read: nothing is written back. */
   readonly isReadOnly?: true
   /**
    * Told why the store does not know which of its files count; all that are there are shown then, which may be more.

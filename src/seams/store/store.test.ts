@@ -36,7 +36,7 @@ for (const [what, damage] of damages) {
   })
 }
 
-test("memory: a commit or a merge that is made to fail changes nothing", async () => {
+test("memory: a commit or a merge that fails changes nothing", async () => {
   let failing = false
   const faults = {
     beforeCommit: () => {

@@ -1,5 +1,5 @@
 /**
- * What every store must do. `make` gives an empty world of stores and a path to use in it.
+ * The tests that every store must pass. `make` returns an empty world of stores and a path to use in it.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"

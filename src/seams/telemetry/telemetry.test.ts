@@ -54,7 +54,7 @@ test("a text line reads plainly and cannot be forged by a value", () => {
   ])
 })
 
-test("lines of a turn are written together, and a warning at once with those before it", async () => {
+test("lines of a turn are written together, and a warning immediately, after those before it", async () => {
   const written: string[] = []
   const settings = { level: "info", format: "text" } as const
   const { log } = new RealTelemetry(new RealClock(), lines => written.push(lines.replaceAll(/^\S+Z /gm, "")), settings)
@@ -84,7 +84,7 @@ test("lines below the level are not written", () => {
   )
 })
 
-test("what looks like a secret is hidden, and a field cannot replace the line's own words", () => {
+test("fields that look like a secret are hidden, and a field cannot replace the line's own keys", () => {
   const { telemetry, lines } = real()
   telemetry.log.info("signed", { secretKey: "hunter2", event: "fake", level: "error", time: "never" })
   assert.ok(!lines.join("").includes("hunter2"))
@@ -129,7 +129,7 @@ test("a metric's label values are bounded: the rest is counted as other", () => 
   assert.equal(telemetry.metrics.render().trim().split("\n").length, SERIES_MAX + 3)
 })
 
-test("names that Prometheus would refuse are our mistake", () => {
+test("names that Prometheus would refuse fail an assertion", () => {
   const { metrics } = new SimTelemetry()
   assert.throws(() => metrics.counter("has space", ""), /not a metric name/)
   assert.throws(() => metrics.counter("fine", "").add({ "no-dash": "1" }), /not a label name/)

@@ -30,7 +30,7 @@ after(() => {
   server.close()
 })
 
-test("a document that is there", async () => {
+test("a document that exists", async () => {
   assert.equal(Buffer.from(await new RealWeb(true).get(`${origin}/good`, LIMITS)).toString(), "good")
 })
 
@@ -46,13 +46,13 @@ for (const [what, path] of [
   })
 }
 
-test("nobody listens", async () => {
+test("no server listens", async () => {
   const work = new RealWeb(true).get("http://127.0.0.1:1/", LIMITS)
   await assert.rejects(work, error => isFailure(error, "providerUnreachable"))
 })
 
 for (const address of ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433"]) {
-  test(`nobody on this machine is asked, by whatever name: ${address}`, async () => {
+  test(`no server on this machine is requested, by any name: ${address}`, async () => {
     const before = connections
     for (const scheme of ["https", "http"]) {
       const work = new RealWeb(false).get(`${scheme}://${address}:${new URL(origin).port}/good`, LIMITS)
@@ -62,7 +62,7 @@ for (const address of ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", 
   })
 }
 
-test("what may be asked", () => {
+test("allowed addresses", () => {
   const web = new RealWeb(false)
   for (const url of ["https://id.example.com/realm", "https://8.8.8.8", "https://[2606:4700::1111]:8443"])
     assert.ok(web.allows(url), url)
