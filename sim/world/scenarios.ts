@@ -197,11 +197,11 @@ async function giveUp(seed: number): Promise<void> {
   check("voidStaysOut", uploads.size === 1, () => "the upload has no needles yet")
   for (const uploadId of uploads) {
     const verdict = await on.engine.tablet.run(resolveUpload({ bucketId: on.bucket.id, key, uploadId }))
-    check("voidStaysOut", verdict === "void", () => `an upload that nothing names was judged ${verdict}`)
+    check("voidStaysOut", verdict === "aborted", () => `the ownership of an unreferenced upload is ${verdict}`)
   }
   goOn()
   const failure = await putting
-  check("voidStaysOut", failure === "uploadAborted", () => `the commit of a void upload ended with ${failure}`)
+  check("voidStaysOut", failure === "uploadAborted", () => `the commit of an aborted upload ended with ${failure}`)
   check("voidStaysOut", (await find(on.engine, on.bucket, key)) === undefined, () => "it became visible")
 }
 

@@ -1,4 +1,4 @@
-/** A slow client keeps its memory until somebody else needs it. */
+/** A slow client keeps its memory until another upload needs it. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { isFailure } from "../base/failures.js"
@@ -18,7 +18,7 @@ import { TestDevices } from "./testing-blocks.js"
 const PIECE = new Uint8Array(8 * KIB).fill(7)
 const never = new AbortController().signal
 
-/** One device that takes everything, and memory for one block. */
+/** One device that accepts everything, and memory for one block. */
 async function world() {
   const clock = new SimClock()
   const compute = new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 256 * KIB })
@@ -28,7 +28,7 @@ async function world() {
   const layouts = new Layouts(planLayout([{ id: await devices.add(1), weight: 1 }], 1))
   const blocks = new LocalBlocks(clock, compute, layouts, devices.live, new SimTelemetry().metrics)
   let uploads = 0
-  /** Sends so many pieces, one each `everyMs`. */
+  /** Sends this many pieces, one each `everyMs`. */
   const send = (pieces: number, everyMs: number) => {
     uploads += 1
     const source = async function* () {
@@ -54,7 +54,7 @@ async function world() {
   return { clock, compute, send }
 }
 
-test("a client slower than 64 KiB/s for 30 s is given up once another waits for its memory", async () => {
+test("a client slower than 64 KiB/s for 30 s fails once another upload waits for its memory", async () => {
   const { clock, compute, send } = await world()
   // 2 KiB/s: two minutes for one block.
   const slow = send(200, 4000)
@@ -67,13 +67,13 @@ test("a client slower than 64 KiB/s for 30 s is given up once another waits for 
   const { lengthBytes } = await clock.runUntil(quick)
   assert.equal(lengthBytes, 30 * PIECE.length)
   const refusedAtMs = Number(await clock.runUntil(refused))
-  assert.ok(refusedAtMs >= 35_000 && refusedAtMs <= 38_000, `given up at ${refusedAtMs} ms`)
+  assert.ok(refusedAtMs >= 35_000 && refusedAtMs <= 38_000, `refused at ${refusedAtMs} ms`)
   assert.equal(compute.slabs.slabsFree, 1)
   await clock.advance(10_000)
   assert.equal(clock.sleepers, 0)
 })
 
-test("a slow client whose memory nobody needs is waited for", async () => {
+test("a slow client is waited for while no other upload needs its memory", async () => {
   const { clock, compute, send } = await world()
   const { lengthBytes } = await clock.runUntil(send(120, 1000))
   assert.deepEqual([lengthBytes, compute.slabs.slabsFree], [120 * PIECE.length, 1])

@@ -5,7 +5,7 @@ import { gather } from "./batching.js"
 
 const never = new Promise<undefined>(() => undefined)
 
-/** Candidates by what they do: "good", "bad", "hung", or a number of milliseconds after which they are good. */
+/** Candidates by behaviour: "good", "bad", "hung", or a number of milliseconds after which they are good. */
 async function run(what: readonly ("good" | "bad" | "hung" | number)[], needed: number) {
   const clock = new SimClock()
   const asked: number[] = []
@@ -26,15 +26,15 @@ async function run(what: readonly ("good" | "bad" | "hung" | number)[], needed: 
   return { answers: [...answers.keys()].sort(), asked, tookMs: clock.monotonicMs() }
 }
 
-test("no more are asked than are needed", async () => {
+test("no more candidates are asked than answers are needed", async () => {
   assert.deepEqual(await run(["good", "good", "good"], 2), { answers: [0, 1], asked: [0, 1], tookMs: 0 })
 })
 
-test("one that has nothing is followed by the next, at once", async () => {
+test("a candidate without an answer is followed by the next one immediately", async () => {
   assert.deepEqual(await run(["bad", "good", "bad", "good"], 2), { answers: [1, 3], asked: [0, 1, 2, 3], tookMs: 0 })
 })
 
-test("a hung one is followed after the slow time, several one after another", async () => {
+test("a hung candidate is followed by the next after the slow time, several one after another", async () => {
   assert.deepEqual(await run(["hung", "good", "hung", "good"], 2), {
     answers: [1, 3],
     asked: [0, 1, 2, 3],
@@ -42,16 +42,16 @@ test("a hung one is followed after the slow time, several one after another", as
   })
 })
 
-test("a slow one still counts when nobody else is left", async () => {
+test("a slow answer still counts when no other candidate is left", async () => {
   assert.deepEqual(await run([300, "good", "bad"], 2), { answers: [0, 1], asked: [0, 1, 2], tookMs: 300 })
 })
 
-test("too few give what there is, once all have ended", async () => {
+test("too few answers are returned once all candidates have ended", async () => {
   assert.deepEqual(await run(["bad", 70, "bad"], 2), { answers: [1], asked: [0, 1, 2], tookMs: 70 })
   assert.deepEqual(await run([], 2), { answers: [], asked: [], tookMs: 0 })
 })
 
-test("what goes wrong otherwise ends it", async () => {
+test("an unexpected error ends the batch", async () => {
   const failing = gather(new SimClock(), {
     candidates: [1, 2],
     needed: 1,

@@ -1,5 +1,5 @@
 /**
- * What a reader gets when shards are lost, spoiled or late: the right bytes or a refusal, never others.
+ * When shards are lost, damaged or late, a reader gets the right bytes or a refusal, never wrong bytes.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -25,14 +25,14 @@ import { ALL_NEEDLES } from "./shard-scan-core.js"
 import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing-blocks.js"
 
 const BLOCK_BYTES = 128 * KIB
-/** Of which shards at 2+1 have several sub-blocks. */
+/** At 2+1, its shards have several sub-blocks. */
 const LONG_BLOCK_BYTES = 336 * KIB
 const deviceId = deviceIdOf
 
 /** Rows in memory. */
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 
-/** How many different memories the first pieces of readers lie in who all leave after them. */
+/** The number of different buffers that hold the first pieces of readers that all stop after them. */
 async function memoriesOf(world: ShardWorld, extent: Extent): Promise<number> {
   const range = { extent, offsetBytes: 0, lengthBytes: extent.lengthBytes }
   const memories = new Set<ArrayBufferLike>()
@@ -60,7 +60,7 @@ for (const text of POLICIES) {
   const slots = shardCount(policy)
   const dataSlots = shardsNeeded(policy)
 
-  test(`${text}: every pattern of lost shards gives the right bytes or a refusal`, async () => {
+  test(`${text}: every pattern of lost shards returns the right bytes or a refusal`, async () => {
     const world = await World.open(policy)
     const bytes = world.random.bytes(2 * BLOCK_BYTES + 70_001)
     const extent = await world.writeExtent(bytes)
@@ -76,7 +76,7 @@ for (const text of POLICIES) {
     }
   })
 
-  test(`${text}: needles removed and bytes flipped on their disks never give other bytes`, async () => {
+  test(`${text}: removed needles and flipped bytes on disks never return wrong bytes`, async () => {
     const world = await World.open(policy)
     const random = world.random.fork("damage")
     const bytes = world.random.bytes(BLOCK_BYTES + 100_000)
@@ -96,7 +96,7 @@ for (const text of POLICIES) {
   })
 }
 
-test("ranges of all shapes are those of the body, with all shards and without a data shard", async () => {
+test("ranges of all shapes match the body, with all shards and without a data shard", async () => {
   for (const text of ["ec:4+2", "replica:2"]) {
     const world = await World.open(parsePolicy(text))
     const bytes = world.random.bytes(2 * BLOCK_BYTES + 12_345)
@@ -118,7 +118,7 @@ test("ranges of all shapes are those of the body, with all shards and without a 
   }
 })
 
-test("however many shards of a block are lost, those that are there are read once for all of them", async () => {
+test("the remaining shards of a block are read once, however many shards are lost", async () => {
   const world = await World.open(parsePolicy("ec:4+3"))
   const blocks = 3
   const bytes = world.random.bytes(blocks * BLOCK_BYTES)
@@ -130,12 +130,12 @@ test("however many shards of a block are lost, those that are there are read onc
       reads += 1
     }
     assert.deepEqual(await world.read(extent), Buffer.from(bytes))
-    // Those asked for before the first was found to be lost are read beside.
+    // Shards requested before the first loss was found are read in addition.
     assert.ok(reads <= blocks * (4 + 4 - lost.length), `${reads} shards read without ${lost.join()}`)
   }
 })
 
-test("ranges deep inside long shards are rebuilt, lent or not, and the memory for it is given back", async () => {
+test("ranges deep inside long shards are rebuilt, lent or not, and the memory for it is freed", async () => {
   const policy = parsePolicy("ec:2+1")
   const world = await ShardWorld.open(makeRows, policy, { blockBytes: LONG_BLOCK_BYTES })
   const bytes = world.random.bytes(3 * LONG_BLOCK_BYTES - 5_000)
@@ -162,17 +162,17 @@ test("ranges deep inside long shards are rebuilt, lent or not, and the memory fo
   world.compute.shards.give(probe)
   const all = world.compute.shards.take(SHARD_MEMORY_BYTES)
   assert.equal(all.buffer, probe.buffer, "all of the region is free")
-  assert.deepEqual(world.damaged, [], "what is whole is not taken for damaged, and read the long way")
+  assert.deepEqual(world.damaged, [], "whole shards are not reported as damaged and do not take the slow path")
 })
 
-test("readers that go away after their first piece leave the memory that pieces are lent from as they found it", async () => {
+test("readers that stop after their first piece return the memory that pieces are lent from", async () => {
   const world = await ShardWorld.open(makeRows, parsePolicy("replica:1"), { blockBytes: LONG_BLOCK_BYTES })
   const extent = await world.writeExtent(world.random.bytes(3 * LONG_BLOCK_BYTES))
   assert.equal(await memoriesOf(world, extent), 1, "one memory was enough for all of them")
 })
 
 for (const trouble of ["lost", "unreadable", "slow"] as const) {
-  test(`so do those of whom the first shards are ${trouble}`, async () => {
+  test(`readers whose first shards are ${trouble} return the memory too`, async () => {
     const world = await World.open(parsePolicy("ec:2+2"))
     const extent = await world.writeExtent(world.random.bytes(4 * BLOCK_BYTES))
     const [first] = slotsOf(world.layout, partitionOf(extent.uploadId, 0, 0))
@@ -188,7 +188,7 @@ for (const trouble of ["lost", "unreadable", "slow"] as const) {
   })
 }
 
-test("a short range whose shards are at hand is lent to a reader as a whole; otherwise there is a stream", async () => {
+test("a short range whose shards are in the page cache is lent as a whole; other ranges are streamed", async () => {
   const world = await World.open(parsePolicy("ec:2+1"))
   const bytes = world.random.bytes(2 * BLOCK_BYTES)
   const extent = await world.writeExtent(bytes)
@@ -220,9 +220,9 @@ test("a short range whose shards are at hand is lent to a reader as a whole; oth
     memories.add(lent.bytes.buffer)
     lent.giveBack()
   }
-  assert.equal(memories.size, 1, "what was given back is lent again")
+  assert.equal(memories.size, 1, "returned memory is lent again")
   assert.ok(taken > 100, "a piece of each shard")
-  assert.ok(!isLent(world.blocks.read(range, signal)), "bytes of one's own are not lent")
+  assert.ok(!isLent(world.blocks.read(range, signal)), "bytes that the caller owns are not lent")
   assert.ok(!isLent(world.blocks.read({ ...range, lengthBytes: SYNC_READ_BYTES_MAX + 1 }, signal, "reader")))
   isAtHand = false
   const stream = world.blocks.read(range, signal, "reader")
@@ -232,7 +232,7 @@ test("a short range whose shards are at hand is lent to a reader as a whole; oth
   assert.ok(expected.equals(Buffer.concat(pieces)))
 })
 
-test("so do those whose reads at once fail when they have taken their memory", async () => {
+test("readers whose synchronous reads fail after taking memory return it", async () => {
   const world = await World.open(parsePolicy("ec:2+2"))
   const extent = await world.writeExtent(world.random.bytes(4 * BLOCK_BYTES))
   for (const [id, device] of [...world.devices.live]) {
@@ -245,7 +245,7 @@ test("so do those whose reads at once fail when they have taken their memory", a
   assert.equal(await memoriesOf(world, extent), 1)
 })
 
-test("memory that a device which was taken out still reads into is nobody else's until that has ended", async () => {
+test("memory into which an offline device still reads is not reused until the read has ended", async () => {
   const queues: QueuedDisk[] = []
   const { signal } = new AbortController()
   const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+2"), {
@@ -284,7 +284,7 @@ test("memory that a device which was taken out still reads into is nobody else's
 })
 
 for (const end of ["before it comes back", "after that"] as const) {
-  test(`a write that hangs holds no slab; what it takes of another's bytes, ${end}, counts nowhere`, async () => {
+  test(`a write that hangs holds no slab; bytes that it takes from another block, ${end}, are never used`, async () => {
     const queues: QueuedDisk[] = []
     const { signal } = new AbortController()
     const [gone, folder] = [deviceId(1), "/d1"]
@@ -304,7 +304,7 @@ for (const end of ["before it comes back", "after that"] as const) {
     const bodies = [1, 2, 3].map(() => world.random.bytes(BLOCK_BYTES))
     const write = (body: number) => world.clock.runUntil(world.writeExtent(must(bodies[body], "three bodies")))
     const sizeBytes = (): number =>
-      must(world.disk.medium.fileAt(`${folder}/0000000001.volume`), "it has begun").current.length
+      must(world.disk.medium.fileAt(`${folder}/0000000001.volume`), "the volume was created").current.length
     const extents = [await write(0)]
     const before = sizeBytes()
     hangs = true
@@ -312,7 +312,11 @@ for (const end of ["before it comes back", "after that"] as const) {
     must(queues[0], "each device has a queue").retire(fail("deviceFailed"))
     world.devices.takeOffline(gone)
     await later()
-    assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal, "uploads go on, however long it hangs")
+    assert.equal(
+      world.compute.slabs.slabsFree,
+      world.compute.slabs.slabsTotal,
+      "uploads continue, however long the write hangs",
+    )
     extents.push(await write(2))
     hangs = false
     if (end === "after that") await world.devices.reopen(gone)
@@ -320,7 +324,7 @@ for (const end of ["before it comes back", "after that"] as const) {
     for (let turn = 0; turn < 10; turn += 1) await later()
     assert.ok(sizeBytes() > before, "it was written")
     await world.devices.reopen(gone)
-    assert.equal(world.devices.needlesOn(gone), 1, "what was there before")
+    assert.equal(world.devices.needlesOn(gone), 1, "only the needles from before")
     for (const [i, extent] of extents.entries()) {
       assert.ok((await world.read(extent)).equals(must(bodies[i], "three bodies")))
     }
@@ -329,7 +333,7 @@ for (const end of ["before it comes back", "after that"] as const) {
 }
 
 for (const kind of ["deviceFailed", "corruptRow"] as const) {
-  test(`an index that cannot be read any more (${kind}) is one more loss to a read that goes on`, async () => {
+  test(`a read treats an index that can no longer be read (${kind}) as one more loss, and continues`, async () => {
     const world = await World.open(parsePolicy("ec:4+3"))
     const bytes = world.random.bytes(4 * BLOCK_BYTES)
     const extent = await world.writeExtent(bytes)
@@ -347,7 +351,7 @@ for (const kind of ["deviceFailed", "corruptRow"] as const) {
       })
       world.devices.live.set(id, { ...device, volumes })
     }
-    // As with the store, which looks up what it is told of.
+    // Like the store, which looks up each reported shard.
     world.damaged.push = () => {
       throw fail("corruptRow")
     }
@@ -355,7 +359,7 @@ for (const kind of ["deviceFailed", "corruptRow"] as const) {
   })
 }
 
-test("a shard that proves damaged while a block is rebuilt is noted, and others take its place", async () => {
+test("a shard found damaged during a rebuild is noted and replaced by others", async () => {
   const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+2"), { blockBytes: 250 * KIB })
   const bytes = world.random.bytes(250 * KIB)
   const extent = await world.writeExtent(bytes)
@@ -380,7 +384,7 @@ test("empty bodies and bodies of whole blocks are read back", async () => {
   }
 })
 
-test("a body that breaks off leaves neither a slab taken nor a needle behind", async () => {
+test("a body that breaks off leaves no slab in use and no needle behind", async () => {
   const world = await World.open(parsePolicy("ec:2+1"))
   const { slabs } = world.compute
   const bytes = world.random.bytes(6 * BLOCK_BYTES)
@@ -407,15 +411,15 @@ test("a body that breaks off leaves neither a slab taken nor a needle behind", a
   }
 })
 
-/** Appends to these slots wait until they are let go. */
+/** Appends to these slots wait until the returned function is called. */
 function holding(world: ShardWorld, slots: readonly number[]): () => void {
-  let letGo: () => void = () => undefined
-  const gate = new Promise<void>(resolve => (letGo = resolve))
+  let proceed: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (proceed = resolve))
   world.meddle = (what, id) => (what === "append" && slots.includes(id.slot) ? gate : undefined)
-  return () => letGo()
+  return () => proceed()
 }
 
-test("a body that is there rests as one that comes does, with its debts; a refused one leaves nothing behind", async () => {
+test("a whole body is stored like a streamed one, with its hints; a refused one leaves nothing behind", async () => {
   const world = await World.open(parsePolicy("ec:2+2"))
   const { slabs } = world.compute
   for (const failing of [undefined, deviceId(2)]) {
@@ -445,15 +449,15 @@ test("a body that is there rests as one that comes does, with its debts; a refus
   assert.equal(await world.held((17).toString(16).padStart(32, "0"), 1), 0)
 })
 
-test("one late shard is not waited for beyond the straggler's time, and is noted", async () => {
+test("a write waits for one late shard only for the straggler time, and notes it", async () => {
   const world = await World.open(parsePolicy("ec:4+2"))
-  const letGo = holding(world, [3])
+  const proceed = holding(world, [3])
   const bytes = world.random.bytes(100_000)
   const writing = world.write(bytes)
   let settled = false
   void writing.then(() => (settled = true))
   await world.clock.advance(200)
-  assert.equal(settled, false, "it is given some time")
+  assert.equal(settled, false, "the straggler time is not over")
   const written = await world.clock.runUntil(writing)
   assert.ok(written.content.kind === "extent")
   const { extent } = written.content
@@ -465,25 +469,25 @@ test("one late shard is not waited for beyond the straggler's time, and is noted
   assert.deepEqual(written.hints, [{ partition, deviceId: slotsOf(world.layout, partition)[3] }])
   assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal - 1, "the late write reads from its slab")
   assert.deepEqual(await world.read(extent), Buffer.from(bytes))
-  letGo()
+  proceed()
   await world.clock.advance(10)
   assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal)
 })
 
-test("two late shards are waited for: one more loss must be bearable", async () => {
+test("a write waits for two late shards: the block must survive one more loss", async () => {
   const world = await World.open(parsePolicy("ec:4+2"))
-  const letGo = holding(world, [0, 5])
+  const proceed = holding(world, [0, 5])
   const writing = world.write(world.random.bytes(100_000))
   let settled = false
   void writing.then(() => (settled = true))
   await world.clock.advance(10_000)
   assert.equal(settled, false)
-  letGo()
+  proceed()
   const written = await world.clock.runUntil(writing)
   assert.deepEqual(written.hints, [])
 })
 
-test("a device that fails is owed its shard; two that fail refuse the body", async () => {
+test("one failed device gets a missing-shard hint; two failed devices refuse the body", async () => {
   const world = await World.open(parsePolicy("ec:4+2"))
   const bytes = world.random.bytes(3 * BLOCK_BYTES)
   const [first, second] = [deviceId(1), deviceId(2)]
@@ -501,7 +505,7 @@ test("a device that fails is owed its shard; two that fail refuse the body", asy
   await assert.rejects(world.clock.runUntil(world.write(bytes)), error => isFailure(error, "deviceFailed"))
 })
 
-test("with devices that take nothing, bodies are written so that one more may be lost, and are read back", async () => {
+test("with read-only devices, bodies are written so that one more loss is survived, and are read back", async () => {
   for (const [text, devices] of [
     ["ec:4+2", 6],
     ["ec:4+3", 7],
@@ -526,7 +530,7 @@ test("with devices that take nothing, bodies are written so that one more may be
       }
       world.meddle = () => undefined
       await world.blocks.remove(extent)
-      assert.equal(await world.held(extent.uploadId, 3), 0, "all its needles are found and removed")
+      assert.equal(await world.held(extent.uploadId, 3), 0, "all its needles are removed")
     }
   }
   const world = await World.open(parsePolicy("replica:2"))

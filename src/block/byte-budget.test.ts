@@ -4,7 +4,7 @@ import { ByteBudget } from "./byte-budget.js"
 
 const turns = async (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-test("work begins in the order it came, when the bytes of others are free or given back early", async () => {
+test("work starts in order of arrival, once others have freed their bytes or returned them early", async () => {
   const budget = new ByteBudget(() => 10)
   const begun: string[] = []
   const ends: Record<string, () => void> = {}
@@ -20,14 +20,14 @@ test("work begins in the order it came, when the bytes of others are free or giv
   assert.deepEqual(begun, ["a", "b"])
   gives["a"]?.(4)
   await turns()
-  assert.deepEqual(begun, ["a", "b"], "the first in the row still lacks a byte")
-  // No more comes back than was taken.
+  assert.deepEqual(begun, ["a", "b"], "the first in the queue still lacks a byte")
+  // No more bytes are returned than were granted.
   gives["a"]?.(1_000)
   await turns()
   assert.deepEqual(begun, ["a", "b", "c", "d"])
   for (const name of ["a", "b", "c"]) ends[name]?.()
   await turns()
-  assert.ok(!begun.includes("e"), "what needs more than there is runs alone")
+  assert.ok(!begun.includes("e"), "work that needs more than the budget runs alone")
   ends["d"]?.()
   await turns()
   assert.ok(begun.includes("e"))

@@ -1,4 +1,4 @@
-/** A large body on slow or failing devices is still written: what its extent cannot name, the debts do. */
+/** A large body on slow or failing devices is still written: hints cover what its extent cannot list. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
@@ -20,11 +20,11 @@ function written(block: number, missingSlots: readonly number[], placed = false)
   return { block, slots, missingSlots, plan }
 }
 
-test("blocks that all had a late shard are described, and every late shard is owed", () => {
+test("blocks that all had a late shard are described, and every late shard has a hint", () => {
   const blocks = Array.from({ length: BLOCKS }, (_, block) => written(block, [block % 3]))
   const { extent, hints } = describeBody(request, BLOCKS * MIB, blocks)
   assert.equal(extent.exceptions.length, EXTENT_EXCEPTIONS_MAX)
-  assert.ok(hints.length > BLOCKS * 0.9, `${hints.length} debts; only blocks of one partition share one`)
+  assert.ok(hints.length > BLOCKS * 0.9, `${hints.length} hints; only blocks of one partition share one`)
 })
 
 test("a run of blocks that lack the same shard is one exception", () => {
@@ -36,7 +36,7 @@ test("a run of blocks that lack the same shard is one exception", () => {
   )
 })
 
-test("blocks on other devices are always named, before late shards, in order; too many are refused", () => {
+test("blocks on other devices are always listed, before late shards, in order; too many are refused", () => {
   const late = Array.from({ length: 400 }, (_, block) => written(block, [block % 3], block % 10 === 5))
   const { exceptions } = describeBody(request, 400 * MIB, late).extent
   assert.equal(exceptions.length, EXTENT_EXCEPTIONS_MAX)
@@ -49,7 +49,7 @@ test("blocks on other devices are always named, before late shards, in order; to
   )
 })
 
-test("a body of any length that too few devices can take is one exception", () => {
+test("a body of any length with too few writable devices is one exception", () => {
   const blocks = Array.from({ length: BLOCKS }, (_, block) => {
     const order = [0, 1, 2].map(slot => slots[(slot + block) % 3] ?? parseDeviceId("d".repeat(16)))
     const plan = planWrite(
@@ -62,7 +62,7 @@ test("a body of any length that too few devices can take is one exception", () =
   const { exceptions } = extent
   assert.ok(
     hints.every(({ deviceId }) => deviceId === slots[2]) && hints.length > BLOCKS * 0.9,
-    "the device that is down owes all",
+    "the device that is down has hints for all",
   )
   assert.equal(exceptions.length, 1)
   const [only] = exceptions

@@ -1,4 +1,4 @@
-/** Devices come, go, hang and fill up while blocks are read and written, and layouts change. */
+/** Devices are added, removed, hang and fill up while blocks are read and written, and layouts change. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
@@ -17,7 +17,7 @@ const makeRows = async () => new Rows(await new MemoryStores().openReader("base"
 const open = (text: string, devices = shardCount(parsePolicy(text)), refuseSingleCopy = false) =>
   ShardWorld.open(makeRows, parsePolicy(text), { devices, refuseSingleCopy, blockBytes: BLOCK_BYTES })
 
-/** Gives the devices that there are now a layout, as the next after the current one. */
+/** Publishes a layout of the current devices as the next one. */
 function relayout(world: ShardWorld, keepsPrevious = true): void {
   const { layouts, devices } = world
   const { current } = layouts
@@ -26,7 +26,7 @@ function relayout(world: ShardWorld, keepsPrevious = true): void {
   layouts.publish(next, keepsPrevious ? current : undefined)
 }
 
-test("while shards move, what was written before is read where it was, and new blocks lie where they should", async () => {
+test("while shards move, older blocks are read at their old place, and new blocks are stored at the new one", async () => {
   for (const text of ["ec:4+2", "replica:2", "replica:1"]) {
     const world = await open(text)
     const before = world.random.bytes(20 * BLOCK_BYTES)
@@ -49,7 +49,7 @@ test("while shards move, what was written before is read where it was, and new b
   }
 })
 
-test("what no layout leads to any more is found all the same when it has to be", async () => {
+test("shards to which no layout leads any more are found when a read needs them", async () => {
   const world = await open("ec:2+1")
   const bytes = world.random.bytes(10 * BLOCK_BYTES)
   const extent = await world.writeExtent(bytes)
@@ -63,10 +63,10 @@ test("what no layout leads to any more is found all the same when it has to be",
   }
 })
 
-test("a write holds on to its layout until its last straggler has ended", async () => {
+test("a write holds its layout until its last straggler has ended", async () => {
   const world = await open("ec:4+2")
-  let letGo: () => void = () => undefined
-  const gate = new Promise<void>(resolve => (letGo = resolve))
+  let proceed: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (proceed = resolve))
   world.meddle = (what, id) => (what === "append" && id.slot === 3 ? gate : undefined)
   await world.clock.runUntil(world.write(world.random.bytes(100)))
   relayout(world)
@@ -74,12 +74,12 @@ test("a write holds on to its layout until its last straggler has ended", async 
   void world.layouts.drained().then(() => (isDrained = true))
   await world.clock.advance(1_000)
   assert.equal(isDrained, false)
-  letGo()
+  proceed()
   await world.clock.advance(10)
   assert.equal(isDrained, true)
 })
 
-test("a device that is taken out in the middle of reads and writes costs neither", async () => {
+test("a device that goes offline during reads and writes fails neither", async () => {
   const world = await open("ec:4+2")
   const bytes = world.random.bytes(8 * BLOCK_BYTES)
   const extent = await world.writeExtent(bytes)
@@ -98,7 +98,7 @@ test("a device that is taken out in the middle of reads and writes costs neither
   assert.deepEqual(await world.read(written.content.extent), Buffer.from(bytes))
 })
 
-test("a read from a device that hangs is answered by the others, soon, and also when two hang", async () => {
+test("a read from a hung device is soon answered by the others, also if two hang", async () => {
   const world = await open("ec:4+2")
   const bytes = world.random.bytes(8 * BLOCK_BYTES)
   const extent = await world.writeExtent(bytes)
@@ -131,7 +131,7 @@ test("a slow shard that arrives first still counts, and a healthy store rebuilds
   assert.equal(reads, 2, "one read for each data shard")
 })
 
-test("a full device among a block's refuses it before anything is written", async () => {
+test("a block with a full device is refused before anything is written", async () => {
   const world = await open("ec:4+2")
   world.devices.full.add(deviceIdOf(6))
   let appends = 0
@@ -146,10 +146,10 @@ test("a full device among a block's refuses it before anything is written", asyn
     isFailure(error, "deviceFull"),
   )
   await world.clock.advance(1_000)
-  assert.equal(await world.held("0".repeat(31) + "2", 1), 0, "what the others took is removed")
+  assert.equal(await world.held("0".repeat(31) + "2", 1), 0, "the shards on the other devices are removed")
 })
 
-test("a single copy is counted, or refused where that was chosen; where one copy was asked for it is neither", async () => {
+test("a single copy is counted, or refused if so configured; with a policy of one copy it is neither", async () => {
   for (const refuses of [false, true]) {
     const world = await open("ec:2+1", 3, refuses)
     world.down.add(deviceIdOf(1)).add(deviceIdOf(2))
@@ -163,7 +163,7 @@ test("a single copy is counted, or refused where that was chosen; where one copy
   assert.equal(single.singleCopies, 0)
 })
 
-test("a layout narrower than the policy gets what fits it", async () => {
+test("blocks in a layout narrower than the policy get the widest policy that fits", async () => {
   const world = await open("ec:4+2", 3)
   const bytes = world.random.bytes(3 * BLOCK_BYTES)
   const extent = await world.writeExtent(bytes)
@@ -171,7 +171,7 @@ test("a layout narrower than the policy gets what fits it", async () => {
   assert.deepEqual(await world.read(extent), Buffer.from(bytes))
 })
 
-test("what was written under a wider layout is removed whole once the layout is narrower", async () => {
+test("a block written under a wider layout is removed completely after the layout became narrower", async () => {
   for (const keepsPrevious of [true, false]) {
     const world = await open("ec:2+2")
     const extent = await world.writeExtent(world.random.bytes(20 * BLOCK_BYTES))
@@ -185,7 +185,7 @@ test("what was written under a wider layout is removed whole once the layout is 
   }
 })
 
-test("needles that were removed while somebody asks whose they are, are gone, and not damaged", async () => {
+test("needles removed while their header is being read are reported as missing, not as damaged", async () => {
   const world = await open("ec:2+1")
   const extent = await world.writeExtent(world.random.bytes(100))
   const [group] = await world.blocks.shardScanOf(partitionOf(extent.uploadId, 0, 0))
@@ -195,7 +195,7 @@ test("needles that were removed while somebody asks whose they are, are gone, an
   await assert.rejects(world.blocks.headerOf(block), error => isFailure(error, "noSuchNeedle"))
 })
 
-test("a reader that meets a damaged shard tells which, where", async () => {
+test("a reader that finds a damaged shard reports the shard and the device", async () => {
   const world = await open("ec:2+1")
   const extent = await world.writeExtent(world.random.bytes(100))
   const [first] = slotsOf(world.layout, partitionOf(extent.uploadId, 0, 0))

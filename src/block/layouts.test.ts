@@ -7,7 +7,7 @@ import { assignedDeviceOf, Layouts } from "./layouts.js"
 const devices = [1, 2, 3].map(number => ({ id: parseDeviceId(number.toString(16).padStart(16, "0")), weight: 1 }))
 const version = (number: number) => planLayout(devices, 2, number)
 
-test("the home of a slot is the device that the layout names, and none beyond its width", () => {
+test("a slot's assigned device is the one in the layout; slots beyond its width have none", () => {
   const layout = version(1)
   for (const partition of [0, 1, 77, 65_535].map(parsePartitionId)) {
     const homes = [0, 1, 2].map(slot => assignedDeviceOf(layout, partition, slot))
@@ -29,7 +29,7 @@ test("a layout is drained when the last write under an older one has ended", asy
   assert.equal(layouts.isDrained, false)
   second.end()
   await drained
-  assert.ok(layouts.isDrained, "what is written under the current layout is not waited for")
+  assert.ok(layouts.isDrained, "writes under the current layout are not waited for")
   layouts.publish(version(3), version(2))
   assert.equal(layouts.isDrained, false)
   later.end()

@@ -38,7 +38,7 @@ const scenes = fc
     }),
   )
 
-/** What a device set holds after a plan was carried out. */
+/** The shards of a block after a plan was carried out. */
 function after(group: BlockGroup, plan: ReturnType<typeof planMend>): BlockGroup {
   const written = plan.writes.map(({ slot, to }) => ({ slot, deviceId: to, bodyBytes: 64 }))
   const kept = group.shards.filter(
@@ -47,7 +47,7 @@ function after(group: BlockGroup, plan: ReturnType<typeof planMend>): BlockGroup
   return { ...group, shards: [...kept, ...written].sort((a, b) => a.slot - b.slot) }
 }
 
-test("every shard gets a device of the partition of its own, and a reference's word counts while it can", () => {
+test("every shard gets its own device of the partition, and the reference's choice counts if possible", () => {
   fc.assert(
     fc.property(scenes, ({ policy, slots, shards, placed }) => {
       const exception = { firstBlock: 0, lastBlock: 0, policy, generation: 0, missingSlots: [], placedSlots: placed }
@@ -62,7 +62,7 @@ test("every shard gets a device of the partition of its own, and a reference's w
   )
 })
 
-test("a plan that was carried out leaves nothing to do, and never removed the last copy of a shard", () => {
+test("a completed plan leaves nothing to do, and never removes the last copy of a shard", () => {
   fc.assert(
     fc.property(scenes, ({ policy, slots, shards, down }) => {
       const isWritable = (id: DeviceId) => !down.includes(id)
@@ -89,7 +89,7 @@ test("a plan that was carried out leaves nothing to do, and never removed the la
   )
 })
 
-test("a copy elsewhere is taken from there, and stays while the right device cannot be written", () => {
+test("a copy elsewhere is the source of the shard, and stays while the right device cannot be written", () => {
   const policy = parsePolicy("ec:2+1")
   const slots = DEVICES.slice(0, 3)
   const group = groupOf([

@@ -1,4 +1,4 @@
-/** Disks are lost and replaced, one set after another; mended, every byte is there again. */
+/** Disks are lost and replaced, one set after another; after mending, every byte is there again. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
@@ -35,13 +35,13 @@ async function writeSome(world: ShardWorld): Promise<Kept[]> {
   return kept
 }
 
-/** Mends everything that is named. */
+/** Mends all referenced blocks. */
 async function mendAll(world: ShardWorld, kept: readonly Kept[]): Promise<Mended[]> {
   const outcomes: Mended[] = []
   for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups) {
     const of = must(
       kept.find(({ extent }) => extent.uploadId === group.uploadId),
-      "only named blocks are there",
+      "only referenced blocks exist",
     )
     outcomes.push(await world.blocks.mend(group, { extent: of.extent, owner: OWNER, recoveryHeader: () => NOTE }))
   }
@@ -64,7 +64,7 @@ function* subsets(of: number, sizeMax: number): Generator<number[]> {
 }
 
 for (const text of ["ec:2+2", "ec:4+2", "ec:4+3", "replica:2", "replica:3"]) {
-  test(`${text}: every set of disks that may be lost is lost and replaced by empty ones, one after another`, async () => {
+  test(`${text}: every tolerable set of lost disks is replaced by empty ones and rebuilt, one after another`, async () => {
     const world = await open(text)
     const kept = await writeSome(world)
     let next = 100
@@ -87,7 +87,7 @@ for (const text of ["ec:2+2", "ec:4+2", "ec:4+3", "replica:2", "replica:3"]) {
   })
 }
 
-test("a rebuilt first shard says whose it is again", async () => {
+test("a rebuilt first shard has its recovery header again", async () => {
   const world = await open("ec:2+1")
   const kept = await writeSome(world)
   const { current } = world.layouts
@@ -110,7 +110,7 @@ test("a rebuilt first shard says whose it is again", async () => {
   assert.ok(notes > 0)
 })
 
-test("from d devices to d + 1 and back, with reads and writes between all steps, only what must moves", async () => {
+test("from d devices to d + 1 and back, with reads and writes between all steps, only the necessary shards move", async () => {
   for (const text of ["ec:4+2", "ec:2+2", "replica:2", "replica:1"]) {
     const world = await open(text)
     const kept = await writeSome(world)
@@ -124,7 +124,7 @@ test("from d devices to d + 1 and back, with reads and writes between all steps,
       for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups) {
         const of = must(
           kept.find(({ extent }) => extent.uploadId === group.uploadId),
-          "it is named",
+          "the block is referenced",
         )
         await world.blocks.mend(group, { extent: of.extent, owner: OWNER, recoveryHeader: () => undefined })
         assert.ok((await world.read(of.extent)).equals(of.bytes))
@@ -132,11 +132,11 @@ test("from d devices to d + 1 and back, with reads and writes between all steps,
       world.layouts.publish(next, undefined)
       await assertWhole(world, kept, `${text} over ${devices.length}`)
     }
-    assert.equal(world.devices.needlesOn(added), 0, "what was moved back is not left behind")
+    assert.equal(world.devices.needlesOn(added), 0, "shards that moved back leave no copies behind")
   }
 })
 
-test("a damaged copy is not what a shard is made of, nor what makes another one superfluous", async () => {
+test("a damaged copy is neither a source for a shard nor a reason to remove another copy", async () => {
   const world = await open("ec:2+2")
   const kept = await writeSome(world)
   const { current } = world.layouts
@@ -151,7 +151,7 @@ test("a damaged copy is not what a shard is made of, nor what makes another one 
   assert.ok(world.damaged.length > 0 && world.damaged.every(({ deviceId }) => deviceId === bad))
 })
 
-/** Something happens to each shard that is read from the device from now on. */
+/** From now on, does something to each shard that is read from the device. */
 function onFetched(world: ShardWorld, id: DeviceId, meddle: (body: Uint8Array) => void | Promise<void>): void {
   const device = must(world.devices.live.get(id), "live")
   const { volumes } = device
@@ -170,7 +170,7 @@ const rot = (world: ShardWorld, id: DeviceId): void =>
 
 for (const text of ["ec:2+2", "replica:3"]) {
   for (const blockBytes of [BLOCK_BYTES, 256 * KIB]) {
-    test(`${text}: nothing is made of shards that have rotted, which are told; of blocks of ${blockBytes} bytes`, async () => {
+    test(`${text}: rotten shards are reported and never used as sources, with blocks of ${blockBytes} bytes`, async () => {
       const world = await ShardWorld.open(makeRows, parsePolicy(text), { devices: 4, blockBytes })
       const bytes = world.random.bytes(5 * blockBytes + 700)
       const kept = [{ extent: await world.writeExtent(bytes), bytes }]
@@ -181,14 +181,14 @@ for (const text of ["ec:2+2", "replica:3"]) {
       world.layouts.publish(replaceDevice(current, lost, by, 2), undefined)
       rot(world, deviceIdOf(2))
       for (const outcome of await mendAll(world, kept)) assert.deepEqual(outcome.lacking, [])
-      await assertWhole(world, kept, "made of others")
+      await assertWhole(world, kept, "rebuilt from others")
       assert.ok(world.damaged.length > 0 && world.damaged.every(({ deviceId }) => deviceId === deviceIdOf(2)))
-      // What was rebuilt is as good as what was lost: others can be made of it.
+      // Rebuilt shards are as good as the lost ones: others can be rebuilt from them.
       const again = await world.devices.add(74)
       world.devices.takeOffline(deviceIdOf(3))
       world.layouts.publish(replaceDevice(world.layouts.current, deviceIdOf(3), again, 3), undefined)
       for (const outcome of await mendAll(world, kept)) assert.deepEqual(outcome.lacking, [])
-      await assertWhole(world, kept, "made of what was rebuilt")
+      await assertWhole(world, kept, "rebuilt from rebuilt shards")
       for (const id of [deviceIdOf(4), by]) rot(world, id)
       world.devices.takeOffline(again)
       const last = await world.devices.add(75)
@@ -202,7 +202,7 @@ for (const text of ["ec:2+2", "replica:3"]) {
   }
 }
 
-test("the memory of shards is whole again when everything was mended, also after reads that came too late or failed", async () => {
+test("all shard memory is free after mending, also after reads that were late or failed", async () => {
   const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+3"), { devices: 5, blockBytes: 128 * KIB })
   const bytes = world.random.bytes(1000 * KIB)
   const kept = [{ extent: await world.writeExtent(bytes), bytes }]
@@ -223,16 +223,16 @@ test("the memory of shards is whole again when everything was mended, also after
   const isWhole = (): boolean => {
     const all = shards.take(SHARD_MEMORY_BYTES)
     shards.give(all)
-    // What does not fit in the memory is a buffer of its own.
+    // Shards that do not fit in the memory get their own buffers.
     return all.buffer.byteLength > SHARD_MEMORY_BYTES
   }
-  assert.equal(isWhole(), false, "some read is still under way")
+  assert.equal(isWhole(), false, "a read is still in progress")
   goOn()
   for (let turn = 0; turn < 10_000 && !isWhole(); turn += 1) await new Promise(resolve => setImmediate(resolve))
   assert.ok(isWhole())
 })
 
-test("a copy elsewhere goes once the right device has a good one, not a damaged one, and not before", async () => {
+test("a copy elsewhere is removed only after the right device has a good one, not a damaged one", async () => {
   const world = await open("ec:2+2")
   const kept = await writeSome(world)
   const { current } = world.layouts
@@ -260,7 +260,7 @@ test("a copy elsewhere goes once the right device has a good one, not a damaged 
   await assertWhole(world, kept, "in the end")
 })
 
-test("a full disk stops mending, and one that fails is one that still lacks its shard", async () => {
+test("a full disk stops mending, and a failing disk still lacks its shard", async () => {
   const world = await open("ec:2+1")
   const kept = await writeSome(world)
   const { current } = world.layouts
@@ -286,7 +286,7 @@ test("a full disk stops mending, and one that fails is one that still lacks its 
   await assertWhole(world, kept, "after all")
 })
 
-test("what is beyond repair is said to be, and stays as it is", async () => {
+test("a block beyond repair is reported as unreadable, and stays as it is", async () => {
   const world = await open("ec:2+1")
   const kept = await writeSome(world)
   for (const number of [1, 2]) {

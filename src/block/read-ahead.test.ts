@@ -1,4 +1,4 @@
-/** What readers hold: seeded clients of all kinds, against a budget that must never be exceeded. */
+/** The memory that readers hold: seeded clients of all kinds, against a budget that must never be exceeded. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseUploadId } from "../base/ids.js"
@@ -22,7 +22,7 @@ const extent: Extent = {
   exceptions: [],
 }
 
-/** Pieces that are in memory, counted from the moment they are asked for until they are given back. */
+/** Pieces in memory, counted from their request until they are returned. */
 class Memory {
   bytes = 0
   most = 0
@@ -81,7 +81,7 @@ async function crowd(seed: number, rule?: PieceRule) {
 const bound = (readers: number): number => BLOCK_LIMITS.readBytesMax + readers * SUB_BLOCK_BYTES
 
 for (const seed of [1, 2, 3]) {
-  test(`whatever clients do, long pieces keep within their budget, and all is given back (seed ${seed})`, async () => {
+  test(`whatever clients do, long pieces stay within their budget, and all memory is freed (seed ${seed})`, async () => {
     const { readers, most, held, left, counted, read } = await crowd(seed)
     assert.ok(most <= bound(readers), `${most} bytes were held`)
     assert.ok(
@@ -89,17 +89,17 @@ for (const seed of [1, 2, 3]) {
       `${held} at the end`,
     )
     assert.deepEqual([left, counted], [0, 0])
-    assert.ok(read > 500 * MIB, "those who take their bytes are served all the while")
+    assert.ok(read > 500 * MIB, "clients that take their bytes are served throughout")
   })
 }
 
-test("planted: a rule that looks at its own reader only is found out", async () => {
+test("planted: a rule that considers only its own reader is detected", async () => {
   const blind: PieceRule = (reader, _held) => nextPieceBytes(reader, 0)
   const { readers, most } = await crowd(1, blind)
   assert.ok(most > bound(readers))
 })
 
-test("what is read ahead for a client that takes nothing is given back when others need it, and read again", async () => {
+test("the read-ahead of a stalled client is freed when others need the memory, and read again later", async () => {
   const clock = new SimClock()
   const memory = new Memory()
   const all = new ReadAhead({ monotonicMs: () => clock.monotonicMs(), atEndOfTurn: call => void queueMicrotask(call) })
@@ -126,13 +126,13 @@ test("what is read ahead for a client that takes nothing is given back when othe
     bytes += next.length
     stalled.taken(next)
   }
-  assert.equal(bytes, extent.lengthBytes, "nothing of its range is left out or sent twice")
+  assert.equal(bytes, extent.lengthBytes, "no byte of its range is left out or sent twice")
   assert.equal(second?.length, SUB_BLOCK_BYTES)
   stalled.end()
   other.end()
 })
 
-test("long pieces are for those whose clients take, once half of the memory is held", () => {
+test("once half of the memory is held, only readers whose clients take bytes get long pieces", () => {
   const { readBytesMax } = BLOCK_LIMITS
   const reader = { aheadPieces: 0, takenBytes: 64 * KIB, isFirst: false }
   const taking = { ...reader, takenBytes: SOCKET_BYTES + 1 }

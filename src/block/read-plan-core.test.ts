@@ -18,7 +18,7 @@ const extents = fc.record({
   exceptions: fc.constant([]),
 })
 
-/** All pieces, the first of one sub-block, as readers ask for them. */
+/** All pieces, the first of one sub-block, as readers request them. */
 function planRead(ranges: readonly ExtentRange[]): PlannedPiece[] {
   const plan = new ReadPlan(ranges)
   const pieces: PlannedPiece[] = []
@@ -69,7 +69,7 @@ test("of several ranges only the first begins with a short piece", () => {
   ])
 })
 
-test("pieces that are given back are read again, in pieces of other lengths", () => {
+test("returned pieces are read again, in pieces of other lengths", () => {
   const lengths = fc.array(fc.constantFrom(SUB_BLOCK_BYTES, 4 * SUB_BLOCK_BYTES, PIECE_BYTES_MAX), { minLength: 1 })
   const draws = fc.array(fc.nat(9), { minLength: 20, maxLength: 60 })
   fc.assert(

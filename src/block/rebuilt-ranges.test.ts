@@ -29,15 +29,15 @@ test("a piece is taken once, from the latest range of its block that covers it",
   assert.equal(await rebuilt.take(extent, piece), undefined, "that range was rebuilt without its slot")
   rebuilt.keep({ extent: extent, block: 0, from: 100, to: 103, shards: shardsOf(0, 1), release })
   assert.equal(rebuilt.take(extentOf(1), piece), undefined, "another read's extent")
-  assert.equal(rebuilt.take(extent, { ...piece, lengthBytes: 3 }), undefined, "it reaches beyond")
+  assert.equal(rebuilt.take(extent, { ...piece, lengthBytes: 3 }), undefined, "it extends beyond the range")
   assert.deepEqual(await rebuilt.take(extent, piece), Uint8Array.from([11, 12]))
-  assert.equal(await rebuilt.take(extent, piece), undefined, "somebody else has it")
+  assert.equal(await rebuilt.take(extent, piece), undefined, "the slot was taken already")
   rebuilt.keep({
     extent: extent,
     block: 1,
     from: 100,
     to: 103,
-    shards: Promise.reject(new Error("too few are left")),
+    shards: Promise.reject(new Error("too few shards are left")),
     release,
   })
   assert.equal(await rebuilt.take(extent, { ...piece, block: 1 }), undefined)

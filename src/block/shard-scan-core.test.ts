@@ -22,7 +22,7 @@ const shape = { policy: parsePolicy("ec:2+2"), blockLengthBytes: 1000 }
 const devices = new TestDevices(async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0)))
 const EMPTY = must(devices.live.get(await devices.add(1)), "it was added").volumes
 
-/** A device whose index holds these keys; reading on from a damaged one throws. */
+/** A device whose index has these keys; reading on from a damaged one throws. */
 function deviceWith(number: number, keys: readonly RowKey[], damaged: readonly RowKey[] = []): ShardDevice {
   const sorted = [...keys].sort()
   const indexed = function* ({ start, end }: KeyRange): Generator<IndexedNeedle> {
@@ -47,7 +47,7 @@ const ids = fc
     return { id, device }
   })
 
-/** Devices of this process do not keep anybody waiting. */
+/** Local devices answer synchronously. */
 function now(page: Soon<ShardScanPage>): ShardScanPage {
   assert.ok(!(page instanceof Promise))
   return page
@@ -69,7 +69,7 @@ const shown = (groups: readonly BlockGroup[]): string[] =>
     group.shards.map(({ slot, deviceId }) => `${needleKeyOf(needleIdOf(group, slot))} ${deviceId}`),
   )
 
-test("a walk in pages of any size meets every copy once, each block whole and in order", () => {
+test("a scan in pages of any size returns every copy once, each block whole and in order", () => {
   fc.assert(
     fc.property(fc.array(ids, { maxLength: 60 }), fc.integer({ min: 1, max: 30 }), (needles, needlesMax) => {
       const devices = [0, 1, 2, 3].map(number =>
@@ -109,7 +109,7 @@ test("a damaged row hides the rest of its partition on its device, and nothing e
   )
 })
 
-test("nothing is asked of devices without needles, and a range is kept to", () => {
+test("devices without needles are not read, and a scan stays within its range", () => {
   assert.deepEqual(shardScanPage([deviceWith(1, [])], ALL_NEEDLES, 10), { groups: [], next: undefined })
   assert.deepEqual(shardScanPage([], ALL_NEEDLES, 10), { groups: [], next: undefined })
   const uploadId = parseUploadId("0".repeat(31) + "1")

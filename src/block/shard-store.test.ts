@@ -22,24 +22,24 @@ import type { LiveBlock, ShardDevice } from "./contract.js"
 import type { ShardStore } from "./shard-store.js"
 import { shardScanPage } from "./shard-scan.js"
 import { ALL_NEEDLES, type BlockGroup, type ShardScanPage } from "./shard-scan-core.js"
-import { changed, distant, OWNER, ShardWorld, type Lies, type LocalDevice } from "./testing-blocks.js"
+import { changed, distant, OWNER, ShardWorld, type WrongAnswers, type LocalDevice } from "./testing-blocks.js"
 
 const noSignal = new AbortController().signal
 const BLOCK_BYTES = 128 * KIB
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const open = (policy: string, devices: number) => ShardWorld.open(makeRows, parsePolicy(policy), { devices })
 
-/** The world's blocks, over the same devices at a distance. `lies`: what each of them says instead of the truth. */
+/** The world's blocks, over the same devices as remote ones. `wrongAnswersOf`: the wrong answers of each device. */
 class Distance {
   readonly devices = new Map<DeviceId, ShardDevice>()
   readonly blocks: LocalBlocks
 
   constructor(
     readonly world: ShardWorld,
-    liesOf: (id: DeviceId) => Lies = () => ({}),
+    wrongAnswersOf: (id: DeviceId) => WrongAnswers = () => ({}),
   ) {
     for (const [id, { volumes }] of world.devices.live) {
-      this.devices.set(id, { id, volumes: distant(volumes, liesOf(id)), isWritable: true })
+      this.devices.set(id, { id, volumes: distant(volumes, wrongAnswersOf(id)), isWritable: true })
     }
     const { metrics } = new SimTelemetry()
     this.blocks = new LocalBlocks(world.clock, world.compute, world.layouts, this.devices, metrics)
@@ -56,7 +56,7 @@ class Distance {
     return (await this.blocks.shardScan(ALL_NEEDLES.start)).groups
   }
 
-  /** What the devices really hold. */
+  /** The shards that the devices really have. */
   async truth(): Promise<readonly BlockGroup[]> {
     return (await this.world.blocks.shardScan(ALL_NEEDLES.start)).groups
   }
@@ -68,7 +68,7 @@ class Distance {
     return removed
   }
 
-  /** Shards come to want another place. */
+  /** Makes the layout assign shards to other devices. */
   relayout(): void {
     const { layouts } = this.world
     const { current } = layouts
@@ -77,13 +77,13 @@ class Distance {
   }
 }
 
-/** The shards of which there is a copy, wherever it lies. */
+/** The shards with a copy on any device. */
 const shardsOf = (groups: readonly BlockGroup[]): readonly string[] => {
   const keys = groups.flatMap(group => group.shards.map(({ slot }) => needleKeyOf({ ...group, slot })))
   return [...new Set(keys)].sort()
 }
 
-test("blocks are read, surveyed, mended and removed on devices that always answer later", async () => {
+test("blocks are read, scanned, mended and removed on devices that always answer asynchronously", async () => {
   const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+1"), { devices: 5, layoutWidth: 3 })
   const bytes = world.random.bytes(10 * BLOCK_BYTES)
   const extent = await world.writeExtent(bytes)
@@ -117,7 +117,7 @@ test("blocks are read, surveyed, mended and removed on devices that always answe
   assert.equal(await world.held(extent.uploadId, 10), 0)
 })
 
-test("a shard that no layout leads to is found on a device that has to be asked", async () => {
+test("a shard to which no layout leads is found on a remote device", async () => {
   const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+1"), { devices: 6, layoutWidth: 3 })
   const bytes = world.random.bytes(6 * BLOCK_BYTES)
   const extent = await world.writeExtent(bytes)
@@ -127,14 +127,14 @@ test("a shard that no layout leads to is found on a device that has to be asked"
   assert.deepEqual(await far.read(extent), Buffer.from(bytes))
 })
 
-test("no lie of a device about what it has costs a shard that is needed, or gives wrong bytes", async () => {
+test("wrong answers of a device about its shards never lose a needed shard or return wrong bytes", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.infiniteStream(fc.nat(9)),
       fc.constantFrom("ec:2+1", "replica:2", "ec:2+2"),
       async (dice, policy) => {
         const drawn = dice[Symbol.iterator]()
-        const isLie = (): boolean => drawn.next().value < 4
+        const isWrong = (): boolean => drawn.next().value < 4
         const world = await ShardWorld.open(makeRows, parsePolicy(policy), {
           devices: 6,
           layoutWidth: policy === "ec:2+2" ? 4 : 3,
@@ -144,27 +144,27 @@ test("no lie of a device about what it has costs a shard that is needed, or give
         const all = [...(await world.blocks.shardScan(ALL_NEEDLES.start)).groups]
         const keys = all.flatMap(group => group.shards.map(({ slot }) => needleKeyOf({ ...group, slot })))
         let isLying = true
-        // It has what it has not, and has not what it has.
-        const liesOf = (): Lies => ({
-          has: (_, isThere) => (isLying && isLie() ? !isThere : isThere),
+        // It reports shards that it lacks, and omits shards that it has.
+        const wrongAnswersOf = (): WrongAnswers => ({
+          has: (_, isThere) => (isLying && isWrong() ? !isThere : isThere),
           indexed: (needles, { start, end }) => {
             if (!isLying) return needles
-            const told = new Map<RowKey, IndexedNeedle>(
-              needles.filter(() => !isLie()).map(needle => [needle.key, needle]),
+            const reported = new Map<RowKey, IndexedNeedle>(
+              needles.filter(() => !isWrong()).map(needle => [needle.key, needle]),
             )
             const shape = { policy: parsePolicy(policy), blockLengthBytes: BLOCK_BYTES }
             for (const key of keys) {
-              if (key < start || key >= end || told.has(key) || !isLie()) continue
-              told.set(key, { key, bodyBytes: needles[0]?.bodyBytes ?? 64, shape, isSuspect: isLie() })
+              if (key < start || key >= end || reported.has(key) || !isWrong()) continue
+              reported.set(key, { key, bodyBytes: needles[0]?.bodyBytes ?? 64, shape, isSuspect: isWrong() })
             }
-            return [...told.values()].sort((a, b) => (a.key < b.key ? -1 : 1))
+            return [...reported.values()].sort((a, b) => (a.key < b.key ? -1 : 1))
           },
         })
-        const far = new Distance(world, liesOf)
+        const far = new Distance(world, wrongAnswersOf)
         far.relayout()
         for (let round = 0; round < 3; round += 1) {
           await far.mendAll(extent)
-          assert.deepEqual(shardsOf(await far.truth()), shardsOf(all), "of each shard a copy is left")
+          assert.deepEqual(shardsOf(await far.truth()), shardsOf(all), "a copy of each shard is left")
           const read = await far.read(extent).catch((error: unknown) => {
             if (isFailure(error, "notEnoughShards")) return undefined
             throw error
@@ -181,7 +181,7 @@ test("no lie of a device about what it has costs a shard that is needed, or give
   )
 })
 
-test("a device that was taken for writable and is not costs nothing but its shard, which it owes", async () => {
+test("a device wrongly considered writable loses only its own shard, and gets a hint", async () => {
   const world = await open("ec:2+2", 4)
   const far = new Distance(world)
   const [bad] = [...far.devices.values()]
@@ -205,7 +205,7 @@ test("a device that was taken for writable and is not costs nothing but its shar
   assert.deepEqual(new Set(hints.map(hint => hint.deviceId)), new Set([id]))
 })
 
-/** A device whose index is read in the turn in which it was asked, or not at all. */
+/** A device whose index must be read in the turn of the request. */
 function nearDevice(number: number, keys: readonly RowKey[], damaged: readonly RowKey[], empty: Volumes): LocalDevice {
   const indexed = ({ start, end }: KeyRange): Iterable<IndexedNeedle> => {
     let isOver = false
@@ -223,7 +223,7 @@ function nearDevice(number: number, keys: readonly RowKey[], damaged: readonly R
   return { id, volumes: changed(empty, { indexed }), isWritable: true }
 }
 
-/** The same device elsewhere; it gives what was asked for and no more, and says at once or in its place what is damaged. */
+/** The same device as a remote one; it returns no more than requested, and reports damage early or in its place. */
 function farDevice({ id, volumes, isWritable }: LocalDevice): ShardDevice {
   const indexed: ShardStore["indexed"] = async (range, needlesMin) => {
     await Promise.resolve()
@@ -246,7 +246,7 @@ function farDevice({ id, volumes, isWritable }: LocalDevice): ShardDevice {
   return { id, volumes: { ...distant(volumes), indexed }, isWritable }
 }
 
-test("a survey of near and far devices tells what one of near ones tells, however the pages are cut", async () => {
+test("a shard scan of local and remote devices matches one of local devices, for any page size", async () => {
   const { devices } = await open("ec:2+1", 1)
   const empty = must([...devices.live.values()][0], "one device").volumes
   const anyNeedle = fc
@@ -279,7 +279,7 @@ test("a survey of near and far devices tells what one of near ones tells, howeve
         for (let start: RowKey | undefined = lowest; start !== undefined;) {
           const range: KeyRange = { ...ALL_NEEDLES, start }
           const page: Soon<ShardScanPage> = shardScanPage(near, range, needlesMax)
-          assert.ok(!(page instanceof Promise), "nobody is waited for")
+          assert.ok(!(page instanceof Promise), "the scan waits for no device")
           assert.deepEqual(await shardScanPage(mixed, range, needlesMax), page)
           start = page.next
         }

@@ -1,4 +1,4 @@
-/** Devices in memory that come and go, fail and fill up, for tests of what rests on blocks. */
+/** Devices in memory that are added, removed, fail and fill up, for tests above the block layer. */
 import { assert, must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { objectKeyOfText, parseBucketId, parseDeviceId, parseIncarnation, parseUploadId } from "../base/ids.js"
@@ -26,16 +26,16 @@ import type { ShardStore } from "./shard-store.js"
 import { ALL_NEEDLES } from "./shard-scan-core.js"
 
 const noSignal = new AbortController().signal
-/** Whose the blocks of tests are. */
+/** The owner of the blocks of tests. */
 export const OWNER = { bucketId: parseBucketId(1), key: objectKeyOfText("key") }
 export const deviceIdOf = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))
 
 export const SHARD_MEMORY_BYTES = 1 * MIB
 
-/** What a test does to a shard that is read or written: throws, or waits. */
+/** A test's hook into a shard read or write: throws, or waits. */
 export type Meddle = (what: "append" | "read", id: NeedleId, device: DeviceId) => void | Promise<void>
 
-/** The rows that an index lies in. */
+/** The rows of an index. */
 export type MakeRows = () => Promise<Parameters<typeof openVolumes>[1]>
 
 /** Its store is the volumes themselves. */
@@ -45,9 +45,9 @@ export interface LocalDevice extends ShardDevice {
 
 export class TestDevices {
   readonly disk = new SimDisk()
-  /** Those that take part now. */
+  /** The devices in use. */
   readonly live = new Map<DeviceId, LocalDevice>()
-  /** Devices that take no new needles. */
+  /** Devices that accept no new needles. */
   readonly down = new Set<DeviceId>()
   readonly full = new Set<DeviceId>()
   meddle: Meddle = () => undefined
@@ -63,7 +63,7 @@ export class TestDevices {
     return this.open(number, 1)
   }
 
-  /** As after a restart: what was only in memory is forgotten. */
+  /** Like a restart: the state in memory is lost. */
   async reopen(id: DeviceId): Promise<void> {
     await must(this.all.get(id), "it is open").volumes.close()
     await this.open(parseInt(id, 16), 2)
@@ -71,8 +71,8 @@ export class TestDevices {
 
   private async open(number: number, incarnationNumber: number): Promise<DeviceId> {
     const id = deviceIdOf(number)
-    const home = { folder: `/d${number}`, deviceId: id, incarnation: parseIncarnation(incarnationNumber) }
-    const volumes = await openVolumes(this.behind(this.disk.boot()), await this.makeRows(), home, undefined)
+    const place = { folder: `/d${number}`, deviceId: id, incarnation: parseIncarnation(incarnationNumber) }
+    const volumes = await openVolumes(this.behind(this.disk.boot()), await this.makeRows(), place, undefined)
     const { down, full } = this
     const device: LocalDevice = {
       id,
@@ -93,12 +93,12 @@ export class TestDevices {
     this.live.delete(id)
   }
 
-  /** As it was when it was taken out. */
+  /** Brings a device back as it was. */
   bringBack(id: DeviceId): void {
     this.live.set(id, must(this.all.get(id), "it was here before"))
   }
 
-  /** Needles that a device holds, whether it takes part or not. */
+  /** The number of needles on a device, whether it is in use or not. */
   needlesOn(id: DeviceId): number {
     const { volumes } = must(this.all.get(id), "it was here before")
     return [...volumes.indexed(ALL_NEEDLES)].length
@@ -111,7 +111,7 @@ export interface ShardWorldOptions {
   readonly layoutWidth?: number
   readonly refuseSingleCopy?: boolean
   readonly blockBytes?: number
-  /** What each device's disk is reached through; absent: nothing. */
+  /** Wraps each device's disk; default: unchanged. */
   readonly behind?: (disk: Disk) => Disk
 }
 
@@ -200,7 +200,7 @@ export class ShardWorld {
     return Buffer.concat(pieces)
   }
 
-  /** Needles of an upload that any device holds. */
+  /** The number of needles of an upload on all devices. */
   async held(uploadId: string, blocks: number): Promise<number> {
     let count = 0
     for (let block = 0; block < blocks; block += 1) {
@@ -219,7 +219,7 @@ export async function* piecesOf(bytes: Uint8Array, failsAfter = Infinity): Async
   }
 }
 
-/** The same volumes, with somebody who is told first of what is appended and read. */
+/** The same volumes, with a hook that is called before each append and read. */
 const meddled = (volumes: Volumes, meddle: (what: "append" | "read", id: NeedleId) => void | Promise<void>): Volumes =>
   changed(volumes, {
     append: async needle => {
@@ -237,14 +237,14 @@ const meddled = (volumes: Volumes, meddle: (what: "append" | "read", id: NeedleI
     },
   })
 
-/** What a device elsewhere says instead of the truth. */
-export interface Lies {
+/** The wrong answers of a remote device. */
+export interface WrongAnswers {
   has?: (id: NeedleId, isThere: boolean) => boolean
   indexed?: (needles: readonly IndexedNeedle[], range: KeyRange) => readonly IndexedNeedle[]
 }
 
-/** The same shards on a device elsewhere: it always answers later, with no more of its index than was asked for. */
-export const distant = (volumes: Volumes, lies: Lies = {}): ShardStore => ({
+/** The same shards on a remote device: it always answers later, with no more of its index than requested. */
+export const distant = (volumes: Volumes, wrongAnswers: WrongAnswers = {}): ShardStore => ({
   append: needle => volumes.append(needle),
   read: (id, range, ifSlow, allocate) =>
     ifSlow(async () => (await later(), volumes.read(id, range, waitIfSlow, allocate))),
@@ -255,23 +255,23 @@ export const distant = (volumes: Volumes, lies: Lies = {}): ShardStore => ({
   has: async id => {
     await later()
     const isThere = volumes.has(id)
-    return lies.has?.(id, isThere) ?? isThere
+    return wrongAnswers.has?.(id, isThere) ?? isThere
   },
   indexed: async (range, needlesMin) => {
     await later()
     const needles = [...volumes.indexed(range)]
-    return (lies.indexed?.(needles, range) ?? needles).slice(0, needlesMin)
+    return (wrongAnswers.indexed?.(needles, range) ?? needles).slice(0, needlesMin)
   },
-  // It took needles when it was heard of last.
+  // It accepted needles when it was last reached.
   refusing: undefined,
 })
 
-/** A few turns of others. */
+/** Waits for a few turns of the event loop. */
 async function later(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) await Promise.resolve()
 }
 
-/** The same volumes, but for what is changed. */
+/** The same volumes with some methods replaced. */
 export function changed(volumes: Volumes, changes: Partial<Volumes>): Volumes {
   return new Proxy(volumes, {
     get(of, name): unknown {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { TurnBytes } from "./turn-bytes.js"
 
-test("bytes beyond those of a turn wait for the next ones, in the order in which they were asked for", async () => {
+test("bytes beyond those of a turn wait for the next turns, in the order of their requests", async () => {
   const ends: (() => void)[] = []
   const endTurn = async (): Promise<void> => {
     for (const end of ends.splice(0)) end()
@@ -22,6 +22,6 @@ test("bytes beyond those of a turn wait for the next ones, in the order in which
   await endTurn()
   assert.deepEqual(served, [0, 1, 2, 3, 4, 5, 6])
   await endTurn()
-  assert.equal(ends.length, 0, "without readers there are no turns to be counted")
-  assert.equal(turns.take(1000), undefined, "however long, the first does not wait")
+  assert.equal(ends.length, 0, "without readers no turns are counted")
+  assert.equal(turns.take(1000), undefined, "the first request does not wait, however long it is")
 })

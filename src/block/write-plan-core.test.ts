@@ -20,7 +20,7 @@ const scenes = policies.chain(policy =>
 const slotsOf = (writable: readonly boolean[]) =>
   writable.map((isWritable, i) => ({ id: parseDeviceId(i.toString(16).padStart(16, "0")), isWritable }))
 
-test("a plan writes to distinct writable devices, and says what is missing and what went elsewhere", () => {
+test("a plan writes to distinct writable devices, and lists missing slots and slots placed elsewhere", () => {
   fc.assert(
     fc.property(scenes, ({ policy, writable }) => {
       const liveCount = writable.filter(is => is).length
@@ -50,7 +50,7 @@ test("a plan writes to distinct writable devices, and says what is missing and w
   )
 })
 
-test("an acknowledged block outlives one more device while two live", () => {
+test("an acknowledged block survives the loss of one more device while two are online", () => {
   fc.assert(
     fc.property(scenes, ({ policy, writable }) => {
       const liveCount = writable.filter(is => is).length
@@ -62,16 +62,16 @@ test("an acknowledged block outlives one more device while two live", () => {
   )
 })
 
-test("a block is acknowledged when all have ended, or enough are durable and the straggler's time is over", () => {
+test("a block is acknowledged when all writes have ended, or enough are durable and the straggler time is over", () => {
   const plan = { durableMin: 5 }
-  const judge = (durable: number, failed: number, pending: number, stragglerOver = false) =>
+  const verdictOf = (durable: number, failed: number, pending: number, stragglerOver = false) =>
     decideAck(plan, { durable, failed, pending, stragglerOver })
-  assert.equal(judge(6, 0, 0), "ack")
-  assert.equal(judge(5, 1, 0), "ack")
-  assert.equal(judge(5, 0, 1), "wait")
-  assert.equal(judge(5, 0, 1, true), "ack")
-  assert.equal(judge(4, 0, 2, true), "wait")
-  assert.equal(judge(4, 1, 1), "wait")
-  assert.equal(judge(3, 2, 1), "fail")
-  assert.equal(judge(0, 2, 4), "fail")
+  assert.equal(verdictOf(6, 0, 0), "ack")
+  assert.equal(verdictOf(5, 1, 0), "ack")
+  assert.equal(verdictOf(5, 0, 1), "wait")
+  assert.equal(verdictOf(5, 0, 1, true), "ack")
+  assert.equal(verdictOf(4, 0, 2, true), "wait")
+  assert.equal(verdictOf(4, 1, 1), "wait")
+  assert.equal(verdictOf(3, 2, 1), "fail")
+  assert.equal(verdictOf(0, 2, 4), "fail")
 })

@@ -41,9 +41,7 @@ export function repairText(repair: Repair): string {
   const { rebuiltShards, lostBlocks, lostBytes, singleCopyBlocks } = repair
   const isIdle = partitionsLeft === 0 && progress.remainingBytes === 0
   const isLooking = partitionsScanned < PARTITIONS
-  const looking = isLooking
-    ? [`${Math.floor((100 * partitionsScanned) / PARTITIONS)} % of all partitions looked at`]
-    : []
+  const looking = isLooking ? [`${Math.floor((100 * partitionsScanned) / PARTITIONS)} % of all partitions scanned`] : []
   const partitions = `${partitionsDone} of ${plural(partitionsDone + partitionsLeft, "partition")} mended`
   return [
     ...(isPaused ? ["paused"] : []),

@@ -1,4 +1,4 @@
-/** Checks of a body against what its client promised. Pure. */
+/** Checks a body against the digests and length that its client declared. Pure. */
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { BodyPromises } from "./contract.js"
@@ -6,7 +6,7 @@ import type { BodyPromises } from "./contract.js"
 export const base64Of = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64")
 
-/** What was computed of the body: at least what was promised. */
+/** Digests computed from the body: at least the declared ones. */
 export interface BodyDigests {
   readonly md5: Uint8Array
   readonly sha256Hex: string | undefined
@@ -14,8 +14,8 @@ export interface BodyDigests {
 }
 
 /**
- * Throws `incompleteBody`, `contentSha256Mismatch` or `badDigest` where the bytes are not the promised
- * ones. Returns the checksum in base64.
+ * Throws `incompleteBody`, `contentSha256Mismatch` or `badDigest` if the bytes do not match the declared digests.
+ * Returns the checksum in base64.
  */
 export function checkBody(
   promises: BodyPromises,

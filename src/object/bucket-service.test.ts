@@ -1,4 +1,4 @@
-/** A removal that fails leaves its bucket as it was; settings come and go with their bucket. */
+/** A failed removal leaves its bucket unchanged; settings are deleted with their bucket. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
@@ -10,7 +10,7 @@ import { MemoryMetadata } from "../metadata/testing-engine.js"
 const name = parseBucketName("bucket")
 const owner = parseAccountId("root")
 
-/** Metadata in memory; commands whose names are in `full` find no room. */
+/** Metadata in memory; commands with names in `full` fail for lack of space. */
 function metadataWithLimits(full: ReadonlySet<string>): MemoryMetadata {
   const metadata = new MemoryMetadata()
   metadata.before = command => {
@@ -19,7 +19,7 @@ function metadataWithLimits(full: ReadonlySet<string>): MemoryMetadata {
   return metadata
 }
 
-test("a bucket whose removal found the disk full is open again once there is room", async () => {
+test("a bucket whose removal failed on a full disk is open again once there is space", async () => {
   const full = new Set<string>()
   const tablet = metadataWithLimits(full)
   const buckets = new BucketService(tablet)
@@ -40,7 +40,7 @@ test("a bucket whose removal found the disk full is open again once there is roo
 
 const rowsOf = (metadata: MemoryMetadata): number => metadata.rows("settings")
 
-test("settings are kept document by document, and the bucket tells which there are", async () => {
+test("settings are stored document by document, and the bucket lists those that it has", async () => {
   const tablet = metadataWithLimits(new Set())
   const buckets = new BucketService(tablet)
   const made = await buckets.create({ name, owner, location: "", settings: new Map([["tagging", "<Tagging/>"]]) })
@@ -57,11 +57,11 @@ test("settings are kept document by document, and the bucket tells which there a
   assert.equal(await buckets.setting(bucket, "tagging"), undefined)
   assert.equal(await buckets.setting(bucket, "policy"), undefined)
   await buckets.setSetting(bucket, "policy", undefined)
-  assert.equal((await buckets.open(name)).settingsVersion, bucket.settingsVersion, "nothing was there to take away")
+  assert.equal((await buckets.open(name)).settingsVersion, bucket.settingsVersion, "there was nothing to remove")
   assert.equal(rowsOf(tablet), 2)
 })
 
-test("settings go with their bucket, a closing bucket takes none, and none is longer than allowed", async () => {
+test("settings are deleted with their bucket, a closing bucket accepts none, and their length is limited", async () => {
   const full = new Set<string>()
   const tablet = metadataWithLimits(full)
   const buckets = new BucketService(tablet)
@@ -76,5 +76,5 @@ test("settings go with their bucket, a closing bucket takes none, and none is lo
   await buckets.remove(await buckets.open(name))
   assert.equal(rowsOf(tablet), 0)
   const next = await buckets.create({ name, owner, location: "" })
-  assert.deepEqual(next.settings, [], "a bucket of the same name begins anew")
+  assert.deepEqual(next.settings, [], "a new bucket of the same name has none")
 })

@@ -1,4 +1,4 @@
-/** Buckets: the service that runs their commands. See `contract.ts` for the promises. */
+/** Bucket service: runs the commands on buckets. See `contract.ts` for the promises. */
 import { fail, isFailure } from "../base/failures.js"
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
 import { parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"
@@ -37,7 +37,7 @@ const bucketRecords = query("BucketRecords", (view): readonly BucketRecord[] =>
   Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)),
 )
 
-/** A bucket that chose a policy for itself. */
+/** A bucket with its own policy. */
 export interface ChosenPolicy {
   readonly name: BucketName
   readonly policy: Policy
@@ -64,7 +64,7 @@ const uploadsOfBucket = query("UploadsOfBucket", listUploads)
 interface BucketsRange {
   readonly owner: AccountId
   readonly prefix: string
-  /** Exclusive; "": from the first. */
+  /** Exclusive; "": from the beginning. */
   readonly after: string
   readonly max: number
 }
@@ -86,10 +86,10 @@ const bucketsOfAccount = query("BucketsOfAccount", (view: RowView, { owner, pref
 })
 
 export class BucketService implements Buckets {
-  /** Closed by a removal that failed, and not opened again because that failed too (a full disk, too much load). */
+  /** Closed by a failed removal whose reopening failed too (a full disk, too much load). */
   private readonly leftClosed = new Set<BucketId>()
   private chosen: readonly ChosenPolicy[] = []
-  /** The same object for as long as the record is the same. */
+  /** Returns the same object while the record stays the same. */
   private readonly buckets = new WeakMap<BucketRecord, Bucket>()
 
   constructor(private readonly metadata: Metadata) {}
@@ -102,7 +102,7 @@ export class BucketService implements Buckets {
     return after(this.metadata.ask(bucketNamed(name)), record => {
       if (!record) throw fail("noSuchBucket", { bucket: name })
       const bucket = this.bucketOf(record)
-      // The next request tries again; what is asked of the bucket does not depend on it.
+      // If this fails, the next request tries again; this request does not depend on it.
       return this.leftClosed.has(record.id)
         ? this.reopen(record.id).then(
             () => bucket,
@@ -126,7 +126,7 @@ export class BucketService implements Buckets {
     this.leftClosed.delete(id)
   }
 
-  /** Close (refused while versions are left), abort what is unfinished, drop; opened again if something came between. */
+  /** Closes the bucket (fails if it has versions), aborts its uploads, and drops it. Reopens it after a failure. */
   async remove(bucket: Bucket): Promise<void> {
     await this.metadata.run(closeBucket(bucket.id))
     try {
@@ -189,7 +189,7 @@ export class BucketService implements Buckets {
     await this.metadata.run(setSetting(bucket.id, name, document))
   }
 
-  /** Undefined: the store's again. Throws `noSuchBucket`. */
+  /** Undefined: the store's policy. Throws `noSuchBucket`. */
   async setPolicy(name: BucketName, policy: Policy | undefined): Promise<void> {
     const { id } = await this.open(name)
     try {
@@ -203,17 +203,17 @@ export class BucketService implements Buckets {
     this.chosen = await this.metadata.ask(chosenPolicies())
   }
 
-  /** Buckets that chose a policy for themselves, as of the last acknowledged change. */
+  /** Buckets with their own policy, as of the last acknowledged change. */
   policies(): readonly ChosenPolicy[] {
     return this.chosen
   }
 
-  /** The same as the rows are now, with the bytes of each bucket. */
+  /** The same from the current rows, with the bytes of each bucket. */
   async policiesWithBytes(): Promise<readonly (ChosenPolicy & { readonly bytes: number })[]> {
     return this.metadata.ask(chosenPolicies())
   }
 
-  /** Bytes of its objects, and the policy that it chose for itself. Throws `noSuchBucket`. */
+  /** The bucket's object bytes and its own policy. Throws `noSuchBucket`. */
   async holdings(name: BucketName): Promise<{ readonly bytes: number; readonly policy: Policy | undefined }> {
     const holdings = await this.metadata.ask(holdingsOfBucket(name))
     if (!holdings) throw fail("noSuchBucket", { bucket: name })
@@ -226,7 +226,7 @@ export class BucketService implements Buckets {
     return usage
   }
 
-  /** Reads what is remembered. A removal that a crash interrupted left its bucket closed: it is opened again. */
+  /** Loads the policies, and reopens buckets that a removal interrupted by a crash left closed. */
   async start(): Promise<void> {
     await this.readPolicies()
     for (const bucket of await this.metadata.ask(bucketRecords()))

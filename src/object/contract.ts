@@ -1,12 +1,12 @@
 /**
- * What protocols ask of objects: buckets, objects, versions, multipart uploads, listings.
+ * The object services for protocols: buckets, objects, versions, multipart uploads, listings.
  *
  * Promises  Every operation on one key is linearizable; a condition is checked in the same decision
  *           that applies the change (and once more, cheaply, before a body is read).
- * Failures  Thrown as `Failure`; each method names the kinds that are part of its contract.
- *           A refusal is only thrown once what it was decided on is durable.
- * Bodies    Stream in (`BodySource.open()` is called once, and only when nothing speaks against the
- *           request any more) and out (`ObjectBody.read()` yields verified bytes).
+ * Failures  Thrown as `Failure`; each method lists the kinds that are part of its contract.
+ *           A refusal is only thrown once the state that it is based on is durable.
+ * Bodies    Stream in (`BodySource.open()` is called once, and only after all checks of the request
+ *           passed) and out (`ObjectBody.read()` yields verified bytes).
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
@@ -28,9 +28,9 @@ export interface Bucket {
   /** LocationConstraint as given at creation; "" for none. */
   readonly location: string
   readonly versioning: VersioningState
-  /** Which settings have a document: what requests by the thousand need to know without reading any. */
+  /** The settings that have a document: lets most requests skip reading one. */
   readonly settings: readonly SettingName[]
-  /** Grows with each change of a setting: what was read of one holds until then. */
+  /** Increases with each change of a setting: a setting that was read stays valid until then. */
   readonly settingsVersion: number
 }
 
@@ -41,12 +41,12 @@ export interface CreateBucketRequest {
   readonly name: BucketName
   readonly owner: AccountId
   readonly location: string
-  /** What it has from its creation on. */
+  /** Settings from creation on. */
   readonly settings?: SettingDocuments
 }
 
 export interface BucketUsage {
-  /** Latest versions that are no delete markers, as a listing shows them. */
+  /** Latest versions except delete markers, as a listing shows them. */
   readonly objects: number
   /** All versions and delete markers. */
   readonly versions: number
@@ -59,11 +59,11 @@ export interface BucketUsage {
 export interface Buckets {
   /** Throws `bucketOwnedByYou`, `bucketExists`, `entityTooLarge`. */
   create(request: CreateBucketRequest): Promise<Bucket>
-  /** Throws `noSuchBucket`. Rights are the caller's to check against `owner`. */
+  /** Throws `noSuchBucket`. The caller checks permissions against `owner`. */
   open(name: BucketName): Soon<Bucket>
   /** Aborts unfinished uploads. Throws `noSuchBucket`, `bucketNotEmpty`. */
   remove(bucket: Bucket): Promise<void>
-  /** Buckets of an account in name order, after `after`, beginning with `prefix`. */
+  /** Buckets of an account in name order, after `after`, with `prefix`. */
   list(request: {
     owner: AccountId
     prefix?: string
@@ -73,7 +73,7 @@ export interface Buckets {
   setVersioning(bucket: Bucket, state: "enabled" | "suspended"): Promise<void>
   /** At least as new as `bucket`; undefined: no document. */
   setting(bucket: Bucket, name: SettingName): Soon<SettingRecord | undefined>
-  /** Undefined: as if it had never been made. Throws `noSuchBucket`, `bucketClosing`, `entityTooLarge`. */
+  /** An undefined document removes the setting. Throws `noSuchBucket`, `bucketClosing`, `entityTooLarge`. */
   setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void>
   usage(bucket: Bucket): Promise<BucketUsage>
 }
@@ -88,7 +88,7 @@ export interface ContentHeaders {
   readonly expires?: string
 }
 
-/** What a client stores with an object; the same object where the same is stored, often: what follows from it is kept. */
+/** Attributes that a client stores with an object. Equal ones often share one object, so that results can be cached. */
 export interface ObjectAttributes {
   readonly headers: ContentHeaders
   readonly userMetadata: UserMetadata
@@ -101,7 +101,7 @@ export type UserMetadata = readonly (readonly [name: string, value: string])[]
 export interface StoredChecksum {
   readonly algorithm: ChecksumAlgorithm
   readonly type: "COMPOSITE" | "FULL_OBJECT"
-  /** As S3 shows it: base64, with "-N" for a composite one. */
+  /** In S3 format: base64, with "-N" for a composite one. */
   readonly value: string
 }
 
@@ -111,21 +111,21 @@ export interface ObjectInfo {
   readonly sizeBytes: number
   /** Without quotes: lower-case MD5, or "md5-N" for a multipart object. */
   readonly etag: string
-  /** Whole seconds are what HTTP shows; listings show the same second. */
+  /** HTTP shows whole seconds; listings show the same second. */
   readonly lastModifiedMs: number
   readonly headers: ContentHeaders
   readonly userMetadata: UserMetadata
   readonly tagCount: number
-  /** Undefined: it is the bucket's owner's, and nobody else's. */
+  /** Undefined: only the bucket's owner has access. */
   readonly acl: ObjectAcl | undefined
   readonly checksum: StoredChecksum | undefined
-  /** Number of parts of a multipart object; undefined for a single one. */
+  /** Number of parts of a multipart object; undefined for an object that was put whole. */
   readonly partsCount: number | undefined
 }
 
 /**
- * Conditions of a request. ETags without quotes and without `W/`; "*" as its only element stands for
- * any. Times in milliseconds (whole seconds).
+ * Conditions of a request. ETags are without quotes and `W/`; a list with "*" as its only element matches any. Times
+ * are in milliseconds (whole seconds).
  */
 export interface Conditions {
   readonly ifMatch?: readonly string[] | undefined
@@ -134,28 +134,28 @@ export interface Conditions {
   readonly ifUnmodifiedSinceMs?: number | undefined
 }
 
-/** What the client promised about its body; each is verified before anything becomes visible. */
+/** Length and digests that the client declared; each is verified before anything becomes visible. */
 export interface BodyPromises {
   /** Bytes of the decoded body; undefined only for a chunked transfer without a declared length. */
   readonly lengthBytes: number | undefined
   /** 16 bytes. Mismatch: `badDigest`. */
   readonly md5?: Uint8Array | undefined
-  /** 64 hex digits in lower case; of the body as signed. Mismatch: `contentSha256Mismatch`. */
+  /** 64 hex digits in lower case; hash of the body as signed. Mismatch: `contentSha256Mismatch`. */
   readonly sha256Hex?: string | undefined
   /** Which checksum to compute and store. */
   readonly checksumAlgorithm?: ChecksumAlgorithm | undefined
 }
 
 export interface BodySource extends BodyPromises {
-  /** Starts the body (sends 100-continue where asked). Called at most once. May throw `Failure` while streaming. */
+  /** Starts the body (sends 100-continue if requested). Called at most once. May throw `Failure` while streaming. */
   open(pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /**
-   * All of a small body, in place of `open`; not to be changed. Undefined where it has to be streamed. May throw `Failure`.
+   * A whole small body, instead of `open`; read-only. Undefined if the body must be streamed. May throw `Failure`.
    */
   gather(): Soon<Uint8Array> | undefined
   /**
-   * The checksum that the client declared, in base64: known before the body (header), or only after the body
-   * has ended (trailer). Undefined: none declared. Mismatch: `badDigest`.
+   * The checksum that the client declared, in base64: available before the body (header), or only after the body has
+   * ended (trailer). Undefined: none declared. Mismatch: `badDigest`.
    */
   declaredChecksum(): string | undefined
 }
@@ -166,10 +166,10 @@ export interface PutRequest {
   readonly attributes: ObjectAttributes
   readonly tags: Tags
   readonly acl?: ObjectAcl | undefined
-  /** Only `ifMatch` and `ifNoneMatch` speak on writes. */
+  /** Writes use only `ifMatch` and `ifNoneMatch`. */
   readonly conditions: Conditions
   readonly body: BodySource
-  /** Fires when the client is gone. Read only if the body is streamed. */
+  /** Fires when the client has disconnected. Read only if the body is streamed. */
   readonly signal: AbortSignal
 }
 
@@ -182,7 +182,7 @@ export interface PutResult {
   readonly lastModifiedMs: number
 }
 
-/** Bytes asked of an object: resolved against its size by `Objects.get`. */
+/** The requested bytes of an object: `Objects.get` resolves them against its size. */
 export type RangeRequest =
   | { readonly kind: "fromTo"; readonly first: number; readonly last: number | undefined }
   | { readonly kind: "suffix"; readonly lengthBytes: number }
@@ -198,12 +198,12 @@ export interface GetRequest {
   readonly key: ObjectKey
   readonly versionId?: VersionId | undefined
   readonly range?: RangeRequest | undefined
-  /** `If-Range`: with it and no match the range is ignored. */
+  /** `If-Range`: if it does not match, the range is ignored. */
   readonly ifRange?: { readonly etag: string } | { readonly unmodifiedSinceMs: number } | undefined
   readonly conditions: Conditions
   /** HEAD: the body will not be read. */
   readonly headersOnly?: boolean
-  /** `ObjectBody.whole` may lie in memory that the next read uses again: it has to be copied within the turn. */
+  /** `ObjectBody.whole` may be in memory that the next read reuses: the caller must copy it within the turn. */
   readonly lends?: boolean
 }
 
@@ -211,15 +211,15 @@ export interface ObjectBody {
   readonly info: ObjectInfo
   /** Undefined: the whole object. Otherwise first byte and length (206). */
   readonly range: ByteRange | undefined
-  /** Set on a `part` range: that part's checksum, where it has one. */
+  /** For a `part` range: the checksum of that part, if it has one. */
   readonly partChecksum: StoredChecksum | undefined
-  /** All bytes of the range, where they lie with the row: a body of a few kilobytes. Then nothing needs to be read. */
+  /** All bytes of the range, if they are stored with the row: a body of a few kilobytes. Then no read is needed. */
   readonly whole?: Uint8Array | undefined
-  /** All bytes of the range, where they can be had without waiting; to be asked for within the turn, in place of `read`. */
+  /** All bytes of the range, if available without waiting. Call it within the turn, instead of `read`. */
   lend(): LentBytes | undefined
   /**
-   * Verified bytes of the range. Ends early only by throwing. Must be iterated or closed. Pieces that
-   * stay the reader's are good until the next one is asked for.
+   * Verified bytes of the range. Ends early only by throwing. Must be iterated or closed. Lent pieces are valid until
+   * the next one is requested.
    */
   read(signal: AbortSignal, pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /** Ends the reader's pin; safe to call twice. */
@@ -234,7 +234,7 @@ export interface DeleteRequest {
 }
 
 export interface DeleteResult {
-  /** The version deleted, or the marker created; undefined in a bucket never versioned. */
+  /** The version deleted, or the marker created; undefined in a bucket that was never versioned. */
   readonly versionId: VersionId | undefined
   /** A delete marker was created, or the version deleted was one. */
   readonly deleteMarker: boolean
@@ -253,17 +253,17 @@ export interface CopyRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly conditions: Conditions
-  /** Undefined: COPY. */
+  /** Undefined: the directive COPY. */
   readonly replaceAttributes: ObjectAttributes | undefined
   readonly replaceTags: Tags | undefined
-  /** Of the copy; the source's stays with the source. */
+  /** The list of the copy; the source keeps its own. */
   readonly acl?: ObjectAcl | undefined
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
   readonly signal: AbortSignal
 }
 
 export interface CopyResult extends PutResult {
-  /** Undefined where the source's bucket was never versioned. */
+  /** Undefined if the source's bucket was never versioned. */
   readonly sourceVersionId: VersionId | undefined
 }
 
@@ -273,13 +273,12 @@ export interface ListRequest {
   readonly prefix: string
   readonly delimiter: string
   /**
-   * Entries and common prefixes after this key (exclusive). Where the marker lies inside a common
-   * prefix of this listing (it begins with the prefix and has the delimiter after it), that whole
-   * common prefix is skipped.
+   * Entries and common prefixes after this key (exclusive). If the marker is inside a common prefix of this listing (it
+   * begins with the prefix and has the delimiter after it), that whole common prefix is skipped.
    */
   readonly after: string
   readonly max: number
-  /** Whether objects are shown with their owners, which takes longer. */
+  /** Whether to include the owners of objects, which takes longer. */
   readonly withOwners?: boolean
 }
 
@@ -290,7 +289,7 @@ export interface ListedObject {
   readonly lastModifiedMs: number
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
   readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
-  /** Where owners were asked for; undefined: the bucket's owner. */
+  /** Set if owners were requested; undefined: the bucket's owner. */
   readonly owner?: AccountId | undefined
 }
 
@@ -353,12 +352,12 @@ export interface Objects {
   put(request: PutRequest): Promise<PutResult>
   /**
    * Headers and body of one version.
-   * Throws `noSuchKey` (details.versionId and details.deleteMarker where the latest is a marker),
+   * Throws `noSuchKey` (details.versionId and details.deleteMarker if the latest is a marker),
    * `noSuchVersion`, `isDeleteMarker` (the marker by id; details.lastModifiedMs), `preconditionFailed`,
    * `notModified` (details.etag, details.lastModifiedMs), `invalidRange` (details.sizeBytes), `invalidPartNumber`.
    */
   get(request: GetRequest): Soon<ObjectBody>
-  /** Absent keys and versions are no error. Throws `preconditionFailed`, `noSuchKey` (If-Match on nothing). */
+  /** Absent keys and versions are not an error. Throws `preconditionFailed`, `noSuchKey` (If-Match on nothing). */
   remove(request: DeleteRequest): Promise<DeleteResult>
   /** Throws as `get` on the source and as `put` on the target; `invalidRequest` for a copy that changes nothing. */
   copy(request: CopyRequest): Promise<CopyResult>
@@ -370,7 +369,7 @@ export interface Objects {
   getTags(target: ObjectTarget): Promise<{ versionId: VersionId | undefined; tags: Tags }>
   /** An empty list deletes all tags. */
   setTags(target: ObjectTarget, tags: Tags): Promise<{ versionId: VersionId | undefined }>
-  /** Throws `conflict` where the version is not this owner's (any more). Undefined: as `ObjectInfo.acl`. */
+  /** Throws `conflict` if the version does not belong to this owner (any more). Undefined: as `ObjectInfo.acl`. */
   setAcl(target: ObjectTarget, acl: ObjectAcl | undefined): Promise<{ versionId: VersionId | undefined }>
   list(request: ListRequest): Promise<ListPage>
   listVersions(request: ListVersionsRequest): Promise<VersionsPage>
@@ -381,9 +380,9 @@ export interface CreateMultipartRequest {
   readonly key: ObjectKey
   readonly attributes: ObjectAttributes
   readonly tags: Tags
-  /** Of the object that it becomes. */
+  /** The list of the future object. */
   readonly acl?: ObjectAcl | undefined
-  /** The account that begins it; undefined: the bucket's owner, or nobody who is known. */
+  /** The account that starts the upload; undefined: the bucket's owner, or an unknown account. */
   readonly initiator?: AccountId | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
 }
@@ -398,9 +397,9 @@ export interface MultipartInfo {
   readonly key: ObjectKey
   readonly multipartId: MultipartId
   readonly initiatedMs: number
-  /** Whose the object will be; undefined: the bucket's owner. */
+  /** The owner of the future object; undefined: the bucket's owner. */
   readonly owner: AccountId | undefined
-  /** As it was begun with. */
+  /** The account that started the upload. */
   readonly initiator: AccountId | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
 }
@@ -419,7 +418,7 @@ export interface PartInfo extends PartResult {
 export interface CompletedPart {
   readonly partNumber: number
   readonly etag: string
-  /** In base64, where the client sent one. */
+  /** In base64, if the client sent one. */
   readonly checksum: string | undefined
 }
 
@@ -466,7 +465,10 @@ export interface Multipart {
     entries: readonly UploadListEntry[]
     next: { readonly keyMarker: string; readonly uploadIdMarker: MultipartId | undefined } | undefined
   }>
-  /** Throws `noSuchUpload`, `invalidPart`, `invalidPartOrder`, `entityTooSmall`, `invalidRequest`, `badDigest`, conditions as `put`. */
+  /**
+   * Throws `noSuchUpload`, `invalidPart`, `invalidPartOrder`, `entityTooSmall`, `invalidRequest`, `badDigest`, and for
+   * its conditions as `put`.
+   */
   complete(request: CompleteRequest): Promise<PutResult>
   /** Throws `noSuchUpload`. */
   abort(target: MultipartTarget): Promise<void>

@@ -1,4 +1,4 @@
-/** Objects: buckets, objects, versions, multipart uploads, listings; commands and the services that run them. */
+/** Objects: buckets, objects, versions, multipart uploads, listings; their commands and services. */
 export type * from "./contract.js"
 export type { AbortedWaits } from "./jobs/aborted-blocks.js"
 export type { OrphanReport } from "./jobs/orphans.js"

@@ -1,8 +1,8 @@
 /**
- * Ingest: a client's body becomes needles or inline bytes, checked against what was promised, under an
- * upload id of its own. What a refused request has written is given up at once.
+ * Ingest: turns a client's body into needles or inline bytes under its own upload id, and checks it against the
+ * declared digests. If the request is refused, its bytes are discarded immediately.
  *
- * A small body is taken in whole and checked before anything is written; a larger one is checked as it streams.
+ * A small body is buffered and checked before anything is written; a larger one is checked while it streams.
  */
 import { hexOf } from "../base/bytes.js"
 import { GIB, WHOLE_BYTES_MAX } from "../base/limits.js"
@@ -33,10 +33,10 @@ export interface StorePolicy {
 export interface IngestRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
-  /** Checked before the body is taken in. Absent: there are none. */
+  /** Checked before the body is read. Absent: no conditions. */
   readonly conditions?: Conditions
   readonly body: BodySource
-  /** Computed besides MD5; the client's declared value, if any, is checked against it. */
+  /** Computed in addition to MD5, and compared with the value that the client declared, if any. */
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
   readonly inlineBytesMax: number
   readonly part: number
@@ -48,7 +48,7 @@ export interface IngestRequest {
 }
 
 export interface Ingested {
-  /** Undefined where nothing lies outside of the row: there is no upload that could be given up. */
+  /** Undefined if all bytes are in the row: then there is no upload to discard. */
   readonly uploadId: UploadId | undefined
   readonly lengthBytes: number
   readonly content: WrittenBody["content"]
@@ -76,15 +76,15 @@ export class Ingest {
     private readonly uploads: Uploads,
     private readonly compute: Pick<Compute, "hash">,
     private readonly store: StorePolicy,
-    /** Told of the missing-shard hints, once they are committed. */
+    /** Receives the missing-shard hints after their commit. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
   ) {
     this.md5s = new SmallBodyMd5(clock, this.wholeBytesMax)
   }
 
   /**
-   * Takes in and checks the body, then lets `commit` make it reachable. When either refuses, the bytes
-   * are given up and the refusal is thrown.
+   * Reads and checks the body; then `commit` makes it reachable. If either fails, the bytes are discarded and the
+   * failure is thrown.
    */
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     const { bucket, key, conditions = NO_CONDITIONS, body } = request
@@ -114,12 +114,12 @@ export class Ingest {
     const store = (md5: Uint8Array): Promise<Result> => {
       const checksumValue = checkBody(body, body.declaredChecksum(), bytes.length, { md5, sha256Hex, checksum })
       const lengthBytes = bytes.length
-      // A part is never inline, not even one without bytes.
+      // A part is never inline, not even an empty one.
       if (request.inlineBytesMax === 0 || lengthBytes > request.inlineBytesMax) {
         return this.storeWhole(request, { lengthBytes, md5, checksumValue, bytes }, commit)
       }
       const content = { kind: "inline", bytes } as const
-      return commit({ uploadId: undefined, lengthBytes, content, hints: NO_DEBTS, md5, checksumValue })
+      return commit({ uploadId: undefined, lengthBytes, content, hints: NO_HINTS, md5, checksumValue })
     }
     return this.md5s.during(bytes, store)
   }
@@ -181,11 +181,11 @@ export class Ingest {
         throw error
       }
     } finally {
-      this.uploads.letGo(uploadId)
+      this.uploads.release(uploadId)
     }
   }
 
-  /** Notes all but the debts that fit the commit; before it, so that none is ever missing. */
+  /** Records the hints that do not fit the commit; before the commit, so that none is ever missing. */
   private async noteMany(hints: readonly MissingShardHint[]): Promise<readonly MissingShardHint[]> {
     for (let at = HINTS_PER_COMMAND; at < hints.length; at += HINTS_PER_COMMAND) {
       await this.metadata.run(recordHints(hints.slice(at, at + HINTS_PER_COMMAND)))
@@ -193,7 +193,7 @@ export class Ingest {
     return hints.slice(0, HINTS_PER_COMMAND)
   }
 
-  /** The policy is read when the upload is held: re-encoding that begins later knows of it. */
+  /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
   private async target(
     { bucket, key, part, contentType, userMetadata, multipartId }: IngestRequest,
     uploadId: UploadId,
@@ -223,5 +223,5 @@ const digestsOf = ({ md5, sha256, checksum }: WrittenBody["digests"]): BodyDiges
 })
 
 const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined } as const
-const NO_DEBTS: readonly MissingShardHint[] = []
+const NO_HINTS: readonly MissingShardHint[] = []
 const NO_MD5 = new Uint8Array(16)

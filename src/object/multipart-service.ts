@@ -1,4 +1,4 @@
-/** Multipart uploads: the service that runs their commands. See `contract.ts` for the promises. */
+/** Multipart service: runs the commands on multipart uploads. See `contract.ts` for the promises. */
 import { must } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
@@ -54,18 +54,18 @@ import { findLatest } from "./commands/row-editor-core.js"
 import { checkWrite } from "./commands/version-commands-core.js"
 import { decodeVersion, type VersionRecord } from "../format/version-record.js"
 
-/** Looked up between two turns of the event loop: 3 to 6 ms. */
+/** Read within one turn of the event loop: 3 to 6 ms. */
 interface PartsPage {
   readonly info: MultipartInfo
   readonly parts: readonly PartInfo[]
   readonly next: number | undefined
 }
 
-const PARTS_A_TURN = 4 * MANIFEST_SEGMENT_PARTS
+const PARTS_PER_TURN = 4 * MANIFEST_SEGMENT_PARTS
 /** Segments of a part list that share a commit. */
-const SEGMENTS_AT_ONCE = 8
+const MAX_CONCURRENT_SEGMENTS = 8
 
-/** Throws `noSuchUpload` for an id that is none. */
+/** Throws `noSuchUpload` for a malformed id. */
 function addressOf({ bucket, key, multipartId }: MultipartTarget): UploadAddress {
   if (!isMultipartId(multipartId)) throw fail("noSuchUpload")
   return { bucketId: bucket.id, key, multipartId }
@@ -93,10 +93,10 @@ const partsNumbered = query("PartsNumbered", (view, address: UploadAddress, numb
 
 type Completable =
   | { readonly kind: "open"; readonly upload: UploadRecord }
-  /** The upload is gone; the key's latest version may be what it became. */
+  /** The upload no longer exists; the key's latest version may be its result. */
   | { readonly kind: "ended"; readonly latest: VersionRecord | undefined }
 
-/** Throws what `checkWrite` throws. */
+/** Throws the failures of `checkWrite`. */
 const completable = query("Completable", (view, address: UploadAddress, conditions: Conditions): Completable => {
   const upload = findUpload(view, address)
   if (upload) {
@@ -109,7 +109,7 @@ const completable = query("Completable", (view, address: UploadAddress, conditio
 
 export class MultipartService implements Multipart {
   private readonly random: Random
-  /** Completions under way: a second one of the same upload waits for the first. */
+  /** Completions in progress: a second one of the same upload waits for the first. */
   private readonly completing = new Map<MultipartId, Promise<unknown>>()
 
   constructor(
@@ -240,7 +240,7 @@ export class MultipartService implements Multipart {
 
   private hash(bytes: Uint8Array): Uint8Array {
     const { md5 } = this.compute.hash({ md5: true, sha256: false, checksum: undefined }, bytes)
-    return must(md5, "MD5 was asked for")
+    return must(md5, "MD5 was requested")
   }
 
   private async completeSealed(
@@ -280,21 +280,21 @@ export class MultipartService implements Multipart {
 
   private digest({ checksum }: UploadRecord, bytes: Uint8Array): Uint8Array {
     const { checksum: digest } = this.compute.hash({ md5: false, sha256: false, checksum: checksum?.algorithm }, bytes)
-    return must(digest, "a checksum was asked for")
+    return must(digest, "a checksum was requested")
   }
 
-  /** The parts that the client names, checked against those that are there; a few at a time, each in its turn. */
+  /** Checks the parts that the client lists against the stored parts, a few per turn of the event loop. */
   private async choose(request: CompleteRequest, address: UploadAddress, upload: UploadRecord): Promise<PartRecord[]> {
     requireOrder(request.parts)
     const chosen: PartRecord[] = []
     let records: readonly (PartRecord | undefined)[] = []
     for (const [i, named] of request.parts.entries()) {
-      if (i % PARTS_A_TURN === 0) {
+      if (i % PARTS_PER_TURN === 0) {
         if (i > 0) await laterTurn(this.clock)
-        const numbers = request.parts.slice(i, i + PARTS_A_TURN).map(({ partNumber }) => partNumber)
+        const numbers = request.parts.slice(i, i + PARTS_PER_TURN).map(({ partNumber }) => partNumber)
         records = await this.metadata.ask(partsNumbered(address, numbers))
       }
-      const part = records[i % PARTS_A_TURN]
+      const part = records[i % PARTS_PER_TURN]
       if (!part || !isPart(named, part, upload)) throw fail("invalidPart", { partNumber: named.partNumber })
       chosen.push(part)
     }
@@ -315,13 +315,13 @@ export class MultipartService implements Multipart {
       segments.push(segment)
       offsetBytes = segment.parts.reduce((sum, part) => sum + part.extent.lengthBytes, offsetBytes)
     }
-    await mapBounded([...segments.entries()], SEGMENTS_AT_ONCE, ([number, segment]) =>
+    await mapBounded([...segments.entries()], MAX_CONCURRENT_SEGMENTS, ([number, segment]) =>
       this.metadata.run(putSegment(address, completion, number, segment)),
     )
   }
 }
 
-/** A completion whose answer was lost: recognised while the version that it made is the latest. */
+/** Recognises a completion whose response was lost, while the version that it created is the latest. */
 function completedBefore(
   { bucket, multipartId }: CompleteRequest,
   record: VersionRecord | undefined,

@@ -1,8 +1,8 @@
 /**
- * Object reader: finds a version, judges the request against it, and streams its verified bytes.
+ * Object reader: finds a version, checks the request against it, and streams its verified bytes.
  *
- * The row's content is fixed at the moment the row is read: inline bytes are fetched at once, and what
- * lies in blocks is pinned until the body is closed, so that a reader sees one version, whole.
+ * The content is fixed when the row is read: inline bytes are fetched immediately, and blocks are pinned until the body
+ * is closed, so that a reader sees one whole version.
  */
 import { fail } from "../base/failures.js"
 import type { BucketId, ObjectKey, Position, VersionId } from "../base/ids.js"
@@ -27,10 +27,10 @@ import { infoOf, readVersion, StoredHeaders, type OpenVersion, type VersionRows 
 import { resolveRange } from "./queries/range-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 
-/** Of reads that are over before anybody could give them up. */
+/** For reads that end before a client could cancel them. */
 const NEVER = new AbortController().signal
 
-/** A row that changes under every attempt is given back to the caller. */
+/** If the row changes during every attempt, the failure is returned to the caller. */
 const ATTEMPTS_MAX = 16
 
 interface Chosen {
@@ -38,14 +38,14 @@ interface Chosen {
   readonly partChecksum: StoredChecksum | undefined
 }
 
-/** A body with the record behind it, for those who copy. */
+/** A body with its record, for copies. */
 export interface OpenObject extends ObjectBody {
   readonly opened: OpenVersion
-  /** The same body, of this range. */
+  /** The same body, limited to this range. */
   withRange(range: ByteRange): ObjectBody
 }
 
-/** A version as its rows are, and the part that was asked for by its number. */
+/** A version's rows, and the part requested by number. */
 interface ReadVersion extends VersionRows {
   readonly part: PlacedPart | undefined
 }
@@ -69,10 +69,10 @@ const versionAndPart = query(
 const segmentOfOffset = query("SegmentOfOffset", segmentAt)
 const segmentOfManifest = query("SegmentOfManifest", readSegment)
 
-/** A version that fits the request, and a pin that keeps its bytes. */
+/** A version that satisfies the request, and a pin that keeps its bytes. */
 interface Found extends Chosen {
   readonly opened: OpenVersion
-  /** Undefined if its bytes lie with the row, or are not read. */
+  /** Undefined if its bytes are stored with the row, or are not read. */
   readonly pin: ReadPin | undefined
 }
 
@@ -95,7 +95,7 @@ export class ObjectReader {
     const partNumber = range?.kind === "part" ? range.partNumber : undefined
     const reading = this.metadata.ask(versionAndPart(bucket.id, key, versionId, partNumber))
     if (!(reading instanceof Promise)) return this.openFound(request, attempt, this.find(request, reading, position))
-    // While the answer is on its way, nothing that it may name is removed.
+    // While the rows are being fetched, bytes that they may reference are not deleted.
     const pin = this.pins.open(position)
     return reading
       .then(rows => this.openFound(request, attempt, this.find(request, rows, position)))
@@ -130,7 +130,7 @@ export class ObjectReader {
     return { opened, range, partChecksum, pin: isRead ? this.pins.open(position) : undefined }
   }
 
-  /** The bytes that lie with the row; undefined if they lie in blocks, or are not read. */
+  /** The bytes stored with the row; undefined if they are in blocks, or are not read. */
   private inlineBytes(
     { bucket, key, headersOnly, lends }: GetRequest,
     { record, found: { family, rowKey, row } }: OpenVersion,
@@ -230,7 +230,7 @@ class OpenBody implements OpenObject {
     } else if (manifest) yield* this.bytesOfParts(manifest, range, signal, pieces)
   }
 
-  /** Segment after segment, each read when it is reached. */
+  /** One segment after another, each read when it is reached. */
   private async *bytesOfParts(
     manifest: ManifestAddress,
     { first, lengthBytes }: ByteRange,

@@ -1,4 +1,4 @@
-/** Objects: the service that runs their commands. See `contract.ts` for the promises. */
+/** Object service: runs the commands on objects. See `contract.ts` for the promises. */
 import { fail, isFailure } from "../base/failures.js"
 import { INLINE_BYTES_MAX, OBJECT_BYTES_MAX } from "../base/limits.js"
 import type { BucketId, ObjectKey, VersionId } from "../base/ids.js"
@@ -105,7 +105,7 @@ export class ObjectService implements Objects {
     return this.store(request, details, body.checksumAlgorithm)
   }
 
-  /** Details of an object without tags and a list of its own: kept with the attributes, which are often the same. */
+  /** Details of an object without tags and own list: cached with the attributes, which are often the same. */
   private detailsOf(attributes: ObjectAttributes): VersionDetails {
     const known = this.plainDetails.get(attributes)
     if (known !== undefined) return known
@@ -114,7 +114,7 @@ export class ObjectService implements Objects {
     return details
   }
 
-  /** Takes a body in and makes it the key's latest version. */
+  /** Ingests a body and makes it the key's latest version. */
   private store(
     request: Pick<PutRequest, "bucket" | "key" | "attributes" | "conditions" | "body" | "signal">,
     details: NewVersion["details"],
@@ -236,7 +236,7 @@ export class ObjectService implements Objects {
     try {
       return await this.copyByReference(request, source.opened)
     } catch (error) {
-      // The source was overwritten meanwhile. Its bytes are pinned: they are copied as from another key.
+      // The source was overwritten meanwhile. Its bytes are pinned: copy them as from another key.
       if (!isFailure(error, "conflict")) throw error
       return this.copyBytes(request, source)
     }
@@ -246,7 +246,7 @@ export class ObjectService implements Objects {
     const { bucket, key, conditions } = request
     const { head, content, checksumValue } = source.record
     const version: Omit<NewVersion, "isMarker"> = {
-      // A copy is a later write: it is not what a repeated completion finds.
+      // A copy is a later write: a repeated completion must not find it.
       content: content.kind === "segments" ? { ...content, completion: new Uint8Array(0) } : content,
       payload: undefined,
       sizeBytes: head.sizeBytes,
@@ -316,7 +316,7 @@ export class ObjectService implements Objects {
   }
 }
 
-/** Within a row bytes are shared by reference; small ones travel with their row anyway. */
+/** Within a row, large bytes are shared by reference; small ones are copied with their row anyway. */
 function sharesBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, { record }: OpenVersion): boolean {
   if (source.bucket.id !== bucket.id || source.key !== key) return false
   if (checksumAlgorithm !== undefined && checksumAlgorithm !== record.head.checksumAlgorithm) return false

@@ -1,16 +1,16 @@
 /**
- * Read pins: which released bytes may still be read.
+ * Read pins: bytes pending deletion that may still be read.
  *
- * "Unreferenced" does not say that nobody reads it: a reader pins the position of the rows it was
- * given, and the collector deletes only what was released before every pin. A pin lasts while its
- * reader progresses; one that outlives it breaks the reader's connection, never its bytes.
+ * Unreferenced bytes may still have readers. A reader pins the position of the rows that it got, and the collector
+ * deletes only bytes that became unreferenced before every pin. A pin lasts while its reader makes progress. If it
+ * expires, the reader's connection fails; it never gets wrong bytes.
  */
 import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 
 export const READ_PIN_LIMITS = {
   ageMsMax: 24 * 3_600_000,
-  /** Without progress for this long a reader has lost its pin. */
+  /** A reader without progress for this long loses its pin. */
   idleMsMax: 15 * 60_000,
 } as const
 
@@ -28,7 +28,7 @@ export class ReadPin {
     pins.add(this)
   }
 
-  /** Called before bytes are passed on. Throws when the pin was lost. */
+  /** Called before bytes are returned. Throws if the pin has expired. */
   progress(): void {
     if (this.expired) throw fail("requestTimeout", { message: "the read took too long" })
     this.touchedMs = this.clock.monotonicMs()
@@ -67,7 +67,7 @@ export class ReadPins {
     return new ReadPin(position, this.clock.monotonicMs(), this.pins, this.clock)
   }
 
-  /** Bytes released at or below this position are read by nobody. */
+  /** No reader uses bytes that became unreferenced at or below this position. */
   oldest(): number {
     const nowMs = this.clock.monotonicMs()
     let oldest = Number.MAX_SAFE_INTEGER

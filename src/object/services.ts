@@ -1,4 +1,4 @@
-/** The services of one node, put together. */
+/** The object services of one node. */
 import type { Blocks } from "../block/index.js"
 import type { Job } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -29,7 +29,7 @@ import type { MissingShardHint } from "./commands/version-commands-core.js"
 
 export interface Services extends ObjectServices {
   readonly buckets: BucketService
-  /** For all who change what users see: the backup of the metadata notices what is done through it. */
+  /** For services that change what users see: the metadata backup counts the changes made through it. */
   readonly tablet: Metadata
   readonly jobs: readonly Job[]
   readonly repair: Repair
@@ -56,8 +56,8 @@ export function createServices(
   const uploads = new Uploads(random, tablet, blocks, log)
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
   const integrityAudit = new IntegrityAudit(clock, tablet, blocks, redundancy)
-  const isEveryDeviceIn = () => [...redundancy.states().values()].every(({ state }) => state !== "offline")
-  const orphans = new Orphans(clock, tablet, blocks, uploads, isEveryDeviceIn, abortedWaits, log)
+  const isEveryDeviceOnline = () => [...redundancy.states().values()].every(({ state }) => state !== "offline")
+  const orphans = new Orphans(clock, tablet, blocks, uploads, isEveryDeviceOnline, abortedWaits, log)
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
   const repair = new Repair(clock, tablet, blocks, orphans, uploads, redundancy, bound, log, onUnreadable)
   const ingest = new Ingest(clock, tablet, blocks, uploads, compute, store, hints => repair.onHints(hints))

@@ -64,7 +64,7 @@ test("eight bodies are hashed without waiting, fewer wait 5 ms at most for a PUT
   assert.deepEqual(await news(), texts.slice(8).map(md5))
 })
 
-test("bodies of all lengths in one batch have the digests that each has alone", async () => {
+test("bodies of all lengths have the same digests in a batch as alone", async () => {
   const lengths = [0, 1, 55, 56, 63, 64, 119, 120, 128, 300, 4_095, 4_096]
   for (let first = 0; first < lengths.length; first += 1) {
     const texts = Array.from({ length: 8 }, (_, i) => "\xff".repeat(lengths[(first + i * i) % lengths.length] ?? 0))

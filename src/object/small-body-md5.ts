@@ -14,9 +14,9 @@ import { Md5Batch } from "../simd/md5-batch.js"
 import { MD5_SCRATCH_BYTES } from "../simd/md5-lanes.js"
 import { wasmMemory } from "../simd/wasm.js"
 
-/** Two vectors of lanes; a third one gains next to nothing. */
+/** Two vectors of MD5 lanes; a third one gains almost nothing. */
 const BATCH_BODIES = 8
-/** A PUT that waits for memory or for a disk delays no other. */
+/** A PUT that waits for memory or for a disk does not delay others for longer. */
 const WAIT_MS_MAX = 5
 
 interface Waiting {

@@ -10,7 +10,7 @@ import { InlineCompute } from "../seams/compute/index.js"
 import { evaluateCopySource, evaluateRead, evaluateWrite } from "./commands/conditions-core.js"
 import type { Conditions } from "./contract.js"
 import { combineCrcs } from "./commands/crc-combine-core.js"
-import { ALL_DEBTS, hintsOfPartition } from "./commands/missing-shard-hints-core.js"
+import { ALL_HINTS, hintsOfPartition } from "./commands/missing-shard-hints-core.js"
 import { resolveRange } from "./queries/range-core.js"
 import { hintRowKey } from "./commands/version-commands-core.js"
 
@@ -18,7 +18,7 @@ const SECOND = 1_767_225_600_000
 /** Within its second: HTTP shows whole seconds only. */
 const subject = { etag: "abc", modifiedMs: SECOND + 700 }
 
-test("reads: If-Match decides over If-Unmodified-Since, If-None-Match over If-Modified-Since", () => {
+test("reads: If-Match takes precedence over If-Unmodified-Since, If-None-Match over If-Modified-Since", () => {
   const cases: readonly (readonly [Conditions, string | undefined])[] = [
     [{}, undefined],
     [{ ifMatch: ["abc"] }, undefined],
@@ -57,7 +57,7 @@ test("writes: an absent object matches nothing, a present one its own ETag", () 
   assert.equal(evaluateWrite({ ifUnmodifiedSinceMs: 0, ifModifiedSinceMs: 2 * SECOND }, subject), undefined)
 })
 
-test("ranges are cut to the object, and refused with its size where nothing of it is asked for", () => {
+test("ranges are cut to the object, and refused with its size if they contain no byte of it", () => {
   const range = (first: number, last: number | undefined, size: number) =>
     resolveRange({ kind: "fromTo", first, last }, size)
   const suffix = (lengthBytes: number, size: number) => resolveRange({ kind: "suffix", lengthBytes }, size)
@@ -93,14 +93,14 @@ test("the CRC of parts combined is the CRC of their bytes", () => {
   }
 })
 
-test("the debts of a partition are its own and nobody else's, the first's and the last's too", () => {
+test("the key range of a partition's hints contains only its own, also for the first and last partition", () => {
   const deviceId = parseDeviceId("ffffffffffffffff")
   for (const number of [0, 1, 255, 256, PARTITIONS - 2, PARTITIONS - 1]) {
     const { start, end } = hintsOfPartition(number)
     for (const other of [0, 1, 254, 255, 256, 257, PARTITIONS - 2, PARTITIONS - 1]) {
       const key = hintRowKey({ partition: parsePartitionId(other), deviceId })
       assert.equal(key >= start && key < end, other === number, `${other} in ${number}`)
-      assert.ok(key >= ALL_DEBTS.start && key < ALL_DEBTS.end)
+      assert.ok(key >= ALL_HINTS.start && key < ALL_HINTS.end)
     }
   }
 })

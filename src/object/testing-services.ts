@@ -1,4 +1,4 @@
-/** A store over devices in memory that come and go, its rows in one tree, for tests of its upkeep. */
+/** A store over devices in memory that come and go, its rows in one tree, for tests of the background jobs. */
 import { assert, must } from "../base/assert.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation } from "../base/ids.js"
 import type { DeviceId, ObjectKey } from "../base/ids.js"
@@ -21,7 +21,7 @@ import { createServices, type Services } from "./services.js"
 
 const noSignal = new AbortController().signal
 
-/** Devices that a test can do things to. */
+/** Devices that a test can manipulate. */
 export interface WorldDevices {
   readonly live: Devices
   add(number: number): Promise<DeviceId>
@@ -41,11 +41,11 @@ export class StoreWorld<Its extends WorldDevices> {
   readonly services: Services
   readonly whole: DeviceId[] = []
   readonly moved: number[] = []
-  /** Copies that were not where they should be when the transition was said to be done. */
+  /** Misplaced copies when the transition was reported as done. */
   straysWhenMoved = 0
   private readonly states = new Map<DeviceId, { state: ControlDeviceState; stateSinceMs: number }>()
   policyVersion = 1
-  /** Of the lives to come. */
+  /** Random source for later processes. */
   moveBytesPerSecondMax = Infinity
   private bucket: Bucket | undefined
 
@@ -85,7 +85,7 @@ export class StoreWorld<Its extends WorldDevices> {
     this.services = createServices(clock, random, tablet, compute, this.blocks, telemetry.log, store, this.source())
   }
 
-  /** A new store on empty devices, as many as the policy takes. */
+  /** A new store on empty devices, as many as the policy needs. */
   static async open<Its extends WorldDevices>(
     devices: Its,
     makeCodec: MakeCoder,
@@ -99,7 +99,7 @@ export class StoreWorld<Its extends WorldDevices> {
     return world
   }
 
-  /** The next life of the process on the same devices and rows. */
+  /** The next process on the same devices and rows. */
   restart(incarnation: number): StoreWorld<Its> {
     return new StoreWorld(this.devices, this.makeCodec, this.policy, incarnation, this)
   }
@@ -142,7 +142,7 @@ export class StoreWorld<Its extends WorldDevices> {
     this.setState(id, "rebuilding")
   }
 
-  /** An empty device with the slots of one that is gone for good. */
+  /** Replaces a lost device by an empty one with the same slots. */
   async replace(old: DeviceId, number: number): Promise<DeviceId> {
     const { current } = this.layouts
     this.devices.takeOffline(old)
@@ -159,7 +159,7 @@ export class StoreWorld<Its extends WorldDevices> {
     return id
   }
 
-  /** Shards are to move to these devices. */
+  /** Starts a transition to these devices. */
   relayout(ids: readonly DeviceId[], width = this.layouts.current.width): void {
     const { current } = this.layouts
     const weighted = ids.map(id => ({ id, weight: 1 }))
@@ -206,11 +206,11 @@ export class StoreWorld<Its extends WorldDevices> {
   job(name: string): Job {
     return must(
       this.services.jobs.find(job => job.name === name),
-      "there is such a job",
+      "the job exists",
     )
   }
 
-  /** Steps until the job has nothing to do; how many there were. */
+  /** Steps until the job has nothing to do; returns the number of steps. */
   async settle(name = "repair", stepsMax = 2_000): Promise<number> {
     const job = this.job(name)
     for (let steps = 1; steps <= stepsMax; steps += 1) {
@@ -218,10 +218,10 @@ export class StoreWorld<Its extends WorldDevices> {
       if (outcome === "idle" || outcome === "done") return steps
       if (outcome === "throttled") await this.clock.advance(1_000)
     }
-    assert(false, `${name} does not settle: ${job.progress()}`)
+    assert(false, `${name} does not become idle: ${job.progress()}`)
   }
 
-  /** Has what no row names removed: decided, a day waited for, removed. */
+  /** Removes all unreferenced blocks: decides, waits a day, removes. */
   async removeAborted(): Promise<void> {
     await this.settle("orphans")
     await this.clock.advance(ABORTED_LIMITS.countWaitMs)
@@ -230,17 +230,17 @@ export class StoreWorld<Its extends WorldDevices> {
     await this.settle("orphans")
   }
 
-  /** Copies on devices that take part which the layout does not want there. */
+  /** Copies on devices in use where the layout does not put them. */
   private get strays(): number {
     const page = this.blocks.shardScan(ALL_NEEDLES.start)
-    assert(!(page instanceof Promise), "devices of tests answer at once")
+    assert(!(page instanceof Promise), "test devices answer synchronously")
     const standings = page.groups.map(group =>
       standingOf(group, group.shape?.policy ?? this.policy, this.layouts.current),
     )
     return standings.reduce((sum, { strays }) => sum + strays, 0)
   }
 
-  /** Needles on all devices that take part. */
+  /** The number of needles on all devices in use. */
   get needles(): number {
     return [...this.devices.live.keys()].reduce((sum, id) => sum + this.devices.needlesOn(id), 0)
   }
@@ -249,14 +249,14 @@ export class StoreWorld<Its extends WorldDevices> {
 export const sourceOf = (bytes: Uint8Array, pieceBytes = 10_000): BodySource => ({
   lengthBytes: bytes.length,
   declaredChecksum: () => undefined,
-  // Both ways: whole where the length is even, streamed where it is odd.
+  // Both ways: whole if the length is even, streamed if it is odd.
   gather: () => (bytes.length % 2 === 0 ? bytes : undefined),
   async *open() {
     for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
   },
 })
 
-/** Gives all but the last of its bytes, and the rest once `goOn` is called. */
+/** Returns all but the last of its bytes, and the rest once `goOn` is called. */
 export function heldSource(bytes: Uint8Array, heldBytes = 10_000): { readonly slow: BodySource; goOn(): void } {
   let goOn: () => void = () => undefined
   const gate = new Promise<void>(resolve => (goOn = resolve))
@@ -272,7 +272,7 @@ export function heldSource(bytes: Uint8Array, heldBytes = 10_000): { readonly sl
   return { slow, goOn }
 }
 
-/** An upload without anything but its parts. */
+/** An upload that has only its parts. */
 export const plainUpload = (bucket: Bucket, key: ObjectKey): CreateMultipartRequest => ({
   ...{ bucket, key, attributes: { headers: {}, userMetadata: [] }, tags: [] },
   checksum: undefined,

@@ -1,10 +1,9 @@
 /**
- * Uploads: ids for bodies on their way in, and the end of those that came to nothing.
+ * Uploads: ids for incoming bodies, and the cleanup of refused ones.
  *
- * An id carries the incarnation of the process that gave it out, so that the collector knows which
- * ones belong to lives that are over. While an upload is held (on its way in, or being coded anew)
- * nobody else decides about its needles.
- * Limits  UPLOADS_IN_DOUBT_MAX; beyond, the next start judges.
+ * An id contains the incarnation of the process that assigned it, so that the collector can recognise uploads of ended
+ * processes. While an upload is held (being written or re-encoded), only the holder decides about its needles.
+ * Limits  UPLOADS_IN_DOUBT_MAX; ownership of further ones is resolved after the next start.
  */
 import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
@@ -29,7 +28,7 @@ export const UPLOADS_IN_DOUBT_MAX = 10_000
 
 export const incarnationOf = (uploadId: UploadId): Incarnation => parseIncarnation(parseInt(uploadId.slice(0, 8), 16))
 
-/** An upload that was refused and may be in a row all the same, or whose needles could not be removed. */
+/** A refused upload that a row may reference all the same, or whose needles could not be removed. */
 export interface UploadInDoubt {
   readonly bucketId: BucketId
   readonly key: ObjectKey
@@ -38,8 +37,8 @@ export interface UploadInDoubt {
 
 export class Uploads {
   private readonly random: Random
-  private given = 0
-  /** Numbers began anew in this life: they say nothing of what came first. */
+  private counter = 0
+  /** The counter has wrapped around: its value does not limit earlier ids any more. */
   private hasWrapped = false
   private readonly held = new Set<UploadId>()
   private readonly doubts: UploadInDoubt[] = []
@@ -53,11 +52,11 @@ export class Uploads {
     this.random = random.fork("uploads")
   }
 
-  /** 4 bytes of incarnation, 4 of a counter, 8 random. Held until it is let go. */
+  /** 4 bytes of incarnation, 4 of a counter, 8 random. The upload is held until it is released. */
   nextId(): UploadId {
-    this.given = (this.given + 1) >>> 0
-    if (this.given === 0) this.hasWrapped = true
-    const uploadId = parseUploadId(this.markOf(this.given) + hexOf(this.random.bytes(8)))
+    this.counter = (this.counter + 1) >>> 0
+    if (this.counter === 0) this.hasWrapped = true
+    const uploadId = parseUploadId(this.markOf(this.counter) + hexOf(this.random.bytes(8)))
     this.hold(uploadId)
     return uploadId
   }
@@ -69,12 +68,12 @@ export class Uploads {
     return hexOf(head)
   }
 
-  /** Uploads whose ids sort below are in their rows by now, or will never be. */
+  /** Uploads with lower ids are referenced by their rows by now, or never will be. */
   get decidedBelow(): UploadMark {
-    let least = this.markOf(this.hasWrapped || this.given === 0xffff_ffff ? 0 : this.given + 1)
+    let least = this.markOf(this.hasWrapped || this.counter === 0xffff_ffff ? 0 : this.counter + 1)
     for (const uploadId of this.held) {
       const mark = uploadId.slice(0, UPLOAD_MARK_DIGITS)
-      // What is held of an earlier life is in its row already, and about to be coded anew.
+      // A held upload of an earlier process is already in its row, and is being re-encoded.
       if (this.isOwn(uploadId) && mark < least) least = mark
     }
     return least
@@ -84,20 +83,20 @@ export class Uploads {
     this.held.add(uploadId)
   }
 
-  /** It is in its row, or nobody will ever put it there. */
-  letGo(uploadId: UploadId): void {
+  /** Call it once the upload is in its row, or can no longer get there. */
+  release(uploadId: UploadId): void {
     this.held.delete(uploadId)
   }
 
-  /** Does something to an upload's needles that nobody else may meanwhile; false, at once, where it is held. */
-  async alone(uploadId: UploadId, work: () => Promise<void>): Promise<boolean> {
+  /** Runs `work` with exclusive access to an upload's needles; returns false immediately if the upload is held. */
+  async exclusively(uploadId: UploadId, work: () => Promise<void>): Promise<boolean> {
     if (this.isHeld(uploadId)) return false
     this.hold(uploadId)
     try {
       await work()
       return true
     } finally {
-      this.letGo(uploadId)
+      this.release(uploadId)
     }
   }
 
@@ -109,19 +108,19 @@ export class Uploads {
     return incarnationOf(uploadId) === this.metadata.incarnations.own
   }
 
-  /** This process does something to the upload, or another one may, which gave out its id and is not over. */
+  /** Whether this process, or the live process that assigned the id, is working on the upload. */
   isHeld(uploadId: UploadId): boolean {
     return this.held.has(uploadId) || (!this.isOwn(uploadId) && this.isOfLiveProcess(uploadId))
   }
 
-  /** The process that gave out the id resolves its ownership, by itself, for as long as it is not over. */
+  /** While the process that assigned the id is running, only that process resolves the ownership. */
   isOfLiveProcess(uploadId: UploadId): boolean {
     return !this.metadata.incarnations.isOver(incarnationOf(uploadId))
   }
 
   /**
-   * Gives up what a refused request has written. Best effort: where the refusal is not certain, or a
-   * device does not answer, the upload is judged later.
+   * Discards the bytes of a refused request. Best effort: if the refusal is not certain, or a device does not answer,
+   * the ownership of the upload is resolved later.
    */
   async discard(bucketId: BucketId, key: ObjectKey, body: WrittenBody, refusal: unknown): Promise<void> {
     if (body.content.kind !== "extent") return
@@ -133,14 +132,14 @@ export class Uploads {
     }
     try {
       const verdict = await this.metadata.run(resolveUpload({ bucketId, key, uploadId: extent.uploadId }))
-      if (verdict !== "void") return
+      if (verdict !== "aborted") return
       await this.blocks.remove(extent)
-      // The commit has been refused for good: nobody else can name this upload.
+      // A later commit of this upload is refused: no row can reference it any more.
       const mark = uploadRowKey(objectRowKey(bucketId, key), extent.uploadId)
       await this.metadata.run(dropRows([["voids", mark]]))
     } catch (error) {
       this.leaveInDoubt(doubt)
-      this.log.debug("an upload that was given up is left to the collector", { error: String(error) })
+      this.log.debug("discarded_upload_left_in_doubt", { error: String(error) })
     }
   }
 
@@ -148,12 +147,12 @@ export class Uploads {
     if (this.doubts.length < UPLOADS_IN_DOUBT_MAX) this.doubts.push(doubt)
   }
 
-  /** The next upload in doubt, to be judged; undefined where there is none. */
+  /** The next upload whose ownership must be resolved; undefined if there is none. */
   takeDoubt(): UploadInDoubt | undefined {
     return this.doubts.shift()
   }
 
-  /** It could not be judged now. */
+  /** Keeps an upload whose ownership could not be resolved now. */
   putBack(doubt: UploadInDoubt): void {
     this.leaveInDoubt(doubt)
   }

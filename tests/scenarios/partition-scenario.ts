@@ -27,7 +27,7 @@ import type { Subject } from "./run-scenario.js"
 const PARTITION = parsePartitionId(0)
 const SHOWN_ACTIONS = {
   nothing: "nothing",
-  judge: "look its row up",
+  resolve: "look its row up",
   move: "move shards",
   mend: "rebuild shards",
 } as const

@@ -1,6 +1,6 @@
 /** The order of repair by hand: partitions that need a visit, how urgent each is, and which come next. */
 import { MIB } from "../../src/base/limits.js"
-import { RepairLedger, SLACK_UNKNOWN, workOf, type PartitionNeed } from "../../src/object/jobs/repair-ledger.js"
+import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf, type PartitionNeed } from "../../src/object/jobs/repair-ledger.js"
 import type { RepairWork } from "../../src/object/jobs/repair-contract.js"
 import { shownBytes, type Call } from "./call.js"
 import type { Subject } from "./run-scenario.js"
@@ -43,7 +43,7 @@ export class QueueScenario implements Subject {
     for (const word of call.rest()) {
       const partition = Number(word)
       if (!this.ledger.needs(partition))
-        this.ledger.set(partition, { kind: "mend", spareShards: SLACK_UNKNOWN, bytes: 0 })
+        this.ledger.set(partition, { kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 })
     }
     return this.state()
   }

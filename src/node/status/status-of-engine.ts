@@ -130,7 +130,7 @@ class Contents {
     }
     const bucketPolicies = this.engine.bucketPolicies()
     const known = {
-      isKnown: shardScan.hasLooked || this.engine.isNew,
+      isKnown: shardScan.hasScanned || this.engine.isNew,
       isCounted: isComplete && lost.isCounted,
       bucketPolicies,
       misplacedGroups: [...misplacedGroups, ...lost.misplacedBlocks],

@@ -1,4 +1,4 @@
-/** Buckets, command by command: names, settings, and a removal that no write can slip through. */
+/** Buckets, command by command: names, settings, and a removal that is safe against concurrent writes. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -28,7 +28,7 @@ import { NO_DETAILS } from "../../format/version-record.js"
 const name = parseBucketName("bucket")
 const [owner, other] = [parseAccountId("root"), parseAccountId("other")]
 
-test("buckets get ids of their own, which are never given twice", async () => {
+test("every bucket gets its own id, and ids are never reused", async () => {
   const metadata = new MemoryMetadata()
   const create = (text: string) => metadata.run(createBucket({ name: parseBucketName(text), owner, location: "here" }))
   assert.equal((await create("first")).id, 1)
@@ -67,7 +67,7 @@ const document = ({ metadata, bucketId }: Awaited<ReturnType<typeof newBucket>>,
   return row && decodeSetting(row.value).document
 }
 
-test("settings that a bucket is created with are there, and go with it", async () => {
+test("settings given at creation exist, and are deleted with the bucket", async () => {
   const metadata = new MemoryMetadata()
   const settings = new Map([["cors", "<A/>"] as const, ["policy", "{}"] as const])
   const { id, settings: names } = await metadata.run(createBucket({ name, owner, location: "", settings }))
@@ -78,7 +78,7 @@ test("settings that a bucket is created with are there, and go with it", async (
   assert.equal(metadata.rows("settings"), 0)
 })
 
-test("a setting is put, replaced and taken away, and readers see that the bucket changed", async () => {
+test("a setting is put, replaced and removed, and readers see that the bucket changed", async () => {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   const current = () => must(findBucket(metadata.committed, name), "the bucket exists")
@@ -93,7 +93,7 @@ test("a setting is put, replaced and taken away, and readers see that the bucket
   assert.equal(document(scene, "cors"), undefined)
   const { position } = metadata
   await metadata.run(setSetting(bucketId, "cors", undefined))
-  assert.equal(metadata.position, position, "nothing was there to take away")
+  assert.equal(metadata.position, position, "there was nothing to remove")
 })
 
 test("a setting has a largest size, in bytes", async () => {
@@ -132,7 +132,7 @@ test("versioning and the policy of a bucket change its record, and readers see t
   assert.equal(policyOfBucket(metadata.committed, parseBucketId(99)), undefined)
 })
 
-test("only a bucket without versions is closed; it then refuses writes until it is opened again", async () => {
+test("only a bucket without versions can be closed; it then refuses writes until it is reopened", async () => {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   await metadata.run(putVersion(putOf(scene, 1)))
@@ -146,7 +146,7 @@ test("only a bucket without versions is closed; it then refuses writes until it 
   await metadata.run(putVersion(putOf(scene, 2)))
 })
 
-test("only a closed bucket with neither versions nor uploads is dropped", async () => {
+test("only a closed bucket with neither versions nor uploads can be dropped", async () => {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   await refuses(metadata.run(dropBucket(bucketId)), "bucketNotEmpty")

@@ -1,10 +1,9 @@
 /**
- * Commands on buckets: create, settings, and removal in three steps (close, check, drop), so that a
- * write racing a removal ends in an existing bucket or with an error, never in between. Pure.
+ * Commands on buckets: create, settings, and removal in three steps (close, check, drop), so that a write racing a
+ * removal either finds an existing bucket or fails. Pure.
  *
- * The documents of settings are whoever sets them's to check and to understand; here they are kept. A
- * bucket's own row names those that it has, and changes with each, so that what was read of one holds for as
- * long as that row's `settingsVersion` does.
+ * Setting documents are opaque here: the caller that sets them validates them. A bucket's own row lists its settings,
+ * and changes with each of them, so a setting that was read stays valid until that row's `settingsVersion` changes.
  */
 import { fail } from "../../base/failures.js"
 import { parseBucketId } from "../../base/ids.js"
@@ -30,7 +29,7 @@ import { command, type RowView } from "../../metadata/index.js"
 import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
 import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
 
-/** Row of the last bucket id given out: bucket 0 is no bucket. */
+/** Row of the last assigned bucket id: bucket 0 does not exist. */
 const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
 
 export function findBucket(view: RowView, name: BucketName): BucketRecord | undefined {
@@ -41,7 +40,7 @@ export function findBucket(view: RowView, name: BucketName): BucketRecord | unde
 
 const keysOfIds = new WeakMap<Uint8Array, RowKey>()
 
-/** Where the record of a name's bucket is, worked out once for as long as the name's row stays the same. */
+/** The key of the bucket record for a name's row, computed once per row value. */
 function keyOfId(value: Uint8Array): RowKey {
   const known = keysOfIds.get(value)
   if (known !== undefined) return known
@@ -87,7 +86,7 @@ function settingWrite(bucketId: BucketId, name: SettingName, setting: SettingRec
   return { family: "settings", key: settingRowKey(bucketId, name), value: encodeSetting(setting) }
 }
 
-/** Undefined: as if it had never been made. */
+/** Undefined: removes the setting. */
 export const setSetting = command<[bucketId: BucketId, name: SettingName, document: string | undefined], void>({
   name: "SetSetting",
   // A full store must still let its owner withdraw permissions.
@@ -118,7 +117,7 @@ export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" 
   },
 })
 
-/** Undefined: the store's policy again. Blocks that are there are re-encoded behind. */
+/** Undefined: the store's policy. Existing blocks are re-encoded in the background. */
 export const setBucketPolicy = command<[bucketId: BucketId, policy: Policy | undefined], void>({
   name: "SetBucketPolicy",
   grows: false,
@@ -130,7 +129,7 @@ export const setBucketPolicy = command<[bucketId: BucketId, policy: Policy | und
   },
 })
 
-/** That a bucket chose for itself; undefined: the store's holds, or there is no such bucket. */
+/** The bucket's own policy; undefined: the store's policy applies, or the bucket does not exist. */
 export function policyOfBucket(view: RowView, bucketId: BucketId): Policy | undefined {
   const row = view.get("buckets", bucketRowKey(bucketId))
   return row && bucketOfRow(row).policy
@@ -160,11 +159,11 @@ const setState = (name: string, state: BucketState) =>
     },
   })
 
-/** Closes a bucket that holds no version: new writes are refused from here on. Throws `bucketNotEmpty`. */
+/** Closes a bucket without versions: new writes are refused from now on. Throws `bucketNotEmpty`. */
 export const closeBucket = setState("CloseBucket", "closing")
 export const openBucket = setState("OpenBucket", "open")
 
-/** Drops a closed bucket in which nothing is left. Throws `bucketNotEmpty`. */
+/** Drops a closed, empty bucket. Throws `bucketNotEmpty`. */
 export const dropBucket = command<[bucketId: BucketId], void>({
   name: "DropBucket",
   grows: false,

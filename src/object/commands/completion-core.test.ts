@@ -1,4 +1,4 @@
-/** What a completed multipart upload amounts to: its identity, its ETag and the checksum of the whole. */
+/** The result of a completed multipart upload: its identity, its ETag and the checksum of the whole. */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
@@ -30,7 +30,7 @@ const [first, second] = [sha256(Buffer.from("first")), sha256(Buffer.from("secon
 const PARTS = [part(1, base64(first)), part(2, base64(second))]
 const COMPOSITE = `${base64(sha256(Buffer.concat([first, second])))}-2`
 
-test("a completion is known by its parts, in their order, with their ETags", () => {
+test("a completion is identified by its parts, in their order, with their ETags", () => {
   const token = (...parts: readonly (readonly [number, string])[]) =>
     Buffer.from(
       completionToken(parts.map(([partNumber, etag]) => ({ partNumber, etag, checksum: undefined }))),

@@ -1,4 +1,4 @@
-/** What a completed multipart upload amounts to: its token, ETag and checksum. Pure. */
+/** The result of a completed multipart upload: its token, ETag and checksum. Pure. */
 import { concatBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import type { PartRecord, UploadRecord } from "../../format/records.js"
@@ -7,19 +7,19 @@ import type { CompletedPart, CompleteRequest } from "../contract.js"
 import { combineCrcs, isCrc } from "./crc-combine-core.js"
 import { NO_CHECKSUM, type NewVersion } from "./row-editor-core.js"
 
-/** What identifies a completion: the parts it names. To be hashed. */
+/** Identifies a completion by the parts that it lists; the caller hashes it. */
 export const completionToken = (parts: readonly CompletedPart[]): Uint8Array =>
   Buffer.from(parts.map(part => `${part.partNumber} ${part.etag}`).join("\n"))
 
-/** The bytes whose MD5 is the ETag: the parts' MD5s one after another. */
+/** The bytes whose MD5 is the ETag: the MD5s of the parts, concatenated. */
 export const etagOfParts = (parts: readonly PartRecord[]): Uint8Array => concatBytes(parts.map(part => part.md5))
 
 const bytesOfBase64 = (text: string): Uint8Array => Buffer.from(text, "base64")
 
 /**
- * The checksum of the whole from those of its parts: a digest of digests with "-N" (COMPOSITE), or the
- * CRC of all bytes (FULL_OBJECT). Throws `badDigest` where it is not the declared one, and
- * `invalidRequest` where the request speaks of another algorithm or type.
+ * The checksum of the whole object from those of its parts: a digest of digests with "-N" (COMPOSITE), or the CRC of
+ * all bytes (FULL_OBJECT). Throws `badDigest` if it differs from the declared one, and `invalidRequest` if the request
+ * declares another algorithm or type.
  */
 export function wholeChecksum(
   request: Pick<CompleteRequest, "checksum" | "checksumType">,

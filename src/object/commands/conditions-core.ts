@@ -1,8 +1,8 @@
 /**
  * Conditions: RFC 9110 section 13 as S3 applies it. Pure.
  *
- * On reads If-Match decides over If-Unmodified-Since, and If-None-Match over If-Modified-Since. On
- * writes only the ETag conditions speak; a delete marker counts as nothing.
+ * On reads If-Match takes precedence over If-Unmodified-Since, and If-None-Match over If-Modified-Since. Writes use
+ * only the ETag conditions; a delete marker counts as no object.
  */
 import { fail, type Failure } from "../../base/failures.js"
 import type { Conditions } from "../contract.js"
@@ -15,7 +15,7 @@ export interface ConditionSubject {
 const namesEtag = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)
 const wholeSeconds = (timeMs: number): number => Math.floor(timeMs / 1000) * 1000
 
-/** What a read's conditions say of an existing version; undefined: go on. */
+/** Evaluates a read's conditions on an existing version; undefined: continue. */
 export function evaluateRead(conditions: Conditions, subject: ConditionSubject): Failure | undefined {
   const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions
   const modifiedMs = wholeSeconds(subject.modifiedMs)
@@ -30,7 +30,7 @@ export function evaluateRead(conditions: Conditions, subject: ConditionSubject):
   return fail("notModified", { etag: subject.etag, lastModifiedMs: subject.modifiedMs })
 }
 
-/** A copy's conditions on its source: as a read's, but never "not modified". */
+/** Evaluates a copy's conditions on its source: as for a read, but never "not modified". */
 export function evaluateCopySource(conditions: Conditions, subject: ConditionSubject): Failure | undefined {
   const failure = evaluateRead(conditions, subject)
   if (failure?.kind !== "notModified") return failure
@@ -38,7 +38,7 @@ export function evaluateCopySource(conditions: Conditions, subject: ConditionSub
   return fail("preconditionFailed", { condition })
 }
 
-/** What a write's conditions say of the row's latest version (`undefined`: none, or a delete marker). */
+/** Evaluates a write's conditions on the row's latest version (`undefined`: none, or a delete marker). */
 export function evaluateWrite(conditions: Conditions, subject: ConditionSubject | undefined): Failure | undefined {
   const { ifMatch, ifNoneMatch } = conditions
   if (ifMatch && !subject) return fail("noSuchKey")

@@ -1,9 +1,8 @@
 /**
  * CRC of a whole from the CRCs of its parts, without reading a byte. Pure.
  *
- * Appending n zero bytes to a message is a linear map on its CRC over GF(2); the map for 2^i bytes is
- * the square of the one before (after zlib's crc32_combine). Parts are mostly of one length, so the
- * map for a length is kept.
+ * Appending n zero bytes to a message is a linear map on its CRC over GF(2); the map for 2^i bytes is the square of the
+ * map for 2^(i-1) (after zlib's crc32_combine). Most parts have the same length, so the map for a length is cached.
  */
 import type { ChecksumAlgorithm } from "../../seams/compute/contract.js"
 
@@ -31,7 +30,7 @@ function apply(matrix: Matrix, vector: bigint): bigint {
 
 const multiply = (a: Matrix, b: Matrix): Matrix => b.map(column => apply(a, column))
 
-/** The map that one zero bit makes. */
+/** The map of one zero bit. */
 function oneBit({ polynomial, bits }: { polynomial: bigint; bits: number }): Matrix {
   return Array.from({ length: bits }, (_, bit) => (bit === 0 ? polynomial : 1n << BigInt(bit - 1)))
 }
@@ -47,7 +46,7 @@ function zeros(algorithm: CrcAlgorithm, lengthBytes: number): Matrix {
   return map ?? Array.from({ length: CRCS[algorithm].bits }, (_, bit) => 1n << BigInt(bit))
 }
 
-/** The CRC of parts one after another; values are big-endian bytes. */
+/** The CRC of the concatenated parts; values are big-endian bytes. */
 export function combineCrcs(
   algorithm: CrcAlgorithm,
   parts: readonly { readonly value: Uint8Array; readonly lengthBytes: number }[],

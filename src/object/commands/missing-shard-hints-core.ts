@@ -1,9 +1,9 @@
 /**
- * Debts: what devices owe partitions, and shards that were found damaged, as rows. Pure.
+ * Missing-shard hints: devices that lack shards of partitions, and shards that were found damaged, as rows. Pure.
  *
- * A debt's key is `partition (2) + device id (16)`; a damaged shard's goes on with the needle's id (27).
- * A debt that is paid and owed again at the same moment has the same row: whoever drops rows looks once
- * more afterwards.
+ * A hint's key is `partition (2) + device id (16)`; the key of a damaged shard continues with the needle's id (27).
+ * A hint that is resolved and recorded again at the same moment has the same row: after dropping rows, the caller must
+ * check once more.
  */
 import { fail } from "../../base/failures.js"
 import { parseDeviceId, parsePartitionId, rowKeyOf, type RowKey } from "../../base/ids.js"
@@ -16,34 +16,34 @@ import { u16Text } from "../../format/row-key.js"
 import { command, query } from "../../metadata/index.js"
 import { hintRowKey, type MissingShardHint } from "./version-commands-core.js"
 
-const DEBT_KEY_BYTES = 18
+const HINT_KEY_BYTES = 18
 
 export interface HintRow extends MissingShardHint {
   readonly rowKey: RowKey
-  /** The shard that is damaged; undefined: some are missing. */
+  /** The damaged shard; undefined: some shards are missing. */
   readonly damaged: ShardCopy | undefined
 }
 
-export const ALL_DEBTS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff\xff\xff") }
+export const ALL_HINTS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff\xff\xff") }
 
 export const hintsOfPartition = (partition: number): KeyRange => ({
   start: rowKeyOf(u16Text(partition)),
-  // Nothing of two bytes comes behind the last one.
-  end: partition + 1 < PARTITIONS ? rowKeyOf(u16Text(partition + 1)) : ALL_DEBTS.end,
+  // No two-byte prefix follows the last one.
+  end: partition + 1 < PARTITIONS ? rowKeyOf(u16Text(partition + 1)) : ALL_HINTS.end,
 })
 
-/** Throws `corruptRow` where the key is none of a debt's. */
+/** Throws `corruptRow` if the key is not the key of a hint. */
 export function hintOfKey(rowKey: RowKey): HintRow {
-  const isDamage = rowKey.length === DEBT_KEY_BYTES + NEEDLE_KEY_BYTES
-  if (!isDamage && rowKey.length !== DEBT_KEY_BYTES)
+  const isDamage = rowKey.length === HINT_KEY_BYTES + NEEDLE_KEY_BYTES
+  if (!isDamage && rowKey.length !== HINT_KEY_BYTES)
     throw fail("corruptRow", { family: "debts", lengthBytes: rowKey.length })
   const partition = parsePartitionId((rowKey.charCodeAt(0) << 8) | rowKey.charCodeAt(1))
-  const deviceId = parseDeviceId(rowKey.slice(2, DEBT_KEY_BYTES))
-  const damaged = isDamage ? { deviceId, id: needleIdOfKey(rowKeyOf(rowKey.slice(DEBT_KEY_BYTES))) } : undefined
+  const deviceId = parseDeviceId(rowKey.slice(2, HINT_KEY_BYTES))
+  const damaged = isDamage ? { deviceId, id: needleIdOfKey(rowKeyOf(rowKey.slice(HINT_KEY_BYTES))) } : undefined
   return { rowKey, partition, deviceId, damaged }
 }
 
-/** The keys of debts, at most `max`; where to go on if there are more. */
+/** The keys of hints, at most `max`; `next` is set if there are more. */
 export const hintKeys = query("DebtKeys", (view, range: KeyRange, max: number) => {
   const rowKeys: RowKey[] = []
   for (const [rowKey] of view.range("debts", range)) {
@@ -53,7 +53,7 @@ export const hintKeys = query("DebtKeys", (view, range: KeyRange, max: number) =
   return { rowKeys, next: undefined }
 })
 
-/** Notes shards that devices have, damaged: at most `DEBTS_PER_COMMAND`. */
+/** Records damaged shards on devices. The caller limits their number. */
 export const noteDamages = command<[copies: readonly ShardCopy[]], void>({
   name: "NoteDamages",
   grows: false,

@@ -1,4 +1,4 @@
-/** Multipart uploads, command by command: who may change one, what a completion makes, and which bytes are released. */
+/** Multipart uploads, command by command: who may change one, the result of a completion, and the deleted bytes. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -65,7 +65,7 @@ const partNumbers = ({ metadata, address }: Awaited<ReturnType<typeof newUpload>
   [...partsAfter(metadata.committed, address, after)].map(({ partNumber }) => partNumber)
 const uploadsOf = ({ metadata, bucketId }: Scene) => readCounters(metadata.committed, bucketId).uploads
 
-test("an upload is counted, keeps the time it began, and needs an open bucket", async () => {
+test("an upload is counted, keeps its start time, and needs an open bucket", async () => {
   const scene = await newUpload()
   const { metadata, address, upload, bucketId } = scene
   assert.ok(upload.initiatedMs >= 1_700_000_000_000)
@@ -77,7 +77,7 @@ test("an upload is counted, keeps the time it began, and needs an open bucket", 
   await refuses(metadata.run(createUpload(other, upload)), "bucketClosing")
 })
 
-test("parts are listed in order after a number; a part that is replaced is released", async () => {
+test("parts are listed in order after a number; a replaced part becomes a pending deletion", async () => {
   const scene = await newUpload()
   for (const [partNumber, number] of [
     [1, 11],
@@ -105,7 +105,7 @@ test("parts of another upload of the same key are not listed", async () => {
   assert.deepEqual([...partsAfter(scene.metadata.committed, other, 0)], [])
 })
 
-test("a part is refused when its upload does not exist, or the collector has given its bytes up", async () => {
+test("a part is refused if its upload does not exist, or its bytes were aborted", async () => {
   const scene = await newUpload()
   const { metadata, bucketId, address } = scene
   await metadata.run(resolveUpload({ bucketId, key: KEY, uploadId: uploadOf(11) }))
@@ -114,7 +114,7 @@ test("a part is refused when its upload does not exist, or the collector has giv
   await refuses(scene.put(1, 12), "noSuchUpload")
 })
 
-test("what devices owe for a part is written with it", async () => {
+test("the hints of a part are written with it", async () => {
   const { metadata, address } = await newUpload()
   const hints = [{ partition: parsePartitionId(3), deviceId: parseDeviceId("00000000000000d1") }]
   const part = { partNumber: 1, md5: new Uint8Array(16), checksumValue: undefined, extent: extentOf(11) }
@@ -122,7 +122,7 @@ test("what devices owe for a part is written with it", async () => {
   assert.equal(metadata.rows("debts"), 1)
 })
 
-test("a completion turns the upload into a version, and the rows of its parts are released", async () => {
+test("a completion turns the upload into a version, and the rows of its parts become a pending deletion", async () => {
   const scene = await newUpload()
   const { metadata, address, bucketId, row } = scene
   await scene.put(1, 11)
@@ -150,7 +150,7 @@ test("a completion turns the upload into a version, and the rows of its parts ar
   assert.deepEqual(released(scene).slice(1), [`segments ${MULTIPART}`])
 })
 
-test("an upload that is given up releases its parts and is gone", async () => {
+test("an aborted upload no longer exists, and its parts become a pending deletion", async () => {
   const scene = await newUpload()
   await scene.metadata.run(abortUpload(scene.address))
   assert.deepEqual(released(scene), [`aborted ${MULTIPART}`])
@@ -159,7 +159,7 @@ test("an upload that is given up releases its parts and is gone", async () => {
   await refuses(scene.metadata.run(sealUpload(scene.address, completionOf(1, 5))), "noSuchUpload")
 })
 
-test("only the completion that sealed the upload may go on, and take its seal off", async () => {
+test("only the completion that sealed the upload may continue, and remove the seal", async () => {
   const scene = await newUpload()
   const { metadata, address } = scene
   const [own, otherToken, otherProcess] = [completionOf(1, 5), completionOf(1, 6), completionOf(2, 5)]
@@ -178,10 +178,10 @@ test("only the completion that sealed the upload may go on, and take its seal of
   await scene.put(1, 11)
   await metadata.run(abortUpload(address))
   await metadata.run(unsealUpload(address, own))
-  assert.equal(findUpload(metadata.committed, address), undefined, "an upload that is over does not come back")
+  assert.equal(findUpload(metadata.committed, address), undefined, "an ended upload does not return")
 })
 
-test("a new try of the same process clears the segments of the one before", async () => {
+test("a new attempt of the same process deletes the segments of the previous one", async () => {
   const { metadata, address } = await newUpload()
   const first = completionOf(1, 5)
   await metadata.run(sealUpload(address, first))
@@ -191,7 +191,7 @@ test("a new try of the same process clears the segments of the one before", asyn
   assert.equal(metadata.rows("segments"), 0)
 })
 
-test("an upload that a living process completes is left to it; a process that is over has no say", async () => {
+test("other processes leave a completion to a live process, but override that of an ended one", async () => {
   const scene = await newUpload()
   const { metadata, address } = scene
   const [own, other] = [parseIncarnation(1), parseIncarnation(2)]

@@ -2,8 +2,8 @@
  * Commands on multipart uploads. Pure.
  *
  * Completion is `sealUpload` (freezes the part list under a token) → `putSegments` in bounded steps →
- * `completeUpload` (small, atomic; conditions are checked here). A repeated completion is recognised
- * by its token in the version that it made, until a later write to the key.
+ * `completeUpload` (small, atomic; conditions are checked here). A repeated completion is recognised by its token in
+ * the version that it created, until a later write to the key.
  */
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
@@ -76,7 +76,7 @@ export interface PutPart extends UploadAddress {
   readonly hints: readonly MissingShardHint[]
 }
 
-/** Puts a part in its place; the attempt that it replaces is released. */
+/** Stores a part; the attempt that it replaces becomes a pending deletion. */
 export const putPart = command<[put: PutPart], PartRecord>({
   name: "PutPart",
   touches: put => [["parts", partKey(put, put.part.partNumber)]],
@@ -101,7 +101,7 @@ export interface Completion {
   readonly token: Uint8Array
 }
 
-/** A completion of a process that is over has come to nothing. */
+/** A completion counts only while the process that started it is running. */
 export const isBeingCompleted = ({ completion }: UploadRecord, { incarnations }: Pick<DecisionTime, "incarnations">) =>
   completion !== undefined && !incarnations.isOver(parseIncarnation(completion.incarnation))
 
@@ -111,8 +111,9 @@ const sealedBy = (upload: UploadRecord, completion: Completion): boolean =>
   upload.completion?.incarnation === completion.incarnation && equalBytes(upload.completion.token, completion.token)
 
 /**
- * Freezes the part list: parts are refused until the completion has ended. Clears segments of an earlier try, which a
- * process begins only when its own one before has ended. Throws `conflict` while another process completes the upload.
+ * Freezes the part list: parts are refused until the completion has ended. Deletes segments of an earlier attempt; a
+ * process starts a new attempt only after its own previous one has ended. Throws `conflict` while another process
+ * completes the upload.
  */
 export const sealUpload = command<[address: UploadAddress, completion: Completion], void>({
   name: "SealUpload",
@@ -130,7 +131,7 @@ export const sealUpload = command<[address: UploadAddress, completion: Completio
   },
 })
 
-/** Takes the seal off after a completion that was refused. */
+/** Removes the seal after a refused completion. */
 export const unsealUpload = command<[address: UploadAddress, completion: Completion], void>({
   name: "UnsealUpload",
   grows: false,
@@ -177,7 +178,7 @@ export const completeUpload = command<[complete: CompleteUpload], Stored>({
   },
 })
 
-/** Gives an upload up: its parts, also those still arriving, are released. */
+/** Aborts an upload: its parts become pending deletions; parts still arriving are refused. */
 export const abortUpload = command<[address: UploadAddress], void>({
   name: "AbortUpload",
   grows: false,

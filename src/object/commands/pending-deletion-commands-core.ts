@@ -1,8 +1,8 @@
 /**
- * Commands of the collector: which bytes may go, and taking entries off the release list. Pure.
+ * Commands of the collector: whether bytes may be deleted, and removal of pending deletions. Pure.
  *
- * The collector never decides by absence: an upload that looks orphaned is judged at its row, and a
- * judgement of "void" is durable before a byte is deleted, so that a late commit is refused.
+ * Absence alone never deletes anything: the ownership of an upload that looks orphaned is resolved at its row, and the
+ * decision "aborted" is durable before a byte is deleted, so that a late commit is refused.
  */
 import { firstOf } from "../../base/first-of.js"
 import type { RowKey } from "../../base/ids.js"
@@ -13,26 +13,26 @@ import { decodePendingDeletion, PRESENT, type PendingDeletionRecord } from "../.
 import { command, type RowView, type Touches } from "../../metadata/index.js"
 import { namingsOf, type UploadName } from "../queries/named-extents-core.js"
 
-export type Ownership = "live" | "void"
+export type Ownership = "live" | "aborted"
 
-/** Live, or from now on void: a commit that names it is refused. */
+/** Live, or aborted from now on: a commit that references an aborted upload is refused. */
 export const resolveUpload = command<[resolve: UploadName], Ownership>({
   name: "JudgeUpload",
   grows: false,
   touches: resolve => [["voids", uploadRowKey(objectRowKey(resolve.bucketId, resolve.key), resolve.uploadId)]],
   decide(view, _time, resolve) {
     const abortedUploadKey = uploadRowKey(objectRowKey(resolve.bucketId, resolve.key), resolve.uploadId)
-    if (view.get("voids", abortedUploadKey)) return { writes: [], result: "void" }
+    if (view.get("voids", abortedUploadKey)) return { writes: [], result: "aborted" }
     if (firstOf(namingsOf(view, resolve))) return { writes: [], result: "live" }
-    return { writes: [{ family: "voids", key: abortedUploadKey, value: PRESENT }], result: "void" }
+    return { writes: [{ family: "voids", key: abortedUploadKey, value: PRESENT }], result: "aborted" }
   },
 })
 
 /**
- * The extents that rows have for an upload. The rows are those of the newest decision, and the answer comes once that
- * is committed: never while it is unknown whether one that was cut off, such as a swap to other blocks, will turn out
- * to be in force at the next start. What is to be removed because no row names it is looked up in this way, not by a
- * query.
+ * The extents that rows reference for an upload. The rows are those of the newest decision, and the result is returned
+ * only after it is committed. So the result is never based on a decision that was cut off, such as a swap to other
+ * blocks, and that the next start may turn out to have applied. A removal of unreferenced bytes must use this command,
+ * not a query.
  */
 export const readNamings = command<[name: UploadName], readonly Extent[]>({
   name: "ReadNamings",
@@ -41,7 +41,7 @@ export const readNamings = command<[name: UploadName], readonly Extent[]>({
   decide: (view, _time, name) => ({ writes: [], result: Array.from(namingsOf(view, name), ({ extent }) => extent) }),
 })
 
-/** Deletes rows that have served: releases carried out, parts and segments expanded, marks outlived. */
+/** Deletes rows that are no longer needed: completed deletions, expanded parts and segments, expired marks. */
 export const dropRows = command<[rows: Touches], void>({
   name: "DropRows",
   grows: false,

@@ -1,6 +1,6 @@
 /**
- * Swapping an extent: every row that names an upload's bytes says from now on that they are elsewhere,
- * in one step, and what they were before is released. Pure.
+ * Swapping an extent: one step makes every row that references an upload's bytes reference the new blocks, and makes
+ * the old ones a pending deletion. Pure.
  */
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
@@ -19,13 +19,13 @@ import { RowEditor } from "./row-editor-core.js"
 export interface SwapExtent extends UploadName {
   readonly from: Extent
   readonly to: Extent
-  /** Blocks of `from` that `to` has elsewhere. */
+  /** Blocks of `from` that are stored elsewhere in `to`. */
   readonly replaced: readonly BlockRun[]
 }
 
 /**
- * Throws `conflict` where the rows do not all name exactly the old extent, where nothing but rows on
- * their way out do, or where a completion is about to write down what it has read.
+ * Throws `conflict` if a row references anything but exactly the old extent, if only rows that wait for the collector
+ * reference it, or if a completion is about to write what it has read.
  */
 export const swapExtent = command<[swap: SwapExtent], void>({
   name: "SwapExtent",
@@ -53,14 +53,14 @@ const isLastBlock = ({ lengthBytes, blockBytes }: Extent, run: BlockRun | undefi
 
 const isSame = (a: Extent, b: Extent): boolean => equalBytes(packRecord(1, packExtent(a)), packRecord(1, packExtent(b)))
 
-/** A completion that is under way has read the part, and will write what it read into a segment. */
+/** A completion in progress has read the part, and will write what it read into a segment. */
 function isPartOfCompletion(view: RowView, time: DecisionTime, { bucketId, key }: SwapExtent, naming: Naming): boolean {
   if (naming.family !== "parts") return false
   const upload = findUpload(view, { bucketId, key, multipartId: naming.multipartId })
   return upload !== undefined && isBeingCompleted(upload, time)
 }
 
-/** Rows that wait for the collector name bytes too, but not for long. */
+/** False for rows that wait for the collector: they reference bytes too, but not for long. */
 export function isKept(view: RowView, { bucketId, key }: UploadName, naming: Naming): boolean {
   if (naming.family === "parts") {
     const { multipartId } = naming

@@ -1,9 +1,9 @@
 /**
  * Row editor: the versions of one object key, read and changed within one decision. Pure.
  *
- * `current` holds the latest version if it is an object; delete markers and everything older rest in
- * `versions`. The editor keeps that, the row's head, the bucket's exact counters, shared bytes and the
- * release list right together, so that no command can forget one of them.
+ * `current` holds the latest version if it is an object; delete markers and all older versions are in `versions`. The
+ * editor keeps these, the row's head, the bucket's exact counters, shared bytes and the pending deletions consistent,
+ * so that no command can forget one of them.
  */
 import { assert, must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
@@ -62,7 +62,7 @@ export interface VersionMatch {
   readonly row: MetadataRow
 }
 
-/** A version to be added; its order and times are the editor's to give. */
+/** A version to add; the editor assigns its order and times. */
 export interface NewVersion {
   readonly isMarker: boolean
   readonly content: Content
@@ -80,7 +80,7 @@ export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefin
 
 const decodedBuckets = new WeakMap<Uint8Array, BucketRecord>()
 
-/** A bucket's record, decoded once for as long as its row stays the same: every request asks for it, several times. */
+/** A bucket's record, decoded once per row value: every request reads it several times. */
 export function bucketOfRow({ value }: MetadataRow): BucketRecord {
   const known = decodedBuckets.get(value)
   if (known) return known
@@ -98,7 +98,7 @@ export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {
   return bucket
 }
 
-/** The row that was encoded last, and what is in it: the next decision on the bucket reads what this one wrote. */
+/** The last encoded row with its counters: the next decision on the bucket reads what this one wrote. */
 let lastCounters: { readonly value: Uint8Array; readonly counters: Counters } | undefined
 
 export function readCounters(view: RowView, bucketId: BucketId): Counters {
@@ -153,7 +153,7 @@ export class RowEditor {
   private head: RowHead
   private readonly hadObject: boolean
   private hasObject: boolean
-  /** Few: found by looking at each. */
+  /** A short list, searched linearly. */
   private readonly writes: EntryWrite[] = []
   private bytesDelta = 0
   private uploadsDelta = 0
@@ -187,7 +187,7 @@ export class RowEditor {
     else this.writes[at] = write
   }
 
-  /** A row as this decision has left it. */
+  /** A row, including the changes of this decision. */
   private read(family: Family, key: RowKey): MetadataRow | undefined {
     const write = this.writes.find(earlier => earlier.key === key && earlier.family === family)
     if (!write) return this.view.get(family, key)
@@ -212,7 +212,7 @@ export class RowEditor {
     this.uploadsDelta += delta
   }
 
-  /** Adds a version on top of all others. Unless versioning is on it is the null version, and the one before makes room. */
+  /** Adds the newest version. Unless versioning is enabled it is the null version, and replaces the previous one. */
   insert(version: NewVersion, versioning: Versioning): VersionHead {
     const isNull = versioning !== "enabled"
     const replaces = isNull ? findVersion(this.view, this.row, NULL_VERSION) : undefined
@@ -260,7 +260,7 @@ export class RowEditor {
     }
   }
 
-  /** Removes a version; the next one becomes the latest where it was that. */
+  /** Removes a version; if it was the latest, the next one becomes the latest. */
   remove(version: VersionMatch): void {
     this.take(version)
     if (version.head.order !== this.head.latestOrder) return
@@ -298,7 +298,7 @@ export class RowEditor {
     this.put(family, rowKey, row.value, this.view.payload(version.family, version.rowKey, row))
   }
 
-  /** Writes a changed record in a version's place; its bytes stay. */
+  /** Replaces a version's record; its bytes stay. */
   rewrite(version: VersionMatch, change: (record: VersionRecord) => VersionRecord): void {
     const row = this.rowOf(version)
     const record = change(decodeVersion(row.value))
@@ -306,7 +306,7 @@ export class RowEditor {
     this.put(version.family, version.rowKey, encodeVersion(record), payload)
   }
 
-  /** Replaces what a client stores beside the bytes. */
+  /** Replaces the details that a client stores with the bytes. */
   setDetails(version: VersionMatch, details: VersionDetails): void {
     const encoded = encodeDetails(details)
     const hasDetails = encoded.length > DETAILS_IN_RECORD_BYTES_MAX
@@ -319,7 +319,7 @@ export class RowEditor {
     }))
   }
 
-  /** Marks a version's bytes as named by one more version of this row. */
+  /** Counts one more version of this row that references a version's bytes. */
   share(version: VersionMatch): void {
     const { content } = decodeVersion(version.row.value)
     const shareKey = this.shareKey(content)
@@ -338,7 +338,7 @@ export class RowEditor {
     return uploadRowKey(this.row, parseUploadId(hexOf(bytesOfVersionId(content.multipartId))))
   }
 
-  /** Takes a version out of its row: record, details, counts, and its bytes where nothing else names them. */
+  /** Removes a version from its row: record, details, counts, and its bytes if no other version references them. */
   private take(version: VersionMatch): void {
     const record = decodeVersion(this.rowOf(version).value)
     this.put(version.family, version.rowKey, undefined)
@@ -362,7 +362,7 @@ export class RowEditor {
     if (content.kind === "segments") this.release({ kind: "segments", ...owner, multipartId: content.multipartId })
   }
 
-  /** Everything to be written, head and counters included. */
+  /** All writes, including head and counters. */
   finish(): readonly EntryWrite[] {
     this.putHead()
     this.putCounters()

@@ -1,4 +1,4 @@
-/** Bytes that move or may go: every row that names them follows, and an upload that a row names is never given up. */
+/** Bytes that move or are deleted: every row that references them follows, and a referenced upload is never aborted. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -54,7 +54,7 @@ async function newMultipart() {
   return { ...scene, address, part: { ...part, modifiedMs: 5 }, completion, swap, version }
 }
 
-test("all rows that name an upload's bytes name the new place, and nothing else of them changes", async () => {
+test("all rows that reference an upload's bytes reference the new place, and are otherwise unchanged", async () => {
   const scene = await newObject()
   const { metadata, bucketId } = scene
   await metadata.run(setVersioning(bucketId, "enabled"))
@@ -69,7 +69,7 @@ test("all rows that name an upload's bytes name the new place, and nothing else 
   assert.deepEqual([head.order, head.sizeBytes, head.isShared], [scene.head.order, scene.head.sizeBytes, true])
 })
 
-test("the blocks that were replaced are released: some of them, or the whole extent", async () => {
+test("the replaced blocks become a pending deletion: some of them, or the whole extent", async () => {
   const one = await newObject()
   await one.swap({ replaced: [{ firstBlock: 1, lastBlock: 1 }] })
   assert.deepEqual(released(one), [`blocks 1-1 of ${uploadOf(1)}`])
@@ -90,11 +90,11 @@ test("the blocks that were replaced are released: some of them, or the whole ext
     assert.deepEqual(released(some), [`blocks ${runs} of ${uploadOf(1)}`])
     const [release] = [...pendingDeletionsFrom(some.metadata.committed, ALL_ROWS)]
     assert.ok(release?.record.kind === "blocks" && release.record.extent.generation === FROM.generation)
-    assert.equal(release.position, some.metadata.position, "it is known when it was released")
+    assert.equal(release.position, some.metadata.position, "it has the position of its decision")
   }
 })
 
-test("bytes that have moved meanwhile, or that no row names, are not swapped", async () => {
+test("bytes that have moved meanwhile, or that no row references, are not swapped", async () => {
   const scene = await newObject()
   await refuses(scene.swap({ from: { ...FROM, generation: 1 } }), "conflict")
   await refuses(scene.swap({ uploadId: uploadOf(2) }), "conflict")
@@ -104,7 +104,7 @@ test("bytes that have moved meanwhile, or that no row names, are not swapped", a
   await refuses(scene.swap(), "conflict")
 })
 
-test("a part moves while its upload is open, but not while a completion reads it, nor once it was given up", async () => {
+test("a part moves while its upload is open, but not while a completion reads it, nor after an abort", async () => {
   const scene = await newMultipart()
   const { metadata, address, completion } = scene
   await metadata.run(sealUpload(address, completion))
@@ -143,7 +143,7 @@ test("a segment's part moves while a version has the segment; the other parts st
   assert.ok((await metadata.run(readNamings(naming))).every(extent => extent.generation === FROM.generation))
 })
 
-test("segments of a version that was removed wait for the collector, and do not move", async () => {
+test("segments of a removed version wait for the collector, and do not move", async () => {
   const scene = await newMultipart()
   const { metadata, address, completion, part } = scene
   await metadata.run(sealUpload(address, completion))
@@ -153,17 +153,17 @@ test("segments of a version that was removed wait for the collector, and do not 
   await refuses(scene.swap(), "conflict")
 })
 
-test("an upload that a row names is live; any other is void from then on, and stays so", async () => {
+test("a referenced upload is live; any other is aborted from then on", async () => {
   const scene = await newObject()
   const { metadata, upload, row } = scene
   const rowKey = (number: number) => uploadRowKey(row, uploadOf(number))
   assert.equal(await metadata.run(resolveUpload(upload)), "live")
   assert.equal(metadata.committed.get("voids", rowKey(1)), undefined)
   const orphan = { ...upload, uploadId: uploadOf(2) }
-  for (const _ of [1, 2]) assert.equal(await metadata.run(resolveUpload(orphan)), "void")
+  for (const _ of [1, 2]) assert.equal(await metadata.run(resolveUpload(orphan)), "aborted")
   assert.ok(metadata.committed.get("voids", rowKey(2)))
   const elsewhere = { ...upload, bucketId: parseBucketId(2) }
-  assert.equal(await metadata.run(resolveUpload(elsewhere)), "void", "another bucket's row does not name it")
+  assert.equal(await metadata.run(resolveUpload(elsewhere)), "aborted", "another bucket's row does not reference it")
   await metadata.run(dropRows([["voids", rowKey(2)]]))
   assert.equal(metadata.committed.get("voids", rowKey(2)), undefined)
 })

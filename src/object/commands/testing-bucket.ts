@@ -1,4 +1,4 @@
-/** Metadata with one bucket, and what commands on its objects are given: for tests of the commands. */
+/** Metadata with one bucket, and inputs for commands on its objects: for tests of the commands. */
 import assert from "node:assert/strict"
 import { isFailure, type FailureDetails, type FailureKind } from "../../base/failures.js"
 import {
@@ -39,7 +39,7 @@ export async function newBucket() {
 }
 export type Scene = Awaited<ReturnType<typeof newBucket>>
 
-/** A put of an object of 100 bytes, those of upload `number`. */
+/** A put of an object of 100 bytes with the bytes of upload `number`. */
 export function putOf(
   { bucketId }: Pick<Scene, "bucketId">,
   number: number,
@@ -55,7 +55,7 @@ export function putOf(
   }
 }
 
-/** What is to be deleted, oldest first: upload ids, or the kind and the multipart upload. */
+/** Pending deletions, oldest first: upload ids, or the kind and the multipart upload. */
 export const released = ({ metadata }: Pick<Scene, "metadata">): string[] =>
   [...pendingDeletionsFrom(metadata.committed, ALL_ROWS)].map(({ record }) => {
     if (record.kind === "extent") return record.extent.uploadId

@@ -1,4 +1,4 @@
-/** Which rows commands read first, so that an engine fetches them together, and which commands pass on a full disk. */
+/** The rows that commands read first, so that an engine prefetches them, and the commands that a full disk allows. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -24,7 +24,7 @@ import {
   setSetting,
   setVersioning,
 } from "./bucket-commands-core.js"
-import { ALL_DEBTS, hintKeys, hintOfKey, hintsOfPartition, noteDamages } from "./missing-shard-hints-core.js"
+import { ALL_HINTS, hintKeys, hintOfKey, hintsOfPartition, noteDamages } from "./missing-shard-hints-core.js"
 import {
   abortUpload,
   completeUpload,
@@ -54,7 +54,7 @@ const uploadRow: Touches = [["uploads", multipartRowKey(object, multipartId)]]
 const currentRow: Touches = [["current", object]]
 const newUpload = { checksum: undefined, details: NO_DETAILS, completion: undefined }
 
-test("each command names the rows that it reads first, and whether it makes the store larger", () => {
+test("each command declares the rows that it reads first, and whether the store grows", () => {
   const name = parseBucketName("bucket")
   const expected: readonly (readonly [Command<unknown>, Touches, grows: boolean])[] = [
     [createBucket({ name, owner: parseAccountId("root"), location: "" }), [["names", nameRowKey(name)]], true],
@@ -90,11 +90,11 @@ const needle = (partition: number): NeedleId => ({
   ...{ partition: parsePartitionId(partition), uploadId: uploadOf(9), part: 1, block: 2, generation: 3, slot: 4 },
 })
 
-test("what a device owes, and a shard that is damaged, are read back from the keys of their rows", async () => {
+test("missing-shard hints and damaged shards are read back from the keys of their rows", async () => {
   const { metadata } = await newBucket()
   await metadata.run(recordHints([hint(258)]))
   await metadata.run(noteDamages([{ deviceId, id: needle(259) }]))
-  const { rowKeys, next } = await metadata.ask(hintKeys(ALL_DEBTS, 10))
+  const { rowKeys, next } = await metadata.ask(hintKeys(ALL_HINTS, 10))
   assert.equal(next, undefined)
   const [missing, damaged] = rowKeys.map(hintOfKey)
   assert.deepEqual(missing, { rowKey: rowKeys[0], ...hint(258), damaged: undefined })
@@ -102,7 +102,7 @@ test("what a device owes, and a shard that is damaged, are read back from the ke
   assert.deepEqual((await metadata.ask(hintKeys(hintsOfPartition(259), 10))).rowKeys, [rowKeys[1]])
 })
 
-test("a key of another length is no debt's: the row is damaged", () => {
+test("a key of another length is not a hint: the row is damaged", () => {
   for (const length of [0, 17, 19, 44, 46])
     assert.throws(
       () => hintOfKey(rowKeyOf("0".repeat(length))),
@@ -110,17 +110,17 @@ test("a key of another length is no debt's: the row is damaged", () => {
     )
 })
 
-test("debts are listed in pages, each of which tells where the next begins", async () => {
+test("hints are listed in pages with the start of the next one", async () => {
   const { metadata } = await newBucket()
   await metadata.run(recordHints([1, 2, 3].map(hint)))
-  const first = await metadata.ask(hintKeys(ALL_DEBTS, 2))
+  const first = await metadata.ask(hintKeys(ALL_HINTS, 2))
   assert.deepEqual(
     first.rowKeys.map(rowKey => hintOfKey(rowKey).partition),
     [1, 2],
   )
   const { next } = first
   assert.ok(next)
-  const second = await metadata.ask(hintKeys({ ...ALL_DEBTS, start: next }, 2))
+  const second = await metadata.ask(hintKeys({ ...ALL_HINTS, start: next }, 2))
   assert.deepEqual([second.rowKeys.map(rowKey => hintOfKey(rowKey).partition), second.next], [[3], undefined])
-  assert.equal((await metadata.ask(hintKeys(ALL_DEBTS, 3))).next, undefined, "a page that is just full is the last")
+  assert.equal((await metadata.ask(hintKeys(ALL_HINTS, 3))).next, undefined, "an exactly full page is the last")
 })

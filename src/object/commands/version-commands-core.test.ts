@@ -1,6 +1,6 @@
 /**
- * Commands on versions, compared with a list of versions: what is found, what the counters say, which bytes are released,
- * and that nothing stays behind.
+ * Commands on versions, compared with a model list of versions: the versions found, the counters, the pending
+ * deletions, and that nothing is left over.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -55,13 +55,13 @@ import {
 
 let uploads = 0
 
-/** A put of bytes that nothing else names. */
+/** A put of bytes that no other version references. */
 function putOf(scene: Scene, change: Partial<PutVersion["version"]> = {}): PutVersion {
   uploads += 1
   return putOfUpload(scene, uploads, change)
 }
 
-/** A version as the model knows it. */
+/** A version in the model. */
 interface Expected {
   readonly id: VersionId
   readonly order: number
@@ -75,7 +75,7 @@ interface Expected {
   isLarge: boolean
 }
 
-/** What a bucket with one key should hold: versions, the newest first, and the bytes that may go. */
+/** The expected state of a bucket with one key: versions, newest first, and the deleted bytes. */
 class Model {
   versions: Expected[] = []
   versioning: "never" | "enabled" | "suspended" = "never"
@@ -122,7 +122,7 @@ function checkScene(scene: Scene, model: Model): void {
     assert.equal(details.tags[0]?.[1], version.tag)
     assert.equal(details.userMetadata.length, version.isLarge ? 1 : 0)
     assert.equal(found.row.payload?.bytes?.[0], version.payload)
-    // An object that is the latest version is where a request for the key looks first.
+    // If the latest version is an object, it is in `current`, where a request for the key looks first.
     assert.equal(found.family, version === newest && !version.isMarker ? "current" : "versions")
   }
   const objects = newest && !newest.isMarker ? 1 : 0
@@ -250,7 +250,7 @@ async function take(scene: Scene, model: Model, step: Step): Promise<void> {
   }
 }
 
-test("any commands leave the versions, counters and released bytes that a list of versions has", async () => {
+test("after any commands, versions, counters and pending deletions match the model list", async () => {
   await fc.assert(
     fc.asyncProperty(steps, async list => {
       const scene = await newBucket()
@@ -273,14 +273,14 @@ test("any commands leave the versions, counters and released bytes that a list o
   )
 })
 
-/** Decides at a time of the test's own, on rows that stay as they are. */
+/** Decides at a time chosen by the test, on rows that stay unchanged. */
 function decideAt<Result>({ metadata }: Scene, nowMs: number, command: Command<Result>): Result {
   const view = { ...metadata.committed, payload: () => undefined }
   const incarnations = soleProcess(parseIncarnation(1))
   return command.decide(view, { nowMs, position: parsePosition(99), incarnations }).result
 }
 
-test("a clock that is set back makes neither order nor time of a newer version smaller", async () => {
+test("setting the clock back never decreases order or time of newer versions", async () => {
   const scene = await newBucket()
   await scene.metadata.run(setVersioning(scene.bucketId, "enabled"))
   const first = (await scene.metadata.run(putVersion(putOf(scene)))).head
@@ -291,7 +291,7 @@ test("a clock that is set back makes neither order nor time of a newer version s
   assert.deepEqual([later.order, later.modifiedMs], [(first.modifiedMs + 60_000) * 1000, first.modifiedMs + 60_000])
 })
 
-test("a version is found by its whole id only, and the null version by that name only", async () => {
+test("a version is found only by its whole id, and the null version only by its name", async () => {
   const scene = await newBucket()
   const { metadata, row } = scene
   const first = (await metadata.run(putVersion(putOf(scene)))).head
@@ -305,7 +305,7 @@ test("a version is found by its whole id only, and the null version by that name
   assert.equal(findVersion(metadata.committed, row, versionIdOf(first.order, first.random)), undefined)
 })
 
-test("conditions of a write are decided on the row as it is: a marker counts as no object", async () => {
+test("conditions of a write are checked against the current row: a marker counts as no object", async () => {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   const write = (conditions: PutVersion["conditions"]) => metadata.run(putVersion({ ...putOf(scene), conditions }))
@@ -326,7 +326,7 @@ test("conditions of a write are decided on the row as it is: a marker counts as 
   await write({ ifNoneMatch: ["*"] })
 })
 
-test("the version that a request names is an object, or the failure tells what is there", async () => {
+test("the version that a request names is an object, or the failure states what exists instead", async () => {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   const find = (versionId?: VersionId) => requireVersion(metadata.committed, bucketId, KEY, versionId)
@@ -356,12 +356,12 @@ test("the version that a request names is an object, or the failure tells what i
   assert.equal(find(id).head.order, head.order)
 })
 
-test("an upload that the collector has given up is refused, and bytes are shared only while they are the same", async () => {
+test("an aborted upload is refused, and bytes are shared only while they are the same", async () => {
   const scene = await newBucket()
   const { metadata, row } = scene
   const uploadId = uploadOf(77_000)
   await metadata.run(putVersion({ ...putOf(scene), uploadId }))
-  assert.equal(await metadata.run(resolveUpload({ bucketId: scene.bucketId, key: KEY, uploadId })), "void")
+  assert.equal(await metadata.run(resolveUpload({ bucketId: scene.bucketId, key: KEY, uploadId })), "aborted")
   await refuses(metadata.run(putVersion({ ...putOf(scene), uploadId })), "uploadAborted")
   await metadata.run(putVersion({ ...putOf(scene), uploadId: uploadOf(78_000) }))
   const [extent, other] = [extentOf(50_000), extentOf(50_001)]
@@ -375,7 +375,7 @@ test("an upload that the collector has given up is refused, and bytes are shared
   const moved = { ...extent, generation: 3 }
   await copyOf({ kind: "extent", extent: moved })
   const { content } = decodeVersion(must(findLatest(metadata.committed, row), "a copy").row.value)
-  assert.deepEqual(content, { kind: "extent", extent }, "the bytes are where the source has them now")
+  assert.deepEqual(content, { kind: "extent", extent }, "the copy references the source's current bytes")
   const segments = { kind: "segments", completion: randomOf(1) } as const
   const whole = { ...segments, multipartId: multipartIdOf(5, randomOf(5)) }
   const made = await metadata.run(putVersion(putOf(scene, { content: whole })))
@@ -386,7 +386,7 @@ test("an upload that the collector has given up is refused, and bytes are shared
   await copyOf(whole, versionIdOfHead(made.head))
 })
 
-test("what devices owe is written with the version that needs it, or by itself", async () => {
+test("hints are written with the version that needs them, or separately", async () => {
   const scene = await newBucket()
   const hint = (number: number) => ({
     partition: parsePartitionId(number),
@@ -400,7 +400,7 @@ test("what devices owe is written with the version that needs it, or by itself",
   )
 })
 
-test("an access control list is replaced only by one for the same owner, and may be taken away", async () => {
+test("an access control list is replaced only by one for the same owner, and may be removed", async () => {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   const address = { bucketId, key: KEY, versionId: undefined }
@@ -419,7 +419,7 @@ test("an access control list is replaced only by one for the same owner, and may
   assert.equal(listOf(), undefined)
 })
 
-test("details that are named and missing are damage, not an object without details", async () => {
+test("missing details are reported as damage, not as an object without details", async () => {
   const scene = await newBucket()
   const { metadata, row } = scene
   await metadata.run(putVersion(putOf(scene, { details: detailsOf("tag", true) })))
@@ -432,7 +432,7 @@ test("details that are named and missing are damage, not an object without detai
   )
 })
 
-test("a bucket that does not exist, or is being deleted, takes no version", async () => {
+test("a bucket that does not exist, or is being deleted, accepts no version", async () => {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   await refuses(metadata.run(putVersion({ ...putOf(scene), bucketId: parseBucketId(999) })), "noSuchBucket")
@@ -444,7 +444,7 @@ test("a bucket that does not exist, or is being deleted, takes no version", asyn
   )
 })
 
-test("commands name the row that they read first, and those that free space pass on a full disk", async () => {
+test("commands declare the row that they read first, and those that free space succeed on a full disk", async () => {
   const scene = await newBucket()
   const { bucketId, row } = scene
   const address = { bucketId, key: KEY, versionId: NULL_VERSION, conditions: {}, random: randomOf(1) }
@@ -455,7 +455,7 @@ test("commands name the row that they read first, and those that free space pass
   for (const command of [...freeing, recordHints([])]) assert.equal(command.grows, false, command.name)
 })
 
-test("a version that does not exist is removed without an error, and nothing changes", async () => {
+test("removing a version that does not exist succeeds and changes nothing", async () => {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   await metadata.run(putVersion(putOf(scene)))
@@ -466,7 +466,7 @@ test("a version that does not exist is removed without an error, and nothing cha
   assert.equal(metadata.position, position)
 })
 
-test("a rewrite keeps the bytes that are stored with the row, also when a version is shared or moved below another", async () => {
+test("a rewrite keeps inline bytes, also if a version is shared or moved below another", async () => {
   const scene = await newBucket()
   const { metadata, bucketId, row } = scene
   await metadata.run(setVersioning(bucketId, "enabled"))
@@ -479,7 +479,7 @@ test("a rewrite keeps the bytes that are stored with the row, also when a versio
   assert.deepEqual(found.row.payload?.bytes, Uint8Array.of(7))
 })
 
-test("details of the largest size rest in the record, and larger ones in a row of their own", async () => {
+test("details up to a limit are stored in the record, and larger ones in their own row", async () => {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   const ofSize = (characters: number) => ({ ...NO_DETAILS, userMetadata: [["k", "x".repeat(characters)] as const] })

@@ -1,6 +1,6 @@
 /**
- * Commands on the versions of one object: put, delete, delete by version, tags, access control list. Pure decisions;
- * conditions are checked here, which is what makes them atomic for every racer.
+ * Commands on the versions of one object: put, delete, delete by version, tags, access control list. Pure decisions.
+ * Conditions are checked here, so they are atomic for concurrent writers.
  */
 import { fail } from "../../base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../../base/ids.js"
@@ -20,7 +20,7 @@ import type { Conditions, ObjectAcl, Tags } from "../contract.js"
 import { findLatest, findVersion, NO_CHECKSUM, readDetails, requireBucket, RowEditor } from "./row-editor-core.js"
 import type { VersionMatch, NewVersion } from "./row-editor-core.js"
 
-/** Shards that were not durable at the acknowledgement: this device owes them to this partition. */
+/** The device lacks shards of the partition that were not durable at the acknowledgement. */
 export interface MissingShardHint {
   readonly partition: PartitionId
   readonly deviceId: DeviceId
@@ -29,7 +29,7 @@ export interface MissingShardHint {
 export interface PutVersion {
   readonly bucketId: BucketId
   readonly key: ObjectKey
-  /** The upload that this version makes reachable, refused where it was given up; undefined where bytes are shared. */
+  /** The upload that this version makes reachable, refused if it was aborted; undefined if bytes are shared. */
   readonly uploadId: UploadId | undefined
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker">
@@ -48,10 +48,10 @@ const etagSubject = (found: VersionMatch | undefined) =>
 
 export const hintRowKey = ({ partition, deviceId }: MissingShardHint) => textRowKey(u16Text(partition) + deviceId)
 
-/** Debts that one command carries: a command may touch 1,024 rows. */
+/** Hints that one command carries: a command may touch 1,024 rows. */
 export const HINTS_PER_COMMAND = 512
 
-/** Notes what devices owe, for an upload that owes more than the command that makes it reachable can carry. */
+/** Records hints of an upload that has more of them than the command that makes it reachable can carry. */
 export const recordHints = command<[hints: readonly MissingShardHint[]], void>({
   name: "NoteDebts",
   grows: false,
@@ -61,7 +61,7 @@ export const recordHints = command<[hints: readonly MissingShardHint[]], void>({
   }),
 })
 
-/** Refuses an upload that the collector has given up meanwhile; its bytes may be gone. */
+/** Refuses an upload that the collector has aborted meanwhile; its bytes may be gone. */
 export function refuseAborted(view: RowView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): void {
   if (view.get("voids", uploadRowKey(objectRowKey(bucketId, key), uploadId))) throw fail("uploadAborted")
 }
@@ -90,13 +90,13 @@ export const putVersion = command<[put: PutVersion], Stored>({
   },
 })
 
-/** Written out: a literal that spreads another costs more than all the rest of a decision. */
+/** Written out: an object literal with a spread costs more than the rest of a decision. */
 function objectOf(version: Omit<NewVersion, "isMarker">, content: NewVersion["content"]): NewVersion {
   const { payload, sizeBytes, md5, parts, random, checksum, details, isShared } = version
   return { isMarker: false, content, payload, sizeBytes, md5, parts, random, checksum, details, isShared }
 }
 
-/** What both versions name from now on. The source must still be of the upload that the new version is to share. */
+/** The content that both versions reference. The source must still reference the upload that is to be shared. */
 function shareBytes(
   view: RowView,
   editor: RowEditor,
@@ -114,7 +114,7 @@ function shareBytes(
       content.multipartId === version.content.multipartId)
   if (!found || !same) throw fail("conflict")
   editor.share(found)
-  // The bytes may have been coded anew since they were read.
+  // The bytes may have been re-encoded since they were read.
   return content.kind === "extent" ? content : version.content
 }
 
@@ -128,11 +128,11 @@ export interface RemoveLatest {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly conditions: Conditions
-  /** For the id of a marker. */
+  /** Random bytes for the id of a marker. */
   readonly random: Uint8Array
 }
 
-/** DELETE without a version: removes the object, or puts a delete marker on top. */
+/** DELETE without a version: removes the object, or adds a delete marker. */
 export const removeLatest = command<[remove: RemoveLatest], Removed>({
   name: "RemoveLatest",
   grows: false,
@@ -171,7 +171,7 @@ export interface RemoveVersion {
   readonly conditions: Conditions
 }
 
-/** DELETE of one version or marker; an absent one is no error. */
+/** DELETE of one version or marker; an absent one is not an error. */
 export const removeVersion = command<[remove: RemoveVersion], Removed>({
   name: "RemoveVersion",
   grows: false,
@@ -196,7 +196,7 @@ interface VersionAddress {
   readonly versionId: VersionId | undefined
 }
 
-/** Replaces what is stored beside the bytes of one version; those, times and order stay. */
+/** Replaces the details stored with one version; its bytes, times and order stay. */
 const changeDetails = <Change>(name: string, change: (details: VersionDetails, to: Change) => VersionDetails) =>
   command<[address: VersionAddress, to: Change], VersionId | undefined>({
     name,
@@ -213,15 +213,15 @@ const changeDetails = <Change>(name: string, change: (details: VersionDetails, t
 
 export const setTags = changeDetails<Tags>("SetTags", (details, tags) => ({ ...details, tags }))
 
-/** The list was made for this owner: another's version needs another list. Throws `conflict`. */
+/** The list was made for this owner: a version of another owner needs another list. Throws `conflict`. */
 export const setAcl = changeDetails<ObjectAcl | undefined>("SetAcl", ({ acl: before, ...details }, acl) => {
   if (before?.owner !== acl?.owner) throw fail("conflict")
   return acl === undefined ? details : { ...details, acl }
 })
 
 /**
- * The version that a request names, an object. Throws `noSuchKey` (with the marker's id where the
- * latest is one), `noSuchVersion`, `isDeleteMarker`.
+ * The version that a request names; it must be an object. Throws `noSuchKey` (with the marker's id if the latest
+ * version is a marker), `noSuchVersion`, `isDeleteMarker`.
  */
 export function requireVersion(
   view: RowView,

@@ -1,14 +1,14 @@
 /**
- * Aborted blocks: blocks that no row seems to name, on their way to removal.
+ * Aborted blocks: blocks that no row seems to reference, on their way to removal.
  *
- * A missing row may be damage to one metadata replica. So a block is aborted only if every replica of the
- * configuration says so, from metadata that was verified in this process; it is removed a day later, if all replicas
- * say so again after another verification.
+ * A missing row may be damage to one metadata replica. So a block is aborted only if every replica of the configuration
+ * confirms that no row references it, from metadata that was verified in this process. It is removed a day later, if
+ * all replicas confirm it again after another verification.
  *
- * Promises  Waits while a replica is offline or not verified. Stops once the brake is on (`aborted-brake-core.ts`);
- *           blocks that cannot be read anyway do not count for it, which were deleted while a device was offline, nor
- *           do blocks in whose place all replicas name one of another generation.
- *           The day begins anew with each process: nothing persistent decides about a removal.
+ * Promises  Waits while a replica is offline or not verified. Stops once the brake is on (`aborted-brake-core.ts`). The
+ *           brake does not count blocks that cannot be read anyway (deleted while a device was offline), nor blocks for
+ *           which all replicas reference a successor of another generation.
+ *           The day starts over in each process: no persistent state decides about a removal.
  * Limits    ABORTED_LIMITS.
  */
 import type { RowKey } from "../../base/ids.js"
@@ -28,12 +28,12 @@ import { nameOf, type Removals } from "./removals.js"
 import type { Uploads } from "../uploads.js"
 
 export const ABORTED_LIMITS = {
-  /** More are left where they are until some of these are gone. */
+  /** Further blocks are left alone until some of these are gone. */
   blocksMax: 10_000,
   resolvedPerStep: 64,
-  /** From the decision to the removal: no reader that began before it lasts longer. */
+  /** From the decision to the removal: no reader that started before the decision lasts longer. */
   removalWaitMs: READ_PIN_LIMITS.ageMsMax,
-  /** From the decision to the count: by then the collector has removed what merely waited for it. */
+  /** From the decision to the count: by then the collector has removed blocks that only waited for it. */
   countWaitMs: 3_600_000,
 } as const
 
@@ -46,9 +46,9 @@ export interface AbortedWaits {
 interface Candidate {
   readonly group: BlockGroup
   readonly owner: NeedleOwner
-  /** When all replicas confirmed it, by the monotonic clock; undefined until then. */
+  /** When all replicas confirmed it (monotonic clock); undefined until then. */
   readonly decidedMs?: number
-  /** Counts for the brake, once `countWaitMs` have passed. */
+  /** Counts for the brake after `countWaitMs`. */
   readonly isToBeCounted?: boolean
 }
 
@@ -65,7 +65,7 @@ export class AbortedBlocks {
     private readonly resolver: OwnershipResolver,
     private readonly removals: Removals,
     private readonly brake: AbortedBrake,
-    private readonly isEveryDeviceIn: () => boolean,
+    private readonly isEveryDeviceOnline: () => boolean,
     private readonly waits: AbortedWaits,
     private readonly log: Log,
   ) {}
@@ -82,13 +82,13 @@ export class AbortedBlocks {
     return this.candidates.has(name) || this.removals.has(name)
   }
 
-  /** All replicas have confirmed that no row names it; it waits for its removal. */
+  /** Whether all replicas have confirmed that no row references the block, which waits for its removal. */
   isConfirmed(name: string): boolean {
     if (this.brake.isOn) return false
     return this.candidates.get(name)?.decidedMs !== undefined || this.removals.has(name)
   }
 
-  /** One replica has no row that names the block. False if there are too many already. */
+  /** Adds a block that no row of one replica references. Returns false if there are too many already. */
   add(group: BlockGroup, owner: NeedleOwner): boolean {
     const name = nameOf(group)
     if (this.has(name)) return true
@@ -97,18 +97,18 @@ export class AbortedBlocks {
     return true
   }
 
-  /** Asks the replicas about some blocks that are due; true if it got any further. */
+  /** Checks some due blocks against all replicas; returns true if it made progress. */
   async step(signal: AbortSignal): Promise<boolean> {
     for (const [name, candidate] of [...this.candidates]) await this.count(name, candidate)
-    let asked = 0
+    let checked = 0
     for (const [name, candidate] of [...this.candidates]) {
-      if (signal.aborted || asked >= ABORTED_LIMITS.resolvedPerStep || this.removals.isFull || this.brake.isOn) break
+      if (signal.aborted || checked >= ABORTED_LIMITS.resolvedPerStep || this.removals.isFull || this.brake.isOn) break
       if (!this.isDue(candidate)) continue
-      // What keeps the replicas from being asked about one block holds for all.
-      if (!(await this.ask(name, candidate))) break
-      asked += 1
+      // An obstacle to querying the replicas about one block applies to all blocks.
+      if (!(await this.check(name, candidate))) break
+      checked += 1
     }
-    return asked > 0
+    return checked > 0
   }
 
   private async count(name: string, candidate: Candidate): Promise<void> {
@@ -121,7 +121,7 @@ export class AbortedBlocks {
     }
   }
 
-  /** Its shards may lie elsewhere by now, or be gone. */
+  /** The block's current shards; they may have moved, or be gone. */
   private find(group: BlockGroup): Soon<BlockGroup | undefined> {
     const name = nameOf(group)
     return after(this.blocks.shardScanOf(group.partition), groups => groups.find(each => nameOf(each) === name))
@@ -132,8 +132,8 @@ export class AbortedBlocks {
     return decidedMs === undefined || this.clock.monotonicMs() >= decidedMs + this.waits.removalWaitMs
   }
 
-  /** False if the replicas cannot be asked now. */
-  private async ask(name: string, { group, owner, decidedMs }: Candidate): Promise<boolean> {
+  /** Returns false if the replicas cannot be queried now. */
+  private async check(name: string, { group, owner, decidedMs }: Candidate): Promise<boolean> {
     const verifiedSinceMs = decidedMs === undefined ? -Infinity : decidedMs + this.waits.removalWaitMs
     const named = await this.metadata.askEveryReplica(verifiedSinceMs, namedBy(group, owner))
     if (named === undefined) return false
@@ -154,16 +154,16 @@ export class AbortedBlocks {
     this.candidates.set(name, { group, owner, decidedMs: this.clock.monotonicMs(), isToBeCounted })
   }
 
-  /** Or might be, with devices that are offline. */
+  /** Whether enough shards exist to read the block; true if offline devices may have them. */
   private isReadable({ shape, shards }: BlockGroup): boolean {
-    if (shape === undefined || !this.isEveryDeviceIn()) return true
+    if (shape === undefined || !this.isEveryDeviceOnline()) return true
     return new Set(shards.map(({ slot }) => slot)).size >= shardsNeeded(shape.policy)
   }
 
   private async remove(name: string, { uploadId, ...block }: BlockGroup, owner: NeedleOwner): Promise<void> {
-    // From here on a commit that names the upload is refused.
+    // From here on a commit that references the upload is refused.
     const verdict = await this.metadata.run(resolveUpload({ ...owner, uploadId }))
-    if (verdict === "void") this.marks.add(uploadRowKey(objectRowKey(owner.bucketId, owner.key), uploadId))
+    if (verdict === "aborted") this.marks.add(uploadRowKey(objectRowKey(owner.bucketId, owner.key), uploadId))
     this.candidates.delete(name)
     const group = await this.find({ uploadId, ...block })
     if (group === undefined) return

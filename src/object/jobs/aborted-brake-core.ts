@@ -1,15 +1,15 @@
 /**
- * Aborted brake: how many blocks one process may take for aborted before somebody has to look. Pure.
+ * Aborted brake: how many blocks one process may find aborted before an operator has to check. Pure.
  *
- * An interrupted process leaves few blocks that no row names. Many of them are more likely a loss of metadata than
- * aborted uploads, and to remove them would make that loss final.
+ * An interrupted process leaves few blocks that no row references. Many of them are more likely a loss of metadata than
+ * aborted uploads, and removing them would make that loss final.
  */
 export const ABORTED_BRAKE = {
-  /** Never more than this. */
+  /** The limit is never higher than this … */
   blocksMax: 100,
-  /** Nor more than this share of all blocks ... */
+  /** … nor higher than this share of all blocks … */
   shareMax: 0.001,
-  /** ... except in small stores, where it is less than one interrupted upload leaves. */
+  /** … but never lower than this: one interrupted upload leaves fewer. */
   blocksMin: 32,
 } as const
 
@@ -20,7 +20,7 @@ export function abortedBlocksMax(allBlocks: number | undefined): number {
   return Math.min(blocksMax, Math.max(blocksMin, Math.floor(allBlocks * shareMax)))
 }
 
-/** Counts aborted blocks for the life of the process. Once it is on, only an operator releases it. */
+/** Counts aborted blocks until the process ends. Once it is on, only an operator can release it. */
 export class AbortedBrake {
   private readonly names = new Set<string>()
   private allBlocks: number | undefined
@@ -31,7 +31,7 @@ export class AbortedBrake {
     return this.isTripped
   }
 
-  /** Aborted blocks; if the brake is on, at least so many. */
+  /** Aborted blocks; if the brake is on, at least this many. */
   get blocks(): number {
     return this.names.size
   }
@@ -41,18 +41,18 @@ export class AbortedBrake {
   }
 
   count(name: string): void {
-    // Released, it needs to know nothing more.
+    // After the release, counting is no longer needed.
     if (!this.isReleased) this.names.add(name)
     this.check()
   }
 
-  /** All blocks that devices hold, as they were counted last. */
+  /** Sets the latest count of all blocks on devices. */
   setAllBlocks(blocks: number): void {
     this.allBlocks = blocks
     this.check()
   }
 
-  /** An operator has looked: off until the process ends. */
+  /** Called after an operator has checked: off until the process ends. */
   release(): void {
     this.isReleased = true
     this.isTripped = false

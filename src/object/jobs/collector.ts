@@ -1,10 +1,10 @@
 /**
- * Collector: gives back bytes that nothing names any more. A job; its queue is the release list.
+ * Collector: deletes bytes that no row references any more. A job; its queue is the pending deletions.
  *
- * Promises  A byte goes only when the decision that released it is committed and every reader that
- *           could still be given it has ended. Each step is idempotent: a crash repeats it. A release that waits,
- *           for a device that has no room even for a deletion or for a metadata replica, holds up nothing else.
- *           Parts of a completed upload that it did not use are known by absence: every replica is asked.
+ * Promises  A byte is deleted only after the decision that unreferenced it is committed and every reader that could
+ *           still use it has ended. Each step is idempotent: it is repeated after a crash. A pending deletion that
+ *           waits, for a device without space even for a deletion or for a metadata replica, does not delay others.
+ *           Unused parts of a completed upload are recognised by absence: every replica is queried.
  * Limits    COLLECTOR_LIMITS.
  */
 import { isFailure } from "../../base/failures.js"
@@ -29,10 +29,10 @@ export const COLLECTOR_LIMITS = {
 
 type MultipartPendingDeletion = Exclude<PendingDeletionRecord["kind"], "extent" | "blocks">
 
-/** Nothing of a release is left, or a step of it was made, or it waits for a metadata replica. */
+/** The deletion is complete, or one step of it is, or it waits for a metadata replica. */
 type Outcome = "done" | "more" | "waits"
 
-/** Rows to drop, and the bytes that only they named. */
+/** Rows to drop, and the bytes that only these rows reference. */
 interface Step {
   readonly rows: readonly (readonly [Family, RowKey])[]
   readonly dead: readonly Extent[]
@@ -40,7 +40,7 @@ interface Step {
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
-/** From `start`, one more than a step takes. */
+/** From `start`: one more than a step handles. */
 const oldestPendingDeletions = query("OldestReleases", (view, start: RowKey): readonly PendingDeletion[] => {
   const pendingDeletions: PendingDeletion[] = []
   for (const release of pendingDeletionsFrom(view, { ...ALL, start })) {
@@ -60,7 +60,7 @@ function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadI
 
 const uploadsInSegments = query("UploadsInSegments", readUploadsInSegments)
 
-/** The first parts of an upload, and the uploads that the segments of a completed one name. */
+/** The first parts of an upload, and the uploads that the segments of a completed one reference. */
 const partsOfPendingDeletion = query("PartsOfRelease", (view, stem: RowKey, isCompleted: boolean) => {
   const parts: (readonly [RowKey, Extent])[] = []
   for (const [key, row] of view.range("parts", suffixRange(stem))) {
@@ -78,7 +78,7 @@ const firstSegment = query("FirstSegment", (view, stem: RowKey) => {
 export class Collector implements Job {
   readonly name = "collector"
   private released = 0
-  /** Behind releases for which a device had no room; those before it are tried again when all have been. */
+  /** Behind deletions for which a device had no space; those are retried after all others. */
   private from = ALL.start
 
   constructor(
@@ -88,11 +88,11 @@ export class Collector implements Job {
   ) {}
 
   progress(): string {
-    return `${this.released} uploads given back`
+    return `${this.released} uploads deleted`
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
-    // Releases first, pins afterwards: who opens a pin from now on was given rows that name none of these.
+    // Deletions first, then pins: a pin that is opened from now on belongs to rows that reference none of these bytes.
     const pendingDeletions = await this.metadata.ask(oldestPendingDeletions(this.from))
     const oldestPin = this.pins.oldest()
     const unpinned = pendingDeletions.filter(({ position }) => position <= oldestPin)
@@ -140,7 +140,7 @@ export class Collector implements Job {
     return "more"
   }
 
-  /** Parts whose bytes a segment names lose their rows only. Others lose both, if no replica knows better. */
+  /** Parts whose bytes a segment references lose only their rows. Others lose both, if all replicas agree. */
   private async partsStep(kind: MultipartPendingDeletion, stem: RowKey): Promise<Step | "waits" | undefined> {
     if (kind === "segments") return undefined
     const isCompleted = kind === "parts"
@@ -163,12 +163,12 @@ export class Collector implements Job {
     const first = await this.metadata.ask(firstSegment(stem))
     if (!first) return undefined
     const { key, segment } = first
-    // The parts of an aborted upload have given up the bytes already.
+    // The bytes of an aborted upload were already deleted with its parts.
     const dead = kind === "segments" ? segment.parts.map(part => part.extent) : []
     return { rows: [["segments", key]], dead }
   }
 
-  /** By all replicas; undefined while they cannot be asked. */
+  /** In the rows of all replicas; undefined while they cannot be queried. */
   private async uploadsInSegmentsAnywhere(stem: RowKey): Promise<ReadonlySet<UploadId> | undefined> {
     const uploads = await this.metadata.askEveryReplica(-Infinity, uploadsInSegments(stem))
     return uploads && new Set(uploads.flatMap(each => [...each]))

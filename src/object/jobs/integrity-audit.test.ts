@@ -1,4 +1,4 @@
-/** Blocks that cannot be read are counted whatever is left of them, and nothing else is. */
+/** Unreadable blocks are counted whatever is left of them, and nothing else is. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, parseLogSequence } from "../../base/ids.js"
@@ -9,7 +9,7 @@ import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
-import { ROLL_CALL_LIMITS, IntegrityAudit } from "./integrity-audit.js"
+import { INTEGRITY_AUDIT_LIMITS, IntegrityAudit } from "./integrity-audit.js"
 import { sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
 
 const BLOCK_BYTES = 16 * KIB
@@ -22,7 +22,7 @@ type World = StoreWorld<TestDevices>
 const lostOf = (world: World) => world.services.integrityAudit.report().blocks
 const keysOf = (world: World) => world.services.integrityAudit.objects().map(({ key }) => key)
 
-/** Lets the roll be called until a walk has ended and all that is lost was called again. */
+/** Runs the audit until a walk has ended and all losses were checked again. */
 async function callAll(world: World): Promise<void> {
   const job = world.job("integrity-audit")
   for (let steps = 0; steps < 2_000; steps += 1) {
@@ -59,7 +59,7 @@ async function unreadableBlocks(world: World, bodies: ReadonlyMap<string, number
   return lost
 }
 
-test("blocks are counted of which nothing is left and of which too little is, named, and forgotten with their objects", async () => {
+test("blocks with too few or no shards left are counted, listed, and dropped from the report with their objects", async () => {
   const world = await open("ec:2+2", 6)
   const bodies = new Map<string, number>()
   for (let i = 0; i < 12; i += 1) {
@@ -73,7 +73,7 @@ test("blocks are counted of which nothing is left and of which too little is, na
   for (const number of [1, 2, 3, 4]) await world.replace(deviceOf(number), 90 + number)
   const total = [...bodies.values()].reduce((sum, bytes) => sum + Math.ceil(bytes / BLOCK_BYTES), 0)
   const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
-  assert.ok(groups.length < total, "of some nothing is left")
+  assert.ok(groups.length < total, "some blocks have no shard left")
   assert.ok(groups.some(({ shards }) => shards.length === 1) && groups.some(({ shards }) => shards.length === 2))
   await world.settle()
   await callAll(world)
@@ -88,7 +88,7 @@ test("blocks are counted of which nothing is left and of which too little is, na
   assert.deepEqual([lostOf(world), keysOf(world), world.services.integrityAudit.report().misplacedBlocks], [0, [], []])
 })
 
-test("what is lost while devices are out is back with them", async () => {
+test("blocks that are lost while devices are offline are back with the devices", async () => {
   const world = await open("ec:2+2")
   await world.put("key", world.random.bytes(60_000))
   const away = [1, 2, 3].map(deviceOf)
@@ -100,7 +100,7 @@ test("what is lost while devices are out is back with them", async () => {
   assert.equal(lostOf(world), 0)
 })
 
-test("a damaged shard that was the last is counted without a change of devices, and no more when overwritten", async () => {
+test("a block whose last shard is damaged is counted without a change of devices, until it is overwritten", async () => {
   const world = await open("replica:1")
   await world.put("key", world.random.bytes(30_000))
   await world.put("other", world.random.bytes(30_000))
@@ -108,7 +108,7 @@ test("a damaged shard that was the last is counted without a change of devices, 
   const [group] = (await world.blocks.shardScan(ALL_NEEDLES.start)).groups
   assert.ok(group)
   world.services.repair.noteDamage({ deviceId: deviceOf(1), id: needleIdOf(group, 0) })
-  await world.clock.advance(ROLL_CALL_LIMITS.restMs)
+  await world.clock.advance(INTEGRITY_AUDIT_LIMITS.restMs)
   await callAll(world)
   assert.equal(lostOf(world), 1)
   for (const key of keysOf(world)) await world.put(key, world.random.bytes(10_000))
@@ -116,16 +116,16 @@ test("a damaged shard that was the last is counted without a change of devices, 
   assert.equal(lostOf(world), 0)
 })
 
-test("of more rows than are kept the sums are known, and they shrink with the next walk", async () => {
+test("rows beyond the limit are counted in sums, which shrink with the next walk", async () => {
   const world = await open("replica:1")
   for (let i = 0; i < 9; i += 1) await world.put(`key${i}`, world.random.bytes(20_000))
   world.takeOffline(deviceOf(1))
   const states = () => new Map()
   const { clock, tablet, blocks } = world
-  const few = { ...ROLL_CALL_LIMITS, rowsKept: 3, callsPerStep: 5 }
+  const few = { ...INTEGRITY_AUDIT_LIMITS, rowsKept: 3, checksPerStep: 5 }
   const integrityAudit = new IntegrityAudit(clock, tablet, blocks, { states }, few)
   const settle = async () => {
-    await clock.advance(ROLL_CALL_LIMITS.restMs)
+    await clock.advance(INTEGRITY_AUDIT_LIMITS.restMs)
     while ((await integrityAudit.step()) === "busy") continue
   }
   await settle()
@@ -136,7 +136,7 @@ test("of more rows than are kept the sums are known, and they shrink with the ne
   assert.equal(integrityAudit.report().blocks, 4)
 })
 
-test("while clients and all background work are busy nothing is ever counted as lost", async () => {
+test("no block is counted as lost while clients and all background jobs are busy", async () => {
   const world = await open("ec:2+1", 6)
   const { multipart } = world.services
   const { clock, tablet, blocks } = world

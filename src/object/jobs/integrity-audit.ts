@@ -1,13 +1,13 @@
 /**
- * Integrity audit: every block that a row names is called, and those are counted for which fewer shards answer
- * than a read needs. A job.
+ * Integrity audit: checks every block that a row references, and counts those for which fewer shards exist than a read
+ * needs. A job.
  *
- * Repair compares what devices have with each other; of a block of which none is left, only its row still
- * tells. So this walks over all rows: after a start, whenever devices come or go, after damage was found,
- * and now and then. What it found is called again until it is back, or its row is gone.
+ * Repair compares devices with each other; if all shards of a block are lost, only its row still shows that it existed.
+ * So the audit walks over all rows: after a start, whenever devices are added or go, after damage was found, and
+ * periodically. It checks lost blocks again until they are back, or their row is gone.
  *
- * Promises  What it counts was named by a row when it was called, and by none that waits for the collector.
- * Limits    ROLL_CALL_LIMITS. Of rows beyond those that it keeps only sums are known, until the next walk.
+ * Promises  A counted block was referenced by a row when it was checked, and not by a row that waits for the collector.
+ * Limits    INTEGRITY_AUDIT_LIMITS. Of lost rows beyond `rowsKept` only sums are kept, until the next walk.
  */
 import { equalBytes } from "../../base/bytes.js"
 import { parseBucketId, rowKeyOf, textOfObjectKey, type RowKey } from "../../base/ids.js"
@@ -26,16 +26,16 @@ import { namingsOf, type UploadName } from "../queries/named-extents-core.js"
 import { isKept } from "../commands/reencode-commands-core.js"
 import type { LostObject, MisplacedBlocks, RepairSource, IntegrityAuditReport } from "./repair-contract.js"
 
-export const ROLL_CALL_LIMITS = {
-  /** One step asks for so many shards, a row that names none counting as one: a few milliseconds. */
-  callsPerStep: 1_000,
-  /** Rows with lost blocks that are kept, to be called again. */
+export const INTEGRITY_AUDIT_LIMITS = {
+  /** One step checks this many shards; a row without blocks counts as one. Takes a few milliseconds. */
+  checksPerStep: 1_000,
+  /** Rows with lost blocks that are remembered for further checks. */
   rowsKept: 10_000,
-  objectsTold: 20,
-  /** Rows that somebody found to have lost blocks, waiting to be called; others are found by the next walk. */
+  objectsReported: 20,
+  /** Rows reported as having lost blocks that wait for their check; the next walk finds others. */
   suspectsWaiting: 1_000,
   walkEveryMs: 24 * 3_600_000,
-  /** Where damage was found, or more was lost than is kept, the next walk waits so long, and so many times as long as the latest took. */
+  /** After damage, or if more rows are lost than kept, the next walk waits this long, or `restTimes` the last walk. */
   restMs: 60_000,
   restTimes: 10,
 } as const
@@ -47,7 +47,7 @@ interface Loss {
   readonly blocks: number
   readonly bytes: number
   readonly first: Pick<MisplacedBlocks, "partition" | "needed">
-  /** Its name; "" if it is gone. */
+  /** The bucket's name; "" if the bucket is gone. */
   readonly bucket: string
 }
 
@@ -73,7 +73,7 @@ const rowsNaming = query("RowsNaming", (view, name: UploadName) =>
   Array.from(namingsOf(view, name), ({ family, rowKey, row }) => ({ family, rowKey, row })),
 )
 
-/** The name of the bucket of a row that names the upload; undefined if there is no such row, or it waits for the collector. */
+/** The bucket name of a row that references the upload; undefined if there is none, or it waits for the collector. */
 const bucketOfKept = query("BucketOfKept", (view, family: ExtentFamily, rowKey: RowKey, name: UploadName) => {
   for (const naming of namingsOf(view, name)) {
     if (naming.family !== family || naming.rowKey !== rowKey) continue
@@ -90,19 +90,19 @@ export class IntegrityAudit implements Job {
   /** Undefined: no walk has ended since devices changed. */
   private endedMs: number | undefined
   private beganMs = 0
-  /** Shards that had been found bad when the walk began. */
+  /** The number of damaged shards when the walk started. */
   private distrusts = 0
   private rowsWalked = 0
-  /** The row that is being called, by the values that it had. */
-  private open: RowCall | undefined
+  /** The row being checked, with its value at the start. */
+  private open: RowCheck | undefined
   private readonly losses = new Map<string, Loss>()
   private kept = NONE
-  /** Of rows beyond those kept, by the walk before and by this one. */
+  /** Sums of the lost rows beyond `rowsKept`, of the previous walk and of this one. */
   private beyond = NONE
   private beyondNow = NONE
-  /** To be called again. */
+  /** Rows to check again. */
   private again: string[] = []
-  /** To be called first. */
+  /** Rows to check first. */
   private readonly suspects = new Map<string, Pick<Loss, "family" | "rowKey">>()
   private version = 0
 
@@ -111,13 +111,13 @@ export class IntegrityAudit implements Job {
     private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly source: Pick<RepairSource, "states">,
-    private readonly limits: Readonly<Record<keyof typeof ROLL_CALL_LIMITS, number>> = ROLL_CALL_LIMITS,
+    private readonly limits: Readonly<Record<keyof typeof INTEGRITY_AUDIT_LIMITS, number>> = INTEGRITY_AUDIT_LIMITS,
   ) {}
 
   progress(): string {
     const { blocks } = this.report()
     const lost = `${blocks} blocks cannot be read`
-    return this.walk ? `${this.rowsWalked} rows called, ${lost}` : lost
+    return this.walk ? `${this.rowsWalked} rows checked, ${lost}` : lost
   }
 
   report(): IntegrityAuditReport {
@@ -130,28 +130,28 @@ export class IntegrityAudit implements Job {
     return { version, isCounted, blocks, bytes, misplacedBlocks, isComplete }
   }
 
-  /** Somebody found that too few shards of a block are left: the row that names it is called now, or soon where it is long. */
+  /** Called if too few shards of a block remain: its row is checked immediately, or soon if it is long. */
   async suspect(name: UploadName): Promise<void> {
     for (const { family, rowKey, row } of await this.metadata.ask(rowsNaming(name))) {
-      const called = new RowCall(family, rowKey, row)
-      // What is lost already is called again and again.
-      if (this.losses.has(called.name) || this.suspects.has(called.name)) continue
-      await called.further(this.blocks, this.limits.callsPerStep)
-      if (called.isDone) await this.note(called)
-      else if (this.suspects.size < this.limits.suspectsWaiting) this.suspects.set(called.name, { family, rowKey })
+      const check = new RowCheck(family, rowKey, row)
+      // Lost rows are checked repeatedly anyway.
+      if (this.losses.has(check.name) || this.suspects.has(check.name)) continue
+      await check.checkBlocks(this.blocks, this.limits.checksPerStep)
+      if (check.isDone) await this.note(check)
+      else if (this.suspects.size < this.limits.suspectsWaiting) this.suspects.set(check.name, { family, rowKey })
     }
   }
 
-  /** The first of the objects that cannot be read. */
+  /** The first few objects that cannot be read. */
   objects(): readonly LostObject[] {
-    const told = new Map<string, LostObject>()
+    const reported = new Map<string, LostObject>()
     for (const { family, rowKey, bucket } of this.losses.values()) {
-      if (told.size === this.limits.objectsTold) break
+      if (reported.size === this.limits.objectsReported) break
       const { bucketId, key } = parseObjectRowKey(rowKey)
       const what = family === "versions" ? "version" : family === "parts" ? "part" : "object"
-      told.set(`${bucketId} ${what} ${key}`, { bucket, key: textOfObjectKey(key), what })
+      reported.set(`${bucketId} ${what} ${key}`, { bucket, key: textOfObjectKey(key), what })
     }
-    return [...told.values()]
+    return [...reported.values()]
   }
 
   async step(): Promise<StepOutcome> {
@@ -163,12 +163,12 @@ export class IntegrityAudit implements Job {
     } else if (!this.walk && this.isDue()) this.begin()
     const isWalking = this.walk !== undefined
     if (!isWalking && this.again.length === 0) this.again = [...this.losses.keys()]
-    await this.call()
+    await this.checkRows()
     if (isWalking || this.open || this.suspects.size > 0) return "busy"
     return this.losses.size > 0 ? "throttled" : "idle"
   }
 
-  /** Anything by which blocks may have come or gone. */
+  /** Identifies all changes by which blocks may have been lost or come back. */
   private reasonNow(): string {
     const devices = [...this.source.states()].map(([id, { state, stateSinceMs }]) => `${id} ${state} ${stateSinceMs}`)
     return devices.sort().join()
@@ -201,47 +201,47 @@ export class IntegrityAudit implements Job {
     this.beyondNow = NONE
   }
 
-  /** Some rows further. */
-  private async call(): Promise<void> {
-    let calls = this.limits.callsPerStep
+  /** Checks the next rows. */
+  private async checkRows(): Promise<void> {
+    let checks = this.limits.checksPerStep
     for await (const row of this.rows()) {
       this.open = row
-      calls -= await row.further(this.blocks, calls)
+      checks -= await row.checkBlocks(this.blocks, checks)
       if (!row.isDone) return
       this.open = undefined
       await this.note(row)
-      if (calls <= 0) return
+      if (checks <= 0) return
     }
   }
 
-  /** What is to be called: the row that was begun, as it is now, then what was lost, then the others. */
-  private async *rows(): AsyncGenerator<RowCall> {
+  /** The rows to check: first the current state of the open row, then suspects and lost rows, then all others. */
+  private async *rows(): AsyncGenerator<RowCheck> {
     const { open } = this
     if (open) yield open.asOf(await this.metadata.ask(rowAt(open.family, open.rowKey)))
     for (const [name, { family, rowKey }] of this.suspects) {
       this.suspects.delete(name)
-      yield new RowCall(family, rowKey, await this.metadata.ask(rowAt(family, rowKey)))
+      yield new RowCheck(family, rowKey, await this.metadata.ask(rowAt(family, rowKey)))
     }
     for (let name = this.again.pop(); name !== undefined; name = this.again.pop()) {
       const loss = this.losses.get(name)
-      if (loss) yield new RowCall(loss.family, loss.rowKey, await this.metadata.ask(rowAt(loss.family, loss.rowKey)))
+      if (loss) yield new RowCheck(loss.family, loss.rowKey, await this.metadata.ask(rowAt(loss.family, loss.rowKey)))
     }
     while (this.walk) {
       const { family: at, from } = this.walk
       const family = EXTENT_FAMILIES[at]
       if (family === undefined) return this.endWalk()
-      const { rows, next } = await this.metadata.ask(extentRows(family, from, this.limits.callsPerStep))
+      const { rows, next } = await this.metadata.ask(extentRows(family, from, this.limits.checksPerStep))
       for (const { rowKey, row } of rows) {
         this.walk = { family: at, from: rowKeyOf(`${rowKey}\x00`) }
         this.rowsWalked += 1
-        yield new RowCall(family, rowKey, row)
+        yield new RowCheck(family, rowKey, row)
       }
       this.walk = next === undefined ? { family: at + 1, from: ALL_OBJECT_ROWS.start } : { family: at, from: next }
     }
   }
 
-  /** What came of calling all blocks of a row. */
-  private async note(row: RowCall): Promise<void> {
+  /** Records the result of checking all blocks of a row. */
+  private async note(row: RowCheck): Promise<void> {
     if (!this.losses.has(row.name) && row.loss === undefined) return
     const loss = row.loss && (await this.lossOf(row, row.loss))
     const before = this.losses.get(row.name)
@@ -256,8 +256,8 @@ export class IntegrityAudit implements Job {
     if (before?.blocks !== loss?.blocks || before?.bytes !== loss?.bytes) this.version += 1
   }
 
-  /** Of rows that wait for the collector the blocks go first: they have lost nothing. */
-  private async lossOf({ family, rowKey }: RowCall, { blocks, bytes, first, extent }: FoundLoss) {
+  /** Undefined for rows that wait for the collector: their blocks are deleted first, so nothing is lost. */
+  private async lossOf({ family, rowKey }: RowCheck, { blocks, bytes, first, extent }: FoundLoss) {
     const { bucketId, key } = parseObjectRowKey(rowKey)
     const name = { bucketId: parseBucketId(bucketId), key, uploadId: extent.uploadId }
     const bucket = await this.metadata.ask(bucketOfKept(family, rowKey, name))
@@ -267,50 +267,50 @@ export class IntegrityAudit implements Job {
 
 type FoundLoss = Pick<Loss, "blocks" | "bytes" | "first"> & { readonly extent: Extent }
 
-/** One row while its blocks are called. */
-class RowCall {
+/** One row while its blocks are checked. */
+class RowCheck {
   readonly name: string
   loss: FoundLoss | undefined
   isDone = false
-  private readonly left: Iterator<readonly [Extent, number]>
+  private readonly remaining: Iterator<readonly [Extent, number]>
 
-  /** `row`: undefined where it is gone. */
+  /** `row`: undefined if the row is gone. */
   constructor(
     readonly family: ExtentFamily,
     readonly rowKey: RowKey,
     private readonly row: MetadataRow | undefined,
   ) {
     this.name = `${family} ${rowKey}`
-    this.left = blocksOf(row ? extentsOf(family, row) : [])
+    this.remaining = blocksOf(row ? extentsOf(family, row) : [])
   }
 
-  /** Goes on where the row is as it was, and begins anew where it is not. */
-  asOf(row: MetadataRow | undefined): RowCall {
+  /** Continues if the row is unchanged, and starts over otherwise. */
+  asOf(row: MetadataRow | undefined): RowCheck {
     const isSame = row !== undefined && this.row !== undefined && equalBytes(row.value, this.row.value)
-    return isSame ? this : new RowCall(this.family, this.rowKey, row)
+    return isSame ? this : new RowCheck(this.family, this.rowKey, row)
   }
 
-  /** Calls blocks until `callsMax` shards or so were asked for; how many were. */
-  further(blocks: Blocks, callsMax: number, called = 1): Soon<number> {
-    let calls = called
-    while (calls < callsMax) {
-      const next = this.left.next()
+  /** Checks blocks until about `checksMax` shards were checked; returns their number. */
+  checkBlocks(blocks: Blocks, checksMax: number, checked = 1): Soon<number> {
+    let checks = checked
+    while (checks < checksMax) {
+      const next = this.remaining.next()
       if (next.done === true) {
         this.isDone = true
         break
       }
       const [extent, block] = next.value
-      calls += shardsNeeded(blockShape(extent, block).policy)
+      checks += shardsNeeded(blockShape(extent, block).policy)
       const there = blocks.shardsThere(extent, block)
       if (there instanceof Promise) {
         return there.then(count => {
           this.note(extent, block, count)
-          return this.further(blocks, callsMax, calls)
+          return this.checkBlocks(blocks, checksMax, checks)
         })
       }
       this.note(extent, block, there)
     }
-    return calls
+    return checks
   }
 
   private note(extent: Extent, block: number, shardsThere: number): void {

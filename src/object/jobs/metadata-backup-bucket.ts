@@ -1,9 +1,8 @@
 /**
- * The system bucket: what the store keeps for itself as objects, and where the snapshots of the metadata
- * lie in it.
+ * The system bucket: objects that the store keeps for itself, such as the snapshots of the metadata.
  *
- * It has a row in `buckets`, so that its objects are written, judged, repaired, coded anew and released
- * like all others; no name leads to it, no account owns it, and no id that is ever given out is its.
+ * It has a row in `buckets`, so that its objects are written, resolved, repaired, re-encoded and deleted like all
+ * others. It has no public name and no account owns it, and its id is never assigned to another bucket.
  */
 import type { BucketId, ObjectKey } from "../../base/ids.js"
 import { objectKeyOfText, parseAccountId, parseBucketId, parseBucketName } from "../../base/ids.js"
@@ -13,7 +12,7 @@ import { decodeVersionHead } from "../../format/version-record.js"
 import { command, type RowView } from "../../metadata/index.js"
 import type { Bucket } from "../contract.js"
 
-/** The highest possible; those given out begin with 1. Needles carry it: never change it. */
+/** The highest possible id; assigned ids start at 1. Needles contain it: never change it. */
 export const SYSTEM_BUCKET_ID: BucketId = parseBucketId(Number.MAX_SAFE_INTEGER)
 
 export const SYSTEM_BUCKET: Bucket = {
@@ -27,7 +26,7 @@ export const SYSTEM_BUCKET: Bucket = {
   settingsVersion: 1,
 }
 
-/** Gives the system bucket its row, where it has none yet. */
+/** Creates the row of the system bucket if it does not exist. */
 export const ensureSystemBucket = command<[], void>({
   name: "EnsureSystemBucket",
   touches: () => [["buckets", bucketRowKey(SYSTEM_BUCKET_ID)]],
@@ -42,14 +41,14 @@ export const ensureSystemBucket = command<[], void>({
 const PREFIX = "metadata/"
 const CHUNK_KEY = /^(metadata\/\d{16}-\d{10})\/(\d{8})(\.last)?$/
 
-/** The name of a snapshot: the position and the life in which it began. In the order of their beginnings. */
+/** The name of a snapshot: the position and the process incarnation in which it started. Sorts by start. */
 export const snapshotName = (fromPosition: number, incarnation: number): string =>
   `${PREFIX}${String(fromPosition).padStart(16, "0")}-${String(incarnation).padStart(10, "0")}`
 
 export const chunkKey = (snapshot: string, number: number, isLast: boolean): ObjectKey =>
   objectKeyOfText(`${snapshot}/${String(number).padStart(8, "0")}${isLast ? ".last" : ""}`)
 
-/** Which chunk of which snapshot an object of the system bucket is; undefined: none. */
+/** The snapshot and number of a chunk in the system bucket; undefined for other keys. */
 export function chunkOfKey(
   key: ObjectKey,
 ): { readonly snapshot: string; readonly number: number; readonly isLast: boolean } | undefined {
@@ -57,7 +56,7 @@ export function chunkOfKey(
   return snapshot === undefined ? undefined : { snapshot, number: Number(number), isLast: last !== undefined }
 }
 
-/** A snapshot as its chunks' rows tell of it. */
+/** A snapshot as the rows of its chunks describe it. */
 export interface StoredSnapshot {
   readonly name: string
   readonly keys: readonly ObjectKey[]
@@ -80,7 +79,7 @@ export function storedSnapshots(view: RowView): readonly StoredSnapshot[] {
     before.keys.push(key)
     byName.set(name, {
       ...before,
-      // Keys come in order: the last is complete with as many before it as its number says.
+      // Keys are in order: the snapshot is complete if as many chunks precede the last one as its number states.
       isComplete: isLast && before.keys.length === number + 1,
       sizeBytes: before.sizeBytes + sizeBytes,
       modifiedMs: Math.max(before.modifiedMs, modifiedMs),
@@ -89,7 +88,7 @@ export function storedSnapshots(view: RowView): readonly StoredSnapshot[] {
   return [...byName.values()]
 }
 
-/** All but the newest complete ones, and but the one being written. */
+/** All snapshots except the newest complete ones and the one being written. */
 export function outdatedSnapshots(
   snapshots: readonly StoredSnapshot[],
   kept: number,

@@ -1,5 +1,5 @@
 /**
- * Watched metadata: counts the commands of those who change what users see, so that a backup can tell whether there is
+ * Watched metadata: counts the commands of services that change what users see, so that a backup knows whether there is
  * anything new. Background jobs, which only tidy up, use the metadata itself.
  */
 import { isFailure } from "../../base/failures.js"
@@ -10,7 +10,7 @@ import type { Soon } from "../../base/soon.js"
 import type { Command, Incarnations, Metadata, MetadataRow, Query } from "../../metadata/index.js"
 
 export class WatchedMetadata implements Metadata {
-  /** Counted once they are committed: what was counted before a query was asked is in its answer. */
+  /** Counted after their commit: a query that starts later sees all counted changes. */
   changes = 0
 
   constructor(private readonly metadata: Metadata) {}

@@ -1,10 +1,10 @@
 /**
- * The walk over all rows of a tablet that a backup takes, in slices. Pure.
+ * The walk over all rows of a tablet for a backup, in slices. Pure.
  *
- * Promises  The rows of one object key come in one slice, as one moment shows them, so that a version that
- *           moves between families is never missed. A key with more rows than fit a slice comes in several:
- *           its `current` row then comes once more behind them, since that is where versions move to.
- *           Buckets come once more at the end, for those made meanwhile.
+ * Promises  The rows of one object key are in one slice, from one moment, so that a version that moves between
+ *           families is never missed. A key with more rows than fit a slice has several: its `current` row is then
+ *           repeated after them, since versions move there. Buckets are repeated at the end, for those created
+ *           meanwhile.
  */
 import type { Family } from "../../base/families.js"
 import { REPLICATED_FAMILIES } from "../../base/families.js"
@@ -13,7 +13,7 @@ import { bucketRowKey } from "../../format/row-key.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 
-/** Those whose rows belong to an object key, and move with it. */
+/** Families whose rows belong to an object key, and move with it. */
 const OBJECT_FAMILIES: readonly Family[] = [
   "current",
   "versions",
@@ -25,7 +25,7 @@ const OBJECT_FAMILIES: readonly Family[] = [
   "voids",
   "shares",
 ]
-/** One phase of the walk after another. */
+/** The phases of the walk. */
 const PHASES: readonly (readonly Family[])[] = [
   ...REPLICATED_FAMILIES.filter(family => !OBJECT_FAMILIES.includes(family)).map(family => [family]),
   OBJECT_FAMILIES,
@@ -35,15 +35,15 @@ const OBJECT_PHASE = PHASES.indexOf(OBJECT_FAMILIES)
 const START = rowKeyOf("")
 /** Keys begin with a bucket id, a name, an account or a number below this. */
 const END = rowKeyOf("\xff")
-/** What the system bucket holds are these snapshots themselves. */
+/** The objects of the system bucket are these snapshots themselves. */
 const OBJECTS_END = bucketRowKey(SYSTEM_BUCKET_ID)
 
 export interface WalkLimits {
-  /** A slice ends with the first object key after so many rows. */
+  /** A slice ends with the first object key after this many rows … */
   readonly rowsPerStep: number
-  /** Or after so many bytes of keys and values. */
+  /** … or after this many bytes of keys and values … */
   readonly bytesPerStep: number
-  /** And in any case, also inside an object key, after so many rows. */
+  /** … and in any case, even inside an object key, after this many rows. */
   readonly rowsPerSliceMax: number
 }
 
@@ -51,7 +51,7 @@ export interface WalkPlace {
   readonly phase: number
   /** Inclusive. */
   readonly from: RowKey
-  /** The object key of which a part came in the slice before. */
+  /** The object key of which the previous slice contained some rows. */
   readonly within: RowKey | undefined
 }
 
@@ -63,7 +63,7 @@ export interface WalkedRow {
 
 export interface WalkSlice {
   readonly rows: readonly WalkedRow[]
-  /** Undefined: that was the last. */
+  /** Undefined at the end. */
   readonly next: WalkPlace | undefined
 }
 
@@ -76,7 +76,7 @@ export function stemOf({ family, key }: Pick<WalkedRow, "family" | "key">): RowK
 
 const stemOfKey = (key: RowKey): RowKey => rowKeyOf(key.slice(0, key.indexOf("\x00", 8) + 1))
 
-/** Where the walk goes on so that an object key comes once more, whole. */
+/** The place from which an object key is read once more, whole. */
 export const placeOf = (stem: RowKey): WalkPlace => ({ phase: OBJECT_PHASE, from: stem, within: undefined })
 
 export function walkSlice(view: RowView, place: WalkPlace, limits: WalkLimits): WalkSlice {

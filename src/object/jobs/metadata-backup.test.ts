@@ -1,4 +1,4 @@
-/** Snapshots of the metadata: what is in them, when they are made, and what is left of them. */
+/** Snapshots of the metadata: their contents, when they are made, and how long they are kept. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { hexOf } from "../../base/bytes.js"
@@ -29,7 +29,7 @@ const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const storeId = parseStoreId("ab".repeat(16))
 
-/** A world with a backup of its own, which notices what is done through `world`. */
+/** A world with its own backup, which counts the changes made through `world`. */
 class Scene {
   readonly changes: WatchedMetadata
   readonly uploads: Uploads
@@ -59,12 +59,12 @@ class Scene {
     this.changes.changes += 1
   }
 
-  /** Steps until there is nothing to do; how many there were. */
+  /** Steps until nothing is left to do; returns the number of steps. */
   async settle(): Promise<number> {
     for (let steps = 1; steps < 5_000; steps += 1) {
       if ((await this.world.clock.runUntil(this.backup.step())) === "idle") return steps
     }
-    throw new Error("the backup does not settle")
+    throw new Error("the backup does not become idle")
   }
 
   async later(ms: number = METADATA_BACKUP_LIMITS.everyMs): Promise<number> {
@@ -76,7 +76,7 @@ class Scene {
     return storedSnapshots(this.world.tablet.committed)
   }
 
-  /** The chunks of a snapshot, read back as a user would read objects. */
+  /** The chunks of a snapshot, read back like objects of a user. */
   async chunks(number: number): Promise<MetadataChunk[]> {
     const chunks: MetadataChunk[] = []
     for (const key of this.snapshots.at(number)?.keys ?? []) {
@@ -92,7 +92,7 @@ class Scene {
   }
 }
 
-test("a snapshot holds every row with its payload, and says whose and of when it is", async () => {
+test("a snapshot contains every row with its payload, its store and its time", async () => {
   const scene = await Scene.open()
   const { world } = scene
   await scene.put("small", Buffer.from("inline"))
@@ -111,7 +111,7 @@ test("a snapshot holds every row with its payload, and says whose and of when it
     const rowKey = objectRowKey(world.home.id, objectKeyOfText(key))
     return must(
       records.find(record => record.family === "current" && record.key === rowKey),
-      "the row is there",
+      "the row exists",
     )
   }
   assert.equal(Buffer.from(rowOf("small").payload ?? []).toString(), "inline")
@@ -119,7 +119,7 @@ test("a snapshot holds every row with its payload, and says whose and of when it
   assert.equal(decodeVersion(rowOf("large").value).content.kind, "extent")
   assert.ok(
     (await world.blocks.shardScan(ALL_NEEDLES.start)).groups.length >= 4,
-    "also a small snapshot lies in blocks",
+    "even a small snapshot is stored in blocks",
   )
 })
 
@@ -133,14 +133,14 @@ test("no user sees the bucket of the snapshots", async () => {
     const listed = await buckets.list({ owner, max: 10 })
     assert.ok(listed.buckets.every(({ id }) => id !== SYSTEM_BUCKET_ID))
   }
-  // Whoever takes its name gets a bucket of their own.
+  // A user who chooses its name gets a separate bucket.
   const same = await buckets.create({ name: SYSTEM_BUCKET.name, owner: parseAccountId("root"), location: "" })
   assert.notEqual(same.id, SYSTEM_BUCKET_ID)
   const page = await scene.world.services.objects.list({ bucket: same, prefix: "", delimiter: "", after: "", max: 10 })
   assert.deepEqual(page.entries, [])
 })
 
-test("snapshots are made when something changed, hourly at most, and two are kept", async () => {
+test("snapshots are made after changes, hourly at most, and two are kept", async () => {
   const scene = await Scene.open()
   await scene.put("a", scene.world.random.bytes(20 * KIB))
   assert.equal(await scene.later(METADATA_BACKUP_LIMITS.firstAfterMs - 1), 1)
@@ -164,10 +164,10 @@ test("snapshots are made when something changed, hourly at most, and two are kep
   )
   await scene.world.settle("collector")
   const uploads = new Set((await scene.world.blocks.shardScan(ALL_NEEDLES.start)).groups.map(group => group.uploadId))
-  assert.equal(uploads.size, 3, "the object and two snapshots: what was released is gone")
+  assert.equal(uploads.size, 3, "the object and two snapshots: outdated ones are deleted")
 })
 
-test("a snapshot of many rows comes in chunks, numbered, the last one said to be it", async () => {
+test("a snapshot of many rows has numbered chunks, the last one marked as such", async () => {
   const scene = await Scene.open("replica:1")
   // Rows of 3 KiB and more.
   const tags = Array.from({ length: 10 }, (_, i): [string, string] => [`tag${i}`, "x".repeat(250)])
@@ -194,7 +194,7 @@ test("a snapshot of many rows comes in chunks, numbered, the last one said to be
   assert.ok(keys.every(({ payload }) => payload?.length === 4_000))
 })
 
-test("a full disk ends a snapshot quietly, and what there was of it is given back", async () => {
+test("a full disk ends a snapshot without an error, and its chunks are deleted", async () => {
   const scene = await Scene.open()
   await scene.put("a", Buffer.from("a"))
   await scene.later()
@@ -213,7 +213,7 @@ test("a full disk ends a snapshot quietly, and what there was of it is given bac
   assert.equal(scene.snapshots.length, 2)
 })
 
-test("what a life before left unfinished is removed, and a start alone makes no snapshot too many", async () => {
+test("unfinished snapshots of an earlier process are removed, and a start alone makes no snapshot", async () => {
   const scene = await Scene.open()
   for (let i = 0; i < 30; i += 1) await scene.put(`key${i}`, Buffer.from("x"))
   await scene.later()
@@ -226,7 +226,7 @@ test("what a life before left unfinished is removed, and a start alone makes no 
   assert.equal(scene.snapshots.length, 2)
   const next = new Scene(scene.world.restart(2), 2)
   await next.later(METADATA_BACKUP_LIMITS.firstAfterMs)
-  assert.equal(next.snapshots.length, 2, "the last complete one is young")
+  assert.equal(next.snapshots.length, 2, "the last complete one is recent")
   await next.later()
   assert.deepEqual(
     next.snapshots.map(({ isComplete }) => isComplete),
@@ -235,19 +235,19 @@ test("what a life before left unfinished is removed, and a start alone makes no 
   assert.equal(next.snapshots[0]?.name, complete?.name)
 })
 
-test("an upload on its way in is not decided; all that came before it and ended are", async () => {
+test("an upload in progress is undecided; all earlier uploads that have ended are decided", async () => {
   const { uploads } = await Scene.open()
   const [first, second, third] = [uploads.nextId(), uploads.nextId(), uploads.nextId()]
-  uploads.letGo(first)
-  uploads.letGo(third)
+  uploads.release(first)
+  uploads.release(third)
   const decided = (id: UploadId) => isDecidedBelow(id, uploads.decidedBelow)
   assert.deepEqual([first, second, third].map(decided), [true, false, false])
-  uploads.letGo(second)
+  uploads.release(second)
   assert.deepEqual([first, second, third].map(decided), [true, true, true])
   assert.equal(decided(uploads.nextId()), false)
 })
 
-/** The rows of a walk in small slices, with something done between them. */
+/** The rows of a walk in small slices, with an action between them. */
 async function walked(scene: Scene, between: () => Promise<void>): Promise<WalkedRow[]> {
   const rows: WalkedRow[] = []
   const limits = { rowsPerStep: 3, bytesPerStep: 1e9, rowsPerSliceMax: 1_000 }
@@ -260,7 +260,7 @@ async function walked(scene: Scene, between: () => Promise<void>): Promise<Walke
   return rows
 }
 
-test("a version that is there from the beginning to the end of a walk is in it, wherever it moves meanwhile", async () => {
+test("a version that exists throughout a walk is in it, wherever it moves meanwhile", async () => {
   const scene = await Scene.open("replica:1")
   const { world } = scene
   const { objects, buckets } = world.services
@@ -290,7 +290,7 @@ test("a version that is there from the beginning to the end of a walk is in it, 
         const key = must(keys[world.random.below(keys.length)], "there are keys")
         if (world.random.below(2) === 0) await put(key)
         else {
-          // The latest, so that the one before becomes current.
+          // The latest, so that the previous one becomes current.
           const latest = [...alive.values()].findLast(version => version.key === key)
           if (latest === undefined) continue
           await objects.remove({ bucket, key, versionId: latest.versionId, conditions: {} })
@@ -307,7 +307,7 @@ test("a version that is there from the beginning to the end of a walk is in it, 
   }
 })
 
-test("a key with more rows than a slice holds comes in several, with its current row once more behind them", async () => {
+test("a key with more rows than fit a slice has several, with its current row repeated after them", async () => {
   const scene = await Scene.open("replica:1")
   const { objects, buckets } = scene.world.services
   const bucket = await buckets.create({ name: parseBucketName("versions"), owner: parseAccountId("o"), location: "" })
@@ -332,7 +332,7 @@ test("a key with more rows than a slice holds comes in several, with its current
     rows.push(...slice.rows)
     place = slice.next
   }
-  assert.ok(longest <= 7, `${longest} rows at once`)
+  assert.ok(longest <= 7, `${longest} rows in one slice`)
   const stem = objectRowKey(bucket.id, objectKeyOfText("many"))
   const ofMany = rows.filter(({ key, family }) => key.startsWith(stem) && family !== "heads")
   assert.equal(ofMany.length, 21)

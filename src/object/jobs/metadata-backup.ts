@@ -1,13 +1,13 @@
 /**
- * Metadata backup: now and then all rows of the tablet are written as chunks into the system bucket,
- * coded, scrubbed and repaired like any object, so that names survive when every base and log is lost.
+ * Metadata backup: periodically writes all rows of the tablet as chunks into the system bucket, coded, scrubbed and
+ * repaired like any object, so that the metadata survives the loss of every metadata store and log.
  *
- * Promises  A snapshot begins at most once in `everyMs`, and only if something was changed since the one
- *           before began. The last two complete ones are kept until a third is complete; what a crash or a
- *           full disk left unfinished is removed. A step reads or writes a few MiB at most.
- * Refuses   To fail a store that is full: the backup waits for the next time then.
- * Limits    METADATA_BACKUP_LIMITS. Writes of an uploaded body and of a chunk go the same way, so chunks
- *           wait like bodies while memory for them is short.
+ * Promises  A snapshot starts at most once per `everyMs`, and only if something changed since the previous one
+ *           started. The last two complete ones are kept until a third is complete; those left unfinished by a crash
+ *           or a full disk are removed. A step reads or writes a few MiB at most.
+ * Refuses   To fail a full store: the backup then waits for the next time.
+ * Limits    METADATA_BACKUP_LIMITS. Chunks are written like uploaded bodies, so they wait like bodies while memory is
+ *           short.
  */
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
@@ -46,15 +46,15 @@ import { putVersion, removeLatest } from "../commands/version-commands-core.js"
 
 export const METADATA_BACKUP_LIMITS = {
   everyMs: 60 * 60_000,
-  /** Of a process that finds no snapshot at all. */
+  /** For a process that finds no snapshot at all. */
   firstAfterMs: 10 * 60_000,
   kept: 2,
   chunkBytes: 4 * MIB,
   rowsPerStep: 512,
   bytesPerStep: 1 * MIB,
   rowsPerSliceMax: 16_384,
-  payloadsAtOnce: 8,
-  /** A row whose payload is overwritten under so many attempts to read it is left out. */
+  maxConcurrentPayloads: 8,
+  /** A row whose payload is overwritten during this many attempts to read it is left out. */
   attemptsMax: 16,
   removalsPerStep: 64,
 } as const
@@ -67,18 +67,18 @@ export interface MetadataBackupFacts {
   readonly everyMs?: number | undefined
 }
 
-/** A snapshot under way. */
+/** A snapshot in progress. */
 interface Writing {
   readonly name: string
   readonly fromPosition: Position
   readonly startedMs: number
   readonly decidedBelow: UploadMark
-  /** Where to read on; undefined: all rows were read. */
+  /** Where to continue reading; undefined after the last row. */
   place: WalkPlace | undefined
   chunk: MetadataChunkWriter
   number: number
   recordsBefore: number
-  /** Read, and in no chunk yet. */
+  /** Rows that were read and are not yet in a chunk. */
   pending: readonly MetadataRecord[]
   attempts: { readonly stem: RowKey; count: number } | undefined
 }
@@ -90,12 +90,12 @@ export class MetadataBackup implements Job {
   readonly name = "metadata-backup"
   private readonly random: Random
   private readonly everyMs: number
-  private readonly bornMs: number
+  private readonly createdMs: number
   private writing: Writing | undefined
   private isPruning = false
-  /** The latest complete one, as of the last step that looked. */
+  /** The latest complete snapshot, as of the last step that checked. */
   private newest: StoredSnapshot | undefined
-  /** What had been changed when the latest snapshot of this life began; undefined: nobody knows. */
+  /** The change count when the latest snapshot of this process started; undefined: unknown. */
   private changesBefore: number | undefined
   private beganMs: number | undefined
   private readonly never = new AbortController().signal
@@ -112,14 +112,14 @@ export class MetadataBackup implements Job {
   ) {
     this.random = random.fork("metadata-backup")
     this.everyMs = facts.everyMs ?? METADATA_BACKUP_LIMITS.everyMs
-    this.bornMs = clock.monotonicMs()
+    this.createdMs = clock.monotonicMs()
   }
 
   progress(): string {
     if (this.writing) return `writing: ${this.writing.number} chunks so far`
     const { newest } = this
     if (newest === undefined) return "there is no snapshot of the metadata yet"
-    return `the last snapshot is of ${new Date(newest.modifiedMs).toISOString()}, ${newest.sizeBytes} bytes`
+    return `the last snapshot is from ${new Date(newest.modifiedMs).toISOString()}, ${newest.sizeBytes} bytes`
   }
 
   async step(): Promise<StepOutcome> {
@@ -136,9 +136,9 @@ export class MetadataBackup implements Job {
     if (this.changesBefore === this.changes.changes) return false
     const nowMs = this.clock.monotonicMs()
     if (this.beganMs !== undefined) return nowMs - this.beganMs >= this.everyMs
-    const lifeMs = nowMs - this.bornMs
-    if (lifeMs >= this.everyMs) return true
-    if (newest === undefined) return lifeMs >= Math.min(METADATA_BACKUP_LIMITS.firstAfterMs, this.everyMs)
+    const ageMs = nowMs - this.createdMs
+    if (ageMs >= this.everyMs) return true
+    if (newest === undefined) return ageMs >= Math.min(METADATA_BACKUP_LIMITS.firstAfterMs, this.everyMs)
     return this.clock.wallMs() - newest.modifiedMs >= this.everyMs
   }
 
@@ -168,7 +168,7 @@ export class MetadataBackup implements Job {
       else await this.read(writing)
     } catch (error) {
       if (!isFailure(error, "deviceFull")) throw error
-      this.log.warn("no room for a backup of the metadata; it is tried again later", { error: String(error) })
+      this.log.warn("metadata_backup_postponed", { error: String(error) })
       this.end()
     }
     return "busy"
@@ -179,13 +179,15 @@ export class MetadataBackup implements Job {
     this.isPruning = true
   }
 
-  /** Reads a slice of rows, with their payloads; what changed under it is read again. */
+  /** Reads a slice of rows with their payloads; rows that changed meanwhile are read again. */
   private async read(writing: Writing): Promise<void> {
-    const place = must(writing.place, "there are rows left")
+    const place = must(writing.place, "rows remain")
     const { rows, next } = await this.metadata.ask(slice(place))
     const isLeftOut = (stem: RowKey | undefined): boolean =>
       writing.attempts?.stem === stem && writing.attempts?.count === METADATA_BACKUP_LIMITS.attemptsMax
-    const records = await mapBounded(rows, METADATA_BACKUP_LIMITS.payloadsAtOnce, walked => this.recordOf(walked))
+    const records = await mapBounded(rows, METADATA_BACKUP_LIMITS.maxConcurrentPayloads, walked =>
+      this.recordOf(walked),
+    )
     const changed = rows.findIndex((walked, i) => records[i] === undefined && !isLeftOut(stemOf(walked)))
     const stem = rows[changed] && stemOf(rows[changed])
     if (stem === undefined) {
@@ -221,7 +223,7 @@ export class MetadataBackup implements Job {
     if (isLast) this.end()
   }
 
-  /** As an object of coded blocks, however short: what is inline is in the base and in logs only. */
+  /** Writes an object of coded blocks, however short: inline bytes would be only in the metadata store and logs. */
   private async put(key: ObjectKey, bytes: Uint8Array): Promise<void> {
     const request = {
       ...{ bucket: SYSTEM_BUCKET, key, part: 0, multipartId: undefined, inlineBytesMax: 0 },
@@ -246,7 +248,7 @@ export class MetadataBackup implements Job {
     })
   }
 
-  /** Removes a few chunks of snapshots that are not kept. */
+  /** Removes a few chunks of outdated snapshots. */
   private async prune(): Promise<StepOutcome> {
     const { kept, removalsPerStep } = METADATA_BACKUP_LIMITS
     const outdated = outdatedSnapshots(await this.metadata.ask(snapshots()), kept, undefined)
@@ -260,7 +262,7 @@ export class MetadataBackup implements Job {
   }
 }
 
-/** Moves what was read into the chunk; true where the chunk has no room for more of it. */
+/** Moves rows that were read into the chunk; returns true if the chunk has no space for the next one. */
 function gather(writing: Writing): boolean {
   const { chunk, pending } = writing
   let taken = 0

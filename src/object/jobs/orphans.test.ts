@@ -1,4 +1,4 @@
-/** What no row names goes, whatever holds up some of it. */
+/** Unreferenced blocks are removed, even if some of the removals must wait. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -20,7 +20,7 @@ import { plainUpload, sourceOf, StoreWorld } from "../testing-services.js"
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const noSignal = new AbortController().signal
 
-test("refused uploads on a disk without room for their removal wait, and no others do", async () => {
+test("only refused uploads on a disk without space for their removal wait", async () => {
   const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("replica:1"), 3)
   world.tablet.before = name => {
     if (name === "PutVersion") throw fail("stopping")
@@ -51,7 +51,7 @@ async function putSome(world: World, count: number, stem = "key"): Promise<reado
   return keys
 }
 
-/** A replica that lacks the rows of some objects, as damage to a page of its metadata leaves it. */
+/** A replica without the rows of some objects, like after damage to a page of its metadata. */
 function lacking(rows: QueryView, keys: readonly string[]): QueryView {
   const stems = keys.map(key => objectRowKey(parseBucketId(1), objectKeyOfText(key)))
   const isLost = (rowKey: string): boolean => stems.some(stem => rowKey.startsWith(stem))
@@ -66,7 +66,7 @@ function lacking(rows: QueryView, keys: readonly string[]): QueryView {
   }
 }
 
-/** From now on the replica that is read lacks the rows of these objects. */
+/** From now on the local replica lacks the rows of these objects. */
 function damage(world: World, keys: readonly string[], others: readonly QueryView[]): void {
   const { tablet } = world
   const whole = tablet.committed
@@ -74,7 +74,7 @@ function damage(world: World, keys: readonly string[], others: readonly QueryVie
   tablet.otherReplicas = others
 }
 
-test("no block is removed because the replica that is read lacks its row", async () => {
+test("no block is removed because the local replica lacks its row", async () => {
   for (const isLater of [false, true]) {
     let world = await open()
     const keys = await putSome(world, 20)
@@ -82,7 +82,7 @@ test("no block is removed because the replica that is read lacks its row", async
     const whole = world.tablet.committed
     const damaged = lacking(whole, keys.slice(0, 5))
     world = world.restart(2)
-    // In one case all replicas seem to confirm it at first, and one of them knows better a day later.
+    // In one case all replicas seem to confirm it at first, and one of them has the row a day later.
     damage(world, keys.slice(0, 5), isLater ? [damaged] : [whole])
     await world.settle("orphans")
     await world.clock.advance(ABORTED_LIMITS.removalWaitMs)
@@ -93,7 +93,7 @@ test("no block is removed because the replica that is read lacks its row", async
   }
 })
 
-test("a block that no row names is removed a day after all replicas said so, and not while one is missing", async () => {
+test("an unreferenced block is removed a day after all replicas confirmed it, and not while one is offline", async () => {
   let world = await open()
   await putSome(world, 3)
   const kept = world.needles
@@ -120,14 +120,14 @@ test("a block that no row names is removed a day after all replicas said so, and
   assert.deepEqual([world.needles, world.tablet.rows("voids")], [kept, 0])
 })
 
-test("more aborted blocks than a crash leaves are not removed until an operator says so", async () => {
+test("more aborted blocks than a crash leaves are not removed until an operator resumes the job", async () => {
   for (const count of [ABORTED_BRAKE.blocksMin, ABORTED_BRAKE.blocksMin + 1]) {
     let world = await open()
     const keys = await putSome(world, count, "gone")
     await putSome(world, 5)
     const had = world.needles
     world = world.restart(2)
-    // The rows are gone everywhere.
+    // All replicas lost the rows.
     damage(world, keys, [])
     await world.removeAborted()
     const { orphans } = world.services
@@ -142,7 +142,7 @@ test("more aborted blocks than a crash leaves are not removed until an operator 
   }
 })
 
-test("what was deleted while a device was offline does not count for the brake", async () => {
+test("blocks deleted while a device was offline do not count for the brake", async () => {
   const world = await open()
   const keys = await putSome(world, ABORTED_BRAKE.blocksMin + 5)
   await world.settle()
@@ -156,7 +156,7 @@ test("what was deleted while a device was offline does not count for the brake",
   assert.deepEqual([world.needles, world.services.orphans.report().isStopped], [0, false])
 })
 
-test("blocks of another process are orphans only once that process is over", async () => {
+test("blocks of another process are orphans only after that process has ended", async () => {
   let world = await open()
   await putSome(world, 3)
   const kept = world.needles
@@ -174,7 +174,7 @@ test("blocks of another process are orphans only once that process is over", asy
   assert.equal(world.needles, kept)
 })
 
-test("while one process completes an upload no other one puts a part or completes it", async () => {
+test("while one process completes an upload, no other process puts a part or completes it", async () => {
   const world = await open()
   const { multipart } = world.services
   const target = { bucket: world.home, key: objectKeyOfText("large") }
@@ -206,7 +206,7 @@ test("while one process completes an upload no other one puts a part or complete
   await complete()
 })
 
-test("parts that a completed upload did not use are removed only if no replica shows a segment with them", async () => {
+test("unused parts of a completed upload are removed only if no replica has a segment with them", async () => {
   const world = await open()
   const { multipart } = world.services
   const target = { bucket: world.home, key: objectKeyOfText("large") }
@@ -239,7 +239,7 @@ test("parts that a completed upload did not use are removed only if no replica s
   assert.equal(world.needles, 2 * used, "a replica is offline")
   Object.assign(world.tablet, { isReplicaMissing: false, otherReplicas: [whole] })
   await world.settle("collector")
-  assert.equal(world.needles, used, "only the part that was not used is gone")
+  assert.equal(world.needles, used, "only the unused part is gone")
 })
 
 test("the brake's limits: a share of all blocks, at least what a crash leaves, at most a hundred", () => {

@@ -1,11 +1,11 @@
 /**
- * Orphans: needles that no row ever came to name, because their process died between "shards durable"
- * and "commit", of an upload or of one that was coded anew. After a start this job walks the needles
- * of earlier lives once. What somebody has in hand when the walk comes by is looked at once it is let go.
- * Repair hands over what it meets that no row names. After that it judges what this life is in doubt about.
+ * Orphans: needles that no row ever referenced, because their process ended between "shards durable" and "commit" of an
+ * upload or a re-encoding. After a start this job walks the needles of earlier processes once. Blocks of uploads that
+ * are held at that time are resolved once they are released. Repair adds unreferenced blocks that it finds. Then the
+ * job resolves the uploads of this process that are in doubt.
  *
- * Promises  Blocks are removed as `aborted-blocks.ts` says. When the walk has ended, the void marks of dead lives go:
- *           nobody can commit what they were written against any more.
+ * Promises  Blocks are removed as `aborted-blocks.ts` describes. After the walk, the abort marks of ended processes are
+ *           deleted: the commits that they prevented are no longer possible.
  * Limits    ORPHAN_LIMITS, ABORTED_LIMITS, ABORTED_BRAKE.
  */
 import { rowKeyOf } from "../../base/ids.js"
@@ -29,18 +29,18 @@ import { incarnationOf, type Uploads } from "../uploads.js"
 export const ORPHAN_LIMITS = {
   resolutionsPerStep: 64,
   marksPerStep: 256,
-  /** Blocks whose uploads are held; with more of them the walk waits. */
+  /** Blocks whose uploads are held; if there are more, the walk waits. */
   passedOverMax: 10_000,
 } as const
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
 export interface OrphanReport {
-  /** Too many blocks have no row that names them: none is removed until an operator says so. */
+  /** Too many blocks are unreferenced: none is removed until an operator resumes the job. */
   readonly isStopped: boolean
   /** Aborted blocks that this process found. */
   readonly abortedBlocks: number
-  /** With more than these the removal stops. */
+  /** The removal stops if there are more. */
   readonly abortedBlocksMax: number
   /** Blocks that wait for their removal. */
   readonly waitingBlocks: number
@@ -58,12 +58,12 @@ const marksOfEndedProcesses = query("MarksOfEndedProcesses", (view): readonly Ro
 
 export class Orphans implements Job {
   readonly name = "orphans"
-  /** Where the walk goes on; undefined: it has ended. */
+  /** Where the walk continues; undefined after its end. */
   private next: RowKey | undefined = ALL_NEEDLES.start
   private walked = 0
   private removed = 0
   private hasMarks = true
-  /** Blocks whose uploads were held when the walk met them, by their names. */
+  /** Blocks whose uploads were held when the walk reached them, by name. */
   private readonly passedOver = new Map<string, BlockGroup>()
   private readonly brake = new AbortedBrake()
   private readonly resolver: OwnershipResolver
@@ -75,7 +75,7 @@ export class Orphans implements Job {
     private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
-    isEveryDeviceIn: () => boolean,
+    isEveryDeviceOnline: () => boolean,
     waits: AbortedWaits,
     log: Log,
   ) {
@@ -91,7 +91,7 @@ export class Orphans implements Job {
       resolver,
       removals,
       brake,
-      isEveryDeviceIn,
+      isEveryDeviceOnline,
       waits,
       log,
     )
@@ -102,7 +102,7 @@ export class Orphans implements Job {
     if (brake.isOn) return `stopped: ${brake.blocks} aborted blocks or more, above the limit of ${brake.blocksMax}`
     const partition = this.next === undefined ? PARTITIONS : partitionOfKey(this.next)
     const found = `${this.aborted.waiting} aborted blocks wait, ${removed} removed`
-    return `${partition} of ${PARTITIONS} partitions walked, ${found}`
+    return `${partition} of ${PARTITIONS} partitions scanned, ${found}`
   }
 
   report(): OrphanReport {
@@ -110,27 +110,27 @@ export class Orphans implements Job {
     return { isStopped, abortedBlocks, abortedBlocksMax, waitingBlocks: this.aborted.waiting + this.removals.count }
   }
 
-  /** An operator has looked at why so many blocks are aborted: they are removed, as long as this process lives. */
+  /** Called after an operator has checked the cause: aborted blocks are removed until the process ends. */
   resume(): void {
     this.brake.release()
   }
 
-  /** The replica that is read has no row that names the block. False if so many wait that it is not remembered. */
+  /** Adds a block that no row of the local replica references. Returns false if too many blocks wait already. */
   add(group: BlockGroup, owner: NeedleOwner): boolean {
     return this.aborted.add(group, owner)
   }
 
-  /** The block waits until it is confirmed that no row names it, or until it is removed. */
+  /** Whether the block waits for its confirmation or its removal. */
   has(block: BlockName): boolean {
     return this.aborted.has(nameOf(block))
   }
 
-  /** As `has`, and all replicas have confirmed it. */
+  /** Like `has`, and all replicas have confirmed it. */
   isConfirmed(block: BlockName): boolean {
     return this.aborted.isConfirmed(nameOf(block))
   }
 
-  /** All blocks that devices hold, as they were counted last. */
+  /** Sets the latest count of all blocks on devices. */
   noteAllBlocks(blocks: number): void {
     this.brake.setAllBlocks(blocks)
   }
@@ -159,13 +159,13 @@ export class Orphans implements Job {
     return this.aborted.isFull || this.passedOver.size >= ORPHAN_LIMITS.passedOverMax
   }
 
-  /** One page further; where to go on. */
+  /** Walks one page; returns where to continue. */
   private async walk(from: RowKey, signal: AbortSignal): Promise<RowKey | undefined> {
     const { groups, next } = await this.blocks.shardScan(from)
     let resolutions = 0
     for (const group of groups) {
       const isOfLiveProcess = this.uploads.isOfLiveProcess(group.uploadId)
-      // The blocks of an upload lie in many partitions: what its row said is known for the next of them.
+      // An upload has blocks in many partitions: its row's extent is remembered for the next ones.
       const isKnown = isOfLiveProcess || this.aborted.has(nameOf(group)) || this.resolver.wasLive(group)
       if (!isKnown) {
         const isOver = resolutions >= ORPHAN_LIMITS.resolutionsPerStep || this.isFull
@@ -184,14 +184,14 @@ export class Orphans implements Job {
     if (verdict.kind === "unnamed") this.aborted.add(group, verdict.owner)
   }
 
-  /** Some of the blocks that were passed over and have been let go since; false where there are none. */
+  /** Resolves some skipped blocks whose uploads were released since; returns false if there are none. */
   private async resolveReleased(signal: AbortSignal): Promise<boolean> {
     let resolutions = 0
     for (const [name, { partition, uploadId }] of this.passedOver) {
       if (this.uploads.isHeld(uploadId)) continue
       if (signal.aborted || resolutions >= ORPHAN_LIMITS.resolutionsPerStep || this.aborted.isFull) break
       resolutions += 1
-      // Its needles may have gone, or lie elsewhere by now.
+      // Its needles may be gone, or elsewhere by now.
       const group = (await this.blocks.shardScanOf(partition)).find(each => nameOf(each) === name)
       if (group) await this.resolveBlock(group)
       this.passedOver.delete(name)
@@ -199,7 +199,7 @@ export class Orphans implements Job {
     return resolutions > 0
   }
 
-  /** Marks of removed uploads, then those of dead lives. False when none is left. */
+  /** Deletes marks of removed uploads, then those of ended processes. Returns false if none remain. */
   private async dropMarks(): Promise<boolean> {
     const { marks } = this.aborted
     const some = [...marks].slice(0, ORPHAN_LIMITS.marksPerStep)
@@ -210,13 +210,14 @@ export class Orphans implements Job {
     return rows.length > 0
   }
 
-  /** One upload of this life whose refusal was not certain; false where there is none. */
+  /** Resolves one upload of this process whose refusal was not certain; returns false if there is none. */
   private async resolveDoubt(): Promise<boolean> {
     const doubt = this.uploads.takeDoubt()
     if (doubt === undefined) return false
     const { bucketId, key, extent } = doubt
     try {
-      if ((await this.metadata.run(resolveUpload({ bucketId, key, uploadId: extent.uploadId }))) !== "void") return true
+      if ((await this.metadata.run(resolveUpload({ bucketId, key, uploadId: extent.uploadId }))) !== "aborted")
+        return true
     } catch (error) {
       this.uploads.putBack(doubt)
       throw error

@@ -1,6 +1,6 @@
 /**
- * Block judge: whose a block is. It asks the row that the block's needles name, and never decides by
- * absence: a block that no row names is handed to `aborted-blocks.ts`, which asks every replica.
+ * Ownership resolver: finds the owner of a block. It reads the row that the block's needles name. Absence alone decides
+ * nothing: an unreferenced block is passed to `aborted-blocks.ts`, which queries every replica.
  */
 import { firstOf } from "../../base/first-of.js"
 import { isFailure } from "../../base/failures.js"
@@ -16,16 +16,16 @@ import { isKept } from "../commands/reencode-commands-core.js"
 import { readNamings } from "../commands/pending-deletion-commands-core.js"
 import type { Uploads } from "../uploads.js"
 
-/** Of the latest uploads: whose they are, and what rows said of them last. */
+/** Recent uploads whose owners and extents are cached. */
 const UPLOADS_KEPT = 10_000
 
 export type Verdict =
   | { readonly kind: "live"; readonly live: LiveBlock }
-  /** The replica that is read has no row that names the block in this generation. */
+  /** The local replica has no row that references the block in this generation. */
   | { readonly kind: "unnamed"; readonly owner: NeedleOwner }
-  /** It changes just now: to be asked again. */
+  /** The block is being changed: resolve it again later. */
   | { readonly kind: "changing" }
-  /** None of its needles can be read: left alone. */
+  /** None of its needles can be read: the block is left alone. */
   | { readonly kind: "unknown" }
 
 type BlockOfUpload = Pick<BlockGroup, "uploadId" | "part" | "block" | "generation">
@@ -38,7 +38,7 @@ const blockOf = ({ uploadId, part, block, generation }: BlockGroup): BlockOfUplo
   generation,
 })
 
-/** What a row names: just this block, or in its place one of another generation. */
+/** Whether a row references exactly this block, or a successor of another generation. */
 function readNamed(view: RowView, block: BlockOfUpload, owner: NeedleOwner): "block" | "successor" | undefined {
   let named: "successor" | undefined
   for (const { extent } of namingsOf(view, { ...owner, uploadId: block.uploadId })) {
@@ -50,11 +50,11 @@ function readNamed(view: RowView, block: BlockOfUpload, owner: NeedleOwner): "bl
 
 const named = query("Named", readNamed)
 
-/** What rows name: just this block, or in its place one of another generation. */
+/** Whether rows reference exactly this block, or a successor of another generation. */
 export const namedBy = (group: BlockGroup, owner: NeedleOwner): Query<"block" | "successor" | undefined> =>
   named(blockOf(group), owner)
 
-/** The first row that names an upload's bytes: its extent, and the recovery header of its first block, if wanted. */
+/** The first row that references an upload's bytes: its extent, and optionally its first block's recovery header. */
 const firstNaming = query("FirstNaming", (view, name: UploadName, wantsHeader: boolean) => {
   const naming = firstOf(namingsOf(view, name))
   return (
@@ -81,7 +81,7 @@ export class OwnershipResolver {
     private readonly log: Log,
   ) {}
 
-  /** Rows named just this when they were asked about its upload last. Others may have changed them since. */
+  /** Whether rows referenced exactly this block when its upload was last resolved. They may have changed since. */
   wasLive(group: BlockGroup): boolean {
     const extent = this.extents.get(group.uploadId)
     return extent !== undefined && isOfExtent(group, extent)
@@ -90,23 +90,22 @@ export class OwnershipResolver {
   async resolve(group: BlockGroup): Promise<Verdict> {
     const owner = await this.ownerOf(group)
     if (typeof owner === "string") return { kind: owner }
-    return this.look(group, owner)
+    return this.lookUp(group, owner)
   }
 
-  /** Whether the rows name just this now, and none of them waits for the collector, who removes the blocks first. */
+  /** Whether rows reference exactly this block now, apart from rows that wait for the collector. */
   isKept(group: BlockGroup, owner: NeedleOwner): Soon<boolean> {
     return this.metadata.ask(isBlockKept(blockOf(group), owner))
   }
 
   /**
-   * Removes a block that was judged to be nobody's, unless it has become somebody's since: an upload that
-   * is coded anew gets needles of the same ids. False where that has to wait: somebody else has the upload
-   * in hand, or nobody can tell now what rows will say after the next start.
+   * Removes an unreferenced block, unless a row references it by now: re-encoding may write needles with the same ids.
+   * Returns false if the removal must wait: the upload is held, or the rows after the next start are uncertain.
    */
   async remove(group: BlockGroup, owner: NeedleOwner): Promise<boolean> {
     const { uploadId } = group
     try {
-      return await this.uploads.alone(uploadId, async () => {
+      return await this.uploads.exclusively(uploadId, async () => {
         const extents = await this.metadata.run(readNamings({ ...owner, uploadId }))
         if (!extents.some(extent => isOfExtent(group, extent))) await this.blocks.removeGroups([group])
       })
@@ -116,8 +115,8 @@ export class OwnershipResolver {
     }
   }
 
-  /** What the committed rows of this moment say. */
-  private async look(group: BlockGroup, owner: NeedleOwner): Promise<Verdict> {
+  /** Resolves the owner from the rows committed now. */
+  private async lookUp(group: BlockGroup, owner: NeedleOwner): Promise<Verdict> {
     const found = await this.metadata.ask(firstNaming({ ...owner, uploadId: group.uploadId }, group.block === 0))
     if (!found) return { kind: "unnamed", owner }
     const { extent, recoveryHeader } = found
@@ -137,7 +136,7 @@ export class OwnershipResolver {
       if (isFailure(error, "noSuchNeedle")) return "changing"
       if (!isFailure(error, "corruptNeedle")) throw error
       const { uploadId, block } = group
-      this.log.warn("a block without a readable needle is left where it is", { upload: uploadId, block })
+      this.log.warn("block_without_readable_needle", { upload: uploadId, block })
       return "unknown"
     }
   }

@@ -1,11 +1,11 @@
-/** Re-encoding: what it tells of itself. */
+/** The report of re-encoding. */
 export interface ReencodeReport {
   readonly isPaused: boolean
-  /** Of blocks. */
+  /** Bytes of blocks. */
   readonly doneBytes: number
-  /** Undefined while it is being counted. */
+  /** Undefined while counting. */
   readonly remainingBytes: number | undefined
   readonly secondsLeft: number | undefined
-  /** Uploads that could not be coded anew now, because devices or shards are missing. */
+  /** Uploads that cannot be re-encoded now, because devices or shards are missing. */
   readonly waiting: number
 }

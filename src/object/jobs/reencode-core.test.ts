@@ -12,7 +12,7 @@ const POLICIES = ["replica:1", "replica:2", "ec:2+1", "ec:4+2"].map(text => pars
 const WANTED = parsePolicy("ec:4+2")
 const device = parseDeviceId("00000000000000d1")
 
-/** Exceptions over so many blocks, in order, not overlapping. */
+/** Exceptions over this many blocks, in order, not overlapping. */
 const exceptions = (blocks: number): fc.Arbitrary<readonly ExtentException[]> =>
   fc
     .array(
@@ -54,7 +54,7 @@ const extents: fc.Arbitrary<Extent> = fc.integer({ min: 1, max: 300 }).chain(blo
 const blocksOf = ({ lengthBytes, blockBytes }: Extent) =>
   Array.from({ length: Math.ceil(lengthBytes / blockBytes) }, (_, block) => block)
 
-test("stretches are the blocks, each once, as their extent says they rest", () => {
+test("stretches contain each block once, as the extent describes it", () => {
   fc.assert(
     fc.property(extents, extent => {
       const seen: number[] = []
@@ -73,7 +73,7 @@ test("stretches are the blocks, each once, as their extent says they rest", () =
   )
 })
 
-test("a re-encoded extent is under the policy that was wanted; what was coded has the new generation, the rest its own", () => {
+test("a re-encoded extent has the wanted policy; re-encoded blocks have the new generation, the others keep theirs", () => {
   fc.assert(
     fc.property(extents, fc.integer({ min: 1, max: 6 }), fc.array(fc.nat(300)), (extent, generation, lateBlocks) => {
       const plan = planReencode(extent, WANTED, generation, () => false)
@@ -88,7 +88,7 @@ test("a re-encoded extent is under the policy that was wanted; what was coded ha
         plan.runs.flatMap(({ firstBlock, lastBlock }) => blocksOf(extent).slice(firstBlock, lastBlock + 1)),
       )
       for (const block of others) assert.ok(coded.has(block))
-      for (const block of coded) assert.ok(blockShape(extent, block).generation < generation, "no id is used again")
+      for (const block of coded) assert.ok(blockShape(extent, block).generation < generation, "no id is reused")
       const late = new Map(lateBlocks.filter(block => coded.has(block)).map(block => [block, [2]]))
       const after = reencodedExtent(extent, WANTED, generation, plan, late)
       assert.ok(after.exceptions.length <= EXTENT_EXCEPTIONS_MAX)
@@ -111,7 +111,7 @@ test("a re-encoded extent is under the policy that was wanted; what was coded ha
   )
 })
 
-test("what no longer holds is forgotten, without coding anything", () => {
+test("outdated exceptions are dropped without re-encoding a block", () => {
   const usual = { policy: WANTED, generation: 0 }
   const missing = { ...usual, firstBlock: 1, lastBlock: 2, missingSlots: [3], placedSlots: [] }
   const placed = { ...usual, firstBlock: 4, lastBlock: 4, missingSlots: [], placedSlots: [[0, device]] as const }

@@ -1,26 +1,26 @@
 /**
- * Re-encoding: which blocks of an extent must be coded anew, and what the extent says afterwards. Pure.
+ * Re-encoding: which blocks of an extent must be re-encoded, and the extent afterwards. Pure.
  *
- * New needles get the policy version as their generation, and only under the policy of that version and
- * on all its devices; so an id never means other bytes. A block that has that generation already is not
- * coded under it again.
+ * The policy version is the generation of new needles. They are written only under the policy of that version and on
+ * all its devices, so an id never stands for different bytes. A block that has that generation already is not
+ * re-encoded under it again.
  */
 import { must } from "../../base/assert.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import type { BlockRun } from "../../block/index.js"
 import { blockCount, EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../../format/extent.js"
 
-/** Neighbouring blocks that rest in the same way. */
+/** Neighbouring blocks that are stored in the same way. */
 export type Stretch = Omit<ExtentException, "firstBlock" | "lastBlock"> & BlockRun
 
 export interface ReencodePlan {
-  /** Blocks to be coded anew, ascending; none: the extent only has something to forget. */
+  /** Blocks to re-encode, ascending; if empty, only exceptions of the extent are dropped. */
   readonly runs: readonly BlockRun[]
-  /** What else the extent will say: blocks that stay as they are. */
+  /** Blocks that stay as they are, for the new extent. */
   readonly kept: readonly Stretch[]
 }
 
-/** How an extent's blocks rest, from first to last without a gap. */
+/** How an extent's blocks are stored, from first to last without a gap. */
 export function stretchesOf(extent: Extent): readonly Stretch[] {
   const { policy, generation, exceptions } = extent
   const usual = { policy, generation, missingSlots: [], placedSlots: [] }
@@ -39,8 +39,8 @@ export function stretchesOf(extent: Extent): readonly Stretch[] {
 }
 
 /**
- * What is to be done to an extent; undefined: nothing, or nothing under this generation. `isAssigned`: every
- * shard of the block lies where the layout has it, so that nothing needs to be said of it.
+ * The plan for an extent; undefined if there is nothing to do, or nothing under this generation. `isAssigned`: every
+ * shard of the block is on its assigned device, so that no exception is needed.
  */
 export function planReencode(
   extent: Extent,
@@ -59,20 +59,20 @@ export function planReencode(
     const isChanged = extentOf(extent, wanted, kept).exceptions.length < extent.exceptions.length
     return isChanged ? { runs: [], kept } : undefined
   }
-  const hasRoom = kept.length + others.length <= EXTENT_EXCEPTIONS_MAX / 2
+  const hasSpace = kept.length + others.length <= EXTENT_EXCEPTIONS_MAX / 2
   const isFree = kept.every(stretch => stretch.generation < generation)
-  if (!hasRoom && isFree) return { runs: [{ firstBlock: 0, lastBlock: blockCount(extent) - 1 }], kept: [] }
+  if (!hasSpace && isFree) return { runs: [{ firstBlock: 0, lastBlock: blockCount(extent) - 1 }], kept: [] }
   return { runs: others.map(({ firstBlock, lastBlock }) => ({ firstBlock, lastBlock })), kept }
 }
 
-/** Without what no longer holds: that slots were late, or lie elsewhere. */
+/** Drops exceptions that no longer apply: late slots, and slots placed elsewhere. */
 function forgetting(stretch: Stretch, isAssigned: (block: number) => boolean): Stretch {
   if (stretch.missingSlots.length + stretch.placedSlots.length === 0) return stretch
   for (let block = stretch.firstBlock; block <= stretch.lastBlock; block += 1) if (!isAssigned(block)) return stretch
   return { ...stretch, missingSlots: [], placedSlots: [] }
 }
 
-/** The extent after its blocks were coded anew. `late`: of those, the slots that were not durable at once. */
+/** The extent after re-encoding. `late`: slots of re-encoded blocks that were not durable at the acknowledgement. */
 export function reencodedExtent(
   extent: Extent,
   wanted: Policy,
@@ -90,22 +90,22 @@ export function reencodedExtent(
   return extentOf(extent, wanted, [...kept, ...fresh])
 }
 
-/** The extent whose blocks rest so, all of them under one policy. */
+/** The extent with blocks stored like this, all of them under one policy. */
 function extentOf(extent: Extent, policy: Policy, stretches: readonly Stretch[]): Extent {
   const joined = joinedOf(stretches)
   const generation = usualGeneration(joined)
   const isUsual = (stretch: Stretch): boolean =>
     stretch.generation === generation && stretch.missingSlots.length + stretch.placedSlots.length === 0
   const named = joined.filter(stretch => !isUsual(stretch))
-  // Late shards of the usual generation may go unnamed: devices owe them all the same.
+  // Late shards of the usual generation may be left out of the exceptions: missing-shard hints cover them.
   const mustBe = named.filter(stretch => stretch.generation !== generation || stretch.placedSlots.length > 0)
   const late = named.filter(stretch => !mustBe.includes(stretch))
-  const room = Math.max(0, EXTENT_EXCEPTIONS_MAX - mustBe.length)
-  const exceptions = [...mustBe, ...late.slice(0, room)].sort((a, b) => a.firstBlock - b.firstBlock)
+  const free = Math.max(0, EXTENT_EXCEPTIONS_MAX - mustBe.length)
+  const exceptions = [...mustBe, ...late.slice(0, free)].sort((a, b) => a.firstBlock - b.firstBlock)
   return { ...extent, policy, generation, exceptions }
 }
 
-/** Neighbours that rest in the same way are one. */
+/** Joins neighbours that are stored in the same way. */
 function joinedOf(stretches: readonly Stretch[]): readonly Stretch[] {
   const joined: Stretch[] = []
   for (const stretch of [...stretches].sort((a, b) => a.firstBlock - b.firstBlock)) {
@@ -123,7 +123,7 @@ const isAlike = (a: Stretch, b: Stretch): boolean =>
   String(a.missingSlots) === String(b.missingSlots) &&
   String(a.placedSlots) === String(b.placedSlots)
 
-/** The one that saves the most exceptions. */
+/** The generation that saves the most exceptions. */
 function usualGeneration(stretches: readonly Stretch[]): number {
   const counts = new Map<number, number>()
   for (const { generation } of stretches) counts.set(generation, (counts.get(generation) ?? 0) + 1)

@@ -1,4 +1,4 @@
-/** Blocks come under the policy that is wanted while clients go on, and at every moment what a row names is whole. */
+/** Blocks get the wanted policy while clients continue, and at every moment rows reference whole blocks. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -22,7 +22,7 @@ const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 type World = StoreWorld<TestDevices>
 
-/** A store whose layout is as wide as there are devices. */
+/** A store whose layout is as wide as its number of devices. */
 const open = async (text: string, devices: number): Promise<World> => {
   const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(text), devices)
   world.relayout([...world.devices.live.keys()], devices)
@@ -49,7 +49,7 @@ async function assertAll(world: World, bodies: ReadonlyMap<string, Uint8Array>, 
   for (const [key, bytes] of bodies) assert.ok((await world.get(key)).equals(bytes), `${key} ${when}`)
 }
 
-/** After everything has come to rest: nothing is there but so many blocks, whole, under the policy. */
+/** Once all jobs are idle: exactly this many blocks exist, whole, under the policy. */
 async function assertOnly(world: World, blocks: number, when: string): Promise<void> {
   for (const job of ["reencode", "collector", "orphans", "repair"]) await world.settle(job)
   await world.removeAborted()
@@ -64,12 +64,12 @@ async function assertOnly(world: World, blocks: number, when: string): Promise<v
   assert.equal(world.tablet.rows("releases"), 0, when)
 }
 
-/** Everything that devices hold. */
+/** All blocks on the devices. */
 function groupsOf(world: World): readonly BlockGroup[] {
   const groups: BlockGroup[] = []
   for (let from: RowKey | undefined = ALL_NEEDLES.start; from !== undefined;) {
     const page: Soon<ShardScanPage> = world.blocks.shardScan(from)
-    assert.ok(!(page instanceof Promise), "devices of tests answer at once")
+    assert.ok(!(page instanceof Promise), "test devices answer synchronously")
     groups.push(...page.groups)
     from = page.next
   }
@@ -79,7 +79,7 @@ function groupsOf(world: World): readonly BlockGroup[] {
 const blocksIn = (bodies: ReadonlyMap<string, Uint8Array>): number =>
   [...bodies.values()].reduce((sum, bytes) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
 
-test("after each choice of a policy all blocks come under it, wider and narrower, and the old ones go", async () => {
+test("after each change of the policy all blocks get it, wider or narrower, and the old blocks are removed", async () => {
   const world = await open("replica:1", 6)
   const bodies = await putSome(world, 8)
   for (const text of ["replica:2", "ec:4+2", "ec:2+1", "replica:3", "ec:4+2"]) {
@@ -95,7 +95,7 @@ test("after each choice of a policy all blocks come under it, wider and narrower
   }
 })
 
-test("its count of what is left is what it does", async () => {
+test("the remaining bytes that it reports match its work", async () => {
   const world = await open("ec:2+1", 6)
   const bodies = await putSome(world, 5)
   const total = [...bodies.values()].reduce((sum, bytes) => sum + bytes.length, 0)
@@ -109,7 +109,7 @@ test("its count of what is left is what it does", async () => {
   assert.equal(reencode.report().doneBytes, total)
 })
 
-test("multipart objects, unfinished uploads, older versions and copies are coded anew, each once", async () => {
+test("multipart objects, unfinished uploads, older versions and copies are re-encoded, each once", async () => {
   const world = await open("ec:2+1", 6)
   const { multipart, objects, buckets } = world.services
   await buckets.setVersioning(world.home, "enabled")
@@ -171,7 +171,7 @@ test("multipart objects, unfinished uploads, older versions and copies are coded
   }
 })
 
-test("what is deleted, overwritten or read while it is coded anew stays as its client wants it", async () => {
+test("objects deleted, overwritten or read during re-encoding stay as their clients left them", async () => {
   const world = await open("ec:2+1", 6)
   const bodies = await putSome(world, 6)
   choose(world, "ec:4+2")
@@ -193,16 +193,13 @@ test("what is deleted, overwritten or read while it is coded anew stays as its c
   await world.settle("collector")
   const pieces: Uint8Array[] = []
   for await (const piece of reading.read(noSignal)) pieces.push(piece.slice())
-  assert.ok(
-    Buffer.concat(pieces).equals(must(bodies.get("key5"), "it was kept")),
-    "who read it before is not disturbed",
-  )
+  assert.ok(Buffer.concat(pieces).equals(must(bodies.get("key5"), "it was kept")), "earlier readers are not disturbed")
   await world.clock.advance(11 * 60_000)
   await assertOnly(world, blocksIn(bodies), "in the end")
   await assertAll(world, bodies, "in the end")
 })
 
-test("a crash at any command or block of it loses nothing and leaves nothing behind", async () => {
+test("a crash at any command or block loses nothing and leaves nothing behind", async () => {
   for (let crashAt = 1; crashAt <= 40; crashAt += 3) {
     let world = await open("ec:2+1", 6)
     const bodies = await putSome(world, 2)
@@ -226,13 +223,13 @@ test("a crash at any command or block of it loses nothing and leaves nothing beh
     world = world.restart(2)
     await assertAll(world, bodies, `after a crash at ${crashAt}`)
     await world.settle("orphans")
-    await assertAll(world, bodies, `after the walk for orphans, ${crashAt}`)
+    await assertAll(world, bodies, `after the orphan walk, ${crashAt}`)
     await assertOnly(world, blocksIn(bodies), `after a crash at ${crashAt}`)
     await assertAll(world, bodies, `in the end, after a crash at ${crashAt}`)
   }
 })
 
-test("a crash whose left-over blocks are never coded again leaves nothing behind either", async () => {
+test("a crash whose leftover blocks are never rewritten leaves nothing behind either", async () => {
   let world = await open("ec:2+1", 6)
   const bodies = await putSome(world, 2)
   choose(world, "ec:4+2")
@@ -248,7 +245,7 @@ test("a crash whose left-over blocks are never coded again leaves nothing behind
   await assertAll(world, bodies, "back under the first policy")
 })
 
-test("left-over blocks that the walk for orphans meets while their upload is coded anew go once it is done", async () => {
+test("leftover blocks found by the orphan walk during re-encoding are removed after it", async () => {
   let world = await open("ec:2+1", 6)
   const bytes = world.random.bytes(6 * 16 * KIB)
   await world.put("a", bytes)
@@ -267,7 +264,7 @@ test("left-over blocks that the walk for orphans meets while their upload is cod
   assert.ok((await world.get("a")).equals(bytes))
 })
 
-test("of an upload that cannot be coded anew, nothing stays of the blocks that could be", async () => {
+test("if an upload cannot be re-encoded completely, its re-encoded blocks are removed", async () => {
   for (const failing of [0, 1, 2, 3]) {
     const world = await open("ec:2+1", 6)
     await world.put("a", world.random.bytes(5 * 16 * KIB))
@@ -282,7 +279,7 @@ test("of an upload that cannot be coded anew, nothing stays of the blocks that c
   }
 })
 
-test("a swap that nobody heard of may be in force at the next start: its blocks are kept until then", async () => {
+test("a swap with an unknown outcome may apply at the next start: its blocks are kept until then", async () => {
   for (const again of ["a retry", "another policy", "repair and orphans"]) {
     let world = await open("ec:2+1", 6)
     const bodies = await putSome(world, 3)
@@ -297,7 +294,7 @@ test("a swap that nobody heard of may be in force at the next start: its blocks 
         world.takeOffline(id)
         world.bringBack(id)
       }
-      // As they would look at what an earlier life left behind.
+      // Like the processing of leftovers of an earlier process.
       const later = world.restart(2)
       for (const job of ["orphans", "repair"]) {
         for (let steps = 0; steps < 300; steps += 1) {
@@ -315,7 +312,7 @@ test("a swap that nobody heard of may be in force at the next start: its blocks 
   }
 })
 
-test("a bucket gets a policy while re-encoding goes on: no generation is ever of two policies, and all comes under the last one", async () => {
+test("a bucket's policy changes during re-encoding: no generation has two policies, and all blocks get the last one", async () => {
   for (const [before, then] of [
     ["ec:2+1", "ec:4+2"],
     ["ec:4+2", "ec:4+1"],
@@ -324,7 +321,7 @@ test("a bucket gets a policy while re-encoding goes on: no generation is ever of
     const bodies = await putSome(world, 4)
     const { reencode, buckets } = world.services
     const policyOf = new Map<number, string>()
-    const look = (): void => {
+    const check = (): void => {
       for (const { generation, shape } of groupsOf(world)) {
         const policy = textOfPolicy(must(shape, "indexed").policy)
         assert.equal(policyOf.get(generation) ?? policy, policy, `generation ${generation}`)
@@ -334,7 +331,7 @@ test("a bucket gets a policy while re-encoding goes on: no generation is ever of
     const work = async (): Promise<void> => {
       for (let steps = 0; steps < 12; steps += 1) {
         await world.clock.runUntil(reencode.step(noSignal))
-        look()
+        check()
       }
     }
     choose(world, before)
@@ -346,14 +343,14 @@ test("a bucket gets a policy while re-encoding goes on: no generation is ever of
     })
     await work()
     await world.settle("reencode")
-    look()
+    check()
     world.policy = parsePolicy(then)
     await assertOnly(world, blocksIn(bodies), then)
     await assertAll(world, bodies, then)
   }
 })
 
-test("blocks that were written with fewer devices are coded as they should be when the devices are back", async () => {
+test("blocks written on fewer devices get their full policy when the devices are back", async () => {
   const world = await open("ec:4+2", 6)
   const down = [deviceOf(1), deviceOf(2), deviceOf(3)]
   for (const id of down) world.takeOffline(id)
@@ -367,7 +364,7 @@ test("blocks that were written with fewer devices are coded as they should be wh
   assert.deepEqual(world.services.repair.shardScan().misplacedBlocks, [])
 })
 
-test("what was on its way in when devices came back is coded as it should be once it is named", async () => {
+test("uploads in progress when devices come back get their full policy once they are committed", async () => {
   const world = await open("ec:4+2", 6)
   const down = [deviceOf(1), deviceOf(2), deviceOf(3)]
   for (const id of down) world.takeOffline(id)
@@ -389,7 +386,7 @@ test("what was on its way in when devices came back is coded as it should be onc
   assert.ok((await world.get("slow")).equals(bytes))
 })
 
-test("devices that were away between two looks are noticed: what was written without them comes to be as it should", async () => {
+test("devices that were away between two steps are noticed: blocks written without them get their full policy", async () => {
   const world = await open("ec:4+2", 6)
   await putSome(world, 2, "before")
   await world.settle("reencode")
@@ -403,10 +400,10 @@ test("devices that were away between two looks are noticed: what was written wit
   await world.settle("collector")
   const policies = groupsOf(world).map(({ shape }) => shape && textOfPolicy(shape.policy))
   assert.deepEqual([...new Set(policies)], ["ec:4+2"])
-  await assertAll(world, bodies, "coded anew")
+  await assertAll(world, bodies, "re-encoded")
 })
 
-test("a late shard is forgotten by its row once it is there", async () => {
+test("a row drops the exception for a late shard once the shard exists", async () => {
   const world = await open("ec:4+2", 6)
   world.devices.meddle = (what, id) => {
     if (what === "append" && id.slot === 4) throw fail("deviceFailed")
@@ -428,7 +425,7 @@ test("a late shard is forgotten by its row once it is there", async () => {
   await assertAll(world, bodies, "whole")
 })
 
-test("a completion under way is not handed bytes that are about to go", async () => {
+test("a completion in progress never references bytes about to be deleted", async () => {
   const world = await open("ec:2+1", 6)
   const { multipart } = world.services
   const key = objectKeyOfText("large")
@@ -462,7 +459,7 @@ test("a completion under way is not handed bytes that are about to go", async ()
   assert.ok((await world.get("large")).equals(bytes))
 })
 
-test("with too few devices nothing is coded, nothing is lost, and it is tried again soon", async () => {
+test("with too few devices nothing is re-encoded, nothing is lost, and the job retries soon", async () => {
   const world = await open("ec:2+1", 6)
   const bodies = await putSome(world, 3)
   choose(world, "ec:4+2")
@@ -478,7 +475,7 @@ test("with too few devices nothing is coded, nothing is lost, and it is tried ag
   await assert.rejects(world.get("none"), error => isFailure(error, "noSuchKey"))
 })
 
-test("a copy that shares bytes which are coded anew meanwhile names the new ones", async () => {
+test("a copy that shares bytes being re-encoded references the new ones", async () => {
   const world = await open("ec:2+1", 6)
   await world.services.buckets.setVersioning(world.home, "enabled")
   const bytes = world.random.bytes(40_000)
@@ -503,7 +500,7 @@ test("a copy that shares bytes which are coded anew meanwhile names the new ones
   assert.ok((await world.get("a")).equals(bytes))
 })
 
-test("of a body of which some blocks were written with fewer devices, only those are coded anew", async () => {
+test("only the blocks of a body that were written on fewer devices are re-encoded", async () => {
   const world = await open("ec:4+2", 6)
   const bytes = world.random.bytes(10 * 16 * KIB)
   const down = [deviceOf(1), deviceOf(2)]
@@ -529,7 +526,7 @@ test("of a body of which some blocks were written with fewer devices, only those
   assert.equal(world.needles, 0)
 })
 
-test("a swap is refused where the row names other blocks of the upload than were read", async () => {
+test("a swap is refused if the row references other blocks of the upload than were read", async () => {
   const world = await open("ec:2+1", 6)
   await world.put("a", world.random.bytes(40_000))
   const [found] = world.tablet.committed.range("current", ALL_NEEDLES)

@@ -1,14 +1,14 @@
 /**
  * Re-encoding: brings blocks under the policy that they should have. A job.
  *
- * It walks over all rows when there is a reason: a policy has changed, or devices have come back, so
- * that blocks which were written with fewer can be coded as they should be. First it counts; then it
- * codes upload after upload: its blocks anew, under new needles, and then one command that makes every
- * row that names the upload name those instead. The old needles go the way of released bytes.
+ * It walks over all rows when there is a reason: a policy has changed, or devices have come back, so that blocks
+ * written on fewer devices can get their full policy. A first walk counts. A second one re-encodes upload by upload: it
+ * writes the blocks as new needles, and then one command makes every row that references the upload reference the new
+ * blocks. The old blocks become pending deletions.
  *
- * Promises  At any moment a row names blocks that are whole. What is cut off leaves needles that nothing
- *           names, which are written again alike or removed.
- * Limits    RECODE_LIMITS; memory is the slab pool's, and only while plenty of it is free.
+ * Promises  At any moment a row references whole blocks. An interruption leaves unreferenced needles, which are
+ *           rewritten identically or removed.
+ * Limits    REENCODE_LIMITS; memory is the slab pool's, and only while plenty of it is free.
  */
 import { isFailure } from "../../base/failures.js"
 import type { RowKey, UploadId } from "../../base/ids.js"
@@ -42,13 +42,13 @@ import { HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "../comman
 
 export const REENCODE_LIMITS = {
   rowsPerStep: 256,
-  /** Blocks of one upload that are coded in one step, at once. */
+  /** Blocks of one upload that one step re-encodes concurrently. */
   blocksPerStep: 2,
-  /** Uploads that could not be coded are tried again after this, and then after twice as long each time … */
+  /** Uploads that could not be re-encoded are retried after this, with the delay doubling each time … */
   retryMs: 5_000,
   /** … up to this. */
   retryMsMax: 10 * 60_000,
-  /** With more of them the walk is given up until then. */
+  /** With more of them the walk stops until then. */
   waitingMax: 10_000,
 } as const
 
@@ -59,7 +59,7 @@ interface Walk {
   readonly from: RowKey
 }
 
-/** One upload that is being coded anew. */
+/** An upload being re-encoded. */
 interface ReencodeTarget {
   readonly name: UploadName
   readonly extent: Extent
@@ -68,8 +68,8 @@ interface ReencodeTarget {
   readonly policy: Policy
   readonly generation: number
   readonly plan: ReencodePlan
-  /** Blocks still to be coded, in order. */
-  readonly left: number[]
+  /** Blocks still to be re-encoded, in order. */
+  readonly remaining: number[]
   readonly late: Map<number, readonly number[]>
   readonly hints: MissingShardHint[]
 }
@@ -80,7 +80,7 @@ interface Target {
   readonly generation: number
 }
 
-/** Rows as `extentRows` gives them, each with the policy that its bucket chose. */
+/** Rows like `extentRows`, each with its bucket's own policy. */
 const encodedRows = query("EncodedRows", (view, family: ExtentFamily, start: RowKey) => {
   const { rows, next } = readExtentRows(view, family, start, REENCODE_LIMITS.rowsPerStep)
   const encoded = rows.map(({ rowKey, row }) => {
@@ -90,7 +90,7 @@ const encodedRows = query("EncodedRows", (view, family: ExtentFamily, start: Row
   return { rows: encoded, next }
 })
 
-/** What a row that stays says of an upload; undefined if there is none. */
+/** The recovery header of an upload that a row references; undefined if only rows that wait for the collector do. */
 const keptExtent = query("KeptExtent", (view, name: UploadName) => {
   for (const naming of namingsOf(view, name))
     if (isKept(view, name, naming)) return { recoveryHeader: recoveryHeaderOf(view, name, naming) }
@@ -102,18 +102,18 @@ export class Reencode implements Job {
   private reason: string | undefined
   private walk: Walk | undefined
   private job: ReencodeTarget | undefined
-  /** Uploads that could not be coded in this walk. */
+  /** Uploads that could not be re-encoded in this walk. */
   private readonly waiting = new Set<UploadId>()
   private retryAtMs: number | undefined
-  /** How often in vain, since something changed. */
+  /** Failed attempts since the last change. */
   private retries = 0
-  private underWay: UploadId[] = []
+  private heldAtChange: UploadId[] = []
   private readonly rate = new WorkRate()
   private countedBytes = 0
   private doneBytes = 0
   private swaps = 0
   private isPaused = false
-  /** Changes of buckets' policies under way, or of which nobody knows whether they were made. */
+  /** Changes of bucket policies in progress, or with an unknown outcome. */
   private changes = 0
 
   constructor(
@@ -131,7 +131,8 @@ export class Reencode implements Job {
     const { doneBytes, remainingBytes } = this.report()
     if (this.isPaused) return "paused"
     if (remainingBytes === undefined) return "counting"
-    return `${doneBytes} bytes coded anew, ${remainingBytes} left, ${this.waiting.size} uploads waiting for devices`
+    const waiting = `${this.waiting.size} uploads waiting for devices`
+    return `${doneBytes} bytes re-encoded, ${remainingBytes} remaining, ${waiting}`
   }
 
   report(): ReencodeReport {
@@ -142,7 +143,7 @@ export class Reencode implements Job {
       doneBytes: this.doneBytes,
       remainingBytes: isCounting ? undefined : remainingBytes,
       secondsLeft: isCounting ? undefined : this.rate.secondsFor(remainingBytes),
-      waiting: this.waiting.size + this.underWay.length,
+      waiting: this.waiting.size + this.heldAtChange.length,
     }
   }
 
@@ -156,10 +157,9 @@ export class Reencode implements Job {
   }
 
   /**
-   * Gives a bucket another policy: in the control record, which makes a new policy version, and then in the
-   * bucket's row. Nothing is coded in between, when the version is new and the policy is not: needles of one
-   * generation are always of one policy. Where nobody can tell whether the row was written, nothing is coded
-   * until the next start.
+   * Changes a bucket's policy: in the control record, which creates a new policy version, and then in the bucket's row.
+   * Nothing is re-encoded in between, while the version is new and the policy is not: all needles of one generation
+   * have one policy. If it is unknown whether the row was written, nothing is re-encoded until the next start.
    */
   async duringChange<Result>(change: () => Promise<Result>): Promise<Result> {
     this.changes += 1
@@ -178,9 +178,9 @@ export class Reencode implements Job {
     if (this.changes > 0) return "throttled"
     const reason = this.reasonNow()
     const isRetry = this.retryAtMs !== undefined && this.clock.monotonicMs() >= this.retryAtMs
-    if (reason !== this.reason || isRetry || this.hasComeIn()) {
-      if (this.job) await this.giveUp(this.job)
-      this.underWay = reason === this.reason ? [] : [...this.uploads.heldNow()]
+    if (reason !== this.reason || isRetry || this.haveHeldEnded()) {
+      if (this.job) await this.abandon(this.job)
+      this.heldAtChange = reason === this.reason ? [] : [...this.uploads.heldNow()]
       this.begin(reason)
     }
     if (this.job) return this.work(this.job, signal)
@@ -190,15 +190,15 @@ export class Reencode implements Job {
     return "busy"
   }
 
-  /** What was on its way in when things changed may have been written as they were before, and named behind the walk. */
-  private hasComeIn(): boolean {
-    if (this.underWay.length === 0 || this.walk !== undefined || this.job !== undefined) return false
-    return !this.underWay.some(uploadId => this.uploads.isHeld(uploadId))
+  /** Uploads in progress at a change may have used the old policy, and their rows may have appeared behind the walk. */
+  private haveHeldEnded(): boolean {
+    if (this.heldAtChange.length === 0 || this.walk !== undefined || this.job !== undefined) return false
+    return !this.heldAtChange.some(uploadId => this.uploads.isHeld(uploadId))
   }
 
-  /** Anything by which blocks may be other than they should be, or may now become what they could not. */
+  /** Identifies all changes by which blocks may need re-encoding, or may become possible to re-encode. */
   private reasonNow(): string {
-    // Since when, too: a device may have gone and be back by the time of the next step.
+    // With the time of each state: a device may leave and come back between two steps.
     const devices = [...this.source.states()].map(([id, { state, stateSinceMs }]) => `${id} ${state} ${stateSinceMs}`)
     const { current, previous } = this.source.layouts
     return [this.source.policyVersion(), current.version, previous?.version, ...devices.sort()].join(" ")
@@ -215,13 +215,13 @@ export class Reencode implements Job {
     this.swaps = 0
   }
 
-  /** Some rows further; a walk that found something to do is followed by one that does it. */
+  /** Walks the next rows; a walk that found something to do is followed by one that does it. */
   private async walkFurther(walk: Walk): Promise<void> {
     const family = EXTENT_FAMILIES[walk.family]
     if (family === undefined) return this.endWalk(walk)
     const generation = this.source.policyVersion()
     const { rows, next } = await this.metadata.ask(encodedRows(family, walk.from))
-    // The policies of the rows are those of this generation only if none was changed meanwhile.
+    // The rows' policies belong to this generation only if no policy changed meanwhile.
     if (this.changes > 0 || this.source.policyVersion() !== generation) return
     for (const { rowKey, row, chosen } of rows) {
       const target = { policy: chosen ?? this.source.policy(), generation }
@@ -249,41 +249,41 @@ export class Reencode implements Job {
   }
 
   private count(extent: Extent, { policy, generation }: Target): void {
-    // Whether there is something to forget is looked at when it would be forgotten.
+    // Exceptions to drop are checked only when an upload is processed.
     const plan = planReencode(extent, policy, generation, () => true)
     if (!plan) return
     this.swaps += 1
     this.countedBytes += plan.runs.reduce((sum, run) => sum + bytesOfRun(extent, run), 0)
   }
 
-  /** Begins with an upload, if there is something to do about it. */
+  /** Starts with an upload if it needs re-encoding. */
   private async take(rowKey: RowKey, extent: Extent, { policy, generation }: Target): Promise<boolean> {
     const { uploadId } = extent
     if (this.waiting.has(uploadId)) return false
     const plan = await this.planFor(extent, policy, generation)
     if (!plan) return false
     if (this.uploads.isHeld(uploadId)) {
-      // Looked at again as soon as it is let go.
-      if (!this.underWay.includes(uploadId)) this.underWay.push(uploadId)
+      // Checked again as soon as the upload is released.
+      if (!this.heldAtChange.includes(uploadId)) this.heldAtChange.push(uploadId)
       return false
     }
     const { bucketId: bucket, key } = parseObjectRowKey(rowKey)
     const bucketId = parseBucketId(bucket)
     const name = { bucketId, key, uploadId }
-    // Held before the rows are asked, so that nobody gives the upload up in between.
+    // Hold the upload before reading its rows, so that it is not discarded in between.
     this.uploads.hold(uploadId)
     const kept = await recover(
       () => this.metadata.ask(keptExtent(name)),
       error => {
-        this.uploads.letGo(uploadId)
+        this.uploads.release(uploadId)
         throw error
       },
     )
     if (kept === undefined) {
-      this.uploads.letGo(uploadId)
+      this.uploads.release(uploadId)
       return false
     }
-    const left = plan.runs.flatMap(({ firstBlock, lastBlock }) =>
+    const remaining = plan.runs.flatMap(({ firstBlock, lastBlock }) =>
       Array.from({ length: lastBlock - firstBlock + 1 }, (_, i) => firstBlock + i),
     )
     this.job = {
@@ -293,39 +293,39 @@ export class Reencode implements Job {
       policy,
       generation,
       plan,
-      left,
+      remaining,
       late: new Map(),
       hints: [],
     }
     return true
   }
 
-  /** Asks again what devices that are reached later have answered meanwhile. */
+  /** Repeats the planning with the answers of remote devices. */
   private async planFor(extent: Extent, policy: Policy, generation: number): Promise<ReencodePlan | undefined> {
     const assigned = new Map<number, boolean>()
     for (;;) {
-      const asked: Promise<void>[] = []
+      const pending: Promise<void>[] = []
       const plan = planReencode(extent, policy, generation, block => {
         const answer = assigned.get(block) ?? this.blocks.isAssigned(extent, block)
         if (!(answer instanceof Promise)) return answer
-        asked.push(answer.then(isAssigned => void assigned.set(block, isAssigned)))
+        pending.push(answer.then(isAssigned => void assigned.set(block, isAssigned)))
         return false
       })
-      if (asked.length === 0) return plan
-      await Promise.all(asked)
+      if (pending.length === 0) return plan
+      await Promise.all(pending)
     }
   }
 
-  /** Some blocks further, or the swap that ends the job. */
+  /** Re-encodes the next blocks, or does the swap that completes the upload. */
   private async work(job: ReencodeTarget, signal: AbortSignal): Promise<StepOutcome> {
     try {
-      if (job.left.length === 0) {
+      if (job.remaining.length === 0) {
         await this.swap(job)
         return "busy"
       }
       if (this.bound.isOver(this.clock.monotonicMs())) return "throttled"
       const done = await mapBounded(
-        job.left.slice(0, REENCODE_LIMITS.blocksPerStep),
+        job.remaining.slice(0, REENCODE_LIMITS.blocksPerStep),
         REENCODE_LIMITS.blocksPerStep,
         block => this.reencode(job, block, signal),
       )
@@ -336,15 +336,15 @@ export class Reencode implements Job {
       return done.includes(0) ? "throttled" : "busy"
     } catch (error) {
       if (!isFailure(error)) throw error
-      this.log.debug("an upload is not coded anew now", { upload: job.name.uploadId, reason: error.message })
-      // The rows may name the new blocks, or come to: nothing of them is taken back.
+      this.log.debug("reencoding_postponed", { upload: job.name.uploadId, reason: error.message })
+      // Rows may reference the new blocks, now or after the next start: remove nothing.
       if (isFailure(error, "indeterminate", "stopping")) this.end(job, "waits")
-      else await this.giveUp(job)
+      else await this.abandon(job)
       return isFailure(error, "deviceFull") ? "throttled" : "busy"
     }
   }
 
-  /** Bytes of the block; 0 where memory is short. */
+  /** Returns the bytes of the block; 0 if memory is short. */
   private async reencode(job: ReencodeTarget, block: number, signal: AbortSignal): Promise<number> {
     const { name, extent, policy, generation } = job
     const { bucketId, key } = name
@@ -352,7 +352,7 @@ export class Reencode implements Job {
     const request = { extent, block, owner: { bucketId, key }, policy, generation, recoveryHeader }
     const reencoded = await this.blocks.reencode(request, signal)
     if (!reencoded) return 0
-    job.left.splice(job.left.indexOf(block), 1)
+    job.remaining.splice(job.remaining.indexOf(block), 1)
     if (reencoded.missingSlots.length > 0) job.late.set(block, reencoded.missingSlots)
     job.hints.push(...reencoded.hints)
     return blockShape(extent, block).lengthBytes
@@ -369,23 +369,23 @@ export class Reencode implements Job {
     this.onHints(hints)
   }
 
-  /** Takes back what was written; what cannot be is written again alike, or judged after the next start. */
-  private async giveUp(job: ReencodeTarget): Promise<void> {
-    const { extent, policy, generation, plan, left } = job
+  /** Removes the new blocks; leftovers are rewritten identically, or resolved after the next start. */
+  private async abandon(job: ReencodeTarget): Promise<void> {
+    const { extent, policy, generation, plan, remaining } = job
     const written = { ...extent, policy, generation, exceptions: [] }
-    // A block at the front may have failed half-way while the one behind it was done: both have begun.
-    const untouched = left.slice(REENCODE_LIMITS.blocksPerStep)
+    // The first block may have failed half-way while the one behind it completed: both were started.
+    const untouched = remaining.slice(REENCODE_LIMITS.blocksPerStep)
     const runs = plan.runs.flatMap(run => withoutBlocks(run, untouched))
     try {
       if (runs.length > 0 && !(await this.isNamed(job))) await this.blocks.remove(written, runs)
     } catch (error) {
-      this.log.debug("blocks that were coded anew in vain are left for later", { error: String(error) })
+      this.log.debug("reencoded_blocks_left", { error: String(error) })
     } finally {
       this.end(job, "waits")
     }
   }
 
-  /** Whether some row names blocks of the job's generation. Throws where nobody can tell: a swap may have been cut off. */
+  /** Whether a row references blocks of the new generation. Throws if unknown: a swap may have been cut off. */
   private async isNamed({ name, generation }: ReencodeTarget): Promise<boolean> {
     const isNew = (extent: Extent): boolean => stretchesOf(extent).some(stretch => stretch.generation === generation)
     return (await this.metadata.run(readNamings(name))).some(isNew)
@@ -393,7 +393,7 @@ export class Reencode implements Job {
 
   private end(job: ReencodeTarget, outcome: "done" | "waits"): void {
     if (outcome === "waits") this.waiting.add(job.name.uploadId)
-    this.uploads.letGo(job.name.uploadId)
+    this.uploads.release(job.name.uploadId)
     this.job = undefined
   }
 }
@@ -401,7 +401,7 @@ export class Reencode implements Job {
 const bytesOfRun = (extent: Extent, { firstBlock, lastBlock }: BlockRun): number =>
   Math.min(extent.lengthBytes, (lastBlock + 1) * extent.blockBytes) - firstBlock * extent.blockBytes
 
-function withoutBlocks({ firstBlock, lastBlock }: BlockRun, left: readonly number[]): BlockRun[] {
-  const next = left.find(block => block >= firstBlock && block <= lastBlock) ?? lastBlock + 1
+function withoutBlocks({ firstBlock, lastBlock }: BlockRun, remaining: readonly number[]): BlockRun[] {
+  const next = remaining.find(block => block >= firstBlock && block <= lastBlock) ?? lastBlock + 1
   return next > firstBlock ? [{ firstBlock, lastBlock: next - 1 }] : []
 }

@@ -1,8 +1,8 @@
 /**
- * Removals: bytes that no row names any more, and that no reader can still be given.
+ * Removals: bytes that no row references and no reader can use any more.
  *
- * Promises  What waits for a device that has no room even for a deletion holds up nothing else.
- * Limits    REMOVALS_MAX; whoever decides on more waits.
+ * Promises  A removal that waits for a device without space even for a deletion does not delay others.
+ * Limits    REMOVALS_MAX; further removals must wait.
  */
 import { isFailure } from "../../base/failures.js"
 import type { BlockGroup } from "../../block/index.js"
@@ -29,12 +29,12 @@ export class Removals {
     return this.waiting.has(name)
   }
 
-  /** `remove` may say false: it has to wait for something else. */
+  /** `remove` may return false: it must wait for something else. */
   add(name: string, remove: () => Promise<boolean>): void {
     this.waiting.set(name, remove)
   }
 
-  /** Removes what it can; how many. What could not be removed is tried again. */
+  /** Removes what it can; returns how many. The others are retried. */
   async run(): Promise<number> {
     let removed = 0
     for (const [name, remove] of [...this.waiting]) {
@@ -46,7 +46,7 @@ export class Removals {
   }
 }
 
-/** False where there was no room for it. */
+/** Returns false if there was no space for the deletion. */
 async function hasRemoved(remove: () => Promise<boolean>): Promise<boolean> {
   try {
     return await remove()

@@ -1,31 +1,31 @@
 /**
- * Census: what lies where, partition by partition, as it was looked at last. In memory only: a look at
- * everything after each start fills it.
+ * Census: the location of all shards, partition by partition, as of the latest scan. In memory only: a full scan after
+ * each start fills it.
  */
 import type { DeviceId } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../../base/policy.js"
 import type { MisplacedBlocks, ShardScanReport } from "./repair-contract.js"
 
-/** Odd blocks beyond are counted with the others of their policy. */
+/** Misplaced blocks of further partitions are not reported. */
 const MISPLACED_PARTITIONS_MAX = 20_000
 
-export type CensusReport = Omit<ShardScanReport, "beganMs" | "hasLooked">
+export type CensusReport = Omit<ShardScanReport, "beganMs" | "hasScanned">
 
-/** What a look at one partition adds up to. */
+/** The sums of one scanned partition. */
 export class PartitionCount {
   readonly bytesByPolicy = new Map<string, number>()
   readonly misplaced = new Map<string, MisplacedBlocks>()
   readonly lackingOn = new Set<DeviceId>()
-  /** Should it turn out that a doubtful block is somebody's. */
+  /** Devices that lack shards if a doubtful block turns out to be referenced. */
   readonly perhapsLackingOn = new Set<DeviceId>()
-  /** What these devices owe blocks that cannot be rebuilt: nothing that repair can pay now. */
-  readonly unpayableOn = new Set<DeviceId>()
+  /** Devices that lack shards of blocks that cannot be rebuilt: repair cannot supply them now. */
+  readonly unrebuildableOn = new Set<DeviceId>()
   singles = 0
 
   constructor(readonly partition: number) {}
 
-  /** Devices of which nothing is missing, for sure. */
+  /** Whether the device certainly lacks nothing. */
   isWholeOn(device: DeviceId): boolean {
     return !this.lackingOn.has(device) && !this.perhapsLackingOn.has(device)
   }
@@ -53,7 +53,7 @@ export class Census {
   private readonly doubtful = new Map<number, ReadonlySet<DeviceId>>()
   private report: CensusReport | undefined
 
-  /** Takes the place of what was known of the partition. */
+  /** Replaces the count of the partition. */
   set(count: PartitionCount): void {
     const { partition } = count
     for (const [text, bytes] of this.bytesByPolicy) bytes[partition] = count.bytesByPolicy.get(text) ?? 0
@@ -80,19 +80,19 @@ export class Census {
     this.changed()
   }
 
-  /** The device may lack anything until it was looked at. */
+  /** The device may lack anything until it is scanned. */
   lacksAll(device: DeviceId): void {
     this.flagsOf(device).fill(1)
     this.changed()
   }
 
-  /** Forgets devices that are none of the store's any more. */
+  /** Drops devices that no longer belong to the store. */
   keep(devices: ReadonlySet<DeviceId>): void {
     for (const device of this.lacking.keys()) if (!devices.has(device)) this.lacking.delete(device)
     this.changed()
   }
 
-  /** For sure: what is in doubt is taken as missing. */
+  /** Whether the device certainly lacks nothing: doubtful shards count as missing. */
   hasAll(device: DeviceId): boolean {
     for (const devices of this.doubtful.values()) if (devices.has(device)) return false
     return !(this.lacking.get(device)?.includes(1) ?? false)
@@ -109,7 +109,7 @@ export class Census {
     this.report = undefined
   }
 
-  /** As of now; the same object while nothing changes. Its arrays are the census's own. */
+  /** The current report; the same object while nothing changes. Its arrays belong to the census. */
   current(isComplete: boolean): CensusReport {
     if (this.report?.isComplete === isComplete) return this.report
     const policies = [...this.bytesByPolicy].flatMap(([text, of]) => {

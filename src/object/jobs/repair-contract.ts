@@ -1,75 +1,75 @@
-/** Repair: what it is told of the store, and what it tells. */
+/** Repair: its view of the store, and its reports. */
 import type { DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import type { Layouts } from "../../block/index.js"
 import type { ControlDevice } from "../../format/control-record.js"
 
-/** How a device is, and since when: one that left and came back is so anew. */
+/** A device's state and when it began; a device that left and came back has a new beginning. */
 export type RepairDevice = Pick<ControlDevice, "state" | "stateSinceMs">
 
 export interface RepairSource {
-  /** Every device of the store and how it is, now. */
+  /** The current state of every device of the store. */
   states(): ReadonlyMap<DeviceId, RepairDevice>
   readonly layouts: Layouts
-  /** What moving shards and coding blocks anew write together at most. Rebuilding what is lost is not bounded. */
+  /** Limits the bytes that moves and re-encoding write together. Rebuilding lost shards is not limited. */
   readonly moveBytesPerSecondMax: number
-  /** A device that was `rebuilding` has everything that the layout gives it. May be told again. */
+  /** A `rebuilding` device has everything that the layout assigns to it. May be called repeatedly. */
   onDeviceWhole(id: DeviceId): void
-  /** Every shard that can be moved lies where the layout of this version wants it. May be told again. */
+  /** Every shard that can be moved is where the layout of this version puts it. May be called repeatedly. */
   onTransitionDone(version: number): void
-  /** There is work: who runs the job is to wake it. */
+  /** There is work: the job's runner must wake the job. */
   wake(): void
 }
 
-/** What repair and re-encoding are told, and whom they tell. */
+/** The view of the store for repair and re-encoding. */
 export interface RedundancySource extends RepairSource {
-  /** Grows with each change of a policy: the generation of the needles that re-encoding writes under it. */
+  /** Increases with each change of a policy: the generation of the needles that re-encoding writes under it. */
   policyVersion(): number
-  /** Of buckets that chose none for themselves. */
+  /** The policy of buckets without their own. */
   policy(): Policy
 }
 
-/** Blocks of one partition whose shards lie on exactly these devices, where no layout would have them. */
+/** Blocks of one partition with shards on exactly these devices, where no layout puts them. */
 export interface MisplacedBlocks {
   readonly partition: number
   /** Shards that a read needs. */
   readonly needed: number
   readonly devices: readonly DeviceId[]
-  /** Of the blocks, not of their shards. */
+  /** Bytes of the blocks, not of their shards. */
   readonly bytes: number
 }
 
-/** What lies where, as the latest look at each partition found it. */
+/** The location of all shards, as of the latest scan of each partition. */
 export interface ShardScanReport {
-  /** Grows when anything of it changes. */
+  /** Increases with each change of the report. */
   readonly version: number
-  /** When the look that this comes from began, by the monotonic clock; undefined: nobody has looked yet. */
+  /** When the scan behind this report started (monotonic clock); undefined: nothing has been scanned. */
   readonly beganMs: number | undefined
-  /** Every partition was looked at since devices or layouts changed last. */
+  /** Every partition was scanned since devices or layouts last changed. */
   readonly isComplete: boolean
-  /** The same, at some time in this life: until then it is not known how blocks lie. */
-  readonly hasLooked: boolean
-  /** Policies that blocks lie under, with the bytes of blocks; those of odd blocks not counted. */
+  /** A scan was complete at some time in this process: until then the location of blocks is unknown. */
+  readonly hasScanned: boolean
+  /** Policies of blocks with the bytes of the blocks, without misplaced blocks. */
   readonly policies: readonly { readonly policy: Policy; readonly bytes: number }[]
-  /** By device, a byte for each partition: not 0 where it may lack shards. Absent: it lacks nothing. */
+  /** By device, a byte for each partition: not 0 if the device may lack shards. Absent: it lacks nothing. */
   readonly lacking: ReadonlyMap<DeviceId, Uint8Array>
   readonly misplacedBlocks: readonly MisplacedBlocks[]
-  /** Blocks that are there once, whatever their policy should have been. */
+  /** Blocks with a single copy, whatever their policy should have been. */
   readonly singleCopyBlocks: number
 }
 
-/** Blocks that rows name and that cannot be read, as they were called last. */
+/** Blocks that rows reference and that cannot be read, as of their latest check. */
 export interface IntegrityAuditReport {
-  /** Grows when anything of it changes. */
+  /** Increases with each change of the report. */
   readonly version: number
-  /** Every row was called since devices came or went last. */
+  /** Every row was checked since devices last came or went. */
   readonly isComplete: boolean
-  /** The same, and since damage was found last: all other blocks can be read. */
+  /** Also true since damage was last found: all other blocks can be read. */
   readonly isCounted: boolean
   readonly blocks: number
-  /** Of these blocks, before coding. */
+  /** Bytes of these blocks, before coding. */
   readonly bytes: number
-  /** All of them; of none it is told where what is left of it lies. */
+  /** All of them in one entry; the location of their remaining shards is not reported. */
   readonly misplacedBlocks: readonly MisplacedBlocks[]
 }
 
@@ -89,16 +89,16 @@ export interface RepairWork {
 
 export interface RepairReport {
   readonly isPaused: boolean
-  /** Partitions that the look under way has passed; 65,536 when it has ended. */
+  /** Partitions that the current scan has passed; 65,536 after its end. */
   readonly partitionsScanned: number
-  /** Shards that are missing: rebuilt, or copied from where they are. */
+  /** Missing shards: rebuilt, or copied from another device. */
   readonly mending: RepairWork
-  /** Shards that are whole and lie where an older layout had them. */
+  /** Whole shards on the device of an older layout. */
   readonly moving: RepairWork
   readonly bytesPerSecond: number
-  /** Undefined where nothing is left, or nobody knows. */
+  /** Undefined if nothing remains, or if unknown. */
   readonly secondsLeft: number | undefined
   readonly writtenShards: number
-  /** Devices without room, which it waits for. */
+  /** Repair waits for devices without space. */
   readonly isShortOfSpace: boolean
 }

@@ -1,8 +1,8 @@
 /**
- * What one block needs, as far as indexes, layouts and the states of devices can tell. Pure.
+ * The repairs that one block needs, as far as indexes, layouts and device states show. Pure.
  *
- * A block that is whole by the layout needs nothing, without asking whose it is. One that lacks
- * something, has copies elsewhere, or lies on returned devices only, is judged at its row first.
+ * A block that is whole by the layout needs nothing, and its ownership is not resolved. The ownership of a block that
+ * lacks shards, has copies elsewhere, or is only on returned devices is resolved at its row first.
  */
 import type { DeviceId } from "../../base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "../../base/policy.js"
@@ -12,22 +12,22 @@ import type { RepairDevice } from "./repair-contract.js"
 
 export type States = ReadonlyMap<DeviceId, RepairDevice>
 
-/** `mend`: a shard is nowhere where it should be or was. `move`: all are somewhere. `resolver`: it may be nobody's. */
-export type BlockNeed = "nothing" | "judge" | "move" | "mend"
+/** `mend`: a shard is lost. `move`: all shards exist somewhere. `resolve`: the block may be unreferenced. */
+export type BlockNeed = "nothing" | "resolve" | "move" | "mend"
 
 export interface BlockScan {
   readonly need: BlockNeed
-  /** Shards to spare, of those that are anywhere; below 0 a read cannot be answered. */
+  /** Slots with a copy anywhere, minus those that a read needs; below 0 the block cannot be read. */
   readonly spareShards: number
-  /** Devices that take part and lack their shard. */
+  /** Online devices that lack their shard. */
   readonly lackingOn: readonly DeviceId[]
-  /** Of shards to be written. */
+  /** Bytes of the shards to write. */
   readonly bytesToWrite: number
-  /** Some shard is where neither the layout nor the one before would have it. */
+  /** Some shard is where neither the current layout nor the previous one puts it. */
   readonly isMisplaced: boolean
   /**
-   * Only devices that have come back have anything of it, and one that was called whole has nothing: it was
-   * deleted while they were away, as far as one can tell before its row was asked.
+   * Only returned devices have shards of it, and a device that was reported whole has none: as far as known without its
+   * row, it was deleted while they were away.
    */
   readonly isDoubtful: boolean
   readonly holders: readonly DeviceId[]
@@ -50,18 +50,18 @@ export function scanBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair
   for (let slot = 0; slot < n; slot += 1) {
     const copies = shards.filter(shard => shard.slot === slot)
     if (copies.length > 0) distinct += 1
-    const home = assignedDeviceOf(layouts.current, partition, slot)
+    const assigned = assignedDeviceOf(layouts.current, partition, slot)
     const before = layouts.previous && assignedDeviceOf(layouts.previous, partition, slot)
-    const isAssigned = copies.some(({ deviceId }) => deviceId === home)
-    const canMove = home !== undefined && takesPart(states.get(home))
-    isMisplaced ||= copies.length > 0 && !copies.some(({ deviceId }) => deviceId === home || deviceId === before)
-    // While the home of a slot is out, what lies elsewhere stays there.
+    const isAssigned = copies.some(({ deviceId }) => deviceId === assigned)
+    const canMove = assigned !== undefined && takesPart(states.get(assigned))
+    isMisplaced ||= copies.length > 0 && !copies.some(({ deviceId }) => deviceId === assigned || deviceId === before)
+    // While the assigned device is offline, copies elsewhere stay.
     if (isAssigned || canMove) {
-      const unwanted = damaged.filter(shard => shard.slot === slot && shard.deviceId !== home)
+      const unwanted = damaged.filter(shard => shard.slot === slot && shard.deviceId !== assigned)
       strays += copies.length - (isAssigned ? 1 : 0) + unwanted.length
     }
     if (isAssigned || !canMove) continue
-    lackingOn.push(home)
+    lackingOn.push(assigned)
     if (copies.length === 0) rebuilds += 1
   }
   const holders = [...new Set(shards.map(({ deviceId }) => deviceId))]
@@ -74,7 +74,7 @@ export function scanBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair
         : lackingOn.length > 0 || strays > 0
           ? "move"
           : isReturned || isMisplaced
-            ? "judge"
+            ? "resolve"
             : "nothing",
     spareShards: distinct - shardsNeeded(policy),
     lackingOn,
@@ -85,7 +85,7 @@ export function scanBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair
   }
 }
 
-/** Whether devices came or went such that a look at everything no longer tells how it is. */
+/** Whether devices changed so that a completed scan is outdated. */
 export function haveChanged(before: States, now: States): boolean {
   const known = new Set([...before.keys(), ...now.keys()])
   for (const id of known) {

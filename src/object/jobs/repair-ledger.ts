@@ -1,8 +1,8 @@
 /**
- * Repair ledger: which partitions need a visit, how urgently, and how many bytes that is. In memory.
+ * Repair ledger: which partitions need a visit, how urgently, and how many bytes it has to write. In memory.
  *
- * The partitions that can spare the fewest shards come first; of those, the ones with missing shards
- * before those whose shards only lie elsewhere.
+ * Partitions with the fewest spare shards come first; among equals, those with missing shards come before those whose
+ * shards are only elsewhere.
  */
 import { PARTITIONS } from "../../base/limits.js"
 import type { RepairWork } from "./repair-contract.js"
@@ -10,12 +10,12 @@ import type { RepairWork } from "./repair-contract.js"
 export type PartitionNeed = "mend" | "move"
 
 const NOTHING = 255
-/** Slack from which on partitions are alike, and of those of which it is not known. */
-const SLACK_MAX = 30
-export const SLACK_UNKNOWN = SLACK_MAX
+/** From this many spare shards on, partitions are equally urgent; also used if the number is unknown. */
+const SPARE_SHARDS_MAX = 30
+export const SPARE_SHARDS_UNKNOWN = SPARE_SHARDS_MAX
 
 const urgencyOf = (need: PartitionNeed, spareShards: number): number =>
-  2 * Math.min(Math.max(spareShards + 1, 0), SLACK_MAX) + (need === "mend" ? 0 : 1)
+  2 * Math.min(Math.max(spareShards + 1, 0), SPARE_SHARDS_MAX) + (need === "mend" ? 0 : 1)
 const isMend = (urgency: number): boolean => urgency % 2 === 0
 
 interface Sums {
@@ -28,7 +28,7 @@ interface Sums {
 export class RepairLedger {
   private readonly urgency = new Uint8Array(PARTITIONS).fill(NOTHING)
   private readonly bytes = new Float64Array(PARTITIONS)
-  /** Not to be visited again before. */
+  /** Earliest time of the next visit. */
   private readonly notBeforeMs = new Float64Array(PARTITIONS)
   readonly mending: Sums = { doneBytes: 0, remainingBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
   readonly moving: Sums = { doneBytes: 0, remainingBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
@@ -45,12 +45,12 @@ export class RepairLedger {
     return this.urgency[partition] !== NOTHING
   }
 
-  /** Whether all shards of the partition are somewhere, and only lie elsewhere than they should. */
+  /** Whether all shards of the partition exist, and only have to be moved. */
   isMove(partition: number): boolean {
     return this.needs(partition) && !isMend(this.urgency[partition] ?? NOTHING)
   }
 
-  /** What a look found takes the place of what was known; `undefined`: the partition needs nothing. */
+  /** Replaces a partition's need by the result of a scan; `undefined`: it needs nothing. */
   set(
     partition: number,
     need: { readonly kind: PartitionNeed; readonly spareShards: number; readonly bytes: number } | undefined,
@@ -70,7 +70,7 @@ export class RepairLedger {
     sums.remainingBytes += need.bytes
   }
 
-  /** A visit has written so many bytes; what is left of the partition is set by `set`. */
+  /** Notes the bytes written by a visit; `set` sets the remaining need. */
   visited(partition: number, writtenBytes: number, isDone: boolean): void {
     const urgency = this.urgency[partition] ?? NOTHING
     if (urgency === NOTHING) return
@@ -87,7 +87,7 @@ export class RepairLedger {
     return this.bytes[partition] ?? 0
   }
 
-  /** The most urgent partitions that may be visited now, all of one urgency: until `bytesMax`, at most `max`. */
+  /** The most urgent partitions that may be visited now, all of one urgency: about `bytesMax`, at most `max`. */
   next(max: number, bytesMax: number, nowMs: number): readonly number[] {
     const isDue = (partition: number): boolean => (this.notBeforeMs[partition] ?? 0) <= nowMs
     let most = NOTHING
@@ -106,7 +106,7 @@ export class RepairLedger {
     return chosen
   }
 
-  /** Forgets everything that is left, and what was done when nothing was: the next look begins with new sums. */
+  /** Clears all remaining needs; if nothing remained, also the sums of completed work, which then start over. */
   clear(): void {
     const isOver = this.isEmpty
     this.urgency.fill(NOTHING)

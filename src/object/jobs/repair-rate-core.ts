@@ -1,20 +1,20 @@
 /**
- * Repair rate: how fast work goes, when it will have ended, and how fast it may go. Pure.
+ * Repair rate: how fast work progresses, when it will end, and how fast it may progress. Pure.
  *
- * The first is an average over the work so far that forgets with a half-life, so that it follows a change
- * of pace within minutes and does not follow single steps.
+ * The rate is a decaying average with a half-life, so that it follows a change of pace within minutes but not single
+ * steps.
  */
 const HALF_LIFE_MS = 90_000
-/** Work may be this far ahead of its bound, so that a job that looks each second keeps to it and no less. */
+/** How far work may run ahead of its limit, so that a job that runs once per second can use the whole limit. */
 const AHEAD_MS = 1_000
 
-/** What several jobs write together, bounded: over minutes no more bytes than so many a second. */
+/** Limits the bytes that several jobs write together to a rate, averaged over minutes. */
 export class RateBound {
   private paidUpToMs = -Infinity
 
   constructor(readonly bytesPerSecondMax: number) {}
 
-  /** Whether who writes has to wait. */
+  /** Whether writers must wait. */
   isOver(nowMs: number): boolean {
     return this.paidUpToMs - nowMs > AHEAD_MS
   }
@@ -29,12 +29,12 @@ export class WorkRate {
   private spanMs = 0
   private atMs: number | undefined
 
-  /** Work begins or goes on after a pause: the time until now does not count. */
+  /** Starts or resumes work: the time until now does not count. */
   begin(nowMs: number): void {
     this.atMs = nowMs
   }
 
-  /** So many bytes were done since the last call. */
+  /** Adds bytes processed since the last call. */
   add(bytes: number, nowMs: number): void {
     const tookMs = Math.max(0, nowMs - (this.atMs ?? nowMs))
     this.atMs = nowMs

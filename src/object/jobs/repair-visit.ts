@@ -1,9 +1,9 @@
 /**
- * Repair visits: one partition at a time, made as its rows and the layout would have it.
+ * Repair visits: brings one partition at a time to the state that its rows and the layout require.
  *
- * Blocks that need nothing are not asked about. The others are judged at their rows: what lives is
- * mended, what nobody seems to name any more is handed to the orphans, and left alone from then on.
- * Uploads that are held (on their way in, or being coded anew) are left alone until they are let go.
+ * Blocks that need nothing are skipped. The ownership of all others is resolved at their rows: live blocks are mended;
+ * unreferenced ones are passed to the orphans job, and left alone from then on. Held uploads (being written or
+ * re-encoded) are left alone until they are released.
  */
 import { isFailure } from "../../base/failures.js"
 import type { PartitionId, UploadId } from "../../base/ids.js"
@@ -21,10 +21,10 @@ import { scanBlock, type BlockScan } from "./repair-core.js"
 import type { PartitionNeed } from "./repair-ledger.js"
 import type { Uploads } from "../uploads.js"
 
-/** Blocks of one partition that are visited at once; their bytes are bounded in the block layer. */
-const BLOCKS_AT_ONCE = 8
+/** Blocks of one partition that are visited concurrently; the block layer limits their bytes. */
+const MAX_CONCURRENT_BLOCKS = 8
 
-/** What is left to do in a partition. */
+/** Remaining work in a partition. */
 export interface Left {
   readonly kind: PartitionNeed
   readonly spareShards: number
@@ -35,33 +35,33 @@ export interface VisitOutcome {
   readonly count: PartitionCount
   readonly writtenBytes: number
   readonly writtenShards: number
-  /** A device has no room. */
+  /** A device has no space. */
   readonly isFull: boolean
   /** Undefined: nothing that could be done now. */
   readonly left: Left | undefined
   readonly passedOver: PassedOver
-  /** Blocks that rows name and that too few shards are left of. */
+  /** Blocks that rows reference and that have too few shards left. */
   readonly unreadable: ReadonlySet<string>
 }
 
-/** Uploads of a partition that were held and not whole: to be looked at again once they are let go. */
+/** Held uploads of a partition that were not whole: visited again once they are released. */
 export type PassedOver = ReadonlySet<UploadId>
 
-/** What is known of blocks of a partition beyond their indexes. */
+/** Knowledge about a partition's blocks beyond their indexes. */
 export type Known = Pick<VisitOutcome, "unreadable"> & {
   readonly settled?: ReadonlySet<string>
   readonly live?: ReadonlySet<string>
 }
 
-/** What came of the blocks of a partition that were not as they should be. */
+/** The results for a partition's blocks that needed attention. */
 class Visit {
   writtenBytes = 0
   writtenShards = 0
   isFull = false
-  /** Blocks that have all that their rows and the devices that take part allow. */
+  /** Blocks with all shards that their rows and the online devices allow. */
   readonly settled = new Set<string>()
   readonly unreadable = new Set<string>()
-  /** Blocks that their rows name. */
+  /** Blocks that their rows reference. */
   readonly live = new Set<string>()
 }
 
@@ -72,19 +72,21 @@ export class RepairVisits {
     private readonly resolver: OwnershipResolver,
     private readonly orphans: Orphans,
     private readonly source: RepairSource,
-    /** A row names a block that too few shards are left of. */
+    /** Called for a block that a row references and that has too few shards left. */
     private readonly onUnreadable: (name: UploadName) => Promise<void>,
   ) {}
 
   async visit(partition: PartitionId): Promise<VisitOutcome> {
     const visit = new Visit()
-    await mapBounded(await this.blocks.shardScanOf(partition), BLOCKS_AT_ONCE, group => this.visitBlock(group, visit))
+    await mapBounded(await this.blocks.shardScanOf(partition), MAX_CONCURRENT_BLOCKS, group =>
+      this.visitBlock(group, visit),
+    )
     const { count, left, passedOver } = await this.scan(partition, visit)
     const { writtenBytes, writtenShards, isFull, unreadable } = visit
     return { count, writtenBytes, writtenShards, isFull, left, passedOver, unreadable }
   }
 
-  /** What the partition's indexes tell, and what a visit could do about it. */
+  /** The state of the partition by its indexes, and what a visit could do about it. */
   scan(partition: PartitionId, visit?: Known): Soon<PartitionScan> {
     return after(this.blocks.shardScanOf(partition), groups => {
       const scan = new PartitionScan(partition)
@@ -93,19 +95,20 @@ export class RepairVisits {
     })
   }
 
-  /** Adds a block to what is known of its partition. */
+  /** Adds a block to the scan of its partition. */
   addTo(scan: PartitionScan, group: BlockGroup, visit?: Known): void {
     const name = nameOf(group)
     if (this.orphans.has(group)) return
     const policy = group.shape?.policy
     if (policy === undefined) {
-      // What the index does not tell is read when the partition is visited.
+      // Facts missing from the index are read during the visit.
       if (!visit?.settled?.has(name)) scan.leave("move", 0, 0)
       return
     }
     if (group.shards.length === 0) {
-      // Nobody's, or lost: a visit tells which, and who calls the roll counts what is lost.
-      if (visit?.unreadable.has(name)) for (const { deviceId } of group.damaged) scan.count.unpayableOn.add(deviceId)
+      // Unreferenced, or lost: a visit finds out which; the integrity audit counts lost blocks.
+      if (visit?.unreadable.has(name))
+        for (const { deviceId } of group.damaged) scan.count.unrebuildableOn.add(deviceId)
       else if (!visit?.settled?.has(name)) scan.leave("move", 0, 0)
       return
     }
@@ -114,15 +117,15 @@ export class RepairVisits {
     const isHeld = this.uploads.isHeld(group.uploadId)
     if (isHeld && seen.need === "mend") this.passOver(scan, group, seen)
     const blockBytes = group.shape?.blockLengthBytes ?? 0
-    // Who calls the roll counts those.
+    // The integrity audit counts these.
     if (visit?.unreadable.has(name)) {
-      for (const device of seen.lackingOn) scan.count.unpayableOn.add(device)
+      for (const device of seen.lackingOn) scan.count.unrebuildableOn.add(device)
       return
     }
     scan.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled?.has(name) ?? false })
   }
 
-  /** A device that had the shard may have left since, and whoever writes the block knows nothing of it. */
+  /** A device that had the shard may have left since, and the writer of the block does not notice. */
   private passOver(scan: PartitionScan, { uploadId }: BlockGroup, { lackingOn }: BlockScan): void {
     scan.passedOver.add(uploadId)
     const states = this.source.states()
@@ -152,7 +155,7 @@ export class RepairVisits {
       const mended = await this.blocks.mend(group, live)
       visit.writtenBytes += mended.writtenBytes
       visit.writtenShards += mended.writtenShards
-      // What is given up meanwhile may have been removed without what was written here: to be judged again.
+      // If it was aborted meanwhile, it may have been removed without the new shards: resolve it again.
       if (!(await this.resolver.isKept(group, live.owner))) return
       if (mended.isUnreadable) {
         visit.unreadable.add(nameOf(group))
@@ -166,7 +169,7 @@ export class RepairVisits {
   }
 }
 
-/** What one partition's blocks add up to. */
+/** The sums of one partition's blocks. */
 export class PartitionScan {
   readonly count: PartitionCount
   readonly passedOver = new Set<UploadId>()
@@ -191,13 +194,13 @@ export class PartitionScan {
     blockBytes: number,
     { isHeld, isSettled }: { readonly isHeld: boolean; readonly isSettled: boolean },
   ): void {
-    // Fewer shards than a read needs: what was deleted while a device was away, or lost; a visit tells which.
+    // Fewer shards than a read needs: deleted while a device was away, or lost; a visit finds out which.
     const isReadable = seen.spareShards >= 0
     if (seen.isDoubtful) for (const device of seen.lackingOn) this.count.perhapsLackingOn.add(device)
     else if (seen.isMisplaced && isReadable) this.count.addMisplaced(shardsNeeded(policy), seen.holders, blockBytes)
     else {
       if (isReadable) this.count.add(policy, blockBytes)
-      // Of what is on its way in, whoever writes it notes what could not be written.
+      // The writer of a held upload records missing shards itself.
       if (!isHeld) for (const device of seen.lackingOn) this.count.lackingOn.add(device)
     }
     if (seen.need === "nothing" || isSettled) return

@@ -1,4 +1,4 @@
-/** Whatever disks do, in the end every shard is where it should be, and nothing that was deleted is left or comes back. */
+/** Whatever disks do, in the end every shard is on its assigned device, and nothing deleted is left or returns. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setImmediate as later } from "node:timers/promises"
@@ -39,7 +39,7 @@ async function assertAll(world: World, bodies: Bodies, when: string): Promise<vo
   for (const [key, bytes] of bodies) assert.ok((await world.get(key)).equals(bytes), `${key} ${when}`)
 }
 
-/** Every named block is whole and at home, and nothing else is there. */
+/** Every referenced block is whole and on its assigned devices, and no other block exists. */
 async function assertWhole(world: World, bodies: Bodies, when: string): Promise<void> {
   await world.clock.advance(REPAIR_LIMITS.checkEveryMs)
   await world.settle()
@@ -54,7 +54,7 @@ async function assertWhole(world: World, bodies: Bodies, when: string): Promise<
     assert.deepEqual([lacking, strays, spareShards], [[], 0, tolerance(world.policy)], when)
   }
   const blocks = [...bodies.values()].reduce((sum, bytes) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
-  assert.equal(groups.length, blocks, `${when}: only what is named is there`)
+  assert.equal(groups.length, blocks, `${when}: only referenced blocks exist`)
   const shardScan = world.services.repair.shardScan()
   assert.ok(shardScan.isComplete)
   for (const [device, flags] of shardScan.lacking) assert.ok(!flags.includes(1), `${when}: ${device}`)
@@ -67,7 +67,7 @@ async function assertWhole(world: World, bodies: Bodies, when: string): Promise<
   )
 }
 
-test("a healthy store is looked at in few steps, and nothing of it is written", async () => {
+test("a healthy store is scanned in few steps, and nothing is written", async () => {
   const world = await open("ec:4+2")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 10)
@@ -79,7 +79,7 @@ test("a healthy store is looked at in few steps, and nothing of it is written", 
 })
 
 for (const text of ["ec:2+2", "ec:4+2", "replica:2"]) {
-  test(`${text}: lost disks are replaced by empty ones and filled, with clients at work`, async () => {
+  test(`${text}: lost disks are replaced by empty ones and rebuilt, while clients work`, async () => {
     const world = await open(text)
     const bodies: Bodies = new Map()
     await putSome(world, bodies, 8)
@@ -92,7 +92,7 @@ for (const text of ["ec:2+2", "ec:4+2", "replica:2"]) {
         .slice(0, 1 + (round % tolerance(world.policy)))
       for (const id of lost) world.takeOffline(id)
       await putSome(world, bodies, 3, `round${round} `)
-      await assertAll(world, bodies, "while disks are out")
+      await assertAll(world, bodies, "while disks are offline")
       await world.settle()
       for (const id of lost) {
         number += 1
@@ -101,7 +101,7 @@ for (const text of ["ec:2+2", "ec:4+2", "replica:2"]) {
       }
       await world.settle()
       for (const id of world.layouts.current.devices) assert.equal(world.stateOf(id), "active", `${text} ${round}`)
-      assert.equal(world.tablet.rows("debts"), 0, "every debt is paid")
+      assert.equal(world.tablet.rows("debts"), 0, "every hint is resolved")
       await assertAll(world, bodies, "after repair")
       await world.settle("reencode")
       await world.settle("collector")
@@ -110,7 +110,7 @@ for (const text of ["ec:2+2", "ec:4+2", "replica:2"]) {
   })
 }
 
-test("a device that comes back after deletes and overwrites brings nothing back, and gets what it missed only", async () => {
+test("a device that returns after deletes and overwrites restores nothing deleted, and gets only what it missed", async () => {
   const world = await open("ec:4+2")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 20)
@@ -137,7 +137,7 @@ test("a device that comes back after deletes and overwrites brings nothing back,
   await world.settle()
   const missed = [...bodies].filter(([key]) => key.startsWith("young") || /^key[6-9]$/.test(key))
   const blocks = missed.reduce((sum, [, bytes]) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
-  assert.equal(written, blocks, "one shard for each block that was written meanwhile")
+  assert.equal(written, blocks, "one shard for each block written meanwhile")
   await assertWhole(world, bodies, "after its return")
   await assertAll(world, bodies, "after its return")
   assert.deepEqual(world.whole, [back])
@@ -146,7 +146,7 @@ test("a device that comes back after deletes and overwrites brings nothing back,
   assert.equal(world.tablet.rows("debts"), 0)
 })
 
-test("what was deleted while a device was away makes nobody believe that the others lack something", async () => {
+test("blocks deleted while a device was away do not count as missing on other devices", async () => {
   const world = await open("ec:2+2")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 12)
@@ -165,7 +165,7 @@ test("what was deleted while a device was away makes nobody believe that the oth
   assert.deepEqual(world.whole, [back])
 })
 
-test("a single copy on a device that was away is judged too, though nothing of it is missing", async () => {
+test("the ownership of a single copy on a returned device is resolved, although no shard is missing", async () => {
   const world = await open("replica:1", 2)
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 12)
@@ -182,7 +182,7 @@ test("a single copy on a device that was away is judged too, though nothing of i
   await assertAll(world, bodies, "after its return")
 })
 
-test("what a reader may still be given is not removed before it has ended", async () => {
+test("bytes that a reader may still use are not removed before it has ended", async () => {
   const world = await open("ec:2+1")
   const bytes = world.random.bytes(60_000)
   await world.put("a", bytes)
@@ -202,7 +202,7 @@ test("what a reader may still be given is not removed before it has ended", asyn
   assert.equal(world.tablet.rows("voids"), 0)
 })
 
-test("uploads on their way in are left alone, and their late shards are written when they are named", async () => {
+test("uploads in progress are left alone, and their late shards are written after their commit", async () => {
   const world = await open("ec:4+2")
   const bytes = world.random.bytes(50_000)
   const { slow, goOn } = heldSource(bytes)
@@ -225,10 +225,10 @@ test("uploads on their way in are left alone, and their late shards are written 
   await world.clock.runUntil(putting)
   await world.settle()
   assert.equal(world.tablet.rows("debts"), 0)
-  await assertWhole(world, new Map([["a", bytes]]), "once it is named")
+  await assertWhole(world, new Map([["a", bytes]]), "after its commit")
 })
 
-test("an upload from whose disk a shard is lost while it is on its way in is made whole once it is named", async () => {
+test("an upload that loses a shard while in progress is made whole after its commit", async () => {
   const world = await open("ec:4+2")
   const bytes = world.random.bytes(50_000)
   const { slow, goOn } = heldSource(bytes)
@@ -236,7 +236,7 @@ test("an upload from whose disk a shard is lost while it is on its way in is mad
   await world.clock.advance(1_000)
   const by = await world.replace(deviceOf(3), 50)
   await world.settle()
-  assert.equal(world.stateOf(by), "rebuilding", "it lacks what is on its way in")
+  assert.equal(world.stateOf(by), "rebuilding", "it lacks shards of the upload in progress")
   goOn()
   await world.clock.runUntil(putting)
   await world.settle()
@@ -248,7 +248,7 @@ test("an upload from whose disk a shard is lost while it is on its way in is mad
   assert.equal(world.stateOf(by), "active")
 })
 
-test("of a part that is given up while it moves nothing is left, and no device is told to lack any of it", async () => {
+test("a part aborted while it moves leaves nothing behind, and no device is reported as lacking it", async () => {
   const world = await open("replica:2")
   const { multipart } = world.services
   const { home: bucket } = world
@@ -259,7 +259,7 @@ test("of a part that is given up while it moves nothing is left, and no device i
   await world.clock.runUntil(multipart.putPart({ ...target, partNumber: 1, body, signal: noSignal }))
   await world.settle()
   world.relayout([...world.layouts.current.devices, await world.add(70)])
-  // The collector takes away what is there just before the moved shard comes; the part's row goes later.
+  // The collector deletes the existing shards just before the moved one is written; the part's row is deleted later.
   let goOn: () => void = () => undefined
   const gate = new Promise<void>(resolve => (goOn = resolve))
   let collecting: Promise<unknown> | undefined
@@ -315,7 +315,7 @@ test("from d devices to d + 1 and back while clients write, read and delete", as
   }
 })
 
-test("moves keep to their rate, and rebuilding what is lost does not", async () => {
+test("moves stay within their rate limit, and rebuilding lost shards ignores it", async () => {
   for (const what of ["move", "rebuild"] as const) {
     let world = await open("ec:2+1")
     await putSome(world, new Map(), 20)
@@ -329,14 +329,14 @@ test("moves keep to their rate, and rebuilding what is lost does not", async () 
     world.devices.meddle = (kind, id) => {
       if (kind !== "append") return
       const groups = world.blocks.shardScanOf(id.partition)
-      assert.ok(!(groups instanceof Promise), "devices of tests answer at once")
+      assert.ok(!(groups instanceof Promise), "test devices answer synchronously")
       writtenBytes += groups[0]?.shards[0]?.bodyBytes ?? 0
     }
     const beganMs = world.clock.monotonicMs()
     await world.settle()
     const seconds = (world.clock.monotonicMs() - beganMs) / 1_000
     assert.ok(writtenBytes > 100_000, `${writtenBytes} bytes`)
-    // A second's worth may come first, and the last step goes over by a partition.
+    // One second's worth may be ahead of the limit, and the last step may exceed it by a partition.
     const boundBytes = 20_000 * (seconds + 2) + 20_000
     assert.equal(writtenBytes <= boundBytes, what === "move", `${writtenBytes} bytes in ${seconds} s`)
   }
@@ -353,7 +353,7 @@ test("a transition whose new device fails half-way ends without it, and loses no
   world.takeOffline(added)
   await assertAll(world, bodies, "with the new device gone")
   await world.settle()
-  assert.equal(world.layouts.previous, undefined, "what can be moved has been moved")
+  assert.equal(world.layouts.previous, undefined, "all movable shards have moved")
   await assertAll(world, bodies, "after the transition")
   world.relayout(first)
   await world.settle()
@@ -361,7 +361,7 @@ test("a transition whose new device fails half-way ends without it, and loses no
   await assertAll(world, bodies, "on the old devices again")
 })
 
-test("damaged shards are written anew, also when a restart came between", async () => {
+test("damaged shards are rewritten, also after a restart", async () => {
   for (const restarts of [false, true]) {
     let world = await open("ec:2+1")
     const bodies: Bodies = new Map()
@@ -385,33 +385,33 @@ test("damaged shards are written anew, also when a restart came between", async 
     }
     await assertAll(world, bodies, "with a damaged shard")
     await world.job("repair").step(noSignal)
-    if (restarts) assert.ok(world.tablet.rows("debts") > 0, "it is noted")
+    if (restarts) assert.ok(world.tablet.rows("debts") > 0, "the damage is recorded")
     if (restarts) {
       await world.devices.reopen(deviceId)
       world = world.restart(2)
     }
     mayWrite = true
     await world.settle()
-    assert.equal(isBad, false, "it was written anew")
+    assert.equal(isBad, false, "the shard was rewritten")
     assert.equal(world.tablet.rows("debts"), 0)
     await assertAll(world, bodies, "after repair")
   }
 })
 
-test("a damaged copy goes where nobody wants it, whether its block is alive, deleted, or gone from everywhere else", async () => {
+test("a damaged stray copy is removed, whether its block is live, deleted, or gone from all other devices", async () => {
   for (const fate of ["alive", "deleted", "gone"] as const) {
     const world = await open("ec:2+1", 4)
     const bodies: Bodies = new Map()
     await putSome(world, bodies, 4)
     await world.settle()
     const [group] = (await world.blocks.shardScan(ALL_NEEDLES.start)).groups
-    const { deviceId: home, slot } = must(group?.shards[0], "a shard")
+    const { deviceId: assigned, slot } = must(group?.shards[0], "a shard")
     const stray = must(
       [...world.devices.live.keys()].find(id => !group?.shards.some(({ deviceId }) => deviceId === id)),
       "a device without any of the block",
     )
-    const { volumes: at } = must(world.devices.live.get(home), "it is there")
-    const { volumes } = must(world.devices.live.get(stray), "it is there")
+    const { volumes: at } = must(world.devices.live.get(assigned), "the device is online")
+    const { volumes } = must(world.devices.live.get(stray), "the device is online")
     const id = needleIdOf(must(group, "a block"), slot)
     const header = await at.headerOf(id)
     const body = await at.read(id, { offsetBytes: 0, lengthBytes: header.bodyBytes }, waitIfSlow)
@@ -429,7 +429,7 @@ test("a damaged copy goes where nobody wants it, whether its block is alive, del
     await world.settle("collector")
     await world.settle()
     await world.removeAborted()
-    // By what lies there: nobody knows any more what was found bad.
+    // Checked by the bytes on disk: after the restart, damaged shards are no longer known.
     await world.devices.reopen(stray)
     assert.equal(world.devices.needlesOn(stray), fate === "alive" ? held : 0, fate)
     if (fate !== "alive") continue
@@ -438,7 +438,7 @@ test("a damaged copy goes where nobody wants it, whether its block is alive, del
   }
 })
 
-test("a device is not called whole while it owes what came too late to be counted", async () => {
+test("a device is not reported whole while it has a hint that came too late for the scan", async () => {
   const world = await open("ec:2+1")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 4)
@@ -447,10 +447,10 @@ test("a device is not called whole while it owes what came too late to be counte
   world.takeOffline(back)
   await putSome(world, bodies, 1, "degraded")
   const [[hint] = []] = world.tablet.committed.range("debts", ALL_NEEDLES)
-  const { partition } = hintOfKey(must(hint, "something is owed"))
+  const { partition } = hintOfKey(must(hint, "a hint exists"))
   world.bringBack(back)
   const { repair } = world.services
-  // While what was owed is being crossed out, a client's write comes to owe the same partition something.
+  // While the hint is being dropped, a client's write records one for the same partition.
   let isLate = false
   world.tablet.before = name => {
     if (name !== "DropRows" || isLate) return
@@ -465,7 +465,7 @@ test("a device is not called whole while it owes what came too late to be counte
   await assertWhole(world, bodies, "in the end")
 })
 
-test("what is to be deleted on a disk without room for that waits, and nothing else does", async () => {
+test("only deletions on a disk without space for them wait", async () => {
   const world = await open("replica:1", 3)
   await putSome(world, new Map(), COLLECTOR_LIMITS.pendingDeletionsPerStep)
   const full = deviceOf(2)
@@ -486,7 +486,7 @@ test("what is to be deleted on a disk without room for that waits, and nothing e
   assert.deepEqual([world.needles, world.tablet.rows("releases")], [0, 0])
 })
 
-test("a full disk is waited for; with room again all is written", async () => {
+test("repair waits for a full disk, and writes everything once it has space", async () => {
   const world = await open("ec:2+1")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 6)
@@ -527,7 +527,7 @@ test("the riskiest partitions come first", async () => {
   assert.ok(lackedTwo.lastIndexOf(true) < lackedTwo.indexOf(false), "those with two missing shards were first")
 })
 
-test("paused it does nothing; its numbers say how far it is", async () => {
+test("a paused repair does nothing, and its report shows the progress", async () => {
   const world = await open("ec:2+1")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 20)
@@ -550,7 +550,7 @@ test("paused it does nothing; its numbers say how far it is", async () => {
   })
 })
 
-test("blocks that cannot be read any more are told of, and keep nothing else from being whole", async () => {
+test("unreadable blocks are reported, and do not keep other blocks from being repaired", async () => {
   const world = await open("ec:2+1")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 4)
@@ -565,7 +565,7 @@ test("blocks that cannot be read any more are told of, and keep nothing else fro
   assert.equal(shardCount(world.policy), 3)
 })
 
-test("what waited for the collector when everything was looked at is known to be gone some time later", async () => {
+test("blocks that waited for the collector during a scan are known to be gone some time later", async () => {
   const world = await open("ec:2+2")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 10)
@@ -576,7 +576,7 @@ test("what waited for the collector when everything was looked at is known to be
   await world.clock.advance(REPAIR_LIMITS.reencodedQuietMs)
   await world.settle()
   const { repair } = world.services
-  assert.equal(repair.shardScan().policies.length, 2, "what was coded anew is still there")
+  assert.equal(repair.shardScan().policies.length, 2, "the replaced blocks still exist")
   await world.settle("collector")
   await world.clock.advance(2 * REPAIR_LIMITS.reencodedQuietMs)
   await world.settle()
@@ -586,7 +586,7 @@ test("what waited for the collector when everything was looked at is known to be
   )
 })
 
-test("soon after re-encoding it is known how everything lies now", async () => {
+test("soon after re-encoding the location of all shards is known", async () => {
   const world = await open("ec:2+2")
   const bodies: Bodies = new Map()
   await putSome(world, bodies, 10)
@@ -603,7 +603,7 @@ test("soon after re-encoding it is known how everything lies now", async () => {
 })
 
 for (const text of ["ec:2+2", "replica:3"]) {
-  test(`${text}: rot beyond what can be spared is told by block and object, and repair comes to rest`, async () => {
+  test(`${text}: rot beyond repair is reported by block and object, and repair becomes idle`, async () => {
     const world = await open(text, 5)
     const bodies: Bodies = new Map()
     await putSome(world, bodies, 12)
@@ -629,24 +629,27 @@ for (const text of ["ec:2+2", "replica:3"]) {
     assert.ok(lost.size > 0 && lost.size < bodies.size, "some are lost")
     await world.settle()
     const { integrityAudit } = world.services
-    const told = () =>
+    const reported = () =>
       [new Set(integrityAudit.objects().map(({ key }) => key)), integrityAudit.report().blocks] as const
-    const [objects, blocks] = told()
+    const [objects, blocks] = reported()
     assert.deepEqual(objects, lost, "without waiting for a walk")
-    // A reader gives up at the first block of an object; a visit has looked at those that readers met.
+    // A reader stops at the first lost block of an object; a visit has checked those that readers found.
     await callRoll()
     assert.equal(integrityAudit.report().blocks, blocks)
     const shardScan = world.services.repair.shardScan()
     for (const [id, flags] of shardScan.lacking)
       if (id === third)
-        assert.ok(!flags.includes(1), "what cannot be rebuilt makes nobody doubt the rest of its partition")
-    // More readers change nothing: repair has nothing to do.
+        assert.ok(
+          !flags.includes(1),
+          "blocks that cannot be rebuilt do not mark the rest of their partition as lacking",
+        )
+    // Further readers change nothing: repair has nothing to do.
     const hints = world.tablet.rows("debts")
-    assert.ok(hints > 0, "which shards are damaged is known after a restart")
+    assert.ok(hints > 0, "damaged shards are known after a restart")
     let written = 0
     world.tablet.before = name => void (written += name === "NoteDamages" || name === "NoteDebts" ? 1 : 0)
     await readAll()
     const steps = await world.settle()
-    assert.deepEqual([steps, written, world.tablet.rows("debts")], [1, 0, hints], "repair rests")
+    assert.deepEqual([steps, written, world.tablet.rows("debts")], [1, 0, hints], "repair is idle")
   })
 }

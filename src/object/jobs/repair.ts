@@ -1,13 +1,13 @@
 /**
- * Repair: brings every shard to where it should be. A job.
+ * Repair: brings every shard to the device that should have it. A job.
  *
- * After a start, and whenever devices or layouts change, it looks at everything that devices hold, by
- * their indexes alone; then it visits the partitions that need it, those that can spare the fewest
- * shards first. Debts and damaged shards bring their partitions back on the list at any time.
+ * After a start, and whenever devices or layouts change, it scans all shards by the indexes of devices alone. Then it
+ * visits the partitions that need repairs, those with the fewest spare shards first. Missing-shard hints and damaged
+ * shards put their partitions back on the list at any time.
  *
- * Promises  A debt is dropped only when a visit found nothing missing. A device is called whole, and a
- *           transition done, only after a look at every partition that began after the change.
- * Limits    REPAIR_LIMITS; the bytes in memory are bounded in the block layer.
+ * Promises  A hint is dropped only if a visit found nothing missing. A device is reported whole, and a transition done,
+ *           only after a scan of every partition that started after the change.
+ * Limits    REPAIR_LIMITS; the block layer limits the bytes in memory.
  */
 import type { DeviceId, PartitionId, RowKey } from "../../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../../base/ids.js"
@@ -21,7 +21,7 @@ import type { Log } from "../../seams/telemetry/contract.js"
 import type { Metadata } from "../../metadata/index.js"
 import { OwnershipResolver } from "./ownership-resolver.js"
 import {
-  ALL_DEBTS,
+  ALL_HINTS,
   hintKeys,
   hintOfKey,
   hintsOfPartition,
@@ -35,43 +35,43 @@ import { nameOf } from "./removals.js"
 import { Census, type PartitionCount } from "./repair-census.js"
 import type { RepairReport, RepairSource, ShardScanReport } from "./repair-contract.js"
 import { haveChanged, takesPart, type States } from "./repair-core.js"
-import { RepairLedger, SLACK_UNKNOWN, workOf } from "./repair-ledger.js"
+import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf } from "./repair-ledger.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import { PartitionScan, RepairVisits, type PassedOver, type VisitOutcome } from "./repair-visit.js"
 import type { Uploads } from "../uploads.js"
 import { recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
 
 export const REPAIR_LIMITS = {
-  /** One step visits so many partitions, or until about so many bytes are to be written. */
+  /** One step visits this many partitions, or fewer if they have about this many bytes to write. */
   partitionsPerStep: 128,
   bytesPerStep: 128 * MIB,
-  partitionsAtOnce: 64,
+  maxConcurrentPartitions: 64,
   hintsPerStep: 2_000,
-  /** Damaged shards that wait to be noted; beyond, they are found by the next scrub. */
+  /** Damaged shards that wait to be recorded; the next scrub finds further ones. */
   damagesWaitingMax: 1_000,
   rowsPerCommand: 256,
-  /** Blocks that are remembered to be lost; reads of others let their partitions be visited again. */
+  /** Lost blocks that are remembered; reads of others trigger visits of their partitions. */
   unreadableKept: 100_000,
-  /** What could not be done is tried again after this. */
+  /** Delay before failed work is retried. */
   retryMs: 5_000,
-  /** Everything is looked at again after this, should something have been missed. */
+  /** Interval of full scans, in case something was missed. */
   checkEveryMs: 24 * 3_600_000,
-  /** And after so long without re-encoding, when there was some: time for what it replaced to be removed. */
+  /** A full scan also follows re-encoding after this quiet time, in which the replaced blocks are removed. */
   reencodedQuietMs: 30_000,
 } as const
 
-/** A look at everything, under way. */
+/** A full scan in progress. */
 interface RepairScan {
-  /** Where it goes on; undefined: it has ended. */
+  /** Where it continues; undefined after its end. */
   readonly next: RowKey | undefined
-  /** Blocks that it has met. */
+  /** Blocks counted so far. */
   readonly blocks: number
-  /** The partition that is being added up; those below are done. */
+  /** The partition being counted; lower ones are done. */
   readonly open: PartitionScan
 }
 
-/** What a look began with. */
-interface Scene {
+/** The state at the start of a scan. */
+interface ScanStart {
   readonly states: States
   readonly layoutVersion: number
   readonly atMs: number
@@ -83,24 +83,24 @@ export class Repair implements Job {
   private readonly census = new Census()
   private readonly rate = new WorkRate()
   private readonly visits: RepairVisits
-  /** Partitions with something that a visit can pay, and the devices of which it is known that they owe it. */
-  private readonly owing = new Map<PartitionId, Set<DeviceId>>()
+  /** Partitions with work for a visit, and the devices known to lack their shards. */
+  private readonly lackingDevices = new Map<PartitionId, Set<DeviceId>>()
   private readonly passedOver = new Map<PartitionId, PassedOver>()
-  private readonly found = new Map<RowKey, ShardCopy>()
-  /** Blocks that too few shards are left of, by the visits since everything was looked at. */
+  private readonly damages = new Map<RowKey, ShardCopy>()
+  /** Blocks with too few shards left, as found by visits since the last full scan. */
   private readonly unreadable = new Map<PartitionId, ReadonlySet<string>>()
   private unreadableBlocks = 0
-  private scene: Scene | undefined
+  private scanStart: ScanStart | undefined
   private scan: RepairScan | undefined
-  /** Where the reading of debts goes on; undefined: all have been read. */
+  /** Where the reading of hints continues; undefined: all have been read. */
   private hintsFrom: RowKey | undefined
-  private hasLooked = false
-  /** A look that met what soon may be gone is followed by another, later and later. */
+  private hasScanned = false
+  /** A scan that found blocks which may soon be gone is repeated, with growing delays. */
   private rescanMs: number | undefined
   private rescans = 0
   private isPaused = false
   private isShortOfSpace = false
-  /** When something was coded anew last, by the monotonic clock; undefined: nothing since the look began. */
+  /** When something was last re-encoded (monotonic clock); undefined: nothing since the scan started. */
   private reencodedMs: number | undefined
   private writtenShards = 0
 
@@ -111,10 +111,10 @@ export class Repair implements Job {
     private readonly orphans: Orphans,
     private readonly uploads: Uploads,
     private readonly source: RepairSource,
-    /** Kept to by moves. */
+    /** Limits moves. */
     private readonly bound: RateBound,
     log: Log,
-    /** A row names a block that too few shards are left of. */
+    /** Called for a block that a row references and that has too few shards left. */
     onUnreadable: (name: UploadName) => Promise<void>,
   ) {
     const resolver = new OwnershipResolver(metadata, blocks, uploads, log)
@@ -124,7 +124,7 @@ export class Repair implements Job {
   progress(): string {
     const { mending, moving } = this.ledger
     if (this.isPaused) return "paused"
-    if (this.scan?.next !== undefined) return `${this.scan.open.count.partition} of ${PARTITIONS} partitions looked at`
+    if (this.scan?.next !== undefined) return `${this.scan.open.count.partition} of ${PARTITIONS} partitions scanned`
     const left = mending.partitionsLeft + moving.partitionsLeft
     return `${left} partitions to visit, ${this.writtenShards} shards written`
   }
@@ -138,11 +138,11 @@ export class Repair implements Job {
     this.source.wake()
   }
 
-  /** What lies where, as it was looked at last. */
+  /** The location of all shards, as of the latest scan. */
   shardScan(): ShardScanReport {
     const isComplete = this.scan !== undefined && this.scan.next === undefined
-    this.hasLooked ||= isComplete
-    return { ...this.census.current(isComplete), hasLooked: this.hasLooked, beganMs: this.scene?.atMs }
+    this.hasScanned ||= isComplete
+    return { ...this.census.current(isComplete), hasScanned: this.hasScanned, beganMs: this.scanStart?.atMs }
   }
 
   report(): RepairReport {
@@ -160,7 +160,7 @@ export class Repair implements Job {
     }
   }
 
-  /** Devices owe partitions shards that were not durable when a commit named them. */
+  /** Notes shards that were not durable when a commit referenced them. */
   onHints(hints: readonly MissingShardHint[]): void {
     const states = this.source.states()
     for (const { partition, deviceId } of hints) {
@@ -169,27 +169,27 @@ export class Repair implements Job {
     }
   }
 
-  /** An upload lies otherwise than before: what is known of where it lies is to be found out anew. */
+  /** An upload was re-encoded: the location of its shards must be scanned again. */
   noteReencoded(hints: readonly MissingShardHint[]): void {
     this.reencodedMs = this.clock.monotonicMs()
     this.rescans = 0
     this.onHints(hints)
   }
 
-  /** A device has a damaged shard. It counts as missing until it is written anew. */
+  /** A device has a damaged shard. It counts as missing until it is rewritten. */
   noteDamage(copy: ShardCopy): void {
-    const note = (isNews: boolean): void => this.noteDamaged(copy, isNews)
-    const isNews = this.blocks.distrust(copy)
-    // A device that could not be told is visited all the same.
-    if (isNews instanceof Promise) void isNews.then(note, () => note(true))
-    else note(isNews)
+    const note = (isNew: boolean): void => this.noteDamaged(copy, isNew)
+    const isNew = this.blocks.distrust(copy)
+    // If the device cannot be reached, the partition is visited all the same.
+    if (isNew instanceof Promise) void isNew.then(note, () => note(true))
+    else note(isNew)
   }
 
-  private noteDamaged(copy: ShardCopy, isNews: boolean): void {
-    // Each reader of a lost object finds the same damage, and a visit could do nothing about it.
-    if (!isNews && this.unreadable.get(copy.id.partition)?.has(nameOf(copy.id))) return
-    if (this.found.size < REPAIR_LIMITS.damagesWaitingMax)
-      this.found.set(rowKeyOf(copy.deviceId + needleKeyOf(copy.id)), copy)
+  private noteDamaged(copy: ShardCopy, isNew: boolean): void {
+    // Each reader of a lost object finds the same damage, and a visit could not repair it.
+    if (!isNew && this.unreadable.get(copy.id.partition)?.has(nameOf(copy.id))) return
+    if (this.damages.size < REPAIR_LIMITS.damagesWaitingMax)
+      this.damages.set(rowKeyOf(copy.deviceId + needleKeyOf(copy.id)), copy)
     this.require(copy.id.partition, copy.deviceId)
   }
 
@@ -199,24 +199,24 @@ export class Repair implements Job {
   }
 
   private visitAgain(partition: PartitionId, deviceId?: DeviceId): void {
-    this.noteOwing(partition, deviceId)
+    this.noteLacking(partition, deviceId)
     if (!this.ledger.needs(partition))
-      this.ledger.set(partition, { kind: "mend", spareShards: SLACK_UNKNOWN, bytes: 0 })
+      this.ledger.set(partition, { kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 })
   }
 
-  private noteOwing(partition: PartitionId, deviceId: DeviceId | undefined): void {
-    const devices = this.owing.get(partition) ?? new Set()
-    this.owing.set(partition, devices)
+  private noteLacking(partition: PartitionId, deviceId: DeviceId | undefined): void {
+    const devices = this.lackingDevices.get(partition) ?? new Set()
+    this.lackingDevices.set(partition, devices)
     if (deviceId === undefined) return
     devices.add(deviceId)
     this.census.lacks(deviceId, partition)
   }
 
-  /** What was counted, and what has come to be owed since it was. */
+  /** Records a partition's count, and hints that arrived since. */
   private noteCount(count: PartitionCount): void {
     this.census.set(count)
     const partition = parsePartitionId(count.partition)
-    for (const deviceId of this.owing.get(partition) ?? []) this.census.lacks(deviceId, partition)
+    for (const deviceId of this.lackingDevices.get(partition) ?? []) this.census.lacks(deviceId, partition)
   }
 
   private notePassedOver(partition: PartitionId, uploads: PassedOver): void {
@@ -224,8 +224,8 @@ export class Repair implements Job {
     else this.passedOver.delete(partition)
   }
 
-  /** What was held when it was looked at, and is no longer. */
-  private visitLetGo(): void {
+  /** Visits partitions again whose held uploads were released. */
+  private visitReleased(): void {
     for (const [partition, uploads] of this.passedOver) {
       if ([...uploads].some(uploadId => this.uploads.isHeld(uploadId))) continue
       this.passedOver.delete(partition)
@@ -235,38 +235,38 @@ export class Repair implements Job {
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
     if (this.isPaused) return "idle"
-    await this.noteFound()
+    await this.recordDamages()
     if (this.hasChanged()) this.begin()
-    this.visitLetGo()
+    this.visitReleased()
     if (this.hintsFrom !== undefined) return this.readHints(this.hintsFrom)
     if (this.scan?.next !== undefined) return this.scanFurther(this.scan, this.scan.next)
     return this.visitNext(signal)
   }
 
   private hasChanged(): boolean {
-    const { scene, source } = this
-    if (scene === undefined || scene.layoutVersion !== source.layouts.current.version) return true
+    const { scanStart, source } = this
+    if (scanStart === undefined || scanStart.layoutVersion !== source.layouts.current.version) return true
     const nowMs = this.clock.monotonicMs()
-    if (nowMs - scene.atMs >= REPAIR_LIMITS.checkEveryMs) return true
+    if (nowMs - scanStart.atMs >= REPAIR_LIMITS.checkEveryMs) return true
     if (this.reencodedMs !== undefined && nowMs - this.reencodedMs >= REPAIR_LIMITS.reencodedQuietMs) return true
     if (this.rescanMs !== undefined && nowMs >= this.rescanMs) return true
     const states = source.states()
-    if (haveChanged(scene.states, states)) return true
-    // Whoever was called whole is so from now on.
-    this.scene = { ...scene, states: new Map(states) }
+    if (haveChanged(scanStart.states, states)) return true
+    // A device that was reported whole counts as whole from now on.
+    this.scanStart = { ...scanStart, states: new Map(states) }
     return false
   }
 
-  /** Everything is to be looked at anew. */
+  /** Starts a full scan. */
   private begin(): void {
     const states = new Map(this.source.states())
-    this.scene = { states, layoutVersion: this.source.layouts.current.version, atMs: this.clock.monotonicMs() }
+    this.scanStart = { states, layoutVersion: this.source.layouts.current.version, atMs: this.clock.monotonicMs() }
     this.scan = { next: ALL_NEEDLES.start, blocks: 0, open: new PartitionScan(0) }
     this.reencodedMs = undefined
     this.rescanMs = undefined
-    this.hintsFrom = ALL_DEBTS.start
+    this.hintsFrom = ALL_HINTS.start
     this.ledger.clear()
-    this.owing.clear()
+    this.lackingDevices.clear()
     this.passedOver.clear()
     this.unreadable.clear()
     this.unreadableBlocks = 0
@@ -274,12 +274,12 @@ export class Repair implements Job {
     for (const [id, { state }] of states) if (state === "rebuilding") this.census.lacksAll(id)
   }
 
-  /** Some debts further: they bring partitions on the list that a look at the indexes might pass over. */
+  /** Reads the next hints: they add partitions that a scan of the indexes might miss. */
   private async readHints(start: RowKey): Promise<StepOutcome> {
     const states = this.source.states()
     const gone: HintRow[] = []
     const damaged: ShardCopy[] = []
-    const { rowKeys, next } = await this.metadata.ask(hintKeys({ ...ALL_DEBTS, start }, REPAIR_LIMITS.hintsPerStep))
+    const { rowKeys, next } = await this.metadata.ask(hintKeys({ ...ALL_HINTS, start }, REPAIR_LIMITS.hintsPerStep))
     this.hintsFrom = next
     for (const rowKey of rowKeys) {
       const hint = hintOfKey(rowKey)
@@ -287,19 +287,19 @@ export class Repair implements Job {
       if (state === undefined) gone.push(hint)
       if (!takesPart(state)) continue
       if (hint.damaged) damaged.push(hint.damaged)
-      this.noteOwing(hint.partition, hint.deviceId)
+      this.noteLacking(hint.partition, hint.deviceId)
     }
     for (const copy of damaged) await this.blocks.distrust(copy)
     await this.drop(gone.map(({ rowKey }) => rowKey))
     return "busy"
   }
 
-  /** One page of the indexes further. */
+  /** Scans the next page of the indexes. */
   private scanFurther(scan: RepairScan, from: RowKey): Soon<StepOutcome> {
-    // What is still being written by an older layout would come to lie where nobody looks any more.
+    // Blocks still being written under an older layout would be stored where the scan no longer looks.
     if (!this.source.layouts.isDrained) return "throttled"
     return after(this.blocks.shardScan(from), page => {
-      // What has changed while it was waited for is looked at anew.
+      // If something changed during the wait, the scan starts over.
       if (this.scan !== scan || !this.source.layouts.isDrained) return "throttled"
       return this.addPage(scan, page)
     })
@@ -323,7 +323,7 @@ export class Repair implements Job {
     return "busy"
   }
 
-  /** What lies otherwise than all else may have been overwritten or coded anew, and wait for the collector. */
+  /** Blocks unlike all others may be overwritten or re-encoded ones that wait for the collector: scan again later. */
   private planScan(): void {
     const { misplacedBlocks, policies, singleCopyBlocks } = this.census.current(true)
     if (misplacedBlocks.length === 0 && policies.length <= 1 && singleCopyBlocks === 0) {
@@ -335,12 +335,12 @@ export class Repair implements Job {
     this.rescanMs = this.clock.monotonicMs() + waitMs
   }
 
-  /** Notes what was found of a partition; the look at the next one. */
+  /** Records the scan of a partition; returns the scan of the next one. */
   private closeScan({ count, left, passedOver }: PartitionScan): PartitionScan {
     const partition = parsePartitionId(count.partition)
     this.notePassedOver(partition, passedOver)
-    const hint = this.owing.has(partition)
-      ? ({ kind: "mend", spareShards: SLACK_UNKNOWN, bytes: 0 } as const)
+    const hint = this.lackingDevices.has(partition)
+      ? ({ kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 } as const)
       : undefined
     this.ledger.set(partition, left ?? hint)
     this.noteCount(count)
@@ -348,24 +348,24 @@ export class Repair implements Job {
   }
 
   private async visitNext(signal: AbortSignal): Promise<StepOutcome> {
-    const { partitionsPerStep, bytesPerStep, partitionsAtOnce } = REPAIR_LIMITS
+    const { partitionsPerStep, bytesPerStep, maxConcurrentPartitions } = REPAIR_LIMITS
     const nowMs = this.clock.monotonicMs()
     const next = (bytesMax: number) => this.ledger.next(partitionsPerStep, bytesMax, nowMs)
     const [first, ...others] = next(bytesPerStep)
     if (first === undefined) {
-      this.tellWhole()
+      this.reportWhole()
       this.rate.begin(this.clock.monotonicMs())
-      // Who idles looks again late; what was re-encoded is to be known soon after.
+      // An idle job runs again late, but the effect of re-encoding should be known soon.
       const isOver = this.ledger.isEmpty && this.reencodedMs === undefined
       return isOver ? "idle" : "throttled"
     }
-    // They are all of one kind.
+    // All of them have the same urgency.
     const isMove = this.ledger.isMove(first)
     if (isMove && this.bound.isOver(nowMs)) return "throttled"
     const chosen = isMove ? next(Math.min(bytesPerStep, this.bound.bytesPerSecondMax)) : [first, ...others]
     let writtenBytes = 0
     let isFull = false
-    await mapBounded(chosen, partitionsAtOnce, async partition => {
+    await mapBounded(chosen, maxConcurrentPartitions, async partition => {
       if (signal.aborted) return
       const outcome = await this.visit(parsePartitionId(partition))
       writtenBytes += outcome.writtenBytes
@@ -374,13 +374,13 @@ export class Repair implements Job {
     this.rate.add(writtenBytes, this.clock.monotonicMs())
     if (isMove) this.bound.spend(writtenBytes, this.clock.monotonicMs())
     this.isShortOfSpace = isFull
-    this.tellWhole()
+    this.reportWhole()
     return isFull ? "throttled" : "busy"
   }
 
   private async visit(partition: PartitionId): Promise<VisitOutcome> {
-    // What comes to be owed from here on brings the partition back on the list.
-    this.owing.delete(partition)
+    // Hints that arrive from here on put the partition back on the list.
+    this.lackingDevices.delete(partition)
     const { rowKeys } = await this.metadata.ask(hintKeys(hintsOfPartition(partition), Infinity))
     const hints = rowKeys.map(hintOfKey)
     const outcome = await this.visits.visit(partition)
@@ -389,11 +389,13 @@ export class Repair implements Job {
     this.noteUnreadable(partition, outcome.unreadable)
     this.writtenShards += outcome.writtenShards
     this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
-    await this.pay(hints, outcome)
-    // Whoever owed the partition something meanwhile has put it back on the list.
+    await this.dropResolved(hints, outcome)
+    // Hints that arrived meanwhile have put the partition back on the list.
     const again =
       left ??
-      (this.owing.has(partition) ? ({ kind: "mend", spareShards: SLACK_UNKNOWN, bytes: 0 } as const) : undefined)
+      (this.lackingDevices.has(partition)
+        ? ({ kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 } as const)
+        : undefined)
     this.ledger.set(partition, again)
     if (left) this.ledger.postpone(partition, this.clock.monotonicMs() + REPAIR_LIMITS.retryMs)
     this.noteCount(count)
@@ -409,24 +411,24 @@ export class Repair implements Job {
   }
 
   /**
-   * Drops the debts of a partition that were there before a visit that found nothing missing. Those of blocks that
-   * cannot be rebuilt stay: they say after a restart which shards are damaged.
+   * Drops the hints of a partition that existed before a visit that found nothing missing. Hints of blocks that cannot
+   * be rebuilt stay: after a restart they show which shards are damaged.
    */
-  private async pay(hints: readonly HintRow[], { count: visited, unreadable }: VisitOutcome): Promise<void> {
+  private async dropResolved(hints: readonly HintRow[], { count: visited, unreadable }: VisitOutcome): Promise<void> {
     const states = this.source.states()
-    const isPaid = ({ deviceId }: MissingShardHint): boolean =>
-      states.get(deviceId)?.state !== "offline" && visited.isWholeOn(deviceId) && !visited.unpayableOn.has(deviceId)
-    const paid = hints.filter(isPaid)
-    if (paid.length === 0) return
-    await this.drop(paid.map(({ rowKey }) => rowKey))
-    // One of the rows may have been written again while it was being dropped.
+    const isResolved = ({ deviceId }: MissingShardHint): boolean =>
+      states.get(deviceId)?.state !== "offline" && visited.isWholeOn(deviceId) && !visited.unrebuildableOn.has(deviceId)
+    const resolved = hints.filter(isResolved)
+    if (resolved.length === 0) return
+    await this.drop(resolved.map(({ rowKey }) => rowKey))
+    // A row may have been recorded again while it was being dropped.
     const partition = parsePartitionId(visited.partition)
     const { count } = await this.visits.scan(partition, { unreadable })
     const lacking = new Set([...count.lackingOn, ...count.perhapsLackingOn])
-    const owed = [...lacking].map(deviceId => ({ partition, deviceId }))
-    if (owed.length === 0) return
-    await this.metadata.run(recordHints(owed))
-    this.onHints(owed)
+    const stillLacking = [...lacking].map(deviceId => ({ partition, deviceId }))
+    if (stillLacking.length === 0) return
+    await this.metadata.run(recordHints(stillLacking))
+    this.onHints(stillLacking)
   }
 
   private async drop(rowKeys: readonly RowKey[]): Promise<void> {
@@ -436,23 +438,23 @@ export class Repair implements Job {
     }
   }
 
-  /** Damaged shards are noted, so that a restart does not forget them. */
-  private async noteFound(): Promise<void> {
-    if (this.found.size === 0) return
-    const some = [...this.found].slice(0, REPAIR_LIMITS.rowsPerCommand)
+  /** Records damaged shards, so that they survive a restart. */
+  private async recordDamages(): Promise<void> {
+    if (this.damages.size === 0) return
+    const some = [...this.damages].slice(0, REPAIR_LIMITS.rowsPerCommand)
     await this.metadata.run(noteDamages(some.map(([, copy]) => copy)))
-    for (const [name] of some) this.found.delete(name)
+    for (const [name] of some) this.damages.delete(name)
   }
 
-  private tellWhole(): void {
-    if (this.scene === undefined || this.scan === undefined || this.scan.next !== undefined) return
+  private reportWhole(): void {
+    if (this.scanStart === undefined || this.scan === undefined || this.scan.next !== undefined) return
     const { source, census, ledger } = this
     for (const [id, { state }] of source.states()) {
-      const wasLookedAt = takesPart(this.scene.states.get(id))
-      if (state === "rebuilding" && wasLookedAt && census.hasAll(id)) source.onDeviceWhole(id)
+      const wasScanned = takesPart(this.scanStart.states.get(id))
+      if (state === "rebuilding" && wasScanned && census.hasAll(id)) source.onDeviceWhole(id)
     }
     const { current, previous } = source.layouts
-    const isCurrent = current.version === this.scene.layoutVersion
+    const isCurrent = current.version === this.scanStart.layoutVersion
     if (previous !== undefined && isCurrent && ledger.isEmpty) source.onTransitionDone(current.version)
   }
 }

@@ -1,11 +1,11 @@
-/** Rows that name extents: the families of them, for whoever walks over all. Pure. */
+/** Rows that reference extents, and their families, for walks over all of them. Pure. */
 import { rowKeyOf, type RowKey } from "../../base/ids.js"
 import type { Extent } from "../../format/extent.js"
 import { decodePart, decodeSegment } from "../../format/records.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 
-/** In the order in which extents move: whoever walks them one after another meets what moves meanwhile. */
+/** In the order in which extents move between families: a walk in this order meets what moves meanwhile. */
 export const EXTENT_FAMILIES = ["parts", "segments", "current", "versions"] as const
 export type ExtentFamily = (typeof EXTENT_FAMILIES)[number]
 
@@ -18,7 +18,7 @@ export function extentsOf(family: ExtentFamily, { value }: MetadataRow): readonl
   return content.kind === "extent" ? [content.extent] : []
 }
 
-/** Some rows from `start`, and where to go on if there are more. */
+/** Some rows from `start`; `next` is set if there are more. */
 export function readExtentRows(view: RowView, family: ExtentFamily, start: RowKey, max: number) {
   const rows: { readonly rowKey: RowKey; readonly row: MetadataRow }[] = []
   for (const [rowKey, row] of view.range(family, { ...ALL_OBJECT_ROWS, start })) {

@@ -1,4 +1,4 @@
-/** What a page costs, whatever else the bucket holds, and that pages join without a seam. */
+/** The cost of a page depends only on the page, and pages join without gaps. */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
 import { fc } from "../../base/testing-properties.js"
@@ -38,7 +38,7 @@ const bucket: Bucket = {
 }
 const random = new Uint8Array(8)
 
-/** Rows that count how many of them a scan has touched. */
+/** Rows that count how many of them a scan has read. */
 class CountedView implements QueryView {
   readonly rows = new MemoryLayer<MetadataRow>()
   readonly position = parsePosition(0)
@@ -105,7 +105,7 @@ before(() => {
 const page = (view: CountedView, change: Partial<Parameters<typeof listObjects>[1]> = {}) =>
   listObjects(view, { bucket, prefix: "", delimiter: "", after: "", max: 1000, ...change })
 
-test("a page among 100,000 keys touches its own rows, wherever it begins", () => {
+test("a page among 100,000 keys reads only its own rows, wherever it starts", () => {
   for (const after of ["", "folder-500/00050", "folder-999/00098", "zzz"]) {
     let shown = 0
     const cost = large.cost(() => void (shown = page(large, { after }).entries.length))
@@ -115,7 +115,7 @@ test("a page among 100,000 keys touches its own rows, wherever it begins", () =>
   assert.ok(cost <= 52, `${cost} rows for 50 entries`)
 })
 
-test("pages of objects are what sorting and folding all keys gives, whatever lies below a prefix", () => {
+test("pages of objects equal sorting and folding all keys, whatever is below a prefix", () => {
   const piece = fc.constantFrom("a", "b", "aa", "/", "//", "a/", "/b", "\u00ff", "\u{1f600}")
   const texts = fc.uniqueArray(
     fc.array(piece, { minLength: 1, maxLength: 5 }).map(pieces => pieces.join("")),
@@ -146,7 +146,7 @@ test("pages of objects are what sorting and folding all keys gives, whatever lie
   )
 })
 
-test("with a delimiter a page of prefixes is a seek for each, not a scan of what lies below", () => {
+test("with a delimiter, a page of prefixes needs one seek each, not a scan of the keys below", () => {
   const cost = large.cost(() => {
     const { entries, next } = page(large, { delimiter: "/" })
     assert.equal(entries.length, 1000)
@@ -155,7 +155,7 @@ test("with a delimiter a page of prefixes is a seek for each, not a scan of what
   assert.ok(cost <= 3100, `${cost} rows for 1,000 prefixes`)
 })
 
-test("old versions and markers cost a listing nothing, and a page of versions only its own", () => {
+test("old versions and markers cost a listing nothing, and a page of versions reads only its own", () => {
   const view = new CountedView()
   for (let order = 1; order <= ROWS; order += 1) view.put("b", order, "old")
   for (const [i, key] of ["a", "c", "d"].entries()) view.put(key, ROWS + i)
@@ -192,7 +192,7 @@ test("pages of any size join to one listing, with and without a delimiter", () =
   }
 })
 
-test("a bucket can be emptied of versions page by page, removing what each page shows", () => {
+test("a bucket can be emptied page by page, removing the versions on each page", () => {
   const view = new CountedView()
   view.put("a", 3)
   view.put("a", 2, "old")
@@ -207,7 +207,7 @@ test("a bucket can be emptied of versions page by page, removing what each page 
   })
   assert.equal(first.entries.length, 1)
   const next = must(first.next, "there are more")
-  // The newest version is removed: the one before becomes the current one.
+  // The newest version is removed: the previous one becomes the current one.
   view.remove("a")
   view.rows.drop("versions", versionRowKey(objectRowKey(bucket.id, objectKeyOfText("a")), 2))
   view.put("a", 2)
@@ -216,7 +216,7 @@ test("a bucket can be emptied of versions page by page, removing what each page 
   assert.deepEqual(shown, [versionIdOf(2, random), versionIdOf(1, random)])
 })
 
-test("a marker is the latest version of its key only while it is on top", () => {
+test("a marker is the latest version of its key only while no newer version exists", () => {
   const view = new CountedView()
   view.put("a", 2, "marker")
   view.put("a", 1, "old")
@@ -239,7 +239,7 @@ test("a marker is the latest version of its key only while it is on top", () => 
   )
 })
 
-test("a page of nothing, and a marker that no key can be, end well", () => {
+test("an empty page, and a marker that cannot be a key, are valid", () => {
   assert.deepEqual(page(large, { max: 0 }), { entries: [], next: undefined })
   assert.deepEqual(page(large, { after: "\xff\xff" }).entries, [])
   assert.deepEqual(page(large, { prefix: "\xff" }).entries, [])

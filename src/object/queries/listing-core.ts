@@ -1,5 +1,5 @@
 /**
- * Listings of versions and uploads: pages over a view, in byte order. Pure. (Those of objects: `object-page-core.ts`.)
+ * Listings of versions and uploads: pages over a view, in byte order. Pure. (Objects: `object-page-core.ts`.)
  *
  * A listing is a range scan; a common prefix is skipped by one seek.
  */
@@ -43,14 +43,14 @@ interface Scope {
   readonly delimiter: string
 }
 
-/** The common prefix that a key falls into, if any. */
+/** The common prefix that a key belongs to, if any. */
 export function commonPrefixOf(key: string, { prefix, delimiter }: Omit<Scope, "bucket">): string | undefined {
   if (delimiter === "" || !key.startsWith(prefix)) return undefined
   const at = key.indexOf(delimiter, prefix.length)
   return at < 0 ? undefined : key.slice(0, at + delimiter.length)
 }
 
-/** Where a page begins: after a key, or after the whole common prefix that it lies in. */
+/** The start of a page: after a key, or after the whole common prefix that contains it. */
 export function startAfter(scope: Scope, after: string): RowKey {
   const common = commonPrefixOf(after, scope)
   return common === undefined ? afterObjectKey(scope.bucket.id, after) : afterKeyPrefix(scope.bucket.id, common)
@@ -58,7 +58,7 @@ export function startAfter(scope: Scope, after: string): RowKey {
 
 export const later = (a: RowKey, b: RowKey): RowKey => (a > b ? a : b)
 
-/** One row of a scan: of which key, and what it says. */
+/** One row of a scan, with its key and content. */
 interface ScannedRow {
   readonly key: ObjectKey
   readonly rowKey: RowKey
@@ -68,9 +68,8 @@ interface ScannedRow {
 type Scan = (start: RowKey, end: RowKey) => Iterable<ScannedRow>
 
 /**
- * Walks rows from `start` to the end of the scope's prefix and folds common prefixes into one entry
- * each. `takeRow` gives the entry of a row, or undefined to pass over it. Returns true if `max`
- * entries were reached and more may follow.
+ * Walks rows from `start` to the end of the scope's prefix and folds each common prefix into one entry. `takeRow`
+ * returns the entry of a row, or undefined to skip it. Returns true if `max` entries were reached and more may follow.
  */
 function walk(
   scope: Scope,
@@ -114,11 +113,11 @@ function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
   return { key, sizeBytes, etag, lastModifiedMs: modifiedMs, checksumAlgorithm, checksumType }
 }
 
-/** Whose a version is; undefined: the bucket's owner's. */
+/** The owner of a version; undefined: the bucket's owner. */
 const ownerIn = (view: RowView, { id }: Bucket, key: ObjectKey, { value }: MetadataRow) =>
   readDetails(view, objectRowKey(id, key), decodeVersion(value)).acl?.owner
 
-/** A page of objects with whose they are. */
+/** A page of objects with their owners. */
 export function withOwners(view: RowView, bucket: Bucket, page: ListPage): ListPage {
   const entries = page.entries.map((entry): ListEntry => {
     const row = entry.kind === "object" ? view.get("current", objectRowKey(bucket.id, entry.object.key)) : undefined
@@ -150,7 +149,7 @@ function scanVersions(view: RowView): Scan {
   }
 }
 
-/** True where this version is the latest of its row. */
+/** Whether this version is the latest of its row. */
 function isLatest(view: RowView, bucket: Bucket, key: ObjectKey, rowKey: RowKey, head: VersionHead): boolean {
   const row = objectRowKey(bucket.id, key)
   if (rowKey === row) return true
@@ -167,12 +166,12 @@ function versionsStart(view: RowView, request: ListVersionsRequest): RowKey {
   const row = objectRowKey(bucket.id, parseMarker(keyMarker))
   const order = orderOfMarker(view, row, versionIdMarker)
   if (order === undefined) return startAfter(request, keyMarker)
-  // Where the version of the marker was removed meanwhile, an older one may have become the current one.
+  // If the marker's version was removed meanwhile, an older one may have become the current one.
   const current = view.get("current", row)
   return current && decodeVersionHead(current.value).order < order ? row : versionRowKey(row, order - 1)
 }
 
-/** Markers are byte strings like keys; a marker needs no object behind it. */
+/** Markers are byte strings like keys; the marked object need not exist. */
 const parseMarker = (marker: string): ObjectKey => marker as ObjectKey
 
 function orderOfMarker(view: RowView, row: RowKey, versionId: VersionId): number | undefined {

@@ -1,4 +1,4 @@
-/** A range of a multipart object touches just its parts, in objects of one part and of a thousand. */
+/** A range of a multipart object reads only its parts, in objects of one part and of a thousand. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../../base/testing-properties.js"
@@ -23,7 +23,7 @@ const bucketId = parseBucketId(1)
 const key = objectKeyOfText("parts")
 const multipartId = multipartIdOf(1, new Uint8Array(8))
 
-/** An object whose i-th part is of a length of its own; part numbers have gaps. */
+/** An object with parts of different lengths; part numbers have gaps. */
 function object(parts: number) {
   const lengths = Array.from({ length: parts }, (_, i) => 1 + ((i * 7919) % 1000))
   const records = lengths.map((lengthBytes, i): PartRecord => {
@@ -60,7 +60,7 @@ function object(parts: number) {
   return { lengths, view, address, sizeBytes: offsetBytes, readsSoFar: () => reads }
 }
 
-/** As a reader goes on from segment to segment. */
+/** Reads from segment to segment, like a reader. */
 function extentsOfRange(view: RowView, address: ManifestAddress, first: number, lengthBytes: number) {
   const numbers = Array.from({ length: segmentCount(address) }, (_, i) => i).slice(segmentAt(view, address, first))
   return numbers.flatMap(number => {
@@ -70,7 +70,7 @@ function extentsOfRange(view: RowView, address: ManifestAddress, first: number, 
 }
 
 for (const parts of [1, 2, 256, 257, 1000]) {
-  test(`${parts} parts: ranges fall into the parts that hold them`, () => {
+  test(`${parts} parts: ranges are mapped to the parts that contain them`, () => {
     const { lengths, view, address, sizeBytes } = object(parts)
     fc.assert(
       fc.property(fc.nat(sizeBytes - 1), fc.nat(sizeBytes), (first, length) => {
@@ -92,12 +92,12 @@ for (const parts of [1, 2, 256, 257, 1000]) {
     )
   })
 
-  test(`${parts} parts: a part is found by its place, a part beyond the end is refused`, () => {
+  test(`${parts} parts: a part is found by its number, a part beyond the end is refused`, () => {
     const { lengths, view, address } = object(parts)
     let at = 0
     for (const [i, length] of lengths.entries()) {
       if (i % 50 === 0 || i === parts - 1) {
-        const { part, offsetBytes } = must(partByNumber(view, address, i + 1), "there is such a part")
+        const { part, offsetBytes } = must(partByNumber(view, address, i + 1), "the part exists")
         assert.deepEqual([parseInt(part.extent.uploadId, 16), offsetBytes], [i, at])
       }
       at += length

@@ -18,7 +18,7 @@ export interface ManifestAddress {
   readonly parts: number
 }
 
-/** Where the parts of an object are listed; undefined if it is not made of parts. */
+/** The address of an object's part list; undefined if it has no parts. */
 export function manifestOf(
   bucketId: BucketId,
   key: ObjectKey,
@@ -67,7 +67,7 @@ export interface PlacedPart {
   readonly offsetBytes: number
 }
 
-/** The n-th part (from 1, as the object counts them) with its offset; undefined if it has fewer. */
+/** The n-th part (from 1, in the object's own numbering) with its offset; undefined if it has fewer. */
 export function partByNumber(view: RowView, address: ManifestAddress, partNumber: number): PlacedPart | undefined {
   if (partNumber < 1 || partNumber > address.parts) return undefined
   const segment = readSegment(view, address, Math.floor((partNumber - 1) / MANIFEST_SEGMENT_PARTS))

@@ -1,8 +1,8 @@
 /**
- * Named extents: which rows of one object key name an upload's bytes, and what they say of them. Pure.
+ * Named extents: the rows of one object key that reference an upload's bytes. Pure.
  *
- * Rows that do not hold the upload's id, which is in them byte for byte, are passed over undecoded: a
- * large multipart object names thousands of uploads.
+ * Rows that do not contain the upload's id byte for byte are skipped without decoding: a large multipart object
+ * references thousands of uploads.
  */
 import { must } from "../../base/assert.js"
 import { bytesOfHex } from "../../base/bytes.js"
@@ -37,7 +37,7 @@ interface Named {
   readonly extent: Extent
 }
 
-/** A row that names an upload's bytes. */
+/** A row that references an upload's bytes. */
 export type Naming =
   | (Named & { readonly family: "current" | "versions"; readonly record: VersionRecord })
   | (Named & { readonly family: "parts"; readonly record: PartRecord; readonly multipartId: MultipartId })
@@ -73,7 +73,7 @@ export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadNam
 
 export const multipartOf = (rowKey: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
 
-/** What stands on the shards of an upload's first block, made once more from its row; undefined where the bucket is gone. */
+/** The recovery header of an upload's first block, rebuilt from its row; undefined if the bucket no longer exists. */
 export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {
   const bucketRow = view.get("buckets", bucketRowKey(bucketId))
   if (!bucketRow) return undefined
@@ -88,7 +88,7 @@ export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, n
   return encodeRecoveryHeader({ bucket, contentType, userMetadata, plannedLengthBytes, multipartId })
 }
 
-/** Of the upload in progress, or of a version that was made of it. */
+/** The details of the upload in progress, or of the version created from it. */
 function detailsOfParts(view: RowView, row: RowKey, multipartId: MultipartId): VersionDetails {
   const upload = view.get("uploads", multipartRowKey(row, multipartId))
   if (upload) return decodeUpload(upload.value).details

@@ -1,4 +1,4 @@
-/** What a version record says of an object, in the words of the contract. Pure. */
+/** Converts version records to the types of the contract. Pure. */
 import type { BucketId, MultipartId, ObjectKey, VersionId } from "../../base/ids.js"
 import type { BucketRecord, UploadRecord } from "../../format/records.js"
 import {
@@ -34,7 +34,7 @@ const HEADER_NAMES = [
   "expires",
 ] as const satisfies readonly (keyof ContentHeaders)[]
 
-/** What a client stores beside an object's bytes. */
+/** Details that a client stores with an object's bytes. */
 interface Described {
   readonly headers: ContentHeaders
   readonly userMetadata: UserMetadata
@@ -73,21 +73,21 @@ export const bucketOf = (record: BucketRecord): Bucket => ({
   settingsVersion: record.settingsVersion,
 })
 
-/** A version with all that is stored beside its bytes. */
+/** A version with everything stored beside its bytes. */
 export interface VersionRows {
   readonly found: VersionMatch
   readonly record: VersionRecord
   readonly details: VersionDetails
 }
 
-/** The same, in the words of the contract. */
+/** The same, in the types of the contract. */
 export interface OpenVersion extends VersionRows {
   readonly info: ObjectInfo
 }
 
 const HEADERS_KNOWN_MAX = 1_000
 
-/** Stored headers as the contract names them: objects with the same headers share one object, and what follows from it. */
+/** Stored headers as the contract names them: objects with the same headers share one object, and cached results. */
 export class StoredHeaders {
   private readonly byDetails = new WeakMap<VersionDetails, ContentHeaders>()
   private readonly byText = new Map<string, ContentHeaders>()
@@ -104,7 +104,7 @@ export class StoredHeaders {
   }
 }
 
-/** The rows of the version that a request names. Throws as `requireVersion`. */
+/** The rows of the version that a request names. Throws the failures of `requireVersion`. */
 export function readVersion(
   view: RowView,
   bucketId: BucketId,

@@ -1,8 +1,8 @@
 /**
- * Pages of objects: what a scan of `current` shows, taken where the rows lie. Pure.
+ * Pages of objects: scans `current` in place. Pure.
  *
- * A common prefix is passed by one seek, or by steps where few keys lie below it, so a page costs the same in a bucket of a
- * thousand and of ten million keys, and old versions cost nothing.
+ * A common prefix is skipped by one seek, or by steps if it contains few keys. So a page costs the same in a bucket of
+ * a thousand and of ten million keys, and old versions cost nothing.
  */
 import { rowKeyOf } from "../../base/ids.js"
 import type { RowVisitor } from "../../base/row-scan.js"
@@ -12,14 +12,14 @@ import type { QueryView } from "../../metadata/index.js"
 import type { ListEntry, ListPage, ListRequest } from "../contract.js"
 import { commonPrefixOf, later, startAfter } from "./listing-core.js"
 
-/** A seek costs as much as some steps; how many pay is learned from the prefixes before. */
+/** A seek costs as much as several steps; the best number of steps is learned from the previous prefixes. */
 const STEPS = { first: 4, min: 1, max: 8 } as const
 
 class ObjectPage implements RowVisitor {
   readonly entries: ListEntry[] = []
-  /** There are more than fit. */
+  /** More entries exist than fit. */
   isFull = false
-  /** The prefix that the last row taken lies below, and its keys' bytes as rows have them. */
+  /** The prefix of the last row taken, and the bytes of its keys as in the rows. */
   private common: string | undefined
   private commonBytes: Buffer = Buffer.alloc(0)
   private stepped = 0
@@ -27,7 +27,7 @@ class ObjectPage implements RowVisitor {
 
   constructor(private readonly request: ListRequest) {}
 
-  /** The common prefix that is to be passed by a seek. */
+  /** The common prefix that a seek should skip. */
   get seekPast(): string | undefined {
     return this.stepped > this.steps ? this.common : undefined
   }
@@ -51,7 +51,7 @@ class ObjectPage implements RowVisitor {
     return true
   }
 
-  /** The seek past the prefix is under way. */
+  /** The seek past the prefix has started. */
   passed(): void {
     this.common = undefined
     this.stepped = 0
@@ -67,7 +67,7 @@ class ObjectPage implements RowVisitor {
     bytes.copy(this.commonBytes, 0, at, at + prefix.length)
   }
 
-  /** From its end: what lies behind a prefix differs there first. */
+  /** Compares from the end: keys after a prefix differ there first. */
   private isBelowCommon(bytes: Buffer, at: number, end: number): boolean {
     const common = this.commonBytes
     if (end - at < common.length) return false

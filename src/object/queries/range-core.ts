@@ -1,8 +1,8 @@
-/** Ranges: what a request asks, against the size of what is there. Pure. RFC 9110 section 14. */
+/** Ranges: resolves a requested range against the size of the object. Pure. RFC 9110 section 14. */
 import { fail } from "../../base/failures.js"
 import type { ByteRange, RangeRequest } from "../contract.js"
 
-/** Throws `invalidRange` (with the size) where nothing of the object is asked for. */
+/** Throws `invalidRange` (with the size) if the range contains no byte of the object. */
 export function resolveRange(range: Exclude<RangeRequest, { kind: "part" }>, sizeBytes: number): ByteRange {
   if (range.kind === "suffix") {
     const lengthBytes = Math.min(range.lengthBytes, sizeBytes)
