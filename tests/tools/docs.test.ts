@@ -85,7 +85,7 @@ test("the contents of docs/ lead to every page", async () => {
 })
 
 test("a tree without documents does not pass for a good one", async () => {
-  assert.match((await problemsOf({})).join(), /looked at nothing/)
+  assert.match((await problemsOf({})).join(), /found to check/)
 })
 
 test("shell blocks that promise to work are handed out, gathered by name; others are not", async () => {
