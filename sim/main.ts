@@ -2,10 +2,10 @@
  * `npm run sim -- [--kind storm|twins|disks] [--seed N] [--seeds COUNT] [--devices D] [--rounds R]`: simulated
  * runs from seeds.
  *
- * A storm is concurrent clients on a machine that is cut off again and again, then audited; twins are
- * the engine and the model under the same commands; disks are in the hands of a nemesis, within what the
- * store promises to survive, and in every fourth run beyond it. The same seed tells the same story: for a run
- * that fails the command that tells it again is printed, and the program ends with 1 after all runs.
+ * A storm is concurrent clients on a machine that is stopped repeatedly, then audited; twins are
+ * the engine and the model under the same commands; in disks, a nemesis damages disks, within what the
+ * store promises to survive, and in every fourth run beyond it. The same seed repeats the same run: for a run
+ * that fails, the command that repeats it is printed, and the program exits with 1 after all runs.
  */
 import { parseArgs } from "node:util"
 import { assert } from "../src/base/assert.js"
@@ -34,7 +34,7 @@ interface Run {
 interface Kind {
   devicesOf(seed: number): number
   readonly rounds: number
-  /** Gives what there is to tell of a run that went well. */
+  /** Returns the summary of a successful run. */
   perform(run: Run): Promise<string>
 }
 

@@ -14,12 +14,12 @@ import ts from "typescript"
 import { PLANTS, type Edit, type Plant } from "./plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-/** A bug may need luck to bite: one seed that passes says little. */
+/** A bug may not show with every seed: a single passing seed proves little. */
 const SEEDS = ["1", "2", "3", "4", "5", "6"]
 const RUN_MS_MAX = 300_000
 const run = promisify(execFile)
 
-/** A copy of what was built, in a folder of its own. */
+/** A copy of the built files, in a separate folder. */
 function copyProgram(): string {
   const copy = mkdtempSync(join(tmpdir(), "hayloft-planted-"))
   for (const folder of ["src", "sim"]) {
@@ -33,7 +33,7 @@ function copyProgram(): string {
   return copy
 }
 
-/** The file with the bug in it, as JavaScript; undefined where the text to change is not there just once. */
+/** The file with the bug in it, as JavaScript; undefined if the text to change does not occur exactly once. */
 function planted(edits: readonly Edit[]): ReadonlyMap<string, string> | undefined {
   const sources = new Map<string, string>()
   for (const { file, find, put } of edits) {
@@ -53,7 +53,7 @@ function planted(edits: readonly Edit[]): ReadonlyMap<string, string> | undefine
   )
 }
 
-/** What a scenario says: "passed", or the check that failed and what it found. */
+/** The output of a scenario: "passed", or the failed check and its finding. */
 async function outcome(program: string, scenario: string, seeds: readonly string[]): Promise<string> {
   const script = join(program, "dist/sim/scenario.js")
   try {
@@ -73,11 +73,11 @@ export interface Verdict {
   readonly found: string
 }
 
-/** Plants one bug in the copy, tells whether its check catches it, and takes it out again. */
+/** Plants one bug in the copy, returns whether its check catches it, and removes it again. */
 async function judge(program: string, plant: Plant, seeds: readonly string[]): Promise<Verdict> {
   const changed = planted(plant.edits)
   if (!changed)
-    return { bug: plant.bug, isCaught: false, found: "the source has changed: the plant does not fit any more" }
+    return { bug: plant.bug, isCaught: false, found: "the source has changed: the plant does not match any more" }
   const paths = [...changed].map(([file, text]) => ({
     path: join(program, "dist", file.replace(/\.ts$/, ".js")),
     text,
@@ -93,7 +93,7 @@ async function judge(program: string, plant: Plant, seeds: readonly string[]): P
   }
 }
 
-/** Judges the bugs given, after having seen the healthy program pass their scenarios. */
+/** Checks the given bugs, after the healthy program has passed their scenarios. */
 export async function judgePlants(
   plants: readonly Plant[],
   seeds: readonly string[],

@@ -1,13 +1,13 @@
 /**
  * Planted bugs: each is a small change of one source file, the scenario that must fail with it, and the
- * check that must catch it there. Nothing of them is in the product: `planted.ts` builds a changed copy.
+ * check that must catch it. None of them is in the product: `planted.ts` builds a changed copy.
  */
 import type { CheckName } from "./world/checks.js"
 import type { ScenarioName } from "./world/scenarios.js"
 
 export interface Edit {
   readonly file: string
-  /** Stands in the file exactly once. */
+  /** Occurs in the file exactly once. */
   readonly find: string
   readonly put: string
 }
@@ -16,7 +16,7 @@ export interface Plant {
   readonly bug: string
   readonly edits: readonly Edit[]
   readonly scenario: ScenarioName
-  /** Any of these may catch it: two sides of one promise. */
+  /** Any of these may catch it, since they check the same promise. */
   readonly caughtBy: readonly CheckName[]
 }
 
@@ -48,7 +48,7 @@ export const PLANTS: readonly Plant[] = [
       {
         file: "src/tablet/replica.ts",
         find: "this.device.log.records(this.device.contained)",
-        // The very last batch is the empty one by which the log vouches for the one before.
+        // The very last batch is empty; the log writes it to confirm the previous one.
         put: "this.device.log.records(this.device.contained, Math.max(this.device.contained, this.device.log.durable - 2))",
       },
     ],
@@ -197,7 +197,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "release bytes that another version of the row still names",
     edits: [{ file: "src/object/commands/row-editor-core.ts", find: "if (names > 0) return", put: "" }],
     scenario: "sharing",
-    // By what a reader gets, or by the store's own integrity audit.
+    // Caught by a reader's result, or by the store's own integrity audit.
     caughtBy: ["nothingHalf", "spaceComesBack"],
   },
   {
@@ -257,7 +257,7 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "damaged replica",
-    // By what is missing, or by the store's own integrity audit.
+    // Caught by missing bytes, or by the store's own integrity audit.
     caughtBy: ["lossIsNotFinal", "spaceComesBack"],
   },
   {
@@ -367,7 +367,7 @@ export const PLANTS: readonly Plant[] = [
         find: "Math.max(0, remainingBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))",
         put: "Infinity",
       },
-      // Which would make good what the other has done.
+      // This would repair the effect of the other change.
       { file: "src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" },
     ],
     scenario: "disk filled by its store",

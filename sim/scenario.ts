@@ -1,6 +1,6 @@
 /**
- * One scenario in a process of its own: `node dist/sim/scenario.js NAME SEED…`. Prints `passed`, or the name
- * of the check that failed and what it found, and exits with 1.
+ * Runs one scenario in a separate process: `node dist/sim/scenario.js NAME SEED…`. Prints `passed`, or the name
+ * of the failed check and its finding, and exits with 1.
  */
 import { assert } from "../src/base/assert.js"
 import { CheckFailed } from "./world/checks.js"

@@ -1,6 +1,6 @@
 /**
- * Audit: everything that a store says of itself after a run must agree: listings with reads, counters
- * with listings, needles with the rows that name them.
+ * Audit: all views of a store after a run must agree: listings with reads, counters
+ * with listings, needles with the rows that reference them.
  */
 import type { Family } from "../../src/base/families.js"
 import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
@@ -23,9 +23,9 @@ import { ABORTED_WAITS } from "./settings.js"
 
 const JOB_STEPS_MAX = 10_000
 const SETTLE_PASSES_MAX = 20
-/** What waits for a checkpoint, or for a device, is asked again after this. */
+/** Work that waits for a checkpoint, or for a device, is retried after this. */
 const THROTTLED_MS = 500
-/** Only looks, and is never done. */
+/** A job that only checks, and never finishes. */
 const isVerifying = (job: string): boolean => job.startsWith("scrub")
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
@@ -44,7 +44,7 @@ export async function audit(
   auditSpace(engine)
 }
 
-/** In small pages, so that the seams between pages are looked at too. */
+/** In small pages, to test the page boundaries too. */
 async function listAll(engine: Engine, bucket: Bucket): Promise<readonly ListedObject[]> {
   const objects: ListedObject[] = []
   for (let after: string | undefined = ""; after !== undefined;) {
@@ -105,7 +105,7 @@ export async function settle(world: SimMachine, engine: Engine): Promise<void> {
   }
 }
 
-/** Its metadata replica is waited for. */
+/** Waits for its metadata replica. */
 const hasOfflineDevice = ({ recordManager }: Engine): boolean =>
   recordManager.record.devices.some(({ state }) => state === "offline")
 
@@ -117,7 +117,7 @@ export async function settleUnseen(world: SimMachine, engine: Engine): Promise<v
 }
 
 async function settleNow(world: SimMachine, engine: Engine): Promise<void> {
-  // What one job does may be another's to take away: what was coded anew is released, and collected after that.
+  // One job's result may be another's input: re-encoded blocks become pending deletions, then are collected.
   for (let pass = 0, isBusy = true; isBusy; pass += 1) {
     check("spaceComesBack", pass < SETTLE_PASSES_MAX, () => "jobs keep one another busy")
     isBusy = false
@@ -128,7 +128,7 @@ async function settleNow(world: SimMachine, engine: Engine): Promise<void> {
   }
 }
 
-/** How many steps it took until there was nothing to do. */
+/** The number of steps until nothing was left to do. */
 async function settleJob(world: SimMachine, job: Job): Promise<number> {
   let steps = 0
   for (let state = "busy"; state === "busy" || state === "throttled"; steps += 1) {
@@ -140,7 +140,7 @@ async function settleJob(world: SimMachine, job: Job): Promise<number> {
   return steps
 }
 
-/** Every extent that a row names. */
+/** Every extent that a row references. */
 export function* extentsNamed(engine: Engine): Generator<Extent> {
   const rows = (family: Family) => engine.tablet.committed.range(family, ALL)
   for (const family of ["current", "versions"] as const) {
@@ -157,11 +157,11 @@ export interface NamedNeedle {
   readonly key: string
   /** Its shard was missing at the acknowledgement. */
   readonly owed: boolean
-  /** Where it was put, and where the layout wants it. */
+  /** Its device, and the device that the layout assigns. */
   readonly assigned: readonly DeviceId[]
 }
 
-/** Needles that the extent's blocks consist of. */
+/** The needles of the extent's blocks. */
 export function* needlesOf(extent: Extent, layout: Layout): Generator<NamedNeedle> {
   const { uploadId, part } = extent
   for (let block = 0; block < blockCount(extent); block += 1) {
@@ -193,7 +193,7 @@ function auditSpace(engine: Engine): void {
   for (const extent of extentsNamed(engine)) {
     for (const { key, owed, assigned } of needlesOf(extent, layoutOf(engine.recordManager.record.layout))) {
       named.add(key)
-      // What lies on a device that is out is not to be seen.
+      // The content of an offline device is not visible.
       const isAway = assigned.every(id => !present.has(id))
       check("spaceComesBack", owed || isAway || held.has(key), () => `a needle that a row names is gone: ${show(key)}`)
     }

@@ -1,5 +1,5 @@
 /**
- * Bodies: each write's bytes name the write, so that any byte read back proves where it came from.
+ * Bodies: each write's bytes identify the write, so that any byte read back proves its origin.
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { ObjectKey } from "../../src/base/ids.js"
@@ -10,7 +10,7 @@ import { CheckFailed } from "./checks.js"
 export const noSignal = new AbortController().signal
 const HEAD_BYTES = 32
 
-/** Bytes that begin with `name` and go on in a pattern of it. */
+/** Bytes that begin with `name` and continue with a pattern of it. */
 export function bodyBytes(name: string, lengthBytes: number): Buffer {
   const body = Buffer.alloc(lengthBytes)
   let state = 0x9e37_79b9
@@ -23,7 +23,7 @@ export function bodyBytes(name: string, lengthBytes: number): Buffer {
   return body
 }
 
-/** The name of the write that all these bytes are of. Throws where they are not one whole write. */
+/** The name of the write of these bytes. Throws if they are not one whole write. */
 export function nameOfBody(body: Uint8Array): string {
   const [name = "", length = ""] = Buffer.from(body.subarray(0, HEAD_BYTES)).toString("latin1").trimEnd().split(" ")
   const expected = bodyBytes(name, Number(length) || 0)
@@ -68,7 +68,7 @@ export async function get(engine: Engine, request: GetRequest): Promise<Got> {
   return { info: body.info, bytes: Buffer.concat(pieces) }
 }
 
-/** Undefined where there is no such object. */
+/** Undefined if the object does not exist. */
 export async function find(engine: Engine, bucket: Bucket, key: ObjectKey): Promise<Got | undefined> {
   try {
     return await get(engine, { bucket, key, conditions: {} })

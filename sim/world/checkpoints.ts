@@ -1,5 +1,5 @@
 /**
- * Checkpoints of a simulated machine: work on a device's base, one piece after another, as the thread that
+ * Checkpoints of a simulated machine: runs work on a device's metadata store in sequence, like the thread that
  * does it in a real process.
  */
 import { fail } from "../../src/base/failures.js"

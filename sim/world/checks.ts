@@ -1,4 +1,4 @@
-/** Checks: what a run must show, each by a name, so that a planted bug can be told by what caught it. */
+/** Checks: the named requirements of a run, so that each planted bug names the check that must catch it. */
 import type { FailureKind } from "../../src/base/failures.js"
 import { isFailure } from "../../src/base/failures.js"
 
@@ -45,7 +45,7 @@ export function check(name: CheckName, holds: boolean, found: () => string): ass
   if (!holds) throw new CheckFailed(name, found())
 }
 
-/** The failure that a call ended in; undefined where it succeeded. What is no failure is thrown on. */
+/** The failure that a call ended in; undefined if it succeeded. Rethrows any other error. */
 export async function kindOf(call: Promise<unknown>): Promise<FailureKind | undefined> {
   try {
     await call

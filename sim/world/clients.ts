@@ -1,6 +1,6 @@
 /**
  * Clients of a simulated store: each makes one request after the other, on few keys, so that they meet: puts,
- * also on conditions, removals, uploads in parts, reads. What they ask and are told goes to an observer.
+ * also on conditions, removals, uploads in parts, reads. An observer records their requests and responses.
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { FailureKind } from "../../src/base/failures.js"
@@ -18,20 +18,20 @@ const SIZES = [40, 100, 1_000, 1_000, 4_096, 4_097, 20_000, 131_072, 131_073, 30
 
 export interface ClientHost {
   readonly observer: Observer
-  /** What a writer may be told; nothing happened, says the contract. */
+  /** Failures that a writer may get; by the contract, nothing happened. */
   readonly refusals: readonly FailureKind[]
-  /** Whether a writer may be told this, after which nobody knows what happened. */
+  /** Whether a writer may get this failure, after which the outcome is unknown. */
   isDoubt(error: unknown): boolean
   /** The longest rest between two requests. */
   readonly pauseMsMax: number
   pause(durationMs: number): Promise<void>
   isLive(engine: Engine): boolean
   nextName(): string
-  /** Reads a key and holds what it shows against what clients were told; gives its ETag. */
+  /** Reads a key, compares the result with the clients' responses, and returns its ETag. */
   read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined>
 }
 
-/** One client: an operation after the other, as long as its process lives. */
+/** One client: operations in sequence, until its process ends. */
 export class Client {
   constructor(
     private readonly host: ClientHost,
@@ -79,7 +79,7 @@ export class Client {
     await this.tell(write, completing())
   }
 
-  /** Reads, then replaces just what it read. */
+  /** Reads, then replaces exactly the version it read. */
   private async swap(key: string): Promise<void> {
     const etag = await this.look(key)
     if (etag === undefined) await this.put(key, { ifNoneMatch: ["*"] }, "none")

@@ -1,10 +1,10 @@
 /**
- * Disk drama: clients of a store whose disks are in the hands of a nemesis, over several lives of its process.
+ * Disk drama: clients of a store whose disks a nemesis damages, over several process incarnations.
  *
- * With a budget the store has to go on: it opens after every end, reads are answered, nothing that was
- * acknowledged is lost; and once all disks are well or replaced, it becomes whole again by itself, its
- * counters, listings and needles agree, and it can do without any disks that its redundancy covers. Without a
- * budget only safety counts: a refusal, a failure or a store that does not open is fine, a wrong answer is not.
+ * Within the budget the store has to continue: it opens after every end, reads succeed, no
+ * acknowledged write is lost; and once all disks are well or replaced, it becomes complete again by itself, its
+ * counters, listings and needles agree, and it survives the loss of any disks that its redundancy covers. Without a
+ * budget only safety counts: a refusal, a failure or a store that does not open is fine, a wrong result is not.
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { FailureKind } from "../../src/base/failures.js"
@@ -27,16 +27,16 @@ export interface DiskDramaOptions {
   readonly devices: number
   readonly rounds: number
   readonly clients: number
-  /** How long a life lasts at most, in milliseconds of virtual time. */
+  /** The longest run of a process, in milliseconds of virtual time. */
   readonly lifeMsMax: number
   readonly hasBudget: boolean
 }
 
 const DEVICES = [1, 2, 3, 4, 7]
-/** Of a drama of usual length. */
+/** The options of a drama of usual length. */
 export const DRAMA = { rounds: 3, clients: 3, lifeMsMax: 15_000 } as const
 
-/** What a seed alone stands for. Every fourth goes beyond what the store promises to survive. */
+/** The options that a seed implies. Every fourth seed exceeds what the store promises to survive. */
 export const dramaOf = (seed: number): Pick<DiskDramaOptions, "seed" | "devices" | "hasBudget"> => ({
   seed,
   devices: DEVICES[seed % DEVICES.length] ?? 1,
@@ -47,7 +47,7 @@ const BUCKET = parseBucketName("drama")
 const OWNER = parseAccountId("root")
 const ACT_MS = { min: 200, max: 2_500 } as const
 const WHOLE_LOOK_MS = 5_000
-/** Until a store whose disks are all well has made good whatever it lacked. */
+/** The time in which a store with healthy disks must become complete. */
 const WHOLE_MS_MAX = 60 * 60_000
 /** Bases and logs are looked at soon after each start. */
 const SCRUB_MS = 60_000
@@ -56,7 +56,7 @@ const MASKS_MAX = 1
 /** Each call of a slow disk takes a second. */
 const START_MS_MAX = 60 * 60_000
 
-/** Something that no check has a name for. */
+/** A failure without a named check. */
 class DramaBroken extends Error {
   override readonly name = "DramaBroken"
 }
@@ -90,7 +90,7 @@ export class DiskDrama implements ClientHost {
     this.nemesis = new Nemesis(this.machine, this.random.fork("nemesis"), hasBudget)
   }
 
-  /** What there is to tell of a run that went well. */
+  /** The summary of a successful run. */
   get summary(): string {
     const { machine, nemesis, observer, options } = this
     const faults = `${nemesis.story.length} things happened to disks${options.hasBudget ? "" : ", without a budget"}`
@@ -175,7 +175,7 @@ export class DiskDrama implements ClientHost {
       await machine.pass(ACT_MS.min + random.below(ACT_MS.max - ACT_MS.min))
       if (missingToBeWhole(engine) === undefined) this.nemesis.foundWhole()
       else this.nemesis.foundLacking()
-      // An operator's word may take long; the next thing happens all the same.
+      // An operator's command may take long; the next event does not wait for it.
       void this.nemesis.act(store).catch((error: unknown) => void this.errors.push(error))
     }
     this.nemesis.see(engine.recordManager.record)
@@ -224,7 +224,7 @@ export class DiskDrama implements ClientHost {
     }
   }
 
-  /** Lets the store verify everything that lies on its disks. */
+  /** Lets the store verify everything on its disks. */
   private async scrub({ engine, operations }: ServedStore): Promise<void> {
     const { machine } = this
     const { clock } = machine
@@ -290,7 +290,7 @@ export class DiskDrama implements ClientHost {
     return `w${this.drawn}`
   }
 
-  /** Reads a key and holds what it shows against what clients were told. */
+  /** Reads a key and compares the result with the clients' responses. */
   async read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
     const startTick = this.observer.now()
     const got = await find(engine, bucket, objectKeyOfText(key)).catch((error: unknown) => {

@@ -24,7 +24,7 @@ import { spelled } from "../../src/seams/disk/medium.js"
 /** Volumes and segments begin with a page that says what they are. */
 const ROT_FROM_BYTES = 4096
 
-/** One drive: its medium outlives lives, bays and sicknesses. */
+/** One drive: its medium outlives processes, bays and faults. */
 export class Drive {
   /** Where it was put last: its files lie there. */
   private bay: string | undefined
@@ -43,7 +43,7 @@ export class Drive {
     this.disk.intercept(this.intercept)
   }
 
-  /** A drive that holds what this one holds now. */
+  /** A copy of this drive with its present content. */
   image(name: string, clock: Clock, random: Random): Drive {
     const image = new Drive(name, clock, random, this.disk.medium.copy())
     image.bay = this.bay
@@ -97,7 +97,7 @@ export class Drive {
   }
 }
 
-/** The first part of a path, "/d3" of "/d3/log/x"; "/" of "/d3/..". */
+/** The bay of a path, "/d3" of "/d3/log/x"; "/" of "/d3/..". */
 const bayOf = (path: string): string => `/${spelled(path).split("/")[1] ?? ""}`
 
 export class Bays {
@@ -106,7 +106,7 @@ export class Bays {
   /** `root`: what lies in a bay without a drive is an empty folder of the machine's own disk. */
   constructor(readonly root: Drive) {}
 
-  /** The drive in a bay; undefined where it is empty. */
+  /** The drive in a bay; undefined if it is empty. */
   at(bay: string): Drive | undefined {
     return this.drives.get(bay)
   }
@@ -125,7 +125,7 @@ export class Bays {
     return drive
   }
 
-  /** The drive that a path lies on. */
+  /** The drive of a path. */
   driveOf(path: string): Drive {
     return this.drives.get(bayOf(path)) ?? this.root
   }

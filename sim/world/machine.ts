@@ -2,9 +2,9 @@
  * A simulated machine: drives in bays (`/d1`, `/d2` …), virtual time, one seed, and processes that live
  * on it one after another.
  *
- * `crash` cuts the power (what was not synced is left to chance), `kill` ends the process alone; the
- * next life begins with what is left. Calls of a life that is over never settle; abandoned work dies with
- * it. With `latency` every call to a drive takes a random while of virtual time, so that things
+ * `crash` cuts the power (unsynced changes survive at random), `kill` ends only the process; the
+ * next process starts with the remaining content. Calls of an ended process never settle; its abandoned work
+ * ends with it. With `latency` every call to a drive takes a random virtual time, so that calls
  * overlap: then time has to be driven (`run`, `pass`).
  */
 import { setMaxListeners } from "node:events"
@@ -28,7 +28,7 @@ export interface MachineOptions {
   readonly latencyMsMax?: number
 }
 
-/** What a process of the machine has of it. */
+/** The machine as one of its processes sees it. */
 export interface ProcessRun {
   readonly number: number
   readonly clock: Clock
@@ -108,7 +108,7 @@ export class SimMachine {
     return this.fault(call)
   }
 
-  /** Which life of the process this is: 1 after the first start. */
+  /** The number of the process: 1 after the first start. */
   get incarnation(): number {
     return this.lives
   }
@@ -170,7 +170,7 @@ export class SimMachine {
     this.watch.abort()
   }
 
-  /** The process dies at once; what was written stays. */
+  /** Kills the process immediately; written bytes stay. */
   kill(): void {
     for (const drive of this.drives) drive.disk.kill()
     this.end()

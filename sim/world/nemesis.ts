@@ -1,12 +1,12 @@
 /**
- * Nemesis: what happens to the disks of a machine, while a store runs on it and between its lives. Disks die,
- * hang, fail, slow down, fill up and rot; they are pulled out and put back, as they were or as they were long
- * ago, in other bays, or an empty one comes in their place; the operator replaces, adds and removes disks.
+ * Nemesis: damages the disks of a machine, while a store runs on it and while it is stopped. Disks die,
+ * hang, fail, slow down, fill up and rot; they are removed and returned, with their content or an old image
+ * of it, in other bays, or replaced by empty ones; the operator replaces, adds and removes disks.
  *
  * Budget  With one, no more devices are weak at a time than the store promises to survive: a device is weak
  *         from the moment something happens to it until the store is whole again, and one that rots until
  *         everything has been scrubbed. While devices join or leave nothing new happens. Without a budget
- *         anything goes, except that what was long ago never comes back to more devices than that.
+ *         there is no limit, except that old images never return to more devices than that.
  */
 import { parseDeviceId, type DeviceId } from "../../src/base/ids.js"
 import { isFailure } from "../../src/base/failures.js"
@@ -38,7 +38,7 @@ export class Nemesis {
   readonly story: string[] = []
   /** Drives that may lack something that was acknowledged, or have it damaged. */
   private readonly weak = new Set<Drive>()
-  /** Will never be well again. */
+  /** Drives that stay faulty permanently. */
   private readonly dead = new Set<Drive>()
   /** Have rotten bytes at rest, until everything is scrubbed. */
   private readonly rotten = new Set<Drive>()
@@ -56,7 +56,7 @@ export class Nemesis {
     private readonly hasBudget: boolean,
   ) {}
 
-  /** The record of the store that runs. */
+  /** The control record of the running store. */
   see(record: ControlRecord): void {
     const before = this.record && textOfPolicy(this.record.policy)
     if (before !== textOfPolicy(record.policy)) this.wholeScans = 0
@@ -199,7 +199,7 @@ export class Nemesis {
     }
   }
 
-  /** The operator puts an empty disk in the place of one whose device is out. */
+  /** The operator puts an empty disk in the place of an offline device. */
   private async replace(store: ServedStore, out: ControlDevice | undefined): Promise<void> {
     const bay = out?.pathHint
     if (out === undefined || bay === undefined || !this.machine.folders.includes(bay)) return
@@ -264,7 +264,7 @@ export class Nemesis {
     return isDone
   }
 
-  /** What the operator asks may be refused. */
+  /** The operator's command may be refused. */
   private async obey(order: Promise<unknown>): Promise<boolean> {
     try {
       await order
@@ -307,7 +307,7 @@ export class Nemesis {
     this.images.push({ of: drive, image: this.machine.imageOf(drive) })
   }
 
-  /** Whether enough devices would be there for a start without these. */
+  /** Whether enough devices would remain for a start without these. */
   private opensWithout(...drives: readonly Drive[]): boolean {
     const { record } = this
     if (record === undefined) return false
@@ -325,7 +325,7 @@ export class Nemesis {
     return this.bays.some(([, other]) => other !== drive && isKnown(other))
   }
 
-  /** The operator does what a store needs in order to start. */
+  /** The operator does what is necessary for the store to start. */
   private makeOpenable(): void {
     while (!this.opensWithout() && this.curable.length > 0) this.heal()
     while (!this.opensWithout() && this.pulled.size > 0) {

@@ -1,22 +1,22 @@
 /**
- * Observer: what clients asked, what they were told, and whether what is read later can be true.
+ * Observer: records the clients' requests and responses, and decides whether later reads can be correct.
  *
- * It knows nothing of the store. Times are ticks of its own, one for each beginning and end, so that
- * "before" means before. Every write has a name of its own; a removal is a write of nothing.
+ * It does not use the store. Times are its own ticks, one for each beginning and end, so that
+ * "before" means before. Every write has a unique name; a removal is a write of nothing.
  */
 import { checkHistory, describeVerdict, type Condition, type Mode, type Operation } from "../history/index.js"
 import { check, type CheckName } from "./checks.js"
 
 export type Outcome =
-  /** Told that it happened. */
+  /** The response: it happened. */
   | "done"
-  /** Told that its condition was false. */
+  /** The response: its condition was false. */
   | "refused"
-  /** Told that there was nothing to match. */
+  /** The response: there was nothing to match. */
   | "absent"
-  /** Told that it did not happen, for a reason that says nothing of the key. */
+  /** The response: it did not happen, for a reason unrelated to the key. */
   | "failed"
-  /** Not told, or told that it is unknown. */
+  /** No response, or one that the outcome is unknown. */
   | "unknown"
 
 export interface Write {
@@ -33,7 +33,7 @@ export interface Write {
   versionId: string | undefined
 }
 
-/** What a read showed; undefined: nothing there. */
+/** The result of a read; undefined if the key did not exist. */
 export interface Shown {
   readonly name: string
   readonly etag: string
@@ -140,12 +140,12 @@ export class Observer {
     }
   }
 
-  /** All that clients asked and were told, as text. */
+  /** All requests and responses, as text. */
   story(): string {
     return JSON.stringify([...this.writes.values(), this.reads])
   }
 
-  /** Holds the whole history of each key against all orders in which it can have happened. */
+  /** Checks the history of each key against all possible orders. */
   judgeHistory(mode: Mode): void {
     const operations = [...this.writes.values()].flat().filter(write => write.outcome !== "failed")
     for (const verdict of checkHistory(mode, [...this.reads, ...operations.map(operationOf)])) {

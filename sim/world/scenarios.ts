@@ -1,5 +1,5 @@
 /**
- * Scenarios: small stories with one point each, told on a simulated machine. The healthy engine passes
+ * Scenarios: small runs with one purpose each, on a simulated machine. The healthy engine passes
  * all of them; each planted bug fails one, by the name of a check.
  */
 import { must } from "../../src/base/assert.js"
@@ -43,8 +43,8 @@ const storm = (devices: number) => (seed: number) =>
   new Storm({ seed, devices, rounds: 4, clients: 8, lifeMsMax: 250 }).run()
 
 /**
- * Two clients race to create a key, and the power is cut within milliseconds: whatever either was told
- * is true afterwards. A refusal tells that the key is there as much as a success does.
+ * Two clients race to create a key, and the power is cut within milliseconds: both responses must be
+ * true afterwards. A refusal states that the key exists as much as a success does.
  */
 async function cutAnswers(seed: number): Promise<void> {
   const world = new World({ seed, devices: 1, latencyMsMax: 3 })
@@ -76,7 +76,7 @@ async function cutAnswers(seed: number): Promise<void> {
   }
 }
 
-/** Each shard of each block lies on a device of its own. */
+/** Each shard of a block is on a separate device. */
 async function slots(seed: number): Promise<void> {
   const on = await stage(seed, 7)
   await put(on, "a", bodyBytes("a", 500_000))
@@ -94,7 +94,7 @@ async function slots(seed: number): Promise<void> {
   await on.world.stop(on.engine)
 }
 
-/** Bits rot where needles rest: what is read is right, or refused. */
+/** Stored needles rot: reads are correct, or refused. */
 async function rot(seed: number): Promise<void> {
   const on = await stage(seed, 4)
   const bytes = bodyBytes("rotting", 500_000)
@@ -114,7 +114,7 @@ async function rot(seed: number): Promise<void> {
   }
 }
 
-/** A reader of an older life's bytes that is overtaken by a removal, the collector and the walk for orphans gets them all. */
+/** A reader of an earlier process's bytes gets them all, despite a removal, the collector and the orphan walk. */
 async function slowReader(seed: number): Promise<void> {
   const before = await stage(seed, 1)
   const key = objectKeyOfText("slow")
@@ -141,7 +141,7 @@ async function slowReader(seed: number): Promise<void> {
   check("spaceComesBack", needlesHeld(on.engine).size === 0, () => "the removed object still takes space")
 }
 
-/** A process dies between its shards and its commit: the next one takes the space back, and nothing else. */
+/** A process dies between its shards and its commit: the next one reclaims the space, and nothing else. */
 async function orphans(seed: number): Promise<void> {
   const on = await stage(seed, 4)
   await put(on, "kept", bodyBytes("kept", 500_000))
@@ -173,7 +173,7 @@ async function orphans(seed: number): Promise<void> {
   check("nothingHalf", nameOfBody(body.bytes) === "kept", () => "other bytes are left")
 }
 
-/** An upload that is judged void between its bytes and its commit is refused. */
+/** An upload that is aborted between its bytes and its commit is refused. */
 async function giveUp(seed: number): Promise<void> {
   const on = await stage(seed, 1)
   const key = objectKeyOfText("paused")
@@ -241,7 +241,7 @@ async function clock(seed: number): Promise<void> {
   check("newestIsLatest", names.join() === "three,two,one", () => `versions are listed as ${names.join()}`)
 }
 
-/** A completion whose answer was lost is asked for again. */
+/** A completion is repeated because its response was lost. */
 async function completeTwice(seed: number): Promise<void> {
   const on = await stage(seed, 1, true)
   const { multipart } = on.engine.services

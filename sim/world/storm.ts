@@ -1,8 +1,8 @@
 /**
- * Storm: many clients on few keys, and a machine that is cut off again and again.
+ * Storm: many clients on few keys, and a machine that is stopped repeatedly.
  *
- * Each round is one life of the process: clients put (also on conditions), remove and read until the
- * life ends by a power cut, a kill or a stop; the next life must show everything that was acknowledged.
+ * Each round is one process incarnation: clients put (also on conditions), remove and read until the
+ * process ends by a power cut, a kill or a stop; the next one must show everything that was acknowledged.
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { FailureKind } from "../../src/base/failures.js"
@@ -24,7 +24,7 @@ export interface StormOptions {
   readonly devices: number
   readonly rounds: number
   readonly clients: number
-  /** How long a life lasts at most, in milliseconds of virtual time. */
+  /** The longest run of a process, in milliseconds of virtual time. */
   readonly lifeMsMax: number
   /** Versions are kept, from the first write on. */
   readonly versioned?: boolean
@@ -33,7 +33,7 @@ export interface StormOptions {
 const RECOVERIES_CUT_MAX = 3
 const BUCKET = parseBucketName("storm")
 const OWNER = parseAccountId("root")
-/** Nothing happened, says the contract. */
+/** By the contract, nothing happened. */
 const REFUSALS: readonly FailureKind[] = [
   "preconditionFailed",
   "noSuchKey",
@@ -51,7 +51,7 @@ export class Storm implements ClientHost {
   private readonly random: Random
   private drawn = 0
   private engine: Engine | undefined
-  /** What went wrong while a client was at work: the run's to throw. */
+  /** An error of a client, which the run throws. */
   private readonly errors: unknown[] = []
 
   constructor(private readonly options: StormOptions) {
@@ -150,7 +150,7 @@ export class Storm implements ClientHost {
     for (const key of this.observer.keys()) await this.world.run(this.read(engine, bucket, key, fresh))
   }
 
-  /** Reads a key and holds what it shows against what clients were told. */
+  /** Reads a key and compares the result with the clients' responses. */
   async read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
     const startTick = this.observer.now()
     const got = await find(engine, bucket, objectKeyOfText(key)).catch((error: unknown) => {

@@ -1,4 +1,4 @@
-/** The engine answers as the model does, whatever happens to its machine between two requests. */
+/** The engine responds as the model does, whatever happens to its machine between two requests. */
 import { test } from "node:test"
 import { Twins } from "./twins.js"
 

@@ -1,6 +1,6 @@
 /**
- * Twins: the same commands to the engine, over a simulated machine that is ended again and again, and to
- * the model. Both must give the same answers: results, failures, listings, bytes, counters.
+ * Twins: sends the same commands to the engine, on a simulated machine that is stopped repeatedly, and to
+ * the model. Both must return the same responses: results, failures, listings, bytes, counters.
  *
  * Ids differ by nature: each pair that the two give out for the same thing gets one name, and names
  * are what is compared.
@@ -133,7 +133,7 @@ export class Twins {
     }
   }
 
-  /** Asks both sides and holds the answers against each other. */
+  /** Runs the command on both sides and compares the responses. */
   private async both<T>(what: string, ask: Both<T>, named = true): Promise<readonly [T, T] | undefined> {
     this.told.push(what)
     const engine = must(this.engine, "it was started").services

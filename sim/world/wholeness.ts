@@ -1,7 +1,7 @@
 /**
- * Wholeness: whether a store has all the redundancy that it should have, seen from what lies on its devices:
- * every shard that a row names is where the layout wants it, every device takes part, names have all
- * their members, and nothing is under way.
+ * Wholeness: whether a store has its full redundancy, judging by the content of its devices:
+ * every shard that a row references is where the layout places it, every device is in use, metadata has all
+ * its replicas, and nothing is in progress.
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { DeviceId, RowKey } from "../../src/base/ids.js"
@@ -26,7 +26,7 @@ export function holdings(engine: Engine): ReadonlyMap<DeviceId, ReadonlySet<RowK
   )
 }
 
-/** What is missing for the store to be whole, in words; undefined where nothing is. */
+/** Describes what the store lacks; undefined if it is complete. */
 export function missingToBeWhole(engine: Engine): string | undefined {
   const { record } = engine.recordManager
   for (const { id, pathHint, state } of record.devices) {
@@ -54,7 +54,7 @@ function oddPolicy(engine: Engine): string | undefined {
   return undefined
 }
 
-/** A shard that a row names and that is not where the layout wants it; undefined where there is none. */
+/** A referenced shard that is not where the layout places it; undefined if there is none. */
 export function missingShard(engine: Engine): string | undefined {
   try {
     return missingNeedle(engine)
@@ -64,7 +64,7 @@ export function missingShard(engine: Engine): string | undefined {
   }
 }
 
-/** Where devices that hold names hold different ones; undefined where they agree. */
+/** A difference between metadata replicas; undefined if they agree. */
 export function differenceOfReplicas(engine: Engine): string | undefined {
   const comparison = engine.tablet.compareReplicas()
   while (comparison.step());
@@ -84,7 +84,7 @@ function missingNeedle(engine: Engine): string | undefined {
   return undefined
 }
 
-/** A needle that lies where nobody wants it; undefined where there is none. */
+/** A needle on a device that should not have it; undefined if there is none. */
 export function leftOver(engine: Engine): string | undefined {
   const layout = layoutOf(engine.recordManager.record.layout)
   const wanted = new Map<string, readonly DeviceId[]>()

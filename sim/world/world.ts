@@ -1,4 +1,4 @@
-/** A simulated machine with a store's engine on it, opened anew in each life, with the settings of a test. */
+/** A simulated machine with a store's engine on it, opened by each process, with the settings of a test. */
 import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
 import { openEngine, type Engine } from "../../src/node/engine.js"
 import { firstRecordOf } from "../../src/node/testing-engine.js"
@@ -25,7 +25,7 @@ export class World extends SimMachine {
     this.record = firstRecordOf(options.devices, options.blockBytes ?? DEFAULT_BLOCK_BYTES)
   }
 
-  /** Opens the store as a new process; its background work runs until `kill`, `crash` or `stop`. */
+  /** Opens the store in a new process; its background work runs until `kill`, `crash` or `stop`. */
   async start(): Promise<Engine> {
     const { number, clock, disk, stores, random, signal, watch } = this.begin()
     const { telemetry } = this

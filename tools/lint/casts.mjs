@@ -1,8 +1,8 @@
 /**
- * Rule: a cast stands beside the check that earns it, in a function named `parse…`.
+ * Rule: a cast is next to the check that justifies it, in a function named `parse…`.
  *
  * `as const` and `satisfies` assert nothing and are free; tests may cast. Files in ratchet.json have
- * as many casts as it says, and each one less must be noted there.
+ * as many casts as listed there; the number must be lowered with each removed cast.
  */
 import { isCheck, pathOf } from "./paths.mjs"
 import { ratchetFor } from "./ratchet.mjs"

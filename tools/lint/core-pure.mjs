@@ -1,11 +1,11 @@
 /**
  * Rule: `*-core.ts` decides and never waits: no async, no promise, no seam. Data that a seam's
- * contract describes may be imported as a type; the living interfaces may not.
+ * contract describes may be imported as a type; the interfaces of seams may not.
  */
 import { importedPath, pathOf, moduleOf } from "./paths.mjs"
 
 const LIVE = new Set(
-  "Clock Random Disk DiskFile Stores StoreReader StoreWriter Net Compute Lane Slab SlabPool Telemetry Log Metrics Counter Histogram".split(
+  "Clock Random Disk DiskFile Stores StoreReader StoreWriter Net Compute HashPipeline Slab SlabPool Telemetry Log Metrics Counter Histogram".split(
     " ",
   ),
 )

@@ -1,4 +1,4 @@
-/** Rule: a fan-out over what a caller sent has a limit. Over an array written out in place it has one already. */
+/** Rule: a fan-out over a caller's input has a limit. A literal array needs none. */
 import { isCheck, pathOf } from "./paths.mjs"
 
 const COMBINATORS = /^(all|allSettled|any|race)$/

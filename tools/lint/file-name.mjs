@@ -1,4 +1,4 @@
-/** Rule: a file is named, in kebab-case, after what it holds. A name that says nothing collects everything. */
+/** Rule: a file is named, in kebab-case, after its content. A vague name collects everything. */
 import { pathOf } from "./paths.mjs"
 
 const EMPTY_WORDS = /^(utils?|helpers?|misc|types|managers?|common|shared|stuff|lib)$/

@@ -1,4 +1,4 @@
-/** Rule: a source file opens with a comment that says what it is for. */
+/** Rule: a source file opens with a comment that states its purpose. */
 import { isTest, pathOf } from "./paths.mjs"
 
 const HEADER = /^(#![^\n]*\n)?\/\*\*(?<text>[\s\S]*?)\*\//

@@ -1,6 +1,6 @@
 /**
- * Rule: only a checkpoint writes the base. Whatever else committed to it would be there without a
- * place in the log, and a crash would bring back a state that never was.
+ * Rule: only a checkpoint writes the metadata store. Any other commit would have no
+ * position in the log, and a crash would restore a state that never existed.
  */
 import { isCheck, pathOf } from "./paths.mjs"
 
@@ -8,7 +8,7 @@ const ALLOWED =
   /^src\/device\/checkpoint[^/]*\.ts$|^src\/seams\/store\/|^src\/table\/|^src\/node\/metadata\/checkpoint-job\.ts$|^sim\/world\/metadata-scenarios\.ts$/
 const MESSAGE = "only a checkpoint writes the base (src/device/checkpoint*.ts): append to the commit log instead"
 
-/** What else has a `commit`, by name: rules know no types. */
+/** Other objects with a `commit`, by name, since rules have no types. */
 const OTHERS = new Set(["core", "log"])
 const isOther = ({ type, name, property }) => type === "ThisExpression" || OTHERS.has(name ?? property?.name)
 /** Commits the control record of a stopped store. */

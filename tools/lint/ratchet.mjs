@@ -14,7 +14,7 @@ export const ratchetFor = (kind, key, ratchet = RATCHET) => ratchet[kind]?.[key]
 export const ratchetOfFile = (kind, path, ratchet = RATCHET) =>
   Object.entries(ratchet[kind] ?? {}).filter(([key]) => key === path || key.startsWith(`${path}#`))
 
-/** What is wrong with the ratchet itself, as sentences. `exists` tells whether a path is in the tree. */
+/** The problems of the ratchet itself, as sentences. `exists` returns whether a path is in the tree. */
 export function judgeRatchet(ratchet, exists) {
   const problems = []
   for (const [kind, entries] of Object.entries(ratchet)) {

@@ -1,6 +1,6 @@
 /**
- * Rule: about a screen a function, about 600 lines a file. Crossing the line asks for the missing
- * idea; what is long for a reason stands in ratchet.json and never grows.
+ * Rule: about a screen for a function, about 600 lines for a file. A longer one probably lacks an
+ * idea; justified exceptions are in ratchet.json and never grow.
  *
  * Tests are lists: their functions may be long, their files longer. So are seams' suites.
  */

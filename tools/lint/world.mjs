@@ -1,6 +1,6 @@
 /**
- * Rule: nothing reaches for the world. Time, randomness, files, sockets, threads and the process come
- * in as seams; each ban names what to use instead and which files may (those that implement it).
+ * Rule: no code accesses the outside world directly. Time, randomness, files, sockets, threads and the process are
+ * passed in as seams; each ban names the replacement and the files that are exempt (those that implement it).
  */
 import { isCheck, pathOf } from "./paths.mjs"
 
@@ -12,7 +12,7 @@ const CLIENT = /^src\/(cli|client)\//
 /** The program's own files: its version, its docs. */
 const OWN_FILES = /^src\/(cli\/version|main\/documents)\.ts$/
 
-/** What tests draw follows from one number of the environment. */
+/** All random values of tests depend on one environment variable. */
 const SEED_OF_TESTS = /^src\/base\/testing-seed\.ts$/
 
 const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
@@ -68,7 +68,7 @@ const MEMBERS = {
   "AbortSignal.timeout": { use: CLOCK, in: [SEAM] },
 }
 
-/** Of node:crypto only hashing is free. */
+/** Only hashing is allowed from node:crypto. */
 const CRYPTO_RANDOM = /^(random|getRandom|webcrypto|generateKey|subtle|prng|pseudoRandom)/i
 
 const NOW = { use: CLOCK, in: [SEAM] }
@@ -103,7 +103,7 @@ export default {
       }
     }
 
-    /** Whether a name means the global one: nothing in this file declares it. */
+    /** Whether a name is the global one, not declared in this file. */
     const isGlobal = node => {
       for (let scope = context.sourceCode.getScope(node); scope !== null; scope = scope.upper) {
         const variable = scope.set.get(node.name)
