@@ -1,6 +1,6 @@
 /**
- * Switches for clients that expect buckets as Amazon made them before April 2023: what a new bucket is like with each, and
- * that it stays so when the switch is off again.
+ * Switches for clients that expect buckets as Amazon made them before April 2023: the settings of a new bucket with
+ * each, and that they stay when the switch is off again.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -27,7 +27,7 @@ async function sent(server: ServerProcess, method: string, bucket: string, query
 
 const statusOf = async (...args: Parameters<typeof sent>): Promise<number> => (await sent(...args)).status
 
-test("buckets made with --allow-public-buckets can be opened at once, also after the switch is off; others cannot", () =>
+test("buckets made with --allow-public-buckets can be opened directly, also after the switch is off; others cannot", () =>
   withFolder(async folder => {
     await onServer(folder, [], async server => {
       assert.equal(await statusOf(server, "PUT", "before"), 200)
@@ -78,7 +78,7 @@ test("buckets made with --allow-acls have no ownership controls, also after the 
     })
   }))
 
-test("with both, a bucket takes a public list at its creation", () =>
+test("with both, a bucket accepts a public list at its creation", () =>
   withFolder(folder =>
     onServer(folder, ["--allow-acls", "--allow-public-buckets"], async server => {
       const headers = [["x-amz-acl", "public-read"]] as const

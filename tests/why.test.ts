@@ -1,5 +1,5 @@
 /**
- * `hayloft why` against a real server: each way to be denied is told with its reason and the least that would have helped,
+ * `hayloft why` against a real server: it explains each refusal with its reason and the least that would have helped,
  * and the client learns no more than before.
  */
 import assert from "node:assert/strict"
@@ -134,7 +134,7 @@ after(async () => {
   await folderDone
 })
 
-test("a user without the right: what the policy has to say", async () => {
+test("a user without the permission: which policies were evaluated", async () => {
   const told = await why(await s3(bob, "GET /photos/cat"))
   assert.match(told.sentence, /no policy of the caller allows it/)
   assert.deepEqual(
@@ -163,7 +163,7 @@ test("an explicit Deny: which statement of which policy", async () => {
   assert.match(stdout, /answered +403 AccessDenied/)
 })
 
-test("a boundary and a session policy that do not reach so far", async () => {
+test("a boundary and a session policy that do not allow the request", async () => {
   const dave = await user("dave", policyOf(allow("s3:*", "*")))
   const made = await iam(ROOT, "CreatePolicy", { PolicyName: "reads", PolicyDocument: policyOf(allow("s3:Get*", "*")) })
   const arn = textIn(made, "Arn")
@@ -196,7 +196,7 @@ test("a boundary and a session policy that do not reach so far", async () => {
   assert.match((await why(await s3(other, "GET /photos/cat"), 400)).sentence, /the session token is not valid/)
 })
 
-test("another account: both sides, or the bucket's where the account's root asks", async () => {
+test("another account: both sides are needed, or only the bucket's for the account's root", async () => {
   const closed = await why(await s3(stranger, "GET /closed/x"))
   assert.match(closed.sentence, /bucket "closed" belongs to another account/)
   assert.deepEqual(
@@ -220,7 +220,7 @@ test("another account: both sides, or the bucket's where the account's root asks
   assert.match(absent.sentence, /does not exist, which only callers who may list the bucket learn/)
 })
 
-test("an object of another account's: its list, and no policy of the bucket", async () => {
+test("another account's object: its list decides, and no policy of the bucket", async () => {
   const headers = ["x-amz-object-ownership", "ObjectWriter", "x-amz-grant-write", `id="${await canonicalId(stranger)}"`]
   assert.equal((await s3(ROOT, "PUT /lists", { headers })).status, 200)
   assert.equal((await s3(stranger, "PUT /lists/theirs", { body: "t" })).status, 200)
@@ -238,7 +238,7 @@ async function canonicalId(signer: Signer): Promise<string> {
   return textIn(await s3(signer, "GET /"), "ID")
 }
 
-test("nobody: what would let in everybody, and what keeps it out", async () => {
+test("an anonymous caller: what would let in everybody, and what blocks it", async () => {
   const told = await why(await s3(undefined, "GET /photos/cat"))
   assert.equal(told.caller.kind, "anonymous")
   assert.match(JSON.stringify(granted(told)), /"Principal":"\*"/)
@@ -278,7 +278,7 @@ test("signatures, clocks and keys", async () => {
   assert.match((await why(unsigned)).sentence, /Authorization header is empty/)
 })
 
-test("an owner that was not expected, a preflight, keys of one request", async () => {
+test("an unexpected owner, a preflight, several keys of one request", async () => {
   const headers = ["x-amz-expected-bucket-owner", "000000000000"]
   const owner = await why(await s3(ROOT, "GET /photos/cat", { headers }))
   assert.match(owner.sentence, /x-amz-expected-bucket-owner names another account/)
@@ -292,7 +292,7 @@ test("an owner that was not expected, a preflight, keys of one request", async (
   assert.equal((await why(each, 200)).decidedBy?.sid, "NoDelete")
 })
 
-test("IAM's too", async () => {
+test("IAM requests are explained too", async () => {
   const told = await why(await iam(bob, "CreateUser", { UserName: "x" }))
   assert.equal(told.action, "iam:CreateUser")
   assert.match(told.resource ?? "", /:user\/x$/)

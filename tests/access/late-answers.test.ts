@@ -1,4 +1,4 @@
-/** Answers about identities that are on their way while something changes: nothing made from them is remembered. */
+/** Identity lookups that are in flight while something changes: their results are never cached. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openAccess } from "../../src/access/index.js"
@@ -48,7 +48,7 @@ async function scene() {
   return { metadata, ...access, id: key.id }
 }
 
-test("a key that is disabled while its records are on their way is refused from then on", async () => {
+test("a key that is disabled while its records are in flight is refused from then on", async () => {
   const { metadata, accounts, id } = await scene()
   metadata.hold()
   const asked = accounts.secretOf(id, undefined, NOW_MS)
@@ -60,7 +60,7 @@ test("a key that is disabled while its records are on their way is refused from 
   assert.equal((await accounts.secretOf(id, undefined, NOW_MS))?.id, undefined)
 })
 
-test("a policy that is replaced while it is on its way is not what the next request goes by", async () => {
+test("a policy that is replaced while it is in flight does not decide the next request", async () => {
   const { metadata, accounts, identities, id } = await scene()
   const policyOf = async () => JSON.stringify((await accounts.secretOf(id, undefined, NOW_MS))?.policies)
   const before = await policyOf()
@@ -73,7 +73,7 @@ test("a policy that is replaced while it is on its way is not what the next requ
   assert.notEqual(await policyOf(), before)
 })
 
-test("a session of a role that is deleted while its records are on their way has ended", async () => {
+test("a session of a role that is deleted while its records are in flight has ended", async () => {
   const { metadata, accounts, identities, sessions, id } = await scene()
   const role = { description: "", trust: trust({ AWS: `arn:aws:iam::${NUMBER}:root` }), sessionSecondsMax: 3_600 }
   await identities.create({ ...READER, ...PLAIN, role })

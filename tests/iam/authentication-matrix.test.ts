@@ -1,6 +1,6 @@
 /**
- * Every action × everything that can be wrong with its signature: nothing is read or changed for a caller who is
- * not known beyond doubt. Made from the table of actions, so that a new one is covered on its first day.
+ * Every action × every flaw of a signature: nothing is read or changed for a caller who is not
+ * authenticated. Generated from the table of actions, so that a new one is covered from its first day.
  */
 import { before, test } from "node:test"
 import assert from "node:assert/strict"
@@ -153,7 +153,7 @@ before(() => {
   assert.ok(actions.length > 90, `${actions.length} actions`)
 })
 
-test("no action runs for a request whose signature is not beyond doubt", async () => {
+test("no action runs for a request with an invalid signature", async () => {
   for (const { service, name, action } of actions) {
     const request = formRequest(formOf(name, VALUES, service))
     for (const { name: what, make, codes } of WRONGS) {
@@ -166,7 +166,7 @@ test("no action runs for a request whose signature is not beyond doubt", async (
   assert.deepEqual(asked, [])
 })
 
-test("nothing that is missing, broken or too much is answered with 500", async () => {
+test("a missing, broken or superfluous part never causes a 500", async () => {
   for (const { service, name } of actions) {
     for (const values of [{}, { UserName: "\u0000", RoleName: "", PolicyArn: "x", OpenIDConnectProviderArn: "x" }]) {
       const said = await tell(handler, sign(formRequest(formOf(name, values, service)), service, ROOT))
@@ -177,7 +177,7 @@ test("nothing that is missing, broken or too much is answered with 500", async (
 
 const statusOf = ({ status, code }: Said) => [status, code]
 
-test("forms that are none", async () => {
+test("malformed forms are refused", async () => {
   const send = async (form: string) => statusOf(await tell(handler, sign(formRequest(form), "iam", ROOT)))
   assert.deepEqual(await send(""), [400, "ValidationError"])
   assert.deepEqual(await send("Action=ListUsers&Action=GetUser"), [400, "ValidationError"])
@@ -187,7 +187,7 @@ test("forms that are none", async () => {
   assert.deepEqual(statusOf(unsigned), [413, "RequestEntityTooLarge"])
 })
 
-test("a query does as well: signed in the header, or presigned", async () => {
+test("a query works as well: signed in the header, or presigned", async () => {
   const asks: Asked = {
     method: "GET",
     rawTarget: "/?Action=GetCallerIdentity&Version=2011-06-15",

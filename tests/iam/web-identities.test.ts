@@ -86,7 +86,7 @@ test("a token of the provider gives a session, which acts as the role and ends w
   await scene.refused("InvalidIdentityToken", await tokenOf(scene.key))
 })
 
-test("tokens that are not right are refused, each by its flaw", async () => {
+test("invalid tokens are refused, each by its flaw", async () => {
   const scene = await Scene.open()
   const { key } = scene
   const good = await tokenOf(key)
@@ -112,7 +112,7 @@ test("tokens that are not right are refused, each by its flaw", async () => {
   assert.equal((await scene.asks(good)).status, 200)
 })
 
-test("a secret among a provider's keys, that others may know, makes no tokens", async () => {
+test("a symmetric key among a provider's keys, which others may have, signs no valid tokens", async () => {
   const scene = await Scene.open()
   const secret = Buffer.from("known to many, and long enough for a hash")
   const shared = {
@@ -124,13 +124,13 @@ test("a secret among a provider's keys, that others may know, makes no tokens", 
   await scene.refused("InvalidIdentityToken", await tokenOf(shared))
 })
 
-test("other claims are there for conditions, lists too", async () => {
+test("other claims are available to conditions, lists too", async () => {
   const scene = await Scene.open({ "ForAnyValue:StringEquals": { "id.example.com/realm:groups": "admins" } })
   await scene.refused("AccessDenied", await tokenOf(scene.key, { groups: ["users"] }))
   assert.equal((await scene.asks(await tokenOf(scene.key, { groups: ["users", "admins"] }))).status, 200)
 })
 
-test("elliptic keys and several audiences do as well", async () => {
+test("elliptic keys and several audiences work as well", async () => {
   const scene = await Scene.open()
   const key = await drawKey("two", "ES256")
   scene.publish(scene.key, key)
@@ -151,7 +151,7 @@ test("claims that differ only by case are no second value", async () => {
   assert.equal((await byTeam.asks(await tokenOf(byTeam.key, { Team: "red" }))).status, 200)
 })
 
-test("a provider is asked once, and again for a key that is new, but not for each token that claims one", async () => {
+test("a provider is queried once, and again for a new key, but not for each token that claims one", async () => {
   const scene = await Scene.open()
   const { asked } = scene.world.web
   for (let i = 0; i < 5; i += 1) assert.equal((await scene.asks(await tokenOf(scene.key))).status, 200)
@@ -161,7 +161,7 @@ test("a provider is asked once, and again for a key that is new, but not for eac
   assert.equal(asked.length, 2, "the last look was moments ago")
 })
 
-test("a provider that does not answer, or answers nonsense, is no reason for 500", async () => {
+test("a provider that does not answer, or answers nonsense, never causes a 500", async () => {
   for (const spoil of ["gone", "another issuer", "no keys", "keys in the clear"] as const) {
     const scene = await Scene.open()
     const { documents, asked } = scene.world.web

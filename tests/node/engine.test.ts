@@ -1,4 +1,4 @@
-/** What a store does when parts of its machine fail. */
+/** How a store behaves when parts of its machine fail. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, parseAccountId, rowKeyOf } from "../../src/base/ids.js"
@@ -22,7 +22,7 @@ const get = async (engine: Engine, bucket: Bucket) =>
   bytesOf(await engine.services.objects.get({ bucket, key, conditions: {} }))
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
-test("a body of more blocks than a command has rows is stored while a device fails, and all of it is owed", async () => {
+test("a body of more blocks than a command has rows is stored while a device fails, and every missing shard has a hint", async () => {
   const machine = new Machine({ devices: 4, blockBytes: 256 })
   const engine = await machine.open()
   const bucket = await createBucket(engine)
@@ -85,7 +85,7 @@ test("small objects and listings survive rot on the device that is read first", 
   assert.deepEqual(await bytesOf(again), small("b"), "a command carries the payload on from where it is whole")
 })
 
-test("a store opens, and ends a removal that was cut off, with more left over than writers may have waiting", async () => {
+test("a store opens, and ends an interrupted removal, with more remaining than writers may have waiting", async () => {
   const machine = new Machine({ devices: 1 })
   const first = await machine.open()
   const bucket = await createBucket(first)
@@ -103,7 +103,7 @@ async function removeLog(machine: Machine, folder: string): Promise<void> {
   for (const name of await disk.list(folder)) await disk.remove(`${folder}/${name}`)
 }
 
-test("a device that has lost its rows and its log is taken out at the start", async () => {
+test("a device that has lost its rows and its log is taken offline at the start", async () => {
   const machine = new Machine({ devices: 2 })
   let engine = await machine.open()
   const bucket = await createBucket(engine)
@@ -119,11 +119,11 @@ test("a device that has lost its rows and its log is taken out at the start", as
   assert.deepEqual(await get(engine, bucket), Buffer.from("body"))
 })
 
-/** Ends the life of the process, and spoils the first device. */
+/** Ends the process, and corrupts the first device. */
 const spoilings: Record<string, (machine: Machine, engine: Engine) => Promise<void>> = {
   "cannot be opened": async machine => {
     machine.disk.kill()
-    // In the first batch: later ones say that it was durable.
+    // In the first batch: later ones record that it was durable.
     machine.disk.flipBit("/d1/log/segment-000001", 8 * 90)
   },
   "has lost what it held": async (machine, engine) => {
@@ -161,7 +161,7 @@ for (const [what, size] of [
   ["in volumes", 40_000],
   ["with their rows", 400],
 ] as const) {
-  test(`a store whose names are gone everywhere is not taken for a new one, and keeps its bodies ${what}`, async () => {
+  test(`a store whose metadata is gone everywhere is not taken for a new one, and keeps its bodies ${what}`, async () => {
     const machine = new Machine({ devices: 2 })
     const engine = await machine.open()
     await put(engine, await createBucket(engine), Buffer.alloc(size, "body"))
@@ -181,13 +181,13 @@ for (const [what, size] of [
   })
 }
 
-test("a device that cannot be opened at the start says why, and its folder is free to be taken back", async () => {
+test("a device that cannot be opened at the start reports why, and its folder can be reused", async () => {
   const machine = new Machine({ devices: 3 })
   let engine = await machine.open()
   const bucket = await createBucket(engine)
   for (const body of ["one", "two"]) await put(engine, bucket, Buffer.from(body))
   machine.disk.kill()
-  // In the first batch: later ones say that it was durable.
+  // In the first batch: later ones record that it was durable.
   machine.disk.flipBit("/d1/log/segment-000001", 8 * 90)
   engine = await machine.open()
   const [first] = engine.recordManager.record.devices
@@ -198,7 +198,7 @@ test("a device that cannot be opened at the start says why, and its folder is fr
   assert.deepEqual(await get(engine, bucket), Buffer.from("two"))
 })
 
-test("a read that fails leaves no pin behind, which would keep all released bytes", async () => {
+test("a failed read leaves no pin, which would retain all released bytes", async () => {
   const machine = new Machine({ devices: 1 })
   let engine = await machine.open()
   await put(engine, await createBucket(engine), Buffer.alloc(1 * KIB, "x"))
@@ -228,7 +228,7 @@ test("a read that fails leaves no pin behind, which would keep all released byte
   assert.equal(pins.count, 0)
 })
 
-test("a device whose volume cannot be written costs one write at most; the others go on without it", async () => {
+test("a device whose volume cannot be written costs one write at most; the others continue without it", async () => {
   const machine = new Machine({ devices: 3 })
   const engine = await machine.open()
   const bucket = await createBucket(engine)
@@ -241,7 +241,7 @@ test("a device whose volume cannot be written costs one write at most; the other
   assert.deepEqual(await get(await machine.open(), bucket), bytes)
 })
 
-test("a device that takes nothing does not keep the others from giving bytes back", async () => {
+test("a device that accepts no writes does not keep the others from freeing bytes", async () => {
   const machine = new Machine({ devices: 3 })
   const engine = await machine.open()
   const bucket = await createBucket(engine)

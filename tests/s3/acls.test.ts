@@ -1,6 +1,6 @@
 /**
- * Access control lists: who is let in by the list of a bucket or of an object, whose an object is that another account
- * wrote, what keeps lists from counting, and that nothing of this is so in a bucket as it is made.
+ * Access control lists: who gets in by the list of a bucket or of an object, who owns an object that another account
+ * wrote, which settings disable lists, and that a new bucket has lists disabled.
  */
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
@@ -19,7 +19,7 @@ const thirdAccount = {
 }
 
 let people: People
-/** Happens once, when an object has been looked at for the sake of its list or opened. */
+/** Runs once, after an object has been read for its list, or opened. */
 let afterCheck: (() => Promise<unknown>) | undefined
 /** In a bucket of the owner's in which lists count for every writer, and nothing is blocked. */
 beforeEach(async () => {
@@ -85,7 +85,7 @@ const statuses = async (line: string): Promise<string> => Object.values(await an
 
 const owners = (xml: string): string[] => [...xml.matchAll(/<Owner><ID>([abc])/g)].map(([, letter = ""]) => letter)
 
-test("an object that everybody may read is read by everybody, and nothing else is done to it", async () => {
+test("an object that everybody may read is readable by everybody, and allows nothing else", async () => {
   await put("owner", "open", canned("public-read"))
   assert.equal(await statuses("GET /bucket/open"), "200 200 200 403 200 200")
   assert.equal(await statuses("HEAD /bucket/open"), "200 200 200 403 200 200")
@@ -102,20 +102,20 @@ test("an object that everybody may read is read by everybody, and nothing else i
   assert.ok(wrong.status >= 400, "what looks signed is nobody's")
 })
 
-test("a bucket that everybody may read is listed, and its objects stay shut", async () => {
+test("a bucket that everybody may read can be listed, and its objects stay closed", async () => {
   await expect(200, "owner", "PUT /bucket?acl", canned("public-read"))
   for (const query of ["", "list-type=2", "versions", "uploads"]) {
     assert.equal(await statuses(`GET /bucket?${query}`), "200 200 200 403 200 200", query)
   }
   assert.equal(await statuses("HEAD /bucket"), "200 200 200 403 200 200")
   assert.equal(await statuses("GET /bucket/private"), "200 403 403 403 403 403")
-  // Who may list could have seen that it is not there.
+  // A caller who may list could have seen that the key does not exist.
   assert.equal(await statuses("GET /bucket/absent"), "404 404 404 403 404 404")
   await put("nobody", "new", {}, 403)
   await expect(403, "nobody", "DELETE /bucket/private")
 })
 
-test("accounts are let in by id and by e-mail, groups by their address", async () => {
+test("a list grants access to accounts by id and by e-mail, and to groups by their address", async () => {
   await put("owner", "id", granting("read", id(strangerAccount)))
   await put("owner", "mail", granting("read", `emailAddress="${strangerAccount.email.toUpperCase()}"`))
   await put("owner", "signed", canned("authenticated-read"))
@@ -130,7 +130,7 @@ test("accounts are let in by id and by e-mail, groups by their address", async (
   await put("owner", "n", granting("read", 'emailAddress="nobody@nowhere.example"'), 400)
 })
 
-test("lists are read and changed by who has been given that, and by the owner in any case", async () => {
+test("a list is read and changed by those whom it permits, and always by the owner", async () => {
   await put("owner", "k", granting("read-acp", id(strangerAccount)))
   assert.equal(await statuses("GET /bucket/k?acl"), "200 403 200 403 403 403")
   await expect(403, "stranger", "GET /bucket/k")
@@ -150,7 +150,7 @@ test("lists are read and changed by who has been given that, and by the owner in
   await expect(200, "nobody", "GET /bucket")
 })
 
-test("what another account writes is its own: the bucket's owner may list and delete it, and no more", async () => {
+test("an account owns what it writes: the bucket's owner may list and delete it, and no more", async () => {
   await put("stranger", "theirs", {}, 403)
   await writers(strangerAccount)
   await put("unwilling", "theirs", {}, 403)
@@ -170,12 +170,12 @@ test("what another account writes is its own: the bucket's owner may list and de
   await expect(200, "owner", "PUT /bucket/shared?acl", canned("public-read"))
   await expect(200, "nobody", "GET /bucket/shared")
   assert.deepEqual(owners((await expect(200, "stranger", "GET /bucket/shared?acl")).text), ["b"])
-  // Overwritten, it is the bucket's owner's.
+  // Once overwritten, the bucket's owner owns it.
   await put("owner", "shared", canned("private"))
   assert.equal(await statuses("GET /bucket/shared"), "200 403 403 403 403 403")
 })
 
-test("an object that comes to lie there between the look at its list and its opening is judged itself", async () => {
+test("an object that is written between the check of a list and the opening is checked against its own list", async () => {
   for (const line of ["GET /bucket/k", "HEAD /bucket/k", "GET /bucket/k?acl"]) {
     const acl = { headers: ["x-amz-grant-full-control", `uri="${GROUPS}global/AllUsers"`] }
     await put("owner", "k", acl)
@@ -188,7 +188,7 @@ test("an object that comes to lie there between the look at its list and its ope
   }
 })
 
-test("WRITE lets put whatever there is, and delete only what is one's own", async () => {
+test("WRITE permits any put, but deletes of one's own objects only", async () => {
   await writers(strangerAccount, thirdAccount)
   await put("owner", "mine")
   await put("stranger", "theirs")
@@ -207,7 +207,7 @@ test("WRITE lets put whatever there is, and delete only what is one's own", asyn
   await expect(204, "third", "DELETE /bucket/mine")
 })
 
-test("listings say whose each object is", async () => {
+test("listings report the owner of each object", async () => {
   await writers(strangerAccount)
   await put("stranger", "theirs")
   assert.deepEqual(owners((await expect(200, "owner", "GET /bucket")).text), ["a", "b"])
@@ -222,7 +222,7 @@ test("listings say whose each object is", async () => {
   assert.deepEqual(owners((await expect(200, "owner", "GET /bucket?versions")).text), ["a", "a"])
 })
 
-test("where the bucket's owner is preferred, what is handed over by name is the bucket's owner's", async () => {
+test("with BucketOwnerPreferred, an object handed over by its canned list belongs to the bucket's owner", async () => {
   await owns("BucketOwnerPreferred")
   await writers(strangerAccount)
   await put("stranger", "kept")
@@ -232,7 +232,7 @@ test("where the bucket's owner is preferred, what is handed over by name is the 
   assert.deepEqual(owners((await expect(200, "owner", "GET /bucket?prefix=handed")).text), ["a"])
 })
 
-test("the bucket's policy opens no object of somebody else, and still shuts it", async () => {
+test("the bucket's policy cannot open another account's object, but can close it", async () => {
   await writers(strangerAccount)
   await put("stranger", "theirs")
   await policy(policyOf(to("*", allow(["s3:GetObject", "s3:GetObjectAcl"], IN_BUCKET))))
@@ -243,7 +243,7 @@ test("the bucket's policy opens no object of somebody else, and still shuts it",
   assert.equal(await statuses("GET /bucket/theirs"), "403 403 403 403 403 403")
 })
 
-test("what nobody has signed becomes the bucket owner's, also by a form", async () => {
+test("an unsigned upload belongs to the bucket's owner, also by a form", async () => {
   await put("nobody", "drop", {}, 403)
   await expect(200, "owner", "PUT /bucket?acl", canned("public-read-write"))
   await put("nobody", "drop", canned("bucket-owner-full-control"))
@@ -265,7 +265,7 @@ test("what nobody has signed becomes the bucket owner's, also by a form", async 
   await expect(204, "nobody", "POST /bucket", form("private", "taken"))
 })
 
-test("each of the four blocks does what it says, and no more", async () => {
+test("each of the four blocks does what its name promises, and no more", async () => {
   await put("owner", "open", canned("public-read"))
   await put("owner", "given", granting("read", id(strangerAccount)))
   await block("BlockPublicAcls")
@@ -297,7 +297,7 @@ test("each of the four blocks does what it says, and no more", async () => {
   await expect(200, "nobody", "GET /bucket/opened")
 })
 
-test("lists rest where the bucket's owner is enforced, and count again afterwards", async () => {
+test("lists are ignored under BucketOwnerEnforced, and count again afterwards", async () => {
   await put("owner", "open", canned("public-read"))
   await writers(strangerAccount)
   await put("stranger", "theirs", canned("public-read"))
@@ -311,14 +311,14 @@ test("lists rest where the bucket's owner is enforced, and count again afterward
   }
   await expect(204, "owner", "DELETE /bucket?ownershipControls")
   assert.equal(await statuses("GET /bucket/open"), "200 200 200 403 200 200")
-  // A public object of another account: that account's users are at home there.
+  // A public object of another account: its own users have their account's access.
   assert.equal(await statuses("GET /bucket/theirs"), "200 403 200 200 200 200")
 })
 
 const ENFORCED =
   "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>"
 
-test("a copy has no list of its source, and is whose account makes it", async () => {
+test("a copy has no list of its source, and belongs to the account that makes it", async () => {
   await put("owner", "open", canned("public-read"))
   const from = (source: string): With => ({ headers: ["x-amz-copy-source", source] })
   await expect(200, "owner", "PUT /bucket/copy", from("/bucket/open"))
@@ -346,7 +346,7 @@ test("each version has an owner and a list of its own", async () => {
   assert.equal(await statuses("GET /bucket/k"), "200 200 200 403 200 200")
 })
 
-test("who has begun an upload is shown, sees its parts and may give it up; what comes of it is theirs", async () => {
+test("the initiator of an upload is shown, sees its parts and may abort it; the object is the initiator's", async () => {
   await writers(strangerAccount, thirdAccount)
   const begin = async () =>
     /<UploadId>([^<]+)/.exec((await expect(200, "stranger", "POST /bucket/k?uploads")).text)?.[1] ?? ""
@@ -367,7 +367,7 @@ test("who has begun an upload is shown, sees its parts and may give it up; what 
   assert.equal(await statuses("GET /bucket/k"), "403 403 200 403 403 403")
 })
 
-test("who lets users of the account in are its policies: a list lets in the account", async () => {
+test("an account's policies decide which of its users get in: a list grants access to the account", async () => {
   await writers(strangerAccount)
   await put("stranger", "theirs")
   await expect(200, "willing", "GET /bucket/theirs")
@@ -377,7 +377,7 @@ test("who lets users of the account in are its policies: a list lets in the acco
   await expect(403, "member", "PUT /bucket/mine?acl", canned("public-read"))
 })
 
-test("in a bucket as it is made nobody is let in, and what would let somebody in is refused", async () => {
+test("a new bucket grants nobody access, and refuses lists that would", async () => {
   await expect(200, "owner", "PUT /usual")
   await expect(200, "owner", "PUT /usual/k", { body: "k", ...canned("bucket-owner-full-control") })
   for (const line of ["GET /usual/k", "GET /usual/absent", "GET /usual", "GET /usual?acl", "DELETE /usual/k"]) {
@@ -385,7 +385,7 @@ test("in a bucket as it is made nobody is let in, and what would let somebody in
   }
   for (const line of ["PUT /usual?acl", "PUT /usual/k?acl", "PUT /usual/n", "POST /usual/n?uploads"]) {
     const { text } = await expect(400, "owner", line, canned("public-read"))
-    // Older rclones send `private` unless they are told what else to send.
+    // Older rclones send `private` unless configured otherwise.
     assert.match(text, /AccessControlListNotSupported.*rclone: acl = bucket-owner-full-control/s)
     await expect(400, "owner", line, granting("read", id(strangerAccount)))
   }

@@ -137,7 +137,7 @@ test("each request leaves its operation and its code in the log", async () => {
   assert.ok(!JSON.stringify(plain.served.telemetry.entries()).includes(OWNER.secret))
 })
 
-test("a person with a browser is told where to go, a program is told AccessDenied", async () => {
+test("a browser is redirected to the page for people, a program gets AccessDenied", async () => {
   const page = await fetch(plain.served.endpoint, { headers: { Accept: "text/html,application/xhtml+xml" } })
   assert.match(page.headers.get("content-type") ?? "", /^text\/html/)
   assert.match(await page.text(), /http:\/\/127\.0\.0\.1:9001/)
@@ -146,7 +146,7 @@ test("a person with a browser is told where to go, a program is told AccessDenie
   assert.match(await refusal.text(), /<Code>AccessDenied<\/Code>/)
 })
 
-test("on loopback the page for people answers only to names of loopback and to the store's own", async () => {
+test("on loopback the page for people answers only to loopback names and the store's own names", async () => {
   const { hostname, port } = new URL(plain.served.endpoint)
   const pageFor = (host: string) =>
     new Promise<boolean>((resolve, reject) => {
@@ -175,7 +175,7 @@ test("preflights are answered without a signature", async () => {
   assert.equal(text(refused.text, "Code"), "AccessForbidden")
 })
 
-test("a bucket owner who was not expected is refused", async () => {
+test("a request with the wrong expected bucket owner is refused", async () => {
   const put = (id: string, call = {}) =>
     plain.client.call("PUT", {
       bucket: "bucket",
@@ -200,7 +200,7 @@ test("a configured region is the only one", async () => {
   assert.equal(text(bucket.text, "Code"), "IllegalLocationConstraintException")
 })
 
-test("outside of us-east-1 a repeated creation is refused", async () => {
+test("outside us-east-1 a repeated creation is refused", async () => {
   const served = await serveModel({ region: "eu-west-1" })
   worlds.push(served)
   const client = new Client(parseEndpoint(served.endpoint), owner, "eu-west-1")
@@ -227,7 +227,7 @@ test("buckets are listed page by page", async () => {
   assert.deepEqual(found, names)
 })
 
-test("a presigned PUT carries its metadata in the query, and its checksum of nothing harms nobody", async () => {
+test("a presigned PUT carries its metadata in the query, and its checksum of an empty body is ignored", async () => {
   const put = new PutObjectCommand({ Bucket: "bucket", Key: "signed", Metadata: { note: "from afar" }, Tagging: "a=b" })
   const url = await getSignedUrl(plain.s3, put)
   assert.match(url, /x-amz-checksum-crc32=AAAAAA/, "the SDK still does what this is about")

@@ -1,4 +1,4 @@
-/** Requests to a handler without a server between: thousands of them take seconds. */
+/** Requests to a handler without a server between: thousands of them run in seconds. */
 import { HeaderShapes } from "../../src/base/request-headers.js"
 import type { Answer, Exchange, Protocol } from "../../src/http/index.js"
 
@@ -9,9 +9,9 @@ export interface Asked {
   readonly rawTarget: string
   readonly rawHeaders: readonly string[]
   readonly body?: Uint8Array
-  /** Until then the body stays away. */
+  /** The body is held back until then. */
   readonly bodyComes?: Promise<void>
-  /** Its address. */
+  /** The client's address. */
   readonly from?: string
   readonly tlsVersion?: string
 }
@@ -19,11 +19,11 @@ export interface Asked {
 export interface Told {
   readonly answer: Answer | undefined
   readonly notes: Readonly<Record<string, unknown>>
-  /** It was not answered within the turn in which it was sent. */
+  /** The handler did not answer synchronously. */
   readonly waited: boolean
 }
 
-/** Hands a request to a handler and keeps what it says. */
+/** Passes a request to a handler and records its response. */
 export async function ask(
   handler: Protocol,
   { method, rawTarget, rawHeaders, body = new Uint8Array(), bodyComes, from = "", tlsVersion }: Asked,
@@ -63,7 +63,7 @@ export async function ask(
     },
     note: fields => void (notes = { ...notes, ...fields }),
     countIn: () => void (meters += 1),
-    // As on a wire: when it is over, nothing of the body is looked at any more.
+    // As on a wire: once the response has ended, the rest of the body is ignored.
     respond: async given => {
       const pieces: Uint8Array[] = []
       const { body } = given

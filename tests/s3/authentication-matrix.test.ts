@@ -1,6 +1,6 @@
 /**
- * Every operation × every way to sign × everything that can be wrong with it: nothing runs for a caller who
- * is not known beyond doubt. Made from the table of operations, so that a new one is covered on its first day.
+ * Every operation × every way to sign × every flaw of a signature: no operation runs for a caller who
+ * is not authenticated. Generated from the table of operations, so that a new one is covered from its first day.
  */
 import { before, test } from "node:test"
 import assert from "node:assert/strict"
@@ -78,7 +78,7 @@ const inQuery: Sign = (request, terms) => ({
   rawTarget: presign(request, 600, termsOf(terms), terms.atMs),
 })
 
-/** For an operation on an object: all others are refused for every signer. */
+/** For an operation on an object: every signer is refused for all others. */
 const inQueryOfVersion2: Sign = (request, { key, atMs }) => {
   const expires = String(Math.floor(atMs / 1000) + 600)
   const { method, rawTarget: target, rawHeaders } = request
@@ -99,7 +99,7 @@ const FORMS: Readonly<Record<string, Sign>> = {
   [VERSION_2]: inQueryOfVersion2,
 }
 
-/** Version 2 is accepted of requests on objects only. */
+/** Version 2 is accepted for requests on objects only. */
 const formsOf = ({ resource }: Operation) =>
   Object.entries(FORMS).filter(([form]) => form !== VERSION_2 || resource === "object")
 
@@ -200,7 +200,7 @@ before(async () => {
   }
 })
 
-test("no operation runs for a request whose signature is not beyond doubt, in any form", async () => {
+test("no operation runs for a request with an invalid signature, in any form", async () => {
   spy.asked.length = 0
   for (const operation of routed) {
     const request = requestOf(operation)
@@ -211,7 +211,7 @@ test("no operation runs for a request whose signature is not beyond doubt, in an
         const { atMs = 0, ...others } = terms ?? {}
         const signed = sign(prepare?.(request) ?? request, { key: OWNER, ...others, atMs: Date.now() + atMs })
         const told = await ask(handler, change?.(signed) ?? signed)
-        // A method that the resource does not have is refused before anybody asks who sends it.
+        // A method that the resource does not have is refused before authentication.
         const what = `${operation.name}, ${form}, ${name}`
         assert.ok([400, 403, 405].includes(told.answer?.status ?? 0), `${what}: ${told.answer?.status}`)
         if (request.method !== "HEAD") assert.ok(codes.includes(codeOf(told)), `${what}: ${codeOf(told)}`)
@@ -234,7 +234,7 @@ test("no operation on a bucket runs for another account, in any form", async () 
   assert.deepEqual(spy.asked, [])
 })
 
-test("no operation runs for a user of the owner's, or for a service key, that no policy lets do it", async () => {
+test("no operation runs for a user of the owner, or for a service key, unless a policy allows it", async () => {
   for (const key of [POWERLESS, BARRED]) {
     spy.asked.length = 0
     for (const operation of routed) {
@@ -264,14 +264,14 @@ test("a user who may do everything in the account does what the owner does", asy
   }
 })
 
-/** On what is there already, so that the first to ask changes nothing for the second. */
+/** On existing data, so that the first request changes nothing for the second. */
 async function asBoth(request: Asked): Promise<readonly [Told, Told]> {
   const sign = (key: Key) => inHeader("hashed")(request, { key, atMs: Date.now() })
   const before = await ask(handler, sign(ADMIN))
   return [before, await ask(handler, sign(OWNER))]
 }
 
-test("every form lets the owner through: what is refused above is refused for its flaw", async () => {
+test("every form admits the owner: each refusal above has its flaw as the reason", async () => {
   for (const operation of routed) {
     for (const [form, sign] of formsOf(operation)) {
       const { answer } = await ask(handler, sign(requestOf(operation), { key: OWNER, atMs: Date.now() }))
@@ -281,7 +281,7 @@ test("every form lets the owner through: what is refused above is refused for it
   }
 })
 
-test("version 2 lets nobody in but to objects, and not at all where it is refused or in a header", async () => {
+test("version 2 works for objects only, and not at all where it is refused or in a header", async () => {
   spy.asked.length = 0
   const refusing = handleModel({ services: model => spy.over(model), refuseSignatureV2: true })
   const terms = () => ({ key: OWNER, atMs: Date.now() })

@@ -1,6 +1,6 @@
 /**
- * Bucket policies: who of other accounts, and who without one, gets in; what keeps the public out; and that nobody
- * learns of what is not theirs.
+ * Bucket policies: which callers of other accounts, and which anonymous ones, get in; what blocks the public; and
+ * that callers learn nothing about data that is not theirs.
  */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
@@ -41,7 +41,7 @@ before(async () => {
   await expect(200, "stranger", "PUT /theirs/key", { body: "t" })
 })
 
-test("a policy is shown as it was put, and taken away", async () => {
+test("a policy is returned as it was put, and can be deleted", async () => {
   await expect(404, "owner", "GET /bucket?policy")
   const text = policyOf(to(STRANGER_ROOT, allow("s3:GetObject", OPEN)))
   await put(text)
@@ -56,7 +56,7 @@ test("a policy is shown as it was put, and taken away", async () => {
   await expect(403, "stranger", "GET /bucket/open/a")
 })
 
-test("a bad policy is refused with the place, and the one before stays", async () => {
+test("an invalid policy is refused with the place of the error, and the previous one stays", async () => {
   await put(policyOf(to("*", deny("s3:GetObject", IN_BUCKET))))
   for (const bad of [
     "",
@@ -74,7 +74,7 @@ test("a bad policy is refused with the place, and the one before stays", async (
   await expect(204, "owner", "DELETE /bucket?policy")
 })
 
-test("whom a policy names must be there", async () => {
+test("every principal that a policy names must exist", async () => {
   const own = ownerAccount.number
   const read = allow("s3:GetObject", IN_BUCKET)
   for (const principal of [
@@ -106,7 +106,7 @@ test("whom a policy names must be there", async () => {
   await expect(204, "owner", "DELETE /bucket?policy")
 })
 
-test("another account gets in where both sides allow it, and nowhere else", async () => {
+test("another account gets in only where both sides allow it", async () => {
   await put(policyOf(to(STRANGER_ROOT, allow(["s3:GetObject", "s3:PutObject"], OPEN))))
   await expect(200, "stranger", "GET /bucket/open/a")
   await expect(200, "willing", "GET /bucket/open/a")
@@ -139,7 +139,7 @@ test("another account gets in where both sides allow it, and nowhere else", asyn
   assert.ok(!list.includes("<Name>bucket</Name>") && list.includes("<Name>theirs</Name>"))
 })
 
-test("the policy itself is for the owner's account only, whatever it says", async () => {
+test("only the owner's account may read or change the policy, whatever the policy states", async () => {
   await put(policyOf(to(STRANGER_ROOT, allow("s3:*", [BUCKET, IN_BUCKET]))))
   await expect(200, "willing", "GET /bucket?acl")
   for (const name of ["stranger", "willing"]) {
@@ -148,7 +148,7 @@ test("the policy itself is for the owner's account only, whatever it says", asyn
   await expect(204, "owner", "DELETE /bucket?policy")
 })
 
-test("a user of the owner's own account needs one side only, and is stopped by either", async () => {
+test("a user of the owner's own account needs an allow on one side, and a deny on either stops it", async () => {
   const { arn } = userKeyOf(keyOf("member"), "member", []).principal
   const barred = userKeyOf(keyOf("barred"), "barred", []).principal.arn
   await put(policyOf(to({ AWS: arn }, allow("s3:GetObject", OPEN)), to({ AWS: barred }, deny("s3:GetObject", OPEN))))
@@ -158,7 +158,7 @@ test("a user of the owner's own account needs one side only, and is stopped by e
   await expect(200, "barred", "GET /bucket/secret")
 })
 
-test("the owner can shut the bucket for everybody, but for the policy itself", async () => {
+test("the owner can close the bucket for everybody, but not the policy itself", async () => {
   await put(policyOf(to("*", deny("s3:*", [BUCKET, IN_BUCKET]))))
   await expect(403, "owner", "GET /bucket/open/a")
   await expect(403, "owner", "GET /bucket")
@@ -168,7 +168,7 @@ test("the owner can shut the bucket for everybody, but for the policy itself", a
   await expect(200, "owner", "GET /bucket/open/a")
 })
 
-test("the public gets in only where no block forbids the policy, or its effect", async () => {
+test("the public gets in only if no block forbids the policy or its effect", async () => {
   const open = policyOf(to("*", allow("s3:GetObject", OPEN)))
   const { text } = await put(open, 403)
   assert.match(text, /BlockPublicPolicy/)
@@ -193,7 +193,7 @@ test("the public gets in only where no block forbids the policy, or its effect",
     await expect(403, "nobody", line)
   }
   await expect(404, "nobody", "PUT /new")
-  // What is signed, and wrong, is nobody's.
+  // A request with a wrong signature is not anonymous.
   const wrong = { headers: ["authorization", "AWS4-HMAC-SHA256 Credential=x"] }
   assert.ok((await people.send("nobody", "GET /bucket/open/a", wrong)).status >= 400)
   await expect(403, "wrongly", "GET /bucket/open/a")
@@ -207,21 +207,21 @@ test("the public gets in only where no block forbids the policy, or its effect",
   await expect(403, "nobody", "GET /bucket/open/a")
 })
 
-test("a page of somewhere may be let in, and nobody else: conditions hold for the public too", async () => {
+test("a web page may be let in by its referer: conditions also hold for the public", async () => {
   await put(policyOf(to("*", allow("s3:GetObject", OPEN, { StringLike: { "aws:Referer": "https://ours.example/*" } }))))
   await expect(200, "nobody", "GET /bucket/open/a", { headers: ["referer", "https://ours.example/page"] })
   await expect(403, "nobody", "GET /bucket/open/a", { headers: ["referer", "https://others.example/"] })
   await expect(403, "nobody", "GET /bucket/open/a")
 })
 
-test("what nobody has signed has neither a form nor an age of its signature", async () => {
+test("an unsigned request matches no condition on the type or version of a signature", async () => {
   const terms = { StringEquals: { "s3:authType": "REST-HEADER", "s3:signatureversion": "AWS4-HMAC-SHA256" } }
   await put(policyOf(to("*", allow("s3:GetObject", OPEN, terms))))
   await expect(200, "stranger", "GET /bucket/open/a")
   await expect(403, "nobody", "GET /bucket/open/a")
 })
 
-test("in a bucket of which the requester pays, others say that they know, also of a copy's source", async () => {
+test("in a requester-pays bucket other accounts must acknowledge it, also for a copy's source", async () => {
   await put(policyOf(to(STRANGER_ROOT, allow("s3:GetObject", OPEN))))
   const payer = "<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>"
   await expect(200, "owner", "PUT /bucket?requestPayment", documented(payer))
@@ -236,7 +236,7 @@ test("in a bucket of which the requester pays, others say that they know, also o
   await expect(200, "owner", "GET /bucket/open/a")
 })
 
-test("whose a bucket is expected to be is said by number or canonical id", async () => {
+test("the expected bucket owner is given by account number or canonical id", async () => {
   for (const [owner, status] of [
     [ownerAccount.number, 200],
     [ownerAccount.id, 200],
@@ -246,7 +246,7 @@ test("whose a bucket is expected to be is said by number or canonical id", async
   }
 })
 
-test("an anonymous form is stored where the public may write, and nowhere else", async () => {
+test("an anonymous form is stored only where the public may write", async () => {
   await block()
   const form = (key: string) => {
     const part = (name: string, value: string) =>
@@ -265,7 +265,7 @@ test("an anonymous form is stored where the public may write, and nowhere else",
   assert.match(text, /<Size>1</)
 })
 
-test("a policy that lets in to nothing of it changes no answer to a stranger, whatever they ask", async () => {
+test("a policy that grants a stranger nothing changes no answer to the stranger", async () => {
   await put(policyOf(to(STRANGER_ROOT, allow("s3:GetObject", "arn:aws:s3:::bucket/none"))))
   const places = { service: "", bucket: "/bucket", object: "/bucket/secret" } as const
   for (const { answer, resource, method, when, name } of OPERATIONS) {
@@ -277,7 +277,7 @@ test("a policy that lets in to nothing of it changes no answer to a stranger, wh
   }
 })
 
-test("a key of the owner's root that is limited has no way round its limits by the policy", async () => {
+test("a limited key of the owner's root cannot pass its limits by the bucket's policy", async () => {
   const limited = {
     ...rootKeyOf(userKeyOf(keyOf("limitedroot"), "x", []).id, keyOf("limitedroot").secret, ownerAccount),
     policies: { ...NO_POLICIES, session: [] },

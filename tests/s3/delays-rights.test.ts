@@ -1,4 +1,4 @@
-/** Keys of users, keys with a policy of their own, and temporary ones get the same answers at once as after waiting. */
+/** Keys of users, keys with a policy, and temporary ones get the same answers synchronously as after waiting. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "../../src/base/ids.js"
@@ -31,7 +31,7 @@ const POLICY_OF_KEPT = statements(
   },
 )
 
-/** What each user may. */
+/** Each user's permissions. */
 const USERS: Readonly<Record<string, { readonly policy: string; readonly boundary?: string }>> = {
   everything: { policy: statements(ALL) },
   bucket: { policy: statements({ ...ALL, Resource: "arn:aws:s3:::bench/*" }) },
@@ -42,7 +42,7 @@ const USERS: Readonly<Record<string, { readonly policy: string; readonly boundar
   denied: {
     policy: statements(ALL, { Effect: "Deny", Action: "s3:*", Resource: "arn:aws:s3:::*/typed" }),
   },
-  /** Whom the policy of a bucket lets in. */
+  /** The principals that a bucket's policy lets in. */
   nobody: { policy: statements({ ...ALL, Action: "sqs:*" }) },
   agent: { policy: statements({ ...ALL, ...ifAgent("good") }) },
   unlessAgent: { policy: statements(ALL, { ...ALL, Effect: "Deny", ...ifAgent("bad") }) },
@@ -115,7 +115,7 @@ function anyAsked(name: string): Asked {
   return { method: "PUT", rawTarget: `/${bucket}/${target}`, rawHeaders, body }
 }
 
-test("what policies allow does not depend on what has to be waited for", () => {
+test("what policies allow does not depend on waiting", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compare(machine))
 })

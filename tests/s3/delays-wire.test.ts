@@ -1,6 +1,6 @@
 /**
- * Random requests over connections: those that are answered at once, one behind the other as they come, get the answers,
- * leave the objects and stand in the log as those that Node's parser reads and that wait.
+ * Random requests over connections: those that are answered synchronously, one after the other, get the same answers,
+ * leave the same objects and the same log entries as those that Node's parser reads and that wait.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -129,7 +129,7 @@ async function serve(machine: Machine, handler: Protocol) {
   return { send, log, stop: () => server.run(AbortSignal.abort()) }
 }
 
-test("what comes over connections, in pipelines too, is answered and done at once as after waiting", () => {
+test("requests over connections, in pipelines too, have the same effect synchronously as after waiting", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compare(machine))
 })

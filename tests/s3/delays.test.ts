@@ -1,4 +1,4 @@
-/** Requests that are answered without waiting get the answers that the long way gives. */
+/** Requests that are answered without waiting get the same answers as on the slow path. */
 import assert from "node:assert/strict"
 import { Agent, createServer } from "node:http"
 import { test } from "node:test"
@@ -93,7 +93,7 @@ function anyRead(nowMs: number): Asked & { readonly secret: string; readonly has
   }
 }
 
-test("reads get the same answers at once as after waiting", () => {
+test("reads get the same answers synchronously as after waiting", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compareReads(machine))
 })
@@ -152,7 +152,7 @@ function anyRange(sizeBytes: number): string {
 }
 
 for (const devices of [1, 3]) {
-  test(`bytes in blocks, and ranges of them, are the same at once as after waiting: ${devices} devices`, () => {
+  test(`bytes in blocks, and ranges of them, are the same synchronously as after waiting: ${devices} devices`, () => {
     const machine = new Machine({ devices })
     return machine.clock.runUntil(compareStored(machine, devices))
   })
@@ -193,7 +193,7 @@ async function compareStored(machine: Machine, devices: number): Promise<void> {
   await engine.stop()
 }
 
-test("requests that wait at the same time get their own bytes, whatever memory was lent meanwhile", () => {
+test("requests that wait concurrently get their own bytes, whatever memory was lent meanwhile", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(readAtTheSameTime(machine))
 })
@@ -213,7 +213,7 @@ async function readAtTheSameTime(machine: Machine): Promise<void> {
   await engine.stop()
 }
 
-test("damaged bytes are not answered, at once or after waiting", () => {
+test("damaged bytes are never returned, synchronously or after waiting", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(readDamaged(machine))
 })
@@ -383,7 +383,7 @@ async function giveAway({ services: { buckets, objects } }: Engine, key: string)
   })
 }
 
-test("puts and deletes leave the same objects and get the same answers at once as after waiting", () => {
+test("puts and deletes leave the same objects and get the same answers synchronously as after waiting", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compareWrites(machine))
 })
@@ -438,7 +438,7 @@ async function compareWrites(machine: Machine): Promise<void> {
   await engine.stop()
 }
 
-test("a body that does not come is asked for, logged and counted as after waiting", () => {
+test("a body that is late is requested, logged and counted as after waiting", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compareMissing(machine))
 })
@@ -510,7 +510,7 @@ async function sdkRequests(wallMs: number): Promise<readonly Asked[]> {
   return captured
 }
 
-test("what the AWS SDK sends is answered at once, and as after waiting", () => {
+test("the AWS SDK's requests are answered synchronously, and as after waiting", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compareSdk(machine))
 })
@@ -519,7 +519,7 @@ async function compareSdk(machine: Machine): Promise<void> {
   const { slow, quick, engine, clock } = await world(machine)
   const requests = await sdkRequests(clock.wallMs())
   assert.equal(requests.length, 12)
-  // A key is known at once from its second request on.
+  // A key is cached from its second request on.
   for (const asked of requests.slice(0, 1)) await ask(slow, asked)
   for (const asked of requests) {
     const told = await ask(quick, asked)

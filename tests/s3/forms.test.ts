@@ -1,4 +1,4 @@
-/** Forms that browsers send, over HTTP: what is stored, what is answered, what is refused and by which name. */
+/** Forms that browsers send, over HTTP: what is stored, what is answered, and the error code of each refusal. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
@@ -72,7 +72,7 @@ async function assertAbsent(key: string): Promise<void> {
   assert.equal((await read(key)).status, 404, `${key} must not be there`)
 }
 
-test("a form is stored with what its fields say, and answered 204 with ETag and Location", async () => {
+test("a form is stored with its fields, and answered 204 with ETag and Location", async () => {
   const fields: Fields = [
     ["key", "a/b c"],
     ["Content-Type", "image/x-test"],
@@ -94,7 +94,7 @@ test("a form is stored with what its fields say, and answered 204 with ETag and 
   assert.equal(stored.header("x-amz-tagging-count"), "1")
 })
 
-test("a large file streams through, in whatever pieces it comes, with boundaries inside", async () => {
+test("a large file streams through, in pieces of any size, with boundaries inside", async () => {
   const line = `\r\n--${FORM_BOUNDARY.slice(0, -1)}\r\n--\n--${FORM_BOUNDARY}--\r`
   const bytes = Buffer.alloc(3 * 1024 * 1024, line)
   for (const pieceBytes of [bytes.length, 65_537, 4_099]) {
@@ -131,7 +131,7 @@ test("success: 200, 201 with a document, 204 for anything else", async () => {
   assert.equal((await status("404")).status, 204)
 })
 
-test("a redirect gets bucket, key and etag behind what its address has; none that cannot be read", async () => {
+test("a redirect adds bucket, key and etag to its address; an unreadable address is ignored", async () => {
   const redirected = async (name: string, url: string): Promise<RawResponse> =>
     send({
       fields: [
@@ -156,7 +156,7 @@ test("a redirect gets bucket, key and etag behind what its address has; none tha
   assert.equal(split.header("set-cookie"), undefined)
 })
 
-test("the name of the file: without folders, empty where it is empty, as it stands where there is none", async () => {
+test("the file's name: without folders, empty if it is empty, unchanged if there is none", async () => {
   const named = async (file: FormFile, key: string): Promise<void> => {
     assert.equal((await send({ fields: [["key", `u/\${filename}`]], file })).status, 204)
     assert.equal((await read(key)).status, 200, key)
@@ -231,7 +231,7 @@ test("checksums and MD5 of the file are verified", async () => {
   await assertAbsent("bad")
 })
 
-test("what a policy forbids is refused, and nothing is stored", async () => {
+test("a form that its policy forbids is refused, and nothing is stored", async () => {
   const key: Fields = [["key", "forbidden"]]
   await refused(send({ fields: key, expiresMs: Date.now() - 1_000 }), 403, "AccessDenied", /: Policy expired\.$/)
   await refused(
@@ -288,7 +288,7 @@ test("the size that a policy allows is exact at both ends", async () => {
   await refused(sized(unbounded), 400, "EntityTooLarge")
 })
 
-test("who signs nothing, wrongly, or for another's bucket gets nothing", async () => {
+test("an unsigned, wrongly signed or foreign form gets nothing", async () => {
   const key: Fields = [["key", "secret"]]
   await refused(sendBody(formBody(key, { bytes: "x" })), 403, "AccessDenied")
   const gone = { endpoint: served.endpoint, bucket: "no-such-bucket", body: formBody(key, { bytes: "x" }) }
@@ -311,7 +311,7 @@ test("who signs nothing, wrongly, or for another's bucket gets nothing", async (
   await assertAbsent("secret")
 })
 
-test("nothing of the file is taken before the signature is known to be right", async () => {
+test("no byte of the file is read before the signature is verified", async () => {
   // The file never comes; only who is refused already gets an answer.
   const signed = signForm({ ...OWNING, secretKey: "wrong" }, { bucket: BUCKET, conditions: [{ key: "k" }] })
   const fields = [["key", "k"] as const, ...signed].map(([name, value]) => fieldPart(name, value)).join("")
@@ -320,7 +320,7 @@ test("nothing of the file is taken before the signature is known to be right", a
   await refused(sendBody(body, { "Content-Length": String(1024 * 1024 * 1024) }), 403, "SignatureDoesNotMatch")
 })
 
-test("forms signed with version 2: accepted, and refused by name where the operator says so", async () => {
+test("forms signed with version 2: accepted, and refused by name if the operator disables them", async () => {
   const key: Fields = [["key", "old"]]
   const body = formBody([...key, ...signOldForm(OWNING, { bucket: BUCKET, conditions: covering(key) })], {
     bytes: "old",
@@ -341,7 +341,7 @@ test("forms signed with version 2: accepted, and refused by name where the opera
   }
 })
 
-test("odd forms: an error for the client, and nothing stored", async () => {
+test("malformed forms: an error for the client, and nothing stored", async () => {
   const key: Fields = [["key", "odd"]]
   const signed = signForm(OWNING, { bucket: BUCKET, conditions: covering(key) })
   const fields = [...key, ...signed].map(([name, value]) => fieldPart(name, value)).join("")
@@ -383,7 +383,7 @@ test("odd forms: an error for the client, and nothing stored", async () => {
   )
 })
 
-test("a body that is no form, and a form that is signed in its head, are refused after their signature", async () => {
+test("a body that is no form, and a form signed in its header, are refused after their signature is checked", async () => {
   const plain = await client.call("POST", { bucket: BUCKET, body: "a=b", headers: { "Content-Type": "text/html" } })
   await refused(Promise.resolve(plain), 412, "PreconditionFailed")
   assert.equal(text(plain.text, "Condition"), "Bucket POST must be of the enclosure-type multipart/form-data")
@@ -419,7 +419,7 @@ test("fields of one name are one, joined by commas; names have no case", async (
   )
 })
 
-test("fields that ask for what is not done are refused by name", async () => {
+test("fields that request unsupported features are refused by name", async () => {
   const asks = (name: string, value: string) =>
     send({
       fields: [

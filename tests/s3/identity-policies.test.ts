@@ -1,6 +1,6 @@
 /**
- * What users may do by their policies, over HTTP's shapes: each action of each operation, conditions on what the request
- * and the object say, and that keys which are not there look like keys that are not theirs.
+ * What users may do by their policies, over HTTP: each action of each operation, conditions on the request
+ * and the object, and that keys which do not exist look like keys that are forbidden.
  */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
@@ -58,7 +58,7 @@ before(async () => {
   await expect(200, "owner", "PUT /other/docs/a", { body: "o" })
 })
 
-test("a user without policies may do nothing, and learns nothing else", async () => {
+test("a user without policies may do nothing, and learns nothing", async () => {
   for (const line of ["GET /", "PUT /new", "HEAD /bucket", "GET /bucket", "GET /bucket/docs/a", "GET /bucket/absent"]) {
     await expect(403, "powerless", line)
   }
@@ -66,7 +66,7 @@ test("a user without policies may do nothing, and learns nothing else", async ()
   await expect(404, "powerless", "GET /nowhere")
 })
 
-test("a reader of a prefix reads and lists there and nowhere else", async () => {
+test("a reader of a prefix reads and lists only there", async () => {
   await expect(200, "reader", "GET /bucket/docs/a")
   await expect(200, "reader", "HEAD /bucket/docs/a")
   await expect(200, "reader", "GET /bucket?list-type=2&prefix=docs/")
@@ -89,7 +89,7 @@ test("a reader of a prefix reads and lists there and nowhere else", async () => 
   }
 })
 
-test("what is not there looks forbidden to those who may not list, whatever else they send", async () => {
+test("a missing key looks forbidden to those who may not list, whatever else they send", async () => {
   const absent = await expect(403, "reader", "GET /bucket/other/absent")
   const forbidden = await expect(403, "reader", "GET /bucket/secret")
   const plain = ({ text }: Sent) => text.replace(/<Key>.*?<\/Key>|<Resource>.*?<\/Resource>/g, "")
@@ -118,7 +118,7 @@ test("a deny wins over every allow", async () => {
   await expect(403, "denied", "PUT /bucket/copy", { headers: ["x-amz-copy-source", "/bucket/docs/a"] })
 })
 
-test("writing needs more where a request gives tags, and says what is there where it has a condition on it", async () => {
+test("a write needs further permissions if it sets tags or a list, or is conditional", async () => {
   await expect(200, "writer", "PUT /bucket/w", { body: "x" })
   await expect(403, "writer", "PUT /bucket/w", { body: "x", headers: ["x-amz-tagging", "a=b"] })
   await expect(403, "writer", "PUT /bucket/w", { body: "x", headers: ["x-amz-acl", "private"] })
@@ -135,7 +135,7 @@ test("writing needs more where a request gives tags, and says what is there wher
   })
 })
 
-test("of a copy, the source must be readable; its tags are taken along only by those who may", async () => {
+test("a copy needs read access to its source; tags are copied only by those who may read them", async () => {
   const copy = (source: string, ...further: string[]) => ({ headers: ["x-amz-copy-source", source, ...further] })
   await expect(200, "copier", "PUT /bucket/copy", copy("/bucket/docs/a"))
   await expect(403, "copier", "PUT /bucket/copy", copy("/other/docs/a"))
@@ -147,7 +147,7 @@ test("of a copy, the source must be readable; its tags are taken along only by t
   assert.match(text, /<Key>open<\/Key>/)
 })
 
-test("what copies nothing is judged as that, though it names the source of a copy", async () => {
+test("requests that are no copies are evaluated as such, though they name the source of a copy", async () => {
   const source = ["x-amz-copy-source", "bucket/docs/a"]
   const tagging = ["x-amz-tagging", "a=b"]
   await expect(403, "writer", "POST /bucket/w?uploads", { headers: [...tagging, ...source] })
@@ -180,7 +180,7 @@ test("a header to bypass retention asks for no permission while no object can be
   assert.doesNotMatch(text, /<Error>/)
 })
 
-test("of many keys, those that may not be deleted stay, and are told one by one", async () => {
+test("of many keys, those that may not be deleted stay, and each is reported", async () => {
   await expect(200, "owner", "PUT /bucket/docs/gone", { body: "x" })
   const body = ["docs/gone", "secret"].map(key => `<Object><Key>${key}</Key></Object>`).join("")
   const document = `<Delete>${body}<Object><Key>docs/a</Key><VersionId>null</VersionId></Object></Delete>`
@@ -192,12 +192,12 @@ test("of many keys, those that may not be deleted stay, and are told one by one"
   await expect(404, "owner", "GET /bucket/docs/gone")
 })
 
-test("a version is read by the right to versions, and what is not is not", async () => {
+test("a version is readable with the right to versions, and a missing one stays hidden", async () => {
   await expect(200, "versions", "GET /bucket/docs/a?versionId=null")
   await expect(403, "versions", "GET /bucket/docs/a")
 })
 
-test("conditions speak of tags that an object has, and of those that a request gives it", async () => {
+test("conditions match the tags that an object has, and those that a request sets", async () => {
   await expect(200, "tagreader", "GET /bucket/docs/tagged")
   await expect(403, "tagreader", "GET /bucket/docs/a")
   await expect(403, "tagreader", "GET /bucket/absent")
@@ -211,7 +211,7 @@ test("conditions speak of tags that an object has, and of those that a request g
   await expect(403, "tagger", "PUT /bucket/t?tagging", retag("b"))
 })
 
-test("an object that comes to lie there while a document is on its way is judged itself", async () => {
+test("an object that is written while a document is in flight is checked itself", async () => {
   const tagged = (value: string) => ({ body: "x", headers: ["x-amz-tagging", `open=${value}`] })
   const open = documented("<Tagging><TagSet><Tag><Key>open</Key><Value>yes</Value></Tag></TagSet></Tagging>")
   await expect(200, "owner", "PUT /bucket/slow", tagged("yes"))
@@ -226,18 +226,18 @@ test("an object that comes to lie there while a document is on its way is judged
   assert.match((await expect(200, "owner", "GET /bucket/slow?tagging")).text, /<Value>no<\/Value>/)
 })
 
-test("conditions speak of where a request comes from, and how", async () => {
+test("conditions match the address and the protocol of a request", async () => {
   await expect(200, "lan", "GET /bucket/secret", { from: "10.1.2.3" })
   await expect(200, "lan", "GET /bucket/secret", { from: "::ffff:10.1.2.3" })
   await expect(403, "lan", "GET /bucket/secret", { from: "192.0.2.1" })
-  // Nobody's word counts for the address.
+  // Forwarding headers do not change the address.
   await expect(403, "lan", "GET /bucket/secret", { from: "192.0.2.1", headers: ["x-forwarded-for", "10.1.2.3"] })
   await expect(403, "tls", "GET /bucket/secret")
   await expect(403, "tls", "GET /bucket/secret", { tlsVersion: "1.2" })
   await expect(200, "tls", "GET /bucket/secret", { tlsVersion: "1.3" })
 })
 
-test("a presigned URL ages by its signature, however long it would hold", async () => {
+test("a presigned URL ages from its signature, whatever its expiry", async () => {
   const { id, secret } = keyOf("fresh")
   const request = { method: "GET", rawTarget: "/bucket/secret", rawHeaders: ["host", "localhost"] }
   for (const [agoMs, status] of [
@@ -256,7 +256,7 @@ test("a session policy limits its user", async () => {
   await expect(403, "limited", "GET /")
 })
 
-test("nothing that was refused has happened", async () => {
+test("no refused request had any effect", async () => {
   const page = await services.buckets.list({ owner: (await firstBucket()).owner, max: 10 })
   assert.deepEqual(
     page.buckets.map(({ name }) => name),

@@ -1,4 +1,4 @@
-/** What the metrics tell of buckets and accounts, and what they do not. */
+/** Which figures the metrics report for buckets and accounts, and which they omit. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { Client } from "../../conformance/client.js"
@@ -56,7 +56,7 @@ test("requests are counted by bucket and by account, with their errors and bytes
   assert.doesNotMatch(served.telemetry.metrics.render(), /no-such-bucket/)
 })
 
-test("requests signed with version 2 are counted, once their signature is known to be right", async () => {
+test("requests signed with version 2 are counted, once their signature is verified", async () => {
   const owner = clientOf(OWNER)
   const call = { bucket: "counted", key: "k" }
   await owner.call("PUT", { bucket: call.bucket })

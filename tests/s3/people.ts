@@ -1,4 +1,4 @@
-/** People who send requests to a handler: the two accounts, users of theirs, and nobody. */
+/** People who send requests to a handler: the two accounts, users of theirs, and an anonymous caller. */
 import { HeaderLines } from "../../src/http/index.js"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
@@ -49,7 +49,7 @@ export interface Sent {
 export interface With {
   readonly headers?: readonly string[]
   readonly body?: string
-  /** Until then the body stays away. */
+  /** The body is held back until then. */
   readonly bodyComes?: Promise<void>
   readonly from?: string
   readonly tlsVersion?: string

@@ -1,4 +1,4 @@
-/** A user or role that is deleted and made again under the same name inherits nothing: policies mean whom they meant. */
+/** A user or role that is recreated under the same name inherits nothing: policies keep the original principal. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "../../src/base/ids.js"
@@ -53,7 +53,7 @@ const run = (work: (machine: Machine) => Promise<void>) => {
   return machine.clock.runUntil(work(machine))
 }
 
-test("a bucket policy lets in the user that it named, and not another of the same name", () =>
+test("a bucket policy lets in the user that it named, and not a later one of the same name", () =>
   run(async machine => {
     const { engine, send, createBob, removeBob, createReader } = await scene(machine)
     await createBob()
@@ -86,7 +86,7 @@ test("a bucket policy lets in the user that it named, and not another of the sam
     await engine.stop()
   }))
 
-test("a policy that was kept with ARNs goes on working", () =>
+test("a policy that was stored with ARNs keeps working", () =>
   run(async machine => {
     const { engine, send, createBob } = await scene(machine)
     await createBob()
@@ -98,7 +98,7 @@ test("a policy that was kept with ARNs goes on working", () =>
     await engine.stop()
   }))
 
-test("a role trusts the user that it named, and not another of the same name", () =>
+test("a role trusts the user that it named, and not a later one of the same name", () =>
   run(async machine => {
     const { engine, createBob, removeBob, createReader } = await scene(machine)
     const nowMs = machine.clock.wallMs()

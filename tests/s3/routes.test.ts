@@ -75,7 +75,7 @@ test("no two rows answer the same request", () => {
   )
 })
 
-test("no operation runs for a caller who signs nothing, signs wrongly, is unknown or is a stranger", async () => {
+test("no operation runs for an unsigned, wrongly signed, unknown or foreign caller", async () => {
   const wrong = { ...credentialsOf(OWNER), secretKey: "wrong" }
   const unknown = { accessKey: "AKIANOBODYNOBODYNOBO", secretKey: "secret" }
   const forms: readonly (readonly [Partial<Call>, string])[] = [
@@ -97,7 +97,7 @@ test("no operation runs for a caller who signs nothing, signs wrongly, is unknow
   assert.deepEqual(spy.asked, [])
 })
 
-test("what is refused is refused by name, and touches nothing", async () => {
+test("an unsupported operation is refused by name, and touches nothing", async () => {
   spy.asked.length = 0
   for (const operation of routed.filter(({ standing }) => standing === "refused")) {
     const response = await client.call(operation.method, { ...callOf(operation), body: "<Setting/>" })
@@ -130,7 +130,7 @@ test("a sub-resource never falls through to the object or the bucket, whatever t
   assert.equal((await client.call("GET", { ...PLACES.object })).text, "kept")
 })
 
-test("reading what was never set answers as S3 does, never with 501", async () => {
+test("reading a setting that was never set answers as S3 does, never with 501", async () => {
   for (const operation of OPERATIONS.filter(({ standing }) => standing === "unset")) {
     const response = await client.call(operation.method, callOf(operation))
     assert.ok([200, 400, 404].includes(response.status), `${operation.name}: ${response.status}`)
@@ -138,7 +138,7 @@ test("reading what was never set answers as S3 does, never with 501", async () =
   }
 })
 
-test("every header has one answer, and the request gets it", async () => {
+test("every header has one rule, and requests follow it", async () => {
   const samples = HEADER_ROWS.map(({ name, answer }) => ({ name: name.replace("*", "anything"), answer }))
   for (const { name, answer } of samples) {
     assert.equal(headerRow(name)?.answer, answer, `${name} is hidden by an earlier row`)
@@ -155,7 +155,7 @@ test("every header has one answer, and the request gets it", async () => {
   assert.equal((await client.call("GET", { ...PLACES.object })).text, "kept")
 })
 
-test("methods that a resource does not have are 405 with Allow", async () => {
+test("unsupported methods of a resource get 405 with Allow", async () => {
   const cases: readonly (readonly [string, Call, string])[] = [
     ["PUT", {}, "GET, OPTIONS"],
     ["DELETE", {}, "GET, OPTIONS"],

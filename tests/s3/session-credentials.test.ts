@@ -89,7 +89,7 @@ before(async () => {
 
 after(() => served?.stop())
 
-test("a session does what its role may, and nothing else", async () => {
+test("a session may do what its role may, and nothing else", async () => {
   const client = signedBy(await assume())
   await inEachForm(client, "wide/a", 200)
   await inEachForm(client, "narrow/a", 200)
@@ -103,7 +103,7 @@ test("the session's own policy narrows what the role may, and never widens it", 
   await inEachForm(client, "else/b", 403, "AccessDenied")
 })
 
-test("a session that is over, a key without its token, and a token with another key are refused", async () => {
+test("an expired session, a key without its token, and a token with another key are refused", async () => {
   const session = await assume({ nowMs: Date.now() - 2 * HOUR_MS })
   await inEachForm(signedBy(session), "wide/c", 400, "ExpiredToken")
   const { accessKeyId, secret, token } = await assume()
@@ -112,7 +112,7 @@ test("a session that is over, a key without its token, and a token with another 
   await inEachForm(clientOf(accessKeyId, "another secret", token), "wide/c", 403, "SignatureDoesNotMatch")
 })
 
-test("a session ends with the next request when what it came about by is taken away", async () => {
+test("a session ends with the next request after its grounds are removed", async () => {
   const client = signedBy(await assume())
   await inEachForm(client, "wide/d", 200)
   await world.access.accounts.setKeyActive(bob, false)

@@ -1,6 +1,6 @@
 /**
- * Two accounts, everything × everything: of what is the one's the other sees nothing, neither in answers nor by what the
- * server does for them. What is there and what is not are asked for with names of one length, and must be answered alike.
+ * Two accounts, every operation × every resource: neither answers nor the server's work for one account reveal data of
+ * the other. Existing and missing resources have names of one length, and must be answered alike.
  */
 import assert from "node:assert/strict"
 import { before, beforeEach, test } from "node:test"
@@ -98,7 +98,7 @@ function tellsNothing({ text, headers }: Pick<Seen, "text" | "headers">, what: s
   for (const secret of OWNERS) assert.ok(!all.includes(secret), `${what}: ${secret} in ${all}`)
 }
 
-test("every operation on what is the other's is refused in words that name nothing of it", async () => {
+test("every operation on the other account's data is refused in words that reveal nothing of it", async () => {
   for (const bucket of BUCKETS) {
     const upload = uploads.get(bucket) ?? ""
     for (const operation of routed.filter(({ resource }) => resource !== "service")) {
@@ -113,7 +113,7 @@ test("every operation on what is the other's is refused in words that name nothi
   }
 })
 
-test("a key that is there and one that is not are refused alike, and nothing more is done for either", async () => {
+test("an existing key and a missing one are refused alike, with the same work for either", async () => {
   let tagsRead = 0
   for (const bucket of BUCKETS) {
     for (const operation of routed.filter(
@@ -131,14 +131,14 @@ test("a key that is there and one that is not are refused alike, and nothing mor
   assert.ok(tagsRead > 10, "where a policy asks for tags they are looked for, there or not")
 })
 
-test("what a policy lets read hides what is not there behind the same words as what it does not", async () => {
+test("where a policy permits reads, a missing key gets the same refusal as a forbidden one", async () => {
   const get = (key: string) => seen([key], [`GET /shared/${key}`, {}])
   const [absent, forbidden] = [await get("open/missing"), await get("present/confidential")]
   assert.deepEqual([absent.status, absent.text], [403, forbidden.text])
   assert.deepEqual(absent.headers, forbidden.headers)
 })
 
-test("another account's upload does not exist: on one's own bucket as on the other's, like an id that was never issued", async () => {
+test("another account's upload does not exist: in one's own bucket as in the other's, like an id that was never issued", async () => {
   const ofUploads = routed.filter(({ when }) => when.includes("uploadId"))
   assert.ok(ofUploads.length >= 5, "every operation on an upload")
   for (const bucket of BUCKETS) {
@@ -167,7 +167,7 @@ test("another account's upload does not exist: on one's own bucket as on the oth
   }
 })
 
-test("a part cannot be put, nor an upload completed or given up, by guessing its id", async () => {
+test("nobody can put a part to, complete or abort an upload by guessing its id", async () => {
   const upload = uploads.get("shared") ?? ""
   const line = `/shared/present/confidential?uploadId=${upload}`
   await expect(403, "stranger", `PUT ${line}&partNumber=1`, { body: PART })
@@ -180,7 +180,7 @@ test("a part cannot be put, nor an upload completed or given up, by guessing its
   assert.ok(!text.includes("<Part>"), "nothing was put")
 })
 
-test("copies: of sources that are not to be read nothing tells whether they are there", async () => {
+test("copies: answers do not reveal whether an unreadable source exists", async () => {
   for (const bucket of BUCKETS) {
     const copyTo = async (target: string, key: string): Promise<Seen> =>
       seen([key], [`PUT ${target}`, { headers: ["x-amz-copy-source", `/${bucket}/${key}`] }])
@@ -195,7 +195,7 @@ test("copies: of sources that are not to be read nothing tells whether they are 
   await expect(404, "stranger", "GET /theirs/copy")
 })
 
-test("lists: the other's buckets, keys and uploads are in none", async () => {
+test("lists contain none of the other account's buckets, keys and uploads", async () => {
   const { text } = await expect(200, "stranger", "GET /")
   assert.match(text, /<Name>theirs</)
   for (const bucket of BUCKETS) assert.ok(!text.includes(`<Name>${bucket}<`), text)
@@ -217,7 +217,7 @@ test("lists: the other's buckets, keys and uploads are in none", async () => {
   await expect(200, "owner", "GET /shared/present/confidential")
 })
 
-test("metrics are the operator's: no request over S3 leads to them, and no key of S3 opens the admin port", async () => {
+test("metrics are the operator's: no S3 request returns them, and no S3 key opens the admin port", async () => {
   for (const path of ["/metrics", "/metrics/shared", "/v1/buckets", "/v1/status"]) {
     const { text } = await people.expect(path.startsWith("/v1") ? 400 : 404, "stranger", `GET ${path}`)
     assert.match(text, /<Code>(?:NoSuchBucket|InvalidBucketName)</)

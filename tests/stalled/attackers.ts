@@ -1,11 +1,11 @@
-/** Clients that hold things up: they open many connections, send what a seed says, and then do nothing. */
+/** Clients that stall: they open many connections, send bytes drawn from a seed, and then do nothing. */
 import { connect, type Socket } from "node:net"
 import { readFile } from "node:fs/promises"
 import type { Client, Call } from "../../conformance/client.js"
 
 const OPENING_AT_ONCE = 100
 
-/** The head of a request, signed unless it says otherwise. */
+/** The head of a request, signed by default. */
 export function headOf(client: Client, method: string, call: Call): string {
   const { target, headers } = client.prepare(method, call).request
   return `${method} ${target} HTTP/1.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`
@@ -24,7 +24,7 @@ export class Attackers {
     }
   }
 
-  /** Resolves when the first bytes have come for every one of them. */
+  /** Resolves when the first bytes have arrived on every connection. */
   async answered(): Promise<void> {
     for (const socket of this.sockets) {
       if (socket.readableLength === 0) await new Promise<void>(resolve => socket.once("readable", resolve))
@@ -51,7 +51,7 @@ export class Attackers {
   }
 }
 
-/** Bytes of memory that the process has now, and the most that it ever had. */
+/** Bytes of memory that the process uses now, and its peak. */
 export async function residentBytes(pid: number): Promise<{ readonly now: number; readonly most: number }> {
   const status = await readFile(`/proc/${pid}/status`, "utf8")
   const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024

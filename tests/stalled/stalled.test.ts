@@ -1,6 +1,6 @@
 /**
- * Clients that hold things up for others, over real sockets against a server of its own process: readers that take
- * nothing, and uploads whose bodies do not come.
+ * Clients that stall, over real sockets against a server of its own process: readers that read
+ * nothing, and uploads whose bodies do not arrive.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -42,7 +42,7 @@ async function withBucket(folders: number, work: (server: ServerProcess) => Prom
 }
 
 for (const seed of [1, 2]) {
-  test(`readers that take nothing hold little, and others are served (seed ${seed})`, { timeout: 300_000 }, () =>
+  test(`readers that read nothing hold little memory, and others are served (seed ${seed})`, { timeout: 300_000 }, () =>
     withBucket(seed, async server => {
       const random = new SimRandom(seed)
       const client = server.client()
@@ -80,7 +80,7 @@ for (const seed of [1, 2]) {
   )
 }
 
-test("uploads of one account whose bodies do not come shut nobody out", { timeout: 300_000 }, () =>
+test("uploads of one account whose bodies do not arrive lock out no other account", { timeout: 300_000 }, () =>
   withBucket(1, async server => {
     const random = new SimRandom(3)
     const client = server.client()
