@@ -364,7 +364,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/device/space-core.ts",
-        find: "Math.max(0, remainingBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))",
+        find: "Math.max(0, remainingBytes(facts) - checkpointSpaceBytes(facts.reserveBytes, limits))",
         put: "Infinity",
       },
       // This would repair the effect of the other change.

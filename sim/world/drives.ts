@@ -68,8 +68,8 @@ export class Drive {
   }
 
   /** Leaves this much room, also where it is none. */
-  fill(roomBytes: number): void {
-    this.disk.capacityBytes = this.disk.medium.usedBytes + roomBytes
+  fill(spaceBytes: number): void {
+    this.disk.capacityBytes = this.disk.medium.usedBytes + spaceBytes
   }
 
   empty(): void {

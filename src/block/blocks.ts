@@ -112,12 +112,12 @@ export class LocalBlocks implements Blocks {
     return this.mender.mend(group, live)
   }
 
-  distrust({ deviceId, id }: ShardCopy): Soon<boolean> {
+  markSuspect({ deviceId, id }: ShardCopy): Soon<boolean> {
     return after(hasShard(this.devices, deviceId, id), has => {
       if (!has) return false
       this.distrusts += 1
       const marked = recover(
-        () => this.devices.get(deviceId)?.volumes.distrust([id]),
+        () => this.devices.get(deviceId)?.volumes.markSuspect([id]),
         error => {
           if (!isLoss(error)) throw error
         },

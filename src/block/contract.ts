@@ -149,7 +149,7 @@ export interface Blocks {
    */
   mend(group: BlockGroup, live: LiveBlock): Promise<Mended>
   /** Marks a damaged shard: scans count it as missing until it is rewritten. False: already known. */
-  distrust(copy: ShardCopy): Soon<boolean>
+  markSuspect(copy: ShardCopy): Soon<boolean>
   /** How many shards were found damaged. */
   readonly distrusts: number
   /** How many different shards of a block the devices have; the count stops at the number that a read needs. */

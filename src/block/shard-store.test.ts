@@ -111,8 +111,8 @@ test("blocks are read, scanned, mended and removed on devices that always answer
   const [group] = await far.groups()
   const { deviceId, slot } = must(group?.shards[0], "a shard")
   const id = { ...must(group, "a block"), slot }
-  assert.equal(await far.blocks.distrust({ deviceId, id }), true)
-  assert.equal(await far.blocks.distrust({ deviceId, id }), false, "known")
+  assert.equal(await far.blocks.markSuspect({ deviceId, id }), true)
+  assert.equal(await far.blocks.markSuspect({ deviceId, id }), false, "known")
   await far.blocks.remove(extent)
   assert.equal(await world.held(extent.uploadId, 10), 0)
 })

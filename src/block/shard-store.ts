@@ -16,8 +16,8 @@ import type { IndexedNeedle, NeedleId, Volumes } from "../volume/contract.js"
 export interface ShardStore extends Pick<Volumes, "append" | "read" | "fetch" | "headerOf" | "remove"> {
   /** Whether it has the shard; false also for a suspect one. Throws `corruptRow`. */
   has(id: NeedleId): Soon<boolean>
-  /** See `Volumes.distrust`. */
-  distrust(ids: readonly NeedleId[]): Soon<void>
+  /** See `Volumes.markSuspect`. */
+  markSuspect(ids: readonly NeedleId[]): Soon<void>
   /**
    * The needles of a key range in index order: all of them, or at least the first `needlesMin`. A synchronous result
    * must be read within one turn. The call or the iteration throws `corruptRow`.

@@ -251,7 +251,7 @@ export const distant = (volumes: Volumes, wrongAnswers: WrongAnswers = {}): Shar
   fetch: async (...of) => (await later(), volumes.fetch(...of)),
   headerOf: async id => (await later(), volumes.headerOf(id)),
   remove: async ids => (await later(), volumes.remove(ids)),
-  distrust: async ids => (await later(), volumes.distrust(ids)),
+  markSuspect: async ids => (await later(), volumes.markSuspect(ids)),
   has: async id => {
     await later()
     const isThere = volumes.has(id)

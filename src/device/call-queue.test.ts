@@ -19,7 +19,7 @@ diskSuite("queued", async () => {
   return { disk, folder: "/data", done: async () => stop.abort() }
 })
 
-/** A queue over a disk whose calls last until they are let go. */
+/** A queue over a disk whose calls last until they are released. */
 function slow(): {
   readonly disk: QueuedDisk
   readonly clock: SimClock
@@ -41,7 +41,7 @@ function slow(): {
 
 const soon = (): Promise<void> => new Promise(resolve => void setImmediate(resolve))
 
-test("two calls run at once, the others wait their turn", async () => {
+test("two calls run concurrently, the others wait their turn", async () => {
   const { disk, begun, release } = slow()
   const calls = ["/a", "/b", "/c", "/d"].map(path => disk.exists(path))
   await soon()
@@ -58,7 +58,7 @@ test("two calls run at once, the others wait their turn", async () => {
   assert.deepEqual(begun, ["/a", "/b", "/c", "/d"])
 })
 
-test("calls on an urgent file have a place of their own, and go before all that wait", async () => {
+test("urgent calls have a place of their own, and run before all waiting calls", async () => {
   const { disk, begun, release } = slow()
   const next = async (): Promise<void> => {
     release()
@@ -106,7 +106,7 @@ test("a call that was given up still reads into its buffer, which is free when i
   assert.deepEqual(free, [2, 0, 1])
 })
 
-test("a full queue refuses", async () => {
+test("a full queue rejects calls", async () => {
   const { disk, release } = slow()
   const calls = Array.from({ length: LIMITS.callsMax + LIMITS.queuedMax }, () => disk.exists("/a"))
   await assert.rejects(disk.exists("/b"), error => isFailure(error, "tooManyInFlight"))
@@ -139,7 +139,7 @@ test("a call that hangs makes the device suspect and fails everything, its own l
   assert.equal(clock.sleepers, 0)
 })
 
-test("a device that was taken out does not answer, whatever the reason was", async () => {
+test("a device that was taken offline fails every call, whatever the reason", async () => {
   const { disk, clock, begun, suspected, release } = slow()
   const file = disk.open("/file", "create")
   release()
@@ -150,14 +150,14 @@ test("a device that was taken out does not answer, whatever the reason was", asy
   const late = await Promise.allSettled([disk.exists("/d"), opened.read(new Uint8Array(1), 0)])
   for (const result of [...(await settled), ...late]) {
     assert.ok(result.status === "rejected" && isFailure(result.reason, "deviceFailed"))
-    assert.match(result.reason.message, /superblock/, "the reason is told")
+    assert.match(result.reason.message, /superblock/, "the reason is reported")
   }
   assert.deepEqual(begun, ["/file", "/a", "/b"])
   await clock.advance(LIMITS.deviceTimeoutMs * 2)
-  assert.deepEqual(suspected, [], "nobody is told what they said themselves")
+  assert.deepEqual(suspected, [], "the caller of retire is not notified")
 })
 
-test("with the limits given a hang is noticed within 5 s, whenever the call began", async () => {
+test("a hang is noticed within 5 s, whenever the call began", async () => {
   for (const beganMs of [0, 1, 499, 500, 501, 3_999]) {
     const sim = new SimDisk()
     const clock = new SimClock()
@@ -194,7 +194,7 @@ test("time spent waiting for others does not make a device suspect, and an idle 
   assert.equal(clock.sleepers, 0)
 })
 
-test("a process that stood still does not take its calls for hung, and still finds one that is", async () => {
+test("a paused process does not take its calls for hung, and still finds one that is", async () => {
   let nowMs = 0
   let wake: () => void = () => undefined
   const sleep = (): Promise<void> => new Promise(resolve => (wake = resolve))

@@ -40,7 +40,7 @@ export interface CallLimits {
 }
 
 /** How often running calls are checked, as a part of the timeout. */
-const LOOKS_PER_TIMEOUT = 8
+const CHECKS_PER_TIMEOUT = 8
 
 export interface QueuedDisk extends Disk {
   /** Set once a call took too long. */
@@ -100,7 +100,7 @@ class Line {
     const first = this.#waiting[this.#next]
     if (first === undefined) return undefined
     this.#next += 1
-    if (this.#next === this.#waiting.length || this.#next > LEFT_MAX) {
+    if (this.#next === this.#waiting.length || this.#next > TRIM_AT) {
       this.#waiting = this.#waiting.slice(this.#next)
       this.#next = 0
     }
@@ -116,7 +116,7 @@ class Line {
 }
 
 /** Number of calls that have left at which the array is trimmed. */
-const LEFT_MAX = 16_384
+const TRIM_AT = 16_384
 
 class CallQueue extends WrappedDisk implements QueuedDisk {
   #suspect: Failure | undefined
@@ -201,16 +201,16 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
   /** Checks the running calls from time to time; ends when there are none. */
   async #watch(): Promise<void> {
     this.#watching = true
-    const checkMs = this.limits.deviceTimeoutMs / LOOKS_PER_TIMEOUT
-    let lookedMs = this.clock.monotonicMs()
+    const checkMs = this.limits.deviceTimeoutMs / CHECKS_PER_TIMEOUT
+    let checkedMs = this.clock.monotonicMs()
     let wasSkipped = false
     while (!this.signal.aborted && this.#running.size > 0 && this.#suspect === undefined) {
       await this.clock.sleep(checkMs, this.signal)
       const nowMs = this.clock.monotonicMs()
       // After a pause of this process itself, calls that ended long ago seem to run: the next check decides, even if
       // the process keeps pausing.
-      wasSkipped = !wasSkipped && nowMs - lookedMs > 2 * checkMs
-      lookedMs = nowMs
+      wasSkipped = !wasSkipped && nowMs - checkedMs > 2 * checkMs
+      checkedMs = nowMs
       if (wasSkipped) continue
       const late = [...this.#running].find(({ beganMs }) => nowMs - beganMs >= this.limits.deviceTimeoutMs)
       if (late !== undefined && !this.signal.aborted) this.#giveUp(late)

@@ -42,7 +42,7 @@ async function contentOf(stores: MemoryStores) {
   }
 }
 
-test("all rows of the source go, and its mark; what others hold stays", async () => {
+test("all rows of the source and its mark are deleted; other rows stay", async () => {
   const stores = new MemoryStores()
   await filled(stores)
   assert.equal(await discardSource(stores, FOLDER, HOST, "volumes", "needles"), ROWS)
@@ -50,7 +50,7 @@ test("all rows of the source go, and its mark; what others hold stays", async ()
   assert.equal(await discardSource(stores, FOLDER, HOST, "volumes", "needles"), 0)
 })
 
-test("cut off on the way, nothing is left that would be believed", async () => {
+test("a discard that is cut off leaves no mark", async () => {
   let commits = 0
   const stores = new MemoryStores({
     beforeCommit: () => {

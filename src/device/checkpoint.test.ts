@@ -1,6 +1,6 @@
 /**
- * Overlay, log and base together: what was written is read, whatever checkpoints do meanwhile, and is
- * there after a start from base and log, with checkpoints that failed or were cut off on the way.
+ * Memtable, log and metadata store together: written rows are read, whatever checkpoints do meanwhile, and survive a
+ * start from metadata store and log, with checkpoints that failed or were cut off on the way.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -60,7 +60,7 @@ class Device {
   readonly shelf = new MemoryShelf(2_000)
   private upkeep = new PayloadUpkeep(this.shelf, UPKEEP)
   private emptied: readonly number[] = []
-  /** What is written: row and payload, by family and key. */
+  /** The written rows: row and payload, by family and key. */
   readonly model = new Map<string, { readonly value: string; readonly payload: string | undefined }>()
   private position = 0
 
@@ -79,7 +79,7 @@ class Device {
     return device
   }
 
-  /** A process that died: base and log are all there is. */
+  /** A process that died: only metadata store and log remain. */
   async restart(): Promise<void> {
     this.disk.kill()
     this.upkeep = new PayloadUpkeep(this.shelf, UPKEEP)
@@ -162,7 +162,7 @@ class Device {
       return true
     }
     const { isMore, emptied } = await run
-    // Readers still see the base as it was.
+    // Readers still see the metadata store as it was.
     await this.assertReads()
     if (random) await this.write(random)
     await this.rows.prepare()
@@ -181,17 +181,17 @@ class Device {
     return writtenBytes < UPKEEP.deadBytesMin ? 0 : 1 - liveBytes / writtenBytes
   }
 
-  /** One step of merging; false where there was nothing to do. */
+  /** One step of merging; false if there was nothing to do. */
   async merge(): Promise<boolean> {
     const writer = await this.stores.openWriter("/base")
-    const { rows, emptied } = await runMerge(writer, this.upkeep, { urgency: "full", roomBytes: Infinity, unread: [] })
+    const { rows, emptied } = await runMerge(writer, this.upkeep, { urgency: "full", spaceBytes: Infinity, unread: [] })
     await this.rows.prepare()
     this.rows.adopt()
     if (rows !== undefined) this.emptied = emptied
     return rows !== undefined
   }
 
-  /** The usage is what a walk through all rows would count; more, as long as replaced rows have not been merged. */
+  /** The usage is the count of a walk through all rows; more, as long as replaced rows have not been merged. */
   async assertUsage(isMerged: boolean): Promise<void> {
     const base = await this.stores.openReader("/base")
     const bytesOf = (key: RowKey, lengthBytes: number) => this.shelf.bytesOf(key, lengthBytes)
@@ -268,7 +268,7 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
   })
 }
 
-test("entries of a tablet that is not here any more are passed over", async () => {
+test("entries of a tablet that is no longer on the device are skipped", async () => {
   const disk = new SimDisk().boot()
   const log = await openLog(disk, "/log", DEVICE)
   const writes = [{ family: "current", key: rowKeyOf("k"), value: Uint8Array.of(1) }] as const
@@ -282,7 +282,7 @@ test("entries of a tablet that is not here any more are passed over", async () =
   assert.equal(containedSequence(writer), sequence)
 })
 
-test("payloads of rows whose membership has ended are dead, and their volume goes", async () => {
+test("payloads of an ended replica incarnation are dead, and their volume is removed", async () => {
   const disk = new SimDisk().boot()
   const log = await openLog(disk, "/log", DEVICE)
   const writes = [
@@ -299,13 +299,13 @@ test("payloads of rows whose membership has ended are dead, and their volume goe
   assert.equal((await run(MEMBERSHIPS, [])).payloads, 1)
   await shelf.seal()
   assert.equal((await run(new Map(), [])).deadRows, 1)
-  const { emptied } = await runMerge(writer, upkeep, { urgency: "quiet", roomBytes: Infinity, unread: [] })
+  const { emptied } = await runMerge(writer, upkeep, { urgency: "quiet", spaceBytes: Infinity, unread: [] })
   assert.deepEqual(emptied, [1])
   assert.deepEqual((await run(new Map(), emptied)).removed, [1])
   assert.deepEqual(shelf.list(), [])
 })
 
-test("rows that cannot be read hold up no checkpoint, and no volume goes that they may point into", async () => {
+test("unreadable rows delay no checkpoint, and volumes that they may point into stay", async () => {
   const { base, shelf, put, run, assertReads } = await payloadScene()
   for (const name of "abcd") await put(name)
   const idle = new PayloadUpkeep(shelf, { ...UPKEEP, deadBytesMin: Infinity })
@@ -329,7 +329,7 @@ test("rows that cannot be read hold up no checkpoint, and no volume goes that th
   await assertReads("abcde")
 })
 
-/** A base whose commits fail as on a full disk: behind the moment from which they count, or before it. */
+/** A store whose commits fail as on a full disk: after the moment from which they count, or before it. */
 function failing(base: StoreWriter, fails: ("behind" | "before")[]): StoreWriter {
   let isBehind = false
   return {
@@ -359,7 +359,7 @@ function failing(base: StoreWriter, fails: ("behind" | "before")[]): StoreWriter
   }
 }
 
-/** A base, a log for it, and what brings the one to the other. */
+/** A metadata store, a log for it, and the checkpoints from one to the other. */
 async function payloadScene() {
   const disk = new SimDisk().boot()
   const written = await openLog(disk, "/log", DEVICE)
@@ -388,7 +388,7 @@ async function payloadScene() {
 
 const isFull = (error: unknown): boolean => isFailure(error, "deviceFull")
 
-test("payloads stay that a commit points at which failed behind the moment from which it counts", async () => {
+test("payloads stay if their commit failed after the moment from which it counts", async () => {
   const { base, shelf, put, run, assertReads } = await payloadScene()
   const store = failing(base, ["behind", "before"])
   const upkeep = new PayloadUpkeep(shelf, UPKEEP)
@@ -399,7 +399,7 @@ test("payloads stay that a commit points at which failed behind the moment from 
   await assertReads("abcd")
 })
 
-test("nor do those go that such a commit has only moved", async () => {
+test("payloads that such a commit has only moved stay as well", async () => {
   const { base, shelf, put, run, assertReads } = await payloadScene()
   const idle = new PayloadUpkeep(shelf, { ...UPKEEP, deadBytesMin: Infinity })
   for (const name of "abcd") await put(name)

@@ -241,7 +241,7 @@ async function commit(store: StoreWriter, payloads: PayloadSink, writes: readonl
 export interface MergeRequest {
   readonly urgency: MergeUrgency
   /** Bytes that a step of the merge may write, unless even the smallest one is larger. */
-  readonly roomBytes: number
+  readonly spaceBytes: number
   /** Numbers of files that could not be read lately. */
   readonly unread: readonly number[]
 }

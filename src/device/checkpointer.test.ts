@@ -1,4 +1,4 @@
-/** Writers that outrun checkpoints wait, but not for ever. */
+/** Writers that outrun checkpoints wait, but not forever. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
@@ -6,7 +6,7 @@ import { parseLogSequence, rowKeyOf } from "../base/ids.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import { CHECKPOINT_LIMITS, Checkpointer, ROOM_MS_MAX, type CheckpointRuns } from "./checkpointer.js"
+import { CHECKPOINT_LIMITS, Checkpointer, SPACE_WAIT_MS_MAX, type CheckpointRuns } from "./checkpointer.js"
 import type { CommitLog } from "./contract.js"
 import { Rows } from "./rows.js"
 
@@ -46,23 +46,23 @@ async function scene(
   return { clock, checkpointer, write, telemetry }
 }
 
-test("a writer waits once twice the rows of a checkpoint are there, and is turned away after a while", async () => {
+test("a writer waits at twice the rows of a checkpoint, and is rejected after a while", async () => {
   const { clock, checkpointer, write } = await scene(() => Promise.resolve())
   for (const key of ["a", "b", "c"]) write(key)
-  assert.equal(checkpointer.roomForWrites(), undefined)
+  assert.equal(checkpointer.spaceForWrites(), undefined)
   write("d")
-  const room = checkpointer.roomForWrites()
+  const room = checkpointer.spaceForWrites()
   assert.ok(room)
   const turnedAway = assert.rejects(room, error => isFailure(error, "tooManyInFlight"))
-  await clock.advance(ROOM_MS_MAX)
+  await clock.advance(SPACE_WAIT_MS_MAX)
   await turnedAway
 })
 
-test("a checkpoint lets waiting writers on, also where the log finds no room for its cut", async () => {
+test("a checkpoint releases waiting writers, even if the log has no space for its cut", async () => {
   const { clock, checkpointer, write } = await scene(() => Promise.reject(fail("deviceFull")))
   for (const key of ["a", "b", "c", "d"]) write(key)
   let served = false
-  const room = checkpointer.roomForWrites()?.then(() => (served = true))
+  const room = checkpointer.spaceForWrites()?.then(() => (served = true))
   await assert.rejects(checkpointer.checkpoint(), error => isFailure(error, "deviceFull"))
   await clock.advance(1)
   assert.ok(served, "nothing else would come to wake it")
@@ -85,7 +85,7 @@ test("an error is shown until what failed has worked again, and not after", asyn
   await clock.runUntil(running)
 })
 
-test("a file that a merge cannot read is told once and left out, longer each time; all else goes on", async () => {
+test("a file that a merge cannot read is reported once and left out, longer each time; other merges continue", async () => {
   let [isBad, checkpoints] = [true, 0]
   const triedMs: number[] = []
   const others: number[] = []
@@ -116,8 +116,8 @@ test("a file that a merge cannot read is told once and left out, longer each tim
   const { unreadMs } = CHECKPOINT_LIMITS
   const restsMs = triedMs.slice(1).map((ms, i) => Math.round((ms - (triedMs[i] ?? 0)) / unreadMs))
   assert.deepEqual(restsMs, [1, 2, 4, 8], "it is tried at longer and longer intervals")
-  const told = telemetry.entries().filter(({ fields }) => fields["path"] === FILE)
-  assert.equal(told.length, 1, "the log tells of it once")
+  const reported = telemetry.entries().filter(({ fields }) => fields["path"] === FILE)
+  assert.equal(reported.length, 1, "it is logged once")
   isBad = false
   await clock.advance(8 * 60_000 + 1_000)
   assert.equal(checkpointer.error, undefined, "it can be read again")
@@ -125,7 +125,7 @@ test("a file that a merge cannot read is told once and left out, longer each tim
   await clock.runUntil(running)
 })
 
-test("a device that fails as a whole is no file that is left out", async () => {
+test("a device that fails as a whole is not handled as a file to leave out", async () => {
   let file = 0
   const { clock, checkpointer } = await scene(() => Promise.resolve(), undefined, {
     merge: () => Promise.reject(fail("deviceFailed", { path: `/d/${(file += 1)}`, file, code: "EIO" })),
@@ -138,7 +138,7 @@ test("a device that fails as a whole is no file that is left out", async () => {
   await clock.runUntil(running)
 })
 
-/** Merges of 100 ms each, without end; a row is written now and then. */
+/** Merges of 100 ms each, without end; a row is written from time to time. */
 async function merging(isCrowded: boolean) {
   const merges: number[] = []
   const checkpoints: number[] = []
@@ -179,7 +179,7 @@ test("merges that nothing waits for rest twice as long as they take; checkpoints
   await clock.runUntil(running)
 })
 
-test("where reads suffer from too many runs, merges do not rest", async () => {
+test("merges do not rest while too many runs slow down reads", async () => {
   const { clock, checkpointer, merges } = await merging(true)
   const stop = new AbortController()
   const running = checkpointer.run(stop.signal)

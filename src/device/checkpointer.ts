@@ -44,7 +44,7 @@ const UNREAD_FILES_MAX = 16
 /**
  * A write without space waits this long for a checkpoint to make some; a checkpoint that hangs must not block writers.
  */
-export const ROOM_MS_MAX = 20_000
+export const SPACE_WAIT_MS_MAX = 20_000
 
 const URGENCIES: readonly MergeUrgency[] = ["due", "quiet", "full"]
 
@@ -71,9 +71,9 @@ interface CheckpointSpace {
   /** With more log than this a checkpoint is due, whatever else bounds it. */
   readonly logBytesMax: number
   /** Bytes that copies which give space back later may take now. */
-  readonly copyRoomBytes: number
+  readonly copySpaceBytes: number
   /** Bytes that a merge step may write now: never those that the next checkpoint needs. */
-  readonly mergeRoomBytes: number
+  readonly mergeSpaceBytes: number
   /** Gives back at least one piece of ballast, and about as much as requested; false if there is none. */
   giveBack(bytes: number): Promise<boolean>
   /** Releases the space of copies that no checkpoint contains; false if there is nothing to release. */
@@ -81,7 +81,7 @@ interface CheckpointSpace {
 }
 
 const NO_BALLAST: CheckpointSpace = {
-  ...{ freeBytes: Infinity, isFull: false, logBytesMax: Infinity, copyRoomBytes: Infinity, mergeRoomBytes: Infinity },
+  ...{ freeBytes: Infinity, isFull: false, logBytesMax: Infinity, copySpaceBytes: Infinity, mergeSpaceBytes: Infinity },
   giveBack: () => Promise.resolve(false),
   undoCopies: () => Promise.resolve(false),
 }
@@ -152,12 +152,12 @@ export class Checkpointer implements BackgroundService {
    * Resolves when a checkpoint has made space; returns undefined if there is space now. Throws `tooManyInFlight`, and
    * `deviceFull` if checkpoints themselves have no space.
    */
-  roomForWrites(): Promise<void> | undefined {
+  spaceForWrites(): Promise<void> | undefined {
     return this.isOver(2) ? this.madeRoom() : undefined
   }
 
   private async madeRoom(): Promise<void> {
-    const untilMs = this.clock.monotonicMs() + ROOM_MS_MAX
+    const untilMs = this.clock.monotonicMs() + SPACE_WAIT_MS_MAX
     while (this.isOver(2)) {
       const leftMs = untilMs - this.clock.monotonicMs()
       if (this.starved) throw fail("deviceFull", { message: "checkpoints have no space", device: this.name })
@@ -210,7 +210,7 @@ export class Checkpointer implements BackgroundService {
     if (!this.hasWork && !this.left.isMore) return
     const upTo = this.rows.isCheckpointing ? this.rows.frozenAt : this.rows.freeze()
     const started = this.clock.monotonicMs()
-    const { emptied, removed, ...result } = await this.runWithRoom(upTo)
+    const { emptied, removed, ...result } = await this.runWithSpace(upTo)
     await this.rows.prepare()
     this.rows.dropFrozen()
     this.settled = undefined
@@ -227,8 +227,8 @@ export class Checkpointer implements BackgroundService {
   }
 
   /** On a full disk uses whatever ballast there is. */
-  private async runWithRoom(upTo: LogSequence): Promise<CheckpointResult> {
-    for (let moveBytesMax = this.space.copyRoomBytes; ; moveBytesMax = 0) {
+  private async runWithSpace(upTo: LogSequence): Promise<CheckpointResult> {
+    for (let moveBytesMax = this.space.copySpaceBytes; ; moveBytesMax = 0) {
       try {
         const { emptied } = this.left
         const replicaIncarnations = new Map(this.replicaIncarnations)
@@ -264,7 +264,7 @@ export class Checkpointer implements BackgroundService {
     const urgency = this.mergeUrgency
     this.isCrowded = false
     const started = this.clock.monotonicMs()
-    const outcome = await this.mergeWithRoom(urgency).catch((error: unknown) => this.leaveOut(error, urgency))
+    const outcome = await this.mergeWithSpace(urgency).catch((error: unknown) => this.leaveOut(error, urgency))
     if (outcome === "left out") return
     if (outcome?.rows === undefined) {
       this.settle(urgency)
@@ -314,10 +314,10 @@ export class Checkpointer implements BackgroundService {
   }
 
   /** On a full disk uses whatever ballast there is; returns undefined if that is not enough. */
-  private async mergeWithRoom(urgency: MergeUrgency): Promise<MergeOutcome | undefined> {
+  private async mergeWithSpace(urgency: MergeUrgency): Promise<MergeOutcome | undefined> {
     for (;;) {
       try {
-        return await this.runs.merge({ urgency, roomBytes: this.space.mergeRoomBytes, unread: this.leftOut })
+        return await this.runs.merge({ urgency, spaceBytes: this.space.mergeSpaceBytes, unread: this.leftOut })
       } catch (error) {
         if (!isFailure(error, "deviceFull")) throw error
         if (!(await this.space.giveBack(ROOM_BYTES_MIN))) return undefined

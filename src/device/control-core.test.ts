@@ -46,7 +46,7 @@ const present = (n: number, record: PresentDevice["record"]): PresentDevice => (
 
 const generationsOf = (choice: ControlChoice | undefined) => choice && [choice.record.generation, mayOpen(choice)]
 
-test("the highest generation counts, and who lacks it is named", () => {
+test("the highest generation counts, and devices without it are named", () => {
   const [old, young] = [recordOf(1, [1, 2, 3, 4]), recordOf(2, [1, 2, 3, 4])]
   const damaged = fail("corruptRecord")
   const here = [present(1, old), present(2, young), present(3, damaged), present(9, undefined)]
@@ -67,7 +67,7 @@ test("the highest generation counts, and who lacks it is named", () => {
   )
 })
 
-test("half of the devices are not enough, more than half are; those that are out do not count", () => {
+test("half of the voting devices are not enough, more than half are; offline devices do not vote", () => {
   const record = recordOf(4, [1, 2, 3, 4])
   const opens = (of: ControlRecord, numbers: readonly number[]) =>
     generationsOf(newestControlRecord(numbers.map(n => present(n, of))))?.[1]
@@ -79,7 +79,7 @@ test("half of the devices are not enough, more than half are; those that are out
   assert.deepEqual([opens(without, [1, 2]), opens(without, [1, 4]), opens(without, [1, 2, 4])], [true, false, true])
 })
 
-test("devices that were left behind by a shrink cannot open as the truth", () => {
+test("devices that a shrink left behind cannot open the store", () => {
   // Four devices; generation 2 dropped 3 and 4, accepted by 1 and 2, which is half of the set before.
   const [before, after] = [recordOf(1, [1, 2, 3, 4]), recordOf(2, [1, 2])]
   const left = [present(1, after), present(2, after)]
@@ -98,7 +98,7 @@ test("a store that was never finished has no record; one that cannot be read is 
   )
 })
 
-test("devices of two stores, and two truths of one generation, are refused", () => {
+test("devices of two stores, and two records of one generation, are refused", () => {
   const other: PresentDevice = { id: id(2), storeId: parseStoreId("f".repeat(32)), record: undefined }
   assert.throws(
     () => newestControlRecord([present(1, recordOf(1, [1])), other]),
@@ -133,7 +133,7 @@ test("a stranger that cannot be read is a stranger only", () => {
   assert.deepEqual([choice?.behind, choice?.unreadable, choice?.strangers], [[], [], [id(9)]])
 })
 
-test("an absent device that is out is missing, but not an absentee", () => {
+test("an absent offline device is missing, but not an absentee", () => {
   const record = recordOf(4, [1, 2, 3])
   const devices = record.devices.map(device =>
     device.id === id(3) ? { ...device, state: "offline" as const } : device,

@@ -1,4 +1,4 @@
-/** Layers over one another read as one map: the topmost that knows a key decides, tombstones hide. */
+/** Layers over one another read as one map: the topmost that contains a key decides, tombstones hide. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
@@ -56,7 +56,7 @@ test("a layer keeps its order through many writes, drops and ranges between them
   }
 })
 
-test("a range that is left early lets go of all its cursors", () => {
+test("a range that is left early releases all its cursors", () => {
   const layers = [new MemoryLayer<number>(), new MemoryLayer<number>()]
   for (let i = 0; i < 10; i += 1) layers[i % 2]?.set(FAMILY, rowKeyOf(`k${i}`), i)
   const range = rangeThrough(layers, FAMILY, { start: rowKeyOf("k"), end: rowKeyOf("l") })

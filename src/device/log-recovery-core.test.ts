@@ -140,7 +140,7 @@ test("segments whose batches lead to each other are accepted, however many", () 
   checkChains([segmentFrom(1, 1), segmentFrom(2, 4), segmentFrom(5, 6)], [chainTo(1, 3), chainTo(2, 5), chainTo(5, 9)])
 })
 
-test("the last batch of a segment may stand once more at the front of the next", () => {
+test("the last batch of a segment may be repeated at the front of the next", () => {
   checkChains([segmentFrom(1, 1), segmentFrom(2, 3)], [chainTo(1, 3), chainTo(2, 5)])
   const misfits: [number, Partial<LogBatchHeader>][] = [
     [3, {}],
@@ -166,7 +166,7 @@ test("a gap between segments is damage: where it begins, the last intact batch, 
   assert.equal(other.details["durableUpTo"], 20)
 })
 
-test("a batch behind the end refuses that end only if it is of this log and knows that more was durable", () => {
+test("a batch behind the end rejects that end only if it is of this log and proves that more was durable", () => {
   const end = { segment: 3, sequence: sequence(7) }
   const place = { path: "/log/3", offsetBytes: 8192 }
   const witness = header({ sequence: sequence(9), offsetBytes: 8192, durableUpTo: sequence(8) })
@@ -182,7 +182,7 @@ test("a batch behind the end refuses that end only if it is of this log and know
   check({ segment: 2 })
 })
 
-test("the log may not end before what a checkpoint or a clean stop knows to be durable", () => {
+test("the log may not end before the batches that a checkpoint or a clean stop shows to be durable", () => {
   const end = { segment: 3, sequence: sequence(7) }
   checkKnown(end, sequence(6))
   checkKnown(end, sequence(7))

@@ -20,7 +20,7 @@ const FOLDER = "/d/log"
 const SMALL: LogOptions = { segmentBytes: 32 * KIB, fillStepBytes: 8 * KIB }
 const seq = parseLogSequence
 
-/** A record that says which one it is. */
+/** A record that contains its own number. */
 const record = (n: number, lengthBytes = 100): Uint8Array => {
   const bytes = new Uint8Array(lengthBytes).fill(n % 251)
   new DataView(bytes.buffer).setUint32(0, n)
@@ -39,7 +39,7 @@ async function numbers(log: Pick<CommitLog, "records">, after = 0, upTo?: number
 const open = (disk: Disk, options: LogOptions = SMALL) => openLog(disk, FOLDER, DEVICE, options)
 const upFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i)
 
-test("what was appended is read back in order, at its places, also after a restart", async () => {
+test("appended records are read back in order, at their places, also after a restart", async () => {
   const disk = new SimDisk().boot()
   const log = await open(disk)
   assert.equal(log.durable, 0)
@@ -63,7 +63,7 @@ test("what was appended is read back in order, at its places, also after a resta
   await again.close()
 })
 
-test("calls queue and are written in the order they came", async () => {
+test("calls queue and are written in order of arrival", async () => {
   const disk = new SimDisk().boot()
   const log = await open(disk)
   const appended = await Promise.all(upFrom(1, 50).map(n => log.append([record(n)])))
@@ -112,7 +112,7 @@ test("excess recycled files are removed", async () => {
 })
 
 for (const kind of ["size", "remove"] as const) {
-  test(`a segment that cannot be given up (${kind}) takes no other with it: they go with a later cut`, async () => {
+  test(`a segment that cannot be given up (${kind}) does not keep the others: a later cut removes them`, async () => {
     const sim = new SimDisk()
     const disk = sim.boot()
     const log = await open(interceptedDisk(disk, failing({ kind, nth: 1, code: "EIO" })))
@@ -149,7 +149,7 @@ test("a failed write stops the log; opening it again shows what survived", async
   await again.close()
 })
 
-test("a batch whose write failed is disowned: what a later start appends survives a power cut", async () => {
+test("a batch whose write failed is invalidated: batches that a later start appends survive a power cut", async () => {
   const sim = new SimDisk()
   const log = await open(sim.boot())
   await log.append([record(1)])
@@ -196,7 +196,7 @@ test("a batch that a process left in the page cache alone is on the disk before 
 })
 
 for (const cuts of [false, true]) {
-  test(`nor is one that only ${cuts ? "says what was cut" : "vouches for another"} left in the page cache alone`, async () => {
+  test(`a batch that only ${cuts ? "records a cut" : "confirms another"} is not left in the page cache alone`, async () => {
     const sim = new SimDisk()
     const log = await open(sim.boot())
     for (let n = 1; n <= 20; n += 1) await log.append([record(n)])
@@ -211,7 +211,7 @@ for (const cuts of [false, true]) {
     fails(fail("deviceFailed", { code: "EIO" }))
     sim.intercept(() => undefined)
     sim.medium.lose(sim.medium.fileAt(path)?.id ?? 0, pending)
-    for (let life = 1; life <= 8; life += 1) {
+    for (let start = 1; start <= 8; start += 1) {
       await open(sim.boot())
       sim.kill()
     }
@@ -229,18 +229,18 @@ for (const cuts of [false, true]) {
   })
 }
 
-test("starts after kills write the last batch again and again, and it is read once, also where there is no room", async () => {
+test("starts after kills write the last batch again and again, and it is read once, even without space", async () => {
   const sim = new SimDisk()
-  for (let life = 1; life <= 8; life += 1) {
+  for (let start = 1; start <= 8; start += 1) {
     const log = await open(sim.boot())
     sim.capacityBytes = 2 ** 40
-    const expected = Array.from({ length: 2 * life - 2 }, (_, i) => i + 1)
+    const expected = Array.from({ length: 2 * start - 2 }, (_, i) => i + 1)
     assert.deepEqual(await numbers(log), expected)
-    await log.append([record(2 * life - 1)])
-    await log.append([record(2 * life)])
-    assert.deepEqual(await numbers(log, parseLogSequence(log.durable - 2)), [2 * life - 1, 2 * life])
+    await log.append([record(2 * start - 1)])
+    await log.append([record(2 * start)])
+    assert.deepEqual(await numbers(log, parseLogSequence(log.durable - 2)), [2 * start - 1, 2 * start])
     sim.kill()
-    sim.capacityBytes = life === 5 ? sim.medium.usedBytes : 2 ** 40
+    sim.capacityBytes = start === 5 ? sim.medium.usedBytes : 2 ** 40
   }
   const reader = openLogReader(sim.boot(), FOLDER, DEVICE)
   const log = await open(sim.boot())
@@ -300,24 +300,24 @@ test("a full disk refuses appends without stopping the log", async () => {
   await again.close()
 })
 
-test("the guard is asked before each segment and can stop the log", async () => {
+test("the guard is called before each segment and can stop the log", async () => {
   const disk = new SimDisk().boot()
-  let asked = 0
+  let calls = 0
   const log = await open(disk, {
     ...SMALL,
     guard: async () => {
-      asked += 1
-      if (asked === 3) throw new Error("no longer ours")
+      calls += 1
+      if (calls === 3) throw new Error("no longer ours")
     },
   })
   const results = await Promise.allSettled(upFrom(1, 40).map(n => log.append([record(n)])))
   assert.equal(results.filter(({ status }) => status === "fulfilled").length, 16)
-  assert.equal(asked, 3)
+  assert.equal(calls, 3)
   await assert.rejects(log.append([record(41)]))
   await log.close()
 })
 
-test("a log of another device is not taken for an empty one", async () => {
+test("a log of another device is not opened as an empty one", async () => {
   const disk = new SimDisk().boot()
   const log = await open(disk)
   await log.append([record(1)])
@@ -406,7 +406,7 @@ function openLogReaderOn(disk: Disk, folder: string): Pick<CommitLog, "records">
   return { records: (after, upTo = seq(0)) => reader.records(after, upTo) }
 }
 
-test("on a disk that is short of space a cut gives back the open segment and those kept for later", async () => {
+test("on a disk that is short of space a cut gives back the open segment and the free ones", async () => {
   const sim = new SimDisk()
   const disk = sim.boot()
   let isShort = false
@@ -426,7 +426,7 @@ test("on a disk that is short of space a cut gives back the open segment and tho
   await again.close()
 })
 
-test("where there is no room for another segment the log goes on in the one it has", async () => {
+test("without space for another segment the log continues in the one it has", async () => {
   const sim = new SimDisk()
   const log = await open(sim.boot(), { isShort: () => true })
   for (let n = 1; n <= 6; n += 1) await log.append([record(n, 100 * KIB)])

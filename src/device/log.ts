@@ -152,10 +152,10 @@ export class SegmentedLog implements CommitLog {
   #queue: Append[] = []
   #queuedBytes = 0
   #draining: Promise<void> | undefined
-  #rebuilding: Promise<void> | undefined
+  #filling: Promise<void> | undefined
   #stopped: Failure | undefined
   /** The next batch begins a segment, if there is space for one. */
-  #isDecommissioning = false
+  #endsSegment = false
   /** Buffer of the batch that is being written. Only one is at a time, and after a failed write there is no other. */
   #memory: Uint8Array = new Uint8Array(0)
 
@@ -279,7 +279,7 @@ export class SegmentedLog implements CommitLog {
     if (upTo <= this.#cut) return
     this.#moveCut(upTo)
     if (this.#isShort) await this.#shrink()
-    if (this.#droppable(upTo).length === 0 && !this.#isDecommissioning) return
+    if (this.#droppable(upTo).length === 0 && !this.#endsSegment) return
     // A segment is written over only once the log itself records that its batches may be missing.
     await this.append([])
     for (const segment of this.#droppable(upTo)) await this.#release(segment)
@@ -292,7 +292,7 @@ export class SegmentedLog implements CommitLog {
   /** Removes the free files and ends the open segment, so that a later cut can remove it. */
   async #shrink(): Promise<void> {
     for (let free = this.#free.pop(); free !== undefined; free = this.#free.pop()) await this.#remove(free.file)
-    this.#isDecommissioning = (this.#open?.usedBytes ?? 0) > LOG_LIMITS.usedBytesMaxWhenShort
+    this.#endsSegment = (this.#open?.usedBytes ?? 0) > LOG_LIMITS.usedBytesMaxWhenShort
   }
 
   async #remove(file: DiskFile): Promise<void> {
@@ -312,7 +312,7 @@ export class SegmentedLog implements CommitLog {
     }
     this.#stopped ??= fail("stopping")
     await this.#draining
-    await this.#rebuilding
+    await this.#filling
     const files = [...this.#segments, ...this.#free, this.#open, this.#spare].flatMap(each => each?.file ?? [])
     for (const file of files) await file.close()
   }
@@ -360,7 +360,7 @@ export class SegmentedLog implements CommitLog {
       const failure = this.#stop(
         fail("deviceFailed", { ...details, message: "a write to the commit log failed" }, error),
       )
-      await this.#disown(open)
+      await this.#invalidate(open)
       throw failure
     }
     if (open.usedBytes === 0) this.#segments.push({ file: open.file, first: header, last: sequence })
@@ -390,7 +390,7 @@ export class SegmentedLog implements CommitLog {
    * the disk: a process that starts without a reboot would accept it as whole and append behind it, and the next power
    * cut would leave a hole. Best effort: the device is failing.
    */
-  async #disown(open: OpenSegment): Promise<void> {
+  async #invalidate(open: OpenSegment): Promise<void> {
     await open.file.write([new Uint8Array(LOG_PAGE_BYTES)], open.usedBytes).catch(() => undefined)
   }
 
@@ -412,21 +412,21 @@ export class SegmentedLog implements CommitLog {
   async #room(lengthBytes: number): Promise<OpenSegment> {
     const open = this.#open
     if (open === undefined || open.usedBytes + lengthBytes > this.#segmentBytes) return this.#begin(lengthBytes)
-    if (this.#isDecommissioning) {
+    if (this.#endsSegment) {
       try {
         return await this.#begin(lengthBytes)
       } catch (error) {
         if (!isFailure(error, "deviceFull", "tooManyInFlight")) throw error
-        this.#isDecommissioning = false
+        this.#endsSegment = false
       }
     }
-    while (open.filledBytes < open.usedBytes + lengthBytes) await (this.#rebuilding ?? this.#fillStep(open))
+    while (open.filledBytes < open.usedBytes + lengthBytes) await (this.#filling ?? this.#fillStep(open))
     return open
   }
 
   /** Begins the next segment; without space in front of its writer the log stays in the current one. */
   async #begin(lengthBytes: number): Promise<OpenSegment> {
-    await this.#rebuilding
+    await this.#filling
     const begun = await this.#nextSegment((this.#open?.number ?? 0) + 1)
     try {
       while (begun.filledBytes < lengthBytes) await this.#fillStep(begun)
@@ -435,7 +435,7 @@ export class SegmentedLog implements CommitLog {
       throw error
     }
     this.#open = begun
-    this.#isDecommissioning = false
+    this.#endsSegment = false
     return begun
   }
 
@@ -467,13 +467,13 @@ export class SegmentedLog implements CommitLog {
 
   /** Fills in the background. A failure is dropped: the append that needs the space meets it again. */
   #fillAhead(open: OpenSegment): void {
-    if (this.#rebuilding !== undefined) return
+    if (this.#filling !== undefined) return
     const remainingBytes = open.filledBytes - open.usedBytes
     const isFilled = open.filledBytes >= this.#segmentBytes
     const aheadBytes = this.#isShort ? this.#fillStepNowBytes : LOG_LIMITS.fillAheadBytes
     if (remainingBytes >= aheadBytes || (isFilled && this.#hasNextFile())) return
     const work = isFilled ? this.#prepareSpare() : this.#fillStep(open)
-    this.#rebuilding = work.catch(() => undefined).then(() => void (this.#rebuilding = undefined))
+    this.#filling = work.catch(() => undefined).then(() => void (this.#filling = undefined))
   }
 
   #hasNextFile(): boolean {

@@ -38,7 +38,7 @@ async function owned() {
   return { sim, clock, disk, ownership, stop, lost, running }
 }
 
-test("an owner that stays alone goes on, and ends with its signal", async () => {
+test("an owner that stays alone continues, and ends with its signal", async () => {
   const { clock, ownership, stop, lost, running } = await owned()
   assert.deepEqual(ownership.identity, {
     id: NEW_DEVICE.deviceId,
@@ -56,7 +56,7 @@ test("an owner that stays alone goes on, and ends with its signal", async () => 
   assert.equal(clock.sleepers, 0)
 })
 
-test("a folder that hangs holds up nobody: its owner is told within 5 s of the look", async () => {
+test("a check of a folder that hangs fails within 5 s", async () => {
   const sim = new SimDisk()
   const [clock, disk] = [new SimClock(), sim.boot()]
   await disk.makeFolder("/d")
@@ -77,7 +77,7 @@ test("a folder that hangs holds up nobody: its owner is told within 5 s of the l
   assert.equal(clock.sleepers, 0)
 })
 
-test("an owner without a file handle to spare looks again", async () => {
+test("an owner without a free file handle checks again", async () => {
   const { sim, clock, stop, lost, running } = await owned()
   sim.intercept(() => {
     throw fail("tooManyInFlight", { code: "EMFILE" })
@@ -88,7 +88,7 @@ test("an owner without a file handle to spare looks again", async () => {
   await running
 })
 
-test("an owner learns within a second that another life has begun on its device", async () => {
+test("an owner learns within a second that another incarnation has begun on its device", async () => {
   const { clock, disk, ownership, lost, running } = await owned()
   await clock.advance(10_000)
   await beginIncarnation(disk, "/d", ownership.superblock)
@@ -102,7 +102,7 @@ test("an owner learns within a second that another life has begun on its device"
   assert.match(lost[0]?.message ?? "", /\/d/)
 })
 
-test("lives that came and went between the look and the lock are counted", async () => {
+test("incarnations between the read of the superblock and the lock are counted", async () => {
   const { clock, disk, ownership } = await owned()
   const seen = ownership.superblock
   await beginIncarnation(disk, "/d", await beginIncarnation(disk, "/d", seen))
@@ -110,7 +110,7 @@ test("lives that came and went between the look and the lock are counted", async
   assert.equal(next.identity.incarnation, 4)
 })
 
-test("a folder that is taken away is the device's failure, not another owner", async () => {
+test("a folder that disappears is the device's failure, not another owner", async () => {
   const { clock, disk, lost, running } = await owned()
   await disk.remove("/d/superblock")
   await clock.advance(1_001)
@@ -130,7 +130,7 @@ async function writeSuperblock(disk: Disk, change: (view: DataView) => void): Pr
   await replaceRecordFile(disk, "/d/superblock", bytes)
 }
 
-test("a superblock that reads come back from damaged is the device's failure, not another owner", async () => {
+test("a superblock that reads as damaged is the device's failure, not another owner", async () => {
   for (const bit of [0, 7 * 8, 12 * 8, 33 * 8, 41 * 8, 63 * 8]) {
     const { sim, clock, ownership, lost, running } = await owned()
     sim.flipBit("/d/superblock", bit)
@@ -145,7 +145,7 @@ test("a superblock that reads come back from damaged is the device's failure, no
   }
 })
 
-test("a whole superblock that names another device, or is of a later release, says that the folder is another's", async () => {
+test("a whole superblock of another device, or of a later release, proves another owner", async () => {
   const others: readonly ((view: DataView) => void)[] = [
     view => view.setUint8(40, 0xbb),
     view => view.setUint16(4, 2, true),
@@ -180,7 +180,7 @@ test("a folder that loses its lock before its superblock, as one that is being e
   }
 })
 
-/** Another process that owns the folder, says its incarnation, and waits to be killed. */
+/** Another process that owns the folder, prints its incarnation, and waits to be killed. */
 async function otherOwner(folder: string) {
   const at = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)
   const code = `

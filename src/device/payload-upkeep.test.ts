@@ -1,4 +1,4 @@
-/** Payload volumes that are mostly dead: what lives there moves, and nothing that a row points at is ever removed. */
+/** Payload volumes that are mostly dead: live payloads move, and nothing that a row points at is ever removed. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
@@ -18,7 +18,7 @@ const volume = (id: number, writtenBytes: number, liveBytes: number, isOpen = fa
 const chosen = (volumes: readonly CountedVolume[], passed: readonly number[] = []) =>
   volumeToMove(volumes, new Set(passed), LIMITS)?.volume
 
-test("the deadest volume is moved while too much of all is dead, and none otherwise", () => {
+test("the volume with the largest dead share is moved while too much of all is dead, and none otherwise", () => {
   assert.equal(chosen([]), undefined)
   assert.equal(chosen([volume(1, 100, 90), volume(2, 100, 75)]), undefined)
   assert.equal(chosen([volume(1, 100, 90), volume(2, 100, 50)]), 2)
@@ -41,7 +41,7 @@ test("a volume is moved from the limits on: enough dead bytes, and a large enoug
   assert.equal(chosenWith(210, 170), undefined, "less than a fifth is dead")
 })
 
-test("of equally dead volumes the first is moved, and only one whose living payloads fit", () => {
+test("of equally dead volumes the first is moved, and only one whose live payloads fit", () => {
   assert.equal(chosen([volume(1, 100, 50), volume(2, 100, 50)]), 1)
   const fitting = (bytesMax: number) =>
     volumeToMove([volume(1, 1_000, 500), volume(2, 100, 60), volume(3, 100, 70)], new Set(), LIMITS, bytesMax)?.volume
@@ -51,12 +51,12 @@ test("of equally dead volumes the first is moved, and only one whose living payl
   assert.equal(fitting(59), undefined)
 })
 
-test("only volumes without a living byte that nothing writes to are removed", () => {
+test("only volumes without a live byte that nothing writes to are removed", () => {
   const volumes = [volume(1, 100, 0), volume(2, 100, 0, true), volume(3, 100, 1), volume(4, 0, 0)]
   assert.deepEqual(emptyVolumes(volumes), [1, 4])
 })
 
-/** A base whose rows "0", "1" … have payloads of 100 bytes, in volumes of ten. */
+/** A metadata store whose rows "0", "1" … have payloads of 100 bytes, in volumes of ten. */
 async function scene(rows: number) {
   const shelf = new MemoryShelf(1_000)
   const upkeep = new PayloadUpkeep(shelf, LIMITS)
@@ -79,7 +79,7 @@ async function scene(rows: number) {
     await store.commit([...writes, ...usage.writes()])
     shelf.keep()
   }
-  const merge = () => runMerge(store, upkeep, { urgency: "quiet", roomBytes: Infinity, unread: [] })
+  const merge = () => runMerge(store, upkeep, { urgency: "quiet", spaceBytes: Infinity, unread: [] })
   const put = async (keys: readonly number[]) => {
     await write(keys)
     await merge()
@@ -107,7 +107,7 @@ async function scene(rows: number) {
   return { shelf, upkeep, store, open, write, merge, put, move, remove, readAll, keyOf }
 }
 
-test("a payload counts as living until a merge drops its row", async () => {
+test("a payload counts as live until a merge drops its row", async () => {
   const { open, merge, write } = await scene(20)
   assert.deepEqual([open().liveBytes(1), open().liveBytes(2)], [1_000, 1_000])
   await write([0, 1, 2])
@@ -118,7 +118,7 @@ test("a payload counts as living until a merge drops its row", async () => {
   assert.equal(open().liveBytes(1), 700, "and is taken off once")
 })
 
-test("moving goes on where it stopped, and an empty volume is removed when it is named", async () => {
+test("moving continues where it stopped, and an empty volume is removed when it is named", async () => {
   const { shelf, upkeep, put, move, remove, open, readAll } = await scene(40)
   await put([0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 20, 21, 22, 30, 31])
   while ((await move()) > 0) await readAll(40)
@@ -141,7 +141,7 @@ test("a volume whose usage is too low is not removed while a row points into it"
   assert.equal(open().liveBytes(1), 1_000, "the usage is right again")
 })
 
-test("what cannot be read stays, its volume is passed over, and the others are still moved", async () => {
+test("an unreadable payload stays, its volume is skipped, and other volumes are still moved", async () => {
   const { shelf, put, move, remove, open, upkeep, readAll } = await scene(30)
   shelf.damaged.add("1/900")
   await put([0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 13, 14, 15, 16, 17])

@@ -37,7 +37,7 @@ export async function checkPosition(
 ): Promise<void> {
   if (found.contained + 1 < found.beginsWith) {
     throw fail("corruptLog", {
-      message: `the metadata store in ${folder}/base is older than its log: it contains batches up to ${found.contained}, and the log begins with batch ${found.beginsWith}. Put the newer one back`,
+      message: `the metadata store in ${folder}/base is older than its log: it contains batches up to ${found.contained}, and the log begins with batch ${found.beginsWith}. Restore the newer one`,
     })
   }
   const noted = await notedPosition(disk, folder, deviceId)
@@ -46,11 +46,11 @@ export async function checkPosition(
   if (noted.logged <= found.logged && noted.generation <= found.generation) return
   if (noted.logged <= found.logged) {
     throw fail("corruptLog", {
-      message: `the metadata store in ${folder}/base is older than what this device had: it is at generation ${found.generation}, and it was at generation ${noted.generation}. Put the newer one back; or remove the file ${pathIn(folder)}, and the store goes on with the older one where its log holds all that was written since`,
+      message: `the metadata store in ${folder}/base is older than the last one of this device: it is at generation ${found.generation}, and it was at generation ${noted.generation}. Restore the newer one; or remove the file ${pathIn(folder)} to continue with the older one, if the log contains everything that was written since`,
     })
   }
   throw fail("corruptLog", {
-    message: `log and base are older than what this device had: they end with batch ${found.logged} and generation ${found.generation}, and it was at batch ${noted.logged} and generation ${noted.generation}. Put the newer ones back; or remove the file ${pathIn(folder)}, and the store goes on with the older ones, without what was written since`,
+    message: `log and metadata store are older than the last ones of this device: they end with batch ${found.logged} and generation ${found.generation}, and it was at batch ${noted.logged} and generation ${noted.generation}. Restore the newer ones; or remove the file ${pathIn(folder)} to continue with the older ones, without everything that was written since`,
   })
 }
 

@@ -16,18 +16,18 @@ import { GIVE_BACKS_MAX } from "./ballast.js"
 const NAME_BYTES = 4096
 
 /** Manages the space of the file system. */
-export interface RoomMaker {
+export interface SpaceMaker {
   /** Gives back at least one piece of ballast, and about as much as requested; false if there is none. */
   giveBack(bytes: number): Promise<boolean>
   /** Reports that so many bytes were added to the disk. */
   grew(bytes: number): void
 }
 
-export function roomyDisk(disk: Disk, maker: RoomMaker): Disk {
+export function roomyDisk(disk: Disk, maker: SpaceMaker): Disk {
   return new RoomyDisk(disk, maker)
 }
 
-async function withRoom<T>(maker: RoomMaker, bytes: number, run: () => Promise<T>): Promise<T> {
+async function withRoom<T>(maker: SpaceMaker, bytes: number, run: () => Promise<T>): Promise<T> {
   for (let left = GIVE_BACKS_MAX; ; left -= 1) {
     try {
       return await run()
@@ -40,7 +40,7 @@ async function withRoom<T>(maker: RoomMaker, bytes: number, run: () => Promise<T
 class RoomyDisk extends WrappedDisk {
   constructor(
     disk: Disk,
-    private readonly maker: RoomMaker,
+    private readonly maker: SpaceMaker,
   ) {
     super(disk)
   }
@@ -64,7 +64,7 @@ class RoomyFile extends WrappedFile {
   /** `endBytes`: the length of the file; undefined for one that existed before, which is assumed not to grow. */
   constructor(
     file: DiskFile,
-    private readonly maker: RoomMaker,
+    private readonly maker: SpaceMaker,
     private endBytes: number | undefined,
   ) {
     super(file)

@@ -1,4 +1,4 @@
-/** A base that does not answer; scans against ranges. */
+/** A metadata store that does not answer; scans against ranges. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
@@ -8,7 +8,7 @@ import { encodeStoredRow } from "../format/stored-row.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import { Rows } from "./rows.js"
 
-test("a base that does not answer in time fails who warms it, and says so from then on", async () => {
+test("a metadata store that does not answer in time fails the call that warms it, and all later ones", async () => {
   const reader = await new MemoryStores().openReader("/base")
   let isHung = false
   const warm = () => (isHung ? Promise.reject(fail("deviceFailed", { code: "ETIMEDOUT" })) : undefined)
@@ -38,7 +38,7 @@ test("a base that does not answer in time fails who warms it, and says so from t
   assert.equal(whyFailed(), "ETIMEDOUT")
 })
 
-test("a scan gives what a range gives, whatever lies in the overlay, the frozen one and the base", async () => {
+test("a scan returns the rows of a range, from the memtable, the frozen one and the metadata store", async () => {
   const keys = fc.constantFrom("\x01", "a", "a\x00", "ab", "b", "b\xff", "c", "d", "\xff").map(rowKeyOf)
   const writes = fc.array(fc.tuple(fc.nat(2), keys, fc.option(fc.nat(9), { nil: undefined })), { maxLength: 30 })
   let folder = 0

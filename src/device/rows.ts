@@ -67,14 +67,14 @@ class StoreLayer implements Layer<DeviceRow> {
 }
 
 /** Merges the rows of the memtable into those of the metadata store. */
-class OverlaidVisitor implements RowVisitor {
-  private head: OverlayRow | undefined
+class MergingVisitor implements RowVisitor {
+  private head: MemtableRow | undefined
   private headKey: Buffer
   private isOver = false
 
   constructor(
-    first: OverlayRow,
-    private readonly above: Iterator<OverlayRow>,
+    first: MemtableRow,
+    private readonly above: Iterator<MemtableRow>,
     private readonly visitor: RowVisitor,
   ) {
     this.head = first
@@ -107,14 +107,14 @@ class OverlaidVisitor implements RowVisitor {
   }
 }
 
-type OverlayRow = readonly [RowKey, Layered<DeviceRow>]
+type MemtableRow = readonly [RowKey, Layered<DeviceRow>]
 
 export class Rows implements DeviceRows {
   private active = new MemoryLayer<DeviceRow>()
   private frozen: MemoryLayer<DeviceRow> | undefined
-  private readonly base: StoreLayer
+  private readonly storeLayer: StoreLayer
   private layers: readonly Layer<DeviceRow>[]
-  private overlays: readonly MemoryLayer<DeviceRow>[]
+  private memtables: readonly MemoryLayer<DeviceRow>[]
   private appliedSequence: LogSequence
   private frozenSequence: LogSequence
   private failure: Failure | undefined
@@ -124,9 +124,9 @@ export class Rows implements DeviceRows {
     private readonly store: StoreReader,
     contained: LogSequence,
   ) {
-    this.base = new StoreLayer(store)
-    this.layers = [this.active, this.base]
-    this.overlays = [this.active]
+    this.storeLayer = new StoreLayer(store)
+    this.layers = [this.active, this.storeLayer]
+    this.memtables = [this.active]
     this.appliedSequence = contained
     this.frozenSequence = contained
   }
@@ -159,12 +159,12 @@ export class Rows implements DeviceRows {
   }
 
   scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
-    const above = layeredThrough(this.overlays, family, range)
+    const above = layeredThrough(this.memtables, family, range)
     const first = above.next()
-    if (first.done) this.base.scan(family, range, visitor)
+    if (first.done) this.storeLayer.scan(family, range, visitor)
     else {
-      const merging = new OverlaidVisitor(first.value, above, visitor)
-      this.base.scan(family, range, merging)
+      const merging = new MergingVisitor(first.value, above, visitor)
+      this.storeLayer.scan(family, range, merging)
       merging.finish()
     }
   }
@@ -193,8 +193,8 @@ export class Rows implements DeviceRows {
     assert(this.frozen === undefined, "one checkpoint at a time")
     this.frozen = this.active
     this.active = new MemoryLayer()
-    this.layers = [this.active, this.frozen, this.base]
-    this.overlays = [this.active, this.frozen]
+    this.layers = [this.active, this.frozen, this.storeLayer]
+    this.memtables = [this.active, this.frozen]
     this.frozenSequence = this.appliedSequence
     return this.frozenSequence
   }
@@ -207,7 +207,7 @@ export class Rows implements DeviceRows {
   /** Reads see the prepared generation. */
   adopt(): void {
     this.store.adopt()
-    this.base.forget()
+    this.storeLayer.forget()
   }
 
   /** The generation of the store that reads see. */
@@ -219,7 +219,7 @@ export class Rows implements DeviceRows {
   dropFrozen(): void {
     this.adopt()
     this.frozen = undefined
-    this.layers = [this.active, this.base]
-    this.overlays = [this.active]
+    this.layers = [this.active, this.storeLayer]
+    this.memtables = [this.active]
   }
 }

@@ -12,7 +12,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { RowScrubCursor, RowsScrubbed, LogScrubbed, RowFinding } from "./scrub.js"
 
 export const SCRUB_EVERY_MS = {
-  base: 7 * 24 * 3_600_000,
+  metadata: 7 * 24 * 3_600_000,
   log: 3_600_000,
 } as const
 
@@ -34,9 +34,9 @@ export class MetadataScrub implements Job {
     private readonly takeStep: (from: RowScrubCursor | undefined) => Promise<RowsScrubbed>,
     private readonly onFindings: (findings: readonly RowFinding[]) => void,
     private readonly clock: Clock,
-    private readonly everyMs: number = SCRUB_EVERY_MS.base,
+    private readonly everyMs: number = SCRUB_EVERY_MS.metadata,
   ) {
-    this.name = `scrub base ${device}`
+    this.name = `scrub metadata ${device}`
   }
 
   /** Findings of the walk under way, or of the last one. */

@@ -1,4 +1,4 @@
-/** Rot in a base, in the payloads it points at and in a log is found, step by step, and nothing else is. */
+/** Rot in a metadata store, in the payloads it points at and in a log is found, step by step, and nothing else is. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { FAMILIES, FAMILY_NAMES, type Family } from "../base/families.js"
@@ -41,7 +41,7 @@ async function walk(store: Parameters<typeof scrubRowsStep>[0], verify: Paramete
 
 const good = () => Promise.resolve(undefined)
 
-test("every row of every family is looked at once, and the damaged ones are named", async () => {
+test("every row of every family is verified once, and the damaged ones are named", async () => {
   const writer = await new MemoryStores().openWriter("/base")
   const writes = FAMILY_NAMES.flatMap((family, f) =>
     Array.from({ length: 3 + 5 * (f % 4) }, (_, i) => row(family, `row ${String(i).padStart(3, "0")}`, i % 2 === 0)),
@@ -69,7 +69,7 @@ test("every row of every family is looked at once, and the damaged ones are name
 const damageUpTo = (family: Family, key: string) =>
   fail("corruptRow", { toKey: Buffer.from(`${String.fromCharCode(FAMILIES[family])}${key}`, "latin1").toString("hex") })
 
-test("rows that cannot be read are named, and those behind them, and of other families, are still looked at", async () => {
+test("unreadable rows are named, and those behind them, and of other families, are still verified", async () => {
   const writer = await new MemoryStores().openWriter("/base")
   await writer.commit([row("current", "a"), row("current", "b"), row("current", "d"), row("heads", "e")])
   const broken = {
@@ -100,7 +100,7 @@ test("rows that cannot be read are named, and those behind them, and of other fa
   assert.equal(rows, 2)
 })
 
-test("a device that does not answer in time says nothing about its rows, one that cannot read them does", async () => {
+test("a device that times out proves nothing about its rows, one that cannot read them does", async () => {
   const writer = await new MemoryStores().openWriter("/base")
   await writer.commit([row("current", "a", true)])
   const failing = (code: string) => () => Promise.reject(fail("deviceFailed", { code }))
@@ -108,7 +108,7 @@ test("a device that does not answer in time says nothing about its rows, one tha
   assert.equal((await walk(writer, failing("EIO"))).findings.length, 1)
 })
 
-test("the job walks through all rows, tells what it found, and rests until the next walk is due", async () => {
+test("the job walks through all rows, reports its findings, and rests until the next walk is due", async () => {
   const clock = new SimClock()
   const writer = await new MemoryStores().openWriter("/base")
   await writer.commit([row("current", "a"), { family: "heads", key: rowKeyOf("b"), value: Uint8Array.of(9) }])
@@ -134,7 +134,7 @@ async function scene() {
   return { sim, log, step }
 }
 
-test("a log is read in steps up to its end while it is being written, and damage in it is told", async () => {
+test("a log is read in steps up to its end while it is being written, and damage in it is reported", async () => {
   const { sim, log, step } = await scene()
   let at = parseLogSequence(0)
   for (let steps = 0; at < log.durable; steps += 1) {
@@ -154,7 +154,7 @@ test("a log is read in steps up to its end while it is being written, and damage
   await log.close()
 })
 
-test("what is cut while it is being read is not damage", async () => {
+test("a segment that is cut while it is being read is not damage", async () => {
   const { sim, log, step } = await scene()
   const found: string[] = []
   let after = parseLogSequence(0)

@@ -48,7 +48,7 @@ export interface SpaceFacts {
   /** Written since. */
   readonly grownBytes: number
   /** To be written by the next checkpoints. */
-  readonly owedBytes: number
+  readonly pendingBytes: number
   readonly ballastBytes: number
   readonly reserveBytes: number
 }
@@ -59,7 +59,7 @@ export function reserveOf(totalBytes: number, isMountPoint: boolean, limits: Spa
   return Math.floor(Math.min(wanted, limits.reserveShareMax * totalBytes))
 }
 
-const onItsWay = ({ grownBytes, owedBytes }: SpaceFacts): number => grownBytes + owedBytes
+const onItsWay = ({ grownBytes, pendingBytes }: SpaceFacts): number => grownBytes + pendingBytes
 
 /** Bytes that could be written if all of the reserve were used. */
 export const remainingBytes = (facts: SpaceFacts): number =>
@@ -79,19 +79,19 @@ export const mayTakeMetadata = (facts: SpaceFacts, bytes: number): boolean =>
  * Space that one checkpoint and one merge step of the metadata store need, beside the log that they contain. Copies
  * leave it free; a merge step is chosen to fit in it.
  */
-export const checkpointRoomBytes = (reserveBytes: number, limits: SpaceLimits = SPACE_LIMITS): number =>
+export const checkpointSpaceBytes = (reserveBytes: number, limits: SpaceLimits = SPACE_LIMITS): number =>
   Math.floor(reserveBytes * limits.checkpointShare)
 
 /** Bytes that copies which give space back later may use now. */
-export const copyRoomBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
-  Math.max(0, remainingBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))
+export const copySpaceBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
+  Math.max(0, remainingBytes(facts) - checkpointSpaceBytes(facts.reserveBytes, limits))
 
 /**
  * Bytes that one merge step may write: all but half of the checkpoint's share. If copies have left only the other half,
  * a step has at least that.
  */
-export const mergeRoomBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
-  Math.max(0, remainingBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits) / 2)
+export const mergeSpaceBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
+  Math.max(0, remainingBytes(facts) - checkpointSpaceBytes(facts.reserveBytes, limits) / 2)
 
 /** With only the reserve remaining, the log is short, so that its checkpoint finds the space that it needs. */
 export const logBytesMaxWhenShort = (reserveBytes: number, limits: SpaceLimits): number =>
@@ -105,7 +105,7 @@ export const ballastFileBytes = (reserveBytes: number, limits: SpaceLimits): num
   )
 
 /** Bytes that may be added to the ballast now: never so many that the next writer would need them back. */
-export function ballastRoomBytes(facts: SpaceFacts, limits: SpaceLimits): number {
+export function ballastSpaceBytes(facts: SpaceFacts, limits: SpaceLimits): number {
   const marginBytes = ballastFileBytes(facts.reserveBytes, limits)
   const spareBytes = facts.freeBytes - onItsWay(facts) - marginBytes
   return Math.max(0, Math.min(facts.reserveBytes - facts.ballastBytes, spareBytes))

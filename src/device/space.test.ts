@@ -1,4 +1,4 @@
-/** Devices that fill up: who is let in, what is kept back, and what is given back to whom. */
+/** Devices that fill up: which writes are accepted, which space is reserved, and which requests get it back. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
@@ -58,12 +58,12 @@ test("the ballast is written in the background until the reserve is whole, once 
   await end()
 })
 
-test("what was written since the last look counts, and so does what is owed", async () => {
+test("bytes written since the last check count, and so do pending ones", async () => {
   const { space, fill, end } = await scene()
   assert.equal(space.fullness.usableBytes, CAPACITY - 160 * KIB)
   await fill("a", 400 * KIB)
   assert.equal(space.fullness.usableBytes, CAPACITY - 560 * KIB)
-  space.owes(() => 64 * KIB)
+  space.addPending(() => 64 * KIB)
   assert.equal(space.fullness.usableBytes, CAPACITY - 624 * KIB)
   assert.ok(space.mayTakeNeedles(400 * KIB) && !space.mayTakeNeedles(401 * KIB))
   assert.ok(space.mayTakeMetadata(480 * KIB) && !space.mayTakeMetadata(481 * KIB))
@@ -72,21 +72,21 @@ test("what was written since the last look counts, and so does what is owed", as
   await end()
 })
 
-test("a full disk is noticed, by a look at the latest, and is taken again once there is room", async () => {
+test("a full disk is noticed, by a check at the latest, and is used again once there is space", async () => {
   const { sim, space, clock, end } = await scene()
   sim.capacityBytes = 100 * KIB
-  assert.ok(space.mayTakeNeedles(100 * KIB), "nobody has looked")
+  assert.ok(space.mayTakeNeedles(100 * KIB), "before the next check")
   await clock.advance(LIMITS.checkEveryMs + 1)
   assert.ok(!space.mayTakeNeedles(100 * KIB))
-  await assert.rejects(async () => space.roomForMetadata(100 * KIB), isFull)
+  await assert.rejects(async () => space.spaceForMetadata(100 * KIB), isFull)
   sim.capacityBytes = CAPACITY
   await clock.advance(200)
-  await space.roomForMetadata(100 * KIB)
+  await space.spaceForMetadata(100 * KIB)
   assert.equal(space.fullness.level, "roomy")
   await end()
 })
 
-test("ballast is given back to a write that finds no room, and taken again later when there is some", async () => {
+test("ballast is given back to a write that finds no space, and grows again later when there is some", async () => {
   const { sim, clock, disk, space, fill, end } = await scene()
   await clock.advance(LIMITS.checkEveryMs + 1)
   const taken = await fill("others", CAPACITY - 160 * KIB)
@@ -108,7 +108,7 @@ test("ballast is given back to a write that finds no room, and taken again later
   await end()
 })
 
-test("ballast is left alone by whoever does not ask, and grows only where others keep room", async () => {
+test("ballast is given back only on request, and grows only where others keep space", async () => {
   const { sim, clock, space, end } = await scene()
   sim.capacityBytes = 100 * KIB
   await clock.advance(10 * LIMITS.checkEveryMs)
@@ -121,7 +121,7 @@ test("ballast is left alone by whoever does not ask, and grows only where others
   await end()
 })
 
-test("a quota that the file system does not tell is learned from the write that finds no room, and its end too", async () => {
+test("a quota that the file system does not report is learned from the write that finds no space, and its end too", async () => {
   const { sim, clock, space, fill, end } = await scene()
   await clock.advance(LIMITS.checkEveryMs + 1)
   let quotaBytes = 400 * KIB
@@ -139,7 +139,7 @@ test("a quota that the file system does not tell is learned from the write that 
   await end()
 })
 
-test("what was ballast in an earlier life is ballast, and a start without room gives one file back", async () => {
+test("ballast of an earlier process is ballast, and a start without space gives one file back", async () => {
   const { sim, clock, disk, spaces, end } = await scene()
   await clock.advance(LIMITS.checkEveryMs + 1)
   await end()
@@ -153,7 +153,7 @@ test("what was ballast in an earlier life is ballast, and a start without room g
   assert.equal(await dropBallast(disk, "/none"), false)
 })
 
-test("one of two devices on a file system that is taken out leaves the other its space", async () => {
+test("one of two devices on a file system that is taken offline leaves the other its space", async () => {
   const { clock, opened, end } = await scene(["/d", "/e"])
   await clock.advance(LIMITS.checkEveryMs + 1)
   const [gone, left] = opened

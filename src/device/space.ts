@@ -17,17 +17,17 @@ import type { Disk, Space } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { Ballast, Noise, keepRoomForRecords } from "./ballast.js"
-import { roomyDisk, type RoomMaker } from "./roomy-disk.js"
+import { roomyDisk, type SpaceMaker } from "./roomy-disk.js"
 import {
   ballastFileBytes,
-  ballastRoomBytes,
-  copyRoomBytes,
+  ballastSpaceBytes,
+  copySpaceBytes,
   FillRate,
   remainingBytes,
   logBytesMaxWhenShort,
   mayTakeMetadata,
   mayTakeNeedles,
-  mergeRoomBytes,
+  mergeSpaceBytes,
   reserveOf,
   SPACE_LIMITS,
   usableBytes,
@@ -82,7 +82,7 @@ export class Spaces {
       folder,
       isMountPoint,
       ballast,
-      owedBytes: () => 0,
+      pendingBytes: () => 0,
       undoCopies: () => Promise.resolve(false),
     }
     system.add(member, space)
@@ -100,12 +100,12 @@ interface SpaceMember {
   readonly folder: string
   readonly isMountPoint: boolean
   readonly ballast: Ballast
-  owedBytes: () => number
+  pendingBytes: () => number
   undoCopies: () => Promise<boolean>
 }
 
 /** One device's view of its file system. */
-export class DeviceSpace implements BackgroundService, RoomMaker {
+export class DeviceSpace implements BackgroundService, SpaceMaker {
   readonly name: string
 
   constructor(
@@ -122,12 +122,12 @@ export class DeviceSpace implements BackgroundService, RoomMaker {
   }
 
   /** From now on `bytes()` count as soon to be written: log that the next checkpoints write to the store. */
-  owes(bytes: () => number): void {
-    this.member.owedBytes = bytes
+  addPending(bytes: () => number): void {
+    this.member.pendingBytes = bytes
   }
 
   /** From now on `undo` discards copies that no checkpoint contains. */
-  holdsCopies(undo: () => Promise<boolean>): void {
+  setUndoCopies(undo: () => Promise<boolean>): void {
     this.member.undoCopies = undo
   }
 
@@ -144,7 +144,7 @@ export class DeviceSpace implements BackgroundService, RoomMaker {
   }
 
   /** Undefined if there is space for new rows; otherwise a last check, which throws `deviceFull` if there is none. */
-  roomForMetadata(bytes: number = ENTRY_BYTES_MAX): Promise<void> | undefined {
+  spaceForMetadata(bytes: number = ENTRY_BYTES_MAX): Promise<void> | undefined {
     return this.mayTakeMetadata(bytes) ? undefined : this.lastCheck(bytes)
   }
 
@@ -153,13 +153,13 @@ export class DeviceSpace implements BackgroundService, RoomMaker {
   }
 
   /** Bytes that copies which give space back later may use now. */
-  get copyRoomBytes(): number {
-    return copyRoomBytes(this.system.facts, this.system.limits)
+  get copySpaceBytes(): number {
+    return copySpaceBytes(this.system.facts, this.system.limits)
   }
 
   /** Bytes that one merge step of the metadata store may write now. */
-  get mergeRoomBytes(): number {
-    return mergeRoomBytes(this.system.facts, this.system.limits)
+  get mergeSpaceBytes(): number {
+    return mergeSpaceBytes(this.system.facts, this.system.limits)
   }
 
   /** With more log than this a checkpoint is due, whatever else bounds it. */
@@ -215,7 +215,7 @@ export class DeviceSpace implements BackgroundService, RoomMaker {
 }
 
 /** Within this time of the last check no other is started. */
-const LOOK_AGAIN_MS = 100
+const CHECK_AGAIN_MS = 100
 /** Records grow with the devices, and another process may have used the space when it was lent. */
 const KEEP_RECORD_ROOM_EVERY_MS = 30_000
 
@@ -228,8 +228,8 @@ class FileSystem {
   private hiddenBytes = 0
   private reserveBytes = 0
   private ballastBytes = 0
-  private lookedMs = -Infinity
-  private looking: Promise<void> | undefined
+  private checkedMs = -Infinity
+  private checking: Promise<void> | undefined
   private gaveBackMs = -Infinity
   /** Operations on the ballast, one after another; never rejects. */
   private ballasting: Promise<unknown> = Promise.resolve()
@@ -252,21 +252,21 @@ class FileSystem {
   }
 
   private get shown(): Space {
-    return must(this.space, "a file system was looked at when it was found")
+    return must(this.space, "a file system is measured when it is opened")
   }
 
   /** Read by each write: values that change rarely are computed when they change. */
   get facts(): SpaceFacts {
-    let owedBytes = 0
-    for (const member of this.members) owedBytes += member.owedBytes()
+    let pendingBytes = 0
+    for (const member of this.members) pendingBytes += member.pendingBytes()
     const { totalBytes, freeBytes } = this.shown
     const { ballastBytes, reserveBytes, hiddenBytes } = this
     const usable = Math.max(0, freeBytes - hiddenBytes)
-    return { totalBytes, freeBytes: usable, grownBytes: this.grownBytes, owedBytes, ballastBytes, reserveBytes }
+    return { totalBytes, freeBytes: usable, grownBytes: this.grownBytes, pendingBytes, ballastBytes, reserveBytes }
   }
 
   /** Call it after any of the facts has changed. */
-  private reckon(): void {
+  private compute(): void {
     const { totalBytes } = this.shown
     const reserves = this.members.map(({ isMountPoint }) => reserveOf(totalBytes, isMountPoint, this.limits))
     this.reserveBytes = Math.max(0, ...reserves)
@@ -275,13 +275,13 @@ class FileSystem {
 
   add(member: SpaceMember, space: Space): void {
     this.members.push(member)
-    this.saw(space, 0)
+    this.record(space, 0)
   }
 
   remove(member: SpaceMember): void {
     const at = this.members.indexOf(member)
     if (at !== -1) this.members.splice(at, 1)
-    this.reckon()
+    this.compute()
   }
 
   grew(bytes: number): void {
@@ -289,22 +289,22 @@ class FileSystem {
   }
 
   check(): Promise<void> {
-    this.looking ??= this.ask().finally(() => (this.looking = undefined))
-    return this.looking
+    this.checking ??= this.query().finally(() => (this.checking = undefined))
+    return this.checking
   }
 
   /** As `check`, unless the last one was just now. If the file system cannot be queried, the facts stay. */
   async checkSoon(): Promise<void> {
-    if (this.clock.monotonicMs() - this.lookedMs < LOOK_AGAIN_MS) return
+    if (this.clock.monotonicMs() - this.checkedMs < CHECK_AGAIN_MS) return
     await this.check().catch(() => undefined)
   }
 
-  private async ask(): Promise<void> {
+  private async query(): Promise<void> {
     let failure: unknown
     for (const { disk, folder } of [...this.members]) {
       const countedBytes = this.grownBytes
       try {
-        this.saw(await disk.space(folder), countedBytes)
+        this.record(await disk.space(folder), countedBytes)
         return
       } catch (error) {
         failure = error
@@ -314,12 +314,12 @@ class FileSystem {
   }
 
   /** `countedBytes`: growth up to the query, which the answer includes. */
-  private saw(space: Space, countedBytes: number): void {
+  private record(space: Space, countedBytes: number): void {
     this.space = space
     this.grownBytes -= countedBytes
-    this.lookedMs = this.clock.monotonicMs()
-    this.reckon()
-    this.rate.add(this.lookedMs, usableBytes(this.facts))
+    this.checkedMs = this.clock.monotonicMs()
+    this.compute()
+    this.rate.add(this.checkedMs, usableBytes(this.facts))
   }
 
   /** Checks space and grows the ballast until the signal fires; one of several devices at a time does it. */
@@ -333,7 +333,7 @@ class FileSystem {
         keptMs = nowMs
         await keepRoomForRecords(member.disk, member.folder)
       }
-      if (nowMs - this.lookedMs < this.limits.checkEveryMs / 2) continue
+      if (nowMs - this.checkedMs < this.limits.checkEveryMs / 2) continue
       await this.check()
       await this.growBallast(signal)
     }
@@ -356,7 +356,7 @@ class FileSystem {
   }
 
   private growPiece(): Promise<boolean> {
-    return this.grow(Math.min(ballastRoomBytes(this.facts, this.limits), this.limits.ballastPieceBytes))
+    return this.grow(Math.min(ballastSpaceBytes(this.facts, this.limits), this.limits.ballastPieceBytes))
   }
 
   /** Adds to the ballast of the device that has the least; false if there is no need or no space. */
@@ -374,7 +374,7 @@ class FileSystem {
     }
     const grownBytes = member.ballast.bytes - before
     this.grew(grownBytes)
-    this.reckon()
+    this.compute()
     return grownBytes > 0
   }
 
@@ -392,7 +392,7 @@ class FileSystem {
           return 0
         })
       }
-      this.reckon()
+      this.compute()
       if (freedBytes === 0) return false
       this.output.warn("ballast_released", { freedBytes, fileSystem: this.fileSystemId })
       await this.check().catch(() => undefined)

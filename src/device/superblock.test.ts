@@ -21,7 +21,7 @@ async function folderOn(sim: SimDisk): Promise<Disk> {
   return disk
 }
 
-test("a device without room for its next superblock begins its next life with a part of its ballast", async () => {
+test("a device without space for its next superblock begins its next incarnation with a part of its ballast", async () => {
   const sim = new SimDisk()
   const disk = await folderOn(sim)
   const first = await createSuperblock(disk, "/d", NEW_DEVICE)
@@ -40,7 +40,7 @@ test("a device without room for its next superblock begins its next life with a 
   assert.deepEqual(sim.medium.namesIn("/d"), ["ballast", "superblock"], "nothing is left of the attempt")
 })
 
-test("a device without a free byte and without ballast begins one life after the other in its record room", async () => {
+test("a device without a free byte and without ballast begins one incarnation after the other in its record room", async () => {
   const sim = new SimDisk()
   const disk = await folderOn(sim)
   await createSuperblock(disk, "/d", NEW_DEVICE)
@@ -51,7 +51,7 @@ test("a device without a free byte and without ballast begins one life after the
     assert.ok(found)
     await beginIncarnation(disk, "/d", found)
     assert.equal((await readSuperblock(disk, "/d"))?.incarnation, life)
-    assert.equal(sim.medium.usedBytes, sim.capacityBytes, "nobody else could take it")
+    assert.equal(sim.medium.usedBytes, sim.capacityBytes, "no free byte is left to others")
   }
   await disk.remove("/d/ballast/records")
   sim.capacityBytes = sim.medium.usedBytes + 5000
@@ -84,7 +84,7 @@ test("a record file is the old or the new at every power cut, and the new once a
   assert.ok(olds > 5 && youngs > 0)
 })
 
-test("what an earlier replacement left behind is no hindrance", async () => {
+test("remains of an earlier replacement are no hindrance", async () => {
   const sim = new SimDisk()
   const disk = await folderOn(sim)
   const rest = await disk.open("/d/r.new", "create")
@@ -94,7 +94,7 @@ test("what an earlier replacement left behind is no hindrance", async () => {
   assert.equal(await readRecordFile(disk, "/d/other"), undefined)
 })
 
-test("a folder is empty, a device, or somebody else's", async () => {
+test("a folder is empty, a device, or foreign", async () => {
   const disk = await folderOn(new SimDisk())
   for (const harmless of ["lost+found", "owner.sock", "owner.sock.12ab", "superblock.new"]) {
     await disk.open(`/d/${harmless}`, "create")
@@ -118,7 +118,7 @@ test("a folder is empty, a device, or somebody else's", async () => {
   assert.equal(await isMountPoint(disk, "/d"), false)
 })
 
-test("each life on a device has a number of its own, also after power cuts", async () => {
+test("each incarnation on a device has a number of its own, also after power cuts", async () => {
   const sim = new SimDisk()
   let disk = await folderOn(sim)
   await createSuperblock(disk, "/d", NEW_DEVICE)
@@ -132,7 +132,7 @@ test("each life on a device has a number of its own, also after power cuts", asy
   }
 })
 
-test("a damaged superblock is no empty folder", async () => {
+test("a folder with a damaged superblock is not empty", async () => {
   const sim = new SimDisk()
   const disk = await folderOn(sim)
   await createSuperblock(disk, "/d", NEW_DEVICE)

@@ -27,7 +27,7 @@ test("after slow reads none is made for a while, and a read that fails returns u
     nowMs += 10_001
     assert.equal(read(0), "read")
   }
-  // Now and then the thread does not run for a while.
+  // From time to time the thread does not run for a while.
   for (let i = 0; i < 200; i += 1) assert.equal(read(i % 20 === 0 ? 15 : 0.01), "read")
   assert.equal(read(150), "read")
   rests()

@@ -1,4 +1,4 @@
-/** Payload volumes in memory, for tests of what checkpoints do with them. */
+/** Payload volumes in memory, for tests of checkpoints. */
 import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
@@ -21,7 +21,7 @@ export class MemoryShelf implements PayloadShelf {
   private open: number | undefined
   private last = 0
   private keptBelow = 1
-  /** How often a flush is to fail for want of room. */
+  /** How often a flush is to fail for lack of space. */
   fullFlushes = 0
 
   constructor(private readonly volumeBytesMax: number) {}

@@ -114,7 +114,7 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
 const tendingJobs = (devices: () => readonly DeviceStack[]): readonly Job[] => [
   new EachDevice("compaction", devices, stack => stack.tending.compaction),
   new EachDevice("scrub", devices, stack => stack.tending.scrub),
-  new EachDevice("scrub base", devices, stack => stack.tending.scrubMetadata),
+  new EachDevice("scrub metadata", devices, stack => stack.tending.scrubMetadata),
   new EachDevice("scrub log", devices, stack => stack.tending.scrubLog),
 ]
 

@@ -151,7 +151,7 @@ test("a device with a rotten shard can leave: nothing waits for what cannot be m
   const leaver = must(engine.devices[3], "four devices")
   const { id } = leaver.place
   const [found] = leaver.volumes.indexed(ALL_NEEDLES)
-  leaver.volumes.distrust([needleIdOfKey(must(found, "it has shards").key)])
+  leaver.volumes.markSuspect([needleIdOfKey(must(found, "it has shards").key)])
   await scene.timed(engine.control.change("remove", record => removeDevice(record, id, [], machine.clock.wallMs())))
   for (let rounds = 0; rounds < 10 && engine.recordManager.record.devices.length === 4; rounds += 1) {
     for (const job of ["repair", "reencode", "collector"]) await scene.stepUntilIdle(job)

@@ -112,7 +112,7 @@ export class SourceShards {
       headerOf: readOnly,
       append: readOnly,
       remove: readOnly,
-      distrust: () => undefined,
+      markSuspect: () => undefined,
       indexed: () => [],
       usage: () => ({ volumes: 0, writtenBytes: 0, liveBytes: 0, deadShare: 0 }),
       durable: () => undefined,

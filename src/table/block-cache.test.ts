@@ -1,4 +1,4 @@
-/** The block cache gives back the memory of what nobody uses. */
+/** The block cache frees the memory of unused blocks. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Block, BlockBuilder, fileSeed } from "../format/table-block.js"
@@ -13,7 +13,7 @@ function blockOf(text: string): Block {
   return new Block(builder.finish(fileSeed(parseDeviceId("00000000000000d1"), 1), 0))
 }
 
-test("blocks that nobody uses for a while leave, those in use stay", async () => {
+test("blocks that are unused for a while are evicted, those in use stay", async () => {
   const clock = new SimClock()
   const cache = new BlockCache(1 << 20)
   const stop = new AbortController()

@@ -13,7 +13,7 @@ import { RowSum } from "../format/row-sum.js"
 import type { TableEntry } from "../format/table-manifest.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { MANIFEST_BYTES_MAX } from "./limits.js"
-import { ONLY_LOOKING, Table } from "./table.js"
+import { UNCACHED_READS, Table } from "./table.js"
 
 const COPIES = ["manifest", "manifest-copy"] as const
 const MANIFEST_NAME = /^(\d+)\.manifest(-copy)?$/
@@ -22,7 +22,7 @@ const TABLE_NAME = /^(\d+)\.table$/
 const OLD_STORE_NAME = "data.mdb"
 
 /** The writer may replace generations while a reader searches for the newest one; the reader tries so many times. */
-const LOOKS_MAX = 5
+const ATTEMPTS_MAX = 5
 
 interface WholeCopy {
   readonly manifest: Manifest
@@ -53,13 +53,13 @@ const generationsIn = (names: readonly string[]): readonly number[] =>
 /** The newest manifest of a folder; an empty one if the folder has none. Throws `corruptRow`, `deviceFailed`. */
 export async function readManifest(disk: Disk, folder: string, deviceId: DeviceId): Promise<StoredManifest> {
   let names = await disk.list(folder)
-  for (let look = 1; ; look += 1) {
+  for (let attempt = 1; ; attempt += 1) {
     try {
       return await newestOf(names, disk, folder, deviceId)
     } catch (error) {
       const before = generationsIn(names).join()
       names = await disk.list(folder)
-      if (look === LOOKS_MAX || generationsIn(names).join() === before) throw error
+      if (attempt === ATTEMPTS_MAX || generationsIn(names).join() === before) throw error
     }
   }
 }
@@ -161,7 +161,7 @@ export async function manifestOfFiles(disk: Disk, folder: string, deviceId: Devi
   const tables: TableEntry[] = []
   for (const name of await disk.list(folder)) {
     const number = tableNumberOf(name)
-    const table = number === undefined ? undefined : await openLooking(disk, folder, number, deviceId)
+    const table = number === undefined ? undefined : await openUncached(disk, folder, number, deviceId)
     if (number === undefined || table === undefined) continue
     const { footer, footerHash } = table
     const { level, rows, tombstones, replacing, firstKey, lastKey } = footer
@@ -181,9 +181,14 @@ const LEVELS_MAX = 64
 const RUNS_MAX = 2 ** 40
 
 /** Returns undefined if the file is damaged. */
-async function openLooking(disk: Disk, folder: string, number: number, deviceId: DeviceId): Promise<Table | undefined> {
+async function openUncached(
+  disk: Disk,
+  folder: string,
+  number: number,
+  deviceId: DeviceId,
+): Promise<Table | undefined> {
   try {
-    return await Table.open(disk, folder, number, deviceId, ONLY_LOOKING)
+    return await Table.open(disk, folder, number, deviceId, UNCACHED_READS)
   } catch (error) {
     if (!isFailure(error, "corruptRow")) throw error
     return undefined

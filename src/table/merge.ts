@@ -106,14 +106,15 @@ class Merging {
       if (stream === newest || !isSameKey(stream, newest)) continue
       stream.isTaken = true
       this.countIn(stream)
-      if ((flags & ROW_FLAGS.countedOlder) === 0 && (stream.flags & ROW_FLAGS.tombstone) === 0) this.tell(stream)
+      if ((flags & ROW_FLAGS.countedOlder) === 0 && (stream.flags & ROW_FLAGS.tombstone) === 0)
+        this.reportDropped(stream)
       flags = (flags & ~ROW_FLAGS.countedOlder) | (stream.flags & ROW_FLAGS.countedOlder)
       this.countDropped(stream)
     }
     return flags
   }
 
-  private tell({ bytes, keyAt, valueAt, end }: RunStream): void {
+  private reportDropped({ bytes, keyAt, valueAt, end }: RunStream): void {
     const family = familyOfNumber(bytes[keyAt] ?? -1)
     if (family === undefined) return
     this.dropped(family, rowKeyOf(bytes.toString("latin1", keyAt + 1, valueAt)), bytes.subarray(valueAt, end))

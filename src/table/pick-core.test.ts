@@ -30,7 +30,7 @@ const keyOf = (key: number): Buffer => {
 
 type Details = Partial<Omit<TableEntry, "from">> & { readonly from?: number }
 
-/** A file of rows from one key to another, of 100 bytes unless told. */
+/** A file of rows from one key to another, of 100 bytes by default. */
 function file(number: number, level: number, first: number, last: number, details: Details = {}): TableEntry {
   const { from, ...others } = details
   return {
@@ -61,7 +61,7 @@ test("runs wait at the top until there are enough of them", () => {
   assert.deepEqual(merged(pick(runs)), { runs: [[3], [2], [1]], lower: [], upTo: undefined, level: 6 })
 })
 
-test("level 0 is merged past levels that would hold little, and never past one that holds rows", () => {
+test("level 0 is merged past levels that would contain little, and never past one with rows", () => {
   const big = Array.from({ length: 20 }, (_, i) => file(i + 1, 6, 100 * i, 100 * i + 99))
   assert.deepEqual(levelTargets(big, LIMITS), [0, 0, 0, 0, 0, 200, Infinity])
   const top = [31, 32, 33].map(number => file(number, 0, 0, 1999))
@@ -76,12 +76,12 @@ test("several levels hold a tenth of the next each", () => {
   assert.deepEqual(levelTargets(huge, LIMITS), [0, 0, 0, 150, 1500, 15_000, Infinity])
 })
 
-test("a level that holds more than it may gives its oldest file to the next", () => {
+test("the oldest file of a level above its limit moves to the next", () => {
   const last = file(1, 6, 0, 999, { sizeBytes: 2000 })
   const above = [file(4, 5, 0, 99), file(2, 5, 500, 599), file(3, 5, 200, 299)]
   assert.deepEqual(merged(pick([last, ...above])), { runs: [[2]], lower: [1], upTo: undefined, level: 6 })
   assert.equal(pick([last, ...above.slice(0, 2)]), undefined)
-  // A level that is to be empty gives all.
+  // A level that is to be empty moves all of its files.
   assert.deepEqual(merged(pick([file(9, 6, 0, 999), file(8, 5, 0, 99)])).runs, [[8]])
 })
 
@@ -100,7 +100,7 @@ test("a file is not moved past an older one with the same keys, nor if it is sma
   assert.deepEqual(merged(pick(small)).runs, [[3], [2], [1]])
 })
 
-test("a small file at the end of what is there is merged with what comes behind it", () => {
+test("a small file at the end is merged with the files that follow it", () => {
   const small = file(1, 6, 0, 49, { sizeBytes: 10 })
   const runs = [2, 3, 4].map(number => file(number, 0, 100, 199, { sizeBytes: 20 }))
   assert.deepEqual(merged(pick([small, ...runs])).lower, [1])
@@ -108,24 +108,24 @@ test("a small file at the end of what is there is merged with what comes behind 
   assert.deepEqual(merged(pick([small, ...runs], "due", { damaged })).lower, [], "a damaged one is left out")
 })
 
-test("a step takes no more than it may, ends between files, and is gone on with", () => {
+test("a step merges no more than it may, ends between files, and is continued", () => {
   const below = Array.from({ length: 9 }, (_, i) => file(i + 1, 6, 100 * i, 100 * i + 99))
   const runs = [11, 12, 13].map(number => file(number, 0, 10, 890, { sizeBytes: 50 }))
   const first = merged(pick([...below, ...runs]))
   assert.deepEqual(first, { runs: [[13], [12], [11]], lower: [1, 2, 3], upTo: 300, level: 6 })
-  // Two have gone on to 300; the fourth came meanwhile, and has rows below that.
+  // Two have been merged up to 300; the fourth was added meanwhile, and has rows below that.
   const trimmed = [11, 12, 13].map(number => file(number, 0, 10, 890, { sizeBytes: 50, from: 300 }))
   const late = file(14, 0, 0, 890)
   const second = merged(pick([...below, ...trimmed, late]))
   assert.deepEqual(second, { runs: [[13], [12], [11]], lower: [4, 5, 6], upTo: 600, level: 6 })
 })
 
-test("a begun merge goes on although too few runs are left to begin one", () => {
+test("a begun merge continues although too few runs remain to begin one", () => {
   const tables = [file(1, 6, 0, 99), file(2, 0, 0, 200, { from: 50 })]
   assert.deepEqual(merged(pick(tables)).runs, [[2]])
 })
 
-test("the smallest step is taken even if it is larger than it may be", () => {
+test("the smallest step is made even if it is above the limit", () => {
   const below = [file(1, 6, 0, 99, { sizeBytes: 900 }), file(2, 6, 100, 199)]
   const runs = [3, 4, 5].map(number => file(number, 0, 0, 199))
   assert.deepEqual(merged(pick([...below, ...runs])), { runs: [[5], [4], [3]], lower: [1], upTo: 100, level: 6 })
@@ -168,10 +168,10 @@ test("damaged files are left where they are, and others are merged", () => {
   assert.deepEqual(merged(pickMerge({ ...EMPTY_MANIFEST, tables }, "due", LIMITS, [3])).runs, [[6]], "or unread")
 })
 
-test("around damage, files of the top go down that overlap none of it, and runs between it become one", () => {
+test("around damage, level 0 files that overlap none of it move down, and runs between it become one", () => {
   const runs = [3, 4, 5].map(number => file(number, 0, 0, 199))
   const stays = { from: keyOf(0), to: keyOf(9), reason: "" }
-  // The file below is damaged: what lies beside it goes down, what lies above it becomes one run.
+  // The file below is damaged: files beside it move down, those above it become one run.
   const below = [file(1, 6, 0, 99), file(2, 6, 200, 299)]
   const beside = file(9, 0, 210, 290, { run: 5 })
   const damagedBelow = { damaged: [{ ...stays, file: 1 }] }
@@ -180,7 +180,7 @@ test("around damage, files of the top go down that overlap none of it, and runs 
   const one = pick([...below, ...runs], "due", damagedBelow)
   assert.deepEqual(merged(one), { runs: [[5], [4], [3]], lower: [], upTo: undefined, level: 0 })
   assert.deepEqual(one?.kind === "merge" && one.run, 5, "older than the runs to come")
-  // A run is damaged: older ones go down, newer ones do not pass it.
+  // A run is damaged: older ones move down, newer ones do not pass it.
   const damagedRun = { damaged: [{ ...stays, file: 4 }] }
   assert.deepEqual(merged(pick([...below, ...runs], "due", damagedRun)).runs, [[3]])
   assert.equal(pick([...below, ...runs.slice(1)], "full", damagedRun), undefined)
@@ -190,7 +190,7 @@ test("around damage, files of the top go down that overlap none of it, and runs 
 
 // --- random stores ---------------------------------------------------------------------------------------------
 
-/** A file, and what lies in it: the version of each key. */
+/** A file, and its content: the version of each key. */
 interface PlayedFile {
   readonly entry: TableEntry
   readonly rows: ReadonlyMap<number, number>
@@ -221,7 +221,7 @@ class PlayedStore {
     this.bad.clear()
   }
 
-  /** Each stretch of runs between damaged ones may be as long as the top may be, but for one. */
+  /** Each stretch of runs between damaged ones may be as long as the top may be, except one. */
   get runsMax(): number {
     const damaged = topRuns(this.manifest.tables).filter(run => run.some(({ number }) => this.bad.has(number))).length
     return (damaged + 1) * (LIMITS.topRunsMax - 1) + damaged
@@ -277,7 +277,7 @@ class PlayedStore {
     this.write(plan.level, rows, plan.run)
   }
 
-  /** What reads find: of each key the version in the newest file that has it. */
+  /** The result of reads: for each key the version in the newest file that has it. */
   shown(): Map<number, number> {
     const shown = new Map<number, number>()
     for (const files of this.inAge()) {
@@ -331,7 +331,7 @@ test("merges end, lose nothing, and keep newer versions above older ones", () =>
       store.commit(Array.from({ length: 1 + random.below(60) }, keyAt))
       const expected = store.shown()
       const urgency = URGENCIES[random.below(3)] ?? "due"
-      // Sometimes a commit comes before the merge is done.
+      // Sometimes a commit precedes the end of the merge.
       const stepsMax = random.below(3) === 0 ? 1 : 500
       for (let step = 1; ; step += 1) {
         const where = `seed ${seed}, commit ${commit}, step ${step}`
@@ -357,7 +357,7 @@ test("merges end, lose nothing, and keep newer versions above older ones", () =>
   assert.ok(merges > 1000 && moves > 100 && splits > 200, `${merges} merges, ${moves} moves, ${splits} split`)
 })
 
-test("around damage merges end, lose nothing, and bound the number of runs; repaired, all is as ever", () => {
+test("around damage merges end, lose nothing, and bound the number of runs; after repair, all rows are as before", () => {
   let [within, down] = [0, 0]
   for (let seed = 1; seed <= 25; seed += 1) {
     const random = new SimRandom(seed)

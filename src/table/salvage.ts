@@ -13,7 +13,7 @@ import { encodeManifest, manifestHash, type Manifest, type TableEntry } from "..
 import type { LostRows, StoreHost } from "../seams/store/contract.js"
 import type { TableLimits } from "./limits.js"
 import { highestNumbers, readManifest, removeOthers, tableNumberOf, writeManifest } from "./manifest-files.js"
-import { ONLY_LOOKING, Table, tablePath } from "./table.js"
+import { UNCACHED_READS, Table, tablePath } from "./table.js"
 import { TableWriter } from "./table-writer.js"
 
 /** The unreadable rows of the store, by file. The store must not be open. Throws `deviceFailed`. */
@@ -118,7 +118,7 @@ async function readable({ disk, deviceId }: StoreHost, folder: string, entry: Ta
 /** Returns undefined if neither end of the file can be read, or the file is not the one that the manifest names. */
 async function openTable(host: StoreHost, folder: string, entry: TableEntry): Promise<Table | undefined> {
   try {
-    const table = await Table.open(host.disk, folder, entry.number, host.deviceId, ONLY_LOOKING)
+    const table = await Table.open(host.disk, folder, entry.number, host.deviceId, UNCACHED_READS)
     if (table.footerHash === entry.footerHash) return table
     await table.close()
   } catch (error) {

@@ -183,7 +183,7 @@ export class TableReader implements StoreReader {
       cache: this.options.cache,
       readsSync: this.readsSync,
       timed,
-      mends: this.host.isReadOnly !== true,
+      repairs: this.host.isReadOnly !== true,
       rebuilt,
     }
     const opened: Table[] = []

@@ -129,7 +129,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
 
   async merge(merging: Merging): Promise<number | undefined> {
     const { limits } = this.writerOptions
-    const stepBytesMax = Math.min(limits.stepBytesMax, merging.roomBytes)
+    const stepBytesMax = Math.min(limits.stepBytesMax, merging.spaceBytes)
     const plan = pickMerge(this.manifest, merging.urgency, { ...limits, stepBytesMax }, merging.unread)
     if (plan === undefined) return undefined
     const others = this.manifest.tables.filter(({ number }) => plan.kind === "merge" || number !== plan.table.number)

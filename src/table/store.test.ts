@@ -1,4 +1,4 @@
-/** Table stores: the suite of all stores, over both disks, and what real processes and real disks do to them. */
+/** Table stores: the suite of all stores, over both disks, with real processes and real disks. */
 import assert from "node:assert/strict"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
@@ -38,9 +38,9 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-const MERGING: Merging = { urgency: "full", roomBytes: Infinity, dropped: () => undefined, marks: () => [] }
+const MERGING: Merging = { urgency: "full", spaceBytes: Infinity, dropped: () => undefined, marks: () => [] }
 
-/** Stores whose writers merge whatever there is after each commit. */
+/** Stores whose writers merge everything after each commit. */
 function merged(under: Stores): Stores {
   const openWriter: Stores["openWriter"] = async (path, host) => {
     const writer = await under.openWriter(path, host)
@@ -80,11 +80,11 @@ storeSuite("tables on a real disk", async () => {
 
 const numbersIn = (reader: StoreReader): number[] => Array.from(reader.range("current", ALL), ([, v]) => numberAt(v))
 
-/** A thread or process that commits rows of one number after the other, and merges now and then. */
+/** A thread or process that commits rows of one number after the other, and merges from time to time. */
 const COMMITTING = `
   const { TableStores } = await import(${JSON.stringify(new URL("./index.js", import.meta.url).href)})
   const { RealDisk } = await import(${JSON.stringify(new URL("../seams/disk/index.js", import.meta.url).href)})
-  const merging = { urgency: "full", roomBytes: Infinity, dropped: () => undefined, marks: () => [] }
+  const merging = { urgency: "full", spaceBytes: Infinity, dropped: () => undefined, marks: () => [] }
   async function open(path) {
     const limits = { ...${JSON.stringify(TABLE_LIMITS)}, partitionBytes: 4_096, tableBytes: 16_384 }
     return new TableStores({ limits }).openWriter(path, { disk: new RealDisk(), deviceId: "${deviceId}" })
@@ -148,7 +148,7 @@ const COMMITTING_PROCESS = `
   }
 `
 
-/** Runs a process that commits without end, kills it in the midst, and returns the last number it reported. */
+/** Runs a process that commits without end, kills it during a commit, and returns the last number it reported. */
 async function killWhileCommitting(path: string, first: number, commits: number): Promise<number> {
   const child = spawn(process.execPath, ["--input-type=module", "-e", COMMITTING_PROCESS, path, String(first)])
   let reported = 0
@@ -265,7 +265,7 @@ function readRows(reader: StoreReader, expected: (i: number) => Uint8Array | und
   return { errors }
 }
 
-test("tables: files that are none, were cut short or are missing are refused as damaged", () =>
+test("tables: foreign, truncated and missing files are refused as damaged", () =>
   inFolder(async path => {
     const writer = await stores.openWriter(path, real)
     await writer.commit(rows(2_000, new Uint8Array(1_000)))
@@ -284,7 +284,7 @@ test("tables: files that are none, were cut short or are missing are refused as 
     }
     await rm(table)
     await refused()
-    // Cut in its second end, a file is whole again by the first.
+    // A file that is cut in its second end is whole again by the first.
     await writeFile(table, whole.subarray(0, -1))
     const cut = await stores.openReader(path, real)
     await cut.verify(new AbortController().signal)
@@ -317,7 +317,7 @@ async function mergeAll(writer: StoreWriter): Promise<void> {
   await writer.removeUnused()
 }
 
-test("tables: a full disk is told from a failing one, and the store stays as it was", async t => {
+test("tables: a full disk is distinguished from a failing one, and the store stays as it was", async t => {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-full-"))
   if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", folder]).status !== 0) {
     await rm(folder, { recursive: true, force: true })
@@ -360,7 +360,7 @@ const OPEN_WITHOUT_HANDLES = `
   await store.close()
 `
 
-test("tables: a process without file handles to spare is told so, and opens its store once it has some", () =>
+test("tables: a process without free file handles gets an error, and opens its store once it has some", () =>
   inFolder(async folder => {
     const script = `ulimit -n 80; exec "$0" --input-type=module -e "$1" "$2"`
     const child = spawnSync("bash", ["-c", script, process.execPath, OPEN_WITHOUT_HANDLES, folder], {

@@ -26,7 +26,7 @@ interface BlockReads {
   /** Runs a read on the calling thread; returns undefined if it fails, or if such reads were slow lately. */
   readonly timed: <T>(read: () => T) => T | undefined
   /** Whether blocks rebuilt from parity are written back. */
-  readonly mends: boolean
+  readonly repairs: boolean
   /** Called when parity has repaired damage. */
   readonly rebuilt: (path: string, offsetBytes: number) => void
 }
@@ -47,11 +47,11 @@ function layoutOf(footer: Footer, endBytes: number): Layout {
 }
 
 /** For a table that is opened for one inspection: it caches and writes nothing. */
-export const ONLY_LOOKING: BlockReads = {
+export const UNCACHED_READS: BlockReads = {
   cache: new BlockCache(0),
   readsSync: () => true,
   timed: read => read(),
-  mends: false,
+  repairs: false,
   rebuilt: () => undefined,
 }
 
@@ -92,7 +92,7 @@ export class Table {
   /** Failures of those reads, thrown to the code that requested the rows when it needs them. */
   private readonly failed = new Map<string, { readonly failure: Error; throwsLeft: number }>()
   /** Write-backs, one after another. */
-  private mending: Promise<void> = Promise.resolve()
+  private repairing: Promise<void> = Promise.resolve()
   private readonly end: { readonly bytes: Buffer; readonly hash: string }
   private readonly layout: Layout
   /** Last keys of all partitions. */
@@ -367,15 +367,15 @@ export class Table {
     const rebuilt = rebuildBlock(file, place, isWhole)
     if (rebuilt === undefined) throw this.corrupt(partition, index, directory, offsetBytes)
     rebuilt.copy(whole, offsetBytes)
-    this.mend(rebuilt, offsetBytes)
+    this.repair(rebuilt, offsetBytes)
     return rebuilt
   }
 
   /** Writes a rebuilt block to its place. If that fails, the next read rebuilds it again. */
-  private mend(bytes: Buffer, offsetBytes: number): void {
+  private repair(bytes: Buffer, offsetBytes: number): void {
     this.reads.rebuilt(this.path, offsetBytes)
-    if (!this.reads.mends) return
-    this.mending = this.mending.then(() => this.writeBack(bytes, offsetBytes)).catch(() => undefined)
+    if (!this.reads.repairs) return
+    this.repairing = this.repairing.then(() => this.writeBack(bytes, offsetBytes)).catch(() => undefined)
   }
 
   private async writeBack(bytes: Buffer, offsetBytes: number): Promise<void> {
@@ -397,7 +397,7 @@ export class Table {
     const parity = found.subarray(parityAt - dataBytes, endAt - dataBytes)
     const isGood = parityHash(parity, this.seed).equals(this.footer.parityHash)
     const good = Buffer.concat([end, isGood ? parity : await this.computeParity(dataBytes), end])
-    if (!found.equals(good)) this.mend(good, dataBytes)
+    if (!found.equals(good)) this.repair(good, dataBytes)
   }
 
   private async computeParity(dataBytes: number): Promise<Buffer> {
@@ -462,7 +462,7 @@ export class Table {
 
   /** Its blocks leave the cache with its slots. */
   async close(): Promise<void> {
-    await this.mending
+    await this.repairing
     this.directories.fill(undefined)
     for (const slots of this.blocks) slots?.fill(undefined)
     await this.file.close()

@@ -1,4 +1,4 @@
-/** What readers get where a member gives up: the rest of a scan, or a payload, from the next member. */
+/** Reads after a replica fails: the rest of a scan, or a payload, from the next replica. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
@@ -32,7 +32,7 @@ const unused = () => assert.fail("not used")
 const FAMILY = "current"
 const ALL = { start: rowKeyOf("a"), end: rowKeyOf("z") }
 
-/** A member whose base breaks after so many rows of a scan. */
+/** A replica whose metadata store breaks after so many rows of a scan. */
 function handleOf(number: number, breaksAfter: number): ReplicaHandle {
   const rows = new MemoryLayer<TabletRow>()
   const scanned = function* (family: Family, range: { start: RowKey; end: RowKey }) {
@@ -56,7 +56,7 @@ function handleOf(number: number, breaksAfter: number): ReplicaHandle {
   }
   const device = {
     ...{ id: parseDeviceId(`00000000000000d${number}`), log, rows: deviceRows, contained: parseLogSequence(0) },
-    ...{ containedPosition: unused, readPayload: unused, verifyMetadataStore: unused, roomForWrites: () => undefined },
+    ...{ containedPosition: unused, readPayload: unused, verifyMetadataStore: unused, spaceForWrites: () => undefined },
   }
   const replica = new Replica(device, parseTabletId(1), parseEpoch(number))
   for (let i = 0; i < 10; i += 1) {
@@ -77,7 +77,7 @@ function scan(view: CommittedView, max = Infinity): string[] {
 
 const TEN = Array.from({ length: 10 }, (_, i) => `k${i}=${i}`)
 
-test("a scan goes on with the next member where one breaks, and gives each row once", () => {
+test("a scan continues with the next replica when one fails, and returns each row once", () => {
   const damaged: string[] = []
   const view = new CommittedView(
     [handleOf(1, 3), handleOf(2, 7), handleOf(3, Infinity)],
@@ -89,10 +89,10 @@ test("a scan goes on with the next member where one breaks, and gives each row o
   assert.deepEqual(damaged, ["00000000000000d1", "00000000000000d2"])
   damaged.length = 0
   assert.deepEqual(scan(view, 3), TEN.slice(0, 3))
-  assert.deepEqual(damaged, [], "what lies behind the last row that was asked for is not read")
+  assert.deepEqual(damaged, [], "rows behind the last requested one are not read")
 })
 
-test("a scan that no member can give fails, after the rows that some could", () => {
+test("a scan that no replica can finish fails, after the rows that some could return", () => {
   const found: string[] = []
   const row = (bytes: Buffer, keyAt: number, valueAt: number): boolean =>
     found.push(bytes.toString("latin1", keyAt, valueAt)) > 0
@@ -109,7 +109,7 @@ test("a scan that no member can give fails, after the rows that some could", () 
   assert.deepEqual(found, ["k0", "k1", "k2", "k3", "k4"])
 })
 
-/** A member whose log holds these payloads, where they were logged as positions 1, 2, …; it reads at once, if it may. */
+/** A replica whose log contains these payloads, logged as positions 1, 2, …; it reads synchronously, if it may. */
 function loggingSeat(number: number, payloads: readonly Uint8Array[], maySync: () => boolean) {
   const rowOf = (i: number): DeviceRow => ({
     value: Uint8Array.of(i),
@@ -132,13 +132,13 @@ function loggingSeat(number: number, payloads: readonly Uint8Array[], maySync: (
   const device = {
     ...{ id: parseDeviceId(`00000000000000d${number}`), log, contained: parseLogSequence(0) },
     rows: { get, range: unused, warm: unused, apply: unused, scan: unused },
-    ...{ containedPosition: unused, readPayload: unused, verifyMetadataStore: unused, roomForWrites: () => undefined },
+    ...{ containedPosition: unused, readPayload: unused, verifyMetadataStore: unused, spaceForWrites: () => undefined },
     syncReads: { read: <T>(attempt: () => T): T | undefined => (maySync() ? attempt() : undefined) },
   }
   return new ReplicaHandle(new Replica(device, parseTabletId(1), parseEpoch(number)))
 }
 
-test("a payload at hand is lent; one that is awaited is the caller's own, wherever it was read", async () => {
+test("a payload in memory is lent; one that is awaited is the caller's own, wherever it was read", async () => {
   const payloads = [1, 2].map(fill => new Uint8Array(100).fill(fill))
   let maySync = true
   const first = loggingSeat(1, payloads, () => maySync)
@@ -156,7 +156,7 @@ test("a payload at hand is lent; one that is awaited is the caller's own, wherev
   maySync = true
   first.leave(fail("deviceFailed"))
   const elsewhere = payloadOf(0, rowOfFirst)
-  assert.ok(elsewhere instanceof Promise, "its member left: the others are asked")
+  assert.ok(elsewhere instanceof Promise, "its replica left: the others are read")
   const ownToo = await elsewhere
   view.readFrom([loggingSeat(3, payloads, () => true)])
   assert.ok(payloadOf(1, rowOfFirst) instanceof Promise)

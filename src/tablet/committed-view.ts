@@ -61,7 +61,7 @@ export class CommittedView implements QueryView {
     const warming = handle?.replica.warm(family, keys)
     if (handle === undefined || warming === undefined) return undefined
     return handle.wait(warming).catch((error: unknown) => {
-      const failure = handle.left ?? this.tell(handle, error)
+      const failure = handle.left ?? this.reportDamage(handle, error)
       if (others.length === 0) throw failure
       this.readLast(handle)
       return this.warmFrom(others, family, keys)
@@ -77,54 +77,54 @@ export class CommittedView implements QueryView {
     for (const handle of this.handles) {
       try {
         const row = handle.replica.get(family, key)
-        return row && this.comingFrom(handle, row)
+        return row && this.withOrigin(handle, row)
       } catch (error) {
-        problem = this.tell(handle, error)
+        problem = this.reportDamage(handle, error)
       }
     }
     throw problem
   }
 
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, TabletRow]> {
-    let left = range
+    let rest = range
     let problem: unknown
     for (const handle of this.handles) {
       let last: RowKey | undefined
       try {
-        for (const pair of handle.replica.range(family, left)) {
+        for (const pair of handle.replica.range(family, rest)) {
           last = pair[0]
-          this.comingFrom(handle, pair[1])
+          this.withOrigin(handle, pair[1])
           yield pair
         }
         return
       } catch (error) {
-        problem = this.tell(handle, error)
+        problem = this.reportDamage(handle, error)
       }
       if (last !== undefined)
-        left = range.reverse ? { ...left, end: last } : { ...left, start: rowKeyOf(`${last}\x00`) }
+        rest = range.reverse ? { ...rest, end: last } : { ...rest, start: rowKeyOf(`${last}\x00`) }
     }
     throw problem
   }
 
   scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
-    let given = 0
+    let visited = 0
     let problem: unknown
     for (const handle of this.handles) {
       // Rows already visited by a replica that failed half-way: all replicas have the same rows.
-      let known = given
+      let toSkip = visited
       const row = (bytes: Buffer, keyAt: number, valueAt: number, end: number): boolean => {
-        if (known > 0) {
-          known -= 1
+        if (toSkip > 0) {
+          toSkip -= 1
           return true
         }
-        given += 1
+        visited += 1
         return visitor.row(bytes, keyAt, valueAt, end)
       }
       try {
         handle.replica.scan(family, range, { row })
         return
       } catch (error) {
-        problem = this.tell(handle, error)
+        problem = this.reportDamage(handle, error)
       }
     }
     throw problem
@@ -151,7 +151,7 @@ export class CommittedView implements QueryView {
     key: RowKey,
     row: TabletRow,
   ): Promise<Uint8Array | undefined> {
-    const bytes = await foundBy(origin, reading)
+    const bytes = await readPayloadAt(origin, reading)
     return bytes instanceof Uint8Array ? bytes : this.payloadOfAny(family, key, row)
   }
 
@@ -162,7 +162,7 @@ export class CommittedView implements QueryView {
     let problem: Failure | undefined
     for (const handle of this.handles) {
       const place = this.placeAt(handle, family, key, row)
-      const found = place && (await foundBy(handle, handle.replica.readPayload(family, key, place)))
+      const found = place && (await readPayloadAt(handle, handle.replica.readPayload(family, key, place)))
       if (found instanceof Uint8Array) return found
       if (!found) continue
       problem ??= found
@@ -185,19 +185,19 @@ export class CommittedView implements QueryView {
       const found = handle.replica.get(family, key)
       return isSame(found, row) ? found?.payload : undefined
     } catch (error) {
-      this.tell(handle, error)
+      this.reportDamage(handle, error)
       return undefined
     }
   }
 
   /** Reports damage of a replica's metadata store; rethrows any other error. */
-  private tell(handle: ReplicaHandle, error: unknown): Failure {
+  private reportDamage(handle: ReplicaHandle, error: unknown): Failure {
     if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
     this.damaged(handle.id, error)
     return error
   }
 
-  private comingFrom(handle: ReplicaHandle, row: DeviceRow): DeviceRow {
+  private withOrigin(handle: ReplicaHandle, row: DeviceRow): DeviceRow {
     if (handle !== this.handles[0] && row.payload) this.origins.set(row, handle)
     return row
   }
@@ -217,7 +217,7 @@ function isSamePlace(a: PayloadPlace | undefined, b: PayloadPlace | undefined): 
 /**
  * The payload read at a replica's place, or the damage found there; undefined if the place has other content by now.
  */
-async function foundBy(handle: ReplicaHandle, reading: LentSoon): Promise<Uint8Array | Failure | undefined> {
+async function readPayloadAt(handle: ReplicaHandle, reading: LentSoon): Promise<Uint8Array | Failure | undefined> {
   try {
     return await handle.wait(asPromise(() => owned(reading)))
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Which replica is wrong about a row: the one that differs from the majority, and none where no majority exists. */
+/** Which replica is wrong about a row: the one that differs from the majority, and none without a majority. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseDeviceId, rowKeyOf, type RowKey } from "../base/ids.js"
@@ -8,7 +8,7 @@ import { combineDigests, differences, digestOfRow } from "./comparison-core.js"
 const key = (text: string) => rowKeyOf(text)
 const DEVICES = ["a", "b", "c", "d"].map(letter => parseDeviceId(letter.repeat(16)))
 
-/** Finds the differences among replicas, each given as `key=digest` words; the result as `key device what`. */
+/** Finds the differences among replicas, each as `key=digest` words; the result as `key device what`. */
 function found(...texts: readonly string[]): string[] {
   const replicas = texts.map((text, i) => {
     const rows = new Map<RowKey, bigint>()
@@ -26,12 +26,12 @@ function found(...texts: readonly string[]): string[] {
   })
 }
 
-test("replicas that hold the same rows do not differ", () => {
+test("replicas with the same rows do not differ", () => {
   assert.deepEqual(found("x=1 y=2", "y=2 x=1", "x=1 y=2"), [])
   assert.deepEqual(found("", ""), [])
 })
 
-test("the majority is right: the others are different, miss a row or have one too many", () => {
+test("the majority is right: the others differ, miss a row or have an extra one", () => {
   assert.deepEqual(found("x=1", "x=1", "x=2"), ["x c different"])
   assert.deepEqual(found("x=1", "", "x=1"), ["x b missing"])
   assert.deepEqual(found("x=1", "", ""), ["x a extra"])
@@ -39,7 +39,7 @@ test("the majority is right: the others are different, miss a row or have one to
   assert.deepEqual(found("x=1 y=1", "x=1 y=1", "x=3"), ["x c different", "y c missing"])
 })
 
-test("without a majority no replica is called wrong", () => {
+test("without a majority no replica counts as wrong", () => {
   assert.deepEqual(found("x=1", "x=2"), ["x ? different"])
   assert.deepEqual(found("x=1", ""), ["x ? different"])
   assert.deepEqual(found("x=1", "x=2", "x=3"), ["x ? different"])
@@ -65,7 +65,7 @@ test("a row's digest depends on its family, key, value and the length of its pay
   assert.equal(digestOfRow("current", key("key"), row("value")), digests[0])
 })
 
-test("digests combine to the same in any order, within 64 bits, and a part too many shows", () => {
+test("digests combine to the same in any order, within 64 bits, and an extra part changes them", () => {
   const parts = [1n, 2n ** 64n - 1n, 12345678901234567890n]
   const whole = parts.reduce(combineDigests, 0n)
   assert.equal(parts.toReversed().reduce(combineDigests, 0n), whole)

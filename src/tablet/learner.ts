@@ -61,7 +61,7 @@ export class Learner {
   private queue: EncodedBatch[] = []
   private queuedBytes = 0
   /** How many batches it was sent, and how many of them are durable. */
-  private given = 0
+  private sentBatches = 0
   private durable = 0
   private draining: Promise<void> | undefined
   /** Callbacks that wait for the next write to the log to end. */
@@ -138,7 +138,7 @@ export class Learner {
   private enqueue(batch: EncodedBatch): void {
     this.queue.push(batch)
     this.queuedBytes += batch.lengthBytes
-    this.given += 1
+    this.sentBatches += 1
     this.draining ??= this.drain()
   }
 
@@ -146,7 +146,7 @@ export class Learner {
     const { handle } = this
     try {
       while (this.queue.length > 0) {
-        const room = handle.replica.device.roomForWrites()
+        const room = handle.replica.device.spaceForWrites()
         if (room) await handle.wait(room)
         const batches = this.nextBatches()
         const batch = EncodedBatch.join(batches)
@@ -189,12 +189,12 @@ export class Learner {
    */
   async catchUp(): Promise<void> {
     assert(this.isOver, "a learner votes only once it has all rows")
-    const room = this.handle.replica.device.roomForWrites()
+    const room = this.handle.replica.device.spaceForWrites()
     room?.catch(() => undefined)
     if (room || this.queuedBytes > LEARNER_LIMITS.joinBytes) {
       throw fail("tooManyInFlight", { message: "the device has not caught up yet", device: this.id })
     }
-    await this.until(() => this.durable === this.given)
+    await this.until(() => this.durable === this.sentBatches)
   }
 
   /** Copies one chunk of rows, once the queue to the log is short enough. False: all rows were copied before. */
@@ -203,7 +203,7 @@ export class Learner {
     await this.until(() => this.hasBegun && this.queuedBytes <= LEARNER_LIMITS.paceBytes)
     if (this.cursor) await this.copy(this.cursor)
     if (this.cursor) return true
-    const all = this.given
+    const all = this.sentBatches
     await this.until(() => this.durable >= all)
     this.isOver = true
     return true

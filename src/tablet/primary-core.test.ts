@@ -1,4 +1,4 @@
-/** What a client may be told, and when. */
+/** Which answers a client gets, and when. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
@@ -21,7 +21,7 @@ const valueAt = (view: DecisionView, text: string): string | undefined => {
   return row && new TextDecoder().decode(row.value)
 }
 
-/** A core over committed rows that a test can write, and the answers that clients have had. */
+/** A core over committed rows that a test can write, and the answers that clients have received. */
 class Scene {
   readonly rows = new MemoryLayer<TabletRow>()
   readonly core = new PrimaryCore(
@@ -49,7 +49,7 @@ class Scene {
     this.run(name, view => ({ writes: [], result: valueAt(view, text) }))
   }
 
-  /** As the members do: durable, applied, and only then committed. */
+  /** As the replicas do: durable, applied, and only then committed. */
   commit(batch: Batch | undefined): void {
     assert.ok(batch)
     for (const { writes } of batch.entries) {
@@ -59,7 +59,7 @@ class Scene {
   }
 }
 
-test("an answer is given when its entry is committed, not before", () => {
+test("an answer is sent when its entry is committed, not before", () => {
   const scene = new Scene()
   scene.put("put", "a", "1")
   assert.deepEqual(scene.answers, [])
@@ -69,7 +69,7 @@ test("an answer is given when its entry is committed, not before", () => {
   assert.deepEqual(scene.answers, ["put: put"])
 })
 
-test("decisions see what was decided before them, and their answers wait for it, refusals and no-ops too", () => {
+test("decisions see earlier decisions, and their answers wait for those, refusals and no-ops too", () => {
   const scene = new Scene()
   scene.put("first", "a", "1")
   scene.read("read", "a")
@@ -87,7 +87,7 @@ test("decisions see what was decided before them, and their answers wait for it,
   assert.deepEqual(scene.answers.slice(1), ["first: put", "read: 1", "refused! preconditionFailed", "ranged: 1"])
 })
 
-test("the absence that an uncommitted removal makes is waited for as well", () => {
+test("an answer that saw an uncommitted removal waits for it as well", () => {
   const scene = new Scene()
   scene.put("put", "a", "1")
   scene.commit(scene.core.takeBatch())
@@ -127,7 +127,7 @@ test("a row that was written again while it was being committed keeps its newer 
   assert.deepEqual(scene.answers.slice(1), ["two: put", "read: 2"])
 })
 
-test("when the log fails, all that waits is told that it is unknown, and head is committed again", () => {
+test("when the log fails, all waiting answers are indeterminate, and head is committed again", () => {
   const scene = new Scene()
   scene.put("kept", "a", "1")
   scene.commit(scene.core.takeBatch())
@@ -157,7 +157,7 @@ test("a decision that throws changes nothing", () => {
   assert.deepEqual(scene.answers.slice(2), ["read: undefined"])
 })
 
-test("many decisions are logged in batches that a log takes, in their order", () => {
+test("many decisions are logged in batches that a log accepts, in their order", () => {
   const scene = new Scene()
   const value = "x".repeat(900_000)
   for (let i = 0; i < 12; i += 1) scene.put(`put ${i}`, `key ${i}`, value)
@@ -174,7 +174,7 @@ test("many decisions are logged in batches that a log takes, in their order", ()
   assert.equal(scene.answers.length, 12)
 })
 
-test("a decision that needs a payload says so, and is taken again with it", () => {
+test("a decision that needs a payload throws, and is made again with it", () => {
   const scene = new Scene()
   const payload = { in: "volume", volume: 1, offsetBytes: 0, lengthBytes: 3 } as const
   const row: TabletRow = { value: bytes("v"), payload }
@@ -198,7 +198,7 @@ const appended = (valueBytes: readonly number[]) =>
   })
 const ROW_BYTES = entryBytes([{ family: FAMILY, key: key("a"), value: new Uint8Array(0) }])
 
-test("a batch holds entries up to its bytes exactly, and an entry of any size when it is the first", () => {
+test("a batch contains entries up to its limit exactly, and an entry of any size when it is the first", () => {
   const half = BATCH_BYTES_MAX / 2 - ROW_BYTES
   assert.equal(batchLength([]), 0)
   assert.equal(batchLength(appended([half])), 1)
@@ -223,7 +223,7 @@ test("an entry of the largest size is accepted, and one byte more is refused wit
   assert.deepEqual(failure.details, { message: "the change is too large", lengthBytes: ENTRY_BYTES_MAX + 1 })
 })
 
-test("a command writes as many rows as are allowed, and more are a mistake of the program", () => {
+test("a command writes as many rows as are allowed, and more fail an assertion", () => {
   const scene = new Scene()
   const rows = (count: number) => Array.from({ length: count }, (_, i) => write(`row ${i}`, "v"))
   scene.run("most", () => ({ writes: rows(COMMAND_ROWS_MAX), result: "most" }))
@@ -236,7 +236,7 @@ test("a command writes as many rows as are allowed, and more are a mistake of th
   assert.equal(scene.core.takeBatch(), undefined)
 })
 
-test("a decision learns its time, the position that it would take and who is over", () => {
+test("a decision receives its time, the position that it would get and the incarnations that ended", () => {
   const scene = new Scene()
   scene.put("first", "a", "1")
   const seen: unknown[] = []
@@ -251,7 +251,7 @@ test("a decision learns its time, the position that it would take and who is ove
   assert.deepEqual(seen, [1234, 2, false])
 })
 
-test("entries are logged under the newest configuration, and an older one that comes late changes nothing", () => {
+test("entries are logged under the newest configuration, and an older one that arrives late changes nothing", () => {
   const scene = new Scene()
   const epochOfNext = () => {
     scene.put("put", "a", "1")
@@ -281,7 +281,7 @@ test("the backlog counts the answers that wait", () => {
   assert.equal(scene.core.backlog, 0)
 })
 
-test("commits go forward: the same batch is not committed twice", () => {
+test("the same batch is not committed twice", () => {
   const scene = new Scene()
   scene.put("one", "a", "1")
   const batch = scene.core.takeBatch()
@@ -290,7 +290,7 @@ test("commits go forward: the same batch is not committed twice", () => {
   assert.throws(() => scene.commit(batch), /commits go forward/)
 })
 
-test("committed rows leave the head: what is committed elsewhere is seen from then on", () => {
+test("committed rows leave the head: later changes of the committed rows are seen", () => {
   const scene = new Scene()
   scene.put("one", "a", "1")
   scene.commit(scene.core.takeBatch())
@@ -299,7 +299,7 @@ test("committed rows leave the head: what is committed elsewhere is seen from th
   assert.deepEqual(scene.answers.slice(1), ["read: newer"])
 })
 
-test("when the log fails after a first batch, rows of the second are not seen, and its positions are given again", () => {
+test("when the log fails after a first batch, rows of the second are not seen, and its positions are reused", () => {
   const scene = new Scene()
   scene.put("one", "a", "1")
   const first = scene.core.takeBatch()
@@ -316,7 +316,7 @@ test("when the log fails after a first batch, rows of the second are not seen, a
   )
 })
 
-test("a batch after a failure holds nothing of what was abandoned", () => {
+test("a batch after a failure contains no abandoned entry", () => {
   const scene = new Scene()
   scene.put("lost", "a", "1")
   scene.core.abandon()
@@ -328,7 +328,7 @@ test("a batch after a failure holds nothing of what was abandoned", () => {
   )
 })
 
-test("a decision sees the same row as often as it asks, and each of many rows", () => {
+test("a decision sees the same row as often as it reads it, and each of many rows", () => {
   const scene = new Scene()
   for (let i = 0; i < 20; i += 1)
     scene.rows.set(FAMILY, key(`row ${i}`), { value: bytes(String(i)), payload: undefined })
@@ -342,7 +342,7 @@ test("a decision sees the same row as often as it asks, and each of many rows", 
   assert.deepEqual(scene.answers, [`all: ${numbers} other family`])
 })
 
-test("a payload that an uncommitted decision wrote is there for the next, and none where there is none", () => {
+test("the next decision sees the payload that an uncommitted one wrote, and none if there is none", () => {
   const scene = new Scene()
   scene.run("with", () => ({ writes: [{ ...write("a", "1"), payload: bytes("inline") }], result: "with" }))
   scene.run("without", () => ({ writes: [write("b", "1")], result: "without" }))
@@ -355,7 +355,7 @@ test("a payload that an uncommitted decision wrote is there for the next, and no
   assert.deepEqual(scene.answers, ["with: with", "without: without", "lengths: 6 undefined"])
 })
 
-test("a payload that was read for an older row is not taken for a newer one", () => {
+test("a payload that was read for an older row is not used for a newer one", () => {
   const scene = new Scene()
   const payload = { in: "volume", volume: 1, offsetBytes: 0, lengthBytes: 3 } as const
   scene.rows.set(FAMILY, key("a"), { value: bytes("new"), payload })
@@ -373,7 +373,7 @@ test("a payload that was read for an older row is not taken for a newer one", ()
   )
 })
 
-test("a member's committed rows are a layer: rows that exist, and none for others", () => {
+test("a replica's committed rows are a layer: rows that exist, and none for others", () => {
   const row: TabletRow = { value: bytes("1"), payload: undefined }
   const layer = committedLayer({
     get: (_family, at) => (at === key("a") ? row : undefined),

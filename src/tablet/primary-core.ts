@@ -226,20 +226,20 @@ export class PrimaryCore {
 /** A row deleted at head: distinguished from a live one by identity. */
 const DELETED = new Uint8Array(0)
 
-interface Given {
+interface ReadRow {
   readonly family: Family
   readonly key: RowKey
   readonly row: TabletRow | undefined
 }
 
 /** More rows are looked up again: that is faster than a search here. */
-const GIVEN_MAX = 8
+const READ_ROWS_MAX = 8
 
 class HeadView implements DecisionView {
   /** The last uncommitted entry that this view has shown. */
   saw: Position = NOTHING
   /** Rows that were read: a decision reads the same few rows again and again. */
-  private readonly given: Given[] = []
+  private readonly readRows: ReadRow[] = []
 
   constructor(
     private readonly layers: readonly Layer<TabletRow>[],
@@ -247,9 +247,9 @@ class HeadView implements DecisionView {
   ) {}
 
   get(family: Family, key: RowKey): TabletRow | undefined {
-    for (const given of this.given) if (given.family === family && given.key === key) return given.row
+    for (const read of this.readRows) if (read.family === family && read.key === key) return read.row
     const row = this.see(getThrough(this.layers, family, key))
-    if (this.given.length < GIVEN_MAX) this.given.push({ family, key, row })
+    if (this.readRows.length < READ_ROWS_MAX) this.readRows.push({ family, key, row })
     return row
   }
 

@@ -162,8 +162,8 @@ export class Primary implements Metadata {
     step: number,
   ): Promise<void> | undefined {
     const handle = handles[step % handles.length]
-    if (handle && step < handles.length) return roomAt(handle, roomForWrites)
-    if (handle && step < 2 * handles.length) return grows ? roomAt(handle, roomToGrow) : undefined
+    if (handle && step < handles.length) return roomAt(handle, spaceForWrites)
+    if (handle && step < 2 * handles.length) return grows ? roomAt(handle, spaceToGrow) : undefined
     const touched = touches[step - 2 * handles.length]
     return touched && this.warm(touched[0], [touched[1]])
   }
@@ -438,7 +438,7 @@ export class Primary implements Metadata {
 
   async askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     if (this.confirmed.length < this.configurations.replicasWanted()) return undefined
-    return this.verification.ask(verifiedSinceMs, query, this.committed)
+    return this.verification.queryAll(verifiedSinceMs, query, this.committed)
   }
 
   /** Verifies the replicas that are due, one after another; true if there was any. */
@@ -468,8 +468,8 @@ const stepsOf = (handles: readonly ReplicaHandle[], { touches }: Command<unknown
   2 * handles.length + touches.length
 
 const NO_PAYLOADS: Payloads = new Map()
-const roomForWrites = (device: ReplicaDevice): Promise<void> | undefined => device.roomForWrites()
-const roomToGrow = (device: ReplicaDevice): Promise<void> | undefined => device.roomToGrow?.()
+const spaceForWrites = (device: ReplicaDevice): Promise<void> | undefined => device.spaceForWrites()
+const spaceToGrow = (device: ReplicaDevice): Promise<void> | undefined => device.spaceToGrow?.()
 
 const failureOf = (outcome: Outcome): Failure => ("failure" in outcome ? outcome.failure : fail("internal"))
 

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { MIB } from "../base/limits.js"
 import { RecordMemory } from "./record-memory.js"
 
-test("memory is used again once it was given back, and never before", () => {
+test("memory is reused once it was given back, and never before", () => {
   const memory = new RecordMemory()
   const first = memory.take(1000)
   const second = memory.take(1000)
@@ -19,7 +19,7 @@ test("memory is used again once it was given back, and never before", () => {
   assert.notEqual(memory.take(10).buffer, larger.buffer)
 })
 
-test("what is too large is not kept", () => {
+test("memory that is too large is not kept", () => {
   const memory = new RecordMemory()
   const large = memory.take(2 * MIB)
   assert.equal(large.length, 2 * MIB)

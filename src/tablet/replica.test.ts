@@ -1,4 +1,4 @@
-/** What of a device's log is the history of a membership. */
+/** Which entries of a device's log are the history of a replica incarnation. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
@@ -30,7 +30,7 @@ function memberOf(since: number, contained: number | undefined, logged: readonly
       for (const [i, { record }] of records.entries()) {
         const bytes = Uint8Array.from(record)
         yield { sequence: parseLogSequence(i + 1), bytes, place: { segment: 1, offsetBytes: 0 } }
-        // They were good until now.
+        // They were valid until now.
         bytes.fill(0xff)
       }
     },
@@ -41,7 +41,7 @@ function memberOf(since: number, contained: number | undefined, logged: readonly
     containedPosition: () => (contained === undefined ? undefined : parsePosition(contained)),
     readPayload: unused,
     verifyMetadataStore: unused,
-    roomForWrites: () => undefined,
+    spaceForWrites: () => undefined,
   }
   return new Replica(device, TABLET, parseEpoch(since))
 }
@@ -49,7 +49,7 @@ function memberOf(since: number, contained: number | undefined, logged: readonly
 const positionOf = (since: number, contained: number | undefined, logged: readonly Logged[]) =>
   memberOf(since, contained, logged).durablePosition()
 
-test("a history goes on from position to position, and snapshots stand between them", async () => {
+test("a history continues from position to position, with snapshots between them", async () => {
   assert.equal(await positionOf(1, undefined, []), 0)
   assert.equal(
     await positionOf(1, undefined, [
@@ -80,7 +80,7 @@ test("a history goes on from position to position, and snapshots stand between t
   assert.equal(await positionOf(5, 0, [[5, 1]]), 1)
 })
 
-test("entries of earlier epochs are none of it", async () => {
+test("entries of earlier epochs are not part of the history", async () => {
   const logged: readonly Logged[] = [
     [1, 1],
     [1, 2],
@@ -116,7 +116,7 @@ const BROKEN: readonly (readonly [
       [1, 1],
     ],
   ],
-  ["what the base contains is not followed", 1, 5, [[1, 7]]],
+  ["the rows of the metadata store are not followed", 1, 5, [[1, 7]]],
   ["a later membership does not begin with a snapshot", 5, undefined, [[5, 1]]],
   ["a later membership has nothing", 5, undefined, [[1, 1]]],
   [
@@ -137,7 +137,7 @@ for (const [what, since, contained, logged] of BROKEN) {
   })
 }
 
-test("who lacks entries is sent entries, never snapshots, each good for as long as it is needed", async () => {
+test("a replica that lacks entries is sent entries, never snapshots, each valid for as long as it is needed", async () => {
   const replica = memberOf(5, undefined, [
     [5, 8, "snapshot"],
     [5, 9],

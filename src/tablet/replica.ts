@@ -42,12 +42,12 @@ export interface ReplicaDevice {
   /** Verifies every row of the metadata store, in small steps: `StoreReader.verify`. */
   verifyMetadataStore(signal: AbortSignal): Promise<void>
   /** Resolves when the memtable has space; returns undefined if it has. */
-  roomForWrites(): Promise<void> | undefined
+  spaceForWrites(): Promise<void> | undefined
   /**
    * Returns undefined if there is space for new rows; otherwise throws `deviceFull` unless some is found. Absent: there
    * is.
    */
-  roomToGrow?(): Promise<void> | undefined
+  spaceToGrow?(): Promise<void> | undefined
 }
 
 /** Logged, not yet applied. */

@@ -57,7 +57,7 @@ export class ReplicaVerification {
   }
 
   /** The result of each replica; undefined if one of them has not been verified since then, or cannot be read. */
-  ask<Result>(sinceMs: number, query: Query<Result>, moment: Moment): readonly Result[] | undefined {
+  queryAll<Result>(sinceMs: number, query: Query<Result>, moment: Moment): readonly Result[] | undefined {
     this.wantedMs = Math.max(this.wantedMs, sinceMs)
     const replicas = this.replicas()
     if (!replicas.every(handle => this.isWhole(handle, sinceMs))) return undefined

@@ -5,7 +5,7 @@ import { CachedPages } from "./cached-pages.js"
 const VOLUME_BYTES = 1024 * 1024
 const at = (offsetBytes: number, lengthBytes: number) => ({ offsetBytes, lengthBytes })
 
-test("what was written since the start is cached, in the newest volumes only", () => {
+test("bytes written since the start are cached, in the newest volumes only", () => {
   const pages = new CachedPages(3, VOLUME_BYTES, 2 * VOLUME_BYTES)
   assert.deepEqual([pages.has(3, at(0, 100)), pages.has(4, at(0, 100))], [false, true])
   assert.ok(pages.has(5, at(700_000, 5_000)) && pages.has(4, at(0, 1)))
@@ -22,7 +22,7 @@ test("of older volumes whole pages count as cached once they were read", () => {
   assert.ok(pages.has(2, at(5_000, 1)))
 })
 
-test("what was noted first is forgotten first, where all of it is more than memory keeps", () => {
+test("the oldest notes are dropped first, if the total is more than memory keeps", () => {
   const pages = new CachedPages(Infinity, VOLUME_BYTES, VOLUME_BYTES)
   pages.note(7, at(0, VOLUME_BYTES / 2))
   pages.note(7, at(0, VOLUME_BYTES / 2))

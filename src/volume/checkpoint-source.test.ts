@@ -17,7 +17,7 @@ const SMALL = { ...VOLUME_LIMITS, volumeBytesMax: 128 * KIB }
 class Base {
   readonly rows = new MapRows()
   mark: Uint8Array | undefined
-  /** Writes that the last checkpoint took. */
+  /** Writes that the last checkpoint collected. */
   taken = 0
 
   async checkpoint(sim: SimDisk, volumes: Volumes): Promise<VolumeScanSource> {
@@ -38,7 +38,7 @@ async function appendAll(volumes: Volumes, needles: readonly Needle[]): Promise<
 const needles = (from: number, count: number): Needle[] =>
   Array.from({ length: count }, (_, i) => needleFor(from + i, 9000, random))
 
-test("checkpoint after checkpoint, the base's index is the live one, and each takes only what is new", async () => {
+test("checkpoint after checkpoint, the stored index equals the live one, and each collects only new needles", async () => {
   const sim = new SimDisk()
   const rows = new MapRows()
   const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, SMALL)
@@ -60,7 +60,7 @@ test("checkpoint after checkpoint, the base's index is the live one, and each ta
   assert.deepEqual(rebuilt.rows.rows, rows.rows, "the index from nothing is the same index")
 })
 
-test("what is written while a checkpoint walks is left to the next", async () => {
+test("needles written while a checkpoint walks are left to the next", async () => {
   const sim = new SimDisk()
   const rows = new MapRows()
   const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, SMALL)
@@ -79,14 +79,14 @@ test("a walk reads headers, not bodies", async () => {
   await appendAll(volumes, large)
   const base = new Base()
   const bodies = large[3] ?? assert.fail()
-  // A damaged body is found by readers and scrubbing; the index does not depend on it.
+  // Readers and scrubbing find a damaged body; the index does not depend on it.
   sim.flipBit("/device/volumes/0000000001.volume", 8 * (3 * 1024 * KIB + 500_000))
   const source = await base.checkpoint(sim, volumes)
   assert.deepEqual(source.damages, [])
   assert.ok(base.rows.get("needles", needleKeyOf(bodies.id)))
 })
 
-test("a walk reports damage below what was durable, and goes on behind it", async () => {
+test("a walk reports damage below the durable position, and continues behind it", async () => {
   const sim = new SimDisk()
   const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined)
   await appendAll(volumes, needles(1, 10))

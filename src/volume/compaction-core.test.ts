@@ -8,7 +8,7 @@ import type { Candidate } from "./compaction-core.js"
 import { chooseVolume, deadBytesOf } from "./compaction-core.js"
 import { COMPACTION_LIMITS } from "./limits.js"
 
-/** Volumes of 10 MiB, with so many MiB alive, and KiB of tombstones in each (undefined: unknown). */
+/** Volumes of 10 MiB, with so many MiB live, and KiB of tombstones in each (undefined: unknown). */
 const volumes = (...facts: readonly (readonly [liveMib: number, tombstoneKib?: number])[]): Candidate[] =>
   facts.map(([liveMib, tombstoneKib], i) => ({
     volumeId: parseVolumeId(i + 1),
@@ -23,17 +23,17 @@ const volumes = (...facts: readonly (readonly [liveMib: number, tombstoneKib?: n
 const choose = (all: readonly Candidate[], isQuiet = true) => chooseVolume(all, isQuiet, COMPACTION_LIMITS)
 const compact = (number: number) => ({ kind: "compact", volumeId: parseVolumeId(number) })
 
-test("the volume of which most is dead is compacted, from a quarter on", () => {
+test("the volume with the largest dead share is compacted, from a quarter on", () => {
   assert.deepEqual(choose(volumes([9, 0], [6, 0], [5, 0], [9, 0])), compact(3))
   assert.deepEqual(choose(volumes([9, 0], [8, 0], [8, 0], [9, 0])), { kind: "nothing" })
   assert.deepEqual(choose(volumes([9, 0], [0, 0], [5, 0], [9, 0])), compact(2))
   assert.deepEqual(choose([]), { kind: "nothing" })
 })
 
-test("tombstones are needed in all but the oldest volume, and asked for where nobody knows them", () => {
+test("tombstones are needed in all but the oldest volume, and counted if they are unknown", () => {
   assert.deepEqual(choose(volumes([10, 0], [0, 10 * KIB], [10, 0], [10, 0], [10, 0])), { kind: "nothing" })
   assert.deepEqual(choose(volumes([0, 10 * KIB], [9, 0], [9, 0])), compact(1))
-  assert.deepEqual(choose(volumes([9, 0], [4], [9, 0])), { kind: "survey", volumeId: parseVolumeId(2) })
+  assert.deepEqual(choose(volumes([9, 0], [4], [9, 0])), { kind: "countTombstones", volumeId: parseVolumeId(2) })
   assert.deepEqual(choose(volumes([4], [9, 0], [9, 0])), compact(1))
 })
 
@@ -46,13 +46,13 @@ test("writes of tombstones fill pages too: a volume that would come back as it i
   assert.ok(deadBytesOf({ ...oldest, ...held }, limits) > 8 * KIB, "tombstones end in the oldest one")
 })
 
-test("where tombstones fill the device, the oldest volume is rolled although little of it is dead", () => {
+test("if tombstones fill the device, the oldest volume is rolled although little of it is dead", () => {
   assert.deepEqual(choose(volumes([9, 0], [4, 6 * KIB], [4, 6 * KIB], [9, 0])), compact(1))
   const held = volumes([9, 0], [4, 6 * KIB], [4, 6 * KIB], [9, 0]).slice(1)
   assert.deepEqual(choose(held), { kind: "nothing" })
 })
 
-test("where many volumes are a little dead and together too much, the worst of them is compacted", () => {
+test("if many volumes are a little dead and together too much, the worst of them is compacted", () => {
   assert.deepEqual(choose(volumes([8, 0], [8, 1500], [7.9, 1500], [6, 3500])), compact(1))
 })
 
@@ -89,7 +89,7 @@ test("choosing comes to an end, and leaves no more dead than allowed", () => {
 const sum = (all: readonly Candidate[], what: "writtenBytes" | "liveBytes"): number =>
   all.reduce((total, each) => total + each[what], 0)
 
-/** What compaction makes of it: the rest of the volume is in the newest one. */
+/** The result of compaction: the rest of the volume is in the newest one. */
 function apply(all: readonly Candidate[], compacted: number | undefined): Candidate[] {
   const last = all.at(-1)
   assert.ok(last)

@@ -23,7 +23,7 @@ export interface Candidate extends VolumeUsage {
 type Choice =
   | { readonly kind: "compact"; readonly volumeId: VolumeId }
   /** First count the bytes of its tombstones. */
-  | { readonly kind: "survey"; readonly volumeId: VolumeId }
+  | { readonly kind: "countTombstones"; readonly volumeId: VolumeId }
   /** Leave the newest volume and begin another. */
   | { readonly kind: "begin" }
   | { readonly kind: "nothing" }
@@ -57,16 +57,16 @@ const shareOf = (volume: Candidate, limits: CompactionLimits): number =>
   isWhollyDead(volume) ? 1 : deadBytesOf(volume, limits) / Math.max(1, volume.writtenBytes)
 
 /**
- * `volumes`: those that are neither being removed nor held, ascending. `isQuiet`: nothing is appended. `roomBytes`:
+ * `volumes`: those that are neither being removed nor held, ascending. `isQuiet`: nothing is appended. `spaceBytes`:
  * bytes that copies may use.
  */
 export function chooseVolume(
   volumes: readonly Candidate[],
   isQuiet: boolean,
   limits: CompactionLimits,
-  roomBytes = Infinity,
+  spaceBytes = Infinity,
 ): Choice {
-  const fits = (volume: Candidate): boolean => bytesToCopy(volume, limits) <= roomBytes
+  const fits = (volume: Candidate): boolean => bytesToCopy(volume, limits) <= spaceBytes
   const share = (volume: Candidate): number => shareOf(volume, limits)
   const isWorthIt = (volume: Candidate): boolean =>
     // A file without a needle costs nothing to remove, unless another has to be begun in its place.
@@ -88,7 +88,7 @@ export function chooseVolume(
 function act(volume: Candidate): Choice {
   if (volume.isNewest) return { kind: "begin" }
   const { volumeId, isOldest, tombstoneBytes } = volume
-  return { kind: isOldest || tombstoneBytes !== undefined ? "compact" : "survey", volumeId }
+  return { kind: isOldest || tombstoneBytes !== undefined ? "compact" : "countTombstones", volumeId }
 }
 
 function isTooMuchDead(volumes: readonly Candidate[], { deadShareMax, deadBytesMin }: CompactionLimits): boolean {

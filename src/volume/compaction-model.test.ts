@@ -1,6 +1,6 @@
 /**
- * Compaction against a model: whatever is appended, removed, compacted, checkpointed, stopped, killed
- * and started in whatever order, the device holds what the model holds, and a scan says the same.
+ * Compaction against a model: after appends, removals, compaction, checkpoints, stops, kills and starts in any order,
+ * the device contains the needles of the model, and a scan agrees.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -32,7 +32,7 @@ const action = fc.oneof(
     weight: 6,
     arbitrary: fc.record({ what: fc.constant("compact" as const), steps: fc.integer({ min: 1, max: 25 }) }),
   },
-  // What comes and goes while compaction is at it.
+  // Needles that are appended and removed while compaction runs.
   { weight: 3, arbitrary: fc.record({ what: fc.constant("both" as const), numbers: someNumbers }) },
   { weight: 3, arbitrary: fc.constant({ what: "checkpoint" as const }) },
   { weight: 1, arbitrary: fc.constant({ what: "restart" as const }) },
@@ -111,8 +111,8 @@ class Model {
       assert.ok(Buffer.from(body).equals(found), `needle ${number}`)
     }
     const { volumes, writtenBytes, liveBytes = 0 } = this.world.volumes.usage()
-    assert.equal(this.world.usedBytes, writtenBytes, "the files are as long as the accounts say")
-    // Volumes and writes are small here, and each takes up to a page more than its needles.
+    assert.equal(this.world.usedBytes, writtenBytes, "the lengths of the files equal the usage")
+    // Volumes and writes are small here, and each occupies up to a page more than its needles.
     const pages = volumes + this.live.size / COMPACTION.copyNeedlesMax + writtenBytes / COMPACTION.copyBytes
     const floor = volumes * COMPACTION.deadBytesMin + pages * 4 * KIB
     assert.ok(writtenBytes - liveBytes <= 0.25 * writtenBytes + floor, `${liveBytes} of ${writtenBytes}`)

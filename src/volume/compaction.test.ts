@@ -1,4 +1,4 @@
-/** Space comes back, and nobody notices: readers, deleters, checkpoints, restarts. */
+/** Space comes back without any effect on readers, deleters, checkpoints, restarts. */
 import assert from "node:assert/strict"
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -50,7 +50,7 @@ async function readsRight(world: CompactedDevice, number: number): Promise<void>
   assert.ok(Buffer.from(body).equals(found), `needle ${number}`)
 }
 
-/** Holds exactly these, reads them right, and a scan of everything says the same. */
+/** The device contains exactly these, reads them right, and a scan of everything agrees. */
 async function assertHolds(world: CompactedDevice, which: readonly number[]): Promise<void> {
   const expected = which.map(number => `needles/${needleKeyOf(needleIdFor(number))}`).sort()
   assert.deepEqual([...world.rows.rows.keys()].sort(), expected)
@@ -70,7 +70,7 @@ const placeOf = (world: CompactedDevice, number: number) =>
     world.rows.get("needles", needleKeyOf(needleIdFor(number)))?.value ?? assert.fail(`needle ${number} is lost`),
   )
 
-test("the space of removed needles comes back, and what lives stays as it was, also after restarts", async () => {
+test("the space of removed needles comes back, and live needles stay as they were, also after restarts", async () => {
   const world = await device()
   await appendAll(world, numbers(1, 150))
   const dead = numbers(1, 150).filter(number => number % 3 !== 0)
@@ -93,7 +93,7 @@ test("the space of removed needles comes back, and what lives stays as it was, a
   assert.deepEqual(world.volumes.damages, [])
 })
 
-test("when everything is removed nothing is left but an empty volume", async () => {
+test("when everything is removed only an empty volume remains", async () => {
   const world = await device()
   await appendAll(world, numbers(1, 100))
   await world.checkpoint()
@@ -105,7 +105,7 @@ test("when everything is removed nothing is left but an empty volume", async () 
   await assertHolds(world, [])
 })
 
-test("with nothing dead nothing is done, and a device that is written is not disturbed", async () => {
+test("without dead needles compaction does nothing, and it does not disturb a device that is written", async () => {
   const world = await device()
   await appendAll(world, numbers(1, 100))
   const before = names(world)
@@ -125,7 +125,7 @@ test("with nothing dead nothing is done, and a device that is written is not dis
   await assertHolds(busy, numbers(60, 79))
 })
 
-test("a volume goes only after a checkpoint that contains the change, and after its last reader", async () => {
+test("a volume is removed only after a checkpoint that contains the change, and after its last reader", async () => {
   const world = await device()
   await appendAll(world, numbers(1, 60))
   await world.checkpoint()
@@ -138,7 +138,7 @@ test("a volume goes only after a checkpoint that contains the change, and after 
   assert.equal(outcome, "throttled", "it waits for a checkpoint")
   assert.notEqual(placeOf(world, 24).volume, 1)
   assert.ok(names(world).includes(nameOf(1)))
-  // A base that knows nothing of the switch still finds its needles.
+  // A metadata store without the switch still finds its needles.
   const crashed = new CompactedDevice(SMALL)
   crashed.base = world.base
   crashed.mark = world.mark
@@ -172,7 +172,7 @@ test("a needle that is removed while it is copied is gone, now and for every lat
   world.nowMs = 10_000
   const removals: Promise<void>[] = []
   let next = 11
-  // Right before, during and after the writes of copies: each group that is written takes some with it.
+  // Right before, during and after the writes of copies: each written group removes some of its needles.
   world.sim.intercept(async call => {
     if (call.kind !== "write" && call.kind !== "read") return
     if (next <= 24 && (call.kind === "write" || next % 2 === 0)) {
@@ -227,7 +227,7 @@ test("a needle whose removal is written together with its copy is gone", async (
   const removed = new Set<number>()
   world.sim.intercept(async call => {
     if (call.kind !== "write" || removals.length >= 5) return
-    // One needle a write, in the order of their numbers: the first that is where it was is in this one.
+    // One needle a write, in the order of their numbers: the first that has not moved is in this one.
     const next = numbers(11, 24).filter(number => !removed.has(number) && placeOf(world, number).volume === 1)[1]
     if (next === undefined) return
     removed.add(next)
@@ -315,7 +315,7 @@ test("rotten needles are reported, not copied, and hold their volume until they 
     world.sim.flipBit(pathOf(volume), 8 * byte)
     await world.settle()
     if (where === "group") {
-      // The needles themselves are whole: the index knows where they are.
+      // The needles themselves are whole: the index has their places.
       assert.deepEqual(world.damaged, [])
       assert.ok(!names(world).includes(nameOf(volume)))
       await assertHolds(world, numbers(11, 60))
@@ -337,13 +337,13 @@ test("rotten needles are reported, not copied, and hold their volume until they 
   }
 })
 
-test("a needle with one bad sub-block still gives the others while it is distrusted", async () => {
+test("the intact sub-blocks of a suspect needle can still be read", async () => {
   const world = await device({ ...SMALL, volumeBytesMax: 2048 * KIB })
   const large = needleFor(1, 400 * KIB, new SimRandom(1))
   await world.volumes.append(large)
   const { offsetBytes, headerBytes } = placeOf(world, 1)
   world.sim.flipBit(pathOf(1), 8 * (offsetBytes + headerBytes + 70 * KIB))
-  world.volumes.distrust([large.id, needleIdFor(2)])
+  world.volumes.markSuspect([large.id, needleIdFor(2)])
   assert.deepEqual([world.volumes.has(large.id), world.volumes.has(needleIdFor(2))], [false, false])
   const found = await world.volumes.read(large.id, { offsetBytes: 200 * KIB, lengthBytes: 1000 }, waitIfSlow)
   assert.ok(Buffer.from(large.body.subarray(200 * KIB, 200 * KIB + 1000)).equals(found))
@@ -377,7 +377,7 @@ test("a full disk gets its space back out of the reserve", async () => {
   await appendAll(world, [900])
 })
 
-test("a disk without room for one copy makes compaction wait, and hurts nobody", async () => {
+test("a disk without space for one copy makes compaction wait, and fails no request", async () => {
   const world = await device()
   await appendAll(world, numbers(1, 60))
   await removeAll(world, numbers(1, 60, 2))
@@ -392,13 +392,13 @@ test("a disk without room for one copy makes compaction wait, and hurts nobody",
   await assertHolds(world, numbers(2, 60, 2))
 })
 
-test("tombstones live as long as an older volume could bring their needles back, and not longer", async () => {
+test("tombstones stay as long as an older volume could bring their needles back, and not longer", async () => {
   const world = await device()
-  // The first volume holds what lives for ever, and one needle to be removed.
+  // The first volume contains permanent needles, and one needle to be removed.
   await appendAll(world, numbers(1, 24))
   assert.equal(placeOf(world, 24).volume, 1)
   await removeAll(world, [1])
-  // Many short lives, whose needles and tombstones fill volume after volume.
+  // Many needles that are soon removed, which fill volume after volume together with their tombstones.
   for (let from = 100; from < 1100; from += 50) {
     await appendAll(world, numbers(from, from + 49))
     await removeAll(world, numbers(from, from + 49))
@@ -419,12 +419,12 @@ test("tombstones live as long as an older volume could bring their needles back,
   assert.ok(held < 40_000, `${held} bytes of tombstones`)
 })
 
-test("a checkpoint that is under way when its mark's volume goes ends as it should", async () => {
+test("a checkpoint that is under way when its mark's volume is removed succeeds", async () => {
   const world = await device()
   await appendAll(world, numbers(1, 20))
   await removeAll(world, numbers(1, 20))
   await world.checkpoint()
-  // The mark is at the end of the only volume, which is about to go.
+  // The mark is at the end of the only volume, which is about to be removed.
   world.nowMs = 10_000
   for (let i = 0; i < 20 && names(world).length < 2; i += 1) {
     await world.step()
@@ -455,7 +455,7 @@ test("a checkpoint that is under way when its mark's volume goes ends as it shou
   await assertHolds(world, [30])
 })
 
-test("a volume whose successor went still tells rot in its last group from a torn tail", async () => {
+test("a volume whose successor was removed still distinguishes rot in its last group from a torn tail", async () => {
   const world = await device()
   await appendAll(world, numbers(1, 26))
   const [last] = numbers(1, 26)
@@ -518,16 +518,16 @@ test("compaction works on a real disk", async () => {
   }
 })
 
-/** A device of two thirds living needles, with so much room for copies. */
-async function shortDevice(roomBytes: () => number) {
+/** A device with two thirds of live needles, and so much space for copies. */
+async function shortDevice(spaceBytes: () => number) {
   const world = await device()
   await appendAll(world, numbers(1, 150))
   await world.checkpoint()
   await removeAll(world, numbers(1, 150, 3))
   const room = {
     isFull: true,
-    get copyRoomBytes(): number {
-      return roomBytes()
+    get copySpaceBytes(): number {
+      return spaceBytes()
     },
   }
   const clock = new SimClock()
@@ -538,7 +538,7 @@ async function shortDevice(roomBytes: () => number) {
 }
 const step = (compaction: Compaction) => compaction.step(new AbortController().signal)
 
-test("without room for copies a wholly dead volume goes, and nothing is copied out of others", async () => {
+test("without space for copies a wholly dead volume is removed, and nothing is copied out of others", async () => {
   const { world, compaction, kept } = await shortDevice(() => 0)
   const dead = placeOf(world, 2).volume
   const inIt = kept.filter(number => placeOf(world, number).volume === dead)
@@ -559,12 +559,12 @@ test("without room for copies a wholly dead volume goes, and nothing is copied o
   )
 })
 
-test("copies that no checkpoint contains are undone: their space is free, and all that was written meanwhile stays", async () => {
-  let roomBytes = Infinity
-  const { world, compaction, kept } = await shortDevice(() => roomBytes)
+test("copies that no checkpoint contains are undone: their space is free, and later writes stay", async () => {
+  let spaceBytes = Infinity
+  const { world, compaction, kept } = await shortDevice(() => spaceBytes)
   const before = world.usedBytes
   while (world.usedBytes < before + 40 * KIB) await step(compaction)
-  roomBytes = 0
+  spaceBytes = 0
   await removeAll(world, kept.slice(0, 2))
   await appendAll(world, [900])
   const taken = world.usedBytes
@@ -573,7 +573,7 @@ test("copies that no checkpoint contains are undone: their space is free, and al
   assert.equal(await compaction.undoCopies(), false, "nothing is left to undo")
   const holds = [...kept.slice(2), 900]
   await assertHolds(world, holds)
-  // A process that dies now finds the same, with the base of before and with the next one.
+  // A process that dies now finds the same, with the metadata store from before and with the next one.
   for (const isChecked of [false, true]) {
     if (isChecked) await world.checkpoint()
     await world.stop()

@@ -28,7 +28,7 @@ import { chooseVolume } from "./compaction-core.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 import type { OnDamage } from "./volume-copy.js"
 import { VolumeCopy, type Copied, type CopyRoom } from "./volume-copy.js"
-import { VolumeShardScan } from "./volume-survey.js"
+import { TombstoneCount } from "./tombstone-count.js"
 
 /** A volume that nothing points at any more. */
 interface Emptied {
@@ -40,10 +40,10 @@ interface Emptied {
   readonly copied: readonly Copied[] | undefined
 }
 
-const NO_BOUND: CopyRoom = { copyRoomBytes: Infinity, isFull: false }
+const NO_BOUND: CopyRoom = { copySpaceBytes: Infinity, isFull: false }
 
 export class Compaction implements Job {
-  private task: VolumeCopy | VolumeShardScan | undefined
+  private task: VolumeCopy | TombstoneCount | undefined
   private readonly emptied: Emptied[] = []
   /** Copies that were given up before their end; the part that they have copied counts. */
   private givenUp: Emptied[] = []
@@ -141,7 +141,7 @@ export class Compaction implements Job {
     return true
   }
 
-  private async stepTask(task: VolumeCopy | VolumeShardScan, signal: AbortSignal): Promise<void> {
+  private async stepTask(task: VolumeCopy | TombstoneCount, signal: AbortSignal): Promise<void> {
     const { volumeId } = task
     try {
       const outcome = await task.step(signal)
@@ -175,7 +175,7 @@ export class Compaction implements Job {
   private async begin(isQuiet: boolean): Promise<boolean> {
     if (this.emptied.length + this.givenUp.length >= this.limits.pendingMax) return false
     const candidates = this.candidates()
-    const choice = chooseVolume(candidates, isQuiet, this.limits, this.room.copyRoomBytes)
+    const choice = chooseVolume(candidates, isQuiet, this.limits, this.room.copySpaceBytes)
     if (choice.kind === "nothing") return false
     if (choice.kind === "begin") {
       await this.upkeep.beginVolume()
@@ -183,7 +183,7 @@ export class Compaction implements Job {
     }
     const { volumeId } = choice
     const chosen = candidates.find(candidate => candidate.volumeId === volumeId)
-    if (choice.kind === "survey") this.task = new VolumeShardScan(this.upkeep, volumeId, this.limits)
+    if (choice.kind === "countTombstones") this.task = new TombstoneCount(this.upkeep, volumeId, this.limits)
     else {
       const copiedBytes = this.emptied.reduce((sum, emptied) => sum + emptied.copiedBytes, 0)
       const toCopyBytes = chosen?.liveBytes ?? 0

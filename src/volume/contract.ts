@@ -124,7 +124,7 @@ export interface Volumes {
    * Marks needles whose bytes were found bad as suspect: `has` returns false and they are listed as suspect, so that
    * they are rebuilt or removed, until they are appended again or the process ends. Reads still return intact ranges.
    */
-  distrust(ids: readonly NeedleId[]): void
+  markSuspect(ids: readonly NeedleId[]): void
   /**
    * The needles of a range of keys on this device, in the order of the index, without those in a missing volume. Read
    * synchronously. Throws `corruptRow`.

@@ -1,10 +1,10 @@
-/** Volume files are closed under nobody's hands. */
+/** Volume files are never closed during a read. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SimDisk } from "../seams/disk/index.js"
 import { isAbsent, VolumeFiles, volumePath } from "./files.js"
 
-test("closing waits for who still reads, and leaves nothing open", async () => {
+test("closing waits for running reads, and leaves nothing open", async () => {
   const world = new SimDisk()
   const disk = world.boot()
   await disk.makeFolder("/volumes")
@@ -27,7 +27,7 @@ test("closing waits for who still reads, and leaves nothing open", async () => {
   assert.equal(buffer.toString(), "bytes")
 })
 
-test("a volume that is given up is closed when its last reader has ended, and is known to be read until then", async () => {
+test("a volume that is given up is closed when its last reader has ended, and counts as read until then", async () => {
   const world = new SimDisk()
   const disk = world.boot()
   await disk.makeFolder("/volumes")

@@ -52,7 +52,7 @@ async function differences(world: CompactedDevice, index = indexOf(world)) {
   return found
 }
 
-test("everything whole: all is counted, nothing is found, and the index fits", async () => {
+test("in whole volumes fsck counts everything, finds nothing, and the index matches", async () => {
   const world = await device(60)
   await world.volumes.remove([needleIdFor(3), needleIdFor(30)])
   const { totals, findings, progress } = await fsck(world)
@@ -72,7 +72,7 @@ test("everything whole: all is counted, nothing is found, and the index fits", a
   assert.deepEqual(await differences(world), [])
 })
 
-test("each kind of trouble is told for what it is", async () => {
+test("each kind of damage is reported as its own kind", async () => {
   const world = await device(60)
   const body = placeOf(world, 10)
   world.sim.flipBit(pathOf(body.volume), 8 * (body.offsetBytes + body.headerBytes + 5))
@@ -95,7 +95,7 @@ test("each kind of trouble is told for what it is", async () => {
   assert.equal(damage.damage.fromBytes, header.offsetBytes)
 })
 
-test("a place that cannot be read costs its needle or its volume, and the others are verified", async () => {
+test("an unreadable place costs its needle or its volume, and the others are verified", async () => {
   const world = await device(60)
   const { volume, offsetBytes, headerBytes } = placeOf(world, 10)
   const fail = fails("EIO")
@@ -118,7 +118,7 @@ test("a place that cannot be read costs its needle or its volume, and the others
   }
 })
 
-test("an index that says something else is told row by row, and the differences make it right", async () => {
+test("a wrong index is reported row by row, and writing the differences corrects it", async () => {
   const world = await device(60)
   await world.volumes.remove([needleIdFor(7)])
   const rows = new Map(indexOf(world))
@@ -138,7 +138,7 @@ test("an index that says something else is told row by row, and the differences 
   assert.deepEqual(new Map([...rows].sort()), new Map([...right].sort()))
 })
 
-test("payload volumes are verified alike", async () => {
+test("payload volumes are verified in the same way", async () => {
   const sim = new SimDisk()
   const home = deviceHome(1, "/device/payloads")
   const payloads = await PayloadVolumes.open(sim.boot(), home)
@@ -147,7 +147,7 @@ test("payload volumes are verified alike", async () => {
   )
   await payloads.flush()
   sim.flipBit("/device/payloads/0000000001.volume", 8 * ((places[1]?.offsetBytes ?? 0) + 2000))
-  // A group that a later one vouches for.
+  // A group that a later one confirms.
   payloads.append({ family: "current", key: rowKeyOf("row 4"), payload: random.bytes(100) })
   await payloads.flush()
   const { totals, findings } = await fsck({ sim }, home.folder)
@@ -157,7 +157,7 @@ test("payload volumes are verified alike", async () => {
   assert.equal(bad.header.key, "row 2")
 })
 
-test("a signal ends it early", async () => {
+test("a signal ends fsck early", async () => {
   const world = await device(60)
   const stopped = new AbortController()
   const totals = await fsckVolumes(

@@ -67,7 +67,7 @@ export class NeedleIndex {
     return !this.suspect.has(key)
   }
 
-  distrust(key: RowKey): void {
+  markSuspect(key: RowKey): void {
     this.suspect.add(key)
     const [oldest] = this.suspect
     if (this.suspect.size > SUSPECT_MAX && oldest !== undefined) this.suspect.delete(oldest)

@@ -50,7 +50,7 @@ test("a range that the needle does not have is damage: its row promised more", (
     )
 })
 
-test("header and body are fetched together where that is little, or nothing lies between them", () => {
+test("header and body are fetched together if they are small, or adjacent", () => {
   const stretches = (bodyBytes: number, offsetBytes: number, lengthBytes: number, headerBytes = 100) => {
     const at = place(bodyBytes, headerBytes)
     return stretchesOf(at, planRead(at, { offsetBytes, lengthBytes })).map(range => [
@@ -120,7 +120,7 @@ test("a read is good if header, length and checksums of what it fetched are", ()
   assert.throws(() => verify({ header: shard(2).bytes }), isCorrupt, "checksums are seeded by the needle")
 })
 
-test("a needle of another length than its row says is another needle", () => {
+test("a needle whose length differs from its row is another needle", () => {
   const { bytes, body } = shard()
   const at = place(body.length - 1, bytes.length)
   const plan = planRead(at, { offsetBytes: 0, lengthBytes: 1 })
@@ -150,7 +150,7 @@ test("two places are the same if volume and offset are; no place is the same as 
 
 const DEVICE = parseDeviceId("00000000000000d1")
 
-test("a group is whole pages that begin where the chain stands, and its needles lie where it says", () => {
+test("a group is whole pages from the end of the chain, and its needles are at the returned places", () => {
   const needles = [1, 2].map(number => ({ header: shard(number).bytes, body: shard(number).body }))
   const at = { volumeId: parseVolumeId(3), offsetBytes: 8192, groups: 4, checksum: 77n }
   const { buffers, places, after } = packGroup(DEVICE, at, needles)

@@ -1,4 +1,4 @@
-/** Rot is found before a reader finds it, told once, and forgotten once it is rebuilt. */
+/** Rot is found before a reader finds it, reported once, and dropped once it is rebuilt. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../base/failures.js"
@@ -59,7 +59,7 @@ function rot(world: CompactedDevice, number: number, byteOfNeedle: number | "bod
   world.sim.flipBit(pathOf(volume), 8 * byte + 3)
 }
 
-test("a pass reads every living needle once, and dead ones not at all", async () => {
+test("a pass reads every live needle once, and dead ones not at all", async () => {
   const world = await device(100)
   rot(world, 33, "body")
   await world.volumes.remove(ids(33, 34, 35))
@@ -73,7 +73,7 @@ test("a pass reads every living needle once, and dead ones not at all", async ()
   assert.equal(running.scrub.verifiedBytes, 2 * once)
 })
 
-test("rot is told, needle by needle, whatever it hit", async () => {
+test("rot is reported, needle by needle, whatever it hit", async () => {
   const world = await device(100)
   rot(world, 5, "body")
   rot(world, 42, 30)
@@ -89,7 +89,7 @@ test("rot is told, needle by needle, whatever it hit", async () => {
   for (const number of [4, 41, 43, 44, 65, 66, 72]) assert.ok(world.volumes.has(needleIdFor(number)))
 })
 
-test("a rebuilt needle is good again, in the next pass and after restarts, with and without a base", async () => {
+test("a rebuilt needle is good again, in the next pass and after restarts, with and without a metadata store", async () => {
   const world = await device(60)
   rot(world, 5, "body")
   rot(world, 17, 30)
@@ -118,7 +118,7 @@ test("a rebuilt needle is good again, in the next pass and after restarts, with 
   }
 })
 
-test("a pass goes on after a restart where it was, and looks first at what was bad", async () => {
+test("a pass continues after a restart, and verifies the bad needles first", async () => {
   const world = await device(100)
   rot(world, 5, "body")
   rot(world, 90, "body")
@@ -142,21 +142,21 @@ test("a pass goes on after a restart where it was, and looks first at what was b
   assert.ok(lives > 2, `${lives} lives`)
   assert.ok(
     found.filter(({ uploadId }) => uploadId === needleIdFor(5).uploadId).length >= lives - 1,
-    "told in each life",
+    "reported in each process",
   )
-  assert.equal(world.volumes.has(needleIdFor(5)), false, "and distrusted in the last")
+  assert.equal(world.volumes.has(needleIdFor(5)), false, "and suspect in the last")
   assert.ok(found.some(({ uploadId }) => uploadId === needleIdFor(90).uploadId))
-  // What was on its way when a life ended is read again.
+  // Needles on their way when a process ended are read again.
   assert.ok(verified < 1.6 * (world.volumes.usage().liveBytes ?? 0), `${verified} bytes were verified`)
 })
 
-test("a needle that goes while it is read is nobody's trouble", async () => {
+test("a needle that is removed while it is read is no damage", async () => {
   const world = await device(20)
   const running = begun(world)
   const waiting = numbers(1, 20)
   for (const number of waiting) rot(world, number, "body")
   const gone = new Set<number>()
-  // With each read of bodies the needle goes that is next, or a new copy takes its place.
+  // With each read of bodies the next needle is removed, or replaced by a new copy.
   world.sim.intercept(async call => {
     const next = waiting.find(number => !gone.has(number) && world.volumes.has(needleIdFor(number)))
     if (call.kind !== "read" || next === undefined || running.found.length === 0) return
@@ -169,7 +169,7 @@ test("a needle that goes while it is read is nobody's trouble", async () => {
   for (const number of gone) assert.ok(!running.found.some(({ uploadId }) => uploadId === needleIdFor(number).uploadId))
 })
 
-test("needles of a volume that is gone are missing from the start on, and told", async () => {
+test("needles of a volume that is gone are missing from the start on, and reported", async () => {
   const world = await device(100)
   const gone = numbers(1, 100).filter(number => placeOf(world, number).volume === 2)
   await world.stop()
@@ -204,7 +204,7 @@ function failReads(world: CompactedDevice, volume: number, fromBytes: number, to
   }
 }
 
-test("a place that cannot be read costs the needle there; a disk that fails stops the scrub", async () => {
+test("an unreadable place costs the needle there; a disk that fails stops the scrub", async () => {
   const world = await device(40)
   const { volume, offsetBytes, headerBytes, bodyBytes } = placeOf(world, 20)
   const [from, to] = [offsetBytes + headerBytes + 10, offsetBytes + headerBytes + bodyBytes - 10]
@@ -216,7 +216,7 @@ test("a place that cannot be read costs the needle there; a disk that fails stop
   await assert.rejects(pass(begun(world)))
 })
 
-test("pages that cannot be read, with headers in them, cost what lies in them and nothing behind", async () => {
+test("unreadable pages with headers cost the needles in them and nothing behind", async () => {
   const world = await device(40)
   const { volume, offsetBytes } = placeOf(world, 20)
   const page = offsetBytes - (offsetBytes % DISK_PAGE_BYTES)
@@ -252,7 +252,7 @@ test("beside appends, removals and compaction a pass finds nothing wrong and mis
   assert.ok(!world.sim.medium.namesIn("/device/volumes").includes("0000000001.volume"), "volumes went meanwhile")
   assert.deepEqual(running.found, [])
   assert.deepEqual(world.damaged, [])
-  // Then everything is quiet, one needle rots, and the next pass tells it.
+  // Then everything is quiet, one needle rots, and the next pass reports it.
   const left = numbers(1, 150).filter(number => world.volumes.has(needleIdFor(number)))
   const victim = left[7] ?? assert.fail()
   rot(world, victim, "body")

@@ -234,7 +234,7 @@ export class NeedleScrub {
     this.verifiedBytes += place.headerBytes + place.bodyBytes
     // Moved or removed meanwhile: not damage.
     if (isWhole || !isSamePlace(this.upkeep.placeOf(key), place)) return
-    this.upkeep.distrust(key)
+    this.upkeep.markSuspect(key)
     this.damagesFound += 1
     this.onDamage(needleIdOfKey(key))
   }

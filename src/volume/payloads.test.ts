@@ -49,7 +49,7 @@ async function assertReadable(
   await reader.close()
 }
 
-test("payloads lie where append said they would, in pieces of about 1 MiB, over several volumes", async () => {
+test("payloads are at the places that append returned, in pieces of about 1 MiB, over several volumes", async () => {
   const sim = new SimDisk()
   const writes: number[] = []
   sim.intercept(call => {
@@ -73,7 +73,7 @@ test("payloads lie where append said they would, in pieces of about 1 MiB, over 
   await assertReadable(sim, [...rows, ...more], [...places, ...morePlaces])
 })
 
-test("flushed payloads survive a power cut, and the next life writes elsewhere", async () => {
+test("flushed payloads survive a power cut, and the next process writes elsewhere", async () => {
   const sim = new SimDisk()
   let rows: Row[] = []
   let places: PayloadVolumePlace[] = []
@@ -124,7 +124,7 @@ test("another row's payload, a damaged one and a place with nothing are refused"
   assert.equal((await owned(reader.read(same.family, same.key, otherPlace))).length, same.payload.length)
 })
 
-test("payloads that were read lately are lent, one at a time; if one cannot be, the device is asked", async () => {
+test("payloads that were read lately are lent, one at a time; others are read from the device", async () => {
   const sim = new SimDisk()
   const disk = sim.boot()
   const sink = await PayloadVolumes.open(disk, deviceHome(1, FOLDER))
@@ -179,7 +179,7 @@ test("a failed write fails the flush, and appending everything again succeeds", 
   }
 })
 
-test("the volumes of payloads are walked, from where an earlier walk came to, and each knows how long it is", async () => {
+test("payload volumes are walked from the end of an earlier walk, and each has its length", async () => {
   const sim = new SimDisk()
   const limits = { ...VOLUME_LIMITS, volumeBytesMax: MIB, groupNeedlesMax: 20 }
   const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER), limits)
@@ -217,7 +217,7 @@ test("the volumes of payloads are walked, from where an earlier walk came to, an
   assert.deepEqual(new Map(next.list().map(({ volume, writtenBytes }) => [volume, writtenBytes])), sizes)
 })
 
-test("on a full disk nothing is left of payloads that nobody will point at, and what was kept stays", async () => {
+test("on a full disk payloads that no row will point at are removed, and the kept ones stay", async () => {
   const sim = new SimDisk()
   const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER), { ...VOLUME_LIMITS, volumeBytesMax: MIB })
   const [kept, flushed, late] = [rowsOf(100), rowsOf(500), rowsOf(500)]
@@ -241,7 +241,7 @@ test("on a full disk nothing is left of payloads that nobody will point at, and 
   await assertReadable(sim, late, again)
 })
 
-test("what a full disk took of a piece is given back, or it would be known to nobody until the next start", async () => {
+test("the part of a piece that fitted on a full disk is given back", async () => {
   const sim = new SimDisk()
   const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
   const kept = rowsOf(100)
@@ -257,7 +257,7 @@ test("what a full disk took of a piece is given back, or it would be known to no
   await assertReadable(sim, kept, places)
 })
 
-test("a reader of a removed volume keeps nothing of it, and says that the payload is not there", async () => {
+test("a reader of a removed volume keeps nothing of it, and reports the payload missing", async () => {
   const sim = new SimDisk()
   const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
   const [row] = rowsOf(1)
@@ -277,7 +277,7 @@ test("a reader of a removed volume keeps nothing of it, and says that the payloa
   await reader.close()
 })
 
-test("payloads of a run are read at once, and one that is damaged or unreadable takes no other with it", async () => {
+test("payloads of a run are read together, and a damaged or unreadable one does not affect the others", async () => {
   const sim = new SimDisk()
   const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
   const rows = rowsOf(100)

@@ -28,7 +28,7 @@ import type { KeptVolumes } from "./upkeep.js"
 import { openVolumes } from "./volumes.js"
 import type { VolumeHome } from "./writer.js"
 
-/** Rows of unlogged families, without a base below. */
+/** Rows of unlogged families, without a metadata store below. */
 export class MapRows implements DeviceRows {
   readonly rows = new Map<string, DeviceRow>()
 
@@ -102,7 +102,10 @@ export const COMPACTION_FOR_TESTS: CompactionLimits = {
   quietMs: 1_000,
 }
 
-/** One device over several lives, with a base that checkpoints write, and compaction to be stepped by hand. */
+/**
+ * One device over several process incarnations, with a metadata store that checkpoints write, and compaction run in
+ * steps.
+ */
 export class CompactedDevice {
   readonly sim = new SimDisk()
   base = new MapRows()
@@ -119,18 +122,18 @@ export class CompactedDevice {
   ) {}
 
   get volumes(): KeptVolumes {
-    return must(this.opened, "a life has begun").volumes
+    return must(this.opened, "the device was started").volumes
   }
 
   get rows(): MapRows {
-    return must(this.opened, "a life has begun").rows
+    return must(this.opened, "the device was started").rows
   }
 
   get compaction(): Compaction {
-    return must(this.opened, "a life has begun").compaction
+    return must(this.opened, "the device was started").compaction
   }
 
-  /** Begins the next life, on what the last checkpoint left. */
+  /** Begins the next incarnation, from the state of the last checkpoint. */
   async start(): Promise<this> {
     this.number += 1
     const rows = copyOf(this.base)
@@ -153,7 +156,7 @@ export class CompactedDevice {
     await this.volumes.close()
   }
 
-  /** As the wiring does it: what is durable at its beginning is contained at its end. */
+  /** As the wiring does it: the position durable at its beginning is contained at its end. */
   async checkpoint(): Promise<void> {
     const upTo = this.volumes.durable()
     const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.number), upTo)
@@ -168,7 +171,7 @@ export class CompactedDevice {
     return this.compaction.step(NEVER_ABORTED)
   }
 
-  /** Lets quiet come, and compaction and checkpoints do all that they find to do; returns how many steps that took. */
+  /** Waits for quiet, and runs compaction and checkpoints until they are idle; returns how many steps that took. */
   async settle(stepsMax = 5000): Promise<number> {
     let idle = 0
     for (let steps = 1; steps <= stepsMax; steps += 1) {
@@ -183,7 +186,7 @@ export class CompactedDevice {
     return assert.fail(`compaction finds no end: ${this.compaction.progress()}`)
   }
 
-  /** The index as a scan of everything that is there gives it. */
+  /** The index that a scan of all volumes returns. */
   async rebuilt(): Promise<MapRows> {
     const rows = new MapRows()
     const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.number), this.volumes.durable())

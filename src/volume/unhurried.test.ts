@@ -1,4 +1,4 @@
-/** What nobody waits for travels beside what somebody does: in small pieces, and never behind its own removal. */
+/** Unhurried needles travel beside others: in small pieces, and never behind their own removal. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
@@ -31,7 +31,7 @@ function writesOf(sim: SimDisk): number[] {
   return lengths
 }
 
-test("one that somebody waits for waits for little of what nobody waits for, and alone that goes quickly", async () => {
+test("an append waits for little unhurried work, and unhurried work alone is fast", async () => {
   const sim = new SimDisk()
   const volumes = await device(sim)
   await volumes.append(needleFor(1, 64, random))
@@ -67,7 +67,7 @@ test("an unhurried needle that is removed while it is on its way is gone, also a
   await again.close()
 })
 
-test("a needle that comes back is not ended by the copy of its old tombstone behind it in the same write", async () => {
+test("a needle that is appended again is not removed by the copy of its old tombstone behind it in the same write", async () => {
   const sim = new SimDisk()
   const volumes = await device(sim)
   const [needle] = needles(400, 1, 64)
@@ -90,7 +90,7 @@ test("a needle that comes back is not ended by the copy of its old tombstone beh
   await again.close()
 })
 
-test("of two writes of one needle the later is behind its removal too, if that comes when the first has ended", async () => {
+test("a removal after the first of two writes of one needle is behind the second, too", async () => {
   const sim = new SimDisk()
   const volumes = await device(sim)
   const [twice, ...others] = needles(500, 5, 64 * KIB)
@@ -107,7 +107,7 @@ test("of two writes of one needle the later is behind its removal too, if that c
   await again.close()
 })
 
-test("closing takes no more of the copies that are handed over a few at a time, and begins no volume for them", async () => {
+test("closing accepts no more copies that are handed over a few at a time, and begins no volume for them", async () => {
   const sim = new SimDisk()
   const limits = { ...LIMITS, groupNeedlesMax: 2 }
   const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined, limits)

@@ -75,8 +75,8 @@ export class VolumeUpkeep {
     return this.index.isTrusted(key)
   }
 
-  distrust(key: RowKey): void {
-    this.index.distrust(key)
+  markSuspect(key: RowKey): void {
+    this.index.markSuspect(key)
   }
 
   /** Keys of needles found bad and not written again since. */

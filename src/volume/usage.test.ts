@@ -1,4 +1,4 @@
-/** The accounts agree with the index, whatever happens while they are being counted. */
+/** Usage agrees with the index, whatever happens while it is being counted. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
@@ -27,7 +27,7 @@ async function opened(sim = new SimDisk(), incarnation = 1): Promise<World> {
   return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, SMALL) }
 }
 
-/** What the index points at, by volume. */
+/** Needles that the index points at, by volume. */
 function live({ rows }: World): Map<number, { bytes: number; needles: number }> {
   const found = new Map<number, { bytes: number; needles: number }>()
   for (const { value } of rows.rows.values()) {
@@ -55,7 +55,7 @@ function assertExact(world: World): void {
   assert.deepEqual(world.volumes.usage(), { volumes: usages.list().length, writtenBytes, liveBytes, deadShare })
 }
 
-test("what lives is unknown after a start until it is counted, and exact whatever happens meanwhile", async () => {
+test("live bytes are unknown after a start until they are counted, and exact whatever happens meanwhile", async () => {
   const action = fc.tuple(fc.constantFrom("append", "remove", "count", "count"), fc.integer({ min: 1, max: 20 }))
   await fc.assert(
     fc.asyncProperty(fc.array(action, { maxLength: 60 }), async actions => {
@@ -82,7 +82,7 @@ test("what lives is unknown after a start until it is counted, and exact whateve
   )
 })
 
-test("a needle that comes twice in one write, or goes in the one that it came in, is counted once or not at all", async () => {
+test("a needle that is written twice in one write, or removed in its own, is counted once or not at all", async () => {
   const world = await opened()
   world.volumes.upkeep.usages.countSome(1)
   const [one, two] = [needleFor(1, 3000, random), needleFor(2, 3000, random)]
@@ -94,7 +94,7 @@ test("a needle that comes twice in one write, or goes in the one that it came in
   assert.equal(world.volumes.usage().liveBytes, live(world).get(1)?.bytes)
 })
 
-test("tombstones are known for volumes of this life, and for others once somebody has looked", async () => {
+test("tombstones are known for volumes of this process, and for others once they have been counted", async () => {
   const first = await opened()
   await first.volumes.append(needleFor(1, 3000, random))
   await first.volumes.remove([needleIdFor(1)])
@@ -105,7 +105,7 @@ test("tombstones are known for volumes of this life, and for others once somebod
   assert.equal(usages.list()[0]?.tombstoneBytes, 80)
 })
 
-test("what the reserve is for passes where needles do not", async () => {
+test("tombstones may use the reserve, needles may not", async () => {
   const sim = new SimDisk()
   let room = true
   const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined, SMALL, () => room)

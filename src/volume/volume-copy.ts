@@ -42,7 +42,7 @@ export interface Copied {
 
 /** Space that copies may use. */
 export interface CopyRoom {
-  readonly copyRoomBytes: number
+  readonly copySpaceBytes: number
   /** Only the reserve remains. */
   readonly isFull: boolean
 }
@@ -166,7 +166,7 @@ export class VolumeCopy {
     } else if (isHere() && !this.damaged.has(key)) {
       this.isDoubtful = true
       this.damaged.add(key)
-      this.upkeep.distrust(key)
+      this.upkeep.markSuspect(key)
       this.onDamage(needleIdOfKey(key))
     }
   }
@@ -183,7 +183,7 @@ export class VolumeCopy {
 
   private async flush(): Promise<void> {
     if (this.batch.length === 0) return
-    if (this.room.copyRoomBytes < groupBytes(this.batchBytes)) {
+    if (this.room.copySpaceBytes < groupBytes(this.batchBytes)) {
       throw fail("deviceFull", { message: "the remaining space is kept for a checkpoint", volume: this.volumeId })
     }
     await this.upkeep.copy(this.batch)

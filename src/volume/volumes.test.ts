@@ -32,7 +32,7 @@ interface World {
   readonly volumes: Volumes
 }
 
-/** Opens the volumes of a disk with an index that knows nothing. */
+/** Opens the volumes of a disk with an empty index. */
 async function opened(sim = new SimDisk(), limits = VOLUME_LIMITS, incarnation = 1): Promise<World> {
   const rows = new MapRows()
   return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, limits) }
@@ -88,7 +88,7 @@ test("any range of a needle is read back as it was appended, before and after a 
   await assertHolds(later, kept)
 })
 
-test("a range beyond the needle's end is a damaged needle, an unknown id none at all", async () => {
+test("a range beyond the needle's end is a damaged needle, an unknown id a missing one", async () => {
   const world = await opened()
   const [needle] = needles(1)
   assert.ok(needle)
@@ -125,7 +125,7 @@ test("only the sub-blocks that a range touches are verified, and each of them is
   )
 })
 
-test("a short range that was read lately is read at once; if that fails, the device is asked, or not, as the caller says", async () => {
+test("a short range that was read lately is read synchronously; if that fails, the caller decides whether to wait for the device", async () => {
   const sim = new SimDisk()
   const rows = Object.assign(new MapRows(), { warm: () => undefined })
   const sync = { reads: new SyncReads(new SimClock()), cachedBytesMax: 1 * MIB }
@@ -185,7 +185,7 @@ test("appends that wait together share a write", async () => {
   await assertHolds(world, all)
 })
 
-test("appends that come while a write is under way share the next", async () => {
+test("appends that arrive while a write is under way share the next", async () => {
   const world = await opened()
   const all = needles(41, 1000)
   await world.volumes.append(all[0] ?? assert.fail())
@@ -202,7 +202,7 @@ test("appends that come while a write is under way share the next", async () => 
   await assertHolds(world, all)
 })
 
-test("what would wait beyond the limits is turned away at once, and the rest goes through", async () => {
+test("appends beyond the limits of the queue are rejected immediately, and the others succeed", async () => {
   const world = await opened(new SimDisk(), { ...VOLUME_LIMITS, appendsQueuedMax: 10, appendBytesQueuedMax: 100_000 })
   const many = needles(12, 100)
   const outcomes = await Promise.allSettled(many.map(needle => world.volumes.append(needle)))
@@ -290,7 +290,7 @@ test("a place that holds another needle is a damaged needle, not that needle's b
   await rejects(readWhole(world, sameLength), "corruptNeedle")
 })
 
-test("a read whose needle moves meanwhile looks the index up once more", async () => {
+test("a read whose needle moves meanwhile looks it up in the index again", async () => {
   const world = await opened(new SimDisk(), SMALL)
   const needle = needleFor(1, 100_000, random)
   await world.volumes.append(needle)
@@ -306,7 +306,7 @@ test("a read whose needle moves meanwhile looks the index up once more", async (
   assert.ok(moved)
 })
 
-test("after a failed write nothing more is taken, and what was acknowledged is there after a restart", async () => {
+test("after a failed write nothing more is accepted, and acknowledged needles survive a restart", async () => {
   const world = await opened()
   const all = needles(30)
   const acknowledged: Needle[] = []
@@ -324,7 +324,7 @@ test("after a failed write nothing more is taken, and what was acknowledged is t
   await assertHolds(await opened(world.sim, VOLUME_LIMITS, 2), acknowledged)
 })
 
-test("a disk that reads wrongly while it is opened makes no needle bad for ever", async () => {
+test("a disk with read errors while it is opened makes no needle bad permanently", async () => {
   const flip = rots(bytes => (bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1))
   const all = needles(5, 20_000)
   let [kept, readsMax] = [0, 1]
@@ -344,7 +344,7 @@ test("a disk that reads wrongly while it is opened makes no needle bad for ever"
       sim.intercept(() => undefined)
       sim.kill()
       const { volumes, rows } = await opened(sim, VOLUME_LIMITS, 3)
-      // A last group that reads as torn counts as never written, which others notice and make good.
+      // A last group that reads as torn counts as never written, which others notice and repair.
       const there = all.filter(({ id }) => volumes.has(id))
       await assertHolds({ sim, rows, volumes }, there)
       kept += there.length
@@ -354,7 +354,7 @@ test("a disk that reads wrongly while it is opened makes no needle bad for ever"
   assert.ok(kept > all.length, "not every wrong read costs the group")
 })
 
-test("a full disk refuses appends until there is room again, without losing or inventing anything", async () => {
+test("a full disk rejects appends until there is space again, without losing or inventing anything", async () => {
   const sim = new SimDisk()
   const world = await opened(sim)
   const before = needles(10)
@@ -403,7 +403,7 @@ test("a needle that is removed while it is on its way is gone", async () => {
   assert.equal((await opened(world.sim, VOLUME_LIMITS, 2)).volumes.has(late.id), false)
 })
 
-test("closing finishes what waits and takes nothing more", async () => {
+test("closing finishes waiting appends and accepts nothing more", async () => {
   const world = await opened()
   const all = needles(20)
   const appends = all.map(needle => world.volumes.append(needle))
@@ -439,7 +439,7 @@ test("a damaged needle header costs its needle, not those behind it in the group
   await Promise.all(all.map(needle => world.volumes.append(needle)))
   await world.volumes.append(needleFor(50, 3000, random))
   const length = headerBytes(world, victim)
-  // Where it says how long it is, or how it ends, nothing tells any more where the next one begins.
+  // Without its length or its end, the place of the next one is unknown.
   const leads = (byte: number): boolean =>
     byte < 5 || (byte >= 8 && byte < 16) || (byte >= 52 && byte < 56) || (byte >= 64 && byte < 68) || byte >= length - 8
   for (let byte = 0; byte < length; byte += 1) {
@@ -479,7 +479,7 @@ test("a sealed volume that was cut short is reported", async () => {
   assert.ok(all.some(({ id }) => !later.volumes.has(id)))
 })
 
-test("another device's volumes are not taken for ours", async () => {
+test("another device's volumes are refused", async () => {
   const world = await opened()
   for (const needle of needles(5)) await world.volumes.append(needle)
   const stranger = { ...deviceHome(2), deviceId: parseDeviceId("00000000000000d2") }
@@ -558,7 +558,7 @@ function counted(disk: Disk): { disk: Disk; seen: { readBytes: number; open: num
   return { seen, disk: new CountedDisk(disk) }
 }
 
-test("a needle says what it is, and a damaged one says nothing", async () => {
+test("a needle's header can be read, and a damaged one is refused", async () => {
   const world = await opened()
   const [first, second] = [needleFor(1, 5000, random), needleFor(2, 300 * KIB, random)]
   await world.volumes.append(first)

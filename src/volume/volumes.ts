@@ -182,10 +182,10 @@ class NeedleVolumes implements KeptVolumes {
     await mapBounded(unhurried, together, id => this.queue.appendUnhurried({ kind: "tombstone", id }, NOTHING))
   }
 
-  distrust(ids: readonly NeedleId[]): void {
+  markSuspect(ids: readonly NeedleId[]): void {
     for (const id of ids) {
       const key = needleKeyOf(id)
-      if (this.index.placeOf(key) !== undefined) this.index.distrust(key)
+      if (this.index.placeOf(key) !== undefined) this.index.markSuspect(key)
     }
   }
 

@@ -7,7 +7,8 @@ import { dataFolders, withFolder } from "../harness/folders.js"
 import { withServer, type ServerProcess } from "../harness/server.js"
 import { settled, SmallStore } from "./small-store.js"
 
-const OLDER_BASE = /the metadata store in .*disk1\/base is older than what this device had.*remove the file .*position/
+const OLDER_STORE =
+  /the metadata store in .*disk1\/base is older than the last one of this device.*remove the file .*position/
 const MERGE_TIMEOUT_MS = 60_000
 
 /** The copy to be restored later. */
@@ -55,7 +56,7 @@ test("log and metadata store of the only device from an older copy: refused unti
       await putBack()
       await assert.rejects(
         server.launch(),
-        /log and base are older than what this device had.*remove the file .*position/,
+        /log and metadata store are older than the last ones of this device.*remove the file .*position/,
       )
       await rm(`${first}/position`)
       await server.launch()
@@ -75,10 +76,10 @@ test("only the metadata store of the only device from before a checkpoint: refus
       await store.put(server, "second")
       await server.stop()
       await putBack()
-      await assert.rejects(server.launch(), OLDER_BASE)
+      await assert.rejects(server.launch(), OLDER_STORE)
       // The log no longer contains what the older one lacks.
       await rm(`${first}/position`)
-      await assert.rejects(server.launch(), /disk1\/base is older than its log.*Put the newer one back/)
+      await assert.rejects(server.launch(), /disk1\/base is older than its log.*Restore the newer one/)
     })
   }))
 
@@ -115,7 +116,7 @@ test("only the metadata store of the only device from before merges: refused by 
       const store = new SmallStore([100, 70_000])
       const putBack = await olderThanMerges(server, store, first)
       await putBack()
-      await assert.rejects(server.launch(), OLDER_BASE)
+      await assert.rejects(server.launch(), OLDER_STORE)
     })
   }))
 
@@ -130,7 +131,10 @@ test("only the metadata store of one of three devices from before merges: it is 
       await server.launch()
       await store.check(server)
       await settled(server)
-      assert.match(server.log, /a device cannot be opened and is taken out .*is older than what this device had/)
+      assert.match(
+        server.log,
+        /a device cannot be opened and is taken out .*is older than the last ones? of this device/,
+      )
       await store.check(server)
     })
   }))
@@ -152,7 +156,7 @@ test("log and metadata store of one of three devices from an older copy: they ar
       await server.launch()
       await store.check(server)
       await settled(server)
-      assert.match(server.log, /a device cannot be opened and is taken out .*older than what this device had/)
+      assert.match(server.log, /a device cannot be opened and is taken out .*older than the last ones? of this device/)
       await store.check(server)
     })
   }))

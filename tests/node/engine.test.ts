@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { objectKeyOfText, parseAccountId, rowKeyOf } from "../../src/base/ids.js"
 import { isFailure } from "../../src/base/failures.js"
 import { KIB } from "../../src/base/limits.js"
-import { ROOM_MS_MAX } from "../../src/device/checkpointer.js"
+import { SPACE_WAIT_MS_MAX } from "../../src/device/checkpointer.js"
 import { closeBucket } from "../../src/object/commands/bucket-commands-core.js"
 import type { Blocks } from "../../src/block/index.js"
 import type { Bucket } from "../../src/object/index.js"
@@ -93,7 +93,10 @@ test("a store opens, and ends an interrupted removal, with more remaining than w
   await first.tablet.run(closeBucket(bucket.id))
   machine.disk.kill()
   machine.checkpointLimits = { rowsMax: 2 }
-  const engine = await Promise.race([machine.open(), machine.clock.advance(ROOM_MS_MAX + 1).then(() => undefined)])
+  const engine = await Promise.race([
+    machine.open(),
+    machine.clock.advance(SPACE_WAIT_MS_MAX + 1).then(() => undefined),
+  ])
   assert.ok(engine, "it opens")
   await put(engine, await engine.services.buckets.open(bucket.name), Buffer.from("body"))
 })
@@ -214,7 +217,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
     ...{
       shardScanOf: () => [],
       shardScan: () => ({ groups: [], next: undefined }),
-      distrust: () => false,
+      markSuspect: () => false,
       distrusts: 0,
     },
     ...{ readNow: () => undefined, writeWhole: unused },

@@ -91,7 +91,7 @@ export class HandDevice {
       containedPosition: () => (this.contained === undefined ? undefined : parsePosition(this.contained)),
       readPayload: unused,
       verifyMetadataStore: unused,
-      roomForWrites: () => undefined,
+      spaceForWrites: () => undefined,
     }
   }
 

@@ -35,12 +35,12 @@ import {
   type Rows,
 } from "./world.js"
 
-/** What was done, between which events of the record. */
+/** One operation, and its events in the record. */
 interface Step {
   readonly what: string
   readonly at: number
   readonly doneAt: number
-  /** What the store shows from then on. */
+  /** The rows of the store from then on. */
   readonly rows: Rows
 }
 
@@ -86,7 +86,7 @@ class Script {
     return this.step("commit", () => this.store.commit(this.model.batch(rowsMax)))
   }
 
-  /** The disk has no room for the manifest: the files are removed. */
+  /** The disk has no space for the manifest: the files are removed. */
   private failedCommit(): Promise<void> {
     const full = failing({ kind: "create", pathPart: ".manifest", nth: 1, code: "ENOSPC" })
     return this.step("failed commit", async () => {
@@ -102,7 +102,7 @@ class Script {
     this.model.take(mark)
     const urgency = URGENCIES[this.random.below(3)] ?? "due"
     return this.step("merge", async () => {
-      // Marks change with whatever is next, if there is nothing to merge.
+      // Marks change with the next operation, if there is nothing to merge.
       if ((await this.store.merge(mergingOf(urgency, undefined, [mark]))) === undefined) await this.store.commit([mark])
     })
   }
@@ -146,14 +146,14 @@ const isOneOf = (rows: Rows, allowed: readonly Rows[]): boolean =>
 
 const numbersIn = (names: readonly string[]): number[] => names.flatMap(name => tableNumberOf(name) ?? [])
 
-/** The highest number that a file was ever begun with: its bytes may lie somewhere on the disk, also without a name. */
+/** The highest number of any file that was begun: its bytes may be somewhere on the disk, also without a name. */
 function highestBegun({ calls, events }: DiskRecord, eventsBefore: number): number {
   const begun = events.slice(0, eventsBefore).flatMap(({ at, call }) => (at === "start" ? (calls[call] ?? []) : []))
   return Math.max(0, ...numbersIn(begun.map(({ path }) => path.slice(FOLDER.length + 1))))
 }
 
-/** Opens what the cut left and returns which state it is; throws if it is none of them. */
-async function judge(sim: SimDisk, allowed: readonly Rows[], begun: number, where: string): Promise<Rows> {
+/** Opens the disk after the cut and returns its state; throws if it is none of the allowed ones. */
+async function stateAfter(sim: SimDisk, allowed: readonly Rows[], begun: number, where: string): Promise<Rows> {
   const host = hostOf(sim)
   const reader = await openReader(host)
   const rows = rowsOf(reader)
@@ -168,7 +168,7 @@ async function judge(sim: SimDisk, allowed: readonly Rows[], begun: number, wher
   assert.deepEqual(numbersIn(left).length, writer.manifest.tables.length, `${where}: files are left over`)
   assert.equal(left.length, writer.manifest.tables.length + 2, `${where}: manifests are left over: ${left.join()}`)
   await writer.close()
-  // A life that writes nothing forgets no number.
+  // A process that writes nothing keeps all numbers.
   const next = await openWriter(hostOf(sim))
   const model = new Model(new SimRandom(1), false)
   const calls = new CallList({ kind: "create", pathPart: ".table" })
@@ -184,11 +184,11 @@ async function judge(sim: SimDisk, allowed: readonly Rows[], begun: number, wher
 export interface CrashOptions {
   readonly subsetsMax?: number
   readonly tearsMax?: number
-  /** One state in so many is gone on from, and cut again. */
+  /** One state in so many is continued, and cut again. */
   readonly deepEvery?: number
 }
 
-/** Returns how many states there were. Throws for the first that is not as promised. */
+/** Returns the number of states. Throws for the first that breaks a promise. */
 export async function checkCrashes(seed: number, options: CrashOptions = {}): Promise<number> {
   const { subsetsMax = 4, tearsMax = 1, deepEvery = 200 } = options
   const { record, steps } = await new Script(new SimDisk(), seed).play()
@@ -201,7 +201,7 @@ export async function checkCrashes(seed: number, options: CrashOptions = {}): Pr
     const allowed = allowedAt(steps, state.eventsBefore, new Map())
     const copy = state.medium.copy()
     const begun = highestBegun(record, state.eventsBefore)
-    const rows = await judge(new SimDisk(state.medium), allowed, begun, where)
+    const rows = await stateAfter(new SimDisk(state.medium), allowed, begun, where)
     if (states % deepEvery === 0) states += await cutAgain({ ...state, medium: copy }, rows, begun, seed, where)
   }
   return states
@@ -229,12 +229,17 @@ async function cutAgain(
     states += 1
     const allowed = allowedAt(steps, state.eventsBefore, rows)
     const begun = Math.max(begunBefore, highestBegun(record, state.eventsBefore))
-    await judge(new SimDisk(state.medium), allowed, begun, `${where}, then event ${state.eventsBefore}: ${state.what}`)
+    await stateAfter(
+      new SimDisk(state.medium),
+      allowed,
+      begun,
+      `${where}, then event ${state.eventsBefore}: ${state.what}`,
+    )
   }
   return states
 }
 
-/** A store of which a block, a file and both ends of another file are gone, beyond what parity can rebuild. */
+/** A store without a block, a file and both ends of another file, beyond what parity can rebuild. */
 async function spoiledStore(seed: number): Promise<Medium> {
   const { medium, names } = await closedStore(seed)
   const [first = "", second = "", third = ""] = names.filter(name => tableNumberOf(name) !== undefined)
@@ -247,7 +252,7 @@ async function spoiledStore(seed: number): Promise<Medium> {
   return medium
 }
 
-/** Power cuts while rows are given up: afterwards it is done again, and everything that can be read is there. */
+/** Power cuts while rows are given up: afterwards it is repeated, and all readable rows are there. */
 export async function checkSalvageCrashes(seed: number): Promise<number> {
   const medium = await spoiledStore(seed)
   const giveUp = (sim: SimDisk) => giveUpLostRows(hostOf(sim), FOLDER, SMALL_LIMITS)
@@ -275,7 +280,7 @@ export async function checkSalvageCrashes(seed: number): Promise<number> {
     sim.intercept(() => undefined)
     const numbers = numbersIn(again.calls.map(({ path }) => path.slice(FOLDER.length + 1)))
     assert.ok(Math.min(Infinity, ...numbers) > begun, `${where}: a number is used again`)
-    await judge(sim, [rows], Math.max(begun, ...numbers), where)
+    await stateAfter(sim, [rows], Math.max(begun, ...numbers), where)
   }
   return states
 }

@@ -10,18 +10,18 @@ test("a full disk fails a commit or merge at any write, and changes nothing", as
   assert.ok((await checkFull(await preparedMerge(2), 200)) > 5)
 })
 
-test("a call that fails leaves the store as it was, or uncertain, and fit for another try", async () => {
+test("a call that fails leaves the store as it was, or uncertain, and ready for another try", async () => {
   for (const forEver of [false, true]) {
     assert.ok((await checkFailures(await preparedCommit(3), forEver)) > 10)
     assert.ok((await checkFailures(await preparedMerge(4), forEver)) > 10)
   }
 })
 
-test("a merge takes smaller steps where there is little room", async () => {
+test("a merge makes smaller steps if there is little space", async () => {
   const { medium } = await preparedMerge(2)
-  const stepWith = async (roomBytes: number): Promise<number> => {
+  const stepWith = async (spaceBytes: number): Promise<number> => {
     const writer = await openWriter(hostOf(new SimDisk(medium.copy())))
-    return (await writer.merge({ ...mergingOf("full"), roomBytes })) ?? assert.fail("there is something to merge")
+    return (await writer.merge({ ...mergingOf("full"), spaceBytes })) ?? assert.fail("there is something to merge")
   }
   const [all, some] = [await stepWith(Infinity), await stepWith(1500)]
   assert.ok(some < all, `${some} and ${all} rows`)

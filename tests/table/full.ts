@@ -1,6 +1,6 @@
 /**
- * Disks that are full or fail at any call of a commit or merge: nothing has changed then, or the store says that this
- * is not certain; no file is left in the way, and with room everything works again.
+ * Disks that are full or fail at any call of a commit or merge: nothing has changed then, or the store reports that
+ * this is uncertain; no leftover file blocks it, and with space everything works again.
  */
 import assert from "node:assert/strict"
 import { isFailure } from "../../src/base/failures.js"
@@ -11,7 +11,7 @@ import { tableNumberOf } from "../../src/table/manifest-files.js"
 import type { TableStoreWriter } from "../../src/table/store-writer.js"
 import { FOLDER, hostOf, mergeAll, mergingOf, Model, openWriter, rowsOf, same, type Rows } from "./world.js"
 
-/** A store with work to do: the disk, what it shows, and what is to be committed next. */
+/** A store with work to do: the disk, its rows, and the next writes. */
 export interface Prepared {
   readonly medium: Medium
   readonly before: Rows
@@ -52,7 +52,7 @@ export async function preparedMerge(seed: number): Promise<Prepared> {
   return { medium: sim.medium, before, after: new Map(model.rows), run }
 }
 
-/** Runs it with so much room, in steps, until it works. Returns how often it did not. */
+/** Runs it with so much space, in steps, until it works. Returns how often it failed. */
 export async function checkFull({ medium, before, after, run }: Prepared, stepBytes: number): Promise<number> {
   for (let failed = 0; ; failed += 1) {
     const sim = new SimDisk(medium.copy())
@@ -85,7 +85,7 @@ export async function checkFull({ medium, before, after, run }: Prepared, stepBy
 
 const isTable = (name: string): boolean => tableNumberOf(name) !== undefined
 
-/** What another process finds. */
+/** The rows that another process reads. */
 async function reopened(sim: SimDisk): Promise<Rows> {
   const writer = await openWriter(hostOf(new SimDisk(sim.medium.copy())))
   await writer.verify(new AbortController().signal)
@@ -94,7 +94,7 @@ async function reopened(sim: SimDisk): Promise<Rows> {
 
 const CALLS: readonly CallKind[] = ["write", "sync", "create", "remove", "syncFolder", "open", "read"]
 
-/** Lets each call fail, alone or with all that follow. Returns how many calls there are. */
+/** Lets each call fail, alone or with all later ones. Returns the number of calls. */
 export async function checkFailures(prepared: Prepared, forEver: boolean): Promise<number> {
   for (let nth = 1; ; nth += 1) {
     const sim = new SimDisk(prepared.medium.copy())

@@ -5,7 +5,7 @@ import { checkModel } from "./model.js"
 
 const SEEDS = 4
 
-test("a table store shows what was written, and tells of each value that goes once", async () => {
+test("a table store shows the written rows, and reports each dropped value once", async () => {
   let [levels, told, merges] = [0, 0, 0]
   for (let seed = 1; seed <= SEEDS; seed += 1) {
     const outcome = await checkModel(seed)

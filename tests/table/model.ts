@@ -31,7 +31,7 @@ const READERS: readonly OpenOptions[] = [
   { syncBytesMax: 0, cacheBytes: PLENTY },
 ]
 
-/** A reader, and the rows of the generation that it shows. */
+/** A reader, and the rows of its generation. */
 interface Follower {
   readonly reader: TableReader
   readonly options: OpenOptions
@@ -44,7 +44,7 @@ export interface ModelOutcome {
   readonly merges: number
 }
 
-/** Throws where the store does anything else than the model. */
+/** Throws if the store differs from the model. */
 export async function checkModel(seed: number): Promise<ModelOutcome> {
   const run = new ModelRun(seed)
   await run.begin()
@@ -94,7 +94,7 @@ class ModelRun {
     if (random.below(15) === 0) await this.reopen()
   }
 
-  /** What a reader shows stays on the disk: it may be opened again, and its space is in use. */
+  /** Files of a reader's generation stay on the disk: they may be opened again, and their space is in use. */
   private async checkFiles({ reader }: Follower, where: string): Promise<void> {
     const names = await this.host.disk.list(FOLDER)
     for (const { number } of reader.manifest.tables) {
@@ -158,7 +158,7 @@ class ModelRun {
   async end(): Promise<ModelOutcome> {
     const { model, random, merges, levels } = this
     await mergeAll(this.store, "full", model.dropped)
-    assert.deepEqual([...model.untold], [], `seed ${this.seed}: values were replaced or deleted and never told of`)
+    assert.deepEqual([...model.unreported], [], `seed ${this.seed}: values were replaced or deleted and never told of`)
     compare(this.store, model.rows, random, model, `seed ${this.seed}, in the end`)
     await this.removeUnused(`seed ${this.seed}, in the end`)
     for (const { reader } of this.followers) await reader.verify(new AbortController().signal)

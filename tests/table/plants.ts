@@ -1,10 +1,10 @@
 /**
- * Bugs planted into the sorted tables, each with the check that must catch it. Nothing of them is in the product:
+ * Bugs planted into the sorted tables, each with the check that must catch it. The product contains none of them:
  * `planted.test.ts` builds a changed copy.
  */
 export interface TablePlant {
   readonly bug: string
-  /** Texts that stand in a file exactly once, and what is put there. */
+  /** Texts that occur in a file exactly once, and their replacements. */
   readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[]
   readonly caughtBy: "model" | "crashes" | "salvage" | "rot" | "older manifest" | "exchanged blocks" | "failures"
 }
@@ -35,7 +35,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     caughtBy: "exchanged blocks",
   },
   {
-    bug: "rows are given up into files whose numbers nobody has set aside",
+    bug: "rows are given up into files whose numbers were not reserved",
     edits: [{ file: "src/table/salvage.ts", find: "{ nextNumber: numbers.end }", put: "{}" }],
     caughtBy: "salvage",
   },
@@ -108,7 +108,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     caughtBy: "model",
   },
   {
-    bug: "a tombstone is dropped while an older version lies below",
+    bug: "a tombstone is dropped while an older version exists below",
     edits: [
       {
         file: "src/table/store-writer.ts",
@@ -175,7 +175,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     caughtBy: "rot",
   },
   {
-    bug: "dropped values are told of although they were counted",
+    bug: "dropped values are reported although they were counted",
     edits: [{ file: "src/table/merge.ts", find: "(flags & ROW_FLAGS.countedOlder) === 0 && ", put: "" }],
     caughtBy: "model",
   },

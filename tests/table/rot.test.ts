@@ -54,7 +54,7 @@ test("missing, exchanged and foreign tables are refused", async () => {
   await assert.rejects(openReader(host), error => isFailure(error, "corruptRow"))
 })
 
-test("a merge stops at damage and records it; all else goes on, and the damage stays damage", async () => {
+test("a merge stops at damage and records it; other merges continue, and the damage stays damage", async () => {
   const sim = new SimDisk()
   const host = hostOf(sim)
   const options = { limits: { ...SMALL_LIMITS, firstLevelBytesMax: 1e9 } }
@@ -69,7 +69,7 @@ test("a merge stops at damage and records it; all else goes on, and the damage s
   await mergeAll(writer, "full")
   assert.deepEqual([...levelsOf(writer)], [6])
   const damaged = must(writer.manifest.tables[2], "a file in the middle")
-  // The first block of the file, and what would rebuild it.
+  // The first block of the file, and the parity that would rebuild it.
   const path = tablePath(FOLDER, damaged.number)
   loseParity(sim.medium, path.slice(FOLDER.length + 1))
   sim.medium.flipBit(path, 100)
@@ -102,11 +102,11 @@ test("a merge stops at damage and records it; all else goes on, and the damage s
   await again.close()
 })
 
-test("a file that fails to be read is named; commits go on, and merges without it; nothing of it is lost", async () => {
+test("an unreadable file is named; commits continue, and merges without it; none of its rows is lost", async () => {
   const sim = new SimDisk()
   const host = hostOf(sim)
   const model = new Model(new SimRandom(5), false)
-  // Nothing is kept in memory: each filter is read.
+  // Nothing is cached: each filter is read.
   const writer = await openWriter(host, { cacheBytes: 0 })
   for (let i = 0; i < 9; i += 1) {
     await writer.commit(model.batch(60))

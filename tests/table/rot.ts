@@ -1,4 +1,4 @@
-/** Rot at rest under a table store: every read returns what was written, rebuilt where need be, or throws `corruptRow`. */
+/** Rot at rest under a table store: every read returns what was written, rebuilt if needed, or throws `corruptRow`. */
 import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
 import { withRows } from "../../src/base/rows-needed.js"
@@ -27,7 +27,7 @@ import { Model, openReader, openWriter, rowsOf, scanned, textOf, URGENCIES, type
 
 const END = "\xff".repeat(40)
 
-/** A closed store with several levels, its rows, and keys that it does not hold. */
+/** A closed store with several levels, its rows, and keys that it does not contain. */
 export interface Closed {
   readonly medium: Medium
   readonly rows: Rows
@@ -49,7 +49,7 @@ export async function closedStore(seed: number): Promise<Closed> {
   return { medium: sim.medium, rows: model.rows, names: await host.disk.list(FOLDER) }
 }
 
-/** What it returns; undefined where it throws `corruptRow`. */
+/** The result; undefined if it throws `corruptRow`. */
 function orRefused<T>(read: () => T): { readonly value: T } | undefined {
   try {
     return { value: read() }
@@ -113,7 +113,7 @@ export interface RotOutcome {
   readonly closed: number
   readonly refused: number
   readonly recorded: number
-  /** Stores that undid the damage: by parity, or by the other copy of a manifest. */
+  /** Stores that repaired the damage: by parity, or by the other copy of a manifest. */
   readonly rebuilt: number
   readonly healed: number
 }
@@ -190,7 +190,7 @@ async function checkHurt(sim: SimDisk, rows: Rows, name: string, where: string, 
   }
 }
 
-/** What was rebuilt has been written back: nothing is left to be rebuilt. */
+/** Rebuilt blocks have been written back: none remains to be rebuilt. */
 async function checkMended(reader: TableReader, sim: SimDisk, rows: Rows, where: string): Promise<void> {
   await reader.close()
   const rebuilt = (): void => assert.fail(`${where}: it was not written back`)
@@ -203,7 +203,7 @@ async function checkMended(reader: TableReader, sim: SimDisk, rows: Rows, where:
 export const contentOf = (medium: Medium, name: string): Uint8Array =>
   Uint8Array.from(must(medium.fileAt(`${FOLDER}/${name}`), name).current.view())
 
-/** Puts other bytes into a file, as long as they are. */
+/** Replaces the bytes of a file, whatever their length. */
 export function replace(medium: Medium, name: string, bytes: Uint8Array): void {
   const file = must(medium.fileAt(`${FOLDER}/${name}`), name)
   for (const content of [file.current, file.synced]) {
@@ -269,7 +269,7 @@ export async function checkExchangedBlocks(): Promise<void> {
   assert.ok(rebuilt > 0)
 }
 
-/** Where the parity of a table begins; undefined of a manifest. */
+/** Where the parity of a table begins; undefined for a manifest. */
 function rowsBytesIn(medium: Medium, name: string): number | undefined {
   if (!name.endsWith(".table")) return undefined
   const footer = footerOf(medium, name)
@@ -279,7 +279,7 @@ function rowsBytesIn(medium: Medium, name: string): number | undefined {
 const footerOf = (medium: Medium, name: string): Footer =>
   decodeEnd(Buffer.from(contentOf(medium, name)), fileSeed(DEVICE, Number.parseInt(name, 10)), name)
 
-/** Damages all parity of a table, which must then do without. */
+/** Damages all parity of a table, which must then work without it. */
 export function loseParity(medium: Medium, name: string): void {
   const content = contentOf(medium, name)
   const from = must(rowsBytesIn(medium, name), "it is a table")

@@ -1,6 +1,6 @@
 /**
- * A table store in a world of its own: a simulated disk, limits so small that a few hundred rows fill several
- * levels, and a model that knows which rows the store must show and which values it must tell as dropped.
+ * A table store in a world of its own: a simulated disk, limits so small that a few hundred rows fill several levels,
+ * and a model of the rows that the store must show and the dropped values that it must report.
  */
 import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
@@ -57,7 +57,7 @@ export const mergingOf = (
   urgency: MergeUrgency,
   dropped: DroppedRow = () => undefined,
   marks: readonly StoreWrite[] = [],
-): Merging => ({ urgency, roomBytes: Infinity, dropped, marks: () => marks })
+): Merging => ({ urgency, spaceBytes: Infinity, dropped, marks: () => marks })
 
 /** Merges until there is nothing to do. */
 export async function mergeAll(
@@ -84,7 +84,7 @@ const nameOf = (family: Family, key: RowKey): string => `${family} ${key}`
 export const textOf = (value: Uint8Array): string => Buffer.from(value).toString("latin1")
 export const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1")
 
-/** Everything that the store shows, marks included. */
+/** All rows of the store, marks included. */
 export function rowsOf(store: StoreReader): Rows {
   const rows = new Map<string, string>()
   for (const family of [...FAMILIES_USED, "marks"] as const) {
@@ -95,7 +95,7 @@ export function rowsOf(store: StoreReader): Rows {
 
 type Pair = readonly [key: string, value: string]
 
-/** What the rows say of a range of one family. */
+/** The expected rows in a range of one family. */
 export function expectedRange(rows: Rows, family: Family, start: string, end: string): Pair[] {
   const prefix = `${family} `
   const found = [...rows]
@@ -129,15 +129,15 @@ export function scanned(store: StoreReader, family: Family, start: string, end: 
 
 export class Model {
   readonly rows = new Map<string, string>()
-  /** Values that were replaced or deleted, and are not counted yet: each is to be told once. */
-  readonly untold = new Set<string>()
+  /** Values that were replaced or deleted, and are not counted yet: each must be reported once. */
+  readonly unreported = new Set<string>()
   told = 0
   private serial = 0
   private grown = 0
 
   constructor(
     private readonly random: Random,
-    /** Some rows come in key order, as in a bucket whose keys are times. */
+    /** Some rows arrive in key order, as in a bucket whose keys are times. */
     private readonly isGrowing: boolean,
   ) {}
 
@@ -156,7 +156,7 @@ export class Model {
     return `key ${number}`
   }
 
-  /** Writes for one commit; `rows` and `untold` are as after it. */
+  /** Writes for one commit; `rows` and `unreported` are as after it. */
   batch(countMax: number): StoreWrite[] {
     const { random } = this
     const writes = Array.from({ length: random.below(countMax) }, () => this.write())
@@ -185,15 +185,15 @@ export class Model {
   take({ family, key, value, isOlderCounted }: StoreWrite): void {
     const name = nameOf(family, key)
     const before = this.rows.get(name)
-    if (before !== undefined && isOlderCounted !== true && family !== "marks") this.untold.add(`${name} ${before}`)
+    if (before !== undefined && isOlderCounted !== true && family !== "marks") this.unreported.add(`${name} ${before}`)
     if (value === undefined) this.rows.delete(name)
     else this.rows.set(name, textOf(value))
   }
 
-  /** As merges tell it. */
+  /** Called by merges. */
   readonly dropped: DroppedRow = (family, key, value) => {
     const row = `${nameOf(family, key)} ${textOf(value)}`
-    assert.ok(this.untold.delete(row), `told of a row that is in use, or told again, or counted before: ${row}`)
+    assert.ok(this.unreported.delete(row), `told of a row that is in use, or told again, or counted before: ${row}`)
     this.told += 1
   }
 }

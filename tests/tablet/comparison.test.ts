@@ -1,4 +1,4 @@
-/** Members that differ are found, and who is wrong is told where that can be told. */
+/** Differing replicas are found, and the wrong one is named if that is possible. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../../src/base/failures.js"
@@ -10,7 +10,7 @@ import { idOf, Scene } from "./scene.js"
 const keyOf = (i: number): string => `key ${String(i).padStart(4, "0")}`
 const deviceKey = (key: string) => rowKeyOf(storePrefixOf(parseEpoch(1)) + key)
 
-/** Devices whose bases hold the same 600 rows. */
+/** Devices whose metadata stores contain the same 600 rows. */
 async function alike(devices: number): Promise<Scene> {
   const scene = new Scene({ devices, segmentBytes: 1024 * 1024 })
   await scene.open()
@@ -19,7 +19,7 @@ async function alike(devices: number): Promise<Scene> {
   return scene
 }
 
-/** Changes the base of a device as no checkpoint would; undefined deletes, a Uint8Array is written as it is. */
+/** Changes the metadata store of a device without a checkpoint; undefined deletes, a Uint8Array is written as it is. */
 async function tamper(scene: Scene, number: number, key: string, value: string | Uint8Array | undefined) {
   const writer = await scene.device(number).stores.openWriter("/base")
   const at = deviceKey(key)
@@ -34,7 +34,7 @@ function compare(scene: Scene) {
   return { comparison, steps }
 }
 
-test("members that hold the same rows have the same digest, in their bases or in memory", async () => {
+test("replicas with the same rows have the same digest, in their metadata stores or in memory", async () => {
   const scene = await alike(3)
   await scene.device(2).checkpoint()
   await scene.write({ key: keyOf(5), value: undefined }, { key: "new", value: "value" })
@@ -57,7 +57,7 @@ const DAMAGES = [
 ] as const
 
 for (const [what, key, value] of DAMAGES) {
-  test(`of three members the one is named in which ${key} is ${what}`, async () => {
+  test(`of three replicas the one is named in which ${key} is ${what}`, async () => {
     for (const number of [1, 2, 3]) {
       const scene = await alike(3)
       await tamper(scene, number, key, value)
@@ -72,7 +72,7 @@ for (const [what, key, value] of DAMAGES) {
   })
 }
 
-test("of two members that differ none is named, unless a row fails its own checksum", async () => {
+test("of two replicas that differ none is named, unless a row fails its own checksum", async () => {
   const scene = await alike(2)
   await tamper(scene, 2, keyOf(7), undefined)
   await tamper(scene, 1, keyOf(500), Buffer.from("rot"))
@@ -83,7 +83,7 @@ test("of two members that differ none is named, unless a row fails its own check
   assert.deepEqual([...comparison.wrong], [[idOf(1), 1]])
 })
 
-test("a member that has lost all its rows is told by no more than it should have had", async () => {
+test("a replica that has lost all its rows is reported by the rows that it should have had", async () => {
   const scene = await alike(3)
   for (let i = 0; i < 600; i += 1) await tamper(scene, 1, keyOf(i), undefined)
   await scene.open()
@@ -92,7 +92,7 @@ test("a member that has lost all its rows is told by no more than it should have
   assert.equal(comparison.differences.length, 100)
 })
 
-test("a pass begins again where members come or go", async () => {
+test("a pass begins again if the set of replicas changes", async () => {
   const scene = await alike(3)
   const comparison = scene.tablet.compareReplicas()
   comparison.step()

@@ -1,20 +1,20 @@
 /**
- * The machine stops at every moment of a life in which members leave, learn and come back; whatever was
- * answered is there when it starts again, on every member that the configuration names.
+ * The machine stops at every moment of a run in which replicas leave, learn and come back; every acknowledged row is
+ * there when it starts again, on every replica that the configuration names.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KIB } from "../../src/base/limits.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
-import { Scene, type Said } from "./scene.js"
+import { Scene, type RowInput } from "./scene.js"
 
-const row = (key: string, value: string, payload?: string): Said => ({
+const row = (key: string, value: string, payload?: string): RowInput => ({
   key,
   value,
   ...(payload !== undefined && { payload }),
 })
 
-/** One member fails, comes back and learns while writing goes on; then the others fail, and it alone is left. */
+/** One replica fails, comes back and learns while writing continues; then the others fail, and it alone remains. */
 async function life(scene: Scene): Promise<void> {
   await scene.open()
   for (let i = 0; i < 4; i += 1) await scene.write(row(`key ${i}`, `first ${i}`, `payload ${i}`), row(`gone ${i}`, "x"))
@@ -40,7 +40,7 @@ async function life(scene: Scene): Promise<void> {
   await scene.write({ key: "gone 3", value: undefined })
 }
 
-/** Another life after it, and one more: what was found goes on. */
+/** Another run after it, and one more: rows that were found stay. */
 async function afterwards(scene: Scene): Promise<void> {
   scene.stopAt = undefined
   for (let again = 0; again < 2; again += 1) {
@@ -64,7 +64,7 @@ async function momentsOf(): Promise<number> {
 }
 
 for (const cutsPower of [false, true]) {
-  test(`a machine that ${cutsPower ? "loses power" : "is killed"} at any moment loses nothing that was answered`, async () => {
+  test(`a machine that ${cutsPower ? "loses power" : "is killed"} at any moment loses nothing that was acknowledged`, async () => {
     const moments = await momentsOf()
     assert.ok(moments > 50, `${moments} moments`)
     for (let tick = 1; tick <= moments; tick += 1) {
@@ -87,7 +87,7 @@ async function loseAll(scene: Scene, number: number): Promise<void> {
   for (const name of await disk.list("/log")) await disk.remove(`/log/${name}`)
 }
 
-test("a member that lost its base leaves at the start, if its log does not hold everything", async () => {
+test("a replica without its metadata store leaves at the start, if its log does not contain everything", async () => {
   const scene = new Scene({ devices: 2, segmentBytes: 16 * KIB })
   await scene.open()
   for (let i = 0; i < 12; i += 1) {
@@ -100,7 +100,7 @@ test("a member that lost its base leaves at the start, if its log does not hold 
   assert.deepEqual(await scene.problems(), [])
 })
 
-test("a member that lost its log and its base leaves at the start", async () => {
+test("a replica without its log and metadata store leaves at the start", async () => {
   const scene = new Scene({ devices: 2 })
   await scene.open()
   await scene.write(row("a", "1"))
@@ -115,7 +115,7 @@ test("a member that lost its log and its base leaves at the start", async () => 
   assert.deepEqual(await scene.problems(), [])
 })
 
-test("a learner is never opened as a member, however much it has", async () => {
+test("a learner is never opened as a replica, however much it has", async () => {
   const scene = new Scene({ devices: 2, replicas: 1 })
   await scene.open()
   await scene.write(row("a", "1"))
@@ -129,7 +129,7 @@ test("a learner is never opened as a member, however much it has", async () => {
   assert.deepEqual(await scene.problems(), [])
 })
 
-test("a membership that lost its beginning is refused", async () => {
+test("a replica whose history has no beginning is refused", async () => {
   const scene = new Scene({ devices: 2, replicas: 1 })
   await scene.open()
   await scene.write(row("a", "1"))

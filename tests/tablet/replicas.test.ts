@@ -1,4 +1,4 @@
-/** What a tablet does when its members fail, leave, learn and come back. */
+/** A tablet whose replicas fail, leave, learn and come back. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../src/base/assert.js"
@@ -9,17 +9,17 @@ import { owned } from "../../src/base/lent.js"
 import { decodeEntry } from "../../src/format/entry.js"
 import { failing, nthOf, answersLate } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
-import { idOf, put, Scene, TABLET, type Said } from "./scene.js"
+import { idOf, put, Scene, TABLET, type RowInput } from "./scene.js"
 
 const rejects = (promise: Promise<unknown>, kind: FailureKind) =>
   assert.rejects(promise, error => isFailure(error, kind) || assert.fail(String(error)))
-const row = (key: string, value = "value", payload?: string): Said => ({
+const row = (key: string, value = "value", payload?: string): RowInput => ({
   key,
   value,
   ...(payload !== undefined && { payload }),
 })
 const replicasOf = (scene: Scene) => scene.tablet.replicas.map(({ id }) => Number(id))
-const many = (count: number, prefix = "key"): Said[] =>
+const many = (count: number, prefix = "key"): RowInput[] =>
   Array.from({ length: count }, (_, i) =>
     row(`${prefix} ${String(i).padStart(5, "0")}`, `value ${i}`, i % 3 === 0 ? `payload ${i}` : undefined),
   )
@@ -34,7 +34,7 @@ async function assertWhole(scene: Scene): Promise<void> {
   assert.deepEqual(await scene.problems(), [])
 }
 
-test("a member whose log fails leaves, and what was being written is answered by the others", async () => {
+test("a replica whose log fails leaves, and the others acknowledge the write under way", async () => {
   const scene = await opened({ devices: 3 })
   await scene.write(row("before", "1", "payload"))
   scene.device(1).faulty.become("failing")
@@ -50,7 +50,7 @@ test("a member whose log fails leaves, and what was being written is answered by
   assert.deepEqual(replicasOf(scene), [2, 3])
 })
 
-test("nothing is answered before the configuration is without the member that lacks it", async () => {
+test("no write is acknowledged before the configuration excludes the replica that lacks it", async () => {
   const scene = await opened({ devices: 2 })
   scene.device(2).faulty.become("failing")
   let isAnswered = false
@@ -64,13 +64,13 @@ test("nothing is answered before the configuration is without the member that la
   for (let turn = 0; turn < 50; turn += 1) await new Promise(resolve => setImmediate(resolve))
   assert.equal(isAnswered, false)
   assert.equal(scene.configuration, before)
-  assert.equal(scene.tablet.committed.get("current", rowKeyOf("key")), undefined, "and nobody reads it")
+  assert.equal(scene.tablet.committed.get("current", rowKeyOf("key")), undefined, "and no reader sees it")
   letGo()
   await writing
   assert.deepEqual(replicasOf(scene), [1])
 })
 
-test("where the configuration cannot be changed writes halt, and it is unknown whether what was written happened", async () => {
+test("if the configuration cannot be changed writes halt, and those under way are indeterminate", async () => {
   const scene = await opened({ devices: 2 })
   await scene.write(row("before"))
   scene.refuseChanges = fail("deviceFailed", { message: "half of the devices do not answer" })
@@ -83,7 +83,7 @@ test("where the configuration cannot be changed writes halt, and it is unknown w
   await assertWhole(scene)
 })
 
-test("where all members fail writes halt; where all are full they are refused and go on later", async () => {
+test("if all replicas fail writes halt; if all are full writes are refused and continue later", async () => {
   const scene = await opened({ devices: 2, segmentBytes: 4 * MIB })
   await scene.write(row("before"))
   for (const { faulty } of scene.devices) faulty.become("full")
@@ -102,7 +102,7 @@ test("where all members fail writes halt; where all are full they are refused an
   await assertWhole(scene)
 })
 
-test("a member that alone is full leaves, since the others wrote", async () => {
+test("a replica that alone is full leaves, since the others wrote", async () => {
   const scene = await opened({ devices: 3 })
   scene.device(3).faulty.become("full")
   for (let i = 0; i < 6; i += 1) await scene.write(row(`large ${i}`, "x".repeat(MIB / 8)))
@@ -111,7 +111,7 @@ test("a member that alone is full leaves, since the others wrote", async () => {
   await assertWhole(scene)
 })
 
-test("a member that hangs is waited for until somebody takes it out, and its late answer is heard by nobody", async () => {
+test("writes wait for a hung replica until it is dropped, and its late answer is ignored", async () => {
   const scene = await opened({ devices: 3 })
   await scene.write(row("before", "1", "payload"))
   scene.device(1).faulty.become("hung")
@@ -127,7 +127,7 @@ test("a member that hangs is waited for until somebody takes it out, and its lat
   assert.equal(scene.device(1).rows?.memtableRows, 1, "what it logged late is not applied")
 })
 
-test("what a member logs late, once others have gone on without it, is what it was given", async () => {
+test("a replica that logs late, after others continued without it, logs the batch that it was sent", async () => {
   const scene = await opened({ devices: 2 })
   scene.device(1).faulty.become("hung")
   const writing = scene.write(row("while", "1", "payload"))
@@ -145,7 +145,7 @@ test("what a member logs late, once others have gone on without it, is what it w
   assert.deepEqual(keys, ["while"])
 })
 
-test("the last member is not taken out", async () => {
+test("the last replica cannot be dropped", async () => {
   const scene = await opened({ devices: 1 })
   await scene.write(row("key"))
   const drop = scene.tablet.dropReplicas([idOf(1)], fail("deviceFailed"), () => assert.fail("not asked"))
@@ -154,7 +154,7 @@ test("the last member is not taken out", async () => {
   await assertWhole(scene)
 })
 
-test("entries of an ended membership are never taken for truth", async () => {
+test("entries of an ended replica incarnation are never replayed", async () => {
   const scene = await opened({ devices: 2 })
   await scene.write(row("both", "1"))
   // The write reaches the device whose answers are lost; the other one never has it.
@@ -164,7 +164,7 @@ test("entries of an ended membership are never taken for truth", async () => {
   void scene.write(row("ghost", "never answered")).catch(() => undefined)
   for (let turn = 0; turn < 20; turn += 1) await new Promise(resolve => setImmediate(resolve))
   scene.refuseChanges = undefined
-  // The machine starts again without the second device: the configuration goes on without it.
+  // The machine starts again without the second device: the configuration continues without it.
   await scene.drop([idOf(2)])
   scene.device(1).disk.intercept(() => undefined)
   scene.device(2).disk.intercept(() => undefined)
@@ -176,7 +176,7 @@ test("entries of an ended membership are never taken for truth", async () => {
   await scene.finishLearning()
   await scene.promote(2)
   assert.deepEqual(replicasOf(scene), [1, 2])
-  for (const again of ["from the log", "from the base"]) {
+  for (const again of ["from the log", "from the metadata store"]) {
     await scene.open()
     assert.deepEqual(replicasOf(scene), [1, 2], again)
     await assertWhole(scene)
@@ -185,7 +185,7 @@ test("entries of an ended membership are never taken for truth", async () => {
   }
 })
 
-test("reads go on where the first member's base gives no row, and the device is told", async () => {
+test("reads continue if the first replica's metadata store returns no row, and the device is reported", async () => {
   const scene = await opened({ devices: 2 })
   await scene.write(...many(40))
   for (const device of scene.devices) await device.checkpoint()
@@ -219,7 +219,7 @@ test("a payload is read from a replica that is present, whichever one returned t
   assert.equal(payload && Buffer.from(payload).toString(), "new payload")
 })
 
-test("with one copy left commands are refused where that is asked for", async () => {
+test("with one copy left commands are refused if so configured", async () => {
   const scene = await opened({ devices: 2 })
   scene.device(2).faulty.become("failing")
   await scene.write(row("a"))
@@ -234,7 +234,7 @@ test("with one copy left commands are refused where that is asked for", async ()
   await assertWhole(scene)
 })
 
-test("without room for growth only commands that do not grow pass", async () => {
+test("without space for growth only commands that do not grow are accepted", async () => {
   const scene = await opened({ devices: 2 })
   await scene.write(row("a"))
   scene.device(2).mayGrow = false
@@ -244,7 +244,7 @@ test("without room for growth only commands that do not grow pass", async () => 
   await scene.write(row("b"))
 })
 
-test("a learner gets all rows and payloads while writing goes on, and then counts", async () => {
+test("a learner gets all rows and payloads while writing continues, and then votes", async () => {
   const scene = await opened({ devices: 3, replicas: 1, segmentBytes: 4 * MIB })
   const random = new SimRandom(7)
   await scene.write(...many(1000))
@@ -302,7 +302,7 @@ test("a learner that fails ends its learning and nothing else, and starts over",
   await assertWhole(scene)
 })
 
-test("where writes halt nobody waits for a learner any more, whether it has begun or not", async () => {
+test("when writes halt, waits for a learner end, whether it has begun or not", async () => {
   for (const isMidway of [false, true]) {
     const scene = await opened({ devices: 2, replicas: 1 })
     await scene.write(...many(600))
@@ -318,7 +318,7 @@ test("where writes halt nobody waits for a learner any more, whether it has begu
   }
 })
 
-test("a learner that is much slower gives up; nobody waits for it", async () => {
+test("a learner that is much slower gives up, and no commit waits for it", async () => {
   const scene = await opened({ devices: 2, replicas: 1, segmentBytes: 16 * MIB })
   await scene.device(2).open(new Map())
   await scene.learn(2)
@@ -332,7 +332,7 @@ test("a learner that is much slower gives up; nobody waits for it", async () => 
   )
 })
 
-test("a learner that has not caught up is not counted yet", async () => {
+test("a learner that has not caught up does not vote yet", async () => {
   const scene = await opened({ devices: 2, replicas: 1, segmentBytes: 8 * MIB })
   await scene.write(...many(10))
   await scene.device(2).open(new Map())
@@ -349,7 +349,7 @@ test("a learner that has not caught up is not counted yet", async () => {
   await assertWhole(scene)
 })
 
-test("a learner counts from before the configuration names it, and stays counted where that is unknown", async () => {
+test("a learner votes from before the configuration names it, and keeps its vote if that is unknown", async () => {
   const scene = await opened({ devices: 2, replicas: 1 })
   await scene.write(...many(10))
   await scene.device(2).open(new Map())
@@ -374,7 +374,7 @@ test("a learner counts from before the configuration names it, and stays counted
   await assertWhole(scene)
 })
 
-test("checkpoints delete the rows of ended memberships little by little, and no others", async () => {
+test("checkpoints delete the rows of ended replica incarnations little by little, and no others", async () => {
   const scene = await opened({ devices: 2 })
   await scene.write(...many(30))
   for (const device of scene.devices) await device.checkpoint()

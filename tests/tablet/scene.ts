@@ -1,7 +1,7 @@
 /**
- * For tests: a tablet on simulated devices, opened again and again by what its configuration says, and
- * told what was acknowledged. Every call to a disk, every commit of a base and every change of the
- * configuration is a moment at which the machine can be stopped.
+ * For tests: a tablet on simulated devices, opened again and again from its configuration, with a record of
+ * acknowledged writes. Every call to a disk, every commit of a metadata store and every change of the configuration is
+ * a moment at which the machine can be stopped.
  */
 import { must } from "../../src/base/assert.js"
 import { fail, isFailure, type Failure } from "../../src/base/failures.js"
@@ -46,7 +46,7 @@ import { recoverTablet } from "../../src/tablet/recover.js"
 export const TABLET = parseTabletId(1)
 export const idOf = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))
 
-/** What is certain to be found after a crash. */
+/** The configuration that is certain to be found after a crash. */
 export interface Configuration {
   readonly epoch: Epoch
   readonly replicas: readonly ReplicaIncarnationOf[]
@@ -90,7 +90,7 @@ class Payloads implements PayloadShelf {
   }
 }
 
-/** One device of the machine, through all lives of the process. */
+/** One device of the machine, through all process incarnations. */
 export class SceneDevice {
   readonly disk = new SimDisk()
   readonly payloads = new Payloads()
@@ -114,7 +114,7 @@ export class SceneDevice {
     this.stores = new MemoryStores({ beforeCommit: () => tick() })
   }
 
-  /** For the present life of the process; also again, after its log has failed. */
+  /** Opens the device for the present process; also again, after its log has failed. */
   async open(replicaIncarnations: ReadonlyMap<TabletId, Epoch>): Promise<ReplicaDevice> {
     const base = await this.stores.openReader("/base")
     const contained = containedSequence(base)
@@ -138,8 +138,8 @@ export class SceneDevice {
         return Promise.resolve(found.payload)
       },
       verifyMetadataStore: signal => base.verify(signal),
-      roomForWrites: () => this.room,
-      roomToGrow: () => (this.mayGrow ? undefined : Promise.reject(fail("deviceFull"))),
+      spaceForWrites: () => this.room,
+      spaceToGrow: () => (this.mayGrow ? undefined : Promise.reject(fail("deviceFull"))),
     }
   }
 
@@ -163,8 +163,8 @@ export interface SceneOptions {
   readonly segmentBytes?: number
 }
 
-/** A row as a test says it: key, value, inline payload. */
-export interface Said {
+/** A row in a test: key, value, inline payload. */
+export interface RowInput {
   readonly family?: Family
   readonly key: string
   /** Undefined: delete. */
@@ -176,7 +176,7 @@ const NEVER = new Promise<void>(() => undefined)
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1")
 
-export const put = command<[rows: readonly Said[], grows?: false], void>({
+export const put = command<[rows: readonly RowInput[], grows?: false], void>({
   name: "put",
   grows: (_rows, grows) => grows !== false,
   decide: (_view, _time, rows) => ({
@@ -195,17 +195,17 @@ export class Scene {
   readonly telemetry = new SimTelemetry()
   readonly devices: readonly SceneDevice[]
   configuration: Configuration
-  /** What the configuration's changes meet. */
+  /** The failure of configuration changes. */
   refuseChanges: Failure | undefined
   refusesSingleCopy = false
-  /** Undefined: as many as there are. */
+  /** Undefined: all of them. */
   replicasWanted: number | undefined
   /** Rows as acknowledged, and rows that may have been written without an acknowledgement. */
   readonly acknowledged = new Map<string, string>()
   readonly doubtful = new Map<string, (string | undefined)[]>()
   readonly damages: { readonly id: DeviceId; readonly failure: Failure }[] = []
   readonly learningFailures: Failure[] = []
-  /** Members that could not go on when the tablet was opened last. */
+  /** Replicas that could not continue when the tablet was opened last. */
   lostAtStart: readonly number[] = []
   /** Moments that have passed. */
   ticks = 0
@@ -233,7 +233,7 @@ export class Scene {
     return must(this.devices[number - 1], "there is such a device")
   }
 
-  /** A moment. The machine may stop here: then nothing that goes on in it ever ends. */
+  /** A moment. The machine may stop here: then none of its work ever ends. */
   private tick(): Promise<void> | undefined {
     this.ticks += 1
     if (this.stopAt?.tick !== this.ticks) return undefined
@@ -250,11 +250,11 @@ export class Scene {
   async until(run: () => Promise<void>): Promise<void> {
     const stop = new Promise<void>(resolve => (this.onStop = resolve))
     await Promise.race([run(), stop])
-    // What goes on without the disk comes to its end.
+    // Work that does not need the disk ends.
     await new Promise(resolve => setImmediate(resolve))
   }
 
-  /** What a process does that has been stopped, it does not. */
+  /** A stopped process does nothing more. */
   private alive(): Promise<void> | undefined {
     return this.hasStopped ? NEVER : undefined
   }
@@ -272,7 +272,7 @@ export class Scene {
   readonly drop = (ids: readonly DeviceId[]): Promise<Epoch> =>
     this.change(({ replicas, learner }) => {
       const left = replicas.filter(({ id }) => !ids.includes(id))
-      if (left.length === 0) throw fail("deviceFailed", { message: "nobody would be left" })
+      if (left.length === 0) throw fail("deviceFailed", { message: "no replica would remain" })
       return { replicas: left, learner: learner && ids.includes(learner.id) ? undefined : learner }
     })
 
@@ -295,7 +295,7 @@ export class Scene {
     for (const { id, since } of this.configuration.replicas) {
       const device = must(
         this.devices.find(each => each.id === id),
-        "members lie on devices",
+        "replicas are on devices",
       )
       replicas.push(new Replica(await device.open(new Map([[TABLET, since]])), TABLET, since))
     }
@@ -318,8 +318,8 @@ export class Scene {
     )
   }
 
-  /** Writes rows, and keeps account of what was answered. */
-  async write(...rows: readonly Said[]): Promise<void> {
+  /** Writes rows, and records the acknowledged ones. */
+  async write(...rows: readonly RowInput[]): Promise<void> {
     await this.alive()
     for (const { family = "current", key, value, payload } of rows) {
       const name = `${family} ${key}`
@@ -335,7 +335,7 @@ export class Scene {
     this.settle(rows, true)
   }
 
-  private settle(rows: readonly Said[], isDone: boolean): void {
+  private settle(rows: readonly RowInput[], isDone: boolean): void {
     for (const { family = "current", key, value, payload } of rows) {
       const name = `${family} ${key}`
       const shown = value === undefined ? undefined : `${value}|${payload ?? ""}`
@@ -361,7 +361,7 @@ export class Scene {
     return shown
   }
 
-  /** Says what is not as it was acknowledged, or not the same on all members; what was found becomes certain. */
+  /** Returns rows that differ from the acknowledged ones, or between replicas; rows found become certain. */
   async problems(): Promise<readonly string[]> {
     const found = await this.rows()
     const names = new Set([...found.keys(), ...this.acknowledged.keys()])
@@ -376,7 +376,7 @@ export class Scene {
     const comparison = this.tablet.compareReplicas()
     while (comparison.step()) continue
     problems.push(...comparison.differences.map(({ family, key, id, what }) => `${family} ${key}: ${what} on ${id}`))
-    if (new Set(comparison.digestOf.values()).size > 1) problems.push("the digests of the members differ")
+    if (new Set(comparison.digestOf.values()).size > 1) problems.push("the digests of the replicas differ")
     return problems
   }
 
@@ -389,7 +389,7 @@ export class Scene {
     await device.open(new Map())
   }
 
-  /** Makes an open device a learner, from nothing. */
+  /** Makes an open device a learner without any rows. */
   async learn(number: number): Promise<void> {
     const device = this.device(number)
     const epoch = await this.change(({ replicas }) => {
@@ -404,12 +404,12 @@ export class Scene {
       ...{ id: device.id, log, rows, contained, containedPosition: () => undefined },
       verifyMetadataStore: signal => must(device.base, "the device is open").verify(signal),
       readPayload: (family, key, place) => device.payloads.read(family, key, place),
-      roomForWrites: () => device.room,
+      spaceForWrites: () => device.room,
     }
     this.tablet.addLearner(new Replica(memberDevice, TABLET, epoch), epoch)
   }
 
-  /** Copies rows until all are there. */
+  /** Copies rows until all are copied. */
   async finishLearning(): Promise<void> {
     for (let steps = 0; steps < 10_000 && this.tablet.learning?.isComplete === false; steps += 1) {
       await this.tablet.stepLearning()

@@ -18,7 +18,7 @@ async function alike(): Promise<Scene> {
   return scene
 }
 
-/** The row vanishes, as a misdirected write of its page has it. */
+/** The row vanishes, as after a misdirected write of its page. */
 function lose(scene: Scene, number: number): void {
   const key = rowKeyOf(storePrefixOf(parseEpoch(1)) + KEY)
   scene.device(number).stores.damage("/base", [{ family: "current", key, value: undefined }])
@@ -32,7 +32,7 @@ const hasRow = query("HasRow", (view, key: RowKey) => view.get("current", key) !
 
 const ask = (scene: Scene, sinceMs = -Infinity) => scene.tablet.askEveryReplica(sinceMs, hasRow(KEY))
 
-test("replicas are asked once all of them are verified, each by its own rows", async () => {
+test("replicas are queried once all of them are verified, each by its own rows", async () => {
   const scene = await alike()
   assert.equal(await ask(scene), undefined, "nothing is verified")
   await scene.tablet.verifyReplicas(signal)
@@ -43,7 +43,7 @@ test("replicas are asked once all of them are verified, each by its own rows", a
   assert.deepEqual(await ask(scene), [false, false, false], "what is only in memory yet counts")
 })
 
-test("a replica that is offline is waited for", async () => {
+test("a query waits for a replica that is offline", async () => {
   const scene = await alike()
   await verifyAll(scene)
   scene.replicasWanted = 4
@@ -65,7 +65,7 @@ test("a later decision waits for a walk that begins after it", async () => {
   )
 })
 
-test("a damaged replica is told, and the whole ones are not", async () => {
+test("a damaged replica is reported, and the whole ones are not", async () => {
   const scene = await alike()
   lose(scene, 2)
   await verifyAll(scene)
@@ -77,7 +77,7 @@ test("a damaged replica is told, and the whole ones are not", async () => {
   assert.equal(await ask(scene), undefined)
 })
 
-test("where all replicas are damaged none is thrown away", async () => {
+test("if all replicas are damaged none is discarded", async () => {
   const scene = await alike()
   for (const number of [1, 2, 3]) lose(scene, number)
   await verifyAll(scene)

@@ -178,7 +178,7 @@ async function openStack(
   const runs = runsOf(runner, place, files, metadata, contents, output)
   const limits = options.checkpointLimits
   const checkpointer = new Checkpointer(place.id, rows, log, replicaIncarnations, runs, clock, output, limits, space)
-  space.owes(() => log.lengthBytes)
+  space.addPending(() => log.lengthBytes)
   const open = opened.move()
   return {
     place,
@@ -200,8 +200,8 @@ async function openStack(
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
       syncReads: files.syncReads,
       verifyMetadataStore: signal => metadataStore.verify(signal),
-      roomForWrites: () => checkpointer.roomForWrites(),
-      roomToGrow: () => space.roomForMetadata(),
+      spaceForWrites: () => checkpointer.spaceForWrites(),
+      spaceToGrow: () => space.spaceForMetadata(),
     },
     shards: shardsOf(place.id, files, volumes),
     tending: await tendingOf(place, files, metadata, volumes, runner, clock, options),
@@ -348,7 +348,7 @@ async function tendingOf(
   const saved = await readScrubRecord(disk, path)
   const scrub = new NeedleScrub(volumes.upkeep, saved?.state, rotten)
   const compaction = new Compaction(`compaction ${id}`, volumes.upkeep, clock, rotten, COMPACTION_LIMITS, space)
-  space.holdsCopies(() => compaction.undoCopies())
+  space.setUndoCopies(() => compaction.undoCopies())
   return {
     compaction,
     scrub: new Scrubbing(id, disk, path, volumes, scrub, saved, aliveSinceMs, clock, scrubEveryMs),

@@ -53,7 +53,7 @@ export interface MergeJob {
   readonly device: CheckpointDevice
   readonly urgency: MergeUrgency
   /** What a step may write. */
-  readonly roomBytes: number
+  readonly spaceBytes: number
   /** Numbers of files that could not be read lately. */
   readonly unread: readonly number[]
   /** The generation of the store that all readers see: files that only earlier ones needed are removed. */

@@ -179,7 +179,7 @@ export class Repair implements Job {
   /** A device has a damaged shard. It counts as missing until it is rewritten. */
   noteDamage(copy: ShardCopy): void {
     const note = (isNew: boolean): void => this.noteDamaged(copy, isNew)
-    const isNew = this.blocks.distrust(copy)
+    const isNew = this.blocks.markSuspect(copy)
     // If the device cannot be reached, the partition is visited all the same.
     if (isNew instanceof Promise) void isNew.then(note, () => note(true))
     else note(isNew)
@@ -289,7 +289,7 @@ export class Repair implements Job {
       if (hint.damaged) damaged.push(hint.damaged)
       this.noteLacking(hint.partition, hint.deviceId)
     }
-    for (const copy of damaged) await this.blocks.distrust(copy)
+    for (const copy of damaged) await this.blocks.markSuspect(copy)
     await this.drop(gone.map(({ rowKey }) => rowKey))
     return "busy"
   }

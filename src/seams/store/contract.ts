@@ -67,7 +67,7 @@ export type MergeUrgency = "due" | "quiet" | "full"
 export interface Merging {
   readonly urgency: MergeUrgency
   /** The most that a step may write, unless even the smallest one is larger. */
-  readonly roomBytes: number
+  readonly spaceBytes: number
   /** Numbers of files that recently could not be read: merges skip them. */
   readonly unread?: readonly number[]
   readonly dropped: DroppedRow

@@ -48,7 +48,7 @@ test("memory: a commit or a merge that fails changes nothing", async () => {
   await writer.commit(rows(1, Buffer.from("2")))
   const dropped: string[] = []
   const merging = {
-    ...({ urgency: "quiet", roomBytes: Infinity, marks: () => [] } as const),
+    ...({ urgency: "quiet", spaceBytes: Infinity, marks: () => [] } as const),
     dropped: (_: unknown, key: string) => void dropped.push(key),
   }
   failing = true

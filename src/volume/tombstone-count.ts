@@ -4,7 +4,7 @@ import type { CompactionLimits } from "./limits.js"
 import type { ScanEvents } from "./scan.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 
-export class VolumeShardScan {
+export class TombstoneCount {
   private readonly walk: ScanEvents
   private tombstoneBytes = 0
   private walkedBytes = 0
