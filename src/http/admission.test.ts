@@ -5,7 +5,7 @@ import { SimClock } from "../seams/clock/sim.js"
 import type { Exchange } from "./contract.js"
 import type { HttpLimits } from "./limits.js"
 import { RawClient } from "./testing-raw-client.js"
-import { pause, polite, serve, stopAll, until } from "./testing-listener.js"
+import { pause, echoLength, serve, stopAll, until } from "./testing-listener.js"
 
 after(stopAll)
 
@@ -16,17 +16,17 @@ async function serveOne(limits: Partial<HttpLimits> = {}) {
   const world = await serve(
     async exchange => {
       if (exchange.rawTarget === "/hold") await gate
-      await polite(exchange)
+      await echoLength(exchange)
     },
     { inFlightMax: 1, ...limits },
   )
   const count = (name: string) => world.telemetry.metric(`hayloft_http_${name}`, { server: "test" })
   const holding = await world.open()
-  holding.say("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
+  holding.send("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
   await until("it has the place", () => count("in_flight") === 1)
   const ask = async (request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n") => {
     const client = await world.open()
-    client.say(request)
+    client.send(request)
     await pause(20)
     return client
   }
@@ -36,12 +36,12 @@ async function serveOne(limits: Partial<HttpLimits> = {}) {
 const statusesOf = async (client: RawClient, count = 1) => (await client.answers(count)).map(({ status }) => status)
 
 test("over the cap of connections the answer is 503", async () => {
-  const world = await serve(polite, { connectionsMax: 1 })
+  const world = await serve(echoLength, { connectionsMax: 1 })
   const first = await world.open()
   const surplus = await world.open()
-  surplus.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  surplus.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.deepEqual(await statusesOf(surplus), [503])
-  first.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  first.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.deepEqual(await statusesOf(first), [200])
 })
 
@@ -68,14 +68,14 @@ test("who waits too long for a place, or comes when too many wait, is told 503",
   assert.deepEqual(await statusesOf(patient), [503])
   go()
   await holding.answers(1)
-  patient.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  patient.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.deepEqual(await statusesOf(patient, 2), [503, 200])
 })
 
 test("who waits for a place when the server stops is told so", async () => {
   const { world, count, go } = await serveOne({ admissionWaitMs: 60_000 })
   const waiting = await RawClient.open(world.port)
-  waiting.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  waiting.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   await until("it waits", () => count("waiting") === 1)
   const stopped = world.stop()
   const [answer] = await waiting.answers(1)
@@ -89,13 +89,13 @@ const STALLED = "PUT /stalled HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\
 
 test("a request whose body does not come holds no place while others wait, and takes one again when it does", async () => {
   const time = new SimClock()
-  const world = await serve(polite, { inFlightMax: 2, admissionWaitMs: 60_000, parkAfterMs: 50 }, time)
+  const world = await serve(echoLength, { inFlightMax: 2, admissionWaitMs: 60_000, parkAfterMs: 50 }, time)
   const count = (name: string) => world.telemetry.metric(`hayloft_http_${name}`, { server: "test" })
   const stalled = [await world.open(), await world.open()]
-  for (const client of stalled) client.say(STALLED)
+  for (const client of stalled) client.send(STALLED)
   await until("they have the places", () => count("in_flight") === 2)
   const other = await world.open()
-  other.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  other.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   await until("it waits", () => count("waiting") === 1)
   await until("the bodies are waited for", () => count("in_flight") === 2)
   let answered = false
@@ -105,7 +105,7 @@ test("a request whose body does not come holds no place while others wait, and t
     await pause(1)
   }
   assert.deepEqual(await statusesOf(other), [200])
-  for (const client of stalled) client.say("x".repeat(99_997))
+  for (const client of stalled) client.send("x".repeat(99_997))
   for (const client of stalled) assert.equal((await client.answers(1))[0]?.body, "read 100000")
   await until("every place is given back, once", () => count("in_flight") === 0)
   await time.runUntil(world.stop())
@@ -117,14 +117,14 @@ test("whoever holds every place leaves one to others", async () => {
   const account = ({ headers }: Exchange) => headers.get("x-account")
   const handle = async (exchange: Exchange): Promise<void> => {
     if (exchange.rawTarget === "/hold") await gate
-    await polite(exchange)
+    await echoLength(exchange)
   }
   const limits = { inFlightMax: 4, inFlightReserve: 1, reserveOfEach: 1, admissionWaitMs: 60_000 }
   const world = await serve(handle, limits, undefined, account)
   const count = (name: string) => world.telemetry.metric(`hayloft_http_${name}`, { server: "test" })
   const ask = async (path: string, whose: string) => {
     const client = await world.open()
-    return client.say(`GET ${path} HTTP/1.1\r\nHost: h\r\nX-Account: ${whose}\r\n\r\n`)
+    return client.send(`GET ${path} HTTP/1.1\r\nHost: h\r\nX-Account: ${whose}\r\n\r\n`)
   }
   const greedy: RawClient[] = []
   for (let i = 0; i < 6; i += 1) greedy.push(await ask("/hold", "greedy"))

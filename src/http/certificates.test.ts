@@ -67,12 +67,12 @@ async function ask(port: number, options: { minVersion?: "TLSv1.2"; maxVersion?:
     )
     opened.on("error", reject)
   })
-  let heard = ""
+  let received = ""
   const commonName = socket.getPeerCertificate().subject.CN
-  socket.on("data", (piece: Buffer) => (heard += piece.toString("latin1")))
+  socket.on("data", (piece: Buffer) => (received += piece.toString("latin1")))
   socket.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
   await new Promise(resolve => socket.on("close", resolve))
-  return { commonName, heard }
+  return { commonName, received }
 }
 
 test("over TLS, too, large bodies and small requests come over one connection in any order", async () => {
@@ -81,14 +81,14 @@ test("over TLS, too, large bodies and small requests come over one connection in
   await put(disk, PATHS.keyPath, TEST_CERTIFICATES.first.key)
   const server = await serve(disk)
   const socket = connect({ port: server.port, host: "127.0.0.1", rejectUnauthorized: false })
-  let heard = ""
-  socket.on("data", (piece: Buffer) => (heard += piece.toString("latin1")))
+  let received = ""
+  socket.on("data", (piece: Buffer) => (received += piece.toString("latin1")))
   const sizes = [300_000, 5, 5, 100_000, 2_000_000, 0, 70_000]
   for (const [i, size] of sizes.entries()) {
     socket.write(`PUT /${i} HTTP/1.1\r\nHost: h\r\nContent-Length: ${size}\r\n\r\n${"x".repeat(size)}`)
     if (i % 2 === 0) await clock.sleep(5, new AbortController().signal)
   }
-  const answers = () => [...heard.matchAll(/\r\n\r\n(\d+) bytes by 1\.3/g)].map(([, bytes]) => Number(bytes))
+  const answers = () => [...received.matchAll(/\r\n\r\n(\d+) bytes by 1\.3/g)].map(([, bytes]) => Number(bytes))
   while (answers().length < sizes.length && !socket.destroyed) await clock.sleep(5, new AbortController().signal)
   assert.deepEqual(answers(), sizes)
   socket.destroy()
@@ -102,8 +102,8 @@ test("TLS 1.2 and later are spoken, older ones are not, and plain text is no req
   const world = await serve(disk)
   try {
     const modern = await ask(world.port)
-    assert.match(modern.heard, /^HTTP\/1.1 200 .*1\.3$/s)
-    assert.match((await ask(world.port, { maxVersion: "TLSv1.2" })).heard, /^HTTP\/1.1 200 .*1\.2$/s)
+    assert.match(modern.received, /^HTTP\/1.1 200 .*1\.3$/s)
+    assert.match((await ask(world.port, { maxVersion: "TLSv1.2" })).received, /^HTTP\/1.1 200 .*1\.2$/s)
     await assert.rejects(ask(world.port, { maxVersion: "TLSv1.1" }))
     await assert.rejects(fetch(`http://127.0.0.1:${world.port}/`))
   } finally {

@@ -54,13 +54,13 @@ const CHUNKED = "PUT /chunked HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\
 
 test("bytes behind a CONNECT end their connection, and not the server", async () => {
   const client = await clientOf(echo)
-  client.say("CONNECT /x HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("CONNECT /x HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.doesNotMatch(await client.end(), /200 OK/)
 })
 
 test("requests sent together are answered in their order, whatever their kind", async () => {
   const client = await clientOf(echo)
-  client.say(put("/a", "1") + put("/later", "2") + put("/b", "3") + CHUNKED + put("/c", "4"))
+  client.send(put("/a", "1") + put("/later", "2") + put("/b", "3") + CHUNKED + put("/c", "4"))
   const answers = await client.answers(5)
   const bodies = answers.map(({ body }) => body)
   assert.deepEqual(bodies, ["PUT /a 1", "PUT /later 2", "PUT /b 3", "PUT /chunked abc", "PUT /c 4"])
@@ -97,13 +97,13 @@ test("the parser is chosen for each request: after one that Node's parser has re
       byNode = 0
       const client = await clientOf(echo)
       for (let round = 1; round <= 3; round += 1) {
-        client.heard = ""
-        const final = (heard: string) => parseAnswers(heard).filter(({ status }) => status !== NOT_FINAL)
-        await client.say(request).until(heard => final(heard).length === 1)
-        assert.equal(final(client.heard)[0]?.body, answer)
-        client.heard = ""
+        client.received = ""
+        const final = (received: string) => parseAnswers(received).filter(({ status }) => status !== NOT_FINAL)
+        await client.send(request).until(received => final(received).length === 1)
+        assert.equal(final(client.received)[0]?.body, answer)
+        client.received = ""
         for (let n = 1; n <= 3; n += 1) {
-          const bodies = (await client.say(put(`/${n}`, "small")).answers(n)).map(({ body }) => body)
+          const bodies = (await client.send(put(`/${n}`, "small")).answers(n)).map(({ body }) => body)
           assert.equal(bodies.at(-1), `PUT /${n} small`)
         }
         const isOdd = ODD.some(([odd]) => odd === request)
@@ -130,14 +130,14 @@ for (const seed of [1, 2, 3, 4]) {
     }
     for (let at = 0; at < text.length;) {
       const length = 1 + random.below(random.below(4) === 0 ? 200_000 : 400)
-      client.say(text.slice(at, at + length))
+      client.send(text.slice(at, at + length))
       at += length
       if (random.below(3) === 0) await clock.sleep(0, new AbortController().signal)
     }
-    const final = (heard: string) => parseAnswers(heard).filter(({ status }) => status !== NOT_FINAL)
-    await client.until(heard => final(heard).length === expected.length, "the last answer")
+    const final = (received: string) => parseAnswers(received).filter(({ status }) => status !== NOT_FINAL)
+    await client.until(received => final(received).length === expected.length, "the last answer")
     assert.deepEqual(
-      final(client.heard).map(({ body }) => body),
+      final(client.received).map(({ body }) => body),
       expected,
     )
   })
@@ -147,7 +147,7 @@ test("a request that comes in pieces is answered, however late its end", async (
   const client = await clientOf(echo)
   const text = put("/a", "hello") + put("/b", "again")
   for (let at = 0; at < text.length; at += 17) {
-    client.say(text.slice(at, at + 17))
+    client.send(text.slice(at, at + 17))
     await clock.sleep(25, new AbortController().signal)
   }
   const answers = await client.answers(2)
@@ -163,7 +163,7 @@ test("a request in pieces of a byte is looked at so many times and not for each,
   const client = await (await serve(echo, { sweepMs: 60_000 })).open()
   const pieces = [...put("/a", "hello ".repeat(40))]
   for (const piece of pieces) {
-    client.say(piece)
+    client.send(piece)
     await clock.sleep(1, new AbortController().signal)
   }
   assert.equal((await client.answers(1))[0]?.body, `PUT /a ${"hello ".repeat(40)}`)
@@ -172,16 +172,16 @@ test("a request in pieces of a byte is looked at so many times and not for each,
 
 test("a connection that its client wants closed ends with the answer", async () => {
   const client = await clientOf(echo)
-  client.say(put("/a", "1", "Connection: close\r\n"))
-  const heard = await client.end()
-  assert.match(heard, /Connection: close\r\n/)
-  assert.match(heard, /PUT \/a 1$/)
+  client.send(put("/a", "1", "Connection: close\r\n"))
+  const received = await client.end()
+  assert.match(received, /Connection: close\r\n/)
+  assert.match(received, /PUT \/a 1$/)
 })
 
 test("many requests sent at once are held back, and all answered", async () => {
   const client = await clientOf(echo)
   const body = "x".repeat(20_000)
-  client.say(put("/later", body).repeat(40))
+  client.send(put("/later", body).repeat(40))
   assert.equal((await client.answers(40)).length, 40)
 })
 
@@ -198,7 +198,7 @@ test("who sends on and on while a request is being served is not read any furthe
   })
   unsubscribe("net.server.socket", note)
   const requests = 300
-  client.say(put("/a", "x".repeat(30_000)).repeat(requests))
+  client.send(put("/a", "x".repeat(30_000)).repeat(requests))
   await until("the first is served", () => served > 0)
   const readBytes = await still(() => accepted[0]?.bytesRead ?? Infinity)
   assert.ok(readBytes < 1_000_000, `${readBytes} bytes were read`)
@@ -215,20 +215,20 @@ test("who takes no answers gets no more of them made than fit on the way, and al
   })
   const requests = 6_000
   client.socket.pause()
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(requests))
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(requests))
   await until("the first is served", () => served > 0)
   await still(() => served)
   assert.ok(served < requests / 2, `${served} answers were made`)
   client.socket.resume()
   await client.until(() => served === requests, "the last request")
-  await client.until(heard => heard.length > requests * body.length, "the last answer")
+  await client.until(received => received.length > requests * body.length, "the last answer")
 })
 
 test("an answer that is not taken keeps no more memory than its connection may hold", async t => {
   const write = t.mock.method(Socket.prototype, "write")
   const body = Buffer.from("ok")
   const client = await clientOf(exchange => exchange.respond({ status: 200, headers: [], body }))
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   await client.answers(1)
   const answers = write.mock.calls.map(({ arguments: [bytes] }) => bytes).filter(bytes => String(bytes).endsWith("ok"))
   const kept = answers.map(bytes => (bytes instanceof Uint8Array ? bytes.buffer.byteLength : 0))
@@ -240,9 +240,9 @@ test("answers to several connections of one turn all leave, also the last ones o
   const client = await clientOf(handle)
   const others = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(client.socket.remotePort ?? 0)))
   for (const [i, each] of others.entries()) {
-    each.say(`GET / HTTP/1.1\r\nHost: h\r\n${i % 2 === 0 ? "Connection: close\r\n" : ""}\r\n`)
+    each.send(`GET / HTTP/1.1\r\nHost: h\r\n${i % 2 === 0 ? "Connection: close\r\n" : ""}\r\n`)
   }
-  for (const each of others) await each.until(heard => heard.endsWith("\r\n\r\nok"))
+  for (const each of others) await each.until(received => received.endsWith("\r\n\r\nok"))
   for (const each of others) each.close()
 })
 
@@ -253,11 +253,11 @@ test("an answer without a declared length goes out in chunks, and the connection
   }
   const client = await clientOf(exchange => exchange.respond({ status: 200, headers: [], body: pieces() }))
   const get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-  client.say(get)
-  const ended = (heard: string) => heard.endsWith("\r\n\r\n3\r\nabc\r\n5\r\ndefgh\r\n0\r\n\r\n")
+  client.send(get)
+  const ended = (received: string) => received.endsWith("\r\n\r\n3\r\nabc\r\n5\r\ndefgh\r\n0\r\n\r\n")
   assert.match(await client.until(ended), /Transfer-Encoding: chunked/)
-  client.heard = ""
-  await client.say(get).until(ended)
+  client.received = ""
+  await client.send(get).until(ended)
 })
 
 test("who sends small requests on and on is read no faster than they are served", async () => {
@@ -272,7 +272,7 @@ test("who sends small requests on and on is read no faster than they are served"
   })
   unsubscribe("net.server.socket", note)
   const request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-  client.say(request.repeat(1_000_000))
+  client.send(request.repeat(1_000_000))
   await client.until(() => served > 200)
   const aheadBytes = (accepted[0]?.bytesRead ?? Infinity) - served * request.length
   assert.ok(aheadBytes < 1_000_000, `${aheadBytes} bytes were read ahead`)
@@ -285,7 +285,7 @@ test("what a client that is gone has asked for is not begun any more", async () 
     await new Promise<void>(resolve => exchange.signal.addEventListener("abort", () => resolve()))
     ended += 1
   })
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(5))
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(5))
   await until("the first is served", () => served > 0)
   client.socket.resetAndDestroy()
   await until("it is told that its client is gone", () => ended > 0)

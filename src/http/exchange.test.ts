@@ -3,16 +3,16 @@ import assert from "node:assert/strict"
 import { after, test } from "node:test"
 import type { Exchange } from "./contract.js"
 import { parseAnswers } from "./testing-raw-client.js"
-import { pause, polite, serve, stopAll } from "./testing-listener.js"
+import { pause, echoLength, serve, stopAll } from "./testing-listener.js"
 
 after(stopAll)
 
 const CHUNKED = "HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 test("a body that has come whole is taken, whatever nonsense follows it", async () => {
-  const world = await serve(polite)
+  const world = await serve(echoLength)
   const client = await world.open()
-  client.say(`PUT /a ${CHUNKED}5\r\nhello\r\n0\r\n\r\nnonsense\r\n\r\n`)
+  client.send(`PUT /a ${CHUNKED}5\r\nhello\r\n0\r\n\r\nnonsense\r\n\r\n`)
   const [answer, refusal] = parseAnswers(await client.end())
   assert.equal(answer?.body, "read 5")
   assert.deepEqual([refusal?.status, refusal?.headers.get("connection")], [400, "close"])
@@ -23,7 +23,7 @@ test("a head whose request's body is not taken goes out byte for byte, too", asy
   const headers = ["Content-Disposition", value]
   const world = await serve(exchange => exchange.respond({ status: 200, headers, contentLength: 3 }))
   const client = await world.open()
-  client.say(`HEAD /a ${CHUNKED}`)
+  client.send(`HEAD /a ${CHUNKED}`)
   const [answer] = await client.answers(1, true)
   assert.equal(answer?.headers.get("content-disposition"), value)
 })
@@ -34,7 +34,7 @@ test("the log names also clients that have gone away", async () => {
   for (const head of [`${CHUNKED}0\r\n\r\n`, "HTTP/1.1\r\nHost: h\r\n\r\n"]) {
     const { telemetry, open } = await serve(waits)
     const client = await open()
-    client.say(`GET /a ${head}`)
+    client.send(`GET /a ${head}`)
     await pause(20)
     client.close()
     while (telemetry.entries("request").length === 0) await pause(5)

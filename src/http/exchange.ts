@@ -309,7 +309,7 @@ export class HttpExchange implements Exchange {
     const mayBeMeasured = status !== 204 && status !== 304
     if (contentLength !== undefined && mayBeMeasured) head += `Content-Length: ${contentLength}\r\n`
     else if (this.mayHaveBody(status)) head += this.endlessLines()
-    return head + (this.isLast ? "Connection: close\r\n\r\n" : keptLines(this.terms.limits))
+    return head + (this.isLast ? "Connection: close\r\n\r\n" : keepAliveLines(this.terms.limits))
   }
 
   /** The header for a body of unknown length: it is sent in chunks, or ends with the connection. */
@@ -352,14 +352,14 @@ const statusLine = (status: number): string =>
   status === 200 ? "HTTP/1.1 200 OK\r\n" : `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`
 const goneFailure = () => fail("incompleteBody", { message: "the client is gone" })
 
-let keptMs = -1
-let keptText = ""
+let cachedMs = -1
+let cachedText = ""
 
 /** The end of a head that keeps the connection open. */
-function keptLines({ keepAliveMs }: HttpLimits): string {
-  if (keepAliveMs !== keptMs) {
-    keptMs = keepAliveMs
-    keptText = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`
+function keepAliveLines({ keepAliveMs }: HttpLimits): string {
+  if (keepAliveMs !== cachedMs) {
+    cachedMs = keepAliveMs
+    cachedText = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`
   }
-  return keptText
+  return cachedText
 }

@@ -79,7 +79,7 @@ function termsOf(shape: HeaderShape): ShapeTerms {
 }
 
 /** Whether these headers ask for `100 Continue`. */
-export const asksToContinue = (expect: string | undefined): boolean => expect !== undefined && CONTINUE.test(expect)
+export const expectsContinue = (expect: string | undefined): boolean => expect !== undefined && CONTINUE.test(expect)
 
 export class HeadReader {
   /** The header names of the last request of each method: the next request usually has the same. */
@@ -141,7 +141,7 @@ function plainHead(
   const lengthText = lengthAt < 0 ? undefined : values[lengthAt]
   if (lengthText !== undefined && !LENGTH.test(lengthText)) return "other"
   const contentLength = lengthText === undefined ? undefined : Number(lengthText)
-  const awaitsContinue = expectAt >= 0 && asksToContinue(values[expectAt])
+  const awaitsContinue = expectAt >= 0 && expectsContinue(values[expectAt])
   return {
     method,
     rawTarget,

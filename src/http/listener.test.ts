@@ -10,7 +10,7 @@ import { fail, isFailure } from "../base/failures.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { parseAnswers } from "./testing-raw-client.js"
 import { HttpServer } from "./listener.js"
-import { pause, polite, serve, socketOf, still, stopAll, until } from "./testing-listener.js"
+import { pause, echoLength, serve, socketOf, still, stopAll, until } from "./testing-listener.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
 const clock = new RealClock()
@@ -21,12 +21,12 @@ test("connections are kept, and every answer has an id, a date, a server and its
   const world = await serve(async exchange => {
     await exchange.timing.measure("auth", () => pause(2))
     exchange.note({ operation: "Test" })
-    await polite(exchange)
+    await echoLength(exchange)
   })
   const client = await world.open()
-  client.say("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
   await client.answers(1)
-  client.say("PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+  client.send("PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
   const [first, second] = await client.answers(2)
   assert.deepEqual([first?.body, second?.body], ["read 0", "read 5"])
   for (const answer of [first, second]) {
@@ -65,7 +65,7 @@ test("only answers that are our trouble are warnings in the log", async () => {
   })
   const client = await world.open()
   for (const index of answers.keys()) {
-    client.say(`GET /${index} HTTP/1.1\r\nHost: h\r\n\r\n`)
+    client.send(`GET /${index} HTTP/1.1\r\nHost: h\r\n\r\n`)
     await client.answers(index + 1)
   }
   await until("all are in the log", () => world.telemetry.entries("request").length >= answers.length)
@@ -77,10 +77,10 @@ test("only answers that are our trouble are warnings in the log", async () => {
 })
 
 test("Expect: 100-continue is answered when the body is opened", async () => {
-  const client = await (await serve(polite)).open()
-  client.say("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+  const client = await (await serve(echoLength)).open()
+  client.send("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
   assert.equal((await client.answers(1))[0]?.status, 100)
-  client.say("abc")
+  client.send("abc")
   assert.equal((await client.answers(2))[1]?.body, "read 3")
 })
 
@@ -92,38 +92,38 @@ test("a small body that was gathered is read again, however it came, and asked f
     await exchange.respond({ status: 200, headers: [], body: text(`${seen.join(" ")} ${read}`) })
   })
   const client = await world.open()
-  client.say("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+  client.send("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
   assert.equal((await client.answers(1))[0]?.body, "3 3 3 abc")
-  client.say("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+  client.send("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
   assert.equal((await client.answers(2))[1]?.status, 100)
-  client.say("he")
+  client.send("he")
   await pause(20)
-  client.say("llo")
+  client.send("llo")
   assert.equal((await client.answers(3))[2]?.body, "later 5 5 hello")
 })
 
 test("a refusal of Expect: 100-continue is final, without 100, and ends the connection", async () => {
-  const client = await (await serve(polite, { drainMs: 100 })).open()
-  client.say("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
-  const heard = await client.end()
-  const [answer, ...more] = parseAnswers(heard)
+  const client = await (await serve(echoLength, { drainMs: 100 })).open()
+  client.send("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+  const received = await client.end()
+  const [answer, ...more] = parseAnswers(received)
   assert.equal(more.length, 0)
   assert.deepEqual([answer?.status, answer?.headers.get("connection")], [403, "close"])
 })
 
 test("any other Expect is ignored", async () => {
-  const world = await serve(polite)
+  const world = await serve(echoLength)
   for (const value of ["200", "", "101-other"]) {
     const client = await world.open()
-    client.say(`PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: ${value}\r\n\r\nabc`)
+    client.send(`PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: ${value}\r\n\r\nabc`)
     assert.equal((await client.answers(1))[0]?.body, "read 3", JSON.stringify(value))
   }
 })
 
 test("a refusal before the body reaches a client that sends on", async () => {
-  const client = await (await serve(polite)).open()
+  const client = await (await serve(echoLength)).open()
   const total = 4 * 1024 * 1024
-  client.say(`PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: ${total}\r\n\r\n`)
+  client.send(`PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: ${total}\r\n\r\n`)
   // All of it is taken before the answer is even looked at, as simple clients do.
   await new Promise<void>((resolve, reject) => {
     client.socket.write(new Uint8Array(total), error => (error ? reject(error) : resolve()))
@@ -134,30 +134,30 @@ test("a refusal before the body reaches a client that sends on", async () => {
 })
 
 test("the connection of a refused client stays until its body has come: it would break while the client sends", async () => {
-  const client = await (await serve(polite, { drainMs: 60_000 })).open()
+  const client = await (await serve(echoLength, { drainMs: 60_000 })).open()
   const body = "x".repeat(200_000)
-  client.say(`PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(1)}`)
+  client.send(`PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(1)}`)
   assert.equal((await client.answers(1))[0]?.status, 403)
   await pause(50)
   assert.ok(!client.closed)
-  await client.say("x").end()
+  await client.send("x").end()
 })
 
 test("what a refused client may still send is bounded in bytes and in time", async () => {
-  const world = await serve(polite, { drainBytesMax: 100_000, drainMs: 150 })
+  const world = await serve(echoLength, { drainBytesMax: 100_000, drainMs: 150 })
   const flood = await world.open()
-  flood.say("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
-  flood.say(new Uint8Array(1_000_000))
+  flood.send("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
+  flood.send(new Uint8Array(1_000_000))
   await flood.end()
   const quiet = await world.open()
-  quiet.say("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
+  quiet.send("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
   assert.equal((await quiet.answers(1))[0]?.status, 403)
   await quiet.end()
   await until("both are in the log", () => world.telemetry.entries("request").length === 2)
 })
 
 test("requests whose framing is in doubt are refused with 400, and the connection ends", async () => {
-  const world = await serve(polite)
+  const world = await serve(echoLength)
   const put = (headers: string, body = "") => `PUT / HTTP/1.1\r\nHost: h\r\n${headers}\r\n\r\n${body}`
   const doubtful: [string, string][] = [
     ["two lengths that differ", put("Content-Length: 1\r\nContent-Length: 2", "ab")],
@@ -188,9 +188,9 @@ test("requests whose framing is in doubt are refused with 400, and the connectio
   for (const [what, request] of doubtful) {
     const client = await world.open()
     // A request that would be smuggled behind the doubtful one must never be served.
-    const heard = await client.say(`${request}GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n`).end()
-    const answers = parseAnswers(heard)
-    assert.equal(answers.length, 1, `${what}: ${heard}`)
+    const received = await client.send(`${request}GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n`).end()
+    const answers = parseAnswers(received)
+    assert.equal(answers.length, 1, `${what}: ${received}`)
     assert.equal(answers[0]?.status, 400, what)
     assert.match(answers[0]?.headers.get("x-id") ?? "", /^[0-9A-F]{16}$/, what)
     assert.equal(answers[0]?.headers.get("connection"), "close", what)
@@ -198,12 +198,12 @@ test("requests whose framing is in doubt are refused with 400, and the connectio
 })
 
 test("a broken chunked body fails the request that reads it", async () => {
-  const world = await serve(polite)
+  const world = await serve(echoLength)
   for (const body of ["zz\r\n", "1\r\naX0\r\n\r\n", "1\na\r\n0\r\n\r\n", "fffffffffffffffff\r\n"]) {
     const client = await world.open()
-    const heard = await client.say(`PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${body}`).end()
+    const received = await client.send(`PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${body}`).end()
     assert.deepEqual(
-      parseAnswers(heard).map(answer => [answer.status, answer.body]),
+      parseAnswers(received).map(answer => [answer.status, answer.body]),
       [[400, "invalidRequest"]],
       JSON.stringify(body),
     )
@@ -214,25 +214,25 @@ test("headers over 16 KiB are answered with 431, thousands of small ones all arr
   let count = 0
   const world = await serve(async exchange => {
     count = exchange.rawHeaders.length / 2
-    await polite(exchange)
+    await echoLength(exchange)
   })
   const large = await world.open()
-  const heard = await large.say(`GET / HTTP/1.1\r\nHost: h\r\nX: ${"a".repeat(17_000)}\r\n\r\n`).end()
-  assert.equal(parseAnswers(heard)[0]?.status, 431)
+  const received = await large.send(`GET / HTTP/1.1\r\nHost: h\r\nX: ${"a".repeat(17_000)}\r\n\r\n`).end()
+  assert.equal(parseAnswers(received)[0]?.status, 431)
   const endless = await world.open()
-  endless.say(`GET / HTTP/1.1\r\nHost: h\r\nX: ${"a".repeat(2_000_000)}`)
+  endless.send(`GET / HTTP/1.1\r\nHost: h\r\nX: ${"a".repeat(2_000_000)}`)
   assert.equal((await endless.answers(1))[0]?.status, 431)
   const many = await world.open()
-  many.say(`GET / HTTP/1.1\r\nHost: h\r\n${"a:\r\n".repeat(3000)}\r\n`)
+  many.send(`GET / HTTP/1.1\r\nHost: h\r\n${"a:\r\n".repeat(3000)}\r\n`)
   await many.answers(1)
   assert.equal(count, 3001)
 })
 
 test("a client that does not finish its headers is told 408, one that says nothing is dropped", async () => {
-  const world = await serve(polite, { headersTimeoutMs: 150 })
+  const world = await serve(echoLength, { headersTimeoutMs: 150 })
   const slow = await world.open()
-  const heard = await slow.say("GET / HTTP/1.1\r\nHos").end()
-  assert.equal(parseAnswers(heard)[0]?.status, 408)
+  const received = await slow.send("GET / HTTP/1.1\r\nHos").end()
+  assert.equal(parseAnswers(received)[0]?.status, 408)
   await (await world.open()).end()
 })
 
@@ -242,14 +242,14 @@ test("a body that ends early fails as incomplete; half-closed clients hear so", 
   const world = await serve(async exchange => {
     begun += 1
     try {
-      await polite(exchange)
+      await echoLength(exchange)
     } catch (error) {
       if (isFailure(error)) kinds.push(error.kind)
       throw error
     }
   })
   const half = await world.open()
-  half.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc")
+  half.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc")
   await pause(20)
   half.socket.end()
   assert.deepEqual(
@@ -257,7 +257,7 @@ test("a body that ends early fails as incomplete; half-closed clients hear so", 
     [[400, "incompleteBody"]],
   )
   const gone = await world.open()
-  gone.say("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+  gone.send("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n")
   await until("it is being read", () => begun === 2)
   gone.close()
   await until("it has failed", () => kinds.length === 2)
@@ -272,7 +272,7 @@ test("the signal fires when the client goes away", async () => {
     aborted = exchange.signal.aborted
   })
   const client = await world.open()
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   await until("it is served", () => begun)
   client.close()
   await until("it is in the log", () => world.telemetry.entries("request").length > 0)
@@ -286,8 +286,8 @@ test("HEAD errors and 304 have no body and leave the connection usable", async (
     await exchange.respond({ status, headers: ["ETag", '"e"'], body: text("<Error/>") })
   })
   const client = await world.open()
-  for (const status of [301, 400, 404, 416]) client.say(`HEAD /${status} HTTP/1.1\r\nHost: h\r\n\r\n`)
-  client.say("GET /304 HTTP/1.1\r\nHost: h\r\n\r\n")
+  for (const status of [301, 400, 404, 416]) client.send(`HEAD /${status} HTTP/1.1\r\nHost: h\r\n\r\n`)
+  client.send("GET /304 HTTP/1.1\r\nHost: h\r\n\r\n")
   const answers = await client.answers(5, true)
   assert.deepEqual(
     answers.map(answer => answer.status),
@@ -295,7 +295,7 @@ test("HEAD errors and 304 have no body and leave the connection usable", async (
   )
   assert.equal(answers[0]?.headers.get("content-length"), "8")
   assert.ok(answers.every(answer => answer.headers.get("connection") === "keep-alive"))
-  assert.ok(!client.heard.includes("<Error"))
+  assert.ok(!client.received.includes("<Error"))
 })
 
 test("HEAD shows the length that a streamed body would have, and does not start it", async () => {
@@ -306,7 +306,7 @@ test("HEAD shows the length that a streamed body would have, and does not start 
   }
   const world = await serve(exchange => exchange.respond({ status: 200, headers: [], contentLength: 3, body: body() }))
   const client = await world.open()
-  client.say("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.equal((await client.answers(1, true))[0]?.headers.get("content-length"), "3")
   assert.equal(pulled, 0)
 })
@@ -321,11 +321,11 @@ test("header values go out byte for byte, and what HTTP forbids is an error of o
     }),
   )
   const client = await world.open()
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /bad HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /bad HTTP/1.1\r\nHost: h\r\n\r\n")
   const [good, bad] = await client.answers(2)
   assert.equal(good?.headers.get("content-disposition"), value)
   assert.equal(bad?.status, 500)
-  assert.ok(!client.heard.includes("X-Evil"))
+  assert.ok(!client.received.includes("X-Evil"))
 })
 
 test("request headers arrive as bytes, repeated ones in their order", async () => {
@@ -337,10 +337,10 @@ test("request headers arrive as bytes, repeated ones in their order", async () =
       exchange.rawTarget,
       exchange.header("constructor"),
     ]
-    await polite(exchange)
+    await echoLength(exchange)
   })
   const client = await world.open()
-  client.say("GET /b/../c//d/./e%2F?x=+ HTTP/1.1\r\nHost: h\r\nX-Meta: \u00c3\u00a4\r\nx-meta: b\r\n\r\n")
+  client.send("GET /b/../c//d/./e%2F?x=+ HTTP/1.1\r\nHost: h\r\nX-Meta: \u00c3\u00a4\r\nx-meta: b\r\n\r\n")
   await client.answers(1)
   assert.deepEqual(seen, ["\u00c3\u00a4,b", ["\u00c3\u00a4", "b"], "/b/../c//d/./e%2F?x=+", undefined])
 })
@@ -358,13 +358,13 @@ test("an error within a streamed body breaks the connection; one before its firs
   })
   for (const target of ["/late", "/chunked"]) {
     const client = await world.open()
-    const heard = await client.say(`GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`).end()
-    assert.match(heard, /^HTTP\/1.1 200 /)
-    assert.ok(!heard.endsWith("0\r\n\r\n"), "no clean end")
-    assert.ok(heard.length < 5000)
+    const received = await client.send(`GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`).end()
+    assert.match(received, /^HTTP\/1.1 200 /)
+    assert.ok(!received.endsWith("0\r\n\r\n"), "no clean end")
+    assert.ok(received.length < 5000)
   }
   const early = await world.open()
-  early.say("GET /early HTTP/1.1\r\nHost: h\r\n\r\n")
+  early.send("GET /early HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.equal((await early.answers(1))[0]?.status, 403)
   await until("all are in the log", () => world.telemetry.entries("request").length === 3)
   for (const { fields } of world.telemetry.entries("request")) assert.equal(fields["failure"], "accessDenied")
@@ -384,8 +384,8 @@ test("a body of another length than declared never looks whole", async () => {
   })
   for (const length of [2, 4]) {
     const client = await world.open()
-    const heard = await client.say(`GET /${length} HTTP/1.1\r\nHost: h\r\n\r\n`).end()
-    assert.equal(parseAnswers(heard).length, 0, `${length}: ${heard}`)
+    const received = await client.send(`GET /${length} HTTP/1.1\r\nHost: h\r\n\r\n`).end()
+    assert.equal(parseAnswers(received).length, 0, `${length}: ${received}`)
   }
 })
 
@@ -400,7 +400,7 @@ test("a piece is out of use when the next one is asked for, however slow the cli
   })
   const client = await world.open()
   client.socket.pause()
-  client.say("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
   await pause(300)
   client.socket.resume()
   const [answer] = await client.answers(1)
@@ -427,8 +427,8 @@ test("a large upload holds its sender back while nobody reads", async () => {
   })
   const client = await world.open()
   const total = 32 * 1024 * 1024
-  client.say(`PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: ${total}\r\n\r\n`)
-  client.say(new Uint8Array(total))
+  client.send(`PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: ${total}\r\n\r\n`)
+  client.send(new Uint8Array(total))
   await begun
   await pause(200)
   assert.ok(client.socket.writableLength > 8 * 1024 * 1024, "most of it waits at the client")
@@ -454,14 +454,14 @@ test("a large upload in chunks holds its sender back while nobody reads, and eac
   const client = await world.open()
   unsubscribe("net.server.socket", note)
   const [chunks, chunkBytes] = [64, 128 * 1024]
-  client.say("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+  client.send("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
   for (let n = 0; n < chunks; n += 1) {
     client
-      .say(`${chunkBytes.toString(16)}\r\n`)
-      .say(new Uint8Array(chunkBytes))
-      .say("\r\n")
+      .send(`${chunkBytes.toString(16)}\r\n`)
+      .send(new Uint8Array(chunkBytes))
+      .send("\r\n")
   }
-  client.say("0\r\n\r\n")
+  client.send("0\r\n\r\n")
   const readBytes = await still(() => accepted[0]?.bytesRead ?? Infinity)
   assert.ok(readBytes < 1_000_000, `${readBytes} bytes were read`)
   go()
@@ -475,9 +475,9 @@ test("a client of HTTP/1.0 gets no chunks: a body of unknown length ends with it
   }
   const world = await serve(exchange => exchange.respond({ status: 200, headers: [], body: body() }))
   const client = await world.open()
-  const heard = await client.say("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").end()
-  assert.match(heard, /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n\r\nabcdefg$/)
-  assert.doesNotMatch(heard, /chunked/i)
+  const received = await client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").end()
+  assert.match(received, /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n\r\nabcdefg$/)
+  assert.doesNotMatch(received, /chunked/i)
 })
 
 test("a body read in part leaves the connection usable once it has arrived", async () => {
@@ -488,11 +488,11 @@ test("a body read in part leaves the connection usable once it has arrived", asy
   })
   const client = await world.open()
   const request = `PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n${"x".repeat(100_000)}`
-  client.say(request)
+  client.send(request)
   const [first] = await client.answers(1)
   assert.equal(first?.status, 200)
   if (first.headers.get("connection") === "keep-alive") {
-    client.say(request)
+    client.send(request)
     assert.equal((await client.answers(2))[1]?.status, 200)
   }
 })
@@ -502,7 +502,7 @@ test("who sends many requests ahead has one place for them, is held back, and ge
   const world = await serve(
     async exchange => {
       if (exchange.rawTarget === "/held") await clock.sleep(10_000, held.signal)
-      await polite(exchange)
+      await echoLength(exchange)
     },
     { inFlightMax: 2, admissionWaitMs: 100 },
   )
@@ -516,16 +516,16 @@ test("who sends many requests ahead has one place for them, is held back, and ge
     return `PUT /${i} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${i.toString(16)}\r\n${body}\r\n0\r\n\r\n`
   }
   const lengths = Array.from({ length: 2_000 }, (_, i) => 1 + i)
-  greedy.say("GET /held HTTP/1.1\r\nHost: h\r\nX: \u00e4\r\n\r\n").say(lengths.map(put).join(""))
+  greedy.send("GET /held HTTP/1.1\r\nHost: h\r\nX: \u00e4\r\n\r\n").send(lengths.map(put).join(""))
   await pause(200)
   const other = await world.open()
-  other.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  other.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.equal((await other.answers(1))[0]?.status, 200)
   const readBytes = accepted[0]?.bytesRead ?? Infinity
   assert.ok(readBytes < 500_000, `${readBytes} bytes were read`)
   held.abort()
-  await greedy.until(heard => heard.endsWith("read 2000"))
-  const bodies = parseAnswers(greedy.heard).map(({ body }) => body)
+  await greedy.until(received => received.endsWith("read 2000"))
+  const bodies = parseAnswers(greedy.received).map(({ body }) => body)
   assert.deepEqual(bodies, ["read 0", ...lengths.map(length => `read ${length}`)])
 })
 
@@ -533,11 +533,11 @@ test("what comes behind the last answer of a connection is not begun", async () 
   const begun: string[] = []
   const world = await serve(async exchange => {
     begun.push(exchange.rawTarget)
-    await polite(exchange)
+    await echoLength(exchange)
   })
   const client = await world.open()
   const get = (target: string, more: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n${more}\r\n`
-  await client.say(get("/a", "Host: other\r\n") + get("/smuggled", "")).end()
+  await client.send(get("/a", "Host: other\r\n") + get("/smuggled", "")).end()
   assert.deepEqual(begun, [])
 })
 
@@ -547,7 +547,7 @@ test("a handler that breaks or forgets to answer is our failure, said once", asy
     return Promise.resolve()
   })
   const client = await world.open()
-  client.say("GET /throw HTTP/1.1\r\nHost: h\r\n\r\nGET /forget HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET /throw HTTP/1.1\r\nHost: h\r\n\r\nGET /forget HTTP/1.1\r\nHost: h\r\n\r\n")
   const answers = await client.answers(2)
   assert.deepEqual(
     answers.map(answer => [answer.status, answer.body]),
@@ -560,9 +560,9 @@ test("a handler that breaks or forgets to answer is our failure, said once", asy
 })
 
 test("an address in use is said plainly", async () => {
-  const world = await serve(polite)
+  const world = await serve(echoLength)
   const settings = { name: "x", host: "127.0.0.1", port: world.port, serverHeader: "x", limits: HTTP_LIMITS }
-  const protocol = { handle: polite, refuse: () => ({ status: 400, headers: [], body: text("") }) }
+  const protocol = { handle: echoLength, refuse: () => ({ status: 400, headers: [], body: text("") }) }
   const server = new HttpServer(clock, new RealRandom(), new SimTelemetry(), protocol, settings)
   await assert.rejects(server.listen(), error => isFailure(error, "invalidConfig"))
 })

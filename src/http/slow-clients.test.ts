@@ -24,7 +24,7 @@ test("a stalled upload is cut with its failure, a slow but steady one is not", a
   }
   const world = await serve(read, { sendWindowMs: 200, bytesPerSecondMin: 50 }, time)
   const stalled = await world.open()
-  stalled.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc")
+  stalled.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc")
   await begun()
   await time.advance(220)
   assert.deepEqual(
@@ -32,11 +32,11 @@ test("a stalled upload is cut with its failure, a slow but steady one is not", a
     [[400, "requestTimeout"]],
   )
   const steady = await world.open()
-  steady.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n0123456789")
+  steady.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n0123456789")
   await begun()
   for (let sent = 20; sent <= 100; sent += 10) {
     await time.advance(60)
-    steady.say("0123456789")
+    steady.send("0123456789")
     await until("it has come so far", () => bytes === sent)
   }
   assert.equal((await steady.answers(1))[0]?.body, "read 100")
@@ -52,7 +52,7 @@ test("time in which we are slow does not count against the client", async () => 
     { sendWindowMs: 100, bytesPerSecondMin: 1000 },
   )
   const client = await world.open()
-  client.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabcdef")
+  client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabcdef")
   assert.equal((await client.answers(1))[0]?.status, 200)
 })
 
@@ -74,7 +74,7 @@ test("a receiver is waited for, and cut when it stops taking", async () => {
   )
   const client = await world.open()
   client.socket.pause()
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   await pause(300)
   assert.ok(pulled < 500, "the body is not read ahead of the client")
   await until("the body is given back when the client is cut", () => ended)
@@ -94,16 +94,16 @@ test("a receiver that takes a little of a large piece at a time is not cut", asy
   )
   for (const odd of ["", "X: \u00e4\r\n"]) {
     const client = await world.open()
-    let heard = 0
+    let received = 0
     client.socket.removeAllListeners("data")
     client.socket.on("data", (chunk: string) => {
-      heard += chunk.length
+      received += chunk.length
       client.socket.pause()
       void time.advance(15).then(() => client.socket.resume())
     })
-    client.say(`GET / HTTP/1.1\r\nHost: h\r\n${odd}\r\n`)
-    while (!client.closed && heard < 2 * piece.length) await pause(50)
-    assert.ok(heard >= 2 * piece.length, `${heard} bytes were heard`)
+    client.send(`GET / HTTP/1.1\r\nHost: h\r\n${odd}\r\n`)
+    while (!client.closed && received < 2 * piece.length) await pause(50)
+    assert.ok(received >= 2 * piece.length, `${received} bytes were received`)
     client.close()
   }
   await time.runUntil(world.stop())

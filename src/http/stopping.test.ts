@@ -2,7 +2,7 @@
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import { RawClient } from "./testing-raw-client.js"
-import { pause, polite, serve, stopAll, until } from "./testing-listener.js"
+import { pause, echoLength, serve, stopAll, until } from "./testing-listener.js"
 
 after(stopAll)
 
@@ -13,11 +13,11 @@ test("stopping lets requests in flight finish, drops idle connections and takes 
   const world = await serve(async exchange => {
     begun = true
     await gate
-    await polite(exchange)
+    await echoLength(exchange)
   })
   const busy = await RawClient.open(world.port)
   const idle = await RawClient.open(world.port)
-  busy.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+  busy.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
   await until("it is served", () => begun)
   const stopped = world.stop()
   await idle.end()
@@ -35,11 +35,11 @@ test("a request in flight finishes also where an earlier one of its connection w
   const world = await serve(async exchange => {
     begun += 1
     if (exchange.rawTarget === "/held") await gate
-    await polite(exchange)
+    await echoLength(exchange)
   })
   const client = await RawClient.open(world.port)
-  await client.say("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n").answers(1)
-  client.say("PUT /held HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+  await client.send("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n").answers(1)
+  client.send("PUT /held HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
   await until("it is served", () => begun === 2)
   const stopped = world.stop()
   await pause(20)
@@ -55,7 +55,7 @@ test("what was answered in the turn in which stopping begins leaves first", asyn
     return responding
   })
   const client = await RawClient.open(world.port)
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.equal((await client.answers(1))[0]?.body, "ok")
   await client.end()
 })
@@ -69,10 +69,10 @@ test("who says more than was wanted while stopping hears the last answer all the
   })
   const client = await RawClient.open(world.port)
   client.socket.pause()
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   for (let i = 0; i < 40; i += 1) {
     await pause(10)
-    client.say("more")
+    client.send("more")
   }
   client.socket.resume()
   assert.equal((await client.answers(1))[0]?.body.length, body.length)
@@ -89,7 +89,7 @@ test("stopping ends by force what does not end by itself", async () => {
     { stopMs: 100 },
   )
   const client = await RawClient.open(world.port)
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
   await until("it is served", () => begun)
   await world.stop()
   await client.end()

@@ -133,7 +133,7 @@ async function readAll(exchange: Exchange): Promise<number> {
 }
 
 /** Refuses with 403 for `/refuse`, otherwise reads the body and says how long it was. */
-export async function polite(exchange: Exchange): Promise<void> {
+export async function echoLength(exchange: Exchange): Promise<void> {
   if (exchange.rawTarget.startsWith("/refuse")) throw fail("accessDenied")
   const bytes = await readAll(exchange)
   await exchange.respond({ status: 200, headers: ["X-Id", exchange.requestId], body: text(`read ${bytes}`) })

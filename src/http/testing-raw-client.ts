@@ -8,7 +8,7 @@ import { RealClock } from "../seams/clock/real.js"
 const DEADLINE_MS = 30_000
 
 export class RawClient {
-  heard = ""
+  received = ""
   closed = false
   private readonly checks = new Set<() => void>()
   private readonly clock = new RealClock()
@@ -16,7 +16,7 @@ export class RawClient {
   private constructor(readonly socket: Socket) {
     socket.setEncoding("latin1")
     socket.on("data", (text: string) => {
-      this.heard += text
+      this.received += text
       this.check()
     })
     socket.on("error", () => undefined)
@@ -35,35 +35,35 @@ export class RawClient {
     return new RawClient(socket)
   }
 
-  say(text: string | Uint8Array): this {
+  send(text: string | Uint8Array): this {
     this.socket.write(typeof text === "string" ? Buffer.from(text, "latin1") : text)
     return this
   }
 
-  /** Waits until what was heard satisfies the test; throws what was heard where that takes too long. */
-  async until(test: (heard: string) => boolean, what = "an answer"): Promise<string> {
+  /** Waits until what was received satisfies the test; throws what was received where that takes too long. */
+  async until(test: (received: string) => boolean, what = "an answer"): Promise<string> {
     const done = new AbortController()
     const check = (): void => {
-      if (test(this.heard) || this.closed) done.abort()
+      if (test(this.received) || this.closed) done.abort()
     }
     this.checks.add(check)
     check()
     await this.clock.sleep(DEADLINE_MS, done.signal)
     this.checks.delete(check)
-    assert(test(this.heard), () => `${what} did not come; heard: ${JSON.stringify(this.heard.slice(0, 600))}`)
-    return this.heard
+    assert(test(this.received), () => `${what} did not come; received: ${JSON.stringify(this.received.slice(0, 600))}`)
+    return this.received
   }
 
   /** Waits for the end of the connection. */
   async end(): Promise<string> {
     await this.until(() => this.closed, "the end of the connection")
-    return this.heard
+    return this.received
   }
 
   /** Waits for `count` whole answers with Content-Length, and returns them. */
   async answers(count: number, toHead = false): Promise<ReceivedAnswer[]> {
-    await this.until(heard => parseAnswers(heard, toHead).length >= count, `answer ${count}`)
-    return parseAnswers(this.heard, toHead)
+    await this.until(received => parseAnswers(received, toHead).length >= count, `answer ${count}`)
+    return parseAnswers(this.received, toHead)
   }
 
   close(): void {
@@ -81,10 +81,10 @@ export interface ReceivedAnswer {
   readonly body: string
 }
 
-/** The whole answers at the front of what was heard; `100 Continue` is an answer without a body. */
-export function parseAnswers(heard: string, toHead = false): ReceivedAnswer[] {
+/** The whole answers at the front of what was received; `100 Continue` is an answer without a body. */
+export function parseAnswers(received: string, toHead = false): ReceivedAnswer[] {
   const answers: ReceivedAnswer[] = []
-  for (let rest = heard; ;) {
+  for (let rest = received; ;) {
     const end = rest.indexOf("\r\n\r\n")
     if (end < 0) return answers
     const [statusLine = "", ...lines] = rest.slice(0, end).split("\r\n")

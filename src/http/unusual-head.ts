@@ -13,7 +13,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Duplex } from "node:stream"
 import type { HeaderShapes } from "../base/request-headers.js"
 import { framingFault } from "./framing-core.js"
-import { asksToContinue, type RequestHead } from "./head.js"
+import { expectsContinue, type RequestHead } from "./head.js"
 
 const HEAD_END = "\r\n\r\n"
 const NO_BYTES = Buffer.alloc(0)
@@ -80,7 +80,7 @@ export class UnusualHeads {
       // The body of a request with a fault is never read.
       contentLength: lengthText === undefined || fault !== undefined ? undefined : Number(lengthText),
       isChunked: fault === undefined && headers.has("transfer-encoding"),
-      awaitsContinue: !isOldVersion && asksToContinue(headers.get("expect")),
+      awaitsContinue: !isOldVersion && expectsContinue(headers.get("expect")),
       isLast: fault !== undefined || !response.shouldKeepAlive,
       isOldVersion,
       fault,

@@ -155,7 +155,7 @@ export class Call implements PermissionsRequest {
 
   /** Whether the answer may borrow memory: it must be sent within the turn in which the request arrived. */
   get mayBorrow(): boolean {
-    return this.parts.request.isWithinTurn && !this.permissions.hasJudgedObjects
+    return this.parts.request.isWithinTurn && !this.permissions.hasReadObjects
   }
 
   get nowMs(): number {

@@ -24,7 +24,7 @@ import type { Metrics } from "../seams/telemetry/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import { AccessControl } from "./acl/access-control.js"
 import type { Grantees } from "./acl/access-control.js"
-import { checkNoAcl } from "./acl/asked-acl.js"
+import { checkNoAcl } from "./acl/requested-acl.js"
 import { commonLines, errorAnswer, errorDocument, httpAnswer } from "./answers.js"
 import type { AnswerScene } from "./answers.js"
 import { Gatekeeper } from "./authenticate.js"
@@ -38,7 +38,7 @@ import { CrossOrigin, preflight } from "./cross-origin.js"
 import { s3ErrorOf } from "./failures.js"
 import type { S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
-import { checkListensToNothing, sayInstead } from "./minio-core.js"
+import { refuseEventListening, explainAlternative } from "./minio-core.js"
 import type { Operation } from "./operations.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import { AttributeReader } from "./parse-content.js"
@@ -46,15 +46,15 @@ import { RequestPlans } from "./plan.js"
 import { withHoisted } from "./request-headers.js"
 import { RequestMeters } from "./request-meters.js"
 import { Addresses, receivedOf, resourceOf, S3Request, type Addressed } from "./request.js"
-import { requestedOf } from "./rights/asked-core.js"
+import { requestedOf } from "./rights/requested-actions-core.js"
 import { route } from "./route.js"
 import { OperationRunner, type Admitted } from "./run-operation.js"
 import { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
-import { awake, unlessSlow } from "./slow-answer.js"
+import { keptAlive, unlessSlow } from "./slow-answer.js"
 
 const HOST_ID_BYTES = 24
-const OWN_TROUBLE_STATUS = 500
+const SERVER_ERROR_STATUS = 500
 const DENIED_STATUS = 403
 /** Listings that wait for their turn; further clients are asked to slow down. */
 const HEAVY_WAITING_MAX = 1_000
@@ -167,7 +167,7 @@ class S3Handler implements Protocol {
     request.target = target
     return after(this.crossOrigin.evaluate(target.bucket, exchange.method, request.headers), verdict => {
       request.crossOrigin = verdict
-      checkListensToNothing(exchange.method, target, query)
+      refuseEventListening(exchange.method, target, query)
       const operation = route(exchange.method, resourceOf(target), query, request.headers)
       request.operation = operation
       if (operation.answer.kind === "preflight") {
@@ -334,18 +334,18 @@ class S3Handler implements Protocol {
       (error: unknown) => {
         const failure = asFailure(error)
         exchange.note({ failure: failure.kind })
-        const told = s3ErrorOf(nameCondition(failure, request.headers))
-        this.noteDenial(request, failure, told)
-        return errorDocument(told, scene)
+        const reported = s3ErrorOf(nameCondition(failure, request.headers))
+        this.noteDenial(request, failure, reported)
+        return errorDocument(reported, scene)
       },
     )
     const headers = this.linesOf(request).and(HeaderLines.of(["Content-Type", XML_TYPE]))
-    return exchange.respond({ status: 200, headers, body: awake(bytes, this.settings.clock) })
+    return exchange.respond({ status: 200, headers, body: keptAlive(bytes, this.settings.clock) })
   }
 
   private respondFailure(request: S3Request, error: unknown): Soon<void> {
     const { exchange } = request
-    const failure = sayInstead(asFailure(error), request.target)
+    const failure = explainAlternative(asFailure(error), request.target)
     // The server logs internal errors with their stack, and then calls `refuse`.
     if (exchange.answered || failure.kind === "internal") throw error
     const answer = s3ErrorOf(nameCondition(failure, request.headers))
@@ -353,7 +353,7 @@ class S3Handler implements Protocol {
     this.noteRequest(request)
     this.noteDenial(request, failure, answer)
     // Server errors tell the client little; the operator needs their kind and reason.
-    if (answer.status >= OWN_TROUBLE_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })
+    if (answer.status >= SERVER_ERROR_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })
     exchange.note({ failure: answer.code })
     return exchange.respond(errorAnswer(answer, this.scene(request)))
   }

@@ -8,7 +8,7 @@
 import { CANNED_ACLS } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
-import { ACL_HEADER, GRANT_HEADERS } from "./acl/asked-acl.js"
+import { ACL_HEADER, GRANT_HEADERS } from "./acl/requested-acl.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
 
 export type HeaderAnswer =

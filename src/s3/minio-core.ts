@@ -22,13 +22,13 @@ const UNANSWERED: ReadonlySet<FailureKind> = new Set([
 ])
 
 /** `GET /bucket?events=s3:…`: unknown parameters are ignored, so this would otherwise be answered as a listing. */
-export function checkListensToNothing(method: string, { rawKey }: S3Target, query: Query): void {
+export function refuseEventListening(method: string, { rawKey }: S3Target, query: Query): void {
   const listens = method === "GET" && rawKey === undefined && query.get("events")?.startsWith("s3:") === true
   if (listens) throw fail("notImplemented", { message: EVENTS })
 }
 
 /** A failure that explains the alternative, for a request of MinIO's admin API; otherwise the same failure. */
-export function sayInstead(failure: Failure, target: S3Target | undefined): Failure {
+export function explainAlternative(failure: Failure, target: S3Target | undefined): Failure {
   if (target?.bucket !== RESERVED_BUCKET || target.rawKey === undefined || !UNANSWERED.has(failure.kind)) return failure
   if (/^health\/(?:live|ready|cluster)/.test(target.rawKey)) return fail("notImplemented", { message: HEALTH })
   if (/^(?:admin|kms)\/v\d/.test(target.rawKey)) return fail("notImplemented", { message: ADMIN })

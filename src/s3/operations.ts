@@ -39,7 +39,7 @@ import { uploadPart, uploadPartCopy } from "./operations/upload-part.js"
 import { isActionName } from "./rights/actions.js"
 import type { ActionName } from "./rights/actions.js"
 import type { BodyContent } from "./rights/condition-values-core.js"
-import { NEEDS } from "./rights/required-actions-core.js"
+import { REQUIRED_ACTIONS } from "./rights/required-actions-core.js"
 import type { RequiredActions } from "./rights/required-actions-core.js"
 import { CORS } from "./settings/cors.js"
 import { OWNERSHIP_CONTROLS } from "./settings/ownership-controls.js"
@@ -219,7 +219,7 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
     "CreateBucket",
     "PUT bucket",
     { kind: "newBucket", handle: createBucket },
-    { requiredActions: NEEDS.createBucket, readBody: newBucketContent, takesAcl: true },
+    { requiredActions: REQUIRED_ACTIONS.createBucket, readBody: newBucketContent, takesAcl: true },
   ),
   bucket("HeadBucket", "HEAD", headBucket, requiredAction("ListBucket")),
   bucket("DeleteBucket", "DELETE", deleteBucket),
@@ -237,31 +237,40 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
   bucket("ListMultipartUploads", "GET uploads", listMultipartUploads, requiredAction("ListBucketMultipartUploads")),
   bucket("DeleteObjects", "POST delete", deleteObjects, { requiredActions: "eachKey" }),
   closed("CorsPreflight", "OPTIONS bucket", { kind: "preflight" }),
-  open("PostObject", "POST bucket", { kind: "form", handle: postObject }, { requiredActions: NEEDS.putObject }),
+  open(
+    "PostObject",
+    "POST bucket",
+    { kind: "form", handle: postObject },
+    { requiredActions: REQUIRED_ACTIONS.putObject },
+  ),
   refused("CreateSession", "GET bucket session"),
   refused("WriteGetObjectResponse", "POST bucket [x-amz-request-route]"),
   closed("CorsPreflight", "OPTIONS service", { kind: "preflight" }),
 ]
 
 const OBJECTS: readonly Operation[] = [
-  object("GetObject", "GET", getObject, { requiredActions: NEEDS.getObject }),
-  object("HeadObject", "HEAD", headObject, { requiredActions: NEEDS.getObject }),
-  object("PutObject", "PUT", putObject, { requiredActions: NEEDS.putObject, takesAcl: true }),
+  object("GetObject", "GET", getObject, { requiredActions: REQUIRED_ACTIONS.getObject }),
+  object("HeadObject", "HEAD", headObject, { requiredActions: REQUIRED_ACTIONS.getObject }),
+  object("PutObject", "PUT", putObject, { requiredActions: REQUIRED_ACTIONS.putObject, takesAcl: true }),
   object("CopyObject", "PUT [x-amz-copy-source]", copyObject, {
-    requiredActions: NEEDS.copyObject,
+    requiredActions: REQUIRED_ACTIONS.copyObject,
     slow: true,
     takesAcl: true,
   }),
-  object("DeleteObject", "DELETE", deleteObject, { requiredActions: NEEDS.deleteObject }),
-  object("GetObjectAttributes", "GET attributes", getObjectAttributes, { requiredActions: NEEDS.getObjectAttributes }),
-  object("GetObjectTagging", "GET tagging", getObjectTagging, { requiredActions: NEEDS.getObjectTagging }),
+  object("DeleteObject", "DELETE", deleteObject, { requiredActions: REQUIRED_ACTIONS.deleteObject }),
+  object("GetObjectAttributes", "GET attributes", getObjectAttributes, {
+    requiredActions: REQUIRED_ACTIONS.getObjectAttributes,
+  }),
+  object("GetObjectTagging", "GET tagging", getObjectTagging, { requiredActions: REQUIRED_ACTIONS.getObjectTagging }),
   object("PutObjectTagging", "PUT tagging", putObjectTagging, {
-    requiredActions: NEEDS.putObjectTagging,
+    requiredActions: REQUIRED_ACTIONS.putObjectTagging,
     readBody: newTagsContent,
   }),
-  object("DeleteObjectTagging", "DELETE tagging", deleteObjectTagging, { requiredActions: NEEDS.deleteObjectTagging }),
+  object("DeleteObjectTagging", "DELETE tagging", deleteObjectTagging, {
+    requiredActions: REQUIRED_ACTIONS.deleteObjectTagging,
+  }),
   object("CreateMultipartUpload", "POST uploads", createMultipartUpload, {
-    requiredActions: NEEDS.createMultipartUpload,
+    requiredActions: REQUIRED_ACTIONS.createMultipartUpload,
     takesAcl: true,
   }),
   object("UploadPart", "PUT uploadId partNumber", uploadPart, requiredAction("PutObject")),
@@ -271,15 +280,15 @@ const OBJECTS: readonly Operation[] = [
   }),
   object("ListParts", "GET uploadId", listParts, requiredAction("ListMultipartUploadParts")),
   object("CompleteMultipartUpload", "POST uploadId", completeMultipartUpload, {
-    requiredActions: NEEDS.completeMultipartUpload,
+    requiredActions: REQUIRED_ACTIONS.completeMultipartUpload,
     slow: true,
   }),
   object("AbortMultipartUpload", "DELETE uploadId", abortMultipartUpload),
-  object("GetObjectAcl", "GET acl", getObjectAcl, { requiredActions: NEEDS.getObjectAcl }),
-  object("PutObjectAcl", "PUT acl", putObjectAcl, { requiredActions: NEEDS.putObjectAcl, takesAcl: true }),
+  object("GetObjectAcl", "GET acl", getObjectAcl, { requiredActions: REQUIRED_ACTIONS.getObjectAcl }),
+  object("PutObjectAcl", "PUT acl", putObjectAcl, { requiredActions: REQUIRED_ACTIONS.putObjectAcl, takesAcl: true }),
   unsetObject("GetObjectLegalHold", "legal-hold", lockMissing),
   unsetObject("GetObjectRetention", "retention", lockMissing),
-  unsetObject("GetObjectTorrent", "torrent", noTorrent, { requiredActions: NEEDS.getObjectTorrent }),
+  unsetObject("GetObjectTorrent", "torrent", noTorrent, { requiredActions: REQUIRED_ACTIONS.getObjectTorrent }),
   closed("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
   refused("PutObjectLegalHold", "PUT object legal-hold"),
   refused("PutObjectRetention", "PUT object retention"),

@@ -40,8 +40,8 @@ export class RequestMeters {
   }
 }
 
-const CLIENTS_FAULT = 400
-const OUR_FAULT = 500
+const CLIENT_ERROR_STATUS = 400
+const SERVER_ERROR_STATUS = 500
 
 class Meters {
   private readonly known = new Map<string, RequestMeter>()
@@ -81,7 +81,7 @@ class Meters {
         requests.add()
         received.add(receivedBytes)
         sent.add(sentBytes)
-        if (status >= CLIENTS_FAULT) (status < OUR_FAULT ? clientErrors : ownErrors).add()
+        if (status >= CLIENT_ERROR_STATUS) (status < SERVER_ERROR_STATUS ? clientErrors : ownErrors).add()
       },
     }
     this.known.set(name, meter)

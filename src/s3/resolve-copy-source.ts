@@ -3,7 +3,7 @@ import type { CopySource } from "../object/contract.js"
 import type { BucketCall } from "./call.js"
 import { parseVersion } from "./operations/versions.js"
 import { readConditionsOf } from "./parse-conditions.js"
-import { actionsOf, NEEDS } from "./rights/required-actions-core.js"
+import { actionsOf, REQUIRED_ACTIONS } from "./rights/required-actions-core.js"
 import { parseCopySource } from "./wire/copy-source.js"
 import { keyOfByteString } from "./wire/target.js"
 
@@ -14,8 +14,8 @@ export async function copySourceOf(call: BucketCall): Promise<CopySource> {
   const bucket = await call.openSource(name)
   const versionId = version === undefined ? undefined : parseVersion(version)
   const place = { bucket, key: keyOfByteString(rawKey), ...(versionId !== undefined && { versionId }) }
-  permissions.readingFrom(place)
-  for (const action of actionsOf(NEEDS.getObject, headers, versionId !== undefined)) {
+  permissions.setReadPlace(place)
+  for (const action of actionsOf(REQUIRED_ACTIONS.getObject, headers, versionId !== undefined)) {
     await permissions.require(action, place)
   }
   return { ...place, conditions: readConditionsOf(headers, nowMs, "x-amz-copy-source-") }

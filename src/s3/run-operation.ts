@@ -8,7 +8,7 @@ import { asFailure, fail } from "../base/failures.js"
 import { parseNewBucketName } from "../base/ids.js"
 import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
 import type { Bucket } from "../object/contract.js"
-import { asksForOwnerAlone } from "./acl/asked-acl.js"
+import { requestsOwnerControlOnly } from "./acl/requested-acl.js"
 import { checkExpectedOwner, type Gatekeeper, type OpenBucket } from "./authenticate.js"
 import type { Caller } from "./caller.js"
 import { linesOfFields } from "./call.js"
@@ -29,7 +29,7 @@ import { keyOfByteString } from "./wire/target.js"
 import type { S3Target } from "./wire/target.js"
 
 /** How often a read starts over because the object was replaced, before the client is asked to retry. */
-const JUDGED_AGAIN_MAX = 3
+const RETRIES_MAX = 3
 
 /** A request with a known caller. */
 export interface Admitted {
@@ -80,11 +80,11 @@ export class OperationRunner {
     call.asBucketCall(bucket, owner, this)
     const { permissions } = call
     request.permissions = permissions
-    permissions.readingFrom({ bucket })
+    permissions.setReadPlace({ bucket })
     const answering = recover(
       () => this.handle(request, admitted, call),
       error =>
-        after(permissions.audible(asFailure(error)), failure => {
+        after(permissions.visibleFailure(asFailure(error)), failure => {
           throw failure
         }),
     )
@@ -117,12 +117,12 @@ export class OperationRunner {
       throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
     }
     const key = keyOfByteString(target.rawKey ?? "")
-    permissions.readingFrom({ bucket, key })
+    permissions.setReadPlace({ bucket, key })
     call.asObjectCall(key)
     const place = { bucket, key, versionId: versionIdOf(call) }
     const isRead = exchange.method === "GET" || exchange.method === "HEAD"
     return after(enter(place), () =>
-      isRead && permissions.hasJudgedObjects ? readJudged(admitted, call, answer, place) : answer.handle(call),
+      isRead && permissions.hasReadObjects ? readUnchangedObject(admitted, call, answer, place) : answer.handle(call),
     )
   }
 
@@ -136,17 +136,17 @@ export class OperationRunner {
 }
 
 /** Reads the object that the decision was based on; if it has been replaced, decides again for the new one. */
-async function readJudged(
+async function readUnchangedObject(
   admitted: Admitted,
   call: ObjectCall,
   answer: Handled<"object">,
   place: Place,
 ): Promise<Answer> {
-  for (let left = JUDGED_AGAIN_MAX; ; left -= 1) {
+  for (let retries = RETRIES_MAX; ; retries -= 1) {
     const answered = await answer.handle(call)
-    if (!(await call.permissions.judgedAnother())) return answered
+    if (!(await call.permissions.wasObjectReplaced())) return answered
     if (answered.body.kind === "object") answered.body.body.close()
-    if (left === 0) throw fail("conflict", { reason: "other objects kept taking the place of the one that was judged" })
+    if (retries === 0) throw fail("conflict", { reason: "the object was replaced repeatedly during the read" })
     await requireAll(admitted, call, place)
   }
 }
@@ -161,7 +161,8 @@ function accountOf({ account }: Caller) {
 function requireAll({ operation, plan }: Admitted, call: Call, place: Place): Soon<void> {
   const { requiredActions } = operation
   if (requiredActions === "eachKey") return undefined
-  if (requiredActions.length === 0) throw fail("internal", { reason: "an operation that needs nothing was admitted" })
+  if (requiredActions.length === 0)
+    throw fail("internal", { reason: "an operation without required actions was admitted" })
   return forEachSoon(plan.actionsOf(call.headers, place.versionId !== undefined), action =>
     requireOne(action, operation, call, place),
   )
@@ -177,8 +178,8 @@ function requireOne(action: ActionName, operation: Operation, call: Call, place:
 
 /** Whether a new object's list only states what holds anyway, because the bucket owner is enforced. */
 function setsNoList(operation: Operation, { accessControl, headers }: Call, { bucket }: Place): Soon<boolean> {
-  if (bucket === undefined || !makesObject(operation.name) || !asksForOwnerAlone(headers)) return false
-  return after(accessControl.counts(bucket), counts => !counts)
+  if (bucket === undefined || !makesObject(operation.name) || !requestsOwnerControlOnly(headers)) return false
+  return after(accessControl.listsApply(bucket), listsApply => !listsApply)
 }
 
 const withFields = (answer: Answer, fields: readonly Field[]): Answer =>

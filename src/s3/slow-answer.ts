@@ -14,8 +14,8 @@ const SPACE = new TextEncoder().encode(" ")
 /** The value if it is ready within `SLOW_AFTER_MS`, else undefined. Rejects if the work rejects. */
 export function unlessSlow<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
-    const callOff = clock.alarm(SLOW_AFTER_MS, () => resolve(undefined))
-    work.finally(callOff).then(resolve, reject)
+    const cancelAlarm = clock.alarm(SLOW_AFTER_MS, () => resolve(undefined))
+    work.finally(cancelAlarm).then(resolve, reject)
   })
 }
 
@@ -23,7 +23,7 @@ export function unlessSlow<T>(work: Promise<T>, clock: Clock): Promise<T | undef
  * The document, preceded by white space until it is ready. `work` must not reject: a failure
  * is a document too. The declaration is sent first: XML allows no white space before it.
  */
-export async function* awake(work: Promise<Uint8Array>, clock: Clock): AsyncGenerator<Uint8Array> {
+export async function* keptAlive(work: Promise<Uint8Array>, clock: Clock): AsyncGenerator<Uint8Array> {
   const settled = new AbortController()
   const done = work.finally(() => settled.abort())
   yield DECLARATION

@@ -112,9 +112,9 @@ async function serve(machine: Machine, handler: Protocol) {
   /** Answers to what is sent in one go; of a HEAD, to nothing else. */
   const send = async (asked: readonly Asked[], viaNode: boolean): Promise<readonly ReceivedAnswer[]> => {
     const client = await RawClient.open(port)
-    const before = client.heard.length
-    const answers = () => parseAnswers(client.heard.slice(before), asked[0]?.method === "HEAD")
-    client.say(Buffer.concat(asked.map(one => bytesOf(viaNode ? oddly(one) : one))))
+    const before = client.received.length
+    const answers = () => parseAnswers(client.received.slice(before), asked[0]?.method === "HEAD")
+    client.send(Buffer.concat(asked.map(one => bytesOf(viaNode ? oddly(one) : one))))
     await client.until(() => client.closed || answers().filter(isFinal).length >= asked.length)
     client.close()
     return answers()

@@ -17,7 +17,7 @@ import { mayHaveLists, objectOwnershipOf } from "../settings/ownership-controls.
 import { publicAccessBlockOf } from "../settings/public-access-block.js"
 import type { AclRules, StoredAcl } from "./acl-rules-core.js"
 import { isEnforced } from "./acl-rules-core.js"
-import type { RequestedAcl, RequestedGrant, RequestedGrantee } from "./asked-acl.js"
+import type { RequestedAcl, RequestedGrant, RequestedGrantee } from "./requested-acl.js"
 
 /** Lookup of the accounts that a list can name. */
 export type Grantees = Pick<Accounts, "getAccount" | "listAccounts">
@@ -50,28 +50,33 @@ export class AccessControl {
     )
   }
 
-  /** The same for an object; `kept` is the list stored with its version. The list's owner is the object's. */
-  listOfObject(bucket: Bucket, kept: ObjectAcl | undefined): Soon<Acl> {
+  /** The same for an object; `objectAcl` is the list stored with its version. The list's owner is the object's. */
+  listOfObject(bucket: Bucket, objectAcl: ObjectAcl | undefined): Soon<Acl> {
     return after(this.rulesOf(bucket), rules =>
-      isEnforced(rules) ? ownerOnly(bucket.owner) : aclOfObject(kept, bucket.owner),
+      isEnforced(rules) ? ownerOnly(bucket.owner) : aclOfObject(objectAcl, bucket.owner),
     )
   }
 
   /** Whether lists apply in the bucket, and with them the ownership of objects by their writers. */
-  counts(bucket: Bucket): Soon<boolean> {
+  listsApply(bucket: Bucket): Soon<boolean> {
     return mayHaveLists(bucket) && after(this.rulesOf(bucket), rules => !isEnforced(rules))
   }
 
   /**
    * The match between the caller and the list that governs an action (`s3:GetObject`): the bucket's list, or the
-   * object's, which is `kept` as stored with the version. Undefined if the list grants nothing.
+   * object's, which is `objectAcl` as stored with the version. Undefined if the list grants nothing.
    */
-  match(bucket: Bucket, kept: ObjectAcl | undefined, principal: Principal, action: string): Soon<AclMatch | undefined> {
+  match(
+    bucket: Bucket,
+    objectAcl: ObjectAcl | undefined,
+    principal: Principal,
+    action: string,
+  ): Soon<AclMatch | undefined> {
     if (!mayHaveLists(bucket)) return undefined
-    const speaking = aclResourceFor(action)
-    if (speaking === undefined) return undefined
+    const governing = aclResourceFor(action)
+    if (governing === undefined) return undefined
     return after(this.rulesOf(bucket), ({ ignorePublicAcls }) =>
-      after(speaking === "bucket" ? this.listOfBucket(bucket) : this.listOfObject(bucket, kept), acl =>
+      after(governing === "bucket" ? this.listOfBucket(bucket) : this.listOfObject(bucket, objectAcl), acl =>
         aclMatch(ignorePublicAcls ? withoutPublic(acl) : acl, principal, action),
       ),
     )

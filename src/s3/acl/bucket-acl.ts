@@ -5,8 +5,8 @@ import { fail } from "../../base/failures.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
 import { documentOf } from "../settings/setting.js"
 import type { Setting } from "../settings/setting.js"
-import { ACL_DOCUMENT, aclOfDocument, writeAcl } from "./asked-acl.js"
-import type { RequestedGrant } from "./asked-acl.js"
+import { ACL_DOCUMENT, aclOfDocument, writeAcl } from "./requested-acl.js"
+import type { RequestedGrant } from "./requested-acl.js"
 
 export const BUCKET_ACL: Setting<Acl> = {
   name: "acl",
@@ -16,13 +16,13 @@ export const BUCKET_ACL: Setting<Acl> = {
   missing: undefined,
   read(root) {
     const { owner, grants } = aclOfDocument(root)
-    return { owner, grants: grants.map(keptGrant) }
+    return { owner, grants: grants.map(storedGrant) }
   },
   write: (xml, acl) => writeAcl(xml, acl, () => undefined),
 }
 
 /** E-mail addresses are resolved before a list is stored. */
-function keptGrant({ grantee, permission }: RequestedGrant): Grant {
+function storedGrant({ grantee, permission }: RequestedGrant): Grant {
   if (grantee.kind === "email") throw fail("corruptRecord", { what: "access control list" })
   return { grantee, permission }
 }

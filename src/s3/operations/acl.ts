@@ -8,14 +8,14 @@ import type { Bucket, ObjectAcl } from "../../object/contract.js"
 import { bucketAclDocument } from "../acl/bucket-acl.js"
 import { changedAcl, isEnforced, newBucketAcl, newObjectAcl } from "../acl/acl-rules-core.js"
 import type { AclRules } from "../acl/acl-rules-core.js"
-import { ACL_DOCUMENT, ACL_HEADER, aclOfDocument, aclOfHeaders, writeAcl } from "../acl/asked-acl.js"
-import type { RequestedAcl } from "../acl/asked-acl.js"
+import { ACL_DOCUMENT, ACL_HEADER, aclOfDocument, aclOfHeaders, writeAcl } from "../acl/requested-acl.js"
+import type { RequestedAcl } from "../acl/requested-acl.js"
 import type { Answer, BucketCall, Call, NewBucketCall, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import type { Field } from "../failures.js"
 import { readDocument } from "../read-document.js"
 import type { ObjectOwnership } from "../settings/ownership-controls.js"
-import { actionsOf, NEEDS } from "../rights/required-actions-core.js"
+import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { requireObject } from "./unset-settings.js"
 import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
 
@@ -68,11 +68,11 @@ export async function putObjectAcl(call: ObjectCall): Promise<Answer> {
   const requested = await requestedOf(call, "object")
   const named = versionIdOf(call)
   // The document may arrive slowly: another object may have replaced this one meanwhile, so check again.
-  for (const action of actionsOf(NEEDS.putObjectAcl, call.headers, named !== undefined)) {
+  for (const action of actionsOf(REQUIRED_ACTIONS.putObjectAcl, call.headers, named !== undefined)) {
     await call.permissions.require(action, { bucket, key, versionId: named })
   }
-  const { versionId, acl: kept } = await requireObject(call)
-  const { owner } = await accessControl.listOfObject(bucket, kept)
+  const { versionId, acl: current } = await requireObject(call)
+  const { owner } = await accessControl.listOfObject(bucket, current)
   const acl = await changedBy(call, requested, owner)
   if (acl !== undefined) await services.objects.setAcl({ bucket, key, versionId }, storedAcl(acl, bucket.owner))
   return answerEmpty(200, versionHeader(shownVersion(bucket, versionId)))

@@ -7,7 +7,7 @@ import { answerXml } from "../call.js"
 import { copySourceOf } from "../resolve-copy-source.js"
 import { checksumAlgorithmOf } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
-import { actionsOf, NEEDS } from "../rights/required-actions-core.js"
+import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
@@ -20,7 +20,7 @@ const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
 async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | undefined> {
   if (replaces(call, "x-amz-tagging-directive")) return parseTagHeader(call.headers.get("x-amz-tagging") ?? "")
   const { permissions, services, bucket, key } = call
-  const [action] = actionsOf(NEEDS.getObjectTagging, call.headers, source.versionId !== undefined)
+  const [action] = actionsOf(REQUIRED_ACTIONS.getObjectTagging, call.headers, source.versionId !== undefined)
   const may = action !== undefined && (await permissions.may(action, source))
   if (may && (await permissions.may("PutObjectTagging", { bucket, key }))) return undefined
   const { tags } = await services.objects.getTags(source)

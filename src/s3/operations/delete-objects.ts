@@ -10,7 +10,7 @@ import { s3ErrorOf } from "../failures.js"
 import type { S3Error } from "../failures.js"
 import { mapBounded } from "../../life/index.js"
 import { readRequiredDocument } from "../read-document.js"
-import { actionsOf, NEEDS } from "../rights/required-actions-core.js"
+import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseStrongETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
@@ -23,7 +23,7 @@ const DOCUMENT_LIMITS = { bytesMax: 2 * MIB, elementsMax: 5 * KEYS_MAX + 2 }
 /** Deletes that are started in one turn, which takes 2 to 4 ms. */
 const DELETES_A_TURN = 64
 /** Groups in progress: while one is being logged, the next is decided. */
-const GROUPS_AT_ONCE_MAX = 2
+const CONCURRENT_GROUPS_MAX = 2
 
 interface RequestedDeletion {
   /** As the client wrote it; the answer repeats it. */
@@ -66,7 +66,7 @@ type Outcome = { readonly requested: RequestedDeletion } & (
 
 /** Each key requires the right to delete it; a delete by ETag reveals the object, so it requires the right to read. */
 async function requireRights({ bucket, headers, permissions }: BucketCall, { key, versionId, conditions }: Target) {
-  for (const action of actionsOf(NEEDS.deleteObject, headers, versionId !== undefined)) {
+  for (const action of actionsOf(REQUIRED_ACTIONS.deleteObject, headers, versionId !== undefined)) {
     await permissions.require(action, { bucket, key, versionId })
   }
   if (conditions.ifMatch !== undefined) await permissions.require("GetObject", { bucket, key })
@@ -80,7 +80,7 @@ async function deleteOne(call: BucketCall, requested: RequestedDeletion): Promis
     await requireRights(call, target)
     return { requested, deleted: await services.objects.remove({ bucket, ...target }) }
   } catch (error) {
-    return { requested, error: s3ErrorOf(await permissions.audible(asFailure(error), target?.key)) }
+    return { requested, error: s3ErrorOf(await permissions.visibleFailure(asFailure(error), target?.key)) }
   }
 }
 
@@ -118,7 +118,7 @@ export async function deleteObjects(call: BucketCall): Promise<Answer> {
   }
   const requested = objects.map(requestedOf)
   const quiet = childText(root, "Quiet")?.trim() === "true"
-  const outcomes = await mapBounded(groupsOf(requested), GROUPS_AT_ONCE_MAX, group => deleteGroup(call, group))
+  const outcomes = await mapBounded(groupsOf(requested), CONCURRENT_GROUPS_MAX, group => deleteGroup(call, group))
   return answerXml("DeleteResult", xml => {
     for (const outcome of outcomes.flat()) writeOutcome(xml, outcome, quiet)
   })

@@ -11,12 +11,12 @@ import { multipartIdOf } from "./multipart-upload.js"
 
 /** Writes the owners of uploads; if the bucket owner is enforced, all uploads are shown as its own. */
 async function shownIn(call: BucketCall, uploads: readonly MultipartInfo[]) {
-  const counts = await call.accessControl.counts(call.bucket)
+  const listsApply = await call.accessControl.listsApply(call.bucket)
   const ids = uploads.flatMap(({ owner, initiator }) => [owner, initiator])
   const owners = await ownersOf(call, ids)
   return (xml: XmlWriter, { owner, initiator }: MultipartInfo): void => {
     owners.write(xml, initiator, "Initiator")
-    owners.write(xml, counts ? owner : undefined)
+    owners.write(xml, listsApply ? owner : undefined)
   }
 }
 

@@ -62,7 +62,7 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
     keyMarker,
     versionIdMarker: versionIdMarker === "" ? undefined : parseVersion(versionIdMarker),
     max,
-    withOwners: await accessControl.counts(bucket),
+    withOwners: await accessControl.listsApply(bucket),
   })
   const ids = page.entries.map(entry => (entry.kind === "version" ? entry.object.owner : undefined))
   const owners = await ownersOf(call, ids)

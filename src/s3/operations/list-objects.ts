@@ -31,7 +31,7 @@ async function list(call: BucketCall, after: string, showsOwners: boolean): Prom
   const delimiter = query.get("delimiter") ?? ""
   const max = maxOf(query, "max-keys")
   const encoding = encodingOf(query)
-  const withOwners = showsOwners && (await accessControl.counts(bucket))
+  const withOwners = showsOwners && (await accessControl.listsApply(bucket))
   const page = await services.objects.list({ bucket, prefix, delimiter, after, max, withOwners })
   const ids = page.entries.map(entry => (entry.kind === "object" ? entry.object.owner : undefined))
   return { prefix, delimiter, max, encoding, page, owners: showsOwners ? await ownersOf(call, ids) : undefined }

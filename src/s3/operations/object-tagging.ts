@@ -5,7 +5,7 @@ import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
 import type { BodyContent } from "../rights/condition-values-core.js"
-import { actionsOf, NEEDS } from "../rights/required-actions-core.js"
+import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { TAG_DOCUMENT, TAGS_MAX, tagsOfDocument, writeTags } from "../wire/tags.js"
 import { versionHeader, versionIdOf } from "./versions.js"
 
@@ -32,7 +32,7 @@ export async function putObjectTagging(call: ObjectCall): Promise<Answer> {
   const target = targetOf(call)
   const tags = await tagsIn(call.body)
   // The document may arrive slowly: another object may have replaced this one meanwhile, so check again.
-  for (const action of actionsOf(NEEDS.putObjectTagging, headers, target.versionId !== undefined)) {
+  for (const action of actionsOf(REQUIRED_ACTIONS.putObjectTagging, headers, target.versionId !== undefined)) {
     await permissions.require(action, target)
   }
   const { versionId } = await services.objects.setTags(target, tags)

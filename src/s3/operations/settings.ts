@@ -2,7 +2,7 @@
 import type { Answer, BucketCall } from "../call.js"
 import { answerEmpty, linesOfFields } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
-import { documentOf, shownOf, takenAway } from "../settings/setting.js"
+import { documentOf, shownOf, deletedDocument } from "../settings/setting.js"
 import type { Setting } from "../settings/setting.js"
 import { answerMissing } from "./unset-settings.js"
 
@@ -33,6 +33,6 @@ export const putSetting =
 export const deleteSetting =
   (setting: Setting<unknown>): Handler =>
   async ({ services, bucket }) => {
-    await services.buckets.setSetting(bucket, setting.name, takenAway(setting))
+    await services.buckets.setSetting(bucket, setting.name, deletedDocument(setting))
     return answerEmpty(204)
   }

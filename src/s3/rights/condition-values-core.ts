@@ -146,7 +146,7 @@ export class ConditionValues implements RequestContext {
   valuesOf({ name, suffix }: ConditionKey): Values {
     switch (name) {
       case "s3:existingobjecttag":
-        if (this.read.existingTags === undefined) this.requiredActions("existingTags")
+        if (this.read.existingTags === undefined) this.markUnread("existingTags")
         return valueIn(this.read.existingTags, suffix)
       case "s3:requestobjecttag":
         return valueIn(this.newTags(), suffix)
@@ -169,13 +169,13 @@ export class ConditionValues implements RequestContext {
     return this.body().objectTags ?? (this.tagsOfHead ??= { tags: tagsOfHead(this.head()) }).tags
   }
 
-  private requiredActions(what: Unread): void {
+  private markUnread(what: Unread): void {
     this.unread ??= new Set()
     this.unread.add(what)
   }
 
   private body(): BodyContent {
-    if (this.read.body === undefined) this.requiredActions("body")
+    if (this.read.body === undefined) this.markUnread("body")
     return this.read.body ?? {}
   }
 }

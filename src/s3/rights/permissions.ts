@@ -100,25 +100,25 @@ const isAbsence = (failure: Failure): failure is Failure & { readonly kind: keyo
   failure.kind in LISTING
 
 /** The policies that apply, and the reason why others of the bucket do not. */
-interface Counted<Policies> {
+interface Applicable<Policies> {
   readonly policies: Policies
-  readonly uncounted: string | undefined
+  readonly exclusion: string | undefined
 }
 
 interface Decided {
   readonly decision: Decision
-  readonly uncounted: string | undefined
+  readonly exclusion: string | undefined
 }
 
-const ALLOWED: Decided = { decision: { outcome: "allow", by: "root" }, uncounted: undefined }
-const NO_OWNER: Decided = { decision: { outcome: "implicitDeny", lacking: ["resource"] }, uncounted: undefined }
+const ALLOWED: Decided = { decision: { outcome: "allow", by: "root" }, exclusion: undefined }
+const NO_OWNER: Decided = { decision: { outcome: "implicitDeny", lacking: ["resource"] }, exclusion: undefined }
 
 export class Permissions {
   private bodyContent: BodyContent | undefined
-  private readsFrom: ReadPlace | undefined
+  private readPlace: ReadPlace | undefined
   private firstRefused: DeniedAccess | undefined
   /** The objects that decisions were based on: each as it was read, and a function that reads it again. */
-  private judgedBy: { readonly seen: string; readonly read: () => Promise<unknown> }[] | undefined
+  private readObjects: { readonly seen: string; readonly read: () => Promise<unknown> }[] | undefined
 
   constructor(
     private readonly context: PermissionsContext,
@@ -132,10 +132,10 @@ export class Permissions {
 
   /** Throws `accessDenied`. */
   require(action: ActionName, place: Place): Soon<void> {
-    return after(this.decide(action, place), ({ decision, uncounted }) => {
+    return after(this.decide(action, place), ({ decision, exclusion }) => {
       if (decision.outcome === "allow") return undefined
       return after(this.absenceOf(action, place), absence => {
-        throw absence ?? this.refuse(action, place, decision, uncounted)
+        throw absence ?? this.refuse(action, place, decision, exclusion)
       })
     })
   }
@@ -145,30 +145,30 @@ export class Permissions {
   }
 
   /** Whether a decision was based on an object's list or its tags. */
-  get hasJudgedObjects(): boolean {
-    return this.judgedBy !== undefined && this.judgedBy.length > 0
+  get hasReadObjects(): boolean {
+    return this.readObjects !== undefined && this.readObjects.length > 0
   }
 
   /**
    * Whether an object has been replaced since a decision was based on it: what was opened in between may be either one.
    * The caller must then read again, and decide again.
    */
-  async judgedAnother(): Promise<boolean> {
-    const judged = this.judgedBy ?? []
-    this.judgedBy = undefined
-    for (const { seen, read } of judged) if (JSON.stringify(await read()) !== seen) return true
+  async wasObjectReplaced(): Promise<boolean> {
+    const reads = this.readObjects ?? []
+    this.readObjects = undefined
+    for (const { seen, read } of reads) if (JSON.stringify(await read()) !== seen) return true
     return false
   }
 
   /** From now on a missing object or version is reported for this place. */
-  readingFrom(place: ReadPlace): void {
-    this.readsFrom = place
+  setReadPlace(place: ReadPlace): void {
+    this.readPlace = place
   }
 
   /** The failure that the caller may see. `key`: the missing one, for requests that name several. */
-  audible(failure: Failure, key = this.readsFrom?.key): Soon<Failure> {
+  visibleFailure(failure: Failure, key = this.readPlace?.key): Soon<Failure> {
     if (!isAbsence(failure)) return failure
-    const bucket = this.readsFrom?.bucket
+    const bucket = this.readPlace?.bucket
     const reason = "the key or version does not exist, which only callers who may list the bucket learn"
     if (bucket === undefined) return fail("accessDenied", { reason })
     const action = LISTING[failure.kind]
@@ -188,7 +188,7 @@ export class Permissions {
 
   /** If lists of objects apply, a missing object has none: callers who may list the bucket learn that it is missing. */
   private absenceOf(action: ActionName, place: Place): Soon<Failure | undefined> {
-    return after(this.asksList(action, place), asks => (asks ? this.failureOf(place) : undefined))
+    return after(this.objectListDecides(action, place), decides => (decides ? this.failureOf(place) : undefined))
   }
 
   private async failureOf(place: Place): Promise<Failure | undefined> {
@@ -203,11 +203,11 @@ export class Permissions {
 
   private decide(action: ActionName, place: Place, head?: () => RequestHead): Soon<Decided> {
     if (this.isOwnersRoot(place.bucket)) return ALLOWED
-    return after(this.listOf(action, place), kept =>
-      after(this.ownerOf(place.bucket, kept), owner => {
+    return after(this.listOf(action, place), objectAcl =>
+      after(this.ownerOf(place.bucket, objectAcl), owner => {
         if (owner === undefined) return NO_OWNER
-        return after(this.policiesOf(action, place, owner, kept), counted =>
-          this.decideBy(counted, { action, place, owner, head: head ?? (() => this.request.head) }, {}),
+        return after(this.policiesOf(action, place, owner, objectAcl), applicable =>
+          this.decideBy(applicable, { action, place, owner, head: head ?? (() => this.request.head) }, {}),
         )
       }),
     )
@@ -221,7 +221,11 @@ export class Permissions {
     return bucket.owner === principal.accountId && !bucket.settings.includes("policy") && !mayHaveLists(bucket)
   }
 
-  private decideBy({ policies, uncounted }: Counted<ResourcePolicies>, requested: Deciding, read: Read): Soon<Decided> {
+  private decideBy(
+    { policies, exclusion }: Applicable<ResourcePolicies>,
+    requested: Deciding,
+    read: Read,
+  ): Soon<Decided> {
     const { action, place, owner, head } = requested
     const { signer, nowMs } = this.request
     const known = this.bodyContent === undefined ? read : { ...read, body: this.bodyContent }
@@ -229,9 +233,9 @@ export class Permissions {
     const { principal } = signer
     const request = { principal, action: `s3:${action}`, resource: arnOf(action, place), owner, nowMs, context }
     const decision = decide(request, signer.policies, policies)
-    if (context.unread === undefined) return { decision, uncounted }
+    if (context.unread === undefined) return { decision, exclusion }
     return this.readFor(context.unread, place, known).then(more =>
-      this.decideBy({ policies, uncounted }, requested, more),
+      this.decideBy({ policies, exclusion }, requested, more),
     )
   }
 
@@ -244,9 +248,9 @@ export class Permissions {
   }
 
   /** Undefined: there is no owner yet; a new object belongs to its creator. */
-  private ownerOf(bucket: Bucket | undefined, kept: ObjectAcl | undefined): Soon<ResourceOwner | undefined> {
+  private ownerOf(bucket: Bucket | undefined, objectAcl: ObjectAcl | undefined): Soon<ResourceOwner | undefined> {
     const { principal } = this.request.signer
-    const id = kept?.owner ?? bucket?.owner
+    const id = objectAcl?.owner ?? bucket?.owner
     if ("arn" in principal && (id === undefined || id === principal.accountId)) {
       return { accountId: principal.accountId, accountNumber: principal.accountNumber }
     }
@@ -257,47 +261,55 @@ export class Permissions {
     )
   }
 
-  /** The policies of the bucket and the object that apply to this caller. `kept` is the object's stored list. */
+  /** The policies of the bucket and the object that apply to this caller. `objectAcl` is the object's stored list. */
   private policiesOf(
     action: ActionName,
     { bucket, ...place }: Place,
     owner: ResourceOwner,
-    kept: ObjectAcl | undefined,
-  ): Soon<Counted<ResourcePolicies>> {
-    if (bucket === undefined) return { policies: NO_RESOURCE_POLICIES, uncounted: undefined }
-    return after(this.policyOf(action, bucket, owner), ({ policies: policy, uncounted }) =>
-      after(this.matchOf(action, { ...place, bucket }, kept), acl => {
+    objectAcl: ObjectAcl | undefined,
+  ): Soon<Applicable<ResourcePolicies>> {
+    if (bucket === undefined) return { policies: NO_RESOURCE_POLICIES, exclusion: undefined }
+    return after(this.policyOf(action, bucket, owner), ({ policies: policy, exclusion }) =>
+      after(this.matchOf(action, { ...place, bucket }, objectAcl), acl => {
         const policies = policy === undefined && acl === undefined ? NO_RESOURCE_POLICIES : { policy, acl }
-        return { policies, uncounted }
+        return { policies, exclusion }
       }),
     )
   }
 
   /** The part of the bucket's policy that applies to this caller. It grants no access to another account's object. */
-  private policyOf(action: ActionName, bucket: Bucket, owner: ResourceOwner): Soon<Counted<NamedPolicy | undefined>> {
+  private policyOf(
+    action: ActionName,
+    bucket: Bucket,
+    owner: ResourceOwner,
+  ): Soon<Applicable<NamedPolicy | undefined>> {
     const { bucketSettings } = this.context
     const { principal } = this.request.signer
     return after(bucketSettings.policy.of(bucket), found => {
-      const only = (uncounted: string) => ({ policies: found?.denials, uncounted })
+      const only = (exclusion: string) => ({ policies: found?.denials, exclusion })
       if (owner.accountId !== bucket.owner) return only(OF_ANOTHER)
       const isOwn = "arn" in principal && principal.accountId === bucket.owner
       const mayUndo = isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action)
-      if (found === undefined || mayUndo) return { policies: undefined, uncounted: undefined }
+      if (found === undefined || mayUndo) return { policies: undefined, exclusion: undefined }
       if (!isOwn && OF_ITS_POLICY.has(action)) return only(OF_THE_OWNER)
-      if (isOwn || !found.isPublic) return { policies: found.named, uncounted: undefined }
+      if (isOwn || !found.isPublic) return { policies: found.named, exclusion: undefined }
       return after(publicAccessBlockOf(bucketSettings.publicAccessBlock, bucket), ({ restrictPublicBuckets }) =>
-        restrictPublicBuckets ? only(RESTRICTED) : { policies: found.named, uncounted: undefined },
+        restrictPublicBuckets ? only(RESTRICTED) : { policies: found.named, exclusion: undefined },
       )
     })
   }
 
-  private matchOf(action: ActionName, place: PlaceInBucket, kept: ObjectAcl | undefined): Soon<AclMatch | undefined> {
+  private matchOf(
+    action: ActionName,
+    place: PlaceInBucket,
+    objectAcl: ObjectAcl | undefined,
+  ): Soon<AclMatch | undefined> {
     const { context, request } = this
     if (OF_AN_UPLOAD.has(action)) return after(this.hasBegun(place), hasBegun => (hasBegun ? "account" : undefined))
     // A caller who may write an object may also set its list in the same request.
     const requested = action === "PutObjectAcl" && makesObject(request.name) ? "PutObject" : action
     const { principal } = request.signer
-    const match = () => context.accessControl.match(place.bucket, kept, principal, `s3:${requested}`)
+    const match = () => context.accessControl.match(place.bucket, objectAcl, principal, `s3:${requested}`)
     if (!DELETES.has(action)) return match()
     return after(this.owns(place), owns => {
       if (!owns) return undefined
@@ -310,8 +322,8 @@ export class Permissions {
     const { principal } = this.request.signer
     if (!("arn" in principal)) return false
     if (principal.accountId === place.bucket.owner) return true
-    return after(this.context.accessControl.counts(place.bucket), counts => {
-      if (!counts) return false
+    return after(this.context.accessControl.listsApply(place.bucket), listsApply => {
+      if (!listsApply) return false
       return unlessAbsent(this.infoOf(place)).then(info => info?.acl?.owner === principal.accountId)
     })
   }
@@ -337,22 +349,22 @@ export class Permissions {
   }
 
   /** Whether the owner and the list of an existing object decide. */
-  private asksList(action: ActionName, { bucket }: Place): Soon<boolean> {
+  private objectListDecides(action: ActionName, { bucket }: Place): Soon<boolean> {
     if (bucket === undefined || !mayHaveLists(bucket) || !isOfObject(action)) return false
     const isOfNewObject = action.startsWith("Put") && makesObject(this.request.name)
-    return !isOfNewObject && this.context.accessControl.counts(bucket)
+    return !isOfNewObject && this.context.accessControl.listsApply(bucket)
   }
 
   private listOf(action: ActionName, place: Place): Soon<ObjectAcl | undefined> {
-    return after(this.asksList(action, place), asks =>
-      asks ? this.judging(() => unlessAbsent(this.infoOf(place))).then(info => info?.acl) : undefined,
+    return after(this.objectListDecides(action, place), decides =>
+      decides ? this.recordRead(() => unlessAbsent(this.infoOf(place))).then(info => info?.acl) : undefined,
     )
   }
 
-  private async judging<Found>(read: () => Promise<Found>): Promise<Found> {
+  private async recordRead<Found>(read: () => Promise<Found>): Promise<Found> {
     const found = await read()
-    this.judgedBy ??= []
-    this.judgedBy.push({ seen: JSON.stringify(found), read })
+    this.readObjects ??= []
+    this.readObjects.push({ seen: JSON.stringify(found), read })
     return found
   }
 
@@ -369,7 +381,8 @@ export class Permissions {
     const { objects } = this.context.services
     const read = () => unlessAbsent(objects.getTags(targetOf(place)))
     return (
-      (await this.judging(async () => ({ of: await unlessAbsent(this.infoOf(place)), ...(await read()) }))).tags ?? []
+      (await this.recordRead(async () => ({ of: await unlessAbsent(this.infoOf(place)), ...(await read()) }))).tags ??
+      []
     )
   }
 }

@@ -46,7 +46,7 @@ const makeObject = (tagging?: Pick<RequiredAction, "appliesTo">): readonly [Requ
   },
 ]
 
-export const NEEDS = {
+export const REQUIRED_ACTIONS = {
   createBucket: [
     { action: "CreateBucket" },
     { action: "PutBucketAcl", when: givesAcl },

@@ -8,7 +8,7 @@
 import type { SettingDocuments, SettingName } from "../../object/contract.js"
 import { OWNERSHIP_CONTROLS } from "./ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK } from "./public-access-block.js"
-import { takenAway } from "./setting.js"
+import { deletedDocument } from "./setting.js"
 
 export interface NewBuckets {
   /** New buckets have no public access block. */
@@ -19,7 +19,7 @@ export interface NewBuckets {
 
 export function settingsOfNewBucket({ allowPublicBuckets, allowAcls }: NewBuckets): SettingDocuments {
   const settings = new Map<SettingName, string>()
-  if (allowPublicBuckets) settings.set(PUBLIC_ACCESS_BLOCK.name, takenAway(PUBLIC_ACCESS_BLOCK) ?? "")
-  if (allowAcls) settings.set(OWNERSHIP_CONTROLS.name, takenAway(OWNERSHIP_CONTROLS) ?? "")
+  if (allowPublicBuckets) settings.set(PUBLIC_ACCESS_BLOCK.name, deletedDocument(PUBLIC_ACCESS_BLOCK) ?? "")
+  if (allowAcls) settings.set(OWNERSHIP_CONTROLS.name, deletedDocument(OWNERSHIP_CONTROLS) ?? "")
   return settings
 }

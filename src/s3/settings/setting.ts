@@ -47,15 +47,15 @@ export interface TextSetting<Value> {
 export const documentOf = <Value>(setting: Setting<Value>, value: Value): string =>
   Buffer.from(xmlDocument(setting.root, xml => setting.write(xml, value))).toString("utf8")
 
-const TAKEN_AWAY = ""
+const DELETED = ""
 
 /** The document that is stored when a setting is deleted; undefined if none is. */
-export const takenAway = ({ initial }: Setting<unknown>): string | undefined =>
-  initial === undefined ? undefined : TAKEN_AWAY
+export const deletedDocument = ({ initial }: Setting<unknown>): string | undefined =>
+  initial === undefined ? undefined : DELETED
 
 /** The document to show; undefined if there is none. */
 export function shownOf(setting: Setting<unknown>, stored: SettingRecord | undefined): string | undefined {
-  if (stored !== undefined) return stored.document === TAKEN_AWAY ? undefined : stored.document
+  if (stored !== undefined) return stored.document === DELETED ? undefined : stored.document
   return setting.initial === undefined ? undefined : documentOf(setting, setting.initial)
 }
 
@@ -66,12 +66,12 @@ function valueOf<Value>(
 ): Value | undefined {
   if (stored === undefined) return setting.initial
   if ("parse" in setting) return setting.parse(stored.document, bucket)
-  if (stored.document === TAKEN_AWAY) return undefined
-  return setting.read(parseXmlRoot(Buffer.from(stored.document), setting.root, KEPT_LIMITS))
+  if (stored.document === DELETED) return undefined
+  return setting.read(parseXmlRoot(Buffer.from(stored.document), setting.root, STORED_LIMITS))
 }
 
 /** Stored documents are read regardless of the limits for new ones. */
-const KEPT_LIMITS: XmlLimits = { bytesMax: Infinity, elementsMax: Infinity }
+const STORED_LIMITS: XmlLimits = { bytesMax: Infinity, elementsMax: Infinity }
 
 const REMEMBERED_MAX = 1_000
 

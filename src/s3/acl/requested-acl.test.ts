@@ -6,7 +6,7 @@ import type { FailureKind } from "../../base/failures.js"
 import { parseAccountId } from "../../base/ids.js"
 import { parseXml } from "../wire/xml-reader.js"
 import { xmlDocument } from "../wire/xml-writer.js"
-import { aclOfDocument, aclOfHeaders, writeAcl } from "./asked-acl.js"
+import { aclOfDocument, aclOfHeaders, writeAcl } from "./requested-acl.js"
 
 const refuses = (read: () => unknown, kind: FailureKind, what: string): void =>
   assert.throws(read, error => isFailure(error, kind), what)

@@ -79,7 +79,7 @@ export const isForOwner = (canned: string): boolean => canned.toLowerCase() === 
 const isHarmless = (canned: string): boolean => canned.toLowerCase() === "private" || isForOwner(canned)
 
 /** Whether the headers request that list and no other. */
-export const asksForOwnerAlone = (headers: Headers): boolean =>
+export const requestsOwnerControlOnly = (headers: Headers): boolean =>
   isForOwner(headers.get(ACL_HEADER) ?? "") && ![...GRANT_HEADERS.keys()].some(name => headers.has(name))
 
 /** Throws `invalidArgument` for a list in a request that creates nothing that could have one. */
