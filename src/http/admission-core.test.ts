@@ -6,7 +6,7 @@ import { mayEnter, Places, type EntryRule, type Party } from "./admission-core.j
 const LIMITS = { inFlightMax: 20, inFlightReserve: 6, reserveOfEach: 2, waitingMax: 30 }
 const of = (account: string | undefined, address = "a1"): Party => ({ account, address })
 
-test("one client takes all places of an idle server, and another still finds one", () => {
+test("one client takes all places of an idle server, and another client still gets one", () => {
   const places = new Places<string>(LIMITS)
   const mine = Array.from({ length: 25 }, () => places.enter(of("mine"))).filter(Boolean).length
   assert.equal(mine, LIMITS.inFlightMax)
@@ -25,7 +25,7 @@ test("one client takes all places of an idle server, and another still finds one
   assert.equal(places.enter(of("fifth")), false, "the reserve has an end")
 })
 
-test("a place that comes free goes to the account with the fewest, then the address with the fewest, then the oldest", () => {
+test("a free place goes to the account with the fewest places, then the address with the fewest, then the oldest request", () => {
   const places = new Places<string>({ ...LIMITS, inFlightReserve: 0, inFlightMax: 6 })
   for (const party of [of("x"), of("x"), of("x"), of("x"), of("y", "a1"), of("y", "a1")]) assert.ok(places.enter(party))
   const wait = (name: string, party: Party) => assert.equal(places.wait(name, party), undefined)
@@ -39,7 +39,7 @@ test("a place that comes free goes to the account with the fewest, then the addr
   assert.deepEqual(places.leave(of("x", "a7")), ["y1"])
 })
 
-test("when too many wait, the newest of whoever has the most is turned away", () => {
+test("when too many requests wait, the newest of the account with the most is rejected", () => {
   const places = new Places<string>({ ...LIMITS, inFlightMax: 0, inFlightReserve: 0, waitingMax: 3 })
   for (const name of ["x1", "x2", "x3"]) assert.equal(places.wait(name, of("x")), undefined)
   assert.equal(places.wait("x4", of("x")), "x4")
@@ -47,7 +47,7 @@ test("when too many wait, the newest of whoever has the most is turned away", ()
   assert.deepEqual([...places.queue], ["x1", "x2", "y1"])
 })
 
-/** Many hold on to what they have; a few come and go. How often those who go were not let in at once or next. */
+/** Many requests keep their places; a few come and go. Counts how often the few did not enter immediately or next. */
 function shutOut(seed: number, rule: EntryRule): number {
   const random = new SimRandom(seed)
   const places = new Places<number>(LIMITS, rule)
@@ -71,19 +71,19 @@ function shutOut(seed: number, rule: EntryRule): number {
 }
 
 for (const seed of [1, 2, 3]) {
-  test(`whoever asks for little is let in beside those who hold everything (seed ${seed})`, () => {
+  test(`a client with few requests is admitted beside clients that hold all places (seed ${seed})`, () => {
     assert.equal(shutOut(seed, mayEnter), 0)
   })
 }
 
-test("planted: places that go to whoever comes first shut the others out", () => {
+test("planted: places given out in order of arrival shut other clients out", () => {
   assert.equal(
     shutOut(1, (taken, _own, { inFlightMax }) => taken < inFlightMax),
     100,
   )
 })
 
-test("nothing is left of those who have gone", () => {
+test("no state remains of clients that have left", () => {
   const random = new SimRandom(4)
   const places = new Places<number>(LIMITS)
   const inside: Party[] = []

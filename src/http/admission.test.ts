@@ -1,4 +1,4 @@
-/** More requests than are served at once: who waits, who is served, who is told to come again. */
+/** More requests than are served concurrently: which wait, which are served, which are rejected. */
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import { SimClock } from "../seams/clock/sim.js"
@@ -9,7 +9,7 @@ import { pause, echoLength, serve, stopAll, until } from "./testing-listener.js"
 
 after(stopAll)
 
-/** Serves one request at a time; `/hold` is not answered before `go`. */
+/** Serves one request at a time; answers `/hold` only after `go`. */
 async function serveOne(limits: Partial<HttpLimits> = {}) {
   let go = (): void => undefined
   const gate = new Promise<void>(resolve => (go = resolve))
@@ -35,7 +35,7 @@ async function serveOne(limits: Partial<HttpLimits> = {}) {
 
 const statusesOf = async (client: RawClient, count = 1) => (await client.answers(count)).map(({ status }) => status)
 
-test("over the cap of connections the answer is 503", async () => {
+test("connections over the limit are answered 503", async () => {
   const world = await serve(echoLength, { connectionsMax: 1 })
   const first = await world.open()
   const surplus = await world.open()
@@ -45,7 +45,7 @@ test("over the cap of connections the answer is 503", async () => {
   assert.deepEqual(await statusesOf(first), [200])
 })
 
-test("who finds no place waits for one, and is served in its turn, with its body", async () => {
+test("a request without a place waits for one, and is served in its turn, with its body", async () => {
   const { ask, holding, go } = await serveOne({ admissionWaitMs: 60_000 })
   const brief = await ask()
   const large = await ask(`PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n${"x".repeat(100_000)}`)
@@ -59,7 +59,7 @@ test("who finds no place waits for one, and is served in its turn, with its body
   assert.deepEqual(await statusesOf(later), [200], "the place of the one that went away is free")
 })
 
-test("who waits too long for a place, or comes when too many wait, is told 503", async () => {
+test("a request that waits too long for a place, or arrives when too many wait, is answered 503", async () => {
   const { ask, holding, go } = await serveOne({ waitingMax: 1, admissionWaitMs: 300 })
   const patient = await ask()
   const crowded = await ask()
@@ -72,7 +72,7 @@ test("who waits too long for a place, or comes when too many wait, is told 503",
   assert.deepEqual(await statusesOf(patient, 2), [503, 200])
 })
 
-test("who waits for a place when the server stops is told so", async () => {
+test("a request that waits for a place when the server stops is refused", async () => {
   const { world, count, go } = await serveOne({ admissionWaitMs: 60_000 })
   const waiting = await RawClient.open(world.port)
   waiting.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -84,10 +84,10 @@ test("who waits for a place when the server stops is told so", async () => {
   await stopped
 })
 
-/** Uploads that send a little of their body and then nothing. */
+/** Uploads that send a little of their body and then stall. */
 const STALLED = "PUT /stalled HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nabc"
 
-test("a request whose body does not come holds no place while others wait, and takes one again when it does", async () => {
+test("a request with a stalled body gives up its place while others wait, and takes one again when its body continues", async () => {
   const time = new SimClock()
   const world = await serve(echoLength, { inFlightMax: 2, admissionWaitMs: 60_000, parkAfterMs: 50 }, time)
   const count = (name: string) => world.telemetry.metric(`hayloft_http_${name}`, { server: "test" })
@@ -111,7 +111,7 @@ test("a request whose body does not come holds no place while others wait, and t
   await time.runUntil(world.stop())
 })
 
-test("whoever holds every place leaves one to others", async () => {
+test("a client that holds every place leaves one to others", async () => {
   let go = (): void => undefined
   const gate = new Promise<void>(resolve => (go = resolve))
   const account = ({ headers }: Exchange) => headers.get("x-account")

@@ -58,7 +58,7 @@ async function serve(disk: Disk) {
   }
 }
 
-/** Asks once over TLS; the name on the certificate and the answer. */
+/** Sends one request over TLS; returns the name in the certificate and the answer. */
 async function ask(port: number, options: { minVersion?: "TLSv1.2"; maxVersion?: "TLSv1.1" | "TLSv1.2" } = {}) {
   const socket = await new Promise<TLSSocket>((resolve, reject) => {
     const opened = connect(
@@ -75,7 +75,7 @@ async function ask(port: number, options: { minVersion?: "TLSv1.2"; maxVersion?:
   return { commonName, received }
 }
 
-test("over TLS, too, large bodies and small requests come over one connection in any order", async () => {
+test("a TLS connection carries large bodies and small requests in any order", async () => {
   const disk = new SimDisk().boot()
   await put(disk, PATHS.certificatePath, TEST_CERTIFICATES.first.cert)
   await put(disk, PATHS.keyPath, TEST_CERTIFICATES.first.key)
@@ -95,7 +95,7 @@ test("over TLS, too, large bodies and small requests come over one connection in
   await server.stop()
 })
 
-test("TLS 1.2 and later are spoken, older ones are not, and plain text is no request", async () => {
+test("TLS 1.2 and later are accepted, older versions and plain text are not", async () => {
   const disk = new SimDisk().boot()
   await put(disk, PATHS.certificatePath, TEST_CERTIFICATES.first.cert)
   await put(disk, PATHS.keyPath, TEST_CERTIFICATES.first.key)
@@ -111,7 +111,7 @@ test("TLS 1.2 and later are spoken, older ones are not, and plain text is no req
   }
 })
 
-test("a changed certificate is taken up without a restart; half a pair changes nothing", async () => {
+test("a changed certificate is loaded without a restart; an incomplete pair changes nothing", async () => {
   const disk = new SimDisk().boot()
   const { first, second } = TEST_CERTIFICATES
   await put(disk, PATHS.certificatePath, first.cert)

@@ -1,4 +1,4 @@
-/** Bodies in chunks, as they should be and as they should not, in pieces of any size. */
+/** Chunked bodies, valid and invalid, in pieces of any size. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SimRandom } from "../seams/random/sim.js"
@@ -7,7 +7,7 @@ import { ChunkDecoder } from "./chunk-decoder.js"
 interface Decoded {
   readonly data: string
   readonly end: "end" | "broken" | "incomplete"
-  /** Bytes behind the body, which belong to the next request. */
+  /** Bytes after the body, which belong to the next request. */
   readonly rest: string
 }
 
@@ -36,7 +36,7 @@ const GOOD: readonly (readonly [text: string, data: string])[] = [
   ["1\r\na\r\n0\r\nX-Sum: 1\r\nY:\r\n\r\n", "a"],
 ]
 
-test("a body in chunks is decoded wherever it is cut, and ends where it ends", () => {
+test("a chunked body is decoded however it is split, and ends at its last chunk", () => {
   for (const [text, data] of GOOD) {
     for (let pieceBytes = 1; pieceBytes <= text.length; pieceBytes += 1) {
       const decoded = decode(`${text}GET /next`, pieceBytes)
@@ -50,7 +50,7 @@ test("a body in chunks is decoded wherever it is cut, and ends where it ends", (
   }
 })
 
-test("a body whose framing another reader may understand in another way is broken", () => {
+test("a body with framing that another reader may interpret differently is broken", () => {
   const bad = [
     ...["\r\n", "zz\r\n", "-1\r\n", "+1\r\na", "0x1\r\na", " 1\r\na", "1 \r\na", "1 ;x\r\na", "1\ta\r\n", "1_0\r\n"],
     ...[
@@ -71,7 +71,7 @@ test("a body whose framing another reader may understand in another way is broke
   }
 })
 
-test("extensions and trailers are limited for the whole body, as is a line that does not end", () => {
+test("extensions and trailers are limited for the whole body, and so is a line without end", () => {
   const overlong = "x".repeat(20_000)
   assert.equal(decode(`1;${overlong}\r\na\r\n0\r\n\r\n`).end, "broken")
   assert.equal(decode(`1;${overlong}`, 10).end, "broken")
@@ -80,7 +80,7 @@ test("extensions and trailers are limited for the whole body, as is a line that 
   assert.equal(decode(`${"1\r\na\r\n".repeat(50_000)}0\r\n\r\n`).end, "end")
 })
 
-test("nothing is read twice or left out when a long body comes in pieces of all sizes", () => {
+test("no byte is read twice or skipped when a long body arrives in pieces of all sizes", () => {
   const random = new SimRandom(1)
   let [text, data] = ["", ""]
   for (let n = 0; n < 200; n += 1) {

@@ -1,4 +1,4 @@
-/** Requests of all kinds on one connection: in their order, whichever parser reads each. */
+/** Requests of all kinds on one connection: answered in order, whichever parser reads each. */
 import assert from "node:assert/strict"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { Socket } from "node:net"
@@ -39,7 +39,7 @@ async function clientOf(handle: Protocol["handle"]): Promise<RawClient> {
   return client
 }
 
-/** Says what it was asked, after a while or at once. */
+/** Returns the request's target, after a delay or immediately. */
 async function echo(exchange: Exchange): Promise<void> {
   let body = ""
   for await (const piece of exchange.body()) body += Buffer.from(piece).toString("latin1")
@@ -52,13 +52,13 @@ const put = (target: string, body: string, more = ""): string =>
   `PUT ${target} HTTP/1.1\r\nHost: h\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`
 const CHUNKED = "PUT /chunked HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
 
-test("bytes behind a CONNECT end their connection, and not the server", async () => {
+test("bytes after a CONNECT end their connection, not the server", async () => {
   const client = await clientOf(echo)
   client.send("CONNECT /x HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.doesNotMatch(await client.end(), /200 OK/)
 })
 
-test("requests sent together are answered in their order, whatever their kind", async () => {
+test("requests sent together are answered in order, whatever their kind", async () => {
   const client = await clientOf(echo)
   client.send(put("/a", "1") + put("/later", "2") + put("/b", "3") + CHUNKED + put("/c", "4"))
   const answers = await client.answers(5)
@@ -68,7 +68,7 @@ test("requests sent together are answered in their order, whatever their kind", 
 
 const LARGE = "x".repeat(100_000)
 type Pair = readonly [request: string, answer: string]
-/** Small requests with these on their connection: whatever their bodies are, their heads are plain. */
+/** Requests with plain heads and all kinds of bodies, mixed with small requests. */
 const PLAIN: readonly Pair[] = [
   [put("/large", LARGE), `PUT /large ${LARGE}`],
   [CHUNKED, "PUT /chunked abc"],
@@ -76,7 +76,7 @@ const PLAIN: readonly Pair[] = [
   ["\r\nGET /empty-line HTTP/1.1\r\nHost: h\r\n\r\n", "GET /empty-line "],
   ["PUT /none HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n", "PUT /none "],
 ]
-/** Node's parser has to read the heads of these. */
+/** Requests with heads that Node's parser must read. */
 const ODD: readonly Pair[] = [
   ["GET /odd HTTP/1.1\r\nHost: h\r\nX-Odd: \u00e4\r\n\r\n", "GET /odd "],
   ["PATCH /method HTTP/1.1\r\nHost: h\r\n\r\n", "PATCH /method "],
@@ -88,7 +88,7 @@ const ODD: readonly Pair[] = [
 const ALL = [...PLAIN, ...ODD]
 const NOT_FINAL = 100
 
-test("the parser is chosen for each request: after one that Node's parser has read the next one is read without it", async () => {
+test("the parser is chosen for each request: one read by Node's parser may be followed by one read without it", async () => {
   let byNode = 0
   const note = (): void => void (byNode += 1)
   subscribe("http.server.request.start", note)
@@ -116,7 +116,7 @@ test("the parser is chosen for each request: after one that Node's parser has re
 })
 
 for (const seed of [1, 2, 3, 4]) {
-  test(`requests of all kinds, cut anywhere, are answered in their order (seed ${seed})`, async () => {
+  test(`requests of all kinds, split anywhere, are answered in order (seed ${seed})`, async () => {
     const random = new SimRandom(seed)
     const client = await clientOf(echo)
     const expected: string[] = []
@@ -143,7 +143,7 @@ for (const seed of [1, 2, 3, 4]) {
   })
 }
 
-test("a request that comes in pieces is answered, however late its end", async () => {
+test("a request that arrives in pieces is answered, however late its end", async () => {
   const client = await clientOf(echo)
   const text = put("/a", "hello") + put("/b", "again")
   for (let at = 0; at < text.length; at += 17) {
@@ -157,9 +157,9 @@ test("a request that comes in pieces is answered, however late its end", async (
   )
 })
 
-test("a request in pieces of a byte is looked at so many times and not for each, and answered", async t => {
+test("a request in one-byte pieces is examined a limited number of times, not once for each, and answered", async t => {
   const looked = t.mock.method(HeadReader.prototype, "read")
-  // Nobody looks whether it is slow.
+  // No sweep checks whether it is slow.
   const client = await (await serve(echo, { sweepMs: 60_000 })).open()
   const pieces = [...put("/a", "hello ".repeat(40))]
   for (const piece of pieces) {
@@ -170,7 +170,7 @@ test("a request in pieces of a byte is looked at so many times and not for each,
   assert.ok(looked.mock.callCount() < 100, `${looked.mock.callCount()} looks`)
 })
 
-test("a connection that its client wants closed ends with the answer", async () => {
+test("a connection that its client asks to close ends with the answer", async () => {
   const client = await clientOf(echo)
   client.send(put("/a", "1", "Connection: close\r\n"))
   const received = await client.end()
@@ -178,14 +178,14 @@ test("a connection that its client wants closed ends with the answer", async () 
   assert.match(received, /PUT \/a 1$/)
 })
 
-test("many requests sent at once are held back, and all answered", async () => {
+test("many requests sent together are throttled, and all are answered", async () => {
   const client = await clientOf(echo)
   const body = "x".repeat(20_000)
   client.send(put("/later", body).repeat(40))
   assert.equal((await client.answers(40)).length, 40)
 })
 
-test("who sends on and on while a request is being served is not read any further, and then on", async () => {
+test("a client that keeps sending while a request is served is paused, then resumed", async () => {
   const accepted: Socket[] = []
   const note = (message: unknown): void => void accepted.push(socketOf(message))
   subscribe("net.server.socket", note)
@@ -206,7 +206,7 @@ test("who sends on and on while a request is being served is not read any furthe
   await client.until(() => served === requests, "the last request")
 })
 
-test("who takes no answers gets no more of them made than fit on the way, and all of them once they are taken", async () => {
+test("a client that reads no answers stops the server from making more, and gets all of them once it reads", async () => {
   const body = Buffer.alloc(15_000, "y")
   let served = 0
   const client = await clientOf(exchange => {
@@ -224,7 +224,7 @@ test("who takes no answers gets no more of them made than fit on the way, and al
   await client.until(received => received.length > requests * body.length, "the last answer")
 })
 
-test("an answer that is not taken keeps no more memory than its connection may hold", async t => {
+test("an unread answer keeps no more memory than its connection may hold", async t => {
   const write = t.mock.method(Socket.prototype, "write")
   const body = Buffer.from("ok")
   const client = await clientOf(exchange => exchange.respond({ status: 200, headers: [], body }))
@@ -235,7 +235,7 @@ test("an answer that is not taken keeps no more memory than its connection may h
   assert.deepEqual([kept.length, (kept[0] ?? Infinity) <= 64 * KIB], [1, true])
 })
 
-test("answers to several connections of one turn all leave, also the last ones of connections that close", async () => {
+test("the answers of one turn to several connections are all sent, including the last ones of closing connections", async () => {
   const handle: Protocol["handle"] = exchange => exchange.respond({ status: 200, headers: [], body: Buffer.from("ok") })
   const client = await clientOf(handle)
   const others = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(client.socket.remotePort ?? 0)))
@@ -246,7 +246,7 @@ test("answers to several connections of one turn all leave, also the last ones o
   for (const each of others) each.close()
 })
 
-test("an answer without a declared length goes out in chunks, and the connection stays", async () => {
+test("an answer without a declared length is sent in chunks, and the connection stays open", async () => {
   async function* pieces() {
     yield await Promise.resolve(Buffer.from("abc"))
     yield Buffer.from("defgh")
@@ -260,7 +260,7 @@ test("an answer without a declared length goes out in chunks, and the connection
   await client.send(get).until(ended)
 })
 
-test("who sends small requests on and on is read no faster than they are served", async () => {
+test("a stream of small requests is read no faster than they are served", async () => {
   const accepted: Socket[] = []
   const note = (message: unknown): void => void accepted.push(socketOf(message))
   subscribe("net.server.socket", note)
@@ -278,7 +278,7 @@ test("who sends small requests on and on is read no faster than they are served"
   assert.ok(aheadBytes < 1_000_000, `${aheadBytes} bytes were read ahead`)
 })
 
-test("what a client that is gone has asked for is not begun any more", async () => {
+test("waiting requests of a closed connection are not started", async () => {
   let [served, ended] = [0, 0]
   const client = await clientOf(async exchange => {
     served += 1

@@ -1,4 +1,4 @@
-/** Requests whose clients do not send what they should. */
+/** Requests of clients that misbehave. */
 import assert from "node:assert/strict"
 import { after, test } from "node:test"
 import type { Exchange } from "./contract.js"
@@ -9,7 +9,7 @@ after(stopAll)
 
 const CHUNKED = "HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-test("a body that has come whole is taken, whatever nonsense follows it", async () => {
+test("a complete body is accepted, whatever nonsense follows it", async () => {
   const world = await serve(echoLength)
   const client = await world.open()
   client.send(`PUT /a ${CHUNKED}5\r\nhello\r\n0\r\n\r\nnonsense\r\n\r\n`)
@@ -18,7 +18,7 @@ test("a body that has come whole is taken, whatever nonsense follows it", async 
   assert.deepEqual([refusal?.status, refusal?.headers.get("connection")], [400, "close"])
 })
 
-test("a head whose request's body is not taken goes out byte for byte, too", async () => {
+test("an answer is sent unchanged when the body of its request is not read", async () => {
   const value = 'attachment; filename="\u00c3\u00a4 \u00e9\u00ff"'
   const headers = ["Content-Disposition", value]
   const world = await serve(exchange => exchange.respond({ status: 200, headers, contentLength: 3 }))
@@ -28,7 +28,7 @@ test("a head whose request's body is not taken goes out byte for byte, too", asy
   assert.equal(answer?.headers.get("content-disposition"), value)
 })
 
-test("the log names also clients that have gone away", async () => {
+test("the log includes clients that have disconnected", async () => {
   const waits = (exchange: Exchange) =>
     new Promise<void>(resolve => exchange.signal.addEventListener("abort", () => resolve()))
   for (const head of [`${CHUNKED}0\r\n\r\n`, "HTTP/1.1\r\nHost: h\r\n\r\n"]) {

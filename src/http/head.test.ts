@@ -1,4 +1,4 @@
-/** Plain heads are read as Node's parser reads them, or not at all. */
+/** Plain heads are read exactly as Node's parser reads them, or not at all. */
 import assert from "node:assert/strict"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { Duplex } from "node:stream"
@@ -127,7 +127,7 @@ function anyRequest(): string {
   )
 }
 
-test("a request that is read as plain is what Node's parser reads", async () => {
+test("a request with a plain head reads the same as with Node's parser", async () => {
   const [shared, counts] = [reader(), { plain: 0, whole: 0, left: 0 }]
   for (let i = 0; i < 12_000; i += 1) {
     const text = anyRequest()
@@ -177,7 +177,7 @@ test("a head that may smuggle a request is left to Node's parser", () => {
 
 const GOOD_HEAD = GOOD.slice(0, -3)
 
-test("every beginning of a plain head may become one, and the bytes behind it are left", () => {
+test("every prefix of a plain head is incomplete, and the bytes after a head are not consumed", () => {
   for (let length = 1; length < GOOD_HEAD.length; length += 1) assert.equal(read(GOOD.slice(0, length)), "incomplete")
   const first = read(GOOD + GOOD)
   assert.ok(typeof first !== "string")

@@ -17,7 +17,7 @@ const clock = new RealClock()
 
 after(stopAll)
 
-test("connections are kept, and every answer has an id, a date, a server and its timing", async () => {
+test("connections stay open, and every answer has an id, a date, a server and its timing", async () => {
   const world = await serve(async exchange => {
     await exchange.timing.measure("auth", () => pause(2))
     exchange.note({ operation: "Test" })
@@ -48,7 +48,7 @@ test("connections are kept, and every answer has an id, a date, a server and its
   )
 })
 
-test("only answers that are our trouble are warnings in the log", async () => {
+test("only answers that show a server fault are warnings in the log", async () => {
   const answers = [
     [200, undefined, "info"],
     [404, "NoSuchKey", "info"],
@@ -84,7 +84,7 @@ test("Expect: 100-continue is answered when the body is opened", async () => {
   assert.equal((await client.answers(2))[1]?.body, "read 3")
 })
 
-test("a small body that was gathered is read again, however it came, and asked for once", async () => {
+test("a collected small body can be read again, however it arrived, and is requested once", async () => {
   const world = await serve(async exchange => {
     const seen = [exchange.wholeBody?.length ?? "later", (await exchange.gather()).length, exchange.wholeBody?.length]
     let read = ""
@@ -120,11 +120,11 @@ test("any other Expect is ignored", async () => {
   }
 })
 
-test("a refusal before the body reaches a client that sends on", async () => {
+test("a refusal before the body reaches a client that keeps sending", async () => {
   const client = await (await serve(echoLength)).open()
   const total = 4 * 1024 * 1024
   client.send(`PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: ${total}\r\n\r\n`)
-  // All of it is taken before the answer is even looked at, as simple clients do.
+  // The client sends all of it before it reads the answer, as simple clients do.
   await new Promise<void>((resolve, reject) => {
     client.socket.write(new Uint8Array(total), error => (error ? reject(error) : resolve()))
   })
@@ -133,7 +133,7 @@ test("a refusal before the body reaches a client that sends on", async () => {
   await client.end()
 })
 
-test("the connection of a refused client stays until its body has come: it would break while the client sends", async () => {
+test("the connection of a refused client stays open until its body has arrived, so that the client can read the answer", async () => {
   const client = await (await serve(echoLength, { drainMs: 60_000 })).open()
   const body = "x".repeat(200_000)
   client.send(`PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(1)}`)
@@ -143,7 +143,7 @@ test("the connection of a refused client stays until its body has come: it would
   await client.send("x").end()
 })
 
-test("what a refused client may still send is bounded in bytes and in time", async () => {
+test("the bytes that a refused client may still send are bounded in number and in time", async () => {
   const world = await serve(echoLength, { drainBytesMax: 100_000, drainMs: 150 })
   const flood = await world.open()
   flood.send("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
@@ -156,7 +156,7 @@ test("what a refused client may still send is bounded in bytes and in time", asy
   await until("both are in the log", () => world.telemetry.entries("request").length === 2)
 })
 
-test("requests whose framing is in doubt are refused with 400, and the connection ends", async () => {
+test("requests with ambiguous framing are refused with 400, and the connection ends", async () => {
   const world = await serve(echoLength)
   const put = (headers: string, body = "") => `PUT / HTTP/1.1\r\nHost: h\r\n${headers}\r\n\r\n${body}`
   const doubtful: [string, string][] = [
@@ -187,7 +187,7 @@ test("requests whose framing is in doubt are refused with 400, and the connectio
   ]
   for (const [what, request] of doubtful) {
     const client = await world.open()
-    // A request that would be smuggled behind the doubtful one must never be served.
+    // A request smuggled behind the ambiguous one must never be served.
     const received = await client.send(`${request}GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n`).end()
     const answers = parseAnswers(received)
     assert.equal(answers.length, 1, `${what}: ${received}`)
@@ -210,7 +210,7 @@ test("a broken chunked body fails the request that reads it", async () => {
   }
 })
 
-test("headers over 16 KiB are answered with 431, thousands of small ones all arrive", async () => {
+test("headers over 16 KiB are answered 431; thousands of small ones all arrive", async () => {
   let count = 0
   const world = await serve(async exchange => {
     count = exchange.rawHeaders.length / 2
@@ -228,7 +228,7 @@ test("headers over 16 KiB are answered with 431, thousands of small ones all arr
   assert.equal(count, 3001)
 })
 
-test("a client that does not finish its headers is told 408, one that says nothing is dropped", async () => {
+test("a client that does not finish its headers is answered 408; one that sends nothing is dropped", async () => {
   const world = await serve(echoLength, { headersTimeoutMs: 150 })
   const slow = await world.open()
   const received = await slow.send("GET / HTTP/1.1\r\nHos").end()
@@ -236,7 +236,7 @@ test("a client that does not finish its headers is told 408, one that says nothi
   await (await world.open()).end()
 })
 
-test("a body that ends early fails as incomplete; half-closed clients hear so", async () => {
+test("a body that ends early fails as incomplete; half-closed clients receive the answer", async () => {
   const kinds: string[] = []
   let begun = 0
   const world = await serve(async exchange => {
@@ -264,7 +264,7 @@ test("a body that ends early fails as incomplete; half-closed clients hear so", 
   assert.deepEqual(kinds, ["incompleteBody", "incompleteBody"])
 })
 
-test("the signal fires when the client goes away", async () => {
+test("the signal fires when the client disconnects", async () => {
   let [begun, aborted] = [false, false]
   const world = await serve(async exchange => {
     begun = true
@@ -311,7 +311,7 @@ test("HEAD shows the length that a streamed body would have, and does not start 
   assert.equal(pulled, 0)
 })
 
-test("header values go out byte for byte, and what HTTP forbids is an error of ours", async () => {
+test("header values are sent byte for byte, and characters that HTTP forbids are an internal error", async () => {
   const value = 'attachment; filename="\u00c3\u00a4 \u00e9\u00ff"'
   const world = await serve(exchange =>
     exchange.respond({
@@ -328,7 +328,7 @@ test("header values go out byte for byte, and what HTTP forbids is an error of o
   assert.ok(!client.received.includes("X-Evil"))
 })
 
-test("request headers arrive as bytes, repeated ones in their order", async () => {
+test("request headers arrive as bytes, repeated ones in order", async () => {
   let seen: unknown
   const world = await serve(async exchange => {
     seen = [
@@ -370,7 +370,7 @@ test("an error within a streamed body breaks the connection; one before its firs
   for (const { fields } of world.telemetry.entries("request")) assert.equal(fields["failure"], "accessDenied")
 })
 
-test("a body of another length than declared never looks whole", async () => {
+test("a body of a length other than declared never looks whole", async () => {
   const world = await serve(async exchange => {
     async function* body() {
       yield await Promise.resolve(text("abc"))
@@ -389,7 +389,7 @@ test("a body of another length than declared never looks whole", async () => {
   }
 })
 
-test("a piece is out of use when the next one is asked for, however slow the client", async () => {
+test("a piece is no longer in use when the next one is requested, however slow the client", async () => {
   const [pieces, pieceBytes] = [12, 1024 * 1024]
   const buffer = new Uint8Array(pieceBytes)
   const world = await serve(async exchange => {
@@ -411,7 +411,7 @@ test("a piece is out of use when the next one is asked for, however slow the cli
   )
 })
 
-test("a large upload holds its sender back while nobody reads", async () => {
+test("a large upload pauses its sender while its body is not read", async () => {
   let received = 0
   let begin = (): void => undefined
   const begun = new Promise<void>(resolve => (begin = resolve))
@@ -437,7 +437,7 @@ test("a large upload holds its sender back while nobody reads", async () => {
   assert.ok(received > total - 200_000)
 })
 
-test("a large upload in chunks holds its sender back while nobody reads, and each chunk arrives", async () => {
+test("a large chunked upload pauses its sender while its body is not read, and each chunk arrives", async () => {
   let go = (): void => undefined
   const gate = new Promise<void>(resolve => (go = resolve))
   let received = 0
@@ -497,7 +497,7 @@ test("a body read in part leaves the connection usable once it has arrived", asy
   }
 })
 
-test("who sends many requests ahead has one place for them, is held back, and gets all answers in their order", async () => {
+test("a client that pipelines many requests has one place, is paused, and gets all answers in order", async () => {
   const held = new AbortController()
   const world = await serve(
     async exchange => {
@@ -529,7 +529,7 @@ test("who sends many requests ahead has one place for them, is held back, and ge
   assert.deepEqual(bodies, ["read 0", ...lengths.map(length => `read ${length}`)])
 })
 
-test("what comes behind the last answer of a connection is not begun", async () => {
+test("requests after the last answer of a connection are not started", async () => {
   const begun: string[] = []
   const world = await serve(async exchange => {
     begun.push(exchange.rawTarget)
@@ -541,7 +541,7 @@ test("what comes behind the last answer of a connection is not begun", async () 
   assert.deepEqual(begun, [])
 })
 
-test("a handler that breaks or forgets to answer is our failure, said once", async () => {
+test("a handler that fails or sends no answer is an internal failure, logged once", async () => {
   const world = await serve(exchange => {
     if (exchange.rawTarget === "/throw") throw new TypeError("a bug")
     return Promise.resolve()
@@ -559,7 +559,7 @@ test("a handler that breaks or forgets to answer is our failure, said once", asy
   assert.equal(world.telemetry.entries("request_failed").length, 2)
 })
 
-test("an address in use is said plainly", async () => {
+test("an address in use is a clear error", async () => {
   const world = await serve(echoLength)
   const settings = { name: "x", host: "127.0.0.1", port: world.port, serverHeader: "x", limits: HTTP_LIMITS }
   const protocol = { handle: echoLength, refuse: () => ({ status: 400, headers: [], body: text("") }) }

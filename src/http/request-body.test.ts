@@ -1,4 +1,4 @@
-/** What a body that is still coming keeps in memory. */
+/** The memory that an arriving body uses. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KIB } from "../base/limits.js"
@@ -8,12 +8,12 @@ import { RequestBody } from "./request-body.js"
 
 const hooks = { onArrival: () => undefined, onFlow: () => undefined }
 
-test("a body that comes byte by byte waits in few pieces, each byte at its place", async () => {
+test("a body that arrives byte by byte is buffered in few pieces, with all bytes in order", async () => {
   const bytes = Buffer.from(Array.from({ length: 100 * KIB }, (_, i) => (i * 7) % 251))
   const framing = { contentLength: undefined, isChunked: true }
   const body = new RequestBody(new SimClock(), HTTP_LIMITS, hooks, framing)
   const chunks = [...bytes].map(byte => Buffer.from([0x31, 0x0d, 0x0a, byte, 0x0d, 0x0a]))
-  // As one packet brings many of them.
+  // One packet holds many of them.
   for (let at = 0; at < chunks.length; at += 200) body.receive(Buffer.concat(chunks.slice(at, at + 200)))
   const pieces = body.stream("caller")
   const read: Uint8Array[] = []
@@ -21,7 +21,7 @@ test("a body that comes byte by byte waits in few pieces, each byte at its place
     const next = await pieces.next()
     if (next.done !== true) read.push(next.value)
   }
-  // What comes after a piece was taken does not change it.
+  // Later bytes do not change a piece that was read.
   body.receive(Buffer.from("5\r\nhello\r\n40\r\n" + "x".repeat(64) + "\r\n0\r\n\r\n"))
   for await (const piece of pieces) read.push(piece)
   assert.ok(read.length <= 100 / 8 + 2, `${read.length} pieces`)

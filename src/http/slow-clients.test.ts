@@ -1,4 +1,4 @@
-/** Clients that are slow: which are waited for, and which are cut. */
+/** Slow clients: which ones the server waits for, and which it disconnects. */
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import { SimClock } from "../seams/clock/sim.js"
@@ -10,15 +10,15 @@ const text = (bytes: string) => new TextEncoder().encode(bytes)
 
 after(stopAll)
 
-test("a stalled upload is cut with its failure, a slow but steady one is not", async () => {
-  // On a machine that stands still for a moment, the steady one would be late too.
+test("a stalled upload is aborted with its failure; a slow but steady one is not", async () => {
+  // On a machine that stalls for a moment, the steady upload would be late too.
   const time = new SimClock()
   let bytes = 0
   const read = async (exchange: Exchange): Promise<void> => {
     for await (const piece of exchange.body()) bytes += piece.length
     await exchange.respond({ status: 200, headers: [], body: text(`read ${bytes}`) })
   }
-  /** A request that is not whole is begun after some sweeps. */
+  /** An incomplete request is started after some sweeps. */
   const begun = async (): Promise<void> => {
     for (bytes = 0; bytes === 0; await pause(1)) await time.advance(20)
   }
@@ -43,7 +43,7 @@ test("a stalled upload is cut with its failure, a slow but steady one is not", a
   await time.runUntil(world.stop())
 })
 
-test("time in which we are slow does not count against the client", async () => {
+test("time in which the server is slow does not count against the client", async () => {
   const world = await serve(
     async exchange => {
       for await (const piece of exchange.body()) await pause(piece.length > 0 ? 300 : 0)
@@ -56,7 +56,7 @@ test("time in which we are slow does not count against the client", async () => 
   assert.equal((await client.answers(1))[0]?.status, 200)
 })
 
-test("a receiver is waited for, and cut when it stops taking", async () => {
+test("the server waits for a slow receiver, and disconnects one that stops reading", async () => {
   let pulled = 0
   let ended = false
   async function* body() {
@@ -80,8 +80,8 @@ test("a receiver is waited for, and cut when it stops taking", async () => {
   await until("the body is given back when the client is cut", () => ended)
 })
 
-test("a receiver that takes a little of a large piece at a time is not cut", async () => {
-  // It is as slow as it is meant to be, and on a busy machine no slower.
+test("a receiver that reads a large piece little by little is not disconnected", async () => {
+  // Virtual time keeps it exactly as slow as intended, also on a busy machine.
   const time = new SimClock()
   const piece = new Uint8Array(16 * 1024 * 1024)
   async function* body() {

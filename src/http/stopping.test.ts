@@ -1,4 +1,4 @@
-/** How a server stops: who is answered still, and who is not waited for. */
+/** How a server stops: which requests it still answers, and which connections it drops. */
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import { RawClient } from "./testing-raw-client.js"
@@ -6,7 +6,7 @@ import { pause, echoLength, serve, stopAll, until } from "./testing-listener.js"
 
 after(stopAll)
 
-test("stopping lets requests in flight finish, drops idle connections and takes no new ones", async () => {
+test("stopping lets requests in flight finish, drops idle connections and accepts no new ones", async () => {
   let go = (): void => undefined
   const gate = new Promise<void>(resolve => (go = resolve))
   let begun = false
@@ -28,7 +28,7 @@ test("stopping lets requests in flight finish, drops idle connections and takes 
   await stopped
 })
 
-test("a request in flight finishes also where an earlier one of its connection was read by Node's parser", async () => {
+test("a request in flight finishes even if Node's parser read an earlier one of its connection", async () => {
   let go = (): void => undefined
   const gate = new Promise<void>(resolve => (go = resolve))
   let begun = 0
@@ -48,7 +48,7 @@ test("a request in flight finishes also where an earlier one of its connection w
   await stopped
 })
 
-test("what was answered in the turn in which stopping begins leaves first", async () => {
+test("answers of the turn in which stopping begins are sent first", async () => {
   const world = await serve(exchange => {
     const responding = exchange.respond({ status: 200, headers: [], body: Buffer.from("ok") })
     void world.stop()
@@ -60,7 +60,7 @@ test("what was answered in the turn in which stopping begins leaves first", asyn
   await client.end()
 })
 
-test("who says more than was wanted while stopping hears the last answer all the same", async () => {
+test("a client that sends extra bytes while the server stops still receives the last answer", async () => {
   const body = new Uint8Array(300_000)
   const world = await serve(async exchange => {
     void world.stop()
@@ -79,7 +79,7 @@ test("who says more than was wanted while stopping hears the last answer all the
   await client.end()
 })
 
-test("stopping ends by force what does not end by itself", async () => {
+test("stopping closes by force the connections that do not end by themselves", async () => {
   let begun = false
   const world = await serve(
     exchange => {

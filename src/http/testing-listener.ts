@@ -1,4 +1,4 @@
-/** A server for tests of this room, and clients that say what they like to it. */
+/** A server for tests of this module, and clients that send arbitrary bytes to it. */
 import { Socket } from "node:net"
 import { assert } from "../base/assert.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -21,7 +21,7 @@ export const pause = (durationMs: number) => clock.sleep(durationMs, never)
 const LOOK_MS = 2
 const UNTIL_MS_MAX = 30_000
 
-/** Waits for what nobody tells of. */
+/** Polls until a condition holds that raises no event. */
 export async function until(what: string, isSo: () => boolean): Promise<void> {
   for (const endMs = clock.monotonicMs() + UNTIL_MS_MAX; !isSo(); await pause(LOOK_MS)) {
     assert(clock.monotonicMs() < endMs, () => `it never was so: ${what}`)
@@ -31,7 +31,7 @@ export async function until(what: string, isSo: () => boolean): Promise<void> {
 const STILL_LOOKS = 10
 const STILL_LOOK_MS = 20
 
-/** Waits until a number no longer changes, and gives it. */
+/** Waits until a number no longer changes, and returns it. */
 export async function still(valueOf: () => number): Promise<number> {
   let [value, checks] = [valueOf(), 0]
   for (; checks < STILL_LOOKS; await pause(STILL_LOOK_MS)) {
@@ -49,7 +49,7 @@ const STATUS: Partial<Record<FailureKind, number>> = {
   accessDenied: 403,
 }
 
-/** Of a message on `net.server.socket`. */
+/** The socket in a message on `net.server.socket`. */
 export function socketOf(message: unknown): Socket {
   assert(typeof message === "object" && message !== null && "socket" in message, "an accepted connection is told")
   assert(message.socket instanceof Socket, "with its socket")
@@ -70,7 +70,7 @@ export async function stopAll(): Promise<void> {
   for (const world of worlds) await world.stop()
 }
 
-/** A server with this handler, on a port of its own; by a simulated clock, it is the test that stops it. */
+/** A server with this handler, on its own port; with a simulated clock, the test must stop it. */
 export async function serve(
   handle: Protocol["handle"],
   limits: Partial<HttpLimits> = {},
@@ -92,7 +92,7 @@ export async function serve(
     host: "127.0.0.1",
     port: 0,
     serverHeader: "Hayloft",
-    // What would end a connection in the end comes later than a client here gives up: only what is tested ends it.
+    // These limits exceed the deadline of the test clients: only the tested limit ends a connection.
     limits: {
       ...HTTP_LIMITS,
       sweepMs: 20,
@@ -132,7 +132,7 @@ async function readAll(exchange: Exchange): Promise<number> {
   return bytes
 }
 
-/** Refuses with 403 for `/refuse`, otherwise reads the body and says how long it was. */
+/** Refuses with 403 for `/refuse`, otherwise reads the body and returns its length. */
 export async function echoLength(exchange: Exchange): Promise<void> {
   if (exchange.rawTarget.startsWith("/refuse")) throw fail("accessDenied")
   const bytes = await readAll(exchange)

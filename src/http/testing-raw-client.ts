@@ -1,10 +1,10 @@
-/** A client for tests that says exactly the bytes it is told, and shows exactly the bytes it hears. */
+/** A client for tests that sends exactly the given bytes, and shows exactly the bytes that it receives. */
 import { connect } from "node:net"
 import type { Socket } from "node:net"
 import { assert } from "../base/assert.js"
 import { RealClock } from "../seams/clock/real.js"
 
-/** Machines that test stand still for seconds at times; only a wait that never ends is a failure. */
+/** Test machines stall for seconds at times; only an endless wait is a failure. */
 const DEADLINE_MS = 30_000
 
 export class RawClient {
@@ -40,7 +40,7 @@ export class RawClient {
     return this
   }
 
-  /** Waits until what was received satisfies the test; throws what was received where that takes too long. */
+  /** Waits until the received bytes satisfy the test; throws them if that takes too long. */
   async until(test: (received: string) => boolean, what = "an answer"): Promise<string> {
     const done = new AbortController()
     const check = (): void => {
@@ -81,7 +81,7 @@ export interface ReceivedAnswer {
   readonly body: string
 }
 
-/** The whole answers at the front of what was received; `100 Continue` is an answer without a body. */
+/** The complete answers at the front of the received bytes; `100 Continue` is an answer without a body. */
 export function parseAnswers(received: string, toHead = false): ReceivedAnswer[] {
   const answers: ReceivedAnswer[] = []
   for (let rest = received; ;) {

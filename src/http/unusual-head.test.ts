@@ -1,4 +1,4 @@
-/** Heads that Node's parser reads, in pieces of any size, and what of the bytes behind them it gets: nothing. */
+/** Heads that Node's parser reads, in pieces of any size; the parser gets no byte after them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { HeaderShapes } from "../base/request-headers.js"
@@ -30,7 +30,7 @@ const outcomeOf = (text: string, pieceBytes?: number): string => {
 const GOOD = "PATCH /a HTTP/1.1\r\nHost: h\r\nX: \u00e4\r\nContent-Length: 12\r\n\r\n"
 const BEHIND = "\r\n\r\nGET / HTTP/1.1\r\nHost: i\r\n\r\n"
 
-test("a head is read wherever it is cut, and the bytes behind it are left", () => {
+test("a head is read however it is split, and the bytes after it are not consumed", () => {
   for (let pieceBytes = 1; pieceBytes <= GOOD.length + BEHIND.length; pieceBytes += 1) {
     const { outcome, rest } = read(GOOD + BEHIND, pieceBytes)
     assert.ok(outcome !== undefined && !("code" in outcome))
@@ -43,7 +43,7 @@ test("a head is read wherever it is cut, and the bytes behind it are left", () =
   for (let length = 1; length < GOOD.length; length += 1) assert.equal(outcomeOf(GOOD.slice(0, length)), "incomplete")
 })
 
-test("a connection stays as version and headers say", () => {
+test("version and headers decide whether a connection stays open", () => {
   const isLast = (version: string, connection: string): boolean => {
     const { outcome } = read(`GET / HTTP/${version}\r\nHost: h\r\n${connection}X: \u00e4\r\n\r\n`)
     assert.ok(outcome !== undefined && !("code" in outcome))
@@ -55,7 +55,7 @@ test("a connection stays as version and headers say", () => {
   assert.equal(isLast("1.1", "Connection: upgrade\r\nUpgrade: h2c\r\n"), false)
 })
 
-test("a head that ends in doubt, is none or is too large is refused, however it is cut", () => {
+test("a head with an ambiguous end, an invalid one or one too large is refused, however it is split", () => {
   const bad: readonly (readonly [text: string, outcome: string | RegExp])[] = [
     ["GET / HTTP/1.1\nHost: h\n\n\r\n\r\n", /^HPE_|doubtful/],
     ["GET / HTTP/1.1\r\nHost: h\n\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n", /^HPE_|doubtful/],

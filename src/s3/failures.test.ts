@@ -1,4 +1,4 @@
-/** Every failure as S3 says it. */
+/** Every failure as S3 reports it. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { fail, FAILURES } from "../base/failures.js"
@@ -8,7 +8,7 @@ import { s3ErrorOf, S3_FAILURES } from "./failures.js"
 const isKind = (name: string): name is FailureKind => name in FAILURES
 const kinds = Object.keys(FAILURES).filter(isKind)
 
-test("every kind has a code and an error status, and what can be retried says so by its status", () => {
+test("every kind has a code and an error status, and retryable failures have a retryable status", () => {
   for (const kind of kinds) {
     const { code, status } = S3_FAILURES[kind]
     assert.match(code, /^[A-Z][A-Za-z0-9]+$/, kind)
@@ -21,7 +21,7 @@ test("every kind has a code and an error status, and what can be retried says so
   assert.equal(S3_FAILURES.deviceFull.status, 507)
 })
 
-test("details of our own failures stay inside", () => {
+test("details of internal failures are not shown", () => {
   for (const kind of kinds.filter(one => S3_FAILURES[one].status >= 500 && one !== "notImplemented")) {
     const error = s3ErrorOf(fail(kind, { message: "needle 17 of volume 4", path: "/data/disk1", sizeBytes: 5 }))
     assert.ok(!JSON.stringify(error).match(/needle 17|disk1/), kind)
@@ -29,7 +29,7 @@ test("details of our own failures stay inside", () => {
   }
 })
 
-test("what tools read is there", () => {
+test("the fields that tools read are present", () => {
   const range = s3ErrorOf(fail("invalidRange", { sizeBytes: 26 }))
   assert.deepEqual(range.fields, [["ActualObjectSize", "26"]])
   assert.deepEqual(range.headers, [["Content-Range", "bytes */26"]])

@@ -1,4 +1,4 @@
-/** Which lists each kind of ownership takes, whose objects are, and what a block of public lists refuses. */
+/** Which lists each kind of ownership accepts, who owns objects, and what a block of public lists refuses. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { CANNED_ACLS } from "../../access/index.js"
@@ -23,7 +23,7 @@ const ENFORCED = rules("BucketOwnerEnforced")
 const PREFERRED = rules("BucketOwnerPreferred")
 const WRITERS = rules("ObjectWriter")
 
-/** What comes of it: `ok`, or the kind of the failure. */
+/** The outcome: `ok`, or the kind of the failure. */
 function outcome(evaluate: () => unknown): string {
   try {
     evaluate()
@@ -34,7 +34,7 @@ function outcome(evaluate: () => unknown): string {
   }
 }
 
-test("where the owner is enforced, only what says that is taken, and nothing of it is kept", () => {
+test("if the owner is enforced, only lists that state the same are accepted, and none is stored", () => {
   const taken = CANNED_ACLS.filter(name => outcome(() => newObjectAcl(canned(name), writer, ENFORCED)) === "ok")
   assert.deepEqual(taken, ["bucket-owner-full-control"])
   for (const requested of [undefined, fullControl(keeper), ...taken.map(canned)]) {
@@ -55,7 +55,7 @@ test("where the owner is enforced, only what says that is taken, and nothing of 
   assert.equal(changedAcl(fullControl(keeper), keeper, ENFORCED), undefined, "nothing changes")
 })
 
-test("an object is its writer's, or the bucket owner's where that is preferred and asked for by name", () => {
+test("the writer owns an object, or the bucket owner if that is preferred and requested by name", () => {
   const ownerOf = (requested: StoredAcl | undefined, by: AccountId | undefined, of: AclRules) =>
     newObjectAcl(requested, by, of)?.owner ?? keeper
   const handedOver = canned("bucket-owner-full-control")
@@ -71,7 +71,7 @@ test("an object is its writer's, or the bucket owner's where that is preferred a
   assert.equal(newObjectAcl(canned("public-read"), keeper, WRITERS)?.grants?.length, 2)
 })
 
-test("a block refuses what is public, and nothing else", () => {
+test("a block refuses public lists, and nothing else", () => {
   const isOpen = (name: CannedAcl) => name.startsWith("public") || name === "authenticated-read"
   for (const name of CANNED_ACLS) {
     const expected = isOpen(name) ? "accessDenied" : "ok"
@@ -88,7 +88,7 @@ test("a block refuses what is public, and nothing else", () => {
   }
 })
 
-test("a bucket is made with a list only where lists count, and with a public one only where none is blocked", () => {
+test("a bucket is created with a list only if lists apply, and with a public one only if none is blocked", () => {
   const made = (requested: StoredAcl | undefined, of: AclRules) => outcome(() => newBucketAcl(requested, of))
   assert.equal(made(undefined, rules("BucketOwnerEnforced", true)), "ok")
   assert.equal(made(canned("private"), rules("BucketOwnerEnforced", true)), "ok")

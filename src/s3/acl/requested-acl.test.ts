@@ -1,4 +1,4 @@
-/** Lists as clients ask for them: every form is read, what is shown is read back, and what is none is refused. */
+/** Lists as clients request them: every form is read, written lists read back, and invalid ones are refused. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -15,7 +15,7 @@ const requested = (...headers: (readonly [string, string])[]) => aclOfHeaders(ne
 
 const ALL = "http://acs.amazonaws.com/groups/global/AllUsers"
 
-test("headers grant to ids, addresses and groups, quoted or not, several at a time", () => {
+test("headers grant to ids, e-mail addresses and groups, quoted or not, several in one header", () => {
   assert.equal(requested(["x-amz-meta-a", "b"]), undefined)
   assert.deepEqual(requested(["x-amz-acl", "Public-Read"]), { kind: "canned", name: "public-read" })
   assert.deepEqual(
@@ -38,7 +38,7 @@ test("headers grant to ids, addresses and groups, quoted or not, several at a ti
   )
 })
 
-test("headers that are none are refused, and so are two lists at once", () => {
+test("invalid headers are refused, and so are two lists in one request", () => {
   for (const value of ["", "a", "id", 'id="a', 'id="a" "b"', "name=a", "uri=http://a", "id=a b", "id=", "id=a,,id=b"]) {
     refuses(() => requested(["x-amz-grant-read", value]), "invalidArgument", value)
   }
@@ -61,7 +61,7 @@ const list = (inside: string, owner = "<Owner><ID>o</ID><DisplayName>O</DisplayN
 const read = (xml: string) => aclOfDocument(parseXml(Buffer.from(xml)))
 const FRIEND = grantee("CanonicalUser", "<ID>f</ID><DisplayName>F</DisplayName>")
 
-test("documents are read, and what is shown of a list reads back as that list", () => {
+test("documents are read, and a written list reads back as the same list", () => {
   const acl = read(
     list(
       grant(FRIEND, "FULL_CONTROL") +
@@ -84,7 +84,7 @@ test("documents are read, and what is shown of a list reads back as that list", 
   assert.deepEqual(read(list("")).grants, [])
 })
 
-test("documents that are none are refused, nothing of them is overlooked", () => {
+test("invalid documents are refused, and no element is ignored", () => {
   for (const xml of [
     "<AccessControlPolicy/>",
     list("", ""),

@@ -30,7 +30,7 @@ function fails(conditions: readonly unknown[], fields: Readonly<Record<string, s
   says(() => check(conditions, fields), "accessDenied", `Invalid according to Policy: ${message}`)
 }
 
-test("documents that are none are refused, each in S3's words", () => {
+test("invalid documents are refused, each with S3's message", () => {
   const parse = (text: string) => () => parseFormPolicy(text)
   says(parse("not base64!"), "invalidFormPolicy", "Invalid Policy: invalid Base64 encoding.")
   says(parse(base64("{")), "invalidFormPolicy", "Invalid Policy: Invalid JSON.")
@@ -65,13 +65,13 @@ test("an expiration is a moment in UTC", () => {
   }
 })
 
-test("a policy is good until it expires", () => {
+test("a policy is valid until it expires", () => {
   const { expiresMs } = policyOf([])
   check([], {}, expiresMs)
   says(() => check([], {}, expiresMs + 1), "accessDenied", "Invalid according to Policy: Policy expired.")
 })
 
-test("conditions: exact, prefix, object; values with case, names and operators without", () => {
+test("conditions: exact, prefix, object; only values are case-sensitive", () => {
   const conditions = [{ bUcKeT: "b" }, ["StArTs-WiTh", "$KeY", "user/"], ["eq", "$acl", "private"]]
   check(conditions, { bucket: "b", key: "user/a", acl: "private" })
   check([["starts-with", "$key", ""]], { key: "" })
@@ -96,7 +96,7 @@ test("every condition of a field must hold", () => {
   fails(conditions, { key: "ac" }, 'Policy Condition failed: ["starts-with", "$key", "ab"]')
 })
 
-test("a list of content types is one only for its prefix", () => {
+test("a list of content types is split only for a prefix condition", () => {
   const images = [["starts-with", "$Content-Type", "image/"]]
   check(images, { "content-type": "image/png,image/gif" })
   fails(
@@ -108,7 +108,7 @@ test("a list of content types is one only for its prefix", () => {
   check([["starts-with", "$key", "a"]], { key: "a,b" })
 })
 
-test("every field is covered, but those of the signature and those to be ignored", () => {
+test("every field must be covered, except those of the signature and ignored ones", () => {
   const free = { policy: "p", "x-amz-signature": "s", awsaccesskeyid: "k", signature: "s", "x-ignore-a": "" }
   check([], free)
   fails([], { ...free, key: "k" }, "Extra input fields: key")

@@ -1,4 +1,4 @@
-/** Who is let in to a bucket of which the requester pays, and what they are told. */
+/** Access to a requester-pays bucket, and the header of its answers. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -9,7 +9,7 @@ const [owner, other] = [parseAccountId("owner"), parseAccountId("other")]
 const willing = new Map([["x-amz-request-payer", "requester"]])
 const silent = new Map<string, string>()
 
-test("other accounts say that they pay, and are told that they did; the owner and other buckets need not", () => {
+test("other accounts must confirm that they pay, and the answer confirms it; the owner need not", () => {
   assert.deepEqual(requestCharged("Requester", owner, other, willing), [["x-amz-request-charged", "requester"]])
   assert.deepEqual(requestCharged("Requester", owner, owner, willing), [])
   assert.deepEqual(requestCharged("Requester", owner, owner, silent), [])
@@ -17,7 +17,7 @@ test("other accounts say that they pay, and are told that they did; the owner an
   assert.deepEqual(requestCharged(undefined, owner, undefined, silent), [])
 })
 
-test("who does not say so, and who is nobody, is refused", () => {
+test("requests without the confirmation and anonymous requests are refused", () => {
   for (const [caller, headers] of [
     [other, silent],
     [other, new Map([["x-amz-request-payer", "bucketowner"]])],

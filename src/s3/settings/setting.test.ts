@@ -1,4 +1,4 @@
-/** The reader of a setting: one read for each version of a bucket's settings, whenever the answers come. */
+/** The reader of a setting: one read for each version of a bucket's settings, in any order of results. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseAccountId, parseBucketId, parseBucketName } from "../../base/ids.js"
@@ -13,7 +13,7 @@ const bucketAt = (settingsVersion: number, id = 1): Bucket => ({
 
 const TEXT: TextSetting<string> = { name: "policy", initial: undefined, parse: document => document }
 
-/** Answers each question when the test says so. */
+/** Returns each document when the test releases it. */
 class LateDocuments {
   readonly answers: ((document: string) => void)[] = []
 
@@ -22,7 +22,7 @@ class LateDocuments {
   }
 }
 
-test("a document that was read under an older version of the settings is not kept under the newer", async () => {
+test("a document that was read under an older version of the settings is not cached under the newer", async () => {
   const documents = new LateDocuments()
   const reader = new SettingReader(documents, TEXT)
   const early = reader.of(bucketAt(1))

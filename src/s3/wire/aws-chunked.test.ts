@@ -8,7 +8,7 @@ import { concatBytes } from "../../base/bytes.js"
 import { ChunkSignatures, SigningKey } from "../../access/index.js"
 import { ChunkedDecoder, decodeChunkedBody, parseTrailerNames, withoutAwsChunked } from "./aws-chunked.js"
 
-/** Processor time, so that a busy machine fails nothing; bounds are far above linear time and far below quadratic. */
+/** Processor time, so that a busy machine causes no failure; bounds are far above linear time, far below quadratic. */
 const cpuMs = (): number => process.cpuUsage().user / 1000
 
 const SCOPE = "20130524/us-east-1/s3/aws4_request"
@@ -77,7 +77,7 @@ function split(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
 const chunkList = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 6 })
 const cutList = fc.array(fc.nat(2000), { maxLength: 12 })
 
-test("all modes give the body back, however the stream is cut", () => {
+test("all modes return the body, however the stream is split", () => {
   fc.assert(
     fc.property(fc.constantFrom(...MODES), chunkList, cutList, (mode, chunks, cuts) => {
       const body = concatBytes(chunks)
@@ -94,7 +94,7 @@ test("all modes give the body back, however the stream is cut", () => {
   }
 })
 
-test("damage has one outcome, however the stream is cut, and signed damage is never accepted", () => {
+test("damage has one outcome, however the stream is split, and damage to signed bytes is never accepted", () => {
   const damage = fc.oneof(
     fc.record({ kind: fc.constant("flip" as const), at: fc.nat(), bit: fc.nat(7) }),
     fc.record({ kind: fc.constant("cut" as const), at: fc.nat(), bit: fc.constant(0) }),
@@ -201,7 +201,7 @@ test("wrong lengths, malformed frames and trailers are refused by name", () => {
   }
 })
 
-test("blank lines and bare line feeds in a trailer are taken as some clients send them", () => {
+test("blank lines and bare line feeds in a trailer are accepted, since some clients send them", () => {
   const mode = { signed: true, trailer: true }
   const usual = String.fromCharCode(...encode(mode, [bytesOf("hi")]))
   const bare = usual.replace("AAAAAA==\r\n", "AAAAAA==\n\r\n")
@@ -209,7 +209,7 @@ test("blank lines and bare line feeds in a trailer are taken as some clients sen
   assert.deepEqual(decode(mode, [bytesOf(usual.replace(/\r\n\r\n$/, ""))], 2).data, bytesOf("hi"))
 })
 
-test("a body streams through, and its trailers are known at the end", async () => {
+test("a body streams through the decoder, and its trailers are known at the end", async () => {
   const mode = { signed: false, trailer: true }
   const pieces = split(encode(mode, [bytesOf("abc"), bytesOf("def")]), [3, 7, 20])
   async function* source() {
@@ -241,7 +241,7 @@ test("a million tiny chunks and a flood without line breaks stay linear", () => 
   assert.ok(cpuMs() - started < 20_000)
 })
 
-test("aws-chunked is taken out of Content-Encoding, names out of x-amz-trailer", () => {
+test("aws-chunked is removed from Content-Encoding, and names are read from x-amz-trailer", () => {
   assert.equal(withoutAwsChunked("aws-chunked,gzip"), "gzip")
   assert.equal(withoutAwsChunked("gzip, AWS-Chunked"), "gzip")
   assert.equal(withoutAwsChunked("aws-chunked"), undefined)

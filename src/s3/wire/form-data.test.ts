@@ -49,7 +49,7 @@ const part = (disposition: string, content: string, headers = ""): string =>
 const END = `--${BOUNDARY}--\r\n`
 const FILE = part('name="file"; filename="a.txt"', "bytes", "Content-Type: text/plain\r\n")
 
-test("fields in their order, then the file; what follows the file is dropped", () => {
+test("fields are returned in order, then the file; everything after the file is dropped", () => {
   const body = part('name="key"', "a/b") + part("name=plain", "") + FILE + part('name="submit"', "x".repeat(500)) + END
   const decoded = decode([body])
   assert.deepEqual(decoded.fields, [
@@ -59,8 +59,8 @@ test("fields in their order, then the file; what follows the file is dropped", (
   assert.deepEqual([decoded.file, decoded.fileName], ["bytes", "a.txt"])
 })
 
-test("the result does not depend on how the bytes arrive, whatever the content", () => {
-  // Contents made of what boundaries are made of.
+test("the result does not depend on how the bytes are split, whatever the content", () => {
+  // Contents made of the characters of boundaries.
   const content = fc
     .array(
       fc.constantFrom(
@@ -95,7 +95,7 @@ test("the result does not depend on how the bytes arrive, whatever the content",
 
 test("boundaries count only at the beginning of a line", () => {
   const content = `--${BOUNDARY}\n--${BOUNDARY}--\n\r--${BOUNDARY}\r\r--${BOUNDARY}--`
-  // The content begins right behind a line break, where a boundary would end it.
+  // The content begins right after a line break, where a boundary would end it.
   assert.equal(decode([part('name="file"', `x${content}`) + END]).file, `x${content}`)
 })
 
@@ -122,11 +122,11 @@ test("bare line breaks, folded and repeated headers are refused", () => {
   refuses("malformedForm", FILE.replace(`--${BOUNDARY}\r\n`, `--${BOUNDARY}x\r\n`) + END)
 })
 
-test("blanks behind a boundary, as mail gateways add them, are no part of it", () => {
+test("blanks after a boundary, as mail gateways add them, are ignored", () => {
   assert.equal(decode([FILE.replace(`--${BOUNDARY}\r\n`, `--${BOUNDARY} \t\r\n`) + END]).file, "bytes")
 })
 
-test("parts need a name, once, and no parameter that is not known", () => {
+test("parts need one name, and unknown parameters are refused", () => {
   for (const disposition of [
     'filename="x"',
     'name="a"; name="b"',
@@ -141,7 +141,7 @@ test("parts need a name, once, and no parameter that is not known", () => {
   refuses("malformedForm", FILE.replace("form-data", "attachment") + END)
 })
 
-test("content in another coding is refused, and not stored as it came", () => {
+test("content in another coding is refused, not stored as sent", () => {
   refuses("malformedForm", FILE.replace("Content-Type: text/plain", "Content-Transfer-Encoding: base64") + END)
   assert.equal(
     decode([FILE.replace("Content-Type: text/plain", "Content-Transfer-Encoding: Binary") + END]).file,
@@ -149,7 +149,7 @@ test("content in another coding is refused, and not stored as it came", () => {
   )
 })
 
-test("names of files come as sent: quotes, backslashes, any UTF-8", () => {
+test("file names are returned as sent: quotes, backslashes, any UTF-8", () => {
   const nameOf = (text: string) => decode([part(`name="file"; filename=${text}`, "") + END]).fileName
   assert.equal(nameOf('"a\\"b"'), 'a"b')
   assert.equal(nameOf('"C:\\dir\\a.txt"'), "C:\\dir\\a.txt")
@@ -160,7 +160,7 @@ test("names of files come as sent: quotes, backslashes, any UTF-8", () => {
   assert.equal(decode([part('name="File"', "text") + END]).fileName, undefined)
 })
 
-test("a second file is refused, as one that would be lost", () => {
+test("a second file is refused, since it would be lost", () => {
   refuses("invalidArgument", FILE + FILE + END)
 })
 

@@ -1,4 +1,4 @@
-/** A chunked body as the AWS SDK puts it on the wire, decoded. */
+/** Decodes a chunked body as the AWS SDK sends it. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createServer } from "node:http"

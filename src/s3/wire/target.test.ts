@@ -8,7 +8,7 @@ import { Query } from "./query.js"
 
 const parse = (target: string, host: string) => parseTarget(target, host, bucketOfHost(host, []))
 
-test("keys are kept byte for byte, whatever a path would make of them", () => {
+test("keys are kept byte for byte, never normalised like paths", () => {
   const keys: [string, string][] = [
     ["/b/../c//d/./e", "../c//d/./e"],
     ["/b/a", "a"],
@@ -26,11 +26,11 @@ test("keys are kept byte for byte, whatever a path would make of them", () => {
   const none = parse("/?x=1", "h")
   assert.deepEqual([none.bucket, none.rawKey], [undefined, undefined])
   assert.deepEqual([parse("/b", "h").rawKey, parse("/b/", "h").rawKey], [undefined, undefined])
-  // A path that loses its bucket must not fall to the service.
+  // A path without its bucket must not address the service.
   assert.equal(parse("//b/k", "h").bucket, "")
 })
 
-test("every byte string is a key that survives coding", () => {
+test("every byte string is a key that survives encoding", () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 64 }), fc.boolean(), (bytes, keepSlash) => {
       const key = String.fromCharCode(...bytes)

@@ -11,7 +11,7 @@ import { parseCopyRange, parseRange } from "./range.js"
 import { checkTags, parseTagHeader } from "./tags.js"
 import { decodeToken, encodeToken } from "./tokens.js"
 
-/** Processor time, so that a busy machine fails nothing; bounds are far above linear time and far below quadratic. */
+/** Processor time, so that a busy machine causes no failure; bounds are far above linear time, far below quadratic. */
 const cpuMs = (): number => process.cpuUsage().user / 1000
 
 const refused = (kind: FailureKind, work: () => unknown, what?: string) =>
@@ -19,7 +19,7 @@ const refused = (kind: FailureKind, work: () => unknown, what?: string) =>
 const byteString = (min: number, max: number) =>
   fc.uint8Array({ minLength: min, maxLength: max }).map(bytes => String.fromCharCode(...bytes))
 
-test("one well-formed range is taken, everything else is ignored", () => {
+test("one well-formed range is accepted, everything else is ignored", () => {
   const ranges: [string, unknown][] = [
     ["bytes=0-0", { kind: "fromTo", first: 0, last: 0 }],
     ["bytes=5-", { kind: "fromTo", first: 5, last: undefined }],
@@ -59,14 +59,14 @@ test("ranges agree with their grammar", () => {
   )
 })
 
-test("copies of parts name both ends", () => {
+test("ranges for copies of parts name both ends", () => {
   assert.deepEqual(parseCopyRange("bytes=0-9"), { first: 0, last: 9 })
   for (const text of ["bytes=-5", "bytes=5-", "bytes=9-0", "0-9", "bytes=0-9,11-12", "bytes=0-9 ", ""]) {
     refused("invalidArgument", () => parseCopyRange(text), text)
   }
 })
 
-test("ETags come quoted or not, weak or not, in lists", () => {
+test("ETags are read quoted or not, weak or not, in lists", () => {
   const lists: [string, string[]][] = [
     ['"a"', ["a"]],
     ["a", ["a"]],
@@ -116,7 +116,7 @@ test("every key and version survives in a copy source", () => {
   )
 })
 
-test("tags keep S3's rules", () => {
+test("tags must follow S3's rules", () => {
   assert.deepEqual(parseTagHeader("a=1&b=x+y%2Bz&c&%C3%A4=%C3%B6"), [
     ["a", "1"],
     ["b", "x y+z"],
@@ -152,7 +152,7 @@ test("tags keep S3's rules", () => {
   )
 })
 
-test("a token holds its place in its own scope, and no damaged one does", () => {
+test("a token is valid in its own scope, and a damaged one never is", () => {
   fc.assert(
     fc.property(byteString(0, 60), fc.string(), (place, scope) => {
       const token = encodeToken(place, scope)

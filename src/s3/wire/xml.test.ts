@@ -15,7 +15,7 @@ import {
 import type { XmlElement, XmlLimits } from "./xml-reader.js"
 import { escapeXml, xmlDocument, XmlWriter } from "./xml-writer.js"
 
-/** Processor time, so that a busy machine fails nothing; bounds are far above linear time and far below quadratic. */
+/** Processor time, so that a busy machine causes no failure; bounds are far above linear time, far below quadratic. */
 const cpuMs = (): number => process.cpuUsage().user / 1000
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)
@@ -27,7 +27,7 @@ const refused = (text: string | Uint8Array, what?: string, limits?: XmlLimits) =
     what,
   )
 
-/** What XML 1.0 can carry (section 2.2). */
+/** The characters that XML 1.0 can contain (section 2.2). */
 const isCarried = (point: number): boolean =>
   point >= 0x20
     ? (point < 0xd800 || point > 0xdfff) && point !== 0xfffe && point !== 0xffff
@@ -37,7 +37,7 @@ const anyCodePoint = fc
   .array(fc.integer({ min: 0, max: 0x10ffff }).filter(isCarried), { maxLength: 20 })
   .map(points => String.fromCodePoint(...points))
 
-test("every text that XML 1.0 can carry is read back exactly as it was written", () => {
+test("every text that XML 1.0 can contain is read back exactly as it was written", () => {
   fc.assert(
     fc.property(fc.array(anyCodePoint, { maxLength: 8 }), keys => {
       const document = xmlDocument("Delete", xml => {
@@ -53,7 +53,7 @@ test("every text that XML 1.0 can carry is read back exactly as it was written",
   )
 })
 
-test("what parsers usually normalise goes out as references", () => {
+test("characters that parsers usually normalise are written as references", () => {
   assert.equal(escapeXml("a&<>\"'\r\n\tb"), "a&amp;&lt;&gt;&quot;&apos;&#13;&#10;&#9;b")
   const text = new TextDecoder().decode(
     xmlDocument("R", xml => xml.text("A", 1).text("B", undefined).empty("C").text("D", true)),
@@ -66,7 +66,7 @@ test("what parsers usually normalise goes out as references", () => {
   assert.equal(new TextDecoder().decode(error), "<Error><Code>X</Code></Error>")
 })
 
-test("what XML 1.0 cannot carry becomes U+FFFD, and the writer says so", () => {
+test("characters that XML 1.0 cannot contain become U+FFFD, and the writer reports it", () => {
   for (const character of ["\u0000", "\u0008", "\u000b", "\u001f", "\ufffe", "\uffff"]) {
     const xml = new XmlWriter().text("A", "\r\n\t\ufffd\u007f")
     assert.ok(xml.isExact)
@@ -162,7 +162,7 @@ test("size, depth and number of elements are bounded", () => {
   refused("<a><b/><c/><d/></a>", "too many elements", limits)
 })
 
-test("bombs of a megabyte are read or refused in no time", () => {
+test("bombs of a megabyte are read or refused quickly", () => {
   const million = 1_000_000
   const bombs = [
     "<a>".repeat(million / 3),
@@ -205,7 +205,7 @@ test("a delete of a thousand long keys is read in milliseconds", () => {
   assert.ok(cpuMs() - started < 4000)
 })
 
-/** A slow twin: reads what the writer of this test writes, by splitting. */
+/** A slow reference reader: splits the documents that this test writes. */
 const tree: fc.Arbitrary<XmlElement> = fc.letrec<{ element: XmlElement }>(tie => ({
   element: fc.record(
     {
@@ -225,7 +225,7 @@ test("any tree is read back", () => {
   fc.assert(fc.property(tree, element => assert.deepEqual(read(print(element)), element)))
 })
 
-test("whatever comes in, the answer is a tree or malformedXml", () => {
+test("any input gives a tree or malformedXml", () => {
   const pieces = fc.constantFrom(
     "<a>",
     "</a>",
@@ -268,7 +268,7 @@ test("whatever comes in, the answer is a tree or malformedXml", () => {
   )
 })
 
-test("repeated or nested where one text is due is refused", () => {
+test("repeated or nested elements in place of one text are refused", () => {
   const root = read("<a><b>1</b><b>2</b><c><d/></c></a>")
   for (const name of ["b", "c"])
     assert.throws(
