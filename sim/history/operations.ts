@@ -25,7 +25,7 @@ export type Condition =
 export type Action =
   /** PUT, a copy's target, the completion of a multipart upload. */
   | { readonly kind: "write"; readonly value: Value; readonly condition?: Condition }
-  /** DELETE; with a version id, of that version for good. */
+  /** DELETE; with a version id, removes that version permanently. */
   | { readonly kind: "remove"; readonly versionId?: string; readonly condition?: Condition }
   /** GET, HEAD, a copy's source, an entry (or its absence) in a listing. */
   | { readonly kind: "read"; readonly versionId?: string }

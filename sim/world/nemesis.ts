@@ -67,7 +67,7 @@ export class Nemesis {
     }
   }
 
-  /** Everything is where it should be: what is well now may be hit anew. */
+  /** Everything is in place: healthy devices may be hit again. */
   foundWhole(): void {
     this.wholeScans += 1
     for (const drive of [...this.weak]) {

@@ -51,7 +51,7 @@ export const retiredIn = text =>
 
 /** Names of URIs, of HTTP and of formats on disk that a standard or old data fixes. */
 const FIXED = new Set(["authority"])
-const FIXED_IN = /^src\/base\/(uri|families)\.ts$|^src\/s3\/wire\/|^conformance\//
+const FIXED_IN = /^src\/base\/(uri(\.test)?|families)\.ts$|^src\/s3\/wire\/|^conformance\//
 
 export default {
   meta: { type: "suggestion", schema: [] },
