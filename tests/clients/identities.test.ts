@@ -104,7 +104,7 @@ test("AWS CLI: a user with a policy, a role, and what is taken away", { skip, ti
   await ok(["iam", "delete-user", "--user-name", "bob"])
 })
 
-test("AWS CLI: what users and sessions are given counts for S3, and at once", { skip, timeout: 300_000 }, async () => {
+test("AWS CLI: permissions of users and sessions apply to S3 immediately", { skip, timeout: 300_000 }, async () => {
   await ok(["s3", "mb", "s3://given"])
   await writeFile(join(folder, "object"), "content")
   await ok(["s3", "cp", join(folder, "object"), "s3://given/team/object"])
@@ -188,9 +188,13 @@ test("AWS CLI: a job with a token of a provider becomes a role", { skip, timeout
 })
 
 const python = findProgram("python3")
-test("boto3: every kind of thing is made, read, listed in pages and deleted", { timeout: 180_000 }, async context => {
-  const found = python === undefined ? undefined : await run(python, ["-c", "import boto3"])
-  if (python === undefined || found?.code !== 0) return context.skip("boto3 is not installed")
-  const output = await runOk(python, [`${ROOT}tests/clients/boto3_identities.py`], { env: env(OPERATOR) })
-  assert.match(output, /^all good$/m)
-})
+test(
+  "boto3: every kind of resource is created, read, listed in pages and deleted",
+  { timeout: 180_000 },
+  async context => {
+    const found = python === undefined ? undefined : await run(python, ["-c", "import boto3"])
+    if (python === undefined || found?.code !== 0) return context.skip("boto3 is not installed")
+    const output = await runOk(python, [`${ROOT}tests/clients/boto3_identities.py`], { env: env(OPERATOR) })
+    assert.match(output, /^all good$/m)
+  },
+)

@@ -60,7 +60,7 @@ test("pyarrow: objects are found, listed and written by the AWS SDK for C++, sig
   assert.equal((await client.call("DELETE", { bucket: BUCKET, query: "policy" })).status, 204)
 })
 
-test("pyarrow: the header that S3 does not know has to be signed all the same", async () => {
+test("pyarrow: a header unknown to S3 must be signed all the same", async () => {
   const sign = { unsignedHeaders: ["x-amz-api-version"] }
   const answer = await client.call("GET", { bucket: BUCKET, key: "key", headers: SDK_CPP, sign })
   assert.equal(`${answer.status} ${text(answer.text, "Code")}`, "403 AccessDenied")
@@ -90,7 +90,7 @@ async function toldTo({ method, target, signed }: Asked): Promise<string> {
   return text(answer.text, "Message") ?? ""
 }
 
-test("mc ready, mc admin and mc watch: the answer says what to do instead", async () => {
+test("mc ready, mc admin and mc watch: the answer names the alternative", async () => {
   for (const path of ["cluster", "cluster?maintenance=false", "ready", "live"]) {
     assert.match(await toldTo({ method: "GET", target: `/minio/health/${path}`, signed: false }), /hayloft status/)
   }
@@ -111,7 +111,7 @@ test("mc ready, mc admin and mc watch: the answer says what to do instead", asyn
   }
 })
 
-test("mc: a bucket called minio is one like any other", async () => {
+test("mc: a bucket called minio has no special meaning", async () => {
   for (const key of ["health/ready", "admin/v3/info"]) {
     await client.call("PUT", { bucket: "minio" })
     assert.equal((await client.call("PUT", { bucket: "minio", key, body: key })).status, 200)
@@ -120,7 +120,7 @@ test("mc: a bucket called minio is one like any other", async () => {
   }
 })
 
-test("mc anonymous set: the answer says what forbids it, and what to do", async () => {
+test("mc anonymous set: the answer names the block that forbids it, and the remedy", async () => {
   await client.call("PUT", { bucket: "closed" })
   const body = openToAll("s3:GetObject", "closed/*")
   const refused = await client.call("PUT", { bucket: "closed", query: "policy", body })

@@ -1,4 +1,4 @@
-/** The AWS SDK for JavaScript v3, as it comes, against a real server. */
+/** The unmodified AWS SDK for JavaScript v3 against a real server. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
@@ -77,7 +77,7 @@ async function bytesOf(from: S3Client, input: { Bucket: string; Key: string; Ver
 const sameBytes = (actual: Buffer, expected: Uint8Array, what: string) =>
   assert.ok(actual.equals(expected), `${what}: ${actual.length} bytes, sent ${expected.length}`)
 
-test("awkward keys round-trip, are listed, and deleted many at once", async () => {
+test("awkward keys round-trip, are listed, and deleted in one batch", async () => {
   const Bucket = await bucketFor("sdk-keys")
   for (const Key of KEYS) await client.send(new PutObjectCommand({ Bucket, Key, Body: `body of ${Key}` }))
   for (const Key of KEYS) assert.equal((await bytesOf(client, { Bucket, Key })).toString(), `body of ${Key}`)
@@ -137,7 +137,7 @@ test("every checksum algorithm, for single objects and for parts", async () => {
   }
 })
 
-test("a stream of unknown length goes up in parts; a stopped one leaves nothing", async () => {
+test("a stream of unknown length is uploaded in parts; an aborted one leaves nothing", async () => {
   const Bucket = await bucketFor("sdk-streams")
   const body = Buffer.from(bytesFor("stream", 13 * MIB + 5))
   function* pieces(failing: boolean) {
@@ -153,7 +153,7 @@ test("a stream of unknown length goes up in parts; a stopped one leaves nothing"
   sameBytes(await bytesOf(client, { Bucket, Key: "k" }), body, "the stream")
 })
 
-test("a stream of known length goes up in one request with a trailing checksum", async () => {
+test("a stream of known length is uploaded in one request with a trailing checksum", async () => {
   const Bucket = await bucketFor("sdk-trailer")
   const body = Buffer.from(bytesFor("trailer", 3 * MIB + 1))
   const Body = Readable.from([body.subarray(0, 100), body.subarray(100, 2_000_000), body.subarray(2_000_000)])
@@ -242,7 +242,7 @@ test("versions: kept, listed, read, restored, deleted", async () => {
   await client.send(new DeleteBucketCommand({ Bucket }))
 })
 
-test("copies keep or replace metadata; tags come along", async () => {
+test("copies keep or replace metadata; tags are copied", async () => {
   const Bucket = await bucketFor("sdk-copies")
   const Body = bytesFor("copy", 5 * MIB + 3)
   await client.send(

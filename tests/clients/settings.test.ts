@@ -130,7 +130,7 @@ test(
   },
 )
 
-test("boto3: lists are taken where they count, and refused where not", { timeout: 180_000 }, async context => {
+test("boto3: lists are accepted where they apply, and refused elsewhere", { timeout: 180_000 }, async context => {
   const found = python === undefined ? undefined : await run(python, ["-c", "import boto3"])
   if (python === undefined || found?.code !== 0) return context.skip("boto3 is not installed")
   const output = await runOk(python, [`${ROOT}tests/clients/boto3_acl.py`], { env: env() })

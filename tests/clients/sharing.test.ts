@@ -20,7 +20,7 @@ const policyOf = (Effect: string, Resource: string): string =>
   JSON.stringify({ Version: "2012-10-17", Statement: { Effect, Principal: "*", Action: "s3:GetObject", Resource } })
 const PUBLIC = policyOf("Allow", "arn:aws:s3:::shared/open/*")
 
-test("a bucket is opened to the public in part, and shut for its owner, until its policy is gone", () =>
+test("a bucket is opened to the public in part, and closed for its owner, until its policy is gone", () =>
   withFolder(folder =>
     withServer({ folders: dataFolders(folder, 1) }, async ({ endpoint }) => {
       const credentials = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }

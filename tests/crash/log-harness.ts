@@ -1,8 +1,8 @@
 /**
- * Power cuts against the commit log: records a run of a log on the simulated disk, and judges what a
- * recovery finds in each disk that a cut could have left.
+ * Power cuts against the commit log: records a run of a log on the simulated disk, and checks the result of a
+ * recovery from each disk that a cut could have left.
  *
- * Each record spells its own number, so a record of an earlier life, or of nobody, gives itself away.
+ * Each record contains its own number, so a record of an earlier process, or a made-up one, is detected.
  */
 import { equalBytes } from "../../src/base/bytes.js"
 import { isFailure } from "../../src/base/failures.js"
@@ -36,7 +36,7 @@ export interface Issued {
 export interface Run {
   readonly record: DiskRecord
   readonly issued: readonly Issued[]
-  /** From this many events on nobody needs batches up to `upTo` any more. */
+  /** From this many events on, batches up to `upTo` are no longer needed. */
   readonly cuts: readonly { readonly upTo: LogSequence; readonly at: number }[]
   readonly killedInFlight: number
 }
@@ -62,7 +62,7 @@ export function recordOf(number: number): Uint8Array {
   return bytes
 }
 
-/** The number of a record that is exactly as it was written; undefined for any other bytes. */
+/** The number of a record that is exactly as it was written; undefined for other bytes. */
 export function numberOf(bytes: Uint8Array): number | undefined {
   if (bytes.length < 4) return undefined
   const number = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
@@ -159,7 +159,7 @@ class Script {
     await this.#reopen()
   }
 
-  /** What a recovery has shown to the world must last; what it has not shown must stay away. */
+  /** Records that a recovery has returned must last; records that it has not returned must not reappear. */
   async #reopen(): Promise<void> {
     const log = await this.open(this.#sim.boot())
     this.#log = log
@@ -176,7 +176,7 @@ class Script {
   }
 }
 
-/** The numbers of all records above; undefined for one that nobody wrote. */
+/** The numbers of all records above; undefined for a record that was never written. */
 export async function numbersAbove(
   log: Pick<Recovered, "records">,
   after: LogSequence,
@@ -197,7 +197,7 @@ export interface Finding {
   readonly what: string
 }
 
-/** Judges one crash state. `deep` also goes on from it, and cuts the power inside the recovery. */
+/** Checks one crash state. `deep` also continues from it, and cuts the power inside the recovery. */
 export async function judge(
   run: Run,
   state: CrashState,
@@ -233,7 +233,7 @@ function judgeNumbers(
   if (missing !== undefined && !found.includes(missing)) {
     return { check: "acked is there", what: `record ${missing} is missing` }
   }
-  // Beyond the acknowledged only whole appends in the order of their calls, and none once given up.
+  // Beyond the acknowledged ones only whole appends in the order of their calls, and none that was given up.
   const open = wanted.filter(({ ackedAt, lostAt }) => ackedAt > events && lostAt > events)
   const legal = [acked, ...open.map((_, i) => [...acked, ...open.slice(0, i + 1).flatMap(({ numbers }) => numbers)])]
   const isLegal = legal.some(numbers => numbers.length === found.length && numbers.every((n, i) => n === found[i]))
@@ -260,7 +260,7 @@ async function judgeRepeats(
   return undefined
 }
 
-/** What is appended after a recovery is found by the next, behind everything else. */
+/** Appends after a recovery; the next recovery must find them, behind everything else. */
 async function judgeGoesOn(
   sim: SimDisk,
   first: readonly (number | undefined)[],

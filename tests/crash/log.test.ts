@@ -21,7 +21,7 @@ import type { Finding, OpenLog, Recover, Recovered, Run } from "./log-harness.js
 
 const RUNS = Number(process.env["LOG_CRASH_RUNS"] ?? 12)
 const STEPS = 20
-/** One state in so many is also gone on from, and its recovery cut. */
+/** One state in so many is also continued, and its recovery cut. */
 const DEEP_EVERY = 20
 
 interface Outcome {
@@ -102,14 +102,14 @@ const DAMAGES: readonly (readonly [string, (bytes: Uint8Array, header: number, r
   [LAST_PAGES, (bytes, header) => bytes.fill(0, header, header + 8192)],
 ]
 
-test("damage to what was acknowledged is reported, wherever it is, and never cut off", async () => {
+test("damage to acknowledged data is reported, wherever it is, and never cut off", async () => {
   let [tried, harmless] = [0, 0]
   for (let seed = 100; seed < 100 + Math.ceil(RUNS / 3); seed += 1) {
     const { medium, batches, records, cut } = await leftBehind(seed)
     for (const batch of batches) {
       const path = await pathOf(new SimDisk(medium.copy()).boot(), batch.segment)
       for (const [what, damage] of DAMAGES) {
-        // What is behind the very last batch is its only witness.
+        // The bytes behind the very last batch are its only witness.
         if (batch === batches.at(-1) && what === LAST_PAGES) continue
         const hurt = medium.copy()
         const header = batch.offsetBytes - (batch.offsetBytes % LOG_PAGE_BYTES)
@@ -132,7 +132,7 @@ test("damage to what was acknowledged is reported, wherever it is, and never cut
   assert.ok(tried > 50 && tried > 5 * harmless, `${tried} damages, and ${harmless} without harm`)
 })
 
-test("a segment that is gone, or cut short, is reported", async () => {
+test("a missing or shortened segment is reported", async () => {
   const { medium, batches } = await leftBehind(7)
   for (const { segment } of batches) {
     const path = await pathOf(new SimDisk(medium.copy()).boot(), segment)
@@ -149,12 +149,12 @@ test("a segment that is gone, or cut short, is reported", async () => {
   }
 })
 
-/** A disk whose files forget that they were to be durable. */
+/** A disk whose files ignore the request to be durable. */
 function withoutDurability(disk: Disk): Disk {
   return Object.assign(new WrappedDisk(disk), { open: (path: string, mode: OpenMode) => disk.open(path, mode) })
 }
 
-/** A recovery that offers something else than what it should. */
+/** A recovery that returns the wrong records. */
 const lying =
   (
     records: (log: Recovered, disk: Disk, after: number) => AsyncIterable<{ sequence: number; bytes: Uint8Array }>,
@@ -178,7 +178,7 @@ const droppingTheLast = lying(async function* (log, _, after) {
   yield* records.filter(({ sequence }) => sequence !== records.at(-1)?.sequence)
 })
 
-/** Goes on behind the end of the newest segment with whatever has a good checksum. */
+/** Continues behind the end of the newest segment with any bytes that have a valid checksum. */
 const acceptingTheStale = lying(async function* (log, disk, after) {
   let segment = 0
   let end = 0

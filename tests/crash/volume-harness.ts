@@ -1,9 +1,9 @@
 /**
- * Power cuts against volumes: plays a script on the simulated disk over several lives, records it, and
- * judges what a recovery finds in each disk that a cut could have left.
+ * Power cuts against volumes: plays a script on the simulated disk over several processes, records it, and
+ * checks the result of a recovery from each disk that a cut could have left.
  *
- * A needle's bytes follow from its number, so bytes of another needle, or of nobody, give themselves
- * away. The base below is a value: after a crash it is the last checkpoint that returned.
+ * A needle's bytes follow from its number, so bytes of another needle, or made-up ones, are
+ * detected. The metadata store below is a value: after a crash it is the last checkpoint that returned.
  */
 import { must } from "../../src/base/assert.js"
 import { equalBytes } from "../../src/base/bytes.js"
@@ -27,7 +27,7 @@ import { openVolumes } from "../../src/volume/volumes.js"
 
 export const LIMITS = { ...VOLUME_LIMITS, volumeBytesMax: 96 * KIB, groupBytesMax: 40 * KIB }
 const BODY_BYTES_MAX = 141 * 64
-/** Small enough that a few needles are worth it. */
+/** Small enough that a few needles suffice for a compaction. */
 const COMPACTION = {
   ...COMPACTION_LIMITS,
   deadBytesMin: 8 * KIB,
@@ -71,11 +71,11 @@ export interface Planted {
   readonly disk?: (disk: Disk) => Disk
   readonly needle?: (needle: Needle) => Needle
   readonly mark?: (mark: Uint8Array) => Uint8Array
-  /** Volumes are compacted in the script. */
+  /** The script compacts volumes. */
   readonly compacts?: boolean
-  /** Bends what compaction may do, before it begins. */
+  /** Alters what compaction may do, before it begins. */
   readonly upkeep?: (upkeep: VolumeUpkeep) => void
-  /** Stands for the recovery that is judged. */
+  /** Replaces the recovery under test. */
   readonly recover?: Recover
 }
 
@@ -109,7 +109,7 @@ export function bodyOf(number: number): Uint8Array {
 export const needleFor = (number: number): Needle => needleOf(needleIdFor(number), bodyOf(number))
 
 const WARM_UP_STEPS = 12
-/** The number of the needle that a life after the crash writes. */
+/** The number of the needle that a process after the crash writes. */
 const NEW_LIFE = 1_000_000
 
 /** Plays a generated script; the recording begins when there are a few volumes. */
@@ -138,7 +138,7 @@ class Script {
     private readonly random: Random,
     private readonly planted: Planted,
   ) {
-    // A write takes a while, so that a process can die with one under way.
+    // A write takes a while, so that a process can die during one.
     this.sim.intercept(async call => {
       if (call.kind === "write") await new Promise(resolve => setImmediate(resolve))
     })
@@ -283,7 +283,7 @@ class Script {
     this.settle(flying)
   }
 
-  /** What the new life says of needles that nobody was told about. */
+  /** The new process's report of needles that were never acknowledged. */
   private settle(unsure: readonly Issued[]): void {
     for (const each of unsure) {
       if (each.ackedAt < Infinity) continue
@@ -316,7 +316,7 @@ export interface Finding {
   readonly details: string
 }
 
-/** Recovers a crashed disk and holds what is found against what was promised. */
+/** Recovers a crashed disk and compares the result with the promises. */
 export async function judge(
   run: Run,
   state: CrashState,
@@ -368,7 +368,7 @@ async function judgeNeedles(run: Run, moment: number, { rows, volumes }: Recover
 const describe = (key: string): string =>
   `needle ${parseInt(needleIdOfKey(rowKeyOf(key.slice("needles/".length))).uploadId, 16)}`
 
-/** The index from nothing is the one that checkpoint and tail gave. */
+/** The index rebuilt from nothing equals the one from checkpoint and tail. */
 async function judgeRebuild(sim: SimDisk, { rows, volumes }: Recovered): Promise<Finding | undefined> {
   const rebuilt = new MapRows()
   const source = new VolumeScanSource(sim.boot(), deviceHome(0), volumes.durable())
@@ -383,7 +383,7 @@ async function judgeRebuild(sim: SimDisk, { rows, volumes }: Recovered): Promise
 const judgeDamage = ({ damages }: Volumes): Finding | undefined =>
   damages.length === 0 ? undefined : { check: "damage", details: JSON.stringify(damages[0]) }
 
-/** Goes on from a recovered disk, then cuts power at any moment of the recovery and of what followed. */
+/** Continues from a recovered disk, then cuts power at any moment of the recovery and of the operations after it. */
 async function judgeRepeated(
   promised: ReadonlySet<string>,
   again: (disk: Disk) => Promise<Recovered>,
@@ -397,7 +397,7 @@ async function judgeRepeated(
   const ackedAt = recording.events.length
   for (const state of crashStates(recording, { window: 4, subsetsMax: 8, tearsMax: 2, random })) {
     const { rows, volumes } = await again(new SimDisk(state.medium).boot())
-    // Before the first recovery had returned, nobody relied on more than what was acknowledged.
+    // Before the first recovery returned, clients relied only on acknowledged needles.
     const relied = state.eventsBefore >= recoveredAt ? held : held.filter(key => promised.has(key))
     const lost = relied.find(key => !rows.rows.has(key))
     if (lost !== undefined)

@@ -1,5 +1,5 @@
 /**
- * Volumes under power cuts, by enumeration: every crash point of recorded runs of several lives, every
+ * Volumes under power cuts, by enumeration: every crash point of recorded runs of several processes, every
  * subset of what was doubtful, torn, stale, zeroed and flipped writes, and the same inside recovery.
  *
  * `VOLUME_CRASH_RUNS=200` tries more scripts than the default.
@@ -24,7 +24,7 @@ import type { Finding, Planted, Recover, Run } from "./volume-harness.js"
 
 const RUNS = Number(process.env["VOLUME_CRASH_RUNS"] ?? 6)
 const STEPS = 16
-/** One state in so many is also gone on from, and its recovery cut. */
+/** One state in so many is also continued, and its recovery cut. */
 const DEEP_EVERY = 25
 const COMPACTING_STEPS = 40
 /** One in so many is compacted to the end. */
@@ -81,7 +81,7 @@ test("the same while volumes are compacted: cut at every call, killed at any; an
   assert.ok(removed > RUNS, `compaction removed only ${removed} volumes`)
 })
 
-/** A disk whose files are opened, or whose folders are synced, otherwise than asked. */
+/** A disk that opens its files, or syncs its folders, other than requested. */
 function bent(change: Partial<Pick<Disk, "open" | "syncFolder">>, disk: Disk): Disk {
   return Object.assign(new WrappedDisk(disk), change)
 }
@@ -98,7 +98,7 @@ const REMOVE_AT_ONCE: Planted = {
     void Object.defineProperty(upkeep, "containedUpTo", { get: () => upkeep.durable, set: () => undefined }),
 }
 
-/** Tombstones stay behind in the volume that goes. */
+/** Tombstones stay behind in the removed volume. */
 const DROP_TOMBSTONES: Planted = {
   compacts: true,
   upkeep: upkeep => {
@@ -116,12 +116,12 @@ const COPY_REMOVED: Planted = {
   },
 }
 
-/** The checksums of another needle: as if two needles had changed places. */
+/** The checksums of another needle, as if two needles had been swapped. */
 const WRONG_SEED: Planted = {
   needle: needle => ({ ...needle, checksums: subBlockChecksums(needle.body, needleSeed(needleIdFor(424_242))) }),
 }
 
-/** A base that says it contains more than it does. */
+/** A metadata store that reports more than it contains. */
 const MARK_TOO_FAR: Planted = {
   mark: mark => {
     if (mark.length === 0) return mark
@@ -147,7 +147,7 @@ const ACCEPT_BAD_BODIES: Recover = async (disk, base, life) => {
   return recovered
 }
 
-/** Takes the last group for a torn one, whatever its checksums say. */
+/** Treats the last group as torn, whatever its checksums. */
 const DROP_LAST_GROUP: Recover = async (disk, base, life) => {
   const before = await lastGroup(disk, life)
   const recovered = await recoverReal(disk, base, life)
@@ -167,7 +167,7 @@ async function lastGroup(disk: Disk, life: number): Promise<IndexWrite[]> {
   return group.map(write => ({ ...write, value: undefined }))
 }
 
-/** Puts a bug in place and looks for it until some run of a few shows it. */
+/** Plants a bug and runs scripts until one of them shows it. */
 async function find(planted: Planted): Promise<Finding> {
   for (let seed = 1; seed <= (planted.compacts === true ? 30 : 6); seed += 1) {
     const steps = planted.compacts === true ? COMPACTING_STEPS : STEPS
@@ -180,7 +180,7 @@ async function find(planted: Planted): Promise<Finding> {
   return assert.fail("nobody noticed")
 }
 
-/** What compaction does wrong shows without a write that was torn. */
+/** Faults of compaction show without a torn write. */
 async function trySome(run: Run): Promise<Finding | undefined> {
   for (const state of crashStates(run.record, { window: 1, subsetsMax: 1, tearsMax: 0, random: new SimRandom(1) })) {
     if (state.eventsBefore % 5 !== 0) continue
@@ -224,7 +224,7 @@ for (const { bug, planted, caughtBy } of CANARIES) {
   })
 }
 
-test("an interrupted recovery, repeated, ends where an undisturbed one does", async () => {
+test("an interrupted recovery, repeated, has the same result as an undisturbed one", async () => {
   const run = await play(77, STEPS)
   const random = new SimRandom(77)
   let deep = 0

@@ -1,6 +1,6 @@
 /**
- * What the documents and the start banner tell people to type is typed here, as written, against a real
- * server. A block whose tools are not installed is skipped, and says which.
+ * Runs the commands that the documents and the start banner show, exactly as written, against a real
+ * server. A block whose tools are not installed is skipped, and names them.
  */
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
@@ -182,7 +182,7 @@ interface Documents {
 const documents = (await import(pathToFileURL(join(ROOT, "tools/docs.mjs")).href)) as Documents
 const commands = documents.commandsIn()
 
-test("an AWS CLI that does not read the endpoint from the environment is told of it as the recipe says", () => {
+test("an AWS CLI that does not read the endpoint from the environment gets it as the recipe shows", () => {
   assert.ok(readFileSync(join(ROOT, "docs/recipes/aws-cli.md"), "utf8").includes(`\n${FOR_OLDER_CLI}\n`))
   const versions = ["aws-cli/2.9.19 Python/3.11.2", "aws-cli/2.13.0 x", "aws-cli/1.28.9 x", "aws-cli/1.29.0 x", "", "?"]
   assert.deepEqual(versions.map(readsEndpointVariable), [false, true, false, true, false, false])

@@ -1,4 +1,4 @@
-/** Every test that a document names as a proof is there, by its words. */
+/** Every test that a document cites as a proof exists under the cited title. */
 import assert from "node:assert/strict"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"

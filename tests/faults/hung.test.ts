@@ -1,4 +1,4 @@
-/** A disk on which every call hangs, those for names and locks too: the others serve on, and the process can end. */
+/** A disk on which every call hangs, also for metadata and locks: the others serve on, and the process can end. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
@@ -11,7 +11,7 @@ const missing = await missingForShim()
 const skip = missing === undefined ? false : `needs LD_PRELOAD and cc: ${missing}`
 
 const ALL_CALLS: readonly ShimCall[] = ["open", "read", "write", "fsync", "fdatasync", "rename", "unlink", "ftruncate"]
-/** Far longer than a test takes, and longer than anybody waits. */
+/** Far longer than a test runs, and longer than any request waits. */
 const HANG_MS = 120_000
 /** A device has 4.5 s; the rest is for a machine that does other things, and far from what a call hangs. */
 const STALL_MS_MAX = 30_000
@@ -62,7 +62,7 @@ for (const [what, { parts, isGivenUp }] of Object.entries(WHAT)) {
           assert.ok(isReached(), "the lock of the disk was to be given up")
           assert.ok(worstMs < STALL_MS_MAX, `a request took ${Math.round(worstMs)} ms`)
           assert.ok(acknowledged > 0, "writes go on without the disk")
-          // By force: a process does not end by itself while calls of its own hang.
+          // By force: a process does not end by itself while its own calls hang.
           assert.equal(await server.stop(), null)
           shim.set([])
           await server.launch()

@@ -1,4 +1,4 @@
-/** What a real server makes of file calls that fail. */
+/** How a real server handles failing file calls. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { tellProcessStory, type ProcessStory } from "./process.js"

@@ -13,7 +13,7 @@ import { Shim, type ShimHit, type ShimRule } from "./shim.js"
 const BUCKET = "faults"
 /** Inline, one shard each, several sub-blocks. */
 const SIZES = [100, 3_000, 20_000, 300_000]
-/** What a client may be told: try again, no room, or a failure of ours that is no wrong answer. */
+/** The errors a client may get: try again, no space, or a failure of ours that is not a wrong answer. */
 const REFUSALS = new Set([500, 503, 507])
 
 export interface ProcessStory {
@@ -28,9 +28,9 @@ export interface ProcessOutcome {
   readonly hits: readonly ShimHit[]
   readonly acknowledged: number
   readonly refused: number
-  /** Of the requests after the first that was refused. */
+  /** Of the requests after the first refusal. */
   readonly acknowledgedLater: number
-  /** What was not as promised, in words. */
+  /** Broken promises, in words. */
   readonly wrong: readonly string[]
 }
 
@@ -63,12 +63,12 @@ class Objects {
       return
     }
     this.refused += 1
-    // A failure does not say that nothing happened.
+    // A failure does not prove that nothing happened.
     this.allowed.set(key, [...(this.allowed.get(key) ?? [undefined]), body])
     if (status !== undefined && !REFUSALS.has(status)) this.wrong.push(`a write of ${key} was answered with ${status}`)
   }
 
-  /** `mayFail`: the only disk is what fails, so that a reader may be told to come again. */
+  /** `mayFail`: the only disk is faulty, so a reader may get a retryable error. */
   async readAll(client: Client, when: string, mayFail = false): Promise<void> {
     for (const [key, allowed] of this.allowed) {
       const { status, body } = await client.call("GET", { bucket: BUCKET, key })
@@ -84,7 +84,7 @@ class Objects {
 
 const digest = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex")
 
-/** Never throws for what the server did wrong. */
+/** Never throws for the server's faults. */
 export function tellProcessStory({ folders, ending, rules }: ProcessStory): Promise<ProcessOutcome> {
   return withFolder(async folder => {
     const shim = await Shim.build(folder)

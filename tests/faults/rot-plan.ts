@@ -1,4 +1,4 @@
-/** What a rot sweep is asked to do, and what it finds: shared by `rot.ts` and the process that it starts. */
+/** The request and the result of a rot sweep: shared by `rot.ts` and the process that it starts. */
 export const ROT_TARGETS = ["volumes", "payloads", "log", "base"] as const
 export type RotTarget = (typeof ROT_TARGETS)[number]
 
@@ -13,11 +13,11 @@ export interface RotPlan {
 export interface RotCase {
   readonly number: number
   readonly what: string
-  /** Keys that showed just what was written, removed ones that were not there among them. */
+  /** Keys that showed exactly what was written, including removed ones that were absent. */
   readonly exact: number
-  /** Kinds of the failures that readers were told. */
+  /** Kinds of the failures that readers got. */
   readonly refused: readonly string[]
-  /** Keys that a reader, or a listing, was told are not there. */
+  /** Keys that a reader, or a listing, reported as absent. */
   readonly absent: readonly string[]
   /** Other bytes, keys that were removed, answers that are no failure of the list. */
   readonly wrong: readonly string[]

@@ -65,7 +65,7 @@ async function assertReads(engine: Engine, bucket: Bucket, context: string): Pro
   assert.equal(page.entries.length, OBJECTS, context)
 }
 
-/** Lets the store do what it does by itself, until there is nothing left to do. */
+/** Runs the store's background jobs until none has work left. */
 async function settle({ clock }: Machine, engine: Engine): Promise<void> {
   const steps = [
     ...engine.devices.map(

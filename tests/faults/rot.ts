@@ -11,7 +11,7 @@ import { withFolder } from "../harness/folders.js"
 import { parseRotLine, type RotCase, type RotPlan, type RotTarget } from "./rot-plan.js"
 
 const PROGRAM = fileURLToPath(new URL("./rot-store.js", import.meta.url))
-/** Longer than any number of cases that is asked of one process takes. */
+/** Longer than a process needs for any number of cases. */
 const PROCESS_MS_MAX = 10 * 60_000
 
 export type RotMode = "rest" | "running"
@@ -20,9 +20,9 @@ export interface RotFindings {
   cases: number
   /** Cases in which everything was read as it was written. */
   unnoticed: number
-  /** Failures that readers were told, by kind. */
+  /** Failures that readers got, by kind. */
   readonly refused: Map<string, number>
-  /** Cases in which a key was said not to be there. */
+  /** Cases in which a key was reported absent. */
   readonly absent: string[]
   /** What was wrong, with the case that shows it. */
   readonly wrong: string[]
@@ -68,7 +68,7 @@ export interface RotSweep {
   readonly count: number
 }
 
-/** Makes a store on so many devices, and tells all sweeps over copies of it. */
+/** Makes a store on so many devices, and runs all sweeps over copies of it. */
 export function sweepRot(
   devices: number,
   sweeps: readonly RotSweep[],

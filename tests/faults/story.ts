@@ -1,9 +1,9 @@
 /**
- * A story: some forty requests, one after another, as clients of a store would make them, told on a
- * simulated machine. The same seed tells the same story, call for call, so that it can be told again with
- * any one call to a disk going wrong.
+ * A story: some forty requests, one after another, as clients of a store would make them, played on a
+ * simulated machine. The same seed plays the same story, call for call, so that it can be repeated with
+ * a fault in any one call to a disk.
  *
- * Every write has a name that its bytes repeat; an observer keeps what was asked and answered.
+ * Every write has a name that its bytes repeat; an observer records requests and answers.
  */
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
@@ -20,9 +20,9 @@ const KEYS = 9
 const SMALL_BYTES = 1_000
 const LARGE_BYTES = 200 * 1024
 
-/** What a client may be told where a device fails; after each of them nothing has happened. */
+/** Errors that a client may get while a device fails; after each of them the request had no effect. */
 const REFUSALS: readonly FailureKind[] = ["deviceFailed", "deviceFull", "tooManyInFlight", "uploadAborted", "noSuchKey"]
-/** What a reader may be told where the only device fails. */
+/** Errors that a reader may get while the only device fails. */
 const UNREADABLE: readonly FailureKind[] = ["deviceFailed", "notEnoughShards", "corruptNeedle", "corruptRow"]
 
 export class Story {
@@ -121,7 +121,7 @@ export class Story {
     }
   }
 
-  /** A few steps of what gives bytes back. */
+  /** A few steps of the jobs that free bytes. */
   private async collect(engine: Engine): Promise<void> {
     for (const job of engine.jobs) {
       for (let steps = 0; steps < 20; steps += 1) {
@@ -135,8 +135,8 @@ export class Story {
   }
 
   /**
-   * Reads every key, and holds what it shows against what was acknowledged. Reads must work, unless the only
-   * device is what does not: then they fail cleanly.
+   * Reads every key, and compares the result with the acknowledged writes. Reads must work, unless the only
+   * device is the faulty one: then they fail cleanly.
    */
   async readAll(engine: Engine, mayFail = false): Promise<void> {
     const bucket = await this.world.run(engine.services.buckets.open(BUCKET))

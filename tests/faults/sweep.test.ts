@@ -1,5 +1,5 @@
 /**
- * One call in many goes wrong, and nothing that was acknowledged is lost. Which ones are tried moves on from
+ * One call in many fails, and no acknowledged write is lost. The calls that are tried change from
  * day to day; `npm run faults` tries all.
  */
 import { test } from "node:test"

@@ -1,10 +1,10 @@
 /**
- * Sweeps: a story is told once to see which calls it makes to one device; then once more for each of them,
- * with just that one going wrong.
+ * Sweeps: a story is played once to record its calls to one device; then once more for each of them,
+ * with a fault in just that call.
  *
- * After each: nothing that was acknowledged is lost (read in the same life, and after a power cut or a
- * kill), no wrong bytes, no answer but a clean refusal, and the store says of itself what is true.
- * With several devices, writes go on without a restart, within WRITES_BACK_MS (ROOM_BACK_MS where room was short).
+ * After each: no acknowledged write is lost (read in the same process, and after a power cut or a
+ * kill), no wrong bytes, no answer but a clean refusal, and the store's reports about itself are true.
+ * With several devices, writes continue without a restart, within WRITES_BACK_MS (ROOM_BACK_MS when space was short).
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { Engine } from "../../src/node/engine.js"
@@ -22,9 +22,9 @@ import { audit } from "../../sim/world/audit.js"
 import { World } from "../../sim/world/world.js"
 import { BUCKET, shown, Story } from "./story.js"
 
-/** Whatever one device of several does, writes go on without it within this time. */
+/** Whatever fault one of several devices has, writes continue without it within this time. */
 const WRITES_BACK_MS = 5_000
-/** A file system that refuses a write although it shows room is believed to have a quota, and asked again after a while. */
+/** A file system that refuses a write although it shows space is assumed to have a quota, and retried after a while. */
 const ROOM_BACK_MS = 120_000
 const TRY_EVERY_MS = 100
 
@@ -49,7 +49,7 @@ export interface SweepOptions {
   readonly calls: keyof typeof CALLS
   readonly effect: EffectName
   readonly ending: "crash" | "kill"
-  /** Which part of the calls goes wrong: in the story, or in the start after it. */
+  /** The phase whose calls get the fault: the story, or the start after it. */
   readonly when: "story" | "start"
 }
 
@@ -101,7 +101,7 @@ export async function sitesOf({ devices, bay, calls, when }: SweepOptions): Prom
   return sites.map((call, i) => ({ nth: i + 1, ...call }))
 }
 
-/** One telling with one call going wrong. Throws where the store did not hold what it promises. */
+/** One story with one faulty call. Throws if the store broke a promise. */
 export async function sweepOne(options: SweepOptions, nth: number): Promise<void> {
   const which = { kind: CALLS[options.calls], pathPart: `${options.bay}/`, nth }
   const fault = nthOf(which, EFFECTS[options.effect]())
@@ -113,7 +113,7 @@ export async function sweepOne(options: SweepOptions, nth: number): Promise<void
 
 const SEED = 7
 
-/** A story, and the start after it, the one or the other under a fault. */
+/** A story, and the start after it, one of them under a fault. */
 async function tell(
   devices: number,
   ending: SweepOptions["ending"],
@@ -144,7 +144,7 @@ function end(world: World, ending: SweepOptions["ending"]): void {
   else world.kill()
 }
 
-/** A start that may fail cleanly, and must not the next time. */
+/** A start that may fail cleanly, but not the next time. */
 async function startUnder(
   story: Story,
   devices: number,

@@ -9,7 +9,7 @@ async function answer(server: ServerProcess, args: readonly string[]): Promise<s
   return stdout
 }
 
-/** First string found under one of the names, however deep it lies. */
+/** First string found under one of the names, at any depth. */
 function find(value: unknown, names: readonly string[]): string | undefined {
   if (typeof value !== "object" || value === null) return undefined
   for (const [name, inner] of Object.entries(value)) {

@@ -9,7 +9,7 @@ interface Keys {
 
 export interface AwsPlace {
   readonly endpoint: string
-  /** An empty folder: what they find in the user's own must not count. */
+  /** An empty folder: the user's own configuration must not apply. */
   readonly home: string
   readonly credentials?: Keys
 }

@@ -7,7 +7,7 @@ import { findProgram, run } from "./commands.js"
 
 const NAMES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
 
-test("every proxy is a port of this machine where nobody listens, and this machine needs none", async () => {
+test("every proxy is a closed port of this machine, and this machine needs none", async () => {
   for (const name of NAMES) {
     const proxy = new URL(process.env[name] ?? "http://not-set")
     assert.equal(proxy.hostname, "127.0.0.1", `${name}: tests are run by npm test, which sets it`)
@@ -19,7 +19,7 @@ test("every proxy is a port of this machine where nobody listens, and this machi
 })
 
 const curl = findProgram("curl")
-test("curl gets nowhere else", { skip: curl === undefined ? "curl is not installed" : false }, async () => {
+test("curl reaches no other machine", { skip: curl === undefined ? "curl is not installed" : false }, async () => {
   for (const url of ["http://example.invalid/", "https://example.invalid/"]) {
     const { code, stderr } = await run(curl ?? "", ["-sS", url])
     assert.equal(code, 7, stderr)

@@ -1,4 +1,4 @@
-/** Servers of tests that run beside each other keep out of each other's way. */
+/** Test servers that run concurrently do not interfere with each other. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { pathToFileURL } from "node:url"

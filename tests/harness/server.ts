@@ -1,5 +1,5 @@
 /**
- * A real server process on free loopback ports, for tests that meet Hayloft from outside.
+ * A real server process on free loopback ports, for tests that use Hayloft from outside.
  *
  * Promises  `start` resolves when the admin port says ready; `kill` is SIGKILL and `stop` is SIGTERM, each by
  *           pid and awaited; a restart keeps ports, keys and folders. No server outlives this process.
@@ -20,7 +20,7 @@ export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
 export const HAYLOFT = `${ROOT}bin/hayloft`
 const READY_TIMEOUT_MS = 120_000
 const READY_POLL_MS = 25
-/** On a busy machine the last checkpoints of many devices take their time. */
+/** On a busy machine the last checkpoints of many devices are slow. */
 const STOP_TIMEOUT_MS = 120_000
 const OUTPUT_CHARACTERS_KEPT = 20_000
 
@@ -80,7 +80,7 @@ function listenOn(port: number): Promise<Server | undefined> {
   })
 }
 
-/** A port that was free, and that no other call is given, of this process or another, while this one runs. */
+/** A port that was free, and that no other call gets, of this process or another, while this one runs. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < PORT_TRIES_MAX; tries += 1) {
     const port = randomInt(PORTS.first, PORTS.last + 1)
@@ -213,7 +213,7 @@ export class ServerProcess {
     return response.text
   }
 
-  /** What the admin API answers to a path below `/v1`, with the store's own token. */
+  /** The admin API's answer to a path below `/v1`, with the store's own token. */
   async report(path: string): Promise<unknown> {
     return JSON.parse(await this.adminText(path))
   }
@@ -222,7 +222,7 @@ export class ServerProcess {
     return this.adminText("/metrics")
   }
 
-  /** Counters of a bucket, as the admin API tells them. */
+  /** Counters of a bucket, as the admin API reports them. */
   async usage(bucket: string): Promise<BucketUsage> {
     return parseUsage(await this.report(`/v1/buckets/${bucket}`))
   }

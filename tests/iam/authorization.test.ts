@@ -1,4 +1,4 @@
-/** Who may do what in IAM: the root everything, users what their policies say, and at once what they say now. */
+/** Authorization in IAM: the root may do everything, users what their current policies allow. */
 import assert from "node:assert/strict"
 import { parseAccountId } from "../../src/base/ids.js"
 import { allow, ROOT_KEY, trust, testBothWays } from "../access/world.js"

@@ -140,7 +140,7 @@ export class IamWorld {
     return said
   }
 
-  /** A user with a key and, where it is given, a policy. */
+  /** A user with a key and, if given, a policy. */
   async user(UserName: string, PolicyDocument?: string): Promise<Signer> {
     await this.iam("CreateUser", { UserName })
     if (PolicyDocument !== undefined) await this.iam("PutUserPolicy", { UserName, PolicyName: "own", PolicyDocument })

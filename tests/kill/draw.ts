@@ -1,4 +1,4 @@
-/** Numbers drawn from a seed, so that a red run can be begun again with the same choices. */
+/** Numbers drawn from a seed, so that a failed run can be repeated with the same choices. */
 export class Draw {
   private state: number
 

@@ -1,5 +1,5 @@
 /**
- * Kill -9 in a loop: a real server under mixed load is killed at random moments and started again; at
+ * Kill -9 in a loop: a real server under mixed load is killed at random moments and restarted; at
  * the end everything that was acknowledged must be there byte for byte, nothing else half there,
  * listings, reads and counters must agree, and the history of every key must be linearizable.
  *
@@ -38,7 +38,7 @@ export interface KillResult {
 const CLIENTS = 6
 const KILLS_PER_GROUP = 4
 const LIFE_MS = { min: 60, max: 900 } as const
-/** One life in a few is long enough for a server at work to begin a checkpoint (5 s), and is killed around it. */
+/** One process in a few runs long enough to begin a checkpoint (5 s), and is killed around it. */
 const LONG_LIFE_MS = { min: 4_200, max: 6_200 } as const
 const LONG_LIFE_ONE_IN = 4
 
@@ -122,7 +122,7 @@ class KillLoop {
     for (let group = 0; group <= this.shared.group; group += 1) await this.readGroup(group)
   }
 
-  /** Uploads whose parts were acknowledged complete, however many kills ago that was. */
+  /** Completes uploads whose parts were acknowledged, however many kills ago. */
   private async finishUploads(): Promise<void> {
     const finisher = new Worker(this.client, this.shared, 999)
     for (const upload of this.shared.uploads.splice(0)) await finisher.finish(upload)
@@ -170,7 +170,7 @@ class KillLoop {
 export const replayCommand = ({ kills, folders, seed }: KillOptions): string =>
   `node dist/tests/kill/kill-loop.js --kills ${kills} --folders ${folders} --seed ${seed}`
 
-/** Runs the loop on a server of its own; never throws for what the server did wrong. */
+/** Runs the loop on its own server; never throws for the server's faults. */
 export function killLoop(options: KillOptions): Promise<KillResult> {
   return withFolder(async folder => {
     const server = await ServerProcess.start({ folders: dataFolders(folder, options.folders) })

@@ -1,5 +1,5 @@
 /**
- * What must agree while nobody writes: listings, reads and counters of each bucket.
+ * Checks that hold while no client writes: listings, reads and counters of each bucket agree.
  */
 import type { Client } from "../../conformance/client.js"
 import { expectStatus } from "../../conformance/expect.js"
@@ -103,7 +103,7 @@ export async function checkCounters(
   }
 }
 
-/** Listed objects are readable, whole, and what the listing says. */
+/** Listed objects are readable, whole, and match the listing. */
 export async function checkReads(
   client: Client,
   bucket: Bucket,

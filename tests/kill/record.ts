@@ -1,8 +1,8 @@
 /**
- * What the clients of one run did and were told: the history, and what each write was to hold.
+ * The requests of one run's clients with their answers: the history, and the content of each write.
  *
- * Every write carries an id in its metadata and a body that names itself. `inspect` holds an answer to a
- * read against both: bytes, length, ETag and metadata must belong to one and the same write.
+ * Every write carries an id in its metadata and a body that names itself. `inspect` compares the answer to a
+ * read with both: bytes, length, ETag and metadata must belong to one and the same write.
  */
 import { md5Hex } from "../../conformance/checksums.js"
 import type { RawResponse } from "../../conformance/raw-client.js"
@@ -41,7 +41,7 @@ export class Record {
   readonly history = new Map<string, Operation[]>()
   readonly planned = new Map<string, Planned>()
   private readonly sent = new Set<string>()
-  /** What was wrong whatever the order of things. */
+  /** Violations that do not depend on the order of requests. */
   readonly violations: string[] = []
   readonly counts = new Map<string, number>()
 
@@ -58,7 +58,7 @@ export class Record {
     if (planned.claim) this.sent.add(claimName(planned.claim))
   }
 
-  /** `onViolation`: told of each at once. */
+  /** `onViolation` is called immediately for each. */
   constructor(private readonly onViolation: (text: string) => void = () => undefined) {}
 
   violation(text: string): void {
@@ -66,7 +66,7 @@ export class Record {
     if (this.violations.length < MESSAGES_MAX) this.violations.push(text)
   }
 
-  /** Holds a 200 on an object against the write that it names; undefined (and noted) where it is no whole write. */
+  /** Compares a 200 on an object with the write that it names; undefined (and noted) if it is not one whole write. */
   inspect(bucket: Bucket, key: string, response: RawResponse): Seen | undefined {
     const where = `${bucket.name}/${key}`
     const write = response.header(WRITE_HEADER)

@@ -1,9 +1,9 @@
 /**
- * Clients that write, read, copy, list and delete beside each other, and note what they were told.
+ * Clients that write, read, copy, list and delete concurrently, and record the answers.
  *
- * A client waits for each answer before it asks again. When the connection breaks, what it asked is
- * unknown: it happened before the server died, or never. An answer that the operation cannot have is
- * a violation at once; everything else is judged over the whole history.
+ * A client waits for each answer before its next request. When the connection breaks, the outcome is
+ * unknown: the request took effect before the server died, or never. An answer that the operation cannot have is
+ * an immediate violation; everything else is checked over the whole history.
  * Limits  KEYS_PER_GROUP keys at a time in each bucket, so that clients meet; open uploads UPLOADS_OPEN_MAX.
  */
 import { multipartEtag } from "../../conformance/checksums.js"
@@ -62,7 +62,7 @@ export interface Upload {
   readonly write: string
   readonly etag: string
   readonly parts: readonly (readonly [number: number, etag: string])[]
-  /** When completing it was first asked and not answered; undefined: never. */
+  /** When completing it was first requested without an answer; undefined: never. */
   askedMs: number | undefined
   /** When the server that did not answer was gone. */
   askedEndMs: number
@@ -71,9 +71,9 @@ export interface Upload {
 /** What the clients of one run share. */
 export class Shared {
   readonly uploads: Upload[] = []
-  /** ETags last told, by bucket and key. */
+  /** Latest ETags returned, by bucket and key. */
   readonly etags = new Map<string, string[]>()
-  /** Version ids told, by bucket and key, not yet asked to be removed. */
+  /** Version ids returned, by bucket and key, whose removal has not been requested yet. */
   readonly versions = new Map<string, string[]>()
   group = 0
   private writes = 0
@@ -101,7 +101,7 @@ export class Shared {
   }
 }
 
-/** What came of one request: an answer, or none. */
+/** The outcome of one request: an answer, or none. */
 type Told = RawResponse | undefined
 
 const nowMs = () => performance.now()
@@ -121,7 +121,7 @@ export class Worker {
     this.draw = new Draw(shared.seed * 1000 + number)
   }
 
-  /** Works until told to stop, or until the server is gone; `rest` comes after each operation. */
+  /** Works until stopped, or until the server is gone; `rest` runs after each operation. */
   async work(stopping: () => boolean, rest?: () => Promise<void>): Promise<void> {
     try {
       while (!stopping() && (await this.one())) await rest?.()
@@ -180,7 +180,7 @@ export class Worker {
     return { kind: "etag", etag: etags.at(-1 - this.draw.below(2)) ?? "0".repeat(32) }
   }
 
-  /** Notes an operation; what was not answered, or failed inside the server, is unknown. */
+  /** Records an operation; one without an answer, or that failed inside the server, is unknown. */
   private note(bucket: Bucket, key: string, startMs: number, action: Action, told: Told, outcome: Outcome | undefined) {
     const endMs = told === undefined || outcome?.kind !== "unknown" ? nowMs() : Infinity
     const settled: Outcome = outcome ?? { kind: "unknown" }
@@ -430,7 +430,7 @@ export class Worker {
     return true
   }
 
-  /** Gives up uploads that nobody completes any more: one of their parts was not acknowledged. */
+  /** Aborts uploads that no client will complete: one of their parts was not acknowledged. */
   async abortUploads(bucket: Bucket): Promise<boolean> {
     const told = await this.ask("GET", { bucket: bucket.name, query: "uploads&encoding-type=url" })
     if (told?.status !== 200) return this.expected("ListMultipartUploads", told)

@@ -1,6 +1,6 @@
 /**
- * The policy engine and its slow twin say the same on random requests in random worlds of policies. Which ones are tried
- * moves on from day to day; `npm run policies` tries more.
+ * The policy engine and its slow twin decide alike on random requests in random worlds of policies. The cases
+ * change from day to day; `npm run policies` tries more.
  */
 import { test } from "node:test"
 import assert from "node:assert/strict"

@@ -1,4 +1,4 @@
-/** Documents that requests carry: settings of buckets, lists, tags; right ones, odd ones and wrong ones. */
+/** Documents that requests carry: settings of buckets, lists, tags; right, unusual and wrong ones. */
 import type { World } from "./world.js"
 
 type Documents = readonly [string, ...string[]]

@@ -1,5 +1,5 @@
 /**
- * Kinds of request headers: each with the requests that it suits, and values that are right, odd and wrong.
+ * Kinds of request headers: each with the requests that it suits, and values that are right, unusual and wrong.
  *
  * `useful` ones change an answer, `noise` changes nothing, `harmful` ones make nearly every request fail.
  */

@@ -1,5 +1,5 @@
 /**
- * What the generator knows of a chapter's buckets: names, and what the answers have told it.
+ * The generator's knowledge of a chapter's buckets: names, and values from the answers.
  *
  * Ids are known by the place in which they first appeared (`{{12.0}}`), so that the same request works on every server.
  */
