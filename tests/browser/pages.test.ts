@@ -1,5 +1,5 @@
 /**
- * What a person with a browser sees on the two ports, in a real Chromium.
+ * The pages that a person with a browser sees on the two ports, in a real Chromium.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -42,7 +42,7 @@ const actions = (["iam", "sts"] as const).flatMap(service =>
   Object.entries(ACTIONS[service]).map(([name, action]) => ({ service, name, action })),
 )
 
-/** All that any action may need. */
+/** All parameters that any action may need. */
 const VALUES = {
   ...{ UserName: "u", GroupName: "g", RoleName: "r", PolicyName: "p", PolicyDocument: "{}", VersionId: "v1" },
   ...{ PolicyArn: "arn:aws:iam::aws:policy/AmazonS3FullAccess", AccessKeyId: "AKIANOBODYNOBODYNOBO", Status: "Active" },

@@ -110,7 +110,7 @@ const decideIn = (world: PlainWorld, request: AccessRequest): Decision => {
   return decide(request, own, resource)
 }
 
-/** What decided must exist, and have the effect that it decided. */
+/** The deciding statement must exist, and have the effect that was decided. */
 function checkReason({ own, resource }: EngineWorld, decision: Decision): void {
   if (decision.outcome === "implicitDeny" || decision.by === "root" || decision.by === "acl") return
   const { side, policy: name, index } = decision.by

@@ -1,4 +1,4 @@
-/** What was asked and how it was answered, so that one sees whether the requests reach far. */
+/** Counts requests and their answers, to show how much the random requests cover. */
 import type { Unit } from "./generate.js"
 import type { Answer } from "./wire.js"
 

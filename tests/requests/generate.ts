@@ -39,7 +39,7 @@ interface Plain {
   readonly body?: string
 }
 
-/** A request with nothing odd about it. */
+/** A request without any flaw. */
 function plainSpec({ by = "owner", method, bucket, key, query, headers = [], body }: Plain): Spec {
   const path = `/${bucket}${key === undefined ? "" : `/${encodeBytes(Buffer.from(key, "latin1"), true)}`}`
   return {
@@ -201,7 +201,7 @@ export class Generator {
     return { kind: "requests", specs: [first, ...(late < 0 ? more : more.slice(0, Math.max(0, late - 1)))] }
   }
 
-  /** Refused by nobody, so that the server waits for what does not come. */
+  /** A request that is not refused, so the server waits for bytes that do not arrive. */
   private truncated(): Unit {
     const { chance, world } = this
     const bucket = world.name(chance.of(["plain", "versioned", "suspended"]))

@@ -65,7 +65,7 @@ export interface Signing {
 }
 
 export interface Spec {
-  /** For the coverage table: what it was meant to be. */
+  /** For the coverage table: the intended operation. */
   readonly what: string
   readonly method: string
   readonly target: string
@@ -78,11 +78,11 @@ export interface Spec {
   readonly version?: string
   /** Parts of the request, of 1,000, at which a write ends. */
   readonly cuts: readonly number[]
-  /** What the generator wants to learn from the answer. */
+  /** The value that the generator reads from the answer. */
   readonly about?: About
 }
 
-/** What a request does to the world, so far as later requests want to name it. */
+/** The effect of a request on the world, as far as later requests may refer to it. */
 export interface About {
   readonly does: "put" | "delete" | "createUpload" | "uploadPart" | "endUpload" | "list" | "read" | "settings"
   readonly bucket: string

@@ -36,7 +36,7 @@ interface Count {
   objects: number
   /** Objects that were not to be had, by why. */
   readonly refused: Partial<Record<FailureKind, number>>
-  /** Bodies that were taken in whole. */
+  /** Bodies that were read completely. */
   puts: number
   putsInBlocks: number
   /** Bodies in blocks whose bytes were lent, and those of them that were not given back yet. */
@@ -114,7 +114,7 @@ function spoiledAtLast(lent: LentBytes | undefined, count: Count): LentBytes | u
 export const PAGE = "https://page.example.com"
 export const RULES = `<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedMethod>PUT</AllowedMethod><AllowedOrigin>${PAGE}</AllowedOrigin></CORSRule></CORSConfiguration>`
 
-/** To everybody, the owner too. */
+/** Denies reads to everybody, the owner included. */
 const DENIES = JSON.stringify({
   Version: "2012-10-17",
   Statement: { Effect: "Deny", Principal: "*", Action: "s3:GetObject", Resource: "arn:aws:s3:::ruled/typed" },

@@ -40,7 +40,7 @@ const accountOf = (id: AccountId, name: string): Account => ({
   createdMs: 0,
 })
 
-/** Two accounts with a key each, for ever; others have the keys that a test adds. */
+/** Two accounts with a permanent key each; others have the keys that a test adds. */
 export const strangerAccount = accountOf(STRANGER_ACCOUNT, "stranger")
 export const ownerAccount = accountOf(OWNER_ACCOUNT, "owner")
 const KEYS = [
@@ -90,7 +90,7 @@ class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"
   }
 }
 
-/** A key of an account's root, as it is known. */
+/** A key of an account's root, as stored. */
 export const rootKeyOf = (id: AccessKeyId, secret: string, account: Account): KnownKey => ({
   id,
   secret,
@@ -147,7 +147,7 @@ export interface Served {
   stop(): Promise<void>
 }
 
-/** What a test may put in place of the usual; `services` wraps the model. */
+/** Replacements that a test may supply; `services` wraps the model. */
 export interface Variations extends Partial<
   Pick<S3Settings, "accounts" | "region" | "domains" | "clock" | "refuseSignatureV2" | "denials" | "newBuckets">
 > {
