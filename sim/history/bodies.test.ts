@@ -26,7 +26,7 @@ test("lengths around the identity and the page", () => {
   }
 })
 
-test("a flipped bit, a page of another write, a shifted or a longer body are found", () => {
+test("a flipped bit, a page of another write, a shifted or a longer body are detected", () => {
   const claim = claimOf(identity)
   const body = bodyOf(claim)
   const flipped = body.slice()

@@ -1,5 +1,5 @@
 /**
- * Bodies that say which write they came from.
+ * Bodies that identify their write.
  *
  * A body is a function of its identity (seed, key, number, length): each page of 4 KiB opens with the
  * identity and the page's number, the rest is drawn from both. So any read of a page or more names
@@ -14,7 +14,7 @@ export interface BodyIdentity {
   readonly lengthBytes: number
 }
 
-/** What a body says of itself: the key as a hash. */
+/** The identity that a body contains: the key as a hash. */
 export interface BodyClaim {
   readonly seed: number
   readonly keyHash: number
@@ -72,7 +72,7 @@ export function bodyOf(claim: BodyClaim): Uint8Array<ArrayBuffer> {
   return new Uint8Array(whole.buffer, 0, claim.lengthBytes)
 }
 
-/** The claim that a whole body (or one that begins at a page) makes; undefined where it makes none. */
+/** Returns the identity in a whole body (or one that begins at a page); undefined if it has none. */
 export function readClaim(bytes: Uint8Array): BodyClaim | undefined {
   if (bytes.length < IDENTITY_BYTES) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, IDENTITY_BYTES)
@@ -86,7 +86,7 @@ export function readClaim(bytes: Uint8Array): BodyClaim | undefined {
   }
 }
 
-/** Where the bytes first differ from the claim's body at that offset; undefined where they are the same. */
+/** Returns where the bytes first differ from the claim's body at that offset; undefined if they are equal. */
 export function firstDifference(bytes: Uint8Array, claim: BodyClaim, offsetBytes = 0): number | undefined {
   if (offsetBytes + bytes.length > claim.lengthBytes) return Math.max(0, claim.lengthBytes - offsetBytes)
   const words = new Uint32Array(PAGE_BYTES / 4)

@@ -1,9 +1,9 @@
 /**
- * Checks a whole history: key by key, for operations on different keys never explain each other.
+ * Checks a whole history key by key: operations on different keys are independent.
  *
- * Before the search, unknown writes that somebody saw become certain: they took effect before the
+ * Before the search, unknown writes that a read saw become certain: they took effect before the
  * end of the first read that saw them. This keeps the number of open choices small.
- * Limits  HISTORY_LIMITS; a key over them is "undecided", which counts as red: tune the workload.
+ * Limits  HISTORY_LIMITS; a key over them is "undecided", which counts as a failure: tune the workload.
  */
 import { linearize } from "./linearize.js"
 import type { Verdict } from "./linearize.js"
@@ -80,7 +80,7 @@ const LINES_SHOWN_MAX = 60
 const line = ({ startMs, endMs, action, outcome, note }: Operation): string =>
   `  ${startMs.toFixed(2)}..${Number.isFinite(endMs) ? endMs.toFixed(2) : "?"} ${JSON.stringify(action)} -> ${JSON.stringify(outcome)} ${note ?? ""}`
 
-/** A red verdict for people: the end of the longest explanation, and what could not follow. */
+/** A failed verdict as text: the end of the longest explanation, and the operations that could not follow. */
 export function describeVerdict({ key, verdict, operations, explained, stuck, given }: KeyVerdict): string {
   return [
     `${key}: ${verdict} (${operations} operations, ${explained.length} explained)`,

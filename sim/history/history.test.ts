@@ -1,6 +1,6 @@
 /**
  * The checker is checked: hand-made histories, agreement with trying every order, and changed answers
- * of good histories found.
+ * of good histories detected.
  */
 import { test } from "node:test"
 import assert from "node:assert/strict"
@@ -113,7 +113,7 @@ const stack = (...entries: readonly string[]): Outcome => ({
   entries: entries.map(entry => ({ versionId: entry.replace("!", ""), marker: entry.startsWith("!") })),
 })
 
-test("versions stack up, markers hide, versions are removed for good", () => {
+test("versions stack up, markers hide, versions are removed permanently", () => {
   const operations = [
     op(0, 1, write("a"), doneAs("1")),
     op(2, 3, write("b"), doneAs("2")),
@@ -170,7 +170,7 @@ test("a key over the limits is undecided, never legal", () => {
   assert.equal(short?.verdict, "undecided")
 })
 
-test("a red verdict shows what could not follow", () => {
+test("a failed verdict shows the operations that could not follow", () => {
   const [verdict] = checkHistory("never", [op(0, 1, write("a"), done), op(2, 3, read, absent)])
   assert.ok(verdict)
   assert.match(describeVerdict(verdict), /could not follow:\n.*"read"/)
@@ -204,7 +204,7 @@ function randomAction(draw: Draw, id: string, etags: readonly string[]): Action 
   return kinds[draw(kinds.length)] ?? read
 }
 
-/** What a store would answer that takes effect at once, and the state it then has. */
+/** The answer of a store in which each operation takes effect immediately, and the state after it. */
 function answerOf(register: Register, state: Stack, operation: Operation): Operation & { readonly state: Stack } {
   const value = state.top?.value
   const outcomes: readonly Outcome[] =
@@ -220,7 +220,7 @@ function answerOf(register: Register, state: Stack, operation: Operation): Opera
     const next = register.step(state, answered)
     if (next) return { ...answered, state: next }
   }
-  throw new Error("the model answers everything")
+  throw new Error("the model must answer every operation")
 }
 
 /** A legal history of one key: operations take effect one by one, somewhere inside their time. */
@@ -288,7 +288,7 @@ test("the search agrees with trying every order, on 20,000 short histories", () 
   assert.ok(illegal > 2_000, `${illegal} illegal ones among them`)
 })
 
-test("settling what was seen changes no verdict", () => {
+test("making seen writes certain changes no verdict", () => {
   for (let seed = 1; seed <= 3_000; seed += 1) {
     const draw = drawing(seed + 500_000)
     const operations = changedHistory(draw, legalHistory(draw, 2 + draw(6), 14, 2))
@@ -296,7 +296,7 @@ test("settling what was seen changes no verdict", () => {
   }
 })
 
-test("long legal histories are legal, and a changed answer is found", () => {
+test("long legal histories are legal, and a changed answer is detected", () => {
   let [changed, caught] = [0, 0]
   for (let seed = 1; seed <= 150; seed += 1) {
     const draw = drawing(seed + 900_000)
@@ -316,7 +316,7 @@ test("long legal histories are legal, and a changed answer is found", () => {
   assert.ok(changed > 100 && caught >= changed * 0.99, `${caught} of ${changed} caught`)
 })
 
-test("2,000 operations of a dozen clients at once with open ends are decided", () => {
+test("2,000 operations of a dozen concurrent clients, some without an answer, are decided", () => {
   const operations = legalHistory(drawing(77), 2_000, 24, 40)
   assert.equal(verdictOf("never", operations), "legal")
 })

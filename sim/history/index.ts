@@ -1,4 +1,4 @@
-/** History checker: what clients were told, held against what one key can have been. */
+/** History checker: compares the answers that clients received with the possible states of each key. */
 export { HISTORY_LIMITS, checkHistory, describeVerdict } from "./check.js"
 export type { KeyVerdict } from "./check.js"
 export type { Action, Condition, Mode, Operation, Outcome, StackEntry, Value } from "./operations.js"

@@ -6,9 +6,9 @@
  * come next when no other, still unplaced, ended before it began. An unknown operation may be placed
  * at any time between its start and its end (infinite, or the moment its server died), or not at all.
  *
- * What changes nothing (reads, refusals) is placed as soon as it fits, unless that takes an unknown one's
- * last chance: wherever else it could stand, nothing that follows would differ. Only changes are a choice.
- * Limits  `stepsMax` tries; beyond it the answer is "undecided", which counts as red.
+ * An operation without effect (a read, a refusal) is placed as soon as it fits, unless that removes an unknown one's
+ * last chance: its place makes no difference to later operations. The search branches only on changes.
+ * Limits  `stepsMax` tries; beyond it the answer is "undecided", which counts as a failure.
  */
 import type { Operation } from "./operations.js"
 import type { Register, Stack } from "./register.js"
@@ -17,7 +17,7 @@ export interface Verdict {
   readonly verdict: "legal" | "illegal" | "undecided"
   /** The longest explanation found, in its order. */
   readonly explained: readonly Operation[]
-  /** What could not come next there. */
+  /** The operations that could not follow it. */
   readonly stuck: readonly Operation[]
 }
 
@@ -33,7 +33,7 @@ interface Frame {
   /** The entry whose placing led here. */
   readonly placed: Entry | undefined
   readonly candidates: readonly Entry[]
-  /** The latest start among what is placed: what ended before it cannot come any more. */
+  /** The latest start of a placed operation: an operation that ended before it can no longer be placed. */
   readonly latestStartMs: number
   next: number
 }
@@ -119,7 +119,7 @@ class Search {
     return true
   }
 
-  /** What may come next: required ones first, those that ended first before the others. */
+  /** The operations that may come next: required ones first, in the order of their ends. */
   private frame(state: Stack, placed: Entry | undefined, earlierMs: number): Frame {
     const latestStartMs = Math.max(earlierMs, placed?.operation.startMs ?? -Infinity)
     const candidates: Entry[] = []

@@ -1,8 +1,8 @@
 /**
- * The lines of a history: what clients asked of keys, when, and what they were told.
+ * The lines of a history: requests of clients for keys, their times, and their answers.
  *
  * Every write has an id of its own (bodies and metadata carry it), so a read proves which write it
- * saw. An operation whose answer never came is `unknown`: it may have happened at any time between its
+ * saw. An operation without an answer is `unknown`: it may have happened at any time between its
  * start and its end (the death of its server, or Infinity), or never. One that certainly did not happen is not part of a history.
  */
 
@@ -12,7 +12,7 @@ export type Mode = "never" | "enabled"
 export interface Value {
   /** Unique among all writes. */
   readonly write: string
-  /** Without quotes; undefined where the client cannot know it. */
+  /** Without quotes; undefined if no answer contained it. */
   readonly etag: string | undefined
 }
 
@@ -44,7 +44,7 @@ export type Outcome =
   | { readonly kind: "done"; readonly versionId?: string }
   /** 412: the condition was false. */
   | { readonly kind: "refused" }
-  /** 404: nothing there to read, or to match. */
+  /** 404: the key, or the version to match, does not exist. */
   | { readonly kind: "absent" }
   | { readonly kind: "found"; readonly write?: string; readonly etag?: string; readonly versionId?: string }
   | { readonly kind: "stack"; readonly entries: readonly StackEntry[] }

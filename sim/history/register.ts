@@ -2,15 +2,15 @@
  * The model of one key: a stack of versions, newest first, and what each operation may do to it.
  *
  * Pure. `step` gives the stack after an operation with the outcome that its client saw, or undefined
- * where that outcome is impossible in this state. What a client could not know (an ETag, a version
- * id) fits everything, until an answer tells it: the state knows it from then on. Equal stacks are one
+ * if that outcome is impossible in this state. A value that the client has not received (an ETag, a version
+ * id) matches everything until an answer contains it; from then on the state has it. Equal stacks are one
  * object, so that a state is compared by identity.
  */
 import type { Action, Condition, Mode, Operation, StackEntry, Value } from "./operations.js"
 
 interface Version {
   readonly versionId: string | undefined
-  /** Undefined: a delete marker. */
+  /** The value is undefined for a delete marker. */
   readonly value: Value | undefined
 }
 
@@ -69,7 +69,7 @@ export class Register {
     return this.named(state, entry.versionId, this.afterListing(below, others))
   }
 
-  /** With the version id on top that its client was never told. */
+  /** Sets the id of the top version, which the writer's client never received. */
   private named(state: Stack, versionId: string | undefined, below = state.below): Stack {
     if (state.top === undefined || below === undefined) return this.empty
     return this.push(below, { ...state.top, versionId: state.top.versionId ?? versionId })

@@ -1,4 +1,4 @@
-/** Bodies: read whole, then held against everything that the client promised about them. */
+/** Bodies: read whole, then compared with every length and digest that the client declared. */
 import { concatBytes, equalBytes } from "../../src/base/bytes.js"
 import { fail } from "../../src/base/failures.js"
 import type { BodySource, StoredChecksum } from "../../src/object/contract.js"
@@ -24,7 +24,7 @@ async function collect(body: BodySource): Promise<Uint8Array> {
 }
 
 /**
- * Reads a body. `algorithm` is the checksum to keep, where the body names none itself.
+ * Reads a body. `algorithm` is the checksum to store if the body does not name one.
  * Throws `incompleteBody`, `badDigest`, `contentSha256Mismatch`, `entityTooLarge`.
  */
 export async function readBody(body: BodySource, algorithm?: ChecksumAlgorithm): Promise<CheckedBody> {

@@ -1,4 +1,4 @@
-/** The model's buckets: names are shared by all accounts; a bucket with unfinished uploads alone counts as empty. */
+/** The model's buckets: names are shared by all accounts; a bucket that has only unfinished uploads counts as empty. */
 import { fail } from "../../src/base/failures.js"
 import type { Bucket, Buckets, BucketUsage } from "../../src/object/contract.js"
 import type { SettingName, SettingRecord } from "../../src/format/records.js"

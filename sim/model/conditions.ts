@@ -37,7 +37,7 @@ export function checkCopySource(conditions: Conditions, version: ModelObject): v
   if (judge(conditions, version) !== "go") throw fail("preconditionFailed")
 }
 
-/** Only ETags speak on writes; a delete marker counts as nothing. Throws `preconditionFailed`, `noSuchKey`. */
+/** Writes check only ETags; a delete marker counts as a missing key. Throws `preconditionFailed`, `noSuchKey`. */
 export function checkWrite(conditions: Conditions, current: ModelVersion | undefined): void {
   const object = current?.kind === "object" ? current : undefined
   const { ifMatch, ifNoneMatch } = conditions

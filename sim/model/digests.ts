@@ -1,5 +1,5 @@
 /**
- * Digests as their definitions spell them: bit by bit, no tables from elsewhere, no combining.
+ * Digests as their definitions state them: bit by bit, without copied tables and without combining.
  *
  * The slow twin of the compute threads. CRCs are reflected (the low bit first), as S3's are; all
  * results are big-endian bytes, as S3 encodes them in base64.

@@ -89,7 +89,7 @@ function versionEntries(bucket: ModelBucket, request: ListVersionsRequest): Plac
   return entries.sort(byPlace)
 }
 
-/** The rank after which a page inside one key begins; above every rank where the marker says nothing. */
+/** The rank after which a page inside one key begins; above every rank if the marker has no version id. */
 function rankOfMarker(bucket: ModelBucket, { keyMarker, versionIdMarker }: ListVersionsRequest): string {
   const above = "~"
   if (versionIdMarker === undefined) return above
@@ -136,7 +136,7 @@ export interface UploadsPage {
   readonly next: { readonly keyMarker: string; readonly uploadIdMarker: MultipartId | undefined } | undefined
 }
 
-/** Uploads of a key stand in the order of their start, which their ids keep. */
+/** Uploads of a key are ordered by their start, and so are their ids. */
 export function listUploads(bucket: ModelBucket, request: UploadsRequest): UploadsPage {
   const { prefix, delimiter, keyMarker, uploadIdMarker, max } = request
   const all = new Map<string, Placed<UploadListEntry>>()

@@ -44,7 +44,7 @@ function chosenParts(upload: ModelUpload, request: CompleteRequest): readonly Mo
   return parts
 }
 
-/** The checksum of the whole, held against what the client declared. Throws `invalidRequest`, `badDigest`. */
+/** The checksum of the whole object, compared with the declared one. Throws `invalidRequest`, `badDigest`. */
 function wholeChecksum(
   upload: ModelUpload,
   request: CompleteRequest,
@@ -165,8 +165,8 @@ export class ModelMultipart implements Multipart {
   }
 
   /**
-   * The last to finish wins; an upload that ended meanwhile takes no more parts. A checksum is kept
-   * where the upload was created with one, and only told where not.
+   * The last to finish wins; an upload that ended meanwhile accepts no more parts. A checksum is stored
+   * if the upload was created with one, and only returned otherwise.
    */
   #keepPart(target: MultipartTarget, partNumber: number, { bytes, etag, checksum }: CheckedBody): PartResult {
     const lastModifiedMs = this.state.clock.wallMs()

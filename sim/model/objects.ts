@@ -1,4 +1,4 @@
-/** The model's objects and versions. Whatever is decided after the last `await` of a method is atomic. */
+/** The model's objects and versions. Everything after the last `await` of a method is atomic. */
 import { assert } from "../../src/base/assert.js"
 import { fail } from "../../src/base/failures.js"
 import type { ObjectKey, VersionId } from "../../src/base/ids.js"
@@ -71,7 +71,7 @@ export function find(bucket: ModelBucket, key: ObjectKey, versionId: VersionId |
   throw fail("isDeleteMarker", { versionId: markerId, lastModifiedMs })
 }
 
-/** A copy's source: a delete marker by id is a bad request, by key it is nothing. */
+/** A copy's source: a delete marker is a bad request by version id, and a missing key by key. */
 export function findSource(state: ModelState, source: CopySource): { bucket: ModelBucket; version: ModelObject } {
   const bucket = state.open(source.bucket)
   const named = versionsOf(bucket, source.key).find(version => version.info.versionId === source.versionId)
@@ -128,7 +128,7 @@ async function* pieces(bytes: Uint8Array, signal: AbortSignal): AsyncIterable<Ui
   }
 }
 
-/** What bytes amount to as a body of their own, whatever parts they came in. */
+/** The bytes as a body of their own, without regard to the parts that they were uploaded in. */
 const single = (bytes: Uint8Array, algorithm: ChecksumAlgorithm | undefined) => ({
   etag: hex(md5(bytes)),
   checksum: algorithm === undefined ? undefined : fullChecksum(algorithm, bytes),
@@ -275,7 +275,7 @@ export class ModelObjects implements Objects {
     return listVersions(this.state.open(request.bucket), request)
   }
 
-  /** A version id as a result: nothing in a bucket that was never versioned. */
+  /** A version id as a result: undefined in a bucket that was never versioned. */
   #shown(bucket: Bucket, versionId: VersionId): VersionId | undefined {
     return this.state.open(bucket).bucket.versioning === "never" ? undefined : versionId
   }

@@ -2,7 +2,7 @@
  * The model's whole state: plain maps in memory, sorted only when read.
  *
  * Versions of a key stand newest first. A version's rank grows smaller with each newer one and opens
- * its id, so that "older than this id" has an answer even for an id that is gone.
+ * its id, so that "older than this id" has an answer even after that id was deleted.
  */
 import { fail } from "../../src/base/failures.js"
 import type { BucketName, MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
@@ -108,7 +108,7 @@ export class ModelState {
 
 export const versionsOf = (bucket: ModelBucket, key: ObjectKey): readonly ModelVersion[] => bucket.keys.get(key) ?? []
 
-/** Removes a version; the key goes with its last one. */
+/** Removes a version; the key is removed with its last version. */
 export function dropVersion(bucket: ModelBucket, key: ObjectKey, versionId: VersionId): ModelVersion | undefined {
   const versions = versionsOf(bucket, key)
   const dropped = versions.find(version => version.info.versionId === versionId)

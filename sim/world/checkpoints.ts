@@ -40,7 +40,7 @@ export class CheckpointsInTurn implements CheckpointRunner {
     await this.executor.close()
   }
 
-  /** Nothing is closed under work that is going on; on a disk that hangs it ends when its calls are given up. */
+  /** Waits for running work before it closes; on a disk that hangs the work ends when its calls time out. */
   private async end(id: DeviceId): Promise<void> {
     const turn = this.turns.get(id)
     this.turns.delete(id)

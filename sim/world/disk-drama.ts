@@ -53,7 +53,7 @@ const WHOLE_MS_MAX = 60 * 60_000
 const SCRUB_MS = 60_000
 const SETTLE_MS = 60_000
 const MASKS_MAX = 1
-/** Each call of a slow disk takes a second. */
+/** Long, because each call to a slow disk takes a second. */
 const START_MS_MAX = 60 * 60_000
 
 /** A failure without a named check. */
@@ -147,7 +147,7 @@ export class DiskDrama implements ClientHost {
     await this.readMasked(healed)
   }
 
-  /** Undefined: it does not open, where that is allowed. */
+  /** @returns undefined if the store does not open and that is allowed. */
   private async start(): Promise<ServedStore | undefined> {
     const { machine } = this
     try {
@@ -211,7 +211,7 @@ export class DiskDrama implements ClientHost {
     this.throwErrors()
   }
 
-  /** Lets the store do what it has to do, by itself, once the operator has replaced what is lost. */
+  /** Waits until the store has repaired itself after the operator has replaced the lost disks. */
   private async becomeWhole(store: ServedStore): Promise<void> {
     const { machine } = this
     const { engine } = store
@@ -280,7 +280,7 @@ export class DiskDrama implements ClientHost {
     return this.liveEngine === engine && this.errors.length === 0
   }
 
-  /** Beyond the budget what is damaged, or gone, may be said to be. */
+  /** Beyond the budget the store may report data as damaged or missing. */
   isDoubt(error: unknown): boolean {
     return !this.options.hasBudget && isFailure(error) && error.kind !== "internal"
   }

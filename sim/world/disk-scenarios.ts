@@ -1,5 +1,5 @@
 /**
- * Disk scenarios: small stories of disks that fail, come back, fill up, rot or join, told on a machine that
+ * Disk scenarios: small stories of disks that fail, come back, fill up, rot or join, on a machine that
  * serves its store as a real process does. The healthy program passes all of them.
  */
 import { must } from "../../src/base/assert.js"
@@ -17,11 +17,11 @@ import { differenceOfReplicas, leftOver, missingShard, missingToBeWhole } from "
 const NAME = parseBucketName("scenario")
 const OWNER = parseAccountId("root")
 const LOOK_MS = 500
-/** In which a device with room has some for its records. */
+/** The time in which a device with free space reserves some for its records. */
 const ROOM_MS = 5_000
 const WHOLE_MS_MAX = 5 * 60_000
 const READ_MS_MAX = 5_000
-/** A disk that is filled by its store, and what somebody else gives back of what he took there. */
+/** A disk that its store fills, and the space that another program uses there and frees again. */
 const SMALL_DISK_BYTES = 40 * MIB
 const FREED_BYTES = 2 * MIB
 /** More than is kept back of a disk of this size. */
@@ -150,7 +150,7 @@ class Scene {
     return undefined
   }
 
-  /** As a client does that tries again while the disk is full. */
+  /** Retries as a client does while the disk is full. */
   async removeWhenPossible(name: string): Promise<void> {
     for (let passedMs = 0; (await this.tryRemove(name)) !== undefined; passedMs += LOOK_MS) {
       check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => "removals are refused for ever")
@@ -174,7 +174,7 @@ class Scene {
     return names
   }
 
-  /** Somebody else takes every byte of a bay's disk, also what the store has kept back. */
+  /** Another program uses every byte of a bay's disk, also the store's ballast. */
   async takeAllRoom(bay: string): Promise<void> {
     const drive = must(this.machine.bays.at(bay), "it is there")
     const disk = drive.disk.boot()
@@ -200,7 +200,7 @@ class Scene {
     this.throwBroken()
   }
 
-  /** The store makes good by itself whatever it lacks, and gives back what nothing names. */
+  /** The store repairs itself, and frees everything that no row names. */
   async becomeWhole(): Promise<void> {
     const { engine } = this.served
     const isWhole = () => missingToBeWhole(engine) === undefined
@@ -233,7 +233,7 @@ class Scene {
     check("wholeIsWhole", lacking === undefined, () => `${lacking}`)
   }
 
-  /** Whichever disk is gone, all that was acknowledged is read. */
+  /** Reads everything that was acknowledged, with each disk missing in turn. */
   async readWithoutEach(): Promise<void> {
     const { machine } = this
     machine.kill()
@@ -272,7 +272,7 @@ function mayBeGone(error: unknown): void {
   if (!isFailure(error, "deviceFailed") || error.details["code"] !== "ENOENT") throw error
 }
 
-/** A disk dies while clients write; an empty one takes its place, and is brought everything. */
+/** A disk dies while clients write; an empty one replaces it and is rebuilt. */
 async function lostDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   for (const what of ["kept", "overwritten", "removed"]) await on.putSome(what)
@@ -291,7 +291,7 @@ async function lostDisk(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
-/** A disk is away for a while: it lacks what came, and holds what went. */
+/** A disk is away for a while: it lacks new data and still has deleted data. */
 async function returnedDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   for (const what of ["kept", "overwritten", "removed"]) await on.putSome(what)
@@ -316,7 +316,7 @@ async function returnedDisk(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
-/** A disk is restored to what it was long ago. */
+/** A disk is restored to an old image. */
 async function oldImage(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   await on.putSome("overwritten")
@@ -355,7 +355,7 @@ async function leftBehind(seed: number): Promise<void> {
   await on.readAll()
 }
 
-/** Shards rot; a scrub finds them, and repair makes them good. */
+/** Shards rot; a scrub finds them, and repair rebuilds them. */
 async function scrubbedDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   for (const what of ["a", "b", "c"]) await on.putSome(what)
@@ -374,7 +374,7 @@ async function scrubbedDisk(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
-/** Verifies everything; how many needles were found damaged. */
+/** Verifies everything; returns the number of damaged needles. */
 async function scrub(on: Scene): Promise<number> {
   const views = () => on.store.engine.devices.map(({ tending }) => tending.scrub.view)
   const damages = () => views().reduce((sum, { damagesFound }) => sum + damagesFound, 0)
@@ -401,7 +401,7 @@ async function growing(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
-/** A disk fills up: writes are refused, everything else goes on, and nothing is broken. */
+/** A disk fills up: writes are refused, everything else continues, and nothing is damaged. */
 async function fullDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   await on.putSome("kept")
@@ -437,7 +437,7 @@ async function filledDisk(on: Scene): Promise<readonly string[]> {
 }
 
 /**
- * A store fills its disk, somebody else takes the rest of it, and the process is killed. With a few megabytes given back
+ * A store fills its disk, another program uses the rest of it, and the process is killed. With a few megabytes freed,
  * deletes alone bring the space back.
  */
 async function filledByStore(seed: number): Promise<void> {
@@ -456,10 +456,10 @@ async function filledByStore(seed: number): Promise<void> {
   await on.pass(LOOK_MS)
   must(on.machine.bays.at("/d1"), "it is there").fill(FREED_BYTES)
   const { medium } = must(on.machine.bays.at("/d1"), "it is there").disk
-  // A third first, all over: copies of the rest would take all that is left.
+  // A third first, spread over all: copies of the rest would use all remaining space.
   const [third, rest] = [0, 1].map(odd => names.slice(3).filter((_, i) => Number(i % 3 > 0) === odd))
   for (const name of third ?? []) await on.removeWhenPossible(name)
-  // What the log has given back meanwhile is somebody else's, too.
+  // The other program also uses the space that the log has freed meanwhile.
   must(on.machine.bays.at("/d1"), "it is there").fill(FREED_BYTES)
   for (let passedMs = 0; passedMs < 60_000; passedMs += LOOK_MS) {
     await on.pass(LOOK_MS)
@@ -477,7 +477,7 @@ async function filledByStore(seed: number): Promise<void> {
   await on.becomeWhole()
 }
 
-/** Somebody else takes all room while compaction copies: the checkpoint finds none, and gets what the copy has taken. */
+/** Another program uses all space while compaction copies: the checkpoint gets the space of the copy. */
 async function halfCopied(seed: number): Promise<void> {
   const on = await Scene.open(seed, 1)
   const names = await filledDisk(on)
@@ -527,7 +527,7 @@ async function fullStart(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
-/** The disk that is read for names hangs, and what is asked for is not in memory. */
+/** The disk that metadata is read from hangs, and the requested row is not in memory. */
 async function hungDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   await on.putSome("before")
@@ -539,7 +539,7 @@ async function hungDisk(seed: number): Promise<void> {
   await on.readAll()
 }
 
-/** Volumes are emptied and removed, and the power is cut as soon as one is gone. */
+/** Volumes are emptied and removed, and the power is cut as soon as one is removed. */
 async function compactedDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 1)
   const { medium } = must(on.machine.bays.at("/d1"), "it is there").disk

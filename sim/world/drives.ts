@@ -1,8 +1,8 @@
 /**
  * Drives: the disks of a simulated machine, each a thing of its own that can be taken out, put back, and
- * be sick. A folder like `/d3` is a bay: what lies in it is what its drive holds.
+ * be faulty. A folder like `/d3` is a bay: it contains the files of its drive.
  *
- * Promises  A power cut or a kill hits all drives at once. What is opened stays on the drive that was there
+ * Promises  A power cut or a kill hits all drives together. An open file stays on the drive that was there
  *           then.
  */
 import { assert, must } from "../../src/base/assert.js"
@@ -21,12 +21,12 @@ import {
 import type { Random } from "../../src/seams/random/contract.js"
 import { spelled } from "../../src/seams/disk/medium.js"
 
-/** Volumes and segments begin with a page that says what they are. */
+/** Volumes and segments begin with a page that identifies them. */
 const ROT_FROM_BYTES = 4096
 
 /** One drive: its medium outlives processes, bays and faults. */
 export class Drive {
-  /** Where it was put last: its files lie there. */
+  /** The bay that it was last put in: its files are stored there. */
   private bay: string | undefined
   readonly disk: SimDisk
   readonly faulty: FaultyDevice
@@ -50,7 +50,7 @@ export class Drive {
     return image
   }
 
-  /** It is in this bay from now on. No life may be using it. */
+  /** Moves the drive to this bay. No process may be using it. */
   mountAt(bay: string): void {
     const { medium } = this.disk
     if (this.bay !== undefined && this.bay !== bay) medium.move(this.bay, bay)
@@ -58,7 +58,7 @@ export class Drive {
     medium.addFolder(bay)
   }
 
-  /** What every call meets: what the world does to all drives, then this drive's own state. */
+  /** The faults of every call: those of all drives first, then this drive's own state. */
   get intercept(): Intercept {
     return inTurn(call => this.world(call), this.faulty.intercept)
   }
@@ -76,7 +76,7 @@ export class Drive {
     this.disk.capacityBytes = 2 ** 40
   }
 
-  /** Damages one place in the files below the folder, at rest; gives a sentence of what and where. */
+  /** Damages one place in the files below the folder, at rest; returns a sentence with the damage and its place. */
   rot(folder: string, random: Random, fromBytes = ROT_FROM_BYTES): string | undefined {
     const { medium } = this.disk
     const paths = medium.namesIn(folder).map(name => `${folder}/${name}`)
@@ -87,7 +87,7 @@ export class Drive {
     const whole = file.synced.view().slice()
     const damaged = whole.slice()
     const what = rotOnce(damaged, kind, random, undefined, fromBytes, damaged.length)
-    // What has not reached the platter yet cannot rot there.
+    // Bytes that are not on the platter yet cannot rot there.
     medium.alter(path, content => {
       for (let at = fromBytes; at < damaged.length && at < content.length; at += 1) {
         if (damaged[at] !== whole[at]) content[at] = damaged[at] ?? 0
@@ -103,7 +103,7 @@ const bayOf = (path: string): string => `/${spelled(path).split("/")[1] ?? ""}`
 export class Bays {
   private readonly drives = new Map<string, Drive>()
 
-  /** `root`: what lies in a bay without a drive is an empty folder of the machine's own disk. */
+  /** `root`: a bay without a drive is an empty folder of the machine's own disk. */
   constructor(readonly root: Drive) {}
 
   /** The drive in a bay; undefined if it is empty. */
@@ -118,7 +118,7 @@ export class Bays {
     drive.mountAt(bay)
   }
 
-  /** Takes the drive out. What is open on it is to be failed by the drive's own state. */
+  /** Takes the drive out. The drive's own state must fail calls on its open files. */
   take(bay: string): Drive {
     const drive = must(this.drives.get(bay), `there is a drive in ${bay}`)
     this.drives.delete(bay)
@@ -130,7 +130,7 @@ export class Bays {
     return this.drives.get(bayOf(path)) ?? this.root
   }
 
-  /** All bays' files as the process sees them that lives until `isOver`. */
+  /** The files of all bays as a process sees them that runs until `isOver`. */
   boot(isOver: () => boolean): Disk {
     return new BayDisk(this, isOver)
   }

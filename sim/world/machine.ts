@@ -45,7 +45,7 @@ const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 const noSignal = new AbortController().signal
 setMaxListeners(0, noSignal)
 
-/** The clock as a process sees it: who sleeps when it dies never wakes. */
+/** The clock as a process sees it: a sleep never ends if the process dies during it. */
 const clockOf = (clock: Clock, isOver: () => boolean): Clock => ({
   wallMs: () => clock.wallMs(),
   monotonicMs: () => clock.monotonicMs(),
@@ -72,9 +72,9 @@ export class SimMachine {
   private fault: Intercept = () => undefined
   private lives = 0
   private life = new AbortController()
-  /** Devices are watched to the end of a life: one that hangs must not hold up the stop. */
+  /** Devices are watched until the process ends: one that hangs must not delay the stop. */
   private watch = new AbortController()
-  /** All that ever were in a bay: a power cut hits also what was just taken out. */
+  /** All drives that were ever in a bay: a power cut also hits a drive that was just taken out. */
   private readonly drives: Drive[] = []
 
   constructor(private readonly machine: MachineOptions) {
@@ -91,7 +91,7 @@ export class SimMachine {
     return drive
   }
 
-  /** A drive as this one is now, which goes its own way from here on. */
+  /** An independent copy of a drive in its present state. */
   imageOf(drive: Drive): Drive {
     const image = drive.image(`${drive.name} image ${this.drives.length}`, this.clock, this.random)
     this.know(image)
@@ -113,12 +113,12 @@ export class SimMachine {
     return this.lives
   }
 
-  /** Lets calls to all drives fail, from now on; none without an argument. */
+  /** Makes calls to all drives fail from now on; without an argument they succeed again. */
   failDisk(fault: Intercept = () => undefined): void {
     this.fault = fault
   }
 
-  /** A moment of virtual time; for ever where the life that waits ends meanwhile. */
+  /** Waits a moment of virtual time; never resolves if the waiting process ends meanwhile. */
   private async takeTime(): Promise<void> {
     const { latencyMsMax = 0 } = this.machine
     if (latencyMsMax === 0) return
@@ -148,7 +148,7 @@ export class SimMachine {
     this.life = new AbortController()
     this.watch = new AbortController()
     const { life, watch, lives: number } = this
-    // All devices of a life wait on it, each call for itself.
+    // All devices of a process wait on it, each call for itself.
     setMaxListeners(0, watch.signal)
     const isOver = (): boolean => this.life !== life
     return {
@@ -203,7 +203,7 @@ const SMALL_TABLES = {
   stepFilesMax: 6,
 }
 
-/** Some lives have much memory, some have little and read rows when they are needed. */
+/** Some processes have much memory; others have little and read rows when they need them. */
 const storesOf = (random: Random): Stores =>
   new TableStores({
     cacheBytesMax: (8 + random.below(64)) * KIB,

@@ -20,7 +20,7 @@ const keyOf = (number: number): string => `key-${number}`
 
 interface Stopped {
   readonly world: World
-  /** What lay on all devices. */
+  /** The content of all devices. */
   readonly needles: number
   /** By bay. */
   readonly ids: ReadonlyMap<string, DeviceId>

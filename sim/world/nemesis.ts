@@ -34,7 +34,7 @@ interface Image {
 }
 
 export class Nemesis {
-  /** What it did, for a failing run. */
+  /** Its actions, as text for a failing run. */
   readonly story: string[] = []
   /** Drives that may lack something that was acknowledged, or have it damaged. */
   private readonly weak = new Set<Drive>()
@@ -47,7 +47,7 @@ export class Nemesis {
   private readonly ids = new Map<Drive, DeviceId>()
   private images: Image[] = []
   private record: ControlRecord | undefined
-  /** How often it was found whole since the devices and the policy are what they are. */
+  /** How often the store was whole since the last change of the devices or the policy. */
   private wholeScans = 0
 
   constructor(
@@ -76,12 +76,12 @@ export class Nemesis {
     }
   }
 
-  /** Something that nothing happened to is not whole: it has to become so first. */
+  /** An untouched drive lacks data: it has to become whole first. */
   foundLacking(): void {
     if (this.weakIds.size === 0) this.wholeScans = 0
   }
 
-  /** What began before the devices or the policy changed has ended at the second look. */
+  /** Work that began before the devices or the policy changed has ended by the second check. */
   private get isSound(): boolean {
     return this.wholeScans > 1
   }
@@ -137,7 +137,7 @@ export class Nemesis {
     return items[this.random.below(Math.max(1, items.length))]
   }
 
-  /** Something happens while the store runs. What the operator does ends when it ends. */
+  /** Causes an event while the store runs. An operator's action ends with the run. */
   async act(store: ServedStore): Promise<void> {
     this.see(store.engine.recordManager.record)
     const what = this.random.below(20)
@@ -277,7 +277,7 @@ export class Nemesis {
     }
   }
 
-  /** Something happens while nothing runs. */
+  /** Causes an event while no process runs. */
   between(): void {
     this.forgetLeavers()
     if (this.images.length < IMAGES_MAX && this.random.below(3) === 0) this.takeImage()
@@ -290,7 +290,7 @@ export class Nemesis {
     if (this.hasBudget) this.makeOpenable()
   }
 
-  /** Folders whose device has left the store are not given again. */
+  /** Folders whose device has left the store are not configured again. */
   private forgetLeavers(): void {
     const bays = new Set(this.devices.map(({ pathHint }) => pathHint))
     const isUsed = (bay: string): boolean => {
@@ -353,7 +353,7 @@ export class Nemesis {
     this.tell(`${bay} (${drive.name}) is put back`)
   }
 
-  /** An old image of a disk takes its place. */
+  /** Replaces a disk by an old image of itself. */
   private restore(): void {
     const found = this.pick(this.images.filter(({ of }) => this.bays.some(([, drive]) => drive === of)))
     const bay = this.bays.find(([, drive]) => drive === found?.of)?.[0]
@@ -370,7 +370,7 @@ export class Nemesis {
   }
 
   private swap(): void {
-    // A device is known by its place until it is seen in another.
+    // A device is identified by its bay until it is seen in another.
     const seen = this.bays.filter(([, { faulty }]) => OPENS.has(faulty.state))
     const [[one, first] = [], [other, second] = []] = [this.pick(seen), this.pick(seen)]
     if (one === undefined || other === undefined || !first || !second || one === other) return
@@ -381,7 +381,7 @@ export class Nemesis {
     this.tell(`${one} and ${other} are swapped`)
   }
 
-  /** A disk is exchanged for an empty one while nothing runs: known by its place, if by anything. */
+  /** A disk is exchanged for an empty one while no process runs; the store can identify it only by its bay. */
   private exchange(): void {
     const isInPlace = ([bay, drive]: readonly [string, Drive]): boolean =>
       this.devices.some(({ id, pathHint }) => pathHint === bay && this.ids.get(drive) === id)

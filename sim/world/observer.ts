@@ -21,9 +21,9 @@ export type Outcome =
 
 export interface Write {
   readonly key: string
-  /** Undefined: a removal. */
+  /** The value is undefined for a removal. */
   readonly name: string | undefined
-  /** ETag that it asked for, "none" for a creation; undefined: without a condition. */
+  /** The required ETag, "none" for a creation; undefined without a condition. */
   readonly replaces: string | undefined
   readonly etag: string | undefined
   readonly startTick: number
@@ -80,7 +80,7 @@ export class Observer {
     write.versionId = versionId
   }
 
-  /** The process has ended: what it was doing happened before, or never will. */
+  /** The process has ended: its open operations happened before this, or never will. */
   endLife(): void {
     const tick = this.now()
     for (const writes of this.writes.values()) {
@@ -88,7 +88,7 @@ export class Observer {
     }
   }
 
-  /** A creation was refused because the key was there: on keys that nobody removes it stays. */
+  /** A creation was refused because the key was there: keys without removals keep existing. */
   wasThere(key: string): void {
     this.seenThere.add(key)
   }

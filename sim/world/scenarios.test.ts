@@ -1,4 +1,4 @@
-/** The small stories, each for a seed or two; storms have a test of their own. */
+/** Runs each small scenario for a seed or two; storms have their own test. */
 import { test } from "node:test"
 import { DISK_SCENARIOS } from "./disk-scenarios.js"
 import { SCENARIOS } from "./scenarios.js"

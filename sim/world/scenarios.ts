@@ -51,7 +51,7 @@ async function cutAnswers(seed: number): Promise<void> {
   const random = world.random.fork("cuts")
   let engine = await world.run(world.start())
   await world.run(engine.services.buckets.create({ name: NAME, owner: OWNER, location: "" }))
-  // Also durable where answers come too early: the story is about what follows.
+  // Durable even if answers are sent too early: the scenario is about later writes.
   await world.pass(1_000)
   for (let round = 0; round < 25; round += 1) {
     const bucket = await world.run(engine.services.buckets.open(NAME))
@@ -205,7 +205,7 @@ async function giveUp(seed: number): Promise<void> {
   check("voidStaysOut", (await find(on.engine, on.bucket, key)) === undefined, () => "it became visible")
 }
 
-/** A listing with a delimiter shows what follows each common prefix. */
+/** A listing with a delimiter shows the keys after each common prefix. */
 async function listing(seed: number): Promise<void> {
   const on = await stage(seed, 1)
   const keys = ["a/1", "a/2", "b", "c/1", "c/2", "d/1", "e", "f"]
@@ -272,7 +272,7 @@ async function completeTwice(seed: number): Promise<void> {
   await audit(on.world, on.engine, NAME)
 }
 
-/** A version and a copy of it in the same row share bytes: they go with the last of both. */
+/** A version and a copy of it in the same row share bytes: they are freed with the last of both. */
 async function sharing(seed: number): Promise<void> {
   const on = await stage(seed, 1, true)
   const key = objectKeyOfText("shared")

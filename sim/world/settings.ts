@@ -1,4 +1,4 @@
-/** What a simulated store is configured as: the defaults of its number of devices, with small limits. */
+/** The settings of a simulated store: the defaults of its number of devices, with small limits. */
 import { parseIncarnation } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
 import { CHECKPOINT_LIMITS, SPACE_LIMITS } from "../../src/device/index.js"
@@ -18,7 +18,7 @@ export const CHECKPOINTS = {
   retryMs: 1_000,
 }
 
-/** What is kept in memory for each drive: a simulated disk holds all that is written. */
+/** The memory of each drive: a simulated disk keeps everything that is written. */
 const RESERVE_BYTES = 256 * KIB
 const SPACES = {
   ...SPACE_LIMITS,

@@ -1,6 +1,6 @@
 /**
- * A simulated machine that serves a store as the real process does: it takes the folders that it is given
- * (those in the bays), opens the store that lies on them or makes one, and does all background work.
+ * A simulated machine that serves a store as the real process does: it uses the configured folders
+ * (those in the bays), opens the store in them or creates one, and does all background work.
  */
 import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
 import { isFailure, type Failure } from "../../src/base/failures.js"
@@ -21,7 +21,7 @@ import { SimMachine, type MachineOptions } from "./machine.js"
 import { ABORTED_WAITS, CHECKPOINTS } from "./settings.js"
 
 const BLOCK_BYTES = 128 * KIB
-/** Its stories are minutes long. */
+/** Its scenarios are minutes long. */
 const CHECKPOINT_POLL_MS = 500
 const DEVICES_MAX = 9
 
@@ -33,7 +33,7 @@ const SPACES = {
   fullBytes: 1 * MIB,
 }
 
-/** What an operator gives who says nothing but the folders. */
+/** The options of an operator who configures only the folders. */
 const configOf = (folders: readonly string[]): ServeConfig => ({
   ...resolveConfig({ flags: { data: folders }, environment: {}, file: undefined, workingFolder: "/" }),
   blockBytes: BLOCK_BYTES,
@@ -47,11 +47,11 @@ export class StoreMachine extends SimMachine {
   private readonly locks = new SimLocks()
   private process = this.locks.boot()
   private running: Promise<void> = Promise.resolve()
-  /** What the operator gives at the next start. */
+  /** The operator's options for the next start. */
   folders: string[]
   /** A folder that is being added: whether it has become part of the store shows at the next start. */
   joining: string | undefined
-  /** Assertions that failed: mistakes of the program, which ended its life. */
+  /** Failed assertions: bugs of the program, which ended the process. */
   readonly mistakes: unknown[] = []
 
   constructor(options: MachineOptions) {
@@ -59,7 +59,7 @@ export class StoreMachine extends SimMachine {
     this.folders = Array.from({ length: options.devices }, (_, i) => `/d${i + 1}`)
   }
 
-  /** Serves as a new process until `kill`, `crash` or `stop`. Throws what the start throws. */
+  /** Serves as a new process until `kill`, `crash` or `stop`. Throws the errors of the start. */
   async start(): Promise<ServedStore> {
     const { joining } = this
     this.joining = undefined

@@ -1,4 +1,4 @@
-/** Twenty storms: the healthy engine loses nothing. More of them by `npm run sim`. */
+/** Twenty storms: the healthy engine loses nothing. `npm run sim` runs more. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Storm } from "./storm.js"
@@ -12,7 +12,7 @@ for (let seed = 1; seed <= 20; seed += 1) {
   })
 }
 
-test("the same seed tells the same story", async () => {
+test("the same seed gives the same run", async () => {
   const stories: string[] = []
   for (let run = 0; run < 2; run += 1) {
     const storm = new Storm({ seed: 77, devices: 2, rounds: 2, clients: 6, lifeMsMax: 150 })

@@ -77,7 +77,7 @@ export class Storm implements ClientHost {
     await world.run(world.stop(engine))
   }
 
-  /** Opens what the life before has left; now and then that is cut off too, and begun again. */
+  /** Opens the store that the last process left; now and then the start is cut off too, and repeated. */
   private async open(): Promise<Engine> {
     const { world, random } = this
     for (let cuts = 0; cuts < RECOVERIES_CUT_MAX && world.incarnation > 0 && random.below(3) === 0; cuts += 1) {

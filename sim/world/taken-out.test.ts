@@ -1,14 +1,14 @@
-/** What follows at once when a device of a store that has rested for long is taken out. */
+/** The immediate effects of taking a device out of a store that has long been idle. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../../src/base/failures.js"
 import { StoreMachine } from "./store-machine.js"
 
-/** Ends between two looks that a job with nothing to do takes by itself. */
+/** Ends between two checks that an idle job makes by itself. */
 const REST_MS = 10 * 60_000 + 25_000
 const SOON_MS = 5_000
 
-test("names that lack a copy are learned by another device within seconds, however long the store has rested", async () => {
+test("a lost metadata replica is rebuilt on another device within seconds, however long the store was idle", async () => {
   const machine = new StoreMachine({ seed: 7, devices: 4 })
   const store = await machine.clock.runUntil(machine.start())
   const replicasOf = () =>

@@ -166,7 +166,7 @@ export class Twins {
     return pair
   }
 
-  /** New ids come in answers to what made them. */
+  /** The answer to a creating command contains the new ids. */
   private learn([engine, model]: readonly [unknown, unknown]): void {
     const ids = (answer: unknown, name: "versionId" | "multipartId"): string | undefined => {
       if (typeof answer !== "object" || answer === null || !(name in answer)) return undefined
@@ -179,7 +179,7 @@ export class Twins {
     if (here !== undefined && there !== undefined) this.uploadIds.add(parseMultipartId(here), parseMultipartId(there))
   }
 
-  /** An answer with names for ids, and without what is undefined. */
+  /** An answer with names for ids, and without undefined fields. */
   private normal(side: 0 | 1, value: unknown, name = ""): unknown {
     if (typeof value === "string") {
       if (/versionId/i.test(name)) return this.versions.nameOf(side, value)
@@ -189,7 +189,7 @@ export class Twins {
     if (Array.isArray(value)) return value.map(item => this.normal(side, item))
     if (value instanceof Uint8Array) return Buffer.from(value).toString("base64").slice(0, 200) + value.length
     if (typeof value !== "object" || value === null) return value
-    // A part's own checksum has no type of its own: it is told with its object's, or as a whole one.
+    // A part's checksum has no type: it is returned with its object's type, or as a full-object checksum.
     if ("type" in value && "value" in value && !String(value.value).includes("-"))
       return [value.type !== undefined, value.value]
     const pairs = Object.entries(value).filter(([key, item]) => item !== undefined && key !== "id")
@@ -246,7 +246,7 @@ export class Twins {
     return {}
   }
 
-  /** A version that either side may know, or not any more; undefined: the latest. */
+  /** A version that exists or existed on both sides; undefined means the latest. */
   private version(): readonly [VersionId | undefined, VersionId | undefined] {
     if (this.chance(2)) return [undefined, undefined]
     if (this.chance(6)) return [parseVersionId("null"), parseVersionId("null")]
@@ -504,7 +504,7 @@ export class Twins {
           checksumType: undefined,
           signal: noSignal,
         })
-        // Versioning may have begun since the first completion: then the null version is told by name.
+        // Versioning may have begun since the first completion: then the answer names the null version.
         const { versionId, ...rest } = result
         return { ...rest, ...(versionId === undefined || versionId === "null" ? {} : { versionId }) }
       })
@@ -545,7 +545,7 @@ export class Twins {
     if (how !== 3) this.engine = await this.world.start()
   }
 
-  /** Everything at once. */
+  /** All kinds of commands together. */
   private async compareAll(): Promise<void> {
     const whole = { prefix: "", delimiter: "", max: 1_000 }
     await this.both("usage", (_, { buckets }, bucket) => buckets.usage(bucket))

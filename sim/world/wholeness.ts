@@ -68,8 +68,8 @@ export function missingShard(engine: Engine): string | undefined {
 export function differenceOfReplicas(engine: Engine): string | undefined {
   const comparison = engine.tablet.compareReplicas()
   while (comparison.step());
-  const [odd] = comparison.differences
-  return odd && `${odd.what} in ${odd.family} on ${odd.id ?? "one of them"}`
+  const [difference] = comparison.differences
+  return difference && `${difference.what} in ${difference.family} on ${difference.id ?? "one of them"}`
 }
 
 function missingNeedle(engine: Engine): string | undefined {
