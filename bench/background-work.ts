@@ -1,14 +1,14 @@
 /**
- * Scrub and compaction, kept at work for as long as a measure takes: what is over is begun again.
+ * Scrub and compaction, kept running during a measurement: each pass is followed by another.
  *
- * Says for which share of its looks each was at work, so that a figure "beside" them is one.
+ * Reports the share of samples in which each was running, which shows whether a figure "beside" them is valid.
  */
 import { setTimeout as rest } from "node:timers/promises"
 import { STORE_SCHEMAS } from "../src/admin/index.js"
 import type { AdminClient } from "../src/client/admin-client.js"
 
 const LOOK_EVERY_MS = 250
-/** Deleted bytes are dead once the collector has given their blocks back. */
+/** Deleted bytes become dead space once the collector has freed their blocks. */
 const BEGIN_MS_MAX = 5_000
 
 export interface WorkShares {
@@ -56,7 +56,7 @@ export class BackgroundWork {
     Object.assign(this.checks, { scrub: 0, compaction: 0, all: 0 })
   }
 
-  /** They end by themselves. Throws what went wrong with either. */
+  /** Waits until both end by themselves. Throws the error of either. */
   async end(): Promise<WorkShares> {
     this.over.abort()
     await this.working

@@ -1,4 +1,4 @@
-/** What every theme of a run is handed: where it works, how much it does, when it must end. */
+/** The context of every theme of a run: its folder, its scale, its end. */
 import type { Clock } from "../src/seams/clock/contract.js"
 import type { Scale } from "./scale.js"
 

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { runProcess } from "../src/cli/testing-process.js"
 
-/** Builds what is stale there. Returns the absolute path; throws if the folder has no build tool, or the build fails. */
+/** Rebuilds a stale checkout. Returns the absolute path; throws if there is no build tool, or the build fails. */
 export async function builtCheckout(folder: string): Promise<string> {
   const checkout = resolve(folder)
   const tool = join(checkout, "tools/build.mjs")

@@ -1,10 +1,10 @@
 /**
- * Speed of coding, checksums and lanes, in 10^9 bytes of data a second: one table.
+ * Speed of coding, checksums and hash pipelines, in 10^9 bytes of data a second: one table.
  *
  *   node dist/bench/coding.js
  *
  * Coding is measured on 4 MiB blocks in place (encode) and on the loss of two data shards (decode);
- * lanes with everything that a PUT does between socket and disk: copy, MD5, coding, checksums.
+ * pipelines with everything that a PUT does between socket and disk: copy, MD5, coding, checksums.
  */
 import { createHash } from "node:crypto"
 import { fileURLToPath } from "node:url"
@@ -114,7 +114,7 @@ async function measureHashes(): Promise<Measured[]> {
   ]
 }
 
-/** Takes some ten seconds. */
+/** This runs for some ten seconds. */
 export async function measureCoding(): Promise<Measured[]> {
   return [
     ...(await measureShape(4, 2)),

@@ -31,7 +31,7 @@ if (isMainThread && path) {
   session.post("Profiler.enable")
   session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: false })
   process.on("SIGUSR2", () => {
-    // The answer comes synchronously, and the counters are zero from then on.
+    // The callback runs synchronously, and the counters restart at zero.
     session.post("Profiler.takePreciseCoverage", (error, answer) => {
       const report = error ? { error: error.message } : reportOf(answer.result)
       writeFileSync(`${path}.new`, JSON.stringify(report))

@@ -1,6 +1,6 @@
 /**
- * A store of several folders whose devices are lost and replaced: what an operator would do by hand, by
- * the admin API, and how long the store then takes.
+ * A store of several folders whose devices are lost and replaced: an operator's actions through
+ * the admin API, and the time that the store then needs.
  */
 import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
@@ -70,7 +70,7 @@ export class DeviceStore {
   }
 
   /**
-   * The first folder is lost while the store runs, and an empty one is given for it; nothing is repaired
+   * The first folder is lost while the store runs, and an empty one replaces it; nothing is repaired
    * yet. Resolves with the empty one.
    */
   async replaceFirst(): Promise<string> {
@@ -86,7 +86,7 @@ export class DeviceStore {
     return empty
   }
 
-  /** Lets repair begin; resolves once what was replaced has all that it should have. */
+  /** Starts repair; resolves once the replaced device has everything that it should have. */
   async repair(empty: string): Promise<void> {
     await this.client.post("/v1/repair/resume", {})
     await this.until(async () => (await this.deviceAt(empty)).state === "active")

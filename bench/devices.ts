@@ -1,9 +1,9 @@
 /**
  * Devices: how fast a store repairs a lost folder and verifies everything, against plain file calls over
- * the same bytes in the same folders, and what clients feel of it.
+ * the same bytes in the same folders, and how it affects clients.
  *
- *   repair      from the word to begin until the device in the empty folder has all that it should have,
- *               at full speed, for the bytes that come to lie there; against plainly copying as many into a
+ *   repair      from the start until the device in the empty folder has everything that it should have,
+ *               at full speed, for the bytes that are written there; against plainly copying as many into a
  *               file there, synced once at its end, and reading as much for it from the other folders as
  *               a rebuilt byte needs: four at 4+3. Both read from the page cache.
  *   scrub       one pass over all folders at full speed; against reading the same files, the folders
@@ -11,8 +11,8 @@
  *   foreground  puts and gets of 64 KiB at 40 % of the rate that the store can do, while it repairs and
  *               while it scrubs, both at their default throttle; against the same load before and after.
  *
- * Figures are medians of rounds; what is plain is measured before and after in each, since a machine whose
- * memory has just been freed, or written, is not the same to both.
+ * Figures are medians of rounds; plain calls are measured before and after in each, since a machine whose
+ * memory has just been freed, or written, treats the two differently.
  */
 import { must } from "../src/base/assert.js"
 import { KIB, MIB } from "../src/base/limits.js"
@@ -49,7 +49,7 @@ export interface DeviceSpeed {
   readonly seconds: number
   readonly plainSeconds: number
   readonly isCold: boolean
-  /** Of the plain speed. */
+  /** As a share of the plain speed. */
   readonly share: number | undefined
   readonly isMet: boolean
 }
@@ -58,7 +58,7 @@ export interface DeviceLatency {
   readonly during: "repair" | "scrub"
   readonly redundancy: string
   readonly requestsPerSecond: number
-  /** Without the work: what is between the load before it and after it. */
+  /** Without the work: the mean of the loads before it and after it. */
   readonly alone: Pick<Summary, "p50Ms" | "p99Ms">
   readonly load: Summary
   /** p99 with the work, against without. */

@@ -1,7 +1,7 @@
 /** Whether a work costs the same among many keys as among few: its figure against that among the fewest. Pure. */
 import { atLeast, median, type Bound } from "./row.js"
 
-/** What counts as flat; rounds of one work differ by a tenth and more. */
+/** The bound for flat; rounds of one work differ by a tenth and more. */
 export const FLAT: Bound = atLeast("ofFewest", 0.8)
 
 export class Flatness {

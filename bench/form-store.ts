@@ -98,7 +98,7 @@ export class FormStore {
     return ["--tls-cert", at("cert"), "--tls-key", at("key")]
   }
 
-  /** Sends the requests the first time that this name is given; throws if one is refused. */
+  /** Sends the requests the first time that this name is passed; throws if one is refused. */
   async fill(name: string, requests: () => readonly RawRequest[]): Promise<void> {
     if (this.filled.has(name)) return
     await this.sendAll(requests())

@@ -1,4 +1,4 @@
-/** What a coverage report (`coverage-probe.cjs`) says of one request: files, functions and calls. Pure. */
+/** Evaluates a coverage report (`coverage-probe.cjs`) of one request: files, functions and calls. Pure. */
 import { z } from "zod"
 
 const COVERAGE = z.array(
@@ -18,7 +18,7 @@ export interface CalledFunction {
 }
 
 export interface CalledFile {
-  /** Of the source, from the root of the checkout: `src/s3/handler.ts`. */
+  /** The path of the source from the root of the checkout: `src/s3/handler.ts`. */
   readonly path: string
   readonly functions: readonly CalledFunction[]
 }
@@ -30,7 +30,7 @@ export interface RequestCost {
   readonly calls: number
 }
 
-/** Throws for what is not a report of the probe. */
+/** Throws if the input is not a report of the probe. */
 export const parseCoverage = (value: unknown): Coverage => COVERAGE.parse(value)
 
 /** For each function the fewest calls in any of the samples. */

@@ -1,6 +1,6 @@
 /**
- * What the machine itself asks for a large object, measured beside it: one core hashing its bytes, and the
- * disk writing what the store has to write, each piece durable before the next of its file (O_DSYNC).
+ * The machine's own cost of a large object, measured beside it: one core hashing its bytes, and the
+ * disk writing the bytes that the store has to write, each piece durable before the next of its file (O_DSYNC).
  */
 import { createHash } from "node:crypto"
 import { constants } from "node:fs"
@@ -24,7 +24,7 @@ function hashed(algorithm: "md5" | "sha256", bytes: number): string {
 export const hashSeconds = async (bench: Bench, algorithm: "md5" | "sha256", bytes: number): Promise<number> =>
   (await timed(bench.clock, async () => hashed(algorithm, bytes))).seconds
 
-/** So many bytes into each of so many files, all at once, in pieces. */
+/** Writes so many bytes into each of so many files concurrently, in pieces. */
 export async function writeSeconds(
   bench: Bench,
   { files, bytes, pieceBytes }: { readonly files: number; readonly bytes: number; readonly pieceBytes: number },

@@ -1,4 +1,4 @@
-/** What a run was made on and of: the machine, the commit, the command. */
+/** The circumstances of a run: the machine, the commit, the command. */
 import { execFile } from "node:child_process"
 import { readFile } from "node:fs/promises"
 import { cpus, loadavg, totalmem } from "node:os"
@@ -12,9 +12,9 @@ export interface Machine {
   readonly cores: number
   readonly node: string
   readonly memoryGib: number
-  /** Of the folder that stores and plain files were in; undefined where it cannot be told. */
+  /** The file system of the folder with stores and plain files; undefined if it cannot be determined. */
   readonly fileSystem: string | undefined
-  /** Of the last minute before the run: what else went on. */
+  /** The load average of the minute before the run: other work on the machine. */
   readonly load: number
   readonly commit: string | undefined
   readonly command: string
@@ -36,14 +36,14 @@ export async function machineOf(workFolder: string, args: readonly string[], now
   }
 }
 
-/** `ext4 on /dev/vda`: of the longest mount point that the folder lies below. Pure. */
+/** `ext4 on /dev/vda`: the file system of the longest mount point above the folder. Pure. */
 export function fileSystemOf(mounts: string, folder: string): string | undefined {
   const holding = mounts
     .split("\n")
     .map(line => line.split(" "))
     .filter(([, point = ""]) => folder === point || folder.startsWith(point.endsWith("/") ? point : `${point}/`))
     .filter(([device]) => device !== undefined && device !== "")
-  // Of two at one place the later mount is in front.
+  // A later mount hides an earlier one at the same place.
   const [device, , kind] = holding.reduce<string[]>(
     (best, each) => ((each[1]?.length ?? 0) >= (best[1]?.length ?? 0) ? each : best),
     [],

@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: a table of what the store does, beside what the machine allows and what is aimed at.
+ * `npm run bench`: a table of the store's figures, beside the limits of the machine and the targets.
  *
- * Starts stores of its own in a temporary folder and removes what it made, also when interrupted. Time and
+ * Starts its own stores in a temporary folder and removes them, also when interrupted. Time and
  * space are bounded by the scale. Exit code 1 where a row failed; one that missed its target is a result.
  */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"

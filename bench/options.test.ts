@@ -53,7 +53,7 @@ test("beside another checkout only forms are measured, in more and shorter round
   assert.throws(() => parseOptions(["--beside", "/elsewhere", "--scenario", "forms,small"]), /--scenario forms only/)
 })
 
-test("what is not understood is refused", () => {
+test("unknown options and values are refused", () => {
   for (const bad of [
     ["--scenario", "everything"],
     ["--rounds", "0"],

@@ -41,9 +41,9 @@ export interface BenchOptions {
   readonly themes: readonly Theme[]
   readonly isWanted: (work: string) => boolean
   readonly scale: Scale
-  /** Undefined: a folder in the system's temporary one. */
+  /** Default: a folder in the system's temporary folder. */
   readonly workFolder: string | undefined
-  /** Undefined: the default place. */
+  /** Default: the usual place. */
   readonly out: string | undefined
   readonly json: boolean
 }
@@ -139,7 +139,7 @@ export const wantedBy =
   (text: string): boolean =>
     words.split("|").some(word => text.includes(word))
 
-/** Undefined: the default ones. Only forms can be measured beside another checkout. */
+/** Returns undefined for the default themes. Only forms can be measured beside another checkout. */
 function scenariosOf(list: string | undefined, beside: string | undefined): readonly string[] | undefined {
   const asked = list === undefined ? undefined : listOf(list, SCENARIOS)
   if (beside === undefined) return asked

@@ -32,11 +32,11 @@ export type Late = z.output<typeof LATE>
 export interface OwnStoreOptions {
   readonly name: string
   readonly folders: number
-  /** A probe in its process: of its event loop, which costs a little, or of the functions it calls, which costs a lot. */
+  /** A probe in its process: the event loop's delay, which costs a little, or function calls, which cost a lot. */
   readonly probe?: keyof typeof PROBES
   /** Further arguments of `serve`. */
   readonly args?: readonly string[]
-  /** The program that runs as the server. Default: that of this checkout. */
+  /** The server's program. Default: that of this checkout. */
   readonly command?: string
   readonly environment?: Readonly<Record<string, string>>
 }
@@ -122,7 +122,7 @@ export class OwnStore {
     this.running = undefined
   }
 
-  /** Goes on without its first folders. */
+  /** Continues without its first folders. */
   async lose(count: number): Promise<void> {
     await this.stop()
     for (const folder of this.folders.slice(0, count)) await rm(folder, { recursive: true })

@@ -1,5 +1,5 @@
 /**
- * What repair and scrub are measured against: the same bytes copied and read by nothing but file calls,
+ * The baseline of repair and scrub: the same bytes copied and read by file calls alone,
  * a MiB at a time.
  */
 import { execFile } from "node:child_process"
@@ -13,7 +13,7 @@ export async function volumesOf(folder: string): Promise<string[]> {
   return names.filter(name => name.endsWith(".volume")).map(name => join(folder, "volumes", name))
 }
 
-/** Compaction may remove a file at any time; then it counts nothing. */
+/** Compaction may remove a file at any time; a removed file counts 0 bytes. */
 async function unlessGone<T>(use: Promise<T>): Promise<T | undefined> {
   try {
     return await use

@@ -1,5 +1,5 @@
 /**
- * The fastest store there could be on node:http: takes bodies and forgets them, answers every GET with the
+ * The fastest possible store on node:http: reads bodies and drops them, answers every GET with the
  * same bytes, or with a file through `createReadStream` with buffers of 1 MiB. Started by `plain-server.ts`
  * as a process of its own.
  */

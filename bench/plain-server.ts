@@ -1,4 +1,4 @@
-/** The plain server, in a process of its own: what `node:http` alone does with the same requests. */
+/** The plain server, in a process of its own: the speed of `node:http` alone for the same requests. */
 import { fork, type ChildProcess } from "node:child_process"
 import { fileURLToPath } from "node:url"
 

@@ -1,9 +1,9 @@
-/** What a process has used of the machine, by /proc (Linux); elsewhere a row says that it cannot be told. */
+/** The resources that a process has used, from /proc (Linux); elsewhere a row reports that they are not available. */
 import { readFile } from "node:fs/promises"
 import { must } from "../src/base/assert.js"
 import { Unmeasured } from "./row.js"
 
-/** What the kernel counts in for programs, on every Linux. */
+/** The kernel's clock ticks per second for programs, on every Linux. */
 const TICKS_PER_SECOND = 100
 
 async function procText(pid: number, name: string): Promise<string> {

@@ -1,4 +1,4 @@
-/** The whole bench, shortly, as processes: every row gives its figure, and nothing stays behind. */
+/** A short run of the whole bench, as processes: every row has its figure, and no file or process remains. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
@@ -62,7 +62,7 @@ async function quick(scenarios: string, ...further: readonly string[]): Promise<
   }
 }
 
-/** Speed is not asserted: only that there are figures, and that limits were measured where targets speak of them. */
+/** Speed is not asserted: only that there are figures, and that limits were measured if targets refer to them. */
 function requireFigures(rows: Rows): void {
   for (const { work, verdict, measured, ratio, why } of rows) {
     assert.ok(verdict !== "failed", `${work}: ${why ?? ""}`)
@@ -121,7 +121,7 @@ test("forms are measured beside another checkout", async () => {
   )
 })
 
-test("the cost of a request tells its functions by file and line, and the files beyond its plain form", async () => {
+test("the cost of a request lists its functions by file and line, and the files beyond its plain form", async () => {
   const tool = join(CHECKOUT, "tools/request-cost.mjs")
   const answer = async (...args: string[]): Promise<unknown> => {
     const { code, out, error } = await runProcess(process.execPath, [tool, ...args, "--json"])
@@ -146,7 +146,7 @@ test("the cost of a request tells its functions by file and line, and the files 
   assert.ok(text.split("\n")[line - 1]?.includes(name), `${file}:${line} is not ${name}`)
 })
 
-test("a folder is lost, repaired and verified, and clients are heard", async () => {
+test("a folder is lost, repaired and verified, and clients are served", async () => {
   const rows = await quick("devices")
   requireFigures(rows)
   assert.deepEqual(

@@ -5,7 +5,7 @@ import { parseStat } from "./process-usage.js"
 import { figureText, textOfReport } from "./report.js"
 import type { Result } from "./row.js"
 
-test("every row is in the table: what missed, what failed, what could not be told", () => {
+test("every row is in the table, also those that missed, failed or could not be measured", () => {
   const of = { theme: "t", target: "ratio <= 1", rounds: [1] }
   const rows: Result[] = [
     {

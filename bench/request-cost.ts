@@ -42,7 +42,7 @@ const ENTRIES = ["dist/src/main/main.js", "dist/src/main/cli/main.js"]
 const FOLDERS = 6
 const REQUESTS = 40
 const LARGE_REQUESTS = 10
-/** Of these the fewest calls of each function count. */
+/** The number of samples; the fewest calls of each function count. */
 const SAMPLES = 5
 /** As bin/hayloft sizes it for so many folders. */
 const POOL_THREADS = 4 + 4 * FOLDERS
@@ -71,7 +71,7 @@ async function measure(bench: Bench, checkout: string, forms: readonly RequestFo
   return found
 }
 
-/** In a store of its own, since what a request runs also depends on what was written before. */
+/** Uses a store of its own, since the code that a request runs also depends on earlier writes. */
 async function filesOf(bench: Bench, checkout: string, form: RequestForm): Promise<Files> {
   const store = await FormStore.open(bench, {
     ...{ name: "request-cost", checkout, folders: FOLDERS, probe: "coverage" },
@@ -174,7 +174,7 @@ const textOfFunctions = (functions: readonly ShownFunction[]): string =>
     ]),
   )
 
-/** The one of this name, else the only one whose name has the text. */
+/** Returns the form of this name, else the only form with the text in its name. */
 function formOf(text: string): RequestForm {
   const exact = FORMS.find(({ name }) => name === text)
   const [only, ...more] = exact === undefined ? FORMS.filter(({ name }) => name.includes(text)) : [exact]

@@ -1,5 +1,5 @@
 /**
- * Forms of request: the plain ones, and the same with what real clients add to them.
+ * Forms of request: the plain ones, and the same with the additions of real clients.
  *
  * `npm run bench -- --scenario forms` measures their processor time, `npm run request-cost` the files, functions and
  * calls behind each. A form makes its requests before they are sent, so that making them costs nothing while it counts.
@@ -18,7 +18,7 @@ import { CHECKSUM_HEADER, crc32Text, unsignedChunkWithTrailer } from "./unsigned
 
 const CHUNK_BYTES = 64 * KIB
 const PRESIGNED_SECONDS = 3600
-/** Objects that one set of reads goes around. */
+/** The number of objects that one set of reads cycles through. */
 const READ_KEYS = 200
 const TAGS = [["x-amz-tagging", "team=storage&kind=report"]] as const
 const USER_METADATA = [
@@ -37,7 +37,7 @@ export interface RequestForm {
   readonly isOnce?: boolean
   /** So many bytes, or requests that need so much before, that few of them are sent. */
   readonly isLarge?: boolean
-  /** Of each answer's body. */
+  /** The length of each answer's body. */
   readonly answerBytes?: number
   /** Prepares the store and makes so many requests. */
   prepare(store: FormStore, count: number): Promise<readonly RawRequest[]>

@@ -16,7 +16,7 @@ import {
 
 const measured: Measured = { figure: 9, unit: "ms", limit: 10, also: { p99Ms: 20 } }
 
-test("a verdict is what the bounds say of figure, ratio and further figures", () => {
+test("a verdict applies the bounds to figure, ratio and further figures", () => {
   assert.equal(verdictOf(undefined, measured), "reported")
   assert.equal(verdictOf(all(atMost("ratio", 0.9)), measured), "met")
   assert.equal(verdictOf(all(atMost("ratio", 0.89)), measured), "missed")
@@ -25,19 +25,19 @@ test("a verdict is what the bounds say of figure, ratio and further figures", ()
   assert.equal(verdictOf(any(atLeast("figure", 10), atMost("nothing", 20)), measured), "missed")
 })
 
-test("what was not measured is neither met nor missed, unless something else missed", () => {
+test("an unmeasured bound is neither met nor missed, unless another bound missed", () => {
   const { limit: _, ...alone } = measured
   assert.equal(verdictOf(all(atMost("ratio", 1)), alone), "unmeasured")
   assert.equal(verdictOf(all(atMost("ratio", 1), atMost("figure", 1)), alone), "missed")
 })
 
-test("targets read as they judge", () => {
+test("the text of a target states its bounds", () => {
   assert.equal(targetText(all(atMost("figure", 500), atMost("stallMs", 20))), "<= 500, stallMs <= 20")
   assert.equal(targetText(any(atMost("s a GiB", 3), atLeast("ratio", 1.4))), "s a GiB <= 3 or ratio >= 1.4")
   assert.equal(targetText(undefined), "")
 })
 
-test("the round in the middle counts, by its ratio; the others are told", async () => {
+test("the round in the middle counts, by its ratio; the others are reported", async () => {
   const ratios = [0.5, 3, 0.7]
   const row = { work: "w", measure: async () => ({ figure: (ratios.shift() ?? 0) * 4, unit: "s", limit: 4 }) }
   const result = await measureRow("t", { ...row, target: all(atMost("ratio", 1)) }, undefined, 3)
@@ -46,7 +46,7 @@ test("the round in the middle counts, by its ratio; the others are told", async 
   assert.equal(median([4, 1, 3, 2, 5]), 3)
 })
 
-test("a figure counts only where what it is measured beside was there", async () => {
+test("a figure counts only if its precondition held", async () => {
   const verdictBeside = async (share: number): Promise<string> => {
     const row = { work: "w", measure: async () => ({ figure: 1, unit: "ms", also: { share } }) }
     const result = await measureRow(
@@ -80,7 +80,7 @@ test("a row that is measured once is, and one that fails stays with its reason",
   assert.deepEqual(await failing(new Error("broke")), ["failed", "broke"])
 })
 
-test("flat is judged against the middle of the rounds among the fewest keys", () => {
+test("flat is measured against the middle of the rounds among the fewest keys", () => {
   const flatness = new Flatness()
   assert.deepEqual(
     [10, 30, 20].map(figure => flatness.of("get", 100, figure)),

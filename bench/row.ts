@@ -1,16 +1,16 @@
 /**
- * Rows of the table: a work, its target, and how it is measured once; what a few rounds of it come to. Pure
+ * Rows of the table: a work, its target, how it is measured once, and the result of a few rounds. Pure
  * but for calling the measures.
  *
- * A figure stands beside its limit, what the machine or a bare server reaches in the same round, and the
- * ratio of both is what travels between machines. Bounds speak of "figure", "ratio" or a further figure.
+ * A figure stands beside its limit, which the machine or a bare server reaches in the same round, and the
+ * ratio of both is comparable between machines. Bounds refer to "figure", "ratio" or a further figure.
  */
 import { must } from "../src/base/assert.js"
 
 export interface Measured {
   readonly figure: number
   readonly unit: string
-  /** In the same unit: what there could be at best. */
+  /** The best possible figure, in the same unit. */
   readonly limit?: number
   /** Further figures, for bounds and for readers of the JSON. */
   readonly also?: Readonly<Record<string, number>>
@@ -33,16 +33,16 @@ export const atLeast = (of: string, value: number): Bound => ({ of, atLeast: val
 export const all = (...bounds: readonly [Bound, ...Bound[]]): Target => ({ all: bounds })
 export const any = (...bounds: readonly [Bound, ...Bound[]]): Target => ({ any: bounds })
 
-/** What this machine cannot tell, said in a sentence; the row stays in the table. */
+/** The reason why this machine cannot measure a row, as a sentence; the row stays in the table. */
 export class Unmeasured extends Error {
   override readonly name = "Unmeasured"
 }
 
 export interface Row<F> {
   readonly work: string
-  /** Undefined: the figure is reported. */
+  /** Without a target the figure is only reported. */
   readonly target?: Target
-  /** What must hold for the figure to say anything: else the row is unmeasured, and its figure stays. */
+  /** The precondition of the figure: if it is false the row is unmeasured, and its figure stays. */
   readonly given?: readonly Bound[]
   measure(fixture: F): Promise<Measured>
   /** Measured once, however many rounds there are: it takes long, or changes what it measures. */
@@ -73,7 +73,7 @@ const valueOf = (measured: Measured, name: string): number | undefined => {
 export const ratioOf = ({ figure, limit }: Measured): number | undefined =>
   limit !== undefined && limit > 0 ? figure / limit : undefined
 
-/** Undefined where the figure that it speaks of is not there. */
+/** @returns undefined if the figure that it refers to is missing. */
 function isWithin(measured: Measured, { of, atMost: most, atLeast: least }: Bound): boolean | undefined {
   const value = valueOf(measured, of)
   if (value === undefined) return undefined
@@ -107,7 +107,7 @@ export function medianBy<T>(items: readonly T[], figure: (item: T) => number): T
 
 export const median = (values: readonly number[]): number => medianBy(values, value => value)
 
-/** Rounds of a row, and what they come to; a row that fails says why and stays. */
+/** Runs the rounds of a row and returns their result; a failed row states its reason and stays. */
 export async function measureRow<F>(theme: string, row: Row<F>, fixture: F, rounds: number): Promise<Result> {
   const of = { theme, work: row.work, target: targetText(row.target) }
   const all: Measured[] = []

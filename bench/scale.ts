@@ -1,10 +1,10 @@
-/** How much of each work a run does: in a few minutes, as the targets say (`--full`), or shortly for tests. */
+/** The amount of each work in a run: a few minutes, the targets' full scale (`--full`), or short for tests. */
 import { GIB, KIB, MIB } from "../src/base/limits.js"
 
 export interface Scale {
   /** Figures are medians of so many rounds. */
   readonly rounds: number
-  /** Of each load. */
+  /** The duration of each load. */
   readonly seconds: number
   readonly largeBytes: number
   readonly parts: number

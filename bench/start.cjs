@@ -1,6 +1,6 @@
 /**
- * Starts the bench with room in the thread pool, so that the plain writes that stores are held against run on
- * all files at once.
+ * Starts the bench with a large thread pool, so that the plain writes that stores are compared with run on
+ * all files concurrently.
  *
  * CommonJS, because the pool's size counts only if it is set before the first `import()`.
  */

@@ -2,7 +2,7 @@
  * Foreground: puts and gets of one size at a steady rate, whatever the store does meanwhile.
  *
  * A request's time counts from when it was due, so that those that wait behind a slow one count as slow
- * too. Of three requests one is a put.
+ * too. One request in three is a put.
  */
 import type { S3Client } from "../src/client/s3-client.js"
 import type { Clock } from "../src/seams/clock/contract.js"
@@ -50,7 +50,7 @@ export class SteadyLoad {
     return requests / seconds
   }
 
-  /** Goes on until `isOver`; `work` that fails ends it too. */
+  /** Continues until `isOver`; a failure of `work` ends it too. */
   async during<T>(perSecond: number, work: () => Promise<T>): Promise<{ readonly result: T; readonly load: Summary }> {
     const latencies = new Latencies()
     const beganMs = this.clock.monotonicMs()

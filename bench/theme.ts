@@ -16,7 +16,7 @@ export interface Theme {
 
 export function theme<F extends Fixture>(options: {
   readonly name: string
-  /** Left out unless it is asked for by its name, or by `--full`. */
+  /** Left out unless it is selected by its name, or by `--full`. */
   readonly isOnRequest?: boolean
   open(bench: Bench): Promise<F>
   rows(scale: Scale): readonly Row<F>[]

@@ -23,7 +23,7 @@ export interface Call {
   readonly body?: Uint8Array | string
   /** Value of the Host header. */
   readonly host?: string
-  /** Not signed at all. */
+  /** Sends the request without a signature. */
   readonly anonymous?: boolean
   readonly credentials?: Credentials
   readonly sign?: Partial<SignOptions>

@@ -1,5 +1,5 @@
 /**
- * What rows say about answers; a broken expectation names the answer that came.
+ * Expectations of rows about answers; a broken expectation contains the actual answer.
  */
 import { AssertionError } from "node:assert"
 import type { RawResponse } from "./raw-client.js"
@@ -21,7 +21,7 @@ export function same(actual: unknown, expected: unknown, what: string): void {
   if (left !== right) refuse(`${what}: expected ${right?.slice(0, 400)}, got ${left?.slice(0, 400)}`)
 }
 
-/** The value, or a broken expectation where there is none. */
+/** Returns the value; throws a broken expectation if it is undefined. */
 export function present<T>(value: T | undefined, what: string): T {
   if (value === undefined) refuse(`${what} is missing`)
   return value

@@ -61,7 +61,7 @@ test("chunked answers, informational ones, and two answers on one connection", a
   })
 })
 
-test("the body waits for 100 Continue, and stays at home when the answer is final", async () => {
+test("the body waits for 100 Continue, and is not sent if the answer is final", async () => {
   const request = { ...GET, method: "PUT", headers: [["Content-Length", "4"]], body: [Buffer.from("body")] } as const
   let seen = ""
   const agreeing = (socket: Socket, received: () => string) =>

@@ -16,7 +16,7 @@ export type Header = readonly [name: string, value: string]
 export interface Endpoint {
   readonly host: string
   readonly port: number
-  /** Undefined: plain HTTP. */
+  /** Default: plain HTTP. */
   readonly tls?: { readonly ca: string }
 }
 

@@ -3,7 +3,7 @@
  */
 import type { Scene } from "./scene.js"
 
-/** What an endpoint may not offer; rows that need it are counted apart when it is missing. */
+/** Features that an endpoint may lack; rows that need it are counted apart when it is missing. */
 export type Need = "otherAccount"
 
 export interface Row {

@@ -1,4 +1,4 @@
-/** The table itself: ids are unique, every line has rows or a reason, selection finds what it is asked for. */
+/** The table itself: ids are unique, every line has rows or a reason, selection finds the requested rows. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { lineOf } from "./row.js"
@@ -34,7 +34,7 @@ test("rows are selected by id, line, range and words", () => {
   assert.ok(select(ROWS, "delete marker").length > 1)
 })
 
-test("the report counts by line and tells failures", () => {
+test("the report counts by line and lists failures", () => {
   const outcome = { id: "58.3", line: 58, title: "a title", message: "expected 304, got 200", durationMs: 1 }
   const outcomes = [{ ...outcome, result: "failed" } as const, { ...outcome, id: "58.4", result: "passed" } as const]
   const of58 = byLine(outcomes)[57]
@@ -43,7 +43,7 @@ test("the report counts by line and tells failures", () => {
   assert.match(report(outcomes), /58\.3 a title: expected 304, got 200/)
 })
 
-test("XML helpers read what servers write", () => {
+test("XML helpers read the XML of servers", () => {
   const xml = `<R xmlns="n"><A>1</A><AB>no</AB><A/><A x="y">&lt;&#13;&#x1F600;&amp;lt;</A></R>`
   assert.deepEqual(elements(xml, "A").map(unescapeXml), ["1", "", "<\r😀&lt;"])
   assert.equal(text(xml, "C"), undefined)

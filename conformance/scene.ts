@@ -1,5 +1,5 @@
 /**
- * What a row is given: a bucket of its own, clients, and the short forms of the common requests.
+ * The context of a row: a bucket of its own, clients, and short forms of the common requests.
  *
  * A row leaves nothing behind: at its end every bucket that it made is emptied (all versions) and removed.
  */
@@ -166,7 +166,7 @@ export class Scene {
     return this.call("POST", { key, query: `uploadId=${encodeText(uploadId)}`, body, ...headersOf(headers) })
   }
 
-  /** A whole multipart object of the given parts; gives the answer to Complete. */
+  /** Uploads a multipart object of these parts; returns the answer to Complete. */
   async multipart(key: string, bodies: readonly Body[], headers?: HeaderInput): Promise<RawResponse> {
     const uploadId = await this.createUpload(key, headers)
     const parts: [number, string][] = []

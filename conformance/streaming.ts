@@ -32,7 +32,7 @@ export interface StreamedPut {
   /** Instead of the right checksum. */
   readonly trailerValue?: string
   readonly headers?: HeaderInput
-  /** undefined: leave the header out. */
+  /** The header is left out if this is undefined. */
   readonly decodedLength?: number | undefined
   /** Changes the frames before they are sent. */
   readonly damage?: (frames: Frames) => Frames
@@ -43,7 +43,7 @@ export interface StreamedPut {
 export interface Frames {
   /** Each chunk with its head, the last one empty. */
   readonly chunks: readonly string[]
-  /** Trailing header lines and what ends the body. */
+  /** Trailing header lines and the end of the body. */
   readonly trailer: string
 }
 

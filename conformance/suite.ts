@@ -2,7 +2,7 @@
  * Runs rows against an endpoint and sums up by line of the list of behaviours.
  *
  * Promises  Every row runs in a bucket of its own; a failing row disturbs no other; the outcome names
- *           the row, what was expected and what came.
+ *           the row, the expected and the actual answer.
  * Limits    ROWS_AT_ONCE rows together, ROW_TIMEOUT_MS each.
  */
 import type { Client } from "./client.js"
@@ -20,12 +20,12 @@ export interface Outcome {
   readonly line: number
   readonly title: string
   readonly result: "passed" | "failed" | "left out"
-  /** Why it failed, or what it needs. */
+  /** The reason of the failure, or the missing feature. */
   readonly message: string
   readonly durationMs: number
 }
 
-/** Rows that a pattern asks for. */
+/** Rows that a pattern selects. */
 export function select(rows: readonly Row[], pattern: string | undefined): readonly Row[] {
   if (pattern === undefined) return rows
   if (/^\d+\.\d+$/.test(pattern)) return rows.filter(row => row.id === pattern)
@@ -75,7 +75,7 @@ export async function runRow(row: Row, client: Client, surroundings: Surrounding
   }
 }
 
-/** Runs rows, a few at once; outcomes come in the order of the rows. */
+/** Runs rows, a few concurrently; outcomes are in the order of the rows. */
 export async function runRows(
   rows: readonly Row[],
   client: Client,

@@ -1,7 +1,7 @@
 /**
- * The few questions that tests ask of S3's XML answers, by regular expression.
+ * The few values that tests read from S3's XML answers, by regular expression.
  *
- * Good for documents without attributes on the elements asked for and without nesting of an element
+ * Good for documents without attributes on the requested elements and without nesting of an element
  * inside one of its own name; S3's are such.
  */
 const NAMED: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" }
@@ -29,7 +29,7 @@ export function elements(xml: string, name: string): string[] {
   return [...found].map(match => match[1] ?? "")
 }
 
-/** Text of the first `<name>`, undefined where there is none. */
+/** Text of the first `<name>`; undefined if there is no such element. */
 export function text(xml: string, name: string): string | undefined {
   const [first] = elements(xml, name)
   return first === undefined ? undefined : unescapeXml(first)

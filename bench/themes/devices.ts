@@ -1,4 +1,4 @@
-/** Rows of repair and scrub (`devices.ts`): their speed against plain file calls, and what clients feel of them. */
+/** Rows of repair and scrub (`devices.ts`): their speed against plain file calls, and their effect on clients. */
 import { join } from "node:path"
 import { must } from "../../src/base/assert.js"
 import { DEVICE_STORES, devicesScenario, TARGETS, type DevicesOptions, type DevicesResult } from "../devices.js"

@@ -104,7 +104,7 @@ class Side {
   }
 }
 
-/** Of processor time for each request of one round, by side. */
+/** Microseconds of processor time for each request of one round, by side. */
 async function microsecondsOf(bench: Bench, form: RequestForm, sides: readonly Side[]): Promise<readonly number[]> {
   const loads: TurnTaker[] = []
   const cpuSeconds = () => Promise.all(sides.map(side => side.forms.store.cpuSeconds()))

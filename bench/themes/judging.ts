@@ -1,8 +1,8 @@
 /**
- * What it costs to judge how safe a store is, in milliseconds of processor time: the main thread does it
- * every 5 s while objects come, and answers nobody meanwhile.
+ * The cost of evaluating how safe a store is, in milliseconds of processor time: the main thread does it
+ * every 5 s while objects arrive, and answers no request meanwhile.
  *
- * The store is as wide as stores get: 32 devices, one of them out, 10+4, shards moving from 30 devices to 32.
+ * The store is as wide as stores get: 32 devices, one of them offline, 10+4, shards moving from 30 devices to 32.
  */
 import { DEVICES_MAX, PARTITIONS } from "../../src/base/limits.js"
 import { parseDeviceId } from "../../src/base/ids.js"
@@ -52,7 +52,7 @@ function median(work: () => unknown): number {
   return took[WARM_ROUNDS >> 1] ?? 0
 }
 
-/** The first is the first of the process only where nothing has judged before. */
+/** The first measurement is valid only if the process has not evaluated before. */
 class Judging implements Fixture {
   private readonly input = widestStore()
   private readonly evaluate = new SafetyEvaluator()

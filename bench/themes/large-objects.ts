@@ -71,7 +71,7 @@ class LargeObjects implements Fixture {
     return { figure: seconds, unit: "s", limit, also: { megabytesPerSecond: this.bytes / 1e6 / seconds, ...cpu } }
   }
 
-  /** The limit has the SHA-256 that this client asks for too; the seconds are those of a GiB. */
+  /** The limit includes the SHA-256 that this client requests; the seconds are those of a GiB. */
   async putBySdk(): Promise<Measured> {
     const limit = (await this.limitSeconds()) + (await hashSeconds(this.bench, "sha256", this.bytes))
     const { part, bench, store } = this
@@ -125,7 +125,7 @@ class LargeObjects implements Fixture {
     return this.get()
   }
 
-  /** What the process sent to disks for a copy within the bucket, of what the object has. */
+  /** The bytes that the process sent to disks for a copy within the bucket, as a share of the object's. */
   async copy(): Promise<Measured> {
     await this.present()
     const before = await writtenBytesOf(this.store.pid)
@@ -202,7 +202,7 @@ class LargeObjects implements Fixture {
     return seconds
   }
 
-  /** Each lane has a connection, and sends what is next. */
+  /** Each worker has a connection, and sends the next part. */
   private async inLanes(lanes: number, requests: readonly RawRequest[]): Promise<void> {
     const waiting = requests.values()
     await mapBounded(Array.from({ length: lanes }), lanes, async () => {

@@ -1,6 +1,6 @@
 /**
  * Listings: pages of 1,000 per second of processor time of the server, from random places: plain, with a
- * delimiter, over many old versions; and what those who list cost those who get.
+ * delimiter, over many old versions; and how listings slow down gets.
  */
 import { createHash } from "node:crypto"
 import { MIB } from "../../src/base/limits.js"
@@ -71,7 +71,7 @@ class ListedStore {
     return this.pages(VERSIONED, "", 0)
   }
 
-  /** p99 of those who get while many list, against without. */
+  /** p99 of gets during many listings, against without. */
   async beside(keys: number): Promise<Measured> {
     await this.fill(keys)
     const { scale, clock, signal } = this.bench
@@ -125,7 +125,7 @@ class ListedStore {
     }
   }
 
-  /** A measure of short pages would say nothing. */
+  /** Pages must be full: a measurement of short pages is meaningless. */
   private async requireFullPage(bucket: string, delimiter: string): Promise<void> {
     const { keys, prefixes } = await this.store.client.list(bucket, { prefix: "", delimiter })
     const entries = keys.length + prefixes.length
@@ -171,7 +171,7 @@ class Listings implements Fixture {
     await this.many.close()
   }
 
-  /** Its limit is what a page costs among the fewest. */
+  /** Its limit is the cost of a page among the fewest keys. */
   async plain(keys: number, fewest: number): Promise<Measured> {
     const { figure: limit } = await this.few.plain(fewest)
     return { ...(await this.many.plain(keys)), limit }

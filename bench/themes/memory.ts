@@ -56,7 +56,7 @@ class Memory implements Fixture {
     return { figure: await peakMegabytes(pid), unit: "MB", also: { megabytesPerSecond } }
   }
 
-  /** Each has asked once, so that it is no stranger that says nothing. */
+  /** Each connection has sent one request, so that the store does not treat it as unauthenticated. */
   async connections(): Promise<Measured> {
     const { idleConnections } = this.bench.scale
     const { forge, pid } = this.store

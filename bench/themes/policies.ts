@@ -1,6 +1,6 @@
 /**
- * What access policies cost: a decision over a hundred of two KiB each, in microseconds of processor time. It is asked on the main thread
- * for every request of a caller other than root, so it stands beside the cost of the rest of such a request.
+ * The cost of access policies: a decision over a hundred of two KiB each, in microseconds of processor time. The main
+ * thread decides for every request of a caller other than root, so the figure stands beside the rest of such a request.
  */
 import { KIB } from "../../src/base/limits.js"
 import type { AccessPolicy, AccessRequest, Decision } from "../../src/access/policy/contract.js"
@@ -17,7 +17,7 @@ const DECISION_MICROSECONDS_MAX = 20
 const WARM_DECISIONS = 20_000
 const ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectTagging"]
 
-/** What each policy speaks of: a bucket, or a folder in a bucket that all of them speak of. */
+/** The resource of each policy: a bucket, or a folder in a bucket that all of them share. */
 type PlaceOf = (n: number) => string
 
 const ownBucket: PlaceOf = n => `team-${n}-data`
@@ -80,7 +80,7 @@ class Policies implements Fixture {
     // Nothing but memory was used.
   }
 
-  /** Of processor time, the mean of as many as fit. */
+  /** Microseconds of processor time, the mean of as many as fit. */
   private microseconds(work: () => unknown): number {
     const { clock, scale } = this.bench
     const [before, beganMs] = [process.cpuUsage(), clock.monotonicMs()]

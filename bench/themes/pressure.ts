@@ -1,6 +1,6 @@
 /**
  * Pressure: how late answers come at 70 % of what the store can do while it verifies and compacts, and what
- * is left of its peak when three times as much is asked of it.
+ * remains of its peak at three times that load.
  */
 import { KIB, MIB } from "../../src/base/limits.js"
 import { runLoad, type LoadPlan, type LoadResult } from "../../src/client/load/raw-load.js"
@@ -18,7 +18,7 @@ const KEYS = 1000
 const LARGE_BYTES = 4 * MIB
 const TAIL_SHARE = 0.7
 const WARM_SHARE = 0.3
-/** Of the time: between two passes a scrub is idle for a moment. */
+/** A share of the time: between two passes a scrub is idle for a moment. */
 const AT_WORK_MIN = 0.6
 const OVERLOAD_TIMES = 3
 const TAIL_CONNECTIONS = 256
@@ -47,7 +47,7 @@ class Pressure implements Fixture {
     const count = Math.ceil(this.bench.scale.largeBytes / LARGE_BYTES)
     await this.putLarge(count)
     const peak = await this.peak(TAIL_MIX)
-    // Every second one goes, so that each volume has dead space to compact.
+    // Deletes every second object, so that each volume has dead space to compact.
     for (let n = 0; n < count; n += 2) await this.store.client.remove(BUCKET, `large-${n}`)
     return this.store.admin(async admin => {
       const beside = await BackgroundWork.begin(admin)

@@ -17,7 +17,7 @@ import type { Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 
 const SMALL_BYTES = 4 * KIB
-/** Of the larger ones that are reported. */
+/** The number of the larger objects that are reported. */
 const OTHER_KEYS = 200
 const WARM_SHARE = 0.3
 
@@ -54,7 +54,7 @@ class SmallObjects implements Fixture {
     const limit = await this.thousands(bare.pid, bare.endpoint, next)
     const own = await this.thousands(this.store.pid, this.store.forge.endpoint, next, seconds)
     const { operationsPerSecond: perSecond, p50Ms, p99Ms, megabytesPerSecond } = own.load
-    // Of the bare server's beside it: a shared machine is not as fast an hour later, when the sets are larger.
+    // As a share of the bare server's: a shared machine is not as fast an hour later, when the sets are larger.
     const ofFewest = this.flatness.of(`${operation} ${sizeBytes}`, keys, own.figure / limit.figure)
     const also = { perSecond, megabytesPerSecond, p50Ms, p99Ms, ofFewest }
     return { figure: own.figure, unit: "k/CPU s", limit: limit.figure, also }

@@ -88,7 +88,7 @@ class Starts implements Fixture {
       try {
         if ((await connection.ask(request)).status === 200) return
       } catch {
-        // Nobody listens yet.
+        // The server does not listen yet.
       } finally {
         connection.close()
       }

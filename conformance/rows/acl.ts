@@ -1,4 +1,4 @@
-/** Line 12 as far as it speaks of access control lists: taken where a bucket has them count, shown as they were given, refused elsewhere. */
+/** Line 12 as far as it concerns access control lists: accepted if a bucket enables them, returned as sent, else refused. */
 import { check, expectBody, expectError, expectStatus, present, same } from "../expect.js"
 import type { RawResponse } from "../raw-client.js"
 import { row, rowWithOther } from "../row.js"
@@ -17,7 +17,7 @@ const grant = (type: string, inside: string, permission: string) =>
 const list = (owner: string, grants: string) =>
   `<AccessControlPolicy><Owner><ID>${owner}</ID></Owner><AccessControlList>${grants}</AccessControlList></AccessControlPolicy>`
 
-/** The bucket takes lists from here on. */
+/** Makes the bucket accept lists from here on. */
 async function takesLists(scene: Scene, rule = "ObjectWriter", isBlocked = false): Promise<void> {
   expectStatus(await scene.document("PUT", "ownershipControls", ownership(rule)), 200)
   if (!isBlocked) expectStatus(await scene.call("DELETE", { query: "publicAccessBlock" }), 204)

@@ -25,7 +25,7 @@ async function stored(scene: Scene, key = "k", body = "body"): Promise<Stored> {
   return { etag, modified }
 }
 
-/** What a reader is answered, for GET and HEAD alike. */
+/** The answers to reads, for GET and HEAD alike. */
 async function reads(scene: Scene, headers: Record<string, string>, status: number): Promise<void> {
   for (const method of ["GET", "HEAD"]) expectStatus(await scene.call(method, { key: "k", headers }), status)
 }

@@ -1,4 +1,4 @@
-/** Line 96: preflights, and what answers say to pages of other origins. */
+/** Line 96: preflights, and the headers of answers to pages of other origins. */
 import { expectBody, expectError, expectHeader, expectStatus, same } from "../expect.js"
 import { FORM_BOUNDARY, formBody, signForm } from "../forms.js"
 import type { Fields } from "../forms.js"
@@ -59,7 +59,7 @@ function expectForbidden(response: RawResponse, message: RegExp, resourceType: "
   expectHeader(response, "access-control-allow-origin", undefined)
 }
 
-/** Pattern, what it lets in, what it does not. */
+/** Pattern, origins that it allows, origins that it does not. */
 const PATTERNS: readonly (readonly [pattern: string, good: readonly string[], bad: readonly string[]])[] = [
   [
     "https://page.example.com",

@@ -11,7 +11,7 @@ import { text } from "../xml.js"
 interface Form {
   readonly fields: Fields
   readonly file?: FormFile
-  /** Undefined: whatever the fields hold. */
+  /** Default: the value in the fields. */
   readonly conditions?: readonly unknown[]
   readonly expiresMs?: number
 }

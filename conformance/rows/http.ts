@@ -1,4 +1,4 @@
-/** Lines 15 to 26: what Node's HTTP classes do not do by themselves, errors, XML. Line 25 needs faults and is proven elsewhere. */
+/** Lines 15 to 26: HTTP behaviour beyond Node's classes, errors, XML. Line 25 needs faults and is tested elsewhere. */
 import { md5Base64 } from "../checksums.js"
 import type { Call } from "../client.js"
 import { check, expectBody, expectError, expectHeader, expectStatus, present, same } from "../expect.js"

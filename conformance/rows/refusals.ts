@@ -1,4 +1,4 @@
-/** Lines 8 to 14: what is not built is refused by name, what was never set is answered, noise is accepted. */
+/** Lines 8 to 14: unsupported features are refused by name, unset settings are answered, harmless extras are accepted. */
 import { check, expectBody, expectError, expectHeader, expectStatus, present, same } from "../expect.js"
 import { row } from "../row.js"
 import type { Row } from "../row.js"
@@ -119,7 +119,7 @@ const unbuiltObjectRows = UNBUILT_OBJECT.map(([method, query], index) =>
   }),
 )
 
-/** As SDKs ask for what other services of the S3 model do. */
+/** Requests of SDKs for operations of other services of the S3 model. */
 const OTHER_SERVICES: readonly (readonly [
   title: string,
   service: string,

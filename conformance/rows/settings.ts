@@ -1,4 +1,4 @@
-/** Lines 9, 92, 97 as far as they speak of settings of buckets: what is put is shown, what is wrong is refused. */
+/** Lines 9, 92, 97 as far as they concern settings of buckets: a valid setting is stored and returned, an invalid one is refused. */
 import { check, expectError, expectStatus, same } from "../expect.js"
 import { row } from "../row.js"
 import type { Row } from "../row.js"
@@ -19,9 +19,9 @@ const payment = (payer: string) => `<RequestPaymentConfiguration><Payer>${payer}
 interface Kind {
   readonly query: string
   readonly document: string
-  /** What the document must say when it is shown. */
+  /** The text that the returned document must contain. */
   readonly shows: readonly (readonly [element: string, values: readonly string[]])[]
-  /** The answer of GET once it is taken away; undefined: it cannot be. */
+  /** The answer of GET after its removal; undefined if it cannot be removed. */
   readonly missing: string | undefined
   readonly putStatus: number
   readonly refused: readonly (readonly [document: string, code: string])[]
