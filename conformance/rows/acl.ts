@@ -1,4 +1,4 @@
-/** Line 12 as far as it concerns access control lists: accepted if a bucket enables them, returned as sent, else refused. */
+/** Line 12 as far as it concerns access control lists: accepted if a bucket enables them, else refused. */
 import { check, expectBody, expectError, expectStatus, present, same } from "../expect.js"
 import type { RawResponse } from "../raw-client.js"
 import { row, rowWithOther } from "../row.js"

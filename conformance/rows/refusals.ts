@@ -1,4 +1,4 @@
-/** Lines 8 to 14: unsupported features are refused by name, unset settings are answered, harmless extras are accepted. */
+/** Lines 8 to 14: unsupported features are refused by name, unset settings answered, extras accepted. */
 import { check, expectBody, expectError, expectHeader, expectStatus, present, same } from "../expect.js"
 import { row } from "../row.js"
 import type { Row } from "../row.js"

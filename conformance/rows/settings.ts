@@ -1,4 +1,4 @@
-/** Lines 9, 92, 97 as far as they concern settings of buckets: a valid setting is stored and returned, an invalid one is refused. */
+/** Lines 9, 92, 97 as far as they concern settings of buckets: valid ones are stored and returned, others refused. */
 import { check, expectError, expectStatus, same } from "../expect.js"
 import { row } from "../row.js"
 import type { Row } from "../row.js"
