@@ -1,4 +1,4 @@
-/** Commands over the admin API on what lies in a store: accounts, keys, buckets. */
+/** Commands over the admin API for the contents of a store: accounts, keys, buckets. */
 import type { z } from "zod"
 import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS, type KEY } from "../admin/index.js"
 import type { AdminClient } from "../client/index.js"
@@ -10,7 +10,7 @@ import { printable, sizeText, tableText, timeText } from "./text.js"
 
 export type AdminCommandOptions = StoreOptions & OutputOptions
 
-/** Undefined members stay away from the request. */
+/** The request omits undefined members. */
 export interface NewKeyRequest {
   readonly accountId: string | undefined
   readonly userName: string | undefined
@@ -64,7 +64,7 @@ export class AdminCommands {
       key.accountId,
       printable(key.description ?? ""),
     ])
-    const head = ["CREATED", "ACCESS KEY", "STATE", "USER", "ACCOUNT", "WHAT FOR"]
+    const head = ["CREATED", "ACCESS KEY", "STATE", "USER", "ACCOUNT", "DESCRIPTION"]
     await this.#answerList(keys, tableText(head, rows))
   }
 
@@ -112,7 +112,7 @@ export class AdminCommands {
     const rows = [
       ["owner", bucket.owner],
       ["created", timeText(bucket.createdMs)],
-      ["location", bucket.location || "none given"],
+      ["location", bucket.location || "none"],
       ["versioning", bucket.versioning],
       ["objects", String(usage.objects)],
       ["versions", String(usage.versions)],

@@ -1,8 +1,9 @@
 /**
- * `hayloft bench`: the same work against any S3 server, as a table, and beside the figures of another run.
+ * `hayloft bench`: runs the same load against any S3 server and prints a table, optionally beside the results of
+ * another run.
  *
- * Promises  Works in a bucket of its own with a random name, which is removed in the end, also after Ctrl-C.
- * Limits    `SET_BYTES_MAX` bytes of objects for each size at a time.
+ * Promises  Uses its own bucket with a random name and removes it in the end, also after Ctrl-C.
+ * Limits    At most `SET_BYTES_MAX` bytes of objects for each size at a time.
  */
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
@@ -50,18 +51,18 @@ interface BenchOptions extends StoreOptions, OutputOptions {
 
 export function addBenchCommand(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("bench"))
-    .description("drive an S3 server with a load, and print what it did; the bucket for it is removed in the end")
-    .option("--endpoint <URL>", "of any S3 server, with the secret key in AWS_SECRET_ACCESS_KEY")
+    .description("run a load against an S3 server and print the results; its temporary bucket is removed in the end")
+    .option("--endpoint <URL>", "any S3 server, with the secret key in AWS_SECRET_ACCESS_KEY")
     .option("--access-key <ID>", "with --endpoint (default: AWS_ACCESS_KEY_ID)")
-    .option("--ops <LIST>", `of ${[...OPERATIONS, MIXED].join(", ")}`, "put,get,head,list,delete,mixed")
-    .option("--mix <WEIGHTS>", "what mixed means", MIX_DEFAULT)
-    .option("--sizes <LIST>", "of the objects", "4KiB,64KiB,1MiB")
+    .option("--ops <LIST>", `operations: ${[...OPERATIONS, MIXED].join(", ")}`, "put,get,head,list,delete,mixed")
+    .option("--mix <WEIGHTS>", "weights of the operations in mixed", MIX_DEFAULT)
+    .option("--sizes <LIST>", "object sizes", "4KiB,64KiB,1MiB")
     .option("--concurrency <LIST>", "connections, each with one request at a time", "1,64")
-    .option("--seconds <N>", "of each operation, size and concurrency", "5")
-    .option("--keys <N>", `objects of each size, of ${sizeText(SET_BYTES_MAX)} in all at most`, "1000")
-    .option("--think <MS>", "rest of a connection after each answer", "0")
-    .option("--range <SIZE>", "gets read so many bytes of an object, from changing places")
-    .option("--beside <FILE>", "what another run said with --json: its figures stand beside these")
+    .option("--seconds <N>", "duration for each operation, size and concurrency", "5")
+    .option("--keys <N>", `objects of each size, at most ${sizeText(SET_BYTES_MAX)} in total`, "1000")
+    .option("--think <MS>", "pause of a connection after each response", "0")
+    .option("--range <SIZE>", "gets read this many bytes of an object, at varying offsets")
+    .option("--beside <FILE>", "output of another run with --json, shown beside the results")
     .action((options: BenchOptions) => benchCommand(io, options, signal))
 }
 
@@ -143,9 +144,9 @@ async function* measure(
   }
 }
 
-/** The table; with the figures of another run where it did the same work. Pure. */
+/** The table; with the results of another run where its load was the same. Pure. */
 export function textOfRows(rows: readonly BenchRow[], beside: readonly BenchRow[]): string {
-  const head = ["OPERATION", "SIZE", "AT ONCE", "OPS/S", "MB/S", "P50 MS", "P95", "P99", "MAX", "ERRORS"]
+  const head = ["OPERATION", "SIZE", "CONNECTIONS", "OPS/S", "MB/S", "P50 MS", "P95", "P99", "MAX", "ERRORS"]
   const isSame = (a: BenchRow, b: BenchRow) =>
     a.operation === b.operation && a.sizeBytes === b.sizeBytes && a.connections === b.connections
   const cells = rows.map(row => {
@@ -161,7 +162,7 @@ export function textOfRows(rows: readonly BenchRow[], beside: readonly BenchRow[
   return tableText(beside.length === 0 ? head : [...head, "BESIDE: OPS/S", "P99", "TIMES"], cells)
 }
 
-/** Lines that `--json` wrote. */
+/** Parses the output of `--json`. */
 export function parseRows(text: string, path: string): BenchRow[] {
   return text
     .split("\n")
@@ -169,7 +170,7 @@ export function parseRows(text: string, path: string): BenchRow[] {
     .map(line => {
       const row = ROW.safeParse(jsonOf(line))
       if (row.success) return row.data
-      throw new CliError("usage", `${path} holds more than what "hayloft bench --json" writes`)
+      throw new CliError("usage", `${path} is not the output of "hayloft bench --json"`)
     })
 }
 
@@ -202,7 +203,7 @@ function planOf(options: BenchOptions): Plan {
     if (name === MIXED) return { name, mix }
     const operation = OPERATIONS.find(known => known === name)
     if (operation === undefined)
-      throw new CliError("usage", `--ops: "${name}" is none of ${[...OPERATIONS, MIXED].join(", ")}`)
+      throw new CliError("usage", `--ops: "${name}" is not one of ${[...OPERATIONS, MIXED].join(", ")}`)
     return { name: operation, mix: { [operation]: 1 } }
   })
   return {

@@ -1,4 +1,4 @@
-/** Answers of the admin API, checked by its own schemas; members that a newer server adds are dropped. */
+/** Responses of the admin API, checked by its own schemas; members that a newer server adds are dropped. */
 import type { z } from "zod"
 import { BrokenAnswer } from "../client/index.js"
 
@@ -7,6 +7,6 @@ export function checked<T extends z.ZodType>(schema: T, value: unknown): z.outpu
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   throw new BrokenAnswer(
-    `the admin API answered something else: ${parsed.error.issues[0]?.message ?? "not what was expected"}`,
+    `the admin API returned an unexpected response: ${parsed.error.issues[0]?.message ?? "unknown format"}`,
   )
 }

@@ -1,6 +1,6 @@
 /**
- * Asking before a change: what it means is shown, and it is made only after a yes, and where it makes the store less
- * safe, only once its name was said too.
+ * Confirmation: shows the consequences of a change and asks before making it. A change that makes the store less safe
+ * also requires its name.
  */
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
@@ -14,21 +14,21 @@ export interface ConfirmOptions extends OutputOptions {
 const NOTHING = "nothing was changed"
 
 /**
- * `text` says what will happen. Throws unless `--yes` was given, or the person at the terminal says so; and unless
- * `name`, where there is one, was given with `--confirm`, or is typed.
+ * `text` describes the change. Throws unless `--yes` is set or the user agrees at the terminal, and, if there is a
+ * `name`, unless `--confirm` contains it or the user types it.
  */
 export async function confirm(io: CliIo, options: ConfirmOptions, text: string, name?: string): Promise<void> {
-  const { yes = false, confirm: said } = options
+  const { yes = false, confirm: confirmed } = options
   if (options.json === true) io.error(yes ? "" : text)
   else await io.out(text)
-  if (!yes && !io.inputIsTerminal) throw new CliError("usage", `${NOTHING}; add --yes to do what the plan says`)
+  if (!yes && !io.inputIsTerminal) throw new CliError("usage", `${NOTHING}; add --yes to carry out the plan`)
   const lines = linesOf(io.input)
   try {
     if (!yes) {
       io.error("Do it? [y/N] ")
       if (!/^y(es)?$/i.test(await nextOf(lines))) throw new CliError("failed", NOTHING)
     }
-    if (name !== undefined && said !== name) await askName(io, lines, name, said)
+    if (name !== undefined && confirmed !== name) await askName(io, lines, name, confirmed)
   } finally {
     await lines.return(undefined)
   }
@@ -38,11 +38,11 @@ async function askName(
   io: CliIo,
   lines: AsyncGenerator<string>,
   name: string,
-  said: string | undefined,
+  confirmed: string | undefined,
 ): Promise<void> {
-  if (said !== undefined) throw new CliError("usage", `${NOTHING}; the plan asks for --confirm ${name}, not ${said}`)
+  if (confirmed !== undefined) throw new CliError("usage", `${NOTHING}; the plan requires --confirm ${name}, not ${confirmed}`)
   if (!io.inputIsTerminal) {
-    throw new CliError("usage", `${NOTHING}; see what the plan says to mind, and add --confirm ${name}`)
+    throw new CliError("usage", `${NOTHING}; read the warnings of the plan, and add --confirm ${name}`)
   }
   io.error(`Type ${name} to confirm: `)
   if ((await nextOf(lines)) !== name) throw new CliError("failed", NOTHING)

@@ -1,4 +1,4 @@
-/** Content types by file ending, for what people put on the web; anything else is plain bytes. */
+/** Content types by file extension, for common web files; other files are application/octet-stream. */
 const TYPES: Readonly<Record<string, string>> = {
   avif: "image/avif",
   css: "text/css; charset=utf-8",

@@ -1,9 +1,9 @@
 /**
- * `hayloft cp`: files and folders to and from a store, within or between buckets, standard input and output.
+ * `hayloft cp`: copies files and folders to and from a store, within or between buckets, standard input and output.
  *
- * Promises  A file appears under its name only when it is whole: downloads go to a file beside it that
- *           is renamed. Keys that would leave the target folder are never written.
- * Limits    `FILES_AT_ONCE` files of a recursive copy at a time.
+ * Promises  A file appears under its name only when it is complete: a download goes to a temporary file beside
+ *           it, which is then renamed. Keys that point outside the target folder are never written.
+ * Limits    At most `FILES_CONCURRENT` files of a recursive copy at a time.
  */
 import { createHash } from "node:crypto"
 import { constants, createReadStream } from "node:fs"
@@ -28,7 +28,7 @@ import { Progress } from "./progress.js"
 import { withS3, type StoreOptions } from "./stores.js"
 import { printable, sizeText } from "./text.js"
 
-const FILES_AT_ONCE = 4
+const FILES_CONCURRENT = 4
 const READ_CHUNK_BYTES = 1024 * 1024
 
 export interface CopyOptions extends StoreOptions, OutputOptions {
@@ -51,7 +51,7 @@ export async function copyCommand(
 ): Promise<void> {
   const [source, target] = [parsePlace(from), parsePlace(to)]
   if (source.kind !== "remote" && target.kind !== "remote") {
-    throw new CliError("usage", "one side must be s3://bucket/key; to copy between files there is cp")
+    throw new CliError("usage", "one side must be s3://bucket/key; to copy between local files use cp")
   }
   await withS3(io, options, signal, async client => {
     const copier = new Copier(io, client, options)
@@ -73,13 +73,13 @@ class Copier {
 
   async copyTree(source: Place, target: Place): Promise<void> {
     if (source.kind === "stream" || target.kind === "stream") {
-      throw new CliError("usage", "-r copies folders; standard input and output hold one object")
+      throw new CliError("usage", "-r copies folders; standard input and output are a single object")
     }
     const copies =
       source.kind === "local" ? this.#treeFromFolder(source.path, target) : this.#treeFromKeys(source, target)
     let [files, sizeBytes] = [0, 0]
     const failures: unknown[] = []
-    await inParallel(copies, FILES_AT_ONCE, async copy => {
+    await inParallel(copies, FILES_CONCURRENT, async copy => {
       try {
         const copied = await copy()
         files += 1
@@ -100,7 +100,7 @@ class Copier {
   async *#treeFromFolder(folder: string, target: Place): AsyncGenerator<() => Promise<Copied>> {
     const root = resolve(this.io.workingFolder, folder)
     if (target.kind !== "remote") return
-    if (!(await stat(root)).isDirectory()) throw new CliError("usage", `${folder} is no folder; leave -r out`)
+    if (!(await stat(root)).isDirectory()) throw new CliError("usage", `${folder} is not a folder; omit -r`)
     for await (const path of filesBelow(root, "")) {
       const key = `${asPrefix(target.key)}${path}`
       yield () => this.#store({ kind: "local", path: join(root, path) }, { bucket: target.bucket, key })
@@ -124,12 +124,12 @@ class Copier {
   async #fetchBelow(from: Extract<Place, { kind: "remote" }>, folder: string, rest: string): Promise<Copied> {
     const path = safeRelativePath(rest)
     if (path === undefined)
-      throw new CliError("failed", `${printable(textOfPlace(from))}: this key is no safe file name, not copied`)
+      throw new CliError("failed", `${printable(textOfPlace(from))}: not copied, the key is not a safe file name`)
     const file = join(resolve(this.io.workingFolder, folder), path)
     return this.#fetchToFile(from, file)
   }
 
-  /** To the store: from a file, standard input, or another object. */
+  /** Copies to the store: from a file, standard input, or another object. */
   async #store(source: Place, target: RemotePlace): Promise<Copied> {
     const opened = await this.#openSource(source)
     const key = targetKey(target, source)
@@ -151,7 +151,7 @@ class Copier {
     }
   }
 
-  /** Makes the bucket where it is missing: looked at first, for a stream can be sent only once. */
+  /** Creates the bucket if it does not exist. Checks first, since a stream can be sent only once. */
   async #uploadCreating(request: Parameters<typeof upload>[1]): Promise<Uploaded> {
     await this.#ensureBucket(request.bucket)
     return upload(this.client, request)
@@ -170,7 +170,7 @@ class Copier {
       await this.client.headBucket(bucket)
     } catch (error) {
       if (!(error instanceof RemoteFailure)) throw error
-      // Whoever may write without seeing the bucket finds out by writing.
+      // A caller that may write but not see the bucket gets its answer from the write.
       if (error.status !== 404) return
       await this.client.createBucket(bucket).catch((raced: unknown) => {
         if (!(raced instanceof RemoteFailure) || raced.code !== "BucketAlreadyOwnedByYou") throw raced
@@ -190,14 +190,14 @@ class Copier {
     }
     const path = resolve(this.io.workingFolder, source.path)
     const found = await stat(path)
-    if (found.isDirectory()) throw new CliError("usage", `${source.path} is a folder; add -r to copy what is in it`)
+    if (found.isDirectory()) throw new CliError("usage", `${source.path} is a folder; add -r to copy its contents`)
     return {
       chunks: createReadStream(path, { highWaterMark: READ_CHUNK_BYTES }),
       sizeBytes: found.isFile() ? found.size : undefined,
     }
   }
 
-  /** From the store to a file or to standard output. */
+  /** Copies from the store to a file or to standard output. */
   async #fetch(source: Extract<Place, { kind: "remote" }>, target: Place): Promise<void> {
     if (source.key === "")
       throw new CliError("usage", `name a key, or add -r to copy the whole bucket ${source.bucket}`)
@@ -252,7 +252,7 @@ class Copier {
   }
 }
 
-/** The same bytes; throws at the end where they are fewer than declared or do not fit an MD5 that the ETag is. */
+/** Passes the bytes through; throws at the end if some are missing, or if the ETag is an MD5 and differs. */
 async function* verified(body: AsyncIterable<Uint8Array>, head: ObjectHead): AsyncGenerator<Uint8Array> {
   const md5 = head.etagIsMd5 ? createHash("md5") : undefined
   let lengthBytes = 0
@@ -262,12 +262,12 @@ async function* verified(body: AsyncIterable<Uint8Array>, head: ObjectHead): Asy
     yield chunk
   }
   if (lengthBytes !== head.sizeBytes)
-    throw new BrokenAnswer(`the object broke off after ${lengthBytes} of ${head.sizeBytes} bytes`)
+    throw new BrokenAnswer(`the download ended after ${lengthBytes} of ${head.sizeBytes} bytes`)
   if (md5 !== undefined && md5.digest("hex") !== head.etag)
     throw new BrokenAnswer("the bytes do not fit the object's checksum")
 }
 
-/** Paths of files below a folder, with "/" between names, in order; links to folders are not followed. */
+/** Paths of files below a folder, with "/" between names, in order; does not follow links to folders. */
 async function* filesBelow(root: string, path: string): AsyncGenerator<string> {
   const entries = await readdir(join(root, path), { withFileTypes: true })
   entries.sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -280,7 +280,7 @@ async function* filesBelow(root: string, path: string): AsyncGenerator<string> {
 
 const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() === true
 
-/** Runs `work` on each item, so many at a time; the first error ends it. */
+/** Runs `work` on each item with limited concurrency; the first error ends it. */
 async function inParallel<T>(items: AsyncIterator<T>, limit: number, work: (item: T) => Promise<void>): Promise<void> {
   let turn: Promise<unknown> = Promise.resolve()
   const next = (): Promise<IteratorResult<T>> => {

@@ -1,6 +1,6 @@
 /**
- * Root credentials from a store's data folders, running or not: what `hayloft env` prints and what the
- * command line signs with. Reads; writes nothing; takes no lock.
+ * Root credentials from a store's data folders, for a running or stopped store: for `hayloft env` and for signing
+ * requests of the command line. Only reads; takes no lock.
  */
 import { fail } from "../base/failures.js"
 import {
@@ -20,8 +20,9 @@ const ENDPOINT_DEFAULT = "http://127.0.0.1:9000"
 const ADMIN_ENDPOINT_DEFAULT = "http://127.0.0.1:9001"
 
 /**
- * Unseals the root credentials from the data folders of a store, running or not.
- * Throws `wrongMasterKey`, `foreignFolder`, `folderNotEmpty`, `devicesMissing`, or `invalidConfig` where no store is.
+ * Unseals the root credentials in the data folders of a running or stopped store.
+ * Throws `wrongMasterKey`, `foreignFolder`, `folderNotEmpty`, `devicesMissing`, or `invalidConfig` if there is no
+ * store.
  */
 export async function unsealRootCredentials(
   dataFolders: readonly string[],
@@ -29,21 +30,21 @@ export async function unsealRootCredentials(
 ): Promise<StoreCredentials> {
   const disk = new RealDisk()
   const present: PresentDevice[] = []
-  const lives: { folder: string; incarnation: number }[] = []
+  const candidates: { folder: string; incarnation: number }[] = []
   for (const folder of dataFolders) {
     const superblock = await readSuperblock(disk, folder)
     if (!superblock) continue
     const { deviceId: id, storeId, incarnation } = superblock
-    lives.push({ folder, incarnation })
+    candidates.push({ folder, incarnation })
     present.push({ id, storeId, record: await readControlRecord(disk, folder) })
   }
   const chosen = newestControlRecord(present)
   if (!chosen) throw fail("invalidConfig", { message: `no store in ${dataFolders.join(", ")}` })
   const fileKey = masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, masterKeyFile)
   const { root, adminToken } = openSecrets(chosen.record.secrets, fileKey)
-  // A folder that was away tells of an earlier life.
-  lives.sort((a, b) => b.incarnation - a.incarnation)
-  const newestFirst = lives.map(({ folder }) => folder)
+  // A folder that was absent has the address of an earlier process.
+  candidates.sort((a, b) => b.incarnation - a.incarnation)
+  const newestFirst = candidates.map(({ folder }) => folder)
   return { ...(await endpointsOf(disk, newestFirst, chosen.record)), ...pairOf(root), adminToken }
 }
 

@@ -14,7 +14,7 @@ export async function envCommand(io: CliIo, options: EnvOptions): Promise<void> 
     AWS_ACCESS_KEY_ID: store.accessKeyId,
     AWS_SECRET_ACCESS_KEY: store.secretAccessKey,
     AWS_REGION: store.region,
-    // boto3 and the first AWS CLI know only this name for it.
+    // boto3 and version 1 of the AWS CLI only support this name.
     AWS_DEFAULT_REGION: store.region,
     AWS_ENDPOINT_URL: store.endpoint,
     ...(options.admin === true

@@ -1,5 +1,5 @@
 /**
- * Exit codes, a closed list that scripts may rely on, and which error ends with which.
+ * Exit codes: a closed list that scripts may rely on, and the mapping of errors to them.
  */
 import { userInfo } from "node:os"
 import { CommanderError } from "commander"
@@ -8,18 +8,18 @@ import { BrokenAnswer, RemoteFailure, Unreachable } from "../client/index.js"
 
 export const EXIT_CODES = {
   ok: { code: 0, meaning: "done" },
-  failed: { code: 1, meaning: "failed; the message says why" },
-  usage: { code: 2, meaning: "wrong arguments, settings, or Node version; nothing was touched" },
+  failed: { code: 1, meaning: "failed; the message contains the reason" },
+  usage: { code: 2, meaning: "wrong arguments, settings, or Node version; nothing was changed" },
   notFound: { code: 3, meaning: "no such bucket, key, account, file or store" },
   denied: { code: 4, meaning: "not allowed: wrong or missing credentials" },
-  unreachable: { code: 5, meaning: "nobody answers at the endpoint" },
-  conflict: { code: 6, meaning: "taken: it exists already, is not empty, or is in use by another process" },
+  unreachable: { code: 5, meaning: "the endpoint does not respond" },
+  conflict: { code: 6, meaning: "conflict: it already exists, is not empty, or is in use by another process" },
   interrupted: { code: 130, meaning: "interrupted" },
 } as const
 
 type ExitName = keyof typeof EXIT_CODES
 
-/** An error of a command itself: one line that says what to do. */
+/** An error of a command: one line that states what to do. */
 export class CliError extends Error {
   override readonly name = "CliError"
 
@@ -46,7 +46,7 @@ function exitOfFailure(failure: Failure): ExitName {
   return failure.remedy === "signIn" || failure.kind === "wrongMasterKey" ? "denied" : "failed"
 }
 
-/** Refusals of what was typed, by their codes in both APIs. */
+/** Error codes for wrong arguments in both APIs. */
 const WRONG_ARGUMENT = /^(InvalidArgument|InvalidBucketName|InvalidConfig|KeyTooLong(Error)?)$/i
 
 function exitOfRemote({ status, code }: RemoteFailure): ExitName {
@@ -56,7 +56,7 @@ function exitOfRemote({ status, code }: RemoteFailure): ExitName {
   return status === 409 || status === 412 ? "conflict" : "failed"
 }
 
-/** The operating system's own error where a failure only wraps it: an address that cannot be listened on. */
+/** Returns the system error inside a failure that only wraps it: an address that cannot be bound. */
 function unwrapped(error: unknown): unknown {
   const cause = isFailure(error, "invalidConfig") ? error.cause : undefined
   return cause instanceof Error && "syscall" in cause && cause.syscall === "listen" ? cause : error
@@ -74,42 +74,42 @@ export function exitOf(thrown: unknown): ExitName {
   return (typeof code === "string" ? BY_ERRNO[code] : undefined) ?? "failed"
 }
 
-/** What the operating system refused, in words. Undefined for other errors. */
+/** The message for an error of the operating system; undefined for other errors. */
 function systemMessage(error: Error): string | undefined {
   if (!("code" in error && "syscall" in error)) return undefined
   const path = "path" in error ? String(error.path) : ""
-  if (error.code === "ENOENT" && path !== "") return `there is no ${path}`
+  if (error.code === "ENOENT" && path !== "") return `${path} does not exist`
   if (error.syscall === "listen" && error.code === "EACCES")
-    return `${error.message}; ports below 1024 need a privilege, choose another --listen`
+    return `${error.message}; ports below 1024 require a privilege; choose another --listen`
   if (error.code === "EACCES" || error.code === "EPERM") return `not allowed: ${path || error.message}`
   if (error.code === "EADDRINUSE" && "address" in error && "port" in error) {
-    return `${String(error.address)}:${String(error.port)} is taken by another process; stop it, or choose another --listen and --admin-listen`
+    return `${String(error.address)}:${String(error.port)} is in use by another process; stop it, or choose another --listen and --admin-listen`
   }
   return error.message
 }
 
 const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, " ")
 
-/** Whose process this is, as commands name users. */
+/** The user of this process, by name if it has one. */
 function userText(): string {
   try {
     return `user ${userInfo().username}`
   } catch {
-    // An id without a name, as in containers.
+    // A user id without a name, as in containers.
     return `user ${process.getuid?.() ?? "of this process"}`
   }
 }
 
-/** A file or folder that the system does not let this process use. */
+/** The message for a file or folder that this process may not access. */
 function deniedMessage({ details: { path, folder, code } }: Failure): string | undefined {
   const where = path ?? folder
   if (where === undefined || (code !== "EACCES" && code !== "EPERM" && code !== "EROFS")) return undefined
   if (code === "EROFS") return `${String(where)} is on a file system that is mounted read-only; mount it for writing`
-  return `${userText()} may not use ${String(where)} (${code}); give it to that user (chown), or start as its owner`
+  return `${userText()} may not access ${String(where)} (${code}); change its owner to that user (chown), or start as its owner`
 }
 
 const RESCUE =
-  "put it back from a copy of the disk, or read what is left of the store into a new one: hayloft rescue --from FOLDER... --to NEW"
+  "restore it from a copy of the disk, or recover the store into a new one: hayloft rescue --from FOLDER... --to NEW"
 
 /** Failures of a start, with what to do about them. */
 function failureMessage(failure: Failure): string {
@@ -134,7 +134,7 @@ function failureMessage(failure: Failure): string {
   }
 }
 
-/** One line for people. What is our bug comes with its stack, because somebody has to find it. */
+/** The one-line message of an error. Internal errors include the stack, for a bug report. */
 export function messageOf(thrown: unknown): string {
   const error = unwrapped(thrown)
   if (!(error instanceof Error)) return String(error)

@@ -1,6 +1,6 @@
 /**
- * `hayloft volume fsck FOLDER`: verifies all that a data folder of a stopped store holds in volumes and
- * in its metadata store, and the index of needles against the volumes. Changes nothing; ends with 1 where something is damaged.
+ * `hayloft volume fsck FOLDER`: verifies the volumes and the metadata store in a data folder of a stopped store, and
+ * the needle index against the volumes. Changes nothing; exits with 1 if it finds damage.
  */
 import { isFailure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -37,7 +37,7 @@ export async function fsckCommand(
 
 class Fsck {
   private readonly disk = new RealDisk()
-  private readonly told: Trouble[] = []
+  private readonly troubles: Trouble[] = []
   private damages = 0
   private hasLostRows = false
 
@@ -59,8 +59,8 @@ class Fsck {
     const totals = { needles, payloads: inline, indexDifferences: differences, damages: this.damages }
     await answer(this.io, this.options, { what: "totals", ...totals }, `${totalsText(needles, inline)}\n`)
     if (this.damages === 0) return
-    const hint = differences > 0 ? "; hayloft volume rebuild-index makes the index anew" : ""
-    const lost = this.hasLostRows ? "; hayloft volume give-up gives up rows that cannot be read" : ""
+    const hint = differences > 0 ? "; hayloft volume rebuild-index rebuilds the index" : ""
+    const lost = this.hasLostRows ? "; hayloft volume give-up removes unreadable rows" : ""
     throw new CliError(
       "failed",
       `${this.path}: ${this.damages} finding${this.damages === 1 ? "" : "s"} of damage${hint}${lost}`,
@@ -70,18 +70,18 @@ class Fsck {
   private async volumes(folder: string): Promise<FsckTotals | undefined> {
     if (!(await this.disk.exists(folder))) return undefined
     const { fsckVolumes } = await import("../volume/index.js")
-    const onFinding = (finding: FsckFinding): void => void this.told.push(troubleOf(folder, finding))
+    const onFinding = (finding: FsckFinding): void => void this.troubles.push(troubleOf(folder, finding))
     const progress = this.progress(folder)
     try {
-      const home = { folder, deviceId: this.deviceId }
-      return await fsckVolumes(this.disk, home, this.signal, onFinding, progress.told)
+      const place = { folder, deviceId: this.deviceId }
+      return await fsckVolumes(this.disk, place, this.signal, onFinding, progress.report)
     } finally {
       progress.end()
-      await this.tell()
+      await this.printTroubles()
     }
   }
 
-  /** Rows of the index that are not what the volumes say; those that the next start brings are none. */
+  /** Compares the index with the volumes. Rows that the next start will add are not differences. */
   private async index(volumes: string, metadataStore: string): Promise<number> {
     if (!(await this.disk.exists(metadataStore)) || !(await this.disk.exists(volumes))) return 0
     const [{ TableStores }, { readSourceMark }, { compareIndex, positionOfMark, VOLUMES_SOURCE }] = await Promise.all([
@@ -90,32 +90,32 @@ class Fsck {
       import("../volume/index.js"),
     ])
     const rebuilt = (path: string, offsetBytes: number): void =>
-      void this.told.push({ what: "metadata", isDamage: true, fields: { path, offsetBytes, repair: "by parity" } })
+      void this.troubles.push({ what: "metadata", isDamage: true, fields: { path, offsetBytes, repair: "by parity" } })
     const host = { disk: this.disk, deviceId: this.deviceId, isReadOnly: true, rebuilt } as const
     const store = await new TableStores().openReader(metadataStore, host)
     const progress = this.progress("index")
     try {
       await this.metadata(store)
-      // Without a mark nothing of the index is believed: the next start makes all of it.
+      // Without a mark the whole index is invalid: the next start rebuilds it.
       const contained = positionOfMark(readSourceMark(store, VOLUMES_SOURCE))
       if (contained === undefined) return 0
-      const home = { folder: volumes, deviceId: this.deviceId }
+      const place = { folder: volumes, deviceId: this.deviceId }
       let differences = 0
       const rows = indexRows(store)
-      for await (const found of compareIndex(this.disk, home, rows, this.signal, progress.told, contained)) {
+      for await (const found of compareIndex(this.disk, place, rows, this.signal, progress.report, contained)) {
         differences += 1
-        if (differences <= DIFFERENCES_SHOWN_MAX) this.told.push(differenceOf(found))
+        if (differences <= DIFFERENCES_SHOWN_MAX) this.troubles.push(differenceOf(found))
         else this.damages += 1
       }
       return differences
     } finally {
       progress.end()
       await store.close()
-      await this.tell()
+      await this.printTroubles()
     }
   }
 
-  /** Every block of the metadata store. */
+  /** Verifies every block of the metadata store. */
   private async metadata(store: StoreReader): Promise<void> {
     try {
       await store.verify(this.signal)
@@ -123,7 +123,7 @@ class Fsck {
       if (!isFailure(error, "corruptRow")) throw error
       const { path = "", fromKey = "", toKey = "" } = error.details
       this.hasLostRows = true
-      this.told.push({
+      this.troubles.push({
         what: "metadata",
         isDamage: true,
         fields: { path: String(path), fromKey: String(fromKey), toKey: String(toKey), repair: "none" },
@@ -131,9 +131,9 @@ class Fsck {
     }
   }
 
-  /** Shows what was found since. */
-  private async tell(): Promise<void> {
-    for (const { what, isDamage, fields } of this.told.splice(0)) {
+  /** Prints the findings since the last call. */
+  private async printTroubles(): Promise<void> {
+    for (const { what, isDamage, fields } of this.troubles.splice(0)) {
       if (isDamage) this.damages += 1
       const shown = Object.entries(fields).map(
         ([name, value]) => `${name}=${typeof value === "string" ? printable(value) || '""' : value}`,
@@ -149,7 +149,7 @@ class Fsck {
     let bar: Progress | undefined
     let before = 0
     return {
-      told: ({ bytes, bytesDone }: FsckProgress): void => {
+      report: ({ bytes, bytesDone }: FsckProgress): void => {
         bar ??= new Progress(draw, io.clock, label, bytes)
         bar.add(Math.max(0, bytesDone - before))
         before = bytesDone
@@ -165,7 +165,7 @@ function* indexRows(store: StoreReader): Generator<readonly [ReturnType<typeof r
   }
 }
 
-/** A row that fails its checksum is one that differs from all that the volumes could say. */
+/** A row that fails its checksum differs from every possible value. */
 function valueOf(key: ReturnType<typeof rowKeyOf>, stored: Uint8Array): Uint8Array {
   try {
     return decodeStoredRow("needles", key, stored).value
@@ -207,13 +207,13 @@ function troubleOf(folder: string, finding: FsckFinding): Trouble {
         fields: { file: volumePath(folder, finding.volumeId), reason: finding.reason },
       }
     case "nothing":
-      return { what: "nothing of this device", isDamage: false, fields: { file: volumePath(folder, finding.volumeId) } }
+      return { what: "no volume of this device", isDamage: false, fields: { file: volumePath(folder, finding.volumeId) } }
   }
 }
 
 function differenceOf({ key, found, expected }: IndexDifference): Trouble {
   const why =
-    found === undefined ? "lacks it" : expected === undefined ? "has one that is not there" : "has another place"
+    found === undefined ? "entry missing" : expected === undefined ? "entry without needle" : "entry with a wrong location"
   const { partition, uploadId, part, block, generation, slot } = needleIdOfKey(key)
   return { what: "index", isDamage: true, fields: { why, partition, upload: uploadId, part, block, generation, slot } }
 }

@@ -27,7 +27,10 @@ async function keysOf(client: S3Client): Promise<readonly string[]> {
 const put = (client: S3Client, key: string, text: string) =>
   client.put({ bucket: "bucket", key, body: Buffer.from(text) })
 
-/** Damages the place of a table where the key stands (each byte plus one, as in row keys), and all parity that would rebuild it. */
+/**
+ * Damages the place of a table where the key stands (each byte plus one, as in row keys), and all parity that would
+ * rebuild it.
+ */
 async function spoil(folder: string, key: string): Promise<void> {
   let count = 0
   for (const name of (await readdir(folder)).filter(each => each.endsWith(".table"))) {

@@ -1,8 +1,8 @@
 /**
- * `hayloft volume give-up FOLDER`: gives up rows of the metadata store that cannot be read, in a data folder whose
- * store is stopped. Until then every request that needs one of them gets an error.
+ * `hayloft volume give-up FOLDER`: removes unreadable rows of the metadata store in a data folder of a stopped store.
+ * Until then every request that needs one of them fails.
  *
- * Refuses   A device that is not the only one with the store's metadata: it learns the rows from another device.
+ * Refuses   A device that is not the only metadata replica: it can learn the rows from another replica.
  */
 import { basename } from "node:path"
 import { familyOfNumber, type Family } from "../base/families.js"
@@ -45,14 +45,14 @@ export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmO
     await confirm(io, options, planText(metadataStore, lost), basename(path))
     await stores.giveUpLostRows(metadataStore, host)
     const hasNeedles = lost.some(({ ranges }) => ranges.some(range => familiesOf(range).includes("needles")))
-    // The volumes hold what the index of needles says: the next start makes it anew.
+    // The volumes contain the needle index: the next start rebuilds it.
     if (hasNeedles) await discardSource(stores, metadataStore, host, VOLUMES_SOURCE, "needles")
     const rows = lost.reduce((sum, each) => sum + each.rows, 0)
     await answer(io, options, { folder: path, lost }, `gave up ${plural(rows, "row")}; start the store\n`)
   })
 }
 
-/** Where others hold the same rows, a device that lacks some would answer that they are absent; it can learn them. */
+/** With other replicas, removed rows would appear absent here; the device can learn them from a replica instead. */
 function refuseUnlessOnly(record: ControlRecord | Failure | undefined, deviceId: DeviceId, path: string): void {
   if (record === undefined || record instanceof Error) {
     throw new CliError("failed", `nothing was changed: the control record in ${path} cannot be read`)
@@ -74,7 +74,7 @@ function planText(metadataStore: string, lost: readonly LostRows[]): string {
   return `${[
     `Rows of the metadata store in ${metadataStore} cannot be read, and parity cannot rebuild them:`,
     ...lines,
-    "Giving them up loses what they say: objects, uploads and settings with these keys will be missing, or will show an",
+    "Giving them up loses their contents: objects, uploads and settings with these keys will be missing, or will show an",
     "earlier state. All other rows stay. If you have a copy of these files, put it in their place instead.",
   ].join("\n")}\n`
 }
@@ -87,7 +87,7 @@ function familiesOf({ fromKey, toKey }: LostRows["ranges"][number]): readonly st
   return Array.from({ length: to - from + 1 }, (_, i) => familyOfNumber(from + i) ?? String(from + i))
 }
 
-/** Of these the row key begins with an object's key. */
+/** Families whose row keys begin with an object's key. */
 const OBJECT_FAMILIES: ReadonlySet<Family | undefined> = new Set<Family>([
   ...(["current", "versions", "heads", "details", "uploads", "parts", "segments", "voids", "shares"] as const),
 ])

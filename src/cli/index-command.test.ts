@@ -1,4 +1,6 @@
-/** The index of needles is lost or damaged: fsck tells, and what the volumes hold is found again; nothing else changes. */
+/**
+ * The index of needles is lost or damaged: fsck tells, and what the volumes hold is found again; nothing else changes.
+ */
 import assert from "node:assert/strict"
 import { mkdtemp, open, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -59,13 +61,13 @@ test("rows of the index that were lost and damaged come back from the volumes", 
     await store.close()
     const broken = await runHayloft(["volume", "fsck", data])
     assert.equal(broken.code, 1)
-    assert.match(broken.out.toString("utf8"), /^DAMAGED index why="?has another place.*\nDAMAGED index why="?lacks it/)
+    assert.match(broken.out.toString("utf8"), /^DAMAGED index why="?entry with a wrong location.*\nDAMAGED index why="?entry missing/)
     assert.match(broken.error, /2 findings of damage; hayloft volume rebuild-index/)
     assert.equal(await withClient([data], readable), 1, "only the small one, which lies beside its name")
 
     const { code, out, error } = await runHayloft(["volume", "rebuild-index", data])
     assert.equal(code, 0, error)
-    assert.match(out.toString("utf8"), /^forgot 1 row of the index; the next start reads all volumes/)
+    assert.match(out.toString("utf8"), /^removed 1 row of the index; the next start rebuilds it from the volumes/)
     assert.equal(await withClient([data], readable), BODIES.size)
     assert.equal(await withClient([data], readable), BODIES.size, "and the start after it")
     assert.equal((await runHayloft(["volume", "fsck", data])).code, 0)

@@ -1,6 +1,6 @@
 /**
- * `hayloft volume rebuild-index FOLDER`: forgets the needle index of a device whose store is stopped. The
- * next start reads all its volumes and makes the index anew; the names, which lie beside it, stay.
+ * `hayloft volume rebuild-index FOLDER`: removes the needle index of a device of a stopped store. The next start reads
+ * all its volumes and rebuilds the index; the metadata in the same store is unaffected.
  */
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
@@ -16,7 +16,7 @@ export async function rebuildIndexCommand(io: CliIo, folder: string, options: Ou
   await withStoppedFolder(io, folder, async ({ path, disk, deviceId }) => {
     const host = { disk, deviceId }
     const rows = await discardSource(new TableStores(), foldersOf(path).metadataStore, host, VOLUMES_SOURCE, "needles")
-    const text = `forgot ${rows} row${rows === 1 ? "" : "s"} of the index; the next start reads all volumes in ${path} and makes it anew\n`
+    const text = `removed ${rows} row${rows === 1 ? "" : "s"} of the index; the next start rebuilds it from the volumes in ${path}\n`
     await answer(io, options, { folder: path, rows }, text)
   })
 }

@@ -1,6 +1,6 @@
 /**
- * Decodes the base of a device (the folder `base/`): every row of every family, each checked by the
- * hash that it carries. Beside a running store it shows the last checkpoint.
+ * Decodes the metadata store of a device (the folder `base/`): every row of every family, each checked against its
+ * hash. While the store runs, it shows the last checkpoint.
  */
 import { isFailure, type Failure } from "../base/failures.js"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
@@ -12,7 +12,7 @@ import { hexOfKey, type Finding } from "./inspect.js"
 
 const ALL = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(KEY_BYTES_MAX)) }
 
-/** `noManifest`: why it is not known which tables count; all are shown. */
+/** `noManifest`: why it is unknown which tables are valid; all are shown. */
 export async function* inspectMetadataStore(store: StoreReader, noManifest?: Failure): AsyncGenerator<Finding> {
   if (noManifest !== undefined) {
     yield { what: "manifest", offsetBytes: 0, intact: false, fields: { reason: noManifest.message } }
@@ -37,10 +37,10 @@ export async function* inspectMetadataStore(store: StoreReader, noManifest?: Fai
   }
 }
 
-/** A row, or why rows from a key on cannot be read. */
+/** A row, or the reason why rows from a key on cannot be read. */
 type FoundRow = { readonly key: RowKey } & ({ readonly stored: Uint8Array } | { readonly failure: Failure })
 
-/** Goes on behind damage. */
+/** Continues after damage. */
 function* rowsOf(store: StoreReader, family: Family): Generator<FoundRow> {
   for (let start: RowKey | undefined = ALL.start; start !== undefined;) {
     let at: RowKey = start

@@ -1,4 +1,4 @@
-/** `hayloft volume inspect FILE`: what a file of a data folder holds, one finding a line. */
+/** `hayloft volume inspect FILE`: prints the contents of a file of a data folder, one finding per line. */
 import { stat } from "node:fs/promises"
 import { basename, dirname, resolve } from "node:path"
 import type { Failure } from "../base/failures.js"
@@ -16,7 +16,7 @@ export async function inspectCommand(io: CliIo, path: string, options: OutputOpt
   const found = await stat(absolute)
   if (found.isDirectory()) return inspectMetadataStoreFolder(io, absolute, options)
   const count = found.isFile() ? await show(io, path, inspectFile(new RealDisk(), absolute), options) : 0
-  if (count === 0) throw new CliError("failed", `${path} is no volume, log segment, superblock or control record`)
+  if (count === 0) throw new CliError("failed", `${path} is not a volume, log segment, superblock or control record`)
 }
 
 async function inspectMetadataStoreFolder(io: CliIo, path: string, options: OutputOptions): Promise<void> {
@@ -37,7 +37,7 @@ async function inspectMetadataStoreFolder(io: CliIo, path: string, options: Outp
   }
 }
 
-/** Gives how many findings there were; damaged ones make it fail, once all are shown. */
+/** Returns the number of findings; throws after the last one if any are damaged. */
 async function show(
   io: CliIo,
   path: string,

@@ -1,8 +1,8 @@
 /**
- * Decodes files of a data folder, finding by finding, and checks every checksum on the way.
+ * Decodes files of a data folder, finding by finding, and checks every checksum.
  *
- * Reads only, knows no index and no other file: what it says is what the bytes say. A volume is walked
- * by `volume/`, through its window; of other files one log batch or the whole record is in memory.
+ * Only reads, without an index or other files: it reports just the bytes of the file. `volume/` reads a volume through
+ * its window; of other files one log batch or the whole record is in memory.
  */
 import { isFailure } from "../base/failures.js"
 import { bytesOfByteString, textOfObjectKey } from "../base/ids.js"
@@ -30,14 +30,14 @@ export type FindingKind =
 export interface Finding {
   readonly what: FindingKind
   readonly offsetBytes: number
-  /** False: a checksum or the chain is broken here. */
+  /** False if a checksum or the chain is broken here. */
   readonly intact: boolean
   readonly fields: Readonly<Record<string, string | number | boolean>>
 }
 
 /**
- * Findings of a file of a data folder, of which there are none where it begins like no such file.
- * A volume is also known by its name, for its header may be what is damaged.
+ * Findings of a file of a data folder; none if its beginning has no known format. A volume is also recognized by its
+ * name, since its header may be damaged.
  */
 export async function* inspectFile(disk: Disk, path: string): AsyncGenerator<Finding> {
   const file = await disk.open(path, "read")
@@ -81,7 +81,7 @@ async function* inspectSuperblock(bytes: Uint8Array): AsyncGenerator<Finding> {
   })
 }
 
-/** The secrets inside stay sealed: only their length shows. */
+/** Secrets remain sealed: only their lengths are shown. */
 async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding> {
   let record: ControlRecord | undefined
   yield whole("control", () => {
@@ -107,7 +107,7 @@ async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding>
 
 const VOLUME_NAME = /\.volume$/
 
-/** Goes on behind damage, also of the volume's own header, as far as anything can be decoded. */
+/** Continues after damage, also of the volume's own header, as far as the bytes can be decoded. */
 async function* inspectVolumeFile(disk: Disk, path: string): AsyncGenerator<Finding> {
   let [groups, endBytes] = [0, 0]
   let tail: Finding | undefined
@@ -158,7 +158,7 @@ function volumeHeaderFinding(header: VolumeHeader | undefined): Finding {
 function groupFinding({ header, inChain, damage }: Extract<VolumeItem, { kind: "group" }>): Finding {
   const fields = { sequence: header.sequence, needles: header.needles, lengthBytes: header.lengthBytes }
   const reasons = [
-    ...(inChain === false ? ["does not continue what is before it"] : []),
+    ...(inChain === false ? ["does not continue the previous group"] : []),
     ...(damage === undefined ? [] : [`${damage.reason}, at ${damage.offsetBytes}`]),
   ]
   const reason = reasons.length === 0 ? {} : { reason: reasons.join("; ") }
@@ -203,7 +203,7 @@ async function* inspectLogSegment(read: ReadAt): AsyncGenerator<Finding> {
       header.segment === (segment ?? header.segment) &&
       header.previous === (previous ?? header.previous)
     if (!belongs) {
-      const reason = header === undefined ? {} : { reason: "an older batch, not of this chain" }
+      const reason = header === undefined ? {} : { reason: "an older batch that is not part of this chain" }
       yield { what: "end", offsetBytes, intact: true, fields: reason }
       return
     }
@@ -221,7 +221,7 @@ async function* inspectLogSegment(read: ReadAt): AsyncGenerator<Finding> {
       what: "batch",
       offsetBytes,
       intact: records !== undefined,
-      fields: { ...fields, ...(records ? {} : { reason: "the payload is cut or damaged" }) },
+      fields: { ...fields, ...(records ? {} : { reason: "the payload is truncated or damaged" }) },
     }
     for (const record of records ?? []) yield entryFinding(record.bytes, offsetBytes + record.offsetBytes)
     segment = header.segment

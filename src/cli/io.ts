@@ -1,18 +1,19 @@
 /**
- * What a command may touch of the world: its arguments' environment, three streams, the clock, and the programs that it
- * starts.
+ * The environment of a command: variables, three streams, the clock, and the programs that it starts.
  *
- * Handed in, so that tests run commands without a process. The process's own is in `src/main/main.ts`.
+ * Passed in, so that tests run commands without a process. `src/main/main.ts` provides the process's own.
  */
 import type { Clock } from "../seams/clock/contract.js"
 import type { Environment, ServeConfig } from "../config/index.js"
 import type { RescueRequest, RescueSummary } from "../rescue/index.js"
 
-/** What runs a whole store in this process. */
+/** Programs that run a whole store in this process. */
 interface Programs {
-  /** Serves until the signal fires. Throws one clear line, with nothing touched, where it cannot start. */
+  /**
+   * Serves until the signal fires. If it cannot start, throws a failure with a one-line message and changes nothing.
+   */
   serve(config: ServeConfig, io: CliIo, signal: AbortSignal): Promise<void>
-  /** Throws what speaks against folders or settings before anything is written; the signal's reason when it fires. */
+  /** Throws errors of folders and settings before anything is written; the signal's reason when it fires. */
   rescue(request: RescueRequest, io: CliIo, signal: AbortSignal): Promise<RescueSummary>
 }
 
@@ -21,14 +22,14 @@ export interface CliIo {
   readonly environment: Environment
   readonly workingFolder: string
   readonly clock: Clock
-  /** Bytes or text to standard output; resolves when they were taken. */
+  /** Writes bytes or text to standard output; resolves when they were accepted. */
   out(data: string | Uint8Array): Promise<void>
-  /** Text to standard error, as it is. */
+  /** Writes text to standard error, unchanged. */
   error(text: string): void
   /** Standard input. */
   readonly input: AsyncIterable<Uint8Array>
-  /** A person types there: they may be asked. */
+  /** Standard input is a terminal: commands may ask questions. */
   readonly inputIsTerminal: boolean
-  /** A person watches standard error: progress may be drawn there. */
+  /** Standard error is a terminal: commands may draw progress. */
   readonly errorIsTerminal: boolean
 }

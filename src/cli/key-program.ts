@@ -1,4 +1,4 @@
-/** The commands on access keys: their arguments, options and help. */
+/** The commands for access keys: their arguments, options and help. */
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import type { Command } from "commander"
@@ -19,10 +19,10 @@ interface NewKeyOptions extends AdminCommandOptions {
 const withOwner = (command: Command): Command =>
   withStore(command)
     .option("--account <ID>", "owner (default: the root account)")
-    .option("--user <NAME>", "of this user of the account (default: its root)")
-    .option("--policy <FILE>", "an access policy: the key may do nothing else, whatever its owner may")
-    .option("--expires <DURATION>", "from then on the key is refused: 12h, 30d")
-    .option("--description <TEXT>", "what the key is for")
+    .option("--user <NAME>", "user of the account (default: its root)")
+    .option("--policy <FILE>", "an access policy that limits the key to less than its owner may do")
+    .option("--expires <DURATION>", "duration after which the key is refused: 12h, 30d")
+    .option("--description <TEXT>", "purpose of the key")
 
 export function addKeyCommands(
   program: Command,
@@ -31,11 +31,11 @@ export function addKeyCommands(
 ): void {
   const key = group(program, "key").description("access keys: pairs that sign requests for an account or user")
   withOwner(key.command("create"))
-    .description("draw a key pair; its secret is shown this once")
+    .description("create a key pair; its secret is shown only once")
     .action(async (options: NewKeyOptions) => admin(options).createKey(await requestOf(io, options)))
   withOwner(key.command("import"))
     .description(
-      "import a pair that exists elsewhere; the secret comes from HAYLOFT_IMPORT_SECRET_KEY or standard input",
+      "import an existing key pair; the secret is read from HAYLOFT_IMPORT_SECRET_KEY or standard input",
     )
     .argument("<ACCESS_KEY>")
     .action(async (accessKeyId: string, options: NewKeyOptions) => {
@@ -43,19 +43,19 @@ export function addKeyCommands(
       await admin(options).importKey({ ...(await requestOf(io, options)), accessKeyId, secretAccessKey })
     })
   withStore(key.command("list"))
-    .description("list keys, never with their secrets")
-    .option("--account <ID>", "only this account's")
+    .description("list keys, without their secrets")
+    .option("--account <ID>", "only keys of this account")
     .action((options: AdminCommandOptions & { account?: string }) => admin(options).keys(options.account))
   withStore(key.command("disable"))
     .description("refuse a key until it is enabled again")
     .argument("<ACCESS_KEY>")
     .action((id: string, options: AdminCommandOptions) => admin(options).setKeyActive(id, false))
   withStore(key.command("enable"))
-    .description("let a disabled key count again")
+    .description("enable a disabled key")
     .argument("<ACCESS_KEY>")
     .action((id: string, options: AdminCommandOptions) => admin(options).setKeyActive(id, true))
   withStore(key.command("delete"))
-    .description("delete a key; it is refused from now on")
+    .description("delete a key")
     .argument("<ACCESS_KEY>")
     .action((id: string, options: AdminCommandOptions) => admin(options).removeKey(id))
 }
@@ -83,6 +83,6 @@ async function readSecret(io: CliIo): Promise<string> {
   for await (const chunk of io.input) chunks.push(chunk)
   const secret = Buffer.concat(chunks).toString("utf8").trim()
   if (secret === "")
-    throw new CliError("usage", "the secret is empty; give it in HAYLOFT_IMPORT_SECRET_KEY or on standard input")
+    throw new CliError("usage", "the secret is empty; pass it in HAYLOFT_IMPORT_SECRET_KEY or on standard input")
   return secret
 }

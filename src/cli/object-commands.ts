@@ -1,4 +1,4 @@
-/** `hayloft ls` and `hayloft rm`: what is in a store, and deleting it. */
+/** `hayloft ls` and `hayloft rm`: list and delete the contents of a store. */
 import { DELETE_KEYS_MAX, type ListedKey, type S3Client } from "../client/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"

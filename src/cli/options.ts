@@ -8,28 +8,28 @@ const collect = (value: string, earlier: readonly string[] | undefined): readonl
 ]
 
 export const withJson = (command: Command): Command =>
-  command.configureHelp({ sortOptions: true }).option("--json", "answer with one JSON value a line")
+  command.configureHelp({ sortOptions: true }).option("--json", "print one JSON value per line")
 
 export const group = (program: Command, name: string): Command => program.command(name).helpCommand(false)
 
-/** Options of every command that speaks to a store. */
+/** Options of every command that accesses a store. */
 export const withStore = (command: Command): Command =>
   withJson(command)
-    .option("--data <DIR>", "use the store in this data folder, whatever the environment says", collect)
+    .option("--data <DIR>", "use the store in this data folder, regardless of the environment", collect)
     .option("--config <FILE>", "the store's config file")
     .option("--master-key-file <FILE>", "the store's master key file")
 
-/** Options of every command that changes what a store is made of. */
+/** Options of every command that changes the devices or the redundancy of a store. */
 export const withChange = (command: Command): Command =>
   withStore(command)
-    .option("--dry-run", "show the plan, and change nothing")
-    .option("--yes", "do what the plan says without asking")
-    .option("--confirm <NAME>", "besides --yes, where the plan asks for a name: of the policy, or of the folder")
-    .option("--wait", "stay until the shards are where they should be")
+    .option("--dry-run", "show the plan and change nothing")
+    .option("--yes", "carry out the plan without asking")
+    .option("--confirm <NAME>", "in addition to --yes, if the plan requires a name: the policy or the folder")
+    .option("--wait", "wait until all shards are in their places")
 
 /** Throws unless the text is a number. */
 export function numberOf(text: string, what: string): number {
   const value = Number(text)
-  if (text.trim() === "" || !Number.isFinite(value)) throw new CliError("usage", `${what}: "${text}" is no number`)
+  if (text.trim() === "" || !Number.isFinite(value)) throw new CliError("usage", `${what}: "${text}" is not a number`)
   return value
 }

@@ -1,16 +1,16 @@
-/** How commands answer: lines for people, or one JSON value a line for scripts (`--json`). */
+/** Output of commands: text for people, or one JSON value per line for scripts (`--json`). */
 import type { CliIo } from "./io.js"
 
 export interface OutputOptions {
   readonly json?: boolean
 }
 
-/** Writes `value` as JSON where asked, else the text. */
+/** Writes `value` as JSON with `--json`, otherwise the text. */
 export async function answer(io: CliIo, options: OutputOptions, value: unknown, text: string): Promise<void> {
   await io.out(options.json === true ? `${JSON.stringify(value)}\n` : text)
 }
 
-/** Writes each value as a line of JSON where asked, else the text. */
+/** Writes each value as a line of JSON with `--json`, otherwise the text. */
 export async function answerList(
   io: CliIo,
   options: OutputOptions,

@@ -55,7 +55,7 @@ test("exit codes follow the error, and messages are one line unless it is a bug"
     [
       errno("EADDRINUSE", { address: "127.0.0.1", port: 9000 }),
       "conflict",
-      /^127\.0\.0\.1:9000 is taken by another process; stop it, or/,
+      /^127\.0\.0\.1:9000 is in use by another process; stop it, or/,
     ],
     [
       fail(
@@ -99,7 +99,7 @@ test("what the system forbids is told with the path, the user and the remedy; a 
   const denied = fail("deviceFailed", { path: "/mnt/a/superblock", code: "EACCES" })
   assert.match(
     messageOf(denied),
-    /^user \S+ may not use \/mnt\/a\/superblock \(EACCES\); give it to that user \(chown\)/,
+    /^user \S+ may not access \/mnt\/a\/superblock \(EACCES\); change its owner to that user \(chown\)/,
   )
   const readOnly = fail("deviceFailed", { path: "/mnt/a", code: "EROFS" })
   assert.match(messageOf(readOnly), /^\/mnt\/a is on a file system that is mounted read-only/)

@@ -1,4 +1,4 @@
-/** Where a copy begins or ends: a local path, standard input or output, or `s3://bucket/key`. Pure. */
+/** Place: one end of a copy: a local path, standard input or output, or `s3://bucket/key`. Pure. */
 import { basename } from "node:path"
 import { CliError } from "./exit-codes.js"
 
@@ -22,7 +22,7 @@ export function parsePlace(text: string): Place {
   return { kind: "remote", ...parseRemote(text) }
 }
 
-/** Throws where the text is not `s3://bucket` or `s3://bucket/key`. */
+/** Throws unless the text is `s3://bucket` or `s3://bucket/key`. */
 export function parseRemote(text: string): RemotePlace {
   const [, bucket, key = ""] = /^s3:\/\/([^/]+)(?:\/([\s\S]*))?$/.exec(text) ?? []
   if (bucket === undefined) throw new CliError("usage", `"${text}" is not s3://bucket/key`)
@@ -34,7 +34,7 @@ export function textOfPlace(place: Place): string {
   return place.kind === "local" ? place.path : `${SCHEME}${place.bucket}/${place.key}`
 }
 
-/** The key of a single copy: a target that ends in "/" (or is a bucket) is a folder for the source's name. */
+/** The key of a single copy: a target that is a bucket or ends in "/" is a folder for the source's name. */
 export function targetKey(target: RemotePlace, source: Place): string {
   if (target.key !== "" && !target.key.endsWith("/")) return target.key
   const name = source.kind === "stream" ? "" : basename(source.kind === "local" ? source.path : source.key)
@@ -42,12 +42,12 @@ export function targetKey(target: RemotePlace, source: Place): string {
   return `${target.key}${name}`
 }
 
-/** `folder` as the beginning of keys: "" or ending in "/". */
+/** `folder` as a key prefix: "" or ending in "/". */
 export const asPrefix = (key: string): string => (key === "" || key.endsWith("/") ? key : `${key}/`)
 
 /**
- * The path below the target folder that a key spells; undefined where it would leave that folder,
- * or is no file (a key that ends in "/").
+ * The path below the target folder for a key; undefined if it would be outside that folder, or is not a file (a key
+ * that ends in "/").
  */
 export function safeRelativePath(key: string): string | undefined {
   if (key.endsWith("/") || key.includes("\0") || key.includes("\\")) return undefined

@@ -1,8 +1,8 @@
 /**
- * The command line: every command with its arguments, options and help, and what runs it.
+ * The command line: every command with its arguments, options, help and action.
  *
- * Commands get their world handed in (`CliIo`); errors climb to `run`, which turns them into one line
- * on standard error (JSON with `--json`) and an exit code from `EXIT_CODES`.
+ * Commands get their environment passed in (`CliIo`). `run` turns errors into one line on standard error (JSON with
+ * `--json`) and an exit code from `EXIT_CODES`.
  */
 import { Command, CommanderError } from "commander"
 import { readVersion } from "./version.js"
@@ -34,26 +34,26 @@ function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): vo
     .argument("<FROM>")
     .argument("<TO>")
     .option("-r, --recursive", "copy a folder, or all keys that begin with FROM")
-    .option("--content-type <TYPE>", "instead of guessing by the file's ending")
+    .option("--content-type <TYPE>", "instead of deriving it from the file extension")
     .action((from: string, to: string, options: CopyOptions) => copyCommand(io, from, to, options, signal))
   withStore(program.command("ls"))
     .description("list buckets, or the keys of one below a prefix")
     .argument("[s3://BUCKET/PREFIX]")
-    .option("-r, --recursive", "every key, not only up to the next /")
+    .option("-r, --recursive", "all keys below, not only up to the next /")
     .action((place: string | undefined, options: ListOptions) => listCommand(io, place, options, signal))
   withStore(program.command("rm"))
-    .description("delete an object, or with -r all that begin with a prefix")
+    .description("delete an object, or with -r all objects with a prefix")
     .argument("<s3://BUCKET/KEY>")
-    .option("-r, --recursive", "delete every key that begins with this")
+    .option("-r, --recursive", "delete all keys with this prefix")
     .action((place: string, options: RemoveOptions) => removeCommand(io, place, options, signal))
 }
 
 function addAccountCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
-  const account = group(program, "account").description("accounts: who owns buckets and keys")
+  const account = group(program, "account").description("accounts: owners of buckets and keys")
   withStore(account.command("create"))
     .description("create an account")
     .argument("<NAME>", "display name")
-    .option("--id <ID>", "instead of 64 drawn hex digits")
+    .option("--id <ID>", "instead of 64 random hex digits")
     .option("--email <ADDRESS>")
     .action((displayName: string, options: AdminCommandOptions & { id?: string; email?: string }) => {
       const { id, email } = options
@@ -66,10 +66,10 @@ function addAccountCommands(program: Command, admin: (options: AdminCommandOptio
 }
 
 function addBucketCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
-  const bucket = group(program, "bucket").description("buckets of every account, as the operator sees them")
+  const bucket = group(program, "bucket").description("buckets of all accounts")
   withStore(bucket.command("list"))
     .description("list buckets with their exact usage")
-    .option("--owner <ACCOUNT>", "only this account's")
+    .option("--owner <ACCOUNT>", "only buckets of this account")
     .action((options: AdminCommandOptions & { owner?: string }) => admin(options).buckets(options.owner))
   withStore(bucket.command("create"))
     .description("create a bucket")
@@ -92,7 +92,7 @@ function addBucketCommands(program: Command, admin: (options: AdminCommandOption
 function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("env"))
     .description(`the root credentials as shell exports: eval "$(hayloft env)"`)
-    .option("--admin", "the admin API's address and token too")
+    .option("--admin", "also the admin API's address and token")
     .action((options: EnvOptions) => envCommand(io, options))
   const volume = group(program, "volume").description("files inside a data folder")
   withJson(volume.command("inspect"))
@@ -109,17 +109,17 @@ function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): voi
     .action((folder: string, options: OutputOptions) => fsckCommand(io, folder, options, signal))
   withJson(volume.command("rebuild-index"))
     .description(
-      "forget the index of needles of a data folder whose store is stopped; the next start makes it anew from the volumes",
+      "remove the needle index of a data folder whose store is stopped; the next start rebuilds it from the volumes",
     )
     .argument("<FOLDER>")
     .action((folder: string, options: OutputOptions) => rebuildIndexCommand(io, folder, options))
   withJson(volume.command("give-up"))
     .description(
-      "give up rows of the only copy of the metadata that cannot be read, in a data folder whose store is stopped",
+      "remove unreadable rows from the only metadata replica, in a data folder whose store is stopped",
     )
     .argument("<FOLDER>")
-    .option("--yes", "do what the plan says without asking")
-    .option("--confirm <NAME>", "besides --yes: the folder's own name")
+    .option("--yes", "carry out the plan without asking")
+    .option("--confirm <NAME>", "in addition to --yes: the folder's name")
     .action((folder: string, options: ConfirmOptions) => giveUpCommand(io, folder, options))
   withJson(program.command("version"))
     .description("version of Hayloft and of Node")
@@ -131,7 +131,7 @@ function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): voi
 
 const versionText = (): string => `hayloft ${readVersion()} (Node ${process.versions.node})`
 
-/** Builds the whole program; `signal` ends whatever runs. */
+/** Builds the whole program; `signal` ends the running command. */
 export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   const program = new Command("hayloft")
     .description("An S3-compatible object store for data that must not be lost.")
@@ -173,7 +173,7 @@ export async function run(args: readonly string[], io: CliIo, signal: AbortSigna
   } catch (error) {
     const exit = exitOf(error)
     if (exit === "ok") return EXIT_CODES.ok.code
-    // Help that nobody asked for by --help was already shown as the answer to a lone command group.
+    // Commander has already printed this help as the output of a command group without a command.
     if (!(error instanceof CommanderError && error.code === "commander.help")) {
       const commands = program.commands.map(command => command.name())
       io.error(errorText(error, args, commands))

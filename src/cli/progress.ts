@@ -1,6 +1,6 @@
 /**
- * A progress line on a terminal: bytes, share, speed, time left. Drawn at most ten times a second;
- * silent where nobody watches.
+ * A progress line on a terminal: bytes, share, speed, time left. Drawn at most ten times a second, and only on a
+ * terminal.
  */
 import type { Clock } from "../seams/clock/contract.js"
 import { durationText, sizeText } from "./text.js"
@@ -18,7 +18,7 @@ export class Progress {
     private readonly draw: ((text: string) => void) | undefined,
     private readonly clock: Clock,
     private readonly label: string,
-    /** Undefined: unknown. */
+    /** Undefined if unknown. */
     private readonly totalBytes: number | undefined,
   ) {
     this.#startedMs = clock.monotonicMs()

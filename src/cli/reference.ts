@@ -1,6 +1,6 @@
 /**
- * The tables of docs/cli.md, from the program itself: every command with its options, every setting of
- * `serve` with its flag, variable and key, the client's variables and the exit codes.
+ * The tables of docs/cli.md, generated from the program: every command with its options, every setting of `serve`
+ * with its flag, variable and key, the client's variables and the exit codes.
  */
 import type { Command } from "commander"
 import {
@@ -40,10 +40,10 @@ function settingsTable(): string {
     "",
     "a JSON file of these settings",
   ]
-  return table(["flag", "variable", "key in the file", "default", "what it sets"], [...rows, file])
+  return table(["flag", "variable", "key in the file", "default", "description"], [...rows, file])
 }
 
-/** Commands that run something, with their full names. */
+/** Commands with an action, with their full names. */
 function* leaves(command: Command, names: readonly string[]): Generator<readonly [string, Command]> {
   const own = command.commands
   if (own.length === 0) yield [names.join(" "), command]
@@ -59,11 +59,11 @@ function commandText(name: string, command: Command): string {
     .join(" ")
   const options = command.options.map(option => [code(option.flags), option.description])
   const shown =
-    name === "hayloft serve" ? "Settings: see the table below.\n" : table(["option", "what it does"], options)
+    name === "hayloft serve" ? "Settings: see the table below.\n" : table(["option", "description"], options)
   return `### ${name}\n\n${code(`${name} [options] ${usage}`.trimEnd())}: ${command.description()}.\n\n${shown}`
 }
 
-/** What docs/cli.md shows, as Markdown. */
+/** The generated parts of docs/cli.md, as Markdown. */
 interface CommandLineTables {
   readonly commands: string
   readonly settings: string
@@ -78,6 +78,6 @@ export function commandLineTables(program: Command): CommandLineTables {
     commands: [...leaves(program, ["hayloft"])].map(([name, command]) => commandText(name, command)).join("\n"),
     settings: settingsTable(),
     exitCodes: table(["code", "name", "meaning"], exits),
-    clientVariables: table(["variable", "what for"], client),
+    clientVariables: table(["variable", "purpose"], client),
   }
 }

@@ -1,4 +1,4 @@
-/** `hayloft rescue`: what is left of a store that cannot be opened any more, into a new store. */
+/** `hayloft rescue`: recovers a store that cannot be opened into a new store. */
 import { Option, type Command } from "commander"
 import { type SettingsInput, parseDataFolders, type Setting, type SettingName, SETTINGS } from "../config/index.js"
 import type { ListSums, RescueEntry, RescueSummary } from "../rescue/index.js"
@@ -10,7 +10,7 @@ import { Progress } from "./progress.js"
 import { configOf } from "./stores.js"
 import { printable, sizeText } from "./text.js"
 
-/** Settings of a first start that the new store may be given. */
+/** Settings of a first start that apply to the new store. */
 const STORE_SETTINGS = ["redundancy", "matrix", "metaCopies", "blockSize", "masterKeyFile"] as const
 
 interface RescueOptions extends OutputOptions {
@@ -22,9 +22,9 @@ interface RescueOptions extends OutputOptions {
 export function addRescueCommand(program: Command, io: CliIo, signal: AbortSignal): void {
   const command = withJson(program.command("rescue"))
     .description(
-      "read what is left of a store whose names are lost, from its folders, and write it into a new store; exit code 1 if anything is incomplete",
+      "recover a store whose metadata is lost from its data folders into a new store; exit code 1 if anything is incomplete",
     )
-    .requiredOption("--from <FOLDER...>", "data folders of the store that is lost; they are only read")
+    .requiredOption("--from <FOLDER...>", "data folders of the lost store; they are only read")
     .option("--to <FOLDER...>", "new or empty folders for the new store")
     .option("--dry-run", "read and verify everything, and write nothing")
   for (const name of STORE_SETTINGS) {
@@ -43,15 +43,15 @@ async function rescueCommand(
 ): Promise<void> {
   const { from, to = [], dryRun = false } = options
   if (to.length === 0 && !dryRun)
-    throw new CliError("usage", "name folders for the new store with --to, or give --dry-run")
-  // Also what is named on both sides, or lies inside another, is refused.
+    throw new CliError("usage", "name folders for the new store with --to, or add --dry-run")
+  // This also refuses a folder that is on both sides, or inside another.
   parseDataFolders([...from, ...to], "--from and --to", io.workingFolder)
-  const given: { [name in SettingName]?: readonly string[] } = { data: to.length === 0 ? ["rescued"] : to }
+  const newStore: { [name in SettingName]?: readonly string[] } = { data: to.length === 0 ? ["rescued"] : to }
   for (const name of STORE_SETTINGS) {
     const text = options[name]
-    if (text !== undefined) given[name] = [text]
+    if (text !== undefined) newStore[name] = [text]
   }
-  const settings: SettingsInput = { ...given, logLevel: ["warn"] }
+  const settings: SettingsInput = { ...newStore, logLevel: ["warn"] }
   const config = await configOf(io, settings, undefined)
   const request = {
     from: parseDataFolders(from, "--from", io.workingFolder),
@@ -107,7 +107,7 @@ function summaryText(summary: RescueSummary): string {
     sumText("probable", summary.probable),
     sumText("incomplete", summary.incomplete),
     `snapshot    ${found}\n`,
-    `shards      ${needles} found, ${damages} damaged stretches of volumes, ${superseded} older uploads passed over\n`,
+    `shards      ${needles} found, ${damages} damaged stretches of volumes, ${superseded} older uploads skipped\n`,
     ...(deletedSince > 0 ? [`deleted     ${deletedSince} objects or versions since the snapshot\n`] : []),
     ...notes.map(note => `note        ${note}\n`),
     ...(isDryRun ? ["This was a dry run: nothing was written.\n"] : []),

@@ -1,4 +1,4 @@
-/** `hayloft serve`: settings to a checked configuration, then the server until the signal fires. */
+/** `hayloft serve`: resolves the configuration, then runs the server until the signal fires. */
 import { Option, type Command } from "commander"
 import {
   CONFIG_FILE_ENVIRONMENT,
@@ -12,7 +12,7 @@ import {
 import type { CliIo } from "./io.js"
 import { configOf } from "./stores.js"
 
-/** Adds an option for every setting that has a flag; each collects all its values, to notice repetition. */
+/** Adds an option for every setting with a flag; each collects all its values, to detect repetition. */
 export function addServeOptions(command: Command): Command {
   for (const name of SETTING_NAMES) {
     const setting: Setting = SETTINGS[name]
@@ -39,14 +39,14 @@ const collect = (value: string, earlier: readonly string[] | undefined): readonl
   value,
 ]
 
-/** Options as commander gives them, by setting. */
+/** Commander's options, by setting. */
 export function settingsOf(options: Readonly<Record<string, unknown>>): SettingsInput {
-  const given: { [name in SettingName]?: readonly string[] } = {}
+  const settings: { [name in SettingName]?: readonly string[] } = {}
   for (const name of SETTING_NAMES) {
     const values = options[name]
-    if (Array.isArray(values)) given[name] = values.map(String)
+    if (Array.isArray(values)) settings[name] = values.map(String)
   }
-  return given
+  return settings
 }
 
 export async function serveCommand(

@@ -39,7 +39,7 @@ test("unknown flags, bad values, an unknown variable: exit code 2, and no folder
     runHayloft(["serve", "--data", data, ...args], { environment, workingFolder: folder })
   refused(await serve(["--lisen", "x"]), 2, /unknown option '--lisen'/)
   refused(await serve(["--redundancy", "raid6"]), 2, /not a redundancy: "raid6"/)
-  refused(await serve(["--redundancy", "ec:4+2", ...ANY_PORTS]), 2, /needs 6 data folders and there is 1/)
+  refused(await serve(["--redundancy", "ec:4+2", ...ANY_PORTS]), 2, /needs 6 data folders, but there is 1/)
   refused(await serve([], { HAYLOFT_LISTNE: "x" }), 2, /HAYLOFT_LISTNE/)
   await writeFile(join(folder, "bad.json"), `{"lisen": "x"}`)
   refused(await serve(["--config", "bad.json"]), 2, /bad\.json: unknown key "lisen"/)
@@ -80,7 +80,7 @@ test("an occupied port: one line that names it, and no folder was made", async (
   const port = typeof address === "object" && address !== null ? address.port : 0
   const data = join(folder, "no-port")
   const args = ["serve", "--data", data, "--listen", `127.0.0.1:${port}`, "--admin-listen", "127.0.0.1:0"]
-  refused(await runHayloft(args), 6, new RegExp(`127\\.0\\.0\\.1:${port} is taken by another process`))
+  refused(await runHayloft(args), 6, new RegExp(`127\\.0\\.0\\.1:${port} is in use by another process`))
   assert.equal(existsSync(data), false)
   await new Promise(resolve => server.close(resolve))
 })

@@ -1,7 +1,7 @@
 /**
- * Commands on the devices of a store that is stopped: list them, give missing ones up, fill a place.
+ * Commands on the devices of a stopped store: listing them, giving up missing ones, replacing one by a folder.
  *
- * Each says false where there is no stopped store to speak to: the store runs, or is not on this machine.
+ * Each returns false if there is no stopped store: the store runs, or is not on this machine.
  */
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
@@ -58,15 +58,15 @@ export class StoppedCommands {
     })
   }
 
-  /** Says what the change means, asks, and makes it. */
+  /** Shows the consequences of the change, asks, and makes it. */
   async #change(options: LossOptions, change: StoppedChange, commit: () => Promise<void>): Promise<void> {
     const { sentences, loss } = change
-    if (options.wait === true) throw new CliError("usage", "the store is stopped: leave --wait out")
-    const said = loss === undefined ? sentences : [...sentences, `Loss: ${loss}.`]
-    const text = `${said.join("\n")}\n`
+    if (options.wait === true) throw new CliError("usage", "the store is stopped: omit --wait")
+    const consequences = loss === undefined ? sentences : [...sentences, `Loss: ${loss}.`]
+    const text = `${consequences.join("\n")}\n`
     if (options.dryRun === true) return answer(this.io, options, { sentences, loss }, text)
     if (loss !== undefined && options.acceptLoss !== true) {
-      throw new CliError("failed", `nothing was changed: ${loss}; if that is to be, add --accept-loss`)
+      throw new CliError("failed", `nothing was changed: ${loss}; to accept this, add --accept-loss`)
     }
     await confirm(this.io, options, text)
     await commit()
@@ -82,7 +82,7 @@ export class StoppedCommands {
     if (isElsewhere(this.io, this.options)) return false
     const folders = await localFolders(this.io, this.options)
     if (!folders.some(folder => existsSync(join(folder, "superblock")))) return false
-    // Loaded here, because most commands speak to a store that runs.
+    // Loaded on demand, because most commands need a running store.
     const { StoppedStore: Stopped } = await import("../node/index.js")
     let store: StoppedStore | undefined
     try {

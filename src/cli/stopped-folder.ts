@@ -1,4 +1,4 @@
-/** A data folder whose store is stopped, for commands on its files: it is locked while they work. */
+/** Locks a data folder of a stopped store for commands on its files. */
 import { resolve } from "node:path"
 import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -13,7 +13,7 @@ interface StoppedFolder {
   readonly deviceId: DeviceId
 }
 
-/** Throws `invalidConfig` where it is no data folder, `locked` while a process uses it. */
+/** Throws `invalidConfig` if it is not a data folder, `locked` while a process uses it. */
 export async function withStoppedFolder<T>(
   io: CliIo,
   folder: string,
@@ -23,7 +23,7 @@ export async function withStoppedFolder<T>(
   const { readSuperblock } = await import("../device/index.js")
   const disk = new RealDisk()
   const superblock = await readSuperblock(disk, path)
-  if (superblock === undefined) throw fail("invalidConfig", { message: `${path} is no data folder` })
+  if (superblock === undefined) throw fail("invalidConfig", { message: `${path} is not a data folder` })
   const lock = await new RealLocks().take(path)
   try {
     return await use({ path, disk, deviceId: superblock.deviceId })

@@ -99,7 +99,7 @@ for (const [args, change] of CHANGES) {
     assert.deepEqual([agreed.code, store.changes], [0, [change]])
     const told = await hayloft([...args, "--yes"])
     assert.deepEqual([told.code, store.changes.length], [0, 2])
-    assert.match(told.out, /begun; hayloft status shows how it goes\n$/)
+    assert.match(told.out, /started; hayloft status shows the progress\n$/)
   })
 }
 
@@ -159,8 +159,8 @@ test("a device is found by its id, by what it begins with, or by its folder, and
   }
   for (const [name, why] of [
     ["01234567", /beginning of several/],
-    ["012", /no device of this store/],
-    ["ffff", /no device of this store/],
+    ["012", /not a device of this store/],
+    ["ffff", /not a device of this store/],
   ] as const) {
     const { code, error } = await hayloft(["device", "drain", name, "--yes"])
     assert.equal(code, 3)
@@ -184,9 +184,9 @@ test("status says first whether the store is safe", async () => {
   const { code, out } = await hayloft(["status"])
   assert.equal(code, 0)
   assert.match(out, /^unprotected: replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects\n/)
-  assert.match(out, /repair +33 % of 900 B, 20 B\/s, done in about 30 s; 3 of 9 partitions mended; 2 shards rebuilt/)
+  assert.match(out, /repair +33 % of 900 B, 20 B\/s, done in about 30 s; 3 of 9 partitions repaired; 2 shards rebuilt/)
   assert.match(out, /moving +33 % of 900 B/)
-  assert.match(out, /scrub +1 of 1 device at it; oldest verified/)
+  assert.match(out, /scrub +1 of 1 device active; oldest verified/)
   assert.match(out, /bytes +400 B survive no lost disk/)
   assert.match(out, new RegExp(`${ID} +active +500 B +1000 B +1 d 0 h +1 +yes +ext4 +/data`))
   const safety = { ...REPORT.safety, sentence: "any 2 of 7", safeLosses: 2, safeLossesWhenWhole: 2, reasons: [] }

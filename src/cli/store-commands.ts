@@ -1,9 +1,8 @@
 /**
  * Commands on a running store: status, devices, redundancy, repair, scrub, jobs.
  *
- * Changes show their plan first. They are made after a yes: `--yes`, or an answer where a person sits
- * at the terminal; nothing is changed by a script that does not say so. `--wait` stays until the shards
- * are where the change wants them.
+ * Changes show their plan first and require a confirmation: `--yes`, or an answer at the terminal; a script without
+ * `--yes` changes nothing. `--wait` waits until all shards are in their places.
  */
 import { resolve } from "node:path"
 import type { z } from "zod"
@@ -41,9 +40,9 @@ export interface LossOptions extends ChangeOptions {
 }
 
 const WAIT_LOOK_MS = 1_000
-/** So many looks in a row that find nothing under way are the end of it. */
-const QUIET_LOOKS = 3
-/** So that four digits typed by hand are never another device. */
+/** Number of consecutive checks without remaining work that end the wait. */
+const QUIET_CHECKS = 3
+/** Long enough that a few digits typed by hand do not match another device. */
 const ID_PREFIX_MIN = 4
 
 export class StoreCommands {
@@ -159,7 +158,7 @@ export class StoreCommands {
     })
   }
 
-  /** Plans, shows the plan, asks, changes, and waits where asked to. */
+  /** Plans, shows the plan, asks, changes, and waits if requested. */
   #change(
     options: ChangeOptions,
     requestOf: (client: AdminClient) => Promise<readonly [path: string, body: object]>,
@@ -170,17 +169,17 @@ export class StoreCommands {
       if (options.dryRun === true) return this.#answer(planned, planText(planned.plan))
       await confirm(this.io, options, planText(planned.plan), planned.plan.confirmBy)
       const { confirmBy } = planned.plan
-      const said = confirmBy === undefined ? {} : { confirm: confirmBy }
-      const made = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, ...said }))
+      const confirmation = confirmBy === undefined ? {} : { confirm: confirmBy }
+      const made = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, ...confirmation }))
       if (options.wait === true) await this.#waitUntilSettled(client)
-      await this.#answer(made, options.wait === true ? "done\n" : "begun; hayloft status shows how it goes\n")
+      await this.#answer(made, options.wait === true ? "done\n" : "started; hayloft status shows the progress\n")
     })
   }
 
   async #waitUntilSettled(client: AdminClient): Promise<void> {
     let [shown, quiet] = ["", 0]
-    // What was set moving may take a moment to show.
-    while (quiet < QUIET_LOOKS) {
+    // The work of a change may take a moment to show.
+    while (quiet < QUIET_CHECKS) {
       const left = workLeft(await statusOf(client))
       quiet = left === undefined ? quiet + 1 : 0
       if (this.io.errorIsTerminal && left !== undefined && left !== shown) this.io.error(`\r\x1b[K${left}`)
@@ -212,7 +211,7 @@ async function devicesOf(client: AdminClient): Promise<z.output<typeof STORE_SCH
   return checked(STORE_SCHEMAS.DEVICES, await client.get("/v1/devices")).devices
 }
 
-/** By id, by the beginning of one, or by folder. Throws where that is none, or several. */
+/** Finds a device by id, by the beginning of one, or by folder. Throws if none or several match. */
 export function findDevice<T extends { readonly id: string; readonly path: string }>(
   devices: readonly T[],
   text: string,
@@ -223,11 +222,11 @@ export function findDevice<T extends { readonly id: string; readonly path: strin
   const begun = text.length < ID_PREFIX_MIN ? [] : devices.filter(({ id }) => id.startsWith(text.toLowerCase()))
   const [found, another] = begun
   if (found !== undefined && another === undefined) return found
-  const what = another === undefined ? "is no device of this store" : "is the beginning of several devices' ids"
+  const what = another === undefined ? "is not a device of this store" : "matches the ids of several devices"
   throw new CliError("notFound", `"${text}" ${what}; hayloft device list shows them`)
 }
 
-/** What a change has set moving and is not done; undefined: nothing. */
+/** The unfinished work of a change; undefined if there is none. */
 function workLeft({ layout, devices, reencoding, repair }: Status): string | undefined {
   const coming = devices.filter(({ state }) => state === "rebuilding" || state === "decommissioning")
   const { transition } = layout

@@ -1,4 +1,4 @@
-/** What the command line tells of a store: its safety first, then all that keeps it from being better. Pure. */
+/** Text for the state of a store: its safety first, then everything that is not as it should be. Pure. */
 import type { z } from "zod"
 import type { STORE_SCHEMAS } from "../admin/index.js"
 import { PARTITIONS } from "../base/limits.js"
@@ -14,13 +14,13 @@ type Job = z.output<typeof STORE_SCHEMAS.JOB>
 type Redundancy = z.output<typeof STORE_SCHEMAS.REDUNDANCY>
 
 const LABEL_CELLS = 12
-/** Of the worst partitions; `--json` has more. */
+/** The number of riskiest partitions shown; `--json` has more. */
 const PARTITIONS_SHOWN = 5
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 const line = (label: string, text: string): string => `${label.padEnd(LABEL_CELLS)}${text}`
 
-/** The answer to "am I safe?" in a word. */
+/** The safety in a word. */
 function verdict({ safeLosses, safeLossesWhenWhole, reasons }: Status["safety"]): string {
   if (safeLosses < 0) return "NOT READABLE"
   if (safeLosses === 0) return safeLossesWhenWhole > 0 ? "AT RISK" : "unprotected"
@@ -40,20 +40,22 @@ export function repairText(repair: Repair): string {
   const { isPaused, partitionsScanned, partitionsDone, partitionsLeft, progress } = repair
   const { rebuiltShards, lostBlocks, lostBytes, singleCopyBlocks } = repair
   const isIdle = partitionsLeft === 0 && progress.remainingBytes === 0
-  const isLooking = partitionsScanned < PARTITIONS
-  const looking = isLooking ? [`${Math.floor((100 * partitionsScanned) / PARTITIONS)} % of all partitions scanned`] : []
-  const partitions = `${partitionsDone} of ${plural(partitionsDone + partitionsLeft, "partition")} mended`
+  const isScanning = partitionsScanned < PARTITIONS
+  const scanning = isScanning
+    ? [`${Math.floor((100 * partitionsScanned) / PARTITIONS)} % of all partitions scanned`]
+    : []
+  const partitions = `${partitionsDone} of ${plural(partitionsDone + partitionsLeft, "partition")} repaired`
   return [
     ...(isPaused ? ["paused"] : []),
-    ...looking,
-    ...(isIdle ? (isLooking || isPaused ? [] : ["nothing to do"]) : [workText(progress), partitions]),
+    ...scanning,
+    ...(isIdle ? (isScanning || isPaused ? [] : ["nothing to do"]) : [workText(progress), partitions]),
     ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
     ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} in a single copy`] : []),
     ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE`] : []),
   ].join("; ")
 }
 
-/** What cannot be read, a line each; empty where nothing is lost. */
+/** Unreadable objects, one line each; empty if nothing is lost. */
 export function lostText({ lostObjects }: Repair): string {
   const metadata = { object: "object", version: "older version", part: "part of an upload" } as const
   const lines = lostObjects.map(({ bucket, key, what }) =>
@@ -97,7 +99,7 @@ export function devicesTable(devices: readonly Device[]): string {
     device.fileSystemKind,
     printable(device.path),
   ])
-  return tableText(["DEVICE", "STATE", "FREE", "SIZE", "FULL IN", "WEIGHT", "NAMES", "FILE SYSTEM", "FOLDER"], rows)
+  return tableText(["DEVICE", "STATE", "FREE", "SIZE", "FULL IN", "WEIGHT", "METADATA", "FILE SYSTEM", "FOLDER"], rows)
 }
 
 function levelsText({ levels }: Status["safety"]): string {
@@ -109,13 +111,13 @@ function levelsText({ levels }: Status["safety"]): string {
     .join("; ")
 }
 
-/** Work that is under way. */
+/** Lines of work in progress. */
 function workLines(status: Status, nowMs: number): string[] {
   const { repair, layout, reencoding, scrub } = status
   const { transition } = layout
   const running = (scrub ?? []).filter(({ state }) => state === "running")
   const oldestMs = Math.min(...(scrub ?? []).map(({ oldestVerifiedMs }) => oldestVerifiedMs))
-  const moving = transition?.progress === undefined ? "shards move to a new layout" : workText(transition.progress)
+  const moving = transition?.progress === undefined ? "shards are moving to a new layout" : workText(transition.progress)
   return [
     ...(repair === undefined ? [] : [line("repair", repairText(repair))]),
     ...(transition === undefined ? [] : [line("moving", moving)]),
@@ -127,7 +129,7 @@ function workLines(status: Status, nowMs: number): string[] {
       : [
           line(
             "scrub",
-            `${running.length} of ${plural(scrub.length, "device")} at it; oldest verified ${ageText(oldestMs, nowMs)}`,
+            `${running.length} of ${plural(scrub.length, "device")} active; oldest verified ${ageText(oldestMs, nowMs)}`,
           ),
         ]),
     ...status.jobs.flatMap(({ name, state, lastError }) =>
@@ -153,7 +155,7 @@ export function statusText(status: Status, nowMs: number): string {
   const queues = [...status.queues, ...status.devices.flatMap(device => device.queues)].filter(queue => queue.depth > 0)
   const levels = levelsText(safety)
   const wanted = metadata.copies < metadata.copiesWanted ? ` of ${metadata.copiesWanted} wanted` : ""
-  const learning = metadata.learning > 0 ? `, ${metadata.learning} more learning them` : ""
+  const learning = metadata.learning > 0 ? `, ${metadata.learning} more learning it` : ""
   return [
     `${verdict(safety)}: ${printable(safety.sentence)}`,
     line("store", `Hayloft ${status.version}, ${status.storeId}, up ${durationText(status.uptimeSeconds)}`),
@@ -173,7 +175,7 @@ export function statusText(status: Status, nowMs: number): string {
   ].join("\n")
 }
 
-/** `15 min`, and no `0 s` for what is soon done. */
+/** `in about 15 min`; no `0 s` for work that is done very soon. */
 const hoursText = (hours: number): string =>
   hours * 3600 < 1 ? "in less than a second" : `in about ${durationText(hours * 3600)}`
 
@@ -183,10 +185,10 @@ export function planText(plan: Plan): string {
     .filter(({ bytesIn, bytesOut }) => bytesIn > 0 || bytesOut > 0)
     .map(({ id, path, bytesIn, bytesOut }) => [id ?? "new", sizeText(bytesIn), sizeText(bytesOut), printable(path)])
   const { usableBytesBefore, usableBytesAfter } = plan
-  const room =
+  const space =
     usableBytesBefore === undefined || usableBytesAfter === undefined
       ? []
-      : [line("room", `${sizeText(usableBytesBefore)} of objects before, ${sizeText(usableBytesAfter)} after`)]
+      : [line("space", `${sizeText(usableBytesBefore)} of objects before, ${sizeText(usableBytesAfter)} after`)]
   const lines = [
     line("plan", printable(summary)),
     ...(policyBefore === policyAfter ? [] : [line("redundancy", `${policyBefore} becomes ${policyAfter}`)]),
@@ -195,7 +197,7 @@ export function planText(plan: Plan): string {
       "survives",
       `${lossesText(survives.before)} before, ${lossesText(survives.during)} meanwhile, ${lossesText(survives.after)} after`,
     ),
-    ...room,
+    ...space,
     ...warnings.map(warning => line("mind", printable(warning))),
   ]
   const table = rows.length === 0 ? "" : tableText(["DEVICE", "IN", "OUT", "FOLDER"], rows)
@@ -203,7 +205,7 @@ export function planText(plan: Plan): string {
 }
 
 function lossesText(losses: number): string {
-  if (losses < 0) return "not even now: something cannot be read"
+  if (losses < 0) return "none (some data is not readable)"
   return losses === 0 ? "no lost disk" : `any ${plural(losses, "lost disk")}`
 }
 

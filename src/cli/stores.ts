@@ -1,8 +1,8 @@
 /**
- * Which store a command speaks to: the one that the environment names, else the one in the data folder.
+ * Store selection: a command uses the store in the environment, otherwise the one in the data folder.
  *
- * The environment counts only where it names an endpoint: a key pair alone is most likely somebody's
- * Amazon account, and a first `cp` must not go there.
+ * The environment counts only if it contains an endpoint: a key pair alone probably belongs to an Amazon account, and
+ * a first `cp` must not send data there.
  */
 import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
@@ -21,7 +21,7 @@ import {
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 
-/** Options that say where the store is, on every command that speaks to one. */
+/** Options that select the store, on every command that accesses one. */
 export interface StoreOptions {
   readonly data?: readonly string[]
   readonly config?: string
@@ -60,7 +60,7 @@ export async function localFolders(io: CliIo, options: StoreOptions): Promise<re
   return (await localConfig(io, options)).dataFolders
 }
 
-/** Whether the environment names the admin port of a store, wherever that is. */
+/** Whether the environment contains the admin endpoint of a store, local or not. */
 export const isElsewhere = ({ environment }: CliIo, { data }: StoreOptions): boolean =>
   data === undefined && Boolean(environment["HAYLOFT_ADMIN_ENDPOINT"] || environment["HAYLOFT_ADMIN_TOKEN"])
 
@@ -73,7 +73,7 @@ export async function localCredentials(io: CliIo, options: StoreOptions): Promis
       `no store in ${config.dataFolders.join(", ")}: start one with "hayloft serve", point --data to one, or set AWS_ENDPOINT_URL and keys`,
     )
   }
-  // Loaded here, because what unseals is much code that no other command needs.
+  // Loaded on demand, because unsealing needs much code that no other command uses.
   const { unsealRootCredentials } = await import("./credentials.js")
   return unsealRootCredentials(config.dataFolders, config.masterKeyFile)
 }
@@ -105,7 +105,7 @@ async function adminAccess(io: CliIo, options: StoreOptions): Promise<AdminAcces
   const token = io.environment["HAYLOFT_ADMIN_TOKEN"]
   if (isElsewhere(io, options)) {
     if (endpoint && token) return { endpoint: httpUrl(endpoint, "HAYLOFT_ADMIN_ENDPOINT"), token }
-    throw new CliError("usage", "HAYLOFT_ADMIN_ENDPOINT and HAYLOFT_ADMIN_TOKEN come together; set both or neither")
+    throw new CliError("usage", "HAYLOFT_ADMIN_ENDPOINT and HAYLOFT_ADMIN_TOKEN must be set together; set both or neither")
   }
   const credentials = await localCredentials(io, options)
   return { endpoint: credentials.adminEndpoint, token: credentials.adminToken }

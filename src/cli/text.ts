@@ -12,10 +12,10 @@ export function sizeText(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ""}`
 }
 
-/** `2026-01-02 03:04:05Z`: UTC, and says so. */
+/** `2026-01-02 03:04:05Z`, in UTC. */
 export const timeText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 19).replace("T", " ")}Z`
 
-/** `3 d 4 h`, `5 min`, `12 s`: the two largest units that matter. */
+/** `3 d 4 h`, `5 min`, `12 s`: the two largest units. */
 export function durationText(seconds: number): string {
   const whole = Math.floor(seconds)
   const [days, hours, minutes] = [
@@ -28,7 +28,7 @@ export function durationText(seconds: number): string {
   return minutes > 0 ? `${minutes} min` : `${whole} s`
 }
 
-/** Rows under a head, in columns; the last column is not padded. */
+/** Rows below a header, in columns; the last column is not padded. */
 export function tableText(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows]
   const widths = head.map((_, column) => Math.max(...all.map(row => row[column]?.length ?? 0)))
@@ -40,6 +40,6 @@ export function tableText(head: readonly string[], rows: readonly (readonly stri
 /** Text as one word of a POSIX shell. */
 export const shellWord = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
-/** Control characters of a name as `\xNN`, so that a listing cannot steer a terminal. */
+/** Control characters of a name as `\xNN`, so that a listing cannot control a terminal. */
 export const printable = (text: string): string =>
   text.replace(/[\x00-\x1f\x7f-\x9f]/g, character => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`)

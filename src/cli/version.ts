@@ -1,7 +1,7 @@
 /** The version of this program, from its package.json. */
 import { readFileSync } from "node:fs"
 
-/** Seen from dist/src/cli/. */
+/** Relative to dist/src/cli/. */
 const PACKAGE_FILE = new URL("../../../package.json", import.meta.url)
 
 export function readVersion(): string {

@@ -1,4 +1,4 @@
-/** `hayloft why`: why a request was denied, as the running store remembers it. */
+/** `hayloft why`: explains why a request was denied, from the running store's memory. */
 import type { Command } from "commander"
 import type { z } from "zod"
 import { DENIAL } from "../admin/index.js"
@@ -14,8 +14,8 @@ type Side = Denial["grants"][number]["side"]
 
 export function addWhyCommand(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("why"))
-    .description("why a request was denied (403), and the least that would have helped; of the latest ones, in memory")
-    .argument("<REQUEST-ID>", "as the answer says it: x-amz-request-id, RequestId")
+    .description("why a recent request was denied (403), and the smallest statement that would have allowed it")
+    .argument("<REQUEST-ID>", "x-amz-request-id or RequestId of the response")
     .action(async (requestId: string, options: StoreOptions & OutputOptions) => {
       const path = `/v1/denials/${encodeURIComponent(requestId)}`
       const denial = checked(DENIAL, await withAdmin(io, options, signal, client => client.get(path)))
@@ -30,14 +30,14 @@ const SIDES: Readonly<Record<Side, string>> = {
   resource: "bucket policy",
 }
 
-/** Where a statement is, or belongs. */
+/** The policy that contains a statement, or should contain it. */
 const sideText = (side: Side, { service }: Denial): string =>
   side === "resource" && service !== "s3" ? "trust policy" : SIDES[side]
 
 function callerText({ kind, arn, accessKeyId }: Denial["caller"]): string {
-  if (kind === "anonymous") return "nobody: the request is not signed"
+  if (kind === "anonymous") return "anonymous: the request is not signed"
   const key = accessKeyId === undefined ? "" : `, access key ${accessKeyId}`
-  return kind === "unknown" ? `not proved${key}` : `${arn ?? ""}${key}`
+  return kind === "unknown" ? `not verified${key}` : `${arn ?? ""}${key}`
 }
 
 function textOf(denial: Denial): string {
@@ -45,7 +45,7 @@ function textOf(denial: Denial): string {
   const rows: [string, string][] = [
     ["when", `${timeText(denial.deniedMs)}, from ${denial.remoteAddress}`],
     ["asked by", callerText(caller)],
-    ["operation", `${denial.service} ${denial.operation || "(not understood so far)"}`],
+    ["operation", `${denial.service} ${denial.operation || "(not parsed yet)"}`],
   ]
   if (caller.accountId !== undefined) rows.push(["account", `${caller.accountId} (${caller.accountNumber ?? ""})`])
   if (action !== undefined) rows.push(["action", `${action}${resource === undefined ? "" : ` on ${resource}`}`])

@@ -1,9 +1,9 @@
 /**
- * From flags, environment and file to one checked configuration: flag before environment before file
- * before default.
+ * Configuration resolution: combines flags, environment and file into one checked configuration. A flag overrides the
+ * environment, the environment overrides the file, the file overrides the default.
  *
- * Pure: whoever calls has read the file already. Everything that is wrong throws `invalidConfig`
- * with one line that names the place and says what to write instead; nothing is ignored silently.
+ * Pure: the caller has read the file. An invalid setting throws `invalidConfig` with one line that names its source
+ * and the expected value; nothing is ignored silently.
  */
 import { fail } from "../base/failures.js"
 import { MIB, SHARDS_MAX } from "../base/limits.js"
@@ -33,7 +33,7 @@ import {
 } from "./config-values.js"
 
 export type Environment = Readonly<Record<string, string | undefined>>
-/** Texts by setting, as one source gave them. */
+/** Texts by setting, from one source. */
 export type SettingsInput = { readonly [name in SettingName]?: readonly string[] }
 
 export interface ConfigSources {
@@ -41,7 +41,7 @@ export interface ConfigSources {
   readonly environment: Environment
   /** Settings of the `--config` file, and its path for messages. */
   readonly file: { readonly path: string; readonly settings: SettingsInput } | undefined
-  /** Relative paths start here. */
+  /** Relative paths are resolved against it. */
   readonly workingFolder: string
 }
 
@@ -50,10 +50,10 @@ interface RawSettings {
   readonly where: string
 }
 
-/** Variables that a container platform sets by itself for a service called "hayloft". */
+/** Variables that a container platform sets automatically for a service called "hayloft". */
 const SERVICE_LINK = /^HAYLOFT_(SERVICE_|PORT(_|$))/
 
-/** Throws `invalidConfig` for a `HAYLOFT_…` variable that nothing reads: it is most likely a slip. */
+/** Throws `invalidConfig` for an unknown `HAYLOFT_…` variable: it is most likely a typo. */
 function checkVariables(environment: Environment): void {
   const known = new Set<string>([
     ...SETTING_NAMES.map(name => SETTINGS[name].environment),
@@ -83,13 +83,13 @@ function find(name: SettingName, sources: ConfigSources): RawSettings | undefine
   return setting.fallback === undefined ? undefined : { texts: [setting.fallback], where: setting.flag ?? name }
 }
 
-/** Applies a parse function to a setting's one value, where it is set. */
-function one<T>(given: RawSettings | undefined, parse: (text: string, where: string) => T): T | undefined {
-  const [text, ...more] = given?.texts ?? []
-  if (given === undefined || text === undefined) return undefined
+/** Parses the single value of a setting; undefined if it is not set. */
+function one<T>(input: RawSettings | undefined, parse: (text: string, where: string) => T): T | undefined {
+  const [text, ...more] = input?.texts ?? []
+  if (input === undefined || text === undefined) return undefined
   if (more.length > 0)
-    throw fail("invalidConfig", { message: `${given.where}: give it once, not ${more.length + 1} times` })
-  return parse(text, given.where)
+    throw fail("invalidConfig", { message: `${input.where}: set it once, not ${more.length + 1} times` })
+  return parse(text, input.where)
 }
 
 function required<T>(name: SettingName, sources: ConfigSources, parse: (text: string, where: string) => T): T {
@@ -98,7 +98,7 @@ function required<T>(name: SettingName, sources: ConfigSources, parse: (text: st
   return value
 }
 
-/** Two settings that only make sense together. */
+/** Two settings that must be set together. */
 function pair<A, B>(
   first: A | undefined,
   second: B | undefined,
@@ -107,11 +107,11 @@ function pair<A, B>(
   if (first === undefined && second === undefined) return undefined
   if (first !== undefined && second !== undefined) return [first, second]
   const shown = names.map(name => SETTINGS[name].flag ?? SETTINGS[name].environment)
-  const [given, missing] = first === undefined ? [shown[1], shown[0]] : shown
-  throw fail("invalidConfig", { message: `${given} is set without ${missing}; set both or neither` })
+  const [present, missing] = first === undefined ? [shown[1], shown[0]] : shown
+  throw fail("invalidConfig", { message: `${present} is set without ${missing}; set both or neither` })
 }
 
-/** Throws `invalidConfig` with the first thing that is wrong. */
+/** Throws `invalidConfig` with the first error. */
 export function resolveConfig(sources: ConfigSources): ServeConfig {
   checkVariables(sources.environment)
   const { workingFolder } = sources
@@ -129,7 +129,9 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
   const listen = required("listen", sources, parseListen)
   const adminListen = required("adminListen", sources, parseListen)
   if (listen.port !== 0 && listen.port === adminListen.port && listen.host === adminListen.host) {
-    throw fail("invalidConfig", { message: `--listen and --admin-listen are the same address; give each its own port` })
+    throw fail("invalidConfig", {
+      message: `--listen and --admin-listen are the same address; use a different port for each`,
+    })
   }
   const tls = pair(optional("tlsCert", file), optional("tlsKey", file), ["tlsCert", "tlsKey"])
   const rootKey = pair(optional("rootAccessKey", parseRootAccessKey), optional("rootSecretKey", parseRootSecret), [
@@ -167,13 +169,13 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
   }
 }
 
-/** The policy of a new store on so many devices. Throws `invalidConfig` where they cannot hold it. */
+/** The policy of a new store with this number of devices. Throws `invalidConfig` if they are too few for it. */
 export function policyOfNewStore(config: ServeConfig, devices: number): Policy {
   const policy = config.policy ?? defaultPolicy(devices, config.matrix)
   const needed = shardCount(policy)
   if (needed > devices) {
     throw fail("invalidConfig", {
-      message: `${textOfPolicy(policy)} needs ${needed} data folders and there ${devices === 1 ? "is 1" : `are ${devices}`}; add --data folders or choose another --redundancy`,
+      message: `${textOfPolicy(policy)} needs ${needed} data folders, but there ${devices === 1 ? "is 1" : `are ${devices}`}; add --data folders or choose another --redundancy`,
     })
   }
   if (config.matrix !== undefined && (policy.kind === "replica" || policy.matrix !== config.matrix)) {
@@ -183,7 +185,7 @@ export function policyOfNewStore(config: ServeConfig, devices: number): Policy {
   }
   if ((config.metaCopies ?? 1) > devices) {
     throw fail("invalidConfig", {
-      message: `--meta-copies ${config.metaCopies} needs as many data folders; there are ${devices}`,
+      message: `--meta-copies ${config.metaCopies} needs as many data folders, but there are ${devices}`,
     })
   }
   return policy

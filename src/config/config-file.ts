@@ -1,8 +1,8 @@
 /**
  * The `--config` file: one JSON object whose keys are the names in `SETTINGS`.
  *
- * Refuses anything it does not know by name, so that a slip is never a silent default, and secrets:
- * those come from the environment only.
+ * Refuses unknown keys, so that a typo never becomes a silent default, and secrets: those come only from the
+ * environment.
  */
 import { z } from "zod"
 import { fail } from "../base/failures.js"
@@ -13,7 +13,7 @@ export const CONFIG_FILE_BYTES_MAX = 64 * 1024
 const TEXT = z.union([z.string(), z.number().int().nonnegative()]).transform(String)
 const TEXTS = z.union([TEXT.transform(text => [text]), z.array(TEXT)])
 
-/** Settings that a file may hold. */
+/** Settings that are allowed in a file. */
 export const FILE_SETTING_NAMES: readonly SettingName[] = SETTING_NAMES.filter(
   name => SETTINGS[name].flag !== undefined,
 )
@@ -42,7 +42,7 @@ export function parseConfigFile(text: string, path: string): SettingsInput {
   }
   const [issue] = parsed.error.issues
   if (issue?.code === "unrecognized_keys") {
-    throw refuse(`unknown key "${issue.keys[0]}"; known are ${FILE_SETTING_NAMES.join(", ")}`)
+    throw refuse(`unknown key "${issue.keys[0]}"; known keys are ${FILE_SETTING_NAMES.join(", ")}`)
   }
   if (issue?.path.length === 0) throw refuse("must be one JSON object of settings")
   const name = String(issue?.path[0])

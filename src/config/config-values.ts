@@ -1,7 +1,6 @@
 /**
- * One parse function per kind of value: text in, checked value out, or one line that says what to write.
- *
- * All throw `invalidConfig`; `where` names the flag, variable or key that the text came from.
+ * Value parsers: one function for each kind of value. Each returns the checked value, or throws `invalidConfig` with
+ * one line that states the expected form; `where` names the flag, variable or key of the text.
  */
 import { isAbsolute, relative, resolve } from "node:path"
 import { fail, isFailure } from "../base/failures.js"
@@ -10,7 +9,7 @@ import { parseAccessKeyId, type AccessKeyId } from "../base/ids.js"
 import { parsePolicy, type Matrix, type Policy } from "../base/policy.js"
 import type { ListenAddress } from "./config.js"
 
-/** Folders that one brace expression may name before the check against `DEVICES_MAX`. */
+/** Upper bound for one brace expression, before the check against `DEVICES_MAX`. */
 const EXPANSION_MAX = 1024
 const SECRET_CHARACTERS_MIN = 8
 const SECRET_CHARACTERS_MAX = 128
@@ -19,7 +18,7 @@ const refuse = (where: string, text: string, advice: string): never => {
   throw fail("invalidConfig", { message: `${where}: "${text.slice(0, 80)}" is not ${advice}` })
 }
 
-/** Expands every `{a...b}` of whole numbers; `{01...12}` keeps the width. Text without braces stays as it is. */
+/** Expands every `{a...b}` of whole numbers; `{01...12}` keeps the width. Returns text without braces unchanged. */
 export function expandBraces(text: string, where: string): string[] {
   const brace = /\{(\d{1,6})\.\.\.(\d{1,6})\}/.exec(text)
   if (!brace) {
@@ -38,12 +37,13 @@ export function expandBraces(text: string, where: string): string[] {
   )
 }
 
-/** Absolute data folders: no duplicates, none inside another, at most `DEVICES_MAX`. */
+/** Parses data folders into absolute paths: no duplicates, none inside another, at most `DEVICES_MAX`. */
 export function parseDataFolders(texts: readonly string[], where: string, workingFolder: string): string[] {
   const folders = texts
     .flatMap(text => {
       if (text === "") refuse(where, text, "a folder")
-      if (text.includes(",")) refuse(where, text, "one folder; give several one by one, or as a range like disk{1...7}")
+      if (text.includes(","))
+        refuse(where, text, "one folder; repeat the setting for several, or use a range like disk{1...7}")
       return expandBraces(text, where)
     })
     .map(path => resolve(workingFolder, path))
@@ -58,7 +58,7 @@ export function parseDataFolders(texts: readonly string[], where: string, workin
       const inside = isInside(folder, other) ? [folder, other] : isInside(other, folder) ? [other, folder] : undefined
       if (inside) {
         throw fail("invalidConfig", {
-          message: `${where}: ${inside[0]} lies inside ${inside[1]}; give each device a folder of its own`,
+          message: `${where}: ${inside[0]} is inside ${inside[1]}; use a separate folder for each device`,
         })
       }
     }
@@ -75,10 +75,10 @@ export function parseRedundancy(text: string, where: string, matrix: Matrix | un
   try {
     const policy = parsePolicy(text, matrix)
     if (policy.kind === "replica" && matrix !== undefined) {
-      throw fail("invalidConfig", { message: `copies need no matrix: leave --matrix out, or choose ec:K+M` })
+      throw fail("invalidConfig", { message: `replica:N uses no matrix: omit --matrix, or choose ec:K+M` })
     }
     if (policy.kind === "ec" && matrix !== undefined && policy.matrix !== matrix) {
-      throw fail("invalidConfig", { message: `the matrix is given twice, as ${policy.matrix} and as ${matrix}` })
+      throw fail("invalidConfig", { message: `the matrix is set twice, to ${policy.matrix} and to ${matrix}` })
     }
     return policy
   } catch (error) {
@@ -101,7 +101,7 @@ export function parseCount(text: string, where: string, range: { min: number; ma
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, b: 1, k: KIB, kib: KIB, m: MIB, mib: MIB, g: GIB, gib: GIB }
 
-/** `4MiB`, `4M`, `4194304`: bytes. Undefined where the text is no size. */
+/** Parses `4MiB`, `4M` or `4194304` into bytes; undefined if the text is not a size. */
 export function bytesOfSize(text: string): number | undefined {
   const [, number, unit] = /^(\d{1,12})\s*([A-Za-z]{0,3})$/.exec(text) ?? []
   const factor = UNITS[(unit ?? "?").toLowerCase()]
@@ -117,7 +117,7 @@ export function parseBlockSize(text: string, where: string): number {
 
 const DURATION_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** `30s`, `10m`, `1h`, `7d`: milliseconds, from a second to a year. */
+/** Parses `30s`, `10m`, `1h` or `7d` into milliseconds, from a second to a year. */
 export function parseDuration(text: string, where: string): number {
   const [, number, unit] = /^(\d{1,8})([smhd])$/.exec(text) ?? []
   const durationMs = Number(number) * (DURATION_MS[unit ?? ""] ?? NaN)
@@ -125,7 +125,7 @@ export function parseDuration(text: string, where: string): number {
   return isInRange ? durationMs : refuse(where, text, "a duration like 30s, 10m, 1h or 7d")
 }
 
-/** `HOST:PORT`, `[::1]:PORT`; port 0 takes any free one. */
+/** Parses `HOST:PORT` or `[::1]:PORT`; port 0 means any free port. */
 export function parseListen(text: string, where: string): ListenAddress {
   const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? []
   const host = bracketed ?? plain
@@ -159,7 +159,7 @@ export function parseRootAccessKey(text: string, where: string): AccessKeyId {
   }
 }
 
-/** The secret itself never enters a message. */
+/** Messages never contain the secret. */
 export function parseRootSecret(text: string, where: string): string {
   if (text.length >= SECRET_CHARACTERS_MIN && text.length <= SECRET_CHARACTERS_MAX && /^[\x21-\x7e]+$/.test(text))
     return text

@@ -99,7 +99,7 @@ for (const name of SETTING_NAMES) {
 }
 
 test("a setting of one value is refused when given twice", () => {
-  refused({ flags: { listen: ["127.0.0.1:1", "127.0.0.1:2"] } }, /--listen: give it once, not 2 times/)
+  refused({ flags: { listen: ["127.0.0.1:1", "127.0.0.1:2"] } }, /--listen: set it once, not 2 times/)
 })
 
 const BAD: readonly (readonly [name: keyof typeof SETTINGS, text: string, pattern: RegExp])[] = [
@@ -168,7 +168,7 @@ test("folders: braces, widths, commas, duplicates, nesting", () => {
   assert.equal(resolved({ flags: { data: ["d{1...32}"] } }).dataFolders.length, 32)
   refused({ flags: { data: ["x,y"] } }, /^--data: "x,y" is not one folder/)
   refused({ flags: { data: ["x", "./x/"] } }, /\/somewhere\/x is named twice/)
-  refused({ flags: { data: ["x/y", "x"] } }, /\/somewhere\/x\/y lies inside \/somewhere\/x/)
+  refused({ flags: { data: ["x/y", "x"] } }, /\/somewhere\/x\/y is inside \/somewhere\/x/)
   assert.deepEqual(resolved({ flags: { data: ["x", "xy"] } }).dataFolders, ["/somewhere/x", "/somewhere/xy"])
 })
 
@@ -182,12 +182,12 @@ test("an error in the environment or the file names the place", () => {
   refused({ file: { path: "/etc/h.json", settings: { listen: ["9000"] } } }, /^"listen" in \/etc\/h\.json: /)
 })
 
-test("a matrix belongs to coding, and is said once", () => {
+test("a matrix belongs to erasure coding, and is set once", () => {
   const shape = { kind: "ec", k: 4, m: 2 }
   const flags = (redundancy: string, matrix: string) => ({ flags: { redundancy: [redundancy], matrix: [matrix] } })
   assert.deepEqual(resolved(flags("ec:4+2", "vandermonde")).policy, { ...shape, matrix: "vandermonde" })
   assert.deepEqual(resolved(flags("ec:4+2/cauchy", "cauchy")).policy, { ...shape, matrix: "cauchy" })
-  refused(flags("ec:4+2/cauchy", "vandermonde"), /given twice/)
+  refused(flags("ec:4+2/cauchy", "vandermonde"), /set twice/)
   refused(flags("replica:2", "cauchy"), /copies need no matrix/)
 })
 
@@ -196,7 +196,7 @@ test("a new store's policy must fit its devices", () => {
     policyOfNewStore(resolved({ flags }), devices)
   assert.deepEqual(policy({}, 1)(), { kind: "replica", copies: 1 })
   assert.deepEqual(policy({ matrix: ["xor"] }, 3)(), { kind: "ec", k: 2, m: 1, matrix: "xor" })
-  assert.throws(policy({ redundancy: ["ec:4+2"] }, 5), /ec:4\+2 needs 6 data folders and there are 5/)
+  assert.throws(policy({ redundancy: ["ec:4+2"] }, 5), /ec:4\+2 needs 6 data folders, but there are 5/)
   assert.throws(policy({ redundancy: ["replica:2"] }, 1), /there is 1;/)
   assert.throws(policy({ matrix: ["xor"] }, 7), /--matrix xor does not fit ec:4\+3/)
   assert.throws(policy({ matrix: ["cauchy"] }, 2), /does not fit replica:2/)
@@ -217,7 +217,7 @@ for (const [text, pattern] of [
   ["{", /^h\.json: not JSON/],
   ["[]", /one JSON object/],
   ["null", /one JSON object/],
-  [`{"listne": "x"}`, /unknown key "listne"; known are data, /],
+  [`{"listne": "x"}`, /unknown key "listne"; known keys are data, /],
   [`{"listen": ["x"]}`, /"listen" must be a string$/],
   [`{"data": {"a": 1}}`, /"data" must be a string or an array of strings/],
   [`{"rootSecretKey": "not here"}`, /unknown key "rootSecretKey"/],

@@ -1,9 +1,9 @@
 /**
- * Configuration of `hayloft serve`: what may be set, and the checked result.
+ * Configuration of `hayloft serve`: the settings and the checked result.
  *
- * One table (`SETTINGS`) names every setting with its flag, environment variable, default and help;
- * parsing, `--help` and docs/cli.md all come from it. `resolveConfig` in `config-core.ts` turns the
- * three sources into a `ServeConfig`; nothing below this file reads flags or the environment.
+ * One table (`SETTINGS`) lists every setting with its flag, environment variable, default and help; parsing, `--help`
+ * and docs/cli.md are derived from it. `resolveConfig` in `config-core.ts` turns the three sources into a
+ * `ServeConfig`; nothing below this file reads flags or the environment.
  */
 import type { AccessKeyId } from "../base/ids.js"
 import type { Matrix, Policy } from "../base/policy.js"
@@ -24,42 +24,42 @@ interface TlsFiles {
 export interface ServeConfig {
   /** Absolute, without duplicates and none inside another; 1 to `DEVICES_MAX`. */
   readonly dataFolders: readonly string[]
-  /** Undefined: whatever the store has, and for a new one `defaultPolicy` by its number of devices. */
+  /** If undefined: the policy of the store; for a new store `defaultPolicy` by its number of devices. */
   readonly policy: Policy | undefined
-  /** Undefined: cauchy. Already part of `policy` where that is set. */
+  /** If undefined: cauchy. Already part of `policy` if that is set. */
   readonly matrix: Matrix | undefined
-  /** Undefined: `defaultMetaCopies`. */
+  /** If undefined: `defaultMetaCopies`. */
   readonly metaCopies: number | undefined
-  /** Undefined: whatever the store has, and for a new one `BLOCK_BYTES_DEFAULT`. A multiple of 64 KiB. */
+  /** If undefined: the block size of the store; for a new store `BLOCK_BYTES_DEFAULT`. A multiple of 64 KiB. */
   readonly blockBytes: number | undefined
-  /** Everything stored is verified once in so many days. */
+  /** Period in days in which all stored data is verified once. */
   readonly scrubDays: number
-  /** Writes that would have one copy only, where the store has more devices, are answered 503. */
+  /** Writes that would have only one copy although the store has more devices fail with 503. */
   readonly refuseSingleCopy: boolean
-  /** What moving shards and coding objects anew write together at most. */
+  /** Upper bound for writes of moving shards and re-encoding objects together. */
   readonly moveBytesPerSecondMax: number
-  /** How often a changed store's metadata is backed up into the store itself. */
+  /** How often the metadata of a changed store is backed up into the store itself. */
   readonly metadataBackupEveryMs: number
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
   /** Base names of virtual-host addressing, in lower case; `localhost` needs no entry. */
   readonly domains: readonly string[]
-  /** Undefined: a signature may name any region, and `REGION_DEFAULT` is what we print. */
+  /** If undefined: a signature may name any region, and output shows `REGION_DEFAULT`. */
   readonly region: string | undefined
-  /** Signature version 2 is refused also of presigned URLs and forms. */
+  /** Signature version 2 is refused also for presigned URLs and forms. */
   readonly refuseSignatureV2: boolean
-  /** New buckets come without a public access block. */
+  /** New buckets have no public access block. */
   readonly allowPublicBuckets: boolean
-  /** New buckets come without ownership controls, so that access control lists count. */
+  /** New buckets have no ownership controls, so that access control lists take effect. */
   readonly allowAcls: boolean
-  /** Identity providers may have local addresses, and be without TLS. */
+  /** Identity providers may have local addresses and may lack TLS. */
   readonly allowLocalIdentityProviders: boolean
   /** Absolute paths. */
   readonly tls: TlsFiles | undefined
-  /** Absolute path; undefined: the master key lies on the devices. */
+  /** Absolute path; if undefined, the devices store the master key. */
   readonly masterKeyFile: string | undefined
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
-  /** The root key pair as the operator chose it; undefined: drawn at the first start. */
+  /** The operator's root key pair; if undefined, generated at the first start. */
   readonly rootKey: { readonly accessKeyId: AccessKeyId; readonly secret: string } | undefined
 }
 
@@ -67,18 +67,18 @@ type LogFormat = "text" | "json"
 
 export const REGION_DEFAULT = "us-east-1"
 
-/** Which kind of text a value is, in `--help` and in docs. */
+/** One setting: its sources, its default, and its text in `--help` and in docs. */
 export interface Setting {
-  /** Undefined: only in the environment (secrets do not belong on a command line). */
+  /** If undefined: only in the environment (secrets do not belong on a command line). */
   readonly flag: string | undefined
   readonly environment: string
   /** Placeholder of the value in help. */
   readonly value: string
-  /** Several values: repeat the flag, separate by commas in the environment, an array in the file. */
+  /** Several values: repeat the flag, separate by commas in the environment, use an array in the file. */
   readonly repeatable: boolean
-  /** What the flag alone means; undefined: it needs a value. */
+  /** The value of the bare flag; if undefined, the flag needs a value. */
   readonly preset?: string
-  /** As text; undefined: none, and `help` says what happens then. */
+  /** Default as text; if undefined, `help` states the behavior without a value. */
   readonly fallback: string | undefined
   readonly help: string
 }
@@ -123,28 +123,28 @@ export const SETTINGS = {
     "HAYLOFT_MATRIX",
     "NAME",
     undefined,
-    "coding matrix: cauchy, vandermonde, or xor for one parity shard (default: cauchy)",
+    "erasure-coding matrix: cauchy, vandermonde, or xor for one parity shard (default: cauchy)",
   ),
   metaCopies: setting(
     "--meta-copies",
     "HAYLOFT_META_COPIES",
     "N",
     undefined,
-    "devices that hold each metadata row (default: as many losses as the data survives, plus one, made odd)",
+    "replicas of the metadata, each on its own device (default: the number of losses that the data survives plus one, rounded up to an odd number)",
   ),
   blockSize: setting(
     "--block-size",
     "HAYLOFT_BLOCK_SIZE",
     "SIZE",
     undefined,
-    "slice of an object that is coded at once, 1MiB to 64MiB (default: 4MiB)",
+    "slice of an object that is encoded as a unit, 1MiB to 64MiB (default: 4MiB)",
   ),
   scrubDays: setting(
     "--scrub-days",
     "HAYLOFT_SCRUB_DAYS",
     "N",
     "30",
-    "days in which everything that is stored is read and verified once, slowly",
+    "period in days in which all stored data is read and verified once, at low priority",
   ),
   refuseSingleCopy: {
     ...setting(
@@ -152,7 +152,7 @@ export const SETTINGS = {
       "HAYLOFT_REFUSE_SINGLE_COPY",
       "yes|no",
       "no",
-      "answer 503 to writes of which one disk alone would have a copy, while others are out; without it they are taken, under an alarm",
+      "reject writes with 503 if only one disk would have a copy because others are offline; by default such writes are accepted and an alarm is raised",
     ),
     preset: "yes",
   },
@@ -161,22 +161,22 @@ export const SETTINGS = {
     "HAYLOFT_MOVE_RATE",
     "MIB",
     "50",
-    "MiB a second that moving shards to other disks, and coding objects anew, write at most; rebuilding what is lost is not held back by it",
+    "upper bound in MiB a second for moving shards to other disks and re-encoding objects together; rebuilding lost shards is not limited",
   ),
   metadataBackupEvery: setting(
     "--metadata-backup-every",
     "HAYLOFT_METADATA_BACKUP_EVERY",
     "DURATION",
     "1h",
-    "how often names and metadata are written among the shards of a store that has changed, for hayloft rescue; 30s, 10m, 1h",
+    "how often the metadata of a changed store is backed up among its shards, for hayloft rescue; 30s, 10m, 1h",
   ),
-  listen: setting("--listen", "HAYLOFT_LISTEN", "HOST:PORT", "127.0.0.1:9000", "where S3 is served"),
+  listen: setting("--listen", "HAYLOFT_LISTEN", "HOST:PORT", "127.0.0.1:9000", "address of the S3 API"),
   adminListen: setting(
     "--admin-listen",
     "HAYLOFT_ADMIN_LISTEN",
     "HOST:PORT",
     "127.0.0.1:9001",
-    "where health, metrics and the admin API are served",
+    "address of health, metrics and the admin API",
   ),
   domain: list(
     "--domain",
@@ -190,7 +190,7 @@ export const SETTINGS = {
     "HAYLOFT_REGION",
     "NAME",
     undefined,
-    `the region that signatures must name (default: any, and ${REGION_DEFAULT} is what we print)`,
+    `the region that signatures must name (default: any; output shows ${REGION_DEFAULT})`,
   ),
   refuseSignatureV2: {
     ...setting(
@@ -198,7 +198,7 @@ export const SETTINGS = {
       "HAYLOFT_REFUSE_SIGNATURE_V2",
       "yes|no",
       "no",
-      "refuse presigned URLs and browser forms signed with version 2 (HMAC-SHA1), which boto3 makes by default",
+      "refuse presigned URLs and browser forms signed with version 2 (HMAC-SHA1), which boto3 creates by default",
     ),
     preset: "yes",
   },
@@ -208,7 +208,7 @@ export const SETTINGS = {
       "HAYLOFT_ALLOW_PUBLIC_BUCKETS",
       "yes|no",
       "no",
-      "make new buckets without a public access block, as they were before April 2023: a policy or list opens them to everybody at once",
+      "create new buckets without a public access block, as before April 2023: a policy or access control list can make them public immediately",
     ),
     preset: "yes",
   },
@@ -218,7 +218,7 @@ export const SETTINGS = {
       "HAYLOFT_ALLOW_ACLS",
       "yes|no",
       "no",
-      "make new buckets without ownership controls, as they were before April 2023: access control lists count, and objects are their writers'",
+      "create new buckets without ownership controls, as before April 2023: access control lists take effect, and writers own their objects",
     ),
     preset: "yes",
   },
@@ -228,7 +228,7 @@ export const SETTINGS = {
       "HAYLOFT_ALLOW_LOCAL_IDENTITY_PROVIDERS",
       "yes|no",
       "no",
-      "fetch keys of OpenID Connect providers also from this machine and from private networks, and without TLS: whoever may name providers can then make the server ask there",
+      "fetch keys of OpenID Connect providers also from this machine and from private networks, and without TLS: anyone who may register providers can then make the server send requests there",
     ),
     preset: "yes",
   },
@@ -245,7 +245,7 @@ export const SETTINGS = {
     "HAYLOFT_MASTER_KEY_FILE",
     "FILE",
     undefined,
-    "keeps the key that seals secrets in this file (default: on every data folder)",
+    "file with the master key, which seals secrets (default: stored in every data folder)",
   ),
   logLevel: setting("--log-level", "HAYLOFT_LOG_LEVEL", "LEVEL", "info", "debug, info, warn or error"),
   logFormat: setting("--log-format", "HAYLOFT_LOG_FORMAT", "FORMAT", "text", "text for people, json for machines"),
@@ -254,7 +254,7 @@ export const SETTINGS = {
     "HAYLOFT_ROOT_ACCESS_KEY",
     "KEY",
     undefined,
-    "access key of the root account (default: drawn at the first start)",
+    "access key of the root account (default: generated at the first start)",
   ),
   rootSecretKey: setting(
     undefined,
@@ -270,18 +270,18 @@ export type SettingName = keyof typeof SETTINGS
 /** Names in the order of the table. */
 export const SETTING_NAMES = Object.keys(SETTINGS).filter((name): name is SettingName => name in SETTINGS)
 
-/** Settings that allow what is refused otherwise, for the sake of older clients or of what is near. */
-export const ALLOWANCES = [
+/** Compatibility switches: each allows what is refused by default, for older clients or for local providers. */
+export const COMPATIBILITY_SWITCHES = [
   "allowPublicBuckets",
   "allowAcls",
   "allowLocalIdentityProviders",
 ] as const satisfies readonly SettingName[]
 
-/** The file of settings itself: a flag and an environment variable, but no key in the file. */
+/** The config file itself: a flag and an environment variable, but no key in the file. */
 export const CONFIG_FILE_FLAG = "--config"
 export const CONFIG_FILE_ENVIRONMENT = "HAYLOFT_CONFIG"
 
-/** What the command-line client reads from the environment; `serve` takes no notice of these. */
+/** Environment variables of the command-line client; `serve` ignores them. */
 export const CLIENT_ENVIRONMENT = {
   HAYLOFT_ADMIN_ENDPOINT: "address of the admin API, for the commands that need it",
   HAYLOFT_ADMIN_TOKEN: "token of the admin API",

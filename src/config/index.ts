@@ -1,4 +1,4 @@
-/** Configuration: what may be set, and how flags, environment and file become one checked result. */
+/** Configuration: the settings, and how flags, environment and file become one checked result. */
 export {
   CLIENT_ENVIRONMENT,
   CONFIG_FILE_ENVIRONMENT,

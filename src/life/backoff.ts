@@ -1,6 +1,6 @@
 /**
- * Waiting longer after each failure in a row, with jitter, so that many that failed together do not
- * come back together (Brooker, "Exponential backoff and jitter", 2015).
+ * Back-off: increases the wait after each consecutive failure, with jitter, so that failures that happened together
+ * are not retried together (Brooker, "Exponential backoff and jitter", 2015).
  */
 import type { Random } from "../seams/random/contract.js"
 
@@ -9,7 +9,7 @@ interface BackoffLimits {
   readonly mostMs: number
 }
 
-/** How long to wait after the given number of failures in a row (1, 2, …): half of it fixed, half drawn. */
+/** Returns the wait after the given number of consecutive failures (1, 2, …): half of it fixed, half random. */
 export function backoffMs(failuresInARow: number, limits: BackoffLimits, random: Random): number {
   const fullMs = Math.min(limits.mostMs, limits.firstMs * 2 ** Math.min(failuresInARow - 1, 30))
   return fullMs / 2 + random.below(Math.ceil(fullMs / 2) + 1)

@@ -1,12 +1,12 @@
 /**
- * Living things: whatever runs in the background starts with a signal and ends when it fires.
+ * Background services and jobs: everything that runs in the background starts with a signal and ends when it fires.
  *
- * A `BackgroundService` owns a loop; a `Job` is one small step at a time, so that a runner can pace it, show
- * its progress and stop it between steps (after Garage's workers and Omicron's reconcilers).
+ * A `BackgroundService` owns a loop; a `Job` takes one small step at a time, so that a runner can pace it, show its
+ * progress and stop it between steps (after Garage's workers and Omicron's reconcilers).
  */
 export interface BackgroundService {
   readonly name: string
-  /** Resolves when stopped by the signal; rejecting asks the supervisor for a restart with back-off. */
+  /** Resolves when the signal stops it. The supervisor restarts a rejected run with back-off. */
   run(signal: AbortSignal): Promise<void>
 }
 
@@ -17,13 +17,13 @@ export interface JobStatus {
   readonly state: StepOutcome | "failed"
   readonly progress: string
   readonly lastError: string | undefined
-  /** How long it rests after a step, as a multiple of how long the step took. */
+  /** Rest after a step, as a multiple of the step's duration. */
   readonly throttle: number
 }
 
 export interface Job {
   readonly name: string
-  /** One small unit of work; never interrupted in the middle. */
+  /** Does one small unit of work; the runner never interrupts it. */
   step(signal: AbortSignal): Promise<StepOutcome>
   progress(): string
 }

@@ -1,4 +1,4 @@
-/** Life: supervision of living things, jobs at their pace, closing in order, bounded fan-out. */
+/** Life: supervision of background services, paced jobs, ordered closing, bounded fan-out. */
 export type { Job, JobStatus, BackgroundService, StepOutcome } from "./contract.js"
 export { JobRunner, THROTTLE_DEFAULT } from "./job-runner.js"
 export { mapBounded } from "./map-bounded.js"

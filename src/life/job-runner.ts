@@ -1,10 +1,10 @@
 /**
- * The job runner: runs jobs side by side, each at its own pace, and shows how they fare.
+ * The job runner: runs jobs concurrently, each at its own pace, and reports their status.
  *
- * Promises  A step is never interrupted; resting is, by the signal and by `wake`. `run` ends after
- *           the signal, once the steps under way have ended. A job that fails is tried again with
- *           a back-off and shows as `failed`; it never takes the others down.
- * Refuses   Two jobs of one name, and more than `CHORES_MAX`.
+ * Promises  A step is never interrupted; a rest ends early at the signal or at `wake`. `run` ends after the
+ *           signal, once the running steps have ended. A failing job is retried with back-off and shows as
+ *           `failed`; it never affects the others.
+ * Refuses   Two jobs with one name, and more than `JOBS_MAX`.
  */
 import { AssertionError, assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
@@ -17,10 +17,10 @@ import { nextPace, PACE_AT_START, THROTTLE_MAX } from "./pace-core.js"
 
 export const THROTTLE_DEFAULT = 2
 export const JOBS_MAX = 1_000
-/** How often a paused job looks whether it still is; waking it looks at once. */
-const PAUSED_LOOK_MS = 1_000
+/** How often a paused job checks whether it is still paused; waking it checks immediately. */
+const PAUSED_CHECK_MS = 1_000
 
-/** One job and how it is getting on. */
+/** One job and its status. */
 class PacedJob {
   #pace: Pace = PACE_AT_START
   #lastError: string | undefined
@@ -45,7 +45,7 @@ class PacedJob {
     }
   }
 
-  /** Ends a rest, or skips the next one if a step is under way: it may have looked too early. */
+  /** Ends a rest, or skips the next one if a step is running: the step may have checked too early. */
   wake(): void {
     this.#woken = true
     this.#resting?.abort()
@@ -58,7 +58,7 @@ class PacedJob {
       while (!signal.aborted && this.#pace.state !== "done") {
         this.#woken = false
         if (this.isPaused()) {
-          await this.#rest(PAUSED_LOOK_MS)
+          await this.#rest(PAUSED_CHECK_MS)
           continue
         }
         const startedMs = this.clock.monotonicMs()
@@ -78,12 +78,12 @@ class PacedJob {
       if (signal.aborted) return "idle"
       this.#lastError = String(error)
       const shown = error instanceof AssertionError ? (error.stack ?? error.message) : String(error)
-      this.telemetry.log.error("choreFailed", { job: this.job.name, error: shown })
+      this.telemetry.log.error("job_failed", { job: this.job.name, error: shown })
       return "failed"
     }
   }
 
-  /** Even without rest the event loop gets a turn, so that a busy job starves nobody. */
+  /** Yields to the event loop even without a rest, so that a busy job does not starve others. */
   async #rest(restMs: number): Promise<void> {
     this.#resting = new AbortController()
     await this.clock.sleep(this.#woken ? 0 : restMs, this.#resting.signal)
@@ -94,7 +94,7 @@ class PacedJob {
 export class JobRunner implements BackgroundService {
   readonly #jobs: ReadonlyMap<string, PacedJob>
 
-  /** `isPaused`: of a job, by its name; it takes no step while it is. */
+  /** `isPaused`: whether the job of this name is paused; a paused job takes no steps. */
   constructor(
     readonly name: string,
     jobs: readonly Job[],
@@ -103,7 +103,7 @@ export class JobRunner implements BackgroundService {
     isPaused: (jobName: string) => boolean = () => false,
   ) {
     this.#jobs = new Map(jobs.map(job => [job.name, new PacedJob(job, clock, telemetry, () => isPaused(job.name))]))
-    assert(this.#jobs.size === jobs.length, "two jobs have one name")
+    assert(this.#jobs.size === jobs.length, "job names are unique")
     assert(jobs.length <= JOBS_MAX, "more jobs than can run side by side")
     telemetry.metrics.gauge("hayloft_job_failing", "1 while a job's latest step failed", () =>
       this.status().map(({ name, state }) => [{ job: name }, state === "failed" ? 1 : 0] as const),
@@ -114,19 +114,19 @@ export class JobRunner implements BackgroundService {
     await mapBounded(this.#jobs.values(), JOBS_MAX, paced => paced.run(signal))
   }
 
-  /** How every job fares, in the order they were given. */
+  /** Returns the status of every job, in the given order. */
   status(): JobStatus[] {
     return Array.from(this.#jobs.values(), paced => paced.status)
   }
 
-  /** There may be something to do: rests no longer. Throws `invalidArgument` for an unknown name. */
+  /** Ends the job's rest because there may be work. Throws `invalidArgument` for an unknown name. */
   wake(jobName: string): void {
     this.#paced(jobName).wake()
   }
 
   /**
-   * How long a job rests, as a multiple of how long its step took: 0 is full speed.
-   * Throws `invalidArgument` for an unknown name or a value outside 0 … `TRANQUILITY_MAX`.
+   * Sets the rest of a job as a multiple of its step's duration: 0 is full speed. Throws `invalidArgument` for an
+   * unknown name or a value outside 0 … `THROTTLE_MAX`.
    */
   setThrottle(jobName: string, throttle: number): void {
     if (!(throttle >= 0 && throttle <= THROTTLE_MAX)) {

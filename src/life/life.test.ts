@@ -137,7 +137,7 @@ test("a living thing that fails is run again, each time later, until the signal"
   const gaps = startsMs.slice(1).map((ms, i) => ms - (startsMs[i] ?? 0))
   assert.ok(gaps.length > 10 && gaps.length < 40, `${gaps.length} restarts`)
   assert.ok((gaps[0] ?? 0) <= 201 && gaps.slice(-1).every(ms => ms >= 30_000 && ms <= 60_001))
-  assert.equal(telemetry.entries("livingFailed").length, startsMs.length)
+  assert.equal(telemetry.entries("service_failed").length, startsMs.length)
   stop.abort()
   await clock.runUntil(ended)
   assert.equal(clock.sleepers, 0)
@@ -171,7 +171,7 @@ test("one that finishes by itself is not run again; the others live on", async (
   const { clock, telemetry, stop, ended } = supervised([brief, { name: "steady", run: untilAborted }])
   await clock.advance(60_000)
   assert.equal(runs, 1)
-  assert.equal(telemetry.entries("livingDone").length, 1)
+  assert.equal(telemetry.entries("service_done").length, 1)
   stop.abort()
   await clock.runUntil(ended)
 })
@@ -270,7 +270,7 @@ test("a failing job shows it, is tried again later, and recovers", async () => {
   assert.equal(runner.status()[0]?.state, "failed")
   assert.match(runner.status()[0]?.lastError ?? "", /disk is gone/)
   assert.equal(telemetry.metric("hayloft_job_failing", { job: "scrub" }), 1)
-  assert.equal(telemetry.entries("choreFailed").length, 4)
+  assert.equal(telemetry.entries("job_failed").length, 4)
   broken = false
   await clock.advance(10_000)
   assert.equal(runner.status()[0]?.state, "idle")
@@ -294,5 +294,5 @@ test("unknown jobs, bad throttle and two of one name are refused", () => {
   assert.throws(() => runner.wake("nope"), /no such job/)
   assert.throws(() => runner.setThrottle("scrub", -1), /throttle is/)
   const job: Job = { name: "a", progress: () => "", step: () => Promise.resolve("done") }
-  assert.throws(() => new JobRunner("c", [job, job], new SimClock(), new SimTelemetry()), /one name/)
+  assert.throws(() => new JobRunner("c", [job, job], new SimClock(), new SimTelemetry()), /job names are unique/)
 })

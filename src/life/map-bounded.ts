@@ -1,10 +1,10 @@
-/** Fan-out with a bound: what `Promise.all(items.map(…))` would do, but never more than `limit` at once. */
+/** Fan-out with a bound: like `Promise.all(items.map(…))`, but with at most `limit` calls in progress. */
 import { assert } from "../base/assert.js"
 
 /**
- * Calls `fn` on every item, at most `limit` at a time, and resolves with the results in the order of
- * the items. After the first error nothing new is started; what runs is waited for, and then that
- * error is thrown, so that no work goes on behind the caller's back.
+ * Calls `fn` on every item with at most `limit` calls in progress, and resolves with the results in the order of the
+ * items. After the first error it starts no further calls, waits for the running ones, and then throws the error, so
+ * that no work continues unnoticed.
  */
 export async function mapBounded<Item, Result>(
   items: Iterable<Item>,
@@ -30,7 +30,7 @@ export async function mapBounded<Item, Result>(
   }
 
   const lanes: Promise<void>[] = []
-  // A lane that ran dry at once proves that no more are needed, however large the limit.
+  // If a lane ends synchronously, no further lanes are needed, however large the limit.
   for (let before = -1; lanes.length < limit && started > before;) {
     before = started
     lanes.push(lane())

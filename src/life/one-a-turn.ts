@@ -1,14 +1,14 @@
 /**
- * One a turn: pieces of work that each hold the thread for milliseconds take turns, so that between two of
- * them everybody else gets one.
+ * One a turn: spreads work that blocks the thread for milliseconds over turns of the event loop, so that other
+ * work runs in between.
  *
- * Promises  First come, first served. The first does not wait where none was begun in this turn.
- * Limits    `waitingMax`; beyond, `tooManyInFlight`.
+ * Promises  First come, first served. The first piece of work in a turn does not wait.
+ * Limits    `waitingMax`; beyond it, `tooManyInFlight`.
  */
 import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 
-/** Resolves in a later turn of the event loop: for whoever has held the thread for milliseconds and goes on. */
+/** Resolves in a later turn of the event loop: for work that has blocked the thread for milliseconds and continues. */
 export const laterTurn = (clock: Clock): Promise<void> => new Promise(resolve => clock.atEndOfTurn(resolve))
 
 export class OneATurn {
@@ -29,7 +29,7 @@ export class OneATurn {
 
   private take(): void {
     this.isTaken = true
-    // Not by a timer, which fires after a millisecond at the earliest.
+    // A timer would fire after a millisecond at the earliest.
     this.clock.atEndOfTurn(() => {
       this.isTaken = false
       const next = this.waiting.shift()

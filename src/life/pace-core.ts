@@ -1,9 +1,9 @@
 /**
- * Pace: how long a job rests after a step. Pure.
+ * Pace: computes the rest of a job after a step. Pure.
  *
- * After a busy step it rests in proportion to how long the step took (Garage's tranquilizer): with
- * throttle 4 a job works one fifth of the time, whatever a step costs on this machine and under
- * this load. With nothing to do it looks again later and later; a failing one likewise.
+ * After a busy step the rest is proportional to the step's duration (Garage's tranquilizer): with throttle 4 a job
+ * works one fifth of the time, whatever a step costs on this machine and under this load. The rest grows while an
+ * idle job finds no work or a job keeps failing.
  */
 import type { StepOutcome } from "./contract.js"
 
@@ -15,9 +15,9 @@ export const THROTTLE_MAX = 1_000
 
 export interface Pace {
   readonly state: StepOutcome | "failed"
-  /** Steps in a row that ended in this state. */
+  /** Consecutive steps that ended in this state. */
   readonly inARow: number
-  /** How long to rest before the next step. */
+  /** Rest before the next step. */
   readonly restMs: number
 }
 
@@ -41,7 +41,7 @@ function restMsAfter(state: Pace["state"], inARow: number, tookMs: number, throt
   }
 }
 
-/** The pace after a step that took `tookMs` and ended in `state`. */
+/** Returns the pace after a step that took `tookMs` and ended in `state`. */
 export function nextPace(before: Pace, state: Pace["state"], tookMs: number, throttle: number): Pace {
   const inARow = state === before.state ? before.inARow + 1 : 1
   return { state, inARow, restMs: restMsAfter(state, inARow, tookMs, throttle) }

@@ -1,12 +1,12 @@
 /**
- * Supervision: runs living things until the signal, and starts again whichever fails.
+ * Supervision: runs background services until the signal, and restarts those that fail.
  *
- * Promises  Resolves once the signal has fired and every one of them has ended. One that fails is run
- *           again after a back-off that doubles up to `RESTART_LIMITS.mostMs` and starts over once it
- *           has lived for `HEALTHY_AFTER_MS`. One that resolves by itself has done its work.
- * Refuses   To run on after an `AssertionError`: our own mistake leaves a state we said cannot be, so
- *           everything is stopped and the error thrown; starting the process again is the safe way on.
- * Limits    `LIVINGS_MAX` at once: all of them run, none waits for another to end.
+ * Promises  Resolves once the signal has fired and all services have ended. A failed service is restarted after
+ *           a back-off that doubles up to `RESTART_LIMITS.mostMs` and is reset once the service has run for
+ *           `HEALTHY_AFTER_MS`. A service that resolves has done its work.
+ * Refuses   To continue after an `AssertionError`: a bug has led to a state that must not occur, so all services
+ *           are stopped and the error is thrown; restarting the process is the safe recovery.
+ * Limits    `SERVICES_MAX` run concurrently.
  */
 import { setMaxListeners } from "node:events"
 import { assert, AssertionError } from "../base/assert.js"
@@ -21,7 +21,7 @@ import { mapBounded } from "./map-bounded.js"
 const RESTART_LIMITS = { firstMs: 200, mostMs: 60_000 } as const
 const HEALTHY_AFTER_MS = 60_000
 const SERVICES_MAX = 1_000
-/** On the one signal that all of them share: each rests on it, and those that run jobs listen for every job. */
+/** Listeners on the shared signal: each service rests on it, and services that run jobs listen once for each job. */
 const STOP_LISTENERS_MAX = SERVICES_MAX + JOBS_MAX
 
 export async function supervise(
@@ -31,7 +31,7 @@ export async function supervise(
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  assert(backgroundServices.length <= SERVICES_MAX, "more living things than can run side by side")
+  assert(backgroundServices.length <= SERVICES_MAX, "at most SERVICES_MAX background services")
   const stop = new AbortController()
   setMaxListeners(STOP_LISTENERS_MAX, stop.signal)
   const onAbort = (): void => stop.abort(signal.reason)
@@ -44,11 +44,11 @@ export async function supervise(
       const startedMs = clock.monotonicMs()
       try {
         await service.run(stop.signal)
-        if (!stop.signal.aborted) log.info("livingDone", { service: service.name })
+        if (!stop.signal.aborted) log.info("service_done", { service: service.name })
         return
       } catch (error) {
         if (error instanceof AssertionError) {
-          log.error("livingMistaken", { service: service.name, error: error.stack ?? error.message })
+          log.error("service_assertion_failed", { service: service.name, error: error.stack ?? error.message })
           mistakes.push(error)
           stop.abort(error)
           return
@@ -56,7 +56,7 @@ export async function supervise(
         if (stop.signal.aborted) return
         failures = clock.monotonicMs() - startedMs >= HEALTHY_AFTER_MS ? 1 : failures + 1
         const waitMs = backoffMs(failures, RESTART_LIMITS, jitter)
-        log.error("livingFailed", { service: service.name, failures, waitMs, error: String(error) })
+        log.error("service_failed", { service: service.name, failures, waitMs, error: String(error) })
         await clock.sleep(waitMs, stop.signal)
       }
     }

@@ -1,14 +1,14 @@
-/** What a start prints: where the store is, what may fail, and three ways to a first object. */
+/** Banner: the output of a start: addresses, redundancy, warnings, and three ways to store a first object. */
 interface BannerFacts {
   readonly version: string
   readonly endpoint: string
   readonly adminEndpoint: string
   readonly region: string
   readonly accessKeyId: string
-  /** Only at the first start of a store whose root key was drawn. */
+  /** Only at the first start of a store with a generated root key. */
   readonly secret: string | undefined
   readonly dataFolders: readonly string[]
-  /** The command line looks there by itself. */
+  /** The command line uses this data folder by default. */
   readonly isDefaultData: boolean
   readonly redundancy: string
   readonly warnings: readonly string[]
@@ -27,7 +27,7 @@ export function bannerOf(facts: BannerFacts): string {
     `Hayloft ${facts.version}  S3 ${endpoint}  region ${region}  admin ${adminEndpoint}`,
     secret === undefined
       ? `Access key  ${accessKeyId}  (its secret: ./bin/hayloft env)`
-      : `Access key  ${accessKeyId}  secret ${secret}  (shown this once; later: ./bin/hayloft env)`,
+      : `Access key  ${accessKeyId}  secret ${secret}  (shown only once; later: ./bin/hayloft env)`,
     `Data        ${foldersInWords(facts.dataFolders)}`,
     `Redundancy  ${facts.redundancy}`,
     ...facts.warnings.map(warning => `Warning     ${warning}`),

@@ -1,6 +1,6 @@
 /**
- * The entry of a checkpoint thread: does checkpoint work over the real disk and the real bases, one
- * piece after another. While the device answers it says so: how long its work takes is known to nobody.
+ * Entry point of a checkpoint thread: does checkpoint work over the real disk and the real metadata stores, one task
+ * at a time. It reports progress while the device responds, since the duration of a task is unknown.
  */
 import { parentPort } from "node:worker_threads"
 import { must } from "../base/assert.js"
@@ -17,9 +17,9 @@ import {
   type CheckpointWork,
 } from "../node/metadata/checkpoint-protocol.js"
 
-/** Beside the two of the serving thread: one call of a device that hangs is all that this thread can leave in the pool. */
+/** A hanging device can block at most one thread of the process's shared I/O pool through this thread. */
 const LIMITS = { ...CALL_LIMITS, callsMax: 1 }
-/** More often nobody asks. */
+/** Minimum interval between progress reports. */
 const SIGN_EVERY_MS = 1_000
 
 const port = must(parentPort, "this is the entry of a thread")
@@ -30,7 +30,7 @@ const executor = new CheckpointExecutor(
   (path, offsetBytes) => reply({ id: current, goesOn: true, rebuilt: { path, offsetBytes } }),
 )
 let last: Promise<void> = Promise.resolve()
-/** The order that it is busy with. */
+/** The order in progress. */
 let current = 0
 let signedMs = -Infinity
 
@@ -61,7 +61,7 @@ async function perform(work: CheckpointWork | undefined): Promise<unknown> {
 }
 
 port.on("message", (message: unknown) => {
-  // In a thread: of the thread alone.
+  // In a worker, this ends only the thread.
   if (message === END) process.exit()
   const { id, work } = parseCheckpointOrder(message)
   last = last.then(async () => {

@@ -1,5 +1,5 @@
 /**
- * The entry of a compute thread: hands it the codec.
+ * Entry point of a compute thread: connects it to the codec.
  */
 import { assert } from "../base/assert.js"
 import { CODEC_SCRATCH_BYTES, makeCodec } from "../erasure/index.js"

@@ -1,7 +1,7 @@
 /**
- * The project's own docs/ folder, for the admin port to show.
+ * Serves the project's own docs/ folder on the admin port.
  *
- * Refuses  Any name that its own listing does not hold, so that no path leads out of the folder.
+ * Refuses  Names that are not in its own listing, so that no path leads out of the folder.
  */
 import { readdir, readFile } from "node:fs/promises"
 import { join, relative, sep } from "node:path"
@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url"
 import type { Documents } from "../admin/index.js"
 
 const SHOWN = /\.(md|json)$/
-/** Seen from dist/src/main/. */
+/** Relative to dist/src/main/. */
 const DOCS_FOLDER = fileURLToPath(new URL("../../../docs", import.meta.url))
 
 export class FolderDocuments implements Documents {

@@ -1,20 +1,20 @@
-/** The process around the command line: its streams, signals and exit code. */
+/** Main: connects the command line to the process: streams, signals and exit code. */
 import { RealClock } from "../seams/clock/real.js"
 import { EXIT_CODES } from "../cli/exit-codes.js"
 import type { CliIo } from "../cli/io.js"
 import { run } from "../cli/program.js"
 
-/** npm passes a Ctrl-C on that the terminal has sent us already: only a later one is a second. */
+/** npm forwards a Ctrl-C that the terminal has already sent: only a later one counts as a second signal. */
 const SAME_SIGNAL_MS = 1000
 
 function processIo(): CliIo {
-  // A reader that left (`hayloft ls | head`) is no error.
+  // A reader that closed the pipe (`hayloft ls | head`) is not an error.
   process.stdout.on("error", (error: Error & { code?: string }) =>
     process.exit(error.code === "EPIPE" ? 0 : EXIT_CODES.failed.code),
   )
   return {
     programs: {
-      // Loaded when they are run: most commands need neither.
+      // Loaded on demand: most commands need neither.
       serve: async (config, io, signal) => (await import("./serve.js")).serve(config, io, signal),
       rescue: async (request, io, signal) => (await import("./run-rescue.js")).runRescue(request, io, signal),
     },
@@ -29,7 +29,7 @@ function processIo(): CliIo {
   }
 }
 
-/** Fires at the first SIGINT or SIGTERM; a second one ends the process at once. */
+/** Fires at the first SIGINT or SIGTERM; a second one ends the process immediately. */
 function stopSignal(clock: CliIo["clock"]): AbortSignal {
   const stop = new AbortController()
   let firstMs: number | undefined
@@ -45,7 +45,7 @@ function stopSignal(clock: CliIo["clock"]): AbortSignal {
 
 const io = processIo()
 const signal = stopSignal(io.clock)
-// Whoever waits for standard input waits no longer; a command that never asked for it has no use for the error.
+// Commands that read standard input see the error there; the others ignore it.
 process.stdin.on("error", () => undefined)
 signal.addEventListener("abort", () =>
   process.stdin.destroy(signal.reason instanceof Error ? signal.reason : undefined),

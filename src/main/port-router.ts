@@ -1,4 +1,4 @@
-/** One port for two protocols: what is for IAM and STS goes there, everything else to the port's own. */
+/** Port router: one port for two protocols. Routes IAM and STS requests to their service, all others to S3. */
 import type { Soon } from "../base/soon.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
 import { speaksIam } from "../iam/index.js"
@@ -17,7 +17,7 @@ export class PortRouter implements Protocol {
     return this.own.accountOf?.(exchange)
   }
 
-  /** Also of what was no request at all, which nobody can tell apart. */
+  /** Also used for malformed requests, whose protocol is unknown. */
   refuse(refusal: Refusal): PlainAnswer {
     return this.own.refuse(refusal)
   }

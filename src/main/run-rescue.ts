@@ -1,4 +1,4 @@
-/** A rescue of real folders: seams, sources, the new store, and an orderly end of all of them. */
+/** Runs a rescue of real folders: opens seams, sources and the new store, and closes all of them in order. */
 import { makeCodec } from "../erasure/index.js"
 import { KIB, MIB } from "../base/limits.js"
 import { InlineCompute } from "../seams/compute/index.js"
@@ -15,12 +15,12 @@ import { openSources } from "../rescue/sources.js"
 import { isBegun, StoreTarget } from "../rescue/store-target.js"
 import { DryTarget } from "../rescue/target.js"
 
-/** Reading decodes what is missing; nothing is coded here. */
+/** Reads only decode missing shards; nothing is encoded here. */
 const SLABS = { slabBytes: 64 * KIB, poolBytes: 1 * MIB }
-/** Of a source that says nothing of itself. */
+/** For a source without a readable identity. */
 const UNKNOWN_STORE = "unknown"
 
-/** Throws what speaks against folders or settings before anything is written; the signal's reason when it fires. */
+/** Throws errors of folders and settings before anything is written; the signal's reason when it fires. */
 export async function runRescue(request: RescueRequest, io: CliIo, signal: AbortSignal): Promise<RescueSummary> {
   const { config, isDryRun, onEntry, onBytes } = request
   const seams = realSeams(config, io)
@@ -31,7 +31,7 @@ export async function runRescue(request: RescueRequest, io: CliIo, signal: Abort
   const source = sources.storeId ?? UNKNOWN_STORE
   await isBegun(disk, config.dataFolders, source)
   const compute = new InlineCompute(makeCodec, SLABS)
-  // Counted apart from what the new store counts.
+  // Separate from the metrics of the new store.
   const { metrics } = new RealTelemetry(clock, line => io.error(line), config.log)
   const shards = new SourceShards(clock, compute, metrics, sourceDisk, sources.volumes)
   const rootKey = config.rootKey ?? sources.secrets?.root

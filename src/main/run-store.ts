@@ -1,8 +1,8 @@
 /**
- * Running a store: the engine over the real seams, its background work, and what is told of it.
+ * Runs a store: the engine over the real seams, its background work, and its status.
  *
- * A device that cannot be looked at is taken out; a folder that another process has come to own ends
- * this one.
+ * A device that cannot be probed is taken offline; the process ends if another process has taken over one of its
+ * folders.
  */
 import { availableParallelism } from "node:os"
 import type { StoreOperations } from "../node/control/contract.js"
@@ -24,7 +24,7 @@ import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Stores } from "../seams/store/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import { ALLOWANCES, REGION_DEFAULT, type ServeConfig } from "../config/config.js"
+import { COMPATIBILITY_SWITCHES, REGION_DEFAULT, type ServeConfig } from "../config/config.js"
 import type { CheckpointRunner } from "../node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
 import type { OwnedFolder } from "../node/devices/device-set.js"
@@ -44,20 +44,21 @@ import { readVersion } from "../cli/version.js"
 /** All bodies in flight, data and parity. */
 const SLAB_POOL_BYTES = 384 * MIB
 /**
- * For the shards of blocks that are being mended, which the block layer bounds to a little less than 72 MiB (they have
- * headers), and of blocks that readers have rebuilt: two for each of some readers.
+ * For the shards of blocks in repair, which the block layer bounds to slightly less than 72 MiB (they have headers),
+ * and
+ * of blocks that readers have rebuilt: two for each of some readers.
  */
 const SHARD_MEMORY_BYTES = (72 + 48) * MIB
-/** Each starts with the first body that finds the others busy; hashing more than this many streams at once only heats the disks. */
+/** A thread starts when a body finds the others busy; hashing more streams concurrently only adds load. */
 const COMPUTE_THREADS = Math.min(2, availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
-/** After a look at a folder that failed for another reason than a new owner. */
+/** Wait after a failed owner check without evidence of a new owner. */
 const OWNER_RETRY_MS = 10_000
-/** Of these the widest default is one; a store may grow to it while it runs. */
+/** The device count with the widest default policy; a store may grow to it while it runs. */
 const DEVICES_OF_DEFAULTS = 14
 
-/** The world that a store runs in. */
+/** The seams that a store runs over. */
 interface StoreSeams {
   readonly clock: Clock
   readonly random: Random
@@ -67,14 +68,14 @@ interface StoreSeams {
   readonly telemetry: Telemetry
 }
 
-/** What works for a store beside the serving thread, and within which limits. */
+/** The threads of a store beside the serving thread, and its limits. */
 interface StoreParts {
   readonly compute: Compute
   readonly checkpoints: CheckpointRunner
   readonly limits: Pick<EngineSettings, "deviceOptions" | "spaceLimits" | "abortedWaits">
 }
 
-/** Those of a real process. */
+/** The parts of a real process. */
 const realParts = ({ clock, telemetry }: StoreSeams, { policy, blockBytes }: ControlRecord): StoreParts => ({
   compute: openCompute(policy, blockBytes),
   checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log),
@@ -86,23 +87,23 @@ export interface RunningStore {
   readonly compute: Compute
   readonly status: RunningStatus
   readonly operations: StoreOperations
-  /** To be supervised until the stop. */
+  /** The caller supervises them until the stop. */
   readonly backgroundServices: readonly BackgroundService[]
   stop(): Promise<void>
-  /** After `stop`: threads that work for the store and have not ended yet. */
+  /** After `stop`: threads of the store that have not ended yet. */
   threadsLeft(): number
 }
 
-/** From the moment on in which a device is out names have a copy too few, and blocks may have gone. */
-function wakeWhereDevicesGo({ recordManager }: Engine, jobs: JobRunner): void {
+/** Once a device is offline, metadata lacks a replica, and blocks may be lost: wakes the jobs that handle both. */
+function wakeOnDeviceLoss({ recordManager }: Engine, jobs: JobRunner): void {
   recordManager.onChange((record, before) => {
-    // Not at what a job itself changes: what fails would be tried again and again, at once.
+    // Ignore changes that a job makes itself: a failing job would be retried immediately, again and again.
     if (votingIds(record).join() === votingIds(before).join()) return
     for (const job of ["replicas", "integrity-audit"]) jobs.wake(job)
   })
 }
 
-/** Opens the engine on the store's devices. `onStolen`: a folder is another process's now. */
+/** Opens the engine on the store's devices. `onStolen`: another process has taken over a folder. */
 export async function runStore(
   seams: StoreSeams,
   store: OpenedStore,
@@ -131,16 +132,16 @@ export async function runStore(
       moveBytesPerSecondMax: config.moveBytesPerSecondMax,
     },
   )
-  // All that verifies is paused by one word.
+  // Pausing "scrub" pauses all jobs that verify.
   const isPaused = (job: string) => engine.recordManager.record.pausedWork.includes(job.split(" ")[0] ?? job)
   const takeBack: TakeBack = (id, path) => operations.readmit(id, path)
   const returning = new Returning(() => engine.recordManager.record, takeBack, clock, telemetry.log)
   const jobs = new JobRunner("jobs", [...engine.jobs, returning], clock, telemetry, isPaused)
   engine.onRepairDue(() => jobs.wake("repair"))
-  wakeWhereDevicesGo(engine, jobs)
+  wakeOnDeviceLoss(engine, jobs)
   const sources = sourcesOf(engine, store.isNew, jobs, compute, clock)
   const status = statusOf(sources, store, config, seams)
-  // Folders that were taken since the start are given up at the end, like those of the start.
+  // Folders taken since the start are released at the end, like those of the start.
   const owned: OwnedFolder[] = []
   const ownedOf = (device: Ownership): OwnedFolder => {
     const folder = folderOf(device, clock, onLost)
@@ -197,14 +198,14 @@ function statusOf(
   { clock, telemetry }: StoreSeams,
 ): RunningStatus {
   const region = config.region ?? REGION_DEFAULT
-  const compatibility = ALLOWANCES.filter(name => config[name])
+  const compatibility = COMPATIBILITY_SWITCHES.filter(name => config[name])
   const facts = { storeId, version: readVersion(), region, compatibility, startedMs: clock.wallMs() }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
   registerStatus(telemetry.metrics, clock, status)
   return status
 }
 
-/** What plans are made from: what status knows, and the rate that moves keep to. */
+/** The inputs of plans: status, and the rate limit of moves. */
 function planFactsOf({ moveBytesPerSecondMax }: ServeConfig, sources: StatusSources): PreviewFacts {
   const open = sources.devices()
   const { policies, lacking, misplacedGroups } = safetyInputOf(sources.record(), open, sources.contents())
@@ -212,7 +213,7 @@ function planFactsOf({ moveBytesPerSecondMax }: ServeConfig, sources: StatusSour
   return { policies, lacking, misplacedGroups, diskOf, bytesPerSecond: moveBytesPerSecondMax }
 }
 
-/** Slabs hold a block under the store's policy, under those that it narrows to, and under those that it may grow to. */
+/** Slabs hold a block under the store's policy, under those it narrows to, and under those it may grow to. */
 function openCompute(policy: Policy, blockBytes: number): ThreadCompute {
   const defaults = Array.from({ length: DEVICES_OF_DEFAULTS }, (_, i) => defaultPolicy(i + 1))
   const slabs = [...policiesInUse(policy), ...defaults].map(each => slabBytesOf(shapeOf(each), blockBytes))
@@ -226,7 +227,7 @@ function openCompute(policy: Policy, blockBytes: number): ThreadCompute {
   })
 }
 
-/** A folder of the store with the watch over who owns it. */
+/** A folder of the store, with a watch over its ownership. */
 function folderOf(device: Ownership, clock: Clock, onLost: (device: Ownership, failure: Failure) => void): OwnedFolder {
   const watch: BackgroundService = {
     name: `ownership ${device.identity.id}`,

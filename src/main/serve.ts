@@ -1,9 +1,9 @@
 /**
- * Serving: the composition root of the real process. Builds the seams, opens the store, wires the
- * protocols, supervises, and stops in order.
+ * Serve: the composition root of the real process. Builds the seams, opens the store, connects the protocols,
+ * supervises, and stops in order.
  *
- * Order of stopping: listeners drain while the engine still works; then background work ends; then the
- * engine makes its last checkpoint and closes; then the folders are given up.
+ * Order of stopping: listeners drain while the engine still works; then background work ends; then the engine makes
+ * its last checkpoint and closes; then the folders are released.
  */
 import { resolve } from "node:path"
 import { Denials } from "../access/index.js"
@@ -38,7 +38,7 @@ const LOOPBACK = /^(127\.|::1$|localhost$)/
 
 const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
 
-/** The real world of one process. */
+/** The real seams of one process. */
 export function realSeams(config: ServeConfig, io: CliIo) {
   const clock = new RealClock()
   const disk = new RealDisk()
@@ -54,7 +54,7 @@ export function realSeams(config: ServeConfig, io: CliIo) {
 
 export type RealSeams = ReturnType<typeof realSeams>
 
-/** Serves until the signal fires. Throws a failure whose message is one clear line, with nothing touched, where it cannot start. */
+/** Serves until the signal fires. If it cannot start, throws a failure with a one-line message and changes nothing. */
 export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal): Promise<void> {
   const seams = realSeams(config, io)
   const { clock, random, disk, telemetry } = seams
@@ -68,8 +68,8 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const stop = new AbortController()
   const background = new AbortController()
   const onStolen = (failure: Failure): never => {
-    telemetry.log.error("stopping: a data folder is not this process's own any more", { reason: failure.message })
-    // At once, whatever is under way on its disks.
+    telemetry.log.error("stopping_folder_ownership_lost", { reason: failure.message })
+    // Immediately, regardless of writes in progress on its disks.
     endByForce()
     throw failure
   }
@@ -99,7 +99,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   if (isForced) endByForce()
 }
 
-/** Binds both ports, says where everything is, and gives what is to be supervised. */
+/** Binds both ports, prints the banner, and returns the services to supervise. */
 async function listen(
   seams: RealSeams,
   store: OpenedStore,
@@ -124,7 +124,7 @@ async function listen(
     metricsText: () => telemetry.metrics.render(),
   })
   const shared = { serverHeader: `Hayloft/${version}`, limits: HTTP_LIMITS }
-  // On loopback the admin port stays plain: probes and scrapers on the machine need no certificate.
+  // The admin port uses no TLS on loopback: probes and scrapers on the machine need no certificate.
   const adminCertificates = isLoopback(config.adminListen) ? undefined : certificates
   const adminSettings = { ...shared, name: "admin", ...config.adminListen }
   const web = new RealWeb(config.allowLocalIdentityProviders)

@@ -1,23 +1,23 @@
 /**
- * Ending a process on whose disks calls hang: `process.exit` waits for the threads that they hold, and so
- * for ever. Once all that can be ended has ended, only a signal helps.
+ * Forced shutdown of a process whose disk calls hang: `process.exit` waits forever for the threads of such calls. Once
+ * everything else has ended, only a signal ends the process.
  */
 import type { Clock } from "../seams/clock/contract.js"
 
-/** Threads and file calls that are merely slow have this long. */
+/** Time limit for slow threads and file calls. */
 const GRACE_MS = 1_000
-const LOOK_MS = 50
+const POLL_MS = 50
 
-/** File calls of this process that are under way. */
+/** Whether this process has file calls in progress. */
 const hasFileCalls = (): boolean => process.getActiveResourcesInfo().some(name => name.startsWith("FSReq"))
 
-/** Whether something is left, a while after the end, that keeps the process from ending. */
+/** Whether something still keeps the process from ending after the grace period. */
 export async function isHeldUp(clock: Clock, threadsLeft: () => number): Promise<boolean> {
   const untilMs = clock.monotonicMs() + GRACE_MS
   const isBusy = (): boolean => hasFileCalls() || threadsLeft() > 0
-  while (isBusy() && clock.monotonicMs() < untilMs) await clock.sleep(LOOK_MS, new AbortController().signal)
+  while (isBusy() && clock.monotonicMs() < untilMs) await clock.sleep(POLL_MS, new AbortController().signal)
   return isBusy()
 }
 
-/** The exit code is then that of the signal. */
+/** Ends the process by a signal, which also determines its exit code. */
 export const endByForce = (): boolean => process.kill(process.pid, "SIGKILL")

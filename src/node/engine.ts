@@ -1,10 +1,10 @@
 /**
- * Engine: the store of one machine, put together over the seams. The same builder serves the real
- * process and the simulator.
+ * Engine: builds the store of one machine over the seams. The same builder serves the real process and
+ * the simulator.
  *
- * One tablet with members on the devices that the control record names; blocks on all devices by the
- * layout. One folder is a configuration of one member through the same code as seven. Devices come and
- * go while it runs (see `store-control.ts`).
+ * One tablet has replicas on the devices that the control record names; the layout spreads blocks over all
+ * devices. One folder is a configuration with one replica and runs the same code as seven. Devices can be
+ * added and removed while the engine runs (see `store-control.ts`).
  */
 import { openAccess, type Access, type RootKey } from "../access/index.js"
 import { must } from "../base/assert.js"
@@ -39,15 +39,15 @@ import { redundancyOf } from "./control/redundancy.js"
 import { StoreControl } from "./control/store-control.js"
 import { VerifyingReplicas } from "./metadata/replica-verification.js"
 
-const DEVICES_AT_ONCE = 4
-/** Clients feel little of it, and a day moves 4 TiB. */
+const DEVICES_CONCURRENT = 4
+/** Low enough that clients hardly notice it; high enough to move 4 TiB a day. */
 const MOVE_BYTES_PER_SECOND = 50 * MIB
 
-/** The world that an engine lives in. */
+/** The seams that an engine is built over. */
 interface Seams {
   readonly clock: Clock
   readonly random: Random
-  /** Each device's own way to its files. */
+  /** Returns the disk through which a device's files are accessed. */
   readonly diskOf: (place: DevicePlace) => Disk
   readonly stores: Stores
   readonly compute: Compute
@@ -55,11 +55,11 @@ interface Seams {
   readonly checkpoints: CheckpointRunner
 }
 
-/** What the store consists of at this start, and who this process is. */
+/** The devices and the record of this start, and the identity of this process. */
 export interface EngineSettings {
-  /** The devices that are there. */
+  /** The devices that are present. */
   readonly folders: readonly OwnedFolder[]
-  /** Has taken effect, and lies on each of them. */
+  /** The record in effect; every one of these devices stores it. */
   readonly record: ControlRecord
   readonly incarnation: Incarnation
   readonly masterKey: Uint8Array
@@ -67,11 +67,11 @@ export interface EngineSettings {
   readonly deviceOptions: DeviceOptions
   /** Smaller in simulation. */
   readonly spaceLimits?: SpaceLimits
-  /** Writes that would have one copy only are refused. */
+  /** Refuse writes that would have only one copy. */
   readonly refuseSingleCopy?: boolean
-  /** Undefined: the default of the job that does it. */
+  /** The backup job's own default if undefined. */
   readonly metadataBackupEveryMs?: number | undefined
-  /** What moving and coding anew write together at most; absent: `MOVE_BYTES_PER_SECOND`. */
+  /** Upper bound for moving and re-encoding together; `MOVE_BYTES_PER_SECOND` if absent. */
   readonly moveBytesPerSecondMax?: number
   /** Shorter in simulation. */
   readonly abortedWaits?: AbortedWaits
@@ -82,24 +82,24 @@ export interface Engine extends Access {
   readonly recordManager: ControlRecordManager
   readonly control: StoreControl
   readonly tablet: Primary
-  /** Those that are open now. */
+  /** Open devices. */
   readonly devices: readonly DeviceStack[]
-  /** To be supervised until the stop signal. */
+  /** The caller supervises them until the stop signal. */
   readonly backgroundServices: readonly BackgroundService[]
   readonly jobs: readonly Job[]
-  /** Hands over what wakes the job of that name as soon as there is something to repair. */
+  /** Registers the callback that wakes the repair job when there is something to repair. */
   onRepairDue(wake: () => void): void
-  /** Opens a folder that this process has come to own: a new device, or one that comes back. */
+  /** Opens a folder that this process now owns: a new device, or one that returns. */
   bringIn(folder: OwnedFolder): Promise<DeviceStack>
-  /** Closes a device that is no part of the store any more, and gives up its folder. */
+  /** Closes a device that is no longer part of the store and releases its folder. */
   giveUp(id: DeviceId, reason: Failure): void
-  /** Throws `invalidArgument` for a policy whose blocks this process has no memory for. */
+  /** Throws `invalidArgument` for a policy whose blocks need more memory than this process has. */
   checkPolicy(policy: Policy): void
-  /** After the livings have ended: waits for what is under way, makes a last checkpoint, closes. */
+  /** Call after the background services have ended. Waits for work in progress, makes a last checkpoint, closes. */
   stop(): Promise<void>
 }
 
-/** Opens devices, the tablet on them, and the services over it. Nothing stays open where it throws. */
+/** Opens devices, the tablet on them, and the services over it. Leaves nothing open if it throws. */
 export async function openEngine(seams: Seams, settings: EngineSettings): Promise<Engine> {
   const builder = new EngineBuilder(seams, settings)
   try {
@@ -110,7 +110,7 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
   }
 }
 
-/** Work on each device. */
+/** Background work on each device. */
 const tendingJobs = (devices: () => readonly DeviceStack[]): readonly Job[] => [
   new EachDevice("compaction", devices, stack => stack.tending.compaction),
   new EachDevice("scrub", devices, stack => stack.tending.scrub),
@@ -126,7 +126,7 @@ class EngineBuilder {
   private readonly spaces: Spaces
   private wakeRepair: () => void = () => undefined
   private services: Services | undefined
-  /** Until there is somebody who repairs. */
+  /** Replaced once the repair job exists. */
   private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
 
   constructor(
@@ -191,7 +191,7 @@ class EngineBuilder {
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
     const access = openAccess(random, services.tablet, masterKey, root)
-    // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
+    // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
     await access.accounts.ensureRoot()
     await services.buckets.start()
@@ -219,7 +219,7 @@ class EngineBuilder {
     }
   }
 
-  /** A device whose checkpoint fails is taken out, where the store can do without it. */
+  /** Takes a device offline if its checkpoint fails and the store can run without it. */
   private async checkpointFirst({ place, checkpointer }: DeviceStack): Promise<void> {
     try {
       await checkpointer.checkpoint()
@@ -237,9 +237,9 @@ class EngineBuilder {
     return shardScan?.isComplete === true ? shardScan.policies.map(({ policy }) => policy) : undefined
   }
 
-  /** One that cannot be opened is taken out, where the store can do without it. */
+  /** Takes a device offline if it cannot be opened and the store can run without it. */
   private async openDevices(): Promise<void> {
-    const opened = await mapBounded(this.settings.folders, DEVICES_AT_ONCE, async folder => {
+    const opened = await mapBounded(this.settings.folders, DEVICES_CONCURRENT, async folder => {
       const stack = await this.openFolder(folder).catch((error: unknown) => asFailure(error))
       if (!(stack instanceof Failure)) this.devices.add(stack, folder)
       return { folder, stack }
@@ -247,14 +247,14 @@ class EngineBuilder {
     for (const { folder, stack } of opened) {
       if (!(stack instanceof Failure)) continue
       await this.goOnWithout(folder.place.id, stack)
-      // It may be asked for again while the store runs.
+      // The store may open the folder again while it runs.
       await folder.release()
     }
-    // What learners of an earlier life had learned may have a gap.
+    // Learners from an earlier process may have a gap in their metadata.
     await this.control.change("start", forgetLearners)
   }
 
-  /** What a device that holds no names knows of them is nothing to keep: damage to it is discarded. */
+  /** Discards damaged metadata of a device that holds no metadata replica. */
   private async openFolder(folder: OwnedFolder): Promise<DeviceStack> {
     try {
       return await this.openStack(folder)
@@ -268,7 +268,7 @@ class EngineBuilder {
 
   private async discard({ place }: OwnedFolder): Promise<void> {
     const { diskOf, stores, clock, telemetry } = this.seams
-    telemetry.log.warn("rebuilding the base of a device from its volumes", { device: place.id })
+    telemetry.log.warn("metadata_store_discarded", { device: place.id })
     const watch = new AbortController()
     try {
       const disk = queuedDisk(diskOf(place), clock, CALL_LIMITS, watch.signal, () => undefined)
@@ -278,7 +278,7 @@ class EngineBuilder {
     }
   }
 
-  /** Closes a device that is well and holds no names, and opens it again with nothing of theirs. */
+  /** Closes a healthy device that holds no metadata replica, and opens it again with an empty metadata store. */
   private async rebuild(id: DeviceId): Promise<void> {
     const folder = await this.devices.close(id)
     if (folder === undefined) return
@@ -319,30 +319,30 @@ class EngineBuilder {
     return openDevice(seams, { place, replicaIncarnations, spaces: this.spaces, options })
   }
 
-  /** Throws the failure where the store cannot do without the device. */
+  /** Takes the device offline. Throws the failure if the store cannot run without the device. */
   private async goOnWithout(id: DeviceId, failure: Failure): Promise<void> {
     const { clock, telemetry } = this.seams
-    // It says something of this process, and nothing of the device. One without the room to be opened is well,
-    // too, but the others are better served without it than not at all: it is asked again while the store runs.
+    // `tooManyInFlight` concerns this process, not the device. A device without the space to be opened is healthy, but
+    // the others serve better without it than not at all; the store tries to open it again while it runs.
     if (failure.kind === "tooManyInFlight") throw failure
     try {
       await this.control.change("device cannot be opened", record => markOffline(record, [id], clock.wallMs()))
     } catch {
       throw failure
     }
-    telemetry.log.error("a device cannot be opened and is taken out", { device: id, reason: failure.message })
+    telemetry.log.error("device_cannot_be_opened", { device: id, reason: failure.message })
     this.control.noteOffline(id, failure)
     this.devices.remove(id, failure)
   }
 
   /**
-   * The members agree; one whose log or base is damaged is left out, as long as another is left. Whoever the
-   * record names is open when this resolves.
+   * Recovers one state from all replicas. Leaves out a replica whose log or metadata store is damaged, as long as
+   * another one remains. Every replica of the record is open when this resolves.
    */
   private async recover(): Promise<{ readonly replicas: readonly Replica[]; readonly recovered: Position }> {
     await this.leaveClosed()
     const replicas = this.named.map(({ id, since }) => {
-      const stack = must(this.devices.find(id), "members lie on open devices")
+      const stack = must(this.devices.find(id), "replicas are on open devices")
       return new Replica(stack.replica, FIRST_TABLET, since)
     })
     const { position, failed } = await recoverTablet(replicas)
@@ -360,8 +360,8 @@ class EngineBuilder {
   }
 
   /**
-   * A device that does not take a record in time is closed while the store still opens, and nobody is there
-   * to drop it: it leaves the record before anything goes on. Each change may cost another one.
+   * A device that does not accept a record in time while the store opens is closed. The record drops it before the
+   * start continues. Each change of the record may close another device.
    */
   private async leaveClosed(): Promise<void> {
     for (;;) {
@@ -372,8 +372,8 @@ class EngineBuilder {
   }
 
   /**
-   * Names that are gone everywhere look like a store that has only just been made: whoever went on would
-   * remove all bodies, since nothing names them.
+   * A store whose metadata is lost on every device looks like a new store. Continuing would remove all bodies, because
+   * no row references them.
    */
   private checkBeginning(failed: readonly FailedReplica[]): void {
     const [first] = failed
@@ -382,7 +382,7 @@ class EngineBuilder {
     if (bereft === undefined) return
     throw fail("corruptLog", {
       message:
-        "the names of objects are gone from every device that held them, and what they named is still there; attach a device that has them, or read what is left into a new store: hayloft rescue",
+        "the metadata is lost on every device that held it, but the data of objects is still there; attach a device that has a metadata replica, or recover the objects into a new store: hayloft rescue",
       folder: bereft.place.path,
     })
   }
@@ -391,7 +391,7 @@ class EngineBuilder {
     const { compute } = this.seams
     if (slabBytesOf(shapeOf(policy), this.recordManager.record.blockBytes) <= compute.slabs.slabBytes) return
     throw fail("invalidArgument", {
-      message: `a redundancy of ${textOfPolicy(policy)} needs more memory for each block than this store began with; choose one with fewer parity shards`,
+      message: `a redundancy of ${textOfPolicy(policy)} needs more memory for each block than this process reserved at its start; choose one with fewer parity shards`,
     })
   }
 
@@ -404,14 +404,14 @@ class EngineBuilder {
   private async stop(tablet: Primary): Promise<void> {
     await tablet.stop()
     await this.recordManager.stop()
-    await mapBounded(this.devices.open, DEVICES_AT_ONCE, ({ checkpointer }) =>
+    await mapBounded(this.devices.open, DEVICES_CONCURRENT, ({ checkpointer }) =>
       checkpointer.checkpoint().catch(() => undefined),
     )
     await this.devices.closeAll()
     await this.seams.checkpoints.close()
   }
 
-  /** Closes what was opened for an engine that did not come to be. */
+  /** Closes everything that was opened if the engine could not be built. */
   async abandon(): Promise<void> {
     await this.devices.closeAll()
   }

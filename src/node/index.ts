@@ -1,4 +1,4 @@
-/** Node: a store on this machine's devices: opened, kept running, told of. What others need of one that does not run. */
+/** Node: a store on this machine's devices: opening, running, status, and changes of a stopped store. */
 export { foldersOf } from "./devices/folders.js"
 export type { Engine } from "./engine.js"
 export { inspect } from "./open/folder-inspection.js"

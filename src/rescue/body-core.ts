@@ -1,6 +1,6 @@
 /**
- * The body of an upload, as its shards tell of it: which generation of each block can be read, how long the
- * whole is, and whether anything is missing. Pure.
+ * The body of an upload, reconstructed from its shards: which generation of each block is readable, the total length,
+ * and whether anything is missing. Pure.
  */
 import { BLOCK_BYTES_MIN, SUB_BLOCK_BYTES } from "../base/limits.js"
 import { shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
@@ -11,11 +11,11 @@ export type BodyMatch =
   | { readonly kind: "whole"; readonly extent: Extent; readonly shards: readonly CatalogedShard[] }
   | { readonly kind: "incomplete"; readonly reason: string }
 
-/** What is known of a body beside its shards. */
+/** Facts about a body from other sources than its shards. */
 interface KnownBody {
-  /** Of the whole; undefined: the shards have to tell. */
+  /** Total length; if undefined, it follows from the shards. */
   readonly lengthBytes: number | undefined
-  /** Of the store; undefined: unknown. */
+  /** Block size of the store; undefined if unknown. */
   readonly blockBytes: number | undefined
 }
 
@@ -35,8 +35,8 @@ export function bodyOf(
   const last = shards.reduce((max, { block }) => Math.max(max, block), -1)
   const readable = [...blocks.values()]
   const lost = last + 1 - blocks.size
-  const gone = removed > 0 ? "; shards were removed: it was deleted, or they lie in a folder that is not here" : ""
-  if (shards.length === 0 && known.lengthBytes !== 0) return incomplete(`none of its shards is left${gone}`)
+  const gone = removed > 0 ? "; shards were removed: it was deleted, or they are in a folder that is not given" : ""
+  if (shards.length === 0 && known.lengthBytes !== 0) return incomplete(`none of its shards are left${gone}`)
   if (lost > 0) return incomplete(`${lost} of ${last + 1} blocks have too few shards left${gone}`)
   const foundBytes = readable.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
   if (known.lengthBytes !== undefined && foundBytes !== known.lengthBytes) {
@@ -45,7 +45,7 @@ export function bodyOf(
   const first = blocks.get(0)
   const blockBytes = last > 0 ? first?.lengthBytes : known.blockBytes
   const evenly = Array.from({ length: Math.max(0, last) }, (_, block) => blocks.get(block)?.lengthBytes)
-  if (evenly.some(lengthBytes => lengthBytes !== blockBytes)) return incomplete("its blocks do not fit each other")
+  if (evenly.some(lengthBytes => lengthBytes !== blockBytes)) return incomplete("its blocks do not fit together")
   const lastBytes = blocks.get(last)?.lengthBytes
   if (known.lengthBytes === undefined && lastBytes !== undefined && mayGoOn(lastBytes, blockBytes)) {
     return incomplete("its length is unknown, and nothing shows its end")
@@ -68,7 +68,7 @@ const mayGoOn = (lengthBytes: number, blockBytes: number | undefined): boolean =
 
 const incomplete = (reason: string): BodyMatch => ({ kind: "incomplete", reason })
 
-/** Of each block the generation that can spare most; the newer of equals. */
+/** For each block, the generation with the most spare shards; the newer of equals. */
 function readableBlocks(shards: readonly CatalogedShard[]): ReadonlyMap<number, Block> {
   const groups = new Map<string, { readonly shard: CatalogedShard; readonly slots: Set<number> }>()
   for (const shard of shards) {
@@ -88,7 +88,7 @@ function readableBlocks(shards: readonly CatalogedShard[]): ReadonlyMap<number, 
   return blocks
 }
 
-/** Runs of blocks that rest otherwise than the first. */
+/** Runs of blocks that are stored differently from the first. */
 function exceptionsOf(
   blocks: ReadonlyMap<number, Block>,
   first: Pick<Block, "policy" | "generation">,

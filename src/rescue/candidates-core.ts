@@ -1,10 +1,10 @@
 /**
- * Candidates: what only needles speak for, of one object key. Pure.
+ * Candidates: versions of one object key that only needles attest. Pure.
  *
- * Uploads that a row names or gave up are none. Where the snapshot is complete, or says something of the key,
- * neither are those that were decided on when it began: they were deleted, overwritten or given up. Parts
- * of a multipart upload go together, of each number the newest; what a snapshot says of one that had not
- * ended by then is taken into account.
+ * Uploads that a row references, or that were aborted, are not candidates. If the snapshot is complete, or covers the
+ * key, neither are uploads that were resolved before it began: they were deleted, overwritten or aborted. Parts of a
+ * multipart upload belong together; of each part number the newest counts. Snapshot rows of an upload that had not
+ * ended by then are used as well.
  */
 import { must } from "../base/assert.js"
 import type { MultipartId, UploadId } from "../base/ids.js"
@@ -22,14 +22,14 @@ import {
 } from "./plan.js"
 
 export interface Candidate {
-  /** Of its uploads. */
+  /** The newest of its uploads. */
   readonly newest: UploadId
-  /** Nothing of it is newer than the snapshot. */
+  /** None of its uploads is newer than the snapshot. */
   readonly isStale: boolean
   readonly planned: PlannedVersion | Lost
 }
 
-const ONLY_NEEDLES = "no snapshot names it"
+const ONLY_NEEDLES = "no snapshot contains it"
 const NO_NOTE = "its type and metadata are lost"
 
 /** In the order of their newest uploads. */
@@ -50,14 +50,14 @@ function openUploads({ known, uploads, isSnapshotComplete, decidedBelow }: KeyFa
 
 function singleCandidate({ uploadId, born }: CatalogedUpload, facts: KeyFacts): Candidate {
   const body = facts.bodyOf(uploadId, born?.plannedLengthBytes)
-  const told: RescueReportEntry = { uploadId, notes: [ONLY_NEEDLES, ...(born ? [] : [NO_NOTE])] }
+  const reportEntry: RescueReportEntry = { uploadId, notes: [ONLY_NEEDLES, ...(born ? [] : [NO_NOTE])] }
   const shared = { newest: uploadId, isStale: false }
   if (body.kind === "incomplete") {
-    return { ...shared, planned: { sizeBytes: born?.plannedLengthBytes, told: withNote(told, body.reason) } }
+    return { ...shared, planned: { sizeBytes: born?.plannedLengthBytes, reportEntry: withNote(reportEntry, body.reason) } }
   }
   const { lengthBytes: sizeBytes } = body.extent
   const unknown = { details: undefined, noteOf: uploadId, checksum: undefined, md5: undefined }
-  return { ...shared, planned: { ...probable(facts), ...unknown, content: { kind: "single", body }, sizeBytes, told } }
+  return { ...shared, planned: { ...probable(facts), ...unknown, content: { kind: "single", body }, sizeBytes, reportEntry } }
 }
 
 const probable = ({ versioning }: KeyFacts) =>
@@ -77,7 +77,7 @@ class PartsFound {
   private isStale = true
 
   constructor(
-    /** Undefined: no recovery header tells it. */
+    /** Undefined if there is no recovery header. */
     private readonly multipartId: MultipartId | undefined,
     private readonly unfinished: UnfinishedUpload | undefined,
   ) {
@@ -100,17 +100,17 @@ class PartsFound {
     const newest = must(uploads.at(-1), "there are parts")
     const { multipartId, unfinished, isStale } = this
     const first = this.parts.get(1)
-    const told: RescueReportEntry = {
+    const reportEntry: RescueReportEntry = {
       ...(multipartId === undefined ? {} : { multipartId }),
       notes: [
         ONLY_NEEDLES,
         ...(unfinished || first?.isBorn ? [] : [NO_NOTE]),
-        ...(multipartId === undefined ? ["its parts are put together by their numbers alone"] : []),
+        ...(multipartId === undefined ? ["its parts were assembled by their numbers alone"] : []),
       ],
     }
     const parts = this.find(facts)
     if (typeof parts === "string") {
-      return { newest, isStale, planned: { sizeBytes: undefined, told: withNote(told, parts) } }
+      return { newest, isStale, planned: { sizeBytes: undefined, reportEntry: withNote(reportEntry, parts) } }
     }
     const declared = unfinished?.upload.checksum
     const planned: PlannedVersion = {
@@ -120,12 +120,12 @@ class PartsFound {
       noteOf: first?.uploadId,
       checksum: declared && { ...declared, value: undefined },
       sizeBytes: parts.reduce((sum, { body }) => sum + body.extent.lengthBytes, 0),
-      told: withNote(told, "parts behind the last one may be missing"),
+      reportEntry: withNote(reportEntry, "parts after the last one may be missing"),
     }
     return { newest, isStale, planned }
   }
 
-  /** All parts from the first on, or what is missing. */
+  /** Returns all parts in order, or the reason why they are incomplete. */
   private find(facts: KeyFacts): readonly PlannedPart[] | string {
     const found: PlannedPart[] = []
     for (const partNumber of [...this.parts.keys()].sort((a, b) => a - b)) {
@@ -157,7 +157,7 @@ function multipartCandidates(uploads: readonly CatalogedUpload[], facts: KeyFact
     group.add(upload)
   }
   const orphans = uploads.filter(({ born }) => born?.multipartId === undefined)
-  // Without a note a part can still belong to the only multipart upload of its key.
+  // A part without a recovery header can still belong to the only multipart upload of its key.
   const found = groups.size === 0 ? [new PartsFound(undefined, undefined)] : [...groups.values()]
   const [only] = found.length === 1 ? found : []
   if (only) for (const upload of orphans) only.add(upload)
@@ -170,6 +170,6 @@ const lostPart = ({ uploadId, part }: CatalogedUpload): Candidate => ({
   isStale: false,
   planned: {
     sizeBytes: undefined,
-    told: { uploadId, notes: [`part ${part} of a multipart upload that nothing names`] },
+    reportEntry: { uploadId, notes: [`part ${part} of an unknown multipart upload`] },
   },
 })

@@ -1,4 +1,4 @@
-/** What a snapshot's rows say of one object key. Pure. */
+/** Key rows: interprets a snapshot's rows of one object key. Pure. */
 import type { MultipartId, RowKey, UploadId } from "../base/ids.js"
 import type { MetadataRecord } from "../format/metadata-backup.js"
 import { decodePart, decodeSegment, decodeUpload, type PartRecord, type UploadRecord } from "../format/records.js"
@@ -17,11 +17,11 @@ export interface KnownVersion {
   readonly details: VersionDetails
   /** Of an inline object. */
   readonly payload: Uint8Array | undefined
-  /** Of a multipart object, as far as the rows name them. */
+  /** Of a multipart object, as far as the rows contain them. */
   readonly parts: readonly PartRecord[]
 }
 
-/** A multipart upload that had not ended. */
+/** A multipart upload that was not completed. */
 export interface UnfinishedUpload {
   readonly multipartId: MultipartId
   readonly upload: UploadRecord
@@ -32,9 +32,9 @@ export interface KnownKey {
   /** Oldest first. */
   readonly versions: readonly KnownVersion[]
   readonly unfinished: readonly UnfinishedUpload[]
-  /** Uploads that some row names. */
+  /** Uploads that some row references. */
   readonly named: ReadonlySet<UploadId>
-  /** Uploads that were given up. */
+  /** Uploads that were aborted. */
   readonly aborted: ReadonlySet<UploadId>
 }
 

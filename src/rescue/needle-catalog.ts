@@ -1,9 +1,9 @@
 /**
- * Needle catalog: which shards of which uploads lie where in the folders of a rescue, by what needle
- * headers say. Uploads hang under the object key that their needles name.
+ * Needle catalog: the locations of all shards in the folders of a rescue, from needle headers. Uploads are grouped by
+ * the object key in their needles.
  *
- * Promises  Tombstones count: of all that was said of a needle in a folder, the last counts.
- * Limits    `needlesMax`; `add` gives false beyond it, and the catalog is of no use from then on.
+ * Promises  Respects tombstones: the last record of a needle in a folder counts.
+ * Limits    `needlesMax`; `add` returns false beyond it, and the catalog is unusable from then on.
  */
 import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
@@ -13,7 +13,7 @@ import { textOfPolicy, type Policy } from "../base/policy.js"
 import { decodeRecoveryHeader, type RecoveryHeader } from "../format/recovery-header.js"
 import type { NeedleHeader, NeedleOwner, NeedlePlace, ShardHeader } from "../format/needle.js"
 
-/** All uploads that name one object key as theirs. */
+/** All uploads of one object key. */
 export interface CatalogedKey {
   readonly bucketId: BucketId
   readonly key: ObjectKey
@@ -23,13 +23,13 @@ export interface CatalogedKey {
 export interface CatalogedUpload {
   readonly uploadId: UploadId
   readonly part: number
-  /** From its recovery header; undefined where that is lost. */
+  /** From its recovery header; undefined if that is lost. */
   born: { readonly multipartId: MultipartId | undefined; readonly plannedLengthBytes: number | undefined } | undefined
   /** Row of its latest needle in the table. */
   latest: number
 }
 
-/** A shard, as the last word about it in its folder says. */
+/** A shard, by the last record of it in its folder. */
 export interface CatalogedShard {
   readonly folder: number
   readonly place: NeedlePlace
@@ -50,7 +50,7 @@ const NONE = -1
 const TOMBSTONE = 0x80
 const ROWS_AT_FIRST = 1024
 
-/** One row a needle, in columns: objects would take ten times the memory. */
+/** One row for each needle, in columns: objects would use ten times the memory. */
 class NeedleTable {
   count = 0
   private capacity = ROWS_AT_FIRST
@@ -102,10 +102,10 @@ export class NeedleCatalog {
   private readonly byKey = new Map<string, CatalogedKey>()
   private readonly policies: Policy[] = []
   private readonly policyNumbers = new Map<string, number>()
-  /** As recovery headers call them. */
+  /** From recovery headers. */
   readonly bucketNames = new Map<BucketId, BucketName>()
 
-  /** `wants`: of which object keys uploads are kept. */
+  /** `wants`: whether to keep uploads of an object key. */
   constructor(
     private readonly needlesMax: number,
     private readonly wants: (owner: NeedleOwner) => boolean,
@@ -115,7 +115,7 @@ export class NeedleCatalog {
     return this.table.count
   }
 
-  /** What a folder's next needle says; false where there is no room for it. */
+  /** Adds a folder's next needle; returns false if the catalog is full. */
   add(folder: number, header: NeedleHeader, place: NeedlePlace): boolean {
     if (header.kind === "payload") return true
     const upload = header.kind === "shard" ? this.uploadOf(header) : this.uploads.get(header.id.uploadId)
@@ -126,7 +126,7 @@ export class NeedleCatalog {
     return true
   }
 
-  /** One of an upload is enough: all say the same. */
+  /** One recovery header of an upload is enough: all are equal. */
   private takeNote(header: ShardHeader, upload: CatalogedUpload | undefined): void {
     const { bucketId } = header.owner
     if (this.bucketNames.has(bucketId) && (upload === undefined || upload.born)) return
@@ -197,7 +197,7 @@ export class NeedleCatalog {
     const decided = new Set<string>()
     const shards: CatalogedShard[] = []
     let removed = 0
-    // From the last word on: what came before it counts no more.
+    // The last record of a shard counts, not the ones before it.
     for (let at = upload.latest; at !== NONE; at = table.before[at] ?? NONE) {
       const [folder = 0, block = 0, generation = 0] = [table.folder[at], table.block[at], table.generation[at]]
       const slot = (table.slot[at] ?? 0) & ~TOMBSTONE
@@ -225,7 +225,7 @@ export class NeedleCatalog {
   }
 }
 
-/** Undefined where there is none that can be read. */
+/** Undefined if there is no readable recovery header. */
 export function noteOf({ recoveryHeader }: ShardHeader): RecoveryHeader | undefined {
   try {
     return recoveryHeader && decodeRecoveryHeader(recoveryHeader)

@@ -1,11 +1,10 @@
 /**
- * The plan for one object key: which versions it is to get, oldest first, what speaks for each, and what
- * cannot be had. Pure.
+ * The plan for one object key: the versions to write, oldest first, the evidence for each, and the versions that
+ * cannot be recovered. Pure.
  *
- * Certain is what a complete snapshot names; what an incomplete one names is probable, and so is a
- * candidate, whose only witnesses are needles. Of several candidates the newest that is whole counts; all do
- * where each is a version of its own. A candidate of which nothing is newer than the snapshot never covers
- * what the snapshot names.
+ * A version in a complete snapshot is certain; one in an incomplete snapshot is probable, and so is a candidate, which
+ * only needles attest. Of several candidates the newest complete one counts; all count if each is a separate version.
+ * A candidate without anything newer than the snapshot never replaces a version in the snapshot.
  */
 import { etagOfHead, versionIdOfHead, type VersionHead } from "../format/version-record.js"
 import { candidatesOf, type Candidate } from "./candidates-core.js"
@@ -21,7 +20,7 @@ import {
   type RescueReportEntry,
 } from "./plan.js"
 
-const NOT_NEWER = "not written: the key has a version, and nothing shows that this upload was ever completed"
+const NOT_NEWER = "not written: the key has a version, and there is no evidence that this upload was completed"
 
 const isPlanned = <Other extends Lost>(planned: PlannedVersion | Other): planned is PlannedVersion =>
   "certainty" in planned
@@ -35,23 +34,23 @@ export function planKey(facts: KeyFacts): KeyPlan {
   const isEach = facts.versioning === "enabled"
   const whole = open.filter(({ planned }) => isPlanned(planned))
   const chosen = isEach ? whole : whole.slice(-1)
-  // What was overwritten, or deleted for sure, need not be there.
+  // A version that was overwritten, or certainly deleted, may be missing.
   const isGone = ({ lacksShards, isNull }: LostVersion): boolean =>
     lacksShards && (facts.isAllHere || (isNull && !isEach && chosen.length > 0))
   const known = named.filter(planned => isPlanned(planned) || !isGone(planned))
-  // What is incomplete and older than what is written has been overwritten.
-  const isTold = ({ newest }: Candidate): boolean => isEach || newest > (chosen[0]?.newest ?? "")
-  const lost = open.filter(candidate => !isPlanned(candidate.planned) && isTold(candidate))
+  // An incomplete candidate that is older than the written one has been overwritten.
+  const isReported = ({ newest }: Candidate): boolean => isEach || newest > (chosen[0]?.newest ?? "")
+  const lost = open.filter(candidate => !isPlanned(candidate.planned) && isReported(candidate))
   return {
     versions: [...known, ...chosen.map(({ planned }) => planned)].filter(isPlanned),
     incomplete: [...known, ...lost.map(({ planned }) => planned)].filter(isLost),
-    leftOut: leftOut.map(({ planned: { sizeBytes, told } }) => ({ sizeBytes, told: withNote(told, NOT_NEWER) })),
+    leftOut: leftOut.map(({ planned: { sizeBytes, reportEntry } }) => ({ sizeBytes, reportEntry: withNote(reportEntry, NOT_NEWER) })),
     superseded: open.length - chosen.length - lost.length,
     deleted: named.length - known.length,
   }
 }
 
-/** A version that cannot be had, and whether that is because shards are missing. */
+/** A version that cannot be recovered, and whether missing shards are the reason. */
 interface LostVersion extends Lost {
   readonly lacksShards: boolean
   readonly isNull: boolean
@@ -65,11 +64,11 @@ interface Missing {
 function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | LostVersion {
   const { record, details } = version
   const { head } = record
-  const told = toldOf(head)
+  const reportEntry = reportEntryOf(head)
   const content = contentOf(version, facts)
   if ("reason" in content) {
     const { isNull, sizeBytes } = head
-    return { sizeBytes, told: withNote(told, content.reason), lacksShards: content.lacksShards, isNull }
+    return { sizeBytes, reportEntry: withNote(reportEntry, content.reason), lacksShards: content.lacksShards, isNull }
   }
   const { checksumAlgorithm: algorithm, checksumType: type } = head
   return {
@@ -81,27 +80,27 @@ function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | 
     checksum: algorithm && type ? { algorithm, type, value: record.checksumValue } : undefined,
     md5: head.parts > 0 || head.isMarker ? undefined : head.md5,
     sizeBytes: head.sizeBytes,
-    told,
+    reportEntry,
   }
 }
 
 const noRow = (reason: string): Missing => ({ reason, lacksShards: false })
 const noShards = (reason: string): Missing => ({ reason, lacksShards: true })
 
-/** What a row's version consists of, or what is missing. */
+/** The content of a row's version, or what is missing. */
 function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): PlannedContent | Missing {
   const { head, content } = record
   switch (content.kind) {
     case "none":
       return { kind: "marker" }
     case "inline":
-      return payload ? { kind: "inline", bytes: payload } : noRow("its bytes are not in the snapshot")
+      return payload ? { kind: "inline", bytes: payload } : noRow("its payload is not in the snapshot")
     case "extent": {
       const body = facts.bodyOf(content.extent.uploadId, content.extent.lengthBytes)
       return body.kind === "whole" ? { kind: "single", body } : noShards(body.reason)
     }
     case "segments": {
-      if (parts.length !== head.parts) return noRow(`the snapshot names ${parts.length} of its ${head.parts} parts`)
+      if (parts.length !== head.parts) return noRow(`the snapshot contains ${parts.length} of its ${head.parts} parts`)
       const found: PlannedPart[] = []
       for (const { partNumber, md5, checksumValue, extent } of parts) {
         const body = facts.bodyOf(extent.uploadId, extent.lengthBytes)
@@ -113,7 +112,7 @@ function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): P
   }
 }
 
-const toldOf = (head: VersionHead): RescueReportEntry => ({
+const reportEntryOf = (head: VersionHead): RescueReportEntry => ({
   versionId: versionIdOfHead(head),
   ...(head.isMarker ? {} : { etag: etagOfHead(head) }),
   modifiedMs: head.modifiedMs,

@@ -1,4 +1,4 @@
-/** What a rescue plans for one object key, and from what. */
+/** Plan of a rescue: the versions to write for one object key, and the facts that they are derived from. */
 import type { MultipartId, UploadId, VersionId } from "../base/ids.js"
 import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
@@ -13,7 +13,7 @@ export type WholeBody = Extract<BodyMatch, { kind: "whole" }>
 export interface PlannedPart {
   readonly partNumber: number
   readonly body: WholeBody
-  /** Undefined: unknown. */
+  /** Undefined if unknown. */
   readonly md5: Uint8Array | undefined
   readonly checksum: string | undefined
 }
@@ -28,18 +28,18 @@ export interface PlannedVersion {
   readonly certainty: "certain" | "probable"
   readonly content: PlannedContent
   readonly isNull: boolean
-  /** Undefined: what the recovery header of `noteOf` says. */
+  /** If undefined: the recovery header of `noteOf` contains them. */
   readonly details: VersionDetails | undefined
   readonly noteOf: UploadId | undefined
-  /** Its value is undefined where it is not known. */
+  /** Its value is undefined if unknown. */
   readonly checksum: (Omit<StoredChecksum, "value"> & { readonly value: string | undefined }) | undefined
-  /** Of a single upload; undefined: unknown. */
+  /** Of a single upload; undefined if unknown. */
   readonly md5: Uint8Array | undefined
   readonly sizeBytes: number
-  readonly told: RescueReportEntry
+  readonly reportEntry: RescueReportEntry
 }
 
-/** How a version, or what there is of one, is spoken of. */
+/** The report entry of a version, complete or not. */
 export interface RescueReportEntry {
   readonly versionId?: VersionId
   readonly uploadId?: UploadId
@@ -50,39 +50,39 @@ export interface RescueReportEntry {
 }
 
 export interface Lost {
-  /** Undefined: unknown. */
+  /** Undefined if unknown. */
   readonly sizeBytes: number | undefined
-  readonly told: RescueReportEntry
+  readonly reportEntry: RescueReportEntry
 }
 
 export interface KeyPlan {
-  /** In the order in which they are to be written. */
+  /** In the order of writing. */
   readonly versions: readonly PlannedVersion[]
   readonly incomplete: readonly Lost[]
-  /** Probable, and not written: something certain is there, and nothing says that these are newer. */
+  /** Probable, and not written: the key has a certain version, and there is no evidence that these are newer. */
   readonly leftOut: readonly Lost[]
-  /** Uploads that are older than what is written. */
+  /** Uploads that are older than the written ones. */
   readonly superseded: number
-  /** Versions that the snapshot names, and whose shards were removed since. */
+  /** Versions of the snapshot whose shards were removed since. */
   readonly deleted: number
 }
 
 export interface KeyFacts {
-  /** Undefined: the snapshot says nothing of the key. */
+  /** Undefined if the snapshot has no rows of the key. */
   readonly known: KnownKey | undefined
   readonly uploads: readonly CatalogedUpload[]
   readonly isSnapshotComplete: boolean
-  /** All folders of the store are here, undamaged: a shard that is in none of them was removed. */
+  /** All folders of the store are present and undamaged: a shard in none of them was removed. */
   readonly isAllHere: boolean
-  /** Undefined: there is no snapshot. */
+  /** Undefined if there is no snapshot. */
   readonly decidedBelow: UploadMark | undefined
-  /** Undefined: unknown. */
+  /** Undefined if unknown. */
   readonly versioning: Versioning | undefined
-  /** The body of an upload, so many bytes long where that is known. */
+  /** Returns the body of an upload; `lengthBytes` if known. */
   readonly bodyOf: (uploadId: UploadId, lengthBytes: number | undefined) => BodyMatch
 }
 
-export const withNote = (told: RescueReportEntry, note: string): RescueReportEntry => ({
-  ...told,
-  notes: [...told.notes, note],
+export const withNote = (reportEntry: RescueReportEntry, note: string): RescueReportEntry => ({
+  ...reportEntry,
+  notes: [...reportEntry.notes, note],
 })

@@ -1,9 +1,9 @@
-/** What a rescue tells: an entry for everything that it found, in one of three lists, and sums. */
+/** The report of a rescue: an entry for everything it found, in one of three lists, and sums. */
 import type { RescueReportEntry } from "./plan.js"
 
 /**
- * `certain`: named by a complete snapshot, and every byte verified. `probable`: something less speaks for it;
- * it may never have been committed, or been deleted. `incomplete`: there, and not to be had.
+ * `certain`: in a complete snapshot, every byte verified. `probable`: weaker evidence; it may never have been
+ * committed, or may have been deleted. `incomplete`: found, but not recoverable.
  */
 export type RescueList = "certain" | "probable" | "incomplete"
 
@@ -28,9 +28,9 @@ export interface RescueSummary {
   readonly certain: Readonly<ListSums>
   readonly probable: Readonly<ListSums>
   readonly incomplete: Readonly<ListSums>
-  /** Versions that the snapshot names, and whose shards were removed since: they were deleted or overwritten. */
+  /** Versions of the snapshot whose shards were removed since: they were deleted or overwritten. */
   readonly deletedSince: number
-  /** Uploads that newer ones of their keys have taken the place of. */
+  /** Uploads that newer uploads of their keys have replaced. */
   readonly superseded: number
   readonly snapshot:
     | {

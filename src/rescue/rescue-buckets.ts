@@ -1,4 +1,4 @@
-/** The buckets of a rescue: those that the snapshot names, and those that only needles speak of. */
+/** The buckets of a rescue: those in the snapshot, and those that only needles attest. */
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
 import { parseBucketName } from "../base/ids.js"
 import type { RescueEntry } from "./report.js"
@@ -16,7 +16,7 @@ export class RescueBuckets {
     private readonly onEntry: (entry: RescueEntry) => Promise<void>,
   ) {}
 
-  /** Makes all that the snapshot names, also empty ones. */
+  /** Creates all buckets of the snapshot, also empty ones. */
   async addKnown({ buckets, settingsOf }: SnapshotFacts, list: RescueEntry["list"]): Promise<void> {
     for (const bucket of buckets.values()) {
       const { id, name, owner, location, versioning } = bucket
@@ -27,7 +27,7 @@ export class RescueBuckets {
     }
   }
 
-  /** Where an object is to go; a bucket that nobody names gets a name by its number. */
+  /** Returns the bucket for an object; a bucket without a known name is named by its number. */
   planOf(id: BucketId, spokenOf: BucketName | undefined): BucketPlan {
     const known = this.plans.get(id)
     if (known) return known
@@ -45,12 +45,12 @@ export class RescueBuckets {
     return plan
   }
 
-  /** Whether the snapshot tells how versions are kept. */
+  /** The versioning state in the snapshot; undefined if unknown. */
   versioningOf(id: BucketId): BucketPlan["versioning"] | undefined {
     return this.made.has(id) ? this.plans.get(id)?.versioning : undefined
   }
 
-  /** Makes a bucket that only needles speak of, when something is to be put there. */
+  /** Creates a bucket that only needles attest, before the first write to it. */
   async need(id: BucketId, plan: BucketPlan): Promise<void> {
     if (this.made.has(id)) return
     const isNamed = !plan.name.startsWith("rescued-")

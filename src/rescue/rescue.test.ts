@@ -86,7 +86,7 @@ function assertEventful(rescued: Rescued, { bodies, etag }: Awaited<ReturnType<t
   assert.deepEqual(bytesOf("deleted late, not yet collected"), Buffer.from(bodies.before), "nothing tells of deletions")
   assert.equal(bytesOf("late, small"), undefined, "lost: it was in the log alone")
   const parts = target.latest("plain", "parts")
-  assert.equal(parts?.told.etag, etag)
+  assert.equal(parts?.reportEntry.etag, etag)
   assert.ok(parts?.content.kind === "multipart" && parts.content.parts.length === 2)
   const large = target.latest("plain", "large")
   assert.deepEqual(large?.details.tags, [["of", "large"]])
@@ -146,7 +146,7 @@ test("type and metadata of what no snapshot names come from recovery headers, of
   }
 })
 
-test("one folder of four in 2+2: nothing can be had, and everything is told", async () => {
+test("one folder of four in 2+2: nothing can be recovered, and everything is reported", async () => {
   const { store } = await eventfulStore(4)
   const rescued = await store.rescue([2])
   const { certain, probable, incomplete } = listsOf(rescued)
@@ -217,7 +217,7 @@ test("versions, delete markers and null versions come back in their order; new v
   assert.equal(target.buckets.get("vers")?.versioning, "enabled")
 })
 
-test("a multipart upload that was never completed is no object where the key has one, and is told", async () => {
+test("an uncompleted multipart upload of a key with an object is not written, but reported", async () => {
   const store = await DoomedStore.open(2)
   const plain = await store.bucket("plain")
   const body = store.bytes(70 * KIB)
@@ -377,7 +377,7 @@ test("where the newest snapshot is damaged the one before counts; without both, 
 test("more needles than are kept at once are walked in passes, with the same outcome", async () => {
   const eventful = await eventfulStore(4)
   const once = await eventful.store.rescue([1, 2, 3])
-  const often = await eventful.store.rescue([1, 2, 3], { needlesAtOnce: 200 })
+  const often = await eventful.store.rescue([1, 2, 3], { needlesMax: 200 })
   assert.equal(once.summary.passes, 1)
   assert.ok(often.summary.passes > 2, `${often.summary.passes} passes`)
   assertEventful(often, eventful)

@@ -1,11 +1,11 @@
 /**
- * Rescue: from the folders of a store that cannot be opened any more into a new store.
+ * Rescue: recovers the contents of a store that cannot be opened into a new store.
  *
- * The volumes of all folders are walked by needle headers; the newest complete snapshot of the metadata
- * is read back from its own shards; then key by key what it names is written, oldest version first, and
- * on top what only needles speak for. Nothing is ever written to the sources.
+ * It reads all needle headers in the volumes of all folders, then the newest complete snapshot of the metadata from its
+ * own shards, and then writes key by key: the versions of the snapshot, oldest first, and after them what only needles
+ * attest. It never writes to the sources.
  *
- * Limits    RESCUE_LIMITS: a source with more needles than fit is walked again for each part of its keys.
+ * Limits    RESCUE_LIMITS: a source with too many needles is read once for each part of its keys.
  */
 import { openAccessKeySecret } from "../access/index.js"
 import { isFailure } from "../base/failures.js"
@@ -27,30 +27,30 @@ import { SnapshotFinder, type Snapshot } from "./snapshot.js"
 import type { SourceShards } from "./source-shards.js"
 import type { Sources } from "./sources.js"
 import type { BucketPlan, ReadyVersion, RescueTarget } from "./target.js"
-import { Turns } from "./turns.js"
+import { BoundedTasks } from "./bounded-tasks.js"
 
-/** What a rescue is asked for. */
+/** The request for a rescue. */
 export interface RescueRequest {
   readonly from: readonly string[]
-  /** Of the new store; its data folders are empty for a dry run without any. */
+  /** Of the new store; for a dry run without a target, its data folders are empty. */
   readonly config: ServeConfig
   readonly isDryRun: boolean
   readonly onEntry: (entry: RescueEntry) => Promise<void>
-  /** So many bytes more were read. */
+  /** Called with the number of further bytes read. */
   readonly onBytes: (count: number) => void
 }
 
 export interface RescueSettings {
   readonly isDryRun: boolean
-  /** Default: RESCUE_LIMITS.needlesAtOnce. */
-  readonly needlesAtOnce?: number
-  /** Told of each thing that was found. */
+  /** Default: RESCUE_LIMITS.needlesMax. */
+  readonly needlesMax?: number
+  /** Called for each entry of the report. */
   readonly onEntry: (entry: RescueEntry) => Promise<void>
 }
 
-const COVERED = "overwritten since, by an upload that only needles speak for"
+const COVERED = "overwritten since by an upload that is only known from its needles"
 
-/** A part of all object keys: those whose hash is `part` of `of`. */
+/** A part of all object keys: those whose hash modulo `of` is `part`. */
 interface Part {
   readonly part: number
   readonly of: number
@@ -90,8 +90,8 @@ export class Rescue {
   }
 
   async run(): Promise<RescueSummary> {
-    const needlesAtOnce = this.settings.needlesAtOnce ?? RESCUE_LIMITS.needlesAtOnce
-    const all = await this.catalog(() => true, needlesAtOnce)
+    const needlesMax = this.settings.needlesMax ?? RESCUE_LIMITS.needlesMax
+    const all = await this.catalog(() => true, needlesMax)
     const ofSystem = all ?? (await this.catalog(({ bucketId }) => bucketId === SYSTEM_BUCKET_ID, Infinity))
     const { storeId, record } = this.sources
     if (ofSystem) {
@@ -100,7 +100,7 @@ export class Rescue {
     }
     await this.addFacts()
     if (all) await this.pass(all, EVERYTHING)
-    const of = all ? 0 : Math.ceil(this.needles / needlesAtOnce) + 1
+    const of = all ? 0 : Math.ceil(this.needles / needlesMax) + 1
     for (let part = 0; part < of; part += 1) {
       const catalog = await this.catalog(owner => isOf(owner, { part, of }), Infinity)
       if (catalog) await this.pass(catalog, { part, of })
@@ -110,7 +110,7 @@ export class Rescue {
     return this.summary()
   }
 
-  /** Walks all volumes; undefined where there are more needles than may be kept. */
+  /** Reads all volumes; undefined if there are too many needles to keep. */
   private async catalog(
     wants: (owner: NeedleOwner) => boolean,
     needlesMax: number,
@@ -141,7 +141,7 @@ export class Rescue {
     return this.snapshot?.isComplete ? "certain" : "probable"
   }
 
-  /** Accounts, keys and buckets, as far as the snapshot tells. */
+  /** Adds accounts, keys and buckets of the snapshot. */
   private async addFacts(): Promise<void> {
     if (!this.snapshot) return
     const { accounts, accessKeys } = this.snapshot.facts
@@ -153,12 +153,12 @@ export class Rescue {
       await this.settings.onEntry({ list, kind: "account", name: id, isWritten: true, notes: [] })
     }
     for (const [id, { accountId, sealedSecret, isActive, userName, service }] of accessKeys) {
-      // A key that was disabled or limited must not come back as one that may do everything.
+      // A key that was disabled or limited must not return as a key with full permissions.
       const isPlain = isActive && userName === undefined && service === undefined
       const secret = isPlain ? this.open(id, sealedSecret) : undefined
       if (secret !== undefined) await this.target.addAccessKey({ id, accountId: this.ownerOf(accountId), secret })
       const isWritten = secret !== undefined
-      const reason = isPlain ? "its secret cannot be opened without the master key" : "it is no plain key of an account"
+      const reason = isPlain ? "its secret cannot be opened without the master key" : "it is not a plain key of an account"
       const notes = isWritten ? [] : [reason]
       await this.settings.onEntry({
         list: isWritten ? list : "incomplete",
@@ -184,7 +184,7 @@ export class Rescue {
 
   private async pass(catalog: NeedleCatalog, part: Part): Promise<void> {
     this.passes += 1
-    const turns = new Turns(RESCUE_LIMITS.keysAtOnce)
+    const tasks = new BoundedTasks(RESCUE_LIMITS.concurrentKeysMax)
     const visited = new Set<CatalogedKey>()
     try {
       for await (const { bucketId, key, row, records } of this.snapshot?.keys(this.signal) ?? []) {
@@ -195,15 +195,15 @@ export class Rescue {
           catalog,
           { bucketId, key, uploads: cataloged?.uploads ?? [] },
           knownKeyOf(row, records),
-          turns,
+          tasks,
         )
       }
       for (const cataloged of catalog.keys()) {
         if (cataloged.bucketId === SYSTEM_BUCKET_ID || visited.has(cataloged)) continue
-        await this.takeKey(catalog, cataloged, undefined, turns)
+        await this.takeKey(catalog, cataloged, undefined, tasks)
       }
     } finally {
-      await turns.end()
+      await tasks.end()
     }
   }
 
@@ -211,11 +211,11 @@ export class Rescue {
     catalog: NeedleCatalog,
     { bucketId, key, uploads }: CatalogedKey,
     known: KnownKey | undefined,
-    turns: Turns,
+    tasks: BoundedTasks,
   ): Promise<void> {
     this.signal.throwIfAborted()
     const plan = planKey({
-      // One whose shards were all removed was deleted, overwritten or given up.
+      // An upload whose shards were all removed was deleted, overwritten or aborted.
       uploads: uploads.filter(upload => catalog.shardsOf(upload).shards.length > 0),
       ...{ known, isSnapshotComplete: this.snapshot?.isComplete ?? false },
       isAllHere: this.sources.isWhole && this.damages === 0,
@@ -231,7 +231,7 @@ export class Rescue {
     const versions: ReadyVersion[] = []
     for (const version of plan.versions) versions.push(await this.ready(catalog, version))
     const task = () => this.writeKey(bucket, key, plan, versions)
-    await (this.target.isAlone(bucket, versions) ? turns.alone(task) : turns.begin(task))
+    await (this.target.isAlone(bucket, versions) ? tasks.alone(task) : tasks.begin(task))
   }
 
   private bodyOf(catalog: NeedleCatalog, uploadId: UploadId, lengthBytes: number | undefined): BodyMatch {
@@ -239,7 +239,7 @@ export class Rescue {
     return bodyOf(upload, catalog.shardsOf(upload), { lengthBytes, blockBytes: this.sources.record?.blockBytes })
   }
 
-  /** With what the recovery header says, where nothing else does. */
+  /** Adds the details of the recovery header if they are not known otherwise. */
   private async ready(catalog: NeedleCatalog, version: PlannedVersion): Promise<ReadyVersion> {
     const { details, noteOf } = version
     if (details) return { ...version, details }
@@ -272,7 +272,7 @@ export class Rescue {
     list: RescueList,
     bucket: BucketPlan,
     key: ObjectKey,
-    { sizeBytes, told }: Lost,
+    { sizeBytes, reportEntry }: Lost,
     isWritten: boolean,
     notes: readonly string[],
     isMarker = false,
@@ -284,7 +284,7 @@ export class Rescue {
     await this.settings.onEntry({
       ...{ list, kind: isMarker ? "deleteMarker" : "object", bucket: bucket.name, key: textOfObjectKey(key) },
       ...(sizeBytes === undefined || isMarker ? {} : { sizeBytes }),
-      ...{ ...told, isWritten, notes: [...told.notes, ...notes] },
+      ...{ ...reportEntry, isWritten, notes: [...reportEntry.notes, ...notes] },
     })
   }
 
@@ -299,7 +299,7 @@ export class Rescue {
   }
 }
 
-/** FNV-1a: spreads keys evenly, and alike in every pass. */
+/** FNV-1a: spreads keys evenly, and identically in every pass. */
 function isOf(
   { bucketId, key }: { readonly bucketId: BucketId; readonly key: ObjectKey },
   { part, of }: Part,

@@ -1,6 +1,6 @@
 /**
- * The metadata snapshot that a rescue goes by: the newest that is complete, every chunk of it verified;
- * where there is none, what there is of the one of which most is left.
+ * The metadata snapshot of a rescue: the newest complete one, with every chunk verified; if there is none, the readable
+ * parts of the one with most chunks left.
  */
 import { concatBytes } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
@@ -20,7 +20,7 @@ import { bodyOf } from "./body-core.js"
 import type { CatalogedUpload, NeedleCatalog } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"
 
-/** What it says beside objects. */
+/** The contents of a snapshot apart from objects. */
 export interface SnapshotFacts {
   readonly accounts: ReadonlyMap<AccountId, AccountRecord>
   readonly accessKeys: ReadonlyMap<AccessKeyId, AccessKeyRecord>
@@ -47,12 +47,12 @@ export interface Snapshot {
   keys(signal: AbortSignal): AsyncGenerator<SnapshotKey, void>
 }
 
-/** The uploads that each chunk of a snapshot may be; normally one. */
+/** The candidate uploads of each chunk of a snapshot; normally one. */
 type Chunks = ReadonlyMap<number, { readonly uploads: readonly CatalogedUpload[]; readonly isLast: boolean }>
 
-/** Bucket 0 is none: its row is the last id given out. */
+/** The row of bucket 0 holds the last assigned id; it is not a bucket. */
 const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
-/** Families that lie under object keys, in a row that begins with a bucket's id. */
+/** Families with rows by object key, which begin with a bucket's id. */
 const OF_OBJECTS = new Set(["current", "versions", "heads", "details", "uploads", "parts", "segments", "voids"])
 
 export class SnapshotFinder {
@@ -89,7 +89,7 @@ export class SnapshotFinder {
     return names.flatMap(name => byName.get(name) ?? [])
   }
 
-  /** Reads a snapshot through; undefined where no chunk of it can be read. */
+  /** Reads a snapshot; undefined if none of its chunks can be read. */
   private async read(chunks: Chunks, signal: AbortSignal): Promise<Snapshot | undefined> {
     const facts = new Facts()
     let first: MetadataChunkHeader | undefined
@@ -112,7 +112,7 @@ export class SnapshotFinder {
     return { isComplete, header: first, chunks: found, records, facts, keys }
   }
 
-  /** Undefined where it cannot be read. */
+  /** Undefined if it cannot be read. */
   private async chunk(chunks: Chunks, number: number, signal: AbortSignal): Promise<MetadataChunk | undefined> {
     for (const upload of chunks.get(number)?.uploads ?? []) {
       const known = { lengthBytes: upload.born?.plannedLengthBytes, blockBytes: this.blockBytes }
@@ -161,7 +161,7 @@ export class SnapshotFinder {
   }
 }
 
-/** Of rows that come twice the later counts. */
+/** If a row occurs twice, the later one counts. */
 class Facts implements SnapshotFacts {
   readonly accounts = new Map<AccountId, AccountRecord>()
   readonly accessKeys = new Map<AccessKeyId, AccessKeyRecord>()

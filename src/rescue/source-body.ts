@@ -1,6 +1,6 @@
 /**
- * Bodies of a rescue on their way into the new store. What goes wrong on the source's side is kept apart
- * from what goes wrong in the store, since the one costs an object and the other the rescue.
+ * Source bodies: stream from a rescue's sources into the new store. They keep errors of the source apart from errors
+ * of the new store: the former fail one object, the latter the rescue.
  */
 import { asFailure, isFailure, type Failure } from "../base/failures.js"
 import type { BodySource } from "../object/contract.js"
@@ -17,7 +17,7 @@ export class RescuedBody implements BodySource {
   readonly lengthBytes: number
   readonly md5?: Uint8Array
   readonly checksumAlgorithm?: ChecksumAlgorithm
-  /** Why the source could not give it. */
+  /** Why the source could not be read. */
   failure: Failure | undefined
 
   constructor(
@@ -37,7 +37,7 @@ export class RescuedBody implements BodySource {
     return this.promised.checksum?.value
   }
 
-  /** It is streamed, also where it is small: its bytes are counted, and its failures noted, on their way. */
+  /** Even a small body is streamed, so that its bytes are counted and its failures recorded. */
   gather(): undefined {
     return undefined
   }
@@ -61,11 +61,11 @@ export class RescuedBody implements BodySource {
     return from instanceof Uint8Array ? [from] : this.shards.read(from, this.signal, "reader")
   }
 
-  /** What is wrong with the source, where that is why it failed; throws any other error. */
+  /** Returns the error of the source if it caused the failure; throws any other error. */
   reasonOf(error: unknown): string {
     if (this.failure) return this.failure.message
     if (isFailure(error, "badDigest", "incompleteBody"))
-      return `its bytes are not those that were stored: ${asFailure(error).message}`
+      return `its bytes differ from the stored ones: ${asFailure(error).message}`
     throw error
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The disk as a rescue sees its sources: nothing can be written, and pages that cannot be read are zeros,
- * so that a bad sector costs what lies in it and no more. Checksums tell the zeros from data.
+ * Source disk: a rescue's read-only view of its sources. Unreadable pages appear as zeros, so that a bad sector costs
+ * only the data in it; checksums distinguish the zeros from data.
  */
 import { assert } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"

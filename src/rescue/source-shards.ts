@@ -1,8 +1,8 @@
 /**
- * The shards of a rescue, read like those of a running store: all source folders look like one device that
- * has every shard, so that ranges, verification and decoding are the block layer's own.
+ * Source shards: reads shards of a rescue like those of a running store. All source folders appear as one device with
+ * every shard, so that the block layer handles ranges, verification and decoding.
  *
- * A shard that lies in several folders is read from the first that has it intact.
+ * A shard in several folders is read from the first folder that has it intact.
  */
 import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
@@ -21,7 +21,7 @@ import type { BodyMatch } from "./body-core.js"
 import { noteOf, type CatalogedShard, type NeedleCatalog } from "./needle-catalog.js"
 
 const EVERYWHERE = parseDeviceId("0".repeat(16))
-/** Every slot of every partition lies on the one device. */
+/** Every slot of every partition is on the single device. */
 const layout = () => ({
   version: 1,
   width: SHARDS_MAX,
@@ -38,7 +38,7 @@ const nameOf = ({ block, generation, slot }: Pick<CatalogedShard, "block" | "gen
 export class SourceShards {
   private readonly readers: readonly SalvageReader[]
   private readonly blocks: LocalBlocks
-  /** Of bodies that are being read. */
+  /** Bodies that are being read. */
   private readonly open = new Map<UploadId, Places>()
 
   constructor(clock: Clock, compute: Compute, metrics: Metrics, disk: Disk, folders: readonly string[]) {
@@ -47,7 +47,7 @@ export class SourceShards {
     this.blocks = new LocalBlocks(clock, compute, new Layouts(layout()), new Map([[EVERYWHERE, device]]), metrics)
   }
 
-  /** Verified bytes of a body, all of them. Throws `notEnoughShards`. */
+  /** Reads all bytes of a body, verified. Throws `notEnoughShards`. */
   async *read(body: WholeBody, signal: AbortSignal, pieces: PieceOwner = "caller"): AsyncGenerator<Uint8Array> {
     const { extent, shards } = body
     const places = new Map<string, CatalogedShard[]>()
@@ -63,7 +63,7 @@ export class SourceShards {
     }
   }
 
-  /** What the shards of an upload's first block tell of its object; undefined where none of them can be read. */
+  /** Reads the recovery header from the shards of an upload's first block; undefined if none of them can be read. */
   async recoveryHeader(catalog: NeedleCatalog, uploadId: UploadId): Promise<RecoveryHeader | undefined> {
     const upload = catalog.upload(uploadId)
     const first = (upload ? catalog.shardsOf(upload).shards : []).filter(({ block }) => block === 0)
@@ -84,7 +84,7 @@ export class SourceShards {
   }
 
   private reader(folder: number): SalvageReader {
-    return must(this.readers[folder], "shards lie in folders of the rescue")
+    return must(this.readers[folder], "shards are in folders of the rescue")
   }
 
   private async readShard(id: NeedleId, range: NeedleRange): Promise<Uint8Array> {
@@ -107,7 +107,7 @@ export class SourceShards {
     return {
       read: (id, range, ifSlow) => ifSlow(() => this.readShard(id, range)),
       has: id => this.open.get(id.uploadId)?.has(nameOf(id)) ?? false,
-      // Which of several copies is good shows only where each is verified: blocks are read the long way.
+      // Which of several copies is intact shows only when each is verified: the reader must use the slow path.
       fetch: ({ uploadId, block, slot }) => Promise.reject(fail("noSuchNeedle", { uploadId, block, slot })),
       headerOf: readOnly,
       append: readOnly,

@@ -1,6 +1,6 @@
 /**
- * The folders that a rescue reads from: whose they are, what there is of a control record, and nobody else
- * at work on them. Takes no lock and writes nothing.
+ * Sources: checks the folders that a rescue reads from: their store, their control record, and that no process runs
+ * the store. Takes no lock and writes nothing.
  */
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId, StoreId } from "../base/ids.js"
@@ -13,21 +13,21 @@ import { foldersOf, openSecrets, type StoreSecrets } from "../node/index.js"
 export interface Sources {
   /** Their folders of needle volumes. */
   readonly volumes: readonly string[]
-  /** Undefined: none of the folders says whose it is. */
+  /** Undefined if no folder identifies its store. */
   readonly storeId: StoreId | undefined
-  /** The newest that can be read. */
+  /** The newest readable one. */
   readonly record: ControlRecord | undefined
-  /** Undefined: there is no record, or no key to it. */
+  /** Undefined if there is no record, or no key to it. */
   readonly secrets: StoreSecrets | undefined
-  /** As the operator gave it. */
+  /** The operator's key. */
   readonly masterKey: Uint8Array | undefined
-  /** Every device that the record names is here. */
+  /** Every device of the record is present. */
   readonly isWhole: boolean
-  /** What could not be read: one line each. */
+  /** Files that could not be read: one line each. */
   readonly notes: readonly string[]
 }
 
-interface Found {
+interface Findings {
   storeId: StoreId | undefined
   record: ControlRecord | undefined
   readonly devices: Set<DeviceId>
@@ -44,51 +44,51 @@ export async function openSources(
   folders: readonly string[],
   fileKey: Uint8Array | undefined,
 ): Promise<Sources> {
-  const found: Found = { storeId: undefined, record: undefined, devices: new Set(), notes: [] }
+  const findings: Findings = { storeId: undefined, record: undefined, devices: new Set(), notes: [] }
   for (const path of folders) {
     if (!(await disk.exists(path))) throw notThere(path)
     const owner = await locks.ownerOf(path)
     if (owner !== undefined) throw inUse(path, owner)
-    await inspect(disk, path, found)
+    await inspect(disk, path, findings)
   }
-  const { storeId, record, notes } = found
+  const { storeId, record, notes } = findings
   const secrets = record && secretsOf(record, fileKey, notes)
   const volumes = folders.map(path => foldersOf(path).volumes)
-  const isWhole = record !== undefined && record.devices.every(({ id }) => found.devices.has(id))
+  const isWhole = record !== undefined && record.devices.every(({ id }) => findings.devices.has(id))
   return { volumes, storeId, record, secrets, masterKey: fileKey, isWhole, notes }
 }
 
 const notThere = (path: string): Failure =>
-  fail("invalidConfig", { message: `--from: there is no ${path}; name the folders that are left` })
+  fail("invalidConfig", { message: `--from: the folder ${path} does not exist; name the folders that are left` })
 
-async function inspect(disk: Disk, path: string, found: Found): Promise<void> {
+async function inspect(disk: Disk, path: string, findings: Findings): Promise<void> {
   const isOurs = (id: StoreId): void => {
-    if (found.storeId !== undefined && found.storeId !== id) {
+    if (findings.storeId !== undefined && findings.storeId !== id) {
       throw fail("foreignFolder", {
         message: "the folders belong to different stores; rescue one after the other",
         path,
       })
     }
-    found.storeId = id
+    findings.storeId = id
   }
-  const superblock = await orNoted(readSuperblock(disk, path), path, found)
+  const superblock = await orNoted(readSuperblock(disk, path), path, findings)
   if (superblock) {
     isOurs(superblock.storeId)
-    found.devices.add(superblock.deviceId)
+    findings.devices.add(superblock.deviceId)
   }
-  const record = await orNoted(readControlRecord(disk, path), path, found)
-  if (record instanceof Error) found.notes.push(`${path}: ${record.message}`)
+  const record = await orNoted(readControlRecord(disk, path), path, findings)
+  if (record instanceof Error) findings.notes.push(`${path}: ${record.message}`)
   else if (record) {
     isOurs(record.storeId)
-    if (record.generation > (found.record?.generation ?? 0)) found.record = record
+    if (record.generation > (findings.record?.generation ?? 0)) findings.record = record
   }
   if (!superblock && !record && !(await disk.exists(foldersOf(path).volumes))) {
-    throw fail("invalidConfig", { message: `--from: ${path} is no data folder` })
+    throw fail("invalidConfig", { message: `--from: ${path} is not a data folder` })
   }
 }
 
-/** Undefined, and noted, where it is damaged. */
-async function orNoted<T>(read: Promise<T>, path: string, { notes }: Found): Promise<T | undefined> {
+/** Returns undefined, and adds a note, if the file is damaged. */
+async function orNoted<T>(read: Promise<T>, path: string, { notes }: Findings): Promise<T | undefined> {
   try {
     return await read
   } catch (error) {

@@ -1,9 +1,9 @@
 /**
- * The new store of a rescue: made like at a first start, written to through its services.
+ * The new store of a rescue: created as at a first start, written through its services.
  *
- * Promises  While it is not finished, each of its folders holds a mark that says so, and from what; a later
- *           run with the same source goes over it again and gives every key its versions anew. A folder
- *           that holds anything else is refused before anything is written.
+ * Promises  Until it is finished, each of its folders holds a mark with the source. A later run with the same
+ *           source processes every key again and rewrites its versions. A folder with other contents is
+ *           refused before anything is written.
  */
 import type { Accounts } from "../access/index.js"
 import { must } from "../base/assert.js"
@@ -24,11 +24,11 @@ import { RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
 import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount } from "./target.js"
 
-/** Beside a device's other files while the rescue into it has not ended: the id of the source. */
+/** Marker file of an unfinished rescue; it contains the id of the source. */
 const MARK_NAME = "rescue"
 const VERSIONS_PER_PAGE = 1_000
 
-/** What a rescue needs of the machine. */
+/** The seams of the machine that a rescue uses. */
 interface TargetSeams {
   readonly clock: Clock
   readonly random: Random
@@ -40,18 +40,18 @@ interface TargetSeams {
 /** The new store while it runs. */
 interface ServedStore {
   readonly engine: { readonly services: Services; readonly accounts: Accounts }
-  /** To be supervised until the stop. */
+  /** The caller supervises them until the stop. */
   readonly backgroundServices: readonly BackgroundService[]
   stop(): Promise<void>
 }
 
-/** Which store is made, from what, and what runs it. */
+/** The store to create, its source, and the function that runs it. */
 interface TargetPlan {
   readonly settings: ServeConfig
   readonly fileKey: Uint8Array | undefined
   /** The id of the source. */
   readonly source: string
-  /** `onStolen`: a folder is another process's now. */
+  /** `onStolen`: another process has taken over a folder. */
   readonly run: (store: OpenedStore, onStolen: (failure: Error) => never) => Promise<ServedStore>
 }
 
@@ -60,13 +60,13 @@ interface OpenBucket {
   versioning: Bucket["versioning"]
 }
 
-/** True: an earlier run began to fill these folders from the same source. Throws `folderNotEmpty`. */
+/** Whether an earlier run began to fill these folders from the same source. Throws `folderNotEmpty`. */
 export async function isBegun(disk: Disk, folders: readonly string[], source: string): Promise<boolean> {
   let begun = false
   for (const path of folders) {
     const { content } = await inspect(disk, path)
     if (content.kind === "broken") throw content.failure
-    if (content.kind === "remains") throw fail("folderNotEmpty", { path, found: "what is left of a device" })
+    if (content.kind === "remains") throw fail("folderNotEmpty", { path, found: "the remains of a device" })
     if (content.kind !== "device" || content.isUnused) continue
     const mark = await readRecordFile(disk, markOf(path))
     if (mark === undefined || Buffer.from(mark).toString("latin1").trim() !== source) {
@@ -155,7 +155,7 @@ export class StoreTarget implements RescueTarget {
   }
 
   private opened(name: BucketName): OpenBucket {
-    return must(this.buckets.get(name), "buckets are made before their objects")
+    return must(this.buckets.get(name), "buckets are created before their objects")
   }
 
   private async abortUploads(bucket: Bucket): Promise<void> {
@@ -189,13 +189,13 @@ export class StoreTarget implements RescueTarget {
     return problems
   }
 
-  /** Whether an earlier run has written just this. */
+  /** Whether an earlier run has written exactly these versions. */
   private async hasAll(bucket: Bucket, key: ObjectKey, versions: readonly ReadyVersion[]): Promise<boolean> {
     const [version] = versions
-    if (versions.length !== 1 || bucket.versioning !== "never" || version?.told.etag === undefined) return false
+    if (versions.length !== 1 || bucket.versioning !== "never" || version?.reportEntry.etag === undefined) return false
     try {
       const { info } = await this.services.objects.get({ bucket, key, conditions: {}, headersOnly: true })
-      return info.etag === version.told.etag && info.sizeBytes === version.sizeBytes
+      return info.etag === version.reportEntry.etag && info.sizeBytes === version.sizeBytes
     } catch (error) {
       if (isFailure(error, "noSuchKey")) return false
       throw error
@@ -242,7 +242,7 @@ export class StoreTarget implements RescueTarget {
     }
   }
 
-  /** With the same parts, so that the ETag comes out the same. */
+  /** Writes the same parts, so that the ETag is the same. */
   private async putMultipart(
     bucket: Bucket,
     key: ObjectKey,
@@ -302,7 +302,7 @@ const detailsOf = ({ details }: ReadyVersion) => ({
   acl: details.acl,
 })
 
-/** What an earlier run has made is no error. */
+/** Ignores the error if an earlier run has created it already. */
 async function unlessThere(made: Promise<unknown>): Promise<void> {
   try {
     await made

@@ -1,4 +1,4 @@
-/** Where a rescue writes to: a new store, or nowhere (then everything is read and verified all the same). */
+/** Target of a rescue: a new store, or none (a dry run still reads and verifies everything). */
 import { parseAccountId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, BucketName, ObjectKey } from "../base/ids.js"
 import type { Versioning } from "../format/records.js"
@@ -33,19 +33,19 @@ export interface RescuedAccessKey {
 }
 
 export interface RescueTarget {
-  /** Owns what nobody owns any more. */
+  /** Owner of everything whose owner is unknown. */
   readonly rootAccount: AccountId
   addAccount(account: RescuedAccount): Promise<void>
   addAccessKey(key: RescuedAccessKey): Promise<void>
   addBucket(bucket: BucketPlan): Promise<void>
-  /** Whether these versions must be written with nothing else under way. */
+  /** Whether these versions must be written while nothing else is being written. */
   isAlone(bucket: BucketPlan, versions: readonly ReadyVersion[]): boolean
   /**
-   * Gives a key its versions, oldest first, in place of what an earlier run left there. For each why it
-   * could not be had; undefined: it is there. Throws what is wrong with the target.
+   * Writes the versions of a key, oldest first, in place of those of an earlier run. Returns for each version why its
+   * source failed; undefined if it was written. Throws errors of the target.
    */
   write(bucket: BucketPlan, key: ObjectKey, versions: readonly ReadyVersion[]): Promise<readonly (string | undefined)[]>
-  /** All keys are written. */
+  /** Call after all keys are written. */
   finish(): Promise<void>
   close(): Promise<void>
 }

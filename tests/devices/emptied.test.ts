@@ -53,7 +53,7 @@ test("a folder with only its control record is the same device, damaged: the sto
       await emptyFolder(third)
       for (const name of ["control", "control.second"]) await cp(`${first}/${name}`, `${third}/${name}`)
       await server.launch()
-      const line = /Warning .*holds what is left of device [0-9a-f]{16}, .* hayloft device replace [0-9a-f]{16} /
+      const line = /Warning .*holds the remains of device [0-9a-f]{16}, .* hayloft device replace [0-9a-f]{16} /
       while (!line.test(server.log)) await later(POLL_MS)
       await store.check(server)
       await settled(server)

@@ -1,4 +1,4 @@
-/** Folders that a running store looks at and takes, every call in bounded time. */
+/** Folders that a running store inspects and takes; every call has a time limit. */
 import { dirname, resolve } from "node:path"
 import { fail } from "../../base/failures.js"
 import type { DeviceId, Incarnation } from "../../base/ids.js"
@@ -38,7 +38,7 @@ export class StoreFolders implements FolderTaker {
         const above = dirname(folder)
         if (!(await disk.exists(above))) {
           throw fail("invalidArgument", {
-            message: `there is no folder ${above}: is a disk not mounted, or the path mistyped? If not, make it`,
+            message: `the folder ${above} does not exist: is a disk not mounted, or the path mistyped? If not, create it`,
           })
         }
         return { isMountPoint: false, ...(await diskFacts(disk, above)) }

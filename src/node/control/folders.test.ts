@@ -60,7 +60,7 @@ test("a device that was begun and never became part of the store is taken as new
   assert.equal(again.isNew, true)
   await again.ownership.release()
   await machine.disk.makeFolder("/new/log")
-  await machine.assertRefused("/new", "foreignFolder", /was forgotten; empty the folder/)
+  await machine.assertRefused("/new", "foreignFolder", /was removed from it; empty the folder/)
 })
 
 test("a device of the store is taken back, in a life above all that it has seen", async () => {
@@ -73,7 +73,7 @@ test("a device of the store is taken back, in a life above all that it has seen"
   assert.equal((await machine.take("/back")).ownership.identity.incarnation, LIFE + 1)
 })
 
-test("what is another's, or went on without the store, is refused and stays as it was", async () => {
+test("a folder of another store, or one that was changed without this store, is refused and stays as it was", async () => {
   const machine = new Machine()
   await machine.device("/other", 1, parseStoreId("f".repeat(32)))
   await machine.assertRefused("/other", "foreignFolder", /another store/)
@@ -82,7 +82,7 @@ test("what is another's, or went on without the store, is refused and stays as i
   await machine.assertRefused("/photos", "folderNotEmpty", /cat\.jpg/)
   await machine.device("/ahead", 2)
   await writeControlRecord(machine.disk, "/ahead", recordOf(2, [1, 2]))
-  await machine.assertRefused("/ahead", "foreignFolder", /went on without this store/)
+  await machine.assertRefused("/ahead", "foreignFolder", /has been changed without this store/)
 })
 
 test("a probe finds a device that fails, is full, or gives back other bytes; what it left behind is no content", async () => {

@@ -1,9 +1,9 @@
 /**
- * Folders that a running store takes: one that is to be added, or a device of its own that came back.
+ * Folders that a running store takes: a folder to be added, or a device of the store that returned.
  *
- * Promises  A folder that is refused is left as it was. One that was begun for this store and never
- *           became part of it (a process died in between) is taken as if it were empty.
- * Callers   hand in a disk that ends every call in bounded time.
+ * Promises  A refused folder is left as it was. A folder that was begun for this store and never became part
+ *           of it (a process died in between) is taken as if it were empty.
+ * Callers   pass a disk with a time limit for every call.
  */
 import { equalBytes, hexOf } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
@@ -30,7 +30,7 @@ import type { Random } from "../../seams/random/contract.js"
 const PROBE_BYTES = 64 * KIB
 
 export interface TakenFolder {
-  /** Its `identity` says which device it is. */
+  /** Its `identity` identifies the device. */
   readonly ownership: Ownership
   /** The record does not name it yet. */
   readonly isNew: boolean
@@ -73,7 +73,7 @@ async function giveBack(lock: FolderLock): Promise<void> {
   await lock.release().catch(() => undefined)
 }
 
-/** The superblock of a device of this store; undefined where the folder is empty. */
+/** Returns the superblock of a device of this store; undefined if the folder is empty. */
 async function findDevice(disk: Disk, path: string, record: ControlRecord): Promise<Superblock | undefined> {
   const content = await inspectFolder(disk, path)
   if (content.kind === "empty") return undefined
@@ -89,17 +89,17 @@ async function findDevice(disk: Disk, path: string, record: ControlRecord): Prom
   if (!isNamed(record, superblock.deviceId)) {
     if (await isUnused(disk, path)) return superblock
     throw fail("foreignFolder", {
-      message: `${path} was part of this store and was forgotten; empty the folder to use it anew`,
+      message: `${path} was part of this store and was removed from it; empty the folder to reuse it`,
     })
   }
   const copy = await readControlRecord(disk, path)
   if (copy !== undefined && !(copy instanceof Error) && copy.generation > record.generation) {
-    throw fail("foreignFolder", { message: `${path} went on without this store`, generation: copy.generation })
+    throw fail("foreignFolder", { message: `${path} has been changed without this store`, generation: copy.generation })
   }
   return superblock
 }
 
-/** Whether a folder with what is left of a device may become another. Throws `foreignFolder`, `folderNotEmpty`. */
+/** Checks whether a folder with the remains of a device may be reused. Throws `foreignFolder`, `folderNotEmpty`. */
 export function checkRemains(
   path: string,
   remains: Extract<FolderContent, { kind: "remains" }>,
@@ -108,11 +108,11 @@ export function checkRemains(
   if (remains.record.storeId !== storeId) throw fail("foreignFolder", { message: `${path} belongs to another store` })
   if (remains.record.generation > generation) {
     throw fail("foreignFolder", {
-      message: `${path} went on without this store`,
+      message: `${path} has been changed without this store`,
       generation: remains.record.generation,
     })
   }
-  if (!remains.isEmptied) throw fail("folderNotEmpty", { path, found: "what is left of a device; empty it" })
+  if (!remains.isEmptied) throw fail("folderNotEmpty", { path, found: "the remains of a device; empty it" })
 }
 
 function begin(clock: Clock, random: Random, disk: Disk, path: string, record: ControlRecord): Promise<Superblock> {
@@ -121,8 +121,8 @@ function begin(clock: Clock, random: Random, disk: Disk, path: string, record: C
 }
 
 /**
- * Whether a device works: writes a small file, syncs it, reads it back, removes it. Throws `deviceFailed`
- * where it does not, and `deviceFull` where there is no room for it, which says nothing about its health.
+ * Tests whether a device works: writes, syncs, reads back and removes a small file. Throws `deviceFailed` if it does
+ * not, and `deviceFull` if there is no space for the file, which does not mean that the device is faulty.
  */
 export async function probeDevice(random: Random, disk: Disk, folder: string): Promise<void> {
   const path = `${folder}/${PROBE_NAME}`
@@ -135,7 +135,7 @@ export async function probeDevice(random: Random, disk: Disk, folder: string): P
     await file.sync()
     const lengthBytes = await file.read(read, 0)
     if (lengthBytes !== PROBE_BYTES || !equalBytes(read, bytes)) {
-      throw fail("deviceFailed", { message: "the device gives back other bytes than were written", path })
+      throw fail("deviceFailed", { message: "the device returned other bytes than were written", path })
     }
   } finally {
     await file.close()

@@ -1,7 +1,7 @@
-/** Limits of coordination: how many changes wait, and how long one waits for devices. */
+/** Limits of changes of the control record. */
 export const COORDINATION_LIMITS = {
-  /** Changes of the record that wait for their turn. */
+  /** Queued changes of the record. */
   changesWaitingMax: 256,
-  /** How long a change waits for devices; a little more than a device has for one call. */
+  /** How long a change waits for devices; slightly more than the time limit of one device call. */
   acceptTimeoutMs: 4_800,
 } as const

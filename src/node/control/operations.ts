@@ -1,8 +1,8 @@
 /**
- * What an operator may change of a running store, carried out: the control record is changed, folders are
- * taken and given up, and background work is woken; all that it sets moving goes on behind.
+ * Operations: carries out an operator's changes to a running store. It changes the control record, takes and
+ * releases folders, and wakes background jobs; the work that a change causes runs in the background.
  *
- * Promises  A change that was refused has changed nothing; a folder that was taken for it is given up.
+ * Promises  A refused change has no effect; a folder that was taken for it is released.
  */
 import type {
   AppliedChange,
@@ -41,7 +41,7 @@ import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
 import { notesOf, type NewDisk, type PolicyStep } from "./plan-warnings-core.js"
 
-/** What a folder would be as a device. */
+/** Properties that a folder would have as a device. */
 interface FolderFacts {
   readonly isMountPoint: boolean
   readonly capacityBytes: number
@@ -50,7 +50,7 @@ interface FolderFacts {
 export interface FolderMatch extends FolderFacts {
   /** Equal for folders that fail together. */
   readonly disk: string
-  /** What the system lies on. */
+  /** The disk of the operating system. */
   readonly systemDisk: string
 }
 
@@ -60,23 +60,27 @@ export interface FolderTaken extends FolderFacts {
   readonly isNew: boolean
 }
 
-/** Folders that the running store looks at and takes. */
+/** Folders that the running store inspects and takes. */
 export interface FolderTaker {
-  /** Touches nothing. Throws what `take` would throw because of the folder, and where nothing is above it. */
+  /**
+   * Changes nothing. Throws the failures of `take` that concern the folder, and if the parent folder does not exist.
+   */
   inspect(path: string): Promise<FolderMatch>
-  /** The device in the folder; undefined where there is none. Touches nothing. */
+  /** Returns the device in the folder; undefined if there is none. Changes nothing. */
   deviceAt(path: string): Promise<DeviceId | undefined>
-  /** Whether it is there, and holds no device: empty, emptied, or begun as a device and never used. Touches nothing. */
+  /**
+   * Whether the folder exists without a device: empty, emptied, or begun as a device and never used. Changes nothing.
+   */
   mayBeFilled(path: string): Promise<boolean>
   take(path: string): Promise<FolderTaken>
-  /** Throws `deviceFailed` where the device does not do what it is told. */
+  /** Throws `deviceFailed` if the device fails a write, a sync or a read. */
   probe(path: string): Promise<void>
 }
 
-/** What plans need to know of the store's contents. */
+/** The contents of the store, as plans need them. */
 type PlanFacts = () => PreviewFacts
 
-/** Stands for a device that does not exist yet. */
+/** Placeholder for a device that does not exist yet. */
 const NEW_ID = parseDeviceId("f".repeat(16))
 /** Work that an operator may pause. */
 const REPAIR = "repair"
@@ -104,7 +108,7 @@ export class EngineOperations implements StoreOperations {
   }
 
   async change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange> {
-    // What is refused is refused before a folder is taken: it would be a device by then, and no empty folder.
+    // Check the change before taking the folder: taking it makes it a device, and it would no longer be empty.
     const planned = await this.plan(change)
     checkConfirmed(planned, confirm)
     const taken = "path" in change ? await this.take(change.path) : undefined
@@ -139,7 +143,7 @@ export class EngineOperations implements StoreOperations {
       await taken.folder.release()
       const { id } = taken.folder.place
       throw fail("invalidArgument", {
-        message: `${path} is device ${id} of this store: check it, and it takes part again`,
+        message: `${path} is device ${id} of this store: to bring it back: hayloft device check ${id}`,
       })
     }
     await this.engine.bringIn(taken.folder)
@@ -149,7 +153,7 @@ export class EngineOperations implements StoreOperations {
   private decide(record: ControlRecord, change: StoreChange, device: NewDevice | undefined): ControlRecord {
     const nowMs = this.clock.wallMs()
     const { policies } = this.facts()
-    // What blocks merely still lie under is re-encoded, and asks for no room in a layout to come.
+    // Blocks that are still stored under another policy will be re-encoded; they need no space in a future layout.
     const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
     const inUse = [...policies.map(({ policy }) => policy), ...ofBuckets]
     switch (change.kind) {
@@ -180,10 +184,13 @@ export class EngineOperations implements StoreOperations {
     return admitBucketPolicy(record, chosen(policy), ofBuckets)
   }
 
-  /** What follows at once from a change that is in force. */
+  /** Starts the work that a change in force causes. */
   private follow(change: StoreChange): void {
     if (change.kind === "forgetDevice" || change.kind === "replaceDevice") {
-      this.engine.giveUp(change.id, fail("deviceFailed", { message: "the device was given up", device: change.id }))
+      this.engine.giveUp(
+        change.id,
+        fail("deviceFailed", { message: "the device was removed from the store", device: change.id }),
+      )
     }
     for (const job of [REPAIR, "replicas", "reencode"]) this.wakeIfThere(job)
   }
@@ -238,16 +245,16 @@ export class EngineOperations implements StoreOperations {
       await this.folders.probe(pathHint)
     } catch (error) {
       if (!isFailure(error, "deviceFull")) throw error
-      return { id, state: "full", finding: "the device works and has no room" }
+      return { id, state: "full", finding: "the device works but is full" }
     }
     const now = deviceOf(this.record, id).state
-    const finding = isOpen ? "the device reads and writes" : `the device works; it was ${state} and takes part again`
+    const finding = isOpen ? "the device reads and writes" : `the device works; it was ${state} and is back in use`
     return { id, state: now, finding }
   }
 
   /**
-   * Takes back a device that is out. A folder in its place that was emptied is filled, as by a start: unless objects
-   * could be lost by it, or the device had a mount point of its own and the folder is none.
+   * Takes back an offline device. An emptied folder in its place is rebuilt, as at a start, unless objects could be
+   * lost, or the device had its own mount point and the folder is not one.
    */
   async readmit(id: DeviceId, path: string): Promise<"back" | "replaced"> {
     if (!(await this.folders.mayBeFilled(path))) {
@@ -257,14 +264,14 @@ export class EngineOperations implements StoreOperations {
     const { isMountPoint } = await this.folders.inspect(path)
     if (deviceOf(this.record, id).isMountPoint && !isMountPoint) {
       throw fail("deviceFailed", {
-        message: `${path} is empty and no mount point, and the device had one of its own: mount the disk, or fill the folder with: hayloft device replace ${id} ${path}`,
+        message: `${path} is empty and not a mount point, but the device had its own: mount the disk, or rebuild the device in this folder with: hayloft device replace ${id} ${path}`,
       })
     }
     await this.change({ kind: "replaceDevice", id, path, acceptLoss: false }, undefined)
     return "replaced"
   }
 
-  /** Takes back the folder of a device that is out, which has to do what it is told first. */
+  /** Takes back the folder of an offline device after a probe succeeds. */
   async return(id: DeviceId, path: string): Promise<void> {
     const found = await this.folders.deviceAt(path)
     if (found === undefined) throw fail("deviceFailed", { message: `there is no device at ${path}`, device: id })
@@ -372,37 +379,37 @@ const asReason = (error: unknown): Failure =>
 function summaryOf(change: StoreChange): string {
   switch (change.kind) {
     case "addDevice":
-      return `${change.path} joins the store; shards move to it until it has its share`
+      return `${change.path} is added to the store; shards move to it until it has its share`
     case "drainDevice":
-      return `what device ${change.id} holds moves to the others; it stays part of the store`
+      return `the shards of device ${change.id} move to the others; it stays part of the store`
     case "removeDevice":
-      return `what device ${change.id} holds moves to the others; then it leaves the store`
+      return `the shards of device ${change.id} move to the others; then it is removed from the store`
     case "forgetDevice":
-      return `device ${change.id} leaves the store for ever; what it held is rebuilt on the others`
+      return `device ${change.id} is permanently removed from the store; its shards are rebuilt on the others`
     case "replaceDevice":
-      return `${change.path} takes the place of device ${change.id}; what that held is rebuilt on it`
+      return `${change.path} replaces device ${change.id}; the shards of that device are rebuilt on it`
     case "setWeight":
-      return `device ${change.id} gets a weight of ${change.weight}; shards move until the shares fit`
+      return `device ${change.id} gets a weight of ${change.weight}; shards move until every device has its share`
     case "setRedundancy":
       if (change.bucket !== undefined) return bucketSummary(change.bucket, change.policy)
       return change.policy === "automatic"
         ? "the redundancy follows the number of devices"
-        : `new objects are stored as ${textOfPolicy(change.policy)}, and those that are there are brought to it`
+        : `new objects are stored as ${textOfPolicy(change.policy)}, and existing ones are re-encoded`
   }
 }
 
 const bucketSummary = (bucket: string, policy: Policy | "automatic"): string =>
   policy === "automatic"
     ? `bucket ${bucket} follows the redundancy of the store`
-    : `objects of bucket ${bucket} are stored as ${textOfPolicy(policy)}, and those that are there are brought to it`
+    : `objects of bucket ${bucket} are stored as ${textOfPolicy(policy)}, and existing ones are re-encoded`
 
-/** What a bucket holds, and the policy that it chose for itself. */
+/** The size of a bucket, and the policy that it set. */
 interface Holdings {
   readonly bytes: number
   readonly policy: Policy | undefined
 }
 
-/** Of the store, or of the bucket that the change is about. */
+/** The policy change of the store, or of the bucket that the change concerns. */
 function policyStep(
   change: StoreChange,
   { policyBefore, policyAfter }: Preview,
@@ -418,7 +425,7 @@ function reencodingsOf(
   change: StoreChange,
   { policies }: PreviewFacts,
   holdings: Holdings | undefined,
-  /** Of buckets that chose their own policies. */
+  /** Bytes of buckets that set their own policies. */
   ownBytes: number,
 ): readonly Reencoding[] {
   if (change.kind === "setRedundancy" && holdings !== undefined)

@@ -20,7 +20,7 @@ test("a policy that survives fewer lost disks is confirmed by its name, whatever
   assert.equal(lower.confirmBy, "ec:2+1")
   assert.match(
     lower.warnings.join("\n"),
-    /afterwards 1 disks may fail.*\nec:2\+1 survives fewer lost disks than ec:2\+2/,
+    /after this change 1 disks may fail.*\nec:2\+1 survives fewer lost disks than ec:2\+2/,
   )
   assert.equal(notesOf(drain, SAME, step("replica:2", "ec:2+1"), undefined).confirmBy, undefined)
   assert.equal(notesOf(drain, SAME, step("replica:2", "ec:4+2"), undefined).confirmBy, undefined)
@@ -29,7 +29,7 @@ test("a policy that survives fewer lost disks is confirmed by its name, whatever
 test("a new device on the system disk, beside another one, or of a very unequal weight is confirmed by its folder", () => {
   assert.deepEqual(added({}), { warnings: [], confirmBy: undefined })
   const cases: readonly (readonly [Partial<NewDisk>, RegExp])[] = [
-    [{ disk: "system" }, /lies on the system disk/],
+    [{ disk: "system" }, /is on the system disk/],
     [{ disk: "b" }, /shares its disk with a device/],
     [{ weight: 7 }, /its weight is 7, those of the others 1 to 1.5/],
     [{ weight: 0.1 }, /its weight is 0.1/],

@@ -1,14 +1,14 @@
 /**
- * What an operator should know before saying yes to a change, and whether yes is enough. Pure.
+ * Warnings of a plan: what an operator should know before confirming a change, and the confirmation it needs. Pure.
  *
- * By name has to be confirmed what makes a store less safe and is easily typed by mistake: a policy that survives
- * fewer lost disks than the one before, and a new device on the system disk or on a disk that holds another device,
- * where a mount that is missing looks just like it.
+ * The operator must confirm by name a change that makes a store less safe and is easily typed by mistake: a policy that
+ * survives fewer lost disks than the one before, and a new device on the system disk or on a disk that holds another
+ * device, which is also what a missing mount looks like.
  */
 import type { ChangePlan, StoreChange } from "./contract.js"
 import { textOfPolicy, tolerance, type Policy } from "../../base/policy.js"
 
-/** A folder that is to be a device, and the disks of the others. */
+/** A folder to be added as a device, and the disks of the others. */
 export interface NewDisk {
   readonly path: string
   readonly disk: string
@@ -20,7 +20,7 @@ export interface NewDisk {
 
 interface PlanNotes {
   readonly warnings: readonly string[]
-  /** What has to be said besides yes; undefined: nothing. */
+  /** The text that must be confirmed besides yes; undefined if yes is enough. */
   readonly confirmBy: string | undefined
 }
 
@@ -29,7 +29,7 @@ export interface PolicyStep {
   readonly after: Policy
 }
 
-/** Beyond this a device gets so many times the shards of another. */
+/** Weight ratio above which a device gets conspicuously more shards than another. */
 const UNEQUAL = 4
 
 export function notesOf(
@@ -42,7 +42,7 @@ export function notesOf(
   const isLower = change.kind !== "forgetDevice" && tolerance(policy.after) < tolerance(policy.before)
   const text = textOfPolicy(policy.after)
   const warnings = [
-    ...(after < before ? [`afterwards ${Math.max(0, after)} disks may fail, not ${before} as now`] : []),
+    ...(after < before ? [`after this change ${Math.max(0, after)} disks may fail, now ${before}`] : []),
     ...(isLower ? [`${text} survives fewer lost disks than ${textOfPolicy(policy.before)}`] : []),
     ...("acceptLoss" in change && change.acceptLoss ? ["objects that only this device could complete are lost"] : []),
     ...disk.warnings,
@@ -58,11 +58,11 @@ function notesOfDisk({ path, disk, systemDisk, otherDisks, weight, otherWeights 
   const isUnequal = otherWeights.length > 0 && (weight > UNEQUAL * least || UNEQUAL * weight < most)
   return {
     warnings: [
-      ...(isOnSystem ? [`${path} lies on the system disk: is a disk not mounted there?`] : []),
+      ...(isOnSystem ? [`${path} is on the system disk: is a disk not mounted there?`] : []),
       ...(isShared ? [`${path} shares its disk with a device of this store: they fail together`] : []),
       ...(isUnequal ? [`its weight is ${weight}, those of the others ${least} to ${most}: shards follow weights`] : []),
     ],
-    // Where all devices lie together on one disk, one more of them is nothing to be asked about.
+    // If all devices share one disk anyway, another one on it needs no confirmation.
     isDoubtful: isUnequal || ((isOnSystem || isShared) && !(others.size === 1 && isShared)),
   }
 }

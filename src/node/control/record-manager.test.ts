@@ -141,7 +141,7 @@ test("a change of several devices is made one by one, those that go first", asyn
     region: "new",
     devices: [...withState(record, 2, "offline").devices.slice(0, 2), deviceEntry(9, "rebuilding")],
   }))
-  assert.deepEqual(seen, ["1active 2out 3active", "1active 2out 3out", "1active 2out 9filling"])
+  assert.deepEqual(seen, ["1active 2offline 3active", "1active 2offline 3offline", "1active 2offline 9rebuilding"])
   assert.equal(recordManager.record.region, "new")
 })
 

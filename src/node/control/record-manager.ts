@@ -1,12 +1,13 @@
 /**
- * Keeper: the control record of a running store on one machine, and the only way to change it.
+ * Control-record manager: holds the control record of a running store on one machine, and is the only way to
+ * change it.
  *
- * Promises  Changes take effect one after another, each decided on the record before it. A change that
- *           has taken effect lies on at least half of the devices that counted before, and is found by
- *           every later start that may open the store. One that has not is not in `record`; it may come
- *           to light at a later start, where nothing newer has taken effect.
- * Refuses   With `deviceFailed` where too few devices accept: the record stays what it was (of a change
- *           made in several steps: what the steps so far made of it). The next change tries anew.
+ * Promises  Changes take effect one after another, each decided on the record before it. A change that has
+ *           taken effect is on at least half of the devices that were voting before, and every later start
+ *           that may open the store finds it. A change that has not is not in `record`; a later start may
+ *           find it if nothing newer has taken effect.
+ * Refuses   With `deviceFailed` if too few devices accept: the record stays as it was (after a change with
+ *           several steps: as the completed steps left it). The next change tries again.
  * Limits    COORDINATION_LIMITS.
  */
 import { asFailure, fail, isFailure, type Failure } from "../../base/failures.js"
@@ -21,34 +22,36 @@ import { hasTakenEffect, nextGeneration, stepsBetween } from "./steps-core.js"
 /** A device that this process holds open. */
 export interface KeptFolder {
   readonly id: DeviceId
-  /** Ends every call in bounded time. */
+  /** Every call has a time limit. */
   readonly disk: Disk
   readonly path: string
-  /** Throws where the folder is not this process's any more, or is gone. */
+  /** Throws if the folder no longer belongs to this process, or is gone. */
   readonly check?: () => Promise<void>
 }
 
-/** The next record; undefined, or the same, where nothing is to change. The generation is the keeper's to set. */
+/**
+ * Returns the next record; undefined, or the same one, for no change. The control-record manager sets the generation.
+ */
 type DecideChange = (record: ControlRecord) => ControlRecord | undefined
 
 type ChangeListener = (record: ControlRecord, before: ControlRecord) => void
 
 export class ControlRecordManager {
   #record: ControlRecord
-  /** Of records tried since `#record`, which may lie on some devices: who counts in them; each set once. */
-  readonly #inVain = new Map<string, readonly DeviceId[]>()
+  /** Voting devices of records that were tried since `#record` and may be on some devices; each set once. */
+  readonly #uncommitted = new Map<string, readonly DeviceId[]>()
   #triedGeneration = 0
   #halted: Failure | undefined
   #turn: Promise<unknown> = Promise.resolve()
   #waiting = 0
   #stopped = false
   readonly #listeners = new Set<ChangeListener>()
-  /** By device: the end of its last write, since one file takes one write at a time. */
+  /** By device: the end of its last write, since one file accepts one write at a time. */
   readonly #writes = new Map<DeviceId, Promise<void>>()
 
   /**
-   * `record` has taken effect. `incarnation`: of this process, known to more than half of the devices that count.
-   * `folders`: those open now. `onFailed` hears of each device that failed to take a record, and why.
+   * `record` is in effect. `incarnation`: of this process; more than half of the voting devices have recorded it.
+   * `folders`: those open now. `onFailed` is called for each device that failed to accept a record, with the reason.
    */
   constructor(
     private readonly clock: Clock,
@@ -69,15 +72,18 @@ export class ControlRecordManager {
     return this.#halted
   }
 
-  /** The listener hears of each record that takes effect, in order, before its change resolves. Returns what ends it. */
+  /**
+   * Calls the listener for each record that takes effect, in order, before its change resolves. Returns the
+   * unsubscriber.
+   */
   onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
   }
 
   /**
-   * Decides and makes a change, and gives the record then. `name` is for messages. Throws what `decide`
-   * throws, `deviceFailed` (too few devices accept), `tooManyInFlight`, `stopping`.
+   * Decides and makes a change; returns the resulting record. `name` is for messages. Throws what `decide` throws,
+   * `deviceFailed` (too few devices accept), `tooManyInFlight`, `stopping`.
    */
   async change(name: string, decide: DecideChange): Promise<ControlRecord> {
     if (this.#waiting >= COORDINATION_LIMITS.changesWaitingMax) {
@@ -93,7 +99,7 @@ export class ControlRecordManager {
     }
   }
 
-  /** Refuses changes from now on; resolves when nothing is written any more. */
+  /** Refuses changes from now on; resolves when no write is in progress. */
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#turn
@@ -105,8 +111,8 @@ export class ControlRecordManager {
     const wanted = decide(this.#record)
     if (wanted === undefined || wanted === this.#record) return this.#record
     const steps = stepsBetween(this.#record, wanted)
-    // What was tried in vain must be out of the world before anything else can be.
-    for (const step of this.#inVain.size > 0 ? [this.#record, ...steps] : steps) await this.#take(name, step)
+    // Records that failed to take effect must be superseded before another record is tried.
+    for (const step of this.#uncommitted.size > 0 ? [this.#record, ...steps] : steps) await this.#take(name, step)
     return this.#record
   }
 
@@ -116,22 +122,23 @@ export class ControlRecordManager {
     const record = { ...step, generation }
     this.#triedGeneration = generation
     const accepted = await this.#offer(record)
-    if (!hasTakenEffect([votingIds(before), ...this.#inVain.values()], accepted)) {
+    if (!hasTakenEffect([votingIds(before), ...this.#uncommitted.values()], accepted)) {
       const voting = votingIds(record)
-      this.#inVain.set(voting.join(), voting)
+      this.#uncommitted.set(voting.join(), voting)
       const message = "too few devices accept a change of the control record"
       this.#halted = fail("deviceFailed", { message, change: name, accepted: accepted.size })
       throw this.#halted
     }
-    this.#inVain.clear()
+    this.#uncommitted.clear()
     this.#halted = undefined
     this.#record = record
     for (const listener of this.#listeners) listener(record, before)
   }
 
   /**
-   * Writes the record to all open devices that count in it, at once; gives who had it in time. One that it
-   * says is out is not written: whoever finds the record finds it on a device that it counts.
+   * Writes the record to all its open voting devices concurrently; returns those that accepted it in time. Devices that
+   * the
+   * record marks as offline are not written: a record is only ever found on a device that votes in it.
    */
   async #offer(record: ControlRecord): Promise<ReadonlySet<DeviceId>> {
     const voting = votingIds(record)
@@ -145,7 +152,7 @@ export class ControlRecordManager {
           await this.#write(folder, record)
           accepted.add(folder.id)
         } catch (error) {
-          // A device without room, or with too much to do, is well.
+          // A device that is full or overloaded is healthy.
           if (!isFailure(error, "deviceFull", "tooManyInFlight")) this.onFailed(folder.id, asFailure(error))
         } finally {
           late.delete(folder.id)
@@ -155,7 +162,7 @@ export class ControlRecordManager {
     await Promise.race([Promise.all(writes), this.clock.sleep(COORDINATION_LIMITS.acceptTimeoutMs, over.signal)])
     over.abort()
     for (const id of late) {
-      const message = "the device did not take the control record in time"
+      const message = "the device did not accept the control record in time"
       this.onFailed(id, fail("deviceFailed", { message, device: id, code: "ETIMEDOUT" }))
     }
     return new Set(accepted)
@@ -164,7 +171,7 @@ export class ControlRecordManager {
   #write({ id, disk, path, check }: KeptFolder, record: ControlRecord): Promise<void> {
     const earlier = this.#writes.get(id) ?? Promise.resolve()
     const write = earlier.then(async () => {
-      // Into a folder that was emptied no record is written: it would be no empty folder any more.
+      // Do not write into an emptied folder: it must stay empty.
       await check?.()
       await withBallast(disk, path, () => writeControlRecord(disk, path, record))
     })

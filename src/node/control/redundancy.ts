@@ -1,4 +1,4 @@
-/** Redundancy: what repair and re-encoding are told of the record, and what they have come to say of it. */
+/** Redundancy source: gives repair and re-encoding a view of the control record, and records what they report. */
 import type { Layouts } from "../../block/index.js"
 import { finishTransition, markWhole } from "../../cluster/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
@@ -9,7 +9,7 @@ import type { StoreControl } from "./store-control.js"
 
 type Decide = (record: ControlRecord) => ControlRecord | undefined
 
-/** `wake`: there is work for the jobs. */
+/** `wake`: called when there is work for the jobs. */
 export function redundancyOf(
   control: StoreControl,
   layouts: Layouts,
@@ -19,15 +19,13 @@ export function redundancyOf(
   wake: () => void,
 ): RedundancySource {
   const changing = new Set<string>()
-  /** Once at a time; who tells does so again while it is true. */
+  /** At most one change of a name runs at a time; callers repeat a report while it holds. */
   const change = (name: string, decide: Decide): void => {
     if (changing.has(name)) return
     changing.add(name)
     void control
       .change(name, decide)
-      .catch((error: unknown) =>
-        log.error("the control record could not be changed", { change: name, error: String(error) }),
-      )
+      .catch((error: unknown) => log.error("control_record_change_failed", { change: name, error: String(error) }))
       .finally(() => changing.delete(name))
   }
   return {

@@ -1,7 +1,7 @@
 /**
- * Returning: looks now and then whether a device that is out is back, and lets it take part again once it
- * has been opened and has done what it was told (a write, a sync, a read). It comes back as one that may
- * lack things, never as whole. One that keeps failing is asked later and later.
+ * Returning: checks at intervals whether an offline device is back. The device takes part again once it has been
+ * opened and has passed a probe (a write, a sync, a read). It returns as a device that may lack shards, never as
+ * a complete one. The interval grows for a device that keeps failing.
  */
 import { asFailure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
@@ -17,7 +17,7 @@ interface Wait {
   readonly waitMs: number
 }
 
-/** Takes a device back, or fills its emptied folder. Throws why it cannot. */
+/** Takes a device back, or fills its emptied folder. Throws the reason if it cannot. */
 export type TakeBack = (id: DeviceId, path: string) => Promise<"back" | "replaced">
 
 export class Returning implements Job {
@@ -33,7 +33,7 @@ export class Returning implements Job {
   ) {}
 
   progress(): string {
-    return this.waiting === 0 ? "no device is out" : `${this.waiting} devices are out`
+    return this.waiting === 0 ? "no device is offline" : `${this.waiting} devices are offline`
   }
 
   async step(): Promise<StepOutcome> {
@@ -42,7 +42,7 @@ export class Returning implements Job {
     for (const { id, pathHint } of offline) {
       const wait = this.waits.get(id)
       const nowMs = this.clock.monotonicMs()
-      // The first look comes a while after the failure, not at once.
+      // The first check is some time after the failure.
       if (wait === undefined)
         this.waits.set(id, { untilMs: nowMs + RETURN_LIMITS.firstMs, waitMs: RETURN_LIMITS.firstMs })
       if (wait === undefined || nowMs < wait.untilMs) continue
@@ -54,11 +54,11 @@ export class Returning implements Job {
   private async ask(id: DeviceId, path: string, { waitMs }: Wait): Promise<void> {
     try {
       const outcome = await this.takeBack(id, path)
-      if (outcome === "replaced") this.log.info("an emptied folder takes the place of its device", { device: id, path })
+      if (outcome === "replaced") this.log.info("device_replaced_by_emptied_folder", { device: id, path })
     } catch (error) {
-      this.log.warn("a device that is out cannot take part yet", { device: id, reason: asFailure(error).message })
+      this.log.warn("device_cannot_return_yet", { device: id, reason: asFailure(error).message })
     }
-    // Also for one that is back: should it fail again, it is asked later than this time.
+    // The interval also grows for a device that has returned: if it fails again, it is checked later than this time.
     const nextMs = Math.min(2 * waitMs, RETURN_LIMITS.mostMs)
     this.waits.set(id, { untilMs: this.clock.monotonicMs() + nextMs, waitMs: nextMs })
   }

@@ -1,23 +1,23 @@
 /**
- * Changing the control record, decided: by which steps, under which generation, and accepted by whom.
+ * Steps of the control record: decides the steps of a change, their generations, and when a record has taken effect.
  *
- * Counted are the devices that a record names and does not say are out. A change takes effect once at
- * least half of the devices that counted before it have accepted it, and the store opens where more than
- * half of those that its newest record counts are here.
+ * A device votes in a record if the record names it and does not mark it as offline. A change takes effect once at
+ * least half of the devices that were voting before it have accepted it. The store opens if more than half of the
+ * voting devices of its newest record are present.
  *
- * Why no start opens a truth that was left behind:
- * 1. A step counts one device in or out at most. So more than half of those that count before it and
- *    more than half of those that count after it always have a device in common.
- * 2. What took effect lies on half of those that counted before it; whoever opens the record before has
- *    more than half of them, and so meets it on one of them, or something newer still.
- * 3. What was tried in vain (fewer accepted it) may come to light again. Within a life nothing else is
- *    tried before the record in force has been written anew, on half of those that count in it and half
- *    of those that count in what was tried: whoever could open that meets the newer one.
- * 4. Each life takes a number above all that more than half of the counted devices have seen, tells it
- *    to them, and writes the record anew under it. By 1 whoever could open what an earlier life tried in
- *    vain meets that newer one; and no two lives write under one number.
- * `truth.test.ts` goes through what can happen to few devices with the functions below, and finds two
- * truths as soon as one of these rules is left out.
+ * Why no start opens a superseded record:
+ * 1. A step adds or removes at most one voting device. So a majority of the voters before it and a majority of the
+ *    voters after it always have a device in common.
+ * 2. A record in effect is on half of the devices that were voting before it. A start that could open the record
+ *    before it has a majority of them, and so finds it on one of them, or something newer.
+ * 3. A record that failed to take effect (too few devices accepted it) may be found later. Until then a process tries
+ *    nothing else: it first rewrites the record in effect on half of its voting devices and half of those of the
+ *    failed record. A start that could open the failed record then finds the newer one.
+ * 4. Each process uses an incarnation above all that a majority of the voting devices have recorded, writes it to
+ *    them, and rewrites the record under it. By 1, a start that could open a failed record of an earlier process finds
+ *    the newer one; and no two processes write under one incarnation.
+ * `truth.test.ts` enumerates the possible events of a few devices with the functions below; it finds two records in
+ * effect as soon as one of these rules is removed.
  */
 import { assert } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
@@ -26,25 +26,25 @@ import { votingIds } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 
 /**
- * Generations of one life of a process begin here: above all of earlier lives, so that records which
- * different lives wrote, each without knowing of the other's, are never of one generation, and the later
- * one counts. Each life makes itself known on the devices before it writes any.
+ * Size of the generation range of one process incarnation. Its range is above those of all earlier incarnations, so
+ * that records of different processes never share a generation, and the later one is newer. Each process begins its
+ * incarnation on the devices before it writes a record.
  */
 export const GENERATIONS_PER_INCARNATION = 2 ** 20
 
 /**
- * A life in which the operator gives devices up begins so far above all that were seen: above what those
- * devices may have been through without the others.
+ * An incarnation in which the operator gives up devices is this far above all that were seen: above what those devices
+ * may have recorded without the others.
  */
 export const FORGET_LIVES = 1024
 
-/** What is known of a device's past: the life last begun on it, and the generation of the record that it has. */
+/** The incarnation last begun on a device, and the generation of its record. */
 interface SeenDevice {
   readonly incarnation: number
   readonly generation: number
 }
 
-/** A life after all that left a trace on these devices. */
+/** An incarnation above every one recorded on these devices. */
 export const nextIncarnation = (seen: readonly SeenDevice[]): Incarnation =>
   parseIncarnation(
     1 +
@@ -55,7 +55,7 @@ export const nextIncarnation = (seen: readonly SeenDevice[]): Incarnation =>
 export const incarnationOfGeneration = (generation: number): number =>
   Math.floor(generation / GENERATIONS_PER_INCARNATION)
 
-/** The generation of the next record: above that of the last, effective or in vain, and this life's own. */
+/** The generation of the next record: above that of the last one, effective or not, and in this incarnation's range. */
 export function nextGeneration(incarnation: Incarnation, lastGeneration: number): number {
   const generation = Math.max(lastGeneration + 1, incarnation * GENERATIONS_PER_INCARNATION)
   if (generation >= (incarnation + 1) * GENERATIONS_PER_INCARNATION || !Number.isSafeInteger(generation)) {
@@ -65,8 +65,8 @@ export function nextGeneration(incarnation: Incarnation, lastGeneration: number)
 }
 
 /**
- * Records from one to the other, the last being `to` itself, in each of which one counted device at most
- * comes or goes: those that go first, each marked as out.
+ * The records from one to the other; the last is `to` itself. Each adds or removes at most one voting device. Removals
+ * come first; a removed device is marked as offline.
  */
 export function stepsBetween(from: ControlRecord, to: ControlRecord): readonly ControlRecord[] {
   const [before, after] = [votingIds(from), votingIds(to)]
@@ -99,9 +99,8 @@ function withEntered(record: ControlRecord, to: ControlRecord, id: DeviceId): Co
 }
 
 /**
- * Whether a new record has taken effect. `standing`: the devices that counted in the record before, and in
- * each that was tried since in vain and may lie on some of them: whoever may open one of those must find
- * the new one.
+ * Whether a new record has taken effect. `standing`: the voting devices of the record before, and of each record that
+ * has failed since and may be on some of them: a start that could open one of those must find the new one.
  */
 export const hasTakenEffect = (standing: readonly (readonly DeviceId[])[], accepted: ReadonlySet<DeviceId>): boolean =>
   standing.every(voting => 2 * voting.filter(id => accepted.has(id)).length >= voting.length)

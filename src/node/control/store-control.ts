@@ -1,11 +1,11 @@
 /**
- * Store control: keeps a running engine and the control record alike. The record says what should be;
- * here devices are taken out and brought in, layouts published and memberships changed accordingly, and
- * the record is changed when a device fails, comes back, or has all that it should have.
+ * Store control: keeps a running engine in line with the control record. It takes devices offline and brings
+ * them in, publishes layouts and changes replicas as the record demands, and it changes the record when a
+ * device fails, returns, or is complete.
  *
- * Promises  A device in trouble is neither read nor written from the moment it is known, and is out of
- *           the record before anything is acknowledged that it lacks. The last device that holds names
- *           is never taken out: reads go on there, and writes say why they cannot.
+ * Promises  A device in trouble is neither read nor written from the moment the trouble is known, and is
+ *           offline in the record before any write is acknowledged that it lacks. The last device with a
+ *           metadata replica is never taken offline: it serves reads, and writes fail with the reason.
  */
 import { assert, must } from "../../base/assert.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
@@ -42,15 +42,15 @@ import { FIRST_TABLET } from "../metadata/first-tablet.js"
 const ALARM_EVERY_MS = 60_000
 
 interface ControlOptions {
-  /** Writes that would have one copy only are refused. */
+  /** Refuse writes that would have only one copy. */
   readonly refuseSingleCopy: boolean
-  /** Opens a device anew that holds no names, with nothing of theirs on it. */
+  /** Reopens a device without a metadata replica, with an empty metadata store. */
   readonly rebuild: (id: DeviceId) => Promise<void>
-  /** Every replica of the metadata has confirmed that no row names the block. */
+  /** Every replica of the metadata has confirmed that no row references the block. */
   readonly isAborted: (needle: NeedleId) => boolean
-  /** That buckets chose for themselves. */
+  /** Policies that buckets set for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
-  /** Under which blocks lie; undefined while nobody has looked at all of them. */
+  /** Policies of stored blocks; undefined until a shard scan has completed. */
   readonly heldPolicies: () => readonly Policy[] | undefined
 }
 
@@ -58,11 +58,11 @@ export class StoreControl implements Job, ConfigurationStore {
   readonly name = "replicas"
   private tablet: Primary | undefined
   private readonly decommissioning = new Set<DeviceId>()
-  /** Why devices were taken out in this life. */
+  /** Why this process took devices offline. */
   private readonly reasons = new Map<DeviceId, string>()
-  /** When a single copy was last complained of. */
+  /** When the last single-copy alarm was logged. */
   private alarmedMs: number | undefined
-  /** To be rebuilt from other members. */
+  /** To be rebuilt from other replicas. */
   private readonly damagedStores = new Set<DeviceId>()
   private doing = "nothing"
 
@@ -81,7 +81,7 @@ export class StoreControl implements Job, ConfigurationStore {
     return this.reasons.get(id)
   }
 
-  /** The device is out, and not by what is decided here. */
+  /** Records why a device is offline if the decision was made elsewhere. */
   noteOffline(id: DeviceId, reason: Failure): void {
     this.reasons.set(id, reason.message)
   }
@@ -90,7 +90,7 @@ export class StoreControl implements Job, ConfigurationStore {
     return this.recordManager.record
   }
 
-  /** From here on the tablet's memberships follow the record. */
+  /** From now on the tablet's replicas follow the record. */
   attach(tablet: Primary): void {
     this.tablet = tablet
   }
@@ -99,7 +99,7 @@ export class StoreControl implements Job, ConfigurationStore {
     return this.doing
   }
 
-  /** Makes known what a change of the record has changed for the block layer. */
+  /** Publishes a changed record to the block layer. */
   private publish(record: ControlRecord): void {
     const { layout, previousLayout } = record
     const isKnown = this.layouts.current.version === layout.version
@@ -112,22 +112,22 @@ export class StoreControl implements Job, ConfigurationStore {
   }
 
   async leave(ids: readonly DeviceId[], reason: Failure): Promise<Epoch> {
-    // A log without room has begun nothing: its device is well otherwise, and will learn again.
+    // A full log has begun nothing: its device is otherwise healthy and can be a learner again later.
     if (isFailure(reason, "deviceFull")) return this.leaveTablet(ids)
     for (const id of ids) this.remove(id, reason)
     return this.markOffline(ids)
   }
 
   learningFailed(id: DeviceId, failure: Failure): void {
-    this.log.warn("a device could not learn the names", { device: id, reason: failure.message })
+    this.log.warn("metadata_learner_failed", { device: id, reason: failure.message })
     void this.leaveTablet([id]).catch((error: unknown) => this.changeFailed(id, error))
   }
 
   damaged(id: DeviceId, failure: Failure): void {
-    // What cannot be read is the device's trouble, not the base's.
+    // A read error is a failure of the device, not of its metadata store.
     if (this.damagedStores.has(id) || failure.kind === "deviceFailed") return
     this.damagedStores.add(id)
-    this.log.error("the base of a device is damaged", { device: id, reason: failure.message })
+    this.log.error("metadata_store_damaged", { device: id, reason: failure.message })
   }
 
   replicasWanted(): number {
@@ -140,44 +140,44 @@ export class StoreControl implements Job, ConfigurationStore {
   }
 
   private remove(id: DeviceId, reason: Failure): void {
-    this.log.error("a device is taken out", { device: id, reason: reason.message })
+    this.log.error("device_taken_offline", { device: id, reason: reason.message })
     this.noteOffline(id, reason)
     this.devices.remove(id, reason)
   }
 
-  /** A block was written to one device alone; said now and then, not for each. */
+  /** Reports that a block was written to a single device; logged at intervals, not for each block. */
   singleCopyWritten(): void {
     const nowMs = this.clock.monotonicMs()
     if (this.alarmedMs !== undefined && nowMs - this.alarmedMs < ALARM_EVERY_MS) return
     this.alarmedMs = nowMs
-    this.log.error("objects are being written with a single copy: only one of their devices is left")
+    this.log.error("objects_written_with_single_copy")
   }
 
   private alarmOfNames(record: ControlRecord): void {
     const { replicas } = tabletOf(record, FIRST_TABLET)
     if (replicas.length > 1 || record.metaCopies === 1) return
-    this.log.error("one device alone holds the names of objects", { device: replicas[0]?.id })
+    this.log.error("single_metadata_replica_left", { device: replicas[0]?.id })
   }
 
   private async markOffline(ids: readonly DeviceId[]): Promise<Epoch> {
-    const record = await this.change("devices out", before => markOffline(before, ids, this.clock.wallMs()))
+    const record = await this.change("devices offline", before => markOffline(before, ids, this.clock.wallMs()))
     this.alarmOfNames(record)
     return tabletOf(record, FIRST_TABLET).epoch
   }
 
   private async leaveTablet(ids: readonly DeviceId[]): Promise<Epoch> {
-    const record = await this.change("members leave", before => dropReplicas(before, ids))
+    const record = await this.change("replicas dropped", before => dropReplicas(before, ids))
     for (const id of ids) this.devices.find(id)?.replicaIncarnations.delete(FIRST_TABLET)
     return tabletOf(record, FIRST_TABLET).epoch
   }
 
   private changeFailed(id: DeviceId, error: unknown): void {
-    this.log.error("the control record could not be changed", { device: id, error: String(error) })
+    this.log.error("control_record_change_failed", { device: id, error: String(error) })
   }
 
   /**
-   * Takes a device out of everything, unless it is the last that holds names. Never rejects. While the store
-   * still opens, a device that holds names is only closed: whoever opens it sees to the record.
+   * Takes a device offline unless it has the last metadata replica. Never rejects. While the store opens, it only
+   * closes a device that has a replica: the opener then changes the record.
    */
   async takeOffline(id: DeviceId, reason: Failure): Promise<void> {
     if (this.decommissioning.has(id) || this.devices.find(id) === undefined || this.isLast(id)) return
@@ -193,7 +193,7 @@ export class StoreControl implements Job, ConfigurationStore {
     }
   }
 
-  /** Whether no other device that is here, and stays, holds names. */
+  /** Whether no other open device that stays has a metadata replica. */
   private isLast(id: DeviceId): boolean {
     const { replicas } = tabletOf(this.record, FIRST_TABLET)
     const stays = (other: DeviceId) =>
@@ -206,14 +206,14 @@ export class StoreControl implements Job, ConfigurationStore {
     return [...replicas, ...learners].some(replica => replica.id === id)
   }
 
-  /** A device that is open now takes part. */
+  /** An open device takes part from now on. */
   async bringIn(stack: DeviceStack): Promise<void> {
     const { id } = stack.place
     await this.change("device returns", before => markReturning(before, id, this.clock.wallMs()))
-    this.log.info("a device takes part again", { device: id, state: deviceOf(this.record, id).state })
+    this.log.info("device_returned", { device: id, state: deviceOf(this.record, id).state })
   }
 
-  /** One step of what follows from the devices that are there: the record, then who holds names. */
+  /** Takes one step: updates the record, then the metadata replicas. */
   async step(): Promise<StepOutcome> {
     if (await this.markClosed()) return "busy"
     if (await this.followDevices()) return "busy"
@@ -221,20 +221,23 @@ export class StoreControl implements Job, ConfigurationStore {
     return this.stepReplicas()
   }
 
-  /** A device that was taken away while the record could not be changed is out all the same; true where there was one. */
+  /** Marks a device offline that was closed while the record could not be changed; returns true if there was one. */
   private async markClosed(): Promise<boolean> {
     const isClosed = (id: DeviceId): boolean =>
       this.devices.find(id) === undefined && !this.decommissioning.has(id) && !this.isLast(id)
     const closed = this.record.devices.find(({ id, state }) => state !== "offline" && isClosed(id))
     if (closed === undefined) return false
     const { id } = closed
-    const reason = fail("deviceFailed", { message: "the device was taken out", device: id })
+    const reason = fail("deviceFailed", { message: "the device was taken offline", device: id })
     if (this.holdsMetadata(id)) await this.tablet?.dropReplicas([id], reason, () => this.markOffline([id]))
     else await this.markOffline([id])
     return true
   }
 
-  /** Policies and width as the devices allow, and an end of devices that leave once they are empty; true where that changed something. */
+  /**
+   * Adapts policies and width to the devices, and removes decommissioning devices that are empty. Returns true if
+   * anything changed.
+   */
   private async followDevices(): Promise<boolean> {
     const before = this.record
     const leaver = before.devices.find(({ id, state }) => state === "decommissioning" && this.isEmptied(id))
@@ -245,13 +248,16 @@ export class StoreControl implements Job, ConfigurationStore {
       return held === undefined ? followed : narrowLayout(followed, [...chosen, ...held])
     })
     if (leaver !== undefined) {
-      this.log.info("a device is empty and has left the store", { device: leaver.id })
-      this.devices.remove(leaver.id, fail("deviceFailed", { message: "the device has left", device: leaver.id }))
+      this.log.info("device_removed", { device: leaver.id })
+      this.devices.remove(
+        leaver.id,
+        fail("deviceFailed", { message: "the device was removed from the store", device: leaver.id }),
+      )
     }
     return this.record !== before
   }
 
-  /** A damaged base is never mended in place: its device learns everything anew from those that have it. */
+  /** A damaged metadata store is never repaired in place: its device learns everything from the other replicas. */
   private async rebuildDamaged(): Promise<boolean> {
     const [id] = this.damagedStores
     if (id === undefined || this.isLast(id)) return false
@@ -269,8 +275,8 @@ export class StoreControl implements Job, ConfigurationStore {
     const isPlaced = layout.devices.includes(id) || previousLayout !== undefined
     const stack = this.devices.find(id)
     if (isPlaced || stack === undefined || this.holdsMetadata(id)) return false
-    // What is bad, or lost with its volume, is no reason to stay: it has been rebuilt elsewhere, or cannot be.
-    // Nor what all replicas call nobody's: what is left of it elsewhere waits for its removal.
+    // A corrupt needle, or one lost with its volume, does not keep the device: repair has rebuilt it elsewhere, or
+    // cannot. Nor does an aborted block: the rest of it elsewhere waits for its removal.
     for (const { key, isSuspect } of stack.volumes.indexed(ALL_NEEDLES)) {
       if (!isSuspect && !this.options.isAborted(needleIdOfKey(key))) return false
     }
@@ -278,20 +284,20 @@ export class StoreControl implements Job, ConfigurationStore {
   }
 
   private async stepReplicas(): Promise<StepOutcome> {
-    const tablet = must(this.tablet, "jobs run once the tablet is there")
+    const tablet = must(this.tablet, "jobs run after the tablet is attached")
     const { learning } = tablet
     if (learning !== undefined && !learning.isComplete) {
       this.doing = learning.progress
       return (await tablet.stepLearning()) ? "busy" : "throttled"
     }
     const forgotten = tabletOf(this.record, FIRST_TABLET).learners.find(({ id }) => learning?.id !== id)
-    // Its learning has ended, and the record could not be told.
+    // Learning has ended, but the record could not be changed.
     if (forgotten !== undefined) {
       await this.leaveTablet([forgotten.id])
       return "busy"
     }
     if (!tablet.isServing) {
-      this.doing = "nobody learns the names while writes are halted"
+      this.doing = "no metadata replica is added while writes are halted"
       return "throttled"
     }
     const next = nextReplicaStep(
@@ -301,7 +307,7 @@ export class StoreControl implements Job, ConfigurationStore {
       id => this.devices.find(id)?.shards.isWritable === true,
     )
     if (next === undefined) {
-      this.doing = `${tabletOf(this.record, FIRST_TABLET).replicas.length} devices hold names`
+      this.doing = `${tabletOf(this.record, FIRST_TABLET).replicas.length} metadata replicas`
       return "idle"
     }
     if (next.kind === "learn") await this.learn(next.id)
@@ -318,13 +324,13 @@ export class StoreControl implements Job, ConfigurationStore {
       learners.find(each => each.id === id),
       "the learner was added",
     )
-    assert(learner.since === epoch, "a learner begins with the epoch of its change")
+    assert(learner.since === epoch, "a learner starts in the epoch of its change")
     stack.replicaIncarnations.set(FIRST_TABLET, learner.since)
-    this.log.info("a device learns the names", { device: id })
+    this.log.info("metadata_learner_started", { device: id })
     this.tablet?.addLearner(new Replica(stack.replica, FIRST_TABLET, learner.since), epoch)
   }
 
-  /** False: it has not caught up yet, and goes on learning. */
+  /** Returns false if the learner has not caught up yet. */
   private async promote(learner: ControlReplica): Promise<boolean> {
     try {
       await this.tablet?.promote(learner.id, async () => {
@@ -335,13 +341,13 @@ export class StoreControl implements Job, ConfigurationStore {
       if (isFailure(error, "tooManyInFlight")) return false
       throw error
     }
-    this.log.info("a device holds the names", { device: learner.id })
+    this.log.info("metadata_replica_added", { device: learner.id })
     return true
   }
 
   private async drop(id: DeviceId): Promise<void> {
-    const reason = fail("deviceFailed", { message: "the device holds names no longer", device: id })
+    const reason = fail("deviceFailed", { message: "the device no longer holds a metadata replica", device: id })
     await this.tablet?.dropReplicas([id], reason, () => this.leaveTablet([id]))
-    this.log.info("a device holds the names no longer", { device: id })
+    this.log.info("metadata_replica_removed", { device: id })
   }
 }

@@ -1,11 +1,11 @@
 /**
- * Device set: the devices that a running engine holds open. It changes while the engine runs: one that
- * fails is taken away, one that is added or comes back is opened.
+ * Device set: the devices that a running engine holds open. It changes while the engine runs: failing devices
+ * are removed, added or returning ones are opened.
  *
- * Promises  A device that fails a write or a sync, or does not answer, is told to `onTrouble` within
- *           LOOK_EVERY_MS of its failure being known. One that was taken away is neither read nor
- *           written from that moment, and nobody waits for it.
- * Limits    CLOSE_MS_MAX for closing what was taken away.
+ * Promises  Reports a device that fails a write or a sync, or does not respond, to `onTrouble` within
+ *           WATCH_EVERY_MS of the failure. A removed device is neither read nor written from that moment, and
+ *           nothing waits for it.
+ * Limits    CLOSE_MS_MAX for closing a removed device.
  */
 import type { ShardDevice } from "../../block/index.js"
 import { assert } from "../../base/assert.js"
@@ -18,16 +18,16 @@ import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { DeviceStack } from "./device-stack.js"
 
-const LOOK_EVERY_MS = 200
-/** Files of a device that does not answer are left to the end of the process. */
+const WATCH_EVERY_MS = 200
+/** The files of a device that does not respond stay open until the process ends. */
 const CLOSE_MS_MAX = 2_000
 
-/** A folder that this process owns for one life. */
+/** A folder that this process owns for one incarnation. */
 export interface OwnedFolder {
   readonly place: DeviceStack["place"]
-  /** What watches over it while it is used. */
+  /** They guard the folder while it is in use. */
   readonly backgroundServices: readonly BackgroundService[]
-  /** Throws `folderInUse` where it is another's, `deviceFailed` where it cannot be told. */
+  /** Throws `folderInUse` if another process owns the folder, `deviceFailed` if its owner cannot be read. */
   check(): Promise<void>
   release(): Promise<void>
 }
@@ -35,12 +35,12 @@ export interface OwnedFolder {
 interface Open {
   readonly stack: DeviceStack
   readonly folder: OwnedFolder
-  /** Ends its background work. */
+  /** Ends the device's background work. */
   readonly lifetime: AbortController
   ended: Promise<void>
 }
 
-/** Why a device must go; undefined while it is well. A full disk is not a broken one. */
+/** The reason to take a device offline; undefined while it is healthy. A full disk is healthy. */
 export function troubleOf({ disk, log, rows, volumes }: DeviceStack): Failure | undefined {
   const failures = [disk.suspect, log.stopped, rows.failed, volumes.refusing]
   return failures.find(failure => failure !== undefined && !isFailure(failure, "stopping", "deviceFull"))
@@ -48,7 +48,7 @@ export function troubleOf({ disk, log, rows, volumes }: DeviceStack): Failure | 
 
 export class DeviceSet implements BackgroundService {
   readonly name = "devices"
-  /** What the block layer sees: changes as devices come and go. */
+  /** The devices of the block layer; changes as devices are added and removed. */
   readonly shards = new Map<DeviceId, ShardDevice>()
   private readonly devices = new Map<DeviceId, Open>()
   private readonly closing = new Set<Promise<void>>()
@@ -61,12 +61,12 @@ export class DeviceSet implements BackgroundService {
     private readonly onTrouble: (id: DeviceId, failure: Failure) => void,
   ) {}
 
-  /** In the order in which they came. */
+  /** In the order in which they were added. */
   get open(): readonly DeviceStack[] {
     return [...this.devices.values()].map(({ stack }) => stack)
   }
 
-  /** What the control record is written to. */
+  /** Folders that the control record is written to. */
   get kept(): readonly KeptFolder[] {
     return [...this.devices.values()].map(({ stack: { place, disk }, folder }) => {
       return { id: place.id, path: place.path, disk, check: () => folder.check() }
@@ -86,7 +86,7 @@ export class DeviceSet implements BackgroundService {
     if (this.signal !== undefined) this.begin(open)
   }
 
-  /** Takes a device away at once; it is closed, and its folder given up, behind everybody's back. */
+  /** Removes a device synchronously; closing it and releasing its folder run in the background. */
   remove(id: DeviceId, reason: Failure): void {
     const open = this.forget(id)
     if (open === undefined) return
@@ -95,7 +95,7 @@ export class DeviceSet implements BackgroundService {
     this.closing.add(closed)
   }
 
-  /** Closes a device that is well, and keeps its folder, to be opened again. */
+  /** Closes a healthy device and keeps its folder, so that it can be opened again. */
   async close(id: DeviceId): Promise<OwnedFolder | undefined> {
     const open = this.forget(id)
     if (open === undefined) return undefined
@@ -111,7 +111,7 @@ export class DeviceSet implements BackgroundService {
     return open
   }
 
-  /** Runs what devices do by themselves, and watches over them, until the signal fires. */
+  /** Runs the background services of the devices, and watches for failures, until the signal fires. */
   async run(signal: AbortSignal): Promise<void> {
     this.signal = signal
     for (const open of this.devices.values()) this.begin(open)
@@ -120,7 +120,7 @@ export class DeviceSet implements BackgroundService {
         const trouble = troubleOf(stack)
         if (trouble !== undefined) this.onTrouble(stack.place.id, trouble)
       }
-      await this.clock.sleep(LOOK_EVERY_MS, signal)
+      await this.clock.sleep(WATCH_EVERY_MS, signal)
     }
     this.signal = undefined
     for (const { lifetime, ended } of this.devices.values()) {
@@ -129,7 +129,7 @@ export class DeviceSet implements BackgroundService {
     }
   }
 
-  /** After `run` has ended: closes all that is open. */
+  /** Call after `run` has ended: closes all open devices. */
   async closeAll(): Promise<void> {
     for (const { stack } of this.devices.values()) await stack.close()
     for (const closed of this.closing) await closed

@@ -1,6 +1,6 @@
 /**
- * Device stack: everything that runs on one device (log, rows, needle volumes, payloads, checkpoints),
- * put together over the seams.
+ * Device stack: builds everything that runs on one device (log, rows, needle volumes, payloads, checkpoints)
+ * over the seams.
  */
 import type { DeviceId, Epoch, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
@@ -55,7 +55,7 @@ export interface DevicePlace {
   readonly id: DeviceId
   readonly path: string
   readonly incarnation: Incarnation
-  /** By the wall clock; absent: not known. */
+  /** By the wall clock; absent if unknown. */
   readonly createdMs?: number
 }
 
@@ -69,45 +69,45 @@ interface Tending {
 
 export interface DeviceStack {
   readonly place: DevicePlace
-  /** The device's files behind its queue: no call takes longer than the queue allows. */
+  /** The device's files behind its queue, which bounds the time of every call. */
   readonly disk: QueuedDisk
   readonly space: DeviceSpace
   readonly log: CommitLog
   readonly rows: Rows
   readonly volumes: KeptVolumes
-  /** There were bodies on it when it was opened: it has been part of a store that served. */
+  /** The device held needles or payloads when it was opened: it has been part of a store that served. */
   readonly hasBodies: boolean
   readonly checkpointer: Checkpointer
-  /** To be changed before the first entry of a new membership is logged. */
+  /** Change this map before the first entry of a new replica incarnation is logged. */
   readonly replicaIncarnations: Map<TabletId, Epoch>
   readonly replica: ReplicaDevice
   readonly shards: ShardDevice
   readonly tending: Tending
-  /** What runs while the device is open. */
+  /** They run while the device is open. */
   readonly backgroundServices: readonly BackgroundService[]
-  /** Nothing is read or written from now on; what is under way fails. */
+  /** Stops all reads and writes; calls in progress fail. */
   giveUp(reason: Failure): void
   close(): Promise<void>
 }
 
 export interface DeviceOptions {
-  /** Asked before each new log segment; throws if this process no longer owns the folder. */
+  /** Runs before each new log segment; throws if this process no longer owns the folder. */
   readonly guard?: () => Promise<void>
-  /** Its folder is a mount point of its own: the reserve may be large. */
+  /** The device's folder is its own mount point: the reserve may be large. */
   readonly isMountPoint?: boolean
   readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
   readonly callLimits?: CallLimits
-  /** Nothing on the device is older, by the wall clock; absent: 0. */
+  /** Nothing on the device is older, by the wall clock; 0 if absent. */
   readonly aliveSinceMs?: number
-  /** How often all needles are verified. */
+  /** Period in which all needles are verified. */
   readonly scrubEveryMs?: number
-  /** A needle was found rotten. */
+  /** Reports a corrupt needle. */
   readonly onDamage?: (device: DeviceId, needle: NeedleId) => void
-  /** A row, or the log, was found damaged. */
+  /** Reports damage in a row or in the log. */
   readonly onBadRow?: (device: DeviceId, failure: Failure) => void
 }
 
-/** What a device is opened with. */
+/** The seams that a device is opened over. */
 interface DeviceSeams {
   readonly disk: Disk
   readonly stores: Stores
@@ -116,16 +116,16 @@ interface DeviceSeams {
   readonly checkpoints: CheckpointRunner
 }
 
-/** Which device is opened, as what. */
+/** The device to open, and its role. */
 interface DeviceToOpen {
   readonly place: DevicePlace
-  /** By tablet of which it holds the names: since which epoch. */
+  /** Tablets that have a replica on the device, with the epoch since which it holds them. */
   readonly replicaIncarnations: Map<TabletId, Epoch>
   readonly spaces: Spaces
   readonly options: DeviceOptions
 }
 
-/** Opens what is on a device. Failures name its folder. */
+/** Opens a device. Failures name its folder. */
 export async function openDevice(seams: DeviceSeams, device: DeviceToOpen): Promise<DeviceStack> {
   try {
     return await openStack(seams, device)
@@ -135,15 +135,15 @@ export async function openDevice(seams: DeviceSeams, device: DeviceToOpen): Prom
   }
 }
 
-/** A disk that does this again and again is to be replaced. */
+/** Replace a disk that does this repeatedly. */
 export function logRebuilt(output: Log, path: string, offsetBytes: number): void {
-  output.warn("a file of the metadata store was damaged; parity rebuilt the damaged place", { path, offsetBytes })
+  output.warn("metadata_store_repaired_from_parity", { path, offsetBytes })
 }
 
 interface Files {
   readonly queue: QueuedDisk
   readonly space: DeviceSpace
-  /** Behind the queue, with the ballast behind it. */
+  /** Behind the queue; writes may use the ballast. */
   readonly disk: Disk
   readonly syncReads: SyncReads
 }
@@ -228,7 +228,7 @@ async function openFiles(
 ): Promise<Files> {
   const lifetime = new AbortController()
   opened.defer(() => lifetime.abort())
-  const onSuspect = ({ message }: Failure) => output.error("a device does not answer", { device: place.id, message })
+  const onSuspect = ({ message }: Failure) => output.error("device_does_not_respond", { device: place.id, message })
   const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, lifetime.signal, onSuspect)
   const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
   opened.defer(() => space.close())
@@ -249,18 +249,19 @@ async function openMetadata(
   const rebuilt = (path: string, offsetBytes: number): void => logRebuilt(output, path, offsetBytes)
   const metadataStore = await stores.openReader(folders.metadataStore, { disk, deviceId: place.id, syncReads, rebuilt })
   opened.defer(() => metadataStore.close())
-  // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
+  // The log is truncated because the metadata store contains its entries: the store's file names must survive a power
+  // cut.
   await disk.syncFolder(folders.metadataStore)
   const contained = containedSequence(metadataStore)
   const isShort = (): boolean => space.isFull
   const log = await openLog(disk, folders.log, place.id, { known: contained, isShort, ...(guard && { guard }) })
   opened.defer(() => log.close())
-  // Where there is no membership nothing in the log is needed.
+  // A device without a replica needs no log entries.
   const beginsWith = replicaIncarnations.size === 0 ? contained : log.beginsWith
   const found = { logged: log.durable, generation: metadataStore.generation, contained, beginsWith }
   await checkPosition(disk, place.path, place.id, found)
   await cutContained(log, contained)
-  // Where there is no membership the log says nothing that is needed: the next checkpoint lets go of it.
+  // A device without a replica needs no log entries: the next checkpoint truncates the log.
   return {
     metadataStore,
     contained,
@@ -286,7 +287,7 @@ async function openContents(
   const cachedBytesMax = residentBytesMax()
   const volumes = await openVolumes(disk, rows, home, mark, limits, mayAppend, { reads: syncReads, cachedBytesMax })
   opened.defer(() => volumes.close())
-  for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
+  for (const damage of volumes.damages) output.error("volume_damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)
   const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, cachedBytesMax)
   const payloads = new PayloadReader(disk, folders.payloads, VOLUME_LIMITS, { reads: syncReads, cached })
@@ -295,7 +296,7 @@ async function openContents(
   return { volumes, payloads, hasBodies }
 }
 
-/** The job is made right after the overlay was frozen: what is durable then contains all that was in it. */
+/** Requests are built right after the memtable was frozen: the durable positions then cover all of its rows. */
 function runsOf(
   runner: CheckpointRunner,
   place: DevicePlace,
@@ -310,7 +311,7 @@ function runsOf(
     const upTo = volumes.durable()
     const result = await runner.run({ device: place, ...request, volumes: upTo, adopted: rows.adopted })
     volumes.contained(upTo)
-    if (result.damages > 0) output.error("a volume is damaged", { device: place.id, stretches: result.damages })
+    if (result.damages > 0) output.error("volume_damaged", { device: place.id, stretches: result.damages })
     for (const volume of result.removed) await payloads.giveUp(volume)
     await note(result.generation)
     return result
@@ -368,7 +369,9 @@ async function tendingOf(
   }
 }
 
-/** A process that died between a checkpoint and the cut after it has left batches that the base contains. */
+/**
+ * A process that died between a checkpoint and the truncation after it leaves batches that the metadata store contains.
+ */
 async function cutContained(log: CommitLog, contained: LogSequence): Promise<void> {
   try {
     await log.cut(contained)

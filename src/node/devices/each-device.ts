@@ -1,7 +1,7 @@
 /**
- * Each device: one job that takes a step on every open device at once, so that devices are tended side
- * by side and come and go without the runner's noticing. A device whose step fails does not hold up the
- * others; its failure is the job's once they have ended.
+ * Each device: one job that takes a step on every open device concurrently, so that devices can be added and removed
+ * without a change to the runner. A device whose step fails does not delay the others; the job fails with its error
+ * after all steps have ended.
  */
 import { DEVICES_MAX } from "../../base/limits.js"
 import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
@@ -25,14 +25,14 @@ export class EachDevice implements Job {
     return [...byText].map(([text, count]) => (count === 1 ? text : `${count} times: ${text}`)).join("; ")
   }
 
-  /** As busy as the busiest device. */
+  /** Returns the outcome of the busiest device. */
   async step(signal: AbortSignal): Promise<StepOutcome> {
     const errors: unknown[] = []
     const outcomes = await mapBounded(this.devices(), DEVICES_MAX, async stack => {
       try {
         return await this.jobOf(stack).step(signal)
       } catch (error) {
-        // One that was taken out in the middle of its step is nobody's concern any more.
+        // Ignore the failure of a device that was taken offline during its step.
         if (this.devices().includes(stack)) errors.push(error)
         return "idle"
       }

@@ -1,4 +1,4 @@
-/** Names inside a device's folder. */
+/** Paths inside a device's folder. */
 export const foldersOf = (path: string) => ({
   log: `${path}/log`,
   metadataStore: `${path}/base`,

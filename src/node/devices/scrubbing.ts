@@ -1,9 +1,9 @@
 /**
- * Scrubbing: verifies all needles of a device again and again, each pass spread over the period, so that
- * rot is found and rebuilt while the other shards are still good.
+ * Scrubbing: verifies all needles of a device repeatedly, each pass spread over the period, so that rot is found
+ * and rebuilt while the other shards are still good.
  *
- * Promises  A pass that was begun goes on after a restart where it was. One that is ahead of its time
- *           rests, unless somebody has asked for it now.
+ * Promises  After a restart a pass continues where it was. A pass that is ahead of schedule rests, unless an
+ *           operator has requested it now.
  * Limits    SCRUB_PACE.
  */
 import { isFailure } from "../../base/failures.js"
@@ -20,32 +20,32 @@ export const DAY_MS = 24 * 3_600_000
 
 export const SCRUB_PACE = {
   periodMs: 30 * DAY_MS,
-  /** A pass is to take this part of the period, so that the next one begins in time. */
+  /** Share of the period that a pass takes, so that the next one begins in time. */
   share: 0.8,
-  /** Devices of a store begin their first pass at different times, up to this part of the period apart. */
+  /** Devices of a store begin their first passes at different times, up to this share of the period apart. */
   offsetShare: 0.1,
   saveEveryMs: 60_000,
 } as const
 
 const NAME = "scrub"
 
-/** How the scrub of a device fares. */
+/** Progress of a device's scrub. */
 interface ScrubView {
   readonly device: DeviceId
   readonly isRunning: boolean
-  /** Of the pass under way, or of the last one. */
+  /** Of the current pass, or of the last one. */
   readonly passStartedMs: number
-  /** When the byte that was verified longest ago was verified at the earliest, or written. */
+  /** Lower bound for the verification or write time of the byte that was verified longest ago. */
   readonly oldestVerifiedMs: number
   readonly damagesFound: number
   readonly doneBytes: number
   readonly remainingBytes: number
 }
 
-/** 0 to 1, drawn from the device's id. */
+/** 0 to 1, derived from the device's id. */
 const shareOf = (device: DeviceId): number => Number(xxh64(Buffer.from(device)) % 1_000n) / 1_000
 
-/** What an earlier life left; undefined where there is nothing of use. */
+/** Reads the progress of an earlier process; undefined if there is none, or if it is unusable. */
 export async function readScrubRecord(disk: Disk, folder: string): Promise<ScrubRecord | undefined> {
   try {
     const bytes = await readRecordFile(disk, `${folder}/${NAME}`)
@@ -60,11 +60,11 @@ export class Scrubbing implements Job {
   readonly name = NAME
   private passStartedMs: number
   private wholePassStartedMs: number
-  /** Nothing begins before. */
+  /** No pass begins earlier. */
   private readonly firstMs: number
   private isRequested = false
   private savedMs: number
-  /** A restart now would forget something. */
+  /** A restart now would lose progress. */
   private isUnsaved = false
 
   /** `aliveSinceMs`: nothing on the device is older, by the wall clock. */
@@ -81,12 +81,12 @@ export class Scrubbing implements Job {
   ) {
     this.passStartedMs = saved?.passStartedMs ?? 0
     this.wholePassStartedMs = saved?.wholePassStartedMs ?? 0
-    // The same in every life: a process that starts each day comes to it all the same.
+    // The same in every process: a process that restarts every day still reaches it.
     this.firstMs = (aliveSinceMs || clock.wallMs()) + shareOf(device) * SCRUB_PACE.offsetShare * periodMs
     this.savedMs = clock.monotonicMs()
   }
 
-  /** Begins a pass now, or lets the one under way go on without resting. */
+  /** Begins a pass now, or continues the current one without rest. */
   startNow(): void {
     this.isRequested = true
   }
@@ -113,7 +113,7 @@ export class Scrubbing implements Job {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
-    // What was known to be bad is distrusted again at once, whether or not a pass is due.
+    // Needles known to be corrupt are marked suspect again first, whether or not a pass is due.
     if (this.scrub.isLookingAgain) {
       await this.scrub.step(signal)
       return "busy"
@@ -125,7 +125,7 @@ export class Scrubbing implements Job {
       this.isUnsaved = true
     }
     if (!isUrgent && this.isAhead()) {
-      // It rests for days here.
+      // The job may rest for days here.
       if (this.isUnsaved && this.isSaveDue()) await this.save()
       return "throttled"
     }
@@ -162,7 +162,7 @@ export class Scrubbing implements Job {
     try {
       await replaceRecordFile(this.disk, `${this.folder}/${NAME}`, encodeScrubRecord(record))
     } catch (error) {
-      // Without room for it a restart goes over something twice.
+      // Without space to save, a restart verifies some needles twice.
       if (!isFailure(error, "deviceFull")) throw error
     }
   }

@@ -1,9 +1,9 @@
 /**
- * Checkpoint jobs: what a serving process asks of the threads that write its bases, and that read them
- * where a page that is not in memory holds up nobody.
+ * Checkpoint jobs: requests of a serving process to the threads that write its metadata stores, and that read
+ * pages which are not in memory without blocking requests.
  *
- * A job names everything by value, so that it can cross to a worker thread; the executor on the other
- * side keeps each device's writer and payload volume open between jobs.
+ * A job contains plain values, so that it can be sent to a worker thread; the executor there keeps each
+ * device's writer and payload volume open between jobs.
  */
 import {
   openLogReader,
@@ -28,7 +28,7 @@ import type { MergeUrgency, Stores, StoreWriter } from "../../seams/store/contra
 import { payloadLimitsFor, PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
 import { foldersOf } from "../devices/folders.js"
 
-/** A device as it is opened in one life of the process. */
+/** A device as one process opens it. */
 export interface CheckpointDevice {
   readonly id: DeviceId
   readonly path: string
@@ -39,11 +39,11 @@ export interface CheckpointJob {
   readonly device: CheckpointDevice
   readonly upTo: LogSequence
   readonly replicaIncarnations: ReplicaIncarnations
-  /** Payload volumes that an earlier result called empty, and that all readers know to be. */
+  /** Payload volumes that an earlier result listed as empty, and that all readers know to be empty. */
   readonly emptied: readonly number[]
-  /** What may be written to move payloads; absent: no bound. */
+  /** Bytes that may be written to move payloads; unlimited if absent. */
   readonly moveBytesMax?: number
-  /** What was durable in the needle volumes when the overlay was frozen. */
+  /** Durable position of the needle volumes when the memtable was frozen. */
   readonly volumes: VolumePosition | undefined
   /** The generation of the store that all readers see. */
   readonly adopted: number
@@ -52,20 +52,20 @@ export interface CheckpointJob {
 export interface MergeJob {
   readonly device: CheckpointDevice
   readonly urgency: MergeUrgency
-  /** What a step may write. */
+  /** Bytes that a step may write. */
   readonly spaceBytes: number
-  /** Numbers of files that could not be read lately. */
+  /** Numbers of files that recently failed to be read. */
   readonly unread: readonly number[]
-  /** The generation of the store that all readers see: files that only earlier ones needed are removed. */
+  /** The generation of the store that all readers see: files needed only by earlier ones are removed. */
   readonly adopted: number
 }
 
 export interface CheckpointJobResult extends CheckpointResult {
-  /** Stretches of volumes that could not be read. */
+  /** Number of stretches of volumes that could not be read. */
   readonly damages: number
 }
 
-/** What threads do, by kind: what is asked, and what is answered. */
+/** Requests and answers, by kind. */
 export interface CheckpointWorks {
   readonly checkpoint: { readonly request: CheckpointJob; readonly answer: CheckpointJobResult }
   readonly merge: { readonly request: MergeJob; readonly answer: MergeOutcome }
@@ -81,24 +81,24 @@ export interface CheckpointWorks {
 }
 
 export interface CheckpointRunner {
-  /** One at a time for each device. Throws `deviceFull`, `deviceFailed` and what else its files say. */
+  /** One at a time for each device. Throws `deviceFull`, `deviceFailed` and the other failures of its files. */
   run(job: CheckpointJob): Promise<CheckpointJobResult>
   /** One step of merging the tables of a store, and removing files that are no longer needed. */
   merge(job: MergeJob): Promise<MergeOutcome>
-  /** One step of verifying the rows of a base, and the payloads that they point at. */
+  /** One step of verifying the rows of a metadata store and the payloads they reference. */
   scrubMetadata(device: CheckpointDevice, from: RowScrubCursor | undefined): Promise<RowsScrubbed>
   /** One step of verifying a log. */
   scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed>
-  /** Fails what is asked of a device that does not answer any more, and what it is doing. */
+  /** Fails the running and queued requests of a device that no longer responds. */
   giveUp(id: DeviceId): void
-  /** As `giveUp`, and closes what is open of the device; one that hangs is not waited for. */
+  /** As `giveUp`, and closes the open files of the device; does not wait for one that hangs. */
   forget(id: DeviceId): Promise<void>
   close(): Promise<void>
-  /** After `close`: threads that have not ended yet; one whose disk hangs never does. Absent: none. */
+  /** After `close`: threads that have not ended yet; a thread whose disk hangs never does. Absent: none. */
   readonly threadsLeft?: number
 }
 
-/** A device's files, behind a queue where calls may hang. */
+/** A device's files, behind a queue if calls may hang. */
 type JobDisk = Disk & Partial<Pick<QueuedDisk, "suspect" | "running">>
 
 interface OpenMetadataStore {
@@ -109,23 +109,23 @@ interface OpenMetadataStore {
   readonly upkeep: PayloadUpkeep
 }
 
-/** Runs jobs where it stands: on a worker thread, or inline in simulation. One job of a device at a time. */
+/** Runs jobs in the calling thread: a worker thread, or inline in simulation. One job of a device at a time. */
 export class CheckpointExecutor implements CheckpointRunner {
   private readonly metadataStores = new Map<DeviceId, OpenMetadataStore>()
   private readonly disks = new Map<DeviceId, JobDisk>()
 
-  /** `diskOf`: a way to a device's files, on which no call takes for ever. */
+  /** `diskOf`: returns access to a device's files with a time limit for every call. */
   constructor(
     private readonly diskOf: (device: CheckpointDevice) => JobDisk,
     private readonly stores: Stores,
-    /** Told of damage in a metadata store that the store has undone. */
+    /** Reports damage in a metadata store that the store has repaired. */
     private readonly rebuilt: (path: string, offsetBytes: number) => void = () => undefined,
   ) {}
 
   async run({ device, volumes, adopted, ...request }: CheckpointJob): Promise<CheckpointJobResult> {
     const folders = foldersOf(device.path)
     const { disk, store, log, upkeep } = await this.metadataStoreOf(device)
-    // What a merge has replaced is room that the checkpoint may need.
+    // The checkpoint may need the space of tables that a merge has replaced.
     if (adopted === store.generation) await store.removeUnused()
     const source = new VolumeScanSource(disk, { folder: folders.volumes, deviceId: device.id }, volumes)
     const result = await runCheckpoint(store, log, [source], upkeep, request)
@@ -159,8 +159,8 @@ export class CheckpointExecutor implements CheckpointRunner {
   }
 
   /**
-   * A queue gives its device up for good after one call that was slow, and the serving thread may never have
-   * noticed: once nothing of it is under way any more the device gets another one.
+   * A queue fails its device permanently after one slow call, and the serving thread may not have noticed: once no call
+   * of it is in progress, the device gets a new queue.
    */
   private diskNow(device: CheckpointDevice): JobDisk {
     const known = this.disks.get(device.id)
@@ -185,7 +185,7 @@ export class CheckpointExecutor implements CheckpointRunner {
   }
 
   giveUp(): void {
-    // Whatever it does ends when the calls to its files do, none of which takes for ever.
+    // Running work ends when its file calls end, and every call has a time limit.
   }
 
   async forget(id: DeviceId): Promise<void> {

@@ -1,17 +1,17 @@
-/** What the serving thread and a checkpoint thread say to each other. Both ends are one program at one version. */
+/** Messages between the serving thread and a checkpoint thread. Both ends are the same program at the same version. */
 import { assert } from "../../base/assert.js"
 import { fail, FAILURES, type Failure, type FailureDetails, type FailureKind } from "../../base/failures.js"
 import type { CheckpointWorks } from "./checkpoint-job.js"
 
 export type CheckpointWorkKind = keyof CheckpointWorks
 
-/** Without work: close and be done. */
+/** Without work: close and end. */
 export interface CheckpointOrder {
   readonly id: number
   readonly work: CheckpointWork | undefined
 }
 
-/** In place of an order: end, without a reply, as soon as no call is under way in this thread. */
+/** Instead of an order: end, without a reply, as soon as no call is in progress in this thread. */
 export const END = "end"
 
 export type CheckpointWork = {
@@ -20,11 +20,11 @@ export type CheckpointWork = {
 
 export interface CheckpointReply {
   readonly id: number
-  /** Not the reply yet: the device answers, and the work goes on. */
+  /** Not the reply yet: the device responds, and the work continues. */
   readonly goesOn?: true
-  /** Damage in a file that the store has undone meanwhile. */
+  /** Damage in a file that the store has repaired meanwhile. */
   readonly rebuilt?: { readonly path: string; readonly offsetBytes: number }
-  /** Of the kind that was asked for. */
+  /** Of the requested kind. */
   readonly answer?: unknown
   readonly failure?: { readonly kind: FailureKind; readonly details: FailureDetails }
 }
@@ -39,7 +39,7 @@ export function parseCheckpointReply(message: unknown): CheckpointReply {
   return message as CheckpointReply
 }
 
-/** The answer to work of a kind, of which the thread says that it is done. */
+/** The answer to completed work of a kind. */
 export function parseCheckpointAnswer<Kind extends CheckpointWorkKind>(
   kind: Kind,
   answer: unknown,

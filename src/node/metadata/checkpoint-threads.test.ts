@@ -20,7 +20,7 @@ const WORKER = `
   parentPort.on("message", message => {
     if (message === "end") process.exit()
     const { id, work } = message
-    const device = work?.asked.device ?? {}
+    const device = work?.request.device ?? {}
     const [how, what] = (device.path ?? "").split(":")
     const sleep = ms => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
     if (how === "sleep") sleep(Number(what))
@@ -36,7 +36,7 @@ const WORKER = `
       sleep(400)
       writeFileSync(what, "")
     }
-    if (work?.kind === "forget") open.delete(work.asked)
+    if (work?.kind === "forget") open.delete(work.request)
     else open.add(device.id)
     if (how === "fail") parentPort.postMessage({ id, failure: { kind: "deviceFull", details: { path: what } } })
     else parentPort.postMessage({ id, answer: { rows: threadId, open: [...open] } })

@@ -1,18 +1,17 @@
 /**
- * Checkpoint threads: a small pool that does checkpoint work beside the serving thread. Each device
- * belongs to one place of the pool, since its base is open there.
+ * Checkpoint threads: a small pool that does checkpoint work beside the serving thread. Each device belongs to
+ * one slot of the pool, since that slot's thread has its metadata store open.
  *
- * Promises  Work is answered, or fails: with `deviceFailed` when its device has not answered for `silenceMsMax`,
- *           or is forgotten; with `internal` when its thread dies. Work that goes on may take as long as it
- *           takes: begun again it would take no less. A device that is slow or hangs
- *           holds up others for `holdMsMax` at most: then its thread is set aside with it, and its place
- *           gets a new one.
- *           A thread that was set aside closes what it has open when its work ends; until then its
- *           device is not worked on elsewhere. One whose work never ends is left behind, and nobody
- *           waits for it, also not at `close`. (A thread inside a call that the kernel does not finish
- *           cannot be ended by anybody; nor can the process, other than by a signal.)
- *           A thread without work for `idleMsMax` closes what it has open, and ends.
- * Limits    CHECKPOINT_THREADS; threads that are set aside or left behind are at most one for each device.
+ * Promises  Work completes or fails: with `deviceFailed` if its device has not responded for `silenceMsMax` or
+ *           is forgotten, with `internal` if its thread dies. Work that makes progress has no time limit, since a
+ *           retry would take as long. A device that is slow or hangs delays others for `holdMsMax` at most: then
+ *           its thread is set aside with it, and the slot gets a new thread.
+ *           A thread that was set aside closes its open files when its work ends; until then no other thread
+ *           works on its device. A thread whose work never ends is abandoned, and nothing waits for it, not even
+ *           `close`. (Nothing can end a thread inside a call that the kernel does not finish; only a signal can
+ *           end such a process.)
+ *           A thread without work for `idleMsMax` closes its open files and ends.
+ * Limits    CHECKPOINT_THREADS; at most one thread for each device is set aside or abandoned.
  */
 import { Worker } from "node:worker_threads"
 import { fail, type Failure } from "../../base/failures.js"
@@ -29,18 +28,18 @@ import { END, failureOfReply, parseCheckpointAnswer, parseCheckpointReply } from
 import type { CheckpointOrder, CheckpointReply, CheckpointWork, CheckpointWorkKind } from "./checkpoint-protocol.js"
 
 export const CHECKPOINT_THREADS = {
-  /** Places: this many devices are worked on at once. A thread takes some 17 MB. */
+  /** Slots: the number of devices worked on concurrently. A thread uses about 17 MB. */
   threadsMax: 2,
-  /** Calls to files fail long before; this is for the base, where a large commit is one call. */
+  /** File calls time out much earlier; this is for the metadata store, where a large commit is one call. */
   silenceMsMax: 120_000,
-  /** Others wait behind one piece of work no longer than this. */
+  /** How long other work waits behind one task. */
   holdMsMax: 5_000,
   checkMs: 500,
-  /** A thread that has had nothing to do for so long gives its memory back. */
+  /** A thread that is idle for this long ends and frees its memory. */
   idleMsMax: 10_000,
-  /** Closing what is open of one device, or of all, in a thread that has nothing else to do. */
+  /** Time to close the files of one device, or of all, in an idle thread. */
   closeMsMax: 5_000,
-  /** Work waiting for one place: a device asks for one checkpoint, one scrub step and one closing at a time. */
+  /** Queued work of one slot: a device requests at most one checkpoint, one scrub step and one closing at a time. */
   waitingMax: 256,
 } as const
 
@@ -53,18 +52,18 @@ interface Task {
   reject(failure: Failure): void
 }
 
-/** One worker, with at most one order at a time. */
+/** One worker; it has at most one order at a time. */
 class Thread {
   private readonly worker: Worker
   private lastId = 0
   private waitsFor: ((reply: CheckpointReply | undefined) => void) | undefined
-  /** What it is doing. */
+  /** The current task. */
   task: Task | undefined
-  /** Since when it does this, or nothing. */
+  /** When the current task, or the idle time, began. */
   sinceMs = 0
-  /** When it was given an order, or was last heard to be at it. */
-  heardMs = 0
-  /** Settles when it has nothing to do. */
+  /** When the thread last got an order or reported progress. */
+  lastReportMs = 0
+  /** Settles when the thread is idle. */
   performing: Promise<void> = Promise.resolve()
   hasEnded = false
   isAbandoned = false
@@ -82,31 +81,31 @@ class Thread {
       this.waitsFor?.(undefined)
       onEnd(error)
     }
-    this.worker.on("message", (message: unknown) => this.hear(parseCheckpointReply(message)))
+    this.worker.on("message", (message: unknown) => this.receive(parseCheckpointReply(message)))
     this.worker.on("error", end)
     this.worker.on("exit", code => end(new Error(`the checkpoint thread ended with code ${code}`)))
   }
 
-  /** The reply; undefined when the thread ends before it comes. */
+  /** Returns the reply; undefined if the thread ends first. */
   async order(work: CheckpointWork | undefined): Promise<CheckpointReply | undefined> {
     if (this.hasEnded) return undefined
     this.lastId += 1
-    this.heardMs = this.clock.monotonicMs()
+    this.lastReportMs = this.clock.monotonicMs()
     const order: CheckpointOrder = { id: this.lastId, work }
     const reply = new Promise<CheckpointReply | undefined>(resolve => (this.waitsFor = resolve))
     this.worker.postMessage(order)
     return reply
   }
 
-  private hear(reply: CheckpointReply): void {
+  private receive(reply: CheckpointReply): void {
     if (reply.rebuilt !== undefined) logRebuilt(this.output, reply.rebuilt.path, reply.rebuilt.offsetBytes)
     if (reply.id !== this.lastId) return
-    this.heardMs = this.clock.monotonicMs()
+    this.lastReportMs = this.clock.monotonicMs()
     if (reply.goesOn !== true) this.waitsFor?.(reply)
   }
 
   /**
-   * Ends it as soon as it leaves what it is doing; not waited for. It ends by itself: a thread that is terminated
+   * Tells the worker to end after its current call; does not wait. The worker ends itself, because terminating a thread
    * may leave a file half-written.
    */
   abandon(): void {
@@ -117,21 +116,21 @@ class Thread {
   }
 }
 
-/** A place in the pool: one thread at a time, and what waits for it. */
-interface Place {
+/** A slot of the pool: at most one thread at a time, and the queue of its tasks. */
+interface Slot {
   thread: Thread | undefined
   readonly waiting: Task[]
   devices: number
-  /** Its thread closes what it has open; the next one waits for that. */
+  /** The slot's thread is closing its files; the next thread waits for that. */
   isResting: boolean
 }
 
 export class CheckpointThreads implements CheckpointRunner {
-  private readonly places: readonly Place[]
-  private readonly placeOf = new Map<DeviceId, Place>()
-  /** Set aside with work that has not ended, by its device. */
+  private readonly slots: readonly Slot[]
+  private readonly slotOf = new Map<DeviceId, Slot>()
+  /** Threads that were set aside with unfinished work, by device. */
   private readonly aside = new Map<DeviceId, Thread>()
-  /** Those whose thread has not ended. */
+  /** Threads that have not ended. */
   private readonly begun = new Set<Thread>()
   private isWatching = false
   private readonly closing = new AbortController()
@@ -142,7 +141,7 @@ export class CheckpointThreads implements CheckpointRunner {
     private readonly output: Log,
     private readonly limits: CheckpointThreadLimits = CHECKPOINT_THREADS,
   ) {
-    this.places = Array.from({ length: limits.threadsMax }, () => ({
+    this.slots = Array.from({ length: limits.threadsMax }, () => ({
       thread: undefined,
       waiting: [],
       devices: 0,
@@ -175,43 +174,43 @@ export class CheckpointThreads implements CheckpointRunner {
   }
 
   giveUp(id: DeviceId): void {
-    const place = this.placeOf.get(id)
-    if (place === undefined) return
-    const gone = fail("deviceFailed", { message: "the device was taken out", device: id })
-    for (const task of place.waiting.filter(({ deviceId }) => deviceId === id)) task.reject(gone)
-    place.waiting.splice(0, place.waiting.length, ...place.waiting.filter(({ deviceId }) => deviceId !== id))
-    if (place.thread?.task?.deviceId === id) this.setAside(place, place.thread)
+    const slot = this.slotOf.get(id)
+    if (slot === undefined) return
+    const gone = fail("deviceFailed", { message: "the device was taken offline", device: id })
+    for (const task of slot.waiting.filter(({ deviceId }) => deviceId === id)) task.reject(gone)
+    slot.waiting.splice(0, slot.waiting.length, ...slot.waiting.filter(({ deviceId }) => deviceId !== id))
+    if (slot.thread?.task?.deviceId === id) this.setAside(slot, slot.thread)
     this.aside.get(id)?.task?.reject(gone)
   }
 
   async forget(id: DeviceId): Promise<void> {
     this.giveUp(id)
-    const place = this.placeOf.get(id)
-    if (place === undefined) return
-    const isOpen = !this.aside.has(id) && place.thread !== undefined
+    const slot = this.slotOf.get(id)
+    if (slot === undefined) return
+    const isOpen = !this.aside.has(id) && slot.thread !== undefined
     if (isOpen) await this.within(this.ask(id, "forget", { kind: "forget", request: id }).catch(() => undefined))
-    if (this.placeOf.delete(id)) place.devices -= 1
+    if (this.slotOf.delete(id)) slot.devices -= 1
   }
 
   async close(): Promise<void> {
     this.closing.abort()
-    for (const { waiting } of this.places) for (const task of waiting.splice(0)) task.reject(fail("stopping"))
-    const threads = [...this.places.flatMap(({ thread }) => thread ?? []), ...this.aside.values()]
+    for (const { waiting } of this.slots) for (const task of waiting.splice(0)) task.reject(fail("stopping"))
+    const threads = [...this.slots.flatMap(({ thread }) => thread ?? []), ...this.aside.values()]
     await mapBounded(threads, DEVICES_MAX, thread => this.closeThread(thread))
   }
 
-  /** Waits for what it does, and for it to close what it has open, but not for ever. */
+  /** Waits, with a limit, until the thread has finished its task and closed its files. */
   private async closeThread(thread: Thread): Promise<void> {
     const isClosed = await this.within(thread.performing.then(() => thread.order(undefined)).then(() => true))
     const { task } = thread
     if (isClosed === undefined) {
-      this.output.warn("a checkpoint thread does not end", { device: task?.deviceId ?? "" })
-      task?.reject(fail("deviceFailed", { message: "the device does not answer", device: task.deviceId }))
+      this.output.warn("checkpoint_thread_does_not_end", { device: task?.deviceId ?? "" })
+      task?.reject(fail("deviceFailed", { message: "the device does not respond", device: task.deviceId }))
     }
     thread.abandon()
   }
 
-  /** What the promise gives; undefined where it takes longer than closing may. */
+  /** Resolves with the promise's value; undefined if it takes longer than closing may take. */
   private async within<T>(promise: Promise<T>): Promise<T | undefined> {
     const over = new AbortController()
     const late = this.clock.sleep(this.limits.closeMsMax, over.signal).then(() => undefined)
@@ -228,47 +227,46 @@ export class CheckpointThreads implements CheckpointRunner {
     work: CheckpointWork,
   ): Promise<CheckpointWorks[Kind]["answer"]> {
     if (this.isClosed) return Promise.reject(fail("stopping"))
-    const place = this.placeFor(deviceId)
-    if (place.waiting.length >= this.limits.waitingMax) {
-      return Promise.reject(fail("tooManyInFlight", { message: "too much checkpoint work waits", device: deviceId }))
+    const slot = this.slotFor(deviceId)
+    if (slot.waiting.length >= this.limits.waitingMax) {
+      return Promise.reject(fail("tooManyInFlight", { message: "the checkpoint queue is full", device: deviceId }))
     }
     return new Promise((resolve, reject) => {
-      place.waiting.push({
+      slot.waiting.push({
         ...{ deviceId, work, reject },
         resolve: answer => resolve(parseCheckpointAnswer(kind, answer)),
       })
-      this.pump(place)
+      this.pump(slot)
       if (!this.isWatching) void this.watch()
     })
   }
 
-  private placeFor(id: DeviceId): Place {
-    const known = this.placeOf.get(id)
+  private slotFor(id: DeviceId): Slot {
+    const known = this.slotOf.get(id)
     if (known) return known
-    const place = this.places.reduce((best, each) => (each.devices < best.devices ? each : best))
-    place.devices += 1
-    this.placeOf.set(id, place)
-    return place
+    const slot = this.slots.reduce((best, each) => (each.devices < best.devices ? each : best))
+    slot.devices += 1
+    this.slotOf.set(id, slot)
+    return slot
   }
 
-  /** Gives the place's thread its next task, if it has nothing to do. */
-  private pump(place: Place): void {
-    if (place.isResting || place.thread?.task !== undefined) return
-    const at = place.waiting.findIndex(({ deviceId }) => !this.aside.has(deviceId))
-    const [task] = at === -1 ? [] : place.waiting.splice(at, 1)
+  /** Gives an idle thread of the slot its next task. */
+  private pump(slot: Slot): void {
+    if (slot.isResting || slot.thread?.task !== undefined) return
+    const at = slot.waiting.findIndex(({ deviceId }) => !this.aside.has(deviceId))
+    const [task] = at === -1 ? [] : slot.waiting.splice(at, 1)
     if (task === undefined) return
-    const thread = (place.thread ??= this.start(place))
+    const thread = (slot.thread ??= this.start(slot))
     thread.task = task
     thread.sinceMs = this.clock.monotonicMs()
     thread.performing = this.perform(thread, task)
   }
 
-  private start(place: Place): Thread {
+  private start(slot: Slot): Thread {
     const thread: Thread = new Thread(this.entry, this.clock, this.output, error => {
       this.begun.delete(thread)
-      if (place.thread === thread) place.thread = undefined
-      if (!this.isClosed && !thread.isAbandoned)
-        this.output.error("a checkpoint thread ended", { error: String(error) })
+      if (slot.thread === thread) slot.thread = undefined
+      if (!this.isClosed && !thread.isAbandoned) this.output.error("checkpoint_thread_ended", { error: String(error) })
     })
     this.begun.add(thread)
     return thread
@@ -282,76 +280,76 @@ export class CheckpointThreads implements CheckpointRunner {
     thread.task = undefined
     thread.sinceMs = this.clock.monotonicMs()
     if (this.aside.get(task.deviceId) === thread) await this.dismiss(thread, task.deviceId)
-    for (const place of this.places) this.pump(place)
+    for (const slot of this.slots) this.pump(slot)
   }
 
-  /** A thread that was set aside has ended its work: its device may be worked on where it belongs. */
+  /** A thread that was set aside has ended its work: the slot of its device may work on the device again. */
   private async dismiss(thread: Thread, deviceId: DeviceId): Promise<void> {
     await this.within(thread.order(undefined))
     thread.abandon()
     this.aside.delete(deviceId)
   }
 
-  /** Ends a thread that nobody needs; its place gets another one with the next work. */
-  private async rest(place: Place, thread: Thread): Promise<void> {
-    place.isResting = true
+  /** Ends an idle thread; the slot gets another one with its next task. */
+  private async rest(slot: Slot, thread: Thread): Promise<void> {
+    slot.isResting = true
     await this.within(thread.order(undefined))
     thread.abandon()
-    if (place.thread === thread) place.thread = undefined
-    place.isResting = false
-    this.pump(place)
+    if (slot.thread === thread) slot.thread = undefined
+    slot.isResting = false
+    this.pump(slot)
   }
 
-  /** Its place gets another thread as soon as there is work for one. */
-  private setAside(place: Place, thread: Thread): void {
+  /** The slot gets another thread with its next task. */
+  private setAside(slot: Slot, thread: Thread): void {
     if (thread.task === undefined) return
     this.aside.set(thread.task.deviceId, thread)
-    place.thread = undefined
-    this.pump(place)
+    slot.thread = undefined
+    this.pump(slot)
   }
 
-  /** Looks at what is going on from time to time; ends when nothing is. */
+  /** Checks running tasks periodically; ends when none is left. */
   private async watch(): Promise<void> {
     this.isWatching = true
     while (!this.isClosed && this.isBusy()) {
       await this.clock.sleep(this.limits.checkMs, this.closing.signal)
-      for (const place of this.places) this.inspect(place)
-      for (const [id, thread] of this.aside) this.judge(id, thread)
+      for (const slot of this.slots) this.inspect(slot)
+      for (const [id, thread] of this.aside) this.failIfSilent(id, thread)
     }
     this.isWatching = false
   }
 
   private isBusy(): boolean {
-    return this.aside.size > 0 || this.places.some(({ thread, waiting }) => thread !== undefined || waiting.length > 0)
+    return this.aside.size > 0 || this.slots.some(({ thread, waiting }) => thread !== undefined || waiting.length > 0)
   }
 
-  private inspect(place: Place): void {
-    const { thread } = place
-    if (thread === undefined || place.isResting) return
+  private inspect(slot: Slot): void {
+    const { thread } = slot
+    if (thread === undefined || slot.isResting) return
     const tookMs = this.clock.monotonicMs() - thread.sinceMs
     if (thread.task === undefined) {
-      if (tookMs >= this.limits.idleMsMax) thread.performing = this.rest(place, thread)
+      if (tookMs >= this.limits.idleMsMax) thread.performing = this.rest(slot, thread)
       return
     }
     const { deviceId } = thread.task
-    const holdsUp = place.waiting.some(task => task.deviceId !== deviceId && !this.aside.has(task.deviceId))
+    const holdsUp = slot.waiting.some(task => task.deviceId !== deviceId && !this.aside.has(task.deviceId))
     if (!this.isSilent(thread) && (!holdsUp || tookMs < this.limits.holdMsMax)) return
-    this.output.warn("a device is slow to checkpoint; others go on without it", { device: deviceId, tookMs })
-    this.setAside(place, thread)
+    this.output.warn("checkpoint_slow", { device: deviceId, tookMs })
+    this.setAside(slot, thread)
   }
 
-  private isSilent({ heardMs }: Thread): boolean {
-    return this.clock.monotonicMs() - heardMs >= this.limits.silenceMsMax
+  private isSilent({ lastReportMs }: Thread): boolean {
+    return this.clock.monotonicMs() - lastReportMs >= this.limits.silenceMsMax
   }
 
-  /** Gives up work that was set aside and does not go on. What is asked for its device meanwhile fails, too. */
-  private judge(id: DeviceId, thread: Thread): void {
+  /** Fails work that was set aside and makes no progress, and all queued work of its device. */
+  private failIfSilent(id: DeviceId, thread: Thread): void {
     if (thread.task === undefined || !this.isSilent(thread)) return
-    const message = `the device did not go on with a checkpoint for ${this.limits.silenceMsMax} ms`
+    const message = `a checkpoint on the device made no progress for ${this.limits.silenceMsMax} ms`
     const failure = fail("deviceFailed", { message, device: id, code: "ETIMEDOUT" })
     thread.task.reject(failure)
     thread.abandon()
-    for (const { waiting } of this.places) {
+    for (const { waiting } of this.slots) {
       for (const task of waiting) if (task.deviceId === id) task.reject(failure)
       waiting.splice(0, waiting.length, ...waiting.filter(task => task.deviceId !== id))
     }

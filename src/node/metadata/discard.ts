@@ -1,7 +1,7 @@
 /**
- * Discarding what a device knows of names: its base, its log, its payloads. Possible for a device that
- * holds no names (any more): its needles are untouched, and their index is rebuilt from the volumes when
- * it is opened again.
+ * Discard: removes the metadata of a device: its metadata store, its log, its payloads. Only for a device without
+ * a metadata replica: its needles are untouched, and their index is rebuilt from the volumes when the device is
+ * opened again.
  */
 import { forgetPosition } from "../../device/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
@@ -9,7 +9,7 @@ import type { DeviceId } from "../../base/ids.js"
 import type { Stores } from "../../seams/store/contract.js"
 import { foldersOf } from "../devices/folders.js"
 
-/** Nobody has anything of the device open. Cut off in between it is to be called again. */
+/** The device must not be open. Call again if interrupted. */
 export async function discardMetadata(disk: Disk, stores: Stores, path: string, deviceId: DeviceId): Promise<void> {
   const folders = foldersOf(path)
   await forgetPosition(disk, path)

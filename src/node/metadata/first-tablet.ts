@@ -1,4 +1,4 @@
-/** The one tablet of a machine; splits come with the cluster. */
+/** The single tablet of a machine; splits are part of the cluster. */
 import { parseTabletId } from "../../base/ids.js"
 import type { TabletId } from "../../base/ids.js"
 

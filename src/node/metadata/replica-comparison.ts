@@ -1,7 +1,7 @@
 /**
- * Member comparison: a job that compares all rows of all members now and then, and has the base of one
- * that is wrong built anew. Of two members that differ while both are well-formed nobody can tell who is
- * right: that is said, and left as it is.
+ * Replica comparison: a job that compares all rows of all replicas at intervals and has the metadata store of a
+ * wrong replica rebuilt. If two well-formed replicas differ without a majority, the job cannot decide which is
+ * right: it logs the difference and changes nothing.
  */
 import { fail } from "../../base/failures.js"
 import type { Job, StepOutcome } from "../../life/index.js"
@@ -11,7 +11,7 @@ import type { ReplicaComparison, Primary } from "../../tablet/index.js"
 import type { StoreControl } from "../control/store-control.js"
 
 const COMPARE_EVERY_MS = 7 * 24 * 3_600_000
-/** Ranges compared in one turn of a step, before others get theirs. */
+/** Ranges compared in one step, before other jobs run. */
 const RANGES_PER_STEP = 4
 
 export class ReplicaComparing implements Job {
@@ -51,11 +51,10 @@ export class ReplicaComparing implements Job {
   private end(comparison: ReplicaComparison): void {
     this.comparison = undefined
     const { rowsCompared, undecided, differences } = comparison
-    this.last = `${rowsCompared} rows compared, ${differences.length === 0 ? "all alike" : `${differences.length} differ`}`
+    this.last = `${rowsCompared} rows compared, ${differences.length === 0 ? "all equal" : `${differences.length} differ`}`
     for (const [id, rows] of comparison.wrong) {
-      this.control.damaged(id, fail("corruptRow", { message: `${rows} rows differ from what other devices have` }))
+      this.control.damaged(id, fail("corruptRow", { message: `${rows} rows differ from those of other replicas` }))
     }
-    if (undecided > 0)
-      this.log.error("devices that hold names differ, and nobody can tell who is right", { rows: undecided })
+    if (undecided > 0) this.log.error("metadata_replicas_differ_undecided", { rows: undecided })
   }
 }

@@ -1,4 +1,4 @@
-/** Replica verification: a job that verifies the metadata of each replica after a start, and whenever it is asked for. */
+/** Replica verification: a job that verifies the metadata of each replica after a start and on request. */
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Primary } from "../../tablet/index.js"
 

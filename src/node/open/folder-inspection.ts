@@ -1,6 +1,6 @@
 /**
- * Looking at data folders before anything is touched: which are devices, which are empty, which cannot be
- * used. Takes no lock and writes nothing.
+ * Folder inspection: classifies data folders before anything is written: devices, empty folders, unusable ones.
+ * Takes no lock and writes nothing.
  */
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { inspectFolder, isMountPoint, isUnused, readControlRecord } from "../../device/index.js"
@@ -14,14 +14,14 @@ type FolderContent =
   | {
       readonly kind: "device"
       readonly superblock: Superblock
-      /** Undefined: it never had one. A failure: it has one that cannot be read. */
+      /** Undefined if it never had one. A failure if it has one that cannot be read. */
       readonly record: ControlRecord | Failure | undefined
       /** Nothing has been written to it yet. */
       readonly isUnused: boolean
     }
-  /** The superblock of a device is gone, and some of its files are left. `isEmptied`: no rows and no bodies. */
+  /** The superblock of a device is gone, and some of its files remain. `isEmptied`: no rows and no bodies. */
   | { readonly kind: "remains"; readonly record: ControlRecord; readonly isEmptied: boolean }
-  /** It does not answer, or what makes it a device is damaged. */
+  /** The disk does not respond, or the files that identify the device are damaged. */
   | { readonly kind: "broken"; readonly failure: Failure }
 
 export interface FolderInspection {
@@ -30,7 +30,7 @@ export interface FolderInspection {
   readonly content: FolderContent
 }
 
-/** Throws what speaks against the folder itself: `folderNotEmpty`, `invalidConfig` (of a later release). */
+/** Throws failures of the folder itself: `folderNotEmpty`, `invalidConfig` (of a later release). */
 export async function inspect(disk: Disk, path: string): Promise<FolderInspection> {
   try {
     if (!(await disk.exists(path))) return { path, isMountPoint: false, content: { kind: "absent" } }

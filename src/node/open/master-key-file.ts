@@ -5,12 +5,12 @@ import { MASTER_KEY_BYTES } from "../../access/index.js"
 import { readRecordFile } from "../../device/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
 
-/** Throws `invalidConfig` where the file is missing or holds no key. */
+/** Throws `invalidConfig` if the file is missing or holds no key. */
 export async function readMasterKeyFile(disk: Disk, path: string): Promise<Uint8Array> {
   const bytes = await readRecordFile(disk, path)
   if (!bytes)
     throw fail("invalidConfig", {
-      message: `the master key file ${path} does not exist; make one with: openssl rand -hex 32 > ${path}`,
+      message: `the master key file ${path} does not exist; create it with: openssl rand -hex 32 > ${path}`,
     })
   const key = bytes.length === MASTER_KEY_BYTES ? bytes : bytesOfHex(Buffer.from(bytes).toString("latin1").trim())
   if (key?.length !== MASTER_KEY_BYTES) {

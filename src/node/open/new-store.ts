@@ -1,4 +1,4 @@
-/** The first control record of a store, and the devices that it names. */
+/** New store: its devices and its first control record. */
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
 import { parseDeviceId, parseEpoch, parseStoreId, rowKeyOf } from "../../base/ids.js"
@@ -16,7 +16,7 @@ import { FIRST_TABLET } from "../metadata/first-tablet.js"
 import type { FolderInspection } from "./folder-inspection.js"
 import type { DeviceFolder } from "./start-core.js"
 
-/** Every folder gets its superblock before any gets a control record, so that a start that is cut off begins again. */
+/** Writes every superblock before any control record, so that an interrupted start begins again. */
 export async function makeDevices(
   clock: Clock,
   random: Random,
@@ -86,7 +86,7 @@ export async function firstRecord(
   }
 }
 
-/** By what each can hold: folders on one file system share it. The smallest has 1. */
+/** Weights by capacity; folders on one file system share its capacity. The smallest weight is 1. */
 function weightsOf(spaces: readonly Space[]): readonly number[] {
   const shares = spaces.map(({ totalBytes, fileSystemId }) => {
     const sharing = spaces.filter(other => other.fileSystemId === fileSystemId).length

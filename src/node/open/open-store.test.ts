@@ -100,7 +100,7 @@ test("a change of the root key that is cut off anywhere is on every device, or o
 const withFolders = (...dataFolders: string[]): ServeConfig => ({ ...config, dataFolders })
 const THREE = withFolders("/a", "/b", "/c")
 
-/** `/a active, /b out` … as the record says. */
+/** `/a active, /b offline` … as the record says. */
 const statesOf = ({ record }: OpenedStore): string =>
   record.devices.map(({ pathHint, state }) => `${pathHint} ${state}`).join(", ")
 const pathsOf = ({ devices }: OpenedStore): string => devices.map(({ identity }) => identity.path).join(" ")
@@ -118,19 +118,19 @@ test("options of the first start that were overruled since are told of, and keep
   await assert.rejects(machine.start({ ...config, blockBytes: 2 * record.blockBytes }), /cannot be changed/)
 })
 
-test("a device that is missing is out from then on, and may lack something when it is back", async () => {
+test("a missing device is marked as offline, and may lack shards when it returns", async () => {
   const machine = new Machine()
   const first = await machine.start(THREE)
   const epoch = first.record.tablets[0]?.epoch ?? 0
   const without = await machine.start(withFolders("/a", "/c"))
-  assert.equal(statesOf(without), "/a active, /b out, /c active")
+  assert.equal(statesOf(without), "/a active, /b offline, /c active")
   assert.equal(pathsOf(without), "/a /c")
   const [tablet] = without.record.tablets
   assert.deepEqual([tablet?.replicas.length, tablet?.epoch], [2, epoch + 1])
   const back = await machine.start(THREE)
-  assert.equal(statesOf(back), "/a active, /b filling, /c active")
+  assert.equal(statesOf(back), "/a active, /b rebuilding, /c active")
   assert.equal(pathsOf(back), "/a /b /c")
-  assert.match(back.notes.join(), /at \/b is back, and is brought what it lacks/)
+  assert.match(back.notes.join(), /at \/b has returned and will be brought up to date/)
   assert.equal(back.record.tablets[0]?.replicas.length, 2, "it holds no names")
   const incarnations = back.devices.map(({ identity }) => identity.incarnation)
   assert.deepEqual(
@@ -140,14 +140,14 @@ test("a device that is missing is out from then on, and may lack something when 
   )
 })
 
-test("a device that is out and does not work stays out", async () => {
+test("an offline device that fails the probe stays offline", async () => {
   const machine = new Machine()
   await machine.start(THREE)
   await machine.start(withFolders("/a", "/c"))
   machine.disk.intercept(failing({ kind: "sync", pathPart: "/b/probe", code: "EIO", nth: 1 }))
   const store = await machine.start(THREE)
-  assert.equal(statesOf(store), "/a active, /b out, /c active")
-  assert.match(store.notes.join(), /at \/b stays out: .*EIO/)
+  assert.equal(statesOf(store), "/a active, /b offline, /c active")
+  assert.match(store.notes.join(), /at \/b stays offline: .*EIO/)
 })
 
 test("an empty folder in a lost device's place becomes its successor, also where that is cut off anywhere", async () => {
@@ -157,7 +157,7 @@ test("an empty folder in a lost device's place becomes its successor, also where
     for (const name of ["superblock", "control", "control.second"]) await machine.disk.boot().remove(`/b/${name}`)
     const done = await machine.startUntil(nth, THREE)
     const store = await machine.start(THREE)
-    assert.equal(statesOf(store), "/a active, /b filling, /c active", `cut off at change ${nth}`)
+    assert.equal(statesOf(store), "/a active, /b rebuilding, /c active", `cut off at change ${nth}`)
     assert.equal(pathsOf(store), "/a /b /c")
     const [old, taking] = [before.devices[1]?.id, store.record.devices[1]?.id]
     assert.ok(old !== undefined && taking !== undefined && old !== taking)
@@ -179,7 +179,7 @@ for (const [what, fault] of [
     machine.disk.intercept(fault)
     const clock = new SimClock()
     const store = await clock.runUntil(machine.start(THREE, clock), 60_000)
-    assert.equal(statesOf(store), "/a active, /b out, /c active")
+    assert.equal(statesOf(store), "/a active, /b offline, /c active")
     assert.match(store.notes.join(), /\/b cannot be used and is left alone/)
     machine.disk.intercept(() => undefined)
     assert.equal(pathsOf(await machine.start(THREE)), "/a /b /c")
@@ -207,10 +207,10 @@ test("starts that were cut off with different devices missing leave one truth", 
     })
     const all = await machine.start(THREE)
     if (second) {
-      assert.match(statesOf(all), /^\/a filling, \/b active, \/c (active|filling)$/, `cut off at change ${nth}`)
+      assert.match(statesOf(all), /^\/a rebuilding, \/b active, \/c (active|rebuilding)$/, `cut off at change ${nth}`)
       assert.equal(all.secrets.root.accessKeyId, second.secrets.root.accessKeyId, "the second start's word stands")
     } else {
-      assert.match(statesOf(all), /^\/a active, \/b active, \/c (active|filling)$/, `cut off at change ${nth}`)
+      assert.match(statesOf(all), /^\/a active, \/b active, \/c (active|rebuilding)$/, `cut off at change ${nth}`)
     }
     outcomes.add(second ? "it had not happened" : "it may have happened")
   }
@@ -229,8 +229,8 @@ test("an old image of a device lacks what came since, and holds no names until i
   const later = machine.disk.boot()
   for (const [name, bytes] of image) await replaceRecordFile(later, `/b/${name}`, bytes)
   const store = await machine.start(THREE)
-  assert.equal(statesOf(store), "/a active, /b filling, /c active")
-  assert.match(store.notes.join(), /has not been through all that the others have/)
+  assert.equal(statesOf(store), "/a active, /b rebuilding, /c active")
+  assert.match(store.notes.join(), /lacks changes that the others have/)
   const b = store.record.devices[1]?.id
   assert.ok(store.record.tablets.every(({ replicas }) => replicas.every(({ id }) => id !== b)))
 })
@@ -253,7 +253,7 @@ test("a device without any room for its next life is left out, and never called 
   await machine.start(THREE)
   machine.disk.intercept(noRoomAt("/b"))
   const store = await machine.start(THREE)
-  assert.equal(statesOf(store), "/a active, /b out, /c active")
+  assert.equal(statesOf(store), "/a active, /b offline, /c active")
   assert.match(store.notes.join(), /\/b cannot be used and is left alone: the store is full/)
   machine.disk.intercept(() => undefined)
   assert.equal(pathsOf(await machine.start(THREE)), "/a /b /c")

@@ -1,12 +1,12 @@
 /**
  * Opening a store: data folders become owned devices of one store, new or known.
  *
- * Promises  Nothing is written before every folder has been looked at, taken, and found to belong
- *           together. A refusal is one line that says what to do. A device that fails or hangs on the way,
- *           or has no room for what a start writes, is left out, as if it were missing.
- * Order     look at all folders; lock them; make them devices where the store is new; begin a life of one
- *           number on each; write the record anew in that life's name, which puts an end to whatever
- *           earlier lives tried in vain; then change it by what this start has found.
+ * Promises  Nothing is written before every folder has been inspected and locked and all are found to belong
+ *           together. A refusal is one line with the command that resolves it. A start treats a device that
+ *           fails, hangs or has no space for the writes of a start as missing.
+ * Order     inspect all folders; lock them; make them devices if the store is new; begin an incarnation with
+ *           the same number on each; rewrite the record under that incarnation, which supersedes every
+ *           uncommitted record of earlier processes; then change it by the findings of this start.
  */
 import { setMaxListeners } from "node:events"
 import { must } from "../../base/assert.js"
@@ -49,16 +49,16 @@ import { possibleFills, recordOfStart, type Fill } from "./start-record-core.js"
 
 export interface OpenedStore {
   readonly storeId: StoreId
-  /** Has taken effect. */
+  /** The record in effect. */
   readonly record: ControlRecord
   readonly secrets: StoreSecrets
-  /** Those that take part, in the record's order. */
+  /** Devices that take part, in the record's order. */
   readonly devices: readonly Ownership[]
   /** Of this process, the same on each device. */
   readonly incarnation: Incarnation
-  /** This start made the store. */
+  /** This start created the store. */
   readonly isNew: boolean
-  /** What became of folders that did not simply open: one line each. */
+  /** Folders that did not simply open: one line each. */
   readonly notes: readonly string[]
 }
 
@@ -81,12 +81,12 @@ export async function openStore(
   }
 }
 
-/** What is one folder's trouble; a file system that was made read-only takes no lock. */
+/** Failures of one folder. A file system that became read-only cannot be locked. */
 const LEFT_OUT = ["deviceFailed", "corruptRecord", "invalidConfig"] as const
-/** Without a lock and a life of its own nothing is done on a device; without the newest record it takes part. */
+/** A start cannot use a device without a lock and an incarnation on it; it can use one that lacks the newest record. */
 const LEFT_OUT_AT_FIRST = [...LEFT_OUT, "deviceFull"] as const
 
-/** A folder whose device failed on the way, and is to be left out. */
+/** A folder whose device failed during the start; the start continues without it. */
 class FolderFailed extends Error {
   override readonly name = "FolderFailed"
 
@@ -104,7 +104,7 @@ interface Plan {
   readonly secretsOfKnown: StoreSecrets | undefined
 }
 
-/** A disk that is about to die may give its records at one look and not at the next. */
+/** A dying disk may return its records at one inspection and fail at the next. */
 const LOOKS_MAX = 10
 
 class Start {
@@ -130,7 +130,7 @@ class Start {
       try {
         return await this.tryToOpen()
       } catch (error) {
-        // Each round has one folder less, until the plan says that it cannot do without.
+        // Each round has one folder less, until the plan refuses to open without it.
         if (!(error instanceof FolderFailed) || this.failed.has(error.path)) throw this.reasonOf(error)
         this.failed.set(error.path, error.failure)
         await this.giveBack()
@@ -138,13 +138,13 @@ class Start {
     }
   }
 
-  /** A device that needs room only is not missing, and nobody is to be told to give it up. */
+  /** A device that only lacks space is not missing: the message must not advise giving it up. */
   private reasonOf(error: unknown): unknown {
     const full = [...this.failed.values()].find(({ kind }) => kind === "deviceFull")
     return isFailure(error, "devicesMissing") && full !== undefined ? full : error
   }
 
-  /** Ends the watch over calls that are still going on. */
+  /** Stops watching calls that are still in progress. */
   end(): void {
     this.watch.abort()
   }
@@ -161,20 +161,20 @@ class Start {
     return this.resume(plan, inspections, must(secretsOfKnown, "a known store has secrets"))
   }
 
-  /** What is seen while all folders that are to be taken are locked: before, it may have changed, or been misread. */
+  /** Repeats the inspection under locks: a folder may have changed, or been misread, before it was locked. */
   private async inspectUnderLocks(): Promise<Plan> {
     let seen = await this.inspect()
     for (let inspections = 1; ; inspections += 1) {
       const open = foldersToTake(seen).filter(({ path }) => !this.held.has(path))
       if (open.length === 0 && inspections > 1) return seen
       if (inspections === LOOKS_MAX)
-        throw fail("deviceFailed", { message: "a folder shows something else at each look" })
+        throw fail("deviceFailed", { message: "the content of a folder differs at each inspection" })
       for (const { path } of open) await this.lock(path)
       seen = await this.inspect()
     }
   }
 
-  /** Looks at every folder and throws whatever speaks against this start; touches nothing. */
+  /** Inspects every folder and throws the first reason against this start. Writes nothing. */
   private async inspect(): Promise<Plan> {
     const inspections = await mapBounded(
       this.config.dataFolders,
@@ -194,7 +194,7 @@ class Start {
     return { inspections, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
   }
 
-  /** Who finds too few devices of a store that another process runs is not to be told to give up the others. */
+  /** If another process runs the store, too few devices appear present: the message must not advise giving them up. */
   private async planOf(inspections: readonly FolderInspection[]): Promise<StartPlan> {
     try {
       return planStart(inspections)
@@ -225,7 +225,7 @@ class Start {
     await this.orLeftOut(path, take, LEFT_OUT_AT_FIRST)
   }
 
-  /** A device that fails is left out; everything else is as it is. */
+  /** Leaves a failing device out of the start. */
   private async orLeftOut<T>(
     path: string,
     run: () => Promise<T>,
@@ -239,7 +239,7 @@ class Start {
     }
   }
 
-  /** Begins a life on the device, for this process to keep. */
+  /** Begins an incarnation on the device for this process. */
   private async own({ path, superblock }: DeviceFolder, incarnation: Incarnation): Promise<Ownership> {
     const lock = must(this.held.get(path), "every device is locked")
     const begin = () => Ownership.begin(this.clock, this.disk, lock, superblock, incarnation)
@@ -294,7 +294,7 @@ class Start {
     const record = await recordManager.change("start", before => recordOfStart(before, findings, nowMs))
     await recordManager.stop()
     const lagging = plan.lagging.map(
-      id => `device ${id} has not been through all that the others have, and is brought what it lacks`,
+      id => `device ${id} lacks changes that the others have; it will be brought up to date`,
     )
     const overruled = overruledOptions(record, this.config)
     const notes = [...plan.notes, ...lagging, ...back.notes, ...filled.notes, ...overruled, ...troubles]
@@ -302,8 +302,8 @@ class Start {
   }
 
   /**
-   * The record under a generation of this life, on more than half of the devices that count: what earlier
-   * lives tried in vain, and may lie somewhere, is older from now on.
+   * Rewrites the record with a generation of this incarnation on more than half of the voting devices. It is newer than
+   * any uncommitted record of an earlier process.
    */
   private async renew({ record, present }: KnownPlan, incarnation: Incarnation): Promise<ControlRecord> {
     const renewed = { ...record, generation: nextGeneration(incarnation, record.generation) }
@@ -318,10 +318,10 @@ class Start {
       }
     })
     if (2 * accepted.filter(Boolean).length > votingIds(record).length) return renewed
-    throw fail("deviceFull", { message: "too few devices have room for the control record; make some" })
+    throw fail("deviceFull", { message: "too few devices have space for the control record; free some space" })
   }
 
-  /** Devices that are out and here again take part once they are seen to work. */
+  /** Offline devices that are present again take part once a probe succeeds. */
   private async takeBack(returning: readonly DeviceFolder[], incarnation: Incarnation): Promise<Taken> {
     const folders: DeviceFolder[] = []
     const notes: string[] = []
@@ -333,12 +333,14 @@ class Start {
         await this.own(device, incarnation)
       })
       if (failure === undefined) folders.push(device)
-      notes.push(failure ? `${what} stays out: ${failure.message}` : `${what} is back, and is brought what it lacks`)
+      notes.push(
+        failure ? `${what} stays offline: ${failure.message}` : `${what} has returned and will be brought up to date`,
+      )
     }
     return { folders, notes }
   }
 
-  /** Makes devices of the empty folders that take a missing one's place. */
+  /** Makes devices of the empty folders that replace missing ones. */
   private async fill(
     record: ControlRecord,
     missing: readonly DeviceId[],
@@ -353,8 +355,7 @@ class Start {
     })
     const { fills, refused } = possibleFills(record, missing, wanted, nowMs)
     const notes = refused.map(
-      ({ fill, failure }) =>
-        `${fill.device.pathHint} does not take the place of device ${fill.oldId}: ${failure.message}`,
+      ({ fill, failure }) => `${fill.device.pathHint} does not replace device ${fill.oldId}: ${failure.message}`,
     )
     const done: Fill[] = []
     const folders: DeviceFolder[] = []
@@ -370,14 +371,14 @@ class Start {
       })
       notes.push(
         failure
-          ? `${path} cannot take the place of device ${fill.oldId}: ${failure.message}`
-          : `${path} takes the place of device ${fill.oldId}, as device ${deviceId}, and is filled`,
+          ? `${path} cannot replace device ${fill.oldId}: ${failure.message}`
+          : `${path} replaces device ${fill.oldId} as device ${deviceId} and will be rebuilt`,
       )
     }
     return { folders, notes, fills: done }
   }
 
-  /** What failed, of what the start can do without. */
+  /** Returns a failure that the start can continue without; rethrows any other. */
   private async whyNot(run: () => Promise<void>): Promise<Failure | undefined> {
     try {
       await run()
@@ -406,12 +407,12 @@ interface Taken {
   readonly notes: readonly string[]
 }
 
-/** All folders of a new store; of a known one those that take part. */
+/** All folders of a new store; of a known store, the folders that take part. */
 function foldersToTake({ plan, inspections }: Plan): readonly { readonly path: string }[] {
   return plan.kind === "new" ? inspections : [...plan.present, ...plan.returning, ...plan.replacements]
 }
 
-/** A life after all that left a trace in these folders. */
+/** An incarnation above every one recorded in these folders. */
 export const incarnationAfter = (inspections: readonly FolderInspection[]): Incarnation =>
   nextIncarnation(
     inspections.flatMap(({ content }) => {
@@ -422,7 +423,7 @@ export const incarnationAfter = (inspections: readonly FolderInspection[]): Inca
     }),
   )
 
-/** What a store keeps from its first start. */
+/** Settings that a store keeps from its first start. */
 function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): void {
   if (config.blockBytes === undefined || config.blockBytes === blockBytes) return
   const message = `this store has --block-size ${blockBytes}, not ${config.blockBytes}; it cannot be changed`
@@ -431,24 +432,26 @@ function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): voi
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
-/** Options of a first start that the running store has been told otherwise since: no reason to refuse a start. */
+/** Options of a first start that the store has since overridden. They do not prevent a start. */
 function overruledOptions({ policy, metaCopies }: ControlRecord, config: ServeConfig): string[] {
   const notes: string[] = []
-  const [has, asked] = [textOfPolicy(policy), config.policy && textOfPolicy(config.policy)]
-  if (asked !== undefined && asked !== has)
-    notes.push(`--redundancy ${asked} is ignored: this store has ${has}. To change it: hayloft redundancy set ${asked}`)
+  const [has, requested] = [textOfPolicy(policy), config.policy && textOfPolicy(config.policy)]
+  if (requested !== undefined && requested !== has)
+    notes.push(
+      `--redundancy ${requested} is ignored: this store has ${has}. To change it: hayloft redundancy set ${requested}`,
+    )
   const matrix = policy.kind === "ec" ? policy.matrix : undefined
-  if (asked === undefined && config.matrix !== undefined && config.matrix !== matrix)
+  if (requested === undefined && config.matrix !== undefined && config.matrix !== matrix)
     notes.push(`--matrix ${config.matrix} is ignored: this store has ${has}. To change it: hayloft redundancy set`)
   if (config.metaCopies !== undefined && config.metaCopies !== metaCopies)
     notes.push(
       `--meta-copies ${config.metaCopies} is ignored: this store keeps its metadata on ${plural(metaCopies, "device")}. ` +
-        "Where the number is the default it follows hayloft redundancy set; nothing else changes it",
+        "A default number follows hayloft redundancy set; nothing else changes it",
     )
   return notes
 }
 
-/** The operator's root key, where one was given, takes the place of the one before. */
+/** Replaces the root key by the operator's, if one is configured. */
 function withRootKey(secrets: StoreSecrets, { rootKey }: ServeConfig): StoreSecrets {
   const { root } = secrets
   if (!rootKey || (rootKey.accessKeyId === root.accessKeyId && rootKey.secret === root.secret)) return secrets

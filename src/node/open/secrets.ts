@@ -1,10 +1,10 @@
 /**
- * Secrets of a store: the master key's whereabouts, the root key and the admin token, as the control
- * record carries them.
+ * Secrets of a store: the location of the master key, the root key and the admin token, as the control record
+ * stores them.
  *
- * The master key lies in the record itself unless a file holds it, so that no lost disk locks the
- * store. With it in the record, sealing protects against a secret showing up in a log, a dump or a
- * row, not against whoever takes a disk; the docs say so.
+ * The record contains the master key unless a file holds it, so that a lost disk cannot lock the store. With
+ * the key in the record, sealing protects against secrets in a log, a dump or a row, but not against theft of
+ * a disk; the docs state this.
  */
 import { fail } from "../../base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "../../base/ids.js"
@@ -23,7 +23,7 @@ import type { Random } from "../../seams/random/contract.js"
 
 export interface StoreSecrets {
   readonly masterKey: Uint8Array
-  /** False: it lies in a file of the operator's. */
+  /** False: the operator's file holds it. */
   readonly keyInRecord: boolean
   readonly root: RootKey
   readonly adminToken: string
@@ -62,13 +62,13 @@ export function sealSecrets({ masterKey, keyInRecord, root, adminToken }: StoreS
   ])
 }
 
-/** Throws `wrongMasterKey` where the record needs the operator's file and it is missing or another one. */
+/** Throws `wrongMasterKey` if the record needs the operator's file and it is missing or a different one. */
 export function openSecrets(bytes: Uint8Array, fileKey: Uint8Array | undefined): StoreSecrets {
   const row = RecordReader.open("secrets", bytes, 1)
   const inRecord = row.optional(() => row.bytes())
   const masterKey = inRecord ?? fileKey
   if (!masterKey)
-    throw fail("wrongMasterKey", { message: "this store's master key lies in a file: give --master-key-file" })
+    throw fail("wrongMasterKey", { message: "this store's master key is in a file: pass --master-key-file" })
   const [accountId, accessKeyId, createdMs] = [parseAccountId(row.text()), parseAccessKeyId(row.text()), row.number()]
   const secret = openSecret(masterKey, ROOT_PURPOSE, row.bytes())
   const adminToken = openSecret(masterKey, TOKEN_PURPOSE, row.bytes())

@@ -209,11 +209,11 @@ test("a refusal names who is missing and where it was, and the command that goes
   const two = storeOf(2)
   assert.equal(
     refusal([device(1, two), absent(2)]),
-    "devicesMissing: devices of this store are missing: 0000000000000002 (last at /mnt/disk2); attach them and give all data folders, or, if they are gone for good, give them up: hayloft device forget 0000000000000002 --data /mnt/disk1",
+    "devicesMissing: devices of this store are missing: 0000000000000002 (last at /mnt/disk2); attach them and give all data folders, or, if they are permanently lost, give them up: hayloft device forget 0000000000000002 --data /mnt/disk1",
   )
   assert.match(
     refusal([device(1, two), empty(2)]),
-    /fill the empty folder in its place: hayloft device replace 0000000000000002 \/mnt\/disk2 --data \/mnt\/disk1$/,
+    /rebuild it in the empty folder: hayloft device replace 0000000000000002 \/mnt\/disk2 --data \/mnt\/disk1$/,
   )
   assert.match(refusal([device(1, two), empty(2, false)]), /give them up: hayloft device forget/, "it is not mounted")
   const four = storeOf(4)
@@ -233,12 +233,12 @@ test("more missing than the redundancy can spare: refused, unless all of them ar
   assert.match(refusal(here.map(n => device(n, one))), /missing: 0000000000000005 /, "what is known is not asked again")
 })
 
-test("without any device that holds names nothing opens, whatever else is here", () => {
+test("without a metadata replica nothing opens, whatever else is present", () => {
   const five = storeOf(5)
   const [only] = five.tablets[0]?.replicas ?? []
   const tablets = five.tablets.map(tablet => ({ ...tablet, replicas: only === undefined ? [] : [only] }))
   const inspections = [2, 3, 4, 5].map(n => device(n, { ...five, tablets }))
-  assert.match(refusal(inspections), /missing: 0000000000000001 .*holds the names.*attach one$/)
+  assert.match(refusal(inspections), /missing: 0000000000000001 .*every metadata replica.*attach one$/)
 })
 
 test("an unmounted mount point is left alone, with a line that says so", () => {
@@ -247,7 +247,7 @@ test("an unmounted mount point is left alone, with a line that says so", () => {
   assert.deepEqual(plan.replacements, [])
   assert.match(
     plan.notes.join(),
-    /\/mnt\/disk4 is empty and no mount point.*mount the disk, or .*hayloft device replace/,
+    /\/mnt\/disk4 is empty and not a mount point.*mount the disk, or .*hayloft device replace/,
   )
 })
 
@@ -263,9 +263,12 @@ test("an empty folder elsewhere takes a place by itself only among mount points,
     ],
   )
   assert.match(refusal([...here(five, [1, 2, 3]), empty(8)]), /foreignFolder: .*one of 0+4, 0+5.*device replace 0+4/)
-  assert.match(refusal([...here(five, [1, 2, 3, 4]), empty(8, false)]), /does not take the place.*device replace 0+5/)
+  assert.match(
+    refusal([...here(five, [1, 2, 3, 4]), empty(8, false)]),
+    /does not replace a missing device.*device replace 0+5/,
+  )
   const plain = storeOf(5, false)
-  assert.match(refusal([...here(plain, [1, 2, 3, 4]), empty(8, false)]), /does not take the place/)
+  assert.match(refusal([...here(plain, [1, 2, 3, 4]), empty(8, false)]), /does not replace a missing device/)
   assert.equal(planOf([...here(plain, [1, 2, 3, 4]), empty(5, false)]).replacements[0]?.path, pathOf(5))
   const own = planOf([...here(five, [1, 2, 3]), empty(5), empty(9)]).replacements
   assert.deepEqual(
@@ -293,7 +296,7 @@ test("what is no part of the store any more is left alone; what was begun and ne
   const here = [1, 2, 3].map(n => device(n, record))
   const plan = planOf([...here, device(9, record)])
   assert.deepEqual([plan.present.length, plan.returning.length, plan.replacements.length], [3, 0, 0])
-  assert.match(plan.notes.join(), /\/mnt\/disk9 is not part of this store any more and is left alone/)
+  assert.match(plan.notes.join(), /\/mnt\/disk9 is no longer part of this store and is left alone/)
   const begun = planOf([...here.slice(0, 2), { ...device(9, undefined, STORE, true), path: pathOf(3) }])
   assert.equal(begun.replacements[0]?.begun?.deviceId, idOf(9))
 })
@@ -333,21 +336,21 @@ test("a broken folder counts as missing, and is told; alone it is what is wrong"
   assert.match(refusal([broken]), /^deviceFailed/)
 })
 
-test("what is left of a device whose superblock is gone is that device, damaged: the store starts without it", () => {
+test("the remains of a device whose superblock is gone count as that device, damaged: the store starts without it", () => {
   const record = storeOf(3)
   const known = planned([device(1, record), device(2, record), remains(3, record, true)])
   assert.deepEqual([known.missing.map(({ id }) => id), known.replacements], [[idOf(3)], []])
   assert.match(
     known.notes.join(),
-    /disk3 holds what is left of device 0+3, .* fill it with: hayloft device replace 0+3 \/mnt\/disk3$/,
+    /disk3 holds the remains of device 0+3, .* rebuild the device in it with: hayloft device replace 0+3 \/mnt\/disk3$/,
   )
   const full = planned([device(1, record), device(2, record), remains(3, record, false)])
-  assert.match(full.notes.join(), /is left alone; empty it, and fill it with: hayloft device replace/)
+  assert.match(full.notes.join(), /is left alone; empty it, then rebuild the device in it with: hayloft device replace/)
   assert.throws(
     () => planStart([device(1, record), device(2, record), remains(3, { ...record, storeId: OTHER_STORE }, true)]),
     error => isFailure(error, "foreignFolder") && /another store/.test(error.message),
   )
-  assert.throws(() => planStart([remains(1, record, true)]), /holds what is left of a device whose superblock is gone/)
+  assert.throws(() => planStart([remains(1, record, true)]), /holds the remains of a device whose superblock is gone/)
 })
 
 function planned(inspections: readonly FolderInspection[]): KnownPlan {

@@ -1,16 +1,18 @@
 /**
- * What a start makes of the folders that it was given: which control record is the truth, whether the
- * store may open with what is here, and what becomes of each folder. Pure.
+ * Plan of a start: decides from the given folders which control record is in effect, whether the store may open,
+ * and what happens to each folder. Pure.
  *
- * Opens      where more than half of the devices that count (all that the record names and does not say
- *            are out) are here, one that holds names among them; where a device is missing that was
- *            not known to be out, only if no more are missing than the redundancy can spare.
- * Takes back a device that is out, or an old image of one, as one that may lack shards.
- * Fills      an empty folder in the place of a missing device: at the missing one's path, or, where as
- *            many are empty as are missing, any on a mount point of its own for one that had its own.
- * Leaves     alone a folder with what is left of a device whose superblock is gone, and what is not part of the store any more, and an empty folder that was a mount point
- *            and is none now: something is not mounted.
- * Refuses    everything else, in one line with the command that goes on.
+ * Opens      if more than half of the voting devices (all in the record that are not offline) are present, at
+ *            least one with a metadata replica among them; if a device is missing that was not known to be
+ *            offline, only if no more are missing than the redundancy tolerates.
+ * Takes back an offline device, or an old image of a device, as one that may lack shards.
+ * Fills      an empty folder in the place of a missing device: a folder at the missing device's path; or, if as
+ *            many folders are empty as devices are missing, any folder that is a mount point for a device that
+ *            had its own mount point.
+ * Leaves     alone a folder with the remains of a device whose superblock is gone, a folder that is no longer
+ *            part of the store, and an empty folder that was a mount point and is no longer one: a disk is not
+ *            mounted.
+ * Refuses    everything else, in one line with the command that resolves it.
  */
 import { asFailure, fail, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
@@ -34,12 +36,12 @@ export interface DeviceFolder {
   readonly superblock: Superblock
 }
 
-/** An empty folder that takes a missing device's place. */
+/** An empty folder that replaces a missing device. */
 export interface Replacement {
   readonly old: ControlDevice
   readonly path: string
   readonly isMountPoint: boolean
-  /** The device was begun by a start that was cut off. */
+  /** The device was begun by a start that was interrupted. */
   readonly begun: Superblock | undefined
 }
 
@@ -48,24 +50,24 @@ export type StartPlan =
   | {
       readonly kind: "known"
       readonly record: ControlRecord
-      /** They count, and are here. */
+      /** Voting devices that are present. */
       readonly present: readonly DeviceFolder[]
-      /** Of those: they lack a life that the others have been through, as an old image of a disk does. */
+      /** Present devices that lack an incarnation which the others have recorded, as an old disk image does. */
       readonly lagging: readonly DeviceId[]
-      /** They are out, and here: to be looked at before they take part. */
+      /** Offline devices that are present; each is probed before it takes part. */
       readonly returning: readonly DeviceFolder[]
-      /** They count, and are not here. */
+      /** Voting devices that are not present. */
       readonly missing: readonly ControlDevice[]
       readonly replacements: readonly Replacement[]
-      /** What the operator should know of folders that are left alone: one line each. */
+      /** Notes for the operator about folders that are left alone: one line each. */
       readonly notes: readonly string[]
     }
 
 export type KnownPlan = Extract<StartPlan, { readonly kind: "known" }>
 
 /**
- * Throws `devicesMissing`, `foreignFolder` (folders that do not belong together, or nowhere),
- * `corruptRecord`, and, where there is no store yet, what is wrong with a folder.
+ * Throws `devicesMissing`, `foreignFolder` (folders of different stores, or of none), `corruptRecord`, and the failure
+ * of a folder if there is no store yet.
  */
 export function planStart(inspections: readonly FolderInspection[]): StartPlan {
   const choice = newestOf(inspections)
@@ -75,7 +77,7 @@ export function planStart(inspections: readonly FolderInspection[]): StartPlan {
     const remains = inspections.find(({ content }) => content.kind === "remains")
     if (remains !== undefined)
       throw fail("corruptRecord", {
-        message: `${remains.path} holds what is left of a device whose superblock is gone; give the other data folders of its store too, or empty it`,
+        message: `${remains.path} holds the remains of a device whose superblock is gone; add the store's other data folders with --data, or empty this folder`,
       })
     return { kind: "new" }
   }
@@ -103,9 +105,9 @@ export function planStart(inspections: readonly FolderInspection[]): StartPlan {
 }
 
 /**
- * Each life makes itself known to the devices that take part before it writes a record, and says of the
- * others that they are out: a device that counts and has not heard of the record's life was not there.
- * Empty where nobody else would hold the names.
+ * Each process begins its incarnation on the devices that take part before it writes a record, and marks the others as
+ * offline: a voting device without the incarnation of the record was absent. Empty if no other device has a metadata
+ * replica.
  */
 function laggingIn(record: ControlRecord, present: readonly DeviceFolder[]): readonly DeviceId[] {
   const incarnation = incarnationOfGeneration(record.generation)
@@ -115,7 +117,7 @@ function laggingIn(record: ControlRecord, present: readonly DeviceFolder[]): rea
   return present.filter(isLagging).map(({ superblock }) => superblock.deviceId)
 }
 
-/** The newest record on these folders; undefined for a new store, or one whose first start was cut off. */
+/** The newest record in these folders; undefined for a new store, or one whose first start was interrupted. */
 export function newestOf(inspections: readonly FolderInspection[]): ControlChoice | undefined {
   const present: PresentDevice[] = []
   for (const { path, content } of inspections) {
@@ -141,14 +143,14 @@ function checkEnough(choice: ControlChoice, inspections: readonly FolderInspecti
   const orphaned = record.tablets.find(({ replicas }) => !replicas.some(isIn))
   if (orphaned !== undefined) {
     const holders = record.devices.filter(({ id }) => orphaned.replicas.some(replica => replica.id === id))
-    throw devicesMissing(holders, "each device that holds the names of objects is among them; attach one")
+    throw devicesMissing(holders, "every metadata replica is on one of them; attach one")
   }
   const lacking = absentees(choice)
   const isBeyond = lacking.length > 0 && choice.missing.length > tolerance(record.policy)
   if (!mayOpen(choice) || isBeyond) throw devicesMissing(lacking, attachOrGiveUp(choice, lacking, inspections))
 }
 
-/** What would speak against opening with this record and these devices. */
+/** Returns the reason why this record cannot be opened with these devices; undefined if it can. */
 export function whyNotOpen(record: ControlRecord, here: ReadonlySet<DeviceId>): Failure | undefined {
   const missing = record.devices.filter(({ id }) => !here.has(id))
   try {
@@ -159,13 +161,13 @@ export function whyNotOpen(record: ControlRecord, here: ReadonlySet<DeviceId>): 
   }
 }
 
-/** One clear line: which devices are missing, where they were, and what can be done. */
+/** One line: which devices are missing, their last folders, and the command that resolves it. */
 function devicesMissing(missing: readonly ControlDevice[], advice: string): Failure {
   const devices = missing.map(({ id, pathHint }) => `${id} (last at ${pathHint})`).join(", ")
   return fail("devicesMissing", { message: `devices of this store are missing: ${devices}; ${advice}` })
 }
 
-/** Where an empty folder could be in the only missing one's place, that is put forward; else giving up. */
+/** Suggests an empty folder as replacement if exactly one device is missing and one fits; otherwise giving up. */
 function attachOrGiveUp(
   choice: ControlChoice,
   missing: readonly ControlDevice[],
@@ -175,22 +177,22 @@ function attachOrGiveUp(
   const folder = only && inspections.filter(isEmptyFor(choice)).find(inspection => fits(only, inspection))
   const words =
     only && folder
-      ? `fill the empty folder in its place: ${storeCommand(`replace ${only.id} ${quoted(folder.path)}`, inspections)}`
+      ? `rebuild it in the empty folder: ${storeCommand(`replace ${only.id} ${quoted(folder.path)}`, inspections)}`
       : `give them up: ${storeCommand(`forget ${missing.map(({ id }) => id).join(" ")}`, inspections)}`
-  return `attach them and give all data folders, or, if they are gone for good, ${words}`
+  return `attach them and give all data folders, or, if they are permanently lost, ${words}`
 }
 
-/** Whether the folder may hold the device's successor for all that is known of where it lay. */
+/** Whether the folder may hold the device's replacement, judging by its mount points. */
 const fits = (old: ControlDevice, { content, isMountPoint }: FolderInspection): boolean =>
   content.kind !== "absent" && (isMountPoint || !old.isMountPoint)
 
-/** A command of the stopped store, to be pasted into a shell. */
+/** A command for a stopped store, to be pasted into a shell. */
 const storeCommand = (words: string, inspections: readonly FolderInspection[]): string =>
   [`hayloft device ${words}`, ...devicesIn(inspections).map(({ path }) => `--data ${quoted(path)}`)].join(" ")
 
 const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
 
-/** Empty, or begun by a start that was cut off before the record named it. */
+/** Empty, or begun by a start that was interrupted before the record named it. */
 const isEmptyFor =
   ({ strangers }: ControlChoice) =>
   ({ content }: FolderInspection): boolean =>
@@ -198,7 +200,7 @@ const isEmptyFor =
     content.kind === "empty" ||
     (content.kind === "device" && content.isUnused && strangers.includes(content.superblock.deviceId))
 
-/** What becomes of empty folders: each takes a missing device's place, is left alone, or is refused. */
+/** Each empty folder replaces a missing device, is left alone, or is refused. */
 function emptyFolders(
   inspections: readonly FolderInspection[],
   choice: ControlChoice,
@@ -235,11 +237,11 @@ const notMounted = (
   { path }: FolderInspection,
   inspections: readonly FolderInspection[],
 ): string =>
-  `${path} is empty and no mount point, but device ${id}, last at ${pathHint}, had one of its own: it is left alone; mount the disk, or fill the folder with: ${storeCommand(`replace ${id} ${quoted(path)}`, inspections)}`
+  `${path} is empty and not a mount point, but device ${id}, last at ${pathHint}, had its own mount point: the folder is left alone; mount the disk, or rebuild the device in this folder with: ${storeCommand(`replace ${id} ${quoted(path)}`, inspections)}`
 
 const unexpected = ({ path }: FolderInspection): Failure =>
   fail("foreignFolder", {
-    message: `${path} is empty, and no device of this store is missing in its place; start without it, and then: hayloft device add ${quoted(path)}`,
+    message: `${path} is empty, and no device of this store is missing in its place; start without it, then run: hayloft device add ${quoted(path)}`,
   })
 
 function ambiguous(
@@ -251,7 +253,7 @@ function ambiguous(
   const command = storeCommand(`replace ${ids[0] ?? ""} ${quoted(path)}`, inspections)
   const which = ids.length > 1 ? `one of ${ids.join(", ")}` : `${ids[0] ?? ""}`
   return fail("foreignFolder", {
-    message: `${path} is empty, and does not take the place of a missing device (${which}) by itself; say so: ${command}`,
+    message: `${path} is empty, and does not replace a missing device (${which}) automatically; to replace it: ${command}`,
   })
 }
 
@@ -261,22 +263,24 @@ function strangersIn(inspections: readonly FolderInspection[], choice: ControlCh
     const { content, path } = inspection
     if (content.kind !== "device" || !choice.strangers.includes(content.superblock.deviceId) || isEmpty(inspection))
       return []
-    return [`${path} is not part of this store any more and is left alone; to use it anew, empty it and add it`]
+    return [`${path} is no longer part of this store and is left alone; to reuse it, empty it and add it`]
   })
 }
 
-/** They count as missing: whose place the folder is, the record tells by where that device was last. */
+/** Folders with remains count as missing: the record's path hint identifies the device. */
 function remainsIn(inspections: readonly FolderInspection[], { record, missing }: ControlChoice): readonly string[] {
   return inspections.flatMap(({ path, content }) => {
     if (content.kind !== "remains") return []
     if (content.record.storeId !== record.storeId) {
-      throw fail("foreignFolder", { message: `${path} holds what is left of a device of another store` })
+      throw fail("foreignFolder", { message: `${path} holds the remains of a device of another store` })
     }
     const old = missing.find(({ pathHint }) => pathHint === path)
     const what = old === undefined ? "a device of this store" : `device ${old.id}`
     const command = `hayloft device replace ${old?.id ?? "DEVICE"} ${quoted(path)}`
-    const advice = content.isEmptied ? `fill it with: ${command}` : `empty it, and fill it with: ${command}`
-    return [`${path} holds what is left of ${what}, whose superblock is gone, and is left alone; ${advice}`]
+    const advice = content.isEmptied
+      ? `rebuild the device in it with: ${command}`
+      : `empty it, then rebuild the device in it with: ${command}`
+    return [`${path} holds the remains of ${what}, whose superblock is gone, and is left alone; ${advice}`]
   })
 }
 

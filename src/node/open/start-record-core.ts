@@ -1,4 +1,4 @@
-/** What a start writes into the control record: who is missing, who is back, who takes whose place. Pure. */
+/** Control record of a start: marks missing and returning devices, and applies replacements. Pure. */
 import { asFailure, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import { markOffline, markReturning, replaceDevice, type NewDevice } from "../../cluster/index.js"
@@ -11,19 +11,19 @@ export interface Fill {
 }
 
 interface StartFindings {
-  /** They count in the record, and are not here. */
+  /** Voting devices that are not present. */
   readonly missing: readonly DeviceId[]
-  /** They count and are here, and have not been through all that the others have. */
+  /** Voting devices that are present and lack changes that the others have. */
   readonly lagging: readonly DeviceId[]
-  /** They are out in the record, here, and work. */
+  /** Devices that are offline in the record, present, and working. */
   readonly back: readonly DeviceId[]
   readonly fills: readonly Fill[]
-  /** Where the devices that are here lie now. */
+  /** Current folders of the present devices. */
   readonly paths: ReadonlyMap<DeviceId, string>
   readonly secrets: Uint8Array
 }
 
-/** The record with what a start has found; the same where that is nothing new. */
+/** Applies the findings of a start; returns the same record if there is nothing new. */
 export function recordOfStart(record: ControlRecord, found: StartFindings, nowMs: number): ControlRecord {
   const gone = [...found.missing, ...found.lagging]
   let next = withFills(withoutMissing(record, gone, nowMs), found.fills, nowMs)
@@ -35,17 +35,17 @@ export function recordOfStart(record: ControlRecord, found: StartFindings, nowMs
   return { ...next, devices }
 }
 
-/** Those that are out hold nothing that counts, whatever a change that was cut off says of them. */
+/** Offline devices have no replica, whatever an interrupted change left in the record. */
 function withoutMissing(record: ControlRecord, missing: readonly DeviceId[], nowMs: number): ControlRecord {
   const offline = record.devices.filter(device => !isVoting(device)).map(({ id }) => id)
   return markOffline(record, [...missing, ...offline], nowMs)
 }
 
-/** Objects that nobody but the old device has stay unreadable only until it is back: it is not replaced then. */
+/** Objects that only the old device can complete are unreadable only until it returns: it is not replaced then. */
 const withFills = (record: ControlRecord, fills: readonly Fill[], nowMs: number): ControlRecord =>
   fills.reduce((next, { oldId, device }) => replaceDevice(next, oldId, device, [], false, nowMs), record)
 
-/** Of the fills that are wanted those that may be, one after another; the others with what speaks against them. */
+/** Applies the requested fills one after another; returns the possible ones, and the others with their failures. */
 export function possibleFills(
   record: ControlRecord,
   missing: readonly DeviceId[],

@@ -1,9 +1,9 @@
 /**
- * The operator's words for devices of a store that is stopped, decided on the control record: giving
- * missing devices up, and putting an empty folder in the place of one. Pure.
+ * Stopped-store decisions: changes of the control record for a stopped store: giving up missing devices, and putting
+ * an empty folder in the place of one. Pure.
  *
- * A stopped store cannot know what its missing devices have been through. The words are therefore the
- * operator's to say, and each comes with what it means, in sentences.
+ * A stopped store cannot know what its missing devices have done. Only an operator can therefore decide these changes,
+ * and each comes with its consequences, in sentences.
  */
 import { fail, isFailure, sentenceOf, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
@@ -16,13 +16,13 @@ import { whyNotOpen } from "./start-core.js"
 
 export interface StoppedChange {
   readonly record: ControlRecord
-  /** What it means, one sentence each. */
+  /** The consequences, one sentence each. */
   readonly sentences: readonly string[]
-  /** What cannot be read any more once it is done; undefined: nothing. */
+  /** The data that becomes unreadable; undefined if there is none. */
   readonly loss: string | undefined
 }
 
-/** `here`: the devices that the word can be written to. Throws `invalidArgument` where it cannot be done at all. */
+/** `here`: the devices that the change can be written to. Throws `invalidArgument` if the change is impossible. */
 export function giveUpDevices(
   record: ControlRecord,
   ids: readonly DeviceId[],
@@ -38,19 +38,19 @@ export function giveUpDevices(
       next = forgetDevice(next, id, [], true)
     } catch (error) {
       if (!isFailure(error, "conflict")) throw error
-      waiting.push(`Device ${id} is out until shards have moved; forget it once more then.`)
+      waiting.push(`Device ${id} is offline until shards have moved; then forget it again.`)
     }
   }
   const sentences = [
-    ...devices.map(({ id, pathHint }) => `Device ${id}, last at ${pathHint}, is given up for good.`),
-    "Whatever the store did with it and without the devices that are here is lost.",
+    ...devices.map(({ id, pathHint }) => `Device ${id}, last at ${pathHint}, is given up permanently.`),
+    "Changes that reached it but none of the present devices are lost.",
     ...waiting,
     ...whatIsLeft(next, here),
   ]
   return { record: next, sentences, loss: lossIn(marked) }
 }
 
-/** An empty folder in the place of a device that is not here. */
+/** Replaces a device that is not present by an empty folder. */
 export function fillPlace(
   record: ControlRecord,
   oldId: DeviceId,
@@ -62,8 +62,8 @@ export function fillPlace(
   const marked = markedOffline(record, [oldId], nowMs)
   const next = replaceDevice(marked, oldId, device, [], true, nowMs)
   const sentences = [
-    `${device.pathHint} takes the place of device ${oldId}, last at ${pathHint}, as device ${device.id}, and is filled once the store runs.`,
-    `Device ${oldId} is given up for good; whatever the store did with it and without the devices that are here is lost.`,
+    `${device.pathHint} replaces device ${oldId}, last at ${pathHint}, as device ${device.id}; it is rebuilt once the store runs.`,
+    `Device ${oldId} is given up permanently; changes that reached it but none of the present devices are lost.`,
     ...whatIsLeft(next, new Set([...here, device.id])),
   ]
   return { record: next, sentences, loss: lossIn(marked) }
@@ -73,7 +73,7 @@ function absentDevice(record: ControlRecord, id: DeviceId, here: ReadonlySet<Dev
   const device = deviceOf(record, id)
   if (!isVoting(device) || !here.has(id)) return device
   throw fail("invalidArgument", {
-    message: `device ${id} is here: start the store, and remove it with: hayloft device remove ${id}`,
+    message: `device ${id} is present: start the store, and remove it with: hayloft device remove ${id}`,
   })
 }
 
@@ -83,7 +83,7 @@ function markedOffline(record: ControlRecord, ids: readonly DeviceId[], nowMs: n
   } catch (error) {
     if (!isFailure(error, "deviceFailed")) throw error
     throw fail("invalidArgument", {
-      message: `no device that holds the names of objects would be left, and without names nothing is found: attach one of ${ids.join(", ")}`,
+      message: `no metadata replica would be left, and without metadata no object can be read: attach one of ${ids.join(", ")}`,
     })
   }
 }
@@ -93,14 +93,14 @@ function whatIsLeft(record: ControlRecord, here: ReadonlySet<DeviceId>): readonl
   const names = holders === 1 ? "one device" : `${holders} devices`
   const refusal: Failure | undefined = whyNotOpen(record, here)
   return [
-    `The names of objects are on ${names} of those that are here.`,
+    `The metadata is on ${names} of those that are present.`,
     refusal
       ? `The store still does not open: ${sentenceOf(refusal)}`
-      : "The store opens with the devices that are here.",
+      : "The store opens with the devices that are present.",
   ]
 }
 
-/** What has too few shards without devices that are out or not filled yet. */
+/** Data with too few shards if offline and rebuilding devices do not count. */
 function lossIn(record: ControlRecord): string | undefined {
   const whole = record.devices.filter(({ state }) => state !== "offline" && state !== "rebuilding").map(({ id }) => id)
   const layout = layoutOf(record.layout)
@@ -110,5 +110,5 @@ function lossIn(record: ControlRecord): string | undefined {
   const lost = alive.reduce((sum, count) => sum + (count < shardsNeeded(policy) ? 1 : 0), 0)
   if (lost === 0) return undefined
   const what = lost === alive.length ? "all that is" : `about ${((100 * lost) / alive.length).toFixed(1)} % of what is`
-  return `${what} stored as ${textOfPolicy(policy)} has too few shards left to be read`
+  return `${what} stored as ${textOfPolicy(policy)} has too few shards left for a read`
 }

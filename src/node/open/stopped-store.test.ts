@@ -92,7 +92,7 @@ test("one of two is gone: after the word the other opens, and the lost one is ne
   assert.deepEqual(opened.record.layout.devices, [idAt("/a")])
   const both = await machine.start("/a", "/b")
   assert.equal(statesOf(both), "/a active")
-  assert.match(both.notes.join(), /\/b is not part of this store any more and is left alone/)
+  assert.match(both.notes.join(), /\/b is no longer part of this store and is left alone/)
   await assert.rejects(machine.start("/b"), isRefusal, "by itself it is half of what it knows of")
 })
 
@@ -101,7 +101,7 @@ test("two of 2+2 are gone: one word for both, and the store opens with all names
   await assert.rejects(machine.start("/a", "/b"), isRefusal)
   await machine.giveUp(["/a", "/b"], [idAt("/c"), idAt("/d")])
   const opened = await machine.start("/a", "/b")
-  assert.match(statesOf(opened), /^\/a active, \/b active(, \/d out)?$/)
+  assert.match(statesOf(opened), /^\/a active, \/b active(, \/d offline)?$/)
   assert.deepEqual(
     opened.record.tablets[0]?.replicas.map(({ id }) => id),
     [idAt("/a"), idAt("/b")],
@@ -121,9 +121,9 @@ test("an empty folder in the place of one of two: it is filled", async () => {
     await stopped.commit(change.record, device)
   })
   assert.equal(change?.loss, undefined)
-  assert.match(change?.sentences.join(" ") ?? "", /\/new takes the place of .*The store opens/)
+  assert.match(change?.sentences.join(" ") ?? "", /\/new replaces device .*The store opens/)
   const opened = await machine.start("/a", "/new")
-  assert.equal(statesOf(opened), "/a active, /new filling")
+  assert.equal(statesOf(opened), "/a active, /new rebuilding")
   assert.equal(opened.record.layout.devices.includes(idAt("/b")), false)
   await assert.rejects(
     machine.say(["/a", "/new"], async stopped => void (await stopped.newDevice("/a"))),
@@ -138,17 +138,17 @@ test("what a word means is said: what is lost, and whether the store opens", asy
   assert.equal(two.loss, undefined, "2 of 4 shards are enough")
   assert.match(
     two.sentences.join(" "),
-    /last at \/c, is given up for good.*names of objects are on 2 devices.*The store opens/,
+    /last at \/c, is given up permanently.*metadata is on 2 devices.*The store opens/,
   )
   const three = giveUpDevices(record, [idAt("/b"), idAt("/c"), idAt("/d")], here("/a"), 1)
-  assert.equal(three.loss, "all that is stored as ec:2+2 has too few shards left to be read")
+  assert.equal(three.loss, "all that is stored as ec:2+2 has too few shards left for a read")
   const tooFew = giveUpDevices(record, [idAt("/d")], here("/a"), 1)
   assert.match(tooFew.sentences.join(" "), /still does not open: devices of this store are missing/)
   assert.throws(
     () => giveUpDevices(record, [idAt("/a"), idAt("/b"), idAt("/c")], here("/d"), 1),
-    /no device that holds the names of objects would be left/,
+    /no metadata replica would be left/,
   )
-  assert.throws(() => giveUpDevices(record, [idAt("/a")], here("/a", "/b"), 1), /is here: start the store/)
+  assert.throws(() => giveUpDevices(record, [idAt("/a")], here("/a", "/b"), 1), /is present: start the store/)
 })
 
 test("a word that was cut off, or not taken everywhere, can be said again", async () => {

@@ -1,9 +1,9 @@
 /**
- * A store that is stopped, held by its locks, for the operator's words on its devices.
+ * Stopped store: holds the locks of a stopped store for an operator's change of its devices.
  *
- * Promises  A word counts once it is on every device that is here. Whoever starts the store then finds
- *           it, also beside devices that went through something else meanwhile.
- * Refuses   A store that runs: `folderInUse`.
+ * Promises  A change is in effect once it is on every device that is present. The next start of the store finds
+ *           it, also if other devices have meanwhile received other changes.
+ * Refuses   A running store: `folderInUse`.
  */
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
@@ -44,12 +44,12 @@ export class StoppedStore {
     private readonly held: Map<string, FolderLock>,
     private readonly watch: AbortController,
     readonly record: ControlRecord,
-    /** Devices that the record names, and that are here. */
+    /** Devices of the record that are present. */
     readonly folders: readonly DeviceFolder[],
     private readonly incarnation: Incarnation,
   ) {}
 
-  /** Undefined: there is no store in these folders. Throws `folderInUse`, `foreignFolder`, `corruptRecord`. */
+  /** Returns undefined if these folders hold no store. Throws `folderInUse`, `foreignFolder`, `corruptRecord`. */
   static async open(
     clock: Clock,
     random: Random,
@@ -84,7 +84,9 @@ export class StoppedStore {
     return new Set(this.folders.map(({ superblock }) => superblock.deviceId))
   }
 
-  /** A device that could be made of an empty folder, or has been begun in it. Throws where it is not empty. */
+  /**
+   * Describes the device that an empty folder could become, or has been begun as. Throws if the folder is not empty.
+   */
   async newDevice(path: string): Promise<NewDevice> {
     const { content, isMountPoint } = await inspect(this.disk, path)
     const begun = content.kind === "device" && content.isUnused ? content.superblock : undefined
@@ -92,16 +94,17 @@ export class StoppedStore {
       begun?.storeId === this.record.storeId && !this.record.devices.some(({ id }) => id === begun.deviceId)
     if (content.kind === "broken") throw content.failure
     if (content.kind === "remains") checkRemains(path, content, this.record)
-    if (content.kind === "absent") throw fail("invalidArgument", { message: `there is no folder ${path}; make it` })
+    if (content.kind === "absent")
+      throw fail("invalidArgument", { message: `the folder ${path} does not exist; create it` })
     if (content.kind === "device" && !isOurs) {
-      throw fail("foreignFolder", { message: `${path} is a device already; empty it to use it anew` })
+      throw fail("foreignFolder", { message: `${path} already holds a device; empty it to reuse it` })
     }
     const { totalBytes } = await this.disk.space(path)
     const id = begun?.deviceId ?? parseDeviceId(hexOf(this.random.bytes(8)))
     return { id, pathHint: path, isMountPoint, capacityBytes: totalBytes }
   }
 
-  /** Writes the record, step by step, to every device that is here; `added`: one that it makes part of the store. */
+  /** Writes the record, step by step, to every device that is present. `added`: a device that the record adds. */
   async commit(next: ControlRecord, added?: NewDevice): Promise<void> {
     const folders = added === undefined ? this.folders : [...this.folders, await this.makeDevice(added)]
     for (const { path, superblock } of folders) {
@@ -130,7 +133,7 @@ export class StoppedStore {
     return { path, superblock: await createSuperblock(this.disk, path, device) }
   }
 
-  /** Gives the folders up. */
+  /** Releases the folders. */
   async close(): Promise<void> {
     for (const device of this.owned) await device.release()
     await releaseAll(this.held)

@@ -1,4 +1,4 @@
-/** What an operator should know before trusting this start with data: one line each. */
+/** Warnings for the operator before this start is trusted with data: one line each. */
 import type { Disk } from "../../seams/disk/contract.js"
 import type { ListenAddress, ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./open-store.js"
@@ -15,11 +15,11 @@ export async function warningsOf(
   const warnings: string[] = []
   if (!config.tls && !isLoopback(config.listen)) {
     warnings.push(
-      `S3 listens on ${config.listen.host} without TLS: requests can be read on the way; give --tls-cert and --tls-key`,
+      `S3 listens on ${config.listen.host} without TLS: requests can be read in transit; pass --tls-cert and --tls-key`,
     )
   }
   if (!config.tls && !isLoopback(config.adminListen)) {
-    warnings.push(`the admin port listens on ${config.adminListen.host} without TLS: its token can be read on the way`)
+    warnings.push(`the admin port listens on ${config.adminListen.host} without TLS: its token can be read in transit`)
   }
   warnings.push(...store.notes)
   for (const { id, pathHint, state } of store.record.devices) {
@@ -29,9 +29,9 @@ export async function warningsOf(
     const folder = identity.path
     const { fileSystemKind } = await disk.space(folder)
     if (VOLATILE.has(fileSystemKind))
-      warnings.push(`${folder} is on ${fileSystemKind}: everything in it is lost with the power`)
+      warnings.push(`${folder} is on ${fileSystemKind}: its contents are lost in a power cut`)
     if (REMOTE.has(fileSystemKind))
-      warnings.push(`${folder} is on ${fileSystemKind}: durability is what that server makes of a sync`)
+      warnings.push(`${folder} is on ${fileSystemKind}: durability depends on how that server handles a sync`)
   }
   return warnings
 }

@@ -1,8 +1,8 @@
 /**
- * Rate: how fast work goes and when it will be done, from how much was done at some moments. Pure.
+ * Rate: computes the speed of work and its remaining time from samples of its progress. Pure.
  *
- * The rate is that of the last `WINDOW_MS`: long enough to smooth the unevenness of steps, short enough
- * to follow a change of load. Nothing is said before `SPAN_MS_MIN` have been seen.
+ * The rate is that of the last `WINDOW_MS`: long enough to smooth uneven steps, short enough to follow a change of
+ * load. It is 0 until the samples span `SPAN_MS_MIN`.
  */
 import type { ProgressReport } from "./contract.js"
 import type { Work } from "./status-sources.js"
@@ -18,7 +18,7 @@ interface Sample {
 export class Rate {
   private samples: Sample[] = []
 
-  /** Called now and then; work that has nothing left begins anew. */
+  /** Called at intervals; work without a remainder starts a new series. */
   see(atMs: number, { doneBytes, remainingBytes }: Work): void {
     const last = this.samples.at(-1)
     if (remainingBytes === 0 || (last !== undefined && doneBytes < last.doneBytes)) this.samples = []
@@ -28,7 +28,7 @@ export class Rate {
     this.samples.splice(0, oldest)
   }
 
-  /** 0 while too little has been seen. */
+  /** 0 until the samples span `SPAN_MS_MIN`. */
   get bytesPerSecond(): number {
     const [first, last] = [this.samples[0], this.samples.at(-1)]
     if (first === undefined || last === undefined || last.atMs - first.atMs < SPAN_MS_MIN) return 0

@@ -1,4 +1,4 @@
-/** Status, decided: what is told of each device, what may fail, and what is wrong. Pure. */
+/** Status decisions: the state of each device, what may fail, and what is wrong. Pure. */
 import type { DeviceReport, DeviceState, SafetyReport } from "./contract.js"
 import type { DeviceId } from "../../base/ids.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
@@ -8,13 +8,13 @@ import type { OpenDevice, StatusSources, StoreContents } from "./status-sources.
 
 const STATE_REASONS: Readonly<Record<ControlDevice["state"], string>> = {
   active: "",
-  rebuilding: "what it lacks is being brought to it",
-  draining: "what it holds moves to the others",
-  decommissioning: "what it holds moves to the others; then it is forgotten",
-  offline: "missing since the start, or taken out before it",
+  rebuilding: "its missing shards are being written",
+  draining: "its shards are moving to the others",
+  decommissioning: "its shards are moving to the others; then it is removed",
+  offline: "missing since the start, or offline before it",
 }
 
-/** What is to be told of a device: the worst first. */
+/** The state of a device and its reason: the worst first. */
 function stateOf(
   device: ControlDevice,
   open: OpenDevice | undefined,
@@ -23,8 +23,8 @@ function stateOf(
   if (device.state === "offline") return ["offline", offlineReason ?? STATE_REASONS.offline]
   if (open === undefined) return ["missing", offlineReason ?? "its folder was not there at the start"]
   if (open.trouble !== undefined) return ["failed", open.trouble.message]
-  if (open.space?.isCritical === true) return ["full", "writes are refused until there is room, deletes are not"]
-  if (open.space?.isFull === true) return ["full", "writes of more than 4 KiB are refused until there is room"]
+  if (open.space?.isCritical === true) return ["full", "writes are refused until there is space; deletes work"]
+  if (open.space?.isFull === true) return ["full", "writes of more than 4 KiB are refused until there is space"]
   return [device.state, STATE_REASONS[device.state]]
 }
 
@@ -51,7 +51,7 @@ function metadataReplica({ tablets }: ControlRecord, id: DeviceId): DeviceReport
   return tablets.some(({ replicas, learners }) => isIn(learners) || isIn(replicas)) ? "learning" : "no"
 }
 
-/** Every device of the record, in its order. */
+/** All devices of the record, in its order. */
 export function deviceReports(
   record: ControlRecord,
   open: readonly OpenDevice[],
@@ -77,7 +77,7 @@ export function deviceReports(
 
 const isSame = (a: Policy, b: Policy): boolean => textOfPolicy(a) === textOfPolicy(b)
 
-/** What blocks lie under, and what new ones are written under. */
+/** Policies of stored blocks, and those of new ones. */
 function policiesOf(record: ControlRecord, contents: StoreContents | undefined): SafetyInput["policies"] {
   const wanted = [record.policy, ...(contents?.bucketPolicies ?? [])]
   const held = contents?.policies ?? []
@@ -88,7 +88,7 @@ function policiesOf(record: ControlRecord, contents: StoreContents | undefined):
   ]
 }
 
-/** What was found when repair looked last, and what was written since: under the policy of now. */
+/** Adds the bytes written since repair's last scan to the current policy. */
 export function withUnseen(
   found: StoreContents["policies"],
   policy: Policy,
@@ -101,9 +101,9 @@ export function withUnseen(
 }
 
 /**
- * With what re-encoding says is left under policies that nobody wants any more; the rest of theirs is under
- * the store's by now. `before`: the store's until it changed last; undefined: it did not in the life of
- * this process.
+ * Corrects the bytes by policy while re-encoding runs: `remainingBytes` are still stored under policies that are no
+ * longer wanted; the rest has the store's policy by now. `before`: the store's previous policy; undefined if it has not
+ * changed since this process started.
  */
 export function withReencoding(
   known: StoreContents["policies"],
@@ -157,9 +157,8 @@ export function safetyInputOf(
 }
 
 /**
- * What is judged before anybody has looked at how blocks lie rests on where the layout would have them. It is
- * no ground to say that something cannot be read, and none to say that a disk may fail: blocks of which one
- * copy was written while devices were out are not known yet.
+ * Before the first scan, safety rests on where the layout assigns blocks. That is no evidence that something cannot be
+ * read, nor that a disk may fail: blocks written with a single copy while devices were offline are not known yet.
  */
 export function beforeFirstScan(safety: Safety): Safety {
   const { levels, riskiest, causes, whole } = safety
@@ -169,14 +168,14 @@ export function beforeFirstScan(safety: Safety): Safety {
     now: { disks: 0, devices: 0 },
     levels: bytes > 0 ? [{ losses: 0, bytes }] : [],
     riskiest: riskiest.map(risky => ({ ...risky, losses: Math.max(0, risky.losses) })),
-    // Where nothing could be promised anyway there is nothing to explain.
+    // If the store could promise nothing anyway, there is nothing to explain.
     causes: { ...causes, isUnseen: whole.devices > 0 },
   }
 }
 
 /**
- * Once every block was called, what cannot be read is known by block. A device that lacks one shard of a partition is
- * taken to lack all of them, and that says nothing of what can be read.
+ * After an integrity audit, unreadable data is known by block. By partition, a device that lacks one shard counts as
+ * lacking all shards of the partition, which does not show what can be read.
  */
 export function byBlock(safety: Safety): Safety {
   const { levels, riskiest, causes, now } = safety
@@ -220,13 +219,13 @@ export function safetyReport(
   }
 }
 
-/** What is wrong with a device that should be here, in a line each; empty where all is well. */
+/** The problems of devices that should be present, one line each; empty if there are none. */
 export function deviceTroubles(reports: readonly DeviceReport[], open: readonly OpenDevice[]): readonly string[] {
   return reports.flatMap(({ id, path, state, reason }) => {
     const error = open.find(device => device.id === id)?.checkpointError
-    const checkpoints = error === undefined ? [] : [`the metadata of device ${id} cannot be kept up: ${error}`]
+    const checkpoints = error === undefined ? [] : [`checkpoints of device ${id} fail: ${error}`]
     if (state === "missing") return [`device ${id}, last at ${path}, is missing`]
-    if (state === "offline") return [`device ${id}, last at ${path}, is out: ${reason}`]
+    if (state === "offline") return [`device ${id}, last at ${path}, is offline: ${reason}`]
     if (state === "failed") return [`device ${id} at ${path} failed: ${reason}`, ...checkpoints]
     return state === "full" ? [`device ${id} at ${path} is full: ${reason}`, ...checkpoints] : checkpoints
   })

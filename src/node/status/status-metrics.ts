@@ -48,32 +48,30 @@ function registerSafety(metrics: Metrics, report: ReadReport): void {
     "Arbitrary disks that may fail now without a loss; -1: something is not readable",
     () => rowOf(report().safety.safeLosses),
   )
-  metrics.gauge("hayloft_safe_losses_when_whole", "The same, once everything is where it should be", () =>
+  metrics.gauge("hayloft_safe_losses_when_whole", "hayloft_safe_losses once repair and moving are done", () =>
     rowOf(report().safety.safeLossesWhenWhole),
   )
   metrics.gauge(
     "hayloft_bytes_by_safe_losses",
-    "Bytes of blocks, before coding, by how many more lost disks they survive",
+    "Bytes of blocks, before coding, by the number of further disk losses they survive",
     () => report().safety.levels.map(({ losses, bytes }) => [{ losses: String(losses) }, bytes]),
   )
-  metrics.gauge("hayloft_lost_blocks", "Blocks of objects of which fewer shards are left than a read needs", () =>
+  metrics.gauge("hayloft_lost_blocks", "Blocks of objects with fewer shards left than a read needs", () =>
     rowOf(report().repair?.lostBlocks),
   )
-  metrics.gauge(
-    "hayloft_single_copy_blocks",
-    "Blocks that were written as one copy, whatever their policy should be",
-    () => rowOf(report().repair?.singleCopyBlocks),
+  metrics.gauge("hayloft_single_copy_blocks", "Blocks that were written as a single copy, whatever their policy", () =>
+    rowOf(report().repair?.singleCopyBlocks),
   )
 }
 
 function registerDevices(metrics: Metrics, report: ReadReport): void {
-  metrics.gauge("hayloft_device_ok", "1 while the device is there and answers", () =>
+  metrics.gauge("hayloft_device_ok", "1 while the device is present and responds", () =>
     report().devices.map(({ id, state }) => [
       { device: String(id) },
       state === "offline" || state === "missing" || state === "failed" ? 0 : 1,
     ]),
   )
-  metrics.gauge("hayloft_device_state", "1 for the state that a device is in", () =>
+  metrics.gauge("hayloft_device_state", "1 for the current state of the device", () =>
     report().devices.map(({ id, state }) => [{ device: String(id), state }, 1]),
   )
   const gauge = (name: string, help: string, read: (device: DeviceReport) => number | undefined) =>
@@ -83,19 +81,19 @@ function registerDevices(metrics: Metrics, report: ReadReport): void {
         return value === undefined ? [] : [[{ device: String(device.id) }, value]]
       }),
     )
-  gauge("hayloft_memtable_rows", "Rows that the base does not contain yet", device => device.memtableRows)
-  gauge("hayloft_log_bytes", "Bytes of the commit log above its cut", device => device.logBytes)
+  gauge("hayloft_memtable_rows", "Rows that the metadata store does not contain yet", device => device.memtableRows)
+  gauge("hayloft_log_bytes", "Bytes of the commit log that are not truncated yet", device => device.logBytes)
   gauge("hayloft_volume_bytes", "Bytes of needle volumes", device => device.volumeBytes)
-  gauge("hayloft_volume_dead_bytes", "Bytes in needle volumes of what is gone", device => device.deadBytes)
+  gauge("hayloft_volume_dead_bytes", "Bytes of removed needles in needle volumes", device => device.deadBytes)
   // A device whose file system is not known reports no sizes.
   const sizeOf = ({ disk }: DeviceReport, bytes: number) => (disk === undefined ? undefined : bytes)
   gauge("hayloft_device_total_bytes", "Size of the device's file system", device => sizeOf(device, device.totalBytes))
   gauge("hayloft_device_free_bytes", "Free on the device's file system", device => sizeOf(device, device.freeBytes))
-  gauge("hayloft_device_usable_bytes", "What new blocks may still take", device => device.usableBytes)
-  gauge("hayloft_device_reserve_bytes", "Kept back for deletes, repair and compaction", device => device.reserveBytes)
+  gauge("hayloft_device_usable_bytes", "Space left for new blocks", device => device.usableBytes)
+  gauge("hayloft_device_reserve_bytes", "Reserved for deletes, repair and compaction", device => device.reserveBytes)
   gauge(
     "hayloft_device_full_in_seconds",
-    "Until the device is full at the present rate",
+    "Seconds until the device is full at the current rate",
     device => device.fullInSeconds,
   )
 }
@@ -105,7 +103,7 @@ function registerWork(metrics: Metrics, clock: Clock, report: ReadReport): void 
     const { repair } = report()
     return rowOf(repair && (repair.isPaused ? 1 : 0))
   })
-  metrics.gauge("hayloft_repair_remaining_bytes", "Bytes of missing shards that repair has still to write", () =>
+  metrics.gauge("hayloft_repair_remaining_bytes", "Bytes of missing shards that repair still has to write", () =>
     rowOf(report().repair?.progress.remainingBytes),
   )
   metrics.gauge("hayloft_repair_remaining_partitions", "Partitions that lack shards", () =>
@@ -120,7 +118,7 @@ function registerWork(metrics: Metrics, clock: Clock, report: ReadReport): void 
   })
   metrics.gauge(
     "hayloft_reencoding_remaining_bytes",
-    "Bytes of blocks that are still under another policy than they should be",
+    "Bytes of blocks that still have to be re-encoded to their policy",
     () => rowOf(report().reencoding?.remainingBytes),
   )
   const ofScrub = (read: (scrub: ScrubReport) => number) => (): Rows =>
@@ -132,12 +130,12 @@ function registerWork(metrics: Metrics, clock: Clock, report: ReadReport): void 
   )
   metrics.gauge(
     "hayloft_scrub_remaining_bytes",
-    "Bytes that this pass has still to verify",
+    "Bytes that the current pass still has to verify",
     ofScrub(({ progress }) => progress.remainingBytes),
   )
   metrics.gauge(
     "hayloft_scrub_damages",
-    "Damages that scrub has found since the start",
+    "Damaged needles that scrub has found since the start",
     ofScrub(({ damagesFound }) => damagesFound),
   )
 }

@@ -1,4 +1,4 @@
-/** What status sees of the engine: its devices, its record, its tablet, what devices owe. */
+/** Status sources of the engine: its devices, its record, its tablet, and the shards that devices lack. */
 import type { JobReport, QueueReport } from "./contract.js"
 import { rowKeyOf, type DeviceId, type RowKey } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
@@ -35,16 +35,16 @@ import type {
   StoreContents,
 } from "./status-sources.js"
 
-const READ_DEBTS_EVERY_MS = 10_000
+const READ_HINTS_EVERY_MS = 10_000
 const COUNT_EVERY_MS = 1_000
-/** As the record names them where they are paused. */
+/** Job names, as the record lists them while they are paused. */
 const REPAIR = "repair"
 const REENCODE = "reencode"
 const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(64)) }
 
-/** What status needs of an engine. */
+/** The parts of an engine that status reads. */
 interface EngineView {
-  /** This process made the store: nothing was in it before. */
+  /** This process created the store: it was empty before. */
   readonly isNew: boolean
   readonly record: () => ControlRecord
   readonly devices: () => readonly DeviceStack[]
@@ -56,7 +56,7 @@ interface EngineView {
   readonly reencode: { report(): ReencodeReport }
   readonly orphans: { report(): OrphanReport }
   readonly integrityAudit: { report(): IntegrityAuditReport; objects(): readonly LostObject[] }
-  /** That buckets chose for themselves. */
+  /** Policies that buckets set for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
 }
 
@@ -91,23 +91,23 @@ function openDevice(stack: DeviceStack): OpenDevice {
 }
 
 /**
- * What lies where, as repair found it. Until it has looked at everything (it may be paused), also what
- * devices owe by the notes of those who wrote without them: read again when asked after a while.
+ * Contents of the store by policy and device, as repair found them. Until a shard scan has completed (repair may be
+ * paused), also the missing-shard hints of writers, re-read at intervals.
  */
 class Contents {
   private hints = new Map<DeviceId, Uint8Array>()
   private readMs = -Infinity
   private countedMs = -Infinity
-  /** Of all versions of all objects, by the counters of their buckets. */
+  /** All versions of all objects, by the counters of their buckets. */
   private objectBytes = 0
-  /** Of the latest look that has ended: when it began, and what objects and repair's findings added up to then. */
-  private lookedAt:
+  /** The latest completed scan: when it began, and the sums of object bytes and of repair's findings at that time. */
+  private lastScan:
     { readonly beganMs: number | undefined; readonly objectBytes: number; readonly foundBytes: number } | undefined
   private policy: Policy | undefined
-  /** That blocks lay under before this one. */
+  /** The policy of blocks before this one. */
   private policyBefore: Policy | undefined
   private remainingBytes: number | undefined
-  /** How often something was seen to have changed beside what repair has found. */
+  /** Number of changes seen apart from repair's findings. */
   private changes = 0
 
   constructor(
@@ -121,12 +121,12 @@ class Contents {
     const lost = this.engine.integrityAudit.report()
     const { version, beganMs, isComplete, policies, lacking, misplacedBlocks: misplacedGroups } = shardScan
     const nowMs = this.clock.monotonicMs()
-    if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readHints()
+    if (!isComplete && nowMs - this.readMs >= READ_HINTS_EVERY_MS) this.readHints()
     if (nowMs - this.countedMs >= COUNT_EVERY_MS) this.countObjects()
     const foundBytes = [...policies, ...misplacedGroups, lost].reduce((sum, { bytes }) => sum + bytes, 0)
-    if (isComplete && beganMs !== this.lookedAt?.beganMs) {
+    if (isComplete && beganMs !== this.lastScan?.beganMs) {
       this.countObjects()
-      this.lookedAt = { beganMs, objectBytes: this.objectBytes, foundBytes }
+      this.lastScan = { beganMs, objectBytes: this.objectBytes, foundBytes }
     }
     const bucketPolicies = this.engine.bucketPolicies()
     const known = {
@@ -136,24 +136,24 @@ class Contents {
       misplacedGroups: [...misplacedGroups, ...lost.misplacedBlocks],
       lacking: isComplete ? lacking : new Map([...this.hints, ...lacking]),
     }
-    // What repair has come across since then is in what it found.
-    const { lookedAt = { objectBytes: this.objectBytes, foundBytes } } = this
-    const unseenBytes = this.objectBytes - lookedAt.objectBytes - (foundBytes - lookedAt.foundBytes)
+    // Repair's later findings are already in its report.
+    const { lastScan = { objectBytes: this.objectBytes, foundBytes } } = this
+    const unseenBytes = this.objectBytes - lastScan.objectBytes - (foundBytes - lastScan.foundBytes)
     const seen = withUnseen(policies, policy, unseenBytes)
-    const remainingBytes = this.leftToReencode(policy)
-    const told =
+    const remainingBytes = this.remainingToReencode(policy)
+    const current =
       remainingBytes === undefined
         ? seen
         : withReencoding(seen, [policy, ...bucketPolicies], this.policyBefore, remainingBytes)
-    return { ...known, policies: told, version: version + lost.version + this.changes }
+    return { ...known, policies: current, version: version + lost.version + this.changes }
   }
 
-  /** Undefined while it is being counted. */
-  private leftToReencode(policy: Policy): number | undefined {
+  /** Undefined until it has been counted. */
+  private remainingToReencode(policy: Policy): number | undefined {
     const isNew = this.policy !== undefined && textOfPolicy(this.policy) !== textOfPolicy(policy)
     if (isNew) this.policyBefore = this.policy
     this.policy = policy
-    // Paused since the start it may have counted nothing yet.
+    // Re-encoding that has been paused since the start may have counted nothing yet.
     const isPaused = this.engine.record().pausedWork.includes(REENCODE)
     const remainingBytes = isPaused ? undefined : this.engine.reencode.report().remainingBytes
     if (remainingBytes !== this.remainingBytes) this.changes += 1
@@ -175,10 +175,10 @@ class Contents {
     })
   }
 
-  /** An answer that comes later is shown by the next status; one that does not come changes nothing. */
-  private take<Result>(asked: Soon<Result>, show: (result: Result) => void): void {
-    if (asked instanceof Promise) asked.then(show, () => undefined)
-    else show(asked)
+  /** The next status shows a result that arrives later; a failed query changes nothing. */
+  private take<Result>(result: Soon<Result>, show: (result: Result) => void): void {
+    if (result instanceof Promise) result.then(show, () => undefined)
+    else show(result)
   }
 }
 
@@ -190,7 +190,7 @@ const bytesOfObjects = query("BytesOfObjects", view => {
   return bytes
 })
 
-/** What rows of debts say, by device: shards that are missing, and those that were found damaged. */
+/** Partitions with missing or damaged shards by device, from the missing-shard hints. */
 function lackingOf(hints: Iterable<readonly [key: RowKey, row: unknown]>): Map<DeviceId, Uint8Array> {
   const lacking = new Map<DeviceId, Uint8Array>()
   for (const [key] of hints) {
@@ -246,7 +246,7 @@ function repairView(
   return { ...report, isPaused, rebuiltShards: writtenShards, ...lost, singleCopyBlocks }
 }
 
-/** Undefined where nothing is left, or nobody has counted yet. */
+/** Undefined if nothing remains, or if nothing has been counted yet. */
 function reencodingView(reencode: EngineView["reencode"], isPaused: boolean): ReencodingView | undefined {
   const { doneBytes, remainingBytes = 0, secondsLeft, waiting } = reencode.report()
   return remainingBytes > 0 || waiting > 0 ? { isPaused, doneBytes, remainingBytes, secondsLeft, waiting } : undefined

@@ -1,6 +1,6 @@
 /**
- * What status needs to see of a running store: small views that whoever runs the store hands in. All of
- * it is in memory and read at once; what a store does not know or do is undefined, never invented.
+ * Status sources: small views of a running store that its runner provides. All of them read from memory without I/O.
+ * Values that are unknown or do not exist are undefined, never invented.
  */
 import type { JobReport, LostObject, MetadataReport, QueueReport } from "./contract.js"
 import type { Failure } from "../../base/failures.js"
@@ -11,43 +11,43 @@ import type { OrphanReport } from "../../object/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 
 export interface StatusSources {
-  /** As it is in force now. */
+  /** The record in effect. */
   readonly record: () => ControlRecord
-  /** Devices that are open. */
+  /** Open devices. */
   readonly devices: () => readonly OpenDevice[]
-  /** Why a device was taken out in the life of this process. */
+  /** Why this process took a device offline. */
   readonly offlineReason: (id: DeviceId) => string | undefined
   readonly tablet: () => TabletView
   /** Queues that belong to no device. */
   readonly queues: () => readonly QueueReport[]
   readonly jobs: () => readonly JobReport[]
-  /** What blocks lie where; undefined: nobody has looked. */
+  /** Stored blocks by policy and device; undefined if nothing has been scanned. */
   readonly contents: () => StoreContents | undefined
-  /** Undefined: this process does no such work. */
+  /** Undefined if this process does no such work. */
   readonly repair: () => RepairView | undefined
   readonly orphans: () => OrphanReport
   readonly scrub: () => readonly ScrubView[] | undefined
-  /** Of blocks from one policy to another; undefined: not known, or none are re-encoded. */
+  /** Of blocks from one policy to another; undefined if unknown, or if none are re-encoded. */
   readonly reencoding: () => ReencodingView | undefined
 }
 
 interface TabletView {
-  /** Writes are taken. */
+  /** Writes are accepted. */
   readonly isServing: boolean
-  /** Why the metadata of a replica is not what was written; empty if no damage was found. */
+  /** Differences between the metadata of a replica and what was written; empty if no damage was found. */
   readonly metadataDamages: readonly string[]
 }
 
 export interface OpenDevice {
   readonly id: DeviceId
   readonly path: string
-  /** Why it must go; undefined while it is well. A full device is well. */
+  /** The reason to take it offline; undefined while it is healthy. A full device is healthy. */
   readonly trouble: Failure | undefined
   /** Why the latest checkpoint failed. */
   readonly checkpointError: string | undefined
-  /** As it was known last; undefined: nobody has asked the file system yet. */
+  /** The last known values; undefined before the first query of the file system. */
   readonly space: SpaceView | undefined
-  /** Bytes in volumes of what is gone; undefined: not counted. */
+  /** Bytes of removed needles in volumes; undefined if not counted. */
   readonly deadBytes: number | undefined
   readonly volumeBytes: number
   readonly logBytes: number
@@ -61,32 +61,32 @@ export interface SpaceView {
   readonly fileSystemKind: string
   readonly totalBytes: number
   readonly freeBytes: number
-  /** What needles may still take; undefined: nothing is kept back. */
+  /** Space for new needles; undefined if there is no reserve. */
   readonly usableBytes: number | undefined
   readonly reserveBytes: number | undefined
-  /** Takes no new blocks. */
+  /** Accepts no new blocks. */
   readonly isFull: boolean
-  /** Takes no new rows either. */
+  /** Accepts no new rows either. */
   readonly isCritical?: boolean
   readonly secondsUntilFull: number | undefined
 }
 
 export interface StoreContents {
-  /** False: how blocks lie has not been looked at in this life, and soon will be. */
+  /** False until this process has scanned the stored blocks. */
   readonly isKnown: boolean
-  /** Every block was called: those of odd groups without devices cannot be read, and all others can. */
+  /** An integrity audit checked every block: misplaced groups without devices are unreadable, all others readable. */
   readonly isCounted: boolean
-  /** Grows when anything of this changes. */
+  /** Grows with every change of these contents. */
   readonly version: number
-  /** Policies that blocks lie under, with the bytes of blocks before coding; those of odd groups not counted. */
+  /** Policies of stored blocks, with the bytes of blocks before coding; without those of misplaced groups. */
   readonly policies: readonly { readonly policy: Policy; readonly bytes: number }[]
-  /** That buckets chose for themselves. */
+  /** Policies that buckets set for themselves. */
   readonly bucketPolicies: readonly Policy[]
   readonly lacking: SafetyInput["lacking"]
   readonly misplacedGroups: SafetyInput["misplacedGroups"]
 }
 
-/** Of bytes: how many are done and how many are left. */
+/** Progress in bytes. */
 export interface Work {
   readonly doneBytes: number
   readonly remainingBytes: number
@@ -94,29 +94,29 @@ export interface Work {
 
 export interface RepairView {
   readonly isPaused: boolean
-  /** Of all, since devices or layouts changed last; what is left is known once all have been. */
+  /** Since devices or layouts last changed; the remaining work is known once all partitions have been scanned. */
   readonly partitionsScanned: number
-  /** Shards that are missing. */
+  /** Missing shards. */
   readonly mending: PartitionWork
-  /** Shards that are whole and lie where the previous layout had them; done after the others. */
+  /** Intact shards at their place in the previous layout; moved after the missing ones are rebuilt. */
   readonly moving: PartitionWork
   readonly bytesPerSecond: number
-  /** Until all of it is done; undefined: nothing is left, or nobody knows. */
+  /** Seconds until all work is done; undefined if nothing remains, or if unknown. */
   readonly secondsLeft: number | undefined
   readonly rebuiltShards: number
   readonly lostBlocks: number
   readonly lostBytes: number
-  /** Some of those that cannot be read for it. */
+  /** Some of the objects that the lost blocks make unreadable. */
   readonly lostObjects: readonly LostObject[]
   readonly singleCopyBlocks: number
-  /** It waits for room on devices that are full. */
+  /** Repair waits for space on full devices. */
   readonly isShortOfSpace: boolean
 }
 
 export interface ReencodingView extends Work {
   readonly isPaused: boolean
   readonly secondsLeft: number | undefined
-  /** Uploads that cannot be coded anew now, because devices or shards are missing. */
+  /** Uploads that cannot be re-encoded now, because devices or shards are missing. */
   readonly waiting: number
 }
 
@@ -133,7 +133,7 @@ export interface ScrubView extends Work {
   readonly damagesFound: number
 }
 
-/** Who holds the names, by the record; of several tablets the one that fewest hold. */
+/** The metadata replicas by the record; if there are several tablets, of the one with the fewest. */
 export function namesOf({ tablets, devices, metaCopies }: ControlRecord): MetadataReport {
   const fewest = [...tablets].sort((a, b) => a.replicas.length - b.replicas.length)[0]
   return {

@@ -120,7 +120,7 @@ test("a whole store says what may fail, and nothing that it does not know", () =
   )
 })
 
-test("a device that is out, one that fills, one that fails, one that is full and one that is missing are told apart", () => {
+test("status distinguishes offline, rebuilding, failed, full and missing devices", () => {
   const { status, now, ids, telemetry } = world(7)
   now.record = withState(withState(now.record, ids[0], "offline"), ids[1], "rebuilding")
   now.open = now.open
@@ -139,7 +139,7 @@ test("a device that is out, one that fills, one that fails, one that is full and
   assert.equal(health.reasons.length, 4)
   assert.match(
     health.reasons.join("\n"),
-    /last at \/d1, is out: it does not answer\n.*failed: EIO\n.*is full.*\n.*\/d5, is missing/,
+    /last at \/d1, is offline: it does not answer\n.*failed: EIO\n.*is full.*\n.*\/d5, is missing/,
   )
   // Three are not there, and what the filling one has is not known: a full one still has what it has.
   assert.equal(safety.safeLosses, -1)
@@ -205,7 +205,7 @@ test("repair and what moves tell their ends, and when the store will be whole", 
   const progress = { doneBytes: 0, remainingBytes: 3000, bytesPerSecond: 100, endsInSeconds: 40 }
   assert.deepEqual(layout.transition, { fromVersion: layout.version, progress })
   assert.match(safety.sentence, /; today none, because \/d2 is being rebuilt .*; whole again in about 40 s$/)
-  assert.match(health.reasons.join(), /2 blocks exist as a single copy.*,repair waits for room/)
+  assert.match(health.reasons.join(), /2 blocks exist as a single copy.*,repair waits for space/)
   now.repair = { ...now.repair, isPaused: true }
   assert.doesNotMatch(status.report().safety.sentence, /whole again/)
   assert.ok(status.report().repair?.progress.endsInSeconds === undefined)
@@ -241,7 +241,7 @@ test("scrub is followed to its end", async () => {
   await clock.runUntil(ended)
 })
 
-test("what a survey finds changes the judgement, within seconds and not for every reader", async () => {
+test("the findings of a shard scan change the safety within seconds, not for every reader", async () => {
   const { clock, status, now, ids } = world(3)
   const contents = { isKnown: true, isCounted: false, policies: [], bucketPolicies: [], misplacedGroups: [] }
   const [, second] = ids
@@ -253,7 +253,7 @@ test("what a survey finds changes the judgement, within seconds and not for ever
   assert.equal(status.report().safety.safeLosses, 1)
   await clock.advance(5_000)
   assert.equal(status.report().safety.safeLosses, 0)
-  assert.match(status.health().reasons.join(), /shards are missing from devices that should have them/)
+  assert.match(status.health().reasons.join(), /devices lack shards that they should have/)
 })
 
 test("before anybody has looked at how blocks lie nothing is promised, nor said to be lost", () => {
@@ -310,19 +310,19 @@ test("once every block was called, what cannot be read is told by block, not as 
   assert.deepEqual([safeLosses, levels[0]], [-1, { losses: -1, bytes: 47_000_000 }])
 })
 
-test("the log says when no further disk may fail, and when one may again", async () => {
+test("the log reports when no further disk may fail, and when one may again", async () => {
   const { clock, telemetry, status, now, ids } = world(3)
   const stop = new AbortController()
   const ended = status.run(stop.signal)
   await clock.advance(10_000)
-  assert.equal(telemetry.entries("no further disk may fail").length, 0)
+  assert.equal(telemetry.entries("no_further_disk_may_fail").length, 0)
   const whole = now.record
   now.record = withState(now.record, ids[1], "offline")
   await clock.advance(20_000)
-  assert.equal(telemetry.entries("no further disk may fail").length, 1)
+  assert.equal(telemetry.entries("no_further_disk_may_fail").length, 1)
   now.record = { ...whole, generation: 9 }
   await clock.advance(20_000)
-  assert.equal(telemetry.entries("a further disk may fail again").length, 1)
+  assert.equal(telemetry.entries("further_disk_may_fail_again").length, 1)
   stop.abort()
   await clock.runUntil(ended)
 })

@@ -1,10 +1,11 @@
 /**
- * What the admin port tells of a running store: am I safe, what is wrong, what is being done about it.
+ * Status: what the admin port reports about a running store: whether it is safe, what is wrong, and what is being
+ * done about it.
  *
- * Promises  Answers at once from what is in memory, whatever devices do. How many disks may fail is
- *           judged anew when the control record, the devices or their disks have changed, and otherwise
- *           at most every `JUDGE_EVERY_MS`.
- * Runs      to see how fast work goes: a look at its counters every `LOOK_EVERY_MS`.
+ * Promises  Responds without I/O, from memory, whatever devices do. The number of disks that may fail is
+ *           evaluated when the control record, the devices or their disks have changed, and otherwise at
+ *           most every `EVALUATE_EVERY_MS`.
+ * Runs      a background service that samples progress counters every `SAMPLE_EVERY_MS`, for rates.
  */
 import type { HealthReport, ProgressReport, RepairReport, StoreReport, StoreStatus } from "./contract.js"
 import type { StoreId } from "../../base/ids.js"
@@ -17,8 +18,8 @@ import { Rate } from "./rate-core.js"
 import { deviceReports, deviceTroubles, safetyInputOf, safetyReport, beforeFirstScan, byBlock } from "./status-core.js"
 import { namesOf, type ReencodingView, type RepairView, type StatusSources, type Work } from "./status-sources.js"
 
-const LOOK_EVERY_MS = 5_000
-const JUDGE_EVERY_MS = 5_000
+const SAMPLE_EVERY_MS = 5_000
+const EVALUATE_EVERY_MS = 5_000
 
 interface StatusFacts {
   readonly storeId: StoreId
@@ -28,8 +29,8 @@ interface StatusFacts {
   readonly startedMs: number
 }
 
-interface Judged {
-  /** What it was judged from. */
+interface Evaluation {
+  /** A key of everything that the evaluation depends on, except the contents. */
   readonly from: string
   readonly contentsVersion: number
   readonly atMs: number
@@ -41,7 +42,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   private readonly startedAtMs: number
   private readonly rates = new Map<string, Rate>()
   private readonly evaluator = new SafetyEvaluator()
-  private judged: Judged | undefined
+  private evaluation: Evaluation | undefined
   private isListening = false
   private alarm = ""
 
@@ -54,19 +55,19 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     this.startedAtMs = clock.monotonicMs()
   }
 
-  /** The S3 port is bound: from here on the store may be ready. */
+  /** The S3 port is bound: from now on the store may be ready. */
   setListening(): void {
     this.isListening = true
   }
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      this.look()
-      await this.clock.sleep(LOOK_EVERY_MS, signal)
+      this.sample()
+      await this.clock.sleep(SAMPLE_EVERY_MS, signal)
     }
   }
 
-  private look(): void {
+  private sample(): void {
     for (const view of this.sources.scrub() ?? []) this.see(`scrub ${view.device}`, view)
     this.raiseAlarm()
   }
@@ -85,14 +86,14 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     return this.rateOf(name).progress(work)
   }
 
-  /** Says in the log when data comes to lie where one more lost disk ends it, and when it does no longer. */
+  /** Logs when data can no longer survive another lost disk, and when it can again. */
   private raiseAlarm(): void {
     const { now, whole, causes } = this.safety()
-    // Nothing is known yet; soon it will be.
+    // Nothing has been scanned yet.
     if (causes.isUnseen) return
     const alarm = now.disks < whole.disks && now.disks <= 0 ? this.safetyReport().sentence : ""
-    if (alarm !== "" && this.alarm === "") this.log.error("no further disk may fail", { safety: alarm })
-    if (alarm === "" && this.alarm !== "") this.log.info("a further disk may fail again")
+    if (alarm !== "" && this.alarm === "") this.log.error("no_further_disk_may_fail", { safety: alarm })
+    if (alarm === "" && this.alarm !== "") this.log.info("further_disk_may_fail_again")
     this.alarm = alarm
   }
 
@@ -106,19 +107,17 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(this.isListening ? [] : ["the S3 port is not open yet"]),
       ...(isServing ? [] : ["the metadata log failed; writes are halted until a restart"]),
       ...deviceTroubles(deviceReports(record(), open, offlineReason), open),
-      ...(this.owesShards()
-        ? ["shards are missing from devices that should have them, until repair has written them"]
-        : []),
+      ...(this.owesShards() ? ["devices lack shards that they should have; repair is writing them"] : []),
       ...(lostBlocks > 0
         ? [`${lostBlocks} blocks have fewer shards than a read needs; hayloft repair status names their objects`]
         : []),
-      // Where one copy is what was asked for, it is nothing to be told of each time.
+      // A policy without redundancy makes single copies intentionally: not a reason.
       ...(singleCopyBlocks > 0 && tolerance(record().policy) > 0
         ? [`${singleCopyBlocks} blocks exist as a single copy until they are re-encoded`]
         : []),
       ...metadataDamages,
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
-      ...(isShortOfSpace ? ["repair waits for room: devices that lack shards are full"] : []),
+      ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
     return { ready: this.isListening && isServing, reasons }
   }
@@ -128,16 +127,16 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     return lacking !== undefined && [...lacking.values()].some(flags => flags.includes(1))
   }
 
-  /** As it was judged last, or now where something has changed. */
+  /** The last evaluation, or a new one if something has changed. */
   safety(): Safety {
     const [record, open, contents] = [this.sources.record(), this.sources.devices(), this.sources.contents()]
     const devices = open.map(({ id, trouble, space }) => `${id} ${space?.fileSystemId} ${trouble === undefined}`)
     const from = `${record.generation} ${contents?.isKnown} ${contents?.isCounted} ${devices.join()}`
     const [atMs, contentsVersion] = [this.clock.monotonicMs(), contents?.version ?? 0]
-    const { judged } = this
-    if (judged?.from === from) {
-      const isFresh = judged.contentsVersion === contentsVersion || atMs - judged.atMs < JUDGE_EVERY_MS
-      if (isFresh) return judged.safety
+    const { evaluation } = this
+    if (evaluation?.from === from) {
+      const isFresh = evaluation.contentsVersion === contentsVersion || atMs - evaluation.atMs < EVALUATE_EVERY_MS
+      if (isFresh) return evaluation.safety
     }
     const seen = this.evaluator.evaluate(safetyInputOf(record, open, contents))
     const safety =
@@ -148,7 +147,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
           : contents.isCounted
             ? byBlock(seen)
             : seen
-    this.judged = { from, contentsVersion, atMs, safety }
+    this.evaluation = { from, contentsVersion, atMs, safety }
     return safety
   }
 
@@ -156,7 +155,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     return safetyReport(this.safety(), this.sources.record(), this.sources.devices(), this.wholeInSeconds())
   }
 
-  /** Until the last of the work under way ends; undefined where some of it is paused, or its end is not known. */
+  /** Seconds until the last work in progress ends; undefined if some is paused, or has no known end. */
   private wholeInSeconds(): number | undefined {
     const [repair, reencoding] = [this.sources.repair(), this.sources.reencoding()]
     const repairs = repair !== undefined && leftOf(repair) > 0 ? [repair.isPaused ? undefined : repair.secondsLeft] : []
@@ -217,7 +216,7 @@ function repairReport(view: RepairView): RepairReport {
   const { isPaused, partitionsScanned, mending, bytesPerSecond, rebuiltShards, singleCopyBlocks } = view
   const { lostBlocks, lostBytes, lostObjects } = view
   const { partitionsDone, partitionsLeft, doneBytes, remainingBytes } = mending
-  // What is missing comes before what only moves.
+  // Missing shards before those that only move.
   const isKnown = !isPaused && remainingBytes > 0 && bytesPerSecond > 0
   const end = isKnown ? { endsInSeconds: remainingBytes / bytesPerSecond } : {}
   const progress = { doneBytes, remainingBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }

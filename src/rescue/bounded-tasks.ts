@@ -1,13 +1,13 @@
-/** Turns: tasks side by side, up to a limit, and now and then one that runs alone. */
-export class Turns {
+/** Bounded tasks: runs tasks concurrently up to a limit, and single tasks exclusively. */
+export class BoundedTasks {
   private readonly running = new Set<Promise<unknown>>()
   private failure: { readonly error: unknown } | undefined
 
-  constructor(private readonly atOnce: number) {}
+  constructor(private readonly concurrentMax: number) {}
 
-  /** Resolves when the task has begun. Throws what an earlier one threw. */
+  /** Resolves when the task has begun. Throws the error of an earlier task. */
   async begin(task: () => Promise<void>): Promise<void> {
-    while (this.running.size >= this.atOnce) await Promise.race(this.running)
+    while (this.running.size >= this.concurrentMax) await Promise.race(this.running)
     this.check()
     const running: Promise<unknown> = task()
       .catch((error: unknown) => (this.failure ??= { error }))
@@ -15,13 +15,13 @@ export class Turns {
     this.running.add(running)
   }
 
-  /** Resolves when the task has ended, with no other beside it. */
+  /** Runs the task while no other runs; resolves when it has ended. */
   async alone(task: () => Promise<void>): Promise<void> {
     await this.end()
     await task()
   }
 
-  /** Resolves when all have ended. Throws what one of them threw. */
+  /** Resolves when all have ended. Throws the error of a failed task. */
   async end(): Promise<void> {
     while (this.running.size > 0) await Promise.race(this.running)
     this.check()
