@@ -77,12 +77,12 @@ class Pressure implements Fixture {
     const limit = await this.peak(put)
     const perSecond = limit * OVERLOAD_TIMES
     const plan = { next: this.work.requests(put), connections, perSecond, seconds, errorsInARowMax: Infinity }
-    const { count, seconds: took, statuses, askedToWait, errors, p99Ms } = await this.load(plan)
+    const { count, seconds: took, statuses, retryLater, errors, p99Ms } = await this.load(plan)
     const asked = count + errors
     const also = {
       answeredTimes: asked / took / limit,
       shareOf503: (statuses[503] ?? 0) / Math.max(1, asked),
-      otherErrors: errors - askedToWait,
+      otherErrors: errors - retryLater,
       brokenOff: statuses[0] ?? 0,
       p99Ms,
     }

@@ -87,7 +87,7 @@ test("nobody listens: exit code 5, and a JSON error where JSON was asked for", a
   assert.deepEqual(value, {
     error: {
       code: "unreachable",
-      message: "cannot reach http://127.0.0.1:9 (nothing listens there; is the store running?)",
+      message: "cannot reach http://127.0.0.1:9 (connection refused; is the store running?)",
     },
   })
 })

@@ -1,4 +1,4 @@
-/** A client of the admin API: JSON in, JSON out, the token in a header. Failures as the S3 client's. */
+/** A client of the admin API: JSON in, JSON out, the token in a header. Failures like those of the S3 client. */
 import { HttpCaller } from "./http-caller.js"
 import { BrokenAnswer, RemoteFailure } from "./remote.js"
 
@@ -52,7 +52,7 @@ export class AdminClient {
     throw new RemoteFailure(
       answer.status,
       code ?? `http-${answer.status}`,
-      message ?? `answered ${answer.status}`,
+      message ?? `status ${answer.status}`,
       requestId,
     )
   }
@@ -62,7 +62,7 @@ function parseAnswer(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new BrokenAnswer("this is no admin API: the answer is not JSON")
+    throw new BrokenAnswer("this is not an admin API: the response is not JSON")
   }
 }
 

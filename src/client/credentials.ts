@@ -1,16 +1,16 @@
 /**
- * What a client needs to reach a store: its two addresses, a key pair and the admin token.
+ * Credentials for access to a store: its two addresses, a key pair and the admin token.
  *
- * The shapes agreed between a running server (which writes the `runtime` file), the data folder
- * (which holds the sealed secrets) and the command line.
+ * A running server (which writes the `runtime` file), the data folder (which holds the sealed secrets) and the command
+ * line share these types.
  */
 
-/** Everything that the root of a store on this machine may use. Holds secrets: never logged. */
+/** Full access for the root of a store on this machine. Holds secrets: never logged. */
 export interface StoreCredentials {
   readonly accessKeyId: string
   readonly secretAccessKey: string
   readonly region: string
-  /** As `http://127.0.0.1:9000`; of the running server, else of its last start. */
+  /** Like `http://127.0.0.1:9000`; of the running server, otherwise of its last start. */
   readonly endpoint: string
   readonly adminEndpoint: string
   readonly adminToken: string
@@ -26,7 +26,7 @@ export interface RuntimeFile {
 
 export const RUNTIME_FILE_NAME = "runtime"
 
-/** Undefined for anything but a runtime file. */
+/** Returns undefined for anything but a runtime file. */
 export function parseRuntimeFile(text: string): RuntimeFile | undefined {
   try {
     const value: unknown = JSON.parse(text)

@@ -1,9 +1,9 @@
 /**
- * One HTTP/1.1 endpoint and its kept-alive connections, as the command line and the bench call it.
+ * One HTTP/1.1 endpoint and its keep-alive connections, for the command line and the bench.
  *
- * Promises  Bodies out are bytes with a declared length; bodies in stream with the socket's
- *           back-pressure, and end early only by throwing.
- * Failures  `Unreachable` before an answer, `BrokenAnswer` inside one. Statuses are not judged here.
+ * Promises  Request bodies are bytes with a declared length; response bodies stream with the socket's back-pressure,
+ *           and end early only by throwing.
+ * Failures  `Unreachable` before a response, `BrokenAnswer` during one. Callers interpret the status.
  * Limits    `CONNECTIONS_MAX` sockets, `SILENCE_MS_MAX` without a byte in either direction.
  */
 import http from "node:http"
@@ -12,14 +12,14 @@ import { BrokenAnswer, Unreachable } from "./remote.js"
 
 const SILENCE_MS_MAX = 60_000
 const CONNECTIONS_MAX = 512
-/** Error documents and listings: larger ones are no answer of a store. */
+/** For error documents and listings: a store sends no larger ones. */
 const DOCUMENT_BYTES_MAX = 32 * 1024 * 1024
 
 interface Call {
   readonly method: string
-  /** Path and query, percent-coded. */
+  /** Path and query, percent-encoded. */
   readonly rawTarget: string
-  /** Name, value, name, value … with `host`, and `content-length` where there is a body. */
+  /** Name, value, name, value … with `host`, and `content-length` if there is a body. */
   readonly rawHeaders: readonly string[]
   readonly body: Uint8Array | undefined
   readonly signal: AbortSignal
@@ -28,7 +28,7 @@ interface Call {
 export interface Answer {
   readonly status: number
   readonly headers: http.IncomingHttpHeaders
-  /** Must be read to its end, or destroyed by breaking out of the loop. */
+  /** Must be read to its end, or destroyed by leaving the loop. */
   readonly body: AsyncIterable<Uint8Array>
   /** The whole body as bytes. Throws `BrokenAnswer` above `DOCUMENT_BYTES_MAX`. */
   document(): Promise<Buffer>
@@ -51,7 +51,7 @@ export class HttpCaller {
     return new Promise((resolve, reject) => {
       const request = (this.#secure ? https : http).request({
         agent: this.#agent,
-        // An IPv6 address in a URL has brackets, in a socket it has none.
+        // IPv6 addresses have brackets in URLs, but not in sockets.
         host: this.endpoint.hostname.replace(/^\[|\]$/g, ""),
         port: this.endpoint.port === "" ? (this.#secure ? 443 : 80) : Number(this.endpoint.port),
         method: call.method,
@@ -60,14 +60,14 @@ export class HttpCaller {
         signal: call.signal,
         timeout: SILENCE_MS_MAX,
       })
-      request.on("timeout", () => request.destroy(new Error(`silent for ${SILENCE_MS_MAX / 1000} s`)))
+      request.on("timeout", () => request.destroy(new Error(`no data for ${SILENCE_MS_MAX / 1000} s`)))
       request.on("error", error => reject(this.#unreachable(error)))
       request.on("response", response => resolve(answerOf(response)))
       request.end(call.body)
     })
   }
 
-  /** Ends the idle connections; calls under way go on. */
+  /** Closes idle connections; calls in progress continue. */
   close(): void {
     this.#agent.destroy()
   }
@@ -76,7 +76,7 @@ export class HttpCaller {
     if (error.name === "AbortError") return error
     const code: unknown = "code" in error ? error.code : undefined
     const reason =
-      code === "ECONNREFUSED" ? "nothing listens there; is the store running?" : error.message || String(code)
+      code === "ECONNREFUSED" ? "connection refused; is the store running?" : error.message || String(code)
     return new Unreachable(this.endpoint.origin, reason, error)
   }
 }
@@ -92,7 +92,7 @@ function answerOf(response: http.IncomingMessage): Answer {
       let lengthBytes = 0
       for await (const chunk of body) {
         lengthBytes += chunk.length
-        if (lengthBytes > DOCUMENT_BYTES_MAX) throw new BrokenAnswer("the answer is longer than any listing")
+        if (lengthBytes > DOCUMENT_BYTES_MAX) throw new BrokenAnswer("the response is longer than any listing")
         chunks.push(chunk)
       }
       return Buffer.concat(chunks)
@@ -105,7 +105,7 @@ async function* bytesOf(response: http.IncomingMessage): AsyncGenerator<Uint8Arr
     for await (const chunk of response) if (chunk instanceof Uint8Array) yield chunk
   } catch (error) {
     if (error instanceof Error && error.name === "AbortError") throw error
-    throw new BrokenAnswer(`the answer broke off (${error instanceof Error ? error.message : String(error)})`)
+    throw new BrokenAnswer(`the response was interrupted (${error instanceof Error ? error.message : String(error)})`)
   }
-  if (!response.complete) throw new BrokenAnswer("the answer broke off")
+  if (!response.complete) throw new BrokenAnswer("the response was interrupted")
 }

@@ -1,10 +1,10 @@
 /**
- * What can go wrong for a client: nobody answers, or an answer that is an error.
+ * Failures of a client: no response, or an error response.
  *
- * The endpoint may be any store, so the codes are an open set; `status` decides what a caller does.
+ * The endpoint may be any store, so the codes are an open set; callers decide by `status`.
  */
 
-/** No answer: refused, reset, timed out, name unknown, TLS not trusted. */
+/** No response: refused, reset, timed out, name unknown, TLS not trusted. */
 export class Unreachable extends Error {
   override readonly name = "Unreachable"
 
@@ -17,23 +17,23 @@ export class Unreachable extends Error {
   }
 }
 
-/** An answer with a status of 300 or more. */
+/** A response with a status of 300 or more. */
 export class RemoteFailure extends Error {
   override readonly name = "RemoteFailure"
 
   constructor(
     readonly status: number,
-    /** As S3 or the admin API names it: `NoSuchBucket`; `http-503` where the body named nothing. */
+    /** The code of S3 or the admin API: `NoSuchBucket`; `http-503` if the body had none. */
     readonly code: string,
     message: string,
-    /** For the operator who looks for it in the log. */
+    /** For a search in the operator's log. */
     readonly requestId: string | undefined,
   ) {
     super(message)
   }
 }
 
-/** An answer that breaks the rules: cut short, or bytes that do not fit their checksum. */
+/** A malformed response: truncated, or with bytes that do not match their checksum. */
 export class BrokenAnswer extends Error {
   override readonly name = "BrokenAnswer"
 }

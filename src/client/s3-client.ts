@@ -1,11 +1,11 @@
 /**
- * A small S3 client: what `cp`, `ls`, `rm`, the bench and the recipes' checks need, against any store.
+ * A small S3 client for `cp`, `ls`, `rm`, the bench and the checks of the recipes, against any store.
  *
- * Promises  Path style, Signature V4 over every request, `Content-MD5` on every body, so that what
- *           was stored is what was sent. Requests that may be repeated are, `ATTEMPTS_MAX` times in
- *           all, after 500, 503 and broken connections.
+ * Promises  Path style, Signature V4 for every request, `Content-MD5` for every body, so that the stored bytes are
+ *           the sent ones. Repeatable requests are retried after 500, 503 and broken connections, with
+ *           `ATTEMPTS_MAX` attempts in total.
  * Failures  `RemoteFailure` with the store's own code, `Unreachable`, `BrokenAnswer`.
- * Keys      are text; their UTF-8 goes over the wire percent-coded, byte for byte.
+ * Keys      are text; their UTF-8 is percent-encoded byte for byte.
  */
 import { createHash } from "node:crypto"
 import { setMaxListeners } from "node:events"
@@ -20,14 +20,14 @@ import { childrenOf, escapeXml, readXml, textOf, type XmlElement } from "./xml-r
 const ATTEMPTS_MAX = 4
 const BACK_OFF_MS = 200
 const SIGNAL_LISTENERS_MAX = 2048
-/** S3's limit on one `DeleteObjects`. */
+/** S3's limit for one `DeleteObjects`. */
 export const DELETE_KEYS_MAX = 1000
 
 export interface ObjectHead {
   readonly sizeBytes: number
   /** Without quotes. */
   readonly etag: string
-  /** A single upload that the store does not encrypt with a key of its own: the ETag is the MD5 of the bytes. */
+  /** True for a single upload that the store does not encrypt with another key: the ETag is the MD5 of the bytes. */
   readonly etagIsMd5: boolean
   readonly lastModifiedMs: number | undefined
   readonly contentType: string | undefined
@@ -73,7 +73,7 @@ export class S3Client {
       readonly connectionsMax?: number
     } = {},
   ) {
-    // Each request under way listens to it.
+    // Each request in progress listens to it.
     setMaxListeners(SIGNAL_LISTENERS_MAX, signal)
     const url = new URL(access.endpoint)
     this.#caller = new HttpCaller(url, options.connectionsMax)
@@ -100,7 +100,7 @@ export class S3Client {
     return buckets
   }
 
-  /** Throws `RemoteFailure` 404 where there is none. */
+  /** Throws `RemoteFailure` 404 if it does not exist. */
   async headBucket(bucket: string): Promise<void> {
     await this.#drained({ method: "HEAD", bucket })
   }
@@ -149,7 +149,7 @@ export class S3Client {
     await this.#drained({ method: "DELETE", bucket, key })
   }
 
-  /** Up to `DELETE_KEYS_MAX` keys. Throws `RemoteFailure` for the first that the store refused. */
+  /** Removes up to `DELETE_KEYS_MAX` keys. Throws `RemoteFailure` for the first that the store refused. */
   async removeMany(bucket: string, keys: readonly string[]): Promise<void> {
     const objects = keys.map(key => `<Object><Key>${escapeXml(key)}</Key></Object>`).join("")
     const body = Buffer.from(
@@ -176,7 +176,7 @@ export class S3Client {
     return pageOf(await this.#document({ method: "GET", bucket, query }))
   }
 
-  /** All keys below a prefix, page by page. */
+  /** All keys with a prefix, page by page. */
   async *keys(bucket: string, prefix: string): AsyncGenerator<ListedKey> {
     let token: string | undefined
     do {
@@ -186,14 +186,14 @@ export class S3Client {
     } while (token !== undefined)
   }
 
-  /** Not interrupted: an upload whose id did not come could be aborted by nobody. */
+  /** Not interruptible: an upload with an unknown id could not be aborted. */
   async createMultipart(object: { bucket: string; key: string; contentType?: string }): Promise<string> {
     const headers: [string, string][] = object.contentType === undefined ? [] : [["content-type", object.contentType]]
     const { bucket, key } = object
     const { signal } = new AbortController()
     const root = await this.#document({ method: "POST", bucket, key, query: [["uploads", ""]], headers, signal })
     const id = textOf(root, "UploadId")
-    if (id === undefined || id === "") throw new BrokenAnswer("the store gave no upload id")
+    if (id === undefined || id === "") throw new BrokenAnswer("the store returned no upload id")
     return id
   }
 
@@ -224,12 +224,12 @@ export class S3Client {
     )
     const { bucket, key } = upload
     const root = await this.#document({ method: "POST", bucket, key, query: [["uploadId", upload.uploadId]], body })
-    // S3 answers 200 before it is done, and may put an error document into it.
+    // S3 responds with 200 before it is done, and may send an error document in the body.
     if (root.name === "Error") throw remoteFailure(500, root, undefined)
     return { etag: unquote(textOf(root, "ETag")) }
   }
 
-  /** Sent also where the client's signal has fired: what an interrupted upload left would cost space for good. */
+  /** Sent even after the client's signal has fired: the parts of an abandoned upload would occupy space permanently. */
   async abort(upload: { bucket: string; key: string; uploadId: string }): Promise<void> {
     const { bucket, key } = upload
     const query = [["uploadId", upload.uploadId]] as const
@@ -247,7 +247,7 @@ export class S3Client {
     return readXml((await answer.document()).toString("utf8"))
   }
 
-  /** Sends, again where that may help; anything but a success throws. */
+  /** Sends the request, with retries if they may help; throws for anything but success. */
   async #answer(request: Request): Promise<Answer> {
     const attemptsMax = this.options.attemptsMax ?? ATTEMPTS_MAX
     for (let attempt = 1; ; attempt += 1) {
@@ -287,7 +287,7 @@ async function failureOf(answer: Answer, request: Request): Promise<RemoteFailur
   if (text.includes("<Error")) return remoteFailure(answer.status, readXml(text), requestId)
   const what = request.key === undefined ? (request.bucket ?? "the store") : `${request.bucket ?? ""}/${request.key}`
   const plain =
-    answer.status === 404 ? "does not exist" : answer.status === 403 ? "access denied" : `answered ${answer.status}`
+    answer.status === 404 ? "does not exist" : answer.status === 403 ? "access denied" : `status ${answer.status}`
   return new RemoteFailure(answer.status, `http-${answer.status}`, `${what}: ${plain}`, requestId)
 }
 

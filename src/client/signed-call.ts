@@ -1,5 +1,5 @@
 /**
- * An S3 request as it goes over the wire: path style, percent-coded byte for byte, signed with Signature V4.
+ * An S3 request in wire format: path style, percent-encoded byte for byte, signed with Signature V4.
  */
 import { signRequest, UNSIGNED_PAYLOAD, type SignedRequest } from "../access/sigv4.js"
 import { percentEncode } from "../base/uri.js"
@@ -28,7 +28,7 @@ export interface SignedCall extends SignedRequest {
 const byteString = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
 const encode = (text: string): string => percentEncode(byteString(text))
 
-/** Path and query, percent-coded. */
+/** Path and query, percent-encoded. */
 function targetOf({ bucket, key, query = [] }: S3Request): string {
   const path = bucket === undefined ? "/" : `/${encode(bucket)}`
   const below = key === undefined ? "" : `/${percentEncode(byteString(key), true)}`
@@ -36,7 +36,7 @@ function targetOf({ bucket, key, query = [] }: S3Request): string {
   return `${path}${below}${text === "" ? "" : `?${text}`}`
 }
 
-/** `host` as the header says it; `payloadHash` is the body's hex SHA-256, or a word such as `UNSIGNED-PAYLOAD`. */
+/** `host` is the header's value; `payloadHash` is the body's hex SHA-256, or a word such as `UNSIGNED-PAYLOAD`. */
 export function signedCall(
   access: S3Access,
   host: string,

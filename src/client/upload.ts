@@ -1,27 +1,27 @@
 /**
- * Uploads a stream of bytes: one PUT where it is short, a multipart upload where it is long.
+ * Uploads a stream of bytes: a single PUT if it is short, a multipart upload if it is long.
  *
- * Promises  The object appears whole or not at all; an upload that fails is aborted.
- * Limits    `PARTS_AT_ONCE` parts in memory. Parts grow with the object, so that 10,000 of them hold
- *           5 TiB even where the length is not known beforehand.
+ * Promises  The object appears whole or not at all; a failed upload is aborted.
+ * Limits    `PARTS_CONCURRENT` parts in memory. Parts grow with the object, so that 10,000 of them hold 5 TiB even if
+ *           the length is not known beforehand.
  */
 import { MIB, PARTS_MAX } from "../base/limits.js"
 import { mapBounded } from "../life/index.js"
 import type { S3Client } from "./s3-client.js"
 
 const PART_BYTES = 8 * MIB
-const PARTS_AT_ONCE = 4
-/** A stream of unknown length: parts double in size each so many parts. */
+const PARTS_CONCURRENT = 4
+/** For a stream of unknown length: the number of parts after which the part size doubles. */
 const PARTS_PER_SIZE = 1000
 
 interface UploadRequest {
   readonly bucket: string
   readonly key: string
   readonly contentType?: string
-  /** Undefined: not known. */
+  /** Undefined if unknown. */
   readonly sizeBytes: number | undefined
   readonly source: AsyncIterable<Uint8Array>
-  /** Called as bytes have arrived at the store. */
+  /** Called when bytes have arrived at the store. */
   readonly onProgress: (bytes: number) => void
 }
 
@@ -36,7 +36,7 @@ export function partBytesOf(partNumber: number, sizeBytes: number | undefined): 
   return PART_BYTES * 2 ** Math.floor((partNumber - 1) / PARTS_PER_SIZE)
 }
 
-/** Cuts a stream into parts; the last is shorter, and at least one (perhaps empty) comes. */
+/** Splits a stream into parts; the last one is shorter; an empty stream has one empty part. */
 export async function* partsOf(
   source: AsyncIterable<Uint8Array>,
   sizeBytes: number | undefined,
@@ -98,7 +98,7 @@ interface NumberedPart {
   readonly body: Buffer
 }
 
-/** Hands out parts in the order of the stream, one at a time, however many ask. */
+/** Returns parts in the order of the stream, one at a time, to concurrent callers. */
 class PartQueue {
   #taken = 0
   #turn: Promise<unknown> = Promise.resolve()
@@ -109,7 +109,7 @@ class PartQueue {
     private readonly rest: AsyncGenerator<Buffer, void, void>,
   ) {}
 
-  /** Undefined at the end, and once closed. */
+  /** Returns undefined at the end, and once closed. */
   take(): Promise<NumberedPart | undefined> {
     const mine = this.#turn.then(() => this.#next())
     this.#turn = mine.catch(() => undefined)
@@ -125,7 +125,7 @@ class PartQueue {
   }
 }
 
-/** Sends parts with `PARTS_AT_ONCE` in flight; after the first failure nothing new is started. */
+/** Sends parts with `PARTS_CONCURRENT` in flight; starts no further ones after the first failure. */
 async function putParts(
   client: S3Client,
   target: { bucket: string; key: string; uploadId: string },
@@ -145,6 +145,6 @@ async function putParts(
       queue.closed = true
     }
   }
-  await mapBounded(Array.from({ length: PARTS_AT_ONCE }), PARTS_AT_ONCE, lane)
+  await mapBounded(Array.from({ length: PARTS_CONCURRENT }), PARTS_AT_ONCE, lane)
   return { etags, sizeBytes }
 }

@@ -1,9 +1,8 @@
 /**
- * Reads the XML that S3 answers with: elements and text, no attributes, no processing.
+ * Reads the XML of S3 responses: elements and text, no attributes, no processing.
  *
- * A reader for answers of a store that we chose to talk to, in one pass over the text. Whatever it
- * does not understand throws `BrokenAnswer`; entities other than XML's own five and numbers stay as
- * they are written, so nothing expands.
+ * For responses of a store that the user has chosen, in one pass over the text. Unsupported syntax throws
+ * `BrokenAnswer`; entities other than XML's own five and numbers remain as written, so nothing expands.
  */
 import { BrokenAnswer } from "./remote.js"
 
@@ -55,20 +54,20 @@ export function readXml(text: string): XmlElement {
     }
   }
   const root = open[0]?.children[0]
-  if (open.length !== 1 || root === undefined) throw new BrokenAnswer("the answer is no XML document")
+  if (open.length !== 1 || root === undefined) throw new BrokenAnswer("the response is not an XML document")
   return root
 }
 
 export const childrenOf = (element: XmlElement, name: string): readonly XmlElement[] =>
   element.children.filter(child => child.name === name)
 
-/** Text of the first child of that name; undefined where there is none. */
+/** Text of the first child of that name; undefined if there is none. */
 export const textOf = (element: XmlElement, name: string): string | undefined =>
   element.children.find(child => child.name === name)?.text
 
 const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" }
 
-/** Text as the inside of an element; control characters as numbers. */
+/** Text as the content of an element; control characters as numbers. */
 export const escapeXml = (text: string): string =>
   text
     .replace(/[&<>"]/g, character => ESCAPES[character] ?? character)

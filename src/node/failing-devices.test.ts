@@ -1,4 +1,4 @@
-/** Devices fail under a running store: it goes on without them, and says so in the control record. */
+/** Failing devices of a running store: the store continues without them, and the control record shows it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, rowKeyOf } from "../base/ids.js"
@@ -16,7 +16,7 @@ import { bytesOf, createBucket, folderOf, Machine, noSignal, sourceOf } from "./
 import { parsePolicy } from "../base/policy.js"
 import { removeDevice, setPolicy, tabletOf } from "../cluster/index.js"
 
-/** What a request may be stalled by a device at most. */
+/** How long a device may delay a request. */
 const STALL_MS_MAX = 5_000
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const SIZES = [1 * KIB, 200 * KIB]
@@ -43,13 +43,13 @@ class Scene {
     return this
   }
 
-  /** The next life of the process. */
+  /** The next process incarnation. */
   async restart(): Promise<Scene> {
     await this.end()
     return new Scene(this.machine, await this.machine.open(), this.bucket).begin()
   }
 
-  /** Waits in virtual time; gives how long it took. */
+  /** Waits in virtual time; returns the time passed. */
   async timed(promise: Promise<unknown>): Promise<number> {
     const { clock } = this.machine
     const begunMs = clock.monotonicMs()
@@ -86,7 +86,7 @@ class Scene {
     return tabletOf(this.engine.recordManager.record, FIRST_TABLET).replicas.map(replica => replica.id.slice(-1))
   }
 
-  /** Lets the store find new holders of names. */
+  /** Waits until the store has added new metadata replicas. */
   async settleReplicas(): Promise<void> {
     for (let steps = 0; steps < 1_000; steps += 1) {
       const outcome = await this.machine.clock.runUntil(this.engine.control.step())
@@ -96,7 +96,7 @@ class Scene {
     assert.fail("the members do not settle")
   }
 
-  /** Lets a job do all that it has to do. */
+  /** Runs a job until it has no work left. */
   async stepUntilIdle(name: string): Promise<void> {
     const job = must(
       this.engine.jobs.find(each => each.name === name),
@@ -119,7 +119,7 @@ class Scene {
 
 const bodyOf = (name: string, lengthBytes: number): Buffer => Buffer.alloc(lengthBytes, name)
 
-test("a log that fails costs its device, no acknowledged write and no write to come; another device learns the names", async () => {
+test("a failing log takes its device offline without losing writes or refusing later ones; another device becomes a metadata replica", async () => {
   const scene = await Scene.open(4)
   assert.deepEqual(scene.replicas(), ["1", "2", "3"])
   for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
@@ -142,10 +142,10 @@ test("a log that fails costs its device, no acknowledged write and no write to c
   }
 })
 
-test("a device with a rotten shard can leave: nothing waits for what cannot be moved", async () => {
+test("a device with a corrupt shard can be removed: nothing waits for shards that cannot be moved", async () => {
   const scene = await Scene.open(4)
   const { engine, machine } = scene
-  // One that three devices can keep to, so that no block is coded anew.
+  // A policy that three devices can keep, so that no block is re-encoded.
   await scene.timed(engine.control.change("policy", record => setPolicy(record, parsePolicy("ec:2+1"), [])))
   for (let i = 0; i < 6; i += 1) await scene.timed(scene.put(`object ${i}`, bodyOf("o", 200 * KIB)))
   const leaver = must(engine.devices[3], "four devices")
@@ -162,7 +162,7 @@ test("a device with a rotten shard can leave: nothing waits for what cannot be m
   await scene.end()
 })
 
-test("a start goes on without a device that has no room even to be opened, and not without too many", async () => {
+test("a start continues without a device that is too full to be opened, but not without too many", async () => {
   const scene = await Scene.open(4)
   for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
   scene.machine.disk.kill()
@@ -180,7 +180,7 @@ test("a start goes on without a device that has no room even to be opened, and n
   for (const size of SIZES) await scene.expect(`before ${size}`, bodyOf("b", size), engine)
 })
 
-test("a device that hangs stalls no request for long, and is taken out", async () => {
+test("a device that hangs delays no request for long, and is taken offline", async () => {
   const scene = await Scene.open(4)
   for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
   const faulty = new FaultyDevice(scene.machine.clock, new SimRandom(1), { folder: "/d2" })
@@ -197,7 +197,7 @@ test("a device that hangs stalls no request for long, and is taken out", async (
   assert.deepEqual(scene.replicas(), ["1", "3", "4"])
 })
 
-test("two disks: one dies, writes go on in one copy; the last one is never taken out", async () => {
+test("two disks: one dies, writes continue with one copy; the last one is never taken offline", async () => {
   const scene = await Scene.open(2)
   scene.machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d1/", code: "EIO", forEver: true }))
   for (const size of SIZES)
@@ -211,7 +211,7 @@ test("two disks: one dies, writes go on in one copy; the last one is never taken
   assert.deepEqual(scene.states(), ["offline", "active"])
 })
 
-test("a metadata store with rotten rows is thrown away, and learned anew from the others", async () => {
+test("a metadata store with corrupt rows is discarded and learned again from the others", async () => {
   const scene = await Scene.open(3)
   for (const size of SIZES) await scene.timed(scene.put(`key ${size}`, bodyOf("k", size)))
   await scene.machine.clock.advance(10_000)
@@ -232,7 +232,7 @@ test("a metadata store with rotten rows is thrown away, and learned anew from th
   for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size), engine)
 })
 
-test("a device that comes back with a long log of which nothing is needed learns the names", async () => {
+test("a device that returns with a long obsolete log becomes a metadata replica", async () => {
   const first = await Scene.open(3)
   const { place } = must(first.engine.devices[0], "there are three")
   for (let i = 0; i < 300; i += 1) await first.timed(first.put(`key ${i}`, bodyOf("k", 3 * KIB)))
@@ -248,7 +248,7 @@ test("a device that comes back with a long log of which nothing is needed learns
   await scene.end()
 })
 
-test("what was written and removed while a base was built anew is made good at once", async () => {
+test("writes and removals during the rebuild of a metadata store are repaired immediately", async () => {
   const scene = await Scene.open(4)
   const { clock, disk } = scene.machine
   await scene.timed(scene.put("gone", bodyOf("g", 200 * KIB)))
@@ -277,7 +277,7 @@ test("what was written and removed while a base was built anew is made good at o
   assert.deepEqual([...scene.engine.tablet.committed.range("debts", ALL)], [])
 })
 
-test("a device that was taken away while the record could not be changed is out once it can", async () => {
+test("a device that is removed while the record cannot be changed is marked as offline once it can", async () => {
   const scene = await Scene.open(4)
   const isRecord = (path: string): boolean => /^\/d[123]\/control/.test(path)
   scene.machine.disk.intercept(
@@ -293,7 +293,7 @@ test("a device that was taken away while the record could not be changed is out 
   assert.equal(scene.states()[3], "offline")
 })
 
-test("members that differ are found out by comparing them, and the one that is wrong learns anew", async () => {
+test("comparison finds replicas that differ, and the wrong one is rebuilt", async () => {
   const scene = await Scene.open(3)
   for (const size of SIZES) await scene.timed(scene.put(`key ${size}`, bodyOf("k", size)))
   await scene.machine.clock.advance(10_000)
@@ -312,7 +312,7 @@ test("members that differ are found out by comparing them, and the one that is w
   assert.deepEqual([...scene.replicas()].sort(), ["1", "2", "3"])
 })
 
-test("a scrub finds a rotten shard that nobody reads, and repair rebuilds it", async () => {
+test("a scrub finds a corrupt shard that is never read, and repair rebuilds it", async () => {
   const scene = await Scene.open(4)
   const body = bodyOf("r", 200 * KIB)
   await scene.timed(scene.put("rotten", body))

@@ -1,6 +1,6 @@
 /**
- * A real disk that is really full: a small tmpfs, the real files, the real bases. Whatever is being
- * written when it fills up, nothing that was answered is lost, and with room everything goes on.
+ * A real disk that is full: a small tmpfs, the real files, the real metadata stores. Whatever is being written when it
+ * fills up, no acknowledged write is lost, and once there is space everything continues.
  */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
@@ -38,19 +38,19 @@ import { bytesOf, createBucket, firstRecordOf, noSignal, settingsOf, sourceOf } 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 100, pollMs: 10, retryMs: 50, tidyMs: 10, starvedMs: 500 }
 const SPACES: SpaceLimits = { ...SPACE_LIMITS, checkEveryMs: 50, regrowMs: 300, ballastPiecesPerCheck: 32 }
-/** Nobody looks, so nothing is refused before a write has run into the wall. */
+/** Space is never measured, so that nothing is refused before a write fails for lack of space. */
 const NO_RESERVE: SpaceLimits = {
   ...{ ...SPACES, reserveBytesMin: 0, reserveBytesMax: 0, fullBytes: 0, checkEveryMs: 1_000_000 },
 }
-/** So many that their checkpoint has to grow the base. */
+/** Enough that their checkpoint has to grow the metadata store. */
 const ROWS_AT_THE_WALL = 500
 const ROWS_LOG_BYTES = 3 * MIB
 const WALL_TRIES_MAX = 5
-/** What the few objects that stay take, with what may be dead beside them and the pages that volumes begin with. */
+/** Space for the few objects that remain, with possibly dead bytes beside them and the first pages of volumes. */
 const PAYLOAD_BYTES_LEFT = 256 * KIB
 const isFull = (error: unknown): boolean => isFailure(error, "deviceFull")
 
-/** Objects that were answered, by key: what their body is made of. */
+/** Acknowledged objects by key, with the seed of their body. */
 type Kept = Map<string, string>
 
 class Store {
@@ -119,7 +119,7 @@ class Store {
     this.kept.set(name, `${name} ${bytes}`)
   }
 
-  /** Puts objects until one is refused, or so many are there; how many were answered. */
+  /** Puts objects until one is refused or the count is reached; returns the number of acknowledged ones. */
   async fill(prefix: string, bytes: number, most = 20_000): Promise<number> {
     for (let count = 0; count < most; count += 1) {
       try {
@@ -137,7 +137,7 @@ class Store {
     this.kept.delete(name)
   }
 
-  /** All that was answered is there, every `nth` of it read to its last byte, and nothing else is. */
+  /** All acknowledged objects exist, every `nth` is read completely, and there are no others. */
   async check(nth = 1): Promise<void> {
     const rows = [...this.now.tablet.committed.range("current", ALL)].length
     assert.equal(rows, this.kept.size)
@@ -151,7 +151,7 @@ class Store {
     }
   }
 
-  /** Waits for a checkpoint of all that is there. */
+  /** Waits for a checkpoint of everything. */
   async settle(): Promise<void> {
     for (let left = 1_200; this.device.rows.memtableRows > 0; left -= 1) {
       assert.ok(left > 0, `no checkpoint: ${this.device.checkpointer.error}`)
@@ -159,7 +159,10 @@ class Store {
     }
   }
 
-  /** Waits until what waits for a checkpoint is in the base, or has found no room there; whether it found none. */
+  /**
+   * Waits until the rows are in the metadata store, or their checkpoint has failed for lack of space; returns whether
+   * it failed.
+   */
   async foundNoRoom(): Promise<boolean> {
     for (let left = 6_000; this.device.rows.memtableRows > 0; left -= 1) {
       if (this.device.checkpointer.error !== undefined) return true
@@ -169,7 +172,7 @@ class Store {
     return false
   }
 
-  /** Of payloads, with the pages that their volumes begin with. */
+  /** Bytes of payloads, with the first pages of their volumes. */
   get payloadBytes(): number {
     const folder = join(this.folder, "d1", "payloads")
     // Some may be removed meanwhile.
@@ -177,7 +180,7 @@ class Store {
     return sizes.reduce((sum, bytes) => sum + bytes, 0)
   }
 
-  /** Takes everything that is free but for so many bytes, as somebody else would. */
+  /** Fills the disk except for this many bytes, like another program. */
   takeRoom(leaveBytes: number): void {
     const file = openSync(join(this.folder, "others"), "a")
     const piece = Buffer.alloc(64 * KIB, 1)
@@ -198,7 +201,7 @@ class Store {
     rmSync(join(this.folder, "others"), { force: true })
   }
 
-  /** Takes what a start has given back, and puts. */
+  /** Fills the space that a start has freed, and puts. */
   async putOnFull(name: string, bytes: number): Promise<void> {
     this.takeRoom(0)
     await this.device.space.check()
@@ -230,7 +233,7 @@ async function onSmallDisk(t: TestContext, mib: number, limits: SpaceLimits, bod
   }
 }
 
-test("needles are refused first, then rows; deletes, reads and checkpoints go on; with room all is well again", t =>
+test("needles are refused first, then rows; deletes, reads and checkpoints continue; with space everything works again", t =>
   onSmallDisk(t, 96, SPACES, async store => {
     await store.settle()
     for (let left = 600; store.device.space.fullness.ballastBytes < 24 * MIB; left -= 1) {
@@ -256,7 +259,7 @@ test("needles are refused first, then rows; deletes, reads and checkpoints go on
     assert.deepEqual(store.now.recordManager.record.devices[0]?.state, "active")
   }))
 
-test("a full disk is begun on, with what is there, and goes on when it has room", t =>
+test("a store starts on a full disk with its contents, and continues once there is space", t =>
   onSmallDisk(t, 96, SPACES, async store => {
     await store.fill("large", 300 * KIB)
     await store.fill("tiny", 4 * KIB)
@@ -281,7 +284,7 @@ for (const [what, bytes] of [
   ["inline payloads", 4 * KIB],
   ["needles", 200 * KIB],
 ] as const) {
-  test(`${what} run into the wall at any point, without a reserve, and go on without a restart once there is room`, t =>
+  test(`${what} run out of space at any point, without a reserve, and continue without a restart once there is space`, t =>
     onSmallDisk(t, 48, NO_RESERVE, async store => {
       await store.put("first", bytes)
       await store.settle()
@@ -292,8 +295,8 @@ for (const [what, bytes] of [
         await store.check(50)
         const more: number[] = []
         for (let isAtWall = false; !isAtWall && more.length < WALL_TRIES_MAX;) {
-          // Rows need no room before their checkpoint does, but for the log. Where that had none, or the rows were in
-          // the base before the room was gone, no checkpoint runs into a wall: then the log is given some.
+          // Rows need no space before their checkpoint does, except for the log. If the log had none, or the rows were
+          // in the metadata store before the space was used up, no checkpoint fails: then the log is given some space.
           if (more.length > 0) store.giveRoom()
           store.takeRoom(more.length > 0 ? ROWS_LOG_BYTES : 0)
           if (more.length > 0) await store.device.space.check()
@@ -322,7 +325,7 @@ for (const [what, bytes] of [
         await store.settle()
       }
       assert.ok(walls > 0, "checkpoints found no room, too")
-      // Too little is dead then to be worth moving; a volume that a failed attempt left behind would be no such little.
+      // Too few bytes are dead then to be worth moving; a volume left by a failed attempt would be larger than that.
       for (let left = 1_200; store.payloadBytes > PAYLOAD_BYTES_LEFT; left -= 1) {
         assert.ok(left > 0, `${store.payloadBytes} bytes are left of failed attempts`)
         await new RealClock().sleep(50, noSignal)

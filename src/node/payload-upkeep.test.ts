@@ -40,7 +40,7 @@ const payloadBytes = (machine: Machine): number =>
     .namesIn("/d1/payloads")
     .reduce((sum, name) => sum + (machine.disk.medium.fileAt(`/d1/payloads/${name}`)?.current.length ?? 0), 0)
 
-test("a volume whose books are wrong and whose end has rotten loses what is rotten, and nothing else", async () => {
+test("a volume with wrong usage numbers and a corrupt tail loses the corrupt part, and nothing else", async () => {
   const machine = new Machine({ devices: 1 })
   const first = await machine.open()
   const bucket = await createBucket(first)
@@ -69,7 +69,7 @@ test("a volume whose books are wrong and whose end has rotten loses what is rott
   assert.equal(read, OBJECTS - 1)
 })
 
-test("overwritten and deleted small objects give their space back, and who holds an old place is served", async () => {
+test("overwritten and deleted small objects free their space, and readers with an old location are served", async () => {
   const machine = new Machine({ devices: 1 })
   let engine = await machine.open()
   const bucket = await createBucket(engine)

@@ -1,4 +1,4 @@
-/** A store in a simulated world, for tests of what only shows when all its rooms work together. */
+/** A store in a simulated world, for tests of several modules together. */
 import type { BodySource, Bucket, ObjectBody } from "../object/index.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName, parseDeviceId } from "../base/ids.js"
 import { parseEpoch, parseIncarnation, parseStoreId, rowKeyOf } from "../base/ids.js"
@@ -39,7 +39,7 @@ function layoutOf(count: number): ControlRecord["layout"] {
   return layout
 }
 
-/** A new store on devices in `/d1`, `/d2` …, with the defaults of their number. */
+/** A new store on devices in `/d1`, `/d2` …, with the defaults for their number. */
 export function firstRecordOf(count: number, blockBytes: number): ControlRecord {
   const policy = defaultPolicy(count)
   const layout = layoutOf(count)
@@ -77,7 +77,7 @@ export const folderOf = (place: OwnedFolder["place"]): OwnedFolder => ({
   release: () => Promise.resolve(),
 })
 
-/** A start on the devices that the record says are in. */
+/** A start on the voting devices of the record. */
 export function settingsOf(record: ControlRecord, incarnation: Incarnation): EngineSettings {
   const places = record.devices.flatMap(({ id, pathHint, state }) =>
     state === "offline" ? [] : [{ id, path: pathHint, incarnation }],
@@ -97,16 +97,16 @@ interface MachineOptions {
   readonly blockBytes?: number
 }
 
-/** A machine with its disk and bases, on which a store is opened again and again. Nothing runs by itself. */
+/** A machine with its disk and metadata stores, on which a store is opened repeatedly. No background work runs. */
 export class Machine {
   readonly clock = new SimClock()
   readonly disk = new SimDisk()
   readonly telemetry = new SimTelemetry()
-  /** Folders that the life of now has given up. */
+  /** Folders that the current process has released. */
   released: string[] = []
   private record: ControlRecord
   private lives = 0
-  /** Of the lives to come. */
+  /** For later processes. */
   checkpointLimits: Partial<Record<keyof typeof CHECKPOINT_LIMITS, number>> = {}
 
   constructor(
@@ -116,14 +116,15 @@ export class Machine {
     this.record = firstRecordOf(options.devices, options.blockBytes ?? 64 * KIB)
   }
 
-  /** What is needed to open the base of a device by hand. */
+  /** The parts that are needed to open a device's metadata store directly. */
   hostOf(device: number): StoreHost {
     return { disk: this.disk.boot(), deviceId: idOf(device) }
   }
 
   /**
-   * Damages the first row of each table of a device's metadata store, and the parity that would rebuild it. Nothing of it
-   * is in memory then.
+   * Damages the first row of each table of a device's metadata store, and the parity that would rebuild it. None of it
+   * is
+   * in memory then.
    */
   rotTables(device: number): void {
     const folder = `/d${device}/base`
@@ -131,7 +132,7 @@ export class Machine {
       if (!name.endsWith(".table")) continue
       this.disk.medium.alter(`${folder}/${name}`, content => {
         content[8] = (content[8] ?? 0) ^ 1
-        // Parity lies between the two ends, both of which have the magic.
+        // Parity is between the two ends, both of which have the magic.
         const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
         const [first, last] = [bytes.indexOf("HLTABLE1"), bytes.lastIndexOf("HLTABLE1")]
         const parityBytes = Math.floor((last - first) / PARITY_PAGE_BYTES) * PARITY_PAGE_BYTES
@@ -141,7 +142,7 @@ export class Machine {
     this.stores.cache.clear()
   }
 
-  /** Opens the store for the next life of the process; end the one before with `disk.kill()` or `engine.stop()`. */
+  /** Opens the store for the next process incarnation; end the one before with `disk.kill()` or `engine.stop()`. */
   async open(): Promise<Engine> {
     const { clock, stores, telemetry, record } = this
     this.lives += 1
@@ -171,7 +172,7 @@ export const createBucket = (engine: Engine): Promise<Bucket> =>
 export const sourceOf = (bytes: Uint8Array): BodySource => ({
   lengthBytes: bytes.length,
   declaredChecksum: () => undefined,
-  // Both ways: whole where the length is even, streamed where it is odd.
+  // Both paths: in one piece for even lengths, streamed for odd ones.
   gather: () => (bytes.length % 2 === 0 ? bytes : undefined),
   async *open() {
     for (let at = 0; at < bytes.length; at += 64 * KIB) yield bytes.subarray(at, at + 64 * KIB)

@@ -1,10 +1,9 @@
 /**
- * Answers of HTTP/1.1 as a load client needs them, at little cost: status, how many bytes, whether the
- * connection goes on. Pure.
+ * HTTP/1.1 responses for a load client, at low cost: status, body length, and whether the connection stays open. Pure.
  *
- * Promises  Any cut of the bytes gives the same answers. Chunks given are not kept: their memory may be used again.
- * Refuses   An answer whose length is not told, or whose chunks cannot be read, by throwing `BrokenAnswer`.
- * Limits    `HEAD_BYTES_MAX` before the body; of an error's body `ERROR_BYTES_MAX` are kept.
+ * Promises  The result does not depend on how the bytes are split. Chunks are not retained: their memory may be reused.
+ * Refuses   A response without a length, or with unreadable chunks, by throwing `BrokenAnswer`.
+ * Limits    `HEAD_BYTES_MAX` before the body; `ERROR_BYTES_MAX` of an error's body are kept.
  */
 import { BrokenAnswer } from "../remote.js"
 
@@ -15,12 +14,12 @@ const NOTHING = Buffer.alloc(0)
 export interface ReadAnswer {
   readonly status: number
   readonly bodyBytes: number
-  /** The server ends the connection after it. */
+  /** The server closes the connection after it. */
   readonly isLast: boolean
   readonly hasRetryAfter: boolean
-  /** The head, for the few who look for a header. */
+  /** The head, for callers that need a header. */
   readonly head: string
-  /** Of an error: the beginning of its body. */
+  /** The beginning of an error's body. */
   readonly errorText: string
 }
 
@@ -28,7 +27,7 @@ type State = "head" | "sized" | "chunkLine" | "chunk" | "trailer"
 
 export class AnswerReader {
   private state: State = "head"
-  /** Of a line or head whose end has not come. */
+  /** Bytes of an incomplete line or head. */
   private held = NOTHING
   private remainingBytes = 0
   private bodyBytes = 0
@@ -37,13 +36,13 @@ export class AnswerReader {
   private errorText = ""
   private isHead = false
 
-  /** `onBody` is told when the first byte of a body is there. */
+  /** `onBody` is called when the first byte of a body has arrived. */
   constructor(
     private readonly onAnswer: (answer: ReadAnswer) => void,
     private readonly onBody: () => void,
   ) {}
 
-  /** Before each request: the answer to a HEAD has no body, whatever length it tells. */
+  /** Call before each request: the response to a HEAD has no body, whatever its length header. */
   expect(isHead: boolean): void {
     this.isHead = isHead
   }
@@ -54,7 +53,7 @@ export class AnswerReader {
     while (rest.length > 0) {
       const usedBytes = this.step(rest)
       if (usedBytes === 0) {
-        if (rest.length > HEAD_BYTES_MAX) throw new BrokenAnswer("the head of the answer has no end")
+        if (rest.length > HEAD_BYTES_MAX) throw new BrokenAnswer("the head of the response has no end")
         this.held = Buffer.from(rest)
         return
       }
@@ -62,7 +61,7 @@ export class AnswerReader {
     }
   }
 
-  /** Takes one piece from the front; 0 where its end is not there yet. */
+  /** Consumes one piece from the front; returns 0 if it is not complete yet. */
   private step(rest: Buffer): number {
     switch (this.state) {
       case "head": {
@@ -86,7 +85,7 @@ export class AnswerReader {
         return end < 0 ? 0 : end + 2
       }
       case "chunk":
-        // The line break behind the data belongs to the chunk.
+        // The line break after the data belongs to the chunk.
         if (this.remainingBytes === 0) {
           if (rest.length < 2) return 0
           this.state = "chunkLine"
@@ -103,7 +102,7 @@ export class AnswerReader {
 
   private begin(head: string): void {
     const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(head)?.[1])
-    if (!(status >= 100)) throw new BrokenAnswer("what came is no answer of HTTP/1.1")
+    if (!(status >= 100)) throw new BrokenAnswer("the response is not HTTP/1.1")
     if (status < 200) return
     this.head = head
     this.status = status
@@ -112,7 +111,7 @@ export class AnswerReader {
     if (this.isHead || status === 204 || status === 304) return this.finish()
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
     if (length === undefined) {
-      if (!/\r\ntransfer-encoding: *chunked/i.test(head)) throw new BrokenAnswer("the answer does not tell its length")
+      if (!/\r\ntransfer-encoding: *chunked/i.test(head)) throw new BrokenAnswer("the response has no length")
       this.state = "chunkLine"
       return
     }

@@ -1,4 +1,4 @@
-/** Load: many requests at a time against an S3 server, and how long each took. */
+/** Load: concurrent requests against an S3 server, with their latencies. */
 export { runLoad } from "./raw-load.js"
 export { RequestForge } from "./request-forge.js"
 export { S3Work } from "./s3-work.js"

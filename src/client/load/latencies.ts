@@ -1,4 +1,4 @@
-/** Latencies of one run and what they sum up to. Pure. */
+/** Latencies of one run and their summary. Pure. */
 export interface Summary {
   readonly count: number
   readonly errors: number
@@ -13,7 +13,7 @@ export interface Summary {
 
 const round = (value: number): number => (value >= 100 ? Math.round(value) : Number(value.toPrecision(3)))
 
-/** The smallest value that at least this share of all is not above; 0 for none. */
+/** The smallest value that is at least as large as this share of all values; 0 for none. */
 function percentile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
 }
@@ -48,6 +48,6 @@ export class Latencies {
   }
 }
 
-/** A quotient with two significant digits; undefined where there is nothing to divide by. */
+/** A quotient with two significant digits; undefined if the divisor is 0. */
 export const ratio = (value: number, limit: number): number | undefined =>
   limit > 0 ? Number((value / limit).toPrecision(2)) : undefined

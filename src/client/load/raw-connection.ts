@@ -1,10 +1,9 @@
 /**
- * One kept-alive connection for load: requests are bytes that were made before, written in one piece, and
- * answers are only measured. It costs a fraction of `node:http`, so that a client on the server's own
- * processors takes little of them.
+ * One keep-alive connection for load: requests are prepared bytes, written in one piece, and responses are only
+ * measured. It costs a fraction of `node:http`, so that a client on the server's own processors uses little of them.
  *
- * Promises  One request at a time; a connection that the server ended is opened anew for the next one.
- * Failures  `Unreachable` before an answer, `BrokenAnswer` inside one, an abort of the signal as such.
+ * Promises  One request at a time; reopens a connection that the server closed for the next request.
+ * Failures  `Unreachable` before a response, `BrokenAnswer` during one; rethrows an abort of the signal.
  * Limits    `SILENCE_MS_MAX` without a byte in either direction.
  */
 import { setMaxListeners } from "node:events"
@@ -17,9 +16,9 @@ const SILENCE_MS_MAX = 60_000
 const BUFFER_BYTES = 64 * 1024
 
 export interface RawRequest {
-  /** The head, and the body where that is short. */
+  /** The head, and the body if it is short. */
   readonly bytes: Uint8Array
-  /** What follows it. */
+  /** Sent after `bytes`. */
   readonly body?: Uint8Array
   readonly isHead: boolean
 }
@@ -27,7 +26,7 @@ export interface RawRequest {
 export interface RawOptions {
   /** Of each read; large bodies are cheaper in large pieces. */
   readonly bufferBytes?: number
-  /** Certificates in PEM that are trusted in place of the system's. */
+  /** Trusted certificates in PEM instead of the system's. */
   readonly trustedCertificates?: string
 }
 
@@ -59,7 +58,7 @@ export class RawConnection {
     if (this.socket === undefined || this.socket.destroyed || !this.socket.writable) await this.open()
     return new Promise((resolve, reject) => {
       const { socket, reader } = this
-      if (socket === undefined || reader === undefined) return reject(this.unreachable("it hung up"))
+      if (socket === undefined || reader === undefined) return reject(this.unreachable("connection closed"))
       this.waiting = { resolve, reject, onBody }
       reader.expect(request.isHead)
       socket.cork()
@@ -85,14 +84,14 @@ export class RawConnection {
       () => this.waiting?.onBody?.(),
     )
     socket.setNoDelay(true)
-    socket.setTimeout(SILENCE_MS_MAX, () => socket.destroy(new Error(`silent for ${SILENCE_MS_MAX / 1000} s`)))
+    socket.setTimeout(SILENCE_MS_MAX, () => socket.destroy(new Error(`no data for ${SILENCE_MS_MAX / 1000} s`)))
     await new Promise<void>((resolve, reject) => {
       socket.once(this.isSecure ? "secureConnect" : "connect", resolve)
       socket.once("error", error => reject(this.unreachable(error.message)))
-      socket.once("close", () => reject(this.unreachable("it hung up")))
+      socket.once("close", () => reject(this.unreachable("connection closed")))
     })
     socket.on("error", error => this.fail(this.unreachable(error.message)))
-    socket.on("close", () => this.fail(new BrokenAnswer("the connection ended before the answer")))
+    socket.on("close", () => this.fail(new BrokenAnswer("the connection closed before the response")))
   }
 
   private get isSecure(): boolean {
@@ -103,7 +102,7 @@ export class RawConnection {
     const host = this.endpoint.hostname.replace(/^\[|\]$/g, "")
     const port = this.endpoint.port === "" ? (this.isSecure ? 443 : 80) : Number(this.endpoint.port)
     if (this.isSecure) {
-      // An address is no name that TLS could ask for; the certificate is checked against it all the same.
+      // SNI does not allow addresses; the certificate is checked against the address nevertheless.
       const servername = isIP(host) === 0 ? host : ""
       const { trustedCertificates: ca } = this.options
       const trusted = ca === undefined ? {} : { ca }

@@ -52,7 +52,7 @@ test("successes, refusals and wrong lengths are told apart", async () => {
     () => ({ connections: 3, next: some(30) }),
   )
   assert.deepEqual(result.statuses, { 200: 20, 503: 10 })
-  assert.deepEqual([result.count, result.errors, result.askedToWait], [10, 20, 10])
+  assert.deepEqual([result.count, result.errors, result.retryLater], [10, 20, 10])
   assert.match(result.firstError ?? "", /503 SlowDown|4 bytes instead of 2/)
 })
 

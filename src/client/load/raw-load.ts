@@ -1,12 +1,12 @@
 /**
- * Load: requests over so many connections, for so long; what it measured.
+ * Load: sends requests over a number of connections for a time and measures them.
  *
- *   closed  each connection sends its next request once the answer to the last is there (and it has thought)
- *   open    requests are due at a steady rate; one that had to wait for a connection counts from when it was due
+ *   closed  each connection sends its next request after the last response (and a think time)
+ *   open    requests are due at a constant rate; the latency of one that waits for a connection includes the wait
  *
- * A request succeeds with a status below 300 and the length that was expected. One that fails counts as an
- * error and gives no latency. Connections are opened before time counts.
- * Limits  `ERRORS_IN_A_ROW_MAX` without one success end a run.
+ * A request succeeds with a status below 300 and the expected length. A failed one counts as an error and has no
+ * latency. Connections are opened before the measurement.
+ * Limits  `ERRORS_IN_A_ROW_MAX` consecutive errors before the first success end a run.
  */
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -15,40 +15,40 @@ import { Latencies, type Summary } from "./latencies.js"
 import { RawConnection, type RawOptions, type RawRequest } from "./raw-connection.js"
 
 const ERRORS_IN_A_ROW_MAX = 100
-const OPENED_AT_ONCE = 64
+const OPENED_CONCURRENT = 64
 
 export interface LoadRequest {
   readonly request: RawRequest
-  /** Of the answer's body. */
+  /** Length of the response body. */
   readonly expectBytes?: number
-  /** What was moved, for the rate. */
+  /** Payload bytes, for the throughput. */
   readonly bytes: number
-  /** Told how it ended. */
+  /** Called with the outcome. */
   readonly done?: (isSuccess: boolean) => void
 }
 
 export interface LoadPlan extends RawOptions {
   readonly endpoint: URL
   readonly connections: number
-  /** Undefined: nothing is left to do. */
+  /** Returns undefined if nothing remains to do. */
   readonly next: () => LoadRequest | undefined
-  /** Default: until nothing is left. */
+  /** Default: until nothing remains. */
   readonly seconds?: number
   /** Ends the load without failing it. */
   readonly until?: AbortSignal
-  /** Rest of a connection between an answer and its next request. */
+  /** Pause of a connection between a response and its next request. */
   readonly thinkMs?: number
-  /** Open load: requests a second in all. */
+  /** Open load: requests a second in total. */
   readonly perSecond?: number
   readonly errorsInARowMax?: number
 }
 
 export interface LoadResult extends Summary {
-  /** How many answers had which status; 0: none came. */
+  /** Number of responses by status; 0: no response. */
   readonly statuses: Readonly<Record<number, number>>
   /** 503 with `Retry-After`. */
-  readonly askedToWait: number
-  /** What the first error was; undefined without one. */
+  readonly retryLater: number
+  /** The first error; undefined without one. */
   readonly firstError: string | undefined
 }
 
@@ -62,7 +62,7 @@ class Load {
   private beganMs = 0
   private endMs = 0
   private due = 0
-  private askedToWait = 0
+  private retryLater = 0
   private errorsInARow = 0
   private firstError: string | undefined
 
@@ -76,8 +76,8 @@ class Load {
     const { endpoint, connections: count, seconds = Infinity } = this.plan
     const connections = Array.from({ length: count }, () => new RawConnection(endpoint, this.signal, this.plan))
     try {
-      // A crowd at the door overruns a server's backlog. One that cannot be opened says so to its first request.
-      await mapBounded(connections, OPENED_AT_ONCE, connection => connection.open().catch(() => undefined))
+      // Many concurrent connects overrun a server's backlog. A failed connect is reported by its first request.
+      await mapBounded(connections, OPENED_CONCURRENT, connection => connection.open().catch(() => undefined))
       this.beganMs = this.clock.monotonicMs()
       this.endMs = this.beganMs + seconds * 1000
       await mapBounded(connections, count, connection => this.drive(connection))
@@ -86,8 +86,8 @@ class Load {
     }
     this.signal.throwIfAborted()
     const summary = this.latencies.summary((this.clock.monotonicMs() - this.beganMs) / 1000)
-    const { statuses, askedToWait, firstError } = this
-    return { ...summary, statuses, askedToWait, firstError }
+    const { statuses, retryLater, firstError } = this
+    return { ...summary, statuses, retryLater, firstError }
   }
 
   private get isOver(): boolean {
@@ -108,7 +108,7 @@ class Load {
     }
   }
 
-  /** Waits until a request is due; resolves with the moment from which it counts, or undefined when none will be. */
+  /** Waits until a request is due; resolves with the start of its latency, or undefined if none remain. */
   private async turn(): Promise<number | undefined> {
     const { perSecond } = this.plan
     const nowMs = this.clock.monotonicMs()
@@ -117,7 +117,7 @@ class Load {
     this.due += 1
     if (dueMs >= this.endMs) return undefined
     if (dueMs <= nowMs) return dueMs
-    // That the timer was late is no slowness of the store.
+    // A late timer is not part of the store's latency.
     await this.clock.sleep(dueMs - nowMs, this.signal)
     return this.clock.monotonicMs()
   }
@@ -136,7 +136,7 @@ class Load {
   private count(answer: ReadAnswer, load: LoadRequest, sinceMs: number): void {
     const { status, bodyBytes, hasRetryAfter, errorText } = answer
     this.statuses[status] = (this.statuses[status] ?? 0) + 1
-    if (status === 503 && hasRetryAfter) this.askedToWait += 1
+    if (status === 503 && hasRetryAfter) this.retryLater += 1
     if (status >= 300) return this.failed(load, `${status} ${/<Code>(\w+)/.exec(errorText)?.[1] ?? ""}`.trim())
     const { expectBytes } = load
     if (expectBytes !== undefined && expectBytes !== bodyBytes)

@@ -1,8 +1,8 @@
 /**
- * Signed requests as bytes, made before they are needed or as they are; the same bytes may be sent many
- * times while the signature is young.
+ * Signed requests as bytes, prepared or made on demand; the same bytes may be sent many times while the signature is
+ * valid.
  *
- * Limits  `KEPT_MAX` requests are kept; each is made anew after `FRESH_MS`, well before a store refuses its age.
+ * Limits  `KEPT_MAX` requests are kept; each is renewed after `FRESH_MS`, well before a store refuses its age.
  */
 import type { Clock } from "../../seams/clock/contract.js"
 import { type S3Access, type S3Request, signedCall, type SignedCall } from "../signed-call.js"
@@ -23,7 +23,7 @@ interface Kept {
 /** A request without its body. */
 type WireHead = Pick<SignedCall, "method" | "rawTarget" | "rawHeaders">
 
-/** Head and end of head as they go over the wire. */
+/** Head and end of head in wire format. */
 export function wireOf({ method, rawTarget, rawHeaders }: WireHead): Buffer {
   let text = `${method} ${rawTarget} HTTP/1.1\r\n`
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) text += `${rawHeaders[i] ?? ""}: ${rawHeaders[i + 1] ?? ""}\r\n`
@@ -56,7 +56,7 @@ export class RequestForge {
     return signedCall(this.access, this.endpoint.host, request, this.nowMs, payloadHash)
   }
 
-  /** The request of this name as it was made before, else made now. */
+  /** Returns the kept request of this name, or makes it. */
   keep(name: string, make: () => ForgedRequest): RawRequest {
     const nowMs = this.clock.monotonicMs()
     const kept = this.kept.get(name)

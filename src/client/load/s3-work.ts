@@ -1,10 +1,11 @@
 /**
- * The work on one set of objects of one size: requests for put, get, head, list and delete, in an order that
- * two runs share.
+ * S3 work: put, get, head, list and delete requests for one set of objects of one size, in an order that is the same
+ * in every run.
  *
- * Puts overwrite the set's keys in a scattered order, gets and heads read them. Where deletes take part, puts
- * make further keys and deletes take those away, so that no get meets a key that is gone; a delete that finds
- * none is a get.
+ * Puts overwrite the set's keys in a scattered order; gets and heads read them. If the mix has deletes, puts also
+ * create
+ * further keys and deletes remove those, so that no get finds its key removed; a delete without a further key becomes a
+ * get.
  */
 import type { Clock } from "../../seams/clock/contract.js"
 import { RemoteFailure } from "../remote.js"
@@ -13,16 +14,16 @@ import type { RequestForge } from "./request-forge.js"
 import { noiseOf, scatter, spreadKey, turnsOf, type Mix, type Operation } from "./work-mix.js"
 
 const PAGE_KEYS = 1000
-/** Places in a bucket where listings begin, and in an object where ranges do. */
+/** Start positions of listings in a bucket, and of ranges in an object. */
 const PLACES = 64
 
 interface WorkSet {
   readonly bucket: string
-  /** Of its keys; nothing else in the bucket begins so. */
+  /** Of its keys; no other key in the bucket has it. */
   readonly prefix: string
   readonly sizeBytes: number
   readonly keys: number
-  /** Gets read so many bytes from changing places, not the whole object. */
+  /** Gets read this many bytes at varying offsets, not the whole object. */
   readonly rangeBytes?: number | undefined
 }
 
@@ -30,7 +31,7 @@ export class S3Work {
   private readonly body: Buffer
   private turn = 0
   private made = 0
-  /** Further keys that are there. */
+  /** Existing further keys. */
   private readonly further: string[] = []
 
   constructor(
@@ -40,14 +41,14 @@ export class S3Work {
     this.body = noiseOf(set.sizeBytes)
   }
 
-  /** Puts every key of the set once; throws where one is refused. */
+  /** Puts every key of the set once; throws if one is refused. */
   async fill(connections: number, clock: Clock, signal: AbortSignal): Promise<void> {
     let next = 0
     const { keys } = this.set
     await this.puts(connections, clock, signal, () => (next < keys ? this.putKey(next++) : undefined))
   }
 
-  /** Puts further keys, for deletes to take away. */
+  /** Puts further keys for deletes. */
   async fillFurther(count: number, connections: number, clock: Clock, signal: AbortSignal): Promise<void> {
     await this.puts(connections, clock, signal, () => (this.made < count ? this.putFurther() : undefined))
   }

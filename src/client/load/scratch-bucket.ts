@@ -1,6 +1,6 @@
 /**
- * A bucket for a load, with a name that nobody else has; it and all that is in it are removed in the end,
- * also where the work failed or was interrupted.
+ * A temporary bucket for a load, with a unique name; it is removed with its contents in the end, even if the work
+ * failed or was interrupted.
  */
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
@@ -20,7 +20,7 @@ export async function withScratchBucket<T>(
   use: (bucket: string) => Promise<T>,
 ): Promise<T> {
   const bucket = `hayloft-bench-${Buffer.from(random.bytes(NAME_BYTES)).toString("hex")}`
-  // Not interrupted: whether there is one to remove would be known to nobody.
+  // Not interruptible: otherwise it would be unknown whether the bucket exists.
   const client = new S3Client(access, clock, new AbortController().signal)
   try {
     await client.createBucket(bucket)
@@ -35,7 +35,7 @@ export async function withScratchBucket<T>(
   }
 }
 
-/** With a signal of its own, so that what was interrupted is cleaned up too. */
+/** Uses its own signal, so that interrupted work is cleaned up too. */
 async function removeBucket(access: S3Access, clock: Clock, bucket: string): Promise<void> {
   const { signal } = new AbortController()
   const client = new S3Client(access, clock, signal)
@@ -45,7 +45,7 @@ async function removeBucket(access: S3Access, clock: Clock, bucket: string): Pro
       try {
         return await client.removeBucket(bucket)
       } catch (error) {
-        // A put whose client left may still arrive.
+        // A put whose client has gone may still arrive.
         const isLate = error instanceof RemoteFailure && error.status === 409
         if (!isLate || attempt === ATTEMPTS_MAX) throw error
         await clock.sleep(BETWEEN_MS * attempt, signal)

@@ -1,4 +1,4 @@
-/** What a load does: single operations and weighted mixes of them, in an order that is the same in each run. Pure. */
+/** Work mixes: single operations and weighted mixes of them, in an order that is the same in each run. Pure. */
 
 export const OPERATIONS = ["put", "get", "head", "list", "delete"] as const
 export type Operation = (typeof OPERATIONS)[number]
@@ -6,7 +6,7 @@ export type Mix = Readonly<Partial<Record<Operation, number>>>
 
 const WEIGHT_MAX = 1000
 
-/** `get=60,put=30`; undefined for anything else. */
+/** Parses `get=60,put=30`; undefined for anything else. */
 export function parseMix(text: string): Mix | undefined {
   const mix: Partial<Record<Operation, number>> = {}
   for (const part of text.split(",")) {
@@ -19,7 +19,7 @@ export function parseMix(text: string): Mix | undefined {
   return mix
 }
 
-/** One round of the mix: each operation as often as it weighs, spread evenly over the round. */
+/** One round of the mix: each operation as often as its weight, spread evenly over the round. */
 export function turnsOf(mix: Mix): readonly Operation[] {
   const weights = OPERATIONS.map(operation => ({ operation, weight: mix[operation] ?? 0, credit: 0 }))
   const total = weights.reduce((sum, { weight }) => sum + weight, 0)
@@ -31,16 +31,16 @@ export function turnsOf(mix: Mix): readonly Operation[] {
   })
 }
 
-/** The n-th key of a set, spread like names that people give: ordered inserts would flatter a tree. */
+/** The n-th key of a set, spread like typical names: ordered inserts would favor a tree. */
 export const spreadKey = (prefix: string, n: number): string =>
   `${prefix}${((n * 2_654_435_761) % 2 ** 32).toString(16).padStart(8, "0")}-${n}`
 
-/** All of 0 … count - 1 in a scattered order, again and again. */
+/** Repeatedly enumerates 0 … count - 1 in a scattered order. */
 export function scatter(turn: number, count: number): number {
   return (turn * strideOf(count)) % count
 }
 
-/** A step that has no factor in common with the count. */
+/** A step without a common factor with the count. */
 function strideOf(count: number): number {
   let stride = Math.max(1, Math.floor(count * 0.618))
   while (gcd(stride, count) !== 1) stride += 1

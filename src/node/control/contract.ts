@@ -3,106 +3,109 @@ import type { BucketName, DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import type { DeviceState, ProgressReport } from "../status/contract.js"
 
-/** What an operator may change of a running store. */
+/** A change of a running store by an operator. */
 export type StoreChange =
-  /** Without a weight: by its size, as the others have theirs. */
+  /** Without a weight: by its size, relative to the others. */
   | { readonly kind: "addDevice"; readonly path: string; readonly weight: number | undefined }
   /** Its shards move to the others; it stays part of the store. */
   | { readonly kind: "drainDevice"; readonly id: DeviceId }
-  /** Drained, then forgotten once it is empty. */
+  /** The device is drained, then removed once it is empty. */
   | { readonly kind: "removeDevice"; readonly id: DeviceId }
-  /** One that is out, for ever: what it held is rebuilt on the others. `acceptLoss`: also where objects are lost by it. */
+  /**
+   * Permanently removes an offline device; its shards are rebuilt on the others. `acceptLoss`: even if objects are
+   * lost.
+   */
   | { readonly kind: "forgetDevice"; readonly id: DeviceId; readonly acceptLoss: boolean }
-  /** An empty folder takes the place of one that is out. */
+  /** An empty folder replaces an offline device. */
   | { readonly kind: "replaceDevice"; readonly id: DeviceId; readonly path: string; readonly acceptLoss: boolean }
   | { readonly kind: "setWeight"; readonly id: DeviceId; readonly weight: number }
-  /** Without a bucket: of the store. "automatic" follows the number of devices, or the store for a bucket. */
+  /** Without a bucket: of the store. "automatic" follows the number of devices, or for a bucket the store's policy. */
   | {
       readonly kind: "setRedundancy"
       readonly policy: Policy | "automatic"
       readonly bucket: BucketName | undefined
     }
 
-/** What a change does to one device. */
+/** The effect of a change on one device. */
 interface PlannedDevice {
-  /** Absent: a device that does not exist yet. */
+  /** Absent for a device that does not exist yet. */
   readonly id?: DeviceId
   readonly path: string
-  /** Of shards that are written to it. */
+  /** Bytes of shards that are written to it. */
   readonly bytesIn: number
-  /** Of shards that it gives up. */
+  /** Bytes of shards that it gives up. */
   readonly bytesOut: number
 }
 
 export interface ChangePlan {
-  /** What it does, in a sentence. */
+  /** The effect, in a sentence. */
   readonly summary: string
   readonly policyBefore: string
   readonly policyAfter: string
   readonly devices: readonly PlannedDevice[]
-  /** Of shards that are copied to, or rebuilt on, another device. */
+  /** Bytes of shards that are copied to, or rebuilt on, another device. */
   readonly movedBytes: number
-  /** Of shards that are written anew under another policy. */
+  /** Bytes of shards that are re-encoded under another policy. */
   readonly reencodedBytes: number
-  /** At the rate that such work keeps to. */
+  /** At the rate limit of such work. */
   readonly hours: number
   /** How many arbitrary disks may fail without a loss; -1: something is not readable. */
   readonly survives: { readonly before: number; readonly during: number; readonly after: number }
-  /** Bytes of objects that fit, those that are there included; absent: not known. */
+  /** Bytes of objects that fit, including stored ones; absent if unknown. */
   readonly usableBytesBefore?: number
   readonly usableBytesAfter?: number
-  /** What the operator should know before saying yes. */
+  /** Warnings for the operator before confirmation. */
   readonly warnings: readonly string[]
-  /** Less safe than now, or likely a mistake: what has to be repeated before it is done; absent: yes is enough. */
+  /** Text to repeat for a change that is less safe or probably a mistake; absent: yes is enough. */
   readonly confirmBy?: string
 }
 
 export interface AppliedChange {
   readonly plan: ChangePlan
-  /** Of the control record that holds the change. */
+  /** Of the control record with the change. */
   readonly generation: number
 }
 
 export interface DeviceCheck {
   readonly id: DeviceId
   readonly state: DeviceState
-  /** What was found, in a sentence. */
+  /** The result, in a sentence. */
   readonly finding: string
 }
 
 export interface RedundancyReport {
   readonly policy: string
-  /** Nobody chose it: it follows the number of devices. */
+  /** The policy follows the number of devices. */
   readonly isAutomatic: boolean
-  /** What the policy means with the devices that are there, in a sentence. */
+  /** The meaning of the policy with the present devices, in a sentence. */
   readonly meaning: string
-  /** Buckets that have a policy of their own. */
+  /** Buckets with their own policy. */
   readonly buckets: readonly { readonly bucket: string; readonly policy: string }[]
-  /** While blocks are brought from one policy to another. */
+  /** While blocks are re-encoded from one policy to another. */
   readonly reencoding?: ProgressReport
 }
 
-/** What the admin API asks of a running store. Refusals are failures whose words an operator understands. */
+/** Operations of the admin API on a running store. Refusals are failures with messages for operators. */
 export interface StoreOperations {
-  /** What the change would do. Throws what `change` would throw; changes nothing. */
+  /** Returns the effect of the change. Throws what `change` would throw; changes nothing. */
   plan(change: StoreChange): Promise<ChangePlan>
   /**
-   * Resolves when the change is durable and in force; what it sets moving goes on behind. Throws `invalidArgument` where
-   * the plan has a `confirmBy` and `confirm` is not it.
+   * Resolves when the change is durable and in force; the work that it causes runs in the background. Throws
+   * `invalidArgument` if the plan has a `confirmBy` and `confirm` differs from it.
    */
   change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange>
-  /** Looks at a device now; one that is out and well again takes part again, to be filled. */
+  /** Probes a device now; an offline device that works takes part again and is rebuilt. */
   checkDevice(id: DeviceId): Promise<DeviceCheck>
   redundancy(): Promise<RedundancyReport>
-  /** Lasts over restarts, as do the next two. */
+  /** Persists across restarts, as do the next two. */
   setRepairPaused(isPaused: boolean): Promise<void>
-  /** Ends a pause, and begins a pass now where none is running; of all devices where none is named. */
+  /** Ends a pause, and begins a pass now if none is running; of all devices if `device` is undefined. */
   startScrub(device: DeviceId | undefined): Promise<void>
   pauseScrub(): Promise<void>
   /** Aborted blocks are removed, however many there are, until the process ends. */
   resumeOrphans(): Promise<void>
-  /** Throws `invalidArgument` for a job that does not exist, and for throttle out of range. */
+  /** Throws `invalidArgument` for an unknown job, and for a throttle out of range. */
   setThrottle(job: string, throttle: number): void
-  /** There may be something to do. Throws `invalidArgument` for a job that does not exist. */
+  /** Wakes a job, so that it checks for work. Throws `invalidArgument` for an unknown job. */
   wakeJob(job: string): void
 }

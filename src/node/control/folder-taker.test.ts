@@ -1,4 +1,4 @@
-/** Folders that a running store is asked to take: a path that leads nowhere is refused, and nothing is made. */
+/** Folder requests to a running store: a path without a parent is refused, and nothing is created. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -10,7 +10,7 @@ import { SimRandom } from "../../seams/random/sim.js"
 import { firstRecordOf } from "../testing-engine.js"
 import { StoreFolders } from "./folder-taker.js"
 
-test("a folder whose parent is not there is refused: its disk may not be mounted, or the path is mistyped", async () => {
+test("a folder without a parent is refused: its disk may not be mounted, or the path is mistyped", async () => {
   const disk = new SimDisk().boot()
   await disk.makeFolder("/mnt/disk4")
   const record = firstRecordOf(3, 1024)

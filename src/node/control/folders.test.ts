@@ -30,7 +30,7 @@ class Machine {
     await createSuperblock(this.disk, path, { storeId, deviceId: idOf(n), createdMs: 0 })
   }
 
-  /** Refused, and as it was: nothing changed, and nobody owns it. */
+  /** Asserts that the folder is refused and unchanged, without an owner. */
   async assertRefused(path: string, kind: FailureKind, message: RegExp): Promise<void> {
     const before = this.sim.medium.namesIn(path)
     for (let i = 0; i < 2; i += 1) {
@@ -40,7 +40,7 @@ class Machine {
   }
 }
 
-test("an empty or absent folder becomes a new device of the store, in this life", async () => {
+test("an empty or absent folder becomes a new device of the store, in this incarnation", async () => {
   const machine = new Machine()
   const taken = await machine.take("/new")
   const { identity, superblock } = taken.ownership
@@ -63,7 +63,7 @@ test("a device that was begun and never became part of the store is taken as new
   await machine.assertRefused("/new", "foreignFolder", /was removed from it; empty the folder/)
 })
 
-test("a device of the store is taken back, in a life above all that it has seen", async () => {
+test("a device of the store is taken back, in an incarnation above all that it has recorded", async () => {
   const machine = new Machine()
   await machine.device("/back", 2)
   const taken = await machine.take("/back")
@@ -85,7 +85,7 @@ test("a folder of another store, or one that was changed without this store, is 
   await machine.assertRefused("/ahead", "foreignFolder", /has been changed without this store/)
 })
 
-test("a probe finds a device that fails, is full, or gives back other bytes; what it left behind is no content", async () => {
+test("a probe finds a device that fails, is full, or returns other bytes; its leftover file is not content", async () => {
   const machine = new Machine()
   await machine.disk.makeFolder("/d")
   const probe = (): Promise<void> => probeDevice(new SimRandom(1), machine.disk, "/d")

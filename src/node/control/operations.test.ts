@@ -1,4 +1,4 @@
-/** What an operator changes takes effect whole, beside background work, or changes nothing. */
+/** An operator's change takes effect completely, beside background work, or changes nothing. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -41,7 +41,7 @@ const setRedundancy = (text: string, bucket: string | undefined) =>
     bucket: bucket === undefined ? undefined : parseBucketName(bucket),
   }) as const
 
-test("a policy for a bucket that is not there changes nothing", async () => {
+test("a policy for a bucket that does not exist changes nothing", async () => {
   const machine = new Machine({ devices: 4 })
   const engine = await machine.open()
   const { generation } = engine.recordManager.record
@@ -50,7 +50,7 @@ test("a policy for a bucket that is not there changes nothing", async () => {
   assert.equal(engine.recordManager.record.generation, generation)
 })
 
-test("what makes the store less safe is done only for who names it, and the refusal says what to send", async () => {
+test("a change that makes the store less safe requires its name, and the refusal contains it", async () => {
   const machine = new Machine({ devices: 4 })
   const engine = await machine.open()
   const operations = operationsOf(machine, engine)
@@ -70,7 +70,7 @@ test("what makes the store less safe is done only for who names it, and the refu
   assert.equal(textOfPolicy(engine.recordManager.record.policy), "replica:1")
 })
 
-test("a change that is refused takes no folder: it would be no empty one any more", async () => {
+test("a refused change takes no folder: the folder stays empty", async () => {
   const machine = new Machine({ devices: 4 })
   const engine = await machine.open()
   const inspect = () => Promise.resolve({ isMountPoint: true, capacityBytes: 0, disk: "new", systemDisk: "system" })
@@ -80,7 +80,7 @@ test("a change that is refused takes no folder: it would be no empty one any mor
   await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "invalidArgument"))
 })
 
-test("a bucket's policy takes its time to become known: needles of one generation are of one policy all the same", async () => {
+test("while a bucket's policy changes, all needles of one generation have one policy", async () => {
   const machine = new Machine({ devices: 4, blockBytes: 64 * KIB })
   const engine = await machine.open()
   const bucket = await createBucket(engine)
@@ -117,7 +117,7 @@ test("a bucket's policy takes its time to become known: needles of one generatio
   assert.deepEqual(await machine.clock.runUntil(got()), bytes)
 })
 
-test("a plan for a bucket reckons with what lies in it", async () => {
+test("a plan for a bucket accounts for its contents", async () => {
   const machine = new Machine({ devices: 4, blockBytes: 64 * KIB })
   const engine = await machine.open()
   const bucket = await createBucket(engine)

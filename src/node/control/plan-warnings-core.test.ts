@@ -1,4 +1,4 @@
-/** What a plan warns of, and when yes is not enough. */
+/** Warnings of plans, and changes for which yes is not enough. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseDeviceId } from "../../base/ids.js"
@@ -15,7 +15,7 @@ const disk: NewDisk = {
 }
 const added = (of: Partial<NewDisk>) => notesOf(add, SAME, step("replica:2", "replica:2"), { ...disk, ...of })
 
-test("a policy that survives fewer lost disks is confirmed by its name, whatever leads to it", () => {
+test("a policy that survives fewer lost disks is confirmed by its name, whatever its cause", () => {
   const lower = notesOf(drain, { before: 2, during: 1, after: 1 }, step("ec:2+2", "ec:2+1"), undefined)
   assert.equal(lower.confirmBy, "ec:2+1")
   assert.match(
@@ -26,7 +26,7 @@ test("a policy that survives fewer lost disks is confirmed by its name, whatever
   assert.equal(notesOf(drain, SAME, step("replica:2", "ec:4+2"), undefined).confirmBy, undefined)
 })
 
-test("a new device on the system disk, beside another one, or of a very unequal weight is confirmed by its folder", () => {
+test("a new device on the system disk, on a shared disk, or with a very unequal weight is confirmed by its folder", () => {
   assert.deepEqual(added({}), { warnings: [], confirmBy: undefined })
   const cases: readonly (readonly [Partial<NewDisk>, RegExp])[] = [
     [{ disk: "system" }, /is on the system disk/],

@@ -46,7 +46,7 @@ async function kept(count: number) {
 
 const inRegion = (region: string) => (record: ControlRecord) => ({ ...record, region })
 
-test("changes are decided one after another, lie on every device, and are told in order", async () => {
+test("changes are decided one after another, written to every device, and reported in order", async () => {
   const { recordManager, onDisk } = await kept(3)
   const heard: string[] = []
   const end = recordManager.onChange((record, before) => void heard.push(`${before.region}>${record.region}`))
@@ -61,7 +61,7 @@ test("changes are decided one after another, lie on every device, and are told i
   for (const n of [1, 2, 3]) assert.deepEqual(await onDisk(n), last)
 })
 
-test("a decision for nothing writes nothing, and one that throws leaves the next its turn", async () => {
+test("a decision without a change writes nothing, and one that throws does not block the next", async () => {
   const { recordManager, onDisk } = await kept(2)
   const before = recordManager.record
   assert.equal(await recordManager.change("nothing", () => undefined), before)
@@ -90,7 +90,7 @@ test("half of the devices are enough", async () => {
   assert.equal(recordManager.halted, undefined)
 })
 
-test("fewer than half: the record stays, changes halt, and the next try has a generation of its own", async () => {
+test("fewer than half: the record stays, changes halt, and the next attempt has its own generation", async () => {
   const { recordManager, refused, sim, onDisk } = await kept(3)
   const before = recordManager.record
   for (const n of [2, 3]) sim(n).intercept(fails("EIO"))
@@ -113,8 +113,8 @@ test("fewer than half: the record stays, changes halt, and the next try has a ge
   assert.equal(heard.at(-1), record)
 })
 
-test("after a change in vain the next one must be found by whoever opens with what is left of it", async () => {
-  // Device 1 alone has heard that 4 is out: with it, 1 and 2 would be more than half of 1, 2, 3.
+test("after a failed change, a start that finds the failed record also finds the next one", async () => {
+  // Only device 1 has recorded that 4 is offline: with it, 1 and 2 would be more than half of 1, 2, 3.
   const { recordManager, sim, onDisk } = await kept(4)
   for (const n of [2, 3, 4]) sim(n).intercept(fails("EIO"))
   await assert.rejects(recordManager.change("4 out", record => withState(record, 4, "offline")))
@@ -127,7 +127,7 @@ test("after a change in vain the next one must be found by whoever opens with wh
   assert.deepEqual(await onDisk(2), recordManager.record)
 })
 
-test("a change of several devices is made one by one, those that go first", async () => {
+test("a change of several devices is made one by one, removals first", async () => {
   const { recordManager, folders } = await kept(3)
   const sim = new SimDisk()
   await sim.boot().makeFolder("/d9")
@@ -145,7 +145,7 @@ test("a change of several devices is made one by one, those that go first", asyn
   assert.equal(recordManager.record.region, "new")
 })
 
-test("a device that hangs delays a change by the timeout of a call, and is told", async () => {
+test("a device that hangs delays a change by the timeout of a call, and is reported", async () => {
   const { clock, recordManager, refused, sim } = await kept(3)
   sim(2).intercept(() => never)
   const change = recordManager.change("region", inRegion("x"))
@@ -160,7 +160,7 @@ test("a device that hangs delays a change by the timeout of a call, and is told"
   assert.equal(clock.monotonicMs(), begunMs, "nobody waits for a device that goes out")
 })
 
-test("a device without a free byte takes the record in the place of a part of its ballast", async () => {
+test("a device without a free byte accepts the record in the space of its ballast", async () => {
   const { recordManager, sim, onDisk } = await kept(1)
   const disk = sim(1).boot()
   await disk.makeFolder("/d1/ballast")
@@ -173,7 +173,7 @@ test("a device without a free byte takes the record in the place of a part of it
   assert.deepEqual(sim(1).medium.namesIn("/d1/ballast"), [])
 })
 
-test("stopped: what is under way ends, and nothing more is changed", async () => {
+test("stopped: the change in progress ends, and no other begins", async () => {
   const { clock, recordManager, sim } = await kept(2)
   sim(2).intercept(() => never)
   const change = recordManager.change("region", inRegion("x"))
@@ -185,7 +185,7 @@ test("stopped: what is under way ends, and nothing more is changed", async () =>
   assert.equal(recordManager.record.region, "x")
 })
 
-test("too many changes at once are refused", async () => {
+test("too many concurrent changes are refused", async () => {
   const { clock, recordManager, sim } = await kept(1)
   sim(1).intercept(() => never)
   const changes = Array.from({ length: COORDINATION_LIMITS.changesWaitingMax }, () =>

@@ -1,4 +1,4 @@
-/** Records and devices for the tests of this room. */
+/** Records and devices for the tests of this module. */
 import { parseDeviceId, parseStoreId, type DeviceId } from "../../base/ids.js"
 import { MIB } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"

@@ -1,11 +1,11 @@
 /**
- * A model of every way in which starts, changes and losses can follow each other on few devices, with the
- * real decisions at each point; `truth.test.ts` walks through it.
+ * A model of all sequences of starts, changes and losses on a few devices, with the real decisions at each point;
+ * `truth.test.ts` explores it.
  *
- * Devices are bits. What a device holds is the record last written there and the life last begun there.
- * A life may end at any moment, and every write reaches any of the devices that it was meant for. A
- * record that is not the one that took effect last, nor was decided on that one, is stale; opening the
- * store with it means that something which took effect is forgotten.
+ * Devices are bits. A device holds the record last written there and the incarnation last begun there. A process may
+ * end at any moment, and every write reaches any subset of its target devices. A record is stale if it is neither the
+ * one that took effect last, nor was decided on that one; opening the store with it means that a change in effect is
+ * forgotten.
  */
 import { assert, must } from "../../base/assert.js"
 import { parseIncarnation } from "../../base/ids.js"
@@ -28,7 +28,7 @@ interface ModelRecord {
   readonly generation: number
   readonly voting: Devices
   readonly named: Devices
-  /** `truth`: took effect last; `next`: was decided on that one; `stale`: something took effect instead or since. */
+  /** `truth`: took effect last; `next`: was decided on that one; `stale`: another one took effect instead or since. */
   readonly standing: "truth" | "next" | "stale"
 }
 
@@ -37,23 +37,23 @@ interface Copy {
   readonly incarnation: number
 }
 
-/** A life that has opened the store. */
+/** A process that has opened the store. */
 interface Running {
   readonly incarnation: number
   readonly open: Devices
   readonly record: ModelRecord
-  /** Who counts in records that were tried in vain since. */
+  /** Voting devices of records that have failed since. */
   readonly inVain: readonly Devices[]
   readonly tried: number
 }
 
 export interface World {
   readonly copies: readonly Copy[]
-  /** Never named by any record. */
+  /** Not in any record. */
   readonly spare: Devices
-  /** Lost for good. */
+  /** Permanently lost. */
   readonly dead: Devices
-  /** Whom the operator has named as all that is left; later words never contradict this. */
+  /** The devices that the operator has declared as all that remain; later commands never contradict this. */
   readonly left: Devices | undefined
   readonly running: Running | undefined
 }
@@ -61,17 +61,17 @@ export interface World {
 export interface Menu {
   readonly mayDie: boolean
   readonly mayForget: boolean
-  /** Changes may take two devices out at once, or put a spare one in another's place. */
+  /** Changes may take two devices offline together, or put a spare one in another's place. */
   readonly manyAtOnce: boolean
-  /** A rule that is left out, to see that it is needed. */
+  /** A rule that is omitted, to show that it is needed. */
   readonly without?: Rule
 }
 
 /**
- * `more than half`: half of the devices open the store.
- * `one by one`: a change may count several devices in or out. `in vain`: what was tried in vain is
- * forgotten. `incarnation`: a start tells nobody of its life before it writes. `renewal`: a start goes on with
- * the record as it was found.
+ * `more than half`: half of the devices open the store. `one by one`: a change may add or remove several voting
+ * devices.
+ * `in vain`: failed records are forgotten. `incarnation`: a start writes without recording its incarnation first.
+ * `renewal`: a start continues with the record as it found it.
  */
 export type Rule = "more than half" | "one by one" | "in vain" | "life" | "renewal"
 
@@ -83,7 +83,7 @@ const bits = (set: Devices): number[] => Array.from({ length: 8 }, (_, i) => i).
 const setOf = (numbers: readonly number[]): Devices => numbers.reduce((set, i) => set | (1 << i), 0)
 const ALL_SUBSETS = new Map<Devices, readonly Devices[]>()
 
-/** All subsets of a set, the empty one and itself among them. */
+/** All subsets of a set, including the empty one and the set itself. */
 function subsetsOf(set: Devices): readonly Devices[] {
   const known = ALL_SUBSETS.get(set)
   if (known !== undefined) return known
@@ -115,14 +115,14 @@ function realRecord(voting: Devices, named: Devices): ControlRecord {
 
 const numberOf = (id: string): number => Number.parseInt(id, 16)
 
-/** The real decision: whether a record may count where these devices are here. */
+/** The real decision: whether a record may be opened with these devices. */
 const mayCount = memoized((voting, named, here) => {
   const record = realRecord(voting, named)
   const present = bits(here).map(n => ({ id: idOf(n), storeId: STORE, record }))
   return mayOpen(must(newestControlRecord(present), "somebody has a record"))
 })
 
-/** The real decision: by which counted and named sets a change goes. */
+/** The real decision: the voting and named sets of the steps of a change. */
 const stepsOf = memoized((voting, named, votingAfter, namedAfter) =>
   stepsBetween(realRecord(voting, named), realRecord(votingAfter, namedAfter)).map(step => ({
     voting: setOf(votingIds(step).map(numberOf)),
@@ -162,7 +162,7 @@ function newestIn(world: World, here: Devices): ModelRecord | undefined {
   return newest
 }
 
-/** What a start with these devices opens; undefined where it refuses. */
+/** The record that a start with these devices opens; undefined if it refuses. */
 function opened(world: World, here: Devices, without?: Rule): ModelRecord | undefined {
   const newest = newestIn(world, here)
   if (newest === undefined) return undefined
@@ -194,7 +194,7 @@ function withTruth(world: World, truth: ModelRecord): World {
   return { ...world, copies: world.copies.map(copy => ({ ...copy, record: judge(copy.record) })) }
 }
 
-/** Everything that can happen next. Throws `Divergence` where the store is opened with what is not the truth. */
+/** All possible next events. Throws `Divergence` if the store opens with a stale record. */
 export function* after(world: World, menu: Menu): Generator<World> {
   const alive = ((1 << world.copies.length) - 1) & ~world.dead
   for (const here of subsetsOf(alive)) if (here !== 0) yield* starts(world, here, menu)
@@ -296,7 +296,9 @@ function* stepping(world: World, running: Running, steps: readonly Target[], men
   }
 }
 
-/** The operator's word on a stopped store: what is not here is gone. It is true if that could not open by itself. */
+/**
+ * An operator's command on a stopped store: absent devices are lost. It is true if they could not open by themselves.
+ */
 function* forgets(world: World, here: Devices): Generator<World> {
   const newest = newestIn(world, here)
   if (newest === undefined || opened(world, here) !== undefined) return
@@ -327,7 +329,7 @@ function* forgets(world: World, here: Devices): Generator<World> {
 const keyOfRecord = ({ generation, voting, named, standing }: ModelRecord): string =>
   `${generation}:${voting}:${named}:${standing}`
 
-/** Equal for worlds in which the same can happen: what counts of lives and generations is their order. */
+/** Equal for worlds with the same possible events: of incarnations and generations only the order matters. */
 export function keyOf(world: World): string {
   const { copies, running } = world
   const generations = copies.flatMap(({ record }) => (record === undefined ? [] : [record.generation]))

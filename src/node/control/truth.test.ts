@@ -1,6 +1,6 @@
 /**
- * No two truths: through all that can happen to few devices, in any order, the store never opens with a
- * record in whose place or after which another has taken effect.
+ * One history: whatever happens to a few devices, in any order, the store never opens with a record that another one
+ * has replaced or followed.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -10,7 +10,7 @@ import { after, Divergence, firstWorld, keyOf, type Menu, type Rule, type World 
 const PLAIN: Menu = { mayDie: false, mayForget: false, manyAtOnce: true }
 const WORST: Menu = { mayDie: true, mayForget: true, manyAtOnce: true }
 
-/** Everything that can come of a world, nearest first; `isAll` false: there was more than `worldsMax`. */
+/** All worlds reachable from a world, nearest first; `isAll` is false if there were more than `worldsMax`. */
 function explore(first: World, menu: Menu, worldsMax: number): { readonly worlds: number; readonly isAll: boolean } {
   const seen = new Set([keyOf(first)])
   let nearest = [first]
@@ -30,7 +30,7 @@ function explore(first: World, menu: Menu, worldsMax: number): { readonly worlds
   return { worlds: seen.size, isAll: true }
 }
 
-test("two devices: of all that can happen, nothing opens a truth left behind", () => {
+test("two devices: no sequence of events opens a superseded record", () => {
   assert.deepEqual(explore(firstWorld(2, 0), PLAIN, 10_000), { worlds: 477, isAll: true })
   const { isAll } = explore(firstWorld(2, 0), WORST, 10_000)
   assert.equal(isAll, true, "also where devices die, and the operator gives them up")
@@ -48,7 +48,7 @@ for (const [named, spare, menu, worldsMax] of [
   })
 }
 
-test("four and five devices: long random lives", () => {
+test("four and five devices: long random histories", () => {
   for (const [named, spare, walks] of [
     [3, 1, 60],
     [4, 0, 60],
@@ -69,7 +69,7 @@ test("four and five devices: long random lives", () => {
 const NEEDED: readonly Rule[] = ["more than half", "one by one", "in vain", "life", "renewal"]
 
 for (const without of NEEDED) {
-  test(`without the rule "${without}" two truths are found`, () => {
+  test(`without the rule "${without}" two records in effect are found`, () => {
     const find = (): void => {
       explore(firstWorld(3, 0), { ...PLAIN, without }, 60_000)
     }

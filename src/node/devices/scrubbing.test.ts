@@ -1,4 +1,4 @@
-/** Everything on a device is verified in its time, a little each day, however often the process starts. */
+/** Every device is verified within its period, a little each day, however often the process starts. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -16,7 +16,7 @@ import { createBucket, Machine, noSignal, sourceOf } from "../testing-engine.js"
 const STEP_MS = DAY_MS / 4
 const OBJECTS = 60
 
-/** Lets the scrub do what it wants to do now. */
+/** Runs the scrub until it rests. */
 async function scrub(machine: Machine, engine: Engine): Promise<void> {
   const job = must(
     engine.jobs.find(({ name }) => name === "scrub"),
@@ -28,7 +28,7 @@ async function scrub(machine: Machine, engine: Engine): Promise<void> {
   assert.fail("the scrub never rests")
 }
 
-test("by default everything is verified within 30 days, a little each day, and a restart loses nothing of it", async () => {
+test("by default everything is verified within 30 days, a little each day, and a restart loses no progress", async () => {
   const machine = new Machine({ devices: 4 })
   let engine = await machine.open()
   const bucket = await createBucket(engine)
@@ -71,11 +71,11 @@ test("by default everything is verified within 30 days, a little each day, and a
     const tookDays = day - (begunDays.get(path) ?? 0)
     assert.ok(tookDays >= 20 && tookDays <= 30, `${path} took ${tookDays} days`)
   }
-  // Where a step ends, what was read ahead is read once more.
+  // Readahead at the end of a step is read once more.
   assert.ok(readBytes >= 0.95 * heldBytes && readBytes <= 1.1 * heldBytes, `${readBytes} of ${heldBytes} bytes`)
 })
 
-test("a store that is started every day is verified within its period, each device from a day of its own on", async () => {
+test("a store that is started every day is verified within its period; each device begins on a different day", async () => {
   const firstDays = new Set<number>()
   for (let number = 1; number <= 8; number += 1) {
     const clock = new SimClock()

@@ -1,4 +1,4 @@
-/** Checkpoint jobs on a disk that is slow once: what comes later is done, and one call that hangs stays the only one. */
+/** Checkpoint jobs on a disk that is slow once: later jobs complete, and the hanging call stays the only one. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -19,7 +19,7 @@ const DEVICE: CheckpointDevice = {
   incarnation: parseIncarnation(1),
 }
 
-/** A device with one entry in its log, and what does its checkpoints, of which the first write to a payload volume hangs. */
+/** A device with one entry in its log, and its executor; the first write to a payload volume hangs. */
 async function scene() {
   const [sim, clock] = [new SimDisk(), new SimClock()]
   const disk = sim.boot()
@@ -50,7 +50,7 @@ async function scene() {
 
 const isFailed = (error: unknown): boolean => isFailure(error, "deviceFailed")
 
-test("a disk that was slow once is checkpointed again when it answers, and not asked before", async () => {
+test("a disk that was slow once is checkpointed again when it responds, and not called before", async () => {
   const { clock, calls, letGo, run, end } = await scene()
   const slow = assert.rejects(run(), isFailed)
   await clock.advance(2 * LIMITS.deviceTimeoutMs)

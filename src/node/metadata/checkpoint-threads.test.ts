@@ -12,7 +12,7 @@ import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import type { CheckpointDevice } from "./checkpoint-job.js"
 import { CHECKPOINT_THREADS, CheckpointThreads, type CheckpointThreadLimits } from "./checkpoint-threads.js"
 
-/** Does what the device's path says; answers with the number of its thread and what it has been asked. */
+/** Acts as the device's path demands; answers with the number of its thread and the devices it has open. */
 const WORKER = `
   import { openSync, writeFileSync } from "node:fs"
   import { parentPort, threadId } from "node:worker_threads"
@@ -51,9 +51,9 @@ const LIMITS: CheckpointThreadLimits = {
   closeMsMax: 500,
 }
 
-/** Where silence is no part of the test: a busy machine takes its time to begin a thread. */
+/** For tests that do not depend on silence: a busy machine needs time to start a thread. */
 const PATIENT: CheckpointThreadLimits = { ...LIMITS, silenceMsMax: 60_000 }
-/** Where it is: for a thread to begin and to answer. */
+/** For tests that do: time for a thread to start and to answer. */
 const THREAD_MS_MAX = 6_000
 
 const device = (number: number, path = ""): CheckpointDevice => ({
@@ -64,7 +64,7 @@ const device = (number: number, path = ""): CheckpointDevice => ({
 
 const pool = (limits = LIMITS) => new CheckpointThreads(ENTRY, new RealClock(), new SimTelemetry().log, limits)
 
-/** The thread that did it. */
+/** Returns the thread that did the work. */
 async function run(threads: CheckpointThreads, at: CheckpointDevice): Promise<number> {
   const upTo = parseLogSequence(1)
   return (
@@ -72,7 +72,7 @@ async function run(threads: CheckpointThreads, at: CheckpointDevice): Promise<nu
   ).rows
 }
 
-/** A path that hangs whoever opens it, in the kernel, until it is let go. */
+/** A path whose open call hangs in the kernel until it is released. */
 async function withHang(body: (path: string, letGo: () => unknown) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "hayloft-threads-"))
   const path = join(folder, "fifo")
@@ -89,7 +89,7 @@ async function withHang(body: (path: string, letGo: () => unknown) => Promise<vo
 
 const isOver = (error: unknown): boolean => isFailure(error, "deviceFailed") && error.details["code"] === "ETIMEDOUT"
 
-test("a device keeps its thread, and two devices are worked on at once", async () => {
+test("a device keeps its thread, and two devices are worked on concurrently", async () => {
   const threads = pool(PATIENT)
   const [one, two] = [device(1, "sleep:100"), device(2, "sleep:100")]
   const [first, second] = await Promise.all([run(threads, one), run(threads, two)])
@@ -100,7 +100,7 @@ test("a device keeps its thread, and two devices are worked on at once", async (
   await threads.close()
 })
 
-test("a device that hangs in the kernel holds up nobody, also not on its own thread, and not the end", () =>
+test("a device that hangs in the kernel delays no other device, not even on its own thread, nor the end", () =>
   withHang(async path => {
     const threads = pool({ ...LIMITS, threadsMax: 1, silenceMsMax: THREAD_MS_MAX })
     const first = await run(threads, device(1))
@@ -116,7 +116,7 @@ test("a device that hangs in the kernel holds up nobody, also not on its own thr
     assert.ok(Date.now() - closing < 20_000)
   }))
 
-test("a device that came back is worked on again once its old thread has let go", async () => {
+test("a device that returned is worked on again once its old thread has ended", async () => {
   const threads = pool({ ...LIMITS, silenceMsMax: THREAD_MS_MAX })
   await withHang(async path => {
     await assert.rejects(run(threads, device(1, path)), isOver)
@@ -129,7 +129,7 @@ test("a device that came back is worked on again once its old thread has let go"
   assert.fail("it never was")
 })
 
-test("a slow device is set aside while others wait, and its result still counts", () =>
+test("a slow device is set aside while others wait, and its result is still used", () =>
   withHang(async (path, letGo) => {
     const threads = pool({ ...PATIENT, threadsMax: 1 })
     const slow = run(threads, device(1, path))
@@ -141,13 +141,13 @@ test("a slow device is set aside while others wait, and its result still counts"
     await threads.close()
   }))
 
-test("a slow device alone takes its time", async () => {
+test("a slow device without others is not set aside", async () => {
   const threads = pool(PATIENT)
   await run(threads, device(1, "sleep:400"))
   await threads.close()
 })
 
-test("work that goes on is never given up, however long it takes, alone and beside others", async () => {
+test("work that makes progress is never given up, however long it takes, alone and beside others", async () => {
   const threads = pool({ ...LIMITS, threadsMax: 1 })
   await run(threads, device(1, "work:3000"))
   const working = run(threads, device(1, "work:3000"))
@@ -156,7 +156,7 @@ test("work that goes on is never given up, however long it takes, alone and besi
   await threads.close()
 })
 
-test("a device that is forgotten is closed, and one that hangs is given up at once", () =>
+test("a device that is forgotten is closed, and one that hangs is given up immediately", () =>
   withHang(async path => {
     const threads = pool({ ...PATIENT, threadsMax: 1 })
     await run(threads, device(1))
@@ -175,7 +175,7 @@ test("a device that is forgotten is closed, and one that hangs is given up at on
     await threads.close()
   }))
 
-test("a thread that is given up ends, but not within a call", async () => {
+test("an abandoned thread ends, but not within a call", async () => {
   const folder = mkdtempSync(join(tmpdir(), "hayloft-threads-"))
   const path = join(folder, "written")
   const threads = pool({ ...LIMITS, silenceMsMax: 100 })
@@ -194,7 +194,7 @@ test("work of a thread that dies fails, and the next starts another", async () =
   await threads.close()
 })
 
-test("a thread with nothing to do ends, and the next work begins another once it has closed what it had open", async () => {
+test("an idle thread ends, and the next work starts another once it has closed its files", async () => {
   const threads = pool({ ...PATIENT, idleMsMax: 60 })
   const at = device(1)
   const first = await run(threads, at)

@@ -1,4 +1,4 @@
-/** Starts that were cut off at any write, and what the next start makes of them. */
+/** Starts that are interrupted at any write, and the starts after them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -50,7 +50,7 @@ class Machine {
     return openStore(clock, new SimRandom(this.starts), this.disk.boot(), this.process, asked, undefined)
   }
 
-  /** A start whose process dies at its nth change of a file or name; false if that came first. */
+  /** A start whose process dies at its nth change of a file or name; false if it completed first. */
   async startUntil(nth: number, asked: ServeConfig): Promise<boolean> {
     let changes = 0
     const died = new Promise<false>(resolve =>
@@ -76,7 +76,7 @@ class Machine {
   }
 }
 
-test("a first start that is cut off anywhere begins again, and every device has the record then", async () => {
+test("an interrupted first start begins again, and every device has the record then", async () => {
   for (let nth = 1; ; nth += 1) {
     const machine = new Machine()
     const done = await machine.startUntil(nth, config)
@@ -86,7 +86,7 @@ test("a first start that is cut off anywhere begins again, and every device has 
   }
 })
 
-test("a change of the root key that is cut off anywhere is on every device, or on none, after the next start", async () => {
+test("an interrupted change of the root key is on every device or on none after the next start", async () => {
   for (let nth = 1; ; nth += 1) {
     const machine = new Machine()
     await machine.start()
@@ -100,12 +100,12 @@ test("a change of the root key that is cut off anywhere is on every device, or o
 const withFolders = (...dataFolders: string[]): ServeConfig => ({ ...config, dataFolders })
 const THREE = withFolders("/a", "/b", "/c")
 
-/** `/a active, /b offline` … as the record says. */
+/** `/a active, /b offline` …, from the record. */
 const statesOf = ({ record }: OpenedStore): string =>
   record.devices.map(({ pathHint, state }) => `${pathHint} ${state}`).join(", ")
 const pathsOf = ({ devices }: OpenedStore): string => devices.map(({ identity }) => identity.path).join(" ")
 
-test("options of the first start that were overruled since are told of, and keep no store from starting", async () => {
+test("options of the first start that were overridden since are reported, and do not prevent a start", async () => {
   const machine = new Machine()
   const first = { ...config, policy: parsePolicy("replica:1"), metaCopies: 1 }
   assert.deepEqual((await machine.start(first)).notes, [])
@@ -150,7 +150,7 @@ test("an offline device that fails the probe stays offline", async () => {
   assert.match(store.notes.join(), /at \/b stays offline: .*EIO/)
 })
 
-test("an empty folder in a lost device's place becomes its successor, also where that is cut off anywhere", async () => {
+test("an empty folder in a lost device's place becomes its replacement, even if the start is interrupted", async () => {
   for (let nth = 1; ; nth += 1) {
     const machine = new Machine()
     const { record: before } = await machine.start(THREE)
@@ -186,7 +186,7 @@ for (const [what, fault] of [
   })
 }
 
-test("a device that cannot be read at the first look, and can at the next, is taken", async () => {
+test("a device that fails at the first inspection and works at the next is used", async () => {
   const machine = new Machine()
   const three = { ...config, dataFolders: [...FOLDERS, "/c"] }
   await machine.start(three)
@@ -196,7 +196,7 @@ test("a device that cannot be read at the first look, and can at the next, is ta
   assert.ok(record.devices.every(({ state }) => state !== "offline"))
 })
 
-test("starts that were cut off with different devices missing leave one truth", async () => {
+test("interrupted starts with different devices missing leave one record in effect", async () => {
   const outcomes = new Set<string>()
   for (let nth = 1; nth < 60; nth += 3) {
     const machine = new Machine()
@@ -217,7 +217,7 @@ test("starts that were cut off with different devices missing leave one truth", 
   assert.equal(outcomes.size, 2)
 })
 
-test("an old image of a device lacks what came since, and holds no names until it was brought them", async () => {
+test("an old image of a device lacks later changes, and is no metadata replica until it is up to date", async () => {
   const machine = new Machine()
   await machine.start(THREE)
   const disk = machine.disk.boot()
@@ -235,7 +235,7 @@ test("an old image of a device lacks what came since, and holds no names until i
   assert.ok(store.record.tablets.every(({ replicas }) => replicas.every(({ id }) => id !== b)))
 })
 
-test("a device without room for the record is not broken, and gets it at the next start", async () => {
+test("a device without space for the record is healthy, and gets it at the next start", async () => {
   const machine = new Machine()
   await machine.start(THREE)
   machine.disk.intercept(failing({ kind: "write", pathPart: "/b/control", code: "ENOSPC", nth: 1, forEver: true }))
@@ -248,7 +248,7 @@ test("a device without room for the record is not broken, and gets it at the nex
 const noRoomAt = (folder: string) =>
   failing({ kind: "write", pathPart: `${folder}/superblock`, code: "ENOSPC", nth: 1, forEver: true })
 
-test("a device without any room for its next life is left out, and never called missing where it cannot be", async () => {
+test("a device without space for its next incarnation is left out, and never reported as missing", async () => {
   const machine = new Machine()
   await machine.start(THREE)
   machine.disk.intercept(noRoomAt("/b"))
@@ -261,7 +261,7 @@ test("a device without any room for its next life is left out, and never called 
   await assert.rejects(machine.start(THREE), error => isFailure(error, "deviceFull"))
 })
 
-test("a store that has run and lost its control record is not made anew", async () => {
+test("a store that has run and lost its control record is not created again", async () => {
   const machine = new Machine()
   await machine.start()
   const disk = machine.disk.boot()

@@ -1,4 +1,4 @@
-/** Every set of folders that are present, left behind, empty or absent, for two to five devices; and each line that refuses. */
+/** Every set of folders that are present, superseded, empty or absent, for two to five devices; and each refusal. */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
@@ -23,7 +23,7 @@ const since = parseEpoch(1)
 
 const records = new Map<string, ControlRecord>()
 
-/** A store of devices 1 to `count` as its first start makes it. */
+/** A store of devices 1 to `count` as its first start creates it. */
 function storeOf(count: number, isMountPoint = true): ControlRecord {
   const key = `${count} ${isMountPoint}`
   const known = records.get(key)
@@ -53,7 +53,7 @@ function storeOf(count: number, isMountPoint = true): ControlRecord {
   return record
 }
 
-/** The store went on without these devices, and others came to hold the names in their place. */
+/** The store continued without these devices, and others became metadata replicas in their place. */
 function without(record: ControlRecord, gone: readonly DeviceId[]): ControlRecord {
   const staying = record.devices.filter(({ id }) => !gone.includes(id)).slice(0, record.metaCopies)
   const replicas = staying.map(({ id }) => ({ id, since }))
@@ -105,7 +105,7 @@ function looksOf(kinds: readonly Kind[]): {
 
 const PAGE = new URL("../../../../docs/failure-scenarios.md", import.meta.url)
 
-/** The table of the page on failures, by devices and those left behind: a cell for each number of lost ones. */
+/** The table of docs/failure-scenarios.md, by devices and superseded ones: a cell for each number of lost ones. */
 function tableOfStarts(): ReadonlyMap<string, readonly string[]> {
   const [, table = ""] = readFileSync(PAGE, "utf8").split("<!-- starts -->\n\n")
   const [, , ...rows] = (table.split("\n\n")[0] ?? "").split("\n")
@@ -122,7 +122,7 @@ function tableOfStarts(): ReadonlyMap<string, readonly string[]> {
 
 const table = tableOfStarts()
 
-/** What the page on failures says of such folders. */
+/** The expected outcome for these folders, from the page. */
 function promised(kinds: readonly Kind[]): string {
   const count = (kind: Kind): number => kinds.filter(each => each === kind).length
   const [stale, lost] = [count("stale"), count("empty") + count("absent")]
@@ -132,7 +132,7 @@ function promised(kinds: readonly Kind[]): string {
   return cell
 }
 
-/** What really becomes of them. */
+/** The actual outcome. */
 function outcome(inspections: readonly FolderInspection[]): string {
   let plan: ReturnType<typeof planStart>
   try {
@@ -152,7 +152,7 @@ function outcome(inspections: readonly FolderInspection[]): string {
   return missing.length + returning.length + replacements.length > 0 ? "degraded" : "whole"
 }
 
-/** How many are filled in the record that the start makes; it must be a whole one. */
+/** The number of rebuilding devices in the record of the start; the record must be valid. */
 function checkedRecord({ record, missing, returning, replacements, present }: KnownPlan): number {
   const gone = missing.map(({ id }) => id)
   const wanted = replacements.map(({ old, path, isMountPoint }, i) => ({
@@ -174,13 +174,13 @@ function checkedRecord({ record, missing, returning, replacements, present }: Kn
 }
 
 for (const count of [2, 3, 4, 5]) {
-  test(`${count} devices: each set of folders opens, opens without some, fills or refuses as the page on failures says`, () => {
+  test(`${count} devices: each set of folders opens, opens without some, fills or refuses as docs/failure-scenarios.md states`, () => {
     const seen = new Set<string>()
     for (const kinds of kindsOf(count)) {
       const expected = promised(kinds)
       const { inspections } = looksOf(kinds)
       const found = outcome(inspections)
-      // Nothing here can know of a newer truth: that no such set ever is one is proved with the record.
+      // The plan cannot know of a newer record: steps-core.ts proves that no such set ever has one.
       if (expected === "image") assert.ok(["whole", "degraded", "fills", "refused"].includes(found))
       else assert.equal(found, expected, kinds.join(" "))
       seen.add(expected)
@@ -205,7 +205,7 @@ const planOf = (inspections: readonly FolderInspection[]): KnownPlan => {
   return plan.kind === "known" ? plan : assert.fail("the store is known")
 }
 
-test("a refusal names who is missing and where it was, and the command that goes on", () => {
+test("a refusal contains the missing devices, their last folders, and the command that resolves it", () => {
   const two = storeOf(2)
   assert.equal(
     refusal([device(1, two), absent(2)]),
@@ -223,7 +223,7 @@ test("a refusal names who is missing and where it was, and the command that goes
   )
 })
 
-test("more missing than the redundancy can spare: refused, unless all of them are known to be out", () => {
+test("more missing than the redundancy tolerates: refused, unless all of them are known to be offline", () => {
   const five = { ...storeOf(5), policy: defaultPolicy(3) }
   const here = [1, 2, 3]
   assert.match(refusal(here.map(n => device(n, five))), /forget 0000000000000004 0000000000000005/)
@@ -251,7 +251,7 @@ test("an unmounted mount point is left alone, with a line that says so", () => {
   )
 })
 
-test("an empty folder elsewhere takes a place by itself only among mount points, and only if it is clear whose", () => {
+test("an empty folder elsewhere replaces a device automatically only among mount points, and only if the device is unambiguous", () => {
   const here = (record: ControlRecord, numbers: readonly number[]) => numbers.map(n => device(n, record))
   const five = storeOf(5)
   const replaced = planOf([...here(five, [1, 2, 3]), empty(8), empty(9)]).replacements
@@ -281,7 +281,7 @@ test("an empty folder elsewhere takes a place by itself only among mount points,
   )
 })
 
-test("more empty folders than missing devices: the line says how to add one", () => {
+test("more empty folders than missing devices: the refusal contains the command to add one", () => {
   const two = storeOf(2)
   const inspections = [device(1, two), device(2, two), empty(3)]
   assert.match(
@@ -291,7 +291,7 @@ test("more empty folders than missing devices: the line says how to add one", ()
   assert.match(refusal([device(1, two), device(2, two), absent(3)]), /device add/)
 })
 
-test("what is no part of the store any more is left alone; what was begun and never became part is empty", () => {
+test("a folder that is no longer part of the store is left alone; one that was begun and never became part counts as empty", () => {
   const record = storeOf(3)
   const here = [1, 2, 3].map(n => device(n, record))
   const plan = planOf([...here, device(9, record)])
@@ -309,7 +309,7 @@ test("folders swapped between their paths are the same devices; copies and other
   assert.match(refusal([device(1, record), device(2, record, OTHER_STORE)]), /different stores/)
 })
 
-test("a device that lacks a life of the record's is an old image, unless nobody else holds the names", () => {
+test("a device without the incarnation of the record is an old image, unless it has the only metadata replica", () => {
   const record = { ...storeOf(3), generation: 1 + 7 * 2 ** 20 }
   const at = (n: number, incarnation: number): FolderInspection => {
     const { content, ...inspection } = device(n, record)
@@ -321,7 +321,7 @@ test("a device that lacks a life of the record's is an old image, unless nobody 
   assert.deepEqual(planOf([at(1, 6), at(2, 6), at(3, 6)]).lagging, [])
 })
 
-test("a broken folder counts as missing, and is told; alone it is what is wrong", () => {
+test("a broken folder counts as missing, and is reported; alone it is the error", () => {
   const record = storeOf(3)
   const broken: FolderInspection = {
     ...{ path: pathOf(3), isMountPoint: false },

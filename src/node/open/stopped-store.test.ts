@@ -1,4 +1,4 @@
-/** The operator's words on a stopped store: what is lost while disks are gone, and what a start makes of it. */
+/** An operator's changes of a stopped store: their consequences while disks are missing, and the next start. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -82,7 +82,7 @@ const statesOf = ({ record }: OpenedStore): string =>
   record.devices.map(({ pathHint, state }) => `${pathHint} ${state}`).join(", ")
 const isRefusal = (error: unknown): boolean => isFailure(error, "devicesMissing")
 
-test("one of two is gone: after the word the other opens, and the lost one is never part of the store again", async () => {
+test("one of two is gone: after giving it up the other opens, and the lost one is never part of the store again", async () => {
   const { machine, idAt } = await store(2)
   await machine.disk.boot().makeFolder("/b/log")
   await assert.rejects(machine.start("/a"), isRefusal)
@@ -96,7 +96,7 @@ test("one of two is gone: after the word the other opens, and the lost one is ne
   await assert.rejects(machine.start("/b"), isRefusal, "by itself it is half of what it knows of")
 })
 
-test("two of 2+2 are gone: one word for both, and the store opens with all names", async () => {
+test("two of 2+2 are gone: one command gives up both, and the store opens with all metadata", async () => {
   const { machine, idAt } = await store(4)
   await assert.rejects(machine.start("/a", "/b"), isRefusal)
   await machine.giveUp(["/a", "/b"], [idAt("/c"), idAt("/d")])
@@ -111,7 +111,7 @@ test("two of 2+2 are gone: one word for both, and the store opens with all names
   assert.equal(late, undefined, "what was given up does not make up for what is missing")
 })
 
-test("an empty folder in the place of one of two: it is filled", async () => {
+test("an empty folder in the place of one of two is rebuilt", async () => {
   const { machine, idAt } = await store(2)
   await machine.disk.boot().makeFolder("/new")
   let change: StoppedChange | undefined
@@ -131,7 +131,7 @@ test("an empty folder in the place of one of two: it is filled", async () => {
   )
 })
 
-test("what a word means is said: what is lost, and whether the store opens", async () => {
+test("a change shows its consequences: the loss, and whether the store opens", async () => {
   const { record, idAt } = await store(4)
   const here = (...paths: string[]) => new Set(paths.map(idAt))
   const two = giveUpDevices(record, [idAt("/c"), idAt("/d")], here("/a", "/b"), 1)
@@ -151,7 +151,7 @@ test("what a word means is said: what is lost, and whether the store opens", asy
   assert.throws(() => giveUpDevices(record, [idAt("/a")], here("/a", "/b"), 1), /is present: start the store/)
 })
 
-test("a word that was cut off, or not taken everywhere, can be said again", async () => {
+test("an interrupted or incomplete change can be repeated", async () => {
   for (let nth = 1; nth < 40; nth += 3) {
     const { machine, idAt } = await store(4)
     machine.disk.intercept(failing({ kind: ["write", "name", "sync"], code: "EIO", nth }))
@@ -166,7 +166,7 @@ test("a word that was cut off, or not taken everywhere, can be said again", asyn
   }
 })
 
-test("a store that runs is not spoken to behind its back", async () => {
+test("a running store is not changed like a stopped one", async () => {
   const clock = new SimClock()
   const disk = new SimDisk()
   const locks = new SimLocks()

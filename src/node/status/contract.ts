@@ -7,14 +7,13 @@
 import type { DeviceId, StoreId } from "../../base/ids.js"
 
 /**
- * The first five are what the control record says. Of a device that should be here, `missing` says that
- * its folder was not found, `failed` that it refuses or does not answer, `full` that it takes no new
- * blocks.
+ * The first five are the states of the control record. For a device that should be present, `missing` means that its
+ * folder was not found, `failed` that it fails calls or does not respond, `full` that it accepts no new blocks.
  */
 export type DeviceState =
   "active" | "rebuilding" | "draining" | "decommissioning" | "offline" | "missing" | "failed" | "full"
 
-/** A bounded queue and how near it is to its limit. */
+/** A bounded queue and its fill level. */
 export interface QueueReport {
   readonly name: string
   readonly depth: number
@@ -23,71 +22,73 @@ export interface QueueReport {
 
 export interface DeviceReport {
   readonly id: DeviceId
-  /** The folder; where it was last seen, for a missing one. */
+  /** The folder; for a missing device, its last one. */
   readonly path: string
   readonly state: DeviceState
-  /** Why the state is what it is; "" for an active one. */
+  /** The reason for the state; "" for an active device. */
   readonly reason: string
-  /** When the state was entered; absent: not known. */
+  /** When the state was entered; absent if unknown. */
   readonly sinceMs?: number
-  /** Its share of the shards, relative to the others. */
+  /** Share of the shards, relative to the others. */
   readonly weight: number
   readonly metadataReplica: "yes" | "learning" | "no"
-  /** Equal for folders on one file system, which fail together; absent: not known. */
+  /** Equal for folders on one file system, which fail together; absent if unknown. */
   readonly disk?: string
-  /** 0 where the device does not answer. */
+  /** 0 if the device does not respond. */
   readonly totalBytes: number
   readonly freeBytes: number
-  /** Free, and not kept back for deletes, repair and compaction; absent: not known. */
+  /** Free space, without the reserve for deletes, repair and compaction; absent if unknown. */
   readonly usableBytes?: number
   readonly reserveBytes?: number
-  /** In volumes, of what is gone: compaction may give it back; absent: not known. */
+  /** Bytes of removed needles in volumes, which compaction may free; absent if unknown. */
   readonly deadBytes?: number
-  /** At the rate of the last minutes; absent: it does not fill, or nobody has looked for long enough. */
+  /** At the rate of the last minutes; absent if usage does not grow, or has not been observed for long enough. */
   readonly fullInSeconds?: number
   /** "ext4", "xfs", "tmpfs" … or "unknown". */
   readonly fileSystemKind: string
-  /** Rows that the base does not contain yet; absent, like the next two, if the device is not open. */
+  /** Rows that the metadata store does not contain yet; absent, like the next two, if the device is not open. */
   readonly memtableRows?: number
-  /** Bytes of the commit log above its cut. */
+  /** Bytes of the commit log that are not truncated yet. */
   readonly logBytes?: number
   /** Bytes of needle volumes. */
   readonly volumeBytes?: number
   readonly queues: readonly QueueReport[]
 }
 
-/** Work with an end: how much is done, and when the rest will be. */
+/** Finite work: how much is done, and when the rest will be. */
 export interface ProgressReport {
   readonly doneBytes: number
   readonly remainingBytes: number
   /** Over the last minutes. */
   readonly bytesPerSecond: number
-  /** Absent: nothing is left, or the rate is not known yet. */
+  /** Absent if nothing remains, or if the rate is not known yet. */
   readonly endsInSeconds?: number
 }
 
-/** What may fail now. */
+/** The losses that the store tolerates now. */
 export interface SafetyReport {
   /** `ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss` … */
   readonly sentence: string
   readonly disks: number
-  /** So many arbitrary disks may fail now; -1: something cannot be read now. */
+  /** How many arbitrary disks may fail now; -1: something cannot be read now. */
   readonly safeLosses: number
   readonly safeLossesWhenWhole: number
-  /** The same of folders, each by itself. */
+  /** The same for single folders. */
   readonly safeFolderLosses: number
   readonly safeFolderLossesWhenWhole: number
-  /** So many arbitrary disks may be missing at a start without `hayloft device forget`. */
+  /** How many arbitrary disks may be missing at a start without `hayloft device forget`. */
   readonly opensWithout: number
-  /** What keeps the store from being whole; empty: nothing. */
+  /** Why the store is not whole; empty if it is. */
   readonly reasons: readonly string[]
   /** Devices on a disk that must not fail now. */
   readonly critical: readonly DeviceId[]
-  /** Bytes of blocks, before coding, by how many more lost disks they survive, ascending; -1: not readable now. */
+  /**
+   * Bytes of blocks, before coding, by the number of further disk losses they survive, ascending; -1: not readable now.
+   */
   readonly levels: readonly SafetyLevelReport[]
   /** A few, the worst first. */
   readonly riskiest: readonly RiskReport[]
-  /** Absent: it is whole, or nothing is under way. */
+  /** Absent if the store is whole, or if no work is in progress. */
   readonly wholeInSeconds?: number
 }
 
@@ -102,15 +103,15 @@ interface RiskReport {
   readonly lacking: readonly DeviceId[]
 }
 
-/** Devices that hold the names. */
+/** The metadata replicas. */
 export interface MetadataReport {
   readonly copies: number
   readonly copiesWanted: number
-  /** Devices that are on the way to hold them. */
+  /** Devices that are becoming replicas. */
   readonly learning: number
 }
 
-/** Something that clients cannot read: an object, an older version of one, or a part of an upload in progress. */
+/** An unreadable object, older version, or part of an upload in progress. */
 export interface LostObject {
   readonly bucket: string
   readonly key: string
@@ -119,22 +120,22 @@ export interface LostObject {
 
 export interface RepairReport {
   readonly isPaused: boolean
-  /** Of 65,536, since devices or layouts changed last; what is left is known once all have been. */
+  /** Of 65,536, since devices or layouts last changed; the remaining work is known once all have been scanned. */
   readonly partitionsScanned: number
   /** Partitions that lacked shards, and those that still do. */
   readonly partitionsDone: number
   readonly partitionsLeft: number
-  /** Of shards that are missing. */
+  /** Of missing shards. */
   readonly progress: ProgressReport
   /** Since the start of the process. */
   readonly rebuiltShards: number
-  /** Blocks of which fewer shards are left than a read needs. */
+  /** Blocks with fewer shards left than a read needs. */
   readonly lostBlocks: number
   /** Bytes of these blocks, before coding. */
   readonly lostBytes: number
-  /** Some of what cannot be read for it. */
+  /** Some of the objects that are unreadable for this reason. */
   readonly lostObjects: readonly LostObject[]
-  /** Blocks that were written as one copy, whatever their policy should be. */
+  /** Blocks that were written as a single copy, whatever their policy. */
   readonly singleCopyBlocks: number
 }
 
@@ -155,7 +156,7 @@ export interface JobReport {
   readonly state: "busy" | "throttled" | "idle" | "done" | "failed"
   readonly progress: string
   readonly lastError?: string
-  /** How long it rests after a step, as a multiple of how long the step took. */
+  /** Rest after a step, as a multiple of the step's duration. */
   readonly throttle: number
 }
 
@@ -169,7 +170,7 @@ interface LayoutReport {
 
 interface LayoutTransitionReport {
   readonly fromVersion: number
-  /** Absent: not known. */
+  /** Absent if unknown. */
   readonly progress?: ProgressReport
 }
 
@@ -179,21 +180,21 @@ export interface StoreReport {
   readonly region: string
   readonly startedMs: number
   readonly uptimeSeconds: number
-  /** `ec:4+3`, `replica:2`: what new blocks are written under. */
+  /** The policy of new blocks: `ec:4+3`, `replica:2`. */
   readonly policy: string
-  /** Nobody chose the policy: it follows the number of devices. */
+  /** The policy follows the number of devices. */
   readonly isPolicyAutomatic: boolean
   readonly blockBytes: number
-  /** Settings that allow, for the sake of older clients, what is refused otherwise; those that are on. */
+  /** Compatibility switches that are on: each allows what is refused by default. */
   readonly compatibility: readonly string[]
   readonly safety: SafetyReport
   readonly metadata: MetadataReport
   readonly health: HealthReport
   readonly devices: readonly DeviceReport[]
   readonly layout: LayoutReport
-  /** While blocks are brought from one policy to another. */
+  /** While blocks are re-encoded from one policy to another. */
   readonly reencoding?: ProgressReport
-  /** Absent: no such work is done by this process. */
+  /** Absent if this process does no such work. */
   readonly repair?: RepairReport
   readonly scrub?: readonly ScrubReport[]
   readonly jobs: readonly JobReport[]
@@ -202,15 +203,15 @@ export interface StoreReport {
 }
 
 export interface HealthReport {
-  /** May be sent requests. */
+  /** The store accepts requests. */
   readonly ready: boolean
-  /** Why not, or what is degraded though ready; empty where all is well. */
+  /** Why it does not, or how it is degraded; empty if all is well. */
   readonly reasons: readonly string[]
 }
 
-/** Answers from memory: at once, whatever devices do. */
+/** Responds from memory, without I/O, whatever devices do. */
 export interface StoreStatus {
-  /** Cheap: asked by every probe. */
+  /** Cheap: every probe calls it. */
   health(): HealthReport
   report(): StoreReport
 }

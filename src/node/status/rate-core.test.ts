@@ -5,7 +5,7 @@ import { Rate } from "./rate-core.js"
 
 const MIB = 1024 * 1024
 
-/** Sees work every 5 s; `stepBytes` says how much is done in the 5 s before. */
+/** Sees work every 5 s; `stepBytes` returns the bytes done in the 5 s before. */
 function seen(totalBytes: number, seconds: number, stepBytes: (atSeconds: number) => number) {
   const rate = new Rate()
   let doneBytes = 0
@@ -16,12 +16,12 @@ function seen(totalBytes: number, seconds: number, stepBytes: (atSeconds: number
   return rate.progress({ doneBytes, remainingBytes: totalBytes - doneBytes })
 }
 
-test("the end of uneven work is told to within 30 %, from a minute on", () => {
+test("the end of uneven work is estimated to within 30 % after a minute", () => {
   const random = new SimRandom(7)
   const bytesPerSecond = 20 * MIB
   const totalBytes = 1200 * bytesPerSecond
   for (let seconds = 60; seconds < 1100; seconds += 65) {
-    // Steps of 0 to twice the mean, as with large and small blocks, and busy and quiet clients.
+    // Steps of 0 to twice the mean, as with large and small blocks, and busy and idle clients.
     const told = seen(totalBytes, seconds, () => (5 * bytesPerSecond * random.below(201)) / 100)
     const trueEnd = told.remainingBytes / bytesPerSecond
     const error = Math.abs((told.endsInSeconds ?? 0) / trueEnd - 1)
@@ -29,12 +29,12 @@ test("the end of uneven work is told to within 30 %, from a minute on", () => {
   }
 })
 
-test("a change of pace is believed within three minutes", () => {
+test("a change of pace shows within three minutes", () => {
   const told = seen(10_000 * MIB, 400, at => (at <= 200 ? 50 * MIB : 5 * MIB))
   assert.ok(Math.abs(told.bytesPerSecond / MIB - 1) < 0.01, `${told.bytesPerSecond / MIB} MiB/s`)
 })
 
-test("nothing is said of the end before ten seconds, when nothing goes on, and when nothing is left", () => {
+test("there is no estimate before ten seconds, without progress, and if nothing remains", () => {
   assert.equal(seen(1000, 5, () => 100).endsInSeconds, undefined)
   assert.equal(seen(1000, 60, () => 0).endsInSeconds, undefined)
   assert.deepEqual(
@@ -43,7 +43,7 @@ test("nothing is said of the end before ten seconds, when nothing goes on, and w
   )
 })
 
-test("work that begins anew is not measured by what was before", () => {
+test("new work is not measured by earlier work", () => {
   const rate = new Rate()
   rate.see(0, { doneBytes: 1000, remainingBytes: 10 })
   rate.see(20_000, { doneBytes: 1010, remainingBytes: 0 })

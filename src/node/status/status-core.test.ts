@@ -5,14 +5,14 @@ import { withReencoding, withUnseen } from "./status-core.js"
 
 const [CODED, COPIES] = [parsePolicy("ec:2+2"), parsePolicy("replica:2")]
 
-test("what was written since the last look counts under the policy of now", () => {
+test("bytes written since the last scan count under the current policy", () => {
   const found = [{ policy: COPIES, bytes: 1000 }]
   assert.deepEqual(withUnseen(found, CODED, 300), [...found, { policy: CODED, bytes: 300 }])
   assert.deepEqual(withUnseen(found, COPIES, 300), [{ policy: COPIES, bytes: 1300 }])
   assert.deepEqual(withUnseen(found, CODED, -20), found)
 })
 
-test("what is left to re-encode is what re-encoding says, under the policies that were found, else the one before", () => {
+test("the remaining bytes to re-encode count under the policies found, otherwise under the previous policy", () => {
   const found = [
     { policy: COPIES, bytes: 600 },
     { policy: CODED, bytes: 400 },
@@ -29,7 +29,7 @@ test("what is left to re-encode is what re-encoding says, under the policies tha
   ])
   assert.deepEqual(withReencoding(unseen, [CODED], undefined, 300), unseen)
   assert.deepEqual(withReencoding([], [CODED], undefined, 0), [])
-  // What buckets chose stays theirs.
+  // Policies of buckets stay.
   const third = { policy: parsePolicy("replica:3"), bytes: 50 }
   assert.deepEqual(withReencoding([...found, third], [CODED, third.policy], undefined, 100), [
     { policy: COPIES, bytes: 100 },

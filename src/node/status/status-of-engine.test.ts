@@ -1,4 +1,4 @@
-/** What status tells of a store's contents, between the looks that repair takes at them. */
+/** Status of a store's contents between the scans of repair. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -11,7 +11,7 @@ import { InlineCompute } from "../../seams/compute/index.js"
 import { createBucket, Machine, noSignal, sourceOf } from "../testing-engine.js"
 import { sourcesOfEngine } from "./status-of-engine.js"
 
-test("a store that was just made is known from the first moment; another one once repair has looked", async () => {
+test("the contents of a new store are known immediately; those of another one after repair's scan", async () => {
   for (const isNew of [true, false]) {
     const machine = new Machine({ devices: 3 })
     const { clock } = machine
@@ -35,7 +35,7 @@ test("a store that was just made is known from the first moment; another one onc
   }
 })
 
-test("bytes that repair comes across after its look are told once", async () => {
+test("bytes that repair finds after its scan are counted once", async () => {
   const machine = new Machine({ devices: 3 })
   const { clock } = machine
   const engine = await machine.open()

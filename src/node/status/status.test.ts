@@ -99,7 +99,7 @@ function withState(record: ControlRecord, id: DeviceId | undefined, state: "offl
   return { ...record, generation: record.generation + 1, devices, tablets }
 }
 
-test("a store whose orphans are stopped, or whose metadata is damaged, says so and what to do", () => {
+test("a store whose orphan removal is stopped, or whose metadata is damaged, reports it and what to do", () => {
   const { status, now } = world(3)
   now.orphans = { ...now.orphans, isStopped: true, abortedBlocks: 33 }
   now.metadataDamages = ["the metadata on device d1 is damaged"]
@@ -108,7 +108,7 @@ test("a store whose orphans are stopped, or whose metadata is damaged, says so a
   assert.match(String(stopped), /33 blocks or more \(limit 32\).*: hayloft orphans resume$/)
 })
 
-test("a whole store says what may fail, and nothing that it does not know", () => {
+test("a whole store reports what may fail, and nothing that is unknown", () => {
   const { status } = world(7)
   const report = status.report()
   assert.equal(report.safety.sentence, "ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss")
@@ -141,7 +141,7 @@ test("status distinguishes offline, rebuilding, failed, full and missing devices
     health.reasons.join("\n"),
     /last at \/d1, is offline: it does not answer\n.*failed: EIO\n.*is full.*\n.*\/d5, is missing/,
   )
-  // Three are not there, and what the filling one has is not known: a full one still has what it has.
+  // Three are absent, and the contents of the rebuilding one are unknown: a full one still has its shards.
   assert.equal(safety.safeLosses, -1)
   assert.match(
     safety.sentence,
@@ -152,7 +152,7 @@ test("status distinguishes offline, rebuilding, failed, full and missing devices
   assert.equal(telemetry.metric("hayloft_device_ok", { device: String(ids[4]) }), 0)
 })
 
-test("folders of one disk are told as what they are", () => {
+test("folders on one disk are reported as such", () => {
   const { status } = world(4, () => "same")
   assert.equal(
     status.report().safety.sentence,
@@ -173,7 +173,7 @@ test("offline folders count neither as disks nor as a promise of more disks", ()
   assert.deepEqual([safety.disks, safety.safeLosses, safety.safeLossesWhenWhole], [1, 0, 0])
 })
 
-test("a store on disks of their own is told what it will survive once its offline folder is back", () => {
+test("a store with one folder per disk reports what it will survive once its offline folder is back", () => {
   const { status, now, ids } = world(7)
   now.open = now.open.filter(({ id }) => id !== ids[6])
   now.record = withState(now.record, ids[6], "offline")
@@ -185,7 +185,7 @@ test("a store on disks of their own is told what it will survive once its offlin
   assert.deepEqual([safety.disks, safety.safeLosses, safety.safeLossesWhenWhole], [6, 2, 3])
 })
 
-test("repair and what moves tell their ends, and when the store will be whole", () => {
+test("repair and moves report their estimated ends, and status when the store will be whole", () => {
   const { status, now, ids } = world(3)
   now.record = withState(now.record, ids[1], "rebuilding")
   const moving = { ...now.record, previousLayout: now.record.layout }
@@ -211,7 +211,7 @@ test("repair and what moves tell their ends, and when the store will be whole", 
   assert.ok(status.report().repair?.progress.endsInSeconds === undefined)
 })
 
-test("re-encoding tells its end, unless it waits", () => {
+test("re-encoding reports its estimated end, unless it waits", () => {
   const { status, now } = world(3)
   now.reencoding = { isPaused: false, doneBytes: 100, remainingBytes: 900, secondsLeft: 30, waiting: 0 }
   assert.deepEqual(status.report().reencoding, {
@@ -224,7 +224,7 @@ test("re-encoding tells its end, unless it waits", () => {
   assert.deepEqual(status.report().reencoding, { doneBytes: 100, remainingBytes: 900, bytesPerSecond: 0 })
 })
 
-test("scrub is followed to its end", async () => {
+test("the progress of scrub is reported to its end", async () => {
   const { clock, status, now, ids } = world(3)
   const [device] = ids
   assert.ok(device)
@@ -256,7 +256,7 @@ test("the findings of a shard scan change the safety within seconds, not for eve
   assert.match(status.health().reasons.join(), /devices lack shards that they should have/)
 })
 
-test("before anybody has looked at how blocks lie nothing is promised, nor said to be lost", () => {
+test("before the first scan nothing is promised, and nothing is reported as lost", () => {
   const { status, now, ids } = world(3)
   const everything = new Uint8Array(PARTITIONS).fill(1)
   const lacking = new Map(ids.slice(0, 2).map(id => [id, everything]))
@@ -282,7 +282,7 @@ test("before anybody has looked at how blocks lie nothing is promised, nor said 
   assert.match(status.report().safety.sentence, /something cannot be read today/)
 })
 
-test("once every block was called, what cannot be read is told by block, not as shares of partitions", () => {
+test("after an integrity audit, unreadable data is reported by block, not by share of partitions", () => {
   const { status, now, ids } = world(3)
   now.record = withState(now.record, ids[0], "offline")
   const lacking = new Map([[ids[1] ?? assert.fail(), new Uint8Array(PARTITIONS).fill(1, 0, 13)]])
@@ -327,7 +327,7 @@ test("the log reports when no further disk may fail, and when one may again", as
   await clock.runUntil(ended)
 })
 
-test("the report of a large store takes less than a second, judged anew or not", () => {
+test("the report of a large store takes less than a second, evaluated or not", () => {
   const { status, now } = world(11)
   const before = process.cpuUsage()
   status.report()
