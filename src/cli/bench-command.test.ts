@@ -1,4 +1,6 @@
-/** `hayloft bench` against a store of its own: a table, JSON that stands beside another run, nothing left behind. */
+/**
+ * `hayloft bench` against a temporary store: a table, JSON for comparison with another run, and nothing left behind.
+ */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
@@ -49,7 +51,7 @@ async function buckets(): Promise<number> {
   }
 }
 
-test("each operation has a line without errors; a second run stands beside the first", async () => {
+test("each operation has a line without errors; a second run is shown beside the first", async () => {
   const first = await bench(["--json"])
   assert.equal(first.code, 0, first.error)
   const path = join(folder, "first.json")
@@ -65,7 +67,7 @@ test("each operation has a line without errors; a second run stands beside the f
   assert.equal(await buckets(), 0)
 })
 
-test("an endpoint by flag is the one that is driven; wrong keys and words are refused in one line", async () => {
+test("the --endpoint flag selects the server; wrong keys and arguments are refused in one line", async () => {
   const endpoint = environment["AWS_ENDPOINT_URL"] ?? ""
   const elsewhere = {
     ...environment,
@@ -89,7 +91,7 @@ test("an endpoint by flag is the one that is driven; wrong keys and words are re
   }
 })
 
-test("a server behind TLS is driven as well", async () => {
+test("a server with TLS works as well", async () => {
   const { hostname, port } = new URL(environment["AWS_ENDPOINT_URL"] ?? "")
   const { cert, key } = TEST_CERTIFICATES.first
   const proxy = createServer({ cert, key }, (request, response) => {
@@ -143,7 +145,7 @@ test("Ctrl-C removes the bucket too", async () => {
   assert.equal(await buckets(), 0)
 })
 
-test("rows of another run are found by their work", () => {
+test("rows of another run are matched by their load", () => {
   const row = (operation: string, operationsPerSecond: number): BenchRow => ({
     operation,
     sizeBytes: 4096,

@@ -40,7 +40,8 @@ async function askName(
   name: string,
   confirmed: string | undefined,
 ): Promise<void> {
-  if (confirmed !== undefined) throw new CliError("usage", `${NOTHING}; the plan requires --confirm ${name}, not ${confirmed}`)
+  if (confirmed !== undefined)
+    throw new CliError("usage", `${NOTHING}; the plan requires --confirm ${name}, not ${confirmed}`)
   if (!io.inputIsTerminal) {
     throw new CliError("usage", `${NOTHING}; read the warnings of the plan, and add --confirm ${name}`)
   }

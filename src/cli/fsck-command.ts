@@ -207,13 +207,21 @@ function troubleOf(folder: string, finding: FsckFinding): Trouble {
         fields: { file: volumePath(folder, finding.volumeId), reason: finding.reason },
       }
     case "nothing":
-      return { what: "no volume of this device", isDamage: false, fields: { file: volumePath(folder, finding.volumeId) } }
+      return {
+        what: "no volume of this device",
+        isDamage: false,
+        fields: { file: volumePath(folder, finding.volumeId) },
+      }
   }
 }
 
 function differenceOf({ key, found, expected }: IndexDifference): Trouble {
   const why =
-    found === undefined ? "entry missing" : expected === undefined ? "entry without needle" : "entry with a wrong location"
+    found === undefined
+      ? "entry missing"
+      : expected === undefined
+        ? "entry without needle"
+        : "entry with a wrong location"
   const { partition, uploadId, part, block, generation, slot } = needleIdOfKey(key)
   return { what: "index", isDamage: true, fields: { why, partition, upload: uploadId, part, block, generation, slot } }
 }

@@ -1,4 +1,4 @@
-/** Rows of the only copy of the metadata cannot be read: requests for them fail, until they are given up by name. */
+/** Unreadable rows of the only metadata replica: requests for them fail until an operator gives them up by name. */
 import assert from "node:assert/strict"
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -28,7 +28,7 @@ const put = (client: S3Client, key: string, text: string) =>
   client.put({ bucket: "bucket", key, body: Buffer.from(text) })
 
 /**
- * Damages the place of a table where the key stands (each byte plus one, as in row keys), and all parity that would
+ * Damages the place of a table that contains the key (each byte plus one, as in row keys), and all parity that would
  * rebuild it.
  */
 async function spoil(folder: string, key: string): Promise<void> {
@@ -46,7 +46,7 @@ async function spoil(folder: string, key: string): Promise<void> {
   assert.ok(count > 0, "a table has the key")
 }
 
-test("rows that cannot be read fail what needs them, are named, and are given up only by name", async () => {
+test("unreadable rows fail the requests that need them, are listed, and are given up only by name", async () => {
   const root = await mkdtemp(join(tmpdir(), "hayloft-give-up-"))
   try {
     const data = join(root, "data")
@@ -100,7 +100,7 @@ test("rows that cannot be read fail what needs them, are named, and are given up
   }
 })
 
-test("a device whose metadata others hold as well gives nothing up, and learns it again", async () => {
+test("a device with other metadata replicas gives nothing up, and learns the rows again", async () => {
   const root = await mkdtemp(join(tmpdir(), "hayloft-give-up-"))
   try {
     const folders = [1, 2, 3].map(number => join(root, `disk${number}`))

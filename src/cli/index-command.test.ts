@@ -1,5 +1,5 @@
 /**
- * The index of needles is lost or damaged: fsck tells, and what the volumes hold is found again; nothing else changes.
+ * A lost or damaged needle index: fsck reports it, and the index is rebuilt from the volumes; nothing else changes.
  */
 import assert from "node:assert/strict"
 import { mkdtemp, open, readdir, rm } from "node:fs/promises"
@@ -36,7 +36,7 @@ async function readable(client: S3Client): Promise<number> {
   return found
 }
 
-test("rows of the index that were lost and damaged come back from the volumes", async () => {
+test("lost and damaged rows of the index are rebuilt from the volumes", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-index-"))
   try {
     const data = join(folder, "data")
@@ -61,7 +61,10 @@ test("rows of the index that were lost and damaged come back from the volumes", 
     await store.close()
     const broken = await runHayloft(["volume", "fsck", data])
     assert.equal(broken.code, 1)
-    assert.match(broken.out.toString("utf8"), /^DAMAGED index why="?entry with a wrong location.*\nDAMAGED index why="?entry missing/)
+    assert.match(
+      broken.out.toString("utf8"),
+      /^DAMAGED index why="?entry with a wrong location.*\nDAMAGED index why="?entry missing/,
+    )
     assert.match(broken.error, /2 findings of damage; hayloft volume rebuild-index/)
     assert.equal(await withClient([data], readable), 1, "only the small one, which lies beside its name")
 
@@ -88,7 +91,7 @@ test("rows of the index that were lost and damaged come back from the volumes", 
   }
 })
 
-test("fsck names the object whose bytes are damaged, and takes what a kill left behind for no damage", async () => {
+test("fsck names the object whose bytes are damaged, and does not report leftovers of a kill as damage", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-fsck-"))
   try {
     const data = join(folder, "data")
@@ -102,7 +105,7 @@ test("fsck names the object whose bytes are damaged, and takes what a kill left 
     await store.exited
     const killed = await runHayloft(["volume", "fsck", data])
     assert.deepEqual([killed.code, killed.error], [0, ""])
-    // What was written last before a kill may look torn; after a start it is vouched for.
+    // The last writes before a kill may look torn; after a start they are known to be intact.
     assert.equal(await withClient([data], readable), 2)
 
     const marker = BODIES.get("key 1")?.subarray(100_000, 100_100) ?? assert.fail()

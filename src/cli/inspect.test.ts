@@ -159,7 +159,7 @@ test("a volume: header, groups, each needle with its owner and checksums", async
   assert.equal(findings[5]?.fields["kind"], "tombstone")
 })
 
-test("one flipped byte anywhere written is a damaged finding or an end that says so", async () => {
+test("any flipped byte that was written is a damaged finding or an end with a reason", async () => {
   const whole = outline(await findingsOf(volume()))
   const bodyAt = volume().indexOf("first body")
   for (const at of [4096 + 8, 4096 + GROUP_HEADER_BYTES + 20, bodyAt, bodyAt + 9, 8192 + 3]) {
@@ -172,7 +172,7 @@ test("one flipped byte anywhere written is a damaged finding or an end that says
   }
 })
 
-test("behind a damaged group, and behind the volume's own damaged header, needles still show", async () => {
+test("needles after a damaged group, and after the volume's own damaged header, are still shown", async () => {
   const [headerAt, ...groupsAt] = outline(await findingsOf(volume()))
   assert.equal(headerAt, "volume@0")
   const gap = await findingsOf(flipped(volume(), 4096 + 8))
@@ -183,7 +183,7 @@ test("behind a damaged group, and behind the volume's own damaged header, needle
   assert.deepEqual(outline(await findingsOf(headless)), [], "nothing but its name tells what it is")
 })
 
-test("what an earlier life left behind is named, not believed", async () => {
+test("leftovers of an earlier process are shown as such, not trusted", async () => {
   const page = encodeVolumeHeader({
     kind: "needles",
     deviceId,
@@ -237,7 +237,7 @@ test("a log segment: batches and their entries, until the chain ends", async () 
   assert.deepEqual([damaged[0]?.what, damaged[0]?.intact], ["batch", false])
 })
 
-test("superblock and control record: what they say, damage, and no secret", async () => {
+test("superblock and control record: contents, damage, and no secret", async () => {
   const storeId = parseStoreId("cd".repeat(16))
   const superblock = Buffer.from(
     encodeSuperblock({ storeId, deviceId, incarnation: parseIncarnation(4), createdMs: 0, formatEpoch: 1 }),

@@ -34,9 +34,7 @@ export function addKeyCommands(
     .description("create a key pair; its secret is shown only once")
     .action(async (options: NewKeyOptions) => admin(options).createKey(await requestOf(io, options)))
   withOwner(key.command("import"))
-    .description(
-      "import an existing key pair; the secret is read from HAYLOFT_IMPORT_SECRET_KEY or standard input",
-    )
+    .description("import an existing key pair; the secret is read from HAYLOFT_IMPORT_SECRET_KEY or standard input")
     .argument("<ACCESS_KEY>")
     .action(async (accessKeyId: string, options: NewKeyOptions) => {
       const secretAccessKey = await readSecret(io)

@@ -17,7 +17,7 @@ test("places: files, streams, buckets, keys with any character", () => {
   for (const bad of ["", "s3://", "s3:///k"]) assert.throws(() => parsePlace(bad), CliError, bad)
 })
 
-test("the key of a copy: a target that is a folder takes the source's name", () => {
+test("the key of a copy: in a target folder the source's name is used", () => {
   const local = parsePlace("dir/cat.jpg")
   assert.equal(targetKey({ bucket: "b", key: "" }, local), "cat.jpg")
   assert.equal(targetKey({ bucket: "b", key: "x/" }, local), "x/cat.jpg")
@@ -26,7 +26,7 @@ test("the key of a copy: a target that is a folder takes the source's name", () 
   assert.throws(() => targetKey({ bucket: "b", key: "x/" }, parsePlace("-")), /name the key: s3:\/\/b\/x\/NAME/)
 })
 
-test("keys that would leave the folder are no file names", () => {
+test("keys that point outside the folder are not file names", () => {
   assert.equal(safeRelativePath("a/b..c/ü"), "a/b..c/ü")
   for (const key of ["", "/a", "a//b", "a/", "../a", "a/../b", ".", "a/./b", "a\\..\\b", "a\0b"]) {
     assert.equal(safeRelativePath(key), undefined, JSON.stringify(key))
@@ -51,7 +51,7 @@ test("exit codes follow the error, and messages are one line unless it is a bug"
     [fail("noSuchBucket"), "notFound", /does not exist/],
     [fail("wrongMasterKey"), "denied", /master key/],
     [fail("devicesMissing"), "failed", /missing/],
-    [errno("ENOENT", { path: "/f" }), "notFound", /^there is no \/f$/],
+    [errno("ENOENT", { path: "/f" }), "notFound", /^\/f does not exist$/],
     [
       errno("EADDRINUSE", { address: "127.0.0.1", port: 9000 }),
       "conflict",
@@ -95,7 +95,7 @@ test("text for people", () => {
   assert.equal(progressText("f", 1024, undefined, 0), "f  1.0 KiB  0 B/s")
 })
 
-test("what the system forbids is told with the path, the user and the remedy; a lost log with the way to a rescue", () => {
+test("a permission error contains the path, the user and the remedy; a lost log the rescue command", () => {
   const denied = fail("deviceFailed", { path: "/mnt/a/superblock", code: "EACCES" })
   assert.match(
     messageOf(denied),

@@ -114,9 +114,7 @@ function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): voi
     .argument("<FOLDER>")
     .action((folder: string, options: OutputOptions) => rebuildIndexCommand(io, folder, options))
   withJson(volume.command("give-up"))
-    .description(
-      "remove unreadable rows from the only metadata replica, in a data folder whose store is stopped",
-    )
+    .description("remove unreadable rows from the only metadata replica, in a data folder whose store is stopped")
     .argument("<FOLDER>")
     .option("--yes", "carry out the plan without asking")
     .option("--confirm <NAME>", "in addition to --yes: the folder's name")

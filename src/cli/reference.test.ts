@@ -36,7 +36,7 @@ test("the reference has every command, every setting and every exit code", () =>
   assert.match(tables.clientVariables, /`HAYLOFT_ADMIN_TOKEN`/)
 })
 
-test("every setting's flag arrives under the setting's name", () => {
+test("every flag sets the setting of its name", () => {
   const serve = buildProgram(ioOf().io, never).commands.find(command => command.name() === "serve")
   const args = SETTING_NAMES.flatMap(name =>
     SETTINGS[name].flag === undefined ? [] : [SETTINGS[name].flag, `of-${name}`],
@@ -79,7 +79,7 @@ test("an endpoint without keys, and an admin address without a token, are refuse
   }
 })
 
-test("nobody listens: exit code 5, and a JSON error where JSON was asked for", async () => {
+test("connection refused: exit code 5, and a JSON error with --json", async () => {
   const keys = { AWS_ENDPOINT_URL: "http://127.0.0.1:9", AWS_ACCESS_KEY_ID: "AKIA", AWS_SECRET_ACCESS_KEY: "secret" }
   const { io, written } = ioOf(keys)
   assert.equal(await run(["ls", "--json"], io, never), 5)
@@ -92,7 +92,7 @@ test("nobody listens: exit code 5, and a JSON error where JSON was asked for", a
   })
 })
 
-test("--help answers on standard output with exit code 0, everywhere", async () => {
+test("--help of every command prints to standard output with exit code 0", async () => {
   for (const args of [["--help"], ["serve", "--help"], ["key", "--help"], ["key", "import", "--help"], ["cp", "-h"]]) {
     const { io, written } = ioOf()
     assert.equal(await run(args, io, never), 0)
@@ -101,7 +101,7 @@ test("--help answers on standard output with exit code 0, everywhere", async () 
   }
 })
 
-test("help and version as one would guess", async () => {
+test("help and version in their usual forms", async () => {
   const { io, written } = ioOf()
   assert.equal(await run(["help", "cp"], io, never), 0)
   assert.match(written.out, /^Usage: hayloft cp /)

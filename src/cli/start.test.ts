@@ -1,4 +1,4 @@
-/** Starting and ending as a person meets it: what is refused says so in one line and touches nothing. */
+/** Start and stop as a user sees them: refusals are one line and change nothing. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { existsSync } from "node:fs"
@@ -22,7 +22,7 @@ before(async () => {
 
 after(() => rm(folder, { recursive: true, force: true }))
 
-/** Only what hangs takes so long, on however busy a machine. */
+/** Only a hang takes this long, even on a busy machine. */
 const HANGS_MS = 5 * 60_000
 const ANY_PORTS = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
 
@@ -33,7 +33,7 @@ function refused({ code, out, error }: Outcome, exit: number, pattern: RegExp): 
   assert.equal(out.toString("utf8"), "")
 }
 
-test("unknown flags, bad values, an unknown variable: exit code 2, and no folder was made", async () => {
+test("unknown flags, bad values, an unknown variable: exit code 2, and no folder was created", async () => {
   const data = join(folder, "never")
   const serve = (args: readonly string[], environment: Record<string, string> = {}) =>
     runHayloft(["serve", "--data", data, ...args], { environment, workingFolder: folder })
@@ -46,7 +46,7 @@ test("unknown flags, bad values, an unknown variable: exit code 2, and no folder
   assert.equal(existsSync(data), false)
 })
 
-test("a certificate that is not there, or is none: refused by its name, and no folder was made", async () => {
+test("a missing or invalid certificate: refused with its path, and no folder was created", async () => {
   const data = join(folder, "untouched")
   const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")]
   const serve = () =>
@@ -58,7 +58,7 @@ test("a certificate that is not there, or is none: refused by its name, and no f
   assert.equal(existsSync(data), false)
 })
 
-test("a Node that is too old is told so in one line", async () => {
+test("a Node that is too old is refused in one line", async () => {
   const fake = join(folder, "old-node.cjs")
   await writeFile(
     fake,
@@ -73,7 +73,7 @@ test("a Node that is too old is told so in one line", async () => {
   refused(start, 2, /Node 18\.20\.4 is too old/)
 })
 
-test("an occupied port: one line that names it, and no folder was made", async () => {
+test("an occupied port: one line that names it, and no folder was created", async () => {
   const server = createServer()
   await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
   const address = server.address()
@@ -85,7 +85,7 @@ test("an occupied port: one line that names it, and no folder was made", async (
   await new Promise(resolve => server.close(resolve))
 })
 
-test("a folder with other files is no data folder, and stays as it is", async () => {
+test("a folder with other files is not a data folder, and stays as it is", async () => {
   const data = join(folder, "photos")
   await mkdir(data)
   await writeFile(join(data, "cat.jpg"), "meow")
@@ -111,7 +111,7 @@ test("a running store's folder is not taken twice; SIGTERM ends it in one line; 
   assert.equal(await again.stop(), 0)
 })
 
-test("one folder of a running store is in use, by whom is said; nobody is told to forget the others", async () => {
+test("one folder of a running store is in use: the message names the owner, and does not advise giving up the others", async () => {
   const dataFolders = ["a", "b", "c"].map(name => join(folder, "three", name))
   const store = await StoreProcess.start({ dataFolders }, clock)
   try {
@@ -121,11 +121,11 @@ test("one folder of a running store is in use, by whom is said; nobody is told t
   } finally {
     assert.equal(await store.stop(), 0)
   }
-  // What lies where was known from the first moment: the store had just been made.
+  // The contents were known immediately: the store had just been created.
   assert.match(store.output, /\nRedundancy +ec:2\+1 in 3 folders on \d disks?: [^;\n]+\n/)
 })
 
-test("a later start with another redundancy says in a line that it is ignored, and what changes it", async () => {
+test("a later start with another redundancy reports in one line that it is ignored, and what changes it", async () => {
   const dataFolders = ["a", "b", "c"].map(name => join(folder, "settled", name))
   await (await StoreProcess.start({ dataFolders }, clock)).stop()
   const args = ["--redundancy", "replica:2", "--meta-copies", "2"]
@@ -143,7 +143,7 @@ test("a later start with another redundancy says in a line that it is ignored, a
   assert.doesNotMatch(again.output, /is ignored/)
 })
 
-test("a start with many folders warns of nothing that Node has to say", async () => {
+test("a start with many folders prints no warning of Node", async () => {
   const dataFolders = Array.from({ length: 12 }, (_, i) => join(folder, "many", `disk${i + 1}`))
   const store = await StoreProcess.start({ dataFolders }, clock)
   assert.equal(await store.stop(), 0)
@@ -188,7 +188,7 @@ test("the first start shows the secret once, in under 15 lines; later ones and t
   }
 })
 
-/** `npm start` in a process group of its own, as a terminal would have it. */
+/** `npm start` in its own process group, like in a terminal. */
 async function npmStart(
   data: string,
   signal: NodeJS.Signals,

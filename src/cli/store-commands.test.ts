@@ -47,7 +47,7 @@ beforeEach(() => {
 })
 
 interface Person {
-  /** What they type; undefined: a script. */
+  /** The typed input; undefined for a script. */
   readonly types?: string
 }
 
@@ -86,7 +86,7 @@ const CHANGES = [
   ],
 ] as const
 for (const [args, change] of CHANGES) {
-  test(`${args.join(" ")}: shows the plan, and changes only what was agreed to`, async () => {
+  test(`${args.join(" ")}: shows the plan, and changes only what was confirmed`, async () => {
     const unasked = await hayloft(args)
     assert.equal(unasked.code, 2)
     assert.match(unasked.error, /nothing was changed; add --yes/)
@@ -103,7 +103,7 @@ for (const [args, change] of CHANGES) {
   })
 }
 
-test("what makes the store less safe is done only once its name was said too", async () => {
+test("a change that makes the store less safe requires its name", async () => {
   store.confirmBy = "replica:1"
   const args = ["redundancy", "set", "replica:1"]
   const script = await hayloft([...args, "--yes"])
@@ -119,7 +119,7 @@ test("what makes the store less safe is done only once its name was said too", a
   assert.equal(store.changes.length, 3)
 })
 
-test("--json gives one value: the plan of a dry run, or what was done", async () => {
+test("--json prints one value: the plan of a dry run, or the change", async () => {
   const dry = await hayloft(["device", "drain", ID, "--dry-run", "--json"])
   assert.match(dry.out, /^\{"applied":false,"plan":\{"summary":"drainDevice as asked"[^\n]*\}\n$/)
   const made = await hayloft(["device", "drain", ID, "--yes", "--json"])
@@ -127,7 +127,7 @@ test("--json gives one value: the plan of a dry run, or what was done", async ()
   assert.equal(made.error, "")
 })
 
-test("--wait stays until nothing moves, nothing is filled and nothing is re-encoded", async () => {
+test("--wait waits until nothing is moved, rebuilt or re-encoded", async () => {
   store.shown = { layout: { version: 2, width: 1, transition: { fromVersion: 1 } } }
   const [device] = REPORT.devices
   assert.ok(device)
@@ -149,7 +149,7 @@ test("--wait stays until nothing moves, nothing is filled and nothing is re-enco
   assert.match(out, /done\n$/)
 })
 
-test("a device is found by its id, by what it begins with, or by its folder, and never by guessing", async () => {
+test("a device is found by its id, by the beginning of it, or by its folder, and only if unambiguous", async () => {
   const [device] = REPORT.devices
   assert.ok(device)
   store.shown = { devices: [device, { ...device, id: parseDeviceId(OTHER), path: "/home/me/b" }] }
@@ -169,7 +169,7 @@ test("a device is found by its id, by what it begins with, or by its folder, and
   assert.deepEqual(store.changes, [])
 })
 
-test("what the store refuses is said in its words, with the exit code for it", async () => {
+test("a refusal shows the store's message, with its exit code", async () => {
   store.broken = fail("conflict", { message: "shards still move after an earlier change" })
   const { code, error } = await hayloft(["redundancy", "set", "ec:4+2", "--yes"])
   assert.deepEqual([code, error], [6, "hayloft: shards still move after an earlier change\n"])
@@ -180,7 +180,7 @@ test("what the store refuses is said in its words, with the exit code for it", a
   assert.equal((await hayloft(["device", "set-weight", ID, "heavy"])).code, 2)
 })
 
-test("status says first whether the store is safe", async () => {
+test("status shows first whether the store is safe", async () => {
   const { code, out } = await hayloft(["status"])
   assert.equal(code, 0)
   assert.match(out, /^unprotected: replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects\n/)
@@ -206,7 +206,7 @@ test("status says first whether the store is safe", async () => {
   assert.match(halted.error, /not ready: the metadata log failed/)
 })
 
-test("repair, scrub and jobs are seen and steered", async () => {
+test("repair, scrub and jobs can be shown and controlled", async () => {
   assert.match((await hayloft(["repair", "status"])).out, /^33 % of 900 B/)
   assert.match((await hayloft(["repair", "pause"])).out, /^paused; 33 % of 900 B.*; 3 of 9/)
   assert.match((await hayloft(["repair", "resume", "--json"])).out, /^\{"isPaused":false/)

@@ -11,9 +11,7 @@ type StoreOf = (options: StoreCommandOptions) => StoreCommands
 
 export function addStatusCommand(program: Command, store: StoreOf): void {
   withStore(program.command("status"))
-    .description(
-      "how many disks may fail now, and every problem of a running store; exit code 1 while it is not ready",
-    )
+    .description("how many disks may fail now, and every problem of a running store; exit code 1 while it is not ready")
     .action((options: StoreCommandOptions) => store(options).status())
 }
 
@@ -79,8 +77,7 @@ export function addDeviceCommands(
     .action((id: string, options: StoreCommandOptions) => store(options).checkDevice(id))
 }
 
-const withLoss = (command: Command): Command =>
-  withChange(command).option("--accept-loss", "even if objects are lost")
+const withLoss = (command: Command): Command => withChange(command).option("--accept-loss", "even if objects are lost")
 
 export function addRedundancyCommands(program: Command, store: StoreOf): void {
   const redundancy = group(program, "redundancy").description("how many lost disks the store, or a bucket, survives")
@@ -89,7 +86,10 @@ export function addRedundancyCommands(program: Command, store: StoreOf): void {
     .action((options: StoreCommandOptions) => store(options).redundancy())
   withChange(redundancy.command("set"))
     .description("change the policy; stored objects are re-encoded in the background")
-    .argument("<POLICY>", "ec:4+2, replica:2, or automatic: by the number of devices (for a bucket: the store's policy)")
+    .argument(
+      "<POLICY>",
+      "ec:4+2, replica:2, or automatic: by the number of devices (for a bucket: the store's policy)",
+    )
     .option("--bucket <NAME>", "only for this bucket")
     .action((policy: string, options: ChangeOptions & { bucket?: string }) =>
       store(options).setRedundancy(policy, options.bucket, options),
@@ -107,7 +107,9 @@ export function addWorkCommands(program: Command, store: StoreOf): void {
       .description(description)
       .action((options: StoreCommandOptions) => store(options).repair(word))
   }
-  const scrub = group(program, "scrub").description("scrub: verifying all stored data at low priority, to find rot before a reader does")
+  const scrub = group(program, "scrub").description(
+    "scrub: verifying all stored data at low priority, to find rot before a reader does",
+  )
   withStore(scrub.command("status"))
     .description("progress of each device, and the age of its oldest verification")
     .action((options: StoreCommandOptions) => store(options).scrub("status", undefined))

@@ -117,7 +117,8 @@ function workLines(status: Status, nowMs: number): string[] {
   const { transition } = layout
   const running = (scrub ?? []).filter(({ state }) => state === "running")
   const oldestMs = Math.min(...(scrub ?? []).map(({ oldestVerifiedMs }) => oldestVerifiedMs))
-  const moving = transition?.progress === undefined ? "shards are moving to a new layout" : workText(transition.progress)
+  const moving =
+    transition?.progress === undefined ? "shards are moving to a new layout" : workText(transition.progress)
   return [
     ...(repair === undefined ? [] : [line("repair", repairText(repair))]),
     ...(transition === undefined ? [] : [line("moving", moving)]),

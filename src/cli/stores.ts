@@ -105,7 +105,10 @@ async function adminAccess(io: CliIo, options: StoreOptions): Promise<AdminAcces
   const token = io.environment["HAYLOFT_ADMIN_TOKEN"]
   if (isElsewhere(io, options)) {
     if (endpoint && token) return { endpoint: httpUrl(endpoint, "HAYLOFT_ADMIN_ENDPOINT"), token }
-    throw new CliError("usage", "HAYLOFT_ADMIN_ENDPOINT and HAYLOFT_ADMIN_TOKEN must be set together; set both or neither")
+    throw new CliError(
+      "usage",
+      "HAYLOFT_ADMIN_ENDPOINT and HAYLOFT_ADMIN_TOKEN must be set together; set both or neither",
+    )
   }
   const credentials = await localCredentials(io, options)
   return { endpoint: credentials.adminEndpoint, token: credentials.adminToken }

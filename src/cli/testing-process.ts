@@ -20,7 +20,7 @@ export interface RunOptions {
 
 const RUN_MS_MAX = 120_000
 
-/** The environment without what would lead a command to another store. */
+/** The environment without variables that select another store. */
 export const plainEnvironment = (): Record<string, string | undefined> =>
   Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(HAYLOFT|AWS)_|^NODE_TEST|^UV_THREADPOOL/.test(name)),
@@ -39,7 +39,7 @@ export function runProcess(command: string, args: readonly string[], options: Ru
     child.stderr.on("data", (chunk: Buffer) => error.push(chunk))
     child.on("error", reject)
     child.on("close", code => resolve({ code, out: Buffer.concat(out), error: Buffer.concat(error).toString("utf8") }))
-    // A command that refuses its arguments never reads.
+    // A command that refuses its arguments does not read its input.
     child.stdin.on("error", () => undefined)
     child.stdin.end(options.input)
   })

@@ -75,8 +75,7 @@ export class HttpCaller {
   #unreachable(error: Error): Error {
     if (error.name === "AbortError") return error
     const code: unknown = "code" in error ? error.code : undefined
-    const reason =
-      code === "ECONNREFUSED" ? "connection refused; is the store running?" : error.message || String(code)
+    const reason = code === "ECONNREFUSED" ? "connection refused; is the store running?" : error.message || String(code)
     return new Unreachable(this.endpoint.origin, reason, error)
   }
 }

@@ -13,7 +13,7 @@ async function partLengths(chunks: readonly number[], sizeBytes: number | undefi
   return lengths
 }
 
-test("parts: cut at 8 MiB whatever the chunks, at least one", async () => {
+test("parts: 8 MiB each, however the input is chunked, and at least one", async () => {
   assert.deepEqual(await partLengths([], undefined), [0])
   assert.deepEqual(await partLengths([1, 2], undefined), [3])
   assert.deepEqual(await partLengths([8 * MIB], undefined), [8 * MIB])
@@ -29,7 +29,7 @@ test("10,000 parts hold 5 TiB, known beforehand or not", () => {
   assert.ok(unknown >= size)
 })
 
-test("XML answers: text, entities, nesting; hostile ones are refused", () => {
+test("XML responses: text, entities, nesting; hostile ones are refused", () => {
   const root = readXml(
     `<?xml version="1.0"?><A xmlns="u"><K>a &amp;&#x10;&lt;b&#233;&bogus;</K><E/><K>2</K><!-- c --></A>`,
   )

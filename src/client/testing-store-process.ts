@@ -1,8 +1,7 @@
 /**
- * A store of its own as a child process, on free ports: for the bench, for `npm run dev` and for tests.
+ * A temporary store as a child process, on free ports: for the bench, for `npm run dev` and for tests.
  *
- * Promises  `stop` ends the process (SIGTERM, later SIGKILL) and waits for it; the data folders are
- *           the caller's to remove.
+ * Promises  `stop` ends the process (SIGTERM, later SIGKILL) and waits for it; the caller removes the data folders.
  * Limits    `START_MS_MAX` to become ready, `STOP_MS_MAX` to drain.
  */
 import { spawn, type ChildProcess } from "node:child_process"
@@ -18,12 +17,12 @@ import type { S3Access } from "./signed-call.js"
 const START_MS_MAX = 60_000
 const STOP_MS_MAX = 30_000
 const POLL_MS = 50
-/** Of what the process said, for error messages. */
+/** Characters of the process's output that are kept for error messages. */
 const OUTPUT_CHARACTERS_MAX = 64 * 1024
 
 const ANY_PORT = "127.0.0.1:0"
 
-/** Seen from dist/src/client/. */
+/** Relative to dist/src/client/. */
 export const HAYLOFT_COMMAND = fileURLToPath(new URL("../../../bin/hayloft", import.meta.url))
 
 interface StoreProcessOptions {
@@ -62,7 +61,7 @@ export class StoreProcess {
     }
   }
 
-  /** Starts `hayloft serve` and waits until it answers. Throws with its output where it does not. */
+  /** Starts `hayloft serve` and waits until it is ready. Throws with its output if it does not become ready. */
   static async start(options: StoreProcessOptions, clock: Clock): Promise<StoreProcess> {
     const store = StoreProcess.spawn(options, clock)
     try {
@@ -100,7 +99,7 @@ export class StoreProcess {
     return this.#output
   }
 
-  /** Waits for the runtime file of this very process, then for readiness. */
+  /** Waits for the runtime file of this process, then for readiness. */
   async ready(): Promise<RuntimeFile> {
     const deadlineMs = this.clock.monotonicMs() + START_MS_MAX
     const signal = new AbortController().signal
@@ -148,7 +147,7 @@ export class StoreProcess {
   }
 }
 
-/** Our own variables would shadow what a caller asks for. */
+/** The caller's environment could override its arguments. */
 function cleanEnvironment(): Record<string, string | undefined> {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(HAYLOFT|AWS)_|^UV_THREADPOOL_SIZE$|^NODE_TEST/.test(name)),

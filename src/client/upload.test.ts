@@ -1,4 +1,4 @@
-/** An upload that does not end well leaves nothing behind at the store. */
+/** A failed upload leaves nothing behind at the store. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
@@ -10,10 +10,10 @@ import { upload } from "./upload.js"
 
 const CHUNK = Buffer.alloc(MIB, "x")
 
-/** What a part is answered with; undefined: nothing, ever. */
+/** The response for a part; undefined: no response, ever. */
 type PartAnswer = (partNumber: number) => number | undefined
 
-/** A store that knows multipart uploads and nothing else, and what it was asked, in order. */
+/** A store with multipart uploads only, and the requests that it received, in order. */
 async function withStore<T>(
   partAnswer: PartAnswer,
   work: (client: S3Client, asked: readonly string[], stop: AbortController) => Promise<T>,
@@ -55,7 +55,7 @@ async function withStore<T>(
   }
 }
 
-/** Counts what was taken of it. */
+/** Counts the bytes that were consumed. */
 async function* source(taken: { bytes: number }, chunks = 100): AsyncGenerator<Uint8Array> {
   for (let i = 0; i < chunks; i += 1) {
     taken.bytes += CHUNK.length
@@ -82,12 +82,12 @@ test("parts in order, completed once", () =>
     },
   ))
 
-test("a refused part: the upload is aborted, nothing is completed, the rest of the source is left", () =>
+test("a refused part: the upload is aborted, nothing is completed, the rest of the source is not read", () =>
   withStore(
     partNumber => (partNumber === 3 ? 400 : 200),
     async (client, asked) => {
       const taken = { bytes: 0 }
-      // The other parts go on until the refusal has come.
+      // The other parts continue until the refusal arrives.
       const chunks = 3_000
       await assert.rejects(
         upload(client, { ...requestOf(taken), source: source(taken, chunks) }),
@@ -122,13 +122,13 @@ test("an interrupted upload is aborted, too", () =>
       while (!asked.includes("PUT part 2")) await clock.sleep(5, new AbortController().signal)
       stop.abort()
       await assert.rejects(uploading, { name: "AbortError" })
-      // A part that was cut off on its way may be noticed by the server after the DELETE.
+      // The server may notice an aborted part after the DELETE.
       assert.equal(asked.filter(line => line === "DELETE").length, 1)
       assert.equal(asked.filter(line => line === "POST").length, 1, "begun, never completed")
     },
   ))
 
-test("one that is interrupted before its id has come is aborted as well", () =>
+test("an upload that is interrupted before its id has arrived is aborted as well", () =>
   withStore(
     () => 200,
     async (client, asked) => {

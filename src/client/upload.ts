@@ -145,6 +145,6 @@ async function putParts(
       queue.closed = true
     }
   }
-  await mapBounded(Array.from({ length: PARTS_CONCURRENT }), PARTS_AT_ONCE, lane)
+  await mapBounded(Array.from({ length: PARTS_CONCURRENT }), PARTS_CONCURRENT, lane)
   return { etags, sizeBytes }
 }

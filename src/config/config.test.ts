@@ -45,7 +45,7 @@ test("without settings: one folder, loopback, text log", () => {
   })
 })
 
-/** A valid text for each setting, two where one may repeat, and what else has to be set with it. */
+/** A valid text for each setting, two if it may repeat, and the settings that it requires. */
 const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: (config: ServeConfig) => unknown }> = {
   data: { texts: ["a", "b"], field: config => config.dataFolders },
   redundancy: { texts: ["replica:2", "ec:4+2"], field: config => config.policy },
@@ -98,7 +98,7 @@ for (const name of SETTING_NAMES) {
   })
 }
 
-test("a setting of one value is refused when given twice", () => {
+test("a setting with one value is refused if set twice", () => {
   refused({ flags: { listen: ["127.0.0.1:1", "127.0.0.1:2"] } }, /--listen: set it once, not 2 times/)
 })
 
@@ -148,7 +148,7 @@ for (const [name, text, pattern] of BAD) {
   test(`${name} "${text}" is refused in one line`, () => refused({ flags: { [name]: [text] } }, pattern))
 }
 
-test("a refused secret does not show itself", () => {
+test("a refused secret is not shown", () => {
   assert.throws(
     () => resolved({ environment: { HAYLOFT_ROOT_ACCESS_KEY: "AKIA", HAYLOFT_ROOT_SECRET_KEY: "se cret key" } }),
     (error: unknown) => error instanceof Error && !error.message.includes("se cret"),
@@ -172,12 +172,12 @@ test("folders: braces, widths, commas, duplicates, nesting", () => {
   assert.deepEqual(resolved({ flags: { data: ["x", "xy"] } }).dataFolders, ["/somewhere/x", "/somewhere/xy"])
 })
 
-test("a slip in a variable's name is refused; those of a platform's service links are not", () => {
+test("a typo in a variable's name is refused; a platform's service links are not", () => {
   refused({ environment: { HAYLOFT_LISTNE: "x" } }, /unknown environment variable HAYLOFT_LISTNE/)
   resolved({ environment: { HAYLOFT_SERVICE_HOST: "10.0.0.1", HAYLOFT_PORT: "tcp://10.0.0.1:9000", PATH: "/bin" } })
 })
 
-test("an error in the environment or the file names the place", () => {
+test("an error in the environment or the file contains its place", () => {
   refused({ environment: { HAYLOFT_LISTEN: "9000" } }, /^HAYLOFT_LISTEN: /)
   refused({ file: { path: "/etc/h.json", settings: { listen: ["9000"] } } }, /^"listen" in \/etc\/h\.json: /)
 })
@@ -236,7 +236,7 @@ test("secrets are the only settings without a flag, and not in a file", () => {
   assert.deepEqual(hidden, ["rootAccessKey", "rootSecretKey"])
 })
 
-test("sizes and addresses as people write them", () => {
+test("sizes and addresses in their usual forms", () => {
   assert.deepEqual(["4MiB", "4m", "4194304", "1 GiB", "x", "", "4XB"].map(bytesOfSize), [
     4194304,
     4194304,

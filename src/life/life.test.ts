@@ -45,7 +45,7 @@ test("mapBounded starts nothing after an error and leaves nothing running", asyn
   assert.deepEqual(ended, [2])
 })
 
-test("mapBounded hands on an error of the items themselves", async () => {
+test("mapBounded throws an error of the items themselves", async () => {
   function* broken(): Iterable<number> {
     yield 1
     throw new Error("no more items")
@@ -56,7 +56,7 @@ test("mapBounded hands on an error of the items themselves", async () => {
   )
 })
 
-test("a stack closes in reverse, also past a failure", async () => {
+test("a stack closes in reverse, even after a failure", async () => {
   const closed: string[] = []
   const close = (name: string) => () => void closed.push(name)
   const run = async (): Promise<void> => {
@@ -85,7 +85,7 @@ test("a moved stack is closed by its new owner only", async () => {
   assert.throws(() => owner.defer(() => undefined), /closed/)
 })
 
-test("several things that fail to close are all named", async () => {
+test("several failures to close are all reported", async () => {
   const stack = new DisposeStack()
   for (const name of ["x", "y"]) stack.defer(() => Promise.reject(new Error(name)))
   await assert.rejects(stack[Symbol.asyncDispose](), (error: unknown) => {
@@ -121,7 +121,7 @@ function supervised(backgroundServices: readonly BackgroundService[], clock = ne
   return { clock, telemetry, stop, ended }
 }
 
-test("a living thing that fails is run again, each time later, until the signal", async () => {
+test("a failing service is restarted, each time later, until the signal", async () => {
   const clock = new SimClock()
   const startsMs: number[] = []
   const failing: BackgroundService = {
@@ -143,7 +143,7 @@ test("a living thing that fails is run again, each time later, until the signal"
   assert.equal(clock.sleepers, 0)
 })
 
-test("after a healthy life the back-off starts over", async () => {
+test("after a healthy run the back-off is reset", async () => {
   const clock = new SimClock()
   const startsMs: number[] = []
   const mostlyFine: BackgroundService = {
@@ -165,7 +165,7 @@ test("after a healthy life the back-off starts over", async () => {
   await clock.runUntil(ended)
 })
 
-test("one that finishes by itself is not run again; the others live on", async () => {
+test("a service that finishes is not restarted; the others continue", async () => {
   let runs = 0
   const brief: BackgroundService = { name: "brief", run: () => Promise.resolve(void (runs += 1)) }
   const { clock, telemetry, stop, ended } = supervised([brief, { name: "steady", run: untilAborted }])
@@ -176,7 +176,7 @@ test("one that finishes by itself is not run again; the others live on", async (
   await clock.runUntil(ended)
 })
 
-test("our own mistake stops everyone and is thrown", async () => {
+test("an assertion error stops all services and is thrown", async () => {
   let steadyEnded = false
   const steady: BackgroundService = {
     name: "steady",
@@ -227,7 +227,7 @@ const takes =
     return outcome
   }
 
-test("a busy job rests in proportion to its steps, and full speed can be asked for", async () => {
+test("a busy job rests in proportion to its steps, and full speed can be requested", async () => {
   const { clock, runner, stepsMs, finish } = choring(takes(100, "busy"))
   await clock.advance(29_999)
   assert.equal(stepsMs.length, 100, "works one third of the time")
@@ -240,7 +240,7 @@ test("a busy job rests in proportion to its steps, and full speed can be asked f
   await finish()
 })
 
-test("an idle job looks less and less often, and at once when woken", async () => {
+test("an idle job checks less and less often, and immediately when woken", async () => {
   const { clock, runner, stepsMs, finish } = choring(takes(0, "idle"))
   await clock.advance(3_600_000)
   assert.ok(stepsMs.length > 55 && stepsMs.length < 75, `${stepsMs.length} steps in an hour`)
@@ -251,7 +251,7 @@ test("an idle job looks less and less often, and at once when woken", async () =
   await finish()
 })
 
-test("waking a job in the middle of a step makes it look again", async () => {
+test("waking a job during a step makes it check again", async () => {
   const { clock, runner, stepsMs, finish } = choring(takes(100, "idle"))
   await clock.advance(50)
   runner.wake("scrub")
@@ -260,7 +260,7 @@ test("waking a job in the middle of a step makes it look again", async () => {
   await finish()
 })
 
-test("a failing job shows it, is tried again later, and recovers", async () => {
+test("a failing job reports it, is retried later, and recovers", async () => {
   let broken = true
   const { clock, telemetry, runner, stepsMs, finish } = choring(
     () => () => (broken ? Promise.reject(new Error("disk is gone")) : Promise.resolve("idle")),
@@ -278,7 +278,7 @@ test("a failing job shows it, is tried again later, and recovers", async () => {
   await finish()
 })
 
-test("a job that is done ends; a step under way is never cut off by the signal", async () => {
+test("a job that is done ends; a running step is never interrupted by the signal", async () => {
   const done = choring(takes(10, "done"))
   await done.clock.runUntil(done.ended)
   assert.equal(done.runner.status()[0]?.state, "done")
@@ -289,7 +289,7 @@ test("a job that is done ends; a step under way is never cut off by the signal",
   assert.equal(slow.clock.monotonicMs(), 5_000)
 })
 
-test("unknown jobs, bad throttle and two of one name are refused", () => {
+test("unknown jobs, bad throttles and duplicate names are refused", () => {
   const { runner } = choring(takes(10, "done"))
   assert.throws(() => runner.wake("nope"), /no such job/)
   assert.throws(() => runner.setThrottle("scrub", -1), /throttle is/)

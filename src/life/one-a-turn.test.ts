@@ -1,4 +1,4 @@
-/** What holds the thread for long takes turns. */
+/** Work that blocks the thread for long is spread over turns. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
@@ -7,7 +7,7 @@ import { OneATurn } from "./one-a-turn.js"
 
 const turnOfLoop = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-test("the first goes at once, the others one after another, each in a later turn", async () => {
+test("the first runs immediately, the others one after another, each in a later turn", async () => {
   const pages = new OneATurn(new RealClock(), 100)
   let turns = 0
   let isOver = false
@@ -18,7 +18,7 @@ test("the first goes at once, the others one after another, each in a later turn
   isOver = true
   await counting
   assert.equal(first, 0)
-  // Which of a turn's phases the loop begins with is the runtime's business: between the others lies a whole one.
+  // The event loop may begin with any phase of a turn: between the others is a whole turn.
   assert.deepEqual(
     [...new Set(others)].sort((a, b) => a - b),
     others,
@@ -26,7 +26,7 @@ test("the first goes at once, the others one after another, each in a later turn
   )
 })
 
-test("more than may wait are refused, and those that wait still get their turn", async () => {
+test("callers beyond the limit are refused, and the waiting ones still get their turn", async () => {
   const pages = new OneATurn(new RealClock(), 2)
   const asked = await Promise.allSettled([1, 2, 3, 4].map(() => pages.turn()))
   assert.deepEqual(

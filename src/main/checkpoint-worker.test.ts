@@ -1,4 +1,4 @@
-/** A checkpoint thread says that it is at work, or it would be given up in the middle of a long walk. */
+/** A checkpoint thread reports progress, or it would be given up in the middle of a long scan. */
 import assert from "node:assert/strict"
 import { on } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -9,7 +9,7 @@ import { Worker } from "node:worker_threads"
 import { parseDeviceId, parseIncarnation, parseLogSequence } from "../base/ids.js"
 import { parseCheckpointReply, type CheckpointOrder } from "../node/metadata/checkpoint-protocol.js"
 
-test("a thread whose device answers says so before its reply", async () => {
+test("a thread whose device responds reports progress before its reply", async () => {
   const path = mkdtempSync(join(tmpdir(), "hayloft-worker-"))
   const worker = new Worker(new URL("./checkpoint-worker.js", import.meta.url))
   const device = { id: parseDeviceId("00000000000000d1"), path, incarnation: parseIncarnation(1) }

@@ -12,7 +12,7 @@ const PLAN: HashPipelinePlan = { md5: true, sha256: false, checksum: undefined }
 const SIZES = { slabBytes: 2_000_000, poolBytes: 8_200_000, threads: 1 }
 const SHAPE = { kind: "code", k: 4, m: 2, matrix: "cauchy" } as const
 const SEEDS = [1n, 2n, 3n, 4n, 5n, 6n]
-/** Only what hangs takes so long, on however busy a machine. */
+/** Only a hang takes this long, even on a busy machine. */
 const HANGS_MS = 5 * 60_000
 const LIMITED = { timeout: HANGS_MS }
 const never = new AbortController().signal
@@ -25,7 +25,7 @@ for (const { name, open } of [
   computeSuite({ name, open, parityOf: referenceEncode })
 }
 
-/** Bytes at an address that the memory does not have: a thread that is fed them ends. */
+/** Bytes at an address outside the memory: a thread that gets them ends. */
 const nowhere = (): Slab => ({
   bytes: new Uint8Array(new ArrayBuffer(2 * SIZES.poolBytes), SIZES.poolBytes + 1_000_000),
   release: () => undefined,
@@ -65,7 +65,7 @@ test("a thread that cannot start rejects instead of hanging", LIMITED, async () 
   await compute.close()
 })
 
-test("closing while a thread works rejects what is under way", LIMITED, async () => {
+test("closing while a thread works rejects its calls", LIMITED, async () => {
   const compute = new ThreadCompute(makeCodec, ENTRY, SIZES)
   const pipeline = compute.openHashPipeline(PLAN)
   const slab = await compute.slabs.take(never)
@@ -80,19 +80,19 @@ test("closing while a thread works rejects what is under way", LIMITED, async ()
   )
 })
 
-test("close resolves although a last answer comes on the way", LIMITED, async () => {
+test("close resolves although a last answer arrives meanwhile", LIMITED, async () => {
   for (let round = 0; round < 5; round += 1) {
     const compute = new ThreadCompute(makeCodec, ENTRY, SIZES)
     const pipeline = compute.openHashPipeline(PLAN)
     const slab = await compute.slabs.take(never)
     await pipeline.code({ slab, lengthBytes: 500_000, shape: SHAPE, seeds: SEEDS })
     pipeline.close()
-    // Whether its bytes are hashed is still to be answered.
+    // The hash of its bytes is still pending.
     await compute.close()
   }
 })
 
-test("a pool that does not hold one slab, and a number of threads that makes no sense, are refused", () => {
+test("a pool smaller than one slab, and an invalid number of threads, are refused", () => {
   const refused = (error: unknown) => isFailure(error, "invalidConfig")
   assert.throws(() => new InlineCompute(makeCodec, { slabBytes: 1000, poolBytes: 1000 }), refused)
   assert.throws(() => new ThreadCompute(makeCodec, ENTRY, { ...SIZES, threads: 0 }), refused)

@@ -11,7 +11,7 @@ const runtimeOf = (pid: number, host = "127.0.0.1") => ({
   ...{ endpoint: `http://${host}:9000`, adminEndpoint: `http://${host}:9001`, region: "us-east-1", pid },
 })
 
-test("a folder on a disk without a free byte tells of each life, and the room for records is left alone", async () => {
+test("a folder on a full disk gets the file of each process, and the space for records is left alone", async () => {
   const sim = new SimDisk()
   const disk = sim.boot()
   await disk.makeFolder("/d/ballast")

@@ -53,11 +53,17 @@ function singleCandidate({ uploadId, born }: CatalogedUpload, facts: KeyFacts): 
   const reportEntry: RescueReportEntry = { uploadId, notes: [ONLY_NEEDLES, ...(born ? [] : [NO_NOTE])] }
   const shared = { newest: uploadId, isStale: false }
   if (body.kind === "incomplete") {
-    return { ...shared, planned: { sizeBytes: born?.plannedLengthBytes, reportEntry: withNote(reportEntry, body.reason) } }
+    return {
+      ...shared,
+      planned: { sizeBytes: born?.plannedLengthBytes, reportEntry: withNote(reportEntry, body.reason) },
+    }
   }
   const { lengthBytes: sizeBytes } = body.extent
   const unknown = { details: undefined, noteOf: uploadId, checksum: undefined, md5: undefined }
-  return { ...shared, planned: { ...probable(facts), ...unknown, content: { kind: "single", body }, sizeBytes, reportEntry } }
+  return {
+    ...shared,
+    planned: { ...probable(facts), ...unknown, content: { kind: "single", body }, sizeBytes, reportEntry },
+  }
 }
 
 const probable = ({ versioning }: KeyFacts) =>

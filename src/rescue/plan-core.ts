@@ -44,7 +44,10 @@ export function planKey(facts: KeyFacts): KeyPlan {
   return {
     versions: [...known, ...chosen.map(({ planned }) => planned)].filter(isPlanned),
     incomplete: [...known, ...lost.map(({ planned }) => planned)].filter(isLost),
-    leftOut: leftOut.map(({ planned: { sizeBytes, reportEntry } }) => ({ sizeBytes, reportEntry: withNote(reportEntry, NOT_NEWER) })),
+    leftOut: leftOut.map(({ planned: { sizeBytes, reportEntry } }) => ({
+      sizeBytes,
+      reportEntry: withNote(reportEntry, NOT_NEWER),
+    })),
     superseded: open.length - chosen.length - lost.length,
     deleted: named.length - known.length,
   }

@@ -1,4 +1,4 @@
-/** What comes back of a store whose names are lost, and what does not: byte for byte, list by list. */
+/** What a rescue recovers of a store without metadata, and what it does not: byte for byte, list by list. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../base/failures.js"
@@ -13,7 +13,7 @@ import { DoomedStore, type Rescued } from "./testing-rescue.js"
 
 const nameOf = ({ bucket = "", key, name }: RescueEntry): string => (key === undefined ? `${name}` : `${bucket}/${key}`)
 
-/** What is in each list, of objects and buckets. */
+/** The contents of each list: objects and buckets. */
 const listsOf = ({ entries }: Rescued) => {
   const of = (list: RescueEntry["list"]) => entries.filter(entry => entry.list === list && entry.kind !== "account")
   return {
@@ -29,7 +29,7 @@ const entryOf = ({ entries }: Rescued, name: string, list: RescueEntry["list"]):
   return found[0] ?? assert.fail()
 }
 
-/** A store with everything in it, a snapshot in the middle of its life, and some more after that. */
+/** A store with everything in it, a snapshot in the middle of its history, and some more after that. */
 async function eventfulStore(devices: number) {
   const store = await DoomedStore.open(devices)
   const plain = await store.bucket("plain")
@@ -113,7 +113,7 @@ for (const [devices, present] of [
   [4, [1, 3]],
   [1, [1]],
 ] as const) {
-  test(`${present.length} of ${devices} folders, all bases and logs lost: exactly this comes back`, async () => {
+  test(`${present.length} of ${devices} folders, all metadata stores and logs lost: exactly this is recovered`, async () => {
     const eventful = await eventfulStore(devices)
     const rescued = await eventful.store.rescue(present)
     assertEventful(rescued, eventful)
@@ -121,7 +121,7 @@ for (const [devices, present] of [
     const overwritten = "plain/overwritten late, not yet collected"
     assert.deepEqual(lists.probable, ["plain/late", "plain/late parts", "plain/overwritten late", overwritten])
     assert.deepEqual(lists.certain, [...CERTAIN, overwritten].sort())
-    // Its shards are gone. A record of all folders would tell that it was deleted, and here is none.
+    // Its shards are gone. A record with all folders would show that it was deleted, but there is none.
     assert.deepEqual(lists.incomplete, ["plain/deleted late"])
     assert.match(entryOf(rescued, "plain/deleted late", "incomplete").notes.join(), /was deleted, or/)
     const covered = entryOf(rescued, overwritten, "certain")
@@ -131,7 +131,7 @@ for (const [devices, present] of [
   })
 }
 
-test("type and metadata of what no snapshot names come from recovery headers, of whatever folders are left", async () => {
+test("type and metadata of objects outside the snapshot come from recovery headers, whichever folders are left", async () => {
   const { store } = await eventfulStore(4)
   for (const present of [
     [1, 2],
@@ -157,7 +157,7 @@ test("one folder of four in 2+2: nothing can be recovered, and everything is rep
   }
 })
 
-test("no snapshot at all: the newest upload of each key is probable, and what is inline is lost", async () => {
+test("no snapshot at all: the newest upload of each key is probable, and inline objects are lost", async () => {
   const store = await DoomedStore.open(4)
   const plain = await store.bucket("plain")
   const [first, second, other] = [store.bytes(80 * KIB), store.bytes(100 * KIB), store.bytes(64 * KIB)]
@@ -175,7 +175,7 @@ test("no snapshot at all: the newest upload of each key is probable, and what is
   assert.equal(target.buckets.get("plain")?.owner, target.rootAccount)
 })
 
-test("versions, delete markers and null versions come back in their order; new versions on top", async () => {
+test("versions, delete markers and null versions are recovered in their order; new versions on top", async () => {
   const store = await DoomedStore.open(4)
   const bucket = await store.bucket("vers")
   const bodies = Array.from({ length: 5 }, (_, i) => store.bytes(70 * KIB + i))
@@ -236,10 +236,10 @@ test("an uncompleted multipart upload of a key with an object is not written, bu
   assert.equal(entryOf(rescued, "plain/alone", "probable").isWritten, true)
 })
 
-test("parts with a gap, and a body whose end nobody knows, are incomplete", async () => {
+test("parts with a gap, and a body with an unknown end, are incomplete", async () => {
   const store = await DoomedStore.open(2)
   const plain = await store.bucket("plain")
-  // Without a declared length, and with no last block that is shorter than the others.
+  // Without a declared length, and without a last block that is shorter than the others.
   const even = store.bytes(128 * KIB)
   await store.put(plain, "open ended", even, { ...sourceOf(even), lengthBytes: undefined })
   const uneven = store.bytes(128 * KIB + 1)
@@ -278,7 +278,7 @@ interface Spot {
   readonly isUnreadable?: boolean
 }
 
-/** Where the shards of a key lie, in headers or bodies: of some block, in these folders. */
+/** The locations of a key's shards, in headers or bodies: of some block, in these folders. */
 async function spotsOf(
   store: DoomedStore,
   isWanted: (header: ShardHeader) => boolean,
@@ -304,7 +304,7 @@ const isOfKey =
     owner.key === key && id.block === block
 
 for (const where of ["header", "body"] as const) {
-  test(`a damaged ${where}: as many shards of a block as the code spares cost nothing, one more costs the object`, async () => {
+  test(`a damaged ${where}: as many shards of a block as the code tolerates cost nothing, one more costs the object`, async () => {
     const store = await DoomedStore.open(4)
     const plain = await store.bucket("plain")
     const bodies = { key: store.bytes(200 * KIB), other: store.bytes(100 * KIB) }
@@ -325,7 +325,7 @@ for (const where of ["header", "body"] as const) {
   })
 }
 
-test("pages that the disk cannot read cost what lies in them, and no more", async () => {
+test("unreadable pages cost the data in them, and no more", async () => {
   const store = await DoomedStore.open(1)
   const plain = await store.bucket("plain")
   const bodies = Array.from({ length: 6 }, (_, i) => store.bytes(100 * KIB + i))
@@ -344,7 +344,7 @@ test("pages that the disk cannot read cost what lies in them, and no more", asyn
   }
 })
 
-test("where the newest snapshot is damaged the one before counts; without both, needles alone", async () => {
+test("if the newest snapshot is damaged the one before is used; without both, only needles", async () => {
   const store = await DoomedStore.open(1)
   const plain = await store.bucket("plain")
   const body = store.bytes(70 * KIB)
@@ -374,7 +374,7 @@ test("where the newest snapshot is damaged the one before counts; without both, 
   assert.deepEqual(none.target.latest("plain", "large")?.bytes, Buffer.from(body))
 })
 
-test("more needles than are kept at once are walked in passes, with the same outcome", async () => {
+test("more needles than fit in memory are read in passes, with the same outcome", async () => {
   const eventful = await eventfulStore(4)
   const once = await eventful.store.rescue([1, 2, 3])
   const often = await eventful.store.rescue([1, 2, 3], { needlesMax: 200 })

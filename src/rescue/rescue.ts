@@ -158,7 +158,9 @@ export class Rescue {
       const secret = isPlain ? this.open(id, sealedSecret) : undefined
       if (secret !== undefined) await this.target.addAccessKey({ id, accountId: this.ownerOf(accountId), secret })
       const isWritten = secret !== undefined
-      const reason = isPlain ? "its secret cannot be opened without the master key" : "it is not a plain key of an account"
+      const reason = isPlain
+        ? "its secret cannot be opened without the master key"
+        : "it is not a plain key of an account"
       const notes = isWritten ? [] : [reason]
       await this.settings.onEntry({
         list: isWritten ? list : "incomplete",

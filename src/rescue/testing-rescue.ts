@@ -1,4 +1,4 @@
-/** A store that is lost, in a simulated world, and what a rescue makes of it, for tests. */
+/** A lost store in a simulated world, and its rescue, for tests. */
 import { createHash } from "node:crypto"
 import { must } from "../base/assert.js"
 import { hexOf } from "../base/bytes.js"
@@ -24,10 +24,10 @@ import { SourceShards } from "./source-shards.js"
 import { openSources } from "./sources.js"
 import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount } from "./target.js"
 
-/** A store without settings of its own backs its metadata up so often. */
+/** The default backup interval of a store. */
 const BACKUP_EVERY_MS = 60 * 60_000
 
-/** Keeps what is written, in memory. */
+/** Keeps everything that is written, in memory. */
 class MemoryTarget implements RescueTarget {
   readonly rootAccount = parseAccountId("new-root")
   readonly accounts: RescuedAccount[] = []
@@ -106,7 +106,7 @@ export interface Rescued {
   readonly summary: RescueSummary
 }
 
-/** A store that works, until it does not. */
+/** A working store, until it ends. */
 export class DoomedStore {
   readonly random = new SimRandom(9)
   private readonly buckets = new Map<string, Bucket>()
@@ -156,7 +156,7 @@ export class DoomedStore {
     return this.wait(this.services.objects.put(request))
   }
 
-  /** Of all numbers from 1 on, or of these. Gives the ETag of what was completed. */
+  /** Uploads all part numbers from 1 on, or these. Returns the ETag of the completed object. */
   async putParts(
     bucket: Bucket,
     key: string,
@@ -189,7 +189,7 @@ export class DoomedStore {
     return this.random.bytes(lengthBytes)
   }
 
-  /** Steps a job until it has nothing to do. */
+  /** Steps a job until it has no work left. */
   async settle(name: string): Promise<void> {
     const job = must(
       this.engine.jobs.find(each => each.name === name),
@@ -202,13 +202,13 @@ export class DoomedStore {
     throw new Error(`${name} does not settle`)
   }
 
-  /** Time passes, and the metadata is backed up. */
+  /** Advances the time until the metadata is backed up. */
   async backUp(): Promise<void> {
     await this.machine.clock.advance(BACKUP_EVERY_MS)
     await this.settle("metadata-backup")
   }
 
-  /** The end of the store: what a rescue finds in some of its folders, of which it sees volumes alone. */
+  /** The end of the store: a rescue then finds some of its folders, with volumes only. */
   async rescue(devices: readonly number[], settings: Partial<RescueSettings> = {}, disk?: Disk): Promise<Rescued> {
     const { clock } = this.machine
     const source = new SourceDisk(disk ?? this.machine.disk.boot())

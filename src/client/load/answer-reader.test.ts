@@ -26,7 +26,7 @@ function read(pieces: readonly string[], isHead = false): ReadAnswer[] {
   return answers
 }
 
-test("any cut of the bytes gives the same answers", () => {
+test("any split of the bytes gives the same responses", () => {
   const whole = read([WIRE])
   assert.deepEqual(
     whole.map(({ status, bodyBytes, isLast, hasRetryAfter }) => [status, bodyBytes, isLast, hasRetryAfter]),
@@ -44,7 +44,7 @@ test("any cut of the bytes gives the same answers", () => {
   assert.deepEqual(read([...WIRE]), whole)
 })
 
-test("an answer to HEAD has no body, whatever length it tells", () => {
+test("a response to HEAD has no body, whatever its length header", () => {
   assert.deepEqual(
     read(["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nHTTP/1.1 404 No\r\ncontent-length: 3\r\n\r\n"], true).map(
       ({ status, bodyBytes }) => [status, bodyBytes],
@@ -56,7 +56,7 @@ test("an answer to HEAD has no body, whatever length it tells", () => {
   )
 })
 
-test("what is no answer is refused", () => {
+test("malformed responses are refused", () => {
   for (const wire of [
     "HTTP/1.1 200 OK\r\n\r\n",
     "SSH-2.0-x\r\n\r\n",

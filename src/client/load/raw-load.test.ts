@@ -1,4 +1,4 @@
-/** Load against a small server that answers as it is told. */
+/** Load against a small server with scripted responses. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createServer, type Server } from "node:http"
@@ -35,13 +35,13 @@ async function against(
 
 const get = { bytes: Buffer.from("GET / HTTP/1.1\r\nhost: x\r\n\r\n"), isHead: false }
 
-/** So many requests, then nothing. */
+/** This many requests, then none. */
 const some = (count: number, expectBytes = 2) => {
   let asked = 0
   return () => (asked++ < count ? { request: get, bytes: 2, expectBytes } : undefined)
 }
 
-test("successes, refusals and wrong lengths are told apart", async () => {
+test("successes, refusals and wrong lengths are distinguished", async () => {
   const kinds = [
     { status: 200, body: "ok" },
     { status: 503, body: "<Code>SlowDown</Code>", headers: { "retry-after": "1", connection: "close" } },
@@ -56,7 +56,7 @@ test("successes, refusals and wrong lengths are told apart", async () => {
   assert.match(result.firstError ?? "", /503 SlowDown|4 bytes instead of 2/)
 })
 
-test("an open load asks no faster than its rate, and a server that only fails ends it", async () => {
+test("an open load does not exceed its rate, and a server that only fails ends it", async () => {
   const steady = await against(
     () => ({ status: 200, body: "ok" }),
     () => ({ connections: 4, next: some(1000), perSecond: 50, seconds: 0.5 }),
@@ -69,7 +69,7 @@ test("an open load asks no faster than its rate, and a server that only fails en
   assert.deepEqual([broken.count, broken.errors], [0, 100])
 })
 
-test("nobody there is an error of each request, not of the load", async () => {
+test("an unreachable server is an error of each request, not of the load", async () => {
   const plan = { endpoint: new URL("http://127.0.0.1:1"), connections: 2, next: some(6) }
   const result = await runLoad(plan, clock, signal)
   assert.deepEqual(result.statuses, { 0: 6 })

@@ -1,4 +1,4 @@
-/** The bucket of a load goes, whenever the load is interrupted. */
+/** The bucket of a load is removed, whenever the load is interrupted. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createServer } from "node:http"
@@ -6,13 +6,13 @@ import { RealClock } from "../../seams/clock/real.js"
 import { RealRandom } from "../../seams/random/real.js"
 import { withScratchBucket } from "./scratch-bucket.js"
 
-test("interrupted before the answer that its bucket is there, a load removes it all the same", async () => {
+test("a load that is interrupted before its bucket is confirmed still removes the bucket", async () => {
   const stop = new AbortController()
   const asked: string[] = []
   const server = createServer((request, response) => {
     asked.push(request.method ?? "")
     if (request.method === "PUT") stop.abort()
-    // By then whoever could be interrupted has been.
+    // By then everything interruptible has been interrupted.
     setImmediate(() => response.end(request.method === "GET" ? "<ListBucketResult/>" : ""))
   })
   await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))

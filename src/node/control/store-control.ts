@@ -264,7 +264,7 @@ export class StoreControl implements Job, ConfigurationStore {
     if (this.devices.find(id) !== undefined) {
       if (this.holdsMetadata(id)) await this.drop(id)
       await this.options.rebuild(id)
-      await this.change("device opened anew", record => markReopened(record, id, this.clock.wallMs()))
+      await this.change("device reopened", record => markReopened(record, id, this.clock.wallMs()))
     }
     this.damagedStores.delete(id)
     return true

@@ -43,7 +43,7 @@ interface Running {
   readonly open: Devices
   readonly record: ModelRecord
   /** Voting devices of records that have failed since. */
-  readonly inVain: readonly Devices[]
+  readonly failedVoters: readonly Devices[]
   readonly tried: number
 }
 
@@ -70,10 +70,10 @@ export interface Menu {
 /**
  * `more than half`: half of the devices open the store. `one by one`: a change may add or remove several voting
  * devices.
- * `in vain`: failed records are forgotten. `incarnation`: a start writes without recording its incarnation first.
+ * `failed records`: failed records are forgotten. `incarnation`: a start writes without recording its incarnation first.
  * `renewal`: a start continues with the record as it found it.
  */
-export type Rule = "more than half" | "one by one" | "in vain" | "life" | "renewal"
+export type Rule = "more than half" | "one by one" | "failed records" | "incarnation" | "renewal"
 
 export class Divergence extends Error {
   override readonly name = "Divergence"
@@ -212,7 +212,7 @@ function* starts(world: World, here: Devices, { without }: Menu): Generator<Worl
   const incarnation = incarnationAfter(world, here)
   const stopped = { ...world, running: undefined }
   for (const promised of subsetsOf(open)) {
-    const begun = without === "life" ? stopped : withCopies(stopped, promised, copy => ({ ...copy, incarnation }))
+    const begun = without === "incarnation" ? stopped : withCopies(stopped, promised, copy => ({ ...copy, incarnation }))
     if (promised !== open) {
       yield begun
       continue
@@ -223,7 +223,13 @@ function* starts(world: World, here: Devices, { without }: Menu): Generator<Worl
       if (written !== open) yield reached
       else {
         const truth: ModelRecord = { ...renewed, standing: "truth" }
-        const running = { incarnation, open: here & (record.named | world.spare), record: truth, inVain: [], tried: 0 }
+        const running = {
+          incarnation,
+          open: here & (record.named | world.spare),
+          record: truth,
+          failedVoters: [],
+          tried: 0,
+        }
         yield { ...withTruth(reached, renewed), running }
       }
     }
@@ -269,7 +275,7 @@ function* changes(world: World, running: Running, menu: Menu): Generator<World> 
     const { voting, named } = running.record
     const inOne = menu.without === "one by one" ? [target] : undefined
     const steps = inOne ?? stepsOf(voting, named, target.voting, target.named)
-    yield* stepping(world, running, running.inVain.length > 0 ? [running.record, ...steps] : steps, menu)
+    yield* stepping(world, running, running.failedVoters.length > 0 ? [running.record, ...steps] : steps, menu)
   }
 }
 
@@ -285,13 +291,18 @@ function* stepping(world: World, running: Running, steps: readonly Target[], men
   for (const accepted of subsetsOf(running.open & step.voting)) {
     const spare = world.spare & ~step.named
     const written = { ...withCopies(world, accepted, copy => ({ ...copy, record })), spare }
-    if (takesEffect(accepted, running.record.voting, ...running.inVain)) {
-      const next: Running = { ...running, record: { ...record, standing: "truth" }, inVain: [], tried: generation }
+    if (takesEffect(accepted, running.record.voting, ...running.failedVoters)) {
+      const next: Running = {
+        ...running,
+        record: { ...record, standing: "truth" },
+        failedVoters: [],
+        tried: generation,
+      }
       yield* stepping({ ...withTruth(written, record), running: next }, next, more, menu)
     } else {
-      const known = menu.without === "in vain" ? [] : [...running.inVain, step.voting]
-      const inVain = [...new Set(known)].sort()
-      yield { ...written, running: { ...running, tried: generation, inVain } }
+      const known = menu.without === "failed records" ? [] : [...running.failedVoters, step.voting]
+      const failedVoters = [...new Set(known)].sort()
+      yield { ...written, running: { ...running, tried: generation, failedVoters } }
     }
   }
 }
@@ -353,8 +364,10 @@ export function keyOf(world: World): string {
     ({ record, incarnation }) => `${record === undefined ? "-" : recordKey(record)}@${ranks.get(incarnation) ?? 0}`,
   )
   if (running !== undefined) {
-    const { open, inVain, incarnation, record, tried } = running
-    parts.push(`${open}/${ranks.get(incarnation) ?? 0}/${recordKey(record)}/${shown.get(tried) ?? ""}/${inVain.join()}`)
+    const { open, failedVoters, incarnation, record, tried } = running
+    parts.push(
+      `${open}/${ranks.get(incarnation) ?? 0}/${recordKey(record)}/${shown.get(tried) ?? ""}/${failedVoters.join()}`,
+    )
   }
   assert(parts.length > 0, "a world has devices")
   return `${parts.join(" ")} ${world.spare} ${world.dead} ${world.left ?? "-"}`

@@ -66,7 +66,7 @@ test("four and five devices: long random histories", () => {
   }
 })
 
-const NEEDED: readonly Rule[] = ["more than half", "one by one", "in vain", "life", "renewal"]
+const NEEDED: readonly Rule[] = ["more than half", "one by one", "failed records", "incarnation", "renewal"]
 
 for (const without of NEEDED) {
   test(`without the rule "${without}" two records in effect are found`, () => {
