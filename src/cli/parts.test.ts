@@ -64,7 +64,7 @@ test("exit codes follow the error, and messages are one line unless it is a bug"
         errno("EADDRINUSE", { syscall: "listen", address: "::1", port: 1 }),
       ),
       "conflict",
-      /^::1:1 is taken/,
+      /^::1:1 is in use/,
     ],
     [new Error("our bug"), "failed", /our bug\n +at /],
   ]

@@ -158,7 +158,7 @@ test("a device is found by its id, by the beginning of it, or by its folder, and
     assert.deepEqual(store.changes.pop(), { kind: "drainDevice", id: OTHER })
   }
   for (const [name, why] of [
-    ["01234567", /beginning of several/],
+    ["01234567", /matches the ids of several/],
     ["012", /not a device of this store/],
     ["ffff", /not a device of this store/],
   ] as const) {

@@ -188,7 +188,7 @@ test("a matrix belongs to erasure coding, and is set once", () => {
   assert.deepEqual(resolved(flags("ec:4+2", "vandermonde")).policy, { ...shape, matrix: "vandermonde" })
   assert.deepEqual(resolved(flags("ec:4+2/cauchy", "cauchy")).policy, { ...shape, matrix: "cauchy" })
   refused(flags("ec:4+2/cauchy", "vandermonde"), /set twice/)
-  refused(flags("replica:2", "cauchy"), /copies need no matrix/)
+  refused(flags("replica:2", "cauchy"), /uses no matrix/)
 })
 
 test("a new store's policy must fit its devices", () => {
