@@ -76,7 +76,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["oneWinner", "linearizable"],
   },
   {
-    bug: "drop the frozen overlay before the checkpoint has committed",
+    bug: "drop the frozen memtable before the checkpoint has committed",
     edits: [
       {
         file: "src/device/checkpointer.ts",
@@ -201,7 +201,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["nothingHalf", "spaceComesBack"],
   },
   {
-    bug: "do not bring a member up to date that lacks the last entries",
+    bug: "do not bring a replica up to date that lacks the last entries",
     edits: [
       { file: "src/tablet/recover.ts", find: "if (has < longest.has) await", put: "if (has > longest.has) await" },
     ],
@@ -209,7 +209,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["opens", "acknowledgedStays", "linearizable", "replicasAgree"],
   },
   {
-    bug: "answer when one member of several has the entry",
+    bug: "acknowledge when one of several replicas has the entry",
     edits: [
       {
         file: "src/tablet/primary.ts",
@@ -331,7 +331,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["rotIsFound", "redundancyComesBack"],
   },
   {
-    bug: "forget the blocks that were coded anew",
+    bug: "forget the re-encoded blocks",
     edits: [
       {
         file: "src/object/commands/reencode-commands-core.ts",
@@ -380,7 +380,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["spaceComesBack"],
   },
   {
-    bug: "wait for the names on a disk that hangs",
+    bug: "wait for the metadata on a disk that hangs",
     edits: [
       { file: "src/tablet/committed-view.ts", find: "if (others.length === 0) throw failure", put: "throw failure" },
     ],
@@ -406,7 +406,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["opens", "readsGoOn"],
   },
   {
-    bug: "code nothing anew when the redundancy has changed",
+    bug: "re-encode nothing when the redundancy has changed",
     edits: [
       { file: "src/object/jobs/reencode.ts", find: "if (!plan) return false", put: "if (plan !== null) return false" },
     ],
@@ -414,7 +414,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["redundancyComesBack"],
   },
   {
-    bug: "let nobody learn the names when a device that held them is lost",
+    bug: "let no device learn the metadata when a replica is lost",
     edits: [
       {
         file: "src/cluster/replicas-core.ts",

@@ -110,7 +110,7 @@ test("a scan that no replica can finish fails, after the rows that some could re
 })
 
 /** A replica whose log contains these payloads, logged as positions 1, 2, …; it reads synchronously, if it may. */
-function loggingSeat(number: number, payloads: readonly Uint8Array[], maySync: () => boolean) {
+function loggingHandle(number: number, payloads: readonly Uint8Array[], maySync: () => boolean) {
   const rowOf = (i: number): DeviceRow => ({
     value: Uint8Array.of(i),
     payload: {
@@ -141,8 +141,8 @@ function loggingSeat(number: number, payloads: readonly Uint8Array[], maySync: (
 test("a payload in memory is lent; one that is awaited is the caller's own, wherever it was read", async () => {
   const payloads = [1, 2].map(fill => new Uint8Array(100).fill(fill))
   let maySync = true
-  const first = loggingSeat(1, payloads, () => maySync)
-  const view = new CommittedView([first, loggingSeat(2, payloads, () => maySync)], unused, () => NO_POSITION, PROCESS)
+  const first = loggingHandle(1, payloads, () => maySync)
+  const view = new CommittedView([first, loggingHandle(2, payloads, () => maySync)], unused, () => NO_POSITION, PROCESS)
   const payloadOf = (i: number, row = must(view.get(FAMILY, rowKeyOf(`k${i}`)), "a row")) =>
     view.payload(FAMILY, rowKeyOf(`k${i}`), row)
   const [lent, other] = [payloadOf(0), payloadOf(1)]
@@ -158,7 +158,7 @@ test("a payload in memory is lent; one that is awaited is the caller's own, wher
   const elsewhere = payloadOf(0, rowOfFirst)
   assert.ok(elsewhere instanceof Promise, "its replica left: the others are read")
   const ownToo = await elsewhere
-  view.readFrom([loggingSeat(3, payloads, () => true)])
+  view.readFrom([loggingHandle(3, payloads, () => true)])
   assert.ok(payloadOf(1, rowOfFirst) instanceof Promise)
   await payloadOf(1)
   for (const bytes of [own, ownToo]) assert.ok(Buffer.from(must(payloads[0], "a payload")).equals(bytes ?? Buffer.of()))

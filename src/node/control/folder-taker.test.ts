@@ -21,7 +21,10 @@ test("a folder without a parent is refused: its disk may not be mounted, or the 
     nobody,
   )
   await assert.rejects(folders.inspect("/mnt/disk5/hayloft"), error => {
-    return isFailure(error, "invalidArgument") && /no folder \/mnt\/disk5: is a disk not mounted/.test(error.message)
+    return (
+      isFailure(error, "invalidArgument") &&
+      /the folder \/mnt\/disk5 does not exist: is a disk not mounted/.test(error.message)
+    )
   })
   assert.equal(await disk.exists("/mnt/disk5"), false)
   assert.equal((await folders.inspect("/mnt/disk4/hayloft")).isMountPoint, false)

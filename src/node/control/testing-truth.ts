@@ -212,7 +212,8 @@ function* starts(world: World, here: Devices, { without }: Menu): Generator<Worl
   const incarnation = incarnationAfter(world, here)
   const stopped = { ...world, running: undefined }
   for (const promised of subsetsOf(open)) {
-    const begun = without === "incarnation" ? stopped : withCopies(stopped, promised, copy => ({ ...copy, incarnation }))
+    const begun =
+      without === "incarnation" ? stopped : withCopies(stopped, promised, copy => ({ ...copy, incarnation }))
     if (promised !== open) {
       yield begun
       continue
