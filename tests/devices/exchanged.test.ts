@@ -131,10 +131,7 @@ test("only the metadata store of one of three devices from before merges: it is 
       await server.launch()
       await store.check(server)
       await settled(server)
-      assert.match(
-        server.log,
-        /device_cannot_be_opened .*is older than the last ones? of this device/,
-      )
+      assert.match(server.log, /device_cannot_be_opened .*is older than the last ones? of this device/)
       await store.check(server)
     })
   }))

@@ -533,11 +533,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
 
 const fieldsIn = (cell: string): string[] => (/\[([^\]]*)\]/.exec(cell)?.[1] ?? "").split(", ")
 
-function assertFields(
-  packed: unknown,
-  documented: readonly string[],
-  values: Readonly<Record<string, unknown>>,
-): void {
+function assertFields(packed: unknown, documented: readonly string[], values: Readonly<Record<string, unknown>>): void {
   assert.ok(Array.isArray(packed))
   assert.equal(packed.length, documented.length, documented.join())
   documented.forEach((name, i) => {
