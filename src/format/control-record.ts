@@ -247,7 +247,7 @@ function parseDevice(value: unknown): ControlDevice {
     state: parseState(state),
     stateSinceMs: parseWhole(stateSinceMs, "stateSinceMs", 0, Number.MAX_SAFE_INTEGER),
     capacityBytes: parseWhole(capacityBytes, "capacityBytes", 0, Number.MAX_SAFE_INTEGER),
-    ...(parseFlag(wasDecommissioning, "wasLeaving") && { wasDecommissioning: true }),
+    ...(parseFlag(wasDecommissioning, "wasDecommissioning") && { wasDecommissioning: true }),
     more,
   }
 }

@@ -107,10 +107,10 @@ test("a process with an idle pool of 384 MiB is small, and ends without close", 
       slabBytes: 7 << 20, poolBytes: 384 << 20, threads: 1,
     })
     const grownIdle = process.memoryUsage().rss - before
-    const lane = compute.openLane({ md5: true, sha256: false, checksum: undefined })
+    const pipeline = compute.openHashPipeline({ md5: true, sha256: false, checksum: undefined })
     const slab = await compute.slabs.take(new AbortController().signal)
-    lane.feed(slab, 0, 1 << 20)
-    const { md5 } = await lane.digests()
+    pipeline.feed(slab, 0, 1 << 20)
+    const { md5 } = await pipeline.digests()
     process.stdout.write([grownIdle, process.memoryUsage().rss, md5.length].join(" "))`
   const child = spawnSync(process.execPath, ["--input-type=module", "-e", source], {
     encoding: "utf8",
