@@ -401,7 +401,7 @@ const SAMPLES: readonly Sample[] = [
     decodeSessionToken,
   ),
   sample(
-    "recovery header",
+    "birth note",
     {
       bucket: parseBucketName("photos"),
       contentType: "image/jpeg",
