@@ -2,7 +2,6 @@
  * `npm run check`: all checks of the project in one command: types, lint, format, layers,
  * documents, tests. Ends with one line, `N passed, N failed`, each check counting as one.
  *
- *   npm run check -- --full          the same, with the tests that have a short and a full size in the full one
  *   npm run check -- --quick         types, lint, layers, documents and the pure tests, for between two edits
  *   npm run check -- --changed       types, layers, documents, and of lint, format and tests only those that a change
  *   npm run check -- --changed=REF   concerns: since the merge base with main, or since REF (tools/changed.mjs)
@@ -79,8 +78,8 @@ function checksOfChange({ changed, files }) {
 async function planOf(args) {
   const [option, other] = args
   if (other !== undefined)
-    throw new Error(`one of --full, --quick, --changed and --changed=REF at a time, not ${args.join(" ")}`)
-  if (option === undefined || option === "--full") return { checks: CHECKS, tests: wholeRun() }
+    throw new Error(`one of --quick, --changed and --changed=REF at a time, not ${args.join(" ")}`)
+  if (option === undefined) return { checks: CHECKS, tests: wholeRun() }
   if (option === "--quick") return { checks: QUICK_CHECKS, tests: bundled(pureTestFiles()) }
   const [, ref] = /^--changed(?:=(.+))?$/.exec(option) ?? []
   if (option !== "--changed" && ref === undefined) throw new Error(`unknown: ${option}; see tools/check.mjs`)
@@ -109,7 +108,7 @@ const plan = await planOf(args).catch(error => {
 })
 const verdicts = await Promise.all(Object.entries(plan.checks).map(([name, check]) => judge(name, check)))
 // Tests with a short and a full size run the full one.
-if (args[0] === "--full") process.env.FULL_CHECK = "yes"
+if (args.length === 0) process.env.FULL_CHECK = "yes"
 const mayBeNone = args[0]?.startsWith("--changed") === true
 const noTests = plan.tests.length === 0
 const tests = noTests ? { passed: 0, failed: 0 } : await runTests(plan.tests)

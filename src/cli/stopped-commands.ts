@@ -41,20 +41,20 @@ export class StoppedCommands {
   }
 
   forget(texts: readonly string[], options: LossOptions): Promise<boolean> {
-    return this.#with(async store => {
+    return this.#with(async stoppedStore => {
       const { giveUpDevices } = await import("../node/index.js")
-      const ids = texts.map(text => this.#find(store, text))
-      const change = giveUpDevices(store.record, ids, store.here, this.io.clock.wallMs())
-      await this.#change(options, change, () => store.commit(change.record))
+      const ids = texts.map(text => this.#find(stoppedStore, text))
+      const change = giveUpDevices(stoppedStore.record, ids, stoppedStore.here, this.io.clock.wallMs())
+      await this.#change(options, change, () => stoppedStore.commit(change.record))
     })
   }
 
   replace(text: string, folder: string, options: LossOptions): Promise<boolean> {
-    return this.#with(async store => {
+    return this.#with(async stoppedStore => {
       const { fillPlace } = await import("../node/index.js")
-      const device = await store.newDevice(resolve(this.io.workingFolder, folder))
-      const change = fillPlace(store.record, this.#find(store, text), device, store.here, this.io.clock.wallMs())
-      await this.#change(options, change, () => store.commit(change.record, device))
+      const device = await stoppedStore.newDevice(resolve(this.io.workingFolder, folder))
+      const change = fillPlace(stoppedStore.record, this.#find(stoppedStore, text), device, stoppedStore.here, this.io.clock.wallMs())
+      await this.#change(options, change, () => stoppedStore.commit(change.record, device))
     })
   }
 

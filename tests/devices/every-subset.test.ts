@@ -48,7 +48,7 @@ function setsUpTo(most: number, bays: readonly string[]): readonly (readonly str
   return sets.filter(({ length }) => length >= 1 && length <= most)
 }
 
-// Of the many sets of wide redundancies every so manieth; `npm run check -- --full` takes them all.
+// Of the many sets of wide redundancies every so manieth; `npm run check` takes them all.
 for (const [devices, policy, sets, stride] of [
   [4, "ec:2+2", 4 + 6, 1],
   [6, "ec:4+2", 6 + 15, 4],

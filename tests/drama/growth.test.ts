@@ -192,7 +192,7 @@ test("a fifth disk receives its share and nothing else moves; a removed disk can
     const after = await growth.shards()
     const moved = movedShare(before, after)
     assert.ok(
-      moved > 0.05 && moved <= 1.2 / 5 + spareShardsOf(before),
+      moved > 0.05 && moved <= 1.2 / 5 + samplingErrorOf(before),
       `${moved} of ${before.blocks.size} blocks' shards moved`,
     )
     clients.begin()
@@ -210,4 +210,4 @@ test("a fifth disk receives its share and nothing else moves; a removed disk can
 })
 
 /** For a sample of blocks, three standard deviations of the share that moves. */
-const spareShardsOf = ({ blocks }: Shards): number => 3 * Math.sqrt((0.2 * 0.8) / (4 * blocks.size))
+const samplingErrorOf = ({ blocks }: Shards): number => 3 * Math.sqrt((0.2 * 0.8) / (4 * blocks.size))

@@ -1,5 +1,5 @@
 /**
- * Kill -9 in a loop, over one folder and over seven: 20 kills, and 50 in `npm run check -- --full`.
+ * Kill -9 in a loop, over one folder and over seven: 20 kills in `npm test`, 50 in `npm run check`.
  * Longer ones are a command of their own.
  */
 import { test } from "node:test"

@@ -153,7 +153,7 @@ const PLANTED: readonly Planted[] = [
       "export const f = (state: { base: { commit(): void } }) => state.base.commit()",
     ],
     good: ["export const f = (log: { commit(): void }) => log.commit()"],
-    says: /only a checkpoint writes the base/,
+    says: /only a checkpoint writes the metadata store/,
   },
   {
     rule: "fan-out",
@@ -265,6 +265,11 @@ const NEEDS_TYPES = {
   "no-array-delete": "export const b = (list: string[]) => delete list[0]",
   "no-base-to-string": "export const c = String({})",
   "no-floating-promises": "wait()",
+  "no-duplicate-type-constituents": "export type P = 'a' | 'a'",
+  "no-implied-eval": "export const t = new Function('x')",
+  "no-redundant-type-constituents": "export type Q = unknown | string",
+  "no-unsafe-enum-comparison": "export const r = (x: Kind) => x === 1",
+  "no-unsafe-unary-minus": "export const s = (x: string) => -x",
   "no-for-in-array": "for (const x in [1]) void x",
   "no-misused-promises": "queueMicrotask(wait)",
   "no-unnecessary-type-assertion": "export const d = (text: string) => text as string",
@@ -282,6 +287,7 @@ const NEEDS_TYPES = {
   "unbound-method": "export const o = new Some().method",
 }
 const LOOSE = `declare const loose: any
+declare enum Kind { one = 1 }
 declare function queueMicrotask(f: () => void): void
 const wait = async (..._: string[]): Promise<void> => undefined
 class Some { #x = 1; method() { return this.#x } }
@@ -305,7 +311,14 @@ function oxlint(text: string): string {
   }
 }
 
-test("rules that need types see them", () => {
+test("rules that need types see them, every one that is switched on", () => {
+  const { rules } = JSON.parse(readFileSync(join(ROOT, ".oxlintrc.json"), "utf8")) as { rules: object }
+  assert.deepEqual(
+    Object.keys(NEEDS_TYPES)
+      .map(rule => `typescript/${rule}`)
+      .sort(),
+    Object.keys(rules).sort(),
+  )
   const reports = oxlint(LOOSE + Object.values(NEEDS_TYPES).join("\n"))
   const silent = Object.keys(NEEDS_TYPES).filter(rule => !reports.includes(`typescript(${rule})`))
   assert.deepEqual(silent, [], reports)

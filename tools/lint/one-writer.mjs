@@ -6,13 +6,11 @@ import { isCheck, pathOf } from "./paths.mjs"
 
 const ALLOWED =
   /^src\/device\/checkpoint[^/]*\.ts$|^src\/seams\/store\/|^src\/table\/|^src\/node\/metadata\/checkpoint-job\.ts$|^sim\/world\/metadata-scenarios\.ts$/
-const MESSAGE = "only a checkpoint writes the base (src/device/checkpoint*.ts): append to the commit log instead"
+const MESSAGE = "only a checkpoint writes the metadata store (src/device/checkpoint*.ts): append to the commit log instead"
 
 /** Other objects with a `commit`, by name, since rules have no types. */
-const OTHERS = new Set(["core", "log"])
+const OTHERS = new Set(["core", "log", "stoppedStore"])
 const isOther = ({ type, name, property }) => type === "ThisExpression" || OTHERS.has(name ?? property?.name)
-/** Commits the control record of a stopped store. */
-const STOPPED = "src/cli/stopped-commands.ts"
 
 export default {
   meta: { type: "problem", schema: [] },
@@ -27,7 +25,7 @@ export default {
         const { callee } = node
         if (callee.type !== "MemberExpression") return
         const opens = callee.property.name === "openWriter"
-        const commits = callee.property.name === "commit" && !isOther(callee.object) && path !== STOPPED
+        const commits = callee.property.name === "commit" && !isOther(callee.object)
         if (opens || commits) context.report({ node, message: MESSAGE })
       },
     }
