@@ -53,7 +53,13 @@ export class StoppedCommands {
     return this.#with(async stoppedStore => {
       const { fillPlace } = await import("../node/index.js")
       const device = await stoppedStore.newDevice(resolve(this.io.workingFolder, folder))
-      const change = fillPlace(stoppedStore.record, this.#find(stoppedStore, text), device, stoppedStore.here, this.io.clock.wallMs())
+      const change = fillPlace(
+        stoppedStore.record,
+        this.#find(stoppedStore, text),
+        device,
+        stoppedStore.here,
+        this.io.clock.wallMs(),
+      )
       await this.#change(options, change, () => stoppedStore.commit(change.record, device))
     })
   }
