@@ -44,7 +44,7 @@ export function hintOfKey(rowKey: RowKey): HintRow {
 }
 
 /** The keys of hints, at most `max`; `next` is set if there are more. */
-export const hintKeys = query("DebtKeys", (view, range: KeyRange, max: number) => {
+export const hintKeys = query("HintKeys", (view, range: KeyRange, max: number) => {
   const rowKeys: RowKey[] = []
   for (const [rowKey] of view.range("debts", range)) {
     if (rowKeys.length === max) return { rowKeys, next: rowKey }

@@ -17,7 +17,7 @@ export type Ownership = "live" | "aborted"
 
 /** Live, or aborted from now on: a commit that references an aborted upload is refused. */
 export const resolveUpload = command<[resolve: UploadName], Ownership>({
-  name: "JudgeUpload",
+  name: "ResolveUpload",
   grows: false,
   touches: resolve => [["voids", uploadRowKey(objectRowKey(resolve.bucketId, resolve.key), resolve.uploadId)]],
   decide(view, _time, resolve) {

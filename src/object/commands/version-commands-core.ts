@@ -53,7 +53,7 @@ export const HINTS_PER_COMMAND = 512
 
 /** Records hints of an upload that has more of them than the command that makes it reachable can carry. */
 export const recordHints = command<[hints: readonly MissingShardHint[]], void>({
-  name: "NoteDebts",
+  name: "RecordHints",
   grows: false,
   decide: (_view, _time, hints) => ({
     writes: hints.map(hint => ({ family: "debts", key: hintRowKey(hint), value: PRESENT })),

@@ -41,7 +41,7 @@ interface Step {
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
 /** From `start`: one more than a step handles. */
-const oldestPendingDeletions = query("OldestReleases", (view, start: RowKey): readonly PendingDeletion[] => {
+const oldestPendingDeletions = query("OldestPendingDeletions", (view, start: RowKey): readonly PendingDeletion[] => {
   const pendingDeletions: PendingDeletion[] = []
   for (const release of pendingDeletionsFrom(view, { ...ALL, start })) {
     pendingDeletions.push(release)

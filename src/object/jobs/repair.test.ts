@@ -647,7 +647,7 @@ for (const text of ["ec:2+2", "replica:3"]) {
     const hints = world.tablet.rows("debts")
     assert.ok(hints > 0, "damaged shards are known after a restart")
     let written = 0
-    world.tablet.before = name => void (written += name === "NoteDamages" || name === "NoteDebts" ? 1 : 0)
+    world.tablet.before = name => void (written += name === "NoteDamages" || name === "RecordHints" ? 1 : 0)
     await readAll()
     const steps = await world.settle()
     assert.deepEqual([steps, written, world.tablet.rows("debts")], [1, 0, hints], "repair is idle")
