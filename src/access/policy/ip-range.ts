@@ -54,7 +54,7 @@ export function parseIpAddress(text: string): IpRange | undefined {
   return isMapped ? { version: 4, bytes: v6.slice(12), prefixBits: 32 } : { version: 6, bytes: v6, prefixBits: 128 }
 }
 
-/** Parses `203.0.113.0/24`, `2001:db8::/32` or a single address; undefined if the text is none of these. */
+/** Parses `203.0.113.0/24`, `2001:db8::/32` or a single address; undefined for any other text. */
 export function parseIpRange(text: string): IpRange | undefined {
   const [addressText = "", prefixText, ...more] = text.split("/")
   const address = parseIpAddress(addressText)
