@@ -6,6 +6,8 @@
  *           that XML 1.0 cannot carry (U+0000 and most other control characters, U+FFFE, U+FFFF), not even as a
  *           reference, is written as U+FFFD, and the writer is no longer `isExact`.
  */
+import { Remembered } from "./remembered.js"
+
 export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 const NAMED: ReadonlyMap<string, string> = new Map([
@@ -53,15 +55,7 @@ export function escapeXml(text: string): string {
 export type XmlValue = string | number | boolean
 
 /** Both tags of an element. Names are constants of the program, so there are few. */
-const TAGS = new Map<string, readonly [begin: string, end: string]>()
-
-function tagsOf(name: string): readonly [begin: string, end: string] {
-  const known = TAGS.get(name)
-  if (known) return known
-  const made = [`<${name}>`, `</${name}>`] as const
-  TAGS.set(name, made)
-  return made
-}
+const tags = new Remembered(name => [`<${name}>`, `</${name}>`] as const)
 
 export class XmlWriter {
   private written = ""
@@ -92,14 +86,14 @@ export class XmlWriter {
   }
 
   private element(name: string, escaped: string): this {
-    const [begin, end] = tagsOf(name)
+    const [begin, end] = tags.of(name)
     this.written += begin + escaped + end
     return this
   }
 
   /** An element around others. `attributes` is written verbatim: `xsi:type="CanonicalUser"`. */
   group(name: string, content: (xml: this) => void, attributes = ""): this {
-    const [begin, end] = tagsOf(name)
+    const [begin, end] = tags.of(name)
     this.written += attributes === "" ? begin : `<${name} ${attributes}>`
     content(this)
     this.written += end

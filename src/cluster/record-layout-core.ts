@@ -7,21 +7,17 @@
 import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { shardCount, type Policy } from "../base/policy.js"
+import { RememberedByObject } from "../base/remembered.js"
 import type { ControlDevice, ControlLayout, ControlRecord } from "../format/control-record.js"
 import { decodeLayout, encodeLayout, movement, planNext, type Layout, type LayoutDevice } from "../placement/index.js"
 
 /** Checking a table takes milliseconds, and callers ask for the same one repeatedly. */
-const decoded = new WeakMap<ControlLayout, Layout>()
+const decoded = new RememberedByObject(({ table, version, devices }: ControlLayout) =>
+  decodeLayout(table, version, devices),
+)
 
 /** Throws `corruptRecord`. */
-export function layoutOf(layout: ControlLayout): Layout {
-  const known = decoded.get(layout)
-  if (known) return known
-  const { table, version, devices } = layout
-  const fresh = decodeLayout(table, version, devices)
-  decoded.set(layout, fresh)
-  return fresh
-}
+export const layoutOf = (layout: ControlLayout): Layout => decoded.of(layout)
 
 export const controlLayoutOf = (layout: Layout): ControlLayout => ({
   version: layout.version,

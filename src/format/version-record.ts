@@ -11,6 +11,7 @@
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { parseMultipartId, type MultipartId, type VersionId } from "../base/ids.js"
+import { Remembered, RememberedByObject } from "../base/remembered.js"
 import { packAcl, readAcl, type ObjectAcl } from "./acl.js"
 import { bufferOf } from "./buffer-of.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
@@ -111,15 +112,9 @@ function readContent(row: RecordReader): Content {
 const packDetails = ({ headers, userMetadata, tags, acl }: VersionDetails): readonly unknown[] =>
   acl === undefined ? [headers, userMetadata, tags] : [headers, userMetadata, tags, packAcl(acl)]
 
-const encodedDetails = new WeakMap<VersionDetails, Uint8Array>()
+const encodedDetails = new RememberedByObject((details: VersionDetails) => packRecord(1, packDetails(details)))
 
-export function encodeDetails(details: VersionDetails): Uint8Array {
-  const known = encodedDetails.get(details)
-  if (known) return known
-  const encoded = packRecord(1, packDetails(details))
-  encodedDetails.set(details, encoded)
-  return encoded
-}
+export const encodeDetails = (details: VersionDetails): Uint8Array => encodedDetails.of(details)
 
 export const decodeDetails = (bytes: Uint8Array): VersionDetails => readDetails(RecordReader.open("details", bytes, 1))
 
@@ -131,18 +126,18 @@ function readDetails(row: RecordReader): VersionDetails {
   return acl === undefined ? details : { ...details, acl }
 }
 
-/** Encoded bodies of inline versions without a checksum. */
-const encodedBodies = new WeakMap<VersionDetails, Uint8Array>()
+/** Encoded bodies of inline versions without a checksum: many have the same details. */
+const encodedInlineBodies = new RememberedByObject((details: VersionDetails) =>
+  packBody({ content: { kind: "inline" }, checksumValue: undefined, details }),
+)
 
-function encodeBody({ content, checksumValue, details }: VersionRecord): Uint8Array {
-  const mayBeKnown = content.kind === "inline" && checksumValue === undefined
-  const known = mayBeKnown && details && encodedBodies.get(details)
-  if (known) return known
-  const packed = details ? packDetails(details) : null
-  const body = packRecord(1, [packContent(content), checksumValue ?? null, packed])
-  if (mayBeKnown && details) encodedBodies.set(details, body)
-  return body
-}
+const packBody = ({ content, checksumValue, details }: VersionBody): Uint8Array =>
+  packRecord(1, [packContent(content), checksumValue ?? null, details ? packDetails(details) : null])
+
+const encodeBody = (body: VersionBody): Uint8Array =>
+  body.content.kind === "inline" && body.checksumValue === undefined && body.details
+    ? encodedInlineBodies.of(body.details)
+    : packBody(body)
 
 function writeU64(bytes: Buffer, value: number, at: number): void {
   assert(Number.isSafeInteger(value) && value >= 0, () => `not a whole number: ${value}`)
@@ -246,21 +241,14 @@ function readVersionHead(value: Uint8Array): VersionHead {
 type VersionBody = Omit<VersionRecord, "head">
 
 /** Bodies without references to bytes: most small objects of a client have the same one. */
-const knownBodies = new Map<string, VersionBody>()
-const KNOWN_BODIES_MAX = 1_000
-const KNOWN_BODY_BYTES_MAX = 128
+const inlineBodies = new Remembered(
+  text => readBody(Buffer.from(text, "latin1")),
+  ({ content, checksumValue }) => content.kind === "inline" && checksumValue === undefined,
+)
+const REMEMBERED_BODY_BYTES_MAX = 128
 
-function decodeBody(bytes: Buffer): VersionBody {
-  if (bytes.length > KNOWN_BODY_BYTES_MAX) return readBody(bytes)
-  const text = bytes.toString("latin1")
-  const known = knownBodies.get(text)
-  if (known) return known
-  const body = readBody(bytes)
-  if (body.content.kind !== "inline" || body.checksumValue !== undefined) return body
-  if (knownBodies.size >= KNOWN_BODIES_MAX) knownBodies.clear()
-  knownBodies.set(text, body)
-  return body
-}
+const decodeBody = (bytes: Buffer): VersionBody =>
+  bytes.length > REMEMBERED_BODY_BYTES_MAX ? readBody(bytes) : inlineBodies.of(bytes.toString("latin1"))
 
 function readBody(bytes: Uint8Array): VersionBody {
   const row = RecordReader.open("version", bytes, 1)

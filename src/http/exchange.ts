@@ -19,6 +19,7 @@ import { fail } from "../base/failures.js"
 import { GATHERED_BYTES_MAX, KIB } from "../base/limits.js"
 import { Pace } from "../base/pace.js"
 import type { PieceOwner } from "../base/pieces.js"
+import { RememberedByObject } from "../base/remembered.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
@@ -309,7 +310,7 @@ export class HttpExchange implements Exchange {
     const mayBeMeasured = status !== 204 && status !== 304
     if (contentLength !== undefined && mayBeMeasured) head += `Content-Length: ${contentLength}\r\n`
     else if (this.mayHaveBody(status)) head += this.endlessLines()
-    return head + (this.isLast ? "Connection: close\r\n\r\n" : keepAliveLines(this.terms.limits))
+    return head + (this.isLast ? "Connection: close\r\n\r\n" : keepAliveLines.of(this.terms.limits))
   }
 
   /** The header for a body of unknown length: it is sent in chunks, or ends with the connection. */
@@ -352,14 +353,8 @@ const statusLine = (status: number): string =>
   status === 200 ? "HTTP/1.1 200 OK\r\n" : `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`
 const goneFailure = () => fail("incompleteBody", { message: "the client is gone" })
 
-let cachedMs = -1
-let cachedText = ""
-
 /** The end of a head that keeps the connection open. */
-function keepAliveLines({ keepAliveMs }: HttpLimits): string {
-  if (keepAliveMs !== cachedMs) {
-    cachedMs = keepAliveMs
-    cachedText = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`
-  }
-  return cachedText
-}
+const keepAliveLines = new RememberedByObject(
+  ({ keepAliveMs }: HttpLimits) =>
+    `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`,
+)

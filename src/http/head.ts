@@ -10,6 +10,7 @@
  * Limits    `LINES_MAX`, and the limit on the whole head that the caller passes.
  */
 import type { Failure } from "../base/failures.js"
+import { RememberedByObject } from "../base/remembered.js"
 import { ABSENT, type HeaderShape, RequestHeaders } from "../base/request-headers.js"
 import type { HeaderShapes } from "../base/request-headers.js"
 
@@ -60,11 +61,7 @@ interface ShapeTerms {
   readonly expectAt: number
 }
 
-const knownTerms = new WeakMap<HeaderShape, ShapeTerms>()
-
-function termsOf(shape: HeaderShape): ShapeTerms {
-  const known = knownTerms.get(shape)
-  if (known !== undefined) return known
+const shapeTerms = new RememberedByObject((shape: HeaderShape): ShapeTerms => {
   const [connectionAt, lengthAt] = [shape.placeOf("connection"), shape.placeOf("content-length")]
   const [codingAt, expectAt] = [shape.placeOf("transfer-encoding"), shape.placeOf("expect")]
   const isPlain =
@@ -73,10 +70,8 @@ function termsOf(shape: HeaderShape): ShapeTerms {
     shape.placeOf("host") >= 0 &&
     [connectionAt, lengthAt, codingAt, expectAt].every(at => at >= ABSENT) &&
     (codingAt === ABSENT || lengthAt === ABSENT)
-  const terms = { isPlain, connectionAt, lengthAt, codingAt, expectAt }
-  knownTerms.set(shape, terms)
-  return terms
-}
+  return { isPlain, connectionAt, lengthAt, codingAt, expectAt }
+})
 
 /** Whether these headers ask for `100 Continue`. */
 export const expectsContinue = (expect: string | undefined): boolean => expect !== undefined && CONTINUE.test(expect)
@@ -130,7 +125,7 @@ function plainHead(
   headers: RequestHeaders,
   headBytes: number,
 ): RequestHead | "other" {
-  const { isPlain, connectionAt, lengthAt, codingAt, expectAt } = termsOf(headers.shape)
+  const { isPlain, connectionAt, lengthAt, codingAt, expectAt } = shapeTerms.of(headers.shape)
   if (!isPlain) return "other"
   const { values } = headers
   const connection = connectionAt < 0 ? undefined : values[connectionAt]?.toLowerCase()

@@ -4,10 +4,9 @@
  * Header values are bytes (one character for each byte) and are stored unchanged.
  */
 import { fail } from "../base/failures.js"
-import { Remembered } from "../base/remembered.js"
+import { Remembered, RememberedByObject } from "../base/remembered.js"
 import type { ContentHeaders, ObjectAttributes, UserMetadata } from "../object/contract.js"
-import { ByShape } from "./by-shape.js"
-import type { Headers, RequestHeaders } from "../base/request-headers.js"
+import type { Headers, HeaderShape, RequestHeaders } from "../base/request-headers.js"
 import { withoutAwsChunked } from "./wire/aws-chunked.js"
 
 /** Limit on names and values together, as S3 counts them. */
@@ -48,7 +47,7 @@ const STORED: ReadonlySet<string> = new Set([
 
 /** Reads the stored headers. Clients send the same ones repeatedly: equal lines return the same object. */
 export class AttributeReader {
-  private readonly names = new ByShape(({ uniqueNames }) =>
+  private readonly names = new RememberedByObject(({ uniqueNames }: HeaderShape) =>
     uniqueNames.filter(name => STORED.has(name) || name.startsWith(META)),
   )
   private readonly known = new Remembered((lines: string): ObjectAttributes => {

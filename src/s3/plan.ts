@@ -6,7 +6,7 @@
  * Limits    Plans are dropped with their shape, and the HTTP server caches few shapes.
  */
 import type { Headers, HeaderShape, RequestHeaders } from "../base/request-headers.js"
-import { ByShape } from "./by-shape.js"
+import { RememberedByObject } from "../base/remembered.js"
 import { checkHeader, headerRow } from "./headers.js"
 import type { Operation } from "./operations.js"
 import type { ActionName } from "./rights/actions.js"
@@ -50,12 +50,12 @@ function isRestricted(name: string): boolean {
 }
 
 export class RequestPlans {
-  private readonly byOperation = new Map<Operation, ByShape<RequestPlan>>()
+  private readonly byOperation = new Map<Operation, RememberedByObject<HeaderShape, RequestPlan>>()
 
   of(operation: Operation, { shape }: RequestHeaders): RequestPlan {
     let plans = this.byOperation.get(operation)
     if (plans === undefined) {
-      plans = new ByShape(made => new RequestPlan(operation, made))
+      plans = new RememberedByObject(made => new RequestPlan(operation, made))
       this.byOperation.set(operation, plans)
     }
     return plans.of(shape)

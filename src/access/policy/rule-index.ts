@@ -5,6 +5,7 @@
  * resource folder, and cached with the list of policies. A request therefore costs a few map lookups however many
  * policies there are, plus the evaluation of the statements that may concern it.
  */
+import { RememberedByObject } from "../../base/remembered.js"
 import type { NamedPolicy, Rule } from "./contract.js"
 import { POLICY_LIMITS } from "./limits.js"
 
@@ -57,14 +58,10 @@ function rulesByFolder(policies: Policies, action: string): RulesByFolder {
   }
 }
 
-const indexes = new WeakMap<Policies, RuleIndex>()
+const indexes = new RememberedByObject<Policies, RuleIndex>(() => new Map())
 
 function rulesOf(policies: Policies, action: string): RulesByFolder {
-  let index = indexes.get(policies)
-  if (index === undefined) {
-    index = new Map()
-    indexes.set(policies, index)
-  }
+  const index = indexes.of(policies)
   let found = index.get(action)
   if (found === undefined) {
     found = rulesByFolder(policies, action)

@@ -119,7 +119,8 @@ class Contents {
     const { policy } = this.engine.record()
     const shardScan = this.engine.repair.shardScan()
     const lost = this.engine.integrityAudit.report()
-    const { version, beganMs, isComplete, policies, lacking, misplacedBlocks: misplacedGroups } = shardScan
+    const { version, beganMs, isComplete, policies, lacking, omitsMisplaced } = shardScan
+    const misplacedGroups = shardScan.misplacedBlocks
     const nowMs = this.clock.monotonicMs()
     if (!isComplete && nowMs - this.readMs >= READ_HINTS_EVERY_MS) this.readHints()
     if (nowMs - this.countedMs >= COUNT_EVERY_MS) this.countObjects()
@@ -131,7 +132,7 @@ class Contents {
     const bucketPolicies = this.engine.bucketPolicies()
     const known = {
       isKnown: shardScan.hasScanned || this.engine.isNew,
-      isCounted: isComplete && lost.isCounted,
+      isCounted: isComplete && !omitsMisplaced && lost.isCounted,
       bucketPolicies,
       misplacedGroups: [...misplacedGroups, ...lost.misplacedBlocks],
       lacking: isComplete ? lacking : new Map([...this.hints, ...lacking]),

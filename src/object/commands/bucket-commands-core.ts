@@ -10,6 +10,7 @@ import { parseBucketId } from "../../base/ids.js"
 import type { BucketId, BucketName, RowKey } from "../../base/ids.js"
 import { SETTING_BYTES_MAX } from "../../base/limits.js"
 import type { Policy } from "../../base/policy.js"
+import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "../../format/row-key.js"
 import {
@@ -34,20 +35,12 @@ const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
 
 export function findBucket(view: RowView, name: BucketName): BucketRecord | undefined {
   const id = view.get("names", nameRowKey(name))
-  const row = id && view.get("buckets", keyOfId(id.value))
+  const row = id && view.get("buckets", keysOfIds.of(id.value))
   return row && bucketOfRow(row)
 }
 
-const keysOfIds = new WeakMap<Uint8Array, RowKey>()
-
 /** The key of the bucket record for a name's row, computed once per row value. */
-function keyOfId(value: Uint8Array): RowKey {
-  const known = keysOfIds.get(value)
-  if (known !== undefined) return known
-  const key = bucketRowKey(decodeBucketId(value))
-  keysOfIds.set(value, key)
-  return key
-}
+const keysOfIds = new RememberedByObject<Uint8Array, RowKey>(value => bucketRowKey(decodeBucketId(value)))
 
 const NO_SETTINGS: SettingDocuments = new Map()
 

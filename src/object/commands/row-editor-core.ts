@@ -12,6 +12,7 @@ import type { BucketId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
 import { parseUploadId } from "../../base/ids.js"
 import { hexOf } from "../../base/bytes.js"
 import { firstOf } from "../../base/first-of.js"
+import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { packRecord, RecordReader } from "../../format/pack.js"
 import {
@@ -78,16 +79,10 @@ export interface NewVersion {
 
 export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefined, value: undefined } as const
 
-const decodedBuckets = new WeakMap<Uint8Array, BucketRecord>()
+const decodedBuckets = new RememberedByObject<Uint8Array, BucketRecord>(decodeBucket)
 
 /** A bucket's record, decoded once per row value: every request reads it several times. */
-export function bucketOfRow({ value }: MetadataRow): BucketRecord {
-  const known = decodedBuckets.get(value)
-  if (known) return known
-  const bucket = decodeBucket(value)
-  decodedBuckets.set(value, bucket)
-  return bucket
-}
+export const bucketOfRow = ({ value }: MetadataRow): BucketRecord => decodedBuckets.of(value)
 
 /** The bucket, open for changes. Throws `noSuchBucket`, `bucketClosing`. */
 export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {
@@ -98,13 +93,10 @@ export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {
   return bucket
 }
 
-/** The last encoded row with its counters: the next decision on the bucket reads what this one wrote. */
-let lastCounters: { readonly value: Uint8Array; readonly counters: Counters } | undefined
-
 export function readCounters(view: RowView, bucketId: BucketId): Counters {
   const row = view.get("counters", bucketRowKey(bucketId))
   if (!row) return NO_COUNTS
-  return row.value === lastCounters?.value ? lastCounters.counters : decodeCounters(row.value)
+  return decodeCounters(row.value)
 }
 
 export function readDetails(view: RowView, row: RowKey, record: VersionRecord): VersionDetails {
@@ -385,9 +377,7 @@ export class RowEditor {
       bytes: counters.bytes + this.bytesDelta,
       uploads: counters.uploads + this.uploadsDelta,
     }
-    const value = encodeCounters(next)
-    lastCounters = { value, counters: next }
-    this.put("counters", bucketRowKey(this.bucketId), value)
+    this.put("counters", bucketRowKey(this.bucketId), encodeCounters(next))
   }
 }
 

@@ -7,8 +7,8 @@ import { PARTITIONS } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../../base/policy.js"
 import type { MisplacedBlocks, ShardScanReport } from "./repair-contract.js"
 
-/** Misplaced blocks of further partitions are not reported. */
-const MISPLACED_PARTITIONS_MAX = 20_000
+/** Groups of misplaced blocks, about two for each partition. The report says if it omits further ones. */
+export const MISPLACED_GROUPS_MAX = 2 * PARTITIONS
 
 export type CensusReport = Omit<ShardScanReport, "beganMs" | "hasScanned">
 
@@ -49,6 +49,9 @@ export class Census {
   private readonly bytesByPolicy = new Map<string, Float64Array>()
   private readonly singles = new Uint32Array(PARTITIONS)
   private readonly misplaced = new Map<number, readonly MisplacedBlocks[]>()
+  private misplacedGroups = 0
+  /** Partitions whose misplaced blocks exceed `MISPLACED_GROUPS_MAX`. */
+  private readonly omitted = new Set<number>()
   private readonly lacking = new Map<DeviceId, Uint8Array>()
   private readonly doubtful = new Map<number, ReadonlySet<DeviceId>>()
   private report: CensusReport | undefined
@@ -64,14 +67,25 @@ export class Census {
       this.bytesByPolicy.set(text, fresh)
     }
     this.singles[partition] = count.singles
-    this.misplaced.delete(partition)
-    if (count.misplaced.size > 0 && this.misplaced.size < MISPLACED_PARTITIONS_MAX)
-      this.misplaced.set(partition, [...count.misplaced.values()])
+    this.setMisplaced(count)
     for (const [device, flags] of this.lacking) flags[partition] = count.lackingOn.has(device) ? 1 : 0
     for (const device of count.lackingOn) this.flagsOf(device)[partition] = 1
     this.doubtful.delete(partition)
     if (count.perhapsLackingOn.size > 0) this.doubtful.set(partition, count.perhapsLackingOn)
     this.changed()
+  }
+
+  private setMisplaced({ partition, misplaced }: PartitionCount): void {
+    this.misplacedGroups -= this.misplaced.get(partition)?.length ?? 0
+    this.misplaced.delete(partition)
+    this.omitted.delete(partition)
+    if (misplaced.size === 0) return
+    if (this.misplacedGroups + misplaced.size > MISPLACED_GROUPS_MAX) {
+      this.omitted.add(partition)
+      return
+    }
+    this.misplaced.set(partition, [...misplaced.values()])
+    this.misplacedGroups += misplaced.size
   }
 
   /** The device may lack shards of the partition. */
@@ -122,6 +136,7 @@ export class Census {
       policies,
       lacking: this.lacking,
       misplacedBlocks: [...this.misplaced.values()].flat(),
+      omitsMisplaced: this.omitted.size > 0,
       singleCopyBlocks: this.singles.reduce((sum, each) => sum + each, 0),
     }
     return this.report

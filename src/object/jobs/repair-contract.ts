@@ -54,6 +54,8 @@ export interface ShardScanReport {
   /** By device, a byte for each partition: not 0 if the device may lack shards. Absent: it lacks nothing. */
   readonly lacking: ReadonlyMap<DeviceId, Uint8Array>
   readonly misplacedBlocks: readonly MisplacedBlocks[]
+  /** There are more misplaced blocks than the report lists: what the store survives is not certain. */
+  readonly omitsMisplaced: boolean
   /** Blocks with a single copy, whatever their policy should have been. */
   readonly singleCopyBlocks: number
 }

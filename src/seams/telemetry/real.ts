@@ -8,6 +8,7 @@
  * pass one. Long values are cut at `FIELD_CHARACTERS_MAX`.
  */
 import { assert } from "../../base/assert.js"
+import { Remembered } from "../../base/remembered.js"
 import type { Clock } from "../clock/contract.js"
 import type { Fields, Log, LogLevel, Telemetry } from "./contract.js"
 import { MetricsInMemory } from "./metrics.js"
@@ -18,7 +19,6 @@ const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, e
 const LEVEL_TEXT: Readonly<Record<LogLevel, string>> = { debug: "debug", info: "info ", warn: "warn ", error: "error" }
 const FIELD_CHARACTERS_MAX = 4_000
 const GATHERED_CHARACTERS_MAX = 64 * 1024
-const NAMES_KNOWN_MAX = 1_000
 const SECRET_NAME = /secret|password|passphrase|authorization|masterkey|signature/i
 const PLAIN_ASCII = /^[!#-<>-[\]-~]+$/
 const PLAIN_VALUE = /^[^\s"=\\\p{Cc}]+$/u
@@ -28,18 +28,10 @@ type Shown = string | number | boolean
 type Render = (time: string, level: LogLevel, event: string, fields: Fields) => string
 
 /** Names of fields, and whether they indicate a secret. */
-const knownNames = new Map<string, boolean>()
-
-function isSecret(name: string): boolean {
-  const known = knownNames.get(name)
-  if (known !== undefined) return known
-  const secret = SECRET_NAME.test(name)
-  if (knownNames.size < NAMES_KNOWN_MAX) knownNames.set(name, secret)
-  return secret
-}
+const secretNames = new Remembered(name => SECRET_NAME.test(name))
 
 function shownOf(name: string, value: Shown): Shown {
-  if (isSecret(name)) return "[hidden]"
+  if (secretNames.of(name)) return "[hidden]"
   if (typeof value === "string" && value.length > FIELD_CHARACTERS_MAX)
     return `${value.slice(0, FIELD_CHARACTERS_MAX)}…`
   return typeof value === "number" && !Number.isFinite(value) ? String(value) : value
