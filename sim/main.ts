@@ -3,9 +3,9 @@
  * runs from seeds.
  *
  * A storm is concurrent clients on a machine that is stopped repeatedly, then audited; twins are
- * the engine and the model under the same commands; in disks, a nemesis damages disks, within what the
- * store promises to survive, and in every fourth run beyond it. The same seed repeats the same run: for a run
- * that fails, the command that repeats it is printed, and the program exits with 1 after all runs.
+ * the engine and the model under the same commands; in disks, a nemesis damages disks, within the limits that the
+ * store promises to survive, and in every fourth run beyond them. The same seed repeats the same run. Prints the
+ * command that repeats each failed run, and exits with 1 after all runs if one failed.
  */
 import { parseArgs } from "node:util"
 import { assert } from "../src/base/assert.js"
@@ -47,7 +47,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     perform: async run => {
       const storm = new Storm({ ...run, clients: 8, lifeMsMax: 300, versioned: run.seed % 3 === 0 })
       await storm.run()
-      return `${storm.observer.count} operations, ${storm.world.incarnation} lives`
+      return `${storm.observer.count} operations, ${storm.world.incarnation} processes`
     },
   },
   twins: {
@@ -85,5 +85,5 @@ for (let seed = first; seed < first + count; seed += 1) {
     failed += 1
   }
 }
-if (count > 1) process.stdout.write(`${count - failed} of ${count} runs are clean\n`)
+if (count > 1) process.stdout.write(`${count - failed} of ${count} runs passed\n`)
 process.exitCode = failed > 0 ? 1 : 0

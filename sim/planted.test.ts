@@ -1,4 +1,4 @@
-/** The short form of `npm run planted`: the three bugs that decide whether an answer can be trusted. */
+/** The short form of `npm run planted`: the three bugs that make answers wrong. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fits, judgePlants } from "./planted.js"
@@ -8,7 +8,7 @@ test("each planted bug still fits its source", () => {
   for (const plant of PLANTS) assert.ok(fits(plant), plant.bug)
 })
 
-test("answers that are not durable, refusals that were not, and a batch lost by recovery are caught", async () => {
+test("answers before durability, refusals based on uncommitted entries, and a batch lost by recovery are caught", async () => {
   const plants = PLANTS.slice(0, 3)
   const verdicts = await judgePlants(plants, ["1", "2"], () => undefined)
   assert.equal(verdicts.length, 4)

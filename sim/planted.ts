@@ -2,7 +2,7 @@
  * `npm run planted [WORD…]`: shows that the checks would find bugs. Each planted bug (see `plants.ts`) is built
  * into a copy of the program in a temporary folder, its scenario is run there for some seeds, and must
  * fail by the check that is named; the unchanged program must pass the same seeds. Prints a line for
- * each and exits with 1 if one was missed.
+ * each bug and exits with 1 if one was missed.
  */
 import { execFile } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -14,7 +14,7 @@ import ts from "typescript"
 import { PLANTS, type Edit, type Plant } from "./plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-/** A bug may not show with every seed: a single passing seed proves little. */
+/** A bug may not appear with every seed: a single passing seed proves little. */
 const SEEDS = ["1", "2", "3", "4", "5", "6"]
 const RUN_MS_MAX = 300_000
 const run = promisify(execFile)
@@ -33,7 +33,7 @@ function copyProgram(): string {
   return copy
 }
 
-/** The file with the bug in it, as JavaScript; undefined if the text to change does not occur exactly once. */
+/** Returns the file with the bug, as JavaScript; undefined if the text to replace does not occur exactly once. */
 function planted(edits: readonly Edit[]): ReadonlyMap<string, string> | undefined {
   const sources = new Map<string, string>()
   for (const { file, find, put } of edits) {
@@ -53,7 +53,7 @@ function planted(edits: readonly Edit[]): ReadonlyMap<string, string> | undefine
   )
 }
 
-/** The output of a scenario: "passed", or the failed check and its finding. */
+/** Returns the output of a scenario: "passed", or the failed check and its finding. */
 async function outcome(program: string, scenario: string, seeds: readonly string[]): Promise<string> {
   const script = join(program, "dist/sim/scenario.js")
   try {
@@ -77,7 +77,7 @@ export interface Verdict {
 async function judge(program: string, plant: Plant, seeds: readonly string[]): Promise<Verdict> {
   const changed = planted(plant.edits)
   if (!changed)
-    return { bug: plant.bug, isCaught: false, found: "the source has changed: the plant does not match any more" }
+    return { bug: plant.bug, isCaught: false, found: "the source has changed: update the text that this bug replaces" }
   const paths = [...changed].map(([file, text]) => ({
     path: join(program, "dist", file.replace(/\.ts$/, ".js")),
     text,
@@ -93,7 +93,7 @@ async function judge(program: string, plant: Plant, seeds: readonly string[]): P
   }
 }
 
-/** Checks the given bugs, after the healthy program has passed their scenarios. */
+/** Checks these bugs, after the unchanged program has passed their scenarios. */
 export async function judgePlants(
   plants: readonly Plant[],
   seeds: readonly string[],

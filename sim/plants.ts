@@ -1,6 +1,6 @@
 /**
- * Planted bugs: each is a small change of one source file, the scenario that must fail with it, and the
- * check that must catch it. None of them is in the product: `planted.ts` builds a changed copy.
+ * Planted bugs: each is a small change of a source file, with the scenario that must fail and the check that must
+ * catch it. The product contains none of them: `planted.ts` builds a changed copy.
  */
 import type { CheckName } from "./world/checks.js"
 import type { ScenarioName } from "./world/scenarios.js"
@@ -16,7 +16,7 @@ export interface Plant {
   readonly bug: string
   readonly edits: readonly Edit[]
   readonly scenario: ScenarioName
-  /** Any of these may catch it, since they check the same promise. */
+  /** Any of these checks may catch it: they test the same promise. */
   readonly caughtBy: readonly CheckName[]
 }
 
@@ -97,7 +97,7 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "slots",
-    caughtBy: ["oneShardADevice"],
+    caughtBy: ["oneShardPerDevice"],
   },
   {
     bug: "accept a bad shard checksum on read",
@@ -120,7 +120,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["readersFinish"],
   },
   {
-    bug: "do not look for a void mark at the commit",
+    bug: "ignore an abort mark at the commit",
     edits: [
       {
         file: "src/object/commands/version-commands-core.ts",
@@ -129,10 +129,10 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "give up",
-    caughtBy: ["voidStaysOut"],
+    caughtBy: ["abortedStaysOut"],
   },
   {
-    bug: "forget the counters when a version is overwritten",
+    bug: "leave the counters unchanged when a version is overwritten",
     edits: [
       { file: "src/object/commands/row-editor-core.ts", find: "this.bytesDelta -= version.head.sizeBytes", put: "" },
     ],
@@ -167,7 +167,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "skip the sync of volumes",
     edits: [{ file: "src/volume/writer.ts", find: "durable: true", put: "durable: false" }],
     scenario: "storm on 1 device",
-    caughtBy: ["acknowledgedStays", "nothingHalf", "linearizable"],
+    caughtBy: ["acknowledgedStays", "noPartialWrites", "linearizable"],
   },
   {
     bug: "order versions by the wall clock alone",
@@ -191,17 +191,17 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "complete twice",
-    caughtBy: ["onceOnly"],
+    caughtBy: ["completesOnce"],
   },
   {
-    bug: "release bytes that another version of the row still names",
+    bug: "release bytes that another version of the row still references",
     edits: [{ file: "src/object/commands/row-editor-core.ts", find: "if (names > 0) return", put: "" }],
     scenario: "sharing",
     // Caught by a reader's result, or by the store's own integrity audit.
-    caughtBy: ["nothingHalf", "spaceComesBack"],
+    caughtBy: ["noPartialWrites", "spaceIsFreed"],
   },
   {
-    bug: "do not bring a replica up to date that lacks the last entries",
+    bug: "leave a replica without the last entries at recovery",
     edits: [
       { file: "src/tablet/recover.ts", find: "if (has < longest.has) await", put: "if (has > longest.has) await" },
     ],
@@ -221,7 +221,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["acknowledgedStays", "opens", "linearizable"],
   },
   {
-    bug: "remove an older life's needles without asking their row",
+    bug: "remove the needles of an earlier process without reading their row",
     edits: [
       {
         file: "src/object/jobs/ownership-resolver.ts",
@@ -240,10 +240,10 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "orphans",
-    caughtBy: ["spaceComesBack"],
+    caughtBy: ["spaceIsFreed"],
   },
   {
-    bug: "remove what one replica has no row for, at once",
+    bug: "remove needles immediately if one replica has no row for them",
     edits: [
       {
         file: "src/object/jobs/aborted-blocks.ts",
@@ -258,7 +258,7 @@ export const PLANTS: readonly Plant[] = [
     ],
     scenario: "damaged replica",
     // Caught by missing bytes, or by the store's own integrity audit.
-    caughtBy: ["lossIsNotFinal", "spaceComesBack"],
+    caughtBy: ["bodiesOutliveRows", "spaceIsFreed"],
   },
   {
     bug: "remove aborted blocks, however many there are",
@@ -266,10 +266,10 @@ export const PLANTS: readonly Plant[] = [
       { file: "src/object/jobs/aborted-brake-core.ts", find: "this.isTripped ||=", put: "this.isTripped = false &&" },
     ],
     scenario: "lost rows",
-    caughtBy: ["lossIsNotFinal"],
+    caughtBy: ["bodiesOutliveRows"],
   },
   {
-    bug: "copy shards to a replaced disk, and rebuild none",
+    bug: "copy shards to a replaced disk, but rebuild none",
     edits: [
       {
         file: "src/block/mend-core.ts",
@@ -278,10 +278,10 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "lost disk",
-    caughtBy: ["redundancyComesBack"],
+    caughtBy: ["redundancyIsRestored"],
   },
   {
-    bug: "take a device that comes back for whole",
+    bug: "treat a returning device as complete",
     edits: [
       {
         file: "src/cluster/device-states-core.ts",
@@ -290,10 +290,10 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "returned disk",
-    caughtBy: ["wholeIsWhole", "redundancyComesBack"],
+    caughtBy: ["completeIsComplete", "redundancyIsRestored"],
   },
   {
-    bug: "leave on a device that comes back what was removed while it was away",
+    bug: "keep needles on a returning device that were removed while it was offline",
     edits: [
       {
         file: "src/object/jobs/repair-visit.ts",
@@ -302,7 +302,7 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "returned disk",
-    caughtBy: ["spaceComesBack", "redundancyComesBack"],
+    caughtBy: ["spaceIsFreed", "redundancyIsRestored"],
   },
   {
     bug: "open with half of the devices",
@@ -317,7 +317,7 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["acknowledgedStays"],
   },
   {
-    bug: "a scrub does not verify what it reads",
+    bug: "a scrub does not verify the needles that it reads",
     edits: [
       { file: "src/volume/needle-scrub.ts", find: "if (isWhole || !isSamePlace(", put: "if (true || !isSamePlace(" },
     ],
@@ -325,13 +325,13 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["rotIsFound"],
   },
   {
-    bug: "do not mend what a scrub found",
+    bug: "do not repair the damage that a scrub found",
     edits: [{ file: "src/object/jobs/repair.ts", find: "this.require(copy.id.partition, copy.deviceId)", put: "" }],
     scenario: "scrubbed disk",
-    caughtBy: ["rotIsFound", "redundancyComesBack"],
+    caughtBy: ["rotIsFound", "redundancyIsRestored"],
   },
   {
-    bug: "forget the re-encoded blocks",
+    bug: "never release the old blocks after re-encoding",
     edits: [
       {
         file: "src/object/commands/reencode-commands-core.ts",
@@ -340,10 +340,10 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "growing store",
-    caughtBy: ["spaceComesBack"],
+    caughtBy: ["spaceIsFreed"],
   },
   {
-    bug: "take a full disk for a broken one",
+    bug: "treat a full disk as a faulty one",
     edits: [
       {
         file: "src/node/devices/device-set.ts",
@@ -357,10 +357,10 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "full disk",
-    caughtBy: ["fullIsNotBroken", "writesGoOn"],
+    caughtBy: ["fullIsNotFaulty", "writesContinue"],
   },
   {
-    bug: "copy also where only what a checkpoint needs is left",
+    bug: "let compaction copy into the space that a checkpoint needs",
     edits: [
       {
         file: "src/device/space-core.ts",
@@ -371,30 +371,30 @@ export const PLANTS: readonly Plant[] = [
       { file: "src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" },
     ],
     scenario: "disk filled by its store",
-    caughtBy: ["spaceComesBack"],
+    caughtBy: ["spaceIsFreed"],
   },
   {
-    bug: "keep a half-made copy while a checkpoint finds no room",
+    bug: "keep an unfinished copy while a checkpoint has no space",
     edits: [{ file: "src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" }],
     scenario: "half-made copy on a full disk",
-    caughtBy: ["spaceComesBack"],
+    caughtBy: ["spaceIsFreed"],
   },
   {
-    bug: "wait for the metadata on a disk that hangs",
+    bug: "wait for metadata on a hanging disk",
     edits: [
       { file: "src/tablet/committed-view.ts", find: "if (others.length === 0) throw failure", put: "throw failure" },
     ],
     scenario: "hung disk",
-    caughtBy: ["readsGoOn"],
+    caughtBy: ["readsContinue"],
   },
   {
-    bug: "never ask for a device that is out",
+    bug: "never probe an offline device",
     edits: [{ file: "src/node/control/returning.ts", find: "await this.takeBack(id, path)", put: "" }],
     scenario: "returned disk",
-    caughtBy: ["redundancyComesBack"],
+    caughtBy: ["redundancyIsRestored"],
   },
   {
-    bug: "keep the redundancy of one disk when others join",
+    bug: "keep the redundancy of a single disk when others join",
     edits: [
       {
         file: "src/cluster/policy-core.ts",
@@ -403,18 +403,18 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "growing store",
-    caughtBy: ["opens", "readsGoOn"],
+    caughtBy: ["opens", "readsContinue"],
   },
   {
-    bug: "re-encode nothing when the redundancy has changed",
+    bug: "re-encode nothing after a change of the redundancy",
     edits: [
       { file: "src/object/jobs/reencode.ts", find: "if (!plan) return false", put: "if (plan !== null) return false" },
     ],
     scenario: "growing store",
-    caughtBy: ["redundancyComesBack"],
+    caughtBy: ["redundancyIsRestored"],
   },
   {
-    bug: "let no device learn the metadata when a replica is lost",
+    bug: "do not replace a lost metadata replica",
     edits: [
       {
         file: "src/cluster/replicas-core.ts",
@@ -423,6 +423,6 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "lost disk",
-    caughtBy: ["redundancyComesBack"],
+    caughtBy: ["redundancyIsRestored"],
   },
 ]

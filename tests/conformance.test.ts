@@ -1,4 +1,4 @@
-/** The conformance suite against a server of this checkout: every row is a test. */
+/** The conformance suite against a server of this checkout: each row is a test. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, rm } from "node:fs/promises"

@@ -1,11 +1,11 @@
-/** Bodies name their write from any page, and no mixture passes for one of them. */
+/** Any page of a body identifies its write, and a mixture of two writes is never accepted as one of them. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { PAGE_BYTES, bodyOf, claimOf, firstDifference, readClaim } from "./bodies.js"
 
 const identity = { seed: 7, key: "a/é", number: 3, lengthBytes: 3 * PAGE_BYTES + 100 }
 
-test("a body is the same each time, of its length, and names itself from any page", () => {
+test("a body is reproducible, has its declared length, and is identified by any of its pages", () => {
   const claim = claimOf(identity)
   const body = bodyOf(claim)
   assert.equal(body.length, identity.lengthBytes)
@@ -18,7 +18,7 @@ test("a body is the same each time, of its length, and names itself from any pag
   assert.equal(firstDifference(body.subarray(5000, 9000), claim, 5000), undefined)
 })
 
-test("lengths around the identity and the page", () => {
+test("lengths just below and above those of the identity and of a page", () => {
   for (const lengthBytes of [0, 1, 31, 32, PAGE_BYTES, PAGE_BYTES + 1]) {
     const claim = claimOf({ ...identity, lengthBytes })
     assert.equal(bodyOf(claim).length, lengthBytes)

@@ -2,14 +2,14 @@
  * Bodies that identify their write.
  *
  * A body is a function of its identity (seed, key, number, length): each page of 4 KiB opens with the
- * identity and the page's number, the rest is drawn from both. So any read of a page or more names
- * its write by itself, a mixture of two writes cannot be taken for either, and nothing needs to be kept.
- * Limits  Bodies shorter than IDENTITY_BYTES cannot name themselves; compare their ETag or metadata.
+ * identity and the page's number, and the rest is generated from both. So any read of a page or more identifies its
+ * write, a mixture of two writes matches neither, and nothing needs to be stored.
+ * Limits  Bodies shorter than IDENTITY_BYTES cannot contain their identity; compare their ETag or metadata.
  */
 export interface BodyIdentity {
   readonly seed: number
   readonly key: string
-  /** Which write of this seed and key. */
+  /** The number of the write under this seed and key. */
   readonly number: number
   readonly lengthBytes: number
 }

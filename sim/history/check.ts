@@ -1,9 +1,9 @@
 /**
  * Checks a whole history key by key: operations on different keys are independent.
  *
- * Before the search, unknown writes that a read saw become certain: they took effect before the
- * end of the first read that saw them. This keeps the number of open choices small.
- * Limits  HISTORY_LIMITS; a key over them is "undecided", which counts as a failure: tune the workload.
+ * Before the search, unknown writes that a read returned become certain: they took effect before the
+ * end of the first read that returned them. This keeps the number of open choices small.
+ * Limits  HISTORY_LIMITS; a key that exceeds them is "undecided", which counts as a failure: reduce the workload.
  */
 import { linearize } from "./linearize.js"
 import type { Verdict } from "./linearize.js"
@@ -24,7 +24,7 @@ interface Sighting {
   versionId: string | undefined
 }
 
-/** For each write, the first read that saw it, and the version id that any read saw it under. */
+/** For each write, the first read that returned it, and the version id that any read returned with it. */
 function sightings(operations: readonly Operation[]): Map<string, Sighting> {
   const seen = new Map<string, Sighting>()
   for (const { outcome, endMs } of operations) {
@@ -37,7 +37,7 @@ function sightings(operations: readonly Operation[]): Map<string, Sighting> {
   return seen
 }
 
-/** Unknown writes that were seen, as writes that were done. */
+/** Unknown writes that a read returned, as completed writes. */
 export function settleSeen(operations: readonly Operation[]): readonly Operation[] {
   const seen = sightings(operations)
   return operations.map(operation => {

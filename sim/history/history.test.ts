@@ -1,6 +1,6 @@
 /**
- * The checker is checked: hand-made histories, agreement with trying every order, and changed answers
- * of good histories detected.
+ * Tests of the checker: hand-made histories, agreement with an exhaustive search of all orders, and detection of
+ * changed answers in legal histories.
  */
 import { test } from "node:test"
 import assert from "node:assert/strict"
@@ -40,7 +40,7 @@ const verdictOf = (mode: Mode, operations: readonly Operation[]) => checkHistory
 const GOOD: readonly (readonly [title: string, operations: readonly Operation[]])[] = [
   ["read your write", [op(0, 1, write("a"), done), op(2, 3, read, found("a"))]],
   [
-    "a read beside a write may see the old or the new",
+    "a read concurrent with a write may see the old or the new value",
     [op(0, 1, write("a"), done), op(2, 9, write("b"), done), op(3, 4, read, found("a")), op(5, 6, read, found("b"))],
   ],
   ["an unknown write may have happened", [op(0, 1, write("a"), unknown), op(2, 3, read, found("a"))]],
@@ -66,7 +66,7 @@ const GOOD: readonly (readonly [title: string, operations: readonly Operation[]]
       op(6, 7, read, found("b")),
     ],
   ],
-  ["If-Match on nothing", [op(0, 1, ifMatch("a", "x"), absent), op(2, 3, read, absent)]],
+  ["If-Match on a missing key", [op(0, 1, ifMatch("a", "x"), absent), op(2, 3, read, absent)]],
   [
     "an unseen unknown write explains a refusal",
     [op(0, 1, write("a"), done), op(2, 3, write("b"), unknown), op(4, 5, ifMatch("c", "ea"), refused)],
@@ -85,11 +85,11 @@ const BAD: readonly (readonly [title: string, operations: readonly Operation[]])
   ["two winners", [op(0, 5, ifAbsent("a"), done), op(0, 5, ifAbsent("b"), done)]],
   ["no winner on an empty key", [op(0, 5, ifAbsent("a"), refused)]],
   [
-    "a write of a server that died is seen only after one that came later",
+    "a write of a killed server is seen only after a later write",
     [op(0, 1, write("a"), unknown), op(2, 3, write("b"), done), op(4, 5, read, found("a"))],
   ],
   [
-    "an unknown write comes and goes",
+    "an unknown write appears and disappears",
     [op(0, 1, write("a"), unknown), op(2, 3, read, found("a")), op(4, 5, read, absent)],
   ],
   ["seen before it was sent", [op(0, 1, read, found("a")), op(2, 3, write("a"), done)]],
@@ -204,7 +204,7 @@ function randomAction(draw: Draw, id: string, etags: readonly string[]): Action 
   return kinds[draw(kinds.length)] ?? read
 }
 
-/** The answer of a store in which each operation takes effect immediately, and the state after it. */
+/** Returns the answer of a store in which each operation takes effect immediately, and the state after it. */
 function answerOf(register: Register, state: Stack, operation: Operation): Operation & { readonly state: Stack } {
   const value = state.top?.value
   const outcomes: readonly Outcome[] =
@@ -223,7 +223,7 @@ function answerOf(register: Register, state: Stack, operation: Operation): Opera
   throw new Error("the model must answer every operation")
 }
 
-/** A legal history of one key: operations take effect one by one, somewhere inside their time. */
+/** Returns a legal history of one key: operations take effect one by one, at some moment between start and end. */
 function legalHistory(draw: Draw, length: number, spread: number, unknownOneIn: number): Operation[] {
   const register = new Register("never")
   let state = register.empty
@@ -245,7 +245,7 @@ function legalHistory(draw: Draw, length: number, spread: number, unknownOneIn: 
   })
 }
 
-/** Changes one answer to another that the same question could have had. */
+/** Changes one answer to another that the same request could have received. */
 function changedHistory(draw: Draw, operations: readonly Operation[]): Operation[] {
   const at = draw(operations.length)
   const ids = operations.flatMap(({ action }) => (action.kind === "write" ? [action.value.write] : []))
@@ -285,10 +285,10 @@ test("the search agrees with trying every order, on 20,000 short histories", () 
     if (!right) illegal += 1
     assert.equal(verdictOf("never", operations), right ? "legal" : "illegal", `seed ${seed}`)
   }
-  assert.ok(illegal > 2_000, `${illegal} illegal ones among them`)
+  assert.ok(illegal > 2_000, `only ${illegal} of them are illegal`)
 })
 
-test("making seen writes certain changes no verdict", () => {
+test("making writes certain that a read returned changes no verdict", () => {
   for (let seed = 1; seed <= 3_000; seed += 1) {
     const draw = drawing(seed + 500_000)
     const operations = changedHistory(draw, legalHistory(draw, 2 + draw(6), 14, 2))

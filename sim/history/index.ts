@@ -1,4 +1,4 @@
-/** History checker: compares the answers that clients received with the possible states of each key. */
+/** History checker: checks that some order of each key's operations explains the answers that clients received. */
 export { HISTORY_LIMITS, checkHistory, describeVerdict } from "./check.js"
 export type { KeyVerdict } from "./check.js"
 export type { Action, Condition, Mode, Operation, Outcome, StackEntry, Value } from "./operations.js"

@@ -1,13 +1,14 @@
 /**
- * Is there an order of one key's operations that respects time and explains every answer?
+ * Searches for an order of one key's operations that respects time and explains every answer.
  *
  * Wing and Gong's search (1993) with Lowe's memory of configurations already tried (2017): a
- * configuration is the set of operations placed so far and the state they lead to. An operation may
- * come next when no other, still unplaced, ended before it began. An unknown operation may be placed
- * at any time between its start and its end (infinite, or the moment its server died), or not at all.
+ * configuration is the set of operations placed so far and the state they lead to. An operation may be placed next
+ * when no other unplaced operation ended before it began. An unknown operation may be placed
+ * at any time between its start and its end (infinite, or the moment at which its server was killed), or not at all.
  *
- * An operation without effect (a read, a refusal) is placed as soon as it fits, unless that removes an unknown one's
- * last chance: its place makes no difference to later operations. The search branches only on changes.
+ * An operation without effect (a read, a refusal) is placed as soon as it fits, because its place makes no
+ * difference to later operations; unless an unknown operation could then no longer be placed. The search branches
+ * only on changes.
  * Limits  `stepsMax` tries; beyond it the answer is "undecided", which counts as a failure.
  */
 import type { Operation } from "./operations.js"
@@ -30,7 +31,7 @@ interface Entry {
 
 interface Frame {
   readonly state: Stack
-  /** The entry whose placing led here. */
+  /** The entry that was placed last. */
   readonly placed: Entry | undefined
   readonly candidates: readonly Entry[]
   /** The latest start of a placed operation: an operation that ended before it can no longer be placed. */
@@ -107,7 +108,7 @@ class Search {
     if (placed) this.place(placed, 0)
   }
 
-  /** Remembers the configuration; false where it was tried before. */
+  /** Records the configuration; returns false if it was tried before. */
   private isNew(state: Stack): boolean {
     let name = `${state.id};${this.low}`
     for (const entry of this.optional) if (this.done[entry.place] === 1) name += `,${entry.place}`
@@ -119,7 +120,7 @@ class Search {
     return true
   }
 
-  /** The operations that may come next: required ones first, in the order of their ends. */
+  /** The operations that may be placed next: required ones first, in the order of their ends. */
   private frame(state: Stack, placed: Entry | undefined, earlierMs: number): Frame {
     const latestStartMs = Math.max(earlierMs, placed?.operation.startMs ?? -Infinity)
     const candidates: Entry[] = []

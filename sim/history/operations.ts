@@ -1,9 +1,10 @@
 /**
  * The lines of a history: requests of clients for keys, their times, and their answers.
  *
- * Every write has an id of its own (bodies and metadata carry it), so a read proves which write it
- * saw. An operation without an answer is `unknown`: it may have happened at any time between its
- * start and its end (the death of its server, or Infinity), or never. One that certainly did not happen is not part of a history.
+ * Every write has an id of its own (in its body or metadata), so a read identifies the write that it returned. An
+ * operation without an answer is `unknown`: it may have happened at any time between its
+ * start and its end (the moment its server was killed, or Infinity), or never. An operation that certainly did not
+ * happen is not part of a history.
  */
 
 /** A bucket that was never versioned, or one with versioning enabled from its first object on. */
@@ -40,7 +41,7 @@ export interface StackEntry {
 
 export type Outcome =
   | { readonly kind: "unknown" }
-  /** The write or removal took effect; with the id of the version or marker made, where versioned. */
+  /** The write or removal took effect; in a versioned bucket with the id of the version or marker that it made. */
   | { readonly kind: "done"; readonly versionId?: string }
   /** 412: the condition was false. */
   | { readonly kind: "refused" }
@@ -56,6 +57,6 @@ export interface Operation {
   readonly endMs: number
   readonly action: Action
   readonly outcome: Outcome
-  /** For people who read a verdict. */
+  /** Shown with a verdict. */
   readonly note?: string
 }

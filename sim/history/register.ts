@@ -3,8 +3,8 @@
  *
  * Pure. `step` gives the stack after an operation with the outcome that its client saw, or undefined
  * if that outcome is impossible in this state. A value that the client has not received (an ETag, a version
- * id) matches everything until an answer contains it; from then on the state has it. Equal stacks are one
- * object, so that a state is compared by identity.
+ * id) matches everything until an answer contains it; from then on it is part of the state. Equal stacks are the
+ * same object, so states are compared by identity.
  */
 import type { Action, Condition, Mode, Operation, StackEntry, Value } from "./operations.js"
 
@@ -26,7 +26,7 @@ export class Register {
 
   constructor(private readonly mode: Mode) {}
 
-  /** The stack with a version on top: always the same object for the same two. */
+  /** Returns the stack with a version on top: the same arguments always return the same object. */
   private push(below: Stack, top: Version): Stack {
     const name = JSON.stringify([below.id, top.versionId, top.value?.write, top.value?.etag, top.value === undefined])
     const found = this.known.get(name)
@@ -112,7 +112,7 @@ function mayHold(condition: Condition | undefined, current: Value | undefined): 
   return current !== undefined && (current.etag === undefined || current.etag === condition.etag)
 }
 
-/** Whether the condition may have been refused with 412. */
+/** Whether a 412 is a possible answer to the condition. */
 function mayFail(condition: Condition | undefined, current: Value | undefined): boolean {
   if (condition === undefined || current === undefined) return false
   if (condition.kind === "absent") return true

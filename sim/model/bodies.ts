@@ -1,4 +1,4 @@
-/** Bodies: read whole, then compared with every length and digest that the client declared. */
+/** Reads whole bodies and compares them with every length and digest that the client declared. */
 import { concatBytes, equalBytes } from "../../src/base/bytes.js"
 import { fail } from "../../src/base/failures.js"
 import type { BodySource, StoredChecksum } from "../../src/object/contract.js"

@@ -1,5 +1,5 @@
 /**
- * Conditions, as RFC 9110 section 13.2.2 orders them: If-Match decides over If-Unmodified-Since,
+ * Conditions in the order of RFC 9110 section 13.2.2: If-Match takes precedence over If-Unmodified-Since,
  * If-None-Match over If-Modified-Since.
  */
 import { fail } from "../../src/base/failures.js"
@@ -32,7 +32,7 @@ export function checkRead(conditions: Conditions, version: ModelObject): void {
   if (verdict === "notModified") throw fail("notModified", { etag, lastModifiedMs, versionId })
 }
 
-/** Throws `preconditionFailed`, also where a read would be "not modified". */
+/** Throws `preconditionFailed`, also if a read would be "not modified". */
 export function checkCopySource(conditions: Conditions, version: ModelObject): void {
   if (judge(conditions, version) !== "go") throw fail("preconditionFailed")
 }

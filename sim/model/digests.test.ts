@@ -1,4 +1,4 @@
-/** Known answers: the check values of the CRC catalogue ("123456789"), and what S3 shows. */
+/** Known answers: the check values of the CRC catalogue ("123456789"), and values as S3 returns them. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { checksum, compositeChecksum, fullChecksum, hex } from "./digests.js"
@@ -13,6 +13,6 @@ test("checksums have their published check values", () => {
   assert.equal(fullChecksum("CRC32", new Uint8Array()).value, "AAAAAA==")
 })
 
-test("a composite checksum names its parts", () => {
+test("a composite checksum ends with the number of its parts", () => {
   assert.match(compositeChecksum("CRC32", [bytes("a"), bytes("b")]).value, /^[A-Za-z0-9+/]{6}==-2$/)
 })

@@ -1,8 +1,8 @@
 /**
- * Digests as their definitions state them: bit by bit, without copied tables and without combining.
+ * Digests computed from their definitions: bit by bit, without copied tables and without combining.
  *
- * The slow twin of the compute threads. CRCs are reflected (the low bit first), as S3's are; all
- * results are big-endian bytes, as S3 encodes them in base64.
+ * An independent, slow implementation to compare the compute threads with. CRCs are reflected (the low bit first),
+ * as S3's are; all results are big-endian bytes, as S3 encodes them in base64.
  */
 import { createHash } from "node:crypto"
 import { concatBytes } from "../../src/base/bytes.js"
@@ -65,12 +65,12 @@ export function checksum(algorithm: ChecksumAlgorithm, bytes: Uint8Array): Uint8
   }
 }
 
-/** The checksum of a whole body, as S3 shows it. */
+/** The checksum of a whole body, as S3 returns it. */
 export function fullChecksum(algorithm: ChecksumAlgorithm, bytes: Uint8Array): StoredChecksum {
   return { algorithm, type: "FULL_OBJECT", value: base64(checksum(algorithm, bytes)) }
 }
 
-/** The checksum of the parts' checksums, as S3 shows it. */
+/** The checksum of the parts' checksums, as S3 returns it. */
 export function compositeChecksum(algorithm: ChecksumAlgorithm, parts: readonly Uint8Array[]): StoredChecksum {
   const joined = concatBytes(parts.map(part => checksum(algorithm, part)))
   return { algorithm, type: "COMPOSITE", value: `${base64(checksum(algorithm, joined))}-${parts.length}` }

@@ -1,5 +1,5 @@
 /**
- * The model: an in-memory implementation of `ObjectServices`, written to be obviously correct.
+ * The model: an in-memory implementation of `ObjectServices`, kept so simple that it is obviously correct.
  *
  * It is the executable specification of buckets, objects, versions and multipart uploads: the S3
  * layer is tested over it, and the engine is compared with it.

@@ -1,5 +1,5 @@
 /**
- * Listings, naively: everything, sorted, grouped, filtered, cut. Byte strings compare by bytes.
+ * Naive listings: all keys are sorted, grouped, filtered and cut to a page. Byte strings compare by bytes.
  */
 import type { MultipartId, ObjectKey } from "../../src/base/ids.js"
 import type {
@@ -18,7 +18,7 @@ import { versionsOf } from "./state.js"
 
 export const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-/** The common prefix that a key falls into, if it does. */
+/** The common prefix of a key; undefined if it has none. */
 function commonPrefix(key: string, prefix: string, delimiter: string): string | undefined {
   const at = delimiter === "" ? -1 : key.indexOf(delimiter, prefix.length)
   return at === -1 ? undefined : key.slice(0, at + delimiter.length)
@@ -56,7 +56,7 @@ export function list(bucket: ModelBucket, request: ListRequest): ListPage {
   return { entries: page.map(([, entry]) => entry), next: rest.length > max ? page.at(-1)?.[0] : undefined }
 }
 
-/** An entry with its place in the order: by name, then newest (lowest rank) first. */
+/** An entry with its sort order: by name, then newest (lowest rank) first. */
 interface Placed<Entry> {
   readonly name: string
   readonly rank: string
@@ -89,7 +89,7 @@ function versionEntries(bucket: ModelBucket, request: ListVersionsRequest): Plac
   return entries.sort(byPlace)
 }
 
-/** The rank after which a page inside one key begins; above every rank if the marker has no version id. */
+/** The rank after which a page that begins within a key continues; above every rank if the marker has no version id. */
 function rankOfMarker(bucket: ModelBucket, { keyMarker, versionIdMarker }: ListVersionsRequest): string {
   const above = "~"
   if (versionIdMarker === undefined) return above
@@ -136,7 +136,7 @@ export interface UploadsPage {
   readonly next: { readonly keyMarker: string; readonly uploadIdMarker: MultipartId | undefined } | undefined
 }
 
-/** Uploads of a key are ordered by their start, and so are their ids. */
+/** Uploads of a key are ordered by their start, which is also the order of their ids. */
 export function listUploads(bucket: ModelBucket, request: UploadsRequest): UploadsPage {
   const { prefix, delimiter, keyMarker, uploadIdMarker, max } = request
   const all = new Map<string, Placed<UploadListEntry>>()

@@ -165,7 +165,7 @@ export class ModelMultipart implements Multipart {
   }
 
   /**
-   * The last to finish wins; an upload that ended meanwhile accepts no more parts. A checksum is stored
+   * The last part to finish wins; an upload that has ended meanwhile accepts no more parts. A checksum is stored
    * if the upload was created with one, and only returned otherwise.
    */
   #keepPart(target: MultipartTarget, partNumber: number, { bytes, etag, checksum }: CheckedBody): PartResult {

@@ -43,7 +43,7 @@ type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "siz
   readonly acl: ObjectAcl | undefined
 }
 
-/** Adds a version to its key, as the bucket's versioning has it. */
+/** Adds a version to its key, according to the bucket's versioning. */
 export function commit(state: ModelState, bucket: ModelBucket, key: ObjectKey, object: NewObject): PutResult {
   const { body, parts, tags, acl, ...described } = object
   const { versioning } = bucket.bucket
@@ -71,7 +71,7 @@ export function find(bucket: ModelBucket, key: ObjectKey, versionId: VersionId |
   throw fail("isDeleteMarker", { versionId: markerId, lastModifiedMs })
 }
 
-/** A copy's source: a delete marker is a bad request by version id, and a missing key by key. */
+/** The source of a copy. A delete marker is a bad request if named by version id, and a missing key otherwise. */
 export function findSource(state: ModelState, source: CopySource): { bucket: ModelBucket; version: ModelObject } {
   const bucket = state.open(source.bucket)
   const named = versionsOf(bucket, source.key).find(version => version.info.versionId === source.versionId)
@@ -91,7 +91,7 @@ interface Resolved {
 
 const WHOLE: Resolved = { range: undefined, partChecksum: undefined }
 
-/** The n-th part as the object counts them: numbers that were left out at its completion do not count. */
+/** The n-th part of the object; part numbers that its completion left out do not count. */
 function resolvePart({ parts, info }: ModelObject, partNumber: number): Resolved {
   if (parts === undefined && partNumber === 1) {
     const range = info.sizeBytes > 0 ? { first: 0, lengthBytes: info.sizeBytes } : undefined
@@ -128,7 +128,7 @@ async function* pieces(bytes: Uint8Array, signal: AbortSignal): AsyncIterable<Ui
   }
 }
 
-/** The bytes as a body of their own, without regard to the parts that they were uploaded in. */
+/** The bytes as one body, whatever parts they were uploaded in. */
 const single = (bytes: Uint8Array, algorithm: ChecksumAlgorithm | undefined) => ({
   etag: hex(md5(bytes)),
   checksum: algorithm === undefined ? undefined : fullChecksum(algorithm, bytes),

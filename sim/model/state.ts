@@ -1,8 +1,8 @@
 /**
  * The model's whole state: plain maps in memory, sorted only when read.
  *
- * Versions of a key stand newest first. A version's rank grows smaller with each newer one and opens
- * its id, so that "older than this id" has an answer even after that id was deleted.
+ * Versions of a key are sorted newest first. Each newer version has a lower rank, and its id begins with the rank,
+ * so that "older than this id" can be decided even after that id was deleted.
  */
 import { fail } from "../../src/base/failures.js"
 import type { BucketName, MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
@@ -46,7 +46,7 @@ export interface ModelUpload {
   readonly parts: Map<number, ModelPart>
 }
 
-/** A completed upload, remembered until the next write to its key. */
+/** A completed upload, kept until the next write to its key. */
 export interface ModelCompletion {
   readonly multipartId: MultipartId
   readonly partList: string
@@ -74,7 +74,7 @@ export class ModelState {
     readonly random: Random,
   ) {}
 
-  /** The bucket as it is now. Throws `noSuchBucket`, also where the name belongs to a later bucket. */
+  /** The current state of the bucket. Throws `noSuchBucket`, also if a later bucket has the name. */
   open(bucket: Bucket): ModelBucket {
     const found = this.buckets.get(bucket.name)
     if (found?.bucket.id !== bucket.id) throw fail("noSuchBucket")
@@ -94,7 +94,7 @@ export class ModelState {
     return { rank, versionId: parseVersionId(versioning === "enabled" ? `${rank}${this.#salt()}` : "null") }
   }
 
-  /** Now, but never before an earlier version of the key. */
+  /** The current time, but never before an earlier version of the key. */
   nextModifiedMs(bucket: ModelBucket, key: ObjectKey): number {
     const lastModifiedMs = Math.max(this.clock.wallMs(), bucket.lastModifiedMs.get(key) ?? 0)
     bucket.lastModifiedMs.set(key, lastModifiedMs)

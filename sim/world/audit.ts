@@ -1,6 +1,6 @@
 /**
- * Audit: all views of a store after a run must agree: listings with reads, counters
- * with listings, needles with the rows that reference them.
+ * Audit after a run: listings must agree with reads, counters with listings, and needles with the rows that
+ * reference them.
  */
 import type { Family } from "../../src/base/families.js"
 import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
@@ -23,13 +23,13 @@ import { ABORTED_WAITS } from "./settings.js"
 
 const JOB_STEPS_MAX = 10_000
 const SETTLE_PASSES_MAX = 20
-/** Work that waits for a checkpoint, or for a device, is retried after this. */
+/** Work that waits for a checkpoint or a device is retried after this time. */
 const THROTTLED_MS = 500
 /** A job that only checks, and never finishes. */
 const isVerifying = (job: string): boolean => job.startsWith("scrub")
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
-/** `settled`: when it resolves, everything that gives bytes back has been done; absent: it is done here. */
+/** `settled` resolves once all jobs that free bytes have finished; without it the audit runs them. */
 export async function audit(
   world: SimMachine,
   engine: Engine,
@@ -77,7 +77,7 @@ async function auditReads(world: SimMachine, engine: Engine, bucket: Bucket, obj
   for (const { key, etag, sizeBytes } of objects) {
     const got = await world.run(find(engine, bucket, key))
     check("listingsAgree", got?.info.etag === etag, () => `${key} is listed with another ETag than it is read with`)
-    check("nothingHalf", got?.bytes.length === sizeBytes, () => `${key} is listed with ${sizeBytes} bytes`)
+    check("noPartialWrites", got?.bytes.length === sizeBytes, () => `${key} is listed with ${sizeBytes} bytes`)
   }
 }
 
@@ -89,17 +89,17 @@ async function auditCounters(world: SimMachine, engine: Engine, bucket: Bucket, 
   const uploads = (await world.run(engine.services.multipart.listUploads(page))).entries.length
   const listed = { objects: objects.length, versions: versions.length, bytes, uploads }
   const counted = { objects: usage.objects, versions: usage.versions, bytes: usage.bytes, uploads: usage.uploads }
-  const [shown, told] = [JSON.stringify(listed), JSON.stringify(counted)]
-  check("countersAgree", shown === told, () => `listed ${shown}, counted ${told}`)
+  const [shown, counters] = [JSON.stringify(listed), JSON.stringify(counted)]
+  check("countersAgree", shown === counters, () => `listed ${shown}, counted ${counters}`)
 }
 
-/** Runs what gives bytes back until nothing is left to do, as an operator does who knows of the many crashes. */
+/** Runs the jobs that free bytes until no work remains, like an operator who knows that the store crashed often. */
 export async function settle(world: SimMachine, engine: Engine): Promise<void> {
   const { orphans } = engine.services
   for (let round = 0; ; round += 1) {
     await settleNow(world, engine)
     if (orphans.report().waitingBlocks === 0 || hasOfflineDevice(engine)) return
-    check("spaceComesBack", round < SETTLE_PASSES_MAX, () => orphans.progress())
+    check("spaceIsFreed", round < SETTLE_PASSES_MAX, () => orphans.progress())
     if (orphans.report().isStopped) orphans.resume()
     await world.pass(ABORTED_WAITS.removalWaitMs)
   }
@@ -109,7 +109,7 @@ export async function settle(world: SimMachine, engine: Engine): Promise<void> {
 const hasOfflineDevice = ({ recordManager }: Engine): boolean =>
   recordManager.record.devices.some(({ state }) => state === "offline")
 
-/** The same without an operator, for once: the store removes what is due by itself. */
+/** The same without an operator: the store removes everything that is due by itself. */
 export async function settleUnseen(world: SimMachine, engine: Engine): Promise<void> {
   await settleNow(world, engine)
   await world.pass(ABORTED_WAITS.removalWaitMs)
@@ -119,7 +119,7 @@ export async function settleUnseen(world: SimMachine, engine: Engine): Promise<v
 async function settleNow(world: SimMachine, engine: Engine): Promise<void> {
   // One job's result may be another's input: re-encoded blocks become pending deletions, then are collected.
   for (let pass = 0, isBusy = true; isBusy; pass += 1) {
-    check("spaceComesBack", pass < SETTLE_PASSES_MAX, () => "jobs keep one another busy")
+    check("spaceIsFreed", pass < SETTLE_PASSES_MAX, () => "the jobs keep creating work for one another")
     isBusy = false
     for (const job of engine.jobs.filter(({ name }) => !isVerifying(name))) {
       const steps = await settleJob(world, job)
@@ -128,12 +128,12 @@ async function settleNow(world: SimMachine, engine: Engine): Promise<void> {
   }
 }
 
-/** The number of steps until nothing was left to do. */
+/** Returns the number of steps until no work remained. */
 async function settleJob(world: SimMachine, job: Job): Promise<number> {
   let steps = 0
   for (let state = "busy"; state === "busy" || state === "throttled"; steps += 1) {
-    const progress = () => `${job.name} does not come to an end: ${job.progress()}`
-    check("spaceComesBack", steps < JOB_STEPS_MAX, progress)
+    const progress = () => `${job.name} does not finish: ${job.progress()}`
+    check("spaceIsFreed", steps < JOB_STEPS_MAX, progress)
     state = await world.run(job.step(noSignal))
     if (state === "throttled") await world.pass(THROTTLED_MS)
   }
@@ -141,7 +141,7 @@ async function settleJob(world: SimMachine, job: Job): Promise<number> {
 }
 
 /** Every extent that a row references. */
-export function* extentsNamed(engine: Engine): Generator<Extent> {
+export function* referencedExtents(engine: Engine): Generator<Extent> {
   const rows = (family: Family) => engine.tablet.committed.range(family, ALL)
   for (const family of ["current", "versions"] as const) {
     for (const [, { value }] of rows(family)) {
@@ -153,16 +153,16 @@ export function* extentsNamed(engine: Engine): Generator<Extent> {
   for (const [, { value }] of rows("segments")) for (const part of decodeSegment(value).parts) yield part.extent
 }
 
-export interface NamedNeedle {
+export interface ReferencedNeedle {
   readonly key: string
-  /** Its shard was missing at the acknowledgement. */
-  readonly owed: boolean
+  /** The shard was missing at the acknowledgement. */
+  readonly wasMissing: boolean
   /** Its device, and the device that the layout assigns. */
   readonly assigned: readonly DeviceId[]
 }
 
 /** The needles of the extent's blocks. */
-export function* needlesOf(extent: Extent, layout: Layout): Generator<NamedNeedle> {
+export function* needlesOf(extent: Extent, layout: Layout): Generator<ReferencedNeedle> {
   const { uploadId, part } = extent
   for (let block = 0; block < blockCount(extent); block += 1) {
     const exception = exceptionOf(extent, block)
@@ -172,12 +172,12 @@ export function* needlesOf(extent: Extent, layout: Layout): Generator<NamedNeedl
       const key = needleKeyOf({ partition, uploadId, part, block, generation, slot })
       const placed = exception?.placedSlots.find(([placedSlot]) => placedSlot === slot)
       const assigned = [placed?.[1], slotsOf(layout, partition)[slot]].filter(id => id !== undefined)
-      yield { key, owed: exception?.missingSlots.includes(slot) ?? false, assigned }
+      yield { key, wasMissing: exception?.missingSlots.includes(slot) ?? false, assigned }
     }
   }
 }
 
-export function needlesHeld(engine: Engine): ReadonlyMap<string, number> {
+export function storedNeedles(engine: Engine): ReadonlyMap<string, number> {
   const held = new Map<string, number>()
   for (const [i, device] of engine.devices.entries()) {
     for (const [key] of device.rows.range("needles", ALL)) held.set(key, i)
@@ -186,23 +186,27 @@ export function needlesHeld(engine: Engine): ReadonlyMap<string, number> {
 }
 
 function auditSpace(engine: Engine): void {
-  const held = needlesHeld(engine)
+  const held = storedNeedles(engine)
   const named = new Set<string>()
   const show = (key: string) => JSON.stringify(needleIdOfKey(rowKeyOf(key)))
   const present = new Set(engine.devices.map(({ place }) => place.id))
-  for (const extent of extentsNamed(engine)) {
-    for (const { key, owed, assigned } of needlesOf(extent, layoutOf(engine.recordManager.record.layout))) {
+  for (const extent of referencedExtents(engine)) {
+    for (const { key, wasMissing, assigned } of needlesOf(extent, layoutOf(engine.recordManager.record.layout))) {
       named.add(key)
-      // The content of an offline device is not visible.
+      // The content of an offline device cannot be read.
       const isAway = assigned.every(id => !present.has(id))
-      check("spaceComesBack", owed || isAway || held.has(key), () => `a needle that a row names is gone: ${show(key)}`)
+      check(
+        "spaceIsFreed",
+        wasMissing || isAway || held.has(key),
+        () => `a row references a needle that does not exist: ${show(key)}`,
+      )
     }
   }
   const isWaiting = (key: string): boolean =>
     hasOfflineDevice(engine) && engine.services.orphans.has(needleIdOfKey(rowKeyOf(key)))
   for (const key of held.keys()) {
-    check("spaceComesBack", named.has(key) || isWaiting(key), () => `nothing names ${show(key)}`)
+    check("spaceIsFreed", named.has(key) || isWaiting(key), () => `no row references ${show(key)}`)
   }
   const releases = [...engine.tablet.committed.range("releases", ALL)]
-  check("spaceComesBack", releases.length === 0, () => `${releases.length} releases are left`)
+  check("spaceIsFreed", releases.length === 0, () => `${releases.length} pending deletions remain`)
 }

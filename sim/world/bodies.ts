@@ -10,7 +10,7 @@ import { CheckFailed } from "./checks.js"
 export const noSignal = new AbortController().signal
 const HEAD_BYTES = 32
 
-/** Bytes that begin with `name` and continue with a pattern of it. */
+/** Bytes that begin with `name` and continue with a pattern derived from it. */
 export function bodyBytes(name: string, lengthBytes: number): Buffer {
   const body = Buffer.alloc(lengthBytes)
   let state = 0x9e37_79b9
@@ -23,19 +23,19 @@ export function bodyBytes(name: string, lengthBytes: number): Buffer {
   return body
 }
 
-/** The name of the write of these bytes. Throws if they are not one whole write. */
+/** Returns the name of the write that wrote these bytes. Throws if they are not one whole write. */
 export function nameOfBody(body: Uint8Array): string {
   const [name = "", length = ""] = Buffer.from(body.subarray(0, HEAD_BYTES)).toString("latin1").trimEnd().split(" ")
   const expected = bodyBytes(name, Number(length) || 0)
   if (Buffer.compare(expected, body) === 0) return name
-  throw new CheckFailed("nothingHalf", `${body.length} bytes that begin with "${name} ${length}"`)
+  throw new CheckFailed("noPartialWrites", `${body.length} bytes that begin with "${name} ${length}"`)
 }
 
 export function sourceOf(bytes: Uint8Array, pieceBytes = 10_000, gap?: () => Promise<void>): BodySource {
   return {
     lengthBytes: bytes.length,
     declaredChecksum: () => undefined,
-    // Both ways: whole where the length is even, streamed where it is odd.
+    // Bodies of even length are passed whole, those of odd length are streamed.
     gather: () => (gap || bytes.length % 2 === 1 ? undefined : bytes),
     async *open() {
       for (let at = 0; at < bytes.length; at += pieceBytes) {
@@ -68,7 +68,7 @@ export async function get(engine: Engine, request: GetRequest): Promise<Got> {
   return { info: body.info, bytes: Buffer.concat(pieces) }
 }
 
-/** Undefined if the object does not exist. */
+/** Returns undefined if the object does not exist. */
 export async function find(engine: Engine, bucket: Bucket, key: ObjectKey): Promise<Got | undefined> {
   try {
     return await get(engine, { bucket, key, conditions: {} })

@@ -3,30 +3,30 @@ import type { FailureKind } from "../../src/base/failures.js"
 import { isFailure } from "../../src/base/failures.js"
 
 export const CHECKS = {
-  acknowledgedStays: "what was acknowledged is there after every restart",
-  refusalWasTrue: "a refusal stands on something that stayed",
-  readsAreFresh: "a read sees the last write that was acknowledged before it",
-  oneWinner: "of conditional writes on one state exactly one wins",
-  nothingHalf: "bytes read back are one whole write",
-  refusedStaysOut: "what was refused never becomes visible",
-  countersAgree: "counters agree with what a listing shows",
-  listingsAgree: "a listing shows exactly what can be read",
+  acknowledgedStays: "every acknowledged write is present after every restart",
+  refusalWasTrue: "a refusal is based on state that lasts",
+  readsAreFresh: "a read returns the last write that was acknowledged before it",
+  oneWinner: "exactly one conditional write on the same state succeeds",
+  noPartialWrites: "a read returns one whole write",
+  refusedStaysOut: "a refused write never becomes visible",
+  countersAgree: "counters agree with listings",
+  listingsAgree: "a listing shows exactly the objects that can be read",
   newestIsLatest: "the newest write is the latest version",
-  onceOnly: "a repeated completion is the same version",
-  oneShardADevice: "no two shards of a block lie on one device",
+  completesOnce: "a repeated completion returns the same version",
+  oneShardPerDevice: "no device stores two shards of the same block",
   rotIsFound: "rotten bytes are rebuilt or refused, never served",
   readersFinish: "a reader that began gets all its bytes",
-  voidStaysOut: "an upload that was given up never becomes visible",
-  spaceComesBack: "bytes that nothing names are given back, all others stay",
+  abortedStaysOut: "an aborted upload never becomes visible",
+  spaceIsFreed: "unreferenced bytes are freed, all others stay",
   linearizable: "every history of a key is linearizable",
-  opens: "the store opens after every end",
-  readsGoOn: "reads go on while no more devices are gone than may be",
-  writesGoOn: "writes go on while no more devices are gone than may be",
-  wholeIsWhole: "what is called whole has all that it should have",
-  replicasAgree: "all devices that hold names hold the same",
-  fullIsNotBroken: "a full disk takes nothing more, and loses nothing",
-  lossIsNotFinal: "bodies outlive the loss of the rows that name them",
-  redundancyComesBack: "what was lost is made good once devices are well",
+  opens: "the store opens after every crash, kill or stop",
+  readsContinue: "reads continue while no more devices are lost than the store tolerates",
+  writesContinue: "writes continue while no more devices are lost than the store tolerates",
+  completeIsComplete: "a device or layout reported as complete is complete",
+  replicasAgree: "all metadata replicas are equal",
+  fullIsNotFaulty: "a full disk refuses writes, and loses nothing",
+  bodiesOutliveRows: "bodies are kept although the rows that reference them are lost",
+  redundancyIsRestored: "full redundancy is restored once the devices are healthy",
 } as const
 
 export type CheckName = keyof typeof CHECKS
@@ -45,7 +45,7 @@ export function check(name: CheckName, holds: boolean, found: () => string): ass
   if (!holds) throw new CheckFailed(name, found())
 }
 
-/** The failure that a call ended in; undefined if it succeeded. Rethrows any other error. */
+/** Returns the failure of a call; undefined if it succeeded. Rethrows any other error. */
 export async function kindOf(call: Promise<unknown>): Promise<FailureKind | undefined> {
   try {
     await call

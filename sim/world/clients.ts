@@ -1,6 +1,6 @@
 /**
- * Clients of a simulated store: each makes one request after the other, on few keys, so that they meet: puts,
- * also on conditions, removals, uploads in parts, reads. An observer records their requests and responses.
+ * Clients of a simulated store. Each sends one request after the other, on few keys, so that clients conflict: puts
+ * (also conditional), removals, multipart uploads, reads. An observer records their requests and responses.
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { FailureKind } from "../../src/base/failures.js"
@@ -13,16 +13,16 @@ import { bodyBytes, noSignal, putRequest, sourceOf } from "./bodies.js"
 import type { CheckName } from "./checks.js"
 import type { Observer, Write } from "./observer.js"
 
-/** Around the inline and the block limit, small ones most often. */
+/** Sizes around the inline limit and the block limit, small ones most often. */
 const SIZES = [40, 100, 1_000, 1_000, 4_096, 4_097, 20_000, 131_072, 131_073, 300_000]
 
 export interface ClientHost {
   readonly observer: Observer
-  /** Failures that a writer may get; by the contract, nothing happened. */
+  /** Failures that a writer may receive; by the contract, the write had no effect. */
   readonly refusals: readonly FailureKind[]
-  /** Whether a writer may get this failure, after which the outcome is unknown. */
+  /** Whether a writer may receive this failure, after which the outcome is unknown. */
   isDoubt(error: unknown): boolean
-  /** The longest rest between two requests. */
+  /** The longest pause between two requests. */
   readonly pauseMsMax: number
   pause(durationMs: number): Promise<void>
   isLive(engine: Engine): boolean
@@ -38,7 +38,7 @@ export class Client {
     private readonly engine: Engine,
     private readonly bucket: Bucket,
     private readonly random: Random,
-    /** Which keys it races for. */
+    /** The keys that this client competes for. */
     private readonly round: string,
   ) {}
 
@@ -54,13 +54,13 @@ export class Client {
     const free = `free-${this.random.below(3)}`
     if (what < 3) await this.put(free, {}, undefined)
     else if (what < 4) await this.remove(free)
-    else if (what < 5) await this.look(free)
+    else if (what < 5) await this.readEtag(free)
     else if (what < 8) await this.put(`race-${this.round}-${this.random.below(40)}`, { ifNoneMatch: ["*"] }, "none")
-    else if (this.random.below(3) > 0) await this.swap(`swap-${this.random.below(2)}`)
+    else if (this.random.below(3) > 0) await this.replace(`swap-${this.random.below(2)}`)
     else await this.putInParts(`parts-${this.random.below(3)}`)
   }
 
-  /** An upload of one part; where its process ends before the completion, it is left unfinished. */
+  /** An upload of one part; it stays unfinished if its process ends before the completion. */
   private async putInParts(key: string): Promise<void> {
     const { multipart } = this.engine.services
     const target = { bucket: this.bucket, key: objectKeyOfText(key) }
@@ -76,17 +76,17 @@ export class Client {
       return multipart.complete({ ...upload, ...plain, parts })
     }
     const write = this.host.observer.begin(key, name, `${hex(md5(md5(bytes)))}-1`)
-    await this.tell(write, completing())
+    await this.record(write, completing())
   }
 
   /** Reads, then replaces exactly the version it read. */
-  private async swap(key: string): Promise<void> {
-    const etag = await this.look(key)
+  private async replace(key: string): Promise<void> {
+    const etag = await this.readEtag(key)
     if (etag === undefined) await this.put(key, { ifNoneMatch: ["*"] }, "none")
     else await this.put(key, { ifMatch: [etag] }, etag)
   }
 
-  private async look(key: string): Promise<string | undefined> {
+  private async readEtag(key: string): Promise<string | undefined> {
     try {
       return await this.host.read(this.engine, this.bucket, key, "readsAreFresh")
     } catch (error) {
@@ -102,16 +102,16 @@ export class Client {
     const source = sourceOf(bytes, 50_000)
     const request = { ...putRequest(this.bucket, objectKeyOfText(key), source), conditions }
     const write = this.host.observer.begin(key, name, hex(md5(bytes)), replaces)
-    await this.tell(write, this.engine.services.objects.put(request))
+    await this.record(write, this.engine.services.objects.put(request))
   }
 
   private async remove(key: string): Promise<void> {
     const request = { bucket: this.bucket, key: objectKeyOfText(key), conditions: {} }
     const write = this.host.observer.begin(key, undefined)
-    await this.tell(write, this.engine.services.objects.remove(request))
+    await this.record(write, this.engine.services.objects.remove(request))
   }
 
-  private async tell(write: Write, call: Promise<{ readonly versionId: string | undefined }>): Promise<void> {
+  private async record(write: Write, call: Promise<{ readonly versionId: string | undefined }>): Promise<void> {
     try {
       const { versionId } = await call
       this.host.observer.end(write, "done", versionId)

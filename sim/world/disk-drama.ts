@@ -2,7 +2,7 @@
  * Disk drama: clients of a store whose disks a nemesis damages, over several process incarnations.
  *
  * Within the budget the store has to continue: it opens after every end, reads succeed, no
- * acknowledged write is lost; and once all disks are well or replaced, it becomes complete again by itself, its
+ * acknowledged write is lost; and once all disks are healthy or replaced, it becomes complete again by itself, its
  * counters, listings and needles agree, and it survives the loss of any disks that its redundancy covers. Without a
  * budget only safety counts: a refusal, a failure or a store that does not open is fine, a wrong result is not.
  */
@@ -33,7 +33,7 @@ export interface DiskDramaOptions {
 }
 
 const DEVICES = [1, 2, 3, 4, 7]
-/** The options of a drama of usual length. */
+/** The default length of a drama. */
 export const DRAMA = { rounds: 3, clients: 3, lifeMsMax: 15_000 } as const
 
 /** The options that a seed implies. Every fourth seed exceeds what the store promises to survive. */
@@ -46,10 +46,10 @@ export const dramaOf = (seed: number): Pick<DiskDramaOptions, "seed" | "devices"
 const BUCKET = parseBucketName("drama")
 const OWNER = parseAccountId("root")
 const ACT_MS = { min: 200, max: 2_500 } as const
-const WHOLE_LOOK_MS = 5_000
+const POLL_MS = 5_000
 /** The time in which a store with healthy disks must become complete. */
 const WHOLE_MS_MAX = 60 * 60_000
-/** Bases and logs are looked at soon after each start. */
+/** Metadata stores and logs are verified soon after each start. */
 const SCRUB_MS = 60_000
 const SETTLE_MS = 60_000
 const MASKS_MAX = 1
@@ -93,14 +93,14 @@ export class DiskDrama implements ClientHost {
   /** The summary of a successful run. */
   get summary(): string {
     const { machine, nemesis, observer, options } = this
-    const faults = `${nemesis.story.length} things happened to disks${options.hasBudget ? "" : ", without a budget"}`
+    const faults = `${nemesis.story.length} disk events${options.hasBudget ? "" : ", without a budget"}`
     const minutes = Math.round(machine.clock.monotonicMs() / 60_000)
-    return `${observer.count} operations, ${machine.incarnation} lives, ${minutes} minutes, ${faults}`
+    return `${observer.count} operations, ${machine.incarnation} processes, ${minutes} minutes, ${faults}`
   }
 
   async run(): Promise<void> {
     try {
-      await this.tell()
+      await this.play()
     } catch (error) {
       const story = this.nemesis.story.slice(-40).join("\n  ")
       if (error instanceof CheckFailed) throw new CheckFailed(error.check, `${error.found}\n  ${story}`)
@@ -108,7 +108,7 @@ export class DiskDrama implements ClientHost {
     }
   }
 
-  private async tell(): Promise<void> {
+  private async play(): Promise<void> {
     const { machine, options } = this
     let store = await this.start()
     if (store === undefined) throw new CheckFailed("opens", "a new store does not open")
@@ -175,7 +175,7 @@ export class DiskDrama implements ClientHost {
       await machine.pass(ACT_MS.min + random.below(ACT_MS.max - ACT_MS.min))
       if (missingToBeWhole(engine) === undefined) this.nemesis.foundWhole()
       else this.nemesis.foundLacking()
-      // An operator's command may take long; the next event does not wait for it.
+      // An operator's command may run long; the next event does not wait for it.
       void this.nemesis.act(store).catch((error: unknown) => void this.errors.push(error))
     }
     this.nemesis.see(engine.recordManager.record)
@@ -217,9 +217,9 @@ export class DiskDrama implements ClientHost {
     const { engine } = store
     const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX
     for (let missing = missingToBeWhole(engine); missing !== undefined; missing = missingToBeWhole(engine)) {
-      check("redundancyComesBack", machine.clock.monotonicMs() < untilMs, () => `${missing}`)
+      check("redundancyIsRestored", machine.clock.monotonicMs() < untilMs, () => `${missing}`)
       await machine.run(this.nemesis.replaceLost(store))
-      await machine.pass(WHOLE_LOOK_MS)
+      await machine.pass(POLL_MS)
       this.throwErrors()
     }
   }
@@ -233,28 +233,28 @@ export class DiskDrama implements ClientHost {
       engine.devices.some(({ tending: { scrub } }) => scrub.view.isRunning || scrub.view.passStartedMs < beganMs)
     await machine.pass(SCRUB_MS)
     while (isDue()) {
-      check("rotIsFound", clock.monotonicMs() < untilMs, () => "a scrub that was asked for does not end")
+      check("rotIsFound", clock.monotonicMs() < untilMs, () => "a requested scrub does not end")
       await machine.run(operations.startScrub(undefined))
-      await machine.pass(WHOLE_LOOK_MS)
+      await machine.pass(POLL_MS)
       this.throwErrors()
     }
     this.nemesis.foundVerified()
   }
 
-  /** Whatever gives bytes back has had its time. */
+  /** Waits until all jobs that free bytes have had time to run. */
   private async settle({ engine }: ServedStore): Promise<void> {
     const { machine } = this
     const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX
     for (let left = leftOver(engine); left !== undefined; left = leftOver(engine)) {
-      check("spaceComesBack", machine.clock.monotonicMs() < untilMs, () => `${left}`)
-      // An operator who knows of the many crashes.
+      check("spaceIsFreed", machine.clock.monotonicMs() < untilMs, () => `${left}`)
+      // Like an operator who knows that the store crashed often.
       if (engine.services.orphans.report().isStopped) engine.services.orphans.resume()
       await machine.pass(SETTLE_MS)
     }
     this.throwErrors()
   }
 
-  /** With any disks gone that the redundancy covers, as far as a store opens without them, everything is read. */
+  /** Reads everything with each set of disks missing that the redundancy covers, if the store opens without them. */
   private async readMasked({ engine }: ServedStore): Promise<void> {
     const { machine, random } = this
     const { devices, policy } = engine.recordManager.record
@@ -296,7 +296,7 @@ export class DiskDrama implements ClientHost {
     const got = await find(engine, bucket, objectKeyOfText(key)).catch((error: unknown) => {
       if (!isFailure(error)) throw error
       const isFine = !this.options.hasBudget || error.kind === "stopping"
-      check("readsGoOn", isFine, () => `${key} cannot be read: ${error.kind}: ${error.message}`)
+      check("readsContinue", isFine, () => `${key} cannot be read: ${error.kind}: ${error.message}`)
       return "failed" as const
     })
     if (got === "failed") return undefined

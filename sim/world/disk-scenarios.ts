@@ -1,6 +1,6 @@
 /**
- * Disk scenarios: small stories of disks that fail, come back, fill up, rot or join, on a machine that
- * serves its store as a real process does. The healthy program passes all of them.
+ * Disk scenarios: disks that fail, return, fill up, rot or are added, on a machine that serves its store as a real
+ * process does. The unchanged program passes all of them.
  */
 import { must } from "../../src/base/assert.js"
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
@@ -16,16 +16,16 @@ import { differenceOfReplicas, leftOver, missingShard, missingToBeWhole } from "
 
 const NAME = parseBucketName("scenario")
 const OWNER = parseAccountId("root")
-const LOOK_MS = 500
+const POLL_MS = 500
 /** The time in which a device with free space reserves some for its records. */
-const ROOM_MS = 5_000
+const RESERVE_MS = 5_000
 const WHOLE_MS_MAX = 5 * 60_000
 const READ_MS_MAX = 5_000
 /** A disk that its store fills, and the space that another program uses there and frees again. */
 const SMALL_DISK_BYTES = 40 * MIB
 const FREED_BYTES = 2 * MIB
-/** More than is kept back of a disk of this size. */
-const ROOM_BYTES = 12 * MIB
+/** More than the reserve of a disk of this size. */
+const FREE_BYTES = 12 * MIB
 const INLINE_PUTS = 300
 const COPY_POLL_MS = 5
 const HALF_COPY_BYTES = 700 * KIB
@@ -65,11 +65,11 @@ class Scene {
   device(bay: string): ControlDevice {
     return must(
       this.devices.find(({ pathHint }) => pathHint === bay),
-      `${bay} is a device's`,
+      `a device is in ${bay}`,
     )
   }
 
-  /** A device that is called whole, and a layout that is called reached, are so at that moment. */
+  /** When a rebuilt device becomes active, or a layout transition ends, no shard may be missing. */
   private watch(): void {
     const { engine } = this.served
     engine.recordManager.onChange((record, before) => {
@@ -82,7 +82,7 @@ class Scene {
   }
 
   private throwBroken(): void {
-    check("wholeIsWhole", this.broken === undefined, () => String(this.broken))
+    check("completeIsComplete", this.broken === undefined, () => String(this.broken))
     if (this.machine.mistakes.length > 0) throw this.machine.mistakes[0]
   }
 
@@ -92,26 +92,26 @@ class Scene {
   }
 
   async until(
-    name: "redundancyComesBack" | "writesGoOn" | "spaceComesBack",
+    name: "redundancyIsRestored" | "writesContinue" | "spaceIsFreed",
     what: string,
-    isSo: () => boolean,
+    isDone: () => boolean,
   ): Promise<void> {
-    for (let passedMs = 0; !isSo(); passedMs += LOOK_MS) {
+    for (let passedMs = 0; !isDone(); passedMs += POLL_MS) {
       check(name, passedMs < WHOLE_MS_MAX, () => what)
-      await this.pass(LOOK_MS)
+      await this.pass(POLL_MS)
     }
   }
 
-  sicken(bay: string, state: DeviceState): void {
-    must(this.machine.bays.at(bay), "there is a drive").faulty.become(state)
+  setState(bay: string, state: DeviceState): void {
+    must(this.machine.bays.at(bay), "a drive is in the bay").faulty.become(state)
   }
 
   async lose(bay: string): Promise<void> {
-    this.sicken(bay, "lost")
-    await this.until("writesGoOn", `${bay} is not taken out`, () => this.device(bay).state === "offline")
+    this.setState(bay, "lost")
+    await this.until("writesContinue", `${bay} is not taken offline`, () => this.device(bay).state === "offline")
   }
 
-  /** How it ended; undefined: done. */
+  /** Returns the failure; undefined on success. */
   async put(name: string, lengthBytes: number): Promise<FailureKind | undefined> {
     this.number += 1
     const bytes = bodyBytes(`${name}-${this.number}`, lengthBytes)
@@ -123,11 +123,11 @@ class Scene {
     return undefined
   }
 
-  /** One of each size. */
+  /** Puts one object of each size. */
   async putSome(what: string): Promise<void> {
     for (const size of SIZES) {
       const failure = await this.put(`${what}-${size}`, size)
-      check("writesGoOn", failure === undefined, () => `a write of ${size} bytes ended with ${failure}`)
+      check("writesContinue", failure === undefined, () => `a write of ${size} bytes ended with ${failure}`)
     }
   }
 
@@ -137,10 +137,10 @@ class Scene {
 
   async remove(name: string): Promise<void> {
     const failure = await this.tryRemove(name)
-    check("writesGoOn", failure === undefined, () => `a removal ended with ${failure}`)
+    check("writesContinue", failure === undefined, () => `a delete ended with ${failure}`)
   }
 
-  /** How it ended; undefined: done. */
+  /** Returns the failure; undefined on success. */
   async tryRemove(name: string): Promise<FailureKind | undefined> {
     const request = { bucket: this.bucket, key: objectKeyOfText(name), conditions: {} }
     const failure = await this.machine.run(kindOf(this.served.engine.services.objects.remove(request)))
@@ -152,31 +152,31 @@ class Scene {
 
   /** Retries as a client does while the disk is full. */
   async removeWhenPossible(name: string): Promise<void> {
-    for (let passedMs = 0; (await this.tryRemove(name)) !== undefined; passedMs += LOOK_MS) {
-      check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => "removals are refused for ever")
-      await this.pass(LOOK_MS)
+    for (let passedMs = 0; (await this.tryRemove(name)) !== undefined; passedMs += POLL_MS) {
+      check("spaceIsFreed", passedMs < WHOLE_MS_MAX, () => "deletes are never accepted again")
+      await this.pass(POLL_MS)
     }
   }
 
-  /** Puts objects of these sizes until each is refused; their names. */
+  /** Puts objects of each of these sizes until one is refused; returns the names of the stored ones. */
   async fill(what: string, sizes: readonly number[]): Promise<readonly string[]> {
     const names: string[] = []
     for (const size of sizes) {
       for (let i = 0; ; i += 1) {
-        check("fullIsNotBroken", i < PUTS_MAX, () => "it never fills up")
+        check("fullIsNotFaulty", i < PUTS_MAX, () => "the disk never fills up")
         const name = `${what}-${size}-${i}`
         const failure = await this.put(name, size)
         if (failure === "deviceFull") break
-        check("fullIsNotBroken", failure === undefined, () => `a write ended with ${failure}`)
+        check("fullIsNotFaulty", failure === undefined, () => `a write ended with ${failure}`)
         names.push(name)
       }
     }
     return names
   }
 
-  /** Another program uses every byte of a bay's disk, also the store's ballast. */
-  async takeAllRoom(bay: string): Promise<void> {
-    const drive = must(this.machine.bays.at(bay), "it is there")
+  /** Another program uses every byte of the disk in a bay; the store's ballast is removed. */
+  async fillDisk(bay: string): Promise<void> {
+    const drive = must(this.machine.bays.at(bay), "a drive is in the bay")
     const disk = drive.disk.boot()
     const names = drive.disk.medium.namesIn(`${bay}/ballast`).filter(name => /^\d+$/.test(name))
     for (const name of names) await this.machine.run(disk.remove(`${bay}/ballast/${name}`).catch(mayBeGone))
@@ -189,28 +189,30 @@ class Scene {
       const beganMs = this.machine.clock.monotonicMs()
       const got = await this.machine.run(find(engine, this.bucket, objectKeyOfText(name)).catch(cannotRead))
       const tookMs = this.machine.clock.monotonicMs() - beganMs
-      check("readsGoOn", tookMs < READ_MS_MAX, () => `a read took ${tookMs} ms`)
-      check("acknowledgedStays", got !== undefined, () => `${name} is not there`)
-      check("acknowledgedStays", Buffer.compare(got.bytes, bytes) === 0, () => `${name} is something else`)
+      check("readsContinue", tookMs < READ_MS_MAX, () => `a read took ${tookMs} ms`)
+      check("acknowledgedStays", got !== undefined, () => `${name} is missing`)
+      check("acknowledgedStays", Buffer.compare(got.bytes, bytes) === 0, () => `${name} has other bytes`)
     }
     for (const name of this.gone) {
       const got = await this.machine.run(find(engine, this.bucket, objectKeyOfText(name)))
-      check("acknowledgedStays", got === undefined, () => `${name} was removed, and is there`)
+      check("acknowledgedStays", got === undefined, () => `${name} was deleted but is readable`)
     }
     this.throwBroken()
   }
 
-  /** The store repairs itself, and frees everything that no row names. */
+  /** Waits until the store has repaired itself and freed everything that no row references. */
   async becomeWhole(): Promise<void> {
     const { engine } = this.served
     const isWhole = () => missingToBeWhole(engine) === undefined
-    await this.until("redundancyComesBack", "the store does not become whole", isWhole).catch((error: unknown) => {
-      if (!(error instanceof CheckFailed)) throw error
-      throw new CheckFailed(error.check, `${error.found}: ${missingToBeWhole(engine)}`)
-    })
-    for (let passedMs = 0; leftOver(engine) !== undefined; passedMs += LOOK_MS) {
-      check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => `${leftOver(engine)}`)
-      await this.pass(LOOK_MS)
+    await this.until("redundancyIsRestored", "the store does not regain its redundancy", isWhole).catch(
+      (error: unknown) => {
+        if (!(error instanceof CheckFailed)) throw error
+        throw new CheckFailed(error.check, `${error.found}: ${missingToBeWhole(engine)}`)
+      },
+    )
+    for (let passedMs = 0; leftOver(engine) !== undefined; passedMs += POLL_MS) {
+      check("spaceIsFreed", passedMs < WHOLE_MS_MAX, () => `${leftOver(engine)}`)
+      await this.pass(POLL_MS)
     }
     const difference = differenceOfReplicas(engine)
     check("replicasAgree", difference === undefined, () => `${difference}`)
@@ -230,7 +232,7 @@ class Scene {
     }
     this.watch()
     const lacking = this.devices.every(({ state }) => state === "active") ? missingShard(this.served.engine) : undefined
-    check("wholeIsWhole", lacking === undefined, () => `${lacking}`)
+    check("completeIsComplete", lacking === undefined, () => `${lacking}`)
   }
 
   /** Reads everything that was acknowledged, with each disk missing in turn. */
@@ -248,7 +250,7 @@ class Scene {
     }
   }
 
-  /** A new disk at a bay. */
+  /** Puts a new disk into a bay. */
   insert(bay: string): void {
     if (this.machine.bays.at(bay) !== undefined) this.machine.bays.take(bay)
     this.machine.bays.put(bay, this.machine.newDrive())
@@ -264,10 +266,10 @@ class Scene {
 
 function cannotRead(error: unknown): never {
   if (!isFailure(error)) throw error
-  throw new CheckFailed("readsGoOn", `${error.kind}: ${error.message}`)
+  throw new CheckFailed("readsContinue", `${error.kind}: ${error.message}`)
 }
 
-/** The store gives ballast back of itself, also between a look at what there is and its removal. */
+/** The store may remove ballast itself between the listing of the files and their removal. */
 function mayBeGone(error: unknown): void {
   if (!isFailure(error, "deviceFailed") || error.details["code"] !== "ENOENT") throw error
 }
@@ -284,14 +286,14 @@ async function lostDisk(seed: number): Promise<void> {
   const { id } = on.device("/d2")
   on.insert("/d2")
   await on.change({ kind: "replaceDevice", id, path: "/d2", acceptLoss: false })
-  // While it learns.
+  // Writes continue while the new replica learns.
   for (let i = 0; i < 20; i += 1) await on.put(`meanwhile-${i}`, 100)
   await on.becomeWhole()
   await on.readAll()
   await on.readWithoutEach()
 }
 
-/** A disk is away for a while: it lacks new data and still has deleted data. */
+/** A disk is offline for a while: it lacks new data and still has deleted data. */
 async function returnedDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   for (const what of ["kept", "overwritten", "removed"]) await on.putSome(what)
@@ -299,9 +301,9 @@ async function returnedDisk(seed: number): Promise<void> {
   await on.putSome("overwritten")
   await on.putSome("new")
   await on.removeSome("removed")
-  // What was released is collected without it.
+  // Deleted bytes are collected while the disk is offline.
   await on.pass(60_000)
-  on.sicken("/d2", "well")
+  on.setState("/d2", "well")
   await on.becomeWhole()
   await on.readAll()
   await on.stop()
@@ -322,7 +324,7 @@ async function oldImage(seed: number): Promise<void> {
   await on.putSome("overwritten")
   await on.putSome("removed")
   await on.stop()
-  const image = on.machine.imageOf(must(on.machine.bays.at("/d1"), "it is there"))
+  const image = on.machine.imageOf(must(on.machine.bays.at("/d1"), "a drive is in the bay"))
   await on.start()
   await on.putSome("overwritten")
   await on.removeSome("removed")
@@ -337,17 +339,17 @@ async function oldImage(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
-/** One of two disks went on alone; the one that was left behind is no store. */
+/** One of two disks continues alone; the other one, which was left behind, must not open as a store. */
 async function leftBehind(seed: number): Promise<void> {
   const on = await Scene.open(seed, 2)
   await on.putSome("before")
   await on.lose("/d2")
   await on.putSome("after")
   await on.stop()
-  on.sicken("/d2", "well")
+  on.setState("/d2", "well")
   const truth = on.machine.bays.take("/d1")
   const failure = await on.machine.run(kindOf(on.machine.start()))
-  check("acknowledgedStays", failure === "devicesMissing", () => `the old disk alone: ${failure ?? "a store opens"}`)
+  check("acknowledgedStays", failure === "devicesMissing", () => `the old disk alone: ${failure ?? "the store opens"}`)
   on.machine.bays.put("/d1", truth)
   await on.start()
   await on.readAll()
@@ -359,7 +361,7 @@ async function leftBehind(seed: number): Promise<void> {
 async function scrubbedDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   for (const what of ["a", "b", "c"]) await on.putSome(what)
-  const { disk } = must(on.machine.bays.at("/d1"), "it is there")
+  const { disk } = must(on.machine.bays.at("/d1"), "a drive is in the bay")
   const random = on.machine.random.fork("rot")
   for (const name of disk.medium.namesIn("/d1/volumes")) {
     disk.medium.alter(`/d1/volumes/${name}`, bytes => {
@@ -374,18 +376,18 @@ async function scrubbedDisk(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
-/** Verifies everything; returns the number of damaged needles. */
+/** Scrubs everything; returns the number of damaged needles. */
 async function scrub(on: Scene): Promise<number> {
   const views = () => on.store.engine.devices.map(({ tending }) => tending.scrub.view)
   const damages = () => views().reduce((sum, { damagesFound }) => sum + damagesFound, 0)
   const [before, beganMs] = [damages(), on.machine.clock.wallMs()]
   await on.machine.run(on.store.operations.startScrub(undefined))
   const isDone = () => views().every(({ isRunning, passStartedMs }) => !isRunning && passStartedMs >= beganMs)
-  await on.until("redundancyComesBack", "a scrub does not end", isDone)
+  await on.until("redundancyIsRestored", "a scrub does not end", isDone)
   return damages() - before
 }
 
-/** One disk becomes two, and then four: the redundancy follows. */
+/** A store grows from one disk to two, and then to four: the redundancy grows with it. */
 async function growing(seed: number): Promise<void> {
   const on = await Scene.open(seed, 1)
   await on.putSome("one")
@@ -401,36 +403,42 @@ async function growing(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
-/** A disk fills up: writes are refused, everything else continues, and nothing is damaged. */
+/** A disk fills up: writes are refused, all other requests succeed, and nothing is damaged. */
 async function fullDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   await on.putSome("kept")
   await on.putSome("removed")
-  const drive = must(on.machine.bays.at("/d2"), "it is there")
+  const drive = must(on.machine.bays.at("/d2"), "a drive is in the bay")
   drive.fill(0)
   const outcomes = new Set<string>()
   for (let i = 0; i < 30; i += 1) {
     outcomes.add((await on.put(`full-${i}`, 300 * KIB)) ?? "done")
-    await on.pass(LOOK_MS)
+    await on.pass(POLL_MS)
     const states = on.devices.map(({ state }) => state)
-    check("fullIsNotBroken", !states.includes("offline"), () => `the devices are ${states.join()}`)
+    check("fullIsNotFaulty", !states.includes("offline"), () => `the devices are ${states.join()}`)
     const lacking = missingShard(on.store.engine)
-    check("fullIsNotBroken", lacking === undefined, () => `written with less for want of space: ${lacking}`)
+    check(
+      "fullIsNotFaulty",
+      lacking === undefined,
+      () => `written with missing shards because a disk is full: ${lacking}`,
+    )
   }
-  check("fullIsNotBroken", outcomes.has("deviceFull"), () => `writes ended with ${[...outcomes].join()}`)
+  check("fullIsNotFaulty", outcomes.has("deviceFull"), () => `writes ended with ${[...outcomes].join()}`)
   await on.readAll()
   await on.removeSome("removed")
-  drive.fill(ROOM_BYTES)
-  await on.until("writesGoOn", "room does not help", () => on.store.engine.devices.every(({ space }) => !space.isFull))
+  drive.fill(FREE_BYTES)
+  await on.until("writesContinue", "writes are refused although space is free", () =>
+    on.store.engine.devices.every(({ space }) => !space.isFull),
+  )
   await on.putSome("again")
   await on.becomeWhole()
   await on.readWithoutEach()
 }
 
-/** Fills a small disk with objects of several sizes; their names. */
+/** Fills a small disk with objects of several sizes; returns their names. */
 async function filledDisk(on: Scene): Promise<readonly string[]> {
-  must(on.machine.bays.at("/d1"), "it is there").disk.capacityBytes = SMALL_DISK_BYTES
-  await on.pass(ROOM_MS)
+  must(on.machine.bays.at("/d1"), "a drive is in the bay").disk.capacityBytes = SMALL_DISK_BYTES
+  await on.pass(RESERVE_MS)
   const inline = Array.from({ length: INLINE_PUTS }, (_, i) => `inline-${i}`)
   for (const name of inline) await on.put(name, 3_000)
   return [...inline, ...(await on.fill("filled", [200 * KIB, 60 * KIB]))]
@@ -443,35 +451,35 @@ async function filledDisk(on: Scene): Promise<readonly string[]> {
 async function filledByStore(seed: number): Promise<void> {
   const on = await Scene.open(seed, 1)
   const names = await filledDisk(on)
-  await on.takeAllRoom("/d1")
+  await on.fillDisk("/d1")
   for (const name of names.slice(0, 3)) {
     await on.tryRemove(name)
-    await on.takeAllRoom("/d1")
+    await on.fillDisk("/d1")
   }
-  await on.pass(ROOM_MS)
+  await on.pass(RESERVE_MS)
   on.machine.kill()
-  await on.takeAllRoom("/d1")
+  await on.fillDisk("/d1")
   await on.start()
-  await on.takeAllRoom("/d1")
-  await on.pass(LOOK_MS)
-  must(on.machine.bays.at("/d1"), "it is there").fill(FREED_BYTES)
-  const { medium } = must(on.machine.bays.at("/d1"), "it is there").disk
-  // A third first, spread over all: copies of the rest would use all remaining space.
+  await on.fillDisk("/d1")
+  await on.pass(POLL_MS)
+  must(on.machine.bays.at("/d1"), "a drive is in the bay").fill(FREED_BYTES)
+  const { medium } = must(on.machine.bays.at("/d1"), "a drive is in the bay").disk
+  // A third of the objects first, spread over all volumes: compaction of the rest would use all remaining space.
   const [third, rest] = [0, 1].map(odd => names.slice(3).filter((_, i) => Number(i % 3 > 0) === odd))
   for (const name of third ?? []) await on.removeWhenPossible(name)
-  // The other program also uses the space that the log has freed meanwhile.
-  must(on.machine.bays.at("/d1"), "it is there").fill(FREED_BYTES)
-  for (let passedMs = 0; passedMs < 60_000; passedMs += LOOK_MS) {
-    await on.pass(LOOK_MS)
-    const { error } = must(on.store.engine.devices[0], "the device is in").checkpointer
-    check("spaceComesBack", error === undefined, () => `with room for it a checkpoint fails: ${error}`)
+  // The other program also uses the space that the log has freed in the meantime.
+  must(on.machine.bays.at("/d1"), "a drive is in the bay").fill(FREED_BYTES)
+  for (let passedMs = 0; passedMs < 60_000; passedMs += POLL_MS) {
+    await on.pass(POLL_MS)
+    const { error } = must(on.store.engine.devices[0], "the store has a device").checkpointer
+    check("spaceIsFreed", error === undefined, () => `a checkpoint fails although it has space: ${error}`)
   }
   const kept = (rest ?? []).filter((_, i) => i % 10 === 0)
   for (const name of rest ?? []) if (!kept.includes(name)) await on.removeWhenPossible(name)
   const isMuchFree = () => medium.usedBytes < SMALL_DISK_BYTES / 2
-  await on.until("spaceComesBack", "nearly all was removed, and its space is not free", isMuchFree)
+  await on.until("spaceIsFreed", "nearly everything was deleted, but its space is not freed", isMuchFree)
   const takesWrites = () => on.store.engine.devices.every(({ space }) => !space.isFull)
-  await on.until("writesGoOn", "room does not help", takesWrites)
+  await on.until("writesContinue", "writes are refused although space is free", takesWrites)
   await on.putSome("again")
   await on.readAll()
   await on.becomeWhole()
@@ -482,58 +490,60 @@ async function halfCopied(seed: number): Promise<void> {
   const on = await Scene.open(seed, 1)
   const names = await filledDisk(on)
   for (const [i, name] of names.entries()) if (i % 2 === 0) await on.removeWhenPossible(name)
-  const { checkpointer, tending, volumes } = must(on.store.engine.devices[0], "the device is in")
+  const { checkpointer, tending, volumes } = must(on.store.engine.devices[0], "the store has a device")
   const isHalfCopied = (): boolean => {
     const { newest = 0, containedUpTo, durable } = volumes.upkeep
     const isUncontained = newest > (containedUpTo?.volumeId ?? 0) && (durable?.offsetBytes ?? 0) > HALF_COPY_BYTES
     return tending.compaction.progress().startsWith("copying") && isUncontained
   }
   for (let passedMs = 0; !isHalfCopied(); passedMs += COPY_POLL_MS) {
-    check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => "nothing is copied")
+    check("spaceIsFreed", passedMs < WHOLE_MS_MAX, () => "compaction copies nothing")
     await on.pass(COPY_POLL_MS)
   }
-  await on.takeAllRoom("/d1")
+  await on.fillDisk("/d1")
   const left = names.filter((_, i) => i % 2 === 1)
   for (const name of left.slice(0, left.length - 5)) await on.removeWhenPossible(name)
-  const { medium } = must(on.machine.bays.at("/d1"), "it is there").disk
+  const { medium } = must(on.machine.bays.at("/d1"), "a drive is in the bay").disk
   const isMuchFree = () => medium.usedBytes < SMALL_DISK_BYTES / 2
-  await on.until("spaceComesBack", `the space of what was removed stays taken: ${checkpointer.error}`, isMuchFree)
+  await on.until("spaceIsFreed", `the space of deleted objects is not freed: ${checkpointer.error}`, isMuchFree)
   await on.readAll()
   await on.becomeWhole()
 }
 
-/** Disks are full to the last byte, their ballast is used up, and the process is started again and again. */
+/** Disks are full to the last byte, their ballast is used up, and the process is restarted repeatedly. */
 async function fullStart(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
-  const drives = on.machine.folders.map(bay => [bay, must(on.machine.bays.at(bay), "it is there")] as const)
+  const drives = on.machine.folders.map(bay => [bay, must(on.machine.bays.at(bay), "a drive is in the bay")] as const)
   await on.putSome("kept")
   await on.putSome("removed")
-  await on.pass(ROOM_MS)
-  for (let life = 0; life < 4; life += 1) {
-    if (life % 2 === 0) on.machine.kill()
+  await on.pass(RESERVE_MS)
+  for (let restart = 0; restart < 4; restart += 1) {
+    if (restart % 2 === 0) on.machine.kill()
     else on.machine.crash()
-    for (const [bay] of drives) await on.takeAllRoom(bay)
+    for (const [bay] of drives) await on.fillDisk(bay)
     await on.start()
-    await on.pass(LOOK_MS)
+    await on.pass(POLL_MS)
     const states = on.devices.map(({ state }) => state)
-    check("fullIsNotBroken", !states.includes("offline"), () => `the devices are ${states.join()}`)
+    check("fullIsNotFaulty", !states.includes("offline"), () => `the devices are ${states.join()}`)
     await on.readAll()
   }
-  for (const [, drive] of drives) drive.fill(ROOM_BYTES)
+  for (const [, drive] of drives) drive.fill(FREE_BYTES)
   await on.removeSome("removed")
-  await on.until("writesGoOn", "room does not help", () => on.store.engine.devices.every(({ space }) => !space.isFull))
+  await on.until("writesContinue", "writes are refused although space is free", () =>
+    on.store.engine.devices.every(({ space }) => !space.isFull),
+  )
   await on.putSome("again")
   await on.becomeWhole()
   await on.readWithoutEach()
 }
 
-/** The disk that metadata is read from hangs, and the requested row is not in memory. */
+/** The disk from which metadata is read hangs, and the requested row is not in memory. */
 async function hungDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   await on.putSome("before")
   await on.stop()
   await on.start()
-  on.sicken("/d1", "hung")
+  on.setState("/d1", "hung")
   await on.readAll()
   await on.putSome("after")
   await on.readAll()
@@ -542,14 +552,14 @@ async function hungDisk(seed: number): Promise<void> {
 /** Volumes are emptied and removed, and the power is cut as soon as one is removed. */
 async function compactedDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 1)
-  const { medium } = must(on.machine.bays.at("/d1"), "it is there").disk
+  const { medium } = must(on.machine.bays.at("/d1"), "a drive is in the bay").disk
   const volumes = () => medium.namesIn("/d1/volumes")
   for (let i = 0; i < 40; i += 1) await on.put(`body-${i}`, 300 * KIB)
   for (let i = 0; i < 40; i += 1) if (i % 5 > 0) await on.remove(`body-${i}`)
   const before = volumes()
   const isSomeGone = () => before.some(name => !volumes().includes(name))
   for (let passedMs = 0; !isSomeGone(); passedMs += 20) {
-    check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => "no volume is removed")
+    check("spaceIsFreed", passedMs < WHOLE_MS_MAX, () => "no volume is removed")
     await on.pass(20)
   }
   on.machine.crash()

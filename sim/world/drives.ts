@@ -1,9 +1,8 @@
 /**
- * Drives: the disks of a simulated machine, each a thing of its own that can be taken out, put back, and
- * be faulty. A folder like `/d3` is a bay: it contains the files of its drive.
+ * Drives: the disks of a simulated machine. A drive can be taken out, put back, and be faulty. A folder like `/d3`
+ * is a bay: it contains the files of its drive.
  *
- * Promises  A power cut or a kill hits all drives together. An open file stays on the drive that was there
- *           then.
+ * Promises  A power cut or a kill hits all drives together. An open file stays on the drive on which it was opened.
  */
 import { assert, must } from "../../src/base/assert.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
@@ -26,7 +25,7 @@ const ROT_FROM_BYTES = 4096
 
 /** One drive: its medium outlives processes, bays and faults. */
 export class Drive {
-  /** The bay that it was last put in: its files are stored there. */
+  /** The bay into which the drive was last put: its files are stored there. */
   private bay: string | undefined
   readonly disk: SimDisk
   readonly faulty: FaultyDevice
@@ -43,7 +42,7 @@ export class Drive {
     this.disk.intercept(this.intercept)
   }
 
-  /** A copy of this drive with its present content. */
+  /** Returns a copy of this drive with its current content. */
   image(name: string, clock: Clock, random: Random): Drive {
     const image = new Drive(name, clock, random, this.disk.medium.copy())
     image.bay = this.bay
@@ -58,7 +57,7 @@ export class Drive {
     medium.addFolder(bay)
   }
 
-  /** The faults of every call: those of all drives first, then this drive's own state. */
+  /** The faults of each call: first those of all drives, then those of this drive's state. */
   get intercept(): Intercept {
     return inTurn(call => this.world(call), this.faulty.intercept)
   }
@@ -67,7 +66,7 @@ export class Drive {
     this.world = world
   }
 
-  /** Leaves this much room, also where it is none. */
+  /** Leaves this many bytes free; 0 is allowed. */
   fill(spaceBytes: number): void {
     this.disk.capacityBytes = this.disk.medium.usedBytes + spaceBytes
   }
@@ -76,18 +75,18 @@ export class Drive {
     this.disk.capacityBytes = 2 ** 40
   }
 
-  /** Damages one place in the files below the folder, at rest; returns a sentence with the damage and its place. */
+  /** Damages one place in the stored files below the folder; returns a description of the damage and its place. */
   rot(folder: string, random: Random, fromBytes = ROT_FROM_BYTES): string | undefined {
     const { medium } = this.disk
     const paths = medium.namesIn(folder).map(name => `${folder}/${name}`)
     const path = paths[random.below(Math.max(1, paths.length))]
     const file = path === undefined ? undefined : medium.fileAt(path)
     if (path === undefined || file === undefined || file.synced.length <= fromBytes) return undefined
-    const kind = must(ROT_KINDS[random.below(ROT_KINDS.length)], "there are kinds of rot")
+    const kind = must(ROT_KINDS[random.below(ROT_KINDS.length)], "the list of kinds is not empty")
     const whole = file.synced.view().slice()
     const damaged = whole.slice()
     const what = rotOnce(damaged, kind, random, undefined, fromBytes, damaged.length)
-    // Bytes that are not on the platter yet cannot rot there.
+    // Bytes that are not on the platter yet cannot rot.
     medium.alter(path, content => {
       for (let at = fromBytes; at < damaged.length && at < content.length; at += 1) {
         if (damaged[at] !== whole[at]) content[at] = damaged[at] ?? 0
@@ -103,16 +102,16 @@ const bayOf = (path: string): string => `/${spelled(path).split("/")[1] ?? ""}`
 export class Bays {
   private readonly drives = new Map<string, Drive>()
 
-  /** `root`: a bay without a drive is an empty folder of the machine's own disk. */
+  /** `root`: an empty bay is an empty folder on the machine's own disk. */
   constructor(readonly root: Drive) {}
 
-  /** The drive in a bay; undefined if it is empty. */
+  /** The drive in a bay; undefined if the bay is empty. */
   at(bay: string): Drive | undefined {
     return this.drives.get(bay)
   }
 
   put(bay: string, drive: Drive): void {
-    assert(!this.drives.has(bay), "a bay takes one drive")
+    assert(!this.drives.has(bay), `bay ${bay} already has a drive`)
     this.drives.set(bay, drive)
     this.root.disk.medium.addFolder(bay)
     drive.mountAt(bay)
@@ -120,17 +119,17 @@ export class Bays {
 
   /** Takes the drive out. The drive's own state must fail calls on its open files. */
   take(bay: string): Drive {
-    const drive = must(this.drives.get(bay), `there is a drive in ${bay}`)
+    const drive = must(this.drives.get(bay), `a drive is in ${bay}`)
     this.drives.delete(bay)
     return drive
   }
 
-  /** The drive of a path. */
+  /** The drive on which a path is stored. */
   driveOf(path: string): Drive {
     return this.drives.get(bayOf(path)) ?? this.root
   }
 
-  /** The files of all bays as a process sees them that runs until `isOver`. */
+  /** The files of all bays for a process that runs until `isOver`. */
   boot(isOver: () => boolean): Disk {
     return new BayDisk(this, isOver)
   }
@@ -138,9 +137,9 @@ export class Bays {
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 
-/** Sends each call to the drive that is in the bay at that moment. */
+/** Passes each call to the drive that is in the bay at that moment. */
 class BayDisk extends WrappedDisk {
-  /** Each drive's files as this process sees them. */
+  /** The files of each drive, for this process. */
   private readonly booted = new Map<Drive, Disk>()
 
   constructor(

@@ -1,11 +1,11 @@
 /**
- * A simulated machine: drives in bays (`/d1`, `/d2` …), virtual time, one seed, and processes that live
- * on it one after another.
+ * A simulated machine: drives in bays (`/d1`, `/d2` …), virtual time, one seed, and processes that run on it one
+ * after another.
  *
  * `crash` cuts the power (unsynced changes survive at random), `kill` ends only the process; the
  * next process starts with the remaining content. Calls of an ended process never settle; its abandoned work
  * ends with it. With `latency` every call to a drive takes a random virtual time, so that calls
- * overlap: then time has to be driven (`run`, `pass`).
+ * overlap: then the test has to advance time (`run`, `pass`).
  */
 import { setMaxListeners } from "node:events"
 import type { Clock } from "../../src/seams/clock/contract.js"
@@ -24,20 +24,20 @@ import { Bays, Drive } from "./drives.js"
 export interface MachineOptions {
   readonly seed: number
   readonly devices: number
-  /** The longest that a call to a drive takes, in milliseconds of virtual time; 0 or absent: no time. */
+  /** The longest duration of a call to a drive, in milliseconds of virtual time; 0 if absent. */
   readonly latencyMsMax?: number
 }
 
-/** The machine as one of its processes sees it. */
+/** The machine for one of its processes. */
 export interface ProcessRun {
   readonly number: number
   readonly clock: Clock
   readonly disk: Disk
   readonly stores: Stores
   readonly random: Random
-  /** Fires when the process is to end its background work, or has died. */
+  /** Fires when the process must end its background work, or was killed. */
   readonly signal: AbortSignal
-  /** Fires when it has ended. */
+  /** Fires when the process has ended. */
   readonly watch: AbortSignal
 }
 
@@ -45,7 +45,7 @@ const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 const noSignal = new AbortController().signal
 setMaxListeners(0, noSignal)
 
-/** The clock as a process sees it: a sleep never ends if the process dies during it. */
+/** The clock of a process: a sleep never ends if the process is killed during it. */
 const clockOf = (clock: Clock, isOver: () => boolean): Clock => ({
   wallMs: () => clock.wallMs(),
   monotonicMs: () => clock.monotonicMs(),
@@ -70,11 +70,11 @@ export class SimMachine {
   readonly telemetry = new SimTelemetry()
   private readonly delays: Random
   private fault: Intercept = () => undefined
-  private lives = 0
-  private life = new AbortController()
-  /** Devices are watched until the process ends: one that hangs must not delay the stop. */
+  private incarnationCount = 0
+  private runningProcess = new AbortController()
+  /** Devices are watched until the process ends: a hanging device must not delay the stop. */
   private watch = new AbortController()
-  /** All drives that were ever in a bay: a power cut also hits a drive that was just taken out. */
+  /** All drives that were ever in a bay: a power cut also affects a drive that was just taken out. */
   private readonly drives: Drive[] = []
 
   constructor(private readonly machine: MachineOptions) {
@@ -84,14 +84,14 @@ export class SimMachine {
     for (let number = 1; number <= machine.devices; number += 1) this.bays.put(`/d${number}`, this.newDrive())
   }
 
-  /** A new, empty drive for some bay. */
+  /** Creates an empty drive for any bay. */
   newDrive(name = `drive-${this.drives.length}`): Drive {
     const drive = new Drive(name, this.clock, this.random)
     this.know(drive)
     return drive
   }
 
-  /** An independent copy of a drive in its present state. */
+  /** Returns an independent copy of a drive in its current state. */
   imageOf(drive: Drive): Drive {
     const image = drive.image(`${drive.name} image ${this.drives.length}`, this.clock, this.random)
     this.know(image)
@@ -104,94 +104,94 @@ export class SimMachine {
   }
 
   private async delayed(call: DiskCall): Promise<Bend | void> {
-    await this.takeTime()
+    await this.waitLatency()
     return this.fault(call)
   }
 
-  /** The number of the process: 1 after the first start. */
+  /** The number of process incarnations so far: 1 after the first start. */
   get incarnation(): number {
-    return this.lives
+    return this.incarnationCount
   }
 
-  /** Makes calls to all drives fail from now on; without an argument they succeed again. */
+  /** Makes calls to all drives fail from now on; without an argument, calls succeed again. */
   failDisk(fault: Intercept = () => undefined): void {
     this.fault = fault
   }
 
-  /** Waits a moment of virtual time; never resolves if the waiting process ends meanwhile. */
-  private async takeTime(): Promise<void> {
+  /** Waits for a moment of virtual time; never resolves if the waiting process ends during the wait. */
+  private async waitLatency(): Promise<void> {
     const { latencyMsMax = 0 } = this.machine
     if (latencyMsMax === 0) return
-    const life = this.life
+    const running = this.runningProcess
     await this.pause(this.delays.below(latencyMsMax + 1))
-    if (life !== this.life) await never()
+    if (running !== this.runningProcess) await never()
   }
 
-  /** Waits for something while virtual time goes on. */
+  /** Waits for a value while virtual time advances. */
   run<T>(value: Soon<T>): Promise<T> {
     return this.clock.runUntil(asPromise(() => value))
   }
 
-  /** Lets virtual time pass. */
+  /** Advances virtual time. */
   pass(durationMs: number): Promise<void> {
     return this.clock.advance(durationMs)
   }
 
-  /** Waits for a whole number of milliseconds of virtual time. */
+  /** Waits for a whole number of virtual milliseconds. */
   pause(durationMs: number): Promise<void> {
     return this.clock.sleep(durationMs, noSignal)
   }
 
-  /** A new process begins. */
+  /** Starts a new process. */
   protected begin(): ProcessRun {
-    this.lives += 1
-    this.life = new AbortController()
+    this.incarnationCount += 1
+    this.runningProcess = new AbortController()
     this.watch = new AbortController()
-    const { life, watch, lives: number } = this
-    // All devices of a process wait on it, each call for itself.
+    const { runningProcess: running, watch, incarnation: number } = this
+    // All devices of a process wait on it, each call separately.
     setMaxListeners(0, watch.signal)
-    const isOver = (): boolean => this.life !== life
+    const isOver = (): boolean => this.runningProcess !== running
     return {
       number,
       clock: clockOf(this.clock, isOver),
       disk: this.bays.boot(isOver),
       stores: storesOf(this.random.fork(`tables ${number}`)),
       random: this.random.fork(`life ${number}`),
-      signal: life.signal,
+      signal: running.signal,
       watch: watch.signal,
     }
   }
 
-  /** The process ends in order: its background work first, then `stop`, then the watch over its devices. */
+  /** Ends the process cleanly: first its background work, then `stop`, then the watch over its devices. */
   protected async endWith(background: readonly Promise<unknown>[], stop: () => Promise<void>): Promise<void> {
-    this.life.abort()
+    this.runningProcess.abort()
     await Promise.all(background)
     await stop()
     this.watch.abort()
   }
 
-  /** Kills the process immediately; written bytes stay. */
+  /** Kills the process immediately; all written bytes are kept. */
   kill(): void {
     for (const drive of this.drives) drive.disk.kill()
     this.end()
   }
 
-  /** The power goes: unsynced writes are kept, dropped or torn by chance. */
+  /** Cuts the power: unsynced writes are kept, dropped or torn at random. */
   crash(): void {
-    const random = this.random.fork(`crash ${this.lives}`)
+    const random = this.random.fork(`crash ${this.incarnationCount}`)
     for (const drive of this.drives) drive.disk.crash(random)
     this.end()
   }
 
   protected end(): void {
-    const life = this.life
-    this.life = new AbortController()
-    life.abort()
+    const running = this.runningProcess
+    this.runningProcess = new AbortController()
+    running.abort()
     this.watch.abort()
   }
 }
 
-/** Tables so small that few rows make many of them, on several levels. */
+/** Tables so small that few rows fill many of them, on several levels. */
 const SMALL_TABLES = {
   ...TABLE_LIMITS,
   blockBytes: 512,
@@ -203,7 +203,7 @@ const SMALL_TABLES = {
   stepFilesMax: 6,
 }
 
-/** Some processes have much memory; others have little and read rows when they need them. */
+/** Some processes have much memory; others have little and read rows from disk when they need them. */
 const storesOf = (random: Random): Stores =>
   new TableStores({
     cacheBytesMax: (8 + random.below(64)) * KIB,

@@ -1,13 +1,13 @@
 /**
- * Metadata scenarios: rows vanish below a store that has stopped, on one replica or on all of them. Whatever the store
- * makes of it, bodies whose rows are gone must outlive it.
+ * Metadata scenarios: rows vanish from one or all replicas of a stopped store. The bodies of the lost rows must
+ * survive, whatever the store does.
  */
 import { must } from "../../src/base/assert.js"
 import type { DeviceId } from "../../src/base/ids.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "../../src/base/ids.js"
 import { TableStores } from "../../src/table/index.js"
 import type { Engine } from "../../src/node/engine.js"
-import { needlesHeld, settle, settleUnseen } from "./audit.js"
+import { storedNeedles, settle, settleUnseen } from "./audit.js"
 import { bodyBytes, find, nameOfBody, putRequest, sourceOf } from "./bodies.js"
 import { check } from "./checks.js"
 import { World } from "./world.js"
@@ -22,7 +22,7 @@ interface Stopped {
   readonly world: World
   /** The content of all devices. */
   readonly needles: number
-  /** By bay. */
+  /** Device ids by bay. */
   readonly ids: ReadonlyMap<string, DeviceId>
 }
 
@@ -37,16 +37,18 @@ async function stopped(seed: number): Promise<Stopped> {
     await engine.services.objects.put(putRequest(bucket, key, sourceOf(bodyBytes(keyOf(number), 20_000))))
   }
   await settle(world, engine)
-  const needles = needlesHeld(engine).size
+  const needles = storedNeedles(engine).size
   const ids = new Map(engine.devices.map(({ place }) => [place.path, place.id]))
   await world.stop(engine)
   return { world, needles, ids }
 }
 
-/** Removes the rows of objects from the metadata store of a device, each with this chance. The store stays well-formed. */
+/**
+ * Removes rows of objects from the metadata store of a device, each with this probability. The store stays well-formed.
+ */
 async function removeRows({ world, ids }: Stopped, bay: string, chance: number): Promise<void> {
   const random = world.random.fork("removals")
-  const deviceId = must(ids.get(bay), "the store has the device")
+  const deviceId = must(ids.get(bay), `a device is in ${bay}`)
   const host = { disk: world.bays.driveOf(bay).disk.boot(), deviceId }
   const store = await new TableStores().openWriter(`${bay}/base`, host)
   const rows = [...store.range("current", ALL)].filter(() => random.below(100) < 100 * chance)
@@ -63,32 +65,36 @@ async function readAll(engine: Engine): Promise<void> {
   }
 }
 
-/** The replica that is read first lost rows, and looks well-formed: no body goes, and every row comes back. */
+/** The replica that is read first has lost rows but is well-formed: no body is removed, and every row is restored. */
 export async function damagedReplica(seed: number): Promise<void> {
   const store = await stopped(seed)
   const { world, needles } = store
   await removeRows(store, "/d1", 0.3)
   const engine = await world.start()
   await settle(world, engine)
-  const left = needlesHeld(engine).size
-  check("lossIsNotFinal", left === needles, () => `${needles - left} shards were removed whose rows one replica lost`)
+  const left = storedNeedles(engine).size
+  check(
+    "bodiesOutliveRows",
+    left === needles,
+    () => `${needles - left} shards were removed although only one replica lost their rows`,
+  )
   await readAll(engine)
 }
 
-/** Rows vanished from all replicas, which agree and are well-formed: a mistake of a program, or of its operator. */
+/** Rows vanished from all replicas, which agree and are well-formed: caused by a bug, or by the operator. */
 export async function lostRows(seed: number): Promise<void> {
   const store = await stopped(seed)
   const { world, needles } = store
   for (let number = 1; number <= DEVICES; number += 1) await removeRows(store, `/d${number}`, 1)
   const engine = await world.start()
   for (let round = 0; round < 3; round += 1) await settleUnseen(world, engine)
-  const left = needlesHeld(engine).size
-  check("lossIsNotFinal", left === needles, () => `${needles - left} shards of ${OBJECTS} lost objects were removed`)
+  const left = storedNeedles(engine).size
+  check("bodiesOutliveRows", left === needles, () => `${needles - left} shards of ${OBJECTS} lost objects were removed`)
   const { isStopped } = engine.services.orphans.report()
-  check("lossIsNotFinal", isStopped, () =>
+  check("bodiesOutliveRows", isStopped, () =>
     must(
       engine.jobs.find(({ name }) => name === "orphans"),
-      "it is there",
+      "the folder has a manifest",
     ).progress(),
   )
 }

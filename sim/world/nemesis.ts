@@ -1,12 +1,12 @@
 /**
- * Nemesis: damages the disks of a machine, while a store runs on it and while it is stopped. Disks die,
- * hang, fail, slow down, fill up and rot; they are removed and returned, with their content or an old image
- * of it, in other bays, or replaced by empty ones; the operator replaces, adds and removes disks.
+ * Nemesis: damages the disks of a machine, both while a store runs on it and while the store is stopped. Disks die,
+ * hang, fail, slow down, fill up and rot; they are pulled and put back, with their content or an old image of it,
+ * into the same or other bays, or replaced by empty ones; the operator replaces, adds and removes disks.
  *
- * Budget  With one, no more devices are weak at a time than the store promises to survive: a device is weak
- *         from the moment something happens to it until the store is whole again, and one that rots until
- *         everything has been scrubbed. While devices join or leave nothing new happens. Without a budget
- *         there is no limit, except that old images never return to more devices than that.
+ * Budget  With a budget, no more devices are weak at a time than the store promises to survive: a device is weak
+ *         from its first fault until the store is fully redundant again, and a device with rot until everything has
+ *         been scrubbed. While devices join or leave, no new fault is injected. Without a budget there is no limit,
+ *         except that no more devices get old images than the store tolerates.
  */
 import { parseDeviceId, type DeviceId } from "../../src/base/ids.js"
 import { isFailure } from "../../src/base/failures.js"
@@ -20,12 +20,12 @@ import type { ServedStore, StoreMachine } from "./store-machine.js"
 
 const BAYS_MAX = 8
 const UNKNOWN = parseDeviceId("f".repeat(16))
-const ROOM_BYTES_MAX = 16 * MIB
+const FREE_BYTES_MAX = 16 * MIB
 const ROT_PLACES_MAX = 4
 const IMAGES_MAX = 3
 const FILES = ["volumes", "payloads", "log"] as const
 const FAULTY = ["hung", "lost", "failing", "readOnly", "slow", "rotten"] as const
-/** A device opens at a start where its disk is in one of these states. */
+/** A device opens at a start if its disk is in one of these states. */
 const OPENS = new Set(["well", "slow", "full"])
 
 interface Image {
@@ -34,20 +34,20 @@ interface Image {
 }
 
 export class Nemesis {
-  /** Its actions, as text for a failing run. */
+  /** The events so far, as text for a failing run. */
   readonly story: string[] = []
-  /** Drives that may lack something that was acknowledged, or have it damaged. */
+  /** Drives on which acknowledged data may be missing or damaged. */
   private readonly weak = new Set<Drive>()
   /** Drives that stay faulty permanently. */
   private readonly dead = new Set<Drive>()
-  /** Have rotten bytes at rest, until everything is scrubbed. */
+  /** Drives with rotten stored bytes, until everything is scrubbed. */
   private readonly rotten = new Set<Drive>()
-  /** Out of their bays, to come back. */
+  /** Pulled drives that will be put back, with their bays. */
   private readonly pulled = new Map<Drive, string>()
   private readonly ids = new Map<Drive, DeviceId>()
   private images: Image[] = []
   private record: ControlRecord | undefined
-  /** How often the store was whole since the last change of the devices or the policy. */
+  /** How often the store was found fully redundant since the last change of the devices or the policy. */
   private wholeScans = 0
 
   constructor(
@@ -67,7 +67,7 @@ export class Nemesis {
     }
   }
 
-  /** Everything is in place: healthy devices may be hit again. */
+  /** The store is fully redundant: healthy devices may get faults again. */
   foundWhole(): void {
     this.wholeScans += 1
     for (const drive of [...this.weak]) {
@@ -76,17 +76,17 @@ export class Nemesis {
     }
   }
 
-  /** An untouched drive lacks data: it has to become whole first. */
+  /** A drive without a fault lacks data: it has to be rebuilt first. */
   foundLacking(): void {
     if (this.weakIds.size === 0) this.wholeScans = 0
   }
 
-  /** Work that began before the devices or the policy changed has ended by the second check. */
+  /** By the second check, work that began before the change of the devices or the policy has ended. */
   private get isSound(): boolean {
     return this.wholeScans > 1
   }
 
-  /** All that rests on the disks has been verified, and made good. */
+  /** Everything on the disks has been verified and repaired. */
   foundVerified(): void {
     this.rotten.clear()
     this.foundWhole()
@@ -96,7 +96,7 @@ export class Nemesis {
     return this.record?.devices ?? []
   }
 
-  /** How many devices may be weak at a time. */
+  /** The most devices that may be weak at a time. */
   private get limit(): number {
     const { record } = this
     if (record === undefined || votingIds(record).length < 2) return 0
@@ -115,14 +115,14 @@ export class Nemesis {
     return this.maySurvive(drive)
   }
 
-  /** Whether the store promises to go on if something happens to the drive. */
+  /** Whether the store promises to continue if the drive gets a fault. */
   private maySurvive(drive: Drive): boolean {
     const [id, weak] = [this.ids.get(drive), this.weakIds]
     if (id === undefined || !this.devices.some(device => device.id === id)) return false
     return weak.has(id) || (this.isSound && weak.size < this.limit)
   }
 
-  private tell(what: string): void {
+  private note(what: string): void {
     this.story.push(`${this.machine.clock.monotonicMs()} ${what}`)
   }
 
@@ -137,11 +137,11 @@ export class Nemesis {
     return items[this.random.below(Math.max(1, items.length))]
   }
 
-  /** Causes an event while the store runs. An operator's action ends with the run. */
+  /** Causes an event while the store runs. An operator's command ends with the process. */
   async act(store: ServedStore): Promise<void> {
     this.see(store.engine.recordManager.record)
     const what = this.random.below(20)
-    if (what < 6) return this.sicken()
+    if (what < 6) return this.breakDrive()
     if (what < 10) return this.heal()
     if (what < 12) return this.fill()
     if (what < 14) return this.rot()
@@ -151,14 +151,14 @@ export class Nemesis {
     return this.remove(store)
   }
 
-  private sicken(): void {
+  private breakDrive(): void {
     const [bay, drive] = this.pick(this.bays.filter(([, each]) => each.faulty.state === "well" && this.may(each))) ?? []
     if (bay === undefined || drive === undefined) return
     const state = this.pick(FAULTY) ?? "hung"
     this.weak.add(drive)
     const isForEver = state === "lost" && this.random.below(2) === 0 && this.opensWithout(drive)
     if (isForEver) this.dead.add(drive)
-    this.tell(`${bay} (${drive.name}) is ${state}${isForEver ? " for ever" : ""}`)
+    this.note(`${bay} (${drive.name}) is ${state}${isForEver ? " permanently" : ""}`)
     drive.faulty.become(state)
   }
 
@@ -175,7 +175,7 @@ export class Nemesis {
   private heal(): void {
     const [bay, drive] = this.pick(this.curable) ?? []
     if (drive === undefined) return
-    this.tell(`${bay} (${drive.name}) is well again`)
+    this.note(`${bay} (${drive.name}) is healthy again`)
     drive.faulty.become("well")
   }
 
@@ -183,8 +183,8 @@ export class Nemesis {
     const [bay, drive] = this.pick(this.bays) ?? []
     if (bay === undefined || drive === undefined) return
     const isFull = this.random.below(2) === 0
-    this.tell(`${bay} is ${isFull ? "nearly full" : "roomy"}`)
-    if (isFull) drive.fill(this.random.below(ROOM_BYTES_MAX))
+    this.note(`${bay} is ${isFull ? "nearly full" : "nearly empty"}`)
+    if (isFull) drive.fill(this.random.below(FREE_BYTES_MAX))
     else drive.empty()
   }
 
@@ -193,9 +193,9 @@ export class Nemesis {
     if (bay === undefined || drive === undefined) return
     this.weak.add(drive)
     this.rotten.add(drive)
-    if (this.random.below(3) === 0) return this.tell(`rot in ${drive.rot(`${bay}/base`, this.random, 0)}`)
+    if (this.random.below(3) === 0) return this.note(`rot in ${drive.rot(`${bay}/base`, this.random, 0)}`)
     for (let places = 1 + this.random.below(ROT_PLACES_MAX); places > 0; places -= 1) {
-      this.tell(`rot in ${drive.rot(`${bay}/${this.pick(FILES) ?? "volumes"}`, this.random)}`)
+      this.note(`rot in ${drive.rot(`${bay}/${this.pick(FILES) ?? "volumes"}`, this.random)}`)
     }
   }
 
@@ -205,7 +205,7 @@ export class Nemesis {
     if (out === undefined || bay === undefined || !this.machine.folders.includes(bay)) return
     const there = this.machine.bays.at(bay)
     const isOld = there !== undefined && this.ids.get(there) === out.id
-    // Another device's disk may have come there since.
+    // The disk of another device may be in the bay by now.
     if (there !== undefined && !isOld && this.ids.has(there)) return
     const old = isOld ? there : [...this.pulled].find(([drive]) => this.ids.get(drive) === out.id)?.[0]
     if (isOld) {
@@ -219,7 +219,7 @@ export class Nemesis {
     }
     const drive = there === undefined || isOld ? this.machine.newDrive() : there
     if (drive !== there) this.machine.bays.put(bay, drive)
-    this.tell(`the operator replaces ${out.id} at ${bay} by ${drive.name}`)
+    this.note(`the operator replaces ${out.id} at ${bay} by ${drive.name}`)
     this.wholeScans = 0
     await this.order(store, { kind: "replaceDevice", id: out.id, path: bay, acceptLoss: false })
   }
@@ -230,7 +230,7 @@ export class Nemesis {
     if (this.machine.folders.length >= BAYS_MAX || bay === undefined || this.machine.folders.includes(bay)) return
     const drive = this.machine.newDrive()
     this.machine.bays.put(bay, drive)
-    this.tell(`the operator adds ${drive.name} at ${bay}`)
+    this.note(`the operator adds ${drive.name} at ${bay}`)
     this.wholeScans = 0
     this.machine.joining = bay
     const isDone = await this.order(store, { kind: "addDevice", path: bay, weight: 1 + this.random.below(3) })
@@ -242,14 +242,14 @@ export class Nemesis {
   private async check(store: ServedStore): Promise<void> {
     const device = this.pick(this.devices)
     if (device === undefined) return
-    this.tell(`the operator looks at ${device.id}`)
+    this.note(`the operator retries ${device.id}`)
     await this.obey(store.operations.checkDevice(device.id))
   }
 
   private async remove(store: ServedStore): Promise<void> {
     const device = this.pick(this.devices)
     if (device === undefined || this.devices.length < 4 || this.weakIds.size > 0 || !this.isSound) return
-    this.tell(`the operator removes ${device.id}`)
+    this.note(`the operator removes ${device.id}`)
     this.wholeScans = 0
     await this.order(store, { kind: "removeDevice", id: device.id })
   }
@@ -268,11 +268,11 @@ export class Nemesis {
   private async obey(order: Promise<unknown>): Promise<boolean> {
     try {
       await order
-      this.tell("… done")
+      this.note("… done")
       return true
     } catch (error) {
       if (!isFailure(error)) throw error
-      this.tell(`… refused: ${error.message}`)
+      this.note(`… refused: ${error.message}`)
       return false
     }
   }
@@ -290,7 +290,7 @@ export class Nemesis {
     if (this.hasBudget) this.makeOpenable()
   }
 
-  /** Folders whose device has left the store are not configured again. */
+  /** Folders of removed devices are not configured again. */
   private forgetLeavers(): void {
     const bays = new Set(this.devices.map(({ pathHint }) => pathHint))
     const isUsed = (bay: string): boolean => {
@@ -307,7 +307,7 @@ export class Nemesis {
     this.images.push({ of: drive, image: this.machine.imageOf(drive) })
   }
 
-  /** Whether enough devices would remain for a start without these. */
+  /** Whether enough devices for a start would remain without these. */
   private opensWithout(...drives: readonly Drive[]): boolean {
     const { record } = this
     if (record === undefined) return false
@@ -317,7 +317,7 @@ export class Nemesis {
     return 2 * voting.filter(id => present.has(id)).length > voting.length
   }
 
-  /** Whether the drive may be missing at a start: without any that it knows there is no store, but a new one. */
+  /** Whether the drive may be missing at a start: if no device of the store is present, a new store is created. */
   private mayBeMissing(drive: Drive): boolean {
     if (this.hasBudget) return this.opensWithout(drive)
     const ids = new Set(this.devices.map(({ id }) => id))
@@ -341,7 +341,7 @@ export class Nemesis {
     this.weak.add(drive)
     this.pulled.set(drive, bay)
     this.machine.bays.take(bay)
-    this.tell(`${bay} (${drive.name}) is pulled out`)
+    this.note(`${bay} (${drive.name}) is pulled`)
   }
 
   private putBack(): void {
@@ -350,7 +350,7 @@ export class Nemesis {
     if (drive === undefined || bay === undefined) return
     this.pulled.delete(drive)
     this.machine.bays.put(bay, drive)
-    this.tell(`${bay} (${drive.name}) is put back`)
+    this.note(`${bay} (${drive.name}) is put back`)
   }
 
   /** Replaces a disk by an old image of itself. */
@@ -366,11 +366,11 @@ export class Nemesis {
     this.machine.bays.take(bay)
     this.machine.bays.put(bay, found.image)
     this.images = this.images.filter(image => image !== found)
-    this.tell(`${bay} is restored to an old image (${found.image.name} of ${found.of.name})`)
+    this.note(`${bay} is restored to an old image (${found.image.name} of ${found.of.name})`)
   }
 
   private swap(): void {
-    // A device is identified by its bay until it is seen in another.
+    // A device is identified by its bay until the store finds it in another one.
     const seen = this.bays.filter(([, { faulty }]) => OPENS.has(faulty.state))
     const [[one, first] = [], [other, second] = []] = [this.pick(seen), this.pick(seen)]
     if (one === undefined || other === undefined || !first || !second || one === other) return
@@ -378,7 +378,7 @@ export class Nemesis {
     this.machine.bays.take(other)
     this.machine.bays.put(one, second)
     this.machine.bays.put(other, first)
-    this.tell(`${one} and ${other} are swapped`)
+    this.note(`${one} and ${other} are swapped`)
   }
 
   /** A disk is exchanged for an empty one while no process runs; the store can identify it only by its bay. */
@@ -392,10 +392,10 @@ export class Nemesis {
     this.machine.bays.put(bay, fresh)
     this.dead.add(drive)
     this.weak.add(drive)
-    this.tell(`${bay}: an empty disk (${fresh.name}) is in the place of ${drive.name}`)
+    this.note(`${bay}: an empty disk (${fresh.name}) replaces ${drive.name}`)
   }
 
-  /** Everything that can be well is, from now on. */
+  /** From now on, every drive that can recover is healthy. */
   healAll(): void {
     this.forgetLeavers()
     for (const [drive, bay] of this.pulled) {
@@ -405,12 +405,12 @@ export class Nemesis {
     for (const [bay, drive] of this.bays) {
       drive.empty()
       if (this.isLostForEver(drive)) continue
-      if (drive.faulty.state !== "well") this.tell(`${bay} (${drive.name}) is well at last`)
+      if (drive.faulty.state !== "well") this.note(`${bay} (${drive.name}) is healthy again`)
       drive.faulty.become("well")
     }
   }
 
-  /** Devices whose disk will not come back get an empty one, now that the store runs. */
+  /** Replaces each device whose disk will not return by an empty disk, while the store runs. */
   async replaceLost(store: ServedStore): Promise<void> {
     this.see(store.engine.recordManager.record)
     for (const device of this.devices) {
@@ -418,7 +418,7 @@ export class Nemesis {
       const isLost = drive === undefined || this.ids.get(drive) !== device.id || this.isLostForEver(drive)
       if (device.state !== "offline" || !isLost) continue
       await this.replace(store, device)
-      // One that has no shards to its name is not replaced.
+      // A device to which the layout assigns no shards is not replaced.
       const stays = this.devices.some(({ id, state }) => id === device.id && state === "offline")
       if (stays) await this.order(store, { kind: "forgetDevice", id: device.id, acceptLoss: false })
     }

@@ -1,22 +1,22 @@
 /**
  * Observer: records the clients' requests and responses, and decides whether later reads can be correct.
  *
- * It does not use the store. Times are its own ticks, one for each beginning and end, so that
- * "before" means before. Every write has a unique name; a removal is a write of nothing.
+ * It does not use the store. Its clock ticks at each start and each end of an operation, which gives all of them
+ * one order. Every write has a unique name; a removal is a write without a value.
  */
 import { checkHistory, describeVerdict, type Condition, type Mode, type Operation } from "../history/index.js"
 import { check, type CheckName } from "./checks.js"
 
 export type Outcome =
-  /** The response: it happened. */
+  /** Response: the operation took effect. */
   | "done"
-  /** The response: its condition was false. */
+  /** Response: the condition was false. */
   | "refused"
-  /** The response: there was nothing to match. */
+  /** Response: the key to match does not exist. */
   | "absent"
-  /** The response: it did not happen, for a reason unrelated to the key. */
+  /** Response: the operation had no effect, for a reason unrelated to the key. */
   | "failed"
-  /** No response, or one that the outcome is unknown. */
+  /** No response, or a response that leaves the outcome unknown. */
   | "unknown"
 
 export interface Write {
@@ -29,7 +29,7 @@ export interface Write {
   readonly startTick: number
   endTick: number
   outcome: Outcome
-  /** Where versions are kept: the one that it made. */
+  /** In a versioned bucket: the version that the write made. */
   versionId: string | undefined
 }
 
@@ -43,11 +43,11 @@ export interface Shown {
 export class Observer {
   private tick = 0
   private readonly writes = new Map<string, Write[]>()
-  /** Refusals "there is one already", by key. */
+  /** Refusals because the key exists, by key. */
   private readonly seenThere = new Set<string>()
   private readonly reads: Operation[] = []
 
-  /** Operations seen so far. */
+  /** The number of operations so far. */
   get count(): number {
     return [...this.writes.values()].reduce((sum, writes) => sum + writes.length, this.reads.length)
   }
@@ -80,7 +80,7 @@ export class Observer {
     write.versionId = versionId
   }
 
-  /** The process has ended: its open operations happened before this, or never will. */
+  /** The process has ended: its open operations have taken effect before this moment, or never will. */
   endLife(): void {
     const tick = this.now()
     for (const writes of this.writes.values()) {
@@ -88,12 +88,12 @@ export class Observer {
     }
   }
 
-  /** A creation was refused because the key was there: keys without removals keep existing. */
+  /** A creation was refused because the key exists: if it is never removed, it must stay. */
   wasThere(key: string): void {
     this.seenThere.add(key)
   }
 
-  /** A read that began and ended then showed this, or nothing. */
+  /** Checks a read between these ticks that returned this value, or none. */
   read(key: string, shown: Shown | undefined, startTick: number, endTick: number, fresh: CheckName): void {
     const found = shown && { write: shown.name, etag: shown.etag, ...idOf(shown.versionId) }
     const outcome: Operation["outcome"] = found ? { kind: "found", ...found } : { kind: "absent" }
@@ -114,19 +114,23 @@ export class Observer {
       const since = Math.max(0, ...done.filter(write => write.name !== undefined).map(write => write.startTick))
       const removals = writes.filter(write => write.name === undefined && mayHaveHappened(write))
       const couldBe = removals.some(write => write.startTick < endTick && write.endTick >= since)
-      check(fresh, since === 0 || couldBe, () => `${key} is not there, but a put of it was acknowledged`)
-      check("refusalWasTrue", removals.length > 0 || !this.seenThere.has(key), () => `${key} was refused as present`)
+      check(fresh, since === 0 || couldBe, () => `${key} is missing, but a put of it was acknowledged`)
+      check(
+        "refusalWasTrue",
+        removals.length > 0 || !this.seenThere.has(key),
+        () => `a put of ${key} was refused because it exists`,
+      )
       return
     }
     const shown = writes.find(write => write.name === name)
-    check("nothingHalf", shown !== undefined, () => `${key} shows "${name}", which nobody wrote`)
+    check("noPartialWrites", shown !== undefined, () => `${key} shows "${name}", which no client wrote`)
     check("refusedStaysOut", mayHaveHappened(shown), () => `${key} shows "${name}", which was refused`)
     check(fresh, shown.startTick < endTick, () => `${key} shows "${name}" before it was written`)
     const later = done.find(write => write.startTick > shown.endTick)
     check(fresh, later === undefined, () => `${key} shows "${name}", but "${later?.name ?? "nothing"}" came after it`)
   }
 
-  /** Each state is replaced by one conditional write at most; on keys without removals, one creates. */
+  /** At most one conditional write replaces each state; on keys without removals, at most one creates. */
   judgeWinners(): void {
     for (const [key, writes] of this.writes) {
       const isRemoved = writes.some(write => write.name === undefined)

@@ -1,4 +1,4 @@
-/** Runs each small scenario for a seed or two; storms have their own test. */
+/** Runs each scenario for one or two seeds; storms have their own test. */
 import { test } from "node:test"
 import { DISK_SCENARIOS } from "./disk-scenarios.js"
 import { SCENARIOS } from "./scenarios.js"

@@ -1,6 +1,6 @@
 /**
- * Scenarios: small runs with one purpose each, on a simulated machine. The healthy engine passes
- * all of them; each planted bug fails one, by the name of a check.
+ * Scenarios: short runs on a simulated machine, each for one purpose. The unchanged engine passes all of them; each
+ * planted bug makes a named check of one scenario fail.
  */
 import { must } from "../../src/base/assert.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "../../src/base/ids.js"
@@ -11,7 +11,7 @@ import { needleIdOfKey } from "../../src/format/needle.js"
 import type { Engine } from "../../src/node/engine.js"
 import type { Bucket, CompleteRequest, ListEntry } from "../../src/object/index.js"
 import { resolveUpload } from "../../src/object/commands/pending-deletion-commands-core.js"
-import { audit, extentsNamed, listAllVersions, needlesHeld, needlesOf, settle } from "./audit.js"
+import { audit, referencedExtents, listAllVersions, storedNeedles, needlesOf, settle } from "./audit.js"
 import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
 import { DISK_SCENARIOS } from "./disk-scenarios.js"
@@ -44,24 +44,24 @@ const storm = (devices: number) => (seed: number) =>
 
 /**
  * Two clients race to create a key, and the power is cut within milliseconds: both responses must be
- * true afterwards. A refusal states that the key exists as much as a success does.
+ * true afterwards. A refusal states that the key exists, just as a success does.
  */
 async function cutAnswers(seed: number): Promise<void> {
   const world = new World({ seed, devices: 1, latencyMsMax: 3 })
   const random = world.random.fork("cuts")
   let engine = await world.run(world.start())
   await world.run(engine.services.buckets.create({ name: NAME, owner: OWNER, location: "" }))
-  // Durable even if answers are sent too early: the scenario is about later writes.
+  // The setup must be durable even if answers are sent too early: the scenario is about later writes.
   await world.pass(1_000)
   for (let round = 0; round < 25; round += 1) {
     const bucket = await world.run(engine.services.buckets.open(NAME))
     const key = objectKeyOfText(`key-${round}`)
-    const told: string[] = []
+    const outcomes: string[] = []
     for (const name of ["first", "second"]) {
-      // Of odd length, so that it is streamed: a body that comes whole would wait for the first put, for its MD5.
+      // The odd length makes the body streamed: a whole body would wait for the MD5 of the first put.
       const body = sourceOf(bodyBytes(name, 101))
       const request = { ...putRequest(bucket, key, body), conditions: { ifNoneMatch: ["*"] } }
-      void kindOf(engine.services.objects.put(request)).then(kind => told.push(`${name} ${kind ?? "done"}`))
+      void kindOf(engine.services.objects.put(request)).then(kind => outcomes.push(`${name} ${kind ?? "done"}`))
       await world.pass(random.below(2))
     }
     await world.pass(random.below(8))
@@ -69,25 +69,29 @@ async function cutAnswers(seed: number): Promise<void> {
     engine = await world.run(world.start())
     const got = await world.run(find(engine, bucket, key))
     const name = got && nameOfBody(got.bytes)
-    const winner = told.find(each => each.endsWith(" done"))
-    check("acknowledgedStays", winner === undefined || winner === `${name} done`, () => `${winner}, then ${name}`)
-    const isRefused = told.some(each => each.endsWith(" preconditionFailed"))
-    check("refusalWasTrue", !isRefused || got !== undefined, () => `${told.join(", ")}, and then no key was there`)
+    const winner = outcomes.find(each => each.endsWith(" done"))
+    check(
+      "acknowledgedStays",
+      winner === undefined || winner === `${name} done`,
+      () => `${winner}, then the key shows ${name}`,
+    )
+    const isRefused = outcomes.some(each => each.endsWith(" preconditionFailed"))
+    check("refusalWasTrue", !isRefused || got !== undefined, () => `${outcomes.join(", ")}, but the key does not exist`)
   }
 }
 
-/** Each shard of a block is on a separate device. */
+/** The shards of a block are on different devices. */
 async function slots(seed: number): Promise<void> {
   const on = await stage(seed, 7)
   await put(on, "a", bodyBytes("a", 500_000))
-  const held = needlesHeld(on.engine)
-  for (const extent of extentsNamed(on.engine)) {
+  const held = storedNeedles(on.engine)
+  for (const extent of referencedExtents(on.engine)) {
     const devices = new Map<string, Set<number>>()
     for (const { key } of needlesOf(extent, layoutOf(on.engine.recordManager.record.layout))) {
       const { block } = needleIdOfKey(rowKeyOf(key))
       const of = devices.get(String(block)) ?? new Set()
       const device = must(held.get(key), "every shard was acknowledged")
-      check("oneShardADevice", !of.has(device), () => `device ${device} holds two shards of block ${block}`)
+      check("oneShardPerDevice", !of.has(device), () => `device ${device} stores two shards of block ${block}`)
       devices.set(String(block), of.add(device))
     }
   }
@@ -106,11 +110,15 @@ async function rot(seed: number): Promise<void> {
     const folder = `${bay}/volumes`
     for (const name of disk.medium.namesIn(folder)) {
       const path = `${folder}/${name}`
-      const size = must(disk.medium.fileAt(path), "it was listed").current.length
+      const size = must(disk.medium.fileAt(path), "the file was listed").current.length
       for (let flips = 0; flips < 20; flips += 1) disk.flipBit(path, 8 * 8192 + random.below(8 * (size - 8192)))
     }
     const body = await get(on.engine, { bucket: on.bucket, key: objectKeyOfText("a"), conditions: {} })
-    check("rotIsFound", Buffer.compare(body.bytes, bytes) === 0, () => "other bytes were read than were written")
+    check(
+      "rotIsFound",
+      Buffer.compare(body.bytes, bytes) === 0,
+      () => "the read returned other bytes than were written",
+    )
   }
 }
 
@@ -138,14 +146,14 @@ async function slowReader(seed: number): Promise<void> {
   check("readersFinish", failure === undefined, () => `the read ended with ${failure}`)
   check("readersFinish", Buffer.compare(Buffer.concat(pieces), bytes) === 0, () => "the reader got other bytes")
   await settle(on.world, on.engine)
-  check("spaceComesBack", needlesHeld(on.engine).size === 0, () => "the removed object still takes space")
+  check("spaceIsFreed", storedNeedles(on.engine).size === 0, () => "the deleted object still uses space")
 }
 
-/** A process dies between its shards and its commit: the next one reclaims the space, and nothing else. */
+/** A process is killed between its shards and its commit: the next process frees their space, and nothing else. */
 async function orphans(seed: number): Promise<void> {
   const on = await stage(seed, 4)
   await put(on, "kept", bodyBytes("kept", 500_000))
-  const kept = needlesHeld(on.engine).size
+  const kept = storedNeedles(on.engine).size
   let reached: () => void = () => undefined
   const paused = new Promise<void>(resolve => (reached = resolve))
   let pieces = 0
@@ -159,18 +167,22 @@ async function orphans(seed: number): Promise<void> {
   void on.engine.services.objects.put(putRequest(on.bucket, objectKeyOfText("lost"), source))
   await paused
   await on.world.pass(10)
-  check("spaceComesBack", needlesHeld(on.engine).size > kept, () => "the upload has no needles yet")
+  check("spaceIsFreed", storedNeedles(on.engine).size > kept, () => "the upload has no needles yet")
   on.world.kill()
   const engine = await on.world.start()
-  check("spaceComesBack", needlesHeld(engine).size > kept, () => "the lost upload's needles are gone by themselves")
+  check(
+    "spaceIsFreed",
+    storedNeedles(engine).size > kept,
+    () => "the needles of the lost upload vanished without a collection",
+  )
   await settle(on.world, engine)
-  const left = needlesHeld(engine).size
-  check("spaceComesBack", left === kept, () => `${left} needles are left where ${kept} have an owner`)
+  const left = storedNeedles(engine).size
+  check("spaceIsFreed", left === kept, () => `${left} needles remain, but ${kept} have an owner`)
   const marks = [...engine.tablet.committed.range("voids", { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") })]
-  check("spaceComesBack", marks.length === 0, () => "void marks of the life before are left")
+  check("spaceIsFreed", marks.length === 0, () => "abort marks of the previous process remain")
   const bucket = await engine.services.buckets.open(NAME)
-  const body = must(await find(engine, bucket, objectKeyOfText("kept")), "it was acknowledged")
-  check("nothingHalf", nameOfBody(body.bytes) === "kept", () => "other bytes are left")
+  const body = must(await find(engine, bucket, objectKeyOfText("kept")), "the write was acknowledged")
+  check("noPartialWrites", nameOfBody(body.bytes) === "kept", () => "the object has other bytes")
 }
 
 /** An upload that is aborted between its bytes and its commit is refused. */
@@ -193,16 +205,20 @@ async function giveUp(seed: number): Promise<void> {
   await paused
   await on.world.pass(10)
   const uploads = new Set<UploadId>()
-  for (const held of needlesHeld(on.engine).keys()) uploads.add(needleIdOfKey(rowKeyOf(held)).uploadId)
-  check("voidStaysOut", uploads.size === 1, () => "the upload has no needles yet")
+  for (const held of storedNeedles(on.engine).keys()) uploads.add(needleIdOfKey(rowKeyOf(held)).uploadId)
+  check("abortedStaysOut", uploads.size === 1, () => "the upload has no needles yet")
   for (const uploadId of uploads) {
     const verdict = await on.engine.tablet.run(resolveUpload({ bucketId: on.bucket.id, key, uploadId }))
-    check("voidStaysOut", verdict === "aborted", () => `the ownership of an unreferenced upload is ${verdict}`)
+    check("abortedStaysOut", verdict === "aborted", () => `the ownership of an unreferenced upload is ${verdict}`)
   }
   goOn()
   const failure = await putting
-  check("voidStaysOut", failure === "uploadAborted", () => `the commit of an aborted upload ended with ${failure}`)
-  check("voidStaysOut", (await find(on.engine, on.bucket, key)) === undefined, () => "it became visible")
+  check("abortedStaysOut", failure === "uploadAborted", () => `the commit of an aborted upload ended with ${failure}`)
+  check(
+    "abortedStaysOut",
+    (await find(on.engine, on.bucket, key)) === undefined,
+    () => "the aborted upload became visible",
+  )
 }
 
 /** A listing with a delimiter shows the keys after each common prefix. */
@@ -266,13 +282,13 @@ async function completeTwice(seed: number): Promise<void> {
   }
   const first = await multipart.complete(request)
   const second = await multipart.complete(request)
-  check("onceOnly", first.versionId === second.versionId, () => "two completions gave two versions")
+  check("completesOnce", first.versionId === second.versionId, () => "two completions gave two versions")
   const versions = await listAllVersions(on.engine, on.bucket)
-  check("onceOnly", versions.length === 1, () => `${versions.length} versions came of one upload`)
+  check("completesOnce", versions.length === 1, () => `one upload made ${versions.length} versions`)
   await audit(on.world, on.engine, NAME)
 }
 
-/** A version and a copy of it in the same row share bytes: they are freed with the last of both. */
+/** A version and a copy of it in the same row share bytes, which are freed with the last of the two. */
 async function sharing(seed: number): Promise<void> {
   const on = await stage(seed, 1, true)
   const key = objectKeyOfText("shared")
@@ -292,14 +308,14 @@ async function sharing(seed: number): Promise<void> {
   await on.engine.services.objects.remove(source)
   await settle(on.world, on.engine)
   const failure = await kindOf(find(on.engine, on.bucket, key))
-  check("nothingHalf", failure === undefined, () => `the copy of a removed version reads ${failure}`)
+  check("noPartialWrites", failure === undefined, () => `the copy of a removed version reads ${failure}`)
   await on.engine.services.objects.remove({ bucket: on.bucket, key, conditions: {} })
   for (const entry of await listAllVersions(on.engine, on.bucket)) {
     if (entry.kind === "prefix") continue
     await on.engine.services.objects.remove({ bucket: on.bucket, key, versionId: entry.versionId, conditions: {} })
   }
   await audit(on.world, on.engine, NAME)
-  check("spaceComesBack", needlesHeld(on.engine).size === 0, () => "bytes stay after the last copy")
+  check("spaceIsFreed", storedNeedles(on.engine).size === 0, () => "bytes remain after the last copy was deleted")
 }
 
 export const SCENARIOS = {

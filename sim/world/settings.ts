@@ -1,4 +1,4 @@
-/** The settings of a simulated store: the defaults of its number of devices, with small limits. */
+/** The settings of a simulated store: the defaults for its number of devices, with small limits. */
 import { parseIncarnation } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
 import { CHECKPOINT_LIMITS, SPACE_LIMITS } from "../../src/device/index.js"
@@ -18,7 +18,7 @@ export const CHECKPOINTS = {
   retryMs: 1_000,
 }
 
-/** The memory of each drive: a simulated disk keeps everything that is written. */
+/** The size of each drive, bounded because a simulated disk keeps everything in memory. */
 const RESERVE_BYTES = 256 * KIB
 const SPACES = {
   ...SPACE_LIMITS,
@@ -35,7 +35,7 @@ export const SMALL_LIMITS = {
   abortedWaits: ABORTED_WAITS,
 } as const satisfies Partial<EngineSettings>
 
-export const settingsFor = (record: ControlRecord, life: number): EngineSettings => ({
-  ...settingsOf(record, parseIncarnation(life)),
+export const settingsFor = (record: ControlRecord, incarnation: number): EngineSettings => ({
+  ...settingsOf(record, parseIncarnation(incarnation)),
   ...SMALL_LIMITS,
 })

@@ -1,6 +1,6 @@
 /**
  * A simulated machine that serves a store as the real process does: it uses the configured folders
- * (those in the bays), opens the store in them or creates one, and does all background work.
+ * (those in the bays), opens the store in them or creates one, and runs all background work.
  */
 import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
 import { isFailure, type Failure } from "../../src/base/failures.js"
@@ -21,11 +21,11 @@ import { SimMachine, type MachineOptions } from "./machine.js"
 import { ABORTED_WAITS, CHECKPOINTS } from "./settings.js"
 
 const BLOCK_BYTES = 128 * KIB
-/** Its scenarios are minutes long. */
+/** Scenarios last minutes. */
 const CHECKPOINT_POLL_MS = 500
 const DEVICES_MAX = 9
 
-/** Small, but many times what a log is filled ahead by, as the real one is. */
+/** Small, but many times the preallocated part of a log, as in a real store. */
 const RESERVE_BYTES = 12 * MIB
 const SPACES = {
   ...SPACE_LIMITS,
@@ -49,9 +49,9 @@ export class StoreMachine extends SimMachine {
   private running: Promise<void> = Promise.resolve()
   /** The operator's options for the next start. */
   folders: string[]
-  /** A folder that is being added: whether it has become part of the store shows at the next start. */
+  /** A folder that is being added: the next start finds out whether it has become part of the store. */
   joining: string | undefined
-  /** Failed assertions: bugs of the program, which ended the process. */
+  /** Failed assertions: bugs in the program, which ended the process. */
   readonly mistakes: unknown[] = []
 
   constructor(options: MachineOptions) {
@@ -70,7 +70,7 @@ export class StoreMachine extends SimMachine {
       return store
     } catch (error) {
       if (!isFailure(error, "foreignFolder")) throw error
-      // It says: start without it.
+      // The error advises a start without the folder.
       return this.serve(this.folders)
     }
   }

@@ -1,4 +1,4 @@
-/** Twenty storms: the healthy engine loses nothing. `npm run sim` runs more. */
+/** Twenty storms, in which the engine must lose nothing. `npm run sim` runs more. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Storm } from "./storm.js"

@@ -1,8 +1,8 @@
 /**
- * Storm: many clients on few keys, and a machine that is stopped repeatedly.
+ * Storm: many clients on few keys, on a machine that is stopped repeatedly.
  *
  * Each round is one process incarnation: clients put (also on conditions), remove and read until the
- * process ends by a power cut, a kill or a stop; the next one must show everything that was acknowledged.
+ * process ends by a power cut, a kill or a stop; the next process must return everything that was acknowledged.
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { FailureKind } from "../../src/base/failures.js"
@@ -26,14 +26,14 @@ export interface StormOptions {
   readonly clients: number
   /** The longest run of a process, in milliseconds of virtual time. */
   readonly lifeMsMax: number
-  /** Versions are kept, from the first write on. */
+  /** Whether the bucket is versioned from the first write on. */
   readonly versioned?: boolean
 }
 
 const RECOVERIES_CUT_MAX = 3
 const BUCKET = parseBucketName("storm")
 const OWNER = parseAccountId("root")
-/** By the contract, nothing happened. */
+/** By the contract, these failures had no effect. */
 const REFUSALS: readonly FailureKind[] = [
   "preconditionFailed",
   "noSuchKey",
@@ -51,7 +51,7 @@ export class Storm implements ClientHost {
   private readonly random: Random
   private drawn = 0
   private engine: Engine | undefined
-  /** An error of a client, which the run throws. */
+  /** The first error of a client; the run throws it. */
   private readonly errors: unknown[] = []
 
   constructor(private readonly options: StormOptions) {
@@ -77,7 +77,7 @@ export class Storm implements ClientHost {
     await world.run(world.stop(engine))
   }
 
-  /** Opens the store that the last process left; now and then the start is cut off too, and repeated. */
+  /** Opens the store after the last process ended; sometimes the start is interrupted too, and repeated. */
   private async open(): Promise<Engine> {
     const { world, random } = this
     for (let cuts = 0; cuts < RECOVERIES_CUT_MAX && world.incarnation > 0 && random.below(3) === 0; cuts += 1) {
@@ -95,7 +95,7 @@ export class Storm implements ClientHost {
     }
   }
 
-  /** Made before the first storm, so that it is there always. */
+  /** Created before the first storm, so that it always exists. */
   private async openBucket(engine: Engine): Promise<Bucket> {
     try {
       return await this.world.run(engine.services.buckets.open(BUCKET))
@@ -164,7 +164,7 @@ export class Storm implements ClientHost {
   }
 }
 
-/** The bucket was made before the first storm. */
+/** The bucket was created before the first storm. */
 const asFinding = (error: unknown): unknown =>
   isFailure(error, "noSuchBucket") ? new CheckFailed("acknowledgedStays", error.message) : error
 

@@ -1,10 +1,10 @@
-/** The immediate effects of taking a device out of a store that has long been idle. */
+/** The immediate effects of taking a device of a long idle store offline. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../../src/base/failures.js"
 import { StoreMachine } from "./store-machine.js"
 
-/** Ends between two checks that an idle job makes by itself. */
+/** Ends between two periodic checks of an idle job. */
 const REST_MS = 10 * 60_000 + 25_000
 const SOON_MS = 5_000
 
@@ -16,7 +16,7 @@ test("a lost metadata replica is rebuilt on another device within seconds, howev
   await machine.clock.advance(REST_MS)
   const [lost] = replicasOf()
   assert.ok(lost)
-  const out = store.engine.control.takeOffline(lost, fail("deviceFailed", { message: "it is gone" }))
+  const out = store.engine.control.takeOffline(lost, fail("deviceFailed", { message: "the disk is gone" }))
   await machine.clock.runUntil(out)
   assert.equal(replicasOf().length, 2)
   await machine.clock.advance(SOON_MS)

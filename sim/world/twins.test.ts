@@ -1,4 +1,4 @@
-/** The engine responds as the model does, whatever happens to its machine between two requests. */
+/** The engine responds as the model does, although its machine is stopped between requests. */
 import { test } from "node:test"
 import { Twins } from "./twins.js"
 

@@ -2,8 +2,7 @@
  * Twins: sends the same commands to the engine, on a simulated machine that is stopped repeatedly, and to
  * the model. Both must return the same responses: results, failures, listings, bytes, counters.
  *
- * Ids differ by nature: each pair that the two give out for the same thing gets one name, and names
- * are what is compared.
+ * The ids of the two differ, so each pair of ids for the same thing gets a name, and the names are compared.
  */
 import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
@@ -36,7 +35,7 @@ const SIZES = [0, 1, 100, 1_000, 4_095, 4_096, 4_097, 10_000, 131_071, 131_072, 
 const ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 const STEPS_SHOWN = 12
 
-/** Names for ids: the n-th pair of ids that the two sides gave for the same thing. */
+/** Names for ids: the n-th pair of ids that the two sides issued for the same thing. */
 class Names<Id extends string> {
   private readonly names: readonly [Map<string, string>, Map<string, string>] = [new Map(), new Map()]
   private readonly pairs: (readonly [Id, Id])[] = []
@@ -84,7 +83,7 @@ export class Twins {
   private readonly uploadIds = new Names<MultipartId>("u")
   private readonly uploads: Upload[] = []
   private readonly etags: string[] = []
-  private readonly told: string[] = []
+  private readonly steps: string[] = []
   private bigParts = 2
 
   constructor(private readonly options: TwinsOptions) {
@@ -102,7 +101,7 @@ export class Twins {
       if (step % 20 === 19) await this.compareAll()
     }
     await this.compareAll()
-    await this.world.stop(must(this.engine, "it was started"))
+    await this.world.stop(must(this.engine, "the engine was started"))
   }
 
   private async step(): Promise<void> {
@@ -126,17 +125,17 @@ export class Twins {
       [3, () => this.listParts()],
       [5, () => this.restart()],
     ]
-    let draw = this.random.below(steps.reduce((sum, [weight]) => sum + weight, 0))
+    let remaining = this.random.below(steps.reduce((sum, [weight]) => sum + weight, 0))
     for (const [weight, run] of steps) {
-      draw -= weight
-      if (draw < 0) return run()
+      remaining -= weight
+      if (remaining < 0) return run()
     }
   }
 
   /** Runs the command on both sides and compares the responses. */
   private async both<T>(what: string, ask: Both<T>, named = true): Promise<readonly [T, T] | undefined> {
-    this.told.push(what)
-    const engine = must(this.engine, "it was started").services
+    this.steps.push(what)
+    const engine = must(this.engine, "the engine was started").services
     const bucketOf = async (services: ObjectServices): Promise<Bucket> =>
       what === "create" ? { ...NO_BUCKET } : services.buckets.open(NAME)
     const answers: T[] = []
@@ -162,11 +161,11 @@ export class Twins {
       answers.length === 2 && mine !== undefined && theirs !== undefined ? ([mine, theirs] as const) : undefined
     if (pair && named) this.learn(pair)
     const [first, second] = [this.normal(0, shown[0]), this.normal(1, shown[1])]
-    assert.deepEqual(first, second, `seed ${this.options.seed}: ${this.told.slice(-STEPS_SHOWN).join("\n  ")}`)
+    assert.deepEqual(first, second, `seed ${this.options.seed}: ${this.steps.slice(-STEPS_SHOWN).join("\n  ")}`)
     return pair
   }
 
-  /** The answer to a creating command contains the new ids. */
+  /** The response to a creating command contains the new ids. */
   private learn([engine, model]: readonly [unknown, unknown]): void {
     const ids = (answer: unknown, name: "versionId" | "multipartId"): string | undefined => {
       if (typeof answer !== "object" || answer === null || !(name in answer)) return undefined
@@ -179,7 +178,7 @@ export class Twins {
     if (here !== undefined && there !== undefined) this.uploadIds.add(parseMultipartId(here), parseMultipartId(there))
   }
 
-  /** An answer with names for ids, and without undefined fields. */
+  /** The response with names in place of ids, and without undefined fields. */
   private normal(side: 0 | 1, value: unknown, name = ""): unknown {
     if (typeof value === "string") {
       if (/versionId/i.test(name)) return this.versions.nameOf(side, value)
@@ -189,7 +188,7 @@ export class Twins {
     if (Array.isArray(value)) return value.map(item => this.normal(side, item))
     if (value instanceof Uint8Array) return Buffer.from(value).toString("base64").slice(0, 200) + value.length
     if (typeof value !== "object" || value === null) return value
-    // A part's checksum has no type: it is returned with its object's type, or as a full-object checksum.
+    // The checksum of a part has no type: it is returned with the type of its object, or as a full-object checksum.
     if ("type" in value && "value" in value && !String(value.value).includes("-"))
       return [value.type !== undefined, value.value]
     const pairs = Object.entries(value).filter(([key, item]) => item !== undefined && key !== "id")
@@ -197,7 +196,7 @@ export class Twins {
   }
 
   private pick<T extends NonNullable<unknown>>(list: readonly T[]): T {
-    return must(list[this.random.below(list.length)], "a list to pick from is not empty")
+    return must(list[this.random.below(list.length)], "the list to pick from is not empty")
   }
 
   private chance(of: number): boolean {
@@ -205,7 +204,7 @@ export class Twins {
   }
 
   private key(): ObjectKey {
-    // Few keys more often, so that versions pile up.
+    // A few keys are picked more often, so that versions accumulate.
     return objectKeyOfText(this.chance(2) ? this.pick(KEYS.slice(0, 3)) : this.pick(KEYS))
   }
 
@@ -374,7 +373,7 @@ export class Twins {
     return { prefix: this.pick(PREFIXES), delimiter: this.pick(DELIMITERS), max }
   }
 
-  /** All pages of a listing, from a marker on. */
+  /** Reads all pages of a listing, from a marker on. */
   private async list(): Promise<void> {
     const [scope, start] = [this.scope(), this.chance(2) ? "" : this.pick([...KEYS, "a/", "b", "zz"])]
     await this.both(`list ${JSON.stringify({ ...scope, start })}`, async (_, { objects }, bucket) => {
@@ -504,7 +503,7 @@ export class Twins {
           checksumType: undefined,
           signal: noSignal,
         })
-        // Versioning may have begun since the first completion: then the answer names the null version.
+        // If versioning was enabled after the first completion, the response names the null version.
         const { versionId, ...rest } = result
         return { ...rest, ...(versionId === undefined || versionId === "null" ? {} : { versionId }) }
       })
@@ -535,9 +534,9 @@ export class Twins {
   }
 
   private async restart(): Promise<void> {
-    const engine = must(this.engine, "it was started")
+    const engine = must(this.engine, "the engine was started")
     const how = this.random.below(4)
-    this.told.push(`restart ${how}`)
+    this.steps.push(`restart ${how}`)
     if (how === 0) await this.world.stop(engine)
     else if (how === 1) this.world.kill()
     else if (how === 2) this.world.crash()
@@ -545,7 +544,7 @@ export class Twins {
     if (how !== 3) this.engine = await this.world.start()
   }
 
-  /** All kinds of commands together. */
+  /** All kinds of commands. */
   private async compareAll(): Promise<void> {
     const whole = { prefix: "", delimiter: "", max: 1_000 }
     await this.both("usage", (_, { buckets }, bucket) => buckets.usage(bucket))

@@ -1,7 +1,6 @@
 /**
- * Wholeness: whether a store has its full redundancy, judging by the content of its devices:
- * every shard that a row references is where the layout places it, every device is in use, metadata has all
- * its replicas, and nothing is in progress.
+ * Wholeness: checks the content of the devices for full redundancy: every referenced shard is on its assigned
+ * device, every device is in use, metadata has all its replicas, and no change is in progress.
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { DeviceId, RowKey } from "../../src/base/ids.js"
@@ -10,13 +9,13 @@ import { textOfPolicy } from "../../src/base/policy.js"
 import { layoutOf } from "../../src/cluster/index.js"
 import { needleIdOfKey } from "../../src/format/needle.js"
 import type { Engine } from "../../src/node/engine.js"
-import { extentsNamed, needlesOf } from "./audit.js"
+import { referencedExtents, needlesOf } from "./audit.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
 export const describeNeedle = (key: string): string => JSON.stringify(needleIdOfKey(rowKeyOf(key)))
 
-/** Which needles each device has, by its index. */
+/** The needles of each device, from its index. */
 export function holdings(engine: Engine): ReadonlyMap<DeviceId, ReadonlySet<RowKey>> {
   return new Map(
     engine.devices.map(({ place, rows }) => {
@@ -26,35 +25,38 @@ export function holdings(engine: Engine): ReadonlyMap<DeviceId, ReadonlySet<RowK
   )
 }
 
-/** Describes what the store lacks; undefined if it is complete. */
+/** Describes what the store lacks; returns undefined if it has full redundancy. */
 export function missingToBeWhole(engine: Engine): string | undefined {
   const { record } = engine.recordManager
   for (const { id, pathHint, state } of record.devices) {
     if (state !== "active" && state !== "draining") return `device ${id} at ${pathHint} is ${state}`
   }
-  if (record.previousLayout) return "a change of the layout is under way"
+  if (record.previousLayout) return "a layout transition is in progress"
   for (const { replicas, learners } of record.tablets) {
     const wanted = Math.min(record.metaCopies, record.devices.length)
-    if (learners.length > 0 || replicas.length < wanted) return `${replicas.length} of ${wanted} devices hold names`
+    if (learners.length > 0 || replicas.length < wanted)
+      return `${replicas.length} of ${wanted} devices are metadata replicas`
   }
   try {
     return oddPolicy(engine) ?? missingNeedle(engine)
   } catch (error) {
     if (!isFailure(error)) throw error
-    return `a base cannot be read: ${error.message}`
+    return `a metadata store cannot be read: ${error.message}`
   }
 }
 
 function oddPolicy(engine: Engine): string | undefined {
   const policy = textOfPolicy(engine.recordManager.record.policy)
-  for (const extent of extentsNamed(engine)) {
-    if (textOfPolicy(extent.policy) !== policy) return `blocks lie under ${textOfPolicy(extent.policy)}, not ${policy}`
-    if (extent.exceptions.some(each => textOfPolicy(each.policy) !== policy)) return "blocks lie under another policy"
+  for (const extent of referencedExtents(engine)) {
+    if (textOfPolicy(extent.policy) !== policy)
+      return `blocks are stored as ${textOfPolicy(extent.policy)}, not ${policy}`
+    if (extent.exceptions.some(each => textOfPolicy(each.policy) !== policy))
+      return "blocks are stored under another policy"
   }
   return undefined
 }
 
-/** A referenced shard that is not where the layout places it; undefined if there is none. */
+/** Describes a referenced shard that is not on its assigned device; returns undefined if all are. */
 export function missingShard(engine: Engine): string | undefined {
   try {
     return missingNeedle(engine)
@@ -64,7 +66,7 @@ export function missingShard(engine: Engine): string | undefined {
   }
 }
 
-/** A difference between metadata replicas; undefined if they agree. */
+/** Describes a difference between metadata replicas; returns undefined if they agree. */
 export function differenceOfReplicas(engine: Engine): string | undefined {
   const comparison = engine.tablet.compareReplicas()
   while (comparison.step());
@@ -75,7 +77,7 @@ export function differenceOfReplicas(engine: Engine): string | undefined {
 function missingNeedle(engine: Engine): string | undefined {
   const { record } = engine.recordManager
   const [layout, held] = [layoutOf(record.layout), holdings(engine)]
-  for (const extent of extentsNamed(engine)) {
+  for (const extent of referencedExtents(engine)) {
     for (const { key, assigned } of needlesOf(extent, layout)) {
       const isThere = assigned.some(id => held.get(id)?.has(rowKeyOf(key)) === true)
       if (!isThere) return `device ${assigned.join(" or ")} lacks ${describeNeedle(key)}`
@@ -84,18 +86,19 @@ function missingNeedle(engine: Engine): string | undefined {
   return undefined
 }
 
-/** A needle on a device that should not have it; undefined if there is none. */
+/** Describes a needle on a device that should not have it; returns undefined if there is none. */
 export function leftOver(engine: Engine): string | undefined {
   const layout = layoutOf(engine.recordManager.record.layout)
   const wanted = new Map<string, readonly DeviceId[]>()
-  for (const extent of extentsNamed(engine)) {
+  for (const extent of referencedExtents(engine)) {
     for (const { key, assigned } of needlesOf(extent, layout)) wanted.set(key, assigned)
   }
   for (const [deviceId, keys] of holdings(engine)) {
     for (const key of keys) {
       const assigned = wanted.get(key)
-      if (assigned === undefined) return `nothing names ${describeNeedle(key)} on ${deviceId}`
-      if (!assigned.includes(deviceId)) return `${describeNeedle(key)} lies on ${deviceId}, where it does not belong`
+      if (assigned === undefined) return `no row references ${describeNeedle(key)} on ${deviceId}`
+      if (!assigned.includes(deviceId))
+        return `${describeNeedle(key)} is stored on ${deviceId}, which is not its assigned device`
     }
   }
   return undefined

@@ -1,4 +1,4 @@
-/** A simulated machine with a store's engine on it, opened by each process, with the settings of a test. */
+/** A simulated machine with a store's engine, which each process opens with the settings of a test. */
 import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
 import { openEngine, type Engine } from "../../src/node/engine.js"
 import { firstRecordOf } from "../../src/node/testing-engine.js"
@@ -16,7 +16,7 @@ export interface WorldOptions extends MachineOptions {
 }
 
 export class World extends SimMachine {
-  /** The control record that has taken effect. */
+  /** The control record in effect. */
   private record: ControlRecord
   private running: Promise<unknown>[] = []
 
@@ -42,7 +42,7 @@ export class World extends SimMachine {
     return engine
   }
 
-  /** Ends in order. */
+  /** Ends the process cleanly. */
   stop(engine: Engine): Promise<void> {
     return this.endWith(this.running, () => engine.stop())
   }

@@ -1,4 +1,4 @@
-/** Users, groups, policies and keys: what they come to for a request, and that every change counts at once. */
+/** Users, groups, policies and keys: the permissions that they give a request; every change applies immediately. */
 import assert from "node:assert/strict"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
@@ -11,7 +11,7 @@ import { AccessWorld, allow, collect, NOW_MS, rejects, ROOT_KEY, testBothWays, t
 const READ_ONLY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 
 testBothWays(
-  "a user may what its policies and those of its groups allow, and no longer than they do",
+  "a user may do what its policies and those of its groups allow, for as long as they do",
   async answersLater => {
     const world = await AccessWorld.open(answersLater)
     const { identities, accounts } = world.access
@@ -29,23 +29,23 @@ testBothWays(
       ["Bob"],
     )
     await identities.putInline(group, "write", allow("s3:PutObjectTagging"))
-    assert.equal(await world.may(id, "s3:PutObject"), false, "a changed policy counts at once")
+    assert.equal(await world.may(id, "s3:PutObject"), false, "a changed policy applies immediately")
     await identities.leaveGroup(ref, "writers")
-    assert.equal(await world.may(id, "s3:PutObjectTagging"), false, "a left group counts at once")
+    assert.equal(await world.may(id, "s3:PutObjectTagging"), false, "the end of a membership applies immediately")
     await identities.detach(ref, READ_ONLY)
-    assert.equal(await world.may(id, "s3:GetObject"), false, "a detached policy counts at once")
+    assert.equal(await world.may(id, "s3:GetObject"), false, "a detached policy applies immediately")
     await accounts.setKeyActive(id, false)
-    assert.equal(await world.known(id), undefined, "a disabled key is refused at once")
+    assert.equal(await world.known(id), undefined, "a disabled key is refused immediately")
     await accounts.setKeyActive(id, true)
     assert.equal((await world.mustKnow(id)).principal.kind, "user")
     await accounts.removeKey(id)
-    assert.equal(await world.known(id), undefined, "a deleted key is refused at once")
+    assert.equal(await world.known(id), undefined, "a deleted key is refused immediately")
     await identities.remove(ref)
     await rejects("noSuchEntity", identities.get(ref))
   },
 )
 
-testBothWays("a principal carries the names that policies speak of", async answersLater => {
+testBothWays("a principal has the names that policies refer to", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { identities } = world.access
   const ref = world.ref("user", "Ann")
@@ -70,12 +70,12 @@ testBothWays("a principal carries the names that policies speak of", async answe
   assert.equal(
     world.access.accounts.knownSecret(ROOT_KEY.accessKeyId, undefined, NOW_MS),
     root,
-    "without waiting, the second time",
+    "the second lookup does not wait",
   )
 })
 
 testBothWays(
-  "versions of a managed policy: five at most, the default one counts, and those in use stay",
+  "versions of a managed policy: five at most, the default one applies, and those in use cannot be deleted",
   async answersLater => {
     const world = await AccessWorld.open(answersLater)
     const { identities } = world.access
@@ -114,7 +114,7 @@ testBothWays(
   },
 )
 
-testBothWays("a boundary limits a user, and a policy of its own a key for one purpose", async answersLater => {
+testBothWays("a boundary limits a user, and its own policy limits a service key", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { identities, accounts } = world.access
   const { ref, id } = await world.user("bob", "s3:*")
@@ -126,8 +126,8 @@ testBothWays("a boundary limits a user, and a policy of its own a key for one pu
   assert.equal(await world.may(key.id, "s3:GetObject"), false)
   await identities.setBoundary(ref, undefined)
   assert.equal(await world.may(key.id, "s3:PutObject"), true)
-  assert.equal(accounts.knownSecret(key.id, undefined, NOW_MS), undefined, "a key that expires is asked for each time")
-  assert.equal(await world.known(key.id, undefined, NOW_MS + 1_000), undefined, "refused from its end on")
+  assert.equal(accounts.knownSecret(key.id, undefined, NOW_MS), undefined, "a key that expires is never cached")
+  assert.equal(await world.known(key.id, undefined, NOW_MS + 1_000), undefined, "an expired key is refused")
   const ofRoot = await accounts.createKey({ accountId: world.account, userName: undefined, service })
   assert.equal(await world.may(ofRoot.key.id, "s3:PutObject"), true)
   assert.equal(await world.may(ofRoot.key.id, "s3:GetObject"), false)
@@ -141,35 +141,38 @@ testBothWays("a boundary limits a user, and a policy of its own a key for one pu
   )
 })
 
-testBothWays("two keys a user, its service keys go with it, and nobody touches another's", async answersLater => {
-  const world = await AccessWorld.open(answersLater)
-  const { identities, accounts } = world.access
-  const { ref, id } = await world.user("bob")
-  await world.user("ann")
-  const second = await accounts.createKey({ accountId: world.account, userName: "bob" })
-  await rejects("limitExceeded", accounts.createKey({ accountId: world.account, userName: "bob" }))
-  await rejects("noSuchEntity", accounts.createKey({ accountId: world.account, userName: "nobody" }))
-  const service = { description: "", expiresMs: undefined, policy: undefined }
-  const third = await accounts.createKey({ accountId: world.account, userName: "bob", service })
-  assert.deepEqual(
-    (await accounts.keysOf({ accountId: world.account, userName: "BOB" })).map(key => key.id).sort(),
-    [id, second.key.id, third.key.id].sort(),
-  )
-  const ann = { accountId: world.account, userName: "ann" }
-  await rejects("noSuchAccessKey", accounts.removeKey(id, ann))
-  await rejects("noSuchAccessKey", accounts.setKeyActive(id, false, ann))
-  await rejects("noSuchAccessKey", accounts.removeKey(ROOT_KEY.accessKeyId, ann))
-  await rejects("invalidRequest", accounts.removeKey(ROOT_KEY.accessKeyId))
-  await rejects("deleteConflict", identities.remove(ref))
-  await accounts.removeKey(id)
-  await accounts.removeKey(second.key.id)
-  await world.mustKnow(third.key.id)
-  await identities.remove(ref)
-  assert.equal(await world.known(third.key.id), undefined)
-  assert.equal(await accounts.getKey(third.key.id), undefined)
-})
+testBothWays(
+  "a user has at most two keys; its service keys are deleted with it; no user can change another user's keys",
+  async answersLater => {
+    const world = await AccessWorld.open(answersLater)
+    const { identities, accounts } = world.access
+    const { ref, id } = await world.user("bob")
+    await world.user("ann")
+    const second = await accounts.createKey({ accountId: world.account, userName: "bob" })
+    await rejects("limitExceeded", accounts.createKey({ accountId: world.account, userName: "bob" }))
+    await rejects("noSuchEntity", accounts.createKey({ accountId: world.account, userName: "nobody" }))
+    const service = { description: "", expiresMs: undefined, policy: undefined }
+    const third = await accounts.createKey({ accountId: world.account, userName: "bob", service })
+    assert.deepEqual(
+      (await accounts.keysOf({ accountId: world.account, userName: "BOB" })).map(key => key.id).sort(),
+      [id, second.key.id, third.key.id].sort(),
+    )
+    const ann = { accountId: world.account, userName: "ann" }
+    await rejects("noSuchAccessKey", accounts.removeKey(id, ann))
+    await rejects("noSuchAccessKey", accounts.setKeyActive(id, false, ann))
+    await rejects("noSuchAccessKey", accounts.removeKey(ROOT_KEY.accessKeyId, ann))
+    await rejects("invalidRequest", accounts.removeKey(ROOT_KEY.accessKeyId))
+    await rejects("deleteConflict", identities.remove(ref))
+    await accounts.removeKey(id)
+    await accounts.removeKey(second.key.id)
+    await world.mustKnow(third.key.id)
+    await identities.remove(ref)
+    assert.equal(await world.known(third.key.id), undefined)
+    assert.equal(await accounts.getKey(third.key.id), undefined)
+  },
+)
 
-testBothWays("deleting is refused while something hangs on it", async answersLater => {
+testBothWays("deleting is refused while other resources depend on it", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { identities } = world.access
   const user = await world.create("user", "bob")
@@ -190,7 +193,7 @@ testBothWays("deleting is refused while something hangs on it", async answersLat
   await identities.remove(user)
 })
 
-testBothWays("names are one in either case, a renamed user keeps what it has", async answersLater => {
+testBothWays("names are compared without case; a renamed user keeps its keys and policies", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { identities } = world.access
   const { ref, id } = await world.user("Bob", "s3:GetObject")
@@ -263,7 +266,7 @@ testBothWays("bad names, texts and tags are refused", async answersLater => {
   ])
 })
 
-testBothWays("accounts see nothing of each other", async answersLater => {
+testBothWays("accounts cannot see each other's identities", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { accounts, identities } = world.access
   const other = await accounts.createAccount({ id: parseAccountId("other"), displayName: "Other", email: "" })
@@ -279,7 +282,7 @@ testBothWays("accounts see nothing of each other", async answersLater => {
 })
 
 testBothWays(
-  "an account of an earlier release gets its number at a start, and its key is the root's",
+  "an account of an earlier release gets its number at a start, and its key becomes the root's",
   async answersLater => {
     const world = await AccessWorld.open(answersLater)
     const id = parseAccountId("old")
@@ -302,7 +305,7 @@ testBothWays(
   },
 )
 
-testBothWays("lists are whole and in order, however many pages they take", async answersLater => {
+testBothWays("lists are complete and in order, whatever the number of pages", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { accounts, identities } = world.access
   const group = await world.create("group", "all")
@@ -317,13 +320,13 @@ testBothWays("lists are whole and in order, however many pages they take", async
   assert.deepEqual(await namesOf(identities.members(group, "u199")), names.slice(200))
   assert.deepEqual(await namesOf(identities.list(world.account, "role", "")), [])
   const keys = (await accounts.listKeys()).map(({ id }) => id)
-  assert.deepEqual([keys.length, new Set(keys).size], [251, 251], "those of the users, and the root's")
+  assert.deepEqual([keys.length, new Set(keys).size], [251, 251], "the keys of the users and of the root")
   for (let i = 0; i < 120; i += 1) await accounts.createAccount({ displayName: `a${i}`, email: "" })
   const ids = (await accounts.listAccounts()).map(({ id }) => id)
   assert.deepEqual([ids.length, new Set(ids).size], [121, 121])
 })
 
-testBothWays("when a key was used last is known at once, and written a few times only", async answersLater => {
+testBothWays("the last use of a key is known immediately, and written only a few times", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { id } = await world.user("bob")
   let writes = 0
@@ -333,15 +336,15 @@ testBothWays("when a key was used last is known at once, and written a few times
   const last = { usedMs: NOW_MS + 999_000, service: "s3", region: "us-east-1" }
   assert.deepEqual(await world.access.accounts.lastUse(id), last)
   await new Promise(resolve => setImmediate(resolve))
-  assert.ok(writes >= 1 && writes <= 2, `${writes} writes for 17 minutes`)
+  assert.ok(writes >= 1 && writes <= 2, `${writes} writes in 17 minutes`)
   await world.restart()
   const kept = await world.access.accounts.lastUse(id)
-  assert.ok(kept !== undefined && last.usedMs - kept.usedMs <= 15 * 60_000, "no more than a quarter of an hour is lost")
+  assert.ok(kept !== undefined && last.usedMs - kept.usedMs <= 15 * 60_000, "a crash loses at most 15 minutes of it")
   await world.access.accounts.removeKey(id)
   assert.equal(await world.access.accounts.lastUse(id), undefined)
 })
 
-testBothWays("whom a policy may name is there: accounts, users and roles as they are spelled", async answersLater => {
+testBothWays("a policy may name existing accounts, users and roles only, spelled exactly", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const number = accountNumberOf(ROOT_KEY.accountId)
   await world.create("user", "Bob")

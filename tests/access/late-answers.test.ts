@@ -1,4 +1,4 @@
-/** Identity lookups that are in flight while something changes: their results are never cached. */
+/** Identity lookups that are in flight during a change: their results are never cached. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openAccess } from "../../src/access/index.js"
@@ -9,7 +9,7 @@ import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { allow, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
 
-/** Answers at the moment of the question; delivers held answers when the test says so. */
+/** Reads the answer at the time of the request, and delivers it when the test releases it. */
 class SlowMetadata extends MemoryMetadata {
   readonly asked: string[] = []
   private release: (() => void) | undefined
@@ -55,7 +55,7 @@ test("a key that is disabled while its records are in flight is refused from the
   assert.ok(asked instanceof Promise)
   await accounts.setKeyActive(id, false)
   metadata.deliver()
-  assert.equal((await asked)?.id, id, "the request had begun before")
+  assert.equal((await asked)?.id, id, "the request began before the change")
   assert.equal(accounts.knownSecret(id, undefined, NOW_MS)?.id, undefined)
   assert.equal((await accounts.secretOf(id, undefined, NOW_MS))?.id, undefined)
 })
@@ -115,6 +115,6 @@ test("a user who is renamed while all users are read is shown by the new name", 
   const shown = accounts.showPrincipals(stored)
   await identities.update(BOB, { name: "rob", path: undefined })
   metadata.deliver()
-  assert.equal(await shown, trust({ AWS: `arn:aws:iam::${NUMBER}:user/rob` }), "they are read again")
+  assert.equal(await shown, trust({ AWS: `arn:aws:iam::${NUMBER}:user/rob` }), "the users are read again")
   assert.equal(await accounts.showPrincipals(stored), trust({ AWS: `arn:aws:iam::${NUMBER}:user/rob` }))
 })

@@ -1,4 +1,4 @@
-/** Temporary credentials: who gets them, what they may, and what ends them. */
+/** Temporary credentials: who gets them, what they allow, and what ends them. */
 import assert from "node:assert/strict"
 import type { AssumeRequest, IssuedSession } from "../../src/access/index.js"
 import { parseAccountId } from "../../src/base/ids.js"
@@ -28,7 +28,7 @@ async function scene(answersLater: boolean) {
 const ends = (world: AccessWorld, { accessKeyId, token }: IssuedSession) =>
   rejects("invalidToken", world.known(accessKeyId, token))
 
-testBothWays("a key's session is its owner until it ends, and no longer than the key counts", async answersLater => {
+testBothWays("a key's session acts as the owner until it expires, or the key is disabled", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { id } = await world.user("bob", "s3:GetObject")
   const session = world.access.sessions.ofKey(await world.mustKnow(id), 900, NOW_MS)
@@ -37,7 +37,7 @@ testBothWays("a key's session is its owner until it ends, and no longer than the
   assert.equal((await world.mustKnow(accessKeyId, token)).secret, session.secret)
   assert.equal(await world.may(accessKeyId, "s3:GetObject", token), true)
   assert.equal(await world.may(accessKeyId, "s3:PutObject", token), false)
-  assert.equal(await world.known(accessKeyId), undefined, "no key without its token")
+  assert.equal(await world.known(accessKeyId), undefined, "the key is refused without its token")
   await world.mustKnow(accessKeyId, token, NOW_MS + 899_999)
   await rejects("tokenExpired", world.known(accessKeyId, token, NOW_MS + 900_000))
   await rejects("invalidToken", world.known(id, token))
@@ -60,19 +60,22 @@ testBothWays("a key's session is its owner until it ends, and no longer than the
   await ends(world, session)
 })
 
-testBothWays("a role's session ends with the key that it stems from, also where that expires", async answersLater => {
-  const { world } = await scene(answersLater)
-  const service = { description: "", policy: undefined, expiresMs: NOW_MS + 1_000 }
-  const { key } = await world.access.accounts.createKey({ accountId: world.account, userName: "bob", service })
-  const session = await world.access.sessions.assume(await world.mustKnow(key.id), asking())
-  const { accessKeyId, token } = session
-  await world.mustKnow(accessKeyId, token, NOW_MS + 999)
-  await rejects("tokenExpired", world.known(accessKeyId, token, NOW_MS + 1_000))
-  await world.restart()
-  await rejects("invalidToken", world.known(accessKeyId, token, NOW_MS + 1_000))
-})
+testBothWays(
+  "a role's session ends with the key that assumed the role, also if that key expires",
+  async answersLater => {
+    const { world } = await scene(answersLater)
+    const service = { description: "", policy: undefined, expiresMs: NOW_MS + 1_000 }
+    const { key } = await world.access.accounts.createKey({ accountId: world.account, userName: "bob", service })
+    const session = await world.access.sessions.assume(await world.mustKnow(key.id), asking())
+    const { accessKeyId, token } = session
+    await world.mustKnow(accessKeyId, token, NOW_MS + 999)
+    await rejects("tokenExpired", world.known(accessKeyId, token, NOW_MS + 1_000))
+    await world.restart()
+    await rejects("invalidToken", world.known(accessKeyId, token, NOW_MS + 1_000))
+  },
+)
 
-testBothWays("a flipped bit anywhere in a token is no token", async answersLater => {
+testBothWays("a token with any flipped bit is refused", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const session = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), 900, NOW_MS)
   const bytes = Buffer.from(session.token.slice(4), "base64url")
@@ -83,7 +86,7 @@ testBothWays("a flipped bit anywhere in a token is no token", async answersLater
   }
 })
 
-testBothWays("a token is compared exactly: no other spelling of its bytes is the token", async answersLater => {
+testBothWays("a token is compared exactly: another encoding of the same bytes is refused", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { accessKeyId, token } = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), 900, NOW_MS)
   assert.ok(await world.known(accessKeyId, token))
@@ -95,23 +98,26 @@ testBothWays("a token is compared exactly: no other spelling of its bytes is the
   }
 })
 
-testBothWays("lengths of sessions have bounds, and a session begets none of its kind", async answersLater => {
-  const { world, id, assume } = await scene(answersLater)
-  const { sessions } = world.access
-  const [bob, root] = [await world.mustKnow(id), await world.mustKnow(ROOT_KEY.accessKeyId)]
-  assert.equal(sessions.ofKey(bob, undefined, NOW_MS).expiresMs, NOW_MS + 12 * HOUR_MS)
-  assert.equal(sessions.ofKey(root, undefined, NOW_MS).expiresMs, NOW_MS + HOUR_MS)
-  await rejects("invalidArgument", () => sessions.ofKey(bob, 899, NOW_MS))
-  await rejects("invalidArgument", () => sessions.ofKey(root, 3_601, NOW_MS))
-  const session = sessions.ofKey(bob, 900, NOW_MS)
-  const known = await world.mustKnow(session.accessKeyId, session.token)
-  await rejects("accessDenied", () => sessions.ofKey(known, 900, NOW_MS))
-  assert.equal((await assume()).expiresMs, NOW_MS + HOUR_MS)
-  await rejects("invalidArgument", assume({ seconds: 3_601 }))
-  await rejects("invalidArgument", assume({ sessionName: "a b" }))
-})
+testBothWays(
+  "durations of sessions are bounded, and a session cannot create another one of its kind",
+  async answersLater => {
+    const { world, id, assume } = await scene(answersLater)
+    const { sessions } = world.access
+    const [bob, root] = [await world.mustKnow(id), await world.mustKnow(ROOT_KEY.accessKeyId)]
+    assert.equal(sessions.ofKey(bob, undefined, NOW_MS).expiresMs, NOW_MS + 12 * HOUR_MS)
+    assert.equal(sessions.ofKey(root, undefined, NOW_MS).expiresMs, NOW_MS + HOUR_MS)
+    await rejects("invalidArgument", () => sessions.ofKey(bob, 899, NOW_MS))
+    await rejects("invalidArgument", () => sessions.ofKey(root, 3_601, NOW_MS))
+    const session = sessions.ofKey(bob, 900, NOW_MS)
+    const known = await world.mustKnow(session.accessKeyId, session.token)
+    await rejects("accessDenied", () => sessions.ofKey(known, 900, NOW_MS))
+    assert.equal((await assume()).expiresMs, NOW_MS + HOUR_MS)
+    await rejects("invalidArgument", assume({ seconds: 3_601 }))
+    await rejects("invalidArgument", assume({ sessionName: "a b" }))
+  },
+)
 
-testBothWays("a role is assumed where its trust and the caller's policies say so", async answersLater => {
+testBothWays("a role can be assumed if its trust policy and the caller's policies allow it", async answersLater => {
   const { world, ref, id, role, assume } = await scene(answersLater)
   const { identities } = world.access
   const session = await assume()
@@ -125,7 +131,7 @@ testBothWays("a role is assumed where its trust and the caller's policies say so
   assert.equal(
     await world.may(session.accessKeyId, "sts:AssumeRole", session.token),
     false,
-    "nothing of the user's own",
+    "none of the user's own permissions",
   )
   await identities.removeInline(ref, "own")
   await rejects("accessDenied", assume())
@@ -139,29 +145,32 @@ testBothWays("a role is assumed where its trust and the caller's policies say so
   await world.mustKnow(id)
 })
 
-testBothWays("session policies limit a session, and are no policies of other accounts", async answersLater => {
-  const { world, role, assume } = await scene(answersLater)
-  await world.access.identities.putInline(role, "read", allow("s3:*"))
-  const limited = await assume({ policy: allow("s3:GetObject") })
-  assert.equal(await world.may(limited.accessKeyId, "s3:GetObject", limited.token), true)
-  assert.equal(await world.may(limited.accessKeyId, "s3:PutObject", limited.token), false)
-  const managed = await assume({ policyArns: ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"] })
-  assert.equal(await world.may(managed.accessKeyId, "s3:GetObject", managed.token), true)
-  assert.equal(await world.may(managed.accessKeyId, "s3:PutObject", managed.token), false)
-  await rejects("malformedPolicy", assume({ policy: "{}" }))
-  await rejects("limitExceeded", assume({ policy: allow("s3:GetObject", `arn:aws:s3:::${"x".repeat(2_100)}`) }))
-  await rejects("noSuchEntity", assume({ policyArns: [`arn:aws:iam::${NUMBER}:policy/none`] }))
-  await world.access.identities.createPolicy(world.account, {
-    ...{ name: "P", path: "/", description: "", tags: [], text: allow("s3:GetObject") },
-  })
-  const arn = `arn:aws:iam::${NUMBER}:policy/P`
-  const own = await assume({ policyArns: [arn] })
-  assert.equal(await world.may(own.accessKeyId, "s3:GetObject", own.token), true)
-  await world.access.identities.removePolicy(world.account, arn)
-  await ends(world, own)
-})
+testBothWays(
+  "session policies limit a session, and cannot be managed policies of other accounts",
+  async answersLater => {
+    const { world, role, assume } = await scene(answersLater)
+    await world.access.identities.putInline(role, "read", allow("s3:*"))
+    const limited = await assume({ policy: allow("s3:GetObject") })
+    assert.equal(await world.may(limited.accessKeyId, "s3:GetObject", limited.token), true)
+    assert.equal(await world.may(limited.accessKeyId, "s3:PutObject", limited.token), false)
+    const managed = await assume({ policyArns: ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"] })
+    assert.equal(await world.may(managed.accessKeyId, "s3:GetObject", managed.token), true)
+    assert.equal(await world.may(managed.accessKeyId, "s3:PutObject", managed.token), false)
+    await rejects("malformedPolicy", assume({ policy: "{}" }))
+    await rejects("limitExceeded", assume({ policy: allow("s3:GetObject", `arn:aws:s3:::${"x".repeat(2_100)}`) }))
+    await rejects("noSuchEntity", assume({ policyArns: [`arn:aws:iam::${NUMBER}:policy/none`] }))
+    await world.access.identities.createPolicy(world.account, {
+      ...{ name: "P", path: "/", description: "", tags: [], text: allow("s3:GetObject") },
+    })
+    const arn = `arn:aws:iam::${NUMBER}:policy/P`
+    const own = await assume({ policyArns: [arn] })
+    assert.equal(await world.may(own.accessKeyId, "s3:GetObject", own.token), true)
+    await world.access.identities.removePolicy(world.account, arn)
+    await ends(world, own)
+  },
+)
 
-testBothWays("session tags need a grant of their own, and win over the role's", async answersLater => {
+testBothWays("session tags need a separate permission, and override the role's tags", async answersLater => {
   const { world, role, assume } = await scene(answersLater)
   const { identities } = world.access
   await identities.setTags(
@@ -188,7 +197,7 @@ testBothWays("session tags need a grant of their own, and win over the role's", 
 })
 
 testBothWays(
-  "a role's session ends with its role, and with the key that assumed it, through every step",
+  "a session of chained roles ends with each of the roles, and with the key that assumed the first",
   async answersLater => {
     const { world, id, role, assume } = await scene(answersLater)
     const { identities, accounts, sessions } = world.access
@@ -213,7 +222,7 @@ testBothWays(
   },
 )
 
-testBothWays("a role of another account needs both sides", async answersLater => {
+testBothWays("a role of another account can be assumed only if both accounts allow it", async answersLater => {
   const { world, ref, id } = await scene(answersLater)
   const other = await world.access.accounts.createAccount({ id: parseAccountId("other"), displayName: "", email: "" })
   const far = await world.create("role", "far", trust({ AWS: NUMBER }), other.id)
@@ -228,7 +237,7 @@ testBothWays("a role of another account needs both sides", async answersLater =>
 })
 
 testBothWays(
-  "a session is limited by managed policies of the role's own account, and by no namesake elsewhere",
+  "managed policies that limit a session are those of the role's account, not policies of the same name elsewhere",
   async answersLater => {
     const { world, assume } = await scene(answersLater)
     const policy = { name: "own", path: "/", description: "", tags: [], text: allow("s3:GetObject") }

@@ -1,4 +1,4 @@
-/** Keys and sessions as requests over S3 bring them: in the header, in the query and in forms, until they count no more. */
+/** Keys and sessions in S3 requests: in the header, in the query and in forms, until they are no longer valid. */
 import assert from "node:assert/strict"
 import { presign, signRequest, UNSIGNED_PAYLOAD, type IssuedSession } from "../../src/access/index.js"
 import { FORM_BOUNDARY, formBody, signForm } from "../../conformance/forms.js"
@@ -61,7 +61,7 @@ async function scene(answersLater: boolean) {
 const all = (outcome: string): readonly string[] => [outcome, outcome, outcome]
 
 testBothWays(
-  "a session of the root signs in the header, in the query and in forms, until it ends",
+  "a session of the root signs in the header, in the query and in forms, until it expires",
   async answersLater => {
     const { world, outcomes, root } = await scene(answersLater)
     const now = Date.now()
@@ -80,19 +80,22 @@ testBothWays(
   },
 )
 
-testBothWays("who is limited by policies reaches nothing, and whose key is disabled is nobody", async answersLater => {
-  const { world, outcomes } = await scene(answersLater)
-  const { accounts } = world.access
-  await world.create("user", "bob")
-  const bob = await accounts.createKey({ accountId: world.account, userName: "bob" })
-  const signer = { id: bob.key.id, secret: bob.secret }
-  assert.deepEqual(await outcomes(signer), all("AccessDenied"))
-  const session = world.access.sessions.ofKey(await world.mustKnow(bob.key.id), 900, Date.now())
-  assert.deepEqual(await outcomes(signerOf(session)), all("AccessDenied"))
-  await accounts.setKeyActive(bob.key.id, false)
-  assert.deepEqual(await outcomes(signer), all("InvalidAccessKeyId"))
-  assert.deepEqual(await outcomes(signerOf(session)), all("InvalidToken"))
-})
+testBothWays(
+  "a user limited by policies gets no access beyond them, and a disabled key is refused as unknown",
+  async answersLater => {
+    const { world, outcomes } = await scene(answersLater)
+    const { accounts } = world.access
+    await world.create("user", "bob")
+    const bob = await accounts.createKey({ accountId: world.account, userName: "bob" })
+    const signer = { id: bob.key.id, secret: bob.secret }
+    assert.deepEqual(await outcomes(signer), all("AccessDenied"))
+    const session = world.access.sessions.ofKey(await world.mustKnow(bob.key.id), 900, Date.now())
+    assert.deepEqual(await outcomes(signerOf(session)), all("AccessDenied"))
+    await accounts.setKeyActive(bob.key.id, false)
+    assert.deepEqual(await outcomes(signer), all("InvalidAccessKeyId"))
+    assert.deepEqual(await outcomes(signerOf(session)), all("InvalidToken"))
+  },
+)
 
 testBothWays("a request records when its key was last used, for every kind of caller", async answersLater => {
   const { world, outcomes } = await scene(answersLater)

@@ -1,4 +1,4 @@
-/** Accounts, identities and sessions over rows in memory, for tests of who may sign and what they may. */
+/** Accounts, identities and sessions over rows in memory, for tests of authentication and permissions. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openAccess, type IdentityRef, type KnownKey } from "../../src/access/index.js"
@@ -33,10 +33,10 @@ export async function rejects(kind: FailureKind, work: Promise<unknown> | (() =>
   )
 }
 
-/** Runs a test over metadata that answers within the turn, and over metadata that answers later. */
+/** Runs a test over metadata that answers synchronously, and over metadata that answers later. */
 export function testBothWays(name: string, run: (answersLater: boolean) => Promise<void>): void {
   for (const answersLater of [false, true]) {
-    test(`${name} (${answersLater ? "answered later" : "answered within the turn"})`, () => run(answersLater))
+    test(`${name} (${answersLater ? "answered later" : "answered synchronously"})`, () => run(answersLater))
   }
 }
 
@@ -59,7 +59,7 @@ export class AccessWorld {
     return world
   }
 
-  /** As after a start of the process. */
+  /** The state after a start of the process. */
   async restart(): Promise<void> {
     this.access = openAccess(this.random, this.metadata, new Uint8Array(32).fill(9), ROOT_KEY)
     await this.access.accounts.ensureRoot()
@@ -93,7 +93,7 @@ export class AccessWorld {
     return known
   }
 
-  /** Whether the key's owner may do this to something of its own account. */
+  /** Whether the key's owner may do this to a resource of its own account. */
   async may(id: AccessKeyId, action: string, token?: string): Promise<boolean> {
     const { principal, policies, account } = await this.mustKnow(id, token)
     const owner = { accountId: account.id, accountNumber: account.number }

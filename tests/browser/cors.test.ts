@@ -1,6 +1,6 @@
 /**
- * Cross-origin requests as a real Chromium makes them: what a page of another origin reads and writes, by the rules of the
- * bucket, and what it does not.
+ * Cross-origin requests of a real Chromium: the bucket's CORS rules decide what a page of another origin can read
+ * and write.
  */
 import assert from "node:assert/strict"
 import { createServer } from "node:http"
@@ -54,7 +54,7 @@ interface Fetched {
   readonly blocked?: true
 }
 
-/** What a script in the page gets. */
+/** The result of a script in the page. */
 const fetchIn = (page: Page, url: string, method: string, headers: Record<string, string> = {}): Promise<Fetched> =>
   page.evaluate(
     async ([address, verb, sent]): Promise<Fetched> => {
@@ -94,22 +94,26 @@ async function visit(server: ServerProcess, [origin, otherOrigin]: readonly [str
     const read = await fetchIn(page, urlOf("GET"), "GET")
     assert.deepEqual([read.status, read.text], [200, "old"])
     assert.match(read.etag ?? "", /^"[0-9a-f]{32}"$/)
-    assert.equal(read.requestId, null, "what the rule does not expose")
+    assert.equal(read.requestId, null, "a header that the rule does not expose")
     const meta = { "x-amz-meta-from": "page" }
     assert.equal((await fetchIn(page, urlOf("PUT", meta), "PUT", meta)).status, 200, "after a preflight")
     assert.equal(await stored(), "new")
     assert.equal((await client.call("HEAD", object)).header("x-amz-meta-from"), "page")
     const denied = await fetchIn(page, `${server.endpoint}/pages/note`, "GET")
-    assert.equal(denied.status, 403, "errors can be read by the page too")
+    assert.equal(denied.status, 403, "the page can read errors too")
 
-    assert.deepEqual(await fetchIn(page, urlOf("DELETE"), "DELETE"), { blocked: true }, "a method that no rule has")
+    assert.deepEqual(await fetchIn(page, urlOf("DELETE"), "DELETE"), { blocked: true }, "a method that no rule allows")
     const tagging = { "x-amz-tagging": "a=b" }
-    assert.deepEqual(await fetchIn(page, urlOf("PUT", tagging), "PUT", tagging), { blocked: true }, "nor such a header")
+    assert.deepEqual(
+      await fetchIn(page, urlOf("PUT", tagging), "PUT", tagging),
+      { blocked: true },
+      "a header that no rule allows",
+    )
     const other = await browser.newPage()
     await other.goto(otherOrigin)
-    assert.deepEqual(await fetchIn(other, urlOf("GET"), "GET"), { blocked: true }, "an origin that no rule has")
+    assert.deepEqual(await fetchIn(other, urlOf("GET"), "GET"), { blocked: true }, "an origin that no rule allows")
     assert.deepEqual(await fetchIn(other, urlOf("PUT", meta), "PUT", meta), { blocked: true })
-    assert.equal(await stored(), "new", "what a preflight refuses is not done")
+    assert.equal(await stored(), "new", "a request refused at its preflight has no effect")
   } finally {
     await browser.close()
   }

@@ -21,7 +21,7 @@ const QUIET = [
 ]
 
 test(
-  "a browser is told where it is, on both ports",
+  "a browser gets a page that explains the port, on both ports",
   { skip: CHROMIUM ? false : "Chromium is not installed" },
   async () => {
     await withFolder(folder => look({ folders: dataFolders(folder, 1) }))
@@ -29,7 +29,7 @@ test(
 )
 
 test(
-  "a form uploads a file, and leads to where it says",
+  "a form uploads a file and redirects to the given address",
   { skip: CHROMIUM ? false : "Chromium is not installed" },
   async () => {
     await withFolder(folder => upload({ folders: dataFolders(folder, 1) }))
@@ -60,7 +60,7 @@ async function upload(options: Parameters<typeof withServer>[0]): Promise<void> 
       await page.setInputFiles("input[type=file]", { name: 'día "1".txt', mimeType: "text/plain", buffer: bytes })
       await page.click("input[type=submit]")
       await page.waitForURL(`${server.adminEndpoint}/?bucket=uploads&**`)
-      // Browsers write quotes in names so.
+      // Browsers encode quotes in names like this.
       const key = "from a browser/día %221%22.txt"
       assert.equal(new URL(page.url()).searchParams.get("key"), key)
       const stored = await server.client().call("GET", { bucket: "uploads", key })

@@ -34,7 +34,7 @@ def counting(s3):
     assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [(ALL_USERS, "READ_ACP")]
     shown = s3.get_object_acl(Bucket=BUCKET, Key="k")
     s3.put_object_acl(Bucket=BUCKET, Key="k", AccessControlPolicy={"Owner": shown["Owner"], "Grants": shown["Grants"]})
-    assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [(ALL_USERS, "READ_ACP")], "what was shown is taken back"
+    assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [(ALL_USERS, "READ_ACP")], "a list is accepted as it was returned"
     s3.put_object(Bucket=BUCKET, Key="k", GrantFullControl=f'id="{owner["ID"]}"', GrantRead=f'uri="{ALL_USERS}"')
     assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [full, (ALL_USERS, "READ")]
     nobody = 'emailAddress="nobody@nowhere.example"'

@@ -1,4 +1,4 @@
-"""boto3 against the store that AWS_ENDPOINT_URL names: the calls that scripts are made of.
+"""boto3 against the store that AWS_ENDPOINT_URL names: the calls that scripts use most.
 
 Prints "all good", or ends with the assertion that failed. The argument is a folder to work in.
 """
@@ -67,7 +67,7 @@ def versions(s3, bucket):
 
 
 def presigned(s3, bucket):
-    """By a client that signs with version 4, and by one as it is, which signs with version 2 in us-east-1."""
+    """With a client that signs with version 4, and with a default one, which signs with version 2 in us-east-1."""
     arguments = {"Bucket": bucket, "Key": "signed +\u00e9"}
     put = urllib.request.Request(s3.generate_presigned_url("put_object", Params=arguments), data=b"body", method="PUT")
     put.add_header("Content-Type", "")
@@ -97,7 +97,7 @@ def presigned(s3, bucket):
 
 
 def post_form(form, key, body):
-    """Sends a form as a browser does; its status and what it answers."""
+    """Sends a form as a browser does; returns the status and the text of the answer."""
     boundary = "----boto3FormBoundary"
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'

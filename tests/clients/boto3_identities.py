@@ -27,7 +27,7 @@ assert pages[0]["Users"][0]["CreateDate"].tzinfo is not None
 expect_error("EntityAlreadyExists", iam.create_user, UserName="boto-0")
 try:
     iam.get_user(UserName="nobody")
-    raise AssertionError("nobody is there")
+    raise AssertionError("a deleted user is still returned")
 except iam.exceptions.NoSuchEntityException as error:
     assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
     assert error.response["ResponseMetadata"]["RequestId"]

@@ -1,4 +1,4 @@
-"""What the boto3 scripts begin with: clients of the store that AWS_ENDPOINT_URL names, and refusals."""
+"""Common parts of the boto3 scripts: clients of the store that AWS_ENDPOINT_URL names, and expected refusals."""
 import os
 
 import boto3
@@ -9,7 +9,7 @@ ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
 
 
 def client(service="s3", keys={}, **config):
-    """`keys` are boto3's arguments for credentials; without any, those of the environment count."""
+    """`keys` are boto3's arguments for credentials; without them, the environment supplies the credentials."""
     settings = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, **config)
     return boto3.client(service, endpoint_url=ENDPOINT, config=settings, **keys)
 

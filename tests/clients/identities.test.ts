@@ -1,4 +1,4 @@
-/** Users, roles and sessions as the AWS CLI and boto3 make and use them, against a real server. */
+/** The AWS CLI and boto3 create and use users, roles and sessions on a real server. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { createServer, type Server } from "node:http"
@@ -39,7 +39,7 @@ const env = ({ id, secret, token }: Keys, endpoint = server.endpoint) =>
 
 const aws = findProgram("aws")
 const skip = aws === undefined ? "aws is not installed" : false
-// The endpoint's variable is not known to releases before 2023.
+// Releases before 2023 do not read the endpoint variable.
 const command = (args: readonly string[], keys: Keys, endpoint = server.endpoint): Promise<CommandResult> =>
   run(aws ?? "", ["--endpoint-url", endpoint, "--output", "json", ...args], { env: env(keys, endpoint) })
 
@@ -69,7 +69,7 @@ const keysIn = (output: string): Keys => ({
 const document = (statement: object): string =>
   JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", ...statement }] })
 
-test("AWS CLI: a user with a policy, a role, and what is taken away", { skip, timeout: 300_000 }, async () => {
+test("AWS CLI: a user with a policy, a role, and their removal", { skip, timeout: 300_000 }, async () => {
   assert.match(textOf(await ok(["sts", "get-caller-identity"]), "Arn"), /:root$/)
   await ok(["iam", "create-user", "--user-name", "bob", "--tags", "Key=team,Value=é"])
   assert.equal(textOf(await ok(["iam", "get-user", "--user-name", "bob"]), "Value"), "é")
@@ -128,12 +128,12 @@ test("AWS CLI: permissions of users and sessions apply to S3 immediately", { ski
   await refused(/InvalidToken|InvalidAccessKeyId|Bad Request/, get, session)
 })
 
-test("AWS CLI: the admin port answers too", { skip, timeout: 60_000 }, async () => {
+test("AWS CLI: IAM and STS are available on the admin port too", { skip, timeout: 60_000 }, async () => {
   const output = await ok(["sts", "get-caller-identity"], OPERATOR, server.adminEndpoint)
   assert.match(textOf(output, "Arn"), /:root$/)
 })
 
-/** A provider on loopback, as its tokens name it. */
+/** The address of a provider on loopback, as in its tokens. */
 async function openProvider(): Promise<{ issuer: string; token: string; close: () => Server }> {
   const { privateKey, publicKey } = await generateKeyPair("RS256")
   let issuer = ""
@@ -152,7 +152,7 @@ async function openProvider(): Promise<{ issuer: string; token: string; close: (
   return { issuer, token, close: () => provider.close() }
 }
 
-test("AWS CLI: a job with a token of a provider becomes a role", { skip, timeout: 120_000 }, async () => {
+test("AWS CLI: a job with a provider's token assumes a role", { skip, timeout: 120_000 }, async () => {
   const { issuer, token, close } = await openProvider()
   try {
     const terms = ["--url", issuer, "--client-id-list", "app", "--thumbprint-list", "0".repeat(40)]
@@ -168,7 +168,7 @@ test("AWS CLI: a job with a token of a provider becomes a role", { skip, timeout
     const keys = keysIn(await ok(["sts", "assume-role-with-web-identity", ...asking]))
     assert.match(textOf(await ok(["sts", "get-caller-identity"], keys), "Arn"), /assumed-role\/job\/job$/)
     const [program, ...rest] = [aws ?? "", "--endpoint-url", server.endpoint, "sts", "get-caller-identity"]
-    // As a cluster gives it to its jobs: the client trades the token in by itself.
+    // As in a job of a cluster: the client exchanges the token by itself.
     const found = await run(program, rest, {
       env: {
         ...env(OPERATOR),
@@ -180,7 +180,7 @@ test("AWS CLI: a job with a token of a provider becomes a role", { skip, timeout
         },
       },
     })
-    // Releases before 2023 trade it in at Amazon's address only.
+    // Releases before 2023 exchange the token only at Amazon's address.
     if (found.code === 0) assert.match(found.stdout, /assumed-role\/job\/itself/)
   } finally {
     close()

@@ -1,4 +1,4 @@
-/** What the clients carry to and fro: awkward keys, sizes around the store's limits, trees of files. */
+/** Test data of the clients: awkward keys, sizes around the store's limits, trees of files. */
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises"
 import { dirname, join, relative } from "node:path"
 import { md5Hex } from "../../conformance/checksums.js"
@@ -7,7 +7,7 @@ import { bodyOf, claimOf } from "../../sim/history/index.js"
 const KIB = 1024
 const MIB = 1024 * KIB
 
-/** Keys that clients, proxies and servers like to change on the way. */
+/** Keys that clients, proxies and servers often alter in transit. */
 export const KEYS: readonly string[] = [
   "plain.txt",
   "with space and  two",
@@ -28,7 +28,7 @@ export const KEYS: readonly string[] = [
   "k".repeat(1000) + "/" + "m".repeat(23),
 ]
 
-/** Keys that a file tree can hold as names. */
+/** Keys that are valid file names. */
 export const FILE_KEYS: readonly string[] = [
   "plain.txt",
   "with space and  two",
@@ -42,7 +42,7 @@ export const FILE_KEYS: readonly string[] = [
   "quote\"'&",
 ]
 
-/** Around nothing, the inline limit, the block, and the parts of common clients. */
+/** Sizes around 0, the inline limit, the block, and the parts of common clients. */
 export const SIZES: readonly number[] = [
   0,
   1,
@@ -58,11 +58,11 @@ export const SIZES: readonly number[] = [
   64 * MIB,
 ]
 
-/** Bytes of a size, different for each name. */
+/** Bytes of this size, different for each name. */
 export const bytesFor = (name: string, lengthBytes: number): Uint8Array =>
   bodyOf(claimOf({ seed: 1, key: name, number: 1, lengthBytes }))
 
-/** Writes a tree of files: the awkward names, small, and one file for each given size. */
+/** Writes a tree of files: a small file for each awkward name, and one file of each size. */
 export async function writeTree(folder: string, sizes: readonly number[]): Promise<void> {
   const files = [
     ...FILE_KEYS.map(key => [key, 100] as const),
@@ -75,7 +75,7 @@ export async function writeTree(folder: string, sizes: readonly number[]): Promi
   }
 }
 
-/** Every file below a folder with the MD5 of its bytes. */
+/** Returns each file below a folder with the MD5 of its bytes. */
 export async function treeOf(folder: string): Promise<Record<string, string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const paths = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath ?? entry.path, entry.name))

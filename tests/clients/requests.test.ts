@@ -1,5 +1,5 @@
 /**
- * Requests exactly as certain clients send them, captured from the programs: pyarrow 22 (AWS SDK for C++ 1.11), minio-js
+ * Requests captured from real clients, byte for byte: pyarrow 22 (AWS SDK for C++ 1.11), minio-js
  * 8.0.7 and mc (March 2025). The programs themselves are not needed.
  */
 import { after, before, test } from "node:test"
@@ -41,7 +41,7 @@ const SDK_CPP: readonly Header[] = [
   ["x-amz-api-version", "2006-03-01"],
 ]
 
-test("pyarrow: objects are found, listed and written by the AWS SDK for C++, signed and not", async () => {
+test("pyarrow: the AWS SDK for C++ finds, lists and writes objects, signed and unsigned", async () => {
   const asks = async (call: Partial<Call>): Promise<void> => {
     const ask = (method: string, more: Call) =>
       client.call(method, { bucket: BUCKET, headers: SDK_CPP, ...call, ...more })
@@ -60,7 +60,7 @@ test("pyarrow: objects are found, listed and written by the AWS SDK for C++, sig
   assert.equal((await client.call("DELETE", { bucket: BUCKET, query: "policy" })).status, 204)
 })
 
-test("pyarrow: a header unknown to S3 must be signed all the same", async () => {
+test("pyarrow: a header unknown to S3 must be signed too", async () => {
   const sign = { unsignedHeaders: ["x-amz-api-version"] }
   const answer = await client.call("GET", { bucket: BUCKET, key: "key", headers: SDK_CPP, sign })
   assert.equal(`${answer.status} ${text(answer.text, "Code")}`, "403 AccessDenied")
@@ -103,7 +103,7 @@ test("mc ready, mc admin and mc watch: the answer names the alternative", async 
   ] as const) {
     assert.match(await toldTo({ method, target: `/minio/admin/v3/${path}`, signed: true }), /aws iam/)
   }
-  // It signs these in the order in which it sends them, and not sorted by value.
+  // The client signs these in the order in which it sends them, not sorted by value.
   const events = "events=s3%3AObjectCreated%3A%2A&events=s3%3AObjectRemoved%3A%2A&events=s3%3AObjectAccessed%3A%2A"
   for (const signed of [true, false]) {
     const target = `/${BUCKET}?${events}&ping=10&prefix=&suffix=`

@@ -99,7 +99,7 @@ async function sizesRoundTrip(endpoint: string): Promise<void> {
   for (const size of SIZES) {
     const [Key, Body] = [`${size}`, bytesFor(`${size}`, size)]
     const put = await s3.send(new PutObjectCommand({ Bucket, Key, Body }))
-    assert.ok(put.ChecksumCRC32 ?? put.ChecksumCRC64NVME, "the default checksum comes back")
+    assert.ok(put.ChecksumCRC32 ?? put.ChecksumCRC64NVME, "the default checksum is returned")
     sameBytes(await bytesOf(s3, { Bucket, Key }), Body, `${size} bytes`)
     if (size < 5000) continue
     const first = Math.floor(size / 3)
@@ -137,7 +137,7 @@ test("every checksum algorithm, for single objects and for parts", async () => {
   }
 })
 
-test("a stream of unknown length is uploaded in parts; an aborted one leaves nothing", async () => {
+test("a stream of unknown length is uploaded in parts; an aborted upload leaves nothing", async () => {
   const Bucket = await bucketFor("sdk-streams")
   const body = Buffer.from(bytesFor("stream", 13 * MIB + 5))
   function* pieces(failing: boolean) {
@@ -175,7 +175,7 @@ test("presigned PUT and GET work with fetch", async () => {
   }
 })
 
-/** Resolves every name to loopback, as *.localhost does where the system knows it. */
+/** Resolves every name to loopback, as systems that support *.localhost do. */
 const lookup: LookupFunction = (_name, options, done) =>
   options.all === true ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4)
 
@@ -204,7 +204,7 @@ test("TLS with a self-signed certificate", { skip: openssl ? false : "openssl is
       const Body = bytesFor("tls", 9 * MIB)
       await s3.send(new PutObjectCommand({ Bucket, Key: "k", Body }))
       sameBytes(await bytesOf(s3, { Bucket, Key: "k" }), Body, "over TLS")
-      await assert.rejects(fetch(`http://127.0.0.1:${secure.port}/`), "plain HTTP is not answered on a TLS port")
+      await assert.rejects(fetch(`http://127.0.0.1:${secure.port}/`), "a TLS port does not accept plain HTTP")
       s3.destroy()
     })
   }),
@@ -271,7 +271,7 @@ test("copies keep or replace metadata; tags are copied", async () => {
   assert.deepEqual(after.TagSet, Tagging.TagSet)
 })
 
-test("a multipart upload is listed, aborted, gone", async () => {
+test("a multipart upload is listed, and gone after its abort", async () => {
   const Bucket = await bucketFor("sdk-abort")
   const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key: "k" }))
   const upload = { Bucket, Key: "k", UploadId }
@@ -287,7 +287,7 @@ test("a multipart upload is listed, aborted, gone", async () => {
   assert.equal((await client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads, undefined)
 })
 
-test("conditions and attributes through the SDK's own fields", async () => {
+test("conditions and attributes work through the SDK's own fields", async () => {
   const Bucket = await bucketFor("sdk-conditions")
   const put = (Body: string, more: object) => client.send(new PutObjectCommand({ Bucket, Key: "k", Body, ...more }))
   const first = await put("one", { IfNoneMatch: "*" })

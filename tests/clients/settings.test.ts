@@ -1,4 +1,4 @@
-/** Settings of buckets, and access control lists, as the AWS CLI and boto3 put, read and delete them, against a real server. */
+/** The AWS CLI and boto3 put, read and delete settings of buckets and access control lists on a real server. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -24,11 +24,11 @@ after(async () => {
 const env = () => awsEnvironment({ endpoint: server.endpoint, home: folder })
 
 interface Kind {
-  /** `put-bucket-cors` and so on. */
+  /** `cors` of `put-bucket-cors`, for example. */
   readonly name: string
   readonly option: string
   readonly value: unknown
-  /** What `get-…` tells, where it is not the same under the option's own name. */
+  /** The output of `get-…`, if it is not the input under the option's own name. */
   readonly shown?: unknown
   readonly missing?: string
 }
@@ -80,7 +80,7 @@ test("AWS CLI: each setting is put, got and deleted", { skip, timeout: 300_000 }
     s3api("create-bucket", "--bucket", bucket, "--create-bucket-configuration", tags),
     { env: env() },
   )
-  // Releases before 2025 know no tags of a bucket that is made.
+  // Releases before 2025 do not support tags at a bucket's creation.
   if (code !== 0) await go("create-bucket", "--bucket", bucket)
   else assert.deepEqual(await go("get-bucket-tagging", "--bucket", bucket), { TagSet: [{ Key: "made", Value: "so" }] })
   for (const { name, option, value, shown, missing } of KINDS) {
@@ -95,32 +95,36 @@ test("AWS CLI: each setting is put, got and deleted", { skip, timeout: 300_000 }
   await go("delete-bucket", "--bucket", bucket)
 })
 
-test("AWS CLI: lists are put by name, by grants and as they were shown", { skip, timeout: 300_000 }, async () => {
-  const place = ["--bucket", "cli-acl"]
-  const call = (...args: string[]) => run(aws ?? "", s3api(...args), { env: env() })
-  const go = async (...args: string[]): Promise<string> => runOk(aws ?? "", s3api(...args), { env: env() })
-  const body = join(folder, "body")
-  await writeFile(body, "body")
-  await go("create-bucket", ...place, "--object-ownership", "BucketOwnerPreferred")
-  assert.match((await call("put-bucket-acl", ...place, "--acl", "public-read")).stderr, /AccessDenied/)
-  await go("delete-public-access-block", ...place)
-  await go("put-bucket-acl", ...place, "--acl", "public-read")
-  const shown = await go("get-bucket-acl", ...place)
-  assert.match(shown, /AllUsers/)
-  await go("put-object", ...place, "--key", "k", "--body", body, "--acl", "authenticated-read")
-  assert.match(await go("get-object-acl", ...place, "--key", "k"), /AuthenticatedUsers/)
-  await go("put-object-acl", ...place, "--key", "k", "--access-control-policy", shown)
-  assert.deepEqual(JSON.parse(await go("get-object-acl", ...place, "--key", "k")), JSON.parse(shown))
-  const uri = "uri=http://acs.amazonaws.com/groups/s3/LogDelivery"
-  await go("put-bucket-acl", ...place, "--grant-write", uri, "--grant-read-acp", uri)
-  assert.equal((await go("get-bucket-acl", ...place)).match(/LogDelivery/g)?.length, 2)
-  await go("delete-object", ...place, "--key", "k")
-  await go("delete-bucket", ...place)
-})
+test(
+  "AWS CLI: lists are put by canned name, by grants and as they were returned",
+  { skip, timeout: 300_000 },
+  async () => {
+    const place = ["--bucket", "cli-acl"]
+    const call = (...args: string[]) => run(aws ?? "", s3api(...args), { env: env() })
+    const go = async (...args: string[]): Promise<string> => runOk(aws ?? "", s3api(...args), { env: env() })
+    const body = join(folder, "body")
+    await writeFile(body, "body")
+    await go("create-bucket", ...place, "--object-ownership", "BucketOwnerPreferred")
+    assert.match((await call("put-bucket-acl", ...place, "--acl", "public-read")).stderr, /AccessDenied/)
+    await go("delete-public-access-block", ...place)
+    await go("put-bucket-acl", ...place, "--acl", "public-read")
+    const shown = await go("get-bucket-acl", ...place)
+    assert.match(shown, /AllUsers/)
+    await go("put-object", ...place, "--key", "k", "--body", body, "--acl", "authenticated-read")
+    assert.match(await go("get-object-acl", ...place, "--key", "k"), /AuthenticatedUsers/)
+    await go("put-object-acl", ...place, "--key", "k", "--access-control-policy", shown)
+    assert.deepEqual(JSON.parse(await go("get-object-acl", ...place, "--key", "k")), JSON.parse(shown))
+    const uri = "uri=http://acs.amazonaws.com/groups/s3/LogDelivery"
+    await go("put-bucket-acl", ...place, "--grant-write", uri, "--grant-read-acp", uri)
+    assert.equal((await go("get-bucket-acl", ...place)).match(/LogDelivery/g)?.length, 2)
+    await go("delete-object", ...place, "--key", "k")
+    await go("delete-bucket", ...place)
+  },
+)
 
 const python = findProgram("python3")
 test(
-  "boto3: each setting is put, got and deleted; CORS counts for a presigned URL",
+  "boto3: each setting is put, got and deleted; CORS rules apply to a presigned URL",
   { timeout: 180_000 },
   async context => {
     const found = python === undefined ? undefined : await run(python, ["-c", "import boto3"])

@@ -1,4 +1,4 @@
-/** Sharing a bucket by its policy as the AWS SDK does it, against a real server. */
+/** The AWS SDK shares a bucket by its policy, on a real server. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import {
@@ -20,7 +20,7 @@ const policyOf = (Effect: string, Resource: string): string =>
   JSON.stringify({ Version: "2012-10-17", Statement: { Effect, Principal: "*", Action: "s3:GetObject", Resource } })
 const PUBLIC = policyOf("Allow", "arn:aws:s3:::shared/open/*")
 
-test("a bucket is opened to the public in part, and closed for its owner, until its policy is gone", () =>
+test("a bucket policy opens a part of the bucket to the public, and denies the owner, until it is deleted", () =>
   withFolder(folder =>
     withServer({ folders: dataFolders(folder, 1) }, async ({ endpoint }) => {
       const credentials = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
@@ -47,7 +47,7 @@ test("a bucket is opened to the public in part, and closed for its owner, until 
       assert.equal(PolicyStatus?.IsPublic, true)
       const statuses = await Promise.all(["open/a", "open/absent", "secret"].map(statusOf))
       assert.deepEqual(statuses, [200, 403, 403])
-      // Small objects are read without waiting as long as nothing speaks against it.
+      // Small objects are read synchronously where possible: the policy must apply to those reads too.
       assert.equal(await read("secret"), "secret")
       await put(policyOf("Deny", "arn:aws:s3:::shared/*"))
       await assert.rejects(read("secret"), { name: "AccessDenied" })

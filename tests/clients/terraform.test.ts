@@ -1,8 +1,8 @@
 /**
- * Terraform makes all that it can of a store, finds it as it made it, and takes it away.
+ * Terraform creates every supported resource, finds no difference afterwards, and destroys all of them.
  *
- * Needs  The program, and the AWS provider where `terraform init` finds it: TEST_TERRAFORM_PLUGINS names
- *        a mirror of plugins (`-plugin-dir`). `tests/s3/terraform.test.ts` holds what it reads without either.
+ * Needs  The program, and the AWS provider in a place where `terraform init` finds it: TEST_TERRAFORM_PLUGINS names
+ *        a mirror of plugins (`-plugin-dir`). `tests/s3/terraform.test.ts` tests its reads without either.
  */
 import { test } from "node:test"
 import assert from "node:assert/strict"

@@ -1,6 +1,6 @@
 /**
- * Command-line clients that people already have, each against a real server: curl, AWS CLI, rclone,
- * s3cmd, restic, boto3. One that is not installed is skipped, loudly.
+ * Common command-line clients, each against a real server: curl, AWS CLI, rclone, s3cmd, restic, boto3. A client
+ * that is not installed is reported as skipped.
  */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
@@ -26,21 +26,21 @@ after(async () => {
 
 const TREE_SIZES = [0, 1, 4 * KIB, 4 * KIB + 1, 4 * MIB + 1, 8 * MIB, 17 * MIB]
 
-/** A folder of this test's own. */
+/** A folder of this test. */
 async function own(name: string): Promise<string> {
   const path = join(folder, name)
   await mkdir(path, { recursive: true })
   return path
 }
 
-/** Settings of the machine's own that would speak into it, emptied. */
+/** Variables of the machine that would change the client's settings, emptied. */
 const inherited = Object.fromEntries(
   Object.keys(process.env)
     .filter(name => /^(AWS|RCLONE|RESTIC)_/.test(name))
     .map(name => [name, undefined]),
 )
 
-/** The variables by which most clients are told of a store. */
+/** The variables from which most clients take the store's address. */
 const env = () => ({
   ...inherited,
   AWS_ACCESS_KEY_ID: CREDENTIALS.accessKey,
@@ -103,11 +103,15 @@ test("AWS CLI: mb, cp, sync --delete, mv, ls, presign, rm, rb", { skip: aws.skip
   assert.deepEqual(await treeOf(back), await treeOf(source))
   await rm(join(source, "plain.txt"))
   await writeFile(join(source, "new file"), "new")
-  // S3 tells times in whole seconds: a file written within the second of its upload looks newer than it.
+  // S3 returns times in whole seconds: a file written in the same second as its upload looks newer than the object.
   const before = Date.now() / 1000 - 10
   await utimes(join(source, "new file"), before, before)
   await go("s3", "sync", "--quiet", "--delete", source, "s3://aws-cli/tree")
-  assert.equal((await go("s3", "sync", "--delete", source, "s3://aws-cli/tree")).trim(), "", "nothing is left to move")
+  assert.equal(
+    (await go("s3", "sync", "--delete", source, "s3://aws-cli/tree")).trim(),
+    "",
+    "the second sync copies nothing",
+  )
   await go("s3", "sync", "--quiet", "--delete", "s3://aws-cli/tree", back)
   assert.deepEqual(await treeOf(back), await treeOf(source))
   await go("s3", "mv", "--quiet", "s3://aws-cli/tree/new file", "s3://aws-cli/moved+é")
@@ -120,7 +124,7 @@ test("AWS CLI: mb, cp, sync --delete, mv, ls, presign, rm, rb", { skip: aws.skip
 
 const rclone = tool("rclone")
 test(
-  "rclone: sync twice (the second moves nothing), check, purge",
+  "rclone: sync twice (the second copies nothing), check, purge",
   { skip: rclone.skip, timeout: 120_000 },
   async () => {
     const home = await own("rclone")
@@ -130,13 +134,13 @@ test(
       RCLONE_CONFIG: "/dev/null",
       RCLONE_CONFIG_STORE_TYPE: "s3",
       RCLONE_CONFIG_STORE_PROVIDER: "Other",
-      // Before 1.61 it sends `private` unless told otherwise, which buckets refuse as Amazon's do.
+      // Before 1.61, rclone sends `private` unless configured otherwise, which buckets refuse as Amazon's do.
       RCLONE_CONFIG_STORE_ACL: "bucket-owner-full-control",
       RCLONE_CONFIG_STORE_ENDPOINT: server.endpoint,
       RCLONE_CONFIG_STORE_REGION: REGION,
       RCLONE_CONFIG_STORE_ACCESS_KEY_ID: CREDENTIALS.accessKey,
       RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
-      // By default rclone takes both forms of é for one name.
+      // By default rclone treats both Unicode forms of é as the same name.
       RCLONE_NO_UNICODE_NORMALIZATION: "true",
       RCLONE_S3_UPLOAD_CUTOFF: "8M",
       RCLONE_S3_CHUNK_SIZE: "5M",

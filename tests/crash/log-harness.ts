@@ -1,8 +1,8 @@
 /**
- * Power cuts against the commit log: records a run of a log on the simulated disk, and checks the result of a
- * recovery from each disk that a cut could have left.
+ * Power cuts against the commit log: records a run of a log on the simulated disk, and checks the recovery from
+ * each state of the disk that a cut could have left.
  *
- * Each record contains its own number, so a record of an earlier process, or a made-up one, is detected.
+ * Each record contains its own number, so a record of an earlier process, or an invented one, is detected.
  */
 import { equalBytes } from "../../src/base/bytes.js"
 import { isFailure } from "../../src/base/failures.js"
@@ -19,16 +19,16 @@ import { SimRandom } from "../../src/seams/random/sim.js"
 
 export const DEVICE = parseDeviceId("00000000000000aa")
 export const FOLDER = "/d/log"
-/** Four pages a segment: every few batches a new one is begun, and an old one recycled. */
+/** Four pages per segment: every few batches a new segment is begun and an old one recycled. */
 export const LOG_OPTIONS = { segmentBytes: 16 * KIB, fillStepBytes: 8 * KIB }
 const RECORD_BYTES_MAX = 6000
 
 /** One append of the run. */
 export interface Issued {
   readonly numbers: readonly number[]
-  /** How many events of the record had happened when the append resolved, or a recovery found it. */
+  /** The number of recorded events when the append resolved, or a recovery found it. */
   ackedAt: number
-  /** How many had happened when a recovery did not find it. */
+  /** The number of recorded events when a recovery did not find it. */
   lostAt: number
   sequence: LogSequence | undefined
 }
@@ -36,12 +36,12 @@ export interface Issued {
 export interface Run {
   readonly record: DiskRecord
   readonly issued: readonly Issued[]
-  /** From this many events on, batches up to `upTo` are no longer needed. */
+  /** From this event on, batches up to `upTo` are no longer needed. */
   readonly cuts: readonly { readonly upTo: LogSequence; readonly at: number }[]
   readonly killedInFlight: number
 }
 
-/** What a recovery offers; the real one, or one with a planted bug. */
+/** The interface of a recovery: the real one, or one with a planted bug. */
 export interface Recovered {
   readonly durable: LogSequence
   records(after: LogSequence): AsyncIterable<LoggedRecord>
@@ -62,7 +62,7 @@ export function recordOf(number: number): Uint8Array {
   return bytes
 }
 
-/** The number of a record that is exactly as it was written; undefined for other bytes. */
+/** Returns the number of a record that is exactly as written; undefined for any other bytes. */
 export function numberOf(bytes: Uint8Array): number | undefined {
   if (bytes.length < 4) return undefined
   const number = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
@@ -71,7 +71,7 @@ export function numberOf(bytes: Uint8Array): number | undefined {
 
 const WARM_UP_STEPS = 25
 
-/** Plays a generated script; the recording begins when segments are being recycled. */
+/** Plays a generated script; the recording begins once segments are recycled. */
 export async function play(seed: number, steps: number, open: OpenLog = openReal): Promise<Run> {
   const script = new Script(new SimRandom(seed), open)
   await script.begin()
@@ -150,7 +150,7 @@ class Script {
     await this.#reopen()
   }
 
-  /** The process dies with an append or two under way; the machine goes on. */
+  /** The process is killed during one or two appends; the machine keeps running. */
   async #kill(log: SegmentedLog): Promise<void> {
     const under = [this.#append(log), this.#append(log)]
     for (let turns = this.random.below(30); turns > 0; turns -= 1) await Promise.resolve()
@@ -159,7 +159,7 @@ class Script {
     await this.#reopen()
   }
 
-  /** Records that a recovery has returned must last; records that it has not returned must not reappear. */
+  /** Records returned by a recovery must stay; records not returned must not reappear. */
   async #reopen(): Promise<void> {
     const log = await this.open(this.#sim.boot())
     this.#log = log
@@ -176,7 +176,7 @@ class Script {
   }
 }
 
-/** The numbers of all records above; undefined for a record that was never written. */
+/** The numbers of all records above the cut; undefined for a record that was never written. */
 export async function numbersAbove(
   log: Pick<Recovered, "records">,
   after: LogSequence,
@@ -186,14 +186,10 @@ export async function numbersAbove(
   return found
 }
 
-/** Which promise was broken, and how. */
+/** The broken promise, and how it was broken. */
 export interface Finding {
   readonly check:
-    | "acked is there"
-    | "nothing else is there"
-    | "recovery repeats"
-    | "no damage is seen where none is"
-    | "the log goes on"
+    "acknowledged is present" | "nothing else is present" | "recovery repeats" | "no false damage" | "the log continues"
   readonly what: string
 }
 
@@ -210,11 +206,12 @@ export async function judge(
   let first: (number | undefined)[]
   try {
     const log = await recover(sim.boot())
-    if (log.durable < cut) return { check: "acked is there", what: `ends with ${log.durable}, below the cut ${cut}` }
+    if (log.durable < cut)
+      return { check: "acknowledged is present", what: `ends with ${log.durable}, below the cut ${cut}` }
     first = await numbersAbove(log, cut)
   } catch (error) {
     if (!isFailure(error, "corruptLog")) throw error
-    return { check: "no damage is seen where none is", what: error.message }
+    return { check: "no false damage", what: error.message }
   }
   const finding = judgeNumbers(run, state.eventsBefore, cut, first)
   if (finding !== undefined || deep === undefined || recording === undefined) return finding
@@ -231,18 +228,19 @@ function judgeNumbers(
   const acked = wanted.filter(({ ackedAt }) => ackedAt <= events).flatMap(({ numbers }) => numbers)
   const missing = acked.find((number, index) => found[index] !== number)
   if (missing !== undefined && !found.includes(missing)) {
-    return { check: "acked is there", what: `record ${missing} is missing` }
+    return { check: "acknowledged is present", what: `record ${missing} is missing` }
   }
-  // Beyond the acknowledged ones only whole appends in the order of their calls, and none that was given up.
+  // Beyond the acknowledged records, only whole appends may follow, in the order of their calls, and none that was
+  // abandoned.
   const open = wanted.filter(({ ackedAt, lostAt }) => ackedAt > events && lostAt > events)
   const legal = [acked, ...open.map((_, i) => [...acked, ...open.slice(0, i + 1).flatMap(({ numbers }) => numbers)])]
   const isLegal = legal.some(numbers => numbers.length === found.length && numbers.every((n, i) => n === found[i]))
   return isLegal
     ? undefined
-    : { check: "nothing else is there", what: `found ${found.join()}, acknowledged ${acked.join()}` }
+    : { check: "nothing else is present", what: `found ${found.join()}, acknowledged ${acked.join()}` }
 }
 
-/** A recovery whose power is cut anywhere, and a second one, find what the first found. */
+/** A recovery interrupted by a power cut at any point, and repeated, returns what the first one returned. */
 async function judgeRepeats(
   recording: DiskRecord,
   first: readonly (number | undefined)[],
@@ -260,7 +258,7 @@ async function judgeRepeats(
   return undefined
 }
 
-/** Appends after a recovery; the next recovery must find them, behind everything else. */
+/** Appends after a recovery; the next recovery must return them after everything else. */
 async function judgeGoesOn(
   sim: SimDisk,
   first: readonly (number | undefined)[],
@@ -274,5 +272,5 @@ async function judgeGoesOn(
   sim.crash(new SimRandom(1))
   const after = await numbersAbove(await recover(sim.boot()), cut)
   if (after.join() === [...first, ...added].join()) return undefined
-  return { check: "the log goes on", what: `${after.join()} after ${first.join()} and ${added.join()}` }
+  return { check: "the log continues", what: `${after.join()} after ${first.join()} and ${added.join()}` }
 }

@@ -1,6 +1,6 @@
 /**
- * The commit log under power cuts, by enumeration: every crash point of recorded runs, every subset of
- * what was doubtful, torn, stale, zeroed and flipped writes, and the same inside recovery.
+ * The commit log under power cuts, by enumeration: every crash point of recorded runs, every subset of the unsynced
+ * writes, torn, stale, zeroed and flipped writes, and all of these during recovery too.
  *
  * `LOG_CRASH_RUNS=200` tries more scripts than the default.
  */
@@ -21,7 +21,7 @@ import type { Finding, OpenLog, Recover, Recovered, Run } from "./log-harness.js
 
 const RUNS = Number(process.env["LOG_CRASH_RUNS"] ?? 12)
 const STEPS = 20
-/** One state in so many is also continued, and its recovery cut. */
+/** One in this many states is also continued, with a power cut during its recovery. */
 const DEEP_EVERY = 20
 
 interface Outcome {
@@ -56,13 +56,13 @@ test("no power cut loses, invents, revives or reorders a batch", async () => {
     killedInFlight += run.killedInFlight
   }
   assert.ok(states > 300 * RUNS, `only ${states} states`)
-  assert.ok(killedInFlight > RUNS / 2, `only ${killedInFlight} processes died with a write under way`)
+  assert.ok(killedInFlight > RUNS / 2, `only ${killedInFlight} processes were killed during a write`)
 })
 
-/** Every segment file of the log that a run left behind, settled, with the batches it lives from. */
+/** Each segment file that a run left, after all writes have reached the disk, with the batches that it contains. */
 async function leftBehind(seed: number) {
   const run = await play(seed, STEPS)
-  const last = must([...crashStates(run.record, WHOLE)].at(-1), "a run ends somewhere")
+  const last = must([...crashStates(run.record, WHOLE)].at(-1), "a run has a last state")
   const sim = new SimDisk(last.medium)
   const log = await openReal(sim.boot())
   const cut = run.cuts.at(-1)?.upTo ?? parseLogSequence(0)
@@ -90,7 +90,7 @@ async function pathOf(disk: Disk, segment: number): Promise<string> {
     const batch = await readBatch(new Window(file), 0)
     if (batch?.header.segment === segment) return file.path
   }
-  throw new Error(`segment ${segment} is nowhere`)
+  throw new Error(`segment ${segment} does not exist`)
 }
 
 const LAST_PAGES = "its page and the next zeroed"
@@ -102,14 +102,14 @@ const DAMAGES: readonly (readonly [string, (bytes: Uint8Array, header: number, r
   [LAST_PAGES, (bytes, header) => bytes.fill(0, header, header + 8192)],
 ]
 
-test("damage to acknowledged data is reported, wherever it is, and never cut off", async () => {
+test("damage to acknowledged data is reported, wherever it is, and never truncated", async () => {
   let [tried, harmless] = [0, 0]
   for (let seed = 100; seed < 100 + Math.ceil(RUNS / 3); seed += 1) {
     const { medium, batches, records, cut } = await leftBehind(seed)
     for (const batch of batches) {
       const path = await pathOf(new SimDisk(medium.copy()).boot(), batch.segment)
       for (const [what, damage] of DAMAGES) {
-        // The bytes behind the very last batch are its only witness.
+        // Only the bytes after the last batch show that it was durable.
         if (batch === batches.at(-1) && what === LAST_PAGES) continue
         const hurt = medium.copy()
         const header = batch.offsetBytes - (batch.offsetBytes % LOG_PAGE_BYTES)
@@ -117,7 +117,7 @@ test("damage to acknowledged data is reported, wherever it is, and never cut off
         const where = `seed ${seed}, batch ${batch.sequence}, ${what}`
         const opened = await openReal(new SimDisk(hurt).boot()).catch((error: unknown) => error)
         if (opened instanceof SegmentedLog) {
-          // The batch stands there twice, because a start wrote it again: nothing is lost.
+          // The batch is stored twice, because a start wrote it again: nothing is lost.
           const found: (number | undefined)[] = []
           for await (const { bytes } of opened.records(cut)) found.push(numberOf(bytes))
           assert.deepEqual(found, records, where)
@@ -129,7 +129,7 @@ test("damage to acknowledged data is reported, wherever it is, and never cut off
       }
     }
   }
-  assert.ok(tried > 50 && tried > 5 * harmless, `${tried} damages, and ${harmless} without harm`)
+  assert.ok(tried > 50 && tried > 5 * harmless, `${tried} damages, ${harmless} of them harmless`)
 })
 
 test("a missing or shortened segment is reported", async () => {
@@ -144,17 +144,17 @@ test("a missing or shortened segment is reported", async () => {
     await assert.rejects(
       openLog(gone, FOLDER, DEVICE, { ...LOG_OPTIONS, known }),
       error => isFailure(error, "corruptLog"),
-      "a checkpoint knows what the log has lost",
+      "a checkpoint position reveals lost batches of the log",
     )
   }
 })
 
-/** A disk whose files ignore the request to be durable. */
+/** A disk whose files ignore syncs. */
 function withoutDurability(disk: Disk): Disk {
   return Object.assign(new WrappedDisk(disk), { open: (path: string, mode: OpenMode) => disk.open(path, mode) })
 }
 
-/** A recovery that returns the wrong records. */
+/** A recovery that returns wrong records. */
 const lying =
   (
     records: (log: Recovered, disk: Disk, after: number) => AsyncIterable<{ sequence: number; bytes: Uint8Array }>,
@@ -178,7 +178,7 @@ const droppingTheLast = lying(async function* (log, _, after) {
   yield* records.filter(({ sequence }) => sequence !== records.at(-1)?.sequence)
 })
 
-/** Continues behind the end of the newest segment with any bytes that have a valid checksum. */
+/** Continues after the end of the newest segment with any bytes that have a valid checksum. */
 const acceptingTheStale = lying(async function* (log, disk, after) {
   let segment = 0
   let end = 0
@@ -205,10 +205,15 @@ const BUGS: readonly {
     name: "answer before the log is durable",
     open: disk => openReal(withoutDurability(disk)),
     recover: recoverReal,
-    caughtBy: "acked is there",
+    caughtBy: "acknowledged is present",
   },
-  { name: "recovery drops the last batch", open: openReal, recover: droppingTheLast, caughtBy: "acked is there" },
-  { name: "accept a stale record", open: openReal, recover: acceptingTheStale, caughtBy: "nothing else is there" },
+  {
+    name: "recovery drops the last batch",
+    open: openReal,
+    recover: droppingTheLast,
+    caughtBy: "acknowledged is present",
+  },
+  { name: "accept a stale record", open: openReal, recover: acceptingTheStale, caughtBy: "nothing else is present" },
 ]
 
 for (const { name, open, recover, caughtBy } of BUGS) {
@@ -222,7 +227,7 @@ for (const { name, open, recover, caughtBy } of BUGS) {
   })
 }
 
-test("the run that plants bugs is quiet without them", async () => {
+test("the run for planted bugs reports nothing without them", async () => {
   const run = await play(1, STEPS)
   assert.deepEqual((await tryAll(run, 1, recoverReal)).findings, [])
   const log = await openReal(new SimDisk(run.record.before.copy()).boot())

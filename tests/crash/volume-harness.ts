@@ -1,9 +1,9 @@
 /**
- * Power cuts against volumes: plays a script on the simulated disk over several processes, records it, and
- * checks the result of a recovery from each disk that a cut could have left.
+ * Power cuts against volumes: plays a script on the simulated disk over several processes, records it, and checks
+ * the recovery from each state of the disk that a cut could have left.
  *
- * A needle's bytes follow from its number, so bytes of another needle, or made-up ones, are
- * detected. The metadata store below is a value: after a crash it is the last checkpoint that returned.
+ * A needle's bytes are derived from its number, so bytes of another needle, or invented ones, are detected. The
+ * metadata store is a plain value: after a crash it is the last completed checkpoint.
  */
 import { must } from "../../src/base/assert.js"
 import { equalBytes } from "../../src/base/bytes.js"
@@ -27,7 +27,7 @@ import { openVolumes } from "../../src/volume/volumes.js"
 
 export const LIMITS = { ...VOLUME_LIMITS, volumeBytesMax: 96 * KIB, groupBytesMax: 40 * KIB }
 const BODY_BYTES_MAX = 141 * 64
-/** Small enough that a few needles suffice for a compaction. */
+/** So small that a few needles suffice for a compaction. */
 const COMPACTION = {
   ...COMPACTION_LIMITS,
   deadBytesMin: 8 * KIB,
@@ -37,19 +37,19 @@ const COMPACTION = {
   quietMs: 0,
 }
 
-/** One needle of the run. Moments are numbers of events of the record; Infinity: never. */
+/** One needle of the run. Moments are numbers of recorded events; Infinity means never. */
 export interface Issued {
   readonly number: number
   readonly issuedAt: number
-  /** Its append resolved, or a recovery found it. */
+  /** When its append resolved, or a recovery found it. */
   ackedAt: number
-  /** A recovery did not find it. */
+  /** When a recovery did not find it. */
   lostAt: number
   removeIssuedAt: number
   removeAckedAt: number
 }
 
-/** An index as a checkpoint left it. */
+/** The index after a checkpoint. */
 export interface Checkpoint {
   readonly at: number
   readonly mark: Uint8Array | undefined
@@ -67,13 +67,13 @@ export interface Run {
 }
 
 export interface Planted {
-  /** Stands between the volumes and the disk while the script is played. */
+  /** Wraps the disk while the script is played. */
   readonly disk?: (disk: Disk) => Disk
   readonly needle?: (needle: Needle) => Needle
   readonly mark?: (mark: Uint8Array) => Uint8Array
-  /** The script compacts volumes. */
+  /** Whether the script compacts volumes. */
   readonly compacts?: boolean
-  /** Alters what compaction may do, before it begins. */
+  /** Changes the settings of compaction before it begins. */
   readonly upkeep?: (upkeep: VolumeUpkeep) => void
   /** Replaces the recovery under test. */
   readonly recover?: Recover
@@ -109,10 +109,10 @@ export function bodyOf(number: number): Uint8Array {
 export const needleFor = (number: number): Needle => needleOf(needleIdFor(number), bodyOf(number))
 
 const WARM_UP_STEPS = 12
-/** The number of the needle that a process after the crash writes. */
+/** The number of the needle that the process after the crash writes. */
 const NEW_LIFE = 1_000_000
 
-/** Plays a generated script; the recording begins when there are a few volumes. */
+/** Plays a generated script; the recording begins once a few volumes exist. */
 export async function play(seed: number, steps: number, planted: Planted = {}): Promise<Run> {
   const script = new Script(new SimRandom(seed), planted)
   await script.begin()
@@ -138,7 +138,7 @@ class Script {
     private readonly random: Random,
     private readonly planted: Planted,
   ) {
-    // A write takes a while, so that a process can die during one.
+    // Writes take time, so that a process can be killed during one.
     this.sim.intercept(async call => {
       if (call.kind === "write") await new Promise(resolve => setImmediate(resolve))
     })
@@ -186,7 +186,7 @@ class Script {
   }
 
   private get volumes(): KeptVolumes {
-    return must(this.current, "a life has begun").volumes
+    return must(this.current, "a process has begun").volumes
   }
 
   private disk(): Disk {
@@ -215,7 +215,7 @@ class Script {
     ).flat()
   }
 
-  /** A second copy of a needle: a client that sends again, or a repair. */
+  /** A second copy of a needle, as after a retry of a client or a repair. */
   private async appendAgain(): Promise<void> {
     for (const { number } of this.pick(1)) await this.volumes.append(needleFor(number))
   }
@@ -283,7 +283,7 @@ class Script {
     this.settle(flying)
   }
 
-  /** The new process's report of needles that were never acknowledged. */
+  /** The needles that the new process found although they were never acknowledged. */
   private settle(unsure: readonly Issued[]): void {
     for (const each of unsure) {
       if (each.ackedAt < Infinity) continue
@@ -316,7 +316,7 @@ export interface Finding {
   readonly details: string
 }
 
-/** Recovers a crashed disk and compares the result with the promises. */
+/** Recovers a crashed disk and checks the promises. */
 export async function judge(
   run: Run,
   state: CrashState,
@@ -368,7 +368,7 @@ async function judgeNeedles(run: Run, moment: number, { rows, volumes }: Recover
 const describe = (key: string): string =>
   `needle ${parseInt(needleIdOfKey(rowKeyOf(key.slice("needles/".length))).uploadId, 16)}`
 
-/** The index rebuilt from nothing equals the one from checkpoint and tail. */
+/** The index rebuilt from the volumes equals the one from checkpoint and tail. */
 async function judgeRebuild(sim: SimDisk, { rows, volumes }: Recovered): Promise<Finding | undefined> {
   const rebuilt = new MapRows()
   const source = new VolumeScanSource(sim.boot(), deviceHome(0), volumes.durable())
@@ -383,7 +383,7 @@ async function judgeRebuild(sim: SimDisk, { rows, volumes }: Recovered): Promise
 const judgeDamage = ({ damages }: Volumes): Finding | undefined =>
   damages.length === 0 ? undefined : { check: "damage", details: JSON.stringify(damages[0]) }
 
-/** Continues from a recovered disk, then cuts power at any moment of the recovery and of the operations after it. */
+/** Continues from a recovered disk, then cuts power at any moment of the recovery or the operations after it. */
 async function judgeRepeated(
   promised: ReadonlySet<string>,
   again: (disk: Disk) => Promise<Recovered>,
@@ -397,14 +397,14 @@ async function judgeRepeated(
   const ackedAt = recording.events.length
   for (const state of crashStates(recording, { window: 4, subsetsMax: 8, tearsMax: 2, random })) {
     const { rows, volumes } = await again(new SimDisk(state.medium).boot())
-    // Before the first recovery returned, clients relied only on acknowledged needles.
+    // Until the first recovery has returned, clients rely only on acknowledged needles.
     const relied = state.eventsBefore >= recoveredAt ? held : held.filter(key => promised.has(key))
     const lost = relied.find(key => !rows.rows.has(key))
     if (lost !== undefined)
-      return { check: "repeated", details: `${describe(lost)} was found only once: ${state.what}` }
+      return { check: "repeated", details: `${describe(lost)} was found by the first recovery only: ${state.what}` }
     const isNewHeld = volumes.has(needleIdFor(NEW_LIFE))
     if (state.eventsBefore >= ackedAt && !isNewHeld)
-      return { check: "repeated", details: "the new life's needle is lost" }
+      return { check: "repeated", details: "the new process's needle is lost" }
     const finding = judgeDamage(volumes)
     if (finding !== undefined) return finding
   }
@@ -412,8 +412,8 @@ async function judgeRepeated(
 }
 
 /**
- * Lets compaction and checkpoints do all that they find to do on a recovered disk: what was due is still
- * there and right, and the space of the rest has come back.
+ * Runs compaction and checkpoints to their end on a recovered disk: all due needles must still exist with their
+ * bytes, and the space of the others must be free.
  */
 export async function judgeSpace(run: Run, state: CrashState): Promise<Finding | undefined> {
   const moment = state.eventsBefore
@@ -424,7 +424,7 @@ export async function judgeSpace(run: Run, state: CrashState): Promise<Finding |
   const collected = copyOf(base.rows)
   let { mark } = base
   for (let [steps, idle] = [0, 0]; idle < 4; steps += 1) {
-    if (steps > 2000) return { check: "space", details: `no end: ${compaction.progress()}` }
+    if (steps > 2000) return { check: "space", details: `compaction does not end: ${compaction.progress()}` }
     idle = (await compaction.step(NEVER_ABORTED)) === "busy" ? 0 : idle + 1
     if (idle === 0) continue
     const upTo = found.volumes.durable()

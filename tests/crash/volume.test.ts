@@ -1,6 +1,6 @@
 /**
- * Volumes under power cuts, by enumeration: every crash point of recorded runs of several processes, every
- * subset of what was doubtful, torn, stale, zeroed and flipped writes, and the same inside recovery.
+ * Volumes under power cuts, by enumeration: every crash point of recorded runs of several processes, every subset
+ * of the unsynced writes, torn, stale, zeroed and flipped writes, and all of these during recovery too.
  *
  * `VOLUME_CRASH_RUNS=200` tries more scripts than the default.
  */
@@ -24,10 +24,10 @@ import type { Finding, Planted, Recover, Run } from "./volume-harness.js"
 
 const RUNS = Number(process.env["VOLUME_CRASH_RUNS"] ?? 6)
 const STEPS = 16
-/** One state in so many is also continued, and its recovery cut. */
+/** One in this many states is also continued, with a power cut during its recovery. */
 const DEEP_EVERY = 25
 const COMPACTING_STEPS = 40
-/** One in so many is compacted to the end. */
+/** One in this many states is compacted to the end. */
 const SPACE_EVERY = 60
 
 interface Outcome {
@@ -48,7 +48,7 @@ async function tryAll(run: Run, seed: number, recover: Recover): Promise<Outcome
   return { states, finding: undefined }
 }
 
-test("no power cut loses, invents, revives or damages a needle, and the index is what the volumes say", async () => {
+test("no power cut loses, invents, revives or damages a needle, and the index matches the volumes", async () => {
   let [states, killedInFlight] = [0, 0]
   for (let seed = 1; seed <= RUNS; seed += 1) {
     const run = await play(seed, STEPS)
@@ -58,10 +58,10 @@ test("no power cut loses, invents, revives or damages a needle, and the index is
     killedInFlight += run.killedInFlight
   }
   assert.ok(states > 150 * RUNS, `only ${states} states`)
-  assert.ok(killedInFlight > RUNS / 2, `only ${killedInFlight} processes died with a write under way`)
+  assert.ok(killedInFlight > RUNS / 2, `only ${killedInFlight} processes were killed during a write`)
 })
 
-test("the same while volumes are compacted: cut at every call, killed at any; and the space comes back in the end", async () => {
+test("compaction keeps the same promises under cuts at every call and kills at any; in the end the space is free", async () => {
   const random = new SimRandom(3)
   let [states, spaces, removed] = [0, 0, 0]
   for (let seed = 1; seed <= RUNS / 2; seed += 1) {
@@ -81,7 +81,7 @@ test("the same while volumes are compacted: cut at every call, killed at any; an
   assert.ok(removed > RUNS, `compaction removed only ${removed} volumes`)
 })
 
-/** A disk that opens its files, or syncs its folders, other than requested. */
+/** A disk that opens files or syncs folders in another way than requested. */
 function bent(change: Partial<Pick<Disk, "open" | "syncFolder">>, disk: Disk): Disk {
   return Object.assign(new WrappedDisk(disk), change)
 }
@@ -91,14 +91,14 @@ const SKIP_SYNC: Planted = {
 }
 const FORGET_THE_FOLDER: Planted = { disk: disk => bent({ syncFolder: () => Promise.resolve() }, disk) }
 
-/** Volumes are removed before the metadata store contains the rows that stopped naming them. */
+/** Volumes are removed before the metadata store contains the rows that no longer refer to them. */
 const REMOVE_AT_ONCE: Planted = {
   compacts: true,
   upkeep: upkeep =>
     void Object.defineProperty(upkeep, "containedUpTo", { get: () => upkeep.durable, set: () => undefined }),
 }
 
-/** Tombstones stay behind in the removed volume. */
+/** Tombstones are not copied out of the removed volume. */
 const DROP_TOMBSTONES: Planted = {
   compacts: true,
   upkeep: upkeep => {
@@ -107,7 +107,7 @@ const DROP_TOMBSTONES: Planted = {
   },
 }
 
-/** A copy is written although its needle was removed meanwhile. */
+/** A copy is written although its needle was removed during compaction. */
 const COPY_REMOVED: Planted = {
   compacts: true,
   upkeep: upkeep => {
@@ -116,7 +116,7 @@ const COPY_REMOVED: Planted = {
   },
 }
 
-/** The checksums of another needle, as if two needles had been swapped. */
+/** Checksums of another needle, as if two needles were swapped. */
 const WRONG_SEED: Planted = {
   needle: needle => ({ ...needle, checksums: subBlockChecksums(needle.body, needleSeed(needleIdFor(424_242))) }),
 }
@@ -130,7 +130,7 @@ const MARK_TOO_FAR: Planted = {
   },
 }
 
-/** Accepts every group whose headers fit, as if all of the last volume were known to be durable. */
+/** Accepts every group whose headers match, as if the whole last volume were known to be durable. */
 const ACCEPT_BAD_BODIES: Recover = async (disk, base, life) => {
   const recovered = await recoverReal(disk, base, life)
   const { folder, deviceId } = deviceHome(life)
@@ -180,7 +180,7 @@ async function find(planted: Planted): Promise<Finding> {
   return assert.fail("nobody noticed")
 }
 
-/** Faults of compaction show without a torn write. */
+/** Bugs of compaction appear without a torn write. */
 async function trySome(run: Run): Promise<Finding | undefined> {
   for (const state of crashStates(run.record, { window: 1, subsetsMax: 1, tearsMax: 0, random: new SimRandom(1) })) {
     if (state.eventsBefore % 5 !== 0) continue
@@ -204,21 +204,25 @@ const CANARIES: readonly Canary[] = [
     caughtBy: ["acknowledged", "unreadable"],
   },
   { bug: "checksum with another needle's seed", planted: WRONG_SEED, caughtBy: ["acknowledged", "unreadable"] },
-  { bug: "mark beyond what the base contains", planted: MARK_TOO_FAR, caughtBy: ["acknowledged", "damage", "rebuild"] },
+  {
+    bug: "set the mark beyond the content of the metadata store",
+    planted: MARK_TOO_FAR,
+    caughtBy: ["acknowledged", "damage", "rebuild"],
+  },
   { bug: "accept bad bodies", planted: { recover: ACCEPT_BAD_BODIES }, caughtBy: ["unreadable", "rebuild"] },
   {
     bug: "remove a volume before a checkpoint",
     planted: REMOVE_AT_ONCE,
-    // What the base still says of the volume leads nowhere: such a needle is missing, and its row is nobody's.
+    // The rows of the metadata store that refer to the volume are dangling: such a needle is missing.
     caughtBy: ["unknown", "acknowledged", "removed", "rebuild"],
   },
   { bug: "leave tombstones behind", planted: DROP_TOMBSTONES, caughtBy: ["removed", "rebuild"] },
-  { bug: "copy what was removed", planted: COPY_REMOVED, caughtBy: ["removed", "failed"] },
+  { bug: "copy removed needles", planted: COPY_REMOVED, caughtBy: ["removed", "failed"] },
   { bug: "drop the last group", planted: { recover: DROP_LAST_GROUP }, caughtBy: ["acknowledged"] },
 ]
 
 for (const { bug, planted, caughtBy } of CANARIES) {
-  test(`planted bug: ${bug} is noticed`, async () => {
+  test(`planted bug "${bug}" is caught`, async () => {
     const finding = await find(planted)
     assert.ok(caughtBy.includes(finding.check), `${finding.check}: ${finding.details}`)
   })
@@ -247,7 +251,7 @@ test("a rotten bit is reported or read as damaged, never as good bytes and never
   const run = await play(5, STEPS)
   const random = new SimRandom(6)
   const states = crashStates(run.record, { window: 6, subsetsMax: 64, tearsMax: 0, random })
-  const whole = must([...states].at(-1), "a run ends somewhere")
+  const whole = must([...states].at(-1), "a run has a last state")
   const first = { ...run, checkpoints: [{ at: 0, mark: undefined, rows: new MapRows() }] }
   const seen = new Set<string>()
   for (let round = 0; round < 150; round += 1) {
@@ -263,7 +267,7 @@ test("a rotten bit is reported or read as damaged, never as good bytes and never
     })
     seen.add(finding?.check ?? "nothing")
     if (finding === undefined || finding.check === "unreadable" || finding.check === "damage") continue
-    // A rotten last group looks like a torn one where no checkpoint or later group knows better.
+    // A rotten last group looks like a torn one unless a checkpoint or a later group proves that it was durable.
     const isLast = names.slice(-2).includes(name)
     assert.ok(["acknowledged", "removed"].includes(finding.check), `${finding.check}: ${finding.details}`)
     assert.ok(damages > 0 || isLast, finding.details)

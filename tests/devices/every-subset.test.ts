@@ -1,8 +1,8 @@
 /**
- * Loses every set of disks that a redundancy tolerates, one set after the other on the same store: with a set
- * gone clients continue to read and write, empty disks replace the lost ones, and once these are rebuilt the next
- * set is lost. Some sets are lost under the running store, some between two processes. The disks are
- * simulated; everything else is what a real process runs.
+ * Loses every set of disks that a redundancy tolerates, one set after the other, on the same store: clients
+ * continue to read and write, empty disks replace the lost ones, and once these are rebuilt the next set is lost.
+ * Some sets are lost while the store runs, others between two processes. The disks are simulated; everything else
+ * is the code of a real process.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -11,7 +11,7 @@ import { LOOK_MS, SimStore } from "./sim-store.js"
 
 const isFullCheck = process.env["FULL_CHECK"] === "yes"
 
-/** Writes, overwrites and removes objects, and reads all of them. */
+/** Writes, overwrites and deletes objects, and reads all of them. */
 async function use(store: SimStore, round: number, when: string): Promise<void> {
   await store.put(`round ${round}`)
   await store.put("ever again")
@@ -19,7 +19,7 @@ async function use(store: SimStore, round: number, when: string): Promise<void> 
   await store.readAll(when)
 }
 
-/** Under the running store; the operator names the empty disks that replace the lost ones. */
+/** Loses disks while the store runs; the operator names the empty disks that replace the lost ones. */
 async function loseRunning(store: SimStore, lost: readonly string[], round: number): Promise<void> {
   store.drop(lost)
   await use(store, round, `without ${lost.join()}`)
@@ -31,7 +31,7 @@ async function loseRunning(store: SimStore, lost: readonly string[], round: numb
   }
 }
 
-/** Between two processes; the next start finds empty disks in the places. */
+/** Loses disks between two processes; the next start finds empty disks in their bays. */
 async function loseStopped(store: SimStore, lost: readonly string[], round: number): Promise<void> {
   store.machine.crash()
   store.drop(lost)
@@ -40,7 +40,7 @@ async function loseStopped(store: SimStore, lost: readonly string[], round: numb
   await use(store, round, `with ${lost.join()} empty`)
 }
 
-/** Sets of this many bays at most, each once, smaller and larger ones mixed. */
+/** All sets of at most this many bays, each once, small and large sets mixed. */
 function setsUpTo(most: number, bays: readonly string[]): readonly (readonly string[])[] {
   const sets = Array.from({ length: 2 ** bays.length }, (_, mask) =>
     bays.filter((_bay, i) => Math.floor(mask / 2 ** i) % 2 === 1),
@@ -48,14 +48,14 @@ function setsUpTo(most: number, bays: readonly string[]): readonly (readonly str
   return sets.filter(({ length }) => length >= 1 && length <= most)
 }
 
-// Of the many sets of wide redundancies every so manieth; `npm run check` takes them all.
+// A wide redundancy has many sets: `npm test` samples them, `npm run check` tests them all.
 for (const [devices, policy, sets, stride] of [
   [4, "ec:2+2", 4 + 6, 1],
   [6, "ec:4+2", 6 + 15, 4],
   [7, "ec:4+3", 7 + 21 + 35, 10],
 ] as const) {
   const taken = isFullCheck ? "all" : stride === 1 ? "all" : `one in ${stride}`
-  test(`${policy}: of the ${sets} sets of disks that may be lost ${taken} are lost, each made good before the next`, async () => {
+  test(`${policy}: ${sets} sets of disks are lost (${taken} tested), each repaired before the next`, async () => {
     const store = await SimStore.open(devices)
     assert.equal(textOfPolicy(defaultPolicy(devices)), policy)
     const all = setsUpTo(tolerance(defaultPolicy(devices)), store.machine.folders)

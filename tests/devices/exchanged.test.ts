@@ -1,4 +1,4 @@
-/** Parts of data folders that were exchanged, or restored from an older copy, while the store was stopped. */
+/** Parts of data folders that are exchanged, or restored from an older copy, while the store is stopped. */
 import assert from "node:assert/strict"
 import { cp, readdir, rename, rm } from "node:fs/promises"
 import { test } from "node:test"
@@ -11,7 +11,7 @@ const OLDER_STORE =
   /the metadata store in .*disk1\/base is older than the last one of this device.*remove the file .*position/
 const MERGE_TIMEOUT_MS = 60_000
 
-/** The copy to be restored later. */
+/** The copy that the test restores later. */
 async function copyOf(folder: string, names = ["base", "log"]): Promise<() => Promise<void>> {
   for (const name of names) await cp(`${folder}/${name}`, `${folder}.copy/${name}`, { recursive: true })
   return async () => {
@@ -60,7 +60,7 @@ test("log and metadata store of the only device from an older copy: refused unti
       )
       await rm(`${first}/position`)
       await server.launch()
-      await assert.rejects(store.check(server), "it goes on without what was written since")
+      await assert.rejects(store.check(server), "the store continues without the later writes")
     })
   }))
 
@@ -77,7 +77,7 @@ test("only the metadata store of the only device from before a checkpoint: refus
       await server.stop()
       await putBack()
       await assert.rejects(server.launch(), OLDER_STORE)
-      // The log no longer contains what the older one lacks.
+      // The log no longer contains the writes that the older metadata store lacks.
       await rm(`${first}/position`)
       await assert.rejects(server.launch(), /disk1\/base is older than its log.*Restore the newer one/)
     })
@@ -90,7 +90,7 @@ const newestOf = async (folder: string): Promise<string> =>
     .sort()
     .at(-1) ?? ""
 
-/** Has a store whose base is made of one run more than it needs, and copies that; merges follow the next start. */
+/** Copies a metadata store that still has tables to merge; the next start merges them. */
 async function olderThanMerges(server: ServerProcess, store: SmallStore, folder: string): Promise<() => Promise<void>> {
   await store.make(server)
   await server.stop()
@@ -102,7 +102,7 @@ async function olderThanMerges(server: ServerProcess, store: SmallStore, folder:
   await server.launch()
   const untilMs = performance.now() + MERGE_TIMEOUT_MS
   while ((await newestOf(folder)) === older) {
-    assert.ok(performance.now() < untilMs, "it is merged")
+    assert.ok(performance.now() < untilMs, "the tables were not merged")
     await later(100)
   }
   await server.stop()

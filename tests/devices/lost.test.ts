@@ -1,4 +1,4 @@
-/** Data that is lost without a trace is still reported: the bytes of blocks are gone, but their metadata is not. */
+/** Silently lost data is reported: the bytes of blocks are gone, but their metadata exists. */
 import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
 import { test } from "node:test"
@@ -13,7 +13,7 @@ const POLL_MS = 250
 const lostBlocks = async (server: ServerProcess): Promise<string> =>
   /^hayloft_lost_blocks (\d+)$/m.exec(await server.metrics())?.[1] ?? "none"
 
-/** The output of `status` once its first line begins with this: safety is evaluated every few seconds. */
+/** Returns the output of `status` once its first line begins with this: safety is evaluated every few seconds. */
 async function statusFrom(server: ServerProcess, verdict: string): Promise<string> {
   for (let polls = 0; ; polls += 1) {
     const { stdout } = await server.hayloft(["status"])
@@ -49,7 +49,7 @@ test("one folder without its volumes: status reports which objects are unreadabl
       assert.equal(await lostBlocks(server), "0")
       await store.check(server)
     } catch (error) {
-      throw new Error(`the server said:\n${server.log}`, { cause: error })
+      throw new Error(`log of the server:\n${server.log}`, { cause: error })
     } finally {
       await server.kill()
     }

@@ -1,6 +1,6 @@
 /**
- * Folders that are gone at a start: within the tolerance reads and writes work as before, a returning
- * folder serves no stale data, and beyond the tolerance the start is refused in one line.
+ * Folders that are missing at a start: within the tolerance, reads and writes work as before and a returning folder
+ * serves no stale data; beyond it, the start is refused with a one-line message.
  */
 import assert from "node:assert/strict"
 import { rename, rm } from "node:fs/promises"
@@ -38,7 +38,7 @@ test("three of seven folders gone: reads and writes work, and the folders may re
       await server.launch()
       await store.check(server)
     } catch (error) {
-      throw new Error(`the server said:\n${server.log}`, { cause: error })
+      throw new Error(`log of the server:\n${server.log}`, { cause: error })
     } finally {
       await server.kill()
     }

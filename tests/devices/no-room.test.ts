@@ -1,6 +1,6 @@
 /**
- * A real server that runs out of space, and of file handles, under its clients: it refuses writes with the
- * right error code, serves everything else, and accepts writes again once there is space, without a restart.
+ * A real server runs out of space, or of file handles, while clients use it: it refuses writes with the right error
+ * code, serves all other requests, and accepts writes again once there is space, without a restart.
  */
 import assert from "node:assert/strict"
 import { closeSync, existsSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from "node:fs"
@@ -35,11 +35,11 @@ const BUCKET = "crowded"
 const DISK_MIB = 320
 const START_DISK_MIB = 160
 const TINY_DISK_MIB = 64
-/** The objects that clients wrote on the smallest disk, in an order drawn from a seed. */
+/** The objects that clients wrote on the smallest disk, in an order that depends on a seed. */
 const TINY_SEED = 7
 const TINY_SIZES = [100_000, 30_000, 3_000] as const
 const PART_BYTES = 5 * MIB
-/** Long enough for compaction, and for freed space to show. */
+/** Long enough for compaction, and until freed space is detected. */
 const ROOM_TIMEOUT_MS = 90_000
 const POLL_MS = 250
 
@@ -86,7 +86,7 @@ class Clients {
     return this.s3.send(new AbortMultipartUploadCommand({ Bucket: BUCKET, Key: key, UploadId: uploadId }))
   }
 
-  /** An upload of these parts, complete except for CompleteMultipartUpload. */
+  /** Starts an upload and puts these parts; only CompleteMultipartUpload is missing. */
   async upload(key: string, parts: readonly Buffer[]): Promise<() => Promise<void>> {
     const uploadId = await this.begin(key)
     const done: { ETag: string | undefined; PartNumber: number }[] = []
@@ -103,7 +103,7 @@ class Clients {
   }
 
   async read(key: string): Promise<Answer> {
-    const wanted = this.bodies.get(key) ?? assert.fail(`${key} was written`)
+    const wanted = this.bodies.get(key) ?? assert.fail(`${key} was never written`)
     const read = async () => {
       const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }))
       const bytes = Buffer.from((await Body?.transformToByteArray()) ?? [])
@@ -122,7 +122,7 @@ class Clients {
       const answer = await this.put(`${stem} ${i}`, bytes)
       if (answer !== "done") return answer
     }
-    return assert.fail("it never filled up")
+    return assert.fail("the disk never filled up")
   }
 }
 
@@ -138,7 +138,7 @@ async function answered(request: Promise<unknown>): Promise<Answer> {
 
 const FULL: Answer = { status: 507, code: "StorageFull" }
 
-/** Waits until a request gets the expected answer. */
+/** Repeats a request until it gets the expected answer. */
 async function until(what: string, ask: () => Promise<boolean>): Promise<void> {
   for (const deadline = performance.now() + ROOM_TIMEOUT_MS; !(await ask()); await later(POLL_MS))
     assert.ok(performance.now() < deadline, what)
@@ -156,13 +156,13 @@ function takeRoom(folder: string): void {
       writeSync(file, piece, 0, bytes)
     }
   } catch {
-    // Full.
+    // The disk is full.
   } finally {
     closeSync(file)
   }
 }
 
-/** Works in a folder on a small disk of its own. */
+/** Runs the test in a folder on a separate small disk. */
 async function onSmallDisk(t: TestContext, mib: number, work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-room-"))
   const mount = ["-t", "tmpfs", "-o", `size=${mib}m`, "hayloft-test", folder]
@@ -195,27 +195,27 @@ test("a full disk, as clients see it: 507 for writes, also in the middle of uplo
       }
       assert.deepEqual(answer, FULL)
       await complete()
-      // What large ones find no room in is full only once small ones find none; what was refused gives some back.
+      // The disk is full only once small objects are refused too; refused large objects free some space again.
       let fills = 0
-      await until("status says that it is full", async () => {
+      await until("status reports that the disk is full", async () => {
         assert.deepEqual(await clients.fill(`rest ${fills++}`, MIB), FULL)
         return / full /.test((await server.hayloft(["status"])).stdout)
       })
       await clients.readAll()
-      // From here on nothing is free, but for the ballast: all that gives room back has to live on that.
+      // From here on only the ballast is free: everything that frees space has to work with that.
       takeRoom(folder)
       await clients.abort("cut off", uploadId)
       const large = [...clients.bodies.keys()].filter(key => key.startsWith("large"))
       for (const key of large.slice(0, large.length / 2)) await clients.remove(key)
       await clients.readAll()
-      await until("room comes back by itself", async () => {
+      await until("space is freed automatically", async () => {
         const after = await clients.put("after", 6 * MIB)
         if (after !== "done") assert.deepEqual(after, FULL)
         return after === "done"
       })
       await clients.readAll()
       const [state] = (await statesOf(server)).values()
-      assert.ok(state === "active" || state === "full", `a full disk is no broken disk: ${state}`)
+      assert.ok(state === "active" || state === "full", `a full disk is not a faulty disk: ${state}`)
     })
   }))
 
@@ -229,7 +229,7 @@ test("a store on a disk without a free byte, its ballast used up, restarts repea
       for (let i = 0; i < 20; i += 1) assert.equal(await clients.put(`small ${i}`, 1000), "done")
       for (let i = 0; i < 4; i += 1) assert.equal(await clients.put(`large ${i}`, 3 * MIB), "done")
       const ballast = join(data, "ballast")
-      await until("room is kept for records", async () => existsSync(join(ballast, "records")))
+      await until("space is reserved for records", async () => existsSync(join(ballast, "records")))
       for (let life = 0; life < 4; life += 1) {
         await (life % 2 === 0 ? server.kill() : server.stop())
         for (const name of readdirSync(ballast)) if (/^\d/.test(name)) rmSync(join(ballast, name))
@@ -238,15 +238,15 @@ test("a store on a disk without a free byte, its ballast used up, restarts repea
         await clients.readAll()
         const { stdout } = await server.hayloft(["status"])
         assert.match(stdout, / full /, stdout)
-        const told = await readFile(join(data, "runtime"), "utf8")
-        assert.ok(told.includes(`"pid":${server.pid}`), told)
+        const runtime = await readFile(join(data, "runtime"), "utf8")
+        assert.ok(runtime.includes(`"pid":${server.pid}`), runtime)
         await clients.remove(`small ${life}`)
         await clients.remove(`large ${life}`)
       }
       await clients.readAll()
       assert.deepEqual(await clients.put("too large", 3 * MIB), FULL)
       rmSync(join(folder, "others"))
-      await until("room is seen", async () => (await clients.put("after", 3 * MIB)) === "done")
+      await until("the free space is detected", async () => (await clients.put("after", 3 * MIB)) === "done")
       await clients.readAll()
     })
   }))
@@ -270,14 +270,14 @@ test("a very small disk is filled, also by other programs, and the process kille
       const keys = order.sort(([a], [b]) => a - b).map(([, key]) => key)
       const removed = async (count: number): Promise<void> => {
         for (const key of keys.splice(0, count)) {
-          await until(`${key} is removed`, async () => {
+          await until(`${key} is deleted`, async () => {
             const answer = await answered(clients.remove(key))
             if (answer !== "done") assert.deepEqual(answer, FULL)
             return answer === "done"
           })
         }
       }
-      // Others are quicker to take what is given back, now and again.
+      // Other writers sometimes use the freed space first.
       for (let i = 0; i < 10; i += 1) {
         await removed(2)
         takeRoom(folder)
@@ -286,15 +286,15 @@ test("a very small disk is filled, also by other programs, and the process kille
       takeRoom(folder)
       await server.launch()
       takeRoom(folder)
-      await until("a store that refuses writes says so", async () =>
+      await until("the store reports that it refuses writes", async () =>
         /writes .*are refused/.test((await server.admin("GET", "/health/ready")).text),
       )
       rmSync(join(folder, "others"))
-      // A third first, all over: to copy the rest of it would take what is left.
+      // A third of the objects first, spread over all volumes: compaction of the rest would use all remaining space.
       await removed(Math.ceil(keys.length / 3))
       await clients.readAll()
       await removed(Math.ceil(keys.length * 0.9))
-      await until("room comes back by itself", async () => {
+      await until("space is freed automatically", async () => {
         const answer = await clients.put("after", 10 * MIB)
         if (answer !== "done") assert.deepEqual(answer, FULL)
         return answer === "done"
@@ -327,11 +327,11 @@ test("without a spare file handle at most requests are refused, no disk is blame
         for (const key of clients.bodies.keys()) answers.push(await clients.read(key))
         return answers.some(answer => answer !== "done")
       }
-      await until("handles are missed", round)
+      await until("requests fail for lack of handles", round)
       for (let more = 0; more < 10; more += 1) await round()
       for (const answer of answers) if (answer !== "done") assert.equal(answer.status, 503, JSON.stringify(answer))
       await handles("1024:")
-      await until("writes are taken again", async () => (await clients.put("after", 9 * MIB)) === "done")
+      await until("writes are accepted again", async () => (await clients.put("after", 9 * MIB)) === "done")
       await clients.readAll()
       assert.deepEqual([...(await statesOf(server)).values()], ["active", "active", "active", "active"])
     }),

@@ -1,6 +1,6 @@
 /**
- * A store on simulated disks with some objects in it, for tests that manipulate the disks: everything else is
- * what a real process runs. Every object is read back to its last byte.
+ * A store on simulated disks with some objects, for tests that manipulate the disks: everything else is the code of
+ * a real process. Every object is compared byte for byte.
  */
 import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
@@ -44,7 +44,7 @@ export class SimStore {
     return this.machine.run(this.now.engine.services.buckets.open(BUCKET))
   }
 
-  /** One of each size. A write in flight to disks that fail at that moment may be refused; the client retries. */
+  /** Puts one object of each size. A write during the failure of a disk may be refused; the client retries. */
   async put(stem: string, sizes: readonly number[] = SIZES): Promise<void> {
     for (const size of sizes) {
       const [key, body] = [`${stem} ${size}`, bodyBytes(`${stem} ${this.bodies.size}`, size)]
@@ -79,25 +79,25 @@ export class SimStore {
     }
   }
 
-  /** The duration of something, in milliseconds of virtual time. */
+  /** Returns the duration of a call, in milliseconds of virtual time. */
   async timed(work: () => Promise<unknown>): Promise<number> {
     const begunMs = this.machine.clock.monotonicMs()
     await work()
     return this.machine.clock.monotonicMs() - begunMs
   }
 
-  /** The device whose folder is in this bay. */
+  /** The device in this bay. */
   deviceIn(bay: string): ControlDevice {
     const device = this.now.engine.recordManager.record.devices.find(({ pathHint }) => pathHint === bay)
-    return must(device, `a device of the store is in ${bay}`)
+    return must(device, `no device of the store is in ${bay}`)
   }
 
-  /** The disks in these bays are lost permanently. */
+  /** Destroys the disks in these bays. */
   drop(bays: readonly string[]): void {
     for (const bay of bays) this.machine.bays.take(bay).faulty.become("lost")
   }
 
-  /** The operator names an empty disk. Retried while the store refuses because it still rebuilds earlier devices. */
+  /** The operator names an empty disk; retries while the store refuses because it still rebuilds earlier devices. */
   async replace(id: DeviceId, path: string): Promise<void> {
     const untilMs = this.machine.clock.monotonicMs() + WHOLE_MS_MAX
     for (;;) {
@@ -112,7 +112,9 @@ export class SimStore {
     }
   }
 
-  /** Advances time until nothing is missing: every shard is on its assigned device, every device takes part. */
+  /**
+   * Advances time until the store is fully redundant: every shard is on its assigned device, every device is active.
+   */
   async becomeWhole(when: string): Promise<void> {
     await this.until(() => missingToBeWhole(this.now.engine), when)
     await this.readAll(`whole again after ${when}`)

@@ -18,7 +18,7 @@ const BUCKET = "survivors"
 const SETTLE_TIMEOUT_MS = 90_000
 const SETTLE_POLL_MS = 250
 
-/** The objects that a store must still have, whatever happened to its disks. */
+/** The objects that the store must have, whatever happened to its disks. */
 export class SmallStore {
   private readonly bodies = new Map<string, Buffer>()
   private readonly drawn = new SimRandom(TEST_SEED)
@@ -54,7 +54,7 @@ export class SmallStore {
     }
   }
 
-  /** Checks that every object is there, and no other. */
+  /** Checks that exactly these objects exist, with their bytes. */
   async check(server: ServerProcess): Promise<void> {
     const client = this.clientOf(server)
     for (const [key, body] of this.bodies) {
@@ -69,7 +69,7 @@ export class SmallStore {
   }
 }
 
-/** States by folder, as the running store reports them. */
+/** States of the devices by folder, from the running store. */
 export async function statesOf(server: ServerProcess): Promise<Map<string, string>> {
   const { code, stdout, stderr } = await server.hayloft(["device", "list", "--json"])
   assert.equal(code, 0, stderr)
@@ -82,7 +82,7 @@ export async function statesOf(server: ServerProcess): Promise<Map<string, strin
   return states
 }
 
-/** Waits until every device has all its data, the metadata too. */
+/** Waits until every device has all its data and metadata. */
 export async function settled(server: ServerProcess): Promise<void> {
   const deadline = performance.now() + SETTLE_TIMEOUT_MS
   for (;;) {

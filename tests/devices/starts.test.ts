@@ -1,6 +1,6 @@
 /**
- * Starts with disks that are lost, empty, swapped, left behind or not mounted: which stores open, which starts
- * are refused, and what the operator's commands do, on real processes and folders.
+ * Starts with disks that are lost, empty, swapped, left behind or not mounted, with real processes and folders:
+ * which stores open, which starts are refused, and what the operator's commands do.
  */
 import assert from "node:assert/strict"
 import { cp, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises"
@@ -42,10 +42,10 @@ class Machine {
     } catch (error) {
       return error instanceof Error ? error.message : String(error)
     }
-    return assert.fail("the start is refused")
+    return assert.fail("the start was not refused")
   }
 
-  /** Runs the command that ends a refusal. */
+  /** Runs the command that resolves a refusal. */
   async obey(refusal: string, ...more: readonly string[]): Promise<string> {
     const words = /: hayloft (device [^\n]+)/.exec(refusal)?.[1]?.split(" ") ?? assert.fail(refusal)
     const { code, stdout, stderr } = await run(process.execPath, [HAYLOFT, ...words, ...more])
@@ -54,7 +54,7 @@ class Machine {
   }
 }
 
-/** The messages of a start follow its banner, a moment after it is ready. */
+/** The messages of a start follow its banner, shortly after the server is ready. */
 async function said(server: ServerProcess, pattern: RegExp): Promise<void> {
   for (let look = 0; look < 600 && !pattern.test(server.log); look += 1) await later(50)
   assert.match(server.log, pattern)
@@ -94,7 +94,7 @@ for (const [count, lost] of [
       await store.put(server, "after")
       await machine.kill()
       await store.check(await machine.start(left))
-      // The lost disks return: they are no longer part of the store, and contribute nothing.
+      // The lost disks return: they are no longer part of the store, and their data is ignored.
       for (const path of folders) if (!left.includes(path)) await rename(`${path}.lost`, path)
       await store.check(await machine.start(folders))
       await machine.stop()
@@ -196,7 +196,7 @@ test("a disk that was away serves no stale data: deleted objects stay deleted, a
     await settled(back)
     await store.check(back)
     await machine.stop()
-    // On its own, with its old state, it is not the store.
+    // The disk alone, with its old state, must not open as the store.
     assert.match(await machine.refused([c]), /devices of this store are missing/)
   })
 })

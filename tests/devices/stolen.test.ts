@@ -1,4 +1,4 @@
-/** A data folder that another process has claimed, as a process on another machine may where folders are shared. */
+/** A data folder that another process claims, as a process on another machine may if folders are shared. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
@@ -32,7 +32,7 @@ test("a server whose folder another process claims stops immediately, in the mid
       await beginIncarnation(disk, first, superblock)
       let written = 0
       for (const deadline = performance.now() + ENDS_WITHIN_MS; isAlive(pid); await later(POLL_MS)) {
-        assert.ok(performance.now() < deadline, `it goes on:\n${server.log}`)
+        assert.ok(performance.now() < deadline, `the server continues:\n${server.log}`)
         if ((await put(`${written}`).catch(() => undefined))?.status === 200) written += 1
       }
       assert.match(server.log, /stopping_folder_ownership_lost/)

@@ -1,4 +1,4 @@
-/** A disk whose superblock reads damaged while the store runs: the disk is faulty, and no other process claimed it. */
+/** A superblock that is read damaged while the store runs: the disk is faulty; no other process has claimed it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { putRequest, sourceOf } from "../../sim/world/bodies.js"
@@ -7,12 +7,12 @@ import { objectKeyOfText } from "../../src/base/ids.js"
 import { rots } from "../../src/seams/disk/faults.js"
 import { SimStore } from "./sim-store.js"
 
-/** Until the ownership check has run, and the device is offline in the record. */
+/** Long enough for the ownership check to run and the device to be recorded as offline. */
 const NOTICED_MS = 2_000
 const TRIED_AGAIN_MS = 30_000
 const SUPERBLOCK_BYTES = 64
 
-/** From now on the superblock in this bay is read with a flipped bit, either in its checksum or elsewhere. */
+/** From now on, reads of the superblock in this bay return a flipped bit, in its checksum or elsewhere. */
 function damageSuperblock({ machine }: SimStore, bay: string): void {
   let reads = 0
   machine.failDisk(call => {
@@ -32,11 +32,11 @@ test("a superblock that reads damaged takes its device offline until a probe fin
   assert.match(store.now.engine.control.offlineReason(store.deviceIn("/d2").id) ?? "", /^the superblock .* is damaged/)
   assert.equal(store.now.engine.devices.length, 3)
   await store.put("meanwhile")
-  await store.readAll("while the device is out")
+  await store.readAll("while the device is offline")
   await store.machine.pass(TRIED_AGAIN_MS)
-  assert.equal(store.deviceIn("/d2").state, "offline", "it is no better")
+  assert.equal(store.deviceIn("/d2").state, "offline", "the disk still returns a damaged superblock")
   store.machine.failDisk()
-  await store.becomeWhole("the superblock is read as it was written")
+  await store.becomeWhole("the superblock is intact again")
   await store.end()
 })
 
@@ -47,7 +47,7 @@ test("the only device continues under a damaged superblock, and a restart is ref
   await store.machine.pass(TRIED_AGAIN_MS)
   assert.equal(store.deviceIn("/d1").state, "active")
   await store.put("meanwhile")
-  await store.readAll("while nobody can tell whose it is")
+  await store.readAll("while the superblock is unreadable")
   await store.machine.run(store.machine.stop(store.now))
   await assert.rejects(store.start(), error => isFailure(error, "corruptRecord"))
   store.machine.failDisk()
@@ -73,6 +73,6 @@ test("a write during which a device goes offline is refused with a retryable err
   await store.machine.run(refused)
   await store.readAll("without the device")
   store.machine.failDisk()
-  await store.becomeWhole("it is tried again")
+  await store.becomeWhole("the device is probed again")
   await store.end()
 })

@@ -19,26 +19,26 @@ const SCRIPT_MS_MAX = 8 * 60_000
 const START_MS_MAX = 60_000
 const STOP_MS_MAX = 30_000
 const POLL_MS = 25
-/** What a checkout has that the commands touch. */
+/** The parts of a checkout that the commands use. */
 const CHECKOUT = ["bin", "dist", "docs", "node_modules", "package.json", "README.md"]
 
-/** Variables that would lead a command to another store. */
+/** Variables that would direct a command to another store. */
 const PLAIN = Object.fromEntries(
   Object.keys(process.env)
     .filter(name => /^(HAYLOFT|AWS)_|^NODE_TEST|^UV_THREADPOOL/.test(name))
     .map(name => [name, undefined]),
 )
 
-/** A server as a newcomer starts it: `./bin/hayloft serve` in a checkout, data in ./data. */
+/** A server started as in the first steps: `./bin/hayloft serve` in a checkout, data in ./data. */
 interface FirstStart {
   readonly checkout: string
-  /** One more checkout with the same store in ./data. */
+  /** Another checkout with the same store in ./data. */
   another(name: string): string
   readonly banner: string
   stop(): Promise<number | null>
 }
 
-/** A folder that looks like the checkout, so that nothing in the real one is written to. */
+/** A folder with links to the checkout, so that commands do not write to the real one. */
 function checkoutIn(folder: string, name: string): string {
   const checkout = join(folder, name)
   mkdirSync(checkout)
@@ -82,7 +82,7 @@ async function firstStart(folder: string): Promise<FirstStart> {
   return { checkout, another, banner, stop }
 }
 
-/** What the recipe of the AWS CLI tells people with an older one to type first. */
+/** The line that users of an older AWS CLI have to type first, as the recipe shows it. */
 const FOR_OLDER_CLI = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
 const isOlderCli = async (): Promise<boolean> =>
   findProgram("aws") !== undefined && !readsEndpointVariable((await run("aws", ["--version"])).stdout)
@@ -102,7 +102,9 @@ async function typeOk(checkout: string, script: string): Promise<string> {
   return stdout
 }
 
-/** `aws`: a command; `aws:x`: one whose put-object knows `--x`; `python3:boto3`: a module; `a/b`: a path in the checkout. */
+/**
+ * `aws`: a command; `aws:x`: its put-object supports `--x`; `python3:boto3`: a module; `a/b`: a path in the checkout.
+ */
 async function isMissing(tool: string): Promise<boolean> {
   if (tool.includes("/")) return !existsSync(join(ROOT, tool))
   const [program = "", module] = tool.split(":")
@@ -146,7 +148,7 @@ function started(): FirstStart {
   return server
 }
 
-/** The lines of the banner that are meant to be pasted. */
+/** The lines of the banner that users paste. */
 const pasted = (banner: string): string[] =>
   banner.split("\n").filter(line => line.startsWith("  ./bin/hayloft cp") || line.startsWith("  eval "))
 
@@ -161,13 +163,13 @@ for (const { at, name, bucket, tool } of [
   { at: 1, name: "curl", bucket: "second", tool: "curl" },
   { at: 2, name: "AWS CLI", bucket: "third", tool: "aws" },
 ]) {
-  test(`the banner's way with ${name}, exactly as printed`, async t => {
+  test(`the banner's commands for ${name} work exactly as printed`, async t => {
     if (tool !== undefined && (await isMissing(tool))) return t.skip(`${tool} is not installed`)
     const { checkout, banner } = started()
     const line = pasted(banner)[at] ?? ""
     assert.ok(line.includes(bucket), banner)
     const gone = `./bin/hayloft ls s3://${bucket}`
-    assert.notEqual((await type(checkout, gone)).code, 0, `${bucket} is not there before`)
+    assert.notEqual((await type(checkout, gone)).code, 0, `${bucket} exists already`)
     await typeOk(checkout, line)
     const readme = readFileSync(join(ROOT, "README.md"), "utf8")
     assert.equal(await typeOk(checkout, `./bin/hayloft cp s3://${bucket}/README.md -`), readme)
@@ -188,7 +190,7 @@ test("an AWS CLI that does not read the endpoint from the environment gets it as
   assert.deepEqual(versions.map(readsEndpointVariable), [false, true, false, true, false, false])
 })
 
-test("there is a way for each kind of client", () => {
+test("the page has a recipe for each kind of client", () => {
   const names = commands.map(({ name }) => name)
   for (const client of ["node", "curl", "aws", "sdk"]) assert.ok(names.includes(`readme-${client}`), client)
   for (const client of ["first-object", "aws-cli", "sdk-javascript", "sdk-python", "rclone", "restic", "terraform"]) {

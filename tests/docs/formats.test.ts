@@ -1,6 +1,6 @@
 /**
- * docs/formats.md against the code: every documented layout is held against bytes that the encoders
- * write, field by field, and every documented record and family against what the code packs.
+ * Compares docs/formats.md with the code: every documented layout with the bytes that the encoders write, field by
+ * field, and every documented record and family with what the code packs.
  */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
@@ -69,9 +69,9 @@ const PAGE = readFileSync(join(ROOT, "docs/formats.md"), "utf8")
 interface Field {
   readonly offset: number
   readonly bytes: number
-  /** Undefined: reserved. */
+  /** Undefined for reserved bytes. */
   readonly name: string | undefined
-  /** A value that the page gives: a magic, a version. */
+  /** A value from the page: a magic, a version. */
   readonly says: string | undefined
 }
 
@@ -81,7 +81,7 @@ interface Layout {
   readonly fields: readonly Field[]
 }
 
-/** Rows of the table that follows a place in the page. */
+/** Returns the rows of the table after a place in the page. */
 function rowsAfter(at: number): string[][] {
   const lines = PAGE.slice(at).split("\n")
   const first = lines.findIndex(line => line.startsWith("|"))
@@ -113,7 +113,7 @@ const LAYOUTS: ReadonlyMap<string, Layout> = new Map(
 
 type Value = number | string
 
-/** Numbers as numbers, everything longer than 8 bytes, and ids, as hex. */
+/** Returns numbers as numbers; ids, and everything longer than 8 bytes, as hex. */
 function read(bytes: Uint8Array, { offset, bytes: length }: Field, isLittle: boolean, asHex: boolean): Value {
   const field = Buffer.from(bytes.subarray(offset, offset + length))
   if (asHex || length > 8) return hexOf(field)
@@ -261,7 +261,7 @@ const chunk = backup.finish({
 })
 const needleScrub = encodeNeedleScrub({ at: position, damaged: [needleKeyOf(id)] })
 
-/** Of each layout: what was encoded, and what each field must then hold. Checksums are any number. */
+/** For each layout an encoded sample, and the values that its fields must contain. Checksums match any number. */
 const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Record<string, Value>> }>> = {
   superblock: {
     bytes: encodeSuperblock({ storeId, deviceId, incarnation, createdMs: 1_700_000_000_000, formatEpoch: 1 }),
@@ -373,7 +373,7 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
   },
 }
 
-test("every layout of the page is one that the code writes, and none is missing", () => {
+test("the page documents every layout that the code writes, and no other", () => {
   assert.deepEqual([...LAYOUTS.keys()].sort(), Object.keys(SAMPLES).sort())
 })
 
@@ -383,28 +383,28 @@ for (const [name, { lengthBytes, isLittle, fields }] of LAYOUTS) {
     assert.ok(sample)
     let at = 0
     for (const field of fields) {
-      assert.equal(field.offset, at, `a field begins at ${at}`)
+      assert.equal(field.offset, at, `a field must begin at ${at}`)
       at += field.bytes
       if (field.name === undefined) {
         assert.match(read(sample.bytes, field, isLittle, true).toString(), /^0*$/, `reserved bytes at ${field.offset}`)
         continue
       }
       const expected: Value | undefined = sample.fields[field.name]
-      assert.notEqual(expected, undefined, `${field.name} is a field of it`)
-      if (field.says !== undefined) assert.equal(field.says, String(expected), `what the page says of ${field.name}`)
+      assert.notEqual(expected, undefined, `the layout has no field ${field.name}`)
+      if (field.says !== undefined) assert.equal(field.says, String(expected), `the documented value of ${field.name}`)
       if (expected === "any") continue
       if (field.name === "magic") {
         const magic = Buffer.from(sample.bytes.subarray(field.offset, field.offset + 4)).toString("latin1")
         assert.equal(magic, expected)
       } else assert.equal(read(sample.bytes, field, isLittle, typeof expected === "string"), expected, field.name)
     }
-    assert.equal(at, lengthBytes, "the fields fill the layout")
+    assert.equal(at, lengthBytes, "the fields do not fill the layout")
     const documented = fields.flatMap(field => field.name ?? []).sort()
-    assert.deepEqual(documented, Object.keys(sample.fields).sort(), "every field is documented")
+    assert.deepEqual(documented, Object.keys(sample.fields).sort(), "a field is not documented")
   })
 }
 
-/** The head of a golden file is what the page says of its layout. */
+/** The head of each golden file matches the documented layout. */
 for (const [file, name] of [
   ["superblock-v1", "superblock"],
   ["control-record-v1", "control"],
@@ -427,7 +427,7 @@ for (const [file, name] of [
   })
 }
 
-test("a body's header, and a row without a place, end as documented", () => {
+test("the header of a body, and a row without a place, end as documented", () => {
   assert.equal(needle.length, 72 + "a/key".length + 9 + 16 + 8)
   assert.equal(baseRow.length, 5 + 16 + 1)
   const plain = encodeStoredRow(new Uint8Array(5), undefined)
@@ -503,7 +503,7 @@ const note = {
   multipartId: "",
 }
 
-/** What was encoded, and with which plain values its members must be found. */
+/** Encoded records, and the plain values that their members must have. */
 const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Readonly<Record<string, unknown>>]>> = {
   heads: [encodeRowHead(head), head],
   details: [encodeDetails({ ...details, acl: { owner: parseAccountId("writer"), grants: [] } }), {}],
@@ -539,7 +539,7 @@ function assertFields(packed: unknown, documented: readonly string[], values: Re
   documented.forEach((name, i) => {
     if (name in values) assert.deepEqual(packed[i], values[name], name)
   })
-  for (const name of Object.keys(values)) assert.ok(documented.includes(name), `${name} is documented`)
+  for (const name of Object.keys(values)) assert.ok(documented.includes(name), `${name} is not documented`)
 }
 
 test("the records are packed as documented, member by member", () => {
@@ -555,7 +555,7 @@ test("the records are packed as documented, member by member", () => {
 test("control record, version record, extent and exception have the documented members", () => {
   const documented = (first: string): string[] => {
     const at = PAGE.indexOf(`\`[${first}, `)
-    assert.ok(at > 0, `${first} begins a documented list`)
+    assert.ok(at > 0, `no documented list begins with ${first}`)
     return fieldsIn(PAGE.slice(at))
   }
   assertFields(packr.unpack(control.subarray(24)), documented("storeId"), {

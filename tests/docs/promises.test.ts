@@ -1,4 +1,4 @@
-/** Every test that a document cites as a proof exists under the cited title. */
+/** Every test that a document cites exists under the cited title. */
 import assert from "node:assert/strict"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -7,24 +7,24 @@ import { ROOT } from "../harness/server.js"
 
 const DOCUMENTS = ["docs/consistency.md", "docs/failure-scenarios.md"]
 
-/** `path` "words", "more words", as the documents cite. */
+/** A citation of the documents: `path` "title", "another title". */
 const CITATION = /`([\w./-]+\.ts)`((?:,? "[^"]+")+)/g
 
 for (const path of DOCUMENTS) {
-  test(`${path} names tests that exist`, () => {
+  test(`${path} cites existing tests`, () => {
     const text = readFileSync(join(ROOT, path), "utf8")
     const cited = [...text.matchAll(CITATION)].flatMap(([, file = "", words = ""]) =>
       [...words.matchAll(/"([^"]+)"/g)].map(([, title = ""]) => ({ file, title })),
     )
-    assert.ok(cited.length > 5, "the document cites tests")
+    assert.ok(cited.length > 5, "the document cites too few tests")
     for (const { file, title } of cited) {
-      assert.ok(existsSync(join(ROOT, file)), `${file} is there`)
-      assert.ok(readFileSync(join(ROOT, file), "utf8").includes(title), `${file} holds "${title}"`)
+      assert.ok(existsSync(join(ROOT, file)), `${file} does not exist`)
+      assert.ok(readFileSync(join(ROOT, file), "utf8").includes(title), `${file} has no test "${title}"`)
     }
   })
 }
 
-test("every promise of the tables has a proof", () => {
+test("every promise of the tables cites a test", () => {
   const text = readFileSync(join(ROOT, "docs/consistency.md"), "utf8")
   const tables = [...text.matchAll(/\| promise \| test \|\n\|[ |-]+\n((?:\|.*\n)+)/g)]
   assert.ok(tables.length > 5)

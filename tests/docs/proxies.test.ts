@@ -1,6 +1,6 @@
 /**
- * The AWS SDK through nginx and Caddy, each set up as docs/install.md shows (with other ports, names and
- * certificates): signatures hold, keys arrive as they were sent, bodies stream both ways.
+ * The AWS SDK through nginx and Caddy, each configured as docs/install.md shows (with other ports, names and
+ * certificates): signatures stay valid, keys arrive unchanged, bodies stream both ways.
  */
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
@@ -37,7 +37,7 @@ interface Setting {
   readonly tls: { readonly cert: string; readonly key: string }
 }
 
-/** The program's configuration in `folder`, and the arguments that make it use that. */
+/** Writes the program's configuration into `folder`; returns the arguments that select it. */
 type Configure = (setting: Setting) => readonly string[]
 
 const nginx: Configure = ({ folder, port, backendPort, tls }) => {
@@ -71,7 +71,7 @@ const caddy: Configure = ({ folder, port, backendPort, tls }) => {
   return ["run", "--config", path, "--adapter", "caddyfile"]
 }
 
-/** Starts the program, works while it listens on the port, ends it. */
+/** Starts the program, runs the work while the program listens on the port, and ends it. */
 async function withProxy(
   program: string,
   args: readonly string[],
@@ -90,7 +90,7 @@ async function withProxy(
     }
     await work()
   } catch (error) {
-    throw new Error(`${String(error)}\n${program} said:\n${log.slice(-4000)}`, { cause: error })
+    throw new Error(`${String(error)}\nlog of ${program}:\n${log.slice(-4000)}`, { cause: error })
   } finally {
     child.kill("SIGKILL")
     await exited
@@ -107,7 +107,7 @@ const listens = (port: number): Promise<boolean> =>
     })
   })
 
-/** Resolves every name to loopback, as *.localhost does where the system knows it. */
+/** Resolves every name to loopback, as systems that support *.localhost do. */
 const lookup: LookupFunction = (_name, options, done) =>
   options.all === true ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4)
 
@@ -128,7 +128,7 @@ async function bytesOf(client: S3Client, Key: string): Promise<Buffer> {
   return Buffer.from(await Body.transformToByteArray())
 }
 
-/** Keys that climb above the root of a virtual-host address, where nginx answers 400 by itself, as the document says. */
+/** Keys that leave the root of a virtual-host address: nginx answers 400 by itself, as the document states. */
 const CLIMBING = KEYS.filter(key => key.startsWith("../"))
 
 async function keysArrive(client: S3Client, keys: readonly string[]): Promise<void> {
@@ -145,8 +145,8 @@ async function largeBodiesStream(client: S3Client, folder: string, ca: string): 
   const body = Buffer.from(bytesFor("large", LARGE_BYTES))
   const Bucket = BUCKET
   await client.send(new PutObjectCommand({ Bucket, Key: "large", Body: body }))
-  assert.ok((await bytesOf(client, "large")).equals(body), "as one body")
-  // From a stream the SDK signs no body, but sends it in chunks with a checksum behind them.
+  assert.ok((await bytesOf(client, "large")).equals(body), "the large body was read back with other bytes")
+  // The SDK does not sign the body of a stream, but sends it in chunks followed by a checksum.
   const stream = Readable.from([body.subarray(0, 7 * MIB), body.subarray(7 * MIB)])
   await client.send(new PutObjectCommand({ Bucket, Key: "streamed", Body: stream, ContentLength: body.length }))
   assert.ok((await bytesOf(client, "streamed")).equals(body), "as a stream")
@@ -154,7 +154,7 @@ async function largeBodiesStream(client: S3Client, folder: string, ca: string): 
   const path = join(folder, "by-link")
   const { code, stderr } = await run("curl", ["-sSf", "--cacert", ca, "-o", path, url])
   assert.equal(code, 0, stderr)
-  assert.ok(readFileSync(path).equals(body), "by a signed link")
+  assert.ok(readFileSync(path).equals(body), "the presigned URL returned other bytes")
 }
 
 for (const [name, configure] of Object.entries({ nginx, caddy })) {

@@ -15,7 +15,7 @@ test("systemd accepts the unit", async t => {
     assert.ok(unit.includes(line), line)
   await withFolder(async folder => {
     const path = join(folder, "hayloft.service")
-    // Neither the program nor the user need exist where this is checked.
+    // The program and the user need not exist on the machine that runs this test.
     writeFileSync(path, unit.replace(/^ExecStart=.*$/m, "ExecStart=/bin/true").replace(/^(User|Group)=.*\n/gm, ""))
     const { stderr } = await run(analyze, ["verify", path])
     assert.equal(stderr, "")

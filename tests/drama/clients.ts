@@ -1,9 +1,9 @@
 /**
- * Clients of one store across all restarts of its server: they work while it runs, and a janitor removes most
- * objects of older groups of keys, so that long runs stay small and a removed object could reappear.
+ * Clients of one store across all restarts of its server: they send requests while it runs, and a janitor deletes
+ * most objects of older groups of keys, so that long runs stay small and a reappearing object would be detected.
  *
- * Limits  CLIENTS concurrent, with REST_MS after each operation; a group of keys moves on after
- *         OPERATIONS_PER_GROUP answers, which keeps each key's history within what can be checked.
+ * Limits  CLIENTS concurrent clients, with a pause of REST_MS after each operation; a new group of keys begins after
+ *         OPERATIONS_PER_GROUP answers, so that each key's history is short enough to be checked.
  */
 import { setTimeout as later } from "node:timers/promises"
 import { expectStatus } from "../../conformance/expect.js"
@@ -86,13 +86,13 @@ export class Clients {
       const worker = this.worker()
       await worker.work(isOver, rest)
       if (this.state === "working") {
-        this.record.violation(`the living server did not answer ${worker.unanswered}`)
+        this.record.violation(`the running server did not answer ${worker.unanswered}`)
       }
     })
     this.working = Promise.all([...all, this.clean(isOver)])
   }
 
-  /** The server is about to stop: requests without an answer from here on are expected. */
+  /** Called before the server stops: from here on requests may stay without an answer. */
   async whileServerEnds(end: () => Promise<unknown>): Promise<void> {
     this.state = "serverEnds"
     await end()
@@ -120,7 +120,7 @@ export class Clients {
     janitor.close()
   }
 
-  /** True once all but the last `kept` keys of the group were removed. */
+  /** Whether all but the last `kept` keys of the group were deleted. */
   private async clearGroup(janitor: Worker, group: number, kept: number, isOver: () => boolean): Promise<boolean> {
     for (const bucket of BUCKETS) {
       for (let index = 0; index < KEYS_PER_GROUP - kept; index += 1) {
@@ -130,7 +130,7 @@ export class Clients {
     return true
   }
 
-  /** Reads everything into the history, each value, listing and stack of versions. */
+  /** Reads every value, listing and stack of versions into the history. */
   async readAll(): Promise<void> {
     const reader = this.worker()
     const now = this.shared.group
@@ -148,7 +148,7 @@ export class Clients {
     reader.close()
   }
 
-  /** Completes uploads whose parts were acknowledged, whatever their age. */
+  /** Completes all uploads whose parts were acknowledged, however old. */
   async finishUploads(): Promise<void> {
     const finisher = this.worker()
     for (const upload of this.shared.uploads.splice(0)) await finisher.finish(upload)
@@ -167,7 +167,7 @@ export class Clients {
     }
   }
 
-  /** Removes every object and version, and the remains of uploads that could not be completed before. */
+  /** Deletes every object and version, and aborts the uploads that could not be completed. */
   async removeAll(): Promise<void> {
     const janitor = this.worker()
     for (const bucket of BUCKETS) await janitor.abortUploads(bucket)
@@ -183,7 +183,7 @@ export class Clients {
     }
   }
 
-  /** The longest time that any client waited for an answer. */
+  /** The longest time for which a client waited for an answer. */
   get longestMs(): number {
     let longest = 0
     for (const list of this.record.history.values()) {

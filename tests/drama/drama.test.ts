@@ -1,4 +1,4 @@
-/** A short drama with the devices of a real server; a separate command runs longer ones. */
+/** A short drama with the devices of a real server; `npm run drama` runs longer ones. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { TEST_SEED } from "../../src/base/testing-seed.js"

@@ -1,10 +1,10 @@
 /**
- * Drama: a real server on real folders under clients, while devices are lost, replaced, added, drained,
- * removed, copied, damaged and given new weights, and the server is killed meanwhile. At the end every
- * acknowledged object is there byte for byte, no removed object has reappeared, listings and counters
- * agree, every block has all its shards where they belong, and dead space comes back.
+ * Drama: clients use a real server on real folders while devices are lost, replaced, added, drained, removed,
+ * copied, damaged and given new weights, and the server is killed in between. At the end every
+ * acknowledged object exists byte for byte, no deleted object has reappeared, listings and counters agree, every
+ * block has all its shards on their assigned devices, and dead space is freed.
  *
- * Limits  Those of the clients and the nemesis; WHOLE_MS for the store to be whole at the end.
+ * Limits  Those of the clients and the nemesis; WHOLE_MS until the store is fully redundant at the end.
  */
 import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
@@ -15,15 +15,15 @@ import { ServerProcess } from "../harness/server.js"
 import { Clients } from "./clients.js"
 import { Nemesis, type Act } from "./nemesis.js"
 import { Operator } from "./operator.js"
-import { bytesByDevice, problemsOf, readShards, whatLiesWhere } from "./shards.js"
+import { bytesByDevice, problemsOf, readShards, describePlaces } from "./shards.js"
 
 export interface DramaOptions {
   readonly minutes: number
   readonly devices: number
   readonly seed: number
-  /** The run continues until this many acts were played, also when that takes longer. */
+  /** The run continues until this many acts have been played, even if that takes longer. */
   readonly actsLeast?: number
-  /** Only these acts; all if absent. */
+  /** The acts to play; all if absent. */
   readonly only?: readonly Act[] | undefined
   readonly log?: (line: string) => void
 }
@@ -36,12 +36,12 @@ export interface DramaResult {
 }
 
 const WHOLE_MS = 300_000
-/** Two rounds of collection, with the rests of jobs that found nothing for long. */
+/** Two rounds of collection, with the pauses of idle jobs. */
 const SPACE_MS = 150_000
 const DEAD_SHARE_MAX = 0.25
-/** Padding, and dead bytes too few to compact, in each of a few volumes. */
+/** Padding, and dead bytes below the compaction threshold, in each of a few volumes. */
 const DEAD_BYTES_FREE = 2 * 1024 * 1024
-/** A store without an object: its own copies of the metadata. */
+/** The bytes of a store without an object: its copies of the metadata. */
 const EMPTY_BYTES_MAX = 16 * 1024 * 1024
 
 class Drama {
@@ -74,7 +74,7 @@ class Drama {
         await this.clients
           .whileServerEnds(() => this.server.stop())
           .then(
-            () => whatLiesWhere(this.folders),
+            () => describePlaces(this.folders),
             (failure: unknown) => String(failure),
           ),
       )
@@ -100,7 +100,7 @@ class Drama {
   private async look(): Promise<void> {
     const { clients, operator } = this
     const settling = operator.whole(WHOLE_MS)
-    // Clients continue meanwhile, but not forever: objects written during repair must become whole too.
+    // Clients continue for a limited time: objects written during repair must become fully redundant too.
     await Promise.race([settling, later(10_000)])
     await clients.quiet()
     await settling
@@ -119,7 +119,7 @@ class Drama {
     await this.checkEmpty()
   }
 
-  /** On the stopped store: checks volumes and indexes, and every shard's place; then starts again. */
+  /** Stops the store, checks volumes, indexes and every shard's place, and starts it again. */
   private async checkStopped(): Promise<void> {
     const waiting = await this.operator.waitingBlocks()
     await this.stop()
@@ -136,18 +136,18 @@ class Drama {
     if (code !== 0) this.clients.record.violation(`SIGTERM ended the server with ${code}`)
   }
 
-  /** Waits until no device has volumes that are too large for their live bytes. */
+  /** Waits until compaction has shrunk all volumes to a size that fits their live bytes. */
   private async untilSpaceIsBack(): Promise<void> {
     await this.untilVolumes(
-      "too much of it is dead",
+      "too many bytes are dead",
       ({ bytes, deadBytes }) => deadBytes <= Math.max(DEAD_BYTES_FREE, DEAD_SHARE_MAX * bytes),
     )
   }
 
-  /** Checks that nothing remains of removed objects once collection has run. */
+  /** Checks that no bytes of deleted objects remain after collection. */
   private async checkEmpty(): Promise<void> {
     const waitingBytes = BLOCK_BYTES_DEFAULT * (await this.operator.waitingBlocks())
-    await this.untilVolumes("all objects were removed", ({ bytes }) => bytes <= EMPTY_BYTES_MAX + waitingBytes)
+    await this.untilVolumes("all objects were deleted", ({ bytes }) => bytes <= EMPTY_BYTES_MAX + waitingBytes)
   }
 
   private async untilVolumes(why: string, isRight: (volumes: VolumeBytes) => boolean): Promise<void> {
@@ -190,7 +190,7 @@ interface VolumeBytes {
 export const replayCommand = ({ minutes, devices, seed, only }: DramaOptions): string =>
   `npm run drama -- --minutes ${minutes} --devices ${devices} --seed ${seed}${only ? ` --only ${only.join()}` : ""}`
 
-/** Plays on its own server; never throws for the server's faults. */
+/** Plays on a server of its own; reports the server's faults instead of throwing. */
 export function drama(options: DramaOptions): Promise<DramaResult> {
   const startedMs = performance.now()
   const log = (line: string): void => {
@@ -198,7 +198,7 @@ export function drama(options: DramaOptions): Promise<DramaResult> {
   }
   return withFolder(async root => {
     const missing = await missingForShim()
-    if (missing !== undefined) console.log(`SKIPPED: disks that fail or hang while they are used: ${missing}`)
+    if (missing !== undefined) console.log(`SKIPPED: disks that fail or hang during use: ${missing}`)
     const shim = missing === undefined ? await Shim.build(root) : undefined
     shim?.set([])
     const folders = dataFolders(join(root, "disks"), options.devices)

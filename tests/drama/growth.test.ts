@@ -1,6 +1,6 @@
 /**
- * Growth and shrinking of a running store, under clients that write and read all the time: more redundancy
- * with more disks, a fixed redundancy, a changed one, few moved shards, and disks that are removed.
+ * Growth and shrinking of a running store while clients write and read: more redundancy with more disks, a fixed
+ * redundancy, a changed redundancy, few moved shards, and removed disks.
  */
 import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
@@ -12,7 +12,7 @@ import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
 import { Clients } from "./clients.js"
 import { Operator } from "./operator.js"
-import { movedShare, problemsOf, readShards, whatLiesWhere, type Shards } from "./shards.js"
+import { movedShare, problemsOf, readShards, describePlaces, type Shards } from "./shards.js"
 
 const WHOLE_MS = 300_000
 const COLLECTED_MS = 90_000
@@ -40,7 +40,7 @@ class Growth {
         await growth.judge()
       } catch (error) {
         await clients.whileServerEnds(() => server.stop())
-        throw new Error(`${String(error)}\n${server.log}\n${await whatLiesWhere(folders)}`, { cause: error })
+        throw new Error(`${String(error)}\n${server.log}\n${await describePlaces(folders)}`, { cause: error })
       } finally {
         await clients.whileServerEnds(() => server.kill())
       }
@@ -66,19 +66,19 @@ class Growth {
     return this.operator.whole(WHOLE_MS)
   }
 
-  /** Which shards are stored where, with everything at rest; the server runs again afterwards. */
+  /** Stops the server, returns which device stores which shard, and starts the server again. */
   async shards(policyOfBucket?: ReadonlyMap<number, string>): Promise<Shards> {
     await this.clients.quiet()
     await this.whole()
     const deadlineMs = performance.now() + COLLECTED_MS
     for (let isCollected = false; ; isCollected = true) {
-      // Once all is collected in this life, what is left unnamed waits for its day.
+      // After this process has collected everything, unreferenced blocks still wait for their retention time.
       const waiting = isCollected ? await this.operator.waitingBlocks() : 0
       assert.equal(await this.server.stop(), 0)
       const shards = await readShards(this.folders)
       const problems = problemsOf(shards, policyOfBucket, waiting)
       if (performance.now() > deadlineMs) assert.deepEqual(problems, [])
-      assert.ok(shards.blocks.size > 0, "there are blocks")
+      assert.ok(shards.blocks.size > 0, "the store has no blocks")
       await this.server.launch()
       if (problems.length === 0) return shards
       // Re-encoded and deleted blocks are collected in the background, which restarts with each process.
@@ -86,7 +86,7 @@ class Growth {
     }
   }
 
-  /** Gives up folders that are lost permanently, on the stopped store, and starts it on the others. */
+  /** Gives up permanently lost folders while the store is stopped, and starts it with the others. */
   async lose(lost: readonly string[]): Promise<void> {
     await this.clients.quiet()
     const ids = await Promise.all(lost.map(path => this.operator.deviceAt(path)))
@@ -181,7 +181,7 @@ test("a bucket gets a redundancy of its own, and returns to the store's, with it
   })
 })
 
-test("a fifth disk receives its share and nothing else moves; a removed disk can be deleted", async () => {
+test("a fifth disk receives its share and nothing else moves; a drained disk can be deleted", async () => {
   await Growth.play(4, ["--redundancy", "ec:2+2"], async growth => {
     const { clients, operator, folders } = growth
     const before = await growth.shards()
@@ -200,7 +200,7 @@ test("a fifth disk receives its share and nothing else moves; a removed disk can
     await operator.run("device", "remove", leaver, "--yes")
     await growth.written(50)
     await operator.until("gone", WHOLE_MS, ({ devices }) =>
-      devices.some(({ path }) => path === leaver) ? "it is still there" : undefined,
+      devices.some(({ path }) => path === leaver) ? "the device is still listed" : undefined,
     )
     await rm(leaver, { recursive: true })
     folders.splice(folders.indexOf(leaver), 1)
@@ -209,5 +209,5 @@ test("a fifth disk receives its share and nothing else moves; a removed disk can
   })
 })
 
-/** For a sample of blocks, three standard deviations of the share that moves. */
+/** Three standard deviations of the moved share, for a sample of blocks. */
 const samplingErrorOf = ({ blocks }: Shards): number => 3 * Math.sqrt((0.2 * 0.8) / (4 * blocks.size))

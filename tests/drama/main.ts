@@ -1,6 +1,6 @@
 /**
- * `npm run drama -- [--minutes 30] [--devices 5] [--seed N] [--only kill,rot,…]`: a long drama. Prints what is
- * done to the devices, what was not as promised and the command that plays it again; ends with 1 if anything was.
+ * `npm run drama -- [--minutes 30] [--devices 5] [--seed N] [--only kill,rot,…]`: a long drama. Prints the acts,
+ * the broken promises and the command that replays the run; exits with 1 if a promise was broken.
  */
 import { parseArgs } from "node:util"
 import { drama, replayCommand } from "./drama.js"
@@ -26,7 +26,7 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`)
 say(replayCommand(options))
 const { violations, operations, acts, longestMs } = await drama({ ...options, log: say })
 say([...acts].map(([name, count]) => `${name} ${count}`).join(", "))
-say(`${operations} operations; nobody waited longer than ${Math.round(longestMs)} ms`)
+say(`${operations} operations; no client waited longer than ${Math.round(longestMs)} ms`)
 for (const violation of violations) say(violation)
-say(violations.length === 0 ? "nothing lost" : `red; again with: ${replayCommand(options)}`)
+say(violations.length === 0 ? "nothing lost" : `failed; replay with: ${replayCommand(options)}`)
 process.exitCode = violations.length === 0 ? 0 : 1

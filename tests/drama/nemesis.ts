@@ -1,9 +1,9 @@
 /**
- * Nemesis: changes the devices of a store while clients work, one act after the other, never beyond what the
- * store reports that it survives. Acts and targets are drawn from a seed; it waits until the
- * store is ready for an act instead of drawing another, so that the same seed gives the same acts.
+ * Nemesis: changes the devices of a store while clients use it, one act after the other, never beyond what the
+ * store reports as survivable. A seed determines acts and targets; the nemesis waits until the store is ready for
+ * an act instead of choosing another one, so that the same seed gives the same acts.
  *
- * Limits  DEVICES_SPARE devices more than it began with; WAIT_MS for the store to be ready for an act.
+ * Limits  At most DEVICES_SPARE additional devices; WAIT_MS until the store is ready for an act.
  */
 import { cp, mkdir, readdir, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
@@ -22,7 +22,7 @@ const PAUSE_MS = { least: 300, spread: 2_500 } as const
 const MIDDLE_MS = 1_500
 const KILLED_IN_THE_MIDDLE_ONE_IN = 3
 const BREAK_MS = { least: 500, spread: 2_500 } as const
-/** Longer than a device is waited for. */
+/** Longer than the store waits for a device. */
 const HANG_MS = 15_000
 
 const ACTS = [
@@ -64,9 +64,9 @@ const DEVICES_NEEDED: Readonly<Record<(typeof POLICIES)[number], number>> = {
 interface StaleCopy {
   readonly folder: string
   readonly copy: string
-  /** Acts that are left before it is put back. */
+  /** The number of acts before it is put back. */
   left: number
-  /** The device is no longer part of the store, or another one is in its folder. */
+  /** Whether the device has left the store, or another one is in its folder. */
   isOver: boolean
 }
 
@@ -76,18 +76,18 @@ export class Nemesis {
   private policy: (typeof POLICIES)[number] = "automatic"
   private made: number
   private stale: StaleCopy | undefined
-  /** File calls that began before may hang until then. */
+  /** Earlier file calls may hang until then. */
   private hangsUntilMs = 0
   readonly done = new Map<Act, number>()
 
   constructor(
     private readonly root: string,
-    /** The store's folders that the next start is given. */
+    /** The folders for the next start. */
     private readonly folders: string[],
     private readonly server: ServerProcess,
     private readonly clients: Clients,
     private readonly operator: Operator,
-    /** Undefined if file calls cannot be bent here. */
+    /** Undefined if file calls cannot be intercepted on this machine. */
     private readonly shim: Shim | undefined,
     seed: number,
     private readonly log: (line: string) => void,
@@ -100,7 +100,7 @@ export class Nemesis {
 
   private readonly devicesMin: number
 
-  /** One act, and a pause. */
+  /** Plays one act, and pauses. */
   async act(): Promise<void> {
     const act = this.next()
     this.log(`act ${act}; ${this.folders.length} devices, ${this.policy}`)
@@ -111,12 +111,12 @@ export class Nemesis {
     await later(PAUSE_MS.least + this.draw.below(PAUSE_MS.spread))
   }
 
-  /** Acts that have begun and not ended. */
+  /** Acts that have begun but not ended. */
   async end(): Promise<void> {
     if (this.stale) await this.putStaleCopyBack(this.stale)
   }
 
-  /** Each act once before any repeats, in a drawn order. */
+  /** Each act once before any repeats, in random order. */
   private next(): Act {
     if (this.bag.length === 0) {
       this.bag.push(...this.acts.filter(act => this.shim !== undefined || (act !== "failWrites" && act !== "hang")))
@@ -184,7 +184,7 @@ export class Nemesis {
     await this.operator.until("still", WAIT_MS, ({ layout, devices }) => {
       if (layout.transition !== undefined) return `shards move: ${JSON.stringify(layout.transition)}`
       const leaver = devices.find(({ state }) => state === "decommissioning")
-      return leaver && `${leaver.id} still leaves`
+      return leaver && `${leaver.id} is still decommissioning`
     })
   }
 
@@ -209,13 +209,13 @@ export class Nemesis {
     await this.clients.whileServerEnds(async () => {
       const mayHang = performance.now() < this.hangsUntilMs
       const code = await this.server.stop()
-      // A process whose calls hang can only be ended by a signal.
+      // Only a signal can end a process whose calls hang.
       if (code !== 0 && !(code === null && mayHang))
         this.clients.record.violation(`SIGTERM ended the server with ${code}`)
     })
   }
 
-  /** Now and then the server dies while a change is being carried out. */
+  /** Sometimes kills the server in the middle of a change. */
   private async perhapsKill(): Promise<void> {
     const [isKilled, afterMs] = [this.draw.below(KILLED_IN_THE_MIDDLE_ONE_IN) === 0, this.draw.below(MIDDLE_MS)]
     if (!isKilled) return
@@ -230,7 +230,7 @@ export class Nemesis {
     this.isAnother(path)
   }
 
-  /** A copy of what was in the folder is of no device of the store any more. */
+  /** A copy of the folder no longer belongs to a device of the store. */
   private isAnother(path: string): void {
     if (this.stale?.folder === path) this.stale.isOver = true
   }
@@ -242,19 +242,19 @@ export class Nemesis {
     this.log(`rm -rf ${lost}${isFolderLeft ? "/*" : ""} (${id})`)
     await this.clear(lost, isFolderLeft)
     await this.untilOut(id)
-    // The server has created meanwhile the file that it was about to create.
+    // The server has created a file in the meantime.
     await this.clear(lost, isFolderLeft)
     this.take(lost)
-    // The next start looks for the lost one's place among what it is given.
+    // The next start looks for the lost device in the folders that it is given.
     const folder = isElsewhere ? this.newFolder() : lost
     await mkdir(folder, { recursive: true })
     this.folders.push(folder)
-    // What others lack, being filled, is known to the block and not to who decides on this.
+    // The decision does not know what devices lack that are being rebuilt; only the blocks do.
     await this.operator.runOnceMay(WAIT_MS, "device", "replace", id, folder, "--yes")
     await this.perhapsKill()
   }
 
-  /** Under the running server, which may create new files meanwhile. */
+  /** Empties the folder while the server runs, which may create new files in the meantime. */
   private async clear(folder: string, isFolderLeft: boolean): Promise<void> {
     const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }
     if (!isFolderLeft) return rm(folder, options)
@@ -265,12 +265,12 @@ export class Nemesis {
     const lost = this.victim()
     await this.untilSafe()
     await this.stop()
-    this.log(`an empty folder in the place of ${lost}`)
+    this.log(`an empty folder replaces ${lost}`)
     await rm(lost, { recursive: true, force: true })
     await mkdir(lost)
     this.isAnother(lost)
     await this.startAgain()
-    // While others are being filled an empty folder is not taken at a start: the warning leaves it to the operator.
+    // While other devices are rebuilding, a start does not accept an empty folder: a warning leaves it to the operator.
     const { id, state } = await this.operator.deviceAt(lost)
     if (state === "offline") await this.operator.runOnceMay(WAIT_MS, "device", "replace", id, lost, "--yes")
     await this.perhapsKill()
@@ -287,7 +287,7 @@ export class Nemesis {
   private async remove(): Promise<void> {
     const folder = this.victim()
     await this.untilStill()
-    // Only a device that takes part can be drained.
+    // Only an active device can be drained.
     await this.operator.until("in use", WAIT_MS, ({ devices }) => {
       const state = devices.find(({ path }) => path === folder)?.state
       return state === "active" || state === "rebuilding" ? undefined : `${folder} is ${state}`
@@ -336,7 +336,7 @@ export class Nemesis {
     await this.perhapsKill()
   }
 
-  /** A disk that is not there at a start, and is there again at a later one. */
+  /** A disk that is missing at one start, and present again at a later one. */
   private async takeAway(): Promise<void> {
     const [folder, awayMs] = [this.victim(), BREAK_MS.least + this.draw.below(BREAK_MS.spread)]
     await this.untilSafe()
@@ -355,7 +355,7 @@ export class Nemesis {
     await this.perhapsKill()
   }
 
-  /** An image of a disk, which takes the disk's place some acts later. */
+  /** An image of a disk, which replaces the disk some acts later. */
   private async copy(): Promise<void> {
     const [folder, left] = [this.victim(), 2 + this.draw.below(4)]
     if (this.stale !== undefined) return
@@ -377,11 +377,11 @@ export class Nemesis {
     await rename(copy, folder)
     await this.startAgain()
     await this.perhapsKill()
-    // Damage that was repaired since is back.
+    // The copy contains damage that was repaired since.
     await this.verify((await this.operator.deviceAt(folder)).id)
   }
 
-  /** Flips bytes of one disk under the store; a scrub must find them all before another disk may fail. */
+  /** Flips bytes of one disk while the store runs; a scrub must find them all before another disk may fail. */
   private async rot(): Promise<void> {
     const folder = this.victim()
     await this.untilSafe()

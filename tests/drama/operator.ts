@@ -9,10 +9,10 @@ export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
 export type Device = Status["devices"][number]
 
 const LOOK_EVERY_MS = 300
-/** Short enough not to miss a shift of shards decided between two polls. */
+/** Short enough not to miss a layout transition between two polls. */
 const LOOKS_IN_A_ROW = 2
 
-/** They remove deleted, re-encoded and abandoned blocks, a while after the store is fully redundant. */
+/** These jobs remove deleted, re-encoded and abandoned blocks, some time after the store is fully redundant. */
 const COLLECTING_JOBS = ["collector", "orphans", "reencode", "repair"]
 
 function whyNotCollected({ jobs }: Status): string | undefined {
@@ -20,7 +20,7 @@ function whyNotCollected({ jobs }: Status): string | undefined {
   return working.length > 0 ? working.map(({ name, progress }) => `${name}: ${progress}`).join("; ") : undefined
 }
 
-/** Why the store is not whole, in words; undefined if it is. */
+/** Returns why the store is not fully redundant; undefined if it is. */
 export function whyNotWhole({
   devices,
   layout,
@@ -34,15 +34,15 @@ export function whyNotWhole({
   if (others.length > 0) return others.map(({ id, state, reason }) => `${id} is ${state} (${reason})`).join(", ")
   if (layout.transition !== undefined) return `shards move: ${JSON.stringify(layout.transition)}`
   if (reencoding !== undefined) return `re-encoding: ${JSON.stringify(reencoding)}`
-  if (repair === undefined || repair.partitionsScanned < 65_536) return "repair has not looked at everything"
+  if (repair === undefined || repair.partitionsScanned < 65_536) return "repair has not scanned all partitions"
   if (repair.progress.remainingBytes > 0) return `repair: ${JSON.stringify(repair.progress)}`
-  if (metadata.copies !== metadata.copiesWanted || metadata.learning > 0) return `names: ${JSON.stringify(metadata)}`
+  if (metadata.copies !== metadata.copiesWanted || metadata.learning > 0) return `metadata: ${JSON.stringify(metadata)}`
   const { safeFolderLosses: now, safeFolderLossesWhenWhole: whole } = safety
   if (now < whole) return `${now} folders may be lost, not ${whole}: ${safety.reasons.join("; ")}`
   return health.reasons.length > 0 ? health.reasons.join("; ") : undefined
 }
 
-/** Blocks that no object names and that are removed once a day has passed. */
+/** Unreferenced blocks, which are removed after a day. */
 export function waitingBlocks({ jobs }: Status): number {
   const progress = jobs.find(({ name }) => name === "orphans")?.progress ?? ""
   return Number(/(\d+) aborted blocks wait/.exec(progress)?.[1] ?? 0)
@@ -58,7 +58,7 @@ export class Operator {
     return STORE_SCHEMAS.STATUS.parse(await this.server.report("/v1/status"))
   }
 
-  /** `hayloft WORDS`; throws where it ends with anything but 0. */
+  /** Runs `hayloft WORDS`; throws if the exit code is not 0. */
   async run(...words: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.server.hayloft(words)
     this.log(`hayloft ${words.join(" ")}: ${code}`)
@@ -69,8 +69,8 @@ export class Operator {
   }
 
   /**
-   * Nothing is damaged in a folder but needles that are dead: what rotted last lies there until its volume
-   * is compacted.
+   * Only dead needles may be damaged in a folder: the last rotten ones stay there until compaction removes their
+   * volume.
    */
   async fsck(folder: string, live: ReadonlySet<string>): Promise<void> {
     const { code, stdout, stderr } = await this.server.hayloft(["volume", "fsck", folder])
@@ -84,7 +84,7 @@ export class Operator {
     throw new Error(`hayloft volume fsck ${folder} ended with ${code}: ${stderr}${stdout}`)
   }
 
-  /** Like `run`, repeated while the answer is to wait. */
+  /** Like `run`, but repeats the command while the store answers that it has to wait. */
   async runOnceMay(timeoutMs: number, ...words: readonly string[]): Promise<string> {
     const deadlineMs = performance.now() + timeoutMs
     for (;;) {
@@ -97,7 +97,7 @@ export class Operator {
     }
   }
 
-  /** Waits until `whyNot` returns nothing; throws its last reason after `timeoutMs`. */
+  /** Waits until `whyNot` returns undefined; throws its last reason after `timeoutMs`. */
   async until(what: string, timeoutMs: number, whyNot: (status: Status) => string | undefined): Promise<Status> {
     const deadlineMs = performance.now() + timeoutMs
     let [quiet, last] = [0, ""]
@@ -120,7 +120,7 @@ export class Operator {
     return this.until("whole", timeoutMs, whyNotWhole)
   }
 
-  /** Waits until no unnamed block remains. */
+  /** Waits until no unreferenced block remains. */
   collected(timeoutMs: number): Promise<Status> {
     return this.until("collected", timeoutMs, status => whyNotWhole(status) ?? whyNotCollected(status))
   }

@@ -1,6 +1,6 @@
 /**
- * Rot: flips bits of a data folder's volumes in place, under a server that has them open. Volume and place are
- * drawn from a seed; `tests/faults/rot.ts` damages the folder's other files.
+ * Rot: flips bits of a data folder's volumes in place, while a server has them open. A seed determines volume and
+ * place; `tests/faults/rot.ts` damages the folder's other files.
  */
 import { open, readdir } from "node:fs/promises"
 import { join } from "node:path"
@@ -9,9 +9,9 @@ import type { Draw } from "../kill/draw.js"
 const PLACES = 12
 const SHARE_UNITS = 100_000
 
-/** Where bits were flipped. */
+/** Returns the places of the flipped bits. */
 export async function rot(folder: string, draw: Draw): Promise<readonly string[]> {
-  // Drawn before any file is read, so that later draws are alike in every run.
+  // Chosen before any file is read, so that later random choices are the same in every run.
   const places = Array.from({ length: PLACES }, () => ({
     fileShare: draw.below(SHARE_UNITS) / SHARE_UNITS,
     atShare: draw.below(SHARE_UNITS) / SHARE_UNITS,

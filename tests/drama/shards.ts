@@ -1,8 +1,8 @@
 /**
- * Which shards are stored where in a stopped store, by the indexes of its devices, compared with the layout in its
- * control record.
+ * Compares where the shards of a stopped store are, by the indexes of its devices, with the layout in its control
+ * record.
  *
- * Limits  The store was stopped cleanly: entries only in its log are not seen.
+ * Limits  The store must have been stopped cleanly: entries that are only in its log are not read.
  */
 import { open } from "node:fs/promises"
 import { join } from "node:path"
@@ -33,27 +33,27 @@ import { TableStores } from "../../src/table/index.js"
 const PROBLEMS_MAX = 20
 const ALL_ROWS = { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) }
 
-/** A block as one generation wrote it. */
+/** A block of one generation. */
 export interface StoredBlock {
   readonly partition: PartitionId
-  /** Whose it is, by the number of the bucket: the first that was made has the lowest. */
+  /** The number of its bucket: the bucket that was created first has the lowest. */
   readonly bucket: number
   readonly policy: string
   readonly shards: number
   readonly bodyBytes: number
-  /** By slot, the devices that have it. */
+  /** By slot, the devices that store the shard. */
   readonly slots: Map<number, DeviceId[]>
 }
 
 export interface Shards {
   readonly record: ControlRecord
-  /** Blocks that rows name, by upload, part, block and generation. */
+  /** Referenced blocks, by upload, part, block and generation. */
   readonly blocks: ReadonlyMap<string, StoredBlock>
-  /** Blocks that no row names. */
+  /** Unreferenced blocks. */
   readonly unnamed: readonly string[]
-  /** Blocks that rows name and that have no shard. */
+  /** Referenced blocks without a shard. */
   readonly missing: readonly string[]
-  /** Where indexes lead to: `placeName` of each needle of a block that a row names. */
+  /** Places in the indexes: `placeName` of each needle of a referenced block. */
   readonly live: ReadonlySet<string>
 }
 
@@ -115,19 +115,19 @@ async function bucketOf(folder: string, { volume, offsetBytes, headerBytes }: Ne
   try {
     const { buffer } = await file.read(Buffer.alloc(headerBytes), 0, headerBytes, offsetBytes)
     const header = decodeNeedleHeader(buffer)
-    if (header.kind !== "shard") throw new Error("an index leads to no shard")
+    if (header.kind !== "shard") throw new Error("an index entry refers to no shard")
     return header.owner.bucketId
   } finally {
     await file.close()
   }
 }
 
-/** Every block that the rows of a replica name. */
+/** Returns every block that the rows of a replica reference. */
 async function namedBlocks(record: ControlRecord, present: readonly { id: DeviceId; folder: string }[]) {
   const [tablet] = record.tablets
   const replica = tablet?.replicas.find(({ id }) => present.some(device => device.id === id))
   const folder = present.find(({ id }) => id === replica?.id)?.folder
-  if (replica === undefined || folder === undefined) throw new Error("no replica of the metadata is here")
+  if (replica === undefined || folder === undefined) throw new Error("none of the folders has a metadata replica")
   const range = { start: rowKeyOf(storePrefixOf(replica.since)), end: rowKeyOf(storePrefixEnd(replica.since)) }
   const named = new Set<string>()
   const host = { disk: new RealDisk(), deviceId: replica.id }
@@ -173,8 +173,8 @@ export async function readShards(folders: readonly string[]): Promise<Shards> {
 }
 
 /**
- * What is not as it should be: shards that are nowhere, elsewhere or twice, other policies than the record's
- * or those that buckets have of their own; blocks that no row names, beyond those that wait for their day.
+ * Describes all differences: missing, misplaced or duplicate shards, policies other than those of the record or the
+ * bucket, and unreferenced blocks beyond those that wait for their removal.
  */
 export function problemsOf(
   { record, blocks, unnamed, missing }: Shards,
@@ -182,12 +182,12 @@ export function problemsOf(
   waitingBlocks = 0,
 ): readonly string[] {
   const problems: string[] = []
-  if (record.previousLayout !== undefined) problems.push("shards still move from one layout to the next")
+  if (record.previousLayout !== undefined) problems.push("a layout transition is in progress")
   const layout = layoutOf(record.layout)
   if (unnamed.length > waitingBlocks) {
-    problems.push(`${unnamed.length} blocks that no row names, ${waitingBlocks} wait for removal: ${unnamed[0]}`)
+    problems.push(`${unnamed.length} unreferenced blocks, ${waitingBlocks} wait for removal: ${unnamed[0]}`)
   }
-  if (missing.length > 0) problems.push(`${missing.length} blocks that rows name have no shard: ${missing[0]}`)
+  if (missing.length > 0) problems.push(`${missing.length} referenced blocks have no shard: ${missing[0]}`)
   for (const [name, { partition, bucket, policy, shards, slots }] of blocks) {
     const wanted = policyOfBucket.get(bucket) ?? textOfPolicy(record.policy)
     if (policy !== wanted) problems.push(`block ${name} is stored as ${policy} instead of ${wanted}`)
@@ -202,18 +202,18 @@ export function problemsOf(
   return problems
 }
 
-/** For the investigation of a failure: the folders of a test are removed at its end. */
-export async function whatLiesWhere(folders: readonly string[]): Promise<string> {
+/** Describes the final state for the analysis of a failure: the folders of a test are removed at its end. */
+export async function describePlaces(folders: readonly string[]): Promise<string> {
   try {
     const shards = await readShards(folders)
     const devices = shards.record.devices.map(({ id, state, pathHint }) => `${id} ${state} ${pathHint}`)
-    return ["what lies where in the end:", ...devices, ...problemsOf(shards)].join("\n  ")
+    return ["final places of shards:", ...devices, ...problemsOf(shards)].join("\n  ")
   } catch (error) {
-    return `what lies where could not be read: ${String(error)}`
+    return `the places of shards could not be read: ${String(error)}`
   }
 }
 
-/** Bytes of shards, by device. */
+/** Returns the bytes of shards by device. */
 export function bytesByDevice({ blocks }: Shards): ReadonlyMap<DeviceId, number> {
   const bytes = new Map<DeviceId, number>()
   for (const { bodyBytes, slots } of blocks.values()) {
@@ -222,7 +222,7 @@ export function bytesByDevice({ blocks }: Shards): ReadonlyMap<DeviceId, number>
   return bytes
 }
 
-/** The share of all existing shards that are stored on another device afterwards. */
+/** Returns the share of all existing shards that are on another device afterwards. */
 export function movedShare(before: Shards, after: Shards): number {
   let [stayed, all] = [0, 0]
   for (const [name, { slots }] of before.blocks) {

@@ -1,4 +1,6 @@
-/** A disk on which every call hangs, also for metadata and locks: the others serve on, and the process can end. */
+/**
+ * A disk on which every call hangs, also for metadata and locks: the others continue to serve, and the process can end.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
@@ -11,67 +13,67 @@ const missing = await missingForShim()
 const skip = missing === undefined ? false : `needs LD_PRELOAD and cc: ${missing}`
 
 const ALL_CALLS: readonly ShimCall[] = ["open", "read", "write", "fsync", "fdatasync", "rename", "unlink", "ftruncate"]
-/** Far longer than a test runs, and longer than any request waits. */
+/** Far longer than the test, and longer than any request waits. */
 const HANG_MS = 120_000
-/** A device has 4.5 s; the rest is for a machine that does other things, and far from what a call hangs. */
+/** A device has 4.5 s; the rest allows for a busy machine, and is far below the time for which calls hang. */
 const STALL_MS_MAX = 30_000
-/** How long clients work, at least; and at most until the lock of the disk is to be given up. */
+/** The shortest time for which clients work, and the longest until the store has to give up the lock of the disk. */
 const WORK_MS = 12_000
 const GIVEN_UP_MS = 90_000
 
-/** What hangs; of a disk whose base does too, the lock is not given up before it answers. */
+/** Which files hang. If the metadata store hangs too, the lock is given up only after it answers. */
 const WHAT: Readonly<Record<string, { readonly parts: readonly string[]; readonly isGivenUp: boolean }>> = {
   "every file": { parts: [""], isGivenUp: false },
-  "every file but the base": { parts: ["log/", "volumes/", "payloads/", "superblock", "control"], isGivenUp: true },
+  "every file except the metadata store": {
+    parts: ["log/", "volumes/", "payloads/", "superblock", "control"],
+    isGivenUp: true,
+  },
 }
 
 for (const [what, { parts, isGivenUp }] of Object.entries(WHAT)) {
-  test(
-    `a disk on which ${what} and its lock hang stalls nobody for long, and keeps no process from ending`,
-    { skip },
-    () =>
-      withFolder(async folder => {
-        const shim = await Shim.build(folder)
-        shim.set([])
-        const disks = dataFolders(folder, 4)
-        const server = await ServerProcess.start({ folders: disks, env: shim.env })
-        try {
-          const client = server.client()
-          assert.equal((await client.call("PUT", { bucket: "hung" })).status, 200)
-          const body = bodyBytes("before", 300_000)
-          assert.equal((await client.call("PUT", { bucket: "hung", key: "before", body })).status, 200)
-          const hung = { nth: 1, forEver: true, how: { delayMs: HANG_MS } } as const
-          const files = parts.map(part => ({ ...hung, prefix: `${disks[0] ?? "none"}/${part}`, calls: ALL_CALLS }))
-          // The lock's names are told by the number of their folder's handle.
-          shim.set([...files, { ...hung, prefix: "*/owner.sock", calls: ["unlink"] }])
-          const isReached = (): boolean => !isGivenUp || shim.hits().some(({ rule }) => rule === files.length)
-          const startMs = performance.now()
-          const isOver = (): boolean => performance.now() - startMs > (isReached() ? WORK_MS : GIVEN_UP_MS)
-          let [worstMs, acknowledged] = [0, 0]
-          for (let i = 0; !isOver(); i += 1) {
-            const beganMs = performance.now()
-            const written = bodyBytes(`w${i}`, 1_000 + (i % 2) * 200_000)
-            const write = await client.call("PUT", { bucket: "hung", key: `k${i % 5}`, body: written })
-            const read = await client.call("GET", { bucket: "hung", key: "before" })
-            worstMs = Math.max(worstMs, performance.now() - beganMs)
-            if (write.status < 300) acknowledged += 1
-            assert.ok(write.status < 300 || write.status >= 500, `a write was answered with ${write.status}`)
-            assert.equal(read.status, 200)
-            await later(200)
-          }
-          assert.ok(isReached(), "the lock of the disk was to be given up")
-          assert.ok(worstMs < STALL_MS_MAX, `a request took ${Math.round(worstMs)} ms`)
-          assert.ok(acknowledged > 0, "writes go on without the disk")
-          // By force: a process does not end by itself while its own calls hang.
-          assert.equal(await server.stop(), null)
-          shim.set([])
-          await server.launch()
-          assert.deepEqual((await server.client().call("GET", { bucket: "hung", key: "before" })).body, body)
-        } catch (error) {
-          throw new Error(`${String(error)}; the server said:\n${server.log}`, { cause: error })
-        } finally {
-          await server.kill()
+  test(`a disk on which ${what} and its lock hang stalls no client for long, and the process can end`, { skip }, () =>
+    withFolder(async folder => {
+      const shim = await Shim.build(folder)
+      shim.set([])
+      const disks = dataFolders(folder, 4)
+      const server = await ServerProcess.start({ folders: disks, env: shim.env })
+      try {
+        const client = server.client()
+        assert.equal((await client.call("PUT", { bucket: "hung" })).status, 200)
+        const body = bodyBytes("before", 300_000)
+        assert.equal((await client.call("PUT", { bucket: "hung", key: "before", body })).status, 200)
+        const hung = { nth: 1, forEver: true, how: { delayMs: HANG_MS } } as const
+        const files = parts.map(part => ({ ...hung, prefix: `${disks[0] ?? "none"}/${part}`, calls: ALL_CALLS }))
+        // The paths of the lock contain the number of their folder's handle.
+        shim.set([...files, { ...hung, prefix: "*/owner.sock", calls: ["unlink"] }])
+        const isReached = (): boolean => !isGivenUp || shim.hits().some(({ rule }) => rule === files.length)
+        const startMs = performance.now()
+        const isOver = (): boolean => performance.now() - startMs > (isReached() ? WORK_MS : GIVEN_UP_MS)
+        let [worstMs, acknowledged] = [0, 0]
+        for (let i = 0; !isOver(); i += 1) {
+          const beganMs = performance.now()
+          const written = bodyBytes(`w${i}`, 1_000 + (i % 2) * 200_000)
+          const write = await client.call("PUT", { bucket: "hung", key: `k${i % 5}`, body: written })
+          const read = await client.call("GET", { bucket: "hung", key: "before" })
+          worstMs = Math.max(worstMs, performance.now() - beganMs)
+          if (write.status < 300) acknowledged += 1
+          assert.ok(write.status < 300 || write.status >= 500, `a write was answered with ${write.status}`)
+          assert.equal(read.status, 200)
+          await later(200)
         }
-      }),
+        assert.ok(isReached(), "the lock of the disk was not given up")
+        assert.ok(worstMs < STALL_MS_MAX, `a request took ${Math.round(worstMs)} ms`)
+        assert.ok(acknowledged > 0, "no write was acknowledged without the disk")
+        // The process is killed: it cannot end by itself while its own calls hang.
+        assert.equal(await server.stop(), null)
+        shim.set([])
+        await server.launch()
+        assert.deepEqual((await server.client().call("GET", { bucket: "hung", key: "before" })).body, body)
+      } catch (error) {
+        throw new Error(`${String(error)}; log of the server:\n${server.log}`, { cause: error })
+      } finally {
+        await server.kill()
+      }
+    }),
   )
 }

@@ -1,11 +1,12 @@
 /**
  * `npm run faults -- [--part calls,rot,process] [--devices 1,3,4] …`: the long forms of the fault sweeps. Prints
- * what was not as promised, closes with `N passed, N failed`, and ends with 1 if anything failed.
+ * broken promises, ends with the line `N passed, N failed`, and exits with 1 if anything failed.
  *
- *   calls    [--effects EIO,ENOSPC,torn,hung,late] [--stride N]: a story is told again and again, each time
- *            with another call to a disk going wrong
- *   rot      [--cases N] [--seed N] [--targets base,log]: places in real files are damaged, one at a time, and everything is read
- *   process  [--stride N]: a real server's file calls fail one by one
+ *   calls    [--effects EIO,ENOSPC,torn,hung,late] [--stride N]: a story is played repeatedly, each time with a
+ *            fault in another call to a disk
+ *   rot      [--cases N] [--seed N] [--targets base,log]: places in real files are damaged, one at a time, and
+ *            everything is read
+ *   process  [--stride N]: the file calls of a real server fail one by one
  */
 import { parseArgs } from "node:util"
 import { sweepNative } from "./process.js"
@@ -59,7 +60,7 @@ async function calls(): Promise<void> {
 
 async function rot(): Promise<void> {
   const [seed, cases] = [Number(values.seed), Number(values.cases)]
-  // At rest each case costs a start; damage under a running store costs a read.
+  // Each case at rest needs a start; damage under a running store needs only a read.
   const targets = ROT_TARGETS.filter(target => values.targets.split(",").includes(target))
   const all = targets.flatMap((target): RotSweep[] => [
     { mode: "running", target, seed, count: cases },

@@ -1,4 +1,4 @@
-/** How a real server handles failing file calls. */
+/** A real server whose file calls fail. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { tellProcessStory, type ProcessStory } from "./process.js"
@@ -9,7 +9,7 @@ const skip = missing === undefined ? false : `needs LD_PRELOAD and cc: ${missing
 const disk = (folders: readonly string[], number: number): string => folders[number - 1] ?? "none"
 
 const STORIES: Readonly<Record<string, ProcessStory>> = {
-  "the metadata store cannot be written at the last checkpoint: the log has it all": {
+  "the metadata store cannot be written at the last checkpoint: the log has all entries": {
     folders: 1,
     ending: "stop",
     rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 1, forEver: true, how: { errno: "EIO" } }],
@@ -67,6 +67,6 @@ for (const [what, story] of Object.entries(STORIES)) {
     const { wrong, acknowledged, hits } = await tellProcessStory(story)
     assert.deepEqual(wrong, [])
     assert.ok(acknowledged >= 8, `${acknowledged} writes were acknowledged`)
-    assert.ok(hits.length > 0, "a call was hit")
+    assert.ok(hits.length > 0, "no call got a fault")
   })
 }

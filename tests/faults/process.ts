@@ -1,7 +1,7 @@
 /**
- * Faults under a real server: a process whose file calls are bent by the preload shim.
- * A few objects go in, calls go wrong, the server ends in one way or another, and the next one, on files that
- * behave again, must show everything that was acknowledged.
+ * Faults under a real server: the preload shim injects faults into the file calls of the process.
+ * Clients write a few objects, calls fail, the server ends in one of several ways, and the next server, without
+ * faults, must return everything that was acknowledged.
  */
 import { createHash } from "node:crypto"
 import type { Client } from "../../conformance/client.js"
@@ -13,14 +13,14 @@ import { Shim, type ShimHit, type ShimRule } from "./shim.js"
 const BUCKET = "faults"
 /** Inline, one shard each, several sub-blocks. */
 const SIZES = [100, 3_000, 20_000, 300_000]
-/** The errors a client may get: try again, no space, or a failure of ours that is not a wrong answer. */
+/** The errors that a client may get: retry, no space, or an internal failure; never a wrong answer. */
 const REFUSALS = new Set([500, 503, 507])
 
 export interface ProcessStory {
   readonly folders: number
-  /** How the server under faults ends. A stop makes a last checkpoint. */
+  /** How the server with faults ends. A stop makes a last checkpoint. */
   readonly ending: "stop" | "kill"
-  /** Bent from the middle of the story on; paths begin with the folder of that disk. */
+  /** Rules that apply from the middle of the story on; paths begin with the folder of the disk. */
   rules(folders: readonly string[]): readonly ShimRule[]
 }
 
@@ -28,14 +28,14 @@ export interface ProcessOutcome {
   readonly hits: readonly ShimHit[]
   readonly acknowledged: number
   readonly refused: number
-  /** Of the requests after the first refusal. */
+  /** Counts of the requests after the first refusal. */
   readonly acknowledgedLater: number
-  /** Broken promises, in words. */
+  /** Descriptions of broken promises. */
   readonly wrong: readonly string[]
 }
 
 class Objects {
-  /** What a read may show, by key; the last is acknowledged, those before it may be what is there. */
+  /** The possible values of each key; the last one is acknowledged, but an earlier one may be stored. */
   private readonly allowed = new Map<string, (Buffer | undefined)[]>()
   private count = 0
   acknowledged = 0
@@ -63,7 +63,7 @@ class Objects {
       return
     }
     this.refused += 1
-    // A failure does not prove that nothing happened.
+    // A write may have taken effect although it failed.
     this.allowed.set(key, [...(this.allowed.get(key) ?? [undefined]), body])
     if (status !== undefined && !REFUSALS.has(status)) this.wrong.push(`a write of ${key} was answered with ${status}`)
   }
@@ -84,7 +84,7 @@ class Objects {
 
 const digest = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex")
 
-/** Never throws for the server's faults. */
+/** Reports the server's faults instead of throwing. */
 export function tellProcessStory({ folders, ending, rules }: ProcessStory): Promise<ProcessOutcome> {
   return withFolder(async folder => {
     const shim = await Shim.build(folder)
@@ -95,14 +95,14 @@ export function tellProcessStory({ folders, ending, rules }: ProcessStory): Prom
       const client = server.client()
       const objects = new Objects()
       const made = await client.call("PUT", { bucket: BUCKET })
-      if (made.status !== 200) throw new Error(`the bucket could not be made: ${made.status} ${made.text}`)
+      if (made.status !== 200) throw new Error(`the bucket could not be created: ${made.status} ${made.text}`)
       for (let i = 0; i < 8; i += 1) await objects.put(client, `key-${i}`)
       shim.set(rules(disks))
       for (let i = 0; i < 12; i += 1) {
         if (i % 5 === 4) await objects.remove(client, `key-${i % 7}`)
         else await objects.put(client, `key-${(i * 3) % 10}`)
       }
-      await objects.readAll(client, "while files fail", folders === 1)
+      await objects.readAll(client, "while file calls fail", folders === 1)
       if (ending === "kill") await server.kill()
       else await server.stop()
       const hits = shim.hits()
@@ -114,27 +114,31 @@ export function tellProcessStory({ folders, ending, rules }: ProcessStory): Prom
       const { acknowledged, refused, acknowledgedLater, wrong } = objects
       return { hits, acknowledged, refused, acknowledgedLater, wrong }
     } catch (error) {
-      throw new Error(`the server said:\n${server.log}`, { cause: error })
+      throw new Error(`log of the server:\n${server.log}`, { cause: error })
     } finally {
       await server.kill()
     }
   })
 }
 
-/** Kinds of calls and their faults: each fails at the first call, then the second, … until no call is left. */
+/** Kinds of calls and their faults: the first call fails, then the second, and so on until no call remains. */
 const NATIVE: readonly {
   readonly what: string
   readonly rule: Omit<ShimRule, "prefix" | "nth">
   readonly part: string
 }[] = [
   { what: "a write fails", part: "base", rule: { calls: ["write"], how: { errno: "EIO" } } },
-  { what: "a write finds no room", part: "base", rule: { calls: ["write"], how: { errno: "ENOSPC" } } },
+  { what: "a write finds no space", part: "base", rule: { calls: ["write"], how: { errno: "ENOSPC" } } },
   { what: "a write is torn", part: "base", rule: { calls: ["write"], how: { keptBytes: 700 } } },
   { what: "a sync fails", part: "base", rule: { calls: ["fsync", "fdatasync"], how: { errno: "EIO" } } },
   { what: "a removal fails", part: "base", rule: { calls: ["unlink"], how: { errno: "EIO" } } },
-  { what: "the process dies at a write", part: "base", rule: { calls: ["write"], how: { kill: true } } },
-  { what: "the process dies at a sync", part: "base", rule: { calls: ["fsync", "fdatasync"], how: { kill: true } } },
-  { what: "the process dies at a removal", part: "base", rule: { calls: ["unlink"], how: { kill: true } } },
+  { what: "the process is killed at a write", part: "base", rule: { calls: ["write"], how: { kill: true } } },
+  {
+    what: "the process is killed at a sync",
+    part: "base",
+    rule: { calls: ["fsync", "fdatasync"], how: { kill: true } },
+  },
+  { what: "the process is killed at a removal", part: "base", rule: { calls: ["unlink"], how: { kill: true } } },
   { what: "a write fails", part: "log", rule: { calls: ["write"], how: { errno: "EIO" } } },
   { what: "a write fails", part: "volumes", rule: { calls: ["write"], how: { errno: "EIO" } } },
   { what: "a rename fails", part: "", rule: { calls: ["rename"], how: { errno: "EIO" } } },

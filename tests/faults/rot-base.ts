@@ -1,6 +1,7 @@
 /**
- * Rot in metadata stores, beyond what `rotOnce` does to one file: pages and whole blocks of rows in each other's
- * place, and files that are another's, older, cut short or gone. Pure: from the content of files to what changes.
+ * Rot in metadata stores beyond that of `rotOnce` in one file: swapped pages and blocks of rows, and files that
+ * belong to another store, are older, truncated or missing. Pure: computes the changes from the content of the
+ * files.
  */
 import type { DeviceId } from "../../src/base/ids.js"
 import { Block, fileSeed } from "../../src/format/table-block.js"
@@ -19,7 +20,7 @@ export const BASE_ROT_KINDS = [
   "older store",
 ] as const
 export type MetadataStoreRotKind = (typeof BASE_ROT_KINDS)[number]
-/** Those that a store can be made to meet while it has its files open. */
+/** The kinds of damage that a store can encounter while its files are open. */
 export const OPEN_ROT_KINDS: readonly MetadataStoreRotKind[] = [...ROT_KINDS, "pages", "blocks", "older", "foreign"]
 
 /** Files of metadata stores by their names in one folder. */
@@ -28,7 +29,7 @@ export type MetadataStoreFiles = ReadonlyMap<string, Buffer>
 export interface RotScene {
   readonly deviceId: DeviceId
   readonly files: MetadataStoreFiles
-  /** The same store at an earlier time. */
+  /** The same store at an earlier moment. */
   readonly older: MetadataStoreFiles
   /** The store of another device. */
   readonly other: { readonly deviceId: DeviceId; readonly files: MetadataStoreFiles } | undefined
@@ -36,13 +37,13 @@ export interface RotScene {
 
 export interface MetadataStoreRot {
   readonly what: string
-  /** What becomes of files; undefined: they are gone. */
+  /** The new content of files; undefined for a removed file. */
   readonly changed: ReadonlyMap<string, Buffer | undefined>
 }
 
 const PAGE_BYTES = 4096
 
-/** Undefined where what was drawn changes nothing. */
+/** Returns undefined if the chosen damage changes nothing. */
 export function rotMetadataStore(
   scene: RotScene,
   kind: MetadataStoreRotKind,
@@ -74,10 +75,10 @@ export function rotMetadataStore(
       }
     }
     case "gone":
-      return { what: `${name} is gone`, changed: new Map([[name, undefined]]) }
+      return { what: `${name} is missing`, changed: new Map([[name, undefined]]) }
     case "older store": {
       const gone = [...files.keys()].map(each => [each, undefined] as const)
-      return { what: "all files are older ones", changed: new Map<string, Buffer | undefined>([...gone, ...older]) }
+      return { what: "all files are older versions", changed: new Map<string, Buffer | undefined>([...gone, ...older]) }
     }
     default: {
       const damaged = Buffer.from(content)
@@ -103,7 +104,7 @@ const pagesOf = (files: MetadataStoreFiles): readonly Place[] =>
     })),
   )
 
-/** Two places get each other's bytes, as far as both reach. */
+/** Swaps the bytes of two places, up to the end of the shorter one. */
 function exchange(
   files: MetadataStoreFiles,
   places: readonly Place[],
@@ -124,7 +125,7 @@ function put(files: MetadataStoreFiles, changed: Map<string, Buffer>, { name, at
   by.copy(content, at, 0, Math.min(by.length, bytes.length))
 }
 
-/** Two whole blocks of one length, where there are two; of this store, its past, or another device's. */
+/** Swaps two whole blocks of equal length, if there are two: of this store, its past, or another device. */
 function exchangeBlocks({ deviceId, files, older, other }: RotScene, random: Random): MetadataStoreRot | undefined {
   const own = blocksOf(files, deviceId)
   const mine = pick(own, random)

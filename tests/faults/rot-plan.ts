@@ -1,4 +1,4 @@
-/** The request and the result of a rot sweep: shared by `rot.ts` and the process that it starts. */
+/** The request and the result of a rot sweep, shared by `rot.ts` and the process that it starts. */
 export const ROT_TARGETS = ["volumes", "payloads", "log", "base"] as const
 export type RotTarget = (typeof ROT_TARGETS)[number]
 
@@ -6,29 +6,29 @@ export interface RotPlan {
   readonly devices: number
   readonly target: RotTarget
   readonly seed: number
-  /** Cases are numbered; the same number under the same seed is the same damage. */
+  /** The number of the case; the same number and seed give the same damage. */
   readonly count: number
 }
 
 export interface RotCase {
   readonly number: number
   readonly what: string
-  /** Keys that showed exactly what was written, including removed ones that were absent. */
+  /** The number of keys that were read as written, including deleted keys that were absent. */
   readonly exact: number
   /** Kinds of the failures that readers got. */
   readonly refused: readonly string[]
-  /** Keys that a reader, or a listing, reported as absent. */
+  /** Existing keys that a read or a listing reported as absent. */
   readonly absent: readonly string[]
-  /** Other bytes, keys that were removed, answers that are no failure of the list. */
+  /** Wrong bytes, deleted keys that reappeared, and errors outside the list of failures. */
   readonly wrong: readonly string[]
 }
 
-/** Both ends are this program. */
+/** Both ends of the pipe are this program. */
 export function parseRotPlan(text: string): RotPlan {
   return JSON.parse(text) as RotPlan
 }
 
-/** A line of the process: a case begins, or has ended. */
+/** A line of output of the process: a case begins, or has ended. */
 export function parseRotLine(text: string): { readonly begins: number; readonly what: string } | RotCase | undefined {
   const line: unknown = JSON.parse(text)
   if (typeof line !== "object" || line === null) return undefined

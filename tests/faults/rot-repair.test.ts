@@ -1,6 +1,6 @@
 /**
- * Damage to one of three metadata stores while the store is stopped: nothing is missed, and in time all three are whole
- * again, by what the store does by itself.
+ * Damage to one of three metadata stores while the store is stopped: all reads succeed, and the store repairs all
+ * three by itself after a while.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -17,7 +17,7 @@ import { BASE_ROT_KINDS, rotMetadataStore, type MetadataStoreFiles } from "./rot
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const OBJECTS = 120
-/** Places that are damaged, of each kind. */
+/** The number of damaged places of each kind. */
 const DAMAGES = 2
 const FOLDER = "/d1/base"
 const LIMITS = { ...TABLE_LIMITS, blockBytes: 1 * KIB, partitionBytes: 4 * KIB, tableBytes: 16 * KIB }
@@ -27,7 +27,7 @@ const keyOf = (i: number) => objectKeyOfText(`key-${String(i).padStart(3, "0")}`
 function filesIn({ disk: { medium } }: Machine, folder: string): MetadataStoreFiles {
   return new Map(
     medium.namesIn(folder).map(name => {
-      const file = must(medium.fileAt(`${folder}/${name}`), "the folder has it")
+      const file = must(medium.fileAt(`${folder}/${name}`), "the file is in the folder")
       return [name, Buffer.from(file.current.view())]
     }),
   )
@@ -65,7 +65,7 @@ async function assertReads(engine: Engine, bucket: Bucket, context: string): Pro
   assert.equal(page.entries.length, OBJECTS, context)
 }
 
-/** Runs the store's background jobs until none has work left. */
+/** Runs the store's background jobs until none has work. */
 async function settle({ clock }: Machine, engine: Engine): Promise<void> {
   const steps = [
     ...engine.devices.map(
@@ -82,7 +82,7 @@ async function settle({ clock }: Machine, engine: Engine): Promise<void> {
   for (let quiet = 0; quiet < 3; quiet += 1) {
     for (const step of steps) {
       for (let left = 2_000; (await clock.runUntil(step())) === "busy"; left -= 1) {
-        assert.ok(left > 0, "it comes to an end")
+        assert.ok(left > 0, "the jobs do not end")
         await clock.advance(100)
       }
     }
@@ -91,7 +91,7 @@ async function settle({ clock }: Machine, engine: Engine): Promise<void> {
 }
 
 for (const kind of BASE_ROT_KINDS) {
-  test(`a metadata store of three is damaged (${kind}): everything is read, and it is whole again in time`, async () => {
+  test(`a metadata store of three is damaged (${kind}): all reads succeed, and it is repaired after a while`, async () => {
     let changes = 0
     for (let seed = 7; changes < DAMAGES; seed += 1) {
       const random = new SimRandom(seed)
@@ -120,7 +120,7 @@ for (const kind of BASE_ROT_KINDS) {
       await machine.clock.runUntil(assertReads(engine, bucket, context))
       const states = () => engine.recordManager.record.devices.map(({ state }) => state)
       if (states()[0] === "offline") {
-        // As a running store does by itself after a while (`Returning`).
+        // A running store does this by itself after a while (`Returning`).
         const place = { id: deviceId, path: "/d1", incarnation: parseIncarnation(9) }
         await machine.clock.runUntil(engine.bringIn(folderOf(place)).then(stack => engine.control.bringIn(stack)))
         await settle(machine, engine)

@@ -1,10 +1,10 @@
 /**
- * A store on real files (volumes, payloads, logs, metadata) that is damaged and read: the process that `rot.ts` starts,
- * so that one that dies is seen to. One line of JSON on its standard output for each thing that it does.
+ * A store on real files (volumes, payloads, logs, metadata) that is damaged and read. `rot.ts` runs it as a
+ * separate process, so that a crash of it is detected. Each step prints a line of JSON to standard output.
  *
  *   node rot-store.js make FOLDER DEVICES          writes objects in two generations, and ends without stopping
- *   node rot-store.js rest FOLDER PLAN             copies, damages, opens, reads; again and again
- *   node rot-store.js running FOLDER PLAN          opens, damages under the open store, reads, mends; again and again
+ *   node rot-store.js rest FOLDER PLAN             copies, damages, opens, reads; repeatedly
+ *   node rot-store.js running FOLDER PLAN          opens, damages the open store, reads, undoes the damage; repeatedly
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { closeSync, openSync, writeSync } from "node:fs"
@@ -48,26 +48,26 @@ const SIZES = [100, 3_000, 4_096, 20_000, 140_000, 300_000]
 const KEYS = 18
 /** Additional small objects, so that the metadata store has many blocks in several files. */
 const SMALL_KEYS = 384
-/** All alike, so that there are blocks of one length. */
+/** All of one size, so that blocks have equal lengths. */
 const SMALL_BYTES = 60
 const PUTS_AT_ONCE = 32
-/** Small objects that are there, or not, are put again under the condition that they are not there. */
+/** Existing and missing small objects are put again under the condition that they do not exist. */
 const CONDITIONAL_PUTS = 12
 /** A page of a listing. */
 const PAGE_KEYS = 100
-/** Tables so small that these rows make several of them, with several partitions each. */
+/** Tables so small that these rows fill several of them, with several partitions each. */
 const LIMITS = { ...TABLE_LIMITS, blockBytes: 2 * KIB, partitionBytes: 12 * KIB, tableBytes: 48 * KIB }
-/** A store that was damaged and mended often is opened afresh now and then. */
+/** A store that was damaged and restored this often is reopened. */
 const CASES_AN_OPENING = 40
 
-/** What a key must show: the name and length of its last write; undefined: removed. */
+/** The expected value of a key: the name and length of its last write; undefined if it was deleted. */
 type Expected = Readonly<Record<string, readonly [string, number] | null>>
 
 function parseExpected(text: string): Expected {
   return JSON.parse(text) as Expected
 }
 
-/** Paths like `/d1` lie below a folder. */
+/** Maps paths like `/d1` to a folder. */
 function rooted(root: string): Disk {
   const disk = new RealDisk()
   const at = (path: string): string => join(root, path)
@@ -87,7 +87,7 @@ let lives = 0
 
 async function openStore(root: string, devices: number): Promise<Engine> {
   lives += 1
-  // Nothing stays in memory: each read sees what the disk holds.
+  // Nothing stays in memory, so that each read uses the disk.
   const [disk, stores] = [rooted(root), new TableStores({ limits: LIMITS, cacheBytesMax: 0 })]
   const known = await readControlRecord(disk, "/d1")
   const record = known === undefined || known instanceof Error ? firstRecordOf(devices, BLOCK_BYTES) : known
@@ -144,20 +144,20 @@ async function make(folder: string, devices: number): Promise<void> {
   await checkpoint()
   await putSmall(0)
   for (let at = 1; at < KEYS; at += 4) await put(at)
-  // Until payloads have moved to where they stay, so that most rows are there once.
+  // Until payloads have moved to their final place, so that most rows exist once.
   for (let left = 4; left > 0; left -= 1) {
     await checkpoint()
     await mergeAll(engine)
   }
-  // Not inline, so that nothing moves.
+  // Not inline, so that no payload moves.
   for (let at = 3; at < KEYS; at += 6) await put(at)
   await checkpoint()
-  // What follows is in the log alone.
+  // The following writes are only in the log.
   for (let at = 3; at < KEYS; at += 5) await put(at)
   for (const { log } of engine.devices) await log.confirm()
   writeFileSync(join(folder, "expected.json"), JSON.stringify(expected))
   say({ made: Object.keys(expected).length })
-  // Not stopped: a last checkpoint would empty the log.
+  // The store is not stopped: a last checkpoint would empty the log.
   process.exit(0)
 }
 
@@ -179,7 +179,7 @@ interface Damage {
   mend(): void
 }
 
-/** Damages one place of a file of the target, in place; undefined where what was drawn changes nothing. */
+/** Damages one place of a file of the target; returns undefined if the chosen damage changes nothing. */
 function damage(folder: string, work: string, plan: RotPlan, number: number, isOpen: boolean): Damage | undefined {
   const random = new SimRandom(plan.seed).fork(`case ${number}`)
   const device = 1 + (plan.devices === 1 ? 0 : random.below(2))
@@ -193,7 +193,7 @@ function damage(folder: string, work: string, plan: RotPlan, number: number, isO
   const path = join(work, bay, name)
   const [whole, olderPath] = [readFileSync(path), join(folder, "older", bay, name)]
   const older = existsSync(olderPath) ? readFileSync(olderPath) : undefined
-  // A log is full of zeros behind its end.
+  // After its end a log contains only zeros.
   let used = whole.length
   while (used > 0 && whole[used - 1] === 0) used -= 1
   const damaged = Buffer.from(whole)
@@ -238,7 +238,7 @@ function damageBase(
   return { what: `${bay}: ${done.what}`, mend }
 }
 
-/** Writes only what differs: a map of the file sees it, and nothing else. */
+/** Writes only the differing bytes, so that a memory map of the file sees this change and no other. */
 function overwrite(path: string, before: Buffer, after: Buffer): void {
   const file = openSync(path, "r+")
   for (let at = 0; at < after.length; at += 512) {
@@ -250,7 +250,7 @@ function overwrite(path: string, before: Buffer, after: Buffer): void {
 
 type Found = Omit<RotCase, "number" | "what">
 
-/** Reads every key and the listing, and holds them against what was written. */
+/** Reads every key and the listing, and compares them with the writes. */
 async function judge(engine: Engine, expected: Expected, seed: number): Promise<Found> {
   let exact = 0
   const refused: string[] = []
@@ -270,7 +270,7 @@ async function judge(engine: Engine, expected: Expected, seed: number): Promise<
     for (const [key, write] of Object.entries(expected)) {
       await attempt(key, async () => {
         const got = await find(engine, bucket, objectKeyOfText(key))
-        if (!write && got) wrong.push(`${key} is there again`)
+        if (!write && got) wrong.push(`${key} has reappeared`)
         else if (write && !got) absent.push(key)
         else if (write && got && Buffer.compare(got.bytes, bodyBytes(...write)) !== 0) {
           wrong.push(`${key} reads other bytes`)
@@ -289,7 +289,7 @@ async function judge(engine: Engine, expected: Expected, seed: number): Promise<
             throw error
           },
         )
-        if (isWritten) wrong.push(`${key} was written although it is there`)
+        if (isWritten) wrong.push(`${key} was written although it exists`)
       })
     }
     await attempt("the listing", async () => {
@@ -316,7 +316,7 @@ async function listAll(engine: Engine, bucket: Bucket): Promise<Set<string>> {
 
 const NOTHING: Found = { exact: 0, refused: [], absent: [], wrong: [] }
 
-/** A store that cannot be opened serves nothing: its failure has to be one of ours. */
+/** A store that cannot be opened serves nothing, but must fail with a known failure. */
 async function openToRead(work: string, devices: number): Promise<Engine | Found> {
   try {
     return await openStore(work, devices)
@@ -343,7 +343,7 @@ async function atRest(folder: string, plan: RotPlan, expected: Expected): Promis
     if (done === undefined) continue
     say({ begins: number, what: done.what })
     const found = await live(work, plan, expected, number)
-    // What checkpoints and merges made of it.
+    // Reads the state after checkpoints and merges.
     const later = plan.target === "base" ? await live(work, plan, expected, number) : NOTHING
     say({ number, what: done.what, ...both(found, later) })
   }
@@ -356,7 +356,7 @@ const both = (a: Found, b: Found): Found => ({
   wrong: [...a.wrong, ...b.wrong],
 })
 
-/** A life of a store that was damaged: it is read, brought up to date, read again, and stopped. */
+/** One process on a damaged store: reads it, brings it up to date, reads it again, and stops it. */
 async function live(work: string, plan: RotPlan, expected: Expected, seed: number): Promise<Found> {
   const opened = await openToRead(work, plan.devices)
   if (!isEngine(opened)) return opened
@@ -376,7 +376,7 @@ async function live(work: string, plan: RotPlan, expected: Expected, seed: numbe
   return both(both(found, { ...NOTHING, wrong }), later)
 }
 
-/** What the background does in time: all devices are brought up to date and merged, whatever fails on one. */
+/** Runs background work: all devices are brought up to date and merged, even if one fails. */
 async function keepUp(engine: Engine): Promise<void> {
   for (const { checkpointer } of engine.devices) await checkpointer.checkpoint().catch(failuresOnly)
   for (const { checkpointer } of engine.devices) {
@@ -407,12 +407,12 @@ async function whileRunning(folder: string, plan: RotPlan, expected: Expected): 
 }
 
 const [mode, folder = "", argument = ""] = process.argv.slice(2)
-// Undone reads of a store that is given up must not keep the process.
+// Pending reads of an abandoned store must not keep the process running.
 if (mode === "make") await make(folder, Number(argument))
 else {
   const plan = parseRotPlan(argument)
   const expected = parseExpected(readFileSync(join(folder, "expected.json"), "utf8"))
-  // A life before this one has written to the folder that is copied.
+  // An earlier process has written to the copied folder.
   lives = 1
   if (mode === "rest") await atRest(folder, plan, expected)
   else await whileRunning(folder, plan, expected)

@@ -1,4 +1,4 @@
-/** A few places rot, on real files: no wrong byte is served. `npm run faults -- --part rot` damages many more. */
+/** Damages a few places of real files: no wrong byte is served. `npm run faults -- --part rot` damages many more. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { TEST_SEED as seed } from "../../src/base/testing-seed.js"

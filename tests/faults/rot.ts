@@ -1,7 +1,7 @@
 /**
- * Rot: damages volumes, payloads, logs and metadata stores on real files, at rest and under the running
- * store, one place at a time, and reads everything. No wrong byte is ever served, nothing is said to be absent, no
- * process dies; errors are clean.
+ * Rot: damages real files of volumes, payloads, logs and metadata stores, one place at a time, at rest and under
+ * the running store, and reads everything. No wrong byte is served, no existing key is reported absent, no process
+ * crashes; errors are known failures.
  */
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -11,26 +11,26 @@ import { withFolder } from "../harness/folders.js"
 import { parseRotLine, type RotCase, type RotPlan, type RotTarget } from "./rot-plan.js"
 
 const PROGRAM = fileURLToPath(new URL("./rot-store.js", import.meta.url))
-/** Longer than a process needs for any number of cases. */
+/** Longer than a process needs for all its cases. */
 const PROCESS_MS_MAX = 10 * 60_000
 
 export type RotMode = "rest" | "running"
 
 export interface RotFindings {
   cases: number
-  /** Cases in which everything was read as it was written. */
+  /** Cases in which all reads were correct. */
   unnoticed: number
   /** Failures that readers got, by kind. */
   readonly refused: Map<string, number>
   /** Cases in which a key was reported absent. */
   readonly absent: string[]
-  /** What was wrong, with the case that shows it. */
+  /** Wrong results, with their cases. */
   readonly wrong: string[]
 }
 
 interface Ended {
   readonly cases: readonly RotCase[]
-  /** How the process died, and in which case. */
+  /** How the process crashed, and in which case. */
   readonly problem: string | undefined
 }
 
@@ -68,7 +68,7 @@ export interface RotSweep {
   readonly count: number
 }
 
-/** Makes a store on so many devices, and runs all sweeps over copies of it. */
+/** Creates a store on this many devices, and runs all sweeps on copies of it. */
 export function sweepRot(
   devices: number,
   sweeps: readonly RotSweep[],

@@ -1,18 +1,18 @@
 /*
- * A preload shim: file calls of a real process fail as a small file says.
+ * A preload shim: file calls of a real process fail according to a control file.
  *
  *   cc -shared -fPIC -O1 -o shim.so shim.c -ldl -lpthread
  *   LD_PRELOAD=./shim.so FAULTS_FILE=rules.txt program
  *
  * A rule is a line: PREFIX CALLS NTH HOW ARGUMENT
- *   PREFIX    of the file's path, as the kernel spells it; "*" stands for any bytes
+ *   PREFIX    of the file's path, as the kernel returns it; "*" matches any bytes
  *   CALLS     names joined by ",": open read write fsync fdatasync rename unlink ftruncate; the forms with
  *             an offset or with vectors count as their simple ones
- *   NTH       which of these calls, from 1; with "+" behind it, all from that one on
+ *   NTH       which of these calls, from 1; with "+" after it, also all later ones
  *   HOW       errno (ARGUMENT: its number) | delay (milliseconds, then the call) |
- *             tear (so many bytes are written, then EIO) | flip (that bit of what was read) | kill
- * The file is looked at again whenever it changed; rules count anew then. What was hit is appended to
- * FAULTS_FILE.hits, a line each: the rule's number, the call, the path.
+ *             tear (writes this many bytes, then EIO) | flip (that bit of the bytes read) | kill
+ * The shim rereads the file whenever it changes, and restarts the counts. It appends a line for each hit to
+ * FAULTS_FILE.hits: the rule's number, the call, the path.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -112,7 +112,7 @@ static void note(int number, const char *call, const char *path) {
   syscall(SYS_close, fd);
 }
 
-/* The rule that hits this call, copied; 0 where none does. */
+/* Copies the rule that applies to this call; returns 0 if none does. */
 static int hit(const char *call, const char *path, struct rule *found) {
   const char *file = control();
   if (file == NULL) return 0;
@@ -132,7 +132,7 @@ static int hit(const char *call, const char *path, struct rule *found) {
   return is_hit;
 }
 
-/* Without a control file, or for what is no file, nothing is asked. */
+/* Without a control file, or for other descriptors than files, no rule applies. */
 static int hit_fd(const char *call, int fd, struct rule *found) {
   char link[64], path[PATH_MAX];
   if (control() == NULL) return 0;
@@ -145,7 +145,7 @@ static int hit_fd(const char *call, int fd, struct rule *found) {
   return hit(call, path, found);
 }
 
-/* 1: the call goes on; 0: it fails, errno is set. */
+/* Returns 1 if the call continues, 0 if it fails with errno set. */
 static int obey(const struct rule *rule) {
   if (strcmp(rule->how, "kill") == 0) syscall(SYS_kill, getpid(), SIGKILL);
   if (strcmp(rule->how, "delay") == 0) {
@@ -166,7 +166,7 @@ static size_t bytes_of(const struct iovec *vectors, int count) {
   return sum;
 }
 
-/* Writes the first bytes at the offset (-1: where the file stands), then fails. */
+/* Writes the first bytes at the offset (-1: the current position), then fails. */
 static ssize_t tear(const struct rule *rule, int fd, const struct iovec *vectors, int count, off_t offset) {
   size_t left = (size_t)rule->argument;
   for (int i = 0; i < count && left > 0; i += 1) {
@@ -195,7 +195,7 @@ static void flip(const struct rule *rule, const struct iovec *vectors, int count
 
 #define NEXT(type, name) ((type)dlsym(RTLD_NEXT, name))
 
-/* A call that fails or goes on as a whole. */
+/* A call that fails or continues as a whole. */
 #define PLAIN(call, HIT, CALL)                  \
   do {                                          \
     struct rule rule;                           \

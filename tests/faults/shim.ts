@@ -1,8 +1,8 @@
 /**
- * The preload shim for real processes: builds `shim.c` where there is a C compiler, and tells it by its
- * control file which file calls to bend.
+ * The preload shim for real processes: builds `shim.c` if there is a C compiler, and writes the control file with
+ * the faults of file calls.
  *
- * Limits  Linux with glibc. What is read through a memory map is not seen.
+ * Limits  Linux with glibc. Reads through a memory map are not intercepted.
  */
 import { execFile } from "node:child_process"
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -18,7 +18,7 @@ export const ERRNO = { EIO: 5, EMFILE: 24, ENOSPC: 28, EROFS: 30, EDQUOT: 122 } 
 export type ShimCall = "open" | "read" | "write" | "fsync" | "fdatasync" | "rename" | "unlink" | "ftruncate"
 
 export interface ShimRule {
-  /** The path begins with this; `*` stands for any bytes. */
+  /** The path begins with this; `*` matches any bytes. */
   readonly prefix: string
   readonly calls: readonly ShimCall[]
   readonly nth: number
@@ -26,20 +26,20 @@ export interface ShimRule {
   readonly how:
     | { readonly errno: keyof typeof ERRNO }
     | { readonly delayMs: number }
-    /** So many bytes are written, then EIO. */
+    /** This many bytes are written, then EIO. */
     | { readonly keptBytes: number }
     | { readonly flippedBit: number }
     | { readonly kill: true }
 }
 
 export interface ShimHit {
-  /** Index of the rule. */
+  /** The index of the rule. */
   readonly rule: number
   readonly call: string
   readonly path: string
 }
 
-/** Why there is no shim here; undefined where there is. */
+/** Returns why the shim is not available; undefined if it is. */
 export async function missingForShim(): Promise<string | undefined> {
   if (process.platform !== "linux") return "LD_PRELOAD needs Linux"
   return run("cc", ["--version"]).then(
@@ -68,19 +68,21 @@ export class Shim {
     private readonly control: string,
   ) {}
 
-  /** Compiles into the folder, which is the caller's to remove. */
+  /** Compiles into the folder, which the caller removes. */
   static async build(folder: string): Promise<Shim> {
     const library = join(folder, "shim.so")
     await run("cc", ["-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl", "-lpthread"])
     return new Shim(library, join(folder, "rules.txt"))
   }
 
-  /** What a process that is to be bent has in its environment. */
+  /** The environment of a process with faults. */
   get env(): Record<string, string> {
     return { LD_PRELOAD: this.library, FAULTS_FILE: this.control }
   }
 
-  /** Applies from the next call of each process on, and restarts the count of calls. Without rules every call succeeds. */
+  /**
+   * Sets the rules from the next call of each process on, and restarts the counts. Without rules every call succeeds.
+   */
   set(rules: readonly ShimRule[]): void {
     rmSync(`${this.control}.hits`, { force: true })
     writeFileSync(this.control, rules.map(lineOf).join(""))

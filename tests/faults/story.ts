@@ -1,9 +1,8 @@
 /**
- * A story: some forty requests, one after another, as clients of a store would make them, played on a
- * simulated machine. The same seed plays the same story, call for call, so that it can be repeated with
- * a fault in any one call to a disk.
+ * A story: some forty requests of clients, one after another, on a simulated machine. The same seed plays the same
+ * story, call for call, so that it can be repeated with a fault in any single call to a disk.
  *
- * Every write has a name that its bytes repeat; an observer records requests and answers.
+ * The bytes of each write repeat its unique name; an observer records requests and answers.
  */
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
@@ -20,20 +19,20 @@ const KEYS = 9
 const SMALL_BYTES = 1_000
 const LARGE_BYTES = 200 * 1024
 
-/** Errors that a client may get while a device fails; after each of them the request had no effect. */
+/** Errors that a client may get while a device fails; none of these requests had an effect. */
 const REFUSALS: readonly FailureKind[] = ["deviceFailed", "deviceFull", "tooManyInFlight", "uploadAborted", "noSuchKey"]
 /** Errors that a reader may get while the only device fails. */
 const UNREADABLE: readonly FailureKind[] = ["deviceFailed", "notEnoughShards", "corruptNeedle", "corruptRow"]
 
 export class Story {
   readonly observer = new Observer()
-  /** Answers that no client should get, in words. */
+  /** Descriptions of answers that no client may get. */
   readonly wrong: string[] = []
   private drawn = 0
 
   constructor(readonly world: World) {}
 
-  /** The bucket, and a first object that every later state must show. */
+  /** Creates the bucket and a first object that every later state must contain. */
   async begin(engine: Engine): Promise<void> {
     const bucket = await this.world.run(engine.services.buckets.create({ name: BUCKET, owner: OWNER, location: "" }))
     await this.world.run(this.put(engine, bucket, "first", LARGE_BYTES))
@@ -61,7 +60,7 @@ export class Story {
       case 5:
         return this.remove(engine, bucket, `key-${((step - 3) * 4) % KEYS}`)
       case 6:
-        // Two at once share batches.
+        // Two concurrent requests share batches.
         return Promise.all([
           this.put(engine, bucket, key, SMALL_BYTES),
           this.put(engine, bucket, `more-${step % 3}`, LARGE_BYTES),
@@ -71,7 +70,7 @@ export class Story {
     }
   }
 
-  /** A separate put, to find out whether the store accepts writes; true if it was acknowledged. */
+  /** Probes with a separate put whether the store accepts writes; true if it was acknowledged. */
   async tries(engine: Engine): Promise<boolean> {
     const bucket = await this.world.run(engine.services.buckets.open(BUCKET))
     const name = await this.world.run(this.put(engine, bucket, "later", LARGE_BYTES))
@@ -121,7 +120,7 @@ export class Story {
     }
   }
 
-  /** A few steps of the jobs that free bytes. */
+  /** Runs a few steps of the jobs that free bytes. */
   private async collect(engine: Engine): Promise<void> {
     for (const job of engine.jobs) {
       for (let steps = 0; steps < 20; steps += 1) {
@@ -135,8 +134,8 @@ export class Story {
   }
 
   /**
-   * Reads every key, and compares the result with the acknowledged writes. Reads must work, unless the only
-   * device is the faulty one: then they fail cleanly.
+   * Reads every key and compares the results with the acknowledged writes. Reads must succeed, unless the only
+   * device is faulty: then they fail with a known failure.
    */
   async readAll(engine: Engine, mayFail = false): Promise<void> {
     const bucket = await this.world.run(engine.services.buckets.open(BUCKET))

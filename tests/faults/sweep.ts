@@ -1,9 +1,10 @@
 /**
- * Sweeps: a story is played once to record its calls to one device; then once more for each of them,
- * with a fault in just that call.
+ * Sweeps: a story is played once to record its calls to one device; then once for each of these calls, with a fault
+ * in that call.
  *
- * After each: no acknowledged write is lost (read in the same process, and after a power cut or a
- * kill), no wrong bytes, no answer but a clean refusal, and the store's reports about itself are true.
+ * After each run: no acknowledged write is lost (read in the same process, and after a power cut or a kill), no
+ * bytes are wrong, every failed request was refused with a known failure, and the store's reports about itself are
+ * true.
  * With several devices, writes continue without a restart, within WRITES_BACK_MS (ROOM_BACK_MS when space was short).
  */
 import { isFailure } from "../../src/base/failures.js"
@@ -22,9 +23,9 @@ import { audit } from "../../sim/world/audit.js"
 import { World } from "../../sim/world/world.js"
 import { BUCKET, shown, Story } from "./story.js"
 
-/** Whatever fault one of several devices has, writes continue without it within this time. */
+/** With any fault of one of several devices, writes continue within this time. */
 const WRITES_BACK_MS = 5_000
-/** A file system that refuses a write although it shows space is assumed to have a quota, and retried after a while. */
+/** If a file system refuses a write although it reports space, the store assumes a quota, and retries after a while. */
 const ROOM_BACK_MS = 120_000
 const TRY_EVERY_MS = 100
 
@@ -44,12 +45,12 @@ export const CALLS = {
 
 export interface SweepOptions {
   readonly devices: number
-  /** The device whose calls go wrong: its folder. */
+  /** The folder of the device whose calls fail. */
   readonly bay: string
   readonly calls: keyof typeof CALLS
   readonly effect: EffectName
   readonly ending: "crash" | "kill"
-  /** The phase whose calls get the fault: the story, or the start after it. */
+  /** The phase whose calls fail: the story, or the start after it. */
   readonly when: "story" | "start"
 }
 
@@ -62,7 +63,7 @@ export interface Site {
 export const describeSite = ({ devices, bay, when, effect, ending }: SweepOptions, { nth, kind, path }: Site): string =>
   `${devices} device(s), ${effect} at call ${nth} of the ${when} on ${bay} (${kind} ${path}), then a ${ending}`
 
-/** What a sweep goes through: every call of the first and the last device. */
+/** The scope of a sweep: every call of the first and the last device. */
 export function* sweeps(
   effects: readonly EffectName[],
   counts: readonly number[] = [1, 3, 4],
@@ -72,7 +73,7 @@ export function* sweeps(
       const ending = (at + devices) % 2 === 0 ? "crash" : "kill"
       for (const bay of new Set(["/d1", `/d${devices}`])) {
         for (const calls of ["changes", "looks"] as const) {
-          // What looks can only be told that it may not.
+          // Calls that only inspect can only be refused permission.
           if (calls === "looks" && (effect === "torn" || effect === "ENOSPC")) continue
           for (const when of ["story", "start"] as const) yield { devices, bay, calls, effect, ending, when }
         }
@@ -81,7 +82,7 @@ export function* sweeps(
   }
 }
 
-/** What a telling calls when nothing goes wrong, by the number of devices: the same every time. */
+/** The calls of a story without faults, by the number of devices: the same every time. */
 const lists = new Map<number, Promise<Record<SweepOptions["when"], CallList>>>()
 
 async function callsOf(devices: number): Promise<Record<SweepOptions["when"], CallList>> {
@@ -93,7 +94,7 @@ async function callsOf(devices: number): Promise<Record<SweepOptions["when"], Ca
   return told
 }
 
-/** The calls that a sweep makes fail, in order. */
+/** The calls to which a sweep adds a fault, in order. */
 export async function sitesOf({ devices, bay, calls, when }: SweepOptions): Promise<readonly Site[]> {
   const kinds: readonly CallKind[] = CALLS[calls]
   const made = (await callsOf(devices))[when].calls
@@ -101,7 +102,7 @@ export async function sitesOf({ devices, bay, calls, when }: SweepOptions): Prom
   return sites.map((call, i) => ({ nth: i + 1, ...call }))
 }
 
-/** One story with one faulty call. Throws if the store broke a promise. */
+/** Plays a story with one faulty call. Throws if the store broke a promise. */
 export async function sweepOne(options: SweepOptions, nth: number): Promise<void> {
   const which = { kind: CALLS[options.calls], pathPart: `${options.bay}/`, nth }
   const fault = nthOf(which, EFFECTS[options.effect]())
@@ -113,7 +114,7 @@ export async function sweepOne(options: SweepOptions, nth: number): Promise<void
 
 const SEED = 7
 
-/** A story, and the start after it, one of them under a fault. */
+/** Plays a story and the start after it, one of them with a fault. */
 async function tell(
   devices: number,
   ending: SweepOptions["ending"],
@@ -128,7 +129,7 @@ async function tell(
   world.failDisk(inStory)
   await story.tell(engine)
   await story.readAll(engine, devices === 1)
-  if (devices > 1) await writesGoOn(story, engine, backMs)
+  if (devices > 1) await writesContinue(story, engine, backMs)
   end(world, ending)
   world.failDisk()
   story.observer.endLife()
@@ -144,7 +145,7 @@ function end(world: World, ending: SweepOptions["ending"]): void {
   else world.kill()
 }
 
-/** A start that may fail cleanly, but not the next time. */
+/** A start may fail once with a known failure; the next one must succeed. */
 async function startUnder(
   story: Story,
   devices: number,
@@ -167,10 +168,10 @@ async function startUnder(
   return world.run(world.start())
 }
 
-async function writesGoOn(story: Story, engine: Engine, withinMs: number): Promise<void> {
+async function writesContinue(story: Story, engine: Engine, withinMs: number): Promise<void> {
   const until = story.world.clock.monotonicMs() + withinMs
   while (!(await story.tries(engine))) {
-    if (story.world.clock.monotonicMs() >= until) throw new Error(`no write went through in ${withinMs} ms`)
+    if (story.world.clock.monotonicMs() >= until) throw new Error(`no write succeeded within ${withinMs} ms`)
     await story.world.pass(TRY_EVERY_MS)
   }
 }

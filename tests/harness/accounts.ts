@@ -1,4 +1,4 @@
-/** A second account with a key, made through the command line as an operator would. */
+/** A second account with a key, created with the command line. */
 import assert from "node:assert/strict"
 import type { Credentials } from "../../conformance/sign-v4.js"
 import type { ServerProcess } from "./server.js"
@@ -9,7 +9,7 @@ async function answer(server: ServerProcess, args: readonly string[]): Promise<s
   return stdout
 }
 
-/** First string found under one of the names, at any depth. */
+/** Returns the first string under one of the names, at any depth. */
 function find(value: unknown, names: readonly string[]): string | undefined {
   if (typeof value !== "object" || value === null) return undefined
   for (const [name, inner] of Object.entries(value)) {
@@ -25,10 +25,10 @@ function find(value: unknown, names: readonly string[]): string | undefined {
 export async function createOtherAccount(server: ServerProcess): Promise<Credentials> {
   const created: unknown = JSON.parse(await answer(server, ["account", "create", "other", "--json"]))
   const id = find(created, ["id"])
-  assert.ok(id !== undefined, "the account has an id")
+  assert.ok(id !== undefined, "the output has no account id")
   const made: unknown = JSON.parse(await answer(server, ["key", "create", "--account", id, "--json"]))
   const accessKey = find(made, ["accessKey", "accessKeyId", "id"])
   const secretKey = find(made, ["secret", "secretKey", "secretAccessKey"])
-  assert.ok(accessKey !== undefined && secretKey !== undefined, "a key and its secret")
+  assert.ok(accessKey !== undefined && secretKey !== undefined, "the output has no key or no secret")
   return { accessKey, secretKey }
 }

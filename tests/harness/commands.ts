@@ -1,7 +1,7 @@
 /**
- * Runs other programs: to their end, with their output, within a time.
+ * Runs other programs to their end, within a time limit, and captures their output.
  *
- * Every child is ended with this process, also when a test runner gives it up.
+ * Every child ends with this process, also if the test runner abandons it.
  */
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
@@ -23,7 +23,7 @@ export function bindChild(child: ChildProcess): void {
 }
 
 export interface CommandOptions {
-  /** On top of this process's own; undefined takes one away. */
+  /** Variables added to those of this process; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly cwd?: string
   readonly input?: string
@@ -59,7 +59,7 @@ export function run(program: string, args: readonly string[], options: CommandOp
   })
 }
 
-/** Runs a program that must end with 0; gives its standard output. */
+/** Runs a program that must exit with 0; returns its standard output. */
 export async function runOk(program: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await run(program, args, options)
   if (code === 0) return stdout
@@ -67,7 +67,7 @@ export async function runOk(program: string, args: readonly string[], options: C
   throw new Error(`${line.slice(0, 400)} ended with ${code}\n${stderr.slice(-2000)}\n${stdout.slice(-2000)}`)
 }
 
-/** Path of an installed program, preferring the system's own; undefined where there is none. */
+/** Returns the path of an installed program, preferring the system's; undefined if it is not installed. */
 export function findProgram(name: string): string | undefined {
   const folders = ["/usr/bin", "/usr/local/bin", "/usr/sbin", ...(process.env["PATH"] ?? "").split(delimiter)]
   return folders

@@ -1,4 +1,4 @@
-/** Folders for tests, below the system's temporary one, gone when the work is done. */
+/** Folders for tests below the system's temporary folder, removed when the work is done. */
 import { existsSync, statfsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { freemem, tmpdir } from "node:os"
@@ -8,8 +8,8 @@ const MEMORY = "/dev/shm"
 const MEMORY_BYTES_LEAST = 8 * 1024 ** 3
 
 /**
- * In memory, where there is plenty: a disk that others keep busy for seconds is, to a store all of whose
- * folders lie on it, one that does not answer.
+ * In memory if there is enough of it: a store treats a disk that other processes keep busy for seconds as hung, and
+ * all its folders are on it.
  */
 export function quietParent(): string {
   if (freemem() < MEMORY_BYTES_LEAST || !existsSync(MEMORY)) return tmpdir()
@@ -26,6 +26,6 @@ export async function withFolder<T>(work: (folder: string) => Promise<T>, parent
   }
 }
 
-/** Names of `count` data folders below one. */
+/** Returns the names of `count` data folders below a folder. */
 export const dataFolders = (folder: string, count: number): string[] =>
   Array.from({ length: count }, (_, index) => join(folder, `disk${index + 1}`))

@@ -1,4 +1,4 @@
-/** Programs that tests start reach nothing but this machine. */
+/** Programs that tests start can connect only to this machine. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { withFolder } from "./folders.js"
@@ -7,11 +7,11 @@ import { findProgram, run } from "./commands.js"
 
 const NAMES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
 
-test("every proxy is a closed port of this machine, and this machine needs none", async () => {
+test("every proxy is a closed port of this machine, and requests to this machine use no proxy", async () => {
   for (const name of NAMES) {
     const proxy = new URL(process.env[name] ?? "http://not-set")
-    assert.equal(proxy.hostname, "127.0.0.1", `${name}: tests are run by npm test, which sets it`)
-    await assert.rejects(fetch(proxy), `${name}: nobody listens at ${proxy.host}`)
+    assert.equal(proxy.hostname, "127.0.0.1", `${name}: run the tests with npm test, which sets it`)
+    await assert.rejects(fetch(proxy), `${name}: a process listens at ${proxy.host}`)
   }
   for (const name of ["NO_PROXY", "no_proxy"]) {
     assert.deepEqual(process.env[name]?.split(","), ["127.0.0.1", "::1", "localhost", ".localhost"], name)

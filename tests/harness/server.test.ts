@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url"
 import { runOk } from "./commands.js"
 import { freePort, ROOT } from "./server.js"
 
-test("no port is given twice, to this process or another, though nothing listens on it", async () => {
+test("no port is reserved twice, by this process or another, though nothing listens on it", async () => {
   const harness = pathToFileURL(`${ROOT}dist/tests/harness/server.js`).href
   const given: number[] = []
   for (let i = 0; i < 400; i += 1) given.push(await freePort())

@@ -1,7 +1,7 @@
 /**
  * A real server process on free loopback ports, for tests that use Hayloft from outside.
  *
- * Promises  `start` resolves when the admin port says ready; `kill` is SIGKILL and `stop` is SIGTERM, each by
+ * Promises  `start` resolves when the admin port reports ready; `kill` is SIGKILL and `stop` is SIGTERM, each by
  *           pid and awaited; a restart keeps ports, keys and folders. No server outlives this process.
  */
 import { spawn } from "node:child_process"
@@ -20,17 +20,17 @@ export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
 export const HAYLOFT = `${ROOT}bin/hayloft`
 const READY_TIMEOUT_MS = 120_000
 const READY_POLL_MS = 25
-/** On a busy machine the last checkpoints of many devices are slow. */
+/** Long, because the last checkpoints of many devices are slow on a busy machine. */
 const STOP_TIMEOUT_MS = 120_000
 const OUTPUT_CHARACTERS_KEPT = 20_000
 
 export interface ServerOptions {
   readonly folders: readonly string[]
-  /** More arguments of `serve`. */
+  /** Additional arguments of `serve`. */
   readonly args?: readonly string[]
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string }
   readonly env?: Readonly<Record<string, string>>
-  /** The checkout whose program runs; this one where absent. Ends with a slash. */
+  /** The checkout whose program runs, with a slash at the end; default: this one. */
   readonly root?: string
 }
 
@@ -66,9 +66,9 @@ function parseUsage(value: unknown): BucketUsage {
   }
 }
 
-/** Below the ports that the system gives to outgoing connections, of which tests make thousands. */
+/** Below the ports that the system assigns to outgoing connections, of which tests open thousands. */
 const PORTS = { first: 12_000, last: 21_999 } as const
-/** A listener this far above a port claims that port, even while nothing listens on the port itself. */
+/** A listener this far above a port reserves the port, even while nothing listens on the port itself. */
 const CLAIM_ABOVE = 10_000
 const PORT_TRIES_MAX = 50
 
@@ -80,7 +80,7 @@ function listenOn(port: number): Promise<Server | undefined> {
   })
 }
 
-/** A port that was free, and that no other call gets, of this process or another, while this one runs. */
+/** Returns a free port that no other call returns, in this process or another, while this process runs. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < PORT_TRIES_MAX; tries += 1) {
     const port = randomInt(PORTS.first, PORTS.last + 1)
@@ -123,12 +123,12 @@ export class ServerProcess {
     return new Client(parseEndpoint(this.endpoint, this.options.tls?.ca), credentials, REGION)
   }
 
-  /** What the process has written, for messages of failing tests. */
+  /** The output of the process, for messages of failing tests. */
   get log(): string {
     return this.output
   }
 
-  /** Of the process that was launched last. */
+  /** The pid of the last launched process. */
   get pid(): number {
     const pid = this.child?.pid
     if (pid === undefined) throw new Error("the server was not launched")
@@ -191,7 +191,7 @@ export class ServerProcess {
     )
   }
 
-  /** `hayloft ...` against this server. */
+  /** Runs `hayloft ...` against this server. */
   hayloft(args: readonly string[]): Promise<CommandResult> {
     const env = {
       ...this.env,
@@ -213,7 +213,7 @@ export class ServerProcess {
     return response.text
   }
 
-  /** The admin API's answer to a path below `/v1`, with the store's own token. */
+  /** Returns the admin API's answer to a path below `/v1`, requested with the store's own token. */
   async report(path: string): Promise<unknown> {
     return JSON.parse(await this.adminText(path))
   }
@@ -249,13 +249,13 @@ export class ServerProcess {
     await this.end("SIGKILL", STOP_TIMEOUT_MS)
   }
 
-  /** Asks the process to end; gives its exit code. */
+  /** Requests the process to end; returns its exit code. */
   stop(): Promise<number | null> {
     return this.end("SIGTERM", STOP_TIMEOUT_MS)
   }
 }
 
-/** Starts a server, works with it, ends it. */
+/** Starts a server, runs the work, and ends the server. */
 export async function withServer<T>(options: ServerOptions, work: (server: ServerProcess) => Promise<T>): Promise<T> {
   const server = await ServerProcess.start(options)
   try {
@@ -265,7 +265,10 @@ export async function withServer<T>(options: ServerOptions, work: (server: Serve
   }
 }
 
-/** A self-signed certificate for 127.0.0.1, localhost and buckets below it (Node takes no *.localhost), made by openssl in `folder`. */
+/**
+ * A self-signed certificate for 127.0.0.1, localhost and buckets below it (Node rejects *.localhost), created by
+ * openssl in `folder`.
+ */
 export async function selfSigned(
   openssl: string,
   folder: string,

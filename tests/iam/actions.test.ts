@@ -1,4 +1,4 @@
-/** Every action of IAM as a client meets it: what it answers, and what of it can be read back. */
+/** Every action of IAM from a client's view: its answer, and its effect as later reads show it. */
 import assert from "node:assert/strict"
 import { allow, trust, testBothWays } from "../access/world.js"
 import { IamWorld } from "./world.js"
@@ -21,7 +21,11 @@ testBothWays("users: created, read, listed, changed, tagged, deleted", async ans
   assert.match(made.one("Arn"), /^arn:aws:iam::\d{12}:user\/team\/Bob$/)
   assert.match(made.one("UserId"), /^AIDA\w{17}$/)
   assert.equal(made.one("Value"), "é @ co")
-  assert.equal((await world.iam("GetUser", { UserName: "bob" })).one("UserName"), "Bob", "names have no case")
+  assert.equal(
+    (await world.iam("GetUser", { UserName: "bob" })).one("UserName"),
+    "Bob",
+    "names are compared without case",
+  )
   await world.refused("EntityAlreadyExists", "CreateUser", { UserName: "BOB" })
   await world.iam("CreateUser", { UserName: "alice" })
   assert.deepEqual((await world.iam("ListUsers")).all("UserName"), ["alice", "Bob"])
@@ -47,7 +51,7 @@ testBothWays("users: created, read, listed, changed, tagged, deleted", async ans
   assert.equal((await world.refused("NoSuchEntity", "GetUser", { UserName: "Bob" })).status, 404)
 })
 
-testBothWays("groups: members act by their policies, and come in pages", async answersLater => {
+testBothWays("groups: members get their permissions, and are listed in pages", async answersLater => {
   const world = await IamWorld.open(answersLater)
   await world.iam("CreateGroup", { GroupName: "readers" })
   await world.refused("EntityAlreadyExists", "CreateGroup", { GroupName: "Readers" })
@@ -72,7 +76,7 @@ testBothWays("groups: members act by their policies, and come in pages", async a
   await world.iam("DeleteGroup", { GroupName: "readers" })
 })
 
-testBothWays("lists come in pages without a gap or a repetition", async answersLater => {
+testBothWays("lists are paged without gaps or repetitions", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const names = ["Ab", "aB-1", "ab_2", "B", "c", "d"]
   for (const UserName of names) await world.iam("CreateUser", { UserName })
@@ -91,7 +95,7 @@ testBothWays("lists come in pages without a gap or a repetition", async answersL
   await world.refused("ValidationError", "ListUsers", { MaxItems: "many" })
 })
 
-testBothWays("roles: terms, trust policies, tags", async answersLater => {
+testBothWays("roles: session duration, trust policies, tags", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const AssumeRolePolicyDocument = trust({ AWS: "*" })
   const made = await world.iam("CreateRole", { RoleName: "r", AssumeRolePolicyDocument, Description: "a & <b>" })
@@ -121,7 +125,7 @@ testBothWays("roles: terms, trust policies, tags", async answersLater => {
   await world.refused("NoSuchEntity", "GetRole", { RoleName: "r" })
 })
 
-testBothWays("a trust policy that names nobody is refused, and changes nothing", async answersLater => {
+testBothWays("a trust policy that names a missing principal is refused, and changes nothing", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const made = await world.iam("CreateUser", { UserName: "u" })
   const arn = made.one("Arn")
@@ -135,12 +139,12 @@ testBothWays("a trust policy that names nobody is refused, and changes nothing",
   await world.iam("CreateRole", role("r", named))
   await world.refused("MalformedPolicyDocument", "UpdateAssumeRolePolicy", { RoleName: "r", PolicyDocument: nobody })
   assert.equal(decoded((await world.iam("GetRole", { RoleName: "r" })).one("AssumeRolePolicyDocument")), named)
-  // A policy that was right when it was made keeps its role from nothing once the user is gone.
+  // A stored policy does not prevent changes of its role after the user was deleted.
   await world.iam("DeleteUser", { UserName: "u" })
   await world.iam("UpdateRoleDescription", { RoleName: "r", Description: "still there" })
 })
 
-testBothWays("access keys: two a user, rotated, disabled, told when they were used", async answersLater => {
+testBothWays("access keys: two per user, rotated, disabled, with the time of their last use", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const bob = await world.user("bob", allow("iam:*"))
   const second = await world.keyOf("bob")
@@ -167,7 +171,7 @@ testBothWays("access keys: two a user, rotated, disabled, told when they were us
   await world.iam("DeleteAccessKey", { UserName: "bob", AccessKeyId: second.accessKeyId })
   await world.refused("InvalidClientTokenId", "GetUser", {}, second)
   await world.refused("NoSuchEntity", "GetAccessKeyLastUsed", { AccessKeyId: "AKIANOBODYNOBODYNOBO" })
-  // The root's own.
+  // The root's own key.
   assert.deepEqual((await world.iam("ListAccessKeys")).all("AccessKeyId"), ["HLROOT"])
   await world.refused("InvalidInput", "DeleteAccessKey", { AccessKeyId: "HLROOT" })
 })
@@ -219,7 +223,7 @@ for (const [Kind, create, terms] of OF_KINDS) {
   })
 }
 
-testBothWays("managed policies: versions, of which one counts", async answersLater => {
+testBothWays("managed policies: versions, one of which is the default", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const made = await world.iam("CreatePolicy", {
     PolicyName: "m",
@@ -311,7 +315,7 @@ testBothWays("the account: a summary, and no aliases", async answersLater => {
   assert.match((await world.iam("ListAccountAliases")).xml, /<AccountAliases><\/AccountAliases><IsTruncated>false/)
 })
 
-testBothWays("what is not there is refused by name: actions, versions, parameters", async answersLater => {
+testBothWays("unknown actions, versions and parameters are refused by name", async answersLater => {
   const world = await IamWorld.open(answersLater)
   for (const action of ["CreateLoginProfile", "EnableMFADevice", "NoSuchAction", "constructor", "GetCallerIdentity"]) {
     assert.equal((await world.refused("NotImplemented", action)).status, 501, action)

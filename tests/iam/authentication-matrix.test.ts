@@ -1,6 +1,6 @@
 /**
- * Every action × every flaw of a signature: nothing is read or changed for a caller who is not
- * authenticated. Generated from the table of actions, so that a new one is covered from its first day.
+ * Every action × every flaw of a signature: nothing is read or changed for an unauthenticated caller. Generated
+ * from the table of actions, so that a new action is covered automatically.
  */
 import { before, test } from "node:test"
 import assert from "node:assert/strict"
@@ -14,7 +14,7 @@ import { formOf, formRequest, ROOT, sign, SimWeb, tell, type Said } from "./worl
 const MINUTE_MS = 60_000
 const asked: string[] = []
 
-/** Notes what is asked of a room before it goes on to it; keys of signatures are for everybody. */
+/** Records the calls to a service before it forwards them; looking up keys of signatures is allowed. */
 function spied<Room extends object>(room: Room): Room {
   return new Proxy(room, {
     get: (target, property) => {
@@ -42,7 +42,7 @@ const actions = (["iam", "sts"] as const).flatMap(service =>
   Object.entries(ACTIONS[service]).map(([name, action]) => ({ service, name, action })),
 )
 
-/** All parameters that any action may need. */
+/** All parameters of all actions. */
 const VALUES = {
   ...{ UserName: "u", GroupName: "g", RoleName: "r", PolicyName: "p", PolicyDocument: "{}", VersionId: "v1" },
   ...{ PolicyArn: "arn:aws:iam::aws:policy/AmazonS3FullAccess", AccessKeyId: "AKIANOBODYNOBODYNOBO", Status: "Active" },
@@ -72,7 +72,7 @@ const WRONGS: readonly Wrong[] = [
     codes: ["InvalidClientTokenId"],
   },
   {
-    name: "a session token that nobody gave out",
+    name: "a session token that was never issued",
     make: (request, service) => sign(request, service, { ...ROOT, token: "nobody's" }),
     codes: ["InvalidClientTokenId"],
   },
@@ -96,7 +96,7 @@ const WRONGS: readonly Wrong[] = [
     codes: ["SignatureDoesNotMatch"],
   },
   {
-    name: "changed body, of a client that sends no hash",
+    name: "changed body, from a client that sends no hash",
     make: (request, service) => {
       const signed = sign(request, service, ROOT)
       const at = signed.rawHeaders.indexOf("x-amz-content-sha256")
@@ -122,7 +122,7 @@ const WRONGS: readonly Wrong[] = [
     codes: ["SignatureDoesNotMatch"],
   },
   {
-    name: "the other service's",
+    name: "the name of another service",
     make: (request, service) => sign(request, service === "iam" ? "sts" : "iam", ROOT),
     codes: ["NotImplemented"],
   },

@@ -6,7 +6,7 @@ import { IamWorld, ROOT, sessionIn, type Signer } from "./world.js"
 
 const policy = (...Statement: readonly object[]): string => JSON.stringify({ Version: "2012-10-17", Statement })
 
-/** As policies write it: no template of ours. */
+/** A policy variable, not a template of this program. */
 const OWN_USER = ["arn:aws:iam::*:user/$", "{aws:username}"].join("")
 
 testBothWays("a user without a policy may only call GetCallerIdentity", async answersLater => {
@@ -23,7 +23,7 @@ testBothWays("a user without a policy may only call GetCallerIdentity", async an
     const said = await world.refused("AccessDenied", action, values, bob)
     assert.equal(said.status, 403, action)
     assert.match(said.one("Message"), /^User: arn:aws:iam::\d{12}:user\/bob is not authorized to perform: iam:/)
-    assert.equal(said.notes["reason"], "denied: no policy of the caller allows it", "for the log alone")
+    assert.equal(said.notes["reason"], "denied: no policy of the caller allows it", "a reason for the log only")
   }
   const self = await world.sts("GetCallerIdentity", {}, bob)
   assert.match(self.one("Arn"), /:user\/bob$/)
@@ -33,20 +33,23 @@ testBothWays("a user without a policy may only call GetCallerIdentity", async an
   )
 })
 
-testBothWays("users look after themselves by a variable for their name, and after nobody else", async answersLater => {
-  const world = await IamWorld.open(answersLater)
-  const own = ["iam:GetUser", "iam:*AccessKey*"]
-  const bob = await world.user("bob", policy({ Effect: "Allow", Action: own, Resource: OWN_USER }))
-  await world.iam("CreateUser", { UserName: "eve" })
-  const second = await world.iam("CreateAccessKey", {}, bob)
-  await world.iam("DeleteAccessKey", { AccessKeyId: second.one("AccessKeyId") }, bob)
-  assert.equal((await world.iam("GetUser", { UserName: "BOB" }, bob)).one("UserName"), "bob")
-  for (const action of ["GetUser", "CreateAccessKey", "ListAccessKeys"]) {
-    await world.refused("AccessDenied", action, { UserName: "eve" }, bob)
-  }
-})
+testBothWays(
+  "a policy with a variable for the user's name lets users manage themselves, and no other user",
+  async answersLater => {
+    const world = await IamWorld.open(answersLater)
+    const own = ["iam:GetUser", "iam:*AccessKey*"]
+    const bob = await world.user("bob", policy({ Effect: "Allow", Action: own, Resource: OWN_USER }))
+    await world.iam("CreateUser", { UserName: "eve" })
+    const second = await world.iam("CreateAccessKey", {}, bob)
+    await world.iam("DeleteAccessKey", { AccessKeyId: second.one("AccessKeyId") }, bob)
+    assert.equal((await world.iam("GetUser", { UserName: "BOB" }, bob)).one("UserName"), "bob")
+    for (const action of ["GetUser", "CreateAccessKey", "ListAccessKeys"]) {
+      await world.refused("AccessDenied", action, { UserName: "eve" }, bob)
+    }
+  },
+)
 
-testBothWays("a policy is not got around by spelling a name otherwise", async answersLater => {
+testBothWays("another spelling of a name does not bypass a policy", async answersLater => {
   const world = await IamWorld.open(answersLater)
   await world.iam("CreateUser", { UserName: "Admin", Path: "/high/" })
   const made = await world.iam("CreatePolicy", { PolicyName: "m", PolicyDocument: allow("s3:*") })
@@ -80,7 +83,7 @@ testBothWays(
   },
 )
 
-testBothWays("what is made with tags needs the right to tag it", async answersLater => {
+testBothWays("creating a resource with tags requires the permission to tag it", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const make = { Effect: "Allow", Action: ["iam:Create*"], Resource: "*" }
   const bob = await world.user("bob", policy(make))
@@ -105,15 +108,18 @@ testBothWays("what is made with tags needs the right to tag it", async answersLa
   await world.iam("CreateUser", { UserName: "tom", ...tags }, eve)
 })
 
-testBothWays("what lists are of begins with a slash: no other prefix gets around a policy", async answersLater => {
-  const world = await IamWorld.open(answersLater)
-  const denied = { Effect: "Deny", Action: "iam:ListUsers", Resource: "arn:aws:iam::*:user/*" }
-  const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:*", Resource: "*" }, denied))
-  await world.refused("AccessDenied", "ListUsers", {}, bob)
-  for (const PathPrefix of ["", "x", "bob"]) await world.refused("ValidationError", "ListUsers", { PathPrefix }, bob)
-})
+testBothWays(
+  "the path prefix of a list must begin with a slash: no other prefix bypasses a policy",
+  async answersLater => {
+    const world = await IamWorld.open(answersLater)
+    const denied = { Effect: "Deny", Action: "iam:ListUsers", Resource: "arn:aws:iam::*:user/*" }
+    const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:*", Resource: "*" }, denied))
+    await world.refused("AccessDenied", "ListUsers", {}, bob)
+    for (const PathPrefix of ["", "x", "bob"]) await world.refused("ValidationError", "ListUsers", { PathPrefix }, bob)
+  },
+)
 
-testBothWays("conditions: which policy is attached, with what boundary, by which tags", async answersLater => {
+testBothWays("conditions on the attached policy, the boundary and the tags", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const read = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
   const full = "arn:aws:iam::aws:policy/AmazonS3FullAccess"
@@ -144,7 +150,7 @@ testBothWays("conditions: which policy is attached, with what boundary, by which
   await world.iam("DeleteUser", { UserName: "free" }, bob)
 })
 
-testBothWays("what is taken away is gone with the next request", async answersLater => {
+testBothWays("a removed permission is gone at the next request", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const bob = await world.user("bob", allow("iam:ListUsers"))
   const sees = () => world.iam("ListUsers", {}, bob)
@@ -177,7 +183,7 @@ testBothWays("what is taken away is gone with the next request", async answersLa
 })
 
 testBothWays(
-  "roles: assumed by trust and policy, limited by session policies, over when the role is",
+  "roles: assumed by trust policy and permission, limited by session policies, ended with the role",
   async answersLater => {
     const world = await IamWorld.open(answersLater)
     const made = await world.iam("CreateRole", { RoleName: "r", AssumeRolePolicyDocument: trust({ AWS: "*" }) })
@@ -224,7 +230,7 @@ testBothWays(
   },
 )
 
-testBothWays("an external id that the trust policy asks for has to be said", async answersLater => {
+testBothWays("an external id that the trust policy requires must be sent", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const Condition = { StringEquals: { "sts:ExternalId": "42" } }
   const AssumeRolePolicyDocument = policy({
@@ -242,7 +248,7 @@ testBothWays("an external id that the trust policy asks for has to be said", asy
 })
 
 testBothWays(
-  "credentials by GetSessionToken are not for IAM, nor for more of their kind; they end with their key",
+  "credentials of GetSessionToken cannot be used for IAM or to get further sessions; they end with their key",
   async answersLater => {
     const world = await IamWorld.open(answersLater)
     const bob = await world.user("bob", allow("iam:*"))
@@ -258,7 +264,7 @@ testBothWays(
   },
 )
 
-testBothWays("a session that is over says so", async answersLater => {
+testBothWays("an expired session is refused as expired", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const { accounts, sessions } = world.access.access
   const anHourAgoMs = Date.now() - 3_600_000
@@ -269,7 +275,7 @@ testBothWays("a session that is over says so", async answersLater => {
   assert.equal(said.status, 403)
 })
 
-testBothWays("accounts see nothing of each other", async answersLater => {
+testBothWays("accounts cannot see each other's identities", async answersLater => {
   const world = await IamWorld.open(answersLater)
   const { accounts } = world.access.access
   const account = await accounts.createAccount({ id: parseAccountId("other"), displayName: "Other", email: "" })

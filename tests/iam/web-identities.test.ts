@@ -1,4 +1,4 @@
-/** Roles for identities that a provider vouches for: valid tokens, and every way in which a token can be invalid. */
+/** Roles for identities of a provider: valid tokens, and every way in which a token can be invalid. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type CryptoKey, type JWK, type JWTPayload } from "jose"
@@ -56,7 +56,7 @@ class Scene {
     documents.set(`${ISSUER}/keys`, { keys: keys.map(({ shown }) => shown) })
   }
 
-  /** Nobody signs this. */
+  /** The request is unsigned. */
   async asks(token: string, values: Values = {}) {
     const all = { RoleArn: this.roleArn, RoleSessionName: "web", WebIdentityToken: token, ...values }
     return tell(this.world.handler, formRequest(formOf("AssumeRoleWithWebIdentity", all, SERVICE)))
@@ -69,7 +69,7 @@ class Scene {
   }
 }
 
-test("a token of the provider gives a session, which acts as the role and ends with the provider", async () => {
+test("a token of the provider yields a session, which acts as the role and ends with the provider", async () => {
   const scene = await Scene.open()
   const { world } = scene
   const said = await scene.asks(await tokenOf(scene.key))
@@ -112,7 +112,7 @@ test("invalid tokens are refused, each by its flaw", async () => {
   assert.equal((await scene.asks(good)).status, 200)
 })
 
-test("a symmetric key among a provider's keys, which others may have, signs no valid tokens", async () => {
+test("a symmetric key in a provider's key set cannot sign valid tokens, since others may know it", async () => {
   const scene = await Scene.open()
   const secret = Buffer.from("known to many, and long enough for a hash")
   const shared = {
@@ -124,7 +124,7 @@ test("a symmetric key among a provider's keys, which others may have, signs no v
   await scene.refused("InvalidIdentityToken", await tokenOf(shared))
 })
 
-test("other claims are available to conditions, lists too", async () => {
+test("other claims can be used in conditions, lists too", async () => {
   const scene = await Scene.open({ "ForAnyValue:StringEquals": { "id.example.com/realm:groups": "admins" } })
   await scene.refused("AccessDenied", await tokenOf(scene.key, { groups: ["users"] }))
   assert.equal((await scene.asks(await tokenOf(scene.key, { groups: ["users", "admins"] }))).status, 200)
@@ -138,7 +138,7 @@ test("elliptic keys and several audiences work as well", async () => {
   assert.equal(said.one("Audience"), "app")
 })
 
-test("claims that differ only by case are no second value", async () => {
+test("claims that differ only by case do not add a second value", async () => {
   const scene = await Scene.open()
   for (const name of ["SUB", "Sub"]) {
     await scene.refused("AccessDenied", await tokenOf(scene.key, { sub: "somebody else", [name]: "somebody" }))
@@ -151,14 +151,14 @@ test("claims that differ only by case are no second value", async () => {
   assert.equal((await byTeam.asks(await tokenOf(byTeam.key, { Team: "red" }))).status, 200)
 })
 
-test("a provider is queried once, and again for a new key, but not for each token that claims one", async () => {
+test("a provider is queried once, and again for a new key, but not for each token that names one", async () => {
   const scene = await Scene.open()
   const { asked } = scene.world.web
   for (let i = 0; i < 5; i += 1) assert.equal((await scene.asks(await tokenOf(scene.key))).status, 200)
-  assert.equal(asked.length, 2, "its description and its keys")
+  assert.equal(asked.length, 2, "its configuration and its keys")
   const unknown = await drawKey("unknown")
   for (let i = 0; i < 5; i += 1) await scene.refused("InvalidIdentityToken", await tokenOf(unknown))
-  assert.equal(asked.length, 2, "the last look was moments ago")
+  assert.equal(asked.length, 2, "the last query was moments ago")
 })
 
 test("a provider that does not answer, or answers nonsense, never causes a 500", async () => {

@@ -1,4 +1,4 @@
-/** IAM and STS without a server between: requests signed as clients sign them, over identities in memory. */
+/** IAM and STS without a server: requests signed like those of clients, over identities in memory. */
 import assert from "node:assert/strict"
 import { Denials, sha256Hex, signRequest } from "../../src/access/index.js"
 import { fail } from "../../src/base/failures.js"
@@ -22,16 +22,16 @@ export type Values = Readonly<Record<string, string | number>>
 export interface Said {
   readonly status: number
   readonly xml: string
-  /** Of an error. */
+  /** The code of an error. */
   readonly code: string
   readonly notes: Readonly<Record<string, unknown>>
-  /** Texts of all elements of that name. */
+  /** The texts of all elements of that name. */
   all(element: string): readonly string[]
-  /** The text of the only one. */
+  /** The text of the only element of that name. */
   one(element: string): string
 }
 
-/** Documents by address; what is asked is counted. Of addresses it allows what has TLS. */
+/** Documents by address; requests are recorded. Only addresses with TLS are allowed. */
 export class SimWeb implements Web {
   readonly documents = new Map<string, unknown>()
   readonly asked: string[] = []
@@ -85,7 +85,7 @@ export async function tell(handler: Protocol, request: Asked): Promise<Said> {
     Array.from(xml.matchAll(new RegExp(`<${element}>([^<]*)</${element}>`, "g")), ([, text = ""]) => unescape(text))
   const one = (element: string): string => {
     const [only, ...more] = all(element)
-    assert.ok(only !== undefined && more.length === 0, `one ${element} in ${xml}`)
+    assert.ok(only !== undefined && more.length === 0, `not exactly one ${element} in ${xml}`)
     return only
   }
   return { status: answer?.status ?? 0, xml, code: all("Code")[0] ?? "", notes, all, one }
@@ -110,12 +110,12 @@ export class IamWorld {
   }
   private made: Protocol | undefined
 
-  /** Whatever is answered. */
+  /** Returns any answer. */
   ask(action: string, values: Values = {}, signer: Signer = ROOT, service = "iam"): Promise<Said> {
     return tell(this.handler, sign(formRequest(formOf(action, values, service)), service, signer))
   }
 
-  /** Must be answered with 200. */
+  /** Asserts an answer of 200. */
   async iam(action: string, values: Values = {}, signer: Signer = ROOT): Promise<Said> {
     const said = await this.ask(action, values, signer)
     assert.equal(said.status, 200, `${action}: ${said.xml}`)
@@ -153,7 +153,7 @@ export class IamWorld {
   }
 }
 
-/** Credentials as STS has given them. */
+/** Credentials from an answer of STS. */
 export const sessionIn = (said: Said): Signer => ({
   accessKeyId: said.one("AccessKeyId"),
   secret: said.one("SecretAccessKey"),

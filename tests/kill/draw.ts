@@ -1,4 +1,4 @@
-/** Numbers drawn from a seed, so that a failed run can be repeated with the same choices. */
+/** Random numbers from a seed, so that a failed run can be repeated with the same choices. */
 export class Draw {
   private state: number
 
@@ -6,7 +6,7 @@ export class Draw {
     this.state = (Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995) >>> 0
   }
 
-  /** A whole number from 0, below `limit`. */
+  /** Returns a whole number from 0, below `limit`. */
   below(limit: number): number {
     this.state = (this.state + 0x6d2b79f5) >>> 0
     let mixed = Math.imul(this.state ^ (this.state >>> 15), this.state | 1)
@@ -20,7 +20,7 @@ export class Draw {
     return item
   }
 
-  /** A key of the table, each as often as its weight says. */
+  /** Returns a key of the table; its probability is proportional to its weight. */
   weighted<K extends string>(weights: readonly (readonly [K, number])[]): K {
     let left = this.below(weights.reduce((sum, [, weight]) => sum + weight, 0))
     for (const [item, weight] of weights) {

@@ -1,11 +1,11 @@
 /**
  * Kill -9 in a loop: a real server under mixed load is killed at random moments and restarted; at
- * the end everything that was acknowledged must be there byte for byte, nothing else half there,
- * listings, reads and counters must agree, and the history of every key must be linearizable.
+ * the end everything that was acknowledged must exist byte for byte, no partial write may exist, listings, reads
+ * and counters must agree, and the history of every key must be linearizable.
  *
  *   node dist/tests/kill/kill-loop.js --kills 50 --folders 1|7 --seed N
  *
- * Limits  The history checker's per key; the group of keys moves on every KILLS_PER_GROUP kills.
+ * Limits  The history checker's per key; a new group of keys begins every KILLS_PER_GROUP kills.
  */
 import { parseArgs } from "node:util"
 import { fileURLToPath } from "node:url"
@@ -37,10 +37,10 @@ export interface KillResult {
 
 const CLIENTS = 6
 const KILLS_PER_GROUP = 4
-const LIFE_MS = { min: 60, max: 900 } as const
-/** One process in a few runs long enough to begin a checkpoint (5 s), and is killed around it. */
-const LONG_LIFE_MS = { min: 4_200, max: 6_200 } as const
-const LONG_LIFE_ONE_IN = 4
+const RUN_MS = { min: 60, max: 900 } as const
+/** Some processes run long enough to begin a checkpoint (5 s), and are killed around it. */
+const LONG_RUN_MS = { min: 4_200, max: 6_200 } as const
+const LONG_RUN_ONE_IN = 4
 
 const BUCKETS: readonly Bucket[] = [
   { name: "plain", mode: "never" },
@@ -75,17 +75,18 @@ class KillLoop {
   }
 
   /** Clients at work until the server is killed under them. */
-  private async oneLife(life: number): Promise<void> {
+  private async runIncarnation(incarnation: number): Promise<void> {
     let dying = false
     const workers = Array.from(
       { length: CLIENTS },
-      (_, at) => new Worker(this.client, this.shared, life * CLIENTS + at),
+      (_, at) => new Worker(this.client, this.shared, incarnation * CLIENTS + at),
     )
     const working = workers.map(async worker => {
       await worker.work(() => false)
-      if (!dying) this.record.violation(`life ${life}: the living server did not answer ${worker.unanswered}`)
+      if (!dying)
+        this.record.violation(`process ${incarnation}: the running server did not answer ${worker.unanswered}`)
     })
-    const { min, max } = life % LONG_LIFE_ONE_IN === 2 ? LONG_LIFE_MS : LIFE_MS
+    const { min, max } = incarnation % LONG_RUN_ONE_IN === 2 ? LONG_RUN_MS : RUN_MS
     await later(min + this.draw.below(max - min))
     dying = true
     await this.server.kill()
@@ -102,7 +103,7 @@ class KillLoop {
     await this.readGroup(this.shared.group)
   }
 
-  /** Reads a whole group into the history: values, listing, versions. */
+  /** Reads all values, the listing and the versions of a group into the history. */
   private async readGroup(group: number): Promise<void> {
     const now = this.shared.group
     this.shared.group = group
@@ -122,7 +123,7 @@ class KillLoop {
     for (let group = 0; group <= this.shared.group; group += 1) await this.readGroup(group)
   }
 
-  /** Completes uploads whose parts were acknowledged, however many kills ago. */
+  /** Completes all uploads whose parts were acknowledged, however many kills ago. */
   private async finishUploads(): Promise<void> {
     const finisher = new Worker(this.client, this.shared, 999)
     for (const upload of this.shared.uploads.splice(0)) await finisher.finish(upload)
@@ -141,12 +142,12 @@ class KillLoop {
   async run(): Promise<KillResult> {
     const { kills, log = () => {} } = this.options
     await this.makeBuckets()
-    for (let life = 0; life < kills && this.record.violations.length === 0; life += 1) {
-      this.shared.group = Math.floor(life / KILLS_PER_GROUP)
-      await this.oneLife(life)
+    for (let incarnation = 0; incarnation < kills && this.record.violations.length === 0; incarnation += 1) {
+      this.shared.group = Math.floor(incarnation / KILLS_PER_GROUP)
+      await this.runIncarnation(incarnation)
       const started = performance.now()
       await this.server.launch()
-      log(`kill ${life + 1} of ${kills}; ready again after ${Math.round(performance.now() - started)} ms`)
+      log(`kill ${incarnation + 1} of ${kills}; ready again after ${Math.round(performance.now() - started)} ms`)
       await this.afterRestart()
     }
     await this.finishUploads()
@@ -170,7 +171,7 @@ class KillLoop {
 export const replayCommand = ({ kills, folders, seed }: KillOptions): string =>
   `node dist/tests/kill/kill-loop.js --kills ${kills} --folders ${folders} --seed ${seed}`
 
-/** Runs the loop on its own server; never throws for the server's faults. */
+/** Runs the loop on a server of its own; reports the server's faults instead of throwing. */
 export function killLoop(options: KillOptions): Promise<KillResult> {
   return withFolder(async folder => {
     const server = await ServerProcess.start({ folders: dataFolders(folder, options.folders) })
@@ -196,7 +197,11 @@ async function main(): Promise<number> {
   const { violations, operations, counts } = await killLoop({ ...options, log })
   log([...counts].map(([name, count]) => `${name} ${count}`).join(", "))
   for (const violation of violations) log(violation)
-  log(violations.length === 0 ? `${operations} operations, nothing lost` : `red; again with: ${replayCommand(options)}`)
+  log(
+    violations.length === 0
+      ? `${operations} operations, nothing lost`
+      : `failed; replay with: ${replayCommand(options)}`,
+  )
   return violations.length === 0 ? 0 : 1
 }
 

@@ -1,6 +1,6 @@
 /**
  * Kill -9 in a loop, over one folder and over seven: 20 kills in `npm test`, 50 in `npm run check`.
- * Longer ones are a command of their own.
+ * A separate command runs longer ones.
  */
 import { test } from "node:test"
 import assert from "node:assert/strict"
@@ -17,6 +17,6 @@ for (const { kills, folders } of [
     const options = { kills, folders, seed }
     const { violations, operations } = await killLoop(options)
     assert.equal(violations.join("\n"), "", `replay: ${replayCommand(options)}`)
-    assert.ok(operations > kills * 50, `${operations} operations are enough to mean something`)
+    assert.ok(operations > kills * 50, `${operations} operations are too few`)
   })
 }

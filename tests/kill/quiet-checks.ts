@@ -10,14 +10,14 @@ import { bare } from "./record.js"
 import type { Bucket, Record } from "./record.js"
 
 const PAGES_MAX = 500
-/** Objects read whole in each round of checks, drawn from all. */
+/** The number of objects read whole in each round of checks, chosen at random. */
 export const SAMPLE_KEYS = 24
 
 interface Page {
   readonly text: string
 }
 
-/** All pages of a listing; `next` gives the query of the following one. */
+/** Reads all pages of a listing; `next` returns the query of the following page. */
 async function pages(client: Client, bucket: string, query: string, next: (xml: string) => string): Promise<Page[]> {
   const all: Page[] = []
   let more = ""
@@ -74,7 +74,7 @@ export async function listVersions(client: Client, bucket: string): Promise<List
   return entries.map(entry => ({ key: keyOf(entry), versionId: text(entry, "VersionId") ?? "" }))
 }
 
-/** The counters of the admin API against what listings show. */
+/** Compares the counters of the admin API with listings. */
 export async function checkCounters(
   server: ServerProcess,
   client: Client,
@@ -103,7 +103,7 @@ export async function checkCounters(
   }
 }
 
-/** Listed objects are readable, whole, and match the listing. */
+/** Checks that listed objects are readable, whole, and match the listing. */
 export async function checkReads(
   client: Client,
   bucket: Bucket,
@@ -124,7 +124,7 @@ export async function checkReads(
   }
 }
 
-/** Every version listed is readable by its id, and whole. */
+/** Checks that every listed version is readable by its id, and whole. */
 export async function checkVersions(client: Client, bucket: Bucket, record: Record): Promise<void> {
   for (const { key, versionId } of await listVersions(client, bucket.name)) {
     const query = `versionId=${encodeText(versionId)}`

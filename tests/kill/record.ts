@@ -1,8 +1,8 @@
 /**
  * The requests of one run's clients with their answers: the history, and the content of each write.
  *
- * Every write carries an id in its metadata and a body that names itself. `inspect` compares the answer to a
- * read with both: bytes, length, ETag and metadata must belong to one and the same write.
+ * Every write has an id in its metadata and a body that identifies it. `inspect` compares the answer to a read with
+ * both: bytes, length, ETag and metadata must belong to the same write.
  */
 import { md5Hex } from "../../conformance/checksums.js"
 import type { RawResponse } from "../../conformance/raw-client.js"
@@ -58,7 +58,7 @@ export class Record {
     if (planned.claim) this.sent.add(claimName(planned.claim))
   }
 
-  /** `onViolation` is called immediately for each. */
+  /** `onViolation` is called immediately for each violation. */
   constructor(private readonly onViolation: (text: string) => void = () => undefined) {}
 
   violation(text: string): void {
@@ -66,12 +66,15 @@ export class Record {
     if (this.violations.length < MESSAGES_MAX) this.violations.push(text)
   }
 
-  /** Compares a 200 on an object with the write that it names; undefined (and noted) if it is not one whole write. */
+  /**
+   * Compares a 200 on an object with the write that it names; returns undefined, and records a violation, if it is
+   * not one whole write.
+   */
   inspect(bucket: Bucket, key: string, response: RawResponse): Seen | undefined {
     const where = `${bucket.name}/${key}`
     const write = response.header(WRITE_HEADER)
     const planned = write === undefined ? undefined : this.planned.get(write)
-    if (write === undefined || !planned) return this.broken(`${where}: a write that nobody sent (${write})`)
+    if (write === undefined || !planned) return this.broken(`${where}: a write that no client sent (${write})`)
     if (planned.bucket !== bucket.name || planned.key !== key) {
       return this.broken(`${where}: write ${write} was sent to ${planned.bucket}/${planned.key}`)
     }
@@ -99,12 +102,12 @@ export class Record {
     if (md5Hex(body) !== etag && !etag.includes("-")) return `the ETag ${etag} is not of these bytes`
     if (body.length < IDENTITY_BYTES) return undefined
     const claim = readClaim(body)
-    if (!claim || !this.sent.has(claimName(claim))) return "a copy of bytes that nobody sent"
+    if (!claim || !this.sent.has(claimName(claim))) return "a copy of bytes that no client sent"
     const at = firstDifference(body, claim)
     if (at !== undefined || body.length !== claim.lengthBytes) return `a copy that is not whole (byte ${at})`
     return undefined
   }
 }
 
-/** MD5 of what a claim stands for. */
+/** The MD5 of the body of a claim. */
 export const etagOf = (claim: BodyClaim): string => md5Hex(bodyOf(claim))

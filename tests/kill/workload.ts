@@ -1,10 +1,10 @@
 /**
  * Clients that write, read, copy, list and delete concurrently, and record the answers.
  *
- * A client waits for each answer before its next request. When the connection breaks, the outcome is
- * unknown: the request took effect before the server died, or never. An answer that the operation cannot have is
- * an immediate violation; everything else is checked over the whole history.
- * Limits  KEYS_PER_GROUP keys at a time in each bucket, so that clients meet; open uploads UPLOADS_OPEN_MAX.
+ * A client waits for each answer before its next request. If the connection breaks, the outcome is unknown: the
+ * request took effect before the server was killed, or never. An impossible answer is an immediate violation;
+ * everything else is checked over the whole history.
+ * Limits  KEYS_PER_GROUP keys at a time in each bucket, so that clients conflict; UPLOADS_OPEN_MAX open uploads.
  */
 import { multipartEtag } from "../../conformance/checksums.js"
 import type { Call, Client } from "../../conformance/client.js"
@@ -23,7 +23,7 @@ const UPLOADS_OPEN_MAX = 12
 const ETAGS_REMEMBERED = 6
 const MIB = 1024 * 1024
 
-/** Lengths of bodies, each as often as its weight says. */
+/** Lengths of bodies, with their weights. */
 export type Lengths = readonly (readonly [name: `${number}`, weight: number])[]
 
 const LENGTHS: Lengths = [
@@ -62,13 +62,13 @@ export interface Upload {
   readonly write: string
   readonly etag: string
   readonly parts: readonly (readonly [number: number, etag: string])[]
-  /** When completing it was first requested without an answer; undefined: never. */
+  /** When its completion was first requested without an answer; undefined if never. */
   askedMs: number | undefined
-  /** When the server that did not answer was gone. */
+  /** When the server that did not answer had ended. */
   askedEndMs: number
 }
 
-/** What the clients of one run share. */
+/** The state that the clients of a run share. */
 export class Shared {
   readonly uploads: Upload[] = []
   /** Latest ETags returned, by bucket and key. */
@@ -108,7 +108,7 @@ const nowMs = () => performance.now()
 
 export class Worker {
   private readonly connection: KeptConnection
-  /** The request that was not answered, for messages. */
+  /** The unanswered request, for messages. */
   unanswered = ""
   private readonly draw: Draw
 
@@ -121,7 +121,7 @@ export class Worker {
     this.draw = new Draw(shared.seed * 1000 + number)
   }
 
-  /** Works until stopped, or until the server is gone; `rest` runs after each operation. */
+  /** Sends requests until it is stopped or the server has ended; `rest` runs after each operation. */
   async work(stopping: () => boolean, rest?: () => Promise<void>): Promise<void> {
     try {
       while (!stopping() && (await this.one())) await rest?.()
@@ -130,7 +130,7 @@ export class Worker {
     }
   }
 
-  /** Undefined: no answer came. */
+  /** Returns undefined if no answer came. */
   private async ask(method: string, call: Call): Promise<Told> {
     try {
       return await this.connection.exchange(this.client.prepare(method, call).request)
@@ -141,7 +141,7 @@ export class Worker {
     }
   }
 
-  /** One operation; false when the server is gone. */
+  /** Runs one operation; returns false if the server has ended. */
   private async one(): Promise<boolean> {
     const bucket = this.draw.pick(this.shared.buckets)
     const key = this.shared.keyName(this.draw.below(KEYS_PER_GROUP))
@@ -180,7 +180,7 @@ export class Worker {
     return { kind: "etag", etag: etags.at(-1 - this.draw.below(2)) ?? "0".repeat(32) }
   }
 
-  /** Records an operation; one without an answer, or that failed inside the server, is unknown. */
+  /** Records an operation; its outcome is unknown if it got no answer or an internal error. */
   private note(bucket: Bucket, key: string, startMs: number, action: Action, told: Told, outcome: Outcome | undefined) {
     const endMs = told === undefined || outcome?.kind !== "unknown" ? nowMs() : Infinity
     const settled: Outcome = outcome ?? { kind: "unknown" }
@@ -189,7 +189,7 @@ export class Worker {
     this.shared.record.note(bucket, { key, startMs, endMs, action, outcome: settled, note })
   }
 
-  /** The outcome of a change; an answer that it cannot have is a violation. */
+  /** Returns the outcome of a change; an impossible answer is a violation. */
   private outcomeOf(what: string, told: Told, done: number, conditional: boolean): Outcome | undefined {
     if (told === undefined) return undefined
     const versionId = told.header("x-amz-version-id")
@@ -322,7 +322,7 @@ export class Worker {
     return true
   }
 
-  /** An answer that is neither good nor "try again" is a violation. */
+  /** An answer that is neither a success nor a request to retry is a violation. */
   private expected(what: string, told: Told): boolean {
     if (told !== undefined && told.status !== 503) {
       this.shared.record.violation(`${what}: ${told.status} ${told.text.slice(0, 300)}`)
@@ -336,9 +336,9 @@ export class Worker {
   }
 
   /**
-   * Completes an upload whose parts were all acknowledged, perhaps long ago. One that was asked and not
-   * answered is asked again: 200 settles it, 404 means that it took effect and was overwritten since, or
-   * (which no client repeats) never; both are left to the search.
+   * Completes an upload whose parts were all acknowledged, perhaps long ago. An unanswered completion is requested
+   * again: after 200 it has taken effect; 404 means that it took effect and was overwritten, or never took effect;
+   * the search decides which.
    */
   async finish(upload: Upload): Promise<boolean> {
     const { bucket, key, uploadId, write, etag } = upload
@@ -397,12 +397,12 @@ export class Worker {
     return true
   }
 
-  /** All versions of one key at one moment. */
+  /** Reads all versions of one key at one moment. */
   async versions(bucket: Bucket, key: string): Promise<boolean> {
     return (await this.listVersions(bucket, key)) !== undefined
   }
 
-  /** Undefined: the server did not answer. */
+  /** Returns undefined if the server did not answer. */
   private async listVersions(bucket: Bucket, key: string): Promise<readonly StackEntry[] | undefined> {
     const startMs = nowMs()
     const told = await this.ask("GET", { bucket: bucket.name, query: `versions&prefix=${encodeText(key)}` })
@@ -430,7 +430,7 @@ export class Worker {
     return true
   }
 
-  /** Aborts uploads that no client will complete: one of their parts was not acknowledged. */
+  /** Aborts uploads that no client will complete, because one of their parts was not acknowledged. */
   async abortUploads(bucket: Bucket): Promise<boolean> {
     const told = await this.ask("GET", { bucket: bucket.name, query: "uploads&encoding-type=url" })
     if (told?.status !== 200) return this.expected("ListMultipartUploads", told)

@@ -1,4 +1,4 @@
-/** How a store behaves when parts of its machine fail. */
+/** The behaviour of a store when parts of its machine fail. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, parseAccountId, rowKeyOf } from "../../src/base/ids.js"
@@ -31,7 +31,7 @@ test("a body of more blocks than a command has rows is stored while a device fai
   await put(engine, bucket, bytes)
   assert.deepEqual(await get(engine, bucket), bytes)
   const hints = [...engine.tablet.committed.range("debts", ALL)]
-  assert.ok(hints.length > 1_100, `${hints.length} debts for 1,200 blocks`)
+  assert.ok(hints.length > 1_100, `${hints.length} hints for 1,200 blocks`)
 })
 
 for (const devices of [1, 3]) {
@@ -46,8 +46,8 @@ for (const devices of [1, 3]) {
       for (; stored < 10_000; stored += 1) await put(engine, bucket, small)
     })().catch((error: unknown) => error)
     assert.ok(isFailure(refused, "deviceFull"), `after ${stored} objects: ${String(refused)}`)
-    assert.deepEqual(await get(engine, bucket), small, "reads go on")
-    // Room that came while a device still looks why a write failed would be taken for a quota's.
+    assert.deepEqual(await get(engine, bucket), small, "reads continue")
+    // If space were freed while the device examines why a write failed, it would assume a quota.
     await machine.clock.advance(1_000)
     machine.disk.capacityBytes = 2 ** 40
     await machine.clock.advance(1_000)
@@ -82,10 +82,10 @@ test("small objects and listings survive rot on the device that is read first", 
   )
   await engine.services.objects.setTags({ bucket, key: keys[1] ?? key }, [["tag", "value"]])
   const again = await engine.services.objects.get({ bucket, key: keys[1] ?? key, conditions: {} })
-  assert.deepEqual(await bytesOf(again), small("b"), "a command carries the payload on from where it is whole")
+  assert.deepEqual(await bytesOf(again), small("b"), "a command copies the payload from the undamaged replica")
 })
 
-test("a store opens, and ends an interrupted removal, with more remaining than writers may have waiting", async () => {
+test("a store opens and completes an interrupted deletion, with more pending deletions than the limit for writers", async () => {
   const machine = new Machine({ devices: 1 })
   const first = await machine.open()
   const bucket = await createBucket(first)
@@ -126,7 +126,7 @@ test("a device that has lost its rows and its log is taken offline at the start"
 const spoilings: Record<string, (machine: Machine, engine: Engine) => Promise<void>> = {
   "cannot be opened": async machine => {
     machine.disk.kill()
-    // In the first batch: later ones record that it was durable.
+    // In the first batch, because later batches record that it was durable.
     machine.disk.flipBit("/d1/log/segment-000001", 8 * 90)
   },
   "has lost what it held": async (machine, engine) => {
@@ -190,7 +190,7 @@ test("a device that cannot be opened at the start reports why, and its folder ca
   const bucket = await createBucket(engine)
   for (const body of ["one", "two"]) await put(engine, bucket, Buffer.from(body))
   machine.disk.kill()
-  // In the first batch: later ones record that it was durable.
+  // In the first batch, because later batches record that it was durable.
   machine.disk.flipBit("/d1/log/segment-000001", 8 * 90)
   engine = await machine.open()
   const [first] = engine.recordManager.record.devices

@@ -1,4 +1,4 @@
-# What people put under Terraform beside a bucket: every resource of S3 and IAM that a store of this version knows.
+# Every resource of S3 and IAM that a store of this version supports, and that people manage with Terraform.
 
 terraform {
   required_providers {
