@@ -278,7 +278,17 @@ const valueOf = (headers: readonly Header[], name: string): string | undefined =
   headers.find(header => header[0].toLowerCase() === name.toLowerCase())?.[1]
 
 function answer(head: Head, body: Buffer, continued: boolean): RawResponse {
-  return { ...head, body, text: body.toString("utf8"), continued, header: name => valueOf(head.headers, name) }
+  let text: string | undefined
+  return {
+    ...head,
+    body,
+    // Only callers that read it pay for it: bodies of megabytes take longer to decode than to receive.
+    get text() {
+      return (text ??= body.toString("utf8"))
+    },
+    continued,
+    header: name => valueOf(head.headers, name),
+  }
 }
 
 /** Request line and headers as they go out, one character a byte. */

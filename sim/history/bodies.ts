@@ -90,12 +90,14 @@ export function readClaim(bytes: Uint8Array): BodyClaim | undefined {
 export function firstDifference(bytes: Uint8Array, claim: BodyClaim, offsetBytes = 0): number | undefined {
   if (offsetBytes + bytes.length > claim.lengthBytes) return Math.max(0, claim.lengthBytes - offsetBytes)
   const words = new Uint32Array(PAGE_BYTES / 4)
-  const page = new Uint8Array(words.buffer)
+  const page = Buffer.from(words.buffer)
   for (let at = 0; at < bytes.length;) {
     const inPage = (offsetBytes + at) % PAGE_BYTES
     fillPage(words, claim, (offsetBytes + at - inPage) / PAGE_BYTES)
     const end = Math.min(bytes.length, at + PAGE_BYTES - inPage)
-    for (let place = inPage; at < end; at += 1, place += 1) if (bytes[at] !== page[place]) return at
+    const [found, expected] = [bytes.subarray(at, end), page.subarray(inPage, inPage + end - at)]
+    if (expected.compare(found) !== 0) return at + found.findIndex((byte, place) => byte !== expected[place])
+    at = end
   }
   return undefined
 }
