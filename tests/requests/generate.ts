@@ -214,9 +214,7 @@ export class Generator {
   private spec(pipelined = false): Spec {
     const { chance, draws } = this
     if (chance.below(50) === 0) return drawForm(draws, this.people)
-    const drawn = drawOperation(draws)
-    // Bytes behind a CONNECT ended servers up to 84162fb, which others are compared with: it is sent alone, in one write.
-    const draft = drawn.method === "CONNECT" && pipelined ? { ...drawn, method: "PATCH" } : drawn
+    const draft = drawOperation(draws)
     const signing = this.signing(draft)
     const framing = this.framing(draft, signing)
     const { headers = [], bucket, body = "" } = draft
@@ -233,7 +231,7 @@ export class Generator {
       ...this.address(draft, signing),
       headers: chance.percent(50) ? [...headers, ...more] : [...more, ...headers],
       cuts:
-        chance.percent(88) || method === "CONNECT" || isBroken(framing)
+        chance.percent(88) || isBroken(framing)
           ? []
           : Array.from({ length: 1 + chance.below(3) }, () => chance.below(1_000)),
       ...(about !== undefined && { about }),
