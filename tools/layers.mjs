@@ -3,7 +3,7 @@
  * dependency shows in review; and no import cycle between files.
  *
  *   node tools/layers.mjs           checks (the dependencies that are allowed, the entry points, the picture, cycles, unused exports)
- *   node tools/layers.mjs --write   writes the dependencies, and lowers the allowed number of unused exports
+ *   node tools/layers.mjs --write   writes the dependencies
  *
  * Type imports count too: they disappear at run time, but a reader still follows them in a circle. The type
  * imports that close a cycle today are listed in tools/layers/cycles.json, a list that only gets shorter.
@@ -18,7 +18,6 @@ import { importedPath, isCheck, isStandIn, ROOT, moduleOf } from "./lint/paths.m
 
 const PICTURE = "tools/layers/dependencies.txt"
 const CYCLES = "tools/layers/cycles.json"
-const UNUSED = "tools/layers/unused-exports.json"
 const FOLDERS = ["src", "sim", "bench", "tests", "conformance"]
 
 /** Paths of all TypeScript files, from the root. */
@@ -151,25 +150,12 @@ export function deadRules(layers, dependencies) {
   )
 }
 
-const countsOf = unused => {
-  const counts = {}
-  for (const each of unused) counts[moduleOf(each)] = (counts[moduleOf(each)] ?? 0) + 1
-  return counts
-}
-
-/** Compares the unused exports of each module with the allowed number, which only goes down. */
-export function exportProblems(unused, allowed) {
-  const counts = countsOf(unused)
-  return Object.keys({ ...allowed, ...counts }).flatMap(module => {
-    const [count, most] = [counts[module] ?? 0, allowed[module] ?? 0]
-    const names = unused.filter(each => moduleOf(each) === module).join(", ")
-    if (count > most)
-      return [
-        `src/${module}/ has ${count} exports that no other file imports, ${most} at most: take \`export\` from ${names}`,
-      ]
-    return count < most ? [`well done: src/${module}/ has ${count} unused exports; node tools/layers.mjs --write`] : []
+/** `unused`: as `path name`. */
+export const exportProblems = unused =>
+  unused.map(each => {
+    const [path, name] = each.split(" ")
+    return `${path}: no other file imports ${name}: take \`export\` from it, or remove it`
   })
-}
 
 const listOf = path => JSON.parse(readFileSync(join(ROOT, path), "utf8"))
 
@@ -193,23 +179,12 @@ export function checkLayers() {
   for (const dependency of before)
     if (!dependencies.includes(dependency))
       problems.push(`dependency ${dependency} is gone: node tools/layers.mjs --write`)
-  problems.push(
-    ...deadRules(LAYERS, [...dependencies, ...dependenciesOfTests]),
-    ...exportProblems(unusedHere(), listOf(UNUSED)),
-  )
+  problems.push(...deadRules(LAYERS, [...dependencies, ...dependenciesOfTests]), ...exportProblems(unusedHere()))
   return { problems, files }
 }
 
-function writeLists() {
-  writeFileSync(join(ROOT, PICTURE), pictureOf(readTree().dependencies))
-  const [counts, allowed] = [countsOf(unusedHere()), listOf(UNUSED)]
-  const left = Object.entries(allowed).map(([module, most]) => [module, Math.min(most, counts[module] ?? 0)])
-  const fewer = Object.fromEntries(left.filter(([, most]) => most > 0))
-  writeFileSync(join(ROOT, UNUSED), `${JSON.stringify(fewer, undefined, 2)}\n`)
-}
-
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv.includes("--write")) writeLists()
+  if (process.argv.includes("--write")) writeFileSync(join(ROOT, PICTURE), pictureOf(readTree().dependencies))
   const { problems, files } = checkLayers()
   for (const problem of problems) process.stdout.write(`${problem}\n`)
   process.stdout.write(`layers: ${files} files, ${problems.length} problems\n`)

@@ -6,10 +6,8 @@ export { EMPTY_SHA256, equalInConstantTime, sha256Hex } from "./signing/canonica
 export type { SignableRequest } from "./signing/canonical.js"
 export { ChunkSignatures } from "./signing/chunks.js"
 export { missingField, readFormSignature, verifyFormSignature } from "./signing/form.js"
-export type { FormSignatureRules } from "./signing/form.js"
 export { SigningKey, SigningKeys } from "./signing/keys.js"
 export {
-  parsePayloadMode,
   STREAMING_SIGNED,
   STREAMING_SIGNED_TRAILER,
   STREAMING_UNSIGNED_TRAILER,
@@ -21,5 +19,5 @@ export type { SignedRequest, SigningCredentials } from "./signing/sign.js"
 export { carriesSignature, claimedKey, receivedRequest, SignatureVerifier } from "./signing/verify.js"
 export type { SignatureForm, SignatureVersion } from "./signing/credentials.js"
 export type { Version2Rules } from "./signing/version2.js"
-export type { AnonymousRequest, SignatureRules, SignedClaim, VerifiedRequest } from "./signing/verify.js"
+export type { SignatureRules, VerifiedRequest } from "./signing/verify.js"
 export type { ReceivedRequest } from "./signing/canonical.js"

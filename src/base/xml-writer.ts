@@ -52,7 +52,7 @@ export function escapeXml(text: string): string {
   return escaped + text.slice(from)
 }
 
-export type XmlValue = string | number | boolean
+type XmlValue = string | number | boolean
 
 /** Both tags of an element. Names are constants of the program, so there are few. */
 const tags = new Remembered(name => [`<${name}>`, `</${name}>`] as const)

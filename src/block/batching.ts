@@ -6,7 +6,7 @@
  */
 import type { Clock } from "../seams/clock/contract.js"
 
-export interface GatherRequest<Item, Answer> {
+interface GatherRequest<Item, Answer> {
   readonly candidates: readonly Item[]
   readonly needed: number
   /** After this long without an answer, the next candidate is asked too. */

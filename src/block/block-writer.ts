@@ -32,13 +32,13 @@ export interface WrittenBlock {
 }
 
 /** How one block is written. */
-export interface BlockRequest extends Pick<WriteRequest, "uploadId" | "part" | "owner" | "policy" | "recoveryHeader"> {
+interface BlockRequest extends Pick<WriteRequest, "uploadId" | "part" | "owner" | "policy" | "recoveryHeader"> {
   readonly generation: number
   readonly care: WriteCare
 }
 
 /** The rule for a block with a single writable device. */
-export interface SingleCopies {
+interface SingleCopies {
   readonly areRefused: boolean
   /** Called after a single copy was written. */
   note(): void

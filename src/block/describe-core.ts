@@ -12,7 +12,7 @@ import { textOfPolicy } from "../base/policy.js"
 import type { WrittenBlock } from "./block-writer.js"
 import type { MissingShards, WriteRequest } from "./contract.js"
 
-export interface WrittenExtent {
+interface WrittenExtent {
   readonly extent: Extent
   readonly hints: readonly MissingShards[]
 }

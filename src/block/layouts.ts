@@ -20,7 +20,7 @@ export function assignedDeviceOf(
 }
 
 /** A layout under which writes run. */
-export interface HeldLayout {
+interface HeldLayout {
   readonly layout: Layout
   /** Call it once, when all writes that were started under the layout have ended. */
   end(): void

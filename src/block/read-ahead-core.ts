@@ -13,7 +13,7 @@ import { PIECE_BYTES_MAX } from "./read-plan-core.js"
 /** Linux lets the send buffer of a socket grow to 4 MiB by itself. */
 export const SOCKET_BYTES = 4 * MIB
 
-export interface ReaderState {
+interface ReaderState {
   /** Pieces that were or are being read, and not yet handed out. */
   readonly aheadPieces: number
   /** Bytes handed out and consumed by the client. */

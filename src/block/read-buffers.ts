@@ -21,7 +21,7 @@ const SHORT_BYTES = SYNC_READ_BYTES_MAX + HEADER_BYTES
 /** Smaller pieces are cheap to allocate. */
 const LENT_BYTES_MIN = 32 * KIB
 
-export interface ReadBufferCounts {
+interface ReadBufferCounts {
   readonly longBuffers: number
   readonly shortBuffers: number
 }

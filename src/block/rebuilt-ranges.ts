@@ -14,7 +14,7 @@ const RANGES_KEPT = 2
 /** The data shards of a block within a range, read or rebuilt from those read. Each is taken once. */
 export type DataShards = Map<number, Uint8Array>
 
-export interface KeptRange {
+interface KeptRange {
   readonly extent: Extent
   readonly block: number
   readonly from: number

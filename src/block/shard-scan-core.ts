@@ -44,7 +44,7 @@ export const needleIdOf = ({ partition, uploadId, part, block, generation }: Blo
 export const ALL_NEEDLES: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(NEEDLE_KEY_BYTES + 1)) }
 
 /** Where a block's shards are, compared with where a layout puts them. */
-export interface Standing {
+interface Standing {
   /** Slots with a copy somewhere, minus those that a read needs: below 0 the block cannot be read. */
   readonly spareShards: number
   /** Devices that should have a shard and do not. */

@@ -33,10 +33,10 @@ export const deviceIdOf = (number: number): DeviceId => parseDeviceId(number.toS
 export const SHARD_MEMORY_BYTES = 1 * MIB
 
 /** A test's hook into a shard read or write: throws, or waits. */
-export type Meddle = (what: "append" | "read", id: NeedleId, device: DeviceId) => void | Promise<void>
+type Meddle = (what: "append" | "read", id: NeedleId, device: DeviceId) => void | Promise<void>
 
 /** The rows of an index. */
-export type MakeRows = () => Promise<Parameters<typeof openVolumes>[1]>
+type MakeRows = () => Promise<Parameters<typeof openVolumes>[1]>
 
 /** Its store is the volumes themselves. */
 export interface LocalDevice extends ShardDevice {
@@ -105,7 +105,7 @@ export class TestDevices {
   }
 }
 
-export interface ShardWorldOptions {
+interface ShardWorldOptions {
   readonly devices?: number
   /** Default: a slot of each partition on every device. */
   readonly layoutWidth?: number

@@ -65,7 +65,7 @@ export function planWrite(policy: Policy, slots: readonly SlotDevice[], care: Wr
   return { policy: narrow, targets, placedSlots, missingSlots: [], lacking, durableMin: targets.length }
 }
 
-export type AckVerdict = "wait" | "ack" | "fail"
+type AckVerdict = "wait" | "ack" | "fail"
 
 /** Whether a block is written, given how its shard writes stand. */
 export function decideAck(

@@ -1,6 +1,6 @@
 /** Cluster: the devices of a store and the placement of its data, decided on the control record. */
 export { checkRecord } from "./check-record.js"
-export { deviceOf, finishTransition, isIn, withState } from "./device-states-core.js"
+export { deviceOf, finishTransition } from "./device-states-core.js"
 export { markOffline, markReopened, markReturning, markWhole } from "./device-states-core.js"
 export {
   addDevice,
@@ -9,28 +9,12 @@ export {
   removeDevice,
   replaceDevice,
   setWeight,
-  usualWeight,
   type NewDevice,
 } from "./device-commands-core.js"
-export { LONG_OUT_MS, placeWithoutLongOffline } from "./long-out-core.js"
-export {
-  addLearner,
-  dropReplicas,
-  forgetLearners,
-  nextReplicaStep,
-  promoteLearner,
-  tabletOf,
-  type ReplicaStep,
-} from "./replicas-core.js"
+export { placeWithoutLongOffline } from "./long-out-core.js"
+export { addLearner, dropReplicas, forgetLearners, nextReplicaStep, promoteLearner, tabletOf } from "./replicas-core.js"
 export { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"
-export {
-  previewChange,
-  reencodingOf,
-  type DevicePreview,
-  type Preview,
-  type PreviewFacts,
-  type Reencoding,
-} from "./preview-core.js"
-export { controlLayoutOf, layoutOf } from "./record-layout-core.js"
+export { previewChange, reencodingOf, type Preview, type PreviewFacts, type Reencoding } from "./preview-core.js"
+export { layoutOf } from "./record-layout-core.js"
 export { SafetyEvaluator, type Safety, type SafetyInput } from "./safety-core.js"
 export { reasonsOf, safetySentence } from "./safety-sentence-core.js"

@@ -30,7 +30,7 @@ export interface Reencoding {
   readonly bytes: number
 }
 
-export interface DevicePreview {
+interface DevicePreview {
   readonly id: DeviceId
   /** Bytes of shards that are written to it. */
   readonly bytesIn: number

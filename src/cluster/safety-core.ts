@@ -55,7 +55,7 @@ export interface MisplacedGroup {
   readonly bytes: number
 }
 
-export interface SafetyMetadata {
+interface SafetyMetadata {
   /** Devices that hold all metadata. */
   readonly replicas: readonly DeviceId[]
   /** Devices that are becoming replicas. */
@@ -80,12 +80,12 @@ export interface SafetyInput {
 }
 
 /** Bytes of blocks (before coding) that survive the loss of any `losses` more disks; -1: not readable now. */
-export interface SafetyLevel {
+interface SafetyLevel {
   readonly losses: number
   readonly bytes: number
 }
 
-export interface RiskyPartition {
+interface RiskyPartition {
   readonly partition: number
   /** Disks that may fail; -1 if some of it is not readable now. */
   readonly losses: number
@@ -93,7 +93,7 @@ export interface RiskyPartition {
   readonly lacking: readonly DeviceId[]
 }
 
-export interface Losses {
+interface Losses {
   /** How many arbitrary disks may fail without a loss; -1 if something is not readable now. */
   readonly disks: number
   /** The same, if each device were a separate disk. */

@@ -2,7 +2,7 @@
 import type { DeviceId } from "../base/ids.js"
 import type { Safety, SafetyCauses } from "./safety-core.js"
 
-export interface SentenceFacts {
+interface SentenceFacts {
   /** The policy of new blocks, such as `ec:4+3`. */
   readonly policy: string
   /** The folder by which the operator knows a device. */

@@ -21,7 +21,7 @@ interface Waiting {
 }
 
 /** A request that has a place, or is parked: it gave its place back while it waits for its client. */
-export interface Placed {
+interface Placed {
   hasPlace: boolean
   /** Undefined if the request took its place while places were plentiful. */
   party: Party | undefined

@@ -13,14 +13,14 @@ import type { Disk } from "../seams/disk/contract.js"
 
 const FILE_BYTES_MAX = 1 * MIB
 
-export interface CertificatePaths {
+interface CertificatePaths {
   /** PEM: the certificate, then its chain. */
   readonly certificatePath: string
   /** PEM, not encrypted. */
   readonly keyPath: string
 }
 
-export interface CertificatePair {
+interface CertificatePair {
   readonly cert: Buffer
   readonly key: Buffer
 }

@@ -27,7 +27,7 @@ import type { ResponseBatch } from "./response-batch.js"
 
 const WAITING_BYTES_MAX = 64 * KIB
 /** Larger bodies are streamed, so that back pressure reaches their senders. */
-export const WHOLE_BODY_BYTES_MAX = 64 * KIB
+const WHOLE_BODY_BYTES_MAX = 64 * KIB
 const COLLECT_SWEEPS_MAX = 2
 /** 64 KiB arrive in 46 Ethernet frames. */
 const ATTEMPTS_MAX = 64

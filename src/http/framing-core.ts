@@ -6,7 +6,7 @@
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 
-export interface RequestHead {
+interface RequestHead {
   readonly httpVersion: string
   readonly headersAll: (name: string) => readonly string[]
 }

@@ -37,7 +37,7 @@ export interface RequestHead {
 }
 
 /** `incomplete`: the bytes may be the beginning of a plain head. */
-export type HeadReading = RequestHead | "incomplete" | "other"
+type HeadReading = RequestHead | "incomplete" | "other"
 
 const METHODS = ["GET", "HEAD", "PUT", "DELETE", "POST"] as const
 const VERSION = " HTTP/1.1"

@@ -33,7 +33,7 @@ import { RequestIds } from "./request-ids.js"
 import { RequestRecord } from "./request-record.js"
 import { ResponseBatch } from "./response-batch.js"
 
-export interface HttpServerSettings {
+interface HttpServerSettings {
   /** "s3", "admin" …; used in logs and metrics. */
   readonly name: string
   readonly host: string

@@ -24,7 +24,7 @@ export async function* oncePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> 
   if (bytes.length > 0) yield bytes
 }
 
-export interface BodyHooks {
+interface BodyHooks {
   /** More of the body, or its end, has arrived after a reader waited for it. */
   readonly onArrival: () => void
   /** `isFull` may have changed. */

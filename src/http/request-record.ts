@@ -24,7 +24,7 @@ function isServerFault(status: number, failure: unknown): boolean {
 const LABELS_KNOWN_MAX = 1_000
 
 /** A completed exchange. */
-export interface Served {
+interface Served {
   readonly requestId: string
   readonly method: string
   readonly status: number | undefined

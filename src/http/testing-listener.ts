@@ -56,7 +56,7 @@ export function socketOf(message: unknown): Socket {
   return message.socket
 }
 
-export interface World {
+interface World {
   readonly port: number
   readonly telemetry: SimTelemetry
   readonly open: () => Promise<RawClient>

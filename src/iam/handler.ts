@@ -42,7 +42,7 @@ const UNSIGNED_BYTES_MAX = 64 * KIB
 const INTERNAL_STATUS = 500
 const DENIED_STATUS = 403
 
-export interface IamSettings {
+interface IamSettings {
   readonly accounts: Accounts & Keyring
   readonly identities: Identities
   readonly sessions: Sessions

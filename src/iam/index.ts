@@ -1,5 +1,4 @@
 /** IAM and STS: users, roles, keys, policies and sessions of an account, in AWS's query protocol. */
 export { ACTIONS } from "./actions.js"
 export { createIamHandler } from "./handler.js"
-export type { IamSettings } from "./handler.js"
 export { speaksIam } from "./speaks-iam.js"

@@ -18,7 +18,7 @@ export function nameBefore(parameters: Parameters): string {
 
 const markerOf = (name: string): string => Buffer.from(name).toString("base64url")
 
-export interface Page<Item> {
+interface Page<Item> {
   readonly items: readonly Item[]
   /** Undefined on the last page. */
   readonly marker: string | undefined

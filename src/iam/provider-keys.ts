@@ -15,7 +15,7 @@ const KEEP_MS = 60 * 60_000
 const FETCH_EVERY_MS = 10_000
 const PROVIDERS_MAX = 200
 
-export type KeySet = ReturnType<typeof createLocalJWKSet>
+type KeySet = ReturnType<typeof createLocalJWKSet>
 
 interface Fetched {
   readonly fetchedMs: number

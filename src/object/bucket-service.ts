@@ -38,7 +38,7 @@ const bucketRecords = query("BucketRecords", (view): readonly BucketRecord[] =>
 )
 
 /** A bucket with its own policy. */
-export interface ChosenPolicy {
+interface ChosenPolicy {
   readonly name: BucketName
   readonly policy: Policy
 }

@@ -22,7 +22,7 @@ import { requireBucket } from "./commands/row-editor-core.js"
 import type { Uploads } from "./uploads.js"
 import { checkWrite, HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "./commands/version-commands-core.js"
 
-export const BODY_BYTES_MAX = 5 * GIB
+const BODY_BYTES_MAX = 5 * GIB
 
 /** How new blocks are written. */
 export interface StorePolicy {
@@ -30,7 +30,7 @@ export interface StorePolicy {
   readonly blockBytes: number
 }
 
-export interface IngestRequest {
+interface IngestRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
   /** Checked before the body is read. Absent: no conditions. */

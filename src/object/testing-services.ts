@@ -22,7 +22,7 @@ import { createServices, type Services } from "./services.js"
 const noSignal = new AbortController().signal
 
 /** Devices that a test can manipulate. */
-export interface WorldDevices {
+interface WorldDevices {
   readonly live: Devices
   add(number: number): Promise<DeviceId>
   takeOffline(id: DeviceId): void

@@ -24,12 +24,12 @@ import type { Log } from "../seams/telemetry/contract.js"
 import type { Metadata } from "../metadata/index.js"
 import { dropRows, resolveUpload } from "./commands/pending-deletion-commands-core.js"
 
-export const UPLOADS_IN_DOUBT_MAX = 10_000
+const UPLOADS_IN_DOUBT_MAX = 10_000
 
 export const incarnationOf = (uploadId: UploadId): Incarnation => parseIncarnation(parseInt(uploadId.slice(0, 8), 16))
 
 /** A refused upload that a row may reference all the same, or whose needles could not be removed. */
-export interface UploadInDoubt {
+interface UploadInDoubt {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly extent: Extent

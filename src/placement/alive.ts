@@ -5,7 +5,7 @@ import type { DeviceId, PartitionId } from "../base/ids.js"
 import { parsePartitionId } from "../base/ids.js"
 import type { Layout } from "./layout.js"
 
-export interface PartitionRisk {
+interface PartitionRisk {
   readonly partition: PartitionId
   readonly alive: number
 }

@@ -1,5 +1,5 @@
 /** Placement: devices and weights → layout → the devices of a block; movement, capacity, alive slots. */
-export { aliveHistogram, aliveSlots, fewestAlive, riskiestFirst, type PartitionRisk } from "./alive.js"
+export { aliveHistogram, aliveSlots, riskiestFirst } from "./alive.js"
 export { idealUsableBytes, usableBytes, weightsFor } from "./capacity.js"
 export {
   decodeLayout,
@@ -11,5 +11,5 @@ export {
   type Layout,
   type LayoutDevice,
 } from "./layout.js"
-export { movement, type DeviceMovement, type Movement } from "./movement.js"
+export { movement } from "./movement.js"
 export { planLayout, planNext, replaceDevice } from "./next-layout.js"

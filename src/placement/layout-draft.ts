@@ -9,7 +9,7 @@ import { tableFor, type LayoutDevice, type SlotTable } from "./layout.js"
 import { Spread } from "./spread.js"
 
 /** The planner's limit; `DEVICES_MAX` is the limit of a store. */
-export const PLANNED_DEVICES_MAX = 4096
+const PLANNED_DEVICES_MAX = 4096
 
 export const VACANT = 0xffff
 

@@ -5,14 +5,14 @@
 import type { DeviceId } from "../base/ids.js"
 import type { Layout } from "./layout.js"
 
-export interface DeviceMovement {
+interface DeviceMovement {
   /** Slots that the device gets, moved or new. */
   readonly slotsIn: number
   /** Slots that the device no longer has, moved or dropped. */
   readonly offlineSlots: number
 }
 
-export interface Movement {
+interface Movement {
   /** Slots that both layouts have, on another device. */
   readonly moved: number
   /** Slots that only the new, wider layout has. */

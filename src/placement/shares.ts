@@ -55,7 +55,7 @@ function boundsToKeep(
 }
 
 /** The same in whole slots: the remainder of rounding down goes to the largest fractions. */
-export function wholeSharesOf(
+function wholeSharesOf(
   weights: readonly number[],
   caps: readonly number[],
   total: number,

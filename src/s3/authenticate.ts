@@ -21,7 +21,7 @@ import { mayHaveLists } from "./settings/ownership-controls.js"
 import { SUB_RESOURCES } from "./route.js"
 import type { S3Target } from "./wire/target.js"
 
-export const SIGNATURE_SERVICE = "s3"
+const SIGNATURE_SERVICE = "s3"
 
 /** Other services of the S3 model that SDKs sign for; all are refused as not implemented. */
 const UNBUILT_SERVICES: ReadonlyMap<string, string> = new Map([

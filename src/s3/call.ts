@@ -46,7 +46,7 @@ export interface CallContext extends PermissionsContext {
 }
 
 /** The contents of a request, once its caller and its target are known. */
-export interface CallParts {
+interface CallParts {
   readonly exchange: Exchange
   readonly operation: { readonly name: string; readonly readBody: (body: CallBody) => Promise<BodyContent> }
   readonly target: S3Target
@@ -266,7 +266,7 @@ export interface FormSuccess {
   readonly redirect: string | undefined
 }
 
-export type AnswerBody =
+type AnswerBody =
   | { readonly kind: "none" }
   /** The body that a HEAD omits. */
   | { readonly kind: "omitted"; readonly lengthBytes: number }

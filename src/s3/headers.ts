@@ -20,7 +20,7 @@ export type HeaderAnswer =
   | { readonly kind: "values"; readonly values: readonly string[]; readonly otherwise: FailureKind }
   | { readonly kind: "refused"; readonly failure: FailureKind }
 
-export interface HeaderRow {
+interface HeaderRow {
   /** Lower case. A name that ends with `*` stands for all names with that prefix; the first match applies. */
   readonly name: string
   readonly answer: HeaderAnswer

@@ -19,7 +19,7 @@ export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC3
 export const checksumHeader = (algorithm: ChecksumAlgorithm): string => `${PREFIX}${algorithm.toLowerCase()}`
 
 /** Decodes exact base64 (with padding) of the given length; undefined for any other text. */
-export function exactBase64(text: string, lengthBytes: number): Uint8Array | undefined {
+function exactBase64(text: string, lengthBytes: number): Uint8Array | undefined {
   const bytes = Buffer.from(text, "base64")
   return bytes.length === lengthBytes && bytes.toString("base64") === text ? bytes : undefined
 }
@@ -33,7 +33,7 @@ export function contentMd5Of(headers: Headers): Uint8Array | undefined {
   return md5
 }
 
-export interface DeclaredChecksum {
+interface DeclaredChecksum {
   readonly algorithm: ChecksumAlgorithm
   readonly value: string
 }

@@ -10,7 +10,7 @@ import type { Headers, HeaderShape, RequestHeaders } from "../base/request-heade
 import { withoutAwsChunked } from "./wire/aws-chunked.js"
 
 /** Limit on names and values together, as S3 counts them. */
-export const USER_METADATA_BYTES_MAX = 2048
+const USER_METADATA_BYTES_MAX = 2048
 const META = "x-amz-meta-"
 
 function contentHeadersOf(headers: Headers): ContentHeaders {

@@ -5,8 +5,8 @@
 import { XML_DECLARATION } from "./wire/xml-writer.js"
 import type { Clock } from "../seams/clock/contract.js"
 
-export const SLOW_AFTER_MS = 10_000
-export const SPACE_EVERY_MS = 10_000
+const SLOW_AFTER_MS = 10_000
+const SPACE_EVERY_MS = 10_000
 
 const DECLARATION = new TextEncoder().encode(XML_DECLARATION)
 const SPACE = new TextEncoder().encode(" ")

@@ -24,7 +24,7 @@ export interface FailedReplica {
   readonly failure: Failure
 }
 
-export interface Recovery {
+interface Recovery {
   /** Position of the last entry; all `replicas` have it. */
   readonly position: Position
   /** In the order given; at least one. */

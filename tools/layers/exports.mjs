@@ -1,8 +1,6 @@
 /**
  * Unused exports: a name that a file of src/ exports and no other file imports, tests and tools included. It makes a
  * reader look for users that do not exist; without `export` the compiler says whether the file itself needs it.
- *
- * tools/layers/unused-exports.json says how many are left in each module; the numbers only go down.
  */
 import ts from "typescript"
 import { importedPath } from "../lint/paths.mjs"

@@ -10,7 +10,7 @@ import { INVALID_PRINCIPAL, malformed } from "./messages.js"
 /** The kind of resource that an action acts on. */
 export type ActionScope = "bucket" | "object"
 
-export interface BucketPolicyRules {
+interface BucketPolicyRules {
   readonly bucket: string
   /** Every action that a bucket policy may name, in AWS's spelling: `s3:GetObject`. */
   readonly actions: ReadonlyMap<string, ActionScope>

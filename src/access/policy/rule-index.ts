@@ -15,7 +15,7 @@ export interface NamedRule {
   readonly rule: Rule
 }
 
-export interface MatchedRules {
+interface MatchedRules {
   readonly denies: readonly NamedRule[]
   readonly allows: readonly NamedRule[]
 }

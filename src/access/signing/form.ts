@@ -19,7 +19,7 @@ import { checkScope, REGION_REPORTED } from "./verify.js"
 import type { SignatureRules, VerifiedRequest } from "./verify.js"
 import { version2Signature } from "./version2.js"
 
-export interface FormSignatureRules extends Pick<SignatureRules, "service" | "region"> {
+interface FormSignatureRules extends Pick<SignatureRules, "service" | "region"> {
   /** Whether signature version 2 is accepted. */
   readonly acceptVersion2: boolean
 }

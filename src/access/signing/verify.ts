@@ -78,13 +78,13 @@ export interface SignatureRules {
   readonly version2?: Version2Rules | undefined
 }
 
-export interface AnonymousRequest {
+interface AnonymousRequest {
   readonly kind: "anonymous"
   readonly payload: PayloadMode
 }
 
 /** A signature that has been read and is well formed and timely, but not yet verified. */
-export type SignedClaim = Version4Claim | Version2Claim
+type SignedClaim = Version4Claim | Version2Claim
 
 interface Version4Claim {
   readonly kind: "claim"

@@ -7,7 +7,7 @@
 import { fail, type Failure } from "../../base/failures.js"
 import type { Conditions } from "../contract.js"
 
-export interface ConditionSubject {
+interface ConditionSubject {
   readonly etag: string
   readonly modifiedMs: number
 }

@@ -71,7 +71,7 @@ export const createUpload = command<[address: UploadAddress, upload: Omit<Upload
   },
 })
 
-export interface PutPart extends UploadAddress {
+interface PutPart extends UploadAddress {
   readonly part: Omit<PartRecord, "modifiedMs">
   readonly hints: readonly MissingShardHint[]
 }
@@ -157,7 +157,7 @@ export const putSegment = command<
   },
 })
 
-export interface CompleteUpload extends UploadAddress {
+interface CompleteUpload extends UploadAddress {
   readonly completion: Completion
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker">

@@ -13,7 +13,7 @@ import { decodePendingDeletion, PRESENT, type PendingDeletionRecord } from "../.
 import { command, type RowView, type Touches } from "../../metadata/index.js"
 import { namingsOf, type UploadName } from "../queries/named-extents-core.js"
 
-export type Ownership = "live" | "aborted"
+type Ownership = "live" | "aborted"
 
 /** Live, or aborted from now on: a commit that references an aborted upload is refused. */
 export const resolveUpload = command<[resolve: UploadName], Ownership>({

@@ -16,7 +16,7 @@ import { namingsOf, type Naming, type UploadName } from "../queries/named-extent
 import { findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { RowEditor } from "./row-editor-core.js"
 
-export interface SwapExtent extends UploadName {
+interface SwapExtent extends UploadName {
   readonly from: Extent
   readonly to: Extent
   /** Blocks of `from` that are stored elsewhere in `to`. */

@@ -118,13 +118,13 @@ function shareBytes(
   return content.kind === "extent" ? content : version.content
 }
 
-export interface Removed {
+interface Removed {
   readonly versioning: Versioning
   readonly versionId: VersionId | undefined
   readonly deleteMarker: boolean
 }
 
-export interface RemoveLatest {
+interface RemoveLatest {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly conditions: Conditions
@@ -164,7 +164,7 @@ const MARKER = {
   isShared: false,
 } as const
 
-export interface RemoveVersion {
+interface RemoveVersion {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly versionId: VersionId

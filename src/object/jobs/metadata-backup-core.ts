@@ -38,7 +38,7 @@ const END = rowKeyOf("\xff")
 /** The objects of the system bucket are these snapshots themselves. */
 const OBJECTS_END = bucketRowKey(SYSTEM_BUCKET_ID)
 
-export interface WalkLimits {
+interface WalkLimits {
   /** A slice ends with the first object key after this many rows … */
   readonly rowsPerStep: number
   /** … or after this many bytes of keys and values … */
@@ -61,7 +61,7 @@ export interface WalkedRow {
   readonly row: MetadataRow
 }
 
-export interface WalkSlice {
+interface WalkSlice {
   readonly rows: readonly WalkedRow[]
   /** Undefined at the end. */
   readonly next: WalkPlace | undefined

@@ -26,7 +26,7 @@ import { dropRows, resolveUpload } from "../commands/pending-deletion-commands-c
 import { nameOf, Removals, type BlockName } from "./removals.js"
 import { incarnationOf, type Uploads } from "../uploads.js"
 
-export const ORPHAN_LIMITS = {
+const ORPHAN_LIMITS = {
   resolutionsPerStep: 64,
   marksPerStep: 256,
   /** Blocks whose uploads are held; if there are more, the walk waits. */

@@ -19,7 +19,7 @@ import type { Uploads } from "../uploads.js"
 /** Recent uploads whose owners and extents are cached. */
 const UPLOADS_KEPT = 10_000
 
-export type Verdict =
+type Verdict =
   | { readonly kind: "live"; readonly live: LiveBlock }
   /** The local replica has no row that references the block in this generation. */
   | { readonly kind: "unnamed"; readonly owner: NeedleOwner }

@@ -11,7 +11,7 @@ import type { BlockRun } from "../../block/index.js"
 import { blockCount, EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../../format/extent.js"
 
 /** Neighbouring blocks that are stored in the same way. */
-export type Stretch = Omit<ExtentException, "firstBlock" | "lastBlock"> & BlockRun
+type Stretch = Omit<ExtentException, "firstBlock" | "lastBlock"> & BlockRun
 
 export interface ReencodePlan {
   /** Blocks to re-encode, ascending; if empty, only exceptions of the extent are dropped. */

@@ -7,7 +7,7 @@
 import { isFailure } from "../../base/failures.js"
 import type { BlockGroup } from "../../block/index.js"
 
-export const REMOVALS_MAX = 1_000
+const REMOVALS_MAX = 1_000
 
 export type BlockName = Pick<BlockGroup, "uploadId" | "part" | "block" | "generation">
 

@@ -10,7 +10,7 @@ import type { MisplacedBlocks, ShardScanReport } from "./repair-contract.js"
 /** Groups of misplaced blocks, about two for each partition. The report says if it omits further ones. */
 export const MISPLACED_GROUPS_MAX = 2 * PARTITIONS
 
-export type CensusReport = Omit<ShardScanReport, "beganMs" | "hasScanned">
+type CensusReport = Omit<ShardScanReport, "beganMs" | "hasScanned">
 
 /** The sums of one scanned partition. */
 export class PartitionCount {

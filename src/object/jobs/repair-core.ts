@@ -13,7 +13,7 @@ import type { RepairDevice } from "./repair-contract.js"
 export type States = ReadonlyMap<DeviceId, RepairDevice>
 
 /** `mend`: a shard is lost. `move`: all shards exist somewhere. `resolve`: the block may be unreferenced. */
-export type BlockNeed = "nothing" | "resolve" | "move" | "mend"
+type BlockNeed = "nothing" | "resolve" | "move" | "mend"
 
 export interface BlockScan {
   readonly need: BlockNeed

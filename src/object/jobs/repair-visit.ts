@@ -25,7 +25,7 @@ import type { Uploads } from "../uploads.js"
 const MAX_CONCURRENT_BLOCKS = 8
 
 /** Remaining work in a partition. */
-export interface Left {
+interface Left {
   readonly kind: PartitionNeed
   readonly spareShards: number
   readonly bytes: number
@@ -48,7 +48,7 @@ export interface VisitOutcome {
 export type PassedOver = ReadonlySet<UploadId>
 
 /** Knowledge about a partition's blocks beyond their indexes. */
-export type Known = Pick<VisitOutcome, "unreadable"> & {
+type Known = Pick<VisitOutcome, "unreadable"> & {
   readonly settled?: ReadonlySet<string>
   readonly live?: ReadonlySet<string>
 }

@@ -71,7 +71,7 @@ export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadNam
   }
 }
 
-export const multipartOf = (rowKey: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
+const multipartOf = (rowKey: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
 
 /** The recovery header of an upload's first block, rebuilt from its row; undefined if the bucket no longer exists. */
 export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {

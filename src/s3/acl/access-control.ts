@@ -23,7 +23,7 @@ import type { RequestedAcl, RequestedGrant, RequestedGrantee } from "./requested
 export type Grantees = Pick<Accounts, "getAccount" | "listAccounts">
 
 /** Rules for lists, including those for existing lists. */
-export interface BucketAclRules extends AclRules {
+interface BucketAclRules extends AclRules {
   readonly ignorePublicAcls: boolean
 }
 

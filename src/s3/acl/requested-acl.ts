@@ -51,7 +51,7 @@ const invalid = (message: string | undefined, argumentName: string, value: strin
   fail("invalidArgument", { message, argumentName, argumentValue: value.slice(0, 200) })
 const malformed = (reason: string): Failure => fail("malformedAcl", { reason })
 
-export function accountOf(text: string): AccountId {
+function accountOf(text: string): AccountId {
   try {
     return parseAccountId(text)
   } catch {
@@ -73,7 +73,7 @@ const checkNumber = (grants: readonly RequestedGrant[]): readonly RequestedGrant
 const FOR_THE_OWNER = "bucket-owner-full-control"
 
 /** Whether a canned list grants the bucket's owner full control, and nothing else. */
-export const isForOwner = (canned: string): boolean => canned.toLowerCase() === FOR_THE_OWNER
+const isForOwner = (canned: string): boolean => canned.toLowerCase() === FOR_THE_OWNER
 
 /** Lists that old clients send with every request; they have no effect if there is nothing to grant. */
 const isHarmless = (canned: string): boolean => canned.toLowerCase() === "private" || isForOwner(canned)

@@ -20,7 +20,7 @@ type FormCondition =
   /** Well formed, but never true: S3 treats it as a condition that fails. */
   | { readonly kind: "never"; readonly shown: string }
 
-export interface FormPolicy {
+interface FormPolicy {
   readonly expiresMs: number
   readonly conditions: readonly FormCondition[]
 }

@@ -11,12 +11,12 @@ import type { WireBody } from "../body.js"
 import { FormDecoder, notOneFile } from "../wire/form-data.js"
 import type { FormEvent } from "../wire/form-data.js"
 
-export const FORM_FIELDS_MAX = 100
+const FORM_FIELDS_MAX = 100
 
 /** Values by name in lower case; byte strings. */
 export type FormFields = ReadonlyMap<string, string>
 
-export interface ArrivingForm {
+interface ArrivingForm {
   readonly fields: FormFields
   /** As sent; undefined if the file has none. */
   readonly fileName: string | undefined

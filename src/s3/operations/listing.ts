@@ -12,7 +12,7 @@ import type { Field } from "../failures.js"
 import type { Query } from "../wire/query.js"
 import { escapeXml, XmlWriter } from "../wire/xml-writer.js"
 
-export const ENTRIES_MAX = 1000
+const ENTRIES_MAX = 1000
 
 /** How byte strings are shown: percent-encoded on request or if XML cannot contain them, else as text. */
 export interface Encoding {

@@ -6,7 +6,7 @@
  */
 
 /** The kind of target of an action. */
-export type ActionScope = "service" | "bucket" | "object"
+type ActionScope = "service" | "bucket" | "object"
 
 const SERVICE = ["ListAllMyBuckets"] as const
 

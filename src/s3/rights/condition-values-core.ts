@@ -53,7 +53,7 @@ export interface Read {
   readonly body?: BodyContent
 }
 
-export type Values = string | readonly string[] | undefined
+type Values = string | readonly string[] | undefined
 type Maker = (head: RequestHead, versionId: string | undefined) => Values
 
 const AUTH_TYPES = { header: "REST-HEADER", query: "REST-QUERY-STRING", form: "POST" } as const

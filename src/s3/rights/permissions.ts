@@ -71,7 +71,7 @@ export interface PermissionsRequest {
 const EVERYTHING = "arn:aws:s3:::*"
 
 /** The ARN of an action's target. */
-export function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
+function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
   const scope = scopeOf(action)
   const name = bucket?.name ?? newBucket
   if (scope === "service" || name === undefined) return EVERYTHING
@@ -94,7 +94,7 @@ const OF_THE_OWNER = "only the bucket owner's account may use the policy of a bu
 const OF_ANOTHER = "another account owns the object, and only its access control list can grant access"
 
 /** The action that entitles a caller to learn that something is missing. */
-export const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
+const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
 
 const isAbsence = (failure: Failure): failure is Failure & { readonly kind: keyof typeof LISTING } =>
   failure.kind in LISTING

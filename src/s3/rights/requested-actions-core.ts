@@ -6,7 +6,7 @@ import { scopeOf } from "./actions.js"
 import { actionsOf } from "./required-actions-core.js"
 import type { RequiredActions } from "./required-actions-core.js"
 
-export interface RequestedActions {
+interface RequestedActions {
   readonly action: string
   readonly resource: string
 }

@@ -33,7 +33,7 @@ export const givesAcl = (headers: HeaderNames): boolean => [...headers.keys()].s
 const replacesTags = (headers: Headers): boolean => headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE"
 
 /** A condition on an existing object reveals it. */
-export const READ_BY_CONDITION: RequiredAction = { action: "GetObject", when: withHeader("if-match") }
+const READ_BY_CONDITION: RequiredAction = { action: "GetObject", when: withHeader("if-match") }
 
 const makeObject = (tagging?: Pick<RequiredAction, "appliesTo">): readonly [RequiredAction, ...RequiredAction[]] => [
   { action: "PutObject" },

@@ -18,7 +18,7 @@ import { xmlDocument } from "../wire/xml-writer.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 
 /** Error codes for a missing setting. */
-export type MissingCode =
+type MissingCode =
   "NoSuchCORSConfiguration" | "NoSuchTagSet" | "NoSuchPublicAccessBlockConfiguration" | "OwnershipControlsNotFoundError"
 
 export interface Setting<Value> {

@@ -19,8 +19,8 @@ import { EMPTY_SHA256, equalInConstantTime, sha256Hex } from "../../access/index
 import type { ChunkSignatures } from "../../access/index.js"
 import { digestOnce } from "../../seams/compute/index.js"
 
-export const CHUNK_LINE_BYTES_MAX = 256
-export const TRAILER_BYTES_MAX = 8 * 1024
+const CHUNK_LINE_BYTES_MAX = 256
+const TRAILER_BYTES_MAX = 8 * 1024
 
 export interface ChunkedBodyShape {
   /** The signature chain that follows the request's signature; undefined for unsigned chunks. */

@@ -4,7 +4,7 @@
 import { fail } from "../../base/failures.js"
 import { percentDecode } from "../../base/uri.js"
 
-export interface CopySourceName {
+interface CopySourceName {
   readonly bucket: string
   /** The key's bytes as a byte string. */
   readonly rawKey: string

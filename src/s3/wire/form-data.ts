@@ -18,7 +18,7 @@ import { KIB } from "../../base/limits.js"
 export const FORM_BYTES_MAX = 20 * KIB
 const FILE_FIELD = "file"
 
-export interface FormPart {
+interface FormPart {
   readonly kind: "field" | "file"
   /** As sent; a byte string, like all texts here. */
   readonly name: string

@@ -15,8 +15,8 @@ import type { XmlWriter } from "./xml-writer.js"
 
 export const TAG_DOCUMENT = "Tagging"
 export const TAGS_MAX = 10
-export const TAG_KEY_CHARACTERS_MAX = 128
-export const TAG_VALUE_CHARACTERS_MAX = 256
+const TAG_KEY_CHARACTERS_MAX = 128
+const TAG_VALUE_CHARACTERS_MAX = 256
 const ALLOWED = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u
 
 const invalid = (message: string, key?: string): Failure => fail("invalidTag", { message, tagKey: key?.slice(0, 128) })

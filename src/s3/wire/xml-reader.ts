@@ -23,7 +23,7 @@ export interface XmlLimits {
 /** Tags that are read between two pauses: 2 to 5 ms. */
 const PIECE_MARKS = 4096
 
-export const XML_LIMITS: XmlLimits = { bytesMax: 1 * MIB, elementsMax: 20_000 }
+const XML_LIMITS: XmlLimits = { bytesMax: 1 * MIB, elementsMax: 20_000 }
 
 export interface XmlElement {
   /** Without prefix. */

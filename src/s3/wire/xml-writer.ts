@@ -1,10 +1,10 @@
 /** Writes the XML documents of S3's answers. */
 import { XML_DECLARATION, XmlWriter } from "../../base/xml-writer.js"
 
-export { escapeXml, XML_DECLARATION, XmlWriter, type XmlValue } from "../../base/xml-writer.js"
+export { escapeXml, XML_DECLARATION, XmlWriter } from "../../base/xml-writer.js"
 export const XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
-export interface XmlDocumentOptions {
+interface XmlDocumentOptions {
   /** Off for `<Error>`, which S3 writes without a namespace. */
   readonly namespace?: boolean
   /** Off if the declaration has been sent already. */
