@@ -1,7 +1,14 @@
-/** Queries of accounts and access keys. Their results contain no secret. Pure. */
-import { parseAccessKeyId } from "../base/ids.js"
+/** Queries of accounts, access keys and assumable roles. Their results contain no secret. Pure. */
+import { parseAccessKeyId, parseAccountNumber } from "../base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber, RowKey } from "../base/ids.js"
-import { decodeAccessKey, decodeKeyUse, type AccessKeyRecord, type KeyUseRecord } from "../format/identity-records.js"
+import {
+  decodeAccessKey,
+  decodeKeyUse,
+  type AccessKeyRecord,
+  type IdentityRecord,
+  type KeyUseRecord,
+  type RoleTerms,
+} from "../format/identity-records.js"
 import { decodeAccount, type AccountRecord } from "../format/records.js"
 import { textRowKey } from "../format/row-key.js"
 import { query } from "../metadata/index.js"
@@ -9,6 +16,8 @@ import { findAccessKey, isOwnedBy } from "./account-commands-core.js"
 import type { AccessKey, KeyOwner } from "./contract.js"
 import { findAccount, findAccountId } from "./find-account-core.js"
 import { findIdentity } from "./identities/identity-commands-core.js"
+import { findPolicy } from "./identities/managed-policy-commands-core.js"
+import { parseIdentityArn } from "./identities/names.js"
 import { ALL_ROWS, readPage, type RecordPage } from "./record-pages-core.js"
 
 export const readAccount = query("ReadAccount", (view, id: AccountId): AccountRecord | undefined =>
@@ -68,3 +77,27 @@ export const readKeyUse = query("ReadKeyUse", (view, id: AccessKeyId): KeyUseRec
   const row = view.get("keyUses", textRowKey(id))
   return row && decodeKeyUse(row.value)
 })
+
+export interface AssumableRole {
+  readonly account: AccountRecord
+  readonly role: IdentityRecord
+  readonly terms: RoleTerms
+  /** The ARN of the first session policy that does not exist. */
+  readonly missingPolicy: string | undefined
+}
+
+/** `policyArns` are managed policies that will limit the session. Undefined if there is no such role. */
+export const readAssumableRole = query(
+  "ReadAssumableRole",
+  (view, roleArn: string, policyArns: readonly string[]): AssumableRole | undefined => {
+    const parsed = parseIdentityArn("role", roleArn)
+    if (parsed === undefined || parsed.account === "aws") return undefined
+    const accountId = findAccountId(view, parseAccountNumber(parsed.account))
+    const account = accountId && findAccount(view, accountId)
+    if (account === undefined) return undefined
+    const role = findIdentity(view, { accountId: account.id, kind: "role", name: parsed.name })
+    if (role?.role === undefined || role.path !== parsed.path || role.name !== parsed.name) return undefined
+    const missingPolicy = policyArns.find(arn => findPolicy(view, account.id, arn) === undefined)
+    return { account, role, terms: role.role, missingPolicy }
+  },
+)

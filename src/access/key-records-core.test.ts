@@ -19,10 +19,10 @@ import {
   readAccount,
   readAccountOfNumber,
   readAccounts,
+  readAssumableRole,
   readKeysOfUser,
   readKeyUse,
 } from "./account-queries-core.js"
-import { readAssumableRole } from "./assumable-role-core.js"
 import {
   attachPolicy,
   deleteIdentity,

@@ -1,4 +1,5 @@
 /** The two HTML pages of the admin port: no scripts, nothing secret, no external resources. */
+import { escapeXml } from "../base/xml-writer.js"
 import type { HealthReport } from "../node/index.js"
 
 const STYLE = `
@@ -8,18 +9,9 @@ h1 { font-size: 1.4rem }
 code { font-size: .95em }
 `
 
-const ESCAPES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-}
-const escape = (text: string): string => text.replace(/[&<>"']/g, character => ESCAPES[character] ?? character)
-
 const page = (title: string, body: string): string => `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)}</title><style>${STYLE}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeXml(title)}</title><style>${STYLE}</style></head>
 <body>
 ${body}
 </body>
@@ -28,10 +20,10 @@ ${body}
 
 export function frontPage(version: string, { ready, reasons }: HealthReport): string {
   const health = ready ? (reasons.length === 0 ? "ready" : "ready, degraded") : "not ready"
-  const list = reasons.length === 0 ? "" : `<ul>${reasons.map(reason => `<li>${escape(reason)}</li>`).join("")}</ul>`
+  const list = reasons.length === 0 ? "" : `<ul>${reasons.map(reason => `<li>${escapeXml(reason)}</li>`).join("")}</ul>`
   return page(
     "Hayloft",
-    `<h1>Hayloft ${escape(version)}</h1>
+    `<h1>Hayloft ${escapeXml(version)}</h1>
 <p>Health: <strong>${health}</strong></p>${list}
 <p><a href="/docs/">Documentation</a> · <a href="/openapi.json">API of this port</a> · <a href="/metrics">metrics</a></p>
 <p>On the machine itself, <code>./bin/hayloft status</code> shows more.</p>`,
@@ -39,6 +31,6 @@ export function frontPage(version: string, { ready, reasons }: HealthReport): st
 }
 
 export function documentsPage(names: readonly string[]): string {
-  const items = names.map(name => `<li><a href="/docs/${encodeURI(name)}">${escape(name)}</a></li>`).join("\n")
+  const items = names.map(name => `<li><a href="/docs/${encodeURI(name)}">${escapeXml(name)}</a></li>`).join("\n")
   return page("Hayloft documentation", `<h1>Documentation</h1>\n<ul>\n${items}\n</ul>\n<p><a href="/">back</a></p>`)
 }

@@ -8,7 +8,7 @@ import type { Extent } from "../format/extent.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { BLOCK_LIMITS } from "./limits.js"
-import { OpenReader, ReadAhead } from "./read-ahead.js"
+import { OpenReader, ReadAhead, TurnBytes } from "./read-ahead.js"
 import { nextPieceBytes, SOCKET_BYTES, type PieceRule } from "./read-ahead-core.js"
 import { PIECE_BYTES_MAX } from "./read-plan-core.js"
 
@@ -144,4 +144,28 @@ test("once half of the memory is held, only readers whose clients take bytes get
   assert.equal(nextPieceBytes({ ...reader, aheadPieces: 1 }, 0), PIECE_BYTES_MAX)
   assert.equal(nextPieceBytes({ ...taking, aheadPieces: 1 }, readBytesMax / 2), undefined)
   assert.equal(nextPieceBytes({ ...reader, aheadPieces: BLOCK_LIMITS.readAheadPiecesMax }, 0), undefined)
+})
+
+test("bytes beyond those of a turn wait for the next turns, in the order of their requests", async () => {
+  const ends: (() => void)[] = []
+  const endTurn = async (): Promise<void> => {
+    for (const end of ends.splice(0)) end()
+    for (let i = 0; i < 5; i += 1) await Promise.resolve()
+  }
+  const turns = new TurnBytes({ atEndOfTurn: call => void ends.push(call) }, 100)
+  const served: number[] = []
+  for (let n = 0; n < 7; n += 1) {
+    const turn = turns.take(60)
+    if (turn === undefined) served.push(n)
+    else void turn.then(() => served.push(n))
+  }
+  assert.deepEqual(served, [0, 1])
+  await endTurn()
+  assert.deepEqual(served, [0, 1, 2, 3])
+  await endTurn()
+  await endTurn()
+  assert.deepEqual(served, [0, 1, 2, 3, 4, 5, 6])
+  await endTurn()
+  assert.equal(ends.length, 0, "without readers no turns are counted")
+  assert.equal(turns.take(1000), undefined, "the first request does not wait, however long it is")
 })

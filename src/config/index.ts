@@ -6,7 +6,6 @@ export {
   REGION_DEFAULT,
   SETTING_NAMES,
   SETTINGS,
-  type ListenAddress,
   type ServeConfig,
   type Setting,
   type SettingName,

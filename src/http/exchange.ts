@@ -31,9 +31,7 @@ import { HeaderLines, linesOf } from "./header-lines.js"
 import type { HttpLimits } from "./limits.js"
 import { oncePiece, type RequestBody } from "./request-body.js"
 import type { ResponseBatch } from "./response-batch.js"
-import { SendProgress } from "./send-progress.js"
 import { StageTiming } from "./timing.js"
-import { tlsVersionOf } from "./tls-version.js"
 
 /** Size of one write, so that a slow receiver shows progress at least this often. */
 const WRITE_BYTES_MAX = 64 * KIB
@@ -358,3 +356,33 @@ const keepAliveLines = new RememberedByObject(
   ({ keepAliveMs }: HttpLimits) =>
     `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`,
 )
+
+/** The TLS version of a connection, with the digits that policies use: `1.3`; undefined without TLS. */
+const tlsVersionOf = (socket: Socket): string | undefined =>
+  socket instanceof TLSSocket ? (socket.getProtocol()?.replace(/^TLSv/, "") ?? "") : undefined
+
+/**
+ * Measures how much of a write a client has received, even during the write: Node reports only its end, and a write of
+ * one mebibyte takes minutes with a slow receiver.
+ */
+class SendProgress {
+  private queuedBytes = 0
+
+  constructor(private readonly socket: Socket) {}
+
+  /** Bytes that have left the system's queue since the last call, provided that none were added. */
+  sentBytes(): number {
+    const before = this.queuedBytes
+    this.queuedBytes = bytesQueuedAt(fieldOf(this.socket, "_handle"))
+    return Math.max(0, before - this.queuedBytes)
+  }
+}
+
+/** The same fields that Node reads for socket timeouts; the connection under TLS has a queue of its own. */
+function bytesQueuedAt(handle: unknown): number {
+  if (handle === undefined) return 0
+  return Number(fieldOf(handle, "writeQueueSize") ?? 0) + bytesQueuedAt(fieldOf(handle, "_parent"))
+}
+
+const fieldOf = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined

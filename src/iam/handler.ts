@@ -8,7 +8,9 @@
  */
 import {
   claimedKey,
+  decide,
   DeniedAccess,
+  NO_RESOURCE_POLICIES,
   sentenceOfDecision,
   sha256Hex,
   SignatureVerifier,
@@ -18,6 +20,7 @@ import {
   type Identities,
   type Keyring,
   type KnownKey,
+  type RequestContext,
   type Sessions,
 } from "../access/index.js"
 import { asFailure, fail, type Failure } from "../base/failures.js"
@@ -26,10 +29,9 @@ import { splitTarget } from "../base/uri.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Web } from "../seams/web/contract.js"
-import type { Action, Call, IamService, OpenCall, Result } from "./action.js"
+import type { Action, Call, IamService, OpenCall, Result, Target } from "./action.js"
 import { findAction } from "./actions.js"
 import { errorAnswer, resultAnswer, VERSIONS } from "./answers.js"
-import { authorize } from "./authorize.js"
 import { iamErrorOf, type IamError } from "./failures.js"
 import { Parameters } from "./parameters.js"
 import { contextOf } from "./request-context.js"
@@ -205,4 +207,27 @@ function checkSupported(
     throw fail("notImplemented", { message: `The action ${shown} is not supported.` })
   }
   parameters.checkKnown(name, action.parameters)
+}
+
+/** Checks that the caller's policies allow an action, as policies name it. Throws `accessDenied`. */
+function authorize(
+  action: string,
+  { caller, accountId, number, nowMs }: Call,
+  target: Target,
+  context: RequestContext,
+): void {
+  const { principal, policies } = caller
+  if (action.startsWith("iam:") && caller.session === "key") {
+    throw fail("accessDenied", {
+      message: "IAM cannot be called with credentials from GetSessionToken; sign with the long-term key.",
+    })
+  }
+  const owner = { accountId, accountNumber: number }
+  const request = { principal, action, resource: target.arn, owner, nowMs, context }
+  const decision = decide(request, policies, NO_RESOURCE_POLICIES)
+  if (decision.outcome === "allow") return
+  const who = principal.kind === "session" ? principal.sessionArn : principal.arn
+  throw new DeniedAccess(request, decision, {
+    message: `User: ${who} is not authorized to perform: ${action} on resource: ${target.arn}`,
+  })
 }

@@ -4,12 +4,11 @@ import { AssertionError } from "../base/assert.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import { backoffMs } from "./backoff.js"
 import { JobRunner } from "./job-runner.js"
 import type { Job, BackgroundService, StepOutcome } from "./contract.js"
 import { mapBounded } from "./map-bounded.js"
 import { DisposeStack } from "./stack.js"
-import { supervise } from "./supervise.js"
+import { backoffMs, supervise } from "./supervise.js"
 
 const never = new AbortController().signal
 const untilAborted = (signal: AbortSignal): Promise<void> =>

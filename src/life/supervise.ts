@@ -13,7 +13,6 @@ import { assert, AssertionError } from "../base/assert.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import { backoffMs } from "./backoff.js"
 import { JOBS_MAX } from "./job-runner.js"
 import type { BackgroundService } from "./contract.js"
 import { mapBounded } from "./map-bounded.js"
@@ -68,4 +67,18 @@ export async function supervise(
     signal.removeEventListener("abort", onAbort)
   }
   if (mistakes[0] !== undefined) throw mistakes[0]
+}
+
+interface BackoffLimits {
+  readonly firstMs: number
+  readonly mostMs: number
+}
+
+/**
+ * Returns the wait after the given number of consecutive failures (1, 2, …): half of it fixed, half random, so that
+ * failures that happened together are not retried together (Brooker, "Exponential backoff and jitter", 2015).
+ */
+export function backoffMs(failuresInARow: number, limits: BackoffLimits, random: Random): number {
+  const fullMs = Math.min(limits.mostMs, limits.firstMs * 2 ** Math.min(failuresInARow - 1, 30))
+  return fullMs / 2 + random.below(Math.ceil(fullMs / 2) + 1)
 }

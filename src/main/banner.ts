@@ -1,4 +1,11 @@
 /** Banner: the output of a start: addresses, redundancy, warnings, and three ways to store a first object. */
+import type { ListenAddress, ServeConfig } from "../config/config.js"
+import type { OpenedStore } from "../node/open/open-store.js"
+import type { Disk } from "../seams/disk/contract.js"
+
+const VOLATILE = new Set(["tmpfs", "ramfs"])
+const REMOTE = new Set(["nfs", "cifs", "smb", "smb2", "fuse"])
+
 interface BannerFacts {
   readonly version: string
   readonly endpoint: string
@@ -38,4 +45,35 @@ export function bannerOf(facts: BannerFacts): string {
     `  ${credentials}; aws s3 mb s3://third && aws s3 cp README.md s3://third/`,
   ]
   return `${lines.join("\n")}\n`
+}
+
+/** Warnings for the operator before this start is trusted with data: one line each. */
+export async function warningsOf(
+  disk: Disk,
+  config: ServeConfig,
+  store: OpenedStore,
+  isLoopback: (address: ListenAddress) => boolean,
+): Promise<string[]> {
+  const warnings: string[] = []
+  if (!config.tls && !isLoopback(config.listen)) {
+    warnings.push(
+      `S3 listens on ${config.listen.host} without TLS: requests can be read in transit; pass --tls-cert and --tls-key`,
+    )
+  }
+  if (!config.tls && !isLoopback(config.adminListen)) {
+    warnings.push(`the admin port listens on ${config.adminListen.host} without TLS: its token can be read in transit`)
+  }
+  warnings.push(...store.notes)
+  for (const { id, pathHint, state } of store.record.devices) {
+    if (state === "offline") warnings.push(`missing: device ${id}, last at ${pathHint}`)
+  }
+  for (const { identity } of store.devices) {
+    const folder = identity.path
+    const { fileSystemKind } = await disk.space(folder)
+    if (VOLATILE.has(fileSystemKind))
+      warnings.push(`${folder} is on ${fileSystemKind}: its contents are lost in a power cut`)
+    if (REMOTE.has(fileSystemKind))
+      warnings.push(`${folder} is on ${fileSystemKind}: durability depends on how that server handles a sync`)
+  }
+  return warnings
 }

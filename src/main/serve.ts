@@ -3,7 +3,8 @@
  * supervises, and stops in order.
  *
  * Order of stopping: listeners drain while the engine still works; then background work ends; then the engine makes
- * its last checkpoint and closes; then the folders are released.
+ * its last checkpoint and closes; then the folders are released. `process.exit` would wait forever for the threads of
+ * disk calls that hang: once everything else has ended, only a signal ends such a process.
  */
 import { resolve } from "node:path"
 import { Denials } from "../access/index.js"
@@ -13,6 +14,7 @@ import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/ind
 import { createIamHandler } from "../iam/index.js"
 import { supervise, type BackgroundService } from "../life/index.js"
 import { createS3Handler, settingsOfNewBucket } from "../s3/index.js"
+import type { Clock } from "../seams/clock/contract.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealLocks } from "../seams/lock/index.js"
@@ -21,18 +23,20 @@ import { TableStores } from "../table/index.js"
 import { EventLoopDelay } from "../seams/telemetry/real-event-loop.js"
 import { RealTelemetry } from "../seams/telemetry/real.js"
 import { RealWeb } from "../seams/web/real.js"
-import { bannerOf } from "./banner.js"
+import { bannerOf, warningsOf } from "./banner.js"
 import type { CliIo } from "../cli/io.js"
 import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "../config/config.js"
 import { FolderDocuments } from "./documents.js"
-import { endByForce, isHeldUp } from "./shutdown.js"
 import { PortRouter } from "./port-router.js"
 import { runStore, type RunningStore } from "./run-store.js"
 import { RuntimeFiles } from "./runtime-file.js"
 import { readMasterKeyFile } from "../node/open/master-key-file.js"
 import { openStore, type OpenedStore } from "../node/open/open-store.js"
-import { warningsOf } from "../node/open/warnings.js"
 import { readVersion } from "../cli/version.js"
+
+/** Time limit for slow threads and file calls after everything else has ended. */
+const GRACE_MS = 1_000
+const POLL_MS = 50
 
 const LOOPBACK = /^(127\.|::1$|localhost$)/
 
@@ -174,3 +178,17 @@ function endpointOf({ host }: ListenAddress, port: number, secure: boolean): str
   const shown = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host
   return `${secure ? "https" : "http"}://${shown.includes(":") ? `[${shown}]` : shown}:${port}`
 }
+
+/** Whether this process has file calls in progress. */
+const hasFileCalls = (): boolean => process.getActiveResourcesInfo().some(name => name.startsWith("FSReq"))
+
+/** Whether something still keeps the process from ending after the grace period. */
+async function isHeldUp(clock: Clock, threadsLeft: () => number): Promise<boolean> {
+  const untilMs = clock.monotonicMs() + GRACE_MS
+  const isBusy = (): boolean => hasFileCalls() || threadsLeft() > 0
+  while (isBusy() && clock.monotonicMs() < untilMs) await clock.sleep(POLL_MS, new AbortController().signal)
+  return isBusy()
+}
+
+/** Ends the process by a signal, which also determines its exit code. */
+const endByForce = (): boolean => process.kill(process.pid, "SIGKILL")

@@ -37,7 +37,6 @@ import { EachDevice } from "./devices/each-device.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
 import { redundancyOf } from "./control/redundancy.js"
 import { StoreControl } from "./control/store-control.js"
-import { VerifyingReplicas } from "./metadata/replica-verification.js"
 
 const DEVICES_CONCURRENT = 4
 /** Low enough that clients hardly notice it; high enough to move 4 TiB a day. */
@@ -117,6 +116,13 @@ const tendingJobs = (devices: () => readonly DeviceStack[]): readonly Job[] => [
   new EachDevice("scrub metadata", devices, stack => stack.tending.scrubMetadata),
   new EachDevice("scrub log", devices, stack => stack.tending.scrubLog),
 ]
+
+/** Verifies the metadata of each replica after a start and on request. */
+const verifyingReplicas = (tablet: Primary): Job => ({
+  name: "verify metadata",
+  progress: () => tablet.verificationProgress,
+  step: async signal => ((await tablet.verifyReplicas(signal)) ? "busy" : "idle"),
+})
 
 class EngineBuilder {
   private readonly recordManager: ControlRecordManager
@@ -207,7 +213,7 @@ class EngineBuilder {
       },
       backgroundServices: [devices],
       jobs: [
-        ...[new VerifyingReplicas(tablet), ...services.jobs, control],
+        ...[verifyingReplicas(tablet), ...services.jobs, control],
         new ReplicaComparing(tablet, control, clock, telemetry.log),
         ...tendingJobs(() => devices.open),
       ],

@@ -17,7 +17,6 @@ import type { Disk } from "../seams/disk/contract.js"
 import { salvageNeedles } from "../volume/index.js"
 import { bodyOf, type BodyMatch } from "./body-core.js"
 import { knownKeyOf, type KnownKey } from "./key-rows-core.js"
-import { RESCUE_LIMITS } from "./limits.js"
 import { NeedleCatalog, type CatalogedKey } from "./needle-catalog.js"
 import { planKey } from "./plan-core.js"
 import type { KeyPlan, Lost, PlannedVersion } from "./plan.js"
@@ -27,7 +26,16 @@ import { SnapshotFinder, type Snapshot } from "./snapshot.js"
 import type { SourceShards } from "./source-shards.js"
 import type { Sources } from "./sources.js"
 import type { BucketPlan, ReadyVersion, RescueTarget } from "./target.js"
-import { BoundedTasks } from "./bounded-tasks.js"
+
+const RESCUE_LIMITS = {
+  /**
+   * Needles and tombstones kept in memory: up to about 1 GiB if each is an upload of its own. A source with more is
+   * read in several passes, each for a part of the object keys.
+   */
+  needlesMax: 2_000_000,
+  /** Object keys that are written concurrently. */
+  concurrentKeysMax: 16,
+} as const
 
 /** The request for a rescue. */
 export interface RescueRequest {
@@ -310,4 +318,38 @@ function isOf(
   let hash = 0x811c_9dc5
   for (const character of `${bucketId}/${key}`) hash = Math.imul(hash ^ character.charCodeAt(0), 0x0100_0193)
   return (hash >>> 0) % of === part
+}
+
+/** Runs tasks concurrently up to a limit, and single tasks exclusively. */
+class BoundedTasks {
+  private readonly running = new Set<Promise<unknown>>()
+  private failure: { readonly error: unknown } | undefined
+
+  constructor(private readonly concurrentMax: number) {}
+
+  /** Resolves when the task has begun. Throws the error of an earlier task. */
+  async begin(task: () => Promise<void>): Promise<void> {
+    while (this.running.size >= this.concurrentMax) await Promise.race(this.running)
+    this.check()
+    const running: Promise<unknown> = task()
+      .catch((error: unknown) => (this.failure ??= { error }))
+      .finally(() => this.running.delete(running))
+    this.running.add(running)
+  }
+
+  /** Runs the task while no other runs; resolves when it has ended. */
+  async alone(task: () => Promise<void>): Promise<void> {
+    await this.end()
+    await task()
+  }
+
+  /** Resolves when all have ended. Throws the error of a failed task. */
+  async end(): Promise<void> {
+    while (this.running.size > 0) await Promise.race(this.running)
+    this.check()
+  }
+
+  private check(): void {
+    if (this.failure) throw this.failure.error
+  }
 }

@@ -13,7 +13,7 @@ import { after, type Soon } from "../../base/soon.js"
 import type { Directory } from "../directory.js"
 import { checkPrincipals } from "../policy/bucket-policy.js"
 import type { AccessPolicy, PrincipalName } from "../policy/contract.js"
-import { mapPrincipals, principalsIn } from "../policy/map-principals.js"
+import { textsIn } from "../policy/read-json.js"
 import { ALL_ROWS } from "../record-pages-core.js"
 import { DirectoryCache } from "../directory-cache.js"
 import { identityArn, sessionArn } from "./names.js"
@@ -25,6 +25,8 @@ import {
 } from "./named-principals-core.js"
 
 const UNIQUE_ID = /^((?:AIDA|AROA)[A-Z0-9]+)(?::(.+))?$/
+/** Where `textsIn` finds users, roles and sessions in the text of a policy. */
+const PRINCIPAL = /^\$\.Statement(?:\[\d+\])?\.(?:Not)?Principal\.AWS(?:\[\d+\])?$/
 const WALKS_MAX = 3
 
 type IdentitiesById = ReadonlyMap<string, NamedIdentity>
@@ -78,4 +80,26 @@ function arnOf(identities: IdentitiesById, text: string): string | undefined {
   if (found === undefined) return undefined
   const { accountNumber, name } = found
   return sessionName === undefined ? identityArn(accountNumber, found) : sessionArn(accountNumber, name, sessionName)
+}
+
+/**
+ * Replaces the users, roles and sessions that a policy names, in its text: the rest of the text stays as written. The
+ * text must have passed `parseAccessPolicy`.
+ */
+function mapPrincipals(text: string, change: (name: string) => string): string {
+  let [mapped, from] = ["", 0]
+  for (const { where, value, start, end } of textsIn(text)) {
+    const changed = PRINCIPAL.test(where) ? change(value) : value
+    if (changed === value) continue
+    mapped += text.slice(from, start) + JSON.stringify(changed)
+    from = end
+  }
+  return mapped + text.slice(from)
+}
+
+/** The principals that `mapPrincipals` would replace. */
+function principalsIn(text: string): readonly string[] {
+  return Array.from(textsIn(text))
+    .filter(({ where }) => PRINCIPAL.test(where))
+    .map(({ value }) => value)
 }

@@ -16,8 +16,14 @@ import { votingIds, withBallast, writeControlRecord } from "../../device/index.j
 import type { ControlRecord } from "../../format/control-record.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import { COORDINATION_LIMITS } from "./limits.js"
 import { hasTakenEffect, nextGeneration, stepsBetween } from "./steps-core.js"
+
+export const COORDINATION_LIMITS = {
+  /** Queued changes of the record. */
+  changesWaitingMax: 256,
+  /** How long a change waits for devices; slightly more than the time limit of one device call. */
+  acceptTimeoutMs: 4_800,
+} as const
 
 /** A device that this process holds open. */
 export interface KeptFolder {

@@ -32,7 +32,6 @@ import {
 import { policyOfBucket } from "../commands/bucket-commands-core.js"
 import { recoveryHeaderOf, namingsOf, type UploadName } from "../queries/named-extents-core.js"
 import { isKept, swapExtent } from "../commands/reencode-commands-core.js"
-import type { ReencodeReport } from "./reencode-contract.js"
 import { planReencode, reencodedExtent, stretchesOf, type ReencodePlan } from "./reencode-core.js"
 import { readNamings } from "../commands/pending-deletion-commands-core.js"
 import type { RedundancySource } from "./repair-contract.js"
@@ -51,6 +50,18 @@ export const REENCODE_LIMITS = {
   /** With more of them the walk stops until then. */
   waitingMax: 10_000,
 } as const
+
+/** The report of re-encoding. */
+export interface ReencodeReport {
+  readonly isPaused: boolean
+  /** Bytes of blocks. */
+  readonly doneBytes: number
+  /** Undefined while counting. */
+  readonly remainingBytes: number | undefined
+  readonly secondsLeft: number | undefined
+  /** Uploads that cannot be re-encoded now, because devices or shards are missing. */
+  readonly waiting: number
+}
 
 /** A walk over all rows. */
 interface Walk {

@@ -3,8 +3,10 @@
  *
  * Source  "Required permissions for Amazon S3 API operations", Amazon S3 User Guide.
  */
+import { textOfObjectKey } from "../../base/ids.js"
 import type { Headers } from "../../base/request-headers.js"
-import type { ActionName } from "./actions.js"
+import type { S3Target } from "../wire/target.js"
+import { scopeOf, type ActionName } from "./actions.js"
 
 export interface RequiredAction {
   readonly action: ActionName
@@ -85,4 +87,24 @@ export function actionsOf(
   return actionsOfNames(requiredActions, headers)
     .filter(({ appliesTo }) => appliesTo?.(headers) ?? true)
     .map(({ action, ofVersion }) => (namesVersion ? (ofVersion ?? action) : action))
+}
+
+/** For reports of denials, as policies write them. */
+interface RequestedAction {
+  readonly action: string
+  readonly resource: string
+}
+
+/** The first required action and its resource; undefined if it depends on the body, or there is none. */
+export function requestedOf(
+  requiredActions: RequiredActions | readonly [],
+  { bucket, rawKey }: S3Target,
+  headers: Headers,
+  namesVersion: boolean,
+): RequestedAction | undefined {
+  const [action] = requiredActions === "eachKey" ? [] : actionsOf(requiredActions, headers, namesVersion)
+  if (action === undefined) return undefined
+  const scope = bucket === undefined ? "service" : scopeOf(action)
+  const path = scope === "object" ? `${bucket ?? ""}/${rawKey ?? ""}` : (bucket ?? "*")
+  return { action: `s3:${action}`, resource: `arn:aws:s3:::${scope === "service" ? "*" : textOfObjectKey(path)}` }
 }
