@@ -17,6 +17,7 @@ import {
   readKeysOfUser,
   readNumberedAccounts,
 } from "./account-queries-core.js"
+import type { AccessBackend } from "./backend.js"
 import type { AccessKey, Account, Accounts, KeyOwner, Keyring, KnownKey, NewKey } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { randomAccessKeyId, randomSecret } from "./random-ids.js"
@@ -29,7 +30,6 @@ import type { AccessPolicy } from "./policy/contract.js"
 import { ALL_ROWS } from "./record-pages-core.js"
 import { DirectoryCache } from "./directory-cache.js"
 import { openSecret, sealSecret } from "./seal.js"
-import type { SessionTokens } from "./session-tokens.js"
 
 /** The number of cached accounts: owners of buckets and objects. */
 const ACCOUNTS_MAX = 1_000
@@ -40,15 +40,18 @@ export class AccountService implements Accounts, Keyring {
   private readonly uses: KeyUses
   private readonly knownAccounts: DirectoryCache<AccountId, Account>
 
+  private readonly directory: Directory
+  private readonly parse: ParsePolicy
+  private readonly principals: PolicyPrincipals
+
   constructor(
-    random: Random,
-    private readonly directory: Directory,
+    { random, directory, tokens, parse, principals }: AccessBackend,
     private readonly masterKey: Uint8Array,
     private readonly root: RootKey,
-    tokens: SessionTokens,
-    private readonly parse: ParsePolicy,
-    private readonly principals: PolicyPrincipals,
   ) {
+    this.directory = directory
+    this.parse = parse
+    this.principals = principals
     this.random = random.fork("accounts")
     this.known = new KnownKeys(directory, masterKey, root, tokens, parse)
     this.uses = new KeyUses(directory, root.accessKeyId)

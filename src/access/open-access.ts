@@ -23,7 +23,7 @@ export function openAccess(random: Random, metadata: Metadata, masterKey: Uint8A
   const parse = cachePolicies(parseAccessPolicy)
   const tokens = new SessionTokens(masterKey, random)
   const principals = new PolicyPrincipals(directory)
-  const accounts = new AccountService(random, directory, masterKey, root, tokens, parse, principals)
-  const identities = new IdentityService(random, directory, parse, principals)
-  return { accounts, identities, sessions: new SessionService(random, directory, tokens, parse) }
+  const backend = { random, directory, tokens, parse, principals }
+  const accounts = new AccountService(backend, masterKey, root)
+  return { accounts, identities: new IdentityService(backend), sessions: new SessionService(backend) }
 }

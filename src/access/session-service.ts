@@ -4,6 +4,7 @@ import type { AccessKeyId } from "../base/ids.js"
 import type { KeySession, RoleSession } from "../format/session-token.js"
 import type { Random } from "../seams/random/contract.js"
 import { readAssumableRole, type AssumableRole } from "./account-queries-core.js"
+import type { AccessBackend } from "./backend.js"
 import type { AssumedRole, AssumeRequest, IssuedSession, KnownKey, Sessions, WebIdentity } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { randomSecret, randomTemporaryKeyId } from "./random-ids.js"
@@ -40,12 +41,14 @@ interface Assumer {
 export class SessionService implements Sessions {
   private readonly random: Random
 
-  constructor(
-    random: Random,
-    private readonly directory: Directory,
-    private readonly tokens: SessionTokens,
-    private readonly parse: ParsePolicy,
-  ) {
+  private readonly directory: Directory
+  private readonly tokens: SessionTokens
+  private readonly parse: ParsePolicy
+
+  constructor({ random, directory, tokens, parse }: AccessBackend) {
+    this.directory = directory
+    this.tokens = tokens
+    this.parse = parse
     this.random = random.fork("sessions")
   }
 

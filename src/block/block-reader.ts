@@ -21,6 +21,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Counter } from "../seams/telemetry/contract.js"
 import type { Allocate, NeedleId } from "../volume/contract.js"
+import type { BlockBackend } from "./backend.js"
 import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LentBytes, PieceOwner, ShardCopy } from "./contract.js"
 import { gather } from "./batching.js"
@@ -29,7 +30,6 @@ import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { RangeRebuilder, type RangeRequest } from "./range-rebuilder.js"
 import { OpenReader, ReadAhead, type PieceReads } from "./read-ahead.js"
-import type { PieceRule } from "./read-ahead-core.js"
 import { ReadBuffers } from "./read-buffers.js"
 import {
   blockShape,
@@ -71,17 +71,24 @@ export class BlockReader {
   private readonly times = new ReadTimes()
   private readonly ranges: RangeRebuilder
 
+  private readonly clock: Clock
+  private readonly devices: Devices
+  private readonly layouts: Layouts
+  private readonly compute: Compute
+  private readonly onDamage: (copy: ShardCopy) => void
+
   constructor(
-    private readonly clock: Clock,
-    private readonly devices: Devices,
-    private readonly layouts: Layouts,
-    private readonly compute: Compute,
+    backend: BlockBackend,
     private readonly rebuilt: Counter,
-    private readonly onDamage: (copy: ShardCopy) => void,
-    rule?: PieceRule,
   ) {
-    this.ahead = new ReadAhead(clock, rule)
-    this.ranges = new RangeRebuilder(clock, devices, layouts, compute, this.times, onDamage)
+    const { clock, devices, layouts, compute, onDamage } = backend
+    this.clock = clock
+    this.devices = devices
+    this.layouts = layouts
+    this.compute = compute
+    this.onDamage = onDamage
+    this.ahead = new ReadAhead(clock)
+    this.ranges = new RangeRebuilder(backend, this.times)
   }
 
   /** See `Blocks.read`. */

@@ -11,6 +11,7 @@ import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
 import type { NeedleId, ShardHeader } from "../volume/contract.js"
 import type { ReadBytes } from "../base/pieces.js"
+import type { BlockBackend } from "./backend.js"
 import { BlockReader } from "./block-reader.js"
 import { BlockWriter } from "./block-writer.js"
 import { writeBody } from "./body-writer.js"
@@ -56,11 +57,14 @@ export class LocalBlocks implements Blocks {
       single.add()
       onSingleCopy?.()
     }
-    const noteDamage = ({ deviceId, id }: ShardCopy): void => onDamage?.(deviceId, id)
+    const backend: BlockBackend = {
+      ...{ clock, devices, layouts, compute },
+      onDamage: ({ deviceId, id }) => onDamage?.(deviceId, id),
+    }
     this.foreground = new Foreground(clock)
     this.writer = new BlockWriter(devices, layouts, clock, { areRefused: refuseSingleCopy, note })
-    this.reader = new BlockReader(clock, devices, layouts, compute, rebuilt, noteDamage)
-    this.mender = new Mender(clock, devices, layouts, compute, this.foreground, noteDamage)
+    this.reader = new BlockReader(backend, rebuilt)
+    this.mender = new Mender(backend, this.foreground)
   }
 
   write(request: WriteRequest): Promise<WrittenBody> {

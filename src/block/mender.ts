@@ -16,6 +16,7 @@ import { slotsOf } from "../placement/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { CodingShape, Compute } from "../seams/compute/contract.js"
 import type { FetchedShard, NeedleId } from "../volume/contract.js"
+import type { BlockBackend } from "./backend.js"
 import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LiveBlock, Mended, ShardCopy } from "./contract.js"
 import type { Foreground } from "./foreground.js"
@@ -63,14 +64,18 @@ interface MendState {
 export class Mender {
   private readonly budget: ByteBudget
 
-  constructor(
-    private readonly clock: Clock,
-    private readonly devices: Devices,
-    private readonly layouts: Layouts,
-    private readonly compute: Compute,
-    foreground: Foreground,
-    private readonly onDamage: (copy: ShardCopy) => void,
-  ) {
+  private readonly clock: Clock
+  private readonly devices: Devices
+  private readonly layouts: Layouts
+  private readonly compute: Compute
+  private readonly onDamage: (copy: ShardCopy) => void
+
+  constructor({ clock, devices, layouts, compute, onDamage }: BlockBackend, foreground: Foreground) {
+    this.clock = clock
+    this.devices = devices
+    this.layouts = layouts
+    this.compute = compute
+    this.onDamage = onDamage
     const { mendBytesMax, mendForegroundBytesMax } = BLOCK_LIMITS
     this.budget = new ByteBudget(() => (foreground.isActive ? mendForegroundBytesMax : mendBytesMax))
   }

@@ -18,6 +18,7 @@ import { partitionOf } from "../format/partition.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute, ShardMemory } from "../seams/compute/contract.js"
 import type { Allocate, NeedleId } from "../volume/contract.js"
+import type { BlockBackend } from "./backend.js"
 import type { Devices, ShardCopy } from "./contract.js"
 import { gather } from "./batching.js"
 import { holdersOf, isLoss } from "./holders.js"
@@ -49,14 +50,22 @@ interface ShardMatch {
 }
 
 export class RangeRebuilder {
+  private readonly clock: Clock
+  private readonly devices: Devices
+  private readonly layouts: Layouts
+  private readonly compute: Compute
+  private readonly onDamage: (copy: ShardCopy) => void
+
   constructor(
-    private readonly clock: Clock,
-    private readonly devices: Devices,
-    private readonly layouts: Layouts,
-    private readonly compute: Compute,
+    { clock, devices, layouts, compute, onDamage }: BlockBackend,
     private readonly times: ReadTimes,
-    private readonly onDamage: (copy: ShardCopy) => void,
-  ) {}
+  ) {
+    this.clock = clock
+    this.devices = devices
+    this.layouts = layouts
+    this.compute = compute
+    this.onDamage = onDamage
+  }
 
   /** By slot, each in its own memory; undefined if the fast path does not apply. */
   async rebuild(request: RangeRequest): Promise<Map<number, Uint8Array> | undefined> {

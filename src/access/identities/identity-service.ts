@@ -12,6 +12,7 @@ import type {
 import { accountRowKey } from "../../format/row-key.js"
 import type { Command } from "../../metadata/index.js"
 import type { Random } from "../../seams/random/contract.js"
+import type { AccessBackend } from "../backend.js"
 import { randomText, KEY_LETTERS } from "../random-ids.js"
 import type {
   Identities,
@@ -55,12 +56,14 @@ const SESSION_SECONDS = { least: 3_600, most: 43_200 } as const
 export class IdentityService implements Identities {
   private readonly random: Random
 
-  constructor(
-    random: Random,
-    private readonly directory: Directory,
-    private readonly parse: ParsePolicy,
-    private readonly principals: PolicyPrincipals,
-  ) {
+  private readonly directory: Directory
+  private readonly parse: ParsePolicy
+  private readonly principals: PolicyPrincipals
+
+  constructor({ random, directory, parse, principals }: AccessBackend) {
+    this.directory = directory
+    this.parse = parse
+    this.principals = principals
     this.random = random.fork("identities")
   }
 
