@@ -162,37 +162,35 @@ class EngineBuilder {
     const { recordManager } = this
     await this.openDevices()
     const { replicas, recovered } = await this.recover()
-    const { epoch } = tabletOf(recordManager.record, FIRST_TABLET)
-    const tablet = new Primary(replicas, epoch, recovered, clock, telemetry.log, this.control, soleProcess(incarnation))
+    const start = { replicas, epoch: tabletOf(recordManager.record, FIRST_TABLET).epoch, recovered }
+    const tablet = new Primary(start, clock, telemetry.log, this.control, soleProcess(incarnation))
     this.control.attach(tablet)
     const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
       refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
       onSingleCopy: () => this.control.singleCopyWritten(),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
     })
+    const { storeId, blockBytes } = recordManager.record
     const services = createServices(
-      clock,
-      random,
-      tablet,
-      compute,
-      blocks,
-      telemetry.log,
+      { clock, random, tablet, compute, blocks, log: telemetry.log },
       {
-        get policy() {
-          return recordManager.record.policy
+        store: {
+          get policy() {
+            return recordManager.record.policy
+          },
+          blockBytes,
         },
-        blockBytes: recordManager.record.blockBytes,
+        redundancy: redundancyOf(
+          this.control,
+          this.layouts,
+          clock,
+          telemetry.log,
+          this.settings.moveBytesPerSecondMax ?? MOVE_BYTES_PER_SECOND,
+          () => this.wakeRepair(),
+        ),
+        backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
+        abortedWaits: this.settings.abortedWaits,
       },
-      redundancyOf(
-        this.control,
-        this.layouts,
-        clock,
-        telemetry.log,
-        this.settings.moveBytesPerSecondMax ?? MOVE_BYTES_PER_SECOND,
-        () => this.wakeRepair(),
-      ),
-      { storeId: recordManager.record.storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
-      this.settings.abortedWaits,
     )
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })

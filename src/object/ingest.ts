@@ -12,8 +12,8 @@ import { after, asPromise } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
 import { encodeRecoveryHeader } from "../format/recovery-header.js"
 import { query, type Metadata } from "../metadata/index.js"
-import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
+import type { ObjectBackend } from "./backend.js"
 import { checkBody, type BodyDigests } from "./body-check-core.js"
 import type { BodySource, Bucket, Conditions, UserMetadata } from "./contract.js"
 import { policyOfBucket } from "./commands/bucket-commands-core.js"
@@ -69,16 +69,20 @@ const NO_CONDITIONS: Conditions = {}
 export class Ingest {
   private readonly md5s: SmallBodyMd5
 
+  private readonly metadata: Metadata
+  private readonly blocks: Blocks
+  private readonly uploads: Uploads
+
   constructor(
-    clock: Clock,
-    private readonly metadata: Metadata,
-    private readonly blocks: Blocks,
-    private readonly uploads: Uploads,
+    { clock, metadata, blocks, uploads }: ObjectBackend,
     private readonly compute: Pick<Compute, "hash">,
     private readonly store: StorePolicy,
     /** Receives the missing-shard hints after their commit. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
   ) {
+    this.metadata = metadata
+    this.blocks = blocks
+    this.uploads = uploads
     this.md5s = new SmallBodyMd5(clock, this.wholeBytesMax)
   }
 

@@ -38,37 +38,47 @@ export interface Services extends ObjectServices {
   readonly orphans: Orphans
 }
 
-export function createServices(
-  clock: Clock,
-  random: Random,
-  tablet: Metadata,
-  compute: Compute,
-  blocks: Blocks,
-  log: Log,
-  store: StorePolicy,
-  redundancy: RedundancySource,
+/** The seams and the lower layers that the services run over. */
+interface ServiceSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly tablet: Metadata
+  readonly compute: Compute
+  readonly blocks: Blocks
+  readonly log: Log
+}
+
+interface ServiceSettings {
+  readonly store: StorePolicy
+  readonly redundancy: RedundancySource
   /** Undefined: the metadata is not backed up. */
-  backup?: Omit<MetadataBackupFacts, "incarnation">,
-  abortedWaits: AbortedWaits = ABORTED_LIMITS,
+  readonly backup?: Omit<MetadataBackupFacts, "incarnation">
+  readonly abortedWaits?: AbortedWaits | undefined
+}
+
+export function createServices(
+  { clock, random, tablet, compute, blocks, log }: ServiceSeams,
+  { store, redundancy, backup, abortedWaits: waits = ABORTED_LIMITS }: ServiceSettings,
 ): Services {
   const watched = new WatchedMetadata(tablet)
   const pins = new ReadPins(clock)
   const uploads = new Uploads(random, tablet, blocks, log)
+  const backend = { clock, metadata: tablet, blocks, uploads, log }
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
   const integrityAudit = new IntegrityAudit(clock, tablet, blocks, redundancy)
   const isEveryDeviceOnline = () => [...redundancy.states().values()].every(({ state }) => state !== "offline")
-  const orphans = new Orphans(clock, tablet, blocks, uploads, isEveryDeviceOnline, abortedWaits, log)
+  const orphans = new Orphans(backend, { isEveryDeviceOnline, waits })
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
-  const repair = new Repair(clock, tablet, blocks, orphans, uploads, redundancy, bound, log, onUnreadable)
-  const ingest = new Ingest(clock, tablet, blocks, uploads, compute, store, hints => repair.onHints(hints))
+  const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable)
+  const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
-  const reencode = new Reencode(clock, tablet, blocks, uploads, redundancy, bound, onHints, log)
+  const reencode = new Reencode(backend, redundancy, bound, onHints)
   const jobs: Job[] = [new Collector(tablet, blocks, pins), orphans, repair, reencode, integrityAudit]
   if (backup) {
     const facts = { ...backup, incarnation: tablet.incarnations.own }
-    jobs.push(new MetadataBackup(clock, random, tablet, ingest, uploads, watched, log, facts))
+    jobs.push(new MetadataBackup(backend, random, ingest, watched, facts))
   }
   const upkeep = { jobs, repair, reencode, integrityAudit, orphans }
   return {

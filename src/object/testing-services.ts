@@ -82,7 +82,8 @@ export class StoreWorld<Its extends WorldDevices> {
     const number = parseIncarnation(incarnation)
     tablet.incarnations = soleProcess(number)
     const random = new SimRandom(1000 + incarnation)
-    this.services = createServices(clock, random, tablet, compute, this.blocks, telemetry.log, store, this.source())
+    const seams = { clock, random, tablet, compute, blocks: this.blocks, log: telemetry.log }
+    this.services = createServices(seams, { store, redundancy: this.source() })
   }
 
   /** A new store on empty devices, as many as the policy needs. */

@@ -79,9 +79,9 @@ export function batchLength(entries: readonly Appended[]): number {
 }
 
 /** When an answer may be sent. Tests replace it to show that a wrong rule is caught. */
-export type AnswerRule = (answer: { appended: Position; saw: Position; refused: boolean }) => Position
+type AnswerRule = (answer: { appended: Position; saw: Position; refused: boolean }) => Position
 
-export const answerWhenDurable: AnswerRule = ({ appended, saw }) => (appended > saw ? appended : saw)
+const answerWhenDurable: AnswerRule = ({ appended, saw }) => (appended > saw ? appended : saw)
 
 /** Thrown inside a decision: it needs this payload in memory first. */
 export class PayloadNeeded extends Error {

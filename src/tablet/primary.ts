@@ -26,14 +26,7 @@ import type { ConfigurationStore, TabletRow } from "./contract.js"
 import { Learner } from "./learner.js"
 import { COMMANDS_WAITING_MAX, MEMBERS_AT_ONCE, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
 import { EncodedBatch, type LoggedBatch, type Replica, type ReplicaDevice } from "./replica.js"
-import {
-  answerWhenDurable,
-  committedLayer,
-  PayloadNeeded,
-  PrimaryCore,
-  type AnswerRule,
-  type Batch,
-} from "./primary-core.js"
+import { committedLayer, PayloadNeeded, PrimaryCore, type Batch } from "./primary-core.js"
 import { RecordMemory } from "./record-memory.js"
 import { ReplicaHandle } from "./replica-handle.js"
 import { ReplicaVerification } from "./verification.js"
@@ -56,6 +49,14 @@ export interface ReplicaIncarnationOf {
   readonly since: Epoch
 }
 
+/** The tablet as recovery left it. */
+interface RecoveredTablet {
+  /** They agree; the first is the one that reads use. */
+  readonly replicas: readonly Replica[]
+  readonly epoch: Epoch
+  readonly recovered: Position
+}
+
 export class Primary implements Metadata {
   private readonly core: PrimaryCore
   readonly committed: CommittedView
@@ -75,14 +76,11 @@ export class Primary implements Metadata {
   private state: "serving" | "halted" | "stopped" = "serving"
 
   constructor(
-    replicas: readonly Replica[],
-    epoch: Epoch,
-    recovered: Position,
+    { replicas, epoch, recovered }: RecoveredTablet,
     private readonly clock: Clock,
     private readonly output: Log,
     private readonly configurations: ConfigurationStore,
     readonly incarnations: Incarnations,
-    answerRule: AnswerRule = answerWhenDurable,
   ) {
     this.handles = replicas.map(replica => new ReplicaHandle(replica))
     this.committed = new CommittedView(
@@ -94,7 +92,7 @@ export class Primary implements Metadata {
     const damaged = (id: DeviceId, failure: Failure) => this.configurations.damaged(id, failure)
     this.verification = new ReplicaVerification(() => this.confirmed, clock, output, damaged)
     const { tabletId } = this.committed.reader.replica
-    this.core = new PrimaryCore(tabletId, epoch, recovered, committedLayer(this.committed), incarnations, answerRule)
+    this.core = new PrimaryCore(tabletId, epoch, recovered, committedLayer(this.committed), incarnations)
   }
 
   get position(): Position {

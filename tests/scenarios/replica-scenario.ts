@@ -278,9 +278,7 @@ export class ReplicaScenario implements Subject {
     const lost = [...failed.map(({ replica }) => replica.id), ...(learner ? [learner.id] : [])]
     if (lost.length > 0) await this.dropped(lost)
     this.tablet = new Primary(
-      replicas,
-      this.configuration.epoch,
-      position,
+      { replicas, epoch: this.configuration.epoch, recovered: position },
       new SimClock(),
       new SimTelemetry().log,
       this.keeper,

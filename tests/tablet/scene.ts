@@ -308,9 +308,7 @@ export class Scene {
     const { epoch } = this.configuration
     const { log } = this.telemetry
     this.current = new Primary(
-      recovered.replicas,
-      epoch,
-      recovered.position,
+      { replicas: recovered.replicas, epoch, recovered: recovered.position },
       this.clock,
       log,
       this.configurations,

@@ -25,6 +25,7 @@ import { namedBy, type OwnershipResolver } from "./ownership-resolver.js"
 import { READ_PIN_LIMITS } from "../read-pins.js"
 import { resolveUpload } from "../commands/pending-deletion-commands-core.js"
 import { nameOf, type Removals } from "./removals.js"
+import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 
 export const ABORTED_LIMITS = {
@@ -43,6 +44,12 @@ export interface AbortedWaits {
   readonly countWaitMs: number
 }
 
+/** When aborted blocks may be removed. */
+export interface RemovalConditions {
+  readonly isEveryDeviceOnline: () => boolean
+  readonly waits: AbortedWaits
+}
+
 interface Candidate {
   readonly group: BlockGroup
   readonly owner: NeedleOwner
@@ -57,18 +64,29 @@ export class AbortedBlocks {
   /** Marks of uploads whose blocks are being removed. */
   readonly marks = new Set<RowKey>()
 
+  private readonly clock: Clock
+  private readonly metadata: Metadata
+  private readonly blocks: Blocks
+  private readonly uploads: Uploads
+  private readonly log: Log
+  private readonly isEveryDeviceOnline: () => boolean
+  private readonly waits: AbortedWaits
+
   constructor(
-    private readonly clock: Clock,
-    private readonly metadata: Metadata,
-    private readonly blocks: Blocks,
-    private readonly uploads: Uploads,
+    { clock, metadata, blocks, uploads, log }: ObjectBackend,
+    { isEveryDeviceOnline, waits }: RemovalConditions,
     private readonly resolver: OwnershipResolver,
     private readonly removals: Removals,
     private readonly brake: AbortedBrake,
-    private readonly isEveryDeviceOnline: () => boolean,
-    private readonly waits: AbortedWaits,
-    private readonly log: Log,
-  ) {}
+  ) {
+    this.clock = clock
+    this.metadata = metadata
+    this.blocks = blocks
+    this.uploads = uploads
+    this.log = log
+    this.isEveryDeviceOnline = isEveryDeviceOnline
+    this.waits = waits
+  }
 
   get waiting(): number {
     return this.candidates.size

@@ -44,10 +44,11 @@ class Scene {
     this.changes = new WatchedMetadata(tablet)
     this.uploads = new Uploads(new SimRandom(77 + number), tablet, blocks, telemetry.log)
     const store = { policy: world.policy, blockBytes: 16 * KIB }
-    const ingest = new Ingest(clock, tablet, blocks, this.uploads, compute, store, () => undefined)
+    const backend = { clock, metadata: tablet, blocks, uploads: this.uploads, log: telemetry.log }
+    const ingest = new Ingest(backend, compute, store, () => undefined)
     const facts = { storeId, tabletId: parseTabletId(1), incarnation }
     const random = new SimRandom(5)
-    this.backup = new MetadataBackup(clock, random, tablet, ingest, this.uploads, this.changes, telemetry.log, facts)
+    this.backup = new MetadataBackup(backend, random, ingest, this.changes, facts)
   }
 
   static async open(policy = "ec:2+2"): Promise<Scene> {

@@ -40,6 +40,7 @@ import {
 import type { WatchedMetadata } from "./metadata-backup-changes.js"
 import { placeOf, stemOf, walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
 import { NO_CHECKSUM } from "../commands/row-editor-core.js"
+import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 import { NO_DETAILS } from "../../format/version-record.js"
 import { putVersion, removeLatest } from "../commands/version-commands-core.js"
@@ -100,16 +101,22 @@ export class MetadataBackup implements Job {
   private beganMs: number | undefined
   private readonly never = new AbortController().signal
 
+  private readonly clock: Clock
+  private readonly metadata: Metadata
+  private readonly uploads: Uploads
+  private readonly log: Log
+
   constructor(
-    private readonly clock: Clock,
+    { clock, metadata, uploads, log }: ObjectBackend,
     random: Random,
-    private readonly metadata: Metadata,
     private readonly ingest: Ingest,
-    private readonly uploads: Uploads,
     private readonly changes: Pick<WatchedMetadata, "changes">,
-    private readonly log: Log,
     private readonly facts: MetadataBackupFacts,
   ) {
+    this.clock = clock
+    this.metadata = metadata
+    this.uploads = uploads
+    this.log = log
     this.random = random.fork("metadata-backup")
     this.everyMs = facts.everyMs ?? METADATA_BACKUP_LIMITS.everyMs
     this.createdMs = clock.monotonicMs()

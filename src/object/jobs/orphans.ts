@@ -16,14 +16,13 @@ import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "../../blo
 import { needleKeyOf, type NeedleOwner } from "../../format/needle.js"
 import { objectRowKey, uploadOfRowKey, uploadRowKey } from "../../format/row-key.js"
 import type { Job, StepOutcome } from "../../life/index.js"
-import type { Clock } from "../../seams/clock/contract.js"
-import type { Log } from "../../seams/telemetry/contract.js"
 import { query, type Metadata } from "../../metadata/index.js"
-import { AbortedBlocks, type AbortedWaits } from "./aborted-blocks.js"
+import { AbortedBlocks, type RemovalConditions } from "./aborted-blocks.js"
 import { AbortedBrake } from "./aborted-brake-core.js"
 import { OwnershipResolver } from "./ownership-resolver.js"
 import { dropRows, resolveUpload } from "../commands/pending-deletion-commands-core.js"
 import { nameOf, Removals, type BlockName } from "./removals.js"
+import type { ObjectBackend } from "../backend.js"
 import { incarnationOf, type Uploads } from "../uploads.js"
 
 const ORPHAN_LIMITS = {
@@ -70,31 +69,17 @@ export class Orphans implements Job {
   private readonly removals: Removals
   private readonly aborted: AbortedBlocks
 
-  constructor(
-    clock: Clock,
-    private readonly metadata: Metadata,
-    private readonly blocks: Blocks,
-    private readonly uploads: Uploads,
-    isEveryDeviceOnline: () => boolean,
-    waits: AbortedWaits,
-    log: Log,
-  ) {
-    const { brake } = this
-    this.resolver = new OwnershipResolver(metadata, blocks, uploads, log)
+  private readonly metadata: Metadata
+  private readonly blocks: Blocks
+  private readonly uploads: Uploads
+
+  constructor(backend: ObjectBackend, conditions: RemovalConditions) {
+    this.metadata = backend.metadata
+    this.blocks = backend.blocks
+    this.uploads = backend.uploads
+    this.resolver = new OwnershipResolver(backend)
     this.removals = new Removals()
-    const { resolver, removals } = this
-    this.aborted = new AbortedBlocks(
-      clock,
-      metadata,
-      blocks,
-      uploads,
-      resolver,
-      removals,
-      brake,
-      isEveryDeviceOnline,
-      waits,
-      log,
-    )
+    this.aborted = new AbortedBlocks(backend, conditions, this.resolver, this.removals, this.brake)
   }
 
   progress(): string {

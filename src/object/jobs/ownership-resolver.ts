@@ -14,6 +14,7 @@ import { query, type Metadata, type Query, type RowView } from "../../metadata/i
 import { recoveryHeaderOf, namingsOf, type UploadName } from "../queries/named-extents-core.js"
 import { isKept } from "../commands/reencode-commands-core.js"
 import { readNamings } from "../commands/pending-deletion-commands-core.js"
+import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 
 /** Recent uploads whose owners and extents are cached. */
@@ -74,12 +75,17 @@ export class OwnershipResolver {
   private readonly owners = new Map<UploadId, NeedleOwner>()
   private readonly extents = new Map<UploadId, Extent>()
 
-  constructor(
-    private readonly metadata: Metadata,
-    private readonly blocks: Blocks,
-    private readonly uploads: Uploads,
-    private readonly log: Log,
-  ) {}
+  private readonly metadata: Metadata
+  private readonly blocks: Blocks
+  private readonly uploads: Uploads
+  private readonly log: Log
+
+  constructor({ metadata, blocks, uploads, log }: ObjectBackend) {
+    this.metadata = metadata
+    this.blocks = blocks
+    this.uploads = uploads
+    this.log = log
+  }
 
   /** Whether rows referenced exactly this block when its upload was last resolved. They may have changed since. */
   wasLive(group: BlockGroup): boolean {

@@ -36,6 +36,7 @@ import { planReencode, reencodedExtent, stretchesOf, type ReencodePlan } from ".
 import { readNamings } from "../commands/pending-deletion-commands-core.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
+import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 import { HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
 
@@ -127,16 +128,24 @@ export class Reencode implements Job {
   /** Changes of bucket policies in progress, or with an unknown outcome. */
   private changes = 0
 
+  private readonly clock: Clock
+  private readonly metadata: Metadata
+  private readonly blocks: Blocks
+  private readonly uploads: Uploads
+  private readonly log: Log
+
   constructor(
-    private readonly clock: Clock,
-    private readonly metadata: Metadata,
-    private readonly blocks: Blocks,
-    private readonly uploads: Uploads,
+    { clock, metadata, blocks, uploads, log }: ObjectBackend,
     private readonly source: RedundancySource,
     private readonly bound: RateBound,
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
-    private readonly log: Log,
-  ) {}
+  ) {
+    this.clock = clock
+    this.metadata = metadata
+    this.blocks = blocks
+    this.uploads = uploads
+    this.log = log
+  }
 
   progress(): string {
     const { doneBytes, remainingBytes } = this.report()

@@ -17,7 +17,6 @@ import { ALL_NEEDLES, type Blocks, type ShardCopy, type ShardScanPage } from "..
 import { needleKeyOf } from "../../format/needle.js"
 import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
-import type { Log } from "../../seams/telemetry/contract.js"
 import type { Metadata } from "../../metadata/index.js"
 import { OwnershipResolver } from "./ownership-resolver.js"
 import {
@@ -38,6 +37,7 @@ import { haveChanged, takesPart, type States } from "./repair-core.js"
 import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf } from "./repair-ledger.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import { PartitionScan, RepairVisits, type PassedOver, type VisitOutcome } from "./repair-visit.js"
+import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 import { recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
 
@@ -104,20 +104,26 @@ export class Repair implements Job {
   private reencodedMs: number | undefined
   private writtenShards = 0
 
+  private readonly clock: Clock
+  private readonly metadata: Metadata
+  private readonly blocks: Blocks
+  private readonly uploads: Uploads
+
   constructor(
-    private readonly clock: Clock,
-    private readonly metadata: Metadata,
-    private readonly blocks: Blocks,
+    backend: ObjectBackend,
     private readonly orphans: Orphans,
-    private readonly uploads: Uploads,
     private readonly source: RepairSource,
     /** Limits moves. */
     private readonly bound: RateBound,
-    log: Log,
     /** Called for a block that a row references and that has too few shards left. */
     onUnreadable: (name: UploadName) => Promise<void>,
   ) {
-    const resolver = new OwnershipResolver(metadata, blocks, uploads, log)
+    const { clock, metadata, blocks, uploads } = backend
+    this.clock = clock
+    this.metadata = metadata
+    this.blocks = blocks
+    this.uploads = uploads
+    const resolver = new OwnershipResolver(backend)
     this.visits = new RepairVisits(blocks, uploads, resolver, orphans, source, onUnreadable)
   }
 
