@@ -41,7 +41,8 @@ async function scene(
   }
   const limits = { ...CHECKPOINT_LIMITS, rowsMax: 2 }
   const telemetry = new SimTelemetry()
-  const checkpointer = new Checkpointer("d", rows, log, new Map(), runs, clock, telemetry.log, limits)
+  const device = { name: "d", rows, log, replicaIncarnations: new Map(), runs }
+  const checkpointer = new Checkpointer(device, clock, telemetry.log, { limits })
   const write = (key: string) => rows.apply([{ family: "current", key: rowKeyOf(key), value: new Uint8Array(1) }])
   return { clock, checkpointer, write, telemetry }
 }

@@ -105,6 +105,23 @@ export interface CheckpointRuns {
   merge(request: MergeRequest): Promise<MergeOutcome>
 }
 
+/** The device whose metadata is checkpointed. */
+interface CheckpointedDevice {
+  readonly name: string
+  readonly rows: Rows
+  readonly log: CommitLog
+  /** State at the beginning of a checkpoint: change it before the first entry of a new incarnation is logged. */
+  readonly replicaIncarnations: ReplicaIncarnations
+  readonly runs: CheckpointRuns
+}
+
+export type CheckpointLimits = { readonly [Name in keyof typeof CHECKPOINT_LIMITS]: number }
+
+interface CheckpointerOptions {
+  readonly limits?: CheckpointLimits | undefined
+  readonly space?: CheckpointSpace
+}
+
 export class Checkpointer implements BackgroundService {
   readonly name: string
   private lastMs: number
@@ -126,19 +143,26 @@ export class Checkpointer implements BackgroundService {
   /** Work that the last checkpoint left for the next. */
   private left: { readonly isMore: boolean; readonly emptied: readonly number[] } = { isMore: false, emptied: [] }
 
+  private readonly rows: Rows
+  private readonly log: CommitLog
+  private readonly replicaIncarnations: ReplicaIncarnations
+  private readonly runs: CheckpointRuns
+  private readonly limits: CheckpointLimits
+  private readonly space: CheckpointSpace
+
   constructor(
-    name: string,
-    private readonly rows: Rows,
-    private readonly log: CommitLog,
-    /** State at the beginning of a checkpoint: change it before the first entry of a new incarnation is logged. */
-    private readonly replicaIncarnations: ReplicaIncarnations,
-    private readonly runs: CheckpointRuns,
+    { name, rows, log, replicaIncarnations, runs }: CheckpointedDevice,
     private readonly clock: Clock,
     private readonly output: Log,
-    private readonly limits: { readonly [Name in keyof typeof CHECKPOINT_LIMITS]: number } = CHECKPOINT_LIMITS,
-    private readonly space: CheckpointSpace = NO_BALLAST,
+    { limits = CHECKPOINT_LIMITS, space = NO_BALLAST }: CheckpointerOptions = {},
   ) {
     this.name = `checkpoint ${name}`
+    this.rows = rows
+    this.log = log
+    this.replicaIncarnations = replicaIncarnations
+    this.runs = runs
+    this.limits = limits
+    this.space = space
     this.lastMs = clock.monotonicMs()
     this.confirmedMs = this.lastMs
   }

@@ -23,7 +23,7 @@ export {
   type MergeOutcome,
 } from "./checkpoint.js"
 export { discardSource } from "./checkpoint-discard.js"
-export { CHECKPOINT_LIMITS, Checkpointer, type CheckpointRuns } from "./checkpointer.js"
+export { CHECKPOINT_LIMITS, Checkpointer, type CheckpointLimits, type CheckpointRuns } from "./checkpointer.js"
 export { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
 export { LOG_LIMITS, openLog } from "./log.js"
 export { openLogReader, type LogReader } from "./log-reader.js"

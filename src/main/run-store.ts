@@ -148,8 +148,8 @@ export async function runStore(
     owned.push(folder)
     return folder
   }
-  const lifetime = store.incarnation
-  const folders = new StoreFolders(clock, random, disk, locks, lifetime, () => engine.recordManager.record, ownedOf)
+  const owner = { clock, random, disk, locks, incarnation: store.incarnation }
+  const folders = new StoreFolders(owner, () => engine.recordManager.record, ownedOf)
   const planFacts = (): PreviewFacts => planFactsOf(config, sources)
   const operations: EngineOperations = new EngineOperations(
     engine,

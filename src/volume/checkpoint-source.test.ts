@@ -41,7 +41,7 @@ const needles = (from: number, count: number): Needle[] =>
 test("checkpoint after checkpoint, the stored index equals the live one, and each collects only new needles", async () => {
   const sim = new SimDisk()
   const rows = new MapRows()
-  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, SMALL)
+  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, { limits: SMALL })
   const base = new Base()
   await base.checkpoint(sim, volumes)
   assert.equal(base.taken, 0)
@@ -63,7 +63,7 @@ test("checkpoint after checkpoint, the stored index equals the live one, and eac
 test("needles written while a checkpoint walks are left to the next", async () => {
   const sim = new SimDisk()
   const rows = new MapRows()
-  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, SMALL)
+  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, { limits: SMALL })
   await appendAll(volumes, needles(1, 20))
   const source = new VolumeScanSource(sim.boot(), deviceHome(1), volumes.durable())
   await appendAll(volumes, needles(100, 20))

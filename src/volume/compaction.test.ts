@@ -471,7 +471,7 @@ test("a volume whose successor was removed still distinguishes rot in its last g
   assert.deepEqual(sorted(await world.rebuilt()), sorted(world.rows), "a rotten body costs no index entry")
   world.sim.flipBit(pathOf(1), 8 * (offsetBytes + 20))
   const rows = new MapRows()
-  const again = await openVolumes(world.sim.boot(), rows, deviceHome(9), undefined, SMALL)
+  const again = await openVolumes(world.sim.boot(), rows, deviceHome(9), undefined, { limits: SMALL })
   assert.equal(again.damages.length, 1, "and a rotten header is damage")
 })
 
@@ -480,7 +480,7 @@ test("compaction works on a real disk", async () => {
   try {
     const home = deviceHome(1, join(folder, "volumes"))
     const rows = new MapRows()
-    const volumes = await openVolumes(new RealDisk(), rows, home, undefined, SMALL)
+    const volumes = await openVolumes(new RealDisk(), rows, home, undefined, { limits: SMALL })
     await Promise.all(numbers(1, 120).map(number => volumes.append(needle(number))))
     await volumes.remove(numbers(1, 100).map(number => needleIdFor(number)))
     const clock = new SimClock()
@@ -504,7 +504,7 @@ test("compaction works on a real disk", async () => {
     assert.equal(bytes, volumes.usage().writtenBytes)
     assert.ok(bytes < 150_000, `${bytes} bytes`)
     await volumes.close()
-    const again = await openVolumes(new RealDisk(), new MapRows(), home, undefined, SMALL)
+    const again = await openVolumes(new RealDisk(), new MapRows(), home, undefined, { limits: SMALL })
     for (const number of numbers(101, 120)) {
       const { id, body } = needle(number)
       assert.ok(

@@ -138,7 +138,10 @@ export class CompactedDevice {
     this.number += 1
     const rows = copyOf(this.base)
     const { sim, mark, limits, number } = this
-    const volumes = await openVolumes(sim.boot(), rows, deviceHome(number), mark, limits, () => this.room)
+    const volumes = await openVolumes(sim.boot(), rows, deviceHome(number), mark, {
+      limits,
+      mayAppend: () => this.room,
+    })
     const clock = {
       wallMs: () => 0,
       monotonicMs: () => this.nowMs,

@@ -24,7 +24,11 @@ interface World {
 
 async function opened(sim = new SimDisk(), incarnation = 1): Promise<World> {
   const rows = new MapRows()
-  return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, SMALL) }
+  return {
+    sim,
+    rows,
+    volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, { limits: SMALL }),
+  }
 }
 
 /** Needles that the index points at, by volume. */
@@ -108,7 +112,10 @@ test("tombstones are known for volumes of this process, and for others once they
 test("tombstones may use the reserve, needles may not", async () => {
   const sim = new SimDisk()
   let room = true
-  const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined, SMALL, () => room)
+  const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined, {
+    limits: SMALL,
+    mayAppend: () => room,
+  })
   await volumes.append(needleFor(1, 3000, random))
   room = false
   await assert.rejects(volumes.append(needleFor(2, 3000, random)), error => isFailure(error, "deviceFull"))

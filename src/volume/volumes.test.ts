@@ -35,7 +35,7 @@ interface World {
 /** Opens the volumes of a disk with an empty index. */
 async function opened(sim = new SimDisk(), limits = VOLUME_LIMITS, incarnation = 1): Promise<World> {
   const rows = new MapRows()
-  return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, limits) }
+  return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, { limits }) }
 }
 
 const needles = (count: number, lengthBytes = 5000, from = 1): Needle[] =>
@@ -129,7 +129,7 @@ test("a short range that was read lately is read synchronously; if that fails, t
   const sim = new SimDisk()
   const rows = Object.assign(new MapRows(), { warm: () => undefined })
   const sync = { reads: new SyncReads(new SimClock()), cachedBytesMax: 1 * MIB }
-  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, SMALL, () => true, sync)
+  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, { limits: SMALL, sync })
   const needle = needleFor(1, 192 * KIB, random)
   await volumes.append(needle)
   const range = { offsetBytes: 70_000, lengthBytes: 100 * KIB }
@@ -221,7 +221,7 @@ test("a volume that is full is followed by another; all stay readable, few stay 
   const sim = new SimDisk()
   const { disk, seen } = counted(sim.boot())
   const rows = new MapRows()
-  const volumes = await openVolumes(disk, rows, deviceHome(1), undefined, SMALL)
+  const volumes = await openVolumes(disk, rows, deviceHome(1), undefined, { limits: SMALL })
   const all = needles(60, 20_000)
   for (const needle of all) await volumes.append(needle)
   const world = { sim, rows, volumes }
@@ -514,13 +514,13 @@ test("volumes work on a real disk", async () => {
   try {
     const home = deviceHome(1, join(folder, "volumes"))
     const rows = new MapRows()
-    const volumes = await openVolumes(new RealDisk(), rows, home, undefined, SMALL)
+    const volumes = await openVolumes(new RealDisk(), rows, home, undefined, { limits: SMALL })
     const all = needles(40, 30_000)
     await Promise.all(all.map(needle => volumes.append(needle)))
     await volumes.remove([needleIdFor(3)])
     await volumes.close()
     const later = new MapRows()
-    const again = await openVolumes(new RealDisk(), later, home, undefined, SMALL)
+    const again = await openVolumes(new RealDisk(), later, home, undefined, { limits: SMALL })
     assert.deepEqual(again.damages, [])
     assert.equal(again.has(needleIdFor(3)), false)
     for (const needle of all) {

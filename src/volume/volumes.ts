@@ -60,6 +60,14 @@ interface SyncReadTerms {
   readonly cachedBytesMax: number
 }
 
+interface VolumeOptions {
+  readonly limits?: VolumeLimits
+  /** Default: every needle may be appended. */
+  readonly mayAppend?: MayAppend
+  /** Undefined: nothing is read on the calling thread. */
+  readonly sync?: SyncReadTerms
+}
+
 /**
  * Opens a device's volumes and brings the index up to date: everything written since the mark of the metadata store
  * (`VOLUMES_SOURCE`; undefined: all) is applied to the rows. The volume that was open is sealed at its last good group.
@@ -70,14 +78,12 @@ export async function openVolumes(
   rows: DeviceRows,
   home: VolumeHome,
   mark: Uint8Array | undefined,
-  limits: VolumeLimits = VOLUME_LIMITS,
-  mayAppend: MayAppend = () => true,
-  sync?: SyncReadTerms,
+  options: VolumeOptions = {},
 ): Promise<KeptVolumes> {
   await disk.makeFolder(home.folder)
   const contained = positionOfMark(mark)
   const recovered = await recoverVolumes(disk, rows, home, contained)
-  const volumes = new NeedleVolumes(disk, rows, home, limits, mayAppend, recovered, sync)
+  const volumes = new NeedleVolumes(disk, rows, home, recovered, options)
   volumes.contained(contained)
   await volumes.writeAgain(recovered.unvouched)
   return volumes
@@ -98,15 +104,20 @@ class NeedleVolumes implements KeptVolumes {
   /** Bodies on their way, which the space of the device does not include yet. */
   private comingBytes = 0
 
+  private readonly limits: VolumeLimits
+  private readonly mayAppend: MayAppend
+  private readonly sync: SyncReadTerms | undefined
+
   constructor(
     disk: Disk,
     rows: DeviceRows,
     home: VolumeHome,
-    private readonly limits: VolumeLimits,
-    private readonly mayAppend: MayAppend,
     recovered: Recovered,
-    private readonly sync: SyncReadTerms | undefined,
+    { limits = VOLUME_LIMITS, mayAppend = () => true, sync }: VolumeOptions,
   ) {
+    this.limits = limits
+    this.mayAppend = mayAppend
+    this.sync = sync
     // No volume is certain to have been written through the cache as a whole.
     this.cached = sync && new CachedPages(Infinity, limits.volumeBytesMax, sync.cachedBytesMax)
     this.writer = new VolumeWriter(disk, home, "needles", recovered.sealed, (volume, group) => {

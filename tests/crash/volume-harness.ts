@@ -93,7 +93,7 @@ const copyOf = (rows: MapRows): MapRows => {
 
 export const recoverReal: Recover = async (disk, base, life) => {
   const rows = copyOf(base.rows)
-  return { rows, volumes: await openVolumes(disk, rows, deviceHome(life), base.mark, LIMITS) }
+  return { rows, volumes: await openVolumes(disk, rows, deviceHome(life), base.mark, { limits: LIMITS }) }
 }
 
 const BODIES = new Map<number, Uint8Array>()

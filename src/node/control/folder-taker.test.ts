@@ -15,11 +15,13 @@ test("a folder without a parent is refused: its disk may not be mounted, or the 
   await disk.makeFolder("/mnt/disk4")
   const record = firstRecordOf(3, 1024)
   const nobody = () => assert.fail("nothing is taken")
-  const folders = new StoreFolders(
-    ...([new SimClock(), new SimRandom(1), disk, new SimLocks().boot(), parseIncarnation(1)] as const),
-    () => record,
-    nobody,
-  )
+  const [clock, random, locks, incarnation] = [
+    new SimClock(),
+    new SimRandom(1),
+    new SimLocks().boot(),
+    parseIncarnation(1),
+  ]
+  const folders = new StoreFolders({ clock, random, disk, locks, incarnation }, () => record, nobody)
   await assert.rejects(folders.inspect("/mnt/disk5/hayloft"), error => {
     return (
       isFailure(error, "invalidArgument") &&

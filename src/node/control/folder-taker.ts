@@ -1,8 +1,8 @@
 /** Folders that a running store inspects and takes; every call has a time limit. */
 import { dirname, resolve } from "node:path"
 import { fail } from "../../base/failures.js"
-import type { DeviceId, Incarnation } from "../../base/ids.js"
-import { checkRemains, probeDevice, takeFolder } from "./folders.js"
+import type { DeviceId } from "../../base/ids.js"
+import { checkRemains, probeDevice, takeFolder, type FolderOwner } from "./folders.js"
 import {
   CALL_LIMITS,
   inspectFolder,
@@ -13,20 +13,13 @@ import {
   type Ownership,
 } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
-import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { FolderLocks } from "../../seams/lock/contract.js"
-import type { Random } from "../../seams/random/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
 import type { FolderMatch, FolderTaken, FolderTaker } from "./operations.js"
 
 export class StoreFolders implements FolderTaker {
   constructor(
-    private readonly clock: Clock,
-    private readonly random: Random,
-    private readonly disk: Disk,
-    private readonly locks: FolderLocks,
-    private readonly incarnation: Incarnation,
+    private readonly owner: FolderOwner,
     private readonly record: () => ControlRecord,
     private readonly ownedOf: (device: Ownership) => OwnedFolder,
   ) {}
@@ -76,20 +69,20 @@ export class StoreFolders implements FolderTaker {
   take(path: string): Promise<FolderTaken> {
     const folder = resolve(path)
     return this.bounded(async disk => {
-      const { clock, random, locks, incarnation } = this
-      const taken = await takeFolder(clock, random, disk, locks, folder, this.record(), incarnation)
+      const taken = await takeFolder({ ...this.owner, disk }, folder, this.record())
       return { ...taken, folder: this.ownedOf(taken.ownership) }
     })
   }
 
   probe(path: string): Promise<void> {
-    return this.bounded(disk => probeDevice(this.random, disk, path))
+    return this.bounded(disk => probeDevice(this.owner.random, disk, path))
   }
 
   private async bounded<T>(use: (disk: Disk) => Promise<T>): Promise<T> {
     const watch = new AbortController()
+    const { disk, clock } = this.owner
     try {
-      return await use(queuedDisk(this.disk, this.clock, CALL_LIMITS, watch.signal, () => undefined))
+      return await use(queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined))
     } finally {
       watch.abort()
     }

@@ -22,7 +22,8 @@ class Machine {
 
   take(path: string, of: ControlRecord = record): Promise<TakenFolder> {
     this.draws += 1
-    return takeFolder(new SimClock(), new SimRandom(this.draws), this.disk, this.locks, path, of, LIFE)
+    const [clock, random] = [new SimClock(), new SimRandom(this.draws)]
+    return takeFolder({ clock, random, disk: this.disk, locks: this.locks, incarnation: LIFE }, path, of)
   }
 
   async device(path: string, n: number, storeId = STORE): Promise<void> {

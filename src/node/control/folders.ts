@@ -38,25 +38,27 @@ export interface TakenFolder {
   readonly capacityBytes: number
 }
 
+/** The process that takes folders. */
+export interface FolderOwner {
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly locks: FolderLocks
+  readonly incarnation: Incarnation
+}
+
 /**
  * Takes a folder for the store of the record: makes an empty one a device, and begins a life on it.
  * Throws `folderInUse`, `folderNotEmpty`, `foreignFolder` (of another store; forgotten by this one; or
  * with a record of a later generation), `corruptRecord`, `deviceFailed`, `deviceFull`, `invalidConfig`.
  */
-export async function takeFolder(
-  clock: Clock,
-  random: Random,
-  disk: Disk,
-  locks: FolderLocks,
-  path: string,
-  record: ControlRecord,
-  incarnation: Incarnation,
-): Promise<TakenFolder> {
+export async function takeFolder(owner: FolderOwner, path: string, record: ControlRecord): Promise<TakenFolder> {
+  const { clock, disk, locks, incarnation } = owner
   await disk.makeFolder(path)
   const lock = await locks.take(path)
   try {
     const found = await findDevice(disk, path, record)
-    const superblock = found ?? (await begin(clock, random, disk, path, record))
+    const superblock = found ?? (await begin(owner, path, record))
     const [isMount, { totalBytes }] = [await isMountPoint(disk, path), await disk.space(path)]
     const ownership = await Ownership.begin(clock, disk, lock, superblock, incarnation)
     const isNew = !isNamed(record, superblock.deviceId)
@@ -115,7 +117,7 @@ export function checkRemains(
   if (!remains.isEmptied) throw fail("folderNotEmpty", { path, found: "the remains of a device; empty it" })
 }
 
-function begin(clock: Clock, random: Random, disk: Disk, path: string, record: ControlRecord): Promise<Superblock> {
+function begin({ clock, random, disk }: FolderOwner, path: string, record: ControlRecord): Promise<Superblock> {
   const deviceId = parseDeviceId(hexOf(random.bytes(8)))
   return createSuperblock(disk, path, { storeId: record.storeId, deviceId, createdMs: clock.wallMs() })
 }

@@ -11,6 +11,7 @@ import {
   CALL_LIMITS,
   type CallLimits,
   Checkpointer,
+  type CheckpointLimits,
   type CheckpointRuns,
   checkPosition,
   type CommitLog,
@@ -18,7 +19,6 @@ import {
   containedSequence,
   type DeviceSpace,
   LogScrub,
-  type ReplicaIncarnations,
   notePosition,
   openLog,
   type QueuedDisk,
@@ -95,7 +95,7 @@ export interface DeviceOptions {
   readonly guard?: () => Promise<void>
   /** The device's folder is its own mount point: the reserve may be large. */
   readonly isMountPoint?: boolean
-  readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
+  readonly checkpointLimits?: CheckpointLimits
   readonly callLimits?: CallLimits
   /** Nothing on the device is older, by the wall clock; 0 if absent. */
   readonly aliveSinceMs?: number
@@ -161,13 +161,12 @@ interface Contents {
   readonly hasBodies: boolean
 }
 
-async function openStack(
-  { disk: rawDisk, stores, clock, log: output, checkpoints: runner }: DeviceSeams,
-  { place, replicaIncarnations, spaces, options }: DeviceToOpen,
-): Promise<DeviceStack> {
+async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<DeviceStack> {
+  const { clock, log: output, checkpoints: runner } = seams
+  const { place, replicaIncarnations, options } = device
   await using opened = new DisposeStack()
-  const files = await openFiles(opened, rawDisk, clock, output, place, spaces, options)
-  const metadata = await openMetadata(opened, files, stores, output, place, replicaIncarnations, options)
+  const files = await openFiles(opened, seams, device)
+  const metadata = await openMetadata(opened, files, seams, device)
   const contents = await openContents(opened, files, metadata, place, output)
   const { queue, space } = files
   const { metadataStore, contained, log, rows } = metadata
@@ -175,9 +174,9 @@ async function openStack(
   const positions = new Map(
     [...replicaIncarnations].map(([tabletId, since]) => [tabletId, containedPosition(metadataStore, tabletId, since)]),
   )
-  const runs = runsOf(runner, place, files, metadata, contents, output)
-  const limits = options.checkpointLimits
-  const checkpointer = new Checkpointer(place.id, rows, log, replicaIncarnations, runs, clock, output, limits, space)
+  const runs = runsOf(seams, place, files, metadata, contents)
+  const checkpointed = { name: place.id, rows, log, replicaIncarnations, runs }
+  const checkpointer = new Checkpointer(checkpointed, clock, output, { limits: options.checkpointLimits, space })
   space.addPending(() => log.lengthBytes)
   const open = opened.move()
   return {
@@ -204,7 +203,7 @@ async function openStack(
       spaceToGrow: () => space.spaceForMetadata(),
     },
     shards: shardsOf(place.id, files, volumes),
-    tending: await tendingOf(place, files, metadata, volumes, runner, clock, options),
+    tending: await tendingOf(seams, device, files, metadata, volumes),
     backgroundServices: [checkpointer, space],
     giveUp: reason => {
       queue.retire(reason)
@@ -219,12 +218,8 @@ async function openStack(
 
 async function openFiles(
   opened: DisposeStack,
-  rawDisk: Disk,
-  clock: Clock,
-  output: Log,
-  place: DevicePlace,
-  spaces: Spaces,
-  options: DeviceOptions,
+  { disk: rawDisk, clock, log: output }: DeviceSeams,
+  { place, spaces, options }: DeviceToOpen,
 ): Promise<Files> {
   const lifetime = new AbortController()
   opened.defer(() => lifetime.abort())
@@ -238,11 +233,8 @@ async function openFiles(
 async function openMetadata(
   opened: DisposeStack,
   { disk, syncReads, space }: Files,
-  stores: Stores,
-  output: Log,
-  place: DevicePlace,
-  replicaIncarnations: ReplicaIncarnations,
-  { guard }: DeviceOptions,
+  { stores, log: output }: DeviceSeams,
+  { place, replicaIncarnations, options: { guard } }: DeviceToOpen,
 ): Promise<Metadata> {
   const folders = foldersOf(place.path)
   await disk.makeFolder(folders.metadataStore)
@@ -285,7 +277,8 @@ async function openContents(
   const mayAppend = (bytes: number): boolean => space.mayTakeNeedles(bytes)
   const limits = { ...VOLUME_LIMITS, volumeBytesMax }
   const cachedBytesMax = residentBytesMax()
-  const volumes = await openVolumes(disk, rows, home, mark, limits, mayAppend, { reads: syncReads, cachedBytesMax })
+  const sync = { reads: syncReads, cachedBytesMax }
+  const volumes = await openVolumes(disk, rows, home, mark, { limits, mayAppend, sync })
   opened.defer(() => volumes.close())
   for (const damage of volumes.damages) output.error("volume_damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)
@@ -298,12 +291,11 @@ async function openContents(
 
 /** Requests are built right after the memtable was frozen: the durable positions then cover all of its rows. */
 function runsOf(
-  runner: CheckpointRunner,
+  { checkpoints: runner, log: output }: DeviceSeams,
   place: DevicePlace,
   { disk }: Files,
   { log, rows }: Metadata,
   { volumes, payloads }: Contents,
-  output: Log,
 ): CheckpointRuns {
   const note = (generation: number): Promise<void> =>
     notePosition(disk, place.path, place.id, { logged: log.durable, generation })
@@ -336,14 +328,13 @@ const shardsOf = (id: DeviceId, { queue, space }: Files, volumes: KeptVolumes): 
 })
 
 async function tendingOf(
-  place: DevicePlace,
+  { checkpoints: runner, clock }: DeviceSeams,
+  { place, options }: DeviceToOpen,
   { disk, space }: Files,
   { log }: Metadata,
   volumes: KeptVolumes,
-  runner: CheckpointRunner,
-  clock: Clock,
-  { onDamage, onBadRow, aliveSinceMs = 0, scrubEveryMs }: DeviceOptions,
 ): Promise<Tending> {
+  const { onDamage, onBadRow, aliveSinceMs = 0, scrubEveryMs } = options
   const { id, path } = place
   const rotten = (needle: NeedleId): void => onDamage?.(id, needle)
   const saved = await readScrubRecord(disk, path)
@@ -352,7 +343,7 @@ async function tendingOf(
   space.setUndoCopies(() => compaction.undoCopies())
   return {
     compaction,
-    scrub: new Scrubbing(id, disk, path, volumes, scrub, saved, aliveSinceMs, clock, scrubEveryMs),
+    scrub: new Scrubbing({ id, path, disk, volumes, aliveSinceMs }, scrub, saved, clock, scrubEveryMs),
     scrubMetadata: new MetadataScrub(
       id,
       from => runner.scrubMetadata(place, from),

@@ -91,7 +91,8 @@ test("a store that is started every day is verified within its period; each devi
       const volumes = await openVolumes(lifetime, rows, home, undefined)
       const saved = await readScrubRecord(lifetime, "/d")
       const scrub = new NeedleScrub(volumes.upkeep, saved?.state, () => undefined)
-      const scrubbing = new Scrubbing(deviceId, lifetime, "/d", volumes, scrub, saved, aliveSinceMs, clock)
+      const device = { id: deviceId, path: "/d", disk: lifetime, volumes, aliveSinceMs }
+      const scrubbing = new Scrubbing(device, scrub, saved, clock)
       for (let step = 0; step < 24; step += 1) {
         await scrubbing.step(noSignal)
         if (scrubbing.view.passStartedMs > 0) firstDay ??= day

@@ -56,6 +56,16 @@ export async function readScrubRecord(disk: Disk, folder: string): Promise<Scrub
   }
 }
 
+/** The device to scrub, and its needles. */
+interface ScrubbedDevice {
+  readonly id: DeviceId
+  readonly path: string
+  readonly disk: Disk
+  readonly volumes: KeptVolumes
+  /** Nothing on the device is older, by the wall clock; 0: unknown. */
+  readonly aliveSinceMs: number
+}
+
 export class Scrubbing implements Job {
   readonly name = NAME
   private passStartedMs: number
@@ -67,22 +77,17 @@ export class Scrubbing implements Job {
   /** A restart now would lose progress. */
   private isUnsaved = false
 
-  /** `aliveSinceMs`: nothing on the device is older, by the wall clock. */
   constructor(
-    private readonly device: DeviceId,
-    private readonly disk: Disk,
-    private readonly folder: string,
-    private readonly volumes: KeptVolumes,
+    private readonly device: ScrubbedDevice,
     private readonly scrub: NeedleScrub,
     saved: ScrubRecord | undefined,
-    private readonly aliveSinceMs: number,
     private readonly clock: Clock,
     private readonly periodMs: number = SCRUB_PACE.periodMs,
   ) {
     this.passStartedMs = saved?.passStartedMs ?? 0
     this.wholePassStartedMs = saved?.wholePassStartedMs ?? 0
     // The same in every process: a process that restarts every day still reaches it.
-    this.firstMs = (aliveSinceMs || clock.wallMs()) + shareOf(device) * SCRUB_PACE.offsetShare * periodMs
+    this.firstMs = (device.aliveSinceMs || clock.wallMs()) + shareOf(device.id) * SCRUB_PACE.offsetShare * periodMs
     this.savedMs = clock.monotonicMs()
   }
 
@@ -92,14 +97,15 @@ export class Scrubbing implements Job {
   }
 
   get view(): ScrubView {
-    const { writtenBytes } = this.volumes.usage()
+    const { id, volumes, aliveSinceMs } = this.device
+    const { writtenBytes } = volumes.usage()
     const isRunning = this.passStartedMs > 0
     const doneBytes = isRunning ? Math.round(this.scrub.doneShare * writtenBytes) : writtenBytes
     return {
-      device: this.device,
+      device: id,
       isRunning,
       passStartedMs: isRunning ? this.passStartedMs : this.wholePassStartedMs,
-      oldestVerifiedMs: this.wholePassStartedMs || this.aliveSinceMs,
+      oldestVerifiedMs: this.wholePassStartedMs || aliveSinceMs,
       damagesFound: this.scrub.damagesFound,
       doneBytes,
       remainingBytes: Math.max(0, writtenBytes - doneBytes),
@@ -158,9 +164,10 @@ export class Scrubbing implements Job {
     this.savedMs = this.clock.monotonicMs()
     this.isUnsaved = false
     const { passStartedMs, wholePassStartedMs } = this
+    const { disk, path } = this.device
     const record = { passStartedMs, wholePassStartedMs, state: this.scrub.state }
     try {
-      await replaceRecordFile(this.disk, `${this.folder}/${NAME}`, encodeScrubRecord(record))
+      await replaceRecordFile(disk, `${path}/${NAME}`, encodeScrubRecord(record))
     } catch (error) {
       // Without space to save, a restart verifies some needles twice.
       if (!isFailure(error, "deviceFull")) throw error

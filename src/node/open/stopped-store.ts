@@ -8,10 +8,10 @@
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
-import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation } from "../../base/ids.js"
+import { parseDeviceId, parseIncarnation, type DeviceId } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import type { NewDevice } from "../../cluster/index.js"
-import { checkRemains } from "../control/folders.js"
+import { checkRemains, type FolderOwner } from "../control/folders.js"
 import { FORGET_LIVES, nextGeneration, stepsBetween } from "../control/steps-core.js"
 import {
   CALL_LIMITS,
@@ -37,16 +37,12 @@ export class StoppedStore {
   private readonly owned: Ownership[] = []
 
   private constructor(
-    private readonly clock: Clock,
-    private readonly random: Random,
-    private readonly disk: Disk,
-    private readonly locks: FolderLocks,
+    private readonly owner: FolderOwner,
     private readonly held: Map<string, FolderLock>,
     private readonly watch: AbortController,
     readonly record: ControlRecord,
     /** Devices of the record that are present. */
     readonly folders: readonly DeviceFolder[],
-    private readonly incarnation: Incarnation,
   ) {}
 
   /** Returns undefined if these folders hold no store. Throws `folderInUse`, `foreignFolder`, `corruptRecord`. */
@@ -72,7 +68,8 @@ export class StoppedStore {
       const folders = namedIn(inspections)
       if (folders.some(({ path }) => !held.has(path))) throw fail("folderInUse")
       const incarnation = parseIncarnation(incarnationAfter(inspections) + FORGET_LIVES)
-      return new StoppedStore(clock, random, bounded, locks, held, watch, record, folders, incarnation)
+      const owner = { clock, random, disk: bounded, locks, incarnation }
+      return new StoppedStore(owner, held, watch, record, folders)
     } catch (error) {
       await releaseAll(held)
       watch.abort()
@@ -88,7 +85,8 @@ export class StoppedStore {
    * Describes the device that an empty folder could become, or has been begun as. Throws if the folder is not empty.
    */
   async newDevice(path: string): Promise<NewDevice> {
-    const { content, isMountPoint } = await inspect(this.disk, path)
+    const { disk, random } = this.owner
+    const { content, isMountPoint } = await inspect(disk, path)
     const begun = content.kind === "device" && content.isUnused ? content.superblock : undefined
     const isOurs =
       begun?.storeId === this.record.storeId && !this.record.devices.some(({ id }) => id === begun.deviceId)
@@ -99,38 +97,40 @@ export class StoppedStore {
     if (content.kind === "device" && !isOurs) {
       throw fail("foreignFolder", { message: `${path} already holds a device; empty it to reuse it` })
     }
-    const { totalBytes } = await this.disk.space(path)
-    const id = begun?.deviceId ?? parseDeviceId(hexOf(this.random.bytes(8)))
+    const { totalBytes } = await disk.space(path)
+    const id = begun?.deviceId ?? parseDeviceId(hexOf(random.bytes(8)))
     return { id, pathHint: path, isMountPoint, capacityBytes: totalBytes }
   }
 
   /** Writes the record, step by step, to every device that is present. `added`: a device that the record adds. */
   async commit(next: ControlRecord, added?: NewDevice): Promise<void> {
+    const { clock, disk, incarnation } = this.owner
     const folders = added === undefined ? this.folders : [...this.folders, await this.makeDevice(added)]
     for (const { path, superblock } of folders) {
       const lock = must(this.held.get(path), "every device is locked")
-      this.owned.push(await Ownership.begin(this.clock, this.disk, lock, superblock, this.incarnation))
+      this.owned.push(await Ownership.begin(clock, disk, lock, superblock, incarnation))
       this.held.delete(path)
     }
     let { generation } = this.record
     for (const step of stepsBetween(this.record, next)) {
-      generation = nextGeneration(this.incarnation, generation)
+      generation = nextGeneration(incarnation, generation)
       const record = { ...step, generation }
       const voting = votingIds(record)
       const targets = folders.filter(({ superblock }) => voting.includes(superblock.deviceId))
       await mapBounded(targets, DEVICES_MAX, ({ path }) =>
-        withBallast(this.disk, path, () => writeControlRecord(this.disk, path, record)),
+        withBallast(disk, path, () => writeControlRecord(disk, path, record)),
       )
     }
   }
 
   private async makeDevice({ id, pathHint: path }: NewDevice): Promise<DeviceFolder> {
-    this.held.set(path, await this.locks.take(path))
-    const found = await inspect(this.disk, path)
-    if (found.content.kind === "remains") await removeRemains(this.disk, path)
+    const { clock, disk, locks } = this.owner
+    this.held.set(path, await locks.take(path))
+    const found = await inspect(disk, path)
+    if (found.content.kind === "remains") await removeRemains(disk, path)
     if (found.content.kind === "device") return { path, superblock: found.content.superblock }
-    const device = { storeId: this.record.storeId, deviceId: id, createdMs: this.clock.wallMs() }
-    return { path, superblock: await createSuperblock(this.disk, path, device) }
+    const device = { storeId: this.record.storeId, deviceId: id, createdMs: clock.wallMs() }
+    return { path, superblock: await createSuperblock(disk, path, device) }
   }
 
   /** Releases the folders. */
