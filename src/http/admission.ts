@@ -11,7 +11,7 @@
  */
 import { fail, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { Places, type EntryRule, type Party, type ShareLimits } from "./admission-core.js"
+import { Places, type Party, type ShareLimits } from "./admission-core.js"
 import type { HttpLimits } from "./limits.js"
 
 interface Waiting {
@@ -37,9 +37,8 @@ export class Admission {
   constructor(
     private readonly clock: Clock,
     private readonly limits: ShareLimits & Pick<HttpLimits, "admissionWaitMs">,
-    rule?: EntryRule,
   ) {
-    this.places = new Places(limits, rule)
+    this.places = new Places(limits)
   }
 
   get inFlight(): number {

@@ -44,7 +44,8 @@ async function serve(disk: Disk) {
     serverHeader: "H",
     limits: { ...HTTP_LIMITS, sweepMs: 20 },
   }
-  const server = new HttpServer(clock, new RealRandom(), telemetry, protocol, settings, new Certificates(disk, PATHS))
+  const seams = { clock, random: new RealRandom(), telemetry }
+  const server = new HttpServer(seams, protocol, settings, new Certificates(disk, PATHS))
   const { port } = await server.listen()
   const stopping = new AbortController()
   const running = server.run(stopping.signal)

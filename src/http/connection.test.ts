@@ -26,7 +26,8 @@ async function clientOf(handle: Protocol["handle"]): Promise<RawClient> {
   const refuse = () => ({ status: 400, headers: [], body: Buffer.from("refused") })
   const limits = { ...HTTP_LIMITS, sweepMs: 20, stopMs: 500 }
   const settings = { name: "test", host: "127.0.0.1", port: 0, serverHeader: "Hayloft", limits }
-  const server = new HttpServer(clock, new RealRandom(), new SimTelemetry(), { handle, refuse }, settings)
+  const seams = { clock, random: new RealRandom(), telemetry: new SimTelemetry() }
+  const server = new HttpServer(seams, { handle, refuse }, settings)
   const { port } = await server.listen()
   const stopping = new AbortController()
   const running = server.run(stopping.signal)

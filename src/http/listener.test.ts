@@ -563,6 +563,6 @@ test("an address in use is a clear error", async () => {
   const world = await serve(echoLength)
   const settings = { name: "x", host: "127.0.0.1", port: world.port, serverHeader: "x", limits: HTTP_LIMITS }
   const protocol = { handle: echoLength, refuse: () => ({ status: 400, headers: [], body: text("") }) }
-  const server = new HttpServer(clock, new RealRandom(), new SimTelemetry(), protocol, settings)
+  const server = new HttpServer({ clock, random: new RealRandom(), telemetry: new SimTelemetry() }, protocol, settings)
   await assert.rejects(server.listen(), error => isFailure(error, "invalidConfig"))
 })

@@ -22,7 +22,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import { Admission } from "./admission.js"
-import type { EntryRule, Party } from "./admission-core.js"
+import type { Party } from "./admission-core.js"
 import type { Certificates } from "./certificates.js"
 import { Connection, type ConnectionHost } from "./connection.js"
 import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
@@ -32,6 +32,12 @@ import { LATE, UnusualHeads, OVERFLOW, type HeadError } from "./unusual-head.js"
 import { RequestIds } from "./request-ids.js"
 import { RequestRecord } from "./request-record.js"
 import { ResponseBatch } from "./response-batch.js"
+
+interface HttpSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly telemetry: Telemetry
+}
 
 interface HttpServerSettings {
   /** "s3", "admin" …; used in logs and metrics. */
@@ -60,18 +66,20 @@ export class HttpServer implements BackgroundService {
   private stopping = false
   private isWatchingStalled = false
 
+  private readonly clock: Clock
+  private readonly telemetry: Telemetry
+
   constructor(
-    private readonly clock: Clock,
-    random: Random,
-    private readonly telemetry: Telemetry,
+    { clock, random, telemetry }: HttpSeams,
     private readonly protocol: Protocol,
     private readonly settings: HttpServerSettings,
     private readonly certificates?: Certificates,
-    entryRule?: EntryRule,
   ) {
+    this.clock = clock
+    this.telemetry = telemetry
     this.requestIds = new RequestIds(random)
     this.name = `http.${settings.name}`
-    this.admission = new Admission(clock, settings.limits, entryRule)
+    this.admission = new Admission(clock, settings.limits)
     this.record = new RequestRecord(telemetry, settings.name, {
       connections: () => this.connections.size,
       inFlight: () => this.admission.inFlight,

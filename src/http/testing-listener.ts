@@ -103,7 +103,7 @@ export async function serve(
       ...limits,
     },
   }
-  const server = new HttpServer(by, new RealRandom(), telemetry, protocol, settings)
+  const server = new HttpServer({ clock: by, random: new RealRandom(), telemetry }, protocol, settings)
   const { port } = await server.listen()
   const stopping = new AbortController()
   const running = server.run(stopping.signal)

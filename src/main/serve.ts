@@ -134,7 +134,7 @@ async function listen(
   const web = new RealWeb(config.allowLocalIdentityProviders)
   const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials })
   const adminRouter = new PortRouter(iam, new AdminProtocol(adminApi))
-  const admin = new HttpServer(clock, random, telemetry, adminRouter, adminSettings, adminCertificates)
+  const admin = new HttpServer(seams, adminRouter, adminSettings, adminCertificates)
   const adminAt = await admin.listen()
   const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
   const { region, domains, refuseSignatureV2 } = config
@@ -146,7 +146,7 @@ async function listen(
     hash: (plan, bytes) => compute.hash(plan, bytes),
   })
   const s3Settings = { ...shared, name: "s3", ...config.listen }
-  const s3 = new HttpServer(clock, random, telemetry, new PortRouter(iam, handler), s3Settings, certificates)
+  const s3 = new HttpServer(seams, new PortRouter(iam, handler), s3Settings, certificates)
   const s3At = await s3.listen()
   status.setListening()
   const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)

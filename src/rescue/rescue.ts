@@ -66,6 +66,14 @@ interface Part {
 
 const EVERYTHING: Part = { part: 0, of: 1 }
 
+/** What became of a version. */
+interface EntryOutcome {
+  readonly list: RescueList
+  readonly isWritten: boolean
+  readonly notes: readonly string[]
+  readonly isMarker: boolean
+}
+
 export class Rescue {
   private readonly sums: Record<RescueList, ListSums> = {
     certain: { objects: 0, bytes: 0 },
@@ -272,20 +280,19 @@ export class Rescue {
       const notes = problem === undefined ? (isCovered ? [COVERED] : []) : [problem]
       const list = problem === undefined ? version.certainty : "incomplete"
       const isWritten = problem === undefined && !isCovered
-      await this.tell(list, bucket, key, version, isWritten, notes, version.content.kind === "marker")
+      const isMarker = version.content.kind === "marker"
+      await this.tell(bucket, key, version, { list, isWritten, notes, isMarker })
     }
-    for (const lost of plan.incomplete) await this.tell("incomplete", bucket, key, lost, false, [])
-    for (const left of plan.leftOut) await this.tell("probable", bucket, key, left, false, [])
+    const outcome = { isWritten: false, notes: [], isMarker: false }
+    for (const lost of plan.incomplete) await this.tell(bucket, key, lost, { ...outcome, list: "incomplete" })
+    for (const left of plan.leftOut) await this.tell(bucket, key, left, { ...outcome, list: "probable" })
   }
 
   private async tell(
-    list: RescueList,
     bucket: BucketPlan,
     key: ObjectKey,
     { sizeBytes, reportEntry }: Lost,
-    isWritten: boolean,
-    notes: readonly string[],
-    isMarker = false,
+    { list, isWritten, notes, isMarker }: EntryOutcome,
   ): Promise<void> {
     if (!isMarker) {
       this.sums[list].objects += 1

@@ -55,6 +55,14 @@ interface TargetPlan {
   readonly run: (store: OpenedStore, onStolen: (failure: Error) => never) => Promise<ServedStore>
 }
 
+/** The store that is filled. */
+interface RunningTarget {
+  readonly store: OpenedStore
+  readonly running: ServedStore
+  /** An earlier run has begun to fill it. */
+  readonly isContinued: boolean
+}
+
 interface OpenBucket {
   bucket: Bucket
   versioning: Bucket["versioning"]
@@ -84,15 +92,20 @@ export class StoreTarget implements RescueTarget {
   private readonly background = new AbortController()
   private readonly behind: Promise<void>
 
+  private readonly store: OpenedStore
+  private readonly running: ServedStore
+  private readonly isContinued: boolean
+
   private constructor(
     private readonly seams: TargetSeams,
-    private readonly store: OpenedStore,
-    private readonly running: ServedStore,
-    private readonly isContinued: boolean,
+    { store, running, isContinued }: RunningTarget,
     private readonly shards: SourceShards,
     private readonly onBytes: (count: number) => void,
     private readonly signal: AbortSignal,
   ) {
+    this.store = store
+    this.running = running
+    this.isContinued = isContinued
     const { clock, random, telemetry } = seams
     this.behind = supervise(running.backgroundServices, clock, random, telemetry.log, this.background.signal)
   }
@@ -115,7 +128,7 @@ export class StoreTarget implements RescueTarget {
         throw failure
       }
       const running = await run(store, onStolen)
-      return new StoreTarget(seams, store, running, isContinued, shards, onBytes, signal)
+      return new StoreTarget(seams, { store, running, isContinued }, shards, onBytes, signal)
     } catch (error) {
       for (const device of store.devices) await device.release()
       throw error

@@ -83,6 +83,17 @@ const END_BYTES_FIRST = 8 * KIB
 const SCAN_AHEAD_BLOCKS = 15
 const needed = new RowsNeeded("rows are not in memory")
 
+/** An open file of a table. */
+interface TableFile {
+  readonly number: number
+  readonly path: string
+  readonly disk: Disk
+  readonly file: DiskFile
+  readonly footer: Footer
+  /** Of its checksums. */
+  readonly seed: bigint
+}
+
 export class Table {
   private readonly directories: BlockSlots = []
   /** The data blocks of each partition. */
@@ -98,15 +109,23 @@ export class Table {
   /** Last keys of all partitions. */
   private readonly lastKeys: Block
 
+  readonly number: number
+  readonly path: string
+  private readonly disk: Disk
+  private readonly file: DiskFile
+  readonly footer: Footer
+  private readonly seed: bigint
+
   private constructor(
-    readonly number: number,
-    readonly path: string,
-    private readonly disk: Disk,
-    private readonly file: DiskFile,
-    readonly footer: Footer,
-    private readonly seed: bigint,
+    { number, path, disk, file, footer, seed }: TableFile,
     private readonly reads: BlockReads,
   ) {
+    this.number = number
+    this.path = path
+    this.disk = disk
+    this.file = file
+    this.footer = footer
+    this.seed = seed
     this.end = encodeEnd(footer, seed)
     this.layout = layoutOf(footer, this.end.bytes.length)
     this.lastKeys = blockOfKeys(footer.partitions.map(({ lastKey }) => lastKey))
@@ -130,7 +149,7 @@ export class Table {
       }
       // Damage to the second end is no reason to fail: the first is stored before the parity.
       const footer = await footerIn(END_BYTES_FIRST).catch(() => footerIn(END_BYTES_MAX))
-      return new Table(number, path, disk, file, footer, seed, reads)
+      return new Table({ number, path, disk, file, footer, seed }, reads)
     } catch (error) {
       await file.close()
       throw error

@@ -107,7 +107,7 @@ function alike({ status, headers, body }: ReceivedAnswer) {
 async function serve(machine: Machine, handler: Protocol) {
   const telemetry = new SimTelemetry()
   const settings = { name: "s3", host: "127.0.0.1", port: 0, serverHeader: "Hayloft", limits: HTTP_LIMITS }
-  const server = new HttpServer(machine.clock, new SimRandom(1), telemetry, handler, settings)
+  const server = new HttpServer({ clock: machine.clock, random: new SimRandom(1), telemetry }, handler, settings)
   const { port } = await server.listen()
   /** Answers to what is sent in one go; of a HEAD, to nothing else. */
   const send = async (asked: readonly Asked[], viaNode: boolean): Promise<readonly ReceivedAnswer[]> => {

@@ -190,7 +190,7 @@ export async function serveModel(variations: Variations = {}): Promise<Served> {
   const { port = 0 } = variations
   const limits = { ...HTTP_LIMITS, stopMs: 2_000 }
   const settings = { name: "s3", host: "127.0.0.1", port, serverHeader: "Hayloft", limits }
-  const server = new HttpServer(clock, random, telemetry, handler, settings)
+  const server = new HttpServer({ clock, random, telemetry }, handler, settings)
   const bound = await server.listen()
   const stopping = new AbortController()
   const running = server.run(stopping.signal)
