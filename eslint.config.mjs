@@ -15,6 +15,8 @@ const typescriptRules = {
     { "ts-expect-error": true, "ts-ignore": true, "ts-nocheck": true, "ts-check": true },
   ],
   "@typescript-eslint/consistent-type-imports": ["error", { disallowTypeAnnotations: false }],
+  // More parameters than this, of which some belong together: a record names them where they are passed.
+  "@typescript-eslint/max-params": ["error", { max: 6 }],
   "@typescript-eslint/no-explicit-any": "error",
   "@typescript-eslint/no-namespace": ["error", { allowDeclarations: true }],
   "@typescript-eslint/no-non-null-assertion": "error",

@@ -60,7 +60,8 @@ class Drama {
     const { seed, only } = options
     this.clients = new Clients(server, seed, text => log(`VIOLATION ${text.slice(0, 200)}`))
     this.operator = new Operator(server, log)
-    this.nemesis = new Nemesis(root, folders, server, this.clients, this.operator, shim, seed, log, only)
+    const { clients, operator } = this
+    this.nemesis = new Nemesis({ root, folders, server, clients, operator, shim }, seed, log, only)
   }
 
   async run(): Promise<DramaResult> {

@@ -70,6 +70,18 @@ interface StaleCopy {
   isOver: boolean
 }
 
+/** The server that is attacked, and its users. */
+interface Target {
+  readonly root: string
+  /** The folders for the next start. */
+  readonly folders: string[]
+  readonly server: ServerProcess
+  readonly clients: Clients
+  readonly operator: Operator
+  /** Undefined if file calls cannot be intercepted on this machine. */
+  readonly shim: Shim | undefined
+}
+
 export class Nemesis {
   private readonly draw: Draw
   private readonly bag: Act[] = []
@@ -80,19 +92,25 @@ export class Nemesis {
   private hangsUntilMs = 0
   readonly done = new Map<Act, number>()
 
+  private readonly root: string
+  private readonly folders: string[]
+  private readonly server: ServerProcess
+  private readonly clients: Clients
+  private readonly operator: Operator
+  private readonly shim: Shim | undefined
+
   constructor(
-    private readonly root: string,
-    /** The folders for the next start. */
-    private readonly folders: string[],
-    private readonly server: ServerProcess,
-    private readonly clients: Clients,
-    private readonly operator: Operator,
-    /** Undefined if file calls cannot be intercepted on this machine. */
-    private readonly shim: Shim | undefined,
+    { root, folders, server, clients, operator, shim }: Target,
     seed: number,
     private readonly log: (line: string) => void,
     private readonly acts: readonly Act[] = ACTS,
   ) {
+    this.root = root
+    this.folders = folders
+    this.server = server
+    this.clients = clients
+    this.operator = operator
+    this.shim = shim
     this.draw = new Draw(seed * 31 + 7)
     this.made = folders.length
     this.devicesMin = folders.length

@@ -109,7 +109,7 @@ export class Normaliser {
     return text
       .replace(ISO, named)
       .replace(HTTP_DATE, named)
-      .replace(AMZ_DATE, (found, y: string, mo: string, d: string, h: string, mi: string, s: string) =>
+      .replace(AMZ_DATE, (found, ...[y, mo, d, h, mi, s]: string[]) =>
         away(found, Date.parse(`${y}-${mo}-${d}T${h}:${mi}:${s}Z`), nowMs),
       )
   }

@@ -259,6 +259,24 @@ export const f = (loose: any, maybe: string | undefined): typeof FAILURES => loo
   }
 })
 
+test("a function takes six parameters, and a record if it needs more", async () => {
+  const names = ["a", "b", "c", "d", "e", "f", "g"]
+  const report = (parameters: string) => lint("src/base/assert.ts", `${HEADER}export ${parameters}`)
+  const forms = (count: number): string[] => {
+    const list = names.slice(0, count).map(name => `readonly ${name}: number`)
+    const plain = list.join(", ").replaceAll("readonly ", "")
+    const body = `{\n  void [${names.slice(0, count).join(", ")}]\n}`
+    return [
+      `function f(${plain}): void ${body}\n`,
+      `const f = (${plain}): void => ${body}\n`,
+      `class F {\n  constructor(${list.join(", ")}) ${body}\n}\n`,
+      `interface F {\n  f: (${plain}) => void\n}\n`,
+    ]
+  }
+  for (const form of forms(7)) assert.match(await report(form), /max-params: .*Maximum allowed is 6/, form)
+  for (const form of forms(6)) assert.doesNotMatch(await report(form), /max-params/, form)
+})
+
 /** By rule, a line that breaks it; they share `LOOSE`. */
 const NEEDS_TYPES = {
   "await-thenable": "export const a = async () => await 1",
