@@ -1,7 +1,7 @@
 /**
- * Scrub and compaction, kept running during a measurement: each pass is followed by another.
+ * Keeps scrub and compaction running during a measurement: each pass is followed by another.
  *
- * Reports the share of samples in which each was running, which shows whether a figure "beside" them is valid.
+ * Reports the share of samples in which each was running, which shows whether a figure measured "beside" them is valid.
  */
 import { setTimeout as rest } from "node:timers/promises"
 import { STORE_SCHEMAS } from "../src/admin/index.js"
@@ -28,7 +28,7 @@ export class BackgroundWork {
     this.working.catch(() => undefined)
   }
 
-  /** Once both are at work; also where there is not enough to compact. */
+  /** Resolves once both run, or there is not enough to compact. */
   static async begin(admin: AdminClient): Promise<BackgroundWork> {
     const checksMax = BEGIN_MS_MAX / LOOK_EVERY_MS
     for (let checks = 0; checks < checksMax && (await idle(admin)).includes("compaction"); checks += 1) {

@@ -1,4 +1,4 @@
-/** The context of every theme of a run: its folder, its scale, its end. */
+/** The context of all themes of a run: folder, scale, interruption. */
 import type { Clock } from "../src/seams/clock/contract.js"
 import type { Scale } from "./scale.js"
 
@@ -7,7 +7,7 @@ export interface Bench {
   /** Fires when the run is interrupted. */
   readonly signal: AbortSignal
   readonly scale: Scale
-  /** Empty, and removed in the end. */
+  /** Initially empty, and removed at the end. */
   readonly workFolder: string
   readonly say: (line: string) => void
 }

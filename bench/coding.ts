@@ -3,8 +3,8 @@
  *
  *   node dist/bench/coding.js
  *
- * Coding is measured on 4 MiB blocks in place (encode) and on the loss of two data shards (decode);
- * pipelines with everything that a PUT does between socket and disk: copy, MD5, coding, checksums.
+ * Coding is measured on 4 MiB blocks in place (encode) and after the loss of two data shards (decode); pipelines
+ * with all the work of a PUT between socket and disk: copy, MD5, coding, checksums.
  */
 import { createHash } from "node:crypto"
 import { fileURLToPath } from "node:url"
@@ -30,7 +30,7 @@ export interface Measured {
 const median = (values: readonly number[]): number =>
   must([...values].sort((a, b) => a - b)[values.length >> 1], "values")
 
-/** The median rate of a few runs, after one to warm up. */
+/** The median rate of a few runs, after a warm-up run. */
 async function rateOf(dataBytes: number, work: () => unknown): Promise<number> {
   const rates: number[] = []
   await work()

@@ -1,9 +1,9 @@
 /**
- * Loaded into a store's process by `npm run request-cost`: how often the serving thread called each function.
+ * Loaded into a store's process by `npm run request-cost`: counts how often the serving thread called each function.
  * At SIGUSR2 it writes the calls since the last one to BENCH_PROBE_FILE, as
  * `[{ url, functions: [{ name, at, calls }] }]`, where `at` is the function's offset in its file.
  *
- * Scripts outside of a `src` folder are left out, and functions without calls. CommonJS, because it must not touch
+ * Omits scripts outside of a `src` folder, and functions without calls. CommonJS, because it must not touch
  * the thread pool before the server has sized it.
  */
 "use strict"

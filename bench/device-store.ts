@@ -1,6 +1,6 @@
 /**
- * A store of several folders whose devices are lost and replaced: an operator's actions through
- * the admin API, and the time that the store then needs.
+ * A store of several folders whose devices are lost and replaced: performs the operator's actions through the admin
+ * API, and measures the time that the store needs.
  */
 import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
@@ -70,8 +70,8 @@ export class DeviceStore {
   }
 
   /**
-   * The first folder is lost while the store runs, and an empty one replaces it; nothing is repaired
-   * yet. Resolves with the empty one.
+   * Loses the first folder while the store runs, and replaces it by an empty one; nothing is repaired yet. Resolves
+   * with the empty folder.
    */
   async replaceFirst(): Promise<string> {
     const lost = must(this.folders[0], "a store has a folder")
@@ -86,7 +86,7 @@ export class DeviceStore {
     return empty
   }
 
-  /** Starts repair; resolves once the replaced device has everything that it should have. */
+  /** Starts repair; resolves once the replaced device has all its shards. */
   async repair(empty: string): Promise<void> {
     await this.client.post("/v1/repair/resume", {})
     await this.until(async () => (await this.deviceAt(empty)).state === "active")
@@ -126,7 +126,7 @@ export class DeviceStore {
     const deadlineMs = this.clock.monotonicMs() + WAIT_MS_MAX
     while (!(await isOver())) {
       this.signal.throwIfAborted()
-      if (this.clock.monotonicMs() > deadlineMs) throw new Error("the store does not become whole")
+      if (this.clock.monotonicMs() > deadlineMs) throw new Error("the store does not regain its redundancy")
       await this.clock.sleep(LOOK_EVERY_MS, this.signal)
     }
   }

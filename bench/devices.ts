@@ -1,18 +1,18 @@
 /**
- * Devices: how fast a store repairs a lost folder and verifies everything, against plain file calls over
- * the same bytes in the same folders, and how it affects clients.
+ * Devices: how fast a store repairs a lost folder and verifies everything, compared with plain file calls on the
+ * same bytes in the same folders, and how this work affects clients.
  *
- *   repair      from the start until the device in the empty folder has everything that it should have,
- *               at full speed, for the bytes that are written there; against plainly copying as many into a
- *               file there, synced once at its end, and reading as much for it from the other folders as
- *               a rebuilt byte needs: four at 4+3. Both read from the page cache.
- *   scrub       one pass over all folders at full speed; against reading the same files, the folders
- *               side by side. Both from the disk, where the files can be dropped from the page cache.
- *   foreground  puts and gets of 64 KiB at 40 % of the rate that the store can do, while it repairs and
- *               while it scrubs, both at their default throttle; against the same load before and after.
+ *   repair      from the start until the device in the empty folder has all its shards, at full speed, for the
+ *               bytes written there; compared with copying as many bytes into a file there, synced once at the end,
+ *               and reading as much from the other folders as a rebuilt byte needs: four bytes at 4+3. Both read
+ *               from the page cache.
+ *   scrub       one pass over all folders at full speed; compared with reading the same files, all folders
+ *               concurrently. Both read from the disk if the files can be dropped from the page cache.
+ *   foreground  puts and gets of 64 KiB at 40 % of the store's peak rate, while it repairs and while it scrubs,
+ *               both at their default throttle; compared with the same load before and after.
  *
- * Figures are medians of rounds; plain calls are measured before and after in each, since a machine whose
- * memory has just been freed, or written, treats the two differently.
+ * Figures are medians of rounds; each round measures plain calls before and after, since their speed depends on
+ * whether memory was just freed or written.
  */
 import { must } from "../src/base/assert.js"
 import { KIB, MIB } from "../src/base/limits.js"
@@ -34,7 +34,7 @@ const BUCKET = "devices"
 const FULL_SPEED = 0
 const WARM_SECONDS = 5
 
-/** At least this share of what plain file calls reach; at most so many times the latency without the work. */
+/** The smallest share of the speed of plain file calls, and the largest multiple of the latency without the work. */
 export const TARGETS = { share: 0.6, times: 2 } as const
 
 export const DEVICE_STORES = [
@@ -58,10 +58,10 @@ export interface DeviceLatency {
   readonly during: "repair" | "scrub"
   readonly redundancy: string
   readonly requestsPerSecond: number
-  /** Without the work: the mean of the loads before it and after it. */
+  /** Without the work: the mean of the loads before and after it. */
   readonly alone: Pick<Summary, "p50Ms" | "p99Ms">
   readonly load: Summary
-  /** p99 with the work, against without. */
+  /** p99 with the work, divided by p99 without it. */
   readonly p99Times: number | undefined
   readonly isMet: boolean
 }
@@ -74,11 +74,11 @@ export interface DevicesResult {
 export interface DevicesOptions {
   readonly folders: number
   readonly redundancy: string
-  /** Bytes that have to be read to rebuild one. */
+  /** Bytes that must be read to rebuild one byte. */
   readonly readPerWritten: number
   readonly bytes: number
   readonly rounds: number
-  /** How long the load without work is measured. */
+  /** The duration of the load without work. */
   readonly seconds: number
 }
 
@@ -181,7 +181,7 @@ class Scenario {
       isCold = (await dropFromCache(perFolder.flat())) && isCold
       return this.timed(work)
     }
-    // Folders are preallocated in part, and written to meanwhile: compare byte by byte.
+    // Folders are partly preallocated and written to in the meantime: compare the speed per byte.
     const plainPerByte = async () => {
       const { result, seconds } = await cold(() => Promise.all(perFolder.map(plainRead)))
       return seconds / result.reduce((sum, bytes) => sum + bytes, 0)
@@ -205,7 +205,7 @@ class Scenario {
       const { result, seconds } = await this.timed(() => plainCopy(perFolder.flat(), `${empty}/plain-copy`, target))
       return seconds / result
     }
-    // Every folder holds about as much.
+    // Every folder contains about as many bytes.
     const before = await plainPerByte(await bytesOfFiles(must(perFolder[0], "there are other folders")))
     const { seconds } = await this.timed(() => this.store.repair(empty))
     const bytes = await bytesOfFiles(await volumesOf(empty))
@@ -227,7 +227,7 @@ class Scenario {
     const { perSecond } = this
     const alone = (seconds = this.options.seconds) =>
       load.during(perSecond, () => this.clock.sleep(seconds * 1000, this.signal))
-    // The store has just been started: its code is compiled first.
+    // Warms up the store, which has just been started, so that its code is compiled.
     await alone(WARM_SECONDS)
     const before = (await alone()).load
     const during = (await load.during(perSecond, work)).load
@@ -282,7 +282,7 @@ class Scenario {
   }
 }
 
-/** The one in the middle, by a figure of each. */
+/** The median element by a figure of each. */
 function medianBy<T>(items: readonly T[], figure: (item: T) => number): T {
   const sorted = [...items].sort((a, b) => figure(a) - figure(b))
   return must(sorted[sorted.length >> 1], "there was a round")

@@ -1,9 +1,9 @@
 /**
- * A store that answers every form of request (`request-forms.ts`): a bucket of its owner, and one that a policy shares
+ * A store for every form of request (`request-forms.ts`), with a bucket of its owner, and one that a policy shares
  * with another account.
  *
- * It may run the build of another checkout. Requests and accounts are made the same way for each: by this checkout's
- * clients over the wire, and by the server's own command line.
+ * It may run the build of another checkout. Requests and accounts are created the same way for each: by this
+ * checkout's clients over the network, and by the server's own command line.
  */
 import { createHash } from "node:crypto"
 import { writeFile } from "node:fs/promises"
@@ -98,7 +98,7 @@ export class FormStore {
     return ["--tls-cert", at("cert"), "--tls-key", at("key")]
   }
 
-  /** Sends the requests the first time that this name is passed; throws if one is refused. */
+  /** Sends the requests at the first call with this name; throws if one is refused. */
   async fill(name: string, requests: () => readonly RawRequest[]): Promise<void> {
     if (this.filled.has(name)) return
     await this.sendAll(requests())

@@ -29,7 +29,7 @@ test("a function counts if it ran for every request, and a file if one of its fu
   assert.deepEqual(costOf(files), { files: 2, functions: 3, calls: 6 })
 })
 
-test("files beyond another request's are those that it does not run", () => {
+test("additional files are those that the other request does not run", () => {
   const files = calledFiles(coverage, 40)
   assert.deepEqual(filesBeyond(files, calledFiles(coverage.slice(2), 40)), ["src/s3/handler.ts"])
   assert.deepEqual(filesBeyond(files, files), [])

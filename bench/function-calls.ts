@@ -10,9 +10,9 @@ const COVERAGE = z.array(
 export type Coverage = z.output<typeof COVERAGE>
 
 export interface CalledFunction {
-  /** "" for one without a name. */
+  /** "" for an anonymous function. */
   readonly name: string
-  /** The offset in its built file, where it begins. */
+  /** The offset of its beginning in its built file. */
   readonly at: number
   readonly callsPerRequest: number
 }
@@ -26,14 +26,14 @@ export interface CalledFile {
 export interface RequestCost {
   readonly files: number
   readonly functions: number
-  /** For each request, rounded. */
+  /** Calls per request, rounded. */
   readonly calls: number
 }
 
 /** Throws if the input is not a report of the probe. */
 export const parseCoverage = (value: unknown): Coverage => COVERAGE.parse(value)
 
-/** For each function the fewest calls in any of the samples. */
+/** For each function, the fewest calls in any sample. */
 export function leastCalls(samples: readonly Coverage[]): Coverage {
   const calls = samples.map(
     coverage =>
@@ -50,7 +50,7 @@ export function leastCalls(samples: readonly Coverage[]): Coverage {
   }))
 }
 
-/** The functions that ran at least once for each of so many requests, by file. */
+/** The functions that ran at least once per request, by file. */
 export function calledFiles(coverage: Coverage, requests: number): readonly CalledFile[] {
   return coverage
     .map(({ url, functions }) => ({

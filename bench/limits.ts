@@ -1,6 +1,6 @@
 /**
- * The machine's own cost of a large object, measured beside it: one core hashing its bytes, and the
- * disk writing the bytes that the store has to write, each piece durable before the next of its file (O_DSYNC).
+ * The machine's own cost of a large object, measured in the same round: one core hashes its bytes, and the disk
+ * writes as many bytes as the store has to write, each piece durable before the next one of its file (O_DSYNC).
  */
 import { createHash } from "node:crypto"
 import { constants } from "node:fs"
@@ -24,7 +24,7 @@ function hashed(algorithm: "md5" | "sha256", bytes: number): string {
 export const hashSeconds = async (bench: Bench, algorithm: "md5" | "sha256", bytes: number): Promise<number> =>
   (await timed(bench.clock, async () => hashed(algorithm, bytes))).seconds
 
-/** Writes so many bytes into each of so many files concurrently, in pieces. */
+/** Writes this many bytes into each of this many files concurrently, in pieces. */
 export async function writeSeconds(
   bench: Bench,
   { files, bytes, pieceBytes }: { readonly files: number; readonly bytes: number; readonly pieceBytes: number },

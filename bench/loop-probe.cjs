@@ -1,5 +1,5 @@
 /**
- * Loaded into a store's process by the bench: how late its event loop runs, at a resolution of RESOLUTION_MS.
+ * Loaded into a store's process by the bench: measures the delay of its event loop, at a resolution of RESOLUTION_MS.
  * At SIGUSR2 it writes a report of the time since the last one to BENCH_PROBE_FILE.
  *
  * CommonJS, because it must not touch the thread pool before bin/hayloft has sized it.

@@ -2,7 +2,7 @@
  * `npm run bench`: a table of the store's figures, beside the limits of the machine and the targets.
  *
  * Starts its own stores in a temporary folder and removes them, also when interrupted. Time and
- * space are bounded by the scale. Exit code 1 where a row failed; one that missed its target is a result.
+ * space are bounded by the scale. Exits with 1 if a row failed; a missed target is not a failure.
  */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"

@@ -9,7 +9,7 @@ import { BATCHES } from "./themes/batches.js"
 import { LARGE_CODED, LARGE_SINGLE } from "./themes/large-objects.js"
 import { LISTINGS } from "./themes/listings.js"
 import { MEMORY } from "./themes/memory.js"
-import { JUDGING } from "./themes/judging.js"
+import { SAFETY } from "./themes/safety.js"
 import { POLICY_DECISIONS } from "./themes/policies.js"
 import { PRESSURE } from "./themes/pressure.js"
 import { SMALL } from "./themes/small-objects.js"
@@ -25,15 +25,15 @@ const THEMES: readonly Theme[] = [
   STARTS,
   MEMORY,
   PRESSURE,
-  JUDGING,
+  SAFETY,
   POLICY_DECISIONS,
 ]
 const FORMS = "forms"
 const DEVICES = "devices"
-/** Left out unless they are named, or by `--full`. */
+/** Omitted unless they are selected by name or by `--full`. */
 export const ON_REQUEST: readonly string[] = [FORMS, DEVICES]
 export const SCENARIOS = [...THEMES.map(({ name }) => name), ...ON_REQUEST]
-/** With another checkout beside this one: short rounds, and enough of them for a median. */
+/** For a comparison with another checkout: short rounds, and enough of them for a median. */
 const ROUNDS_BESIDE = 7
 const SECONDS_BESIDE = 0.6
 
@@ -43,7 +43,7 @@ export interface BenchOptions {
   readonly scale: Scale
   /** Default: a folder in the system's temporary folder. */
   readonly workFolder: string | undefined
-  /** Default: the usual place. */
+  /** Default: a file in OUT_FOLDER. */
   readonly out: string | undefined
   readonly json: boolean
 }
@@ -68,7 +68,7 @@ export const USAGE = `npm run bench -- [options] [FILE]
   --json             print the JSON instead of the table
 `
 
-/** Throws with one line for anything that is not understood. */
+/** Throws a one-line error for invalid arguments. */
 export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   const text = { type: "string" } as const
   const flag = { type: "boolean" } as const

@@ -1,5 +1,5 @@
 /**
- * A store that rows are measured on: a process of its own with a bucket, in folders below the bench's.
+ * A store for measurements: a separate process with a bucket, in folders below the bench's.
  */
 import { mkdir, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
@@ -32,7 +32,7 @@ export type Late = z.output<typeof LATE>
 export interface OwnStoreOptions {
   readonly name: string
   readonly folders: number
-  /** A probe in its process: the event loop's delay, which costs a little, or function calls, which cost a lot. */
+  /** A probe in its process: for the delay of the event loop (cheap), or for function calls (expensive). */
   readonly probe?: keyof typeof PROBES
   /** Further arguments of `serve`. */
   readonly args?: readonly string[]
@@ -108,7 +108,7 @@ export class OwnStore {
     this.running = undefined
   }
 
-  /** Errors in its log, to find out why a row failed. */
+  /** Errors in its log, to explain why a row failed. */
   private tellErrors(): void {
     const lines = this.running?.process.output.split("\n") ?? []
     for (const line of lines.filter(each => ERROR_LINE.test(each)).slice(-ERROR_LINES_MAX)) this.bench.say(line)
@@ -131,7 +131,7 @@ export class OwnStore {
     await this.admin(admin => admin.post("/v1/repair/pause", {}))
   }
 
-  /** Stops, and removes all that it wrote. */
+  /** Stops, and removes everything that it wrote. */
   async close(): Promise<void> {
     await this.stop()
     await rm(this.root, { recursive: true, force: true })
@@ -180,7 +180,7 @@ export class OwnStore {
     return join(this.root, "probe.json")
   }
 
-  /** How late its event loop ran while `work` did. */
+  /** The delay of its event loop during `work`. */
   async lateDuring(work: () => Promise<unknown>): Promise<Late> {
     await this.late()
     await work()
@@ -191,7 +191,7 @@ export class OwnStore {
     return LATE.parse(await this.probed())
   }
 
-  /** The report of the probe, which starts its next one. */
+  /** Returns the report of the probe, which then starts the next one. */
   async probed(): Promise<unknown> {
     const { clock, signal } = this.bench
     await rm(this.probeFile, { force: true })

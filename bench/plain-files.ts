@@ -1,6 +1,5 @@
 /**
- * The baseline of repair and scrub: the same bytes copied and read by file calls alone,
- * a MiB at a time.
+ * The baseline of repair and scrub: copies and reads the same bytes with plain file calls, a MiB at a time.
  */
 import { execFile } from "node:child_process"
 import { open, readdir, rm, stat, type FileHandle } from "node:fs/promises"
@@ -29,7 +28,7 @@ export async function bytesOfFiles(paths: readonly string[]): Promise<number> {
   return sum
 }
 
-/** Calls `use` with each piece of the file, which is good until the next. */
+/** Calls `use` with each piece of the file; a piece is valid until the next call. */
 async function eachPiece(path: string, use: (piece: Uint8Array) => Promise<boolean>): Promise<void> {
   const buffer = Buffer.allocUnsafeSlow(MIB)
   const file = await unlessGone(open(path, "r"))
@@ -57,8 +56,8 @@ export async function plainRead(paths: readonly string[]): Promise<number> {
 }
 
 /**
- * Copies so many bytes of the files into a new one, and syncs it; of all that it reads only one part in
- * `readPerWritten` is written. Resolves with how many bytes were there to write.
+ * Copies this many bytes of the files into a new one, and syncs it; writes one of every `readPerWritten` bytes that
+ * it reads. Resolves with the number of bytes written.
  */
 export async function plainCopy(
   paths: readonly string[],

@@ -1,7 +1,6 @@
 /**
- * The fastest possible store on node:http: reads bodies and drops them, answers every GET with the
- * same bytes, or with a file through `createReadStream` with buffers of 1 MiB. Started by `plain-server.ts`
- * as a process of its own.
+ * The fastest possible store on node:http: discards bodies, answers every GET with the same bytes, or with a file
+ * through `createReadStream` with buffers of 1 MiB. `plain-server.ts` starts it as a separate process.
  */
 import { createReadStream, statSync } from "node:fs"
 import { createServer, type ServerResponse } from "node:http"
@@ -28,5 +27,5 @@ server.listen(0, "127.0.0.1", () => {
   const address = server.address()
   if (typeof address === "object" && address !== null) process.send?.(address.port)
 })
-// Ends with its parent, whatever ends that.
+// Ends with its parent, however that ends.
 process.on("disconnect", () => process.exit(0))

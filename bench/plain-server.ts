@@ -1,4 +1,4 @@
-/** The plain server, in a process of its own: the speed of `node:http` alone for the same requests. */
+/** The plain server in a separate process: shows the speed of `node:http` alone for the same requests. */
 import { fork, type ChildProcess } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
@@ -10,7 +10,7 @@ export class PlainServer {
     readonly endpoint: URL,
   ) {}
 
-  /** Answers GET with so many bytes, or with the file. */
+  /** Answers GET with this many bytes, or with the file. */
   static start(answer: { readonly bytes: number } | { readonly file: string }): Promise<PlainServer> {
     const args = "file" in answer ? ["file", answer.file] : ["bytes", String(answer.bytes)]
     const child = fork(SERVER, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })

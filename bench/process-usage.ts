@@ -1,4 +1,4 @@
-/** The resources that a process has used, from /proc (Linux); elsewhere a row reports that they are not available. */
+/** The resource usage of a process, from /proc (Linux); on other systems a row reports that it is not available. */
 import { readFile } from "node:fs/promises"
 import { must } from "../src/base/assert.js"
 import { Unmeasured } from "./row.js"
@@ -19,7 +19,7 @@ export async function cpuSecondsOf(pid: number): Promise<number> {
   return parseStat(await procText(pid, "stat"))
 }
 
-/** The name of the process stands in parentheses, and may hold some itself. */
+/** The name of the process is in parentheses, and may contain parentheses itself. */
 export function parseStat(text: string): number {
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ")
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
@@ -31,13 +31,13 @@ async function statusMegabytes(pid: number, name: string): Promise<number> {
   return (Number(must(kib, `the status has ${name}`)) * 1024) / 1e6
 }
 
-/** In physical memory now. */
+/** Current resident memory. */
 export const residentMegabytes = (pid: number): Promise<number> => statusMegabytes(pid, "VmRSS")
 
-/** The most that it ever had. */
+/** Peak resident memory. */
 export const peakMegabytes = (pid: number): Promise<number> => statusMegabytes(pid, "VmHWM")
 
-/** Bytes that it sent to disks since its start. */
+/** Bytes written to disks since its start. */
 export async function writtenBytesOf(pid: number): Promise<number> {
   const text = await procText(pid, "io")
   return Number(must(/^write_bytes: (\d+)$/m.exec(text)?.[1], "io has write_bytes"))

@@ -1,4 +1,4 @@
-/** A short run of the whole bench, as processes: every row has its figure, and no file or process remains. */
+/** A short run of the whole bench with real processes: every row has its figure, and no file or process remains. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
@@ -62,7 +62,7 @@ async function quick(scenarios: string, ...further: readonly string[]): Promise<
   }
 }
 
-/** Speed is not asserted: only that there are figures, and that limits were measured if targets refer to them. */
+/** Asserts that figures exist, and that limits were measured if targets refer to them; speed is not asserted. */
 function requireFigures(rows: Rows): void {
   for (const { work, verdict, measured, ratio, why } of rows) {
     assert.ok(verdict !== "failed", `${work}: ${why ?? ""}`)
@@ -99,7 +99,7 @@ for (const themes of ["listings,batches", "starts,memory,pressure"]) {
   })
 }
 
-test("every form of request is answered, and decorated forms stand beside their plain form", async () => {
+test("every form of request is answered, and each decorated form follows its plain form", async () => {
   const rows = await quick("forms")
   requireFigures(rows)
   const ofPlain = rows.filter(({ measured }) => measured?.also?.["ofPlain"] !== undefined).map(({ work }) => work)

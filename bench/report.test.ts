@@ -5,7 +5,7 @@ import { parseStat } from "./process-usage.js"
 import { figureText, textOfReport } from "./report.js"
 import type { Result } from "./row.js"
 
-test("every row is in the table, also those that missed, failed or could not be measured", () => {
+test("every row is in the table, including missed, failed and unmeasured ones", () => {
   const of = { theme: "t", target: "ratio <= 1", rounds: [1] }
   const rows: Result[] = [
     {
@@ -42,7 +42,7 @@ test("every row is in the table, also those that missed, failed or could not be 
   assert.deepEqual([0, 0.01234, 99.96, 1234567].map(figureText), ["0", "0.0123", "100", "1234567"])
 })
 
-test("processor time is read behind a process's name, whatever that is", () => {
+test("processor time is parsed correctly after any process name", () => {
   assert.equal(parseStat("12 (a b) c) S 1 12 12 0 -1 4194560 1 0 0 0 250 50 7 8 20 0 11 0 5 6\n"), 3)
 })
 

@@ -1,4 +1,4 @@
-/** The report as a table for people. Pure. */
+/** The report as a readable table. Pure. */
 import { tableText } from "../src/cli/text.js"
 import type { Machine } from "./machine.js"
 import type { Result, Verdict } from "./row.js"
@@ -9,7 +9,7 @@ export interface Report {
   readonly rows: readonly Result[]
 }
 
-/** Three digits that count, and no more behind whole numbers. */
+/** Three significant digits, and no decimals of large numbers. */
 export function figureText(value: number): string {
   if (value === 0 || Math.abs(value) >= 100) return String(Math.round(value))
   return String(Number(value.toPrecision(3)))
@@ -17,7 +17,7 @@ export function figureText(value: number): string {
 
 const HEAD = ["WORK", "FIGURE", "UNIT", "LIMIT", "RATIO", "TARGET", "VERDICT", "BESIDES"]
 
-/** The least and the most of several rounds. */
+/** The smallest and the largest of several rounds. */
 const spreadOf = (rounds: readonly number[]): string[] =>
   rounds.length < 2 ? [] : [`rounds ${figureText(Math.min(...rounds))} to ${figureText(Math.max(...rounds))}`]
 

@@ -3,9 +3,10 @@
  * form, and how many calls that takes, by V8's precise coverage of a real server with 6 folders, 4+2 and three metadata
  * replicas.
  *
- * A sample is 40 requests (10 of large ones), one after the other over a new connection, after as many that are not
- * counted. A function counts if it ran at least once for each request in each sample; the sample in which it was called
- * least gives its calls. So background work does not count. The server runs the built files of dist/src, not the bundle:
+ * A sample is 40 requests (10 large ones), one after the other over a new connection, after the same number of
+ * uncounted requests. A function counts if it ran at least once for each request in each sample; the sample in
+ * which it was called
+ * least gives its calls. So background work is excluded. The server runs the built files of dist/src, not the bundle:
  * V8 then names the file of each function.
  */
 import { existsSync } from "node:fs"
@@ -37,14 +38,14 @@ import { QUICK } from "./scale.js"
 
 /** Seen from dist/bench/. */
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
-/** The command line, unbundled; the second name is that of older checkouts. */
+/** The unbundled command line; older checkouts use the second name. */
 const ENTRIES = ["dist/src/main/main.js", "dist/src/main/cli/main.js"]
 const FOLDERS = 6
 const REQUESTS = 40
 const LARGE_REQUESTS = 10
 /** The number of samples; the fewest calls of each function count. */
 const SAMPLES = 5
-/** As bin/hayloft sizes it for so many folders. */
+/** The size that bin/hayloft chooses for this many folders. */
 const POOL_THREADS = 4 + 4 * FOLDERS
 
 const USAGE = `npm run request-cost -- [options]
@@ -134,7 +135,7 @@ const SOURCE_MAP = z.object({
   ...{ sources: z.array(z.string()), sourcesContent: z.array(z.string()).default([]), names: z.array(z.string()) },
 })
 
-/** Gives each offset in a built file its line in the source. */
+/** Maps each offset in a built file to its line in the source. */
 async function linesOf(checkout: string, path: string): Promise<(at: number) => number> {
   const built = join(checkout, "dist", path.replace(/\.ts$/, ".js"))
   const text = await readFile(built, "utf8")
@@ -189,7 +190,7 @@ interface CostOptions {
   readonly isJson: boolean
 }
 
-/** Throws with one line for anything that is not understood. */
+/** Throws a one-line error for invalid arguments. */
 export function parseCostOptions(args: readonly string[]): CostOptions | "help" {
   const { values } = parseArgs({
     args: [...args],

@@ -2,7 +2,7 @@
  * Forms of request: the plain ones, and the same with the additions of real clients.
  *
  * `npm run bench -- --scenario forms` measures their processor time, `npm run request-cost` the files, functions and
- * calls behind each. A form makes its requests before they are sent, so that making them costs nothing while it counts.
+ * calls behind each. A form builds its requests before the measurement, so that building them is not measured.
  */
 import { presign } from "../src/access/sigv4.js"
 import { KIB, MIB, PART_BYTES_MIN } from "../src/base/limits.js"
@@ -30,16 +30,16 @@ type Headers = NonNullable<S3Request["headers"]>
 
 export interface RequestForm {
   readonly name: string
-  /** The name of the form that it is compared with: the same work without the addition. */
+  /** The form to compare with: the same request without the addition. */
   readonly plain?: string
   readonly isOverTls?: boolean
-  /** Each of its requests can be sent once only. */
+  /** Each request can be sent only once. */
   readonly isOnce?: boolean
-  /** So many bytes, or requests that need so much before, that few of them are sent. */
+  /** Few requests are sent, because they are large or need much preparation. */
   readonly isLarge?: boolean
   /** The length of each answer's body. */
   readonly answerBytes?: number
-  /** Prepares the store and makes so many requests. */
+  /** Prepares the store and builds this many requests. */
   prepare(store: FormStore, count: number): Promise<readonly RawRequest[]>
 }
 
@@ -83,7 +83,7 @@ interface ReadOptions {
   readonly method?: "GET" | "HEAD"
   readonly query?: NonNullable<S3Request["query"]>
   readonly headers?: Headers
-  /** The objects carry a checksum that their writer sent. */
+  /** The objects have a checksum from their writer. */
   readonly hasChecksum?: boolean
   readonly isPresigned?: boolean
   readonly isByOther?: boolean
@@ -199,7 +199,7 @@ const completeUpload: RequestForm = {
 const BY_OTHER = { adds: "by another account, bucket policy", isByOther: true }
 const CHECKSUM_MODE = { headers: [["x-amz-checksum-mode", "ENABLED"]], hasChecksum: true } as const
 
-/** In an order that keeps decorated forms next to their plain form, and those over TLS last: a store restarts for them. */
+/** Decorated forms follow their plain form; forms over TLS come last, because the store restarts for them. */
 export const FORMS: readonly RequestForm[] = [
   read(KIB),
   read(KIB, { adds: "with x-amz-checksum-mode", ...CHECKSUM_MODE }),

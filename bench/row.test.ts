@@ -37,7 +37,7 @@ test("the text of a target states its bounds", () => {
   assert.equal(targetText(undefined), "")
 })
 
-test("the round in the middle counts, by its ratio; the others are reported", async () => {
+test("the median round by ratio is the result; the others are reported", async () => {
   const ratios = [0.5, 3, 0.7]
   const row = { work: "w", measure: async () => ({ figure: (ratios.shift() ?? 0) * 4, unit: "s", limit: 4 }) }
   const result = await measureRow("t", { ...row, target: all(atMost("ratio", 1)) }, undefined, 3)
@@ -46,7 +46,7 @@ test("the round in the middle counts, by its ratio; the others are reported", as
   assert.equal(median([4, 1, 3, 2, 5]), 3)
 })
 
-test("a figure counts only if its precondition held", async () => {
+test("a figure is valid only if its precondition held", async () => {
   const verdictBeside = async (share: number): Promise<string> => {
     const row = { work: "w", measure: async () => ({ figure: 1, unit: "ms", also: { share } }) }
     const result = await measureRow(
@@ -62,7 +62,7 @@ test("a figure counts only if its precondition held", async () => {
   assert.equal(await verdictBeside(0.4), "unmeasured")
 })
 
-test("a row that is measured once is, and one that fails stays with its reason", async () => {
+test("a row marked as measured once is measured once, and a failed row stays with its reason", async () => {
   let count = 0
   const once = await measureRow(
     "t",
@@ -80,7 +80,7 @@ test("a row that is measured once is, and one that fails stays with its reason",
   assert.deepEqual(await failing(new Error("broke")), ["failed", "broke"])
 })
 
-test("flat is measured against the middle of the rounds among the fewest keys", () => {
+test("flatness is relative to the median round among the fewest keys", () => {
   const flatness = new Flatness()
   assert.deepEqual(
     [10, 30, 20].map(figure => flatness.of("get", 100, figure)),

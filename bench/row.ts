@@ -1,9 +1,9 @@
 /**
- * Rows of the table: a work, its target, how it is measured once, and the result of a few rounds. Pure
- * but for calling the measures.
+ * Rows of the table: the measured work, its target, one measurement of it, and the result of several rounds. Pure
+ * except for calling the measurements.
  *
- * A figure stands beside its limit, which the machine or a bare server reaches in the same round, and the
- * ratio of both is comparable between machines. Bounds refer to "figure", "ratio" or a further figure.
+ * A figure is shown with its limit, which the machine or a bare server reaches in the same round; the ratio of the
+ * two is comparable between machines. Bounds refer to "figure", "ratio" or a further figure.
  */
 import { must } from "../src/base/assert.js"
 
@@ -33,7 +33,7 @@ export const atLeast = (of: string, value: number): Bound => ({ of, atLeast: val
 export const all = (...bounds: readonly [Bound, ...Bound[]]): Target => ({ all: bounds })
 export const any = (...bounds: readonly [Bound, ...Bound[]]): Target => ({ any: bounds })
 
-/** The reason why this machine cannot measure a row, as a sentence; the row stays in the table. */
+/** The reason why this machine cannot measure a row; the row stays in the table. */
 export class Unmeasured extends Error {
   override readonly name = "Unmeasured"
 }
@@ -42,10 +42,10 @@ export interface Row<F> {
   readonly work: string
   /** Without a target the figure is only reported. */
   readonly target?: Target
-  /** The precondition of the figure: if it is false the row is unmeasured, and its figure stays. */
+  /** The precondition of the figure: if it is false the row counts as unmeasured, but shows its figure. */
   readonly given?: readonly Bound[]
   measure(fixture: F): Promise<Measured>
-  /** Measured once, however many rounds there are: it takes long, or changes what it measures. */
+  /** Measured once, whatever the number of rounds: it runs long, or changes what it measures. */
   readonly isOnce?: boolean
 }
 
@@ -56,10 +56,10 @@ export interface Result {
   readonly work: string
   readonly target: string
   readonly verdict: Verdict
-  /** The round in the middle. */
+  /** The median round. */
   readonly measured?: Measured
   readonly ratio?: number
-  /** Ratios of all rounds, or figures where there is no limit. */
+  /** Ratios of all rounds, or figures if there is no limit. */
   readonly rounds: readonly number[]
   /** Why there is no figure. */
   readonly why?: string
@@ -99,7 +99,7 @@ export function targetText(target: Target | undefined): string {
   return "any" in target ? target.any.map(boundText).join(" or ") : target.all.map(boundText).join(", ")
 }
 
-/** The one in the middle, by a figure of each. */
+/** The median element by a figure of each. */
 export function medianBy<T>(items: readonly T[], figure: (item: T) => number): T {
   const sorted = [...items].sort((a, b) => figure(a) - figure(b))
   return must(sorted[sorted.length >> 1], "there was a round")

@@ -2,7 +2,7 @@
 import { GIB, KIB, MIB } from "../src/base/limits.js"
 
 export interface Scale {
-  /** Figures are medians of so many rounds. */
+  /** The number of rounds; figures are medians. */
   readonly rounds: number
   /** The duration of each load. */
   readonly seconds: number
@@ -11,12 +11,12 @@ export interface Scale {
   /** Small objects: connections, and keys of the sets that are read and written. */
   readonly connections: number
   readonly smallKeys: readonly number[]
-  /** Bytes of the objects that are reported beside the small ones. */
+  /** Sizes of the objects that are also reported. */
   readonly otherSizes: readonly number[]
   readonly overwriteKeys: number
   readonly overwriteSeconds: number
   readonly listKeys: readonly number[]
-  /** Of each of 1,000 keys. */
+  /** Older versions of each of 1,000 keys. */
   readonly oldVersions: number
   readonly deleteKeys: number
   readonly completeParts: number

@@ -1,4 +1,4 @@
-/** A request whose body is signed chunk by chunk, as one stretch of bytes that was made before it is sent. */
+/** A request whose body is signed chunk by chunk, built as one buffer before it is sent. */
 import { STREAMING_SIGNED } from "../src/access/sigv4.js"
 import { sha256Hex } from "../src/access/sigv4.js"
 import type { RawRequest } from "../src/client/load/raw-connection.js"
@@ -11,7 +11,7 @@ const EMPTY = Buffer.alloc(0)
 const chunkHead = (lengthBytes: number, signature: string): string =>
   `${lengthBytes.toString(16)};chunk-signature=${signature}\r\n`
 
-/** With chunks of one length; the last may be shorter, and an empty one ends the body. */
+/** Chunks have equal lengths; the last may be shorter, and an empty one ends the body. */
 export function signedChunks(forge: RequestForge, request: S3Request, body: Buffer, chunkBytes: number): RawRequest {
   const chunks: Buffer[] = []
   for (let at = 0; at < body.length; at += chunkBytes) chunks.push(body.subarray(at, at + chunkBytes))

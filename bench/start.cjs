@@ -1,8 +1,8 @@
 /**
- * Starts the bench with a large thread pool, so that the plain writes that stores are compared with run on
- * all files concurrently.
+ * Starts the bench with a large thread pool, so that the plain writes of the baseline run on all files
+ * concurrently.
  *
- * CommonJS, because the pool's size counts only if it is set before the first `import()`.
+ * CommonJS, because the pool's size must be set before the first `import()`.
  */
 "use strict"
 

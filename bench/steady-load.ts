@@ -1,7 +1,7 @@
 /**
- * Foreground: puts and gets of one size at a steady rate, whatever the store does meanwhile.
+ * Foreground: puts and gets of one size at a steady rate, whatever else the store does.
  *
- * A request's time counts from when it was due, so that those that wait behind a slow one count as slow
+ * A request's time is measured from the moment it was due, so that requests queued behind a slow one count as slow
  * too. One request in three is a put.
  */
 import type { S3Client } from "../src/client/s3-client.js"
@@ -26,7 +26,7 @@ export class SteadyLoad {
     this.body = new Uint8Array(sizeBytes).map((_, i) => (i * 31 + (i >> 8)) & 0xff)
   }
 
-  /** Every key that is read or written again. */
+  /** The keys that are read and overwritten. */
   async fill(): Promise<void> {
     let next = 0
     await this.workers(async () => {
@@ -37,7 +37,7 @@ export class SteadyLoad {
     })
   }
 
-  /** Requests a second when so many are always under way. */
+  /** Requests per second at this constant concurrency. */
   async peak(atOnce: number, seconds: number): Promise<number> {
     const endMs = this.clock.monotonicMs() + seconds * 1000
     let requests = 0

@@ -1,4 +1,4 @@
-/** A theme: rows that share what they are measured on, a fixture that is made once and removed after them. */
+/** A theme: rows that share a fixture, which is created once and removed after them. */
 import { measureRow, type Result, type Row } from "./row.js"
 import type { Bench } from "./bench.js"
 import type { Scale } from "./scale.js"
@@ -16,7 +16,7 @@ export interface Theme {
 
 export function theme<F extends Fixture>(options: {
   readonly name: string
-  /** Left out unless it is selected by its name, or by `--full`. */
+  /** Omitted unless it is selected by name or by `--full`. */
   readonly isOnRequest?: boolean
   open(bench: Bench): Promise<F>
   rows(scale: Scale): readonly Row<F>[]

@@ -1,6 +1,6 @@
 /**
- * Load on several servers in turns of `TURN_MS`, so that whatever else the machine does slows all of them alike. Each
- * server has as many kept-alive connections, each with one request at a time.
+ * Load on several servers in turns of `TURN_MS`, so that other load on the machine slows all of them alike. Each
+ * server has the same number of kept-alive connections, each with one request at a time.
  */
 import { mapBounded } from "../src/life/index.js"
 import { RawConnection, type RawOptions, type RawRequest } from "../src/client/load/raw-connection.js"
@@ -12,7 +12,7 @@ const TURN_MS = 100
 export interface Target extends RawOptions {
   readonly endpoint: URL
   readonly requests: readonly RawRequest[]
-  /** Each request is sent once, and the load ends after the last; else they are repeated. */
+  /** Whether each request is sent only once and the load ends after the last; otherwise requests are repeated. */
   readonly isOnce: boolean
   readonly answerBytes: number | undefined
 }
@@ -42,7 +42,7 @@ export class TurnTaker {
     return this.target.isOnce
   }
 
-  /** False once a request that can be sent once only was the last. */
+  /** False once the last of the requests that can be sent only once was sent. */
   get hasMore(): boolean {
     return !this.target.isOnce || this.sent < this.target.requests.length
   }
@@ -69,12 +69,12 @@ export class TurnTaker {
   }
 }
 
-/** Until each has had `seconds`, or has no more. */
+/** Runs until each server has had `seconds` of load, or has no more requests. */
 export async function inTurns(takers: readonly TurnTaker[], seconds: number): Promise<void> {
   const turns = Math.ceil((seconds * 1000) / TURN_MS)
   const isOver = (turn: number): boolean => takers.every(taker => (taker.isOnce ? !taker.hasMore : turn >= turns))
   for (let turn = 0; !isOver(turn); turn += 1) {
-    // Each is the first in every other turn.
+    // The servers alternate in who is first.
     const order = turn % 2 === 0 ? takers : [...takers].reverse()
     for (const taker of order) await taker.turn()
   }

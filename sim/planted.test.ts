@@ -1,7 +1,7 @@
 /** The short form of `npm run planted`: the three bugs that make answers wrong. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fits, judgePlants } from "./planted.js"
+import { fits, checkPlants } from "./planted.js"
 import { PLANTS } from "./plants.js"
 
 test("each planted bug still fits its source", () => {
@@ -10,7 +10,7 @@ test("each planted bug still fits its source", () => {
 
 test("answers before durability, refusals based on uncommitted entries, and a batch lost by recovery are caught", async () => {
   const plants = PLANTS.slice(0, 3)
-  const verdicts = await judgePlants(plants, ["1", "2"], () => undefined)
+  const verdicts = await checkPlants(plants, ["1", "2"], () => undefined)
   assert.equal(verdicts.length, 4)
   for (const { bug, isCaught, found } of verdicts) assert.ok(isCaught, `${bug}: ${found}`)
 })

@@ -74,7 +74,7 @@ export interface Verdict {
 }
 
 /** Plants one bug in the copy, returns whether its check catches it, and removes it again. */
-async function judge(program: string, plant: Plant, seeds: readonly string[]): Promise<Verdict> {
+async function checkPlant(program: string, plant: Plant, seeds: readonly string[]): Promise<Verdict> {
   const changed = planted(plant.edits)
   if (!changed)
     return { bug: plant.bug, isCaught: false, found: "the source has changed: update the text that this bug replaces" }
@@ -94,7 +94,7 @@ async function judge(program: string, plant: Plant, seeds: readonly string[]): P
 }
 
 /** Checks these bugs, after the unchanged program has passed their scenarios. */
-export async function judgePlants(
+export async function checkPlants(
   plants: readonly Plant[],
   seeds: readonly string[],
   report: (verdict: Verdict) => void,
@@ -110,7 +110,7 @@ export async function judgePlants(
       const found = await outcome(program, scenario, seeds)
       add({ bug: `none (${scenario})`, isCaught: found === "passed", found: found.split("\n")[0] ?? "" })
     }
-    for (const plant of plants) add(await judge(program, plant, seeds))
+    for (const plant of plants) add(await checkPlant(program, plant, seeds))
   } finally {
     rmSync(program, { recursive: true, force: true })
   }
@@ -120,7 +120,7 @@ export async function judgePlants(
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const words = process.argv.slice(2)
   const chosen = PLANTS.filter(({ bug }) => words.length === 0 || words.some(word => bug.includes(word)))
-  const verdicts = await judgePlants(chosen, SEEDS, ({ bug, isCaught, found }) => {
+  const verdicts = await checkPlants(chosen, SEEDS, ({ bug, isCaught, found }) => {
     process.stdout.write(`${isCaught ? "OK    " : "MISSED"}  ${bug}\n        ${found}\n`)
   })
   const missed = verdicts.filter(verdict => !verdict.isCaught).length

@@ -213,8 +213,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/tablet/primary.ts",
-        find: "mapBounded(this.handles, MEMBERS_AT_ONCE, handle =>",
-        put: "mapBounded(this.handles.slice(0, 1), MEMBERS_AT_ONCE, handle =>",
+        find: "mapBounded(this.handles, MAX_CONCURRENT_REPLICAS, handle =>",
+        put: "mapBounded(this.handles.slice(0, 1), MAX_CONCURRENT_REPLICAS, handle =>",
       },
     ],
     scenario: "storm on 2 devices",

@@ -1,6 +1,6 @@
 /**
- * Switches for clients that expect buckets as Amazon made them before April 2023: the settings of a new bucket with
- * each, and that they stay when the switch is off again.
+ * Switches for clients that expect buckets as Amazon created them before April 2023: the settings of a new bucket
+ * with each switch, which stay after the switch is turned off.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -67,7 +67,11 @@ test("buckets made with --allow-acls have no ownership controls, also after the 
         query: "acl",
         headers: [["x-amz-acl", "authenticated-read"]] as const,
       }
-      assert.equal((await server.client().call("PUT", acl)).status, 403, "the public access block is another switch's")
+      assert.equal(
+        (await server.client().call("PUT", acl)).status,
+        403,
+        "the other switch controls the public access block",
+      )
     })
     await onServer(folder, [], async server => {
       const { status, text } = await sent(server, "GET", "lists", "ownershipControls")
@@ -78,7 +82,7 @@ test("buckets made with --allow-acls have no ownership controls, also after the 
     })
   }))
 
-test("with both, a bucket accepts a public list at its creation", () =>
+test("with both switches, a bucket accepts a public list at its creation", () =>
   withFolder(folder =>
     onServer(folder, ["--allow-acls", "--allow-public-buckets"], async server => {
       const headers = [["x-amz-acl", "public-read"]] as const

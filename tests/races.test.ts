@@ -11,7 +11,7 @@ import { ServerProcess } from "./harness/server.js"
 const WRITERS = 64
 const ROUNDS = 60
 const BUCKET = "races"
-/** Around the inline limit, so that both ways of a body meet the condition. */
+/** Around the inline limit, so that both kinds of bodies are tested. */
 const LENGTHS = [20, 5_000]
 
 let folder = ""
@@ -36,7 +36,7 @@ after(async () => {
 const bodyOf = (round: number, writer: number) =>
   `round ${round} writer ${writer} `.padEnd(LENGTHS[round % LENGTHS.length] ?? 0, ".")
 
-/** All writers at once; gives the winner's number and ETag. */
+/** Runs all writers concurrently; returns the winner's number and ETag. */
 async function race(
   key: string,
   round: number,
@@ -78,5 +78,5 @@ test(`${WRITERS} writers with If-Match, ${ROUNDS} rounds on one key`, async () =
     etag = result.etag
     won.add(result.winner)
   }
-  assert.ok(won.size > 1, "not always the same writer wins")
+  assert.ok(won.size > 1, "the same writer wins every round")
 })

@@ -1,6 +1,6 @@
 /**
- * `hayloft why` against a real server: it explains each refusal with its reason and the least that would have helped,
- * and the client learns no more than before.
+ * `hayloft why` against a real server: it explains each refusal with its reason and the smallest grant that would
+ * have allowed it, and the client gets no additional information.
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
@@ -135,23 +135,28 @@ after(async () => {
 })
 
 test("a user without the permission: which policies were evaluated", async () => {
-  const told = await why(await s3(bob, "GET /photos/cat"))
-  assert.match(told.sentence, /no policy of the caller allows it/)
+  const explanation = await why(await s3(bob, "GET /photos/cat"))
+  assert.match(explanation.sentence, /no policy of the caller allows it/)
   assert.deepEqual(
-    [told.operation, told.action, told.resource],
+    [explanation.operation, explanation.action, explanation.resource],
     ["GetObject", "s3:GetObject", "arn:aws:s3:::photos/cat"],
   )
-  assert.deepEqual([told.caller.kind, told.caller.accessKeyId], ["user", bob.accessKeyId])
-  assert.match(told.caller.arn ?? "", /:user\/bob$/)
-  assert.deepEqual(granted(told), [
+  assert.deepEqual([explanation.caller.kind, explanation.caller.accessKeyId], ["user", bob.accessKeyId])
+  assert.match(explanation.caller.arn ?? "", /:user\/bob$/)
+  assert.deepEqual(granted(explanation), [
     ["identity", { Effect: "Allow", Action: "s3:GetObject", Resource: "arn:aws:s3:::photos/cat" }],
   ])
 })
 
 test("an explicit Deny: which statement of which policy", async () => {
-  const told = await why(await s3(bob, "DELETE /photos/cat"))
-  assert.deepEqual(told.decidedBy, { side: "identity", policy: "user bob: inline own", statement: 2, sid: "NoDelete" })
-  assert.deepEqual(told.grants, [])
+  const explanation = await why(await s3(bob, "DELETE /photos/cat"))
+  assert.deepEqual(explanation.decidedBy, {
+    side: "identity",
+    policy: "user bob: inline own",
+    statement: 2,
+    sid: "NoDelete",
+  })
+  assert.deepEqual(explanation.grants, [])
   const denyAll = policyOf({ Sid: "Nobody", ...to("*", deny("s3:GetObject", "arn:aws:s3:::shared/*")) })
   assert.equal((await s3(ROOT, "PUT /shared?policy", { body: denyAll })).status, 204)
   const ofBucket = await why(await s3(ROOT, "GET /shared/x"))
@@ -168,26 +173,26 @@ test("a boundary and a session policy that do not allow the request", async () =
   const made = await iam(ROOT, "CreatePolicy", { PolicyName: "reads", PolicyDocument: policyOf(allow("s3:Get*", "*")) })
   const arn = textIn(made, "Arn")
   await iam(ROOT, "PutUserPermissionsBoundary", { UserName: "dave", PermissionsBoundary: arn })
-  const told = await why(await s3(dave, "PUT /photos/dog", { body: "dog" }))
-  assert.match(told.sentence, /no permissions boundary allows it/)
+  const explanation = await why(await s3(dave, "PUT /photos/dog", { body: "dog" }))
+  assert.match(explanation.sentence, /no permissions boundary allows it/)
   assert.deepEqual(
-    told.grants.map(({ side }) => side),
+    explanation.grants.map(({ side }) => side),
     ["boundary"],
   )
   const trust = JSON.stringify({
     Version: "2012-10-17",
-    Statement: [{ Effect: "Allow", Principal: { AWS: told.caller.arn }, Action: "sts:AssumeRole" }],
+    Statement: [{ Effect: "Allow", Principal: { AWS: explanation.caller.arn }, Action: "sts:AssumeRole" }],
   })
   const role = textIn(await iam(ROOT, "CreateRole", { RoleName: "all", AssumeRolePolicyDocument: trust }), "Arn")
   await iam(ROOT, "PutRolePolicy", { RoleName: "all", PolicyName: "all", PolicyDocument: policyOf(allow("s3:*", "*")) })
-  const asked = { RoleArn: role, RoleSessionName: "job", Policy: policyOf(allow("s3:GetObject", "*")) }
-  const refused = await why(await iam(carol, "AssumeRole", asked, "sts"))
+  const assumeRequest = { RoleArn: role, RoleSessionName: "job", Policy: policyOf(allow("s3:GetObject", "*")) }
+  const refused = await why(await iam(carol, "AssumeRole", assumeRequest, "sts"))
   assert.deepEqual([refused.action, refused.resource], ["sts:AssumeRole", role])
   assert.deepEqual(
     refused.grants.map(({ side }) => side),
     ["resource"],
   )
-  const assumed = session(await iam(dave, "AssumeRole", asked, "sts"))
+  const assumed = session(await iam(dave, "AssumeRole", assumeRequest, "sts"))
   assert.equal((await s3(assumed, "GET /photos/cat")).status, 200)
   const limited = await why(await s3(assumed, "PUT /photos/dog", { body: "dog" }))
   assert.match(limited.sentence, /no session policy allows it/)
@@ -205,8 +210,8 @@ test("another account: both sides are needed, or only the bucket's for the accou
   )
   const read = policyOf(to({ AWS: closed.caller.arn }, allow("s3:GetObject", "arn:aws:s3:::shared/open/*")))
   assert.equal((await s3(ROOT, "PUT /shared?policy", { body: read })).status, 204)
-  const told = await why(await s3(stranger, "GET /shared/other"))
-  assert.deepEqual(granted(told), [
+  const explanation = await why(await s3(stranger, "GET /shared/other"))
+  assert.deepEqual(granted(explanation), [
     [
       "resource",
       {
@@ -224,10 +229,10 @@ test("another account's object: its list decides, and no policy of the bucket", 
   const headers = ["x-amz-object-ownership", "ObjectWriter", "x-amz-grant-write", `id="${await canonicalId(stranger)}"`]
   assert.equal((await s3(ROOT, "PUT /lists", { headers })).status, 200)
   assert.equal((await s3(stranger, "PUT /lists/theirs", { body: "t" })).status, 200)
-  const told = await why(await s3(ROOT, "GET /lists/theirs"))
-  assert.deepEqual(told.grants, [])
-  assert.match(told.sentence, /another account owns the object, and only its access control list/)
-  assert.match(told.hints.join(), /its owner grants READ in the access control list of the object/)
+  const explanation = await why(await s3(ROOT, "GET /lists/theirs"))
+  assert.deepEqual(explanation.grants, [])
+  assert.match(explanation.sentence, /another account owns the object, and only its access control list/)
+  assert.match(explanation.hints.join(), /its owner grants READ in the access control list of the object/)
   assert.match(
     (await why(await s3(ROOT, "GET /lists/theirs?tagging"))).hints.join(),
     /no access control list covers this action/,
@@ -238,11 +243,11 @@ async function canonicalId(signer: Signer): Promise<string> {
   return textIn(await s3(signer, "GET /"), "ID")
 }
 
-test("an anonymous caller: what would let in everybody, and what blocks it", async () => {
-  const told = await why(await s3(undefined, "GET /photos/cat"))
-  assert.equal(told.caller.kind, "anonymous")
-  assert.match(JSON.stringify(granted(told)), /"Principal":"\*"/)
-  assert.match(told.hints.join(), /public access block/)
+test("an anonymous caller: the grant that would admit everybody, and the setting that blocks it", async () => {
+  const explanation = await why(await s3(undefined, "GET /photos/cat"))
+  assert.equal(explanation.caller.kind, "anonymous")
+  assert.match(JSON.stringify(granted(explanation)), /"Principal":"\*"/)
+  assert.match(explanation.hints.join(), /public access block/)
   assert.match((await why(await s3(undefined, "GET /"))).sentence, /no credentials/)
   const all = policyOf(to("*", allow("s3:GetObject", "arn:aws:s3:::closed/*")))
   const blocked = await why(await s3(ROOT, "PUT /closed?policy", { body: all }))
@@ -293,10 +298,10 @@ test("an unexpected owner, a preflight, several keys of one request", async () =
 })
 
 test("IAM requests are explained too", async () => {
-  const told = await why(await iam(bob, "CreateUser", { UserName: "x" }))
-  assert.equal(told.action, "iam:CreateUser")
-  assert.match(told.resource ?? "", /:user\/x$/)
-  assert.match(granted(told).join(), /identity/)
+  const explanation = await why(await iam(bob, "CreateUser", { UserName: "x" }))
+  assert.equal(explanation.action, "iam:CreateUser")
+  assert.match(explanation.resource ?? "", /:user\/x$/)
+  assert.match(granted(explanation).join(), /identity/)
   const wrong = await why(await iam({ ...bob, secret: "mistyped" }, "CreateUser", { UserName: "x" }))
   assert.match(wrong.sentence, /signature is wrong/)
 })
@@ -313,7 +318,7 @@ test("an unknown request, and a malformed request id", async () => {
   assert.equal(status, 401, "only with the admin token")
 })
 
-test("the client learns no more than before", async () => {
+test("the client gets no additional information", async () => {
   for (const line of ["GET /photos/cat", "GET /closed/x", "GET /photos/absent"]) {
     const { text } = await s3(carol, line)
     assert.match(text, /<Code>AccessDenied<\/Code><Message>Access Denied<\/Message><Resource>/, text)

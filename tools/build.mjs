@@ -1,10 +1,10 @@
 /**
- * Build: every TypeScript file becomes one JavaScript file under dist/, with a source map; those of a server
+ * Build: compiles every TypeScript file to a JavaScript file under dist/, with a source map; the files of a server
  * are also joined into bundles (tools/bundle.mjs).
  *
  * Types are not checked here (`npm run types` does), so a build after a change takes milliseconds
- * and a first one a few seconds. A file is built again only when it is newer than its output, and
- * each output is replaced by rename, so that builds may overlap with running processes.
+ * and a first one a few seconds. A file is rebuilt only when it is newer than its output, and each output is
+ * replaced by rename, so that builds do not disturb running processes.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -38,7 +38,7 @@ export async function build() {
   const sources = SOURCE_FOLDERS.flatMap(folder => [...filesBelow(join(ROOT, folder), ".ts")])
   const configPath = join(ROOT, "tsconfig.json")
   const stale = sources.filter(source => !isFresh(source, outputOf(source)) || !isFresh(configPath, outputOf(source)))
-  // Invalid from here until it is rebuilt.
+  // The bundle is invalid until it is rebuilt.
   if (stale.length > 0) removeBundle()
   if (stale.length > 0) {
     const { default: ts } = await import("typescript")

@@ -1,12 +1,12 @@
 /**
- * Bundle: the code of a server process, joined by esbuild into one file for each of its threads, so
- * that a start reads and compiles three files and not seven hundred.
+ * Bundle: the code of a server process, joined by esbuild into one file for each kind of thread, so that a start
+ * reads and compiles three files instead of seven hundred.
  *
  *   dist/bundle/hayloft.cjs             the command, with V8's code cache beside it (hayloft.cjs.cache)
  *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs
  *
  * It uses the built files of dist/src unchanged. Packages in plain JavaScript are included, others
- * are not. Paths that a file resolves from its own location stay those of dist/src.
+ * are not. Paths that a file resolves from its own location still refer to dist/src.
  */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -26,14 +26,14 @@ const ENTRIES = new Map([
   ["main/main.js", COMMAND],
 ])
 const CACHE_MS_MAX = 30_000
-/** They contain compiled code, or are imported only where they are used. */
+/** Packages with compiled code, or that are imported only on demand. */
 const PACKAGES_LEFT = ["msgpackr", "typescript"]
 
 const PLACES = `const $placeOf = path =>
   require("node:url").pathToFileURL(require("node:path").join(__dirname, "..", path)).href;
 `
 
-/** In a bundle a file is elsewhere: its own URL is that of the single file, and a thread's that of its bundle. */
+/** In a bundle, a file's own URL is that of the single file, and the URL of a thread is that of its bundle. */
 function ownPlaces(dist, entries) {
   const source = join(dist, "src") + sep
   const placed = path => `$placeOf(${JSON.stringify(relative(dist, path).replaceAll(sep, "/"))})`
@@ -62,7 +62,9 @@ function write(path, data) {
   renameSync(temporary, path)
 }
 
-/** Joins the files below `dist/src` into `dist/bundle`, one file for each entry, which begins with a hash of the rest. */
+/**
+ * Joins the files below `dist/src` into `dist/bundle`, one file for each entry, which begins with a hash of the rest.
+ */
 export async function joinFiles(dist, entries) {
   const { build } = await import("esbuild")
   for (const [entry, name] of entries) {
@@ -73,7 +75,7 @@ export async function joinFiles(dist, entries) {
       platform: "node",
       target: "node20",
       format: "cjs",
-      // So that V8 keeps a byte for each character.
+      // With ASCII output, V8 stores one byte per character.
       charset: "ascii",
       external: PACKAGES_LEFT,
       banner: { js: PLACES },

@@ -1,11 +1,11 @@
 /**
- * `npm run check -- --changed`: what has changed since a commit, and which files that concerns.
+ * `npm run check -- --changed`: the changes since a commit, and the files that they affect.
  *
- *   --changed        since the merge base with origin/main, or with main where there is no origin/main
+ *   --changed        since the merge base with origin/main, or with main if there is no origin/main
  *   --changed=REF    since a commit
  *
- * Commits, the index, the work tree and untracked files count. A change concerns the changed files and the files that
- * import them, also through a module's index.ts, and with each of these the test file beside it. Importers of importers
+ * Commits, the index, the work tree and untracked files count. A change affects the changed files, the files that
+ * import them, also through a module's index.ts, and the test file beside each of these. Importers of importers
  * are not followed: nearly everything imports `src/base`. Tests that start a built server import none of its files;
  * only the whole check runs them for a change in `src/`.
  */
@@ -17,9 +17,9 @@ import { importsOf, sourcesOf } from "./layers.mjs"
 import { isEntryPoint } from "./lint/paths.mjs"
 
 const DEFAULT_BASES = ["origin/main", "main"]
-/** A change of these can change the result of any test. */
+/** A change of these files can change the result of any test. */
 const CONCERNS_ALL = /^(package-lock\.json|tsconfig\.json|tools\/(build|test|ensure)\.mjs)$/
-/** Files whose tests are not beside them, and where those are. */
+/** Files whose tests are in another folder, and that folder. */
 const TESTS_ELSEWHERE = [
   [/^tools\/|^eslint\.config\.mjs$/, "tests/tools"],
   [/^scenarios\//, "tests/scenarios"],
@@ -45,7 +45,7 @@ export function baseCommit(root, ref) {
   throw new Error(`--changed found neither ${DEFAULT_BASES.join(" nor ")}: name a commit with --changed=REF`)
 }
 
-/** Paths that differ from a commit, removed ones included. */
+/** Paths that differ from a commit, including removed files. */
 export function changedSince(root, commit) {
   const lists = [
     git(root, "diff", "--name-only", "--no-renames", "-z", commit),
@@ -75,7 +75,7 @@ function importersThrough(entryPoint, sources, targets) {
     .map(([path]) => path)
 }
 
-/** Test files for a file that is not TypeScript: those in its folder, or in the nearest folder above that has some. */
+/** Test files for a file that is not TypeScript: those in its folder, or in the nearest parent folder with tests. */
 function nearestTests(path, tests) {
   const [, elsewhere] = TESTS_ELSEWHERE.find(([pattern]) => pattern.test(path)) ?? []
   let folder = elsewhere ?? posix.dirname(path)
@@ -88,8 +88,8 @@ function nearestTests(path, tests) {
 }
 
 /**
- * What a change concerns: `{ files, tests }`, TypeScript sources and the test files to run. `sources`: the text of each
- * TypeScript file, by its path from the root.
+ * The files that a change affects: `{ files, tests }`, TypeScript sources and the test files to run. `sources`: the
+ * text of each TypeScript file, by its path from the root.
  */
 export function concernedBy(changed, sources) {
   const allTests = [...sources.keys()].filter(isTestFile)

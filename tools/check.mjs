@@ -1,13 +1,13 @@
 /**
  * `npm run check`: all checks of the project in one command: types, lint, format, layers,
- * documents, tests. Ends with one line, `N passed, N failed`, each check counting as one.
+ * documents, tests. Ends with the line `N passed, N failed`, in which each check counts as one.
  *
- *   npm run check -- --quick         types, lint, layers, documents and the pure tests, for between two edits
- *   npm run check -- --changed       types, layers, documents, and of lint, format and tests only those that a change
- *   npm run check -- --changed=REF   concerns: since the merge base with main, or since REF (tools/changed.mjs)
+ *   npm run check -- --quick         types, lint, layers, documents and the pure tests, for use between two edits
+ *   npm run check -- --changed       types, layers, documents, and lint, format and tests only of the files that a
+ *   change npm run check -- --changed=REF   affects: since the merge base with main, or since REF (tools/changed.mjs)
  *
  * The quick tiers leave types to the native compiler, which is several times as fast as the one that editors and the
- * whole check use. Their ESLint looks only at what has changed since its last run.
+ * whole check use. Their ESLint checks only the files that have changed since its last run.
  */
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
@@ -19,7 +19,7 @@ import { bundled, closingLine, pureTestFiles, runTests, takeSeed, wholeRun } fro
 const ROOT = join(fileURLToPath(import.meta.url), "../..")
 const say = text => process.stdout.write(text)
 
-/** Runs a tool of node_modules; resolves with its output if it failed, else with nothing. */
+/** Runs a tool of node_modules; resolves with its output if it failed, else with undefined. */
 function runTool(bin, args) {
   return new Promise(resolve => {
     const child = spawn(process.execPath, [join(ROOT, "node_modules", bin), ...args], { cwd: ROOT })
@@ -35,7 +35,7 @@ const sentences = problems => (problems.length === 0 ? undefined : `${problems.j
 /** The rules that need types, and with `--type-check` all errors of the native compiler. */
 const typedLint = (...args) => runTool("oxlint/bin/oxlint", ["--type-aware", "--deny-warnings", ...args])
 
-/** By name, the checks; each resolves with its problems, or nothing. */
+/** The checks by name; each resolves with its problems, or undefined. */
 const CHECKS = {
   types: () => runTool("typescript/bin/tsc", ["--noEmit"]),
   "typed lint": () => typedLint(),
@@ -56,7 +56,7 @@ const { layers, documents } = CHECKS
 const QUICK_CHECKS = { "types and typed lint": quickTypes, lint: () => quickLint(["."]), layers, documents }
 
 const isLinted = path => /\.([cm]?js|ts)$/.test(path)
-/** A change of these can change the lint result of any file. */
+/** A change of these files can change the lint result of any file. */
 const isLint = path =>
   /^(eslint\.config\.mjs$|\.oxlintrc\.json$|tools\/lint\/|tsconfig\.json$|package-lock\.json$)/.test(path)
 
@@ -85,14 +85,14 @@ async function planOf(args) {
   if (option !== "--changed" && ref === undefined) throw new Error(`unknown: ${option}; see tools/check.mjs`)
   const change = (await import("./changed.mjs")).changeIn(ROOT, ref)
   say(`since ${change.commit.slice(0, 12)}: ${change.changed.length} files have changed, `)
-  say(`${change.tests.length} test files concern them or what imports them\n`)
+  say(`${change.tests.length} test files cover them or their importers\n`)
   return { checks: checksOfChange(change), tests: change.tests.map(builtPath) }
 }
 
 const builtPath = path => join(ROOT, "dist", path.replace(/\.ts$/, ".js"))
 
 /** Runs one check and prints its result; never rejects, so that a crash does not hide the others. */
-async function judge(name, check) {
+async function runCheck(name, check) {
   const startedMs = performance.now()
   const complaint = await check().catch(error => error?.stack ?? String(error))
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
@@ -106,14 +106,14 @@ const plan = await planOf(args).catch(error => {
   say(`check: ${error.message}\n`)
   process.exit(2)
 })
-const verdicts = await Promise.all(Object.entries(plan.checks).map(([name, check]) => judge(name, check)))
+const verdicts = await Promise.all(Object.entries(plan.checks).map(([name, check]) => runCheck(name, check)))
 // Tests with a short and a full size run the full one.
 if (args.length === 0) process.env.FULL_CHECK = "yes"
 const mayBeNone = args[0]?.startsWith("--changed") === true
 const noTests = plan.tests.length === 0
 const tests = noTests ? { passed: 0, failed: 0 } : await runTests(plan.tests)
 const sawNone = tests.passed === 0 && tests.failed === 0 && !(noTests && mayBeNone)
-if (sawNone) say("not ok  tests: none was found\n")
+if (sawNone) say("not ok  tests: no test file was found\n")
 
 const passed = tests.passed + verdicts.filter(Boolean).length
 const failed = tests.failed + verdicts.filter(ok => !ok).length + (sawNone ? 1 : 0)

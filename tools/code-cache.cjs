@@ -1,6 +1,6 @@
 /**
- * Writes the code cache of a bundle: starts a store from it in the folder given, and keeps what V8 has
- * compiled until the store is ready. Serves nobody: any free ports of the loopback address.
+ * Writes the code cache of a bundle: starts a store from it in the given folder, and saves the code that V8 has
+ * compiled until the store is ready. Listens only on free ports of the loopback address.
  */
 "use strict"
 
@@ -15,11 +15,11 @@ for (const name of Object.keys(process.env)) if (name.startsWith("HAYLOFT_")) de
 process.argv.splice(2, 2, ...args)
 
 const cacheOf = startBundle(bundle)
-// Its only output says that it is ready.
+// The only output is the line that reports readiness.
 process.stdout.write = () => {
   const { path, bytes } = cacheOf()
   writeFileSync(`${path}.${process.pid}.tmp`, bytes)
   renameSync(`${path}.${process.pid}.tmp`, path)
-  // Not process.exit: its threads may be in the middle of a call that does not bear to be terminated.
+  // Not process.exit: a thread may be in the middle of a call that must not be terminated.
   process.kill(process.pid, "SIGKILL")
 }

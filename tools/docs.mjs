@@ -6,8 +6,8 @@
  *   node tools/docs.mjs           checks
  *   node tools/docs.mjs --write   regenerates tables
  *
- * A fenced block marked ```sh test=NAME needs=TOOL,TOOL promises to work wherever these tools
- * are installed: `commandsIn` returns these blocks to the test that runs them against a server.
+ * A fenced block marked ```sh test=NAME needs=TOOL,TOOL must work wherever these tools are installed: `commandsIn`
+ * returns these blocks to the test that runs them against a server.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -40,8 +40,8 @@ export function documentsIn(root, folder = root) {
 const read = (root, path) => readFileSync(join(root, path), "utf8")
 
 /**
- * The scripts that promise to work: `{ name, path, line, needs, script }`, in the order of the documents.
- * Blocks of one name in one document are one script, in their order.
+ * The tested scripts: `{ name, path, line, needs, script }`, in the order of the documents. Blocks of the same name
+ * in a document form one script.
  */
 export function commandsIn(root = ROOT) {
   return documentsIn(root).flatMap(path => {
@@ -141,11 +141,11 @@ function commandProblems(root) {
   return commandsIn(root).flatMap(({ name, path, line }) => {
     const twice = seen.has(name)
     seen.add(name)
-    return twice ? [`${path}:${line}: test=${name} is of another document already`] : []
+    return twice ? [`${path}:${line}: test=${name} is already used by another document`] : []
   })
 }
 
-/** Blocks that look like tested commands but that no test would run. */
+/** Blocks that look like tested commands but that no test runs. */
 function blockProblems(root, path) {
   return fencedBlocks(read(root, path)).flatMap(({ info, line }) =>
     /\btest\b/.test(info) && !COMMAND.test(info) ? [`${path}:${line}: not sh test=NAME needs=TOOL,TOOL: ${info}`] : [],

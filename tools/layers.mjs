@@ -1,19 +1,19 @@
 /**
- * Layers: which modules import which today, compared with tools/layers/dependencies.txt, so that every new
- * dependency shows in review; and no import cycle between files.
+ * Layers: compares the imports between modules with tools/layers/dependencies.txt, so that a review shows every new
+ * dependency; rejects import cycles between files.
  *
- *   node tools/layers.mjs           checks (the dependencies that are allowed, the entry points, the picture, cycles, unused exports)
- *   node tools/layers.mjs --write   writes the dependencies
+ *   node tools/layers.mjs           checks (allowed dependencies, entry points, dependencies.txt, cycles, unused exports)
+ *   node tools/layers.mjs --write   writes dependencies.txt
  *
- * Type imports count too: they disappear at run time, but a reader still follows them in a circle. The type
- * imports that close a cycle today are listed in tools/layers/cycles.json, a list that only gets shorter.
+ * Type imports count too: they disappear at run time, but a cycle of them is still hard to read. The existing type
+ * imports that close a cycle are listed in tools/layers/cycles.json, a list that only gets shorter.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import ts from "typescript"
 import { unusedExports } from "./layers/exports.mjs"
-import { judgeImport, LAYERS } from "./layers/judge.mjs"
+import { checkImport, LAYERS } from "./layers/rules.mjs"
 import { importedPath, isCheck, isStandIn, ROOT, moduleOf } from "./lint/paths.mjs"
 
 const PICTURE = "tools/layers/dependencies.txt"
@@ -79,7 +79,7 @@ export function findCycle(graph) {
 
 const edgeOf = (from, to) => `${from} -> ${to}`
 
-/** Whether `to` leads back to `from`. */
+/** Whether `from` can be reached from `to`. */
 function leadsBack(graph, from, to) {
   const seen = new Set([to])
   for (const path of seen) {
@@ -90,7 +90,7 @@ function leadsBack(graph, from, to) {
 }
 
 /**
- * Cycles among the files, and problems of the list of remaining cycles. `imports`: by file, the files that it
+ * Returns cycles among the files, and problems of the list of remaining cycles. `imports`: by file, the files that it
  * imports, and whether it imports only types.
  */
 function cycleProblems(imports, allowed) {
@@ -109,10 +109,10 @@ function cycleProblems(imports, allowed) {
       const [from, to] = edge.split(" -> ")
       return imports.get(from)?.get(to) !== true || !leadsBack(graph, from, to)
     })
-    .map(edge => `well done: ${edge} closes no cycle any more; remove it from ${CYCLES}`)
+    .map(edge => `well done: ${edge} no longer closes a cycle; remove it from ${CYCLES}`)
 }
 
-/** Reads the tree: problems as sentences, the dependencies between modules as lines, how many files were seen. */
+/** Reads the tree; returns problems as sentences, dependencies between modules as lines, and the number of files. */
 export function readTree(root = ROOT, allowedCycles = []) {
   const problems = []
   const dependencies = new Set()
@@ -123,7 +123,7 @@ export function readTree(root = ROOT, allowedCycles = []) {
   for (const path of sources) {
     const found = new Map()
     for (const { to, isType } of importsOf(path, readFileSync(join(root, path), "utf8"))) {
-      const message = judgeImport(path, to)
+      const message = checkImport(path, to)
       if (message !== undefined) problems.push(`${path}: ${message}`)
       if (placeOf(path) !== placeOf(to))
         (isCheck(path) || isStandIn(path) ? dependenciesOfTests : dependencies).add(edgeOf(placeOf(path), placeOf(to)))
@@ -141,7 +141,7 @@ export function readTree(root = ROOT, allowedCycles = []) {
   }
 }
 
-/** Rules of layers.json that no file needs, tests included: such rules were never reviewed against a use. */
+/** Rules of layers.json that no file needs, including tests: no review has seen a use of them. */
 export function deadRules(layers, dependencies) {
   return Object.entries(layers).flatMap(([module, allowed]) =>
     allowed

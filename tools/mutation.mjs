@@ -1,10 +1,10 @@
 /**
  * `npm run mutation`: the mutation score of the pure cores.
  *
- * StrykerJS changes the cores one spot at a time; a change (a mutant) is killed if a pure test fails or does not end.
- * Prints each core with its score, each module, and the total; fails below the bound of `tools/mutation/cores.json`,
- * which also lists the cores. The text of strings is not changed: a message is no decision, and the compiler
- * refuses a wrong tag.
+ * StrykerJS changes the cores one place at a time; a change (a mutant) is killed if a pure test fails or does not end.
+ * Prints the score of each core, of each module, and in total; fails below the bound in
+ * `tools/mutation/cores.json`, which also lists the cores. Strings are not changed: messages are not decisions, and
+ * the compiler rejects wrong tags.
  *
  *   npm run mutation                     all cores, a module at a time
  *   npm run mutation -- cluster jobs/    cores whose path contains one of the words
@@ -46,7 +46,7 @@ function optionsOf({ module, cores, tests }, jobs) {
   }
 }
 
-/** Mutants that cannot run at all count on neither side. */
+/** Mutants that cannot run are excluded from the score. */
 function countsOf(mutants) {
   const of = (...statuses) => mutants.filter(({ status }) => statuses.includes(status)).length
   return { killed: of("Killed", "Timeout"), survived: of("Survived"), uncovered: of("NoCoverage") }

@@ -1,6 +1,6 @@
 /**
  * `npm run request-cost`: files, functions and calls behind one request of each form (bench/request-cost.ts).
- * Builds first.
+ * Builds the checkout first.
  */
 import { build } from "./build.mjs"
 

@@ -1,8 +1,7 @@
 /**
- * `npm start`: makes the checkout ready (installs if needed, builds), then is `hayloft serve`.
- *
- * Serves in this very process, so that Ctrl-C and SIGTERM, which npm passes on, reach the server and
- * its exit code is npm's. The build runs in a process of its own: the compiler's memory must not stay.
+ * `npm start`: prepares the checkout (installs if needed, builds), then runs `hayloft serve` in this process, so
+ * that Ctrl-C and SIGTERM, which npm passes on, reach the server, and npm returns its exit code. The build runs in
+ * a separate process, so that the compiler's memory is freed.
  */
 "use strict"
 

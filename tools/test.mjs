@@ -1,6 +1,6 @@
 /**
- * Test runner: builds, then runs every `*.test.js` below dist/ (or those whose path contains one of
- * the given words) with Node's own runner, and ends with one line: `N passed, N failed`.
+ * Test runner: builds, then runs every `*.test.js` below dist/ (or those whose path contains one of the given
+ * words) with Node's own runner, and ends with the line `N passed, N failed`.
  *
  *   npm test                    everything
  *   npm test -- tablet s3/xml   only files whose path contains one of these
@@ -36,7 +36,7 @@ function ensureReady() {
   return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
 }
 
-/** The slowest files, half of the total time: they start first, so that no core is idle at the end. */
+/** The slowest files, with half of the total time: they start first, so that no core is idle at the end. */
 export const LONGEST = [
   "tests/drama/growth",
   "tests/kill/kill",
@@ -50,13 +50,13 @@ export const LONGEST = [
   "tests/faults/rot-repair",
   "tests/faults/sweep",
   "tests/devices/every-subset",
-  "tests/devices/no-room",
+  "tests/devices/no-space",
   "tests/faults/process",
   "tests/stalled/stalled",
   "tests/tablet/recovery",
 ].map(name => `dist/${name}.test.js`)
 
-/** The files, the longest first. */
+/** Returns the files, the slowest first. */
 function longestFirst(files) {
   const place = file => LONGEST.indexOf(relative(ROOT, file)) + 1 || LONGEST.length + 1
   return [...files].sort((a, b) => place(a) - place(b))
@@ -70,7 +70,7 @@ export function testFiles(words = []) {
     .sort()
 }
 
-/** Modules by which a test reaches beyond its own process, or waits for real time. */
+/** Modules through which a test accesses more than its own process, or waits for real time. */
 export const WORLD =
   /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
 /** Folders with tests of the machine: the command line and the engine, sockets, and the real seams. */
@@ -95,13 +95,12 @@ export const LONG = new Set(
   ].map(name => `dist/src/${name}.test.js`),
 )
 
-/** They drive pure cores by the files of `scenarios/`. */
+/** These tests drive pure cores with the files of `scenarios/`. */
 const SCENARIOS = "dist/tests/scenarios/"
 
 /**
- * The pure tests: those beside their source in src/, except in folders with tests of the machine, that do not
- * themselves import processes, threads, sockets, folders or real time; minus a few slow ones. Plus the
- * scenarios.
+ * The pure tests: tests beside their source in src/, outside of folders with tests of the machine, that do not
+ * import processes, threads, sockets, folders or real time; without a few slow ones. Also the scenarios.
  */
 export const pureTestFiles = () =>
   testFiles().filter(path => {
@@ -122,10 +121,10 @@ export function bundled(files, count = CORES) {
   })
 }
 
-/** Parts of the pure tests in the whole check: few enough to save processes, small enough to spread over lanes. */
+/** Parts of the pure tests in the whole check: few enough to save processes, small enough to spread over workers. */
 const PARTS = 4
 
-/** All test files, for one run of everything: the pure ones together. */
+/** All test files for a whole run, with the pure ones bundled. */
 export function wholeRun() {
   const pure = new Set(pureTestFiles())
   return [...testFiles().filter(file => !pure.has(file)), ...bundled([...pure], PARTS)]

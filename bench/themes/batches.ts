@@ -1,4 +1,4 @@
-/** Much in one request: deleting a thousand keys at a time, completing an upload of many parts. */
+/** Large requests: deleting a thousand keys at a time, completing an upload of many parts. */
 import { statfs } from "node:fs/promises"
 import { GIB, PART_BYTES_MIN } from "../../src/base/limits.js"
 import { mapBounded } from "../../src/life/index.js"

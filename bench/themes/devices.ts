@@ -8,12 +8,12 @@ import { theme, type Fixture, type Theme } from "../theme.js"
 
 type Work = "repair" | "scrub"
 
-/** All is measured in one go, before the first row. */
+/** Measures everything before the first row. */
 class Devices implements Fixture {
   constructor(private readonly result: DevicesResult) {}
 
   async close(): Promise<void> {
-    // The scenario has removed its store.
+    // The measurement has removed its store.
   }
 
   speed(work: Work): Measured {
@@ -69,6 +69,6 @@ function devicesTheme(store: (typeof DEVICE_STORES)[number], scale: DeviceScale)
   })
 }
 
-/** For stores of so many folders. */
+/** Rows for a store of this many folders. */
 export const devicesThemes = (folders: readonly number[], scale: DeviceScale): Theme[] =>
   DEVICE_STORES.filter(store => folders.includes(store.folders)).map(store => devicesTheme(store, scale))

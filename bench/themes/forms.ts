@@ -1,9 +1,10 @@
 /**
- * Forms of request: processor time of the server's process for each request, all threads, and how many times that of
- * the plain form.
+ * Forms of request: processor time of the server's process per request, over all threads, and its ratio to the
+ * plain form.
  *
- * With another checkout beside this one, a server runs from each build on its own data. The same client drives both in
- * short turns, so that a machine that becomes slower is slower for both. The other's figure is the limit: "before".
+ * To compare with another checkout, a server of each build runs on its own data. The same client alternates between
+ * the two in short turns, so that a slowdown of the machine affects both. The other's figure is the limit:
+ * "before".
  */
 import { fileURLToPath } from "node:url"
 import { must } from "../../src/base/assert.js"
@@ -20,12 +21,12 @@ import { inTurns, TurnTaker } from "../turns.js"
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url))
 /** Requests that a load repeats. */
 const PREPARED = 200
-/** Requests of a form that can be sent once only, for each second of a round. */
+/** The number of requests per second of a round, for forms whose requests can be sent only once. */
 const ONCE_PER_SECOND = 8000
-/** Before the first round of a form, and before the first round of a process. */
+/** Warm-up before the first round of a form, and before the first round of a process. */
 const WARM_ROUNDS = 1
 const WARM_ROUNDS_OF_START = 4
-/** Waits until background work has ended: a look every so often uses at most so much of a processor. */
+/** Background work has ended once polls at this interval find processor usage below this bound. */
 const QUIET_LOOK_MS = 200
 const QUIET_SHARE = 0.05
 const QUIET_LOOKS_MAX = 5
@@ -34,7 +35,7 @@ const TIMES_PLAIN_MAX = 1.5
 const PLAIN_RATIO_MAX = 1.05
 const LIST_MICROSECONDS_MAX = 250
 
-/** One server, and the form that it is ready for. */
+/** A server, and the form for which it is prepared. */
 class Side {
   private form: RequestForm | undefined
   private requests: readonly RawRequest[] = []
@@ -58,7 +59,7 @@ class Side {
     return this.opened
   }
 
-  /** Restarts the server with TLS, or without. A new store has no background work to catch up with after the restart. */
+  /** Restarts the server with or without TLS. A new store has no pending background work after the restart. */
   private async speak(isSecure: boolean): Promise<void> {
     if (this.opened.isSecure === isSecure) return
     await this.opened.close()
@@ -67,7 +68,7 @@ class Side {
     this.isCold = true
   }
 
-  /** Prepares and warms the form, unless the last round was of it. */
+  /** Prepares and warms up the form, unless the last round measured it. */
   async ready(form: RequestForm): Promise<void> {
     if (form === this.form) return
     await this.speak(form.isOverTls === true)
@@ -92,7 +93,7 @@ class Side {
     return load
   }
 
-  /** Waits for the end of the work that earlier requests left behind. */
+  /** Waits for the end of background work that earlier requests caused. */
   private async quiet(): Promise<void> {
     const { clock, signal } = this.bench
     for (let look = 0; look < QUIET_LOOKS_MAX; look += 1) {
@@ -104,7 +105,7 @@ class Side {
   }
 }
 
-/** Microseconds of processor time for each request of one round, by side. */
+/** Microseconds of processor time per request of one round, by checkout. */
 async function microsecondsOf(bench: Bench, form: RequestForm, sides: readonly Side[]): Promise<readonly number[]> {
   const loads: TurnTaker[] = []
   const cpuSeconds = () => Promise.all(sides.map(side => side.forms.store.cpuSeconds()))
@@ -131,7 +132,7 @@ class Forms implements Fixture {
 
   private constructor(
     private readonly bench: Bench,
-    /** This checkout's, then the other's. */
+    /** The server of this checkout, then that of the other one. */
     private readonly sides: readonly Side[],
   ) {}
 
@@ -175,7 +176,7 @@ class Forms implements Fixture {
 const formOf = (name: string): RequestForm =>
   must(
     FORMS.find(form => form.name === name),
-    "each plain form is in the list",
+    "the plain form precedes its decorated forms",
   )
 
 function targetOf({ name, plain }: RequestForm, isBeside: boolean): Target | undefined {

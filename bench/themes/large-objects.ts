@@ -1,6 +1,6 @@
 /**
- * Large objects: putting one as parts, several at a time, against hashing and writing its bytes; getting it
- * against a plain file server; copying it; how soon its first byte comes; how late the event loop runs.
+ * Large objects: putting one in parts, several concurrently, compared with hashing and writing its bytes; getting
+ * it compared with a plain file server; copying it; the time to its first byte; the delay of the event loop.
  *
  * Over 7 folders (4+3) and in one folder.
  */
@@ -27,7 +27,7 @@ const SMALL_KEY = "small"
 const SMALL_BYTES = MIB
 const FIRST_BYTES_TIMES = 15
 const CODED_FOLDERS = 7
-/** Bytes written for each byte at 4+3. */
+/** Bytes written per byte at 4+3. */
 const CODED_TIMES = 7 / 4
 const GET_BUFFER_BYTES = MIB
 const SDK_SECONDS_PER_GIB = 3
@@ -71,7 +71,7 @@ class LargeObjects implements Fixture {
     return { figure: seconds, unit: "s", limit, also: { megabytesPerSecond: this.bytes / 1e6 / seconds, ...cpu } }
   }
 
-  /** The limit includes the SHA-256 that this client requests; the seconds are those of a GiB. */
+  /** The limit includes the SHA-256 that this client requests; seconds are per GiB. */
   async putBySdk(): Promise<Measured> {
     const limit = (await this.limitSeconds()) + (await hashSeconds(this.bench, "sha256", this.bytes))
     const { part, bench, store } = this
@@ -102,7 +102,7 @@ class LargeObjects implements Fixture {
       const limit = await this.megabytesPerSecond(plain.endpoint, request)
       const { forge } = this.store
       const wanted = forge.forge({ method: "GET", bucket: BUCKET, key: KEY })
-      // Both come from the page cache, which large bodies reach when they are first read.
+      // Both are read from the page cache, which contains large bodies after the first read.
       if (!this.isCached) await this.megabytesPerSecond(forge.endpoint, wanted)
       this.isCached = true
       return { figure: await this.megabytesPerSecond(forge.endpoint, wanted), unit: "MB/s", limit }
@@ -114,7 +114,7 @@ class LargeObjects implements Fixture {
   private isCached = false
   private isLost = false
 
-  /** From now on the store has lost three of its folders. */
+  /** Removes three folders of the store. */
   async getWithoutThree(): Promise<Measured> {
     await this.present()
     if (!this.isLost) {
@@ -157,7 +157,7 @@ class LargeObjects implements Fixture {
     return { figure: median(times.large), unit: "ms", limit: median(times.small) }
   }
 
-  /** On a connection of its own, which it leaves at the first byte. */
+  /** Uses a new connection, which it closes after the first byte. */
   private async firstByteMs(key: string): Promise<number> {
     const { clock, signal } = this.bench
     const { forge } = this.store
@@ -179,7 +179,7 @@ class LargeObjects implements Fixture {
     if (!this.hasObject) await this.putOnce(4, "unsigned")
   }
 
-  /** Parts and completion, timed; requests are made before. */
+  /** Times parts and completion; requests are built before. */
   private async putOnce(partsAtOnce: number, payload: Payload): Promise<number> {
     const { client, forge } = this.store
     const { clock } = this.bench
@@ -202,7 +202,7 @@ class LargeObjects implements Fixture {
     return seconds
   }
 
-  /** Each worker has a connection, and sends the next part. */
+  /** Each worker has a connection, and sends the next part when it is free. */
   private async inLanes(lanes: number, requests: readonly RawRequest[]): Promise<void> {
     const waiting = requests.values()
     await mapBounded(Array.from({ length: lanes }), lanes, async () => {
@@ -241,7 +241,7 @@ class LargeObjects implements Fixture {
     }
   }
 
-  /** One core's MD5, and then the writing, as the store has to write. */
+  /** MD5 on one core, then the writes that the store has to do. */
   private async limitSeconds(): Promise<number> {
     const isCoded = this.folders > 1
     const bytes = isCoded ? (this.bytes * CODED_TIMES) / this.folders : this.bytes

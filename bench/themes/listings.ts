@@ -54,7 +54,7 @@ class ListedStore {
 
   private hasVersions = false
 
-  /** A thousand keys, each with so many older versions. */
+  /** A thousand keys, each with this many older versions. */
   async overVersions(): Promise<Measured> {
     if (!this.hasVersions) {
       const { client, forge } = this.store
@@ -133,7 +133,7 @@ class ListedStore {
     if (entries < expected) throw new Error(`a page had ${entries} entries instead of ${expected}`)
   }
 
-  /** Grows the bucket; keys come in a scattered order. */
+  /** Adds keys to the bucket, in a scattered order. */
   private async fill(keys: number): Promise<void> {
     const [had, more] = [this.filled, keys - this.filled]
     if (more <= 0) return
@@ -155,7 +155,7 @@ class ListedStore {
   }
 }
 
-/** Two stores, so that pages among few keys and among many are measured beside each other. */
+/** Two stores, so that each round measures pages among few keys and among many. */
 class Listings implements Fixture {
   private constructor(
     readonly few: ListedStore,

@@ -1,4 +1,4 @@
-/** Memory of the server's process: idle, while many upload, with many idle connections, after very many requests. */
+/** Memory of the server's process: idle, during many uploads, with many idle connections, after very many requests. */
 import { MIB } from "../../src/base/limits.js"
 import { mapBounded } from "../../src/life/index.js"
 import { RawConnection } from "../../src/client/load/raw-connection.js"
@@ -15,7 +15,7 @@ import { theme, type Fixture } from "../theme.js"
 const FOLDERS = 7
 const CONNECT_AT_ONCE = 64
 const SMALL_BYTES = 4096
-/** The soak's beginning, in which caches fill, against all of it. */
+/** The beginning of the soak test, during which caches fill, and the whole of it. */
 const WARM_SHARE = 0.25
 
 class Memory implements Fixture {
@@ -79,7 +79,7 @@ class Memory implements Fixture {
     }
   }
 
-  /** Megabytes after all requests, against those after the first quarter. */
+  /** Megabytes after all requests, compared with those after the first quarter. */
   async soak(): Promise<Measured> {
     const { clock, signal, scale } = this.bench
     const { forge, pid } = this.store

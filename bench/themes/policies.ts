@@ -1,6 +1,6 @@
 /**
- * The cost of access policies: a decision over a hundred of two KiB each, in microseconds of processor time. The main
- * thread decides for every request of a caller other than root, so the figure stands beside the rest of such a request.
+ * The cost of access policies: a decision over a hundred of two KiB each, in microseconds of processor time. The
+ * main thread decides every request of a caller other than root, so the figure adds to the cost of such a request.
  */
 import { KIB } from "../../src/base/limits.js"
 import type { AccessPolicy, AccessRequest, Decision } from "../../src/access/policy/contract.js"
@@ -23,7 +23,7 @@ type PlaceOf = (n: number) => string
 const ownBucket: PlaceOf = n => `team-${n}-data`
 const ownFolder: PlaceOf = n => `shared-data/team-${n}`
 
-/** As people write them: lists of actions, a folder of one's own, a few conditions, a Deny over all. */
+/** Typical policies: lists of actions, a folder of the user, a few conditions, a Deny for everything. */
 function statementsOf(place: string): readonly object[] {
   const arn = `arn:aws:s3:::${place}`
   return [
@@ -77,10 +77,10 @@ class Policies implements Fixture {
   constructor(private readonly bench: Bench) {}
 
   async close(): Promise<void> {
-    // Nothing but memory was used.
+    // The fixture uses only memory.
   }
 
-  /** Microseconds of processor time, the mean of as many as fit. */
+  /** Microseconds of processor time, the mean of as many decisions as fit into the time. */
   private microseconds(work: () => unknown): number {
     const { clock, scale } = this.bench
     const [before, beganMs] = [process.cpuUsage(), clock.monotonicMs()]
@@ -93,7 +93,7 @@ class Policies implements Fixture {
     return (user + system) / count
   }
 
-  /** Of all policies the last speaks of the place that is asked for, and lets the caller in. */
+  /** Only the last policy matches the requested resource, and allows it. */
   async decision(placeOf: PlaceOf, place: string, outcome: Decision["outcome"]): Promise<Measured> {
     const texts = Array.from({ length: POLICIES }, (_, n) => policyOf(placeOf(n)))
     const identity = texts.map((text, n) => ({ name: `policy ${n}`, policy: parsed(text) }))

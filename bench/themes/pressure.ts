@@ -1,6 +1,6 @@
 /**
- * Pressure: how late answers come at 70 % of what the store can do while it verifies and compacts, and what
- * remains of its peak at three times that load.
+ * Pressure: the latency at 70 % of the store's peak while it scrubs and compacts, and the share of its peak that it
+ * keeps under three times that load.
  */
 import { KIB, MIB } from "../../src/base/limits.js"
 import { runLoad, type LoadPlan, type LoadResult } from "../../src/client/load/raw-load.js"
@@ -18,7 +18,7 @@ const KEYS = 1000
 const LARGE_BYTES = 4 * MIB
 const TAIL_SHARE = 0.7
 const WARM_SHARE = 0.3
-/** A share of the time: between two passes a scrub is idle for a moment. */
+/** The required share of the time: between two passes a scrub is idle for a moment. */
 const AT_WORK_MIN = 0.6
 const OVERLOAD_TIMES = 3
 const TAIL_CONNECTIONS = 256
@@ -90,7 +90,7 @@ class Pressure implements Fixture {
     return { figure: count / took, unit: "/s", limit, also: memory === undefined ? also : { ...also, peakMb: memory } }
   }
 
-  /** For as long as what is compared with it: checkpoints are a part of it. */
+  /** As long as the compared load, because the figure includes checkpoints. */
   private async peak(mix: Mix): Promise<number> {
     const { connections, tailSeconds: seconds } = this.bench.scale
     return (await this.load({ next: this.work.requests(mix), connections, seconds })).operationsPerSecond

@@ -1,4 +1,4 @@
-/** One large object by the AWS SDK with its defaults, parts four at a time. */
+/** Uploads one large object with the AWS SDK and its defaults, four parts concurrently. */
 import type { S3Access } from "../../src/client/signed-call.js"
 import { mapBounded } from "../../src/life/index.js"
 import type { Clock } from "../../src/seams/clock/contract.js"

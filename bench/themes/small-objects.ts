@@ -1,6 +1,6 @@
 /**
- * Small objects over many connections: requests per second of processor time of the server's process,
- * against those of a bare server that drains the same bodies, or sends as many bytes.
+ * Small objects over many connections: requests per second of processor time of the server's process, compared with
+ * a bare server that reads the same bodies, or sends as many bytes.
  */
 import { KIB } from "../../src/base/limits.js"
 import { sizeText } from "../../src/cli/text.js"
@@ -54,7 +54,7 @@ class SmallObjects implements Fixture {
     const limit = await this.thousands(bare.pid, bare.endpoint, next)
     const own = await this.thousands(this.store.pid, this.store.forge.endpoint, next, seconds)
     const { operationsPerSecond: perSecond, p50Ms, p99Ms, megabytesPerSecond } = own.load
-    // As a share of the bare server's: a shared machine is not as fast an hour later, when the sets are larger.
+    // Relative to the bare server, because the speed of a shared machine changes between the sets.
     const ofFewest = this.flatness.of(`${operation} ${sizeBytes}`, keys, own.figure / limit.figure)
     const also = { perSecond, megabytesPerSecond, p50Ms, p99Ms, ofFewest }
     return { figure: own.figure, unit: "k/CPU s", limit: limit.figure, also }
@@ -66,7 +66,7 @@ class SmallObjects implements Fixture {
     return bare
   }
 
-  /** Thousand requests a second of processor time, after a while in which code and caches become warm. */
+  /** Thousand requests per second of processor time, after a warm-up of code and caches. */
   private async thousands(
     pid: number,
     endpoint: URL,
@@ -96,7 +96,7 @@ class SmallObjects implements Fixture {
 
 function rowsOf({ smallKeys, otherSizes, overwriteKeys, overwriteSeconds: seconds }: Scale): Row<SmallObjects>[] {
   const sizeBytes = SMALL_BYTES
-  // A set of up to 10^5 keys; larger ones are the next row's.
+  // Sets of up to 10^5 keys; the next row measures larger ones.
   const fewest = smallKeys.filter(keys => keys <= 100_000).at(-1) ?? 1000
   const put = { operation: "put", sizeBytes, keys: fewest } as const
   const overwrite = { operation: "put", sizeBytes, keys: overwriteKeys, seconds } as const

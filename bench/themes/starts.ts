@@ -1,6 +1,6 @@
 /**
- * Starts: from the start of the process until a GET is answered, with so many objects in the store; after a
- * clean stop, and after SIGKILL in the middle of puts.
+ * Starts: the time from the start of the process until a GET is answered, by the number of objects; after a clean
+ * stop, and after SIGKILL in the middle of puts.
  */
 import { createServer } from "node:net"
 import { RawConnection } from "../../src/client/load/raw-connection.js"
@@ -88,7 +88,7 @@ class Starts implements Fixture {
       try {
         if ((await connection.ask(request)).status === 200) return
       } catch {
-        // The server does not listen yet.
+        // The server is not listening yet.
       } finally {
         connection.close()
       }

@@ -178,9 +178,9 @@ test("a failed verdict shows the operations that could not follow", () => {
 
 // Random histories.
 
-type Draw = (below: number) => number
+type SeededRandom = (below: number) => number
 
-function drawing(seed: number): Draw {
+function drawing(seed: number): SeededRandom {
   let state = seed * 2_654_435_761 + 1
   return below => {
     state ^= state << 13
@@ -190,7 +190,7 @@ function drawing(seed: number): Draw {
   }
 }
 
-function randomAction(draw: Draw, id: string, etags: readonly string[]): Action {
+function randomAction(draw: SeededRandom, id: string, etags: readonly string[]): Action {
   const etag = etags[draw(etags.length)] ?? "none"
   const kinds: readonly Action[] = [
     write(id),
@@ -224,7 +224,7 @@ function answerOf(register: Register, state: Stack, operation: Operation): Opera
 }
 
 /** Returns a legal history of one key: operations take effect one by one, at some moment between start and end. */
-function legalHistory(draw: Draw, length: number, spread: number, unknownOneIn: number): Operation[] {
+function legalHistory(draw: SeededRandom, length: number, spread: number, unknownOneIn: number): Operation[] {
   const register = new Register("never")
   let state = register.empty
   const etags: string[] = []
@@ -246,7 +246,7 @@ function legalHistory(draw: Draw, length: number, spread: number, unknownOneIn: 
 }
 
 /** Changes one answer to another that the same request could have received. */
-function changedHistory(draw: Draw, operations: readonly Operation[]): Operation[] {
+function changedHistory(draw: SeededRandom, operations: readonly Operation[]): Operation[] {
   const at = draw(operations.length)
   const ids = operations.flatMap(({ action }) => (action.kind === "write" ? [action.value.write] : []))
   return operations.map((operation, place) => {

@@ -59,8 +59,8 @@ export class Register {
   }
 
   private afterRead(state: Stack, asked: string | undefined, outcome: Operation["outcome"]): Stack {
-    const isTold = asked === undefined && outcome.kind === "found"
-    return isTold ? this.named(state, outcome.versionId) : state
+    const isNotified = asked === undefined && outcome.kind === "found"
+    return isNotified ? this.named(state, outcome.versionId) : state
   }
 
   private afterListing(state: Stack, [entry, ...others]: readonly StackEntry[]): Stack {

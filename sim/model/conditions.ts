@@ -11,7 +11,7 @@ const seconds = (timeMs: number): number => Math.floor(timeMs / 1000)
 
 type Verdict = "go" | "failed" | "notModified"
 
-function judge(conditions: Conditions, version: ModelObject): Verdict {
+function evaluate(conditions: Conditions, version: ModelObject): Verdict {
   const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions
   const { etag, lastModifiedMs } = version.info
   if (ifMatch !== undefined) {
@@ -26,7 +26,7 @@ function judge(conditions: Conditions, version: ModelObject): Verdict {
 
 /** Throws `preconditionFailed` or `notModified`. */
 export function checkRead(conditions: Conditions, version: ModelObject): void {
-  const verdict = judge(conditions, version)
+  const verdict = evaluate(conditions, version)
   const { etag, lastModifiedMs, versionId } = version.info
   if (verdict === "failed") throw fail("preconditionFailed")
   if (verdict === "notModified") throw fail("notModified", { etag, lastModifiedMs, versionId })
@@ -34,7 +34,7 @@ export function checkRead(conditions: Conditions, version: ModelObject): void {
 
 /** Throws `preconditionFailed`, also if a read would be "not modified". */
 export function checkCopySource(conditions: Conditions, version: ModelObject): void {
-  if (judge(conditions, version) !== "go") throw fail("preconditionFailed")
+  if (evaluate(conditions, version) !== "go") throw fail("preconditionFailed")
 }
 
 /** Writes check only ETags; a delete marker counts as a missing key. Throws `preconditionFailed`, `noSuchKey`. */

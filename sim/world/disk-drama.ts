@@ -138,8 +138,8 @@ export class DiskDrama implements ClientHost {
       await this.becomeWhole(healed)
     }
     await this.readAll(healed.engine)
-    observer.judgeWinners()
-    observer.judgeHistory("never")
+    observer.checkWinners()
+    observer.checkLinearizable("never")
     if (!options.hasBudget) return
     await audit(machine, healed.engine, BUCKET, () => this.settle(healed))
     await machine.run(machine.stop(healed))

@@ -131,7 +131,7 @@ export class Observer {
   }
 
   /** At most one conditional write replaces each state; on keys without removals, at most one creates. */
-  judgeWinners(): void {
+  checkWinners(): void {
     for (const [key, writes] of this.writes) {
       const isRemoved = writes.some(write => write.name === undefined)
       const winners = new Map<string, string>()
@@ -150,7 +150,7 @@ export class Observer {
   }
 
   /** Checks the history of each key against all possible orders. */
-  judgeHistory(mode: Mode): void {
+  checkLinearizable(mode: Mode): void {
     const operations = [...this.writes.values()].flat().filter(write => write.outcome !== "failed")
     for (const verdict of checkHistory(mode, [...this.reads, ...operations.map(operationOf)])) {
       check("linearizable", verdict.verdict === "legal", () => describeVerdict(verdict))

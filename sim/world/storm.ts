@@ -71,8 +71,8 @@ export class Storm implements ClientHost {
       const difference = differenceOfReplicas(engine)
       check("replicasAgree", difference === undefined, () => String(difference))
     }
-    this.observer.judgeWinners()
-    this.observer.judgeHistory(options.versioned ? "enabled" : "never")
+    this.observer.checkWinners()
+    this.observer.checkLinearizable(options.versioned ? "enabled" : "never")
     await audit(world, engine, BUCKET)
     await world.run(world.stop(engine))
   }

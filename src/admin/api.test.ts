@@ -298,7 +298,7 @@ test("the store's refusals are returned with their message, as a 4xx", async () 
     [fail("conflict", { message: "another change is under way" }), 409],
     [fail("folderNotEmpty", { message: "/mnt/b holds other files" }), 409],
     [fail("invalidConfig", { message: "ec:9+3 needs 12 devices, and there are 3" }), 400],
-    [fail("deviceFull", { message: "the others have no room for it" }), 507],
+    [fail("deviceFull", { message: "the others have no space for it" }), 507],
   ] as const) {
     store.broken = failure
     const { status: answered, value } = await json("POST", `/v1/devices/${ID}/drain`, { body: {} })

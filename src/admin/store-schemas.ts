@@ -73,7 +73,7 @@ export const REPAIR = z
     isPaused: z.boolean(),
     partitionsScanned: count.describe("of 65,536, since the last change of devices or layout"),
     partitionsDone: count.describe("partitions that lacked shards and no longer do"),
-    partitionsLeft: count.describe("partitions that lack shards; complete once all partitions are scanned"),
+    partitionsRemaining: count.describe("partitions that lack shards; complete once all partitions are scanned"),
     progress: PROGRESS.describe("in bytes of missing shards"),
     rebuiltShards: count.describe("since the start of the process"),
     lostBlocks: count.describe("blocks of objects with fewer remaining shards than a read requires"),

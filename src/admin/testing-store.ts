@@ -1,6 +1,6 @@
 /**
- * A store in memory that implements the admin API's services, for its tests: accounts, keys, buckets, a status, recorded
- * changes and two documents. Records calls (`touched`), and fails while `broken` is set.
+ * A store in memory that implements the admin API's services, for its tests: accounts, keys, buckets, a status,
+ * recorded changes and two documents. Records calls (`touched`), and fails while `broken` is set.
  */
 import type { AccessKey, Account, Accounts, KeyOwner, NewKey } from "../access/contract.js"
 import { Denials } from "../access/index.js"
@@ -249,7 +249,7 @@ const REPAIR: RepairReport = {
   isPaused: false,
   partitionsScanned: 65_536,
   partitionsDone: 3,
-  partitionsLeft: 6,
+  partitionsRemaining: 6,
   progress: PROGRESS,
   rebuiltShards: 2,
   lostBlocks: 0,

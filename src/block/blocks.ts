@@ -33,7 +33,7 @@ export class LocalBlocks implements Blocks {
   private readonly reader: BlockReader
   private readonly mender: Mender
   private readonly foreground: Foreground
-  distrusts = 0
+  suspicions = 0
 
   /** `devices` and `layouts` may change at any time. */
   constructor(
@@ -119,7 +119,7 @@ export class LocalBlocks implements Blocks {
   markSuspect({ deviceId, id }: ShardCopy): Soon<boolean> {
     return after(hasShard(this.devices, deviceId, id), has => {
       if (!has) return false
-      this.distrusts += 1
+      this.suspicions += 1
       const marked = recover(
         () => this.devices.get(deviceId)?.volumes.markSuspect([id]),
         error => {

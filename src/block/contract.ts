@@ -151,7 +151,7 @@ export interface Blocks {
   /** Marks a damaged shard: scans count it as missing until it is rewritten. False: already known. */
   markSuspect(copy: ShardCopy): Soon<boolean>
   /** How many shards were found damaged. */
-  readonly distrusts: number
+  readonly suspicions: number
   /** How many different shards of a block the devices have; the count stops at the number that a read needs. */
   shardsThere(extent: Extent, block: number): Soon<number>
   /** Whether, according to the devices, every shard of a block is on its assigned device. */

@@ -10,8 +10,8 @@ const version = (number: number) => planLayout(devices, 2, number)
 test("a slot's assigned device is the one in the layout; slots beyond its width have none", () => {
   const layout = version(1)
   for (const partition of [0, 1, 77, 65_535].map(parsePartitionId)) {
-    const homes = [0, 1, 2].map(slot => assignedDeviceOf(layout, partition, slot))
-    assert.deepEqual(homes, [...slotsOf(layout, partition), undefined])
+    const assigned = [0, 1, 2].map(slot => assignedDeviceOf(layout, partition, slot))
+    assert.deepEqual(assigned, [...slotsOf(layout, partition), undefined])
   }
 })
 

@@ -71,20 +71,20 @@ test("of several ranges only the first begins with a short piece", () => {
 
 test("returned pieces are read again, in pieces of other lengths", () => {
   const lengths = fc.array(fc.constantFrom(SUB_BLOCK_BYTES, 4 * SUB_BLOCK_BYTES, PIECE_BYTES_MAX), { minLength: 1 })
-  const draws = fc.array(fc.nat(9), { minLength: 20, maxLength: 60 })
+  const lucks = fc.array(fc.nat(9), { minLength: 20, maxLength: 60 })
   fc.assert(
-    fc.property(fc.array(extents, { minLength: 1, maxLength: 3 }), lengths, draws, (all, long, luck) => {
+    fc.property(fc.array(extents, { minLength: 1, maxLength: 3 }), lengths, lucks, (all, long, luck) => {
       const plan = new ReadPlan(all.map(extent => ({ extent, offsetBytes: 0, lengthBytes: extent.lengthBytes })))
       const read: PlannedPiece[] = []
       let ahead: PlannedPiece[] = []
       for (let i = 0; ; i += 1) {
         const next = plan.next(long[i % long.length] ?? 0)
         if (next !== undefined) ahead.push(next)
-        const draw = luck[i] ?? 9
-        if (draw < 3 && next !== undefined) {
+        const number = luck[i] ?? 9
+        if (number < 3 && next !== undefined) {
           plan.back(ahead)
           ahead = []
-        } else if (draw > 6 || next === undefined) read.push(...ahead.splice(0, 1))
+        } else if (number > 6 || next === undefined) read.push(...ahead.splice(0, 1))
         if (next === undefined && ahead.length === 0) break
       }
       const bytes = (pieces: readonly PlannedPiece[]) => pieces.reduce((sum, { piece }) => sum + piece.lengthBytes, 0)

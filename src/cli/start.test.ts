@@ -131,13 +131,13 @@ test("a later start with another redundancy reports in one line that it is ignor
   const args = ["--redundancy", "replica:2", "--meta-copies", "2"]
   const store = await StoreProcess.start({ dataFolders, args }, clock)
   await store.stop()
-  const said = store.output.split("\n").filter(line => line.includes("is ignored"))
-  assert.equal(said.length, 2, store.output)
+  const messages = store.output.split("\n").filter(line => line.includes("is ignored"))
+  assert.equal(messages.length, 2, store.output)
   assert.match(
-    said[0] ?? "",
+    messages[0] ?? "",
     /--redundancy replica:2 is ignored: this store has ec:2\+1\. To change it: hayloft redundancy set replica:2$/,
   )
-  assert.match(said[1] ?? "", /--meta-copies 2 is ignored: this store keeps its metadata on 3 devices/)
+  assert.match(messages[1] ?? "", /--meta-copies 2 is ignored: this store keeps its metadata on 3 devices/)
   const again = await StoreProcess.start({ dataFolders, args: ["--redundancy", "ec:2+1", "--meta-copies", "3"] }, clock)
   await again.stop()
   assert.doesNotMatch(again.output, /is ignored/)

@@ -97,9 +97,9 @@ for (const [args, change] of CHANGES) {
     assert.deepEqual([tried.code, store.changes], [0, []])
     const agreed = await hayloft(args, { types: "y\n" })
     assert.deepEqual([agreed.code, store.changes], [0, [change]])
-    const told = await hayloft([...args, "--yes"])
-    assert.deepEqual([told.code, store.changes.length], [0, 2])
-    assert.match(told.out, /started; hayloft status shows the progress\n$/)
+    const applied = await hayloft([...args, "--yes"])
+    assert.deepEqual([applied.code, store.changes.length], [0, 2])
+    assert.match(applied.out, /started; hayloft status shows the progress\n$/)
   })
 }
 
@@ -136,16 +136,16 @@ test("--wait waits until nothing is moved, rebuilt or re-encoded", async () => {
     { layout: { version: 2, width: 1 } },
   ]
   const report = store.status.report.bind(store.status)
-  let asked = 0
+  let requestCount = 0
   store.status.report = () => {
     if (store.changes.length > 0) {
-      asked += 1
-      store.shown = steps[asked - 2] ?? store.shown
+      requestCount += 1
+      store.shown = steps[requestCount - 2] ?? store.shown
     }
     return report()
   }
   const { code, out } = await hayloft(["device", "drain", ID, "--yes", "--wait"])
-  assert.deepEqual([code, asked], [0, 5])
+  assert.deepEqual([code, requestCount], [0, 5])
   assert.match(out, /done\n$/)
 })
 

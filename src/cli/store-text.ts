@@ -37,14 +37,14 @@ export function workText({ doneBytes, remainingBytes, bytesPerSecond, endsInSeco
 }
 
 export function repairText(repair: Repair): string {
-  const { isPaused, partitionsScanned, partitionsDone, partitionsLeft, progress } = repair
+  const { isPaused, partitionsScanned, partitionsDone, partitionsRemaining, progress } = repair
   const { rebuiltShards, lostBlocks, lostBytes, singleCopyBlocks } = repair
-  const isIdle = partitionsLeft === 0 && progress.remainingBytes === 0
+  const isIdle = partitionsRemaining === 0 && progress.remainingBytes === 0
   const isScanning = partitionsScanned < PARTITIONS
   const scanning = isScanning
     ? [`${Math.floor((100 * partitionsScanned) / PARTITIONS)} % of all partitions scanned`]
     : []
-  const partitions = `${partitionsDone} of ${plural(partitionsDone + partitionsLeft, "partition")} repaired`
+  const partitions = `${partitionsDone} of ${plural(partitionsDone + partitionsRemaining, "partition")} repaired`
   return [
     ...(isPaused ? ["paused"] : []),
     ...scanning,

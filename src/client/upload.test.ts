@@ -16,15 +16,15 @@ type PartAnswer = (partNumber: number) => number | undefined
 /** A store with multipart uploads only, and the requests that it received, in order. */
 async function withStore<T>(
   partAnswer: PartAnswer,
-  work: (client: S3Client, asked: readonly string[], stop: AbortController) => Promise<T>,
+  work: (client: S3Client, sent: readonly string[], stop: AbortController) => Promise<T>,
   onBegun: (stop: AbortController) => void = () => undefined,
 ): Promise<T> {
   const stop = new AbortController()
-  const asked: string[] = []
+  const sent: string[] = []
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const query = new URL(request.url ?? "/", "http://store").searchParams
     const partNumber = Number(query.get("partNumber") ?? 0)
-    asked.push(`${request.method}${partNumber === 0 ? "" : ` part ${partNumber}`}`)
+    sent.push(`${request.method}${partNumber === 0 ? "" : ` part ${partNumber}`}`)
     if (query.has("uploads")) {
       onBegun(stop)
       setImmediate(() => response.end("<R><UploadId>one</UploadId></R>"))
@@ -47,7 +47,7 @@ async function withStore<T>(
   const access = { endpoint: `http://127.0.0.1:${port}`, region: "r", accessKeyId: "a", secretAccessKey: "s" }
   const client = new S3Client(access, new RealClock(), stop.signal)
   try {
-    return await work(client, asked, stop)
+    return await work(client, sent, stop)
   } finally {
     client.close()
     server.closeAllConnections()
@@ -74,18 +74,18 @@ const requestOf = (taken: { bytes: number }) => ({
 test("parts in order, completed once", () =>
   withStore(
     () => 200,
-    async (client, asked) => {
+    async (client, sent) => {
       assert.deepEqual(await upload(client, requestOf({ bytes: 0 })), { etag: "whole", sizeBytes: 100 * MIB })
-      const parts = asked.filter(line => line.startsWith("PUT")).sort()
+      const parts = sent.filter(line => line.startsWith("PUT")).sort()
       assert.equal(parts.length, 13)
-      assert.deepEqual([asked[0], asked.at(-1), asked.length], ["POST", "POST", 15])
+      assert.deepEqual([sent[0], sent.at(-1), sent.length], ["POST", "POST", 15])
     },
   ))
 
 test("a refused part: the upload is aborted, nothing is completed, the rest of the source is not read", () =>
   withStore(
     partNumber => (partNumber === 3 ? 400 : 200),
-    async (client, asked) => {
+    async (client, sent) => {
       const taken = { bytes: 0 }
       // The other parts continue until the refusal arrives.
       const chunks = 3_000
@@ -93,9 +93,9 @@ test("a refused part: the upload is aborted, nothing is completed, the rest of t
         upload(client, { ...requestOf(taken), source: source(taken, chunks) }),
         (error: unknown) => error instanceof RemoteFailure && error.code === "InvalidPart",
       )
-      assert.equal(asked.filter(line => line === "DELETE").length, 1)
-      assert.equal(asked.at(-1), "DELETE", "once no part is under way any more")
-      assert.equal(asked.filter(line => line === "POST").length, 1, "begun, never completed")
+      assert.equal(sent.filter(line => line === "DELETE").length, 1)
+      assert.equal(sent.at(-1), "DELETE", "once no part is under way any more")
+      assert.equal(sent.filter(line => line === "POST").length, 1, "begun, never completed")
       assert.ok(taken.bytes < chunks * MIB)
     },
   ))
@@ -103,37 +103,37 @@ test("a refused part: the upload is aborted, nothing is completed, the rest of t
 test("a source that breaks: the upload is aborted", () =>
   withStore(
     () => 200,
-    async (client, asked) => {
+    async (client, sent) => {
       async function* breaking(): AsyncGenerator<Uint8Array> {
         yield* Array.from({ length: 20 }, () => CHUNK)
         throw new Error("the disk is gone")
       }
       await assert.rejects(upload(client, { ...requestOf({ bytes: 0 }), source: breaking() }), /the disk is gone/)
-      assert.equal(asked.at(-1), "DELETE")
+      assert.equal(sent.at(-1), "DELETE")
     },
   ))
 
 test("an interrupted upload is aborted, too", () =>
   withStore(
     partNumber => (partNumber === 2 ? undefined : 200),
-    async (client, asked, stop) => {
+    async (client, sent, stop) => {
       const uploading = upload(client, requestOf({ bytes: 0 }))
       const clock = new RealClock()
-      while (!asked.includes("PUT part 2")) await clock.sleep(5, new AbortController().signal)
+      while (!sent.includes("PUT part 2")) await clock.sleep(5, new AbortController().signal)
       stop.abort()
       await assert.rejects(uploading, { name: "AbortError" })
       // The server may notice an aborted part after the DELETE.
-      assert.equal(asked.filter(line => line === "DELETE").length, 1)
-      assert.equal(asked.filter(line => line === "POST").length, 1, "begun, never completed")
+      assert.equal(sent.filter(line => line === "DELETE").length, 1)
+      assert.equal(sent.filter(line => line === "POST").length, 1, "begun, never completed")
     },
   ))
 
 test("an upload that is interrupted before its id has arrived is aborted as well", () =>
   withStore(
     () => 200,
-    async (client, asked) => {
+    async (client, sent) => {
       await assert.rejects(upload(client, requestOf({ bytes: 0 })), { name: "AbortError" })
-      assert.deepEqual(asked, ["POST", "DELETE"])
+      assert.deepEqual(sent, ["POST", "DELETE"])
     },
     stop => stop.abort(),
   ))

@@ -50,7 +50,7 @@ export function withFewerDevices(before: ControlRecord, record: ControlRecord): 
 }
 
 /** Throws `invalidArgument` if there are too few devices for the policy. */
-function checkRoom(record: ControlRecord, policy: Policy): void {
+function checkCapacity(record: ControlRecord, policy: Policy): void {
   const [needed, gaining, places] = [shardCount(policy), gainingOf(record), placesOf(record)]
   if (needed <= gaining) return
   const offline = places > gaining ? ` (${places - gaining} more offline: replace them first)` : ""
@@ -75,7 +75,7 @@ export function setPolicy(
   bucketPolicies: readonly Policy[],
 ): ControlRecord {
   const policy = choice === "automatic" ? automaticFor(record, gainingOf(record)) : choice
-  checkRoom(record, policy)
+  checkCapacity(record, policy)
   const isPolicyAutomatic = choice === "automatic"
   if (isPolicyAutomatic === record.isPolicyAutomatic && isSamePolicy(policy, record.policy)) return record
   return widened({ ...withPolicy(record, record, policy), isPolicyAutomatic }, bucketPolicies)
@@ -90,7 +90,7 @@ export function admitBucketPolicy(
   policy: Policy | undefined,
   bucketPolicies: readonly Policy[],
 ): ControlRecord {
-  if (policy !== undefined) checkRoom(record, policy)
+  if (policy !== undefined) checkCapacity(record, policy)
   const next = { ...record, policyVersion: nextPolicyVersion(record) }
   return widened(next, policy === undefined ? bucketPolicies : [...bucketPolicies, policy])
 }

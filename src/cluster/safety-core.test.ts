@@ -232,8 +232,12 @@ test("agrees with trying every set of disks against every group, on 2,000 random
         .map(([at, bytes]) => ({ losses: at, bytes })),
       label,
     )
-    for (const { partition, losses: told } of safety.riskiest) {
-      assert.equal(told, survived(input, ...fates.filter(fate => fate.partition === partition)), `${label}, riskiest`)
+    for (const { partition, losses: reported } of safety.riskiest) {
+      assert.equal(
+        reported,
+        survived(input, ...fates.filter(fate => fate.partition === partition)),
+        `${label}, riskiest`,
+      )
     }
     // The weakest partition comes first, if it lacks something and metadata is not the limit.
     const isStill =

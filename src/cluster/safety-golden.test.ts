@@ -37,12 +37,12 @@ const GOLDEN: readonly string[] = [
 test("evaluates 1,000 stores of 1 to 32 devices as recorded", () => {
   const random = new SimRandom(20261122)
   const sums = Array.from({ length: 20 }, () => {
-    const judged = Array.from({ length: STATES_OF_CHECKSUM }, () => {
+    const checksummed = Array.from({ length: STATES_OF_CHECKSUM }, () => {
       const devices = 1 + random.below(32)
       const size = { devices, width: 32, partitions: 1 + random.below(40), holders: 1 + random.below(devices) }
       return evaluateSafety(randomState(random, size))
     })
-    return xxh64(Buffer.from(JSON.stringify(judged)))
+    return xxh64(Buffer.from(JSON.stringify(checksummed)))
       .toString(16)
       .padStart(16, "0")
   })

@@ -29,7 +29,7 @@ const store = (devices: number, disks: number, [whole, now]: readonly [number, n
   riskiest: [],
   causes: { ...NOTHING, ...causes },
 })
-const said = (safety: Safety, wholeInSeconds?: number): string =>
+const sentenceOf = (safety: Safety, wholeInSeconds?: number): string =>
   safetySentence(safety, {
     policy: "ec:4+2",
     pathOf: (id: DeviceId) => (id === C ? "/mnt/c" : "/mnt/d"),
@@ -100,7 +100,7 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
   ],
 ]
 for (const [safety, seconds, sentence] of SENTENCES) {
-  test(sentence, () => assert.equal(said(safety, seconds), sentence))
+  test(sentence, () => assert.equal(sentenceOf(safety, seconds), sentence))
 }
 
 test("offline folders are counted as such, and not as disks", () => {

@@ -10,7 +10,7 @@ import { isFailure } from "../base/failures.js"
 import { MIB } from "../base/limits.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
-import { keepRecordRoom, lendRecordRoom, RECORD_ROOM_NAME } from "./record-room.js"
+import { keepRecordReserve, lendRecordReserve, RECORD_RESERVE_NAME } from "./record-reserve.js"
 
 export const BALLAST_FOLDER = "ballast"
 /** A write that finds no space is tried again this many times, each time after ballast was given back. */
@@ -127,7 +127,7 @@ async function ballastPaths(disk: Disk, deviceFolder: string): Promise<string[]>
 export async function holdsBallastOnly(disk: Disk, deviceFolder: string): Promise<boolean> {
   const folder = `${deviceFolder}/${BALLAST_FOLDER}`
   if (!(await disk.exists(folder))) return true
-  return (await disk.list(folder)).every(name => NAME.test(name) || name === RECORD_ROOM_NAME)
+  return (await disk.list(folder)).every(name => NAME.test(name) || name === RECORD_RESERVE_NAME)
 }
 
 /** Returns false for a file that was gone already: records are replaced beside an open ballast, see `withBallast`. */
@@ -151,17 +151,17 @@ export async function dropBallast(disk: Disk, deviceFolder: string): Promise<boo
 }
 
 /** Lets a device be opened: gives back ballast until this much is free, as far as there is any. */
-export async function makeRoomToStart(disk: Disk, deviceFolder: string): Promise<void> {
+export async function freeSpaceToStart(disk: Disk, deviceFolder: string): Promise<void> {
   while ((await disk.space(deviceFolder)).freeBytes < START_BYTES && (await dropBallast(disk, deviceFolder))) continue
 }
 
 /** Space for `withBallast` if no ballast is left: call it from time to time while there is space. */
-export const keepRoomForRecords = (disk: Disk, deviceFolder: string): Promise<void> =>
-  keepRecordRoom(disk, deviceFolder, `${deviceFolder}/${BALLAST_FOLDER}`)
+export const reserveRecordSpace = (disk: Disk, deviceFolder: string): Promise<void> =>
+  keepRecordReserve(disk, deviceFolder, `${deviceFolder}/${BALLAST_FOLDER}`)
 
 /**
  * Runs an operation that must succeed even on a full disk, before anything of the device is open: if it finds no space,
- * the record room is lent to it, and then a file of the ballast is given back each time. The operation must be
+ * the record reserve is lent to it, and then a file of the ballast is freed each time. The operation must be
  * repeatable.
  */
 export async function withBallast<T>(disk: Disk, deviceFolder: string, run: () => Promise<T>): Promise<T> {
@@ -172,11 +172,11 @@ export async function withBallast<T>(disk: Disk, deviceFolder: string, run: () =
         return await run()
       } catch (error) {
         if (left === 0 || !isFailure(error, "deviceFull")) throw error
-        if (!isLent && (await lendRecordRoom(disk, `${deviceFolder}/${BALLAST_FOLDER}`))) isLent = true
+        if (!isLent && (await lendRecordReserve(disk, `${deviceFolder}/${BALLAST_FOLDER}`))) isLent = true
         else if (!(await dropBallast(disk, deviceFolder))) throw error
       }
     }
   } finally {
-    if (isLent) await keepRoomForRecords(disk, deviceFolder)
+    if (isLent) await reserveRecordSpace(disk, deviceFolder)
   }
 }

@@ -105,9 +105,9 @@ const BEHIND_ALL_PREFIXES = "\xff".repeat(STORE_PREFIX_BYTES + 1)
  * left to a later checkpoint.
  */
 function deadRows(store: StoreReader, replicaIncarnations: ReplicaIncarnations): readonly StoreWrite[] {
-  const lives = [...replicaIncarnations.values()].sort((a, b) => a - b)
-  const starts = ["", ...lives.map(storePrefixEnd)]
-  const ends = [...lives.map(storePrefixOf), BEHIND_ALL_PREFIXES]
+  const current = [...replicaIncarnations.values()].sort((a, b) => a - b)
+  const starts = ["", ...current.map(storePrefixEnd)]
+  const ends = [...current.map(storePrefixOf), BEHIND_ALL_PREFIXES]
   const dead: StoreWrite[] = []
   for (const family of REPLICATED_FAMILIES) {
     for (const [i, start] of starts.entries()) {
@@ -126,9 +126,9 @@ function deadRows(store: StoreReader, replicaIncarnations: ReplicaIncarnations):
 }
 
 function deadMarks(store: StoreReader, replicaIncarnations: ReplicaIncarnations): readonly StoreWrite[] {
-  const lives = new Set([...replicaIncarnations].map(([tabletId, since]) => tabletMark(tabletId, since)))
+  const current = new Set([...replicaIncarnations].map(([tabletId, since]) => tabletMark(tabletId, since)))
   const marks = [...store.range("marks", TABLET_MARKS)].map(([key]) => key)
-  return marks.flatMap(key => (lives.has(key) ? [] : ({ family: "marks", key, value: undefined } as const)))
+  return marks.flatMap(key => (current.has(key) ? [] : ({ family: "marks", key, value: undefined } as const)))
 }
 
 /** The rows of the log in the form in which the metadata store contains them; payloads are appended to volumes. */

@@ -52,9 +52,9 @@ test("a writer waits at twice the rows of a checkpoint, and is rejected after a 
   for (const key of ["a", "b", "c"]) write(key)
   assert.equal(checkpointer.spaceForWrites(), undefined)
   write("d")
-  const room = checkpointer.spaceForWrites()
-  assert.ok(room)
-  const turnedAway = assert.rejects(room, error => isFailure(error, "tooManyInFlight"))
+  const waiting = checkpointer.spaceForWrites()
+  assert.ok(waiting)
+  const turnedAway = assert.rejects(waiting, error => isFailure(error, "tooManyInFlight"))
   await clock.advance(SPACE_WAIT_MS_MAX)
   await turnedAway
 })
@@ -63,11 +63,11 @@ test("a checkpoint releases waiting writers, even if the log has no space for it
   const { clock, checkpointer, write } = await scene(() => Promise.reject(fail("deviceFull")))
   for (const key of ["a", "b", "c", "d"]) write(key)
   let served = false
-  const room = checkpointer.spaceForWrites()?.then(() => (served = true))
+  const waiting = checkpointer.spaceForWrites()?.then(() => (served = true))
   await assert.rejects(checkpointer.checkpoint(), error => isFailure(error, "deviceFull"))
   await clock.advance(1)
   assert.ok(served, "nothing else would come to wake it")
-  await room
+  await waiting
   assert.equal(clock.sleepers, 0)
 })
 

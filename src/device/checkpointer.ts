@@ -177,10 +177,10 @@ export class Checkpointer implements BackgroundService {
    * `deviceFull` if checkpoints themselves have no space.
    */
   spaceForWrites(): Promise<void> | undefined {
-    return this.isOver(2) ? this.madeRoom() : undefined
+    return this.isOver(2) ? this.spaceFreed() : undefined
   }
 
-  private async madeRoom(): Promise<void> {
+  private async spaceFreed(): Promise<void> {
     const untilMs = this.clock.monotonicMs() + SPACE_WAIT_MS_MAX
     while (this.isOver(2)) {
       const leftMs = untilMs - this.clock.monotonicMs()

@@ -215,7 +215,7 @@ for (const cuts of [false, true]) {
       await open(sim.boot())
       sim.kill()
     }
-    assert.ok((await sim.boot().list(FOLDER)).length <= 5, "starts take no room")
+    assert.ok((await sim.boot().list(FOLDER)).length <= 5, "starts use no additional space")
     const again = await open(sim.boot())
     await again.append([record(21)])
     for (let seed = 0; seed < 20; seed += 1) {

@@ -341,7 +341,7 @@ export class SegmentedLog implements CommitLog {
 
   async #write({ records, payloadBytes }: Append): Promise<Appended> {
     const lengthBytes = batchBytes(payloadBytes)
-    const open = await this.#roomOrStop(lengthBytes)
+    const open = await this.#segmentOrStop(lengthBytes)
     const sequence = parseLogSequence(this.#durable + 1)
     const head = {
       deviceId: this.deviceId,
@@ -399,9 +399,9 @@ export class SegmentedLog implements CommitLog {
     return this.#stopped
   }
 
-  async #roomOrStop(lengthBytes: number): Promise<OpenSegment> {
+  async #segmentOrStop(lengthBytes: number): Promise<OpenSegment> {
     try {
-      return await this.#room(lengthBytes)
+      return await this.#segmentWithSpace(lengthBytes)
     } catch (error) {
       const failure = asFailure(error)
       throw isFailure(failure, "deviceFull", "tooManyInFlight") ? failure : this.#stop(failure)
@@ -409,7 +409,7 @@ export class SegmentedLog implements CommitLog {
   }
 
   /** The segment for the next batch, with that many bytes filled in front of the writer. */
-  async #room(lengthBytes: number): Promise<OpenSegment> {
+  async #segmentWithSpace(lengthBytes: number): Promise<OpenSegment> {
     const open = this.#open
     if (open === undefined || open.usedBytes + lengthBytes > this.#segmentBytes) return this.#begin(lengthBytes)
     if (this.#endsSegment) {

@@ -200,13 +200,13 @@ async function otherOwner(folder: string) {
       console.log(error.kind ?? error, error.message)
     }`
   const child = spawn(process.execPath, ["--input-type=module", "-e", code], { stdio: ["ignore", "pipe", "inherit"] })
-  const said = await new Promise<string>(resolve => child.stdout.once("data", data => resolve(String(data).trim())))
+  const output = await new Promise<string>(resolve => child.stdout.once("data", data => resolve(String(data).trim())))
   const killed = (): Promise<void> =>
     new Promise(resolve => {
       child.once("exit", () => resolve())
       child.kill("SIGKILL")
     })
-  return { said, killed }
+  return { output, killed }
 }
 
 test("two processes: the second is refused by name; after kill -9 it takes over with a new incarnation", async () => {
@@ -215,14 +215,14 @@ test("two processes: the second is refused by name; after kill -9 it takes over 
     const disk = new RealDisk()
     await createSuperblock(disk, folder, NEW_DEVICE)
     const first = await otherOwner(folder)
-    assert.equal(first.said, "owns 1")
+    assert.equal(first.output, "owns 1")
     const second = await otherOwner(folder)
     await second.killed()
-    assert.match(second.said, /^folderInUse /)
-    assert.ok(second.said.includes(folder))
+    assert.match(second.output, /^folderInUse /)
+    assert.ok(second.output.includes(folder))
     await first.killed()
     const third = await otherOwner(folder)
-    assert.equal(third.said, "owns 2")
+    assert.equal(third.output, "owns 2")
     await third.killed()
     const found = await readSuperblock(disk, folder)
     assert.ok(found)

@@ -16,7 +16,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLock } from "../seams/lock/contract.js"
 import type { Superblock } from "../format/superblock.js"
-import { makeRoomToStart } from "./ballast.js"
+import { freeSpaceToStart } from "./ballast.js"
 import { CALL_LIMITS, queuedDisk } from "./call-queue.js"
 import type { DeviceIdentity } from "./contract.js"
 import { beginIncarnation, readSuperblock } from "./superblock.js"
@@ -53,7 +53,7 @@ export class Ownership {
       if (now?.deviceId !== found.deviceId) {
         throw fail("foreignFolder", { message: "the data folder was exchanged while it was opened", path: lock.folder })
       }
-      await makeRoomToStart(bounded, lock.folder)
+      await freeSpaceToStart(bounded, lock.folder)
       return new Ownership(clock, bounded, lock, await beginIncarnation(bounded, lock.folder, now, least), watch)
     } catch (error) {
       watch.abort()

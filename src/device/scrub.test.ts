@@ -112,14 +112,14 @@ test("the job walks through all rows, reports its findings, and rests until the 
   const clock = new SimClock()
   const writer = await new MemoryStores().openWriter("/base")
   await writer.commit([row("current", "a"), { family: "heads", key: rowKeyOf("b"), value: Uint8Array.of(9) }])
-  const told: RowFinding[] = []
+  const reported: RowFinding[] = []
   const step = (from: RowScrubCursor | undefined) => scrubRowsStep(writer, from, good, LIMITS)
-  const job = new MetadataScrub("d", step, findings => told.push(...findings), clock, 1000)
+  const job = new MetadataScrub("d", step, findings => reported.push(...findings), clock, 1000)
   for (let walks = 1; walks <= 2; walks += 1) {
     let steps = 0
     while ((await job.step()) === "busy") steps += 1
     assert.equal(steps, FAMILY_NAMES.length)
-    assert.equal(told.length, walks)
+    assert.equal(reported.length, walks)
     assert.match(job.progress(), new RegExp(`${walks} walks done; 2 rows; 1 damaged`))
     await clock.advance(1000)
   }

@@ -42,10 +42,10 @@ test("needles stop where the reserve begins, other new rows at half of it", () =
 })
 
 test("copies leave the space that a checkpoint needs, and rows stop long before that", () => {
-  const roomWith = (bytes: number) => copySpaceBytes(facts({ freeBytes: bytes }), SPACE_LIMITS)
+  const spaceWith = (bytes: number) => copySpaceBytes(facts({ freeBytes: bytes }), SPACE_LIMITS)
   assert.equal(checkpointSpaceBytes(200 * MIB), 25 * MIB)
-  assert.equal(roomWith(100 * MIB), 75 * MIB)
-  assert.equal(roomWith(24 * MIB), 0)
+  assert.equal(spaceWith(100 * MIB), 75 * MIB)
+  assert.equal(spaceWith(24 * MIB), 0)
   assert.equal(logBytesMaxWhenShort(64 * MIB, SPACE_LIMITS), 4 * MIB)
   assert.equal(logBytesMaxWhenShort(4 * MIB, SPACE_LIMITS), SPACE_LIMITS.logBytesMinWhenShort)
 })

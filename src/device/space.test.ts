@@ -82,7 +82,7 @@ test("a full disk is noticed, by a check at the latest, and is used again once t
   sim.capacityBytes = CAPACITY
   await clock.advance(200)
   await space.spaceForMetadata(100 * KIB)
-  assert.equal(space.fullness.level, "roomy")
+  assert.equal(space.fullness.level, "enough")
   await end()
 })
 
@@ -103,7 +103,7 @@ test("ballast is given back to a write that finds no space, and grows again late
   await taken.truncate(0)
   await clock.advance(LIMITS.regrowMs + 2 * LIMITS.checkEveryMs)
   assert.equal(space.fullness.ballastBytes, 160 * KIB)
-  assert.equal(space.fullness.level, "roomy")
+  assert.equal(space.fullness.level, "enough")
   assert.ok(sim.medium.usedBytes < CAPACITY / 2)
   await end()
 })
@@ -130,7 +130,7 @@ test("a quota that the file system does not report is learned from the write tha
     if (grows) throw fail("deviceFull", { code: "EDQUOT" })
   })
   await fill("first", 200 * KIB)
-  assert.equal(space.fullness.level, "roomy")
+  assert.equal(space.fullness.level, "enough")
   await fill("second", 60 * KIB).catch(() => undefined)
   assert.ok(!space.mayTakeNeedles(100 * KIB), "although the file system calls half of itself free")
   quotaBytes = Infinity

@@ -16,8 +16,8 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Disk, Space } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import { Ballast, Noise, keepRoomForRecords } from "./ballast.js"
-import { roomyDisk, type SpaceMaker } from "./roomy-disk.js"
+import { Ballast, Noise, reserveRecordSpace } from "./ballast.js"
+import { ballastDisk, type SpaceMaker } from "./ballast-disk.js"
 import {
   ballastFileBytes,
   ballastSpaceBytes,
@@ -47,7 +47,7 @@ export interface Fullness {
   readonly reserveBytes: number
   readonly ballastBytes: number
   /** "full": accepts no needles; "critical": no new rows either, only work that makes space. */
-  readonly level: "roomy" | "full" | "critical"
+  readonly level: "enough" | "full" | "critical"
   /** At the rate of the last minutes; undefined if it does not fill. */
   readonly secondsUntilFull: number | undefined
 }
@@ -118,7 +118,7 @@ export class DeviceSpace implements BackgroundService, SpaceMaker {
 
   /** The device's disk, with ballast behind it. */
   get disk(): Disk {
-    return roomyDisk(this.member.disk, this)
+    return ballastDisk(this.member.disk, this)
   }
 
   /** From now on `bytes()` count as soon to be written: log that the next checkpoints write to the store. */
@@ -171,7 +171,7 @@ export class DeviceSpace implements BackgroundService, SpaceMaker {
   get fullness(): Fullness {
     const { facts, limits, fileSystemId, fileSystemKind } = this.system
     const { totalBytes, reserveBytes, ballastBytes } = facts
-    const level = mayTakeNeedles(facts, limits.fullBytes) ? "roomy" : mayTakeMetadata(facts, 0) ? "full" : "critical"
+    const level = mayTakeNeedles(facts, limits.fullBytes) ? "enough" : mayTakeMetadata(facts, 0) ? "full" : "critical"
     return {
       ...{ fileSystemId, fileSystemKind, totalBytes, reserveBytes, ballastBytes, level },
       remainingBytes: remainingBytes(facts),
@@ -331,7 +331,7 @@ class FileSystem {
       const nowMs = this.clock.monotonicMs()
       if (nowMs - keptMs >= KEEP_RECORD_ROOM_EVERY_MS) {
         keptMs = nowMs
-        await keepRoomForRecords(member.disk, member.folder)
+        await reserveRecordSpace(member.disk, member.folder)
       }
       if (nowMs - this.checkedMs < this.limits.checkEveryMs / 2) continue
       await this.check()

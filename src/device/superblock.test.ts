@@ -5,7 +5,7 @@ import { parseDeviceId, parseStoreId } from "../base/ids.js"
 import { crashStates, SimDisk } from "../seams/disk/index.js"
 import type { Disk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { keepRoomForRecords } from "./ballast.js"
+import { reserveRecordSpace } from "./ballast.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 import { beginIncarnation, createSuperblock, inspectFolder, isMountPoint, readSuperblock } from "./superblock.js"
 
@@ -40,26 +40,26 @@ test("a device without space for its next superblock begins its next incarnation
   assert.deepEqual(sim.medium.namesIn("/d"), ["ballast", "superblock"], "nothing is left of the attempt")
 })
 
-test("a device without a free byte and without ballast begins one incarnation after the other in its record room", async () => {
+test("a device without a free byte and without ballast begins one incarnation after the other in its record reserve", async () => {
   const sim = new SimDisk()
   const disk = await folderOn(sim)
   await createSuperblock(disk, "/d", NEW_DEVICE)
-  await keepRoomForRecords(disk, "/d")
+  await reserveRecordSpace(disk, "/d")
   sim.capacityBytes = sim.medium.usedBytes
-  for (let life = 1; life <= 5; life += 1) {
+  for (let number = 1; number <= 5; number += 1) {
     const found = await readSuperblock(disk, "/d")
     assert.ok(found)
     await beginIncarnation(disk, "/d", found)
-    assert.equal((await readSuperblock(disk, "/d"))?.incarnation, life)
+    assert.equal((await readSuperblock(disk, "/d"))?.incarnation, number)
     assert.equal(sim.medium.usedBytes, sim.capacityBytes, "no free byte is left to others")
   }
   await disk.remove("/d/ballast/records")
   sim.capacityBytes = sim.medium.usedBytes + 5000
-  await keepRoomForRecords(disk, "/d")
-  assert.equal(sim.medium.usedBytes, sim.capacityBytes, "as much as there is room for")
+  await reserveRecordSpace(disk, "/d")
+  assert.equal(sim.medium.usedBytes, sim.capacityBytes, "the reserve uses all free space")
   sim.capacityBytes += 2 ** 20
-  await keepRoomForRecords(disk, "/d")
-  await keepRoomForRecords(disk, "/d")
+  await reserveRecordSpace(disk, "/d")
+  await reserveRecordSpace(disk, "/d")
   assert.ok(sim.capacityBytes - sim.medium.usedBytes > 2 ** 19, "and no more than it needs")
 })
 
@@ -122,12 +122,12 @@ test("each incarnation on a device has a number of its own, also after power cut
   const sim = new SimDisk()
   let disk = await folderOn(sim)
   await createSuperblock(disk, "/d", NEW_DEVICE)
-  for (let life = 1; life <= 5; life += 1) {
+  for (let number = 1; number <= 5; number += 1) {
     const found = await readSuperblock(disk, "/d")
     assert.ok(found)
     const begun = await beginIncarnation(disk, "/d", found)
-    assert.equal(begun.incarnation, life)
-    sim.crash(new SimRandom(life))
+    assert.equal(begun.incarnation, number)
+    sim.crash(new SimRandom(number))
     disk = sim.boot()
   }
 })

@@ -92,7 +92,7 @@ export async function createSuperblock(disk: Disk, folder: string, device: NewDe
 }
 
 /**
- * A device without space for it can begin its next incarnation, too: with its record room, or a part of its ballast.
+ * A device without space for it can begin its next incarnation, too: with its record reserve, or a part of its ballast.
  */
 function writeSuperblock(disk: Disk, folder: string, superblock: Superblock): Promise<void> {
   return withBallast(disk, folder, () => replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock)))

@@ -200,26 +200,26 @@ function readPolicy(bytes: Uint8Array, at: number): Policy | undefined {
 const NOTHING = new Uint8Array(0)
 
 /** The parts of a header without a fixed length, and the key's owner: a bucket, or a family. */
-function partsOf(header: NeedleHeader): { home: number; key: string; note: Uint8Array; body: Bodied } {
+function partsOf(header: NeedleHeader): { bucketOrFamily: number; key: string; note: Uint8Array; body: Bodied } {
   switch (header.kind) {
     case "shard":
       return {
-        home: header.owner.bucketId,
+        bucketOrFamily: header.owner.bucketId,
         key: header.owner.key,
         note: header.recoveryHeader ?? NOTHING,
         body: header,
       }
     case "payload":
-      return { home: FAMILIES[header.family], key: header.key, note: NOTHING, body: header }
+      return { bucketOrFamily: FAMILIES[header.family], key: header.key, note: NOTHING, body: header }
     case "tombstone":
-      return { home: 0, key: "", note: NOTHING, body: { bodyBytes: 0, checksums: NOTHING } }
+      return { bucketOrFamily: 0, key: "", note: NOTHING, body: { bodyBytes: 0, checksums: NOTHING } }
     default:
       return unreachable(header)
   }
 }
 
 export function encodeNeedleHeader(header: NeedleHeader): Uint8Array {
-  const { home, key, note, body } = partsOf(header)
+  const { bucketOrFamily, key, note, body } = partsOf(header)
   const { bodyBytes, checksums } = body
   assert(bodyBytes <= NEEDLE_BODY_BYTES_MAX, () => `a body of ${bodyBytes} bytes is too long`)
   assert(checksums.length === subBlockCount(bodyBytes) * CHECKSUM_BYTES, "there is a checksum for each sub-block")
@@ -243,7 +243,7 @@ export function encodeNeedleHeader(header: NeedleHeader): Uint8Array {
   }
   bytes.writeUInt16LE(key.length, 52)
   bytes.writeUInt16LE(note.length, 54)
-  bytes.writeBigUInt64LE(BigInt(home), 56)
+  bytes.writeBigUInt64LE(BigInt(bucketOrFamily), 56)
   bytes.writeUInt32LE(subBlockCount(bodyBytes), 64)
   bytes.write(key, NEEDLE_HEAD_BYTES, "latin1")
   bytes.set(note, NEEDLE_HEAD_BYTES + key.length)
@@ -276,7 +276,9 @@ export const needleBodyLength = (head: Uint8Array): number => viewOf(head).getUi
 export const needleHeaderChecksum = (header: Uint8Array): bigint =>
   viewOf(header).getBigUint64(header.length - HASH_BYTES, true)
 
-/** Decodes the header that begins with these bytes (more may follow). Throws `corruptNeedle`. Byte arrays are copies. */
+/**
+ * Decodes the header that begins with these bytes (more may follow). Throws `corruptNeedle`. Byte arrays are copies.
+ */
 export function decodeNeedleHeader(bytes: Uint8Array): NeedleHeader {
   const corrupt = (reason: string) => fail("corruptNeedle", { message: "the needle's header is damaged", reason })
   const headerBytes = needleHeaderLength(bytes)
@@ -291,12 +293,12 @@ export function decodeNeedleHeader(bytes: Uint8Array): NeedleHeader {
   const keyEnd = NEEDLE_HEAD_BYTES + view.getUint16(52, true)
   const noteEnd = keyEnd + view.getUint16(54, true)
   const body = { bodyBytes: view.getUint32(12, true), checksums: new Uint8Array(header.subarray(noteEnd, -HASH_BYTES)) }
-  const home = Number(view.getBigUint64(56, true))
-  if (!Number.isSafeInteger(home)) throw corrupt("bucket or family")
+  const bucketOrFamily = Number(view.getBigUint64(56, true))
+  if (!Number.isSafeInteger(bucketOrFamily)) throw corrupt("bucket or family")
   const key = Buffer.from(header.subarray(NEEDLE_HEAD_BYTES, keyEnd)).toString("latin1")
   if (kind === KIND_NUMBERS.tombstone) return { kind: "tombstone", id: readNeedleKey(header, 16) }
   if (kind === KIND_NUMBERS.payload) {
-    const family = familyOfNumber(home)
+    const family = familyOfNumber(bucketOrFamily)
     if (family === undefined) throw corrupt("unknown family")
     return { kind: "payload", family, key: rowKeyOf(key), ...body }
   }
@@ -305,7 +307,7 @@ export function decodeNeedleHeader(bytes: Uint8Array): NeedleHeader {
   return {
     kind: "shard",
     id: readNeedleKey(header, 16),
-    owner: { bucketId: parseBucketId(home), key: parseOwnerKey(key) },
+    owner: { bucketId: parseBucketId(bucketOrFamily), key: parseOwnerKey(key) },
     policy,
     blockLengthBytes: view.getUint32(48, true),
     recoveryHeader: noteEnd > keyEnd ? new Uint8Array(header.subarray(keyEnd, noteEnd)) : undefined,

@@ -45,8 +45,8 @@ async function echo(exchange: Exchange): Promise<void> {
   let body = ""
   for await (const piece of exchange.body()) body += Buffer.from(piece).toString("latin1")
   if (exchange.rawTarget === "/later") await clock.sleep(30, exchange.signal)
-  const said = `${exchange.method} ${exchange.rawTarget} ${body}`
-  await exchange.respond({ status: 200, headers: [], body: Buffer.from(said) })
+  const echoed = `${exchange.method} ${exchange.rawTarget} ${body}`
+  await exchange.respond({ status: 200, headers: [], body: Buffer.from(echoed) })
 }
 
 const put = (target: string, body: string, more = ""): string =>

@@ -28,11 +28,11 @@ test("the first runs immediately, the others one after another, each in a later 
 
 test("callers beyond the limit are refused, and the waiting ones still get their turn", async () => {
   const pages = new OneATurn(new RealClock(), 2)
-  const asked = await Promise.allSettled([1, 2, 3, 4].map(() => pages.turn()))
+  const results = await Promise.allSettled([1, 2, 3, 4].map(() => pages.turn()))
   assert.deepEqual(
-    asked.map(({ status }) => status),
+    results.map(({ status }) => status),
     ["fulfilled", "fulfilled", "fulfilled", "rejected"],
   )
-  const [last] = asked.slice(-1)
+  const [last] = results.slice(-1)
   assert.ok(last?.status === "rejected" && isFailure(last.reason, "tooManyInFlight"))
 })

@@ -16,15 +16,15 @@ test("a folder on a full disk gets the file of each process, and the space for r
   const disk = sim.boot()
   await disk.makeFolder("/d/ballast")
   await replaceRecordFile(disk, "/d/ballast/records", new Uint8Array(9000))
-  const tell = async (pid: number, host?: string) => {
+  const readWith = async (pid: number, host?: string) => {
     const place = { id: parseDeviceId("00000000000000aa"), path: "/d", incarnation: parseIncarnation(pid) }
     await RuntimeFiles.begin(new SimClock(), () => [{ place, space: { disk } }], runtimeOf(pid, host))
-    const told = await readRecordFile(disk, "/d/runtime")
-    return parseRuntimeFile(Buffer.from(told ?? []).toString("utf8"))
+    const bytes = await readRecordFile(disk, "/d/runtime")
+    return parseRuntimeFile(Buffer.from(bytes ?? []).toString("utf8"))
   }
-  assert.deepEqual(await tell(1), runtimeOf(1))
+  assert.deepEqual(await readWith(1), runtimeOf(1))
   sim.capacityBytes = sim.medium.usedBytes
   sim.intercept(call => assert.ok(!call.path.includes("ballast"), `${call.kind} ${call.path}`))
   for (const [pid, host] of [[2], [30_000, "a-name-that-is-longer.example.org"], [4]] as const)
-    assert.deepEqual(await tell(pid, host), runtimeOf(pid, host))
+    assert.deepEqual(await readWith(pid, host), runtimeOf(pid, host))
 })

@@ -58,7 +58,7 @@ class Store {
   private engine: Engine | undefined
   private running: Promise<unknown> = Promise.resolve()
   private life = new AbortController()
-  private lives = 0
+  private incarnations = 0
   private record: ControlRecord
   readonly telemetry = new SimTelemetry()
 
@@ -73,16 +73,16 @@ class Store {
   }
 
   async open(): Promise<void> {
-    this.lives += 1
+    this.incarnations += 1
     const [clock, disk, stores] = [new RealClock(), new RealDisk(), new TableStores()]
     const engine = await openEngine(
       {
-        ...{ clock, random: new SimRandom(this.lives), diskOf: () => disk, stores, telemetry: this.telemetry },
+        ...{ clock, random: new SimRandom(this.incarnations), diskOf: () => disk, stores, telemetry: this.telemetry },
         compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 8 * MIB }),
         checkpoints: new CheckpointExecutor(() => disk, stores),
       },
       {
-        ...settingsOf(this.record, parseIncarnation(this.lives)),
+        ...settingsOf(this.record, parseIncarnation(this.incarnations)),
         ...{ deviceOptions: { checkpointLimits: CHECKPOINTS }, spaceLimits: this.limits },
       },
     )
@@ -163,7 +163,7 @@ class Store {
    * Waits until the rows are in the metadata store, or their checkpoint has failed for lack of space; returns whether
    * it failed.
    */
-  async foundNoRoom(): Promise<boolean> {
+  async foundNoSpace(): Promise<boolean> {
     for (let left = 6_000; this.device.rows.memtableRows > 0; left -= 1) {
       if (this.device.checkpointer.error !== undefined) return true
       assert.ok(left > 0, "a checkpoint is tried")
@@ -181,7 +181,7 @@ class Store {
   }
 
   /** Fills the disk except for this many bytes, like another program. */
-  takeRoom(leaveBytes: number): void {
+  takeSpace(leaveBytes: number): void {
     const file = openSync(join(this.folder, "others"), "a")
     const piece = Buffer.alloc(64 * KIB, 1)
     try {
@@ -197,13 +197,13 @@ class Store {
     }
   }
 
-  giveRoom(): void {
+  giveSpace(): void {
     rmSync(join(this.folder, "others"), { force: true })
   }
 
   /** Fills the space that a start has freed, and puts. */
   async putOnFull(name: string, bytes: number): Promise<void> {
-    this.takeRoom(0)
+    this.takeSpace(0)
     await this.device.space.check()
     await this.put(name, bytes)
   }
@@ -252,7 +252,7 @@ test("needles are refused first, then rows; deletes, reads and checkpoints conti
     await store.settle()
     await store.check(5)
     await assert.rejects(store.put("late", 300 * KIB), isFull)
-    store.takeRoom(0)
+    store.takeSpace(0)
     for (const name of [...store.kept.keys()].slice(0, 20)) await store.remove(name)
     await store.settle()
     await store.check(5)
@@ -263,16 +263,16 @@ test("a store starts on a full disk with its contents, and continues once there 
   onSmallDisk(t, 96, SPACES, async store => {
     await store.fill("large", 300 * KIB)
     await store.fill("tiny", 4 * KIB)
-    store.takeRoom(0)
+    store.takeSpace(0)
     await store.close()
-    store.takeRoom(0)
+    store.takeSpace(0)
     await store.open()
     await store.check(7)
     await assert.rejects(store.putOnFull("late", 4 * KIB), isFull)
     const [first = ""] = store.kept.keys()
     await store.remove(first)
     await store.check(7)
-    store.giveRoom()
+    store.giveSpace()
     const names = [...store.kept.keys()].filter(name => name.startsWith("tiny"))
     for (const name of names) await store.remove(name)
     await store.settle()
@@ -290,22 +290,22 @@ for (const [what, bytes] of [
       await store.settle()
       let walls = 0
       for (const [round, leaveBytes] of [0, 8 * KIB, 100 * KIB, 600 * KIB, 1500 * KIB, 3 * MIB].entries()) {
-        store.takeRoom(leaveBytes)
+        store.takeSpace(leaveBytes)
         const count = await store.fill(`round ${round} `, bytes)
         await store.check(50)
         const more: number[] = []
         for (let isAtWall = false; !isAtWall && more.length < WALL_TRIES_MAX;) {
           // Rows need no space before their checkpoint does, except for the log. If the log had none, or the rows were
           // in the metadata store before the space was used up, no checkpoint fails: then the log is given some space.
-          if (more.length > 0) store.giveRoom()
-          store.takeRoom(more.length > 0 ? ROWS_LOG_BYTES : 0)
+          if (more.length > 0) store.giveSpace()
+          store.takeSpace(more.length > 0 ? ROWS_LOG_BYTES : 0)
           if (more.length > 0) await store.device.space.check()
           more.push(await store.fill(`more ${round} ${more.length} `, 0, ROWS_AT_THE_WALL))
-          store.takeRoom(0)
-          isAtWall = await store.foundNoRoom()
+          store.takeSpace(0)
+          isAtWall = await store.foundNoSpace()
           walls += isAtWall ? 1 : 0
         }
-        store.giveRoom()
+        store.giveSpace()
         await store.device.space.check()
         for (let left = 1_500; ; left -= 1) {
           const done = await store.put(`after ${round}`, bytes).then(
@@ -324,7 +324,7 @@ for (const [what, bytes] of [
         }
         await store.settle()
       }
-      assert.ok(walls > 0, "checkpoints found no room, too")
+      assert.ok(walls > 0, "no checkpoint ran out of space")
       // Too few bytes are dead then to be worth moving; a volume left by a failed attempt would be larger than that.
       for (let left = 1_200; store.payloadBytes > PAYLOAD_BYTES_LEFT; left -= 1) {
         assert.ok(left > 0, `${store.payloadBytes} bytes are left of failed attempts`)

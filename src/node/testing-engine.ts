@@ -105,7 +105,7 @@ export class Machine {
   /** Folders that the current process has released. */
   released: string[] = []
   private record: ControlRecord
-  private lives = 0
+  private incarnations = 0
   /** For later processes. */
   checkpointLimits: Partial<Record<keyof typeof CHECKPOINT_LIMITS, number>> = {}
 
@@ -145,12 +145,12 @@ export class Machine {
   /** Opens the store for the next process incarnation; end the one before with `disk.kill()` or `engine.stop()`. */
   async open(): Promise<Engine> {
     const { clock, stores, telemetry, record } = this
-    this.lives += 1
+    this.incarnations += 1
     this.released = []
     const disk = this.disk.boot()
-    const settings = settingsOf(record, parseIncarnation(this.lives))
+    const settings = settingsOf(record, parseIncarnation(this.incarnations))
     const release = (path: string) => () => Promise.resolve(void this.released.push(path))
-    const seams = { clock, random: new SimRandom(this.lives), diskOf: () => disk, stores, telemetry }
+    const seams = { clock, random: new SimRandom(this.incarnations), diskOf: () => disk, stores, telemetry }
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * record.blockBytes, poolBytes: 8 * MIB })
     const engine = await openEngine(
       { ...seams, compute, checkpoints: new CheckpointExecutor(() => disk, stores) },

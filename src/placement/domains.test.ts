@@ -46,8 +46,8 @@ function unevenness(domains: readonly Domain[], holders: readonly string[]): str
   for (const { parent, members, gaining } of domains) {
     const count = holders.filter(id => members.has(id)).length
     most.set(parent, Math.max(count, most.get(parent) ?? 0))
-    const hasRoom = holders.filter(id => gaining.has(id)).length < gaining.size
-    if (hasRoom) least.set(parent, Math.min(count, least.get(parent) ?? Infinity))
+    const hasCapacity = holders.filter(id => gaining.has(id)).length < gaining.size
+    if (hasCapacity) least.set(parent, Math.min(count, least.get(parent) ?? Infinity))
   }
   const uneven = [...most].find(([parent, count]) => count > (least.get(parent) ?? Infinity) + 1)
   return uneven && `${uneven[1]} shards and ${least.get(uneven[0])} within ${uneven[0]}`

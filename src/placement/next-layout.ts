@@ -4,7 +4,7 @@
  * Promises  A partition's slots are on distinct devices, spread as evenly over zones, machines and disks as their
  *           devices allow (`spread.ts`). Within that, devices hold their shares by weight, to within `SLACK`;
  *           smaller differences move nothing. A slot keeps its device unless that device leaves, holds too much, makes
- *           room for one that holds too little, or prevents an even spread; slots are never permuted. If
+ *           space for one that holds too little, or prevents an even spread; slots are never permuted. If
  *           no domains are named, a table is the same in all versions of the program (`golden-tables.test.ts`).
  * Cost      Tens of milliseconds for 65,536 partitions, 14 slots and 32 devices; seconds for 1,000 devices.
  */

@@ -1,9 +1,9 @@
 /**
  * Spread: how the shards of one partition are placed in the tree of failure domains. Pure.
  *
- * One rule at each level: of the domains with room for another shard, one with the fewest of the partition's shards
+ * One rule at each level: of the domains with capacity for another shard, one with the fewest of the partition's shards
  * gets it. Shards placed by this rule are as even as the domains allow: in as many zones as possible, and no
- * domain has two more than another that has room.
+ * domain has two more than another that has capacity.
  */
 import type { DomainTree } from "./domain-tree.js"
 
@@ -55,7 +55,7 @@ export class Spread {
     return isOpen
   }
 
-  /** A domain with a member that has two shards more than another with room, widest first; -1 if there is none. */
+  /** A domain with a member that has two shards more than another with capacity, widest first; -1 if there is none. */
   unevenDomain(node = this.tree.root): number {
     if ((this.shards[node] ?? 0) < 2) return -1
     const members = this.tree.children[node] ?? []
@@ -88,15 +88,15 @@ export class Spread {
     return count
   }
 
-  private highestIn(node: number, room: Int32Array, ranks: Float64Array): number {
+  private highestIn(node: number, capacity: Int32Array, ranks: Float64Array): number {
     const members = this.tree.children[node] ?? []
     if (this.tree.isLowest(node)) return highestOf(members, ranks)
-    const least = this.fewest(members, room)
+    const least = this.fewest(members, capacity)
     let best = -1
     let most = -Infinity
     for (const member of members) {
-      if (this.shards[member] !== least || (room[member] ?? 0) <= 0) continue
-      const device = member < ranks.length ? member : this.highestIn(member, room, ranks)
+      if (this.shards[member] !== least || (capacity[member] ?? 0) <= 0) continue
+      const device = member < ranks.length ? member : this.highestIn(member, capacity, ranks)
       const rank = ranks[device] ?? 0
       if (rank <= most) continue
       best = device
@@ -105,36 +105,37 @@ export class Spread {
     return best
   }
 
-  /** The fewest shards of any member with room. */
-  private fewest(members: readonly number[], room: Int32Array): number {
+  /** The fewest shards of any member with capacity. */
+  private fewest(members: readonly number[], capacity: Int32Array): number {
     let least = Infinity
     for (const member of members) {
-      if ((this.shards[member] ?? 0) < least && (room[member] ?? 0) > 0) least = this.shards[member] ?? 0
+      if ((this.shards[member] ?? 0) < least && (capacity[member] ?? 0) > 0) least = this.shards[member] ?? 0
     }
     return least
   }
 
   private isOpen(device: number): boolean {
     const { tree, shards } = this
-    const room = (this.gaining[tree.root] ?? 0) > 0 ? this.gaining : this.free
+    const capacity = (this.gaining[tree.root] ?? 0) > 0 ? this.gaining : this.free
     // A device without a shard has the fewest among its siblings.
     for (let node = tree.parent[device] ?? -1; node !== tree.root; node = tree.parent[node] ?? -1) {
       for (const sibling of tree.children[tree.parent[node] ?? -1] ?? []) {
-        if ((shards[sibling] ?? 0) < (shards[node] ?? 0) && (room[sibling] ?? 0) > 0) return false
+        if ((shards[sibling] ?? 0) < (shards[node] ?? 0) && (capacity[sibling] ?? 0) > 0) return false
       }
     }
     return true
   }
 
-  private collect(node: number, room: Int32Array, open: Int32Array, count: number): number {
+  private collect(node: number, capacity: Int32Array, open: Int32Array, count: number): number {
     const members = this.tree.children[node] ?? []
     if (members.length === 0) {
       open[count] = node
       return count + 1
     }
-    const least = this.fewest(members, room)
+    const least = this.fewest(members, capacity)
     for (const member of members) {
-      if (this.shards[member] === least && (room[member] ?? 0) > 0) count = this.collect(member, room, open, count)
+      if (this.shards[member] === least && (capacity[member] ?? 0) > 0)
+        count = this.collect(member, capacity, open, count)
     }
     return count
   }

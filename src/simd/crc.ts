@@ -48,11 +48,11 @@ function kernelOn(memory: WebAssembly.Memory): Kernel {
     ...[0, 1, 2, 3].map(index => entry(high, index, 3 - index)),
   ].reduce((a, b) => i64.xor(a, b))
   const one = i64.xor(i64.shr(get(crc), i64.of(8n)), entry(low, 0, 0))
-  const room = (bytes: number): Code => i32.atMost(i32.add(get(from), i32.of(bytes)), get(to))
+  const hasBytes = (bytes: number): Code => i32.atMost(i32.add(get(from), i32.of(bytes)), get(to))
   const step = (bytes: number): Code => set(from, i32.add(get(from), i32.of(bytes)))
   const body = seq(
     whileTrue(
-      room(8),
+      hasBytes(8),
       seq(
         set(crc, i64.xor(get(crc), i64.load(get(from)))),
         set(low, i32.fromI64(get(crc))),
@@ -61,7 +61,7 @@ function kernelOn(memory: WebAssembly.Memory): Kernel {
         step(8),
       ),
     ),
-    whileTrue(room(1), seq(set(low, i32.xor(i32.fromI64(get(crc)), i32.load8(get(from)))), set(crc, one), step(1))),
+    whileTrue(hasBytes(1), seq(set(low, i32.xor(i32.fromI64(get(crc)), i32.load8(get(from)))), set(crc, one), step(1))),
     get(crc),
   )
   const update = {

@@ -59,15 +59,15 @@ function stripes(): WasmFunction {
   const eat = (offset: number): Code =>
     seq(...LANES.map(l => set(firstLane + l, round(get(firstLane + l), i64.load(get(from), offset + 8 * l)))))
   const step = (bytes: number): Code => set(from, i32.add(get(from), i32.of(bytes)))
-  const room = (bytes: number): Code => i32.atMost(i32.add(get(from), i32.of(bytes)), get(to))
+  const hasBytes = (bytes: number): Code => i32.atMost(i32.add(get(from), i32.of(bytes)), get(to))
   return {
     exportAs: "stripes",
     params: ["i32", "i32"],
     locals: LANES.map(() => "i64"),
     body: seq(
       ...LANES.map(l => set(firstLane + l, getGlobal(l))),
-      whileTrue(room(2 * STRIPE_BYTES), seq(eat(0), eat(STRIPE_BYTES), step(2 * STRIPE_BYTES))),
-      whileTrue(room(STRIPE_BYTES), seq(eat(0), step(STRIPE_BYTES))),
+      whileTrue(hasBytes(2 * STRIPE_BYTES), seq(eat(0), eat(STRIPE_BYTES), step(2 * STRIPE_BYTES))),
+      whileTrue(hasBytes(STRIPE_BYTES), seq(eat(0), step(STRIPE_BYTES))),
       ...LANES.map(l => setGlobal(l, get(firstLane + l))),
     ),
   }
@@ -88,7 +88,7 @@ function merged(): WasmFunction {
 function finish(): WasmFunction {
   const [hash, from, to] = [0, 1, 2]
   const eat = (bytes: number, value: Code): Code => seq(set(hash, value), set(from, i32.add(get(from), i32.of(bytes))))
-  const room = (bytes: number): Code => i32.atMost(i32.add(get(from), i32.of(bytes)), get(to))
+  const hasBytes = (bytes: number): Code => i32.atMost(i32.add(get(from), i32.of(bytes)), get(to))
   const eight = i64.add(
     i64.mul(i64.rotl(i64.xor(get(hash), round(i64.of(0n), i64.load(get(from)))), i64.of(27n)), prime(P1)),
     prime(P4),
@@ -103,9 +103,9 @@ function finish(): WasmFunction {
     params: ["i64", "i32", "i32"],
     result: "i64",
     body: seq(
-      whileTrue(room(8), eat(8, eight)),
-      whileTrue(room(4), eat(4, four)),
-      whileTrue(room(1), eat(1, one)),
+      whileTrue(hasBytes(8), eat(8, eight)),
+      whileTrue(hasBytes(4), eat(4, four)),
+      whileTrue(hasBytes(1), eat(1, one)),
       mixRight(hash, 33n),
       set(hash, i64.mul(get(hash), prime(P2))),
       mixRight(hash, 29n),

@@ -29,7 +29,7 @@ test("blocks that are unused for a while are evicted, those in use stay", async 
   }
   assert.deepEqual([slots.filter(each => each !== undefined).length, cache.bytes], [1, fullBytes / 10])
   cache.put(slots, 1, blockOf("row 1"))
-  assert.equal(cache.bytes, fullBytes / 5, "there is room for others")
+  assert.equal(cache.bytes, fullBytes / 5, "the cache has space for others")
   await clock.advance(2 * BLOCK_IDLE_MS)
   assert.deepEqual([slots.filter(each => each !== undefined).length, cache.bytes], [0, 0], "idle, it holds nothing")
   stop.abort()

@@ -146,8 +146,8 @@ export class Learner {
     const { handle } = this
     try {
       while (this.queue.length > 0) {
-        const room = handle.replica.device.spaceForWrites()
-        if (room) await handle.wait(room)
+        const untilSpace = handle.replica.device.spaceForWrites()
+        if (untilSpace) await handle.wait(untilSpace)
         const batches = this.nextBatches()
         const batch = EncodedBatch.join(batches)
         const logged = await handle.wait(handle.replica.log(batch))
@@ -189,9 +189,9 @@ export class Learner {
    */
   async catchUp(): Promise<void> {
     assert(this.isOver, "a learner votes only once it has all rows")
-    const room = this.handle.replica.device.spaceForWrites()
-    room?.catch(() => undefined)
-    if (room || this.queuedBytes > LEARNER_LIMITS.joinBytes) {
+    const untilSpace = this.handle.replica.device.spaceForWrites()
+    untilSpace?.catch(() => undefined)
+    if (untilSpace || this.queuedBytes > LEARNER_LIMITS.joinBytes) {
       throw fail("tooManyInFlight", { message: "the device has not caught up yet", device: this.id })
     }
     await this.until(() => this.durable === this.sentBatches)

@@ -6,7 +6,7 @@ import { MIB } from "../base/limits.js"
 export const COMMANDS_WAITING_MAX = 10_000
 /** A decision that keeps needing payloads that keep changing is refused. */
 export const PAYLOAD_READS_MAX = 8
-export const MEMBERS_AT_ONCE = 32
+export const MAX_CONCURRENT_REPLICAS = 32
 /** The metadata of a replica is verified again no earlier than this after the last time. */
 export const VERIFY_EVERY_MS_MIN = 60_000
 

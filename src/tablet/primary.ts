@@ -24,7 +24,7 @@ import { ReplicaComparison } from "./comparison.js"
 import type { Command, Incarnations, Metadata, Query } from "../metadata/index.js"
 import type { ConfigurationStore, TabletRow } from "./contract.js"
 import { Learner } from "./learner.js"
-import { COMMANDS_WAITING_MAX, MEMBERS_AT_ONCE, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
+import { COMMANDS_WAITING_MAX, MAX_CONCURRENT_REPLICAS, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
 import { EncodedBatch, type LoggedBatch, type Replica, type ReplicaDevice } from "./replica.js"
 import { committedLayer, PayloadNeeded, PrimaryCore, type Batch } from "./primary-core.js"
 import { RecordMemory } from "./record-memory.js"
@@ -160,8 +160,8 @@ export class Primary implements Metadata {
     step: number,
   ): Promise<void> | undefined {
     const handle = handles[step % handles.length]
-    if (handle && step < handles.length) return roomAt(handle, spaceForWrites)
-    if (handle && step < 2 * handles.length) return grows ? roomAt(handle, spaceToGrow) : undefined
+    if (handle && step < handles.length) return spaceAt(handle, spaceForWrites)
+    if (handle && step < 2 * handles.length) return grows ? spaceAt(handle, spaceToGrow) : undefined
     const touched = touches[step - 2 * handles.length]
     return touched && this.warm(touched[0], [touched[1]])
   }
@@ -246,7 +246,7 @@ export class Primary implements Metadata {
 
   private async commit(batch: Batch): Promise<void> {
     const encoded = EncodedBatch.of(batch.entries, lengthBytes => this.memory.take(lengthBytes))
-    const outcomes = await mapBounded(this.handles, MEMBERS_AT_ONCE, handle => logAt(handle, encoded))
+    const outcomes = await mapBounded(this.handles, MAX_CONCURRENT_REPLICAS, handle => logAt(handle, encoded))
     const failed = outcomes.filter(outcome => "failure" in outcome && outcome.handle.left === undefined)
     const hasSomebody = outcomes.some(outcome => "logged" in outcome && outcome.handle.left === undefined)
     if (!hasSomebody) return this.nobodyLogged(failed.map(failureOf))
@@ -482,17 +482,17 @@ async function logAt(handle: ReplicaHandle, batch: EncodedBatch): Promise<Outcom
 }
 
 /** Waits until a replica's device has space; one that leaves meanwhile needs none. Undefined: there is space. */
-function roomAt(
+function spaceAt(
   handle: ReplicaHandle,
-  roomOf: (device: ReplicaDevice) => Promise<void> | undefined,
+  spaceOf: (device: ReplicaDevice) => Promise<void> | undefined,
 ): Promise<void> | undefined {
-  const room = handle.left === undefined ? roomOf(handle.replica.device) : undefined
-  return room && orLeft(handle, room)
+  const untilSpace = handle.left === undefined ? spaceOf(handle.replica.device) : undefined
+  return untilSpace && orLeft(handle, untilSpace)
 }
 
-async function orLeft(handle: ReplicaHandle, room: Promise<void>): Promise<void> {
+async function orLeft(handle: ReplicaHandle, untilSpace: Promise<void>): Promise<void> {
   try {
-    await handle.wait(room)
+    await handle.wait(untilSpace)
   } catch (error) {
     if (handle.left === undefined) throw error
   }

@@ -6,7 +6,7 @@ import { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { VolumeScanSource } from "./checkpoint-source.js"
 import type { Needle, Volumes } from "./contract.js"
-import { deviceHome, MapRows, needleFor } from "./testing-volumes.js"
+import { volumeDirectory, MapRows, needleFor } from "./testing-volumes.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import { openVolumes } from "./volumes.js"
 
@@ -21,7 +21,7 @@ class Base {
   taken = 0
 
   async checkpoint(sim: SimDisk, volumes: Volumes): Promise<VolumeScanSource> {
-    const source = new VolumeScanSource(sim.boot(), deviceHome(1), volumes.durable())
+    const source = new VolumeScanSource(sim.boot(), volumeDirectory(1), volumes.durable())
     this.taken = 0
     for await (const write of source.collect(this.mark)) {
       this.rows.apply([write])
@@ -41,7 +41,7 @@ const needles = (from: number, count: number): Needle[] =>
 test("checkpoint after checkpoint, the stored index equals the live one, and each collects only new needles", async () => {
   const sim = new SimDisk()
   const rows = new MapRows()
-  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, { limits: SMALL })
+  const volumes = await openVolumes(sim.boot(), rows, volumeDirectory(1), undefined, { limits: SMALL })
   const base = new Base()
   await base.checkpoint(sim, volumes)
   assert.equal(base.taken, 0)
@@ -63,9 +63,9 @@ test("checkpoint after checkpoint, the stored index equals the live one, and eac
 test("needles written while a checkpoint walks are left to the next", async () => {
   const sim = new SimDisk()
   const rows = new MapRows()
-  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, { limits: SMALL })
+  const volumes = await openVolumes(sim.boot(), rows, volumeDirectory(1), undefined, { limits: SMALL })
   await appendAll(volumes, needles(1, 20))
-  const source = new VolumeScanSource(sim.boot(), deviceHome(1), volumes.durable())
+  const source = new VolumeScanSource(sim.boot(), volumeDirectory(1), volumes.durable())
   await appendAll(volumes, needles(100, 20))
   let count = 0
   for await (const write of source.collect(undefined)) count += write.value === undefined ? 0 : 1
@@ -74,7 +74,7 @@ test("needles written while a checkpoint walks are left to the next", async () =
 
 test("a walk reads headers, not bodies", async () => {
   const sim = new SimDisk()
-  const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined)
+  const volumes = await openVolumes(sim.boot(), new MapRows(), volumeDirectory(1), undefined)
   const large = Array.from({ length: 8 }, (_, i) => needleFor(i, 1024 * KIB, random))
   await appendAll(volumes, large)
   const base = new Base()
@@ -88,14 +88,14 @@ test("a walk reads headers, not bodies", async () => {
 
 test("a walk reports damage below the durable position, and continues behind it", async () => {
   const sim = new SimDisk()
-  const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined)
+  const volumes = await openVolumes(sim.boot(), new MapRows(), volumeDirectory(1), undefined)
   await appendAll(volumes, needles(1, 10))
   sim.flipBit("/device/volumes/0000000001.volume", 8 * (4096 + 3 * 12_288 + 10))
   const base = new Base()
   const source = await base.checkpoint(sim, volumes)
   assert.equal(source.damages.length, 1)
   assert.equal(base.taken, 9)
-  const last = new VolumeScanSource(sim.boot(), deviceHome(1), volumes.durable())
+  const last = new VolumeScanSource(sim.boot(), volumeDirectory(1), volumes.durable())
   sim.flipBit("/device/volumes/0000000001.volume", 8 * (4096 + 9 * 12_288 + 10))
   let taken = 0
   for await (const write of last.collect(undefined)) taken += write.value === undefined ? 0 : 1

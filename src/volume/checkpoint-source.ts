@@ -27,7 +27,7 @@ export class VolumeScanSource implements CheckpointSource {
   /** `upTo`: the position durable when the memtable was frozen, or later; undefined while nothing has been written. */
   constructor(
     private readonly disk: Disk,
-    private readonly home: { readonly folder: string; readonly deviceId: DeviceId },
+    private readonly directory: { readonly folder: string; readonly deviceId: DeviceId },
     private readonly upTo: VolumePosition | undefined,
   ) {}
 
@@ -36,7 +36,7 @@ export class VolumeScanSource implements CheckpointSource {
     this.mark = mark ?? EMPTY
     if (this.upTo === undefined) return
     const from = positionOfMark(mark)
-    for await (const event of scanVolumes(this.disk, { ...this.home, from, upTo: this.upTo })) {
+    for await (const event of scanVolumes(this.disk, { ...this.directory, from, upTo: this.upTo })) {
       if (event.kind === "needle") yield indexWrite(event.needle.header, event.needle.place)
       else if (event.kind === "damage") this.damages.push(event.damage)
     }

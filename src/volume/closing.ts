@@ -19,11 +19,11 @@ import { VolumeScan } from "./scan.js"
  */
 export async function closeVolume(
   disk: Disk,
-  home: { readonly folder: string; readonly deviceId: DeviceId },
+  directory: { readonly folder: string; readonly deviceId: DeviceId },
   sealed: VolumePosition,
 ): Promise<number> {
-  const { deviceId } = home
-  const file = await disk.open(volumePath(home.folder, sealed.volumeId), "write", { durable: true })
+  const { deviceId } = directory
+  const file = await disk.open(volumePath(directory.folder, sealed.volumeId), "write", { durable: true })
   try {
     const sizeBytes = await file.sizeBytes()
     let [end, isClosed] = [sealed, false]

@@ -18,7 +18,7 @@ import type { Needle } from "./contract.js"
 import {
   COMPACTION_FOR_TESTS,
   CompactedDevice,
-  deviceHome,
+  volumeDirectory,
   MapRows,
   needleFor,
   needleIdFor,
@@ -359,7 +359,7 @@ test("the intact sub-blocks of a suspect needle can still be read", async () => 
 test("a full disk gets its space back out of the reserve", async () => {
   const world = await device()
   await appendAll(world, numbers(1, 150))
-  world.room = false
+  world.hasSpace = false
   // A reserve of two volumes, and not a byte more.
   world.sim.capacityBytes = world.usedBytes + 2 * SMALL.volumeBytesMax
   await rejects(world.volumes.append(needle(900)), "deviceFull")
@@ -373,7 +373,7 @@ test("a full disk gets its space back out of the reserve", async () => {
   assert.ok(most < world.sim.capacityBytes)
   assert.ok((world.volumes.usage().deadShare ?? 1) < 0.25)
   await assertHolds(world, numbers(3, 150, 3))
-  world.room = true
+  world.hasSpace = true
   await appendAll(world, [900])
 })
 
@@ -437,7 +437,7 @@ test("a checkpoint that is under way when its mark's volume is removed succeeds"
     isHeldUp = true
     return new Promise<void>(resolve => (letGo = resolve))
   })
-  const source = new VolumeScanSource(world.sim.boot(), deviceHome(1), world.volumes.durable())
+  const source = new VolumeScanSource(world.sim.boot(), volumeDirectory(1), world.volumes.durable())
   const collected = (async () => {
     const rows = new MapRows()
     for await (const write of source.collect(world.mark)) rows.apply([write])
@@ -471,16 +471,16 @@ test("a volume whose successor was removed still distinguishes rot in its last g
   assert.deepEqual(sorted(await world.rebuilt()), sorted(world.rows), "a rotten body costs no index entry")
   world.sim.flipBit(pathOf(1), 8 * (offsetBytes + 20))
   const rows = new MapRows()
-  const again = await openVolumes(world.sim.boot(), rows, deviceHome(9), undefined, { limits: SMALL })
+  const again = await openVolumes(world.sim.boot(), rows, volumeDirectory(9), undefined, { limits: SMALL })
   assert.equal(again.damages.length, 1, "and a rotten header is damage")
 })
 
 test("compaction works on a real disk", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-compaction-"))
   try {
-    const home = deviceHome(1, join(folder, "volumes"))
+    const directory = volumeDirectory(1, join(folder, "volumes"))
     const rows = new MapRows()
-    const volumes = await openVolumes(new RealDisk(), rows, home, undefined, { limits: SMALL })
+    const volumes = await openVolumes(new RealDisk(), rows, directory, undefined, { limits: SMALL })
     await Promise.all(numbers(1, 120).map(number => volumes.append(needle(number))))
     await volumes.remove(numbers(1, 100).map(number => needleIdFor(number)))
     const clock = new SimClock()
@@ -504,7 +504,7 @@ test("compaction works on a real disk", async () => {
     assert.equal(bytes, volumes.usage().writtenBytes)
     assert.ok(bytes < 150_000, `${bytes} bytes`)
     await volumes.close()
-    const again = await openVolumes(new RealDisk(), new MapRows(), home, undefined, { limits: SMALL })
+    const again = await openVolumes(new RealDisk(), new MapRows(), directory, undefined, { limits: SMALL })
     for (const number of numbers(101, 120)) {
       const { id, body } = needle(number)
       assert.ok(
@@ -524,7 +524,7 @@ async function shortDevice(spaceBytes: () => number) {
   await appendAll(world, numbers(1, 150))
   await world.checkpoint()
   await removeAll(world, numbers(1, 150, 3))
-  const room = {
+  const space = {
     isFull: true,
     get copySpaceBytes(): number {
       return spaceBytes()
@@ -532,7 +532,7 @@ async function shortDevice(spaceBytes: () => number) {
   }
   const clock = new SimClock()
   const damage = (): void => assert.fail("nothing is damaged")
-  const compaction = new Compaction("short", world.volumes.upkeep, clock, damage, COMPACTION_FOR_TESTS, room)
+  const compaction = new Compaction("short", world.volumes.upkeep, clock, damage, COMPACTION_FOR_TESTS, space)
   const kept = numbers(1, 150).filter(number => number % 3 !== 1)
   return { world, compaction, kept }
 }

@@ -28,7 +28,7 @@ import { chooseVolume } from "./compaction-core.js"
 import type { ScanEvents } from "./scan.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 import type { OnDamage } from "./volume-copy.js"
-import { VolumeCopy, type Copied, type CopyRoom } from "./volume-copy.js"
+import { VolumeCopy, type Copied, type CopySpace } from "./volume-copy.js"
 
 /** A volume that nothing points at any more. */
 interface Emptied {
@@ -40,7 +40,7 @@ interface Emptied {
   readonly copied: readonly Copied[] | undefined
 }
 
-const NO_BOUND: CopyRoom = { copySpaceBytes: Infinity, isFull: false }
+const NO_BOUND: CopySpace = { copySpaceBytes: Infinity, isFull: false }
 
 /** Counts, in steps, the tombstones of a volume that an earlier process wrote. */
 class TombstoneCount {
@@ -95,7 +95,7 @@ export class Compaction implements Job {
     private readonly clock: Clock,
     private readonly onDamage: OnDamage,
     private readonly limits: CompactionLimits = COMPACTION_LIMITS,
-    private readonly room: CopyRoom = NO_BOUND,
+    private readonly space: CopySpace = NO_BOUND,
   ) {}
 
   step(signal: AbortSignal): Promise<StepOutcome> {
@@ -201,15 +201,15 @@ export class Compaction implements Job {
     return { volumeId, changedUpTo: this.upkeep.changedUpTo, copiedBytes, copied }
   }
 
-  private copyOf(volumeId: VolumeId, keepsTombstones: boolean, room = this.room): VolumeCopy {
-    return new VolumeCopy(this.upkeep, volumeId, keepsTombstones, this.onDamage, this.limits, room)
+  private copyOf(volumeId: VolumeId, keepsTombstones: boolean, space = this.space): VolumeCopy {
+    return new VolumeCopy(this.upkeep, volumeId, keepsTombstones, this.onDamage, this.limits, space)
   }
 
   /** Returns false if there is nothing to do now. */
   private async begin(isQuiet: boolean): Promise<boolean> {
     if (this.emptied.length + this.givenUp.length >= this.limits.pendingMax) return false
     const candidates = this.candidates()
-    const choice = chooseVolume(candidates, isQuiet, this.limits, this.room.copySpaceBytes)
+    const choice = chooseVolume(candidates, isQuiet, this.limits, this.space.copySpaceBytes)
     if (choice.kind === "nothing") return false
     if (choice.kind === "begin") {
       await this.upkeep.beginVolume()
@@ -222,7 +222,7 @@ export class Compaction implements Job {
       const copiedBytes = this.emptied.reduce((sum, emptied) => sum + emptied.copiedBytes, 0)
       const toCopyBytes = chosen?.liveBytes ?? 0
       if (copiedBytes > 0 && copiedBytes + toCopyBytes > this.upkeep.volumeBytesMax) return false
-      if (this.room.isFull && toCopyBytes > 0 && !this.isNewestUncontained()) await this.upkeep.leaveVolume()
+      if (this.space.isFull && toCopyBytes > 0 && !this.isNewestUncontained()) await this.upkeep.leaveVolume()
       this.task = this.copyOf(volumeId, chosen?.isOldest !== true)
     }
     return true

@@ -6,14 +6,14 @@ import { rowKeyOf } from "../base/ids.js"
 import { decodeNeedlePlace, needleKeyOf } from "../format/needle.js"
 import { fails, SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { CompactedDevice, deviceHome, needleFor, needleIdFor } from "./testing-volumes.js"
+import { CompactedDevice, volumeDirectory, needleFor, needleIdFor } from "./testing-volumes.js"
 import type { FsckFinding, FsckProgress } from "./fsck.js"
 import { compareIndex, fsckVolumes } from "./fsck.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import { PayloadVolumes } from "./payloads.js"
 
 const SMALL = { ...VOLUME_LIMITS, volumeBytesMax: 128 * KIB }
-const HOME = deviceHome(1)
+const HOME = volumeDirectory(1)
 const signal = new AbortController().signal
 const random = new SimRandom(11)
 
@@ -28,10 +28,10 @@ async function device(count: number): Promise<CompactedDevice> {
 async function fsck(world: { readonly sim: SimDisk }, folder = HOME.folder) {
   const findings: FsckFinding[] = []
   const progress: FsckProgress[] = []
-  const home = { ...HOME, folder }
+  const directory = { ...HOME, folder }
   const totals = await fsckVolumes(
     world.sim.boot(),
-    home,
+    directory,
     signal,
     found => findings.push(found),
     told => progress.push(told),
@@ -140,8 +140,8 @@ test("a wrong index is reported row by row, and writing the differences corrects
 
 test("payload volumes are verified in the same way", async () => {
   const sim = new SimDisk()
-  const home = deviceHome(1, "/device/payloads")
-  const payloads = await PayloadVolumes.open(sim.boot(), home)
+  const directory = volumeDirectory(1, "/device/payloads")
+  const payloads = await PayloadVolumes.open(sim.boot(), directory)
   const places = [1, 2, 3].map(number =>
     payloads.append({ family: "current", key: rowKeyOf(`row ${number}`), payload: random.bytes(3000) }),
   )
@@ -150,7 +150,7 @@ test("payload volumes are verified in the same way", async () => {
   // A group that a later one confirms.
   payloads.append({ family: "current", key: rowKeyOf("row 4"), payload: random.bytes(100) })
   await payloads.flush()
-  const { totals, findings } = await fsck({ sim }, home.folder)
+  const { totals, findings } = await fsck({ sim }, directory.folder)
   assert.deepEqual([totals.needles, totals.badNeedles, findings.length], [4, 1, 1])
   const [bad] = findings
   assert.ok(bad?.kind === "needle" && bad.header.kind === "payload")

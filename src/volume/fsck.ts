@@ -60,13 +60,13 @@ interface FolderOfVolumes {
  */
 export async function fsckVolumes(
   disk: Disk,
-  home: FolderOfVolumes,
+  directory: FolderOfVolumes,
   signal: AbortSignal,
   onFinding: (finding: FsckFinding) => void,
   onProgress: (progress: FsckProgress) => void = () => undefined,
 ): Promise<FsckTotals> {
   const totals = { volumes: 0, bytes: 0, needles: 0, tombstones: 0, badNeedles: 0, verifiedBytes: 0 }
-  for await (const event of walkAll(disk, home, signal, onProgress)) {
+  for await (const event of walkAll(disk, directory, signal, onProgress)) {
     if (event.kind === "volume") {
       totals.volumes += 1
       totals.bytes += event.sizeBytes
@@ -99,7 +99,7 @@ export interface IndexDifference {
  */
 export async function* compareIndex(
   disk: Disk,
-  home: FolderOfVolumes,
+  directory: FolderOfVolumes,
   index: Iterable<readonly [RowKey, Uint8Array]> | AsyncIterable<readonly [RowKey, Uint8Array]>,
   signal: AbortSignal,
   onProgress: (progress: FsckProgress) => void = () => undefined,
@@ -107,7 +107,7 @@ export async function* compareIndex(
 ): AsyncGenerator<IndexDifference, void> {
   const expected = new Map<RowKey, Uint8Array>()
   const later = new Set<RowKey>()
-  for await (const event of walkAll(disk, home, signal, onProgress)) {
+  for await (const event of walkAll(disk, directory, signal, onProgress)) {
     if (event.kind !== "needle" || event.needle.header.kind === "payload") continue
     const { key, value } = indexWrite(event.needle.header, event.needle.place)
     if (contained !== undefined && isBehind(event.needle.place, contained)) later.add(key)

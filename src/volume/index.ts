@@ -4,7 +4,7 @@ export type { MayAppend, ShardHeader, ShardShape, VolumeDamage, Volumes, VolumeU
 export type { KeptVolumes } from "./upkeep.js"
 export { openVolumes } from "./volumes.js"
 export { checkOwner } from "./owner.js"
-export type { VolumeHome } from "./writer.js"
+export type { VolumeDirectory } from "./writer.js"
 export { positionOfMark, VolumeScanSource, VOLUMES_SOURCE } from "./checkpoint-source.js"
 export { PayloadReader, PayloadVolumes } from "./payloads.js"
 export type { PayloadVolumePlace } from "./payloads.js"

@@ -124,8 +124,8 @@ test("a pass continues after a restart, and verifies the bad needles first", asy
   rot(world, 90, "body")
   let saved: NeedleScrubState | undefined
   const found: NeedleId[] = []
-  let [lives, verified] = [0, 0]
-  for (let isOver = false; !isOver; lives += 1) {
+  let [incarnations, verified] = [0, 0]
+  for (let isOver = false; !isOver; incarnations += 1) {
     const running = begun(world, saved)
     assert.equal(running.scrub.isLookingAgain, (saved?.damaged.length ?? 0) > 0)
     for (let step = 0; step < 30 && !isOver; step += 1) isOver = (await running.scrub.step(signal)) === "done"
@@ -137,11 +137,11 @@ test("a pass continues after a restart, and verifies the bad needles first", asy
       await world.stop()
       await world.start()
     }
-    assert.ok(lives < 50)
+    assert.ok(incarnations < 50)
   }
-  assert.ok(lives > 2, `${lives} lives`)
+  assert.ok(incarnations > 2, `${incarnations} lives`)
   assert.ok(
-    found.filter(({ uploadId }) => uploadId === needleIdFor(5).uploadId).length >= lives - 1,
+    found.filter(({ uploadId }) => uploadId === needleIdFor(5).uploadId).length >= incarnations - 1,
     "reported in each process",
   )
   assert.equal(world.volumes.has(needleIdFor(5)), false, "and suspect in the last")

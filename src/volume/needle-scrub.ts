@@ -182,7 +182,7 @@ export class NeedleScrub {
     if (warm) await warm
     if (!isSamePlace(this.upkeep.placeOf(key), place)) return
     if (reading.met !== undefined) reading.met += 1
-    this.judge(key, place, await isBodyWhole(window, needle))
+    this.report(key, place, await isBodyWhole(window, needle))
   }
 
   /** There may be more live needles here than the headers showed. */
@@ -227,10 +227,10 @@ export class NeedleScrub {
     if (place === undefined) return
     const end = place.offsetBytes + place.headerBytes + place.bodyBytes
     const window = new FileWindow(this.upkeep.fileOf(parseVolumeId(place.volume)), end, this.memory)
-    this.judge(key, place, await isWholeAt(window, key, place))
+    this.report(key, place, await isWholeAt(window, key, place))
   }
 
-  private judge(key: RowKey, place: NeedlePlace, isWhole: boolean): void {
+  private report(key: RowKey, place: NeedlePlace, isWhole: boolean): void {
     this.verifiedBytes += place.headerBytes + place.bodyBytes
     // Moved or removed meanwhile: not damage.
     if (isWhole || !isSamePlace(this.upkeep.placeOf(key), place)) return

@@ -13,7 +13,7 @@ import { SimClock } from "../seams/clock/sim.js"
 import { failing, SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { VolumePosition } from "../format/volume.js"
-import { deviceHome } from "./testing-volumes.js"
+import { volumeDirectory } from "./testing-volumes.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import type { PayloadVolumePlace } from "./payloads.js"
 import { PayloadReader, PayloadVolumes } from "./payloads.js"
@@ -55,7 +55,7 @@ test("payloads are at the places that append returned, in pieces of about 1 MiB,
   sim.intercept(call => {
     if (call.kind === "write" && call.change.kind === "write") writes.push(call.change.bytes.length)
   })
-  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER), {
+  const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, FOLDER), {
     ...VOLUME_LIMITS,
     volumeBytesMax: 3 * MIB,
   })
@@ -78,7 +78,7 @@ test("flushed payloads survive a power cut, and the next process writes elsewher
   let rows: Row[] = []
   let places: PayloadVolumePlace[] = []
   for (let incarnation = 1; incarnation <= 4; incarnation += 1) {
-    const sink = await PayloadVolumes.open(sim.boot(), deviceHome(incarnation, FOLDER))
+    const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(incarnation, FOLDER))
     const now = rowsOf(20 * incarnation)
     const nowPlaces = now.map(row => sink.append(row))
     await sink.flush()
@@ -93,7 +93,7 @@ test("flushed payloads survive a power cut, and the next process writes elsewher
 
 test("another row's payload, a damaged one and a place with nothing are refused", async () => {
   const sim = new SimDisk()
-  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, FOLDER))
   const [one, other] = rowsOf(2)
   assert.ok(one && other)
   const same = { ...other, payload: random.bytes(one.payload.length) }
@@ -127,7 +127,7 @@ test("another row's payload, a damaged one and a place with nothing are refused"
 test("payloads that were read lately are lent, one at a time; others are read from the device", async () => {
   const sim = new SimDisk()
   const disk = sim.boot()
-  const sink = await PayloadVolumes.open(disk, deviceHome(1, FOLDER))
+  const sink = await PayloadVolumes.open(disk, volumeDirectory(1, FOLDER))
   const rows = rowsOf(2)
   const places = rows.map(row => sink.append(row))
   await sink.flush()
@@ -167,7 +167,7 @@ test("a failed write fails the flush, and appending everything again succeeds", 
   ] as const) {
     for (let nth = 1; nth <= 4; nth += 1) {
       const sim = new SimDisk()
-      const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+      const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, FOLDER))
       sim.intercept(failing({ kind: "write", nth, code }))
       const rows = rowsOf(1200)
       for (const row of rows) sink.append(row)
@@ -182,7 +182,7 @@ test("a failed write fails the flush, and appending everything again succeeds", 
 test("payload volumes are walked from the end of an earlier walk, and each has its length", async () => {
   const sim = new SimDisk()
   const limits = { ...VOLUME_LIMITS, volumeBytesMax: MIB, groupNeedlesMax: 20 }
-  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER), limits)
+  const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, FOLDER), limits)
   const rows = rowsOf(400)
   const places = rows.map(row => sink.append(row))
   await sink.flush()
@@ -213,13 +213,16 @@ test("payload volumes are walked from the end of an earlier walk, and each has i
   })
   assert.deepEqual(found, wanted)
   await sink.close()
-  const next = await PayloadVolumes.open(sim.boot(), deviceHome(2, FOLDER), limits)
+  const next = await PayloadVolumes.open(sim.boot(), volumeDirectory(2, FOLDER), limits)
   assert.deepEqual(new Map(next.list().map(({ volume, writtenBytes }) => [volume, writtenBytes])), sizes)
 })
 
 test("on a full disk payloads that no row will point at are removed, and the kept ones stay", async () => {
   const sim = new SimDisk()
-  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER), { ...VOLUME_LIMITS, volumeBytesMax: MIB })
+  const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, FOLDER), {
+    ...VOLUME_LIMITS,
+    volumeBytesMax: MIB,
+  })
   const [kept, flushed, late] = [rowsOf(100), rowsOf(500), rowsOf(500)]
   const places = kept.map(row => sink.append(row))
   await sink.flush()
@@ -243,7 +246,7 @@ test("on a full disk payloads that no row will point at are removed, and the kep
 
 test("the part of a piece that fitted on a full disk is given back", async () => {
   const sim = new SimDisk()
-  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, FOLDER))
   const kept = rowsOf(100)
   const places = kept.map(row => sink.append(row))
   await sink.flush()
@@ -259,7 +262,7 @@ test("the part of a piece that fitted on a full disk is given back", async () =>
 
 test("a reader of a removed volume keeps nothing of it, and reports the payload missing", async () => {
   const sim = new SimDisk()
-  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, FOLDER))
   const [row] = rowsOf(1)
   assert.ok(row)
   const place = sink.append(row)
@@ -279,7 +282,7 @@ test("a reader of a removed volume keeps nothing of it, and reports the payload 
 
 test("payloads of a run are read together, and a damaged or unreadable one does not affect the others", async () => {
   const sim = new SimDisk()
-  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, FOLDER))
   const rows = rowsOf(100)
   const run = rows.map(row => ({ ...row, place: sink.append(row) })).filter((_, i) => i % 7 !== 3)
   await sink.flush()
@@ -314,7 +317,7 @@ test("payloads of a run are read together, and a damaged or unreadable one does 
 
 test("a volume of small payloads is walked in large reads", async () => {
   const sim = new SimDisk()
-  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const sink = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, FOLDER))
   const places = rowsOf(3000, 4000).map(row => sink.append(row))
   await sink.flush()
   let reads = 0

@@ -35,7 +35,7 @@ import type { VolumeLimits } from "./limits.js"
 import { PAYLOAD_PIECE_BYTES, PAYLOAD_VOLUME_BYTES_MAX, VOLUME_LIMITS } from "./limits.js"
 import { readNeedle, wholeBody, type NeedleRead } from "./needle-read.js"
 import { walkGroups } from "./scan.js"
-import type { VolumeHome } from "./writer.js"
+import type { VolumeDirectory } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
 
 const PAYLOAD_LIMITS: VolumeLimits = { ...VOLUME_LIMITS, volumeBytesMax: PAYLOAD_VOLUME_BYTES_MAX }
@@ -93,32 +93,36 @@ export class PayloadVolumes implements PayloadShelf {
 
   private constructor(
     private readonly disk: Disk,
-    private readonly home: VolumeHome,
+    private readonly directory: VolumeDirectory,
     private readonly limits: VolumeLimits,
     /** Length of each volume. */
     private readonly sizes: Map<number, number>,
     private lastVolume: number,
   ) {
-    this.writer = new VolumeWriter(disk, home, "payloads", undefined)
-    this.files = new VolumeFiles(disk, home.folder, limits.filesOpenMax)
-    this.reader = new PayloadReader(disk, home.folder, limits)
+    this.writer = new VolumeWriter(disk, directory, "payloads", undefined)
+    this.files = new VolumeFiles(disk, directory.folder, limits.filesOpenMax)
+    this.reader = new PayloadReader(disk, directory.folder, limits)
     this.keptBelow = lastVolume + 1
     this.flushedBelow = this.keptBelow
   }
 
-  /** `home.folder` is the payloads' own. Nothing is written before the first payload. */
-  static async open(disk: Disk, home: VolumeHome, limits: VolumeLimits = PAYLOAD_LIMITS): Promise<PayloadVolumes> {
-    await disk.makeFolder(home.folder)
+  /** `directory.folder` is the payloads' own. Nothing is written before the first payload. */
+  static async open(
+    disk: Disk,
+    directory: VolumeDirectory,
+    limits: VolumeLimits = PAYLOAD_LIMITS,
+  ): Promise<PayloadVolumes> {
+    await disk.makeFolder(directory.folder)
     const sizes = new Map<number, number>()
-    for (const id of await listVolumes(disk, home.folder)) {
-      const file = await disk.open(volumePath(home.folder, id), "read")
+    for (const id of await listVolumes(disk, directory.folder)) {
+      const file = await disk.open(volumePath(directory.folder, id), "read")
       try {
         sizes.set(id, await file.sizeBytes())
       } finally {
         await file.close()
       }
     }
-    return new PayloadVolumes(disk, home, limits, sizes, Math.max(0, ...sizes.keys()))
+    return new PayloadVolumes(disk, directory, limits, sizes, Math.max(0, ...sizes.keys()))
   }
 
   list(): readonly PayloadVolumeSize[] {
@@ -180,7 +184,7 @@ export class PayloadVolumes implements PayloadShelf {
   }
 
   async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<VolumeFindings> {
-    const { deviceId } = this.home
+    const { deviceId } = this.directory
     const shelf = { deviceId, volumeIds: [], fileOf: (id: VolumeId) => this.files.readable(id) }
     const request = { volumeId: parseVolumeId(volume), from, upTo: undefined, smallBodyBytes: INLINE_BYTES_MAX }
     for await (const event of walkGroups(shelf, request)) {
@@ -234,12 +238,12 @@ export class PayloadVolumes implements PayloadShelf {
     await this.files.giveUp(volume)
     await this.reader.giveUp(volume)
     try {
-      await this.disk.remove(volumePath(this.home.folder, volume))
+      await this.disk.remove(volumePath(this.directory.folder, volume))
     } catch (error) {
       if (!isAbsent(error)) throw error
     }
     this.sizes.delete(volume)
-    await this.disk.syncFolder(this.home.folder)
+    await this.disk.syncFolder(this.directory.folder)
   }
 
   async close(): Promise<void> {

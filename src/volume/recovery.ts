@@ -22,7 +22,7 @@ import { indexWrite } from "./index-writes.js"
 import { RECOVERY_BATCH_ROWS } from "./limits.js"
 import { readWhole, type WholeNeedle } from "./needle-read.js"
 import { scanVolumes } from "./scan.js"
-import type { VolumeHome } from "./writer.js"
+import type { VolumeDirectory } from "./writer.js"
 
 /** Attempts for each needle on a disk with occasional read errors. */
 const TRIES_MAX = 3
@@ -49,16 +49,16 @@ export interface Recovered {
 export async function recoverVolumes(
   disk: Disk,
   rows: DeviceRows,
-  home: VolumeHome,
+  directory: VolumeDirectory,
   from: VolumePosition | undefined,
 ): Promise<Recovered> {
-  const ids = await listVolumes(disk, home.folder)
+  const ids = await listVolumes(disk, directory.folder)
   const last = ids.at(-1)
   const damages: VolumeDamage[] = []
   let position = from
   let doubt: { readonly group: ScannedGroup; readonly before: VolumePosition } | undefined
   const batch: IndexWrite[] = []
-  for await (const event of scanVolumes(disk, { ...home, from, upTo: undefined })) {
+  for await (const event of scanVolumes(disk, { ...directory, from, upTo: undefined })) {
     if (event.kind === "needle") batch.push(indexWrite(event.needle.header, event.needle.place))
     else if (event.kind === "damage") damages.push(event.damage)
     else if (event.kind === "unvouched") doubt = event
@@ -73,9 +73,9 @@ export async function recoverVolumes(
   rows.apply(batch)
   const sizes = new Map<VolumeId, number>()
   for (const id of ids) {
-    sizes.set(id, await withFile(disk, volumePath(home.folder, id), "read", file => file.sizeBytes()))
+    sizes.set(id, await withFile(disk, volumePath(directory.folder, id), "read", file => file.sizeBytes()))
   }
-  const unvouched = doubt && (await readUnvouched(disk, home.folder, doubt.group))
+  const unvouched = doubt && (await readUnvouched(disk, directory.folder, doubt.group))
   const isDoubted = unvouched !== "unreadable" && isSame(position, doubt?.group.after)
   return {
     sealed: isDoubted ? doubt?.before : position,

@@ -26,7 +26,7 @@ import { COMPACTION_LIMITS, type CompactionLimits, type VolumeLimits } from "./l
 import type { Needle, NeedleId } from "./contract.js"
 import type { KeptVolumes } from "./upkeep.js"
 import { openVolumes } from "./volumes.js"
-import type { VolumeHome } from "./writer.js"
+import type { VolumeDirectory } from "./writer.js"
 
 /** Rows of unlogged families, without a metadata store below. */
 export class MapRows implements DeviceRows {
@@ -60,7 +60,7 @@ export class MapRows implements DeviceRows {
   }
 }
 
-export const deviceHome = (number: number, folder = "/device/volumes"): VolumeHome => ({
+export const volumeDirectory = (number: number, folder = "/device/volumes"): VolumeDirectory => ({
   folder,
   deviceId: parseDeviceId("00000000000000d1"),
   incarnation: parseIncarnation(number),
@@ -113,7 +113,7 @@ export class CompactedDevice {
   number = 0
   nowMs = 0
   readonly damaged: NeedleId[] = []
-  room = true
+  hasSpace = true
   private opened: { rows: MapRows; volumes: KeptVolumes; compaction: Compaction } | undefined
 
   constructor(
@@ -138,9 +138,9 @@ export class CompactedDevice {
     this.number += 1
     const rows = copyOf(this.base)
     const { sim, mark, limits, number } = this
-    const volumes = await openVolumes(sim.boot(), rows, deviceHome(number), mark, {
+    const volumes = await openVolumes(sim.boot(), rows, volumeDirectory(number), mark, {
       limits,
-      mayAppend: () => this.room,
+      mayAppend: () => this.hasSpace,
     })
     const clock = {
       wallMs: () => 0,
@@ -162,7 +162,7 @@ export class CompactedDevice {
   /** As the wiring does it: the position durable at its beginning is contained at its end. */
   async checkpoint(): Promise<void> {
     const upTo = this.volumes.durable()
-    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.number), upTo)
+    const source = new VolumeScanSource(this.sim.boot(), volumeDirectory(this.number), upTo)
     const base = copyOf(this.base)
     for await (const write of source.collect(this.mark)) base.apply([write])
     this.base = base
@@ -192,7 +192,7 @@ export class CompactedDevice {
   /** The index that a scan of all volumes returns. */
   async rebuilt(): Promise<MapRows> {
     const rows = new MapRows()
-    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.number), this.volumes.durable())
+    const source = new VolumeScanSource(this.sim.boot(), volumeDirectory(this.number), this.volumes.durable())
     for await (const write of source.collect(undefined)) rows.apply([write])
     return rows
   }

@@ -7,7 +7,7 @@ import { encodeNeedleHeader, needleKeyOf } from "../format/needle.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Needle } from "./contract.js"
-import { deviceHome, MapRows, needleFor } from "./testing-volumes.js"
+import { volumeDirectory, MapRows, needleFor } from "./testing-volumes.js"
 import { VOLUME_LIMITS, type VolumeLimits } from "./limits.js"
 import { openVolumes } from "./volumes.js"
 
@@ -15,7 +15,7 @@ const random = new SimRandom(11)
 const LIMITS: VolumeLimits = { ...VOLUME_LIMITS, copyBytesPerGroupMax: 64 * KIB }
 
 const device = (sim: SimDisk, incarnation = 1) =>
-  openVolumes(sim.boot(), new MapRows(), deviceHome(incarnation), undefined, { limits: LIMITS })
+  openVolumes(sim.boot(), new MapRows(), volumeDirectory(incarnation), undefined, { limits: LIMITS })
 const unhurried = (needle: Needle): Needle => ({ ...needle, isUnhurried: true })
 const needles = (from: number, count: number, lengthBytes: number): Needle[] =>
   Array.from({ length: count }, (_, i) => needleFor(from + i, lengthBytes, random))
@@ -110,7 +110,7 @@ test("a removal after the first of two writes of one needle is behind the second
 test("closing accepts no more copies that are handed over a few at a time, and begins no volume for them", async () => {
   const sim = new SimDisk()
   const limits = { ...LIMITS, groupNeedlesMax: 2 }
-  const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined, { limits })
+  const volumes = await openVolumes(sim.boot(), new MapRows(), volumeDirectory(1), undefined, { limits })
   const copies = needles(600, 6, 64).map(({ id }) => {
     const decoded = { kind: "tombstone", id } as const
     return { decoded, header: encodeNeedleHeader(decoded), body: new Uint8Array(), isWanted: () => true }

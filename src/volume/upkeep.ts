@@ -16,7 +16,7 @@ import type { RowWalk } from "./row-walk.js"
 import type { ScanEvents, VolumeShelf, WalkRequest } from "./scan.js"
 import { readVolumeHeader, walkVolume } from "./scan.js"
 import type { NeedleCopy, WriteQueue } from "./write-queue.js"
-import type { VolumeHome } from "./writer.js"
+import type { VolumeDirectory } from "./writer.js"
 
 /** A device's volumes, for compaction and scrubbing. */
 export interface KeptVolumes extends Volumes {
@@ -38,7 +38,7 @@ export class VolumeUpkeep {
 
   constructor(
     private readonly disk: Disk,
-    private readonly home: VolumeHome,
+    private readonly directory: VolumeDirectory,
     private readonly index: NeedleIndex,
     private readonly queue: WriteQueue,
     private readonly files: VolumeFiles,
@@ -98,7 +98,7 @@ export class VolumeUpkeep {
    */
   walkVolume(volumeId: VolumeId, options: Omit<WalkRequest, "volumeId" | "upTo"> = { from: undefined }): ScanEvents {
     const shelf: VolumeShelf = {
-      deviceId: this.home.deviceId,
+      deviceId: this.directory.deviceId,
       volumeIds: this.usages.list().map(usage => usage.volumeId),
       fileOf: id => this.fileOf(id),
     }
@@ -140,24 +140,24 @@ export class VolumeUpkeep {
     try {
       await this.closeBefore(volumeId)
       if (this.files.isRead(volumeId)) return false
-      await this.disk.remove(volumePath(this.home.folder, volumeId))
+      await this.disk.remove(volumePath(this.directory.folder, volumeId))
     } catch (error) {
       // An earlier call removed it and could not sync the folder.
       if (!isAbsent(error)) throw error
     }
     await this.files.giveUp(volumeId)
-    await this.disk.syncFolder(this.home.folder)
+    await this.disk.syncFolder(this.directory.folder)
     this.usages.removed(volumeId)
     return true
   }
 
   /** Closes the volume before, whose end is known from this one's header. */
   private async closeBefore(volumeId: VolumeId): Promise<void> {
-    const { header } = await readVolumeHeader(this.fileOf(volumeId), this.home.deviceId, volumeId)
+    const { header } = await readVolumeHeader(this.fileOf(volumeId), this.directory.deviceId, volumeId)
     const sealed = header?.sealed
     if (sealed === undefined || this.usages.get(sealed.volumeId) === undefined) return
     try {
-      this.usages.wrote(sealed.volumeId, await closeVolume(this.disk, this.home, sealed))
+      this.usages.wrote(sealed.volumeId, await closeVolume(this.disk, this.directory, sealed))
     } catch (error) {
       // Space now matters more than the later distinction of rot from a torn tail in one group.
       if (!isFailure(error, "deviceFull")) throw error

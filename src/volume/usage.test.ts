@@ -9,7 +9,7 @@ import { decodeNeedlePlace } from "../format/needle.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { KeptVolumes } from "./upkeep.js"
-import { deviceHome, MapRows, needleFor, needleIdFor } from "./testing-volumes.js"
+import { volumeDirectory, MapRows, needleFor, needleIdFor } from "./testing-volumes.js"
 import { VOLUME_LIMITS, volumeBytesMaxFor } from "./limits.js"
 import { openVolumes } from "./volumes.js"
 
@@ -27,7 +27,7 @@ async function opened(sim = new SimDisk(), incarnation = 1): Promise<World> {
   return {
     sim,
     rows,
-    volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, { limits: SMALL }),
+    volumes: await openVolumes(sim.boot(), rows, volumeDirectory(incarnation), undefined, { limits: SMALL }),
   }
 }
 
@@ -111,18 +111,18 @@ test("tombstones are known for volumes of this process, and for others once they
 
 test("tombstones may use the reserve, needles may not", async () => {
   const sim = new SimDisk()
-  let room = true
-  const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined, {
+  let hasSpace = true
+  const volumes = await openVolumes(sim.boot(), new MapRows(), volumeDirectory(1), undefined, {
     limits: SMALL,
-    mayAppend: () => room,
+    mayAppend: () => hasSpace,
   })
   await volumes.append(needleFor(1, 3000, random))
-  room = false
+  hasSpace = false
   await assert.rejects(volumes.append(needleFor(2, 3000, random)), error => isFailure(error, "deviceFull"))
   await volumes.remove([needleIdFor(1)])
   assert.equal(volumes.has(needleIdFor(1)), false)
   assert.equal(volumes.refusing, undefined, "a full device is no broken one")
-  room = true
+  hasSpace = true
   await volumes.append(needleFor(2, 3000, random))
   assert.ok(volumes.has(needleIdFor(2)))
 })

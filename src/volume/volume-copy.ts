@@ -41,7 +41,7 @@ export interface Copied {
 }
 
 /** Space that copies may use. */
-export interface CopyRoom {
+export interface CopySpace {
   readonly copySpaceBytes: number
   /** Only the reserve remains. */
   readonly isFull: boolean
@@ -73,7 +73,7 @@ export class VolumeCopy {
     private readonly keepsTombstones: boolean,
     private readonly onDamage: OnDamage,
     private readonly limits: CompactionLimits,
-    private readonly room: CopyRoom,
+    private readonly space: CopySpace,
   ) {
     this.walk = upkeep.walkVolume(volumeId)
     this.file = upkeep.fileOf(volumeId)
@@ -183,7 +183,7 @@ export class VolumeCopy {
 
   private async flush(): Promise<void> {
     if (this.batch.length === 0) return
-    if (this.room.copySpaceBytes < groupBytes(this.batchBytes)) {
+    if (this.space.copySpaceBytes < groupBytes(this.batchBytes)) {
       throw fail("deviceFull", { message: "the remaining space is kept for a checkpoint", volume: this.volumeId })
     }
     await this.upkeep.copy(this.batch)

@@ -17,7 +17,7 @@ import type { Disk, DiskFile } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimClock } from "../seams/clock/sim.js"
 import type { Allocate, Needle, Volumes } from "./contract.js"
-import { deviceHome, MapRows, needleFor, needleIdFor, needleOf } from "./testing-volumes.js"
+import { volumeDirectory, MapRows, needleFor, needleIdFor, needleOf } from "./testing-volumes.js"
 import { inspectVolume } from "./inspect.js"
 import type { VolumeLimits } from "./limits.js"
 import { VOLUME_LIMITS } from "./limits.js"
@@ -35,7 +35,11 @@ interface World {
 /** Opens the volumes of a disk with an empty index. */
 async function opened(sim = new SimDisk(), limits = VOLUME_LIMITS, incarnation = 1): Promise<World> {
   const rows = new MapRows()
-  return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(incarnation), undefined, { limits }) }
+  return {
+    sim,
+    rows,
+    volumes: await openVolumes(sim.boot(), rows, volumeDirectory(incarnation), undefined, { limits }),
+  }
 }
 
 const needles = (count: number, lengthBytes = 5000, from = 1): Needle[] =>
@@ -129,7 +133,7 @@ test("a short range that was read lately is read synchronously; if that fails, t
   const sim = new SimDisk()
   const rows = Object.assign(new MapRows(), { warm: () => undefined })
   const sync = { reads: new SyncReads(new SimClock()), cachedBytesMax: 1 * MIB }
-  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, { limits: SMALL, sync })
+  const volumes = await openVolumes(sim.boot(), rows, volumeDirectory(1), undefined, { limits: SMALL, sync })
   const needle = needleFor(1, 192 * KIB, random)
   await volumes.append(needle)
   const range = { offsetBytes: 70_000, lengthBytes: 100 * KIB }
@@ -165,7 +169,7 @@ test("a range of a long needle costs its header and its sub-blocks, not the need
   const needle = needleFor(1, 4 * MIB, random)
   await world.volumes.append(needle)
   const { disk, seen } = counted(world.sim.boot())
-  const again = await openVolumes(disk, world.rows, deviceHome(2), undefined)
+  const again = await openVolumes(disk, world.rows, volumeDirectory(2), undefined)
   seen.readBytes = 0
   await again.read(needle.id, { offsetBytes: 3 * MIB + 5, lengthBytes: 100 }, waitIfSlow)
   assert.ok(seen.readBytes < 66 * KIB, `${seen.readBytes} bytes read`)
@@ -221,7 +225,7 @@ test("a volume that is full is followed by another; all stay readable, few stay 
   const sim = new SimDisk()
   const { disk, seen } = counted(sim.boot())
   const rows = new MapRows()
-  const volumes = await openVolumes(disk, rows, deviceHome(1), undefined, { limits: SMALL })
+  const volumes = await openVolumes(disk, rows, volumeDirectory(1), undefined, { limits: SMALL })
   const all = needles(60, 20_000)
   for (const needle of all) await volumes.append(needle)
   const world = { sim, rows, volumes }
@@ -482,7 +486,7 @@ test("a sealed volume that was cut short is reported", async () => {
 test("another device's volumes are refused", async () => {
   const world = await opened()
   for (const needle of needles(5)) await world.volumes.append(needle)
-  const stranger = { ...deviceHome(2), deviceId: parseDeviceId("00000000000000d2") }
+  const stranger = { ...volumeDirectory(2), deviceId: parseDeviceId("00000000000000d2") }
   const rows = new MapRows()
   await openVolumes(world.sim.boot(), rows, stranger, undefined)
   assert.equal(rows.rows.size, 0)
@@ -512,15 +516,15 @@ test("inspection shows every group and needle with its verdict, and what cannot 
 test("volumes work on a real disk", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-volumes-"))
   try {
-    const home = deviceHome(1, join(folder, "volumes"))
+    const directory = volumeDirectory(1, join(folder, "volumes"))
     const rows = new MapRows()
-    const volumes = await openVolumes(new RealDisk(), rows, home, undefined, { limits: SMALL })
+    const volumes = await openVolumes(new RealDisk(), rows, directory, undefined, { limits: SMALL })
     const all = needles(40, 30_000)
     await Promise.all(all.map(needle => volumes.append(needle)))
     await volumes.remove([needleIdFor(3)])
     await volumes.close()
     const later = new MapRows()
-    const again = await openVolumes(new RealDisk(), later, home, undefined, { limits: SMALL })
+    const again = await openVolumes(new RealDisk(), later, directory, undefined, { limits: SMALL })
     assert.deepEqual(again.damages, [])
     assert.equal(again.has(needleIdFor(3)), false)
     for (const needle of all) {

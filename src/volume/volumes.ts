@@ -45,7 +45,7 @@ import { isSamePlace, planRead, stretchesOf } from "./needle-read-core.js"
 import type { Recovered, UnvouchedGroup } from "./recovery.js"
 import { recoverVolumes } from "./recovery.js"
 import { WriteQueue } from "./write-queue.js"
-import type { VolumeHome } from "./writer.js"
+import type { VolumeDirectory } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
 
 type ReadAt<T> = (file: DiskFile, place: NeedlePlace, isWanted: (header: NeedleHeader) => boolean) => Soon<T>
@@ -76,14 +76,14 @@ interface VolumeOptions {
 export async function openVolumes(
   disk: Disk,
   rows: DeviceRows,
-  home: VolumeHome,
+  directory: VolumeDirectory,
   mark: Uint8Array | undefined,
   options: VolumeOptions = {},
 ): Promise<KeptVolumes> {
-  await disk.makeFolder(home.folder)
+  await disk.makeFolder(directory.folder)
   const contained = positionOfMark(mark)
-  const recovered = await recoverVolumes(disk, rows, home, contained)
-  const volumes = new NeedleVolumes(disk, rows, home, recovered, options)
+  const recovered = await recoverVolumes(disk, rows, directory, contained)
+  const volumes = new NeedleVolumes(disk, rows, directory, recovered, options)
   volumes.contained(contained)
   await volumes.writeAgain(recovered.unvouched)
   return volumes
@@ -111,7 +111,7 @@ class NeedleVolumes implements KeptVolumes {
   constructor(
     disk: Disk,
     rows: DeviceRows,
-    home: VolumeHome,
+    directory: VolumeDirectory,
     recovered: Recovered,
     { limits = VOLUME_LIMITS, mayAppend = () => true, sync }: VolumeOptions,
   ) {
@@ -120,10 +120,10 @@ class NeedleVolumes implements KeptVolumes {
     this.sync = sync
     // No volume is certain to have been written through the cache as a whole.
     this.cached = sync && new CachedPages(Infinity, limits.volumeBytesMax, sync.cachedBytesMax)
-    this.writer = new VolumeWriter(disk, home, "needles", recovered.sealed, (volume, group) => {
+    this.writer = new VolumeWriter(disk, directory, "needles", recovered.sealed, (volume, group) => {
       this.cached?.note(volume, group)
     })
-    this.files = new VolumeFiles(disk, home.folder, limits.filesOpenMax)
+    this.files = new VolumeFiles(disk, directory.folder, limits.filesOpenMax)
     this.index = new NeedleIndex(rows, recovered.sizes)
     const { index } = this
     const owner = {
@@ -132,7 +132,7 @@ class NeedleVolumes implements KeptVolumes {
       written: (headers, places, after) => this.written(headers, places, after),
     } satisfies ConstructorParameters<typeof WriteQueue>[1]
     this.queue = new WriteQueue(this.writer, owner, limits, recovered.lastVolume)
-    this.upkeep = new VolumeUpkeep(disk, home, index, this.queue, this.files, limits.volumeBytesMax)
+    this.upkeep = new VolumeUpkeep(disk, directory, index, this.queue, this.files, limits.volumeBytesMax)
     this.upkeep.changedUpTo = recovered.sealed
     this.damages = recovered.damages
   }

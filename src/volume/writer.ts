@@ -21,7 +21,7 @@ import type { EncodedNeedle } from "./group-core.js"
 import { cacheUseOf, packGroup } from "./group-core.js"
 
 /** One device's folder of volumes, in one process incarnation. */
-export interface VolumeHome {
+export interface VolumeDirectory {
   readonly folder: string
   readonly deviceId: DeviceId
   readonly incarnation: Incarnation
@@ -36,7 +36,7 @@ export class VolumeWriter {
    */
   constructor(
     private readonly disk: Disk,
-    private readonly home: VolumeHome,
+    private readonly directory: VolumeDirectory,
     private readonly kind: VolumeKind,
     private at: VolumePosition | undefined,
     private readonly onCached?: (volumeId: VolumeId, group: NeedleRange) => void,
@@ -60,18 +60,18 @@ export class VolumeWriter {
   /** Leaves the open volume, if any, and begins one of this number, which must not exist. */
   async begin(volumeId: VolumeId): Promise<void> {
     await this.leave()
-    const path = volumePath(this.home.folder, volumeId)
+    const path = volumePath(this.directory.folder, volumeId)
     const page = encodeVolumeHeader({
       kind: this.kind,
-      deviceId: this.home.deviceId,
+      deviceId: this.directory.deviceId,
       volumeId,
-      incarnation: this.home.incarnation,
+      incarnation: this.directory.incarnation,
       sealed: this.at,
     })
     const file = await this.disk.open(path, "create", { durable: true })
     try {
       await file.write([page], 0)
-      await this.disk.syncFolder(this.home.folder)
+      await this.disk.syncFolder(this.directory.folder)
     } catch (error) {
       await file.close().catch(() => undefined)
       // On a full disk each attempt would leave a file; a file that cannot be removed counts as never begun.
@@ -86,7 +86,7 @@ export class VolumeWriter {
   async write(needles: readonly EncodedNeedle[]): Promise<readonly NeedlePlace[]> {
     const file = must(this.file, "a volume is open")
     const at = must(this.at, "an open volume has a position")
-    const { buffers, places, after } = packGroup(this.home.deviceId, at, needles)
+    const { buffers, places, after } = packGroup(this.directory.deviceId, at, needles)
     const use = cacheUseOf(needles)
     try {
       await file.write(buffers, at.offsetBytes, use)

@@ -11,7 +11,7 @@ import { allow, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
 
 /** Reads the answer at the time of the request, and delivers it when the test releases it. */
 class SlowMetadata extends MemoryMetadata {
-  readonly asked: string[] = []
+  readonly queries: string[] = []
   private release: (() => void) | undefined
   private held: Promise<void> | undefined
 
@@ -25,7 +25,7 @@ class SlowMetadata extends MemoryMetadata {
   }
 
   override ask<Result>(query: Query<Result>): Soon<Result> {
-    this.asked.push(query.name)
+    this.queries.push(query.name)
     const answer = super.ask(query)
     return this.held === undefined ? answer : this.held.then(() => answer)
   }
@@ -51,11 +51,11 @@ async function scene() {
 test("a key that is disabled while its records are in flight is refused from then on", async () => {
   const { metadata, accounts, id } = await scene()
   metadata.hold()
-  const asked = accounts.secretOf(id, undefined, NOW_MS)
-  assert.ok(asked instanceof Promise)
+  const pending = accounts.secretOf(id, undefined, NOW_MS)
+  assert.ok(pending instanceof Promise)
   await accounts.setKeyActive(id, false)
   metadata.deliver()
-  assert.equal((await asked)?.id, id, "the request began before the change")
+  assert.equal((await pending)?.id, id, "the request began before the change")
   assert.equal(accounts.knownSecret(id, undefined, NOW_MS)?.id, undefined)
   assert.equal((await accounts.secretOf(id, undefined, NOW_MS))?.id, undefined)
 })
@@ -84,10 +84,10 @@ test("a session of a role that is deleted while its records are in flight has en
     ...{ policyArns: [], tags: [], context: NO_CONTEXT, nowMs: NOW_MS },
   })
   metadata.hold()
-  const asked = accounts.secretOf(accessKeyId, token, NOW_MS)
+  const pending = accounts.secretOf(accessKeyId, token, NOW_MS)
   await identities.remove(READER)
   metadata.deliver()
-  assert.equal((await asked)?.id, accessKeyId)
+  assert.equal((await pending)?.id, accessKeyId)
   assert.equal(accounts.knownSecret(accessKeyId, token, NOW_MS)?.id, undefined)
   await rejects("invalidToken", async () => accounts.secretOf(accessKeyId, token, NOW_MS))
 })
@@ -96,14 +96,14 @@ test("a key and an account are read once until something changes", async () => {
   const { metadata, accounts, identities, id } = await scene()
   await accounts.secretOf(id, undefined, NOW_MS)
   await accounts.getAccount(ACCOUNT)
-  metadata.asked.length = 0
+  metadata.queries.length = 0
   await accounts.secretOf(id, undefined, NOW_MS)
   await accounts.getAccount(ACCOUNT)
-  assert.deepEqual(metadata.asked, [])
+  assert.deepEqual(metadata.queries, [])
   await identities.setTags(BOB, [["team", "a"]], [])
   const key = await accounts.secretOf(id, undefined, NOW_MS)
   await accounts.getAccount(ACCOUNT)
-  assert.deepEqual(metadata.asked, ["ReadKey", "ReadAccount"])
+  assert.deepEqual(metadata.queries, ["ReadKey", "ReadAccount"])
   assert.deepEqual(key?.principal.tags, [["team", "a"]])
 })
 

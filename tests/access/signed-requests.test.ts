@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { presign, signRequest, UNSIGNED_PAYLOAD, type IssuedSession } from "../../src/access/index.js"
 import { FORM_BOUNDARY, formBody, signForm } from "../../conformance/forms.js"
-import { ask, type Asked, type Told } from "../s3/ask.js"
+import { ask, type HandlerRequest, type Told } from "../s3/ask.js"
 import { handleModel } from "../s3/over-model.js"
 import { AccessWorld, ROOT_KEY, testBothWays } from "./world.js"
 
@@ -16,19 +16,19 @@ const HOST = ["host", "localhost"]
 const signerOf = ({ accessKeyId, secret, token }: IssuedSession): Signer => ({ id: accessKeyId, secret, token })
 const termsOf = ({ id, secret }: Signer) => ({ accessKeyId: id, secret, region: "us-east-1", service: "s3" })
 
-function inHeader(signer: Signer): Asked {
+function inHeader(signer: Signer): HandlerRequest {
   const rawHeaders = signer.token === undefined ? HOST : [...HOST, "x-amz-security-token", signer.token]
   const request = { method: "GET", rawTarget: "/", rawHeaders }
   return { ...request, rawHeaders: signRequest(request, UNSIGNED_PAYLOAD, termsOf(signer), Date.now()).rawHeaders }
 }
 
-function inQuery(signer: Signer): Asked {
+function inQuery(signer: Signer): HandlerRequest {
   const query = signer.token === undefined ? "" : `?X-Amz-Security-Token=${signer.token}`
   const request = { method: "GET", rawTarget: `/${query}`, rawHeaders: HOST }
   return { ...request, rawTarget: presign(request, 600, termsOf(signer), Date.now()) }
 }
 
-function inForm({ id, secret, token }: Signer): Asked {
+function inForm({ id, secret, token }: Signer): HandlerRequest {
   const extra = token === undefined ? [] : [["x-amz-security-token", token] as const]
   const conditions = [{ key: "k" }, ...extra.map(([name, value]) => ({ [name]: value }))]
   const signed = signForm({ accessKey: id, secretKey: secret }, { bucket: "bucket", conditions })

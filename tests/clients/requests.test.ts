@@ -76,13 +76,13 @@ test("minio-js: ?versioning without Content-MD5, over plain HTTP and as it signs
   assert.equal(text((await client.call("GET", call)).text, "Status"), "Suspended")
 })
 
-interface Asked {
+interface HandlerRequest {
   readonly method: string
   readonly target: string
   readonly signed: boolean
 }
 
-async function toldTo({ method, target, signed }: Asked): Promise<string> {
+async function toldTo({ method, target, signed }: HandlerRequest): Promise<string> {
   const [path = "", query = ""] = target.split("?")
   const { request } = client.prepare(method, { path, query, anonymous: !signed })
   const answer = await exchange(client.endpoint, request)

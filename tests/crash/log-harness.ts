@@ -194,7 +194,7 @@ export interface Finding {
 }
 
 /** Checks one crash state. `deep` also continues from it, and cuts the power inside the recovery. */
-export async function judge(
+export async function findBrokenPromise(
   run: Run,
   state: CrashState,
   recover: Recover,
@@ -213,12 +213,12 @@ export async function judge(
     if (!isFailure(error, "corruptLog")) throw error
     return { check: "no false damage", what: error.message }
   }
-  const finding = judgeNumbers(run, state.eventsBefore, cut, first)
+  const finding = checkNumbers(run, state.eventsBefore, cut, first)
   if (finding !== undefined || deep === undefined || recording === undefined) return finding
-  return (await judgeRepeats(recording, first, cut, recover, deep)) ?? (await judgeGoesOn(sim, first, cut, recover))
+  return (await checkRepeats(recording, first, cut, recover, deep)) ?? (await checkContinues(sim, first, cut, recover))
 }
 
-function judgeNumbers(
+function checkNumbers(
   run: Run,
   events: number,
   cut: LogSequence,
@@ -241,7 +241,7 @@ function judgeNumbers(
 }
 
 /** A recovery interrupted by a power cut at any point, and repeated, returns what the first one returned. */
-async function judgeRepeats(
+async function checkRepeats(
   recording: DiskRecord,
   first: readonly (number | undefined)[],
   cut: LogSequence,
@@ -259,7 +259,7 @@ async function judgeRepeats(
 }
 
 /** Appends after a recovery; the next recovery must return them after everything else. */
-async function judgeGoesOn(
+async function checkContinues(
   sim: SimDisk,
   first: readonly (number | undefined)[],
   cut: LogSequence,

@@ -16,7 +16,16 @@ import { LOG_PAGE_BYTES } from "../../src/format/log-batch.js"
 import { crashStates, SimDisk, WrappedDisk } from "../../src/seams/disk/index.js"
 import type { Disk, OpenMode } from "../../src/seams/disk/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
-import { DEVICE, FOLDER, judge, LOG_OPTIONS, numberOf, numbersAbove, openReal, play } from "./log-harness.js"
+import {
+  DEVICE,
+  FOLDER,
+  findBrokenPromise,
+  LOG_OPTIONS,
+  numberOf,
+  numbersAbove,
+  openReal,
+  play,
+} from "./log-harness.js"
 import type { Finding, OpenLog, Recover, Recovered, Run } from "./log-harness.js"
 
 const RUNS = Number(process.env["LOG_CRASH_RUNS"] ?? 12)
@@ -36,7 +45,7 @@ async function tryAll(run: Run, seed: number, recover: Recover, findingsMax = 1)
   for (const state of crashStates(run.record, { window: 8, subsetsMax: 16, tearsMax: 5, random })) {
     states += 1
     const deep = states % DEEP_EVERY === 0 ? random : undefined
-    const finding = await judge(run, state, recover, deep)
+    const finding = await findBrokenPromise(run, state, recover, deep)
     if (finding !== undefined)
       findings.push({ ...finding, where: `seed ${seed}, event ${state.eventsBefore}: ${state.what}` })
     if (findings.length >= findingsMax) break

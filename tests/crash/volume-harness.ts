@@ -21,7 +21,7 @@ import { VolumeScanSource } from "../../src/volume/checkpoint-source.js"
 import { Compaction } from "../../src/volume/compaction.js"
 import type { Needle, NeedleId, Volumes } from "../../src/volume/contract.js"
 import type { KeptVolumes, VolumeUpkeep } from "../../src/volume/upkeep.js"
-import { deviceHome, MapRows, needleIdFor, needleOf } from "../../src/volume/testing-volumes.js"
+import { volumeDirectory, MapRows, needleIdFor, needleOf } from "../../src/volume/testing-volumes.js"
 import { COMPACTION_LIMITS, VOLUME_LIMITS } from "../../src/volume/limits.js"
 import { openVolumes } from "../../src/volume/volumes.js"
 
@@ -60,7 +60,7 @@ export interface Run {
   readonly record: DiskRecord
   readonly issued: readonly Issued[]
   readonly checkpoints: readonly Checkpoint[]
-  readonly lives: number
+  readonly incarnation: number
   readonly killedInFlight: number
   /** Volumes that compaction removed. */
   readonly removed: number
@@ -83,7 +83,7 @@ export interface Recovered {
   readonly rows: MapRows
   readonly volumes: KeptVolumes
 }
-export type Recover = (disk: Disk, base: Checkpoint, life: number) => Promise<Recovered>
+export type Recover = (disk: Disk, base: Checkpoint, incarnation: number) => Promise<Recovered>
 
 const copyOf = (rows: MapRows): MapRows => {
   const copy = new MapRows()
@@ -91,9 +91,9 @@ const copyOf = (rows: MapRows): MapRows => {
   return copy
 }
 
-export const recoverReal: Recover = async (disk, base, life) => {
+export const recoverReal: Recover = async (disk, base, incarnation) => {
   const rows = copyOf(base.rows)
-  return { rows, volumes: await openVolumes(disk, rows, deviceHome(life), base.mark, { limits: LIMITS }) }
+  return { rows, volumes: await openVolumes(disk, rows, volumeDirectory(incarnation), base.mark, { limits: LIMITS }) }
 }
 
 const BODIES = new Map<number, Uint8Array>()
@@ -127,7 +127,7 @@ class Script {
   private recording: DiskRecord | undefined
   private readonly issued: Issued[] = []
   private checkpoints: Checkpoint[] = [{ at: 0, mark: undefined, rows: new MapRows() }]
-  private life = 0
+  private incarnation = 0
   private lastNumber = 0
   private killedInFlight = 0
   private removed = 0
@@ -145,8 +145,12 @@ class Script {
   }
 
   async begin(): Promise<void> {
-    this.life += 1
-    this.current = await recoverReal(this.disk(), must(this.checkpoints.at(-1), "there is a first base"), this.life)
+    this.incarnation += 1
+    this.current = await recoverReal(
+      this.disk(),
+      must(this.checkpoints.at(-1), "there is a first base"),
+      this.incarnation,
+    )
     const { upkeep } = this.current.volumes
     this.planted.upkeep?.(upkeep)
     this.compaction = compactionOf(this.current)
@@ -164,8 +168,15 @@ class Script {
   }
 
   run(): Run {
-    const { issued, checkpoints, life, killedInFlight, removed } = this
-    return { record: must(this.recording, "recorded"), issued, checkpoints, lives: life, killedInFlight, removed }
+    const { issued, checkpoints, incarnation, killedInFlight, removed } = this
+    return {
+      record: must(this.recording, "recorded"),
+      issued,
+      checkpoints,
+      incarnation: incarnation,
+      killedInFlight,
+      removed,
+    }
   }
 
   async step(): Promise<void> {
@@ -229,7 +240,7 @@ class Script {
 
   private async checkpoint(): Promise<void> {
     const base = must(this.checkpoints.at(-1), "there is a first base")
-    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.life), this.volumes.durable())
+    const source = new VolumeScanSource(this.sim.boot(), volumeDirectory(this.incarnation), this.volumes.durable())
     const rows = copyOf(base.rows)
     const upTo = this.volumes.durable()
     for await (const write of source.collect(base.mark)) rows.apply([write])
@@ -317,7 +328,7 @@ export interface Finding {
 }
 
 /** Recovers a crashed disk and checks the promises. */
-export async function judge(
+export async function findBrokenPromise(
   run: Run,
   state: CrashState,
   recover: Recover,
@@ -328,20 +339,20 @@ export async function judge(
   const sim = new SimDisk(state.medium)
   const recording = sim.record()
   try {
-    const found = await recover(sim.boot(), base, run.lives + 1)
+    const found = await recover(sim.boot(), base, run.incarnation + 1)
     const finding =
-      (await judgeNeedles(run, moment, found)) ?? (await judgeRebuild(sim, found)) ?? judgeDamage(found.volumes)
+      (await checkNeedles(run, moment, found)) ?? (await checkRebuild(sim, found)) ?? checkDamage(found.volumes)
     if (finding !== undefined || deep === undefined) return finding
     const due = run.issued.filter(({ ackedAt, removeIssuedAt }) => ackedAt <= moment && removeIssuedAt > moment)
     const promised = new Set(due.map(({ number }) => `needles/${needleKeyOf(needleIdFor(number))}`))
-    const again = (disk: Disk): Promise<Recovered> => recover(disk, base, run.lives + 2)
-    return await judgeRepeated(promised, again, found, recording, deep)
+    const again = (disk: Disk): Promise<Recovered> => recover(disk, base, run.incarnation + 2)
+    return await checkRepeated(promised, again, found, recording, deep)
   } catch (error) {
     return { check: "failed", details: error instanceof Error ? (error.stack ?? error.message) : String(error) }
   }
 }
 
-async function judgeNeedles(run: Run, moment: number, { rows, volumes }: Recovered): Promise<Finding | undefined> {
+async function checkNeedles(run: Run, moment: number, { rows, volumes }: Recovered): Promise<Finding | undefined> {
   const known = new Set<string>()
   for (const each of run.issued) {
     const id = needleIdFor(each.number)
@@ -369,9 +380,9 @@ const describe = (key: string): string =>
   `needle ${parseInt(needleIdOfKey(rowKeyOf(key.slice("needles/".length))).uploadId, 16)}`
 
 /** The index rebuilt from the volumes equals the one from checkpoint and tail. */
-async function judgeRebuild(sim: SimDisk, { rows, volumes }: Recovered): Promise<Finding | undefined> {
+async function checkRebuild(sim: SimDisk, { rows, volumes }: Recovered): Promise<Finding | undefined> {
   const rebuilt = new MapRows()
-  const source = new VolumeScanSource(sim.boot(), deviceHome(0), volumes.durable())
+  const source = new VolumeScanSource(sim.boot(), volumeDirectory(0), volumes.durable())
   for await (const write of source.collect(undefined)) rebuilt.apply([write])
   const text = (index: MapRows): string =>
     JSON.stringify([...index.rows].map(([key, { value }]) => [key, Buffer.from(value).toString("hex")]).sort())
@@ -380,11 +391,11 @@ async function judgeRebuild(sim: SimDisk, { rows, volumes }: Recovered): Promise
     : { check: "rebuild", details: `${rebuilt.rows.size} and ${rows.rows.size}` }
 }
 
-const judgeDamage = ({ damages }: Volumes): Finding | undefined =>
+const checkDamage = ({ damages }: Volumes): Finding | undefined =>
   damages.length === 0 ? undefined : { check: "damage", details: JSON.stringify(damages[0]) }
 
 /** Continues from a recovered disk, then cuts power at any moment of the recovery or the operations after it. */
-async function judgeRepeated(
+async function checkRepeated(
   promised: ReadonlySet<string>,
   again: (disk: Disk) => Promise<Recovered>,
   found: Recovered,
@@ -405,7 +416,7 @@ async function judgeRepeated(
     const isNewHeld = volumes.has(needleIdFor(NEW_LIFE))
     if (state.eventsBefore >= ackedAt && !isNewHeld)
       return { check: "repeated", details: "the new process's needle is lost" }
-    const finding = judgeDamage(volumes)
+    const finding = checkDamage(volumes)
     if (finding !== undefined) return finding
   }
   return undefined
@@ -415,11 +426,11 @@ async function judgeRepeated(
  * Runs compaction and checkpoints to their end on a recovered disk: all due needles must still exist with their
  * bytes, and the space of the others must be free.
  */
-export async function judgeSpace(run: Run, state: CrashState): Promise<Finding | undefined> {
+export async function checkSpace(run: Run, state: CrashState): Promise<Finding | undefined> {
   const moment = state.eventsBefore
   const base = must(run.checkpoints.filter(({ at }) => at <= moment).at(-1), "there is a first base")
   const sim = new SimDisk(state.medium)
-  const found = await recoverReal(sim.boot(), base, run.lives + 1)
+  const found = await recoverReal(sim.boot(), base, run.incarnation + 1)
   const compaction = compactionOf(found)
   const collected = copyOf(base.rows)
   let { mark } = base
@@ -428,7 +439,7 @@ export async function judgeSpace(run: Run, state: CrashState): Promise<Finding |
     idle = (await compaction.step(NEVER_ABORTED)) === "busy" ? 0 : idle + 1
     if (idle === 0) continue
     const upTo = found.volumes.durable()
-    const source = new VolumeScanSource(sim.boot(), deviceHome(run.lives + 1), upTo)
+    const source = new VolumeScanSource(sim.boot(), volumeDirectory(run.incarnation + 1), upTo)
     for await (const write of source.collect(mark)) collected.apply([write])
     mark = source.markAfter()
     found.volumes.contained(upTo)
@@ -437,11 +448,11 @@ export async function judgeSpace(run: Run, state: CrashState): Promise<Finding |
   const pages = volumes + found.rows.rows.size / 8 + writtenBytes / COMPACTION.copyBytes
   const allowed = 0.25 * writtenBytes + volumes * COMPACTION.deadBytesMin + pages * 4 * KIB
   if (writtenBytes - liveBytes > allowed) return { check: "space", details: `${liveBytes} of ${writtenBytes} live` }
-  const again = await recoverReal(sim.boot(), { at: 0, mark, rows: collected }, run.lives + 2)
+  const again = await recoverReal(sim.boot(), { at: 0, mark, rows: collected }, run.incarnation + 2)
   return (
-    (await judgeNeedles(run, moment, found)) ??
-    (await judgeNeedles(run, moment, again)) ??
-    (await judgeRebuild(sim, again)) ??
-    judgeDamage(again.volumes)
+    (await checkNeedles(run, moment, found)) ??
+    (await checkNeedles(run, moment, again)) ??
+    (await checkRebuild(sim, again)) ??
+    checkDamage(again.volumes)
   )
 }

@@ -14,12 +14,12 @@ import { crashStates, WrappedDisk } from "../../src/seams/disk/index.js"
 import type { Disk, Medium } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { positionOfMark } from "../../src/volume/checkpoint-source.js"
-import { deviceHome, MapRows, needleIdFor } from "../../src/volume/testing-volumes.js"
+import { volumeDirectory, MapRows, needleIdFor } from "../../src/volume/testing-volumes.js"
 import { listVolumes, volumePath } from "../../src/volume/files.js"
 import type { IndexWrite } from "../../src/volume/index-writes.js"
 import { indexWrite } from "../../src/volume/index-writes.js"
 import { scanVolumes } from "../../src/volume/scan.js"
-import { judge, judgeSpace, play, recoverReal } from "./volume-harness.js"
+import { findBrokenPromise, checkSpace, play, recoverReal } from "./volume-harness.js"
 import type { Finding, Planted, Recover, Run } from "./volume-harness.js"
 
 const RUNS = Number(process.env["VOLUME_CRASH_RUNS"] ?? 6)
@@ -41,7 +41,7 @@ async function tryAll(run: Run, seed: number, recover: Recover): Promise<Outcome
   for (const state of crashStates(run.record, { window: 6, subsetsMax: 16, tearsMax: 5, random })) {
     states += 1
     const deep = states % DEEP_EVERY === 0 ? random : undefined
-    const finding = await judge(run, state, recover, deep)
+    const finding = await findBrokenPromise(run, state, recover, deep)
     if (finding)
       return { states, finding: { ...finding, where: `seed ${seed}, event ${state.eventsBefore}: ${state.what}` } }
   }
@@ -70,10 +70,10 @@ test("compaction keeps the same promises under cuts at every call and kills at a
     for (const state of crashStates(run.record, { window: 3, subsetsMax: 2, tearsMax: 1, random })) {
       const where = `seed ${seed}, event ${state.eventsBefore}: ${state.what}`
       states += 1
-      assert.deepEqual(await judge(run, state, recoverReal), undefined, where)
+      assert.deepEqual(await findBrokenPromise(run, state, recoverReal), undefined, where)
       if (states % SPACE_EVERY !== 0) continue
       spaces += 1
-      assert.deepEqual(await judgeSpace(run, state), undefined, where)
+      assert.deepEqual(await checkSpace(run, state), undefined, where)
     }
   }
   assert.ok(states > 100 * RUNS, `only ${states} states`)
@@ -131,9 +131,9 @@ const MARK_TOO_FAR: Planted = {
 }
 
 /** Accepts every group whose headers match, as if the whole last volume were known to be durable. */
-const ACCEPT_BAD_BODIES: Recover = async (disk, base, life) => {
-  const recovered = await recoverReal(disk, base, life)
-  const { folder, deviceId } = deviceHome(life)
+const ACCEPT_BAD_BODIES: Recover = async (disk, base, incarnation) => {
+  const recovered = await recoverReal(disk, base, incarnation)
+  const { folder, deviceId } = volumeDirectory(incarnation)
   const ids = await listVolumes(disk, folder)
   for (const volumeId of ids) {
     const file = await disk.open(volumePath(folder, volumeId), "read")
@@ -148,15 +148,15 @@ const ACCEPT_BAD_BODIES: Recover = async (disk, base, life) => {
 }
 
 /** Treats the last group as torn, whatever its checksums. */
-const DROP_LAST_GROUP: Recover = async (disk, base, life) => {
-  const before = await lastGroup(disk, life)
-  const recovered = await recoverReal(disk, base, life)
+const DROP_LAST_GROUP: Recover = async (disk, base, incarnation) => {
+  const before = await lastGroup(disk, incarnation)
+  const recovered = await recoverReal(disk, base, incarnation)
   recovered.rows.apply(before)
   return recovered
 }
 
-async function lastGroup(disk: Disk, life: number): Promise<IndexWrite[]> {
-  const { folder, deviceId } = deviceHome(life)
+async function lastGroup(disk: Disk, incarnation: number): Promise<IndexWrite[]> {
+  const { folder, deviceId } = volumeDirectory(incarnation)
   let group: IndexWrite[] = []
   let gathering: IndexWrite[] = []
   await disk.makeFolder(folder)
@@ -184,7 +184,7 @@ async function find(planted: Planted): Promise<Finding> {
 async function trySome(run: Run): Promise<Finding | undefined> {
   for (const state of crashStates(run.record, { window: 1, subsetsMax: 1, tearsMax: 0, random: new SimRandom(1) })) {
     if (state.eventsBefore % 5 !== 0) continue
-    const finding = await judge(run, state, recoverReal)
+    const finding = await findBrokenPromise(run, state, recoverReal)
     if (finding) return finding
   }
   return undefined
@@ -236,7 +236,7 @@ test("an interrupted recovery, repeated, has the same result as an undisturbed o
     if (state.eventsBefore % 6 !== 0) continue
     deep += 1
     assert.deepEqual(
-      await judge(run, state, recoverReal, random),
+      await findBrokenPromise(run, state, recoverReal, random),
       undefined,
       `event ${state.eventsBefore}: ${state.what}`,
     )
@@ -260,8 +260,8 @@ test("a rotten bit is reported or read as damaged, never as good bytes and never
     const name = must(names[random.below(names.length)], "a volume")
     medium.flipBit(`/device/volumes/${name}`, random.below(8 * sizeOf(medium, name)))
     let damages = 0
-    const finding = await judge(first, { ...whole, medium }, async (disk, base, life) => {
-      const recovered = await recoverReal(disk, base, life)
+    const finding = await findBrokenPromise(first, { ...whole, medium }, async (disk, base, incarnation) => {
+      const recovered = await recoverReal(disk, base, incarnation)
       damages = recovered.volumes.damages.length
       return recovered
     })

@@ -175,7 +175,7 @@ export class Clients {
     janitor.close()
   }
 
-  judge(): void {
+  checkHistories(): void {
     for (const { name, mode } of BUCKETS) {
       for (const verdict of checkHistory(mode, this.record.history.get(name) ?? [])) {
         if (verdict.verdict !== "legal") this.record.violation(`${name}/${describeVerdict(verdict)}`)

@@ -81,7 +81,7 @@ class Drama {
       )
     }
     await this.clients.whileServerEnds(() => this.server.kill()).catch(() => undefined)
-    this.clients.judge()
+    this.clients.checkHistories()
     const { operations, longestMs } = this.clients
     return { violations: record.violations, operations, acts: this.nemesis.done, longestMs }
   }

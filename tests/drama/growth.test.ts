@@ -37,7 +37,7 @@ class Growth {
         clients.begin()
         await growth.written(300)
         await work(growth)
-        await growth.judge()
+        await growth.checkAll()
       } catch (error) {
         await clients.whileServerEnds(() => server.stop())
         throw new Error(`${String(error)}\n${server.log}\n${await describePlaces(folders)}`, { cause: error })
@@ -99,13 +99,13 @@ class Growth {
     await this.server.launch()
   }
 
-  private async judge(): Promise<void> {
+  private async checkAll(): Promise<void> {
     const { clients } = this
     await clients.quiet()
     await clients.finishUploads()
     await clients.readAll()
     await clients.checkQuiet()
-    clients.judge()
+    clients.checkHistories()
     assert.deepEqual(clients.record.violations, [])
   }
 }

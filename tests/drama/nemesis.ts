@@ -10,7 +10,7 @@ import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
 import type { ServerProcess } from "../harness/server.js"
 import type { Shim } from "../faults/shim.js"
-import { Draw } from "../kill/draw.js"
+import { SeededRandom } from "../kill/seeded-random.js"
 import type { Clients } from "./clients.js"
 import { rot } from "./rot.js"
 import type { Operator, Status } from "./operator.js"
@@ -83,7 +83,7 @@ interface Target {
 }
 
 export class Nemesis {
-  private readonly draw: Draw
+  private readonly random: SeededRandom
   private readonly bag: Act[] = []
   private policy: (typeof POLICIES)[number] = "automatic"
   private made: number
@@ -111,7 +111,7 @@ export class Nemesis {
     this.clients = clients
     this.operator = operator
     this.shim = shim
-    this.draw = new Draw(seed * 31 + 7)
+    this.random = new SeededRandom(seed * 31 + 7)
     this.made = folders.length
     this.devicesMin = folders.length
   }
@@ -126,7 +126,7 @@ export class Nemesis {
     this.done.set(act, (this.done.get(act) ?? 0) + 1)
     if (this.stale) this.stale.left -= 1
     if (this.stale && this.stale.left <= 0) await this.putStaleCopyBack(this.stale)
-    await later(PAUSE_MS.least + this.draw.below(PAUSE_MS.spread))
+    await later(PAUSE_MS.least + this.random.below(PAUSE_MS.spread))
   }
 
   /** Acts that have begun but not ended. */
@@ -139,7 +139,7 @@ export class Nemesis {
     if (this.bag.length === 0) {
       this.bag.push(...this.acts.filter(act => this.shim !== undefined || (act !== "failWrites" && act !== "hang")))
     }
-    const [act = "kill"] = this.bag.splice(this.draw.below(this.bag.length), 1)
+    const [act = "kill"] = this.bag.splice(this.random.below(this.bag.length), 1)
     if (act === "add" && this.folders.length >= this.devicesMin + DEVICES_SPARE) return "remove"
     if (act === "remove" && this.folders.length <= this.leastDevices) return "add"
     return act
@@ -186,7 +186,7 @@ export class Nemesis {
   }
 
   private victim(): string {
-    return this.draw.pick(this.folders)
+    return this.random.pick(this.folders)
   }
 
   /** Waits until the store reports that one more folder may be lost without data loss. */
@@ -235,7 +235,7 @@ export class Nemesis {
 
   /** Sometimes kills the server in the middle of a change. */
   private async perhapsKill(): Promise<void> {
-    const [isKilled, afterMs] = [this.draw.below(KILLED_IN_THE_MIDDLE_ONE_IN) === 0, this.draw.below(MIDDLE_MS)]
+    const [isKilled, afterMs] = [this.random.below(KILLED_IN_THE_MIDDLE_ONE_IN) === 0, this.random.below(MIDDLE_MS)]
     if (!isKilled) return
     await later(afterMs)
     this.log(`killed in the middle, after ${afterMs} ms`)
@@ -254,7 +254,7 @@ export class Nemesis {
   }
 
   private async loseAndReplace(): Promise<void> {
-    const [lost, isElsewhere, isFolderLeft] = [this.victim(), this.draw.below(2) === 0, this.draw.below(2) === 0]
+    const [lost, isElsewhere, isFolderLeft] = [this.victim(), this.random.below(2) === 0, this.random.below(2) === 0]
     await this.untilSafe()
     const { id } = await this.operator.deviceAt(lost)
     this.log(`rm -rf ${lost}${isFolderLeft ? "/*" : ""} (${id})`)
@@ -331,7 +331,7 @@ export class Nemesis {
   }
 
   private async setWeight(): Promise<void> {
-    const [folder, weight] = [this.victim(), 1 + this.draw.below(30) / 10]
+    const [folder, weight] = [this.victim(), 1 + this.random.below(30) / 10]
     await this.untilStill()
     await this.setWeightOf(folder, String(weight))
     await this.perhapsKill()
@@ -343,7 +343,7 @@ export class Nemesis {
 
   private async setRedundancy(): Promise<void> {
     const fitting = POLICIES.filter(policy => policy !== this.policy && DEVICES_NEEDED[policy] <= this.folders.length)
-    const policy = this.draw.pick(fitting)
+    const policy = this.random.pick(fitting)
     await this.untilStill()
     await this.operator.until("all here", WAIT_MS, ({ devices }) => {
       const away = devices.filter(({ state }) => state !== "active" && state !== "rebuilding")
@@ -356,7 +356,7 @@ export class Nemesis {
 
   /** A disk that is missing at one start, and present again at a later one. */
   private async takeAway(): Promise<void> {
-    const [folder, awayMs] = [this.victim(), BREAK_MS.least + this.draw.below(BREAK_MS.spread)]
+    const [folder, awayMs] = [this.victim(), BREAK_MS.least + this.random.below(BREAK_MS.spread)]
     await this.untilSafe()
     await this.stop()
     const away = `${folder}.away`
@@ -375,7 +375,7 @@ export class Nemesis {
 
   /** An image of a disk, which replaces the disk some acts later. */
   private async copy(): Promise<void> {
-    const [folder, left] = [this.victim(), 2 + this.draw.below(4)]
+    const [folder, left] = [this.victim(), 2 + this.random.below(4)]
     if (this.stale !== undefined) return
     await this.stop()
     const copy = join(this.root, "stale")
@@ -404,7 +404,7 @@ export class Nemesis {
     const folder = this.victim()
     await this.untilSafe()
     const { id } = await this.operator.deviceAt(folder)
-    this.log(`rot in ${folder} (${id}): ${(await rot(folder, this.draw)).join(", ")}`)
+    this.log(`rot in ${folder} (${id}): ${(await rot(folder, this.random)).join(", ")}`)
     await this.perhapsKill()
     await this.verify(id)
   }

@@ -4,18 +4,18 @@
  */
 import { open, readdir } from "node:fs/promises"
 import { join } from "node:path"
-import type { Draw } from "../kill/draw.js"
+import type { SeededRandom } from "../kill/seeded-random.js"
 
 const PLACES = 12
 const SHARE_UNITS = 100_000
 
 /** Returns the places of the flipped bits. */
-export async function rot(folder: string, draw: Draw): Promise<readonly string[]> {
+export async function rot(folder: string, random: SeededRandom): Promise<readonly string[]> {
   // Chosen before any file is read, so that later random choices are the same in every run.
   const places = Array.from({ length: PLACES }, () => ({
-    fileShare: draw.below(SHARE_UNITS) / SHARE_UNITS,
-    atShare: draw.below(SHARE_UNITS) / SHARE_UNITS,
-    bit: 1 << draw.below(8),
+    fileShare: random.below(SHARE_UNITS) / SHARE_UNITS,
+    atShare: random.below(SHARE_UNITS) / SHARE_UNITS,
+    bit: 1 << random.below(8),
   }))
   const names = (await readdir(join(folder, "volumes"))).sort()
   const flipped: string[] = []

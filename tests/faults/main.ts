@@ -31,7 +31,7 @@ const devices = values.devices.split(",").map(Number)
 const stride = Number(values.stride)
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
-let told = 0
+let total = 0
 let failed = 0
 
 function fault(what: string): void {
@@ -43,17 +43,17 @@ async function calls(): Promise<void> {
   const isEffect = (name: string): name is EffectName => name in EFFECTS
   let at = 0
   for (const options of sweeps(values.effects.split(",").filter(isEffect), devices)) {
-    const before = { told, failed }
+    const before = { total, failed }
     for (const site of await sitesOf(options)) {
       at += 1
       if (at % stride !== 0) continue
-      told += 1
+      total += 1
       await sweepOne(options, site.nth).catch((error: unknown) =>
         fault(`${describeSite(options, site)}\n        ${shown(error).split("\n")[0]}`),
       )
     }
     const { bay, calls: kinds, effect, when } = options
-    const count = `${told - before.told} calls, ${failed - before.failed} failed`
+    const count = `${total - before.total} calls, ${failed - before.failed} failed`
     say(`${effect} in ${kinds} of the ${when} on ${bay} of ${options.devices}: ${count}`)
   }
 }
@@ -68,7 +68,7 @@ async function rot(): Promise<void> {
   ])
   for (const count of devices) {
     await sweepRot(count, all, ({ mode, target }, findings) => {
-      told += findings.cases
+      total += findings.cases
       for (const wrong of findings.wrong) fault(wrong)
       for (const absent of findings.absent) fault(absent)
       say(`${target} rots (${mode}) on ${count}: ${describeFindings(findings)}`)
@@ -80,7 +80,7 @@ async function native(): Promise<void> {
   const missing = await missingForShim()
   if (missing !== undefined) return say(`skipped: the process part needs LD_PRELOAD and cc: ${missing}`)
   for await (const { what, outcome } of sweepNative(stride)) {
-    told += 1
+    total += 1
     for (const wrong of outcome.wrong) fault(`${what}: ${wrong}`)
     say(`${what}: ${outcome.acknowledged} acknowledged, ${outcome.refused} refused`)
   }
@@ -92,5 +92,5 @@ for (const name of values.part.split(",")) {
   if (part === undefined) throw new Error(`no part "${name}"; there are: ${Object.keys(PARTS).join(", ")}`)
   await part()
 }
-say(`${told - failed} passed, ${failed} failed`)
+say(`${total - failed} passed, ${failed} failed`)
 process.exitCode = failed > 0 ? 1 : 0

@@ -251,7 +251,7 @@ function overwrite(path: string, before: Buffer, after: Buffer): void {
 type Found = Omit<RotCase, "number" | "what">
 
 /** Reads every key and the listing, and compares them with the writes. */
-async function judge(engine: Engine, expected: Expected, seed: number): Promise<Found> {
+async function compareAll(engine: Engine, expected: Expected, seed: number): Promise<Found> {
   let exact = 0
   const refused: string[] = []
   const absent: string[] = []
@@ -360,7 +360,7 @@ const both = (a: Found, b: Found): Found => ({
 async function live(work: string, plan: RotPlan, expected: Expected, seed: number): Promise<Found> {
   const opened = await openToRead(work, plan.devices)
   if (!isEngine(opened)) return opened
-  const found = await judge(opened, expected, seed)
+  const found = await compareAll(opened, expected, seed)
   if (plan.target !== "base") {
     await opened.stop().catch(() => undefined)
     return found
@@ -369,7 +369,7 @@ async function live(work: string, plan: RotPlan, expected: Expected, seed: numbe
   await keepUp(opened).catch((error: unknown) => {
     if (!isFailure(error)) wrong.push(`upkeep: ${String(error)}`)
   })
-  const later = await judge(opened, expected, seed + 1)
+  const later = await compareAll(opened, expected, seed + 1)
   await opened.stop().catch((error: unknown) => {
     if (!isFailure(error)) wrong.push(`the stop: ${String(error)}`)
   })
@@ -400,7 +400,7 @@ async function whileRunning(folder: string, plan: RotPlan, expected: Expected): 
     const done = damage(folder, work, plan, number, true)
     if (done === undefined) continue
     say({ begins: number, what: done.what })
-    say({ number, what: done.what, ...(await judge(engine, expected, number)) })
+    say({ number, what: done.what, ...(await compareAll(engine, expected, number)) })
     done.mend()
   }
   await engine?.stop().catch(() => undefined)

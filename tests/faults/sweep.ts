@@ -89,9 +89,9 @@ async function callsOf(devices: number): Promise<Record<SweepOptions["when"], Ca
   const known = lists.get(devices)
   if (known) return known
   const called = { story: new CallList(), start: new CallList() }
-  const told = tell(devices, "kill", called.story.intercept, called.start.intercept).then(() => called)
-  lists.set(devices, told)
-  return told
+  const recording = tell(devices, "kill", called.story.intercept, called.start.intercept).then(() => called)
+  lists.set(devices, recording)
+  return recording
 }
 
 /** The calls to which a sweep adds a fault, in order. */

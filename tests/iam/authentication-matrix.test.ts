@@ -8,11 +8,11 @@ import { Denials, presign } from "../../src/access/index.js"
 import { ACTIONS, createIamHandler } from "../../src/iam/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { AccessWorld } from "../access/world.js"
-import type { Asked } from "../s3/ask.js"
-import { formOf, formRequest, ROOT, sign, SimWeb, tell, type Said } from "./world.js"
+import type { HandlerRequest } from "../s3/ask.js"
+import { formOf, formRequest, ROOT, sign, SimWeb, tell, type IamAnswer } from "./world.js"
 
 const MINUTE_MS = 60_000
-const asked: string[] = []
+const calls: string[] = []
 
 /** Records the calls to a service before it forwards them; looking up keys of signatures is allowed. */
 function spied<Room extends object>(room: Room): Room {
@@ -21,7 +21,7 @@ function spied<Room extends object>(room: Room): Room {
       const value: unknown = Reflect.get(target, property, target)
       if (typeof value !== "function") return value
       return (...args: unknown[]) => {
-        if (property !== "secretOf" && property !== "noteUse") asked.push(String(property))
+        if (property !== "secretOf" && property !== "noteUse") calls.push(String(property))
         return Reflect.apply(value, target, args) as unknown
       }
     },
@@ -50,11 +50,11 @@ const VALUES = {
 
 interface Wrong {
   readonly name: string
-  readonly make: (request: Asked, service: string) => Asked
+  readonly make: (request: HandlerRequest, service: string) => HandlerRequest
   readonly codes: readonly string[]
 }
 
-const changed = (request: Asked, change: (text: string) => string): Asked => ({
+const changed = (request: HandlerRequest, change: (text: string) => string): HandlerRequest => ({
   ...request,
   rawHeaders: request.rawHeaders.map(change),
 })
@@ -158,24 +158,24 @@ test("no action runs for a request with an invalid signature", async () => {
     const request = formRequest(formOf(name, VALUES, service))
     for (const { name: what, make, codes } of WRONGS) {
       if (what === "unsigned" && action.kind === "open") continue
-      const said = await tell(handler, make(request, service))
-      assert.ok(codes.includes(said.code), `${name}, ${what}: ${said.status} ${said.xml}`)
-      assert.ok([400, 403, 501].includes(said.status), `${name}, ${what}: ${said.status}`)
+      const answer = await tell(handler, make(request, service))
+      assert.ok(codes.includes(answer.code), `${name}, ${what}: ${answer.status} ${answer.xml}`)
+      assert.ok([400, 403, 501].includes(answer.status), `${name}, ${what}: ${answer.status}`)
     }
   }
-  assert.deepEqual(asked, [])
+  assert.deepEqual(calls, [])
 })
 
 test("a missing, broken or superfluous part never causes a 500", async () => {
   for (const { service, name } of actions) {
     for (const values of [{}, { UserName: "\u0000", RoleName: "", PolicyArn: "x", OpenIDConnectProviderArn: "x" }]) {
-      const said = await tell(handler, sign(formRequest(formOf(name, values, service)), service, ROOT))
-      assert.ok(said.status < 500 || said.status === 501, `${name}: ${said.status} ${said.xml}`)
+      const answer = await tell(handler, sign(formRequest(formOf(name, values, service)), service, ROOT))
+      assert.ok(answer.status < 500 || answer.status === 501, `${name}: ${answer.status} ${answer.xml}`)
     }
   }
 })
 
-const statusOf = ({ status, code }: Said) => [status, code]
+const statusOf = ({ status, code }: IamAnswer) => [status, code]
 
 test("malformed forms are refused", async () => {
   const send = async (form: string) => statusOf(await tell(handler, sign(formRequest(form), "iam", ROOT)))
@@ -188,7 +188,7 @@ test("malformed forms are refused", async () => {
 })
 
 test("a query works as well: signed in the header, or presigned", async () => {
-  const asks: Asked = {
+  const asks: HandlerRequest = {
     method: "GET",
     rawTarget: "/?Action=GetCallerIdentity&Version=2011-06-15",
     rawHeaders: ["host", "localhost"],

@@ -20,10 +20,10 @@ testBothWays("a user without a policy may only call GetCallerIdentity", async an
     ["GetUser", { UserName: "nobody" }],
     ["GetAccountSummary", {}],
   ] as const) {
-    const said = await world.refused("AccessDenied", action, values, bob)
-    assert.equal(said.status, 403, action)
-    assert.match(said.one("Message"), /^User: arn:aws:iam::\d{12}:user\/bob is not authorized to perform: iam:/)
-    assert.equal(said.notes["reason"], "denied: no policy of the caller allows it", "a reason for the log only")
+    const answer = await world.refused("AccessDenied", action, values, bob)
+    assert.equal(answer.status, 403, action)
+    assert.match(answer.one("Message"), /^User: arn:aws:iam::\d{12}:user\/bob is not authorized to perform: iam:/)
+    assert.equal(answer.notes["reason"], "denied: no policy of the caller allows it", "a reason for the log only")
   }
   const self = await world.sts("GetCallerIdentity", {}, bob)
   assert.match(self.one("Arn"), /:user\/bob$/)
@@ -194,11 +194,11 @@ testBothWays(
     const asking = { RoleArn, RoleSessionName: "work" }
     const root = await world.refused("AccessDenied", "AssumeRole", asking, ROOT, "sts")
     assert.match(root.xml, /Roles may not be assumed by root accounts\./)
-    const said = await world.sts("AssumeRole", asking, bob)
-    const session = sessionIn(said)
-    assert.match(said.one("Arn"), /^arn:aws:sts::\d{12}:assumed-role\/r\/work$/)
-    assert.match(said.one("AssumedRoleId"), /^AROA\w{17}:work$/)
-    const inAnHour = Date.parse(said.one("Expiration")) - Date.now() - 3_600_000
+    const answer = await world.sts("AssumeRole", asking, bob)
+    const session = sessionIn(answer)
+    assert.match(answer.one("Arn"), /^arn:aws:sts::\d{12}:assumed-role\/r\/work$/)
+    assert.match(answer.one("AssumedRoleId"), /^AROA\w{17}:work$/)
+    const inAnHour = Date.parse(answer.one("Expiration")) - Date.now() - 3_600_000
     assert.ok(Math.abs(inAnHour) < 60_000)
     assert.match((await world.sts("GetCallerIdentity", {}, session)).one("Arn"), /assumed-role\/r\/work$/)
     await world.iam("ListUsers", {}, session)
@@ -271,8 +271,8 @@ testBothWays("an expired session is refused as expired", async answersLater => {
   const key = await world.access.mustKnow(ROOT_KEY.accessKeyId)
   const { accessKeyId, secret, token } = sessions.ofKey(key, 900, anHourAgoMs)
   assert.ok((await accounts.secretOf(accessKeyId, token, anHourAgoMs)) !== undefined)
-  const said = await world.refused("ExpiredToken", "GetCallerIdentity", {}, { accessKeyId, secret, token }, "sts")
-  assert.equal(said.status, 403)
+  const answer = await world.refused("ExpiredToken", "GetCallerIdentity", {}, { accessKeyId, secret, token }, "sts")
+  assert.equal(answer.status, 403)
 })
 
 testBothWays("accounts cannot see each other's identities", async answersLater => {

@@ -14,7 +14,7 @@ interface ProviderKey {
   readonly shown: JWK
 }
 
-async function drawKey(kid: string, alg = "RS256"): Promise<ProviderKey> {
+async function randomKey(kid: string, alg = "RS256"): Promise<ProviderKey> {
   const { privateKey, publicKey } = await generateKeyPair(alg)
   return { kid, secret: privateKey, shown: { ...(await exportJWK(publicKey)), kid, alg } }
 }
@@ -34,7 +34,7 @@ class Scene {
   static async open(condition: object = { StringEquals: { "id.example.com/realm:sub": "somebody" } }): Promise<Scene> {
     const scene = new Scene(await IamWorld.open(true))
     const { world } = scene
-    scene.key = await drawKey("one")
+    scene.key = await randomKey("one")
     scene.publish(scene.key)
     const made = await world.iam("CreateOpenIDConnectProvider", { Url: ISSUER, "ClientIDList.member.1": "app" })
     const Federated = made.one("OpenIDConnectProviderArn")
@@ -63,25 +63,25 @@ class Scene {
   }
 
   async refused(code: string, token: string, values: Values = {}): Promise<void> {
-    const said = await this.asks(token, values)
-    assert.equal(said.code, code, said.xml)
-    assert.ok(said.status === 400 || said.status === 403)
+    const answer = await this.asks(token, values)
+    assert.equal(answer.code, code, answer.xml)
+    assert.ok(answer.status === 400 || answer.status === 403)
   }
 }
 
 test("a token of the provider yields a session, which acts as the role and ends with the provider", async () => {
   const scene = await Scene.open()
   const { world } = scene
-  const said = await scene.asks(await tokenOf(scene.key))
-  assert.equal(said.status, 200, said.xml)
-  assert.deepEqual([said.one("SubjectFromWebIdentityToken"), said.one("Audience")], ["somebody", "app"])
-  assert.match(said.one("Provider"), /oidc-provider\/id\.example\.com\/realm$/)
-  const session = sessionIn(said)
+  const answer = await scene.asks(await tokenOf(scene.key))
+  assert.equal(answer.status, 200, answer.xml)
+  assert.deepEqual([answer.one("SubjectFromWebIdentityToken"), answer.one("Audience")], ["somebody", "app"])
+  assert.match(answer.one("Provider"), /oidc-provider\/id\.example\.com\/realm$/)
+  const session = sessionIn(answer)
   await world.iam("ListUsers", {}, session)
   await world.refused("AccessDenied", "ListRoles", {}, session)
   const limited = await scene.asks(await tokenOf(scene.key), { Policy: allow("iam:GetUser") })
   await world.refused("AccessDenied", "ListUsers", {}, sessionIn(limited))
-  await world.iam("DeleteOpenIDConnectProvider", { OpenIDConnectProviderArn: said.one("Provider") })
+  await world.iam("DeleteOpenIDConnectProvider", { OpenIDConnectProviderArn: answer.one("Provider") })
   await world.refused("InvalidClientTokenId", "ListUsers", {}, session)
   await scene.refused("InvalidIdentityToken", await tokenOf(scene.key))
 })
@@ -96,7 +96,7 @@ test("invalid tokens are refused, each by its flaw", async () => {
   )
   await scene.refused("InvalidIdentityToken", "no token")
   await scene.refused("InvalidIdentityToken", `${head}.${forged.toString("base64url")}.${signature}`)
-  await scene.refused("InvalidIdentityToken", await tokenOf({ ...(await drawKey("one")), kid: "one" }))
+  await scene.refused("InvalidIdentityToken", await tokenOf({ ...(await randomKey("one")), kid: "one" }))
   await scene.refused("InvalidIdentityToken", await tokenOf(key, { aud: "other" }))
   await scene.refused("InvalidIdentityToken", await tokenOf(key, { iss: "https://elsewhere.example.com" }))
   await scene.refused("InvalidIdentityToken", await tokenOf(key, { iss: ISSUER.replace("https", "http") }))
@@ -132,10 +132,10 @@ test("other claims can be used in conditions, lists too", async () => {
 
 test("elliptic keys and several audiences work as well", async () => {
   const scene = await Scene.open()
-  const key = await drawKey("two", "ES256")
+  const key = await randomKey("two", "ES256")
   scene.publish(scene.key, key)
-  const said = await scene.asks(await tokenOf(key, { aud: ["unknown", "app"] }))
-  assert.equal(said.one("Audience"), "app")
+  const answer = await scene.asks(await tokenOf(key, { aud: ["unknown", "app"] }))
+  assert.equal(answer.one("Audience"), "app")
 })
 
 test("claims that differ only by case do not add a second value", async () => {
@@ -153,18 +153,18 @@ test("claims that differ only by case do not add a second value", async () => {
 
 test("a provider is queried once, and again for a new key, but not for each token that names one", async () => {
   const scene = await Scene.open()
-  const { asked } = scene.world.web
+  const { fetched } = scene.world.web
   for (let i = 0; i < 5; i += 1) assert.equal((await scene.asks(await tokenOf(scene.key))).status, 200)
-  assert.equal(asked.length, 2, "its configuration and its keys")
-  const unknown = await drawKey("unknown")
+  assert.equal(fetched.length, 2, "its configuration and its keys")
+  const unknown = await randomKey("unknown")
   for (let i = 0; i < 5; i += 1) await scene.refused("InvalidIdentityToken", await tokenOf(unknown))
-  assert.equal(asked.length, 2, "the last query was moments ago")
+  assert.equal(fetched.length, 2, "the last query was moments ago")
 })
 
 test("a provider that does not answer, or answers nonsense, never causes a 500", async () => {
   for (const spoil of ["gone", "another issuer", "no keys", "keys in the clear"] as const) {
     const scene = await Scene.open()
-    const { documents, asked } = scene.world.web
+    const { documents, fetched } = scene.world.web
     const place = `${ISSUER}/.well-known/openid-configuration`
     if (spoil === "gone") documents.clear()
     if (spoil === "another issuer")
@@ -172,6 +172,6 @@ test("a provider that does not answer, or answers nonsense, never causes a 500",
     if (spoil === "no keys") documents.set(`${ISSUER}/keys`, { keys: "none" })
     if (spoil === "keys in the clear") documents.set(place, { issuer: ISSUER, jwks_uri: "http://id.example.com/keys" })
     for (let i = 0; i < 3; i += 1) await scene.refused("IDPCommunicationError", await tokenOf(scene.key))
-    assert.ok(asked.length <= 2, `${spoil}: ${asked.join(" ")}`)
+    assert.ok(fetched.length <= 2, `${spoil}: ${fetched.join(" ")}`)
   }
 })

@@ -7,7 +7,7 @@ import { createIamHandler } from "../../src/iam/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import type { Web } from "../../src/seams/web/contract.js"
 import { AccessWorld, ROOT_KEY } from "../access/world.js"
-import { ask, type Asked } from "../s3/ask.js"
+import { ask, type HandlerRequest } from "../s3/ask.js"
 
 export interface Signer {
   readonly accessKeyId: string
@@ -19,7 +19,7 @@ export const ROOT: Signer = { accessKeyId: ROOT_KEY.accessKeyId, secret: ROOT_KE
 
 export type Values = Readonly<Record<string, string | number>>
 
-export interface Said {
+export interface IamAnswer {
   readonly status: number
   readonly xml: string
   /** The code of an error. */
@@ -34,14 +34,14 @@ export interface Said {
 /** Documents by address; requests are recorded. Only addresses with TLS are allowed. */
 export class SimWeb implements Web {
   readonly documents = new Map<string, unknown>()
-  readonly asked: string[] = []
+  readonly fetched: string[] = []
 
   allows(url: string): boolean {
     return url.startsWith("https://")
   }
 
   async get(url: string): Promise<Uint8Array> {
-    this.asked.push(url)
+    this.fetched.push(url)
     const found = this.documents.get(url)
     if (found === undefined) throw fail("providerUnreachable", { url })
     return Buffer.from(JSON.stringify(found))
@@ -56,14 +56,14 @@ const textsOf = (values: Values): Record<string, string> =>
 export const formOf = (action: string, values: Values = {}, service = "iam"): string =>
   new URLSearchParams({ Action: action, Version: versionOf(service), ...textsOf(values) }).toString()
 
-export const formRequest = (form: string, headers: readonly string[] = []): Asked => ({
+export const formRequest = (form: string, headers: readonly string[] = []): HandlerRequest => ({
   method: "POST",
   rawTarget: "/",
   rawHeaders: ["host", "localhost", "content-type", "application/x-www-form-urlencoded; charset=utf-8", ...headers],
   body: Buffer.from(form),
 })
 
-export function sign(request: Asked, service: string, signer: Signer, nowMs = Date.now()): Asked {
+export function sign(request: HandlerRequest, service: string, signer: Signer, nowMs = Date.now()): HandlerRequest {
   const { accessKeyId, secret, token } = signer
   const rawHeaders = token === undefined ? request.rawHeaders : [...request.rawHeaders, "x-amz-security-token", token]
   const hash = sha256Hex(request.body ?? new Uint8Array())
@@ -77,7 +77,7 @@ const unescape = (text: string): string =>
     (_, name: string) => new Map(Object.entries({ lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" })).get(name) ?? "",
   )
 
-export async function tell(handler: Protocol, request: Asked): Promise<Said> {
+export async function tell(handler: Protocol, request: HandlerRequest): Promise<IamAnswer> {
   const { answer, notes } = await ask(handler, request)
   const body = answer?.body
   const xml = body instanceof Uint8Array ? Buffer.from(body).toString() : ""
@@ -111,21 +111,21 @@ export class IamWorld {
   private made: Protocol | undefined
 
   /** Returns any answer. */
-  ask(action: string, values: Values = {}, signer: Signer = ROOT, service = "iam"): Promise<Said> {
+  ask(action: string, values: Values = {}, signer: Signer = ROOT, service = "iam"): Promise<IamAnswer> {
     return tell(this.handler, sign(formRequest(formOf(action, values, service)), service, signer))
   }
 
   /** Asserts an answer of 200. */
-  async iam(action: string, values: Values = {}, signer: Signer = ROOT): Promise<Said> {
-    const said = await this.ask(action, values, signer)
-    assert.equal(said.status, 200, `${action}: ${said.xml}`)
-    return said
+  async iam(action: string, values: Values = {}, signer: Signer = ROOT): Promise<IamAnswer> {
+    const reply = await this.ask(action, values, signer)
+    assert.equal(reply.status, 200, `${action}: ${reply.xml}`)
+    return reply
   }
 
-  async sts(action: string, values: Values = {}, signer: Signer = ROOT): Promise<Said> {
-    const said = await this.ask(action, values, signer, "sts")
-    assert.equal(said.status, 200, `${action}: ${said.xml}`)
-    return said
+  async sts(action: string, values: Values = {}, signer: Signer = ROOT): Promise<IamAnswer> {
+    const reply = await this.ask(action, values, signer, "sts")
+    assert.equal(reply.status, 200, `${action}: ${reply.xml}`)
+    return reply
   }
 
   async refused(
@@ -134,10 +134,10 @@ export class IamWorld {
     values: Values = {},
     signer: Signer = ROOT,
     service = "iam",
-  ): Promise<Said> {
-    const said = await this.ask(action, values, signer, service)
-    assert.equal(said.code, code, `${action}: ${said.status} ${said.xml}`)
-    return said
+  ): Promise<IamAnswer> {
+    const reply = await this.ask(action, values, signer, service)
+    assert.equal(reply.code, code, `${action}: ${reply.status} ${reply.xml}`)
+    return reply
   }
 
   /** A user with a key and, if given, a policy. */
@@ -154,8 +154,8 @@ export class IamWorld {
 }
 
 /** Credentials from an answer of STS. */
-export const sessionIn = (said: Said): Signer => ({
-  accessKeyId: said.one("AccessKeyId"),
-  secret: said.one("SecretAccessKey"),
-  token: said.one("SessionToken"),
+export const sessionIn = (reply: IamAnswer): Signer => ({
+  accessKeyId: reply.one("AccessKeyId"),
+  secret: reply.one("SecretAccessKey"),
+  token: reply.one("SessionToken"),
 })

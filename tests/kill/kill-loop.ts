@@ -16,7 +16,7 @@ import { md5Base64 } from "../../conformance/checksums.js"
 import { checkHistory, describeVerdict } from "../../sim/history/index.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
-import { Draw } from "./draw.js"
+import { SeededRandom } from "./seeded-random.js"
 import { SAMPLE_KEYS, checkCounters, checkReads, checkVersions } from "./quiet-checks.js"
 import { Record } from "./record.js"
 import type { Bucket } from "./record.js"
@@ -50,14 +50,14 @@ const BUCKETS: readonly Bucket[] = [
 class KillLoop {
   private readonly record = new Record()
   private readonly shared: Shared
-  private readonly draw: Draw
+  private readonly random: SeededRandom
 
   constructor(
     private readonly server: ServerProcess,
     private readonly options: KillOptions,
   ) {
     this.shared = new Shared(options.seed, BUCKETS, this.record)
-    this.draw = new Draw(options.seed)
+    this.random = new SeededRandom(options.seed)
   }
 
   private get client(): Client {
@@ -87,7 +87,7 @@ class KillLoop {
         this.record.violation(`process ${incarnation}: the running server did not answer ${worker.unanswered}`)
     })
     const { min, max } = incarnation % LONG_RUN_ONE_IN === 2 ? LONG_RUN_MS : RUN_MS
-    await later(min + this.draw.below(max - min))
+    await later(min + this.random.below(max - min))
     dying = true
     await this.server.kill()
     await Promise.all(working)
@@ -95,7 +95,7 @@ class KillLoop {
 
   private async afterRestart(): Promise<void> {
     const { client, record } = this
-    const sample = (of: number) => Array.from({ length: Math.min(of, SAMPLE_KEYS) }, () => this.draw.below(of))
+    const sample = (of: number) => Array.from({ length: Math.min(of, SAMPLE_KEYS) }, () => this.random.below(of))
     for (const bucket of BUCKETS) {
       await checkCounters(this.server, client, bucket, record)
       await checkReads(client, bucket, record, sample)

@@ -14,7 +14,7 @@ import { UNSIGNED_PAYLOAD, encodeText } from "../../conformance/sign-v4.js"
 import { elements, text } from "../../conformance/xml.js"
 import { bodyOf, claimOf } from "../../sim/history/index.js"
 import type { Action, Condition, Outcome, StackEntry } from "../../sim/history/index.js"
-import { Draw } from "./draw.js"
+import { SeededRandom } from "./seeded-random.js"
 import { WRITE_HEADER, bare, etagOf } from "./record.js"
 import type { Bucket, Record } from "./record.js"
 
@@ -102,7 +102,7 @@ export class Shared {
 }
 
 /** The outcome of one request: an answer, or none. */
-type Told = RawResponse | undefined
+type MaybeAnswer = RawResponse | undefined
 
 const nowMs = () => performance.now()
 
@@ -110,7 +110,7 @@ export class Worker {
   private readonly connection: KeptConnection
   /** The unanswered request, for messages. */
   unanswered = ""
-  private readonly draw: Draw
+  private readonly random: SeededRandom
 
   constructor(
     private readonly client: Client,
@@ -118,7 +118,7 @@ export class Worker {
     number: number,
   ) {
     this.connection = new KeptConnection(client.endpoint)
-    this.draw = new Draw(shared.seed * 1000 + number)
+    this.random = new SeededRandom(shared.seed * 1000 + number)
   }
 
   /** Sends requests until it is stopped or the server has ended; `rest` runs after each operation. */
@@ -131,7 +131,7 @@ export class Worker {
   }
 
   /** Returns undefined if no answer came. */
-  private async ask(method: string, call: Call): Promise<Told> {
+  private async ask(method: string, call: Call): Promise<MaybeAnswer> {
     try {
       return await this.connection.exchange(this.client.prepare(method, call).request)
     } catch (error) {
@@ -143,9 +143,9 @@ export class Worker {
 
   /** Runs one operation; returns false if the server has ended. */
   private async one(): Promise<boolean> {
-    const bucket = this.draw.pick(this.shared.buckets)
-    const key = this.shared.keyName(this.draw.below(KEYS_PER_GROUP))
-    switch (this.draw.weighted(KINDS)) {
+    const bucket = this.random.pick(this.shared.buckets)
+    const key = this.shared.keyName(this.random.below(KEYS_PER_GROUP))
+    switch (this.random.weighted(KINDS)) {
       case "put":
         return this.put(bucket, key, undefined)
       case "putIfAbsent":
@@ -177,32 +177,39 @@ export class Worker {
 
   private matching(bucket: Bucket, key: string): Condition {
     const etags = this.shared.etags.get(`${bucket.name}/${key}`) ?? []
-    return { kind: "etag", etag: etags.at(-1 - this.draw.below(2)) ?? "0".repeat(32) }
+    return { kind: "etag", etag: etags.at(-1 - this.random.below(2)) ?? "0".repeat(32) }
   }
 
   /** Records an operation; its outcome is unknown if it got no answer or an internal error. */
-  private note(bucket: Bucket, key: string, startMs: number, action: Action, told: Told, outcome: Outcome | undefined) {
-    const endMs = told === undefined || outcome?.kind !== "unknown" ? nowMs() : Infinity
+  private note(
+    bucket: Bucket,
+    key: string,
+    startMs: number,
+    action: Action,
+    answer: MaybeAnswer,
+    outcome: Outcome | undefined,
+  ) {
+    const endMs = answer === undefined || outcome?.kind !== "unknown" ? nowMs() : Infinity
     const settled: Outcome = outcome ?? { kind: "unknown" }
     if (settled.kind === "unknown" && (action.kind === "read" || action.kind === "stack")) return
-    const note = told === undefined ? "no answer" : `${told.status}`
+    const note = answer === undefined ? "no answer" : `${answer.status}`
     this.shared.record.note(bucket, { key, startMs, endMs, action, outcome: settled, note })
   }
 
   /** Returns the outcome of a change; an impossible answer is a violation. */
-  private outcomeOf(what: string, told: Told, done: number, conditional: boolean): Outcome | undefined {
-    if (told === undefined) return undefined
-    const versionId = told.header("x-amz-version-id")
-    if (told.status === done) return { kind: "done", ...(versionId === undefined ? {} : { versionId }) }
-    if (conditional && told.status === 412) return { kind: "refused" }
-    if (conditional && told.status === 404) return { kind: "absent" }
-    if (told.status !== 503) this.shared.record.violation(`${what}: ${told.status} ${told.text.slice(0, 300)}`)
+  private outcomeOf(what: string, answer: MaybeAnswer, done: number, conditional: boolean): Outcome | undefined {
+    if (answer === undefined) return undefined
+    const versionId = answer.header("x-amz-version-id")
+    if (answer.status === done) return { kind: "done", ...(versionId === undefined ? {} : { versionId }) }
+    if (conditional && answer.status === 412) return { kind: "refused" }
+    if (conditional && answer.status === 404) return { kind: "absent" }
+    if (answer.status !== 503) this.shared.record.violation(`${what}: ${answer.status} ${answer.text.slice(0, 300)}`)
     return { kind: "unknown" }
   }
 
   private async put(bucket: Bucket, key: string, condition: Condition | undefined): Promise<boolean> {
     const number = this.shared.nextWrite()
-    const lengthBytes = Number(this.draw.weighted(this.shared.lengths))
+    const lengthBytes = Number(this.random.weighted(this.shared.lengths))
     const claim = claimOf({ seed: this.shared.seed, key, number, lengthBytes })
     const [write, body] = [`w${number}`, bodyOf(claim)]
     const etag = etagOf(claim)
@@ -210,38 +217,38 @@ export class Worker {
     const headers = { [WRITE_HEADER]: write, ...conditionHeaders(condition) }
     const startMs = nowMs()
     const sign = { payloadHash: UNSIGNED_PAYLOAD }
-    const told = await this.ask("PUT", { bucket: bucket.name, key, headers, body, sign })
-    const outcome = this.outcomeOf(`PUT ${key}`, told, 200, condition !== undefined)
+    const answer = await this.ask("PUT", { bucket: bucket.name, key, headers, body, sign })
+    const outcome = this.outcomeOf(`PUT ${key}`, answer, 200, condition !== undefined)
     const action: Action = { kind: "write", value: { write, etag }, ...(condition ? { condition } : {}) }
-    this.note(bucket, key, startMs, action, told, outcome)
-    if (told?.status === 200) {
-      if (bare(told.header("etag")) !== etag) this.shared.record.violation(`PUT ${key}: ETag of other bytes`)
+    this.note(bucket, key, startMs, action, answer, outcome)
+    if (answer?.status === 200) {
+      if (bare(answer.header("etag")) !== etag) this.shared.record.violation(`PUT ${key}: ETag of other bytes`)
       this.shared.remember(this.shared.etags, bucket, key, etag)
-      this.shared.remember(this.shared.versions, bucket, key, told.header("x-amz-version-id"))
+      this.shared.remember(this.shared.versions, bucket, key, answer.header("x-amz-version-id"))
     }
-    return told !== undefined
+    return answer !== undefined
   }
 
   private async read(bucket: Bucket, key: string, method: "GET" | "HEAD"): Promise<boolean> {
     const startMs = nowMs()
-    const told = await this.ask(method, { bucket: bucket.name, key })
-    if (told === undefined) return false
-    this.note(bucket, key, startMs, { kind: "read" }, told, this.seen(bucket, key, method, told))
+    const answer = await this.ask(method, { bucket: bucket.name, key })
+    if (answer === undefined) return false
+    this.note(bucket, key, startMs, { kind: "read" }, answer, this.seen(bucket, key, method, answer))
     return true
   }
 
-  private seen(bucket: Bucket, key: string, method: "GET" | "HEAD", told: RawResponse): Outcome {
+  private seen(bucket: Bucket, key: string, method: "GET" | "HEAD", answer: RawResponse): Outcome {
     const { record } = this.shared
-    if (told.status === 404) return { kind: "absent" }
-    if (told.status !== 200) {
-      record.violation(`${method} ${key}: ${told.status} ${told.text.slice(0, 300)}`)
+    if (answer.status === 404) return { kind: "absent" }
+    if (answer.status !== 200) {
+      record.violation(`${method} ${key}: ${answer.status} ${answer.text.slice(0, 300)}`)
       return { kind: "unknown" }
     }
     if (method === "HEAD") {
-      const write = told.header(WRITE_HEADER)
-      return { kind: "found", ...(write === undefined ? {} : { write }), etag: bare(told.header("etag")) }
+      const write = answer.header(WRITE_HEADER)
+      return { kind: "found", ...(write === undefined ? {} : { write }), etag: bare(answer.header("etag")) }
     }
-    const found = record.inspect(bucket, key, told)
+    const found = record.inspect(bucket, key, answer)
     if (!found) return { kind: "unknown" }
     const { write, etag, versionId } = found
     return { kind: "found", write, etag, ...(versionId === undefined ? {} : { versionId }) }
@@ -255,12 +262,17 @@ export class Worker {
   ): Promise<boolean> {
     const query = versionId === undefined ? {} : { query: `versionId=${encodeText(versionId)}` }
     const startMs = nowMs()
-    const told = await this.ask("DELETE", { bucket: bucket.name, key, headers: conditionHeaders(condition), ...query })
-    const outcome = this.outcomeOf(`DELETE ${key}`, told, 204, condition !== undefined)
+    const answer = await this.ask("DELETE", {
+      bucket: bucket.name,
+      key,
+      headers: conditionHeaders(condition),
+      ...query,
+    })
+    const outcome = this.outcomeOf(`DELETE ${key}`, answer, 204, condition !== undefined)
     const which = versionId === undefined ? {} : { versionId }
     const action: Action = { kind: "remove", ...which, ...(condition ? { condition } : {}) }
-    this.note(bucket, key, startMs, action, told, outcome)
-    return told !== undefined
+    this.note(bucket, key, startMs, action, answer, outcome)
+    return answer !== undefined
   }
 
   private removeVersion(bucket: Bucket, key: string): Promise<boolean> {
@@ -269,7 +281,7 @@ export class Worker {
   }
 
   private async copy(bucket: Bucket, key: string): Promise<boolean> {
-    const source = this.shared.keyName(this.draw.below(KEYS_PER_GROUP))
+    const source = this.shared.keyName(this.random.below(KEYS_PER_GROUP))
     const write = `w${this.shared.nextWrite()}`
     const planned = { bucket: bucket.name, key, claim: undefined, etag: undefined }
     this.shared.record.plan(write, planned)
@@ -279,20 +291,20 @@ export class Worker {
       [WRITE_HEADER]: write,
     }
     const startMs = nowMs()
-    const told = await this.ask("PUT", { bucket: bucket.name, key, headers })
-    if (told?.status === 404) {
-      this.note(bucket, source, startMs, { kind: "read" }, told, { kind: "absent" })
+    const answer = await this.ask("PUT", { bucket: bucket.name, key, headers })
+    if (answer?.status === 404) {
+      this.note(bucket, source, startMs, { kind: "read" }, answer, { kind: "absent" })
       return true
     }
-    const etag = told?.status === 200 ? bare(text(told.text, "ETag")) : undefined
-    const outcome = this.outcomeOf(`COPY ${key}`, told, 200, false)
-    this.note(bucket, key, startMs, { kind: "write", value: { write, etag } }, told, outcome)
-    if (told?.status !== 200) return told !== undefined
+    const etag = answer?.status === 200 ? bare(text(answer.text, "ETag")) : undefined
+    const outcome = this.outcomeOf(`COPY ${key}`, answer, 200, false)
+    this.note(bucket, key, startMs, { kind: "write", value: { write, etag } }, answer, outcome)
+    if (answer?.status !== 200) return answer !== undefined
     this.shared.record.plan(write, { ...planned, etag })
-    this.shared.remember(this.shared.versions, bucket, key, told.header("x-amz-version-id"))
-    const versionId = told.header("x-amz-copy-source-version-id")
+    this.shared.remember(this.shared.versions, bucket, key, answer.header("x-amz-version-id"))
+    const versionId = answer.header("x-amz-copy-source-version-id")
     const read: Outcome = { kind: "found", ...(versionId === undefined ? {} : { versionId }) }
-    this.note(bucket, source, startMs, { kind: "read" }, told, read)
+    this.note(bucket, source, startMs, { kind: "read" }, answer, read)
     return true
   }
 
@@ -304,7 +316,7 @@ export class Worker {
     const created = await this.ask("POST", { bucket: bucket.name, key, query: "uploads", headers })
     if (created?.status !== 200) return this.expected("CreateMultipartUpload", created)
     const uploadId = text(created.text, "UploadId") ?? ""
-    const lengthBytes = this.draw.pick([1000, 200_000, 5 * MIB + 777])
+    const lengthBytes = this.random.pick([1000, 200_000, 5 * MIB + 777])
     const claim = claimOf({ seed: this.shared.seed, key, number, lengthBytes })
     const body = bodyOf(claim)
     const bodies = lengthBytes > 5 * MIB ? [body.subarray(0, 5 * MIB), body.subarray(5 * MIB)] : [body]
@@ -314,25 +326,25 @@ export class Worker {
     for (const [index, part] of bodies.entries()) {
       const query = `partNumber=${index + 1}&uploadId=${encodeText(uploadId)}`
       const sign = { payloadHash: UNSIGNED_PAYLOAD }
-      const told = await this.ask("PUT", { bucket: bucket.name, key, query, body: part, sign })
-      if (told?.status !== 200) return this.expected("UploadPart", told)
-      parts.push([index + 1, told.header("etag") ?? ""])
+      const answer = await this.ask("PUT", { bucket: bucket.name, key, query, body: part, sign })
+      if (answer?.status !== 200) return this.expected("UploadPart", answer)
+      parts.push([index + 1, answer.header("etag") ?? ""])
     }
     this.shared.uploads.push({ bucket, key, uploadId, write, etag, parts, askedMs: undefined, askedEndMs: 0 })
     return true
   }
 
   /** An answer that is neither a success nor a request to retry is a violation. */
-  private expected(what: string, told: Told): boolean {
-    if (told !== undefined && told.status !== 503) {
-      this.shared.record.violation(`${what}: ${told.status} ${told.text.slice(0, 300)}`)
+  private expected(what: string, answer: MaybeAnswer): boolean {
+    if (answer !== undefined && answer.status !== 503) {
+      this.shared.record.violation(`${what}: ${answer.status} ${answer.text.slice(0, 300)}`)
     }
-    return told !== undefined
+    return answer !== undefined
   }
 
   private async finishUpload(): Promise<boolean> {
     const upload = this.shared.uploads.shift()
-    return upload ? this.finish(upload) : this.list(this.draw.pick(this.shared.buckets))
+    return upload ? this.finish(upload) : this.list(this.random.pick(this.shared.buckets))
   }
 
   /**
@@ -345,27 +357,27 @@ export class Worker {
     const parts = upload.parts.map(([n, e]) => `<Part><PartNumber>${n}</PartNumber><ETag>${e}</ETag></Part>`)
     const body = `<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`
     const startMs = nowMs()
-    const told = await this.ask("POST", { bucket: bucket.name, key, query: `uploadId=${encodeText(uploadId)}`, body })
+    const answer = await this.ask("POST", { bucket: bucket.name, key, query: `uploadId=${encodeText(uploadId)}`, body })
     const action: Action = { kind: "write", value: { write, etag } }
     const sinceMs = upload.askedMs ?? startMs
-    if (told?.status === 200) {
-      if (bare(text(told.text, "ETag")) !== etag) this.shared.record.violation(`Complete ${key}: ${told.text}`)
-      this.note(bucket, key, sinceMs, action, told, this.outcomeOf("Complete", told, 200, false))
+    if (answer?.status === 200) {
+      if (bare(text(answer.text, "ETag")) !== etag) this.shared.record.violation(`Complete ${key}: ${answer.text}`)
+      this.note(bucket, key, sinceMs, action, answer, this.outcomeOf("Complete", answer, 200, false))
       this.shared.remember(this.shared.etags, bucket, key, etag)
       return true
     }
-    if (told?.status === 404 && upload.askedMs !== undefined) {
+    if (answer?.status === 404 && upload.askedMs !== undefined) {
       const outcome = { kind: "unknown" } as const
       this.shared.record.note(bucket, { key, startMs: sinceMs, endMs: upload.askedEndMs, action, outcome, note: "404" })
       return true
     }
-    if (told !== undefined && told.status !== 503) {
-      this.shared.record.violation(`Complete ${key}: ${told.status} ${told.text.slice(0, 300)}`)
+    if (answer !== undefined && answer.status !== 503) {
+      this.shared.record.violation(`Complete ${key}: ${answer.status} ${answer.text.slice(0, 300)}`)
     }
     upload.askedMs = sinceMs
-    upload.askedEndMs = told === undefined ? nowMs() : Infinity
+    upload.askedEndMs = answer === undefined ? nowMs() : Infinity
     this.shared.uploads.push(upload)
-    return told !== undefined
+    return answer !== undefined
   }
 
   /** A listing reads every key of the group, each at some moment while it ran. */
@@ -373,11 +385,11 @@ export class Worker {
     const prefix = `group ${this.shared.group}/`
     const query = `list-type=2&encoding-type=url&prefix=${encodeText(prefix)}`
     const startMs = nowMs()
-    const told = await this.ask("GET", { bucket: bucket.name, query })
-    if (told === undefined) return false
-    if (told.status !== 200) return this.expected("ListObjectsV2", told)
+    const answer = await this.ask("GET", { bucket: bucket.name, query })
+    if (answer === undefined) return false
+    if (answer.status !== 200) return this.expected("ListObjectsV2", answer)
     const etags = new Map(
-      elements(told.text, "Contents").map(entry => [
+      elements(answer.text, "Contents").map(entry => [
         decodeURIComponent(text(entry, "Key") ?? ""),
         bare(text(entry, "ETag")),
       ]),
@@ -390,7 +402,7 @@ export class Worker {
         key,
         startMs,
         { kind: "read" },
-        told,
+        answer,
         etag === undefined ? { kind: "absent" } : { kind: "found", etag },
       )
     }
@@ -405,11 +417,11 @@ export class Worker {
   /** Returns undefined if the server did not answer. */
   private async listVersions(bucket: Bucket, key: string): Promise<readonly StackEntry[] | undefined> {
     const startMs = nowMs()
-    const told = await this.ask("GET", { bucket: bucket.name, query: `versions&prefix=${encodeText(key)}` })
-    if (told === undefined) return undefined
-    if (told.status !== 200) return this.expected("ListObjectVersions", told) ? [] : undefined
+    const answer = await this.ask("GET", { bucket: bucket.name, query: `versions&prefix=${encodeText(key)}` })
+    if (answer === undefined) return undefined
+    if (answer.status !== 200) return this.expected("ListObjectVersions", answer) ? [] : undefined
     if (bucket.mode === "never") return []
-    const entries = [...told.text.matchAll(/<(Version|DeleteMarker)>([\s\S]*?)<\/\1>/g)].map(
+    const entries = [...answer.text.matchAll(/<(Version|DeleteMarker)>([\s\S]*?)<\/\1>/g)].map(
       ([, kind, inner = ""]): StackEntry => {
         const versionId = text(inner, "VersionId") ?? ""
         return kind === "Version"
@@ -417,7 +429,7 @@ export class Worker {
           : { versionId, marker: true }
       },
     )
-    this.note(bucket, key, startMs, { kind: "stack" }, told, { kind: "stack", entries })
+    this.note(bucket, key, startMs, { kind: "stack" }, answer, { kind: "stack", entries })
     return entries
   }
 
@@ -432,9 +444,9 @@ export class Worker {
 
   /** Aborts uploads that no client will complete, because one of their parts was not acknowledged. */
   async abortUploads(bucket: Bucket): Promise<boolean> {
-    const told = await this.ask("GET", { bucket: bucket.name, query: "uploads&encoding-type=url" })
-    if (told?.status !== 200) return this.expected("ListMultipartUploads", told)
-    for (const upload of elements(told.text, "Upload")) {
+    const answer = await this.ask("GET", { bucket: bucket.name, query: "uploads&encoding-type=url" })
+    if (answer?.status !== 200) return this.expected("ListMultipartUploads", answer)
+    for (const upload of elements(answer.text, "Upload")) {
       const key = decodeURIComponent(text(upload, "Key") ?? "")
       const query = `uploadId=${encodeText(text(upload, "UploadId") ?? "")}`
       const aborted = await this.ask("DELETE", { bucket: bucket.name, key, query })

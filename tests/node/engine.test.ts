@@ -218,7 +218,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
       shardScanOf: () => [],
       shardScan: () => ({ groups: [], next: undefined }),
       markSuspect: () => false,
-      distrusts: 0,
+      suspicions: 0,
     },
     ...{ readNow: () => undefined, writeWhole: unused },
     ...{ isAssigned: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },

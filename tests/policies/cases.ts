@@ -1,6 +1,6 @@
 /**
- * Random worlds of policies, and random requests in them, from a seed. Words are few, so that what a policy says and
- * what a request asks meet often.
+ * Random sets of policies and random requests, from a seed. The vocabulary is small, so that policies and requests
+ * match often.
  */
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { OTHER, OWNER } from "../../src/access/policy/testing-requests.js"
@@ -30,7 +30,7 @@ export class Dice {
     return [this.pick(items), ...Array.from({ length: this.below(most) }, () => this.pick(items))]
   }
 
-  /** One alone stands without its list, mostly. */
+  /** A single text is usually written without a list. */
   texts(items: readonly [string, ...string[]], most: number): Text {
     const texts = this.some(items, most)
     return texts.length === 1 && this.chance(70) ? texts[0] : texts
@@ -80,13 +80,13 @@ const RESOURCE_PATTERNS: Words = [
   "arn:aws:s3:::other/*",
 ]
 
-/** What values a request may have for a key, and what a policy may ask of it, by operators of which kind. */
+/** A condition key: the values in requests, the values in policies, and the operators that fit. */
 interface Key {
   readonly name: string
   readonly operators: Words
-  readonly asked: Words
-  /** Absent: the principal's, the owner's or the time's. */
-  readonly given?: readonly [Text, ...Text[]]
+  readonly policyValues: Words
+  /** Absent for keys of the principal, the owner or the time. */
+  readonly requestValues?: readonly [Text, ...Text[]]
 }
 
 const STRINGS: Words = [
@@ -111,7 +111,7 @@ const KEYS: readonly [Key, ...Key[]] = [
   {
     name: "s3:prefix",
     operators: STRINGS,
-    asked: [
+    policyValues: [
       "",
       "bob/",
       `\${aws:username}/`,
@@ -122,57 +122,80 @@ const KEYS: readonly [Key, ...Key[]] = [
       "BOB/",
       `\${aws:PrincipalTag/Team, '*'}`,
     ],
-    given: ["", "b", "bob/", "bob/x", "?", "*", "ann/"],
+    requestValues: ["", "b", "bob/", "bob/x", "?", "*", "ann/"],
   },
-  { name: "s3:max-keys", operators: relations("Numeric"), asked: ["0", "10", "10.0", "-1"], given: ["0", "10", "11"] },
+  {
+    name: "s3:max-keys",
+    operators: relations("Numeric"),
+    policyValues: ["0", "10", "10.0", "-1"],
+    requestValues: ["0", "10", "11"],
+  },
   {
     name: "aws:SourceIp",
     operators: ["IpAddress", "NotIpAddress"],
-    asked: ["10.0.0.0/8", "10.1.2.3", "0.0.0.0/0", "2001:db8::/32", "2001:db8::1", "::/0", "10.1.2.0/23"],
-    given: ["10.1.2.3", "10.1.3.4", "10.1.4.4", "192.0.2.1", "2001:db8::1", "2001:db9:0:0:0:0:0:1"],
+    policyValues: ["10.0.0.0/8", "10.1.2.3", "0.0.0.0/0", "2001:db8::/32", "2001:db8::1", "::/0", "10.1.2.0/23"],
+    requestValues: ["10.1.2.3", "10.1.3.4", "10.1.4.4", "192.0.2.1", "2001:db8::1", "2001:db9:0:0:0:0:0:1"],
   },
-  { name: "aws:SecureTransport", operators: ["Bool"], asked: ["true", "false", "True"], given: ["true", "false"] },
+  {
+    name: "aws:SecureTransport",
+    operators: ["Bool"],
+    policyValues: ["true", "false", "True"],
+    requestValues: ["true", "false"],
+  },
   {
     name: "s3:RequestObjectTagKeys",
     operators: STRINGS,
-    asked: ["team", "cost*", "Owner", `\${aws:username}`],
-    given: [[], ["team"], ["team", "cost"], ["owner", "bob", ""], "team"],
+    policyValues: ["team", "cost*", "Owner", `\${aws:username}`],
+    requestValues: [[], ["team"], ["team", "cost"], ["owner", "bob", ""], "team"],
   },
   {
     name: "s3:ExistingObjectTag/Team",
     operators: STRINGS,
-    asked: ["red", "R*", `\${aws:PrincipalTag/team}`],
-    given: ["red", "blue"],
+    policyValues: ["red", "R*", `\${aws:PrincipalTag/team}`],
+    requestValues: ["red", "blue"],
   },
-  { name: "s3:x-amz-content-sha256", operators: ["BinaryEquals"], asked: ["QUJD", "QQ=="], given: ["QUJD", "QQ=="] },
+  {
+    name: "s3:x-amz-content-sha256",
+    operators: ["BinaryEquals"],
+    policyValues: ["QUJD", "QQ=="],
+    requestValues: ["QUJD", "QQ=="],
+  },
   {
     name: "aws:CurrentTime",
     operators: relations("Date"),
-    asked: ["2026-05-01T12:00:00Z", "2026-05-01", "2026-05-01T14:00:00+01:00"],
+    policyValues: ["2026-05-01T12:00:00Z", "2026-05-01", "2026-05-01T14:00:00+01:00"],
   },
   {
     name: "aws:EpochTime",
     operators: [...relations("Numeric"), ...relations("Date")],
-    asked: [String(NOW_MS / 1000), "0"],
+    policyValues: [String(NOW_MS / 1000), "0"],
   },
-  { name: "aws:TokenIssueTime", operators: relations("Date"), asked: ["2026-05-01T11:00:00Z", "1777633200"] },
+  { name: "aws:TokenIssueTime", operators: relations("Date"), policyValues: ["2026-05-01T11:00:00Z", "1777633200"] },
   {
     name: "aws:PrincipalArn",
     operators: ARNS,
-    asked: [
+    policyValues: [
       `arn:aws:iam::${OWNER}:user/bob`,
       "arn:aws:iam::*:role/*",
       `arn:aws:iam::${OTHER}:*`,
       `arn:aws:iam::111111111111:*/\${aws:username}`,
     ],
   },
-  { name: "AWS:username", operators: STRINGS, asked: ["bob", "B?B", "*"] },
-  { name: "aws:userid", operators: STRINGS, asked: ["AIDABOB000000000", "AROAWRITER000000:*", "anonymous", OWNER] },
-  { name: "aws:PrincipalType", operators: STRINGS, asked: ["User", "AssumedRole", "Anonymous", "account"] },
-  { name: "aws:PrincipalAccount", operators: STRINGS, asked: [OWNER, OTHER, "anonymous", `\${aws:ResourceAccount}`] },
-  { name: "aws:PrincipalTag/team", operators: STRINGS, asked: ["red", "blue", "RED"] },
-  { name: "aws:MultiFactorAuthPresent", operators: ["Bool"], asked: ["true", "false"] },
-  { name: "id.example.com:sub", operators: STRINGS, asked: ["carol", "c*"] },
+  { name: "AWS:username", operators: STRINGS, policyValues: ["bob", "B?B", "*"] },
+  {
+    name: "aws:userid",
+    operators: STRINGS,
+    policyValues: ["AIDABOB000000000", "AROAWRITER000000:*", "anonymous", OWNER],
+  },
+  { name: "aws:PrincipalType", operators: STRINGS, policyValues: ["User", "AssumedRole", "Anonymous", "account"] },
+  {
+    name: "aws:PrincipalAccount",
+    operators: STRINGS,
+    policyValues: [OWNER, OTHER, "anonymous", `\${aws:ResourceAccount}`],
+  },
+  { name: "aws:PrincipalTag/team", operators: STRINGS, policyValues: ["red", "blue", "RED"] },
+  { name: "aws:MultiFactorAuthPresent", operators: ["Bool"], policyValues: ["true", "false"] },
+  { name: "id.example.com:sub", operators: STRINGS, policyValues: ["carol", "c*"] },
 ]
 
 function drawCondition(dice: Dice): Readonly<Record<string, Readonly<Record<string, Text>>>> {
@@ -184,8 +207,8 @@ function drawCondition(dice: Dice): Readonly<Record<string, Readonly<Record<stri
     }
     const set = dice.chance(30) ? dice.pick(["ForAnyValue:", "ForAllValues:"]) : ""
     const operator = `${set}${dice.pick(key.operators)}${dice.chance(20) ? "IfExists" : ""}`
-    // What looks like a pattern is one only for those who take patterns: others would refuse an ARN with a variable before its colons.
-    condition[operator] = { ...condition[operator], [key.name]: dice.texts(key.asked, 3) }
+    // Use patterns only for principals that accept them: others refuse an ARN with a variable before its colons.
+    condition[operator] = { ...condition[operator], [key.name]: dice.texts(key.policyValues, 3) }
   }
   return condition
 }
@@ -220,7 +243,7 @@ function drawPrincipal(dice: Dice): NonNullable<PlainStatement["Principal"]> {
 
 export type DocumentKind = "identity" | "resource" | "trust"
 
-export function drawStatement(dice: Dice, kind: DocumentKind, effect: "Allow" | "Deny"): PlainStatement {
+export function randomStatement(dice: Dice, kind: DocumentKind, effect: "Allow" | "Deny"): PlainStatement {
   const actions =
     kind === "trust" ? dice.texts(["sts:AssumeRole", "sts:*", "sts:Get*"], 2) : dice.texts(ACTION_PATTERNS, 3)
   const resources = dice.texts(RESOURCE_PATTERNS, 3)
@@ -237,7 +260,7 @@ export function drawStatement(dice: Dice, kind: DocumentKind, effect: "Allow" | 
 
 function drawPolicy(dice: Dice, kind: DocumentKind): PlainPolicy {
   const statements = Array.from({ length: 1 + dice.below(3) }, () =>
-    drawStatement(dice, kind, dice.chance(75) ? "Allow" : "Deny"),
+    randomStatement(dice, kind, dice.chance(75) ? "Allow" : "Deny"),
   )
   return { Version: dice.chance(85) ? "2012-10-17" : "2008-10-17", Statement: statements }
 }
@@ -245,7 +268,7 @@ function drawPolicy(dice: Dice, kind: DocumentKind): PlainPolicy {
 const drawPolicies = (dice: Dice, most: number): PlainPolicy[] =>
   Array.from({ length: dice.below(most + 1) }, () => drawPolicy(dice, "identity"))
 
-export function drawWorld(dice: Dice): PlainWorld {
+export function randomWorld(dice: Dice): PlainWorld {
   const isTrust = dice.chance(12)
   const hasResource = isTrust || dice.chance(70)
   return {
@@ -308,17 +331,17 @@ function drawCaller(dice: Dice): Caller {
   }
 }
 
-/** Keys that the request itself brings; each may be absent. */
+/** Keys that a request sets itself; each may be absent. */
 function drawKeys(dice: Dice): Readonly<Record<string, readonly string[]>> {
-  const given = KEYS.flatMap(({ name, given: values }) => {
+  const requestValues = KEYS.flatMap(({ name, requestValues: values }) => {
     if (values === undefined || dice.chance(35)) return []
     const value = dice.pick(values)
     return [[name.replace(/^[^/]*/, head => head.toLowerCase()), typeof value === "string" ? [value] : value] as const]
   })
-  return Object.fromEntries(given)
+  return Object.fromEntries(requestValues)
 }
 
-export function drawRequest(dice: Dice, { isTrust }: PlainWorld): PlainRequest {
+export function randomRequest(dice: Dice, { isTrust }: PlainWorld): PlainRequest {
   const caller = drawCaller(dice)
   const keys = {
     ...drawKeys(dice),

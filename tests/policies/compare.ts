@@ -1,6 +1,6 @@
 /**
- * One random world: the engine and its slow twin must agree on every request in it, and what holds of all policies must
- * hold of these. Throws, with all that there is to see, where it does not.
+ * One random set of policies: the engine and the oracle must agree on every request, and general properties of
+ * policies must hold. Throws with the whole input otherwise.
  */
 import { assert } from "../../src/base/assert.js"
 import { parseAccessPolicy } from "../../src/access/policy/parse-access-policy.js"
@@ -17,7 +17,7 @@ import type {
 } from "../../src/access/policy/contract.js"
 import { ownerOf } from "../../src/access/policy/testing-requests.js"
 import type { SessionPrincipal } from "../../src/access/principal.js"
-import { Dice, drawRequest, drawStatement, drawWorld, NOW_MS, type DocumentKind } from "./cases.js"
+import { Dice, randomRequest, randomStatement, randomWorld, NOW_MS, type DocumentKind } from "./cases.js"
 import { allowedRequests, type PlainPolicy, type PlainRequest, type PlainStatement, type PlainWorld } from "./oracle.js"
 
 export const CASES_OF_A_WORLD = 4
@@ -90,7 +90,7 @@ const withStatement = (policy: PlainPolicy, statement: PlainStatement): PlainPol
   Statement: [...policy.Statement, statement],
 })
 
-/** The world with one more statement on one side; undefined where nothing is there that could take it. */
+/** Returns the world with one more statement on one side; undefined if that side has no policy. */
 function extended(world: PlainWorld, side: PolicySide, statement: PlainStatement): PlainWorld {
   const fresh: PlainPolicy = { Version: "2012-10-17", Statement: [statement] }
   switch (side) {
@@ -110,7 +110,7 @@ const decideIn = (world: PlainWorld, request: AccessRequest): Decision => {
   return decide(request, own, resource)
 }
 
-/** The deciding statement must exist, and have the effect that was decided. */
+/** The deciding statement must exist and have the decided effect. */
 function checkReason({ own, resource }: EngineWorld, decision: Decision): void {
   if (decision.outcome === "implicitDeny" || decision.by === "root" || decision.by === "acl") return
   const { side, policy: name, index } = decision.by
@@ -123,10 +123,10 @@ function checkReason({ own, resource }: EngineWorld, decision: Decision): void {
   )
 }
 
-/** What is said to be lacking helps, and each of it is needed. */
+/** The reported missing grants suffice, and each of them is needed. */
 function checkLacking(world: PlainWorld, request: AccessRequest, decision: Decision): void {
   const grants = lackingGrants(request, decision)
-  // They are written for 2012-10-17: in an older policy what they escape would be text.
+  // The grants are written for version 2012-10-17: an older policy would treat their escapes as text.
   const isOld = [world.boundary, world.resource].some(policy => policy?.Version === "2008-10-17")
   if (isOld && grants.some(({ statement }) => statement.includes("${"))) return
   const withGrants = (some: readonly LackingGrant[]): Decision =>
@@ -134,19 +134,19 @@ function checkLacking(world: PlainWorld, request: AccessRequest, decision: Decis
       some.reduce((now, { side, statement }) => extended(now, side, JSON.parse(statement) as PlainStatement), world),
       request,
     )
-  assert(withGrants(grants).outcome === "allow", `what was lacking did not help: ${JSON.stringify(grants)}`)
+  assert(withGrants(grants).outcome === "allow", `the missing grants do not suffice: ${JSON.stringify(grants)}`)
   for (const spared of grants) {
     const fewer = withGrants(grants.filter(grant => grant !== spared))
-    assert(fewer.outcome !== "allow", `not all that was lacking is needed: ${JSON.stringify(grants)}`)
+    assert(fewer.outcome !== "allow", `not all of the missing grants are needed: ${JSON.stringify(grants)}`)
   }
 }
 
-/** Adding never does the opposite of what was added, and what is said to be lacking helps. */
+/** An added statement never has the opposite effect, and the reported missing grants suffice. */
 function checkMore(dice: Dice, world: PlainWorld, request: AccessRequest, decision: Decision): void {
   const side = dice.pick(["identity", "boundary", "session", "resource"])
   const kind = side !== "resource" ? "identity" : world.isTrust ? "trust" : "resource"
   const more = (effect: "Allow" | "Deny"): Decision =>
-    decideIn(extended(world, side, drawStatement(dice, kind, effect)), request)
+    decideIn(extended(world, side, randomStatement(dice, kind, effect)), request)
   if (decision.outcome === "allow") assert(more("Allow").outcome === "allow", `an added Allow (${side}) denied`)
   else assert(more("Deny").outcome !== "allow", `an added Deny (${side}) granted`)
   if (decision.outcome === "explicitDeny") {
@@ -164,20 +164,20 @@ export interface Tally {
 
 export const NO_TALLY: Readonly<Tally> = { allowed: 0, explicitlyDenied: 0, implicitlyDenied: 0 }
 
-/** The same seed, the same world. */
+/** The same seed gives the same world. */
 export function compareWorld(seed: number, tally: Tally): void {
   const dice = new Dice(seed)
-  const world = drawWorld(dice)
+  const world = randomWorld(dice)
   const engine = engineWorld(world)
   const isAllowed = allowedRequests(world)
   for (let index = 0; index < CASES_OF_A_WORLD; index += 1) {
-    const plain = drawRequest(dice, world)
+    const plain = randomRequest(dice, world)
     try {
       const request = engineRequest(plain)
       const decision = decide(request, engine.own, engine.resource)
       assert(
         (decision.outcome === "allow") === isAllowed(plain),
-        `the engine says ${decision.outcome}, its twin does not`,
+        `the engine decides ${decision.outcome}, the oracle does not`,
       )
       checkReason(engine, decision)
       checkMore(dice, world, request, decision)

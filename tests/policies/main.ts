@@ -1,6 +1,6 @@
 /**
- * `npm run policies -- [--cases N] [--seed N]`: the policy engine and its slow twin on random requests in random worlds
- * of policies, a few in each. Prints the command that repeats a failing world, and ends with 1.
+ * `npm run policies -- [--cases N] [--seed N]`: compares the policy engine with the oracle on random requests and
+ * random policies. Prints the command that repeats a failing case, and exits with 1.
  */
 import { parseArgs } from "node:util"
 import { CASES_OF_A_WORLD, compareWorld, NO_TALLY } from "./compare.js"

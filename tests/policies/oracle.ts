@@ -1,9 +1,9 @@
 /**
- * The slow twin of the policy engine: what AWS documents, written down a second time, on sets.
+ * The oracle of the policy engine: an independent, slow implementation of AWS's documented rules, on sets.
  *
- * A policy's statements are sets of requests, and the decision is unions, intersections and differences of them. It reads
- * the documents as plain objects, knows nothing of the engine's code, and trusts that they are valid. Wildcards are
- * regular expressions here, addresses large integers, keys a record.
+ * A policy's statements are sets of requests; the decision combines them by union, intersection and difference. The
+ * oracle reads documents as plain objects, shares no code with the engine, and assumes that documents are valid.
+ * Wildcards are regular expressions, addresses large integers, condition keys a record.
  */
 import { unreachable } from "../../src/base/assert.js"
 
@@ -30,7 +30,7 @@ export interface PlainRequest {
   readonly kind: "anonymous" | "federated" | "root" | "user" | "session"
   readonly account: string
   readonly canonicalId: string
-  /** Of a session its role's. */
+  /** For a session, the role's. */
   readonly arn: string
   readonly sessionArn: string
   readonly userId: string
@@ -38,7 +38,7 @@ export interface PlainRequest {
   readonly ownerAccount: string
   readonly action: string
   readonly resource: string
-  /** All of them, the principal's too, in lower case but for what follows a tag's slash. */
+  /** All condition keys, those of the principal too, in lower case except for the part after a tag's slash. */
   readonly keys: Readonly<Record<string, readonly string[]>>
 }
 
@@ -90,12 +90,12 @@ const keyOf = (request: PlainRequest, key: string): readonly string[] | undefine
     : request.keys[wanted]
 }
 
-/** Private-use characters stand for literal wildcards while patterns are put together. */
+/** Private-use characters represent literal wildcards while a pattern is built. */
 const [STAR, MARK] = ["\u{e000}", "\u{e001}"]
 const guarded = (text: string): string => text.replaceAll("*", STAR).replaceAll("?", MARK)
 const unguarded = (text: string): string => text.replaceAll(STAR, "*").replaceAll(MARK, "?")
 
-/** With values for variables; undefined where one is missing. */
+/** Replaces variables by their values; returns undefined if a value is missing. */
 function substituted(text: string, policy: PlainPolicy, request: PlainRequest): string | undefined {
   if (policy.Version === "2008-10-17") return text
   let isWhole = true
@@ -110,7 +110,7 @@ function substituted(text: string, policy: PlainPolicy, request: PlainRequest): 
   return isWhole ? result : undefined
 }
 
-/** A text with the private-use characters as what they stand for. */
+/** Replaces the private-use characters by the literal wildcards. */
 const likeGuarded = (pattern: string): RegExp =>
   new RegExp(like(pattern).source.replaceAll(STAR, "\\*").replaceAll(MARK, "\\?"), "su")
 
@@ -141,7 +141,7 @@ function isInRange(range: string, actual: string): boolean {
 
 const timeOf = (text: string): number => (/^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text))
 
-/** Whether one of a request's values matches one of a policy's, by the name of the positive operator. */
+/** By the name of a positive operator: whether a value of the request matches a value of the policy. */
 function isMatch(operator: string, wanted: string, actual: string): boolean {
   const ordered = (relation: string, a: number, b: number): boolean => {
     if (relation === "Equals") return a === b
@@ -159,7 +159,7 @@ function isMatch(operator: string, wanted: string, actual: string): boolean {
   return ordered(operator.slice("Date".length), timeOf(actual), timeOf(wanted))
 }
 
-/** Requests that meet one line of a Condition. */
+/** The requests that satisfy one line of a Condition. */
 function meeting(policy: PlainPolicy, effect: string, operatorText: string, key: string, text: Text): SetOfRequests {
   const ifExists = operatorText.endsWith("IfExists")
   const set = /^For(All|Any)Values?:/.exec(operatorText)?.[1]
@@ -188,7 +188,7 @@ const speakingOf =
   ({ action }) =>
     list(actions).some(pattern => new RegExp(like(pattern).source, "si").test(action))
 
-/** Requests on these resources, and those for which a variable is missing. */
+/** The requests on these resources, and those that lack a value of a variable. */
 function onResources(
   policy: PlainPolicy,
   text: Text,
@@ -201,7 +201,7 @@ function onResources(
   }
 }
 
-/** Requests to which a statement applies, for any caller. */
+/** The requests to which a statement applies, for any caller. */
 function applying(policy: PlainPolicy, statement: PlainStatement): SetOfRequests {
   const { Effect, Action, NotAction, Resource, NotResource, Condition = {} } = statement
   const sets: SetOfRequests[] = []
@@ -251,7 +251,7 @@ const byItself =
     return kind === "federated" && namedIn(principal, "Federated").includes(provider)
   }
 
-/** Requests whose caller is named, at least so closely. */
+/** The requests whose caller the statement names, at least this specifically. */
 function named(
   principal: PlainStatement["Principal"],
   reach: "account" | "role" | "caller",
@@ -299,7 +299,7 @@ const allowed = (policies: readonly PlainPolicy[]): SetOfRequests =>
 
 const present = <T>(value: T | undefined): readonly T[] => (value === undefined ? [] : [value])
 
-/** Requests that what hangs on the resource grants, at least so closely. */
+/** The requests that the resource's policy grants, naming the caller at least this specifically. */
 function granted({ resource, session, acl }: PlainWorld, reach: "account" | "role" | "caller"): SetOfRequests {
   const order = ["account", "role", "caller"]
   const byAcl: SetOfRequests = () => acl !== undefined && order.indexOf(acl) >= order.indexOf(reach)
@@ -311,7 +311,7 @@ function granted({ resource, session, acl }: PlainWorld, reach: "account" | "rol
   return union([byAcl, ...byPolicy])
 }
 
-/** All requests that are allowed in a world. */
+/** All allowed requests in a world. */
 export function allowedRequests(world: PlainWorld): SetOfRequests {
   const { identity, boundary, session, resource, isTrust } = world
   const kindIs =

@@ -1,7 +1,7 @@
 /**
- * Bodies on the wire: plain, chunked by HTTP, and in aws-chunked framing; each right, and broken in one way.
+ * Bodies on the wire: plain, chunked by HTTP, and in aws-chunked framing; each correct, or broken in one way.
  *
- * Promises  What is broken is a function of the body and its description alone.
+ * Promises  The damage is a function of the body and its description.
  */
 import { checksumBase64, checksumHeader, type Algorithm } from "../../conformance/checksums.js"
 import { PAYLOAD_HASH, type Mode } from "../../conformance/streaming.js"
@@ -11,7 +11,7 @@ export const CHUNK_DAMAGE = [
   "signature", // of one chunk
   "lastSignature",
   "noSignature",
-  "data", // one byte of a chunk, where there is one
+  "data", // one byte of a chunk, if there is one
   "sizeTooLong",
   "sizeNoHex",
   "sizeHuge",

@@ -1,4 +1,4 @@
-/** Draws of the generator: everything follows from one seed. */
+/** Random choices of the generator, all from one seed. */
 import { SimRandom } from "../../src/seams/random/sim.js"
 
 export class Chance {
@@ -12,7 +12,7 @@ export class Chance {
     return this.random.below(limit)
   }
 
-  /** True `times` out of 100. */
+  /** Returns true with a probability of `times` out of 100. */
   percent(times: number): boolean {
     return this.random.below(100) < times
   }
@@ -21,12 +21,12 @@ export class Chance {
     return choices[this.random.below(choices.length)] ?? choices[0]
   }
 
-  /** Undefined of an empty list only. */
+  /** Returns undefined only for an empty list. */
   any<const T>(choices: readonly T[]): T | undefined {
     return choices.length === 0 ? undefined : choices[this.random.below(choices.length)]
   }
 
-  /** The first with its weight, and so on. */
+  /** Returns one of the values; its probability is proportional to its weight. */
   weighted<T>(choices: readonly (readonly [weight: number, choice: T])[]): T {
     let left = this.random.below(choices.reduce((sum, [weight]) => sum + weight, 0))
     for (const [weight, choice] of choices) {

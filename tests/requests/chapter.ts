@@ -1,4 +1,4 @@
-/** A chapter: fresh buckets, some hundred random requests, and the state at the end. */
+/** A chapter: new buckets, some hundred random requests, and the state at the end. */
 import type { Coverage } from "./coverage.js"
 import { Generator, type Unit } from "./generate.js"
 import { isSame, playUnit, type Played, type Player } from "./run.js"
@@ -8,22 +8,22 @@ export interface ChapterTerms {
   readonly seed: number
   readonly chapter: number
   readonly stream: number
-  /** Random requests. */
+  /** The number of random requests. */
   readonly each: number
 }
 
 export interface Difference {
   readonly chapter: number
-  /** Of its first request. */
+  /** The number of its first request. */
   readonly number: number
   readonly unit: Unit
   readonly played: Played
 }
 
-/** Called with each unit and what came back. */
+/** Called with each unit and its answers. */
 export type OnPlayed = (unit: Unit, played: Played) => void
 
-/** Ends at the first difference between the players. */
+/** Plays the chapter; ends at the first difference between the servers. */
 export async function playChapter(
   { seed, chapter, stream, each }: ChapterTerms,
   players: readonly Player[],
@@ -41,7 +41,8 @@ export async function playChapter(
     onPlayed(unit, played)
     if (!isSame(played)) return { chapter, number, unit, played }
     const answers = played.outcomes[0]?.answers ?? []
-    // A pipeline that ends closed: one server has done more of it, so their states differ from here on.
+    // After a pipeline that ended with a closed connection, one server may have executed more of it, so their states
+    // differ.
     if (played.outcomes.some(outcome => outcome.answers.length !== answers.length)) break
     coverage.note(unit, answers)
     unit.specs.forEach((spec, i) => {

@@ -1,4 +1,4 @@
-/** Counts requests and their answers, to show how much the random requests cover. */
+/** Counts requests and their answers, to show the coverage of the random requests. */
 import type { Unit } from "./generate.js"
 import type { Answer } from "./wire.js"
 
@@ -64,7 +64,7 @@ export class Coverage {
       "operations, successes of all, and the most frequent failures:",
       ...asked,
       `answers: ${lines(this.codes)}`,
-      `good answers by signer: ${lines(this.people)}`,
+      `successful answers by signer: ${lines(this.people)}`,
       `${this.headers.size} kinds of headers: ${lines(this.headers)}`,
     ].join("\n")
   }

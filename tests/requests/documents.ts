@@ -1,4 +1,4 @@
-/** Documents that requests carry: settings of buckets, lists, tags; right, unusual and wrong ones. */
+/** Documents in requests: settings of buckets, access control lists, tags; valid, unusual and invalid ones. */
 import type { World } from "./world.js"
 
 type Documents = readonly [string, ...string[]]
@@ -6,7 +6,7 @@ type Documents = readonly [string, ...string[]]
 const json = (...statements: readonly object[]): string =>
   JSON.stringify({ Version: "2012-10-17", Statement: statements })
 
-/** Policies of a bucket; the first ones are right. */
+/** Policies of a bucket; the first ones are valid. */
 export function policies(world: World, bucket: string): Documents {
   const all = [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`]
   const other = { AWS: world.account("b") }
@@ -152,7 +152,7 @@ export const LOCATION: Documents = [
   "<Create",
 ]
 
-/** Tags of no document at all. */
+/** Tags outside of a document. */
 export const BAD_XML: Documents = [
   "",
   "<",

@@ -1,4 +1,4 @@
-/** Form uploads as browsers send them: signed with either version or by nobody, right and broken. */
+/** Form uploads as browsers send them: signed with either version or unsigned, valid and broken. */
 import {
   FORM_BOUNDARY,
   FORM_END,
@@ -8,7 +8,7 @@ import {
   signOldForm,
   type Fields,
 } from "../../conformance/forms.js"
-import type { Draws } from "./operations.js"
+import type { RandomValues } from "./operations.js"
 import type { People } from "./people.js"
 import type { Spec } from "./spec.js"
 
@@ -28,7 +28,7 @@ const EXPIRY_MS = 3_600_000
 
 type Field = readonly [name: string, value: string]
 
-function ownFields({ chance }: Draws): Field[] {
+function ownFields({ chance }: RandomValues): Field[] {
   const fields: Field[] = []
   const maybe = (percent: number, name: string, ...values: readonly [string, ...string[]]): void => {
     if (chance.percent(percent)) fields.push([name, chance.of(values)])
@@ -46,8 +46,8 @@ function ownFields({ chance }: Draws): Field[] {
   return fields
 }
 
-function signatureFields(draws: Draws, people: People, bucket: string, own: readonly Field[]): Fields {
-  const { chance } = draws
+function signatureFields(random: RandomValues, people: People, bucket: string, own: readonly Field[]): Fields {
+  const { chance } = random
   if (chance.percent(10)) return []
   const conditions: unknown[] = [chance.percent(90) ? ["starts-with", "$key", ""] : ["eq", "$key", "a"]]
   for (const [name] of own) if (chance.percent(95)) conditions.push(["starts-with", `$${name}`, ""])
@@ -59,15 +59,15 @@ function signatureFields(draws: Draws, people: People, bucket: string, own: read
   return chance.percent(75) ? signForm(who, options) : signOldForm(who, options)
 }
 
-/** Of what makes up a form, something is seldom missing or twice. */
-export function drawForm(draws: Draws, people: People): Spec {
-  const { chance } = draws
-  const bucket = draws.bucket()
+/** Occasionally a part of the form is missing or duplicated. */
+export function randomForm(random: RandomValues, people: People): Spec {
+  const { chance } = random
+  const bucket = random.bucket()
   const key = chance.of(["a", "b", "dir/x", "up/$" + "{filename}", "a", "b", ""])
-  const own = ownFields(draws)
+  const own = ownFields(random)
   const fields: Field[] = chance.percent(96) ? [["key", key]] : []
-  fields.push(...own, ...signatureFields(draws, people, bucket, own))
-  const file = filePart({ name: chance.of(["f.txt", "", "\u00e4.txt"]), bytes: draws.bytes() })
+  fields.push(...own, ...signatureFields(random, people, bucket, own))
+  const file = filePart({ name: chance.of(["f.txt", "", "\u00e4.txt"]), bytes: random.bytes() })
   const text = fields.map(([name, value]) => fieldPart(name, value)).join("")
   const end = chance.weighted([
     [20, FORM_END],

@@ -1,26 +1,26 @@
 /**
- * The stream of a chapter: what sets its buckets up, random requests, and what shows the state that they have led to.
+ * The requests of a chapter: the setup of its buckets, random requests, and reads of the resulting state.
  *
- * Promises  Units follow from the seed, the chapter and the answers so far; so they are the same wherever the answers
- *           are. A unit is written at once: one request, or several that wait for no answer.
+ * Promises  The seed, the chapter and the answers so far determine the units; so equal answers give equal units. A
+ *           unit is sent in one go: one request, or several that do not wait for answers.
  */
 import { ALGORITHMS } from "../../conformance/checksums.js"
 import { encodeBytes } from "../../conformance/sign-v4.js"
 import { CHUNK_DAMAGE, TRAILER_DAMAGE, type AwsChunked, type Framing } from "./bodies.js"
 import { Chance } from "./chance.js"
 import * as documents from "./documents.js"
-import { drawForm } from "./forms.js"
-import { drawHeaders } from "./headers.js"
-import { drawOperation, Draws, KEYS, type Draft } from "./operations.js"
+import { randomForm } from "./forms.js"
+import { randomHeaders } from "./headers.js"
+import { randomOperation, RandomValues, KEYS, type Draft } from "./operations.js"
 import { PEOPLE, type People, type Person } from "./people.js"
 import { DEFECTS, mayComeLate, QUERY_DEFECTS, type Signing, type Spec } from "./spec.js"
 import { BUCKETS, type World } from "./world.js"
 
 export type Unit =
   | { readonly kind: "requests"; readonly specs: readonly [Spec, ...Spec[]] }
-  /** The last bytes of the body stay away, and the client hangs up. */
+  /** The last bytes of the body are not sent, and the client closes the connection. */
   | { readonly kind: "truncated"; readonly specs: readonly [Spec]; readonly missing: number }
-  /** Bytes that are no request. */
+  /** Bytes that are not a request. */
   | { readonly kind: "raw"; readonly specs: readonly []; readonly bytes: Buffer }
 
 const SMALL_BYTES = 1_100
@@ -39,7 +39,7 @@ interface Plain {
   readonly body?: string
 }
 
-/** A request without any flaw. */
+/** Returns a valid request. */
 function plainSpec({ by = "owner", method, bucket, key, query, headers = [], body }: Plain): Spec {
   const path = `/${bucket}${key === undefined ? "" : `/${encodeBytes(Buffer.from(key, "latin1"), true)}`}`
   return {
@@ -60,7 +60,7 @@ function openPolicy(bucket: string): string {
   })
 }
 
-/** Buckets of all kinds, with a few objects. */
+/** Creates buckets of all kinds, with a few objects. */
 function setup(world: World): Spec[] {
   const specs: Spec[] = []
   const put = (name: (typeof BUCKETS)[number], query: string, body: string, by: Person = "owner"): void => {
@@ -99,7 +99,7 @@ function setup(world: World): Spec[] {
   return specs
 }
 
-/** What all buckets hold, as listings and reads show it. */
+/** Reads the state of all buckets with listings and reads. */
 function stateOf(world: World): Spec[] {
   return BUCKETS.flatMap(name => {
     const by = name === "theirs" || name === "private" ? ("other" as const) : ("owner" as const)
@@ -142,7 +142,7 @@ const ENCODINGS: readonly (readonly [weight: number, encode: (key: string) => st
   [1, key => encodeBytes(Buffer.from(key, "latin1"), true).replaceAll("%20", "+")],
 ]
 
-/** No end of the line that the next request would be mistaken for. */
+/** Invalid requests that do not swallow the beginning of the next request. */
 const NONSENSE = [
   "GARBAGE\r\n\r\n",
   "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
@@ -166,7 +166,7 @@ const NONSENSE = [
 
 export class Generator {
   private readonly chance: Chance
-  private readonly draws: Draws
+  private readonly random: RandomValues
   readonly headersDrawn = new Map<string, number>()
 
   constructor(
@@ -176,10 +176,10 @@ export class Generator {
     private readonly people: People,
   ) {
     this.chance = new Chance(seed, chapter)
-    this.draws = new Draws(this.chance, world)
+    this.random = new RandomValues(this.chance, world)
   }
 
-  /** `requests` random ones, and what comes before and behind them. */
+  /** Returns the setup, `requests` random requests, and the final reads. */
   *units(requests: number): Generator_ {
     for (const spec of setup(this.world)) yield { kind: "requests", specs: [spec] }
     for (let done = 0; done < requests;) {
@@ -196,12 +196,12 @@ export class Generator {
     if (chance.below(120) === 0) return this.truncated()
     if (chance.percent(90)) return { kind: "requests", specs: [this.spec()] }
     const [first, ...more] = [this.spec(true), ...Array.from({ length: 1 + chance.below(4) }, () => this.spec(true))]
-    // What comes behind the end of a connection may take the answers before it away.
+    // Bytes after the end of a connection may reset it and discard earlier answers.
     const late = [first, ...more].findIndex(mayComeLate)
     return { kind: "requests", specs: [first, ...(late < 0 ? more : more.slice(0, Math.max(0, late - 1)))] }
   }
 
-  /** A request that is not refused, so the server waits for bytes that do not arrive. */
+  /** A request that is not refused, so that the server waits for bytes that never arrive. */
   private truncated(): Unit {
     const { chance, world } = this
     const bucket = world.name(chance.of(["plain", "versioned", "suspended"]))
@@ -212,9 +212,9 @@ export class Generator {
   }
 
   private spec(pipelined = false): Spec {
-    const { chance, draws } = this
-    if (chance.below(50) === 0) return drawForm(draws, this.people)
-    const draft = drawOperation(draws)
+    const { chance, random } = this
+    if (chance.below(50) === 0) return randomForm(random, this.people)
+    const draft = randomOperation(random)
     const signing = this.signing(draft)
     const framing = this.framing(draft, signing)
     const { headers = [], bucket, body = "" } = draft
@@ -223,7 +223,7 @@ export class Generator {
     const current = isCurrent ? draft.key : undefined
     const scene = { chance, world: this.world, bucket, current, body: Buffer.from(body) }
     const note = (name: string): void => void this.headersDrawn.set(name, 1 + (this.headersDrawn.get(name) ?? 0))
-    const more = drawHeaders(scene, draft.suits, note)
+    const more = randomHeaders(scene, draft.suits, note)
     const hasBody = framing.kind !== "none" && body.length > 0
     const { about, what, method } = draft
     return {
@@ -307,7 +307,7 @@ export class Generator {
     return body.length === 0 && chance.percent(4) ? { kind: "none" } : { kind: "plain", lengthOff: 0 }
   }
 
-  /** Of a large body the answer may come before the server has seen that its framing is broken. */
+  /** A large body may be answered before the server has detected its broken framing. */
   private httpChunked(mayBreak: boolean): Framing {
     const { chance } = this
     const chunkBytes = chance.of([1_000, 10_000, 70_000])

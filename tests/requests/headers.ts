@@ -1,7 +1,7 @@
 /**
- * Kinds of request headers: each with the requests that it suits, and values that are right, unusual and wrong.
+ * Kinds of request headers: each with the requests that it suits, and valid, unusual and invalid values.
  *
- * `useful` ones change an answer, `noise` changes nothing, `harmful` ones make nearly every request fail.
+ * `useful` headers change an answer, `noise` changes nothing, `harmful` headers make nearly every request fail.
  */
 import { ALGORITHMS, checksumBase64, checksumHeader, md5Base64 } from "../../conformance/checksums.js"
 import type { Chance } from "./chance.js"
@@ -14,7 +14,7 @@ export interface HeaderScene {
   readonly chance: Chance
   readonly world: World
   readonly bucket: string
-  /** The object that is read, if it is the current one. */
+  /** The object that is read, if the current version is read. */
   readonly current: string | undefined
   readonly body: Buffer
 }
@@ -44,7 +44,7 @@ const one =
   ({ chance }: HeaderScene): string =>
     chance.of(values)
 
-/** A quoted etag, as objects have them, or nearly. */
+/** A quoted ETag of an object, or a similar text. */
 function etag({ chance, world }: HeaderScene): string {
   const own = world.anyEtag(chance) ?? '"d41d8cd98f00b204e9800998ecf8427e"'
   return chance.weighted([
@@ -296,8 +296,8 @@ for (const sort of ["useful", "noise", "harmful"] as const)
       HEADER_KINDS.filter(of => of.sort === sort && of.suits === suits),
     )
 
-/** Headers of some kinds that suit the request; seldom none too fitting. */
-export function drawHeaders(scene: HeaderScene, suits: readonly Suits[], note: (name: string) => void): Header[] {
+/** Headers of some kinds that suit the request; occasionally of a kind that does not. */
+export function randomHeaders(scene: HeaderScene, suits: readonly Suits[], note: (name: string) => void): Header[] {
   const { chance } = scene
   const headers: Header[] = []
   const add = (sort: HeaderKind["sort"], from: Suits): void => {

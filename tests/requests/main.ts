@@ -1,13 +1,13 @@
 /**
- * `npm run requests -- --beside PATH [--requests N] [--seed N]`: random requests to the server of this checkout and to
- * that of another one (built, with its dependencies). Their answers must be the same.
+ * `npm run requests -- --beside PATH [--requests N] [--seed N]`: sends random requests to the server of this
+ * checkout and of another one (built, with its dependencies). Their answers must be equal.
  *
  *   --chapter N       plays this chapter alone, and shows a difference in full
- *   --each N          requests of a chapter
- *   --record          writes the recorded answers, with which `npm test` compares, and nothing else
+ *   --each N          number of requests in a chapter
+ *   --record          only writes the recorded answers, with which `npm test` compares
  *
- * Prints what was asked and answered how often, and of a difference the command that shows it again. Ends with 1 where
- * answers differ.
+ * Prints the counts of requests and answers, and the command that repeats a difference. Exits with 1 if answers
+ * differ.
  */
 import { parseArgs } from "node:util"
 import { resolve } from "node:path"
@@ -31,7 +31,7 @@ const { values } = parseArgs({
   },
 })
 
-/** Then the stores are created again: they would grow without end. */
+/** After this many chapters the stores are recreated, to bound their size. */
 const CHAPTERS_OF_A_STORE = 120
 const DIFFERENCES_SHOWN = 5
 
@@ -44,7 +44,7 @@ interface Work {
   readonly beside: string
 }
 
-/** Plays the chapters on fresh stores, in several streams. */
+/** Plays the chapters on new stores, in several streams. */
 async function playAll({ seed, each, chapters, beside }: Work, coverage: Coverage): Promise<Difference[]> {
   const differences: Difference[] = []
   await withFolder(async folder => {

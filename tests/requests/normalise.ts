@@ -1,40 +1,40 @@
 /**
- * An answer as text in which nothing is drawn or depends on the time, so that two servers' answers can be compared.
+ * An answer as text without random values and times, so that the answers of two servers can be compared.
  *
- * Promises  Everything else stays: the status line, names, case and values of headers, every byte of the body. Headers
- *           are sorted by name: clients must not read anything into their order, and those of one name keep theirs.
- *           Ids of versions and uploads become numbers in the order of their first appearance on that side; times become
- *           their distance from now, so that a wrong time still shows.
+ * Promises  Everything else stays: the status line, names, case and values of headers, every byte of the body.
+ *           Headers are sorted by name, because their order has no meaning; those of the same name keep their
+ *           order. Ids of versions and uploads become numbers in the order of their first appearance on that
+ *           server; times become their distance from now, so that a wrong time is still detected.
  */
 import type { Answer, Collected, Header } from "./wire.js"
 
 /** Access keys of sessions. */
 const SESSION_KEY = /\bASIA[0-9A-Z]{16}\b/g
-/** The account of the store's root: of all others the setup chooses the ids. */
+/** The account of the store's root; the setup chooses the ids of all others. */
 const DRAWN_ACCOUNT = /<ID>[0-9a-f]{64}<\/ID>/g
 const ID = /\b[0-9A-V]{26}\b/g
 const ISO = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z/g
 const HTTP_DATE = /\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/g
 const AMZ_DATE = /\b(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/g
-/** No time that requests name lies half-way between two steps. */
+/** No time in requests is half-way between two steps. */
 const STEP_MS = 1_200_000
-/** Times further away are somebody's own. */
+/** Times further away come from requests. */
 const NEAR_MS = 40 * 86_400_000
 
-/** Elements that repeat what was sent, signatures and times included. */
+/** Elements that repeat parts of the request, including signatures and times. */
 const ECHOES = /<(StringToSign|StringToSignBytes|CanonicalRequest|CanonicalRequestBytes|SignatureProvided)>[^<]*/g
 
-/** Ids that a body or the headers hold, in their order. */
+/** The ids in a body or in the headers, in their order. */
 export const idsIn = ({ headers, body }: Answer): readonly string[] => [
   ...headers.flatMap(header => header[1].match(ID) ?? []),
   ...(isText(headers) ? (body.toString("latin1").match(ID) ?? []) : []),
 ]
 
-/** Of a listing that goes on. */
+/** The continuation token of a truncated listing. */
 export const tokenIn = ({ headers, body }: Answer): string | undefined =>
   isText(headers) ? /<NextContinuationToken>([^<]+)</.exec(body.toString("latin1"))?.[1] : undefined
 
-/** Version, checksum and place; the checksum covers the bucket's number, which depends on who made one first. */
+/** Version, checksum and position; the checksum covers the bucket's number, which depends on the order of creations. */
 const TOKENS = /<((?:Next)?ContinuationToken)>([^<]+)/g
 const TOKEN_HEAD_BYTES = 9
 
@@ -56,7 +56,7 @@ function away(text: string, timeMs: number, nowMs: number): string {
 }
 
 const REFUSED = 300
-/** The length is that of the document, which may say how much of a form had come. */
+/** The document may contain how much of a form had arrived, which changes its length. */
 const CLOSING = new Set(["connection", "keep-alive", "content-length"])
 const PROPOSED_SIZE = /<ProposedSize>\d+/g
 
@@ -67,15 +67,15 @@ function withoutClosing(answer: Answer): Answer {
   return { ...answer, headers, body: Buffer.from(text, "latin1") }
 }
 
-/** Of one side, through a chapter. */
+/** The normalised answers of one server through a chapter. */
 export class Normaliser {
   private readonly numbers = new Map<string, number>()
 
   constructor(private readonly nowMs: () => number) {}
 
   /**
-   * `echoes`: whether errors are compared where they repeat what the request said. `isLate`: refusals may come before
-   * the request is there, and then close the connection.
+   * `echoes`: whether the parts of errors that repeat the request are compared. `isLate`: a refusal may come before
+   * the whole request has arrived, and then closes the connection.
    */
   text(collected: Collected, open: string, echoes: boolean, isLate: boolean): string {
     const { answers, timedOut } = collected

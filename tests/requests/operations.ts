@@ -1,6 +1,6 @@
 /**
- * One operation of S3 at a time, drawn from all of them: what it addresses, its query, its document, and what the
- * generator learns from the answer. Headers, signature and framing are added by `generate.ts`.
+ * A random operation of S3: its resource, its query, its document, and the values that the generator reads from the
+ * answer. `generate.ts` adds headers, signature and framing.
  */
 import { md5Base64 } from "../../conformance/checksums.js"
 import { encodeBytes } from "../../conformance/sign-v4.js"
@@ -15,17 +15,17 @@ import { BUCKETS, type World } from "./world.js"
 export interface Draft {
   readonly what: string
   readonly method: string
-  /** Empty: the service. */
+  /** Empty for requests on the service. */
   readonly bucket: string
-  /** Undefined: the bucket. Bytes as text. */
+  /** Undefined for requests on the bucket. Bytes as text. */
   readonly key?: string | undefined
   readonly query?: readonly string[]
   readonly headers?: readonly Header[]
-  /** Undefined: no body at all. */
+  /** Undefined without a body. */
   readonly body?: Buffer | string
   readonly suits: readonly ("read" | "write" | "copy" | "list" | "create" | "attributes" | "upload")[]
   readonly about?: About
-  /** Only these people send it. */
+  /** The callers that send it. */
   readonly by?: Person
 }
 
@@ -63,7 +63,7 @@ const SIZES: readonly (readonly [weight: number, bytes: number])[] = [
 const RARE_BYTES = 1_100_000
 const PART_BYTES = 5 * 1_024 * 1_024
 
-export class Draws {
+export class RandomValues {
   constructor(
     readonly chance: Chance,
     readonly world: World,
@@ -91,13 +91,13 @@ export class Draws {
     return chance.percent(60) ? (KEYS[chance.below(6)] ?? "a") : (chance.any(KEYS) ?? "a")
   }
 
-  /** More often than not something that is there. */
+  /** Usually an existing object. */
   place(): { bucket: string; key: string } {
     const known = this.chance.percent(75) ? this.chance.any(this.world.objects) : undefined
     return known ?? { bucket: this.bucket(), key: this.key() }
   }
 
-  /** A version that is known, of that key or, seldom, another. */
+  /** A known version, of that key or, occasionally, of another. */
   versionQuery(bucket: string, key: string): readonly string[] {
     const { chance, world } = this
     const own = world.versions.filter(version => version.bucket === bucket && version.key === key)
@@ -112,7 +112,7 @@ export class Draws {
   }
 }
 
-type Draw = (draws: Draws) => Draft
+type SeededRandom = (random: RandomValues) => Draft
 
 const RESPONSES = [
   "content-type",
@@ -123,12 +123,12 @@ const RESPONSES = [
   "content-encoding",
 ]
 
-const readObject: Draw = draws => {
-  const { chance, world } = draws
+const readObject: SeededRandom = random => {
+  const { chance, world } = random
   const known = chance.percent(25) ? chance.any(world.versions) : undefined
-  const { bucket, key } = known ?? draws.place()
+  const { bucket, key } = known ?? random.place()
   const query = [
-    ...(known !== undefined ? [`versionId=${known.id}`] : chance.percent(8) ? draws.versionQuery(bucket, key) : []),
+    ...(known !== undefined ? [`versionId=${known.id}`] : chance.percent(8) ? random.versionQuery(bucket, key) : []),
     ...(chance.percent(6) ? [`partNumber=${chance.of(["1", "2", "0", "x", "10001"])}`] : []),
     ...(chance.percent(8)
       ? [`response-${chance.any(RESPONSES) ?? ""}=${chance.of(["a%2Fb", "", "x%0D%0Ay", "%C3%A4"])}`]
@@ -147,19 +147,19 @@ const readObject: Draw = draws => {
   }
 }
 
-const putObject: Draw = draws => {
-  const { chance } = draws
-  const [bucket, key] = [draws.bucket(), draws.key()]
-  const body = draws.bytes()
+const putObject: SeededRandom = random => {
+  const { chance } = random
+  const [bucket, key] = [random.bucket(), random.key()]
+  const body = random.bytes()
   const about: About = { does: "put", bucket, key, bytes: body.length }
   const query = chance.percent(10) ? ["x-id=PutObject"] : []
   return { what: "PutObject", method: "PUT", bucket, key, query, body, suits: ["create", "create", "write"], about }
 }
 
-const copySource = (draws: Draws): string => {
-  const { chance, world } = draws
+const copySource = (random: RandomValues): string => {
+  const { chance, world } = random
   const known = chance.percent(30) ? chance.any(world.versions) : undefined
-  const { bucket, key } = known ?? draws.place()
+  const { bucket, key } = known ?? random.place()
   const path = `${bucket}/${encodeBytes(Buffer.from(key, "latin1"), true)}${known === undefined ? "" : `?versionId=${known.id}`}`
   return chance.weighted([
     [10, `/${path}`],
@@ -168,19 +168,19 @@ const copySource = (draws: Draws): string => {
   ])
 }
 
-const copyObject: Draw = draws => {
-  const { chance } = draws
-  const [bucket, key] = [draws.bucket(), draws.key()]
-  const headers: Header[] = [["x-amz-copy-source", copySource(draws)]]
+const copyObject: SeededRandom = random => {
+  const { chance } = random
+  const [bucket, key] = [random.bucket(), random.key()]
+  const headers: Header[] = [["x-amz-copy-source", copySource(random)]]
   if (chance.percent(3)) headers.push(["x-amz-copy-source-range", "bytes=0-1"])
   const about: About = { does: "put", bucket, key }
   return { what: "CopyObject", method: "PUT", bucket, key, headers, body: "", suits: ["copy", "copy", "create"], about }
 }
 
-const deleteObject: Draw = draws => {
-  const { chance } = draws
-  const { bucket, key } = draws.place()
-  const query = chance.percent(35) ? draws.versionQuery(bucket, key) : []
+const deleteObject: SeededRandom = random => {
+  const { chance } = random
+  const { bucket, key } = random.place()
+  const query = chance.percent(35) ? random.versionQuery(bucket, key) : []
   return {
     what: "DeleteObject",
     method: "DELETE",
@@ -197,10 +197,10 @@ const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAl
 /** XML is text, and keys here are bytes. */
 const inXml = (key: string): string => escape(Buffer.from(key, "latin1").toString("utf8"))
 
-const deleteObjects: Draw = draws => {
-  const { chance, world } = draws
-  const bucket = draws.bucket()
-  // Entries of one key are carried out in any order.
+const deleteObjects: SeededRandom = random => {
+  const { chance, world } = random
+  const bucket = random.bucket()
+  // Entries of the same key are executed in any order.
   const keys = new Set<string>()
   const entries = Array.from(
     {
@@ -213,7 +213,7 @@ const deleteObjects: Draw = draws => {
     },
     () => {
       const known = chance.percent(40) ? chance.any(world.versions) : undefined
-      const key = known?.key ?? draws.key()
+      const key = known?.key ?? random.key()
       if (keys.has(key)) return ""
       keys.add(key)
       const version = known === undefined ? "" : `<VersionId>${chance.percent(90) ? known.id : "x"}</VersionId>`
@@ -223,11 +223,11 @@ const deleteObjects: Draw = draws => {
   )
   const quiet = chance.percent(30) ? "<Quiet>true</Quiet>" : ""
   const right = `<Delete>${quiet}${entries.join("")}</Delete>`
-  return { ...documented(draws, right), what: "DeleteObjects", method: "POST", bucket, query: ["delete"], suits: [] }
+  return { ...documented(random, right), what: "DeleteObjects", method: "POST", bucket, query: ["delete"], suits: [] }
 }
 
-/** A document with what vouches for it; seldom a broken one. */
-function documented({ chance }: Draws, right: string): Pick<Draft, "body" | "headers"> {
+/** A document with its checksum headers; occasionally a broken one. */
+function documented({ chance }: RandomValues, right: string): Pick<Draft, "body" | "headers"> {
   const body = chance.percent(4) ? chance.of(documents.BAD_XML) : right
   const md5 = body.includes("{{") ? undefined : md5Base64(Buffer.from(body))
   return {
@@ -280,8 +280,8 @@ const LISTS = {
   ],
 } as const
 
-/** Where the next page begins, as an answer has said; seldom anything else. */
-function placeQuery({ chance, world }: Draws, name: string, bucket: string): readonly string[] {
+/** The start of the next page from an earlier answer; occasionally another value. */
+function placeQuery({ chance, world }: RandomValues, name: string, bucket: string): readonly string[] {
   if (chance.percent(4)) return [`${name}=x`]
   if (name === "continuation-token") {
     const known = world.tokens.filter(token => chance.percent(5) || token.bucket === bucket)
@@ -294,8 +294,8 @@ function placeQuery({ chance, world }: Draws, name: string, bucket: string): rea
     : [`${name}=${known.id}`, `key-marker=${encodeBytes(Buffer.from(known.key, "latin1"))}`]
 }
 
-const list: Draw = draws => {
-  const { chance } = draws
+const list: SeededRandom = random => {
+  const { chance } = random
   const what = chance.of([
     "ListObjectsV2",
     "ListObjectsV2",
@@ -304,21 +304,21 @@ const list: Draw = draws => {
     "ListMultipartUploads",
   ])
   const [which, ...names] = LISTS[what]
-  const bucket = draws.bucket()
+  const bucket = random.bucket()
   const query: string[] = which === "" ? [] : [which]
   for (const name of names) {
     if (!chance.percent(28)) continue
-    if (name === "continuation-token") query.push(...placeQuery(draws, name, bucket))
-    else if (name === "version-id-marker") query.push(...placeQuery(draws, name, bucket))
-    else if (name === "upload-id-marker") query.push(...placeQuery(draws, name, bucket))
+    if (name === "continuation-token") query.push(...placeQuery(random, name, bucket))
+    else if (name === "version-id-marker") query.push(...placeQuery(random, name, bucket))
+    else if (name === "upload-id-marker") query.push(...placeQuery(random, name, bucket))
     else query.push(`${name}=${chance.any(LIST_VALUES[name] ?? []) ?? ""}`)
   }
   return { what, method: "GET", bucket, query, suits: ["list"], about: { does: "list", bucket } }
 }
 
-const createUpload: Draw = draws => {
-  const mine = draws.world.name(draws.chance.of(["plain", "versioned", "suspended", "public", "cors"]))
-  const [bucket, key] = [draws.chance.percent(75) ? mine : draws.bucket(), draws.key()]
+const createUpload: SeededRandom = random => {
+  const mine = random.world.name(random.chance.of(["plain", "versioned", "suspended", "public", "cors"]))
+  const [bucket, key] = [random.chance.percent(75) ? mine : random.bucket(), random.key()]
   const about: About = { does: "createUpload", bucket, key }
   return {
     what: "CreateMultipartUpload",
@@ -331,14 +331,14 @@ const createUpload: Draw = draws => {
   }
 }
 
-const uploadOf = (draws: Draws) =>
-  draws.chance.any(draws.world.uploads) ?? {
-    ...{ bucket: draws.world.name("plain"), key: "a", id: "00000000000000000000000000", parts: [] },
+const uploadOf = (random: RandomValues) =>
+  random.chance.any(random.world.uploads) ?? {
+    ...{ bucket: random.world.name("plain"), key: "a", id: "00000000000000000000000000", parts: [] },
   }
 
-const uploadPart: Draw = draws => {
-  const { chance } = draws
-  const { bucket, key, id: upload } = uploadOf(draws)
+const uploadPart: SeededRandom = random => {
+  const { chance } = random
+  const { bucket, key, id: upload } = uploadOf(random)
   const part = chance.weighted([
     [10, 1],
     [6, 2],
@@ -349,20 +349,20 @@ const uploadPart: Draw = draws => {
   const query = [`partNumber=${part}`, `uploadId=${chance.percent(96) ? upload : "nonsense"}`]
   const about: About = { does: "uploadPart", bucket, key, upload, part }
   if (chance.percent(25)) {
-    const headers: Header[] = [["x-amz-copy-source", copySource(draws)]]
+    const headers: Header[] = [["x-amz-copy-source", copySource(random)]]
     if (chance.percent(40))
       headers.push(["x-amz-copy-source-range", chance.of(["bytes=0-0", "bytes=0-4", "bytes=0-", "x"])])
     return { what: "UploadPartCopy", method: "PUT", bucket, key, query, headers, body: "", suits: ["copy"], about }
   }
-  const body = chance.below(60) === 0 ? Buffer.alloc(PART_BYTES, "part") : draws.bytes()
+  const body = chance.below(60) === 0 ? Buffer.alloc(PART_BYTES, "part") : random.bytes()
   return { what: "UploadPart", method: "PUT", bucket, key, query, body, suits: ["write"], about }
 }
 
-const endUpload: Draw = draws => {
-  const { chance } = draws
-  const { bucket, key, id, parts } = uploadOf(draws)
+const endUpload: SeededRandom = random => {
+  const { chance } = random
+  const { bucket, key, id, parts } = uploadOf(random)
   const query = [`uploadId=${id}`]
-  // Seldom it is forgotten too late: then requests name an upload that has ended.
+  // Occasionally the upload is kept, so that later requests name an upload that has ended.
   const about: About = { does: chance.percent(90) ? "endUpload" : "put", bucket, key, upload: id }
   if (chance.percent(15))
     return { what: "AbortMultipartUpload", method: "DELETE", bucket, key, query, suits: [], about }
@@ -388,19 +388,19 @@ const endUpload: Draw = draws => {
   }
 }
 
-const listParts: Draw = draws => {
-  const { bucket, key, id } = uploadOf(draws)
+const listParts: SeededRandom = random => {
+  const { bucket, key, id } = uploadOf(random)
   const query = [`uploadId=${id}`]
-  if (draws.chance.percent(30)) query.push(`max-parts=${draws.chance.of(["1", "0", "x"])}`)
-  if (draws.chance.percent(30)) query.push(`part-number-marker=${draws.chance.of(["1", "0", "x"])}`)
+  if (random.chance.percent(30)) query.push(`max-parts=${random.chance.of(["1", "0", "x"])}`)
+  if (random.chance.percent(30)) query.push(`part-number-marker=${random.chance.of(["1", "0", "x"])}`)
   return { what: "ListParts", method: "GET", bucket, key, query, suits: [] }
 }
 
 /** Tags and lists of objects, and their attributes. */
-const ofObject: Draw = draws => {
-  const { chance } = draws
-  const { bucket, key } = draws.place()
-  const version = chance.percent(25) ? draws.versionQuery(bucket, key) : []
+const ofObject: SeededRandom = random => {
+  const { chance } = random
+  const { bucket, key } = random.place()
+  const version = chance.percent(25) ? random.versionQuery(bucket, key) : []
   const at = { bucket, key }
   const kind = chance.of(["tagging", "tagging", "acl", "acl", "attributes"])
   const query = [kind, ...version]
@@ -418,7 +418,7 @@ const ofObject: Draw = draws => {
     return {
       ...at,
       ...documented(
-        draws,
+        random,
         chance.of(chance.percent(80) ? [documents.TAGGINGS[0], documents.TAGGINGS[1] ?? ""] : documents.TAGGINGS),
       ),
       what: "PutObjectTagging",
@@ -426,12 +426,12 @@ const ofObject: Draw = draws => {
       query,
       suits: [],
     }
-  return { ...at, ...newList(draws), what: "PutObjectAcl", method, query, suits: [] }
+  return { ...at, ...newList(random), what: "PutObjectAcl", method, query, suits: [] }
 }
 
-function newList(draws: Draws): Pick<Draft, "body" | "headers"> {
-  const { chance, world } = draws
-  if (chance.percent(50)) return documented(draws, chance.of(documents.lists(world)))
+function newList(random: RandomValues): Pick<Draft, "body" | "headers"> {
+  const { chance, world } = random
+  if (chance.percent(50)) return documented(random, chance.of(documents.lists(world)))
   return {
     body: "",
     headers: [["x-amz-acl", chance.of(["private", "public-read", "bucket-owner-full-control", "nonsense"])]],
@@ -453,10 +453,10 @@ const SETTINGS: readonly (readonly [
   ["acl", "BucketAcl", world => documents.lists(world)],
 ]
 
-const setting: Draw = draws => {
-  const { chance, world } = draws
+const setting: SeededRandom = random => {
+  const { chance, world } = random
   const [name, title, values] = chance.any(SETTINGS) ?? SETTINGS[0] ?? ["policy", "BucketPolicy", () => [""] as const]
-  const bucket = draws.bucket()
+  const bucket = random.bucket()
   const method = chance.weighted([
     [12, "GET"],
     [5, "PUT"],
@@ -466,15 +466,15 @@ const setting: Draw = draws => {
   if (method === "GET") return { what: `Get${title}`, method, bucket, query, suits: [] }
   if (method === "DELETE") return { what: `Delete${title}`, method, bucket, query, suits: [] }
   const about: About = { does: "settings", bucket }
-  if (name === "acl") return { ...newList(draws), what: `Put${title}`, method, bucket, query, suits: [], about }
+  if (name === "acl") return { ...newList(random), what: `Put${title}`, method, bucket, query, suits: [], about }
   const [first, second = first, ...rest] = values(world, bucket)
   const right = chance.percent(70) ? chance.of([first, second]) : chance.of([first, ...rest])
-  return { ...documented(draws, right), what: `Put${title}`, method, bucket, query, suits: [], about }
+  return { ...documented(random, right), what: `Put${title}`, method, bucket, query, suits: [], about }
 }
 
-const buckets: Draw = draws => {
-  const { chance, world } = draws
-  const bucket = draws.bucket()
+const buckets: SeededRandom = random => {
+  const { chance, world } = random
+  const bucket = random.bucket()
   const fresh = `${world.prefix}-new${chance.below(3)}`
   const what = chance.of([
     "ListBuckets",
@@ -526,8 +526,8 @@ const buckets: Draw = draws => {
   }
 }
 
-const preflight: Draw = draws => {
-  const { chance } = draws
+const preflight: SeededRandom = random => {
+  const { chance } = random
   const headers: Header[] = []
   if (chance.percent(90))
     headers.push(["Origin", chance.of(["https://page.example.com", "https://other.example.com", "null"])])
@@ -535,12 +535,12 @@ const preflight: Draw = draws => {
     headers.push(["Access-Control-Request-Method", chance.of(["GET", "PUT", "DELETE", "PATCH", ""])])
   if (chance.percent(40))
     headers.push(["Access-Control-Request-Headers", chance.of(["content-type", "x-amz-meta-a, x-b", ""])])
-  const bucket = chance.percent(60) ? draws.world.name("cors") : chance.percent(90) ? draws.bucket() : ""
+  const bucket = chance.percent(60) ? random.world.name("cors") : chance.percent(90) ? random.bucket() : ""
   return {
     what: "CorsPreflight",
     method: "OPTIONS",
     bucket,
-    key: chance.percent(60) && bucket !== "" ? draws.key() : undefined,
+    key: chance.percent(60) && bucket !== "" ? random.key() : undefined,
     headers,
     suits: [],
   }
@@ -550,30 +550,30 @@ const PLAIN_OPERATIONS = OPERATIONS.filter(
   ({ answer, method }) => answer.kind !== "alias" && answer.kind !== "form" && method !== "OPTIONS",
 )
 
-/** Any row of the table, as it stands there. */
-const anyRow: Draw = draws => {
-  const { chance } = draws
+/** Any row of the table of operations, without additions. */
+const anyRow: SeededRandom = random => {
+  const { chance } = random
   const { name, method, resource, when, header } = chance.any(PLAIN_OPERATIONS) ?? OPERATIONS[0] ?? failTable()
-  const bucket = resource === "service" ? "" : draws.bucket()
+  const bucket = resource === "service" ? "" : random.bucket()
   const query = when.map(term =>
     term === "id"
       ? "id=x"
       : term === "uploadId"
-        ? `uploadId=${uploadOf(draws).id}`
+        ? `uploadId=${uploadOf(random).id}`
         : term === "partNumber"
           ? "partNumber=1"
           : term,
   )
   const headers: Header[] =
-    header === undefined ? [] : [[header, header === "x-amz-copy-source" ? copySource(draws) : "x"]]
+    header === undefined ? [] : [[header, header === "x-amz-copy-source" ? copySource(random) : "x"]]
   const isWrite = method === "PUT" || method === "POST"
-  const prefix = name === "ListBuckets" ? [`prefix=${draws.world.prefix}`] : []
-  const fresh = name === "CreateBucket" ? { bucket: `${draws.world.prefix}-row` } : { bucket }
+  const prefix = name === "ListBuckets" ? [`prefix=${random.world.prefix}`] : []
+  const fresh = name === "CreateBucket" ? { bucket: `${random.world.prefix}-row` } : { bucket }
   return {
     what: name,
     method,
     ...fresh,
-    key: resource === "object" ? draws.key() : undefined,
+    key: resource === "object" ? random.key() : undefined,
     query: [...query, ...prefix],
     headers,
     ...(isWrite && { body: "" }),
@@ -605,9 +605,9 @@ const SUB_RESOURCES = [
   "list-type=3",
 ]
 
-/** Queries and methods that do not go together. */
-const stray: Draw = draws => {
-  const { chance } = draws
+/** Queries with methods that do not support them. */
+const stray: SeededRandom = random => {
+  const { chance } = random
   const method = chance.of([
     "GET",
     "HEAD",
@@ -622,9 +622,9 @@ const stray: Draw = draws => {
     "BREW",
   ])
   const query = Array.from({ length: chance.below(3) }, () => chance.any(SUB_RESOURCES) ?? "")
-  const bucket = chance.percent(90) ? draws.bucket() : ""
-  const key = bucket !== "" && chance.percent(60) ? draws.key() : undefined
-  if (bucket === "") query.push(`prefix=${draws.world.prefix}`)
+  const bucket = chance.percent(90) ? random.bucket() : ""
+  const key = bucket !== "" && chance.percent(60) ? random.key() : undefined
+  if (bucket === "") query.push(`prefix=${random.world.prefix}`)
   return {
     what: "stray",
     method,
@@ -636,7 +636,7 @@ const stray: Draw = draws => {
   }
 }
 
-const DRAWS: readonly (readonly [weight: number, draw: Draw])[] = [
+const DRAWS: readonly (readonly [weight: number, draw: SeededRandom])[] = [
   [20, putObject],
   [24, readObject],
   [9, list],
@@ -655,4 +655,4 @@ const DRAWS: readonly (readonly [weight: number, draw: Draw])[] = [
   [2, stray],
 ]
 
-export const drawOperation = (draws: Draws): Draft => draws.chance.weighted(DRAWS)(draws)
+export const randomOperation = (random: RandomValues): Draft => random.chance.weighted(DRAWS)(random)

@@ -1,8 +1,9 @@
 /**
- * The people of a stream: two accounts, users and sessions with different rights, made through the admin API and IAM.
+ * The callers of a stream: two accounts, users and sessions with different permissions, created through the admin
+ * API and IAM.
  *
- * Promises  Names, ids of accounts, access keys and secrets follow from the stream's number, so that they are equal on
- *           every server; session tokens are each server's own. Streams share nobody but the store's root.
+ * Promises  Names, ids of accounts, access keys and secrets are derived from the stream's number, so that they are
+ *           equal on every server; session tokens differ between servers. Streams share only the store's root.
  */
 import { exchange, parseEndpoint } from "../../conformance/raw-client.js"
 import { amzDate, authorization, signRequest } from "../../conformance/sign-v4.js"
@@ -12,16 +13,16 @@ import { CREDENTIALS, type ServerProcess } from "../harness/server.js"
 
 export type Person = (typeof PEOPLE)[number]
 
-/** Who signs requests; in brackets what makes them different. */
+/** The signers of requests, with their permissions. */
 export const PEOPLE = [
   "owner", // root of the account that owns the buckets
-  "admin", // a user who may everything
+  "admin", // a user with all permissions
   "reader", // reads
   "writer", // writes, but not below dir/
-  "picky", // rights with conditions
-  "grouped", // rights of a group
+  "picky", // permissions with conditions
+  "grouped", // permissions of a group
   "bounded", // a boundary
-  "nobody", // no rights
+  "nobody", // no permissions
   "service", // a key with a policy of its own
   "session", // a session of admin
   "role", // an assumed role with a session policy
@@ -77,13 +78,13 @@ const POLICIES: Readonly<Partial<Record<Person, string>>> = {
   otherUser: document(allow("s3:*")),
 }
 
-/** Sends what sets the people up. */
+/** Sends the requests that create the callers. */
 export class Setup {
   private token = ""
 
   constructor(
     private readonly server: ServerProcess,
-    /** How far its clock is behind. */
+    /** How far the clock of the server is behind. */
     private readonly behindMs = 0,
   ) {}
 
@@ -166,7 +167,7 @@ async function limitUsers(setup: Setup, root: Credentials, stream: number): Prom
   await setup.ask(root, "PutUserPermissionsBoundary", { UserName: `bounded-${stream}`, PermissionsBoundary })
 }
 
-/** The people of a stream who need no session. */
+/** Creates the callers of a stream that need no session. */
 export async function makePeople(setup: Setup, stream: number): Promise<void> {
   const [a, b] = [accountId(stream, "a"), accountId(stream, "b")]
   const [owner, other] = [key(stream, "owner"), key(stream, "other")]
@@ -195,7 +196,7 @@ export const newSession = async (setup: Setup, stream: number, seconds: number):
 
 const SESSION_SECONDS = 12 * 3_600
 
-/** All people of a stream that has been made, with sessions that count now. */
+/** Returns all callers of a created stream, with sessions that are valid now. */
 export async function openPeople(setup: Setup, stream: number, stale: Credentials): Promise<People> {
   const session = await newSession(setup, stream, SESSION_SECONDS)
   const role = await setup.ask(key(stream, "owner"), "GetRole", { RoleName: `role-${stream}` })

@@ -1,8 +1,8 @@
 /**
- * Recorded answers: some thousand random requests to one server, each answer a short hash in `recorded.txt`, with the
- * number of answers of each kind for people to read.
+ * Recorded answers: some thousand random requests to one server; `recorded.txt` contains a short hash of each
+ * answer, and readable counts of each kind of answer.
  *
- * Promises  The same code gives the same file, whenever and wherever it runs.
+ * Promises  The same code writes the same file, at any time and on any machine.
  */
 import { createHash } from "node:crypto"
 import { readFile, writeFile } from "node:fs/promises"
@@ -20,20 +20,20 @@ const FILE = `${ROOT}tests/requests/recorded.txt`
 const HASH_CHARACTERS = 7
 const HASHES_OF_A_LINE = 14
 
-/** One answer, or those of a pipeline, in short. */
+/** A short hash of one answer, or of those of a pipeline. */
 const hashOf = (text: string): string =>
   createHash("sha256").update(text, "latin1").digest("hex").slice(0, HASH_CHARACTERS)
 
 export interface Recording {
   readonly chapters: readonly (readonly string[])[]
-  /** By operation and answer. */
+  /** Counts by operation and answer. */
   readonly counts: ReadonlyMap<string, number>
   readonly requests: number
 }
 
 type OnUnit = (chapter: number, at: number, hash: string, unit: Unit, played: Played) => void
 
-/** Plays what is recorded. `onUnit`: called with each hash and what it is of. */
+/** Plays the recorded chapters. `onUnit` is called with each hash and its unit. */
 export async function playRecorded(onUnit: OnUnit = () => undefined): Promise<Recording> {
   const { seed, each } = RECORDED
   const chapters: string[][] = Array.from({ length: RECORDED.chapters }, () => [])
@@ -97,7 +97,7 @@ async function readHashes(): Promise<readonly (readonly string[])[]> {
   return chapters.map(hashes => hashes.trim().split(/\s+/))
 }
 
-/** What is answered otherwise than recorded: of each chapter the first answer, since others follow from it. */
+/** The first answer of each chapter that differs from the recorded one; later differences follow from it. */
 export async function differences(): Promise<readonly string[]> {
   const recorded = await readHashes()
   const found = new Map<number, string>()

@@ -1,8 +1,9 @@
 /**
- * Runs units against one or two servers, each on a connection of its own, and compares what comes back.
+ * Runs units against one or two servers, each on its own connection, and compares the answers.
  *
- * Promises  Both are sent the same bytes, but for ids and session tokens of their own; a unit begins once all answers to
- *           the one before it are there. A connection is opened again only where its server said that it closes.
+ * Promises  Both servers receive the same bytes, except for their own ids and session tokens; a unit begins once
+ *           all answers to the previous one have arrived. A connection is reopened only if the server announced
+ *           that it closes.
  */
 import type { Unit } from "./generate.js"
 import { idsIn, Normaliser, tokenIn } from "./normalise.js"
@@ -14,35 +15,38 @@ const ANSWER_MS = 15_000
 const CLOSE_MS = 5_000
 const REFUSED = 300
 
-/** The end of an exchange whose body may still be on its way when the answer comes: the server closes before or after it. */
+/**
+ * The end of an exchange whose body may be in transit when the answer arrives: the server closes before or after it.
+ */
 const EITHER = "either"
 const STAYS = "stays open"
 
 /**
- * Once the server has closed, what the client writes on resets the connection, and answers under way are lost: which
- * ones is a matter of time.
+ * Once the server has closed, further writes of the client reset the connection, and answers in transit are lost;
+ * which ones depends on timing.
  */
 const isPipelineInWrites = ({ specs }: Unit): boolean => specs.length > 1 && specs.some(({ cuts }) => cuts.length > 0)
 
 /**
- * Servers up to 84162fb read behind a request whose head or framing was Node's to read; bytes there that were no request
- * took the answers of the whole requests before them away. Such pipelines are compared with recorded answers only.
+ * Servers up to 84162fb read on after a request whose head or framing Node's parser reads; bytes there that were
+ * not a request discarded the answers to earlier complete requests. Such pipelines are compared only with recorded
+ * answers.
  */
 const isReadAhead = ({ specs }: Unit, isBesideAnother: boolean): boolean => isBesideAnother && specs.length > 1
 
 export interface Outcome {
   readonly answers: readonly Answer[]
-  /** Comparable with another server's. */
+  /** The normalised answer, comparable with another server's. */
   readonly text: string
 }
 
 interface Written {
   readonly rendered: readonly Rendered[]
-  /** Another server is sent the same. */
+  /** Whether another server receives the same bytes. */
   readonly isBesideAnother: boolean
 }
 
-/** A server as one stream sees it. */
+/** A server with the connection of one stream. */
 export class Player implements Side {
   readonly ids = new Map<number, readonly string[]>()
   readonly dates = new Map<number, string>()
@@ -55,7 +59,7 @@ export class Player implements Side {
     readonly people: People,
   ) {}
 
-  /** Forgets what an earlier chapter has shown. */
+  /** Discards the values from an earlier chapter. */
   begin(): void {
     this.ids.clear()
     this.dates.clear()
@@ -104,7 +108,7 @@ export class Player implements Side {
     }
     const closed = await wire.closes(CLOSE_MS)
     this.close()
-    return closed ? "closed" : "says that it closes, and does not"
+    return closed ? "closed" : "announces that it closes, but does not"
   }
 }
 
@@ -131,7 +135,7 @@ async function exchange(wire: Wire, unit: Unit, rendered: readonly Rendered[]): 
   return wire.collect(methods, ANSWER_MS)
 }
 
-/** The last write of a request and the first one of the next are one. */
+/** Joins the last write of each request with the first write of the next one. */
 function joined(requests: readonly (readonly Buffer[])[]): Buffer[] {
   const all: Buffer[] = []
   for (const [first = Buffer.alloc(0), ...more] of requests) {
@@ -141,7 +145,7 @@ function joined(requests: readonly (readonly Buffer[])[]): Buffer[] {
   return all
 }
 
-/** What each of the sides is sent. */
+/** The bytes for each server. */
 export function renderFor(sides: readonly Side[], specs: readonly Spec[], nowMs: number): readonly Written[] {
   const [first, ...others] = sides
   if (first === undefined) return []
@@ -164,7 +168,9 @@ export interface Played {
   readonly written: readonly Written[]
 }
 
-/** One unit on all sides at once. `echoes`: whether repeated requests in errors are compared. */
+/**
+ * Runs a unit on all servers concurrently. `echoes`: whether the parts of errors that repeat the request are compared.
+ */
 export async function playUnit(
   players: readonly Player[],
   unit: Unit,
@@ -179,7 +185,7 @@ export async function playUnit(
   return { first, outcomes, written }
 }
 
-/** A refusal sent while the body is still arriving can be lost with the connection; the other side's then stands alone. */
+/** A refusal sent while the body arrives can be lost with the connection; then only the other server has an answer. */
 const isLost = ({ answers, text }: Outcome): boolean => answers.length === 0 && text === EITHER
 
 export function isSame({ outcomes }: Played): boolean {

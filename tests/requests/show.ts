@@ -1,4 +1,4 @@
-/** A difference as people read it. */
+/** A difference as readable text. */
 import type { Difference } from "./chapter.js"
 
 const TEXT_MAX = 3_000
@@ -10,7 +10,7 @@ const printable = (text: string): string =>
 const cut = (text: string): string =>
   text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX)}\n… ${text.length - TEXT_MAX} more characters`
 
-/** Lines that are not the same, with their numbers; of long ones what surrounds the first difference. */
+/** The differing lines with their numbers; of a long line only the text around the first difference. */
 function changed(one: string, other: string): string {
   const [ours, theirs] = [other.split("\n"), one.split("\n")]
   const places = Array.from({ length: Math.max(ours.length, theirs.length) }, (_, i) => i)

@@ -1,8 +1,9 @@
 /**
- * A request as data, and the bytes that one side is sent.
+ * A request as data, and its bytes for one server.
  *
- * Ids that a server draws stand in it as `{{12.0}}`: the first id in the answer to request 12, `{{12.date}}` its
- * Last-Modified, `{{12.token}}` its continuation token. Both sides get the same bytes unless a request names such a value or signs with a session.
+ * Placeholders represent values that differ between servers: `{{12.0}}` is the first id in the answer to request
+ * 12, `{{12.date}}` its Last-Modified, `{{12.token}}` its continuation token. All servers get the same bytes unless
+ * a request has a placeholder or is signed with a session.
  */
 import { createHash } from "node:crypto"
 import { amzDate, authorization, encodeText, presign, signRequest } from "../../conformance/sign-v4.js"
@@ -13,7 +14,7 @@ import type { People, Person } from "./people.js"
 import type { Header } from "./wire.js"
 
 export const DEFECTS = [
-  "signature", // one digit of it
+  "signature", // one wrong digit
   "region",
   "service",
   "termination",
@@ -76,13 +77,13 @@ export interface Spec {
   readonly signing: Signing
   readonly expect?: "wait" | "eager" | undefined
   readonly version?: string
-  /** Parts of the request, of 1,000, at which a write ends. */
+  /** Positions at which a write ends, in thousandths of the request. */
   readonly cuts: readonly number[]
   /** The value that the generator reads from the answer. */
   readonly about?: About
 }
 
-/** The effect of a request on the world, as far as later requests may refer to it. */
+/** The effects of a request to which later requests may refer. */
 export interface About {
   readonly does: "put" | "delete" | "createUpload" | "uploadPart" | "endUpload" | "list" | "read" | "settings"
   readonly bucket: string
@@ -92,10 +93,10 @@ export interface About {
   readonly bytes?: number
 }
 
-/** What one side has answered so far, and who its people are. */
+/** The answers of one server so far, and its callers. */
 export interface Side {
   readonly people: People
-  /** By the number of the request. */
+  /** Answers by the number of the request. */
   readonly ids: ReadonlyMap<number, readonly string[]>
   readonly dates: ReadonlyMap<number, string>
   readonly tokens: ReadonlyMap<number, string>
@@ -104,12 +105,12 @@ export interface Side {
 export interface Rendered {
   readonly head: Buffer
   readonly body: Buffer
-  /** Differs between the sides. */
+  /** Differs between the servers. */
   readonly isOwn: boolean
 }
 
 const PLACE = /\{\{(\d+)\.(\d+|date|token)\}\}/g
-/** Well formed, and never drawn. */
+/** Well formed, but never issued. */
 const NO_ID = "00000000000000000000000000"
 const NO_DATE = "Sun, 01 Feb 2026 00:00:00 GMT"
 
@@ -162,7 +163,7 @@ function signOptions(spec: Spec, body: Buffer, nowMs: number): SignOptions {
 
 const flipped = (text: string): string => text.slice(0, -1) + (text.endsWith("0") ? "1" : "0")
 
-/** The Authorization headers, broken as asked. */
+/** The Authorization headers, with the requested defect. */
 function authorizations(value: string, defect: Signing["defect"], accessKey: string): string[] {
   switch (defect) {
     case "signature":
@@ -278,7 +279,7 @@ function sign(spec: Spec, side: Side, body: Buffer, nowMs: number): Signed {
   return signedByHeader(spec, target, headers, who, options)
 }
 
-/** The bytes for one side. */
+/** The bytes for one server. */
 export function render(spec: Spec, side: Side, nowMs: number): Rendered {
   const { framing, method, version = "HTTP/1.1", signing } = spec
   const plain = typeof spec.body === "string" ? Buffer.from(filled(spec.body, side)) : spec.body
@@ -301,13 +302,13 @@ export function render(spec: Spec, side: Side, nowMs: number): Rendered {
 const AT_ONCE_BYTES = 16 * 1_024
 
 /**
- * Whether an answer may come before the whole request has arrived: then it is a matter of time whether the server has
- * to close the connection behind a refusal.
+ * Whether an answer may come before the whole request has arrived: then it depends on timing whether the server has
+ * to close the connection after a refusal.
  */
 export const mayComeLate = ({ body, cuts, expect, framing }: Spec): boolean =>
   framing.kind !== "none" && (body.length > AT_ONCE_BYTES || expect !== undefined || cuts.length > 0)
 
-/** The writes of a request. */
+/** Splits a request into its writes. */
 export function writesOf({ head, body }: Rendered, cuts: readonly number[]): Buffer[] {
   const bytes = Buffer.concat([head, body])
   const places = [...new Set(cuts.map(cut => Math.floor((bytes.length * cut) / 1_000)))]

@@ -1,13 +1,13 @@
 /**
- * A server with a store of its own and the people of all streams in it.
+ * A server with its own store, and the callers of all streams.
  *
- * The people are made while its clock is an hour behind, so that there are sessions which have ended.
+ * The callers are created while its clock is an hour behind, so that some sessions have expired.
  */
 import { join } from "node:path"
 import { ServerProcess } from "../harness/server.js"
 import { makePeople, newSession, openPeople, Setup, type People } from "./people.js"
 
-/** Each has people and buckets of its own, so that the order between streams does not matter. */
+/** Each stream has its own callers and buckets, so that the order between streams does not matter. */
 export const STREAMS = 6
 
 const BEHIND_MS = 3_600_000
@@ -17,11 +17,11 @@ const ARGS = ["--domain", "s3.test", "--log-level", "error"]
 
 export interface Store {
   readonly server: ServerProcess
-  /** By stream. */
+  /** The callers by stream. */
   readonly people: readonly People[]
 }
 
-/** `root`: the checkout whose server runs, with a slash at its end; this one where undefined. */
+/** `root`: the checkout whose server runs, with a slash at its end; default: this one. */
 export async function openStore(folder: string, root: string | undefined): Promise<Store> {
   const options = { folders: [join(folder, "data")], args: ARGS, ...(root !== undefined && { root }) }
   const streams = Array.from({ length: STREAMS }, (_, stream) => stream)

@@ -1,9 +1,9 @@
 /**
- * One side's connection: bytes go out as they are, answers are read in order without waiting for each other.
+ * A connection to one server: bytes are sent unchanged, and answers are read in order.
  *
- * Promises  `collect` resolves when the expected answers are there, the connection has ended, or time is up, and says
- *           which. Interim answers are counted with the final answer that they precede. Bytes beyond the last expected
- *           answer stay for the next `collect`.
+ * Promises  `collect` resolves when the expected answers have arrived, the connection has ended, or the time is up,
+ *           and returns which of these happened. Interim answers belong to the final answer that they precede.
+ *           Bytes beyond the last expected answer stay for the next `collect`.
  */
 import { connect, type Socket } from "node:net"
 
@@ -48,7 +48,7 @@ function readHead(bytes: Buffer, from: number): Head | undefined {
   return { statusLine, status: Number(statusLine.slice(9, 12)), headers, end: end + HEAD_END.length }
 }
 
-/** The decoded bytes and where they end; undefined where more have to come. */
+/** The decoded bytes and where they end; undefined if more bytes are needed. */
 function readChunks(bytes: Buffer, from: number): { body: Buffer; end: number } | undefined {
   const parts: Buffer[] = []
   for (let at = from; ;) {
@@ -119,7 +119,10 @@ export class Wire {
     return this.hasEnded
   }
 
-  /** Each piece in a write of its own; the next ones a turn of the system later, so that the server may see them apart. */
+  /**
+   * Sends each piece in a separate write, one turn of the event loop apart, so that the server may receive them
+   * separately.
+   */
   async send(pieces: readonly Uint8Array[]): Promise<void> {
     for (const [i, piece] of pieces.entries()) {
       if (this.hasEnded || !this.socket.writable) return
@@ -137,7 +140,7 @@ export class Wire {
     this.socket.destroy()
   }
 
-  /** An answer for each of the methods. */
+  /** Waits for one answer to each of the methods. */
   async collect(methods: readonly string[], timeoutMs: number): Promise<Collected> {
     const answers: Answer[] = []
     const isOver = await this.until(timeoutMs, () => {
@@ -151,7 +154,7 @@ export class Wire {
     return { answers, ended: this.hasEnded, timedOut: !isOver }
   }
 
-  /** True once an interim answer has come, and no final one: the body may be sent. */
+  /** Returns true if an interim answer arrives before a final one: the body may be sent. */
   async mayContinue(timeoutMs: number): Promise<boolean> {
     let may = false
     await this.until(timeoutMs, () => {
@@ -162,7 +165,7 @@ export class Wire {
     return may
   }
 
-  /** Whether the other side closes within the time. */
+  /** Whether the server closes within the time. */
   closes(timeoutMs: number): Promise<boolean> {
     return this.until(timeoutMs, () => this.hasEnded)
   }

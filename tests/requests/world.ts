@@ -1,7 +1,7 @@
 /**
- * The generator's knowledge of a chapter's buckets: names, and values from the answers.
+ * The generator's state of a chapter's buckets: names, and values from the answers.
  *
- * Ids are known by the place in which they first appeared (`{{12.0}}`), so that the same request works on every server.
+ * Ids are stored as the place of their first appearance (`{{12.0}}`), so that the same request works on every server.
  */
 import type { Chance } from "./chance.js"
 import { idsIn, tokenIn } from "./normalise.js"
@@ -19,7 +19,7 @@ export const BUCKETS = [
   "cors",
   "public",
   "payer",
-  "theirs", // of the other account, with a policy that lets this one in
+  "theirs", // of the other account, with a policy that grants this one access
   "private", // of the other account
 ] as const
 export type BucketName = (typeof BUCKETS)[number]
@@ -37,7 +37,7 @@ export interface KnownUpload extends KnownVersion {
 
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"])
 
-/** Older knowledge is forgotten. */
+/** Older values are dropped. */
 const KEPT_MAX = 40
 
 function keep<T>(list: T[], item: T): void {
@@ -53,12 +53,12 @@ export class World {
   /** Continuation tokens of listings. */
   readonly tokens: { readonly bucket: string; readonly text: string }[] = []
   private readonly etags: string[] = []
-  /** By bucket and key: the request that has read it. */
+  /** By bucket and key, the request that read the object. */
   private readonly dated = new Map<string, Map<string, number>>()
 
   constructor(
     readonly stream: number,
-    /** What the names of its buckets begin with. */
+    /** The prefix of the names of its buckets. */
     readonly prefix: string,
   ) {}
 
@@ -75,8 +75,8 @@ export class World {
   }
 
   /**
-   * The time of an object, as its server gave it. Only of what has not changed since: whether two objects were written
-   * in the same second differs between servers.
+   * The time of an object from its server. Only for unchanged objects: whether two objects were written in the same
+   * second differs between servers.
    */
   dateOf(bucket: string, key: string | undefined): string | undefined {
     const request = key === undefined ? undefined : this.dated.get(bucket)?.get(key)
@@ -112,7 +112,7 @@ export class World {
     if (does === "list" && tokenIn(answer) !== undefined) keep(this.tokens, { bucket, text: `{{${request}.token}}` })
   }
 
-  /** Most requests then name uploads that go on. */
+  /** Drops an upload that has ended, so that most requests name open uploads. */
   private forget(upload: string | undefined): void {
     const at = this.uploads.findIndex(({ id }) => id === upload)
     if (at >= 0) this.uploads.splice(at, 1)

@@ -1,6 +1,6 @@
 /**
- * Access control lists: who gets in by the list of a bucket or of an object, who owns an object that another account
- * wrote, which settings disable lists, and that a new bucket has lists disabled.
+ * Access control lists: who gets access by the list of a bucket or an object, who owns an object that another
+ * account wrote, which settings disable lists, and that lists are disabled in a new bucket.
  */
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
@@ -19,9 +19,9 @@ const thirdAccount = {
 }
 
 let people: People
-/** Runs once, after an object has been read for its list, or opened. */
+/** Runs once, after the list of an object has been read, or the object opened. */
 let afterCheck: (() => Promise<unknown>) | undefined
-/** In a bucket of the owner's in which lists count for every writer, and nothing is blocked. */
+/** A bucket of the owner in which lists apply for every writer, and nothing is blocked. */
 beforeEach(async () => {
   const willing = userKeyOf(keyOf("willing"), "willing", [everything], {}, strangerAccount)
   const unwilling = userKeyOf(keyOf("unwilling"), "unwilling", [], {}, strangerAccount)
@@ -74,13 +74,13 @@ const put = (name: string, key: string, more: With = {}, status = 200) =>
   expect(status, name, `PUT /bucket/${key}`, { body: "b", ...more })
 const policy = (text: string) => expect(204, "owner", "PUT /bucket?policy", { body: text })
 
-/** What each of them is answered, by name. */
+/** The status that each caller gets, by name. */
 async function answers(line: string, ...names: readonly string[]): Promise<Record<string, number>> {
-  const told = await Promise.all(names.map(async name => [name, (await people.send(name, line)).status] as const))
-  return Object.fromEntries(told)
+  const pairs = await Promise.all(names.map(async name => [name, (await people.send(name, line)).status] as const))
+  return Object.fromEntries(pairs)
 }
 const WHO = ["owner", "member", "stranger", "unwilling", "third", "nobody"] as const
-/** Of `WHO`, in this order. */
+/** The statuses of all callers in `WHO`, in this order. */
 const statuses = async (line: string): Promise<string> => Object.values(await answers(line, ...WHO)).join(" ")
 
 const owners = (xml: string): string[] => [...xml.matchAll(/<Owner><ID>([abc])/g)].map(([, letter = ""]) => letter)
@@ -99,7 +99,7 @@ test("an object that everybody may read is readable by everybody, and allows not
   }
   await expect(400, "nobody", "GET /bucket/open?response-content-type=text/html")
   const wrong = await people.send("nobody", "GET /bucket/open", { headers: ["authorization", "AWS4-HMAC-SHA256 x"] })
-  assert.ok(wrong.status >= 400, "what looks signed is nobody's")
+  assert.ok(wrong.status >= 400, "a malformed signature is not treated as anonymous")
 })
 
 test("a bucket that everybody may read can be listed, and its objects stay closed", async () => {
@@ -130,7 +130,7 @@ test("a list grants access to accounts by id and by e-mail, and to groups by the
   await put("owner", "n", granting("read", 'emailAddress="nobody@nowhere.example"'), 400)
 })
 
-test("a list is read and changed by those whom it permits, and always by the owner", async () => {
+test("a list can be read and changed by those whom it permits, and always by the owner", async () => {
   await put("owner", "k", granting("read-acp", id(strangerAccount)))
   assert.equal(await statuses("GET /bucket/k?acl"), "200 403 200 403 403 403")
   await expect(403, "stranger", "GET /bucket/k")
@@ -292,12 +292,12 @@ test("each of the four blocks does what its name promises, and no more", async (
   await policy(policyOf(to("*", allow("s3:GetObject", IN_BUCKET)), to("*", deny("s3:GetObject", `${IN_BUCKET}n`))))
   await block("RestrictPublicBuckets")
   assert.equal(await statuses("GET /bucket/private"), "200 200 403 403 403 403")
-  assert.equal(await statuses("GET /bucket/given"), "403 403 403 403 403 403", "what the policy denies stays denied")
+  assert.equal(await statuses("GET /bucket/given"), "403 403 403 403 403 403", "the policy's Deny still applies")
   await put("owner", "opened", canned("public-read"))
   await expect(200, "nobody", "GET /bucket/opened")
 })
 
-test("lists are ignored under BucketOwnerEnforced, and count again afterwards", async () => {
+test("lists are ignored under BucketOwnerEnforced, and apply again afterwards", async () => {
   await put("owner", "open", canned("public-read"))
   await writers(strangerAccount)
   await put("stranger", "theirs", canned("public-read"))
@@ -318,7 +318,7 @@ test("lists are ignored under BucketOwnerEnforced, and count again afterwards", 
 const ENFORCED =
   "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>"
 
-test("a copy has no list of its source, and belongs to the account that makes it", async () => {
+test("a copy does not inherit the list of its source, and belongs to the account that makes it", async () => {
   await put("owner", "open", canned("public-read"))
   const from = (source: string): With => ({ headers: ["x-amz-copy-source", source] })
   await expect(200, "owner", "PUT /bucket/copy", from("/bucket/open"))
@@ -367,7 +367,7 @@ test("the initiator of an upload is shown, sees its parts and may abort it; the 
   assert.equal(await statuses("GET /bucket/k"), "403 403 200 403 403 403")
 })
 
-test("an account's policies decide which of its users get in: a list grants access to the account", async () => {
+test("a list grants access to an account, whose policies decide which of its users get it", async () => {
   await writers(strangerAccount)
   await put("stranger", "theirs")
   await expect(200, "willing", "GET /bucket/theirs")
@@ -377,7 +377,7 @@ test("an account's policies decide which of its users get in: a list grants acce
   await expect(403, "member", "PUT /bucket/mine?acl", canned("public-read"))
 })
 
-test("a new bucket grants nobody access, and refuses lists that would", async () => {
+test("a new bucket grants no other account access, and refuses lists that would", async () => {
   await expect(200, "owner", "PUT /usual")
   await expect(200, "owner", "PUT /usual/k", { body: "k", ...canned("bucket-owner-full-control") })
   for (const line of ["GET /usual/k", "GET /usual/absent", "GET /usual", "GET /usual?acl", "DELETE /usual/k"]) {

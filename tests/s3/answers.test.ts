@@ -1,4 +1,4 @@
-/** What the S3 layer itself adds to an answer: slow answers, times, pages for people, regions, presigned headers. */
+/** Answers of the S3 layer itself: slow answers, times, pages for browsers, regions, presigned headers. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
@@ -57,7 +57,7 @@ after(async () => {
   for (const served of worlds) await served.stop()
 })
 
-/** A clock whose waits of seconds take milliseconds, so that slow answers need not be waited for. */
+/** A clock whose waits of seconds take milliseconds, so that tests of slow answers are fast. */
 class HastyClock extends RealClock {
   override sleep(durationMs: number, signal: AbortSignal): Promise<void> {
     return super.sleep(durationMs / 1000, signal)
@@ -94,7 +94,7 @@ for (const [outcome, root] of [
   ["good", "CompleteMultipartUploadResult"],
   ["bad", "Error"],
 ] as const) {
-  test(`a slow completion keeps the connection awake, and its document says how it ended (${outcome})`, async () => {
+  test(`a slow completion keeps the connection alive, and its document states the result (${outcome})`, async () => {
     const { client, s3 } = await world({ clock: new HastyClock(), services: slowComplete(outcome) })
     const { UploadId = "" } = await s3.send(new CreateMultipartUploadCommand({ Bucket: "bucket", Key: "k" }))
     const target = { bucket: "bucket", key: "k" }
@@ -110,7 +110,7 @@ for (const [outcome, root] of [
   })
 }
 
-test("a quick failure of a completion keeps its status", async () => {
+test("a completion that fails early returns the error's status", async () => {
   const body =
     "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"
   const response = await plain.client.call("POST", { bucket: "bucket", key: "k", query: "uploadId=none", body })
@@ -126,7 +126,7 @@ test("answers carry times, ids and the server's name", async () => {
   assert.equal(response.header("server"), "Hayloft")
 })
 
-test("each request leaves its operation and its code in the log", async () => {
+test("each request is logged with its operation and its code", async () => {
   await plain.client.call("GET", { bucket: "bucket", key: "not there" })
   // A request is logged once its answer has left.
   const last = () => plain.served.telemetry.entries("request").at(-1)
@@ -137,7 +137,7 @@ test("each request leaves its operation and its code in the log", async () => {
   assert.ok(!JSON.stringify(plain.served.telemetry.entries()).includes(OWNER.secret))
 })
 
-test("a browser is redirected to the page for people, a program gets AccessDenied", async () => {
+test("a browser is redirected to a page, a program gets AccessDenied", async () => {
   const page = await fetch(plain.served.endpoint, { headers: { Accept: "text/html,application/xhtml+xml" } })
   assert.match(page.headers.get("content-type") ?? "", /^text\/html/)
   assert.match(await page.text(), /http:\/\/127\.0\.0\.1:9001/)
@@ -146,7 +146,7 @@ test("a browser is redirected to the page for people, a program gets AccessDenie
   assert.match(await refusal.text(), /<Code>AccessDenied<\/Code>/)
 })
 
-test("on loopback the page for people answers only to loopback names and the store's own names", async () => {
+test("on loopback the page for browsers answers only to loopback names and the store's own names", async () => {
   const { hostname, port } = new URL(plain.served.endpoint)
   const pageFor = (host: string) =>
     new Promise<boolean>((resolve, reject) => {
@@ -158,7 +158,7 @@ test("on loopback the page for people answers only to loopback names and the sto
     })
   for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, "[::1]:9000"])
     assert.equal(await pageFor(host), true, host)
-  // A page of the web whose own name leads to 127.0.0.1 would read it otherwise.
+  // Otherwise a web page whose name resolves to 127.0.0.1 could read it.
   for (const host of ["evil.example", `evil.example:${port}`, "127.0.0.1.evil.example"]) {
     assert.equal(await pageFor(host), false, host)
   }
@@ -188,7 +188,7 @@ test("a request with the wrong expected bucket owner is refused", async () => {
   assert.equal((await put(OWNER_ACCOUNT, copy)).status, 403)
 })
 
-test("a configured region is the only one", async () => {
+test("a configured region is the only accepted one", async () => {
   const { client } = await world({ region: "us-east-1" })
   const other = await client.call("GET", { sign: { region: "eu-west-1" } })
   assert.equal(other.status, 400)
@@ -230,7 +230,7 @@ test("buckets are listed page by page", async () => {
 test("a presigned PUT carries its metadata in the query, and its checksum of an empty body is ignored", async () => {
   const put = new PutObjectCommand({ Bucket: "bucket", Key: "signed", Metadata: { note: "from afar" }, Tagging: "a=b" })
   const url = await getSignedUrl(plain.s3, put)
-  assert.match(url, /x-amz-checksum-crc32=AAAAAA/, "the SDK still does what this is about")
+  assert.match(url, /x-amz-checksum-crc32=AAAAAA/, "the SDK no longer sends this checksum")
   assert.equal((await fetch(url, { method: "PUT", body: "presigned body" })).status, 200)
   const head = await plain.s3.send(new HeadObjectCommand({ Bucket: "bucket", Key: "signed" }))
   assert.deepEqual(head.Metadata, { note: "from afar" })

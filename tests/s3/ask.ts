@@ -1,15 +1,15 @@
-/** Requests to a handler without a server between: thousands of them run in seconds. */
+/** Requests to a handler without a server: thousands of them run in seconds. */
 import { HeaderShapes } from "../../src/base/request-headers.js"
 import type { Answer, Exchange, Protocol } from "../../src/http/index.js"
 
 const noSignal = new AbortController().signal
 const shapes = new HeaderShapes()
-export interface Asked {
+export interface HandlerRequest {
   readonly method: string
   readonly rawTarget: string
   readonly rawHeaders: readonly string[]
   readonly body?: Uint8Array
-  /** The body is held back until then. */
+  /** The body is withheld until this resolves. */
   readonly bodyComes?: Promise<void>
   /** The client's address. */
   readonly from?: string
@@ -26,7 +26,7 @@ export interface Told {
 /** Passes a request to a handler and records its response. */
 export async function ask(
   handler: Protocol,
-  { method, rawTarget, rawHeaders, body = new Uint8Array(), bodyComes, from = "", tlsVersion }: Asked,
+  { method, rawTarget, rawHeaders, body = new Uint8Array(), bodyComes, from = "", tlsVersion }: HandlerRequest,
   comes: "with the head" | "later" = "with the head",
 ): Promise<Told> {
   let arrived = comes === "later" ? undefined : body
@@ -63,7 +63,7 @@ export async function ask(
     },
     note: fields => void (notes = { ...notes, ...fields }),
     countIn: () => void (meters += 1),
-    // As on a wire: once the response has ended, the rest of the body is ignored.
+    // As on a connection, the rest of the body is ignored once the response has ended.
     respond: async given => {
       const pieces: Uint8Array[] = []
       const { body } = given

@@ -1,6 +1,6 @@
 /**
- * Every operation × every way to sign × every flaw of a signature: no operation runs for a caller who
- * is not authenticated. Generated from the table of operations, so that a new one is covered from its first day.
+ * Every operation × every form of signature × every flaw of a signature: no operation runs for an unauthenticated
+ * caller. Generated from the table of operations, so that a new operation is covered automatically.
  */
 import { before, test } from "node:test"
 import assert from "node:assert/strict"
@@ -17,7 +17,7 @@ import { signV2 } from "../../conformance/sign-v2.js"
 import { encodeText } from "../../conformance/sign-v4.js"
 import { OPERATIONS, type Operation } from "../../src/s3/operations.js"
 import { SUB_RESOURCES } from "../../src/s3/route.js"
-import { ask, type Asked, type Told } from "./ask.js"
+import { ask, type HandlerRequest, type Told } from "./ask.js"
 import { handleModel, OWNER, STRANGER, userKeyOf, type Key } from "./over-model.js"
 import { Spy } from "./spy.js"
 
@@ -46,7 +46,7 @@ interface Terms {
   readonly service?: string
 }
 
-type Sign = (request: Asked, terms: Terms) => Asked
+type Sign = (request: HandlerRequest, terms: Terms) => HandlerRequest
 
 const termsOf = ({ key, region = "us-east-1", service = "s3" }: Terms) => ({
   accessKeyId: key.id,
@@ -55,7 +55,7 @@ const termsOf = ({ key, region = "us-east-1", service = "s3" }: Terms) => ({
   service,
 })
 
-/** The body as it goes over the wire, and what says so. */
+/** The body on the wire, and the header that describes it. */
 const inHeader =
   (mode: string): Sign =>
   (request, terms) => {
@@ -78,7 +78,7 @@ const inQuery: Sign = (request, terms) => ({
   rawTarget: presign(request, 600, termsOf(terms), terms.atMs),
 })
 
-/** For an operation on an object: every signer is refused for all others. */
+/** For an operation on an object; for all other operations every such signature is refused. */
 const inQueryOfVersion2: Sign = (request, { key, atMs }) => {
   const expires = String(Math.floor(atMs / 1000) + 600)
   const { method, rawTarget: target, rawHeaders } = request
@@ -103,12 +103,12 @@ const FORMS: Readonly<Record<string, Sign>> = {
 const formsOf = ({ resource }: Operation) =>
   Object.entries(FORMS).filter(([form]) => form !== VERSION_2 || resource === "object")
 
-const withToken = (request: Asked): Asked => ({
+const withToken = (request: HandlerRequest): HandlerRequest => ({
   ...request,
   rawHeaders: [...request.rawHeaders, "x-amz-security-token", "nobody's"],
 })
 
-const withSignatureChanged = (request: Asked): Asked => {
+const withSignatureChanged = (request: HandlerRequest): HandlerRequest => {
   const change = (text: string) =>
     text.replace(/(Signature=)(.)/, (_, before: string, first: string) => before + (first === "0" ? "1" : "0"))
   return { ...request, rawTarget: change(request.rawTarget), rawHeaders: request.rawHeaders.map(change) }
@@ -117,10 +117,10 @@ const withSignatureChanged = (request: Asked): Asked => {
 interface Wrong {
   readonly name: string
   readonly terms?: Partial<Terms>
-  /** Before it is signed. */
-  readonly prepare?: (request: Asked) => Asked
-  readonly change?: (request: Asked) => Asked
-  /** Absent: all. */
+  /** Changes the request before it is signed. */
+  readonly prepare?: (request: HandlerRequest) => HandlerRequest
+  readonly change?: (request: HandlerRequest) => HandlerRequest
+  /** All forms if absent. */
   readonly forms?: readonly string[]
   readonly codes: readonly string[]
 }
@@ -133,9 +133,13 @@ const WRONGS: readonly Wrong[] = [
     codes: ["InvalidAccessKeyId"],
   },
   { name: "changed signature", change: withSignatureChanged, codes: ["SignatureDoesNotMatch"] },
-  { name: "a session token that nobody gave out", prepare: withToken, codes: ["InvalidToken"] },
+  { name: "a session token that was never issued", prepare: withToken, codes: ["InvalidToken"] },
   { name: "too old", terms: { atMs: -16 * MINUTE_MS }, codes: ["RequestTimeTooSkewed", "AccessDenied"] },
-  { name: "of next week", terms: { atMs: 8 * 24 * 60 * MINUTE_MS }, codes: ["RequestTimeTooSkewed", "AccessDenied"] },
+  {
+    name: "dated next week",
+    terms: { atMs: 8 * 24 * 60 * MINUTE_MS },
+    codes: ["RequestTimeTooSkewed", "AccessDenied"],
+  },
   {
     name: "another service's",
     terms: { service: "ec2" },
@@ -170,7 +174,7 @@ const otherMethod = (method: string): string => (method === "GET" ? "HEAD" : met
 const PLACES = { service: "/", bucket: "/bucket", object: "/bucket/key" } as const
 const VALUES: Readonly<Record<string, string>> = { uploadId: "none", partNumber: "1", id: "a" }
 
-function requestOf({ method, resource, when, header }: Operation): Asked {
+function requestOf({ method, resource, when, header }: Operation): HandlerRequest {
   const query = when.map(name => (name in VALUES ? `${name}=${VALUES[name] ?? ""}` : name)).join("&")
   const rawHeaders = ["host", "localhost", ...(header === undefined ? [] : [header, "/bucket/key"])]
   const body = method === "PUT" || method === "POST" ? BODY : new Uint8Array()
@@ -201,7 +205,7 @@ before(async () => {
 })
 
 test("no operation runs for a request with an invalid signature, in any form", async () => {
-  spy.asked.length = 0
+  spy.calls.length = 0
   for (const operation of routed) {
     const request = requestOf(operation)
     for (const [form, sign] of formsOf(operation)) {
@@ -210,46 +214,46 @@ test("no operation runs for a request with an invalid signature, in any form", a
         if (name === "another method's" && otherMethod(request.method) === request.method) continue
         const { atMs = 0, ...others } = terms ?? {}
         const signed = sign(prepare?.(request) ?? request, { key: OWNER, ...others, atMs: Date.now() + atMs })
-        const told = await ask(handler, change?.(signed) ?? signed)
+        const result = await ask(handler, change?.(signed) ?? signed)
         // A method that the resource does not have is refused before authentication.
         const what = `${operation.name}, ${form}, ${name}`
-        assert.ok([400, 403, 405].includes(told.answer?.status ?? 0), `${what}: ${told.answer?.status}`)
-        if (request.method !== "HEAD") assert.ok(codes.includes(codeOf(told)), `${what}: ${codeOf(told)}`)
+        assert.ok([400, 403, 405].includes(result.answer?.status ?? 0), `${what}: ${result.answer?.status}`)
+        if (request.method !== "HEAD") assert.ok(codes.includes(codeOf(result)), `${what}: ${codeOf(result)}`)
       }
     }
   }
-  assert.deepEqual(spy.asked, [])
+  assert.deepEqual(spy.calls, [])
 })
 
 test("no operation on a bucket runs for another account, in any form", async () => {
-  spy.asked.length = 0
+  spy.calls.length = 0
   for (const operation of routed) {
     if (operation.resource === "service" || operation.name === "CreateBucket") continue
     for (const [form, sign] of formsOf(operation)) {
-      const told = await ask(handler, sign(requestOf(operation), { key: STRANGER, atMs: Date.now() }))
+      const result = await ask(handler, sign(requestOf(operation), { key: STRANGER, atMs: Date.now() }))
       const expected = operation.answer.kind === "refused" ? 501 : 403
-      assert.equal(told.answer?.status, expected, `${operation.name}, ${form}`)
+      assert.equal(result.answer?.status, expected, `${operation.name}, ${form}`)
     }
   }
-  assert.deepEqual(spy.asked, [])
+  assert.deepEqual(spy.calls, [])
 })
 
 test("no operation runs for a user of the owner, or for a service key, unless a policy allows it", async () => {
   for (const key of [POWERLESS, BARRED]) {
-    spy.asked.length = 0
+    spy.calls.length = 0
     for (const operation of routed) {
       for (const [form, sign] of formsOf(operation)) {
-        const told = await ask(handler, sign(requestOf(operation), { key, atMs: Date.now() }))
-        assert.equal(told.answer?.status, refusalOf(operation), `${operation.name}, ${form}`)
+        const result = await ask(handler, sign(requestOf(operation), { key, atMs: Date.now() }))
+        assert.equal(result.answer?.status, refusalOf(operation), `${operation.name}, ${form}`)
       }
     }
-    assert.deepEqual(spy.asked, [])
+    assert.deepEqual(spy.calls, [])
   }
 })
 
 function refusalOf({ answer, requiredActions }: Operation): number {
   if (answer.kind === "refused") return 501
-  // What names the keys is read first: here it is no form, and a document that names none.
+  // The handler first reads the keys: this body is not a form, and its document names no keys.
   if (answer.kind === "form") return 412
   return requiredActions === "eachKey" ? 400 : 403
 }
@@ -257,21 +261,21 @@ function refusalOf({ answer, requiredActions }: Operation): number {
 test("a user who may do everything in the account does what the owner does", async () => {
   for (const operation of routed) {
     const request = requestOf(operation)
-    const [told, owners] = await asBoth(request)
-    const what = `${operation.name}: ${codeOf(told)}`
-    assert.equal(told.answer?.status, owners.answer?.status, what)
-    assert.equal(codeOf(told), codeOf(owners), what)
+    const [result, owners] = await asBoth(request)
+    const what = `${operation.name}: ${codeOf(result)}`
+    assert.equal(result.answer?.status, owners.answer?.status, what)
+    assert.equal(codeOf(result), codeOf(owners), what)
   }
 })
 
 /** On existing data, so that the first request changes nothing for the second. */
-async function asBoth(request: Asked): Promise<readonly [Told, Told]> {
+async function asBoth(request: HandlerRequest): Promise<readonly [Told, Told]> {
   const sign = (key: Key) => inHeader("hashed")(request, { key, atMs: Date.now() })
   const before = await ask(handler, sign(ADMIN))
   return [before, await ask(handler, sign(OWNER))]
 }
 
-test("every form admits the owner: each refusal above has its flaw as the reason", async () => {
+test("the owner is admitted in every form: so the flaw is the reason of each refusal above", async () => {
   for (const operation of routed) {
     for (const [form, sign] of formsOf(operation)) {
       const { answer } = await ask(handler, sign(requestOf(operation), { key: OWNER, atMs: Date.now() }))
@@ -282,18 +286,21 @@ test("every form admits the owner: each refusal above has its flaw as the reason
 })
 
 test("version 2 works for objects only, and not at all where it is refused or in a header", async () => {
-  spy.asked.length = 0
+  spy.calls.length = 0
   const refusing = handleModel({ services: model => spy.over(model), refuseSignatureV2: true })
   const terms = () => ({ key: OWNER, atMs: Date.now() })
   for (const operation of routed) {
     const request = requestOf(operation)
-    const inHeader: Asked = { ...request, rawHeaders: [...request.rawHeaders, "Authorization", `AWS ${OWNER.id}:c2ln`] }
+    const inHeader: HandlerRequest = {
+      ...request,
+      rawHeaders: [...request.rawHeaders, "Authorization", `AWS ${OWNER.id}:c2ln`],
+    }
     const refused = [await ask(handler, inHeader), await ask(refusing.handler, inQueryOfVersion2(request, terms()))]
     if (operation.resource !== "object") refused.push(await ask(handler, inQueryOfVersion2(request, terms())))
-    for (const told of refused) {
-      assert.equal(told.answer?.status, 400, operation.name)
-      if (request.method !== "HEAD") assert.equal(codeOf(told), "InvalidRequest", operation.name)
+    for (const result of refused) {
+      assert.equal(result.answer?.status, 400, operation.name)
+      if (request.method !== "HEAD") assert.equal(codeOf(result), "InvalidRequest", operation.name)
     }
   }
-  assert.deepEqual(spy.asked, [])
+  assert.deepEqual(spy.calls, [])
 })

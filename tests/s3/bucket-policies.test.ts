@@ -1,6 +1,6 @@
 /**
- * Bucket policies: which callers of other accounts, and which anonymous ones, get in; what blocks the public; and
- * that callers learn nothing about data that is not theirs.
+ * Bucket policies: which callers of other accounts and which anonymous callers get access; which settings block
+ * public access; and that answers reveal nothing about the data of others.
  */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
@@ -106,7 +106,7 @@ test("every principal that a policy names must exist", async () => {
   await expect(204, "owner", "DELETE /bucket?policy")
 })
 
-test("another account gets in only where both sides allow it", async () => {
+test("another account gets access only if both sides allow it", async () => {
   await put(policyOf(to(STRANGER_ROOT, allow(["s3:GetObject", "s3:PutObject"], OPEN))))
   await expect(200, "stranger", "GET /bucket/open/a")
   await expect(200, "willing", "GET /bucket/open/a")
@@ -148,7 +148,7 @@ test("only the owner's account may read or change the policy, whatever the polic
   await expect(204, "owner", "DELETE /bucket?policy")
 })
 
-test("a user of the owner's own account needs an allow on one side, and a deny on either stops it", async () => {
+test("a user of the owner's account needs an Allow on one side, and no Deny on either", async () => {
   const { arn } = userKeyOf(keyOf("member"), "member", []).principal
   const barred = userKeyOf(keyOf("barred"), "barred", []).principal.arn
   await put(policyOf(to({ AWS: arn }, allow("s3:GetObject", OPEN)), to({ AWS: barred }, deny("s3:GetObject", OPEN))))
@@ -168,7 +168,7 @@ test("the owner can close the bucket for everybody, but not the policy itself", 
   await expect(200, "owner", "GET /bucket/open/a")
 })
 
-test("the public gets in only if no block forbids the policy or its effect", async () => {
+test("the public gets access only if no block forbids the policy or its effect", async () => {
   const open = policyOf(to("*", allow("s3:GetObject", OPEN)))
   const { text } = await put(open, 403)
   assert.match(text, /BlockPublicPolicy/)
@@ -207,7 +207,7 @@ test("the public gets in only if no block forbids the policy or its effect", asy
   await expect(403, "nobody", "GET /bucket/open/a")
 })
 
-test("a web page may be let in by its referer: conditions also hold for the public", async () => {
+test("a policy can admit a web page by its referer: conditions also apply to the public", async () => {
   await put(policyOf(to("*", allow("s3:GetObject", OPEN, { StringLike: { "aws:Referer": "https://ours.example/*" } }))))
   await expect(200, "nobody", "GET /bucket/open/a", { headers: ["referer", "https://ours.example/page"] })
   await expect(403, "nobody", "GET /bucket/open/a", { headers: ["referer", "https://others.example/"] })

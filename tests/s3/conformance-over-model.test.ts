@@ -1,4 +1,4 @@
-/** The conformance suite over the model: what fails here is a fault of the S3 layer, not of the engine. */
+/** The conformance suite over the model: a failure here is a bug of the S3 layer, not of the engine. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { Client } from "../../conformance/client.js"

@@ -1,4 +1,7 @@
-/** Keys of users, keys with a policy, and temporary ones get the same answers synchronously as after waiting. */
+/**
+ * Requests with keys of users, keys with a policy and temporary keys get the same answers on the synchronous and the
+ * asynchronous path.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "../../src/base/ids.js"
@@ -6,7 +9,7 @@ import { accountNumberOf } from "../../src/format/account-number.js"
 import type { Engine } from "../../src/node/engine.js"
 import { Machine } from "../../src/node/testing-engine.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
-import { ask, type Asked } from "./ask.js"
+import { ask, type HandlerRequest } from "./ask.js"
 import { alike, shown, world } from "./delays-world.js"
 
 const SECRET = "a-secret-of-forty-characters-or-so-000000"
@@ -42,7 +45,7 @@ const USERS: Readonly<Record<string, { readonly policy: string; readonly boundar
   denied: {
     policy: statements(ALL, { Effect: "Deny", Action: "s3:*", Resource: "arn:aws:s3:::*/typed" }),
   },
-  /** The principals that a bucket's policy lets in. */
+  /** The principals to whom a bucket's policy grants access. */
   nobody: { policy: statements({ ...ALL, Action: "sqs:*" }) },
   agent: { policy: statements({ ...ALL, ...ifAgent("good") }) },
   unlessAgent: { policy: statements(ALL, { ...ALL, Effect: "Deny", ...ifAgent("bad") }) },
@@ -94,12 +97,12 @@ async function people({ accounts, identities, sessions }: Engine, nowMs: number)
   ]
 }
 
-function anyAsked(name: string): Asked {
+function anyAsked(name: string): HandlerRequest {
   const bucket = oneOf("bench", "bench", "kept", "ruled", "shared")
   const key = oneOf("typed", "plain", "a%20b", "absent", name)
   const more = oneOf<readonly string[]>([], [], ["user-agent", "good"], ["user-agent", "bad"])
   const rawHeaders = ["host", "h", ...more]
-  // What was there is deleted second, and then no longer.
+  // The second delete does not find the object.
   if (random.below(8) === 0) return { method: "DELETE", rawTarget: `/${bucket}/gone`, rawHeaders }
   const read = oneOf(key, key, "labelled", "missing")
   if (random.below(2) === 0) {
@@ -109,13 +112,13 @@ function anyAsked(name: string): Asked {
   const body = Buffer.from(`${name} ${random.below(1_000)}`)
   const acl = oneOf<readonly string[]>([], [], ["x-amz-acl", "bucket-owner-full-control"])
   rawHeaders.push("content-length", String(body.length), ...acl)
-  // Refused both times: it is asked for twice.
+  // Refused both times: the refusal is requested twice.
   const [target, condition] = oneOf([key, ""], [key, ""], ["labelled", "if-none-match"], ["missing", "if-match"])
   if (condition !== "") rawHeaders.push(condition, "*")
   return { method: "PUT", rawTarget: `/${bucket}/${target}`, rawHeaders, body }
 }
 
-test("what policies allow does not depend on waiting", () => {
+test("the decisions of policies do not depend on the path", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compare(machine))
 })
@@ -125,13 +128,13 @@ async function compare(machine: Machine): Promise<void> {
   const signers = await people(engine, clock.wallMs())
   const { buckets } = engine.services
   await buckets.setSetting(await buckets.open(parseBucketName("kept")), "policy", POLICY_OF_KEPT)
-  const both = async ({ id, secret, token }: Signer, asked: Asked) => {
-    const rawHeaders = token === undefined ? asked.rawHeaders : [...asked.rawHeaders, "x-amz-security-token", token]
-    const signed = sign({ ...asked, rawHeaders }, "UNSIGNED-PAYLOAD", secret, id)
-    const told = await ask(quick, signed)
+  const both = async ({ id, secret, token }: Signer, request: HandlerRequest) => {
+    const rawHeaders = token === undefined ? request.rawHeaders : [...request.rawHeaders, "x-amz-security-token", token]
+    const signed = sign({ ...request, rawHeaders }, "UNSIGNED-PAYLOAD", secret, id)
+    const result = await ask(quick, signed)
     const later = shown(await ask(slow, signed))
-    assert.deepEqual(withoutTimes(alike(shown(told))), withoutTimes(alike(later)), JSON.stringify(signed))
-    return { status: later.status, waited: told.waited }
+    assert.deepEqual(withoutTimes(alike(shown(result))), withoutTimes(alike(later)), JSON.stringify(signed))
+    return { status: later.status, waited: result.waited }
   }
   for (const bucket of ["bench", "kept", "ruled", "shared"]) {
     for (const key of ["typed", "plain", "a%20b", "labelled"]) {
@@ -148,21 +151,21 @@ async function compare(machine: Machine): Promise<void> {
       const { waited } = await both(signer, anyAsked(name))
       if (!waited) withinTurn += 1
     }
-    assert.ok(withinTurn > 10, `${withinTurn} requests of ${name} were answered within the turn`)
+    assert.ok(withinTurn > 10, `${withinTurn} requests of ${name} were answered synchronously`)
   }
   const read = { method: "GET", rawTarget: "/bench/typed", rawHeaders: ["host", "h"] }
   const [everything, temporary] = [signers[1], signers.at(-1)]
   assert.ok(everything && temporary)
   assert.equal((await both(everything, read)).status, 200)
   await engine.identities.removeInline({ accountId: ACCOUNT, kind: "user", name: everything.name }, "own")
-  assert.equal((await both(everything, read)).status, 403, "a change counts for the next request")
+  assert.equal((await both(everything, read)).status, 403, "a change applies to the next request")
   await clock.sleep(SESSION_SECONDS * 1_000, new AbortController().signal)
   assert.equal((await both(temporary, read)).status, 400, "its token has expired")
   await engine.stop()
 }
 
 /** Both handlers put the same object, one after the other. */
-const withoutTimes = (told: ReturnType<typeof alike>) => ({
-  ...told,
-  pairs: told.pairs.filter(pair => !pair.startsWith("Last-Modified")),
+const withoutTimes = (result: ReturnType<typeof alike>) => ({
+  ...result,
+  pairs: result.pairs.filter(pair => !pair.startsWith("Last-Modified")),
 })

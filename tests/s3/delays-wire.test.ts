@@ -1,6 +1,6 @@
 /**
- * Random requests over connections: those that are answered synchronously, one after the other, get the same answers,
- * leave the same objects and the same log entries as those that Node's parser reads and that wait.
+ * Random requests over connections: requests on the synchronous path get the same answers and leave the same
+ * objects and log entries as requests that Node's parser reads and that wait.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -12,11 +12,11 @@ import { Machine } from "../../src/node/testing-engine.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import { ask, type Asked } from "./ask.js"
+import { ask, type HandlerRequest } from "./ask.js"
 import { PAGE, RULES, shown, takeLists, world } from "./delays-world.js"
 
 const ROUNDS = 120
-/** Their names are of one length, so that answers are. */
+/** Names of equal length, so that answers have equal lengths. */
 const [LEFT, RIGHT] = ["to-the-left", "to-my-right"]
 const random = new SimRandom(7)
 const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
@@ -25,7 +25,7 @@ const ODD_KEYS = ["a//b", "a%2Fb", "../a", "%C3%A4", "%c3%a4", "%FF", "a+b", ""]
 const UMLAUT = "\u00c3\u00a4"
 const base64 = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString("base64")
 
-interface Sent extends Asked {
+interface Sent extends HandlerRequest {
   readonly hash: string
   readonly secret: string
   readonly body: Buffer
@@ -80,24 +80,27 @@ function anySent(): Sent {
   return { method, rawTarget: `/${LEFT}/${key}${query}`, rawHeaders, body, hash, secret }
 }
 
-function bytesOf({ method, rawTarget, rawHeaders, body = new Uint8Array() }: Asked): Buffer {
+function bytesOf({ method, rawTarget, rawHeaders, body = new Uint8Array() }: HandlerRequest): Buffer {
   const lines = rawHeaders.flatMap((text, i) => (i % 2 === 0 ? [`${text}: ${rawHeaders[i + 1] ?? ""}\r\n`] : []))
   return Buffer.concat([Buffer.from(`${method} ${rawTarget} HTTP/1.1\r\n${lines.join("")}\r\n`, "latin1"), body])
 }
 
-/** Node's parser reads heads with a value like this. */
+/** A header value that makes Node's parser read the head. */
 const ODD_HEADER = ["X-Odd", "\u00e4"]
-const oddly = (one: Asked): Asked => ({ ...one, rawHeaders: [...one.rawHeaders, ...ODD_HEADER] })
+const oddly = (one: HandlerRequest): HandlerRequest => ({ ...one, rawHeaders: [...one.rawHeaders, ...ODD_HEADER] })
 
-const told = (asked: readonly Asked[]): string =>
-  asked.map(one => bytesOf({ ...one, body: new Uint8Array() }).toString("latin1")).join("")
+const result = (request: readonly HandlerRequest[]): string =>
+  request.map(one => bytesOf({ ...one, body: new Uint8Array() }).toString("latin1")).join("")
 
 const isFinal = ({ status }: ReceivedAnswer): boolean => status !== 100
 
 const ELEMENTS = /<(RequestId|VersionId|LastModified|StringToSign|CanonicalRequest|SignatureProvided)>(?!null)[^<]*/g
 const inLeft = (document: string): string => document.replaceAll(RIGHT, LEFT).replace(ELEMENTS, "<$1>")
 
-/** Without what must differ: what is drawn and measured, the two buckets' names, and whether the connection goes on. */
+/**
+ * Removes the parts that differ: random values, times, the names of the two buckets, and whether the connection
+ * stays open.
+ */
 function alike({ status, headers, body }: ReceivedAnswer) {
   const drawn = /^(?:x-amz-request-id|x-amz-version-id|date|last-modified|server-timing|connection|keep-alive)$/
   const kept = [...headers].flatMap(([name, value]) => (drawn.test(name) ? [] : `${name}: ${inLeft(value)}`)).sort()
@@ -109,13 +112,13 @@ async function serve(machine: Machine, handler: Protocol) {
   const settings = { name: "s3", host: "127.0.0.1", port: 0, serverHeader: "Hayloft", limits: HTTP_LIMITS }
   const server = new HttpServer({ clock: machine.clock, random: new SimRandom(1), telemetry }, handler, settings)
   const { port } = await server.listen()
-  /** Answers to what is sent in one go; of a HEAD, to nothing else. */
-  const send = async (asked: readonly Asked[], viaNode: boolean): Promise<readonly ReceivedAnswer[]> => {
+  /** Returns the answers to bytes that are sent in one go; a HEAD must be the only request. */
+  const send = async (request: readonly HandlerRequest[], viaNode: boolean): Promise<readonly ReceivedAnswer[]> => {
     const client = await RawClient.open(port)
     const before = client.received.length
-    const answers = () => parseAnswers(client.received.slice(before), asked[0]?.method === "HEAD")
-    client.send(Buffer.concat(asked.map(one => bytesOf(viaNode ? oddly(one) : one))))
-    await client.until(() => client.closed || answers().filter(isFinal).length >= asked.length)
+    const answers = () => parseAnswers(client.received.slice(before), request[0]?.method === "HEAD")
+    client.send(Buffer.concat(request.map(one => bytesOf(viaNode ? oddly(one) : one))))
+    await client.until(() => client.closed || answers().filter(isFinal).length >= request.length)
     client.close()
     return answers()
   }
@@ -129,7 +132,7 @@ async function serve(machine: Machine, handler: Protocol) {
   return { send, log, stop: () => server.run(AbortSignal.abort()) }
 }
 
-test("requests over connections, in pipelines too, have the same effect synchronously as after waiting", () => {
+test("requests over connections, in pipelines too, have the same effect on the synchronous and the asynchronous path", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compare(machine))
 })
@@ -138,20 +141,20 @@ async function compare(machine: Machine): Promise<void> {
   const { slow: later, quick: atOnce, sign, count, engine, clock } = await world(machine)
   const { buckets } = engine.services
   const [quick, slow] = [await serve(machine, atOnce), await serve(machine, later)]
-  const signed = ({ hash, secret, ...asked }: Sent) => sign(asked, hash, secret)
+  const signed = ({ hash, secret, ...request }: Sent) => sign(request, hash, secret)
   const compareRound = async (): Promise<void> => {
     const some = Array.from({ length: oneOf(1, 1, 4) }, anySent)
-    const asked = some.length > 1 ? some.filter(({ method }) => method !== "HEAD") : some
-    const answers = await quick.send(asked.map(signed), false)
-    // Where the connection ends with an answer, what comes after it is not served.
-    const answered = asked.slice(0, answers.filter(isFinal).length)
-    assert.ok(answered.length > 0 || asked.length === 0)
+    const request = some.length > 1 ? some.filter(({ method }) => method !== "HEAD") : some
+    const answers = await quick.send(request.map(signed), false)
+    // If a connection ends with an answer, later requests on it are not served.
+    const answered = request.slice(0, answers.filter(isFinal).length)
+    assert.ok(answered.length > 0 || request.length === 0)
     const expected: ReceivedAnswer[] = []
     for (const one of answered) {
       const rawTarget = one.rawTarget.replace(LEFT, RIGHT)
       expected.push(...(await slow.send([signed({ ...one, rawTarget })], true)))
     }
-    assert.deepEqual(answers.map(alike), expected.map(alike), told(answered))
+    assert.deepEqual(answers.map(alike), expected.map(alike), result(answered))
   }
   const listed = async (name: string): Promise<string> => {
     const rawTarget = `/${name}?versions`
@@ -172,7 +175,7 @@ async function compare(machine: Machine): Promise<void> {
       assert.equal(await listed(LEFT), await listed(RIGHT))
     }
     assert.deepEqual(quick.log(), slow.log())
-    assert.ok(count.puts > 20 && count.objects > 20, `${count.puts} and ${count.objects} were done at once`)
+    assert.ok(count.puts > 20 && count.objects > 20, `only ${count.puts} and ${count.objects} synchronously`)
   } finally {
     await quick.stop()
     await slow.stop()

@@ -1,4 +1,7 @@
-/** A store over simulated disks with two handlers, one of whose services always have to be waited for, for tests that compare both. */
+/**
+ * A store over simulated disks with two handlers, one of them with asynchronous services only, for tests that
+ * compare both.
+ */
 import { Denials, signRequest } from "../../src/access/index.js"
 import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
@@ -20,7 +23,7 @@ import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
-import type { Asked, Told } from "./ask.js"
+import type { HandlerRequest, Told } from "./ask.js"
 
 export function shown({ answer, notes }: Told) {
   const { status, headers, body, contentLength } = answer ?? { status: 0, headers: [], body: undefined }
@@ -32,19 +35,19 @@ export function shown({ answer, notes }: Told) {
 }
 
 interface Count {
-  /** Objects that were found without waiting. */
+  /** Objects found synchronously. */
   objects: number
-  /** Objects that were not to be had, by why. */
+  /** Objects that were not returned synchronously, by reason. */
   readonly refused: Partial<Record<FailureKind, number>>
   /** Bodies that were read completely. */
   puts: number
   putsInBlocks: number
-  /** Bodies in blocks whose bytes were lent, and those of them that were not given back yet. */
+  /** Bodies in blocks whose buffers were lent, and those not returned yet. */
   lent: number
   outside: number
 }
 
-/** Counts what needs no waiting, and spoils bytes that are given back. */
+/** Counts synchronous results, and overwrites returned buffers. */
 function counted(services: ObjectServices, count: Count): ObjectServices {
   const { objects } = services
   const countRefused = (error: unknown): never => {
@@ -69,7 +72,7 @@ function counted(services: ObjectServices, count: Count): ObjectServices {
   return { ...services, objects: bound(objects, { get, put }) }
 }
 
-/** The same services, which have to be waited for: nothing is at hand, and bodies are streamed. */
+/** The same services, always asynchronous: nothing is in memory, and bodies are streamed. */
 function delayed({ buckets, objects, multipart }: ObjectServices): ObjectServices {
   const later = async <T>(work: () => Soon<T>): Promise<T> => {
     await Promise.resolve()
@@ -94,7 +97,7 @@ function delayed({ buckets, objects, multipart }: ObjectServices): ObjectService
   }
 }
 
-/** An object whose methods are the original's but for some. */
+/** Returns an object with some methods of the original replaced. */
 const bound = <T extends object>(original: T, others: Partial<T>): T =>
   Object.assign(Object.create(original) as T, others)
 
@@ -123,7 +126,7 @@ const DENIES = JSON.stringify({
 export async function world(machine: Machine) {
   const { clock, stores } = machine
   const openReader = stores.openReader.bind(stores)
-  // As a real base is once it has been read: nothing to wait for.
+  // Like a real metadata store after its rows were read: nothing to wait for.
   stores.openReader = async (path, host) => Object.assign(await openReader(path, host), { warm: () => undefined })
   const engine = await machine.open()
   await engine.accounts.ensureRoot()
@@ -162,9 +165,14 @@ export async function world(machine: Machine) {
   const slow = createS3Handler({ ...settings, services: delayed(services) })
   const half = createS3Handler({ ...settings, services: { ...services, buckets: delayed(services).buckets } })
   const quick = createS3Handler({ ...settings, random: new SimRandom(1), services: counted(services, count) })
-  const sign = (asked: Asked, hash = "UNSIGNED-PAYLOAD", secret = "secret", accessKeyId = "ROOTKEY"): Asked => {
+  const sign = (
+    handlerRequest: HandlerRequest,
+    hash = "UNSIGNED-PAYLOAD",
+    secret = "secret",
+    accessKeyId = "ROOTKEY",
+  ): HandlerRequest => {
     const key = { accessKeyId, secret, region: "us-east-1", service: "s3" }
-    return { ...asked, rawHeaders: signRequest(asked, hash, key, clock.wallMs()).rawHeaders }
+    return { ...handlerRequest, rawHeaders: signRequest(handlerRequest, hash, key, clock.wallMs()).rawHeaders }
   }
   return { engine, clock, slow, half, quick, sign, count }
 }
@@ -174,14 +182,14 @@ export async function takeLists(buckets: Buckets, bucket: Bucket): Promise<void>
   await buckets.setSetting(bucket, "publicAccessBlock", "")
 }
 
-/** Without what must differ: versions are drawn, and the two buckets have two names. */
-export function alike(told: Awaited<ReturnType<typeof shown>>) {
-  const pairs = told.pairs.map(pair => pair.replace(/^x-amz-version-id: .*/, "x-amz-version-id"))
-  const body = told.body
+/** Removes the parts that differ: random version ids, and the names of the two buckets. */
+export function alike(result: Awaited<ReturnType<typeof shown>>) {
+  const pairs = result.pairs.map(pair => pair.replace(/^x-amz-version-id: .*/, "x-amz-version-id"))
+  const body = result.body
     .replaceAll("/right/", "/left/")
     .replace(
       /<(SignatureProvided|StringToSign|StringToSignBytes|CanonicalRequest|CanonicalRequestBytes)>[^<]*/g,
       "<$1>",
     )
-  return { ...told, pairs, body, notes: { ...told.notes, bucket: "" }, lengthBytes: 0 }
+  return { ...result, pairs, body, notes: { ...result.notes, bucket: "" }, lengthBytes: 0 }
 }

@@ -1,4 +1,4 @@
-/** Requests that are answered without waiting get the same answers as on the slow path. */
+/** Requests on the synchronous path get the same answers as on the asynchronous path. */
 import assert from "node:assert/strict"
 import { Agent, createServer } from "node:http"
 import { test } from "node:test"
@@ -20,7 +20,7 @@ import { SimRandom } from "../../src/seams/random/sim.js"
 import { Machine } from "../../src/node/testing-engine.js"
 import { KIB } from "../../src/base/limits.js"
 import type { Engine } from "../../src/node/engine.js"
-import { ask, type Asked } from "./ask.js"
+import { ask, type HandlerRequest } from "./ask.js"
 import { alike, PAGE, RULES, shown, takeLists, world } from "./delays-world.js"
 
 const random = new SimRandom(3)
@@ -39,7 +39,7 @@ function anyEtag(bodies: readonly Uint8Array[]): string {
   return oneOf(one(), one(), `${one()}, ${one()}`, `W/${one()}`, one().replaceAll('"', ""), "")
 }
 
-/** About now by the clock of the tests, and what counts as not sent. */
+/** Times around the clock of the tests, and values that count as not sent. */
 const anyDate = (nowMs: number): string =>
   oneOf("yesterday", ...[-86_400_000, -1_000, 0, 3_600_000].map(more => httpDate(nowMs + more)))
 
@@ -53,7 +53,7 @@ function anyReadConditions(nowMs: number): readonly string[] {
   ]
 }
 
-function anyRead(nowMs: number): Asked & { readonly secret: string; readonly hash: string } {
+function anyRead(nowMs: number): HandlerRequest & { readonly secret: string; readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
     [],
@@ -93,7 +93,7 @@ function anyRead(nowMs: number): Asked & { readonly secret: string; readonly has
   }
 }
 
-test("reads get the same answers synchronously as after waiting", () => {
+test("reads get the same answers on the synchronous and the asynchronous path", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compareReads(machine))
 })
@@ -126,24 +126,24 @@ async function compareReads(machine: Machine): Promise<void> {
   assert.equal(theirs.answer?.status, 403)
   for (const rawTarget of ["/bench/plain", "/kept/plain", "/bench/plain?versionId=null", "/bench/tagged"]) {
     const read = await ask(quick, sign({ method: "GET", rawTarget, rawHeaders: ["host", "h"] }))
-    assert.ok(read.answer?.status === 200 && !read.waited, `${rawTarget} is answered within the turn`)
+    assert.ok(read.answer?.status === 200 && !read.waited, `${rawTarget} was not answered synchronously`)
   }
   for (let i = 0; i < 7_000; i += 1) {
     const { secret, hash, ...read } = anyRead(clock.wallMs())
-    const asked = sign(read, hash, secret)
-    const [atOnce, later] = [shown(await ask(quick, asked)), shown(await ask(slow, asked))]
-    assert.deepEqual(atOnce, later, JSON.stringify(asked))
+    const handlerRequest = sign(read, hash, secret)
+    const [atOnce, later] = [shown(await ask(quick, handlerRequest)), shown(await ask(slow, handlerRequest))]
+    assert.deepEqual(atOnce, later, JSON.stringify(handlerRequest))
   }
-  assert.ok(count.objects > 200, `${count.objects} were answered at once`)
+  assert.ok(count.objects > 200, `only ${count.objects} were answered synchronously`)
   for (const kind of ["noSuchKey", "notModified", "preconditionFailed"] as const)
-    assert.ok((count.refused[kind] ?? 0) > 5, `${kind}: ${count.refused[kind]} times at once`)
+    assert.ok((count.refused[kind] ?? 0) > 5, `${kind}: only ${count.refused[kind]} synchronous answers`)
   await engine.stop()
 }
 
-/** Sub-blocks and blocks of these tests are this long. */
+/** The sizes of sub-blocks and blocks in these tests. */
 const BLOCK_BYTES = 64 * KIB
 
-/** First and last bytes near the borders of what is stored in one piece. */
+/** First and last bytes near the borders of stored pieces. */
 function anyRange(sizeBytes: number): string {
   const place = (): number =>
     Math.max(0, oneOf(0, BLOCK_BYTES, 2 * BLOCK_BYTES, 3 * BLOCK_BYTES, sizeBytes) + oneOf(-2, -1, 0, 1, 2, 700))
@@ -152,7 +152,7 @@ function anyRange(sizeBytes: number): string {
 }
 
 for (const devices of [1, 3]) {
-  test(`bytes in blocks, and ranges of them, are the same synchronously as after waiting: ${devices} devices`, () => {
+  test(`bytes in blocks, and ranges of them, are the same on the synchronous and the asynchronous path: ${devices} devices`, () => {
     const machine = new Machine({ devices })
     return machine.clock.runUntil(compareStored(machine, devices))
   })
@@ -181,24 +181,24 @@ async function compareStored(machine: Machine, devices: number): Promise<void> {
     }
   }
   await compare()
-  assert.ok(count.lent > 50 && count.outside === 0, `${count.lent} were at hand`)
+  assert.ok(count.lent > 50 && count.outside === 0, `${count.lent} bodies were lent`)
   if (devices > 1) {
-    // One of the devices has nothing but damaged needles: the others have the bytes.
+    // One of the devices has only damaged needles: the bytes are read from the others.
     for (let at = 4_096; at < 3 * BLOCK_BYTES; at += 1_024)
       machine.disk.flipBit("/d1/volumes/0000000001.volume", 8 * at)
     const before = count.lent
     await compare()
-    assert.ok(count.lent > before && count.outside === 0, "the others are read at once")
+    assert.ok(count.lent > before && count.outside === 0, "the others are not read synchronously")
   }
   await engine.stop()
 }
 
-test("requests that wait concurrently get their own bytes, whatever memory was lent meanwhile", () => {
+test("requests that wait concurrently get their own bytes, even if buffers are reused during the wait", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(readAtTheSameTime(machine))
 })
 
-/** Buckets have to be waited for, and objects have not: as after a start, while few rows are in memory. */
+/** Buckets are read asynchronously, objects synchronously: as after a start, while few rows are in memory. */
 async function readAtTheSameTime(machine: Machine): Promise<void> {
   const { slow, half, sign, engine } = await world(machine)
   const keys = Array.from({ length: 20 }, (_, i) => `/bench/key-${i}`)
@@ -208,12 +208,12 @@ async function readAtTheSameTime(machine: Machine): Promise<void> {
     await ask(slow, { ...sign({ method: "PUT", rawTarget, rawHeaders }), body })
   }
   const reads = keys.map(rawTarget => sign({ method: "GET", rawTarget, rawHeaders: ["host", "h"] }))
-  const told = await Promise.all(reads.map(read => ask(half, read)))
-  for (const [i, each] of told.entries()) assert.equal(shown(each).body, bodyOf(i + 1).toString("latin1"), keys[i])
+  const result = await Promise.all(reads.map(read => ask(half, read)))
+  for (const [i, each] of result.entries()) assert.equal(shown(each).body, bodyOf(i + 1).toString("latin1"), keys[i])
   await engine.stop()
 }
 
-test("damaged bytes are never returned, synchronously or after waiting", () => {
+test("damaged bytes are never returned, on either path", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(readDamaged(machine))
 })
@@ -250,7 +250,7 @@ function anyChecksum(body: Uint8Array): readonly string[] {
   return [...oneOf<readonly string[]>([], ["x-amz-sdk-checksum-algorithm", algorithm]), ...header]
 }
 
-/** At the borders of what is taken at once, and beyond. */
+/** Sizes at the limit of the synchronous path, and beyond. */
 const bodyInBlocks = (more: number): Buffer => Buffer.alloc(oneOf(4 * KIB, BLOCK_BYTES) + more, "large ")
 
 const KEYS = ["a", "b", "c", "d", "year%3D2024/%C3%A4", "year=2024/x", "a%2Fb", "%FF"] as const
@@ -269,7 +269,7 @@ function anyWriteCondition(): readonly string[] {
   )
 }
 
-function anyPut(): Asked & { readonly hash: string } {
+function anyPut(): HandlerRequest & { readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
     ["content-type", oneOf("text/x", "text/x", "")],
@@ -310,8 +310,8 @@ function anyPut(): Asked & { readonly hash: string } {
   }
 }
 
-/** As SDKs send bodies over TLS: in chunks, with a checksum behind them. */
-function anyPutInChunks(): Asked & { readonly hash: string } {
+/** A body as SDKs send it over TLS: in chunks, followed by a checksum. */
+function anyPutInChunks(): HandlerRequest & { readonly hash: string } {
   const body = random.below(4) === 0 ? bodyInBlocks(-200) : bodyOf(oneOf(...LENGTHS))
   const cut = oneOf(0, 0, 0, random.below(body.length + 1))
   const chunks = [body.subarray(0, cut), body.subarray(cut)].filter(chunk => chunk.length > 0)
@@ -349,7 +349,7 @@ function anyPutInChunks(): Asked & { readonly hash: string } {
   }
 }
 
-function anyDelete(): Asked & { readonly hash: string } {
+function anyDelete(): HandlerRequest & { readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
     [],
@@ -383,7 +383,7 @@ async function giveAway({ services: { buckets, objects } }: Engine, key: string)
   })
 }
 
-test("puts and deletes leave the same objects and get the same answers synchronously as after waiting", () => {
+test("puts and deletes have the same effects and answers on the synchronous and the asynchronous path", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compareWrites(machine))
 })
@@ -392,12 +392,12 @@ async function compareWrites(machine: Machine): Promise<void> {
   const { slow, quick, sign, count, engine } = await world(machine)
   const owner = parseAccountId("root")
   const list = async (bucket: string, rawTarget: string) => {
-    const asked = {
+    const handlerRequest = {
       method: "GET",
       rawTarget: `${rawTarget.replace(/left|right/, bucket)}?acl`,
       rawHeaders: ["host", "h"],
     }
-    return alike(shown(await ask(slow, sign(asked))))
+    return alike(shown(await ask(slow, sign(handlerRequest))))
   }
   let putInChunks = 0
   for (const versioning of ["never", "enabled", "with lists"] as const) {
@@ -414,10 +414,10 @@ async function compareWrites(machine: Machine): Promise<void> {
       const { hash, ...write } = oneOf(anyDelete, anyPut, anyPut, anyPutInChunks, anyPutInChunks)()
       const other = { ...write, rawTarget: write.rawTarget.replace("/left/", "/right/") }
       const putsBefore = count.puts
-      const told = await ask(quick, sign(write, hash), oneOf("with the head", "later"))
+      const result = await ask(quick, sign(write, hash), oneOf("with the head", "later"))
       if (hash === IN_CHUNKS && count.puts > putsBefore) putInChunks += 1
       const later = shown(await ask(slow, sign(other, hash)))
-      assert.deepEqual(alike(shown(told)), alike(later), JSON.stringify(write))
+      assert.deepEqual(alike(shown(result)), alike(later), JSON.stringify(write))
       const rawHeaders = ["host", "h", "x-amz-checksum-mode", "ENABLED"]
       const read = { method: "GET", rawTarget: write.rawTarget.replace(/\?.*/, ""), rawHeaders }
       const [mine, its] = [sign(read), sign({ ...read, rawTarget: read.rawTarget.replace("/left/", "/right/") })]
@@ -425,11 +425,11 @@ async function compareWrites(machine: Machine): Promise<void> {
       assert.deepEqual(await list("left", read.rawTarget), await list("right", read.rawTarget))
     }
   }
-  assert.ok(count.puts > 60, `${count.puts} were put at once`)
+  assert.ok(count.puts > 60, `only ${count.puts} synchronous puts`)
   for (const kind of ["noSuchKey", "preconditionFailed"] as const)
-    assert.ok((count.refused[kind] ?? 0) > 0, `${kind}: ${count.refused[kind]} times at once`)
-  assert.ok(putInChunks > 5, `${putInChunks} that came in chunks were put at once`)
-  assert.ok(count.putsInBlocks > 15, `${count.putsInBlocks} of them into blocks`)
+    assert.ok((count.refused[kind] ?? 0) > 0, `${kind}: only ${count.refused[kind]} synchronous answers`)
+  assert.ok(putInChunks > 5, `only ${putInChunks} synchronous puts in chunks`)
+  assert.ok(count.putsInBlocks > 15, `only ${count.putsInBlocks} of them into blocks`)
   const usage = async (name: string) => {
     const { buckets } = engine.services
     return buckets.usage(await buckets.open(parseBucketName(name)))
@@ -438,7 +438,7 @@ async function compareWrites(machine: Machine): Promise<void> {
   await engine.stop()
 }
 
-test("a body that is late is requested, logged and counted as after waiting", () => {
+test("a late body is requested, logged and counted as on the asynchronous path", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compareMissing(machine))
 })
@@ -459,25 +459,29 @@ async function compareMissing(machine: Machine): Promise<void> {
       bodyComes.catch(() => undefined)
       const rawHeaders = ["host", "h", "content-length", "4", ...promised]
       const put = sign({ method: "PUT", rawTarget: "/bench/a", rawHeaders })
-      const asked = { ...put, body: Buffer.from("body"), bodyComes }
-      const later = shown(await ask(slow, asked, "later"))
+      const handlerRequest = { ...put, body: Buffer.from("body"), bodyComes }
+      const later = shown(await ask(slow, handlerRequest, "later"))
       assert.equal(later.status, 400)
-      assert.deepEqual(shown(await ask(quick, asked, "later")), later, `${promised.join(": ")} ${failure.kind}`)
+      assert.deepEqual(
+        shown(await ask(quick, handlerRequest, "later")),
+        later,
+        `${promised.join(": ")} ${failure.kind}`,
+      )
     }
   }
   await engine.stop()
 }
 
-/** What the AWS SDK puts on the wire by default when it puts, gets, heads and deletes small objects. */
-async function sdkRequests(wallMs: number): Promise<readonly Asked[]> {
-  const captured: Asked[] = []
+/** The requests that the AWS SDK sends by default to put, get, head and delete small objects. */
+async function sdkRequests(wallMs: number): Promise<readonly HandlerRequest[]> {
+  const captured: HandlerRequest[] = []
   const server = createServer((request, response) => {
     const pieces: Buffer[] = []
     request.on("data", (piece: Buffer) => pieces.push(piece))
     request.on("end", () => {
       const { method = "", url = "", rawHeaders } = request
       captured.push({ method, rawTarget: url, rawHeaders, body: Buffer.concat(pieces) })
-      // The SDK sets its clock by what it is told.
+      // The SDK adjusts its clock to the answers.
       response.sendDate = false
       response.end()
     })
@@ -510,7 +514,7 @@ async function sdkRequests(wallMs: number): Promise<readonly Asked[]> {
   return captured
 }
 
-test("the AWS SDK's requests are answered synchronously, and as after waiting", () => {
+test("the AWS SDK's requests are answered synchronously, and as on the asynchronous path", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(compareSdk(machine))
 })
@@ -520,14 +524,14 @@ async function compareSdk(machine: Machine): Promise<void> {
   const requests = await sdkRequests(clock.wallMs())
   assert.equal(requests.length, 12)
   // A key is cached from its second request on.
-  for (const asked of requests.slice(0, 1)) await ask(slow, asked)
-  for (const asked of requests) {
-    const told = await ask(quick, asked)
-    const atOnce = alike(shown(told))
-    assert.equal(atOnce.status, asked.method === "DELETE" ? 204 : 200, atOnce.body)
-    const isRead = asked.method === "GET" || asked.method === "HEAD"
-    assert.equal(told.waited, !isRead, `${asked.method} is answered within the turn, unless it writes`)
-    assert.deepEqual(atOnce, alike(shown(await ask(slow, asked))))
+  for (const handlerRequest of requests.slice(0, 1)) await ask(slow, handlerRequest)
+  for (const handlerRequest of requests) {
+    const result = await ask(quick, handlerRequest)
+    const atOnce = alike(shown(result))
+    assert.equal(atOnce.status, handlerRequest.method === "DELETE" ? 204 : 200, atOnce.body)
+    const isRead = handlerRequest.method === "GET" || handlerRequest.method === "HEAD"
+    assert.equal(result.waited, !isRead, `${handlerRequest.method}: only reads are answered synchronously`)
+    assert.deepEqual(atOnce, alike(shown(await ask(slow, handlerRequest))))
   }
   await engine.stop()
 }

@@ -1,4 +1,4 @@
-/** Forms that browsers send, over HTTP: what is stored, what is answered, and the error code of each refusal. */
+/** Forms that browsers send, over HTTP: the stored object, the answer, and the error code of each refusal. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
@@ -34,7 +34,7 @@ before(async () => {
 })
 after(() => served.stop())
 
-/** A policy that covers every field as it stands. */
+/** A policy that matches every field exactly. */
 const covering = (fields: Fields) => fields.map(([name]) => ["starts-with", `$${name}`, ""])
 
 interface Sent extends Partial<Omit<Post, "body">> {
@@ -69,7 +69,7 @@ async function refused(
 }
 
 async function assertAbsent(key: string): Promise<void> {
-  assert.equal((await read(key)).status, 404, `${key} must not be there`)
+  assert.equal((await read(key)).status, 404, `${key} must not exist`)
 }
 
 test("a form is stored with its fields, and answered 204 with ETag and Location", async () => {
@@ -261,7 +261,7 @@ test("a form that its policy forbids is refused, and nothing is stored", async (
     "AccessDenied",
   )
   await assertAbsent("forbidden")
-  // Its expansion is what the policy sees.
+  // The policy applies to the expanded key.
   const named = await send({
     fields: [["key", `\${filename}`]],
     file: { name: "user/a", bytes: "x" },
@@ -270,7 +270,7 @@ test("a form that its policy forbids is refused, and nothing is stored", async (
   assert.equal(named.status, 204)
 })
 
-test("the size that a policy allows is exact at both ends", async () => {
+test("both limits of a policy's size range are exact", async () => {
   const sized = (bytes: string) =>
     send({
       fields: [["key", "sized"]],
@@ -312,7 +312,7 @@ test("an unsigned, wrongly signed or foreign form gets nothing", async () => {
 })
 
 test("no byte of the file is read before the signature is verified", async () => {
-  // The file never comes; only who is refused already gets an answer.
+  // The file never arrives; only a refused request gets an answer.
   const signed = signForm({ ...OWNING, secretKey: "wrong" }, { bucket: BUCKET, conditions: [{ key: "k" }] })
   const fields = [["key", "k"] as const, ...signed].map(([name, value]) => fieldPart(name, value)).join("")
   const head = filePart({ bytes: "" }).subarray(0, -2)
@@ -341,7 +341,7 @@ test("forms signed with version 2: accepted, and refused by name if the operator
   }
 })
 
-test("malformed forms: an error for the client, and nothing stored", async () => {
+test("a malformed form returns an error, and nothing is stored", async () => {
   const key: Fields = [["key", "odd"]]
   const signed = signForm(OWNING, { bucket: BUCKET, conditions: covering(key) })
   const fields = [...key, ...signed].map(([name, value]) => fieldPart(name, value)).join("")
@@ -383,7 +383,7 @@ test("malformed forms: an error for the client, and nothing stored", async () =>
   )
 })
 
-test("a body that is no form, and a form signed in its header, are refused after their signature is checked", async () => {
+test("a body that is not a form, and a form signed in its header, are refused after their signature is checked", async () => {
   const plain = await client.call("POST", { bucket: BUCKET, body: "a=b", headers: { "Content-Type": "text/html" } })
   await refused(Promise.resolve(plain), 412, "PreconditionFailed")
   assert.equal(text(plain.text, "Condition"), "Bucket POST must be of the enclosure-type multipart/form-data")
@@ -396,7 +396,7 @@ test("a body that is no form, and a form signed in its header, are refused after
   await assertAbsent("head")
 })
 
-test("fields of one name are one, joined by commas; names have no case", async () => {
+test("fields of the same name are joined by commas; names are compared without case", async () => {
   const fields: Fields = [
     ["KEY", "joined"],
     ["x-amz-meta-tag", "Ninja"],
@@ -405,7 +405,7 @@ test("fields of one name are one, joined by commas; names have no case", async (
   const conditions = [{ key: "joined" }, { "x-amz-meta-tag": "Ninja,Stallman" }]
   assert.equal((await send({ fields, conditions })).status, 204)
   assert.equal((await read("joined")).header("x-amz-meta-tag"), "Ninja,Stallman")
-  // A second key is no way around the policy.
+  // A second key does not bypass the policy.
   await refused(
     send({
       fields: [

@@ -1,6 +1,6 @@
 /**
- * What users may do by their policies, over HTTP: each action of each operation, conditions on the request
- * and the object, and that keys which do not exist look like keys that are forbidden.
+ * Users' permissions by their policies, over HTTP: each action of each operation, conditions on the request and the
+ * object, and that missing keys are indistinguishable from forbidden ones.
  */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
@@ -58,7 +58,7 @@ before(async () => {
   await expect(200, "owner", "PUT /other/docs/a", { body: "o" })
 })
 
-test("a user without policies may do nothing, and learns nothing", async () => {
+test("a user without policies may do nothing, and answers reveal nothing", async () => {
   for (const line of ["GET /", "PUT /new", "HEAD /bucket", "GET /bucket", "GET /bucket/docs/a", "GET /bucket/absent"]) {
     await expect(403, "powerless", line)
   }
@@ -89,13 +89,13 @@ test("a reader of a prefix reads and lists only there", async () => {
   }
 })
 
-test("a missing key looks forbidden to those who may not list, whatever else they send", async () => {
+test("a missing key looks forbidden to callers who may not list, whatever else they send", async () => {
   const absent = await expect(403, "reader", "GET /bucket/other/absent")
   const forbidden = await expect(403, "reader", "GET /bucket/secret")
   const plain = ({ text }: Sent) => text.replace(/<Key>.*?<\/Key>|<Resource>.*?<\/Resource>/g, "")
   assert.equal(plain(absent), plain(forbidden))
   await expect(403, "reader", "HEAD /bucket/other/absent")
-  // The prefix is the key itself, whatever the request says.
+  // The condition's prefix is the key itself, not the prefix of the request.
   await expect(403, "reader", "GET /bucket/other/absent?prefix=docs/")
   await expect(404, "lister", "GET /bucket/docs/absent")
   await expect(404, "lister", "HEAD /bucket/docs/absent")
@@ -105,8 +105,8 @@ test("a missing key looks forbidden to those who may not list, whatever else the
 
 test("a caller who may list with the key as prefix learns that the key does not exist", async () => {
   for (const line of ["GET /bucket/docs/absent", "HEAD /bucket/docs/absent"]) {
-    const told = await expect(404, "reader", line)
-    assert.ok(line.startsWith("HEAD") || told.text.includes("<Code>NoSuchKey</Code>"), told.text)
+    const result = await expect(404, "reader", line)
+    assert.ok(line.startsWith("HEAD") || result.text.includes("<Code>NoSuchKey</Code>"), result.text)
   }
   await expect(404, "reader", "GET /bucket/docs/absent?prefix=other/")
 })
@@ -147,7 +147,7 @@ test("a copy needs read access to its source; tags are copied only by those who 
   assert.match(text, /<Key>open<\/Key>/)
 })
 
-test("requests that are no copies are evaluated as such, though they name the source of a copy", async () => {
+test("a request that is not a copy is not evaluated as one, even if it names a copy source", async () => {
   const source = ["x-amz-copy-source", "bucket/docs/a"]
   const tagging = ["x-amz-tagging", "a=b"]
   await expect(403, "writer", "POST /bucket/w?uploads", { headers: [...tagging, ...source] })
@@ -168,7 +168,7 @@ test("requests that are no copies are evaluated as such, though they name the so
   await expect(404, "owner", "GET /bucket/hoisted")
 })
 
-test("a header to bypass retention asks for no permission while no object can be locked", async () => {
+test("a header to bypass retention requires no permission while no object can be locked", async () => {
   const headers = ["x-amz-bypass-governance-retention", "true"]
   await expect(204, "deleter", "DELETE /bucket/docs/absent", { headers })
   await expect(403, "deleter", "DELETE /bucket/secret", { headers })
@@ -180,7 +180,7 @@ test("a header to bypass retention asks for no permission while no object can be
   assert.doesNotMatch(text, /<Error>/)
 })
 
-test("of many keys, those that may not be deleted stay, and each is reported", async () => {
+test("in a batch delete, keys that may not be deleted stay, and each is reported", async () => {
   await expect(200, "owner", "PUT /bucket/docs/gone", { body: "x" })
   const body = ["docs/gone", "secret"].map(key => `<Object><Key>${key}</Key></Object>`).join("")
   const document = `<Delete>${body}<Object><Key>docs/a</Key><VersionId>null</VersionId></Object></Delete>`
@@ -192,7 +192,7 @@ test("of many keys, those that may not be deleted stay, and each is reported", a
   await expect(404, "owner", "GET /bucket/docs/gone")
 })
 
-test("a version is readable with the right to versions, and a missing one stays hidden", async () => {
+test("a version is readable with the permission for versions, and a missing version is not revealed", async () => {
   await expect(200, "versions", "GET /bucket/docs/a?versionId=null")
   await expect(403, "versions", "GET /bucket/docs/a")
 })

@@ -31,7 +31,7 @@ after(async () => {
   await served.stop()
 })
 
-/** Few letters, so that prefixes and delimiters meet; some that JavaScript sorts otherwise than UTF-8. */
+/** Few letters, so that prefixes and delimiters often match; JavaScript sorts some of them differently than UTF-8. */
 const LETTERS = ["a", "b", "/", "//", "%", "+", " ", "é", "\u{1f600}", "\uffee", "\u0001", "&", "<"]
 const keyText = fc.array(fc.constantFrom(...LETTERS), { minLength: 1, maxLength: 5 }).map(letters => letters.join(""))
 const affix = fc.array(fc.constantFrom(...LETTERS), { maxLength: 2 }).map(letters => letters.join(""))

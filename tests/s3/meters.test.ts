@@ -42,7 +42,7 @@ test("requests are counted by bucket and by account, with their errors and bytes
   assert.deepEqual(
     [requests, clientErrors, ownErrors],
     [5, 1, 1],
-    "the making of the bucket, and what was refused, too",
+    "the creation of the bucket and refused requests are counted too",
   )
   assert.ok((received ?? 0) >= 5)
 
@@ -50,9 +50,13 @@ test("requests are counted by bucket and by account, with their errors and bytes
   await owner.call("GET", { ...target, anonymous: true })
   await owner.call("GET", { ...target, credentials: { accessKey: OWNER.id, secretKey: "wrong" } })
   await stranger.call("GET", { bucket: "no-such-bucket", key: "k" })
-  assert.equal(figuresOf("bucket", "mine")[0], 3, "who was not let in is not the bucket's affair")
+  assert.equal(figuresOf("bucket", "mine")[0], 3, "requests without access are not counted for the bucket")
   assert.deepEqual(figuresOf("account", STRANGER_ACCOUNT).slice(0, 3), [2, 2, 0])
-  assert.equal(figuresOf("account", OWNER_ACCOUNT)[0], 5, "nor is who signs wrongly the account's")
+  assert.equal(
+    figuresOf("account", OWNER_ACCOUNT)[0],
+    5,
+    "requests with a wrong signature are not counted for the account",
+  )
   assert.doesNotMatch(served.telemetry.metrics.render(), /no-such-bucket/)
 })
 

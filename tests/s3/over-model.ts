@@ -1,6 +1,5 @@
 /**
- * The S3 layer over the model, served on loopback: for tests, and as a command for anyone who wants to
- * try a client without an engine.
+ * The S3 layer over the model, served on loopback: for tests, and as a command to try a client without an engine.
  *
  *   node dist/tests/s3/over-model.js [PORT]
  */
@@ -66,7 +65,7 @@ class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"
     return undefined
   }
 
-  /** Finds principals by ARN and accounts by id and number, whatever the type of the principal. */
+  /** Finds principals of any type by ARN, and accounts by id and number. */
   pinPrincipals(policy: AccessPolicy, text: string): string {
     const known = this.further.map(({ principal }) => principal.arn)
     const accounts = KEYS.flatMap(({ account: { id, number } }) => [id, number, `arn:aws:iam::${number}:root`])
@@ -111,7 +110,7 @@ export const rootKeyOf = (id: AccessKeyId, secret: string, account: Account): Kn
   expiresMs: undefined,
 })
 
-/** A key of a user (of the owner's, unless said otherwise), with identity policies as text. */
+/** A key of a user (by default of the owner's account), with identity policies as text. */
 export function userKeyOf(
   { id, secret }: Key,
   userName: string,
@@ -153,11 +152,11 @@ export interface Variations extends Partial<
 > {
   readonly services?: (model: ObjectServices) => ObjectServices
   readonly port?: number
-  /** Beside those of the two accounts. */
+  /** Additional to those of the two accounts. */
   readonly keys?: readonly KnownKey[]
 }
 
-/** The S3 layer over a model of its own. */
+/** The S3 layer over a new model. */
 export function handleModel(
   { services: wrap, port: _port, keys = [], ...variations }: Variations = {},
   telemetry: SimTelemetry = new SimTelemetry(),

@@ -1,10 +1,10 @@
-/** People who send requests to a handler: the two accounts, users of theirs, and an anonymous caller. */
+/** Callers of a handler: two accounts, their users, and an anonymous caller. */
 import { HeaderLines } from "../../src/http/index.js"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { sha256Hex, signRequest } from "../../src/access/index.js"
 import type { Protocol } from "../../src/http/index.js"
-import { ask, type Asked } from "./ask.js"
+import { ask, type HandlerRequest } from "./ask.js"
 import { OWNER, STRANGER, type Key } from "./over-model.js"
 
 export const keyOf = (name: string): Key => {
@@ -34,7 +34,7 @@ export const deny = (...args: Parameters<typeof allow>): Statement => ({ ...allo
 /** A statement of a resource's policy. */
 export const to = (principal: unknown, statement: Statement): Statement => ({ Principal: principal, ...statement })
 
-/** A body that is a document, with what must come with it. */
+/** A document as body, with its required headers. */
 export const documented = (body: string) => ({
   body,
   headers: ["content-md5", createHash("md5").update(body).digest("base64")],
@@ -49,7 +49,7 @@ export interface Sent {
 export interface With {
   readonly headers?: readonly string[]
   readonly body?: string
-  /** The body is held back until then. */
+  /** The body is withheld until this resolves. */
   readonly bodyComes?: Promise<void>
   readonly from?: string
   readonly tlsVersion?: string
@@ -58,7 +58,7 @@ export interface With {
 export class People {
   constructor(private readonly handler: Protocol) {}
 
-  /** `line`: `GET /bucket/key`. The caller named `nobody` signs nothing. */
+  /** `line`: `GET /bucket/key`. The caller named `nobody` does not sign. */
   async send(name: string, line: string, { headers = [], body = "", ...wire }: With = {}): Promise<Sent> {
     const [method = "", rawTarget = ""] = line.split(" ")
     const bytes = Buffer.from(body)
@@ -72,8 +72,8 @@ export class People {
     return this.tell({ ...request, rawHeaders: signed.rawHeaders, body: bytes, ...wire })
   }
 
-  async tell(asked: Asked): Promise<Sent> {
-    const { answer } = await ask(this.handler, asked)
+  async tell(handlerRequest: HandlerRequest): Promise<Sent> {
+    const { answer } = await ask(this.handler, handlerRequest)
     const text = answer?.body instanceof Uint8Array ? Buffer.from(answer.body).toString() : ""
     const fields = answer?.headers instanceof HeaderLines ? answer.headers.flat() : (answer?.headers ?? [])
     const headers = new Map(fields.flatMap((name, at) => (at % 2 === 0 ? [[name, fields[at + 1] ?? ""] as const] : [])))

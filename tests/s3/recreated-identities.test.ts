@@ -26,8 +26,8 @@ async function scene(machine: Machine) {
   const send = async (method: string, rawTarget: string, text = "", key?: string) => {
     const body = Buffer.from(text)
     const rawHeaders = ["host", "h", "content-length", String(body.length)]
-    const asked = sign({ method, rawTarget, rawHeaders, body }, "UNSIGNED-PAYLOAD", key && SECRET, key)
-    return shown(await ask(slow, asked))
+    const assumeRequest = sign({ method, rawTarget, rawHeaders, body }, "UNSIGNED-PAYLOAD", key && SECRET, key)
+    return shown(await ask(slow, assumeRequest))
   }
   const createBob = async () => {
     await engine.identities.create({ ...BOB, path: "/team/", tags: [], boundary: undefined, role: undefined })
@@ -53,19 +53,19 @@ const run = (work: (machine: Machine) => Promise<void>) => {
   return machine.clock.runUntil(work(machine))
 }
 
-test("a bucket policy lets in the user that it named, and not a later one of the same name", () =>
+test("a bucket policy admits the user that it named, not a later one of the same name", () =>
   run(async machine => {
     const { engine, send, createBob, removeBob, createReader } = await scene(machine)
     await createBob()
     await createReader(trusting(NUMBER))
     assert.equal((await send("PUT", "/kept/k", "body")).status, 200)
-    assert.equal((await send("GET", "/kept/k", "", KEY)).status, 403, "nothing lets bob in yet")
+    assert.equal((await send("GET", "/kept/k", "", KEY)).status, 403, "no policy admits bob yet")
     assert.equal((await send("PUT", "/kept?policy", POLICY)).status, 204)
     assert.equal((await send("GET", "/kept/k", "", KEY)).status, 200)
-    assert.equal((await send("GET", "/kept?policy")).body, POLICY, "shown as it was sent")
+    assert.equal((await send("GET", "/kept?policy")).body, POLICY, "returned as it was sent")
 
     await engine.identities.update(BOB, { name: "rob", path: "/" })
-    assert.equal((await send("GET", "/kept/k", "", KEY)).status, 200, "another name, the same user")
+    assert.equal((await send("GET", "/kept/k", "", KEY)).status, 200, "the renamed user still has access")
     const renamed = POLICY.replace(`["${ARN}"`, `["arn:aws:iam::${NUMBER}:user/rob"`).replace(
       `{"AWS": "${ARN}"}`,
       `{"AWS": "arn:aws:iam::${NUMBER}:user/rob"}`,
@@ -98,7 +98,7 @@ test("a policy that was stored with ARNs keeps working", () =>
     await engine.stop()
   }))
 
-test("a role trusts the user that it named, and not a later one of the same name", () =>
+test("a role trusts the user that it named, not a later one of the same name", () =>
   run(async machine => {
     const { engine, createBob, removeBob, createReader } = await scene(machine)
     const nowMs = machine.clock.wallMs()
@@ -106,8 +106,14 @@ test("a role trusts the user that it named, and not a later one of the same name
       const caller = await engine.accounts.secretOf(KEY, undefined, nowMs)
       assert.ok(caller)
       const context = { valuesOf: () => undefined }
-      const asked = { roleArn: ROLE_ARN, sessionName: "work", seconds: undefined, policy: undefined, policyArns: [] }
-      return engine.sessions.assume(caller, { ...asked, tags: [], context, nowMs }).then(
+      const assumeRequest = {
+        roleArn: ROLE_ARN,
+        sessionName: "work",
+        seconds: undefined,
+        policy: undefined,
+        policyArns: [],
+      }
+      return engine.sessions.assume(caller, { ...assumeRequest, tags: [], context, nowMs }).then(
         () => true,
         () => false,
       )
@@ -115,7 +121,7 @@ test("a role trusts the user that it named, and not a later one of the same name
     const trustOf = async () => (await engine.identities.get(READER)).role?.trust
     await createBob()
     assert.equal((await createReader(trusting(ARN))).role?.trust, trusting(ARN))
-    assert.equal(await trustOf(), trusting(ARN), "shown as it was sent")
+    assert.equal(await trustOf(), trusting(ARN), "returned as it was sent")
     assert.ok(await mayAssume())
     await engine.identities.updateRole(READER, { description: "other" })
     assert.equal(await trustOf(), trusting(ARN))
@@ -129,6 +135,6 @@ test("a role trusts the user that it named, and not a later one of the same name
     assert.ok(await mayAssume(), "named again")
     await removeBob()
     await createBob()
-    assert.equal(await mayAssume(), false, "and again another")
+    assert.equal(await mayAssume(), false, "nor does a third user of the name")
     await engine.stop()
   }))

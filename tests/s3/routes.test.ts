@@ -1,4 +1,4 @@
-/** The tables against the real thing: every operation, every sub-resource, every header. */
+/** The tables against a running server: every operation, every sub-resource, every header. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import * as sdk from "@aws-sdk/client-s3"
@@ -83,7 +83,7 @@ test("no operation runs for an unsigned, wrongly signed, unknown or foreign call
     [{ credentials: wrong }, "SignatureDoesNotMatch"],
     [{ credentials: unknown }, "InvalidAccessKeyId"],
   ]
-  spy.asked.length = 0
+  spy.calls.length = 0
   for (const operation of routed) {
     for (const [form, code] of forms) {
       const response = await client.call(operation.method, { ...callOf(operation), ...form })
@@ -94,21 +94,21 @@ test("no operation runs for an unsigned, wrongly signed, unknown or foreign call
     const response = await client.call(operation.method, { ...callOf(operation), credentials: credentialsOf(STRANGER) })
     assert.equal(response.status, 403, `${operation.name} of a stranger`)
   }
-  assert.deepEqual(spy.asked, [])
+  assert.deepEqual(spy.calls, [])
 })
 
-test("an unsupported operation is refused by name, and touches nothing", async () => {
-  spy.asked.length = 0
+test("an unsupported operation is refused by name, and has no effect", async () => {
+  spy.calls.length = 0
   for (const operation of routed.filter(({ standing }) => standing === "refused")) {
     const response = await client.call(operation.method, { ...callOf(operation), body: "<Setting/>" })
     assert.equal(response.status, 501, operation.name)
     assert.equal(text(response.text, "Code"), "NotImplemented", operation.name)
     assert.match(response.text, new RegExp(`<Operation>${operation.name}</Operation>`))
   }
-  assert.deepEqual(spy.asked, [])
+  assert.deepEqual(spy.calls, [])
 })
 
-test("a sub-resource never falls through to the object or the bucket, whatever the method", async () => {
+test("a request for a sub-resource is never treated as one for the object or the bucket, whatever the method", async () => {
   for (const name of SUB_RESOURCES) {
     for (const method of ["GET", "HEAD", "PUT", "POST", "DELETE"] as const) {
       for (const place of ["service", "bucket", "object"] as const) {
@@ -170,7 +170,7 @@ test("unsupported methods of a resource get 405 with Allow", async () => {
   }
 })
 
-test("the tables for the documents hold every row", () => {
+test("the tables for the documents contain every row", () => {
   const { operations, headers } = compatibilityTables()
   for (const { name } of OPERATIONS) assert.ok(operations.includes(`| ${name} |`), name)
   for (const { name } of HEADER_ROWS) assert.ok(headers.includes(`\`${name}\``), name)

@@ -1,6 +1,6 @@
 /**
- * Temporary credentials of a role over S3, in every form of signature: what the role and the session's own policy
- * allow, what they do not, and how they end.
+ * Temporary credentials of a role over S3, in every form of signature: what the role and the session policy allow
+ * and deny, and how the credentials end.
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
@@ -71,8 +71,8 @@ const FORMS: Readonly<Record<string, (client: Client, key: string) => Promise<Ra
 
 async function inEachForm(client: Client, key: string, status: number, code = ""): Promise<void> {
   for (const [form, send] of Object.entries(FORMS)) {
-    const { status: told, text } = await send(client, key)
-    assert.equal(told === 204 ? 200 : told, status, `${form}: ${text}`)
+    const { status: result, text } = await send(client, key)
+    assert.equal(result === 204 ? 200 : result, status, `${form}: ${text}`)
     if (code !== "") assert.match(text, new RegExp(`<Code>${code}</Code>`), form)
   }
 }
@@ -96,7 +96,7 @@ test("a session may do what its role may, and nothing else", async () => {
   await inEachForm(client, "else/a", 403, "AccessDenied")
 })
 
-test("the session's own policy narrows what the role may, and never widens it", async () => {
+test("the session policy restricts the permissions of the role, and never extends them", async () => {
   const client = signedBy(await assume({ policy: policyOf(allow("s3:*", [IN("narrow"), IN("else")])) }))
   await inEachForm(client, "narrow/b", 200)
   await inEachForm(client, "wide/b", 403, "AccessDenied")
@@ -112,7 +112,7 @@ test("an expired session, a key without its token, and a token with another key 
   await inEachForm(clientOf(accessKeyId, "another secret", token), "wide/c", 403, "SignatureDoesNotMatch")
 })
 
-test("a session ends with the next request after its grounds are removed", async () => {
+test("a session is refused from the next request after its role or key is removed", async () => {
   const client = signedBy(await assume())
   await inEachForm(client, "wide/d", 200)
   await world.access.accounts.setKeyActive(bob, false)

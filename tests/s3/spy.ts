@@ -2,7 +2,7 @@
 import type { ObjectServices } from "../../src/object/contract.js"
 
 export class Spy {
-  readonly asked: string[] = []
+  readonly calls: string[] = []
 
   over({ buckets, objects, multipart }: ObjectServices): ObjectServices {
     return {
@@ -18,7 +18,7 @@ export class Spy {
         const value: unknown = Reflect.get(target, property, target)
         if (typeof value !== "function" || property === "open") return value
         return (...args: unknown[]) => {
-          this.asked.push(`${name}.${String(property)}`)
+          this.calls.push(`${name}.${String(property)}`)
           return Reflect.apply(value, target, args) as unknown
         }
       },

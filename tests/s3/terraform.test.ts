@@ -1,8 +1,8 @@
 /**
- * What Terraform reads of a bucket at every refresh, in its order, answered as for a bucket on which nothing was set:
- * an answer that it does not know ends the run.
+ * The reads of Terraform at every refresh of a bucket, in its order, answered as for a bucket without settings: an
+ * unknown answer would end the run.
  *
- * Source  `resourceBucketRead` of terraform-provider-aws 6, and the reads of the resources that stand beside
+ * Source  `resourceBucketRead` of terraform-provider-aws 6, and the reads of the resources that belong to
  *         a bucket; for each the codes that the provider takes for "not set".
  */
 import { after, before, test } from "node:test"
@@ -14,10 +14,10 @@ import { text } from "../../conformance/xml.js"
 import { OWNER, serveModel } from "./over-model.js"
 import type { Served } from "./over-model.js"
 
-/** Status, and the code of an error or what the document holds. */
-type Told = readonly [status: number, told: string | RegExp]
+/** The status, and the code of an error or the content of the document. */
+type Told = readonly [status: number, result: string | RegExp]
 
-const OF_BUCKET: readonly (readonly [name: string, query: string, told: Told])[] = [
+const OF_BUCKET: readonly (readonly [name: string, query: string, result: Told])[] = [
   ["GetBucketPolicy", "policy", [404, "NoSuchBucketPolicy"]],
   ["GetBucketAcl", "acl", [200, /<Permission>FULL_CONTROL<\/Permission>/]],
   ["GetBucketCors", "cors", [404, "NoSuchCORSConfiguration"]],
@@ -33,7 +33,7 @@ const OF_BUCKET: readonly (readonly [name: string, query: string, told: Told])[]
   ["GetBucketTagging", "tagging", [404, "NoSuchTagSet"]],
 ]
 
-const BESIDE_IT: readonly (readonly [name: string, query: string, told: Told])[] = [
+const BESIDE_IT: readonly (readonly [name: string, query: string, result: Told])[] = [
   ["GetPublicAccessBlock", "publicAccessBlock", [200, /<BlockPublicAcls>true</]],
   ["GetBucketOwnershipControls", "ownershipControls", [200, /<ObjectOwnership>BucketOwnerEnforced</]],
   ["GetBucketNotificationConfiguration", "notification", [200, /<NotificationConfiguration /]],
@@ -58,23 +58,23 @@ after(() => served.stop())
 const get = (query: string) => client.call("GET", { bucket: "plain", query })
 
 async function expectAnswers(rows: typeof OF_BUCKET): Promise<void> {
-  for (const [name, query, [status, told]] of rows) {
+  for (const [name, query, [status, result]] of rows) {
     const answer = await get(query)
     assert.equal(answer.status, status, name)
-    if (typeof told === "string") assert.equal(text(answer.text, "Code"), told, name)
-    else assert.match(answer.text, told, name)
+    if (typeof result === "string") assert.equal(text(answer.text, "Code"), result, name)
+    else assert.match(answer.text, result, name)
   }
 }
 
-test("a refresh of a bucket on which nothing was set", async () => {
+test("a refresh of a bucket without settings", async () => {
   const head = await client.call("HEAD", { bucket: "plain" })
   assert.deepEqual([head.status, head.header("x-amz-bucket-region")], [200, "us-east-1"])
   await expectAnswers(OF_BUCKET)
 })
 
-test("the resources beside a bucket, where nothing was set", () => expectAnswers(BESIDE_IT))
+test("the resources that belong to a bucket, without settings", () => expectAnswers(BESIDE_IT))
 
-test("a destroy takes settings away, and waits until they are gone", async () => {
+test("a destroy removes settings, and waits until they are gone", async () => {
   const documents = [
     ["publicAccessBlock", "<PublicAccessBlockConfiguration/>", "NoSuchPublicAccessBlockConfiguration"],
     [

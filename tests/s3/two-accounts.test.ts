@@ -1,6 +1,6 @@
 /**
- * Two accounts, every operation × every resource: neither answers nor the server's work for one account reveal data of
- * the other. Existing and missing resources have names of one length, and must be answered alike.
+ * Two accounts, every operation × every resource: neither the answers to one account nor the work for them reveal
+ * data of the other. Existing and missing resources have names of equal length, and must get equal answers.
  */
 import assert from "node:assert/strict"
 import { before, beforeEach, test } from "node:test"
@@ -17,14 +17,17 @@ import { Spy } from "./spy.js"
 const STRANGER = { AWS: `arn:aws:iam::${strangerAccount.number}:root` }
 const PART = "x".repeat(5 * 1024 * 1024)
 const spy = new Spy()
-// The engine itself: ids of uploads are its own to tell apart.
+// The real engine is used, because it distinguishes ids of uploads.
 const machine = new Machine({ devices: 1 })
 const { services } = await machine.open()
 const { handler } = handleModel({ services: () => spy.over(services) })
 const people = new People(handler)
 const expect = people.expect.bind(people)
 
-/** Of buckets: nothing lets in the stranger; a policy does below `open/`; one does where a tag says so; lists might. */
+/**
+ * Buckets: no policy; a policy that admits the stranger below `open/`; a policy with a condition on a tag; access
+ * control lists.
+ */
 const BUCKETS = ["closed", "shared", "tagged", "listed"] as const
 const POLICIES = {
   closed: undefined,
@@ -34,7 +37,7 @@ const POLICIES = {
     to(STRANGER, allow("s3:*", "arn:aws:s3:::tagged/*", { StringEquals: { "s3:ExistingObjectTag/class": "public" } })),
   ),
 }
-/** Everything of the owner's that an answer could give away. */
+/** All names and values of the owner that an answer could reveal. */
 const OWNERS = [OWNER_ACCOUNT, ownerAccount.number, ownerAccount.email, "confidential", "whispered"]
 const uploads = new Map<string, string>()
 
@@ -56,12 +59,12 @@ before(async () => {
   }
 })
 
-beforeEach(() => void (spy.asked.length = 0))
+beforeEach(() => void (spy.calls.length = 0))
 
 const VALUES: Readonly<Record<string, string>> = { partNumber: "1", id: "a" }
 const routed = OPERATIONS.filter(({ answer }) => answer.kind !== "alias" && answer.kind !== "preflight")
 
-/** A request of an operation; where it names an upload or a source, those. */
+/** A request of an operation, with this upload or source if it needs one. */
 function requestOf(operation: Operation, path: string, uploadId: string, source: string): readonly [string, With] {
   const { method, when, header } = operation
   const query = when.map(name =>
@@ -77,19 +80,19 @@ interface Seen {
   readonly status: number
   readonly text: string
   readonly headers: readonly (readonly [string, string])[]
-  readonly asked: readonly string[]
+  readonly request: readonly string[]
 }
 
-/** What the stranger is answered and what was done for it, with the names that it said itself left out. */
+/** The stranger's answer and the calls to the services, without the names in the request. */
 async function seen(said: readonly string[], [line, given]: readonly [string, With]): Promise<Seen> {
-  spy.asked.length = 0
+  spy.calls.length = 0
   const { status, text, headers } = await people.send("stranger", line, given)
   const without = (answered: string): string => said.reduce((left, name) => left.replaceAll(name, "…"), answered)
   return {
     status,
     text: without(text),
     headers: [...headers].map(([name, value]) => [name, without(value)]),
-    asked: [...spy.asked],
+    request: [...spy.calls],
   }
 }
 
@@ -98,22 +101,22 @@ function tellsNothing({ text, headers }: Pick<Seen, "text" | "headers">, what: s
   for (const secret of OWNERS) assert.ok(!all.includes(secret), `${what}: ${secret} in ${all}`)
 }
 
-test("every operation on the other account's data is refused in words that reveal nothing of it", async () => {
+test("every operation on the other account's data is refused with a message that reveals nothing about it", async () => {
   for (const bucket of BUCKETS) {
     const upload = uploads.get(bucket) ?? ""
     for (const operation of routed.filter(({ resource }) => resource !== "service")) {
       if (operation.name === "CreateBucket") continue
       const key = "present/confidential"
       const path = operation.resource === "bucket" ? `/${bucket}` : `/${bucket}/${key}`
-      const told = await seen([key], requestOf(operation, path, upload, `/${bucket}/${key}`))
+      const result = await seen([key], requestOf(operation, path, upload, `/${bucket}/${key}`))
       const what = `${operation.name} on ${bucket}`
-      assert.ok([400, 403, 412, 501].includes(told.status), `${what}: ${told.status}`)
-      tellsNothing(told, what)
+      assert.ok([400, 403, 412, 501].includes(result.status), `${what}: ${result.status}`)
+      tellsNothing(result, what)
     }
   }
 })
 
-test("an existing key and a missing one are refused alike, with the same work for either", async () => {
+test("existing and missing keys are refused alike, after the same work", async () => {
   let tagsRead = 0
   for (const bucket of BUCKETS) {
     for (const operation of routed.filter(
@@ -124,26 +127,26 @@ test("an existing key and a missing one are refused alike, with the same work fo
         seen([key], requestOf(operation, `/${bucket}/${key}`, upload, `/${bucket}/present/confidential`))
       const there = await ask("present/confidential")
       assert.equal(there.status, 403, `${operation.name} on ${bucket}: ${there.text}`)
-      tagsRead += there.asked.filter(name => name === "objects.getTags").length
+      tagsRead += there.request.filter(name => name === "objects.getTags").length
       assert.deepEqual(await ask("missing/confidential"), there, `${operation.name} on ${bucket}`)
     }
   }
-  assert.ok(tagsRead > 10, "where a policy asks for tags they are looked for, there or not")
+  assert.ok(tagsRead > 10, "tags are read for a policy's condition, whether or not the key exists")
 })
 
-test("where a policy permits reads, a missing key gets the same refusal as a forbidden one", async () => {
+test("if a policy permits reads, a missing key gets the same refusal as a forbidden one", async () => {
   const get = (key: string) => seen([key], [`GET /shared/${key}`, {}])
   const [absent, forbidden] = [await get("open/missing"), await get("present/confidential")]
   assert.deepEqual([absent.status, absent.text], [403, forbidden.text])
   assert.deepEqual(absent.headers, forbidden.headers)
 })
 
-test("another account's upload does not exist: in one's own bucket as in the other's, like an id that was never issued", async () => {
+test("another account's upload gets the same answers as an id that was never issued, in either account's bucket", async () => {
   const ofUploads = routed.filter(({ when }) => when.includes("uploadId"))
   assert.ok(ofUploads.length >= 5, "every operation on an upload")
   for (const bucket of BUCKETS) {
     const upload = uploads.get(bucket) ?? ""
-    // As long, and as well formed.
+    // Equally long and well formed.
     const none = [...upload].reverse().join("")
     for (const operation of ofUploads) {
       for (const path of [
@@ -167,7 +170,7 @@ test("another account's upload does not exist: in one's own bucket as in the oth
   }
 })
 
-test("nobody can put a part to, complete or abort an upload by guessing its id", async () => {
+test("guessing an upload id does not allow putting a part, completing or aborting", async () => {
   const upload = uploads.get("shared") ?? ""
   const line = `/shared/present/confidential?uploadId=${upload}`
   await expect(403, "stranger", `PUT ${line}&partNumber=1`, { body: PART })
@@ -177,7 +180,7 @@ test("nobody can put a part to, complete or abort an upload by guessing its id",
   }
   await expect(403, "stranger", `POST ${line}`, part)
   const { text } = await expect(200, "owner", `GET ${line}`)
-  assert.ok(!text.includes("<Part>"), "nothing was put")
+  assert.ok(!text.includes("<Part>"), "a part was stored")
 })
 
 test("copies: answers do not reveal whether an unreadable source exists", async () => {
@@ -217,7 +220,7 @@ test("lists contain none of the other account's buckets, keys and uploads", asyn
   await expect(200, "owner", "GET /shared/present/confidential")
 })
 
-test("metrics are the operator's: no S3 request returns them, and no S3 key opens the admin port", async () => {
+test("metrics are for the operator: no S3 request returns them, and no S3 key is accepted on the admin port", async () => {
   for (const path of ["/metrics", "/metrics/shared", "/v1/buckets", "/v1/status"]) {
     const { text } = await people.expect(path.startsWith("/v1") ? 400 : 404, "stranger", `GET ${path}`)
     assert.match(text, /<Code>(?:NoSuchBucket|InvalidBucketName)</)

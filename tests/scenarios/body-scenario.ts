@@ -1,6 +1,7 @@
 /**
- * A body from its writing to its re-encoding, by hand: how each block is written while devices are offline, when it is
- * acknowledged, how the extent describes it, which missing-shard hints remain, and how re-encoding restores the policy.
+ * A body from its write to its re-encoding, step by step: how each block is written while devices are offline, when
+ * it is acknowledged, how the extent describes it, which missing-shard hints remain, and how re-encoding restores
+ * the policy.
  */
 import { must } from "../../src/base/assert.js"
 import { parseUploadId } from "../../src/base/ids.js"

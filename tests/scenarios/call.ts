@@ -2,12 +2,12 @@
  * One line of a scenario: a name, then words and `key=value` pairs, separated by spaces. A command is such a line, and
  * so is each line of input that it declares something with.
  *
- * Promises  A word or key that no reader asked for is an error: a misspelt option never passes unnoticed.
+ * Promises  A word or key that the command does not use is an error, so that a misspelt option is detected.
  */
 import { must } from "../../src/base/assert.js"
 import { MIB } from "../../src/base/limits.js"
 
-/** A scenario that cannot be run as it is written. It is never rewritten away. */
+/** The error of a scenario that cannot be run as written. A rewrite never hides it. */
 export class BadScenario extends Error {}
 
 export class Call {
@@ -28,7 +28,7 @@ export class Call {
     }
   }
 
-  /** The input, each line as a call of its own. */
+  /** The input, each line as a separate call. */
   inputCalls(): readonly Call[] {
     return this.input.map(line => new Call(line))
   }
@@ -54,7 +54,7 @@ export class Call {
     return listOf(this.optional(key) ?? "")
   }
 
-  /** Whether the bare word is there. */
+  /** Whether the call has this bare word. */
   flag(word: string): boolean {
     const at = this.words.indexOf(word)
     if (at >= 0) this.words.splice(at, 1)
@@ -66,18 +66,18 @@ export class Call {
     return this.words.shift() ?? this.reject("needs another word")
   }
 
-  /** The call that the rest of the line is: of `add a weight=2` it is `a weight=2`. */
+  /** The rest of the line as a call: `a weight=2` of `add a weight=2`. */
   shifted(): Call {
     const rest = this.line.trim().split(/\s+/).slice(1).join(" ")
     return new Call(rest === "" ? this.reject("needs another word") : rest)
   }
 
-  /** All bare words that are left. */
+  /** All remaining bare words. */
   rest(): readonly string[] {
     return this.words.splice(0)
   }
 
-  /** All pairs that are left. */
+  /** All remaining pairs. */
   restPairs(): readonly (readonly [key: string, value: string])[] {
     const pairs = [...this.pairs]
     this.pairs.clear()
@@ -88,10 +88,10 @@ export class Call {
     throw new BadScenario(`"${this.line}" ${why}`)
   }
 
-  /** To be called when the command has run. */
+  /** Rejects unused words and keys; called after the command. */
   checkAllRead(): void {
     const unread = [...this.words, ...this.pairs.keys()]
-    if (unread.length > 0) this.reject(`has what ${this.name} does not know: ${unread.join(", ")}`)
+    if (unread.length > 0) this.reject(`${this.name} does not know: ${unread.join(", ")}`)
   }
 }
 

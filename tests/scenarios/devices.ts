@@ -3,7 +3,7 @@ import { parseDeviceId, type DeviceId } from "../../src/base/ids.js"
 import type { ControlDeviceState } from "../../src/format/control-record.js"
 import { BadScenario } from "./call.js"
 
-/** States as operators see them, and as the control record has them. */
+/** States as operators see them, and as the control record stores them. */
 export const STATES: Readonly<Record<string, ControlDeviceState>> = {
   active: "active",
   rebuilding: "rebuilding",
@@ -18,7 +18,7 @@ export const shownState = (state: ControlDeviceState): string =>
 /** `7` is device 7, `c` is the device whose number is the code of the letter. */
 export function idOf(name: string): DeviceId {
   const number = /^\d{1,3}$/.test(name) ? Number(name) : /^[a-z]$/.test(name) ? name.charCodeAt(0) : undefined
-  if (number === undefined) throw new BadScenario(`${name} is no device: use a letter or a number`)
+  if (number === undefined) throw new BadScenario(`${name} is not a device: use a letter or a number`)
   return parseDeviceId(number.toString(16).padStart(16, "0"))
 }
 

@@ -1,6 +1,6 @@
 /**
- * A device whose log the scenario works by hand: a write to it waits until the scenario acknowledges it or lets it
- * fail. What is durable outlives the process; rows are read from memory, and a checkpoint keeps them.
+ * A device whose log the scenario controls: a write waits until the scenario acknowledges it or makes it fail.
+ * Durable entries outlive the process; rows are read from memory, and a checkpoint stores them.
  */
 import { must } from "../../src/base/assert.js"
 import type { Failure } from "../../src/base/failures.js"
@@ -26,7 +26,7 @@ import type { ReplicaDevice } from "../../src/tablet/replica.js"
 import { nameOf } from "./devices.js"
 import { FAMILY, shownRows, textOfWrite } from "./rows.js"
 
-/** Where what happens on devices is printed: a device, and what it does. */
+/** Prints an event of a device. */
 export type Trace = (device: string, what: string) => void
 
 interface WaitingWrite {
@@ -48,7 +48,7 @@ const unused = (): never => {
 }
 
 export class HandDevice {
-  /** By log sequence, which begins with 1; undefined: cut, because a checkpoint has it. */
+  /** Entries by log sequence, from 1; undefined if truncated because a checkpoint contains them. */
   private readonly durable: (readonly Uint8Array[] | undefined)[] = []
   private waiting: WaitingWrite[] = []
   private rows = new MemoryLayer<DeviceRow>()
@@ -67,7 +67,7 @@ export class HandDevice {
     this.trace(nameOf(this.id), what)
   }
 
-  /** For a new process: memory is gone, and what waited will never be answered. */
+  /** Starts a new process: memory is lost, and waiting writes are never answered. */
   open(): ReplicaDevice {
     this.waiting = []
     this.rows = new MemoryLayer()
@@ -107,7 +107,7 @@ export class HandDevice {
   private async *records(after: number): AsyncGenerator<LoggedRecord> {
     for (const [i, batch] of this.durable.entries()) {
       if (i + 1 <= after) continue
-      for (const bytes of must(batch, "a log is read behind the checkpoint")) {
+      for (const bytes of must(batch, "a log is read after the checkpoint")) {
         yield { sequence: parseLogSequence(i + 1), bytes: Uint8Array.from(bytes), place: NOWHERE }
       }
     }
@@ -131,18 +131,18 @@ export class HandDevice {
     return this.waiting.length > 0
   }
 
-  /** The oldest write that waits is durable, or fails. */
+  /** Makes the oldest waiting write durable, or makes it fail. */
   settle(outcome: "durable" | Failure): void {
-    must(this.waiting.shift(), `device ${nameOf(this.id)} has a write that waits`).settle(outcome)
+    must(this.waiting.shift(), `device ${nameOf(this.id)} has a waiting write`).settle(outcome)
   }
 
-  /** Power is cut, or the process ends. Of the writes that waited, some may have become durable all the same. */
+  /** Cuts the power or ends the process. Some of the waiting writes may have become durable. */
   crash(keeps: boolean): void {
     if (keeps) for (const { records } of this.waiting) this.durable.push(records)
     this.waiting = []
   }
 
-  /** All rows are kept, and the log before is given up. */
+  /** Stores all rows, and truncates the log. */
   checkpoint(position: number): void {
     this.checkpointed = [...rangeThrough([this.rows], FAMILY, EVERYTHING)]
     this.containedBatches = this.durable.length
@@ -150,7 +150,7 @@ export class HandDevice {
     this.durable.fill(undefined)
   }
 
-  /** The log loses an entry, as a bug or bad hardware would make it. */
+  /** Removes an entry from the log, as a bug or faulty hardware would. */
   forget(position: number): void {
     for (const [i, batch] of this.durable.entries()) {
       this.durable[i] = batch?.filter(record => Number(decodeEntry(record).position) !== position)
@@ -165,13 +165,13 @@ export class HandDevice {
     }
   }
 
-  /** Prints what its log has. */
+  /** Prints the entries of its log. */
   showLog(): void {
     const entries = this.durable.flatMap(batch => (batch ?? []).map(shownRecord))
     this.note(entries.length > 0 ? `log has ${entries.join("; ")}` : "log is empty")
   }
 
-  /** The rows of the replica that began with this epoch, as its memory has them. */
+  /** The rows in memory of the replica that began with this epoch. */
   shownRows(since: Epoch): string {
     const prefix = storePrefixOf(since)
     const rows = [...rangeThrough([this.rows], FAMILY, EVERYTHING)].filter(([key]) => key.startsWith(prefix))

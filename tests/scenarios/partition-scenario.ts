@@ -1,6 +1,7 @@
 /**
- * Repair of one partition by hand: devices with their states, blocks with the places of their shards, and the plans of
- * the cores: what a block needs, which shards are written, from where, and which copies are removed.
+ * Repair of one partition, step by step: devices with their states, blocks with the places of their shards, and the
+ * plans of the cores: what a block needs, which shards are written from which sources, and which copies are
+ * removed.
  */
 import { must } from "../../src/base/assert.js"
 import { parsePartitionId, parseUploadId, type DeviceId } from "../../src/base/ids.js"
@@ -77,7 +78,7 @@ export class PartitionScenario implements Subject {
     return [`slots: ${slots.join(" ")}${before}`]
   }
 
-  /** Input: `a offline`; `b gone` forgets the device. */
+  /** Input: `a offline`; `b gone` removes the device. */
   private setStates(call: Call): readonly string[] {
     const before = new Map(this.states)
     this.changes += 1
@@ -85,7 +86,7 @@ export class PartitionScenario implements Subject {
       const [id, text] = [idOf(line.name), line.word()]
       const state = STATES[text]
       if (text === "gone") this.states.delete(id)
-      else this.states.set(id, { state: state ?? line.reject("is no state"), stateSinceMs: this.changes })
+      else this.states.set(id, { state: state ?? line.reject("is not a state"), stateSinceMs: this.changes })
       line.checkAllRead()
     }
     return haveChanged(before, this.states) ? ["every partition is scanned again"] : []
@@ -122,7 +123,7 @@ export class PartitionScenario implements Subject {
     return this.blocks.get(name) ?? call.reject(`names no block: ${name}`)
   }
 
-  /** The block as a scan meets it: devices that are offline or gone are not asked. */
+  /** The block as a scan finds it: devices that are offline or gone are not queried. */
   private seen({ group }: NamedBlock): BlockGroup {
     const isAsked = ({ deviceId }: HeldShard): boolean =>
       (this.states.get(deviceId)?.state ?? STATES["offline"]) !== STATES["offline"]
@@ -145,7 +146,7 @@ export class PartitionScenario implements Subject {
     )
   }
 
-  /** `placed=0:a`: the devices that the row of the block names. `full=b`: it has no space. */
+  /** `placed=0:a`: the row of the block names device a for slot 0. `full=b`: device b has no space. */
   private planRepair(call: Call): readonly string[] {
     const block = this.block(call)
     const placedSlots = call.list("placed").map((text): [number, DeviceId] => {
@@ -182,7 +183,7 @@ export class PartitionScenario implements Subject {
     return [shownShards(block.group.shards), this.inspect(block)]
   }
 
-  /** Adds up the partition as a scan does; `named=x`: the row of block x names it. */
+  /** Sums up the partition as a scan does; `named=x`: a row references block x. */
   private scan(call: Call): readonly string[] {
     const named = call.list("named")
     const partition = new PartitionScan(PARTITION)

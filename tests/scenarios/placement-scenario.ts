@@ -1,5 +1,5 @@
 /**
- * Placement by hand: devices with weights and failure domains, the layout that is planned for them, and the next one
+ * Placement, step by step: devices with weights and failure domains, their planned layout, and the next layout
  * after each change. With few partitions the whole table is printed.
  */
 import { must } from "../../src/base/assert.js"
@@ -81,7 +81,7 @@ export class PlacementScenario implements Subject {
     return device
   }
 
-  /** Each device, the slots that it holds, and its part of all. */
+  /** Each device with its slots and their share of all slots. */
   private shown(layout: Layout): readonly string[] {
     const held = slotsPerDevice(layout)
     const all = layout.table.length
@@ -106,7 +106,10 @@ export class PlacementScenario implements Subject {
     )
   }
 
-  /** How many slots of each partition lie in each domain of a level: partitions by their pattern, most frequent first. */
+  /**
+   * The numbers of slots of a partition in the domains of a level: counts of partitions by pattern, most frequent
+   * first.
+   */
   private spread(level: string): readonly string[] {
     const { width, table, devices } = this.layout
     const domainOf = devices.map(id => this.domainOf(id, level))
@@ -185,7 +188,7 @@ export class PlacementScenario implements Subject {
     return [`usable ${shownBytes(usable)}, ${share} % of the ${shownBytes(ideal)} that any placement could use`]
   }
 
-  /** What is left of each partition while devices are offline. */
+  /** The remaining shards of each partition while devices are offline. */
   private offline(call: Call): readonly string[] {
     const slots = shardCount(parsePolicy(call.text("policy")))
     const offline = call.rest().map(idOf)
@@ -199,12 +202,12 @@ export class PlacementScenario implements Subject {
   }
 
   private weights(call: Call): readonly string[] {
-    const capacities = call.rest().map(text => numberOf(text) ?? call.reject(`has ${text}, which is no capacity`))
+    const capacities = call.rest().map(text => numberOf(text) ?? call.reject(`has ${text}, which is not a capacity`))
     return [weightsFor(capacities).join(" ")]
   }
 }
 
-/** Only how many lie together: `2 1 1`. */
+/** Only the counts: `2 1 1`. */
 const sorted = (counts: ReadonlyMap<string, number>): readonly string[] => [
   [...counts.values()].sort((a, b) => b - a).join(" "),
 ]

@@ -1,6 +1,7 @@
 /**
- * The primary core by hand: commands are decided, logged and committed one at a time, so that a scenario shows which
- * answer waits for which entry. The scenario plays the replicas: `commit` means that all of them have the batch.
+ * The primary core, step by step: commands are decided, logged and committed one at a time, so that a scenario
+ * shows which answer waits for which entry. The scenario plays the replicas: `commit` means that all of them have
+ * the batch.
  */
 import { must } from "../../src/base/assert.js"
 import { asFailure, fail } from "../../src/base/failures.js"

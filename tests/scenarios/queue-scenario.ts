@@ -1,4 +1,4 @@
-/** The order of repair by hand: partitions that need a visit, how urgent each is, and which come next. */
+/** The order of repair, step by step: partitions that need a visit, their urgency, and the next ones. */
 import { MIB } from "../../src/base/limits.js"
 import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf, type PartitionNeed } from "../../src/object/jobs/repair-ledger.js"
 import type { RepairWork } from "../../src/object/jobs/repair-contract.js"
@@ -22,7 +22,7 @@ export class QueueScenario implements Subject {
     state: () => this.state(),
   }
 
-  /** A scan or a visit found what partitions need. Input: `17 rebuild spare=0 bytes=1M`. */
+  /** Reports the needs of partitions, as a scan or a visit does. Input: `17 rebuild spare=0 bytes=1M`. */
   private note(call: Call): readonly string[] {
     for (const line of call.inputCalls()) {
       const text = line.word()
@@ -78,6 +78,6 @@ export class QueueScenario implements Subject {
 }
 
 function shownWork(sums: RepairWork): string {
-  const { doneBytes, remainingBytes, partitionsDone, partitionsLeft } = workOf(sums)
-  return `partitions done ${partitionsDone} (${shownBytes(doneBytes)}), left ${partitionsLeft} (${shownBytes(remainingBytes)})`
+  const { doneBytes, remainingBytes, partitionsDone, partitionsRemaining } = workOf(sums)
+  return `partitions done ${partitionsDone} (${shownBytes(doneBytes)}), remaining ${partitionsRemaining} (${shownBytes(remainingBytes)})`
 }

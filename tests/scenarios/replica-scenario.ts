@@ -1,7 +1,7 @@
 /**
- * A replicated tablet by hand: the real primary, learner and recovery over devices whose logs the scenario
- * acknowledges, and over a configuration whose changes it can hold back. After each command everything runs until it
- * waits for the scenario again; what happened is printed in its order.
+ * A replicated tablet, step by step: the real primary, learner and recovery over devices whose logs the scenario
+ * acknowledges, and over a configuration whose changes it can delay. After each command everything runs until it
+ * waits for the scenario again; the events are printed in order.
  *
  * Limits  There is no time and no disk: a write without an acknowledgement never ends.
  */
@@ -23,7 +23,7 @@ import { DECISIONS, FAMILY, type Decide } from "./rows.js"
 import type { Subject } from "./run-scenario.js"
 
 const TABLET = parseTabletId(1)
-/** After so many turns of the event loop without an event, everything has ended or waits for the scenario. */
+/** After this many turns of the event loop without an event, everything has ended or waits for the scenario. */
 const QUIET_TURNS = 4
 
 interface Configuration {
@@ -106,7 +106,7 @@ export class ReplicaScenario implements Subject {
     this.events.push({ who: undefined, what })
   }
 
-  /** Equal events of several devices, one after another, become one line. */
+  /** Joins equal consecutive events of several devices into one line. */
   private take(): readonly string[] {
     const lines: { readonly who: string[]; readonly what: string }[] = []
     for (const { who, what } of this.events) {
@@ -127,7 +127,7 @@ export class ReplicaScenario implements Subject {
     return this.take()
   }
 
-  /** Begins something whose answer may come with a later command. */
+  /** Starts an operation whose answer may come with a later command. */
   private run(label: string, work: () => Promise<string | void>): Promise<readonly string[]> {
     const { process } = this
     const answer = (text: string): void => {
@@ -241,7 +241,7 @@ export class ReplicaScenario implements Subject {
     )
   }
 
-  /** The process ends: writes that waited are never acknowledged. */
+  /** Ends the process: waiting writes are never acknowledged. */
   private crash(call: Call): readonly string[] {
     const keeps = call.list("keeps").map(idOf)
     for (const [id, device] of this.devices) device.crash(keeps.includes(id))
@@ -267,14 +267,17 @@ export class ReplicaScenario implements Subject {
     return []
   }
 
-  /** A new process: the replicas agree, those that cannot leave the configuration, and a learner begins from nothing. */
+  /**
+   * Starts a new process: the replicas agree, those that cannot agree leave the configuration, and a learner starts
+   * over.
+   */
   private async recover(): Promise<readonly string[]> {
     const { replicas: configured, learner } = this.configuration
     const opened = configured.map(({ id, since }) => new Replica(this.device(nameOf(id)).open(), TABLET, since))
     for (const device of this.devices.values()) device.isPrompt = true
     const { failed, replicas, position } = await recoverTablet(opened)
     for (const device of this.devices.values()) device.isPrompt = false
-    for (const { replica, failure } of failed) this.note(`${nameOf(replica.id)} cannot go on: ${failure.kind}`)
+    for (const { replica, failure } of failed) this.note(`${nameOf(replica.id)} cannot continue: ${failure.kind}`)
     const lost = [...failed.map(({ replica }) => replica.id), ...(learner ? [learner.id] : [])]
     if (lost.length > 0) await this.dropped(lost)
     this.tablet = new Primary(

@@ -62,13 +62,13 @@ export const DECISIONS: Readonly<Record<string, (call: Call) => Decide>> = {
       return put(rows)(view, time)
     }
   },
-  /** Reads as a decision does: what was decided before it counts, committed or not. */
+  /** Reads as a decision does: earlier decisions are visible, committed or not. */
   check(call) {
     const key = call.word()
     return view => ({ writes: [], result: valueAt(view, key) ?? "absent" })
   },
   count: () => view => ({ writes: [], result: String([...view.range(FAMILY, ALL_ROWS)].length) }),
-  /** So many rows in one entry. */
+  /** Writes this many rows in one entry. */
   fill(call) {
     const [rows, value] = [call.number("rows"), call.optional("value") ?? "x"]
     return put(Array.from({ length: rows }, (_, i) => ({ key: `row${String(i).padStart(4, "0")}`, value })))

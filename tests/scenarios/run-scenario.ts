@@ -1,28 +1,28 @@
 /**
- * Runs a scenario: hands each command to its subject and compares what it prints with what the file expects.
+ * Runs a scenario: passes each command to its subject and compares the printed output with the expected one.
  *
- * Promises  A mistake in the scenario or a bug in the subject throws, with its line; only a difference of outputs is
- *           reported, and only that can be rewritten.
+ * Promises  A mistake in the scenario or a bug in the subject throws an error with its line; only differences of
+ *           outputs are reported, and only these can be rewritten.
  */
 import { isFailure } from "../../src/base/failures.js"
 import { BadScenario, Call } from "./call.js"
 import { difference, parseScenario, textOf } from "./scenario-file.js"
 
-/** Carries out a command and returns the lines that it prints; a failure that it throws is printed as a refusal. */
+/** Runs a command and returns the lines that it prints; a thrown failure is printed as a refusal. */
 type Handler = (call: Call) => readonly string[] | Promise<readonly string[]>
 
-/** What a scenario is about: a protocol core, and the commands that drive it. */
+/** The subject of a scenario: a protocol core, and the commands that drive it. */
 export interface Subject {
   readonly commands: Readonly<Record<string, Handler>>
 }
 
-/** The subjects of a folder, by the command that a scenario opens with. */
+/** The subjects of a folder, by the first command of a scenario. */
 export type Subjects = Readonly<Record<string, () => Subject>>
 
 interface ScenarioOutcome {
-  /** The scenario with the outputs as they were printed. */
+  /** The scenario with the printed outputs. */
   readonly text: string
-  /** For each block whose output differs: where it is, and how. */
+  /** The place and the difference of each block whose output differs. */
   readonly differences: readonly string[]
 }
 
@@ -61,7 +61,7 @@ async function printed(subject: Subject, call: Call): Promise<readonly string[]>
   }
 }
 
-/** Names the place in the message of whatever is thrown. */
+/** Adds the place to the message of a thrown error. */
 function at<T>(where: string, run: () => T): T {
   const named = (error: unknown): Error =>
     new BadScenario(`${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })

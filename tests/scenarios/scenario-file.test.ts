@@ -1,4 +1,4 @@
-/** A scenario that is wrong fails, at its line and readably, and only outputs are ever rewritten. */
+/** A wrong scenario fails with its line and a readable message, and only outputs are rewritten. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../../src/base/failures.js"
@@ -45,7 +45,7 @@ refused: conflict
 
 const run = (text: string) => runScenario("some.txt", text, SUBJECTS)
 
-test("a scenario that is right runs without a difference, and its text stays as it is", async () => {
+test("a correct scenario runs without a difference, and its text stays unchanged", async () => {
   assert.equal(textOf(parseScenario(TEXT)), TEXT)
   assert.deepEqual(await run(TEXT), { text: TEXT, differences: [] })
 })
@@ -75,13 +75,13 @@ for (const [what, block, message] of BAD) {
   })
 }
 
-test("a scenario opens with a comment and with a command that names its subject", async () => {
+test("a scenario begins with a comment and with a command that names its subject", async () => {
   await assert.rejects(run("begin\n----\n"), /opens with a comment/)
   await assert.rejects(run("# What.\nsay\n----\n"), /opens with say, not with begin/)
   await assert.rejects(run("# What.\n"), /no command/)
 })
 
-test("lines that both have are common, the others are marked", () => {
+test("common lines are indented, the others are marked", () => {
   assert.deepEqual(difference(["a", "b", "c"], ["b", "x", "c", "d"]), ["- a", "  b", "+ x", "  c", "+ d"])
   assert.deepEqual(difference([], ["a"]), ["+ a"])
 })

@@ -1,6 +1,6 @@
 /**
- * The text of a scenario: blocks of a command, its input, `----` and the output that is expected, separated by blank
- * lines. Lines that begin with `#` stand between blocks and are for readers.
+ * The text of a scenario: blocks of a command, its input, `----` and the expected output, separated by blank lines.
+ * Lines between blocks that begin with `#` are comments.
  *
  *     # What the scenario shows.
  *     command word key=value
@@ -8,7 +8,7 @@
  *     ----
  *     expected output
  *
- * Promises  `textOf(parseScenario(text))` is the same text, but for the outputs that were exchanged meanwhile.
+ * Promises  `textOf(parseScenario(text))` is the same text, except for replaced outputs.
  */
 import { BadScenario } from "./call.js"
 
@@ -17,7 +17,7 @@ const SEPARATOR = "----"
 export interface Block {
   /** Comments and blank lines before it. */
   readonly before: readonly string[]
-  /** Of the command, counted from 1. */
+  /** The line of the command, from 1. */
   readonly lineNumber: number
   readonly command: string
   readonly input: readonly string[]
@@ -57,7 +57,7 @@ function checked(scenario: ScenarioText): ScenarioText {
   const [first] = scenario.blocks
   if (!first) throw new BadScenario("there is no command")
   if (!first.before[0]?.startsWith("# "))
-    throw new BadScenario("a scenario opens with a comment that says what it shows")
+    throw new BadScenario("a scenario begins with a comment that describes what it shows")
   return scenario
 }
 
@@ -72,7 +72,7 @@ export function textOf({ blocks, after }: ScenarioText): string {
   return `${[...lines, ...after].join("\n")}\n`
 }
 
-/** Lines of both texts: two spaces before those that they share, `-` before the expected, `+` before the printed ones. */
+/** Lines of both texts: common ones after two spaces, expected ones after `-`, printed ones after `+`. */
 export function difference(expected: readonly string[], printed: readonly string[]): readonly string[] {
   const common = lengthsOfCommon(expected, printed)
   const lines: string[] = []
@@ -97,7 +97,7 @@ export function difference(expected: readonly string[], printed: readonly string
   return lines
 }
 
-/** At [i][j]: how many lines the rests from i and from j have in common, in order. */
+/** At [i][j]: the length of the longest common subsequence of the lines from i and from j. */
 function lengthsOfCommon(a: readonly string[], b: readonly string[]): readonly (readonly number[])[] {
   const lengths = Array.from({ length: a.length + 1 }, () => new Array<number>(b.length + 1).fill(0))
   for (let i = a.length - 1; i >= 0; i -= 1) {

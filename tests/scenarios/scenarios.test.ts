@@ -1,5 +1,5 @@
 /**
- * Runs every file of `scenarios/`, each as one test. With REWRITE=yes in the environment it writes the printed outputs
+ * Runs each file of `scenarios/` as one test. With REWRITE=yes in the environment it writes the printed outputs
  * into the files instead of comparing them.
  */
 import assert from "node:assert/strict"
@@ -18,7 +18,7 @@ import { StoreScenario } from "./store-scenario.js"
 /** From `dist/tests/scenarios/`. */
 const FOLDER = fileURLToPath(new URL("../../../scenarios/", import.meta.url))
 
-/** By folder, and then by the command that a scenario opens with. */
+/** By folder, and then by the first command of a scenario. */
 const SUBJECTS: Readonly<Record<string, Subjects>> = {
   tablet: {
     primary: () => new PrimaryScenario(),

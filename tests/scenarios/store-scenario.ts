@@ -1,6 +1,6 @@
 /**
- * The control record by hand: what operators and failures ask of a store's devices, and what follows for the layout,
- * the redundancy and the replicas of the metadata. Each command prints what it changed.
+ * The control record, step by step: commands of operators and failures of devices, and their effects on the layout,
+ * the redundancy and the replicas of the metadata. Each command prints its changes.
  *
  * Limits  Each change of the layout plans all 65,536 partitions, which takes some hundredths of a second.
  */
@@ -107,7 +107,7 @@ export class StoreScenario implements Subject {
 
   private change(name: string, call: Call): readonly string[] {
     const { record: before } = this
-    this.current = must(this.changes[name], "it is one of them")(before, call)
+    this.current = must(this.changes[name], "the change has a handler")(before, call)
     return this.difference(before, this.current)
   }
 

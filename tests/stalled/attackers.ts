@@ -1,11 +1,11 @@
-/** Clients that stall: they open many connections, send bytes drawn from a seed, and then do nothing. */
+/** Clients that stall: they open many connections, send bytes, and then do nothing. */
 import { connect, type Socket } from "node:net"
 import { readFile } from "node:fs/promises"
 import type { Client, Call } from "../../conformance/client.js"
 
 const OPENING_AT_ONCE = 100
 
-/** The head of a request, signed by default. */
+/** Returns the head of a request, signed by default. */
 export function headOf(client: Client, method: string, call: Call): string {
   const { target, headers } = client.prepare(method, call).request
   return `${method} ${target} HTTP/1.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`
@@ -16,7 +16,7 @@ export class Attackers {
 
   constructor(private readonly port: number) {}
 
-  /** Opens so many connections; each says what it is given, and reads nothing. Resolves when all are connected. */
+  /** Opens this many connections, each of which sends its bytes and reads nothing. Resolves when all are connected. */
   async open(count: number, says: (number: number) => string): Promise<void> {
     for (let from = 0; from < count; from += OPENING_AT_ONCE) {
       const batch = Array.from({ length: Math.min(OPENING_AT_ONCE, count - from) }, (_, i) => this.one(says(from + i)))
@@ -51,7 +51,7 @@ export class Attackers {
   }
 }
 
-/** Bytes of memory that the process uses now, and its peak. */
+/** Returns the current and the peak memory of the process, in bytes. */
 export async function residentBytes(pid: number): Promise<{ readonly now: number; readonly most: number }> {
   const status = await readFile(`/proc/${pid}/status`, "utf8")
   const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024

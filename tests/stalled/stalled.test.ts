@@ -1,6 +1,6 @@
 /**
- * Clients that stall, over real sockets against a server of its own process: readers that read
- * nothing, and uploads whose bodies do not arrive.
+ * Clients that stall, over real sockets against a server in its own process: readers that read nothing, and uploads
+ * whose bodies do not arrive.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -16,9 +16,9 @@ import { Attackers, headOf, residentBytes } from "./attackers.js"
 
 const BUCKET = "stalled"
 const READERS = 600
-/** Above what a reader that takes nothing holds: one short piece, its header, its request. */
+/** More than the memory of a stalled reader: one short piece, its header, its request. */
 const READER_BYTES = 160 * KIB
-/** The heap, which grows and shrinks with what is collected. */
+/** The variation of the heap between garbage collections. */
 const HEAP_BYTES = 128 * MIB
 const UPLOADS = HTTP_LIMITS.inFlightMax + 76
 const LOOK_MS = 50
@@ -55,7 +55,7 @@ for (const seed of [1, 2]) {
       try {
         await attackers.open(READERS, () => {
           const key = random.below(2) === 0 ? "a" : "b"
-          // Long enough that no socket holds it.
+          // Larger than any socket buffer.
           const headers = random.below(2) === 0 ? {} : { Range: `bytes=${random.below(4 * MIB)}-` }
           return headOf(client, "GET", { bucket: BUCKET, key, headers })
         })
@@ -65,7 +65,7 @@ for (const seed of [1, 2]) {
           assert.deepEqual([status, got.length], [200, small.length])
         }
         const whole = await client.call("GET", { bucket: BUCKET, key: "a" })
-        assert.ok(Buffer.compare(whole.body, body) === 0, "a long read gets through beside them")
+        assert.ok(Buffer.compare(whole.body, body) === 0, "a long read was disturbed by the stalled readers")
         assert.equal(attackers.closed, 0)
       } finally {
         attackers.close()
@@ -100,9 +100,9 @@ test("uploads of one account whose bodies do not arrive lock out no other accoun
         const got = await other.call("GET", { bucket: "another", key: `k${i}` })
         assert.deepEqual([put.status, got.status, got.text], [200, 200, "small"])
       }
-      // The account of the attackers is told to come again at worst, until their requests have given up their places.
+      // The attackers' account may get requests to retry, until its stalled requests have released their places.
       await until(async () => (await client.call("GET", { bucket: BUCKET })).status === 200)
-      assert.equal(attackers.closed, 0, "a stalled upload is not cut before its time")
+      assert.equal(attackers.closed, 0, "a stalled upload was closed before its time")
     } finally {
       attackers.close()
     }

@@ -1,6 +1,7 @@
 /**
- * Power cuts against a table store, by enumeration: a run of commits, merges, removals and discards is recorded, and
- * each disk that a cut could have left must open as the store before or after what was under way.
+ * Power cuts against a table store, by enumeration: a run of commits, merges, removals and discards is recorded,
+ * and each state of the disk that a cut could have left must open as the store before or after the interrupted
+ * operation.
  */
 import assert from "node:assert/strict"
 import { isFailure } from "../../src/base/failures.js"
@@ -40,7 +41,7 @@ interface Step {
   readonly what: string
   readonly at: number
   readonly doneAt: number
-  /** The rows of the store from then on. */
+  /** The rows of the store after the operation. */
   readonly rows: Rows
 }
 
@@ -102,7 +103,7 @@ class Script {
     this.model.take(mark)
     const urgency = URGENCIES[this.random.below(3)] ?? "due"
     return this.step("merge", async () => {
-      // Marks change with the next operation, if there is nothing to merge.
+      // If there is nothing to merge, marks change with the next operation.
       if ((await this.store.merge(mergingOf(urgency, undefined, [mark]))) === undefined) await this.store.commit([mark])
     })
   }
@@ -134,7 +135,7 @@ class Script {
   }
 }
 
-/** The states that a cut after so many events may show: the last one reached, and the one that is under way. */
+/** The allowed states after a cut at this event: the last completed one, and the one in progress. */
 function allowedAt(steps: readonly Step[], events: number, first: Rows): readonly Rows[] {
   const done = steps.filter(({ doneAt }) => doneAt <= events)
   const underWay = steps.filter(({ at, doneAt }) => at < events && events < doneAt)
@@ -146,13 +147,13 @@ const isOneOf = (rows: Rows, allowed: readonly Rows[]): boolean =>
 
 const numbersIn = (names: readonly string[]): number[] => names.flatMap(name => tableNumberOf(name) ?? [])
 
-/** The highest number of any file that was begun: its bytes may be somewhere on the disk, also without a name. */
+/** The highest number of any file that was begun: its bytes may be on the disk even without a name. */
 function highestBegun({ calls, events }: DiskRecord, eventsBefore: number): number {
   const begun = events.slice(0, eventsBefore).flatMap(({ at, call }) => (at === "start" ? (calls[call] ?? []) : []))
   return Math.max(0, ...numbersIn(begun.map(({ path }) => path.slice(FOLDER.length + 1))))
 }
 
-/** Opens the disk after the cut and returns its state; throws if it is none of the allowed ones. */
+/** Opens the disk after the cut and returns its state; throws if that is not an allowed one. */
 async function stateAfter(sim: SimDisk, allowed: readonly Rows[], begun: number, where: string): Promise<Rows> {
   const host = hostOf(sim)
   const reader = await openReader(host)
@@ -165,10 +166,10 @@ async function stateAfter(sim: SimDisk, allowed: readonly Rows[], begun: number,
   await writer.verify(new AbortController().signal)
   await writer.removeUnused()
   const left = await host.disk.list(FOLDER)
-  assert.deepEqual(numbersIn(left).length, writer.manifest.tables.length, `${where}: files are left over`)
-  assert.equal(left.length, writer.manifest.tables.length + 2, `${where}: manifests are left over: ${left.join()}`)
+  assert.deepEqual(numbersIn(left).length, writer.manifest.tables.length, `${where}: leftover files`)
+  assert.equal(left.length, writer.manifest.tables.length + 2, `${where}: leftover manifests: ${left.join()}`)
   await writer.close()
-  // A process that writes nothing keeps all numbers.
+  // A process that writes nothing uses no numbers.
   const next = await openWriter(hostOf(sim))
   const model = new Model(new SimRandom(1), false)
   const calls = new CallList({ kind: "create", pathPart: ".table" })
@@ -176,7 +177,7 @@ async function stateAfter(sim: SimDisk, allowed: readonly Rows[], begun: number,
   await next.commit(model.batch(20))
   sim.intercept(() => undefined)
   const numbers = numbersIn(calls.calls.map(({ path }) => path.slice(FOLDER.length + 1)))
-  assert.ok(numbers.length > 0 && Math.min(...numbers) > taken, `${where}: a number is used again`)
+  assert.ok(numbers.length > 0 && Math.min(...numbers) > taken, `${where}: a number was reused`)
   await next.close()
   return rows
 }
@@ -184,7 +185,7 @@ async function stateAfter(sim: SimDisk, allowed: readonly Rows[], begun: number,
 export interface CrashOptions {
   readonly subsetsMax?: number
   readonly tearsMax?: number
-  /** One state in so many is continued, and cut again. */
+  /** One in this many states is continued, and cut again. */
   readonly deepEvery?: number
 }
 
@@ -239,7 +240,7 @@ async function cutAgain(
   return states
 }
 
-/** A store without a block, a file and both ends of another file, beyond what parity can rebuild. */
+/** A store that lacks a block, a file and both ends of another file, more than parity can rebuild. */
 async function spoiledStore(seed: number): Promise<Medium> {
   const { medium, names } = await closedStore(seed)
   const [first = "", second = "", third = ""] = names.filter(name => tableNumberOf(name) !== undefined)
@@ -252,7 +253,7 @@ async function spoiledStore(seed: number): Promise<Medium> {
   return medium
 }
 
-/** Power cuts while rows are given up: afterwards it is repeated, and all readable rows are there. */
+/** Power cuts while rows are given up: after a repetition all readable rows exist. */
 export async function checkSalvageCrashes(seed: number): Promise<number> {
   const medium = await spoiledStore(seed)
   const giveUp = (sim: SimDisk) => giveUpLostRows(hostOf(sim), FOLDER, SMALL_LIMITS)
@@ -279,7 +280,7 @@ export async function checkSalvageCrashes(seed: number): Promise<number> {
     await giveUp(sim)
     sim.intercept(() => undefined)
     const numbers = numbersIn(again.calls.map(({ path }) => path.slice(FOLDER.length + 1)))
-    assert.ok(Math.min(Infinity, ...numbers) > begun, `${where}: a number is used again`)
+    assert.ok(Math.min(Infinity, ...numbers) > begun, `${where}: a number was reused`)
     await stateAfter(sim, [rows], Math.max(begun, ...numbers), where)
   }
   return states

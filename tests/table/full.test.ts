@@ -10,7 +10,7 @@ test("a full disk fails a commit or merge at any write, and changes nothing", as
   assert.ok((await checkFull(await preparedMerge(2), 200)) > 5)
 })
 
-test("a call that fails leaves the store as it was, or uncertain, and ready for another try", async () => {
+test("a failing call leaves the store unchanged, or uncertain, and ready for a retry", async () => {
   for (const forEver of [false, true]) {
     assert.ok((await checkFailures(await preparedCommit(3), forEver)) > 10)
     assert.ok((await checkFailures(await preparedMerge(4), forEver)) > 10)

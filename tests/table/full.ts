@@ -1,6 +1,6 @@
 /**
- * Disks that are full or fail at any call of a commit or merge: nothing has changed then, or the store reports that
- * this is uncertain; no leftover file blocks it, and with space everything works again.
+ * Disks that are full or fail at any call of a commit or merge: the store is unchanged, or reports that its state
+ * is uncertain; no leftover file blocks it, and with space everything works again.
  */
 import assert from "node:assert/strict"
 import { isFailure } from "../../src/base/failures.js"
@@ -11,7 +11,7 @@ import { tableNumberOf } from "../../src/table/manifest-files.js"
 import type { TableStoreWriter } from "../../src/table/store-writer.js"
 import { FOLDER, hostOf, mergeAll, mergingOf, Model, openWriter, rowsOf, same, type Rows } from "./world.js"
 
-/** A store with work to do: the disk, its rows, and the next writes. */
+/** A store with pending work: the disk, its rows, and the next writes. */
 export interface Prepared {
   readonly medium: Medium
   readonly before: Rows
@@ -19,7 +19,7 @@ export interface Prepared {
   readonly run: (writer: TableStoreWriter) => Promise<unknown>
 }
 
-/** With some levels, and enough at the top to be merged. */
+/** A store with several levels, and enough runs at the top for a merge. */
 async function filled(seed: number): Promise<{ readonly sim: SimDisk; readonly model: Model }> {
   const sim = new SimDisk()
   const model = new Model(new SimRandom(seed), false)
@@ -52,7 +52,7 @@ export async function preparedMerge(seed: number): Promise<Prepared> {
   return { medium: sim.medium, before, after: new Map(model.rows), run }
 }
 
-/** Runs it with so much space, in steps, until it works. Returns how often it failed. */
+/** Retries with stepwise more space until it succeeds. Returns the number of failures. */
 export async function checkFull({ medium, before, after, run }: Prepared, stepBytes: number): Promise<number> {
   for (let failed = 0; ; failed += 1) {
     const sim = new SimDisk(medium.copy())
@@ -60,7 +60,7 @@ export async function checkFull({ medium, before, after, run }: Prepared, stepBy
     const writer = await openWriter(host)
     const names = await host.disk.list(FOLDER)
     sim.capacityBytes = sim.medium.usedBytes + failed * stepBytes
-    const where = `with ${failed * stepBytes} bytes of room`
+    const where = `with ${failed * stepBytes} bytes of space`
     const failure = await run(writer).then(
       () => undefined,
       (error: unknown) => ({ error }),
@@ -73,8 +73,8 @@ export async function checkFull({ medium, before, after, run }: Prepared, stepBy
     assert.ok(writer.isCertain, where)
     same(rowsOf(writer), before, where)
     const left = await host.disk.list(FOLDER)
-    assert.deepEqual(left.filter(isTable), names.filter(isTable), `${where}: tables are in the way`)
-    assert.equal(left.length, names.length, `${where}: manifests are in the way`)
+    assert.deepEqual(left.filter(isTable), names.filter(isTable), `${where}: leftover tables`)
+    assert.equal(left.length, names.length, `${where}: leftover manifests`)
     same(await reopened(sim), before, `${where}, opened again`)
     sim.capacityBytes = Infinity
     await run(writer)

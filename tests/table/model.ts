@@ -1,4 +1,4 @@
-/** Random commits and merges of a table store, with readers that follow at random moments, against a sorted map. */
+/** Compares a table store under random commits and merges with a sorted map; readers follow at random moments. */
 import assert from "node:assert/strict"
 import { withRows } from "../../src/base/rows-needed.js"
 import { rowKeyOf } from "../../src/base/ids.js"
@@ -40,7 +40,7 @@ interface Follower {
 
 export interface ModelOutcome {
   readonly levels: number
-  readonly told: number
+  readonly reported: number
   readonly merges: number
 }
 
@@ -94,13 +94,13 @@ class ModelRun {
     if (random.below(15) === 0) await this.reopen()
   }
 
-  /** Files of a reader's generation stay on the disk: they may be opened again, and their space is in use. */
+  /** Files of a reader's generation stay on the disk: the reader may reopen them. */
   private async checkFiles({ reader }: Follower, where: string): Promise<void> {
     const names = await this.host.disk.list(FOLDER)
     for (const { number } of reader.manifest.tables) {
       assert.ok(
         names.some(name => tableNumberOf(name) === number),
-        `${where}: a file that is read is gone`,
+        `${where}: a file in use was removed`,
       )
     }
   }
@@ -116,7 +116,7 @@ class ModelRun {
 
   private async follow(follower: Follower): Promise<void> {
     await follower.reader.prepare()
-    same(rowsOf(follower.reader), follower.rows, "what is prepared is not seen")
+    same(rowsOf(follower.reader), follower.rows, "prepared rows are not visible")
     follower.reader.adopt()
     assert.equal(follower.reader.generation, this.store.generation)
     follower.rows = new Map(this.model.rows)
@@ -126,7 +126,7 @@ class ModelRun {
     const { random, model } = this
     const { syncBytesMax, cacheBytes } = options
     const name = `${where}, reader ${syncBytesMax} ${cacheBytes}`
-    // A decision reads again from the beginning: it must not draw.
+    // A decision reads again from the beginning, so it must not use random values.
     await withRows(() =>
       compare(reader, rows, new SimRandom(this.seed), new Model(new SimRandom(this.seed), false), name),
     )
@@ -137,7 +137,7 @@ class ModelRun {
     const family = FAMILIES_USED[random.below(FAMILIES_USED.length)] ?? "current"
     await reader.warm(family, keys)
     for (const key of keys) reader.get(family, key)
-    assert.deepEqual(calls.calls, [], `${name}: what is warm is in memory, and nothing holds up the thread`)
+    assert.deepEqual(calls.calls, [], `${name}: cached rows are read without disk calls`)
     assert.equal(reader.warm(family, keys), undefined)
     this.sim.intercept(() => undefined)
   }
@@ -146,7 +146,7 @@ class ModelRun {
     for (const follower of this.followers) await this.follow(follower)
     await this.store.removeUnused()
     const tables = (await this.host.disk.list(FOLDER)).filter(name => name.endsWith(".table"))
-    assert.equal(tables.length, this.store.manifest.tables.length, `${where}: no file is left over`)
+    assert.equal(tables.length, this.store.manifest.tables.length, `${where}: leftover files`)
     for (const follower of this.followers) await this.compareWith(follower, `${where}, files removed`)
   }
 
@@ -158,12 +158,12 @@ class ModelRun {
   async end(): Promise<ModelOutcome> {
     const { model, random, merges, levels } = this
     await mergeAll(this.store, "full", model.dropped)
-    assert.deepEqual([...model.unreported], [], `seed ${this.seed}: values were replaced or deleted and never told of`)
+    assert.deepEqual([...model.unreported], [], `seed ${this.seed}: replaced or deleted values were never reported`)
     compare(this.store, model.rows, random, model, `seed ${this.seed}, in the end`)
     await this.removeUnused(`seed ${this.seed}, in the end`)
     for (const { reader } of this.followers) await reader.verify(new AbortController().signal)
     await this.store.verify(new AbortController().signal)
     for (const store of [this.store, ...this.followers.map(({ reader }) => reader)]) await store.close()
-    return { told: model.told, merges, levels }
+    return { reported: model.reported, merges, levels }
   }
 }

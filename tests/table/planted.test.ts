@@ -1,6 +1,6 @@
 /**
- * The checks of tables would find bugs: each planted one (see `plants.ts`) is built into a copy of the program, and
- * its check fails there.
+ * Shows that the checks of tables find bugs: each planted bug (see `plants.ts`) is built into a copy of the
+ * program, and its check must fail there.
  */
 import assert from "node:assert/strict"
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -43,7 +43,7 @@ let folder = ""
 before(() => void (folder = mkdtempSync(join(tmpdir(), "hayloft-tables-"))))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
-/** A copy of what was built, with the bug in it. Each has a folder of its own, since modules are loaded once. */
+/** Copies the build and plants the bug. Each copy has its own folder, since modules are loaded once. */
 function copyWith({ edits }: TablePlant, name: string): string {
   const program = join(folder, name)
   const filter = (path: string): boolean => !/\.(map|tmp)$|\.test\.js$/.test(path)
@@ -53,7 +53,7 @@ function copyWith({ edits }: TablePlant, name: string): string {
   const sources = new Map<string, string>()
   for (const { file, find, put } of edits) {
     const source = sources.get(file) ?? readFileSync(join(ROOT, file), "utf8")
-    assert.equal(source.split(find).length, 2, `${file} has changed: "${find}" does not stand there once`)
+    assert.equal(source.split(find).length, 2, `${file} has changed: "${find}" does not occur exactly once`)
     sources.set(
       file,
       source.replace(find, () => put),
@@ -74,9 +74,9 @@ for (const [i, plant] of TABLE_PLANTS.entries()) {
       () => undefined,
       (thrown: unknown) => (thrown instanceof Error ? thrown : new Error("something else was thrown")),
     )
-    assert.ok(error !== undefined, "nothing finds it")
+    assert.ok(error !== undefined, "no check finds the bug")
     t.diagnostic(error.message.split("\n")[0] ?? "")
-    // Failures and assertions are findings; anything else is a check that broke.
+    // Failures and assertions are findings; any other error is a bug of the check.
     assert.ok(["AssertionError", "Failure"].includes(error.name), `the check broke: ${error.stack}`)
   })
 }

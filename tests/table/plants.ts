@@ -97,7 +97,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     caughtBy: "crashes",
   },
   {
-    bug: "files are removed before their readers have left",
+    bug: "files are removed while readers use them",
     edits: [
       {
         file: "src/table/store-writer.ts",
@@ -130,7 +130,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     caughtBy: "model",
   },
   {
-    bug: "a merge loses what it has not come to",
+    bug: "a merge loses the rows after its position",
     edits: [
       {
         file: "src/table/run-stream.ts",
@@ -152,7 +152,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     caughtBy: "model",
   },
   {
-    bug: "newer runs join a merge that has begun",
+    bug: "newer runs are added to a running merge",
     edits: [
       {
         file: "src/table/pick-core.ts",
@@ -163,7 +163,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     caughtBy: "model",
   },
   {
-    bug: "a merge steps over damage",
+    bug: "a merge skips damaged blocks",
     edits: [
       {
         file: "src/table/run-stream.ts",

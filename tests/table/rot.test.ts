@@ -1,4 +1,4 @@
-/** Rotten, missing, exchanged and older files under a table store: see `rot.ts`. */
+/** A table store with rotten, missing, exchanged or older files: see `rot.ts`. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../src/base/assert.js"
@@ -14,7 +14,7 @@ import { contentOf, loseParity, replace } from "./rot.js"
 import { bytesOf, FOLDER, hostOf, levelsOf, mergeAll, mergingOf, openReader, openWriter, rowsOf } from "./world.js"
 import { Model, same, SMALL_LIMITS, textOf } from "./world.js"
 
-test("rot is never absence: reads return what was written, or an error", async () => {
+test("rot never makes a key look absent: reads return the written value, or an error", async () => {
   const { closed, refused, recorded, rebuilt, healed } = await checkRot(1, 2)
   const counts = `${closed} closed, ${refused} refused, ${recorded} recorded, ${rebuilt} rebuilt, ${healed} healed`
   assert.ok(refused > 50 && recorded > 5 && rebuilt > 40 && healed > 5, counts)
@@ -36,7 +36,7 @@ test("an older manifest does not stand in for a newer one that is damaged", asyn
   await checkOlderManifest(3)
 })
 
-test("blocks that have changed places are rebuilt", async () => {
+test("swapped blocks are rebuilt", async () => {
   await checkExchangedBlocks()
 })
 
@@ -54,7 +54,7 @@ test("missing, exchanged and foreign tables are refused", async () => {
   await assert.rejects(openReader(host), error => isFailure(error, "corruptRow"))
 })
 
-test("a merge stops at damage and records it; other merges continue, and the damage stays damage", async () => {
+test("a merge stops at damage and records it; other merges continue, and the damage stays detectable", async () => {
   const sim = new SimDisk()
   const host = hostOf(sim)
   const options = { limits: { ...SMALL_LIMITS, firstLevelBytesMax: 1e9 } }
@@ -69,7 +69,7 @@ test("a merge stops at damage and records it; other merges continue, and the dam
   await mergeAll(writer, "full")
   assert.deepEqual([...levelsOf(writer)], [6])
   const damaged = must(writer.manifest.tables[2], "a file in the middle")
-  // The first block of the file, and the parity that would rebuild it.
+  // Damages the first block of the file, and the parity that would rebuild it.
   const path = tablePath(FOLDER, damaged.number)
   loseParity(sim.medium, path.slice(FOLDER.length + 1))
   sim.medium.flipBit(path, 100)
@@ -86,7 +86,7 @@ test("a merge stops at damage and records it; other merges continue, and the dam
     })
     if (rows === undefined) break
   }
-  assert.equal(stops, 1, "it is tried once")
+  assert.equal(stops, 1, "the damaged file is tried once")
   const [range, ...others] = again.manifest.damaged
   assert.deepEqual([range?.file, others.length], [damaged.number, 0])
   assert.ok(
@@ -94,7 +94,7 @@ test("a merge stops at damage and records it; other merges continue, and the dam
     "the file stays",
   )
   const value = again.get("current", must(put(150, 151, "")[0], "a row").key)
-  assert.equal(value && textOf(value), "new 3", "what is newer is read")
+  assert.equal(value && textOf(value), "new 3", "the newer value is read")
   assert.throws(
     () => rowsOf(again),
     error => isFailure(error, "corruptRow"),
@@ -106,7 +106,7 @@ test("an unreadable file is named; commits continue, and merges without it; none
   const sim = new SimDisk()
   const host = hostOf(sim)
   const model = new Model(new SimRandom(5), false)
-  // Nothing is cached: each filter is read.
+  // Nothing is cached, so each filter is read.
   const writer = await openWriter(host, { cacheBytes: 0 })
   for (let i = 0; i < 9; i += 1) {
     await writer.commit(model.batch(60))
@@ -133,9 +133,9 @@ test("an unreadable file is named; commits continue, and merges without it; none
     }
     assert.ok(topRuns(writer.manifest.tables).length < SMALL_LIMITS.topRunsMax)
   }
-  assert.deepEqual(unread, [deepest.number], "it is tried once")
+  assert.deepEqual(unread, [deepest.number], "the damaged file is tried once")
   assert.ok(merges > 20)
-  assert.deepEqual(writer.manifest.damaged, [], "it may be readable again")
+  assert.deepEqual(writer.manifest.damaged, [], "the file may become readable again")
   sim.intercept(() => undefined)
   same(rowsOf(writer), model.rows, "readable again")
   await mergeAll(writer, "full")
@@ -144,7 +144,7 @@ test("an unreadable file is named; commits continue, and merges without it; none
   await writer.close()
 })
 
-test("runs that become one above a run that cannot be read keep its rows deleted", async () => {
+test("a merge above an unreadable run keeps the tombstones for its rows", async () => {
   const writer = await openWriter(hostOf(new SimDisk()))
   const keys = ["a", "b", "c", "d"].map(rowKeyOf)
   await writer.commit(keys.map(key => ({ family: "current", key, value: bytesOf("old") }) as const))

@@ -1,4 +1,4 @@
-/** Rot at rest under a table store: every read returns what was written, rebuilt if needed, or throws `corruptRow`. */
+/** Rot at rest in a table store: every read returns the written value, rebuilt if needed, or throws `corruptRow`. */
 import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
 import { withRows } from "../../src/base/rows-needed.js"
@@ -59,7 +59,7 @@ function orRefused<T>(read: () => T): { readonly value: T } | undefined {
   }
 }
 
-/** Reads everything in every way. Returns how many reads were refused. */
+/** Reads everything in every way. Returns the number of refused reads. */
 async function checkReads(store: TableReader, rows: Rows, where: string): Promise<number> {
   let refused = 0
   const expect = <T>(read: () => T, expected: T): void => {
@@ -109,11 +109,11 @@ async function mergeAround(writer: TableStoreWriter): Promise<void> {
 }
 
 export interface RotOutcome {
-  /** Stores that could not be opened, reads that were refused, damages that merges have recorded. */
+  /** Counts of stores that could not be opened, refused reads, and damages that merges recorded. */
   readonly closed: number
   readonly refused: number
   readonly recorded: number
-  /** Stores that repaired the damage: by parity, or by the other copy of a manifest. */
+  /** Counts of stores that repaired the damage: by parity, or by the other copy of a manifest. */
   readonly rebuilt: number
   readonly healed: number
 }
@@ -129,14 +129,14 @@ export async function checkRot(seed: number, timesEach = 1): Promise<RotOutcome>
     for (const kind of ROT_KINDS) {
       for (let i = 0; i < 3 * timesEach; i += 1) {
         const hurt = medium.copy()
-        // Rows with their parity lost; rows; the whole file.
+        // Damages rows and their parity, only rows, or the whole file.
         const where = ["rows, no parity", "rows", "file"][i % 3] ?? ""
         if (where === "rows, no parity" && name.endsWith(".table")) loseParity(hurt, name)
         const hurtBytes = where === "file" ? undefined : rowsBytesIn(medium, name)
         let what: string | undefined
         const place = random.below(2 ** 32)
         hurt.alter(`${FOLDER}/${name}`, content => {
-          // Both copies, in the cache and on the platter, rot alike.
+          // The cached bytes and those on the platter rot alike.
           what = rotOnce(content.subarray(0, hurtBytes), kind, new SimRandom(place), older)
         })
         if (what === undefined) continue
@@ -167,7 +167,7 @@ async function checkHurt(sim: SimDisk, rows: Rows, name: string, where: string, 
     (error: unknown) => !isFailure(error, "corruptRow"),
   )
   if (name.endsWith(".table")) {
-    assert.ok(!verified || rebuilt > 0, `${where}: nothing finds it`)
+    assert.ok(!verified || rebuilt > 0, `${where}: the damage was not detected`)
     if (verified) await checkMended(reader, sim, rows, where)
     outcome.rebuilt += verified ? 1 : 0
   } else assert.ok(verified && refused === 0, `${where}: one copy of a manifest is enough`)
@@ -180,7 +180,7 @@ async function checkHurt(sim: SimDisk, rows: Rows, name: string, where: string, 
   outcome.recorded += writer.manifest.damaged.length
   await checkReads(writer, after, `${where}, merged`)
   if (name.endsWith(".table")) return
-  // The writer made two good copies: either may rot now.
+  // The writer wrote two good copies: either may rot now.
   outcome.healed += 1
   await writer.close()
   for (const copy of (await hostOf(sim).disk.list(FOLDER)).filter(each => !each.endsWith(".table"))) {
@@ -193,7 +193,7 @@ async function checkHurt(sim: SimDisk, rows: Rows, name: string, where: string, 
 /** Rebuilt blocks have been written back: none remains to be rebuilt. */
 async function checkMended(reader: TableReader, sim: SimDisk, rows: Rows, where: string): Promise<void> {
   await reader.close()
-  const rebuilt = (): void => assert.fail(`${where}: it was not written back`)
+  const rebuilt = (): void => assert.fail(`${where}: a rebuilt block was not written back`)
   const again = await openReader({ ...hostOf(sim), rebuilt }, { syncBytesMax: 0 })
   await again.verify(new AbortController().signal)
   assert.equal(await checkReads(again, rows, where), 0)
@@ -218,7 +218,7 @@ export async function assertRefused(medium: Medium, where: string): Promise<void
   await assert.rejects(openWriter(hostOf(new SimDisk(medium.copy()))), isRefusal, where)
 }
 
-/** An older manifest in the place of a newer one, or beside it. */
+/** An older manifest that replaces a newer one, or exists beside it. */
 export async function checkOlderManifest(seed: number): Promise<void> {
   const { medium, names } = await closedStore(seed)
   const manifests = names.filter(name => !name.endsWith(".table"))
@@ -231,7 +231,7 @@ export async function checkOlderManifest(seed: number): Promise<void> {
   const renamed = sim.medium.copy()
   for (const [i, name] of newer.entries()) replace(renamed, name, contentOf(medium, must(manifests[i], "a copy")))
   await assertRefused(renamed, "the older one under the name of the newer one")
-  // As after a power cut before the removal of the older one, and then rot.
+  // The state after a power cut before the removal of the older manifest, followed by rot.
   for (const name of manifests) {
     const file = await disk.open(`${FOLDER}/${name}`, "create")
     await file.write([contentOf(medium, name)], 0)
@@ -245,7 +245,7 @@ export async function checkOlderManifest(seed: number): Promise<void> {
   assert.equal(rowsOf(reader).get("current newer"), "1")
 }
 
-/** Blocks of equal length in each other's place, as misdirected writes leave them. */
+/** Swaps blocks of equal length, as misdirected writes do. */
 export async function checkExchangedBlocks(): Promise<void> {
   const sim = new SimDisk()
   const writer = await openWriter(hostOf(sim))
@@ -255,9 +255,9 @@ export async function checkExchangedBlocks(): Promise<void> {
   await writer.close()
   const path = tablePath(FOLDER, number)
   const text = Buffer.from(must(sim.medium.fileAt(path), path).current.view()).toString("latin1")
-  // The first row of each block stands right behind the header of its row.
+  // The first row of each block directly follows its row header.
   const lengthBytes = text.indexOf("key 1003") - text.indexOf("key 1000")
-  assert.equal(text.indexOf("key 1006") - text.indexOf("key 1003"), lengthBytes, "blocks are of one length")
+  assert.equal(text.indexOf("key 1006") - text.indexOf("key 1003"), lengthBytes, "the blocks have different lengths")
   sim.medium.alter(path, content => {
     const first = content.slice(0, lengthBytes)
     content.copyWithin(0, lengthBytes, 2 * lengthBytes)
@@ -269,7 +269,7 @@ export async function checkExchangedBlocks(): Promise<void> {
   assert.ok(rebuilt > 0)
 }
 
-/** Where the parity of a table begins; undefined for a manifest. */
+/** The offset of a table's parity; undefined for a manifest. */
 function rowsBytesIn(medium: Medium, name: string): number | undefined {
   if (!name.endsWith(".table")) return undefined
   const footer = footerOf(medium, name)
@@ -282,7 +282,7 @@ const footerOf = (medium: Medium, name: string): Footer =>
 /** Damages all parity of a table, which must then work without it. */
 export function loseParity(medium: Medium, name: string): void {
   const content = contentOf(medium, name)
-  const from = must(rowsBytesIn(medium, name), "it is a table")
+  const from = must(rowsBytesIn(medium, name), "the file is a table")
   content.fill(0x77, from, from + parityBytesOf(dataBytesOf(footerOf(medium, name))))
   replace(medium, name, content)
 }

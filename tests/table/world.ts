@@ -1,6 +1,6 @@
 /**
- * A table store in a world of its own: a simulated disk, limits so small that a few hundred rows fill several levels,
- * and a model of the rows that the store must show and the dropped values that it must report.
+ * A test fixture for a table store: a simulated disk, limits so small that a few hundred rows fill several levels,
+ * and a model of the expected rows and of the dropped values that the store must report.
  */
 import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
@@ -59,7 +59,7 @@ export const mergingOf = (
   marks: readonly StoreWrite[] = [],
 ): Merging => ({ urgency, spaceBytes: Infinity, dropped, marks: () => marks })
 
-/** Merges until there is nothing to do. */
+/** Merges until no merge is due. */
 export async function mergeAll(
   writer: TableStoreWriter,
   urgency: MergeUrgency,
@@ -109,7 +109,7 @@ export function foundRange(store: StoreReader, family: Family, start: string, en
   return Array.from(store.range(family, range), ([key, value]) => [key, textOf(value)] as const)
 }
 
-/** The same by `scan`, which ends after so many rows. */
+/** The same by `scan`, which ends after this many rows. */
 export function scanned(store: StoreReader, family: Family, start: string, end: string, max = Infinity): Pair[] {
   const found: Pair[] = []
   store.scan(
@@ -129,9 +129,9 @@ export function scanned(store: StoreReader, family: Family, start: string, end: 
 
 export class Model {
   readonly rows = new Map<string, string>()
-  /** Values that were replaced or deleted, and are not counted yet: each must be reported once. */
+  /** Replaced or deleted values that are not reported yet: each must be reported once. */
   readonly unreported = new Set<string>()
-  told = 0
+  reported = 0
   private serial = 0
   private grown = 0
 
@@ -156,7 +156,7 @@ export class Model {
     return `key ${number}`
   }
 
-  /** Writes for one commit; `rows` and `unreported` are as after it. */
+  /** Returns writes for one commit, and updates `rows` and `unreported`. */
   batch(countMax: number): StoreWrite[] {
     const { random } = this
     const writes = Array.from({ length: random.below(countMax) }, () => this.write())
@@ -193,8 +193,8 @@ export class Model {
   /** Called by merges. */
   readonly dropped: DroppedRow = (family, key, value) => {
     const row = `${nameOf(family, key)} ${textOf(value)}`
-    assert.ok(this.unreported.delete(row), `told of a row that is in use, or told again, or counted before: ${row}`)
-    this.told += 1
+    assert.ok(this.unreported.delete(row), `reported a row that is in use, or that was reported before: ${row}`)
+    this.reported += 1
   }
 }
 
@@ -204,12 +204,12 @@ const linesOf = (rows: Rows): string =>
     .sort()
     .join("\n")
 
-/** As `deepEqual`, faster. */
+/** Like `deepEqual`, but faster. */
 export function same(found: Rows, expected: Rows, where: string): void {
   if (linesOf(found) !== linesOf(expected)) assert.equal(linesOf(found), linesOf(expected), where)
 }
 
-/** Compares every way to read with the rows. */
+/** Compares the results of all kinds of reads with the rows. */
 export function compare(store: StoreReader, rows: Rows, random: Random, model: Model, where: string): void {
   same(rowsOf(store), rows, where)
   for (const family of FAMILIES_USED) {

@@ -1,4 +1,4 @@
-/** Differing replicas are found, and the wrong one is named if that is possible. */
+/** Differences between replicas are found, and the wrong replica is identified if possible. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../../src/base/failures.js"
@@ -19,7 +19,9 @@ async function alike(devices: number): Promise<Scene> {
   return scene
 }
 
-/** Changes the metadata store of a device without a checkpoint; undefined deletes, a Uint8Array is written as it is. */
+/**
+ * Changes the metadata store of a device without a checkpoint; undefined deletes, a Uint8Array is written unchanged.
+ */
 async function tamper(scene: Scene, number: number, key: string, value: string | Uint8Array | undefined) {
   const writer = await scene.device(number).stores.openWriter("/base")
   const at = deviceKey(key)
@@ -57,7 +59,7 @@ const DAMAGES = [
 ] as const
 
 for (const [what, key, value] of DAMAGES) {
-  test(`of three replicas the one is named in which ${key} is ${what}`, async () => {
+  test(`of three replicas, the one in which ${key} is ${what} is identified`, async () => {
     for (const number of [1, 2, 3]) {
       const scene = await alike(3)
       await tamper(scene, number, key, value)
@@ -72,7 +74,7 @@ for (const [what, key, value] of DAMAGES) {
   })
 }
 
-test("of two replicas that differ none is named, unless a row fails its own checksum", async () => {
+test("of two differing replicas none is identified, unless a row fails its own checksum", async () => {
   const scene = await alike(2)
   await tamper(scene, 2, keyOf(7), undefined)
   await tamper(scene, 1, keyOf(500), Buffer.from("rot"))

@@ -1,4 +1,4 @@
-/** A tablet of three replicas does what every metadata engine must, over restarts and checkpoints. */
+/** A tablet of three replicas passes the suite for metadata engines, over restarts and checkpoints. */
 import { metadataSuite, type MetadataUnderTest } from "../../src/metadata/suite.js"
 import { Scene } from "./scene.js"
 

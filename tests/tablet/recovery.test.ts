@@ -1,6 +1,6 @@
 /**
- * The machine stops at every moment of a run in which replicas leave, learn and come back; every acknowledged row is
- * there when it starts again, on every replica that the configuration names.
+ * The machine stops at every moment of a run in which replicas leave, learn and return; after a restart every
+ * acknowledged row is on every replica of the configuration.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -14,7 +14,7 @@ const row = (key: string, value: string, payload?: string): RowInput => ({
   ...(payload !== undefined && { payload }),
 })
 
-/** One replica fails, comes back and learns while writing continues; then the others fail, and it alone remains. */
+/** A replica fails, returns and learns while writes continue; then the others fail, and it remains alone. */
 async function life(scene: Scene): Promise<void> {
   await scene.open()
   for (let i = 0; i < 4; i += 1) await scene.write(row(`key ${i}`, `first ${i}`, `payload ${i}`), row(`gone ${i}`, "x"))
@@ -40,7 +40,7 @@ async function life(scene: Scene): Promise<void> {
   await scene.write({ key: "gone 3", value: undefined })
 }
 
-/** Another run after it, and one more: rows that were found stay. */
+/** Restarts twice: rows found after the first restart stay. */
 async function afterwards(scene: Scene): Promise<void> {
   scene.stopAt = undefined
   for (let again = 0; again < 2; again += 1) {
@@ -115,7 +115,7 @@ test("a replica without its log and metadata store leaves at the start", async (
   assert.deepEqual(await scene.problems(), [])
 })
 
-test("a learner is never opened as a replica, however much it has", async () => {
+test("a learner is never opened as a replica, however many rows it has", async () => {
   const scene = new Scene({ devices: 2, replicas: 1 })
   await scene.open()
   await scene.write(row("a", "1"))
@@ -129,7 +129,7 @@ test("a learner is never opened as a replica, however much it has", async () => 
   assert.deepEqual(await scene.problems(), [])
 })
 
-test("a replica whose history has no beginning is refused", async () => {
+test("a replica whose history lacks its beginning is refused", async () => {
   const scene = new Scene({ devices: 2, replicas: 1 })
   await scene.open()
   await scene.write(row("a", "1"))

@@ -1,4 +1,4 @@
-/** A tablet whose replicas fail, leave, learn and come back. */
+/** A tablet whose replicas fail, leave, learn and return. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../src/base/assert.js"
@@ -34,7 +34,7 @@ async function assertWhole(scene: Scene): Promise<void> {
   assert.deepEqual(await scene.problems(), [])
 }
 
-test("a replica whose log fails leaves, and the others acknowledge the write under way", async () => {
+test("a replica whose log fails leaves, and the others acknowledge the write in progress", async () => {
   const scene = await opened({ devices: 3 })
   await scene.write(row("before", "1", "payload"))
   scene.device(1).faulty.become("failing")
@@ -64,13 +64,13 @@ test("no write is acknowledged before the configuration excludes the replica tha
   for (let turn = 0; turn < 50; turn += 1) await new Promise(resolve => setImmediate(resolve))
   assert.equal(isAnswered, false)
   assert.equal(scene.configuration, before)
-  assert.equal(scene.tablet.committed.get("current", rowKeyOf("key")), undefined, "and no reader sees it")
+  assert.equal(scene.tablet.committed.get("current", rowKeyOf("key")), undefined, "no reader sees the row")
   letGo()
   await writing
   assert.deepEqual(replicasOf(scene), [1])
 })
 
-test("if the configuration cannot be changed writes halt, and those under way are indeterminate", async () => {
+test("if the configuration cannot be changed writes halt, and those in progress are indeterminate", async () => {
   const scene = await opened({ devices: 2 })
   await scene.write(row("before"))
   scene.refuseChanges = fail("deviceFailed", { message: "half of the devices do not answer" })
@@ -102,12 +102,12 @@ test("if all replicas fail writes halt; if all are full writes are refused and c
   await assertWhole(scene)
 })
 
-test("a replica that alone is full leaves, since the others wrote", async () => {
+test("if only one replica is full it leaves, since the others wrote", async () => {
   const scene = await opened({ devices: 3 })
   scene.device(3).faulty.become("full")
   for (let i = 0; i < 6; i += 1) await scene.write(row(`large ${i}`, "x".repeat(MIB / 8)))
   assert.deepEqual(replicasOf(scene), [1, 2])
-  assert.equal(scene.device(3).log?.stopped, undefined, "its log is well")
+  assert.equal(scene.device(3).log?.stopped, undefined, "its log has not failed")
   await assertWhole(scene)
 })
 
@@ -124,10 +124,10 @@ test("writes wait for a hung replica until it is dropped, and its late answer is
   await scene.write(row("after", "3"))
   assert.deepEqual(replicasOf(scene), [2, 3])
   await assertWhole(scene)
-  assert.equal(scene.device(1).rows?.memtableRows, 1, "what it logged late is not applied")
+  assert.equal(scene.device(1).rows?.memtableRows, 1, "the late entry is not applied")
 })
 
-test("a replica that logs late, after others continued without it, logs the batch that it was sent", async () => {
+test("a replica that logs late, after the others continued without it, logs the batch that it received", async () => {
   const scene = await opened({ devices: 2 })
   scene.device(1).faulty.become("hung")
   const writing = scene.write(row("while", "1", "payload"))
@@ -157,7 +157,7 @@ test("the last replica cannot be dropped", async () => {
 test("entries of an ended replica incarnation are never replayed", async () => {
   const scene = await opened({ devices: 2 })
   await scene.write(row("both", "1"))
-  // The write reaches the device whose answers are lost; the other one never has it.
+  // The write reaches the device whose answers are lost, but never the other one.
   scene.device(1).disk.intercept(failing({ kind: "write", nth: 1, code: "EIO", forEver: true }))
   scene.device(2).disk.intercept(nthOf({ kind: "write", nth: 1 }, answersLate(new Promise(() => undefined))))
   scene.refuseChanges = fail("deviceFailed")
@@ -212,7 +212,7 @@ test("a payload is read from a replica that is present, whichever one returned t
   const key = rowKeyOf("a")
   const found = scene.tablet.committed.get("current", key)
   assert.ok(found)
-  // At the same place as the new one on the first device, the second has the old one.
+  // At the place of the new payload on the first device, the second device has the old one.
   await scene.tablet.dropReplicas([idOf(1)], fail("deviceFailed"), () => scene.drop([idOf(1)]))
   scene.device(1).faulty.become("hung")
   const payload = await owned(scene.tablet.payload("current", key, found))
@@ -349,7 +349,7 @@ test("a learner that has not caught up does not vote yet", async () => {
   await assertWhole(scene)
 })
 
-test("a learner votes from before the configuration names it, and keeps its vote if that is unknown", async () => {
+test("a learner votes before the configuration contains it, and keeps its vote if the outcome of the change is unknown", async () => {
   const scene = await opened({ devices: 2, replicas: 1 })
   await scene.write(...many(10))
   await scene.device(2).open(new Map())
@@ -362,7 +362,7 @@ test("a learner votes from before the configuration names it, and keeps its vote
   let isAnswered = false
   const writing = scene.write(row("key")).then(() => (isAnswered = true))
   for (let turn = 0; turn < 20; turn += 1) await new Promise(resolve => setImmediate(resolve))
-  assert.equal(isAnswered, false, "the configuration may name it")
+  assert.equal(isAnswered, false, "the configuration may contain the learner")
   scene.device(2).faulty.become("well")
   await writing
   scene.refuseChanges = undefined

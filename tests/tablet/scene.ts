@@ -1,7 +1,7 @@
 /**
- * For tests: a tablet on simulated devices, opened again and again from its configuration, with a record of
- * acknowledged writes. Every call to a disk, every commit of a metadata store and every change of the configuration is
- * a moment at which the machine can be stopped.
+ * A tablet on simulated devices for tests, reopened repeatedly from its configuration, with a record of
+ * acknowledged writes. The machine can be stopped at every call to a disk, every commit of a metadata store and
+ * every change of the configuration.
  */
 import { must } from "../../src/base/assert.js"
 import { fail, isFailure, type Failure } from "../../src/base/failures.js"
@@ -46,7 +46,7 @@ import { recoverTablet } from "../../src/tablet/recover.js"
 export const TABLET = parseTabletId(1)
 export const idOf = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))
 
-/** The configuration that is certain to be found after a crash. */
+/** The configuration that is durable. */
 export interface Configuration {
   readonly epoch: Epoch
   readonly replicas: readonly ReplicaIncarnationOf[]
@@ -59,7 +59,7 @@ interface KeptPayload {
   readonly payload: Uint8Array
 }
 
-/** Inline payloads of one device by their place, in one volume that is never tidied up. */
+/** Inline payloads of one device by their place, in one volume that is never compacted. */
 class Payloads implements PayloadShelf {
   readonly kept: KeptPayload[] = []
   readonly keep = () => undefined
@@ -80,7 +80,7 @@ class Payloads implements PayloadShelf {
   }
 
   async *walk() {
-    // No volume is listed, so none is walked.
+    // No volume is listed, so none is scanned.
   }
 
   async read(family: Family, key: RowKey, { offsetBytes }: { readonly offsetBytes: number }): Promise<Uint8Array> {
@@ -114,7 +114,7 @@ export class SceneDevice {
     this.stores = new MemoryStores({ beforeCommit: () => tick() })
   }
 
-  /** Opens the device for the present process; also again, after its log has failed. */
+  /** Opens the device for the current process, or reopens it after its log has failed. */
   async open(replicaIncarnations: ReadonlyMap<TabletId, Epoch>): Promise<ReplicaDevice> {
     const base = await this.stores.openReader("/base")
     const contained = containedSequence(base)
@@ -195,21 +195,21 @@ export class Scene {
   readonly telemetry = new SimTelemetry()
   readonly devices: readonly SceneDevice[]
   configuration: Configuration
-  /** The failure of configuration changes. */
+  /** The failure that configuration changes get. */
   refuseChanges: Failure | undefined
   refusesSingleCopy = false
   /** Undefined: all of them. */
   replicasWanted: number | undefined
-  /** Rows as acknowledged, and rows that may have been written without an acknowledgement. */
+  /** Acknowledged rows, and rows that may have been written without an acknowledgement. */
   readonly acknowledged = new Map<string, string>()
   readonly doubtful = new Map<string, (string | undefined)[]>()
   readonly damages: { readonly id: DeviceId; readonly failure: Failure }[] = []
   readonly learningFailures: Failure[] = []
-  /** Replicas that could not continue when the tablet was opened last. */
+  /** Replicas that could not continue at the last open. */
   lostAtStart: readonly number[] = []
-  /** Moments that have passed. */
+  /** The number of moments so far. */
   ticks = 0
-  /** At which moment, and how, the machine stops. */
+  /** The moment at which the machine stops, and how. */
   stopAt: { readonly tick: number; readonly cutsPower: Random | undefined } | undefined
   private onStop: () => void = () => undefined
   private hasStopped = false
@@ -230,10 +230,10 @@ export class Scene {
   }
 
   device(number: number): SceneDevice {
-    return must(this.devices[number - 1], "there is such a device")
+    return must(this.devices[number - 1], "the device exists")
   }
 
-  /** A moment. The machine may stop here: then none of its work ever ends. */
+  /** A moment at which the machine may stop: then its work never ends. */
   private tick(): Promise<void> | undefined {
     this.ticks += 1
     if (this.stopAt?.tick !== this.ticks) return undefined
@@ -250,7 +250,7 @@ export class Scene {
   async until(run: () => Promise<void>): Promise<void> {
     const stop = new Promise<void>(resolve => (this.onStop = resolve))
     await Promise.race([run(), stop])
-    // Work that does not need the disk ends.
+    // Work that does not use the disk still ends.
     await new Promise(resolve => setImmediate(resolve))
   }
 
@@ -284,7 +284,7 @@ export class Scene {
     refusesSingleCopy: () => this.refusesSingleCopy,
   }
 
-  /** One process: learners start over, damaged replicas leave. */
+  /** Starts a process: learners start over, damaged replicas leave. */
   async open(): Promise<void> {
     this.hasStopped = false
     for (const { faulty, disk } of this.devices) {
@@ -346,7 +346,7 @@ export class Scene {
     }
   }
 
-  /** Every row as readers see it, payloads too. */
+  /** Every row as a reader sees it, with its payload. */
   async rows(): Promise<ReadonlyMap<string, string>> {
     const shown = new Map<string, string>()
     for (const family of ["current", "versions"] as const) {
@@ -359,7 +359,7 @@ export class Scene {
     return shown
   }
 
-  /** Returns rows that differ from the acknowledged ones, or between replicas; rows found become certain. */
+  /** Returns rows that differ from the acknowledged ones, or between replicas; found rows become certain. */
   async problems(): Promise<readonly string[]> {
     const found = await this.rows()
     const names = new Set([...found.keys(), ...this.acknowledged.keys()])
@@ -378,7 +378,7 @@ export class Scene {
     return problems
   }
 
-  /** Opens a device again that had failed. */
+  /** Reopens a failed device. */
   async reopen(number: number): Promise<void> {
     await this.alive()
     const device = this.device(number)

@@ -1,4 +1,6 @@
-/** Decisions by absence: every replica of the configuration answers, from metadata that a walk has verified. */
+/**
+ * Decisions based on absent rows: every replica of the configuration answers, from metadata that a walk has verified.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseEpoch, rowKeyOf, type RowKey } from "../../src/base/ids.js"
@@ -40,7 +42,7 @@ test("replicas are queried once all of them are verified, each by its own rows",
   await verifyAll(scene)
   assert.deepEqual(await ask(scene), [true, true, true])
   await scene.write({ key: KEY, value: undefined })
-  assert.deepEqual(await ask(scene), [false, false, false], "what is only in memory yet counts")
+  assert.deepEqual(await ask(scene), [false, false, false], "rows that are only in memory are found")
 })
 
 test("a query waits for a replica that is offline", async () => {
@@ -58,14 +60,14 @@ test("a later decision waits for a walk that begins after it", async () => {
   assert.equal(await ask(scene, sinceMs), undefined)
   lose(scene, 1)
   await verifyAll(scene)
-  assert.equal(await ask(scene, sinceMs), undefined, "one was damaged since the first walk")
+  assert.equal(await ask(scene, sinceMs), undefined, "one replica was damaged since the first walk")
   assert.deepEqual(
     scene.damages.map(({ id }) => id),
     [idOf(1)],
   )
 })
 
-test("a damaged replica is reported, and the whole ones are not", async () => {
+test("a damaged replica is reported, and the intact ones are not", async () => {
   const scene = await alike()
   lose(scene, 2)
   await verifyAll(scene)

@@ -1,4 +1,4 @@
-/** What is joined into one file does what the files do; a cache that does not fit is no cache. */
+/** A bundle behaves like its files; a cache of another bundle is not used. */
 import assert from "node:assert/strict"
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -24,7 +24,7 @@ const work = mkdtempSync(join(tmpdir(), "hayloft-bundle-"))
 
 after(() => rmSync(work, { recursive: true }))
 
-/** Joins files below dist/src of a folder of their own; gives the folder. */
+/** Joins files below dist/src of a new folder; returns the folder. */
 async function joined(name: string, files: Readonly<Record<string, string>>, entries = MAIN): Promise<string> {
   const root = join(work, name)
   for (const [path, text] of Object.entries(files)) {
@@ -36,14 +36,14 @@ async function joined(name: string, files: Readonly<Record<string, string>>, ent
   return root
 }
 
-/** What the bundle of a folder says. */
-async function saidBy(root: string): Promise<string> {
+/** The output of the bundle of a folder. */
+async function outputOf(root: string): Promise<string> {
   const { code, out, error } = await runProcess(process.execPath, [join(root, "dist/bundle/main.cjs")])
   assert.equal(code, 0, error)
   return out.toString("utf8")
 }
 
-test("every form of import and export means what it meant", async () => {
+test("every form of import and export keeps its meaning", async () => {
   const root = await joined("forms", {
     "main.js": [
       `import { sep as slash } from "node:path"`,
@@ -66,7 +66,7 @@ test("every form of import and export means what it meant", async () => {
     "room/b.js": `export const two = 2`,
     "later.js": `import { two } from "./room/b.js"\nexport const later = "; later " + two`,
   })
-  assert.equal(await saidBy(root), "true|caf\u00e9 \u{1f600}|8|thing|2|3|\nexport a=\nimport b\n; later 2")
+  assert.equal(await outputOf(root), "true|caf\u00e9 \u{1f600}|8|thing|2|3|\nexport a=\nimport b\n; later 2")
 })
 
 test("a file runs once, when it is first needed, and after what it imports", async () => {
@@ -76,7 +76,7 @@ test("a file runs once, when it is first needed, and after what it imports", asy
     "b.js": `process.stdout.write("b ")`,
     "never.js": `process.stdout.write("later")`,
   })
-  assert.equal(await saidBy(root), "b a main later")
+  assert.equal(await outputOf(root), "b a main later")
 })
 
 test("a file knows its own place, and threads begin in bundles of their own", async () => {
@@ -101,12 +101,12 @@ test("a file knows its own place, and threads begin in bundles of their own", as
   )
   rmSync(join(root, "dist/src"), { recursive: true })
   const url = pathToFileURL(join(root, "dist/src/room/thread.js")).href
-  assert.equal(await saidBy(root), `${join(root, "package.json")} thread of ${url}`)
+  assert.equal(await outputOf(root), `${join(root, "package.json")} thread of ${url}`)
 })
 
-test("a cache serves its own bundle, and is left alone by any other", async () => {
+test("a cache is used for its own bundle, and ignored for any other", async () => {
   const said: string[] = []
-  Object.assign(globalThis, { saidByBundles: said })
+  Object.assign(globalThis, { outputOfBundles: said })
   const file = join(
     await joined("cache", { "main.js": `globalThis.saidByBundles.push("old")` }),
     "dist/bundle/main.cjs",
@@ -114,7 +114,7 @@ test("a cache serves its own bundle, and is left alone by any other", async () =
   const { path, bytes } = startBundle(file)()
   writeFileSync(path, bytes)
   startBundle(file)
-  // As long as the old one, which is all that V8 compares.
+  // Has the length of the old one: V8 compares only the length.
   await joined("cache", { "main.js": `globalThis.saidByBundles.push("new")` })
   startBundle(file)
   writeFileSync(path, Buffer.concat([readFileSync(file).subarray(3, 67), Buffer.from("damaged")]))
@@ -122,11 +122,11 @@ test("a cache serves its own bundle, and is left alone by any other", async () =
   assert.deepEqual(said, ["old", "old", "new", "new"])
 })
 
-test("the command runs from its bundle where there is one, and from the single files where there is none", async () => {
+test("the command runs from its bundle if there is one, and otherwise from the single files", async () => {
   const root = join(work, "command")
   mkdirSync(join(root, "dist"), { recursive: true })
   cpSync(join(ROOT, "bin"), join(root, "bin"), { recursive: true })
-  // Its own address, and its packages, are those of the checkout.
+  // Its own address and its packages are those of the checkout.
   symlinkSync(join(ROOT, "dist/src"), join(root, "dist/src"))
   const version = () => runProcess(process.execPath, [join(root, "bin/hayloft"), "version"])
   const plain = await version()

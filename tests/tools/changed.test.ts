@@ -1,4 +1,4 @@
-/** `npm run check -- --changed`: which files a change concerns, and which tests it therefore runs. */
+/** `npm run check -- --changed`: the files that a change affects, and the tests that it runs. */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -48,12 +48,12 @@ test("a change runs the tests of the file and of those that import it, types inc
   assert.deepEqual(testsOf("src/node/far.ts"), ["src/node/far.test.ts"])
 })
 
-test("through a module's index.ts only those count that import what it exports of the file", () => {
+test("through a module's index.ts a change affects only importers of the file's exports", () => {
   assert.deepEqual(testsOf("src/device/log.ts"), ["src/node/logs.test.ts"])
   assert.deepEqual(testsOf("src/device/disk.ts"), ["src/device/disk.test.ts", "src/node/far.test.ts"])
 })
 
-test("a removed file still concerns what imports it", () => {
+test("a removed file still affects its importers", () => {
   const left = new Map([...SOURCES].filter(([path]) => path !== "src/device/disk.ts"))
   assert.deepEqual(tool.concernedBy(["src/device/disk.ts"], left).tests, [
     "src/device/disk.test.ts",
@@ -87,7 +87,7 @@ function inRepository(use: (root: string, git: (...args: string[]) => string, wr
   }
 }
 
-test("commits, the index, the work tree and untracked files count since the merge base; REF names another", () => {
+test("changes in commits, the index, the work tree and untracked files count since the merge base, or since REF", () => {
   inRepository((root, git, write) => {
     write(".gitignore", "dist/\n")
     for (const name of ["kept", "committed", "staged", "edited", "removed"]) write(`src/base/${name}.ts`, "export {}\n")

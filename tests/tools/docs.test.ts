@@ -36,7 +36,7 @@ async function inTree<Result>(
 const problemsOf = (files: Readonly<Record<string, string>>, generators: Generators = {}) =>
   inTree(files, root => docs.checkDocuments(root, generators))
 
-test("links that lead nowhere are reported with their line", async () => {
+test("broken links are reported with their line", async () => {
   const problems = await problemsOf({
     "README.md": "see [a](docs/a.md)\nand [b](docs/gone.md)\nand [c](docs/a.md#no-such)\n[d]: ../outside.md\n",
     "docs/a.md": "# One thing\n[back](../README.md) [here](#one-thing) [web](https://example.com/x)\n",
@@ -79,16 +79,16 @@ test("retired words are reported with the word to use, except in code and histor
   ])
 })
 
-test("the contents of docs/ lead to every page", async () => {
+test("the table of contents of docs/ links to every page", async () => {
   const pages = { "docs/README.md": "[a](a.md#one)\n", "docs/a.md": "# One\n", "docs/how/b.md": "b\n" }
   assert.deepEqual(await problemsOf(pages), ["docs/README.md: docs/how/b.md is not listed"])
 })
 
-test("a tree without documents does not pass for a good one", async () => {
+test("a tree without documents is reported", async () => {
   assert.match((await problemsOf({})).join(), /found to check/)
 })
 
-test("shell blocks that promise to work are handed out, gathered by name; others are not", async () => {
+test("tested shell blocks are returned, grouped by name; others are not", async () => {
   const text =
     "1. do\n\n   ```sh test=put needs=aws\n   aws s3 cp a b\n     indented\n   ```\n\n```sh\nno\n```\n\n" +
     "```sh test=get\nx\n```\n\n```sh test=put needs=aws,python3:boto3\nlast\n```\n"
@@ -102,7 +102,7 @@ test("shell blocks that promise to work are handed out, gathered by name; others
   const problems = await problemsOf({ "a.md": text, "b.md": text, "c.md": "```bash test=c\n```\n" })
   assert.deepEqual(problems, [
     "c.md:1: not sh test=NAME needs=TOOL,TOOL: bash test=c",
-    "b.md:3: test=put is of another document already",
+    "b.md:3: test=put is already used by another document",
     "b.md:12: test=get is of another document already",
   ])
 })

@@ -20,7 +20,7 @@ interface Lists {
 interface Exports {
   unusedExports(sources: ReadonlyMap<string, string>, others?: string): string[]
 }
-interface Judge {
+interface Rules {
   LAYERS: Record<string, string[]>
   below(module: string): Set<string>
 }
@@ -40,7 +40,7 @@ async function treeOf(files: Readonly<Record<string, string>>, allowedCycles: re
   }
 }
 
-test("an empty tree does not pass for a clean one", async () => {
+test("an empty tree is reported", async () => {
   const { problems } = await treeOf({})
   assert.match(problems.join(), /found to check/)
 })
@@ -88,7 +88,7 @@ test("a cycle of imports is reported, of types too unless its last import is lis
   assert.deepEqual((await treeOf(types, [closing])).problems, [])
 })
 
-test("a cycle that is gone leaves the list, and no value import gets into it", async () => {
+test("a cycle that no longer exists must leave the list, and the list cannot allow a value import", async () => {
   const open = { "src/base/a.ts": "export const a = 1", "src/base/b.ts": 'export { a as b } from "./a.js"' }
   assert.match((await treeOf(open, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /well done: .* remove it/)
   assert.match((await treeOf(open, ["src/base/b.ts -> src/base/c.ts"])).problems.join(), /well done: .* remove it/)
@@ -97,7 +97,7 @@ test("a cycle that is gone leaves the list, and no value import gets into it", a
 })
 
 test("the list of dependencies has no cycle and names only modules", async () => {
-  const { LAYERS, below } = await tool<Judge>("tools/layers/judge.mjs")
+  const { LAYERS, below } = await tool<Rules>("tools/layers/rules.mjs")
   for (const [module, allowed] of Object.entries(LAYERS)) {
     assert.ok(module === "main" || !below(module).has(module), `${module} reaches itself`)
     for (const to of allowed) assert.ok(to === "*" || to in LAYERS, `${module} names ${to}`)

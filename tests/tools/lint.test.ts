@@ -1,4 +1,4 @@
-/** Each of the project's own rules catches a violation planted for it, and lets its neighbour pass. */
+/** Each of the project's own rules reports a planted violation, and accepts similar correct code. */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -12,7 +12,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
 
 const eslint = new ESLint({ cwd: ROOT })
 
-/** What the config as it stands says about a text at a path: `rule: message`, one a line. */
+/** Lints a text at a path with the current config; returns `rule: message`, one per line. */
 async function lint(path: string, text: string): Promise<string> {
   const results = await eslint.lintText(text, { filePath: join(ROOT, path) })
   return results
@@ -26,11 +26,11 @@ const HEADER = "/** A planted file that shows what a rule catches. */\n"
 interface Planted {
   readonly rule: string
   readonly path: string
-  /** Each must be reported by the rule. */
+  /** The rule must report each of these. */
   readonly bad: readonly string[]
-  /** None may be. */
+  /** The rule must accept these. */
   readonly good?: readonly string[]
-  /** What the report must say: the way out. */
+  /** The report must contain this remedy. */
   readonly says: RegExp
 }
 
@@ -176,7 +176,7 @@ const PLANTED: readonly Planted[] = [
     good: ['import { fail } from "../base/failures.js"\nexport function f() { throw fail("internal") }'],
     says: /closed list|remedy/,
   },
-  { rule: "file-name", path: "src/object/utils.ts", bad: ["export const x = 1"], says: /says nothing/ },
+  { rule: "file-name", path: "src/object/utils.ts", bad: ["export const x = 1"], says: /is too vague/ },
   { rule: "file-name", path: "src/object/putObject.ts", bad: ["export const x = 1"], says: /kebab-case/ },
   {
     rule: "entry-point",
@@ -221,7 +221,7 @@ for (const { rule, path, bad, good = [], says } of PLANTED) {
   })
 }
 
-test("files that implement a seam may reach for the world; checks may do all but break the layers", async () => {
+test("files that implement a seam may access the outside world; tests and tools may do everything except break the layers", async () => {
   const reaching = `${HEADER}import { readFileSync } from "node:fs"\nreadFileSync(String(Date.now()))\n`
   for (const path of ["src/seams/disk/real.ts", "src/object/put.test.ts", "bench/put.ts", "conformance/put.ts"]) {
     assert.ok(!(await lint(path, reaching)).includes("hayloft/world"), path)
@@ -277,7 +277,7 @@ test("a function takes six parameters, and a record if it needs more", async () 
   for (const form of forms(6)) assert.doesNotMatch(await report(form), /max-params/, form)
 })
 
-/** By rule, a line that breaks it; they share `LOOSE`. */
+/** By rule, a line that violates it; all lines share `LOOSE`. */
 const NEEDS_TYPES = {
   "await-thenable": "export const a = async () => await 1",
   "no-array-delete": "export const b = (list: string[]) => delete list[0]",
@@ -311,7 +311,7 @@ const wait = async (..._: string[]): Promise<void> => undefined
 class Some { #x = 1; method() { return this.#x } }
 `
 
-/** What oxlint says of a file in a project of its own. */
+/** The output of oxlint for a file in a separate project. */
 function oxlint(text: string): string {
   const folder = mkdtempSync(join(tmpdir(), "hayloft-lint-"))
   try {
@@ -329,7 +329,7 @@ function oxlint(text: string): string {
   }
 }
 
-test("rules that need types see them, every one that is switched on", () => {
+test("every enabled rule that needs types reports its violation", () => {
   const { rules } = JSON.parse(readFileSync(join(ROOT, ".oxlintrc.json"), "utf8")) as { rules: object }
   assert.deepEqual(
     Object.keys(NEEDS_TYPES)
@@ -342,23 +342,23 @@ test("rules that need types see them, every one that is switched on", () => {
   assert.deepEqual(silent, [], reports)
 })
 
-test("the native compiler sees what does not fit", () => {
+test("the native compiler reports type errors", () => {
   const reports = oxlint("export const f = (list: readonly string[]): string => list[0]\nconst unused = 1\n")
   assert.match(reports, /TS2322/)
   assert.match(reports, /TS6133/)
 })
 
 interface RatchetTool {
-  judgeRatchet(ratchet: unknown, exists: (path: string) => boolean): string[]
+  checkRatchet(ratchet: unknown, exists: (path: string) => boolean): string[]
   RATCHET: unknown
 }
 
 const tool = async <Tool>(path: string): Promise<Tool> => (await import(pathToFileURL(join(ROOT, path)).href)) as Tool
 
 test("the ratchet names files that exist, a number and a reason", async () => {
-  const { judgeRatchet, RATCHET } = await tool<RatchetTool>("tools/lint/ratchet.mjs")
+  const { checkRatchet, RATCHET } = await tool<RatchetTool>("tools/lint/ratchet.mjs")
   assert.deepEqual(
-    judgeRatchet(RATCHET, path => existsSync(join(ROOT, path))),
+    checkRatchet(RATCHET, path => existsSync(join(ROOT, path))),
     [],
   )
   const planted = {
@@ -366,23 +366,23 @@ test("the ratchet names files that exist, a number and a reason", async () => {
     casts: { "package.json": { number: 0, reason: "because" } },
     wishes: {},
   }
-  const problems = judgeRatchet(planted, path => existsSync(join(ROOT, path))).join("\n")
-  for (const part of [/src\/gone\.ts: the file is gone/, /the number is missing/, /say why/, /no such kind/])
+  const problems = checkRatchet(planted, path => existsSync(join(ROOT, path))).join("\n")
+  for (const part of [/src\/gone\.ts: the file does not exist/, /the number is missing/, /state why/, /no such kind/])
     assert.match(problems, part)
 })
 
 test("the ratchet only goes down: a file that needs less than it is allowed is reported", async () => {
-  // ids.ts is allowed its casts; with none left the exception must go.
+  // ids.ts is allowed some casts; without casts the exception must be removed.
   const listed = JSON.parse(readFileSync(join(ROOT, "tools/lint/ratchet.json"), "utf8")) as {
     casts: Record<string, unknown>
   }
   assert.ok("src/base/ids.ts" in listed.casts)
-  assert.match(await lint("src/base/ids.ts", `${HEADER}export const x = 1\n`), /well done: only 0 casts are left/)
+  assert.match(await lint("src/base/ids.ts", `${HEADER}export const x = 1\n`), /well done: only 0 casts remain/)
   const one = "export const f = (x: unknown) => x as string\n"
   assert.match(await lint("src/base/ids.ts", HEADER + one.repeat(9)), /no cast outside/)
 })
 
-test("a function or file with an exception may not grow, and an exception no longer needed must go", async () => {
+test("a function or file with an exception may not grow, and an unneeded exception must be removed", async () => {
   const { RATCHET } = await tool<{ RATCHET: Record<"functionLines" | "fileLines", Record<string, unknown>> }>(
     "tools/lint/ratchet.mjs",
   )
@@ -393,7 +393,7 @@ test("a function or file with an exception may not grow, and an exception no lon
   try {
     assert.deepEqual(await size(90), [])
     assert.match((await size(91)).join(), /91 lines, 90 at most/)
-    assert.match((await size(80)).join(), /well done: 80 lines are left; lower/)
+    assert.match((await size(80)).join(), /well done: only 80 lines remain; lower/)
     assert.match((await size(70)).join(), /well done: remove/)
   } finally {
     delete RATCHET.functionLines["src/object/planted.ts#f"]

@@ -1,4 +1,4 @@
-/** `npm run mutation`: which cores it changes, and with which tests it tries them. */
+/** `npm run mutation`: the cores that it mutates, and the tests that it runs against them. */
 import assert from "node:assert/strict"
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -32,7 +32,7 @@ test("a word chooses cores by their path; their tests are the pure ones of the m
   assert.deepEqual(tool.coreModules(["no such core"]), [])
 })
 
-test("85 % is the bound, and each file that is left out exists and has a reason", () => {
+test("the bound is 85 %, and each excluded file exists and has a reason", () => {
   assert.equal(config.killedPercentMin, 85)
   for (const [path, reason] of Object.entries({ ...config.coresLeftOut, ...config.testsLeftOut })) {
     assert.ok(existsSync(join(ROOT, path)), path)

@@ -1,4 +1,4 @@
-/** `npm test`: errors that nobody catches fail the file although promises are not followed; the lists name files. */
+/** `npm test`: uncaught errors fail the file although promises are not tracked; the lists name existing files. */
 import assert from "node:assert/strict"
 import { existsSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
@@ -14,7 +14,7 @@ const STRAYS = {
   exception: `setTimeout(() => { throw new Error("a stray exception") })`,
 }
 
-/** How a file of tests ends, one of which leaves this behind. */
+/** The result of a test file with a test that leaves this behind. */
 const outcomeOf = (stray: string) =>
   withFolder(async folder => {
     const file = join(folder, "file.mjs")
@@ -28,20 +28,20 @@ const outcomeOf = (stray: string) =>
     return run(process.execPath, ["--require", join(ROOT, "tools/plain-tests.cjs"), file], { env })
   })
 
-test("a file that only has good tests is good", async () => {
+test("a file passes if all its tests pass", async () => {
   assert.equal((await outcomeOf("")).code, 0)
 })
 
 for (const [what, stray] of Object.entries(STRAYS)) {
-  test(`a stray ${what} fails the file, and is told of`, async () => {
+  test(`a stray ${what} fails the file, and is reported`, async () => {
     const { code, stdout } = await outcomeOf(stray)
     assert.notEqual(code, 0)
     assert.match(stdout, new RegExp(`a stray ${what}`))
   })
 }
 
-/** `node:test` follows promises by destroy hooks: with them, a promise has a number of its own. */
-test("promises of tests are not followed", async () => {
+/** `node:test` tracks promises by destroy hooks: with them, each promise has its own number. */
+test("promises of tests are not tracked", async () => {
   const { code, stdout } = await outcomeOf(
     `const { executionAsyncId } = await import("node:async_hooks"); await 0; process.stdout.write("in " + executionAsyncId() + ".")`,
   )
@@ -49,7 +49,7 @@ test("promises of tests are not followed", async () => {
   assert.match(stdout, /in 0\./)
 })
 
-test("files that the runner knows by name are all there", async () => {
+test("all files that the runner lists by name exist", async () => {
   const url = pathToFileURL(join(ROOT, "tools/test.mjs")).href
   const { LONGEST, LONG } = (await import(url)) as { LONGEST: readonly string[]; LONG: ReadonlySet<string> }
   assert.deepEqual(

@@ -1,24 +1,24 @@
 /**
- * Tables in documents that are made from the code, by the name that stands in their markers:
+ * Generators of tables in documents, by the name in the table's markers:
  *
  *   <!-- generated:failures -->
  *   … (what the generator returns)
  *   <!-- /generated -->
  *
- * A generator is a function without arguments that returns Markdown, or a promise of it. It imports
- * from dist/, so build first (`node tools/docs.mjs` does).
+ * A generator is a function without arguments that returns Markdown, or a promise of it. It imports from dist/,
+ * which must be built first (`node tools/docs.mjs` does).
  */
-import { LAYERS } from "../layers/judge.mjs"
+import { LAYERS } from "../layers/rules.mjs"
 
 const built = path => import(new URL(`../../dist/src/${path}`, import.meta.url).href)
 
 async function commandLine() {
   const [{ buildProgram }, { commandLineTables }] = [await built("cli/program.js"), await built("cli/reference.js")]
-  // Nothing is run, so nothing is read from or written to the world.
+  // The commands are only described, never run, so they need no access to the outside world.
   return commandLineTables(buildProgram({}, new AbortController().signal))
 }
 
-/** A Markdown table; cells are texts. */
+/** Returns a Markdown table; cells are texts. */
 export function table(head, rows) {
   const line = cells => `| ${cells.map(cell => String(cell).replaceAll("|", "\\|")).join(" | ")} |`
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n")
@@ -26,8 +26,8 @@ export function table(head, rows) {
 
 const REMEDIES = {
   fixRequest: "change the request",
-  signIn: "sign in, or ask for the right",
-  reread: "read again, then decide anew",
+  signIn: "authenticate, or request the permission",
+  reread: "read the current state, then decide again",
   backOff: "wait and try again",
   addSpace: "add space",
   repair: "nothing: the store repairs it",
@@ -41,7 +41,7 @@ const UNITS = [
   [2 ** 10, "KiB"],
 ]
 
-/** A limit for people: bytes in the largest whole unit, other numbers with separators. */
+/** A limit as readable text: bytes in the largest whole unit, other numbers with separators. */
 function shownLimit(name, value) {
   const unit = /BYTES/.test(name) ? UNITS.find(([size]) => value % size === 0) : undefined
   return unit === undefined ? value.toLocaleString("en-US") : `${(value / unit[0]).toLocaleString("en-US")} ${unit[1]}`

@@ -1,8 +1,8 @@
-/** Markdown as far as the checks need it: lines outside code, links, headings, fenced blocks. */
+/** The parts of Markdown that the checks need: lines outside code, links, headings, fenced blocks. */
 
 const FENCE = /^(\s*)(```+|~~~+)(.*)$/
 
-/** The text with code (fenced and inline) and comments blanked out, line numbers kept. */
+/** Returns the text with code (fenced and inline) and comments blanked out; line numbers stay. */
 export function proseOf(text) {
   let fence
   const lines = text.split("\n").map(line => {
@@ -52,7 +52,7 @@ export function linksOf(text) {
   return links
 }
 
-/** The anchors that headings get on the usual forges. */
+/** The anchors that common code hosts give headings. */
 export function anchorsOf(text) {
   const seen = new Map()
   const anchors = new Set()

@@ -1,6 +1,7 @@
 /**
- * Unused exports: a name that a file of src/ exports and no other file imports, tests and tools included. It makes a
- * reader look for users that do not exist; without `export` the compiler says whether the file itself needs it.
+ * Unused exports: a name that a file of src/ exports and no other file imports, including tests and tools. It makes
+ * a reader look for users that do not exist; without `export` the compiler reports whether the file itself needs
+ * the name.
  */
 import ts from "typescript"
 import { importedPath } from "../lint/paths.mjs"
@@ -9,7 +10,7 @@ const EVERYTHING = "*"
 
 const isExported = node => node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true
 
-/** The names that a declaration binds: several for `const { a, b } = …`. */
+/** The names that a declaration declares: several for `const { a, b } = …`. */
 function namesOf(node) {
   if (ts.isVariableStatement(node)) return node.declarationList.declarations.flatMap(namesOf)
   if (ts.isObjectBindingPattern(node) || ts.isArrayBindingPattern(node)) return node.elements.flatMap(namesOf)
@@ -17,7 +18,7 @@ function namesOf(node) {
   return ts.isIdentifier(node.name) ? [node.name.text] : namesOf(node.name)
 }
 
-/** What a file exports, and what it takes from others: `{ exports: names, uses: [{ to, name }], stars: paths }`. */
+/** The exports of a file, and the names that it imports: `{ exports: names, uses: [{ to, name }], stars: paths }`. */
 export function exportsOf(path, text) {
   const found = { exports: [], uses: [], stars: [] }
   const use = (specifier, names) => {
@@ -66,7 +67,7 @@ export function unusedExports(sources, others = "") {
     const key = `${path} ${name}`
     if (used.has(key)) return
     used.add(key)
-    // A name may come from any file of which the entry point shows everything.
+    // The name may come from any file that the entry point re-exports with `*`.
     for (const star of files.get(path)?.stars ?? []) mark(star, name)
   }
   for (const { uses } of files.values()) for (const { to, name } of uses) mark(to, name)

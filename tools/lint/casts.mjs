@@ -1,8 +1,8 @@
 /**
- * Rule: a cast is next to the check that justifies it, in a function named `parse…`.
+ * Rule: a cast belongs next to the check that justifies it, in a function named `parse…`.
  *
- * `as const` and `satisfies` assert nothing and are free; tests may cast. Files in ratchet.json have
- * as many casts as listed there; the number must be lowered with each removed cast.
+ * `as const` and `satisfies` assert nothing and are allowed; tests may cast. Files in ratchet.json have as many
+ * casts as listed there; the number must be lowered with each removed cast.
  */
 import { isCheck, pathOf } from "./paths.mjs"
 import { ratchetFor } from "./ratchet.mjs"
@@ -41,7 +41,7 @@ export default {
         } else if (allowed !== undefined && found.length < allowed.number) {
           context.report({
             node: program,
-            message: `well done: only ${found.length} casts are left; lower tools/lint/ratchet.json`,
+            message: `well done: only ${found.length} casts remain; lower tools/lint/ratchet.json`,
           })
         }
       },

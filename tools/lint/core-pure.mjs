@@ -1,6 +1,6 @@
 /**
- * Rule: `*-core.ts` decides and never waits: no async, no promise, no seam. Data that a seam's
- * contract describes may be imported as a type; the interfaces of seams may not.
+ * Rule: `*-core.ts` decides and never waits: no async, no promise, no seam. Types of plain data in a seam's
+ * contract may be imported; interfaces of seams may not.
  */
 import { importedPath, pathOf, moduleOf } from "./paths.mjs"
 
@@ -33,7 +33,7 @@ export default {
           const name = specifier.imported?.name ?? specifier.local.name
           const isType = node.importKind === "type" || specifier.importKind === "type"
           if (isType && !LIVE.has(name) && specifier.type === "ImportSpecifier") continue
-          report(specifier, `a core knows no seam: have the value of ${name} come in with the event`)
+          report(specifier, `a core uses no seam: pass the value of ${name} in with the event`)
         }
       },
     }

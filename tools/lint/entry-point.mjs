@@ -16,7 +16,7 @@ export default {
         }
         const lines = context.sourceCode.lines.length - 1
         if (lines > ENTRY_POINT_LINES_MAX)
-          context.report({ node, message: `${lines} lines, ${ENTRY_POINT_LINES_MAX} at most: show less` })
+          context.report({ node, message: `${lines} lines, ${ENTRY_POINT_LINES_MAX} at most: export less` })
       },
     }
   },

@@ -1,4 +1,4 @@
-/** Rule: what is thrown is a failure from the closed list, or an assertion. */
+/** Rule: code throws only failures from the closed list, or assertions. */
 import { isCheck, isStandIn, pathOf } from "./paths.mjs"
 
 export default {
@@ -11,7 +11,7 @@ export default {
         const thrown = node.argument
         if (thrown.type !== "NewExpression" || !/^(Type|Range|Syntax)?Error$/.test(thrown.callee.name ?? "")) return
         const message =
-          'throw fail("kind", { details }) of src/base/failures.ts, so that callers know the remedy; for our own mistakes, assert'
+          'throw fail("kind", { details }) of src/base/failures.ts, so that callers know the remedy; use assert for bugs'
         context.report({ node, message })
       },
     }

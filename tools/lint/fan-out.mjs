@@ -8,7 +8,7 @@ const isLiteral = node =>
     ? node.elements.every(element => element?.type !== "SpreadElement")
     : node.type === "TSAsExpression" && isLiteral(node.expression)
 
-/** The items a call maps over: `xs.map(f)`, `Array.from(xs, f)`; undefined for anything else. */
+/** The items over which a call maps: `xs.map(f)`, `Array.from(xs, f)`; undefined for any other call. */
 function mapped(node) {
   if (node?.type !== "CallExpression" || node.callee.type !== "MemberExpression") return undefined
   const method = node.callee.property.name

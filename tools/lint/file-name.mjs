@@ -12,7 +12,7 @@ export default {
         for (const part of parts) {
           const name = part.replace(/(\.test)?\.ts$/, "")
           if (EMPTY_WORDS.test(name))
-            context.report({ node, message: `"${name}" says nothing: name the file after what it holds` })
+            context.report({ node, message: `"${name}" is too vague: name the file after its content` })
           else if (!/^[a-z0-9]+([-.][a-z0-9]+)*$/.test(name))
             context.report({ node, message: `"${name}": file names are kebab-case` })
         }

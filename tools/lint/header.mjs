@@ -17,7 +17,7 @@ export default {
         context.report({
           node,
           loc,
-          message: "open the file with /** what it is for, what it promises and refuses, its limits */",
+          message: "begin the file with a comment: /** its purpose, what it promises and refuses, its limits */",
         })
       },
     }

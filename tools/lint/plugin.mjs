@@ -1,4 +1,4 @@
-/** The project's own lint rules, one file each; tests/tools/lint.test.ts plants a violation of every one. */
+/** The project's own lint rules, one file each; tests/tools/lint.test.ts plants a violation of each rule. */
 import casts from "./casts.mjs"
 import corePure from "./core-pure.mjs"
 import entryPoint from "./entry-point.mjs"

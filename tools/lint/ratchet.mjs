@@ -14,15 +14,15 @@ export const ratchetFor = (kind, key, ratchet = RATCHET) => ratchet[kind]?.[key]
 export const ratchetOfFile = (kind, path, ratchet = RATCHET) =>
   Object.entries(ratchet[kind] ?? {}).filter(([key]) => key === path || key.startsWith(`${path}#`))
 
-/** The problems of the ratchet itself, as sentences. `exists` returns whether a path is in the tree. */
-export function judgeRatchet(ratchet, exists) {
+/** Returns the problems of ratchet.json as sentences. `exists` returns whether a path is in the tree. */
+export function checkRatchet(ratchet, exists) {
   const problems = []
   for (const [kind, entries] of Object.entries(ratchet)) {
     if (!["fileLines", "functionLines", "casts"].includes(kind)) problems.push(`${kind}: no such kind of exception`)
     for (const [key, { number, reason }] of Object.entries(entries)) {
-      if (!exists(key.split("#")[0])) problems.push(`${key}: the file is gone, remove its exception`)
+      if (!exists(key.split("#")[0])) problems.push(`${key}: the file does not exist; remove its exception`)
       if (!Number.isInteger(number) || number < 1) problems.push(`${key}: the number is missing`)
-      if (typeof reason !== "string" || reason.length < 15) problems.push(`${key}: say why it needs an exception`)
+      if (typeof reason !== "string" || reason.length < 15) problems.push(`${key}: state why it needs an exception`)
     }
   }
   return problems

@@ -1,8 +1,8 @@
 /**
- * Rule: about a screen for a function, about 600 lines for a file. A longer one probably lacks an
- * idea; justified exceptions are in ratchet.json and never grow.
+ * Rule: a function has at most about a screen of lines, a file about 600. Longer ones should be split by concept;
+ * justified exceptions are in ratchet.json and never grow.
  *
- * Tests are lists: their functions may be long, their files longer. So are seams' suites.
+ * Tests and the suites of seams are lists: their functions may be long, and their files longer.
  */
 import { isCheck, pathOf } from "./paths.mjs"
 import { ratchetFor, ratchetOfFile } from "./ratchet.mjs"
@@ -20,24 +20,27 @@ export default {
   meta: { type: "suggestion", schema: [] },
   create(context) {
     const path = pathOf(context.filename)
-    const check = isCheck(path)
+    const isTestCode = isCheck(path)
     const seen = new Set()
 
-    const judge = (kind, key, lines, limit, node, advice) => {
+    const checkSize = (kind, key, lines, limit, node, advice) => {
       const allowed = ratchetFor(kind, key)?.number
       if (allowed !== undefined && lines > limit) seen.add(key)
       if (lines > (allowed ?? limit))
         context.report({ node, message: `${lines} lines, ${allowed ?? limit} at most: ${advice}` })
       else if (allowed !== undefined && lines < allowed && lines > limit) {
-        context.report({ node, message: `well done: ${lines} lines are left; lower ${key} in tools/lint/ratchet.json` })
+        context.report({
+          node,
+          message: `well done: only ${lines} lines remain; lower ${key} in tools/lint/ratchet.json`,
+        })
       }
     }
 
     const onFunction = node => {
-      if (check) return
+      if (isTestCode) return
       const lines = node.loc.end.line - node.loc.start.line + 1
       const key = `${path}#${nameOf(node)}`
-      judge("functionLines", key, lines, FUNCTION_LINES_MAX, node, "find the idea this function is missing")
+      checkSize("functionLines", key, lines, FUNCTION_LINES_MAX, node, "split the function by concept")
     }
 
     return {
@@ -45,9 +48,9 @@ export default {
       FunctionExpression: onFunction,
       ArrowFunctionExpression: onFunction,
       "Program:exit"(node) {
-        const limit = check ? CHECK_FILE_LINES_MAX : FILE_LINES_MAX
+        const limit = isTestCode ? CHECK_FILE_LINES_MAX : FILE_LINES_MAX
         const lines = context.sourceCode.lines.length - (context.sourceCode.text.endsWith("\n") ? 1 : 0)
-        judge("fileLines", path, lines, limit, node, "find the second thing this file is about")
+        checkSize("fileLines", path, lines, limit, node, "split the file by topic")
         for (const kind of ["fileLines", "functionLines"]) {
           for (const [key] of ratchetOfFile(kind, path)) {
             if (!seen.has(key))

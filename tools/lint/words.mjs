@@ -1,6 +1,6 @@
 /**
- * Rule: comments and names use the field's terms. The tables are the vocabulary that the project has given up, each
- * with the word to use; tools/docs.mjs applies the first one to documents as well.
+ * Rule: comments and names use the field's terms. The tables list retired words, each with its replacement;
+ * tools/docs.mjs applies the first table to documents as well.
  */
 
 /** Words and phrases of prose. */
@@ -23,7 +23,7 @@ export const RETIRED_PHRASES = {
   whoever: "the caller, the client, any user",
 }
 
-/** Words within names, as `camelCase` parts them. */
+/** Words within names, split by `camelCase`. */
 export const RETIRED_NAMES = {
   anew: "again",
   authority: "permissions",
@@ -49,7 +49,7 @@ const PHRASES = new RegExp(`\\b(${Object.keys(RETIRED_PHRASES).join("|")})s?\\b`
 export const retiredIn = text =>
   [...text.matchAll(PHRASES)].map(([, phrase]) => ({ phrase, instead: RETIRED_PHRASES[phrase.toLowerCase()] }))
 
-/** Names of URIs, of HTTP and of formats on disk that a standard or old data fixes. */
+/** Names from standards (URIs, HTTP) and from formats on disk, which cannot change. */
 const FIXED = new Set(["authority"])
 const FIXED_IN = /^src\/base\/(uri(\.test)?|families)\.ts$|^src\/s3\/wire\/|^conformance\//
 

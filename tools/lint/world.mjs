@@ -1,13 +1,13 @@
 /**
  * Rule: no code accesses the outside world directly. Time, randomness, files, sockets, threads and the process are
- * passed in as seams; each ban names the replacement and the files that are exempt (those that implement it).
+ * passed in as seams; each ban names the replacement and the exempt files, which implement the seam.
  */
 import { isCheck, pathOf } from "./paths.mjs"
 
 const SEAM = /^src\/seams\/.*\/(real|thread|inline)[^/]*\.ts$|^src\/seams\/.*worker[^/]*\.ts$/
 const MAIN = /^src\/(main|cli|client)\//
 const HTTP = /^src\/http\//
-/** The command line is a client: it reads and writes its user's files, which no store owns. */
+/** The command line is a client: it reads and writes files of its user, which belong to no store. */
 const CLIENT = /^src\/(cli|client)\//
 /** The program's own files: its version, its docs. */
 const OWN_FILES = /^src\/(cli\/version|main\/documents)\.ts$/
@@ -19,8 +19,8 @@ const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
 const RANDOM = "use the Random handed in (src/seams/random/contract.ts)"
 const DISK = "use the Disk handed in (src/seams/disk/contract.ts)"
 const COMPUTE = "use the Compute handed in (src/seams/compute/contract.ts)"
-const NETWORK = "only src/http/ and src/client/ speak to sockets: use its entry point"
-const PROCESS = "only src/main/ and src/cli/ know the process: take what you need as an argument"
+const NETWORK = "only src/http/ and src/client/ use sockets: use their entry points"
+const PROCESS = "only src/main/ and src/cli/ use the process: pass what you need as an argument"
 const TELEMETRY = "use the Telemetry handed in (src/seams/telemetry/contract.ts)"
 
 const MODULES = {
@@ -81,7 +81,7 @@ export default {
 
     const report = (node, what, ban) => {
       if (ban === undefined || ban.in.some(allowed => allowed.test(path))) return
-      context.report({ node, message: `${what} reaches for the world: ${ban.use}` })
+      context.report({ node, message: `${what} accesses the outside world: ${ban.use}` })
     }
     const own = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined)
 

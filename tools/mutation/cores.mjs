@@ -1,11 +1,11 @@
 /**
  * Mutation: the pure cores and the test files that are run against their mutants.
  *
- * `cores.json` lists the cores as patterns of paths, and the cores and the tests that are left out, each with its
- * reason. The tests of a core are the pure test files of its module (the first folder below `src/`) and of
+ * `cores.json` lists the cores as patterns of paths, and the excluded cores and tests, each with its reason. The
+ * tests of a core are the pure test files of its module (the first folder below `src/`) and of
  * `tests/scenarios` that import it themselves: tests that reach it only through other files take too long to run for
- * each mutant. A pure test file imports only `test` and `before` from `node:test`, and nothing by which it would reach
- * processes, threads, sockets, folders or real time.
+ * each mutant. A pure test file imports only `test` and `before` from `node:test`, and no module for processes,
+ * threads, sockets, folders or real time.
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -23,7 +23,7 @@ const PLAIN_TEST = /import \{ (before, )?test(, type \w+)? \} from "node:test"/
 const isPureTest = (path, text) =>
   path.endsWith(".test.ts") && PLAIN_TEST.test(text) && !WORLD.test(text) && CONFIG.testsLeftOut[path] === undefined
 
-/** Files that a test imports; a test of scenarios has its subjects in files beside it. */
+/** Files that a test imports; the subjects of a scenario test are in files beside it. */
 function importedBy(test) {
   const imported = new Set([test])
   for (const path of imported) {
@@ -35,7 +35,7 @@ function importedBy(test) {
 
 /**
  * The modules that have cores whose path contains one of the words: `{ module, cores, tests }`, paths from the root.
- * Tests named for a core come before others, which mostly take longer.
+ * Tests named after a core come before others, most of which take longer.
  */
 export function coreModules(words) {
   const paths = sourcesOf(ROOT)

@@ -1,9 +1,10 @@
 /**
  * Mutation: a test runner for StrykerJS that runs `node:test` files inside its own process.
  *
- * A process for each mutant would cost several times what the pure tests cost. Here each test file is bundled once with
- * the mutated cores, and evaluated again for each mutant, so that no state of one mutant reaches the next. The files may
- * import only `test` and `before` from `node:test`. Stryker ends the process if a mutant does not return in time.
+ * A process for each mutant would cost several times as much as the pure tests. Here each test file is bundled once
+ * with the mutated cores, and evaluated again for each mutant, so that no state of one mutant reaches the next. The
+ * files may import only `test` and `before` from `node:test`. Stryker ends the process if a mutant does not return
+ * in time.
  */
 import { createRequire } from "node:module"
 import { basename, join } from "node:path"
@@ -14,9 +15,9 @@ import { DryRunStatus, TestStatus, determineHitLimitReached, toMutantRunResult }
 import { ROOT } from "../lint/paths.mjs"
 
 const require = createRequire(import.meta.url)
-/** These load with `require` and keep no state of a test, so that they are evaluated once. */
+/** These modules load with `require` and keep no state of a test, so they are evaluated once. */
 const SHARED_PACKAGES = ["fast-check", "hash-wasm", "msgpackr", "sorted-btree", "typescript", "zod"]
-/** The first test imports the cores, so that code that runs on import is covered even where no test file exists. */
+/** The first test imports the cores, so that code that runs on import is covered even without a test file. */
 const LOAD = "imports the cores"
 const IDLE_POLL_MS = 50
 const IDLE_POLLS_MAX = 8
@@ -44,10 +45,10 @@ async function bundle(files) {
   return new Map(files.map((file, i) => [file, scripts[i]]))
 }
 
-/** Test files find their data from the place where the build puts them. */
+/** Test files find their data relative to their place in the build. */
 const addressOf = file => pathToFileURL(join(ROOT, "dist", file.replace(/\.ts$/, ".js"))).href
 
-/** Evaluates a file; the tests that it declares: `{ id, file, run }`, the first of which runs what precedes all. */
+/** Evaluates a file; returns its tests: `{ id, file, run }`. The first one runs the `before` hooks. */
 function load(file, script) {
   const tests = []
   const preparations = []
@@ -65,21 +66,21 @@ function load(file, script) {
   const module = { exports: {} }
   script(requireHere, module, module.exports, addressOf(file))
   const { default: fc } = require("fast-check")
-  // A counterexample suffices; a smaller one is of no use here.
+  // Any counterexample suffices, so it is not shrunk.
   fc.configureGlobal({ ...fc.readConfigureGlobal(), endOnFailure: true })
   return tests
 }
 
-/** A pipe to Stryker is always open; a test that waits for something has more. */
+/** The pipe to Stryker is always open; a waiting test has more active resources. */
 const isWaiting = () => process.getActiveResourcesInfo().some(kind => kind !== "PipeWrap")
 
-/** Rejects once nothing has been under way for a while, so that a test whose promise is forgotten ends soon. */
+/** Rejects once no work has been active for a while, so that a test that waits for a lost promise ends soon. */
 function stuck(signal) {
   return new Promise((_resolve, reject) => {
     let idle = 0
     const poll = setInterval(() => {
       idle = isWaiting() ? 0 : idle + 1
-      if (idle === IDLE_POLLS_MAX) reject(new Error("the test waits for something that never happens"))
+      if (idle === IDLE_POLLS_MAX) reject(new Error("the test waits for an event that never happens"))
     }, IDLE_POLL_MS).unref()
     signal.addEventListener("abort", () => clearInterval(poll))
   })
@@ -118,7 +119,7 @@ class InProcessRunner {
   }
 
   async init() {
-    // A mutant may break a promise that no test waits for.
+    // A mutant may reject a promise for which no test waits.
     process.on("unhandledRejection", () => {})
     this.#scripts = await bundle([...this.#cores, ...this.#files])
   }

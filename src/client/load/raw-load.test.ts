@@ -37,8 +37,8 @@ const get = { bytes: Buffer.from("GET / HTTP/1.1\r\nhost: x\r\n\r\n"), isHead: f
 
 /** This many requests, then none. */
 const some = (count: number, expectBytes = 2) => {
-  let asked = 0
-  return () => (asked++ < count ? { request: get, bytes: 2, expectBytes } : undefined)
+  let requested = 0
+  return () => (requested++ < count ? { request: get, bytes: 2, expectBytes } : undefined)
 }
 
 test("successes, refusals and wrong lengths are distinguished", async () => {

@@ -8,9 +8,9 @@ import { withScratchBucket } from "./scratch-bucket.js"
 
 test("a load that is interrupted before its bucket is confirmed still removes the bucket", async () => {
   const stop = new AbortController()
-  const asked: string[] = []
+  const methods: string[] = []
   const server = createServer((request, response) => {
-    asked.push(request.method ?? "")
+    methods.push(request.method ?? "")
     if (request.method === "PUT") stop.abort()
     // By then everything interruptible has been interrupted.
     setImmediate(() => response.end(request.method === "GET" ? "<ListBucketResult/>" : ""))
@@ -23,7 +23,7 @@ test("a load that is interrupted before its bucket is confirmed still removes th
     const work = () => assert.fail("no work is begun any more")
     const load = withScratchBucket(access, new RealClock(), new RealRandom(), stop.signal, work)
     await assert.rejects(load, { name: "AbortError" })
-    assert.deepEqual(asked, ["PUT", "GET", "DELETE"])
+    assert.deepEqual(methods, ["PUT", "GET", "DELETE"])
   } finally {
     server.closeAllConnections()
     server.close()

@@ -70,7 +70,8 @@ export interface Menu {
 /**
  * `more than half`: half of the devices open the store. `one by one`: a change may add or remove several voting
  * devices.
- * `failed records`: failed records are forgotten. `incarnation`: a start writes without recording its incarnation first.
+ * `failed records`: failed records are forgotten. `incarnation`: a start writes without recording its incarnation
+ * first.
  * `renewal`: a start continues with the record as it found it.
  */
 export type Rule = "more than half" | "one by one" | "failed records" | "incarnation" | "renewal"
@@ -187,11 +188,11 @@ function withCopies(world: World, set: Devices, change: (copy: Copy) => Copy): W
 /** The record is the one that took effect last: all others are stale, unless it had taken effect already. */
 function withTruth(world: World, truth: ModelRecord): World {
   if (truth.standing === "truth") return world
-  const judge = (record: ModelRecord | undefined): ModelRecord | undefined => {
+  const evaluate = (record: ModelRecord | undefined): ModelRecord | undefined => {
     if (record === undefined) return undefined
     return { ...record, standing: record.generation === truth.generation ? "truth" : "stale" }
   }
-  return { ...world, copies: world.copies.map(copy => ({ ...copy, record: judge(copy.record) })) }
+  return { ...world, copies: world.copies.map(copy => ({ ...copy, record: evaluate(copy.record) })) }
 }
 
 /** All possible next events. Throws `Divergence` if the store opens with a stale record. */
@@ -346,10 +347,10 @@ export function keyOf(world: World): string {
   const { copies, running } = world
   const generations = copies.flatMap(({ record }) => (record === undefined ? [] : [record.generation]))
   if (running !== undefined) generations.push(running.record.generation, running.tried)
-  const lives = copies.map(({ incarnation }) => incarnation)
-  if (running !== undefined) lives.push(running.incarnation)
+  const incarnations = copies.map(({ incarnation }) => incarnation)
+  if (running !== undefined) incarnations.push(running.incarnation)
   const order = [
-    ...new Set([...lives, ...generations.map(each => Math.floor(each / GENERATIONS_PER_INCARNATION))]),
+    ...new Set([...incarnations, ...generations.map(each => Math.floor(each / GENERATIONS_PER_INCARNATION))]),
   ].sort((a, b) => a - b)
   const ranks = new Map(order.map((incarnation, rank) => [incarnation, rank]))
   const inOrder = [...new Set(generations)].sort((a, b) => a - b)

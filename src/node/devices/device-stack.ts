@@ -270,7 +270,7 @@ async function openContents(
   output: Log,
 ): Promise<Contents> {
   const folders = foldersOf(place.path)
-  const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
+  const directory = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
   for (const folder of [folders.volumes, folders.payloads]) await checkOwner(disk, folder, place.id)
   const volumeBytesMax = Math.min(VOLUME_LIMITS.volumeBytesMax, volumeBytesMaxFor(space.fullness.reserveBytes))
   const mark = readSourceMark(metadataStore, VOLUMES_SOURCE)
@@ -278,7 +278,7 @@ async function openContents(
   const limits = { ...VOLUME_LIMITS, volumeBytesMax }
   const cachedBytesMax = residentBytesMax()
   const sync = { reads: syncReads, cachedBytesMax }
-  const volumes = await openVolumes(disk, rows, home, mark, { limits, mayAppend, sync })
+  const volumes = await openVolumes(disk, rows, directory, mark, { limits, mayAppend, sync })
   opened.defer(() => volumes.close())
   for (const damage of volumes.damages) output.error("volume_damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)

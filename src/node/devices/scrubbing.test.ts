@@ -87,8 +87,8 @@ test("a store that is started every day is verified within its period; each devi
     for (let day = 0; day * DAY_MS < SCRUB_PACE.periodMs; day += 1) {
       const lifetime = disk.boot()
       const rows = new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
-      const home = { folder: "/d/volumes", deviceId, incarnation: parseIncarnation(day + 1) }
-      const volumes = await openVolumes(lifetime, rows, home, undefined)
+      const directory = { folder: "/d/volumes", deviceId, incarnation: parseIncarnation(day + 1) }
+      const volumes = await openVolumes(lifetime, rows, directory, undefined)
       const saved = await readScrubRecord(lifetime, "/d")
       const scrub = new NeedleScrub(volumes.upkeep, saved?.state, () => undefined)
       const device = { id: deviceId, path: "/d", disk: lifetime, volumes, aliveSinceMs }

@@ -175,8 +175,8 @@ export class CheckpointExecutor implements CheckpointRunner {
     const store = await this.stores.openWriter(folders.metadataStore, { disk, deviceId: id, rebuilt: this.rebuilt })
     try {
       const { totalBytes } = await disk.space(path)
-      const home = { folder: folders.payloads, deviceId: id, incarnation }
-      const payloads = await PayloadVolumes.open(disk, home, payloadLimitsFor(totalBytes))
+      const directory = { folder: folders.payloads, deviceId: id, incarnation }
+      const payloads = await PayloadVolumes.open(disk, directory, payloadLimitsFor(totalBytes))
       return { disk, store, log: openLogReader(disk, folders.log, id), payloads, upkeep: new PayloadUpkeep(payloads) }
     } catch (error) {
       await store.close()

@@ -42,16 +42,16 @@ class Machine {
   private starts = 0
 
   /** A start in a new process; the one before is dead. */
-  start(asked: ServeConfig = config, clock = new SimClock()): Promise<OpenedStore> {
+  start(requested: ServeConfig = config, clock = new SimClock()): Promise<OpenedStore> {
     this.disk.kill()
     this.process.kill()
     this.process = this.locks.boot()
     this.starts += 1
-    return openStore(clock, new SimRandom(this.starts), this.disk.boot(), this.process, asked, undefined)
+    return openStore(clock, new SimRandom(this.starts), this.disk.boot(), this.process, requested, undefined)
   }
 
   /** A start whose process dies at its nth change of a file or name; false if it completed first. */
-  async startUntil(nth: number, asked: ServeConfig): Promise<boolean> {
+  async startUntil(nth: number, requested: ServeConfig): Promise<boolean> {
     let changes = 0
     const died = new Promise<false>(resolve =>
       this.disk.intercept(call => {
@@ -61,7 +61,7 @@ class Machine {
         resolve(false)
       }),
     )
-    const ended = await Promise.race([this.start(asked).then(() => true), died])
+    const ended = await Promise.race([this.start(requested).then(() => true), died])
     this.disk.intercept(() => undefined)
     return ended
   }
@@ -245,19 +245,19 @@ test("a device without space for the record is healthy, and gets it at the next 
   await machine.start(THREE)
 })
 
-const noRoomAt = (folder: string) =>
+const noSpaceAt = (folder: string) =>
   failing({ kind: "write", pathPart: `${folder}/superblock`, code: "ENOSPC", nth: 1, forEver: true })
 
 test("a device without space for its next incarnation is left out, and never reported as missing", async () => {
   const machine = new Machine()
   await machine.start(THREE)
-  machine.disk.intercept(noRoomAt("/b"))
+  machine.disk.intercept(noSpaceAt("/b"))
   const store = await machine.start(THREE)
   assert.equal(statesOf(store), "/a active, /b offline, /c active")
   assert.match(store.notes.join(), /\/b cannot be used and is left alone: the store is full/)
   machine.disk.intercept(() => undefined)
   assert.equal(pathsOf(await machine.start(THREE)), "/a /b /c")
-  machine.disk.intercept(inTurn(noRoomAt("/b"), noRoomAt("/c")))
+  machine.disk.intercept(inTurn(noSpaceAt("/b"), noSpaceAt("/c")))
   await assert.rejects(machine.start(THREE), error => isFailure(error, "deviceFull"))
 })
 

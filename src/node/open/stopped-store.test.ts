@@ -37,14 +37,14 @@ class Machine {
   readonly disk = new SimDisk()
   private readonly locks = new SimLocks()
   private process: SimProcessLocks = this.locks.boot()
-  private lives = 0
+  private incarnations = 0
 
   private nextProcess(): SimRandom {
     this.disk.kill()
     this.process.kill()
     this.process = this.locks.boot()
-    this.lives += 1
-    return new SimRandom(this.lives)
+    this.incarnations += 1
+    return new SimRandom(this.incarnations)
   }
 
   start(...dataFolders: readonly string[]): Promise<OpenedStore> {

@@ -124,7 +124,7 @@ export interface RepairReport {
   readonly partitionsScanned: number
   /** Partitions that lacked shards, and those that still do. */
   readonly partitionsDone: number
-  readonly partitionsLeft: number
+  readonly partitionsRemaining: number
   /** Of missing shards. */
   readonly progress: ProgressReport
   /** Since the start of the process. */

@@ -22,16 +22,16 @@ test("the end of uneven work is estimated to within 30 % after a minute", () => 
   const totalBytes = 1200 * bytesPerSecond
   for (let seconds = 60; seconds < 1100; seconds += 65) {
     // Steps of 0 to twice the mean, as with large and small blocks, and busy and idle clients.
-    const told = seen(totalBytes, seconds, () => (5 * bytesPerSecond * random.below(201)) / 100)
-    const trueEnd = told.remainingBytes / bytesPerSecond
-    const error = Math.abs((told.endsInSeconds ?? 0) / trueEnd - 1)
-    assert.ok(error < 0.3, `after ${seconds} s: ${told.endsInSeconds} s instead of ${trueEnd}`)
+    const estimate = seen(totalBytes, seconds, () => (5 * bytesPerSecond * random.below(201)) / 100)
+    const trueEnd = estimate.remainingBytes / bytesPerSecond
+    const error = Math.abs((estimate.endsInSeconds ?? 0) / trueEnd - 1)
+    assert.ok(error < 0.3, `after ${seconds} s: ${estimate.endsInSeconds} s instead of ${trueEnd}`)
   }
 })
 
 test("a change of pace shows within three minutes", () => {
-  const told = seen(10_000 * MIB, 400, at => (at <= 200 ? 50 * MIB : 5 * MIB))
-  assert.ok(Math.abs(told.bytesPerSecond / MIB - 1) < 0.01, `${told.bytesPerSecond / MIB} MiB/s`)
+  const estimate = seen(10_000 * MIB, 400, at => (at <= 200 ? 50 * MIB : 5 * MIB))
+  assert.ok(Math.abs(estimate.bytesPerSecond / MIB - 1) < 0.01, `${estimate.bytesPerSecond / MIB} MiB/s`)
 })
 
 test("there is no estimate before ten seconds, without progress, and if nothing remains", () => {

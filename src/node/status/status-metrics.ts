@@ -107,7 +107,7 @@ function registerWork(metrics: Metrics, clock: Clock, report: ReadReport): void 
     rowOf(report().repair?.progress.remainingBytes),
   )
   metrics.gauge("hayloft_repair_remaining_partitions", "Partitions that lack shards", () =>
-    rowOf(report().repair?.partitionsLeft),
+    rowOf(report().repair?.partitionsRemaining),
   )
   metrics.gauge("hayloft_repair_rebuilt_shards", "Shards that repair has written since the start", () =>
     rowOf(report().repair?.rebuiltShards),

@@ -67,7 +67,7 @@ function spaceOf({ fullness, freeBytes }: DeviceSpace): SpaceView {
     ...system,
     usableBytes,
     reserveBytes,
-    isFull: level !== "roomy",
+    isFull: level !== "enough",
     isCritical: level === "critical",
     secondsUntilFull,
   }

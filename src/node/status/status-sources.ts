@@ -122,7 +122,7 @@ export interface ReencodingView extends Work {
 
 interface PartitionWork extends Work {
   readonly partitionsDone: number
-  readonly partitionsLeft: number
+  readonly partitionsRemaining: number
 }
 
 export interface ScrubView extends Work {

@@ -21,7 +21,7 @@ const SPACE: SpaceView = {
   isFull: false,
   secondsUntilFull: undefined,
 }
-const NO_WORK = { partitionsDone: 0, partitionsLeft: 0, doneBytes: 0, remainingBytes: 0 }
+const NO_WORK = { partitionsDone: 0, partitionsRemaining: 0, doneBytes: 0, remainingBytes: 0 }
 const REPAIR: RepairView = {
   isPaused: false,
   partitionsScanned: PARTITIONS,
@@ -192,8 +192,8 @@ test("repair and moves report their estimated ends, and status when the store wi
   now.record = moving
   now.repair = {
     ...REPAIR,
-    mending: { partitionsDone: 5, partitionsLeft: 10, doneBytes: 400, remainingBytes: 1000 },
-    moving: { partitionsDone: 0, partitionsLeft: 7, doneBytes: 0, remainingBytes: 3000 },
+    mending: { partitionsDone: 5, partitionsRemaining: 10, doneBytes: 400, remainingBytes: 1000 },
+    moving: { partitionsDone: 0, partitionsRemaining: 7, doneBytes: 0, remainingBytes: 3000 },
     bytesPerSecond: 100,
     secondsLeft: 40,
     singleCopyBlocks: 2,
@@ -201,7 +201,7 @@ test("repair and moves report their estimated ends, and status when the store wi
   }
   const { repair, layout, safety, health } = status.report()
   assert.deepEqual(repair?.progress, { doneBytes: 400, remainingBytes: 1000, bytesPerSecond: 100, endsInSeconds: 10 })
-  assert.deepEqual([repair.partitionsDone, repair.partitionsLeft], [5, 10])
+  assert.deepEqual([repair.partitionsDone, repair.partitionsRemaining], [5, 10])
   const progress = { doneBytes: 0, remainingBytes: 3000, bytesPerSecond: 100, endsInSeconds: 40 }
   assert.deepEqual(layout.transition, { fromVersion: layout.version, progress })
   assert.match(safety.sentence, /; today none, because \/d2 is being rebuilt .*; whole again in about 40 s$/)

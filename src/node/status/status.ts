@@ -215,12 +215,12 @@ const leftOf = ({ mending, moving }: RepairView): number => mending.remainingByt
 function repairReport(view: RepairView): RepairReport {
   const { isPaused, partitionsScanned, mending, bytesPerSecond, rebuiltShards, singleCopyBlocks } = view
   const { lostBlocks, lostBytes, lostObjects } = view
-  const { partitionsDone, partitionsLeft, doneBytes, remainingBytes } = mending
+  const { partitionsDone, partitionsRemaining, doneBytes, remainingBytes } = mending
   // Missing shards before those that only move.
   const isKnown = !isPaused && remainingBytes > 0 && bytesPerSecond > 0
   const end = isKnown ? { endsInSeconds: remainingBytes / bytesPerSecond } : {}
   const progress = { doneBytes, remainingBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
-  const found = { partitionsScanned, partitionsDone, partitionsLeft }
+  const found = { partitionsScanned, partitionsDone, partitionsRemaining }
   return { isPaused, ...found, progress, rebuiltShards, lostBlocks, lostBytes, lostObjects, singleCopyBlocks }
 }
 

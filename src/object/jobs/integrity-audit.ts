@@ -91,7 +91,7 @@ export class IntegrityAudit implements Job {
   private endedMs: number | undefined
   private beganMs = 0
   /** The number of damaged shards when the walk started. */
-  private distrusts = 0
+  private suspicions = 0
   private rowsWalked = 0
   /** The row being checked, with its value at the start. */
   private open: RowCheck | undefined
@@ -126,7 +126,7 @@ export class IntegrityAudit implements Job {
     const [first] = this.losses.values()
     const misplacedBlocks = first && blocks > 0 ? [{ ...first.first, devices: [], bytes }] : []
     const isComplete = walk === undefined && endedMs !== undefined && suspects.size === 0
-    const isCounted = isComplete && this.distrusts === this.blocks.distrusts
+    const isCounted = isComplete && this.suspicions === this.blocks.suspicions
     return { version, isCounted, blocks, bytes, misplacedBlocks, isComplete }
   }
 
@@ -179,14 +179,14 @@ export class IntegrityAudit implements Job {
     const { walkEveryMs, restMs, restTimes } = this.limits
     const nowMs = this.clock.monotonicMs()
     if (nowMs - beganMs >= walkEveryMs) return true
-    const isDoubtful = this.distrusts !== this.blocks.distrusts || this.beyond.blocks > 0
+    const isDoubtful = this.suspicions !== this.blocks.suspicions || this.beyond.blocks > 0
     return isDoubtful && nowMs - endedMs >= Math.max(restMs, restTimes * (endedMs - beganMs))
   }
 
   private begin(): void {
     this.walk = { family: 0, from: ALL_OBJECT_ROWS.start }
     this.beganMs = this.clock.monotonicMs()
-    this.distrusts = this.blocks.distrusts
+    this.suspicions = this.blocks.suspicions
     this.rowsWalked = 0
     this.beyondNow = NONE
     this.open = undefined

@@ -86,7 +86,7 @@ export interface RepairWork {
   readonly doneBytes: number
   readonly remainingBytes: number
   readonly partitionsDone: number
-  readonly partitionsLeft: number
+  readonly partitionsRemaining: number
 }
 
 export interface RepairReport {

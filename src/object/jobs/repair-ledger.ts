@@ -22,7 +22,7 @@ interface Sums {
   doneBytes: number
   remainingBytes: number
   partitionsDone: number
-  partitionsLeft: number
+  partitionsRemaining: number
 }
 
 export class RepairLedger {
@@ -30,11 +30,11 @@ export class RepairLedger {
   private readonly bytes = new Float64Array(PARTITIONS)
   /** Earliest time of the next visit. */
   private readonly notBeforeMs = new Float64Array(PARTITIONS)
-  readonly mending: Sums = { doneBytes: 0, remainingBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
-  readonly moving: Sums = { doneBytes: 0, remainingBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
+  readonly mending: Sums = { doneBytes: 0, remainingBytes: 0, partitionsDone: 0, partitionsRemaining: 0 }
+  readonly moving: Sums = { doneBytes: 0, remainingBytes: 0, partitionsDone: 0, partitionsRemaining: 0 }
 
   get isEmpty(): boolean {
-    return this.mending.partitionsLeft + this.moving.partitionsLeft === 0
+    return this.mending.partitionsRemaining + this.moving.partitionsRemaining === 0
   }
 
   private sumsOf(urgency: number): Sums {
@@ -58,7 +58,7 @@ export class RepairLedger {
     const before = this.urgency[partition] ?? NOTHING
     if (before !== NOTHING) {
       const sums = this.sumsOf(before)
-      sums.partitionsLeft -= 1
+      sums.partitionsRemaining -= 1
       sums.remainingBytes = Math.max(0, sums.remainingBytes - (this.bytes[partition] ?? 0))
     }
     const urgency = need ? urgencyOf(need.kind, need.spareShards) : NOTHING
@@ -66,7 +66,7 @@ export class RepairLedger {
     this.bytes[partition] = need?.bytes ?? 0
     if (!need) return
     const sums = this.sumsOf(urgency)
-    sums.partitionsLeft += 1
+    sums.partitionsRemaining += 1
     sums.remainingBytes += need.bytes
   }
 
@@ -113,12 +113,12 @@ export class RepairLedger {
     this.bytes.fill(0)
     this.notBeforeMs.fill(0)
     for (const sums of [this.mending, this.moving]) {
-      Object.assign(sums, { remainingBytes: 0, partitionsLeft: 0 })
+      Object.assign(sums, { remainingBytes: 0, partitionsRemaining: 0 })
       if (isOver) Object.assign(sums, { doneBytes: 0, partitionsDone: 0 })
     }
   }
 }
 
-export const workOf = ({ doneBytes, remainingBytes, partitionsDone, partitionsLeft }: RepairWork): RepairWork => {
-  return { doneBytes, remainingBytes, partitionsDone, partitionsLeft }
+export const workOf = ({ doneBytes, remainingBytes, partitionsDone, partitionsRemaining }: RepairWork): RepairWork => {
+  return { doneBytes, remainingBytes, partitionsDone, partitionsRemaining }
 }

@@ -504,7 +504,7 @@ test("repair waits for a full disk, and writes everything once it has space", as
   world.devices.meddle = () => undefined
   await world.settle()
   assert.equal(world.stateOf(by), "active")
-  await assertWhole(world, bodies, "with room")
+  await assertWhole(world, bodies, "with space")
 })
 
 test("the riskiest partitions come first", async () => {
@@ -538,15 +538,15 @@ test("a paused repair does nothing, and its report shows the progress", async ()
   assert.equal(repair.report().partitionsScanned, 0)
   repair.resume()
   while (repair.report().partitionsScanned < PARTITIONS) await repair.step(noSignal)
-  const { remainingBytes, partitionsLeft } = repair.report().mending
-  assert.ok(remainingBytes > 0 && partitionsLeft > 0)
+  const { remainingBytes, partitionsRemaining } = repair.report().mending
+  assert.ok(remainingBytes > 0 && partitionsRemaining > 0)
   await world.settle()
   const { mending } = repair.report()
   assert.deepEqual(mending, {
     doneBytes: remainingBytes,
     remainingBytes: 0,
-    partitionsDone: partitionsLeft,
-    partitionsLeft: 0,
+    partitionsDone: partitionsRemaining,
+    partitionsRemaining: 0,
   })
 })
 

@@ -131,7 +131,7 @@ export class Repair implements Job {
     const { mending, moving } = this.ledger
     if (this.isPaused) return "paused"
     if (this.scan?.next !== undefined) return `${this.scan.open.count.partition} of ${PARTITIONS} partitions scanned`
-    const left = mending.partitionsLeft + moving.partitionsLeft
+    const left = mending.partitionsRemaining + moving.partitionsRemaining
     return `${left} partitions to visit, ${this.writtenShards} shards written`
   }
 

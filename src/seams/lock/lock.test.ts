@@ -32,7 +32,7 @@ async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
 }
 
 /** A process that takes the folder, reports success or the failure, and then waits to be killed. */
-async function otherProcess(folder: string): Promise<{ readonly child: ChildProcess; readonly said: string }> {
+async function otherProcess(folder: string): Promise<{ readonly child: ChildProcess; readonly output: string }> {
   const lock = new URL("./real.js", import.meta.url).href
   const code = `
     import(${JSON.stringify(lock)})
@@ -40,8 +40,8 @@ async function otherProcess(folder: string): Promise<{ readonly child: ChildProc
       .then(() => console.log("taken"), error => console.log(error.kind))
     setTimeout(() => {}, 60_000)`
   const child = spawn(process.execPath, ["-e", code], { stdio: ["ignore", "pipe", "inherit"] })
-  const said = await new Promise<string>(resolve => child.stdout.once("data", data => resolve(String(data).trim())))
-  return { child, said }
+  const output = await new Promise<string>(resolve => child.stdout.once("data", data => resolve(String(data).trim())))
+  return { child, output }
 }
 
 const ended = (child: ChildProcess): Promise<void> =>
@@ -53,9 +53,9 @@ const ended = (child: ChildProcess): Promise<void> =>
 test("another process is refused while the first lives, and takes over once it was killed", async () => {
   await inFolder(async folder => {
     const first = await otherProcess(folder)
-    assert.equal(first.said, "taken")
+    assert.equal(first.output, "taken")
     const second = await otherProcess(folder)
-    assert.equal(second.said, "folderInUse")
+    assert.equal(second.output, "folderInUse")
     await ended(second.child)
     await assert.rejects(new RealLocks().take(folder), error => isFailure(error, "folderInUse"))
     await ended(first.child)

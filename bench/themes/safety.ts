@@ -12,9 +12,9 @@ import { planLayout, planNext } from "../../src/placement/index.js"
 import { all, atMost, type Measured, type Row } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
 
-const JUDGE_MS_MAX = 50
+const EVALUATION_MS_MAX = 50
 
-/** More than a compiler needs to see. */
+/** More rounds than the compiler needs. */
 const WARM_ROUNDS = 25
 const WIDTH = 14
 const NEW_DEVICES = 2
@@ -34,7 +34,7 @@ function widestStore(): SafetyInput {
     previousLayout,
     policies: [{ policy: parsePolicy("ec:10+4"), bytes: 1e12, isDecommissioning: false }],
     metadata: { replicas: ids.slice(4, 9), learners: [], copiesWanted: 5 },
-    // Half of what moves has arrived.
+    // Half of the moving shards have arrived.
     lacking: new Map(fresh.map(id => [id, new Uint8Array(PARTITIONS).fill(1, PARTITIONS / 2)])),
     misplacedGroups: [],
   }
@@ -53,7 +53,7 @@ function median(work: () => unknown): number {
 }
 
 /** The first measurement is valid only if the process has not evaluated before. */
-class Judging implements Fixture {
+class SafetyFixture implements Fixture {
   private readonly input = widestStore()
   private readonly evaluate = new SafetyEvaluator()
 
@@ -74,16 +74,16 @@ class Judging implements Fixture {
   }
 
   async close(): Promise<void> {
-    // Nothing but memory was used.
+    // The fixture uses only memory.
   }
 }
 
-const TARGET = all(atMost("figure", JUDGE_MS_MAX))
+const TARGET = all(atMost("figure", EVALUATION_MS_MAX))
 
-const rows: readonly Row<Judging>[] = [
-  { work: "judging safety, the first of a process", target: TARGET, measure: async it => it.first(), isOnce: true },
+const rows: readonly Row<SafetyFixture>[] = [
+  { work: "evaluating safety, the first of a process", target: TARGET, measure: async it => it.first(), isOnce: true },
   { work: "evaluating safety again, once compiled", target: TARGET, measure: async it => it.repeated() },
-  { work: "judging safety again, with more bytes", target: TARGET, measure: async it => it.again() },
+  { work: "evaluating safety again, with more bytes", target: TARGET, measure: async it => it.again() },
 ]
 
-export const JUDGING = theme({ name: "judging", open: async () => new Judging(), rows: () => rows })
+export const SAFETY = theme({ name: "safety", open: async () => new SafetyFixture(), rows: () => rows })

@@ -145,7 +145,7 @@ async function until(what: string, ask: () => Promise<boolean>): Promise<void> {
 }
 
 /** Another program's file uses all free space. */
-function takeRoom(folder: string): void {
+function takeSpace(folder: string): void {
   const file = openSync(join(folder, "others"), "a")
   const piece = Buffer.alloc(64 * 1024, 1)
   try {
@@ -203,7 +203,7 @@ test("a full disk, as clients see it: 507 for writes, also in the middle of uplo
       })
       await clients.readAll()
       // From here on only the ballast is free: everything that frees space has to work with that.
-      takeRoom(folder)
+      takeSpace(folder)
       await clients.abort("cut off", uploadId)
       const large = [...clients.bodies.keys()].filter(key => key.startsWith("large"))
       for (const key of large.slice(0, large.length / 2)) await clients.remove(key)
@@ -230,18 +230,18 @@ test("a store on a disk without a free byte, its ballast used up, restarts repea
       for (let i = 0; i < 4; i += 1) assert.equal(await clients.put(`large ${i}`, 3 * MIB), "done")
       const ballast = join(data, "ballast")
       await until("space is reserved for records", async () => existsSync(join(ballast, "records")))
-      for (let life = 0; life < 4; life += 1) {
-        await (life % 2 === 0 ? server.kill() : server.stop())
+      for (let incarnation = 0; incarnation < 4; incarnation += 1) {
+        await (incarnation % 2 === 0 ? server.kill() : server.stop())
         for (const name of readdirSync(ballast)) if (/^\d/.test(name)) rmSync(join(ballast, name))
-        takeRoom(folder)
+        takeSpace(folder)
         await server.launch()
         await clients.readAll()
         const { stdout } = await server.hayloft(["status"])
         assert.match(stdout, / full /, stdout)
         const runtime = await readFile(join(data, "runtime"), "utf8")
         assert.ok(runtime.includes(`"pid":${server.pid}`), runtime)
-        await clients.remove(`small ${life}`)
-        await clients.remove(`large ${life}`)
+        await clients.remove(`small ${incarnation}`)
+        await clients.remove(`large ${incarnation}`)
       }
       await clients.readAll()
       assert.deepEqual(await clients.put("too large", 3 * MIB), FULL)
@@ -265,7 +265,7 @@ test("a very small disk is filled, also by other programs, and the process kille
         assert.deepEqual(answer, FULL)
         refused += 1
       }
-      takeRoom(folder)
+      takeSpace(folder)
       const order = [...clients.bodies.keys()].map(key => [random.below(2 ** 30), key] as const)
       const keys = order.sort(([a], [b]) => a - b).map(([, key]) => key)
       const removed = async (count: number): Promise<void> => {
@@ -280,12 +280,12 @@ test("a very small disk is filled, also by other programs, and the process kille
       // Other writers sometimes use the freed space first.
       for (let i = 0; i < 10; i += 1) {
         await removed(2)
-        takeRoom(folder)
+        takeSpace(folder)
       }
       await server.kill()
-      takeRoom(folder)
+      takeSpace(folder)
       await server.launch()
-      takeRoom(folder)
+      takeSpace(folder)
       await until("the store reports that it refuses writes", async () =>
         /writes .*are refused/.test((await server.admin("GET", "/health/ready")).text),
       )

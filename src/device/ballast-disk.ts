@@ -1,5 +1,5 @@
 /**
- * Roomy disk: the disk of a device that gives back ballast if a write finds no space, and reports how much files grow.
+ * Ballast disk: the disk of a device, which frees ballast if a write finds no space, and reports how much files grow.
  * Writes that must not use the reserve are refused before they reach it.
  *
  * Promises  A write, a new file, a new name or a new folder that finds no space is tried again after ballast was given
@@ -23,11 +23,11 @@ export interface SpaceMaker {
   grew(bytes: number): void
 }
 
-export function roomyDisk(disk: Disk, maker: SpaceMaker): Disk {
-  return new RoomyDisk(disk, maker)
+export function ballastDisk(disk: Disk, maker: SpaceMaker): Disk {
+  return new BallastDisk(disk, maker)
 }
 
-async function withRoom<T>(maker: SpaceMaker, bytes: number, run: () => Promise<T>): Promise<T> {
+async function withSpace<T>(maker: SpaceMaker, bytes: number, run: () => Promise<T>): Promise<T> {
   for (let left = GIVE_BACKS_MAX; ; left -= 1) {
     try {
       return await run()
@@ -37,7 +37,7 @@ async function withRoom<T>(maker: SpaceMaker, bytes: number, run: () => Promise<
   }
 }
 
-class RoomyDisk extends WrappedDisk {
+class BallastDisk extends WrappedDisk {
   constructor(
     disk: Disk,
     private readonly maker: SpaceMaker,
@@ -47,20 +47,20 @@ class RoomyDisk extends WrappedDisk {
 
   override async open(path: string, mode: OpenMode, options?: OpenOptions): Promise<DiskFile> {
     if (mode === "read") return this.below.open(path, mode, options)
-    const file = await withRoom(this.maker, NAME_BYTES, () => this.below.open(path, mode, options))
-    return new RoomyFile(file, this.maker, mode === "create" ? 0 : undefined)
+    const file = await withSpace(this.maker, NAME_BYTES, () => this.below.open(path, mode, options))
+    return new BallastFile(file, this.maker, mode === "create" ? 0 : undefined)
   }
 
   override makeFolder(path: string): Promise<void> {
-    return withRoom(this.maker, NAME_BYTES, () => this.below.makeFolder(path))
+    return withSpace(this.maker, NAME_BYTES, () => this.below.makeFolder(path))
   }
 
   override rename(from: string, to: string): Promise<void> {
-    return withRoom(this.maker, NAME_BYTES, () => this.below.rename(from, to))
+    return withSpace(this.maker, NAME_BYTES, () => this.below.rename(from, to))
   }
 }
 
-class RoomyFile extends WrappedFile {
+class BallastFile extends WrappedFile {
   /** `endBytes`: the length of the file; undefined for one that existed before, which is assumed not to grow. */
   constructor(
     file: DiskFile,
@@ -72,7 +72,7 @@ class RoomyFile extends WrappedFile {
 
   override async write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
     const lengthBytes = buffers.reduce((sum, { length }) => sum + length, 0)
-    await withRoom(this.maker, lengthBytes, () => this.below.write(buffers, offsetBytes, use))
+    await withSpace(this.maker, lengthBytes, () => this.below.write(buffers, offsetBytes, use))
     const grownBytes = offsetBytes + lengthBytes - (this.endBytes ?? Infinity)
     if (grownBytes <= 0) return
     this.endBytes = offsetBytes + lengthBytes

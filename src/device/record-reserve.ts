@@ -1,7 +1,7 @@
 /**
- * Record room: a file as large as the records of a device, in `ballast/`. A record is rewritten beside the old one, so
- * that for a moment both exist. On a disk without a free byte this file is removed for that moment, and recreated from
- * the space of the old record. A device can be opened there any number of times.
+ * Record reserve: a file as large as the records of a device, in `ballast/`. A record is rewritten beside the old
+ * one, so that for a moment both exist. On a disk without a free byte this file is removed for that moment, and
+ * recreated from the space of the old record. A device can be opened there any number of times.
  *
  * Promises  The space is given only to replacements of records, never to any other write. A failure here fails no other
  *           operation: the next call restores the file.
@@ -11,15 +11,15 @@ import { isFailure } from "../base/failures.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { RECORD_NAMES } from "./record-file.js"
 
-export const RECORD_ROOM_NAME = "records"
+export const RECORD_RESERVE_NAME = "records"
 const BLOCK_BYTES = 4096
 /** For names, and for a record that is a little longer than the one before it. */
 const SPARE_BLOCKS = 4
 
-const pathIn = (ballastFolder: string): string => `${ballastFolder}/${RECORD_ROOM_NAME}`
+const pathIn = (ballastFolder: string): string => `${ballastFolder}/${RECORD_RESERVE_NAME}`
 
-/** Creates the record room beside the ballast, as large as the free space allows. Does nothing without records. */
-export async function keepRecordRoom(disk: Disk, deviceFolder: string, ballastFolder: string): Promise<void> {
+/** Creates the record reserve beside the ballast, as large as the free space allows. Does nothing without records. */
+export async function keepRecordReserve(disk: Disk, deviceFolder: string, ballastFolder: string): Promise<void> {
   try {
     const wantedBytes = await recordBytes(disk, deviceFolder)
     if (wantedBytes === 0) return
@@ -39,7 +39,7 @@ export async function keepRecordRoom(disk: Disk, deviceFolder: string, ballastFo
 }
 
 /** Returns false if there is none, or it is being given up already. */
-export async function lendRecordRoom(disk: Disk, ballastFolder: string): Promise<boolean> {
+export async function lendRecordReserve(disk: Disk, ballastFolder: string): Promise<boolean> {
   const path = pathIn(ballastFolder)
   try {
     if (!(await disk.exists(path))) return false

@@ -60,17 +60,17 @@ export class FaultyDevice {
   readonly intercept: Intercept = call => {
     const { folder } = this.options
     if (folder !== undefined && call.path !== folder && !call.path.startsWith(`${folder}/`)) return
-    return this.#judge(call)
+    return this.#decide(call)
   }
 
-  #judge(call: DiskCall): Bend | void | Promise<Bend | void> {
+  #decide(call: DiskCall): Bend | void | Promise<Bend | void> {
     switch (this.#state) {
       case "well":
         return
       case "lost":
         throw failureOfCode(LOOKS_UP.has(kindOfCall(call)) ? "ENOENT" : "EIO", call.path)
       case "hung":
-        return new Promise<void>(resolve => this.#changed.push(resolve)).then(() => this.#judge(call))
+        return new Promise<void>(resolve => this.#changed.push(resolve)).then(() => this.#decide(call))
       case "slow":
         return this.clock.sleep(this.options.slowMs ?? 1_000, noSignal)
       case "full":

@@ -1,8 +1,9 @@
 /**
- * Layers: who may import whom. `layers.json` lists for each module of src/ the modules it may import.
+ * Layers: the allowed imports. `layers.json` lists for each module of src/ the modules it may import.
  *
- * A module shows `index.ts` and `contract.ts` to others; base, simd, seams and format may be imported
- * by file. Tests, and stand-ins (`sim.ts`, `suite.ts`, `testing*.ts`), which product code never imports, may import every
+ * Other modules may import only `index.ts` and `contract.ts` of a module; base, simd, seams and format may be
+ * imported by file. Tests, and stand-ins (`sim.ts`, `suite.ts`, `testing*.ts`), which product code never imports,
+ * may import every
  * module at or below their own (what it reaches over any number of dependencies), and the stand-ins of these.
  */
 import { readFileSync } from "node:fs"
@@ -10,10 +11,10 @@ import { isEntryPoint, isStandIn, isTest, moduleOf } from "../lint/paths.mjs"
 
 export const LAYERS = JSON.parse(readFileSync(new URL("./layers.json", import.meta.url), "utf8"))
 const MODULES = Object.keys(LAYERS)
-const OPEN_ROOMS = new Set(["base", "simd", "seams", "format"])
+const OPEN_MODULES = new Set(["base", "simd", "seams", "format"])
 /** Entry points to a part of a module, for importers that should not load the rest. */
 const SIDE_ENTRY_POINTS = new Set(["src/access/sigv4.ts", "src/client/load/index.ts"])
-/** Beside src/: what these may import of it. */
+/** The modules that folders outside src/ may import. */
 const OUTSIDE = {
   sim: [
     "main",
@@ -40,7 +41,7 @@ const OUTSIDE = {
 
 const dependenciesOf = module => (LAYERS[module]?.includes("*") ? MODULES : (LAYERS[module] ?? []))
 
-/** Everything a module reaches over one dependency or more. */
+/** All direct and indirect dependencies of a module. */
 export function below(module, seen = new Set()) {
   for (const next of dependenciesOf(module)) {
     if (seen.has(next)) continue
@@ -61,24 +62,24 @@ function allowedRooms(path) {
   return servesTests(path) ? below(module) : new Set(dependenciesOf(module))
 }
 
-/** Says what is wrong with one file importing another (both as paths from the root); undefined if nothing. */
-export function judgeImport(fromPath, toPath) {
+/** Returns why one file may not import another (both as paths from the root); undefined if it may. */
+export function checkImport(fromPath, toPath) {
   const [from, to] = [moduleOf(fromPath), moduleOf(toPath)]
   const mayStandIn = servesTests(fromPath) || from === undefined || from === "seams"
-  if (/\.test\.ts$/.test(toPath)) return `nobody imports a test (${toPath})`
+  if (/\.test\.ts$/.test(toPath)) return `tests cannot be imported (${toPath})`
   if (isStandIn(toPath) && !mayStandIn)
-    return `${toPath} is for tests: take the contract and have main pass the real one in`
+    return `${toPath} is for tests: use the contract and have main pass the real implementation`
   if (to === undefined) {
-    if (from !== undefined) return `src/ does not import what stands beside it (${toPath})`
+    if (from !== undefined) return `src/ does not import files outside src/ (${toPath})`
     return undefined
   }
   if (from !== undefined && LAYERS[from] === undefined) return `src/${from}/ has no line in tools/layers/layers.json`
   if (from === to) return undefined
   if (!allowedRooms(fromPath).has(to)) {
-    return `${from ?? fromPath.split("/")[0]}/ may not import ${to}/: have what you need handed in, or move the code (tools/layers/layers.json lists the dependencies)`
+    return `${from ?? fromPath.split("/")[0]}/ may not import ${to}/: pass in what you need, or move the code (tools/layers/layers.json lists the dependencies)`
   }
   const free =
-    OPEN_ROOMS.has(to) || from === "main" || from === undefined || (servesTests(fromPath) && isStandIn(toPath))
+    OPEN_MODULES.has(to) || from === "main" || from === undefined || (servesTests(fromPath) && isStandIn(toPath))
   if (!free && !isEntryPoint(toPath) && !SIDE_ENTRY_POINTS.has(toPath))
     return `import src/${to}/index.ts or contract.ts, its entry points, not ${toPath}`
   return undefined

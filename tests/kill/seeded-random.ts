@@ -1,5 +1,5 @@
 /** Random numbers from a seed, so that a failed run can be repeated with the same choices. */
-export class Draw {
+export class SeededRandom {
   private state: number
 
   constructor(seed: number) {
