@@ -76,7 +76,7 @@ for (const [what, block, message] of BAD) {
 }
 
 test("a scenario begins with a comment and with a command that names its subject", async () => {
-  await assert.rejects(run("begin\n----\n"), /opens with a comment/)
+  await assert.rejects(run("begin\n----\n"), /begins with a comment/)
   await assert.rejects(run("# What.\nsay\n----\n"), /opens with say, not with begin/)
   await assert.rejects(run("# What.\n"), /no command/)
 })

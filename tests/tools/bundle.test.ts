@@ -108,14 +108,14 @@ test("a cache is used for its own bundle, and ignored for any other", async () =
   const said: string[] = []
   Object.assign(globalThis, { outputOfBundles: said })
   const file = join(
-    await joined("cache", { "main.js": `globalThis.saidByBundles.push("old")` }),
+    await joined("cache", { "main.js": `globalThis.outputOfBundles.push("old")` }),
     "dist/bundle/main.cjs",
   )
   const { path, bytes } = startBundle(file)()
   writeFileSync(path, bytes)
   startBundle(file)
   // Has the length of the old one: V8 compares only the length.
-  await joined("cache", { "main.js": `globalThis.saidByBundles.push("new")` })
+  await joined("cache", { "main.js": `globalThis.outputOfBundles.push("new")` })
   startBundle(file)
   writeFileSync(path, Buffer.concat([readFileSync(file).subarray(3, 67), Buffer.from("damaged")]))
   startBundle(file)

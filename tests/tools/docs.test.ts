@@ -103,7 +103,7 @@ test("tested shell blocks are returned, grouped by name; others are not", async 
   assert.deepEqual(problems, [
     "c.md:1: not sh test=NAME needs=TOOL,TOOL: bash test=c",
     "b.md:3: test=put is already used by another document",
-    "b.md:12: test=get is of another document already",
+    "b.md:12: test=get is already used by another document",
   ])
 })
 

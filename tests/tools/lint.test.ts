@@ -54,7 +54,7 @@ const PLANTED: readonly Planted[] = [
       'import { near } from "./wire/near.js"\nnear()',
       'import { z } from "zod"\nz()',
     ],
-    says: /layers\.json|entry points?|may not import|beside|for tests/,
+    says: /layers\.json|entry points?|may not import|outside src|for tests/,
   },
   {
     rule: "layers",
@@ -81,7 +81,7 @@ const PLANTED: readonly Planted[] = [
       'import type { Clock } from "../seams/clock/contract.js"\nexport type X = Clock',
     ],
     good: ['import type { StoreWrite } from "../seams/store/contract.js"\nexport type X = StoreWrite'],
-    says: /a core (decides|knows)/,
+    says: /a core (decides|uses)/,
   },
   {
     rule: "world",
@@ -125,7 +125,7 @@ const PLANTED: readonly Planted[] = [
       "// A line comment is no header, however long it is\nexport const x = 1",
       "/** x */\nexport const x = 1",
     ],
-    says: /open the file with/,
+    says: /begin the file with/,
   },
   {
     rule: "casts",
@@ -183,7 +183,7 @@ const PLANTED: readonly Planted[] = [
     path: "src/object/index.ts",
     bad: ["export const x = 1", 'import { x } from "./x.js"\nexport { x }', 'export { x } from "./x.js"\n'.repeat(51)],
     good: ['export { x } from "./x.js"\nexport type { Y } from "./y.js"'],
-    says: /only exports|show less/,
+    says: /only exports|export less/,
   },
   {
     rule: "size",
