@@ -28,6 +28,9 @@ export interface CommandOptions {
   readonly cwd?: string
   readonly input?: string
   readonly timeoutMs?: number
+  /** The user and group that run it; only root can choose them. */
+  readonly uid?: number
+  readonly gid?: number
 }
 
 export interface CommandResult {
@@ -47,6 +50,8 @@ export function run(program: string, args: readonly string[], options: CommandOp
       stdio: "pipe",
       timeout: options.timeoutMs ?? COMMAND_TIMEOUT_MS,
       killSignal: "SIGKILL",
+      ...(options.uid !== undefined && { uid: options.uid }),
+      ...(options.gid !== undefined && { gid: options.gid }),
     })
     bindChild(child)
     let [stdout, stderr] = ["", ""]
