@@ -97,7 +97,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   if (positionals.length > 1) throw new Error(`one file at most, not ${positionals.join(" ")}`)
   if (values.full === true && values.quick === true) throw new Error("--full or --quick, not both")
   const mode = values.full === true ? "full" : values.quick === true ? "quick" : "default"
-  const asked = scenariosOf(values.scenario, values.beside)
+  const requested = scenariosOf(values.scenario, values.beside)
   const preset = {
     ...{ full: FULL, quick: QUICK, default: DEFAULT }[mode],
     ...(values.beside === undefined || mode === "quick" ? {} : { rounds: ROUNDS_BESIDE, seconds: SECONDS_BESIDE }),
@@ -121,10 +121,10 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   const [folders] = listOf(values["forms-on"] ?? "1", ["1", "6"]).map(Number)
   const forms = formsTheme({ folders: folders ?? 1, beside: values.beside })
   const all = [...THEMES, forms, ...devices]
-  const isAsked = ({ name, isOnRequest }: Theme) => asked?.includes(name) ?? (mode === "full" || !isOnRequest)
+  const isRequested = ({ name, isOnRequest }: Theme) => requested?.includes(name) ?? (mode === "full" || !isOnRequest)
   const { rows = "" } = values
   return {
-    themes: all.filter(isAsked),
+    themes: all.filter(isRequested),
     isWanted: wantedBy(rows),
     scale,
     workFolder: values.dir,
@@ -141,9 +141,9 @@ export const wantedBy =
 
 /** Returns undefined for the default themes. Only forms can be measured beside another checkout. */
 function scenariosOf(list: string | undefined, beside: string | undefined): readonly string[] | undefined {
-  const asked = list === undefined ? undefined : listOf(list, SCENARIOS)
-  if (beside === undefined) return asked
-  if (asked?.some(name => name !== FORMS) === true) throw new Error(`--beside is for --scenario ${FORMS} only`)
+  const requested = list === undefined ? undefined : listOf(list, SCENARIOS)
+  if (beside === undefined) return requested
+  if (requested?.some(name => name !== FORMS) === true) throw new Error(`--beside is for --scenario ${FORMS} only`)
   return [FORMS]
 }
 

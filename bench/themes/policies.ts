@@ -97,8 +97,8 @@ class Policies implements Fixture {
   async decision(placeOf: PlaceOf, place: string, outcome: Decision["outcome"]): Promise<Measured> {
     const texts = Array.from({ length: POLICIES }, (_, n) => policyOf(placeOf(n)))
     const identity = texts.map((text, n) => ({ name: `policy ${n}`, policy: parsed(text) }))
-    const [asked, own] = [request(place), { identity, boundary: undefined, session: undefined }]
-    const ask = () => decide(asked, own, NO_RESOURCE_POLICIES)
+    const [requested, own] = [request(place), { identity, boundary: undefined, session: undefined }]
+    const ask = () => decide(requested, own, NO_RESOURCE_POLICIES)
     for (let n = 0; n < WARM_DECISIONS; n += 1) ask()
     if (ask().outcome !== outcome) throw new Error(`decided ${ask().outcome} instead of ${outcome}`)
     const also = { policies: POLICIES, bytes: texts.join("").length }

@@ -78,10 +78,10 @@ class Pressure implements Fixture {
     const perSecond = limit * OVERLOAD_TIMES
     const plan = { next: this.work.requests(put), connections, perSecond, seconds, errorsInARowMax: Infinity }
     const { count, seconds: took, statuses, retryLater, errors, p99Ms } = await this.load(plan)
-    const asked = count + errors
+    const requested = count + errors
     const also = {
-      answeredTimes: asked / took / limit,
-      shareOf503: (statuses[503] ?? 0) / Math.max(1, asked),
+      answeredTimes: requested / took / limit,
+      shareOf503: (statuses[503] ?? 0) / Math.max(1, requested),
       otherErrors: errors - retryLater,
       brokenOff: statuses[0] ?? 0,
       p99Ms,

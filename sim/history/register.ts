@@ -58,9 +58,9 @@ export class Register {
     }
   }
 
-  private afterRead(state: Stack, asked: string | undefined, outcome: Operation["outcome"]): Stack {
-    const isNotified = asked === undefined && outcome.kind === "found"
-    return isNotified ? this.named(state, outcome.versionId) : state
+  private afterRead(state: Stack, requested: string | undefined, outcome: Operation["outcome"]): Stack {
+    const isRevealed = requested === undefined && outcome.kind === "found"
+    return isRevealed ? this.named(state, outcome.versionId) : state
   }
 
   private afterListing(state: Stack, [entry, ...others]: readonly StackEntry[]): Stack {
@@ -119,8 +119,8 @@ function mayFail(condition: Condition | undefined, current: Value | undefined): 
   return current.etag === undefined || current.etag !== condition.etag
 }
 
-const fits = (asked: string | undefined, seen: string | undefined): boolean =>
-  asked === undefined || seen === undefined || asked === seen
+const fits = (requested: string | undefined, seen: string | undefined): boolean =>
+  requested === undefined || seen === undefined || requested === seen
 
 function readFits(state: Stack, versionId: string | undefined, outcome: Operation["outcome"]): boolean {
   const version = versionId === undefined ? state.top : find(state, versionId)

@@ -158,8 +158,8 @@ export class ModelObjects implements Objects {
   async get(request: GetRequest): Promise<ObjectBody> {
     const version = find(this.state.open(request.bucket), request.key, request.versionId)
     checkRead(request.conditions, version)
-    const asked = ifRangeHolds(version, request.ifRange) ? request.range : undefined
-    const { range, partChecksum } = resolveRange(version, asked)
+    const requested = ifRangeHolds(version, request.ifRange) ? request.range : undefined
+    const { range, partChecksum } = resolveRange(version, requested)
     const bytes =
       range === undefined ? version.body : version.body.subarray(range.first, range.first + range.lengthBytes)
     let closed = false

@@ -303,8 +303,8 @@ export class Twins {
     const what = `get ${key} ${String(ids[0])} ${JSON.stringify(range)} ${JSON.stringify(conditions)}`
     await this.both(what, async (side, { objects }, bucket) => {
       const versionId = ids[side]
-      const asked = { bucket, key, conditions, ...(versionId ? { versionId } : {}), ...(range ? { range } : {}) }
-      const body = await objects.get(asked)
+      const requested = { bucket, key, conditions, ...(versionId ? { versionId } : {}), ...(range ? { range } : {}) }
+      const body = await objects.get(requested)
       const pieces: Uint8Array[] = []
       for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
       body.close()

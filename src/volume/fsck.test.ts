@@ -34,7 +34,7 @@ async function fsck(world: { readonly sim: SimDisk }, folder = HOME.folder) {
     directory,
     signal,
     found => findings.push(found),
-    told => progress.push(told),
+    report => progress.push(report),
   )
   return { totals, findings, progress }
 }
