@@ -120,16 +120,16 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["readersFinish"],
   },
   {
-    bug: "ignore an abort mark at the commit",
+    bug: "commit an upload of an ended process",
     edits: [
       {
         file: "src/object/commands/version-commands-core.ts",
-        find: "if (put.uploadId !== undefined) refuseAborted(view, put.bucketId, put.key, put.uploadId)",
+        find: "if (put.uploadId !== undefined) checkOwnUpload(time, put.uploadId)",
         put: "",
       },
     ],
-    scenario: "give up",
-    caughtBy: ["abortedStaysOut"],
+    scenario: "late commit",
+    caughtBy: ["foreignStaysOut"],
   },
   {
     bug: "leave the counters unchanged when a version is overwritten",

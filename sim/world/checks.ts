@@ -16,7 +16,7 @@ export const CHECKS = {
   oneShardPerDevice: "no device stores two shards of the same block",
   rotIsFound: "rotten bytes are rebuilt or refused, never served",
   readersFinish: "a reader that began gets all its bytes",
-  abortedStaysOut: "an aborted upload never becomes visible",
+  foreignStaysOut: "an upload of an ended process never becomes visible",
   spaceIsFreed: "unreferenced bytes are freed, all others stay",
   linearizable: "every history of a key is linearizable",
   opens: "the store opens after every crash, kill or stop",

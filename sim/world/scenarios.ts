@@ -4,13 +4,14 @@
  */
 import { must } from "../../src/base/assert.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "../../src/base/ids.js"
-import type { UploadId } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
 import { layoutOf } from "../../src/cluster/index.js"
 import { needleIdOfKey } from "../../src/format/needle.js"
+import { NO_DETAILS } from "../../src/format/version-record.js"
 import type { Engine } from "../../src/node/engine.js"
 import type { Bucket, CompleteRequest, ListEntry } from "../../src/object/index.js"
-import { resolveUpload } from "../../src/object/commands/pending-deletion-commands-core.js"
+import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
+import { putVersion } from "../../src/object/commands/version-commands-core.js"
 import { audit, referencedExtents, listAllVersions, storedNeedles, needlesOf, settle } from "./audit.js"
 import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
@@ -178,47 +179,30 @@ async function orphans(seed: number): Promise<void> {
   await settle(on.world, engine)
   const left = storedNeedles(engine).size
   check("spaceIsFreed", left === kept, () => `${left} needles remain, but ${kept} have an owner`)
-  const marks = [...engine.tablet.committed.range("voids", { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") })]
-  check("spaceIsFreed", marks.length === 0, () => "abort marks of the previous process remain")
   const bucket = await engine.services.buckets.open(NAME)
   const body = must(await find(engine, bucket, objectKeyOfText("kept")), "the write was acknowledged")
   check("noPartialWrites", nameOfBody(body.bytes) === "kept", () => "the object has other bytes")
 }
 
-/** An upload that is aborted between its bytes and its commit is refused. */
-async function giveUp(seed: number): Promise<void> {
+/** The commit of an upload that an ended process has written is refused: its bytes may be removed at any time. */
+async function lateCommit(seed: number): Promise<void> {
   const on = await stage(seed, 1)
-  const key = objectKeyOfText("paused")
-  const bytes = bodyBytes("paused", 300_000)
-  let reached: () => void = () => undefined
-  const paused = new Promise<void>(resolve => (reached = resolve))
-  let goOn: () => void = () => undefined
-  const released = new Promise<void>(resolve => (goOn = resolve))
-  const gap = async (): Promise<void> => {
-    pieces += 1
-    if (pieces < 6) return
-    reached()
-    await released
+  await put(on, "kept", bodyBytes("kept", 300_000))
+  on.world.kill()
+  const engine = await on.world.start()
+  const [extent] = [...referencedExtents(engine)]
+  check("foreignStaysOut", extent !== undefined, () => "the object has no extent")
+  const key = objectKeyOfText("late")
+  const version = {
+    ...({ content: { kind: "extent", extent }, payload: undefined, sizeBytes: extent.lengthBytes, parts: 0 } as const),
+    ...{ md5: new Uint8Array(16), random: new Uint8Array(8), checksum: NO_CHECKSUM, details: NO_DETAILS },
+    isShared: false,
   }
-  let pieces = 0
-  const putting = kindOf(on.engine.services.objects.put(putRequest(on.bucket, key, sourceOf(bytes, 50_000, gap))))
-  await paused
-  await on.world.pass(10)
-  const uploads = new Set<UploadId>()
-  for (const held of storedNeedles(on.engine).keys()) uploads.add(needleIdOfKey(rowKeyOf(held)).uploadId)
-  check("abortedStaysOut", uploads.size === 1, () => "the upload has no needles yet")
-  for (const uploadId of uploads) {
-    const verdict = await on.engine.tablet.run(resolveUpload({ bucketId: on.bucket.id, key, uploadId }))
-    check("abortedStaysOut", verdict === "aborted", () => `the ownership of an unreferenced upload is ${verdict}`)
-  }
-  goOn()
-  const failure = await putting
-  check("abortedStaysOut", failure === "uploadAborted", () => `the commit of an aborted upload ended with ${failure}`)
-  check(
-    "abortedStaysOut",
-    (await find(on.engine, on.bucket, key)) === undefined,
-    () => "the aborted upload became visible",
-  )
+  const late = { bucketId: on.bucket.id, key, uploadId: extent.uploadId, conditions: {}, version, hints: [] }
+  const failure = await kindOf(engine.tablet.run(putVersion(late)))
+  check("foreignStaysOut", failure === "uploadAborted", () => `the commit of a foreign upload ended with ${failure}`)
+  const found = await find(engine, on.bucket, key)
+  check("foreignStaysOut", found === undefined, () => "the foreign upload became visible")
 }
 
 /** A listing with a delimiter shows the keys after each common prefix. */
@@ -328,7 +312,7 @@ export const SCENARIOS = {
   rot,
   "slow reader": slowReader,
   orphans,
-  "give up": giveUp,
+  "late commit": lateCommit,
   listing,
   clock,
   "complete twice": completeTwice,

@@ -116,7 +116,7 @@ export const dropAccessKey = command<[id: AccessKeyId, owner: KeyOwner | undefin
   touches: id => [["accessKeys", textRowKey(id)]],
   decide(view, _time, id, owner) {
     const userRef = userOf(needKey(view, id, owner))
-    const writes = [...keyRemoval(id)]
+    const writes = keyRemoval(view, id)
     if (userRef) {
       const user = needIdentity(view, userRef)
       const value = encodeIdentity({ ...user, keys: user.keys.filter(other => other !== id) })
@@ -141,11 +141,16 @@ export type KeyUse = KeyUseRecord & { readonly id: AccessKeyId }
 /** Records the last use of keys; uses of deleted keys are dropped. `rootKey` has no row. */
 export const noteKeyUses = command<[uses: readonly KeyUse[], rootKey: AccessKeyId], void>({
   name: "NoteKeyUses",
-  touches: uses => uses.map(({ id }) => ["accessKeys", textRowKey(id)]),
+  touches: uses =>
+    uses.flatMap(({ id }): Touches => [
+      ["accessKeys", textRowKey(id)],
+      ["keyUses", textRowKey(id)],
+    ]),
   decide(view, _time, uses, rootKey) {
     const writes = uses
       .filter(({ id }) => id === rootKey || findAccessKey(view, id) !== undefined)
       .map(({ id, ...use }): EntryWrite => ({ family: "keyUses", key: textRowKey(id), value: encodeKeyUse(use) }))
+    for (const { key } of writes) view.get("keyUses", key)
     return { writes, result: undefined }
   },
 })

@@ -324,7 +324,7 @@ test("commands on accounts and keys declare the rows that they read", () => {
   assert.deepEqual(dropAccessKey(keyId(1), undefined).touches, keyTouched)
   assert.deepEqual(setKeyActive(keyId(1), true, undefined).touches, keyTouched)
   const use = { id: keyId(1), usedMs: 5, service: "s3", region: "here" }
-  assert.deepEqual(noteKeyUses([use], keyId(0)).touches, keyTouched)
+  assert.deepEqual(noteKeyUses([use], keyId(0)).touches, [...keyTouched, ["keyUses", textRowKey(keyId(1))]])
   for (const command of [dropAccessKey(keyId(1), undefined), setKeyActive(keyId(1), true, undefined)])
     assert.equal(command.grows, false, command.name)
 })

@@ -8,4 +8,6 @@ export interface KeyRange {
   readonly end: RowKey
   /** Descending: from just below `end` down to `start`. */
   readonly reverse?: boolean
+  /** A decision relies on the rows that it finds, not on the absence of others (`metadata/guards.ts`). */
+  readonly presentOnly?: boolean
 }

@@ -43,7 +43,7 @@ import {
   type AccessKeyRecord,
   type IdentityRecord,
 } from "./identity-records.js"
-import { packRecord } from "./pack.js"
+import { packRecord, RecordReader } from "./pack.js"
 import {
   decodeAccount,
   decodeAccountId,
@@ -59,6 +59,7 @@ import {
   encodeAccountId,
   encodeBucket,
   encodeCounters,
+  encodeHint,
   encodePart,
   encodePendingDeletion,
   encodeRowHead,
@@ -68,7 +69,7 @@ import {
   SETTING_NAMES,
   type PartRecord,
 } from "./records.js"
-import { objectRowKey, versionRowKey } from "./row-key.js"
+import { decisionIdOf, objectRowKey, versionRowKey } from "./row-key.js"
 import { decodeSessionToken, encodeSessionToken } from "./session-token.js"
 import { multipartIdOf, versionIdOf } from "./version-id.js"
 import {
@@ -288,6 +289,9 @@ const SAMPLES: readonly Sample[] = [
   ),
   sample("setting", { setMs: 1_767_225_600_000, document: "<Tagging>é</Tagging>" }, encodeSetting, decodeSetting),
   sample("counters", { objects: 1, versions: 2, bytes: 2 ** 50, uploads: 3 }, encodeCounters, decodeCounters),
+  sample("hint", decisionIdOf(parsePosition(2 ** 40 + 7)), encodeHint, bytes =>
+    Buffer.from(RecordReader.open("hint", bytes, 2).bytes()).toString("latin1"),
+  ),
   sample("upload", upload, encodeUpload, decodeUpload),
   sample(
     "another account's upload",

@@ -312,5 +312,9 @@ export const encodeAccountId = (id: AccountId): Uint8Array => packRecord(1, [id]
 export const decodeAccountId = (bytes: Uint8Array): AccountId =>
   parseAccountId(RecordReader.open("account id", bytes, 1).text())
 
-/** The value of a row without content: `accountBuckets`, `identityLinks`, `voids`, `debts`. */
+/** The value of a row without content: `accountBuckets`, `identityLinks`. */
 export const PRESENT: Uint8Array = packRecord(1, [])
+
+/** A missing-shard hint (family `debts`), by the decision that recorded it. Hints of version 1 are `PRESENT`. */
+export const encodeHint = (decisionId: string): Uint8Array => packRecord(2, [decisionIdBytes(decisionId)])
+const decisionIdBytes = (id: string): Uint8Array => Buffer.from(id, "latin1")

@@ -5,7 +5,16 @@
  * adding one cannot overflow; order is kept; and the terminator sorts below every key byte, so that
  * the rows of "a" come before those of "a!" whatever their suffixes are. At most 8 + 1,025 + 18 bytes.
  */
-import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, RowKey, UploadId } from "../base/ids.js"
+import type {
+  AccountId,
+  BucketId,
+  BucketName,
+  MultipartId,
+  ObjectKey,
+  Position,
+  RowKey,
+  UploadId,
+} from "../base/ids.js"
 import { bytesOfByteString, parseUploadId, rowKeyOf } from "../base/ids.js"
 import { afterPrefix, bytesOfHex, hexOf } from "../base/bytes.js"
 import { assert, must } from "../base/assert.js"
@@ -13,6 +22,9 @@ import type { KeyRange } from "../base/key-range.js"
 import { bytesOfVersionId } from "./version-id.js"
 
 const TERMINATOR = "\x00"
+/** Where the object key begins in a row key, after the bucket id. */
+export const KEY_IN_ROW_AT = 8
+const MULTIPART_ID_BYTES = 16
 
 function u64Text(value: number): string {
   assert(Number.isSafeInteger(value) && value >= 0, () => `not a whole number: ${value}`)
@@ -62,6 +74,18 @@ export function objectRowKey(bucketId: BucketId, key: ObjectKey): RowKey {
   return rowKeyOf(bytes.toString("latin1", 0, end + 1))
 }
 
+/** The object's row key, which the keys of its versions, uploads and parts begin with. Throws if there is none. */
+export function objectRowKeyOf(row: RowKey): RowKey {
+  const end = row.indexOf(TERMINATOR, KEY_IN_ROW_AT)
+  assert(end >= KEY_IN_ROW_AT, "the row key of an object has a terminator")
+  return rowKeyOf(row.slice(0, end + 1))
+}
+
+/** The key of the upload's row, from the key of one of its parts or segments, or of the upload itself. */
+export function uploadOfPartRowKey(row: RowKey): RowKey {
+  return rowKeyOf(row.slice(0, objectRowKeyOf(row).length + MULTIPART_ID_BYTES))
+}
+
 export const versionRowKey = (row: RowKey, order: number): RowKey => rowKeyOf(row + complementText(order))
 export const multipartRowKey = (row: RowKey, id: MultipartId): RowKey => rowKeyOf(row + multipartBytes(id))
 export const partRowKey = (row: RowKey, id: MultipartId, part: number): RowKey =>
@@ -81,8 +105,7 @@ const multipartBytes = (id: MultipartId): string => byteText(bytesOfVersionId(id
 
 /** Splits a row key of an object family; the suffix is what follows the terminator. */
 export function parseObjectRowKey(row: RowKey): { bucketId: number; key: ObjectKey; suffix: string } {
-  const end = row.indexOf(TERMINATOR, 8)
-  assert(end >= 8, "an object row key has a terminator")
+  const end = objectRowKeyOf(row).length - 1
   const bytes = bytesFor(row.length)
   bytes.write(row, "latin1")
   for (let i = 8; i < end; i += 1) bytes[i] = (bytes[i] ?? 0) - 1
@@ -92,9 +115,6 @@ export function parseObjectRowKey(row: RowKey): { bucketId: number; key: ObjectK
     suffix: row.slice(end + 1),
   }
 }
-
-/** Where the object key begins in a row key, after the bucket id. */
-export const KEY_IN_ROW_AT = 8
 
 /** Extracts the object key from a row key in `bytes[from…to)`. */
 export function objectKeyAt(bytes: Buffer, from: number, to: number): ObjectKey {
@@ -143,5 +163,8 @@ export const accountRowKey = (account: AccountId, ...parts: readonly string[]): 
 /** All rows under the parts. */
 export const accountRange = (account: AccountId, ...parts: readonly string[]): KeyRange =>
   rangeOf(`${[account, ...parts].join("\x00")}\x00`)
-export const pendingDeletionRowKey = (position: number, index: number): RowKey =>
-  rowKeyOf(u64Text(position) + u16Text(index))
+/** The decision's id begins with its position, by which pending deletions are ordered. */
+export const pendingDeletionRowKey = (decisionId: string, index: number): RowKey =>
+  rowKeyOf(decisionId + u16Text(index))
+/** The id of a decision in an engine whose positions are unique. */
+export const decisionIdOf = (position: Position): string => u64Text(position)

@@ -10,50 +10,22 @@
  *           moment, which includes everything acknowledged before the query.
  */
 import type { Family } from "../base/families.js"
-import type { Position, RowKey } from "../base/ids.js"
-import type { KeyRange } from "../base/key-range.js"
+import type { BucketId, Position, RowKey } from "../base/ids.js"
 import type { LentSoon } from "../base/lent.js"
-import type { RowVisitor } from "../base/row-scan.js"
 import type { Soon } from "../base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
+import type { Counters } from "../format/records.js"
+import { GuardedView } from "./guards.js"
 import type { Incarnations } from "./incarnations.js"
-
-/** The location of a row's inline payload: private to the engine, unless it contains the bytes. */
-interface RowPayload {
-  readonly in: string
-  readonly bytes?: Uint8Array
-}
-
-export interface MetadataRow {
-  readonly value: Uint8Array
-  /** `Metadata.payload` reads it. Undefined if the row has none. */
-  readonly payload: RowPayload | undefined
-}
-
-/** The rows of one moment. */
-export interface RowView {
-  get(family: Family, key: RowKey): MetadataRow | undefined
-  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, MetadataRow]>
-}
-
-export interface QueryView extends RowView {
-  /** The last committed change that the view shows. */
-  readonly position: Position
-  readonly incarnations: Incarnations
-  /** Like `range`, forward, without an object for each row. One scan at a time. */
-  scan(family: Family, range: KeyRange, visitor: RowVisitor): void
-}
-
-export interface DecisionView extends RowView {
-  /** The payload of a row, for a write that keeps it. The decision is repeated once the payload has been read. */
-  payload(family: Family, key: RowKey, row: MetadataRow): Uint8Array | undefined
-}
+import type { DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
 
 export interface DecisionTime {
   /** Wall clock. */
   readonly nowMs: number
   /** The position that the decision's entry would get. */
   readonly position: Position
+  /** As a byte string: no other decision of the store gets it, and its first 8 bytes are the position. */
+  readonly id: string
   /** As of this moment. */
   readonly incarnations: Incarnations
 }
@@ -61,11 +33,23 @@ export interface DecisionTime {
 interface Decision<Result> {
   /** Empty: nothing changes. */
   readonly writes: readonly EntryWrite[]
+  /** A change of a bucket's counters (family `counters`), which decisions read but do not write. */
+  readonly counts?: CounterChange | undefined
   readonly result: Result
+}
+
+export interface CounterChange {
+  readonly bucketId: BucketId
+  /** What is added to each counter; "drop": the bucket is gone, and so are its counters. */
+  readonly change: Counters | "drop"
 }
 
 /** Rows that a command reads first: the engine fetches them together, before it. */
 export type Touches = readonly (readonly [Family, RowKey])[]
+
+/** Reads the rows and deletes those that are present. */
+export const deletionsOf = (view: RowView, rows: Touches): EntryWrite[] =>
+  rows.flatMap(([family, key]) => (view.get(family, key) ? [{ family, key, value: undefined }] : []))
 
 type Arguments = readonly unknown[]
 
@@ -83,7 +67,8 @@ export interface Command<Result> {
   readonly args: Arguments
   readonly grows: boolean
   readonly touches: Touches
-  decide(view: DecisionView, time: DecisionTime): Decision<Result>
+  /** Throws the refusal. */
+  decide(rows: DecisionView, time: DecisionTime): Decision<Result>
   /** The same command with a copy of its arguments: as another process receives it. Throws if they are not plain data. */
   copied(): Command<Result>
 }
@@ -103,8 +88,11 @@ class CommandOfKind<Args extends Arguments, Result> implements Command<Result> {
     this.touches = kind.touches?.(...args) ?? NOTHING_TOUCHED
   }
 
-  decide(view: DecisionView, time: DecisionTime): Decision<Result> {
-    return this.kind.decide(view, time, ...this.args)
+  decide(rows: DecisionView, time: DecisionTime): Decision<Result> {
+    const view = new GuardedView(rows)
+    const decision = this.kind.decide(view, time, ...this.args)
+    if (decision.writes.length > 0) view.check(decision.writes)
+    return decision
   }
 
   copied(): Command<Result> {

@@ -1,15 +1,15 @@
 /** Metadata: the contract between services and the engines that keep rows. */
 export {
   command,
+  deletionsOf,
   query,
   type Command,
+  type CounterChange,
   type DecisionTime,
-  type DecisionView,
   type Metadata,
-  type MetadataRow,
   type Query,
-  type QueryView,
-  type RowView,
   type Touches,
 } from "./contract.js"
+export { countersWrites } from "./counters.js"
 export { soleProcess, type Incarnations } from "./incarnations.js"
+export type { DecisionView, MetadataRow, QueryView, RowView } from "./views.js"

@@ -4,11 +4,20 @@ import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
-import { parseIncarnation, rowKeyOf, type Incarnation } from "../base/ids.js"
+import {
+  objectKeyOfText,
+  parseBucketId,
+  parseIncarnation,
+  rowKeyOf,
+  type Incarnation,
+  type RowKey,
+} from "../base/ids.js"
 import { owned } from "../base/lent.js"
 import { asPromise } from "../base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
-import { command, query, type Metadata, type MetadataRow, type QueryView } from "./contract.js"
+import { objectRowKey, versionRowKey } from "../format/row-key.js"
+import { command, query, type Metadata } from "./contract.js"
+import type { MetadataRow, QueryView } from "./views.js"
 
 export interface MetadataUnderTest {
   readonly metadata: Metadata
@@ -39,24 +48,30 @@ const writeOf = ({ family, key, value, payload }: Change): EntryWrite => ({
 const change = command<[changes: readonly Change[]], number>({
   name: "Change",
   touches: changes => changes.map(({ family, key }) => [family, rowKeyOf(key)]),
-  decide: (_view, time, changes) => ({ writes: changes.map(writeOf), result: time.position }),
+  decide(view, time, changes) {
+    for (const { family, key } of changes) view.get(family, rowKeyOf(key))
+    return { writes: changes.map(writeOf), result: time.position }
+  },
 })
 
 const createOnce = command<[key: string, value: string], void>({
   name: "CreateOnce",
   decide(view, _time, key, value) {
-    if (view.get("current", rowKeyOf(key))) throw fail("bucketExists")
-    return { writes: [writeOf({ family: "current", key, value })], result: undefined }
+    if (view.get("names", rowKeyOf(key))) throw fail("bucketExists")
+    return { writes: [writeOf({ family: "names", key, value })], result: undefined }
   },
 })
 
 const increment = command<[key: string], number>({
   name: "Increment",
   decide(view, _time, key) {
-    const number = Number(textOf(view.get("counters", rowKeyOf(key))?.value) ?? 0) + 1
-    return { writes: [writeOf({ family: "counters", key, value: String(number) })], result: number }
+    const number = Number(textOf(view.get("accounts", rowKeyOf(key))?.value) ?? 0) + 1
+    return { writes: [writeOf({ family: "accounts", key, value: String(number) })], result: number }
   },
 })
+
+const OBJECT: string = objectRowKey(parseBucketId(1), objectKeyOfText("object"))
+const versionOf = (object: string): RowKey => versionRowKey(rowKeyOf(object), 1)
 
 /** Moves a row with its payload to another family. */
 const move = command<[key: string], boolean>({
@@ -68,7 +83,7 @@ const move = command<[key: string], boolean>({
     const { value } = row
     const writes: EntryWrite[] = [
       { family: "current", key: rowKeyOf(key), value: undefined },
-      { family: "versions", key: rowKeyOf(key), value, ...(payload && { payload }) },
+      { family: "versions", key: versionOf(key), value, ...(payload && { payload }) },
     ]
     return { writes, result: true }
   },
@@ -82,7 +97,7 @@ const countRows = command<[family: Family], number>({
 const valueOf = query("ValueOf", (view, family: Family, key: string) => textOf(view.get(family, rowKeyOf(key))?.value))
 const rowOf = query("RowOf", (view, family: Family, key: string) => view.get(family, rowKeyOf(key)))
 const pairOf = query("PairOf", (view, a: string, b: string) =>
-  [a, b].map(key => textOf(view.get("current", rowKeyOf(key))?.value)),
+  [a, b].map(key => textOf(view.get("names", rowKeyOf(key))?.value)),
 )
 const isOver = query("IsOver", (view, incarnation: Incarnation) => view.incarnations.isOver(incarnation))
 const decideIsOver = command<[incarnation: Incarnation], boolean>({
@@ -136,11 +151,11 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
 
   metadataTest("a query shows every change that was acknowledged before it", async metadata => {
     for (let i = 0; i < 50; i += 1) {
-      await metadata.run(change([{ family: "current", key: "key", value: String(i) }]))
-      assert.equal(await metadata.ask(valueOf("current", "key")), String(i))
+      await metadata.run(change([{ family: "names", key: "key", value: String(i) }]))
+      assert.equal(await metadata.ask(valueOf("names", "key")), String(i))
     }
-    await metadata.run(change([{ family: "current", key: "key", value: undefined }]))
-    assert.equal(await metadata.ask(valueOf("current", "key")), undefined)
+    await metadata.run(change([{ family: "names", key: "key", value: undefined }]))
+    assert.equal(await metadata.ask(valueOf("names", "key")), undefined)
   })
 
   metadataTest(
@@ -150,7 +165,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
       const outcomes = await Promise.allSettled(names.map(name => metadata.run(createOnce("key", name))))
       const winners = names.filter((_, i) => outcomes[i]?.status === "fulfilled")
       assert.equal(winners.length, 1)
-      assert.equal(await metadata.ask(valueOf("current", "key")), winners[0])
+      assert.equal(await metadata.ask(valueOf("names", "key")), winners[0])
       for (const outcome of outcomes)
         if (outcome.status === "rejected") assert.ok(isFailure(outcome.reason, "bucketExists"), String(outcome.reason))
     },
@@ -168,8 +183,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
   })
 
   metadataTest("the writes of a command are seen together or not at all", async metadata => {
-    const both = (value: string): readonly Change[] =>
-      ["a", "z"].map(key => ({ family: "current" as const, key, value }))
+    const both = (value: string): readonly Change[] => ["a", "z"].map(key => ({ family: "names" as const, key, value }))
     await metadata.run(change(both("0")))
     const writing = (async () => {
       for (let i = 1; i <= 40; i += 1) await metadata.run(change(both(String(i))))
@@ -188,18 +202,18 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
   metadataTest("a refused command writes nothing, and later ones do not see it", async metadata => {
     await metadata.run(createOnce("key", "first"))
     await assert.rejects(metadata.run(createOnce("key", "second")), error => isFailure(error, "bucketExists"))
-    assert.equal(await metadata.ask(valueOf("current", "key")), "first")
-    assert.equal(await metadata.run(countRows("current")), 1)
+    assert.equal(await metadata.ask(valueOf("names", "key")), "first")
+    assert.equal(await metadata.run(countRows("names")), 1)
   })
 
   metadataTest("a decision sees every acknowledged change, also in ranges", async metadata => {
     const changes = Array.from({ length: 20 }, (_, i) =>
-      metadata.run(change([{ family: "versions", key: `key ${i}`, value: "there" }])),
+      metadata.run(change([{ family: "debts", key: `key ${i}`, value: "there" }])),
     )
     await Promise.all(changes)
-    assert.equal(await metadata.run(countRows("versions")), 20)
-    await metadata.run(change([{ family: "versions", key: "key 7", value: undefined }]))
-    assert.equal(await metadata.run(countRows("versions")), 19)
+    assert.equal(await metadata.run(countRows("debts")), 20)
+    await metadata.run(change([{ family: "debts", key: "key 7", value: undefined }]))
+    assert.equal(await metadata.run(countRows("debts")), 19)
   })
 
   metadataTest("neither this process nor an unknown one is over", async metadata => {
@@ -220,35 +234,35 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
 
   metadataTest("positions grow with the changes, and a query returns the position it shows", async metadata => {
     const before = await metadata.ask(positionOf())
-    const first = await metadata.run(change([{ family: "current", key: "a", value: "1" }]))
+    const first = await metadata.run(change([{ family: "names", key: "a", value: "1" }]))
     const shown = await metadata.ask(positionOf())
     assert.ok(first > before && shown >= first, `${before} ${first} ${shown}`)
     assert.ok(metadata.position >= shown)
-    const second = await metadata.run(change([{ family: "current", key: "a", value: "2" }]))
+    const second = await metadata.run(change([{ family: "names", key: "a", value: "2" }]))
     assert.ok(second > first)
   })
 
   metadataTest("an inline payload is read back, also after its row has moved", async metadata => {
-    await metadata.run(change([{ family: "current", key: "key", value: "row", payload: "the payload" }]))
-    const row = await metadata.ask(rowOf("current", "key"))
+    await metadata.run(change([{ family: "current", key: OBJECT, value: "row", payload: "the payload" }]))
+    const row = await metadata.ask(rowOf("current", OBJECT))
     assert.ok(row?.payload)
-    assert.equal(await payloadOf(metadata, "current", "key", row), "the payload")
-    assert.equal(await metadata.run(move("key")), true)
-    const moved = await metadata.ask(rowOf("versions", "key"))
+    assert.equal(await payloadOf(metadata, "current", OBJECT, row), "the payload")
+    assert.equal(await metadata.run(move(OBJECT)), true)
+    const moved = await metadata.ask(rowOf("versions", versionOf(OBJECT)))
     assert.ok(moved?.payload)
-    assert.equal(await payloadOf(metadata, "versions", "key", moved), "the payload")
-    assert.equal(await metadata.run(move("key")), false)
+    assert.equal(await payloadOf(metadata, "versions", versionOf(OBJECT), moved), "the payload")
+    assert.equal(await metadata.run(move(OBJECT)), false)
   })
 
   metadataTest("a query of every replica gets each replica's own rows, or runs on none", async metadata => {
-    await metadata.run(change([{ family: "current", key: "key", value: "there" }]))
-    const answers = await metadata.askEveryReplica(-Infinity, valueOf("current", "key"))
+    await metadata.run(change([{ family: "names", key: "key", value: "there" }]))
+    const answers = await metadata.askEveryReplica(-Infinity, valueOf("names", "key"))
     assert.ok(answers === undefined || (answers.length > 0 && answers.every(answer => answer === "there")))
   })
 
   test(`${kind}: commands and queries agree with a model, in every order and range, over restarts`, async () => {
     const key = fc.integer({ min: 0, max: 30 }).map(number => `key ${String(number).padStart(2, "0")}`)
-    const family = fc.constantFrom<Family>("current", "versions", "uploads")
+    const family = fc.constantFrom<Family>("names", "debts", "accounts")
     const value = fc.option(fc.string({ maxLength: 20, unit: "grapheme-ascii" }), { nil: undefined, freq: 3 })
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.array(fc.record({ family, key, value }), { minLength: 1, maxLength: 5 }) },
@@ -274,7 +288,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
             else if (Array.isArray(each)) await changeBoth(under.metadata, model, each)
             else await comparePage(under.metadata, model, each.family, each)
           }
-          for (const each of ["current", "versions", "uploads"] as const)
+          for (const each of ["names", "debts", "accounts"] as const)
             await comparePage(under.metadata, model, each, { ...ALL, reverse: false, max: Infinity })
         } finally {
           await under.dispose()

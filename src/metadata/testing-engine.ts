@@ -1,6 +1,6 @@
 /** Metadata in memory: rows in trees, for tests of services. It passes the suite of all engines. */
 import sortedBtree from "sorted-btree"
-import { must } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
 import { parseIncarnation, parsePosition } from "../base/ids.js"
@@ -10,8 +10,11 @@ import { Lent, type LentSoon } from "../base/lent.js"
 import { visitRows } from "../base/row-scan.js"
 import type { Soon } from "../base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
+import { decisionIdOf } from "../format/row-key.js"
+import { countersWrites } from "./counters.js"
 import { soleProcess, type Incarnations } from "./incarnations.js"
-import type { Command, Metadata, MetadataRow, Query, QueryView } from "./contract.js"
+import type { Command, Metadata, Query } from "./contract.js"
+import type { DecisionView, MetadataRow, QueryView } from "./views.js"
 
 const BTree = sortedBtree.default
 
@@ -65,16 +68,41 @@ export class MemoryMetadata implements Metadata {
     await Promise.resolve()
     await this.before(command.name)
     if (this.logged) throw fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
-    const view = { ...this.committed, payload: (_: Family, __: RowKey, { payload }: MetadataRow) => payload?.bytes }
+    const reads = new Set<string>()
+    const { committed } = this
+    const view: DecisionView = {
+      get(family, key) {
+        reads.add(`${family} ${key}`)
+        return committed.get(family, key)
+      },
+      *range(family, keys) {
+        for (const pair of committed.range(family, keys)) {
+          reads.add(`${family} ${pair[0]}`)
+          yield pair
+        }
+      },
+      payload: (_, __, { payload }) => payload?.bytes,
+    }
     const { incarnations, lastPosition } = this
-    const time = { nowMs: 1_700_000_000_000 + lastPosition, position: parsePosition(lastPosition + 1), incarnations }
-    const { writes, result } = command.copied().decide(view, time)
+    const position = parsePosition(lastPosition + 1)
+    const time = { nowMs: 1_700_000_000_000 + lastPosition, position, id: decisionIdOf(position), incarnations }
+    const { result, ...decision } = command.copied().decide(view, time)
+    this.checkNew(decision.writes, reads)
+    const writes = [...decision.writes, ...countersWrites(view, decision.counts)]
     if (command.name === this.haltAt) {
       this.logged = () => this.apply(writes)
       throw fail("indeterminate")
     }
     this.apply(writes)
     return result
+  }
+
+  /** A row that a decision writes without having read it must be new. */
+  private checkNew(writes: readonly EntryWrite[], reads: ReadonlySet<string>): void {
+    for (const { family, key } of writes) {
+      const isNew = reads.has(`${family} ${key}`) || !this.tree(family).has(key)
+      assert(isNew, () => `${family}: a row that was not read is replaced`)
+    }
   }
 
   private apply(writes: readonly EntryWrite[]): void {
@@ -100,6 +128,16 @@ export class MemoryMetadata implements Metadata {
 
   payload(_: Family, __: RowKey, { payload }: MetadataRow): LentSoon {
     return payload?.bytes ? new Lent(payload.bytes) : Promise.resolve(undefined)
+  }
+
+  /** Adds a row without a decision. */
+  plant(family: Family, key: RowKey, value: Uint8Array): void {
+    this.tree(family).set(key, { value, payload: undefined })
+  }
+
+  /** Loses a row, as damage to the store does. */
+  lose(family: Family, key: RowKey): void {
+    this.tree(family).delete(key)
   }
 
   rows(family: Family): number {

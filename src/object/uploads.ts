@@ -7,26 +7,17 @@
  */
 import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
-import {
-  parseIncarnation,
-  parseUploadId,
-  type BucketId,
-  type Incarnation,
-  type ObjectKey,
-  type UploadId,
-} from "../base/ids.js"
+import { parseUploadId, type BucketId, type ObjectKey, type UploadId } from "../base/ids.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
 import type { Extent } from "../format/extent.js"
 import { UPLOAD_MARK_DIGITS, type UploadMark } from "../format/metadata-backup.js"
-import { objectRowKey, uploadRowKey } from "../format/row-key.js"
+import { incarnationOf } from "../format/upload-id.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Metadata } from "../metadata/index.js"
-import { dropRows, resolveUpload } from "./commands/pending-deletion-commands-core.js"
+import { readNamings } from "./commands/pending-deletion-commands-core.js"
 
 const UPLOADS_IN_DOUBT_MAX = 10_000
-
-export const incarnationOf = (uploadId: UploadId): Incarnation => parseIncarnation(parseInt(uploadId.slice(0, 8), 16))
 
 /** A refused upload that a row may reference all the same, or whose needles could not be removed. */
 interface UploadInDoubt {
@@ -131,12 +122,9 @@ export class Uploads {
       return
     }
     try {
-      const verdict = await this.metadata.run(resolveUpload({ bucketId, key, uploadId: extent.uploadId }))
-      if (verdict !== "aborted") return
-      await this.blocks.remove(extent)
-      // A later commit of this upload is refused: no row can reference it any more.
-      const mark = uploadRowKey(objectRowKey(bucketId, key), extent.uploadId)
-      await this.metadata.run(dropRows([["voids", mark]]))
+      // Only this request could have made a row reference the upload, and it was refused.
+      const namings = await this.metadata.run(readNamings({ bucketId, key, uploadId: extent.uploadId }))
+      if (namings.length === 0) await this.blocks.remove(extent)
     } catch (error) {
       this.leaveInDoubt(doubt)
       this.log.debug("discarded_upload_left_in_doubt", { error: String(error) })

@@ -16,7 +16,8 @@ import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, MIB } from "../base/limits.js"
 import { entryBytes, type Entry, type EntryWrite } from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
 import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "../device/index.js"
-import type { Command, DecisionView, Incarnations } from "../metadata/index.js"
+import { decisionIdOf } from "../format/row-key.js"
+import { countersWrites, type Command, type DecisionView, type Incarnations } from "../metadata/index.js"
 import type { TabletPayload, TabletRow } from "./contract.js"
 
 /** A row that a decision wrote and that is not yet committed. */
@@ -151,7 +152,9 @@ export class PrimaryCore {
     const view = new HeadView(this.layers, payloads)
     const position = parsePosition(this.headPosition + 1)
     try {
-      const { writes, result } = command.decide(view, { nowMs, position, incarnations })
+      const time = { nowMs, position, id: decisionIdOf(position), incarnations }
+      const { result, counts, ...decision } = command.decide(view, time)
+      const writes = counts === undefined ? decision.writes : [...decision.writes, ...countersWrites(view, counts)]
       if (writes.length > 0) this.append(writes, position)
       const appended = writes.length > 0 ? position : NOTHING
       this.hold(new Answer(this.answerRule({ appended, saw: view.saw, refused: false }), settle, result, undefined))
@@ -226,20 +229,9 @@ export class PrimaryCore {
 /** A row deleted at head: distinguished from a live one by identity. */
 const DELETED = new Uint8Array(0)
 
-interface ReadRow {
-  readonly family: Family
-  readonly key: RowKey
-  readonly row: TabletRow | undefined
-}
-
-/** More rows are looked up again: that is faster than a search here. */
-const READ_ROWS_MAX = 8
-
 class HeadView implements DecisionView {
   /** The last uncommitted entry that this view has shown. */
   saw: Position = NOTHING
-  /** Rows that were read: a decision reads the same few rows again and again. */
-  private readonly readRows: ReadRow[] = []
 
   constructor(
     private readonly layers: readonly Layer<TabletRow>[],
@@ -247,10 +239,7 @@ class HeadView implements DecisionView {
   ) {}
 
   get(family: Family, key: RowKey): TabletRow | undefined {
-    for (const read of this.readRows) if (read.family === family && read.key === key) return read.row
-    const row = this.see(getThrough(this.layers, family, key))
-    if (this.readRows.length < READ_ROWS_MAX) this.readRows.push({ family, key, row })
-    return row
+    return this.see(getThrough(this.layers, family, key))
   }
 
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, TabletRow]> {

@@ -43,7 +43,10 @@ export type Decide = Command<string>["decide"]
 
 const put =
   (rows: readonly RowText[]): Decide =>
-  () => ({ writes: rows.map(writeOf), result: "done" })
+  view => {
+    for (const { key } of rows) view.get(FAMILY, rowKeyOf(key))
+    return { writes: rows.map(writeOf), result: "done" }
+  }
 
 const valueAt = (view: Parameters<Decide>[0], key: string): string | undefined => {
   const row = view.get(FAMILY, rowKeyOf(key))

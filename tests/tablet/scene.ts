@@ -179,15 +179,16 @@ const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1")
 export const put = command<[rows: readonly RowInput[], grows?: false], void>({
   name: "put",
   grows: (_rows, grows) => grows !== false,
-  decide: (_view, _time, rows) => ({
-    writes: rows.map(({ family = "current", key, value, payload }): EntryWrite => ({
+  decide(view, _time, rows) {
+    for (const { family = "current", key } of rows) view.get(family, rowKeyOf(key))
+    const writes = rows.map(({ family = "current", key, value, payload }): EntryWrite => ({
       family,
       key: rowKeyOf(key),
       value: value === undefined ? undefined : bytesOf(value),
       ...(payload === undefined ? {} : { payload: bytesOf(payload) }),
-    })),
-    result: undefined,
-  }),
+    }))
+    return { writes, result: undefined }
+  },
 })
 
 export class Scene {

@@ -19,7 +19,7 @@ import {
 } from "../../format/identity-records.js"
 import { PRESENT } from "../../format/records.js"
 import { accountRowKey, textRowKey } from "../../format/row-key.js"
-import { command, type RowView, type Touches } from "../../metadata/index.js"
+import { command, deletionsOf, type RowView, type Touches } from "../../metadata/index.js"
 import {
   hasMemberships,
   boundaryMembership,
@@ -69,15 +69,22 @@ const membershipsOf = ({ groups, attached, boundary }: IdentityRecord): readonly
   ...(boundary === undefined ? [] : [boundaryMembership(boundary)]),
 ]
 
-function membershipWrites(accountId: AccountId, before: IdentityRecord | undefined, after: IdentityRecord | undefined) {
+function membershipWrites(
+  view: RowView,
+  accountId: AccountId,
+  before: IdentityRecord | undefined,
+  after: IdentityRecord | undefined,
+): EntryWrite[] {
   const rowOf = (record: IdentityRecord) => (membership: string) =>
     accountRowKey(accountId, membership, `${record.kind} ${record.name.toLowerCase()}`)
   const old = new Set(before === undefined ? [] : membershipsOf(before).map(rowOf(before)))
   const now = new Set(after === undefined ? [] : membershipsOf(after).map(rowOf(after)))
-  const writes: EntryWrite[] = []
-  for (const key of old) if (!now.has(key)) writes.push({ family: "identityLinks", key, value: undefined })
-  for (const key of now) if (!old.has(key)) writes.push({ family: "identityLinks", key, value: PRESENT })
-  return writes
+  const left = [...old].filter(key => !now.has(key)).map(key => ["identityLinks", key] as const)
+  const entered = [...now].filter(key => !old.has(key))
+  return [
+    ...deletionsOf(view, left),
+    ...entered.map((key): EntryWrite => ({ family: "identityLinks", key, value: PRESENT })),
+  ]
 }
 
 export const createIdentity = command<
@@ -97,7 +104,7 @@ export const createIdentity = command<
     return {
       writes: [
         { family: "identities", key, value: encodeIdentity(record) },
-        ...membershipWrites(accountId, undefined, record),
+        ...membershipWrites(view, accountId, undefined, record),
       ],
       result: record,
     }
@@ -123,7 +130,7 @@ const identityEdit = <Args extends readonly unknown[]>(
       return {
         writes: [
           { family: "identities", key: identityRow(ref), value: encodeIdentity(after) },
-          ...membershipWrites(accountId, before, after),
+          ...membershipWrites(view, accountId, before, after),
         ],
         result: after,
       }
@@ -156,7 +163,7 @@ export const renameUser = command<[ref: IdentityRef, newName: string, path: stri
       const value = encodeAccessKey({ ...decodeAccessKey(row.value), userName: newName })
       writes.push({ family: "accessKeys", key: textRowKey(id), value })
     }
-    return { writes: [...writes, ...membershipWrites(ref.accountId, before, after)], result: after }
+    return { writes: [...writes, ...membershipWrites(view, ref.accountId, before, after)], result: after }
   },
 })
 
@@ -185,16 +192,17 @@ export const deleteIdentity = command<[ref: IdentityRef], void>({
     if (blocker !== undefined)
       throw fail("deleteConflict", { message: `Cannot delete entity, must remove ${blocker} first.` })
     const writes: EntryWrite[] = [{ family: "identities", key, value: undefined }]
-    for (const id of record.keys) writes.push(...keyRemoval(id))
-    return { writes: [...writes, ...membershipWrites(ref.accountId, record, undefined)], result: undefined }
+    for (const id of record.keys) writes.push(...keyRemoval(view, id))
+    return { writes: [...writes, ...membershipWrites(view, ref.accountId, record, undefined)], result: undefined }
   },
 })
 
 /** Deletes all rows of a key; the user's record lists it too. */
-export const keyRemoval = (id: string): readonly EntryWrite[] => [
-  { family: "accessKeys", key: textRowKey(id), value: undefined },
-  { family: "keyUses", key: textRowKey(id), value: undefined },
-]
+export const keyRemoval = (view: RowView, id: string): EntryWrite[] =>
+  deletionsOf(view, [
+    ["accessKeys", textRowKey(id)],
+    ["keyUses", textRowKey(id)],
+  ])
 
 // The edits. Every one throws `noSuchEntity` if there is no such identity.
 

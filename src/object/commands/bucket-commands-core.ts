@@ -26,7 +26,7 @@ import {
   type SettingName,
   type SettingRecord,
 } from "../../format/records.js"
-import { command, type RowView } from "../../metadata/index.js"
+import { command, deletionsOf, type RowView, type Touches } from "../../metadata/index.js"
 import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
 import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
 
@@ -88,6 +88,7 @@ export const setSetting = command<[bucketId: BucketId, name: SettingName, docume
   decide(view, { nowMs }, bucketId, name, document) {
     const key = settingRowKey(bucketId, name)
     const bucket = requireBucket(view, bucketId)
+    view.get("settings", key)
     if (document === undefined && !bucket.settings.includes(name)) return { writes: [], result: undefined }
     const has = (one: SettingName) => (one === name ? document !== undefined : bucket.settings.includes(one))
     const changed = { settings: SETTING_NAMES.filter(has), settingsVersion: bucket.settingsVersion + 1 }
@@ -165,15 +166,12 @@ export const dropBucket = command<[bucketId: BucketId], void>({
     const bucket = anyBucket(view, bucketId)
     const { versions, uploads } = readCounters(view, bucketId)
     if (bucket.state !== "closing" || versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
-    const writes: EntryWrite[] = [
-      { family: "buckets", key: bucketRowKey(bucketId), value: undefined },
-      { family: "counters", key: bucketRowKey(bucketId), value: undefined },
-      { family: "names", key: nameRowKey(bucket.name), value: undefined },
-      { family: "accountBuckets", key: accountBucketRowKey(bucket.owner, bucket.name), value: undefined },
-      ...bucket.settings.map(
-        name => ({ family: "settings", key: settingRowKey(bucketId, name), value: undefined }) as const,
-      ),
+    const rows: Touches = [
+      ["buckets", bucketRowKey(bucketId)],
+      ["names", nameRowKey(bucket.name)],
+      ["accountBuckets", accountBucketRowKey(bucket.owner, bucket.name)],
+      ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
     ]
-    return { writes, result: undefined }
+    return { writes: deletionsOf(view, rows), counts: { bucketId, change: "drop" }, result: undefined }
   },
 })

@@ -2,8 +2,8 @@
  * Missing-shard hints: devices that lack shards of partitions, and shards that were found damaged, as rows. Pure.
  *
  * A hint's key is `partition (2) + device id (16)`; the key of a damaged shard continues with the needle's id (27).
- * A hint that is resolved and recorded again at the same moment has the same row: after dropping rows, the caller must
- * check once more.
+ * A hint's value names the decision that recorded it last. A hint is dropped with the value that was read: one that was
+ * recorded again meanwhile stays.
  */
 import { fail } from "../../base/failures.js"
 import { parseDeviceId, parsePartitionId, rowKeyOf, type RowKey } from "../../base/ids.js"
@@ -11,17 +11,21 @@ import type { KeyRange } from "../../base/key-range.js"
 import { PARTITIONS } from "../../base/limits.js"
 import type { ShardCopy } from "../../block/index.js"
 import { needleIdOfKey, needleKeyOf, NEEDLE_KEY_BYTES } from "../../format/needle.js"
-import { PRESENT } from "../../format/records.js"
 import { u16Text } from "../../format/row-key.js"
 import { command, query } from "../../metadata/index.js"
+import { hintWrite } from "./row-editor-core.js"
 import { hintRowKey, type MissingShardHint } from "./version-commands-core.js"
 
 const HINT_KEY_BYTES = 18
 
-export interface HintRow extends MissingShardHint {
+interface HintName extends MissingShardHint {
   readonly rowKey: RowKey
   /** The damaged shard; undefined: some shards are missing. */
   readonly damaged: ShardCopy | undefined
+}
+
+export interface HintRow extends HintName {
+  readonly value: Uint8Array
 }
 
 export const ALL_HINTS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff\xff\xff") }
@@ -33,7 +37,7 @@ export const hintsOfPartition = (partition: number): KeyRange => ({
 })
 
 /** Throws `corruptRow` if the key is not the key of a hint. */
-export function hintOfKey(rowKey: RowKey): HintRow {
+export function hintOfKey(rowKey: RowKey): HintName {
   const isDamage = rowKey.length === HINT_KEY_BYTES + NEEDLE_KEY_BYTES
   if (!isDamage && rowKey.length !== HINT_KEY_BYTES)
     throw fail("corruptRow", { family: "debts", lengthBytes: rowKey.length })
@@ -43,25 +47,26 @@ export function hintOfKey(rowKey: RowKey): HintRow {
   return { rowKey, partition, deviceId, damaged }
 }
 
-/** The keys of hints, at most `max`; `next` is set if there are more. */
-export const hintKeys = query("HintKeys", (view, range: KeyRange, max: number) => {
-  const rowKeys: RowKey[] = []
-  for (const [rowKey] of view.range("debts", range)) {
-    if (rowKeys.length === max) return { rowKeys, next: rowKey }
-    rowKeys.push(rowKey)
+/** At most `max` hints; `next` is set if there are more. */
+export const readHints = query("ReadHints", (view, range: KeyRange, max: number) => {
+  const hints: HintRow[] = []
+  for (const [rowKey, { value }] of view.range("debts", range)) {
+    if (hints.length === max) return { hints, next: rowKey }
+    hints.push({ ...hintOfKey(rowKey), value })
   }
-  return { rowKeys, next: undefined }
+  return { hints, next: undefined }
 })
 
 /** Records damaged shards on devices. The caller limits their number. */
 export const noteDamages = command<[copies: readonly ShardCopy[]], void>({
   name: "NoteDamages",
   grows: false,
-  decide: (_view, _time, copies) => ({
-    writes: copies.map(({ deviceId, id }) => {
-      const hint = hintRowKey({ partition: id.partition, deviceId })
-      return { family: "debts", key: rowKeyOf(hint + needleKeyOf(id)), value: PRESENT }
-    }),
+  touches: copies => copies.map(copy => ["debts", damageRowKey(copy)]),
+  decide: (view, time, copies) => ({
+    writes: copies.map(copy => hintWrite(view, time, damageRowKey(copy))),
     result: undefined,
   }),
 })
+
+const damageRowKey = ({ deviceId, id }: ShardCopy): RowKey =>
+  rowKeyOf(hintRowKey({ partition: id.partition, deviceId }) + needleKeyOf(id))

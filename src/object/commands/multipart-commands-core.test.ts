@@ -21,11 +21,11 @@ import {
   unsealUpload,
   type Completion,
 } from "./multipart-commands-core.js"
-import { resolveUpload } from "./pending-deletion-commands-core.js"
 import { findLatest, NO_CHECKSUM, readCounters } from "./row-editor-core.js"
 import {
   ALL_ROWS,
   extentOf,
+  foreignUploadOf,
   KEY,
   newBucket,
   putOf,
@@ -105,11 +105,12 @@ test("parts of another upload of the same key are not listed", async () => {
   assert.deepEqual([...partsAfter(scene.metadata.committed, other, 0)], [])
 })
 
-test("a part is refused if its upload does not exist, or its bytes were aborted", async () => {
+test("a part is refused if its upload does not exist, or another process has written its bytes", async () => {
   const scene = await newUpload()
-  const { metadata, bucketId, address } = scene
-  await metadata.run(resolveUpload({ bucketId, key: KEY, uploadId: uploadOf(11) }))
-  await refuses(scene.put(1, 11), "uploadAborted")
+  const { metadata, address } = scene
+  const extent = { ...extentOf(11), uploadId: foreignUploadOf(11) }
+  const part = { partNumber: 1, md5: new Uint8Array(16), checksumValue: undefined, extent }
+  await refuses(metadata.run(putPart({ ...address, part, hints: [] })), "uploadAborted")
   await metadata.run(abortUpload(address))
   await refuses(scene.put(1, 12), "noSuchUpload")
 })

@@ -18,7 +18,6 @@ import {
   encodePart,
   encodeSegment,
   encodeUpload,
-  PRESENT,
   type PartRecord,
   type SegmentRecord,
   type UploadRecord,
@@ -27,7 +26,7 @@ import { command, type DecisionTime, type RowView } from "../../metadata/index.j
 import type { Conditions } from "../contract.js"
 import { requireBucket, RowEditor } from "./row-editor-core.js"
 import type { NewVersion } from "./row-editor-core.js"
-import { checkWrite, hintRowKey, refuseAborted, type MissingShardHint, type Stored } from "./version-commands-core.js"
+import { checkWrite, checkOwnUpload, hintRowKey, type MissingShardHint, type Stored } from "./version-commands-core.js"
 
 export interface UploadAddress {
   readonly bucketId: BucketId
@@ -61,13 +60,14 @@ export function* partsAfter(view: RowView, address: UploadAddress, after: number
 
 export const createUpload = command<[address: UploadAddress, upload: Omit<UploadRecord, "initiatedMs">], UploadRecord>({
   name: "CreateUpload",
+  touches: address => [["uploads", addressKey(address)]],
   decide(view, time, address, upload) {
     requireBucket(view, address.bucketId)
     const record = { ...upload, initiatedMs: time.nowMs }
     const editor = new RowEditor(view, time, address.bucketId, address.key)
     editor.put("uploads", addressKey(address), encodeUpload(record))
     editor.countUpload(1)
-    return { writes: editor.finish(), result: record }
+    return { ...editor.finish(), result: record }
   },
 })
 
@@ -84,15 +84,15 @@ export const putPart = command<[put: PutPart], PartRecord>({
     const rowKey = partKey(put, put.part.partNumber)
     const upload = requireUpload(view, put)
     if (isBeingCompleted(upload, time)) throw beingCompleted()
-    refuseAborted(view, put.bucketId, put.key, put.part.extent.uploadId)
+    checkOwnUpload(time, put.part.extent.uploadId)
     const editor = new RowEditor(view, time, put.bucketId, put.key)
     const before = view.get("parts", rowKey)
     const owner = { bucketId: put.bucketId, key: put.key }
     if (before) editor.release({ kind: "extent", ...owner, extent: decodePart(before.value).extent })
     const part: PartRecord = { ...put.part, modifiedMs: time.nowMs }
     editor.put("parts", rowKey, encodePart(part))
-    for (const hint of put.hints) editor.put("debts", hintRowKey(hint), PRESENT)
-    return { writes: editor.finish(), result: part }
+    editor.record(put.hints.map(hintRowKey))
+    return { ...editor.finish(), result: part }
   },
 })
 
@@ -150,10 +150,18 @@ export const putSegment = command<
   void
 >({
   name: "PutSegment",
+  touches: address => [["uploads", addressKey(address)]],
   decide(view, _time, address, completion, number, segment) {
-    if (!sealedBy(requireUpload(view, address), completion)) throw fail("conflict")
+    const upload = requireUpload(view, address)
+    if (!sealedBy(upload, completion)) throw fail("conflict")
     const key = segmentRowKey(objectRowKey(address.bucketId, address.key), address.multipartId, number)
-    return { writes: [{ family: "segments", key, value: encodeSegment(segment) }], result: undefined }
+    view.get("segments", key)
+    // The upload's row guards its segments: a completion that replaces this one reads them all.
+    const writes: EntryWrite[] = [
+      { family: "uploads", key: addressKey(address), value: encodeUpload(upload) },
+      { family: "segments", key, value: encodeSegment(segment) },
+    ]
+    return { writes, result: undefined }
   },
 })
 
@@ -174,7 +182,7 @@ export const completeUpload = command<[complete: CompleteUpload], Stored>({
     const editor = new RowEditor(view, time, complete.bucketId, complete.key)
     const head = editor.insert({ ...complete.version, isMarker: false }, versioning)
     endUpload(editor, complete, "parts")
-    return { writes: editor.finish(), result: { versioning, head } }
+    return { ...editor.finish(), result: { versioning, head } }
   },
 })
 
@@ -187,7 +195,7 @@ export const abortUpload = command<[address: UploadAddress], void>({
     requireUpload(view, address)
     const editor = new RowEditor(view, time, address.bucketId, address.key)
     endUpload(editor, address, "aborted")
-    return { writes: editor.finish(), result: undefined }
+    return { ...editor.finish(), result: undefined }
   },
 })
 

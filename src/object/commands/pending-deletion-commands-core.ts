@@ -1,32 +1,19 @@
 /**
  * Commands of the collector: whether bytes may be deleted, and removal of pending deletions. Pure.
  *
- * Absence alone never deletes anything: the ownership of an upload that looks orphaned is resolved at its row, and the
- * decision "aborted" is durable before a byte is deleted, so that a late commit is refused.
+ * Absence alone never deletes anything. Bytes that no row references are removed only once no process can commit a row
+ * that does: after their own process is over, or by that process after the request's outcome is certain. Commands refuse
+ * uploads of other processes.
  */
-import { firstOf } from "../../base/first-of.js"
+import { equalBytes } from "../../base/bytes.js"
+import type { Family } from "../../base/families.js"
 import type { RowKey } from "../../base/ids.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { Extent } from "../../format/extent.js"
-import { objectRowKey, uploadRowKey } from "../../format/row-key.js"
-import { decodePendingDeletion, PRESENT, type PendingDeletionRecord } from "../../format/records.js"
-import { command, type RowView, type Touches } from "../../metadata/index.js"
+import { objectRowKey } from "../../format/row-key.js"
+import { decodePendingDeletion, type PendingDeletionRecord } from "../../format/records.js"
+import { command, type RowView } from "../../metadata/index.js"
 import { namingsOf, type UploadName } from "../queries/named-extents-core.js"
-
-type Ownership = "live" | "aborted"
-
-/** Live, or aborted from now on: a commit that references an aborted upload is refused. */
-export const resolveUpload = command<[resolve: UploadName], Ownership>({
-  name: "ResolveUpload",
-  grows: false,
-  touches: resolve => [["voids", uploadRowKey(objectRowKey(resolve.bucketId, resolve.key), resolve.uploadId)]],
-  decide(view, _time, resolve) {
-    const abortedUploadKey = uploadRowKey(objectRowKey(resolve.bucketId, resolve.key), resolve.uploadId)
-    if (view.get("voids", abortedUploadKey)) return { writes: [], result: "aborted" }
-    if (firstOf(namingsOf(view, resolve))) return { writes: [], result: "live" }
-    return { writes: [{ family: "voids", key: abortedUploadKey, value: PRESENT }], result: "aborted" }
-  },
-})
 
 /**
  * The extents that rows reference for an upload. The rows are those of the newest decision, and the result is returned
@@ -41,18 +28,29 @@ export const readNamings = command<[name: UploadName], readonly Extent[]>({
   decide: (view, _time, name) => ({ writes: [], result: Array.from(namingsOf(view, name), ({ extent }) => extent) }),
 })
 
-/** Deletes rows that are no longer needed: completed deletions, expanded parts and segments, expired marks. */
-export const dropRows = command<[rows: Touches], void>({
+/** A row as it was read. */
+export type ReadRow = readonly [family: Family, key: RowKey, value: Uint8Array]
+
+/**
+ * Deletes rows that are no longer needed: completed deletions, expanded parts and segments, resolved hints. A row that
+ * was changed since it was read stays.
+ */
+export const dropRows = command<[rows: readonly ReadRow[]], void>({
   name: "DropRows",
   grows: false,
-  decide: (_view, _time, rows) => ({
-    writes: rows.map(([family, key]): EntryWrite => ({ family, key, value: undefined })),
+  touches: rows => rows.map(([family, key]) => [family, key]),
+  decide: (view, _time, rows) => ({
+    writes: rows.flatMap(([family, key, value]): EntryWrite[] => {
+      const row = view.get(family, key)
+      return row && equalBytes(row.value, value) ? [{ family, key, value: undefined }] : []
+    }),
     result: undefined,
   }),
 })
 
 export interface PendingDeletion {
   readonly rowKey: RowKey
+  readonly value: Uint8Array
   readonly position: number
   readonly record: PendingDeletionRecord
 }
@@ -63,7 +61,8 @@ export function* pendingDeletionsFrom(
   range: { start: RowKey; end: RowKey },
 ): Generator<PendingDeletion> {
   for (const [rowKey, row] of view.range("releases", range)) {
-    yield { rowKey, position: positionOfPendingDeletion(rowKey), record: decodePendingDeletion(row.value) }
+    const { value } = row
+    yield { rowKey, value, position: positionOfPendingDeletion(rowKey), record: decodePendingDeletion(value) }
   }
 }
 

@@ -44,7 +44,7 @@ export const swapExtent = command<[swap: SwapExtent], void>({
     const isAll = replaced.length === 1 && replaced[0]?.firstBlock === 0 && isLastBlock(from, last)
     if (isAll) editor.release({ kind: "extent", ...owner })
     else if (replaced.length > 0) editor.release({ kind: "blocks", ...owner, runs: replaced })
-    return { writes: editor.finish(), result: undefined }
+    return { ...editor.finish(), result: undefined }
   },
 })
 
@@ -77,7 +77,7 @@ function hasVersion(
 ): boolean {
   const stem = objectRowKey(bucketId, key)
   for (const family of ["current", "versions"] as const) {
-    for (const [, { value }] of view.range(family, suffixRange(stem))) {
+    for (const [, { value }] of view.range(family, { ...suffixRange(stem), presentOnly: true })) {
       const { content } = decodeVersion(value)
       if (content.kind === "segments" && content.multipartId === multipartId) return true
     }

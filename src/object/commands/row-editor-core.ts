@@ -27,7 +27,7 @@ import {
   decodeBucket,
   decodeCounters,
   decodeRowHead,
-  encodeCounters,
+  encodeHint,
   encodePendingDeletion,
   encodeRowHead,
 } from "../../format/records.js"
@@ -53,7 +53,7 @@ import {
   type VersionRecord,
 } from "../../format/version-record.js"
 import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
-import type { DecisionTime, DecisionView, MetadataRow, RowView } from "../../metadata/index.js"
+import type { CounterChange, DecisionTime, DecisionView, MetadataRow, RowView } from "../../metadata/index.js"
 
 /** One version as found in its row. */
 export interface VersionMatch {
@@ -139,12 +139,26 @@ export function findVersion(view: RowView, row: RowKey, versionId: VersionId): V
   return version && !version.head.isNull && hexOf(version.head.random) === hexOf(random) ? version : undefined
 }
 
+/** A hint that is recorded again gets another value, so that a job which has read it before does not drop it. */
+export function hintWrite(view: RowView, time: DecisionTime, key: RowKey): EntryWrite {
+  view.get("debts", key)
+  return { family: "debts", key, value: encodeHint(time.id) }
+}
+
+const OF_VERSIONS: ReadonlySet<Family> = new Set<Family>(["current", "versions", "details", "shares"])
+
+/** What a decision has found and made of the object's versions. */
+interface Versions {
+  readonly had: RowHead | undefined
+  readonly hadObject: boolean
+  head: RowHead
+  hasObject: boolean
+}
+
 export class RowEditor {
   readonly row: RowKey
-  private readonly had: RowHead | undefined
-  private head: RowHead
-  private readonly hadObject: boolean
-  private hasObject: boolean
+  /** Read when the decision concerns versions: parts of uploads do not. */
+  private found: Versions | undefined
   /** A short list, searched linearly. */
   private readonly writes: EntryWrite[] = []
   private bytesDelta = 0
@@ -158,12 +172,17 @@ export class RowEditor {
     readonly key: ObjectKey,
   ) {
     this.row = objectRowKey(bucketId, key)
-    const stored = view.get("heads", this.row)
-    const current = view.get("current", this.row)
-    this.had = stored && decodeRowHead(stored.value)
-    this.head = this.had ?? headOfSingle(current && decodeVersionHead(current.value))
-    this.hadObject = current !== undefined
-    this.hasObject = this.hadObject
+  }
+
+  private get versions(): Versions {
+    if (this.found !== undefined) return this.found
+    const stored = this.view.get("heads", this.row)
+    const current = this.view.get("current", this.row)
+    const had = stored && decodeRowHead(stored.value)
+    const hadObject = current !== undefined
+    const head = had ?? headOfSingle(current && decodeVersionHead(current.value))
+    this.found = { had, hadObject, head, hasObject: hadObject }
+    return this.found
   }
 
   /** Latest version, unless it is a delete marker. */
@@ -173,6 +192,8 @@ export class RowEditor {
   }
 
   put(family: Family, key: RowKey, value: Uint8Array | undefined, payload?: Uint8Array): void {
+    // All other rows are read before they are changed.
+    if (family === "details") this.view.get(family, key)
     const write = payload ? { family, key, value, payload } : { family, key, value }
     const at = this.writes.findIndex(earlier => earlier.key === key && earlier.family === family)
     if (at < 0) this.writes.push(write)
@@ -192,12 +213,13 @@ export class RowEditor {
   }
 
   release(release: PendingDeletionRecord): void {
-    this.put(
-      "releases",
-      pendingDeletionRowKey(this.time.position, this.pendingDeletions),
-      encodePendingDeletion(release),
-    )
+    this.put("releases", pendingDeletionRowKey(this.time.id, this.pendingDeletions), encodePendingDeletion(release))
     this.pendingDeletions += 1
+  }
+
+  /** Records hints, given by their row keys. */
+  record(hints: readonly RowKey[]): void {
+    for (const key of hints) this.writes.push(hintWrite(this.view, this.time, key))
   }
 
   countUpload(delta: 1 | -1): void {
@@ -209,7 +231,8 @@ export class RowEditor {
     const isNull = versioning !== "enabled"
     const replaces = isNull ? findVersion(this.view, this.row, NULL_VERSION) : undefined
     if (replaces) this.take(replaces)
-    if (this.hasObject && replaces?.family !== "current") this.demoteCurrent()
+    const { versions } = this
+    if (versions.hasObject && replaces?.family !== "current") this.demoteCurrent()
     const head = this.headOf(version, isNull)
     const record: VersionRecord = {
       head,
@@ -220,21 +243,22 @@ export class RowEditor {
     const rowKey = head.isMarker ? versionRowKey(this.row, head.order) : this.row
     this.put(head.isMarker ? "versions" : "current", rowKey, encodeVersion(record), version.payload)
     if (head.hasDetails) this.put("details", versionRowKey(this.row, head.order), encodeDetails(version.details))
-    if (head.isMarker && this.hasObject) this.put("current", this.row, undefined)
-    this.hasObject = !head.isMarker
+    if (head.isMarker && versions.hasObject) this.put("current", this.row, undefined)
+    versions.hasObject = !head.isMarker
     this.bytesDelta += head.sizeBytes
-    this.head = {
+    versions.head = {
       lastOrder: head.order,
       lastModifiedMs: head.modifiedMs,
-      nullOrder: head.isNull ? head.order : this.head.nullOrder,
-      versions: this.head.versions + 1,
+      nullOrder: head.isNull ? head.order : versions.head.nullOrder,
+      versions: versions.head.versions + 1,
       latestOrder: head.order,
     }
     return head
   }
 
   private headOf(version: NewVersion, isNull: boolean): VersionHead {
-    const order = Math.max(this.time.nowMs * 1000, this.head.lastOrder + 1)
+    const last = this.versions.head
+    const order = Math.max(this.time.nowMs * 1000, last.lastOrder + 1)
     assert(Number.isSafeInteger(order), "orders are whole microseconds")
     return {
       isMarker: version.isMarker,
@@ -244,7 +268,7 @@ export class RowEditor {
       checksumAlgorithm: version.checksum.checksumAlgorithm,
       checksumType: version.checksum.checksumType,
       sizeBytes: version.sizeBytes,
-      modifiedMs: Math.max(this.time.nowMs, this.head.lastModifiedMs),
+      modifiedMs: Math.max(this.time.nowMs, last.lastModifiedMs),
       order,
       random: version.random,
       md5: version.md5,
@@ -255,15 +279,16 @@ export class RowEditor {
   /** Removes a version; if it was the latest, the next one becomes the latest. */
   remove(version: VersionMatch): void {
     this.take(version)
-    if (version.head.order !== this.head.latestOrder) return
-    this.hasObject = false
-    if (this.head.versions === 0) return
+    const { versions } = this
+    if (version.head.order !== versions.head.latestOrder) return
+    versions.hasObject = false
+    if (versions.head.versions === 0) return
     const next = this.versionBefore(version.head.order)
     if (!next) return
-    this.head = { ...this.head, latestOrder: next.head.order }
+    versions.head = { ...versions.head, latestOrder: next.head.order }
     if (next.head.isMarker) return
     this.move(next, "current", this.row)
-    this.hasObject = true
+    versions.hasObject = true
   }
 
   private versionBefore(order: number): VersionMatch | undefined {
@@ -319,9 +344,7 @@ export class RowEditor {
     const row = this.read("shares", shareKey)
     const names = row ? RecordReader.open("share", row.value, 1).number() : 1
     this.put("shares", shareKey, packRecord(1, [names + 1]))
-    if (!version.head.isShared) {
-      this.rewrite(version, record => ({ ...record, head: { ...record.head, isShared: true } }))
-    }
+    this.rewrite(version, record => ({ ...record, head: { ...record.head, isShared: true } }))
   }
 
   private shareKey(content: Content): RowKey | undefined {
@@ -336,8 +359,9 @@ export class RowEditor {
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
     this.bytesDelta -= version.head.sizeBytes
-    const { nullOrder, versions } = this.head
-    this.head = { ...this.head, versions: versions - 1, nullOrder: version.head.isNull ? 0 : nullOrder }
+    const { nullOrder, versions } = this.versions.head
+    const head = { ...this.versions.head, versions: versions - 1, nullOrder: version.head.isNull ? 0 : nullOrder }
+    this.versions.head = head
     if (!version.head.isMarker) this.releaseContent(record)
   }
 
@@ -354,30 +378,26 @@ export class RowEditor {
     if (content.kind === "segments") this.release({ kind: "segments", ...owner, multipartId: content.multipartId })
   }
 
-  /** All writes, including head and counters. */
-  finish(): readonly EntryWrite[] {
-    this.putHead()
-    this.putCounters()
-    return this.writes
-  }
-
-  private putHead(): void {
-    const { versions } = this.head
-    if (versions === 0) {
-      if (this.had) this.put("heads", this.row, undefined)
-    } else if (this.had || versions > 1 || !this.hasObject) this.put("heads", this.row, encodeRowHead(this.head))
-  }
-
-  private putCounters(): void {
-    const counters = readCounters(this.view, this.bucketId)
-    const versionsBefore = this.had?.versions ?? (this.hadObject ? 1 : 0)
-    const next: Counters = {
-      objects: counters.objects + (this.hasObject ? 1 : 0) - (this.hadObject ? 1 : 0),
-      versions: counters.versions + this.head.versions - versionsBefore,
-      bytes: counters.bytes + this.bytesDelta,
-      uploads: counters.uploads + this.uploadsDelta,
+  /** All writes, including the head, and the change of the bucket's counters. */
+  finish(): { readonly writes: readonly EntryWrite[]; readonly counts: CounterChange } {
+    const [bytes, uploads] = [this.bytesDelta, this.uploadsDelta]
+    if (!this.writes.some(({ family }) => OF_VERSIONS.has(family))) {
+      return { writes: this.writes, counts: { bucketId: this.bucketId, change: { ...NO_COUNTS, bytes, uploads } } }
     }
-    this.put("counters", bucketRowKey(this.bucketId), encodeCounters(next))
+    const { had, hadObject, head, hasObject } = this.versions
+    this.putHead(this.versions)
+    const objects = (hasObject ? 1 : 0) - (hadObject ? 1 : 0)
+    const versions = head.versions - (had?.versions ?? (hadObject ? 1 : 0))
+    const change = { objects, versions, bytes, uploads }
+    return { writes: this.writes, counts: { bucketId: this.bucketId, change } }
+  }
+
+  /** A head is written with every change of versions, even if it stays the same: it guards them. */
+  private putHead({ had, head, hasObject }: Versions): void {
+    const { versions } = head
+    if (versions === 0) {
+      if (had) this.put("heads", this.row, undefined)
+    } else if (had || versions > 1 || !hasObject) this.put("heads", this.row, encodeRowHead(head))
   }
 }
 

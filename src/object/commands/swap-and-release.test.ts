@@ -1,10 +1,9 @@
-/** Bytes that move or are deleted: every row that references them follows, and a referenced upload is never aborted. */
+/** Bytes that move or are deleted: every row that references them follows, and only rows as they were read are dropped. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
-import { parseBucketId } from "../../base/ids.js"
+import { parseDeviceId, parsePartitionId } from "../../base/ids.js"
 import { decodePart, decodeSegment } from "../../format/records.js"
-import { uploadRowKey } from "../../format/row-key.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import { decodeVersion, NO_DETAILS, versionIdOfHead } from "../../format/version-record.js"
 import { setVersioning } from "./bucket-commands-core.js"
@@ -17,9 +16,10 @@ import {
   sealUpload,
 } from "./multipart-commands-core.js"
 import { swapExtent } from "./reencode-commands-core.js"
-import { dropRows, resolveUpload, readNamings, pendingDeletionsFrom } from "./pending-deletion-commands-core.js"
+import { dropRows, readNamings, pendingDeletionsFrom } from "./pending-deletion-commands-core.js"
 import { ALL_ROWS, extentOf, KEY, newBucket, putOf, randomOf, refuses, released, uploadOf } from "./testing-bucket.js"
-import { putVersion, removeLatest } from "./version-commands-core.js"
+import { ALL_HINTS, readHints } from "./missing-shard-hints-core.js"
+import { putVersion, recordHints, removeLatest } from "./version-commands-core.js"
 
 const MULTIPART = multipartIdOf(7, randomOf(7))
 /** Three blocks. */
@@ -153,17 +153,16 @@ test("segments of a removed version wait for the collector, and do not move", as
   await refuses(scene.swap(), "conflict")
 })
 
-test("a referenced upload is live; any other is aborted from then on", async () => {
-  const scene = await newObject()
-  const { metadata, upload, row } = scene
-  const rowKey = (number: number) => uploadRowKey(row, uploadOf(number))
-  assert.equal(await metadata.run(resolveUpload(upload)), "live")
-  assert.equal(metadata.committed.get("voids", rowKey(1)), undefined)
-  const orphan = { ...upload, uploadId: uploadOf(2) }
-  for (const _ of [1, 2]) assert.equal(await metadata.run(resolveUpload(orphan)), "aborted")
-  assert.ok(metadata.committed.get("voids", rowKey(2)))
-  const elsewhere = { ...upload, bucketId: parseBucketId(2) }
-  assert.equal(await metadata.run(resolveUpload(elsewhere)), "aborted", "another bucket's row does not reference it")
-  await metadata.run(dropRows([["voids", rowKey(2)]]))
-  assert.equal(metadata.committed.get("voids", rowKey(2)), undefined)
+test("a row is dropped as it was read: a later change keeps it", async () => {
+  const { metadata } = await newBucket()
+  const hint = { partition: parsePartitionId(3), deviceId: parseDeviceId("00000000000000d1") }
+  await metadata.run(recordHints([hint]))
+  const { hints } = await metadata.ask(readHints(ALL_HINTS, 10))
+  const rows = hints.map(({ rowKey, value }) => ["debts", rowKey, value] as const)
+  await metadata.run(recordHints([hint]))
+  await metadata.run(dropRows(rows))
+  const after = await metadata.ask(readHints(ALL_HINTS, 10))
+  assert.equal(after.hints.length, 1)
+  await metadata.run(dropRows(after.hints.map(({ rowKey, value }) => ["debts", rowKey, value] as const)))
+  assert.equal(metadata.rows("debts"), 0)
 })

@@ -23,7 +23,11 @@ import type { PutVersion } from "./version-commands-core.js"
 export const KEY = objectKeyOfText("folder/key")
 export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(12)) }
 
-export const uploadOf = (number: number): UploadId => parseUploadId(number.toString(16).padStart(32, "0"))
+/** An upload of the first incarnation, which is the engine's own. */
+export const uploadOf = (number: number): UploadId => parseUploadId(`00000001${number.toString(16).padStart(24, "0")}`)
+/** An upload of another incarnation. */
+export const foreignUploadOf = (number: number): UploadId =>
+  parseUploadId(`00000002${number.toString(16).padStart(24, "0")}`)
 export const extentOf = (number: number, change: Partial<Extent> = {}): Extent => ({
   ...{ uploadId: uploadOf(number), part: 0, lengthBytes: 100, blockBytes: 4096 },
   ...{ policy: parsePolicy("replica:2"), generation: 0, exceptions: [], ...change },

@@ -11,7 +11,7 @@ import {
   rowKeyOf,
 } from "../../base/ids.js"
 import type { NeedleId } from "../../format/needle.js"
-import { bucketRowKey, multipartRowKey, nameRowKey, objectRowKey, uploadRowKey } from "../../format/row-key.js"
+import { bucketRowKey, multipartRowKey, nameRowKey, objectRowKey } from "../../format/row-key.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import { NO_DETAILS } from "../../format/version-record.js"
 import type { Command, Touches } from "../../metadata/index.js"
@@ -24,7 +24,7 @@ import {
   setSetting,
   setVersioning,
 } from "./bucket-commands-core.js"
-import { ALL_HINTS, hintKeys, hintOfKey, hintsOfPartition, noteDamages } from "./missing-shard-hints-core.js"
+import { ALL_HINTS, hintOfKey, hintsOfPartition, noteDamages, readHints } from "./missing-shard-hints-core.js"
 import {
   abortUpload,
   completeUpload,
@@ -36,7 +36,7 @@ import {
   unsealUpload,
 } from "./multipart-commands-core.js"
 import { swapExtent } from "./reencode-commands-core.js"
-import { dropRows, resolveUpload, readNamings } from "./pending-deletion-commands-core.js"
+import { dropRows, readNamings } from "./pending-deletion-commands-core.js"
 import { extentOf, KEY, newBucket, putOf, randomOf, uploadOf } from "./testing-bucket.js"
 import { recordHints } from "./version-commands-core.js"
 
@@ -64,15 +64,14 @@ test("each command declares the rows that it reads first, and whether the store 
     [closeBucket(bucketId), bucketRow, false],
     [openBucket(bucketId), bucketRow, false],
     [dropBucket(bucketId), bucketRow, false],
-    [createUpload(address, newUpload), [], true],
+    [createUpload(address, newUpload), uploadRow, true],
     [putPart({ ...address, part, hints: [] }), [["parts", partKey(address, 3)]], true],
     [sealUpload(address, completion), uploadRow, true],
     [unsealUpload(address, completion), uploadRow, false],
-    [putSegment(address, completion, 0, { offsetBytes: 0, parts: [] }), [], true],
+    [putSegment(address, completion, 0, { offsetBytes: 0, parts: [] }), uploadRow, true],
     [completeUpload({ ...address, completion, conditions: {}, version }), currentRow, true],
     [abortUpload(address), uploadRow, false],
     [swapExtent({ ...upload, from: extentOf(1), to: extentOf(1), replaced: [] }), currentRow, true],
-    [resolveUpload(upload), [["voids", uploadRowKey(object, uploadOf(1))]], false],
     [readNamings(upload), currentRow, false],
     [dropRows([]), [], false],
     [recordHints([]), [], false],
@@ -94,12 +93,12 @@ test("missing-shard hints and damaged shards are read back from the keys of thei
   const { metadata } = await newBucket()
   await metadata.run(recordHints([hint(258)]))
   await metadata.run(noteDamages([{ deviceId, id: needle(259) }]))
-  const { rowKeys, next } = await metadata.ask(hintKeys(ALL_HINTS, 10))
+  const { hints, next } = await metadata.ask(readHints(ALL_HINTS, 10))
   assert.equal(next, undefined)
-  const [missing, damaged] = rowKeys.map(hintOfKey)
-  assert.deepEqual(missing, { rowKey: rowKeys[0], ...hint(258), damaged: undefined })
-  assert.deepEqual(damaged, { rowKey: rowKeys[1], ...hint(259), damaged: { deviceId, id: needle(259) } })
-  assert.deepEqual((await metadata.ask(hintKeys(hintsOfPartition(259), 10))).rowKeys, [rowKeys[1]])
+  const [missing, damaged] = hints.map(({ rowKey }) => ({ ...hintOfKey(rowKey), rowKey: undefined }))
+  assert.deepEqual(missing, { rowKey: undefined, ...hint(258), damaged: undefined })
+  assert.deepEqual(damaged, { rowKey: undefined, ...hint(259), damaged: { deviceId, id: needle(259) } })
+  assert.deepEqual((await metadata.ask(readHints(hintsOfPartition(259), 10))).hints, [hints[1]])
 })
 
 test("a key of another length is not a hint: the row is damaged", () => {
@@ -113,14 +112,14 @@ test("a key of another length is not a hint: the row is damaged", () => {
 test("hints are listed in pages with the start of the next one", async () => {
   const { metadata } = await newBucket()
   await metadata.run(recordHints([1, 2, 3].map(hint)))
-  const first = await metadata.ask(hintKeys(ALL_HINTS, 2))
+  const first = await metadata.ask(readHints(ALL_HINTS, 2))
   assert.deepEqual(
-    first.rowKeys.map(rowKey => hintOfKey(rowKey).partition),
+    first.hints.map(({ partition }) => partition),
     [1, 2],
   )
   const { next } = first
   assert.ok(next)
-  const second = await metadata.ask(hintKeys({ ...ALL_HINTS, start: next }, 2))
-  assert.deepEqual([second.rowKeys.map(rowKey => hintOfKey(rowKey).partition), second.next], [[3], undefined])
-  assert.equal((await metadata.ask(hintKeys(ALL_HINTS, 3))).next, undefined, "an exactly full page is the last")
+  const second = await metadata.ask(readHints({ ...ALL_HINTS, start: next }, 2))
+  assert.deepEqual([second.hints.map(({ partition }) => partition), second.next], [[3], undefined])
+  assert.equal((await metadata.ask(readHints(ALL_HINTS, 3))).next, undefined, "an exactly full page is the last")
 })

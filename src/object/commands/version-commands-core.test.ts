@@ -27,11 +27,11 @@ import {
 } from "../../format/version-record.js"
 import { soleProcess, type Command } from "../../metadata/index.js"
 import { closeBucket, setVersioning } from "./bucket-commands-core.js"
-import { dropRows, resolveUpload } from "./pending-deletion-commands-core.js"
 import { findLatest, findVersion, readCounters, readDetails } from "./row-editor-core.js"
 import {
   ALL_ROWS,
   extentOf,
+  foreignUploadOf,
   KEY,
   newBucket,
   putOf as putOfUpload,
@@ -277,7 +277,7 @@ test("after any commands, versions, counters and pending deletions match the mod
 function decideAt<Result>({ metadata }: Scene, nowMs: number, command: Command<Result>): Result {
   const view = { ...metadata.committed, payload: () => undefined }
   const incarnations = soleProcess(parseIncarnation(1))
-  return command.decide(view, { nowMs, position: parsePosition(99), incarnations }).result
+  return command.decide(view, { nowMs, position: parsePosition(99), id: "99", incarnations }).result
 }
 
 test("setting the clock back never decreases order or time of newer versions", async () => {
@@ -356,13 +356,10 @@ test("the version that a request names is an object, or the failure states what 
   assert.equal(find(id).head.order, head.order)
 })
 
-test("an aborted upload is refused, and bytes are shared only while they are the same", async () => {
+test("an upload of another process is refused, and bytes are shared only while they are the same", async () => {
   const scene = await newBucket()
   const { metadata, row } = scene
-  const uploadId = uploadOf(77_000)
-  await metadata.run(putVersion({ ...putOf(scene), uploadId }))
-  assert.equal(await metadata.run(resolveUpload({ bucketId: scene.bucketId, key: KEY, uploadId })), "aborted")
-  await refuses(metadata.run(putVersion({ ...putOf(scene), uploadId })), "uploadAborted")
+  await refuses(metadata.run(putVersion({ ...putOf(scene), uploadId: foreignUploadOf(77_000) })), "uploadAborted")
   await metadata.run(putVersion({ ...putOf(scene), uploadId: uploadOf(78_000) }))
   const [extent, other] = [extentOf(50_000), extentOf(50_001)]
   await metadata.run(setVersioning(scene.bucketId, "enabled"))
@@ -424,7 +421,7 @@ test("missing details are reported as damage, not as an object without details",
   const { metadata, row } = scene
   await metadata.run(putVersion(putOf(scene, { details: detailsOf("tag", true) })))
   const [[detailsKey] = []] = [...metadata.committed.range("details", ALL_ROWS)]
-  await metadata.run(dropRows([["details", must(detailsKey, "the details have a row")]]))
+  metadata.lose("details", must(detailsKey, "the details have a row"))
   const record = decodeVersion(must(findLatest(metadata.committed, row), "the object").row.value)
   assert.throws(
     () => readDetails(metadata.committed, row, record),

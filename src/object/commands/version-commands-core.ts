@@ -4,8 +4,9 @@
  */
 import { fail } from "../../base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../../base/ids.js"
-import { objectRowKey, textRowKey, uploadRowKey, u16Text } from "../../format/row-key.js"
-import { PRESENT, type Versioning } from "../../format/records.js"
+import { objectRowKey, textRowKey, u16Text } from "../../format/row-key.js"
+import type { Versioning } from "../../format/records.js"
+import { incarnationOf } from "../../format/upload-id.js"
 import {
   decodeVersion,
   etagOfHead,
@@ -14,10 +15,18 @@ import {
   type VersionDetails,
   type VersionHead,
 } from "../../format/version-record.js"
-import { command, type RowView } from "../../metadata/index.js"
+import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import { evaluateWrite } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
-import { findLatest, findVersion, NO_CHECKSUM, readDetails, requireBucket, RowEditor } from "./row-editor-core.js"
+import {
+  findLatest,
+  findVersion,
+  hintWrite,
+  NO_CHECKSUM,
+  readDetails,
+  requireBucket,
+  RowEditor,
+} from "./row-editor-core.js"
 import type { VersionMatch, NewVersion } from "./row-editor-core.js"
 
 /** The device lacks shards of the partition that were not durable at the acknowledgement. */
@@ -29,7 +38,7 @@ export interface MissingShardHint {
 export interface PutVersion {
   readonly bucketId: BucketId
   readonly key: ObjectKey
-  /** The upload that this version makes reachable, refused if it was aborted; undefined if bytes are shared. */
+  /** The upload of this process that this version makes reachable; undefined if bytes are shared. */
   readonly uploadId: UploadId | undefined
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker">
@@ -55,15 +64,19 @@ export const HINTS_PER_COMMAND = 512
 export const recordHints = command<[hints: readonly MissingShardHint[]], void>({
   name: "RecordHints",
   grows: false,
-  decide: (_view, _time, hints) => ({
-    writes: hints.map(hint => ({ family: "debts", key: hintRowKey(hint), value: PRESENT })),
+  touches: hints => hints.map(hint => ["debts", hintRowKey(hint)]),
+  decide: (view, time, hints) => ({
+    writes: hints.map(hint => hintWrite(view, time, hintRowKey(hint))),
     result: undefined,
   }),
 })
 
-/** Refuses an upload that the collector has aborted meanwhile; its bytes may be gone. */
-export function refuseAborted(view: RowView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): void {
-  if (view.get("voids", uploadRowKey(objectRowKey(bucketId, key), uploadId))) throw fail("uploadAborted")
+/**
+ * Refuses bytes that another process has written: once a process has ended, others remove what no row references.
+ * Throws `uploadAborted`.
+ */
+export function checkOwnUpload({ incarnations }: DecisionTime, uploadId: UploadId): void {
+  if (incarnationOf(uploadId) !== incarnations.own) throw fail("uploadAborted")
 }
 
 /** Checks a write's conditions against the row as it is now. Throws `preconditionFailed`, `noSuchKey`. */
@@ -79,14 +92,14 @@ export const putVersion = command<[put: PutVersion], Stored>({
   touches: put => [["current", objectRowKey(put.bucketId, put.key)]],
   decide(view, time, put) {
     const { versioning } = requireBucket(view, put.bucketId)
-    if (put.uploadId !== undefined) refuseAborted(view, put.bucketId, put.key, put.uploadId)
+    if (put.uploadId !== undefined) checkOwnUpload(time, put.uploadId)
     checkWrite(view, put.bucketId, put.key, put.conditions)
     const editor = new RowEditor(view, time, put.bucketId, put.key)
     const content =
       put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
     const head = editor.insert(objectOf(put.version, content), versioning)
-    for (const hint of put.hints) editor.put("debts", hintRowKey(hint), PRESENT)
-    return { writes: editor.finish(), result: { versioning, head } }
+    editor.record(put.hints.map(hintRowKey))
+    return { ...editor.finish(), result: { versioning, head } }
   },
 })
 
@@ -145,10 +158,10 @@ export const removeLatest = command<[remove: RemoveLatest], Removed>({
       const latest = editor.latestObject()
       if (latest) editor.remove(latest)
       const result = { versioning, versionId: undefined, deleteMarker: false }
-      return { writes: latest ? editor.finish() : [], result }
+      return latest ? { ...editor.finish(), result } : { writes: [], result }
     }
     const head = editor.insert({ ...MARKER, random: remove.random }, versioning)
-    return { writes: editor.finish(), result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
+    return { ...editor.finish(), result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
   },
 })
 
@@ -186,7 +199,7 @@ export const removeVersion = command<[remove: RemoveVersion], Removed>({
     if (!found) return { writes: [], result }
     const editor = new RowEditor(view, time, remove.bucketId, remove.key)
     editor.remove(found)
-    return { writes: editor.finish(), result }
+    return { ...editor.finish(), result }
   },
 })
 
@@ -207,7 +220,7 @@ const changeDetails = <Change>(name: string, change: (details: VersionDetails, t
       const details = readDetails(view, objectRowKey(bucketId, key), decodeVersion(found.row.value))
       const editor = new RowEditor(view, time, bucketId, key)
       editor.setDetails(found, change(details, to))
-      return { writes: editor.finish(), result: versioning === "never" ? undefined : versionIdOfHead(found.head) }
+      return { ...editor.finish(), result: versioning === "never" ? undefined : versionIdOfHead(found.head) }
     },
   })
 

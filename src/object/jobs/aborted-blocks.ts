@@ -11,19 +11,16 @@
  *           The day starts over in each process: no persistent state decides about a removal.
  * Limits    ABORTED_LIMITS.
  */
-import type { RowKey } from "../../base/ids.js"
 import { shardsNeeded } from "../../base/policy.js"
 import { after, type Soon } from "../../base/soon.js"
 import type { BlockGroup, Blocks } from "../../block/index.js"
 import type { NeedleOwner } from "../../format/needle.js"
-import { objectRowKey, uploadRowKey } from "../../format/row-key.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { AbortedBrake } from "./aborted-brake-core.js"
 import { namedBy, type OwnershipResolver } from "./ownership-resolver.js"
 import { READ_PIN_LIMITS } from "../read-pins.js"
-import { resolveUpload } from "../commands/pending-deletion-commands-core.js"
 import { nameOf, type Removals } from "./removals.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
@@ -61,8 +58,6 @@ interface Candidate {
 
 export class AbortedBlocks {
   private readonly candidates = new Map<string, Candidate>()
-  /** Marks of uploads whose blocks are being removed. */
-  readonly marks = new Set<RowKey>()
 
   private readonly clock: Clock
   private readonly metadata: Metadata
@@ -179,9 +174,6 @@ export class AbortedBlocks {
   }
 
   private async remove(name: string, { uploadId, ...block }: BlockGroup, owner: NeedleOwner): Promise<void> {
-    // From here on a commit that references the upload is refused.
-    const verdict = await this.metadata.run(resolveUpload({ ...owner, uploadId }))
-    if (verdict === "aborted") this.marks.add(uploadRowKey(objectRowKey(owner.bucketId, owner.key), uploadId))
     this.candidates.delete(name)
     const group = await this.find({ uploadId, ...block })
     if (group === undefined) return

@@ -11,7 +11,6 @@ import { isFailure } from "../../base/failures.js"
 import { firstOf } from "../../base/first-of.js"
 import { rowKeyOf } from "../../base/ids.js"
 import type { RowKey, UploadId } from "../../base/ids.js"
-import type { Family } from "../../base/families.js"
 import type { Blocks } from "../../block/index.js"
 import { objectRowKey, multipartRowKey, suffixRange } from "../../format/row-key.js"
 import { decodePart, decodeSegment, type PendingDeletionRecord } from "../../format/records.js"
@@ -19,7 +18,12 @@ import type { Extent } from "../../format/extent.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import { query, type Metadata, type RowView } from "../../metadata/index.js"
 import type { ReadPins } from "../read-pins.js"
-import { dropRows, pendingDeletionsFrom, type PendingDeletion } from "../commands/pending-deletion-commands-core.js"
+import {
+  dropRows,
+  pendingDeletionsFrom,
+  type PendingDeletion,
+  type ReadRow,
+} from "../commands/pending-deletion-commands-core.js"
 
 export const COLLECTOR_LIMITS = {
   pendingDeletionsPerStep: 64,
@@ -34,7 +38,7 @@ type Outcome = "done" | "more" | "waits"
 
 /** Rows to drop, and the bytes that only these rows reference. */
 interface Step {
-  readonly rows: readonly (readonly [Family, RowKey])[]
+  readonly rows: readonly ReadRow[]
   readonly dead: readonly Extent[]
 }
 
@@ -62,17 +66,20 @@ const uploadsInSegments = query("UploadsInSegments", readUploadsInSegments)
 
 /** The first parts of an upload, and the uploads that the segments of a completed one reference. */
 const partsOfPendingDeletion = query("PartsOfRelease", (view, stem: RowKey, isCompleted: boolean) => {
-  const parts: (readonly [RowKey, Extent])[] = []
-  for (const [key, row] of view.range("parts", suffixRange(stem))) {
+  const parts: { readonly row: ReadRow; readonly extent: Extent }[] = []
+  for (const [key, { value }] of view.range("parts", suffixRange(stem))) {
     if (parts.length === COLLECTOR_LIMITS.partsPerStep) break
-    parts.push([key, decodePart(row.value).extent])
+    parts.push({ row: ["parts", key, value], extent: decodePart(value).extent })
   }
   return { parts, used: isCompleted ? readUploadsInSegments(view, stem) : new Set<UploadId>() }
 })
 
 const firstSegment = query("FirstSegment", (view, stem: RowKey) => {
   const first = firstOf(view.range("segments", suffixRange(stem)))
-  return first && { key: first[0], segment: decodeSegment(first[1].value) }
+  if (first === undefined) return undefined
+  const [key, { value }] = first
+  const row: ReadRow = ["segments", key, value]
+  return { row, segment: decodeSegment(value) }
 })
 
 export class Collector implements Job {
@@ -118,14 +125,14 @@ export class Collector implements Job {
     return due.length > 0 ? "busy" : "idle"
   }
 
-  private async carryOut({ rowKey, record }: PendingDeletion): Promise<Outcome> {
+  private async carryOut({ rowKey, value, record }: PendingDeletion): Promise<Outcome> {
     if (record.kind === "extent") await this.blocks.remove(record.extent)
     else if (record.kind === "blocks") await this.blocks.remove(record.extent, record.runs)
     else {
       const outcome = await this.expand(record)
       if (outcome !== "done") return outcome
     }
-    await this.metadata.run(dropRows([["releases", rowKey]]))
+    await this.metadata.run(dropRows([["releases", rowKey, value]]))
     return "done"
   }
 
@@ -145,27 +152,24 @@ export class Collector implements Job {
     if (kind === "segments") return undefined
     const isCompleted = kind === "parts"
     const { parts, used } = await this.metadata.ask(partsOfPendingDeletion(stem, isCompleted))
-    const rows: (readonly [Family, RowKey])[] = []
-    const unused: (readonly [RowKey, Extent])[] = []
-    for (const [key, extent] of parts) {
-      if (used.has(extent.uploadId)) rows.push(["parts", key])
-      else unused.push([key, extent])
-    }
+    const isUsed = ({ extent }: { readonly extent: Extent }): boolean => used.has(extent.uploadId)
+    const rows = parts.filter(isUsed).map(({ row }) => row)
+    const unused = parts.filter(part => !isUsed(part))
     if (unused.length === 0) return rows.length > 0 ? { rows, dead: [] } : undefined
     const usedAnywhere = isCompleted ? await this.uploadsInSegmentsAnywhere(stem) : used
     if (usedAnywhere === undefined) return rows.length > 0 ? { rows, dead: [] } : "waits"
-    const dead = unused.flatMap(([, extent]) => (usedAnywhere.has(extent.uploadId) ? [] : [extent]))
-    return { rows: [...rows, ...unused.map(([key]) => ["parts", key] as const)], dead }
+    const dead = unused.flatMap(({ extent }) => (usedAnywhere.has(extent.uploadId) ? [] : [extent]))
+    return { rows: [...rows, ...unused.map(({ row }) => row)], dead }
   }
 
   private async segmentStep(kind: MultipartPendingDeletion, stem: RowKey): Promise<Step | undefined> {
     if (kind === "parts") return undefined
     const first = await this.metadata.ask(firstSegment(stem))
     if (!first) return undefined
-    const { key, segment } = first
+    const { row, segment } = first
     // The bytes of an aborted upload were already deleted with its parts.
     const dead = kind === "segments" ? segment.parts.map(part => part.extent) : []
-    return { rows: [["segments", key]], dead }
+    return { rows: [row], dead }
   }
 
   /** In the rows of all replicas; undefined while they cannot be queried. */

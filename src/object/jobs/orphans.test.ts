@@ -38,7 +38,7 @@ test("only refused uploads on a disk without space for their removal wait", asyn
   assert.deepEqual([world.needles, world.devices.needlesOn(full)], [had, had], "only what is there is left")
   world.devices.live.set(full, device)
   await world.settle("orphans")
-  assert.deepEqual([world.needles, world.tablet.rows("voids")], [0, 0])
+  assert.equal(world.needles, 0)
 })
 
 type World = StoreWorld<TestDevices>
@@ -117,7 +117,7 @@ test("an unreferenced block is removed a day after all replicas confirmed it, an
   assert.ok(world.needles > kept, "a replica is offline again")
   world.tablet.isReplicaMissing = false
   await world.settle("orphans")
-  assert.deepEqual([world.needles, world.tablet.rows("voids")], [kept, 0])
+  assert.equal(world.needles, kept)
 })
 
 test("more aborted blocks than a crash leaves are not removed until an operator resumes the job", async () => {

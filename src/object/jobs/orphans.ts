@@ -4,26 +4,23 @@
  * are held at that time are resolved once they are released. Repair adds unreferenced blocks that it finds. Then the
  * job resolves the uploads of this process that are in doubt.
  *
- * Promises  Blocks are removed as `aborted-blocks.ts` describes. After the walk, the abort marks of ended processes are
- *           deleted: the commits that they prevented are no longer possible.
+ * Promises  Blocks are removed as `aborted-blocks.ts` describes.
  * Limits    ORPHAN_LIMITS, ABORTED_LIMITS, ABORTED_BRAKE.
  */
 import { rowKeyOf } from "../../base/ids.js"
 import type { RowKey } from "../../base/ids.js"
-import type { Family } from "../../base/families.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "../../block/index.js"
 import { needleKeyOf, type NeedleOwner } from "../../format/needle.js"
-import { objectRowKey, uploadOfRowKey, uploadRowKey } from "../../format/row-key.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import { query, type Metadata } from "../../metadata/index.js"
 import { AbortedBlocks, type RemovalConditions } from "./aborted-blocks.js"
 import { AbortedBrake } from "./aborted-brake-core.js"
 import { OwnershipResolver } from "./ownership-resolver.js"
-import { dropRows, resolveUpload } from "../commands/pending-deletion-commands-core.js"
+import { dropRows, readNamings, type ReadRow } from "../commands/pending-deletion-commands-core.js"
 import { nameOf, Removals, type BlockName } from "./removals.js"
 import type { ObjectBackend } from "../backend.js"
-import { incarnationOf, type Uploads } from "../uploads.js"
+import type { Uploads } from "../uploads.js"
 
 const ORPHAN_LIMITS = {
   resolutionsPerStep: 64,
@@ -45,11 +42,11 @@ export interface OrphanReport {
   readonly waitingBlocks: number
 }
 
-const marksOfEndedProcesses = query("MarksOfEndedProcesses", (view): readonly RowKey[] => {
-  const marks: RowKey[] = []
-  for (const [rowKey] of view.range("voids", ALL)) {
-    if (!view.incarnations.isOver(incarnationOf(uploadOfRowKey(rowKey)))) continue
-    marks.push(rowKey)
+/** Earlier versions marked aborted uploads with rows. */
+const oldMarks = query("OldMarks", (view): readonly ReadRow[] => {
+  const marks: ReadRow[] = []
+  for (const [rowKey, { value }] of view.range("voids", ALL)) {
+    marks.push(["voids", rowKey, value])
     if (marks.length === ORPHAN_LIMITS.marksPerStep) break
   }
   return marks
@@ -184,15 +181,13 @@ export class Orphans implements Job {
     return resolutions > 0
   }
 
-  /** Deletes marks of removed uploads, then those of ended processes. Returns false if none remain. */
+  /** Deletes some marks of earlier versions. Returns false if none remain. */
   private async dropMarks(): Promise<boolean> {
-    const { marks } = this.aborted
-    const some = [...marks].slice(0, ORPHAN_LIMITS.marksPerStep)
-    const rows = some.length > 0 || !this.hasMarks ? some : await this.metadata.ask(marksOfEndedProcesses())
-    if (rows.length > 0) await this.metadata.run(dropRows(rows.map((key): [Family, RowKey] => ["voids", key])))
-    for (const key of some) marks.delete(key)
-    this.hasMarks = rows.length > 0
-    return rows.length > 0
+    if (!this.hasMarks) return false
+    const marks = await this.metadata.ask(oldMarks())
+    if (marks.length > 0) await this.metadata.run(dropRows(marks))
+    this.hasMarks = marks.length > 0
+    return this.hasMarks
   }
 
   /** Resolves one upload of this process whose refusal was not certain; returns false if there is none. */
@@ -201,16 +196,14 @@ export class Orphans implements Job {
     if (doubt === undefined) return false
     const { bucketId, key, extent } = doubt
     try {
-      if ((await this.metadata.run(resolveUpload({ bucketId, key, uploadId: extent.uploadId }))) !== "aborted")
-        return true
+      const namings = await this.metadata.run(readNamings({ bucketId, key, uploadId: extent.uploadId }))
+      if (namings.length > 0) return true
     } catch (error) {
       this.uploads.putBack(doubt)
       throw error
     }
-    const mark = uploadRowKey(objectRowKey(bucketId, key), extent.uploadId)
     this.removals.add(`${extent.uploadId} ${extent.part}`, async () => {
       await this.blocks.remove(extent)
-      await this.metadata.run(dropRows([["voids", mark]]))
       return true
     })
     return true

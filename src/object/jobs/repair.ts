@@ -21,8 +21,7 @@ import type { Metadata } from "../../metadata/index.js"
 import { OwnershipResolver } from "./ownership-resolver.js"
 import {
   ALL_HINTS,
-  hintKeys,
-  hintOfKey,
+  readHints,
   hintsOfPartition,
   noteDamages,
   type HintRow,
@@ -39,7 +38,7 @@ import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import { PartitionScan, RepairVisits, type PassedOver, type VisitOutcome } from "./repair-visit.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
-import { recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
+import type { MissingShardHint } from "../commands/version-commands-core.js"
 
 export const REPAIR_LIMITS = {
   /** One step visits this many partitions, or fewer if they have about this many bytes to write. */
@@ -285,10 +284,9 @@ export class Repair implements Job {
     const states = this.source.states()
     const gone: HintRow[] = []
     const damaged: ShardCopy[] = []
-    const { rowKeys, next } = await this.metadata.ask(hintKeys({ ...ALL_HINTS, start }, REPAIR_LIMITS.hintsPerStep))
+    const { hints, next } = await this.metadata.ask(readHints({ ...ALL_HINTS, start }, REPAIR_LIMITS.hintsPerStep))
     this.hintsFrom = next
-    for (const rowKey of rowKeys) {
-      const hint = hintOfKey(rowKey)
+    for (const hint of hints) {
       const state = states.get(hint.deviceId)
       if (state === undefined) gone.push(hint)
       if (!takesPart(state)) continue
@@ -296,7 +294,7 @@ export class Repair implements Job {
       this.noteLacking(hint.partition, hint.deviceId)
     }
     for (const copy of damaged) await this.blocks.markSuspect(copy)
-    await this.drop(gone.map(({ rowKey }) => rowKey))
+    await this.drop(gone)
     return "busy"
   }
 
@@ -387,15 +385,14 @@ export class Repair implements Job {
   private async visit(partition: PartitionId): Promise<VisitOutcome> {
     // Hints that arrive from here on put the partition back on the list.
     this.lackingDevices.delete(partition)
-    const { rowKeys } = await this.metadata.ask(hintKeys(hintsOfPartition(partition), Infinity))
-    const hints = rowKeys.map(hintOfKey)
+    const { hints } = await this.metadata.ask(readHints(hintsOfPartition(partition), Infinity))
     const outcome = await this.visits.visit(partition)
     const { count, left, passedOver } = outcome
     this.notePassedOver(partition, passedOver)
     this.noteUnreadable(partition, outcome.unreadable)
     this.writtenShards += outcome.writtenShards
     this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
-    await this.dropResolved(hints, outcome)
+    await this.drop(this.resolved(hints, outcome))
     // Hints that arrived meanwhile have put the partition back on the list.
     const again =
       left ??
@@ -417,30 +414,22 @@ export class Repair implements Job {
   }
 
   /**
-   * Drops the hints of a partition that existed before a visit that found nothing missing. Hints of blocks that cannot
-   * be rebuilt stay: after a restart they show which shards are damaged.
+   * The hints of a partition that existed before a visit that found nothing missing. Hints of blocks that cannot be
+   * rebuilt stay: after a restart they show which shards are damaged.
    */
-  private async dropResolved(hints: readonly HintRow[], { count: visited, unreadable }: VisitOutcome): Promise<void> {
+  private resolved(hints: readonly HintRow[], { count }: VisitOutcome): readonly HintRow[] {
     const states = this.source.states()
-    const isResolved = ({ deviceId }: MissingShardHint): boolean =>
-      states.get(deviceId)?.state !== "offline" && visited.isWholeOn(deviceId) && !visited.unrebuildableOn.has(deviceId)
-    const resolved = hints.filter(isResolved)
-    if (resolved.length === 0) return
-    await this.drop(resolved.map(({ rowKey }) => rowKey))
-    // A row may have been recorded again while it was being dropped.
-    const partition = parsePartitionId(visited.partition)
-    const { count } = await this.visits.scan(partition, { unreadable })
-    const lacking = new Set([...count.lackingOn, ...count.perhapsLackingOn])
-    const stillLacking = [...lacking].map(deviceId => ({ partition, deviceId }))
-    if (stillLacking.length === 0) return
-    await this.metadata.run(recordHints(stillLacking))
-    this.onHints(stillLacking)
+    return hints.filter(
+      ({ deviceId }) =>
+        states.get(deviceId)?.state !== "offline" && count.isWholeOn(deviceId) && !count.unrebuildableOn.has(deviceId),
+    )
   }
 
-  private async drop(rowKeys: readonly RowKey[]): Promise<void> {
-    for (let at = 0; at < rowKeys.length; at += REPAIR_LIMITS.rowsPerCommand) {
-      const some = rowKeys.slice(at, at + REPAIR_LIMITS.rowsPerCommand)
-      await this.metadata.run(dropRows(some.map(rowKey => ["debts", rowKey])))
+  /** Hints that were recorded again since they were read stay. */
+  private async drop(hints: readonly HintRow[]): Promise<void> {
+    for (let at = 0; at < hints.length; at += REPAIR_LIMITS.rowsPerCommand) {
+      const some = hints.slice(at, at + REPAIR_LIMITS.rowsPerCommand)
+      await this.metadata.run(dropRows(some.map(({ rowKey, value }) => ["debts", rowKey, value])))
     }
   }
 

@@ -43,12 +43,18 @@ export type Naming =
   | (Named & { readonly family: "parts"; readonly record: PartRecord; readonly multipartId: MultipartId })
   | (Named & { readonly family: "segments"; readonly record: SegmentRecord; readonly multipartId: MultipartId })
 
+/**
+ * All rows that reference the upload's bytes. A decision may rely on their number although the ranges are not guarded:
+ * once there is one, another can only be made by a copy, which also writes the row that it copies, or by a completion,
+ * which also writes the upload's row.
+ */
 export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadName): Generator<Naming> {
   const stem = objectRowKey(bucketId, key)
+  const found = { ...suffixRange(stem), presentOnly: true }
   const id = must(bytesOfHex(uploadId), "upload ids are hex")
   const holdsId = ({ value }: MetadataRow): boolean => bufferOf(value).includes(bufferOf(id))
   for (const family of ["current", "versions"] as const) {
-    for (const [rowKey, row] of view.range(family, suffixRange(stem))) {
+    for (const [rowKey, row] of view.range(family, found)) {
       if (!holdsId(row)) continue
       const record = decodeVersion(row.value)
       const { content } = record
@@ -56,14 +62,14 @@ export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadNam
         yield { family, rowKey, row, record, extent: content.extent }
     }
   }
-  for (const [rowKey, row] of view.range("parts", suffixRange(stem))) {
+  for (const [rowKey, row] of view.range("parts", found)) {
     if (!holdsId(row)) continue
     const record = decodePart(row.value)
     const { extent } = record
     if (extent.uploadId === uploadId)
       yield { family: "parts", rowKey, row, record, extent, multipartId: multipartOf(rowKey) }
   }
-  for (const [rowKey, row] of view.range("segments", suffixRange(stem))) {
+  for (const [rowKey, row] of view.range("segments", found)) {
     if (!holdsId(row)) continue
     const record = decodeSegment(row.value)
     const part = record.parts.find(({ extent }) => extent.uploadId === uploadId)

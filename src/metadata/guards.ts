@@ -1,0 +1,171 @@
+/**
+ * Guards: the rule that makes decisions safe if several processes decide on the same rows at the same time. An engine
+ * validates that the rows which a decision read are unchanged when it commits. Rows that were absent, and ranges, have
+ * nothing to validate. So a decision may rely on them only together with a row that every competing decision writes:
+ * their guard.
+ *
+ * The object's row (families `current` and `heads`, which are one row to an engine) guards versions, details and
+ * shares. The upload's row guards its parts and segments. Parts only read it, so that parallel parts do not compete;
+ * what freezes them writes it. Rows of buckets and identities are guarded by the store's generation: each change of
+ * such a row increases it, and an engine rejects decisions made under another one.
+ *
+ * Promises  `check` throws for a decision that writes a row without having read it (unless the row is new: an engine
+ *           refuses to replace one), that changes a guarded row without its guard, or that relies on absence without one.
+ */
+import { assert } from "../base/assert.js"
+import type { Family } from "../base/families.js"
+import type { RowKey } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import type { EntryWrite } from "../format/entry.js"
+import { objectRowKeyOf, uploadOfPartRowKey } from "../format/row-key.js"
+import type { DecisionView, MetadataRow } from "./views.js"
+
+/** How rows of a family are protected against changes that a decision did not see. */
+type Protection =
+  /** They change with the store's generation. */
+  | "generation"
+  /** Made only together with a row of the generation, which was read: absent ones stay absent while it does not change. */
+  | "underGeneration"
+  /** Each stands alone: it is read before it is written, and its key is never used again once it is absent. */
+  | "own"
+  /** Current version and head of an object: one row to an engine. */
+  | "object"
+  /** Changed only together with the object's row. */
+  | "underObject"
+  /** New ones need the upload's row, unchanged. */
+  | "underUpload"
+  /** New ones need the upload's row, which they also write. */
+  | "underWrittenUpload"
+  /** Sums of the changes of all decisions: no decision writes them, and nothing validates them. */
+  | "counted"
+
+const PROTECTIONS: Readonly<Record<Family, Protection>> = {
+  marks: "own",
+  needles: "own",
+  tablets: "own",
+  current: "object",
+  heads: "object",
+  versions: "underObject",
+  details: "underObject",
+  shares: "underObject",
+  uploads: "own",
+  parts: "underUpload",
+  segments: "underWrittenUpload",
+  names: "generation",
+  buckets: "generation",
+  settings: "generation",
+  counters: "counted",
+  releases: "own",
+  debts: "own",
+  voids: "own",
+  accounts: "generation",
+  accountNumbers: "generation",
+  accountBuckets: "generation",
+  accessKeys: "generation",
+  identities: "generation",
+  identityLinks: "generation",
+  managedPolicies: "generation",
+  identityProviders: "generation",
+  keyUses: "underGeneration",
+}
+
+const GUARDED_BY_GENERATION: ReadonlySet<Protection> = new Set<Protection>(["generation", "underGeneration"])
+
+interface Read {
+  readonly family: Family
+  readonly key: RowKey
+  readonly row: MetadataRow | undefined
+}
+
+interface RangeRead {
+  readonly family: Family
+  readonly start: RowKey
+}
+
+/** Shows rows to one decision and remembers which it read. Rows that were read are not looked up again. */
+export class GuardedView implements DecisionView {
+  private readonly reads: Read[] = []
+  private ranges: RangeRead[] | undefined
+
+  constructor(private readonly rows: DecisionView) {}
+
+  get(family: Family, key: RowKey): MetadataRow | undefined {
+    const known = this.find(family, key)
+    if (known !== undefined) return known.row
+    const row = this.rows.get(family, key)
+    this.reads.push({ family, key, row })
+    return row
+  }
+
+  *range(family: Family, range: KeyRange): Iterable<readonly [RowKey, MetadataRow]> {
+    if (range.presentOnly !== true) {
+      this.ranges ??= []
+      this.ranges.push({ family, start: range.start })
+    }
+    for (const pair of this.rows.range(family, range)) {
+      if (this.find(family, pair[0]) === undefined) this.reads.push({ family, key: pair[0], row: pair[1] })
+      yield pair
+    }
+  }
+
+  payload(family: Family, key: RowKey, row: MetadataRow): Uint8Array | undefined {
+    return this.rows.payload(family, key, row)
+  }
+
+  private find(family: Family, key: RowKey): Read | undefined {
+    for (const read of this.reads) if (read.key === key && read.family === family) return read
+    return undefined
+  }
+
+  /** Throws if the decision must not write these rows after what it read. */
+  check(writes: readonly EntryWrite[]): void {
+    for (const write of writes) this.checkWrite(write, writes)
+    for (const { family, key, row } of this.reads) if (row === undefined) this.checkAbsent(family, key, writes)
+    for (const { family, start } of this.ranges ?? []) this.checkRange(family, start, writes)
+  }
+
+  private checkWrite({ family, key, value }: EntryWrite, writes: readonly EntryWrite[]): void {
+    assert(PROTECTIONS[family] !== "counted", () => `${family}: only changes are written`)
+    const isRead = this.find(family, key) !== undefined
+    assert(isRead || value !== undefined, () => `${family}: a row that was not read is deleted`)
+    const protection = PROTECTIONS[family]
+    if (protection === "underObject") {
+      assert(writesObject(writes, objectRowKeyOf(key)), () => `${family}: changed without the object's row`)
+    } else if (value !== undefined && (protection === "underUpload" || protection === "underWrittenUpload")) {
+      const upload = uploadOfPartRowKey(key)
+      const guard = this.find("uploads", upload)
+      const isWritten =
+        protection === "underUpload" || writes.some(each => each.family === "uploads" && each.key === upload)
+      // A row that was read may be rewritten: it is validated itself.
+      assert(isRead || (guard?.row !== undefined && isWritten), () => `${family}: changed without the upload's row`)
+    }
+  }
+
+  private checkAbsent(family: Family, key: RowKey, writes: readonly EntryWrite[]): void {
+    const protection = PROTECTIONS[family]
+    if (GUARDED_BY_GENERATION.has(protection) || protection === "counted" || family === "uploads") return
+    if (writes.some(write => write.key === key && write.family === family)) return
+    const isGuarded =
+      (protection === "object" || protection === "underObject") && this.hasObject(objectRowKeyOf(key), writes)
+    assert(isGuarded, () => `${family}: the absence of a row is not guarded`)
+  }
+
+  private checkRange(family: Family, start: RowKey, writes: readonly EntryWrite[]): void {
+    const protection = PROTECTIONS[family]
+    if (GUARDED_BY_GENERATION.has(protection)) return
+    const isGuarded =
+      protection === "underWrittenUpload"
+        ? this.find("uploads", uploadOfPartRowKey(start))?.row !== undefined
+        : (protection === "object" || protection === "underObject") && this.hasObject(objectRowKeyOf(start), writes)
+    assert(isGuarded, () => `${family}: a range is not guarded`)
+  }
+
+  /** Whether the object's row was read and is present, or is written. */
+  private hasObject(object: RowKey, writes: readonly EntryWrite[]): boolean {
+    const isPresent = this.find("current", object)?.row !== undefined || this.find("heads", object)?.row !== undefined
+    return isPresent || writesObject(writes, object)
+  }
+}
+
+const writesObject = (writes: readonly EntryWrite[], object: RowKey): boolean =>
+  writes.some(({ family, key }) => key === object && (family === "current" || family === "heads"))
