@@ -15,7 +15,7 @@ import type {
   RowKey,
   UploadId,
 } from "../base/ids.js"
-import { bytesOfByteString, parseUploadId, rowKeyOf } from "../base/ids.js"
+import { bytesOfByteString, parseBucketId, parseUploadId, rowKeyOf } from "../base/ids.js"
 import { afterPrefix, bytesOfHex, hexOf } from "../base/bytes.js"
 import { assert, must } from "../base/assert.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -166,5 +166,10 @@ export const accountRange = (account: AccountId, ...parts: readonly string[]): K
 /** The decision's id begins with its position, by which pending deletions are ordered. */
 export const pendingDeletionRowKey = (decisionId: string, index: number): RowKey =>
   rowKeyOf(decisionId + u16Text(index))
+/** The bucket of a row key that begins with one. */
+export const bucketIdOfRowKey = (row: RowKey): BucketId => parseBucketId(readU64Text(row, 0))
+/** A 64-bit number as 8 bytes, big-endian. */
+export const u64TextOf = (value: bigint): string =>
+  u32Text(Number(value >> 32n)) + u32Text(Number(value & 0xffff_ffffn))
 /** The id of a decision in an engine whose positions are unique. */
 export const decisionIdOf = (position: Position): string => u64Text(position)

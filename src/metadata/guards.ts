@@ -71,6 +71,9 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
 
 const GUARDED_BY_GENERATION: ReadonlySet<Protection> = new Set<Protection>(["generation", "underGeneration"])
 
+/** Whether the store's generation protects the rows of the family: each change of one increases it. */
+export const isOfGeneration = (family: Family): boolean => PROTECTIONS[family] === "generation"
+
 interface Read {
   readonly family: Family
   readonly key: RowKey

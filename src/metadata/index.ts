@@ -13,3 +13,4 @@ export {
 export { countersWrites } from "./counters.js"
 export { soleProcess, type Incarnations } from "./incarnations.js"
 export type { DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
+export { isOfGeneration } from "./guards.js"

@@ -92,7 +92,11 @@ export class PostgresServer {
   }
 
   get url(): string {
-    return `postgres://hayloft@127.0.0.1:${this.port}/hayloft`
+    return this.urlOf("hayloft")
+  }
+
+  urlOf(database: string): string {
+    return `postgres://hayloft@127.0.0.1:${this.port}/${database}`
   }
 
   /** The output of the server, for messages of failing tests. */

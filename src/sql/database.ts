@@ -1,0 +1,155 @@
+/**
+ * Database: what the SQL engine asks of a transactional database, statement by statement. One implementation speaks to
+ * PostgreSQL (`postgres/`), one simulates it.
+ *
+ * Promises  Each call is one statement: it takes effect as a whole or not at all, and everything that it returns is of
+ *           one moment. A session that throws `ConnectionLost` is over; a commit under way may still take effect later.
+ */
+import type { Family } from "../base/families.js"
+import type { BucketId, RowKey } from "../base/ids.js"
+import type { Counters } from "../format/records.js"
+
+/** A family as the database stores it: an object's head is a column of its current row. */
+export type StoredFamily = Exclude<Family, "heads">
+
+/** Which family a row's bytes belong to: `head` is the object's head, `value` everything else. */
+export type Column = "value" | "head"
+
+export interface StoredKey {
+  readonly family: StoredFamily
+  readonly key: RowKey
+}
+
+/** Identifies one content of a row, forever: no later row, with this key or another, gets the same version. */
+export type Version = bigint
+
+export interface StoredRow {
+  readonly key: RowKey
+  readonly version: Version
+  readonly value: Uint8Array | undefined
+  readonly head: Uint8Array | undefined
+  /** The inline payload; "elsewhere": there is one, and it was not fetched. */
+  readonly payload: Uint8Array | "elsewhere" | undefined
+}
+
+export interface StoredRange {
+  readonly family: StoredFamily
+  /** Only rows that have this column. */
+  readonly column: Column
+  readonly start: RowKey
+  readonly end: RowKey
+  readonly reverse: boolean
+  readonly max: number
+}
+
+/** One of the connections of a process that commit. */
+export interface LaneId {
+  readonly incarnation: number
+  readonly lane: number
+}
+
+export interface LaneState {
+  /** Increases by one with each statement of the lane that commits. */
+  readonly number: bigint
+  /** Of buckets and identities; increases with each change of one, by any process. */
+  readonly generation: bigint
+  /** The incarnation is over: the lane cannot commit any more. */
+  readonly isEnded: boolean
+}
+
+export interface FetchRequest {
+  readonly lane: LaneId
+  readonly keys: readonly StoredKey[]
+  readonly ranges: readonly StoredRange[]
+  /** Buckets whose counters are wanted. */
+  readonly counters: readonly BucketId[]
+}
+
+export interface Fetched {
+  /** Undefined: the database does not know the lane. */
+  readonly lane: LaneState | undefined
+  /** In the order of the keys; undefined: absent. */
+  readonly rows: readonly (StoredRow | undefined)[]
+  readonly ranges: readonly (readonly StoredRow[])[]
+  readonly counters: readonly Counters[]
+}
+
+/** A row that must still have this version. */
+export interface ExpectedRow extends StoredKey {
+  readonly version: Version
+}
+
+export interface NewRow extends StoredKey {
+  readonly value: Uint8Array | undefined
+  readonly head: Uint8Array | undefined
+  readonly payload: Uint8Array | undefined
+}
+
+export interface ReplacedRow extends NewRow {
+  readonly before: Version
+  /** The payload stays as it is. */
+  readonly keepsPayload: boolean
+}
+
+export interface CommitRequest {
+  readonly lane: LaneId
+  /** The state under which the batch was decided: the lane is advanced from exactly this number. */
+  readonly from: Pick<LaneState, "number" | "generation">
+  /** The version of all rows that the batch writes. */
+  readonly version: Version
+  /** Whether the batch changes rows of buckets or identities: the generation increases in every lane. */
+  readonly raisesGeneration: boolean
+  /** Rows that were read and are not written, each once, in the order of families and keys. So are all others. */
+  readonly expected: readonly ExpectedRow[]
+  readonly replaced: readonly ReplacedRow[]
+  readonly deleted: readonly ExpectedRow[]
+  /** They must be absent. */
+  readonly added: readonly NewRow[]
+  readonly counts: readonly { readonly bucketId: BucketId; readonly change: Counters }[]
+  readonly droppedCounters: readonly BucketId[]
+}
+
+/** Everything is committed; or something was not as expected, and nothing is. */
+export type CommitOutcome = "committed" | "conflict"
+
+/** How far `Session.resolve` advances a number: what is left modulo this is what the commit itself did. */
+export const RESOLVE_JUMP = 1_000n
+
+export interface Session {
+  fetch(request: FetchRequest): Promise<Fetched>
+  /** Throws `OutcomeUnknown` if the database reports a commit that it does not vouch for. */
+  makeChanges(request: CommitRequest): Promise<CommitOutcome>
+  /**
+   * Resolves the outcome of a commit: waits for it if it is still running, advances the lane's number by
+   * `RESOLVE_JUMP`, so that it cannot take effect later, and returns the state before. Undefined: the database does not know the lane.
+   */
+  resolve(lane: LaneId): Promise<LaneState | undefined>
+  /** Begins a new incarnation of a node, ends the earlier ones, and returns its number. */
+  begin(node: string, lanes: number): Promise<number>
+  /** Ends an incarnation: once this resolves, nothing of it takes effect any more. */
+  end(incarnation: number): Promise<void>
+  /** All incarnations that have not ended, and the highest number ever assigned. */
+  incarnations(): Promise<{ readonly live: readonly number[]; readonly highest: number }>
+  readonly isOpen: boolean
+  close(): Promise<void>
+}
+
+export interface Database {
+  /** Throws `ConnectionLost`. */
+  connect(): Promise<Session>
+}
+
+/** The connection is gone. A statement under way may have taken effect, or may yet. */
+export class ConnectionLost extends Error {
+  override readonly name = "ConnectionLost"
+}
+
+/** A commit was reported with a warning: it may not survive a failover. */
+export class OutcomeUnknown extends Error {
+  override readonly name = "OutcomeUnknown"
+}
+
+/** Nothing happened; the same statement may succeed later (deadlock, serialization failure, lock timeout). */
+export class TryAgain extends Error {
+  override readonly name = "TryAgain"
+}

@@ -1,0 +1,20 @@
+/** Limits of the SQL engine. */
+export const SQL_LIMITS = {
+  /** Connections of a process that commit. */
+  lanes: 2,
+  /** Connections that only read. */
+  readers: 2,
+  commandsPerBatch: 128,
+  queriesPerBatch: 64,
+  /** Commands or queries that wait in one lane or for one reader; further ones are refused. */
+  waitingMax: 10_000,
+  /** Times that the rows of a batch are fetched: each time with more of them. */
+  fetchesMax: 40,
+  /** Batches that lose this many races in a row are decided one command after the other. */
+  lossesOfBatchMax: 2,
+  /** Races that one command may lose. */
+  lossesOfCommandMax: 50,
+  /** From its arrival until a command is refused because the database does not answer. */
+  commandMsMax: 30_000,
+  reconnectMs: { first: 50, most: 5_000 },
+} as const

@@ -1,0 +1,302 @@
+/**
+ * A session with PostgreSQL: one connection, whose statements are prepared once and whose values are binary both ways.
+ *
+ * Promises  A commit that the server reports with a warning throws `OutcomeUnknown`: "canceling wait for synchronous
+ *           replication" means that a failover may lose it. No statement is cancelled.
+ */
+import { Client, DatabaseError, type ClientConfig, type CustomTypesConfig } from "pg"
+import { must } from "../../base/assert.js"
+import { FAMILIES } from "../../base/families.js"
+import { rowKeyOf, type RowKey } from "../../base/ids.js"
+import { NO_COUNTS, type Counters } from "../../format/records.js"
+import { ConnectionLost, OutcomeUnknown, TryAgain } from "../database.js"
+import type {
+  CommitOutcome,
+  CommitRequest,
+  Fetched,
+  FetchRequest,
+  LaneId,
+  LaneState,
+  NewRow,
+  Session,
+  StoredFamily,
+  StoredKey,
+  StoredRange,
+  StoredRow,
+} from "../database.js"
+import { readBinaryRows } from "./binary-rows.js"
+import {
+  bigintArray,
+  bigintBytes,
+  booleanArray,
+  byteaArray,
+  integerArray,
+  smallintArray,
+  smallintBytes,
+} from "./binary.js"
+import {
+  BEGIN,
+  COMMIT,
+  COMMIT_AND_RAISE,
+  CONFLICT_STATE,
+  END,
+  FETCH,
+  FETCHED,
+  INCARNATIONS,
+  RESOLVE,
+  type Statement,
+} from "./statements.js"
+
+/** Statements that fail with these did nothing, and may succeed if they are sent again. */
+const TRY_AGAIN = new Set(["40001", "40P01", "55P03"])
+/** The server ends the session: 57P01 administrator, 57P02 crash, 57P03 starting, 25006 read-only since a failover. */
+const SESSION_OVER = new Set(["57P01", "57P02", "57P03", "25006"])
+const ROWS_MAX = 1_000_000
+
+type Cell = Buffer | null
+type Row = readonly Cell[]
+
+/** Values stay bytes: the engine decodes them. */
+const RAW_TYPES: CustomTypesConfig = { getTypeParser: () => (bytes: unknown) => bytes }
+
+const TEXT_TYPES: CustomTypesConfig = { getTypeParser: () => (text: unknown) => String(text) }
+
+const BUCKET_BYTES = 8
+/** Families whose keys begin with a bucket id. */
+const OF_BUCKETS: ReadonlySet<StoredFamily> = new Set<StoredFamily>([
+  ...(["current", "versions", "details", "uploads", "parts", "segments", "shares", "voids"] as const),
+  ...(["buckets", "settings"] as const),
+])
+const BUCKET_MAX = 2n ** 63n - 1n
+
+const bytesOf = (key: string): Buffer => Buffer.from(key, "latin1")
+
+interface Place {
+  readonly bucket: bigint
+  readonly key: Buffer
+}
+
+/** A key, or an end of a range: shorter than a bucket id, or above all of them. */
+function placeOf(family: StoredFamily, key: RowKey): Place {
+  if (!OF_BUCKETS.has(family)) return { bucket: 0n, key: bytesOf(key) }
+  const bucket = bytesOf(key.slice(0, BUCKET_BYTES).padEnd(BUCKET_BYTES, "\0")).readBigUInt64BE()
+  return bucket > BUCKET_MAX
+    ? { bucket: BUCKET_MAX, key: Buffer.alloc(0) }
+    : { bucket, key: bytesOf(key.slice(BUCKET_BYTES)) }
+}
+
+const keyOf = (family: StoredFamily, bucket: Buffer, key: Buffer): RowKey =>
+  rowKeyOf((OF_BUCKETS.has(family) ? bucket.toString("latin1") : "") + key.toString("latin1"))
+
+const present = (cell: Cell | undefined): Buffer => must(cell ?? undefined, "the column has a value")
+const bigintOf = (cell: Cell | undefined): bigint => present(cell).readBigInt64BE()
+const numberOf = (cell: Cell | undefined): number => Number(bigintOf(cell))
+const flagOf = (cell: Cell | undefined): boolean => present(cell)[0] === 1
+
+/** Parallel arrays of families, buckets and keys, as `unnest` takes them. */
+function keyArrays(keys: readonly StoredKey[]): [families: Buffer, buckets: Buffer, keys: Buffer] {
+  const places = keys.map(({ family, key }) => placeOf(family, key))
+  return [
+    smallintArray(keys.map(({ family }) => FAMILIES[family])),
+    bigintArray(places.map(({ bucket }) => bucket)),
+    byteaArray(places.map(({ key }) => key)),
+  ]
+}
+
+function rangeArrays(ranges: readonly StoredRange[]): Buffer[] {
+  const starts = ranges.map(({ family, start }) => placeOf(family, start))
+  const ends = ranges.map(({ family, end }) => placeOf(family, end))
+  return [
+    smallintArray(ranges.map(({ family }) => FAMILIES[family])),
+    booleanArray(ranges.map(({ column }) => column === "head")),
+    bigintArray(starts.map(({ bucket }) => bucket)),
+    byteaArray(starts.map(({ key }) => key)),
+    bigintArray(ends.map(({ bucket }) => bucket)),
+    byteaArray(ends.map(({ key }) => key)),
+    integerArray(ranges.map(({ max }) => Math.min(max, ROWS_MAX))),
+  ]
+}
+
+const contentArrays = (rows: readonly NewRow[]): [values: Buffer, heads: Buffer, payloads: Buffer] => [
+  byteaArray(rows.map(({ value }) => value)),
+  byteaArray(rows.map(({ head }) => head)),
+  byteaArray(rows.map(({ payload }) => payload)),
+]
+
+function laneStateOf([number, generation, ended]: Row): LaneState {
+  return { number: bigintOf(number), generation: bigintOf(generation), isEnded: flagOf(ended) }
+}
+
+export class PostgresSession implements Session {
+  private hasWarning = false
+  private isOver = false
+
+  private constructor(private readonly client: Client) {
+    client.on("notice", ({ severity }) => (this.hasWarning ||= severity === "WARNING"))
+    client.on("error", () => (this.isOver = true))
+    client.on("end", () => (this.isOver = true))
+  }
+
+  /** Throws `ConnectionLost`. */
+  static async open(config: ClientConfig): Promise<PostgresSession> {
+    const client = new Client(config)
+    readBinaryRows(client)
+    const session = new PostgresSession(client)
+    try {
+      await client.connect()
+    } catch (error) {
+      throw new ConnectionLost(String(error), { cause: error })
+    }
+    return session
+  }
+
+  get isOpen(): boolean {
+    return !this.isOver
+  }
+
+  async close(): Promise<void> {
+    this.isOver = true
+    await this.client.end().catch(() => undefined)
+  }
+
+  /** Statements without parameters; returns the rows of a single one, as text. Throws what the server reports. */
+  async script(text: string): Promise<readonly (readonly string[])[]> {
+    const result = await this.client.query<string[]>({ text, rowMode: "array", types: TEXT_TYPES })
+    return Array.isArray(result) ? [] : result.rows
+  }
+
+  /** False for a standby, and for a server that is set to read-only. */
+  async acceptsWrites(): Promise<boolean> {
+    const [[readOnly] = []] = await this.script("SHOW transaction_read_only")
+    return readOnly === "off"
+  }
+
+  private async run({ name, text }: Statement, values: readonly Buffer[]): Promise<readonly Row[]> {
+    if (this.isOver) throw new ConnectionLost("the connection is closed")
+    try {
+      const query = { name, text, values: [...values], binary: true, rowMode: "array", types: RAW_TYPES } as const
+      const { rows } = await this.client.query<Cell[]>(query)
+      return rows
+    } catch (error) {
+      throw this.failureOf(error)
+    }
+  }
+
+  private failureOf(error: unknown): unknown {
+    const state = error instanceof DatabaseError ? error.code : undefined
+    if (state !== undefined && TRY_AGAIN.has(state)) return new TryAgain(String(error), { cause: error })
+    if (state !== undefined && !SESSION_OVER.has(state)) return error
+    this.isOver = true
+    void this.client.end().catch(() => undefined)
+    return new ConnectionLost(String(error), { cause: error })
+  }
+
+  async fetch({ lane, keys, ranges, counters }: FetchRequest): Promise<Fetched> {
+    const numbered = ranges.map((range, at) => ({ range, at }))
+    const forward = numbered.filter(({ range }) => !range.reverse)
+    const backward = numbered.filter(({ range }) => range.reverse)
+    const found = await this.run(FETCH, [
+      bigintBytes(BigInt(lane.incarnation)),
+      smallintBytes(lane.lane),
+      ...keyArrays(keys),
+      ...rangeArrays(forward.map(({ range }) => range)),
+      ...rangeArrays(backward.map(({ range }) => range)),
+      bigintArray(counters.map(BigInt)),
+    ])
+    let state: LaneState | undefined
+    const rows = new Array<StoredRow | undefined>(keys.length).fill(undefined)
+    const ofRanges: StoredRow[][] = ranges.map(() => [])
+    const sums: Counters[] = counters.map(() => NO_COUNTS)
+    for (const row of found) {
+      const at = numberOf(row[1]) - 1
+      switch (present(row[0]).readInt32BE()) {
+        case FETCHED.lane:
+          state = { number: bigintOf(row[2]), generation: bigintOf(row[4]), isEnded: flagOf(row[8]) }
+          break
+        case FETCHED.row:
+          rows[at] = storedRow(must(keys[at], "rows are of the keys").family, row)
+          break
+        case FETCHED.counters:
+          sums[at] = {
+            ...{ objects: numberOf(row[2]), versions: numberOf(row[4]) },
+            ...{ bytes: numberOf(row[5]), uploads: numberOf(row[6]) },
+          }
+          break
+        default: {
+          const isForward = present(row[0]).readInt32BE() === FETCHED.range
+          const { range, at: place } = must((isForward ? forward : backward)[at], "rows are of the ranges")
+          ofRanges[place]?.push(storedRow(range.family, row))
+        }
+      }
+    }
+    return { lane: state, rows, ranges: ofRanges, counters: sums }
+  }
+
+  async makeChanges(request: CommitRequest): Promise<CommitOutcome> {
+    const { lane, from, version, expected, replaced, deleted, added, counts } = request
+    const before = [...replaced.map(row => ({ ...row, version: row.before })), ...deleted].sort(byKey)
+    const values = [
+      bigintBytes(BigInt(lane.incarnation)),
+      smallintBytes(lane.lane),
+      bigintBytes(from.number),
+      bigintBytes(from.generation),
+      ...[...keyArrays(before), bigintArray(before.map(row => row.version))],
+      ...[...keyArrays(expected), bigintArray(expected.map(row => row.version))],
+      bigintBytes(version),
+      ...[...keyArrays(replaced), ...contentArrays(replaced), booleanArray(replaced.map(row => row.keepsPayload))],
+      ...keyArrays(deleted),
+      ...[...keyArrays(added), ...contentArrays(added)],
+      bigintArray(counts.map(({ bucketId }) => BigInt(bucketId))),
+      ...(["objects", "versions", "bytes", "uploads"] as const).map(name =>
+        bigintArray(counts.map(({ change }) => BigInt(change[name]))),
+      ),
+      bigintArray(request.droppedCounters.map(BigInt)),
+    ]
+    this.hasWarning = false
+    try {
+      await this.run(request.raisesGeneration ? COMMIT_AND_RAISE : COMMIT, values)
+    } catch (error) {
+      if (error instanceof DatabaseError && error.code === CONFLICT_STATE) return "conflict"
+      throw error
+    }
+    if (this.hasWarning) throw new OutcomeUnknown("the database committed with a warning")
+    return "committed"
+  }
+
+  async resolve({ incarnation, lane }: LaneId): Promise<LaneState | undefined> {
+    const [row] = await this.run(RESOLVE, [bigintBytes(BigInt(incarnation)), smallintBytes(lane)])
+    return row && laneStateOf(row)
+  }
+
+  async begin(node: string, lanes: number): Promise<number> {
+    const [row] = await this.run(BEGIN, [Buffer.from(node), smallintBytes(lanes)])
+    return numberOf(row?.[0])
+  }
+
+  async end(incarnation: number): Promise<void> {
+    await this.run(END, [bigintBytes(BigInt(incarnation))])
+  }
+
+  async incarnations(): Promise<{ live: readonly number[]; highest: number }> {
+    const rows = await this.run(INCARNATIONS, [])
+    const of = (isHighest: boolean) => rows.filter(row => flagOf(row[1]) === isHighest).map(row => numberOf(row[0]))
+    return { live: of(false), highest: Math.max(0, ...of(true)) }
+  }
+}
+
+function storedRow(family: StoredFamily, row: Row): StoredRow {
+  const [, , bucket, key, version, value, head, payload, hasPayload] = row
+  return {
+    key: keyOf(family, present(bucket), present(key)),
+    version: bigintOf(version),
+    value: value ?? undefined,
+    head: head ?? undefined,
+    payload: payload ?? (flagOf(hasPayload) ? "elsewhere" : undefined),
+  }
+}
+
+/** The order in which all statements lock rows. */
+function byKey(a: StoredKey, b: StoredKey): number {
+  if (a.family !== b.family) return FAMILIES[a.family] - FAMILIES[b.family]
+  return a.key < b.key ? -1 : 1
+}

@@ -1,0 +1,136 @@
+/**
+ * Reader: one connection that only reads. Queries that wait are answered together, each on rows of one moment that came
+ * with one statement.
+ */
+import { asFailure, fail } from "../base/failures.js"
+import type { Family } from "../base/families.js"
+import type { KeyRange } from "../base/key-range.js"
+import { visitRows, type RowVisitor } from "../base/row-scan.js"
+import type { Incarnations, Query, QueryView } from "../metadata/index.js"
+import type { Position } from "../base/ids.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { ConnectionLost, TryAgain, type Database, type LaneId, type LaneState, type Session } from "./database.js"
+import { SQL_LIMITS } from "./limits.js"
+import { BatchView, FetchedRows, RowsMissing, Wants, type ChangedRow } from "./rows-core.js"
+import { WaitingQueue, type Waiting } from "./waiting.js"
+
+interface WaitingQuery {
+  readonly wants: Wants
+  /** Gives the result. Throws what the query throws. */
+  answer(view: QueryView): void
+}
+
+interface ReaderHost {
+  readonly clock: Clock
+  readonly database: Database
+  readonly incarnations: Incarnations
+  /** The lane whose row comes with every read, with the store's generation. */
+  readonly lane: LaneId
+  onState(state: LaneState | undefined): void
+  position(): Position
+  readonly signal: AbortSignal
+}
+
+const NO_CHANGES: ReadonlyMap<string, ChangedRow> = new Map()
+const NO_ROWS = new FetchedRows(new Wants(), { lane: undefined, rows: [], ranges: [], counters: [] })
+
+class SqlQueryView extends BatchView implements QueryView {
+  constructor(
+    fetched: FetchedRows,
+    wants: Wants,
+    readonly incarnations: Incarnations,
+    readonly position: Position,
+  ) {
+    super(fetched, wants, NO_CHANGES)
+  }
+
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
+    visitRows(this.range(family, range), visitor)
+  }
+}
+
+export class Reader {
+  private readonly queue = new WaitingQueue<WaitingQuery>()
+  private session: Session | undefined
+  private running: Promise<void> | undefined
+  private isStopped = false
+
+  constructor(private readonly host: ReaderHost) {}
+
+  get waiting(): number {
+    return this.queue.length
+  }
+
+  ask<Result>(query: Query<Result>): Promise<Result> {
+    if (this.isStopped) return Promise.reject(fail("stopping"))
+    return new Promise((resolve, reject) => {
+      const waiting = { wants: new Wants(), answer: (view: QueryView) => resolve(query.answer(view)) }
+      this.queue.add(waiting, this.host.clock.monotonicMs(), reject)
+      this.running ??= this.work().finally(() => (this.running = undefined))
+    })
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true
+    await this.running
+    await this.session?.close()
+  }
+
+  private async work(): Promise<void> {
+    await Promise.resolve()
+    while (!this.queue.isEmpty) {
+      const batch = this.queue.take(SQL_LIMITS.queriesPerBatch)
+      try {
+        await this.process(batch)
+      } catch (error) {
+        for (const { reject } of batch) reject(asFailure(error))
+      }
+    }
+  }
+
+  /** Answers every query whose rows are there, until none is left. */
+  private async process(batch: readonly Waiting<WaitingQuery>[]): Promise<void> {
+    let left = batch.filter(waiting => !this.answer(waiting, NO_ROWS, this.host.position()))
+    for (let fetches = 0; left.length > 0; fetches += 1) {
+      if (fetches >= SQL_LIMITS.fetchesMax) throw fail("tooManyInFlight", { message: "the query needs too many rows" })
+      const wants = new Wants()
+      for (const { work } of left) wants.addAll(work.wants)
+      // A reader that got rows of an earlier moment may rely on everything that was released after this position.
+      const position = this.host.position()
+      const found = await this.fetch(wants, left)
+      this.host.onState(found.lane)
+      const fetched = new FetchedRows(wants, found)
+      left = left.filter(waiting => !this.answer(waiting, fetched, position))
+    }
+  }
+
+  /** False: rows are missing. */
+  private answer({ work, reject }: Waiting<WaitingQuery>, fetched: FetchedRows, position: Position): boolean {
+    try {
+      work.answer(new SqlQueryView(fetched, work.wants, this.host.incarnations, position))
+    } catch (error) {
+      if (error instanceof RowsMissing) return false
+      reject(asFailure(error))
+    }
+    return true
+  }
+
+  private async fetch(wants: Wants, left: readonly Waiting<WaitingQuery>[]) {
+    const { clock, database, lane, signal } = this.host
+    const oldest = Math.min(...left.map(({ sinceMs }) => sinceMs))
+    let waitMs: number = SQL_LIMITS.reconnectMs.first
+    for (;;) {
+      try {
+        if (this.session?.isOpen !== true) this.session = await database.connect()
+        return await this.session.fetch({ lane, ...wants.request() })
+      } catch (error) {
+        if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
+        if (signal.aborted || clock.monotonicMs() - oldest > SQL_LIMITS.commandMsMax) {
+          throw fail("tooManyInFlight", { message: "the database does not respond" })
+        }
+        await clock.sleep(waitMs, signal)
+        waitMs = Math.min(2 * waitMs, SQL_LIMITS.reconnectMs.most)
+      }
+    }
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * Rows of one moment, as the database returned them, with the changes of the decisions of a batch on top. Pure.
+ *
+ * A view that lacks rows notes them and throws `RowsMissing`: then all rows of the batch are fetched again, together
+ * with those, so that they are again of one moment.
+ */
+import { assert } from "../base/assert.js"
+import type { Family } from "../base/families.js"
+import type { BucketId, RowKey } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import { encodeCounters, NO_COUNTS, type Counters } from "../format/records.js"
+import { bucketIdOfRowKey } from "../format/row-key.js"
+import type { DecisionView, MetadataRow, Touches } from "../metadata/index.js"
+import type { Column, Fetched, FetchRequest, StoredFamily, StoredKey, StoredRange, StoredRow } from "./database.js"
+import { storedIn } from "./stored-key.js"
+
+/** Rows of a range that are fetched first; each further fetch takes four times as many. */
+const RANGE_ROWS_FIRST = 16
+const RANGE_ROWS_FACTOR = 4
+
+/** The rows of a batch are to be fetched again, with more of them. */
+export class RowsMissing extends Error {
+  override readonly name = "RowsMissing"
+}
+
+/** The decision cannot be made in this batch: it needs what an earlier one writes as a row of the database. */
+export class LaterBatch extends Error {
+  override readonly name = "LaterBatch"
+}
+
+const nameOf = (family: StoredFamily, key: RowKey): string => `${family} ${key}`
+
+interface WantedRange {
+  readonly range: Omit<StoredRange, "max">
+  max: number
+}
+
+/** What a batch needs from the database: it only grows until the batch is decided. */
+export class Wants {
+  readonly keys = new Map<string, StoredKey>()
+  readonly ranges = new Map<string, WantedRange>()
+  readonly counters = new Set<BucketId>()
+
+  add(touches: Touches): void {
+    for (const [family, key] of touches) this.addRow(family, key)
+  }
+
+  addRow(family: Family, key: RowKey): void {
+    if (family === "counters") this.counters.add(bucketIdOfRowKey(key))
+    else {
+      const { family: stored } = storedIn(family)
+      const name = nameOf(stored, key)
+      if (!this.keys.has(name)) this.keys.set(name, { family: stored, key })
+    }
+  }
+
+  /** Also everything that the others want. */
+  addAll({ keys, ranges, counters }: Wants): void {
+    for (const [name, key] of keys) this.keys.set(name, key)
+    for (const bucketId of counters) this.counters.add(bucketId)
+    for (const [name, { range, max }] of ranges) {
+      const known = this.ranges.get(name)
+      if (known) known.max = Math.max(known.max, max)
+      else this.ranges.set(name, { range, max })
+    }
+  }
+
+  request(): Omit<FetchRequest, "lane"> {
+    return {
+      keys: [...this.keys.values()],
+      ranges: Array.from(this.ranges.values(), ({ range, max }) => ({ ...range, max })),
+      counters: [...this.counters],
+    }
+  }
+
+  /** A range that is wanted again needs more rows than it had. */
+  addRange(family: Family, { start, end, reverse = false }: KeyRange): void {
+    const { family: stored, column } = storedIn(family)
+    const name = rangeNameOf(family, { start, end, reverse })
+    const known = this.ranges.get(name)
+    if (known) known.max *= RANGE_ROWS_FACTOR
+    else {
+      const range = { family: stored, column, start, end, reverse }
+      this.ranges.set(name, { range, max: RANGE_ROWS_FIRST })
+    }
+  }
+}
+
+const rangeNameOf = (family: Family, { start, end, reverse = false }: KeyRange): string =>
+  `${family} ${reverse ? "-" : "+"} ${start.length} ${start}${end}`
+
+interface KnownRange {
+  readonly rows: readonly StoredRow[]
+  /** The database has no more. */
+  readonly isWhole: boolean
+}
+
+/** The rows that one fetch returned for everything wanted. */
+export class FetchedRows {
+  private readonly rows = new Map<string, StoredRow | undefined>()
+  private readonly ranges = new Map<string, KnownRange>()
+  private readonly counters = new Map<BucketId, Counters>()
+
+  constructor(wants: Wants, fetched: Fetched) {
+    for (const [at, name] of [...wants.keys.keys()].entries()) this.rows.set(name, fetched.rows[at])
+    for (const [at, [name, { max }]] of [...wants.ranges].entries()) {
+      const rows = fetched.ranges[at] ?? []
+      this.ranges.set(name, { rows, isWhole: rows.length < max })
+    }
+    for (const [at, bucketId] of [...wants.counters].entries()) {
+      this.counters.set(bucketId, fetched.counters[at] ?? NO_COUNTS)
+    }
+  }
+
+  has(family: StoredFamily, key: RowKey): boolean {
+    return this.rows.has(nameOf(family, key))
+  }
+
+  row(family: StoredFamily, key: RowKey): StoredRow | undefined {
+    return this.rows.get(nameOf(family, key))
+  }
+
+  range(family: Family, range: KeyRange): KnownRange | undefined {
+    return this.ranges.get(rangeNameOf(family, range))
+  }
+
+  countersOf(bucketId: BucketId): Counters | undefined {
+    return this.counters.get(bucketId)
+  }
+}
+
+/** A row as the batch leaves it; both columns undefined: it is deleted. */
+export interface ChangedRow {
+  readonly family: StoredFamily
+  readonly key: RowKey
+  /** The row of the database; undefined: it was absent, or is new. */
+  readonly base: StoredRow | undefined
+  value: Uint8Array | undefined
+  head: Uint8Array | undefined
+  payload: Uint8Array | undefined
+  /** The payload is that of the database. */
+  keepsPayload: boolean
+}
+
+/** A row of the database that a decision relied on. */
+interface ReadRow {
+  readonly family: StoredFamily
+  readonly row: StoredRow
+}
+
+/** Where a row's payload is, for the engine: bytes if they came with the row. */
+interface SqlPayload {
+  readonly in: "sql"
+  readonly bytes?: Uint8Array
+}
+
+/** The rows of a batch as one decision or query sees them. */
+export class BatchView implements DecisionView {
+  /** Rows of the database that it read, by name. */
+  readonly reads = new Map<string, ReadRow>()
+  /** Whether it saw a change of an earlier decision of the batch. */
+  sawChange = false
+
+  constructor(
+    private readonly fetched: FetchedRows,
+    private readonly wants: Wants,
+    private readonly changes: ReadonlyMap<string, ChangedRow>,
+  ) {}
+
+  get(family: Family, key: RowKey): MetadataRow | undefined {
+    if (family === "counters") return this.countersRow(key)
+    const { family: stored, column } = storedIn(family)
+    const changed = this.changes.get(nameOf(stored, key))
+    if (changed) {
+      this.sawChange = true
+      const value = changed[column]
+      return value && { value, payload: column === "value" ? this.payloadOf(changed) : undefined }
+    }
+    if (!this.fetched.has(stored, key)) {
+      this.wants.addRow(family, key)
+      throw new RowsMissing()
+    }
+    const row = this.fetched.row(stored, key)
+    return row && this.shown(stored, column, row)
+  }
+
+  private countersRow(key: RowKey): MetadataRow | undefined {
+    const bucketId = bucketIdOfRowKey(key)
+    const counters = this.fetched.countersOf(bucketId)
+    if (counters === undefined) {
+      this.wants.counters.add(bucketId)
+      throw new RowsMissing()
+    }
+    return { value: encodeCounters(counters), payload: undefined }
+  }
+
+  private shown(family: StoredFamily, column: Column, row: StoredRow): MetadataRow | undefined {
+    this.reads.set(nameOf(family, row.key), { family, row })
+    const value = row[column]
+    if (value === undefined) return undefined
+    return { value, payload: column === "value" ? payloadOf(row.payload) : undefined }
+  }
+
+  private payloadOf({ payload, keepsPayload, base }: ChangedRow): SqlPayload | undefined {
+    return keepsPayload ? payloadOf(base?.payload) : payloadOf(payload)
+  }
+
+  *range(family: Family, range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
+    const { family: stored, column } = storedIn(family)
+    for (const { family: changed, key } of this.changes.values()) {
+      if (changed === stored && key >= range.start && key < range.end) throw new LaterBatch()
+    }
+    const known = this.fetched.range(family, range)
+    for (const row of known?.rows ?? []) {
+      const shown = this.shown(stored, column, row)
+      if (shown) yield [row.key, shown]
+    }
+    if (known?.isWhole === true) return
+    this.wants.addRange(family, range)
+    throw new RowsMissing()
+  }
+
+  payload(family: Family, key: RowKey, row: MetadataRow): Uint8Array | undefined {
+    const { payload } = row
+    if (payload === undefined || payload.bytes) return payload?.bytes
+    const { family: stored } = storedIn(family)
+    assert(!this.fetched.has(stored, key), "a row that was fetched by its key comes with its payload")
+    this.wants.addRow(family, key)
+    throw new RowsMissing()
+  }
+}
+
+function payloadOf(payload: StoredRow["payload"]): SqlPayload | undefined {
+  if (payload === undefined) return undefined
+  return payload === "elsewhere" ? { in: "sql" } : { in: "sql", bytes: payload }
+}

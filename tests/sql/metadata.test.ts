@@ -1,0 +1,31 @@
+/** The SQL engine passes the suite of all metadata engines, on a real PostgreSQL. */
+import { after, before } from "node:test"
+import { RealClock } from "../../src/seams/clock/real.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { metadataSuite, type MetadataUnderTest } from "../../src/metadata/suite.js"
+import { Postgres, SqlMetadata } from "../../src/sql/index.js"
+import { noPostgres } from "../harness/postgres.js"
+import { Databases } from "./databases.js"
+
+let databases: Databases
+
+async function openOn(url: string): Promise<MetadataUnderTest> {
+  const settings = { clock: new RealClock(), log: new SimTelemetry().log, database: new Postgres(url), node: "node" }
+  const metadata = await SqlMetadata.open(settings)
+  return {
+    metadata,
+    async reopen() {
+      await metadata.stop()
+      return openOn(url)
+    },
+    dispose: () => metadata.stop(),
+  }
+}
+
+if (noPostgres === false) {
+  before(async () => {
+    databases = await Databases.start()
+  })
+  after(() => databases.stop())
+  metadataSuite("PostgreSQL", async () => openOn(await databases.create()))
+}
