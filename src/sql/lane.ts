@@ -76,7 +76,7 @@ export class Lane {
     if (this.isStopped) return Promise.reject(fail("stopping"))
     return new Promise((resolve, reject) => {
       this.queue.add(answerable(command, resolve), this.host.clock.monotonicMs(), reject)
-      this.running ??= this.work().finally(() => (this.running = undefined))
+      this.running ??= this.work()
     })
   }
 
@@ -97,6 +97,8 @@ export class Lane {
         for (const { reject } of batch) reject(asFailure(error))
       }
     }
+    // In the same turn as the last look at the queue: what arrives from now on starts the loop again.
+    this.running = undefined
   }
 
   private isOneByOne = false

@@ -66,7 +66,7 @@ export class Reader {
     return new Promise((resolve, reject) => {
       const waiting = { wants: new Wants(), answer: (view: QueryView) => resolve(query.answer(view)) }
       this.queue.add(waiting, this.host.clock.monotonicMs(), reject)
-      this.running ??= this.work().finally(() => (this.running = undefined))
+      this.running ??= this.work()
     })
   }
 
@@ -86,6 +86,8 @@ export class Reader {
         for (const { reject } of batch) reject(asFailure(error))
       }
     }
+    // In the same turn as the last look at the queue: what arrives from now on starts the loop again.
+    this.running = undefined
   }
 
   /** Answers every query whose rows are there, until none is left. */

@@ -165,10 +165,14 @@ export class PostgresSession implements Session {
     return Array.isArray(result) ? [] : result.rows
   }
 
-  /** False for a standby, and for a server that is set to read-only. */
+  /** False for a standby, and for a server that is set to read-only. Throws `ConnectionLost`. */
   async acceptsWrites(): Promise<boolean> {
-    const [[readOnly] = []] = await this.script("SHOW transaction_read_only")
-    return readOnly === "off"
+    try {
+      const [[readOnly] = []] = await this.script("SHOW transaction_read_only")
+      return readOnly === "off"
+    } catch (error) {
+      throw this.failureOf(error)
+    }
   }
 
   private async run({ name, text }: Statement, values: readonly Buffer[]): Promise<readonly Row[]> {
