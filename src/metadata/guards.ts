@@ -85,9 +85,16 @@ interface RangeRead {
   readonly start: RowKey
 }
 
+/** Up to this many rows a search is faster than an index. */
+const SEARCHED_MAX = 16
+const nameOf = ({ family, key }: Pick<Read, "family" | "key">): string => `${family} ${key}`
+
 /** Shows rows to one decision and remembers which it read. Rows that were read are not looked up again. */
 export class GuardedView implements DecisionView {
   private readonly reads: Read[] = []
+  /** The first `indexed` of the reads, by name, once there are too many to search. */
+  private readonly index = new Map<string, Read>()
+  private indexed = 0
   private ranges: RangeRead[] | undefined
 
   constructor(private readonly rows: DecisionView) {}
@@ -106,7 +113,7 @@ export class GuardedView implements DecisionView {
       this.ranges.push({ family, start: range.start })
     }
     for (const pair of this.rows.range(family, range)) {
-      if (this.find(family, pair[0]) === undefined) this.reads.push({ family, key: pair[0], row: pair[1] })
+      this.reads.push({ family, key: pair[0], row: pair[1] })
       yield pair
     }
   }
@@ -116,14 +123,25 @@ export class GuardedView implements DecisionView {
   }
 
   private find(family: Family, key: RowKey): Read | undefined {
+    if (this.reads.length > SEARCHED_MAX) return this.findInIndex(family, key)
     for (const read of this.reads) if (read.key === key && read.family === family) return read
     return undefined
+  }
+
+  private findInIndex(family: Family, key: RowKey): Read | undefined {
+    for (; this.indexed < this.reads.length; this.indexed += 1) {
+      const read = this.reads[this.indexed]
+      if (read && !this.index.has(nameOf(read))) this.index.set(nameOf(read), read)
+    }
+    return this.index.get(nameOf({ family, key }))
   }
 
   /** Throws if the decision must not write these rows after what it read. */
   check(writes: readonly EntryWrite[]): void {
     for (const write of writes) this.checkWrite(write, writes)
-    for (const { family, key, row } of this.reads) if (row === undefined) this.checkAbsent(family, key, writes)
+    const absent = this.reads.filter(({ row }) => row === undefined)
+    const written = new Set(absent.length === 0 ? [] : writes.map(nameOf))
+    for (const read of absent) if (!written.has(nameOf(read))) this.checkAbsent(read, writes)
     for (const { family, start } of this.ranges ?? []) this.checkRange(family, start, writes)
   }
 
@@ -144,10 +162,9 @@ export class GuardedView implements DecisionView {
     }
   }
 
-  private checkAbsent(family: Family, key: RowKey, writes: readonly EntryWrite[]): void {
+  private checkAbsent({ family, key }: Read, writes: readonly EntryWrite[]): void {
     const protection = PROTECTIONS[family]
     if (GUARDED_BY_GENERATION.has(protection) || protection === "counted" || family === "uploads") return
-    if (writes.some(write => write.key === key && write.family === family)) return
     const isGuarded =
       (protection === "object" || protection === "underObject") && this.hasObject(objectRowKeyOf(key), writes)
     assert(isGuarded, () => `${family}: the absence of a row is not guarded`)

@@ -15,7 +15,7 @@ import {
 import { owned } from "../base/lent.js"
 import { asPromise } from "../base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
-import { objectRowKey, versionRowKey } from "../format/row-key.js"
+import { objectRowKey, suffixRange, versionRowKey } from "../format/row-key.js"
 import { command, query, type Metadata } from "./contract.js"
 import type { MetadataRow, QueryView } from "./views.js"
 
@@ -84,6 +84,23 @@ const move = command<[key: string], boolean>({
     const writes: EntryWrite[] = [
       { family: "current", key: rowKeyOf(key), value: undefined },
       { family: "versions", key: versionOf(key), value, ...(payload && { payload }) },
+    ]
+    return { writes, result: true }
+  },
+})
+
+/** Like `move`, back, of the row that a range finds. */
+const moveBack = command<[key: string], boolean>({
+  name: "MoveBack",
+  decide(view, _time, key) {
+    view.get("current", rowKeyOf(key))
+    const [pair] = view.range("versions", suffixRange(rowKeyOf(key)))
+    if (pair === undefined) return { writes: [], result: false }
+    const [found, row] = pair
+    const payload = view.payload("versions", found, row)
+    const writes: EntryWrite[] = [
+      { family: "versions", key: found, value: undefined },
+      { family: "current", key: rowKeyOf(key), value: row.value, ...(payload && { payload }) },
     ]
     return { writes, result: true }
   },
@@ -252,6 +269,10 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
     assert.ok(moved?.payload)
     assert.equal(await payloadOf(metadata, "versions", versionOf(OBJECT), moved), "the payload")
     assert.equal(await metadata.run(move(OBJECT)), false)
+    assert.equal(await metadata.run(moveBack(OBJECT)), true)
+    const back = await metadata.ask(rowOf("current", OBJECT))
+    assert.ok(back?.payload)
+    assert.equal(await payloadOf(metadata, "current", OBJECT, back), "the payload")
   })
 
   metadataTest("a query of every replica gets each replica's own rows, or runs on none", async metadata => {

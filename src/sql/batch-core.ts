@@ -5,25 +5,15 @@
  *           an earlier command of the batch has made. A batch that changes nothing is answered at once.
  */
 import { asFailure, fail, type Failure } from "../base/failures.js"
-import { FAMILIES } from "../base/families.js"
 import type { BucketId } from "../base/ids.js"
 import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX } from "../base/limits.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { NO_COUNTS, type Counters } from "../format/records.js"
 import { isOfGeneration } from "../metadata/index.js"
 import type { Command, CounterChange, DecisionTime, DecisionView } from "../metadata/index.js"
-import type {
-  CommitRequest,
-  ExpectedRow,
-  LaneId,
-  LaneState,
-  NewRow,
-  ReplacedRow,
-  StoredKey,
-  Version,
-} from "./database.js"
+import type { CommitRequest, ExpectedRow, LaneId, LaneState, NewRow, ReplacedRow, Version } from "./database.js"
 import { BatchView, LaterBatch, RowsMissing, type ChangedRow, type FetchedRows, type Wants } from "./rows-core.js"
-import { storedIn } from "./stored-key.js"
+import { byStoredKey, storedIn } from "./stored-key.js"
 
 /** A command whose answer can be given once what it saw is committed. */
 export interface AnswerableCommand extends Pick<Command<unknown>, "touches"> {
@@ -54,12 +44,9 @@ export interface DecidedBatch {
 class BatchChanges {
   readonly rows = new Map<string, ChangedRow>()
   private readonly expected = new Map<string, ExpectedRow>()
-  private readonly counts = new Map<BucketId, Counters>()
+  readonly counts = new Map<BucketId, Counters>()
   private readonly droppedCounters = new Set<BucketId>()
   private raisesGeneration = false
-
-  constructor(private readonly fetched: FetchedRows) {}
-
   get isEmpty(): boolean {
     return this.rows.size === 0 && this.counts.size === 0 && this.droppedCounters.size === 0
   }
@@ -79,7 +66,8 @@ class BatchChanges {
     const name = `${stored} ${key}`
     let row = this.rows.get(name)
     if (row === undefined) {
-      const base = view.reads.get(name)?.row ?? this.fetched.row(stored, key)
+      // A row that the decision has not read is new: the database refuses to replace one.
+      const base = view.reads.get(name)?.row
       const { value: before, head } = base ?? { value: undefined, head: undefined }
       row = { family: stored, key, base, value: before, head, payload: undefined, keepsPayload: base !== undefined }
       this.rows.set(name, row)
@@ -109,7 +97,7 @@ class BatchChanges {
 
   /** The commit of the batch. A row that was made and deleted within it leaves no trace. */
   request(lane: LaneId, from: Pick<LaneState, "number" | "generation">, version: Version): CommitRequest {
-    const rows = [...this.rows.values()].sort(byKey)
+    const rows = [...this.rows.values()].sort(byStoredKey)
     const hasContent = ({ value, head }: ChangedRow): boolean => value !== undefined || head !== undefined
     const replaced = rows.flatMap((row): ReplacedRow[] =>
       row.base && hasContent(row)
@@ -124,7 +112,7 @@ class BatchChanges {
     const counts = [...this.counts].filter(([, change]) => Object.values(change).some(count => count !== 0))
     return {
       ...{ lane, from, version, raisesGeneration: this.raisesGeneration },
-      ...{ expected: expected.sort(byKey), replaced, deleted, added },
+      ...{ expected: expected.sort(byStoredKey), replaced, deleted, added },
       counts: counts.map(([bucketId, change]) => ({ bucketId, change })).sort((a, b) => a.bucketId - b.bucketId),
       droppedCounters: [...this.droppedCounters],
     }
@@ -138,12 +126,12 @@ export function decideBatch(
   wants: Wants,
   timeOf: (command: number) => DecisionTime,
 ): DecidedBatch | undefined {
-  const changes = new BatchChanges(fetched)
+  const changes = new BatchChanges()
   const decided: Decided[] = []
   const later: number[] = []
   let isMissing = false
   for (const [number, command] of commands.entries()) {
-    const view = new BatchView(fetched, wants, changes.rows)
+    const view = new BatchView(fetched, wants, changes)
     try {
       const { writes, counts, answer } = command.decide(view, timeOf(number))
       checkSize(writes)
@@ -165,9 +153,3 @@ function checkSize(writes: readonly EntryWrite[]): void {
 }
 
 const contentOf = ({ family, key, value, head, payload }: ChangedRow): NewRow => ({ family, key, value, head, payload })
-
-/** The order in which statements lock rows. */
-function byKey(a: StoredKey, b: StoredKey): number {
-  if (a.family !== b.family) return FAMILIES[a.family] - FAMILIES[b.family]
-  return a.key < b.key ? -1 : 1
-}

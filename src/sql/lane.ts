@@ -3,19 +3,21 @@
  *
  * A commit advances the lane's number from exactly the last known one. After a lost connection the outcome is resolved
  * by a statement that writes: it waits for the commit if that is still running, and moves the number so far that it
- * cannot take effect later. Reading the number would not do either.
+ * cannot take effect later. A statement that only reads would miss a commit that is still running.
  *
  * Promises  Every command takes effect once or not at all, and is answered accordingly; `indeterminate` only if the
  *           engine stops before the outcome is known.
  * Limits    SQL_LIMITS.
  */
+import { assert } from "../base/assert.js"
 import { asFailure, fail, Failure } from "../base/failures.js"
 import type { Command } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { decideBatch, type AnswerableCommand, type DecidedBatch } from "./batch-core.js"
 import { ConnectionLost, OutcomeUnknown, RESOLVE_JUMP, TryAgain } from "./database.js"
-import type { CommitRequest, Database, LaneState, Session } from "./database.js"
+import { Connection } from "./connection.js"
+import type { CommitRequest, Database, Fetched, LaneState } from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
 import { FetchedRows, Wants } from "./rows-core.js"
 import { WaitingQueue, type Waiting } from "./waiting.js"
@@ -57,7 +59,7 @@ const LANES = 1n << 4n
 
 export class Lane {
   private readonly queue = new WaitingQueue<AnswerableCommand>()
-  private session: Session | undefined
+  private readonly connection: Connection
   /** The number that the next commit starts from; undefined: to be read. */
   private number: bigint | undefined
   private running: Promise<void> | undefined
@@ -66,7 +68,9 @@ export class Lane {
   constructor(
     private readonly host: LaneHost,
     private readonly lane: number,
-  ) {}
+  ) {
+    this.connection = new Connection(host.database, host.clock, host.signal)
+  }
 
   private get id() {
     return { incarnation: this.host.incarnation, lane: this.lane }
@@ -84,7 +88,7 @@ export class Lane {
   async stop(): Promise<void> {
     this.isStopped = true
     await this.running
-    await this.session?.close()
+    await this.connection.close()
   }
 
   private async work(): Promise<void> {
@@ -108,21 +112,13 @@ export class Lane {
   }
 
   private async process(batch: readonly WaitingCommand[]): Promise<void> {
+    const untilMs = Math.min(...batch.map(({ sinceMs }) => sinceMs)) + SQL_LIMITS.commandMsMax
     for (;;) {
-      const session = await this.connected(batch)
-      if (session === undefined) return
-      try {
-        const outcome = await this.attempt(session, batch)
-        if (outcome === "answered") {
-          this.isOneByOne = false
-          return
-        }
-      } catch (error) {
-        if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
-        if (error instanceof ConnectionLost) this.session = undefined
+      if ((await this.attempt(untilMs, batch)) === "answered") {
+        this.isOneByOne = false
+        return
       }
-      const left = this.afterLoss(batch)
-      if (left === "split") return
+      if (this.afterLoss(batch) === "split") return
     }
   }
 
@@ -137,47 +133,35 @@ export class Lane {
     return "split"
   }
 
-  /** The connection; undefined: the batch was refused because there is none in time. */
-  private async connected(batch: readonly WaitingCommand[]): Promise<Session | undefined> {
-    const { clock, database, signal, log } = this.host
-    let waitMs: number = SQL_LIMITS.reconnectMs.first
-    for (;;) {
-      if (this.session?.isOpen === true) return this.session
-      try {
-        this.session = await database.connect()
-        return this.session
-      } catch (error) {
-        const oldest = Math.min(...batch.map(({ sinceMs }) => sinceMs))
-        if (signal.aborted || clock.monotonicMs() - oldest > SQL_LIMITS.commandMsMax) {
-          log.warn("database_unreachable", { lane: this.lane, error: String(error) })
-          for (const { reject } of batch) reject(fail("tooManyInFlight", { message: "the database does not respond" }))
-          return undefined
-        }
-        await clock.sleep(waitMs, signal)
-        waitMs = Math.min(2 * waitMs, SQL_LIMITS.reconnectMs.most)
-      }
-    }
-  }
-
   /** Fetches, decides and commits once. */
-  private async attempt(session: Session, batch: readonly WaitingCommand[]): Promise<"answered" | "lost"> {
+  private async attempt(untilMs: number, batch: readonly WaitingCommand[]): Promise<"answered" | "lost"> {
     const commands = batch.map(({ work }) => work)
     const wants = new Wants()
     for (const { touches } of commands) wants.add(touches)
     for (let fetches = 0; fetches < SQL_LIMITS.fetchesMax; fetches += 1) {
-      const found = await session.fetch({ lane: this.id, ...wants.request() })
+      const found = await this.fetch(untilMs, wants)
       const state = this.check(found.lane)
       const version = this.versionOf(state.number + 1n)
       const time = this.host.beginBatch(version)
       try {
         const decided = decideBatch(commands, new FetchedRows(wants, found), wants, number => time.timeOf(number))
         if (decided === undefined) continue
-        return await this.finish(session, batch, decided, state, version)
+        return await this.finish(batch, decided, state, version)
       } finally {
         time.end()
       }
     }
     throw fail("conflict")
+  }
+
+  private async fetch(untilMs: number, wants: Wants): Promise<Fetched> {
+    try {
+      return await this.connection.repeat(untilMs, session => session.fetch({ lane: this.id, ...wants.request() }))
+    } catch (error) {
+      if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
+      this.host.log.warn("database_unreachable", { lane: this.lane, error: String(error) })
+      throw fail("tooManyInFlight", { message: "the database does not respond" })
+    }
   }
 
   /** The lane's state, which must be the one that the last commit left. */
@@ -197,17 +181,18 @@ export class Lane {
 
   private versionOf(number: bigint): bigint {
     const { incarnation, lane } = this.id
+    // Versions must stay unique: the next lane's begin here.
+    assert(number < NUMBERS, "a lane has no more numbers: restart the node")
     return (BigInt(incarnation) * LANES + BigInt(lane)) * NUMBERS + number
   }
 
   private async finish(
-    session: Session,
     batch: readonly WaitingCommand[],
     { decided, later, changes }: DecidedBatch,
     state: LaneState,
     version: bigint,
   ): Promise<"answered" | "lost"> {
-    if (!changes.isEmpty && !(await this.send(session, changes.request(this.id, state, version)))) return "lost"
+    if (!changes.isEmpty && !(await this.send(changes.request(this.id, state, version)))) return "lost"
     for (const { command, outcome } of decided) {
       if (outcome instanceof Failure) batch[command]?.reject(outcome)
       else outcome()
@@ -217,39 +202,33 @@ export class Lane {
   }
 
   /** Whether the batch is committed. */
-  private async send(session: Session, request: CommitRequest): Promise<boolean> {
+  private async send(request: CommitRequest): Promise<boolean> {
     const { number } = request.from
+    const session = this.connection.open
+    if (session === undefined) return false
     try {
       if ((await session.makeChanges(request)) === "conflict") return false
       this.number = number + 1n
       return true
     } catch (error) {
-      if (error instanceof ConnectionLost) this.session = undefined
-      else if (!(error instanceof OutcomeUnknown)) throw error
+      if (error instanceof TryAgain) return false
+      if (!(error instanceof ConnectionLost || error instanceof OutcomeUnknown)) throw error
     }
     return this.resolve(number)
   }
 
   /** Finds out whether the commit that started from this number has taken effect. It never will once this returns. */
   private async resolve(from: bigint): Promise<boolean> {
-    const { clock, database, signal, log } = this.host
-    this.number = undefined
-    let waitMs: number = SQL_LIMITS.reconnectMs.first
-    for (;;) {
-      if (signal.aborted) throw fail("indeterminate")
-      try {
-        if (this.session?.isOpen !== true) this.session = await database.connect()
-        const state = await this.session.resolve(this.id)
-        if (state === undefined || state.number < from) return this.ended("rolledBack")
-        const isCommitted = (state.number - from) % RESOLVE_JUMP === 1n
-        log.info("commit_outcome_resolved", { lane: this.lane, outcome: isCommitted ? "committed" : "not committed" })
-        return isCommitted
-      } catch (error) {
-        this.session = undefined
-        if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
-        await clock.sleep(waitMs, signal)
-        waitMs = Math.min(2 * waitMs, SQL_LIMITS.reconnectMs.most)
-      }
-    }
+    const state = await this.connection
+      .repeat(Infinity, session => session.resolve(this.id))
+      .catch((error: unknown) => {
+        throw fail("indeterminate", { reason: String(error) })
+      })
+    if (state === undefined || state.number < from) return this.ended("rolledBack")
+    this.number = state.number + RESOLVE_JUMP
+    const isCommitted = (state.number - from) % RESOLVE_JUMP === 1n
+    const outcome = isCommitted ? "committed" : "not committed"
+    this.host.log.info("commit_outcome_resolved", { lane: this.lane, outcome })
+    return isCommitted
   }
 }

@@ -9,9 +9,10 @@ import { visitRows, type RowVisitor } from "../base/row-scan.js"
 import type { Incarnations, Query, QueryView } from "../metadata/index.js"
 import type { Position } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { ConnectionLost, TryAgain, type Database, type LaneId, type LaneState, type Session } from "./database.js"
+import { Connection } from "./connection.js"
+import { ConnectionLost, TryAgain, type Database, type Fetched, type LaneId, type LaneState } from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
-import { BatchView, FetchedRows, RowsMissing, Wants, type ChangedRow } from "./rows-core.js"
+import { BatchView, FetchedRows, RowsMissing, Wants, type BatchSoFar } from "./rows-core.js"
 import { WaitingQueue, type Waiting } from "./waiting.js"
 
 interface WaitingQuery {
@@ -31,7 +32,7 @@ interface ReaderHost {
   readonly signal: AbortSignal
 }
 
-const NO_CHANGES: ReadonlyMap<string, ChangedRow> = new Map()
+const NO_CHANGES: BatchSoFar = { rows: new Map(), counts: new Map() }
 const NO_ROWS = new FetchedRows(new Wants(), { lane: undefined, rows: [], ranges: [], counters: [] })
 
 class SqlQueryView extends BatchView implements QueryView {
@@ -51,11 +52,13 @@ class SqlQueryView extends BatchView implements QueryView {
 
 export class Reader {
   private readonly queue = new WaitingQueue<WaitingQuery>()
-  private session: Session | undefined
+  private readonly connection: Connection
   private running: Promise<void> | undefined
   private isStopped = false
 
-  constructor(private readonly host: ReaderHost) {}
+  constructor(private readonly host: ReaderHost) {
+    this.connection = new Connection(host.database, host.clock, host.signal)
+  }
 
   get waiting(): number {
     return this.queue.length
@@ -73,7 +76,7 @@ export class Reader {
   async stop(): Promise<void> {
     this.isStopped = true
     await this.running
-    await this.session?.close()
+    await this.connection.close()
   }
 
   private async work(): Promise<void> {
@@ -97,7 +100,7 @@ export class Reader {
       if (fetches >= SQL_LIMITS.fetchesMax) throw fail("tooManyInFlight", { message: "the query needs too many rows" })
       const wants = new Wants()
       for (const { work } of left) wants.addAll(work.wants)
-      // A reader that got rows of an earlier moment may rely on everything that was released after this position.
+      // Read before the rows: nothing that they reference was released at or before it.
       const position = this.host.position()
       const found = await this.fetch(wants, left)
       this.host.onState(found.lane)
@@ -117,22 +120,14 @@ export class Reader {
     return true
   }
 
-  private async fetch(wants: Wants, left: readonly Waiting<WaitingQuery>[]) {
-    const { clock, database, lane, signal } = this.host
-    const oldest = Math.min(...left.map(({ sinceMs }) => sinceMs))
-    let waitMs: number = SQL_LIMITS.reconnectMs.first
-    for (;;) {
-      try {
-        if (this.session?.isOpen !== true) this.session = await database.connect()
-        return await this.session.fetch({ lane, ...wants.request() })
-      } catch (error) {
-        if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
-        if (signal.aborted || clock.monotonicMs() - oldest > SQL_LIMITS.commandMsMax) {
-          throw fail("tooManyInFlight", { message: "the database does not respond" })
-        }
-        await clock.sleep(waitMs, signal)
-        waitMs = Math.min(2 * waitMs, SQL_LIMITS.reconnectMs.most)
-      }
+  private async fetch(wants: Wants, left: readonly Waiting<WaitingQuery>[]): Promise<Fetched> {
+    const untilMs = Math.min(...left.map(({ sinceMs }) => sinceMs)) + SQL_LIMITS.commandMsMax
+    const request = { lane: this.host.lane, ...wants.request() }
+    try {
+      return await this.connection.repeat(untilMs, session => session.fetch(request))
+    } catch (error) {
+      if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
+      throw fail("tooManyInFlight", { message: "the database does not respond" })
     }
   }
 }

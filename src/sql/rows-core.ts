@@ -4,7 +4,7 @@
  * A view that lacks rows notes them and throws `RowsMissing`: then all rows of the batch are fetched again, together
  * with those, so that they are again of one moment.
  */
-import { assert } from "../base/assert.js"
+import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { BucketId, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -17,6 +17,7 @@ import { storedIn } from "./stored-key.js"
 /** Rows of a range that are fetched first; each further fetch takes four times as many. */
 const RANGE_ROWS_FIRST = 16
 const RANGE_ROWS_FACTOR = 4
+const RANGE_ROWS_MAX = 1_000_000
 
 /** The rows of a batch are to be fetched again, with more of them. */
 export class RowsMissing extends Error {
@@ -78,8 +79,11 @@ export class Wants {
     const { family: stored, column } = storedIn(family)
     const name = rangeNameOf(family, { start, end, reverse })
     const known = this.ranges.get(name)
-    if (known) known.max *= RANGE_ROWS_FACTOR
-    else {
+    if (known) {
+      if (known.max >= RANGE_ROWS_MAX)
+        throw fail("invalidRequest", { message: "a range has too many rows to read at once" })
+      known.max = Math.min(known.max * RANGE_ROWS_FACTOR, RANGE_ROWS_MAX)
+    } else {
       const range = { family: stored, column, start, end, reverse }
       this.ranges.set(name, { range, max: RANGE_ROWS_FIRST })
     }
@@ -142,6 +146,13 @@ export interface ChangedRow {
   keepsPayload: boolean
 }
 
+/** What earlier decisions of the batch change. */
+export interface BatchSoFar {
+  readonly rows: ReadonlyMap<string, ChangedRow>
+  /** Counters that rows of the database do not show yet, by bucket. */
+  readonly counts: ReadonlyMap<BucketId, unknown>
+}
+
 /** A row of the database that a decision relied on. */
 interface ReadRow {
   readonly family: StoredFamily
@@ -158,21 +169,18 @@ interface SqlPayload {
 export class BatchView implements DecisionView {
   /** Rows of the database that it read, by name. */
   readonly reads = new Map<string, ReadRow>()
-  /** Whether it saw a change of an earlier decision of the batch. */
-  sawChange = false
 
   constructor(
     private readonly fetched: FetchedRows,
     private readonly wants: Wants,
-    private readonly changes: ReadonlyMap<string, ChangedRow>,
+    private readonly changes: BatchSoFar,
   ) {}
 
   get(family: Family, key: RowKey): MetadataRow | undefined {
     if (family === "counters") return this.countersRow(key)
     const { family: stored, column } = storedIn(family)
-    const changed = this.changes.get(nameOf(stored, key))
+    const changed = this.changes.rows.get(nameOf(stored, key))
     if (changed) {
-      this.sawChange = true
       const value = changed[column]
       return value && { value, payload: column === "value" ? this.payloadOf(changed) : undefined }
     }
@@ -186,6 +194,7 @@ export class BatchView implements DecisionView {
 
   private countersRow(key: RowKey): MetadataRow | undefined {
     const bucketId = bucketIdOfRowKey(key)
+    if (this.changes.counts.has(bucketId)) throw new LaterBatch()
     const counters = this.fetched.countersOf(bucketId)
     if (counters === undefined) {
       this.wants.counters.add(bucketId)
@@ -207,7 +216,7 @@ export class BatchView implements DecisionView {
 
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
     const { family: stored, column } = storedIn(family)
-    for (const { family: changed, key } of this.changes.values()) {
+    for (const { family: changed, key } of this.changes.rows.values()) {
       if (changed === stored && key >= range.start && key < range.end) throw new LaterBatch()
     }
     const known = this.fetched.range(family, range)
@@ -224,9 +233,12 @@ export class BatchView implements DecisionView {
     const { payload } = row
     if (payload === undefined || payload.bytes) return payload?.bytes
     const { family: stored } = storedIn(family)
-    assert(!this.fetched.has(stored, key), "a row that was fetched by its key comes with its payload")
-    this.wants.addRow(family, key)
-    throw new RowsMissing()
+    if (!this.fetched.has(stored, key)) {
+      this.wants.addRow(family, key)
+      throw new RowsMissing()
+    }
+    // A range returned the row without its payload; both are of one moment.
+    return payloadOf(this.fetched.row(stored, key)?.payload)?.bytes
   }
 }
 

@@ -7,6 +7,7 @@
  * Promises  See `metadata/contract.ts`. A process whose incarnation has ended commits nothing more.
  * Limits    SQL_LIMITS.
  */
+import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { parseIncarnation, parsePosition, type Incarnation, type Position, type RowKey } from "../base/ids.js"
@@ -28,6 +29,7 @@ import type { Database, Session } from "./database.js"
 import { Lane, type BatchTime, type LaneHost } from "./lane.js"
 import { SQL_LIMITS } from "./limits.js"
 import { Reader } from "./reader.js"
+import { laneKeyOf } from "./stored-key.js"
 
 interface SqlMetadataSettings {
   readonly clock: Clock
@@ -38,7 +40,7 @@ interface SqlMetadataSettings {
 }
 
 /** Positions of one incarnation: those of a later one are higher. */
-const POSITIONS = 2 ** 30
+const POSITIONS = 2 ** 34
 
 /** The payload with the row that it was read with. */
 const payloadOfRow = query("PayloadOfRow", (view, family: Family, key: RowKey) => view.get(family, key))
@@ -162,7 +164,7 @@ export class SqlMetadata implements Metadata {
   /** All commands of one object use one lane. */
   private laneOf({ name, touches }: Command<unknown>): Lane {
     const [first] = touches
-    const text = first === undefined ? name : first[1]
+    const text = first === undefined ? name : laneKeyOf(...first)
     let hash = 0
     for (let i = 0; i < text.length; i += 1) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) >>> 0
     return this.lanes[hash % this.lanes.length] ?? this.noReader()
@@ -175,6 +177,10 @@ export class SqlMetadata implements Metadata {
 
   private beginBatch(version: bigint): BatchTime {
     this.positionNow += 1
+    assert(
+      this.positionNow < (this.known.own + 1) * POSITIONS,
+      "an incarnation has no more positions: restart the node",
+    )
     const position = this.positionNow
     this.inFlight.add(position)
     const nowMs = this.settings.clock.wallMs()

@@ -29,6 +29,8 @@ class Cutter {
   private readonly sockets = new Set<Socket>()
   private readonly random = new SimRandom(TEST_SEED)
   isCutting = false
+  /** The next commit reaches the server, and its connection ends. */
+  cutsNextCommit = false
   cuts = 0
 
   private constructor(
@@ -65,6 +67,12 @@ class Cutter {
       socket.on("close", () => this.sockets.delete(socket))
     }
     client.on("data", chunk => {
+      if (this.cutsNextCommit && chunk.includes("commit-")) {
+        this.cutsNextCommit = false
+        this.cuts += 1
+        server.end(chunk)
+        return void client.destroy()
+      }
       if (!this.isCut(chunk.includes("commit-") ? "commit" : "other")) return void server.write(chunk)
       // Half of the statements that are cut reach the server, which carries them out although nobody waits.
       if (this.random.below(2) === 0) server.end(chunk)
@@ -147,3 +155,36 @@ test("connections cut at any moment lose no change and repeat none", { skip: noP
     await databases.stop()
   }
 })
+
+test(
+  "a commit that is still running when its client is back is waited for, not repeated",
+  { skip: noPostgres },
+  async () => {
+    const databases = await Databases.start()
+    const cutter = await Cutter.before(databases.server.port)
+    try {
+      const url = await databases.create()
+      const settings = { clock: new RealClock(), log: new SimTelemetry().log, node: "cut" }
+      const engine = await SqlMetadata.open({ ...settings, database: new Postgres(cutter.urlOf(url)) })
+      assert.equal(await engine.run(increment()), 1)
+      const holder = new Client({ connectionString: url })
+      await holder.connect()
+      const waiting = async () => Number(await databases.server.sql("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+      await holder.query("BEGIN; SELECT FROM hayloft.rows FOR UPDATE")
+      cutter.cutsNextCommit = true
+      const running = engine.run(increment())
+      // The commit waits for the row; then its lane's outcome, or a repetition, waits for the commit.
+      while ((await waiting()) === 0) await later(5)
+      await later(HELD_MS)
+      await holder.query("COMMIT")
+      await holder.end()
+      assert.equal(await running, 2)
+      assert.equal(await engine.run(increment()), 3)
+      assert.equal(cutter.cuts, 1)
+      await engine.stop()
+    } finally {
+      await cutter.stop()
+      await databases.stop()
+    }
+  },
+)

@@ -24,6 +24,7 @@ import type {
   StoredRange,
   StoredRow,
 } from "../database.js"
+import { byStoredKey } from "../stored-key.js"
 import { readBinaryRows } from "./binary-rows.js"
 import {
   bigintArray,
@@ -51,7 +52,6 @@ import {
 const TRY_AGAIN = new Set(["40001", "40P01", "55P03"])
 /** The server ends the session: 57P01 administrator, 57P02 crash, 57P03 starting, 25006 read-only since a failover. */
 const SESSION_OVER = new Set(["57P01", "57P02", "57P03", "25006"])
-const ROWS_MAX = 1_000_000
 
 type Cell = Buffer | null
 type Row = readonly Cell[]
@@ -113,7 +113,7 @@ function rangeArrays(ranges: readonly StoredRange[]): Buffer[] {
     byteaArray(starts.map(({ key }) => key)),
     bigintArray(ends.map(({ bucket }) => bucket)),
     byteaArray(ends.map(({ key }) => key)),
-    integerArray(ranges.map(({ max }) => Math.min(max, ROWS_MAX))),
+    integerArray(ranges.map(({ max }) => max)),
   ]
 }
 
@@ -186,6 +186,14 @@ export class PostgresSession implements Session {
     }
   }
 
+  /** Runs a statement that writes. Throws `OutcomeUnknown` if the server commits it with a warning. */
+  private async change(statement: Statement, values: readonly Buffer[]): Promise<readonly Row[]> {
+    this.hasWarning = false
+    const rows = await this.run(statement, values)
+    if (this.hasWarning) throw new OutcomeUnknown("the database committed with a warning")
+    return rows
+  }
+
   private failureOf(error: unknown): unknown {
     const state = error instanceof DatabaseError ? error.code : undefined
     if (state !== undefined && TRY_AGAIN.has(state)) return new TryAgain(String(error), { cause: error })
@@ -238,7 +246,7 @@ export class PostgresSession implements Session {
 
   async makeChanges(request: CommitRequest): Promise<CommitOutcome> {
     const { lane, from, version, expected, replaced, deleted, added, counts } = request
-    const before = [...replaced.map(row => ({ ...row, version: row.before })), ...deleted].sort(byKey)
+    const before = [...replaced.map(row => ({ ...row, version: row.before })), ...deleted].sort(byStoredKey)
     const values = [
       bigintBytes(BigInt(lane.incarnation)),
       smallintBytes(lane.lane),
@@ -256,29 +264,27 @@ export class PostgresSession implements Session {
       ),
       bigintArray(request.droppedCounters.map(BigInt)),
     ]
-    this.hasWarning = false
     try {
-      await this.run(request.raisesGeneration ? COMMIT_AND_RAISE : COMMIT, values)
+      await this.change(request.raisesGeneration ? COMMIT_AND_RAISE : COMMIT, values)
     } catch (error) {
       if (error instanceof DatabaseError && error.code === CONFLICT_STATE) return "conflict"
       throw error
     }
-    if (this.hasWarning) throw new OutcomeUnknown("the database committed with a warning")
     return "committed"
   }
 
   async resolve({ incarnation, lane }: LaneId): Promise<LaneState | undefined> {
-    const [row] = await this.run(RESOLVE, [bigintBytes(BigInt(incarnation)), smallintBytes(lane)])
+    const [row] = await this.change(RESOLVE, [bigintBytes(BigInt(incarnation)), smallintBytes(lane)])
     return row && laneStateOf(row)
   }
 
   async begin(node: string, lanes: number): Promise<number> {
-    const [row] = await this.run(BEGIN, [Buffer.from(node), smallintBytes(lanes)])
+    const [row] = await this.change(BEGIN, [Buffer.from(node), smallintBytes(lanes)])
     return numberOf(row?.[0])
   }
 
   async end(incarnation: number): Promise<void> {
-    await this.run(END, [bigintBytes(BigInt(incarnation))])
+    await this.change(END, [bigintBytes(BigInt(incarnation))])
   }
 
   async incarnations(): Promise<{ live: readonly number[]; highest: number }> {
@@ -297,10 +303,4 @@ function storedRow(family: StoredFamily, row: Row): StoredRow {
     head: head ?? undefined,
     payload: payload ?? (flagOf(hasPayload) ? "elsewhere" : undefined),
   }
-}
-
-/** The order in which all statements lock rows. */
-function byKey(a: StoredKey, b: StoredKey): number {
-  if (a.family !== b.family) return FAMILIES[a.family] - FAMILIES[b.family]
-  return a.key < b.key ? -1 : 1
 }
