@@ -139,9 +139,10 @@ export class GuardedView implements DecisionView {
   /** Throws if the decision must not write these rows after what it read. */
   check(writes: readonly EntryWrite[]): void {
     for (const write of writes) this.checkWrite(write, writes)
-    const absent = this.reads.filter(({ row }) => row === undefined)
-    const written = new Set(absent.length === 0 ? [] : writes.map(nameOf))
-    for (const read of absent) if (!written.has(nameOf(read))) this.checkAbsent(read, writes)
+    const names = writes.length > SEARCHED_MAX ? new Set(writes.map(nameOf)) : undefined
+    const isWritten = ({ family, key }: Read): boolean =>
+      names?.has(nameOf({ family, key })) ?? writes.some(write => write.key === key && write.family === family)
+    for (const read of this.reads) if (read.row === undefined && !isWritten(read)) this.checkAbsent(read, writes)
     for (const { family, start } of this.ranges ?? []) this.checkRange(family, start, writes)
   }
 

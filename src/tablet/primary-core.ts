@@ -153,8 +153,8 @@ export class PrimaryCore {
     const position = parsePosition(this.headPosition + 1)
     try {
       const time = { nowMs, position, id: decisionIdOf(position), incarnations }
-      const { result, counts, ...decision } = command.decide(view, time)
-      const writes = counts === undefined ? decision.writes : [...decision.writes, ...countersWrites(view, counts)]
+      const { result, counts, writes: own } = command.decide(view, time)
+      const writes = counts === undefined ? own : [...own, ...countersWrites(view, counts)]
       if (writes.length > 0) this.append(writes, position)
       const appended = writes.length > 0 ? position : NOTHING
       this.hold(new Answer(this.answerRule({ appended, saw: view.saw, refused: false }), settle, result, undefined))
