@@ -58,6 +58,8 @@ export const FAMILIES = {
   keyUses: 25,
   /** Account number → account id. */
   accountNumbers: 26,
+  /** Object key + upload id → the re-encoding of these bytes: under way, or the last one that was given up. */
+  intents: 27,
 } as const
 
 export type Family = keyof typeof FAMILIES
@@ -68,5 +70,10 @@ export const FAMILY_NAMES = Object.keys(FAMILIES) as Family[]
 export const familyOfNumber = (number: number): Family | undefined => BY_NUMBER.get(number as never)
 /** Families private to a device, which no other replica of a tablet has. */
 const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "tablets"])
+/** Families whose row keys begin with an object's key. */
+export const OBJECT_FAMILIES: readonly Family[] = [
+  ...(["current", "versions", "heads", "details", "uploads", "parts", "segments"] as const),
+  ...(["voids", "shares", "intents"] as const),
+]
 /** Families that are equal on every replica of a tablet. */
 export const REPLICATED_FAMILIES: readonly Family[] = FAMILY_NAMES.filter(family => !OWN.has(family))

@@ -5,7 +5,7 @@
  * Refuses   A device that is not the only metadata replica: it can learn the rows from another replica.
  */
 import { basename } from "node:path"
-import { familyOfNumber, type Family } from "../base/families.js"
+import { familyOfNumber, OBJECT_FAMILIES } from "../base/families.js"
 import type { Failure } from "../base/failures.js"
 import { rowKeyOf, type DeviceId } from "../base/ids.js"
 import type { ControlRecord } from "../format/control-record.js"
@@ -87,15 +87,12 @@ function familiesOf({ fromKey, toKey }: LostRows["ranges"][number]): readonly st
   return Array.from({ length: to - from + 1 }, (_, i) => familyOfNumber(from + i) ?? String(from + i))
 }
 
-/** Families whose row keys begin with an object's key. */
-const OBJECT_FAMILIES: ReadonlySet<Family | undefined> = new Set<Family>([
-  ...(["current", "versions", "heads", "details", "uploads", "parts", "segments", "voids", "shares"] as const),
-])
-
 function keyText(hex: string): string {
   const bytes = Buffer.from(hex, "hex")
   const row = rowKeyOf(bytes.toString("latin1", 1 + STORE_PREFIX_BYTES))
-  if (!OBJECT_FAMILIES.has(familyOfNumber(bytes[0] ?? 0)) || row.indexOf("\0", KEY_IN_ROW_AT) < 0) return hex.slice(2)
+  const family = familyOfNumber(bytes[0] ?? 0)
+  if (family === undefined || !OBJECT_FAMILIES.includes(family) || row.indexOf("\0", KEY_IN_ROW_AT) < 0)
+    return hex.slice(2)
   const { bucketId, key } = parseObjectRowKey(row)
   const text = printable(Buffer.from(key, "latin1").toString("utf8"))
   return `"${text.length > KEY_CHARACTERS_MAX ? `${text.slice(0, KEY_CHARACTERS_MAX)}…` : text}" of bucket ${bucketId}`

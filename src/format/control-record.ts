@@ -81,7 +81,7 @@ export interface ControlRecord {
   readonly policy: Policy
   /** Whether the policy follows the number of devices, because none was chosen. */
   readonly isPolicyAutomatic: boolean
-  /** Grows by one with each change of a policy: the generation of the needles that re-encoding writes under it. */
+  /** Grows by one with each change of a policy. Needles re-encoded under it have a higher generation. */
   readonly policyVersion: number
   readonly blockBytes: number
   readonly metaCopies: number

@@ -19,6 +19,7 @@ import {
   parseBucketName,
   parseDeviceId,
   parseEpoch,
+  parseIncarnation,
   parsePosition,
   parseTabletId,
   parseUploadId,
@@ -49,6 +50,7 @@ import {
   decodeAccountId,
   decodeBucket,
   decodeCounters,
+  decodeIntent,
   decodePart,
   decodePendingDeletion,
   decodeRowHead,
@@ -59,6 +61,7 @@ import {
   encodeAccountId,
   encodeBucket,
   encodeCounters,
+  encodeIntent,
   encodeHint,
   encodePart,
   encodePendingDeletion,
@@ -324,6 +327,12 @@ const SAMPLES: readonly Sample[] = [
     { kind: "aborted", bucketId, key, multipartId } as const,
     encodePendingDeletion,
     decodePendingDeletion,
+  ),
+  sample(
+    "intent",
+    { incarnation: parseIncarnation(9), state: "underWay", extent, runs: [{ firstBlock: 3, lastBlock: 5 }] } as const,
+    encodeIntent,
+    decodeIntent,
   ),
   // The release that wrote it had no account numbers.
   sample(

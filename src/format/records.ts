@@ -1,8 +1,23 @@
 /**
  * The smaller records of the metadata, one codec each; all are packed arrays with a format number.
  */
-import { parseAccountId, parseAccountNumber, parseBucketId, parseBucketName, parseMultipartId } from "../base/ids.js"
-import type { AccountId, AccountNumber, BucketId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
+import {
+  parseAccountId,
+  parseAccountNumber,
+  parseBucketId,
+  parseBucketName,
+  parseIncarnation,
+  parseMultipartId,
+} from "../base/ids.js"
+import type {
+  AccountId,
+  AccountNumber,
+  BucketId,
+  BucketName,
+  Incarnation,
+  MultipartId,
+  ObjectKey,
+} from "../base/ids.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { accountNumberOf } from "./account-number.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
@@ -230,6 +245,9 @@ export function decodeSegment(bytes: Uint8Array): SegmentRecord {
   return { offsetBytes: row.number(), parts: row.rows(readPart) }
 }
 
+/** Blocks from the first to the last. */
+type Runs = readonly { readonly firstBlock: number; readonly lastBlock: number }[]
+
 /** Bytes that no version references any more (family `releases`); expanded by the collector in bounded steps. */
 export type PendingDeletionRecord =
   | { readonly kind: "extent"; readonly bucketId: BucketId; readonly key: ObjectKey; readonly extent: Extent }
@@ -239,7 +257,7 @@ export type PendingDeletionRecord =
       readonly bucketId: BucketId
       readonly key: ObjectKey
       readonly extent: Extent
-      readonly runs: readonly { readonly firstBlock: number; readonly lastBlock: number }[]
+      readonly runs: Runs
     }
   /**
    * `parts`: the part rows of a completed upload; parts that its segments reference keep their bytes.
@@ -259,7 +277,7 @@ const RELEASES = ["extent", "parts", "segments", "aborted", "blocks"] as const
 function packReleased(release: PendingDeletionRecord): unknown {
   if (release.kind === "extent") return packExtent(release.extent)
   if (release.kind !== "blocks") return release.multipartId
-  return [packExtent(release.extent), release.runs.map(({ firstBlock, lastBlock }) => [firstBlock, lastBlock])]
+  return [packExtent(release.extent), packRuns(release.runs)]
 }
 
 export function encodePendingDeletion(release: PendingDeletionRecord): Uint8Array {
@@ -275,11 +293,42 @@ export function decodePendingDeletion(bytes: Uint8Array): PendingDeletionRecord 
   if (kind === "blocks") {
     const what = row.row()
     const extent = readExtent(what.row())
-    const runs = what.rows(run => ({ firstBlock: run.number(), lastBlock: run.number() }))
-    return { kind, ...owner, extent, runs }
+    return { kind, ...owner, extent, runs: readRuns(what) }
   }
   return { kind, ...owner, multipartId: parseMultipartId(row.text()) }
 }
+
+/** Under way; or given up: its needles are no longer wanted. Numbers are on disk: append only. */
+const INTENT_STATES = ["underWay", "givenUp"] as const
+
+/**
+ * A re-encoding of an upload's blocks (family `intents`). Its row exists before its first needle, so that no other
+ * process writes needles of this generation, or removes them before a row references them.
+ */
+export interface IntentRecord {
+  /** The process that re-encodes. */
+  readonly incarnation: Incarnation
+  /** The generation of one that was given up is never used again: a device that is away may have needles of it. */
+  readonly state: (typeof INTENT_STATES)[number]
+  /** The extent as it will be, without exceptions: its policy and generation are those of the new needles. */
+  readonly extent: Extent
+  /** The blocks that get new needles. */
+  readonly runs: Runs
+}
+
+export function encodeIntent({ incarnation, state, extent, runs }: IntentRecord): Uint8Array {
+  return packRecord(1, [incarnation, INTENT_STATES.indexOf(state), packExtent(extent), packRuns(runs)])
+}
+
+export function decodeIntent(bytes: Uint8Array): IntentRecord {
+  const row = RecordReader.open("intent", bytes, 1)
+  const incarnation = parseIncarnation(row.number())
+  const state = pick(INTENT_STATES, row.number(), "intent")
+  return { incarnation, state, extent: readExtent(row.row()), runs: readRuns(row) }
+}
+
+const packRuns = (runs: Runs): unknown => runs.map(({ firstBlock, lastBlock }) => [firstBlock, lastBlock])
+const readRuns = (row: RecordReader): Runs => row.rows(run => ({ firstBlock: run.number(), lastBlock: run.number() }))
 
 /** Keys were checked before they were stored. */
 const parseStoredKey = (bytes: Uint8Array): ObjectKey => Buffer.from(bytes).toString("latin1") as ObjectKey

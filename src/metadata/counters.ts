@@ -9,6 +9,7 @@ import type { RowView } from "./views.js"
 export function countersWrites(rows: Pick<RowView, "get">, counts: CounterChange | undefined): readonly EntryWrite[] {
   if (counts === undefined) return []
   const { bucketId, change } = counts
+  if (change !== "drop" && Object.values(change).every(count => count === 0)) return []
   const key = bucketRowKey(bucketId)
   if (change === "drop") return [{ family: "counters", key, value: undefined }]
   const row = rows.get("counters", key)

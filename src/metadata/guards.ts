@@ -26,7 +26,10 @@ type Protection =
   | "generation"
   /** Made only together with a row of the generation, which was read: absent ones stay absent while it does not change. */
   | "underGeneration"
-  /** Each stands alone: it is read before it is written, and its key is never used again once it is absent. */
+  /**
+   * Each stands alone: it is read before it is written. Once it is absent its key is never used again, unless what made
+   * it absent also changed another row that the next decision about it reads.
+   */
   | "own"
   /** Current version and head of an object: one row to an engine. */
   | "object"
@@ -49,6 +52,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   details: "underObject",
   shares: "underObject",
   uploads: "own",
+  intents: "own",
   parts: "underUpload",
   segments: "underWrittenUpload",
   names: "generation",

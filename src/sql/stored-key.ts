@@ -1,5 +1,5 @@
 /** Where the rows of a family are stored: an object's head is a column of its current row. Pure. */
-import { FAMILIES, FAMILY_NAMES, type Family } from "../base/families.js"
+import { FAMILIES, FAMILY_NAMES, OBJECT_FAMILIES, type Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
 import { objectRowKeyOf } from "../format/row-key.js"
 import type { Column, StoredFamily, StoredKey } from "./database.js"
@@ -24,9 +24,7 @@ export function byStoredKey(a: StoredKey, b: StoredKey): number {
   return a.key < b.key ? -1 : 1
 }
 
-const OF_OBJECTS: ReadonlySet<Family> = new Set<Family>([
-  ...(["current", "heads", "versions", "details", "shares", "uploads", "parts", "segments"] as const),
-])
+const OF_OBJECTS: ReadonlySet<Family> = new Set(OBJECT_FAMILIES)
 
 /** Commands whose first rows have the same one go to the same lane: for an object's rows, that of the object. */
 export const laneKeyOf = (family: Family, key: RowKey): RowKey => (OF_OBJECTS.has(family) ? objectRowKeyOf(key) : key)

@@ -94,7 +94,7 @@ export class BodyScenario implements Subject {
     const generation = call.number("generation")
     const misplaced = call.list("misplaced").map(rangeOf)
     const isAssigned = (block: number): boolean => !misplaced.some(([first, last]) => block >= first && block <= last)
-    const plan = planReencode(must(this.extent, "describe comes first"), wanted, generation, isAssigned)
+    const plan = planReencode(must(this.extent, "describe comes first"), wanted, isAssigned)
     this.reencoding = plan && { wanted, generation, plan }
     if (!plan) return ["nothing to re-encode"]
     const runs = plan.runs.map(({ firstBlock, lastBlock }) => shownRange(firstBlock, lastBlock))

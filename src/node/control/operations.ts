@@ -130,11 +130,13 @@ export class EngineOperations implements StoreOperations {
     if (change.kind !== "setRedundancy" || change.bucket === undefined) return takeEffect()
     const { bucket, policy } = change
     await services.buckets.open(bucket)
-    return services.reencode.duringChange(async () => {
+    try {
       const record = await takeEffect()
       await services.buckets.setPolicy(bucket, chosen(policy))
       return record
-    })
+    } finally {
+      services.reencode.policyChanged()
+    }
   }
 
   private async take(path: string): Promise<FolderTaken> {

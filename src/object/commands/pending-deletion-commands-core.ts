@@ -10,13 +10,13 @@ import type { Family } from "../../base/families.js"
 import type { RowKey } from "../../base/ids.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { Extent } from "../../format/extent.js"
-import { objectRowKey } from "../../format/row-key.js"
 import { decodePendingDeletion, type PendingDeletionRecord } from "../../format/records.js"
 import { command, type RowView } from "../../metadata/index.js"
 import { namingsOf, type UploadName } from "../queries/named-extents-core.js"
+import { intendedExtent, touchesOfUpload } from "./reencode-commands-core.js"
 
 /**
- * The extents that rows reference for an upload. The rows are those of the newest decision, and the result is returned
+ * The extents that rows reference for an upload, and the one that a re-encoding is writing. The rows are those of the newest decision, and the result is returned
  * only after it is committed. So the result is never based on a decision that was cut off, such as a swap to other
  * blocks, and that the next start may turn out to have applied. A removal of unreferenced bytes must use this command,
  * not a query.
@@ -24,8 +24,12 @@ import { namingsOf, type UploadName } from "../queries/named-extents-core.js"
 export const readNamings = command<[name: UploadName], readonly Extent[]>({
   name: "ReadNamings",
   grows: false,
-  touches: name => [["current", objectRowKey(name.bucketId, name.key)]],
-  decide: (view, _time, name) => ({ writes: [], result: Array.from(namingsOf(view, name), ({ extent }) => extent) }),
+  touches: touchesOfUpload,
+  decide: (view, _time, name) => {
+    const intended = intendedExtent(view, name)
+    const named = Array.from(namingsOf(view, name), ({ extent }) => extent)
+    return { writes: [], result: intended ? [...named, intended] : named }
+  },
 })
 
 /** A row as it was read. */

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
-import { parseDeviceId, parsePartitionId } from "../../base/ids.js"
+import { parseDeviceId, parseIncarnation, parsePartitionId } from "../../base/ids.js"
 import { decodePart, decodeSegment } from "../../format/records.js"
+import { soleProcess } from "../../metadata/index.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import { decodeVersion, NO_DETAILS, versionIdOfHead } from "../../format/version-record.js"
 import { setVersioning } from "./bucket-commands-core.js"
@@ -15,9 +16,10 @@ import {
   putSegment,
   sealUpload,
 } from "./multipart-commands-core.js"
-import { swapExtent } from "./reencode-commands-core.js"
+import { beginReencoding, giveUpReencoding, leftIntents, swapExtent } from "./reencode-commands-core.js"
 import { dropRows, readNamings, pendingDeletionsFrom } from "./pending-deletion-commands-core.js"
 import { ALL_ROWS, extentOf, KEY, newBucket, putOf, randomOf, refuses, released, uploadOf } from "./testing-bucket.js"
+import type { UploadName } from "../queries/named-extents-core.js"
 import { ALL_HINTS, readHints } from "./missing-shard-hints-core.js"
 import { putVersion, recordHints, removeLatest } from "./version-commands-core.js"
 
@@ -32,10 +34,19 @@ async function newObject() {
   const put = putOf(scene, 1, { content: { kind: "extent", extent: FROM } })
   const { head } = await metadata.run(putVersion(put))
   const upload = { bucketId, key: KEY, uploadId: uploadOf(1) }
-  const swap = (change: Partial<Parameters<typeof swapExtent>[0]> = {}) =>
-    metadata.run(swapExtent({ ...upload, from: FROM, to: TO, replaced: [], ...change }))
-  return { ...scene, put, head, upload, swap, namings: () => metadata.run(readNamings(upload)) }
+  const begin = () => metadata.run(beginReencoding(beginOf(upload)))
+  const swap = async (change: Partial<Parameters<typeof swapExtent>[0]> = {}) => {
+    await begin()
+    await metadata.run(swapExtent({ ...upload, generation: 2, from: FROM, to: TO, replaced: [], ...change }))
+  }
+  return { ...scene, put, head, upload, begin, swap, namings: () => metadata.run(readNamings(upload)) }
 }
+
+/** Of all blocks, with generation 2. */
+const beginOf = (name: UploadName) => ({
+  ...{ ...name, from: FROM, policy: TO.policy, runs: [{ firstBlock: 0, lastBlock: 2 }] },
+  generationFloor: 1,
+})
 
 /** A sealed upload with one part, whose bytes are those of upload 1. */
 async function newMultipart() {
@@ -46,12 +57,14 @@ async function newMultipart() {
   await metadata.run(createUpload(address, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
   await metadata.run(putPart({ ...address, hints: [], part }))
   const completion = { incarnation: 1, token: randomOf(5) }
-  const swap = () => metadata.run(swapExtent({ ...address, uploadId: uploadOf(1), from: FROM, to: TO, replaced: [] }))
+  const name = { ...address, uploadId: uploadOf(1) }
+  const begin = () => metadata.run(beginReencoding(beginOf(name)))
+  const swap = () => metadata.run(swapExtent({ ...name, generation: 2, from: FROM, to: TO, replaced: [] }))
   const version = {
     ...putOf(scene, 1).version,
     content: { kind: "segments", multipartId: MULTIPART, completion: completion.token } as const,
   }
-  return { ...scene, address, part: { ...part, modifiedMs: 5 }, completion, swap, version }
+  return { ...scene, address, name, begin, part: { ...part, modifiedMs: 5 }, completion, swap, version }
 }
 
 test("all rows that reference an upload's bytes reference the new place, and are otherwise unchanged", async () => {
@@ -98,7 +111,8 @@ test("bytes that have moved meanwhile, or that no row references, are not swappe
   const scene = await newObject()
   await refuses(scene.swap({ from: { ...FROM, generation: 1 } }), "conflict")
   await refuses(scene.swap({ uploadId: uploadOf(2) }), "conflict")
-  assert.deepEqual(await scene.namings(), [FROM])
+  await refuses(scene.swap({ generation: 1 }), "conflict")
+  assert.deepEqual((await scene.namings())[0], FROM)
   const { metadata, bucketId } = scene
   await metadata.run(removeLatest({ bucketId, key: KEY, conditions: {}, random: randomOf(1) }))
   await refuses(scene.swap(), "conflict")
@@ -107,13 +121,17 @@ test("bytes that have moved meanwhile, or that no row references, are not swappe
 test("a part moves while its upload is open, but not while a completion reads it, nor after an abort", async () => {
   const scene = await newMultipart()
   const { metadata, address, completion } = scene
+  await scene.begin()
   await metadata.run(sealUpload(address, completion))
   await refuses(scene.swap(), "conflict")
+  await refuses(scene.begin(), "conflict")
   const open = await newMultipart()
+  await open.begin()
   await open.swap()
   const parts = [...open.metadata.committed.range("parts", ALL_ROWS)].map(([, { value }]) => decodePart(value))
   assert.deepEqual(parts[0]?.extent, TO)
   const aborted = await newMultipart()
+  await aborted.begin()
   await aborted.metadata.run(abortUpload(aborted.address))
   await refuses(aborted.swap(), "conflict")
 })
@@ -126,6 +144,7 @@ test("a segment's part moves while a version has the segment; the other parts st
   await metadata.run(putSegment(address, completion, 0, { offsetBytes: 7, parts: [part, other] }))
   await refuses(scene.swap(), "conflict")
   await metadata.run(completeUpload({ ...address, completion, conditions: {}, version: scene.version }))
+  await scene.begin()
   await scene.swap()
   const [segment] = [...metadata.committed.range("segments", ALL_ROWS)].map(([, { value }]) => decodeSegment(value))
   assert.equal(segment?.offsetBytes, 7)
@@ -138,9 +157,10 @@ test("a segment's part moves while a version has the segment; the other parts st
   )
   await metadata.run(setVersioning(scene.bucketId, "enabled"))
   await metadata.run(putVersion(putOf(scene, 9)))
-  await metadata.run(swapExtent({ ...address, uploadId: uploadOf(1), from: TO, to: FROM, replaced: [] }))
-  const naming = { bucketId: scene.bucketId, key: KEY, uploadId: uploadOf(1) }
-  assert.ok((await metadata.run(readNamings(naming))).every(extent => extent.generation === FROM.generation))
+  const generation = must(await metadata.run(beginReencoding({ ...beginOf(scene.name), from: TO })), "it is kept")
+  const again = { ...TO, generation }
+  await metadata.run(swapExtent({ ...scene.name, generation, from: TO, to: again, replaced: [] }))
+  assert.deepEqual(await metadata.run(readNamings(scene.name)), [again, again])
 })
 
 test("segments of a removed version wait for the collector, and do not move", async () => {
@@ -151,6 +171,42 @@ test("segments of a removed version wait for the collector, and do not move", as
   await metadata.run(completeUpload({ ...address, completion, conditions: {}, version: scene.version }))
   await metadata.run(putVersion(putOf(scene, 9)))
   await refuses(scene.swap(), "conflict")
+})
+
+test("every re-encoding of an upload has a generation of its own, also after one was given up", async () => {
+  const { metadata, upload, begin, swap, namings } = await newObject()
+  assert.equal(await begin(), 2)
+  assert.equal((await namings()).length, 2, "the announced extent counts as referenced")
+  await metadata.run(giveUpReencoding(upload))
+  assert.deepEqual(released({ metadata }), [`blocks 0-2 of ${uploadOf(1)}`])
+  assert.equal((await namings()).length, 1)
+  await refuses(metadata.run(swapExtent({ ...upload, generation: 2, from: FROM, to: TO, replaced: [] })), "conflict")
+  assert.equal(await begin(), 3)
+  await swap({ generation: 4, to: { ...TO, generation: 4 } })
+  assert.equal(metadata.rows("intents"), 0)
+  assert.equal(released({ metadata }).length, 2, "the third was given up by the fourth")
+  assert.equal(await begin(), undefined, "the rows reference another place")
+  assert.equal(await metadata.run(beginReencoding({ ...beginOf(upload), from: { ...TO, generation: 4 } })), 5)
+})
+
+test("while a process is live, no other one re-encodes what it does, or gives it up", async () => {
+  const { metadata, bucketId, upload, begin, swap } = await newObject()
+  await begin()
+  const processes = { own: parseIncarnation(2), isOver: () => false }
+  metadata.incarnations = processes
+  await refuses(begin(), "conflict")
+  await metadata.run(giveUpReencoding(upload))
+  const left = async () => (await metadata.ask(leftIntents(ALL_ROWS.start, 10))).left.length
+  assert.deepEqual([metadata.rows("releases"), await left()], [0, 0])
+  metadata.incarnations = soleProcess(processes.own)
+  assert.equal(await left(), 1)
+  await metadata.run(giveUpReencoding(upload))
+  assert.equal(metadata.rows("releases"), 1)
+  assert.equal(metadata.rows("intents"), 1, "the generation stays recorded")
+  await metadata.run(removeLatest({ bucketId, key: KEY, conditions: {}, random: randomOf(1) }))
+  await metadata.run(giveUpReencoding(upload))
+  assert.equal(metadata.rows("intents"), 0)
+  await refuses(swap(), "conflict")
 })
 
 test("a row is dropped as it was read: a later change keeps it", async () => {

@@ -11,7 +11,7 @@ import {
   rowKeyOf,
 } from "../../base/ids.js"
 import type { NeedleId } from "../../format/needle.js"
-import { bucketRowKey, multipartRowKey, nameRowKey, objectRowKey } from "../../format/row-key.js"
+import { bucketRowKey, multipartRowKey, nameRowKey, objectRowKey, uploadRowKey } from "../../format/row-key.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import { NO_DETAILS } from "../../format/version-record.js"
 import type { Command, Touches } from "../../metadata/index.js"
@@ -35,7 +35,7 @@ import {
   sealUpload,
   unsealUpload,
 } from "./multipart-commands-core.js"
-import { swapExtent } from "./reencode-commands-core.js"
+import { beginReencoding, giveUpReencoding, swapExtent } from "./reencode-commands-core.js"
 import { dropRows, readNamings } from "./pending-deletion-commands-core.js"
 import { extentOf, KEY, newBucket, putOf, randomOf, uploadOf } from "./testing-bucket.js"
 import { recordHints } from "./version-commands-core.js"
@@ -52,6 +52,7 @@ const object = objectRowKey(bucketId, KEY)
 const bucketRow: Touches = [["buckets", bucketRowKey(bucketId)]]
 const uploadRow: Touches = [["uploads", multipartRowKey(object, multipartId)]]
 const currentRow: Touches = [["current", object]]
+const uploadRows: Touches = [...currentRow, ["intents", uploadRowKey(object, upload.uploadId)]]
 const newUpload = { checksum: undefined, details: NO_DETAILS, completion: undefined }
 
 test("each command declares the rows that it reads first, and whether the store grows", () => {
@@ -71,8 +72,14 @@ test("each command declares the rows that it reads first, and whether the store 
     [putSegment(address, completion, 0, { offsetBytes: 0, parts: [] }), uploadRow, true],
     [completeUpload({ ...address, completion, conditions: {}, version }), currentRow, true],
     [abortUpload(address), uploadRow, false],
-    [swapExtent({ ...upload, from: extentOf(1), to: extentOf(1), replaced: [] }), currentRow, true],
-    [readNamings(upload), currentRow, false],
+    [
+      beginReencoding({ ...upload, from: extentOf(1), policy: extentOf(1).policy, generationFloor: 0, runs: [] }),
+      uploadRows,
+      true,
+    ],
+    [giveUpReencoding(upload), uploadRows, false],
+    [swapExtent({ ...upload, generation: 1, from: extentOf(1), to: extentOf(1), replaced: [] }), uploadRows, true],
+    [readNamings(upload), uploadRows, false],
     [dropRows([]), [], false],
     [recordHints([]), [], false],
     [noteDamages([]), [], false],

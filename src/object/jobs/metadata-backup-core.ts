@@ -7,24 +7,12 @@
  *           meanwhile.
  */
 import type { Family } from "../../base/families.js"
-import { REPLICATED_FAMILIES } from "../../base/families.js"
+import { OBJECT_FAMILIES, REPLICATED_FAMILIES } from "../../base/families.js"
 import { rowKeyOf, type RowKey } from "../../base/ids.js"
 import { bucketRowKey } from "../../format/row-key.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 
-/** Families whose rows belong to an object key, and move with it. */
-const OBJECT_FAMILIES: readonly Family[] = [
-  "current",
-  "versions",
-  "heads",
-  "details",
-  "uploads",
-  "parts",
-  "segments",
-  "voids",
-  "shares",
-]
 /** The phases of the walk. */
 const PHASES: readonly (readonly Family[])[] = [
   ...REPLICATED_FAMILIES.filter(family => !OBJECT_FAMILIES.includes(family)).map(family => [family]),

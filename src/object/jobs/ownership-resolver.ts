@@ -12,7 +12,7 @@ import type { NeedleOwner } from "../../format/needle.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { query, type Metadata, type Query, type RowView } from "../../metadata/index.js"
 import { recoveryHeaderOf, namingsOf, type UploadName } from "../queries/named-extents-core.js"
-import { isKept } from "../commands/reencode-commands-core.js"
+import { intendedExtent, isKept } from "../commands/reencode-commands-core.js"
 import { readNamings } from "../commands/pending-deletion-commands-core.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
@@ -39,10 +39,13 @@ const blockOf = ({ uploadId, part, block, generation }: BlockGroup): BlockOfUplo
   generation,
 })
 
-/** Whether a row references exactly this block, or a successor of another generation. */
+/** Whether a row references or announces exactly this block, or references a successor of another generation. */
 function readNamed(view: RowView, block: BlockOfUpload, owner: NeedleOwner): "block" | "successor" | undefined {
+  const name = { ...owner, uploadId: block.uploadId }
+  const intended = intendedExtent(view, name)
+  if (intended && isOfExtent(block, intended)) return "block"
   let named: "successor" | undefined
-  for (const { extent } of namingsOf(view, { ...owner, uploadId: block.uploadId })) {
+  for (const { extent } of namingsOf(view, name)) {
     if (isOfExtent(block, extent)) return "block"
     if (extent.part === block.part && block.block < blockCount(extent)) named = "successor"
   }
@@ -51,16 +54,18 @@ function readNamed(view: RowView, block: BlockOfUpload, owner: NeedleOwner): "bl
 
 const named = query("Named", readNamed)
 
-/** Whether rows reference exactly this block, or a successor of another generation. */
+/** Whether rows reference or announce exactly this block, or reference a successor of another generation. */
 export const namedBy = (group: BlockGroup, owner: NeedleOwner): Query<"block" | "successor" | undefined> =>
   named(blockOf(group), owner)
 
-/** The first row that references an upload's bytes: its extent, and optionally its first block's recovery header. */
+/**
+ * The first row that references an upload's bytes: its extent, and optionally its first block's recovery header. Also
+ * the extent that a re-encoding is writing.
+ */
 const firstNaming = query("FirstNaming", (view, name: UploadName, wantsHeader: boolean) => {
   const naming = firstOf(namingsOf(view, name))
-  return (
-    naming && { extent: naming.extent, recoveryHeader: wantsHeader ? recoveryHeaderOf(view, name, naming) : undefined }
-  )
+  const recoveryHeader = naming && wantsHeader ? recoveryHeaderOf(view, name, naming) : undefined
+  return naming && { extent: naming.extent, recoveryHeader, intended: intendedExtent(view, name) }
 })
 
 const isBlockKept = query("IsBlockKept", (view, block: BlockOfUpload, owner: NeedleOwner) => {
@@ -105,8 +110,8 @@ export class OwnershipResolver {
   }
 
   /**
-   * Removes an unreferenced block, unless a row references it by now: re-encoding may write needles with the same ids.
-   * Returns false if the removal must wait: the upload is held, or the rows after the next start are uncertain.
+   * Removes an unreferenced block, unless a row references or announces it by now: the rows are those of the newest
+   * decision. Returns false if the removal must wait: the upload is held, or the rows after the next start are uncertain.
    */
   async remove(group: BlockGroup, owner: NeedleOwner): Promise<boolean> {
     const { uploadId } = group
@@ -125,8 +130,9 @@ export class OwnershipResolver {
   private async lookUp(group: BlockGroup, owner: NeedleOwner): Promise<Verdict> {
     const found = await this.metadata.ask(firstNaming({ ...owner, uploadId: group.uploadId }, group.block === 0))
     if (!found) return { kind: "unnamed", owner }
-    const { extent, recoveryHeader } = found
+    const { extent, recoveryHeader, intended } = found
     remember(this.extents, group.uploadId, extent)
+    if (intended && isOfExtent(group, intended)) return { kind: "changing" }
     if (!isOfExtent(group, extent)) return { kind: "unnamed", owner }
     return { kind: "live", live: { extent, owner, recoveryHeader: () => recoveryHeader } }
   }

@@ -75,8 +75,9 @@ test("stretches contain each block once, as the extent describes it", () => {
 
 test("a re-encoded extent has the wanted policy; re-encoded blocks have the new generation, the others keep theirs", () => {
   fc.assert(
-    fc.property(extents, fc.integer({ min: 1, max: 6 }), fc.array(fc.nat(300)), (extent, generation, lateBlocks) => {
-      const plan = planReencode(extent, WANTED, generation, () => false)
+    fc.property(extents, fc.integer({ min: 1, max: 6 }), fc.array(fc.nat(300)), (extent, above, lateBlocks) => {
+      const generation = above + Math.max(...stretchesOf(extent).map(stretch => stretch.generation))
+      const plan = planReencode(extent, WANTED, () => false)
       const isOther = (block: number) => textOfPolicy(blockShape(extent, block).policy) !== textOfPolicy(WANTED)
       const others = blocksOf(extent).filter(isOther)
       if (plan === undefined) {
@@ -102,7 +103,7 @@ test("a re-encoded extent has the wanted policy; re-encoded blocks have the new 
         if (named.length > 0) assert.deepEqual(named, known)
       }
       assert.equal(
-        planReencode(after, WANTED, generation, () => false),
+        planReencode(after, WANTED, () => false),
         undefined,
         "once is enough",
       )
@@ -124,16 +125,16 @@ test("outdated exceptions are dropped without re-encoding a block", () => {
     exceptions: [missing, placed],
   }
   assert.equal(
-    planReencode(extent, WANTED, 1, () => false),
+    planReencode(extent, WANTED, () => false),
     undefined,
   )
-  const some = planReencode(extent, WANTED, 1, block => block !== 4)
+  const some = planReencode(extent, WANTED, block => block !== 4)
   assert.deepEqual(some?.runs, [])
   assert.deepEqual(some && reencodedExtent(extent, WANTED, 1, some, new Map()).exceptions, [placed])
-  const all = planReencode(extent, WANTED, 1, () => true)
+  const all = planReencode(extent, WANTED, () => true)
   assert.deepEqual(all && reencodedExtent(extent, WANTED, 1, all, new Map()), { ...extent, exceptions: [] })
   assert.equal(
-    planReencode({ ...extent, lengthBytes: 0, exceptions: [] }, parsePolicy("replica:1"), 1, () => true),
+    planReencode({ ...extent, lengthBytes: 0, exceptions: [] }, parsePolicy("replica:1"), () => true),
     undefined,
   )
 })

@@ -1,9 +1,8 @@
 /**
  * Re-encoding: which blocks of an extent must be re-encoded, and the extent afterwards. Pure.
  *
- * The policy version is the generation of new needles. They are written only under the policy of that version and on
- * all its devices, so an id never stands for different bytes. A block that has that generation already is not
- * re-encoded under it again.
+ * Each re-encoding of an upload writes needles of a generation that the upload never had, so an id never stands for
+ * different bytes.
  */
 import { must } from "../../base/assert.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
@@ -39,13 +38,12 @@ export function stretchesOf(extent: Extent): readonly Stretch[] {
 }
 
 /**
- * The plan for an extent; undefined if there is nothing to do, or nothing under this generation. `isAssigned`: every
- * shard of the block is on its assigned device, so that no exception is needed.
+ * The plan for an extent; undefined if there is nothing to do. `isAssigned`: every shard of the block is on its assigned
+ * device, so that no exception is needed.
  */
 export function planReencode(
   extent: Extent,
   wanted: Policy,
-  generation: number,
   isAssigned: (block: number) => boolean,
 ): ReencodePlan | undefined {
   const text = textOfPolicy(wanted)
@@ -53,15 +51,13 @@ export function planReencode(
   if (stretches.length === 0) return undefined
   const isOther = ({ policy }: Stretch): boolean => textOfPolicy(policy) !== text
   const others = stretches.filter(isOther)
-  if (others.some(stretch => stretch.generation >= generation)) return undefined
   const kept = stretches.filter(stretch => !isOther(stretch)).map(stretch => forgetting(stretch, isAssigned))
   if (others.length === 0) {
     const isChanged = extentOf(extent, wanted, kept).exceptions.length < extent.exceptions.length
     return isChanged ? { runs: [], kept } : undefined
   }
   const hasSpace = kept.length + others.length <= EXTENT_EXCEPTIONS_MAX / 2
-  const isFree = kept.every(stretch => stretch.generation < generation)
-  if (!hasSpace && isFree) return { runs: [{ firstBlock: 0, lastBlock: blockCount(extent) - 1 }], kept: [] }
+  if (!hasSpace) return { runs: [{ firstBlock: 0, lastBlock: blockCount(extent) - 1 }], kept: [] }
   return { runs: others.map(({ firstBlock, lastBlock }) => ({ firstBlock, lastBlock })), kept }
 }
 

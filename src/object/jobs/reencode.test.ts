@@ -13,7 +13,7 @@ import { Rows } from "../../device/index.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
-import { swapExtent } from "../commands/reencode-commands-core.js"
+import { beginReencoding, swapExtent } from "../commands/reencode-commands-core.js"
 import { REENCODE_LIMITS } from "./reencode.js"
 import { REPAIR_LIMITS } from "./repair.js"
 import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
@@ -275,6 +275,7 @@ test("if an upload cannot be re-encoded completely, its re-encoded blocks are re
     const before = world.needles
     await world.settle("reencode")
     assert.equal(world.services.reencode.report().waiting, 1)
+    await world.settle("collector")
     assert.equal(world.needles, before, `block ${failing} fails`)
   }
 })
@@ -312,7 +313,7 @@ test("a swap with an unknown outcome may apply at the next start: its blocks are
   }
 })
 
-test("a bucket's policy changes during re-encoding: no generation has two policies, and all blocks get the last one", async () => {
+test("a bucket's policy changes during re-encoding: no generation of an upload has two policies, and all blocks get the last one", async () => {
   for (const [before, then] of [
     ["ec:2+1", "ec:4+2"],
     ["ec:4+2", "ec:4+1"],
@@ -320,12 +321,13 @@ test("a bucket's policy changes during re-encoding: no generation has two polici
     const world = await open("replica:1", 6)
     const bodies = await putSome(world, 4)
     const { reencode, buckets } = world.services
-    const policyOf = new Map<number, string>()
+    const policyOf = new Map<string, string>()
     const check = (): void => {
-      for (const { generation, shape } of groupsOf(world)) {
+      for (const { uploadId, generation, shape } of groupsOf(world)) {
         const policy = textOfPolicy(must(shape, "indexed").policy)
-        assert.equal(policyOf.get(generation) ?? policy, policy, `generation ${generation}`)
-        policyOf.set(generation, policy)
+        const name = `generation ${generation} of ${uploadId}`
+        assert.equal(policyOf.get(name) ?? policy, policy, name)
+        policyOf.set(name, policy)
       }
     }
     const work = async (): Promise<void> => {
@@ -336,11 +338,10 @@ test("a bucket's policy changes during re-encoding: no generation has two polici
     }
     choose(world, before)
     await work()
-    await reencode.duringChange(async () => {
-      world.policyVersion += 1
-      await work()
-      await buckets.setPolicy(world.home.name, parsePolicy(then))
-    })
+    world.policyVersion += 1
+    await work()
+    await buckets.setPolicy(world.home.name, parsePolicy(then))
+    reencode.policyChanged()
     await work()
     await world.settle("reencode")
     check()
@@ -519,7 +520,7 @@ test("only the blocks of a body that were written on fewer devices are re-encode
   await world.settle()
   await assertOnly(world, 10, "in the end")
   const generations = groupsOf(world).map(({ block, generation }) => `${block >= 5 ? "late" : "early"} ${generation}`)
-  assert.deepEqual([...new Set(generations)].sort(), ["early 0", "late 1"])
+  assert.deepEqual([...new Set(generations)].sort(), ["early 0", "late 2"])
   assert.ok((await world.get("a")).equals(bytes))
   await world.remove("a")
   await world.settle("collector")
@@ -533,13 +534,13 @@ test("a swap is refused if the row references other blocks of the upload than we
   const { content } = decodeVersion(must(found, "one object")[1].value)
   assert.ok(content.kind === "extent")
   const { extent } = content
-  const name = { bucketId: world.home.id, key: objectKeyOfText("a"), uploadId: extent.uploadId, incarnation: 1 }
-  const to = { ...extent, policy: parsePolicy("ec:4+2"), generation: 1 }
+  const name = { bucketId: world.home.id, key: objectKeyOfText("a"), uploadId: extent.uploadId }
+  const policy = parsePolicy("ec:4+2")
   const replaced = [{ firstBlock: 0, lastBlock: 2 }]
-  const other = swapExtent({ ...name, from: { ...extent, generation: 3 }, to, replaced })
+  await world.tablet.run(beginReencoding({ ...name, from: extent, policy, runs: replaced, generationFloor: 0 }))
+  const swap = { ...name, generation: 1, from: extent, to: { ...extent, policy, generation: 1 }, replaced }
+  const other = swapExtent({ ...swap, from: { ...extent, generation: 3 } })
   await assert.rejects(world.tablet.run(other), error => isFailure(error, "conflict"))
-  await world.tablet.run(swapExtent({ ...name, from: extent, to, replaced }))
-  await assert.rejects(world.tablet.run(swapExtent({ ...name, from: extent, to, replaced })), error =>
-    isFailure(error, "conflict"),
-  )
+  await world.tablet.run(swapExtent(swap))
+  await assert.rejects(world.tablet.run(swapExtent(swap)), error => isFailure(error, "conflict"))
 })

@@ -3,17 +3,16 @@
  *
  * It walks over all rows when there is a reason: a policy has changed, or devices have come back, so that blocks
  * written on fewer devices can get their full policy. A first walk counts. A second one re-encodes upload by upload: it
- * writes the blocks as new needles, and then one command makes every row that references the upload reference the new
- * blocks. The old blocks become pending deletions.
+ * announces the new needles with an intent row, writes them, and then one command makes every row that references the
+ * upload reference the new blocks. The old blocks become pending deletions.
  *
- * Promises  At any moment a row references whole blocks. An interruption leaves unreferenced needles, which are
- *           rewritten identically or removed.
+ * Promises  At any moment a row references whole blocks. An interruption leaves unreferenced needles and their intent;
+ *           the next walk of any process gives it up, which makes them pending deletions.
  * Limits    REENCODE_LIMITS; memory is the slab pool's, and only while plenty of it is free.
  */
-import { isFailure } from "../../base/failures.js"
+import { isFailure, type Failure } from "../../base/failures.js"
 import type { RowKey, UploadId } from "../../base/ids.js"
 import { parseBucketId } from "../../base/ids.js"
-import { recover } from "../../base/soon.js"
 import { shardCount, shardsNeeded, type Policy } from "../../base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "../../block/index.js"
 import type { Extent } from "../../format/extent.js"
@@ -31,9 +30,14 @@ import {
 } from "../queries/extent-rows.js"
 import { policyOfBucket } from "../commands/bucket-commands-core.js"
 import { recoveryHeaderOf, namingsOf, type UploadName } from "../queries/named-extents-core.js"
-import { isKept, swapExtent } from "../commands/reencode-commands-core.js"
-import { planReencode, reencodedExtent, stretchesOf, type ReencodePlan } from "./reencode-core.js"
-import { readNamings } from "../commands/pending-deletion-commands-core.js"
+import {
+  beginReencoding,
+  giveUpReencoding,
+  isKept,
+  leftIntents,
+  swapExtent,
+} from "../commands/reencode-commands-core.js"
+import { planReencode, reencodedExtent, type ReencodePlan } from "./reencode-core.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import type { ObjectBackend } from "../backend.js"
@@ -86,12 +90,6 @@ interface ReencodeTarget {
   readonly hints: MissingShardHint[]
 }
 
-/** How blocks should be encoded. */
-interface Target {
-  readonly policy: Policy
-  readonly generation: number
-}
-
 /** Rows like `extentRows`, each with its bucket's own policy. */
 const encodedRows = query("EncodedRows", (view, family: ExtentFamily, start: RowKey) => {
   const { rows, next } = readExtentRows(view, family, start, REENCODE_LIMITS.rowsPerStep)
@@ -113,6 +111,8 @@ export class Reencode implements Job {
   readonly name = "reencode"
   private reason: string | undefined
   private walk: Walk | undefined
+  /** Where to look for intents that no process works on; undefined: there are none. */
+  private intentsFrom: RowKey | undefined
   private job: ReencodeTarget | undefined
   /** Uploads that could not be re-encoded in this walk. */
   private readonly waiting = new Set<UploadId>()
@@ -125,7 +125,7 @@ export class Reencode implements Job {
   private doneBytes = 0
   private swaps = 0
   private isPaused = false
-  /** Changes of bucket policies in progress, or with an unknown outcome. */
+  /** Changes of bucket policies that have ended, with whatever outcome. */
   private changes = 0
 
   private readonly clock: Clock
@@ -176,26 +176,14 @@ export class Reencode implements Job {
     this.source.wake()
   }
 
-  /**
-   * Changes a bucket's policy: in the control record, which creates a new policy version, and then in the bucket's row.
-   * Nothing is re-encoded in between, while the version is new and the policy is not: all needles of one generation
-   * have one policy. If it is unknown whether the row was written, nothing is re-encoded until the next start.
-   */
-  async duringChange<Result>(change: () => Promise<Result>): Promise<Result> {
+  /** A bucket's policy was changed, or may have been: everything is checked again. */
+  policyChanged(): void {
     this.changes += 1
-    try {
-      const result = await change()
-      this.changes -= 1
-      return result
-    } catch (error) {
-      if (!isFailure(error, "indeterminate")) this.changes -= 1
-      throw error
-    }
+    this.source.wake()
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
     if (this.isPaused) return "idle"
-    if (this.changes > 0) return "throttled"
     const reason = this.reasonNow()
     const isRetry = this.retryAtMs !== undefined && this.clock.monotonicMs() >= this.retryAtMs
     if (reason !== this.reason || isRetry || this.haveHeldEnded()) {
@@ -205,6 +193,10 @@ export class Reencode implements Job {
     }
     if (this.job) return this.work(this.job, signal)
     if (this.walk === undefined) return "idle"
+    if (this.intentsFrom !== undefined) {
+      await this.giveUpLeft(this.intentsFrom)
+      return "busy"
+    }
     if (this.waiting.size >= REENCODE_LIMITS.waitingMax) this.endWalk({ ...this.walk, counts: false })
     else await this.walkFurther(this.walk)
     return "busy"
@@ -221,7 +213,7 @@ export class Reencode implements Job {
     // With the time of each state: a device may leave and come back between two steps.
     const devices = [...this.source.states()].map(([id, { state, stateSinceMs }]) => `${id} ${state} ${stateSinceMs}`)
     const { current, previous } = this.source.layouts
-    return [this.source.policyVersion(), current.version, previous?.version, ...devices.sort()].join(" ")
+    return [this.source.policyVersion(), this.changes, current.version, previous?.version, ...devices.sort()].join(" ")
   }
 
   private begin(reason: string): void {
@@ -229,25 +221,40 @@ export class Reencode implements Job {
     this.reason = reason
     this.retryAtMs = undefined
     this.walk = { counts: true, family: 0, from: ALL_OBJECT_ROWS.start }
+    this.intentsFrom = ALL_OBJECT_ROWS.start
     this.waiting.clear()
     this.countedBytes = 0
     this.doneBytes = 0
     this.swaps = 0
   }
 
+  /** Gives up what processes that are over, or this one with an unknown outcome, have left. */
+  private async giveUpLeft(from: RowKey): Promise<void> {
+    const { left, next } = await this.metadata.ask(leftIntents(from, REENCODE_LIMITS.rowsPerStep))
+    for (const name of left) await this.giveUp(name)
+    this.intentsFrom = next
+  }
+
+  /** The new blocks become a pending deletion, now or in a later walk. */
+  private async giveUp(name: UploadName): Promise<void> {
+    try {
+      await this.metadata.run(giveUpReencoding(name))
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      this.log.debug("reencoded_blocks_left", { upload: name.uploadId, reason: error.message })
+    }
+  }
+
   /** Walks the next rows; a walk that found something to do is followed by one that does it. */
   private async walkFurther(walk: Walk): Promise<void> {
     const family = EXTENT_FAMILIES[walk.family]
     if (family === undefined) return this.endWalk(walk)
-    const generation = this.source.policyVersion()
     const { rows, next } = await this.metadata.ask(encodedRows(family, walk.from))
-    // The rows' policies belong to this generation only if no policy changed meanwhile.
-    if (this.changes > 0 || this.source.policyVersion() !== generation) return
     for (const { rowKey, row, chosen } of rows) {
-      const target = { policy: chosen ?? this.source.policy(), generation }
+      const policy = chosen ?? this.source.policy()
       for (const extent of extentsOf(family, row)) {
-        if (walk.counts) this.count(extent, target)
-        else if (await this.take(rowKey, extent, target)) {
+        if (walk.counts) this.count(extent, policy)
+        else if (await this.take(rowKey, extent, policy)) {
           this.walk = { ...walk, from: rowKey }
           return
         }
@@ -268,19 +275,19 @@ export class Reencode implements Job {
     this.retries += 1
   }
 
-  private count(extent: Extent, { policy, generation }: Target): void {
+  private count(extent: Extent, policy: Policy): void {
     // Exceptions to drop are checked only when an upload is processed.
-    const plan = planReencode(extent, policy, generation, () => true)
+    const plan = planReencode(extent, policy, () => true)
     if (!plan) return
     this.swaps += 1
     this.countedBytes += plan.runs.reduce((sum, run) => sum + bytesOfRun(extent, run), 0)
   }
 
   /** Starts with an upload if it needs re-encoding. */
-  private async take(rowKey: RowKey, extent: Extent, { policy, generation }: Target): Promise<boolean> {
+  private async take(rowKey: RowKey, extent: Extent, policy: Policy): Promise<boolean> {
     const { uploadId } = extent
     if (this.waiting.has(uploadId)) return false
-    const plan = await this.planFor(extent, policy, generation)
+    const plan = await this.planFor(extent, policy)
     if (!plan) return false
     if (this.uploads.isHeld(uploadId)) {
       // Checked again as soon as the upload is released.
@@ -292,40 +299,38 @@ export class Reencode implements Job {
     const name = { bucketId, key, uploadId }
     // Hold the upload before reading its rows, so that it is not discarded in between.
     this.uploads.hold(uploadId)
-    const kept = await recover(
-      () => this.metadata.ask(keptExtent(name)),
-      error => {
-        this.uploads.release(uploadId)
-        throw error
-      },
-    )
-    if (kept === undefined) {
-      this.uploads.release(uploadId)
-      return false
+    try {
+      const begun = await this.announce(name, extent, policy, plan)
+      if (begun) this.job = { name, extent, policy, plan, ...begun, ...noProgress(plan) }
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      this.postponed(name, error)
+      this.waiting.add(uploadId)
+    } finally {
+      if (this.job === undefined) this.uploads.release(uploadId)
     }
-    const remaining = plan.runs.flatMap(({ firstBlock, lastBlock }) =>
-      Array.from({ length: lastBlock - firstBlock + 1 }, (_, i) => firstBlock + i),
-    )
-    this.job = {
-      name,
-      extent,
-      recoveryHeader: kept.recoveryHeader,
-      policy,
-      generation,
-      plan,
-      remaining,
-      late: new Map(),
-      hints: [],
-    }
-    return true
+    return this.job !== undefined
+  }
+
+  /** Undefined if rows reference the upload no longer, or in another place. */
+  private async announce(name: UploadName, from: Extent, policy: Policy, { runs }: ReencodePlan) {
+    const kept = await this.metadata.ask(keptExtent(name))
+    if (kept === undefined) return undefined
+    const begin = { ...name, from, policy, runs, generationFloor: this.source.policyVersion() }
+    const generation = await this.metadata.run(beginReencoding(begin))
+    return generation === undefined ? undefined : { ...kept, generation }
+  }
+
+  private postponed({ uploadId }: UploadName, { message }: Failure): void {
+    this.log.debug("reencoding_postponed", { upload: uploadId, reason: message })
   }
 
   /** Repeats the planning with the answers of remote devices. */
-  private async planFor(extent: Extent, policy: Policy, generation: number): Promise<ReencodePlan | undefined> {
+  private async planFor(extent: Extent, policy: Policy): Promise<ReencodePlan | undefined> {
     const assigned = new Map<number, boolean>()
     for (;;) {
       const pending: Promise<void>[] = []
-      const plan = planReencode(extent, policy, generation, block => {
+      const plan = planReencode(extent, policy, block => {
         const answer = assigned.get(block) ?? this.blocks.isAssigned(extent, block)
         if (!(answer instanceof Promise)) return answer
         pending.push(answer.then(isAssigned => void assigned.set(block, isAssigned)))
@@ -356,10 +361,8 @@ export class Reencode implements Job {
       return done.includes(0) ? "throttled" : "busy"
     } catch (error) {
       if (!isFailure(error)) throw error
-      this.log.debug("reencoding_postponed", { upload: job.name.uploadId, reason: error.message })
-      // Rows may reference the new blocks, now or after the next start: remove nothing.
-      if (isFailure(error, "indeterminate", "stopping")) this.end(job, "waits")
-      else await this.abandon(job)
+      this.postponed(job.name, error)
+      await this.abandon(job)
       return isFailure(error, "deviceFull") ? "throttled" : "busy"
     }
   }
@@ -384,31 +387,17 @@ export class Reencode implements Job {
       await this.metadata.run(recordHints(hints.slice(at, at + HINTS_PER_COMMAND)))
     }
     const to = reencodedExtent(extent, policy, generation, plan, late)
-    await this.metadata.run(swapExtent({ ...name, from: extent, to, replaced: plan.runs }))
+    await this.metadata.run(swapExtent({ ...name, generation, from: extent, to, replaced: plan.runs }))
     this.end(job, "done")
     this.onHints(hints)
   }
 
-  /** Removes the new blocks; leftovers are rewritten identically, or resolved after the next start. */
   private async abandon(job: ReencodeTarget): Promise<void> {
-    const { extent, policy, generation, plan, remaining } = job
-    const written = { ...extent, policy, generation, exceptions: [] }
-    // The first block may have failed half-way while the one behind it completed: both were started.
-    const untouched = remaining.slice(REENCODE_LIMITS.blocksPerStep)
-    const runs = plan.runs.flatMap(run => withoutBlocks(run, untouched))
     try {
-      if (runs.length > 0 && !(await this.isNamed(job))) await this.blocks.remove(written, runs)
-    } catch (error) {
-      this.log.debug("reencoded_blocks_left", { error: String(error) })
+      await this.giveUp(job.name)
     } finally {
       this.end(job, "waits")
     }
-  }
-
-  /** Whether a row references blocks of the new generation. Throws if unknown: a swap may have been cut off. */
-  private async isNamed({ name, generation }: ReencodeTarget): Promise<boolean> {
-    const isNew = (extent: Extent): boolean => stretchesOf(extent).some(stretch => stretch.generation === generation)
-    return (await this.metadata.run(readNamings(name))).some(isNew)
   }
 
   private end(job: ReencodeTarget, outcome: "done" | "waits"): void {
@@ -421,7 +410,10 @@ export class Reencode implements Job {
 const bytesOfRun = (extent: Extent, { firstBlock, lastBlock }: BlockRun): number =>
   Math.min(extent.lengthBytes, (lastBlock + 1) * extent.blockBytes) - firstBlock * extent.blockBytes
 
-function withoutBlocks({ firstBlock, lastBlock }: BlockRun, remaining: readonly number[]): BlockRun[] {
-  const next = remaining.find(block => block >= firstBlock && block <= lastBlock) ?? lastBlock + 1
-  return next > firstBlock ? [{ firstBlock, lastBlock: next - 1 }] : []
-}
+const noProgress = ({ runs }: ReencodePlan): Pick<ReencodeTarget, "remaining" | "late" | "hints"> => ({
+  remaining: runs.flatMap(({ firstBlock, lastBlock }) =>
+    Array.from({ length: lastBlock - firstBlock + 1 }, (_, i) => firstBlock + i),
+  ),
+  late: new Map(),
+  hints: [],
+})

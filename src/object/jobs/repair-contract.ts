@@ -23,7 +23,7 @@ export interface RepairSource {
 
 /** The view of the store for repair and re-encoding. */
 export interface RedundancySource extends RepairSource {
-  /** Increases with each change of a policy: the generation of the needles that re-encoding writes under it. */
+  /** Increases with each change of a policy. */
   policyVersion(): number
   /** The policy of buckets without their own. */
   policy(): Policy

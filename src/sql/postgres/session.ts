@@ -6,7 +6,7 @@
  */
 import { Client, DatabaseError, type ClientConfig, type CustomTypesConfig } from "pg"
 import { must } from "../../base/assert.js"
-import { FAMILIES } from "../../base/families.js"
+import { FAMILIES, OBJECT_FAMILIES, type Family } from "../../base/families.js"
 import { rowKeyOf, type RowKey } from "../../base/ids.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain } from "../database.js"
@@ -63,10 +63,7 @@ const TEXT_TYPES: CustomTypesConfig = { getTypeParser: () => (text: unknown) => 
 
 const BUCKET_BYTES = 8
 /** Families whose keys begin with a bucket id. */
-const OF_BUCKETS: ReadonlySet<StoredFamily> = new Set<StoredFamily>([
-  ...(["current", "versions", "details", "uploads", "parts", "segments", "shares", "voids"] as const),
-  ...(["buckets", "settings"] as const),
-])
+const OF_BUCKETS: ReadonlySet<Family> = new Set<Family>([...OBJECT_FAMILIES, "buckets", "settings"])
 const BUCKET_MAX = 2n ** 63n - 1n
 
 const bytesOf = (key: string): Buffer => Buffer.from(key, "latin1")
