@@ -2,8 +2,8 @@
  * Memoized pure functions: of a text that clients send repeatedly, or of an object that never changes.
  *
  * Limits  `Remembered` caches `TEXTS_MAX` texts of `TEXT_CHARACTERS_MAX` each, then clears the cache, so that texts
- *         that were sent once use no memory. Longer ones are computed each time. `RememberedByObject` keeps a value as
- *         long as its object.
+ *         that were sent once use no memory. Longer ones are computed each time. `RememberedLast` keeps one value,
+ *         `RememberedByObject` each value as long as its object.
  */
 const TEXTS_MAX = 1_000
 const TEXT_CHARACTERS_MAX = 512
@@ -47,6 +47,27 @@ export class RememberedByObject<Key extends object, Value extends object | strin
     if (known !== undefined) return known
     const value = this.make(key)
     this.known.set(key, value)
+    return value
+  }
+}
+
+/** The value of one object: of the last that it was asked for, or told. */
+export class RememberedLast<Key extends object, Value> {
+  private key: Key | undefined
+  private value: Value | undefined
+
+  /** `make` must be pure; errors are not cached. */
+  constructor(private readonly make: (key: Key) => Value) {}
+
+  of(key: Key): Value {
+    if (key === this.key && this.value !== undefined) return this.value
+    return this.set(key, this.make(key))
+  }
+
+  /** The value from which the object was made. */
+  set(key: Key, value: Value): Value {
+    this.key = key
+    this.value = value
     return value
   }
 }
