@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander"
 import { readVersion } from "./version.js"
 import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
 import { addBenchCommand } from "./bench-command.js"
+import { addClusterCommands } from "./cluster-program.js"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
@@ -154,6 +155,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addRedundancyCommands(program, store)
   addWorkCommands(program, store)
   addRescueCommand(program, io, signal)
+  addClusterCommands(program, io, signal)
   addBenchCommand(program, io, signal)
   addObjectCommands(program, io, signal)
   addBucketCommands(program, admin)

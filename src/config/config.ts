@@ -285,5 +285,6 @@ export const CONFIG_FILE_ENVIRONMENT = "HAYLOFT_CONFIG"
 export const CLIENT_ENVIRONMENT = {
   HAYLOFT_ADMIN_ENDPOINT: "address of the admin API, for the commands that need it",
   HAYLOFT_ADMIN_TOKEN: "token of the admin API",
+  HAYLOFT_DATABASE_URL: "database that `cluster check-database` checks",
   HAYLOFT_IMPORT_SECRET_KEY: "secret that `key import` imports",
 } as const

@@ -87,6 +87,24 @@ export class PostgresServer {
     return server
   }
 
+  /** A standby that follows this server, asynchronously. */
+  async standby(): Promise<PostgresServer> {
+    const { programs, user, settings } = this
+    const folder = await mkdtemp(join(quietParent(), "hayloft-standby-"))
+    await chown(folder, user.uid, user.gid)
+    const standby = new PostgresServer(programs, folder, user, await freePort(), settings)
+    try {
+      const primary = ["-h", "127.0.0.1", "-p", String(this.port), "-U", "hayloft"]
+      const copy = ["-D", standby.data, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+      await standby.runAs("pg_basebackup", [...primary, ...copy])
+      await standby.start()
+    } catch (error) {
+      await standby.dispose()
+      throw error
+    }
+    return standby
+  }
+
   private get data(): string {
     return join(this.folder, "data")
   }

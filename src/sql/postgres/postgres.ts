@@ -8,43 +8,43 @@
 import { DatabaseError } from "pg"
 import { fail } from "../../base/failures.js"
 import { ConnectionLost, type Database } from "../database.js"
-import { MIGRATIONS, SCHEMA_VERSION } from "./schema.js"
+import { HAYLOFT_SCHEMA, migrationsOf, SCHEMA_VERSION, versionTableOf, type SchemaName } from "./schema.js"
 import { PostgresSession } from "./session.js"
+import { statementsOf, type Statements } from "./statements.js"
+import { hostsOf } from "./url.js"
 
 /** Nodes that start at the same time create the schema at the same time: one of them fails, and finds it then. */
 const CREATION_TRIES = 5
 const CONNECT_TIMEOUT_MS = 10_000
 
-/** One URL for each host, in the order of the URL. Throws `invalidArgument`. */
-function hostsOf(url: string): readonly string[] {
-  const [, scheme, user = "", hosts = "", rest = ""] =
-    /^(postgres(?:ql)?:\/\/)([^@/]*@)?([^/?#]*)(.*)$/s.exec(url) ?? []
-  if (scheme === undefined)
-    throw fail("invalidArgument", { message: "the database URL does not begin with postgres://" })
-  return hosts.split(",").map(host => `${scheme}${user}${host}${rest}`)
+interface PostgresSettings {
+  readonly schema?: SchemaName
+  readonly statements?: Statements
 }
 
-const CREATE_VERSION_TABLE = `
-CREATE SCHEMA IF NOT EXISTS hayloft;
-CREATE TABLE IF NOT EXISTS hayloft.schema_version (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one), version integer NOT NULL
-);
-INSERT INTO hayloft.schema_version (version) VALUES (0) ON CONFLICT DO NOTHING`
+/** Connects to the one host of a URL, whether or not it accepts writes. Throws `ConnectionLost`. */
+export function connectTo(connectionString: string, statements: Statements): Promise<PostgresSession> {
+  const config = { connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, application_name: "hayloft" }
+  return PostgresSession.open(config, statements)
+}
 
 export class Postgres implements Database {
   private readonly hosts: readonly string[]
+  private readonly schema: SchemaName
+  private readonly statements: Statements
 
   /** Throws `invalidArgument`. */
-  constructor(url: string) {
-    this.hosts = hostsOf(url)
+  constructor(url: string, { schema = HAYLOFT_SCHEMA, statements = statementsOf(schema) }: PostgresSettings = {}) {
+    this.hosts = hostsOf(url).map(host => host.url)
+    this.schema = schema
+    this.statements = statements
   }
 
   async connect(): Promise<PostgresSession> {
     let last: unknown
-    for (const connectionString of this.hosts) {
+    for (const host of this.hosts) {
       try {
-        const config = { connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, application_name: "hayloft" }
-        const session = await PostgresSession.open(config)
+        const session = await connectTo(host, this.statements)
         if (await session.acceptsWrites()) return session
         await session.close()
         last = new ConnectionLost("the database is a read-only replica")
@@ -59,29 +59,29 @@ export class Postgres implements Database {
   async migrate(): Promise<void> {
     const session = await this.connect()
     try {
-      await createVersionTable(session)
+      await this.createVersionTable(session)
       await session.script("BEGIN")
-      const [[text] = []] = await session.script("SELECT version FROM hayloft.schema_version FOR UPDATE")
+      const [[text] = []] = await session.script(`SELECT version FROM ${this.schema}.schema_version FOR UPDATE`)
       const found = Number(text)
       if (found > SCHEMA_VERSION) {
         throw fail("conflict", { message: "a newer version of Hayloft has migrated the database: upgrade this node" })
       }
-      for (const migration of MIGRATIONS.slice(found)) await session.script(migration)
-      await session.script(`UPDATE hayloft.schema_version SET version = ${SCHEMA_VERSION}`)
+      for (const migration of migrationsOf(this.schema).slice(found)) await session.script(migration)
+      await session.script(`UPDATE ${this.schema}.schema_version SET version = ${SCHEMA_VERSION}`)
       await session.script("COMMIT")
     } finally {
       await session.close()
     }
   }
-}
 
-async function createVersionTable(session: PostgresSession): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      await session.script(CREATE_VERSION_TABLE)
-      return
-    } catch (error) {
-      if (tries === CREATION_TRIES || !(error instanceof DatabaseError)) throw error
+  private async createVersionTable(session: PostgresSession): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await session.script(versionTableOf(this.schema))
+        return
+      } catch (error) {
+        if (tries === CREATION_TRIES || !(error instanceof DatabaseError)) throw error
+      }
     }
   }
 }

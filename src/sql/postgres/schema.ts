@@ -8,25 +8,47 @@
  *
  * Promises  A migration runs once, in one transaction, under a lock; a newer schema than this program knows is refused.
  */
+import type { Brand } from "../../base/ids.js"
+import { fail } from "../../base/failures.js"
+
+/** The name of a schema, which needs no quotes in a statement. */
+export type SchemaName = Brand<string, "SchemaName">
+
+/** Throws `invalidArgument` unless the text is a plain identifier. */
+export function parseSchemaName(text: string): SchemaName {
+  if (!/^(?!pg_)[a-z_][a-z0-9_]{0,62}$/.test(text))
+    throw fail("invalidArgument", { message: "the name of a schema is not a plain identifier" })
+  return text as SchemaName
+}
+
+export const HAYLOFT_SCHEMA = parseSchemaName("hayloft")
+
 export const SCHEMA_VERSION = 1
 
+export const versionTableOf = (schema: SchemaName): string => `
+CREATE SCHEMA IF NOT EXISTS ${schema};
+CREATE TABLE IF NOT EXISTS ${schema}.schema_version (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one), version integer NOT NULL
+);
+INSERT INTO ${schema}.schema_version (version) VALUES (0) ON CONFLICT DO NOTHING`
+
 /** By the version that they lead to. They are run by the simple protocol: several statements each. */
-export const MIGRATIONS: readonly string[] = [
+export const migrationsOf = (schema: SchemaName): readonly string[] => [
   `
-CREATE TABLE hayloft.store (
+CREATE TABLE ${schema}.store (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   generation bigint NOT NULL DEFAULT 1,
   last_incarnation bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
-INSERT INTO hayloft.store DEFAULT VALUES;
+INSERT INTO ${schema}.store DEFAULT VALUES;
 
-CREATE TABLE hayloft.incarnations (
+CREATE TABLE ${schema}.incarnations (
   incarnation bigint PRIMARY KEY,
   node text NOT NULL,
   ended boolean NOT NULL DEFAULT false
 );
 
-CREATE TABLE hayloft.lanes (
+CREATE TABLE ${schema}.lanes (
   incarnation bigint NOT NULL,
   lane smallint NOT NULL,
   number bigint NOT NULL DEFAULT 0,
@@ -35,7 +57,7 @@ CREATE TABLE hayloft.lanes (
   PRIMARY KEY (incarnation, lane)
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 
-CREATE TABLE hayloft.rows (
+CREATE TABLE ${schema}.rows (
   family smallint NOT NULL,
   bucket bigint NOT NULL,
   key bytea NOT NULL,
@@ -45,9 +67,9 @@ CREATE TABLE hayloft.rows (
   payload bytea,
   PRIMARY KEY (family, bucket, key)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
-ALTER TABLE hayloft.rows ALTER COLUMN payload SET STORAGE EXTERNAL;
+ALTER TABLE ${schema}.rows ALTER COLUMN payload SET STORAGE EXTERNAL;
 
-CREATE TABLE hayloft.counters (
+CREATE TABLE ${schema}.counters (
   bucket bigint NOT NULL,
   incarnation bigint NOT NULL,
   lane smallint NOT NULL,

@@ -35,18 +35,8 @@ import {
   smallintArray,
   smallintBytes,
 } from "./binary.js"
-import {
-  BEGIN,
-  COMMIT,
-  COMMIT_AND_RAISE,
-  CONFLICT_STATE,
-  END,
-  FETCH,
-  FETCHED,
-  INCARNATIONS,
-  RESOLVE,
-  type Statement,
-} from "./statements.js"
+import { CONFLICT_STATE, FETCHED, type Statement, type Statements } from "./statements.js"
+import { parseWire, type Protection } from "./wire.js"
 
 /** Statements that fail with these did nothing, and may succeed if they are sent again. */
 const TRY_AGAIN = new Set(["40001", "40P01", "55P03"])
@@ -128,17 +118,20 @@ export class PostgresSession implements Session {
   private hasWarning = false
   private isOver = false
 
-  private constructor(private readonly client: Client) {
+  private constructor(
+    private readonly client: Client,
+    private readonly statements: Statements,
+  ) {
     client.on("notice", ({ severity }) => (this.hasWarning ||= severity === "WARNING"))
     client.on("error", () => (this.isOver = true))
     client.on("end", () => (this.isOver = true))
   }
 
   /** Throws `ConnectionLost`. */
-  static async open(config: ClientConfig): Promise<PostgresSession> {
+  static async open(config: ClientConfig, statements: Statements): Promise<PostgresSession> {
     const client = new Client(config)
     readBinaryRows(client)
-    const session = new PostgresSession(client)
+    const session = new PostgresSession(client, statements)
     try {
       await client.connect()
     } catch (error) {
@@ -149,6 +142,21 @@ export class PostgresSession implements Session {
 
   get isOpen(): boolean {
     return !this.isOver
+  }
+
+  get protection(): Protection {
+    return parseWire(this.client).protection
+  }
+
+  /** The number of the server's process, as announced when the session began. */
+  get announcedProcess(): number | undefined {
+    return parseWire(this.client).announcedProcess
+  }
+
+  /** Ends the connection as a cut network does: the server goes on with what it has received. */
+  cut(): void {
+    this.isOver = true
+    parseWire(this.client).destroy()
   }
 
   async close(): Promise<void> {
@@ -204,7 +212,7 @@ export class PostgresSession implements Session {
     const numbered = ranges.map((range, at) => ({ range, at }))
     const forward = numbered.filter(({ range }) => !range.reverse)
     const backward = numbered.filter(({ range }) => range.reverse)
-    const found = await this.run(FETCH, [
+    const found = await this.run(this.statements.fetch, [
       bigintBytes(BigInt(lane.incarnation)),
       smallintBytes(lane.lane),
       ...keyArrays(keys),
@@ -262,7 +270,7 @@ export class PostgresSession implements Session {
       bigintArray(request.droppedCounters.map(BigInt)),
     ]
     try {
-      await this.change(request.raisesGeneration ? COMMIT_AND_RAISE : COMMIT, values)
+      await this.change(request.raisesGeneration ? this.statements.commitAndRaise : this.statements.commit, values)
     } catch (error) {
       if (error instanceof DatabaseError && error.code === CONFLICT_STATE) return "conflict"
       throw error
@@ -271,21 +279,21 @@ export class PostgresSession implements Session {
   }
 
   async resolve({ incarnation, lane }: LaneId): Promise<LaneState | undefined> {
-    const [row] = await this.change(RESOLVE, [bigintBytes(BigInt(incarnation)), smallintBytes(lane)])
+    const [row] = await this.change(this.statements.resolve, [bigintBytes(BigInt(incarnation)), smallintBytes(lane)])
     return row && laneStateOf(row)
   }
 
   async begin(node: string, lanes: number): Promise<number> {
-    const [row] = await this.change(BEGIN, [Buffer.from(node), smallintBytes(lanes)])
+    const [row] = await this.change(this.statements.begin, [Buffer.from(node), smallintBytes(lanes)])
     return numberOf(row?.[0])
   }
 
   async end(incarnation: number): Promise<void> {
-    await this.change(END, [bigintBytes(BigInt(incarnation))])
+    await this.change(this.statements.end, [bigintBytes(BigInt(incarnation))])
   }
 
   async incarnations(): Promise<{ live: readonly number[]; highest: number }> {
-    const rows = await this.run(INCARNATIONS, [])
+    const rows = await this.run(this.statements.incarnations, [])
     const of = (isHighest: boolean) => rows.filter(row => flagOf(row[1]) === isHighest).map(row => numberOf(row[0]))
     return { live: of(false), highest: Math.max(0, ...of(true)) }
   }

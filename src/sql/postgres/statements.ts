@@ -8,63 +8,83 @@
  * Locks are taken in one order, which the counts of earlier parts enforce: the store's row, lanes, rows by key.
  */
 import { RESOLVE_JUMP } from "../database.js"
+import type { SchemaName } from "./schema.js"
 
 export interface Statement {
   readonly name: string
   readonly text: string
 }
 
+export interface Statements {
+  readonly fetch: Statement
+  readonly commit: Statement
+  /** A commit that also increases the generation of every lane. */
+  readonly commitAndRaise: Statement
+  readonly resolve: Statement
+  readonly begin: Statement
+  readonly end: Statement
+  readonly incarnations: Statement
+}
+
+/** The statements on the tables of a schema, which they name: a session has no state that a pooler could lose. */
+export const statementsOf = (schema: SchemaName): Statements => ({
+  fetch: { name: "fetch-1", text: fetchText(schema) },
+  commit: { name: "commit-1", text: commitText(schema, ownLane(schema)) },
+  commitAndRaise: { name: "commit-raise-1", text: commitText(schema, allLanes(schema)) },
+  resolve: { name: "resolve-1", text: resolveText(schema) },
+  begin: { name: "begin-1", text: beginText(schema) },
+  end: { name: "end-1", text: endText(schema) },
+  incarnations: { name: "incarnations-1", text: incarnationsText(schema) },
+})
+
 const RANGE_FROM = "(r.bucket, r.key) >= (q.from_bucket, q.from_key) AND (r.bucket, r.key) < (q.to_bucket, q.to_key)"
 const HAS_COLUMN = "CASE WHEN q.is_head THEN r.head IS NOT NULL ELSE r.value IS NOT NULL END"
 const ROW_OF_RANGE = "r.bucket, r.key, r.version, r.value, r.head, NULL::bytea, r.payload IS NOT NULL"
 /** Forward and backward ranges are two parts: the order of an index scan is part of its plan. */
-const rangesOf = (first: number, kind: number, order: "ASC" | "DESC"): string => `
+const rangesOf = (schema: SchemaName, first: number, kind: number, order: "ASC" | "DESC"): string => `
 SELECT ${kind}, q.n, r.* FROM
   unnest($${first}::smallint[], $${first + 1}::boolean[], $${first + 2}::bigint[], $${first + 3}::bytea[],
     $${first + 4}::bigint[], $${first + 5}::bytea[], $${first + 6}::integer[]) WITH ORDINALITY
     AS q(family, is_head, from_bucket, from_key, to_bucket, to_key, max, n),
   LATERAL (
-    SELECT ${ROW_OF_RANGE} FROM hayloft.rows r
+    SELECT ${ROW_OF_RANGE} FROM ${schema}.rows r
     WHERE r.family = q.family AND ${RANGE_FROM} AND ${HAS_COLUMN}
     ORDER BY r.family ${order}, r.bucket ${order}, r.key ${order} LIMIT q.max
   ) r`
 
-/** Kinds of rows in the result of `FETCH`. */
+/** Kinds of rows in the result of `fetch`. */
 export const FETCHED = { lane: 0, row: 1, range: 2, reverseRange: 3, counters: 4 } as const
 
 /** Everything that a batch of decisions or queries needs, of one moment: the lane's row, rows, ranges, counters. */
-export const FETCH: Statement = {
-  name: "fetch-1",
-  text: `
+const fetchText = (schema: SchemaName): string => `
 SELECT ${FETCHED.lane}, 0::bigint, l.number, NULL::bytea, l.generation, NULL::bytea, NULL::bytea, NULL::bytea, l.ended
-  FROM hayloft.lanes l WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint
+  FROM ${schema}.lanes l WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint
 UNION ALL
 SELECT ${FETCHED.row}, q.n, r.bucket, r.key, r.version, r.value, r.head, r.payload, r.payload IS NOT NULL
   FROM unnest($3::smallint[], $4::bigint[], $5::bytea[]) WITH ORDINALITY AS q(family, bucket, key, n)
-  JOIN hayloft.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
-UNION ALL ${rangesOf(6, FETCHED.range, "ASC")}
-UNION ALL ${rangesOf(13, FETCHED.reverseRange, "DESC")}
+  JOIN ${schema}.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
+UNION ALL ${rangesOf(schema, 6, FETCHED.range, "ASC")}
+UNION ALL ${rangesOf(schema, 13, FETCHED.reverseRange, "DESC")}
 UNION ALL
 SELECT ${FETCHED.counters}, q.n, sum(c.objects)::bigint, NULL, sum(c.versions)::bigint,
     int8send(sum(c.bytes)::bigint), int8send(sum(c.uploads)::bigint), NULL, false
-  FROM unnest($20::bigint[]) WITH ORDINALITY AS q(bucket, n) JOIN hayloft.counters c ON c.bucket = q.bucket
-  GROUP BY q.n`,
-}
+  FROM unnest($20::bigint[]) WITH ORDINALITY AS q(bucket, n) JOIN ${schema}.counters c ON c.bucket = q.bucket
+  GROUP BY q.n`
 
 /** Advances the own lane alone. */
-const OWN_LANE = `
+const ownLane = (schema: SchemaName): string => `
 lanes_done AS (
-  UPDATE hayloft.lanes l SET number = l.number + 1
+  UPDATE ${schema}.lanes l SET number = l.number + 1
   WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint AND l.number = $3::bigint AND l.generation = $4::bigint AND NOT l.ended
   RETURNING 1
 )`
 
 /** Advances the own lane, and increases the generation of the store and of every lane. */
-const ALL_LANES = `
+const allLanes = (schema: SchemaName): string => `
 store_done AS (
-  UPDATE hayloft.store s SET generation = s.generation + 1 WHERE s.generation = $4::bigint RETURNING 1
+  UPDATE ${schema}.store s SET generation = s.generation + 1 WHERE s.generation = $4::bigint RETURNING 1
 ), lanes_moved AS (
-  UPDATE hayloft.lanes l
+  UPDATE ${schema}.lanes l
   SET generation = $4::bigint + 1, number = l.number + CASE WHEN l.incarnation = $1::bigint AND l.lane = $2::smallint THEN 1 ELSE 0 END
   WHERE NOT l.ended AND (SELECT count(*) FROM store_done) = 1
   RETURNING l.incarnation = $1::bigint AND l.lane = $2::smallint AND l.number = $3::bigint + 1 AS is_own
@@ -72,21 +92,21 @@ store_done AS (
   SELECT 1 FROM lanes_moved WHERE is_own
 )`
 
-const commitOf = (lanes: string): string => `
+const commitText = (schema: SchemaName, lanes: string): string => `
 WITH ${lanes}, changed AS MATERIALIZED (
   SELECT r.family, r.bucket, r.key
   FROM unnest($5::smallint[], $6::bigint[], $7::bytea[], $8::bigint[]) AS q(family, bucket, key, version)
-  JOIN hayloft.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
+  JOIN ${schema}.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
   WHERE r.version = q.version AND (SELECT count(*) FROM lanes_done) = 1
   ORDER BY r.family, r.bucket, r.key FOR UPDATE OF r
 ), expected AS MATERIALIZED (
   SELECT 1
   FROM unnest($9::smallint[], $10::bigint[], $11::bytea[], $12::bigint[]) AS q(family, bucket, key, version)
-  JOIN hayloft.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
+  JOIN ${schema}.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
   WHERE r.version = q.version AND (SELECT count(*) FROM changed) = cardinality($5::smallint[])
   ORDER BY r.family, r.bucket, r.key FOR SHARE OF r
 ), replaced AS (
-  UPDATE hayloft.rows r SET version = $13::bigint, value = q.value, head = q.head,
+  UPDATE ${schema}.rows r SET version = $13::bigint, value = q.value, head = q.head,
     payload = CASE WHEN q.keeps_payload THEN r.payload ELSE q.payload END
   FROM unnest($14::smallint[], $15::bigint[], $16::bytea[], $17::bytea[], $18::bytea[], $19::bytea[], $20::boolean[])
     AS q(family, bucket, key, value, head, payload, keeps_payload)
@@ -94,13 +114,13 @@ WITH ${lanes}, changed AS MATERIALIZED (
     AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
   RETURNING 1
 ), deleted AS (
-  DELETE FROM hayloft.rows r
+  DELETE FROM ${schema}.rows r
   USING unnest($21::smallint[], $22::bigint[], $23::bytea[]) AS q(family, bucket, key)
   WHERE r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
     AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
   RETURNING 1
 ), added AS (
-  INSERT INTO hayloft.rows (family, bucket, key, version, value, head, payload)
+  INSERT INTO ${schema}.rows (family, bucket, key, version, value, head, payload)
   SELECT q.family, q.bucket, q.key, $13::bigint, q.value, q.head, q.payload
   FROM unnest($24::smallint[], $25::bigint[], $26::bytea[], $27::bytea[], $28::bytea[], $29::bytea[])
     AS q(family, bucket, key, value, head, payload)
@@ -108,7 +128,7 @@ WITH ${lanes}, changed AS MATERIALIZED (
   ON CONFLICT DO NOTHING
   RETURNING 1
 ), counted AS (
-  INSERT INTO hayloft.counters AS c (bucket, incarnation, lane, objects, versions, bytes, uploads)
+  INSERT INTO ${schema}.counters AS c (bucket, incarnation, lane, objects, versions, bytes, uploads)
   SELECT q.bucket, $1::bigint, $2::smallint, q.objects, q.versions, q.bytes, q.uploads
   FROM unnest($30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[])
     AS q(bucket, objects, versions, bytes, uploads)
@@ -117,7 +137,7 @@ WITH ${lanes}, changed AS MATERIALIZED (
     objects = c.objects + excluded.objects, versions = c.versions + excluded.versions,
     bytes = c.bytes + excluded.bytes, uploads = c.uploads + excluded.uploads
 ), dropped AS (
-  DELETE FROM hayloft.counters c WHERE c.bucket = ANY ($35::bigint[]) AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+  DELETE FROM ${schema}.counters c WHERE c.bucket = ANY ($35::bigint[]) AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
 )
 SELECT 1 / CASE WHEN (SELECT count(*) FROM lanes_done) = 1
   AND (SELECT count(*) FROM changed) = cardinality($5::smallint[])
@@ -130,62 +150,47 @@ SELECT 1 / CASE WHEN (SELECT count(*) FROM lanes_done) = 1
 /** SQLSTATE of a commit that found something else than it expected. */
 export const CONFLICT_STATE = "22012"
 
-export const COMMIT: Statement = { name: "commit-1", text: commitOf(OWN_LANE) }
-export const COMMIT_AND_RAISE: Statement = { name: "commit-raise-1", text: commitOf(ALL_LANES) }
-
 /** How far a lane's number is advanced to make sure that a commit cannot take effect later. */
 const JUMP = Number(RESOLVE_JUMP)
 
 /** The lock waits for a commit under way; a commit that arrives later finds another number. */
-export const RESOLVE: Statement = {
-  name: "resolve-1",
-  text: `
+const resolveText = (schema: SchemaName): string => `
 WITH before AS MATERIALIZED (
-  SELECT l.number, l.generation, l.ended FROM hayloft.lanes l WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint FOR UPDATE
+  SELECT l.number, l.generation, l.ended FROM ${schema}.lanes l WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint FOR UPDATE
 ), moved AS (
-  UPDATE hayloft.lanes l SET number = b.number + ${JUMP} FROM before b WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint
+  UPDATE ${schema}.lanes l SET number = b.number + ${JUMP} FROM before b WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint
 )
-SELECT number, generation, ended FROM before`,
-}
+SELECT number, generation, ended FROM before`
 
 /** Ends the earlier incarnations of a node and begins another, with its lanes. */
-export const BEGIN: Statement = {
-  name: "begin-1",
-  text: `
+const beginText = (schema: SchemaName): string => `
 WITH store_done AS (
-  UPDATE hayloft.store s SET last_incarnation = s.last_incarnation + 1
+  UPDATE ${schema}.store s SET last_incarnation = s.last_incarnation + 1
   RETURNING s.last_incarnation AS incarnation, s.generation
 ), old AS (
-  UPDATE hayloft.incarnations i SET ended = true
+  UPDATE ${schema}.incarnations i SET ended = true
   WHERE i.node = convert_from($1::bytea, 'UTF8') AND NOT i.ended AND (SELECT count(*) FROM store_done) = 1
   RETURNING i.incarnation
 ), old_lanes AS (
-  UPDATE hayloft.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation
+  UPDATE ${schema}.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation
 ), own AS (
-  INSERT INTO hayloft.incarnations (incarnation, node)
+  INSERT INTO ${schema}.incarnations (incarnation, node)
   SELECT s.incarnation, convert_from($1::bytea, 'UTF8') FROM store_done s
 ), own_lanes AS (
-  INSERT INTO hayloft.lanes (incarnation, lane, generation)
+  INSERT INTO ${schema}.lanes (incarnation, lane, generation)
   SELECT s.incarnation, lane, s.generation FROM store_done s, generate_series(0, $2::smallint - 1) AS lane
 )
-SELECT incarnation FROM store_done`,
-}
+SELECT incarnation FROM store_done`
 
 /** Ends an incarnation. It waits for statements of its lanes that are under way. */
-export const END: Statement = {
-  name: "end-1",
-  text: `
+const endText = (schema: SchemaName): string => `
 WITH lanes_done AS (
-  UPDATE hayloft.lanes l SET ended = true WHERE l.incarnation = $1::bigint RETURNING 1
+  UPDATE ${schema}.lanes l SET ended = true WHERE l.incarnation = $1::bigint RETURNING 1
 )
-UPDATE hayloft.incarnations i SET ended = true
-WHERE i.incarnation = $1::bigint AND (SELECT count(*) FROM lanes_done) >= 0`,
-}
+UPDATE ${schema}.incarnations i SET ended = true
+WHERE i.incarnation = $1::bigint AND (SELECT count(*) FROM lanes_done) >= 0`
 
-export const INCARNATIONS: Statement = {
-  name: "incarnations-1",
-  text: `
-SELECT i.incarnation, false FROM hayloft.incarnations i WHERE NOT i.ended
+const incarnationsText = (schema: SchemaName): string => `
+SELECT i.incarnation, false FROM ${schema}.incarnations i WHERE NOT i.ended
 UNION ALL
-SELECT s.last_incarnation, true FROM hayloft.store s`,
-}
+SELECT s.last_incarnation, true FROM ${schema}.store s`

@@ -1,0 +1,84 @@
+/** Commands for many machines on one database: whether a database is fit for it. */
+import { readFile } from "node:fs/promises"
+import { resolve } from "node:path"
+import type { Command } from "commander"
+import { RealRandom } from "../seams/random/real.js"
+import type { Finding } from "../sql/index.js"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+import { group, numberOf, withJson } from "./options.js"
+import { answer, type OutputOptions } from "./output.js"
+import { printable } from "./text.js"
+
+const URL_VARIABLE = "HAYLOFT_DATABASE_URL"
+
+interface CheckDatabaseOptions extends OutputOptions {
+  readonly databaseUrlFile?: string
+  readonly rounds?: string
+}
+
+export function addClusterCommands(program: Command, io: CliIo, signal: AbortSignal): void {
+  const cluster = group(program, "cluster").description("many machines on one database")
+  withJson(cluster.command("check-database"))
+    .description(
+      "whether metadata may be kept in a database that speaks PostgreSQL's protocol; exit code 1 if writes could be lost or races have two winners",
+    )
+    .argument("[URL]", `postgres://USER:PASSWORD@HOST:PORT/NAME (default: ${URL_VARIABLE})`)
+    .option("--database-url-file <FILE>", "a file that contains the URL, so that no process list shows it")
+    .option("--rounds <NUMBER>", "rounds of each race (default: as many as fit into 20 seconds)")
+    .action((url: string | undefined, options: CheckDatabaseOptions) => checkDatabaseCommand(io, url, options, signal))
+}
+
+async function checkDatabaseCommand(
+  io: CliIo,
+  argument: string | undefined,
+  options: CheckDatabaseOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const url = await databaseUrl(io, argument, options)
+  const rounds = options.rounds === undefined ? undefined : roundsOf(options.rounds)
+  // Loaded on demand, because no other command talks to a database.
+  const { checkDatabase, maskedUrl } = await import("../sql/index.js")
+  if (options.json !== true) await io.out(`${printable(maskedUrl(url))}\n`)
+  const { isSafe, sentence, trouble } = await checkDatabase({
+    ...{ url, rounds, clock: io.clock, random: new RealRandom(), signal },
+    onFinding: finding => answer(io, options, finding, findingText(finding)),
+  })
+  await answer(io, options, { isSafe, verdict: sentence }, `\n${printable(sentence)}\n`)
+  if (!isSafe) throw new CliError(trouble ?? "failed", sentence)
+}
+
+const LEVELS = { ok: "ok", warn: "warn", fail: "FAIL", unknown: "unknown" } as const
+
+function findingText({ level, found, meaning }: Finding): string {
+  return `${LEVELS[level].padEnd(7)}  ${printable(meaning === undefined ? found : `${found}: ${meaning}`)}\n`
+}
+
+function roundsOf(text: string): number {
+  const rounds = numberOf(text, "--rounds")
+  if (Number.isSafeInteger(rounds) && rounds > 0) return rounds
+  throw new CliError("usage", "--rounds must be a whole number above 0")
+}
+
+async function databaseUrl(
+  io: CliIo,
+  argument: string | undefined,
+  { databaseUrlFile }: CheckDatabaseOptions,
+): Promise<string> {
+  if (argument !== undefined && databaseUrlFile !== undefined)
+    throw new CliError("usage", "pass the URL, or --database-url-file, not both")
+  const inFile = databaseUrlFile === undefined ? undefined : await readUrl(resolve(io.workingFolder, databaseUrlFile))
+  const url = (argument ?? inFile ?? io.environment[URL_VARIABLE] ?? "").trim()
+  if (/^postgres(ql)?:\/\//.test(url)) return url
+  // The text may contain a password.
+  const what = url === "" ? "no database URL" : "the database URL does not begin with postgres://"
+  throw new CliError("usage", `${what}; pass it as an argument, in --database-url-file or in ${URL_VARIABLE}`)
+}
+
+async function readUrl(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8")
+  } catch {
+    throw new CliError("notFound", `cannot read ${path}`)
+  }
+}

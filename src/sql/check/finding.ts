@@ -1,0 +1,17 @@
+/** Finding: one thing that a check of a database found out, in plain words. */
+
+/**
+ * "fail": an acknowledged write could be lost, a race could have two winners, or Hayloft does not run there.
+ * "unknown": the server does not say.
+ */
+export type Level = "ok" | "warn" | "fail" | "unknown"
+
+export interface Finding {
+  readonly level: Level
+  /** What was looked at: a setting of the server, or one of the runs. */
+  readonly check: string
+  /** What is the case, in a few words. */
+  readonly found: string
+  /** What it means, and what to do. */
+  readonly meaning?: string
+}

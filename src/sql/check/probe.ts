@@ -1,0 +1,70 @@
+/**
+ * Probe: every statement once, prepared statements on a connection whose server process changes, and the time that
+ * round trips and commits take.
+ */
+import { DatabaseError } from "pg"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Postgres } from "../postgres/postgres.js"
+import type { PostgresSession } from "../postgres/session.js"
+
+const SAMPLES = 15
+
+interface Probed {
+  readonly roundTripMs: number
+  readonly commitMs: number
+}
+
+/** A pooler gave the connection a server process that does not know its prepared statements, or knows others. */
+const PREPARED_STATES: ReadonlySet<unknown> = new Set(["26000", "42P05"])
+
+export const isOfPreparedStatements = (error: unknown): boolean =>
+  error instanceof DatabaseError && PREPARED_STATES.has(error.code)
+
+/** Throws what the server reports. */
+export async function probe(database: Postgres, clock: Clock): Promise<Probed> {
+  const session = await database.connect()
+  const other = await database.connect()
+  try {
+    const lane = await runEveryStatement(session)
+    for (const [one, holder] of [
+      [session, other],
+      [other, session],
+    ] as const) {
+      await one.incarnations()
+      // A pooler in transaction mode gives the server process of the one to the holder's transaction.
+      await holder.script("BEGIN")
+      await one.incarnations()
+      await holder.script("COMMIT")
+    }
+    return {
+      roundTripMs: await medianMs(clock, () => session.script("SELECT 1")),
+      commitMs: await medianMs(clock, () => session.resolve(lane)),
+    }
+  } finally {
+    session.cut()
+    other.cut()
+  }
+}
+
+async function runEveryStatement(session: PostgresSession) {
+  const incarnation = await session.begin("probe of a check", 1)
+  const lane = { incarnation, lane: 0 }
+  const nothing = { expected: [], replaced: [], deleted: [], added: [], counts: [], droppedCounters: [] }
+  for (const raisesGeneration of [false, true]) {
+    const { lane: from } = await session.fetch({ lane, keys: [], ranges: [], counters: [] })
+    if (from) await session.makeChanges({ ...nothing, lane, from, version: 0n, raisesGeneration })
+  }
+  await session.incarnations()
+  await session.end(await session.begin("ended probe of a check", 1))
+  return lane
+}
+
+async function medianMs(clock: Clock, work: () => Promise<unknown>): Promise<number> {
+  const samples: number[] = []
+  for (let i = 0; i < SAMPLES; i += 1) {
+    const startMs = clock.monotonicMs()
+    await work()
+    samples.push(clock.monotonicMs() - startMs)
+  }
+  return samples.sort((a, b) => a - b)[SAMPLES >> 1] ?? 0
+}

@@ -1,0 +1,251 @@
+/** `hayloft cluster check-database` on real servers: good ones, wrong settings, standbys, wrong statements. */
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { writeFile } from "node:fs/promises"
+import { createServer, type AddressInfo } from "node:net"
+import { join } from "node:path"
+import { after, before, test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import { run } from "../../src/cli/program.js"
+import { HAYLOFT_COMMAND } from "../../src/client/testing-store-process.js"
+import { RealClock } from "../../src/seams/clock/real.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
+import type { RunName } from "../../src/sql/check/runs-core.js"
+import { makeRun } from "../../src/sql/check/runs.js"
+import { checkDatabase, Postgres } from "../../src/sql/index.js"
+import { parseSchemaName, type SchemaName } from "../../src/sql/postgres/schema.js"
+import { statementsOf, type Statement } from "../../src/sql/postgres/statements.js"
+import { bindChild } from "../harness/commands.js"
+import { withFolder } from "../harness/folders.js"
+import { noPostgres, PostgresServer } from "../harness/postgres.js"
+import { freePort } from "../harness/server.js"
+
+const PASSWORD = "pass-w%C3%B6rd"
+const never = new AbortController().signal
+
+let server: PostgresServer
+
+if (noPostgres === false) {
+  before(async () => {
+    server = await PostgresServer.create()
+  })
+  after(() => server.dispose())
+}
+
+const databaseTest = (name: string, body: () => Promise<void>): void => void test(name, { skip: noPostgres }, body)
+
+interface Checked {
+  readonly code: number
+  readonly out: string
+  readonly error: string
+}
+
+/** Runs the command in this process. No output may contain the password. */
+async function check(args: readonly string[], environment: Record<string, string> = {}): Promise<Checked> {
+  let [out, error] = ["", ""]
+  async function* nothing(): AsyncGenerator<Uint8Array> {}
+  const io = {
+    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
+    ...{ environment, workingFolder: "/", clock: new RealClock(), input: nothing() },
+    out: async (data: string | Uint8Array) => void (out += Buffer.from(data).toString("utf8")),
+    error: (text: string) => void (error += text),
+    ...{ inputIsTerminal: false, errorIsTerminal: false },
+  }
+  const code = await run(["cluster", "check-database", ...args], io, never)
+  for (const secret of [PASSWORD, decodeURIComponent(PASSWORD)])
+    assert.ok(!(out + error).includes(secret), `the password is shown:\n${out}${error}`)
+  return { code, out, error }
+}
+
+const withPassword = (url: string): string => url.replace("hayloft@", `hayloft:${PASSWORD}@`)
+const url = (): string => withPassword(server.url)
+const lastLine = ({ out }: Checked): string => out.trimEnd().split("\n").at(-1) ?? ""
+
+const schemas = async (): Promise<string> =>
+  server.sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'hayloft%'", "hayloft")
+
+databaseTest("a good server is safe, every race was run, and nothing is left behind", async () => {
+  const { code, out } = await check(["--rounds", "8", "--json"], { HAYLOFT_DATABASE_URL: url() })
+  const lines = out
+    .trimEnd()
+    .split("\n")
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+  assert.equal(code, 0, out)
+  const failed = lines.filter(({ level }) => level === "fail" || level === "unknown")
+  assert.deepEqual(failed, [])
+  const races = lines.filter(({ found }) => /\(8 rounds\)/.test(String(found)))
+  assert.equal(races.length, 10, out)
+  const warned = lines.filter(({ level }) => level === "warn").map(each => each["check"])
+  assert.deepEqual(warned, ["tls", "data_checksums", "replication"])
+  const last = lines.at(-1)
+  assert.equal(last?.["isSafe"], true)
+  assert.match(String(last?.["verdict"]), /safe for Hayloft, except for: the connection does not use TLS; /)
+  assert.equal(await schemas(), "")
+})
+
+databaseTest("the URL comes from a file, too, and only from one place", async () => {
+  await withFolder(async folder => {
+    const file = join(folder, "url")
+    await writeFile(file, `${url()}\n`)
+    const checked = await check(["--database-url-file", file, "--rounds", "1"])
+    assert.equal(checked.code, 0, checked.out)
+    assert.match(checked.out, /^postgres:\/\/hayloft:\*\*\*@127\.0\.0\.1:/)
+    assert.match(lastLine(checked), /^This database is safe for Hayloft, except for: /)
+    const both = await check([url(), "--database-url-file", file])
+    assert.deepEqual([both.code, both.out], [2, ""])
+  })
+})
+
+databaseTest("settings that lose acknowledged writes are found, whatever the races say", async () => {
+  await server.sql("ALTER DATABASE hayloft SET synchronous_commit = off")
+  const lazy = await check([url(), "--rounds", "1"])
+  await server.sql("ALTER DATABASE hayloft RESET synchronous_commit")
+  assert.equal(lazy.code, 1)
+  assert.match(lastLine(lazy), /^This database is NOT safe for Hayloft: synchronous_commit is off\.$/)
+  assert.match(lazy.error, /^hayloft: This database is NOT safe for Hayloft: synchronous_commit is off\.\n$/)
+  const set = async (value: "on" | "off"): Promise<void> => {
+    await server.sql(`ALTER SYSTEM SET fsync = ${value}`)
+    await server.sql("SELECT pg_reload_conf()")
+    while ((await server.sql("SHOW fsync")).trim() !== value) await later(5)
+  }
+  await set("off")
+  const fast = await check([url(), "--rounds", "1"])
+  await set("on")
+  assert.equal(fast.code, 1)
+  assert.match(fast.out, /^FAIL +fsync is off: a crash of the machine loses acknowledged writes/m)
+})
+
+databaseTest("a role that may not create a schema is told what to grant", async () => {
+  await server.sql("CREATE ROLE guest LOGIN")
+  const checked = await check([server.url.replace("hayloft@", "guest@"), "--rounds", "1"])
+  assert.equal(checked.code, 1)
+  assert.match(checked.out, /^FAIL +Hayloft's tables cannot be created: permission denied .*GRANT CREATE ON DATABASE/m)
+  assert.match(lastLine(checked), /NOT safe for Hayloft: Hayloft's tables cannot be created/)
+})
+
+databaseTest("a wrong password is denied, and a missing database named", async () => {
+  const lines = "VALUES ('host all locked 127.0.0.1/32 scram-sha-256'), ('host all all 127.0.0.1/32 trust')"
+  const file = (await server.sql("SHOW hba_file")).trim()
+  await server.sql(`CREATE ROLE locked LOGIN PASSWORD 'another'`)
+  await server.sql(`COPY (${lines}, ('host replication all 127.0.0.1/32 trust')) TO '${file}'`)
+  const loaded = () => server.sql("SELECT pg_conf_load_time()")
+  const before = await loaded()
+  await server.sql("SELECT pg_reload_conf()")
+  while ((await loaded()) === before) await later(5)
+  const denied = await check([url().replace("hayloft:", "locked:")])
+  assert.equal(denied.code, 4, denied.out)
+  assert.match(denied.out, /^FAIL +127\.0\.0\.1:\d+ cannot be used: password authentication failed for user "locked"/m)
+  const missing = await check([withPassword(server.urlOf("nowhere"))])
+  assert.equal(missing.code, 1)
+  assert.match(missing.out, /database "nowhere" does not exist/)
+})
+
+test("no server, another server, and URLs of something else have exit codes of their own", async () => {
+  const nobody = await check([`postgres://hayloft:${PASSWORD}@127.0.0.1:${await freePort()}/hayloft`])
+  assert.equal(nobody.code, 5)
+  assert.match(nobody.out, /^FAIL +127\.0\.0\.1:\d+ cannot be used: connect ECONNREFUSED/m)
+  const web = createServer(socket => void socket.on("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")))
+  web.listen(0, "127.0.0.1")
+  await once(web, "listening")
+  const { port } = web.address() as AddressInfo
+  const other = await check([`postgres://hayloft:${PASSWORD}@127.0.0.1:${port}/hayloft`])
+  web.close()
+  assert.equal(other.code, 5)
+  assert.match(lastLine(other), /NOT safe for Hayloft: 127\.0\.0\.1:\d+ cannot be used/)
+  for (const text of [`mysql://hayloft:${PASSWORD}@a/b`, `host=a password=${PASSWORD}`, ""]) {
+    const refused = await check([text])
+    assert.deepEqual([refused.code, refused.out], [2, ""])
+    assert.match(refused.error, /database URL/)
+  }
+  assert.equal((await check(["postgres://a/b", "--rounds", "0"])).code, 2)
+})
+
+databaseTest("a standby is refused, and a primary with an asynchronous one is safe except for that", async () => {
+  const standby = await server.standby()
+  try {
+    while ((await server.sql("SELECT count(*) FROM pg_stat_replication")).trim() !== "1") await later(5)
+    const alone = await check([withPassword(standby.url)])
+    assert.equal(alone.code, 1)
+    assert.match(alone.out, /^FAIL +127\.0\.0\.1:\d+ is read-only: it is a standby in recovery/m)
+    const hosts = `127.0.0.1:${standby.port},127.0.0.1:${server.port}`
+    const both = await check([url().replace(`127.0.0.1:${server.port}`, hosts), "--rounds", "1"])
+    assert.equal(both.code, 0, both.out)
+    assert.match(both.out, /^ok +127\.0\.0\.1:\d+ is read-only: it is not used\nok +127\.0\.0\.1:\d+ accepts writes$/m)
+    assert.match(
+      both.out,
+      /^warn +the standbys are asynchronous: a failover to one loses the last acknowledged writes/m,
+    )
+  } finally {
+    await standby.dispose()
+  }
+})
+
+databaseTest("an interrupted check removes its schema; one that was killed leaves it to the next", async () => {
+  const args = [HAYLOFT_COMMAND, "cluster", "check-database", "--rounds", "1000000"]
+  const env = { ...process.env, HAYLOFT_DATABASE_URL: url() }
+  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] })
+  bindChild(child)
+  let [out, error] = ["", ""]
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (error += chunk))
+  for await (const chunk of child.stdout.setEncoding("utf8")) {
+    out += String(chunk)
+    if (!out.includes("prepared statements work")) continue
+    assert.match(await schemas(), /^hayloft_check_\d+_[0-9a-f]{8}\n$/)
+    child.kill("SIGINT")
+    break
+  }
+  const [code] = (await once(child, "exit")) as [number | null]
+  assert.deepEqual([code, error], [130, "hayloft: interrupted\n"])
+  assert.equal(await schemas(), "")
+
+  const recent = `hayloft_check_${Math.floor(Date.now() / 1000) - 60}_00000000`
+  for (const name of ["hayloft_check_1700000000_00000000", recent, "hayloft_check_mine"])
+    await server.sql(`CREATE SCHEMA ${name}; CREATE TABLE ${name}.rows (key bytea)`, "hayloft")
+  const next = await check([url(), "--rounds", "1"])
+  assert.match(next.out, /^ok +hayloft_check_1700000000_00000000 of an earlier check was removed$/m)
+  assert.deepEqual((await schemas()).trim().split("\n").sort(), [recent, "hayloft_check_mine"])
+  await server.sql(`DROP SCHEMA ${recent} CASCADE; DROP SCHEMA hayloft_check_mine CASCADE`, "hayloft")
+})
+
+/** A server that is as wrong as these statements make it look. */
+const PLANTS: readonly (readonly [name: string, broken: RunName, text: string, instead: string])[] = [
+  ["versions of rows are not compared", "lostUpdate", "r.version = q.version AND", "true AND"],
+  ["the outcome of a lost commit is read, not written", "lateCommit", " FOR UPDATE\n), moved AS", "\n), moved AS"],
+  ["an ended process may commit", "fencing", "AND NOT l.ended\n  RETURNING 1", "RETURNING 1"],
+  ["the generation is not compared", "generation", "l.generation = $4::bigint", "$4::bigint > 0"],
+]
+
+const planted = (text: string, instead: string) => (schema: SchemaName) => {
+  const statements = Object.entries<Statement>({ ...statementsOf(schema) })
+  assert.ok(statements.some(([, statement]) => statement.text.includes(text)))
+  const changed = statements.map(([key, statement]) => [
+    key,
+    { ...statement, text: statement.text.replaceAll(text, instead) },
+  ])
+  return Object.fromEntries(changed) as ReturnType<typeof statementsOf>
+}
+
+const seams = { clock: new RealClock(), random: new SimRandom(TEST_SEED), signal: never }
+
+for (const [name, broken, text, instead] of PLANTS) {
+  databaseTest(`a race is broken if ${name}`, async () => {
+    const schema = parseSchemaName(`planted_${broken.toLowerCase()}`)
+    const database = new Postgres(server.url, { schema, statements: planted(text, instead)(schema) })
+    await database.migrate()
+    const { broken: rounds, example } = await makeRun({ ...seams, database, schema, arrivalMs: 20 }, broken, {
+      rounds: 12,
+    })
+    assert.ok(rounds > 0, example)
+  })
+}
+
+databaseTest("a database on which a race is broken is not safe", async () => {
+  const [[, , text, instead] = ["", "", "", ""]] = PLANTS
+  const settings = { ...seams, url: url(), rounds: 4, statements: planted(text, instead) }
+  const { isSafe, sentence } = await checkDatabase({ ...settings, onFinding: () => Promise.resolve() })
+  assert.equal(isSafe, false)
+  assert.match(sentence, /NOT safe for Hayloft: lost update: broken in \d of \d rounds/)
+  assert.equal(await schemas(), "")
+})
