@@ -63,6 +63,12 @@ const withPassword = (url: string): string => url.replace("hayloft@", `hayloft:$
 const url = (): string => withPassword(server.url)
 const lastLine = ({ out }: Checked): string => out.trimEnd().split("\n").at(-1) ?? ""
 
+async function set(name: string, value: string): Promise<void> {
+  await server.sql(`ALTER SYSTEM SET ${name} = '${value}'`)
+  await server.sql("SELECT pg_reload_conf()")
+  while ((await server.sql(`SHOW ${name}`)).trim() !== value) await later(5)
+}
+
 const schemas = async (): Promise<string> =>
   server.sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'hayloft%'", "hayloft")
 
@@ -105,16 +111,20 @@ databaseTest("settings that lose acknowledged writes are found, whatever the rac
   assert.equal(lazy.code, 1)
   assert.match(lastLine(lazy), /^This database is NOT safe for Hayloft: synchronous_commit is off\.$/)
   assert.match(lazy.error, /^hayloft: This database is NOT safe for Hayloft: synchronous_commit is off\.\n$/)
-  const set = async (value: "on" | "off"): Promise<void> => {
-    await server.sql(`ALTER SYSTEM SET fsync = ${value}`)
-    await server.sql("SELECT pg_reload_conf()")
-    while ((await server.sql("SHOW fsync")).trim() !== value) await later(5)
-  }
-  await set("off")
+  await set("fsync", "off")
   const fast = await check([url(), "--rounds", "1"])
-  await set("on")
+  await set("fsync", "on")
   assert.equal(fast.code, 1)
   assert.match(fast.out, /^FAIL +fsync is off: a crash of the machine loses acknowledged writes/m)
+})
+
+databaseTest("nothing is tried while every commit waits for a standby that is not there", async () => {
+  await set("synchronous_standby_names", "gone")
+  const checked = await check([url(), "--rounds", "1"])
+  await set("synchronous_standby_names", "")
+  assert.equal(checked.code, 1)
+  assert.match(lastLine(checked), /NOT safe for Hayloft: no synchronous standby is connected\.$/)
+  assert.equal(await schemas(), "")
 })
 
 databaseTest("a role that may not create a schema is told what to grant", async () => {

@@ -3,8 +3,8 @@ import { test } from "node:test"
 import type { Finding } from "./finding.js"
 import { hostFindings, serverFindings, verdictOf, waitsForStandby, type ServerFacts } from "./findings-core.js"
 import { versionOf } from "./product-core.js"
-import { latencyFinding, preparedFinding, refusedFinding, runFinding } from "./runs-core.js"
-import { durationMsOf } from "./settings-core.js"
+import { latencyFinding, preparedFinding, refusedFinding, RUN_NAMES, runFinding } from "./runs-core.js"
+import { durationMsOf, SETTING_NAMES } from "./settings-core.js"
 
 const GOOD_SETTINGS: Readonly<Record<string, string>> = {
   ...{ fsync: "on", full_page_writes: "on", synchronous_commit: "on", synchronous_standby_names: "ANY 1 (*)" },
@@ -73,6 +73,21 @@ const TABLE: readonly (readonly [Change, Finding["level"], RegExp])[] = [
   [{ pooler: undefined }, "unknown", /pooler/],
   [{ connectionsLeft: 7 }, "warn", /7 connections are left, 4 for each node: enough for 1 nodes/],
   [{ connectionsLeft: undefined }, "unknown", /how many connections/],
+  [{ connectionsLeft: 12 }, "ok", /enough for 3 nodes/],
+  [{ pooler: "session" }, "ok", /pooler in session mode/],
+  [{ pooler: "transaction" }, "ok", /pooler in transaction mode/],
+  [{ pooler: "none" }, "ok", /there is no pooler/],
+  [{ protection: "unixSocket" }, "ok", /Unix socket/],
+  [{ settings: { statement_timeout: "10s" } }, "ok", /statement_timeout is 10s/],
+  [{ settings: { synchronous_standby_names: "" } }, "ok", /synchronous_standby_names is empty/],
+  [{ settings: { server_encoding: "SQL_ASCII" } }, "ok", /server_encoding is SQL_ASCII/],
+  [{ standbys: [{ name: "b", sync: "sync" }] }, "ok", /commits wait for synchronous standbys \(1 connected\)/],
+  [{ settings: { max_slot_wal_keep_size: "10GB" }, inactiveSlots: 1 }, "ok", /1 replication slots are not in use/],
+  [{ settings: { max_slot_wal_keep_size: undefined }, inactiveSlots: 1 }, "warn", /1 replication slots are not in use/],
+  [{ oldestTransactionSeconds: undefined }, "unknown", /oldest transaction/],
+  [{ oldestTransactionSeconds: 3_599 }, "ok", /oldest transaction/],
+  [{ oldestTransactionSeconds: 3_600 }, "warn", /oldest transaction/],
+  [{ version: "PostgreSQL 12.1 on x86_64" }, "ok", /PostgreSQL 12.1/],
   [{ inactiveSlots: 2 }, "warn", /2 replication slots are not in use: they keep WAL/],
   [{ oldestTransactionSeconds: 7_000 }, "warn", /the oldest transaction is 7000 s old/],
   [{ version: "PostgreSQL 11.2 on x86_64" }, "fail", /PostgreSQL 11.2: Hayloft needs 12 or later/],
@@ -92,10 +107,36 @@ for (const [change, level, pattern] of TABLE) {
   })
 }
 
+test("settings of newer versions are not missed in older ones, and slots not where there are none", () => {
+  const settings = { transaction_timeout: undefined, idle_session_timeout: undefined }
+  for (const { check } of findingsOf({ settings, inactiveSlots: undefined }))
+    assert.ok(!["transaction_timeout", "idle_session_timeout", "slots"].includes(check), check)
+  assert.ok(!findingsOf({}).some(({ check }) => check === "slots"))
+})
+
+test("replication is that of PostgreSQL only", () => {
+  const cockroach = factsOf({ version: "CockroachDB CCL v23.1.11 (x86_64)", standbys: [] })
+  assert.ok(!serverFindings(cockroach, 4).some(({ check }) => check === "replication"))
+  assert.equal(waitsForStandby(cockroach), false)
+})
+
+test("every setting that is judged, and those of the limits, are asked for", () => {
+  const asked = new Set(SETTING_NAMES)
+  const judged = findingsOf({}).filter(
+    ({ check }) => /_|^fsync|^autovacuum/.test(check) && check !== "oldest_transaction",
+  )
+  for (const { check } of judged) assert.ok(asked.has(check), check)
+  for (const name of ["max_connections", "superuser_reserved_connections", "max_slot_wal_keep_size"])
+    assert.ok(asked.has(name), name)
+})
+
 test("the default isolation level depends on the product", () => {
   const isolation = { default_transaction_isolation: "serializable" }
   const findings = findingsOf({ version: "CockroachDB CCL v23.1.11 (x86_64)", settings: isolation })
   assert.equal(findings.find(({ check }) => check === "default_transaction_isolation")?.level, "ok")
+  const weaker = findingsOf({ version: "CockroachDB CCL v23.1.11 (x86_64)" })
+  const found = weaker.find(({ check }) => check === "default_transaction_isolation")
+  assert.deepEqual([found?.level, /serializable on this product/.test(found?.meaning ?? "")], ["warn", true])
 })
 
 test("nothing is tried while every commit would wait for a standby", () => {
@@ -105,8 +146,18 @@ test("nothing is tried while every commit would wait for a standby", () => {
 })
 
 test("durations are read as SHOW prints them", () => {
-  const texts = ["0", "250ms", "5s", "1min", "2h", "1d", "never"]
-  assert.deepEqual(texts.map(durationMsOf), [0, 250, 5_000, 60_000, 7_200_000, 86_400_000, undefined])
+  const texts = ["0", "250ms", "5s", "1min", "2h", "1d", "never", "about 5s", "5s or so"]
+  assert.deepEqual(texts.map(durationMsOf), [
+    0,
+    250,
+    5_000,
+    60_000,
+    7_200_000,
+    86_400_000,
+    undefined,
+    undefined,
+    undefined,
+  ])
 })
 
 test("a host that cannot be used matters only if there is no other", () => {
@@ -151,6 +202,20 @@ test("statements that a product refuses are named as what they are", () => {
   const postgres = versionOf("PostgreSQL 17.2 on x86_64")
   assert.match(refusedFinding("schema", "permission denied for database x", postgres).meaning ?? "", /GRANT CREATE/)
   assert.match(preparedFinding("does not exist").meaning ?? "", /PgBouncer 1.21/)
-  assert.deepEqual([preparedFinding(undefined).level, latencyFinding(1, 2).level], ["ok", "ok"])
-  assert.equal(latencyFinding(30, 40).level, "warn")
+  assert.doesNotMatch(refusedFinding("schema", "the disk is full", postgres).meaning ?? "", /GRANT/)
+  assert.match(refusedFinding("statements", "no", postgres).found, /do not run on PostgreSQL 17.2$/)
+  assert.match(refusedFinding("statements", "no", versionOf("x PostgreSQL 9")).found, /on this product yet$/)
+  assert.equal(preparedFinding(undefined).level, "ok")
+})
+
+test("a database far from its nodes is slow, not unsafe", () => {
+  assert.deepEqual(latencyFinding(0.25, 10), {
+    ...({ level: "ok", check: "latency" } as const),
+    found: "a round trip takes 0.3 ms, a commit 10 ms",
+  })
+  assert.deepEqual([latencyFinding(25, 24.9).level, latencyFinding(25, 25).level], ["ok", "warn"])
+})
+
+test("all runs are made", () => {
+  assert.equal(RUN_NAMES.length, 10)
 })
