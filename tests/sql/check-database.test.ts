@@ -244,7 +244,7 @@ for (const [name, broken, text, instead] of PLANTS) {
     const schema = parseSchemaName(`planted_${broken.toLowerCase()}`)
     const database = new Postgres(server.url, { schema, statements: planted(text, instead)(schema) })
     await database.migrate()
-    const { broken: rounds, example } = await makeRun({ ...seams, database, schema, arrivalMs: 20 }, broken, {
+    const { broken: rounds, example } = await makeRun({ ...seams, database, schema, arrivalMs: 100 }, broken, {
       rounds: 12,
     })
     assert.ok(rounds > 0, example)
