@@ -90,6 +90,11 @@ export const FAILURES = {
   // Load and space
   tooManyInFlight: kind("backOff", "too many requests in flight"),
   stopping: kind("backOff", "the server is stopping"),
+  databaseUnreachable: kind("backOff", "the database does not respond"),
+  databaseRolledBack: kind(
+    "askOperator",
+    "the database has lost changes that were acknowledged; nothing is read, written or removed until an operator decides",
+  ),
   deviceFull: kind("addSpace", "the store is full"),
   // Server side
   indeterminate: kind("backOff", "the write may or may not have happened"),
@@ -104,6 +109,7 @@ export const FAILURES = {
   // Start-up and configuration
   invalidConfig: kind("askOperator", "the configuration is not valid"),
   folderInUse: kind("askOperator", "the data folder is in use by another running process"),
+  foreignDatabase: kind("askOperator", "the database belongs to another store"),
   foreignFolder: kind("askOperator", "the data folder belongs to another store"),
   folderNotEmpty: kind("askOperator", "the folder contains other files and is not a data folder"),
   devicesMissing: kind("askOperator", "devices of this store are missing"),

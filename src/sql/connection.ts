@@ -1,21 +1,28 @@
 /**
  * Connection to the database that is made again when it is lost.
  *
- * Limits  Waits between two tries double up to `SQL_LIMITS.reconnectMs.most`.
+ * Limits  Waits between two tries double up to `SQL_LIMITS.reconnectMs.most`, half of each at random.
  */
 import type { Clock } from "../seams/clock/contract.js"
+import type { Random } from "../seams/random/contract.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type Session } from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
 
 const mayPass = (error: unknown): boolean =>
   error instanceof ConnectionLost || error instanceof OutcomeUnknown || error instanceof TryAgain
 
+interface ConnectionSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly database: Database
+}
+
 export class Connection {
   private current: Session | undefined
+  private lastError: string | undefined
 
   constructor(
-    private readonly database: Database,
-    private readonly clock: Clock,
+    private readonly seams: ConnectionSeams,
     private readonly signal: AbortSignal,
   ) {}
 
@@ -24,9 +31,14 @@ export class Connection {
     return this.current?.isOpen === true ? this.current : undefined
   }
 
+  /** Why the last connection was lost or could not be made; undefined: it works. */
+  get trouble(): string | undefined {
+    return this.lastError
+  }
+
   /** The session; connects if there is none. Throws `ConnectionLost`. */
   private async session(): Promise<Session> {
-    if (this.current?.isOpen !== true) this.current = await this.database.connect()
+    if (this.current?.isOpen !== true) this.current = await this.seams.database.connect()
     return this.current
   }
 
@@ -35,14 +47,19 @@ export class Connection {
    * after `untilMs` of the monotonic clock or once the signal has fired, and any other error at once.
    */
   async repeat<T>(untilMs: number, work: (session: Session) => Promise<T>): Promise<T> {
+    const { clock, random } = this.seams
     let waitMs: number = SQL_LIMITS.reconnectMs.first
     for (;;) {
       try {
-        return await work(await this.session())
+        const done = await work(await this.session())
+        this.lastError = undefined
+        return done
       } catch (error) {
-        if (!mayPass(error) || this.signal.aborted || this.clock.monotonicMs() > untilMs) throw error
+        if (error instanceof ConnectionLost) this.lastError = `the database cannot be reached: ${error.message}`
+        if (!mayPass(error) || this.signal.aborted || clock.monotonicMs() > untilMs) throw error
       }
-      await this.clock.sleep(waitMs, this.signal)
+      // Half of it is random, so that all nodes do not come back at the same moment.
+      await clock.sleep(waitMs / 2 + random.below(waitMs / 2), this.signal)
       waitMs = Math.min(2 * waitMs, SQL_LIMITS.reconnectMs.most)
     }
   }

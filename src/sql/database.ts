@@ -6,7 +6,7 @@
  *           one moment. A session that throws `ConnectionLost` is over; a commit under way may still take effect later.
  */
 import type { Family } from "../base/families.js"
-import type { BucketId, RowKey } from "../base/ids.js"
+import type { BucketId, RowKey, StoreId } from "../base/ids.js"
 import type { Counters } from "../format/records.js"
 
 /** A family as the database stores it: an object's head is a column of its current row. */
@@ -55,6 +55,12 @@ export interface LaneState {
   readonly generation: bigint
   /** The incarnation is over: the lane cannot commit any more. */
   readonly isEnded: boolean
+}
+
+/** All incarnations that have not ended, and the highest number ever assigned. */
+export interface IncarnationList {
+  readonly live: readonly { readonly incarnation: number; readonly node: string }[]
+  readonly highest: number
 }
 
 export interface FetchRequest {
@@ -116,6 +122,10 @@ export type CommitOutcome = "committed" | "conflict"
 export const RESOLVE_JUMP = 1_000n
 
 export interface Session {
+  /** The store whose rows the database keeps; undefined: it is empty. */
+  storeId(): Promise<StoreId | undefined>
+  /** Makes an empty database that of this store; returns the store that it belongs to. */
+  claim(storeId: StoreId): Promise<StoreId>
   fetch(request: FetchRequest): Promise<Fetched>
   /** Throws `OutcomeUnknown` if the database reports a commit that it does not vouch for. */
   makeChanges(request: CommitRequest): Promise<CommitOutcome>
@@ -124,17 +134,21 @@ export interface Session {
    * `RESOLVE_JUMP`, so that it cannot take effect later, and returns the state before. Undefined: the database does not know the lane.
    */
   resolve(lane: LaneId): Promise<LaneState | undefined>
-  /** Begins a new incarnation of a node, ends the earlier ones, and returns its number. */
-  begin(node: string, lanes: number): Promise<number>
+  /**
+   * Begins a new incarnation of a node, ends the earlier ones, and returns its number. Undefined: another incarnation
+   * has begun since `highest` was the highest one.
+   */
+  begin(node: string, lanes: number, highest: number): Promise<number | undefined>
   /** Ends an incarnation: once this resolves, nothing of it takes effect any more. */
   end(incarnation: number): Promise<void>
-  /** All incarnations that have not ended, and the highest number ever assigned. */
-  incarnations(): Promise<{ readonly live: readonly number[]; readonly highest: number }>
+  incarnations(): Promise<IncarnationList>
   readonly isOpen: boolean
   close(): Promise<void>
 }
 
 export interface Database {
+  /** Creates the schema, or brings it to this program's version. Throws `ConnectionLost`, `conflict` if it is newer. */
+  migrate(): Promise<void>
   /** Throws `ConnectionLost`. */
   connect(): Promise<Session>
 }

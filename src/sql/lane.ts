@@ -16,8 +16,9 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { decideBatch, type AnswerableCommand, type DecidedBatch } from "./batch-core.js"
 import { ConnectionLost, OutcomeUnknown, RESOLVE_JUMP, TryAgain } from "./database.js"
-import { Connection } from "./connection.js"
-import type { CommitRequest, Database, Fetched, LaneState } from "./database.js"
+import type { Connection } from "./connection.js"
+import type { CommitRequest, Fetched, LaneState } from "./database.js"
+import { endedFailure, type EndReason } from "./end-reason.js"
 import { SQL_LIMITS } from "./limits.js"
 import { FetchedRows, Wants } from "./rows-core.js"
 import { WaitingQueue, type Waiting } from "./waiting.js"
@@ -29,14 +30,10 @@ export interface LaneHost {
   readonly incarnation: number
   readonly clock: Clock
   readonly log: Log
-  readonly database: Database
   /** A moment and the identity of the decisions of a batch. */
   beginBatch(version: bigint): BatchTime
-  /** The lane has seen the store's generation. */
-  onGeneration(generation: bigint): void
   /** The database does not accept this incarnation any more, or has lost what it committed. */
-  onEnded(reason: "ended" | "rolledBack"): void
-  readonly signal: AbortSignal
+  onEnded(reason: EndReason): void
 }
 
 export interface BatchTime {
@@ -59,7 +56,6 @@ const LANES = 1n << 4n
 
 export class Lane {
   private readonly queue = new WaitingQueue<AnswerableCommand>()
-  private readonly connection: Connection
   /** The number that the next commit starts from; undefined: to be read. */
   private number: bigint | undefined
   private running: Promise<void> | undefined
@@ -68,12 +64,15 @@ export class Lane {
   constructor(
     private readonly host: LaneHost,
     private readonly lane: number,
-  ) {
-    this.connection = new Connection(host.database, host.clock, host.signal)
-  }
+    private readonly connection: Connection,
+  ) {}
 
   private get id() {
     return { incarnation: this.host.incarnation, lane: this.lane }
+  }
+
+  get waiting(): number {
+    return this.queue.length
   }
 
   run<Result>(command: Command<Result>): Promise<Result> {
@@ -160,7 +159,7 @@ export class Lane {
     } catch (error) {
       if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
       this.host.log.warn("database_unreachable", { lane: this.lane, error: String(error) })
-      throw fail("tooManyInFlight", { message: "the database does not respond" })
+      throw fail("databaseUnreachable")
     }
   }
 
@@ -170,13 +169,12 @@ export class Lane {
     this.number ??= state.number
     if (state.number < this.number) return this.ended("rolledBack")
     if (state.isEnded || state.number > this.number) return this.ended("ended")
-    this.host.onGeneration(state.generation)
     return state
   }
 
-  private ended(reason: "ended" | "rolledBack"): never {
+  private ended(reason: EndReason): never {
     this.host.onEnded(reason)
-    throw fail("stopping", { message: `this node's metadata incarnation is over (${reason})` })
+    throw endedFailure(reason)
   }
 
   private versionOf(number: bigint): bigint {

@@ -16,5 +16,7 @@ export const SQL_LIMITS = {
   lossesOfCommandMax: 50,
   /** From its arrival until a command is refused because the database does not answer. */
   commandMsMax: 30_000,
+  /** How often the list of live incarnations is read. */
+  incarnationsEveryMs: 5_000,
   reconnectMs: { first: 50, most: 5_000 },
 } as const

@@ -9,8 +9,8 @@ import { visitRows, type RowVisitor } from "../base/row-scan.js"
 import type { Incarnations, Query, QueryView } from "../metadata/index.js"
 import type { Position } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { Connection } from "./connection.js"
-import { ConnectionLost, TryAgain, type Database, type Fetched, type LaneId, type LaneState } from "./database.js"
+import type { Connection } from "./connection.js"
+import { ConnectionLost, TryAgain, type Fetched, type LaneId, type LaneState } from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
 import { BatchView, FetchedRows, RowsMissing, Wants, type BatchSoFar } from "./rows-core.js"
 import { WaitingQueue, type Waiting } from "./waiting.js"
@@ -23,13 +23,11 @@ interface WaitingQuery {
 
 interface ReaderHost {
   readonly clock: Clock
-  readonly database: Database
   readonly incarnations: Incarnations
   /** The lane whose row comes with every read, with the store's generation. */
   readonly lane: LaneId
   onState(state: LaneState | undefined): void
   position(): Position
-  readonly signal: AbortSignal
 }
 
 const NO_CHANGES: BatchSoFar = { rows: new Map(), counts: new Map() }
@@ -52,13 +50,13 @@ class SqlQueryView extends BatchView implements QueryView {
 
 export class Reader {
   private readonly queue = new WaitingQueue<WaitingQuery>()
-  private readonly connection: Connection
   private running: Promise<void> | undefined
   private isStopped = false
 
-  constructor(private readonly host: ReaderHost) {
-    this.connection = new Connection(host.database, host.clock, host.signal)
-  }
+  constructor(
+    private readonly host: ReaderHost,
+    private readonly connection: Connection,
+  ) {}
 
   get waiting(): number {
     return this.queue.length
@@ -127,7 +125,7 @@ export class Reader {
       return await this.connection.repeat(untilMs, session => session.fetch(request))
     } catch (error) {
       if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
-      throw fail("tooManyInFlight", { message: "the database does not respond" })
+      throw fail("databaseUnreachable")
     }
   }
 }

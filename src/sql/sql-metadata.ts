@@ -1,20 +1,20 @@
 /**
  * SQL engine: metadata in a transactional database that other processes use at the same time.
  *
- * Each start is an incarnation with a few lanes. A command goes to the lane of its first row, so that the commands of
- * one object keep their order after an unknown outcome. Queries go to readers.
+ * Each start of a process is an incarnation with a few lanes. A command goes to the lane of its first row, so that the
+ * commands of one object keep their order after an unknown outcome. Queries go to readers. If the incarnation is ended
+ * because the process was silent for too long, it begins another one; what was under way is refused and may be repeated.
  *
- * Promises  See `metadata/contract.ts`. A process whose incarnation has ended commits nothing more.
+ * Promises  See `metadata/contract.ts`. An incarnation that has ended commits nothing more. Once the database has lost
+ *           something that was acknowledged, nothing is read or written until an operator decides.
  * Limits    SQL_LIMITS.
  */
-import { assert } from "../base/assert.js"
-import { fail } from "../base/failures.js"
+import { equalBytes } from "../base/bytes.js"
 import type { Family } from "../base/families.js"
-import { parseIncarnation, parsePosition, type Incarnation, type Position, type RowKey } from "../base/ids.js"
+import { fail, type Failure } from "../base/failures.js"
+import { parseIncarnation, type Position, type RowKey, type StoreId } from "../base/ids.js"
 import { Lent, type LentSoon } from "../base/lent.js"
 import type { Soon } from "../base/soon.js"
-import { equalBytes } from "../base/bytes.js"
-import { decisionIdOf, u64TextOf } from "../format/row-key.js"
 import {
   query,
   type Command,
@@ -23,123 +23,97 @@ import {
   type MetadataRow,
   type Query,
 } from "../metadata/index.js"
-import type { Clock } from "../seams/clock/contract.js"
-import type { Log } from "../seams/telemetry/contract.js"
+import { Connection } from "./connection.js"
 import type { Database, Session } from "./database.js"
-import { Lane, type BatchTime, type LaneHost } from "./lane.js"
+import { endedFailure, type EndReason } from "./end-reason.js"
+import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
-import { Reader } from "./reader.js"
-import { laneKeyOf } from "./stored-key.js"
 
-interface SqlMetadataSettings {
-  readonly clock: Clock
-  readonly log: Log
-  readonly database: Database
+interface SqlMetadataSettings extends SqlSeams {
   /** Identifies the node: a new incarnation ends the earlier ones of the same node. */
   readonly node: string
 }
 
-/** Positions of one incarnation: those of a later one are higher. */
-const POSITIONS = 2 ** 34
-
 /** The payload with the row that it was read with. */
 const payloadOfRow = query("PayloadOfRow", (view, family: Family, key: RowKey) => view.get(family, key))
 
-/** Incarnations as last read from the database. One that it does not know is not over. */
-class KnownIncarnations implements Incarnations {
-  private live = new Set<number>()
-  private highest = 0
-
-  constructor(readonly own: Incarnation) {}
-
-  learn({ live, highest }: Awaited<ReturnType<Session["incarnations"]>>): void {
-    this.live = new Set(live)
-    this.highest = highest
-  }
-
-  isOver(incarnation: Incarnation): boolean {
-    return incarnation <= this.highest && !this.live.has(incarnation) && incarnation !== this.own
+/**
+ * Makes sure that the database keeps this store's metadata; an empty database becomes that of a new store. Throws
+ * `foreignDatabase`, `ConnectionLost`.
+ */
+export async function claimDatabase(database: Database, storeId: StoreId, isNew: boolean): Promise<void> {
+  const session = await database.connect()
+  try {
+    const found = isNew ? await session.claim(storeId) : await session.storeId()
+    if (found === storeId) return
+    const message =
+      found === undefined
+        ? "the database is empty, but this store has data: pass the URL of the database with its metadata"
+        : `the database keeps the metadata of another store, ${found}`
+    throw fail("foreignDatabase", { message })
+  } finally {
+    await session.close()
   }
 }
 
 export class SqlMetadata implements Metadata {
+  readonly name = "metadata incarnations"
   private readonly stopping = new AbortController()
-  private readonly lanes: readonly Lane[]
-  private readonly readers: readonly Reader[]
-  private nextReader = 0
-  private positionNow: number
-  /** Positions of batches that are neither committed nor certain not to be. */
-  private readonly inFlight = new Set<number>()
-  private generationNow: bigint | undefined
-  private endedBecause: "ended" | "rolledBack" | undefined
+  private readonly upkeep: Connection
+  private current: SqlIncarnation
+  private over: EndReason | undefined
+  private beginning: Promise<void> | undefined
 
   private constructor(
     private readonly settings: SqlMetadataSettings,
-    private readonly known: KnownIncarnations,
+    begun: (onEnded: (reason: EndReason) => void) => SqlIncarnation,
   ) {
-    const { clock, log, database } = settings
-    const { own } = known
-    this.positionNow = own * POSITIONS
-    const host: LaneHost = {
-      ...{ clock, log, database, incarnation: own, signal: this.stopping.signal },
-      beginBatch: version => this.beginBatch(version),
-      onGeneration: generation => this.onGeneration(generation),
-      onEnded: reason => this.onEnded(reason),
-    }
-    this.lanes = Array.from({ length: SQL_LIMITS.lanes }, (_, lane) => new Lane(host, lane))
-    const readerHost = {
-      ...{ clock, database, incarnations: known, signal: this.stopping.signal },
-      lane: { incarnation: own, lane: 0 },
-      onState: (state: Parameters<LaneStateSeen>[0]) => this.onState(state),
-      position: () => this.position,
-    }
-    this.readers = Array.from({ length: SQL_LIMITS.readers }, () => new Reader(readerHost))
+    this.upkeep = new Connection(settings, this.stopping.signal)
+    this.current = begun(reason => this.onEnded(reason))
   }
 
   /** Begins a new incarnation of the node. Throws `ConnectionLost`. */
   static async open(settings: SqlMetadataSettings): Promise<SqlMetadata> {
     const session = await settings.database.connect()
     try {
-      const own = parseIncarnation(await session.begin(settings.node, SQL_LIMITS.lanes))
-      const known = new KnownIncarnations(own)
-      known.learn(await session.incarnations())
-      return new SqlMetadata(settings, known)
+      const known = await begin(settings.node, session, "takeOver")
+      return new SqlMetadata(settings, onEnded => new SqlIncarnation(settings, known, onEnded))
     } finally {
       await session.close()
     }
   }
 
   get incarnations(): Incarnations {
-    return this.known
+    return this.current.known
   }
 
-  /** Below the positions of all batches that are under way. */
   get position(): Position {
-    return parsePosition(Math.min(this.positionNow, ...[...this.inFlight].map(position => position - 1)))
+    return this.current.position
   }
 
-  /** Of buckets and identities: increases with each change of one, by any process. Undefined: nothing was read yet. */
-  get generation(): bigint | undefined {
-    return this.generationNow
+  get commandsWaiting(): number {
+    return this.current.commandsWaiting
+  }
+
+  readonly commandsWaitingMax = SQL_LIMITS.lanes * SQL_LIMITS.waitingMax
+
+  /** Why commands are not accepted now; undefined: they are. */
+  get trouble(): string | undefined {
+    if (this.over !== undefined) return endedFailure(this.over).message
+    return this.current.trouble ?? this.upkeep.trouble
   }
 
   run<Result>(command: Command<Result>): Promise<Result> {
-    const refusal = this.refusal()
-    if (refusal) return Promise.reject(refusal)
-    return this.laneOf(command).run(command)
+    return this.refusal ? Promise.reject(this.refusal) : this.current.run(command)
   }
 
   ask<Result>(query: Query<Result>): Soon<Result> {
-    const refusal = this.refusal()
-    if (refusal) return Promise.reject(refusal)
-    this.nextReader = (this.nextReader + 1) % this.readers.length
-    const [first, ...others] = [...this.readers.slice(this.nextReader), ...this.readers.slice(0, this.nextReader)]
-    const reader = others.reduce((best, each) => (each.waiting < best.waiting ? each : best), first ?? this.noReader())
-    return reader.ask(query)
+    return this.refusal ? Promise.reject(this.refusal) : this.current.ask(query)
   }
 
-  private noReader(): never {
-    throw fail("stopping")
+  private get refusal(): Failure | undefined {
+    if (this.stopping.signal.aborted) return fail("stopping")
+    return this.over && endedFailure(this.over)
   }
 
   /** The database is the only replica. */
@@ -154,59 +128,70 @@ export class SqlMetadata implements Metadata {
     return now.then(found => (found && equalBytes(found.value, row.value) ? found.payload?.bytes : undefined))
   }
 
-  /** Answers what is under way, and closes all connections. */
-  async stop(): Promise<void> {
-    const stopped = [...this.lanes, ...this.readers].map(each => each.stop())
-    this.stopping.abort()
-    await Promise.all(stopped)
-  }
-
-  /** All commands of one object use one lane. */
-  private laneOf({ name, touches }: Command<unknown>): Lane {
-    const [first] = touches
-    const text = first === undefined ? name : laneKeyOf(...first)
-    let hash = 0
-    for (let i = 0; i < text.length; i += 1) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) >>> 0
-    return this.lanes[hash % this.lanes.length] ?? this.noReader()
-  }
-
-  private refusal() {
-    if (this.endedBecause === undefined) return undefined
-    return fail("stopping", { message: `this node's metadata incarnation is over (${this.endedBecause})` })
-  }
-
-  private beginBatch(version: bigint): BatchTime {
-    this.positionNow += 1
-    assert(
-      this.positionNow < (this.known.own + 1) * POSITIONS,
-      "an incarnation has no more positions: restart the node",
-    )
-    const position = this.positionNow
-    this.inFlight.add(position)
-    const nowMs = this.settings.clock.wallMs()
-    return {
-      timeOf: command => ({
-        ...{ nowMs, position: parsePosition(position), incarnations: this.known },
-        id: `${decisionIdOf(parsePosition(position))}${u64TextOf(version)}${String.fromCharCode(command)}`,
-      }),
-      end: () => void this.inFlight.delete(position),
+  /** Keeps up with the incarnations of other nodes, and notices that the own one has ended. */
+  async keepUp(signal: AbortSignal): Promise<void> {
+    const { clock } = this.settings
+    while (!signal.aborted) {
+      await this.learn()
+      await clock.sleep(SQL_LIMITS.incarnationsEveryMs, signal)
     }
   }
 
-  private onState(state: Parameters<LaneStateSeen>[0]): void {
-    if (state === undefined) this.onEnded("rolledBack")
-    else this.onGeneration(state.generation)
+  private async learn(): Promise<void> {
+    const { known } = this.current
+    try {
+      const untilMs = this.settings.clock.monotonicMs()
+      known.learn(await this.upkeep.repeat(untilMs, session => session.incarnations()))
+    } catch (error) {
+      this.settings.log.debug("incarnations_unknown", { error: String(error) })
+    }
   }
 
-  private onGeneration(generation: bigint): void {
-    this.generationNow = generation
+  /** Answers what is under way, and closes all connections. */
+  async stop(): Promise<void> {
+    this.stopping.abort()
+    await this.beginning
+    await this.current.stop()
+    await this.upkeep.close()
   }
 
-  private onEnded(reason: "ended" | "rolledBack"): void {
-    if (this.endedBecause !== undefined) return
-    this.endedBecause = reason
-    this.settings.log.error("metadata_incarnation_over", { incarnation: this.known.own, reason })
+  private onEnded(reason: EndReason): void {
+    this.over = reason
+    this.settings.log.error("metadata_incarnation_over", { incarnation: this.current.known.own, reason })
+    if (reason === "ended" && !this.stopping.signal.aborted) this.beginning = this.beginAgain()
+  }
+
+  /** Never rejects. */
+  private async beginAgain(): Promise<void> {
+    const { settings, upkeep } = this
+    const ended = this.current
+    try {
+      const known = await upkeep.repeat(Infinity, session => begin(settings.node, session, "ifNone"))
+      this.current = new SqlIncarnation(settings, known, reason => this.onEnded(reason))
+      this.over = undefined
+      settings.log.info("metadata_incarnation_begun", { incarnation: known.own })
+    } catch (error) {
+      if (error instanceof Superseded) this.over = "superseded"
+      settings.log.error("metadata_incarnation_not_begun", { error: String(error) })
+    }
+    if (ended !== this.current) await ended.stop()
   }
 }
 
-type LaneStateSeen = (state: { readonly generation: bigint } | undefined) => void
+/** Another process runs as the same node. */
+class Superseded extends Error {
+  override readonly name = "Superseded"
+}
+
+/** Begins an incarnation. `ifNone`: throws `Superseded` if the node has a live one, which another process has begun. */
+async function begin(node: string, session: Session, mode: "takeOver" | "ifNone"): Promise<KnownIncarnations> {
+  for (;;) {
+    const { live, highest } = await session.incarnations()
+    if (mode === "ifNone" && live.some(each => each.node === node)) throw new Superseded("the node has a live process")
+    const own = await session.begin(node, SQL_LIMITS.lanes, highest)
+    if (own === undefined) continue
+    const known = new KnownIncarnations(parseIncarnation(own))
+    known.learn(await session.incarnations())
+    return known
+  }
+}

@@ -11,6 +11,7 @@ import { Client } from "pg"
 import { rowKeyOf } from "../../src/base/ids.js"
 import { command, query, type RowView } from "../../src/metadata/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
+import { RealRandom } from "../../src/seams/random/real.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { Postgres, SqlMetadata } from "../../src/sql/index.js"
@@ -128,7 +129,7 @@ test("connections cut at any moment lose no change and repeat none", { skip: noP
     const direct = await databases.create()
     const log = new SimTelemetry().log
     const open = (url: string, node: string) =>
-      SqlMetadata.open({ clock: new RealClock(), log, database: new Postgres(url), node })
+      SqlMetadata.open({ clock: new RealClock(), random: new RealRandom(), log, database: new Postgres(url), node })
     const cut = await open(cutter.urlOf(direct), "cut")
     const steady = await open(direct, "steady")
     cutter.isCutting = true
@@ -164,7 +165,7 @@ test(
     const cutter = await Cutter.before(databases.server.port)
     try {
       const url = await databases.create()
-      const settings = { clock: new RealClock(), log: new SimTelemetry().log, node: "cut" }
+      const settings = { clock: new RealClock(), random: new RealRandom(), log: new SimTelemetry().log, node: "cut" }
       const engine = await SqlMetadata.open({ ...settings, database: new Postgres(cutter.urlOf(url)) })
       assert.equal(await engine.run(increment()), 1)
       const holder = new Client({ connectionString: url })

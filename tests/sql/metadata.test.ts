@@ -1,6 +1,7 @@
 /** The SQL engine passes the suite of all metadata engines, on a real PostgreSQL. */
 import { after, before, test } from "node:test"
 import { RealClock } from "../../src/seams/clock/real.js"
+import { RealRandom } from "../../src/seams/random/real.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { metadataSuite, type MetadataUnderTest } from "../../src/metadata/suite.js"
 import { Postgres, SqlMetadata } from "../../src/sql/index.js"
@@ -10,7 +11,13 @@ import { Databases } from "./databases.js"
 let databases: Databases
 
 async function openOn(url: string): Promise<MetadataUnderTest> {
-  const settings = { clock: new RealClock(), log: new SimTelemetry().log, database: new Postgres(url), node: "node" }
+  const settings = {
+    clock: new RealClock(),
+    random: new RealRandom(),
+    log: new SimTelemetry().log,
+    database: new Postgres(url),
+    node: "node",
+  }
   const metadata = await SqlMetadata.open(settings)
   return {
     metadata,

@@ -35,6 +35,7 @@ import { findLatest, NO_CHECKSUM, readCounters } from "../../src/object/commands
 import { putVersion, recordHints, removeLatest } from "../../src/object/commands/version-commands-core.js"
 import type { Conditions } from "../../src/object/contract.js"
 import { RealClock } from "../../src/seams/clock/real.js"
+import { RealRandom } from "../../src/seams/random/real.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { Postgres, SqlMetadata } from "../../src/sql/index.js"
 import { noPostgres } from "../harness/postgres.js"
@@ -51,7 +52,13 @@ if (noPostgres === false) {
     databases = await Databases.start()
     const url = await databases.create()
     const open = (node: string) =>
-      SqlMetadata.open({ clock: new RealClock(), log: new SimTelemetry().log, database: new Postgres(url), node })
+      SqlMetadata.open({
+        clock: new RealClock(),
+        random: new RealRandom(),
+        log: new SimTelemetry().log,
+        database: new Postgres(url),
+        node,
+      })
     engines = [await open("a"), await open("b")]
   })
   after(async () => {

@@ -4,6 +4,8 @@
  */
 import { DatabaseError } from "pg"
 import type { Clock } from "../../seams/clock/contract.js"
+import { must } from "../../base/assert.js"
+import { parseStoreId } from "../../base/ids.js"
 import type { Postgres } from "../postgres/postgres.js"
 import type { PostgresSession } from "../postgres/session.js"
 
@@ -47,7 +49,7 @@ export async function probe(database: Postgres, clock: Clock): Promise<Probed> {
 }
 
 async function runEveryStatement(session: PostgresSession) {
-  const incarnation = await session.begin("probe of a check", 1)
+  const incarnation = await begin(session, "probe of a check")
   const lane = { incarnation, lane: 0 }
   const nothing = { expected: [], replaced: [], deleted: [], added: [], counts: [], droppedCounters: [] }
   for (const raisesGeneration of [false, true]) {
@@ -55,8 +57,16 @@ async function runEveryStatement(session: PostgresSession) {
     if (from) await session.makeChanges({ ...nothing, lane, from, version: 0n, raisesGeneration })
   }
   await session.incarnations()
-  await session.end(await session.begin("ended probe of a check", 1))
+  await session.storeId()
+  await session.claim(parseStoreId("0".repeat(32)))
+  await session.end(await begin(session, "ended probe of a check"))
   return lane
+}
+
+/** Nobody else uses the schema. */
+async function begin(session: PostgresSession, node: string): Promise<number> {
+  const { highest } = await session.incarnations()
+  return must(await session.begin(node, 1, highest), "no incarnation has begun since")
 }
 
 async function medianMs(clock: Clock, work: () => Promise<unknown>): Promise<number> {

@@ -96,5 +96,5 @@ export class Stage {
   }
 }
 
-const openEngine = ({ clock }: RunHost, database: StagedDatabase, node: string): Promise<SqlMetadata> =>
-  SqlMetadata.open({ clock, log: QUIET, database, node })
+const openEngine = ({ clock, random }: RunHost, database: StagedDatabase, node: string): Promise<SqlMetadata> =>
+  SqlMetadata.open({ clock, random, log: QUIET, database, node })

@@ -2,6 +2,7 @@
  * A real database whose commits a run of a check can watch, delay and cut: what other processes do in the worst moment
  * is then done in that moment, not by chance.
  */
+import type { StoreId } from "../../base/ids.js"
 import type {
   CommitOutcome,
   CommitRequest,
@@ -36,6 +37,10 @@ export class StagedDatabase implements Database {
   async connect(): Promise<Session> {
     return new StagedSession(await this.database.connect(), this)
   }
+
+  migrate(): Promise<void> {
+    return this.database.migrate()
+  }
 }
 
 class StagedSession implements Session {
@@ -63,8 +68,16 @@ class StagedSession implements Session {
     return this.session.resolve(lane)
   }
 
-  begin(node: string, lanes: number): Promise<number> {
-    return this.session.begin(node, lanes)
+  storeId(): ReturnType<Session["storeId"]> {
+    return this.session.storeId()
+  }
+
+  claim(storeId: StoreId): ReturnType<Session["claim"]> {
+    return this.session.claim(storeId)
+  }
+
+  begin(node: string, lanes: number, highest: number): ReturnType<Session["begin"]> {
+    return this.session.begin(node, lanes, highest)
   }
 
   end(incarnation: number): Promise<void> {

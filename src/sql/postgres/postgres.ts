@@ -55,7 +55,6 @@ export class Postgres implements Database {
     throw last
   }
 
-  /** Creates the schema, or brings it to this program's version. Throws `conflict` if it is newer. */
   async migrate(): Promise<void> {
     const session = await this.connect()
     try {

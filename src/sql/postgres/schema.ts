@@ -37,6 +37,7 @@ export const migrationsOf = (schema: SchemaName): readonly string[] => [
   `
 CREATE TABLE ${schema}.store (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  store_id bytea,
   generation bigint NOT NULL DEFAULT 1,
   last_incarnation bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);

@@ -7,7 +7,8 @@
 import { Client, DatabaseError, type ClientConfig, type CustomTypesConfig } from "pg"
 import { must } from "../../base/assert.js"
 import { FAMILIES, OBJECT_FAMILIES, type Family } from "../../base/families.js"
-import { rowKeyOf, type RowKey } from "../../base/ids.js"
+import { hexOf } from "../../base/bytes.js"
+import { parseStoreId, rowKeyOf, type RowKey, type StoreId } from "../../base/ids.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain } from "../database.js"
 import type {
@@ -15,6 +16,7 @@ import type {
   CommitRequest,
   Fetched,
   FetchRequest,
+  IncarnationList,
   LaneId,
   LaneState,
   NewRow,
@@ -283,19 +285,37 @@ export class PostgresSession implements Session {
     return row && laneStateOf(row)
   }
 
-  async begin(node: string, lanes: number): Promise<number> {
-    const [row] = await this.change(this.statements.begin, [Buffer.from(node), smallintBytes(lanes)])
-    return numberOf(row?.[0])
+  async storeId(): Promise<StoreId | undefined> {
+    const [row] = await this.run(this.statements.storeId, [])
+    return row && parseStoreId(hexOf(present(row[0])))
+  }
+
+  async claim(storeId: StoreId): Promise<StoreId> {
+    const [row] = await this.change(this.statements.claim, [Buffer.from(storeId, "hex")])
+    return parseStoreId(hexOf(present(row?.[0])))
+  }
+
+  async begin(node: string, lanes: number, highest: number): Promise<number | undefined> {
+    const [row] = await this.change(this.statements.begin, [
+      Buffer.from(node),
+      smallintBytes(lanes),
+      bigintBytes(BigInt(highest)),
+    ])
+    return row && numberOf(row[0])
   }
 
   async end(incarnation: number): Promise<void> {
     await this.change(this.statements.end, [bigintBytes(BigInt(incarnation))])
   }
 
-  async incarnations(): Promise<{ live: readonly number[]; highest: number }> {
-    const rows = await this.run(this.statements.incarnations, [])
-    const of = (isHighest: boolean) => rows.filter(row => flagOf(row[1]) === isHighest).map(row => numberOf(row[0]))
-    return { live: of(false), highest: Math.max(0, ...of(true)) }
+  async incarnations(): Promise<IncarnationList> {
+    const live: { incarnation: number; node: string }[] = []
+    let highest = 0
+    for (const [incarnation, node] of await this.run(this.statements.incarnations, [])) {
+      if (node) live.push({ incarnation: numberOf(incarnation), node: node.toString() })
+      else highest = numberOf(incarnation)
+    }
+    return { live, highest }
   }
 }
 

@@ -21,6 +21,8 @@ export interface Statements {
   /** A commit that also increases the generation of every lane. */
   readonly commitAndRaise: Statement
   readonly resolve: Statement
+  readonly storeId: Statement
+  readonly claim: Statement
   readonly begin: Statement
   readonly end: Statement
   readonly incarnations: Statement
@@ -32,6 +34,8 @@ export const statementsOf = (schema: SchemaName): Statements => ({
   commit: { name: "commit-1", text: commitText(schema, ownLane(schema)) },
   commitAndRaise: { name: "commit-raise-1", text: commitText(schema, allLanes(schema)) },
   resolve: { name: "resolve-1", text: resolveText(schema) },
+  storeId: { name: "store-id-1", text: storeIdText(schema) },
+  claim: { name: "claim-1", text: claimText(schema) },
   begin: { name: "begin-1", text: beginText(schema) },
   end: { name: "end-1", text: endText(schema) },
   incarnations: { name: "incarnations-1", text: incarnationsText(schema) },
@@ -162,10 +166,19 @@ WITH before AS MATERIALIZED (
 )
 SELECT number, generation, ended FROM before`
 
-/** Ends the earlier incarnations of a node and begins another, with its lanes. */
+const storeIdText = (schema: SchemaName): string =>
+  `SELECT s.store_id FROM ${schema}.store s WHERE s.store_id IS NOT NULL`
+
+const claimText = (schema: SchemaName): string =>
+  `UPDATE ${schema}.store s SET store_id = coalesce(s.store_id, $1::bytea) RETURNING s.store_id`
+
+/**
+ * Ends the earlier incarnations of a node and begins another, with its lanes; nothing if the highest one is not the
+ * expected one: the statement would not see one that has begun since.
+ */
 const beginText = (schema: SchemaName): string => `
 WITH store_done AS (
-  UPDATE ${schema}.store s SET last_incarnation = s.last_incarnation + 1
+  UPDATE ${schema}.store s SET last_incarnation = s.last_incarnation + 1 WHERE s.last_incarnation = $3::bigint
   RETURNING s.last_incarnation AS incarnation, s.generation
 ), old AS (
   UPDATE ${schema}.incarnations i SET ended = true
@@ -191,6 +204,6 @@ UPDATE ${schema}.incarnations i SET ended = true
 WHERE i.incarnation = $1::bigint AND (SELECT count(*) FROM lanes_done) >= 0`
 
 const incarnationsText = (schema: SchemaName): string => `
-SELECT i.incarnation, false FROM ${schema}.incarnations i WHERE NOT i.ended
+SELECT i.incarnation, convert_to(i.node, 'UTF8') FROM ${schema}.incarnations i WHERE NOT i.ended
 UNION ALL
-SELECT s.last_incarnation, true FROM ${schema}.store s`
+SELECT s.last_incarnation, NULL FROM ${schema}.store s`

@@ -1,0 +1,17 @@
+/** Why an incarnation is over. */
+import { fail, type Failure } from "../base/failures.js"
+
+export type EndReason =
+  /** It was silent for too long, or another process of the same node has begun one. */
+  | "ended"
+  /** The database has lost what it committed. */
+  | "rolledBack"
+  /** Another process runs as the same node. */
+  | "superseded"
+
+/** Why an incarnation that is over refuses work. */
+export function endedFailure(reason: EndReason): Failure {
+  if (reason === "rolledBack") return fail("databaseRolledBack")
+  if (reason === "superseded") return fail("stopping", { message: "another process runs as this node" })
+  return fail("tooManyInFlight", { message: "this node was away for too long and registers again; try again" })
+}

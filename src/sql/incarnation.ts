@@ -1,0 +1,163 @@
+/**
+ * One incarnation of this process in the database: its lanes, its readers, and what it knows of other incarnations.
+ *
+ * Promises  Once it has ended, nothing of it is committed any more, and further work is refused.
+ * Limits    SQL_LIMITS.
+ */
+import { assert, must } from "../base/assert.js"
+import type { Failure } from "../base/failures.js"
+import { parsePosition, type Incarnation, type Position, type RowKey } from "../base/ids.js"
+import { decisionIdOf, u64TextOf } from "../format/row-key.js"
+import type { Command, Incarnations, Query } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import { Connection } from "./connection.js"
+import type { Database, IncarnationList, LaneState } from "./database.js"
+import { endedFailure, type EndReason } from "./end-reason.js"
+import { Lane, type BatchTime, type LaneHost } from "./lane.js"
+import { SQL_LIMITS } from "./limits.js"
+import { Reader } from "./reader.js"
+import { laneKeyOf } from "./stored-key.js"
+
+export interface SqlSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly database: Database
+}
+
+/** Positions of one incarnation: those of a later one are higher. */
+const POSITIONS = 2 ** 34
+
+/** Incarnations as last read from the database. One that it does not know is not over. */
+export class KnownIncarnations implements Incarnations {
+  private live: ReadonlySet<number> = new Set()
+  private highest = 0
+
+  constructor(readonly own: Incarnation) {}
+
+  learn({ live, highest }: IncarnationList): void {
+    this.live = new Set(live.map(({ incarnation }) => incarnation))
+    this.highest = highest
+  }
+
+  isOver(incarnation: Incarnation): boolean {
+    return incarnation <= this.highest && !this.live.has(incarnation) && incarnation !== this.own
+  }
+}
+
+export class SqlIncarnation {
+  private readonly stopping = new AbortController()
+  private readonly lanes: readonly Lane[]
+  private readonly readers: readonly Reader[]
+  private readonly connections: readonly Connection[]
+  private nextReader = 0
+  private positionNow: number
+  /** Positions of batches that are neither committed nor certain not to be. */
+  private readonly inFlight = new Set<number>()
+  private endedBecause: EndReason | undefined
+
+  constructor(
+    private readonly seams: SqlSeams,
+    readonly known: KnownIncarnations,
+    private readonly onEnded: (reason: EndReason) => void,
+  ) {
+    const { clock, log } = seams
+    const { own } = known
+    const { signal } = this.stopping
+    this.positionNow = own * POSITIONS
+    const connect = () => new Connection(seams, signal)
+    this.connections = Array.from({ length: SQL_LIMITS.lanes + SQL_LIMITS.readers }, connect)
+    const connectionAt = (at: number) => must(this.connections[at], "each lane and reader has a connection")
+    const host: LaneHost = {
+      ...{ clock, log, incarnation: own },
+      beginBatch: version => this.beginBatch(version),
+      onEnded: reason => this.end(reason),
+    }
+    this.lanes = Array.from({ length: SQL_LIMITS.lanes }, (_, lane) => new Lane(host, lane, connectionAt(lane)))
+    const readerHost = {
+      ...{ clock, incarnations: known, lane: { incarnation: own, lane: 0 } },
+      onState: (state: LaneState | undefined) => this.onState(state),
+      position: () => this.position,
+    }
+    this.readers = Array.from(
+      { length: SQL_LIMITS.readers },
+      (_, at) => new Reader(readerHost, connectionAt(SQL_LIMITS.lanes + at)),
+    )
+  }
+
+  /** Below the positions of all batches that are under way. */
+  get position(): Position {
+    return parsePosition(Math.min(this.positionNow, ...[...this.inFlight].map(position => position - 1)))
+  }
+
+  get commandsWaiting(): number {
+    return this.lanes.reduce((sum, { waiting }) => sum + waiting, 0)
+  }
+
+  /** Why a connection does not work; undefined: all of them do. */
+  get trouble(): string | undefined {
+    return this.connections.map(connection => connection.trouble).find(trouble => trouble !== undefined)
+  }
+
+  run<Result>(command: Command<Result>): Promise<Result> {
+    return this.refusal ? Promise.reject(this.refusal) : this.laneOf(command).run(command)
+  }
+
+  ask<Result>(query: Query<Result>): Promise<Result> {
+    if (this.refusal) return Promise.reject(this.refusal)
+    this.nextReader = (this.nextReader + 1) % this.readers.length
+    const inTurn = [...this.readers.slice(this.nextReader), ...this.readers.slice(0, this.nextReader)]
+    return inTurn.reduce((best, each) => (each.waiting < best.waiting ? each : best)).ask(query)
+  }
+
+  /** Answers what is under way, and closes all connections. */
+  async stop(): Promise<void> {
+    const stopped = [...this.lanes, ...this.readers].map(each => each.stop())
+    this.stopping.abort()
+    await Promise.all(stopped)
+  }
+
+  /** All commands of one object use one lane. */
+  private laneOf({ name, touches }: Command<unknown>): Lane {
+    const [first] = touches
+    const text: RowKey | string = first === undefined ? name : laneKeyOf(...first)
+    let hash = 0
+    for (let i = 0; i < text.length; i += 1) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) >>> 0
+    return must(this.lanes[hash % this.lanes.length], "there are lanes")
+  }
+
+  private get refusal(): Failure | undefined {
+    return this.endedBecause && endedFailure(this.endedBecause)
+  }
+
+  private beginBatch(version: bigint): BatchTime {
+    this.positionNow += 1
+    assert(
+      this.positionNow < (this.known.own + 1) * POSITIONS,
+      "an incarnation has no more positions: restart the node",
+    )
+    const position = this.positionNow
+    this.inFlight.add(position)
+    const nowMs = this.seams.clock.wallMs()
+    return {
+      timeOf: command => ({
+        ...{ nowMs, position: parsePosition(position), incarnations: this.known },
+        id: `${decisionIdOf(parsePosition(position))}${u64TextOf(version)}${String.fromCharCode(command)}`,
+      }),
+      end: () => void this.inFlight.delete(position),
+    }
+  }
+
+  private onState(state: LaneState | undefined): void {
+    if (state === undefined) this.end("rolledBack")
+    else if (state.isEnded) this.end("ended")
+  }
+
+  private end(reason: EndReason): void {
+    if (this.endedBecause !== undefined) return
+    this.endedBecause = reason
+    this.onEnded(reason)
+  }
+}
