@@ -163,12 +163,15 @@ export class Lane {
     }
   }
 
-  /** The lane's state, which must be the one that the last commit left. */
+  /** The lane's state, which must be the one that its last statements left. */
   private check(state: LaneState | undefined): LaneState {
     if (state === undefined) return this.ended("rolledBack")
     this.number ??= state.number
-    if (state.number < this.number) return this.ended("rolledBack")
-    if (state.isEnded || state.number > this.number) return this.ended("ended")
+    const ahead = state.number - this.number
+    if (ahead < 0n) return this.ended("rolledBack")
+    // A statement that resolved an outcome may take effect once more, when nobody waits for it any longer.
+    if (state.isEnded || ahead % RESOLVE_JUMP !== 0n) return this.ended("ended")
+    this.number = state.number
     return state
   }
 

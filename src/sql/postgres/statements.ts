@@ -5,7 +5,8 @@
  * after another transaction on it has ended, and no longer matches if its version has changed. Every part of a commit
  * counts what it did, and any other count than the expected one fails the statement as a whole.
  *
- * Locks are taken in one order, which the counts of earlier parts enforce: the store's row, lanes, rows by key.
+ * Locks are taken in one order, which the counts of earlier parts enforce: the store's row, incarnations, lanes, rows
+ * that are changed by key, rows that are only read by key.
  */
 import { RESOLVE_JUMP } from "../database.js"
 import type { SchemaName } from "./schema.js"
@@ -32,12 +33,12 @@ export interface Statements {
 export const statementsOf = (schema: SchemaName): Statements => ({
   fetch: { name: "fetch-1", text: fetchText(schema) },
   commit: { name: "commit-1", text: commitText(schema, ownLane(schema)) },
-  commitAndRaise: { name: "commit-raise-1", text: commitText(schema, allLanes(schema)) },
+  commitAndRaise: { name: "commit-raise-2", text: commitText(schema, allLanes(schema)) },
   resolve: { name: "resolve-1", text: resolveText(schema) },
   storeId: { name: "store-id-1", text: storeIdText(schema) },
   claim: { name: "claim-1", text: claimText(schema) },
   begin: { name: "begin-1", text: beginText(schema) },
-  end: { name: "end-1", text: endText(schema) },
+  end: { name: "end-2", text: endText(schema) },
   incarnations: { name: "incarnations-1", text: incarnationsText(schema) },
 })
 
@@ -83,10 +84,16 @@ lanes_done AS (
   RETURNING 1
 )`
 
-/** Advances the own lane, and increases the generation of the store and of every lane. */
+/**
+ * Advances the own lane, and increases the generation of the store and of every lane; nothing if an incarnation has
+ * begun since the snapshot: the part that waits for the store's row sees its newest version, the others do not see the
+ * new lanes.
+ */
 const allLanes = (schema: SchemaName): string => `
 store_done AS (
-  UPDATE ${schema}.store s SET generation = s.generation + 1 WHERE s.generation = $4::bigint RETURNING 1
+  UPDATE ${schema}.store s SET generation = s.generation + 1
+  WHERE s.generation = $4::bigint AND s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  RETURNING 1
 ), lanes_moved AS (
   UPDATE ${schema}.lanes l
   SET generation = $4::bigint + 1, number = l.number + CASE WHEN l.incarnation = $1::bigint AND l.lane = $2::smallint THEN 1 ELSE 0 END
@@ -197,11 +204,10 @@ SELECT incarnation FROM store_done`
 
 /** Ends an incarnation. It waits for statements of its lanes that are under way. */
 const endText = (schema: SchemaName): string => `
-WITH lanes_done AS (
-  UPDATE ${schema}.lanes l SET ended = true WHERE l.incarnation = $1::bigint RETURNING 1
+WITH old AS (
+  UPDATE ${schema}.incarnations i SET ended = true WHERE i.incarnation = $1::bigint RETURNING i.incarnation
 )
-UPDATE ${schema}.incarnations i SET ended = true
-WHERE i.incarnation = $1::bigint AND (SELECT count(*) FROM lanes_done) >= 0`
+UPDATE ${schema}.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation`
 
 const incarnationsText = (schema: SchemaName): string => `
 SELECT i.incarnation, convert_to(i.node, 'UTF8') FROM ${schema}.incarnations i WHERE NOT i.ended
