@@ -8,8 +8,6 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { Client } from "pg"
-import { rowKeyOf } from "../../src/base/ids.js"
-import { command, query, type RowView } from "../../src/metadata/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { RealRandom } from "../../src/seams/random/real.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -18,9 +16,9 @@ import { Postgres, SqlMetadata } from "../../src/sql/index.js"
 import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
+import { increment, incrementTogether } from "./increments.js"
 
 const INCREMENTS = Number(process.env["CUT_ROUNDS"] ?? 320)
-const AT_ONCE = 8
 /** One commit in so many, and one other message in so many, ends its connection. */
 const CUT_ONE_IN = { commit: 4, other: 40 } as const
 const HELD_MS = 60
@@ -109,19 +107,6 @@ async function hold(url: string, signal: AbortSignal): Promise<void> {
   await client.end()
 }
 
-const KEY = rowKeyOf("key")
-const valueIn = (view: RowView): number => Number(Buffer.from(view.get("releases", KEY)?.value ?? []).toString() || "0")
-
-const increment = command<[], number>({
-  name: "Increment",
-  touches: () => [["releases", KEY]],
-  decide(view) {
-    const value = valueIn(view) + 1
-    return { writes: [{ family: "releases", key: KEY, value: Buffer.from(String(value)) }], result: value }
-  },
-})
-const valueNow = query("ValueNow", valueIn)
-
 test("connections cut at any moment lose no change and repeat none", { skip: noPostgres }, async () => {
   const databases = await Databases.start()
   const cutter = await Cutter.before(databases.server.port)
@@ -135,20 +120,12 @@ test("connections cut at any moment lose no change and repeat none", { skip: noP
     cutter.isCutting = true
     const done = new AbortController()
     const holding = hold(direct, done.signal)
-    const numbers: number[] = []
-    const worker = async (engine: SqlMetadata): Promise<void> => {
-      for (let i = 0; i < INCREMENTS / AT_ONCE; i += 1) numbers.push(await engine.run(increment()))
-    }
-    await Promise.all(Array.from({ length: AT_ONCE }, (_, at) => worker(at % 4 === 0 ? steady : cut)))
+    const made = await incrementTogether(steady, cut, INCREMENTS)
     cutter.isCutting = false
     done.abort()
     await holding
     assert.ok(cutter.cuts > 5, `${cutter.cuts} cuts`)
-    assert.deepEqual(
-      numbers.sort((a, b) => a - b),
-      numbers.map((_, i) => i + 1),
-    )
-    assert.equal(await steady.ask(valueNow()), numbers.length)
+    await made.check()
     await cut.stop()
     await steady.stop()
   } finally {

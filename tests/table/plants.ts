@@ -2,10 +2,11 @@
  * Bugs planted into the sorted tables, each with the check that must catch it. The product contains none of them:
  * `planted.test.ts` builds a changed copy.
  */
+import type { PlantedEdit } from "../harness/planted-copies.js"
+
 export interface TablePlant {
   readonly bug: string
-  /** Texts that occur in a file exactly once, and their replacements. */
-  readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[]
+  readonly edits: readonly PlantedEdit[]
   readonly caughtBy: "model" | "crashes" | "salvage" | "rot" | "older manifest" | "exchanged blocks" | "failures"
 }
 

@@ -21,7 +21,8 @@ export const isCheck = path =>
 export const isTest = path => /\.test\.ts$/.test(path) || path.startsWith("tests/")
 
 /** Simulated replacements, for tests only. */
-export const isStandIn = path => /(^|\/)(sim|suite|faults|[^/]*-(sim|suite)|test-[^/]*|testing[^/]*)\.ts$/.test(path)
+export const isStandIn = path =>
+  /(^|\/)simulated\/|(^|\/)(sim|suite|faults|[^/]*-(sim|suite)|test-[^/]*|testing[^/]*)\.ts$/.test(path)
 
 /** The module of a file in src/: its first folder. */
 export const moduleOf = path => /^src\/([^/]+)\//.exec(path)?.[1]

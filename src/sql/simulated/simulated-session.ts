@@ -1,0 +1,176 @@
+/**
+ * A connection to the simulated database. It may end at any moment; the statement that it sent goes on without it, or
+ * arrives later.
+ */
+import type { StoreId } from "../../base/ids.js"
+import {
+  ConnectionLost,
+  type CommitOutcome,
+  type CommitRequest,
+  type Fetched,
+  type FetchRequest,
+  type IncarnationList,
+  type LaneId,
+  type LaneState,
+  type Session,
+} from "../database.js"
+import type { Dice, FaultPlan } from "./faults.js"
+import { begin, claim, commit, end, fetch, incarnations, resolve, storeId, type Running } from "./statements.js"
+import { BackendEnded } from "./transactions.js"
+
+export interface Statement<T> {
+  readonly name: string
+  run(on: Running): Promise<T>
+  /** It changes nothing, so that its commit cannot be reported with a warning. */
+  readonly isRead: boolean
+  /** The result, for the record of the run. */
+  describe(result: T): string
+}
+
+/** What a connection uses of its database. */
+export interface Server {
+  faults(): FaultPlan
+  readonly dice: Dice
+  pass(maxMs: number): Promise<void>
+  run<T>(statement: Statement<T>, arrivesWithinMs: number): Promise<T>
+  /** The connection ended while a statement was under way. */
+  onLost(): void
+  /** A statement ended after its connection. */
+  onUnanswered(): void
+  onClosed(): void
+}
+
+/** What happens to a statement's connection. */
+type Fate = "answered" | "lostBefore" | "late" | "lostDuring" | "lostAfter"
+const FATES: readonly Exclude<Fate, "answered">[] = ["lostBefore", "late", "lostDuring", "lostAfter"]
+
+const READS: ReadonlySet<string> = new Set(["fetch", "incarnations", "store id"])
+
+export class SimulatedSession implements Session {
+  isOpen = true
+  /** The statement under way fails. */
+  private lose: () => void = () => undefined
+  /** Statements run one after the other. */
+  private last: Promise<unknown> = Promise.resolve()
+
+  constructor(private readonly server: Server) {}
+
+  /** Ends the connection, as a failure of the network does. */
+  cut(): void {
+    this.isOpen = false
+    this.lose()
+    this.server.onClosed()
+  }
+
+  async close(): Promise<void> {
+    await this.last
+    this.isOpen = false
+    this.server.onClosed()
+  }
+
+  private send<T>(
+    name: string,
+    run: (on: Running) => Promise<T>,
+    describe: (result: T) => string = String,
+  ): Promise<T> {
+    const isRead = READS.has(name)
+    const sent = this.last.then(() => this.exchange({ name, isRead, run, describe }))
+    this.last = sent.catch(() => undefined)
+    return sent
+  }
+
+  private exchange<T>(statement: Statement<T>): Promise<T> {
+    if (!this.isOpen) return Promise.reject(new ConnectionLost("the connection is closed"))
+    return new Promise((resolve, reject) => {
+      this.lose = () => {
+        this.lose = () => undefined
+        this.server.onLost()
+        reject(new ConnectionLost("the connection was lost"))
+      }
+      const answer = (give: () => void): void => {
+        if (!this.isOpen) return
+        this.lose = () => undefined
+        give()
+      }
+      this.deliver(statement).then(
+        value => answer(() => resolve(value)),
+        (error: unknown) => answer(() => reject(error)),
+      )
+    })
+  }
+
+  /** Sends the statement; its answer arrives only while the connection is open. */
+  private async deliver<T>(statement: Statement<T>): Promise<T> {
+    const { server } = this
+    const { requestMs, partMs, lateMs, answerMs } = server.faults()
+    const fate = this.fate()
+    if (fate === "lostBefore" || fate === "late" || fate === "lostDuring") {
+      void server.pass(fate === "lostDuring" ? requestMs + 4 * partMs : requestMs).then(() => this.cut())
+      if (fate === "lostBefore") return new Promise(() => undefined)
+    }
+    try {
+      return await server.run(statement, fate === "late" ? lateMs : requestMs)
+    } catch (error) {
+      if (error instanceof BackendEnded) this.cut()
+      throw error
+    } finally {
+      if (!this.isOpen) server.onUnanswered()
+      await server.pass(answerMs)
+      if (fate === "lostAfter") this.cut()
+    }
+  }
+
+  private fate(): Fate {
+    const faults = this.server.faults()
+    return FATES.find(fate => this.server.dice.happens(faults[fate])) ?? "answered"
+  }
+
+  fetch(request: FetchRequest): Promise<Fetched> {
+    const versionsOf = (rows: Fetched["rows"]): string => rows.map(row => String(row?.version ?? "-")).join(" ")
+    return this.send(
+      "fetch",
+      on => fetch(on, request),
+      ({ lane, rows, ranges }) => `${lane?.number}: ${versionsOf(rows)}; ${ranges.map(versionsOf).join("; ")}`,
+    )
+  }
+
+  makeChanges(request: CommitRequest): Promise<CommitOutcome> {
+    const { lane, from, version, replaced, deleted, added, expected } = request
+    const rows = [replaced, deleted, added, expected].map(({ length }) => length).join("+")
+    const name = `commit ${version} of ${rows} rows by ${lane.incarnation}/${lane.lane} from ${from.number}`
+    return this.send(name, on => commit(on, request))
+  }
+
+  resolve(lane: LaneId): Promise<LaneState | undefined> {
+    const name = `resolve ${lane.incarnation}/${lane.lane}`
+    return this.send(
+      name,
+      on => resolve(on, lane),
+      state => String(state?.number),
+    )
+  }
+
+  storeId(): Promise<StoreId | undefined> {
+    return this.send("store id", on => storeId(on))
+  }
+
+  claim(storeId: StoreId): Promise<StoreId> {
+    return this.send(`claim ${storeId}`, on => claim(on, storeId))
+  }
+
+  begin(node: string, lanes: number, highest: number): Promise<number | undefined> {
+    return this.send(`begin ${node} after ${highest}`, on => begin(on, node, lanes, highest))
+  }
+
+  end(incarnation: number): Promise<void> {
+    return this.send(`end ${incarnation}`, on => end(on, incarnation))
+  }
+
+  incarnations(): Promise<IncarnationList> {
+    return this.send(
+      "incarnations",
+      on => incarnations(on),
+      ({ live }) => live.map(({ incarnation }) => incarnation).join(" "),
+    )
+  }
+}

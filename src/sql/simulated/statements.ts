@@ -1,0 +1,382 @@
+/**
+ * The statements of the SQL engine as the simulated database runs them: part by part, with the snapshot, the locks and
+ * the counts of their texts for PostgreSQL (`postgres/statements.ts`), which they must follow.
+ */
+import { must } from "../../base/assert.js"
+import { FAMILIES } from "../../base/families.js"
+import type { BucketId, StoreId } from "../../base/ids.js"
+import { NO_COUNTS, type Counters } from "../../format/records.js"
+import { RESOLVE_JUMP } from "../database.js"
+import type {
+  CommitOutcome,
+  CommitRequest,
+  ExpectedRow,
+  Fetched,
+  FetchRequest,
+  IncarnationList,
+  LaneId,
+  LaneState,
+  StoredFamily,
+  StoredKey,
+  StoredRow,
+} from "../database.js"
+import { byStoredKey } from "../stored-key.js"
+import { Table, type LockMode } from "./table.js"
+import type { Transaction, Transactions } from "./transactions.js"
+
+interface StoreRow {
+  readonly storeId: StoreId | undefined
+  readonly generation: bigint
+  readonly lastIncarnation: number
+}
+
+interface IncarnationRow {
+  readonly incarnation: number
+  readonly node: string
+  readonly isEnded: boolean
+}
+
+type LaneRow = LaneId & LaneState
+
+interface MetadataRow extends StoredKey {
+  readonly version: bigint
+  readonly value: Uint8Array | undefined
+  readonly head: Uint8Array | undefined
+  readonly payload: Uint8Array | undefined
+}
+
+interface CounterRow {
+  readonly bucketId: BucketId
+  readonly lane: LaneId
+  readonly counters: Counters
+}
+
+const number = (value: number): string => String(value).padStart(16, "0")
+export const laneKey = ({ incarnation, lane }: LaneId): string => `${number(incarnation)} ${lane}`
+const familyKey = (family: StoredFamily): string => String(FAMILIES[family]).padStart(2, "0")
+export const rowName = ({ family, key }: StoredKey): string => familyKey(family) + key
+
+export class Tables {
+  readonly store: Table<StoreRow>
+  readonly incarnations: Table<IncarnationRow>
+  readonly lanes: Table<LaneRow>
+  readonly rows: Table<MetadataRow>
+  readonly counters: Table<CounterRow>
+
+  /** Tables with these rows; new ones have the store's row alone. */
+  constructor(transactions: Transactions, copy: TablesCopy = NEW) {
+    this.store = new Table<StoreRow>(transactions, () => "")
+    this.incarnations = new Table<IncarnationRow>(transactions, ({ incarnation }) => number(incarnation))
+    this.lanes = new Table<LaneRow>(transactions, laneKey)
+    this.rows = new Table<MetadataRow>(transactions, rowName)
+    this.counters = new Table<CounterRow>(transactions, ({ bucketId, lane }) => `${number(bucketId)} ${laneKey(lane)}`)
+    const transaction = transactions.begin()
+    for (const row of copy.store) this.store.load(transaction, row)
+    for (const row of copy.incarnations) this.incarnations.load(transaction, row)
+    for (const row of copy.lanes) this.lanes.load(transaction, row)
+    for (const row of copy.rows) this.rows.load(transaction, row)
+    for (const row of copy.counters) this.counters.load(transaction, row)
+    transactions.end(transaction, "committed")
+  }
+
+  /** Everything that is committed. */
+  copy(): TablesCopy {
+    return {
+      store: this.store.committed(),
+      incarnations: this.incarnations.committed(),
+      lanes: this.lanes.committed(),
+      rows: this.rows.committed(),
+      counters: this.counters.committed(),
+    }
+  }
+}
+
+/** The committed rows of one moment. */
+export interface TablesCopy {
+  readonly store: readonly StoreRow[]
+  readonly incarnations: readonly IncarnationRow[]
+  readonly lanes: readonly LaneRow[]
+  readonly rows: readonly MetadataRow[]
+  readonly counters: readonly CounterRow[]
+}
+
+const NEW: TablesCopy = {
+  store: [{ storeId: undefined, generation: 1n, lastIncarnation: 0 }],
+  ...{ incarnations: [], lanes: [], rows: [], counters: [] },
+}
+
+/** A statement that is running. */
+export interface Running {
+  readonly tables: Tables
+  readonly transaction: Transaction
+  /** Between two parts of the statement: others may run meanwhile. */
+  between(): Promise<void>
+  /** The rows in the order in which a scan finds them that uses no index: any. */
+  unordered<T>(rows: Iterable<T>): readonly T[]
+}
+
+/** UPDATE … WHERE … RETURNING: rows that match in the snapshot, and still match once they are locked. */
+async function update<Row>(
+  on: Running,
+  table: Table<Row>,
+  matches: (row: Row) => boolean,
+  change: (row: Row) => Row,
+): Promise<readonly Row[]> {
+  const { transaction } = on
+  const changed: Row[] = []
+  for (const found of on.unordered(table.scan(transaction))) {
+    if (!matches(found.row)) continue
+    const version = await table.lock(transaction, found, "exclusive", matches)
+    if (version === undefined) continue
+    const row = change(version.row)
+    table.replace(transaction, version, row)
+    changed.push(row)
+  }
+  return changed
+}
+
+export async function fetch(on: Running, { lane, keys, ranges, counters }: FetchRequest): Promise<Fetched> {
+  const { tables, transaction } = on
+  const state = tables.lanes.find(transaction, laneKey(lane))?.row
+  const sums = new Map<BucketId, Counters>()
+  for (const { row } of tables.counters.scan(transaction)) {
+    sums.set(row.bucketId, sumOf(sums.get(row.bucketId) ?? NO_COUNTS, row.counters))
+  }
+  return {
+    lane: state && laneState(state),
+    rows: keys.map(key => {
+      const row = tables.rows.find(transaction, rowName(key))?.row
+      return row && storedRow(row, row.payload)
+    }),
+    ranges: ranges.map(({ family, column, start, end, reverse, max }) => {
+      const names = { start: familyKey(family) + start, end: familyKey(family) + end, reverse }
+      const rows: StoredRow[] = []
+      for (const { row } of tables.rows.scan(transaction, names)) {
+        if (rows.length === max) break
+        if (row[column] !== undefined) rows.push(storedRow(row, row.payload && "elsewhere"))
+      }
+      return rows
+    }),
+    counters: counters.map(bucketId => sums.get(bucketId) ?? NO_COUNTS),
+  }
+}
+
+const laneState = ({ number, generation, isEnded }: LaneRow): LaneState => ({ number, generation, isEnded })
+const storedRow = ({ key, version, value, head }: MetadataRow, payload: StoredRow["payload"]): StoredRow => ({
+  ...{ key, version, value, head, payload },
+})
+
+const sumOf = (a: Counters, b: Counters): Counters => ({
+  objects: a.objects + b.objects,
+  versions: a.versions + b.versions,
+  bytes: a.bytes + b.bytes,
+  uploads: a.uploads + b.uploads,
+})
+
+export async function commit(on: Running, request: CommitRequest): Promise<CommitOutcome> {
+  const { replaced, deleted, added, expected } = request
+  if (!(await (request.raisesGeneration ? advanceAllLanes(on, request) : advanceOwnLane(on, request))))
+    return "conflict"
+  await on.between()
+  const changed = [...replaced.map(({ family, key, before }) => ({ family, key, version: before })), ...deleted]
+  if (!(await lockRows(on, changed, "exclusive"))) return "conflict"
+  await on.between()
+  if (!(await lockRows(on, expected, "share"))) return "conflict"
+  await on.between()
+  if ((await replaceRows(on, request)) !== replaced.length) return "conflict"
+  if ((await deleteRows(on, request)) !== deleted.length) return "conflict"
+  if ((await insertRows(on, request)) !== added.length) return "conflict"
+  await on.between()
+  await dropCounters(on, request)
+  await count(on, request)
+  return "committed"
+}
+
+async function advanceOwnLane(on: Running, { lane, from }: CommitRequest): Promise<boolean> {
+  const changed = await update(
+    on,
+    on.tables.lanes,
+    row => isLane(row, lane) && row.number === from.number && row.generation === from.generation && !row.isEnded,
+    row => ({ ...row, number: row.number + 1n }),
+  )
+  return changed.length === 1
+}
+
+const isLane = (row: LaneRow, { incarnation, lane }: LaneId): boolean =>
+  row.incarnation === incarnation && row.lane === lane
+
+async function advanceAllLanes(on: Running, { lane, from }: CommitRequest): Promise<boolean> {
+  const { tables } = on
+  const [seen] = tables.store.scan(on.transaction)
+  const hasSameLanes = (row: StoreRow): boolean => row.lastIncarnation === seen?.row.lastIncarnation
+  const stores = await update(
+    on,
+    tables.store,
+    row => row.generation === from.generation && hasSameLanes(row),
+    row => ({ ...row, generation: row.generation + 1n }),
+  )
+  if (stores.length !== 1) return false
+  await on.between()
+  const lanes = await update(
+    on,
+    tables.lanes,
+    row => !row.isEnded,
+    row => ({
+      ...row,
+      generation: from.generation + 1n,
+      number: isLane(row, lane) ? row.number + 1n : row.number,
+    }),
+  )
+  return lanes.filter(row => isLane(row, lane) && row.number === from.number + 1n).length === 1
+}
+
+/** Locks rows in the order of their keys. False: some were not found, or have another version. */
+async function lockRows(
+  { tables: { rows }, transaction }: Running,
+  expected: readonly ExpectedRow[],
+  mode: LockMode,
+): Promise<boolean> {
+  let count = 0
+  for (const row of [...expected].sort(byStoredKey)) {
+    const matches = ({ version }: MetadataRow): boolean => version === row.version
+    const found = rows.find(transaction, rowName(row))
+    if (found === undefined || !matches(found.row)) continue
+    if (await rows.lock(transaction, found, mode, matches)) count += 1
+  }
+  return count === expected.length
+}
+
+async function replaceRows(on: Running, { replaced, version }: CommitRequest): Promise<number> {
+  const { tables, transaction } = on
+  let count = 0
+  for (const row of replaced) {
+    const found = await lockForChange(on, row)
+    if (found === undefined) continue
+    const { family, key, value, head, keepsPayload } = row
+    const payload = keepsPayload ? found.row.payload : row.payload
+    tables.rows.replace(transaction, found, { family, key, version, value, head, payload })
+    count += 1
+  }
+  return count
+}
+
+async function deleteRows(on: Running, { deleted }: CommitRequest): Promise<number> {
+  let count = 0
+  for (const row of deleted) {
+    const found = await lockForChange(on, row)
+    if (found === undefined) continue
+    on.tables.rows.remove(on.transaction, found)
+    count += 1
+  }
+  return count
+}
+
+/** The newest version of a row that the snapshot shows: locked by now, so that nobody is waited for. */
+async function lockForChange({ tables: { rows }, transaction }: Running, key: StoredKey) {
+  const found = rows.find(transaction, rowName(key))
+  return found && rows.lock(transaction, found, "exclusive", () => true)
+}
+
+/** INSERT … ON CONFLICT DO NOTHING; returns how many were inserted. */
+async function insertRows({ tables, transaction }: Running, { added, version }: CommitRequest): Promise<number> {
+  let count = 0
+  for (const row of added) {
+    if ((await tables.rows.insert(transaction, { ...row, version })) === "inserted") count += 1
+  }
+  return count
+}
+
+async function dropCounters({ tables, transaction }: Running, { droppedCounters }: CommitRequest): Promise<void> {
+  for (const found of tables.counters.scan(transaction)) {
+    if (!droppedCounters.includes(found.row.bucketId)) continue
+    const version = await tables.counters.lock(transaction, found, "exclusive", () => true)
+    if (version) tables.counters.remove(transaction, version)
+  }
+}
+
+async function count({ tables, transaction }: Running, { counts, lane }: CommitRequest): Promise<void> {
+  for (const { bucketId, change } of counts) {
+    await tables.counters.insertOrReplace(transaction, { bucketId, lane, counters: change }, row => ({
+      ...row,
+      counters: sumOf(row.counters, change),
+    }))
+  }
+}
+
+export async function resolve({ tables, transaction }: Running, lane: LaneId): Promise<LaneState | undefined> {
+  const found = tables.lanes.find(transaction, laneKey(lane))
+  const version = found && (await tables.lanes.lock(transaction, found, "exclusive", () => true))
+  if (version === undefined) return undefined
+  tables.lanes.replace(transaction, version, { ...version.row, number: version.row.number + RESOLVE_JUMP })
+  return laneState(version.row)
+}
+
+export async function storeId({ tables, transaction }: Running): Promise<StoreId | undefined> {
+  const [store] = tables.store.scan(transaction)
+  return store?.row.storeId
+}
+
+export async function claim(on: Running, storeId: StoreId): Promise<StoreId> {
+  const [store] = await update(
+    on,
+    on.tables.store,
+    () => true,
+    row => ({ ...row, storeId: row.storeId ?? storeId }),
+  )
+  return must(store?.storeId, "the store has a row")
+}
+
+export async function begin(on: Running, node: string, lanes: number, highest: number): Promise<number | undefined> {
+  const { tables, transaction } = on
+  const [store] = await update(
+    on,
+    tables.store,
+    row => row.lastIncarnation === highest,
+    row => ({ ...row, lastIncarnation: row.lastIncarnation + 1 }),
+  )
+  if (store === undefined) return undefined
+  await on.between()
+  const old = await update(
+    on,
+    tables.incarnations,
+    row => row.node === node && !row.isEnded,
+    row => ({ ...row, isEnded: true }),
+  )
+  await on.between()
+  await endLanes(on, new Set(old.map(({ incarnation }) => incarnation)))
+  const { lastIncarnation: incarnation, generation } = store
+  await tables.incarnations.insert(transaction, { incarnation, node, isEnded: false })
+  for (let lane = 0; lane < lanes; lane += 1) {
+    await tables.lanes.insert(transaction, { incarnation, lane, number: 0n, generation, isEnded: false })
+  }
+  return incarnation
+}
+
+async function endLanes(on: Running, incarnations: ReadonlySet<number>): Promise<void> {
+  await update(
+    on,
+    on.tables.lanes,
+    row => incarnations.has(row.incarnation),
+    row => ({ ...row, isEnded: true }),
+  )
+}
+
+export async function end(on: Running, incarnation: number): Promise<void> {
+  await update(
+    on,
+    on.tables.incarnations,
+    row => row.incarnation === incarnation,
+    row => ({ ...row, isEnded: true }),
+  )
+  await on.between()
+  await endLanes(on, new Set([incarnation]))
+}
+
+export async function incarnations({ tables, transaction }: Running): Promise<IncarnationList> {
+  const rows = [...tables.incarnations.scan(transaction)].map(({ row }) => row)
+  const [store] = tables.store.scan(transaction)
+  return {
+    live: rows.filter(({ isEnded }) => !isEnded).map(({ incarnation, node }) => ({ incarnation, node })),
+    highest: store?.row.lastIncarnation ?? 0,
+  }
+}

@@ -1,0 +1,74 @@
+/** Copies of the built program, each in a folder of its own with one bug planted into it. */
+import assert from "node:assert/strict"
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import ts from "typescript"
+import { ROOT } from "./server.js"
+
+/** A text that occurs in a file exactly once, and its replacement. */
+export interface PlantedEdit {
+  readonly file: string
+  readonly find: string
+  readonly put: string
+}
+
+export class PlantedCopies {
+  private readonly folder = mkdtempSync(join(tmpdir(), "hayloft-planted-"))
+  private copies = 0
+
+  /** The parts of the build that are copied: paths of folders. */
+  constructor(private readonly parts: readonly string[]) {}
+
+  /** Copies the build and plants the bug: modules are loaded once, so each bug has a folder of its own. */
+  add(edits: readonly PlantedEdit[]): PlantedCopy {
+    this.copies += 1
+    const program = join(this.folder, String(this.copies))
+    const filter = (path: string): boolean => !/\.(map|tmp)$|\.test\.js$/.test(path)
+    for (const part of this.parts)
+      cpSync(join(ROOT, "dist", part), join(program, "dist", part), { recursive: true, filter })
+    symlinkSync(join(ROOT, "node_modules"), join(program, "node_modules"))
+    writeFileSync(join(program, "package.json"), JSON.stringify({ type: "module" }))
+    const sources = new Map<string, string>()
+    for (const { file, find, put } of edits) {
+      const source = sources.get(file) ?? readFileSync(join(ROOT, file), "utf8")
+      assert.equal(source.split(find).length, 2, `${file} has changed: "${find}" does not occur exactly once`)
+      sources.set(
+        file,
+        source.replace(find, () => put),
+      )
+    }
+    const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
+    for (const [file, source] of sources) {
+      const { outputText } = ts.transpileModule(source, { compilerOptions, fileName: file })
+      writeFileSync(join(program, "dist", file.replace(/\.ts$/, ".js")), outputText)
+    }
+    return new PlantedCopy(program)
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+export class PlantedCopy {
+  constructor(private readonly program: string) {}
+
+  /** Loads a built file of the copy. */
+  async load<T>(file: string): Promise<T> {
+    return (await import(pathToFileURL(join(this.program, "dist", file)).href)) as T
+  }
+}
+
+/** What the check of a planted bug threw; fails if it threw nothing, or something else than a finding. */
+export async function findingOf(check: Promise<unknown>): Promise<string> {
+  const error = await check.then(
+    () => undefined,
+    (thrown: unknown) => (thrown instanceof Error ? thrown : new Error("something else was thrown")),
+  )
+  assert.ok(error !== undefined, "no check finds the bug")
+  // Failures and assertions are findings; any other error is a bug of the check.
+  assert.ok(["AssertionError", "Failure"].includes(error.name), `the check broke: ${error.stack}`)
+  return error.message.split("\n")[0] ?? ""
+}

@@ -1,0 +1,28 @@
+/**
+ * Shows that the simulated database has the anomalies of a real one: each planted bug (see `plants.ts`) is built into a
+ * copy of the program, and its check must fail there with one of the seeds.
+ */
+import { after, test } from "node:test"
+import { findingOf, PlantedCopies } from "../harness/planted-copies.js"
+import { SQL_PLANTS } from "./plants.js"
+
+const FOLDERS = ["src/base", "src/format", "src/metadata", "src/seams", "src/simd", "src/sql", "tests/sql"]
+const SEEDS_MAX = 200
+
+const copies = new PlantedCopies(FOLDERS)
+after(() => copies.remove())
+
+for (const { bug, edits, caughtBy } of SQL_PLANTS) {
+  test(`caught by ${caughtBy}: ${bug}`, async t => {
+    const copy = copies.add(edits)
+    const { SIMULATED_CHECKS } = await copy.load<typeof import("./simulated-checks.js")>(
+      "tests/sql/simulated-checks.js",
+    )
+    let seed = 0
+    const runs = async (): Promise<void> => {
+      for (seed = 1; seed <= SEEDS_MAX; seed += 1) await SIMULATED_CHECKS[caughtBy](seed)
+    }
+    const finding = await findingOf(runs())
+    t.diagnostic(`seed ${seed}: ${finding}`)
+  })
+}

@@ -1,0 +1,277 @@
+/**
+ * Races between two engines on one database: after anything that two processes do at the same time, it is as if one had
+ * come after the other. The same races run on a real PostgreSQL and on the simulated database.
+ */
+import assert from "node:assert/strict"
+import { must } from "../../src/base/assert.js"
+import { asFailure, type FailureKind } from "../../src/base/failures.js"
+import {
+  objectKeyOfText,
+  parseAccountId,
+  parseBucketName,
+  parseDeviceId,
+  parsePartitionId,
+} from "../../src/base/ids.js"
+import type { BucketId, ObjectKey } from "../../src/base/ids.js"
+import { createAccount } from "../../src/access/account-commands-core.js"
+import {
+  attachPolicy,
+  createIdentity,
+  deleteIdentity,
+  detachPolicy,
+  findIdentity,
+  joinGroup,
+  leaveGroup,
+} from "../../src/access/identities/identity-commands-core.js"
+import { createPolicy, deletePolicy, findPolicy } from "../../src/access/identities/managed-policy-commands-core.js"
+import { objectRowKey } from "../../src/format/row-key.js"
+import { etagOfHead, NO_DETAILS } from "../../src/format/version-record.js"
+import { query, type Command, type Metadata } from "../../src/metadata/index.js"
+import { closeBucket, createBucket, dropBucket, openBucket } from "../../src/object/commands/bucket-commands-core.js"
+import { hintsOfPartition, readHints } from "../../src/object/commands/missing-shard-hints-core.js"
+import { dropRows } from "../../src/object/commands/pending-deletion-commands-core.js"
+import { findLatest, NO_CHECKSUM, readCounters } from "../../src/object/commands/row-editor-core.js"
+import { putVersion, recordHints, removeLatest } from "../../src/object/commands/version-commands-core.js"
+import type { Conditions } from "../../src/object/contract.js"
+
+const OWNER = parseAccountId("root")
+
+interface RaceSettings {
+  readonly engines: readonly [Metadata, Metadata]
+  readonly rounds: number
+  /** Passes between the starts of the two that race. */
+  headStart(round: number): Promise<void>
+}
+
+/** "done", or the kind of the refusal. */
+type Outcome = "done" | FailureKind
+
+const outcomeOf = (run: Promise<unknown>): Promise<Outcome> =>
+  run.then(
+    () => "done" as const,
+    (error: unknown) => asFailure(error).kind,
+  )
+
+/** Two engines on one database. */
+class RaceStage {
+  readonly rounds: number
+  readonly engines: RaceSettings["engines"]
+
+  constructor(private readonly settings: RaceSettings) {
+    this.rounds = settings.rounds
+    this.engines = settings.engines
+  }
+
+  run<Result>(engine: 0 | 1, command: Command<Result>): Promise<Result> {
+    return this.engines[engine].run(command)
+  }
+
+  /** Both at the same time, the first a little earlier in some rounds. */
+  async race(round: number, first: () => Promise<unknown>, second: () => Promise<unknown>) {
+    const runs = [outcomeOf(first())]
+    await this.settings.headStart(round)
+    runs.push(outcomeOf(second()))
+    const [one, other] = await Promise.all(runs)
+    return [must(one, "an outcome"), must(other, "an outcome")] as const
+  }
+
+  async newBucket(name: string): Promise<BucketId> {
+    return (await this.run(0, createBucket({ name: parseBucketName(name), owner: OWNER, location: "" }))).id
+  }
+}
+
+const latest = query("Latest", (view, bucketId: BucketId, key: ObjectKey) => {
+  const found = findLatest(view, objectRowKey(bucketId, key))
+  return found && { etag: etagOfHead(found.head), isMarker: found.head.isMarker, number: found.head.md5[0] }
+})
+const counters = query("Counters", readCounters)
+
+function putOf(bucketId: BucketId, key: ObjectKey, number: number, conditions: Conditions = {}) {
+  const random = new Uint8Array(8).fill(number)
+  return putVersion({
+    ...{ bucketId, key, uploadId: undefined, conditions, hints: [] },
+    version: {
+      ...({
+        content: { kind: "inline" },
+        payload: new Uint8Array(100).fill(number),
+        sizeBytes: 100,
+        parts: 0,
+      } as const),
+      ...{ md5: new Uint8Array(16).fill(number), random, checksum: NO_CHECKSUM, details: NO_DETAILS, isShared: false },
+    },
+  })
+}
+
+async function putIfAbsent(stage: RaceStage): Promise<void> {
+  const { rounds, engines } = stage
+  const bucketId = await stage.newBucket("absent")
+  for (let round = 0; round < rounds; round += 1) {
+    const key = objectKeyOfText(`key ${round}`)
+    const put = (engine: 0 | 1) => () => stage.run(engine, putOf(bucketId, key, engine + 1, { ifNoneMatch: ["*"] }))
+    const outcomes = await stage.race(round, put(0), put(1))
+    assert.deepEqual([...outcomes].sort(), ["done", "preconditionFailed"])
+    const found = await engines[0].ask(latest(bucketId, key))
+    assert.equal(found?.number, outcomes[0] === "done" ? 1 : 2)
+  }
+  const { objects, bytes } = await engines[1].ask(counters(bucketId))
+  assert.deepEqual([objects, bytes], [rounds, 100 * rounds])
+}
+
+async function putIfMatch(stage: RaceStage): Promise<void> {
+  const { rounds, engines } = stage
+  const bucketId = await stage.newBucket("match")
+  const key = objectKeyOfText("key")
+  await stage.run(0, putOf(bucketId, key, 1))
+  for (let round = 0; round < rounds; round += 1) {
+    const etag = must(await engines[1].ask(latest(bucketId, key)), "the object").etag
+    const put = (engine: 0 | 1) => () =>
+      stage.run(engine, putOf(bucketId, key, 2 + 2 * (round % 100) + engine, { ifMatch: [etag] }))
+    const outcomes = await stage.race(round, put(0), put(1))
+    assert.deepEqual([...outcomes].sort(), ["done", "preconditionFailed"])
+  }
+  const { objects, versions, bytes } = await engines[0].ask(counters(bucketId))
+  assert.deepEqual([objects, versions, bytes], [1, 1, 100])
+}
+
+async function exactCounters(stage: RaceStage): Promise<void> {
+  const { rounds, engines } = stage
+  const bucketId = await stage.newBucket("counted")
+  const keys = [0, 1, 2].map(number => objectKeyOfText(`key ${number}`))
+  for (let round = 0; round < rounds; round += 1) {
+    const key = must(keys[round % keys.length], "a key")
+    const remove = removeLatest({ bucketId, key, conditions: {}, random: new Uint8Array(8) })
+    const outcomes = await stage.race(
+      round,
+      () => stage.run(0, putOf(bucketId, key, 1)),
+      () => (round % 3 === 0 ? stage.run(1, putOf(bucketId, key, 2)) : stage.run(1, remove)),
+    )
+    assert.deepEqual(outcomes, ["done", "done"])
+  }
+  const found = await Promise.all(keys.map(async key => engines[0].ask(latest(bucketId, key))))
+  const there = found.filter(each => each !== undefined).length
+  const { objects, versions, bytes } = await engines[1].ask(counters(bucketId))
+  assert.deepEqual([objects, versions, bytes], [there, there, 100 * there])
+}
+
+async function dropOrPut(stage: RaceStage): Promise<void> {
+  for (let round = 0; round < stage.rounds; round += 1) {
+    const bucketId = await stage.newBucket(`dropped-${round}`)
+    const key = objectKeyOfText("key")
+    const drop = async () => {
+      await stage.run(0, closeBucket(bucketId))
+      try {
+        await stage.run(0, dropBucket(bucketId))
+      } catch (error) {
+        await stage.run(0, openBucket(bucketId))
+        throw error
+      }
+    }
+    const outcomes = await stage.race(round, () => stage.run(1, putOf(bucketId, key, 1)), drop)
+    const [put, dropped] = outcomes
+    assert.ok((put === "done") !== (dropped === "done"), outcomes.join(" "))
+    const found = await stage.engines[0].ask(latest(bucketId, key))
+    assert.equal(found !== undefined, put === "done", outcomes.join(" "))
+  }
+}
+
+const identityOf = (kind: "user" | "group", name: string) =>
+  createIdentity(OWNER, {
+    ...{ kind, name, path: "/", id: name, tags: [], inline: [], attached: [], boundary: undefined },
+    ...{ groups: [], keys: [], role: undefined },
+  })
+const found = query("Found", (view, kind: "user" | "group", name: string) =>
+  findIdentity(view, { accountId: OWNER, kind, name }),
+)
+const foundPolicy = query("FoundPolicy", (view, arn: string) => findPolicy(view, OWNER, arn))
+
+/** An account with one user. */
+async function withUser(stage: RaceStage, name: string): Promise<void> {
+  await stage.run(0, createAccount({ id: OWNER, displayName: "", email: "" }))
+  await stage.run(0, identityOf("user", name))
+}
+
+async function deleteOrJoin(stage: RaceStage): Promise<void> {
+  const { engines } = stage
+  await withUser(stage, "Ann")
+  for (let round = 0; round < stage.rounds; round += 1) {
+    const name = `group${round}`
+    await stage.run(round % 2 === 0 ? 0 : 1, identityOf("group", name))
+    const join = joinGroup({ accountId: OWNER, kind: "user", name: "Ann" }, name)
+    const remove = deleteIdentity({ accountId: OWNER, kind: "group", name })
+    const outcomes = await stage.race(
+      round,
+      () => stage.run(0, join),
+      () => stage.run(1, remove),
+    )
+    const user = must(await engines[0].ask(found("user", "Ann")), "the user")
+    const group = await engines[1].ask(found("group", name))
+    assert.equal(user.groups.includes(name), group !== undefined, outcomes.join(" "))
+    assert.equal(outcomes.filter(outcome => outcome === "done").length, 1, outcomes.join(" "))
+    // A user is in ten groups at most.
+    if (group === undefined) continue
+    await stage.run(1, leaveGroup({ accountId: OWNER, kind: "user", name: "Ann" }, name))
+  }
+}
+
+async function deleteOrAttach(stage: RaceStage): Promise<void> {
+  const { engines } = stage
+  await withUser(stage, "Bob")
+  const account = must(await engines[0].ask(accountNumber()), "the account")
+  for (let round = 0; round < stage.rounds; round += 1) {
+    const name = `policy${round}`
+    await stage.run(0, createPolicy(OWNER, { name, path: "/", id: name, description: "", tags: [] }, "{}"))
+    const arn = `arn:aws:iam::${account}:policy/${name}`
+    const bob = { accountId: OWNER, kind: "user", name: "Bob" } as const
+    const outcomes = await stage.race(
+      round,
+      () => stage.run(1, attachPolicy(bob, arn)),
+      () => stage.run(0, deletePolicy(OWNER, arn)),
+    )
+    const user = must(await engines[0].ask(found("user", "Bob")), "the user")
+    const policy = await engines[1].ask(foundPolicy(arn))
+    assert.equal(user.attached.includes(arn), policy !== undefined, outcomes.join(" "))
+    assert.equal(outcomes.filter(outcome => outcome === "done").length, 1, outcomes.join(" "))
+    if (policy !== undefined) await stage.run(0, detachPolicy(bob, arn))
+  }
+}
+
+const accountNumber = query("AccountNumber", view => {
+  const [pair] = view.range("accountNumbers", hintsAll)
+  return pair?.[0]
+})
+const hintsAll = { ...hintsOfPartition(0), end: hintsOfPartition(60_000).end }
+
+async function recordOrClear(stage: RaceStage): Promise<void> {
+  const hint = { partition: parsePartitionId(7), deviceId: parseDeviceId("00000000000000d1") }
+  const read = async () => (await stage.engines[1].ask(readHints(hintsOfPartition(7), 10))).hints
+  for (let round = 0; round < stage.rounds; round += 1) {
+    await stage.run(0, recordHints([hint]))
+    const before = await read()
+    const rows = before.map(({ rowKey, value }) => ["debts", rowKey, value] as const)
+    const outcomes = await stage.race(
+      round,
+      () => stage.run(0, recordHints([hint])),
+      () => stage.run(1, dropRows(rows)),
+    )
+    assert.deepEqual(outcomes, ["done", "done"])
+    const left = await read()
+    assert.equal(left.length, 1)
+    assert.notDeepEqual(left[0]?.value, before[0]?.value)
+  }
+}
+
+const BODIES: Readonly<Record<string, (stage: RaceStage) => Promise<void>>> = {
+  "put if absent: exactly one of two succeeds, and its object is there": putIfAbsent,
+  "put if match: exactly one of two replaces what both have read": putIfMatch,
+  "counters stay exact while two engines put and remove the same objects": exactCounters,
+  "a bucket is dropped, or an object put into it: never both": dropOrPut,
+  "a group is deleted, or a user joins it: nobody is in a group that is gone": deleteOrJoin,
+  "a policy is deleted, or attached: nothing has a policy that is gone": deleteOrAttach,
+  "a hint that is recorded while it is cleared stays": recordOrClear,
+}
+
+/** Each on an empty database. */
+export const RACES = Object.entries(BODIES).map(([name, body]) => ({
+  name,
+  run: (settings: RaceSettings) => body(new RaceStage(settings)),
+}))

@@ -1,0 +1,123 @@
+/**
+ * Two engines on the simulated database: what holds on a real PostgreSQL holds there, with connections that are lost at
+ * any moment, statements that arrive late, crashes and restores. `SIMULATED_SEEDS` sets the seeds of each check.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { isFailure } from "../../src/base/failures.js"
+import { NO_FAULTS } from "../../src/sql/simulated/faults.js"
+import { increment, incrementTogether, NUMBER } from "./increments.js"
+import { RACES } from "./race-bodies.js"
+import { SIMULATED_CHECKS } from "./simulated-checks.js"
+import { SimulatedWorld, SLOW, UNRELIABLE } from "./simulated-world.js"
+
+const SEEDS = Number(process.env["SIMULATED_SEEDS"] ?? 6)
+const ROUNDS = 5
+
+const seeds = (count: number): readonly number[] => Array.from({ length: count }, (_, at) => TEST_SEED + at)
+
+async function overSeeds(count: number, run: (seed: number) => Promise<unknown>): Promise<void> {
+  for (const seed of seeds(count)) {
+    try {
+      await run(seed)
+    } catch (error) {
+      throw new Error(`seed ${seed}: ${String(error)}`, { cause: error })
+    }
+  }
+}
+
+for (const [name, check] of Object.entries(SIMULATED_CHECKS)) {
+  test(`simulated check: ${name}`, () => overSeeds(SEEDS, check))
+}
+
+for (const { name, run } of RACES) {
+  test(`simulated: ${name}`, () =>
+    overSeeds(Math.ceil(SEEDS / 2), async seed => {
+      const world = new SimulatedWorld(seed, seed % 2 === 0 ? SLOW : UNRELIABLE)
+      await world.run(async () => {
+        const engines = [await world.open("a"), await world.open("b")] as const
+        const random = world.random.fork("head starts")
+        await run({ engines, rounds: ROUNDS, headStart: round => world.pass(round % 2 === 0 ? 0 : random.below(30)) })
+      })
+    }))
+}
+
+test("simulated: connections cut at any moment, crashes and absences lose no change and repeat none", () =>
+  overSeeds(SEEDS, async seed => {
+    const world = new SimulatedWorld(seed, UNRELIABLE)
+    const { database } = world
+    await world.run(async () => {
+      const engines = [await world.open("a"), await world.open("b")] as const
+      let isDone = false
+      const random = world.random.fork("nemesis")
+      const nemesis = async (): Promise<void> => {
+        while (!isDone) {
+          await world.pass(random.below(400))
+          const how = random.below(3)
+          database.isAway = how === 0
+          if (how === 1) database.crash()
+          else database.cut()
+          await world.pass(random.below(200))
+          database.isAway = false
+        }
+      }
+      const running = nemesis()
+      const made = await incrementTogether(...engines, 64)
+      isDone = true
+      await running
+      await made.check()
+    })
+    assert.ok(database.counts.lost > 0, JSON.stringify(database.counts))
+  }))
+
+test("simulated: a commit that is still running when its client is back is waited for, not repeated", async () => {
+  const world = new SimulatedWorld(TEST_SEED, NO_FAULTS)
+  const { database } = world
+  await world.run(async () => {
+    const engine = await world.open("cut")
+    database.faults = NO_FAULTS
+    assert.equal(await engine.run(increment()), 1)
+    const holder = database.hold()
+    await holder.lockRow(NUMBER, "exclusive")
+    const running = engine.run(increment())
+    while (database.waiting === 0) await world.pass(1)
+    database.cut()
+    // The commit waits for the row, and what resolves its outcome for the commit.
+    while (database.waiting < 2) await world.pass(1)
+    await holder.end("commit")
+    assert.equal(await running, 2)
+    assert.equal(await engine.run(increment()), 3)
+    assert.equal(database.counts.unanswered, 1)
+  })
+})
+
+test("simulated: a database that returns with an older copy is noticed, and nothing is written to it", async () => {
+  const world = new SimulatedWorld(TEST_SEED, SLOW)
+  await world.run(async () => {
+    const engine = await world.open("node")
+    await engine.run(increment())
+    const older = world.database.copy()
+    await engine.run(increment())
+    world.database.restore(older)
+    for (let tries = 0; tries < 2; tries += 1) {
+      await assert.rejects(engine.run(increment()), error => isFailure(error, "databaseRolledBack"))
+    }
+    assert.deepEqual(world.database.copy(), older)
+  })
+})
+
+test("simulated: a seed replays to the byte", async () => {
+  const digestOf = async (seed: number): Promise<string> => {
+    const world = new SimulatedWorld(seed, UNRELIABLE)
+    await world.run(async () => {
+      const engines = [await world.open("a"), await world.open("b")] as const
+      await incrementTogether(...engines, 40)
+    })
+    return world.database.trace.digest
+  }
+  const [first, other] = seeds(2)
+  assert.ok(first !== undefined && other !== undefined)
+  assert.equal(await digestOf(first), await digestOf(first))
+  assert.notEqual(await digestOf(first), await digestOf(other))
+})
