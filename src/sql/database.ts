@@ -57,9 +57,19 @@ export interface LaneState {
   readonly isEnded: boolean
 }
 
+export interface NodeProcess {
+  readonly node: string
+  /** At random: another process of the node has another one. */
+  readonly process: string
+}
+
+interface LiveIncarnation extends NodeProcess {
+  readonly incarnation: number
+}
+
 /** All incarnations that have not ended, and the highest number ever assigned. */
 export interface IncarnationList {
-  readonly live: readonly { readonly incarnation: number; readonly node: string }[]
+  readonly live: readonly LiveIncarnation[]
   readonly highest: number
 }
 
@@ -138,7 +148,7 @@ export interface Session {
    * Begins a new incarnation of a node, ends the earlier ones, and returns its number. Undefined: another incarnation
    * has begun since `highest` was the highest one.
    */
-  begin(node: string, lanes: number, highest: number): Promise<number | undefined>
+  begin(own: NodeProcess, lanes: number, highest: number): Promise<number | undefined>
   /** Ends an incarnation: once this resolves, nothing of it takes effect any more. */
   end(incarnation: number): Promise<void>
   incarnations(): Promise<IncarnationList>

@@ -24,7 +24,7 @@ import {
   type Query,
 } from "../metadata/index.js"
 import { Connection } from "./connection.js"
-import type { Database, Session } from "./database.js"
+import type { Database, NodeProcess, Session } from "./database.js"
 import { endedFailure, type EndReason } from "./end-reason.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
@@ -33,6 +33,8 @@ interface SqlMetadataSettings extends SqlSeams {
   /** Identifies the node: a new incarnation ends the earlier ones of the same node. */
   readonly node: string
 }
+
+const PROCESS_BYTES = 16
 
 /** The payload with the row that it was read with. */
 const payloadOfRow = query("PayloadOfRow", (view, family: Family, key: RowKey) => view.get(family, key))
@@ -66,6 +68,7 @@ export class SqlMetadata implements Metadata {
 
   private constructor(
     private readonly settings: SqlMetadataSettings,
+    private readonly process: NodeProcess,
     begun: (onEnded: (reason: EndReason) => void) => SqlIncarnation,
   ) {
     this.upkeep = new Connection(settings, this.stopping.signal)
@@ -74,10 +77,12 @@ export class SqlMetadata implements Metadata {
 
   /** Begins a new incarnation of the node. Throws `ConnectionLost`. */
   static async open(settings: SqlMetadataSettings): Promise<SqlMetadata> {
+    const { node, random } = settings
+    const process = { node, process: Buffer.from(random.bytes(PROCESS_BYTES)).toString("hex") }
     const session = await settings.database.connect()
     try {
-      const known = await begin(settings.node, session, "takeOver")
-      return new SqlMetadata(settings, onEnded => new SqlIncarnation(settings, known, onEnded))
+      const known = await begin(process, session, "takeOver")
+      return new SqlMetadata(settings, process, onEnded => new SqlIncarnation(settings, known, onEnded))
     } finally {
       await session.close()
     }
@@ -163,10 +168,10 @@ export class SqlMetadata implements Metadata {
 
   /** Never rejects. */
   private async beginAgain(): Promise<void> {
-    const { settings, upkeep } = this
+    const { settings, process, upkeep } = this
     const ended = this.current
     try {
-      const known = await upkeep.repeat(Infinity, session => begin(settings.node, session, "ifNone"))
+      const known = await upkeep.repeat(Infinity, session => begin(process, session, "ifNone"))
       this.current = new SqlIncarnation(settings, known, reason => this.onEnded(reason))
       this.over = undefined
       settings.log.info("metadata_incarnation_begun", { incarnation: known.own })
@@ -183,14 +188,18 @@ class Superseded extends Error {
   override readonly name = "Superseded"
 }
 
-/** Begins an incarnation. `ifNone`: throws `Superseded` if the node has a live one, which another process has begun. */
-async function begin(node: string, session: Session, mode: "takeOver" | "ifNone"): Promise<KnownIncarnations> {
+/**
+ * Begins an incarnation. `ifNone`: throws `Superseded` if another process of the node has a live one. A live one of this
+ * process is from a try whose answer was lost.
+ */
+async function begin(own: NodeProcess, session: Session, mode: "takeOver" | "ifNone"): Promise<KnownIncarnations> {
   for (;;) {
     const { live, highest } = await session.incarnations()
-    if (mode === "ifNone" && live.some(each => each.node === node)) throw new Superseded("the node has a live process")
-    const own = await session.begin(node, SQL_LIMITS.lanes, highest)
-    if (own === undefined) continue
-    const known = new KnownIncarnations(parseIncarnation(own))
+    const hasOther = live.some(({ node, process }) => node === own.node && process !== own.process)
+    if (mode === "ifNone" && hasOther) throw new Superseded("the node has a live process")
+    const incarnation = await session.begin(own, SQL_LIMITS.lanes, highest)
+    if (incarnation === undefined) continue
+    const known = new KnownIncarnations(parseIncarnation(incarnation))
     known.learn(await session.incarnations())
     return known
   }

@@ -118,6 +118,11 @@ export const SQL_PLANTS: readonly SqlPlant[] = [
     caughtBy: "endedIsOver",
   },
   {
+    bug: "a process takes its own incarnation, whose begin was not answered, for that of another one",
+    edits: [{ file: "src/sql/sql-metadata.ts", find: " && process !== own.process", put: "" }],
+    caughtBy: "beginsAgain",
+  },
+  {
     bug: "rows that are missing are fetched alone: a decision sees two moments",
     edits: [
       {

@@ -276,9 +276,30 @@ async function endedIsOver(seed: number): Promise<void> {
   })
 }
 
-/** The incarnation is over, or the node has another process. */
+/** The incarnation is over, with a commit whose outcome is not known, or the node has another process. */
 function checkOver(error: unknown): void {
-  if (!isFailure(error, "stopping")) checkRefusal(error)
+  if (!isFailure(error, "stopping") && !isFailure(error, "indeterminate")) checkRefusal(error)
+}
+
+/** A process whose incarnation was ended continues in another, also if its connections are lost meanwhile. */
+async function beginsAgain(seed: number): Promise<void> {
+  const world = new SimulatedWorld(seed, UNRELIABLE)
+  await world.run(async () => {
+    const engine = await world.open("node")
+    for (let round = 0; round < 4; round += 1) {
+      const { own } = engine.incarnations
+      await world.byOperator(session => session.end(own))
+      for (let isDone = false; !isDone;) {
+        const signed = engine.run(sign("x", String(round))).then(() => true)
+        isDone = await signed.catch((error: unknown) => {
+          if (!isFailure(error, "indeterminate")) checkRefusal(error)
+          return false
+        })
+        await world.pass(50)
+      }
+      assert.ok(engine.incarnations.own > own)
+    }
+  })
 }
 
 /**
@@ -308,6 +329,7 @@ export const SIMULATED_CHECKS = {
   closedStaysClosed,
   oneMoment,
   endedIsOver,
+  beginsAgain,
   noDeadlocks,
 } as const
 export type SimulatedCheck = keyof typeof SIMULATED_CHECKS

@@ -13,6 +13,7 @@ import {
   type ExpectedRow,
   type LaneId,
   type NewRow,
+  type NodeProcess,
   type ReplacedRow,
   type Session,
   type StoredKey,
@@ -285,11 +286,13 @@ function randomCommit(random: Random, at: number, session: number): CommitReques
   }
 }
 
+const processOf = (node: string): NodeProcess => ({ node, process: `process of ${node}` })
+
 /** Two incarnations, and the rows of the beginning. */
 export async function prepare(session: Session): Promise<void> {
-  await session.begin("a", 2, 0)
-  await session.begin("b", 2, 1)
-  const lane = { incarnation: must(await session.begin("preparing", 1, 2), "an incarnation"), lane: 0 }
+  await session.begin(processOf("a"), 2, 0)
+  await session.begin(processOf("b"), 2, 1)
+  const lane = { incarnation: must(await session.begin(processOf("preparing"), 1, 2), "an incarnation"), lane: 0 }
   const nothing = { raisesGeneration: false, expected: [], replaced: [], deleted: [], counts: [], droppedCounters: [] }
   for (const [at, key] of PRESENT.entries()) {
     const row = { ...key, value: Buffer.from("first"), head: undefined, payload: Buffer.from("first payload") }
@@ -317,7 +320,7 @@ async function perform(session: Session, step: Step): Promise<string> {
     case "resolve":
       return textOf(await session.resolve(step.lane))
     case "begin":
-      return textOf(await session.begin(step.node, 2, step.highest))
+      return textOf(await session.begin(processOf(step.node), 2, step.highest))
     case "end":
       return String(await session.end(step.incarnation))
     case "fetch":
@@ -365,7 +368,7 @@ export async function runScript({ holds, events }: Script, ground: Ground): Prom
 
 async function stateOf(session: Session): Promise<string> {
   const { live, highest } = await session.incarnations()
-  const incarnations = live.map(({ incarnation, node }) => `${incarnation} ${node}`).sort()
+  const incarnations = live.map(({ incarnation, node, process }) => `${incarnation} ${node} ${process}`).sort()
   const lanes = [...LANES, ...[4, 5, 6, 7, 8].flatMap(incarnation => [0, 1].map(lane => ({ incarnation, lane })))]
   const states = []
   for (const lane of lanes) states.push((await session.fetch({ lane, keys: [], ranges: [], counters: [] })).lane)

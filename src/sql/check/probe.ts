@@ -66,7 +66,7 @@ async function runEveryStatement(session: PostgresSession) {
 /** Nobody else uses the schema. */
 async function begin(session: PostgresSession, node: string): Promise<number> {
   const { highest } = await session.incarnations()
-  return must(await session.begin(node, 1, highest), "no incarnation has begun since")
+  return must(await session.begin({ node, process: "check" }, 1, highest), "no incarnation has begun since")
 }
 
 async function medianMs(clock: Clock, work: () => Promise<unknown>): Promise<number> {

@@ -11,6 +11,7 @@ import type {
   FetchRequest,
   LaneId,
   LaneState,
+  NodeProcess,
   Session,
 } from "../database.js"
 import type { Postgres } from "../postgres/postgres.js"
@@ -76,8 +77,8 @@ class StagedSession implements Session {
     return this.session.claim(storeId)
   }
 
-  begin(node: string, lanes: number, highest: number): ReturnType<Session["begin"]> {
-    return this.session.begin(node, lanes, highest)
+  begin(own: NodeProcess, lanes: number, highest: number): ReturnType<Session["begin"]> {
+    return this.session.begin(own, lanes, highest)
   }
 
   end(incarnation: number): Promise<void> {

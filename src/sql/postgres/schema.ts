@@ -46,6 +46,7 @@ INSERT INTO ${schema}.store DEFAULT VALUES;
 CREATE TABLE ${schema}.incarnations (
   incarnation bigint PRIMARY KEY,
   node text NOT NULL,
+  process text NOT NULL,
   ended boolean NOT NULL DEFAULT false
 );
 

@@ -20,6 +20,7 @@ import type {
   LaneId,
   LaneState,
   NewRow,
+  NodeProcess,
   Session,
   StoredFamily,
   StoredKey,
@@ -295,11 +296,12 @@ export class PostgresSession implements Session {
     return parseStoreId(hexOf(present(row?.[0])))
   }
 
-  async begin(node: string, lanes: number, highest: number): Promise<number | undefined> {
+  async begin({ node, process }: NodeProcess, lanes: number, highest: number): Promise<number | undefined> {
     const [row] = await this.change(this.statements.begin, [
       Buffer.from(node),
       smallintBytes(lanes),
       bigintBytes(BigInt(highest)),
+      Buffer.from(process),
     ])
     return row && numberOf(row[0])
   }
@@ -309,11 +311,13 @@ export class PostgresSession implements Session {
   }
 
   async incarnations(): Promise<IncarnationList> {
-    const live: { incarnation: number; node: string }[] = []
+    const live: IncarnationList["live"][number][] = []
     let highest = 0
-    for (const [incarnation, node] of await this.run(this.statements.incarnations, [])) {
-      if (node) live.push({ incarnation: numberOf(incarnation), node: node.toString() })
-      else highest = numberOf(incarnation)
+    for (const [incarnation, node, process] of await this.run(this.statements.incarnations, [])) {
+      if (node) {
+        const text = present(process).toString()
+        live.push({ incarnation: numberOf(incarnation), node: node.toString(), process: text })
+      } else highest = numberOf(incarnation)
     }
     return { live, highest }
   }

@@ -37,9 +37,9 @@ export const statementsOf = (schema: SchemaName): Statements => ({
   resolve: { name: "resolve-1", text: resolveText(schema) },
   storeId: { name: "store-id-1", text: storeIdText(schema) },
   claim: { name: "claim-1", text: claimText(schema) },
-  begin: { name: "begin-1", text: beginText(schema) },
+  begin: { name: "begin-2", text: beginText(schema) },
   end: { name: "end-2", text: endText(schema) },
-  incarnations: { name: "incarnations-1", text: incarnationsText(schema) },
+  incarnations: { name: "incarnations-2", text: incarnationsText(schema) },
 })
 
 const RANGE_FROM = "(r.bucket, r.key) >= (q.from_bucket, q.from_key) AND (r.bucket, r.key) < (q.to_bucket, q.to_key)"
@@ -194,8 +194,8 @@ WITH store_done AS (
 ), old_lanes AS (
   UPDATE ${schema}.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation
 ), own AS (
-  INSERT INTO ${schema}.incarnations (incarnation, node)
-  SELECT s.incarnation, convert_from($1::bytea, 'UTF8') FROM store_done s
+  INSERT INTO ${schema}.incarnations (incarnation, node, process)
+  SELECT s.incarnation, convert_from($1::bytea, 'UTF8'), convert_from($4::bytea, 'UTF8') FROM store_done s
 ), own_lanes AS (
   INSERT INTO ${schema}.lanes (incarnation, lane, generation)
   SELECT s.incarnation, lane, s.generation FROM store_done s, generate_series(0, $2::smallint - 1) AS lane
@@ -210,6 +210,6 @@ WITH old AS (
 UPDATE ${schema}.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation`
 
 const incarnationsText = (schema: SchemaName): string => `
-SELECT i.incarnation, convert_to(i.node, 'UTF8') FROM ${schema}.incarnations i WHERE NOT i.ended
+SELECT i.incarnation, convert_to(i.node, 'UTF8'), convert_to(i.process, 'UTF8') FROM ${schema}.incarnations i WHERE NOT i.ended
 UNION ALL
-SELECT s.last_incarnation, NULL FROM ${schema}.store s`
+SELECT s.last_incarnation, NULL, NULL FROM ${schema}.store s`

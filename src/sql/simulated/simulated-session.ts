@@ -12,6 +12,7 @@ import {
   type IncarnationList,
   type LaneId,
   type LaneState,
+  type NodeProcess,
   type Session,
 } from "../database.js"
 import type { Dice, FaultPlan } from "./faults.js"
@@ -158,8 +159,8 @@ export class SimulatedSession implements Session {
     return this.send(`claim ${storeId}`, on => claim(on, storeId))
   }
 
-  begin(node: string, lanes: number, highest: number): Promise<number | undefined> {
-    return this.send(`begin ${node} after ${highest}`, on => begin(on, node, lanes, highest))
+  begin(own: NodeProcess, lanes: number, highest: number): Promise<number | undefined> {
+    return this.send(`begin ${own.node} after ${highest}`, on => begin(on, own, lanes, highest))
   }
 
   end(incarnation: number): Promise<void> {

@@ -16,6 +16,7 @@ import type {
   IncarnationList,
   LaneId,
   LaneState,
+  NodeProcess,
   StoredFamily,
   StoredKey,
   StoredRow,
@@ -30,9 +31,8 @@ interface StoreRow {
   readonly lastIncarnation: number
 }
 
-interface IncarnationRow {
+interface IncarnationRow extends NodeProcess {
   readonly incarnation: number
-  readonly node: string
   readonly isEnded: boolean
 }
 
@@ -326,7 +326,12 @@ export async function claim(on: Running, storeId: StoreId): Promise<StoreId> {
   return must(store?.storeId, "the store has a row")
 }
 
-export async function begin(on: Running, node: string, lanes: number, highest: number): Promise<number | undefined> {
+export async function begin(
+  on: Running,
+  own: NodeProcess,
+  lanes: number,
+  highest: number,
+): Promise<number | undefined> {
   const { tables, transaction } = on
   const [store] = await update(
     on,
@@ -339,13 +344,13 @@ export async function begin(on: Running, node: string, lanes: number, highest: n
   const old = await update(
     on,
     tables.incarnations,
-    row => row.node === node && !row.isEnded,
+    row => row.node === own.node && !row.isEnded,
     row => ({ ...row, isEnded: true }),
   )
   await on.between()
   await endLanes(on, new Set(old.map(({ incarnation }) => incarnation)))
   const { lastIncarnation: incarnation, generation } = store
-  await tables.incarnations.insert(transaction, { incarnation, node, isEnded: false })
+  await tables.incarnations.insert(transaction, { ...own, incarnation, isEnded: false })
   for (let lane = 0; lane < lanes; lane += 1) {
     await tables.lanes.insert(transaction, { incarnation, lane, number: 0n, generation, isEnded: false })
   }
@@ -376,7 +381,7 @@ export async function incarnations({ tables, transaction }: Running): Promise<In
   const rows = [...tables.incarnations.scan(transaction)].map(({ row }) => row)
   const [store] = tables.store.scan(transaction)
   return {
-    live: rows.filter(({ isEnded }) => !isEnded).map(({ incarnation, node }) => ({ incarnation, node })),
+    live: rows.filter(({ isEnded }) => !isEnded).map(({ isEnded: _, ...row }) => row),
     highest: store?.row.lastIncarnation ?? 0,
   }
 }
