@@ -11,8 +11,10 @@ import {
   parseBucketName,
   parseDeviceId,
   parsePartitionId,
+  parseUploadId,
 } from "../../src/base/ids.js"
 import type { BucketId, ObjectKey } from "../../src/base/ids.js"
+import { parsePolicy } from "../../src/base/policy.js"
 import { createAccount } from "../../src/access/account-commands-core.js"
 import {
   attachPolicy,
@@ -25,10 +27,21 @@ import {
 } from "../../src/access/identities/identity-commands-core.js"
 import { createPolicy, deletePolicy, findPolicy } from "../../src/access/identities/managed-policy-commands-core.js"
 import { objectRowKey } from "../../src/format/row-key.js"
+import { multipartIdOf } from "../../src/format/version-id.js"
 import { etagOfHead, NO_DETAILS } from "../../src/format/version-record.js"
 import { query, type Command, type Metadata } from "../../src/metadata/index.js"
 import { closeBucket, createBucket, dropBucket, openBucket } from "../../src/object/commands/bucket-commands-core.js"
 import { hintsOfPartition, readHints } from "../../src/object/commands/missing-shard-hints-core.js"
+import {
+  abortUpload,
+  completeUpload,
+  createUpload,
+  partsAfter,
+  putPart,
+  sealUpload,
+  type Completion,
+  type UploadAddress,
+} from "../../src/object/commands/multipart-commands-core.js"
 import { dropRows } from "../../src/object/commands/pending-deletion-commands-core.js"
 import { findLatest, NO_CHECKSUM, readCounters } from "../../src/object/commands/row-editor-core.js"
 import { putVersion, recordHints, removeLatest } from "../../src/object/commands/version-commands-core.js"
@@ -86,21 +99,18 @@ const latest = query("Latest", (view, bucketId: BucketId, key: ObjectKey) => {
 })
 const counters = query("Counters", readCounters)
 
-function putOf(bucketId: BucketId, key: ObjectKey, number: number, conditions: Conditions = {}) {
-  const random = new Uint8Array(8).fill(number)
-  return putVersion({
-    ...{ bucketId, key, uploadId: undefined, conditions, hints: [] },
-    version: {
-      ...({
-        content: { kind: "inline" },
-        payload: new Uint8Array(100).fill(number),
-        sizeBytes: 100,
-        parts: 0,
-      } as const),
-      ...{ md5: new Uint8Array(16).fill(number), random, checksum: NO_CHECKSUM, details: NO_DETAILS, isShared: false },
-    },
-  })
+/** An object whose bytes are in its row. */
+function inlineOf(number: number) {
+  const [random, md5] = [new Uint8Array(8).fill(number), new Uint8Array(16).fill(number)]
+  const version = {
+    ...({ content: { kind: "inline" }, payload: new Uint8Array(100).fill(number), sizeBytes: 100, parts: 0 } as const),
+    ...{ md5, random, checksum: NO_CHECKSUM, details: NO_DETAILS, isShared: false },
+  }
+  return { uploadId: undefined, hints: [], version }
 }
+
+const putOf = (bucketId: BucketId, key: ObjectKey, number: number, conditions: Conditions = {}) =>
+  putVersion({ bucketId, key, conditions, ...inlineOf(number) })
 
 async function putIfAbsent(stage: RaceStage): Promise<void> {
   const { rounds, engines } = stage
@@ -172,6 +182,63 @@ async function dropOrPut(stage: RaceStage): Promise<void> {
     const found = await stage.engines[0].ask(latest(bucketId, key))
     assert.equal(found !== undefined, put === "done", outcomes.join(" "))
   }
+}
+
+const partsOf = query("Parts", (view, address: UploadAddress) =>
+  [...partsAfter(view, address, 0)].map(({ partNumber }) => partNumber),
+)
+
+/** A part, whose bytes this engine has written. */
+function partOf(address: UploadAddress, { incarnations }: Metadata, number: number) {
+  const uploadId = parseUploadId(incarnations.own.toString(16).padStart(8, "0") + number.toString(16).padStart(24, "0"))
+  const extent = {
+    ...{ uploadId, part: 1, lengthBytes: 100, blockBytes: 4096 },
+    ...{ policy: parsePolicy("replica:2"), generation: 0, exceptions: [] },
+  }
+  const part = { partNumber: 1, md5: new Uint8Array(16), checksumValue: undefined, extent }
+  return putPart({ ...address, hints: [], part })
+}
+
+function completionOf(address: UploadAddress, completion: Completion) {
+  const { version } = inlineOf(1)
+  const content = { kind: "segments", multipartId: address.multipartId, completion: completion.token } as const
+  const whole = { ...version, content, payload: undefined, parts: 1 }
+  return completeUpload({ ...address, completion, conditions: {}, version: whole })
+}
+
+async function putPartOrEnd(stage: RaceStage): Promise<void> {
+  const { engines } = stage
+  const bucketId = await stage.newBucket("multipart")
+  for (let round = 0; round < stage.rounds; round += 1) {
+    const isCompleted = round % 2 === 0
+    const random = Buffer.alloc(8)
+    random.writeUInt32BE(round)
+    const address = { bucketId, key: objectKeyOfText("key"), multipartId: multipartIdOf(1_000 + round, random) }
+    await stage.run(0, createUpload(address, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
+    const completion = { incarnation: engines[0].incarnations.own, token: random }
+    let frozen: readonly number[] = []
+    const end = async () => {
+      await stage.run(0, isCompleted ? sealUpload(address, completion) : abortUpload(address))
+      frozen = await engines[0].ask(partsOf(address))
+    }
+    const put = () => stage.run(1, partOf(address, engines[1], round + 1))
+    const isEndFirst = round % 4 < 2
+    const outcomes = await (isEndFirst ? stage.race(round, end, put) : stage.race(round, put, end))
+    const [ended, putEnded] = isEndFirst ? outcomes : [outcomes[1], outcomes[0]]
+    assert.equal(ended, "done")
+    assert.ok(["done", isCompleted ? "conflict" : "noSuchUpload"].includes(putEnded), putEnded)
+    assert.deepEqual(frozen, putEnded === "done" ? [1] : [], putEnded)
+    assert.deepEqual(await engines[1].ask(partsOf(address)), frozen, "a part has arrived after the end")
+    if (!isCompleted) continue
+    const ends = await stage.race(
+      round,
+      () => stage.run(0, completionOf(address, completion)),
+      () => stage.run(1, abortUpload(address)),
+    )
+    assert.deepEqual([...ends].sort(), ["done", "noSuchUpload"], ends.join(" "))
+  }
+  const { uploads } = await engines[1].ask(counters(bucketId))
+  assert.equal(uploads, 0)
 }
 
 const identityOf = (kind: "user" | "group", name: string) =>
@@ -265,6 +332,8 @@ const BODIES: Readonly<Record<string, (stage: RaceStage) => Promise<void>>> = {
   "put if match: exactly one of two replaces what both have read": putIfMatch,
   "counters stay exact while two engines put and remove the same objects": exactCounters,
   "a bucket is dropped, or an object put into it: never both": dropOrPut,
+  "a part arrives, or its upload is completed or aborted: a part that arrived is in the list, any other is refused":
+    putPartOrEnd,
   "a group is deleted, or a user joins it: nobody is in a group that is gone": deleteOrJoin,
   "a policy is deleted, or attached: nothing has a policy that is gone": deleteOrAttach,
   "a hint that is recorded while it is cleared stays": recordOrClear,
