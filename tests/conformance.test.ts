@@ -1,41 +1,4 @@
-/** The conformance suite against a server of this checkout: each row is a test. */
-import { after, before, test } from "node:test"
-import assert from "node:assert/strict"
-import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { Client } from "../conformance/client.js"
-import { parseEndpoint } from "../conformance/raw-client.js"
-import { ROWS } from "../conformance/rows/index.js"
-import { ROWS_AT_ONCE, runRow } from "../conformance/suite.js"
-import { CREDENTIALS, REGION, ServerProcess } from "./harness/server.js"
-import { createOtherAccount } from "./harness/accounts.js"
+/** The conformance suite against a server whose devices keep the metadata. */
+import { conformanceSuite } from "./harness/conformance.js"
 
-let folder = ""
-let server: ServerProcess | undefined
-let client: Client | undefined
-let other: Client | undefined
-
-before(async () => {
-  folder = await mkdtemp(join(tmpdir(), "hayloft-conformance-"))
-  server = await ServerProcess.start({ folders: [join(folder, "data")] })
-  const endpoint = parseEndpoint(server.endpoint)
-  client = new Client(endpoint, CREDENTIALS, REGION)
-  other = new Client(endpoint, await createOtherAccount(server), REGION)
-})
-
-after(async () => {
-  await server?.kill()
-  await rm(folder, { recursive: true, force: true })
-})
-
-test("conformance", { concurrency: ROWS_AT_ONCE }, async suite => {
-  const rows = ROWS.map(row =>
-    suite.test(`${row.id} ${row.title}`, async () => {
-      assert.ok(client)
-      const { result, message } = await runRow(row, client, { domain: "localhost", other })
-      assert.ok(result === "passed", `${result}: ${message}`)
-    }),
-  )
-  await Promise.all(rows)
-})
+conformanceSuite("conformance")

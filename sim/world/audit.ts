@@ -2,6 +2,7 @@
  * Audit after a run: listings must agree with reads, counters with listings, and needles with the rows that
  * reference them.
  */
+import { must } from "../../src/base/assert.js"
 import type { Family } from "../../src/base/families.js"
 import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
 import { shardCount } from "../../src/base/policy.js"
@@ -142,7 +143,7 @@ async function settleJob(world: SimMachine, job: Job): Promise<number> {
 
 /** Every extent that a row references. */
 export function* referencedExtents(engine: Engine): Generator<Extent> {
-  const rows = (family: Family) => engine.tablet.committed.range(family, ALL)
+  const rows = (family: Family) => must(engine.tablet, "the devices keep the metadata").committed.range(family, ALL)
   for (const family of ["current", "versions"] as const) {
     for (const [, { value }] of rows(family)) {
       const { content } = decodeVersion(value)
@@ -207,6 +208,6 @@ function auditSpace(engine: Engine): void {
   for (const key of held.keys()) {
     check("spaceIsFreed", named.has(key) || isWaiting(key), () => `no row references ${show(key)}`)
   }
-  const releases = [...engine.tablet.committed.range("releases", ALL)]
+  const releases = [...must(engine.tablet, "the devices keep the metadata").committed.range("releases", ALL)]
   check("spaceIsFreed", releases.length === 0, () => `${releases.length} pending deletions remain`)
 }

@@ -199,7 +199,7 @@ async function lateCommit(seed: number): Promise<void> {
     isShared: false,
   }
   const late = { bucketId: on.bucket.id, key, uploadId: extent.uploadId, conditions: {}, version, hints: [] }
-  const failure = await kindOf(engine.tablet.run(putVersion(late)))
+  const failure = await kindOf(engine.metadata.run(putVersion(late)))
   check("foreignStaysOut", failure === "uploadAborted", () => `the commit of a foreign upload ended with ${failure}`)
   const found = await find(engine, on.bucket, key)
   check("foreignStaysOut", found === undefined, () => "the foreign upload became visible")

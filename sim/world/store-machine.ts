@@ -82,7 +82,7 @@ export class StoreMachine extends SimMachine {
     const { clock, disk, stores, random, signal, watch } = this.begin()
     const { telemetry } = this
     const config = configOf(folders)
-    const opened = await openStore(clock, random, disk, locks, config, undefined)
+    const opened = await openStore({ clock, random, disk, locks }, config, undefined)
     const slabBytes = Math.max(
       ...Array.from({ length: DEVICES_MAX }, (_, i) => slabBytesOf(shapeOf(defaultPolicy(i + 1)), BLOCK_BYTES)),
     )

@@ -2,6 +2,7 @@
  * Wholeness: checks the content of the devices for full redundancy: every referenced shard is on its assigned
  * device, every device is in use, metadata has all its replicas, and no change is in progress.
  */
+import { must } from "../../src/base/assert.js"
 import { isFailure } from "../../src/base/failures.js"
 import type { DeviceId, RowKey } from "../../src/base/ids.js"
 import { rowKeyOf } from "../../src/base/ids.js"
@@ -68,7 +69,7 @@ export function missingShard(engine: Engine): string | undefined {
 
 /** Describes a difference between metadata replicas; returns undefined if they agree. */
 export function differenceOfReplicas(engine: Engine): string | undefined {
-  const comparison = engine.tablet.compareReplicas()
+  const comparison = must(engine.tablet, "the devices keep the metadata").compareReplicas()
   while (comparison.step());
   const [difference] = comparison.differences
   return difference && `${difference.what} in ${difference.family} on ${difference.id ?? "one of them"}`

@@ -138,8 +138,8 @@ export const STATUS = z
       .describe("enabled settings that allow, for older clients, requests that are refused by default"),
     safety: SAFETY,
     metadata: z
-      .object({ copies: count, copiesWanted: count, learning: count })
-      .describe("metadata replicas: present, wanted, and still being filled"),
+      .object({ isInDatabase: z.boolean(), copies: count, copiesWanted: count, learning: count })
+      .describe("metadata replicas on the disks: present, wanted, and still being filled; none if it is in a database"),
     health: z.object({ ready: z.boolean(), reasons: z.array(z.string()) }),
     devices: z.array(DEVICE),
     layout: LAYOUT,

@@ -281,7 +281,7 @@ export const REPORT: StoreReport = {
     levels: [{ losses: 0, bytes: 400 }],
     riskiest: [{ partition: 9, losses: 0, lacking: [DEVICE] }],
   },
-  metadata: { copies: 1, copiesWanted: 1, learning: 0 },
+  metadata: { isInDatabase: false, copies: 1, copiesWanted: 1, learning: 0 },
   health: { ready: true, reasons: [] },
   devices: [
     {

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import type { Command } from "commander"
+import { SETTINGS } from "../config/index.js"
 import { RealRandom } from "../seams/random/real.js"
 import type { Finding } from "../sql/index.js"
 import { CliError } from "./exit-codes.js"
@@ -10,7 +11,7 @@ import { group, numberOf, withJson } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { printable } from "./text.js"
 
-const URL_VARIABLE = "HAYLOFT_DATABASE_URL"
+const URL_VARIABLE = SETTINGS.cluster.environment
 
 interface CheckDatabaseOptions extends OutputOptions {
   readonly databaseUrlFile?: string

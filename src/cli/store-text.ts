@@ -168,7 +168,12 @@ export function statusText(status: Status, nowMs: number): string {
     line("redundancy", `${status.policy}${status.isPolicyAutomatic ? ", automatic" : ""}`),
     ...(levels === "" ? [] : [line("bytes", levels)]),
     ...riskLines(safety, status.devices),
-    line("metadata", `kept on ${plural(metadata.copies, "device")}${wanted}${learning}`),
+    line(
+      "metadata",
+      metadata.isInDatabase
+        ? "kept in the database"
+        : `kept on ${plural(metadata.copies, "device")}${wanted}${learning}`,
+    ),
     ...workLines(status, nowMs),
     ...(queues.length === 0 ? [] : [line("queues", queues.map(q => `${q.name} ${q.depth}/${q.limit}`).join(", "))]),
     "",

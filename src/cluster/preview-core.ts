@@ -170,9 +170,9 @@ function safetyInputOf(
     layout: layoutOf(record.layout),
     previousLayout: record.previousLayout && layoutOf(record.previousLayout),
     policies,
-    metadata: {
-      replicas: metadata?.replicas.map(({ id }) => id) ?? [],
-      learners: metadata?.learners.map(({ id }) => id) ?? [],
+    metadata: metadata && {
+      replicas: metadata.replicas.map(({ id }) => id),
+      learners: metadata.learners.map(({ id }) => id),
       copiesWanted: record.metaCopies,
     },
     lacking: isDone ? new Map() : facts.lacking,

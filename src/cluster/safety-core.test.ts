@@ -34,9 +34,10 @@ function fatesNow(input: SafetyInput): Fate[] {
     slot < width ? devices[table[partition * width + slot] ?? 0] : undefined
   const { layout, previousLayout, metadata } = input
   const partitions = layout.table.length / layout.width
-  const fates: Fate[] = [
-    { disks: disksOf(metadata.replicas), needed: 1, bytes: 0, partition: undefined, isNames: true },
-  ]
+  const fates: Fate[] = []
+  if (metadata) {
+    fates.push({ disks: disksOf(metadata.replicas), needed: 1, bytes: 0, partition: undefined, isNames: true })
+  }
   for (const { partition, needed, devices, bytes } of input.misplacedGroups) {
     fates.push({ disks: disksOf(devices), needed, bytes, partition, isNames: false })
   }
@@ -86,16 +87,16 @@ function survived({ devices }: Pick<SafetyInput, "devices">, ...fates: readonly 
 /** The same store with everything in place. */
 function mended(input: SafetyInput): SafetyInput {
   const { metadata, devices, policies } = input
-  const holders = [...metadata.replicas, ...metadata.learners]
+  const holders = metadata ? [...metadata.replicas, ...metadata.learners] : []
   for (const { id, state } of devices) {
-    if (holders.length < metadata.copiesWanted && state !== "draining" && !holders.includes(id)) holders.push(id)
+    if (holders.length < (metadata?.copiesWanted ?? 0) && state !== "draining" && !holders.includes(id)) holders.push(id)
   }
   return {
     ...input,
     devices: devices.map(device => ({ ...device, state: "active" })),
     previousLayout: undefined,
     policies: policies.filter(({ isDecommissioning }) => !isDecommissioning),
-    metadata: { ...metadata, replicas: holders },
+    metadata: metadata && { ...metadata, replicas: holders },
     lacking: new Map(),
     misplacedGroups: [],
   }
@@ -252,7 +253,7 @@ test("agrees with trying every set of disks against every group, on 2,000 random
 
 /** The same store a little later: with or without a change. */
 function laterState(input: SafetyInput, other: SafetyInput, random: SimRandom): SafetyInput {
-  const { devices, policies, lacking } = input
+  const { devices, policies, lacking, metadata } = input
   const at = random.below(devices.length)
   const withDevice = (change: Partial<SafetyDevice>): SafetyInput => ({
     ...input,
@@ -281,7 +282,8 @@ function laterState(input: SafetyInput, other: SafetyInput, random: SimRandom): 
     () => withDevice({ state: "active" }),
     () => withDevice({ state: "rebuilding" }),
     () => withDevice({ disk: "disk 0" }),
-    () => ({ ...input, metadata: { ...input.metadata, replicas: input.metadata.replicas.slice(1) } }),
+    () => ({ ...input, metadata: metadata && { ...metadata, replicas: metadata.replicas.slice(1) } }),
+    () => ({ ...input, metadata: undefined }),
     flip,
     () => other,
   ]

@@ -70,7 +70,8 @@ export interface SafetyInput {
   /** While shards move from it to `layout`. */
   readonly previousLayout: Layout | undefined
   readonly policies: readonly PolicyUse[]
-  readonly metadata: SafetyMetadata
+  /** Undefined: it is in a database, and no disk matters to it. */
+  readonly metadata: SafetyMetadata | undefined
   /**
    * By device, a byte for each partition: not 0 if it may lack shards that a layout assigns to it.
    * If absent, a `rebuilding` device lacks everything, any other device nothing.
@@ -179,9 +180,9 @@ class Evaluation {
     })
     this.misplaced(misplacedGroups)
     this.ofBlocks = this.now.losses
-    this.ofMetadata = this.now.take(this.groupOf(metadata.replicas, isHere), 1)
-    const everywhere = this.groupOf(holdersWhenWhole(devices, metadata), () => true)
-    this.whole = Math.min(survival.whenWhole, everywhere.losses(1))
+    this.ofMetadata = metadata ? this.now.take(this.groupOf(metadata.replicas, isHere), 1) : Infinity
+    const everywhere = metadata && this.groupOf(holdersWhenWhole(devices, metadata), () => true)
+    this.whole = Math.min(survival.whenWhole, everywhere?.losses(1) ?? Infinity)
   }
 
   /** Counts blocks that are not where the layouts place them. */
@@ -313,7 +314,7 @@ function causesOf(input: SafetyInput, places: Places): SafetyCauses {
     devices.filter(({ state }, at) => is(state, at)).map(({ id }) => id)
   const isComplete = (at: number) => places.devices[at]?.lacks === "nothing"
   const here = new Set(places.devices.filter(isHere).map(({ id }) => id))
-  const holding = metadata.replicas.filter(id => here.has(id)).length
+  const holding = metadata?.replicas.filter(id => here.has(id)).length ?? 0
   return {
     isUnseen: false,
     offline: idsOf(state => state === "offline"),
@@ -326,7 +327,7 @@ function causesOf(input: SafetyInput, places: Places): SafetyCauses {
       (sum, { bytes, isDecommissioning }) => sum + (isDecommissioning ? bytes : 0),
       0,
     ),
-    metadataCopiesMissing: Math.max(0, Math.min(metadata.copiesWanted, devices.length) - holding),
+    metadataCopiesMissing: Math.max(0, Math.min(metadata?.copiesWanted ?? 0, devices.length) - holding),
   }
 }
 

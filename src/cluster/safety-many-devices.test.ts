@@ -41,7 +41,7 @@ function* fatesOf(input: SafetyInput): Generator<Fate> {
     disks: ids.filter(isHere).map(id => devices.get(id)?.disk ?? assert.fail("every disk is known")),
     needed,
   })
-  yield fate(metadata.replicas, 1)
+  if (metadata) yield fate(metadata.replicas, 1)
   for (const { devices: ids, needed } of misplacedGroups) yield fate(ids, needed)
   for (const { policy, isNew } of policies) {
     const needed = shardsNeeded(policy)

@@ -27,6 +27,7 @@ import {
   parseFile,
   parseListen,
   parseRedundancy,
+  parseDatabaseUrl,
   parseRegion,
   parseRootAccessKey,
   parseRootSecret,
@@ -138,11 +139,16 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     "rootAccessKey",
     "rootSecretKey",
   ])
+  const cluster = optional("cluster", parseDatabaseUrl)
+  const masterKeyFile = optional("masterKeyFile", file)
+  const metaCopies = optional("metaCopies", (text, where) => parseCount(text, where, { min: 1, max: SHARDS_MAX }))
+  checkCluster({ cluster, masterKeyFile, metaCopies })
   return {
     dataFolders,
+    cluster,
     policy: optional("redundancy", (text, where) => parseRedundancy(text, where, matrix)),
     matrix,
-    metaCopies: optional("metaCopies", (text, where) => parseCount(text, where, { min: 1, max: SHARDS_MAX })),
+    metaCopies,
     blockBytes: optional("blockSize", parseBlockSize),
     scrubDays: required("scrubDays", sources, (text, where) => parseCount(text, where, { min: 1, max: 3650 })),
     refuseSingleCopy: switchOf("refuseSingleCopy"),
@@ -158,7 +164,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     allowAcls: switchOf("allowAcls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
-    masterKeyFile: optional("masterKeyFile", file),
+    masterKeyFile,
     log: {
       level: required("logLevel", sources, (text, where) =>
         parseChoice(text, where, ["debug", "info", "warn", "error"]),
@@ -166,6 +172,22 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
       format: required("logFormat", sources, (text, where) => parseChoice(text, where, ["text", "json"])),
     },
     rootKey: rootKey && { accessKeyId: rootKey[0], secret: rootKey[1] },
+  }
+}
+
+/** A reader of the database must not be able to unseal the secrets in it. */
+function checkCluster(config: Pick<ServeConfig, "cluster" | "masterKeyFile" | "metaCopies">): void {
+  if (config.cluster === undefined) return
+  if (config.masterKeyFile === undefined) {
+    throw fail("invalidConfig", {
+      message:
+        "--cluster needs --master-key-file: every node has the same key, and the database does not; create one with: openssl rand -hex 32 > FILE",
+    })
+  }
+  if (config.metaCopies !== undefined) {
+    throw fail("invalidConfig", {
+      message: "--meta-copies has no meaning with --cluster: the database keeps the copies",
+    })
   }
 }
 

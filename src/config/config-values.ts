@@ -147,6 +147,12 @@ export function parseDomain(text: string, where: string): string {
   return name
 }
 
+/** The message does not repeat the text, which may contain a password. */
+export function parseDatabaseUrl(text: string, where: string): string {
+  if (/^postgres(ql)?:\/\//.test(text)) return text
+  throw fail("invalidConfig", { message: `${where}: expected the URL of a PostgreSQL database, postgres://…` })
+}
+
 export function parseRegion(text: string, where: string): string {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text) ? text : refuse(where, text, "a region name like us-east-1")
 }

@@ -50,6 +50,7 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   data: { texts: ["a", "b"], field: config => config.dataFolders },
   redundancy: { texts: ["replica:2", "ec:4+2"], field: config => config.policy },
   matrix: { texts: ["vandermonde", "cauchy"], field: config => config.matrix },
+  cluster: { texts: ["postgres://one/x", "postgresql://two/x"], field: config => config.cluster },
   metaCopies: { texts: ["3", "5"], field: config => config.metaCopies },
   blockSize: { texts: ["8MiB", "2MiB"], field: config => config.blockBytes },
   scrubDays: { texts: ["7", "90"], field: config => config.scrubDays },
@@ -73,6 +74,7 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   rootSecretKey: { texts: ["topsecret-1", "topsecret-2"], field: config => config.rootKey?.secret },
 }
 const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>> = {
+  cluster: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
   tlsCert: { HAYLOFT_TLS_KEY: "other.pem" },
   tlsKey: { HAYLOFT_TLS_CERT: "other.pem" },
   rootAccessKey: { HAYLOFT_ROOT_SECRET_KEY: "other-secret" },

@@ -28,6 +28,8 @@ export interface ServeConfig {
   readonly policy: Policy | undefined
   /** If undefined: cauchy. Already part of `policy` if that is set. */
   readonly matrix: Matrix | undefined
+  /** URL of the database that keeps the metadata; if undefined, the devices keep it. It may contain a password. */
+  readonly cluster: string | undefined
   /** If undefined: `defaultMetaCopies`. */
   readonly metaCopies: number | undefined
   /** If undefined: the block size of the store; for a new store `BLOCK_BYTES_DEFAULT`. A multiple of 64 KiB. */
@@ -131,6 +133,13 @@ export const SETTINGS = {
     "N",
     undefined,
     "replicas of the metadata, each on its own device (default: the number of losses that the data survives plus one, rounded up to an odd number)",
+  ),
+  cluster: setting(
+    "--cluster",
+    "HAYLOFT_CLUSTER",
+    "URL",
+    undefined,
+    "keep the metadata in this PostgreSQL database (postgres://…), not on the disks; needs --master-key-file",
   ),
   blockSize: setting(
     "--block-size",
@@ -285,6 +294,5 @@ export const CONFIG_FILE_ENVIRONMENT = "HAYLOFT_CONFIG"
 export const CLIENT_ENVIRONMENT = {
   HAYLOFT_ADMIN_ENDPOINT: "address of the admin API, for the commands that need it",
   HAYLOFT_ADMIN_TOKEN: "token of the admin API",
-  HAYLOFT_DATABASE_URL: "database that `cluster check-database` checks",
   HAYLOFT_IMPORT_SECRET_KEY: "secret that `key import` imports",
 } as const

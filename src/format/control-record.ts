@@ -85,6 +85,7 @@ export interface ControlRecord {
   readonly policyVersion: number
   readonly blockBytes: number
   readonly metaCopies: number
+  /** None: the metadata is in a database. */
   readonly tablets: readonly ControlTablet[]
   readonly layout: ControlLayout
   /** Set while shards move from it to `layout`; shards that have not moved yet are where it places them. */

@@ -27,6 +27,7 @@ import type { Telemetry } from "../seams/telemetry/contract.js"
 import { COMPATIBILITY_SWITCHES, REGION_DEFAULT, type ServeConfig } from "../config/config.js"
 import type { CheckpointRunner } from "../node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
+import type { MetadataDatabase } from "../node/metadata/database.js"
 import type { OwnedFolder } from "../node/devices/device-set.js"
 import { openEngine, type Engine, type EngineSettings } from "../node/engine.js"
 import { EngineOperations } from "../node/control/operations.js"
@@ -66,6 +67,8 @@ interface StoreSeams {
   readonly stores: Stores
   readonly locks: FolderLocks
   readonly telemetry: Telemetry
+  /** Undefined: the devices keep the metadata. */
+  readonly database?: MetadataDatabase | undefined
 }
 
 /** The threads of a store beside the serving thread, and its limits. */
@@ -111,14 +114,14 @@ export async function runStore(
   onStolen: (failure: Failure) => never,
   { compute, checkpoints, limits }: StoreParts = realParts(seams, store.record),
 ): Promise<RunningStore> {
-  const { clock, random, disk, stores, locks, telemetry } = seams
+  const { clock, random, disk, stores, locks, telemetry, database } = seams
   const { record, secrets } = store
   const onLost = (device: Ownership, failure: Failure): void => {
     if (isFailure(failure, "folderInUse")) onStolen(failure)
     void engine.control.takeOffline(device.identity.id, failure)
   }
   const engine: Engine = await openEngine(
-    { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
+    { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints, database },
     {
       folders: store.devices.map(device => folderOf(device, clock, onLost)),
       record,
@@ -180,6 +183,7 @@ function sourcesOf(engine: Engine, isNew: boolean, jobs: JobRunner, compute: Com
     record: () => engine.recordManager.record,
     devices: () => engine.devices,
     offlineReason: id => engine.control.offlineReason(id),
+    metadata: engine.metadata,
     tablet: engine.tablet,
     compute,
     jobs: () => jobs.status(),

@@ -30,6 +30,7 @@ import { FolderDocuments } from "./documents.js"
 import { PortRouter } from "./port-router.js"
 import { runStore, type RunningStore } from "./run-store.js"
 import { RuntimeFiles } from "./runtime-file.js"
+import type { MetadataDatabase } from "../node/metadata/database.js"
 import { readMasterKeyFile } from "../node/open/master-key-file.js"
 import { openStore, type OpenedStore } from "../node/open/open-store.js"
 import { readVersion } from "../cli/version.js"
@@ -68,7 +69,8 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
   await probeAddress(config.listen, "--listen")
   await probeAddress(config.adminListen, "--admin-listen")
-  const store = await openStore(clock, random, disk, seams.locks, config, fileKey)
+  const database = config.cluster === undefined ? undefined : await openDatabase(config.cluster)
+  const store = await openStore({ ...seams, database }, config, fileKey)
   const stop = new AbortController()
   const background = new AbortController()
   const onStolen = (failure: Failure): never => {
@@ -79,7 +81,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   }
   let threadsLeft = (): number => 0
   try {
-    const running = await runStore(seams, store, config, onStolen)
+    const running = await runStore({ ...seams, database }, store, config, onStolen)
     const backgroundServices = [
       ...running.backgroundServices,
       new EventLoopDelay(clock, telemetry.metrics),
@@ -101,6 +103,12 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const isForced = await isHeldUp(clock, threadsLeft)
   await io.out(isForced ? "hayloft: stopped; a disk hangs, so the process ends by force\n" : "hayloft: stopped\n")
   if (isForced) endByForce()
+}
+
+/** Loaded on demand: a store whose devices keep the metadata starts without it. */
+async function openDatabase(url: string): Promise<MetadataDatabase> {
+  const { StoreDatabase } = await import("../sql/index.js")
+  return StoreDatabase.open(url)
 }
 
 /** Binds both ports, prints the banner, and returns the services to supervise. */

@@ -106,6 +106,12 @@ const moveBack = command<[key: string], boolean>({
   },
 })
 
+/** Reads a row whose key depends on the decision's time. */
+const readNow = command<[], boolean>({
+  name: "ReadNow",
+  decide: (view, { nowMs }) => ({ writes: [], result: view.get("names", rowKeyOf(`now ${nowMs}`)) !== undefined }),
+})
+
 const countRows = command<[family: Family], number>({
   name: "CountRows",
   decide: (view, _time, family) => ({ writes: [], result: [...view.range(family, ALL)].length }),
@@ -187,6 +193,10 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
         if (outcome.status === "rejected") assert.ok(isFailure(outcome.reason, "bucketExists"), String(outcome.reason))
     },
   )
+
+  metadataTest("a decision may read a row whose key depends on its time", async metadata => {
+    assert.equal(await metadata.run(readNow()), false)
+  })
 
   metadataTest("no increment is lost or seen twice", async metadata => {
     const numbers = await Promise.all(Array.from({ length: 200 }, (_, i) => metadata.run(increment(`key ${i % 3}`))))

@@ -2,8 +2,8 @@
  * Engine: builds the store of one machine over the seams. The same builder serves the real process and
  * the simulator.
  *
- * One tablet has replicas on the devices that the control record names; the layout spreads blocks over all
- * devices. One folder is a configuration with one replica and runs the same code as seven. Devices can be
+ * The metadata is a tablet with replicas on the devices that the control record names, or in a database if it names
+ * none. The layout spreads blocks over all devices. One folder is a configuration with one replica and runs the same code as seven. Devices can be
  * added and removed while the engine runs (see `store-control.ts`).
  */
 import { openAccess, type Access, type RootKey } from "../access/index.js"
@@ -32,6 +32,7 @@ import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
 import { ReplicaComparing } from "./metadata/replica-comparison.js"
+import type { EngineMetadata, MetadataDatabase, SharedMetadata } from "./metadata/database.js"
 import { discardMetadata } from "./metadata/discard.js"
 import { EachDevice } from "./devices/each-device.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
@@ -52,6 +53,8 @@ interface Seams {
   readonly compute: Compute
   readonly telemetry: Telemetry
   readonly checkpoints: CheckpointRunner
+  /** Undefined: the devices keep the metadata. */
+  readonly database?: MetadataDatabase | undefined
 }
 
 /** The devices and the record of this start, and the identity of this process. */
@@ -80,7 +83,9 @@ export interface Engine extends Access {
   readonly services: Services
   readonly recordManager: ControlRecordManager
   readonly control: StoreControl
-  readonly tablet: Primary
+  readonly metadata: EngineMetadata
+  /** Undefined if the metadata is in a database. */
+  readonly tablet: Primary | undefined
   /** Open devices. */
   readonly devices: readonly DeviceStack[]
   /** The caller supervises them until the stop signal. */
@@ -98,7 +103,7 @@ export interface Engine extends Access {
   stop(): Promise<void>
 }
 
-/** Opens devices, the tablet on them, and the services over it. Leaves nothing open if it throws. */
+/** Opens devices, the metadata on them or in the database, and the services over it. Leaves nothing open if it throws. */
 export async function openEngine(seams: Seams, settings: EngineSettings): Promise<Engine> {
   const builder = new EngineBuilder(seams, settings)
   try {
@@ -124,6 +129,18 @@ const verifyingReplicas = (tablet: Primary): Job => ({
   step: async signal => ((await tablet.verifyReplicas(signal)) ? "busy" : "idle"),
 })
 
+/** Keeps up with the other processes of a database. */
+const upkeepOf = (metadata: SharedMetadata): BackgroundService => ({
+  name: "metadata in the database",
+  run: signal => metadata.keepUp(signal),
+})
+
+interface OpenedMetadata {
+  readonly metadata: EngineMetadata
+  readonly tablet: Primary | undefined
+  readonly shared: SharedMetadata | undefined
+}
+
 class EngineBuilder {
   private readonly recordManager: ControlRecordManager
   private readonly devices: DeviceSet
@@ -132,6 +149,7 @@ class EngineBuilder {
   private readonly spaces: Spaces
   private wakeRepair: () => void = () => undefined
   private services: Services | undefined
+  private shared: SharedMetadata | undefined
   /** Replaced once the repair job exists. */
   private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
 
@@ -158,13 +176,10 @@ class EngineBuilder {
 
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
-    const { incarnation, masterKey, root } = this.settings
+    const { masterKey, root } = this.settings
     const { recordManager } = this
     await this.openDevices()
-    const { replicas, recovered } = await this.recover()
-    const start = { replicas, epoch: tabletOf(recordManager.record, FIRST_TABLET).epoch, recovered }
-    const tablet = new Primary(start, clock, telemetry.log, this.control, soleProcess(incarnation))
-    this.control.attach(tablet)
+    const { metadata, tablet, shared } = await this.openMetadata()
     const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
       refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
       onSingleCopy: () => this.control.singleCopyWritten(),
@@ -172,7 +187,7 @@ class EngineBuilder {
     })
     const { storeId, blockBytes } = recordManager.record
     const services = createServices(
-      { clock, random, tablet, compute, blocks, log: telemetry.log },
+      { clock, random, tablet: metadata, compute, blocks, log: telemetry.log },
       {
         store: {
           get policy() {
@@ -205,22 +220,40 @@ class EngineBuilder {
       ...access,
       recordManager,
       control,
+      metadata,
       tablet,
       get devices() {
         return devices.open
       },
-      backgroundServices: [devices],
+      backgroundServices: [devices, ...(shared ? [upkeepOf(shared)] : [])],
       jobs: [
-        ...[verifyingReplicas(tablet), ...services.jobs, control],
-        new ReplicaComparing(tablet, control, clock, telemetry.log),
-        ...tendingJobs(() => devices.open),
+        ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
+        ...[...services.jobs, control, ...tendingJobs(() => devices.open)],
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
       bringIn: folder => this.bringIn(folder),
       giveUp: (id, reason) => devices.remove(id, reason),
       checkPolicy: policy => this.checkPolicy(policy),
-      stop: () => this.stop(tablet),
+      stop: () => this.stop(tablet ?? shared),
     }
+  }
+
+  /** On the devices, or in the database if the record names no tablet. */
+  private async openMetadata(): Promise<OpenedMetadata> {
+    const { clock, random, telemetry, database } = this.seams
+    const { log } = telemetry
+    const { record } = this.recordManager
+    if (record.tablets.length === 0) {
+      const found = must(database, "the start has checked where the metadata is")
+      const shared = await found.open({ clock, random: random.fork("metadata"), log }, record.storeId)
+      this.shared = shared
+      return { metadata: shared, tablet: undefined, shared }
+    }
+    const { replicas, recovered } = await this.recover()
+    const start = { replicas, epoch: tabletOf(this.recordManager.record, FIRST_TABLET).epoch, recovered }
+    const tablet = new Primary(start, clock, log, this.control, soleProcess(this.settings.incarnation))
+    this.control.attach(tablet)
+    return { metadata: tablet, tablet, shared: undefined }
   }
 
   /** Takes a device offline if its checkpoint fails and the store can run without it. */
@@ -300,7 +333,7 @@ class EngineBuilder {
     const { place } = folder
     const { deviceOptions } = this.settings
     const device = this.recordManager.record.devices.find(({ id }) => id === place.id)
-    const replicas = tabletOf(this.recordManager.record, FIRST_TABLET).replicas
+    const replicas = this.recordManager.record.tablets.flatMap(tablet => tablet.replicas)
     const since = replicas.find(({ id }) => id === place.id)?.since
     const replicaIncarnations = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
     const isAlone = () => this.recordManager.record.devices.length === 1
@@ -405,8 +438,8 @@ class EngineBuilder {
     return stack
   }
 
-  private async stop(tablet: Primary): Promise<void> {
-    await tablet.stop()
+  private async stop(metadata: { stop(): Promise<void> } | undefined): Promise<void> {
+    await metadata?.stop()
     await this.recordManager.stop()
     await mapBounded(this.devices.open, DEVICES_CONCURRENT, ({ checkpointer }) =>
       checkpointer.checkpoint().catch(() => undefined),
@@ -417,6 +450,7 @@ class EngineBuilder {
 
   /** Closes everything that was opened if the engine could not be built. */
   async abandon(): Promise<void> {
+    await this.shared?.stop()
     await this.devices.closeAll()
   }
 }

@@ -18,6 +18,7 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test, type TestContext } from "node:test"
+import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseAccountId, parseIncarnation, rowKeyOf } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
@@ -139,7 +140,7 @@ class Store {
 
   /** All acknowledged objects exist, every `nth` is read completely, and there are no others. */
   async check(nth = 1): Promise<void> {
-    const rows = [...this.now.tablet.committed.range("current", ALL)].length
+    const rows = [...must(this.now.tablet, "the devices keep the metadata").committed.range("current", ALL)].length
     assert.equal(rows, this.kept.size)
     const bucket = await this.bucket()
     for (const [i, [name, what]] of [...this.kept].entries()) {

@@ -1,6 +1,7 @@
 /** Small objects whose bytes move between volumes while they are read. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../base/assert.js"
 import { objectKeyOfText, rowKeyOf } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { owned } from "../base/lent.js"
@@ -79,7 +80,7 @@ test("overwritten and deleted small objects free their space, and readers with a
     versions.set(i, 1)
   }
   await checkpoint(engine)
-  const held = [...engine.tablet.committed.range("current", ALL)]
+  const held = [...must(engine.tablet, "the devices keep the metadata").committed.range("current", ALL)]
   const firstVolume = machine.disk.medium.namesIn("/d1/payloads")[0]
   for (let i = 0; i < OBJECTS; i += 1) {
     if (i % 3 === 0) await engine.services.objects.remove({ bucket, key: keyOf(i), conditions: {} })
@@ -95,7 +96,7 @@ test("overwritten and deleted small objects free their space, and readers with a
   let served = 0
   for (const [key, row] of held) {
     assert.equal(row.payload?.in, "volume", "a place from before")
-    const bytes = await owned(engine.tablet.payload("current", key, row))
+    const bytes = await owned(engine.metadata.payload("current", key, row))
     if (bytes === undefined) continue
     served += 1
     assert.equal(bytes.length, 3 * KIB)

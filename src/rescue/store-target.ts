@@ -119,7 +119,7 @@ export class StoreTarget implements RescueTarget {
   ): Promise<StoreTarget> {
     const { clock, random, disk, locks } = seams
     const isContinued = await isBegun(disk, settings.dataFolders, source)
-    const store = await openStore(clock, random, disk, locks, settings, fileKey)
+    const store = await openStore({ clock, random, disk, locks }, settings, fileKey)
     try {
       for (const { identity } of store.devices) {
         await replaceRecordFile(disk, markOf(identity.path), Buffer.from(`${source}\n`))

@@ -1,7 +1,7 @@
 /** SQL: metadata in a transactional database, shared by several processes. */
-export { claimDatabase, SqlMetadata } from "./sql-metadata.js"
+export { SqlMetadata } from "./sql-metadata.js"
 export { Postgres } from "./postgres/postgres.js"
 export { checkDatabase } from "./check/check-database.js"
 export type { Finding } from "./check/finding.js"
 export { maskedUrl } from "./postgres/url.js"
-export type { Database } from "./database.js"
+export { StoreDatabase } from "./store-database.js"

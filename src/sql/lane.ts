@@ -137,20 +137,22 @@ export class Lane {
     const commands = batch.map(({ work }) => work)
     const wants = new Wants()
     for (const { touches } of commands) wants.add(touches)
-    for (let fetches = 0; fetches < SQL_LIMITS.fetchesMax; fetches += 1) {
-      const found = await this.fetch(untilMs, wants)
-      const state = this.check(found.lane)
-      const version = this.versionOf(state.number + 1n)
-      const time = this.host.beginBatch(version)
-      try {
+    let begun: BatchTime | undefined
+    try {
+      for (let fetches = 0; fetches < SQL_LIMITS.fetchesMax; fetches += 1) {
+        const found = await this.fetch(untilMs, wants)
+        const state = this.check(found.lane)
+        const version = this.versionOf(state.number + 1n)
+        // All decisions of an attempt have one time: keys that they read depend on it.
+        const time: BatchTime = begun ?? this.host.beginBatch(version)
+        begun = time
         const decided = decideBatch(commands, new FetchedRows(wants, found), wants, number => time.timeOf(number))
-        if (decided === undefined) continue
-        return await this.finish(batch, decided, state, version)
-      } finally {
-        time.end()
+        if (decided !== undefined) return await this.finish(batch, decided, state, version)
       }
+      throw fail("conflict")
+    } finally {
+      begun?.end()
     }
-    throw fail("conflict")
   }
 
   private async fetch(untilMs: number, wants: Wants): Promise<Fetched> {

@@ -12,7 +12,7 @@
 import { equalBytes } from "../base/bytes.js"
 import type { Family } from "../base/families.js"
 import { fail, type Failure } from "../base/failures.js"
-import { parseIncarnation, type Position, type RowKey, type StoreId } from "../base/ids.js"
+import { parseIncarnation, type Position, type RowKey } from "../base/ids.js"
 import { Lent, type LentSoon } from "../base/lent.js"
 import type { Soon } from "../base/soon.js"
 import {
@@ -24,7 +24,7 @@ import {
   type Query,
 } from "../metadata/index.js"
 import { Connection } from "./connection.js"
-import type { Database, NodeProcess, Session } from "./database.js"
+import type { NodeProcess, Session } from "./database.js"
 import { endedFailure, type EndReason } from "./end-reason.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
@@ -38,25 +38,6 @@ const PROCESS_BYTES = 16
 
 /** The payload with the row that it was read with. */
 const payloadOfRow = query("PayloadOfRow", (view, family: Family, key: RowKey) => view.get(family, key))
-
-/**
- * Makes sure that the database keeps this store's metadata; an empty database becomes that of a new store. Throws
- * `foreignDatabase`, `ConnectionLost`.
- */
-export async function claimDatabase(database: Database, storeId: StoreId, isNew: boolean): Promise<void> {
-  const session = await database.connect()
-  try {
-    const found = isNew ? await session.claim(storeId) : await session.storeId()
-    if (found === storeId) return
-    const message =
-      found === undefined
-        ? "the database is empty, but this store has data: pass the URL of the database with its metadata"
-        : `the database keeps the metadata of another store, ${found}`
-    throw fail("foreignDatabase", { message })
-  } finally {
-    await session.close()
-  }
-}
 
 export class SqlMetadata implements Metadata {
   readonly name = "metadata incarnations"

@@ -111,6 +111,13 @@ export class Primary implements Metadata {
     return this.core.backlog
   }
 
+  readonly commandsWaitingMax = COMMANDS_WAITING_MAX
+
+  /** Why no command is accepted now; undefined: they are. */
+  get trouble(): string | undefined {
+    return this.isServing ? undefined : "the metadata log failed; writes are halted until a restart"
+  }
+
   /** The first is the one that reads use. */
   get replicas(): readonly ReplicaIncarnationOf[] {
     return this.confirmed.map(({ replica }) => ({ id: replica.id, since: replica.since }))

@@ -8,7 +8,8 @@ import { test } from "node:test"
 import { chromium, type Page } from "playwright-core"
 import { findProgram } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
-import { freePort, withServer, type ServerProcess } from "../harness/server.js"
+import { freePort } from "../harness/free-port.js"
+import { withServer, type ServerProcess } from "../harness/server.js"
 import { sha256Hex } from "../../conformance/checksums.js"
 
 const CHROMIUM = findProgram("chromium")

@@ -12,7 +12,8 @@ import { setTimeout as later } from "node:timers/promises"
 import { readsEndpointVariable } from "../harness/aws-environment.js"
 import { bindChild, findProgram, run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
-import { freePort, ROOT } from "../harness/server.js"
+import { freePort } from "../harness/free-port.js"
+import { ROOT } from "../harness/server.js"
 
 /** Ends a script that hangs; one that calls the AWS CLI twenty times takes minutes on a busy machine. */
 const SCRIPT_MS_MAX = 8 * 60_000

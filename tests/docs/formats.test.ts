@@ -44,6 +44,7 @@ import {
   encodeBucket,
   encodeBucketId,
   encodeCounters,
+  encodeIntent,
   encodePart,
   encodePendingDeletion,
   encodeRowHead,
@@ -525,6 +526,10 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   identityProviders: [encodeIdentityProvider(provider), provider],
   keyUses: [encodeKeyUse(keyUse), keyUse],
   accountNumbers: [encodeAccountId(account.id), { accountId: "me" }],
+  intents: [
+    encodeIntent({ incarnation: parseIncarnation(26), state: "givenUp", extent, runs: [] }),
+    { incarnation: 26, state: 1, runs: [] },
+  ],
   "recovery header": [
     encodeRecoveryHeader(note),
     { bucket: "bucket", contentType: "a/b", plannedLengthBytes: 16, multipartId: "" },

@@ -22,7 +22,8 @@ import { getSignedUrl } from "@aws-sdk/s3-request-presigner"
 import { bytesFor, KEYS, MIB } from "../clients/material.js"
 import { bindChild, findProgram, run } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
-import { CREDENTIALS, freePort, REGION, selfSigned, withServer } from "../harness/server.js"
+import { freePort } from "../harness/free-port.js"
+import { CREDENTIALS, REGION, selfSigned, withServer } from "../harness/server.js"
 import { adapted, installBlock } from "./install-blocks.js"
 
 const START_MS_MAX = 30_000

@@ -13,7 +13,7 @@ import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
 import { bindChild, findProgram, runOk } from "./commands.js"
 import { quietParent } from "./folders.js"
-import { freePort } from "./server.js"
+import { freePort } from "./free-port.js"
 
 const READY_TIMEOUT_MS = 120_000
 const READY_POLL_MS = 20
@@ -60,7 +60,8 @@ export class PostgresServer {
 
   private constructor(
     private readonly programs: string,
-    private readonly folder: string,
+    /** With everything that it writes. */
+    readonly folder: string,
     private readonly user: User,
     readonly port: number,
     /** Settings by name, as in `postgresql.conf`. */

@@ -3,10 +3,11 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { pathToFileURL } from "node:url"
 import { runOk } from "./commands.js"
-import { freePort, ROOT } from "./server.js"
+import { freePort } from "./free-port.js"
+import { ROOT } from "./server.js"
 
 test("no port is reserved twice, by this process or another, though nothing listens on it", async () => {
-  const harness = pathToFileURL(`${ROOT}dist/tests/harness/server.js`).href
+  const harness = pathToFileURL(`${ROOT}dist/tests/harness/free-port.js`).href
   const given: number[] = []
   for (let i = 0; i < 400; i += 1) given.push(await freePort())
   const source = `

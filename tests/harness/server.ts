@@ -6,8 +6,6 @@
  */
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
-import { randomInt } from "node:crypto"
-import { createServer, type Server } from "node:net"
 import { setTimeout as later } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { Client } from "../../conformance/client.js"
@@ -15,6 +13,8 @@ import { exchange, parseEndpoint } from "../../conformance/raw-client.js"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { bindChild, run, runOk } from "./commands.js"
 import type { CommandResult } from "./commands.js"
+import { usualEnvironment } from "./cluster.js"
+import { freePort } from "./free-port.js"
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
 export const HAYLOFT = `${ROOT}bin/hayloft`
@@ -66,34 +66,6 @@ function parseUsage(value: unknown): BucketUsage {
   }
 }
 
-/** Below the ports that the system assigns to outgoing connections, of which tests open thousands. */
-const PORTS = { first: 12_000, last: 21_999 } as const
-/** A listener this far above a port reserves the port, even while nothing listens on the port itself. */
-const CLAIM_ABOVE = 10_000
-const PORT_TRIES_MAX = 50
-
-function listenOn(port: number): Promise<Server | undefined> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once("error", () => resolve(undefined))
-    server.listen(port, "127.0.0.1", () => resolve(server))
-  })
-}
-
-/** Returns a free port that no other call returns, in this process or another, while this process runs. */
-export async function freePort(): Promise<number> {
-  for (let tries = 0; tries < PORT_TRIES_MAX; tries += 1) {
-    const port = randomInt(PORTS.first, PORTS.last + 1)
-    const claim = await listenOn(port + CLAIM_ABOVE)
-    if (claim === undefined) continue
-    claim.unref()
-    const server = await listenOn(port)
-    if (server === undefined) claim.close()
-    else return new Promise(resolve => server.close(() => resolve(port)))
-  }
-  throw new Error("no free port was found")
-}
-
 export class ServerProcess {
   private child: ChildProcess | undefined
   private output = ""
@@ -105,7 +77,8 @@ export class ServerProcess {
   ) {}
 
   static async start(options: ServerOptions): Promise<ServerProcess> {
-    const server = new ServerProcess(options, await freePort(), await freePort())
+    const env = { ...(options.root === undefined ? await usualEnvironment(options.folders) : {}), ...options.env }
+    const server = new ServerProcess({ ...options, env }, await freePort(), await freePort())
     await server.launch()
     return server
   }

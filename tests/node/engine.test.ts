@@ -1,6 +1,7 @@
 /** The behaviour of a store when parts of its machine fail. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
 import { objectKeyOfText, parseAccountId, rowKeyOf } from "../../src/base/ids.js"
 import { isFailure } from "../../src/base/failures.js"
 import { KIB } from "../../src/base/limits.js"
@@ -30,7 +31,7 @@ test("a body of more blocks than a command has rows is stored while a device fai
   const bytes = Buffer.alloc(300 * KIB, "x")
   await put(engine, bucket, bytes)
   assert.deepEqual(await get(engine, bucket), bytes)
-  const hints = [...engine.tablet.committed.range("debts", ALL)]
+  const hints = [...must(engine.tablet, "the devices keep the metadata").committed.range("debts", ALL)]
   assert.ok(hints.length > 1_100, `${hints.length} hints for 1,200 blocks`)
 })
 
@@ -90,7 +91,7 @@ test("a store opens and completes an interrupted deletion, with more pending del
   const first = await machine.open()
   const bucket = await createBucket(first)
   for (let i = 0; i < 10; i += 1) await first.accounts.createKey({ accountId: bucket.owner, userName: undefined })
-  await first.tablet.run(closeBucket(bucket.id))
+  await first.metadata.run(closeBucket(bucket.id))
   machine.disk.kill()
   machine.checkpointLimits = { rowsMax: 2 }
   const engine = await Promise.race([
@@ -223,7 +224,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
     ...{ readNow: () => undefined, writeWhole: unused },
     ...{ isAssigned: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
   }
-  const reader = new ObjectReader(engine.tablet, blocks, pins)
+  const reader = new ObjectReader(engine.metadata, blocks, pins)
   await assert.rejects(
     async () => reader.open({ bucket, key, conditions: {} }),
     error => isFailure(error, "corruptNeedle"),
@@ -255,6 +256,6 @@ test("a device that accepts no writes does not keep the others from freeing byte
   await engine.services.objects.remove({ bucket, key, conditions: {} })
   const collector = engine.jobs.find(({ name }) => name === "collector")
   while ((await collector?.step(noSignal)) === "busy") continue
-  assert.deepEqual([...engine.tablet.committed.range("releases", ALL)], [])
+  assert.deepEqual([...must(engine.tablet, "the devices keep the metadata").committed.range("releases", ALL)], [])
   assert.deepEqual([...(engine.devices[0]?.rows.range("needles", ALL) ?? [])], [])
 })

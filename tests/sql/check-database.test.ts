@@ -20,7 +20,7 @@ import { statementsOf, type Statement } from "../../src/sql/postgres/statements.
 import { bindChild } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { noPostgres, PostgresServer } from "../harness/postgres.js"
-import { freePort } from "../harness/server.js"
+import { freePort } from "../harness/free-port.js"
 
 const PASSWORD = "pass-w%C3%B6rd"
 const never = new AbortController().signal
@@ -73,7 +73,7 @@ const schemas = async (): Promise<string> =>
   server.sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'hayloft%'", "hayloft")
 
 databaseTest("a good server is safe, every race was run, and nothing is left behind", async () => {
-  const { code, out } = await check(["--rounds", "8", "--json"], { HAYLOFT_DATABASE_URL: url() })
+  const { code, out } = await check(["--rounds", "8", "--json"], { HAYLOFT_CLUSTER: url() })
   const lines = out
     .trimEnd()
     .split("\n")
@@ -194,7 +194,7 @@ databaseTest("a standby is refused, and a primary with an asynchronous one is sa
 
 databaseTest("an interrupted check removes its schema; one that was killed leaves it to the next", async () => {
   const args = [HAYLOFT_COMMAND, "cluster", "check-database", "--rounds", "1000000"]
-  const env = { ...process.env, HAYLOFT_DATABASE_URL: url() }
+  const env = { ...process.env, HAYLOFT_CLUSTER: url() }
   const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] })
   bindChild(child)
   let [out, error] = ["", ""]

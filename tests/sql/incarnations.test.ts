@@ -8,7 +8,7 @@ import { command } from "../../src/metadata/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { RealRandom } from "../../src/seams/random/real.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import { claimDatabase, Postgres, SqlMetadata } from "../../src/sql/index.js"
+import { Postgres, SqlMetadata, StoreDatabase } from "../../src/sql/index.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
 
@@ -103,13 +103,22 @@ test("a database that has lost acknowledged commits is neither read nor written"
 })
 
 test("a database keeps the metadata of one store", { skip: noPostgres }, async () => {
-  const database = new Postgres(await databases.create())
+  const database = await StoreDatabase.open(await databases.create())
   const [own, foreign] = [parseStoreId("1".repeat(32)), parseStoreId("2".repeat(32))]
-  const isForeign = (error: unknown) => isFailure(error, "foreignDatabase")
-  await assert.rejects(claimDatabase(database, own, false), isForeign, "a known store finds nothing in it")
-  await claimDatabase(database, own, true)
-  await claimDatabase(database, own, true)
-  await claimDatabase(database, own, false)
-  await assert.rejects(claimDatabase(database, foreign, true), isForeign)
-  await assert.rejects(claimDatabase(database, foreign, false), isForeign)
+  assert.equal(await database.storeId(), undefined)
+  assert.equal(await database.claim(own), own)
+  assert.equal(await database.claim(foreign), own)
+  assert.equal(await database.storeId(), own)
+})
+
+test("a database that cannot be used is named without its password", { skip: noPostgres }, async () => {
+  const { port } = databases.server
+  const [wrongDatabase, nobody] = [`127.0.0.1:${port}/none`, "127.0.0.1:1/none"]
+  for (const place of [wrongDatabase, nobody]) {
+    await assert.rejects(StoreDatabase.open(`postgres://postgres:geheim@${place}`), error => {
+      assert.ok(isFailure(error, "databaseUnreachable"))
+      assert.match(error.message, new RegExp(`postgres://postgres:\\*\\*\\*@${place} cannot be reached`))
+      return !error.message.includes("geheim")
+    })
+  }
 })

@@ -5,7 +5,8 @@
  *
  * Promises  A device in trouble is neither read nor written from the moment the trouble is known, and is
  *           offline in the record before any write is acknowledged that it lacks. The last device with a
- *           metadata replica is never taken offline: it serves reads, and writes fail with the reason.
+ *           metadata replica is never taken offline: it serves reads, and writes fail with the reason. If the
+ *           metadata is in a database, the last device is not.
  */
 import { assert, must } from "../../base/assert.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
@@ -40,6 +41,10 @@ import type { DeviceStack } from "../devices/device-stack.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
 
 const ALARM_EVERY_MS = 60_000
+
+/** The metadata replicas; none if the metadata is in a database. */
+const replicasIn = ({ tablets }: ControlRecord): readonly ControlReplica[] =>
+  tablets.find(({ id }) => id === FIRST_TABLET)?.replicas ?? []
 
 interface ControlOptions {
   /** Refuse writes that would have only one copy. */
@@ -90,7 +95,7 @@ export class StoreControl implements Job, ConfigurationStore {
     return this.recordManager.record
   }
 
-  /** From now on the tablet's replicas follow the record. */
+  /** From now on the tablet's replicas follow the record. Not called if the metadata is in a database. */
   attach(tablet: Primary): void {
     this.tablet = tablet
   }
@@ -115,7 +120,7 @@ export class StoreControl implements Job, ConfigurationStore {
     // A full log has begun nothing: its device is otherwise healthy and can be a learner again later.
     if (isFailure(reason, "deviceFull")) return this.leaveTablet(ids)
     for (const id of ids) this.remove(id, reason)
-    return this.markOffline(ids)
+    return this.markHoldersOffline(ids)
   }
 
   learningFailed(id: DeviceId, failure: Failure): void {
@@ -154,15 +159,20 @@ export class StoreControl implements Job, ConfigurationStore {
   }
 
   private alarmOfNames(record: ControlRecord): void {
-    const { replicas } = tabletOf(record, FIRST_TABLET)
-    if (replicas.length > 1 || record.metaCopies === 1) return
+    const replicas = replicasIn(record)
+    if (replicas.length !== 1 || record.metaCopies === 1) return
     this.log.error("single_metadata_replica_left", { device: replicas[0]?.id })
   }
 
-  private async markOffline(ids: readonly DeviceId[]): Promise<Epoch> {
+  private async markOffline(ids: readonly DeviceId[]): Promise<ControlRecord> {
     const record = await this.change("devices offline", before => markOffline(before, ids, this.clock.wallMs()))
     this.alarmOfNames(record)
-    return tabletOf(record, FIRST_TABLET).epoch
+    return record
+  }
+
+  /** Like `markOffline`, for devices with a metadata replica: returns the tablet's new epoch. */
+  private async markHoldersOffline(ids: readonly DeviceId[]): Promise<Epoch> {
+    return tabletOf(await this.markOffline(ids), FIRST_TABLET).epoch
   }
 
   private async leaveTablet(ids: readonly DeviceId[]): Promise<Epoch> {
@@ -184,7 +194,7 @@ export class StoreControl implements Job, ConfigurationStore {
     this.decommissioning.add(id)
     try {
       this.remove(id, reason)
-      if (this.holdsMetadata(id)) await this.tablet?.dropReplicas([id], reason, () => this.markOffline([id]))
+      if (this.holdsMetadata(id)) await this.tablet?.dropReplicas([id], reason, () => this.markHoldersOffline([id]))
       else await this.markOffline([id])
     } catch (error) {
       this.changeFailed(id, error)
@@ -193,17 +203,18 @@ export class StoreControl implements Job, ConfigurationStore {
     }
   }
 
-  /** Whether no other open device that stays has a metadata replica. */
+  /** Whether no other open device stays that has what the store cannot be without: metadata, if devices keep it. */
   private isLast(id: DeviceId): boolean {
-    const { replicas } = tabletOf(this.record, FIRST_TABLET)
+    const { devices, tablets } = this.record
+    const needed = tablets.length > 0 ? replicasIn(this.record) : devices
     const stays = (other: DeviceId) =>
       other !== id && !this.decommissioning.has(other) && this.devices.find(other) !== undefined
-    return !replicas.some(replica => stays(replica.id))
+    return !needed.some(each => stays(each.id))
   }
 
   holdsMetadata(id: DeviceId): boolean {
-    const { replicas, learners } = tabletOf(this.record, FIRST_TABLET)
-    return [...replicas, ...learners].some(replica => replica.id === id)
+    const { tablets } = this.record
+    return tablets.some(({ replicas, learners }) => [...replicas, ...learners].some(replica => replica.id === id))
   }
 
   /** An open device takes part from now on. */
@@ -229,7 +240,7 @@ export class StoreControl implements Job, ConfigurationStore {
     if (closed === undefined) return false
     const { id } = closed
     const reason = fail("deviceFailed", { message: "the device was taken offline", device: id })
-    if (this.holdsMetadata(id)) await this.tablet?.dropReplicas([id], reason, () => this.markOffline([id]))
+    if (this.holdsMetadata(id)) await this.tablet?.dropReplicas([id], reason, () => this.markHoldersOffline([id]))
     else await this.markOffline([id])
     return true
   }
@@ -284,7 +295,11 @@ export class StoreControl implements Job, ConfigurationStore {
   }
 
   private async stepReplicas(): Promise<StepOutcome> {
-    const tablet = must(this.tablet, "jobs run after the tablet is attached")
+    const { tablet } = this
+    if (tablet === undefined) {
+      this.doing = "no metadata replicas: the metadata is in a database"
+      return "idle"
+    }
     const { learning } = tablet
     if (learning !== undefined && !learning.isComplete) {
       this.doing = learning.progress

@@ -1,11 +1,11 @@
 /** New store: its devices and its first control record. */
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
-import { parseDeviceId, parseEpoch, parseStoreId, rowKeyOf } from "../../base/ids.js"
+import { parseDeviceId, parseEpoch, parseStoreId, rowKeyOf, type DeviceId } from "../../base/ids.js"
 import { BLOCK_BYTES_DEFAULT, DEVICES_MAX } from "../../base/limits.js"
 import { defaultMetaCopies, shardCount } from "../../base/policy.js"
 import { createSuperblock, isMountPoint } from "../../device/index.js"
-import type { ControlDevice, ControlRecord } from "../../format/control-record.js"
+import type { ControlDevice, ControlRecord, ControlTablet } from "../../format/control-record.js"
 import { mapBounded } from "../../life/index.js"
 import { encodeLayout, planLayout } from "../../placement/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -33,12 +33,18 @@ export async function makeDevices(
   })
 }
 
+interface FirstFacts {
+  readonly config: ServeConfig
+  readonly secrets: Uint8Array
+  readonly generation: number
+  /** The metadata is in a database: no device has a replica of it. */
+  readonly isInDatabase: boolean
+}
+
 export async function firstRecord(
   diskOf: (path: string) => Disk,
   devices: readonly DeviceFolder[],
-  config: ServeConfig,
-  secrets: Uint8Array,
-  generation: number,
+  { config, secrets, generation, isInDatabase }: FirstFacts,
 ): Promise<ControlRecord> {
   const policy = policyOfNewStore(config, devices.length)
   const metaCopies = config.metaCopies ?? defaultMetaCopies(devices.length, policy)
@@ -66,17 +72,7 @@ export async function firstRecord(
     policyVersion: 1,
     blockBytes: config.blockBytes ?? BLOCK_BYTES_DEFAULT,
     metaCopies,
-    tablets: [
-      {
-        id: FIRST_TABLET,
-        epoch: parseEpoch(1),
-        replicas: ids.slice(0, metaCopies).map(id => ({ id, since: parseEpoch(1) })),
-        learners: [],
-        start: rowKeyOf(""),
-        end: undefined,
-        more: [],
-      },
-    ],
+    tablets: isInDatabase ? [] : [firstTablet(ids.slice(0, metaCopies))],
     layout: { version: layout.version, table: encodeLayout(layout), devices: ids },
     previousLayout: undefined,
     pausedWork: [],
@@ -85,6 +81,16 @@ export async function firstRecord(
     more: [],
   }
 }
+
+const firstTablet = (ids: readonly DeviceId[]): ControlTablet => ({
+  id: FIRST_TABLET,
+  epoch: parseEpoch(1),
+  replicas: ids.map(id => ({ id, since: parseEpoch(1) })),
+  learners: [],
+  start: rowKeyOf(""),
+  end: undefined,
+  more: [],
+})
 
 /** Weights by capacity; folders on one file system share its capacity. The smallest weight is 1. */
 function weightsOf(spaces: readonly Space[]): readonly number[] {

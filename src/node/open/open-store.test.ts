@@ -16,6 +16,7 @@ import { openStore, type OpenedStore } from "./open-store.js"
 const FOLDERS = ["/a", "/b"]
 const config: ServeConfig = {
   ...{ dataFolders: FOLDERS, policy: undefined, matrix: undefined, metaCopies: undefined, blockBytes: undefined },
+  cluster: undefined,
   ...{ listen: { host: "127.0.0.1", port: 0 }, adminListen: { host: "127.0.0.1", port: 0 }, domains: [] },
   ...{
     region: undefined,
@@ -47,7 +48,11 @@ class Machine {
     this.process.kill()
     this.process = this.locks.boot()
     this.starts += 1
-    return openStore(clock, new SimRandom(this.starts), this.disk.boot(), this.process, requested, undefined)
+    return openStore(
+      { clock, random: new SimRandom(this.starts), disk: this.disk.boot(), locks: this.process },
+      requested,
+      undefined,
+    )
   }
 
   /** A start whose process dies at its nth change of a file or name; false if it completed first. */

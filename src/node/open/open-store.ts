@@ -34,6 +34,7 @@ import type { Disk } from "../../seams/disk/contract.js"
 import { inUse, type FolderLock, type FolderLocks } from "../../seams/lock/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import { policyOfNewStore, type ServeConfig } from "../../config/index.js"
+import type { MetadataDatabase } from "../metadata/database.js"
 import { inspect, type FolderInspection } from "./folder-inspection.js"
 import { firstRecord, makeDevices } from "./new-store.js"
 import { randomSecrets, openSecrets, sealSecrets, type StoreSecrets } from "./secrets.js"
@@ -62,15 +63,21 @@ export interface OpenedStore {
   readonly notes: readonly string[]
 }
 
+interface StartSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly locks: FolderLocks
+  /** Undefined: the devices keep the metadata. */
+  readonly database?: Pick<MetadataDatabase, "storeId" | "claim"> | undefined
+}
+
 export async function openStore(
-  clock: Clock,
-  random: Random,
-  disk: Disk,
-  locks: FolderLocks,
+  seams: StartSeams,
   config: ServeConfig,
   masterKeyOfFile: Uint8Array | undefined,
 ): Promise<OpenedStore> {
-  const start = new Start(clock, random, disk, locks, config, masterKeyOfFile)
+  const start = new Start(seams, config, masterKeyOfFile)
   try {
     return await start.open()
   } catch (error) {
@@ -114,14 +121,22 @@ class Start {
   private readonly disks = new Map<string, Disk>()
   private readonly watch = new AbortController()
 
+  private readonly clock: Clock
+  private readonly random: Random
+  private readonly disk: Disk
+  private readonly locks: FolderLocks
+  private readonly database: StartSeams["database"]
+
   constructor(
-    private readonly clock: Clock,
-    private readonly random: Random,
-    private readonly disk: Disk,
-    private readonly locks: FolderLocks,
+    { clock, random, disk, locks, database }: StartSeams,
     private readonly config: ServeConfig,
     private readonly masterKeyOfFile: Uint8Array | undefined,
   ) {
+    this.clock = clock
+    this.random = random
+    this.disk = disk
+    this.locks = locks
+    this.database = database
     setMaxListeners(DEVICES_MAX, this.watch.signal)
   }
 
@@ -187,11 +202,41 @@ class Start {
     )
     const plan = await this.planOf(inspections)
     if (plan.kind === "new") {
+      await this.checkEmpty(inspections)
       policyOfNewStore(this.config, inspections.length)
       return { inspections, plan, secretsOfKnown: undefined }
     }
     checkUnchanged(plan.record, this.config)
+    await this.checkMetadataPlace(plan.record)
     return { inspections, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
+  }
+
+  /** Throws if the metadata is not where this start looks for it. */
+  private async checkMetadataPlace({ storeId, tablets }: ControlRecord): Promise<void> {
+    if (this.database === undefined && tablets.length === 0) {
+      throw fail("invalidConfig", {
+        message: "the metadata of this store is in a database: start it with --cluster URL and --master-key-file FILE",
+      })
+    }
+    if (this.database !== undefined && tablets.length > 0) {
+      throw fail("invalidConfig", {
+        message: "this store keeps its metadata on its own disks: start it without --cluster",
+      })
+    }
+    if (this.database === undefined) return
+    const found = await this.database.storeId()
+    if (found !== undefined) return checkStore(found, storeId)
+    throw fail("foreignDatabase", {
+      message: "the database is empty, but this store has data: pass the URL of the database with its metadata",
+    })
+  }
+
+  /** Throws if the database already belongs to another store than the one that these folders begin. */
+  private async checkEmpty(inspections: readonly FolderInspection[]): Promise<void> {
+    const found = await this.database?.storeId()
+    if (found === undefined) return
+    const [begun] = devicesIn(inspections)
+    checkStore(found, begun?.superblock.storeId)
   }
 
   /** If another process runs the store, too few devices appear present: the message must not advise giving them up. */
@@ -256,7 +301,10 @@ class Start {
     const incarnation = incarnationAfter(inspections)
     const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyOfFile, config.rootKey)
     const sealed = sealSecrets(secrets, random)
-    const record = await firstRecord(diskOf, devices, config, sealed, nextGeneration(incarnation, 0))
+    const isInDatabase = this.database !== undefined
+    const first = { config, secrets: sealed, generation: nextGeneration(incarnation, 0), isInDatabase }
+    const record = await firstRecord(diskOf, devices, first)
+    if (this.database !== undefined) checkStore(await this.database.claim(record.storeId), record.storeId)
     for (const device of devices) await this.own(device, incarnation)
     await mapBounded(devices, DEVICES_MAX, ({ path }) => writeControlRecord(this.diskOf(path), path, record))
     return this.opened(record, secrets, incarnation, true, [])
@@ -422,6 +470,11 @@ export const incarnationAfter = (inspections: readonly FolderInspection[]): Inca
       return [{ incarnation: superblock.incarnation, generation }]
     }),
   )
+
+function checkStore(found: StoreId, own: StoreId | undefined): void {
+  if (found === own) return
+  throw fail("foreignDatabase", { message: `the database keeps the metadata of another store, ${found}` })
+}
 
 /** Settings that a store keeps from its first start. */
 function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): void {

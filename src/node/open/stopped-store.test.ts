@@ -15,6 +15,7 @@ import { StoppedStore } from "./stopped-store.js"
 const ALL = ["/a", "/b", "/c", "/d"]
 const config: ServeConfig = {
   ...{ dataFolders: ALL, policy: undefined, matrix: undefined, metaCopies: undefined, blockBytes: undefined },
+  cluster: undefined,
   ...{ listen: { host: "127.0.0.1", port: 0 }, adminListen: { host: "127.0.0.1", port: 0 }, domains: [] },
   ...{
     region: undefined,
@@ -49,7 +50,11 @@ class Machine {
 
   start(...dataFolders: readonly string[]): Promise<OpenedStore> {
     const random = this.nextProcess()
-    return openStore(new SimClock(), random, this.disk.boot(), this.process, { ...config, dataFolders }, undefined)
+    return openStore(
+      { clock: new SimClock(), random, disk: this.disk.boot(), locks: this.process },
+      { ...config, dataFolders },
+      undefined,
+    )
   }
 
   /** A command on the stopped store. */
@@ -171,15 +176,16 @@ test("a running store is not changed like a stopped one", async () => {
   const disk = new SimDisk()
   const locks = new SimLocks()
   const running = locks.boot()
-  await openStore(clock, new SimRandom(1), disk.boot(), running, { ...config, dataFolders: ["/a", "/b"] }, undefined)
+  await openStore(
+    { clock, random: new SimRandom(1), disk: disk.boot(), locks: running },
+    { ...config, dataFolders: ["/a", "/b"] },
+    undefined,
+  )
   await assert.rejects(StoppedStore.open(clock, new SimRandom(2), disk.boot(), locks.boot(), ["/a", "/b"]), error =>
     isFailure(error, "folderInUse"),
   )
   const one = openStore(
-    clock,
-    new SimRandom(3),
-    disk.boot(),
-    locks.boot(),
+    { clock, random: new SimRandom(3), disk: disk.boot(), locks: locks.boot() },
     { ...config, dataFolders: ["/a"] },
     undefined,
   )

@@ -103,8 +103,9 @@ interface RiskReport {
   readonly lacking: readonly DeviceId[]
 }
 
-/** The metadata replicas. */
+/** The metadata replicas; none if it is in a database. */
 export interface MetadataReport {
+  readonly isInDatabase: boolean
   readonly copies: number
   readonly copiesWanted: number
   /** Devices that are becoming replicas. */

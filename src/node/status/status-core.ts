@@ -146,9 +146,9 @@ export function safetyInputOf(
     layout: layoutOf(record.layout),
     previousLayout: record.previousLayout && layoutOf(record.previousLayout),
     policies: policiesOf(record, contents),
-    metadata: {
-      replicas: fewest?.replicas.map(({ id }) => id) ?? [],
-      learners: fewest?.learners.map(({ id }) => id) ?? [],
+    metadata: fewest && {
+      replicas: fewest.replicas.map(({ id }) => id),
+      learners: fewest.learners.map(({ id }) => id),
       copiesWanted: record.metaCopies,
     },
     lacking: contents?.lacking ?? new Map(),

@@ -20,7 +20,8 @@ import {
 } from "../../object/index.js"
 import { query } from "../../metadata/index.js"
 import type { Soon } from "../../base/soon.js"
-import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
+import type { Primary } from "../../tablet/index.js"
+import type { EngineMetadata } from "../metadata/database.js"
 import { troubleOf } from "../devices/device-set.js"
 import type { DeviceStack } from "../devices/device-stack.js"
 import type { Scrubbing } from "../devices/scrubbing.js"
@@ -49,7 +50,9 @@ interface EngineView {
   readonly record: () => ControlRecord
   readonly devices: () => readonly DeviceStack[]
   readonly offlineReason: (id: DeviceId) => string | undefined
-  readonly tablet: Primary
+  readonly metadata: EngineMetadata
+  /** Undefined if the metadata is in a database. */
+  readonly tablet: Primary | undefined
   readonly compute: Compute
   readonly jobs: () => readonly JobStatus[]
   readonly repair: { shardScan(): ShardScanReport; report(): RepairReport }
@@ -165,12 +168,12 @@ class Contents {
   private readHints(): void {
     this.readMs = this.clock.monotonicMs()
     this.changes += 1
-    this.take(this.engine.tablet.ask(lackingByDevice()), hints => (this.hints = hints))
+    this.take(this.engine.metadata.ask(lackingByDevice()), hints => (this.hints = hints))
   }
 
   private countObjects(): void {
     this.countedMs = this.clock.monotonicMs()
-    this.take(this.engine.tablet.ask(bytesOfObjects()), objectBytes => {
+    this.take(this.engine.metadata.ask(bytesOfObjects()), objectBytes => {
       if (objectBytes !== this.objectBytes) this.changes += 1
       this.objectBytes = objectBytes
     })
@@ -208,17 +211,18 @@ function scrubView({ isRunning, ...view }: Scrubbing["view"], isPaused: boolean)
 }
 
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
-  const { record, devices, offlineReason, tablet, compute, jobs, repair, reencode, integrityAudit, orphans } = engine
+  const { record, devices, offlineReason, metadata, tablet, compute, jobs, repair, reencode, integrityAudit, orphans } =
+    engine
   const contents = new Contents(clock, engine)
   return {
     record,
     devices: () => devices().map(openDevice),
     offlineReason,
-    tablet: () => tablet,
+    metadata: () => ({ trouble: metadata.trouble, damages: tablet?.metadataDamages ?? [] }),
     queues: (): QueueReport[] => {
       const { slabsFree, slabsTotal } = compute.slabs
       return [
-        { name: "commands", depth: tablet.commandsWaiting, limit: COMMANDS_WAITING_MAX },
+        { name: "commands", depth: metadata.commandsWaiting, limit: metadata.commandsWaitingMax },
         { name: "slabs", depth: slabsTotal - slabsFree, limit: slabsTotal },
       ]
     },

@@ -17,7 +17,7 @@ export interface StatusSources {
   readonly devices: () => readonly OpenDevice[]
   /** Why this process took a device offline. */
   readonly offlineReason: (id: DeviceId) => string | undefined
-  readonly tablet: () => TabletView
+  readonly metadata: () => MetadataView
   /** Queues that belong to no device. */
   readonly queues: () => readonly QueueReport[]
   readonly jobs: () => readonly JobReport[]
@@ -31,11 +31,11 @@ export interface StatusSources {
   readonly reencoding: () => ReencodingView | undefined
 }
 
-interface TabletView {
-  /** Writes are accepted. */
-  readonly isServing: boolean
+interface MetadataView {
+  /** Why writes are not accepted; undefined: they are. */
+  readonly trouble: string | undefined
   /** Differences between the metadata of a replica and what was written; empty if no damage was found. */
-  readonly metadataDamages: readonly string[]
+  readonly damages: readonly string[]
 }
 
 export interface OpenDevice {
@@ -137,6 +137,7 @@ export interface ScrubView extends Work {
 export function namesOf({ tablets, devices, metaCopies }: ControlRecord): MetadataReport {
   const fewest = [...tablets].sort((a, b) => a.replicas.length - b.replicas.length)[0]
   return {
+    isInDatabase: tablets.length === 0,
     copies: fewest?.replicas.length ?? 0,
     copiesWanted: Math.min(metaCopies, devices.length),
     learning: fewest?.learners.length ?? 0,

@@ -56,7 +56,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
   const now = {
     record: first,
     open,
-    isServing: true,
+    metadataTrouble: undefined as string | undefined,
     metadataDamages: [] as readonly string[],
     orphans: { isStopped: false, abortedBlocks: 0, abortedBlocksMax: 32, waitingBlocks: 0 },
     contents: undefined as ReturnType<StatusSources["contents"]>,
@@ -68,7 +68,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     record: () => now.record,
     devices: () => now.open,
     offlineReason: () => "it does not answer",
-    tablet: () => now,
+    metadata: () => ({ trouble: now.metadataTrouble, damages: now.metadataDamages }),
     queues: () => [{ name: "commands", depth: 1, limit: 5 }],
     jobs: () => [],
     contents: () => now.contents,
@@ -103,9 +103,12 @@ test("a store whose orphan removal is stopped, or whose metadata is damaged, rep
   const { status, now } = world(3)
   now.orphans = { ...now.orphans, isStopped: true, abortedBlocks: 33 }
   now.metadataDamages = ["the metadata on device d1 is damaged"]
+  assert.ok(status.health().ready)
   const [damage, stopped] = status.health().reasons.slice(-2)
   assert.equal(damage, "the metadata on device d1 is damaged")
   assert.match(String(stopped), /33 blocks or more \(limit 32\).*: hayloft orphans resume$/)
+  now.metadataTrouble = "the database cannot be reached"
+  assert.ok(!status.health().ready && status.health().reasons.includes("the database cannot be reached"))
 })
 
 test("a whole store reports what may fail, and nothing that is unknown", () => {

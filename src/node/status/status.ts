@@ -98,14 +98,14 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   }
 
   health(): HealthReport {
-    const { record, devices, offlineReason, tablet, repair, orphans } = this.sources
+    const { record, devices, offlineReason, metadata, repair, orphans } = this.sources
     const open = devices()
-    const { isServing, metadataDamages } = tablet()
+    const { trouble, damages } = metadata()
     const { isStopped, abortedBlocks, abortedBlocksMax } = orphans()
     const { lostBlocks = 0, singleCopyBlocks = 0, isShortOfSpace = false } = repair() ?? {}
     const reasons = [
       ...(this.isListening ? [] : ["the S3 port is not open yet"]),
-      ...(isServing ? [] : ["the metadata log failed; writes are halted until a restart"]),
+      ...(trouble === undefined ? [] : [trouble]),
       ...deviceTroubles(deviceReports(record(), open, offlineReason), open),
       ...(this.owesShards() ? ["devices lack shards that they should have; repair is writing them"] : []),
       ...(lostBlocks > 0
@@ -115,11 +115,11 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(singleCopyBlocks > 0 && tolerance(record().policy) > 0
         ? [`${singleCopyBlocks} blocks exist as a single copy until they are re-encoded`]
         : []),
-      ...metadataDamages,
+      ...damages,
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
       ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
-    return { ready: this.isListening && isServing, reasons }
+    return { ready: this.isListening && trouble === undefined, reasons }
   }
 
   private owesShards(): boolean {

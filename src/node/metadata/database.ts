@@ -1,0 +1,33 @@
+/** Where a node's metadata is: what a node asks of it, and of a database that keeps it in place of the devices. */
+import type { StoreId } from "../../base/ids.js"
+import type { Metadata } from "../../metadata/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+
+export interface MetadataDatabase {
+  /** The store whose metadata it keeps; undefined: it is empty. */
+  storeId(): Promise<StoreId | undefined>
+  /** Makes an empty database that of this store; returns the store that it belongs to. */
+  claim(storeId: StoreId): Promise<StoreId>
+  /** Begins an incarnation of the node of this name, which ends its earlier ones. */
+  open(
+    seams: { readonly clock: Clock; readonly random: Random; readonly log: Log },
+    node: string,
+  ): Promise<SharedMetadata>
+}
+
+/** The metadata of a node, as its status sees it. */
+export interface EngineMetadata extends Metadata {
+  /** Why no command is accepted now; undefined: they are. */
+  readonly trouble: string | undefined
+  readonly commandsWaiting: number
+  readonly commandsWaitingMax: number
+}
+
+/** Metadata that other processes use at the same time. */
+export interface SharedMetadata extends EngineMetadata {
+  /** Keeps up with the other processes until the signal fires. */
+  keepUp(signal: AbortSignal): Promise<void>
+  stop(): Promise<void>
+}

@@ -1,0 +1,61 @@
+/** A PostgreSQL database as a store opens it. Messages never show its password. */
+import { fail, isFailure } from "../base/failures.js"
+import type { StoreId } from "../base/ids.js"
+import { ConnectionLost, type Database, type Session } from "./database.js"
+import type { SqlSeams } from "./incarnation.js"
+import { Postgres } from "./postgres/postgres.js"
+import { maskedUrl, withoutPasswords } from "./postgres/url.js"
+import { SqlMetadata } from "./sql-metadata.js"
+
+export class StoreDatabase {
+  private constructor(
+    private readonly url: string,
+    private readonly database: Database,
+  ) {}
+
+  /**
+   * Connects, and brings the schema up to date. Throws `databaseUnreachable`, `invalidConfig` if the database refuses
+   * the schema, `conflict` if the schema is newer than this program.
+   */
+  static async open(url: string): Promise<StoreDatabase> {
+    const opened = new StoreDatabase(url, new Postgres(url))
+    await opened.explained(() => opened.database.migrate())
+    return opened
+  }
+
+  storeId(): Promise<StoreId | undefined> {
+    return this.inSession(session => session.storeId())
+  }
+
+  claim(storeId: StoreId): Promise<StoreId> {
+    return this.inSession(session => session.claim(storeId))
+  }
+
+  open(seams: Omit<SqlSeams, "database">, node: string): Promise<SqlMetadata> {
+    return this.explained(() => SqlMetadata.open({ ...seams, database: this.database, node }))
+  }
+
+  private inSession<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.explained(async () => {
+      const session = await this.database.connect()
+      try {
+        return await work(session)
+      } finally {
+        await session.close()
+      }
+    })
+  }
+
+  private async explained<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (isFailure(error)) throw error
+      const reason = withoutPasswords(this.url, error instanceof Error ? error.message : String(error))
+      if (error instanceof ConnectionLost) {
+        throw fail("databaseUnreachable", { message: `${maskedUrl(this.url)} cannot be reached: ${reason}` }, error)
+      }
+      throw fail("invalidConfig", { message: `${maskedUrl(this.url)} refuses Hayloft's schema: ${reason}` }, error)
+    }
+  }
+}

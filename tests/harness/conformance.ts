@@ -1,0 +1,47 @@
+/** The conformance suite against a server of this checkout: each row is a test. */
+import { after, before, test } from "node:test"
+import assert from "node:assert/strict"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Client } from "../../conformance/client.js"
+import { parseEndpoint } from "../../conformance/raw-client.js"
+import { ROWS } from "../../conformance/rows/index.js"
+import { ROWS_AT_ONCE, runRow } from "../../conformance/suite.js"
+import { CREDENTIALS, REGION, ServerProcess } from "./server.js"
+import { createOtherAccount } from "./accounts.js"
+
+/** `environment`: of a server whose folders are in this folder. */
+export function conformanceSuite(
+  name: string,
+  environment: (folder: string) => Promise<Readonly<Record<string, string>>> = () => Promise.resolve({}),
+): void {
+  let folder = ""
+  let server: ServerProcess | undefined
+  let client: Client | undefined
+  let other: Client | undefined
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "hayloft-conformance-"))
+    server = await ServerProcess.start({ folders: [join(folder, "data")], env: await environment(folder) })
+    const endpoint = parseEndpoint(server.endpoint)
+    client = new Client(endpoint, CREDENTIALS, REGION)
+    other = new Client(endpoint, await createOtherAccount(server), REGION)
+  })
+
+  after(async () => {
+    await server?.kill()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  test(name, { concurrency: ROWS_AT_ONCE }, async suite => {
+    const rows = ROWS.map(row =>
+      suite.test(`${row.id} ${row.title}`, async () => {
+        assert.ok(client)
+        const { result, message } = await runRow(row, client, { domain: "localhost", other })
+        assert.ok(result === "passed", `${result}: ${message}`)
+      }),
+    )
+    await Promise.all(rows)
+  })
+}

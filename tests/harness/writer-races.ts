@@ -1,0 +1,87 @@
+/** 64 writers on one key: with If-None-Match: * and with If-Match exactly one wins, every round. */
+import { after, before, test } from "node:test"
+import assert from "node:assert/strict"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { Client } from "../../conformance/client.js"
+import { KeptConnection } from "../../conformance/raw-client.js"
+import { ServerProcess } from "./server.js"
+
+const WRITERS = 64
+const ROUNDS = 60
+const BUCKET = "races"
+/** Around the inline limit, so that both kinds of bodies are tested. */
+const LENGTHS = [20, 5_000]
+
+const bodyOf = (round: number, writer: number) =>
+  `round ${round} writer ${writer} `.padEnd(LENGTHS[round % LENGTHS.length] ?? 0, ".")
+
+/** `environment`: of a server whose folders are in this folder. */
+export function writerRaces(
+  environment: (folder: string) => Promise<Readonly<Record<string, string>>> = () => Promise.resolve({}),
+): void {
+  let folder = ""
+  let server: ServerProcess
+  let client: Client
+  let connections: readonly KeptConnection[] = []
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "hayloft-races-"))
+    server = await ServerProcess.start({ folders: [join(folder, "data")], env: await environment(folder) })
+    client = server.client()
+    connections = Array.from({ length: WRITERS }, () => new KeptConnection(client.endpoint))
+    assert.equal((await client.call("PUT", { bucket: BUCKET })).status, 200)
+  })
+
+  after(async () => {
+    for (const connection of connections) connection.close()
+    await server?.kill()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  /** Runs all writers concurrently; returns the winner's number and ETag. */
+  async function race(
+    key: string,
+    round: number,
+    headers: Record<string, string>,
+  ): Promise<{ winner: number; etag: string }> {
+    const requests = connections.map(
+      (_, writer) => client.prepare("PUT", { bucket: BUCKET, key, headers, body: bodyOf(round, writer) }).request,
+    )
+    const answers = await Promise.all(
+      connections.map(async (connection, writer) => {
+        const request = requests[writer]
+        assert.ok(request)
+        return connection.exchange(request)
+      }),
+    )
+    const winners = answers.flatMap(({ status }, writer) => (status === 200 ? [writer] : []))
+    for (const { status, text } of answers) assert.ok([200, 409, 412].includes(status), `${status} ${text}`)
+    assert.equal(winners.length, 1, `round ${round}: winners ${winners.join(", ")}`)
+    const [winner = -1] = winners
+    const stored = await client.call("GET", { bucket: BUCKET, key })
+    assert.equal(stored.text, bodyOf(round, winner), `round ${round}: the winner's body is the object`)
+    return { winner, etag: stored.header("etag") ?? "" }
+  }
+
+  test(`${WRITERS} writers with If-None-Match: *, ${ROUNDS} rounds on fresh and on deleted keys`, async () => {
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const key = `if-none-match-${round % 20}`
+      await race(key, round, { "If-None-Match": "*" })
+      assert.equal((await client.call("DELETE", { bucket: BUCKET, key })).status, 204)
+    }
+  })
+
+  test(`${WRITERS} writers with If-Match, ${ROUNDS} rounds on one key`, async () => {
+    const first = await client.call("PUT", { bucket: BUCKET, key: "if-match", body: "first" })
+    let etag = first.header("etag") ?? ""
+    const won = new Set<number>()
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const result = await race("if-match", round, { "If-Match": etag })
+      etag = result.etag
+      won.add(result.winner)
+    }
+    assert.ok(won.size > 1, "the same writer wins every round")
+  })
+}
