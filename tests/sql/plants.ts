@@ -127,7 +127,7 @@ export const SQL_PLANTS: readonly SqlPlant[] = [
     edits: [
       {
         file: lane,
-        find: "for (let fetches = 0; fetches < SQL_LIMITS.fetchesMax; fetches += 1) {\n      const found = await this.fetch(untilMs, wants)",
+        find: "for (let fetches = 0; fetches < SQL_LIMITS.fetchesMax; fetches += 1) {\n        const found = await this.fetch(untilMs, wants)",
         put: `let earlier: Fetched | undefined
     for (let fetches = 0; fetches < SQL_LIMITS.fetchesMax; fetches += 1) {
       const newest = await this.fetch(untilMs, wants)
