@@ -20,6 +20,8 @@ interface ConnectionSeams {
 export class Connection {
   private current: Session | undefined
   private lastError: string | undefined
+  private failingSinceMs: number | undefined
+  private healing: Promise<void> | undefined
 
   constructor(
     private readonly seams: ConnectionSeams,
@@ -36,6 +38,12 @@ export class Connection {
     return this.lastError
   }
 
+  /** It has not worked for so long that work is refused until it does. */
+  private get isDown(): boolean {
+    const { failingSinceMs } = this
+    return failingSinceMs !== undefined && this.seams.clock.monotonicMs() - failingSinceMs > SQL_LIMITS.downAfterMs
+  }
+
   /** The session; connects if there is none. Throws `ConnectionLost`. */
   private async session(): Promise<Session> {
     if (this.current?.isOpen !== true) this.current = await this.seams.database.connect()
@@ -44,18 +52,24 @@ export class Connection {
 
   /**
    * Runs work that may be repeated until it succeeds, on a new session if the last one is lost. Throws the last error
-   * after `untilMs` of the monotonic clock or once the signal has fired, and any other error at once.
+   * after `untilMs` of the monotonic clock or once the signal has fired, and any other error at once. Unless `untilMs`
+   * is infinite, it gives up earlier if the connection is down: then it is made again in the background.
    */
   async repeat<T>(untilMs: number, work: (session: Session) => Promise<T>): Promise<T> {
     const { clock, random } = this.seams
     let waitMs: number = SQL_LIMITS.reconnectMs.first
     for (;;) {
+      if (this.isDown && untilMs !== Infinity) throw this.down()
       try {
         const done = await work(await this.session())
         this.lastError = undefined
+        this.failingSinceMs = undefined
         return done
       } catch (error) {
-        if (error instanceof ConnectionLost) this.lastError = `the database cannot be reached: ${error.message}`
+        if (error instanceof ConnectionLost) {
+          this.lastError = `the database cannot be reached: ${error.message}`
+          this.failingSinceMs ??= clock.monotonicMs()
+        }
         if (!mayPass(error) || this.signal.aborted || clock.monotonicMs() > untilMs) throw error
       }
       // Half of it is random, so that all nodes do not come back at the same moment.
@@ -64,7 +78,19 @@ export class Connection {
     }
   }
 
+  private down(): ConnectionLost {
+    this.healing ??= this.repeat(Infinity, session => session.storeId())
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .finally(() => (this.healing = undefined))
+    return new ConnectionLost(this.lastError)
+  }
+
+  /** Call it once the signal has fired. */
   async close(): Promise<void> {
+    await this.healing
     await this.current?.close()
   }
 }

@@ -16,7 +16,12 @@ export const SQL_LIMITS = {
   lossesOfCommandMax: 50,
   /** From its arrival until a command is refused because the database does not answer. */
   commandMsMax: 30_000,
+  /** Work waits for a connection that has failed, up to this long in total; then it is refused until it works. */
+  downAfterMs: 5_000,
   /** How often the list of live incarnations is read. */
   incarnationsEveryMs: 5_000,
   reconnectMs: { first: 50, most: 5_000 },
 } as const
+
+/** One more keeps up with the incarnations of other processes. */
+export const CONNECTIONS_OF_NODE = SQL_LIMITS.lanes + SQL_LIMITS.readers + 1

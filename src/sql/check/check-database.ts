@@ -11,7 +11,7 @@ import { fail, isFailure } from "../../base/failures.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import { ConnectionLost } from "../database.js"
-import { SQL_LIMITS } from "../limits.js"
+import { CONNECTIONS_OF_NODE } from "../limits.js"
 import { connectTo, Postgres } from "../postgres/postgres.js"
 import { HAYLOFT_SCHEMA, type SchemaName } from "../postgres/schema.js"
 import type { PostgresSession } from "../postgres/session.js"
@@ -130,7 +130,7 @@ class Check {
     const [session, other] = [await this.connect(url), await this.connect(url)]
     try {
       const facts = await readServerFacts(session, other)
-      await this.reportAll(serverFindings(facts, SQL_LIMITS.lanes + SQL_LIMITS.readers))
+      await this.reportAll(serverFindings(facts, CONNECTIONS_OF_NODE))
       this.settings.signal.throwIfAborted()
       // Every statement that writes would wait.
       if (waitsForStandby(facts)) return

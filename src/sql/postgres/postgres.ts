@@ -16,6 +16,8 @@ import { hostsOf } from "./url.js"
 /** Nodes that start at the same time create the schema at the same time: one of them fails, and finds it then. */
 const CREATION_TRIES = 5
 const CONNECT_TIMEOUT_MS = 10_000
+/** Then the connection counts as lost: the server may have vanished without a word. */
+const STATEMENT_TIMEOUT_MS = 30_000
 
 interface PostgresSettings {
   readonly schema?: SchemaName
@@ -24,7 +26,10 @@ interface PostgresSettings {
 
 /** Connects to the one host of a URL, whether or not it accepts writes. Throws `ConnectionLost`. */
 export function connectTo(connectionString: string, statements: Statements): Promise<PostgresSession> {
-  const config = { connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, application_name: "hayloft" }
+  const config = {
+    ...{ connectionString, application_name: "hayloft", keepAlive: true },
+    ...{ connectionTimeoutMillis: CONNECT_TIMEOUT_MS, query_timeout: STATEMENT_TIMEOUT_MS },
+  }
   return PostgresSession.open(config, statements)
 }
 

@@ -6,6 +6,7 @@
  */
 import { Client, DatabaseError, type ClientConfig, type CustomTypesConfig } from "pg"
 import { must } from "../../base/assert.js"
+import { fail } from "../../base/failures.js"
 import { FAMILIES, OBJECT_FAMILIES, type Family } from "../../base/families.js"
 import { hexOf } from "../../base/bytes.js"
 import { parseStoreId, rowKeyOf, type RowKey, type StoreId } from "../../base/ids.js"
@@ -41,8 +42,9 @@ import {
 import { CONFLICT_STATE, FETCHED, type Statement, type Statements } from "./statements.js"
 import { parseWire, type Protection } from "./wire.js"
 
-/** Statements that fail with these did nothing, and may succeed if they are sent again. */
-const TRY_AGAIN = new Set(["40001", "40P01", "55P03"])
+/** Statements that fail with these did nothing, and may succeed if they are sent again. 57014: a timeout of the server. */
+const TRY_AGAIN = new Set(["40001", "40P01", "55P03", "57014"])
+const DISK_FULL = "53100"
 /** The server ends the session: 57P01 administrator, 57P02 crash, 57P03 starting, 25006 read-only since a failover. */
 const SESSION_OVER = new Set(["57P01", "57P02", "57P03", "25006"])
 
@@ -205,9 +207,10 @@ export class PostgresSession implements Session {
   private failureOf(error: unknown): unknown {
     const state = error instanceof DatabaseError ? error.code : undefined
     if (state !== undefined && TRY_AGAIN.has(state)) return new TryAgain(String(error), { cause: error })
+    if (state === DISK_FULL) return fail("deviceFull", { message: "the database has no space left" }, error)
     if (state !== undefined && !SESSION_OVER.has(state)) return error
-    this.isOver = true
-    void this.client.end().catch(() => undefined)
+    // Also after a timeout: an answer that is still to come must not be taken for that of another statement.
+    this.cut()
     return new ConnectionLost(String(error), { cause: error })
   }
 
