@@ -22,8 +22,8 @@ const stores = new Map<string, Promise<Environment>>()
 
 async function started(): Promise<Databases> {
   const opened = await Databases.start()
-  // This process ends without waiting; the server ends with it.
-  process.once("exit", () => rmSync(opened.server.folder, { recursive: true, force: true }))
+  opened.server.unref()
+  process.once("exit", () => rmSync(opened.server.folder, { recursive: true, force: true, maxRetries: 10 }))
   return opened
 }
 

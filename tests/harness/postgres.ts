@@ -7,7 +7,7 @@
 import { spawn, type ChildProcess } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { chown, mkdtemp, rm } from "node:fs/promises"
-import { connect } from "node:net"
+import { connect, Socket } from "node:net"
 import { userInfo } from "node:os"
 import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
@@ -180,6 +180,12 @@ export class PostgresServer {
     const ended = new Promise(resolve => child.once("exit", resolve))
     child.kill(SIGNALS[how])
     await ended
+  }
+
+  /** This process may end without stopping it; the server then ends too, and its folder stays. */
+  unref(): void {
+    this.child?.unref()
+    for (const pipe of [this.child?.stdout, this.child?.stderr]) if (pipe instanceof Socket) pipe.unref()
   }
 
   /** Ends it and removes its folder. */
