@@ -52,7 +52,7 @@ interface ServiceSettings {
   readonly store: StorePolicy
   readonly redundancy: RedundancySource
   /** Undefined: the metadata is not backed up. */
-  readonly backup?: Omit<MetadataBackupFacts, "incarnation">
+  readonly backup?: MetadataBackupFacts
   readonly abortedWaits?: AbortedWaits | undefined
 }
 
@@ -76,10 +76,7 @@ export function createServices(
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, bound, onHints)
   const jobs: Job[] = [new Collector(tablet, blocks, pins), orphans, repair, reencode, integrityAudit]
-  if (backup) {
-    const facts = { ...backup, incarnation: tablet.incarnations.own }
-    jobs.push(new MetadataBackup(backend, random, ingest, watched, facts))
-  }
+  if (backup) jobs.push(new MetadataBackup(backend, random, ingest, watched, backup))
   const upkeep = { jobs, repair, reencode, integrityAudit, orphans }
   return {
     buckets: new BucketService(watched),

@@ -89,11 +89,13 @@ function markedOffline(record: ControlRecord, ids: readonly DeviceId[], nowMs: n
 }
 
 function whatIsLeft(record: ControlRecord, here: ReadonlySet<DeviceId>): readonly string[] {
-  const holders = Math.min(...record.tablets.map(({ replicas }) => replicas.filter(({ id }) => here.has(id)).length))
+  const [holders] = record.tablets
+    .map(({ replicas }) => replicas.filter(({ id }) => here.has(id)).length)
+    .sort((a, b) => a - b)
   const names = holders === 1 ? "one device" : `${holders} devices`
   const refusal: Failure | undefined = whyNotOpen(record, here)
   return [
-    `The metadata is on ${names} of those that are present.`,
+    holders === undefined ? "The metadata is in a database." : `The metadata is on ${names} of those that are present.`,
     refusal
       ? `The store still does not open: ${sentenceOf(refusal)}`
       : "The store opens with the devices that are present.",

@@ -15,6 +15,7 @@ import { makeCodec } from "../../erasure/index.js"
 import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "../../format/metadata-backup.js"
 import { objectRowKey } from "../../format/row-key.js"
 import { decodeVersion } from "../../format/version-record.js"
+import { soleProcess } from "../../metadata/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { SYSTEM_BUCKET, SYSTEM_BUCKET_ID, storedSnapshots } from "./metadata-backup-bucket.js"
@@ -40,13 +41,13 @@ class Scene {
     number = 1,
   ) {
     const { clock, tablet, blocks, compute, telemetry } = world
-    const incarnation = parseIncarnation(number)
+    tablet.incarnations = soleProcess(parseIncarnation(number))
     this.changes = new WatchedMetadata(tablet)
     this.uploads = new Uploads(new SimRandom(77 + number), tablet, blocks, telemetry.log)
     const store = { policy: world.policy, blockBytes: 16 * KIB }
     const backend = { clock, metadata: tablet, blocks, uploads: this.uploads, log: telemetry.log }
     const ingest = new Ingest(backend, compute, store, () => undefined)
-    const facts = { storeId, tabletId: parseTabletId(1), incarnation }
+    const facts = { storeId, tabletId: parseTabletId(1) }
     const random = new SimRandom(5)
     this.backup = new MetadataBackup(backend, random, ingest, this.changes, facts)
   }

@@ -63,13 +63,13 @@ export const METADATA_BACKUP_LIMITS = {
 export interface MetadataBackupFacts {
   readonly storeId: StoreId
   readonly tabletId: TabletId
-  readonly incarnation: Incarnation
   /** Default: METADATA_BACKUP_LIMITS.everyMs. */
   readonly everyMs?: number | undefined
 }
 
 /** A snapshot in progress. */
 interface Writing {
+  readonly incarnation: Incarnation
   readonly name: string
   readonly fromPosition: Position
   readonly startedMs: number
@@ -154,8 +154,10 @@ export class MetadataBackup implements Job {
     this.beganMs = this.clock.monotonicMs()
     this.changesBefore = this.changes.changes
     const fromPosition = this.metadata.position
+    const incarnation = this.metadata.incarnations.own
     this.writing = {
-      name: snapshotName(fromPosition, this.facts.incarnation),
+      name: snapshotName(fromPosition, incarnation),
+      incarnation,
       fromPosition,
       startedMs: this.clock.wallMs(),
       decidedBelow: this.uploads.decidedBelow,
@@ -217,8 +219,8 @@ export class MetadataBackup implements Job {
   }
 
   private async putChunk(writing: Writing): Promise<void> {
-    const { name, number, chunk, fromPosition, startedMs, decidedBelow, recordsBefore } = writing
-    const { storeId, tabletId, incarnation } = this.facts
+    const { name, number, chunk, incarnation, fromPosition, startedMs, decidedBelow, recordsBefore } = writing
+    const { storeId, tabletId } = this.facts
     const isLast = writing.place === undefined && writing.pending.length === 0
     const atPosition = parsePosition(this.metadata.position)
     const snapshot = { storeId, tabletId, incarnation, fromPosition, startedMs, decidedBelow }

@@ -17,6 +17,12 @@ import { readNamings } from "../commands/pending-deletion-commands-core.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 
+/** The rows cannot be read now. */
+const NOT_NOW = [
+  ...(["deviceFailed", "indeterminate", "tooManyInFlight", "stopping"] as const),
+  ...(["databaseUnreachable", "databaseRolledBack"] as const),
+] as const
+
 /** Recent uploads whose owners and extents are cached. */
 const UPLOADS_KEPT = 10_000
 
@@ -121,7 +127,7 @@ export class OwnershipResolver {
         if (!extents.some(extent => isOfExtent(group, extent))) await this.blocks.removeGroups([group])
       })
     } catch (error) {
-      if (isFailure(error, "deviceFailed", "indeterminate", "tooManyInFlight", "stopping")) return false
+      if (isFailure(error, ...NOT_NOW)) return false
       throw error
     }
   }
