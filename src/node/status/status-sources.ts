@@ -139,7 +139,7 @@ export function namesOf({ tablets, devices, metaCopies }: ControlRecord): Metada
   return {
     isInDatabase: tablets.length === 0,
     copies: fewest?.replicas.length ?? 0,
-    copiesWanted: Math.min(metaCopies, devices.length),
+    copiesWanted: fewest ? Math.min(metaCopies, devices.length) : 0,
     learning: fewest?.learners.length ?? 0,
   }
 }
