@@ -112,6 +112,20 @@ const readNow = command<[], boolean>({
   decide: (view, { nowMs }) => ({ writes: [], result: view.get("names", rowKeyOf(`now ${nowMs}`)) !== undefined }),
 })
 
+/** The first parts of all keys, by one seek for each, and the values of the first and the last row that it finds. */
+const prefixesOf = query("PrefixesOf", (view, end: string) => {
+  const prefixes: string[] = []
+  const values: (string | undefined)[] = []
+  for (let start = ""; ;) {
+    const [first] = view.range("names", { start: rowKeyOf(start), end: rowKeyOf(end) })
+    if (first === undefined) return { prefixes, ends: [values[0], values.at(-1)] }
+    const [prefix = ""] = first[0].split("/")
+    prefixes.push(prefix)
+    values.push(textOf(first[1].value))
+    start = `${prefix}0`
+  }
+})
+
 const countRows = command<[family: Family], number>({
   name: "CountRows",
   decide: (view, _time, family) => ({ writes: [], result: [...view.range(family, ALL)].length }),
@@ -196,6 +210,26 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
 
   metadataTest("a decision may read a row whose key depends on its time", async metadata => {
     assert.equal(await metadata.run(readNow()), false)
+  })
+
+  metadataTest("a query may seek from range to range, all of one moment", async metadata => {
+    const prefixes = Array.from({ length: 150 }, (_, i) => `prefix ${String(i).padStart(4, "0")}`)
+    // Every tenth has more rows than are read at once.
+    const rowsOf = (prefix: string, count: number) =>
+      Array.from({ length: count }, (_, n) => ({ family: "names" as const, key: `${prefix}/${n}`, value: "0" }))
+    for (const [i, prefix] of prefixes.entries()) await metadata.run(change(rowsOf(prefix, i % 10 === 9 ? 90 : 2)))
+    const ends = ["prefix 0000/0", "prefix 0149/0"]
+    const write = (value: string) => metadata.run(change(ends.map(key => ({ family: "names" as const, key, value }))))
+    const writing = (async () => {
+      for (let value = 1; value <= 60; value += 1) await write(String(value))
+    })()
+    for (let i = 0; i < 3; i += 1) {
+      const found = await metadata.ask(prefixesOf("q"))
+      assert.deepEqual(found.prefixes, prefixes)
+      assert.equal(found.ends[0], found.ends[1])
+    }
+    await writing
+    assert.deepEqual(await metadata.ask(prefixesOf("q")), { prefixes, ends: ["60", "60"] })
   })
 
   metadataTest("no increment is lost or seen twice", async metadata => {

@@ -2,8 +2,8 @@
  * Database: what the SQL engine asks of a transactional database, statement by statement. One implementation speaks to
  * PostgreSQL (`postgres/`), one simulates it.
  *
- * Promises  Each call is one statement: it takes effect as a whole or not at all, and everything that it returns is of
- *           one moment. A session that throws `ConnectionLost` is over; a commit under way may still take effect later.
+ * Promises  Each call but `snapshot` is one statement: it takes effect as a whole or not at all, and everything that it
+ *           returns is of one moment. A session that throws `ConnectionLost` is over; a commit under way may still take effect later.
  */
 import type { Family } from "../base/families.js"
 import type { BucketId, RowKey, StoreId } from "../base/ids.js"
@@ -137,6 +137,8 @@ export interface Session {
   /** Makes an empty database that of this store; returns the store that it belongs to. */
   claim(storeId: StoreId): Promise<StoreId>
   fetch(request: FetchRequest): Promise<Fetched>
+  /** Runs work that only reads: all its fetches return what was there at one moment. */
+  snapshot<T>(work: (fetch: (request: FetchRequest) => Promise<Fetched>) => Promise<T>): Promise<T>
   /** Throws `OutcomeUnknown` if the database reports a commit that it does not vouch for. */
   makeChanges(request: CommitRequest): Promise<CommitOutcome>
   /**

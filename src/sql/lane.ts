@@ -146,7 +146,7 @@ export class Lane {
         // All decisions of an attempt have one time: keys that they read depend on it.
         const time: BatchTime = begun ?? this.host.beginBatch(version)
         begun = time
-        const decided = decideBatch(commands, new FetchedRows(wants, found), wants, number => time.timeOf(number))
+        const decided = decideBatch(commands, FetchedRows.of(wants, found), wants, number => time.timeOf(number))
         if (decided !== undefined) return await this.finish(batch, decided, state, version)
       }
       throw fail("conflict")

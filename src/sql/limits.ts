@@ -10,6 +10,10 @@ export const SQL_LIMITS = {
   waitingMax: 10_000,
   /** Times that the rows of a batch are fetched: each time with more of them. */
   fetchesMax: 40,
+  /** Times that all rows of a batch of queries are fetched; then each query that is left reads a snapshot. */
+  fetchesOfOneStatement: 4,
+  /** Times that a query fetches from its snapshot. */
+  fetchesOfSnapshot: 10_000,
   /** Batches that lose this many races in a row are decided one command after the other. */
   lossesOfBatchMax: 2,
   /** Races that one command may lose. */

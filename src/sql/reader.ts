@@ -10,7 +10,7 @@ import type { Incarnations, Query, QueryView } from "../metadata/index.js"
 import type { Position } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Connection } from "./connection.js"
-import { ConnectionLost, TryAgain, type Fetched, type LaneId, type LaneState } from "./database.js"
+import { ConnectionLost, TryAgain, type Session, type Fetched, type LaneId, type LaneState } from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
 import { BatchView, FetchedRows, RowsMissing, Wants, type BatchSoFar } from "./rows-core.js"
 import { WaitingQueue, type Waiting } from "./waiting.js"
@@ -31,7 +31,7 @@ interface ReaderHost {
 }
 
 const NO_CHANGES: BatchSoFar = { rows: new Map(), counts: new Map() }
-const NO_ROWS = new FetchedRows(new Wants(), { lane: undefined, rows: [], ranges: [], counters: [] })
+const NO_ROWS = new FetchedRows()
 
 class SqlQueryView extends BatchView implements QueryView {
   constructor(
@@ -95,16 +95,40 @@ export class Reader {
   private async process(batch: readonly Waiting<WaitingQuery>[]): Promise<void> {
     let left = batch.filter(waiting => !this.answer(waiting, NO_ROWS, this.host.position()))
     for (let fetches = 0; left.length > 0; fetches += 1) {
-      if (fetches >= SQL_LIMITS.fetchesMax) throw fail("tooManyInFlight", { message: "the query needs too many rows" })
+      if (fetches === SQL_LIMITS.fetchesOfOneStatement) {
+        for (const waiting of left) {
+          await this.answerInSnapshot(waiting).catch((error: unknown) => waiting.reject(asFailure(error)))
+        }
+        return
+      }
       const wants = new Wants()
       for (const { work } of left) wants.addAll(work.wants)
       // Read before the rows: nothing that they reference was released at or before it.
       const position = this.host.position()
       const found = await this.fetch(wants, left)
       this.host.onState(found.lane)
-      const fetched = new FetchedRows(wants, found)
+      const fetched = FetchedRows.of(wants, found)
       left = left.filter(waiting => !this.answer(waiting, fetched, position))
     }
+  }
+
+  /** Answers a query that finds out what it needs step by step: each step fetches only what it lacks. */
+  private async answerInSnapshot(waiting: Waiting<WaitingQuery>): Promise<void> {
+    const { wants } = waiting.work
+    await this.orUnreachable(waiting.sinceMs, session => {
+      const position = this.host.position()
+      return session.snapshot(async fetch => {
+        const fetched = new FetchedRows()
+        for (let fetches = 0; fetches < SQL_LIMITS.fetchesOfSnapshot; fetches += 1) {
+          const missing = wants.missingIn(fetched)
+          const found = await fetch({ lane: this.host.lane, ...missing.request() })
+          this.host.onState(found.lane)
+          fetched.add(missing, found)
+          if (this.answer(waiting, fetched, position)) return
+        }
+        throw fail("tooManyInFlight", { message: "the query needs too many rows" })
+      })
+    })
   }
 
   /** False: rows are missing. */
@@ -118,11 +142,15 @@ export class Reader {
     return true
   }
 
-  private async fetch(wants: Wants, left: readonly Waiting<WaitingQuery>[]): Promise<Fetched> {
-    const untilMs = Math.min(...left.map(({ sinceMs }) => sinceMs)) + SQL_LIMITS.commandMsMax
+  private fetch(wants: Wants, left: readonly Waiting<WaitingQuery>[]): Promise<Fetched> {
     const request = { lane: this.host.lane, ...wants.request() }
+    return this.orUnreachable(Math.min(...left.map(({ sinceMs }) => sinceMs)), session => session.fetch(request))
+  }
+
+  /** Work for a query that has waited since then. */
+  private async orUnreachable<T>(sinceMs: number, work: (session: Session) => Promise<T>): Promise<T> {
     try {
-      return await this.connection.repeat(untilMs, session => session.fetch(request))
+      return await this.connection.repeat(sinceMs + SQL_LIMITS.commandMsMax, work)
     } catch (error) {
       if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
       throw fail("databaseUnreachable")

@@ -16,6 +16,8 @@ import { storedIn } from "./stored-key.js"
 
 /** Rows of a range that are fetched first; each further fetch takes four times as many. */
 const RANGE_ROWS_FIRST = 16
+/** Of a range that continues another one behind a seek: it is one of many. */
+const RANGE_ROWS_AFTER_SEEK = 64
 const RANGE_ROWS_FACTOR = 4
 const RANGE_ROWS_MAX = 1_000_000
 
@@ -41,6 +43,8 @@ export class Wants {
   readonly keys = new Map<string, StoredKey>()
   readonly ranges = new Map<string, WantedRange>()
   readonly counters = new Set<BucketId>()
+  /** Of its ranges. */
+  private readonly ends = new Set<string>()
 
   add(touches: Touches): void {
     for (const [family, key] of touches) this.addRow(family, key)
@@ -85,8 +89,21 @@ export class Wants {
       known.max = Math.min(known.max * RANGE_ROWS_FACTOR, RANGE_ROWS_MAX)
     } else {
       const range = { family: stored, column, start, end, reverse }
-      this.ranges.set(name, { range, max: RANGE_ROWS_FIRST })
+      const isAfterSeek = this.ends.has(`${family} ${end}`)
+      this.ends.add(`${family} ${end}`)
+      this.ranges.set(name, { range, max: isAfterSeek ? RANGE_ROWS_AFTER_SEEK : RANGE_ROWS_FIRST })
     }
+  }
+
+  /** What these rows lack. */
+  missingIn(fetched: FetchedRows): Wants {
+    const missing = new Wants()
+    for (const [name, key] of this.keys) if (!fetched.has(key.family, key.key)) missing.keys.set(name, key)
+    for (const [name, range] of this.ranges) if (fetched.rowsOf(name) < range.max) missing.ranges.set(name, range)
+    for (const bucketId of this.counters) {
+      if (fetched.countersOf(bucketId) === undefined) missing.counters.add(bucketId)
+    }
+    return missing
   }
 }
 
@@ -94,22 +111,32 @@ const rangeNameOf = (family: Family, { start, end, reverse = false }: KeyRange):
   `${family} ${reverse ? "-" : "+"} ${start.length} ${start}${end}`
 
 interface KnownRange {
+  readonly range: Omit<StoredRange, "max">
+  readonly max: number
   readonly rows: readonly StoredRow[]
   /** The database has no more. */
   readonly isWhole: boolean
 }
 
-/** The rows that one fetch returned for everything wanted. */
+/** Rows of one moment. */
 export class FetchedRows {
   private readonly rows = new Map<string, StoredRow | undefined>()
   private readonly ranges = new Map<string, KnownRange>()
   private readonly counters = new Map<BucketId, Counters>()
 
-  constructor(wants: Wants, fetched: Fetched) {
+  /** The rows that one fetch returned for everything wanted. */
+  static of(wants: Wants, fetched: Fetched): FetchedRows {
+    const rows = new FetchedRows()
+    rows.add(wants, fetched)
+    return rows
+  }
+
+  /** Adds rows of the same moment. */
+  add(wants: Wants, fetched: Fetched): void {
     for (const [at, name] of [...wants.keys.keys()].entries()) this.rows.set(name, fetched.rows[at])
-    for (const [at, [name, { max }]] of [...wants.ranges].entries()) {
+    for (const [at, [name, { range, max }]] of [...wants.ranges].entries()) {
       const rows = fetched.ranges[at] ?? []
-      this.ranges.set(name, { rows, isWhole: rows.length < max })
+      this.ranges.set(name, { range, max, rows, isWhole: rows.length < max })
     }
     for (const [at, bucketId] of [...wants.counters].entries()) {
       this.counters.set(bucketId, fetched.counters[at] ?? NO_COUNTS)
@@ -124,13 +151,41 @@ export class FetchedRows {
     return this.rows.get(nameOf(family, key))
   }
 
-  range(family: Family, range: KeyRange): KnownRange | undefined {
-    return this.ranges.get(rangeNameOf(family, range))
+  /** How many rows of the range were asked for; 0: it was not. */
+  rowsOf(name: string): number {
+    return this.ranges.get(name)?.max ?? 0
+  }
+
+  /** The rows of a range, if it was fetched, or begins in one that was. */
+  range(family: Family, range: KeyRange): Pick<KnownRange, "rows" | "isWhole"> | undefined {
+    const known = this.ranges.get(rangeNameOf(family, range))
+    if (known !== undefined || range.reverse === true) return known
+    const { family: stored, column } = storedIn(family)
+    for (const { range: other, rows, isWhole } of this.ranges.values()) {
+      const isSame = other.family === stored && other.column === column && !other.reverse && other.end === range.end
+      if (!isSame || other.start > range.start) continue
+      const last = rows.at(-1)
+      if (isWhole || (last !== undefined && last.key >= range.start)) {
+        return { rows: rows.slice(firstAt(rows, range.start)), isWhole }
+      }
+    }
+    return undefined
   }
 
   countersOf(bucketId: BucketId): Counters | undefined {
     return this.counters.get(bucketId)
   }
+}
+
+/** The index of the first row whose key is not below `start`. */
+function firstAt(rows: readonly StoredRow[], start: RowKey): number {
+  let [low, high] = [0, rows.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((rows[middle]?.key ?? start) < start) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /** A row as the batch leaves it; both columns undefined: it is deleted. */

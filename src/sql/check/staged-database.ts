@@ -65,6 +65,10 @@ class StagedSession implements Session {
     return this.session.fetch(request)
   }
 
+  snapshot<T>(work: (fetch: (request: FetchRequest) => Promise<Fetched>) => Promise<T>): Promise<T> {
+    return this.session.snapshot(work)
+  }
+
   resolve(lane: LaneId): Promise<LaneState | undefined> {
     return this.session.resolve(lane)
   }

@@ -255,6 +255,25 @@ export class PostgresSession implements Session {
     return { lane: state, rows, ranges: ofRanges, counters: sums }
   }
 
+  async snapshot<T>(work: (fetch: (request: FetchRequest) => Promise<Fetched>) => Promise<T>): Promise<T> {
+    await this.control("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try {
+      return await work(request => this.fetch(request))
+    } finally {
+      // Nothing was written: a connection that cannot end the transaction is not used again.
+      await this.control("COMMIT").catch(() => this.cut())
+    }
+  }
+
+  private async control(text: string): Promise<void> {
+    if (this.isOver) throw new ConnectionLost("the connection is closed")
+    try {
+      await this.script(text)
+    } catch (error) {
+      throw this.failureOf(error)
+    }
+  }
+
   async makeChanges(request: CommitRequest): Promise<CommitOutcome> {
     const { lane, from, version, expected, replaced, deleted, added, counts } = request
     const before = [...replaced.map(row => ({ ...row, version: row.before })), ...deleted].sort(byStoredKey)

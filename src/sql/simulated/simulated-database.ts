@@ -91,6 +91,9 @@ export class SimulatedDatabase implements Database {
       dice: this.dice,
       pass: maxMs => this.pass(maxMs),
       run: (statement, arrivesWithinMs) => this.run(statement, arrivesWithinMs),
+      end: ({ transaction }) => {
+        if (transaction?.state === "running") this.transactions.end(transaction, "aborted")
+      },
       onLost: () => void (this.counts.lost += 1),
       onUnanswered: () => void (this.counts.unanswered += 1),
       onClosed: () => void this.sessions.delete(session),
@@ -159,6 +162,12 @@ export class SimulatedDatabase implements Database {
 
   private async attempt<T>(statement: Statement<T>): Promise<T> {
     const { transactions } = this
+    const { within } = statement
+    if (within) {
+      within.transaction ??= transactions.begin()
+      within.transaction.check()
+      return statement.run(this.running(within.transaction))
+    }
     const transaction = transactions.begin()
     try {
       const result = await statement.run(this.running(transaction))

@@ -17,7 +17,7 @@ import {
 } from "../database.js"
 import type { Dice, FaultPlan } from "./faults.js"
 import { begin, claim, commit, end, fetch, incarnations, resolve, storeId, type Running } from "./statements.js"
-import { BackendEnded } from "./transactions.js"
+import { BackendEnded, type Transaction } from "./transactions.js"
 
 export interface Statement<T> {
   readonly name: string
@@ -26,6 +26,13 @@ export interface Statement<T> {
   readonly isRead: boolean
   /** The result, for the record of the run. */
   describe(result: T): string
+  /** The transaction of several statements that it is part of. */
+  readonly within?: Block | undefined
+}
+
+/** A transaction of several statements; its snapshot is taken by the first. */
+interface Block {
+  transaction: Transaction | undefined
 }
 
 /** What a connection uses of its database. */
@@ -34,6 +41,7 @@ export interface Server {
   readonly dice: Dice
   pass(maxMs: number): Promise<void>
   run<T>(statement: Statement<T>, arrivesWithinMs: number): Promise<T>
+  end(block: Block): void
   /** The connection ended while a statement was under way. */
   onLost(): void
   /** A statement ended after its connection. */
@@ -73,9 +81,10 @@ export class SimulatedSession implements Session {
     name: string,
     run: (on: Running) => Promise<T>,
     describe: (result: T) => string = String,
+    within?: Block,
   ): Promise<T> {
     const isRead = READS.has(name)
-    const sent = this.last.then(() => this.exchange({ name, isRead, run, describe }))
+    const sent = this.last.then(() => this.exchange({ name, isRead, run, describe, within }))
     this.last = sent.catch(() => undefined)
     return sent
   }
@@ -126,12 +135,22 @@ export class SimulatedSession implements Session {
     return FATES.find(fate => this.server.dice.happens(faults[fate])) ?? "answered"
   }
 
-  fetch(request: FetchRequest): Promise<Fetched> {
+  async snapshot<T>(work: (fetch: (request: FetchRequest) => Promise<Fetched>) => Promise<T>): Promise<T> {
+    const block: Block = { transaction: undefined }
+    try {
+      return await work(request => this.fetch(request, block))
+    } finally {
+      this.server.end(block)
+    }
+  }
+
+  fetch(request: FetchRequest, within?: Block): Promise<Fetched> {
     const versionsOf = (rows: Fetched["rows"]): string => rows.map(row => String(row?.version ?? "-")).join(" ")
     return this.send(
       "fetch",
       on => fetch(on, request),
       ({ lane, rows, ranges }) => `${lane?.number}: ${versionsOf(rows)}; ${ranges.map(versionsOf).join("; ")}`,
+      within,
     )
   }
 
