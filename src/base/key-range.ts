@@ -8,6 +8,8 @@ export interface KeyRange {
   readonly end: RowKey
   /** Descending: from just below `end` down to `start`. */
   readonly reverse?: boolean
+  /** How many rows the reader will probably take, if it knows: an engine may fetch so many at once. */
+  readonly expectedRows?: number
   /** A decision relies on the rows that it finds, not on the absence of others (`metadata/guards.ts`). */
   readonly presentOnly?: boolean
 }

@@ -18,6 +18,7 @@ import { storedIn } from "./stored-key.js"
 const RANGE_ROWS_FIRST = 16
 /** Of a range that continues another one behind a seek: it is one of many. */
 const RANGE_ROWS_AFTER_SEEK = 64
+const RANGE_ROWS_EXPECTED_MAX = 2_048
 const RANGE_ROWS_FACTOR = 4
 const RANGE_ROWS_MAX = 1_000_000
 
@@ -79,7 +80,7 @@ export class Wants {
   }
 
   /** A range that is wanted again needs more rows than it had. */
-  addRange(family: Family, { start, end, reverse = false }: KeyRange): void {
+  addRange(family: Family, { start, end, reverse = false, expectedRows = 0 }: KeyRange): void {
     const { family: stored, column } = storedIn(family)
     const name = rangeNameOf(family, { start, end, reverse })
     const known = this.ranges.get(name)
@@ -91,7 +92,8 @@ export class Wants {
       const range = { family: stored, column, start, end, reverse }
       const isAfterSeek = this.ends.has(`${family} ${end}`)
       this.ends.add(`${family} ${end}`)
-      this.ranges.set(name, { range, max: isAfterSeek ? RANGE_ROWS_AFTER_SEEK : RANGE_ROWS_FIRST })
+      const first = isAfterSeek ? RANGE_ROWS_AFTER_SEEK : RANGE_ROWS_FIRST
+      this.ranges.set(name, { range, max: Math.max(first, Math.min(expectedRows, RANGE_ROWS_EXPECTED_MAX)) })
     }
   }
 

@@ -80,9 +80,11 @@ export function listObjects(rows: Pick<QueryView, "scan">, request: ListRequest)
   if (request.max <= 0) return { entries: [], next: undefined }
   const page = new ObjectPage(request)
   const range = prefixRange(request.bucket.id, request.prefix)
+  // With a delimiter, one row may stand for many.
+  const expected = request.delimiter === "" ? { expectedRows: request.max + 1 } : {}
   let start = later(request.after === "" ? rowKeyOf("") : startAfter(request, request.after), range.start)
   for (;;) {
-    rows.scan("current", { start, end: range.end }, page)
+    rows.scan("current", { start, end: range.end, ...expected }, page)
     const common = page.seekPast
     if (common === undefined || page.isFull) break
     start = afterKeyPrefix(request.bucket.id, common)
