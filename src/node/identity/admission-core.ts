@@ -1,0 +1,39 @@
+/**
+ * Admission: which nodes of the database's table are peers. A row counts only with a valid HMAC under the master key,
+ * so access to the database alone admits no node.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto"
+import { deriveKey } from "../../access/index.js"
+import type { NodeFingerprint, StoreId } from "../../base/ids.js"
+import { encodeNodeAdmission, type NodeAdmission } from "../../format/node-admission.js"
+
+const PURPOSE = "node admission"
+
+interface AdmissionRow {
+  readonly nodeName: string
+  readonly fingerprint: NodeFingerprint
+  /** The HMAC that the node computed when it joined. */
+  readonly proof: Uint8Array
+}
+
+/** What a node that has the master key writes into its row. */
+export const proveAdmission = (masterKey: Uint8Array, admission: NodeAdmission): Uint8Array =>
+  createHmac("sha256", deriveKey(masterKey, PURPOSE)).update(encodeNodeAdmission(admission)).digest()
+
+/** Compares in constant time. */
+export function isAdmitted(masterKey: Uint8Array, admission: NodeAdmission, proof: Uint8Array): boolean {
+  const expected = proveAdmission(masterKey, admission)
+  return proof.length === expected.length && timingSafeEqual(proof, expected)
+}
+
+/** The fingerprints that peers may have, by the rows of one store. */
+export function admittedFingerprints(
+  masterKey: Uint8Array,
+  storeId: StoreId,
+  rows: readonly AdmissionRow[],
+): ReadonlySet<NodeFingerprint> {
+  const admitted = rows.filter(({ nodeName, fingerprint, proof }) =>
+    isAdmitted(masterKey, { storeId, nodeName, fingerprint }, proof),
+  )
+  return new Set(admitted.map(({ fingerprint }) => fingerprint))
+}
