@@ -17,7 +17,7 @@ import type { EntryWrite } from "../format/entry.js"
 import type { Counters } from "../format/records.js"
 import { GuardedView } from "./guards.js"
 import type { Incarnations } from "./incarnations.js"
-import type { DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
+import type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
 
 export interface DecisionTime {
   /** Wall clock. */
@@ -59,7 +59,7 @@ interface CommandKind<Args extends Arguments, Result> {
   readonly grows?: false | ((...args: Args) => boolean)
   touches?(...args: Args): Touches
   /** Pure. Throws a `Failure` to refuse. */
-  decide(view: DecisionView, time: DecisionTime, ...args: Args): Decision<Result>
+  decide(view: CommandView, time: DecisionTime, ...args: Args): Decision<Result>
 }
 
 export interface Command<Result> {

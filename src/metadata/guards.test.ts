@@ -7,7 +7,7 @@ import type { EntryWrite } from "../format/entry.js"
 import { multipartRowKey, objectRowKey, partRowKey, suffixRange, textRowKey, versionRowKey } from "../format/row-key.js"
 import { multipartIdOf } from "../format/version-id.js"
 import { command } from "./contract.js"
-import type { DecisionView } from "./views.js"
+import type { CommandView } from "./views.js"
 import { MemoryMetadata } from "./testing-engine.js"
 
 const OBJECT = objectRowKey(parseBucketId(1), objectKeyOfText("object"))
@@ -18,7 +18,7 @@ const PART = partRowKey(OBJECT, ID, 1)
 const NAME = textRowKey("name")
 const VALUE = Buffer.from("value")
 
-type Read = (view: DecisionView) => void
+type Read = (view: CommandView) => void
 const get =
   (family: Family, key: RowKey): Read =>
   view =>
@@ -79,6 +79,11 @@ const SAFE: Readonly<Record<string, readonly [reads: readonly Read[], writes: re
     [put("parts", PART)],
   ],
   "rows that are found, without their absence": [[range("parts", OBJECT, true)], [put("parts", PART)]],
+  "an absent row that makes no difference": [
+    [view => void view.ifPresent("debts", NAME), get("names", NAME)],
+    [remove("names", NAME)],
+  ],
+  "a row that is deleted if it is present": [[view => void view.ifPresent("parts", PART)], [remove("parts", PART)]],
   "absent rows and ranges of the generation": [
     [get("names", textRowKey("other")), range("identityLinks", NAME)],
     [put("accounts", NAME)],
@@ -87,6 +92,7 @@ const SAFE: Readonly<Record<string, readonly [reads: readonly Read[], writes: re
 }
 
 const UNSAFE: typeof SAFE = {
+  "a deletion of a row that was absent": [[view => void view.ifPresent("debts", NAME)], [remove("debts", NAME)]],
   "a deletion of a row that was not read": [[], [remove("names", NAME)]],
   "a version without the object's row": [current, [put("versions", versionRowKey(OBJECT, 2))]],
   "details without the object's row": [[get("details", VERSION)], [put("details", VERSION)]],

@@ -18,7 +18,7 @@ import type { RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { EntryWrite } from "../format/entry.js"
 import { objectRowKeyOf, uploadOfPartRowKey } from "../format/row-key.js"
-import type { DecisionView, MetadataRow } from "./views.js"
+import type { CommandView, DecisionView, MetadataRow } from "./views.js"
 
 /** How rows of a family are protected against changes that a decision did not see. */
 type Protection =
@@ -94,7 +94,7 @@ const SEARCHED_MAX = 16
 const nameOf = ({ family, key }: Pick<Read, "family" | "key">): string => `${family} ${key}`
 
 /** Shows rows to one decision and remembers which it read. Rows that were read are not looked up again. */
-export class GuardedView implements DecisionView {
+export class GuardedView implements CommandView {
   private readonly reads: Read[] = []
   /** The first `indexed` of the reads, by name, once there are too many to search. */
   private readonly index = new Map<string, Read>()
@@ -108,6 +108,14 @@ export class GuardedView implements DecisionView {
     if (known !== undefined) return known.row
     const row = this.rows.get(family, key)
     this.reads.push({ family, key, row })
+    return row
+  }
+
+  ifPresent(family: Family, key: RowKey): MetadataRow | undefined {
+    const known = this.find(family, key)
+    if (known !== undefined) return known.row
+    const row = this.rows.get(family, key)
+    if (row !== undefined) this.reads.push({ family, key, row })
     return row
   }
 

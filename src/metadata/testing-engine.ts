@@ -13,7 +13,7 @@ import type { EntryWrite } from "../format/entry.js"
 import { decisionIdOf } from "../format/row-key.js"
 import { countersWrites } from "./counters.js"
 import { soleProcess, type Incarnations } from "./incarnations.js"
-import type { Command, Metadata, Query } from "./contract.js"
+import type { Command, DecisionTime, Metadata, Query } from "./contract.js"
 import type { DecisionView, MetadataRow, QueryView } from "./views.js"
 
 const BTree = sortedBtree.default
@@ -68,6 +68,41 @@ export class MemoryMetadata implements Metadata {
     await Promise.resolve()
     await this.before(command.name)
     if (this.logged) throw fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
+    const { incarnations, lastPosition } = this
+    const position = parsePosition(lastPosition + 1)
+    const time = { nowMs: 1_700_000_000_000 + lastPosition, position, id: decisionIdOf(position), incarnations }
+    const { result, writes } = this.decide(command, time)
+    if (command.name === this.haltAt) {
+      this.logged = () => this.apply(writes)
+      throw fail("indeterminate")
+    }
+    this.apply(writes)
+    return result
+  }
+
+  /** Like `run`, at the time at which another engine has decided the command. */
+  runAt<Result>(command: Command<Result>, time: DecisionTime): Result {
+    const { result, writes } = this.decide(command, time)
+    this.apply(writes)
+    return result
+  }
+
+  /** Another engine with the same rows. */
+  copy(): MemoryMetadata {
+    const copy = new MemoryMetadata()
+    for (const [family, tree] of this.trees) copy.trees.set(family, tree.clone())
+    copy.lastPosition = this.lastPosition
+    copy.incarnations = this.incarnations
+    return copy
+  }
+
+  /** Takes over the rows of another engine. */
+  become(other: MemoryMetadata): void {
+    for (const [family, tree] of other.trees) this.trees.set(family, tree)
+    this.lastPosition = other.lastPosition
+  }
+
+  private decide<Result>(command: Command<Result>, time: DecisionTime) {
     const reads = new Set<string>()
     const { committed } = this
     const view: DecisionView = {
@@ -83,18 +118,9 @@ export class MemoryMetadata implements Metadata {
       },
       payload: (_, __, { payload }) => payload?.bytes,
     }
-    const { incarnations, lastPosition } = this
-    const position = parsePosition(lastPosition + 1)
-    const time = { nowMs: 1_700_000_000_000 + lastPosition, position, id: decisionIdOf(position), incarnations }
     const { result, ...decision } = command.copied().decide(view, time)
     this.checkNew(decision.writes, reads)
-    const writes = [...decision.writes, ...countersWrites(view, decision.counts)]
-    if (command.name === this.haltAt) {
-      this.logged = () => this.apply(writes)
-      throw fail("indeterminate")
-    }
-    this.apply(writes)
-    return result
+    return { result, writes: [...decision.writes, ...countersWrites(view, decision.counts)] }
   }
 
   /** A row that a decision writes without having read it must be new. */

@@ -36,3 +36,9 @@ export interface DecisionView extends RowView {
   /** The payload of a row, for a write that keeps it. The decision is repeated once the payload has been read. */
   payload(family: Family, key: RowKey, row: MetadataRow): Uint8Array | undefined
 }
+
+/** The rows of one moment as a command sees them. */
+export interface CommandView extends DecisionView {
+  /** A row, for a decision that does not rely on its absence: it may be made before the decision is committed. */
+  ifPresent(family: Family, key: RowKey): MetadataRow | undefined
+}

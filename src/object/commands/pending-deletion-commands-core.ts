@@ -37,7 +37,7 @@ export type ReadRow = readonly [family: Family, key: RowKey, value: Uint8Array]
 
 /**
  * Deletes rows that are no longer needed: completed deletions, expanded parts and segments, resolved hints. A row that
- * was changed since it was read stays.
+ * was changed since it was read stays, and one that another process has deleted stays deleted.
  */
 export const dropRows = command<[rows: readonly ReadRow[]], void>({
   name: "DropRows",
@@ -45,7 +45,7 @@ export const dropRows = command<[rows: readonly ReadRow[]], void>({
   touches: rows => rows.map(([family, key]) => [family, key]),
   decide: (view, _time, rows) => ({
     writes: rows.flatMap(([family, key, value]): EntryWrite[] => {
-      const row = view.get(family, key)
+      const row = view.ifPresent(family, key)
       return row && equalBytes(row.value, value) ? [{ family, key, value: undefined }] : []
     }),
     result: undefined,
