@@ -249,7 +249,7 @@ export class BatchView implements DecisionView {
     return row && this.shown(stored, column, row)
   }
 
-  private countersRow(key: RowKey): MetadataRow | undefined {
+  private countersRow(key: RowKey): MetadataRow {
     const bucketId = bucketIdOfRowKey(key)
     if (this.changes.counts.has(bucketId)) throw new LaterBatch()
     const counters = this.fetched.countersOf(bucketId)
@@ -258,6 +258,15 @@ export class BatchView implements DecisionView {
       throw new RowsMissing()
     }
     return { value: encodeCounters(counters), payload: undefined }
+  }
+
+  /** Counters are summed when they are read: each bucket has them. */
+  private *countersIn(range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
+    const keys = Array.from(this.range("buckets", range), ([key]) => key)
+    const missing = keys.map(bucketIdOfRowKey).filter(bucketId => this.fetched.countersOf(bucketId) === undefined)
+    for (const bucketId of missing) this.wants.counters.add(bucketId)
+    if (missing.length > 0) throw new RowsMissing()
+    for (const key of keys) yield [key, this.countersRow(key)]
   }
 
   private shown(family: StoredFamily, column: Column, row: StoredRow): MetadataRow | undefined {
@@ -272,6 +281,10 @@ export class BatchView implements DecisionView {
   }
 
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
+    if (family === "counters") {
+      yield* this.countersIn(range)
+      return
+    }
     const { family: stored, column } = storedIn(family)
     for (const { family: changed, key } of this.changes.rows.values()) {
       if (changed === stored && key >= range.start && key < range.end) throw new LaterBatch()
