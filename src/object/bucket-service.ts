@@ -26,14 +26,14 @@ import { bucketOfRow, readCounters } from "./commands/row-editor-core.js"
 const ABORTS_PER_PAGE = 100
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
-const bucketNamed = query("BucketNamed", findBucket)
+export const bucketNamed = query("BucketNamed", findBucket)
 
-const readSetting = query("ReadSetting", (view, id: BucketId, name: SettingName) => {
+export const readSetting = query("ReadSetting", (view, id: BucketId, name: SettingName) => {
   const row = view.get("settings", settingRowKey(id, name))
   return row && decodeSetting(row.value)
 })
 
-const bucketRecords = query("BucketRecords", (view): readonly BucketRecord[] =>
+export const bucketRecords = query("BucketRecords", (view): readonly BucketRecord[] =>
   Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)),
 )
 
@@ -43,23 +43,23 @@ interface ChosenPolicy {
   readonly policy: Policy
 }
 
-const chosenPolicies = query("ChosenPolicies", view =>
+export const chosenPolicies = query("ChosenPolicies", view =>
   Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)).flatMap(({ id, name, policy }) =>
     policy === undefined ? [] : [{ name, policy, bytes: readCounters(view, id).bytes }],
   ),
 )
 
-const usageOfBucket = query(
+export const usageOfBucket = query(
   "UsageOfBucket",
   (view, id: BucketId) => view.get("buckets", bucketRowKey(id)) && readCounters(view, id),
 )
 
-const holdingsOfBucket = query("HoldingsOfBucket", (view, name: BucketName) => {
+export const holdingsOfBucket = query("HoldingsOfBucket", (view, name: BucketName) => {
   const bucket = findBucket(view, name)
   return bucket && { bytes: readCounters(view, bucket.id).bytes, policy: bucket.policy }
 })
 
-const uploadsOfBucket = query("UploadsOfBucket", listUploads)
+export const uploadsOfBucket = query("UploadsOfBucket", listUploads)
 
 interface BucketsRange {
   readonly owner: AccountId
@@ -69,21 +69,24 @@ interface BucketsRange {
   readonly max: number
 }
 
-const bucketsOfAccount = query("BucketsOfAccount", (view: RowView, { owner, prefix, after, max }: BucketsRange) => {
-  const range = suffixRange(accountBucketRowKey(owner, prefix))
-  const start = after === "" ? range.start : rowKeyOf(accountBucketRowKey(owner, after) + "\x00")
-  const records: BucketRecord[] = []
-  const nameAt = accountBucketRowKey(owner, "").length
-  for (const [key] of view.range("accountBuckets", {
-    start: start > range.start ? start : range.start,
-    end: range.end,
-  })) {
-    if (records.length === max) return { records, next: records.at(-1)?.name }
-    const record = findBucket(view, parseBucketName(key.slice(nameAt)))
-    if (record) records.push(record)
-  }
-  return { records, next: undefined }
-})
+export const bucketsOfAccount = query(
+  "BucketsOfAccount",
+  (view: RowView, { owner, prefix, after, max }: BucketsRange) => {
+    const range = suffixRange(accountBucketRowKey(owner, prefix))
+    const start = after === "" ? range.start : rowKeyOf(accountBucketRowKey(owner, after) + "\x00")
+    const records: BucketRecord[] = []
+    const nameAt = accountBucketRowKey(owner, "").length
+    for (const [key] of view.range("accountBuckets", {
+      start: start > range.start ? start : range.start,
+      end: range.end,
+    })) {
+      if (records.length === max) return { records, next: records.at(-1)?.name }
+      const record = findBucket(view, parseBucketName(key.slice(nameAt)))
+      if (record) records.push(record)
+    }
+    return { records, next: undefined }
+  },
+)
 
 export class BucketService implements Buckets {
   /** Closed by a failed removal whose reopening failed too (a full disk, too much load). */

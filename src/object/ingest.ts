@@ -57,9 +57,9 @@ export interface Ingested {
   readonly checksumValue: string | undefined
 }
 
-const chosenPolicy = query("ChosenPolicy", policyOfBucket)
+export const chosenPolicy = query("ChosenPolicy", policyOfBucket)
 
-const mayWrite = query("MayWrite", (view, bucketId: BucketId, key: ObjectKey, conditions: Conditions) => {
+export const mayWrite = query("MayWrite", (view, bucketId: BucketId, key: ObjectKey, conditions: Conditions) => {
   checkWrite(view, bucketId, key, conditions)
   requireBucket(view, bucketId)
 })

@@ -71,10 +71,10 @@ function addressOf({ bucket, key, multipartId }: MultipartTarget): UploadAddress
   return { bucketId: bucket.id, key, multipartId }
 }
 
-const openUpload = query("OpenUpload", requireUpload)
-const pageOfUploads = query("PageOfUploads", listUploads)
+export const openUpload = query("OpenUpload", requireUpload)
+export const pageOfUploads = query("PageOfUploads", listUploads)
 
-const partsOfUpload = query("PartsOfUpload", (view, address: UploadAddress, afterPart: number, max: number) => {
+export const partsOfUpload = query("PartsOfUpload", (view, address: UploadAddress, afterPart: number, max: number) => {
   const upload = requireUpload(view, address)
   const records: PartRecord[] = []
   for (const part of partsAfter(view, address, afterPart)) {
@@ -84,7 +84,7 @@ const partsOfUpload = query("PartsOfUpload", (view, address: UploadAddress, afte
   return { upload, records, isLast: true }
 })
 
-const partsNumbered = query("PartsNumbered", (view, address: UploadAddress, numbers: readonly number[]) =>
+export const partsNumbered = query("PartsNumbered", (view, address: UploadAddress, numbers: readonly number[]) =>
   numbers.map(number => {
     const row = view.get("parts", partKey(address, number))
     return row && decodePart(row.value)
@@ -97,7 +97,7 @@ type Completable =
   | { readonly kind: "ended"; readonly latest: VersionRecord | undefined }
 
 /** Throws the failures of `checkWrite`. */
-const completable = query("Completable", (view, address: UploadAddress, conditions: Conditions): Completable => {
+export const completable = query("Completable", (view, address: UploadAddress, conditions: Conditions): Completable => {
   const upload = findUpload(view, address)
   if (upload) {
     checkWrite(view, address.bucketId, address.key, conditions)

@@ -50,7 +50,7 @@ interface ReadVersion extends VersionRows {
   readonly part: PlacedPart | undefined
 }
 
-const versionAndPart = query(
+export const versionAndPart = query(
   "VersionAndPart",
   (
     view,
@@ -66,8 +66,8 @@ const versionAndPart = query(
   },
 )
 
-const segmentOfOffset = query("SegmentOfOffset", segmentAt)
-const segmentOfManifest = query("SegmentOfManifest", readSegment)
+export const segmentOfOffset = query("SegmentOfOffset", segmentAt)
+export const segmentOfManifest = query("SegmentOfManifest", readSegment)
 
 /** A version that satisfies the request, and a pin that keeps its bytes. */
 interface Found extends Chosen {

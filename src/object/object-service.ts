@@ -50,19 +50,19 @@ import type { ObjectReader, OpenObject } from "./object-reader.js"
 import { findLatest, NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"
 import { putVersion, removeLatest, removeVersion, setAcl, setTags } from "./commands/version-commands-core.js"
 
-const versionRows = query("VersionRows", readVersion)
-const latestOrder = query(
+export const versionRows = query("VersionRows", readVersion)
+export const latestOrder = query(
   "LatestOrder",
   (view, bucketId: BucketId, key: ObjectKey) => findLatest(view, objectRowKey(bucketId, key))?.head.order,
 )
-const pageOfVersions = query("PageOfVersions", listVersions)
+export const pageOfVersions = query("PageOfVersions", listVersions)
 
-const pageOfObjects = query("PageOfObjects", (view, request: ListRequest) => {
+export const pageOfObjects = query("PageOfObjects", (view, request: ListRequest) => {
   const page = listObjects(view, request)
   return request.withOwners === true ? withOwners(view, request.bucket, page) : page
 })
 
-const partsOfVersion = query(
+export const partsOfVersion = query(
   "PartsOfVersion",
   (
     view,

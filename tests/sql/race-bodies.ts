@@ -4,15 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
-import { asFailure, type FailureKind } from "../../src/base/failures.js"
-import {
-  objectKeyOfText,
-  parseAccountId,
-  parseBucketName,
-  parseDeviceId,
-  parsePartitionId,
-  parseUploadId,
-} from "../../src/base/ids.js"
+import { objectKeyOfText, parseDeviceId, parsePartitionId, parseUploadId } from "../../src/base/ids.js"
 import type { BucketId, ObjectKey } from "../../src/base/ids.js"
 import { parsePolicy } from "../../src/base/policy.js"
 import { createAccount } from "../../src/access/account-commands-core.js"
@@ -29,8 +21,8 @@ import { createPolicy, deletePolicy, findPolicy } from "../../src/access/identit
 import { objectRowKey } from "../../src/format/row-key.js"
 import { multipartIdOf } from "../../src/format/version-id.js"
 import { etagOfHead, NO_DETAILS } from "../../src/format/version-record.js"
-import { query, type Command, type Metadata } from "../../src/metadata/index.js"
-import { closeBucket, createBucket, dropBucket, openBucket } from "../../src/object/commands/bucket-commands-core.js"
+import { query, type Metadata } from "../../src/metadata/index.js"
+import { closeBucket, dropBucket, openBucket } from "../../src/object/commands/bucket-commands-core.js"
 import { hintsOfPartition, readHints } from "../../src/object/commands/missing-shard-hints-core.js"
 import {
   abortUpload,
@@ -46,52 +38,8 @@ import { dropRows } from "../../src/object/commands/pending-deletion-commands-co
 import { findLatest, NO_CHECKSUM, readCounters } from "../../src/object/commands/row-editor-core.js"
 import { putVersion, recordHints, removeLatest } from "../../src/object/commands/version-commands-core.js"
 import type { Conditions } from "../../src/object/contract.js"
-
-const OWNER = parseAccountId("root")
-
-interface RaceSettings {
-  readonly engines: readonly [Metadata, Metadata]
-  readonly rounds: number
-  /** Passes between the starts of the two that race. */
-  headStart(round: number): Promise<void>
-}
-
-/** "done", or the kind of the refusal. */
-type Outcome = "done" | FailureKind
-
-const outcomeOf = (run: Promise<unknown>): Promise<Outcome> =>
-  run.then(
-    () => "done" as const,
-    (error: unknown) => asFailure(error).kind,
-  )
-
-/** Two engines on one database. */
-class RaceStage {
-  readonly rounds: number
-  readonly engines: RaceSettings["engines"]
-
-  constructor(private readonly settings: RaceSettings) {
-    this.rounds = settings.rounds
-    this.engines = settings.engines
-  }
-
-  run<Result>(engine: 0 | 1, command: Command<Result>): Promise<Result> {
-    return this.engines[engine].run(command)
-  }
-
-  /** Both at the same time, the first a little earlier in some rounds. */
-  async race(round: number, first: () => Promise<unknown>, second: () => Promise<unknown>) {
-    const runs = [outcomeOf(first())]
-    await this.settings.headStart(round)
-    runs.push(outcomeOf(second()))
-    const [one, other] = await Promise.all(runs)
-    return [must(one, "an outcome"), must(other, "an outcome")] as const
-  }
-
-  async newBucket(name: string): Promise<BucketId> {
-    return (await this.run(0, createBucket({ name: parseBucketName(name), owner: OWNER, location: "" }))).id
-  }
-}
+import { OWNER, RaceStage, type RaceSettings } from "./race-stage.js"
+import { reencodeOrRemove, reencodeTwice } from "./reencode-races.js"
 
 const latest = query("Latest", (view, bucketId: BucketId, key: ObjectKey) => {
   const found = findLatest(view, objectRowKey(bucketId, key))
@@ -336,6 +284,8 @@ const BODIES: Readonly<Record<string, (stage: RaceStage) => Promise<void>>> = {
     putPartOrEnd,
   "a group is deleted, or a user joins it: nobody is in a group that is gone": deleteOrJoin,
   "a policy is deleted, or attached: nothing has a policy that is gone": deleteOrAttach,
+  "two engines re-encode the same bytes: one does, and no generation of needles is used twice": reencodeTwice,
+  "an object is re-encoded, or removed: every needle is removed, and none twice": reencodeOrRemove,
   "a hint that is recorded while it is cleared stays": recordOrClear,
 }
 

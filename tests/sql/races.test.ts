@@ -24,7 +24,7 @@ async function headStart(round: number): Promise<void> {
 }
 
 for (const { name, run } of RACES) {
-  test(name, { skip: noPostgres }, async () => {
+  test(name, { skip: noPostgres }, async t => {
     const url = await databases.create()
     const open = (node: string) =>
       SqlMetadata.open({
@@ -37,6 +37,8 @@ for (const { name, run } of RACES) {
     const engines = [await open("a"), await open("b")] as const
     try {
       await run({ engines, rounds: ROUNDS, headStart })
+      const deadlocks = await databases.server.sql("SELECT sum(deadlocks) FROM pg_stat_database")
+      t.diagnostic(`${deadlocks.trim()} deadlocks so far`)
     } finally {
       for (const engine of engines) await engine.stop()
     }

@@ -38,7 +38,7 @@ import type { StoreReader } from "../../src/seams/store/contract.js"
 import { MemoryStores } from "../../src/seams/store/testing-memory.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import type { ConfigurationStore } from "../../src/tablet/contract.js"
-import { command, soleProcess } from "../../src/metadata/index.js"
+import { command, soleProcess, type Incarnations } from "../../src/metadata/index.js"
 import { Replica, type ReplicaDevice } from "../../src/tablet/replica.js"
 import { Primary, type ReplicaIncarnationOf } from "../../src/tablet/primary.js"
 import { recoverTablet } from "../../src/tablet/recover.js"
@@ -286,7 +286,7 @@ export class Scene {
   }
 
   /** Starts a process: learners start over, damaged replicas leave. */
-  async open(): Promise<void> {
+  async open(incarnations: Incarnations = soleProcess(parseIncarnation(1))): Promise<void> {
     this.hasStopped = false
     for (const { faulty, disk } of this.devices) {
       disk.kill()
@@ -313,7 +313,7 @@ export class Scene {
       this.clock,
       log,
       this.configurations,
-      soleProcess(parseIncarnation(1)),
+      incarnations,
     )
   }
 

@@ -186,9 +186,9 @@ class Contents {
   }
 }
 
-const lackingByDevice = query("LackingByDevice", view => lackingOf(view.range("debts", ALL_ROWS)))
+export const lackingByDevice = query("LackingByDevice", view => lackingOf(view.range("debts", ALL_ROWS)))
 
-const bytesOfObjects = query("BytesOfObjects", view => {
+export const bytesOfObjects = query("BytesOfObjects", view => {
   let bytes = 0
   for (const [, { value }] of view.range("counters", ALL_ROWS)) bytes += decodeCounters(value).bytes
   return bytes

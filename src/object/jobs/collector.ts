@@ -45,14 +45,17 @@ interface Step {
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
 /** From `start`: one more than a step handles. */
-const oldestPendingDeletions = query("OldestPendingDeletions", (view, start: RowKey): readonly PendingDeletion[] => {
-  const pendingDeletions: PendingDeletion[] = []
-  for (const release of pendingDeletionsFrom(view, { ...ALL, start })) {
-    pendingDeletions.push(release)
-    if (pendingDeletions.length > COLLECTOR_LIMITS.pendingDeletionsPerStep) break
-  }
-  return pendingDeletions
-})
+export const oldestPendingDeletions = query(
+  "OldestPendingDeletions",
+  (view, start: RowKey): readonly PendingDeletion[] => {
+    const pendingDeletions: PendingDeletion[] = []
+    for (const release of pendingDeletionsFrom(view, { ...ALL, start })) {
+      pendingDeletions.push(release)
+      if (pendingDeletions.length > COLLECTOR_LIMITS.pendingDeletionsPerStep) break
+    }
+    return pendingDeletions
+  },
+)
 
 function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadId> {
   const uploads = new Set<UploadId>()
@@ -62,10 +65,10 @@ function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadI
   return uploads
 }
 
-const uploadsInSegments = query("UploadsInSegments", readUploadsInSegments)
+export const uploadsInSegments = query("UploadsInSegments", readUploadsInSegments)
 
 /** The first parts of an upload, and the uploads that the segments of a completed one reference. */
-const partsOfPendingDeletion = query("PartsOfRelease", (view, stem: RowKey, isCompleted: boolean) => {
+export const partsOfPendingDeletion = query("PartsOfRelease", (view, stem: RowKey, isCompleted: boolean) => {
   const parts: { readonly row: ReadRow; readonly extent: Extent }[] = []
   for (const [key, { value }] of view.range("parts", suffixRange(stem))) {
     if (parts.length === COLLECTOR_LIMITS.partsPerStep) break
@@ -74,7 +77,7 @@ const partsOfPendingDeletion = query("PartsOfRelease", (view, stem: RowKey, isCo
   return { parts, used: isCompleted ? readUploadsInSegments(view, stem) : new Set<UploadId>() }
 })
 
-const firstSegment = query("FirstSegment", (view, stem: RowKey) => {
+export const firstSegment = query("FirstSegment", (view, stem: RowKey) => {
   const first = firstOf(view.range("segments", suffixRange(stem)))
   if (first === undefined) return undefined
   const [key, { value }] = first

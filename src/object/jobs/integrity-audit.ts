@@ -67,14 +67,14 @@ interface Walk {
   readonly from: RowKey
 }
 
-const rowAt = query("RowAt", (view, family: ExtentFamily, rowKey: RowKey) => view.get(family, rowKey))
+export const rowAt = query("RowAt", (view, family: ExtentFamily, rowKey: RowKey) => view.get(family, rowKey))
 
-const rowsNaming = query("RowsNaming", (view, name: UploadName) =>
+export const rowsNaming = query("RowsNaming", (view, name: UploadName) =>
   Array.from(namingsOf(view, name), ({ family, rowKey, row }) => ({ family, rowKey, row })),
 )
 
 /** The bucket name of a row that references the upload; undefined if there is none, or it waits for the collector. */
-const bucketOfKept = query("BucketOfKept", (view, family: ExtentFamily, rowKey: RowKey, name: UploadName) => {
+export const bucketOfKept = query("BucketOfKept", (view, family: ExtentFamily, rowKey: RowKey, name: UploadName) => {
   for (const naming of namingsOf(view, name)) {
     if (naming.family !== family || naming.rowKey !== rowKey) continue
     const bucket = view.get("buckets", bucketRowKey(name.bucketId))

@@ -84,8 +84,8 @@ interface Writing {
   attempts: { readonly stem: RowKey; count: number } | undefined
 }
 
-const snapshots = query("Snapshots", storedSnapshots)
-const slice = query("Slice", (view, place: WalkPlace) => walkSlice(view, place, METADATA_BACKUP_LIMITS))
+export const snapshots = query("Snapshots", storedSnapshots)
+export const slice = query("Slice", (view, place: WalkPlace) => walkSlice(view, place, METADATA_BACKUP_LIMITS))
 
 export class MetadataBackup implements Job {
   readonly name = "metadata-backup"

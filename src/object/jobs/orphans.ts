@@ -43,7 +43,7 @@ export interface OrphanReport {
 }
 
 /** Earlier versions marked aborted uploads with rows. */
-const oldMarks = query("OldMarks", (view): readonly ReadRow[] => {
+export const oldMarks = query("OldMarks", (view): readonly ReadRow[] => {
   const marks: ReadRow[] = []
   for (const [rowKey, { value }] of view.range("voids", ALL)) {
     marks.push(["voids", rowKey, value])

@@ -58,7 +58,7 @@ function readNamed(view: RowView, block: BlockOfUpload, owner: NeedleOwner): "bl
   return named
 }
 
-const named = query("Named", readNamed)
+export const named = query("Named", readNamed)
 
 /** Whether rows reference or announce exactly this block, or reference a successor of another generation. */
 export const namedBy = (group: BlockGroup, owner: NeedleOwner): Query<"block" | "successor" | undefined> =>
@@ -68,13 +68,13 @@ export const namedBy = (group: BlockGroup, owner: NeedleOwner): Query<"block" | 
  * The first row that references an upload's bytes: its extent, and optionally its first block's recovery header. Also
  * the extent that a re-encoding is writing.
  */
-const firstNaming = query("FirstNaming", (view, name: UploadName, wantsHeader: boolean) => {
+export const firstNaming = query("FirstNaming", (view, name: UploadName, wantsHeader: boolean) => {
   const naming = firstOf(namingsOf(view, name))
   const recoveryHeader = naming && wantsHeader ? recoveryHeaderOf(view, name, naming) : undefined
   return naming && { extent: naming.extent, recoveryHeader, intended: intendedExtent(view, name) }
 })
 
-const isBlockKept = query("IsBlockKept", (view, block: BlockOfUpload, owner: NeedleOwner) => {
+export const isBlockKept = query("IsBlockKept", (view, block: BlockOfUpload, owner: NeedleOwner) => {
   const name = { ...owner, uploadId: block.uploadId }
   for (const naming of namingsOf(view, name)) {
     if (isOfExtent(block, naming.extent) && isKept(view, name, naming)) return true

@@ -91,7 +91,7 @@ interface ReencodeTarget {
 }
 
 /** Rows like `extentRows`, each with its bucket's own policy. */
-const encodedRows = query("EncodedRows", (view, family: ExtentFamily, start: RowKey) => {
+export const encodedRows = query("EncodedRows", (view, family: ExtentFamily, start: RowKey) => {
   const { rows, next } = readExtentRows(view, family, start, REENCODE_LIMITS.rowsPerStep)
   const encoded = rows.map(({ rowKey, row }) => {
     const chosen = policyOfBucket(view, parseBucketId(parseObjectRowKey(rowKey).bucketId))
@@ -101,7 +101,7 @@ const encodedRows = query("EncodedRows", (view, family: ExtentFamily, start: Row
 })
 
 /** The recovery header of an upload that a row references; undefined if only rows that wait for the collector do. */
-const keptExtent = query("KeptExtent", (view, name: UploadName) => {
+export const keptExtent = query("KeptExtent", (view, name: UploadName) => {
   for (const naming of namingsOf(view, name))
     if (isKept(view, name, naming)) return { recoveryHeader: recoveryHeaderOf(view, name, naming) }
   return undefined

@@ -1,0 +1,40 @@
+/** Histories on the engines that need nothing but this process. */
+import { SimRandom } from "../../src/seams/random/sim.js"
+import type { FaultPlan } from "../../src/sql/simulated/faults.js"
+import { SimulatedWorld } from "../sql/simulated-world.js"
+import { Player, type HistoryOptions } from "./player.js"
+import { EmbeddedStore, SqlProcess } from "./stores.js"
+
+export async function playOnEmbedded(seed: number, options: HistoryOptions): Promise<Player> {
+  const store = new EmbeddedStore()
+  await store.open()
+  try {
+    const player = new Player(store, new SimRandom(seed), options)
+    await player.play()
+    return player
+  } finally {
+    await store.stop()
+  }
+}
+
+interface SimulatedOptions extends HistoryOptions {
+  readonly nodes: readonly string[]
+  readonly faults: FaultPlan
+}
+
+/** Several processes on one simulated database. */
+export async function playOnSimulated(seed: number, options: SimulatedOptions) {
+  const world = new SimulatedWorld(seed, options.faults)
+  const open = (node: string) =>
+    SqlProcess.open(
+      () => world.open(node),
+      () => world.pass(5),
+    )
+  return world.run(async () => {
+    const processes: SqlProcess[] = []
+    for (const node of options.nodes) processes.push(await open(node))
+    const player = new Player({ processes }, new SimRandom(seed), options)
+    await player.play()
+    return { player, counts: world.database.counts }
+  })
+}

@@ -1,0 +1,34 @@
+/** Every kind of command and query that a history plays. */
+import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
+import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
+import { OBJECT_COMMANDS } from "./object-kinds.js"
+import { OBJECT_QUERIES } from "./object-queries.js"
+import type { PlayKind } from "./scene.js"
+
+export const COMMANDS = [...OBJECT_COMMANDS, ...MULTIPART_COMMANDS, ...ACCESS_COMMANDS]
+export const KINDS = [...COMMANDS, ...OBJECT_QUERIES, ...ACCESS_QUERIES]
+
+/** Kinds that compete if they run at the same time, and those that make what they compete for. */
+const COMPETING: readonly (readonly string[])[] = [
+  ["CreateBucket", "CloseBucket", "DropBucket", "PutVersion"],
+  ["OpenBucket", "CloseBucket", "CreateUpload", "BucketNamed"],
+  ["PutVersion", "RemoveVersion"],
+  ["PutVersion", "RemoveLatest", "SetVersioning", "PageOfVersions"],
+  ["PutVersion", "RemoveVersion", "SetTags", "VersionRows"],
+  ["PutPart", "SealUpload", "PartsOfUpload"],
+  ["CreateUpload", "PutPart", "AbortUpload", "PartsOfUpload"],
+  ["SealUpload", "PutSegment", "CompleteUpload", "AbortUpload"],
+  ["BeginReencoding", "SwapExtent", "RemoveVersion"],
+  ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
+  ["RecordHints", "DropRows", "ReadHints"],
+  ["CreateIdentity", "DeleteIdentity", "JoinGroup"],
+  ["DeleteIdentity", "JoinGroup", "LeaveGroup"],
+  ["CreatePolicy", "DeletePolicy", "AttachPolicy"],
+  ["CreateIdentity", "DeleteIdentity", "AddAccessKey", "NoteKeyUses"],
+  ["RenameUser", "JoinGroup", "ReadLinked"],
+]
+
+const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })
+
+/** What rounds of plays at the same time consist of. */
+export const THEMES = [KINDS, ...COMPETING.map(names => KINDS.filter(({ name }) => names.includes(name)).map(equally))]

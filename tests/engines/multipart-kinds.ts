@@ -1,0 +1,89 @@
+/** The commands on multipart uploads, with random arguments: from the creation to the completion or abort. */
+import { MIB } from "../../src/base/limits.js"
+import type { PartRecord } from "../../src/format/records.js"
+import {
+  abortUpload,
+  completeUpload,
+  createUpload,
+  putPart,
+  putSegment,
+  sealUpload,
+  unsealUpload,
+  type Completion,
+  type UploadAddress,
+} from "../../src/object/commands/multipart-commands-core.js"
+import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
+import { ACCOUNTS, commandKind, type PlayKind, type Scene } from "./scene.js"
+
+const TOKENS = [1, 2].map(number => new Uint8Array(16).fill(number))
+
+/** Mostly the one that the upload is sealed with. */
+function completionOf(scene: Scene, address: UploadAddress): Completion {
+  const sealed = scene.upload(address)?.completion
+  if (sealed !== undefined && !scene.oneIn(8)) return sealed
+  const { own, other = own } = scene.actor
+  return { incarnation: scene.oneIn(6) ? other : own, token: scene.pick(TOKENS) }
+}
+
+/** Mostly one that is sealed. */
+function sealedAddress(scene: Scene): UploadAddress {
+  const sealed = scene.addresses("uploads").filter(address => scene.upload(address)?.completion !== undefined)
+  return sealed.length > 0 && !scene.oneIn(4) ? scene.pick(sealed) : scene.uploadAddress()
+}
+
+function newPart(scene: Scene): Omit<PartRecord, "modifiedMs"> {
+  const partNumber = 1 + scene.random.below(4)
+  const extent = scene.extent(partNumber)
+  return { partNumber, md5: scene.random.bytes(16), checksumValue: scene.pick([undefined, "AAAAAA=="]), extent }
+}
+
+/** Of every completed upload. */
+const PARTS = 2
+
+/** A segment of as many parts: of the upload's own, or of others that it had before. */
+function segmentOf(scene: Scene, address: UploadAddress, number: number) {
+  const others = Array.from({ length: PARTS }, () => ({ ...newPart(scene), modifiedMs: scene.nowMs }))
+  return { offsetBytes: number * MIB, parts: [...scene.parts(address), ...others].slice(0, PARTS) }
+}
+
+const lengthOf = (parts: readonly PartRecord[]): number =>
+  parts.reduce((sum, { extent }) => sum + extent.lengthBytes, 0)
+
+function complete(scene: Scene) {
+  const written = scene.addresses("segments").filter(({ multipartId }) => scene.upload({ multipartId }) !== undefined)
+  const address = written.length > 0 && !scene.oneIn(8) ? scene.pick(written) : sealedAddress(scene)
+  const parts = scene.segment(address)?.parts ?? scene.parts(address)
+  const completion = completionOf(scene, address)
+  const content = { kind: "segments", multipartId: address.multipartId, completion: completion.token } as const
+  const stored = { content, payload: undefined, sizeBytes: lengthOf(parts), parts: PARTS }
+  const described = { md5: scene.random.bytes(16), random: scene.random.bytes(8), details: scene.details() }
+  const version = { ...stored, ...described, checksum: NO_CHECKSUM, isShared: false }
+  return completeUpload({ ...address, completion, conditions: scene.conditions(address), version })
+}
+
+export const MULTIPART_COMMANDS: readonly PlayKind[] = [
+  commandKind("CreateUpload", 6, scene => {
+    const { bucketId, key } = scene.object()
+    const checksum = scene.pick([undefined, { algorithm: "CRC32", type: "FULL_OBJECT" } as const])
+    const upload = { checksum, details: scene.details(), initiator: scene.pick(ACCOUNTS), completion: undefined }
+    return createUpload({ bucketId, key, multipartId: scene.newMultipartId() }, upload)
+  }),
+  commandKind("PutPart", 12, scene =>
+    putPart({ ...scene.uploadAddress(), part: newPart(scene), hints: scene.hints() }),
+  ),
+  commandKind("SealUpload", 5, scene => {
+    const address = scene.uploadAddress()
+    return sealUpload(address, completionOf(scene, address))
+  }),
+  commandKind("UnsealUpload", 2, scene => {
+    const address = sealedAddress(scene)
+    return unsealUpload(address, completionOf(scene, address))
+  }),
+  commandKind("PutSegment", 10, scene => {
+    const address = sealedAddress(scene)
+    const number = scene.oneIn(8) ? 1 : 0
+    return putSegment(address, completionOf(scene, address), number, segmentOf(scene, address, number))
+  }),
+  commandKind("CompleteUpload", 7, complete),
+  commandKind("AbortUpload", 2, scene => abortUpload(scene.uploadAddress())),
+]

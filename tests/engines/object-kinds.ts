@@ -1,0 +1,229 @@
+/** The commands on buckets, versions, hints, pending deletions and re-encodings, with random arguments. */
+import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
+import type { Family } from "../../src/base/families.js"
+import { blockCount, type Extent } from "../../src/format/extent.js"
+import { decodeIntent, PRESENT, SETTING_NAMES } from "../../src/format/records.js"
+import { objectRowKey, parseObjectRowKey, uploadOfPartRowKey, uploadOfRowKey } from "../../src/format/row-key.js"
+import { versionIdOfHead } from "../../src/format/version-record.js"
+import { parseBucketId } from "../../src/base/ids.js"
+import { command } from "../../src/metadata/index.js"
+import {
+  closeBucket,
+  createBucket,
+  dropBucket,
+  openBucket,
+  setBucketPolicy,
+  setSetting,
+  setVersioning,
+} from "../../src/object/commands/bucket-commands-core.js"
+import { noteDamages } from "../../src/object/commands/missing-shard-hints-core.js"
+import { dropRows, readNamings, type ReadRow } from "../../src/object/commands/pending-deletion-commands-core.js"
+import { beginReencoding, giveUpReencoding, swapExtent } from "../../src/object/commands/reencode-commands-core.js"
+import { NO_CHECKSUM, type NewVersion } from "../../src/object/commands/row-editor-core.js"
+import {
+  putVersion,
+  recordHints,
+  removeLatest,
+  removeVersion,
+  setAcl,
+  setTags,
+} from "../../src/object/commands/version-commands-core.js"
+import { ensureSystemBucket } from "../../src/object/jobs/metadata-backup-bucket.js"
+import { ACCOUNTS, commandKind, POLICIES, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
+
+type Version = Omit<NewVersion, "isMarker">
+
+function inlineVersion(scene: Scene): Version {
+  const sizeBytes = scene.pick([0, 1, 100, 4096])
+  const payload = scene.random.bytes(sizeBytes)
+  const described = { md5: scene.random.bytes(16), random: scene.random.bytes(8), checksum: NO_CHECKSUM }
+  return {
+    ...{ content: { kind: "inline" }, payload, sizeBytes, parts: 0, isShared: false },
+    ...{ ...described, details: scene.details() },
+  }
+}
+
+function extentVersion(scene: Scene): Version {
+  const extent = scene.extent(0)
+  return {
+    ...inlineVersion(scene),
+    ...{ content: { kind: "extent", extent }, payload: undefined, sizeBytes: extent.lengthBytes },
+    checksum: { checksumAlgorithm: "CRC32", checksumType: "FULL_OBJECT", value: "AAAAAA==" },
+  }
+}
+
+function putNew(scene: Scene) {
+  const { bucketId, key } = scene.object()
+  const version = scene.oneIn(2) ? inlineVersion(scene) : extentVersion(scene)
+  const { content } = version
+  const uploadId = content.kind === "extent" ? content.extent.uploadId : undefined
+  const hints = uploadId === undefined ? [] : scene.hints()
+  return putVersion({ bucketId, key, uploadId, conditions: scene.conditions({ bucketId, key }), version, hints })
+}
+
+/** A copy within the row, which shares the bytes of its source. */
+function putShared(scene: Scene) {
+  const sources = scene.versions().filter(({ record }) => ["extent", "segments"].includes(record.content.kind))
+  if (sources.length === 0) return putNew(scene)
+  const { bucketId, key, record } = scene.pick(sources)
+  const { head, content } = record
+  const version: Version = {
+    ...{ content, payload: undefined, sizeBytes: head.sizeBytes, md5: head.md5, parts: head.parts, isShared: true },
+    ...{ random: scene.random.bytes(8), checksum: NO_CHECKSUM, details: scene.details() },
+  }
+  const conditions = scene.conditions({ bucketId, key })
+  const sharesWith = scene.oneIn(8) ? scene.versionId({ bucketId, key }) : versionIdOfHead(head)
+  return putVersion({ bucketId, key, uploadId: undefined, conditions, version, hints: [], sharesWith })
+}
+
+function versionAddress(scene: Scene) {
+  const { bucketId, key } = scene.object()
+  return { bucketId, key, versionId: scene.oneIn(3) ? undefined : scene.versionId({ bucketId, key }) }
+}
+
+/** Rows that only the collector or repair still needs. Some of them as they were before. */
+function rowsToDrop(scene: Scene): readonly ReadRow[] {
+  const read = (family: Family): readonly ReadRow[] =>
+    scene.rows(family).map(([key, { value }]) => [family, key, value])
+  const uploads = new Set(scene.rows("uploads").map(([key]) => key))
+  const completed = scene
+    .allVersions()
+    .map(({ bucketId, key, record }) => [objectRowKey(bucketId, key), record.content])
+  const isKept = (key: RowKey): boolean => {
+    const { bucketId, key: object } = parseObjectRowKey(key)
+    const stem = objectRowKey(parseBucketId(bucketId), object)
+    return completed.some(
+      ([row, content]) => row === stem && typeof content === "object" && content.kind === "segments",
+    )
+  }
+  const left = [...read("parts"), ...read("segments").filter(([, key]) => !isKept(key))]
+  const rows = [
+    ...scene.some([...read("releases"), ...read("debts"), ...read("voids")], 8),
+    ...scene.some(
+      left.filter(([, key]) => !uploads.has(uploadOfPartRowKey(key))),
+      4,
+    ),
+  ].slice(0, 40)
+  return rows.map(([family, key, value]) => [family, key, scene.oneIn(8) ? value.slice(1) : value])
+}
+
+/** All blocks, or some of them. */
+function runsOf(scene: Scene, extent: Extent) {
+  const last = blockCount(extent) - 1
+  const firstBlock = scene.oneIn(2) ? 0 : scene.random.below(last + 1)
+  return [{ firstBlock, lastBlock: scene.oneIn(2) ? last : firstBlock }]
+}
+
+function begin(scene: Scene) {
+  const found = scene.extents()
+  if (found.length === 0) return undefined
+  const { bucketId, key, uploadId, extent } = scene.pick(found)
+  const from = scene.oneIn(8) ? { ...extent, lengthBytes: extent.lengthBytes + 1 } : extent
+  const asked = { policy: scene.pick(POLICIES), runs: runsOf(scene, extent), generationFloor: scene.pick([0, 0, 3]) }
+  return beginReencoding({ bucketId, key, uploadId, from, ...asked })
+}
+
+function intents(scene: Scene) {
+  return scene.rows("intents").map(([rowKey, { value }]) => {
+    const { bucketId, key } = parseObjectRowKey(rowKey)
+    const name = { bucketId: parseBucketId(bucketId), key, uploadId: uploadOfRowKey(rowKey) }
+    return { name, intent: decodeIntent(value) }
+  })
+}
+
+function swap(scene: Scene) {
+  const found = intents(scene)
+  if (found.length === 0) return undefined
+  const { name, intent } = scene.pick(found)
+  const from = scene.extents().find(({ uploadId }) => uploadId === name.uploadId)?.extent ?? intent.extent
+  const generation = intent.extent.generation + (scene.oneIn(8) ? 1 : 0)
+  return swapExtent({ ...name, generation, from, to: intent.extent, replaced: intent.runs })
+}
+
+/** Mostly to rows that earlier releases wrote, which no command of this one does. */
+const plantOld = command<[family: "voids" | "debts", key: RowKey], void>({
+  name: "PlantOld",
+  decide(view, _time, family, key) {
+    const writes = view.get(family, key) === undefined ? [{ family, key, value: PRESENT }] : []
+    return { writes, result: undefined }
+  },
+})
+
+const documents = ["", '{"Version":"2012-10-17"}', "x".repeat(3000)]
+
+const tagsOf = (scene: Scene) => scene.pick([[], [["team", "storage"] as const], [["long", "t".repeat(600)] as const]])
+
+const isVersioned = ({ record }: StoredVersion): boolean => !record.head.isNull
+
+const BUCKETS: readonly PlayKind[] = [
+  commandKind("CreateBucket", 6, scene => {
+    const settings = new Map(scene.some(SETTING_NAMES.slice(0, 2)).map(name => [name, scene.pick(documents)]))
+    return createBucket({ name: scene.bucketName(), owner: scene.pick(ACCOUNTS), location: "", settings })
+  }),
+  commandKind("SetSetting", 3, scene =>
+    setSetting(scene.bucketId(), scene.pick(SETTING_NAMES), scene.pick([undefined, ...documents])),
+  ),
+  commandKind("SetVersioning", 3, scene =>
+    setVersioning(scene.bucketId(), scene.pick(["enabled", "enabled", "suspended"])),
+  ),
+  commandKind("SetBucketPolicy", 2, scene => setBucketPolicy(scene.bucketId(), scene.pick([undefined, ...POLICIES]))),
+  commandKind("CloseBucket", 3, scene => closeBucket(scene.emptyBucketId())),
+  commandKind("OpenBucket", 2, scene => openBucket(scene.bucketId())),
+  commandKind("DropBucket", 3, scene => dropBucket(scene.emptyBucketId())),
+  commandKind("EnsureSystemBucket", 1, () => ensureSystemBucket()),
+]
+
+const VERSIONS: readonly PlayKind[] = [
+  commandKind("PutVersion", 16, putNew),
+  commandKind("PutVersion", 6, putShared),
+  commandKind("RemoveLatest", 5, scene => {
+    const { bucketId, key } = scene.object()
+    return removeLatest({
+      bucketId,
+      key,
+      conditions: scene.conditions({ bucketId, key }),
+      random: scene.random.bytes(8),
+    })
+  }),
+  commandKind("RemoveVersion", 6, scene => {
+    const versioned = scene.versions().filter(isVersioned)
+    const { bucketId, key } = versioned.length > 0 && scene.oneIn(2) ? scene.pick(versioned) : scene.object()
+    const versionId = scene.versionId({ bucketId, key })
+    return removeVersion({ bucketId, key, versionId, conditions: scene.conditions({ bucketId, key }) })
+  }),
+  commandKind("SetTags", 3, scene => setTags(versionAddress(scene), tagsOf(scene))),
+  commandKind("SetAcl", 2, scene => {
+    const address = versionAddress(scene)
+    const grants = [{ grantee: { kind: "account", id: scene.pick(ACCOUNTS) }, permission: "READ" } as const]
+    return setAcl(
+      address,
+      scene.pick([undefined, { owner: undefined, grants }, { owner: scene.pick(ACCOUNTS), grants }]),
+    )
+  }),
+]
+
+const UPKEEP: readonly PlayKind[] = [
+  commandKind("RecordHints", 3, scene => recordHints(scene.hints())),
+  commandKind("NoteDamages", 2, scene => {
+    const copies = scene.hints().map(({ partition, deviceId }) => {
+      const { uploadId } = scene.uploadName()
+      return { deviceId, id: { partition, uploadId, part: 0, block: 0, generation: 0, slot: 1 } }
+    })
+    return noteDamages(copies)
+  }),
+  commandKind("DropRows", 5, scene => dropRows(rowsToDrop(scene))),
+  commandKind("ReadNamings", 3, scene => readNamings(scene.uploadName())),
+  commandKind("BeginReencoding", 5, begin),
+  commandKind("SwapExtent", 4, swap),
+  commandKind("GiveUpReencoding", 3, scene => {
+    const found = intents(scene)
+    return giveUpReencoding(scene.pickOr(found, () => ({ name: scene.uploadName() })).name)
+  }),
+  commandKind("PlantOld", 1, scene => {
+    const { bucketId, key, uploadId } = scene.uploadName()
+    if (scene.oneIn(2)) return plantOld("voids", rowKeyOf(objectRowKey(bucketId, key) + uploadId.slice(0, 16)))
+    return plantOld("debts", rowKeyOf("\x00\x09" + "00000000000000d9"))
+  }),
+]
+
+export const OBJECT_COMMANDS: readonly PlayKind[] = [...BUCKETS, ...VERSIONS, ...UPKEEP]

@@ -1,0 +1,217 @@
+/** The queries of buckets, objects, uploads and background jobs, with random arguments. */
+import { rowKeyOf } from "../../src/base/ids.js"
+import { bytesOfObjects, lackingByDevice } from "../../src/node/status/status-of-engine.js"
+import { multipartRowKey, objectRowKey } from "../../src/format/row-key.js"
+import {
+  bucketNamed,
+  bucketRecords,
+  bucketsOfAccount,
+  chosenPolicies,
+  holdingsOfBucket,
+  readSetting,
+  uploadsOfBucket,
+  usageOfBucket,
+} from "../../src/object/bucket-service.js"
+import { ALL_HINTS, hintsOfPartition, readHints } from "../../src/object/commands/missing-shard-hints-core.js"
+import type { UploadAddress } from "../../src/object/commands/multipart-commands-core.js"
+import { leftIntents } from "../../src/object/commands/reencode-commands-core.js"
+import { chosenPolicy, mayWrite } from "../../src/object/ingest.js"
+import {
+  firstSegment,
+  oldestPendingDeletions,
+  partsOfPendingDeletion,
+  uploadsInSegments,
+} from "../../src/object/jobs/collector.js"
+import { bucketOfKept, rowAt, rowsNaming } from "../../src/object/jobs/integrity-audit.js"
+import { WALK_START } from "../../src/object/jobs/metadata-backup-core.js"
+import { slice, snapshots } from "../../src/object/jobs/metadata-backup.js"
+import { oldMarks } from "../../src/object/jobs/orphans.js"
+import { firstNaming, isBlockKept, named } from "../../src/object/jobs/ownership-resolver.js"
+import { encodedRows, keptExtent } from "../../src/object/jobs/reencode.js"
+import {
+  completable,
+  openUpload,
+  pageOfUploads,
+  partsNumbered,
+  partsOfUpload,
+} from "../../src/object/multipart-service.js"
+import { segmentOfManifest, segmentOfOffset, versionAndPart } from "../../src/object/object-reader.js"
+import {
+  latestOrder,
+  pageOfObjects,
+  pageOfVersions,
+  partsOfVersion,
+  versionRows,
+} from "../../src/object/object-service.js"
+import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows } from "../../src/object/queries/extent-rows.js"
+import { manifestOf } from "../../src/object/queries/manifest-core.js"
+import { SETTING_NAMES } from "../../src/format/records.js"
+import { ACCOUNTS, queryKind, type PlayKind, type Scene } from "./scene.js"
+
+const FIRST = ALL_OBJECT_ROWS.start
+
+const stemOf = ({ bucketId, key, multipartId }: UploadAddress) =>
+  multipartRowKey(objectRowKey(bucketId, key), multipartId)
+const maxOf = (scene: Scene): number => scene.pick([0, 1, 2, 1000])
+
+/** A page of a listing: mostly short ones, which end within the bucket. */
+function pageOf(scene: Scene) {
+  const bucket = scene.bucket()
+  const prefix = scene.pick(["", "", "a", "a/", "zz"])
+  const delimiter = scene.pick(["", "/"])
+  return bucket && { bucket, prefix, delimiter, max: maxOf(scene), withOwners: scene.oneIn(2) }
+}
+
+const markerOf = (scene: Scene): string => (scene.oneIn(2) ? "" : scene.key())
+
+function versionsPage(scene: Scene) {
+  const page = pageOf(scene)
+  if (page === undefined) return undefined
+  const keyMarker = markerOf(scene)
+  const of = { bucketId: page.bucket.id, key: scene.key() }
+  const versionIdMarker = keyMarker === "" || scene.oneIn(2) ? undefined : scene.versionId(of)
+  return pageOfVersions({ ...page, keyMarker, versionIdMarker })
+}
+
+function uploadsPage(scene: Scene) {
+  const page = pageOf(scene)
+  if (page === undefined) return undefined
+  const keyMarker = markerOf(scene)
+  const uploadIdMarker = keyMarker === "" || scene.oneIn(2) ? undefined : scene.uploadAddress().multipartId
+  return { ...page, keyMarker, uploadIdMarker }
+}
+
+function version(scene: Scene) {
+  const { bucketId, key } = scene.object()
+  return [bucketId, key, scene.oneIn(2) ? undefined : scene.versionId({ bucketId, key })] as const
+}
+
+/** Of a multipart object; undefined if there is none. */
+function manifest(scene: Scene) {
+  const found = scene.versions().flatMap(({ bucketId, key, record }) => manifestOf(bucketId, key, record) ?? [])
+  return found.length === 0 ? undefined : scene.pick(found)
+}
+
+function block(scene: Scene) {
+  const { bucketId, key, uploadId } = scene.uploadName()
+  const extent = scene.extents().find(each => each.uploadId === uploadId)?.extent
+  const generation = (extent?.generation ?? 0) + scene.random.below(2)
+  const of = { uploadId, part: extent?.part ?? 0, block: scene.random.below(3), generation }
+  return [of, { bucketId, key }] as const
+}
+
+function naming(scene: Scene) {
+  const family = scene.pick(EXTENT_FAMILIES)
+  const rows = scene.rows(family)
+  const rowKey = rows.length === 0 ? FIRST : scene.pick(rows)[0]
+  return [family, rowKey] as const
+}
+
+const BUCKET_QUERIES: readonly PlayKind[] = [
+  queryKind("BucketNamed", scene => bucketNamed(scene.bucketName())),
+  queryKind("ReadSetting", scene => readSetting(scene.bucketId(), scene.pick(SETTING_NAMES))),
+  queryKind("BucketRecords", () => bucketRecords()),
+  queryKind("ChosenPolicies", () => chosenPolicies()),
+  queryKind("UsageOfBucket", scene => usageOfBucket(scene.bucketId())),
+  queryKind("HoldingsOfBucket", scene => holdingsOfBucket(scene.bucketName())),
+  queryKind("UploadsOfBucket", scene => {
+    const page = uploadsPage(scene)
+    return page && uploadsOfBucket(page)
+  }),
+  queryKind("BucketsOfAccount", scene =>
+    bucketsOfAccount({ owner: scene.pick(ACCOUNTS), prefix: scene.pick(["", "b"]), after: "", max: maxOf(scene) }),
+  ),
+  queryKind("ChosenPolicy", scene => chosenPolicy(scene.bucketId())),
+]
+
+const OBJECT_READS: readonly PlayKind[] = [
+  queryKind("MayWrite", scene => {
+    const { bucketId, key } = scene.object()
+    return mayWrite(bucketId, key, scene.conditions({ bucketId, key }))
+  }),
+  queryKind("VersionRows", scene => versionRows(...version(scene))),
+  queryKind("LatestOrder", scene => {
+    const { bucketId, key } = scene.object()
+    return latestOrder(bucketId, key)
+  }),
+  queryKind("PageOfVersions", versionsPage),
+  queryKind("PageOfObjects", scene => {
+    const page = pageOf(scene)
+    return page && pageOfObjects({ ...page, after: markerOf(scene) })
+  }),
+  queryKind("PartsOfVersion", scene => partsOfVersion(...version(scene), { afterPart: 0, max: maxOf(scene) })),
+  queryKind("VersionAndPart", scene => versionAndPart(...version(scene), scene.pick([undefined, 1, 2]))),
+  queryKind(
+    "SegmentOfOffset",
+    scene => {
+      const address = manifest(scene)
+      return address && segmentOfOffset(address, 100)
+    },
+    3,
+  ),
+  queryKind(
+    "SegmentOfManifest",
+    scene => {
+      const address = manifest(scene)
+      return address && segmentOfManifest(address, scene.pick([0, 0, 1]))
+    },
+    3,
+  ),
+  {
+    name: "PayloadOfRow",
+    weight: 3,
+    make(scene) {
+      const stored = scene.versions()
+      if (stored.length === 0) return undefined
+      const { family, rowKey } = scene.pick(stored)
+      return { kind: "payload", family, key: rowKey }
+    },
+  },
+]
+
+const UPLOAD_QUERIES: readonly PlayKind[] = [
+  queryKind("OpenUpload", scene => openUpload(scene.uploadAddress())),
+  queryKind("PageOfUploads", scene => {
+    const page = uploadsPage(scene)
+    return page && pageOfUploads(page)
+  }),
+  queryKind("PartsOfUpload", scene => partsOfUpload(scene.uploadAddress(), scene.random.below(3), maxOf(scene))),
+  queryKind("PartsNumbered", scene => partsNumbered(scene.uploadAddress(), [1, 2, 4])),
+  queryKind("Completable", scene => {
+    const address = scene.uploadAddress()
+    return completable(address, scene.conditions(address))
+  }),
+]
+
+const JOB_QUERIES: readonly PlayKind[] = [
+  queryKind("Named", scene => named(...block(scene))),
+  queryKind("FirstNaming", scene => firstNaming(scene.uploadName(), scene.oneIn(2))),
+  queryKind("IsBlockKept", scene => isBlockKept(...block(scene))),
+  queryKind("Snapshots", () => snapshots()),
+  queryKind("Slice", scene => slice({ ...WALK_START, phase: scene.random.below(20) })),
+  queryKind("EncodedRows", scene => encodedRows(...naming(scene))),
+  queryKind("KeptExtent", scene => keptExtent(scene.uploadName())),
+  queryKind("OldestPendingDeletions", scene => {
+    const rows = scene.rows("releases")
+    return oldestPendingDeletions(rows.length > 0 && scene.oneIn(2) ? scene.pick(rows)[0] : rowKeyOf("\x00"))
+  }),
+  queryKind("UploadsInSegments", scene => uploadsInSegments(stemOf(scene.uploadAddress()))),
+  queryKind("PartsOfRelease", scene => partsOfPendingDeletion(stemOf(scene.uploadAddress()), scene.oneIn(2))),
+  queryKind("FirstSegment", scene => firstSegment(stemOf(scene.uploadAddress()))),
+  queryKind("RowAt", scene => rowAt(...naming(scene))),
+  queryKind("RowsNaming", scene => rowsNaming(scene.uploadName())),
+  queryKind("BucketOfKept", scene => bucketOfKept(...naming(scene), scene.uploadName())),
+  queryKind("LackingByDevice", () => lackingByDevice()),
+  queryKind("BytesOfObjects", () => bytesOfObjects()),
+  queryKind("OldMarks", () => oldMarks()),
+  queryKind("ReadHints", scene => readHints(scene.oneIn(2) ? ALL_HINTS : hintsOfPartition(7), maxOf(scene))),
+  queryKind("LeftIntents", scene => leftIntents(FIRST, scene.pick([1, 100]))),
+  queryKind("ExtentRows", scene => extentRows(...naming(scene), maxOf(scene))),
+]
+
+export const OBJECT_QUERIES: readonly PlayKind[] = [
+  ...BUCKET_QUERIES,
+  ...OBJECT_READS,
+  ...UPLOAD_QUERIES,
+  ...JOB_QUERIES,
+]

@@ -1,0 +1,406 @@
+/**
+ * Plays a random history on an engine and on a model in memory, which must agree.
+ *
+ * The plays of a round run at the same time, on all processes of the store. Their answers, and the rows that they leave,
+ * must be those of the same plays one after the other in some order, in which a play that ended before another began
+ * comes first: the player searches for it. Each command is decided
+ * by the model with the time and id that the engine's last decision had, so that rows agree to the byte. A play that was
+ * refused because the engine could not carry it out must have no effect; one of an unknown outcome may have one.
+ */
+import assert from "node:assert/strict"
+import { must } from "../../src/base/assert.js"
+import { asFailure, isFailure, type FailureKind } from "../../src/base/failures.js"
+import { REPLICATED_FAMILIES, type Family } from "../../src/base/families.js"
+import { parseBucketId, type BucketId, type Incarnation, type RowKey } from "../../src/base/ids.js"
+import { owned } from "../../src/base/lent.js"
+import { decodeBucketId } from "../../src/format/records.js"
+import { bucketRowKey } from "../../src/format/row-key.js"
+import {
+  query,
+  type Command,
+  type DecisionTime,
+  type DecisionView,
+  type Incarnations,
+  type Metadata,
+  type MetadataRow,
+} from "../../src/metadata/index.js"
+import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
+import { readCounters } from "../../src/object/commands/row-editor-core.js"
+import { rowAt } from "../../src/object/jobs/integrity-audit.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import { comparable, isZero } from "./comparable.js"
+import { KINDS, THEMES } from "./kinds.js"
+import { ALL_ROWS, Scene, type Play, type PlayKind } from "./scene.js"
+
+/** A process of a store: it may be replaced by its successor. */
+export interface ProcessUnderTest {
+  readonly metadata: Metadata
+  /** Starts a successor. What is under way may end before or after that, or be refused. */
+  restart(): Promise<void>
+  /** Learns that the incarnation has ended. */
+  learn(ended: Incarnation): Promise<void>
+}
+
+export interface StoreUnderTest {
+  readonly processes: readonly ProcessUnderTest[]
+}
+
+export interface HistoryOptions {
+  readonly rounds: number
+  /** Plays of a round, at most. */
+  readonly atOnce: number
+  /** One round in so many restarts a process … */
+  readonly restartOneIn: number
+  /** … while its plays run, or before them. */
+  readonly restarts: "during" | "before"
+  /** Half of the plays of rounds with one play are of these kinds. */
+  readonly favoured?: readonly PlayKind[]
+}
+
+/** The engine could not carry it out; nothing happened. */
+const NOT_DONE: ReadonlySet<FailureKind> = new Set<FailureKind>([
+  ...(["databaseUnreachable", "tooManyInFlight", "stopping"] as const),
+])
+
+/** Rounds from one comparison of all rows to the next, if it is not needed sooner. */
+const COMPARE_EVERY = 20
+
+/** A command that remembers the time of its last decision. */
+class Recorded<Result> implements Command<Result> {
+  constructor(
+    private readonly command: Command<Result>,
+    private readonly record: { time: DecisionTime | undefined },
+  ) {}
+
+  get name() {
+    return this.command.name
+  }
+
+  get args() {
+    return this.command.args
+  }
+
+  get grows() {
+    return this.command.grows
+  }
+
+  get touches() {
+    return this.command.touches
+  }
+
+  decide(rows: DecisionView, time: DecisionTime) {
+    this.record.time = time
+    return this.command.decide(rows, time)
+  }
+
+  copied(): Command<Result> {
+    return new Recorded(this.command.copied(), this.record)
+  }
+}
+
+/** An answer as text: the result, or the refusal. */
+type Outcome = string
+
+interface Ran {
+  readonly name: string
+  readonly play: Play
+  readonly incarnations: Incarnations
+  readonly time: DecisionTime | undefined
+  readonly outcome: Outcome
+  readonly failure: FailureKind | undefined
+  readonly beganAt: number
+  readonly endedAt: number
+}
+
+const lastBucketId = query("LastBucketId", view => {
+  const row = view.get("buckets", bucketRowKey(parseBucketId(0)))
+  return row ? decodeBucketId(row.value) : 0
+})
+const countersOf = query("CountersOf", (view, id: BucketId) => readCounters(view, id))
+const allRows = query("AllRows", (view, family: Family) => [...view.range(family, ALL_ROWS)])
+
+/** All rows of all families with their payloads, as text. Counters of zero count as absent. */
+async function dump(metadata: Metadata): Promise<ReadonlyMap<string, string>> {
+  const shown = new Map<string, string>()
+  const show = async (family: Family): Promise<void> => {
+    for (const [key, row] of await metadata.ask(allRows(family))) {
+      if (isZero(family, row.value)) continue
+      const payload = row.payload && (await owned(metadata.payload(family, key, row)))
+      if (row.payload) assert.ok(payload, `${family}: a row has lost its payload`)
+      shown.set(`${family} ${comparable(Buffer.from(key, "latin1"))}`, comparable({ value: row.value, bytes: payload }))
+    }
+  }
+  /** Also those of buckets that no longer exist. */
+  const showCounters = async (id: number): Promise<void> => {
+    const counters = await metadata.ask(countersOf(parseBucketId(id)))
+    if (Object.values(counters).some(count => count !== 0)) shown.set(`counters of ${id}`, comparable(counters))
+  }
+  await Promise.all(REPLICATED_FAMILIES.map(show))
+  await Promise.all(Array.from({ length: await metadata.ask(lastBucketId()) }, (_, at) => showCounters(at + 1)))
+  return new Map([...shown].sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+const doneWith = (result: unknown): Outcome => `done ${comparable(result)}`
+
+function refusedWith(name: string, error: unknown): Outcome {
+  if (!isFailure(error) || error.kind === "internal") assert.fail(`${name} failed: ${String(error)}`)
+  return `${error.kind} ${comparable(error.details)}`
+}
+
+export class Player {
+  readonly model = new MemoryMetadata()
+  readonly random: Random
+  private readonly scene: Scene
+  private readonly ended = new Set<Incarnation>()
+  private own: readonly Incarnation[] = []
+  /** Plays that were refused and are repeated. */
+  private again: readonly { readonly kind: PlayKind; readonly play: Play; readonly process: ProcessUnderTest }[] = []
+  private roundsSinceComparison = 0
+  private moments = 0
+  /** Kinds of plays, with what became of them. */
+  readonly played = new Map<string, { done: number; refused: number }>()
+  /** What became of each play, in order. */
+  readonly outcomes: string[] = []
+
+  constructor(
+    private readonly store: StoreUnderTest,
+    random: Random,
+    private readonly options: HistoryOptions,
+  ) {
+    this.random = random.fork("history")
+    const [first] = store.processes
+    const actor = this.actorOf(must(first, "a store has a process"))
+    this.scene = new Scene(this.model, this.random, actor, 1_700_000_000_000)
+  }
+
+  private actorOf(process: ProcessUnderTest) {
+    const { own } = process.metadata.incarnations
+    const others = this.store.processes.map(each => each.metadata.incarnations.own).filter(each => each !== own)
+    const incarnations = { own, isOver: (incarnation: Incarnation) => this.ended.has(incarnation) }
+    return { own, other: others[0], incarnations }
+  }
+
+  async play(): Promise<void> {
+    for (let round = 0; round < this.options.rounds; round += 1) {
+      try {
+        await this.round()
+      } catch (error) {
+        if (!(error instanceof assert.AssertionError)) throw error
+        throw new assert.AssertionError({ message: `round ${round}: ${error.message}` })
+      }
+    }
+    await this.compareRows()
+  }
+
+  private async round(): Promise<void> {
+    const { random, options, scene } = this
+    const restarted = random.below(options.restartOneIn) === 0 ? scene.pick(this.store.processes) : undefined
+    if (options.restarts === "before") await restarted?.restart()
+    await this.noteRestarts()
+    scene.nowMs += random.below(3)
+    const count = options.atOnce === 1 ? 1 : 2 + random.below(options.atOnce - 1)
+    const { favoured = KINDS } = options
+    const theme = count > 1 ? scene.pick(THEMES) : scene.pick([KINDS, favoured])
+    scene.focus = undefined
+    if (count > 1) scene.focus = scene.newFocus()
+    const plays = [...this.again, ...Array.from({ length: count }, () => this.choose(theme))]
+    this.again = []
+    // Some begin once the first one has ended, while others go on.
+    const running: Promise<Ran>[] = []
+    for (const { kind, play, process } of plays) {
+      const after = running.length > 1 && random.below(3) === 0 ? running[0] : undefined
+      running.push(this.runAfter(after, () => this.run(kind.name, play, process)))
+    }
+    if (options.restarts === "during") await restarted?.restart()
+    const ran = await Promise.all(running)
+    for (const [at, { failure }] of ran.entries()) {
+      const refused = plays[at]
+      const { own } = this.actorOf(must(refused, "each play has an answer").process)
+      const isSame = this.own.includes(own)
+      if (refused && isSame && failure !== undefined && NOT_DONE.has(failure) && random.below(2) === 0)
+        this.again = [...this.again, refused]
+    }
+    await this.explain(ran)
+  }
+
+  /** Processes that were replaced since the last round are over, and all others know it. */
+  private async noteRestarts(): Promise<void> {
+    const { processes } = this.store
+    const before = this.own
+    this.own = processes.map(({ metadata }) => metadata.incarnations.own)
+    for (const incarnation of before.filter(each => !this.own.includes(each))) {
+      this.ended.add(incarnation)
+      for (const process of processes) await process.learn(incarnation)
+    }
+  }
+
+  private choose(kinds: readonly PlayKind[]) {
+    const { scene } = this
+    const process = scene.pick(this.store.processes)
+    scene.actor = this.actorOf(process)
+    // What a kind needs may not exist: then any other one is played.
+    for (let from = kinds; ; from = KINDS) {
+      let at = this.random.below(from.reduce((sum, { weight }) => sum + weight, 0))
+      const kind = must(
+        from.find(({ weight }) => (at -= weight) < 0),
+        "a kind",
+      )
+      const play = kind.make(scene)
+      if (play !== undefined) return { kind, play, process }
+    }
+  }
+
+  private async runAfter(earlier: Promise<Ran> | undefined, run: () => Promise<Ran>): Promise<Ran> {
+    await earlier
+    return run()
+  }
+
+  private async run(name: string, play: Play, process: ProcessUnderTest): Promise<Ran> {
+    const { incarnations } = this.actorOf(process)
+    const record: { time: DecisionTime | undefined } = { time: undefined }
+    const beganAt = this.nextMoment()
+    const answer = await this.answerOf(play, process.metadata, record).then(
+      result => ({ outcome: doneWith(result), failure: undefined }),
+      (error: unknown) => ({ outcome: refusedWith(name, error), failure: asFailure(error).kind }),
+    )
+    this.count(name, answer.failure)
+    return { name, play, incarnations, time: record.time, ...answer, beganAt, endedAt: this.nextMoment() }
+  }
+
+  private nextMoment(): number {
+    this.moments += 1
+    return this.moments
+  }
+
+  private count(name: string, failure: FailureKind | undefined): void {
+    const counted = this.played.get(name) ?? { done: 0, refused: 0 }
+    counted[failure === undefined ? "done" : "refused"] += 1
+    this.played.set(name, counted)
+    this.outcomes.push(`${name}: ${failure ?? "done"}`)
+  }
+
+  private async answerOf(play: Play, metadata: Metadata, record: { time: DecisionTime | undefined }): Promise<unknown> {
+    switch (play.kind) {
+      case "command":
+        return metadata.run(new Recorded(play.command, record))
+      case "query":
+        return metadata.ask(play.query)
+      case "payload":
+        return payloadAt(metadata, play.family, play.key)
+    }
+  }
+
+  /** Finds an order of the plays that explains their answers and the rows. */
+  private async explain(ran: readonly Ran[]): Promise<void> {
+    const certain = ran.filter(({ failure }) => failure === undefined || !NOT_DONE.has(failure))
+    const changes = certain.filter(({ play, failure }) => play.kind === "command" && failure === undefined)
+    const isAmbiguous = changes.length > 1 || certain.some(({ failure }) => failure === "indeterminate")
+    this.roundsSinceComparison += 1
+    const isDue = isAmbiguous || this.roundsSinceComparison >= COMPARE_EVERY
+    const rows = isDue ? await this.rowsNow() : undefined
+    const closest: { rows: ReadonlyMap<string, string> | undefined } = { rows: undefined }
+    const after = await this.search(this.model.copy(), certain, rows, closest)
+    if (after === undefined) {
+      if (rows !== undefined && closest.rows !== undefined) assert.deepEqual(rows, closest.rows)
+      const names = certain.map(({ name, outcome, time }) => `${name} at ${time?.position ?? "-"}: ${outcome}`)
+      assert.fail(`no order explains these answers:\n${names.join("\n")}\n${await this.wanted(certain)}`)
+    }
+    this.model.become(after)
+  }
+
+  /** What the model answers to the plays in their order. */
+  private async wanted(ran: readonly Ran[]): Promise<string> {
+    const model = this.model.copy()
+    const answers: string[] = []
+    for (const each of ran) answers.push(`${each.name}: ${await decided(model, each, this.model)}`)
+    return `in this order the model answers:\n${answers.join("\n")}`
+  }
+
+  private async search(
+    model: MemoryMetadata,
+    left: readonly Ran[],
+    rows: ReadonlyMap<string, string> | undefined,
+    closest: { rows: ReadonlyMap<string, string> | undefined },
+  ): Promise<MemoryMetadata | undefined> {
+    if (left.length === 0) {
+      if (rows === undefined) return model
+      closest.rows = await dump(model)
+      return isSame(rows, closest.rows) ? model : undefined
+    }
+    for (const next of left) {
+      const others = left.filter(each => each !== next)
+      // What ended before another began comes before it.
+      if (others.some(({ endedAt }) => endedAt < next.beganAt)) continue
+      const tried = model.copy()
+      const outcome = await decided(tried, next, this.model)
+      const isExplained = next.failure === "indeterminate" ? next.time !== undefined : outcome === next.outcome
+      const isMoved = next.play.kind === "payload" && left.length > 1 && next.outcome === GONE
+      const found = isExplained || isMoved ? await this.search(tried, others, rows, closest) : undefined
+      if (found !== undefined) return found
+      if (next.failure !== "indeterminate") continue
+      const without = await this.search(model.copy(), others, rows, closest)
+      if (without !== undefined) return without
+    }
+    return undefined
+  }
+
+  private rowsNow(): Promise<ReadonlyMap<string, string>> {
+    this.roundsSinceComparison = 0
+    return dump(this.scene.pick(this.store.processes).metadata)
+  }
+
+  private async compareRows(): Promise<void> {
+    const expected = await dump(this.model)
+    for (const { metadata } of this.store.processes) assert.deepEqual(await dump(metadata), expected)
+  }
+}
+
+/** The payload was gone when it was read. */
+const GONE = doneWith({ row: "without its payload" })
+
+async function payloadAt(metadata: Metadata, family: "current" | "versions", key: RowKey): Promise<unknown> {
+  const row: MetadataRow | undefined = await metadata.ask(rowAt(family, key))
+  if (row?.payload === undefined) return row?.value
+  const bytes = await owned(metadata.payload(family, key, row))
+  return bytes === undefined ? { row: "without its payload" } : { value: row.value, bytes }
+}
+
+/**
+ * What the model answers at the time of the engine's decision. A bucket is closed by the counters of an earlier moment,
+ * `before`: others may have put something into it meanwhile. Dropping it is decided by counters that are final.
+ */
+async function decided(model: MemoryMetadata, ran: Ran, before: MemoryMetadata): Promise<Outcome> {
+  const { name, play, time, incarnations } = ran
+  model.incarnations = incarnations
+  try {
+    if (play.kind === "query") return doneWith(await model.ask(play.query))
+    if (play.kind === "payload") return doneWith(await payloadAt(model, play.family, play.key))
+    if (time === undefined) return "not decided"
+    return doneWith(model.runAt(play.command, { ...time, incarnations }))
+  } catch (error) {
+    const isClosed = name === "CloseBucket" && ran.failure === undefined && isFailure(error, "bucketNotEmpty")
+    if (!isClosed || play.kind !== "command" || time === undefined) return refusedWith(name, error)
+    return closed(model, play.command, { ...time, incarnations }, before)
+  }
+}
+
+function closed(model: MemoryMetadata, close: Command<unknown>, time: DecisionTime, before: MemoryMetadata): Outcome {
+  const [bucket] = close.touches
+  const key = must(bucket, "the bucket is touched")[1]
+  const now = model.committed.get("counters", key)
+  const then = before.committed.get("counters", key)
+  try {
+    if (then === undefined) model.lose("counters", key)
+    else model.plant("counters", key, then.value)
+    return doneWith(model.runAt(close, time))
+  } catch (error) {
+    return refusedWith("CloseBucket", error)
+  } finally {
+    if (now === undefined) model.lose("counters", key)
+    else model.plant("counters", key, now.value)
+  }
+}
+
+function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value)
+}
