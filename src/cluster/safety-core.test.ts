@@ -89,7 +89,8 @@ function mended(input: SafetyInput): SafetyInput {
   const { metadata, devices, policies } = input
   const holders = metadata ? [...metadata.replicas, ...metadata.learners] : []
   for (const { id, state } of devices) {
-    if (holders.length < (metadata?.copiesWanted ?? 0) && state !== "draining" && !holders.includes(id)) holders.push(id)
+    if (holders.length < (metadata?.copiesWanted ?? 0) && state !== "draining" && !holders.includes(id))
+      holders.push(id)
   }
   return {
     ...input,
