@@ -22,6 +22,7 @@ const refused = (sources: Partial<ConfigSources>, pattern: RegExp) =>
 test("without settings: one folder, loopback, text log", () => {
   assert.deepEqual(resolved({}), {
     dataFolders: ["/somewhere/data"],
+    cluster: undefined,
     policy: undefined,
     matrix: undefined,
     metaCopies: undefined,

@@ -42,6 +42,12 @@ function rebuildAll(good: Buffer, file: { readonly data: Buffer; readonly parity
   return rebuilt
 }
 
+const bigBytes = (value: bigint): Buffer => {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64LE(value)
+  return bytes
+}
+
 test("the parity of a file is unchanged", () => {
   const hashes = [1, PAGE, 100_000, 2_500_000].map(dataBytes => {
     const data = Buffer.alloc(dataBytes, "what was written here")
@@ -53,12 +59,6 @@ test("the parity of a file is unchanged", () => {
   })
   assert.deepEqual(hashes, GOLDEN)
 })
-
-const bigBytes = (value: bigint): Buffer => {
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64LE(value)
-  return bytes
-}
 
 const GOLDEN = ["8 70a4674d595cda99", "8 f51af96311762147", "8 0e863c4414fe0002", "32 33158e7bde0e632d"]
 

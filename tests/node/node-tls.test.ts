@@ -208,7 +208,10 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
       const onward = connectPlainly(port, "127.0.0.1")
       client.on("data", (bytes: Buffer) => sent.push(bytes)).pipe(onward)
       onward.pipe(client)
-      for (const one of [client, onward]) one.on("error", () => undefined)
+      for (const one of [client, onward]) {
+        sockets.add(one)
+        one.on("error", () => undefined)
+      }
     })
     const relayed = (relay.address() as AddressInfo).port
     const socket = connect({ ...tlsClientOptions(known(peer)), port: relayed, host: "127.0.0.1" })
