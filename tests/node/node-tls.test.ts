@@ -76,9 +76,11 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
       })
       socket.write(SECRET)
     })
-    server.on("connection", (socket: Socket) => sockets.add(socket))
+    server.on("connection", (socket: Socket) => sockets.add(socket.unref()))
     await once(server.listen(0, "127.0.0.1"), "listening")
     port = (server.address() as AddressInfo).port
+    // The end of the tests does not wait for it.
+    server.unref()
   })
 
   after(() => {
