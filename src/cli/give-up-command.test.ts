@@ -46,6 +46,9 @@ async function spoil(folder: string, key: string): Promise<void> {
   assert.ok(count > 0, "a table has the key")
 }
 
+/** Rows of the family `current`. */
+const rowsOf = (text: string): number => text.split("\n").filter(line => /row.* family=current /.test(line)).length
+
 test("unreadable rows fail the requests that need them, are listed, and are given up only by name", async () => {
   const root = await mkdtemp(join(tmpdir(), "hayloft-give-up-"))
   try {
@@ -120,8 +123,5 @@ test("a device with other metadata replicas gives nothing up, and learns the row
     await rm(root, { recursive: true })
   }
 })
-
-/** Rows of the family `current`. */
-const rowsOf = (text: string): number => text.split("\n").filter(line => /row.* family=current /.test(line)).length
 
 const textFor = (key: string): string => `text ${Number(key.slice(-3))}`

@@ -62,6 +62,8 @@ const tool = (name: string) => {
 }
 
 const curl = tool("curl")
+const aws = tool("aws")
+
 test("curl --aws-sigv4: put, get, range, list, delete", { skip: curl.skip }, async () => {
   const home = await own("curl")
   const sign = ["--aws-sigv4", `aws:amz:${REGION}:s3`, "--user", `${CREDENTIALS.accessKey}:${CREDENTIALS.secretKey}`]
@@ -90,7 +92,6 @@ test("curl --aws-sigv4: put, get, range, list, delete", { skip: curl.skip }, asy
   assert.equal(gone.stdout, "404")
 })
 
-const aws = tool("aws")
 test("AWS CLI: mb, cp, sync --delete, mv, ls, presign, rm, rb", { skip: aws.skip, timeout: 240_000 }, async () => {
   const home = await own("aws")
   const [source, back] = [join(home, "source"), join(home, "back")]

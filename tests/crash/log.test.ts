@@ -55,6 +55,8 @@ async function tryAll(run: Run, seed: number, recover: Recover, findingsMax = 1)
 
 const recoverReal: Recover = async disk => openReal(disk)
 
+const WHOLE = { window: 8, subsetsMax: 1024, tearsMax: 0, random: new SimRandom(0) }
+
 test("no power cut loses, invents, revives or reorders a batch", async () => {
   let [states, killedInFlight] = [0, 0]
   for (let seed = 1; seed <= RUNS; seed += 1) {
@@ -84,7 +86,6 @@ async function leftBehind(seed: number) {
   await log.close()
   return { medium: last.medium, batches, records, cut }
 }
-const WHOLE = { window: 8, subsetsMax: 1024, tearsMax: 0, random: new SimRandom(0) }
 
 interface BatchPlace {
   readonly sequence: number

@@ -20,6 +20,8 @@ import { plainUpload, sourceOf, StoreWorld } from "../testing-services.js"
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const noSignal = new AbortController().signal
 
+const open = () => StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
+
 test("only refused uploads on a disk without space for their removal wait", async () => {
   const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("replica:1"), 3)
   world.tablet.before = name => {
@@ -42,7 +44,6 @@ test("only refused uploads on a disk without space for their removal wait", asyn
 })
 
 type World = StoreWorld<TestDevices>
-const open = () => StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
 
 /** Objects of one block each. */
 async function putSome(world: World, count: number, stem = "key"): Promise<readonly string[]> {

@@ -15,6 +15,16 @@ const requested = (...headers: (readonly [string, string])[]) => aclOfHeaders(ne
 
 const ALL = "http://acs.amazonaws.com/groups/global/AllUsers"
 
+const grantee = (type: string, inside: string) =>
+  `<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="${type}">${inside}</Grantee>`
+
+const grant = (inside: string, permission = "READ") => `<Grant>${inside}<Permission>${permission}</Permission></Grant>`
+
+const list = (inside: string, owner = "<Owner><ID>o</ID><DisplayName>O</DisplayName></Owner>") =>
+  `<AccessControlPolicy>${owner}<AccessControlList>${inside}</AccessControlList></AccessControlPolicy>`
+
+const read = (xml: string) => aclOfDocument(parseXml(Buffer.from(xml)))
+
 test("headers grant to ids, e-mail addresses and groups, quoted or not, several in one header", () => {
   assert.equal(requested(["x-amz-meta-a", "b"]), undefined)
   assert.deepEqual(requested(["x-amz-acl", "Public-Read"]), { kind: "canned", name: "public-read" })
@@ -53,12 +63,6 @@ test("invalid headers are refused, and so are two lists in one request", () => {
   refuses(() => grants(101), "malformedAcl", "101 grants")
 })
 
-const grantee = (type: string, inside: string) =>
-  `<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="${type}">${inside}</Grantee>`
-const grant = (inside: string, permission = "READ") => `<Grant>${inside}<Permission>${permission}</Permission></Grant>`
-const list = (inside: string, owner = "<Owner><ID>o</ID><DisplayName>O</DisplayName></Owner>") =>
-  `<AccessControlPolicy>${owner}<AccessControlList>${inside}</AccessControlList></AccessControlPolicy>`
-const read = (xml: string) => aclOfDocument(parseXml(Buffer.from(xml)))
 const FRIEND = grantee("CanonicalUser", "<ID>f</ID><DisplayName>F</DisplayName>")
 
 test("documents are read, and a written list reads back as the same list", () => {
