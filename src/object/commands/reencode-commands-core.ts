@@ -95,6 +95,9 @@ const generationsOf = ({ generation, exceptions }: Extent): readonly number[] =>
   ...exceptions.map(exception => exception.generation),
 ]
 
+/** Nothing but the generation counts any more. */
+const givenUp = (intent: IntentRecord): IntentRecord => ({ ...intent, state: "givenUp", runs: [] })
+
 function releaseIntended(editor: RowEditor, { extent, runs }: IntentRecord): void {
   if (runs.length > 0) editor.release({ kind: "blocks", bucketId: editor.bucketId, key: editor.key, extent, runs })
 }
@@ -114,7 +117,7 @@ export const giveUpReencoding = command<[name: UploadName], void>({
     if (intent.state === "givenUp" && isReferenced) return NOTHING
     const editor = new RowEditor(view, time, name.bucketId, name.key)
     if (intent.state === "underWay") releaseIntended(editor, intent)
-    const left = isReferenced ? encodeIntent({ ...intent, state: "givenUp", runs: [] }) : undefined
+    const left = isReferenced ? encodeIntent(givenUp(intent)) : undefined
     editor.put("intents", intentKey(name), left)
     return { ...editor.finish(), result: undefined }
   },
@@ -153,7 +156,8 @@ export const swapExtent = command<[swap: SwapExtent], void>({
   touches: touchesOfUpload,
   decide(view, time, swap) {
     const { bucketId, key, from, to, generation, replaced } = swap
-    if (intendedExtent(view, swap)?.generation !== generation) throw fail("conflict")
+    const intent = findIntent(view, swap)
+    if (intent?.state !== "underWay" || intent.extent.generation !== generation) throw fail("conflict")
     const namings = [...namingsOf(view, swap)]
     if (!namings.some(naming => isKept(view, swap, naming))) throw fail("conflict")
     const editor = new RowEditor(view, time, bucketId, key)
@@ -161,7 +165,9 @@ export const swapExtent = command<[swap: SwapExtent], void>({
       if (!isSame(naming.extent, from) || isPartOfCompletion(view, time, swap, naming)) throw fail("conflict")
       rename(editor, naming, to)
     }
-    editor.put("intents", intentKey(swap), undefined)
+    // Without new blocks the extent does not show that the generation, and those given up before it, were used.
+    const isShown = generationsOf(to).includes(generation)
+    editor.put("intents", intentKey(swap), isShown ? undefined : encodeIntent(givenUp(intent)))
     const owner = { bucketId, key, extent: from }
     const last = replaced.at(-1)
     const isAll = replaced.length === 1 && replaced[0]?.firstBlock === 0 && isLastBlock(from, last)

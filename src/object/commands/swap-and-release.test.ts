@@ -189,6 +189,18 @@ test("every re-encoding of an upload has a generation of its own, also after one
   assert.equal(await metadata.run(beginReencoding({ ...beginOf(upload), from: { ...TO, generation: 4 } })), 5)
 })
 
+test("a swap without new blocks keeps the generations that were used before it", async () => {
+  const { metadata, upload, begin } = await newObject()
+  assert.equal(await begin(), 2)
+  await metadata.run(giveUpReencoding(upload))
+  assert.equal(await metadata.run(beginReencoding({ ...beginOf(upload), runs: [] })), 3)
+  const none = { ...upload, generation: 3, from: FROM, to: FROM, replaced: [] }
+  await metadata.run(swapExtent(none))
+  assert.equal(await begin(), 4, "a device that is away may have needles of generation 2")
+  await metadata.run(giveUpReencoding(upload))
+  await refuses(metadata.run(swapExtent(none)), "conflict")
+})
+
 test("while a process is live, no other one re-encodes what it does, or gives it up", async () => {
   const { metadata, bucketId, upload, begin, swap } = await newObject()
   await begin()
