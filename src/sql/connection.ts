@@ -19,6 +19,7 @@ interface ConnectionSeams {
 
 export class Connection {
   private current: Session | undefined
+  private connecting: Promise<Session> | undefined
   private lastError: string | undefined
   private failingSinceMs: number | undefined
   private healing: Promise<void> | undefined
@@ -44,9 +45,12 @@ export class Connection {
     return failingSinceMs !== undefined && this.seams.clock.monotonicMs() - failingSinceMs > SQL_LIMITS.downAfterMs
   }
 
-  /** The session; connects if there is none. Throws `ConnectionLost`. */
+  /** The session; connects unless it is open. Throws `ConnectionLost`. */
   private async session(): Promise<Session> {
-    if (this.current?.isOpen !== true) this.current = await this.seams.database.connect()
+    if (this.current?.isOpen === true) return this.current
+    // Two users of the connection that find it lost share the new one.
+    this.connecting ??= this.seams.database.connect().finally(() => (this.connecting = undefined))
+    this.current = await this.connecting
     return this.current
   }
 
