@@ -45,8 +45,11 @@ import { parseWire, type Protection } from "./wire.js"
 /** Statements that fail with these did nothing, and may succeed if they are sent again. 57014: a timeout of the server. */
 const TRY_AGAIN = new Set(["40001", "40P01", "55P03", "57014"])
 const DISK_FULL = "53100"
-/** The server ends the session: 57P01 administrator, 57P02 crash, 57P03 starting, 25006 read-only since a failover. */
-const SESSION_OVER = new Set(["57P01", "57P02", "57P03", "25006"])
+/**
+ * The server ends the session, or it is of no use any more: class 08 connection, 57P.. administrator, crash, start or
+ * idle timeout, 25P03 timeout in a transaction, 25006 read-only since a failover.
+ */
+const SESSION_OVER = /^(08...|57P..|25P03|25006)$/
 
 type Cell = Buffer | null
 type Row = readonly Cell[]
@@ -208,7 +211,7 @@ export class PostgresSession implements Session {
     const state = error instanceof DatabaseError ? error.code : undefined
     if (state !== undefined && TRY_AGAIN.has(state)) return new TryAgain(String(error), { cause: error })
     if (state === DISK_FULL) return fail("deviceFull", { message: "the database has no space left" }, error)
-    if (state !== undefined && !SESSION_OVER.has(state)) return error
+    if (state !== undefined && !SESSION_OVER.test(state)) return error
     // Also after a timeout: an answer that is still to come must not be taken for that of another statement.
     this.cut()
     return new ConnectionLost(String(error), { cause: error })
