@@ -150,6 +150,14 @@ export class SqlIncarnation {
     }
   }
 
+  /** Learns of other incarnations, and whether this one has ended, or is unknown to a database that was rolled back. */
+  learn(list: IncarnationList): void {
+    const { own } = this.known
+    this.known.learn(list)
+    if (list.highest < own) this.end("rolledBack")
+    else if (!list.live.some(({ incarnation }) => incarnation === own)) this.end("ended")
+  }
+
   private onState(state: LaneState | undefined): void {
     if (state === undefined) this.end("rolledBack")
     else if (state.isEnded) this.end("ended")

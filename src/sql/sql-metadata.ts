@@ -40,7 +40,6 @@ const PROCESS_BYTES = 16
 const payloadOfRow = query("PayloadOfRow", (view, family: Family, key: RowKey) => view.get(family, key))
 
 export class SqlMetadata implements Metadata {
-  readonly name = "metadata incarnations"
   private readonly stopping = new AbortController()
   private readonly upkeep: Connection
   private current: SqlIncarnation
@@ -114,20 +113,21 @@ export class SqlMetadata implements Metadata {
     return now.then(found => (found && equalBytes(found.value, row.value) ? found.payload?.bytes : undefined))
   }
 
-  /** Keeps up with the incarnations of other nodes, and notices that the own one has ended. */
+  /** Keeps up with the incarnations of other nodes, and notices that the own one has ended, also while nothing is asked. */
   async keepUp(signal: AbortSignal): Promise<void> {
     const { clock } = this.settings
     while (!signal.aborted) {
-      await this.learn()
+      if (this.over === undefined) await this.learn()
+      else this.beginAgain()
       await clock.sleep(SQL_LIMITS.incarnationsEveryMs, signal)
     }
   }
 
   private async learn(): Promise<void> {
-    const { known } = this.current
+    const { current } = this
     try {
       const untilMs = this.settings.clock.monotonicMs()
-      known.learn(await this.upkeep.repeat(untilMs, session => session.incarnations()))
+      current.learn(await this.upkeep.repeat(untilMs, session => session.incarnations()))
     } catch (error) {
       this.settings.log.debug("incarnations_unknown", { error: String(error) })
     }
@@ -144,11 +144,17 @@ export class SqlMetadata implements Metadata {
   private onEnded(reason: EndReason): void {
     this.over = reason
     this.settings.log.error("metadata_incarnation_over", { incarnation: this.current.known.own, reason })
-    if (reason === "ended" && !this.stopping.signal.aborted) this.beginning = this.beginAgain()
+    this.beginAgain()
+  }
+
+  /** Unless it is under way, or the reason of the end excludes it. */
+  private beginAgain(): void {
+    if (this.over !== "ended" || this.stopping.signal.aborted) return
+    this.beginning ??= this.tryToBegin().finally(() => (this.beginning = undefined))
   }
 
   /** Never rejects. */
-  private async beginAgain(): Promise<void> {
+  private async tryToBegin(): Promise<void> {
     const { settings, process, upkeep } = this
     const ended = this.current
     try {

@@ -71,6 +71,23 @@ test("a process whose incarnation was ended is refused, and continues in another
   await other.stop()
 })
 
+test("a process that is asked nothing notices its end, and continues in another", { skip: noPostgres }, async () => {
+  const url = await databases.create()
+  const engine = await openOn(url, "a")
+  const { own } = engine.incarnations
+  const stop = new AbortController()
+  const upkeep = engine.keepUp(stop.signal)
+  const session = await new Postgres(url).connect()
+  await session.end(own)
+  await session.close()
+  while (engine.incarnations.own === own) await wait(5)
+  assert.ok(engine.incarnations.isOver(own))
+  assert.equal(await engine.run(increment()), 1)
+  stop.abort()
+  await upkeep
+  await engine.stop()
+})
+
 test(
   "a process of the same node takes over: what the earlier one commits is refused",
   { skip: noPostgres },
