@@ -171,7 +171,7 @@ export class Lane {
     this.number ??= state.number
     const ahead = state.number - this.number
     if (ahead < 0n) return this.ended("rolledBack")
-    // A statement that resolved an outcome may take effect once more, when nobody waits for it any longer.
+    // A second statement that resolved the same outcome may take effect after the first was answered.
     if (state.isEnded || ahead % RESOLVE_JUMP !== 0n) return this.ended("ended")
     this.number = state.number
     return state

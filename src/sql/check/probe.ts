@@ -63,7 +63,7 @@ async function runEveryStatement(session: PostgresSession) {
   return lane
 }
 
-/** Nobody else uses the schema. */
+/** The check alone uses its schema. */
 async function begin(session: PostgresSession, node: string): Promise<number> {
   const { highest } = await session.incarnations()
   return must(await session.begin({ node, process: "check" }, 1, highest), "no incarnation has begun since")

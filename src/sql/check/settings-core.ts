@@ -22,7 +22,7 @@ const onlyOff =
 
 const UNITS_MS: Readonly<Record<string, number>> = { "": 1, ms: 1, s: 1e3, min: 60e3, h: 3_600e3, d: 86_400e3 }
 
-/** A duration as `SHOW` prints it; undefined if it is none. */
+/** A duration as `SHOW` prints it; undefined for any other text. */
 export function durationMsOf(text: string): number | undefined {
   const [, number, unit = ""] = /^(\d+) ?(ms|s|min|h|d)?$/.exec(text) ?? []
   return number === undefined ? undefined : Number(number) * (UNITS_MS[unit] ?? 1)
