@@ -95,6 +95,8 @@ export const FAILURES = {
     "askOperator",
     "the database has lost changes that were acknowledged; nothing is read, written or removed until an operator decides",
   ),
+  peerUnreachable: kind("backOff", "another node does not respond; the call did not change anything"),
+  incompatiblePeer: kind("askOperator", "two nodes cannot work together"),
   deviceFull: kind("addSpace", "the store is full"),
   // Server side
   indeterminate: kind("backOff", "the write may or may not have happened"),
@@ -105,6 +107,7 @@ export const FAILURES = {
   corruptNeedle: kind("repair", "a needle fails its checksum"),
   corruptLog: kind("repair", "the commit log is damaged before its durable end"),
   corruptRecord: kind("repair", "a record cannot be decoded"),
+  malformedFrame: kind("reportBug", "a message from another node is malformed"),
   noSuchNeedle: kind("repair", "the device does not hold this needle"),
   // Start-up and configuration
   invalidConfig: kind("askOperator", "the configuration is not valid"),
