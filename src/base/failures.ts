@@ -96,6 +96,7 @@ export const FAILURES = {
     "the database has lost changes that were acknowledged; nothing is read, written or removed until an operator decides",
   ),
   peerUnreachable: kind("backOff", "another node does not respond; the call did not change anything"),
+  nodeRemoved: kind("askOperator", "this node was removed from the store"),
   incompatiblePeer: kind("askOperator", "two nodes cannot work together"),
   deviceFull: kind("addSpace", "the store is full"),
   // Server side

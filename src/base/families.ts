@@ -60,6 +60,8 @@ export const FAMILIES = {
   accountNumbers: 26,
   /** Object key + upload id → the re-encoding of these bytes: under way, or the last one that was given up. */
   intents: 27,
+  /** What the nodes of a store share: its control record, layouts, nodes, leases and epochs. */
+  cluster: 28,
 } as const
 
 export type Family = keyof typeof FAMILIES

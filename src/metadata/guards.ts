@@ -53,6 +53,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   shares: "underObject",
   uploads: "own",
   intents: "own",
+  cluster: "own",
   parts: "underUpload",
   segments: "underWrittenUpload",
   names: "generation",

@@ -14,6 +14,13 @@ export interface Incarnations {
   isOver(incarnation: Incarnation): boolean
 }
 
+/** The incarnations that had not ended at one moment. */
+export interface LiveIncarnations {
+  /** The highest one that had begun: one above it is younger. */
+  readonly highest: Incarnation
+  readonly nodes: readonly { readonly node: string; readonly incarnation: Incarnation }[]
+}
+
 /**
  * Incarnations of a store that one process at a time can open: folder locks ensure that, and every start takes a higher
  * number than all before it. A number above our own is unknown.

@@ -11,6 +11,6 @@ export {
   type Touches,
 } from "./contract.js"
 export { countersWrites } from "./counters.js"
-export { soleProcess, type Incarnations } from "./incarnations.js"
+export { soleProcess, type Incarnations, type LiveIncarnations } from "./incarnations.js"
 export type { DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
 export { isOfGeneration } from "./guards.js"

@@ -284,6 +284,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   databaseUnreachable: UNAVAILABLE,
   peerUnreachable: UNAVAILABLE,
   incompatiblePeer: INTERNAL,
+  nodeRemoved: INTERNAL,
   malformedFrame: INTERNAL,
   databaseRolledBack: INTERNAL,
   deviceFull: row("StorageFull", 507, "The store is full. Delete something or add space, then try again."),

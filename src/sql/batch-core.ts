@@ -6,12 +6,13 @@
  */
 import { asFailure, fail, type Failure } from "../base/failures.js"
 import type { BucketId } from "../base/ids.js"
-import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX } from "../base/limits.js"
+import { COMMAND_ROWS_MAX } from "../base/limits.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { NO_COUNTS, type Counters } from "../format/records.js"
 import { isOfGeneration } from "../metadata/index.js"
 import type { Command, CounterChange, DecisionTime, DecisionView } from "../metadata/index.js"
 import type { CommitRequest, ExpectedRow, LaneId, LaneState, NewRow, ReplacedRow, Version } from "./database.js"
+import { SQL_LIMITS } from "./limits.js"
 import { BatchView, LaterBatch, RowsMissing, type ChangedRow, type FetchedRows, type Wants } from "./rows-core.js"
 import { byStoredKey, storedIn } from "./stored-key.js"
 
@@ -148,7 +149,7 @@ export function decideBatch(
 
 function checkSize(writes: readonly EntryWrite[]): void {
   const lengthBytes = entryBytes(writes)
-  if (writes.length <= COMMAND_ROWS_MAX && lengthBytes <= ENTRY_BYTES_MAX) return
+  if (writes.length <= COMMAND_ROWS_MAX && lengthBytes <= SQL_LIMITS.commandBytesMax) return
   throw fail("invalidRequest", { message: "the change is too large", lengthBytes })
 }
 

@@ -6,9 +6,9 @@
  */
 import { assert, must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
-import { parsePosition, type Incarnation, type Position, type RowKey } from "../base/ids.js"
+import { parseIncarnation, parsePosition, type Incarnation, type Position, type RowKey } from "../base/ids.js"
 import { decisionIdOf, u64TextOf } from "../format/row-key.js"
-import type { Command, Incarnations, Query } from "../metadata/index.js"
+import type { Command, Incarnations, LiveIncarnations, Query } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
@@ -32,18 +32,27 @@ const POSITIONS = 2 ** 34
 
 /** Incarnations as last read from the database. One that it does not know is not over. */
 export class KnownIncarnations implements Incarnations {
-  private live: ReadonlySet<number> = new Set()
-  private highest = 0
+  private liveNumbers: ReadonlySet<number> = new Set()
+  private list: IncarnationList = { live: [], highest: 0 }
 
   constructor(readonly own: Incarnation) {}
 
-  learn({ live, highest }: IncarnationList): void {
-    this.live = new Set(live.map(({ incarnation }) => incarnation))
-    this.highest = highest
+  learn(list: IncarnationList): void {
+    this.liveNumbers = new Set(list.live.map(({ incarnation }) => incarnation))
+    this.list = list
+  }
+
+  /** As last read: all of one moment. */
+  get live(): LiveIncarnations {
+    const { live, highest } = this.list
+    return {
+      highest: parseIncarnation(highest),
+      nodes: live.map(({ node, incarnation }) => ({ node, incarnation: parseIncarnation(incarnation) })),
+    }
   }
 
   isOver(incarnation: Incarnation): boolean {
-    return incarnation <= this.highest && !this.live.has(incarnation) && incarnation !== this.own
+    return incarnation <= this.list.highest && !this.liveNumbers.has(incarnation) && incarnation !== this.own
   }
 }
 

@@ -1,10 +1,14 @@
 /** Limits of the SQL engine. */
+import { MIB } from "../base/limits.js"
+
 export const SQL_LIMITS = {
   /** Connections of a process that commit. */
   lanes: 2,
   /** Connections that only read. */
   readers: 2,
   commandsPerBatch: 128,
+  /** What one command may write: the partition table of a layout is one row. */
+  commandBytesMax: 8 * MIB,
   queriesPerBatch: 64,
   /** Commands or queries that wait in one lane or for one reader; further ones are refused. */
   waitingMax: 10_000,

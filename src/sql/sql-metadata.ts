@@ -9,22 +9,24 @@
  *           something that was acknowledged, nothing is read or written until an operator decides.
  * Limits    SQL_LIMITS.
  */
+import { assert } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import type { Family } from "../base/families.js"
 import { fail, type Failure } from "../base/failures.js"
-import { parseIncarnation, type Position, type RowKey } from "../base/ids.js"
+import { parseIncarnation, type Incarnation, type Position, type RowKey } from "../base/ids.js"
 import { Lent, type LentSoon } from "../base/lent.js"
 import type { Soon } from "../base/soon.js"
 import {
   query,
   type Command,
   type Incarnations,
+  type LiveIncarnations,
   type Metadata,
   type MetadataRow,
   type Query,
 } from "../metadata/index.js"
 import { Connection } from "./connection.js"
-import type { NodeProcess, Session } from "./database.js"
+import { ConnectionLost, TryAgain, type NodeProcess, type Session } from "./database.js"
 import { endedFailure, type EndReason } from "./end-reason.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
@@ -70,6 +72,11 @@ export class SqlMetadata implements Metadata {
 
   get incarnations(): Incarnations {
     return this.current.known
+  }
+
+  /** As last read, by `keepUp`. */
+  get live(): LiveIncarnations {
+    return this.current.known.live
   }
 
   get position(): Position {
@@ -131,6 +138,23 @@ export class SqlMetadata implements Metadata {
     } catch (error) {
       this.settings.log.debug("incarnations_unknown", { error: String(error) })
     }
+  }
+
+  /**
+   * Ends an incarnation of another process: once this resolves, nothing of it takes effect any more. Throws
+   * `databaseUnreachable`: then it may have ended.
+   */
+  async endIncarnation(incarnation: Incarnation): Promise<void> {
+    assert(incarnation !== this.incarnations.own, "a process does not end its own incarnation")
+    if (this.refusal) throw this.refusal
+    const untilMs = this.settings.clock.monotonicMs() + SQL_LIMITS.commandMsMax
+    try {
+      await this.upkeep.repeat(untilMs, session => session.end(incarnation))
+    } catch (error) {
+      if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
+      throw fail("databaseUnreachable")
+    }
+    await this.learn()
   }
 
   /** Answers what is under way, and closes all connections. */

@@ -1,11 +1,15 @@
 /** A PostgreSQL database as a store opens it. Messages never show its password. */
 import { fail, isFailure } from "../base/failures.js"
 import type { StoreId } from "../base/ids.js"
-import { ConnectionLost, type Database, type Session } from "./database.js"
+import { CONTROL_ROW_KEY, decodeControlRow, type ControlRow } from "../format/cluster-rows.js"
+import { ConnectionLost, type Database, type LaneId, type Session } from "./database.js"
 import type { SqlSeams } from "./incarnation.js"
 import { Postgres } from "./postgres/postgres.js"
 import { maskedUrl, withoutPasswords } from "./postgres/url.js"
 import { SqlMetadata } from "./sql-metadata.js"
+
+/** Incarnations begin with 1. */
+const NO_LANE: LaneId = { incarnation: 0, lane: 0 }
 
 export class StoreDatabase {
   private constructor(
@@ -23,12 +27,27 @@ export class StoreDatabase {
     return opened
   }
 
+  /** The store's database, simulated or real, whose schema is up to date. `url` is shown in messages. */
+  static over(database: Database, url: string): StoreDatabase {
+    return new StoreDatabase(url, database)
+  }
+
   storeId(): Promise<StoreId | undefined> {
     return this.inSession(session => session.storeId())
   }
 
   claim(storeId: StoreId): Promise<StoreId> {
     return this.inSession(session => session.claim(storeId))
+  }
+
+  /** The store's control record, also before any incarnation has begun; undefined: there is none. */
+  control(): Promise<ControlRow | undefined> {
+    return this.inSession(async session => {
+      const key = { family: "cluster", key: CONTROL_ROW_KEY } as const
+      const { rows } = await session.fetch({ lane: NO_LANE, keys: [key], ranges: [], counters: [] })
+      const value = rows[0]?.value
+      return value && decodeControlRow(value)
+    })
   }
 
   open(seams: Omit<SqlSeams, "database">, node: string): Promise<SqlMetadata> {

@@ -20,6 +20,7 @@ import {
   parseIncarnation,
   parseLogSequence,
   parseMultipartId,
+  parseNodeFingerprint,
   parsePartitionId,
   parsePosition,
   parseStoreId,
@@ -30,6 +31,14 @@ import {
 } from "../../src/base/ids.js"
 import { encodeStoredRow } from "../../src/format/stored-row.js"
 import { encodeRecoveryHeader } from "../../src/format/recovery-header.js"
+import {
+  encodeControlRow,
+  encodeEpochRow,
+  encodeEpochsRow,
+  encodeLayoutRow,
+  encodeLeaseRow,
+  encodeNodeRow,
+} from "../../src/format/cluster-rows.js"
 import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
@@ -509,6 +518,17 @@ const note = {
   multipartId: "",
 }
 
+const node = {
+  ...{
+    name: "a",
+    incarnation: parseIncarnation(27),
+    address: "h:1",
+    fingerprint: parseNodeFingerprint("0f".repeat(32)),
+  },
+  ...{ proof: new Uint8Array(32), zone: "z", machine: "m", program: "1.2.3", beat: 28 },
+  ...{ position: parsePosition(29), layoutVersion: 30, unreachable: ["b"] },
+}
+
 /** Encoded records, and the plain values that their members must have. */
 const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Readonly<Record<string, unknown>>]>> = {
   heads: [encodeRowHead(head), head],
@@ -534,6 +554,27 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   intents: [
     encodeIntent({ incarnation: parseIncarnation(26), state: "givenUp", extent, runs: [] }),
     { incarnation: 26, state: 1, runs: [] },
+  ],
+  "control row": [encodeControlRow({ generation: 31, record: new Uint8Array(2) }), { generation: 31 }],
+  "layout row": [encodeLayoutRow(new Uint8Array(2)), {}],
+  "node row": [
+    encodeNodeRow(node),
+    {
+      ...{ name: "a", incarnation: 27, address: "h:1", fingerprint: "0f".repeat(32), zone: "z", machine: "m" },
+      ...{ program: "1.2.3", beat: 28, position: 29, layoutVersion: 30, unreachable: ["b"] },
+    },
+  ],
+  "lease row": [
+    encodeLeaseRow({ name: "l", incarnation: parseIncarnation(32), beat: 33 }),
+    { name: "l", incarnation: 32, beat: 33 },
+  ],
+  "epochs row": [encodeEpochsRow({ newest: 35, oldest: 34 }), { newest: 35, oldest: 34 }],
+  "epoch row": [
+    encodeEpochRow({
+      ...{ number: 36, highest: parseIncarnation(37) },
+      positions: [[parseIncarnation(27), parsePosition(38)]],
+    }),
+    { number: 36, highest: 37, positions: [[27, 38]] },
   ],
   "recovery header": [
     encodeRecoveryHeader(note),

@@ -1,12 +1,13 @@
 /** Every kind of command and query that a history plays. */
 import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
+import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
 import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
 import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
 import type { PlayKind } from "./scene.js"
 
-export const COMMANDS = [...OBJECT_COMMANDS, ...MULTIPART_COMMANDS, ...ACCESS_COMMANDS]
-export const KINDS = [...COMMANDS, ...OBJECT_QUERIES, ...ACCESS_QUERIES]
+export const COMMANDS = [...OBJECT_COMMANDS, ...MULTIPART_COMMANDS, ...ACCESS_COMMANDS, ...CLUSTER_COMMANDS]
+export const KINDS = [...COMMANDS, ...OBJECT_QUERIES, ...ACCESS_QUERIES, ...CLUSTER_QUERIES]
 
 /** Kinds that compete if they run at the same time, and those that make what they compete for. */
 const COMPETING: readonly (readonly string[])[] = [
@@ -25,6 +26,10 @@ const COMPETING: readonly (readonly string[])[] = [
   ["DeleteIdentity", "JoinGroup", "LeaveGroup"],
   ["CreatePolicy", "DeletePolicy", "AttachPolicy"],
   ["CreateIdentity", "DeleteIdentity", "AddAccessKey", "NoteKeyUses"],
+  ["ChangeControl", "ControlRow", "LayoutTable"],
+  ["JoinNode", "BeatNode", "RemoveNodeRow", "NodeRows"],
+  ["TakeLease", "BeatNode", "ReleaseLeases", "LeaseRows"],
+  ["AdvanceEpoch", "EpochRows"],
   ["RenameUser", "JoinGroup", "ReadLinked"],
 ]
 

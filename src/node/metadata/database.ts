@@ -1,6 +1,7 @@
 /** Where a node's metadata is: what a node asks of it, and of a database that keeps it in place of the devices. */
-import type { StoreId } from "../../base/ids.js"
-import type { Metadata } from "../../metadata/index.js"
+import type { Incarnation, StoreId } from "../../base/ids.js"
+import type { ControlRow } from "../../format/cluster-rows.js"
+import type { LiveIncarnations, Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -10,6 +11,8 @@ export interface MetadataDatabase {
   storeId(): Promise<StoreId | undefined>
   /** Makes an empty database that of this store; returns the store that it belongs to. */
   claim(storeId: StoreId): Promise<StoreId>
+  /** The store's control record, also before any incarnation has begun; undefined: there is none. */
+  control(): Promise<ControlRow | undefined>
   /** Begins an incarnation of the node of this name, which ends its earlier ones. */
   open(
     seams: { readonly clock: Clock; readonly random: Random; readonly log: Log },
@@ -29,5 +32,9 @@ export interface EngineMetadata extends Metadata {
 export interface SharedMetadata extends EngineMetadata {
   /** Keeps up with the other processes until the signal fires. */
   keepUp(signal: AbortSignal): Promise<void>
+  /** The incarnations that have not ended, as last read. */
+  readonly live: LiveIncarnations
+  /** Ends an incarnation of another process: once this resolves, nothing of it takes effect any more. */
+  endIncarnation(incarnation: Incarnation): Promise<void>
   stop(): Promise<void>
 }

@@ -13,9 +13,12 @@ import { bucketRowKey } from "../../format/row-key.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 
+/** What nodes share while they run belongs to no user, and means nothing to another store. */
+const isKept = (family: Family): boolean => family !== "cluster"
+
 /** The phases of the walk. */
 const PHASES: readonly (readonly Family[])[] = [
-  ...REPLICATED_FAMILIES.filter(family => !OBJECT_FAMILIES.includes(family)).map(family => [family]),
+  ...REPLICATED_FAMILIES.filter(family => isKept(family) && !OBJECT_FAMILIES.includes(family)).map(family => [family]),
   OBJECT_FAMILIES,
   ["buckets"],
 ]

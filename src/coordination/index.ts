@@ -1,0 +1,5 @@
+/** Coordination: what the nodes of a store share, as rows of its metadata. */
+export { changeControl, controlRow, layoutTable } from "./control-core.js"
+export { beatNode, joinNode, nodeRows, removeNodeRow } from "./nodes-core.js"
+export { leaseRows, releaseLeases, takeLease } from "./leases-core.js"
+export { advanceEpoch, epochRows } from "./epochs-core.js"
