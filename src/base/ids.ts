@@ -43,6 +43,8 @@ export type AccountNumber = Brand<string, "AccountNumber">
 export type AccessKeyId = Brand<string, "AccessKeyId">
 /** A node's certificate, by the SHA-256 of its DER: 64 hex digits. */
 export type NodeFingerprint = Brand<string, "NodeFingerprint">
+/** A node, as its operator named it (`--node`, default: the host name): 1 to 63 printable characters without "/". */
+export type NodeName = Brand<string, "NodeName">
 /** An object key as the bytes of its UTF-8, one character (0–255) a byte: string order is byte order. */
 export type ObjectKey = Brand<string, "ObjectKey">
 /** A bucket's name as S3 spells it. */
@@ -68,6 +70,12 @@ function numberParser<Id extends number>(what: string, min: number, max: number)
   }
 }
 
+/** Without "/", so that the names of nested domains can be joined by it. */
+const DOMAIN_NAME = /^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}/]{1,63}$/u
+
+export const parseNodeName = parser<NodeName>("name of a node", DOMAIN_NAME)
+/** The name of a failure domain: a zone, a machine or a disk. */
+export const parseDomainName = parser<string>("name of a zone, machine or disk", DOMAIN_NAME)
 export const parseStoreId = parser<StoreId>("store id", /^[0-9a-f]{32}$/)
 export const parseDeviceId = parser<DeviceId>("device id", /^[0-9a-f]{16}$/)
 export const parseUploadId = parser<UploadId>("upload id", /^[0-9a-f]{32}$/)

@@ -22,7 +22,10 @@ export const BLOCK_BYTES_MIN = 1 * MIB
 export const BLOCK_BYTES_MAX = 64 * MIB
 export const PARTITIONS = 65_536
 export const SHARDS_MAX = 32
+/** Data folders of one process. */
 export const DEVICES_MAX = 32
+/** Devices of a store, on all of its nodes. */
+export const STORE_DEVICES_MAX = 4096
 /** One tablet entry, payloads included. */
 export const ENTRY_BYTES_MAX = 1 * MIB
 /** The document of one bucket setting. */

@@ -4,7 +4,7 @@
  */
 import { assert } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
-import { DEVICES_MAX } from "../base/limits.js"
+import { STORE_DEVICES_MAX } from "../base/limits.js"
 import { shardCount } from "../base/policy.js"
 import { POLICY_VERSION_MAX, type ControlRecord } from "../format/control-record.js"
 import { hasPlace, layoutOf } from "./record-layout-core.js"
@@ -12,26 +12,26 @@ import { hasPlace, layoutOf } from "./record-layout-core.js"
 /** Throws an assertion that names what is wrong. */
 export function checkRecord(record: ControlRecord): void {
   const { devices, policyVersion, metaCopies } = record
-  assert(devices.length >= 1 && devices.length <= DEVICES_MAX, "a store has devices")
+  assert(devices.length >= 1 && devices.length <= STORE_DEVICES_MAX, "a store has devices")
   assert(new Set(devices.map(({ id }) => id)).size === devices.length, "no device appears twice")
   assert(
     devices.every(({ weight }) => Number.isFinite(weight) && weight > 0),
     "weights are positive",
   )
   assert(policyVersion >= 1 && policyVersion <= POLICY_VERSION_MAX, "policy versions fit a needle")
-  assert(metaCopies >= 1 && metaCopies <= DEVICES_MAX, "some device holds metadata")
+  assert(metaCopies >= 1 && metaCopies <= STORE_DEVICES_MAX, "some device holds metadata")
   checkLayouts(record)
   checkTablets(record)
 }
 
 function checkLayouts(record: ControlRecord): void {
   const layout = layoutOf(record.layout)
-  const placed = record.devices.filter(hasPlace).map(({ id }) => id)
+  const placed = new Set(record.devices.filter(hasPlace).map(({ id }) => id))
   assert(
-    layout.devices.every(id => placed.includes(id)),
+    layout.devices.every(id => placed.has(id)),
     "the layout names devices that have a place in it",
   )
-  assert(layout.width <= placed.length, "a layout needs as many devices as slots")
+  assert(layout.width <= placed.size, "a layout needs as many devices as slots")
   if (record.isPolicyAutomatic) assert(shardCount(record.policy) <= layout.width, "an automatic policy fits the layout")
   if (record.previousLayout === undefined) return
   assert(layoutOf(record.previousLayout).version < layout.version, "layouts only go forward")

@@ -5,12 +5,20 @@ import { fc } from "../base/testing-properties.js"
 import { Packr } from "msgpackr"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
-import { parseDeviceId, parseEpoch, parseStoreId, parseTabletId, rowKeyOf } from "../base/ids.js"
+import {
+  parseDeviceId,
+  parseEpoch,
+  parseIncarnation,
+  parseNodeName,
+  parseStoreId,
+  parseTabletId,
+  rowKeyOf,
+} from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import { xxh64 } from "../simd/xxh64.js"
 import { encodeControlRecord, parseControlRecord } from "./control-record.js"
-import type { ControlDevice, ControlRecord } from "./control-record.js"
+import type { ControlDevice, ControlRecord, DeviceHome } from "./control-record.js"
 
 const DEVICES = [1, 2, 3].map(n => parseDeviceId(`000000000000000${n}`))
 const IN_USE = { state: "active", stateSinceMs: 0, capacityBytes: 0 } as const
@@ -112,6 +120,50 @@ test("the fields appended to version 2 are unchanged, byte for byte", () => {
   assert.deepEqual(parseControlRecord(encodeControlRecord(left)), left)
 })
 
+/** A store of two nodes: the second device has moved, the third one's claim is released. */
+const HOMES: readonly DeviceHome[] = [
+  { node: parseNodeName("n1"), incarnation: parseIncarnation(7), zone: "east", machine: "n1", disk: "8:16" },
+  { node: parseNodeName("Knoten zwei"), incarnation: parseIncarnation(0xffff_ffff), machine: "m 2" },
+  { node: parseNodeName("n1"), incarnation: parseIncarnation(0), zone: "é".repeat(63), machine: "n1" },
+]
+const AT_HOME: ControlRecord = {
+  ...CHANGING,
+  tablets: [],
+  devices: CHANGING.devices.map((device, n) => ({ ...device, home: HOMES[n] ?? assert.fail() })),
+}
+
+test("homes of devices are unchanged, byte for byte", () => {
+  assert.equal(hexOf(encodeControlRecord(AT_HOME)), golden("control-record-v2-homes"))
+  assert.deepEqual(parseControlRecord(bytesOfHex(golden("control-record-v2-homes")) ?? new Uint8Array(0)), AT_HOME)
+  const later = { ...AT_HOME, devices: AT_HOME.devices.map(device => ({ ...device, more: [null, "x"] })) }
+  assert.deepEqual(parseControlRecord(encodeControlRecord(later)), later)
+})
+
+test("a home with a wrong member is refused", () => {
+  const good = ["n1", 7, "east", "m1", "d1"]
+  const withHome = (home: unknown) => {
+    const device = ["0000000000000001", 1, "/mnt", false, 0, 0, 0, false, home]
+    const fields: unknown = new Packr().unpack(encodeControlRecord(SAMPLE).subarray(24))
+    assert.ok(Array.isArray(fields))
+    return parseControlRecord(sealed(fields.map((field: unknown, i) => (i === 2 ? [device] : field))))
+  }
+  assert.equal(withHome(good).devices[0]?.home?.machine, "m1")
+  assert.equal(withHome(null).devices[0]?.home, undefined)
+  const wrongName = ["", "a/b", "a\0", "a\nb", "\u200b", "\u2028", "x".repeat(64), 5, undefined]
+  for (const value of [...wrongName, null]) {
+    for (const index of [0, 2, 3, 4]) {
+      // A zone and a disk may be absent.
+      if (value === null && (index === 2 || index === 4)) continue
+      const home = good.map((field, i) => (i === index ? value : field))
+      assert.throws(() => withHome(home), isCorrupt, `${index}: ${JSON.stringify(value)}`)
+    }
+  }
+  for (const incarnation of [-1, 2 ** 32, 1.5, "7", null]) {
+    assert.throws(() => withHome(good.map((field, i) => (i === 1 ? incarnation : field))), isCorrupt)
+  }
+  for (const home of [5, "n1", {}, [], good.slice(1), [...good, 1]]) assert.throws(() => withHome(home), isCorrupt)
+})
+
 test("every prefix and every single flipped bit of a control record is refused", () => {
   const bytes = encodeControlRecord(SAMPLE)
   for (let length = 0; length < bytes.length; length += 1) {
@@ -165,7 +217,7 @@ test("a record with a good checksum and a wrong member is refused", () => {
     [4, 0],
     [4, 1e12],
     [5, 0],
-    [5, 99],
+    [5, 9999],
     [6, null],
     [6, [tablet, tablet]],
     [6, [[0, 1, ["0000000000000001"], new Uint8Array(0), null, [1], []]]],

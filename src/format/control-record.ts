@@ -11,9 +11,19 @@
 import { Packr } from "msgpackr"
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
-import { bytesOfByteString, parseDeviceId, parseEpoch, parseStoreId, parseTabletId, rowKeyOf } from "../base/ids.js"
-import type { DeviceId, Epoch, RowKey, StoreId, TabletId } from "../base/ids.js"
-import { BLOCK_BYTES_MAX, DEVICES_MAX } from "../base/limits.js"
+import {
+  bytesOfByteString,
+  parseDeviceId,
+  parseDomainName,
+  parseEpoch,
+  parseIncarnation,
+  parseNodeName,
+  parseStoreId,
+  parseTabletId,
+  rowKeyOf,
+} from "../base/ids.js"
+import type { DeviceId, Epoch, Incarnation, NodeName, RowKey, StoreId, TabletId } from "../base/ids.js"
+import { BLOCK_BYTES_MAX, DEVICES_MAX, STORE_DEVICES_MAX } from "../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import type { Policy } from "../base/policy.js"
 import { xxh64 } from "../simd/xxh64.js"
@@ -24,6 +34,19 @@ import { xxh64 } from "../simd/xxh64.js"
  * `draining`: read while its shards move to others. `decommissioning`: as draining, then forgotten once empty.
  */
 export type ControlDeviceState = "active" | "rebuilding" | "offline" | "draining" | "decommissioning"
+
+/** The node that serves a device, and what the device fails together with. */
+export interface DeviceHome {
+  readonly node: NodeName
+  /** The claim: the incarnation of the node that serves the device; 0 once the claim is released. */
+  readonly incarnation: Incarnation
+  /** Devices without a zone are in one zone. */
+  readonly zone?: string
+  /** Within its zone. */
+  readonly machine: string
+  /** Within its machine: equal for devices on one file system; absent if the device has a disk of its own. */
+  readonly disk?: string
+}
 
 export interface ControlDevice {
   readonly id: DeviceId
@@ -40,6 +63,8 @@ export interface ControlDevice {
   readonly capacityBytes: number
   /** It is offline and was decommissioning, which continues when it returns. */
   readonly wasDecommissioning?: true
+  /** Set in a store of several nodes. It stays while the device is offline: its shards are still there. */
+  readonly home?: DeviceHome
   readonly more: readonly unknown[]
 }
 
@@ -102,7 +127,7 @@ const TABLETS_MAX = 65_536
 /** The highest generation that a needle can encode. */
 export const POLICY_VERSION_MAX = 0xffff
 /** The devices of the previous layout and those added since. */
-const LAYOUT_DEVICES_MAX = 2 * DEVICES_MAX
+const LAYOUT_DEVICES_MAX = 2 * STORE_DEVICES_MAX
 const PAUSED_MAX = 64
 /** Numbers are on disk: append only. */
 const DEVICE_STATES: readonly ControlDeviceState[] = ["active", "rebuilding", "offline", "draining", "decommissioning"]
@@ -163,7 +188,7 @@ export function parseControlRecord(bytes: Uint8Array): ControlRecord {
 function upgrade(record: readonly unknown[]): readonly unknown[] {
   const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region, ...more] =
     record
-  const upgraded = parseItems(devices, "devices", DEVICES_MAX).map(device => {
+  const upgraded = parseItems(devices, "devices", STORE_DEVICES_MAX).map(device => {
     const [id, weight, pathHint, isMountPoint, ...others] = parseList(device, "device", 4)
     return [id, weight, pathHint, isMountPoint, DEVICE_STATES.indexOf("active"), 0, 0, ...others]
   })
@@ -183,12 +208,12 @@ function parseFields(payload: unknown): ControlRecord {
   return {
     storeId: parseAs("storeId", () => parseStoreId(storeId)),
     generation: parseWhole(generation, "generation", 1, Number.MAX_SAFE_INTEGER),
-    devices: parseItems(devices, "devices", DEVICES_MAX).map(parseDevice),
+    devices: parseItems(devices, "devices", STORE_DEVICES_MAX).map(parseDevice),
     policy: parseAs("policy", () => parsePolicy(parseText(policy, "policy"))),
     isPolicyAutomatic: parseFlag(isPolicyAutomatic, "isPolicyAutomatic"),
     policyVersion: parseWhole(policyVersion, "policyVersion", 1, POLICY_VERSION_MAX),
     blockBytes: parseWhole(blockBytes, "blockBytes", 1, BLOCK_BYTES_MAX),
-    metaCopies: parseWhole(metaCopies, "metaCopies", 1, DEVICES_MAX),
+    metaCopies: parseWhole(metaCopies, "metaCopies", 1, STORE_DEVICES_MAX),
     tablets: parseItems(tablets, "tablets", TABLETS_MAX).map(parseTablet),
     layout: parseLayout(layout),
     previousLayout: previousLayout === null ? undefined : parseLayout(previousLayout),
@@ -226,19 +251,44 @@ function openEnvelope(bytes: Uint8Array): { readonly version: number; readonly p
   }
 }
 
-/** Writes an appended field only if it is set. */
+/** Writes the appended fields up to the last one that is set. */
 function packDevice(device: ControlDevice): readonly unknown[] {
-  const { id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasDecommissioning, more } = device
+  const { id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasDecommissioning, home, more } =
+    device
   const fields = [id, weight, pathHint, isMountPoint, DEVICE_STATES.indexOf(state), stateSinceMs, capacityBytes]
-  return wasDecommissioning === undefined && more.length === 0
-    ? fields
-    : [...fields, wasDecommissioning === true, ...more]
+  if (home !== undefined || more.length > 0) {
+    return [...fields, wasDecommissioning === true, home === undefined ? null : packHome(home), ...more]
+  }
+  return wasDecommissioning === undefined ? fields : [...fields, true]
+}
+
+const packHome = ({ node, incarnation, zone, machine, disk }: DeviceHome): readonly unknown[] => [
+  node,
+  incarnation,
+  zone ?? null,
+  machine,
+  disk ?? null,
+]
+
+/** Later releases append to the device, not to its home. */
+function parseHome(value: unknown): DeviceHome {
+  const list = parseList(value, "home", 5)
+  if (list.length > 5) throw corrupt("home")
+  const [node, incarnation, zone, machine, disk] = list
+  const name = (field: string, text: unknown) => parseAs(field, () => parseDomainName(text))
+  return {
+    node: parseAs("node", () => parseNodeName(node)),
+    incarnation: parseAs("incarnation", () => parseIncarnation(incarnation)),
+    ...(zone === null ? {} : { zone: name("zone", zone) }),
+    machine: name("machine", machine),
+    ...(disk === null ? {} : { disk: name("disk", disk) }),
+  }
 }
 
 function parseDevice(value: unknown): ControlDevice {
   const list = parseList(value, "device", 7)
-  const [id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasDecommissioning = false, ...more] =
-    list
+  const [id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes] = list
+  const [wasDecommissioning = false, home = null, ...more] = list.slice(7)
   if (typeof weight !== "number" || !Number.isFinite(weight) || weight <= 0) throw corrupt("weight")
   return {
     id: parseAs("device id", () => parseDeviceId(id)),
@@ -249,6 +299,7 @@ function parseDevice(value: unknown): ControlDevice {
     stateSinceMs: parseWhole(stateSinceMs, "stateSinceMs", 0, Number.MAX_SAFE_INTEGER),
     capacityBytes: parseWhole(capacityBytes, "capacityBytes", 0, Number.MAX_SAFE_INTEGER),
     ...(parseFlag(wasDecommissioning, "wasDecommissioning") && { wasDecommissioning: true }),
+    ...(home === null ? {} : { home: parseHome(home) }),
     more,
   }
 }

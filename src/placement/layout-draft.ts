@@ -1,15 +1,13 @@
 /**
  * A layout while it is planned: vacant slots, the holders, and how the current partition is
- * spread over the failure domains. At most `PLANNED_DEVICES_MAX` devices.
+ * spread over the failure domains.
  */
 import { assert, AssertionError } from "../base/assert.js"
+import { STORE_DEVICES_MAX } from "../base/limits.js"
 import type { Disorder } from "./disorder.js"
 import { DomainTree } from "./domain-tree.js"
 import { tableFor, type LayoutDevice, type SlotTable } from "./layout.js"
 import { Spread } from "./spread.js"
-
-/** The planner's limit; `DEVICES_MAX` is the limit of a store. */
-const PLANNED_DEVICES_MAX = 4096
 
 export const VACANT = 0xffff
 
@@ -31,7 +29,7 @@ export class LayoutDraft {
     devices: readonly LayoutDevice[],
   ) {
     const count = devices.length
-    assert(width >= 1 && width <= count && count <= PLANNED_DEVICES_MAX, "a layout needs as many devices as slots")
+    assert(width >= 1 && width <= count && count <= STORE_DEVICES_MAX, "a layout needs as many devices as slots")
     this.devices = count
     this.table = new Uint16Array(partitions * width).fill(VACANT)
     this.held = new Int32Array(count)

@@ -1,11 +1,21 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { parsePartitionId } from "../base/ids.js"
-import { PARTITIONS } from "../base/limits.js"
+import { PARTITIONS, STORE_DEVICES_MAX } from "../base/limits.js"
 import { equal, weighted } from "./testing-devices.js"
-import { decodeLayout, encodeLayout, isSound, slotsOf, slotsPerDevice } from "./layout.js"
+import { xxh64 } from "../simd/xxh64.js"
+import { decodeLayout, encodeLayout, isSound, slotsOf, slotsPerDevice, tableFor, type Layout } from "./layout.js"
 import { planLayout } from "./next-layout.js"
+
+/** Devices, length, first bytes and checksum of an encoded table. */
+const GOLDEN: readonly string[] = [
+  "255 131073 02000107080e0f1516 0f7f7774b91ff775",
+  "256 262145 820000010007000800 d2d1d5fedf0223b7",
+  "1000 1835009 8e0000010002000300 f92b15e87055edc4",
+  "4096 4194305 a00000010002000300 bddea72667aabf5f",
+]
 
 test("no partition has two slots on one device", () => {
   for (const [weights, width] of [
@@ -74,4 +84,51 @@ test("a layout is read back as it was written, and damage is refused", () => {
   twice[2] = twice[1] ?? 0
   isRefused(twice)
   assert.equal(isSound({ ...layout, table: twice.subarray(1) }), false)
+})
+
+/** Slot s of partition p on device (step · p + s) mod count: sound, and made without planning. */
+function striped(count: number, width: number): Layout {
+  const table = tableFor(count, PARTITIONS * width)
+  table.forEach((_, at) => (table[at] = (7 * Math.floor(at / width) + (at % width)) % count))
+  return { version: 3, width, table, devices: equal(count).map(({ id }) => id) }
+}
+
+test("encoded tables are unchanged, byte for byte: one byte for each slot up to 255 devices, then two", () => {
+  const encoded = [
+    [255, 2],
+    [256, 2],
+    [1000, 14],
+    [STORE_DEVICES_MAX, 32],
+  ].map(([count = 0, width = 0]) => {
+    const layout = striped(count, width)
+    const bytes = encodeLayout(layout)
+    assert.deepEqual(decodeLayout(bytes, 3, layout.devices), layout)
+    const sum = xxh64(bytes).toString(16).padStart(16, "0")
+    return `${count} ${bytes.length} ${hexOf(bytes.subarray(0, 9))} ${sum}`
+  })
+  assert.deepEqual(encoded, GOLDEN)
+})
+
+test("an encoded table of the wrong kind, or with an unknown device, is refused", () => {
+  const isRefused = (bytes: Uint8Array, count: number) =>
+    assert.throws(
+      () =>
+        decodeLayout(
+          bytes,
+          3,
+          equal(count).map(({ id }) => id),
+        ),
+      error => isFailure(error, "corruptRecord"),
+    )
+  const [narrow, wide] = [encodeLayout(striped(255, 2)), encodeLayout(striped(256, 2))]
+  isRefused(narrow, 256)
+  isRefused(wide, 255)
+  isRefused(wide.subarray(0, -1), 256)
+  isRefused(Uint8Array.of(0x80), 256)
+  const unknown = wide.slice()
+  unknown[2] = 1
+  isRefused(unknown, 256)
+  const twice = wide.slice()
+  twice.copyWithin(3, 1, 3)
+  isRefused(twice, 256)
 })

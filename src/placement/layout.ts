@@ -5,7 +5,7 @@
  * block is stored on the device in slot i of the block's partition; a policy narrower than the layout uses
  * the first slots. Two programs with the same layout agree without communication.
  */
-import { assert, must } from "../base/assert.js"
+import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { DeviceId, PartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
@@ -22,8 +22,10 @@ export interface FailureDomains {
 /** One byte for each slot while 255 devices are enough, else two. */
 export type SlotTable = Uint8Array | Uint16Array
 
+const ONE_BYTE_DEVICES_MAX = 0xff
+
 export const tableFor = (devices: number, slots: number): SlotTable =>
-  devices <= 0xff ? new Uint8Array(slots) : new Uint16Array(slots)
+  devices <= ONE_BYTE_DEVICES_MAX ? new Uint8Array(slots) : new Uint16Array(slots)
 
 export interface LayoutDevice {
   readonly id: DeviceId
@@ -75,21 +77,43 @@ export function isSound({ table, width, devices }: Layout): boolean {
   return table.length % width === 0
 }
 
-/** As the control record keeps it: width (1), then a byte for each slot; its devices are the caller's to keep. */
-export function encodeLayout(layout: Layout): Uint8Array {
-  assert(layout.devices.length <= 0xff, "the control record names a device of a table by one byte")
-  const bytes = new Uint8Array(1 + layout.table.length)
-  bytes[0] = layout.width
-  bytes.set(layout.table, 1)
+/** Added to the width in an encoded table with two bytes for each slot. */
+const TWO_BYTES = 0x80
+
+/**
+ * As the control record keeps it: width (1), then for each slot a byte, or two (little-endian) if a byte cannot number
+ * the devices. The caller stores the devices.
+ */
+export function encodeLayout({ width, table, devices }: Layout): Uint8Array {
+  const isWide = devices.length > ONE_BYTE_DEVICES_MAX
+  const bytes = new Uint8Array(1 + table.length * (isWide ? 2 : 1))
+  bytes[0] = isWide ? TWO_BYTES + width : width
+  if (!isWide) bytes.set(table, 1)
+  else {
+    const view = new DataView(bytes.buffer)
+    table.forEach((index, slot) => view.setUint16(1 + 2 * slot, index, true))
+  }
   return bytes
 }
 
 /** Throws `corruptRecord` where the table does not fit its devices, or names one twice in a partition. */
 export function decodeLayout(bytes: Uint8Array, version: number, devices: readonly DeviceId[]): Layout {
-  const width = bytes[0] ?? 0
-  const layout = { version, width, table: bytes.subarray(1), devices }
-  if (width < 1 || layout.table.length !== PARTITIONS * width || !isSound(layout)) {
-    throw fail("corruptRecord", { what: "layout" })
-  }
+  const head = bytes[0] ?? 0
+  const isWide = head >= TWO_BYTES
+  const width = isWide ? head - TWO_BYTES : head
+  const isExpected =
+    width >= 1 &&
+    isWide === devices.length > ONE_BYTE_DEVICES_MAX &&
+    bytes.length === 1 + PARTITIONS * width * (isWide ? 2 : 1)
+  if (!isExpected) throw fail("corruptRecord", { what: "layout" })
+  const layout = { version, width, table: isWide ? wideTable(bytes) : bytes.subarray(1), devices }
+  if (!isSound(layout)) throw fail("corruptRecord", { what: "layout" })
   return layout
+}
+
+function wideTable(bytes: Uint8Array): Uint16Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + 1, bytes.length - 1)
+  const table = new Uint16Array(view.byteLength / 2)
+  for (let slot = 0; slot < table.length; slot += 1) table[slot] = view.getUint16(2 * slot, true)
+  return table
 }
