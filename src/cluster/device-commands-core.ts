@@ -1,6 +1,6 @@
 /**
- * The operator's device commands, decided on the control record: add, drain, remove, forget, replace,
- * set-weight. Pure; each returns the next record, or the same record if nothing changes. The
+ * The operator's device commands, decided on the control record: add, join, drain, remove, forget, replace,
+ * set-weight. Several devices can be added, emptied or forgotten in one change of the layout. Pure; each returns the next record, or the same record if nothing changes. The
  * control-record manager sets the generation.
  *
  * Refuses   Changes that would lose objects or are impossible, with `invalidArgument` and the alternative;
@@ -8,9 +8,9 @@
  */
 import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
-import { DEVICES_MAX } from "../base/limits.js"
+import { DEVICES_MAX, STORE_DEVICES_MAX } from "../base/limits.js"
 import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
-import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import type { ControlDevice, ControlRecord, DeviceHome } from "../format/control-record.js"
 import { aliveSlots, replaceDevice as withDeviceReplaced } from "../placement/index.js"
 import { deviceOf, withoutReplicas, withState } from "./device-states-core.js"
 import { checkPlacesLeft, withFewerDevices, withMoreDevices } from "./policy-core.js"
@@ -30,6 +30,13 @@ export interface NewDevice {
   readonly isMountPoint: boolean
   /** Capacity of its file system; 0 if unknown. */
   readonly capacityBytes: number
+  /** Given in a store of several nodes. */
+  readonly home?: DeviceHome
+}
+
+interface JoiningDevice extends NewDevice {
+  /** Default: the usual weight. */
+  readonly weight?: number
 }
 
 const refusal = (message: string) => fail("invalidArgument", { message })
@@ -48,6 +55,17 @@ function checkNew(record: ControlRecord, { id }: NewDevice): void {
   if (record.devices.some(device => device.id === id)) throw refusal(`device ${id} belongs to this store already`)
 }
 
+/** A store without homes has one process. */
+function checkCounts(devices: readonly Pick<ControlDevice, "home">[]): void {
+  if (devices.length > STORE_DEVICES_MAX) throw refusal(`a store has at most ${STORE_DEVICES_MAX} devices`)
+  const counts = new Map<string | undefined, number>()
+  for (const { home } of devices) counts.set(home?.node, 1 + (counts.get(home?.node) ?? 0))
+  for (const [node, count] of counts) {
+    if (count <= DEVICES_MAX) continue
+    throw refusal(`${node === undefined ? "one process" : `node ${node}`} serves at most ${DEVICES_MAX} devices`)
+  }
+}
+
 function checkWeight(weight: number): void {
   if (!Number.isFinite(weight) || weight <= 0 || weight > 1e9) {
     throw refusal("a weight is a number above 0; to empty a device, drain it")
@@ -55,44 +73,69 @@ function checkWeight(weight: number): void {
 }
 
 /** `weight` defaults to the usual weight. `bucketPolicies` are the policies that buckets set for themselves. */
-export function addDevice(
+export const addDevice = (
   record: ControlRecord,
   device: NewDevice,
   weight: number | undefined,
   bucketPolicies: readonly Policy[],
   nowMs: number,
+): ControlRecord => joinDevices(record, [weight === undefined ? device : { ...device, weight }], bucketPolicies, nowMs)
+
+/** Adds several devices in one change of the layout. Throws `conflict` while shards still move. */
+export function joinDevices(
+  record: ControlRecord,
+  joining: readonly JoiningDevice[],
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
 ): ControlRecord {
-  checkNew(record, device)
-  if (record.devices.length >= DEVICES_MAX) throw refusal(`a store has at most ${DEVICES_MAX} devices`)
-  if (weight !== undefined) checkWeight(weight)
+  if (joining.length === 0) return record
+  for (const device of joining) {
+    checkNew(record, device)
+    if (device.weight !== undefined) checkWeight(device.weight)
+  }
+  if (new Set(joining.map(({ id }) => id)).size < joining.length) throw refusal("a device is named twice")
+  checkCounts([...record.devices, ...joining])
   checkStill(record)
-  const added: ControlDevice = {
+  const added = joining.map((device): ControlDevice => ({
     ...device,
-    weight: weight ?? usualWeight(record, device.capacityBytes),
+    weight: device.weight ?? usualWeight(record, device.capacityBytes),
     state: "rebuilding",
     stateSinceMs: nowMs,
     more: [],
-  }
-  const next = withMoreDevices(record, { ...record, devices: [...record.devices, added] })
+  }))
+  const next = withMoreDevices(record, { ...record, devices: [...record.devices, ...added] })
   return withNextLayout(next, widthFor(next, bucketPolicies))
 }
 
-/** `draining`: emptied, then kept. `decommissioning`: emptied, then forgotten. */
-function emptied(
+/** Devices that a command changes together. */
+export interface Chosen {
+  readonly ids: readonly DeviceId[]
+  /** What an error calls them: `device 00…01`, `node n1`. */
+  readonly name: string
+}
+
+const single = (id: DeviceId): Chosen => ({ ids: [id], name: `device ${id}` })
+
+/** `draining`: emptied, then kept. `decommissioning`: emptied, then forgotten. In one change of the layout. */
+export function emptyDevices(
   record: ControlRecord,
-  id: DeviceId,
+  { ids, name }: Chosen,
   state: "draining" | "decommissioning",
   bucketPolicies: readonly Policy[],
   nowMs: number,
 ): ControlRecord {
-  const device = deviceOf(record, id)
-  if (device.state === "offline") throw refusal(`device ${id} is offline and cannot be read: replace or forget it`)
-  if (!hasPlace(device)) return withState(record, id, state, nowMs)
-  checkStill(record)
-  if (record.devices.filter(mayGain).length === 1) {
-    throw refusal(`device ${id} is the only one in use: add another before this one is emptied`)
+  const devices = ids.map(id => deviceOf(record, id))
+  const offline = devices.find(device => device.state === "offline")
+  if (offline !== undefined) {
+    throw refusal(`device ${offline.id} is offline and cannot be read: replace or forget it`)
   }
-  const next = withFewerDevices(record, withState(record, id, state, nowMs))
+  const leaving = ids.reduce((next, id) => withState(next, id, state, nowMs), record)
+  if (!devices.some(hasPlace)) return leaving
+  checkStill(record)
+  if (!leaving.devices.some(mayGain)) {
+    throw refusal(`${name} is the only one in use: add another before this one is emptied`)
+  }
+  const next = withFewerDevices(record, leaving)
   checkPlacesLeft(next, bucketPolicies)
   return withNextLayout(next, widthFor(next, bucketPolicies))
 }
@@ -102,7 +145,7 @@ export const drainDevice = (
   id: DeviceId,
   bucketPolicies: readonly Policy[],
   nowMs: number,
-): ControlRecord => emptied(record, id, "draining", bucketPolicies, nowMs)
+): ControlRecord => emptyDevices(record, single(id), "draining", bucketPolicies, nowMs)
 
 /** Decommissions the device; `forgetDevice` forgets it once it is empty. */
 export const removeDevice = (
@@ -110,7 +153,24 @@ export const removeDevice = (
   id: DeviceId,
   bucketPolicies: readonly Policy[],
   nowMs: number,
-): ControlRecord => emptied(record, id, "decommissioning", bucketPolicies, nowMs)
+): ControlRecord => emptyDevices(record, single(id), "decommissioning", bucketPolicies, nowMs)
+
+/** Takes draining and decommissioning devices back into use, with their weights, in one change of the layout. */
+export function useDevices(
+  record: ControlRecord,
+  ids: readonly DeviceId[],
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
+): ControlRecord {
+  const back = ids.filter(id => isEmptying(deviceOf(record, id)))
+  if (back.length === 0) return record
+  checkStill(record)
+  const used = back.reduce((next, id) => withState(next, id, "rebuilding", nowMs), record)
+  const next = withMoreDevices(record, used)
+  return withNextLayout(next, widthFor(next, bucketPolicies))
+}
+
+const isEmptying = ({ state }: ControlDevice): boolean => state === "draining" || state === "decommissioning"
 
 /** Also takes a draining or decommissioning device back into use. */
 export function setWeight(
@@ -136,23 +196,33 @@ export function setWeight(
  * empty (the caller has checked that). `policiesInUse`: all policies that stored blocks have or buckets chose.
  * With `acceptLoss` it proceeds even if objects are lost, but never if all metadata would be lost.
  */
-export function forgetDevice(
+export const forgetDevice = (
   record: ControlRecord,
   id: DeviceId,
   policiesInUse: readonly Policy[],
   acceptLoss: boolean,
+): ControlRecord => forgetDevices(record, single(id), policiesInUse, acceptLoss)
+
+/** As `forgetDevice`, for several in one change of the layout: evaluates what would be lost with all of them. */
+export function forgetDevices(
+  record: ControlRecord,
+  chosen: Chosen,
+  policiesInUse: readonly Policy[],
+  acceptLoss: boolean,
 ): ControlRecord {
-  const { state } = deviceOf(record, id)
-  if (state !== "offline" && state !== "decommissioning") {
-    throw refusal(`device ${id} is in use: remove it, and it is forgotten once its data is on other devices`)
+  const { ids, name } = chosen
+  const forgotten = ids.map(id => deviceOf(record, id))
+  const inUse = forgotten.find(({ state }) => state !== "offline" && state !== "decommissioning")
+  if (inUse !== undefined) {
+    throw refusal(`device ${inUse.id} is in use: remove it, and it is forgotten once its data is on other devices`)
   }
-  checkMetadataStays(record, id)
-  const isPlaced = record.layout.devices.includes(id)
-  if (isPlaced || state === "decommissioning") checkStill(record)
-  if (state === "offline" && !acceptLoss) checkObjectsStay(record, id, policiesInUse)
-  const devices = record.devices.filter(device => device.id !== id)
-  if (!devices.some(mayGain)) throw refusal(`without device ${id} no device would be in use`)
-  const next = withFewerDevices(record, { ...record, devices, tablets: withoutReplicas(record.tablets, [id]) })
+  checkMetadataStays(record, chosen)
+  const isPlaced = ids.some(id => record.layout.devices.includes(id))
+  if (isPlaced || forgotten.some(({ state }) => state === "decommissioning")) checkStill(record)
+  if (!acceptLoss && forgotten.some(({ state }) => state === "offline")) checkObjectsStay(record, chosen, policiesInUse)
+  const devices = record.devices.filter(device => !ids.includes(device.id))
+  if (!devices.some(mayGain)) throw refusal(`without ${name} no device would be in use`)
+  const next = withFewerDevices(record, { ...record, devices, tablets: withoutReplicas(record.tablets, ids) })
   return isPlaced ? withNextLayout(next, widthFor(next, policiesInUse), "forced") : next
 }
 
@@ -173,11 +243,11 @@ export function replaceDevice(
   if (old.state !== "offline") {
     throw refusal(`device ${oldId} is in use: add the new device, then remove this one`)
   }
-  checkMetadataStays(record, oldId)
+  checkMetadataStays(record, single(oldId))
   if (!record.layout.devices.includes(oldId)) {
     throw refusal(`device ${oldId} held nothing: forget it, and add the new device`)
   }
-  if (!acceptLoss) checkObjectsStay(record, oldId, policiesInUse)
+  if (!acceptLoss) checkObjectsStay(record, single(oldId), policiesInUse)
   const taking: ControlDevice = { ...device, weight: old.weight, state: "rebuilding", stateSinceMs: nowMs, more: [] }
   const layout = layoutOf(record.layout)
   return {
@@ -188,18 +258,18 @@ export function replaceDevice(
   }
 }
 
-function checkMetadataStays(record: ControlRecord, id: DeviceId): void {
-  if (!record.tablets.some(({ replicas }) => replicas.every(replica => replica.id === id))) return
-  throw refusal(`device ${id} is the only one that holds metadata, and without it no object can be found`)
+function checkMetadataStays(record: ControlRecord, { ids, name }: Chosen): void {
+  if (!record.tablets.some(({ replicas }) => replicas.every(replica => ids.includes(replica.id)))) return
+  throw refusal(`${name} is the only one that holds metadata, and without it no object can be found`)
 }
 
 /**
- * Throws `invalidArgument` if some partition would have fewer shards than a read needs without the device.
+ * Throws `invalidArgument` if some partition would have fewer shards than a read needs without the devices.
  * Only complete devices count; a shard that is moving counts only if both its old and its new device do.
  */
-function checkObjectsStay(record: ControlRecord, id: DeviceId, policiesInUse: readonly Policy[]): void {
+function checkObjectsStay(record: ControlRecord, { ids, name }: Chosen, policiesInUse: readonly Policy[]): void {
   const whole = record.devices.filter(
-    device => device.id !== id && device.state !== "offline" && device.state !== "rebuilding",
+    device => !ids.includes(device.id) && device.state !== "offline" && device.state !== "rebuilding",
   )
   const counting = new Set(whole.map(device => device.id))
   const layout = layoutOf(record.layout)
@@ -210,7 +280,7 @@ function checkObjectsStay(record: ControlRecord, id: DeviceId, policiesInUse: re
     if (lost === 0) continue
     const share = ((100 * lost) / alive.length).toFixed(lost === alive.length ? 0 : 1)
     throw refusal(
-      `without device ${id} about ${share} % of the data stored as ${textOfPolicy(policy)} has too few shards on complete devices: wait until rebuilding devices are complete, bring it or others back, or accept the loss`,
+      `without ${name} about ${share} % of the data stored as ${textOfPolicy(policy)} has too few shards on complete devices: wait until rebuilding devices are complete, bring it or others back, or accept the loss`,
     )
   }
 }

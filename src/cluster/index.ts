@@ -1,20 +1,25 @@
 /** Cluster: the devices of a store and the placement of its data, decided on the control record. */
 export { checkRecord } from "./check-record.js"
+export { claimDevice, devicesOfNode, releaseDevices } from "./claims-core.js"
 export { deviceOf, finishTransition } from "./device-states-core.js"
 export { markOffline, markReopened, markReturning, markWhole } from "./device-states-core.js"
 export {
   addDevice,
   drainDevice,
   forgetDevice,
+  joinDevices,
   removeDevice,
   replaceDevice,
   setWeight,
   type NewDevice,
 } from "./device-commands-core.js"
-export { placeWithoutLongOffline } from "./long-out-core.js"
+export { followHomes } from "./follow-homes-core.js"
+export { placeWithout, placeWithoutLongOffline } from "./long-out-core.js"
+export { drainNode, forgetNode, removeNode, useNode } from "./node-commands-core.js"
 export { addLearner, dropReplicas, forgetLearners, nextReplicaStep, promoteLearner, tabletOf } from "./replicas-core.js"
 export { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"
 export { previewChange, reencodingOf, type Preview, type PreviewFacts, type Reencoding } from "./preview-core.js"
-export { layoutOf } from "./record-layout-core.js"
+export { domainsOfHome, layoutOf } from "./record-layout-core.js"
 export { SafetyEvaluator, type Safety, type SafetyInput } from "./safety-core.js"
 export { reasonsOf, safetySentence } from "./safety-sentence-core.js"
+export { silentNodes } from "./silent-nodes-core.js"

@@ -9,7 +9,7 @@ import type { DeviceId } from "../base/ids.js"
 import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
 import type { ControlDevice, ControlRecord, ControlTablet } from "../format/control-record.js"
 import { movement, slotsPerDevice, usableBytes, type Layout } from "../placement/index.js"
-import { hasPlace, layoutOf } from "./record-layout-core.js"
+import { domainsOfHome, hasPlace, layoutOf } from "./record-layout-core.js"
 import { evaluateSafety, type PolicyUse, type SafetyInput } from "./safety-core.js"
 
 /** The present state of the store. */
@@ -17,7 +17,7 @@ export interface PreviewFacts {
   readonly policies: readonly PolicyUse[]
   readonly lacking: SafetyInput["lacking"]
   readonly misplacedGroups: SafetyInput["misplacedGroups"]
-  /** Equal for devices that fail together; also called for a new device. */
+  /** Equal for devices that fail together; also called for a new device. Not called for devices with a home. */
   readonly diskOf: (id: DeviceId) => string
   /** Total write rate of moving and re-encoding. */
   readonly bytesPerSecond: number
@@ -119,9 +119,14 @@ const bytesPerSlot = (layout: Layout, policy: Policy, bytes: number): number =>
 
 function usableOf(record: ControlRecord, { diskOf }: PreviewFacts): number | undefined {
   const known = record.devices.filter(device => hasPlace(device) && device.capacityBytes > 0)
+  const diskNameOf = ({ id, home }: ControlDevice): string =>
+    home === undefined ? diskOf(id) : [home.zone, home.machine, home.disk ?? `of ${id}`].join("/")
   // Folders on one file system share its capacity.
-  const sharing = (id: DeviceId): number => known.filter(other => diskOf(other.id) === diskOf(id)).length
-  const capacities = new Map(known.map(({ id, capacityBytes }) => [id, capacityBytes / sharing(id)]))
+  const sharing = new Map<string, number>()
+  for (const device of known) sharing.set(diskNameOf(device), 1 + (sharing.get(diskNameOf(device)) ?? 0))
+  const capacities = new Map(
+    known.map(device => [device.id, device.capacityBytes / (sharing.get(diskNameOf(device)) ?? 1)]),
+  )
   const usable = usableBytes(layoutOf(record.layout), capacities, record.policy)
   return usable === Infinity ? undefined : usable
 }
@@ -162,10 +167,11 @@ function safetyInputOf(
 ): SafetyInput {
   const metadata = fewestHolders(record.tablets)
   return {
-    devices: record.devices.map(({ id, state }) => ({
+    devices: record.devices.map(({ id, state, home }) => ({
       id,
       state: state === "decommissioning" ? "draining" : state,
-      disk: facts.diskOf(id),
+      disk: home === undefined ? facts.diskOf(id) : undefined,
+      ...(home && domainsOfHome(home)),
     })),
     layout: layoutOf(record.layout),
     previousLayout: record.previousLayout && layoutOf(record.previousLayout),

@@ -8,8 +8,9 @@ import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { shardCount, type Policy } from "../base/policy.js"
 import { RememberedByObject } from "../base/remembered.js"
-import type { ControlDevice, ControlLayout, ControlRecord } from "../format/control-record.js"
-import { decodeLayout, encodeLayout, movement, planNext, type Layout, type LayoutDevice } from "../placement/index.js"
+import type { ControlDevice, ControlLayout, ControlRecord, DeviceHome } from "../format/control-record.js"
+import { decodeLayout, encodeLayout, movement, planNext } from "../placement/index.js"
+import type { FailureDomains, Layout, LayoutDevice } from "../placement/index.js"
 
 /** Checking a table takes milliseconds, and callers ask for the same one repeatedly. */
 const decoded = new RememberedByObject(({ table, version, devices }: ControlLayout) =>
@@ -30,6 +31,22 @@ export const hasPlace = ({ state }: ControlDevice): boolean => state !== "draini
 
 /** Whether it can be given further slots. */
 export const mayGain = ({ state }: ControlDevice): boolean => state === "active" || state === "rebuilding"
+
+/** The devices that have a place, with their failure domains, as the planner takes them. */
+export function layoutDevices(devices: readonly ControlDevice[]): readonly LayoutDevice[] {
+  return devices.filter(hasPlace).map(device => {
+    const { id, weight, home } = device
+    const placed = { id, weight, mayGain: mayGain(device) }
+    return home === undefined ? placed : { ...placed, domains: domainsOfHome(home) }
+  })
+}
+
+/** The domains of a home. */
+export const domainsOfHome = ({ zone, machine, disk }: DeviceHome): FailureDomains => ({
+  ...(zone === undefined ? {} : { zone }),
+  machine,
+  ...(disk === undefined ? {} : { disk }),
+})
 
 /** Throws `conflict` while shards still move after an earlier change. */
 export function checkStill(record: ControlRecord): void {
@@ -58,10 +75,7 @@ export function widthFor(record: ControlRecord, policies: readonly Policy[]): nu
 export function withNextLayout(record: ControlRecord, width: number, care: "calm" | "forced" = "calm"): ControlRecord {
   checkStill(record)
   const before = layoutOf(record.layout)
-  const devices = record.devices.filter(hasPlace).map((device): LayoutDevice => {
-    return { id: device.id, weight: device.weight, mayGain: mayGain(device) }
-  })
-  const after = planNext(before, devices, width, before.version + 1)
+  const after = planNext(before, layoutDevices(record.devices), width, before.version + 1)
   const { moved, added, dropped, devices: moving } = movement(before, after)
   const isOffline = (id: DeviceId) => record.devices.some(device => device.id === id && device.state === "offline")
   const forced = [...moving].find(([id, { slotsIn }]) => slotsIn > 0 && isOffline(id))

@@ -10,7 +10,7 @@ import { assert } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
 import { SHARDS_MAX } from "../base/limits.js"
-import type { Layout } from "../placement/index.js"
+import { mostTogether, type Layout } from "../placement/index.js"
 
 /** A set of disks, by their numbers. */
 class DiskSet {
@@ -163,6 +163,13 @@ export interface PlacedDevice {
   readonly lacks: "nothing" | "everything" | Uint8Array
 }
 
+/** The failure domains of one level above disks: zones, or machines. */
+export interface DomainLevel {
+  /** By device, the number of its domain. */
+  readonly numbers: Uint16Array
+  readonly count: number
+}
+
 /** Where blocks may be stored. */
 export interface Places {
   readonly layout: Layout
@@ -170,6 +177,8 @@ export interface Places {
   readonly previousLayout: Layout | undefined
   readonly devices: readonly PlacedDevice[]
   readonly disks: number
+  /** Empty if the devices have no homes. */
+  readonly levels: readonly DomainLevel[]
 }
 
 /** What blocks survive that are stored where the layouts place them. */
@@ -184,10 +193,19 @@ export interface Survival {
   readonly whenWhole: number
 }
 
+/** What blocks survive if the devices of a domain fail together. */
+interface LevelSurvival {
+  readonly survival: Survival
+  /** By shape, the most shards of a block that the layout has in one domain. */
+  readonly mostTogether: readonly number[]
+}
+
 interface BlocksSafety {
   readonly together: Survival
   /** The same, if each device were a separate disk. */
   readonly apart: Survival
+  /** By level of the places. */
+  readonly levels: readonly LevelSurvival[]
   /** By partition, 1 if some shard is missing. */
   readonly lacks: Uint8Array
 }
@@ -489,6 +507,19 @@ export const ownDisks = (places: Places): Places => ({
   disks: places.devices.length,
 })
 
+/** The same store, as if each domain of the level were one disk. */
+export const domainsAsDisks = (places: Places, { numbers, count }: DomainLevel): Places => ({
+  ...places,
+  devices: places.devices.map((device, number) => ({ ...device, disk: numbers[number] ?? 0 })),
+  disks: count,
+})
+
+function mostTogetherIn({ layout, devices }: Places, { numbers }: DomainLevel, shapes: readonly Shape[]) {
+  const domains = new Map(devices.map(({ id }, number) => [id, numbers[number]]))
+  const most = (slots: number) => mostTogether(layout, id => domains.get(id) ?? -1, slots)
+  return shapes.map(({ slots }) => most(slots).reduce((highest, shards) => Math.max(highest, shards), 0))
+}
+
 function evaluateBlocks(places: Places, shapes: readonly Shape[]): BlocksSafety {
   const widest = shapes.at(-1)?.slots ?? 0
   assert(widest <= SHARDS_MAX, "a word has a bit for each shard of a block")
@@ -504,11 +535,15 @@ function evaluateBlocks(places: Places, shapes: readonly Shape[]): BlocksSafety 
   })
   const together = survivalOn(places)
   const apart = places.disks === places.devices.length ? together : survivalOn(ownDisks(places))
+  const levels = places.levels.map(level => ({
+    survival: survivalOn(domainsAsDisks(places, level)),
+    mostTogether: mostTogetherIn(places, level, shapes),
+  }))
   const lacks = new Uint8Array(partitionsOf(layout))
   for (let i = 0; i < lacks.length; i += 1) {
     if (((slotWords.current[i] ?? 0) | (slotWords.previous?.[i] ?? 0)) !== firstSlots(widest)) lacks[i] = 1
   }
-  return { together, apart, lacks }
+  return { together, apart, levels, lacks }
 }
 
 /** Caches the last result: usually nothing has moved since, and only bytes have grown. */
@@ -545,8 +580,11 @@ function areSamePlaces(a: Places, b: Places): boolean {
   if (a.layout !== b.layout || a.previousLayout !== b.previousLayout || a.devices.length !== b.devices.length) {
     return false
   }
-  return a.devices.every((device, i) => isSameDevice(device, b.devices[i]))
+  return a.devices.every((device, i) => isSameDevice(device, b.devices[i])) && areSameLevels(a.levels, b.levels)
 }
+
+const areSameLevels = (a: readonly DomainLevel[], b: readonly DomainLevel[]): boolean =>
+  a.length === b.length && a.every(({ numbers }, i) => numbers.join() === b[i]?.numbers.join())
 
 function isSameDevice(a: PlacedDevice, b: PlacedDevice | undefined): boolean {
   if (b === undefined || a.id !== b.id || a.disk !== b.disk) return false

@@ -2,8 +2,8 @@
  * How safe a store is: which disks may fail now without losing a byte, which may not, and why. Pure.
  *
  * A group is a set of copies with a shared fate: the shards of a block, of which `k` must remain, or the copies of
- * the metadata, of which one must remain. Devices on one file system are one disk, and fail together. r disks
- * can lose a group if the r disks that hold most of its shards hold more than it can spare; the store
+ * the metadata, of which one must remain. Devices on one file system are one disk, and fail together; so do the devices
+ * of a machine, and those of a zone, if the devices have homes. r disks can lose a group if the r disks that hold most of its shards hold more than it can spare; the store
  * survives what its weakest group survives.
  *
  * Assumes    an `active` device has all that the layout assigns to it, except in partitions that it is known
@@ -21,7 +21,9 @@ import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import type { ControlDeviceState } from "../format/control-record.js"
 import type { Layout } from "../placement/index.js"
 import { BlocksEvaluator, Findings, Group, hasShard, ownDisks, partitionsOf, UNTOUCHED } from "./safety-blocks-core.js"
+import { domainsAsDisks } from "./safety-blocks-core.js"
 import type { PlacedDevice, Places, Shape, Survival } from "./safety-blocks-core.js"
+import { namedDomains, type DomainLevelName, type DomainSafety, type NamedLevel } from "./safety-domains-core.js"
 
 export const RISKIEST_MAX = 16
 
@@ -30,6 +32,9 @@ export interface SafetyDevice {
   readonly state: ControlDeviceState
   /** The file system: equal for devices that fail together. Undefined if unknown because the device is offline. */
   readonly disk: string | undefined
+  /** If the device has a home: names are unique within the next wider domain. Devices without a zone share one. */
+  readonly zone?: string
+  readonly machine?: string
 }
 
 /** A policy that stored blocks have, or that new ones are written under. */
@@ -116,6 +121,10 @@ export interface Safety {
   readonly weakest: "metadata" | "blocks"
   /** Devices on a disk that must not fail now: its loss alone loses something. */
   readonly critical: readonly DeviceId[]
+  /** Absent if no device has a home. */
+  readonly machines?: DomainSafety
+  /** Absent if no zone is named. */
+  readonly zones?: DomainSafety
   /** Ascending, without duplicates, only levels with bytes. */
   readonly levels: readonly SafetyLevel[]
   /** The partitions that lack something, lowest first, then by number; at most `RISKIEST_MAX`. */
@@ -142,6 +151,7 @@ export interface SafetyCauses {
 }
 
 interface PolicyShape extends Shape {
+  readonly policy: Policy
   readonly bytes: number
 }
 
@@ -246,6 +256,11 @@ class Evaluation {
     return Math.max(0, group.losses(Math.floor(group.shards / 2) + 1))
   }
 
+  /** The numbers of the disks that must not fail. */
+  criticalDisks(): readonly number[] {
+    return Array.from({ length: this.places.disks }, (_, disk) => disk).filter(disk => this.now.critical.has(disk))
+  }
+
   critical(): readonly DeviceId[] {
     const critical = this.places.devices.filter(({ disk, isHere }) => isHere && this.now.critical.has(disk))
     return critical.map(({ id }) => id)
@@ -259,6 +274,7 @@ function shapesOf({ policies, layout: { width }, previousLayout }: SafetyInput):
     needed: shardsNeeded(policy),
     isNew: previousLayout !== undefined && (isNew === true || previousLayout.width < shardsNeeded(policy)),
     isStaying: !isDecommissioning,
+    policy,
     bytes,
   }))
   return shapes.sort((a, b) => a.slots - b.slots)
@@ -266,7 +282,7 @@ function shapesOf({ policies, layout: { width }, previousLayout }: SafetyInput):
 
 const isHere = (device: PlacedDevice): boolean => device.isHere
 
-function placesOf({ layout, previousLayout, devices, lacking }: SafetyInput): Places {
+function placesOf({ layout, previousLayout, devices, lacking }: SafetyInput, levels: readonly NamedLevel[]): Places {
   const diskNames = diskNamesOf(devices)
   const numbers = new Map([...new Set(diskNames)].map((name, number) => [name, number]))
   const nothing = new Uint8Array(partitionsOf(layout))
@@ -286,18 +302,25 @@ function placesOf({ layout, previousLayout, devices, lacking }: SafetyInput): Pl
       lacks: lacksOf(device),
     })),
     disks: numbers.size,
+    levels,
   }
 }
 
 /**
- * By device. The disk of an offline device may be unknown. If other devices share disks, the device is assumed to be on
- * the disk with the most of them, the worst case; else on a disk of its own.
+ * By device. A home names the disk, or the device has one of its own. Without a home, the disk of an offline device may
+ * be unknown. If other devices share disks, the device is assumed to be on the disk with the most of them, the worst
+ * case; else on a disk of its own.
  */
 function diskNamesOf(devices: readonly SafetyDevice[]): readonly string[] {
   const devicesOn = new Map<string, number>()
-  for (const { disk } of devices) if (disk !== undefined) devicesOn.set(disk, (devicesOn.get(disk) ?? 0) + 1)
+  for (const { disk, machine } of devices) {
+    if (disk !== undefined && machine === undefined) devicesOn.set(disk, (devicesOn.get(disk) ?? 0) + 1)
+  }
   const [fullest] = [...devicesOn].filter(([, count]) => count > 1).sort(([, a], [, b]) => b - a)
-  return devices.map(({ id, disk }) => disk ?? fullest?.[0] ?? `of ${id}`)
+  return devices.map(({ id, disk, zone = "", machine }) => {
+    if (machine !== undefined) return `${zone}/${machine}/${disk ?? `of ${id}`}`
+    return disk ?? fullest?.[0] ?? `of ${id}`
+  })
 }
 
 /** The devices that hold metadata, and those that would join them to reach the wanted number. */
@@ -333,18 +356,47 @@ function causesOf(input: SafetyInput, places: Places): SafetyCauses {
 
 const bytesOf = (groups: readonly MisplacedGroup[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0)
 
+function domainSafety(
+  { names }: NamedLevel,
+  evaluation: Evaluation,
+  shapes: readonly PolicyShape[],
+  mostTogether: readonly number[],
+): DomainSafety {
+  const { ofBlocks, ofMetadata, whole } = evaluation
+  const [worst] = shapes
+    .map(({ policy, slots, needed, isStaying }, i) => {
+      return { policy, shards: mostTogether[i] ?? 0, spare: slots - needed, isStaying }
+    })
+    .filter(({ isStaying, shards, spare }) => isStaying && shards > spare)
+    .sort((a, b) => b.shards - b.spare - (a.shards - a.spare))
+  return {
+    count: names.length,
+    now: Math.min(ofBlocks, ofMetadata),
+    whole,
+    critical: evaluation.criticalDisks().map(number => names[number] ?? ""),
+    ...(worst === undefined ? {} : { crowded: { policy: worst.policy, shards: worst.shards, spare: worst.spare } }),
+  }
+}
+
 /**
  * Evaluates a store repeatedly: it walks the partitions only if more than bytes, misplaced groups and metadata replicas
- * changed since the last call. A walk takes a few milliseconds of CPU.
+ * changed since the last call. A walk takes a few milliseconds of CPU; with 1,000 devices that have homes, up to 0.2 s.
  */
 export class SafetyEvaluator {
   private readonly blocks = new BlocksEvaluator()
 
   evaluate(input: SafetyInput): Safety {
-    const [places, shapes] = [placesOf(input), shapesOf(input)]
-    const { together, apart, lacks } = this.blocks.evaluate(places, shapes)
+    const domains = namedDomains(input.devices)
+    const [places, shapes] = [placesOf(input, domains), shapesOf(input)]
+    const { together, apart, levels, lacks } = this.blocks.evaluate(places, shapes)
     const evaluation = new Evaluation(input, places, shapes, together, lacks)
     const single = apart === together ? evaluation : new Evaluation(input, ownDisks(places), shapes, apart, lacks)
+    const byLevel = domains.flatMap((level, i): [DomainLevelName, DomainSafety][] => {
+      const survived = levels[i]
+      if (survived === undefined) return []
+      const ofLevel = new Evaluation(input, domainsAsDisks(places, level), shapes, survived.survival, lacks)
+      return [[level.name, domainSafety(level, ofLevel, shapes, survived.mostTogether)]]
+    })
     const online = places.devices.filter(isHere).map(({ disk }) => disk)
     return {
       devices: input.devices.length,
@@ -355,9 +407,11 @@ export class SafetyEvaluator {
         devices: Math.min(single.ofBlocks, single.ofMetadata),
       },
       whole: { disks: evaluation.whole, devices: single.whole },
-      opensWithout: evaluation.opensWithout(),
+      // A store with homes has its configuration in a database: no device votes.
+      opensWithout: domains.length === 0 ? evaluation.opensWithout() : new Set(online).size,
       weakest: evaluation.ofMetadata < evaluation.ofBlocks ? "metadata" : "blocks",
       critical: evaluation.critical(),
+      ...Object.fromEntries(byLevel),
       levels: evaluation.levels(),
       riskiest: evaluation.riskiest(),
       causes: causesOf(input, places),

@@ -2,7 +2,9 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseDeviceId, type DeviceId } from "../base/ids.js"
 import type { Safety, SafetyCauses } from "./safety-core.js"
-import { safetySentence } from "./safety-sentence-core.js"
+import { parsePolicy } from "../base/policy.js"
+import type { DomainSafety } from "./safety-domains-core.js"
+import { domainAnswers, safetySentence } from "./safety-sentence-core.js"
 
 const [C, D] = [parseDeviceId("000000000000000c"), parseDeviceId("000000000000000d")]
 const NOTHING: SafetyCauses = {
@@ -123,3 +125,41 @@ test("the sentence begins with the policy, the folders and the disks", () => {
   })
   assert.equal(sentence, "replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects")
 })
+
+const yes: DomainSafety = { count: 3, now: 1, whole: 1, critical: [] }
+const crowded = { policy: parsePolicy("ec:4+2"), shards: 3, spare: 2 }
+const DOMAINS: readonly (readonly [Partial<Safety>, string])[] = [
+  [{ machines: yes }, "any machine: yes"],
+  [{ machines: { ...yes, count: 12, now: 2, whole: 2 }, zones: yes }, "any machine: yes, any 2 of 12; any zone: yes"],
+  [
+    { machines: { ...yes, count: 1, now: 0, whole: 0, critical: ["m1"] } },
+    "any machine: no, because there is only one",
+  ],
+  [
+    { zones: { count: 2, now: 0, whole: 0, critical: ["a", "b"], crowded } },
+    "any zone: no, because up to 3 shards of a block (ec:4+2) are in one zone, and only 2 may be lost",
+  ],
+  [
+    {
+      machines: { count: 2, now: 0, whole: 0, critical: [], crowded: { ...crowded, ...{ shards: 1, spare: 0 } } },
+    },
+    "any machine: no, because up to 1 shard of a block (ec:4+2) is in one machine, and none may be lost",
+  ],
+  [
+    { machines: { ...yes, now: 0, critical: ["a/m1", "a/m2"] } },
+    "any machine: yes once complete, not today: the loss of a/m1 and a/m2 would lose objects",
+  ],
+  [
+    { zones: { ...yes, count: 9, now: 0, critical: ["a", "b", "c", "d", "e"] } },
+    "any zone: yes once complete, not today: the loss of a, b, c and 2 more would lose objects",
+  ],
+  [{ zones: { ...yes, now: -1 } }, "any zone: yes once complete, not today"],
+  [{ zones: yes, causes: { ...NOTHING, isUnseen: true } }, "any zone: yes once complete, not today"],
+]
+for (const [domains, sentence] of DOMAINS) {
+  test(`of domains: ${sentence}`, () => {
+    const safety = { ...store(9, 9, [2, 2]), ...domains }
+    assert.equal(domainAnswers(safety).join("; "), sentence)
+    assert.ok(sentenceOf(safety).includes(`may fail without loss; ${sentence}`))
+  })
+}

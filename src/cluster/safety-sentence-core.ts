@@ -1,6 +1,8 @@
 /** Describes in one sentence how safe a store is. Pure. */
 import type { DeviceId } from "../base/ids.js"
+import { textOfPolicy } from "../base/policy.js"
 import type { Safety, SafetyCauses } from "./safety-core.js"
+import type { DomainSafety } from "./safety-domains-core.js"
 
 interface SentenceFacts {
   /** The policy of new blocks, such as `ec:4+3`. */
@@ -74,6 +76,38 @@ function protection({ disks, devices, offline, now, whole, opensWithout }: Safet
   return "no disk may fail; a lost disk loses objects"
 }
 
+const NAMES_SHOWN = 3
+
+/** `a, b, c and 7 more`. */
+function someOf(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN
+  return more > 0 ? `${names.slice(0, NAMES_SHOWN).join(", ")} and ${more} more` : listed(names)
+}
+
+/** Whether any single domain may fail: `any machine: yes`, `any zone: no, because …`. */
+function domainAnswer(
+  level: "machine" | "zone",
+  { count, now, whole, critical, crowded }: DomainSafety,
+  { isUnseen }: SafetyCauses,
+): string {
+  const any = `any ${level}`
+  if (count === 1) return `${any}: no, because there is only one`
+  if (whole < 1 && crowded !== undefined) {
+    const { policy, shards, spare } = crowded
+    return `${any}: no, because up to ${plural(shards, "shard")} of a block (${textOfPolicy(policy)}) ${shards === 1 ? "is" : "are"} in one ${level}, and ${spare === 0 ? "none" : `only ${spare}`} may be lost`
+  }
+  if (whole < 1) return `${any}: no`
+  if (now >= 1 && !isUnseen) return now === 1 ? `${any}: yes` : `${any}: yes, any ${now} of ${count}`
+  const named = critical.length === 0 ? "" : `: the loss of ${someOf(critical)} would lose objects`
+  return `${any}: yes once complete, not today${named}`
+}
+
+/** One answer for machines and one for zones, as far as the store has them. */
+export const domainAnswers = ({ machines, zones, causes }: Safety): readonly string[] => [
+  ...(machines === undefined ? [] : [domainAnswer("machine", machines, causes)]),
+  ...(zones === undefined ? [] : [domainAnswer("zone", zones, causes)]),
+]
+
 function today({ now, whole }: Safety, reasons: readonly string[]): string {
   const because = reasons.length === 0 ? "" : `because ${listed(reasons.slice(0, 2))}`
   if (now.disks < 0) return `something cannot be read today${because && `, ${because}`}`
@@ -87,7 +121,8 @@ function today({ now, whole }: Safety, reasons: readonly string[]): string {
 /**
  * `ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss`, or
  * `ec:4+3 in 7 folders (1 offline) on 6 disks: any 3 disks may fail without loss once every folder is back, on a disk of
- * its own; today only 2, because /c is offline; whole again in about 40 min`.
+ * its own; today only 2, because /c is offline; whole again in about 40 min`. If devices have homes, it says whether any
+ * machine and any zone may fail: `any machine: yes; any zone: no, because there is only one`.
  */
 export function safetySentence(safety: Safety, { policy, pathOf, wholeInSeconds }: SentenceFacts): string {
   const reasons = reasonsOf(safety.causes, pathOf)
@@ -95,6 +130,7 @@ export function safetySentence(safety: Safety, { policy, pathOf, wholeInSeconds 
   const offline = safety.offline === 0 ? "" : ` (${safety.offline} offline)`
   const parts = [
     `${policy} in ${plural(safety.devices, "folder")}${offline} on ${plural(safety.disks, "disk")}: ${protection(safety)}`,
+    ...domainAnswers(safety),
     ...(isLess || reasons.length > 0 ? [today(safety, reasons)] : []),
     ...(wholeInSeconds === undefined || reasons.length === 0
       ? []

@@ -1,11 +1,21 @@
 /** Control records of stores with a given number of devices, for tests of decisions. */
-import { parseDeviceId, parseEpoch, parseStoreId, parseTabletId, rowKeyOf, type DeviceId } from "../base/ids.js"
+import assert from "node:assert/strict"
+import {
+  parseDeviceId,
+  parseEpoch,
+  parseIncarnation,
+  parseNodeName,
+  parseStoreId,
+  parseTabletId,
+  rowKeyOf,
+  type DeviceId,
+} from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { defaultMetaCopies, defaultPolicy, parsePolicy, shardCount } from "../base/policy.js"
-import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import type { ControlDevice, ControlRecord, DeviceHome } from "../format/control-record.js"
 import { planLayout } from "../placement/index.js"
 import type { NewDevice } from "./device-commands-core.js"
-import { controlLayoutOf } from "./record-layout-core.js"
+import { controlLayoutOf, layoutDevices } from "./record-layout-core.js"
 
 export const TABLET = parseTabletId(1)
 export const CAPACITY_BYTES = 1e12
@@ -56,4 +66,32 @@ function makeStore(count: number, chosen: string | undefined): ControlRecord {
     region: "us-east-1",
     more: [],
   }
+}
+
+/** A node that is its own machine. */
+export const homeOn = (node: string, zone?: string, incarnation = 1): DeviceHome => ({
+  node: parseNodeName(node),
+  incarnation: parseIncarnation(incarnation),
+  ...(zone === undefined ? {} : { zone }),
+  machine: node,
+})
+
+/**
+ * A store of several nodes, whose metadata is in a database. Each text is a node: its name,
+ * its zone after "@" and its number of devices after ":", such as `n1@east:2`.
+ */
+export function clusterOf(nodes: readonly string[], chosen?: string): ControlRecord {
+  const homes = nodes.flatMap(text => {
+    const [, name = "", zone, count] = /^([^@:]+)(?:@([^:]+))?:(\d+)$/.exec(text) ?? assert.fail(text)
+    return Array.from({ length: Number(count) }, () => homeOn(name, zone))
+  })
+  const name = `${nodes.join()} ${chosen}`
+  const known = made.get(name)
+  if (known !== undefined) return known
+  const store = storeOf(homes.length, chosen)
+  const devices = store.devices.map((device, number) => ({ ...device, home: homes[number] ?? assert.fail() }))
+  const layout = controlLayoutOf(planLayout(layoutDevices(devices), shardCount(store.policy)))
+  const cluster = { ...store, devices, tablets: [], layout }
+  made.set(name, cluster)
+  return cluster
 }

@@ -12,4 +12,5 @@ export {
   type LayoutDevice,
 } from "./layout.js"
 export { movement } from "./movement.js"
-export { planLayout, planNext, replaceDevice } from "./next-layout.js"
+export { isSpreadEvenly, planLayout, planNext, replaceDevice } from "./next-layout.js"
+export { mostTogether } from "./together.js"

@@ -45,10 +45,25 @@ export function planLayout(
  * only if no other device is available. At least `width` devices need a weight.
  */
 export function planNext(before: Layout, devices: readonly LayoutDevice[], width: number, version: number): Layout {
-  const usable = inOrderOf(
-    before.devices,
-    devices.filter(({ weight }) => weight > 0),
-  )
+  const usable = usableOf(before, devices)
+  return settled(draftOf(before, usable, width), usable, version)
+}
+
+/**
+ * Whether each partition of the layout is spread as evenly over the failure domains as the devices, which include its
+ * own, allow: `planNext` would move no shard to another domain because of them.
+ */
+export function isSpreadEvenly(layout: Layout, devices: readonly LayoutDevice[]): boolean {
+  const draft = draftOf(layout, usableOf(layout, devices), layout.width)
+  if (draft.tree.isFlat) return true
+  for (let partition = 0; partition < draft.partitions; partition += 1) {
+    if (draft.look(partition).unevenDomain() >= 0) return false
+  }
+  return true
+}
+
+/** The present layout, as far as its devices are among the usable ones. */
+function draftOf(before: Layout, usable: readonly LayoutDevice[], width: number): LayoutDraft {
   const indexes = new Map(usable.map(({ id }, index) => [id, index]))
   const indexOf = before.devices.map(id => indexes.get(id) ?? -1)
   const partitions = before.table.length / before.width
@@ -59,7 +74,7 @@ export function planNext(before: Layout, devices: readonly LayoutDevice[], width
       if (index >= 0) draft.put(partition, slot, index)
     }
   }
-  return settled(draft, usable, version)
+  return draft
 }
 
 /** The layout with one device replaced by another, which takes exactly its slots. */
@@ -70,6 +85,12 @@ export function replaceDevice(layout: Layout, old: DeviceId, by: DeviceId, versi
   )
   return { ...layout, version, devices: layout.devices.map(id => (id === old ? by : id)) }
 }
+
+const usableOf = (before: Layout, devices: readonly LayoutDevice[]): readonly LayoutDevice[] =>
+  inOrderOf(
+    before.devices,
+    devices.filter(({ weight }) => weight > 0),
+  )
 
 /** Known devices first, in their order, so that a table changes only where slots move. */
 function inOrderOf(known: readonly DeviceId[], devices: readonly LayoutDevice[]): readonly LayoutDevice[] {

@@ -25,7 +25,11 @@ const SUBJECTS: Readonly<Record<string, Subjects>> = {
     replicas: () => new ReplicaScenario(),
     store: () => new StoreScenario(),
   },
-  placement: { devices: () => new PlacementScenario(), store: () => new StoreScenario() },
+  placement: {
+    devices: () => new PlacementScenario(),
+    store: () => new StoreScenario(),
+    cluster: () => new StoreScenario(),
+  },
   repair: {
     partition: () => new PartitionScenario(),
     body: () => new BodyScenario(),

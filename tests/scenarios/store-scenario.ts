@@ -7,7 +7,7 @@
 import { must } from "../../src/base/assert.js"
 import type { DeviceId } from "../../src/base/ids.js"
 import { parsePolicy, textOfPolicy } from "../../src/base/policy.js"
-import { newDevice, storeOf, TABLET } from "../../src/cluster/testing-records.js"
+import { clusterOf, newDevice, storeOf, TABLET } from "../../src/cluster/testing-records.js"
 import {
   addDevice,
   addLearner,
@@ -35,12 +35,11 @@ import type { ControlRecord } from "../../src/format/control-record.js"
 import { movement } from "../../src/placement/index.js"
 import type { Call } from "./call.js"
 import { idOf, nameOf, namesOf, shownState } from "./devices.js"
+import { nodeChanges, shownHome, silence, spread, survives, type Change } from "./node-changes.js"
 import type { Subject } from "./run-scenario.js"
 
 const MINUTE_MS = 60_000
 const SHOWN_STEPS = { learn: "learn", promote: "promote", drop: "drop" } as const
-
-type Change = (record: ControlRecord, call: Call) => ControlRecord
 
 const deviceWord = (call: Call): DeviceId => idOf(call.word())
 const added = (name: string) => ({ ...newDevice(0), id: idOf(name) })
@@ -85,14 +84,19 @@ export class StoreScenario implements Subject {
     },
     drop: (record, call) => dropReplicas(record, [deviceWord(call)]),
     restart: record => forgetLearners(record),
+    ...nodeChanges(() => this.nowMs),
   }
 
   readonly commands = {
     store: (call: Call) => this.open(call),
+    cluster: (call: Call) => this.openCluster(call),
     ...Object.fromEntries(Object.keys(this.changes).map(name => [name, (call: Call) => this.change(name, call)])),
     "next-step": (call: Call) => this.nextStep(call),
     wait: (call: Call) => this.wait(call),
     state: () => this.state(),
+    silent: (call: Call) => silence(this.record, call),
+    spread: (call: Call) => spread(this.record, call),
+    survives: () => survives(this.record),
   }
 
   private get record(): ControlRecord {
@@ -102,6 +106,16 @@ export class StoreScenario implements Subject {
   private open(call: Call): readonly string[] {
     const store = storeOf(call.number("devices"), call.optional("policy"))
     this.current = { ...store, metaCopies: call.number("metadata-replicas", store.metaCopies) }
+    return this.state()
+  }
+
+  /** Input: `n1 zone=east devices=2` for each node; metadata is in a database. */
+  private openCluster(call: Call): readonly string[] {
+    const nodes = call.inputCalls().map(line => {
+      const zone = line.optional("zone")
+      return `${line.name}${zone === undefined ? "" : `@${zone}`}:${line.number("devices")}`
+    })
+    this.current = clusterOf(nodes, call.optional("policy"))
     return this.state()
   }
 
@@ -143,10 +157,12 @@ export class StoreScenario implements Subject {
     const { width, version } = layoutOf(record.layout)
     const moving = record.previousLayout ? `, moving from layout ${record.previousLayout.version}` : ""
     return [
-      ...record.devices.map(({ id, state, weight }) => `device ${nameOf(id)}: ${shownState(state)}, weight ${weight}`),
+      ...record.devices.map(({ id, state, weight, home }) => {
+        return `device ${nameOf(id)}: ${shownState(state)}, weight ${weight}${shownHome(home)}`
+      }),
       `policy ${shownPolicy(record)}`,
       `layout ${version}, width ${width}${moving}`,
-      shownTablet(record),
+      ...shownTablet(record),
     ]
   }
 }
@@ -154,11 +170,13 @@ export class StoreScenario implements Subject {
 const shownPolicy = ({ policy, isPolicyAutomatic }: ControlRecord): string =>
   `${textOfPolicy(policy)}${isPolicyAutomatic ? " (automatic)" : ""}`
 
-function shownTablet(record: ControlRecord): string {
+/** Nothing if the metadata is in a database. */
+function shownTablet(record: ControlRecord): readonly string[] {
+  if (record.tablets.length === 0) return []
   const { epoch, replicas, learners } = tabletOf(record, TABLET)
   const learning = learners.length > 0 ? `, learner ${namesOf(learners.map(({ id }) => id))}` : ""
   const wanted = `of ${record.metaCopies} wanted`
-  return `metadata epoch ${epoch}: replicas ${namesOf(replicas.map(({ id }) => id))} ${wanted}${learning}`
+  return [`metadata epoch ${epoch}: replicas ${namesOf(replicas.map(({ id }) => id))} ${wanted}${learning}`]
 }
 
 function devicesDifference(before: ControlRecord, after: ControlRecord): readonly string[] {
@@ -166,11 +184,12 @@ function devicesDifference(before: ControlRecord, after: ControlRecord): readonl
   return [...ids].flatMap(id => {
     const [was, is] = [before, after].map(({ devices }) => devices.find(device => device.id === id))
     const name = `device ${nameOf(id)}`
-    if (!was) return is ? [`${name}: new, ${shownState(is.state)}, weight ${is.weight}`] : []
+    if (!was) return is ? [`${name}: new, ${shownState(is.state)}, weight ${is.weight}${shownHome(is.home)}`] : []
     if (!is) return [`${name}: forgotten`]
     const lines: string[] = []
     if (was.state !== is.state) lines.push(`${name}: ${shownState(was.state)} -> ${shownState(is.state)}`)
     if (was.weight !== is.weight) lines.push(`${name}: weight ${was.weight} -> ${is.weight}`)
+    if (was.home !== is.home) lines.push(`${name}:${shownHome(was.home)} ->${shownHome(is.home)}`)
     return lines
   })
 }
@@ -204,5 +223,5 @@ function layoutDifference(before: ControlRecord, after: ControlRecord): readonly
 }
 
 function tabletDifference(before: ControlRecord, after: ControlRecord): readonly string[] {
-  return tabletOf(before, TABLET) === tabletOf(after, TABLET) ? [] : [shownTablet(after)]
+  return before.tablets.every((tablet, i) => tablet === after.tablets[i]) ? [] : shownTablet(after)
 }
