@@ -30,6 +30,8 @@ export class SimClock implements Clock {
   #wallOffsetMs: number
   #sleepers: Sleeper[] = []
   #driven = false
+  /** Calls that wait for the end of their turn. */
+  #endsOfTurn = 0
 
   constructor(wallStartMs: number = WALL_START_MS) {
     this.#wallOffsetMs = wallStartMs
@@ -82,15 +84,19 @@ export class SimClock implements Clock {
   }
 
   atEndOfTurn(call: () => void): void {
-    setImmediate(call)
+    this.#endsOfTurn += 1
+    setImmediate(() => {
+      this.#endsOfTurn -= 1
+      call()
+    })
   }
 
   /** Advances by `durationMs` and wakes every sleeper that is due, including those that start to sleep meanwhile. */
   async advance(durationMs: number): Promise<void> {
     await this.#drive(async () => {
       const endMs = this.#nowMs + durationMs
-      await turn()
-      while (this.#wakeNext(endMs)) await turn()
+      await this.#settle()
+      while (this.#wakeNext(endMs)) await this.#settle()
       this.#nowMs = endMs
     })
   }
@@ -107,7 +113,7 @@ export class SimClock implements Clock {
     await this.#drive(async () => {
       const endMs = this.#nowMs + limitMs
       for (let quietTurns = 0; ; quietTurns += 1) {
-        await turn()
+        await this.#settle()
         if (settled) return
         if (this.#wakeNext(endMs)) quietTurns = 0
         assert(this.#sleepers.length === 0 || quietTurns === 0, `not settled within ${limitMs} ms of simulated time`)
@@ -115,6 +121,12 @@ export class SimClock implements Clock {
       }
     })
     return promise
+  }
+
+  /** Lets everything run that needs no time to pass. */
+  async #settle(): Promise<void> {
+    do await turn()
+    while (this.#endsOfTurn > 0)
   }
 
   #wakeNext(endMs: number): boolean {
