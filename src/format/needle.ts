@@ -88,8 +88,9 @@ export interface NeedlePlace {
 }
 
 export const NEEDLE_KEY_BYTES = 27
+export const POLICY_BYTES = 4
 export const NEEDLE_HEAD_BYTES = 72
-const NEEDLE_BODY_BYTES_MAX = BLOCK_BYTES_MAX
+export const NEEDLE_BODY_BYTES_MAX = BLOCK_BYTES_MAX
 /** Bucket name, content type, user metadata and tags of an object. */
 const RECOVERY_HEADER_BYTES_MAX = 8 * KIB
 const KEY_BYTES_MAX = 2 * KIB
@@ -116,7 +117,8 @@ const SEEDS = { needle: 0x6e65_6564n, payload: 0x7061_796cn } as const
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 
-function writeNeedleKey(id: NeedleId, target: Uint8Array, at: number): void {
+/** Writes the index key of a needle: `NEEDLE_KEY_BYTES`. */
+export function writeNeedleKey(id: NeedleId, target: Uint8Array, at: number): void {
   const view = viewOf(target)
   view.setUint16(at, id.partition)
   target.set(must(bytesOfHex(id.uploadId), "an upload id is hex"), at + 2)
@@ -126,7 +128,8 @@ function writeNeedleKey(id: NeedleId, target: Uint8Array, at: number): void {
   target[at + 26] = id.slot
 }
 
-function readNeedleKey(bytes: Uint8Array, at: number): NeedleId {
+/** The needle of an index key whose bytes are all present. The slot may be out of range. */
+export function readNeedleKey(bytes: Uint8Array, at: number): NeedleId {
   const view = viewOf(bytes)
   return {
     partition: parsePartitionId(view.getUint16(at)),
@@ -183,12 +186,24 @@ export function payloadSeed(family: Family, key: RowKey): bigint {
 export const payloadHeaderBytes = (key: RowKey, payloadBytes: number): number =>
   NEEDLE_HEAD_BYTES + key.length + subBlockCount(payloadBytes) * CHECKSUM_BYTES + HASH_BYTES
 
-function writePolicy(policy: Policy, target: Uint8Array, at: number): void {
+/** Writes a policy: `POLICY_BYTES`. */
+export function writePolicy(policy: Policy, target: Uint8Array, at: number): void {
   if (policy.kind === "replica") target.set([REPLICA, policy.copies, 0, 0], at)
   else target.set([CODED, policy.k, policy.m, MATRICES.indexOf(policy.matrix)], at)
 }
 
-function readPolicy(bytes: Uint8Array, at: number): Policy | undefined {
+/** One shared object for each policy, however many shards have it. */
+const policiesRead = new Map<number, Policy>()
+
+/** Undefined if `writePolicy` does not write such bytes. */
+export function readPolicy(bytes: Uint8Array, at: number): Policy | undefined {
+  const encoded = viewOf(bytes).getUint32(at, true)
+  const policy = policiesRead.get(encoded) ?? decodePolicy(bytes, at)
+  if (policy !== undefined) policiesRead.set(encoded, policy)
+  return policy
+}
+
+function decodePolicy(bytes: Uint8Array, at: number): Policy | undefined {
   const [kind = 0, k = 0, m = 0, named = 0] = bytes.subarray(at, at + 4)
   const matrix = MATRICES[named]
   if (kind === REPLICA && k >= 1 && k <= SHARDS_MAX && m === 0 && named === 0) return { kind: "replica", copies: k }
@@ -357,20 +372,15 @@ export function decodeNeedlePlace(bytes: Uint8Array): NeedlePlace {
   return place
 }
 
-/** One shared object for each policy, however many shards have it. */
-const policiesRead = new Map<number, Policy>()
-
 /** Undefined for a value of version 1, whose shape is in the needle's header. Throws `corruptRow`. */
 export function decodeShardShape(bytes: Uint8Array): ShardShape | undefined {
   const view = viewOfPlace(bytes)
   if (bytes.length === PLACE_BYTES) return undefined
-  const encoded = view.getUint32(20, true)
-  const policy = policiesRead.get(encoded) ?? readPolicy(bytes, 20)
+  const policy = readPolicy(bytes, 20)
   const blockLengthBytes = view.getUint32(24, true)
   if (policy === undefined || blockLengthBytes > BLOCK_BYTES_MAX) {
-    throw fail("corruptRow", { family: "needles", policy: encoded, blockLengthBytes })
+    throw fail("corruptRow", { family: "needles", policy: view.getUint32(20, true), blockLengthBytes })
   }
-  policiesRead.set(encoded, policy)
   return { policy, blockLengthBytes }
 }
 
