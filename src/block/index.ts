@@ -2,6 +2,8 @@
 export { LocalBlocks } from "./blocks.js"
 export type { BlockRun, Blocks, Devices, LentBytes, LiveBlock, PieceOwner } from "./contract.js"
 export type { ShardCopy, ShardDevice, WrittenBody } from "./contract.js"
+export type { ShardStore } from "./shard-store.js"
+export { ReadBuffers } from "./read-buffers.js"
 export { assignedDeviceOf, Layouts } from "./layouts.js"
 export { blockShape, shapeOf, type ExtentRange } from "./read-plan-core.js"
 export { ALL_NEEDLES, needleIdOf, standingOf } from "./shard-scan-core.js"

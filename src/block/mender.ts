@@ -281,7 +281,7 @@ export class Mender {
       return memory
     }
     try {
-      return await volumes?.fetch(id, state.shape.shardBytes, allocate)
+      return await volumes?.fetch(id, state.shape.shardBytes, allocate, undefined, true)
     } finally {
       for (const memory of taken) {
         // The mend ended before this slow read did.

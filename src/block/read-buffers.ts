@@ -64,6 +64,11 @@ export class ReadBuffers {
     }
   }
 
+  /** Like `give`, for a buffer from which an abandoned write may still read: memory of its own is not freed early. */
+  abandon(view: Uint8Array): void {
+    if (!this.own.has(view.buffer)) this.give(view)
+  }
+
   private placeFor(lengthBytes: number): number | undefined {
     if (lengthBytes <= SHORT_BYTES) return this.short.pop()
     return lengthBytes <= LONG_BYTES ? this.long.pop() : undefined

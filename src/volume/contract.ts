@@ -108,9 +108,16 @@ export interface Volumes {
   ): Uint8Array | Slow
   /**
    * A shard of this length, or a range of whole sub-blocks of it, for a caller that verifies the body itself because it
-   * does so for many together. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`.
+   * does so for many together. `isUnhurried`: no request waits for it. Throws `noSuchNeedle`, `corruptNeedle`,
+   * `deviceFailed`.
    */
-  fetch(id: NeedleId, bodyBytes: number, allocate: Allocate, range?: NeedleRange): Promise<FetchedShard>
+  fetch(
+    id: NeedleId,
+    bodyBytes: number,
+    allocate: Allocate,
+    range?: NeedleRange,
+    isUnhurried?: boolean,
+  ): Promise<FetchedShard>
   /** False also for a needle that is suspect, or in a volume that is missing. */
   has(id: NeedleId): boolean
   /** The needle's header. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`. */

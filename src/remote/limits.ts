@@ -1,0 +1,45 @@
+/** Every limit of remote shards, in one place; tests shrink them. */
+import type { CallClass } from "../format/frame.js"
+import { PAGE_NEEDLES_MAX } from "../format/shard-calls.js"
+import { MIB } from "../base/limits.js"
+
+export interface RemoteLimits {
+  /** How often a node is asked for the states of its devices. */
+  readonly statesEveryMs: number
+  /** The same after a call that failed, until the node answers or counts as silent. */
+  readonly statesRetryMs: number
+  /** Deadline of that call. */
+  readonly statesMs: number
+  /** After so many of them in sequence without an answer, other calls fail immediately until one is answered. */
+  readonly statesFailedMax: number
+  /** Deadline of questions about needles. */
+  readonly hasMs: number
+  /**
+   * Deadlines of all other calls. Longer than a node takes to give up a device that hangs, so that its own failure
+   * arrives first.
+   */
+  readonly deadlineMs: Readonly<Record<CallClass, number>>
+  /** Shard bytes of one class on their way to one node; further appends wait. At most what a node accepts unread. */
+  readonly sendBytesMax: number
+  /** Memory that a node has for shards on their way from and to others, for each class. Further calls wait. */
+  readonly servedBytesMax: Readonly<Record<CallClass, number>>
+  /** The part of it that one other node, or one device, may use. */
+  readonly shareOfServed: number
+  /** Needles in one page of an index, at most PAGE_NEEDLES_MAX, and places in the index at which it is read. */
+  readonly pageNeedlesMax: number
+  readonly pageSeeksMax: number
+}
+
+export const REMOTE_LIMITS: RemoteLimits = {
+  statesEveryMs: 2_000,
+  statesRetryMs: 100,
+  statesMs: 2_000,
+  statesFailedMax: 2,
+  hasMs: 2_000,
+  deadlineMs: { client: 10_000, background: 60_000 },
+  sendBytesMax: 32 * MIB,
+  servedBytesMax: { client: 128 * MIB, background: 32 * MIB },
+  shareOfServed: 1 / 2,
+  pageNeedlesMax: PAGE_NEEDLES_MAX,
+  pageSeeksMax: 256,
+}
