@@ -3,8 +3,8 @@ import { test } from "node:test"
 import { parsePolicy } from "../base/policy.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { markOffline } from "./device-states-core.js"
-import { addDevice, forgetDevice, removeDevice, replaceDevice } from "./device-commands-core.js"
-import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./testing-records.js"
+import { addDevice, forgetDevice, joinDevices, removeDevice, replaceDevice } from "./device-commands-core.js"
+import { CAPACITY_BYTES, clusterOf, deviceId, homeOn, newDevice, storeOf } from "./testing-records.js"
 import { admitBucketPolicy, setPolicy } from "./policy-core.js"
 import { previewChange, reencodingOf, type Preview } from "./preview-core.js"
 
@@ -99,4 +99,26 @@ test("a bucket with its own redundancy re-encodes only its bytes, and may surviv
   about(planned.reencodedBytes, 2 * bytes)
   assert.equal(planned.movedBytes, 0)
   assert.deepEqual(planned.survives, { before: 2, during: 1, after: 1 })
+})
+
+test("a third zone makes the loss of any zone survivable, once shards have moved", () => {
+  const before = clusterOf(["n1@a:3", "n2@b:3"], "ec:4+2")
+  const third = [6, 7, 8].map(number => ({ ...newDevice(number), home: homeOn("n3", "c") }))
+  const planned = preview(before, joinDevices(before, third, [], 7), [], () => assert.fail("a home names the disk"))
+  assert.deepEqual(planned.survivesZones, { before: 0, during: 0, after: 1 })
+  assert.deepEqual(planned.survivesMachines, planned.survivesZones)
+  assert.deepEqual(planned.survives, { before: 2, during: 2, after: 2 })
+  about(planned.usableAfter, (9 * CAPACITY_BYTES * 4) / 6)
+  const sharing = { ...homeOn("n1"), disk: "8:0" }
+  const shared = {
+    ...before,
+    devices: before.devices.map((device, i) => (i < 2 ? { ...device, home: sharing } : device)),
+  }
+  about(preview(shared, shared).usableAfter, (6 * CAPACITY_BYTES * 4) / 6 / 2)
+})
+
+test("a plan for a store without homes says nothing of machines and zones", () => {
+  const before = storeOf(5, "ec:2+1")
+  const planned = preview(before, addDevice(before, newDevice(5), undefined, [], 7))
+  assert.ok(!("survivesMachines" in planned) && !("survivesZones" in planned))
 })

@@ -10,7 +10,7 @@ import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/pol
 import type { ControlDevice, ControlRecord, ControlTablet } from "../format/control-record.js"
 import { movement, slotsPerDevice, usableBytes, type Layout } from "../placement/index.js"
 import { domainsOfHome, hasPlace, layoutOf } from "./record-layout-core.js"
-import { evaluateSafety, type PolicyUse, type SafetyInput } from "./safety-core.js"
+import { evaluateSafety, type PolicyUse, type Safety, type SafetyInput } from "./safety-core.js"
 
 /** The present state of the store. */
 export interface PreviewFacts {
@@ -38,6 +38,13 @@ interface DevicePreview {
   readonly bytesOut: number
 }
 
+/** How many arbitrary ones may fail without a loss; -1: something is not readable. */
+interface Survives {
+  readonly before: number
+  readonly during: number
+  readonly after: number
+}
+
 export interface Preview {
   readonly policyBefore: Policy
   readonly policyAfter: Policy
@@ -49,8 +56,12 @@ export interface Preview {
   readonly hours: number
   /** Every device before and after the change, new ones last. */
   readonly devices: readonly DevicePreview[]
-  /** How many arbitrary disks may fail without a loss; -1: something is not readable. */
-  readonly survives: { readonly before: number; readonly during: number; readonly after: number }
+  /** Of disks. */
+  readonly survives: Survives
+  /** Absent if the devices have no homes. */
+  readonly survivesMachines?: Survives
+  /** Absent if no zone is named. */
+  readonly survivesZones?: Survives
   /** Bytes of objects that fit, including the present ones; undefined if no capacity is known. */
   readonly usableBefore: number | undefined
   readonly usableAfter: number | undefined
@@ -83,7 +94,7 @@ export function previewChange(
       bytesIn: (moved.bytesIn.get(id) ?? 0) + (reencoded.get(id) ?? 0),
       bytesOut: moved.bytesOut.get(id) ?? 0,
     })),
-    survives: survivals(before, after, facts, reencodings),
+    ...survivals(before, after, facts, reencodings),
     usableBefore: usableOf(before, facts),
     usableAfter: usableOf(after, facts),
   }
@@ -136,7 +147,7 @@ function survivals(
   after: ControlRecord,
   facts: PreviewFacts,
   reencodings: readonly Reencoding[],
-): Preview["survives"] {
+): Pick<Preview, "survives" | "survivesMachines" | "survivesZones"> {
   const givenUpBytes = ({ policy }: PolicyUse): number =>
     reencodings
       .filter(({ from }) => textOfPolicy(from) === textOfPolicy(policy))
@@ -150,13 +161,28 @@ function survivals(
     return use.isDecommissioning || (bytes <= 0 && bytes < use.bytes) ? [] : [{ ...use, bytes }]
   })
   const written: PolicyUse = { policy: after.policy, bytes: 0, isDecommissioning: false, isNew: !isThere(after.policy) }
-  const losses = (record: ControlRecord, policies: readonly PolicyUse[], isDone: boolean): number =>
-    evaluateSafety(safetyInputOf(record, policies, facts, isDone)).now.disks
-  return {
-    before: losses(before, facts.policies, false),
-    during: losses(after, [...facts.policies, ...coming, written], false),
-    after: losses(settled(after), [...staying, ...coming, written], true),
+  const safetyOf = (record: ControlRecord, policies: readonly PolicyUse[], isDone: boolean): Safety =>
+    evaluateSafety(safetyInputOf(record, policies, facts, isDone))
+  const safeties = {
+    before: safetyOf(before, facts.policies, false),
+    during: safetyOf(after, [...facts.policies, ...coming, written], false),
+    after: safetyOf(settled(after), [...staying, ...coming, written], true),
   }
+  const [machines, zones] = [survivesOf(safeties, "machines"), survivesOf(safeties, "zones")]
+  const disks = ({ now }: Safety): number => now.disks
+  return {
+    survives: { before: disks(safeties.before), during: disks(safeties.during), after: disks(safeties.after) },
+    ...(machines && { survivesMachines: machines }),
+    ...(zones && { survivesZones: zones }),
+  }
+}
+
+function survivesOf(
+  safeties: Readonly<Record<keyof Survives, Safety>>,
+  level: "machines" | "zones",
+): Survives | undefined {
+  const [before, during, after] = [safeties.before[level], safeties.during[level], safeties.after[level]]
+  return before && during && after && { before: before.now, during: during.now, after: after.now }
 }
 
 function safetyInputOf(
