@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
-import { parseIncarnation, parseNodeFingerprint, parsePosition } from "../base/ids.js"
+import { parseIncarnation, parseNodeFingerprint, parseNodeName, parsePosition } from "../base/ids.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import type { Command } from "../metadata/index.js"
 import {
@@ -20,6 +20,7 @@ import {
   takeLease,
 } from "./index.js"
 
+const [A, B] = [parseNodeName("a"), parseNodeName("b")]
 const bytes = (...values: number[]) => Uint8Array.from(values)
 
 class Store {
@@ -39,7 +40,7 @@ class Store {
 
 const rowOf = (name: string, incarnation: number) => ({
   ...{
-    name,
+    name: parseNodeName(name),
     incarnation: parseIncarnation(incarnation),
     address: "h:1",
     fingerprint: parseNodeFingerprint("0f".repeat(32)),
@@ -48,7 +49,7 @@ const rowOf = (name: string, incarnation: number) => ({
   ...{ layoutVersion: 1, unreachable: [] },
 })
 
-const FACTS = { position: parsePosition(5), layoutVersion: 2, unreachable: ["c"] }
+const FACTS = { position: parsePosition(5), layoutVersion: 2, unreachable: [parseNodeName("c")] }
 const changeFrom = (before: number, record: number, layouts = NO_LAYOUTS) =>
   changeControl({ before, generation: before + 1, record: bytes(record), layouts })
 const NO_LAYOUTS = { put: [], drop: [] } as Parameters<typeof changeControl>[0]["layouts"]
@@ -86,16 +87,16 @@ test("layout tables are added and dropped with the record, and never change", as
 test("a node beats in its own row until another process of it joins, or the row is removed", async () => {
   const store = new Store()
   await store.join("a", 1)
-  await store.as(1, beatNode("a", FACTS, []))
+  await store.as(1, beatNode(A, FACTS, []))
   assert.deepEqual(await store.metadata.ask(nodeRows()), [{ ...plainRow("a", 1), ...FACTS, beat: 2 }])
-  await assert.rejects(store.as(2, beatNode("a", FACTS, [])), error => isFailure(error, "conflict"))
+  await assert.rejects(store.as(2, beatNode(A, FACTS, [])), error => isFailure(error, "conflict"))
   await assert.rejects(store.as(2, joinNode(rowOf("a", 1))), error => isFailure(error, "conflict"))
   await store.join("a", 2)
-  await assert.rejects(store.as(1, beatNode("a", FACTS, [])), error => isFailure(error, "conflict"))
-  assert.equal(await store.as(3, removeNodeRow("a", parseIncarnation(1))), false)
-  assert.equal(await store.as(3, removeNodeRow("a", parseIncarnation(2))), true)
-  assert.equal(await store.as(3, removeNodeRow("a", undefined)), false)
-  await assert.rejects(store.as(2, beatNode("a", FACTS, [])), error => {
+  await assert.rejects(store.as(1, beatNode(A, FACTS, [])), error => isFailure(error, "conflict"))
+  assert.equal(await store.as(3, removeNodeRow(A, parseIncarnation(1))), false)
+  assert.equal(await store.as(3, removeNodeRow(A, parseIncarnation(2))), true)
+  assert.equal(await store.as(3, removeNodeRow(A, undefined)), false)
+  await assert.rejects(store.as(2, beatNode(A, FACTS, [])), error => {
     assert.ok(isFailure(error, "nodeRemoved"))
     assert.match(error.message, /this node was removed from the store/)
     return true
@@ -112,11 +113,11 @@ test("a lease is taken by one of those that saw the same row, and renewed by hea
   await store.join("b", b)
   assert.equal(await store.as(a, takeLease("repair", undefined)), true)
   assert.equal(await store.as(b, takeLease("repair", undefined)), false)
-  assert.deepEqual(await store.as(a, beatNode("a", FACTS, ["repair", "steward"])), ["repair"])
-  assert.deepEqual(await store.as(b, beatNode("b", FACTS, ["repair"])), [])
+  assert.deepEqual(await store.as(a, beatNode(A, FACTS, ["repair", "steward"])), ["repair"])
+  assert.deepEqual(await store.as(b, beatNode(B, FACTS, ["repair"])), [])
   assert.equal(await store.as(b, takeLease("repair", { incarnation: a, beat: 1 })), false)
   assert.equal(await store.as(b, takeLease("repair", { incarnation: a, beat: 2 })), true)
-  assert.deepEqual(await store.as(a, beatNode("a", FACTS, ["repair"])), [])
+  assert.deepEqual(await store.as(a, beatNode(A, FACTS, ["repair"])), [])
   await store.as(a, releaseLeases(["repair"]))
   assert.deepEqual(await store.metadata.ask(leaseRows()), [{ name: "repair", incarnation: b, beat: 3 }])
   await store.as(b, releaseLeases(["repair", "none"]))

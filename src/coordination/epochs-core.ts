@@ -23,12 +23,20 @@ import { command, query } from "../metadata/index.js"
 const DROPPED_MAX = 64
 
 /** What is known of the moment that begins an epoch. */
-type EpochFacts = Omit<EpochRow, "number">
+export type EpochFacts = Omit<EpochRow, "number">
 
 /** Oldest first. */
 export const epochRows = query("EpochRows", view =>
   Array.from(view.range("cluster", EPOCH_ROWS), ([, row]) => decodeEpochRow(row.value)),
 )
+
+/** The epoch that is so many epochs older than the newest one; undefined: there is none, or no longer. */
+export const epochOfAge = query("EpochOfAge", (view, age: number): EpochRow | undefined => {
+  const head = view.get("cluster", EPOCHS_ROW_KEY)
+  const number = head ? decodeEpochsRow(head.value).newest - age : 0
+  const row = number < 1 ? undefined : view.get("cluster", epochRowKey(number))
+  return row && decodeEpochRow(row.value)
+})
 
 /**
  * Begins the epoch after `before` (0: the first one), and drops the rows of epochs up to `dropUpTo`, not all of them at

@@ -2,4 +2,5 @@
 export { changeControl, controlRow, layoutTable } from "./control-core.js"
 export { beatNode, joinNode, nodeRows, removeNodeRow } from "./nodes-core.js"
 export { leaseRows, releaseLeases, takeLease } from "./leases-core.js"
-export { advanceEpoch, epochRows } from "./epochs-core.js"
+export { advanceEpoch, epochOfAge, epochRows, type EpochFacts } from "./epochs-core.js"
+export type { LeaseRow, NodeRow } from "../format/cluster-rows.js"

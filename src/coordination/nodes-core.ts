@@ -5,7 +5,7 @@
  *           does not return by a heartbeat.
  */
 import { fail } from "../base/failures.js"
-import type { Incarnation, Position } from "../base/ids.js"
+import type { Incarnation, NodeName, Position } from "../base/ids.js"
 import { decodeNodeRow, encodeNodeRow, NODE_ROWS, nodeRowKey, type NodeRow } from "../format/cluster-rows.js"
 import { command, query } from "../metadata/index.js"
 import { leaseTouches, renewals } from "./leases-core.js"
@@ -14,7 +14,7 @@ import { leaseTouches, renewals } from "./leases-core.js"
 interface NodeFacts {
   readonly position: Position
   readonly layoutVersion: number
-  readonly unreachable: readonly string[]
+  readonly unreachable: readonly NodeName[]
 }
 
 /** In the order of their names' bytes. */
@@ -41,7 +41,7 @@ export const joinNode = command<[row: NodeRow], void>({
  * A heartbeat: renews leases with it, and returns those that the node still has. Throws `nodeRemoved` if the node has no
  * row, and `conflict` if the row is another process's: a node that has begun another incarnation joins again.
  */
-export const beatNode = command<[name: string, facts: NodeFacts, leases: readonly string[]], readonly string[]>({
+export const beatNode = command<[name: NodeName, facts: NodeFacts, leases: readonly string[]], readonly string[]>({
   name: "BeatNode",
   grows: false,
   touches: (name, _facts, leases) => [["cluster", nodeRowKey(name)], ...leaseTouches(leases)],
@@ -60,7 +60,7 @@ export const beatNode = command<[name: string, facts: NodeFacts, leases: readonl
 })
 
 /** Removes the row of a node, if it is this incarnation's (undefined: whichever). Returns whether there was one. */
-export const removeNodeRow = command<[name: string, incarnation: Incarnation | undefined], boolean>({
+export const removeNodeRow = command<[name: NodeName, incarnation: Incarnation | undefined], boolean>({
   name: "RemoveNodeRow",
   grows: false,
   touches: name => [["cluster", nodeRowKey(name)]],

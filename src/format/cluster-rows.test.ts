@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
-import { parseIncarnation, parseNodeFingerprint, parsePosition } from "../base/ids.js"
+import { parseIncarnation, parseNodeFingerprint, parseNodeName, parsePosition } from "../base/ids.js"
 import {
   decodeControlRow,
   decodeEpochRow,
@@ -29,9 +29,15 @@ import {
 const bytes = (...values: number[]) => Buffer.from(values)
 
 const NODE: NodeRow = {
-  ...{ name: "héron", incarnation: parseIncarnation(7), address: "10.0.0.7:7010" },
+  ...{ name: parseNodeName("héron"), incarnation: parseIncarnation(7), address: "10.0.0.7:7010" },
   ...{ fingerprint: parseNodeFingerprint("0f".repeat(32)), proof: bytes(1, 2, 3), zone: "a", machine: "m1" },
-  ...{ program: "1.2.0", beat: 12, position: parsePosition(7 * 2 ** 34 + 5), layoutVersion: 3, unreachable: ["b"] },
+  ...{
+    program: "1.2.0",
+    beat: 12,
+    position: parsePosition(7 * 2 ** 34 + 5),
+    layoutVersion: 3,
+    unreachable: [parseNodeName("b")],
+  },
 }
 
 interface Sample {
@@ -120,8 +126,8 @@ test("numbers that no row has are refused", () => {
 
 test("keys are in the order of numbers and apart from those of other kinds", () => {
   assert.ok(layoutRowKey(9) < layoutRowKey(10) && epochRowKey(99) < epochRowKey(100))
-  for (const key of [nodeRowKey("\u{10ffff}"), nodeRowKey(" ")])
+  for (const key of [nodeRowKey(parseNodeName("\u{10fffd}")), nodeRowKey(parseNodeName(" "))])
     assert.ok(key >= NODE_ROWS.start && key < NODE_ROWS.end)
   assert.ok(leaseRowKey("node a") >= LEASE_ROWS.end || leaseRowKey("node a") < NODE_ROWS.start)
-  for (const name of ["", "x".repeat(256)]) assert.throws(() => nodeRowKey(name), isFailure)
+  for (const name of ["", "x".repeat(256)]) assert.throws(() => leaseRowKey(name), isFailure)
 })

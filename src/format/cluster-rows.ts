@@ -3,12 +3,12 @@
  *
  * Keys are text: `control`, `layout` and a number, `node` and a name, `lease` and a name, `epochs`, `epoch` and a
  * number. Numbers have 16 digits, so that rows are in their order.
- * Refuses   Anything malformed with `corruptRecord` or `invalidArgument`; names of nodes and leases that are empty or
- *           longer than CLUSTER_NAME_BYTES_MAX with `invalidArgument`.
+ * Refuses   Anything malformed with `corruptRecord` or `invalidArgument`; names of leases that are empty or longer than
+ *           CLUSTER_NAME_BYTES_MAX with `invalidArgument`.
  */
 import { fail } from "../base/failures.js"
-import { parseIncarnation, parseNodeFingerprint, parsePosition, rowKeyOf } from "../base/ids.js"
-import type { Incarnation, NodeFingerprint, Position, RowKey } from "../base/ids.js"
+import { parseIncarnation, parseNodeFingerprint, parseNodeName, parsePosition, rowKeyOf } from "../base/ids.js"
+import type { Incarnation, NodeFingerprint, NodeName, Position, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { suffixRange } from "./row-key.js"
@@ -25,7 +25,7 @@ export interface ControlRow {
 }
 
 export interface NodeRow {
-  readonly name: string
+  readonly name: NodeName
   /** Of the process that runs as this node. */
   readonly incarnation: Incarnation
   /** Where other nodes reach it. */
@@ -44,7 +44,7 @@ export interface NodeRow {
   /** The lowest layout under which a write of the node may still be under way. */
   readonly layoutVersion: number
   /** Names of nodes that it cannot reach. */
-  readonly unreachable: readonly string[]
+  readonly unreachable: readonly NodeName[]
 }
 
 export interface LeaseRow {
@@ -83,7 +83,7 @@ function nameBytes(name: string): string {
 export const CONTROL_ROW_KEY = rowKeyOf("control")
 export const EPOCHS_ROW_KEY = rowKeyOf("epochs")
 export const layoutRowKey = (version: number): RowKey => rowKeyOf(`layout ${digitsOf(version)}`)
-export const nodeRowKey = (name: string): RowKey => rowKeyOf(`node ${nameBytes(name)}`)
+export const nodeRowKey = (name: NodeName): RowKey => rowKeyOf(`node ${nameBytes(name)}`)
 export const leaseRowKey = (name: string): RowKey => rowKeyOf(`lease ${nameBytes(name)}`)
 export const epochRowKey = (number: number): RowKey => rowKeyOf(`epoch ${digitsOf(number)}`)
 /** Most stores have no more of each. */
@@ -113,7 +113,7 @@ export const encodeNodeRow = (node: NodeRow): Uint8Array =>
 export function decodeNodeRow(bytes: Uint8Array): NodeRow {
   const row = RecordReader.open("node row", bytes, 1)
   return {
-    name: row.text(),
+    name: parseNodeName(row.text()),
     incarnation: parseIncarnation(row.number()),
     address: row.text(),
     fingerprint: parseNodeFingerprint(row.text()),
@@ -124,7 +124,7 @@ export function decodeNodeRow(bytes: Uint8Array): NodeRow {
     beat: wholeIn(row, "beat", 1),
     position: parsePosition(row.number()),
     layoutVersion: wholeIn(row, "layoutVersion", 0),
-    unreachable: row.texts(),
+    unreachable: row.texts().map(parseNodeName),
   }
 }
 

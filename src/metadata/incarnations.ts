@@ -14,6 +14,12 @@ export interface Incarnations {
   isOver(incarnation: Incarnation): boolean
 }
 
+/** Positions of each incarnation in metadata that several processes share: those of a later one are higher. */
+export const POSITIONS_OF_INCARNATION = 2 ** 34
+
+/** The incarnation that decided at this position of shared metadata. */
+export const incarnationAt = (position: number): number => Math.floor(position / POSITIONS_OF_INCARNATION)
+
 /** The incarnations that had not ended at one moment. */
 export interface LiveIncarnations {
   /** The highest one that had begun: one above it is younger. */

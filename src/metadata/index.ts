@@ -11,6 +11,12 @@ export {
   type Touches,
 } from "./contract.js"
 export { countersWrites } from "./counters.js"
-export { soleProcess, type Incarnations, type LiveIncarnations } from "./incarnations.js"
+export {
+  incarnationAt,
+  POSITIONS_OF_INCARNATION,
+  soleProcess,
+  type Incarnations,
+  type LiveIncarnations,
+} from "./incarnations.js"
 export type { DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
 export { isOfGeneration } from "./guards.js"

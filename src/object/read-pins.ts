@@ -7,9 +7,11 @@
  */
 import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
+import { RETENTION_LIMITS, type Due, type Retention } from "./retention.js"
 
-export const READ_PIN_LIMITS = {
-  ageMsMax: 24 * 3_600_000,
+const READ_PIN_LIMITS = {
+  /** Other processes of the store do not know of a pin: its reader ends before they may delete the bytes. */
+  ageMsMax: RETENTION_LIMITS.retentionMs - RETENTION_LIMITS.epochMs,
   /** A reader without progress for this long loses its pin. */
   idleMsMax: 15 * 60_000,
 } as const
@@ -23,6 +25,7 @@ export class ReadPin {
     private readonly bornMs: number,
     private readonly pins: Set<ReadPin>,
     private readonly clock: Clock,
+    private readonly ageMsMax: number,
   ) {
     this.touchedMs = bornMs
     pins.add(this)
@@ -51,20 +54,30 @@ export class ReadPin {
   }
 
   expireIfOver(nowMs: number): void {
-    const { ageMsMax, idleMsMax } = READ_PIN_LIMITS
-    if (nowMs - this.bornMs <= ageMsMax && nowMs - this.touchedMs <= idleMsMax) return
+    const { idleMsMax } = READ_PIN_LIMITS
+    if (nowMs - this.bornMs <= this.ageMsMax && nowMs - this.touchedMs <= idleMsMax) return
     this.expired = true
     this.close()
   }
 }
 
-export class ReadPins {
+export class ReadPins implements Retention {
   private readonly pins = new Set<ReadPin>()
 
-  constructor(private readonly clock: Clock) {}
+  constructor(
+    private readonly clock: Clock,
+    /** A reader may last this long: less than released bytes are kept. */
+    private readonly ageMsMax: number = READ_PIN_LIMITS.ageMsMax,
+  ) {}
 
   open(position: number): ReadPin {
-    return new ReadPin(position, this.clock.monotonicMs(), this.pins, this.clock)
+    return new ReadPin(position, this.clock.monotonicMs(), this.pins, this.clock, this.ageMsMax)
+  }
+
+  /** What no reader of this process uses: for a store that only this process opens. */
+  now(): Due {
+    const oldest = this.oldest()
+    return { isDue: position => position <= oldest, after: () => undefined }
   }
 
   /** No reader uses bytes that became unreferenced at or below this position. */

@@ -18,6 +18,7 @@ import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
 import { Orphans } from "./jobs/orphans.js"
 import { ReadPins } from "./read-pins.js"
+import type { Retention } from "./retention.js"
 import { Reencode } from "./jobs/reencode.js"
 import type { UploadName } from "./queries/named-extents-core.js"
 import { Repair } from "./jobs/repair.js"
@@ -54,11 +55,13 @@ interface ServiceSettings {
   /** Undefined: the metadata is not backed up. */
   readonly backup?: MetadataBackupFacts
   readonly abortedWaits?: AbortedWaits | undefined
+  /** Undefined: only this process opens the store, and its readers decide. */
+  readonly retention?: Retention | undefined
 }
 
 export function createServices(
   { clock, random, tablet, compute, blocks, log }: ServiceSeams,
-  { store, redundancy, backup, abortedWaits: waits = ABORTED_LIMITS }: ServiceSettings,
+  { store, redundancy, backup, abortedWaits: waits = ABORTED_LIMITS, retention }: ServiceSettings,
 ): Services {
   const watched = new WatchedMetadata(tablet)
   const pins = new ReadPins(clock)
@@ -75,7 +78,7 @@ export function createServices(
   const multipart = new MultipartService(clock, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, bound, onHints)
-  const jobs: Job[] = [new Collector(tablet, blocks, pins), orphans, repair, reencode, integrityAudit]
+  const jobs: Job[] = [new Collector(tablet, blocks, retention ?? pins), orphans, repair, reencode, integrityAudit]
   if (backup) jobs.push(new MetadataBackup(backend, random, ingest, watched, backup))
   const upkeep = { jobs, repair, reencode, integrityAudit, orphans }
   return {

@@ -154,6 +154,11 @@ export interface Session {
   /** Ends an incarnation: once this resolves, nothing of it takes effect any more. */
   end(incarnation: number): Promise<void>
   incarnations(): Promise<IncarnationList>
+  /**
+   * Adds up the counters of incarnations that have ended, at most so many rows, in one row for each bucket. Sums stay as
+   * they are, also if several processes do it at the same time. Returns how many rows it added up.
+   */
+  foldCounters(rowsMax: number): Promise<number>
   readonly isOpen: boolean
   close(): Promise<void>
 }

@@ -8,7 +8,13 @@ import { assert, must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
 import { parseIncarnation, parsePosition, type Incarnation, type Position, type RowKey } from "../base/ids.js"
 import { decisionIdOf, u64TextOf } from "../format/row-key.js"
-import type { Command, Incarnations, LiveIncarnations, Query } from "../metadata/index.js"
+import {
+  POSITIONS_OF_INCARNATION,
+  type Command,
+  type Incarnations,
+  type LiveIncarnations,
+  type Query,
+} from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
@@ -26,9 +32,6 @@ export interface SqlSeams {
   readonly log: Log
   readonly database: Database
 }
-
-/** Positions of one incarnation: those of a later one are higher. */
-const POSITIONS = 2 ** 34
 
 /** Incarnations as last read from the database. One that it does not know is not over. */
 export class KnownIncarnations implements Incarnations {
@@ -75,7 +78,7 @@ export class SqlIncarnation {
     const { clock, log } = seams
     const { own } = known
     const { signal } = this.stopping
-    this.positionNow = own * POSITIONS
+    this.positionNow = own * POSITIONS_OF_INCARNATION
     const connect = () => new Connection(seams, signal)
     this.connections = Array.from({ length: SQL_LIMITS.lanes + SQL_LIMITS.readers }, connect)
     const connectionAt = (at: number) => must(this.connections[at], "each lane and reader has a connection")
@@ -144,7 +147,7 @@ export class SqlIncarnation {
   private beginBatch(version: bigint): BatchTime {
     this.positionNow += 1
     assert(
-      this.positionNow < (this.known.own + 1) * POSITIONS,
+      this.positionNow < (this.known.own + 1) * POSITIONS_OF_INCARNATION,
       "an incarnation has no more positions: restart the node",
     )
     const position = this.positionNow

@@ -26,7 +26,7 @@ import {
   type Query,
 } from "../metadata/index.js"
 import { Connection } from "./connection.js"
-import { ConnectionLost, TryAgain, type NodeProcess, type Session } from "./database.js"
+import { ConnectionLost, OutcomeUnknown, TryAgain, type NodeProcess, type Session } from "./database.js"
 import { endedFailure, type EndReason } from "./end-reason.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
@@ -146,15 +146,28 @@ export class SqlMetadata implements Metadata {
    */
   async endIncarnation(incarnation: Incarnation): Promise<void> {
     assert(incarnation !== this.incarnations.own, "a process does not end its own incarnation")
+    await this.inUpkeep(session => session.end(incarnation))
+    await this.learn()
+  }
+
+  /**
+   * Adds up counters of incarnations that have ended, at most so many rows, and returns how many: sums do not change.
+   * Throws `databaseUnreachable`.
+   */
+  foldCounters(rowsMax: number): Promise<number> {
+    return this.inUpkeep(session => session.foldCounters(rowsMax))
+  }
+
+  /** Runs a statement that may be repeated. */
+  private async inUpkeep<T>(work: (session: Session) => Promise<T>): Promise<T> {
     if (this.refusal) throw this.refusal
     const untilMs = this.settings.clock.monotonicMs() + SQL_LIMITS.commandMsMax
     try {
-      await this.upkeep.repeat(untilMs, session => session.end(incarnation))
+      return await this.upkeep.repeat(untilMs, work)
     } catch (error) {
-      if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
-      throw fail("databaseUnreachable")
+      const mayPass = error instanceof ConnectionLost || error instanceof TryAgain || error instanceof OutcomeUnknown
+      throw mayPass ? fail("databaseUnreachable") : error
     }
-    await this.learn()
   }
 
   /** Answers what is under way, and closes all connections. */

@@ -21,6 +21,7 @@ import {
   parseLogSequence,
   parseMultipartId,
   parseNodeFingerprint,
+  parseNodeName,
   parsePartitionId,
   parsePosition,
   parseStoreId,
@@ -520,13 +521,13 @@ const note = {
 
 const node = {
   ...{
-    name: "a",
+    name: parseNodeName("a"),
     incarnation: parseIncarnation(27),
     address: "h:1",
     fingerprint: parseNodeFingerprint("0f".repeat(32)),
   },
   ...{ proof: new Uint8Array(32), zone: "z", machine: "m", program: "1.2.3", beat: 28 },
-  ...{ position: parsePosition(29), layoutVersion: 30, unreachable: ["b"] },
+  ...{ position: parsePosition(29), layoutVersion: 30, unreachable: [parseNodeName("b")] },
 }
 
 /** Encoded records, and the plain values that their members must have. */

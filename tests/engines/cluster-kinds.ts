@@ -1,10 +1,11 @@
 /** The commands and queries of what nodes share, with random arguments: a few nodes, leases, layouts and epochs. */
-import { parseNodeFingerprint, parsePosition } from "../../src/base/ids.js"
+import { parseNodeFingerprint, parseNodeName, parsePosition } from "../../src/base/ids.js"
 import {
   advanceEpoch,
   beatNode,
   changeControl,
   controlRow,
+  epochOfAge,
   epochRows,
   joinNode,
   layoutTable,
@@ -26,7 +27,7 @@ import {
 } from "../../src/format/cluster-rows.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
-const NODES = ["a", "b", "héron"]
+const NODES = ["a", "b", "héron"].map(parseNodeName)
 const LEASES = ["steward", "repair", "collector"]
 
 const generationOf = (scene: Scene): number => {
@@ -104,4 +105,5 @@ export const CLUSTER_QUERIES: readonly PlayKind[] = [
   queryKind("NodeRows", () => nodeRows()),
   queryKind("LeaseRows", () => leaseRows()),
   queryKind("EpochRows", () => epochRows()),
+  queryKind("EpochOfAge", scene => epochOfAge(scene.random.below(4))),
 ]

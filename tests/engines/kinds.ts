@@ -29,7 +29,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["ChangeControl", "ControlRow", "LayoutTable"],
   ["JoinNode", "BeatNode", "RemoveNodeRow", "NodeRows"],
   ["TakeLease", "BeatNode", "ReleaseLeases", "LeaseRows"],
-  ["AdvanceEpoch", "EpochRows"],
+  ["AdvanceEpoch", "EpochRows", "EpochOfAge"],
   ["RenameUser", "JoinGroup", "ReadLinked"],
 ]
 

@@ -1,4 +1,5 @@
 /** The engines that histories are played on: the embedded one, and the SQL engine on any database. */
+import { isFailure } from "../../src/base/failures.js"
 import { parseIncarnation, type Incarnation } from "../../src/base/ids.js"
 import type { Incarnations } from "../../src/metadata/index.js"
 import type { SqlMetadata } from "../../src/sql/index.js"
@@ -49,6 +50,9 @@ export class EmbeddedStore implements StoreUnderTest {
   }
 }
 
+/** Few, so that some are left. */
+const COUNTERS_FOLDED = 3
+
 /** One process of a store on a database. */
 export class SqlProcess implements ProcessUnderTest {
   private constructor(
@@ -70,6 +74,10 @@ export class SqlProcess implements ProcessUnderTest {
     const before = this.current
     this.current = await this.start()
     await before.stop()
+    // The sums of counters stay as they are.
+    await this.current.foldCounters(COUNTERS_FOLDED).catch((error: unknown) => {
+      if (!isFailure(error, "databaseUnreachable", "stopping")) throw error
+    })
   }
 
   async learn(ended: Incarnation): Promise<void> {

@@ -1,9 +1,13 @@
-/** What nodes share, on a simulated database: read before any incarnation has begun, and ending another's. */
+/** What nodes share in a database: the control record, live incarnations, and counters of those that are over. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../src/base/failures.js"
+import { parseBucketId } from "../../src/base/ids.js"
 import { PARTITIONS, SHARDS_MAX } from "../../src/base/limits.js"
 import { changeControl, controlRow, layoutTable, leaseRows, takeLease } from "../../src/coordination/index.js"
+import { bucketRowKey } from "../../src/format/row-key.js"
+import { command, query } from "../../src/metadata/index.js"
+import { readCounters } from "../../src/object/commands/row-editor-core.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { RealRandom } from "../../src/seams/random/real.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
@@ -82,4 +86,63 @@ test("a process knows the live ones, and ends another: it commits nothing more",
     upkeep.abort()
     await kept
   })
+})
+
+/** Counts objects of a bucket that exists. */
+const count = command<[objects: number], void>({
+  name: "Count",
+  touches: () => [["buckets", bucketRowKey(BUCKET)]],
+  decide(view, _time, objects) {
+    const row = view.get("buckets", bucketRowKey(BUCKET))
+    const change = { objects, versions: 1, bytes: 10, uploads: 0 }
+    const value = Buffer.from("bucket")
+    const writes = row ? [] : [{ family: "buckets" as const, key: bucketRowKey(BUCKET), value }]
+    return { writes, counts: { bucketId: BUCKET, change }, result: undefined }
+  },
+})
+const BUCKET = parseBucketId(7)
+const countersOf = query("CountersOf", view => readCounters(view, BUCKET))
+
+/** Processes count, end and are replaced while others fold what the ended ones have counted. */
+async function foldWhileCounting(open: (node: string) => Promise<SqlMetadata>): Promise<void> {
+  const reader = await open("reader")
+  await reader.run(count(1))
+  let counted = 1
+  for (let round = 0; round < 4; round += 1) {
+    const engines = [await open("a"), await open("b")]
+    const counting = engines.flatMap(engine => Array.from({ length: 5 }, () => engine.run(count(1))))
+    const folding = [reader.foldCounters(2), reader.foldCounters(1), ...engines.map(engine => engine.foldCounters(3))]
+    await Promise.all([...counting, ...folding])
+    counted += counting.length
+    const expected = { objects: counted, versions: counted, bytes: 10 * counted, uploads: 0 }
+    assert.deepEqual(await reader.ask(countersOf()), expected)
+    await Promise.all(engines.map(engine => engine.stop()))
+  }
+  const [a, b] = [await open("a"), await open("b")]
+  let folded = 0
+  for (let now = 1; now > 0; folded += now) now = await reader.foldCounters(100)
+  assert.ok(folded > 0)
+  const expected = { objects: counted, versions: counted, bytes: 10 * counted, uploads: 0 }
+  assert.deepEqual(await reader.ask(countersOf()), expected)
+  await Promise.all([a.stop(), b.stop(), reader.stop()])
+}
+
+test("counters of processes that are over are added up while others count: sums stay as they are", async () => {
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const world = new SimulatedWorld(seed, SLOW)
+    await world.run(() => foldWhileCounting(node => world.open(node)))
+    const { counters } = world.database.copy()
+    assert.ok(counters.length <= 3, `${counters.length} rows are left: one folded, and those of the reader`)
+  }
+})
+
+test("the same on a real PostgreSQL", { skip: noPostgres }, async () => {
+  const databases = await Databases.start()
+  try {
+    const database = await StoreDatabase.open(await databases.create())
+    const seams = { clock: new RealClock(), random: new RealRandom(), log: new SimTelemetry().log }
+    await foldWhileCounting(node => database.open(seams, node))
+  } finally {
+    await databases.stop()
+  }
 })

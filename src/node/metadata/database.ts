@@ -36,5 +36,7 @@ export interface SharedMetadata extends EngineMetadata {
   readonly live: LiveIncarnations
   /** Ends an incarnation of another process: once this resolves, nothing of it takes effect any more. */
   endIncarnation(incarnation: Incarnation): Promise<void>
+  /** Adds up counters of incarnations that have ended, at most so many rows, and returns how many. Sums do not change. */
+  foldCounters(rowsMax: number): Promise<number>
   stop(): Promise<void>
 }

@@ -20,7 +20,7 @@ import type { Log } from "../../seams/telemetry/contract.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { AbortedBrake } from "./aborted-brake-core.js"
 import { namedBy, type OwnershipResolver } from "./ownership-resolver.js"
-import { READ_PIN_LIMITS } from "../read-pins.js"
+import { RETENTION_LIMITS } from "../retention.js"
 import { nameOf, type Removals } from "./removals.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
@@ -30,7 +30,7 @@ export const ABORTED_LIMITS = {
   blocksMax: 10_000,
   resolvedPerStep: 64,
   /** From the decision to the removal: no reader that started before the decision lasts longer. */
-  removalWaitMs: READ_PIN_LIMITS.ageMsMax,
+  removalWaitMs: RETENTION_LIMITS.retentionMs,
   /** From the decision to the count: by then the collector has removed blocks that only waited for it. */
   countWaitMs: 3_600_000,
 } as const

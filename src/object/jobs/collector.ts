@@ -2,22 +2,23 @@
  * Collector: deletes bytes that no row references any more. A job; its queue is the pending deletions.
  *
  * Promises  A byte is deleted only after the decision that unreferenced it is committed and every reader that could
- *           still use it has ended. Each step is idempotent: it is repeated after a crash. A pending deletion that
- *           waits, for a device without space even for a deletion or for a metadata replica, does not delay others.
+ *           still use it has ended: the retention decides when. Each step is idempotent: it is repeated after a
+ *           crash. A pending deletion that waits, for the retention, for a device without space even for a deletion or
+ *           for a metadata replica, does not delay others.
  *           Unused parts of a completed upload are recognised by absence: every replica is queried.
  * Limits    COLLECTOR_LIMITS.
  */
 import { isFailure } from "../../base/failures.js"
 import { firstOf } from "../../base/first-of.js"
-import { rowKeyOf } from "../../base/ids.js"
+import { parsePosition, rowKeyOf } from "../../base/ids.js"
 import type { RowKey, UploadId } from "../../base/ids.js"
 import type { Blocks } from "../../block/index.js"
-import { objectRowKey, multipartRowKey, suffixRange } from "../../format/row-key.js"
+import { decisionIdOf, objectRowKey, multipartRowKey, suffixRange } from "../../format/row-key.js"
 import { decodePart, decodeSegment, type PendingDeletionRecord } from "../../format/records.js"
 import type { Extent } from "../../format/extent.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import { query, type Metadata, type RowView } from "../../metadata/index.js"
-import type { ReadPins } from "../read-pins.js"
+import type { Due, Retention } from "../retention.js"
 import {
   dropRows,
   pendingDeletionsFrom,
@@ -85,16 +86,27 @@ export const firstSegment = query("FirstSegment", (view, stem: RowKey) => {
   return { row, segment: decodeSegment(value) }
 })
 
+/** Where to go on after these deletions: the first one that may be due; undefined: there are no more. */
+function nextToCollect(pendingDeletions: readonly PendingDeletion[], due: Due): RowKey | undefined {
+  const { pendingDeletionsPerStep } = COLLECTOR_LIMITS
+  const further = pendingDeletions[pendingDeletionsPerStep]
+  if (further === undefined || due.isDue(further.position)) return further?.rowKey
+  const after = due.after(further.position)
+  return after === undefined ? undefined : rowKeyOf(decisionIdOf(parsePosition(after)))
+}
+
 export class Collector implements Job {
   readonly name = "collector"
   private released = 0
-  /** Behind deletions for which a device had no space; those are retried after all others. */
+  /** Behind deletions that wait; those are retried after all others. */
   private from = ALL.start
+  /** Of the deletions before `from`: for some a device had no space. */
+  private wasFull = false
 
   constructor(
     private readonly metadata: Metadata,
-    private readonly blocks: Blocks,
-    private readonly pins: ReadPins,
+    private readonly blocks: Pick<Blocks, "remove">,
+    private readonly retention: Retention,
   ) {}
 
   progress(): string {
@@ -102,14 +114,13 @@ export class Collector implements Job {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
-    // Deletions first, then pins: a pin that is opened from now on belongs to rows that reference none of these bytes.
+    // Deletions first: a reader that begins from now on gets rows that reference none of these bytes.
     const pendingDeletions = await this.metadata.ask(oldestPendingDeletions(this.from))
-    const oldestPin = this.pins.oldest()
-    const unpinned = pendingDeletions.filter(({ position }) => position <= oldestPin)
-    const due = unpinned.slice(0, COLLECTOR_LIMITS.pendingDeletionsPerStep)
-    const next = unpinned[due.length]?.rowKey
+    const due = await this.retention.now()
+    const page = pendingDeletions.slice(0, COLLECTOR_LIMITS.pendingDeletionsPerStep)
+    const ready = page.filter(({ position }) => due.isDue(position))
     let [isFull, isWaiting] = [false, false]
-    for (const release of due) {
+    for (const release of ready) {
       if (signal.aborted) break
       try {
         const outcome = await this.carryOut(release)
@@ -121,11 +132,15 @@ export class Collector implements Job {
         isFull = true
       }
     }
-    const isBehind = isFull || isWaiting || this.from !== ALL.start
-    this.from = isBehind && next !== undefined ? next : ALL.start
-    if (isBehind && next !== undefined) return "busy"
-    if (isBehind) return isWaiting && !isFull ? "idle" : "throttled"
-    return due.length > 0 ? "busy" : "idle"
+    const isBehind = isFull || isWaiting || ready.length < page.length || this.from !== ALL.start
+    const next = nextToCollect(pendingDeletions, due)
+    const isOver = !isBehind || next === undefined
+    const wasFull = this.wasFull || isFull
+    this.from = isOver ? ALL.start : next
+    this.wasFull = !isOver && wasFull
+    if (!isOver) return "busy"
+    if (wasFull) return "throttled"
+    return ready.length > 0 && !isWaiting ? "busy" : "idle"
   }
 
   private async carryOut({ rowKey, value, record }: PendingDeletion): Promise<Outcome> {

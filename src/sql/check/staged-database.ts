@@ -93,6 +93,10 @@ class StagedSession implements Session {
     return this.session.incarnations()
   }
 
+  foldCounters(rowsMax: number): Promise<number> {
+    return this.session.foldCounters(rowsMax)
+  }
+
   get isOpen(): boolean {
     return this.session.isOpen
   }

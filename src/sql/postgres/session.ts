@@ -346,6 +346,11 @@ export class PostgresSession implements Session {
     }
     return { live, highest }
   }
+
+  async foldCounters(rowsMax: number): Promise<number> {
+    const [row] = await this.change(this.statements.foldCounters, [bigintBytes(BigInt(rowsMax))])
+    return numberOf(row?.[0])
+  }
 }
 
 function storedRow(family: StoredFamily, row: Row): StoredRow {

@@ -9,6 +9,7 @@
  * that are changed by key, rows that are only read by key.
  */
 import { RESOLVE_JUMP } from "../database.js"
+import { FAMILIES } from "../../base/families.js"
 import type { SchemaName } from "./schema.js"
 
 export interface Statement {
@@ -27,6 +28,7 @@ export interface Statements {
   readonly begin: Statement
   readonly end: Statement
   readonly incarnations: Statement
+  readonly foldCounters: Statement
 }
 
 /** The statements on the tables of a schema, which they name: a session has no state that a pooler could lose. */
@@ -40,6 +42,7 @@ export const statementsOf = (schema: SchemaName): Statements => ({
   begin: { name: "begin-2", text: beginText(schema) },
   end: { name: "end-2", text: endText(schema) },
   incarnations: { name: "incarnations-2", text: incarnationsText(schema) },
+  foldCounters: { name: "fold-counters-1", text: foldCountersText(schema) },
 })
 
 const RANGE_FROM = "(r.bucket, r.key) >= (q.from_bucket, q.from_key) AND (r.bucket, r.key) < (q.to_bucket, q.to_key)"
@@ -213,3 +216,32 @@ const incarnationsText = (schema: SchemaName): string => `
 SELECT i.incarnation, convert_to(i.node, 'UTF8'), convert_to(i.process, 'UTF8') FROM ${schema}.incarnations i WHERE NOT i.ended
 UNION ALL
 SELECT s.last_incarnation, NULL, NULL FROM ${schema}.store s`
+
+/** Incarnations begin with 1: the row of incarnation 0 has what those that have ended counted. */
+const bucketExists = (schema: SchemaName, bucket: string): string =>
+  `EXISTS (SELECT 1 FROM ${schema}.rows r WHERE r.family = ${FAMILIES.buckets} AND r.bucket = ${bucket})`
+
+/**
+ * Nothing is added to the rows of an incarnation that has ended; they may be deleted with their bucket. A bucket that is
+ * dropped at the same time may leave a row, which the next run deletes: its id is never used again.
+ */
+const foldCountersText = (schema: SchemaName): string => `
+WITH over AS MATERIALIZED (
+  SELECT c.bucket, c.incarnation, c.lane
+  FROM ${schema}.counters c JOIN ${schema}.incarnations i ON i.incarnation = c.incarnation
+  WHERE i.ended ORDER BY c.bucket, c.incarnation, c.lane LIMIT $1::bigint FOR UPDATE OF c
+), gone AS (
+  DELETE FROM ${schema}.counters c USING over o
+  WHERE c.bucket = o.bucket AND c.incarnation = o.incarnation AND c.lane = o.lane
+  RETURNING c.bucket, c.objects, c.versions, c.bytes, c.uploads
+), folded AS (
+  INSERT INTO ${schema}.counters AS c (bucket, incarnation, lane, objects, versions, bytes, uploads)
+  SELECT g.bucket, 0, 0, sum(g.objects)::bigint, sum(g.versions)::bigint, sum(g.bytes)::bigint, sum(g.uploads)::bigint
+  FROM gone g WHERE ${bucketExists(schema, "g.bucket")} GROUP BY g.bucket ORDER BY g.bucket
+  ON CONFLICT (bucket, incarnation, lane) DO UPDATE SET
+    objects = c.objects + excluded.objects, versions = c.versions + excluded.versions,
+    bytes = c.bytes + excluded.bytes, uploads = c.uploads + excluded.uploads
+), left_over AS (
+  DELETE FROM ${schema}.counters c WHERE c.incarnation = 0 AND NOT ${bucketExists(schema, "c.bucket")}
+)
+SELECT count(*) FROM gone`

@@ -16,7 +16,18 @@ import {
   type Session,
 } from "../database.js"
 import type { Dice, FaultPlan } from "./faults.js"
-import { begin, claim, commit, end, fetch, incarnations, resolve, storeId, type Running } from "./statements.js"
+import {
+  begin,
+  claim,
+  commit,
+  end,
+  fetch,
+  foldCounters,
+  incarnations,
+  resolve,
+  storeId,
+  type Running,
+} from "./statements.js"
 import { BackendEnded, type Transaction } from "./transactions.js"
 
 export interface Statement<T> {
@@ -192,5 +203,9 @@ export class SimulatedSession implements Session {
       on => incarnations(on),
       ({ live }) => live.map(({ incarnation }) => incarnation).join(" "),
     )
+  }
+
+  foldCounters(rowsMax: number): Promise<number> {
+    return this.send(`fold ${rowsMax} counters`, on => foldCounters(on, rowsMax))
   }
 }

@@ -6,6 +6,7 @@ import { must } from "../../base/assert.js"
 import { FAMILIES } from "../../base/families.js"
 import type { BucketId, StoreId } from "../../base/ids.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
+import { bucketRowKey } from "../../format/row-key.js"
 import { RESOLVE_JUMP } from "../database.js"
 import type {
   CommitOutcome,
@@ -376,6 +377,40 @@ export async function end(on: Running, incarnation: number): Promise<void> {
   await on.between()
   await endLanes(on, new Set([incarnation]))
 }
+
+export async function foldCounters(on: Running, rowsMax: number): Promise<number> {
+  const { tables, transaction } = on
+  const ended = new Set(
+    [...tables.incarnations.scan(transaction)].filter(({ row }) => row.isEnded).map(({ row }) => row.incarnation),
+  )
+  const hasBucket = ({ bucketId }: CounterRow): boolean =>
+    tables.rows.find(transaction, rowName({ family: "buckets", key: bucketRowKey(bucketId) })) !== undefined
+  const gone: CounterRow[] = []
+  for (const found of [...tables.counters.scan(transaction)]) {
+    if (gone.length === rowsMax) break
+    if (!ended.has(found.row.lane.incarnation)) continue
+    const version = await tables.counters.lock(transaction, found, "exclusive", () => true)
+    if (version === undefined) continue
+    tables.counters.remove(transaction, version)
+    gone.push(version.row)
+  }
+  await on.between()
+  for (const row of gone.filter(hasBucket)) {
+    const { bucketId, counters } = row
+    await tables.counters.insertOrReplace(transaction, { bucketId, lane: FOLDED, counters }, before => ({
+      ...before,
+      counters: sumOf(before.counters, counters),
+    }))
+  }
+  for (const found of [...tables.counters.scan(transaction)]) {
+    if (found.row.lane.incarnation !== FOLDED.incarnation || hasBucket(found.row)) continue
+    const version = await tables.counters.lock(transaction, found, "exclusive", () => true)
+    if (version) tables.counters.remove(transaction, version)
+  }
+  return gone.length
+}
+
+const FOLDED: LaneId = { incarnation: 0, lane: 0 }
 
 export async function incarnations({ tables, transaction }: Running): Promise<IncarnationList> {
   const rows = [...tables.incarnations.scan(transaction)].map(({ row }) => row)

@@ -1,0 +1,39 @@
+/**
+ * Retention of a store of several processes: released bytes may be deleted once the epochs since then are as long as the
+ * retention. Nothing of it is in memory only: a process that starts goes on from the rows.
+ *
+ * Promises  Bytes are kept for the retention at least, by the monotonic clocks of its stewards. Without
+ *           epochs that are old enough nothing is deleted.
+ */
+import { epochOfAge } from "../../coordination/index.js"
+import { RETENTION_LIMITS, type Due, type Retention } from "../../object/index.js"
+import type { Metadata } from "../../metadata/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import { dueBefore, epochsKept } from "./epochs-core.js"
+
+export interface RetentionSettings {
+  readonly retentionMs: number
+  readonly epochMs: number
+}
+
+/** Parts of an epoch after which its row is read again. */
+const READS_PER_EPOCH = 10
+
+export class EpochRetention implements Retention {
+  private due: Due = dueBefore(undefined)
+  private readMs = -Infinity
+
+  constructor(
+    private readonly clock: Pick<Clock, "monotonicMs">,
+    private readonly metadata: Pick<Metadata, "ask">,
+    private readonly settings: RetentionSettings = RETENTION_LIMITS,
+  ) {}
+
+  async now(): Promise<Due> {
+    const nowMs = this.clock.monotonicMs()
+    if (nowMs - this.readMs < this.settings.epochMs / READS_PER_EPOCH) return this.due
+    this.due = dueBefore(await this.metadata.ask(epochOfAge(epochsKept(this.settings))))
+    this.readMs = nowMs
+    return this.due
+  }
+}

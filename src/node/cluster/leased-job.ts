@@ -1,0 +1,29 @@
+/** A job that one process of the store does at a time: it takes steps only while the process has the job's lease. */
+import type { Job, StepOutcome } from "../../life/index.js"
+import type { Leases } from "./leases.js"
+
+export class LeasedJob implements Job {
+  /** The lease has the job's name. */
+  constructor(
+    private readonly job: Job,
+    private readonly leases: Pick<Leases, "holds" | "holder" | "tries" | "succeeds">,
+  ) {}
+
+  get name(): string {
+    return this.job.name
+  }
+
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    if (!this.leases.holds(this.name)) return "idle"
+    this.leases.tries(this.name)
+    const outcome = await this.job.step(signal)
+    this.leases.succeeds(this.name)
+    return outcome
+  }
+
+  progress(): string {
+    if (this.leases.holds(this.name)) return this.job.progress()
+    const holder = this.leases.holder(this.name)
+    return holder === undefined ? "no node does this yet" : `node ${holder} does this`
+  }
+}

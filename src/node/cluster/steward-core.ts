@@ -1,0 +1,74 @@
+/**
+ * Silence of nodes, as one process observes it: how long a node has not written a heartbeat. Pure: time comes in as time
+ * in which the database answered (`answered-time-core.ts`), never as a timestamp.
+ *
+ * Promises  A node is silent only as long as its row had the same incarnation and heartbeat in every reading. A process
+ *           that begins to observe, or observes again after a pause, begins with no silence.
+ */
+import type { Incarnation, NodeName } from "../../base/ids.js"
+import { markOffline, placeWithout, silentNodes } from "../../cluster/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { NodeRow } from "../../coordination/index.js"
+import type { LiveIncarnations } from "../../metadata/index.js"
+
+interface Seen {
+  readonly incarnation: Incarnation
+  /** Undefined: the process has no row yet. */
+  readonly beat: number | undefined
+  readonly sinceMs: number
+}
+
+type SeenNode = Pick<NodeRow, "name" | "incarnation" | "beat">
+
+export class Silences {
+  /** By node. */
+  private nodes = new Map<NodeName, Seen>()
+  /** By live incarnation. */
+  private processes = new Map<Incarnation, Seen>()
+  private nowMs = 0
+
+  /** Rows of nodes and live incarnations as they were at `answeredMs`. */
+  observe(rows: readonly SeenNode[], live: LiveIncarnations, answeredMs: number): void {
+    this.nowMs = answeredMs
+    const byIncarnation = new Map(rows.map(row => [row.incarnation, row]))
+    this.nodes = new Map(
+      rows.map(({ name, incarnation, beat }) => [name, this.seen(this.nodes.get(name), incarnation, beat)]),
+    )
+    this.processes = new Map(
+      live.nodes.map(({ incarnation }) => {
+        const beat = byIncarnation.get(incarnation)?.beat
+        return [incarnation, this.seen(this.processes.get(incarnation), incarnation, beat)]
+      }),
+    )
+  }
+
+  private seen(before: Seen | undefined, incarnation: Incarnation, beat: number | undefined): Seen {
+    const isSame = before?.incarnation === incarnation && before.beat === beat
+    return isSame ? before : { incarnation, beat, sinceMs: this.nowMs }
+  }
+
+  /** How long each node of the store has been silent. */
+  ofNodes(): ReadonlyMap<NodeName, number> {
+    return new Map([...this.nodes].map(([name, { sinceMs }]) => [name, this.nowMs - sinceMs]))
+  }
+
+  /** Live incarnations other than this one that have been silent for so long. */
+  processesSilentFor(silentMs: number, own: Incarnation): readonly Incarnation[] {
+    return [...this.processes]
+      .filter(([incarnation, { sinceMs }]) => incarnation !== own && this.nowMs - sinceMs >= silentMs)
+      .map(([incarnation]) => incarnation)
+  }
+}
+
+/**
+ * The record after nodes were silent for so long: devices that nobody has to decide about are offline, and their places
+ * go to others. `nowMs` of the wall clock is only shown.
+ */
+export function withoutSilentDevices(
+  record: ControlRecord,
+  silentMs: ReadonlyMap<NodeName, number>,
+  nowMs: number,
+): ControlRecord {
+  const { offline } = silentNodes(record, silentMs)
+  return offline.length === 0 ? record : placeWithout(markOffline(record, offline, nowMs), offline)
+}

@@ -1,0 +1,26 @@
+/**
+ * Shows that the checks find bugs of leases, the steward and retention: each planted one (see `plants.ts`) is built into
+ * a copy of the program, and its check must fail there with one of the seeds.
+ */
+import { after, test } from "node:test"
+import { findingOf, PlantedCopies } from "../harness/planted-copies.js"
+import { STEWARD_PLANTS } from "./plants.js"
+
+const FOLDERS = ["src", "tests/harness", "tests/sql", "tests/steward"]
+const SEEDS_MAX = 20
+
+const copies = new PlantedCopies(FOLDERS)
+after(() => copies.remove())
+
+for (const { bug, edits, caughtBy } of STEWARD_PLANTS) {
+  test(`caught by "${caughtBy}": ${bug}`, async t => {
+    const copy = copies.add(edits)
+    const { STEWARD_CHECKS } = await copy.load<typeof import("./checks.js")>("tests/steward/checks.js")
+    let seed = 0
+    const runs = async (): Promise<void> => {
+      for (seed = 1; seed <= SEEDS_MAX; seed += 1) await STEWARD_CHECKS[caughtBy](seed)
+    }
+    const finding = await findingOf(runs())
+    t.diagnostic(`seed ${seed}: ${finding}`)
+  })
+}
