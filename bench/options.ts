@@ -11,6 +11,7 @@ import { LISTINGS } from "./themes/listings.js"
 import { MEMORY } from "./themes/memory.js"
 import { SAFETY } from "./themes/safety.js"
 import { NODE_CALLS } from "./themes/node-calls.js"
+import { REMOTE_SHARDS } from "./themes/remote-shards.js"
 import { POLICY_DECISIONS } from "./themes/policies.js"
 import { PRESSURE } from "./themes/pressure.js"
 import { SMALL } from "./themes/small-objects.js"
@@ -32,7 +33,7 @@ const THEMES: readonly Theme[] = [
 const FORMS = "forms"
 const DEVICES = "devices"
 /** Omitted unless they are selected by name or by `--full`. */
-export const ON_REQUEST: readonly string[] = [NODE_CALLS.name, FORMS, DEVICES]
+export const ON_REQUEST: readonly string[] = [NODE_CALLS.name, REMOTE_SHARDS.name, FORMS, DEVICES]
 export const SCENARIOS = [...THEMES.map(({ name }) => name), ...ON_REQUEST]
 /** For a comparison with another checkout: short rounds, and enough of them for a median. */
 const ROUNDS_BESIDE = 7
@@ -121,7 +122,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   )
   const [folders] = listOf(values["forms-on"] ?? "1", ["1", "6"]).map(Number)
   const forms = formsTheme({ folders: folders ?? 1, beside: values.beside })
-  const all = [...THEMES, NODE_CALLS, forms, ...devices]
+  const all = [...THEMES, NODE_CALLS, REMOTE_SHARDS, forms, ...devices]
   const isRequested = ({ name, isOnRequest }: Theme) => requested?.includes(name) ?? (mode === "full" || !isOnRequest)
   const { rows = "" } = values
   return {
