@@ -90,7 +90,7 @@ class ShardServer {
     const { id, bodyBytes, checksums } = header
     const giveBack = await this.memoryFor(call, deviceId, bodyBytes)
     try {
-      const body = await receiveUntil(call.signal, call.body, bodyBytes, length => this.buffers.take(length))
+      const body = await this.buffers.during(take => receiveUntil(call.signal, call.body, bodyBytes, take))
       if (!equalBytes(subBlockChecksums(body, needleSeed(id)), checksums)) {
         this.buffers.give(body)
         throw fail("malformedFrame", { reason: "a shard that does not match its checksums" })
