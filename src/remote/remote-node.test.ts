@@ -207,6 +207,23 @@ test("a caller that gives up stops its calls: what waits for memory is not writt
   await world.close()
 })
 
+test("a node that reads nothing delays others only until its deadline", async () => {
+  const { world, device, store } = await far({ servedBytesMax: { client: 4 * MIB, background: 4 * MIB } })
+  const needle = needleFor(1, 2 * MIB, random)
+  await world.run(store.append(needle))
+  const other = world.peerOf("far", "other")
+  const request = { deviceId: device.id, id: needle.id, bodyBytes: 2 * MIB, offsetBytes: 0, lengthBytes: 2 * MIB }
+  const { body } = await world.run(other.call(METHODS.fetch, request, { callClass: "client", deadlineMs: 3_000 }))
+  const startedMs = world.clock.monotonicMs()
+  const fetched = await world.run(store.fetch(needle.id, 2 * MIB, length => new Uint8Array(length)))
+  assert.ok(Buffer.from(needle.body).equals(fetched.body))
+  const tookMs = world.clock.monotonicMs() - startedMs
+  assert.ok(tookMs > 2_000 && tookMs < 4_000, `it waits for the memory of the device: ${tookMs}`)
+  assert.equal((await failureOf(world, () => body.whole(2 * MIB))).kind, "peerUnreachable")
+  other.close()
+  await world.close()
+})
+
 test("memory for answers is free again once they are sent, or were not given", async () => {
   const limits = { servedBytesMax: { client: 256 * KIB, background: 64 * KIB } }
   const { world, store } = await far(limits)
