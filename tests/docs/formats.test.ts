@@ -69,7 +69,6 @@ import {
   encodeKeyUse,
   encodeManagedPolicy,
 } from "../../src/format/identity-records.js"
-import { encodeNodeIdentity } from "../../src/format/node-identity.js"
 import { encodePositionRecord } from "../../src/format/position-record.js"
 import { encodeSuperblock } from "../../src/format/superblock.js"
 import { encodeDetails, encodeVersion } from "../../src/format/version-record.js"
@@ -285,10 +284,6 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
   position: {
     bytes: encodePositionRecord({ deviceId, logged: parseLogSequence(77), generation: 12 }),
     fields: { magic: "HLPO", version: 1, deviceId, logged: 77, generation: 12, checksum: "any" },
-  },
-  "node-identity": {
-    bytes: encodeNodeIdentity({ privateKey: new Uint8Array(32).fill(0x5c), certificate: new Uint8Array(300) }),
-    fields: { magic: "HLNI", version: 1, certificateBytes: 300, privateKey: "5c".repeat(32) },
   },
   control: {
     bytes: control,

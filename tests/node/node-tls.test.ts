@@ -12,9 +12,8 @@ import { after, before, describe, test } from "node:test"
 import { connect, createServer, type ConnectionOptions, type Server, type TLSSocket } from "node:tls"
 import type { NodeFingerprint } from "../../src/base/ids.js"
 import { encodeCertificate, encodeCertificateToSign, fingerprintOf } from "../../src/format/node-certificate.js"
-import { openNodeIdentity, type NodeIdentity } from "../../src/node/identity/node-identity.js"
+import { makeIdentity, type NodeIdentity } from "../../src/node/identity/node-identity.js"
 import { PeerConnections, tlsClientOptions, tlsServerOptions } from "../../src/seams/net/real-tls.js"
-import { SimDisk } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { findProgram, runOk } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
@@ -23,11 +22,7 @@ import { withFolder } from "../harness/folders.js"
 const HUNG_MS = 60_000
 const SECRET = Buffer.from("application bytes of the cluster")
 
-async function identityOf(seed: number): Promise<NodeIdentity> {
-  const disk = new SimDisk().boot()
-  await disk.makeFolder("/node")
-  return openNodeIdentity(disk, "/node/identity", new SimRandom(seed))
-}
+const identityOf = (seed: number): NodeIdentity => makeIdentity(new SimRandom(seed))
 
 /** Another key under the same names, with the same serial number. */
 function impostorOf({ certificatePem }: NodeIdentity, { privateKeyPem }: NodeIdentity): NodeIdentity {
@@ -64,7 +59,7 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
   let port = 0
 
   before(async () => {
-    ;[ours, peer, stranger] = await Promise.all([1, 2, 3].map(identityOf))
+    ;[ours, peer, stranger] = [1, 2, 3].map(identityOf)
     server = createServer(tlsServerOptions(known(ours)), socket => {
       const fingerprint = connections.admit(socket)
       accepted.push(fingerprint)
@@ -277,7 +272,7 @@ test(
     withFolder(async folder => {
       assert.ok(openssl)
       const path = join(folder, "certificate")
-      await writeFile(path, (await identityOf(1)).certificatePem)
+      await writeFile(path, identityOf(1).certificatePem)
       const stdout = await runOk(openssl, ["x509", "-in", path, "-noout", "-text", "-certopt", "no_sigdump,no_pubkey"])
       assert.match(stdout, /Version: 3 \(0x2\)/)
       assert.match(stdout, /Signature Algorithm: ED25519/)
