@@ -13,7 +13,8 @@ import { supervise } from "../../src/life/index.js"
 import type { ServeConfig } from "../../src/config/config.js"
 import { resolveConfig } from "../../src/config/config-core.js"
 import { runStore, type RunningStore } from "../../src/main/run-store.js"
-import { openStore, type OpenedStore } from "../../src/node/open/open-store.js"
+import type { OpenedStore } from "../../src/node/open/contract.js"
+import { openStore } from "../../src/node/open/open-store.js"
 import { InlineCompute, slabBytesOf } from "../../src/seams/compute/index.js"
 import { SimLocks } from "../../src/seams/lock/sim.js"
 import { CheckpointsInTurn } from "./checkpoints.js"
@@ -35,7 +36,13 @@ const SPACES = {
 
 /** The options of an operator who configures only the folders. */
 const configOf = (folders: readonly string[]): ServeConfig => ({
-  ...resolveConfig({ flags: { data: folders }, environment: {}, file: undefined, workingFolder: "/" }),
+  ...resolveConfig({
+    flags: { data: folders },
+    environment: {},
+    file: undefined,
+    workingFolder: "/",
+    hostName: "here",
+  }),
   blockBytes: BLOCK_BYTES,
 })
 

@@ -31,6 +31,8 @@ export class Layouts {
   private before: Layout | undefined
   /** Writes in progress, by the layout version under which they started. */
   private readonly writes = new Map<number, number>()
+  /** The oldest layout under which another process may write. */
+  private oldestElsewhere: () => number = () => Infinity
   private waiting: { readonly below: number; readonly resolve: () => void }[] = []
 
   constructor(current: Layout, previous?: Layout) {
@@ -67,11 +69,22 @@ export class Layouts {
     return { layout, end }
   }
 
-  get isDrained(): boolean {
-    return !this.hasWritesBelow(this.now.version)
+  /** Other processes write to the same devices: `isDrained` waits for them too. */
+  setElsewhere(oldest: () => number): void {
+    this.oldestElsewhere = oldest
   }
 
-  /** Resolves when no write under an older layout is in progress. */
+  /** The oldest layout under which a write of this process may be in progress. */
+  get oldest(): number {
+    return Math.min(this.now.version, ...this.writes.keys())
+  }
+
+  /** Whether no write under an older layout is in progress, in any process. */
+  get isDrained(): boolean {
+    return this.oldest === this.now.version && this.oldestElsewhere() >= this.now.version
+  }
+
+  /** Resolves when no write of this process under an older layout is in progress. */
   async drained(): Promise<void> {
     const below = this.now.version
     if (this.hasWritesBelow(below)) await new Promise<void>(resolve => this.waiting.push({ below, resolve }))

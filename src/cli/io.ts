@@ -21,6 +21,7 @@ export interface CliIo {
   readonly programs: Programs
   readonly environment: Environment
   readonly workingFolder: string
+  readonly hostName: string
   readonly clock: Clock
   /** Writes bytes or text to standard output; resolves when they were accepted. */
   out(data: string | Uint8Array): Promise<void>

@@ -14,6 +14,7 @@ function ioOf(environment: Record<string, string> = {}) {
     programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
     environment,
     workingFolder: "/",
+    hostName: "here",
     clock: new SimClock(),
     out: async data => void (written.out += Buffer.from(data).toString("utf8")),
     error: text => void (written.error += text),

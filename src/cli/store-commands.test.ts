@@ -60,6 +60,7 @@ async function hayloft(args: readonly string[], { types }: Person = {}) {
     programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
     environment: { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN },
     workingFolder: "/home/me",
+    hostName: "here",
     clock: new RealClock(),
     out: async data => void (written.out += Buffer.from(data).toString("utf8")),
     error: text => void (written.error += text),

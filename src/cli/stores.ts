@@ -30,11 +30,11 @@ export interface StoreOptions {
 
 /** Reads `--config` (or its variable) and resolves all settings. Throws `invalidConfig`. */
 export async function configOf(io: CliIo, flags: SettingsInput, configFile: string | undefined): Promise<ServeConfig> {
-  const { environment, workingFolder } = io
+  const { environment, workingFolder, hostName } = io
   const path = configFile ?? (environment[CONFIG_FILE_ENVIRONMENT] || undefined)
   const file =
     path === undefined ? undefined : { path, settings: await readConfigFile(resolve(workingFolder, path), path) }
-  return resolveConfig({ flags, environment, file, workingFolder })
+  return resolveConfig({ flags, environment, file, workingFolder, hostName })
 }
 
 async function readConfigFile(absolutePath: string, path: string): Promise<SettingsInput> {

@@ -13,6 +13,7 @@ import {
   CONFIG_FILE_ENVIRONMENT,
   SETTINGS,
   SETTING_NAMES,
+  type ClusterConfig,
   type ServeConfig,
   type Setting,
   type SettingName,
@@ -26,6 +27,7 @@ import {
   parseDuration,
   parseFile,
   parseListen,
+  parseName,
   parseRedundancy,
   parseDatabaseUrl,
   parseRegion,
@@ -44,6 +46,7 @@ export interface ConfigSources {
   readonly file: { readonly path: string; readonly settings: SettingsInput } | undefined
   /** Relative paths are resolved against it. */
   readonly workingFolder: string
+  readonly hostName: string
 }
 
 interface RawSettings {
@@ -84,6 +87,16 @@ function find(name: SettingName, sources: ConfigSources): RawSettings | undefine
   return setting.fallback === undefined ? undefined : { texts: [setting.fallback], where: setting.flag ?? name }
 }
 
+/** By other sources than its default. */
+function isSet(name: SettingName, sources: ConfigSources): boolean {
+  const setting: Setting = SETTINGS[name]
+  return (
+    (sources.flags[name]?.length ?? 0) > 0 ||
+    fromEnvironment(setting, sources.environment) !== undefined ||
+    sources.file?.settings[name] !== undefined
+  )
+}
+
 /** Parses the single value of a setting; undefined if it is not set. */
 function one<T>(input: RawSettings | undefined, parse: (text: string, where: string) => T): T | undefined {
   const [text, ...more] = input?.texts ?? []
@@ -121,9 +134,11 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     required(name, sources, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes"
   const file = (text: string, where: string) => parseFile(text, where, workingFolder)
 
-  const data = find("data", sources)
+  const cluster = clusterOf(sources)
+  // The default folder is for a store of its own: a node that is to have devices names them.
+  const data = cluster === undefined || isSet("data", sources) ? find("data", sources) : undefined
   const dataFolders = parseDataFolders(data?.texts ?? [], data?.where ?? "--data", workingFolder)
-  if (dataFolders.length === 0)
+  if (dataFolders.length === 0 && cluster === undefined)
     throw fail("invalidConfig", { message: `${data?.where ?? "--data"}: name at least one folder` })
   const matrix = optional("matrix", (text, where) => parseChoice(text, where, ["cauchy", "vandermonde", "xor"]))
   const domain = find("domain", sources)
@@ -139,7 +154,6 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     "rootAccessKey",
     "rootSecretKey",
   ])
-  const cluster = optional("cluster", parseDatabaseUrl)
   const masterKeyFile = optional("masterKeyFile", file)
   const metaCopies = optional("metaCopies", (text, where) => parseCount(text, where, { min: 1, max: SHARDS_MAX }))
   checkCluster({ cluster, masterKeyFile, metaCopies })
@@ -172,6 +186,27 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
       format: required("logFormat", sources, (text, where) => parseChoice(text, where, ["text", "json"])),
     },
     rootKey: rootKey && { accessKeyId: rootKey[0], secret: rootKey[1] },
+  }
+}
+
+const ONLY_WITH_CLUSTER = ["node", "zone", "machine", "nodeListen", "nodeAddress"] as const
+
+function clusterOf(sources: ConfigSources): ClusterConfig | undefined {
+  const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
+  const databaseUrl = optional("cluster", parseDatabaseUrl)
+  if (databaseUrl === undefined) {
+    const stray = ONLY_WITH_CLUSTER.find(name => isSet(name, sources))
+    if (stray === undefined) return undefined
+    throw fail("invalidConfig", { message: `${SETTINGS[stray].flag} has no meaning without --cluster` })
+  }
+  const node = optional("node", parseName) ?? parseName(sources.hostName, "the host name; set --node")
+  return {
+    databaseUrl,
+    node,
+    zone: optional("zone", parseName),
+    machine: optional("machine", parseName) ?? node,
+    nodeListen: required("nodeListen", sources, parseListen),
+    nodeAddress: optional("nodeAddress", parseListen),
   }
 }
 

@@ -177,3 +177,10 @@ export function parseRootSecret(text: string, where: string): string {
 export function parseFile(text: string, where: string, workingFolder: string): string {
   return text === "" ? refuse(where, text, "a file") : resolve(workingFolder, text)
 }
+
+/** A node, zone or machine. */
+export function parseName(text: string, where: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text))
+    refuse(where, text, "a name of 1 to 63 letters, digits, dots, hyphens and underscores")
+  return text
+}

@@ -6,7 +6,13 @@ import { policyOfNewStore, resolveConfig, type ConfigSources } from "./config-co
 import { FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
 import { bytesOfSize, expandBraces, textOfListen } from "./config-values.js"
 
-const NOTHING: ConfigSources = { flags: {}, environment: {}, file: undefined, workingFolder: "/somewhere" }
+const NOTHING: ConfigSources = {
+  flags: {},
+  environment: {},
+  file: undefined,
+  workingFolder: "/somewhere",
+  hostName: "here",
+}
 const resolved = (sources: Partial<ConfigSources>): ServeConfig => resolveConfig({ ...NOTHING, ...sources })
 const refused = (sources: Partial<ConfigSources>, pattern: RegExp) =>
   assert.throws(
@@ -52,6 +58,11 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   redundancy: { texts: ["replica:2", "ec:4+2"], field: config => config.policy },
   matrix: { texts: ["vandermonde", "cauchy"], field: config => config.matrix },
   cluster: { texts: ["postgres://one/x", "postgresql://two/x"], field: config => config.cluster },
+  node: { texts: ["a", "b.example"], field: config => config.cluster?.node },
+  zone: { texts: ["north", "south"], field: config => config.cluster?.zone },
+  machine: { texts: ["m1", "m2"], field: config => config.cluster?.machine },
+  nodeListen: { texts: ["127.0.0.1:9", "[::1]:0"], field: config => config.cluster?.nodeListen },
+  nodeAddress: { texts: ["a.example:1", "b.example:2"], field: config => config.cluster?.nodeAddress },
   metaCopies: { texts: ["3", "5"], field: config => config.metaCopies },
   blockSize: { texts: ["8MiB", "2MiB"], field: config => config.blockBytes },
   scrubDays: { texts: ["7", "90"], field: config => config.scrubDays },
@@ -74,8 +85,10 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   rootAccessKey: { texts: ["AKIAROOT", "AKIAOTHER"], field: config => config.rootKey?.accessKeyId },
   rootSecretKey: { texts: ["topsecret-1", "topsecret-2"], field: config => config.rootKey?.secret },
 }
+const OF_CLUSTER = { HAYLOFT_CLUSTER: "postgres://one/x", HAYLOFT_MASTER_KEY_FILE: "m.key" }
 const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>> = {
   cluster: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
+  ...{ node: OF_CLUSTER, zone: OF_CLUSTER, machine: OF_CLUSTER, nodeListen: OF_CLUSTER, nodeAddress: OF_CLUSTER },
   tlsCert: { HAYLOFT_TLS_KEY: "other.pem" },
   tlsKey: { HAYLOFT_TLS_CERT: "other.pem" },
   rootAccessKey: { HAYLOFT_ROOT_SECRET_KEY: "other-secret" },

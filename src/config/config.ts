@@ -21,15 +21,30 @@ interface TlsFiles {
   readonly keyFile: string
 }
 
+/** A node of a store on several machines. */
+export interface ClusterConfig {
+  /** URL of the database that keeps the metadata. It may contain a password. */
+  readonly databaseUrl: string
+  /** Unique in the store. */
+  readonly node: string
+  /** Failure domains of the node's devices; devices without a zone share one. */
+  readonly zone: string | undefined
+  readonly machine: string
+  /** Where other nodes connect. */
+  readonly nodeListen: ListenAddress
+  /** What other nodes are told to connect to; if undefined, the listening address, or the host name for all addresses. */
+  readonly nodeAddress: ListenAddress | undefined
+}
+
 export interface ServeConfig {
-  /** Absolute, without duplicates and none inside another; 1 to `DEVICES_MAX`. */
+  /** Absolute, without duplicates and none inside another; 1 to `DEVICES_MAX`, or none for a node without devices. */
   readonly dataFolders: readonly string[]
   /** If undefined: the policy of the store; for a new store `defaultPolicy` by its number of devices. */
   readonly policy: Policy | undefined
   /** If undefined: cauchy. Already part of `policy` if that is set. */
   readonly matrix: Matrix | undefined
-  /** URL of the database that keeps the metadata; if undefined, the devices keep it. It may contain a password. */
-  readonly cluster: string | undefined
+  /** If undefined, the devices of this process are the store and keep the metadata. */
+  readonly cluster: ClusterConfig | undefined
   /** If undefined: `defaultMetaCopies`. */
   readonly metaCopies: number | undefined
   /** If undefined: the block size of the store; for a new store `BLOCK_BYTES_DEFAULT`. A multiple of 64 KiB. */
@@ -111,7 +126,7 @@ export const SETTINGS = {
     "HAYLOFT_DATA",
     "DIR",
     "./data",
-    "a data folder, one per disk; repeat it, or write /mnt/disk{1...7} for seven",
+    "a data folder, one per disk; repeat it, or write /mnt/disk{1...7} for seven; with --cluster there is no default, and a node without folders is a gateway",
   ),
   redundancy: setting(
     "--redundancy",
@@ -139,7 +154,42 @@ export const SETTINGS = {
     "HAYLOFT_CLUSTER",
     "URL",
     undefined,
-    "keep the metadata in this PostgreSQL database (postgres://…), not on the disks; needs --master-key-file",
+    "run as a node of the store whose metadata is in this PostgreSQL database (postgres://…); needs --master-key-file, the same on all nodes",
+  ),
+  node: setting(
+    "--node",
+    "HAYLOFT_NODE",
+    "NAME",
+    undefined,
+    "with --cluster: name of the node, unique in the store (default: the host name)",
+  ),
+  zone: setting(
+    "--zone",
+    "HAYLOFT_ZONE",
+    "NAME",
+    undefined,
+    "with --cluster: what fails together with this node, such as a data centre; blocks are spread over zones",
+  ),
+  machine: setting(
+    "--machine",
+    "HAYLOFT_MACHINE",
+    "NAME",
+    undefined,
+    "with --cluster: name of the machine, if several nodes run on one (default: the node's name)",
+  ),
+  nodeListen: setting(
+    "--node-listen",
+    "HAYLOFT_NODE_LISTEN",
+    "HOST:PORT",
+    "0.0.0.0:9002",
+    "with --cluster: address for the other nodes; they prove with TLS that they have the master key",
+  ),
+  nodeAddress: setting(
+    "--node-address",
+    "HAYLOFT_NODE_ADDRESS",
+    "HOST:PORT",
+    undefined,
+    "with --cluster: where the other nodes reach this one (default: --node-listen, or the host name if that is 0.0.0.0)",
   ),
   blockSize: setting(
     "--block-size",

@@ -6,6 +6,8 @@ export {
   REGION_DEFAULT,
   SETTING_NAMES,
   SETTINGS,
+  type ClusterConfig,
+  type ListenAddress,
   type ServeConfig,
   type Setting,
   type SettingName,

@@ -11,7 +11,7 @@ import { command, query } from "../metadata/index.js"
 import { leaseTouches, renewals } from "./leases-core.js"
 
 /** What a heartbeat reports; see `NodeRow`. */
-interface NodeFacts {
+export interface NodeFacts {
   readonly position: Position
   readonly layoutVersion: number
   readonly unreachable: readonly NodeName[]

@@ -1,6 +1,6 @@
 /** Banner: the output of a start: addresses, redundancy, warnings, and three ways to store a first object. */
 import type { ListenAddress, ServeConfig } from "../config/config.js"
-import type { OpenedStore } from "../node/open/open-store.js"
+import type { OpenedStore } from "../node/open/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 
 const VOLATILE = new Set(["tmpfs", "ramfs"])

@@ -1,4 +1,5 @@
 /** Main: connects the command line to the process: streams, signals and exit code. */
+import { hostname } from "node:os"
 import { RealClock } from "../seams/clock/real.js"
 import { EXIT_CODES } from "../cli/exit-codes.js"
 import type { CliIo } from "../cli/io.js"
@@ -20,6 +21,7 @@ function processIo(): CliIo {
     },
     environment: process.env,
     workingFolder: process.cwd(),
+    hostName: hostname(),
     clock: new RealClock(),
     out: data => new Promise(resolve => process.stdout.write(data, () => resolve())),
     error: text => void process.stderr.write(text),

@@ -8,14 +8,15 @@ import { availableParallelism } from "node:os"
 import type { StoreOperations } from "../node/control/contract.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
-import { MIB } from "../base/limits.js"
+import { DEVICES_MAX, MIB } from "../base/limits.js"
 import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js"
 import { shapeOf } from "../block/index.js"
 import type { PreviewFacts } from "../cluster/index.js"
 import { votingIds, type Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
-import { JobRunner, type BackgroundService } from "../life/index.js"
-import type { ControlRecord } from "../format/control-record.js"
+import { JobRunner, mapBounded, type BackgroundService } from "../life/index.js"
+import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import type { NodeReport } from "../format/node-report.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import { slabBytesOf, ThreadCompute } from "../seams/compute/index.js"
@@ -27,14 +28,16 @@ import type { Telemetry } from "../seams/telemetry/contract.js"
 import { COMPATIBILITY_SWITCHES, REGION_DEFAULT, type ServeConfig } from "../config/config.js"
 import type { CheckpointRunner } from "../node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
-import type { MetadataDatabase } from "../node/metadata/database.js"
+import { reportOf, sourcesOfStore, type NodeView } from "../node/cluster/node-reports.js"
+import { Joining } from "../node/cluster/joining.js"
+import { domainsOf } from "../node/cluster/open-node.js"
 import type { OwnedFolder } from "../node/devices/device-set.js"
 import { openEngine, type Engine, type EngineSettings } from "../node/engine.js"
 import { EngineOperations } from "../node/control/operations.js"
 import { DAY_MS } from "../node/devices/scrubbing.js"
 import { Returning, type TakeBack } from "../node/control/returning.js"
 import { StoreFolders } from "../node/control/folder-taker.js"
-import type { OpenedStore } from "../node/open/open-store.js"
+import type { OpenedStore } from "../node/open/contract.js"
 import { registerStatus } from "../node/status/status-metrics.js"
 import { safetyInputOf } from "../node/status/status-core.js"
 import { sourcesOfEngine } from "../node/status/status-of-engine.js"
@@ -67,8 +70,8 @@ interface StoreSeams {
   readonly stores: Stores
   readonly locks: FolderLocks
   readonly telemetry: Telemetry
-  /** Undefined: the devices keep the metadata. */
-  readonly database?: MetadataDatabase | undefined
+  /** The other nodes of the store, for its status. */
+  readonly others?: () => readonly NodeView[]
 }
 
 /** The threads of a store beside the serving thread, and its limits. */
@@ -90,6 +93,8 @@ export interface RunningStore {
   readonly compute: Compute
   readonly status: RunningStatus
   readonly operations: StoreOperations
+  /** What this node tells the others. */
+  readonly report: () => NodeReport
   /** The caller supervises them until the stop. */
   readonly backgroundServices: readonly BackgroundService[]
   stop(): Promise<void>
@@ -114,35 +119,32 @@ export async function runStore(
   onStolen: (failure: Failure) => never,
   { compute, checkpoints, limits }: StoreParts = realParts(seams, store.record),
 ): Promise<RunningStore> {
-  const { clock, random, disk, stores, locks, telemetry, database } = seams
-  const { record, secrets } = store
+  const { clock, random, disk, stores, locks, telemetry } = seams
   const onLost = (device: Ownership, failure: Failure): void => {
     if (isFailure(failure, "folderInUse")) onStolen(failure)
     void engine.control.takeOffline(device.identity.id, failure)
   }
   const engine: Engine = await openEngine(
-    { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints, database },
-    {
-      folders: store.devices.map(device => folderOf(device, clock, onLost)),
-      record,
-      incarnation: store.incarnation,
-      masterKey: secrets.masterKey,
-      root: secrets.root,
-      ...limits,
-      deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },
-      refuseSingleCopy: config.refuseSingleCopy,
-      metadataBackupEveryMs: config.metadataBackupEveryMs,
-      moveBytesPerSecondMax: config.moveBytesPerSecondMax,
-    },
+    { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
+    settingsOf(
+      store,
+      config,
+      store.devices.map(device => folderOf(device, clock, onLost)),
+      limits,
+    ),
   )
   // Pausing "scrub" pauses all jobs that verify.
   const isPaused = (job: string) => engine.recordManager.record.pausedWork.includes(job.split(" ")[0] ?? job)
   const takeBack: TakeBack = (id, path) => operations.readmit(id, path)
-  const returning = new Returning(() => engine.recordManager.record, takeBack, clock, telemetry.log)
-  const jobs = new JobRunner("jobs", [...engine.jobs, returning], clock, telemetry, isPaused)
+  const ownDevices = () => engine.recordManager.record.devices.filter(device => isOwn(store, device))
+  const returning = new Returning(ownDevices, takeBack, clock, telemetry.log)
+  const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
+  const jobs = new JobRunner("jobs", [...engine.jobs, returning, ...joining], clock, telemetry, isPaused)
   engine.onRepairDue(() => jobs.wake("repair"))
   wakeOnDeviceLoss(engine, jobs)
-  const sources = sourcesOf(engine, store.isNew, jobs, compute, clock)
+  const ownSources = sourcesOf(engine, store.isNew, jobs, compute, clock)
+  const isRepairer = () => true
+  const sources = seams.others === undefined ? ownSources : sourcesOfStore(ownSources, seams.others, isRepairer)
   const status = statusOf(sources, store, config, seams)
   // Folders taken since the start are released at the end, like those of the start.
   const owned: OwnedFolder[] = []
@@ -167,6 +169,7 @@ export async function runStore(
     compute,
     status,
     operations,
+    report: () => reportOf(ownSources, isRepairer()),
     backgroundServices: [...engine.backgroundServices, jobs, status],
     stop: async () => {
       await engine.stop()
@@ -175,6 +178,43 @@ export async function runStore(
     },
     threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
+}
+
+const settingsOf = (
+  { record, incarnation, node, secrets }: OpenedStore,
+  config: ServeConfig,
+  folders: readonly OwnedFolder[],
+  limits: StoreParts["limits"],
+): EngineSettings => ({
+  ...{ folders, record, incarnation, node },
+  ...{ masterKey: secrets.masterKey, root: secrets.root },
+  ...limits,
+  deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },
+  refuseSingleCopy: config.refuseSingleCopy,
+  metadataBackupEveryMs: config.metadataBackupEveryMs,
+  moveBytesPerSecondMax: config.moveBytesPerSecondMax,
+})
+
+const isOwn = ({ node }: OpenedStore, { home }: ControlDevice): boolean =>
+  node === undefined || home?.node === node.name
+
+/** The job by which new devices of a node become part of the store. */
+async function joiningOf(
+  { disk, clock, telemetry }: StoreSeams,
+  { node }: OpenedStore,
+  { cluster }: ServeConfig,
+  engine: Engine,
+  ownedOf: (device: Ownership) => OwnedFolder,
+): Promise<readonly Joining[]> {
+  if (node === undefined || cluster === undefined) return []
+  const { name, metadata, records } = node
+  const waiting = await mapBounded(node.joining, DEVICES_MAX, async ({ ownership, isMountPoint, capacityBytes }) => {
+    const { id, path: pathHint } = ownership.identity
+    const home = { ...(await domainsOf(disk, pathHint, cluster)), node: name, incarnation: metadata.incarnations.own }
+    return { folder: ownedOf(ownership), device: { id, pathHint, isMountPoint, capacityBytes, home } }
+  })
+  const bucketPolicies = () => engine.services.buckets.policies().map(({ policy }) => policy)
+  return [new Joining(waiting, folder => engine.bringIn(folder), records, bucketPolicies, clock, telemetry.log)]
 }
 
 function sourcesOf(engine: Engine, isNew: boolean, jobs: JobRunner, compute: Compute, clock: Clock): StatusSources {

@@ -9,6 +9,7 @@
 import { resolve } from "node:path"
 import { Denials } from "../access/index.js"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
+import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
 import { createIamHandler } from "../iam/index.js"
@@ -28,11 +29,14 @@ import type { CliIo } from "../cli/io.js"
 import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "../config/config.js"
 import { FolderDocuments } from "./documents.js"
 import { PortRouter } from "./port-router.js"
+import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
 import { RuntimeFiles } from "./runtime-file.js"
-import type { MetadataDatabase } from "../node/metadata/database.js"
+import type { Membership } from "../node/cluster/membership.js"
+import { openNode } from "../node/cluster/open-node.js"
 import { readMasterKeyFile } from "../node/open/master-key-file.js"
-import { openStore, type OpenedStore } from "../node/open/open-store.js"
+import type { OpenedStore } from "../node/open/contract.js"
+import { openStore } from "../node/open/open-store.js"
 import { readVersion } from "../cli/version.js"
 
 /** Time limit for slow threads and file calls after everything else has ended. */
@@ -69,8 +73,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
   await probeAddress(config.listen, "--listen")
   await probeAddress(config.adminListen, "--admin-listen")
-  const database = config.cluster === undefined ? undefined : await openDatabase(config.cluster)
-  const store = await openStore({ ...seams, database }, config, fileKey)
+  const store = await open(seams, config, fileKey)
   const stop = new AbortController()
   const background = new AbortController()
   const onStolen = (failure: Failure): never => {
@@ -81,9 +84,18 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   }
   let threadsLeft = (): number => 0
   try {
-    const running = await runStore({ ...seams, database }, store, config, onStolen)
+    const joined: { membership?: Membership } = {}
+    const others = config.cluster && { others: () => joined.membership?.nodes ?? [] }
+    const running = await runStore({ ...seams, ...others }, store, config, onStolen)
+    if (config.cluster !== undefined) {
+      joined.membership = await runNode(seams, store, running, config.cluster, {
+        version: readVersion(),
+        name: io.hostName,
+      })
+    }
     const backgroundServices = [
       ...running.backgroundServices,
+      ...(joined.membership ? [joined.membership] : []),
       new EventLoopDelay(clock, telemetry.metrics),
       seams.stores.cache.idling(clock),
     ]
@@ -99,16 +111,26 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   } finally {
     background.abort()
     for (const device of store.devices) await device.release()
+    for (const { ownership } of store.node?.joining ?? []) await ownership.release()
   }
   const isForced = await isHeldUp(clock, threadsLeft)
   await io.out(isForced ? "hayloft: stopped; a disk hangs, so the process ends by force\n" : "hayloft: stopped\n")
   if (isForced) endByForce()
 }
 
-/** Loaded on demand: a store whose devices keep the metadata starts without it. */
-async function openDatabase(url: string): Promise<MetadataDatabase> {
+async function open(seams: RealSeams, config: ServeConfig, masterKey: Uint8Array | undefined): Promise<OpenedStore> {
+  const { cluster } = config
+  if (cluster === undefined) return openStore(seams, config, masterKey)
+  // Loaded on demand: a store whose devices keep the metadata starts without it.
   const { StoreDatabase } = await import("../sql/index.js")
-  return StoreDatabase.open(url)
+  const database = await StoreDatabase.open(cluster.databaseUrl)
+  const { telemetry } = seams
+  return openNode(
+    { ...seams, log: telemetry.log, database },
+    config,
+    cluster,
+    must(masterKey, "--cluster needs --master-key-file"),
+  )
 }
 
 /** Binds both ports, prints the banner, and returns the services to supervise. */

@@ -12,9 +12,9 @@ import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { textOfPolicy, type Policy } from "../base/policy.js"
-import { Layouts, LocalBlocks, shapeOf } from "../block/index.js"
+import { Layouts, LocalBlocks, shapeOf, type Devices, type ShardDevice } from "../block/index.js"
 import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
-import { ControlRecordManager } from "./control/record-manager.js"
+import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
 import type { ControlReplica, ControlRecord } from "../format/control-record.js"
 import { soleProcess } from "../metadata/index.js"
@@ -30,9 +30,11 @@ import { Replica, NO_POSITION, Primary, recoverTablet, type FailedReplica } from
 import type { NeedleId } from "../volume/index.js"
 import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
+import type { OpenedNode } from "./open/contract.js"
+import { RecordCopies } from "./cluster/record-copies.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
 import { ReplicaComparing } from "./metadata/replica-comparison.js"
-import type { EngineMetadata, MetadataDatabase, SharedMetadata } from "./metadata/database.js"
+import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
 import { discardMetadata } from "./metadata/discard.js"
 import { EachDevice } from "./devices/each-device.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
@@ -53,8 +55,6 @@ interface Seams {
   readonly compute: Compute
   readonly telemetry: Telemetry
   readonly checkpoints: CheckpointRunner
-  /** Undefined: the devices keep the metadata. */
-  readonly database?: MetadataDatabase | undefined
 }
 
 /** The devices and the record of this start, and the identity of this process. */
@@ -64,6 +64,8 @@ export interface EngineSettings {
   /** The record in effect; every one of these devices stores it. */
   readonly record: ControlRecord
   readonly incarnation: Incarnation
+  /** Undefined: the devices of this process are the store, and keep the metadata. */
+  readonly node?: OpenedNode | undefined
   readonly masterKey: Uint8Array
   readonly root: RootKey
   readonly deviceOptions: DeviceOptions
@@ -79,15 +81,28 @@ export interface EngineSettings {
   readonly abortedWaits?: AbortedWaits
 }
 
+/** Between this engine and the other nodes of its store. */
+export interface ShardExchange {
+  /** Open devices of this node. */
+  readonly own: Devices
+  /** How the device, on another node, is reached; undefined: it is not reached any more. */
+  setRemote(id: DeviceId, device: ShardDevice | undefined): void
+  /** The oldest layout under which a write of this engine may be under way. */
+  layoutVersion(): number
+  /** `oldest`: the same of all other nodes. */
+  setElsewhere(oldest: () => number): void
+}
+
 export interface Engine extends Access {
   readonly services: Services
-  readonly recordManager: ControlRecordManager
+  readonly recordManager: RecordManager
   readonly control: StoreControl
   readonly metadata: EngineMetadata
   /** Undefined if the metadata is in a database. */
   readonly tablet: Primary | undefined
-  /** Open devices. */
+  /** Open devices of this node. */
   readonly devices: readonly DeviceStack[]
+  readonly exchange: ShardExchange
   /** The caller supervises them until the stop signal. */
   readonly backgroundServices: readonly BackgroundService[]
   readonly jobs: readonly Job[]
@@ -142,14 +157,13 @@ interface OpenedMetadata {
 }
 
 class EngineBuilder {
-  private readonly recordManager: ControlRecordManager
+  private readonly recordManager: RecordManager
   private readonly devices: DeviceSet
   private readonly layouts: Layouts
   private readonly control: StoreControl
   private readonly spaces: Spaces
   private wakeRepair: () => void = () => undefined
   private services: Services | undefined
-  private shared: SharedMetadata | undefined
   /** Replaced once the repair job exists. */
   private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
 
@@ -163,10 +177,12 @@ class EngineBuilder {
     this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log, settings.spaceLimits)
     const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOffline(id, failure)
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
-    this.recordManager = new ControlRecordManager(clock, incarnation, record, () => this.devices.kept, onTrouble)
+    this.recordManager =
+      settings.node?.records ?? new ControlRecordManager(clock, incarnation, record, () => this.devices.kept, onTrouble)
     this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
     this.control = new StoreControl(this.recordManager, this.devices, this.layouts, clock, telemetry.log, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
+      isOwn: ({ home }) => settings.node === undefined || home?.node === settings.node.name,
       rebuild: id => this.rebuild(id),
       isAborted: needle => this.services?.orphans.isConfirmed(needle) ?? false,
       bucketPolicies: () => this.services?.buckets.policies().map(({ policy }) => policy) ?? [],
@@ -225,7 +241,8 @@ class EngineBuilder {
       get devices() {
         return devices.open
       },
-      backgroundServices: [devices, ...(shared ? [upkeepOf(shared)] : [])],
+      exchange: this.exchange(),
+      backgroundServices: [devices, ...(await this.sharingServices())],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
         ...[...services.jobs, control, ...tendingJobs(() => devices.open)],
@@ -238,17 +255,32 @@ class EngineBuilder {
     }
   }
 
-  /** On the devices, or in the database if the record names no tablet. */
-  private async openMetadata(): Promise<OpenedMetadata> {
-    const { clock, random, telemetry, database } = this.seams
-    const { log } = telemetry
-    const { record } = this.recordManager
-    if (record.tablets.length === 0) {
-      const found = must(database, "the start has checked where the metadata is")
-      const shared = await found.open({ clock, random: random.fork("metadata"), log }, record.storeId)
-      this.shared = shared
-      return { metadata: shared, tablet: undefined, shared }
+  private exchange(): ShardExchange {
+    const { devices, layouts } = this
+    return {
+      own: devices.own,
+      setRemote: (id, device) => devices.setRemote(id, device),
+      layoutVersion: () => layouts.oldest,
+      setElsewhere: oldest => layouts.setElsewhere(oldest),
     }
+  }
+
+  /** What keeps up with the other nodes; the devices have the record when it resolves. */
+  private async sharingServices(): Promise<readonly BackgroundService[]> {
+    const { node } = this.settings
+    if (node === undefined) return []
+    const { clock, telemetry } = this.seams
+    const copies = new RecordCopies(node.records, () => this.devices.kept, clock, telemetry.log)
+    await copies.write()
+    return [upkeepOf(node.metadata), node.records, copies]
+  }
+
+  /** In the database of the node, or on the devices. */
+  private async openMetadata(): Promise<OpenedMetadata> {
+    const { clock, telemetry } = this.seams
+    const { log } = telemetry
+    const shared = this.settings.node?.metadata
+    if (shared !== undefined) return { metadata: shared, tablet: undefined, shared }
     const { replicas, recovered } = await this.recover()
     const start = { replicas, epoch: tabletOf(this.recordManager.record, FIRST_TABLET).epoch, recovered }
     const tablet = new Primary(start, clock, log, this.control, soleProcess(this.settings.incarnation))
@@ -450,7 +482,7 @@ class EngineBuilder {
 
   /** Closes everything that was opened if the engine could not be built. */
   async abandon(): Promise<void> {
-    await this.shared?.stop()
+    await this.settings.node?.metadata.stop()
     await this.devices.closeAll()
   }
 }

@@ -14,7 +14,7 @@ type Environment = Readonly<Record<string, string>>
 export async function clusterEnvironment(url: string, folder: string): Promise<Environment> {
   const keyFile = join(folder, "master.key")
   await writeFile(keyFile, randomBytes(32).toString("hex"), { mode: 0o600 })
-  return { HAYLOFT_CLUSTER: url, HAYLOFT_MASTER_KEY_FILE: keyFile }
+  return { HAYLOFT_CLUSTER: url, HAYLOFT_MASTER_KEY_FILE: keyFile, HAYLOFT_NODE_LISTEN: "127.0.0.1:0" }
 }
 
 let databases: Promise<Databases> | undefined

@@ -54,13 +54,12 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
   const accepted: (NodeFingerprint | undefined)[] = []
   const sockets = new Set<Socket>()
   let gotByServer = ""
-  let [ours, peer, stranger]: NodeIdentity[] = []
+  const [ours, peer, stranger] = [identityOf(1), identityOf(2), identityOf(3)] as const
   let server: Server
   let port = 0
 
   before(async () => {
-    ;[ours, peer, stranger] = [1, 2, 3].map(identityOf)
-    server = createServer(tlsServerOptions(known(ours)), socket => {
+    server = createServer(tlsServerOptions(ours), socket => {
       const fingerprint = connections.admit(socket)
       accepted.push(fingerprint)
       if (fingerprint === undefined) return
@@ -83,8 +82,6 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
     for (const socket of sockets) socket.destroy()
   })
 
-  const known = (identity: NodeIdentity | undefined): NodeIdentity => identity ?? assert.fail("made before the tests")
-
   /** Connects as a client that sends a request at once, until the server closes the connection. */
   async function attempt(options: ConnectionOptions): Promise<Attempt> {
     const raw = connectPlainly(port, "127.0.0.1")
@@ -105,12 +102,12 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
   }
 
   /** A connection of a node that may connect, checked on both sides. */
-  async function connected(identity = known(peer), expected = known(ours).fingerprint): Promise<TLSSocket> {
+  async function connected(identity = peer, expected = ours.fingerprint): Promise<TLSSocket> {
     const socket = connect({ ...tlsClientOptions(identity), port, host: "127.0.0.1" })
     socket.on("error", () => undefined)
     await once(socket, "secureConnect")
     const mine = new PeerConnections(() => true)
-    assert.equal(mine.admit(socket, expected), expected === known(ours).fingerprint ? expected : undefined)
+    assert.equal(mine.admit(socket, expected), expected === ours.fingerprint ? expected : undefined)
     return socket
   }
 
@@ -124,7 +121,7 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
 
   const onlyPeer = () => {
     admitted.clear()
-    admitted.add(known(peer).fingerprint)
+    admitted.add(peer.fingerprint)
   }
 
   test("two nodes that list each other's fingerprint are connected, with TLS 1.3 and both certificates", async () => {
@@ -133,13 +130,13 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
     const [bytes] = (await once(socket, "data")) as [Buffer]
     assert.deepEqual(bytes, SECRET)
     assert.equal(socket.getProtocol(), "TLSv1.3")
-    assert.equal(accepted.at(-1), known(peer).fingerprint)
+    assert.equal(accepted.at(-1), peer.fingerprint)
     socket.destroy()
   })
 
   test("a peer with a certificate that is not listed receives nothing after the handshake", async () => {
     onlyPeer()
-    await assertRefused(tlsClientOptions(known(stranger)))
+    await assertRefused(tlsClientOptions(stranger))
   })
 
   test("a peer without a certificate receives nothing after the handshake", async () => {
@@ -149,8 +146,8 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
 
   test("a peer with the names and serial number of another, and a key of its own, is refused", async () => {
     onlyPeer()
-    const impostor = impostorOf(known(peer), known(stranger))
-    assert.notEqual(impostor.fingerprint, known(peer).fingerprint)
+    const impostor = impostorOf(peer, stranger)
+    assert.notEqual(impostor.fingerprint, peer.fingerprint)
     await assertRefused(tlsClientOptions(impostor))
   })
 
@@ -168,7 +165,7 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
 
   test("TLS 1.2 and bytes that are no TLS fail in the handshake", async () => {
     onlyPeer()
-    const { certificatePem: cert, privateKeyPem: key } = known(peer)
+    const { certificatePem: cert, privateKeyPem: key } = peer
     const { received, afterHandshake, error } = await attempt({ cert, key, maxVersion: "TLSv1.2" })
     assert.deepEqual({ received, afterHandshake }, { received: 0, afterHandshake: undefined })
     assert.match(error ?? "", /protocol version/)
@@ -183,7 +180,7 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
 
   test("a certificate without its key is of no use: neither loaded with another key, nor replayed from the wire", async () => {
     onlyPeer()
-    const stolen = { ...known(peer), privateKeyPem: known(stranger).privateKeyPem }
+    const stolen = { ...peer, privateKeyPem: stranger.privateKeyPem }
     assert.throws(() => connect({ ...tlsClientOptions(stolen), port, host: "127.0.0.1" }), /key values mismatch/)
 
     const recorded = await recordClient()
@@ -211,7 +208,7 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
       }
     })
     const relayed = (relay.address() as AddressInfo).port
-    const socket = connect({ ...tlsClientOptions(known(peer)), port: relayed, host: "127.0.0.1" })
+    const socket = connect({ ...tlsClientOptions(peer), port: relayed, host: "127.0.0.1" })
     await once(socket, "data")
     socket.destroy()
     relay.close()
@@ -227,21 +224,21 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
 
   test("a client closes a connection to a node that is not the one it expects, although that one is listed", async () => {
     onlyPeer()
-    const socket = await connected(known(peer), known(stranger).fingerprint)
+    const socket = await connected(peer, stranger.fingerprint)
     assert.ok(socket.destroyed)
   })
 
   test("revoking a fingerprint closes the open connections of that peer and of no other, and its next is refused", async () => {
     onlyPeer()
-    admitted.add(known(stranger).fingerprint)
-    const [revoked, stays] = [await connected(), await connected(known(stranger))]
+    admitted.add(stranger.fingerprint)
+    const [revoked, stays] = [await connected(), await connected(stranger)]
     await Promise.all([once(revoked, "data"), once(stays, "data")])
-    admitted.delete(known(peer).fingerprint)
+    admitted.delete(peer.fingerprint)
     connections.closeRevoked()
     await closed(revoked)
     assert.ok(!stays.destroyed)
     stays.destroy()
-    await assertRefused(tlsClientOptions(known(peer)))
+    await assertRefused(tlsClientOptions(peer))
   })
 
   test("a session cannot be resumed, so every connection proves its key again", async () => {
@@ -249,7 +246,7 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
     const sessions: Buffer[] = []
     const again = async (session?: Buffer): Promise<boolean> => {
       const options = session === undefined ? {} : { session }
-      const socket = connect({ ...tlsClientOptions(known(peer)), ...options, port, host: "127.0.0.1" })
+      const socket = connect({ ...tlsClientOptions(peer), ...options, port, host: "127.0.0.1" })
       socket.on("session", (offered: Buffer) => sessions.push(offered))
       await once(socket, "data")
       socket.write("ping")

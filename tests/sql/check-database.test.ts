@@ -48,7 +48,7 @@ async function check(args: readonly string[], environment: Record<string, string
   async function* nothing(): AsyncGenerator<Uint8Array> {}
   const io = {
     programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
-    ...{ environment, workingFolder: "/", clock: new RealClock(), input: nothing() },
+    ...{ environment, workingFolder: "/", hostName: "here", clock: new RealClock(), input: nothing() },
     out: async (data: string | Uint8Array) => void (out += Buffer.from(data).toString("utf8")),
     error: (text: string) => void (error += text),
     ...{ inputIsTerminal: false, errorIsTerminal: false },

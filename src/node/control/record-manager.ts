@@ -38,11 +38,31 @@ export interface KeptFolder {
 /**
  * Returns the next record; undefined, or the same one, for no change. The control-record manager sets the generation.
  */
-type DecideChange = (record: ControlRecord) => ControlRecord | undefined
+export type DecideChange = (record: ControlRecord) => ControlRecord | undefined
 
-type ChangeListener = (record: ControlRecord, before: ControlRecord) => void
+export type ChangeListener = (record: ControlRecord, before: ControlRecord) => void
 
-export class ControlRecordManager {
+export interface RecordManager {
+  /** The record in effect. */
+  readonly record: ControlRecord
+  /** Why the last change did not take effect; undefined once one has. */
+  readonly halted: Failure | undefined
+  /**
+   * Calls the listener for each record that takes effect, in order, before its change resolves. Returns the
+   * unsubscriber.
+   */
+  onChange(listener: ChangeListener): () => void
+  /**
+   * Decides and makes a change; returns the resulting record. `name` is for messages. Throws what `decide` throws,
+   * `tooManyInFlight`, `stopping`, and the failure of what keeps the record.
+   */
+  change(name: string, decide: DecideChange): Promise<ControlRecord>
+  /** Refuses changes from now on; resolves when no write is in progress. */
+  stop(): Promise<void>
+}
+
+/** Of a store whose devices keep the record. */
+export class ControlRecordManager implements RecordManager {
   #record: ControlRecord
   /** Voting devices of records that were tried since `#record` and may be on some devices; each set once. */
   readonly #uncommitted = new Map<string, readonly DeviceId[]>()
@@ -73,24 +93,16 @@ export class ControlRecordManager {
     return this.#record
   }
 
-  /** Why the last change did not take effect; undefined once one has. */
   get halted(): Failure | undefined {
     return this.#halted
   }
 
-  /**
-   * Calls the listener for each record that takes effect, in order, before its change resolves. Returns the
-   * unsubscriber.
-   */
   onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
   }
 
-  /**
-   * Decides and makes a change; returns the resulting record. `name` is for messages. Throws what `decide` throws,
-   * `deviceFailed` (too few devices accept), `tooManyInFlight`, `stopping`.
-   */
+  /** Also throws `deviceFailed` if too few devices accept. */
   async change(name: string, decide: DecideChange): Promise<ControlRecord> {
     if (this.#waiting >= COORDINATION_LIMITS.changesWaitingMax) {
       throw fail("tooManyInFlight", { message: "too many changes of the control record are under way", change: name })
@@ -105,7 +117,6 @@ export class ControlRecordManager {
     }
   }
 
-  /** Refuses changes from now on; resolves when no write is in progress. */
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#turn

@@ -5,7 +5,7 @@
  */
 import { asFailure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
-import type { ControlRecord } from "../../format/control-record.js"
+import type { ControlDevice } from "../../format/control-record.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -26,7 +26,7 @@ export class Returning implements Job {
   private waiting = 0
 
   constructor(
-    private readonly record: () => ControlRecord,
+    private readonly devices: () => readonly ControlDevice[],
     private readonly takeBack: TakeBack,
     private readonly clock: Clock,
     private readonly log: Log,
@@ -37,7 +37,7 @@ export class Returning implements Job {
   }
 
   async step(): Promise<StepOutcome> {
-    const offline = this.record().devices.filter(device => device.state === "offline")
+    const offline = this.devices().filter(device => device.state === "offline")
     this.waiting = offline.length
     for (const { id, pathHint } of offline) {
       const wait = this.waits.get(id)

@@ -29,8 +29,8 @@ import {
   promoteLearner,
   tabletOf,
 } from "../../cluster/index.js"
-import type { ControlRecordManager } from "./record-manager.js"
-import type { ControlReplica, ControlRecord } from "../../format/control-record.js"
+import type { RecordManager } from "./record-manager.js"
+import type { ControlDevice, ControlReplica, ControlRecord } from "../../format/control-record.js"
 import { needleIdOfKey, type NeedleId } from "../../format/needle.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -49,6 +49,8 @@ const replicasIn = ({ tablets }: ControlRecord): readonly ControlReplica[] =>
 interface ControlOptions {
   /** Refuse writes that would have only one copy. */
   readonly refuseSingleCopy: boolean
+  /** Whether this process has the device, if any has. */
+  readonly isOwn: (device: ControlDevice) => boolean
   /** Reopens a device without a metadata replica, with an empty metadata store. */
   readonly rebuild: (id: DeviceId) => Promise<void>
   /** Every replica of the metadata has confirmed that no row references the block. */
@@ -72,7 +74,7 @@ export class StoreControl implements Job, ConfigurationStore {
   private doing = "nothing"
 
   constructor(
-    private readonly recordManager: ControlRecordManager,
+    private readonly recordManager: RecordManager,
     private readonly devices: DeviceSet,
     private readonly layouts: Layouts,
     private readonly clock: Clock,
@@ -209,7 +211,8 @@ export class StoreControl implements Job, ConfigurationStore {
     const needed = tablets.length > 0 ? replicasIn(this.record) : devices
     const stays = (other: DeviceId) =>
       other !== id && !this.decommissioning.has(other) && this.devices.find(other) !== undefined
-    return !needed.some(each => stays(each.id))
+    const isElsewhere = devices.some(device => device.state !== "offline" && !this.options.isOwn(device))
+    return !isElsewhere && !needed.some(each => stays(each.id))
   }
 
   holdsMetadata(id: DeviceId): boolean {
@@ -236,7 +239,9 @@ export class StoreControl implements Job, ConfigurationStore {
   private async markClosed(): Promise<boolean> {
     const isClosed = (id: DeviceId): boolean =>
       this.devices.find(id) === undefined && !this.decommissioning.has(id) && !this.isLast(id)
-    const closed = this.record.devices.find(({ id, state }) => state !== "offline" && isClosed(id))
+    const isMissing = (device: ControlDevice) =>
+      device.state !== "offline" && this.options.isOwn(device) && isClosed(device.id)
+    const closed = this.record.devices.find(isMissing)
     if (closed === undefined) return false
     const { id } = closed
     const reason = fail("deviceFailed", { message: "the device was taken offline", device: id })

@@ -48,8 +48,10 @@ export function troubleOf({ disk, log, rows, volumes }: DeviceStack): Failure | 
 
 export class DeviceSet implements BackgroundService {
   readonly name = "devices"
-  /** The devices of the block layer; changes as devices are added and removed. */
+  /** The devices of the block layer, on this node and on others; changes as devices are added and removed. */
   readonly shards = new Map<DeviceId, ShardDevice>()
+  /** Those of this node. */
+  readonly own = new Map<DeviceId, ShardDevice>()
   private readonly devices = new Map<DeviceId, Open>()
   private readonly closing = new Set<Promise<void>>()
   private signal: AbortSignal | undefined
@@ -82,8 +84,16 @@ export class DeviceSet implements BackgroundService {
     assert(!this.devices.has(id), "a device is opened once")
     const open: Open = { stack, folder, lifetime: new AbortController(), ended: Promise.resolve() }
     this.devices.set(id, open)
+    this.own.set(id, stack.shards)
     this.shards.set(id, stack.shards)
     if (this.signal !== undefined) this.begin(open)
+  }
+
+  /** A device of another node; undefined: it is not reached any more. An own device that is open stays. */
+  setRemote(id: DeviceId, device: ShardDevice | undefined): void {
+    if (this.own.has(id)) return
+    if (device === undefined) this.shards.delete(id)
+    else this.shards.set(id, device)
   }
 
   /** Removes a device synchronously; closing it and releasing its folder run in the background. */
@@ -106,7 +116,7 @@ export class DeviceSet implements BackgroundService {
   private forget(id: DeviceId): Open | undefined {
     const open = this.devices.get(id)
     this.devices.delete(id)
-    this.shards.delete(id)
+    if (this.own.delete(id)) this.shards.delete(id)
     open?.lifetime.abort()
     return open
   }
@@ -134,6 +144,7 @@ export class DeviceSet implements BackgroundService {
     for (const { stack } of this.devices.values()) await stack.close()
     for (const closed of this.closing) await closed
     this.devices.clear()
+    this.own.clear()
     this.shards.clear()
   }
 

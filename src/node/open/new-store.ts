@@ -1,9 +1,9 @@
 /** New store: its devices and its first control record. */
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
-import { parseDeviceId, parseEpoch, parseStoreId, rowKeyOf, type DeviceId } from "../../base/ids.js"
+import { parseDeviceId, parseEpoch, parseStoreId, rowKeyOf, type DeviceId, type StoreId } from "../../base/ids.js"
 import { BLOCK_BYTES_DEFAULT, DEVICES_MAX } from "../../base/limits.js"
-import { defaultMetaCopies, shardCount } from "../../base/policy.js"
+import { defaultMetaCopies, shardCount, type Policy } from "../../base/policy.js"
 import { createSuperblock, isMountPoint } from "../../device/index.js"
 import type { ControlDevice, ControlRecord, ControlTablet } from "../../format/control-record.js"
 import { mapBounded } from "../../life/index.js"
@@ -11,7 +11,7 @@ import { encodeLayout, planLayout } from "../../placement/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk, Space } from "../../seams/disk/contract.js"
 import type { Random } from "../../seams/random/contract.js"
-import { policyOfNewStore, type ServeConfig } from "../../config/index.js"
+import type { ServeConfig } from "../../config/index.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
 import type { FolderInspection } from "./folder-inspection.js"
 import type { DeviceFolder } from "./start-core.js"
@@ -22,9 +22,9 @@ export async function makeDevices(
   random: Random,
   diskOf: (path: string) => Disk,
   inspections: readonly FolderInspection[],
+  storeId: StoreId = begunStoreId(inspections) ?? parseStoreId(hexOf(random.bytes(16))),
 ): Promise<DeviceFolder[]> {
   const known = inspections.map(({ content }) => (content.kind === "device" ? content.superblock : undefined))
-  const storeId = known.find(superblock => superblock !== undefined)?.storeId ?? parseStoreId(hexOf(random.bytes(16)))
   return mapBounded(inspections, DEVICES_MAX, async ({ path }, i) => {
     const superblock = known[i]
     if (superblock) return { path, superblock }
@@ -33,8 +33,16 @@ export async function makeDevices(
   })
 }
 
+/** Of a start that was interrupted. */
+export const begunStoreId = (inspections: readonly FolderInspection[]): StoreId | undefined =>
+  inspections
+    .map(({ content }) => (content.kind === "device" ? content.superblock.storeId : undefined))
+    .find(storeId => storeId !== undefined)
+
 interface FirstFacts {
   readonly config: ServeConfig
+  /** Of the store. The layout is narrower if there are too few devices yet. */
+  readonly policy: Policy
   readonly secrets: Uint8Array
   readonly generation: number
   /** The metadata is in a database: no device has a replica of it. */
@@ -44,9 +52,8 @@ interface FirstFacts {
 export async function firstRecord(
   diskOf: (path: string) => Disk,
   devices: readonly DeviceFolder[],
-  { config, secrets, generation, isInDatabase }: FirstFacts,
+  { config, policy, secrets, generation, isInDatabase }: FirstFacts,
 ): Promise<ControlRecord> {
-  const policy = policyOfNewStore(config, devices.length)
   const metaCopies = config.metaCopies ?? defaultMetaCopies(devices.length, policy)
   const ids = devices.map(({ superblock }) => superblock.deviceId)
   const spaces = await mapBounded(devices, DEVICES_MAX, ({ path }) => diskOf(path).space(path))
@@ -62,7 +69,7 @@ export async function firstRecord(
     capacityBytes: spaces[i]?.totalBytes ?? 0,
     more: [],
   }))
-  const layout = planLayout(entries, shardCount(policy))
+  const layout = planLayout(entries, Math.min(shardCount(policy), entries.length))
   return {
     storeId: must(devices[0], "a store has devices").superblock.storeId,
     generation,

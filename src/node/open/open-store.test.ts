@@ -11,7 +11,8 @@ import { failing, hangs, inTurn, nthOf, SimDisk } from "../../seams/disk/index.j
 import { SimLocks } from "../../seams/lock/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import type { ServeConfig } from "../../config/index.js"
-import { openStore, type OpenedStore } from "./open-store.js"
+import type { OpenedStore } from "./contract.js"
+import { openStore } from "./open-store.js"
 
 const FOLDERS = ["/a", "/b"]
 const config: ServeConfig = {

@@ -12,7 +12,7 @@ import { setMaxListeners } from "node:events"
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
 import { fail, isFailure, type Failure, type FailureKind } from "../../base/failures.js"
-import { parseDeviceId, type DeviceId, type Incarnation, type StoreId } from "../../base/ids.js"
+import { parseDeviceId, type DeviceId, type Incarnation } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
 import { probeDevice } from "../control/folders.js"
@@ -34,7 +34,7 @@ import type { Disk } from "../../seams/disk/contract.js"
 import { inUse, type FolderLock, type FolderLocks } from "../../seams/lock/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import { policyOfNewStore, type ServeConfig } from "../../config/index.js"
-import type { MetadataDatabase } from "../metadata/database.js"
+import type { OpenedStore } from "./contract.js"
 import { inspect, type FolderInspection } from "./folder-inspection.js"
 import { firstRecord, makeDevices } from "./new-store.js"
 import { randomSecrets, openSecrets, sealSecrets, type StoreSecrets } from "./secrets.js"
@@ -48,28 +48,11 @@ import {
 } from "./start-core.js"
 import { possibleFills, recordOfStart, type Fill } from "./start-record-core.js"
 
-export interface OpenedStore {
-  readonly storeId: StoreId
-  /** The record in effect. */
-  readonly record: ControlRecord
-  readonly secrets: StoreSecrets
-  /** Devices that take part, in the record's order. */
-  readonly devices: readonly Ownership[]
-  /** Of this process, the same on each device. */
-  readonly incarnation: Incarnation
-  /** This start created the store. */
-  readonly isNew: boolean
-  /** Folders that did not simply open: one line each. */
-  readonly notes: readonly string[]
-}
-
 interface StartSeams {
   readonly clock: Clock
   readonly random: Random
   readonly disk: Disk
   readonly locks: FolderLocks
-  /** Undefined: the devices keep the metadata. */
-  readonly database?: Pick<MetadataDatabase, "storeId" | "claim"> | undefined
 }
 
 export async function openStore(
@@ -125,10 +108,9 @@ class Start {
   private readonly random: Random
   private readonly disk: Disk
   private readonly locks: FolderLocks
-  private readonly database: StartSeams["database"]
 
   constructor(
-    { clock, random, disk, locks, database }: StartSeams,
+    { clock, random, disk, locks }: StartSeams,
     private readonly config: ServeConfig,
     private readonly masterKeyOfFile: Uint8Array | undefined,
   ) {
@@ -136,7 +118,6 @@ class Start {
     this.random = random
     this.disk = disk
     this.locks = locks
-    this.database = database
     setMaxListeners(DEVICES_MAX, this.watch.signal)
   }
 
@@ -202,41 +183,16 @@ class Start {
     )
     const plan = await this.planOf(inspections)
     if (plan.kind === "new") {
-      await this.checkEmpty(inspections)
       policyOfNewStore(this.config, inspections.length)
       return { inspections, plan, secretsOfKnown: undefined }
     }
     checkUnchanged(plan.record, this.config)
-    await this.checkMetadataPlace(plan.record)
-    return { inspections, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
-  }
-
-  /** Throws if the metadata is not where this start looks for it. */
-  private async checkMetadataPlace({ storeId, tablets }: ControlRecord): Promise<void> {
-    if (this.database === undefined && tablets.length === 0) {
+    if (plan.record.tablets.length === 0) {
       throw fail("invalidConfig", {
         message: "the metadata of this store is in a database: start it with --cluster URL and --master-key-file FILE",
       })
     }
-    if (this.database !== undefined && tablets.length > 0) {
-      throw fail("invalidConfig", {
-        message: "this store keeps its metadata on its own disks: start it without --cluster",
-      })
-    }
-    if (this.database === undefined) return
-    const found = await this.database.storeId()
-    if (found !== undefined) return checkStore(found, storeId)
-    throw fail("foreignDatabase", {
-      message: "the database is empty, but this store has data: pass the URL of the database with its metadata",
-    })
-  }
-
-  /** Throws if the database already belongs to another store than the one that these folders begin. */
-  private async checkEmpty(inspections: readonly FolderInspection[]): Promise<void> {
-    const found = await this.database?.storeId()
-    if (found === undefined) return
-    const [begun] = devicesIn(inspections)
-    checkStore(found, begun?.superblock.storeId)
+    return { inspections, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
   }
 
   /** If another process runs the store, too few devices appear present: the message must not advise giving them up. */
@@ -301,10 +257,9 @@ class Start {
     const incarnation = incarnationAfter(inspections)
     const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyOfFile, config.rootKey)
     const sealed = sealSecrets(secrets, random)
-    const isInDatabase = this.database !== undefined
-    const first = { config, secrets: sealed, generation: nextGeneration(incarnation, 0), isInDatabase }
+    const policy = policyOfNewStore(config, devices.length)
+    const first = { config, policy, secrets: sealed, generation: nextGeneration(incarnation, 0), isInDatabase: false }
     const record = await firstRecord(diskOf, devices, first)
-    if (this.database !== undefined) checkStore(await this.database.claim(record.storeId), record.storeId)
     for (const device of devices) await this.own(device, incarnation)
     await mapBounded(devices, DEVICES_MAX, ({ path }) => writeControlRecord(this.diskOf(path), path, record))
     return this.opened(record, secrets, incarnation, true, [])
@@ -471,13 +426,8 @@ export const incarnationAfter = (inspections: readonly FolderInspection[]): Inca
     }),
   )
 
-function checkStore(found: StoreId, own: StoreId | undefined): void {
-  if (found === own) return
-  throw fail("foreignDatabase", { message: `the database keeps the metadata of another store, ${found}` })
-}
-
 /** Settings that a store keeps from its first start. */
-function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): void {
+export function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): void {
   if (config.blockBytes === undefined || config.blockBytes === blockBytes) return
   const message = `this store has --block-size ${blockBytes}, not ${config.blockBytes}; it cannot be changed`
   throw fail("invalidConfig", { message })
@@ -486,7 +436,7 @@ function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): voi
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 /** Options of a first start that the store has since overridden. They do not prevent a start. */
-function overruledOptions({ policy, metaCopies }: ControlRecord, config: ServeConfig): string[] {
+export function overruledOptions({ policy, metaCopies }: ControlRecord, config: ServeConfig): string[] {
   const notes: string[] = []
   const [has, requested] = [textOfPolicy(policy), config.policy && textOfPolicy(config.policy)]
   if (requested !== undefined && requested !== has)
@@ -505,7 +455,7 @@ function overruledOptions({ policy, metaCopies }: ControlRecord, config: ServeCo
 }
 
 /** Replaces the root key by the operator's, if one is configured. */
-function withRootKey(secrets: StoreSecrets, { rootKey }: ServeConfig): StoreSecrets {
+export function withRootKey(secrets: StoreSecrets, { rootKey }: ServeConfig): StoreSecrets {
   const { root } = secrets
   if (!rootKey || (rootKey.accessKeyId === root.accessKeyId && rootKey.secret === root.secret)) return secrets
   return { ...secrets, root: { ...root, ...rootKey } }

@@ -134,14 +134,22 @@ export function safetyInputOf(
   open: readonly OpenDevice[],
   contents: StoreContents | undefined,
 ): SafetyInput {
-  const isWell = (id: DeviceId) => open.some(device => device.id === id && device.trouble === undefined)
-  const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId
+  const byId = new Map(open.map(device => [device.id, device]))
+  const isWell = (id: DeviceId) => {
+    const device = byId.get(id)
+    return device !== undefined && device.trouble === undefined
+  }
+  // Names of file systems are unique on one machine only.
+  const diskOf = ({ id, home }: ControlDevice) => {
+    const disk = byId.get(id)?.space?.fileSystemId
+    return disk === undefined || home === undefined ? disk : [home.zone ?? "", home.machine, disk].join("/")
+  }
   const fewest = [...record.tablets].sort((a, b) => a.replicas.length - b.replicas.length)[0]
   return {
-    devices: record.devices.map(({ id, state }) => ({
-      id,
-      state: isWell(id) ? state : "offline",
-      disk: diskOf(id),
+    devices: record.devices.map(device => ({
+      id: device.id,
+      state: isWell(device.id) ? device.state : "offline",
+      disk: diskOf(device),
     })),
     layout: layoutOf(record.layout),
     previousLayout: record.previousLayout && layoutOf(record.previousLayout),

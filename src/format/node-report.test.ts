@@ -1,0 +1,86 @@
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { isFailure } from "../base/failures.js"
+import { parseDeviceId } from "../base/ids.js"
+import { PARTITIONS } from "../base/limits.js"
+import { parsePolicy } from "../base/policy.js"
+import { decodeNodeReport, encodeNodeReport, type NodeReport } from "./node-report.js"
+
+const [a, b] = [parseDeviceId("00000000000000a1"), parseDeviceId("00000000000000b2")]
+const flags = new Uint8Array(PARTITIONS)
+for (const at of [0, 9, 65_535]) flags[at] = 1
+
+const SPACE = {
+  ...{ fileSystemId: "8:1", fileSystemKind: "xfs", totalBytes: 2 ** 40, freeBytes: 2 ** 39, usableBytes: undefined },
+  ...{ reserveBytes: 2 ** 30, isFull: true, isCritical: false, secondsUntilFull: 60 },
+}
+const DEVICE = {
+  ...{ id: a, path: "/disk", trouble: undefined, checkpointError: "no space", deadBytes: 1, volumeBytes: 2 },
+  ...{ logBytes: 3, memtableRows: 4, callsQueued: 5, callsMax: 6, space: SPACE },
+}
+const work = (of: number) => ({ doneBytes: of, remainingBytes: 1, partitionsDone: 2, partitionsRemaining: 3 })
+const WHOLE: NodeReport = {
+  devices: [DEVICE, { ...DEVICE, id: b, trouble: "it hangs", deadBytes: undefined, space: undefined }],
+  jobs: [{ name: "repair", state: "failed", progress: "héron", lastError: "why", throttle: 2 }],
+  scrub: [
+    {
+      ...{ device: a, state: "paused", passStartedMs: 1, oldestVerifiedMs: 2, damagesFound: 3 },
+      ...{ doneBytes: 4, remainingBytes: 5 },
+    },
+  ],
+  repairer: {
+    contents: {
+      ...{ isKnown: true, isCounted: false, version: 7, lacking: new Map([[a, flags]]) },
+      policies: [{ policy: parsePolicy("ec:4+2"), bytes: 100 }],
+      bucketPolicies: [parsePolicy("replica:3")],
+      misplacedGroups: [{ partition: 5, needed: 4, devices: [a, b], bytes: 9 }],
+    },
+    repair: {
+      ...{ isPaused: false, partitionsScanned: 65_536, mending: work(1), moving: work(2), bytesPerSecond: 1.5 },
+      ...{ secondsLeft: undefined, rebuiltShards: 1, lostBlocks: 1, lostBytes: 2, singleCopyBlocks: 3 },
+      ...{ lostObjects: [{ bucket: "b", key: "k", what: "version" }], isShortOfSpace: true },
+    },
+    reencoding: { isPaused: true, doneBytes: 1, remainingBytes: 2, secondsLeft: 3, waiting: 4 },
+    orphans: { isStopped: true, abortedBlocks: 1, abortedBlocksMax: 2, waitingBlocks: 3 },
+  },
+}
+const BARE: NodeReport = { devices: [], jobs: [], scrub: [], repairer: undefined }
+const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")
+const GOLDEN = readFileSync(new URL("../../../src/format/golden/node-report-v1.txt", import.meta.url), "utf8")
+
+const bytesFrom = (hex: string): Uint8Array => must(bytesOfHex(hex), "these are hex digits")
+
+test("node reports v1 are unchanged, byte for byte, and are read back", () => {
+  const lines = [BARE, WHOLE].map(report => hexOf(encodeNodeReport(report)))
+  assert.deepEqual(lines, GOLDEN.trim().split("\n"))
+  assert.deepEqual(
+    lines.map(line => decodeNodeReport(bytesFrom(line))),
+    [BARE, WHOLE],
+  )
+})
+
+test("a report with members of a later release is read", () => {
+  const [bare = ""] = GOLDEN.split("\n")
+  // One more member than the list announces.
+  const longer = bytesFrom(`96${bare.slice(2)}cb4000000000000000`)
+  assert.deepEqual(decodeNodeReport(longer), BARE)
+})
+
+test("a report that was cut or changed is refused with its kind, or is another report", () => {
+  const whole = encodeNodeReport(WHOLE)
+  for (let length = 0; length < whole.length; length += 1) {
+    assert.throws(() => decodeNodeReport(whole.subarray(0, length)), isCorrupt)
+  }
+  for (let at = 0; at < whole.length; at += 1) {
+    const changed = whole.slice()
+    changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8))
+    try {
+      decodeNodeReport(changed)
+    } catch (error) {
+      assert.ok(isCorrupt(error), String(error))
+    }
+  }
+})

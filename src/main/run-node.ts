@@ -1,0 +1,72 @@
+/** Runs this process as a node: its identity, its port for the other nodes, and its membership in the store. */
+import { Membership } from "../node/cluster/membership.js"
+import { makeIdentity } from "../node/identity/node-identity.js"
+import type { OpenedStore } from "../node/open/contract.js"
+import { fail } from "../base/failures.js"
+import { parseNodeFingerprint } from "../base/ids.js"
+import type { ClusterConfig, ListenAddress } from "../config/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { RealNet } from "../seams/net/real.js"
+import { PeerConnections, tlsClientOptions, tlsServerOptions } from "../seams/net/real-tls.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
+import type { RunningStore } from "./run-store.js"
+
+interface NodeSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly telemetry: Telemetry
+}
+
+/** The node listens and is a member of the store when it resolves. The caller supervises the membership. */
+export async function runNode(
+  { clock, random, telemetry }: NodeSeams,
+  { node, storeId, secrets }: OpenedStore,
+  running: RunningStore,
+  config: ClusterConfig,
+  host: { readonly version: string; readonly name: string },
+): Promise<Membership> {
+  if (node === undefined) throw fail("internal", { message: "the store is not that of a node" })
+  const identity = makeIdentity(random)
+  const fingerprints = new Set<string>()
+  const strangers = new Set<() => void>()
+  const connections = new PeerConnections(fingerprint => fingerprints.has(fingerprint))
+  const net = new RealNet({
+    serverOptions: () => tlsServerOptions(identity),
+    clientOptions: () => tlsClientOptions(identity),
+    admit: (socket, expected) => {
+      const peer = connections.admit(socket, expected === undefined ? undefined : parseNodeFingerprint(expected))
+      if (peer === undefined) strangers.forEach(listener => listener())
+      return peer
+    },
+  })
+  const admitted = {
+    fingerprints,
+    closeRevoked: () => connections.closeRevoked(),
+    onStranger: (listener: () => void) => void strangers.add(listener),
+  }
+  const { metadata, records, name } = node
+  const membership = new Membership(
+    { clock, random, telemetry, net, admitted, metadata, records },
+    {
+      ...{ storeId, name, zone: config.zone, machine: config.machine, program: host.version },
+      ...{ fingerprint: identity.fingerprint, masterKey: secrets.masterKey },
+    },
+    running.engine.exchange,
+    running.report,
+  )
+  await membership.join(config.nodeListen, listening => announcedAddress(config, listening, host.name))
+  return membership
+}
+
+const EVERY_ADDRESS = new Set(["0.0.0.0", "::"])
+
+/** Where others reach the node: as configured, else where it listens, by the host's name if that is every address. */
+function announcedAddress(
+  { nodeAddress, nodeListen }: ClusterConfig,
+  { port }: ListenAddress,
+  hostName: string,
+): ListenAddress {
+  if (nodeAddress !== undefined) return { ...nodeAddress, port: nodeAddress.port === 0 ? port : nodeAddress.port }
+  return { host: EVERY_ADDRESS.has(nodeListen.host) ? hostName : nodeListen.host, port }
+}

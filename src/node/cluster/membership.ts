@@ -1,0 +1,335 @@
+/**
+ * Membership: this node as a member of its store. It announces itself in its row, beats there at intervals, reads the
+ * rows of the others, and keeps a connection to each of them, by which their devices are read and written.
+ *
+ * Promises  A node is a peer only while its row has a proof under the master key; a connection of any other ends. After
+ *           the incarnation of this process has ended and another has begun, the node announces itself and claims its
+ *           devices again. A node whose row was removed calls no one and serves no one any more.
+ * Limits    MEMBERSHIP_LIMITS.
+ */
+import { claimDevice, releaseDevices } from "../../cluster/index.js"
+import { asFailure, isFailure, type Failure } from "../../base/failures.js"
+import type { DeviceId, Incarnation, NodeFingerprint, NodeName, StoreId } from "../../base/ids.js"
+import { beatNode, joinNode, nodeRows, type NodeFacts } from "../../coordination/index.js"
+import type { NodeRow } from "../../format/cluster-rows.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { NodeReport } from "../../format/node-report.js"
+import { mapBounded, type BackgroundService } from "../../life/index.js"
+import { RemoteNode, serveShards } from "../../remote/index.js"
+import { Peer, RpcMetrics, RpcServer, RPC_LIMITS } from "../../rpc/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Net, NetAddress } from "../../seams/net/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Telemetry } from "../../seams/telemetry/contract.js"
+import type { ShardExchange } from "../engine.js"
+import { isAdmitted, proveAdmission } from "../identity/admission-core.js"
+import type { SharedMetadata } from "../metadata/database.js"
+import { askForReport, serveReports, type NodeView } from "./node-reports.js"
+import type { SharedRecordManager } from "./shared-record.js"
+
+const MEMBERSHIP_LIMITS = {
+  /** How often a node beats, and reads the rows of the others. */
+  beatEveryMs: 5_000,
+  /** It also reads them when an unknown node connects, at most this often: a node that has just started is unknown. */
+  readEveryMs: 1_000,
+  /** A node that has joined waits so long for the others before it serves. */
+  meetMs: 5_000,
+  meetPollMs: 20,
+  reportsConcurrent: 16,
+} as const
+
+/** Decides about connections by fingerprint; the network asks it for every handshake. */
+interface AdmittedPeers {
+  readonly fingerprints: Set<string>
+  /** Ends the connections of fingerprints that are not in the set any more. */
+  closeRevoked(): void
+  /** Calls the listener for each connection of a fingerprint that is not in the set. */
+  onStranger(listener: () => void): void
+}
+
+interface MembershipSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly telemetry: Telemetry
+  readonly net: Net
+  readonly admitted: AdmittedPeers
+  readonly metadata: SharedMetadata
+  readonly records: SharedRecordManager
+}
+
+/** This node as others see it. */
+interface OwnNode {
+  readonly storeId: StoreId
+  readonly name: NodeName
+  readonly zone: string | undefined
+  readonly machine: string
+  readonly program: string
+  readonly fingerprint: NodeFingerprint
+  readonly masterKey: Uint8Array
+}
+
+interface Other {
+  row: NodeRow
+  readonly peer: Peer
+  /** What it said last; undefined while it does not respond. */
+  report: NodeReport | undefined
+  readonly remote: RemoteNode
+  readonly lifetime: AbortController
+}
+
+/** Another node, for `status`. */
+interface OtherNode extends NodeView {
+  readonly row: NodeRow
+}
+
+const NEVER = new AbortController().signal
+
+const addressOf = (text: string): NetAddress => {
+  const at = text.lastIndexOf(":")
+  return { host: text.slice(0, at).replace(/^\[(.*)\]$/, "$1"), port: Number(text.slice(at + 1)) }
+}
+
+const textOf = ({ host, port }: NetAddress): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
+
+export class Membership implements BackgroundService {
+  readonly name = "membership"
+  private readonly metrics: RpcMetrics
+  private readonly server: RpcServer
+  private readonly others = new Map<string, Other>()
+  private readonly reached = new Map<DeviceId, Other>()
+  private address: NetAddress | undefined
+  private joinedAs: Incarnation | undefined
+  private removedBecause: Failure | undefined
+  /** Ends the rest before the next reading of rows. */
+  private wake = new AbortController()
+  private rows: readonly NodeRow[] = []
+
+  constructor(
+    private readonly seams: MembershipSeams,
+    private readonly own: OwnNode,
+    private readonly engine: ShardExchange,
+    report: () => NodeReport,
+  ) {
+    const { clock, net, telemetry, records } = seams
+    const metrics = new RpcMetrics(telemetry)
+    this.metrics = metrics
+    this.server = new RpcServer({ net, clock, metrics }, { own: this.hello, limits: RPC_LIMITS })
+    serveShards(this.server, engine.own)
+    serveReports(this.server, report)
+    seams.admitted.onStranger(() => this.wake.abort())
+    engine.setElsewhere(() => this.oldestLayoutElsewhere)
+    records.onChange(record => this.reach(record))
+  }
+
+  /** Why this node takes part no more. */
+  get removed(): Failure | undefined {
+    return this.removedBecause
+  }
+
+  /** All other nodes, in the order of their names. */
+  get nodes(): readonly OtherNode[] {
+    return [...this.others.values()].map(({ row, remote, report }) => ({
+      ...{ name: row.name, row, report },
+      trouble: remote.trouble?.message,
+    }))
+  }
+
+  /** This node's row, as last read. */
+  get ownRow(): NodeRow | undefined {
+    return this.rows.find(({ name }) => name === this.own.name)
+  }
+
+  /** The oldest layout under which another live node may still write. */
+  get oldestLayoutElsewhere(): number {
+    const live = this.rows.filter(row => row.name !== this.own.name && !this.isOver(row))
+    return Math.min(Infinity, ...live.map(({ layoutVersion }) => layoutVersion))
+  }
+
+  /**
+   * Listens, announces this node, and meets the others, as far as they answer in time. `announced`: where others reach
+   * it, if not where it listens.
+   */
+  async join(listen: NetAddress, announced: (listening: NetAddress) => NetAddress): Promise<void> {
+    const { clock } = this.seams
+    this.address = announced(await this.server.listen(listen))
+    await this.announce()
+    await this.readRows()
+    const untilMs = clock.monotonicMs() + MEMBERSHIP_LIMITS.meetMs
+    const isAlone = (): boolean =>
+      [...this.others.values()].every(({ row, remote }) => this.isOver(row) || remote.trouble === undefined)
+    while (!isAlone() && clock.monotonicMs() < untilMs) await clock.sleep(MEMBERSHIP_LIMITS.meetPollMs, NEVER)
+    await this.readReports()
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, telemetry } = this.seams
+    let beatMs = clock.monotonicMs()
+    signal.addEventListener("abort", () => this.wake.abort(), { once: true })
+    while (!signal.aborted && this.removedBecause === undefined) {
+      await clock.sleep(MEMBERSHIP_LIMITS.readEveryMs, signal)
+      await clock.sleep(beatMs + MEMBERSHIP_LIMITS.beatEveryMs - clock.monotonicMs(), this.wake.signal)
+      if (signal.aborted) break
+      this.wake = new AbortController()
+      try {
+        if (clock.monotonicMs() - beatMs >= MEMBERSHIP_LIMITS.beatEveryMs) {
+          beatMs = clock.monotonicMs()
+          await this.beat()
+        }
+        await this.readRows()
+        await this.readReports()
+      } catch (error) {
+        telemetry.log.debug("heartbeat_failed", { error: String(error) })
+      }
+    }
+    await this.server.close()
+    this.leave()
+    await this.release().catch((error: unknown) => {
+      telemetry.log.debug("devices_not_released", { error: String(error) })
+    })
+  }
+
+  /** Another node may claim the devices immediately: their disks may have moved to it. */
+  private async release(): Promise<void> {
+    const { joinedAs } = this
+    if (joinedAs === undefined || this.removedBecause !== undefined) return
+    await this.seams.records.change("node stops", record => releaseDevices(record, this.own.name, joinedAs))
+  }
+
+  private isOver({ incarnation }: NodeRow): boolean {
+    return this.seams.metadata.incarnations.isOver(incarnation)
+  }
+
+  private async beat(): Promise<void> {
+    const { metadata, telemetry } = this.seams
+    try {
+      if (metadata.incarnations.own === this.joinedAs) await metadata.run(beatNode(this.own.name, this.facts, []))
+      else await this.announce()
+    } catch (error) {
+      if (isFailure(error, "nodeRemoved")) {
+        this.removedBecause = asFailure(error)
+        telemetry.log.error("node_removed", { reason: this.removedBecause.message })
+      }
+      throw error
+    }
+  }
+
+  private get facts(): NodeFacts {
+    const unreachable = [...this.others.values()].filter(({ remote }) => remote.trouble !== undefined)
+    return {
+      position: this.seams.metadata.position,
+      layoutVersion: this.engine.layoutVersion(),
+      unreachable: unreachable.map(({ row }) => row.name),
+    }
+  }
+
+  private async announce(): Promise<void> {
+    const { metadata } = this.seams
+    const { storeId, name, zone, machine, program, fingerprint, masterKey } = this.own
+    const incarnation = metadata.incarnations.own
+    if (this.address === undefined) return
+    if (this.joinedAs !== undefined) await this.claimAgain(incarnation)
+    const proof = proveAdmission(masterKey, { storeId, nodeName: name, fingerprint })
+    const row = { name, incarnation, address: textOf(this.address), fingerprint, proof, machine, program }
+    await metadata.run(joinNode({ ...row, zone: zone ?? "", beat: 1, ...this.facts }))
+    this.joinedAs = incarnation
+  }
+
+  /** The incarnation of the claims is over; another node may have claimed a device since. */
+  private async claimAgain(incarnation: Incarnation): Promise<void> {
+    const { metadata, records } = this.seams
+    const isOver = (each: Incarnation) => metadata.incarnations.isOver(each)
+    await records.change("node claims its devices again", record =>
+      record.devices.reduce((next, { id, home }) => {
+        if (home?.node !== this.own.name || !this.engine.own.has(id)) return next
+        return claimDevice(next, id, { ...home, incarnation }, isOver)
+      }, record),
+    )
+  }
+
+  private async readReports(): Promise<void> {
+    await mapBounded(this.others.values(), MEMBERSHIP_LIMITS.reportsConcurrent, async other => {
+      other.report = await askForReport(other.peer).catch(() => undefined)
+    })
+  }
+
+  private async readRows(): Promise<void> {
+    const { metadata, admitted } = this.seams
+    const { storeId, masterKey } = this.own
+    const rows = await metadata.ask(nodeRows())
+    const proven = rows.filter(({ name, fingerprint, proof }) =>
+      isAdmitted(masterKey, { storeId, nodeName: name, fingerprint }, proof),
+    )
+    this.rows = proven
+    const others = proven.filter(({ name }) => name !== this.own.name)
+    admitted.fingerprints.clear()
+    for (const { fingerprint } of proven) admitted.fingerprints.add(fingerprint)
+    admitted.closeRevoked()
+    const names = new Set<string>(others.map(({ name }) => name))
+    for (const name of [...this.others.keys()]) if (!names.has(name)) this.forget(name)
+    for (const row of others) this.meet(row)
+    this.reach(this.seams.records.record)
+  }
+
+  private meet(row: NodeRow): void {
+    const before = this.others.get(row.name)
+    if (before !== undefined && before.row.fingerprint === row.fingerprint && before.row.address === row.address) {
+      before.row = row
+      return
+    }
+    this.forget(row.name)
+    const { net, clock, random, telemetry } = this.seams
+    const plan = { address: addressOf(row.address), fingerprint: row.fingerprint, own: this.hello, limits: RPC_LIMITS }
+    const peer = new Peer({ net, clock, random: random.fork(`peer ${row.name}`), metrics: this.metrics }, plan)
+    const other: Other = {
+      ...{ row, peer, remote: new RemoteNode(clock, peer) },
+      ...{ lifetime: new AbortController(), report: undefined },
+    }
+    this.others.set(row.name, other)
+    telemetry.log.info("node_met", { node: row.name, address: row.address })
+    void other.remote.keepUp(other.lifetime.signal)
+  }
+
+  private forget(name: string): void {
+    const other = this.others.get(name)
+    if (other === undefined) return
+    this.others.delete(name)
+    other.lifetime.abort()
+    other.peer.close()
+  }
+
+  private leave(): void {
+    for (const name of [...this.others.keys()]) this.forget(name)
+    this.reach(this.seams.records.record)
+  }
+
+  /** Each device that the record gives to another node is reached by the connection to that node. */
+  private reach({ devices }: ControlRecord): void {
+    const wanted = new Map<DeviceId, Other>()
+    for (const { id, home, state } of devices) {
+      const other = home && state !== "offline" ? this.others.get(home.node) : undefined
+      if (other !== undefined) wanted.set(id, other)
+    }
+    for (const [id, other] of [...this.reached]) {
+      if (wanted.get(id)?.remote === other.remote) continue
+      this.reached.delete(id)
+      this.engine.setRemote(id, undefined)
+    }
+    for (const [id, other] of wanted) {
+      if (this.reached.has(id)) continue
+      this.reached.set(id, other)
+      this.engine.setRemote(id, other.remote.shardsOf(id))
+    }
+  }
+
+  private get hello() {
+    const { metadata } = this.seams
+    const { storeId, name } = this.own
+    return {
+      storeId,
+      node: name,
+      get incarnation() {
+        return metadata.incarnations.own
+      },
+    }
+  }
+}

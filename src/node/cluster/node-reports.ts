@@ -1,0 +1,128 @@
+/**
+ * Node reports: the nodes tell one another about their devices and background work, so that the status of any of them
+ * covers the whole store.
+ *
+ * Promises  The sources read from memory: they show what each node said last. Of a node that does not respond nothing
+ *           is shown but why it cannot be reached.
+ */
+import { fail } from "../../base/failures.js"
+import type { DeviceId } from "../../base/ids.js"
+import { MIB } from "../../base/limits.js"
+import {
+  decodeNodeReport,
+  encodeNodeReport,
+  REPORT_CALL,
+  type NodeReport,
+  type ReportedDevice,
+  type ReportedSpace,
+} from "../../format/node-report.js"
+import { bytesBody, type Method, type Peer, type RpcServer } from "../../rpc/index.js"
+import type { JobReport } from "../status/contract.js"
+import type { OpenDevice, SpaceView, StatusSources } from "../status/status-sources.js"
+
+const REPORT_MS_MAX = 3_000
+const REPORT_BYTES_MAX = 64 * MIB
+
+const nothing = { encode: () => new Uint8Array(0), decode: () => undefined }
+
+const REPORT: Method<undefined, undefined> = {
+  ...{ number: REPORT_CALL, name: "report", changes: false },
+  request: nothing,
+  response: nothing,
+}
+
+export const serveReports = (server: RpcServer, report: () => NodeReport): void =>
+  server.handle(REPORT, () => ({ value: undefined, body: bytesBody(encodeNodeReport(report())) }))
+
+/** Throws the failures of the call, and `corruptRecord`. */
+export async function askForReport(peer: Peer): Promise<NodeReport> {
+  const { body } = await peer.call(REPORT, undefined, { callClass: "background", deadlineMs: REPORT_MS_MAX })
+  return decodeNodeReport(await body.whole(REPORT_BYTES_MAX))
+}
+
+/** What this node tells the others. `isRepairer`: it has scanned the blocks of the store. */
+export function reportOf(sources: StatusSources, isRepairer: boolean): NodeReport {
+  return {
+    devices: sources.devices().map(reportedDevice),
+    jobs: sources.jobs().map(({ lastError, ...job }) => ({ ...job, lastError })),
+    scrub: sources.scrub() ?? [],
+    repairer: isRepairer
+      ? {
+          contents: sources.contents(),
+          repair: sources.repair(),
+          reencoding: sources.reencoding(),
+          orphans: sources.orphans(),
+        }
+      : undefined,
+  }
+}
+
+function reportedDevice({ trouble, calls, space, ...device }: OpenDevice): ReportedDevice {
+  return {
+    ...device,
+    ...{ trouble: trouble?.message, callsQueued: calls.depth, callsMax: calls.limit },
+    space: space && { ...space, isCritical: space.isCritical ?? false },
+  }
+}
+
+function openDevice({ trouble, callsQueued, callsMax, space, ...device }: ReportedDevice): OpenDevice {
+  return {
+    ...device,
+    trouble: trouble === undefined ? undefined : fail("deviceFailed", { message: trouble }),
+    calls: { name: "calls", depth: callsQueued, limit: callsMax },
+    space: space && spaceView(space),
+  }
+}
+
+const spaceView = (space: ReportedSpace): SpaceView => space
+
+/** Another node as `status` sees it. */
+export interface NodeView {
+  readonly name: string
+  /** Undefined: it has not reported, or cannot be reached now. */
+  readonly report: NodeReport | undefined
+  readonly trouble: string | undefined
+}
+
+/** The sources of this node, with what the others have reported. */
+export function sourcesOfStore(
+  own: StatusSources,
+  others: () => readonly NodeView[],
+  isRepairer: () => boolean,
+): StatusSources {
+  const reports = () => others().flatMap(({ report }) => report ?? [])
+  const repairer = () => (isRepairer() ? undefined : reports().find(report => report.repairer)?.repairer)
+  const nodeOf = (id: DeviceId): NodeView | undefined => {
+    const home = own.record().devices.find(device => device.id === id)?.home
+    return others().find(({ name }) => name === home?.node)
+  }
+  return {
+    ...own,
+    devices: () => [...own.devices(), ...reports().flatMap(({ devices }) => devices.map(openDevice))],
+    offlineReason: id => {
+      const reason = own.offlineReason(id)
+      const node = nodeOf(id)
+      if (reason !== undefined || node?.report !== undefined) return reason
+      if (node !== undefined) return `node ${node.name} cannot be reached: ${node.trouble ?? "it has not reported yet"}`
+      return undefined
+    },
+    jobs: () => [
+      ...own.jobs(),
+      ...others().flatMap(({ name, report }) =>
+        (report?.jobs ?? []).map(({ lastError, ...job }): JobReport => ({
+          ...job,
+          name: `${job.name} on ${name}`,
+          ...(lastError === undefined ? {} : { lastError }),
+        })),
+      ),
+    ],
+    contents: () => repairer()?.contents ?? own.contents(),
+    repair: () => repairer()?.repair ?? own.repair(),
+    orphans: () => repairer()?.orphans ?? own.orphans(),
+    scrub: () => [...(own.scrub() ?? []), ...reports().flatMap(({ scrub }) => scrub)],
+    reencoding: () => {
+      const found = repairer()
+      return found === undefined ? own.reencoding() : found.reencoding
+    },
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * Opening a node of a store whose metadata is in a database: the node begins an incarnation there, and claims the
+ * devices in its data folders.
+ *
+ * Promises  Nothing is written before the database and all folders are found to belong together. The first node of an
+ *           empty database makes the store; of several that try at once, one does, and the others join. A folder whose
+ *           disk fails is left out with a note: the other nodes serve without it.
+ * Order     check the folders; open the master key; begin the incarnation; take the folders; claim their devices with
+ *           one change of the control record. Devices that the record does not name join once the node runs (`Joining`).
+ */
+import { hexOf } from "../../base/bytes.js"
+import { asFailure, fail, isFailure } from "../../base/failures.js"
+import {
+  parseIncarnation,
+  parseNodeName,
+  parseStoreId,
+  type DeviceId,
+  type Incarnation,
+  type NodeName,
+  type StoreId,
+} from "../../base/ids.js"
+import { DEVICES_MAX } from "../../base/limits.js"
+import { defaultPolicy } from "../../base/policy.js"
+import { claimDevice, markReturning } from "../../cluster/index.js"
+import type { ClusterConfig, ServeConfig } from "../../config/index.js"
+import { CALL_LIMITS, queuedDisk } from "../../device/index.js"
+import { parseControlRecord, type ControlRecord, type DeviceHome } from "../../format/control-record.js"
+import { mapBounded } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import type { FolderLocks } from "../../seams/lock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import { probeDevice, takeFolder, type TakenFolder } from "../control/folders.js"
+import type { MetadataDatabase, SharedMetadata } from "../metadata/database.js"
+import { inspect, type FolderInspection } from "../open/folder-inspection.js"
+import { begunStoreId, firstRecord, makeDevices } from "../open/new-store.js"
+import type { OpenedStore } from "../open/contract.js"
+import { checkUnchanged, incarnationAfter, overruledOptions, withRootKey } from "../open/open-store.js"
+import { openSecrets, randomSecrets, sealSecrets, type StoreSecrets } from "../open/secrets.js"
+import { readSharedRecord, SharedRecordManager, writeFirstRecord } from "./shared-record.js"
+
+interface NodeSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly locks: FolderLocks
+  readonly log: Log
+  readonly database: MetadataDatabase
+}
+
+/** Failures of a folder's disk; the others are mistakes of the operator. */
+const LEFT_OUT = ["deviceFailed", "deviceFull", "corruptRecord"] as const
+
+export async function openNode(
+  seams: NodeSeams,
+  config: ServeConfig,
+  cluster: ClusterConfig,
+  masterKey: Uint8Array,
+): Promise<OpenedStore> {
+  const opening = new Opening(seams, config, cluster, masterKey)
+  try {
+    return await opening.open()
+  } catch (error) {
+    await opening.giveBack()
+    throw error
+  } finally {
+    opening.end()
+  }
+}
+
+class Opening {
+  private readonly watch = new AbortController()
+  private readonly disk: Disk
+  private readonly name: NodeName
+  private readonly taken: TakenFolder[] = []
+  private readonly notes: string[] = []
+  private metadata: SharedMetadata | undefined
+
+  constructor(
+    private readonly seams: NodeSeams,
+    private readonly config: ServeConfig,
+    private readonly cluster: ClusterConfig,
+    private readonly masterKey: Uint8Array,
+  ) {
+    this.name = parseNodeName(cluster.node)
+    this.disk = queuedDisk(seams.disk, seams.clock, CALL_LIMITS, this.watch.signal, () => undefined)
+  }
+
+  end(): void {
+    this.watch.abort()
+  }
+
+  async giveBack(): Promise<void> {
+    for (const { ownership } of this.taken) await ownership.release().catch(() => undefined)
+    await this.metadata?.stop()
+  }
+
+  async open(): Promise<OpenedStore> {
+    const { clock, random, log, database } = this.seams
+    const inspections = await mapBounded(this.config.dataFolders, DEVICES_MAX, path => inspect(this.disk, path))
+    const known = await this.check(inspections)
+    const metadata = await database.open({ clock, random: random.fork("metadata"), log }, this.name)
+    this.metadata = metadata
+    const isNew = known === undefined && (await this.makeStore(metadata, inspections))
+    const record = await readSharedRecord(metadata)
+    if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
+    const found = openSecrets(record.secrets, this.masterKey)
+    const secrets = withRootKey(found, this.config)
+    await this.takeFolders(record, incarnationAfter(inspections))
+    const records = new SharedRecordManager(metadata, clock, log, record)
+    await this.claim(records, metadata, secrets === found ? undefined : sealSecrets(secrets, random))
+    return this.opened(records, metadata, secrets, isNew)
+  }
+
+  private opened(
+    records: SharedRecordManager,
+    metadata: SharedMetadata,
+    secrets: StoreSecrets,
+    isNew: boolean,
+  ): OpenedStore {
+    const { record } = records
+    const named = this.taken.filter(folder => isNamed(record, folder))
+    return {
+      ...{ storeId: record.storeId, record, secrets, isNew },
+      devices: named.map(({ ownership }) => ownership),
+      incarnation: metadata.incarnations.own,
+      notes: [...this.notes, ...overruledOptions(record, this.config)],
+      node: { name: this.name, metadata, records, joining: this.taken.filter(folder => !named.includes(folder)) },
+    }
+  }
+
+  /** Throws unless the database and the folders belong together. The record's row; undefined if there is none yet. */
+  private async check(inspections: readonly FolderInspection[]): Promise<ControlRecord | undefined> {
+    const { database } = this.seams
+    const [storeId, row] = [await database.storeId(), await database.control()]
+    for (const inspection of inspections) checkFolder(inspection, storeId, row !== undefined)
+    if (row === undefined) {
+      if (this.config.dataFolders.length > 0) return undefined
+      throw fail("invalidConfig", {
+        message: "the database has no store yet: start a node with --data first, then nodes without devices",
+      })
+    }
+    const record = parseControlRecord(row.record)
+    openSecrets(record.secrets, this.masterKey)
+    checkUnchanged(record, this.config)
+    return record
+  }
+
+  /** False if another node has made the store meanwhile. */
+  private async makeStore(metadata: SharedMetadata, inspections: readonly FolderInspection[]): Promise<boolean> {
+    const { clock, random, database } = this.seams
+    const { config } = this
+    const diskOf = () => this.disk
+    for (const path of config.dataFolders) await this.disk.makeFolder(path)
+    const claimed = await database.storeId()
+    const storeId = claimed ?? begunStoreId(inspections) ?? parseStoreId(hexOf(random.bytes(16)))
+    if ((await database.claim(storeId)) !== storeId) return false
+    const devices = await makeDevices(clock, random, diskOf, inspections, storeId)
+    const secrets = randomSecrets(random, clock.wallMs(), this.masterKey, config.rootKey)
+    const record = await firstRecord(diskOf, devices, {
+      ...{ config, secrets: sealSecrets(secrets, random), generation: 1 },
+      policy: config.policy ?? defaultPolicy(devices.length, config.matrix),
+      isInDatabase: true,
+    })
+    try {
+      await writeFirstRecord(metadata, record)
+      return true
+    } catch (error) {
+      if (!isFailure(error, "conflict")) throw error
+      return false
+    }
+  }
+
+  private async takeFolders(record: ControlRecord, incarnation: Incarnation): Promise<void> {
+    const { clock, random, locks } = this.seams
+    for (const path of this.config.dataFolders) {
+      try {
+        this.taken.push(await takeFolder({ clock, random, disk: this.disk, locks, incarnation }, path, record))
+      } catch (error) {
+        if (!isFailure(error, ...LEFT_OUT)) throw error
+        this.notes.push(`${path} is left out: ${error.message}`)
+      }
+    }
+  }
+
+  /** One change for all devices that the record names; a device that another node holds, or that fails, is given back. */
+  private async claim(records: SharedRecordManager, { incarnations }: SharedMetadata, root: RootChange): Promise<void> {
+    const { clock, random } = this.seams
+    const nowMs = clock.wallMs()
+    const isOver = (incarnation: number) => incarnations.isOver(parseIncarnation(incarnation))
+    const claims: Claim[] = []
+    for (const folder of this.taken.filter(each => isNamed(records.record, each))) {
+      const { id, path } = folder.ownership.identity
+      try {
+        await probeDevice(random, this.disk, path)
+        const home = {
+          ...(await domainsOf(this.disk, path, this.cluster)),
+          node: this.name,
+          incarnation: incarnations.own,
+        }
+        claimDevice(records.record, id, home, isOver)
+        claims.push({ id, path, home })
+      } catch (error) {
+        this.notes.push(`${path} is left out: ${asFailure(error).message}`)
+        this.taken.splice(this.taken.indexOf(folder), 1)
+        await folder.ownership.release().catch(() => undefined)
+      }
+    }
+    await records.change("node starts", record => {
+      const claimed = claims.reduce(
+        (next, { id, home }) => markReturning(claimDevice(next, id, home, isOver), id, nowMs),
+        record,
+      )
+      return withPaths(root === undefined ? claimed : { ...claimed, secrets: root }, claims)
+    })
+  }
+}
+
+/** The sealed secrets with another root key; undefined if it stays. */
+type RootChange = Uint8Array | undefined
+
+interface Claim {
+  readonly id: DeviceId
+  readonly path: string
+  readonly home: DeviceHome
+}
+
+const isNamed = (record: ControlRecord, { ownership }: TakenFolder): boolean =>
+  record.devices.some(({ id }) => id === ownership.identity.id)
+
+function withPaths(record: ControlRecord, claims: readonly Claim[]): ControlRecord {
+  const pathOf = new Map(claims.map(({ id, path }) => [id, path]))
+  const isMoved = record.devices.some(({ id, pathHint }) => (pathOf.get(id) ?? pathHint) !== pathHint)
+  if (!isMoved) return record
+  const devices = record.devices.map(device => ({ ...device, pathHint: pathOf.get(device.id) ?? device.pathHint }))
+  return { ...record, devices }
+}
+
+/** Failure domains of a folder's device. */
+export async function domainsOf(
+  disk: Disk,
+  path: string,
+  { zone, machine }: Pick<ClusterConfig, "zone" | "machine">,
+): Promise<Pick<DeviceHome, "zone" | "machine" | "disk">> {
+  const { fileSystemId } = await disk.space(path)
+  return { ...(zone === undefined ? {} : { zone }), machine, disk: fileSystemId }
+}
+
+/** Throws if a folder does not belong to the store of the database. */
+function checkFolder({ path, content }: FolderInspection, storeId: StoreId | undefined, hasRecord: boolean): void {
+  if (content.kind !== "device" && content.kind !== "remains") return
+  const own = content.kind === "device" ? content.superblock.storeId : content.record.storeId
+  const copy = content.record instanceof Error ? undefined : content.record
+  if (copy !== undefined && copy.tablets.length > 0) {
+    throw fail("invalidConfig", {
+      message: `${path} belongs to a store that keeps its metadata on its own disks: start it without --cluster`,
+    })
+  }
+  if (storeId !== undefined && own !== storeId) {
+    throw fail("foreignDatabase", {
+      message: `the database keeps the metadata of another store than the one that ${path} belongs to`,
+      database: storeId,
+    })
+  }
+  if (copy === undefined || hasRecord) return
+  throw fail("foreignDatabase", {
+    message: `the database is empty, but ${path} has data of a store: pass the URL of the database with its metadata`,
+  })
+}

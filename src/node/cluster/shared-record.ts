@@ -1,0 +1,195 @@
+/**
+ * Shared control record: the record of a store whose metadata is in a database. Every node changes it by
+ * compare-and-swap, and reads it at intervals.
+ *
+ * Promises  A change is decided on the record in effect, and has taken effect for all nodes once it resolves. A node that
+ *           cannot reach the database keeps the record that it last read. Layout tables are read once each.
+ * Limits    SHARED_RECORD_LIMITS.
+ */
+import { asFailure, fail, isFailure, type Failure } from "../../base/failures.js"
+import { changeControl, controlRow, layoutTable } from "../../coordination/index.js"
+import {
+  encodeControlRecord,
+  parseControlRecord,
+  type ControlLayout,
+  type ControlRecord,
+} from "../../format/control-record.js"
+import type { BackgroundService } from "../../life/index.js"
+import type { Metadata } from "../../metadata/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import type { ChangeListener, DecideChange, RecordManager } from "../control/record-manager.js"
+
+const SHARED_RECORD_LIMITS = {
+  /** Queued changes of this node. */
+  changesWaitingMax: 256,
+  /** Changes that other nodes may win before one of this node is refused. */
+  racesMax: 100,
+  readEveryMs: 2_000,
+} as const
+
+const NO_TABLE = new Uint8Array(0)
+
+type LayoutTables = ReadonlyMap<number, Uint8Array>
+
+const layoutsOf = ({ layout, previousLayout }: ControlRecord): readonly ControlLayout[] =>
+  previousLayout === undefined ? [layout] : [layout, previousLayout]
+
+const withTables = (record: ControlRecord, tableOf: (layout: ControlLayout) => Uint8Array): ControlRecord => {
+  const { layout, previousLayout } = record
+  return {
+    ...record,
+    layout: { ...layout, table: tableOf(layout) },
+    previousLayout: previousLayout && { ...previousLayout, table: tableOf(previousLayout) },
+  }
+}
+
+/** What the row keeps of a record: the tables have rows of their own, which never change. */
+const encodeRow = (record: ControlRecord): Uint8Array => encodeControlRecord(withTables(record, () => NO_TABLE))
+
+const tablesOf = (record: ControlRecord): LayoutTables =>
+  new Map(layoutsOf(record).map(({ version, table }) => [version, table]))
+
+/** The command that replaces one record by the next; the first one if `before` is undefined. */
+function replacing(before: ControlRecord | undefined, after: ControlRecord) {
+  const [old, now] = [before ? tablesOf(before) : new Map<number, Uint8Array>(), tablesOf(after)]
+  return changeControl({
+    before: before?.generation ?? 0,
+    generation: after.generation,
+    record: encodeRow(after),
+    layouts: {
+      put: [...now].filter(([version]) => !old.has(version)),
+      drop: [...old.keys()].filter(version => !now.has(version)),
+    },
+  })
+}
+
+/** Writes the first record of a store. Throws `conflict` if there is one. */
+export const writeFirstRecord = (metadata: Metadata, record: ControlRecord): Promise<void> =>
+  metadata.run(replacing(undefined, record))
+
+/**
+ * The record in effect; undefined if there is none. Reads only layout tables that are not `known`. Throws
+ * `corruptRecord`.
+ */
+export async function readSharedRecord(metadata: Metadata, known?: ControlRecord): Promise<ControlRecord | undefined> {
+  for (;;) {
+    const row = await metadata.ask(controlRow())
+    if (row === undefined) return undefined
+    if (row.generation === known?.generation) return known
+    const record = parseControlRecord(row.record)
+    const tables = new Map(known ? tablesOf(known) : [])
+    for (const { version } of layoutsOf(record)) {
+      const table = tables.get(version) ?? (await metadata.ask(layoutTable(version)))
+      if (table !== undefined) tables.set(version, table)
+    }
+    // A table that is gone was dropped by a later change, which the next turn reads.
+    if (layoutsOf(record).some(({ version }) => !tables.has(version))) continue
+    return withTables(record, ({ version }) => tables.get(version) ?? NO_TABLE)
+  }
+}
+
+export class SharedRecordManager implements RecordManager, BackgroundService {
+  readonly name = "control record"
+  private current: ControlRecord
+  private failed: Failure | undefined
+  private turn: Promise<unknown> = Promise.resolve()
+  private waiting = 0
+  private isStopped = false
+  private readonly listeners = new Set<ChangeListener>()
+
+  constructor(
+    private readonly metadata: Metadata,
+    private readonly clock: Clock,
+    private readonly log: Log,
+    record: ControlRecord,
+  ) {
+    this.current = record
+  }
+
+  get record(): ControlRecord {
+    return this.current
+  }
+
+  get halted(): Failure | undefined {
+    return this.failed
+  }
+
+  onChange(listener: ChangeListener): () => void {
+    this.listeners.add(listener)
+    return () => void this.listeners.delete(listener)
+  }
+
+  /** `decide` is called again if another node has changed the record meanwhile. */
+  async change(name: string, decide: DecideChange): Promise<ControlRecord> {
+    if (this.waiting >= SHARED_RECORD_LIMITS.changesWaitingMax) {
+      throw fail("tooManyInFlight", { message: "too many changes of the control record are under way", change: name })
+    }
+    this.waiting += 1
+    try {
+      return await this.inTurn(() => this.make(name, decide))
+    } finally {
+      this.waiting -= 1
+    }
+  }
+
+  /** Reads the record now; listeners have been called when it resolves. */
+  async refresh(): Promise<void> {
+    await this.inTurn(() => this.read())
+  }
+
+  /** Keeps up with the changes of other nodes. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.clock.sleep(SHARED_RECORD_LIMITS.readEveryMs, signal)
+      if (signal.aborted) return
+      await this.refresh().catch((error: unknown) => {
+        this.log.debug("control_record_unknown", { error: String(error) })
+      })
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true
+    await this.turn
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(work)
+    this.turn = done.catch(() => undefined)
+    return done
+  }
+
+  private async make(name: string, decide: DecideChange): Promise<ControlRecord> {
+    for (let races = 0; races < SHARED_RECORD_LIMITS.racesMax; races += 1) {
+      if (this.isStopped) throw fail("stopping", { change: name })
+      const wanted = decide(this.current)
+      if (wanted === undefined || wanted === this.current) return this.current
+      const next = { ...wanted, generation: this.current.generation + 1 }
+      try {
+        await this.metadata.run(replacing(this.current, next))
+      } catch (error) {
+        this.failed = asFailure(error)
+        if (!isFailure(error, "conflict")) throw error
+        await this.read()
+        continue
+      }
+      this.failed = undefined
+      this.publish(next)
+      return next
+    }
+    throw fail("tooManyInFlight", { message: "other nodes change the control record all the time", change: name })
+  }
+
+  private async read(): Promise<void> {
+    const found = await readSharedRecord(this.metadata, this.current)
+    if (found === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
+    if (found.generation > this.current.generation) this.publish(found)
+  }
+
+  private publish(record: ControlRecord): void {
+    const before = this.current
+    this.current = record
+    for (const listener of this.listeners) listener(record, before)
+  }
+}

@@ -1,0 +1,34 @@
+/** A store as its start leaves it, before its engine runs. */
+import type { Incarnation, NodeName, StoreId } from "../../base/ids.js"
+import type { Ownership } from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { SharedRecordManager } from "../cluster/shared-record.js"
+import type { TakenFolder } from "../control/folders.js"
+import type { SharedMetadata } from "../metadata/database.js"
+import type { StoreSecrets } from "./secrets.js"
+
+export interface OpenedStore {
+  readonly storeId: StoreId
+  /** The record in effect. */
+  readonly record: ControlRecord
+  readonly secrets: StoreSecrets
+  /** Devices that take part, in the record's order. */
+  readonly devices: readonly Ownership[]
+  /** Of this process, the same on each device. */
+  readonly incarnation: Incarnation
+  /** This start created the store. */
+  readonly isNew: boolean
+  /** Folders that did not simply open: one line each. */
+  readonly notes: readonly string[]
+  /** Undefined if the devices of this process are the store. */
+  readonly node?: OpenedNode
+}
+
+/** What a node has of a store whose metadata is in a database. */
+export interface OpenedNode {
+  readonly name: NodeName
+  readonly metadata: SharedMetadata
+  readonly records: SharedRecordManager
+  /** Folders whose devices the record does not name yet. */
+  readonly joining: readonly TakenFolder[]
+}
