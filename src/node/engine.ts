@@ -221,6 +221,7 @@ class EngineBuilder {
         ),
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
         abortedWaits: this.settings.abortedWaits,
+        isShared: shared !== undefined,
       },
     )
     this.services = services

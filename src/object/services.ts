@@ -57,11 +57,13 @@ interface ServiceSettings {
   readonly abortedWaits?: AbortedWaits | undefined
   /** Undefined: only this process opens the store, and its readers decide. */
   readonly retention?: Retention | undefined
+  /** Other processes of the store use the same metadata. */
+  readonly isShared?: boolean
 }
 
 export function createServices(
   { clock, random, tablet, compute, blocks, log }: ServiceSeams,
-  { store, redundancy, backup, abortedWaits: waits = ABORTED_LIMITS, retention }: ServiceSettings,
+  { store, redundancy, backup, abortedWaits: waits = ABORTED_LIMITS, retention, isShared }: ServiceSettings,
 ): Services {
   const watched = new WatchedMetadata(tablet)
   const pins = new ReadPins(clock)
@@ -72,7 +74,7 @@ export function createServices(
   const isEveryDeviceOnline = () => [...redundancy.states().values()].every(({ state }) => state !== "offline")
   const orphans = new Orphans(backend, { isEveryDeviceOnline, waits })
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
-  const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable)
+  const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
   const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, watched, compute, ingest, objects)

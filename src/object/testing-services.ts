@@ -45,6 +45,8 @@ export class StoreWorld<Its extends WorldDevices> {
   straysWhenMoved = 0
   private readonly states = new Map<DeviceId, { state: ControlDeviceState; stateSinceMs: number }>()
   policyVersion = 1
+  /** Later processes of the store take themselves for one of several. */
+  isShared = false
   /** Random source for later processes. */
   moveBytesPerSecondMax = Infinity
   private bucket: Bucket | undefined
@@ -83,7 +85,7 @@ export class StoreWorld<Its extends WorldDevices> {
     tablet.incarnations = soleProcess(number)
     const random = new SimRandom(1000 + incarnation)
     const seams = { clock, random, tablet, compute, blocks: this.blocks, log: telemetry.log }
-    this.services = createServices(seams, { store, redundancy: this.source() })
+    this.services = createServices(seams, { store, redundancy: this.source(), isShared: before?.isShared ?? false })
   }
 
   /** A new store on empty devices, as many as the policy needs. */

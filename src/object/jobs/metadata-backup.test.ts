@@ -12,10 +12,11 @@ import { ALL_NEEDLES } from "../../block/index.js"
 import { TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
+import { CONTROL_ROW_KEY } from "../../format/cluster-rows.js"
 import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "../../format/metadata-backup.js"
 import { objectRowKey } from "../../format/row-key.js"
 import { decodeVersion } from "../../format/version-record.js"
-import { soleProcess } from "../../metadata/index.js"
+import { command, soleProcess } from "../../metadata/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { SYSTEM_BUCKET, SYSTEM_BUCKET_ID, storedSnapshots } from "./metadata-backup-bucket.js"
@@ -247,6 +248,19 @@ test("an upload in progress is undecided; all earlier uploads that have ended ar
   uploads.release(second)
   assert.deepEqual([first, second, third].map(decided), [true, true, true])
   assert.equal(decided(uploads.nextId()), false)
+})
+
+test("what the nodes of a store share is not part of a snapshot", async () => {
+  const scene = await Scene.open()
+  const record = Uint8Array.of(1)
+  await scene.world.tablet.run(
+    command<[], void>({
+      name: "Share",
+      decide: () => ({ writes: [{ family: "cluster", key: CONTROL_ROW_KEY, value: record }], result: undefined }),
+    })(),
+  )
+  const families = new Set((await walked(scene, () => Promise.resolve())).map(({ family }) => family))
+  assert.ok(families.has("buckets") && !families.has("cluster"))
 })
 
 /** The rows of a walk in small slices, with an action between them. */

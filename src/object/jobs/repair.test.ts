@@ -16,6 +16,7 @@ import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
 import { hintOfKey } from "../commands/missing-shard-hints-core.js"
+import { recordHints } from "../commands/version-commands-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
 import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
 
@@ -460,6 +461,46 @@ test("a device is not reported whole while it has a hint that came too late for 
   assert.equal(world.stateOf(back), "active")
   for (const job of ["reencode", "collector"]) await world.settle(job)
   await assertWhole(world, bodies, "in the end")
+})
+
+test("hints and damages that another process recorded are repaired soon, and unresolved ones are visited once", async () => {
+  const alone = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(alone, bodies, 6)
+  await alone.settle()
+  alone.isShared = true
+  const world = alone.restart(2)
+  await world.settle()
+  const [group] = (await world.blocks.shardScan(ALL_NEEDLES.start)).groups
+  const { deviceId: lost, slot } = must(group?.shards[0], "a shard")
+  const needle = needleIdOf(must(group, "a block"), slot)
+  const { volumes } = must(world.devices.live.get(lost), "the device is online")
+  const { partition } = needle
+  const had = world.devices.needlesOn(lost)
+  await world.clock.runUntil(volumes.remove([needle]))
+  const wait = async () => {
+    await world.clock.advance(30_000)
+    await world.settle()
+  }
+  await wait()
+  assert.equal(world.devices.needlesOn(lost), had - 1, "nobody knows of it")
+  await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
+  await wait()
+  assert.equal(world.devices.needlesOn(lost), had)
+  assert.equal(world.tablet.rows("debts"), 0)
+  // The hint of a block that cannot be rebuilt is not acted on again and again.
+  for (const shard of must(group, "a block").shards.slice(0, 2)) {
+    const device = must(world.devices.live.get(shard.deviceId), "the device is online")
+    await world.clock.runUntil(device.volumes.remove([needleIdOf(must(group, "a block"), shard.slot)]))
+  }
+  await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
+  await wait()
+  assert.equal(world.tablet.rows("debts"), 1)
+  await world.clock.advance(30_000)
+  assert.equal(await world.settle(), 2, "it reads the hints, and has nothing to do")
+  await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
+  await world.clock.advance(30_000)
+  assert.equal(await world.settle(), 3, "the hint was recorded again: it visits the partition")
 })
 
 test("only deletions on a disk without space for them wait", async () => {

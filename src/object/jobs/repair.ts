@@ -29,6 +29,7 @@ import {
 import type { UploadName } from "../queries/named-extents-core.js"
 import type { Orphans } from "./orphans.js"
 import { dropRows } from "../commands/pending-deletion-commands-core.js"
+import { OtherHints } from "./other-hints.js"
 import { nameOf } from "./removals.js"
 import { Census, type PartitionCount } from "./repair-census.js"
 import type { RepairReport, RepairSource, ShardScanReport } from "./repair-contract.js"
@@ -102,6 +103,8 @@ export class Repair implements Job {
   /** When something was last re-encoded (monotonic clock); undefined: nothing since the scan started. */
   private reencodedMs: number | undefined
   private writtenShards = 0
+  /** Undefined: no other process records hints. */
+  private readonly otherHints: OtherHints | undefined
 
   private readonly clock: Clock
   private readonly metadata: Metadata
@@ -116,12 +119,15 @@ export class Repair implements Job {
     private readonly bound: RateBound,
     /** Called for a block that a row references and that has too few shards left. */
     onUnreadable: (name: UploadName) => Promise<void>,
+    /** Other processes of the store write blocks too. */
+    isShared = false,
   ) {
     const { clock, metadata, blocks, uploads } = backend
     this.clock = clock
     this.metadata = metadata
     this.blocks = blocks
     this.uploads = uploads
+    this.otherHints = isShared ? new OtherHints() : undefined
     const resolver = new OwnershipResolver(backend)
     this.visits = new RepairVisits(blocks, uploads, resolver, orphans, source, onUnreadable)
   }
@@ -244,6 +250,7 @@ export class Repair implements Job {
     if (this.hasChanged()) this.begin()
     this.visitReleased()
     if (this.hintsFrom !== undefined) return this.readHints(this.hintsFrom)
+    if (this.otherHints?.isDue(this.clock.monotonicMs())) return this.readOtherHints(this.otherHints)
     if (this.scan?.next !== undefined) return this.scanFurther(this.scan, this.scan.next)
     return this.visitNext(signal)
   }
@@ -270,6 +277,7 @@ export class Repair implements Job {
     this.reencodedMs = undefined
     this.rescanMs = undefined
     this.hintsFrom = ALL_HINTS.start
+    this.otherHints?.begin()
     this.ledger.clear()
     this.lackingDevices.clear()
     this.passedOver.clear()
@@ -284,8 +292,10 @@ export class Repair implements Job {
     const states = this.source.states()
     const gone: HintRow[] = []
     const damaged: ShardCopy[] = []
-    const { hints, next } = await this.metadata.ask(readHints({ ...ALL_HINTS, start }, REPAIR_LIMITS.hintsPerStep))
+    const page = await this.metadata.ask(readHints({ ...ALL_HINTS, start }, REPAIR_LIMITS.hintsPerStep))
+    const { hints, next } = page
     this.hintsFrom = next
+    this.otherHints?.note(page, this.clock.monotonicMs())
     for (const hint of hints) {
       const state = states.get(hint.deviceId)
       if (state === undefined) gone.push(hint)
@@ -295,6 +305,19 @@ export class Repair implements Job {
     }
     for (const copy of damaged) await this.blocks.markSuspect(copy)
     await this.drop(gone)
+    return "busy"
+  }
+
+  /** Puts partitions on the list for which another process has recorded hints. */
+  private async readOtherHints(others: OtherHints): Promise<StepOutcome> {
+    const range = { ...ALL_HINTS, start: others.from }
+    const page = await this.metadata.ask(readHints(range, REPAIR_LIMITS.hintsPerStep))
+    const states = this.source.states()
+    for (const { partition, deviceId, damaged } of others.note(page, this.clock.monotonicMs())) {
+      if (!takesPart(states.get(deviceId))) continue
+      if (damaged) await this.blocks.markSuspect(damaged)
+      this.visitAgain(partition, deviceId)
+    }
     return "busy"
   }
 
