@@ -1,10 +1,14 @@
 /** Runs this process as a node: its identity, its port for the other nodes, and its membership in the store. */
+import { Leases } from "../node/cluster/leases.js"
 import { Membership } from "../node/cluster/membership.js"
+import { Steward, STEWARD_LEASE } from "../node/cluster/steward.js"
 import { makeIdentity } from "../node/identity/node-identity.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { fail } from "../base/failures.js"
 import { parseNodeFingerprint } from "../base/ids.js"
 import type { ClusterConfig, ListenAddress } from "../config/index.js"
+import type { ControlRecord } from "../format/control-record.js"
+import type { BackgroundService } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { RealNet } from "../seams/net/real.js"
 import { PeerConnections, tlsClientOptions, tlsServerOptions } from "../seams/net/real-tls.js"
@@ -18,14 +22,21 @@ interface NodeSeams {
   readonly telemetry: Telemetry
 }
 
-/** The node listens and is a member of the store when it resolves. The caller supervises the membership. */
+/** A node that is a member of its store. */
+export interface RunningNode {
+  readonly membership: Membership
+  /** The caller supervises them. */
+  readonly backgroundServices: readonly BackgroundService[]
+}
+
+/** The node listens and is a member of the store when it resolves. */
 export async function runNode(
   { clock, random, telemetry }: NodeSeams,
   { node, storeId, secrets }: OpenedStore,
   running: RunningStore,
   config: ClusterConfig,
   host: { readonly version: string; readonly name: string },
-): Promise<Membership> {
+): Promise<RunningNode> {
   if (node === undefined) throw fail("internal", { message: "the store is not that of a node" })
   const identity = makeIdentity(random)
   const fingerprints = new Set<string>()
@@ -46,8 +57,12 @@ export async function runNode(
     onStranger: (listener: () => void) => void strangers.add(listener),
   }
   const { metadata, records, name } = node
+  const { log } = telemetry
+  const leases = new Leases({ clock, random: random.fork("leases"), log, metadata }, { names: [STEWARD_LEASE] })
+  const changeRecord = (decide: (record: ControlRecord) => ControlRecord) => records.change("silent nodes", decide)
+  const steward = new Steward({ clock, log, metadata, leases, changeRecord })
   const membership = new Membership(
-    { clock, random, telemetry, net, admitted, metadata, records },
+    { clock, random, telemetry, net, admitted, metadata, records, leases },
     {
       ...{ storeId, name, zone: config.zone, machine: config.machine, program: host.version },
       ...{ fingerprint: identity.fingerprint, masterKey: secrets.masterKey },
@@ -56,7 +71,7 @@ export async function runNode(
     running.report,
   )
   await membership.join(config.nodeListen, listening => announcedAddress(config, listening, host.name))
-  return membership
+  return { membership, backgroundServices: [membership, leases, steward] }
 }
 
 const EVERY_ADDRESS = new Set(["0.0.0.0", "::"])

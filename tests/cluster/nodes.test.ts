@@ -30,6 +30,9 @@ test("what one node stores every node reads, also while one of them is dead", { 
         }
       }
       for (const number of [1, 2, 3]) await check(number)
+      const stewards = () => nodes.all.filter(({ output }) => output.includes("lease_taken"))
+      while (stewards().length === 0) await wait(100)
+      assert.equal(stewards().length, 1, "one of them is the steward")
       await nodes.at(3).kill()
       for (const number of [1, 2]) await check(number)
       const late = randomBytes(6_000_000)

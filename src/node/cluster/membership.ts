@@ -24,6 +24,7 @@ import type { Telemetry } from "../../seams/telemetry/contract.js"
 import type { ShardExchange } from "../engine.js"
 import { isAdmitted, proveAdmission } from "../identity/admission-core.js"
 import type { SharedMetadata } from "../metadata/database.js"
+import type { Leases } from "./leases.js"
 import { askForReport, serveReports, type NodeView } from "./node-reports.js"
 import type { SharedRecordManager } from "./shared-record.js"
 
@@ -55,6 +56,8 @@ interface MembershipSeams {
   readonly admitted: AdmittedPeers
   readonly metadata: SharedMetadata
   readonly records: SharedRecordManager
+  /** Each heartbeat renews them. */
+  readonly leases: Pick<Leases, "beginRenewal">
 }
 
 /** This node as others see it. */
@@ -200,10 +203,12 @@ export class Membership implements BackgroundService {
   }
 
   private async beat(): Promise<void> {
-    const { metadata, telemetry } = this.seams
+    const { metadata, telemetry, leases } = this.seams
     try {
-      if (metadata.incarnations.own === this.joinedAs) await metadata.run(beatNode(this.own.name, this.facts, []))
-      else await this.announce()
+      if (metadata.incarnations.own === this.joinedAs) {
+        const renewal = leases.beginRenewal()
+        renewal.confirm(await metadata.run(beatNode(this.own.name, this.facts, renewal.names)))
+      } else await this.announce()
     } catch (error) {
       if (isFailure(error, "nodeRemoved")) {
         this.removedBecause = asFailure(error)
