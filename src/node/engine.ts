@@ -31,6 +31,7 @@ import type { NeedleId } from "../volume/index.js"
 import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import type { OpenedNode } from "./open/contract.js"
+import { EpochRetention } from "./cluster/epochs.js"
 import { RecordCopies } from "./cluster/record-copies.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
 import { ReplicaComparing } from "./metadata/replica-comparison.js"
@@ -222,6 +223,8 @@ class EngineBuilder {
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
         abortedWaits: this.settings.abortedWaits,
         isShared: shared !== undefined,
+        // Readers on other nodes are unknown here.
+        retention: shared && new EpochRetention(clock, shared),
       },
     )
     this.services = services
