@@ -119,6 +119,10 @@ export class JobRunner implements BackgroundService {
     return Array.from(this.#jobs.values(), paced => paced.status)
   }
 
+  has(jobName: string): boolean {
+    return this.#jobs.has(jobName)
+  }
+
   /** Ends the job's rest because there may be work. Throws `invalidArgument` for an unknown name. */
   wake(jobName: string): void {
     this.#paced(jobName).wake()

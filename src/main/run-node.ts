@@ -1,14 +1,10 @@
 /** Runs this process as a node: its identity, its port for the other nodes, and its membership in the store. */
-import { Leases } from "../node/cluster/leases.js"
 import { Membership } from "../node/cluster/membership.js"
-import { Steward, STEWARD_LEASE } from "../node/cluster/steward.js"
 import { makeIdentity } from "../node/identity/node-identity.js"
 import type { OpenedStore } from "../node/open/contract.js"
-import { fail } from "../base/failures.js"
+import { must } from "../base/assert.js"
 import { parseNodeFingerprint } from "../base/ids.js"
 import type { ClusterConfig, ListenAddress } from "../config/index.js"
-import type { ControlRecord } from "../format/control-record.js"
-import type { BackgroundService } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { RealNet } from "../seams/net/real.js"
 import { PeerConnections, tlsClientOptions, tlsServerOptions } from "../seams/net/real-tls.js"
@@ -22,22 +18,14 @@ interface NodeSeams {
   readonly telemetry: Telemetry
 }
 
-/** A node that is a member of its store. */
-export interface RunningNode {
-  readonly membership: Membership
-  /** The caller supervises them. */
-  readonly backgroundServices: readonly BackgroundService[]
-}
-
-/** The node listens and is a member of the store when it resolves. */
+/** The node listens and is a member of the store when it resolves. The caller supervises the membership. */
 export async function runNode(
   { clock, random, telemetry }: NodeSeams,
   { node, storeId, secrets }: OpenedStore,
   running: RunningStore,
   config: ClusterConfig,
   host: { readonly version: string; readonly name: string },
-): Promise<RunningNode> {
-  if (node === undefined) throw fail("internal", { message: "the store is not that of a node" })
+): Promise<Membership> {
   const identity = makeIdentity(random)
   const fingerprints = new Set<string>()
   const strangers = new Set<() => void>()
@@ -56,13 +44,12 @@ export async function runNode(
     closeRevoked: () => connections.closeRevoked(),
     onStranger: (listener: () => void) => void strangers.add(listener),
   }
-  const { metadata, records, name } = node
-  const { log } = telemetry
-  const leases = new Leases({ clock, random: random.fork("leases"), log, metadata }, { names: [STEWARD_LEASE] })
-  const changeRecord = (decide: (record: ControlRecord) => ControlRecord) => records.change("silent nodes", decide)
-  const steward = new Steward({ clock, log, metadata, leases, changeRecord })
+  const { metadata, records, name } = must(node, "the store is that of a node")
   const membership = new Membership(
-    { clock, random, telemetry, net, admitted, metadata, records, leases },
+    {
+      ...{ clock, random, telemetry, net, admitted, metadata, records },
+      leases: must(running.leases, "a node has leases"),
+    },
     {
       ...{ storeId, name, zone: config.zone, machine: config.machine, program: host.version },
       ...{ fingerprint: identity.fingerprint, masterKey: secrets.masterKey },
@@ -71,7 +58,7 @@ export async function runNode(
     running.report,
   )
   await membership.join(config.nodeListen, listening => announcedAddress(config, listening, host.name))
-  return { membership, backgroundServices: [membership, leases, steward] }
+  return membership
 }
 
 const EVERY_ADDRESS = new Set(["0.0.0.0", "::"])

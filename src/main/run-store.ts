@@ -29,6 +29,8 @@ import { COMPATIBILITY_SWITCHES, REGION_DEFAULT, type ServeConfig } from "../con
 import type { CheckpointRunner } from "../node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
 import { reportOf, sourcesOfStore, type NodeView } from "../node/cluster/node-reports.js"
+import { Duties } from "../node/cluster/duties.js"
+import type { Leases } from "../node/cluster/leases.js"
 import { Joining } from "../node/cluster/joining.js"
 import { domainsOf } from "../node/cluster/open-node.js"
 import type { OwnedFolder } from "../node/devices/device-set.js"
@@ -95,6 +97,8 @@ export interface RunningStore {
   readonly operations: StoreOperations
   /** What this node tells the others. */
   readonly report: () => NodeReport
+  /** Undefined if the devices of this process are the store. */
+  readonly leases: Leases | undefined
   /** The caller supervises them until the stop. */
   readonly backgroundServices: readonly BackgroundService[]
   stop(): Promise<void>
@@ -102,8 +106,14 @@ export interface RunningStore {
   threadsLeft(): number
 }
 
-/** Once a device is offline, metadata lacks a replica, and blocks may be lost: wakes the jobs that handle both. */
-function wakeOnDeviceLoss({ recordManager }: Engine, jobs: JobRunner): void {
+/**
+ * Wakes repair when it is due. Once a device is offline, metadata lacks a replica, and blocks may be lost: wakes the
+ * jobs that handle both.
+ */
+function wakeJobs({ recordManager, onRepairDue }: Engine, jobs: JobRunner): void {
+  onRepairDue(() => {
+    for (const job of ["repair", "damage-notes"]) if (jobs.has(job)) jobs.wake(job)
+  })
   recordManager.onChange((record, before) => {
     // Ignore changes that a job makes itself: a failing job would be retried immediately, again and again.
     if (votingIds(record).join() === votingIds(before).join()) return
@@ -139,11 +149,14 @@ export async function runStore(
   const ownDevices = () => engine.recordManager.record.devices.filter(device => isOwn(store, device))
   const returning = new Returning(ownDevices, takeBack, clock, telemetry.log)
   const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
-  const jobs = new JobRunner("jobs", [...engine.jobs, returning, ...joining], clock, telemetry, isPaused)
-  engine.onRepairDue(() => jobs.wake("repair"))
-  wakeOnDeviceLoss(engine, jobs)
+  const duties = dutiesOf(seams, store, engine, job => {
+    if (jobs.has(job)) jobs.wake(job)
+  })
+  const all = [...(duties?.share(engine.jobs) ?? engine.jobs), returning, ...joining]
+  const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, isPaused)
+  wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store.isNew, jobs, compute, clock)
-  const isRepairer = () => true
+  const isRepairer = () => duties?.doesRepair ?? true
   const sources = seams.others === undefined ? ownSources : sourcesOfStore(ownSources, seams.others, isRepairer)
   const status = statusOf(sources, store, config, seams)
   // Folders taken since the start are released at the end, like those of the start.
@@ -155,13 +168,12 @@ export async function runStore(
   }
   const owner = { clock, random, disk, locks, incarnation: store.incarnation }
   const folders = new StoreFolders(owner, () => engine.recordManager.record, ownedOf)
-  const planFacts = (): PreviewFacts => planFactsOf(config, sources)
   const operations: EngineOperations = new EngineOperations(
     engine,
     folders,
     jobs,
     clock,
-    planFacts,
+    () => planFactsOf(config, sources),
     () => status.report().reencoding,
   )
   return {
@@ -170,7 +182,8 @@ export async function runStore(
     status,
     operations,
     report: () => reportOf(ownSources, isRepairer()),
-    backgroundServices: [...engine.backgroundServices, jobs, status],
+    leases: duties?.leases,
+    backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), jobs, status],
     stop: async () => {
       await engine.stop()
       await compute.close()
@@ -197,6 +210,15 @@ const settingsOf = (
 
 const isOwn = ({ node }: OpenedStore, { home }: ControlDevice): boolean =>
   node === undefined || home?.node === node.name
+
+/** What this node may do for all nodes of the store. */
+const dutiesOf = (
+  { clock, random, telemetry }: StoreSeams,
+  { node }: OpenedStore,
+  { metadata }: Engine,
+  wake: (job: string) => void,
+): Duties | undefined =>
+  node && new Duties({ clock, random, log: telemetry.log, ...node }, () => metadata.trouble === undefined, wake)
 
 /** The job by which new devices of a node become part of the store. */
 async function joiningOf(

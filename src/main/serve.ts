@@ -29,9 +29,10 @@ import type { CliIo } from "../cli/io.js"
 import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "../config/config.js"
 import { FolderDocuments } from "./documents.js"
 import { PortRouter } from "./port-router.js"
-import { runNode, type RunningNode } from "./run-node.js"
+import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
 import { RuntimeFiles } from "./runtime-file.js"
+import type { Membership } from "../node/cluster/membership.js"
 import { openNode } from "../node/cluster/open-node.js"
 import { readMasterKeyFile } from "../node/open/master-key-file.js"
 import type { OpenedStore } from "../node/open/contract.js"
@@ -83,18 +84,18 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   }
   let threadsLeft = (): number => 0
   try {
-    const joined: { node?: RunningNode } = {}
-    const others = config.cluster && { others: () => joined.node?.membership.nodes ?? [] }
+    const joined: { membership?: Membership } = {}
+    const others = config.cluster && { others: () => joined.membership?.nodes ?? [] }
     const running = await runStore({ ...seams, ...others }, store, config, onStolen)
     if (config.cluster !== undefined) {
-      joined.node = await runNode(seams, store, running, config.cluster, {
+      joined.membership = await runNode(seams, store, running, config.cluster, {
         version: readVersion(),
         name: io.hostName,
       })
     }
     const backgroundServices = [
       ...running.backgroundServices,
-      ...(joined.node?.backgroundServices ?? []),
+      ...(joined.membership ? [joined.membership] : []),
       new EventLoopDelay(clock, telemetry.metrics),
       seams.stores.cache.idling(clock),
     ]

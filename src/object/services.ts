@@ -81,6 +81,7 @@ export function createServices(
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, bound, onHints)
   const jobs: Job[] = [new Collector(tablet, blocks, retention ?? pins), orphans, repair, reencode, integrityAudit]
+  if (isShared) jobs.push(repair.noteKeeping)
   if (backup) jobs.push(new MetadataBackup(backend, random, ingest, watched, backup))
   const upkeep = { jobs, repair, reencode, integrityAudit, orphans }
   return {

@@ -79,9 +79,12 @@ export class Uploads {
     this.held.delete(uploadId)
   }
 
-  /** Runs `work` with exclusive access to an upload's needles; returns false immediately if the upload is held. */
+  /**
+   * Runs `work` with exclusive access to an upload's needles; returns false immediately if the upload is held, or may
+   * be young.
+   */
   async exclusively(uploadId: UploadId, work: () => Promise<void>): Promise<boolean> {
-    if (this.isHeld(uploadId)) return false
+    if (this.isHeld(uploadId) || this.mayBeYoung(uploadId)) return false
     this.hold(uploadId)
     try {
       await work()
@@ -99,9 +102,14 @@ export class Uploads {
     return incarnationOf(uploadId) === this.metadata.incarnations.own
   }
 
-  /** Whether this process, or the live process that assigned the id, is working on the upload. */
+  /** Whether this process is working on the upload. */
   isHeld(uploadId: UploadId): boolean {
-    return this.held.has(uploadId) || (!this.isOwn(uploadId) && this.isOfLiveProcess(uploadId))
+    return this.held.has(uploadId)
+  }
+
+  /** Whether another process that is running assigned the id: a row may reference the upload yet, if none does. */
+  mayBeYoung(uploadId: UploadId): boolean {
+    return !this.isOwn(uploadId) && this.isOfLiveProcess(uploadId)
   }
 
   /** While the process that assigned the id is running, only that process resolves the ownership. */

@@ -1,11 +1,11 @@
-/** A job that one process of the store does at a time: it takes steps only while the process has the job's lease. */
+/** A job that one process of the store does at a time: it takes steps only while the process has the lease. */
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Leases } from "./leases.js"
 
 export class LeasedJob implements Job {
-  /** The lease has the job's name. */
   constructor(
     private readonly job: Job,
+    private readonly lease: string,
     private readonly leases: Pick<Leases, "holds" | "holder" | "tries" | "succeeds">,
   ) {}
 
@@ -14,16 +14,16 @@ export class LeasedJob implements Job {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
-    if (!this.leases.holds(this.name)) return "idle"
-    this.leases.tries(this.name)
+    if (!this.leases.holds(this.lease)) return "idle"
+    this.leases.tries(this.lease)
     const outcome = await this.job.step(signal)
-    this.leases.succeeds(this.name)
+    this.leases.succeeds(this.lease)
     return outcome
   }
 
   progress(): string {
-    if (this.leases.holds(this.name)) return this.job.progress()
-    const holder = this.leases.holder(this.name)
+    if (this.leases.holds(this.lease)) return this.job.progress()
+    const holder = this.leases.holder(this.lease)
     return holder === undefined ? "no node does this yet" : `node ${holder} does this`
   }
 }

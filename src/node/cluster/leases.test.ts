@@ -99,7 +99,7 @@ test("a job takes steps only with its lease, and says otherwise who has it", asy
     tries: (name: string) => void calls.push(`${name} tries`),
     succeeds: (name: string) => void calls.push(`${name} succeeds`),
   }
-  const leased = new LeasedJob(job, leases)
+  const leased = new LeasedJob(job, job.name, leases)
   const { signal } = new AbortController()
   assert.equal(leased.name, "repair")
   assert.equal(await leased.step(signal), "idle")

@@ -7,7 +7,7 @@
  *           devices again. A node whose row was removed calls no one and serves no one any more.
  * Limits    MEMBERSHIP_LIMITS.
  */
-import { claimDevice, releaseDevices } from "../../cluster/index.js"
+import { claimDevice, markReturning, releaseDevices } from "../../cluster/index.js"
 import { asFailure, isFailure, type Failure } from "../../base/failures.js"
 import type { DeviceId, Incarnation, NodeFingerprint, NodeName, StoreId } from "../../base/ids.js"
 import { beatNode, joinNode, nodeRows, type NodeFacts } from "../../coordination/index.js"
@@ -205,10 +205,9 @@ export class Membership implements BackgroundService {
   private async beat(): Promise<void> {
     const { metadata, telemetry, leases } = this.seams
     try {
-      if (metadata.incarnations.own === this.joinedAs) {
-        const renewal = leases.beginRenewal()
-        renewal.confirm(await metadata.run(beatNode(this.own.name, this.facts, renewal.names)))
-      } else await this.announce()
+      if (metadata.incarnations.own !== this.joinedAs) return await this.announce()
+      const renewal = leases.beginRenewal()
+      renewal.confirm(await metadata.run(beatNode(this.own.name, this.facts, renewal.names)))
     } catch (error) {
       if (isFailure(error, "nodeRemoved")) {
         this.removedBecause = asFailure(error)
@@ -241,12 +240,13 @@ export class Membership implements BackgroundService {
 
   /** The incarnation of the claims is over; another node may have claimed a device since. */
   private async claimAgain(incarnation: Incarnation): Promise<void> {
-    const { metadata, records } = this.seams
+    const { metadata, records, clock } = this.seams
     const isOver = (each: Incarnation) => metadata.incarnations.isOver(each)
+    const nowMs = clock.wallMs()
     await records.change("node claims its devices again", record =>
       record.devices.reduce((next, { id, home }) => {
         if (home?.node !== this.own.name || !this.engine.own.has(id)) return next
-        return claimDevice(next, id, { ...home, incarnation }, isOver)
+        return markReturning(claimDevice(next, id, { ...home, incarnation }, isOver), id, nowMs)
       }, record),
     )
   }

@@ -141,7 +141,7 @@ export class AbortedBlocks {
   }
 
   private isDue({ group, decidedMs }: Candidate): boolean {
-    if (this.uploads.isHeld(group.uploadId)) return false
+    if (this.uploads.isHeld(group.uploadId) || this.uploads.mayBeYoung(group.uploadId)) return false
     return decidedMs === undefined || this.clock.monotonicMs() >= decidedMs + this.waits.removalWaitMs
   }
 

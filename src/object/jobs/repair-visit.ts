@@ -44,12 +44,14 @@ export interface VisitOutcome {
   readonly unreadable: ReadonlySet<string>
 }
 
-/** Held uploads of a partition that were not whole: visited again once they are released. */
+/** Held or young uploads of a partition that were not whole: visited again once they are released. */
 export type PassedOver = ReadonlySet<UploadId>
 
 /** Knowledge about a partition's blocks beyond their indexes. */
 type Known = Pick<VisitOutcome, "unreadable"> & {
   readonly settled?: ReadonlySet<string>
+  /** No row references these yet; another process may still be writing them. */
+  readonly young?: ReadonlySet<string>
   readonly live?: ReadonlySet<string>
 }
 
@@ -63,6 +65,7 @@ class Visit {
   readonly unreadable = new Set<string>()
   /** Blocks that their rows reference. */
   readonly live = new Set<string>()
+  readonly young = new Set<string>()
 }
 
 export class RepairVisits {
@@ -114,7 +117,7 @@ export class RepairVisits {
     }
     const seen = this.seen(group, policy)
     const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
-    const isHeld = this.uploads.isHeld(group.uploadId)
+    const isHeld = this.uploads.isHeld(group.uploadId) || (visit?.young?.has(name) ?? false)
     if (isHeld && seen.need === "mend") this.passOver(scan, group, seen)
     const blockBytes = group.shape?.blockLengthBytes ?? 0
     // The integrity audit counts these.
@@ -145,6 +148,10 @@ export class RepairVisits {
     if (verdict.kind === "live") {
       visit.live.add(name)
       return this.mend(group, verdict.live, visit)
+    }
+    if (verdict.kind === "unnamed" && this.uploads.mayBeYoung(group.uploadId)) {
+      visit.young.add(name)
+      return
     }
     const isLeft = verdict.kind === "unknown" || (verdict.kind === "unnamed" && !this.orphans.add(group, verdict.owner))
     if (isLeft) visit.settled.add(name)

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { setImmediate as later } from "node:timers/promises"
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
-import { objectKeyOfText, parseLogSequence, type DeviceId } from "../../base/ids.js"
+import { objectKeyOfText, parseIncarnation, parseLogSequence, type DeviceId } from "../../base/ids.js"
 import { KIB, PARTITIONS } from "../../base/limits.js"
 import { parsePolicy, shardCount, tolerance } from "../../base/policy.js"
 import { waitIfSlow } from "../../volume/contract.js"
@@ -13,6 +13,7 @@ import { changed, deviceIdOf as deviceOf, TestDevices } from "../../block/testin
 import { Rows } from "../../device/index.js"
 import { needleKeyOf } from "../../format/needle.js"
 import { makeCodec } from "../../erasure/index.js"
+import { soleProcess } from "../../metadata/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
 import { hintOfKey } from "../commands/missing-shard-hints-core.js"
@@ -501,6 +502,32 @@ test("hints and damages that another process recorded are repaired soon, and unr
   await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
   await world.clock.advance(30_000)
   assert.equal(await world.settle(), 3, "the hint was recorded again: it visits the partition")
+})
+
+test("blocks that a live process has written are repaired by others once a row references them", async () => {
+  const alone = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(alone, bodies, 3)
+  alone.tablet.before = name => {
+    if (name === "PutVersion") throw fail("stopping")
+  }
+  await assert.rejects(alone.put("on its way", alone.random.bytes(10 * KIB)))
+  alone.isShared = true
+  const world = alone.restart(2)
+  world.tablet.before = () => undefined
+  world.tablet.incarnations = { own: parseIncarnation(2), isOver: () => false }
+  const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
+  const had = world.needles
+  for (const group of groups) {
+    const { deviceId, slot } = must(group.shards[0], "a shard")
+    const { volumes } = must(world.devices.live.get(deviceId), "the device is online")
+    await world.clock.runUntil(volumes.remove([needleIdOf(group, slot)]))
+  }
+  await world.settle()
+  assert.equal(world.needles, had - 1, "the block on its way is neither repaired nor removed")
+  await assertAll(world, bodies, "repaired")
+  world.tablet.incarnations = soleProcess(parseIncarnation(2))
+  await assertWhole(world, bodies, "once that process has ended")
 })
 
 test("only deletions on a disk without space for them wait", async () => {

@@ -238,9 +238,22 @@ export class Repair implements Job {
   /** Visits partitions again whose held uploads were released. */
   private visitReleased(): void {
     for (const [partition, uploads] of this.passedOver) {
-      if ([...uploads].some(uploadId => this.uploads.isHeld(uploadId))) continue
+      if ([...uploads].some(uploadId => this.uploads.isHeld(uploadId) || this.uploads.mayBeYoung(uploadId))) continue
       this.passedOver.delete(partition)
       this.visitAgain(partition)
+    }
+  }
+
+  /** Records the damage that this process has found, whichever process repairs it. */
+  get noteKeeping(): Job {
+    return {
+      name: "damage-notes",
+      progress: () => `${this.damages.size} damaged shards to record`,
+      step: async () => {
+        const isBusy = this.damages.size > 0
+        await this.recordDamages()
+        return isBusy ? "busy" : "idle"
+      },
     }
   }
 

@@ -1,0 +1,59 @@
+/**
+ * Duties: what one node at a time does for the whole store. Each job that works on all blocks or rows has a lease, and so
+ * has the steward; a node takes those that no other has while it can work.
+ */
+import type { BackgroundService, Job } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import type { SharedMetadata } from "../metadata/database.js"
+import { LeasedJob } from "./leased-job.js"
+import { Leases } from "./leases.js"
+import type { SharedRecordManager } from "./shared-record.js"
+import { Steward, STEWARD_LEASE } from "./steward.js"
+
+/** Leases of the jobs that read or write blocks of all nodes. Those of "repair" use what the others have found. */
+const LEASE_OF_JOB: Readonly<Record<string, string>> = {
+  collector: "collector",
+  ...{ repair: "repair", reencode: "repair", orphans: "repair", "integrity-audit": "repair" },
+  "metadata-backup": "metadata-backup",
+}
+const LEASES = [...new Set([STEWARD_LEASE, ...Object.values(LEASE_OF_JOB)])]
+
+interface DutySeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly metadata: SharedMetadata
+  readonly records: SharedRecordManager
+}
+
+export class Duties {
+  readonly leases: Leases
+  /** The caller supervises them. */
+  readonly services: readonly BackgroundService[]
+
+  /** `wake`: called with a job that this node does from now on. `mayWork`: whether the node can do any. */
+  constructor(seams: DutySeams, mayWork: () => boolean, wake: (job: string) => void) {
+    const { records } = seams
+    const onTaken = (taken: string): void => {
+      for (const [job, lease] of Object.entries(LEASE_OF_JOB)) if (lease === taken) wake(job)
+    }
+    this.leases = new Leases(seams, { names: LEASES, mayWork, onTaken })
+    const changeRecord = (decide: Parameters<SharedRecordManager["change"]>[1]) =>
+      records.change("silent nodes", decide)
+    this.services = [this.leases, new Steward({ ...seams, leases: this.leases, changeRecord })]
+  }
+
+  /** The same jobs; those that one node does for all take steps only while this node does them. */
+  share(jobs: readonly Job[]): readonly Job[] {
+    return jobs.map(job => {
+      const lease = LEASE_OF_JOB[job.name]
+      return lease === undefined ? job : new LeasedJob(job, lease, this.leases)
+    })
+  }
+
+  get doesRepair(): boolean {
+    return this.leases.holds("repair")
+  }
+}
