@@ -157,7 +157,7 @@ export async function runStore(
   wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store.isNew, jobs, compute, clock)
   const isRepairer = () => duties?.doesRepair ?? true
-  const sources = seams.others === undefined ? ownSources : sourcesOfStore(ownSources, seams.others, isRepairer)
+  const sources = seams.others ? sourcesOfStore(ownSources, seams.others, isRepairer, engine) : ownSources
   const status = statusOf(sources, store, config, seams)
   // Folders taken since the start are released at the end, like those of the start.
   const owned: OwnedFolder[] = []
@@ -215,10 +215,15 @@ const isOwn = ({ node }: OpenedStore, { home }: ControlDevice): boolean =>
 const dutiesOf = (
   { clock, random, telemetry }: StoreSeams,
   { node }: OpenedStore,
-  { metadata }: Engine,
+  engine: Engine,
   wake: (job: string) => void,
 ): Duties | undefined =>
-  node && new Duties({ clock, random, log: telemetry.log, ...node }, () => metadata.trouble === undefined, wake)
+  node &&
+  new Duties(
+    { clock, random, log: telemetry.log, ...node },
+    () => engine.metadata.trouble === undefined && engine.outOfReach === undefined,
+    wake,
+  )
 
 /** The job by which new devices of a node become part of the store. */
 async function joiningOf(

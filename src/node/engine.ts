@@ -11,7 +11,7 @@ import { must } from "../base/assert.js"
 import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
-import { textOfPolicy, type Policy } from "../base/policy.js"
+import { shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
 import { Layouts, LocalBlocks, shapeOf, type Devices, type ShardDevice } from "../block/index.js"
 import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
@@ -104,6 +104,8 @@ export interface Engine extends Access {
   /** Open devices of this node. */
   readonly devices: readonly DeviceStack[]
   readonly exchange: ShardExchange
+  /** Why this process can neither write nor read most blocks now: too few devices respond to it. */
+  readonly outOfReach: string | undefined
   /** The caller supervises them until the stop signal. */
   readonly backgroundServices: readonly BackgroundService[]
   readonly jobs: readonly Job[]
@@ -128,6 +130,13 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
     await builder.abandon()
     throw error
   }
+}
+
+/** Undefined if the devices that respond are enough for a block of the store's policy. */
+function outOfReach({ policy, devices }: ControlRecord, shards: Devices): string | undefined {
+  const responding = devices.filter(({ id }) => shards.get(id)?.isWritable === true).length
+  const needed = Math.min(shardsNeeded(policy), devices.length)
+  return responding >= needed ? undefined : `only ${responding} of ${devices.length} devices respond to this node`
 }
 
 /** Background work on each device. */
@@ -246,6 +255,9 @@ class EngineBuilder {
         return devices.open
       },
       exchange: this.exchange(),
+      get outOfReach() {
+        return outOfReach(recordManager.record, devices.shards)
+      },
       backgroundServices: [devices, ...(await this.sharingServices())],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),

@@ -84,11 +84,15 @@ export interface NodeView {
   readonly trouble: string | undefined
 }
 
-/** The sources of this node, with what the others have reported. */
+/**
+ * The sources of this node, with what the others have reported. `reach`: why this node cannot serve although the
+ * database answers.
+ */
 export function sourcesOfStore(
   own: StatusSources,
   others: () => readonly NodeView[],
   isRepairer: () => boolean,
+  reach: { readonly outOfReach: string | undefined },
 ): StatusSources {
   const reports = () => others().flatMap(({ report }) => report ?? [])
   const repairer = () => (isRepairer() ? undefined : reports().find(report => report.repairer)?.repairer)
@@ -98,6 +102,10 @@ export function sourcesOfStore(
   }
   return {
     ...own,
+    metadata: () => {
+      const { trouble, damages } = own.metadata()
+      return { trouble: trouble ?? reach.outOfReach, damages }
+    },
     devices: () => [...own.devices(), ...reports().flatMap(({ devices }) => devices.map(openDevice))],
     offlineReason: id => {
       const reason = own.offlineReason(id)
