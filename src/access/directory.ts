@@ -13,9 +13,14 @@ import type { RecordPage } from "./record-pages-core.js"
 export class Directory {
   private changes = 0
 
-  constructor(private readonly metadata: Metadata) {}
+  /** `isShared`: other processes change identities too. Nothing is cached then: a revocation must hold everywhere. */
+  constructor(
+    private readonly metadata: Metadata,
+    private readonly isShared = false,
+  ) {}
 
   get generation(): number {
+    if (this.isShared) this.changes += 1
     return this.changes
   }
 

@@ -154,6 +154,19 @@ const verifyingReplicas = (tablet: Primary): Job => ({
   step: async signal => ((await tablet.verifyReplicas(signal)) ? "busy" : "idle"),
 })
 
+const READ_POLICIES_EVERY_MS = 10_000
+
+/** Keeps up with policies that other nodes set for buckets: layouts must have slots for them. */
+const bucketPolicies = (services: Services, clock: Clock): BackgroundService => ({
+  name: "policies of buckets",
+  run: async signal => {
+    while (!signal.aborted) {
+      await services.buckets.readPolicies().catch(() => undefined)
+      await clock.sleep(READ_POLICIES_EVERY_MS, signal)
+    }
+  },
+})
+
 /** Keeps up with the other processes of a database. */
 const upkeepOf = (metadata: SharedMetadata): BackgroundService => ({
   name: "metadata in the database",
@@ -238,7 +251,7 @@ class EngineBuilder {
     )
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
-    const access = openAccess(random, services.tablet, masterKey, root)
+    const access = openAccess(random, services.tablet, masterKey, root, shared !== undefined)
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
     await access.accounts.ensureRoot()
@@ -258,7 +271,7 @@ class EngineBuilder {
       get outOfReach() {
         return outOfReach(recordManager.record, devices.shards)
       },
-      backgroundServices: [devices, ...(await this.sharingServices())],
+      backgroundServices: [devices, ...(await this.sharingServices(services))],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
         ...[...services.jobs, control, ...tendingJobs(() => devices.open)],
@@ -282,13 +295,13 @@ class EngineBuilder {
   }
 
   /** What keeps up with the other nodes; the devices have the record when it resolves. */
-  private async sharingServices(): Promise<readonly BackgroundService[]> {
+  private async sharingServices(services: Services): Promise<readonly BackgroundService[]> {
     const { node } = this.settings
     if (node === undefined) return []
     const { clock, telemetry } = this.seams
     const copies = new RecordCopies(node.records, () => this.devices.kept, clock, telemetry.log)
     await copies.write()
-    return [upkeepOf(node.metadata), node.records, copies]
+    return [upkeepOf(node.metadata), node.records, copies, bucketPolicies(services, clock)]
   }
 
   /** In the database of the node, or on the devices. */

@@ -202,11 +202,12 @@ export class BucketService implements Buckets {
     }
   }
 
-  private async readPolicies(): Promise<void> {
+  /** Reads the policies that buckets have by now: another process may have set one. */
+  async readPolicies(): Promise<void> {
     this.chosen = await this.metadata.ask(chosenPolicies())
   }
 
-  /** Buckets with their own policy, as of the last acknowledged change. */
+  /** Buckets with their own policy, as of the last acknowledged change of this process, or when they were last read. */
   policies(): readonly ChosenPolicy[] {
     return this.chosen
   }

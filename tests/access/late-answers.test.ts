@@ -118,3 +118,16 @@ test("a user who is renamed while all users are read is shown by the new name", 
   assert.equal(await shown, trust({ AWS: `arn:aws:iam::${NUMBER}:user/rob` }), "the users are read again")
   assert.equal(await accounts.showPrincipals(stored), trust({ AWS: `arn:aws:iam::${NUMBER}:user/rob` }))
 })
+
+test("a key that another process removes is not accepted with the next request", async () => {
+  const metadata = new MemoryMetadata()
+  const open = () => openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY, true)
+  const [one, other] = [open(), open()]
+  await one.accounts.ensureRoot()
+  const { key } = await one.accounts.createKey({ accountId: ROOT_KEY.accountId, userName: undefined })
+  const known = async () => other.accounts.secretOf(key.id, undefined, NOW_MS)
+  assert.ok(await known())
+  assert.ok(await known())
+  await one.accounts.removeKey(key.id)
+  assert.equal(await known(), undefined)
+})
