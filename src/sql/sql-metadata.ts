@@ -170,12 +170,25 @@ export class SqlMetadata implements Metadata {
     }
   }
 
-  /** Answers what is under way, and closes all connections. */
+  /**
+   * Answers what is under way, ends the incarnation, so that others need not wait until its silence ends it, and closes
+   * all connections.
+   */
   async stop(): Promise<void> {
     this.stopping.abort()
     await this.beginning
     await this.current.stop()
+    if (this.over === undefined) await this.endOwn()
     await this.upkeep.close()
+  }
+
+  private async endOwn(): Promise<void> {
+    const { own } = this.current.known
+    try {
+      await this.upkeep.repeat(this.settings.clock.monotonicMs(), session => session.end(own))
+    } catch (error) {
+      this.settings.log.debug("metadata_incarnation_not_ended", { incarnation: own, error: String(error) })
+    }
   }
 
   private onEnded(reason: EndReason): void {

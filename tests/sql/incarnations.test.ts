@@ -106,6 +106,21 @@ test(
   },
 )
 
+test("a process that stops ends its incarnation", { skip: noPostgres }, async () => {
+  const url = await databases.create()
+  const [stopped, other] = [await openOn(url, "a"), await openOn(url, "b")]
+  assert.equal(await stopped.run(increment()), 1)
+  await stopped.stop()
+  const session = await new Postgres(url).connect()
+  const { live } = await session.incarnations()
+  await session.close()
+  assert.deepEqual(
+    live.map(({ node }) => node),
+    ["b"],
+  )
+  await other.stop()
+})
+
 test("a database that has lost acknowledged commits is neither read nor written", { skip: noPostgres }, async () => {
   const url = await databases.create()
   const engine = await openOn(url, "a")
