@@ -19,7 +19,7 @@ import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLim
 import type { ControlReplica, ControlRecord } from "../format/control-record.js"
 import { soleProcess } from "../metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
-import { createServices, type AbortedWaits, type Services } from "../object/index.js"
+import { createServices, type AbortedWaits, type RedundancySource, type Services } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { slabBytesOf, type Compute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -234,14 +234,7 @@ class EngineBuilder {
           },
           blockBytes,
         },
-        redundancy: redundancyOf(
-          this.control,
-          this.layouts,
-          clock,
-          telemetry.log,
-          this.settings.moveBytesPerSecondMax ?? MOVE_BYTES_PER_SECOND,
-          () => this.wakeRepair(),
-        ),
+        redundancy: this.redundancy(),
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
         abortedWaits: this.settings.abortedWaits,
         isShared: shared !== undefined,
@@ -282,6 +275,18 @@ class EngineBuilder {
       checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet ?? shared),
     }
+  }
+
+  private redundancy(): RedundancySource {
+    const { control, layouts, devices, settings } = this
+    const { clock, telemetry } = this.seams
+    return redundancyOf(
+      { control, layouts, isInReach: id => settings.node === undefined || devices.shards.has(id) },
+      clock,
+      telemetry.log,
+      settings.moveBytesPerSecondMax ?? MOVE_BYTES_PER_SECOND,
+      () => this.wakeRepair(),
+    )
   }
 
   private exchange(): ShardExchange {

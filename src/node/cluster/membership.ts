@@ -36,6 +36,8 @@ const MEMBERSHIP_LIMITS = {
   /** A node that has joined waits so long for the others before it serves. */
   meetMs: 5_000,
   meetPollMs: 20,
+  /** The devices of a node that has not responded for so long are left alone until it responds. */
+  silentMs: 5_000,
   reportsConcurrent: 16,
 } as const
 
@@ -76,6 +78,8 @@ interface Other {
   readonly peer: Peer
   /** What it said last; undefined while it does not respond. */
   report: NodeReport | undefined
+  /** By the monotonic clock; undefined: it responds. */
+  troubleSinceMs: number | undefined
   readonly remote: RemoteNode
   readonly lifetime: AbortController
 }
@@ -103,7 +107,7 @@ export class Membership implements BackgroundService {
   private address: NetAddress | undefined
   private joinedAs: Incarnation | undefined
   private removedBecause: Failure | undefined
-  /** Ends the rest before the next reading of rows. */
+  /** Aborted: rows are read soon. */
   private wake = new AbortController()
   private rows: readonly NodeRow[] = []
 
@@ -167,14 +171,14 @@ export class Membership implements BackgroundService {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, telemetry } = this.seams
     let beatMs = clock.monotonicMs()
-    signal.addEventListener("abort", () => this.wake.abort(), { once: true })
     while (!signal.aborted && this.removedBecause === undefined) {
       await clock.sleep(MEMBERSHIP_LIMITS.readEveryMs, signal)
-      await clock.sleep(beatMs + MEMBERSHIP_LIMITS.beatEveryMs - clock.monotonicMs(), this.wake.signal)
-      if (signal.aborted) break
+      this.noteSilence()
+      const isBeatDue = clock.monotonicMs() - beatMs >= MEMBERSHIP_LIMITS.beatEveryMs
+      if (signal.aborted || !(isBeatDue || this.wake.signal.aborted)) continue
       this.wake = new AbortController()
       try {
-        if (clock.monotonicMs() - beatMs >= MEMBERSHIP_LIMITS.beatEveryMs) {
+        if (isBeatDue) {
           beatMs = clock.monotonicMs()
           await this.beat()
         }
@@ -287,7 +291,7 @@ export class Membership implements BackgroundService {
     const peer = new Peer({ net, clock, random: random.fork(`peer ${row.name}`), metrics: this.metrics }, plan)
     const other: Other = {
       ...{ row, peer, remote: new RemoteNode(clock, peer) },
-      ...{ lifetime: new AbortController(), report: undefined },
+      ...{ lifetime: new AbortController(), report: undefined, troubleSinceMs: undefined },
     }
     this.others.set(row.name, other)
     telemetry.log.info("node_met", { node: row.name, address: row.address })
@@ -307,12 +311,26 @@ export class Membership implements BackgroundService {
     this.reach(this.seams.records.record)
   }
 
+  /** Devices of nodes that do not respond are out of reach, and come back within reach with their node. */
+  private noteSilence(): void {
+    const nowMs = this.seams.clock.monotonicMs()
+    for (const other of this.others.values()) {
+      other.troubleSinceMs = other.remote.trouble === undefined ? undefined : (other.troubleSinceMs ?? nowMs)
+    }
+    this.reach(this.seams.records.record)
+  }
+
+  private isSilent({ troubleSinceMs }: Other): boolean {
+    const nowMs = this.seams.clock.monotonicMs()
+    return troubleSinceMs !== undefined && nowMs - troubleSinceMs >= MEMBERSHIP_LIMITS.silentMs
+  }
+
   /** Each device that the record gives to another node is reached by the connection to that node. */
   private reach({ devices }: ControlRecord): void {
     const wanted = new Map<DeviceId, Other>()
     for (const { id, home, state } of devices) {
       const other = home && state !== "offline" ? this.others.get(home.node) : undefined
-      if (other !== undefined) wanted.set(id, other)
+      if (other !== undefined && !this.isSilent(other)) wanted.set(id, other)
     }
     for (const [id, other] of [...this.reached]) {
       if (wanted.get(id)?.remote === other.remote) continue

@@ -1,4 +1,5 @@
 /** Redundancy source: gives repair and re-encoding a view of the control record, and records what they report. */
+import type { DeviceId } from "../../base/ids.js"
 import type { Layouts } from "../../block/index.js"
 import { finishTransition, markWhole } from "../../cluster/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
@@ -9,10 +10,16 @@ import type { StoreControl } from "./store-control.js"
 
 type Decide = (record: ControlRecord) => ControlRecord | undefined
 
+interface RedundancyParts {
+  readonly control: StoreControl
+  readonly layouts: Layouts
+  /** Whether the device can be read and written now; for repair, one that cannot is offline until it can. */
+  readonly isInReach: (id: DeviceId) => boolean
+}
+
 /** `wake`: called when there is work for the jobs. */
 export function redundancyOf(
-  control: StoreControl,
-  layouts: Layouts,
+  { control, layouts, isInReach }: RedundancyParts,
   clock: Clock,
   log: Log,
   moveBytesPerSecondMax: number,
@@ -31,7 +38,13 @@ export function redundancyOf(
   return {
     layouts,
     moveBytesPerSecondMax,
-    states: () => new Map(control.record.devices.map(device => [device.id, device])),
+    states: () =>
+      new Map(
+        control.record.devices.map(device => [
+          device.id,
+          isInReach(device.id) ? device : { ...device, state: "offline" },
+        ]),
+      ),
     policyVersion: () => control.record.policyVersion,
     policy: () => control.record.policy,
     onDeviceWhole: id => change(`device ${id} is whole`, record => markWhole(record, id, clock.wallMs())),
