@@ -1,5 +1,5 @@
 /** Accounts and keys: the service that runs their commands. See `contract.ts` for the promises. */
-import { fail } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { hexOf } from "../base/bytes.js"
 import { parseAccountId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber } from "../base/ids.js"
@@ -62,8 +62,14 @@ export class AccountService implements Accounts, Keyring {
   async ensureRoot(): Promise<void> {
     const { accountId: id } = this.root
     const { directory } = this
-    if ((await this.getAccount(id)) === undefined)
-      await directory.change(createAccount({ id, displayName: "root", email: "" }))
+    if ((await this.getAccount(id)) === undefined) {
+      try {
+        await directory.change(createAccount({ id, displayName: "root", email: "" }))
+      } catch (error) {
+        // Another node of the new store has created it meanwhile.
+        if (!isFailure(error, "accountExists")) throw error
+      }
+    }
     for await (const page of directory.pages(ALL_ROWS.start, readNumberedAccounts)) {
       for (const account of page) if (!account.hasNumber) await directory.change(numberAccount(account.id))
     }

@@ -24,6 +24,8 @@ const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
 const SMALL_FILES = /^(control(\.second)?|position|scrub|runtime)(\.new)?$/
 /** Where a device keeps rows and bodies. */
 const DATA_FOLDERS = /^(base|log|volumes|payloads)$/
+/** Those of them that are empty while nothing was written. */
+const CONTENT_FOLDERS = ["log", "volumes", "payloads"]
 
 export type FolderContent =
   | { readonly kind: "empty" }
@@ -76,6 +78,15 @@ export async function removeRemains(disk: Disk, folder: string): Promise<void> {
 export async function isUnused(disk: Disk, folder: string): Promise<boolean> {
   const names = await disk.list(folder)
   return names.every(name => NO_CONTENT.test(name) || UNUSED_CONTENT.test(name))
+}
+
+/** Whether nothing that a client wrote is on a device: it may have been opened. */
+export async function hasNoContents(disk: Disk, folder: string): Promise<boolean> {
+  for (const name of CONTENT_FOLDERS) {
+    const path = `${folder}/${name}`
+    if ((await disk.exists(path)) && (await disk.list(path)).length > 0) return false
+  }
+  return true
 }
 
 export interface NewDevice {

@@ -154,8 +154,10 @@ class Opening {
     const diskOf = () => this.disk
     for (const path of config.dataFolders) await this.disk.makeFolder(path)
     const claimed = await database.storeId()
-    const storeId = claimed ?? begunStoreId(inspections) ?? parseStoreId(hexOf(random.bytes(16)))
-    if ((await database.claim(storeId)) !== storeId) return false
+    const proposed = claimed ?? begunStoreId(inspections) ?? parseStoreId(hexOf(random.bytes(16)))
+    // Another node may have claimed the database meanwhile, and may end before it has written the record.
+    const storeId = await database.claim(proposed)
+    for (const inspection of inspections) checkFolder(inspection, storeId, false)
     const devices = await makeDevices(clock, random, diskOf, inspections, storeId)
     const secrets = randomSecrets(random, clock.wallMs(), this.masterKey, config.rootKey)
     const record = await firstRecord(diskOf, devices, {

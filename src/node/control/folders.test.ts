@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure, type FailureKind } from "../../base/failures.js"
-import { parseIncarnation, parseStoreId } from "../../base/ids.js"
+import { parseEpoch, parseIncarnation, parseStoreId, parseTabletId, rowKeyOf } from "../../base/ids.js"
 import { createSuperblock, readSuperblock, writeControlRecord } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { SimClock } from "../../seams/clock/sim.js"
@@ -12,7 +12,16 @@ import { probeDevice, takeFolder, type TakenFolder } from "./folders.js"
 import { idOf, recordOf, STORE } from "./testing-record.js"
 
 const LIFE = parseIncarnation(7)
-const record = recordOf(1, [1, 2])
+const shared = recordOf(1, [1, 2])
+const record: ControlRecord = {
+  ...shared,
+  tablets: [
+    {
+      ...{ id: parseTabletId(1), epoch: parseEpoch(1), replicas: [], learners: [] },
+      ...{ start: rowKeyOf(""), end: undefined, more: [] },
+    },
+  ],
+}
 
 class Machine {
   readonly sim = new SimDisk()
@@ -62,6 +71,24 @@ test("a device that was begun and never became part of the store is taken as new
   await again.ownership.release()
   await machine.disk.makeFolder("/new/log")
   await machine.assertRefused("/new", "foreignFolder", /was removed from it; empty the folder/)
+})
+
+test("a device that waited to join a store in a database is taken as new; one that was part of it is not", async () => {
+  const machine = new Machine()
+  await machine.device("/waited", 3)
+  for (const name of ["base", "log", "volumes"]) await machine.disk.makeFolder(`/waited/${name}`)
+  await writeControlRecord(machine.disk, "/waited", shared)
+  const waited = await machine.take("/waited", shared)
+  assert.deepEqual([waited.isNew, waited.ownership.identity.id], [true, idOf(3)])
+  await waited.ownership.release()
+  const isRefused = (path: string) =>
+    assert.rejects(machine.take(path, shared), error => isFailure(error, "foreignFolder"))
+  await machine.disk.makeFolder("/waited/volumes/1")
+  await isRefused("/waited")
+  await machine.device("/removed", 4)
+  await machine.disk.makeFolder("/removed/log")
+  await writeControlRecord(machine.disk, "/removed", recordOf(1, [1, 2, 4]))
+  await isRefused("/removed")
 })
 
 test("a device of the store is taken back, in an incarnation above all that it has recorded", async () => {

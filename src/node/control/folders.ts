@@ -14,6 +14,7 @@ import {
   inspectFolder,
   type FolderContent,
   isMountPoint,
+  hasNoContents,
   isUnused,
   Ownership,
   PROBE_NAME,
@@ -88,13 +89,13 @@ async function findDevice(disk: Disk, path: string, record: ControlRecord): Prom
   if (superblock.storeId !== record.storeId) {
     throw fail("foreignFolder", { message: `${path} belongs to another store` })
   }
+  const copy = await readControlRecord(disk, path)
   if (!isNamed(record, superblock.deviceId)) {
-    if (await isUnused(disk, path)) return superblock
+    if ((await isUnused(disk, path)) || (await hasOnlyWaited(disk, path, superblock, copy, record))) return superblock
     throw fail("foreignFolder", {
       message: `${path} was part of this store and was removed from it; empty the folder to reuse it`,
     })
   }
-  const copy = await readControlRecord(disk, path)
   if (copy !== undefined && !(copy instanceof Error) && copy.generation > record.generation) {
     throw fail("foreignFolder", { message: `${path} has been changed without this store`, generation: copy.generation })
   }
@@ -115,6 +116,18 @@ export function checkRemains(
     })
   }
   if (!remains.isEmptied) throw fail("folderNotEmpty", { path, found: "the remains of a device; empty it" })
+}
+
+/** Whether a node has stopped while this device, open already, waited to become part of a store in a database. */
+async function hasOnlyWaited(
+  disk: Disk,
+  path: string,
+  { deviceId }: Superblock,
+  copy: ControlRecord | Error | undefined,
+  { tablets }: ControlRecord,
+): Promise<boolean> {
+  if (tablets.length > 0 || copy instanceof Error) return false
+  return (copy === undefined || !isNamed(copy, deviceId)) && hasNoContents(disk, path)
 }
 
 function begin({ clock, random, disk }: FolderOwner, path: string, record: ControlRecord): Promise<Superblock> {
