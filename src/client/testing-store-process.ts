@@ -7,6 +7,7 @@
 import { spawn, type ChildProcess } from "node:child_process"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import type { Clock } from "../seams/clock/contract.js"
 import { parseRuntimeFile, RUNTIME_FILE_NAME, type RuntimeFile } from "./credentials.js"
@@ -37,6 +38,8 @@ interface StoreProcessOptions {
   readonly command?: string
   /** Show its output instead of keeping it. */
   readonly inheritOutput?: boolean
+  /** Called with each line of its output, which is kept too. */
+  readonly onLine?: (line: string) => void
 }
 
 export const ROOT_KEY = { accessKeyId: "AKIALOCALPROCESS", secretAccessKey: "local-process-secret" } as const
@@ -88,6 +91,10 @@ export class StoreProcess {
       env: environment,
       stdio: options.inheritOutput === true ? ["ignore", "inherit", "inherit"] : ["ignore", "pipe", "pipe"],
     })
+    const { onLine } = options
+    for (const input of [child.stdout, child.stderr]) {
+      if (onLine !== undefined && input !== null) createInterface({ input }).on("line", onLine)
+    }
     return new StoreProcess(child, clock, options.dataFolders)
   }
 
