@@ -22,6 +22,8 @@ const POLL_MS = 50
 const OUTPUT_CHARACTERS_MAX = 64 * 1024
 
 const ANY_PORT = "127.0.0.1:0"
+/** A store accepts signatures of any region unless told otherwise. */
+const ANY_REGION = "us-east-1"
 
 /** Relative to dist/src/client/. */
 export const HAYLOFT_COMMAND = fileURLToPath(new URL("../../../bin/hayloft", import.meta.url))
@@ -52,6 +54,8 @@ export class StoreProcess {
     private readonly child: ChildProcess,
     private readonly clock: Clock,
     readonly dataFolders: readonly string[],
+    /** What it cannot say in a data folder; undefined if it has one. */
+    private readonly known: RuntimeFile | undefined,
   ) {
     this.exited = new Promise(resolve => {
       child.on("exit", code => resolve(code))
@@ -95,7 +99,7 @@ export class StoreProcess {
     for (const input of [child.stdout, child.stderr]) {
       if (onLine !== undefined && input !== null) createInterface({ input }).on("line", onLine)
     }
-    return new StoreProcess(child, clock, options.dataFolders)
+    return new StoreProcess(child, clock, options.dataFolders, knownRuntime(options, child.pid ?? 0))
   }
 
   get pid(): number {
@@ -146,12 +150,20 @@ export class StoreProcess {
   }
 
   async #runtime(): Promise<RuntimeFile | undefined> {
+    if (this.known !== undefined) return this.known
     for (const folder of this.dataFolders) {
       const runtime = parseRuntimeFile(await readFile(join(folder, RUNTIME_FILE_NAME), "utf8").catch(() => ""))
       if (runtime?.pid === this.pid) return runtime
     }
     return undefined
   }
+}
+
+/** A process without data folders must have been given its ports. */
+function knownRuntime(options: StoreProcessOptions, pid: number): RuntimeFile | undefined {
+  const { dataFolders, listen, adminListen } = options
+  if (dataFolders.length > 0 || listen === undefined || adminListen === undefined) return undefined
+  return { endpoint: `http://${listen}`, adminEndpoint: `http://${adminListen}`, region: ANY_REGION, pid }
 }
 
 /** The caller's environment could override its arguments. */

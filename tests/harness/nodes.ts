@@ -1,10 +1,13 @@
 /** A store of several nodes as real processes on loopback, one zone each by default, over a real PostgreSQL. */
 import { join } from "node:path"
 import { AdminClient, S3Client } from "../../src/client/index.js"
-import { StoreProcess } from "../../src/client/testing-store-process.js"
+import { ROOT_KEY, StoreProcess } from "../../src/client/testing-store-process.js"
+import { unsealRootCredentials } from "../../src/cli/credentials.js"
+import { REGION_DEFAULT } from "../../src/config/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { Databases } from "../sql/databases.js"
 import { clusterEnvironment } from "./cluster.js"
+import { freePort } from "./free-port.js"
 
 interface NodesOptions {
   readonly nodes: number
@@ -13,7 +16,9 @@ interface NodesOptions {
   readonly args?: readonly string[]
 }
 
-/** One machine of the store: the same name and folders for each of its processes. */
+type Environment = Readonly<Record<string, string>>
+
+/** One machine of the store: the same name and ports for each of its processes. */
 export class TestNode {
   process: StoreProcess | undefined
   private open: S3Client | undefined
@@ -21,17 +26,49 @@ export class TestNode {
   constructor(
     readonly name: string,
     readonly zone: string,
-    readonly folders: readonly string[],
-    private readonly environment: Readonly<Record<string, string>>,
+    /** Of its next process; none: a gateway. */
+    public folders: readonly string[],
+    private readonly ports: { readonly s3: string; readonly admin: string },
+    private readonly environment: Environment,
     private readonly args: readonly string[],
   ) {}
 
+  /** Where clients reach it, whenever it runs. */
+  get access() {
+    return { endpoint: `http://${this.ports.s3}`, region: REGION_DEFAULT, ...ROOT_KEY }
+  }
+
+  /** A process of it, which need not become ready. */
+  spawn(args: readonly string[] = []): StoreProcess {
+    const { name, zone, environment, folders, ports } = this
+    const all = ["--node", name, "--zone", zone, "--log-level", "debug", ...this.args, ...args]
+    const listen = { listen: ports.s3, adminListen: ports.admin }
+    return StoreProcess.spawn({ dataFolders: folders, args: all, environment, ...listen }, CLOCK)
+  }
+
   /** Resolves when the node is ready. */
   async start(args: readonly string[] = []): Promise<void> {
-    const { name, zone, environment } = this
-    const all = ["--node", name, "--zone", zone, "--log-level", "debug", ...this.args, ...args]
-    this.process = await StoreProcess.start({ dataFolders: this.folders, args: all, environment }, CLOCK)
-    this.open = new S3Client(await this.process.access(), CLOCK, NEVER, { attemptsMax: 10 })
+    const process = this.spawn(args)
+    this.process = process
+    try {
+      await process.ready()
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+    this.open = new S3Client(this.access, CLOCK, NEVER, { attemptsMax: 10 })
+  }
+
+  /** The message with which a process of it ends that must not start. */
+  async refusal(): Promise<string> {
+    const process = this.spawn()
+    const started = await process.ready().then(
+      () => true,
+      () => false,
+    )
+    await process.stop()
+    if (started) throw new Error(`node ${this.name} has started:\n${process.output}`)
+    return process.output
   }
 
   get client(): S3Client {
@@ -43,10 +80,15 @@ export class TestNode {
     return this.process?.output ?? ""
   }
 
-  async admin(): Promise<AdminClient> {
+  /** The admin API of the node, with the token that the folders of `of` have. */
+  async admin(of: Pick<TestNode, "folders"> = this): Promise<AdminClient> {
+    const { adminToken } = await unsealRootCredentials(of.folders, this.environment["HAYLOFT_MASTER_KEY_FILE"])
+    return new AdminClient({ endpoint: `http://${this.ports.admin}`, token: adminToken }, NEVER)
+  }
+
+  signal(signal: NodeJS.Signals): void {
     if (this.process === undefined) throw new Error(`node ${this.name} does not run`)
-    const { adminEndpoint } = await this.process.ready()
-    return new AdminClient({ endpoint: adminEndpoint, token: this.environment["ADMIN"] ?? "" }, NEVER)
+    this.process.kill(signal)
   }
 
   /** Its process ends as in a crash. */
@@ -72,30 +114,48 @@ const CLOCK = new RealClock()
 const NEVER = new AbortController().signal
 
 export class TestNodes {
+  readonly all: TestNode[] = []
+
   private constructor(
     readonly databases: Databases,
     readonly url: string,
-    readonly all: readonly TestNode[],
+    private readonly folder: string,
+    private readonly environment: Environment,
+    private readonly args: readonly string[],
   ) {}
+
+  /** An empty database, and no node yet. */
+  static async empty(folder: string, args: readonly string[] = []): Promise<TestNodes> {
+    const databases = await Databases.start()
+    try {
+      const url = await databases.create()
+      return new TestNodes(databases, url, folder, await clusterEnvironment(url, folder), args)
+    } catch (error) {
+      await databases.stop()
+      throw error
+    }
+  }
 
   /** The nodes start one after another; the first one makes the store. Data folders are in `folder`. */
   static async start(folder: string, { nodes, foldersEach, args = [] }: NodesOptions): Promise<TestNodes> {
-    const databases = await Databases.start()
-    const url = await databases.create()
-    const environment = await clusterEnvironment(url, folder)
-    const all = Array.from({ length: nodes }, (_, i) => {
-      const name = `node-${i + 1}`
-      const folders = Array.from({ length: foldersEach }, (_, disk) => join(folder, `${name}-disk${disk + 1}`))
-      return new TestNode(name, String.fromCharCode(97 + i), folders, environment, args)
-    })
-    const store = new TestNodes(databases, url, all)
+    const store = await TestNodes.empty(folder, args)
     try {
-      for (const node of all) await node.start()
+      for (let i = 0; i < nodes; i += 1) await (await store.add(foldersEach)).start()
       return store
     } catch (error) {
       await store.stop()
       throw error
     }
+  }
+
+  /** One more node in a zone of its own, not started. */
+  async add(folders: number, { name = `node-${this.all.length + 1}`, environment = {} } = {}): Promise<TestNode> {
+    const zone = String.fromCharCode(97 + this.all.length)
+    const paths = Array.from({ length: folders }, (_, disk) => join(this.folder, `zone-${zone}-disk${disk + 1}`))
+    const ports = { s3: `127.0.0.1:${await freePort()}`, admin: `127.0.0.1:${await freePort()}` }
+    const node = new TestNode(name, zone, paths, ports, { ...this.environment, ...environment }, this.args)
+    this.all.push(node)
+    return node
   }
 
   at(number: number): TestNode {

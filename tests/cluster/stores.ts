@@ -1,0 +1,60 @@
+/** Stores of several nodes for the tests of this folder, and what the tests wait for. */
+import { setTimeout as wait } from "node:timers/promises"
+import { STORE_SCHEMAS } from "../../src/admin/index.js"
+import { quietParent, withFolder } from "../harness/folders.js"
+import { TestNodes, type TestNode } from "../harness/nodes.js"
+
+export const BUCKET = "bucket"
+
+const LOOK_MS = 250
+const WAIT_MS_MAX = 300_000
+
+/** A store with a bucket. What the nodes logged is shown if the test fails. */
+export async function withNodes(
+  options: { readonly nodes: number; readonly foldersEach: number },
+  work: (nodes: TestNodes, folder: string) => Promise<void>,
+): Promise<void> {
+  await withFolder(async folder => {
+    const nodes = await TestNodes.start(folder, options)
+    try {
+      await nodes.at(1).client.createBucket(BUCKET)
+      await work(nodes, folder)
+    } catch (error) {
+      if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
+      throw error
+    } finally {
+      await nodes.stop()
+    }
+  }, quietParent())
+}
+
+export async function statusOf(node: TestNode, of = node) {
+  const admin = await node.admin(of)
+  try {
+    return STORE_SCHEMAS.STATUS.parse(await admin.get("/v1/status"))
+  } finally {
+    admin.close()
+  }
+}
+
+type Status = Awaited<ReturnType<typeof statusOf>>
+
+/** Waits until the node's status says so. Throws with its last status if that takes too long. */
+export async function statusSays(node: TestNode, isSo: (status: Status) => boolean, of = node): Promise<Status> {
+  const untilMs = performance.now() + WAIT_MS_MAX
+  for (;;) {
+    const status = await statusOf(node, of)
+    if (isSo(status)) return status
+    if (performance.now() > untilMs) throw new Error(`the status of ${node.name} stays ${JSON.stringify(status)}`)
+    await wait(LOOK_MS)
+  }
+}
+
+/** Waits until every shard is in its place, as the node knows it. */
+export const isWhole = (node: TestNode, of = node): Promise<Status> =>
+  statusSays(
+    node,
+    ({ safety, layout, repair }) =>
+      safety.reasons.length === 0 && layout.transition === undefined && repair?.partitionsRemaining === 0,
+    of,
+  )
