@@ -117,8 +117,14 @@ export class RepairVisits {
     }
     const seen = this.seen(group, policy)
     const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
-    const isHeld = this.uploads.isHeld(group.uploadId) || (visit?.young?.has(name) ?? false)
+    const isYoung = visit?.young?.has(name) ?? false
+    const isHeld = isYoung || this.uploads.isHeld(group.uploadId)
     if (isHeld && seen.need === "mend") this.passOver(scan, group, seen)
+    else if (isYoung) {
+      // It may have been released and be kept for the retention: no transition waits for it. Reads find it anywhere.
+      scan.passedOver.add(group.uploadId)
+      return
+    }
     const blockBytes = group.shape?.blockLengthBytes ?? 0
     // The integrity audit counts these.
     if (visit?.unreadable.has(name)) {

@@ -486,6 +486,9 @@ export class Repair implements Job {
     }
     const { current, previous } = source.layouts
     const isCurrent = current.version === this.scanStart.layoutVersion
-    if (previous !== undefined && isCurrent && ledger.isEmpty) source.onTransitionDone(current.version)
+    if (previous === undefined || !isCurrent || !ledger.isEmpty) return
+    // Rows may reference by now what was passed over.
+    if (this.passedOver.size > 0) this.rescanMs ??= this.clock.monotonicMs() + REPAIR_LIMITS.reencodedQuietMs
+    source.onTransitionDone(current.version)
   }
 }
