@@ -1,0 +1,136 @@
+/**
+ * The quick start of docs/cluster.md, block by block: three machines, played by three folders and loopback, over a real
+ * PostgreSQL. Only the installation of the database itself is left out.
+ */
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { test } from "node:test"
+import { setTimeout as wait } from "node:timers/promises"
+import { bindChild, runOk } from "../harness/commands.js"
+import { quietParent, withFolder } from "../harness/folders.js"
+import { noPostgres, withPostgres } from "../harness/postgres.js"
+import { ROOT } from "../harness/server.js"
+
+const PAGE = readFileSync(join(ROOT, "docs/cluster.md"), "utf8")
+const MACHINES = ["a", "b", "c"] as const
+const POLL_MS = 200
+const STATUS = "./bin/hayloft status --config /etc/hayloft/config.json"
+/** Variables that would direct a command to another store. */
+const PLAIN = Object.fromEntries(
+  Object.keys(process.env)
+    .filter(name => /^(HAYLOFT|AWS)_|^NODE_TEST/.test(name))
+    .map(name => [name, undefined]),
+)
+
+interface Markdown {
+  fencedBlocks(text: string): { info: string; text: string }[]
+}
+
+const { fencedBlocks } = (await import(pathToFileURL(join(ROOT, "tools/docs/markdown.mjs")).href)) as Markdown
+
+const section = PAGE.slice(PAGE.indexOf("\n## Quick start"), PAGE.indexOf("\n## Gateways"))
+const [database, key, settings, check, serve, upload, ...others] = fencedBlocks(section).map(({ text }) => text)
+
+test("the quick start has the blocks that are run below", () => {
+  assert.match(database ?? "", /createuser/)
+  assert.match(key ?? "", /openssl rand/)
+  assert.match(settings ?? "", /"masterKeyFile"/)
+  assert.match(check ?? "", /check-database/)
+  assert.match(serve ?? "", /serve --config/)
+  assert.match(upload ?? "", /hayloft cp/)
+  assert.deepEqual(others, [])
+})
+
+/** A machine of the example: what it has in /etc and /mnt is in its folder. */
+class Machine {
+  private ended: Promise<number | null> | undefined
+  private stopping: (() => void) | undefined
+  output = ""
+
+  constructor(
+    private readonly name: string,
+    private readonly folder: string,
+    private readonly databaseUrl: string,
+  ) {
+    mkdirSync(folder)
+  }
+
+  private here(text = ""): string {
+    return text
+      .replaceAll(/postgres:\/\/hayloft:PASSWORD@db\.example[^'"]*/g, this.databaseUrl)
+      .replaceAll(/\/(etc|mnt)\//g, `${this.folder}/$1/`)
+  }
+
+  run(script = ""): Promise<string> {
+    return runOk("bash", ["-c", `set -euo pipefail\n${this.here(script)}`], { cwd: ROOT, env: PLAIN })
+  }
+
+  /** The settings as on the page; three nodes on one host also need names and ports of their own. */
+  configure(masterKey: string): void {
+    const shown = JSON.parse(this.here(settings)) as { data: string[] }
+    const own = { node: this.name, zone: this.name, listen: ANY, adminListen: ANY, nodeListen: ANY }
+    for (const path of [join(this.folder, "etc/hayloft"), ...shown.data]) mkdirSync(path, { recursive: true })
+    writeFileSync(join(this.folder, "etc/hayloft/master.key"), masterKey)
+    writeFileSync(join(this.folder, "etc/hayloft/config.json"), JSON.stringify({ ...shown, ...own }))
+  }
+
+  async serve(): Promise<void> {
+    const child = spawn("bash", ["-c", `exec ${this.here(serve)}`], { cwd: ROOT, env: { ...process.env, ...PLAIN } })
+    bindChild(child)
+    this.stopping = () => child.kill("SIGTERM")
+    this.ended = new Promise(resolve => child.once("exit", resolve))
+    const ready = new Promise<void>(resolve =>
+      child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+        this.output += chunk
+        if (/ aws s3 mb .*\n/.test(this.output)) resolve()
+      }),
+    )
+    let log = ""
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk))
+    await Promise.race([ready, this.ended])
+    assert.equal(child.exitCode, null, `${this.name} ended:\n${log}`)
+  }
+
+  async stop(): Promise<void> {
+    this.stopping?.()
+    await this.ended
+  }
+}
+
+const ANY = "127.0.0.1:0"
+
+test("the quick start gives a store of three nodes, each of which serves", { skip: noPostgres }, () =>
+  withPostgres(postgres =>
+    withFolder(async folder => {
+      const machines = MACHINES.map(name => new Machine(name, join(folder, name), postgres.url))
+      const [first, second, third] = machines
+      assert.ok(first && second && third)
+      try {
+        await first.run(key)
+        const masterKey = readFileSync(join(folder, "a/etc/hayloft/master.key"), "utf8")
+        for (const machine of machines) machine.configure(masterKey)
+        assert.match(await first.run(`${check ?? ""} --rounds 2`), /This database is safe for Hayloft/)
+        for (const machine of machines) await machine.serve()
+        const secrets = machines.map(({ output }) => /shown only once/.test(output))
+        assert.deepEqual(secrets, [true, false, false], "only the first start shows the secret key")
+        const isReady = (machine: Machine) =>
+          machine.run(STATUS).then(
+            () => true,
+            () => false,
+          )
+        // Commands find a node by its data folders, some moments after it has started.
+        for (const machine of machines) while (!(await isReady(machine))) await wait(POLL_MS)
+        await second.run(upload)
+        const readme = readFileSync(join(ROOT, "README.md"), "utf8")
+        const read = "./bin/hayloft cp s3://first/README.md - --config /etc/hayloft/config.json"
+        assert.equal(await third.run(read), readme)
+        while (!(await first.run(STATUS)).includes("ec:4+2 in 6 folders")) await wait(POLL_MS)
+      } finally {
+        await Promise.all(machines.map(machine => machine.stop()))
+      }
+    }, quietParent()),
+  ),
+)
