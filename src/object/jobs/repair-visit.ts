@@ -53,6 +53,8 @@ type Known = Pick<VisitOutcome, "unreadable"> & {
   /** No row references these yet; another process may still be writing them. */
   readonly young?: ReadonlySet<string>
   readonly live?: ReadonlySet<string>
+  /** Young uploads that no device waits for any more. */
+  readonly longPassedOver?: ReadonlySet<UploadId>
 }
 
 /** The results for a partition's blocks that needed attention. */
@@ -66,6 +68,8 @@ class Visit {
   /** Blocks that their rows reference. */
   readonly live = new Set<string>()
   readonly young = new Set<string>()
+
+  constructor(readonly longPassedOver: ReadonlySet<UploadId>) {}
 }
 
 export class RepairVisits {
@@ -79,8 +83,9 @@ export class RepairVisits {
     private readonly onUnreadable: (name: UploadName) => Promise<void>,
   ) {}
 
-  async visit(partition: PartitionId): Promise<VisitOutcome> {
-    const visit = new Visit()
+  /** `longPassedOver`: young uploads whose missing shards count no more. */
+  async visit(partition: PartitionId, longPassedOver: ReadonlySet<UploadId>): Promise<VisitOutcome> {
+    const visit = new Visit(longPassedOver)
     await mapBounded(await this.blocks.shardScanOf(partition), MAX_CONCURRENT_BLOCKS, group =>
       this.visitBlock(group, visit),
     )
@@ -119,7 +124,8 @@ export class RepairVisits {
     const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
     const isYoung = visit?.young?.has(name) ?? false
     const isHeld = isYoung || this.uploads.isHeld(group.uploadId)
-    if (isHeld && seen.need === "mend") this.passOver(scan, group, seen)
+    const isLong = isYoung && visit?.longPassedOver?.has(group.uploadId) === true
+    if (isHeld && seen.need === "mend" && !isLong) this.passOver(scan, group, seen)
     else if (isYoung) {
       // It may have been released and be kept for the retention: no transition waits for it. Reads find it anywhere.
       scan.passedOver.add(group.uploadId)

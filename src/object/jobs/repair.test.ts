@@ -530,6 +530,65 @@ test("blocks that a live process has written are repaired by others once a row r
   await assertWhole(world, bodies, "once that process has ended")
 })
 
+/** A process that writes an upload, and another one that repairs after a device was replaced meanwhile. */
+async function whileAnotherWrites() {
+  const writer = await open("ec:4+2")
+  const { slow, goOn } = heldSource(writer.random.bytes(50_000))
+  const putting = writer.services.objects.put(writer.putting("a", slow))
+  await writer.clock.advance(1_000)
+  writer.isShared = true
+  const world = writer.restart(2)
+  const isOver = () => false
+  world.tablet.incarnations = { own: parseIncarnation(2), isOver }
+  const by = await world.replace(deviceOf(3), 50)
+  await world.settle()
+  assert.equal(world.stateOf(by), "rebuilding", "it lacks shards of the upload in progress")
+  const commit = async () => {
+    world.tablet.incarnations = { own: parseIncarnation(1), isOver }
+    goOn()
+    await writer.clock.runUntil(putting)
+    world.tablet.incarnations = { own: parseIncarnation(2), isOver }
+  }
+  return { world, by, commit }
+}
+
+test("a block that another process commits after a visit is soon made whole, and its hints are kept until then", async () => {
+  const { world, by, commit } = await whileAnotherWrites()
+  const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
+  const group = must(groups[0], "a block")
+  const { partition } = group
+  const { deviceId, slot } = must(group.shards[0], "a shard")
+  const { volumes } = must(world.devices.live.get(deviceId), "the device is online")
+  await world.clock.runUntil(volumes.remove([needleIdOf(group, slot)]))
+  await world.tablet.run(recordHints([{ partition, deviceId }]))
+  await world.clock.advance(REPAIR_LIMITS.youngEveryMs)
+  await world.settle()
+  assert.deepEqual([world.stateOf(by), world.tablet.rows("debts")], ["rebuilding", 1])
+  await commit()
+  await world.clock.advance(REPAIR_LIMITS.youngEveryMs)
+  await world.settle()
+  for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups)
+    assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
+  assert.deepEqual([world.stateOf(by), world.tablet.rows("debts")], ["active", 0])
+})
+
+test("a device does not wait for blocks that another process released, which are kept for the retention", async () => {
+  const { world, by, commit } = await whileAnotherWrites()
+  const pass = async (ms: number) => {
+    await world.clock.advance(ms)
+    await world.settle()
+  }
+  await pass(REPAIR_LIMITS.youngMsMax - REPAIR_LIMITS.youngEveryMs)
+  assert.equal(world.stateOf(by), "rebuilding")
+  await pass(REPAIR_LIMITS.youngEveryMs)
+  assert.equal(world.stateOf(by), "active")
+  // A long upload is made whole all the same.
+  await commit()
+  await pass(REPAIR_LIMITS.youngEveryMs)
+  for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups)
+    assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
+})
+
 test("only deletions on a disk without space for them wait", async () => {
   const world = await open("replica:1", 3)
   await putSome(world, new Map(), COLLECTOR_LIMITS.pendingDeletionsPerStep)

@@ -9,7 +9,7 @@
  *           only after a scan of every partition that started after the change.
  * Limits    REPAIR_LIMITS; the block layer limits the bytes in memory.
  */
-import type { DeviceId, PartitionId, RowKey } from "../../base/ids.js"
+import type { DeviceId, PartitionId, RowKey, UploadId } from "../../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../../base/ids.js"
 import { MIB, PARTITIONS } from "../../base/limits.js"
 import { after, type Soon } from "../../base/soon.js"
@@ -52,6 +52,12 @@ export const REPAIR_LIMITS = {
   rowsPerCommand: 256,
   /** Lost blocks that are remembered; reads of others trigger visits of their partitions. */
   unreadableKept: 100_000,
+  /** Interval of visits to partitions with blocks that no row references yet and other processes may be writing. */
+  youngEveryMs: 30_000,
+  /** Of these partitions each interval visits the ones that were visited least recently. */
+  youngPartitionsMax: 1_024,
+  /** A block that no row has referenced for so long was most likely released: no device waits for it any more. */
+  youngMsMax: 15 * 60_000,
   /** Delay before failed work is retried. */
   retryMs: 5_000,
   /** Interval of full scans, in case something was missed. */
@@ -70,6 +76,9 @@ interface RepairScan {
   readonly open: PartitionScan
 }
 
+/** Held or young uploads that visits of a partition passed over, and when they first did (monotonic clock). */
+type PassedOverSince = ReadonlyMap<UploadId, number>
+
 /** The state at the start of a scan. */
 interface ScanStart {
   readonly states: States
@@ -85,7 +94,9 @@ export class Repair implements Job {
   private readonly visits: RepairVisits
   /** Partitions with work for a visit, and the devices known to lack their shards. */
   private readonly lackingDevices = new Map<PartitionId, Set<DeviceId>>()
-  private readonly passedOver = new Map<PartitionId, PassedOver>()
+  /** Least recently visited first. */
+  private readonly passedOver = new Map<PartitionId, PassedOverSince>()
+  private youngVisitMs = -Infinity
   private readonly damages = new Map<RowKey, ShardCopy>()
   /** Blocks with too few shards left, as found by visits since the last full scan. */
   private readonly unreadable = new Map<PartitionId, ReadonlySet<string>>()
@@ -231,15 +242,39 @@ export class Repair implements Job {
   }
 
   private notePassedOver(partition: PartitionId, uploads: PassedOver): void {
-    if (uploads.size > 0) this.passedOver.set(partition, uploads)
-    else this.passedOver.delete(partition)
+    const before = this.passedOver.get(partition)
+    this.passedOver.delete(partition)
+    if (uploads.size === 0) return
+    const nowMs = this.clock.monotonicMs()
+    this.passedOver.set(partition, new Map(Array.from(uploads, id => [id, before?.get(id) ?? nowMs])))
+  }
+
+  /** Uploads of the partition that have been passed over for so long that no device waits for them. */
+  private longPassedOver(partition: PartitionId): ReadonlySet<UploadId> {
+    const beforeMs = this.clock.monotonicMs() - REPAIR_LIMITS.youngMsMax
+    const uploads = this.passedOver.get(partition) ?? []
+    return new Set(Array.from(uploads).flatMap(([id, sinceMs]) => (sinceMs <= beforeMs ? [id] : [])))
   }
 
   /** Visits partitions again whose held uploads were released. */
   private visitReleased(): void {
     for (const [partition, uploads] of this.passedOver) {
-      if ([...uploads].some(uploadId => this.uploads.isHeld(uploadId) || this.uploads.mayBeYoung(uploadId))) continue
+      if ([...uploads.keys()].some(id => this.uploads.isHeld(id) || this.uploads.mayBeYoung(id))) continue
       this.passedOver.delete(partition)
+      this.visitAgain(partition)
+    }
+  }
+
+  /** Visits partitions again whose blocks another process may have committed since. */
+  private visitYoung(): void {
+    const nowMs = this.clock.monotonicMs()
+    if (nowMs - this.youngVisitMs < REPAIR_LIMITS.youngEveryMs) return
+    this.youngVisitMs = nowMs
+    let visits = 0
+    for (const [partition, uploads] of this.passedOver) {
+      if (visits >= REPAIR_LIMITS.youngPartitionsMax) return
+      if (![...uploads.keys()].some(id => this.uploads.mayBeYoung(id))) continue
+      visits += 1
       this.visitAgain(partition)
     }
   }
@@ -262,6 +297,7 @@ export class Repair implements Job {
     await this.recordDamages()
     if (this.hasChanged()) this.begin()
     this.visitReleased()
+    this.visitYoung()
     if (this.hintsFrom !== undefined) return this.readHints(this.hintsFrom)
     if (this.otherHints?.isDue(this.clock.monotonicMs())) return this.readOtherHints(this.otherHints)
     if (this.scan?.next !== undefined) return this.scanFurther(this.scan, this.scan.next)
@@ -422,7 +458,7 @@ export class Repair implements Job {
     // Hints that arrive from here on put the partition back on the list.
     this.lackingDevices.delete(partition)
     const { hints } = await this.metadata.ask(readHints(hintsOfPartition(partition), Infinity))
-    const outcome = await this.visits.visit(partition)
+    const outcome = await this.visits.visit(partition, this.longPassedOver(partition))
     const { count, left, passedOver } = outcome
     this.notePassedOver(partition, passedOver)
     this.noteUnreadable(partition, outcome.unreadable)
@@ -451,9 +487,11 @@ export class Repair implements Job {
 
   /**
    * The hints of a partition that existed before a visit that found nothing missing. Hints of blocks that cannot be
-   * rebuilt stay: after a restart they show which shards are damaged.
+   * rebuilt stay: after a restart they show which shards are damaged. All stay if the visit passed something over: a
+   * process records hints of a block before the row that references it.
    */
-  private resolved(hints: readonly HintRow[], { count }: VisitOutcome): readonly HintRow[] {
+  private resolved(hints: readonly HintRow[], { count, passedOver }: VisitOutcome): readonly HintRow[] {
+    if (passedOver.size > 0) return []
     const states = this.source.states()
     return hints.filter(
       ({ deviceId }) =>
