@@ -17,7 +17,7 @@ import type { Orphans } from "./orphans.js"
 import { nameOf } from "./removals.js"
 import { PartitionCount } from "./repair-census.js"
 import type { RepairSource } from "./repair-contract.js"
-import { scanBlock, type BlockScan } from "./repair-core.js"
+import { scanBlock, takesPart, type BlockScan } from "./repair-core.js"
 import type { PartitionNeed } from "./repair-ledger.js"
 import type { Uploads } from "../uploads.js"
 
@@ -37,6 +37,8 @@ export interface VisitOutcome {
   readonly writtenShards: number
   /** A device has no space. */
   readonly isFull: boolean
+  /** A device that takes part lacks a shard and does not respond now. */
+  readonly isWaiting: boolean
   /** Undefined: nothing that could be done now. */
   readonly left: Left | undefined
   readonly passedOver: PassedOver
@@ -62,6 +64,7 @@ class Visit {
   writtenBytes = 0
   writtenShards = 0
   isFull = false
+  isWaiting = false
   /** Blocks with all shards that their rows and the online devices allow. */
   readonly settled = new Set<string>()
   readonly unreadable = new Set<string>()
@@ -90,8 +93,8 @@ export class RepairVisits {
       this.visitBlock(group, visit),
     )
     const { count, left, passedOver } = await this.scan(partition, visit)
-    const { writtenBytes, writtenShards, isFull, unreadable } = visit
-    return { count, writtenBytes, writtenShards, isFull, left, passedOver, unreadable }
+    const { writtenBytes, writtenShards, isFull, isWaiting, unreadable } = visit
+    return { count, writtenBytes, writtenShards, isFull, isWaiting, left, passedOver, unreadable }
   }
 
   /** The state of the partition by its indexes, and what a visit could do about it. */
@@ -180,7 +183,10 @@ export class RepairVisits {
         visit.unreadable.add(nameOf(group))
         await this.onUnreadable({ ...live.owner, uploadId: group.uploadId })
       }
-      if (mended.lacking.length === 0) visit.settled.add(nameOf(group))
+      const states = this.source.states()
+      const isWaiting = mended.waitingFor.some(id => takesPart(states.get(id)))
+      visit.isWaiting ||= isWaiting
+      if (mended.lacking.length === 0 && !isWaiting) visit.settled.add(nameOf(group))
     } catch (error) {
       if (!isFailure(error, "deviceFull")) throw error
       visit.isFull = true

@@ -530,6 +530,27 @@ test("blocks that a live process has written are repaired by others once a row r
   await assertWhole(world, bodies, "once that process has ended")
 })
 
+test("a device that does not respond for a moment gets its shards as soon as it does, and no transition ends before", async () => {
+  const world = await open("ec:2+1")
+  await putSome(world, new Map(), 6)
+  await world.settle()
+  world.relayout([...world.layouts.current.devices, await world.add(70)])
+  const silent = deviceOf(70)
+  world.devices.down.add(silent)
+  const { repair } = world.services
+  for (let steps = 0; steps < 50; steps += 1) {
+    await world.clock.runUntil(repair.step(noSignal))
+    await world.clock.advance(1_000)
+  }
+  assert.deepEqual([world.moved, world.devices.needlesOn(silent)], [[], 0])
+  world.devices.down.delete(silent)
+  await world.clock.advance(REPAIR_LIMITS.waitingMs)
+  await world.settle()
+  assert.deepEqual([world.moved, world.straysWhenMoved], [[world.layouts.current.version], 0])
+  assert.ok(world.devices.needlesOn(silent) > 0)
+  assert.equal(world.stateOf(silent), "active")
+})
+
 /** A process that writes an upload, and another one that repairs after a device was replaced meanwhile. */
 async function whileAnotherWrites() {
   const writer = await open("ec:4+2")

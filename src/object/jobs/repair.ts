@@ -60,6 +60,8 @@ export const REPAIR_LIMITS = {
   youngMsMax: 15 * 60_000,
   /** Delay before failed work is retried. */
   retryMs: 5_000,
+  /** Delay before a partition is visited again whose device does not respond. */
+  waitingMs: 60_000,
   /** Interval of full scans, in case something was missed. */
   checkEveryMs: 24 * 3_600_000,
   /** A full scan also follows re-encoding after this quiet time, in which the replaced blocks are removed. */
@@ -472,7 +474,8 @@ export class Repair implements Job {
         ? ({ kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 } as const)
         : undefined)
     this.ledger.set(partition, again)
-    if (left) this.ledger.postpone(partition, this.clock.monotonicMs() + REPAIR_LIMITS.retryMs)
+    const { retryMs, waitingMs } = REPAIR_LIMITS
+    if (left) this.ledger.postpone(partition, this.clock.monotonicMs() + (outcome.isWaiting ? waitingMs : retryMs))
     this.noteCount(count)
     return outcome
   }
