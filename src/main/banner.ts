@@ -14,9 +14,11 @@ interface BannerFacts {
   readonly accessKeyId: string
   /** Only at the first start of a store with a generated root key. */
   readonly secret: string | undefined
+  /** None: the node is a gateway. */
   readonly dataFolders: readonly string[]
   /** The command line uses this data folder by default. */
   readonly isDefaultData: boolean
+  readonly masterKeyFile: string | undefined
   readonly redundancy: string
   readonly warnings: readonly string[]
 }
@@ -26,23 +28,35 @@ const foldersInWords = (folders: readonly string[]): string =>
     ? folders.join(", ")
     : `${folders[0] ?? ""} ... ${folders.at(-1) ?? ""} (${folders.length} folders)`
 
-export function bannerOf(facts: BannerFacts): string {
-  const { endpoint, adminEndpoint, region, accessKeyId, secret } = facts
+/** Commands for another terminal. */
+function firstObject({ endpoint, region, dataFolders, isDefaultData, masterKeyFile }: BannerFacts): string[] {
   const credentials = 'eval "$(./bin/hayloft env)"'
   const sign = `--aws-sigv4 "aws:amz:${region}:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'`
-  const lines = [
-    `Hayloft ${facts.version}  S3 ${endpoint}  region ${region}  admin ${adminEndpoint}`,
-    secret === undefined
-      ? `Access key  ${accessKeyId}  (its secret: ./bin/hayloft env)`
-      : `Access key  ${accessKeyId}  secret ${secret}  (shown only once; later: ./bin/hayloft env)`,
-    `Data        ${foldersInWords(facts.dataFolders)}`,
-    `Redundancy  ${facts.redundancy}`,
-    ...facts.warnings.map(warning => `Warning     ${warning}`),
+  const variables = [
+    ...(isDefaultData ? [] : [`HAYLOFT_DATA='${dataFolders.join(",")}'`]),
+    ...(masterKeyFile === undefined ? [] : [`HAYLOFT_MASTER_KEY_FILE='${masterKeyFile}'`]),
+  ]
+  return [
     "A first object, in another terminal:",
-    ...(facts.isDefaultData ? [] : [`  export HAYLOFT_DATA='${facts.dataFolders.join(",")}'`]),
+    ...(variables.length === 0 ? [] : [`  export ${variables.join(" ")}`]),
     "  ./bin/hayloft cp README.md s3://first/",
     `  ${credentials}; curl -X PUT ${endpoint}/second ${sign}; curl -T README.md ${endpoint}/second/ ${sign}`,
     `  ${credentials}; aws s3 mb s3://third && aws s3 cp README.md s3://third/`,
+  ]
+}
+
+export function bannerOf(facts: BannerFacts): string {
+  const { endpoint, adminEndpoint, region, accessKeyId, secret, dataFolders } = facts
+  const isGateway = dataFolders.length === 0
+  const lines = [
+    `Hayloft ${facts.version}  S3 ${endpoint}  region ${region}  admin ${adminEndpoint}`,
+    secret === undefined
+      ? `Access key  ${accessKeyId}  (its secret: ./bin/hayloft env${isGateway ? ", on a node with data folders" : ""})`
+      : `Access key  ${accessKeyId}  secret ${secret}  (shown only once; later: ./bin/hayloft env)`,
+    `Data        ${isGateway ? "none: this node is a gateway" : foldersInWords(dataFolders)}`,
+    `Redundancy  ${facts.redundancy}`,
+    ...facts.warnings.map(warning => `Warning     ${warning}`),
+    ...(isGateway ? [] : firstObject(facts)),
   ]
   return `${lines.join("\n")}\n`
 }

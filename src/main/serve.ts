@@ -197,6 +197,7 @@ async function listen(
       isDefaultData:
         config.dataFolders.length === 1 &&
         config.dataFolders[0] === resolve(io.workingFolder, SETTINGS.data.fallback ?? ""),
+      masterKeyFile: config.masterKeyFile && resolve(io.workingFolder, config.masterKeyFile),
       redundancy,
       warnings: await warningsOf(disk, config, store, isLoopback),
     }),

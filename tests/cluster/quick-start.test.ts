@@ -61,7 +61,7 @@ class Machine {
   private here(text = ""): string {
     return text
       .replaceAll(/postgres:\/\/hayloft:PASSWORD@db\.example[^'"]*/g, this.databaseUrl)
-      .replaceAll(/\/(etc|mnt)\//g, `${this.folder}/$1/`)
+      .replaceAll(/(?<![\w-])\/(etc|mnt)\//g, `${this.folder}/$1/`)
   }
 
   run(script = ""): Promise<string> {
@@ -69,8 +69,9 @@ class Machine {
   }
 
   /** The settings as on the page; three nodes on one host also need names and ports of their own. */
-  configure(masterKey: string): void {
-    const shown = JSON.parse(this.here(settings)) as { data: string[] }
+  configure(masterKey: string, isGateway = false): void {
+    const page = JSON.parse(this.here(settings)) as { data: string[] }
+    const shown = isGateway ? { ...page, data: [] } : page
     const own = { node: this.name, zone: this.name, listen: ANY, adminListen: ANY, nodeListen: ANY }
     for (const path of [join(this.folder, "etc/hayloft"), ...shown.data]) mkdirSync(path, { recursive: true })
     writeFileSync(join(this.folder, "etc/hayloft/master.key"), masterKey)
@@ -85,7 +86,7 @@ class Machine {
     const ready = new Promise<void>(resolve =>
       child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
         this.output += chunk
-        if (/ aws s3 mb .*\n/.test(this.output)) resolve()
+        if (/^Redundancy .*\n/m.test(this.output)) resolve()
       }),
     )
     let log = ""
@@ -102,7 +103,7 @@ class Machine {
 
 const ANY = "127.0.0.1:0"
 
-test("the quick start gives a store of three nodes, each of which serves", { skip: noPostgres }, () =>
+test("the quick start gives a store of three nodes, each of which serves, and gateways", { skip: noPostgres }, () =>
   withPostgres(postgres =>
     withFolder(async folder => {
       const machines = MACHINES.map(name => new Machine(name, join(folder, name), postgres.url))
@@ -128,6 +129,19 @@ test("the quick start gives a store of three nodes, each of which serves", { ski
         const read = "./bin/hayloft cp s3://first/README.md - --config /etc/hayloft/config.json"
         assert.equal(await third.run(read), readme)
         while (!(await first.run(STATUS)).includes("ec:4+2 in 6 folders")) await wait(POLL_MS)
+        const printed = second.output.split("\n").filter(line => /^ {2}(export|\.\/bin\/hayloft cp) /.test(line))
+        assert.equal(printed.length, 2, second.output)
+        await second.run(`${printed.join("\n")}\n./bin/hayloft cp s3://first/README.md - | cmp - README.md`)
+        const gateway = new Machine("d", join(folder, "d"), postgres.url)
+        machines.push(gateway)
+        gateway.configure(masterKey, true)
+        await gateway.serve()
+        const [, endpoint = ""] = / S3 (\S+) /.exec(gateway.output) ?? []
+        assert.match(gateway.output, /this node is a gateway/)
+        const root = 'eval "$(./bin/hayloft env --config /etc/hayloft/config.json)"'
+        await first.run(
+          `${root}; AWS_ENDPOINT_URL=${endpoint} ./bin/hayloft cp s3://first/README.md - | cmp - README.md`,
+        )
       } finally {
         await Promise.all(machines.map(machine => machine.stop()))
       }
