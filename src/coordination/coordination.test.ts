@@ -29,7 +29,8 @@ class Store {
 
   /** Runs the command as this incarnation. */
   as<Result>(own: number, command: Command<Result>): Promise<Result> {
-    this.metadata.incarnations = { own: parseIncarnation(own), isOver: each => each <= this.ended }
+    const oldestLive = parseIncarnation(Math.min(own, this.ended + 1))
+    this.metadata.incarnations = { own: parseIncarnation(own), oldestLive, isOver: each => each <= this.ended }
     return this.metadata.run(command)
   }
 

@@ -7,6 +7,8 @@ import type { Incarnation } from "../base/ids.js"
 export interface Incarnations {
   /** This process. */
   readonly own: Incarnation
+  /** The lowest that may be running: this process, or one that began earlier and is not known to be over. */
+  readonly oldestLive: Incarnation
   /**
    * True once the process can neither write nor commit any more. Never true for this process or an unknown
    * one: its uploads stay locked.
@@ -31,4 +33,8 @@ export interface LiveIncarnations {
  * Incarnations of a store that one process at a time can open: folder locks ensure that, and every start takes a higher
  * number than all before it. A number above our own is unknown.
  */
-export const soleProcess = (own: Incarnation): Incarnations => ({ own, isOver: incarnation => incarnation < own })
+export const soleProcess = (own: Incarnation): Incarnations => ({
+  own,
+  oldestLive: own,
+  isOver: incarnation => incarnation < own,
+})

@@ -7,7 +7,7 @@
  */
 import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
-import { parseUploadId, type BucketId, type ObjectKey, type UploadId } from "../base/ids.js"
+import { parseUploadId, type BucketId, type Incarnation, type ObjectKey, type UploadId } from "../base/ids.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
 import type { Extent } from "../format/extent.js"
 import { UPLOAD_MARK_DIGITS, type UploadMark } from "../format/metadata-backup.js"
@@ -24,6 +24,13 @@ interface UploadInDoubt {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly extent: Extent
+}
+
+function markOf(incarnation: Incarnation, number: number): UploadMark {
+  const head = Buffer.alloc(8)
+  head.writeUInt32BE(incarnation, 0)
+  head.writeUInt32BE(number, 4)
+  return hexOf(head)
 }
 
 export class Uploads {
@@ -47,21 +54,17 @@ export class Uploads {
   nextId(): UploadId {
     this.counter = (this.counter + 1) >>> 0
     if (this.counter === 0) this.hasWrapped = true
-    const uploadId = parseUploadId(this.markOf(this.counter) + hexOf(this.random.bytes(8)))
+    const uploadId = parseUploadId(markOf(this.metadata.incarnations.own, this.counter) + hexOf(this.random.bytes(8)))
     this.hold(uploadId)
     return uploadId
   }
 
-  private markOf(number: number): UploadMark {
-    const head = Buffer.alloc(8)
-    head.writeUInt32BE(this.metadata.incarnations.own, 0)
-    head.writeUInt32BE(number, 4)
-    return hexOf(head)
-  }
-
   /** Uploads with lower ids are referenced by their rows by now, or never will be. */
   get decidedBelow(): UploadMark {
-    let least = this.markOf(this.hasWrapped || this.counter === 0xffff_ffff ? 0 : this.counter + 1)
+    const { own, oldestLive } = this.metadata.incarnations
+    // Another process that is running decides about its uploads itself.
+    if (oldestLive < own) return markOf(oldestLive, 0)
+    let least = markOf(own, this.hasWrapped || this.counter === 0xffff_ffff ? 0 : this.counter + 1)
     for (const uploadId of this.held) {
       const mark = uploadId.slice(0, UPLOAD_MARK_DIGITS)
       // A held upload of an earlier process is already in its row, and is being re-encoded.

@@ -54,6 +54,10 @@ export class KnownIncarnations implements Incarnations {
     }
   }
 
+  get oldestLive(): Incarnation {
+    return parseIncarnation(Math.min(this.own, ...this.liveNumbers))
+  }
+
   isOver(incarnation: Incarnation): boolean {
     return incarnation <= this.list.highest && !this.liveNumbers.has(incarnation) && incarnation !== this.own
   }

@@ -176,7 +176,7 @@ export class Player {
   private actorOf(process: ProcessUnderTest) {
     const { own } = process.metadata.incarnations
     const others = this.store.processes.map(each => each.metadata.incarnations.own).filter(each => each !== own)
-    const incarnations = { own, isOver: (incarnation: Incarnation) => this.ended.has(incarnation) }
+    const incarnations = { own, oldestLive: own, isOver: (incarnation: Incarnation) => this.ended.has(incarnation) }
     return { own, other: others[0], incarnations }
   }
 

@@ -18,6 +18,9 @@ export class EmbeddedStore implements StoreUnderTest {
       get own() {
         return own()
       },
+      get oldestLive() {
+        return own()
+      },
       isOver: incarnation => incarnation < this.starts,
     }
     this.processes = [this.process()]

@@ -204,7 +204,7 @@ test("a swap without new blocks keeps the generations that were used before it",
 test("while a process is live, no other one re-encodes what it does, or gives it up", async () => {
   const { metadata, bucketId, upload, begin, swap } = await newObject()
   await begin()
-  const processes = { own: parseIncarnation(2), isOver: () => false }
+  const processes = { own: parseIncarnation(2), oldestLive: parseIncarnation(1), isOver: () => false }
   metadata.incarnations = processes
   await refuses(begin(), "conflict")
   await metadata.run(giveUpReencoding(upload))

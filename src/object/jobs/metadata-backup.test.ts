@@ -5,7 +5,14 @@ import { hexOf } from "../../base/bytes.js"
 import { must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation } from "../../base/ids.js"
-import { parseLogSequence, parseStoreId, parseTabletId, type UploadId, type VersionId } from "../../base/ids.js"
+import {
+  parseLogSequence,
+  parseStoreId,
+  parseTabletId,
+  parseUploadId,
+  type UploadId,
+  type VersionId,
+} from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import { ALL_NEEDLES } from "../../block/index.js"
@@ -248,6 +255,19 @@ test("an upload in progress is undecided; all earlier uploads that have ended ar
   uploads.release(second)
   assert.deepEqual([first, second, third].map(decided), [true, true, true])
   assert.equal(decided(uploads.nextId()), false)
+})
+
+test("uploads of another live process are undecided, also those that it begins after the snapshot", async () => {
+  const { uploads, world } = await Scene.open()
+  const before = uploads.nextId()
+  uploads.release(before)
+  const [five, seven] = [parseIncarnation(5), parseIncarnation(7)]
+  const idOf = (incarnation: number) => parseUploadId(`${incarnation.toString(16).padStart(8, "0")}${"0".repeat(24)}`)
+  world.tablet.incarnations = { own: seven, oldestLive: five, isOver: each => each < five }
+  const decided = (id: UploadId) => isDecidedBelow(id, uploads.decidedBelow)
+  assert.deepEqual([before, idOf(4), idOf(5), idOf(6), idOf(7)].map(decided), [true, true, false, false, false])
+  world.tablet.incarnations = soleProcess(seven)
+  assert.deepEqual([idOf(5), idOf(6), uploads.nextId()].map(decided), [true, true, false])
 })
 
 test("what the nodes of a store share is not part of a snapshot", async () => {

@@ -167,7 +167,7 @@ test("blocks of another process are orphans only after that process has ended", 
   await assert.rejects(world.put("on its way", world.random.bytes(10 * KIB)))
   world = world.restart(2)
   world.tablet.before = () => undefined
-  world.tablet.incarnations = { own: parseIncarnation(2), isOver: () => false }
+  world.tablet.incarnations = { own: parseIncarnation(2), oldestLive: parseIncarnation(1), isOver: () => false }
   await world.removeAborted()
   assert.ok(world.needles > kept, "its process may still commit it")
   world = world.restart(3)
@@ -190,7 +190,7 @@ test("while one process completes an upload, no other process puts a part or com
   await world.tablet.run(sealUpload(address, { incarnation: 7, token: new Uint8Array(16) }))
   const over = new Set<number>()
   const own = parseIncarnation(1)
-  world.tablet.incarnations = { own, isOver: incarnation => over.has(incarnation) }
+  world.tablet.incarnations = { own, oldestLive: own, isOver: incarnation => over.has(incarnation) }
   const complete = () =>
     multipart.complete({
       ...upload,

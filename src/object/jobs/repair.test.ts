@@ -515,7 +515,7 @@ test("blocks that a live process has written are repaired by others once a row r
   alone.isShared = true
   const world = alone.restart(2)
   world.tablet.before = () => undefined
-  world.tablet.incarnations = { own: parseIncarnation(2), isOver: () => false }
+  world.tablet.incarnations = { own: parseIncarnation(2), oldestLive: parseIncarnation(1), isOver: () => false }
   const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
   const had = world.needles
   for (const group of groups) {
@@ -559,16 +559,16 @@ async function whileAnotherWrites() {
   await writer.clock.advance(1_000)
   writer.isShared = true
   const world = writer.restart(2)
-  const isOver = () => false
-  world.tablet.incarnations = { own: parseIncarnation(2), isOver }
+  const shared = { oldestLive: parseIncarnation(1), isOver: () => false }
+  world.tablet.incarnations = { own: parseIncarnation(2), ...shared }
   const by = await world.replace(deviceOf(3), 50)
   await world.settle()
   assert.equal(world.stateOf(by), "rebuilding", "it lacks shards of the upload in progress")
   const commit = async () => {
-    world.tablet.incarnations = { own: parseIncarnation(1), isOver }
+    world.tablet.incarnations = { own: parseIncarnation(1), ...shared }
     goOn()
     await writer.clock.runUntil(putting)
-    world.tablet.incarnations = { own: parseIncarnation(2), isOver }
+    world.tablet.incarnations = { own: parseIncarnation(2), ...shared }
   }
   return { world, by, commit }
 }
