@@ -12,8 +12,8 @@ import { DEVICES_MAX, STORE_DEVICES_MAX } from "../base/limits.js"
 import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
 import type { ControlDevice, ControlRecord, DeviceHome } from "../format/control-record.js"
 import { aliveSlots, replaceDevice as withDeviceReplaced } from "../placement/index.js"
-import { deviceOf, withoutReplicas, withState } from "./device-states-core.js"
-import { checkPlacesLeft, withFewerDevices, withMoreDevices } from "./policy-core.js"
+import { deviceOf, withoutReplicas } from "./device-states-core.js"
+import { withFewerDevices, withMoreDevices } from "./policy-core.js"
 import {
   checkStill,
   controlLayoutOf,
@@ -23,6 +23,7 @@ import {
   widthFor,
   withNextLayout,
 } from "./record-layout-core.js"
+import { checkWeight, stageChanges } from "./staged-changes-core.js"
 
 export interface NewDevice {
   readonly id: DeviceId
@@ -63,12 +64,6 @@ function checkCounts(devices: readonly Pick<ControlDevice, "home">[]): void {
   for (const [node, count] of counts) {
     if (count <= DEVICES_MAX) continue
     throw refusal(`${node === undefined ? "one process" : `node ${node}`} serves at most ${DEVICES_MAX} devices`)
-  }
-}
-
-function checkWeight(weight: number): void {
-  if (!Number.isFinite(weight) || weight <= 0 || weight > 1e9) {
-    throw refusal("a weight is a number above 0; to empty a device, drain it")
   }
 }
 
@@ -116,36 +111,12 @@ export interface Chosen {
 
 const single = (id: DeviceId): Chosen => ({ ids: [id], name: `device ${id}` })
 
-/** `draining`: emptied, then kept. `decommissioning`: emptied, then forgotten. In one change of the layout. */
-export function emptyDevices(
-  record: ControlRecord,
-  { ids, name }: Chosen,
-  state: "draining" | "decommissioning",
-  bucketPolicies: readonly Policy[],
-  nowMs: number,
-): ControlRecord {
-  const devices = ids.map(id => deviceOf(record, id))
-  const offline = devices.find(device => device.state === "offline")
-  if (offline !== undefined) {
-    throw refusal(`device ${offline.id} is offline and cannot be read: replace or forget it`)
-  }
-  const leaving = ids.reduce((next, id) => withState(next, id, state, nowMs), record)
-  if (!devices.some(hasPlace)) return leaving
-  checkStill(record)
-  if (!leaving.devices.some(mayGain)) {
-    throw refusal(`${name} is the only one in use: add another before this one is emptied`)
-  }
-  const next = withFewerDevices(record, leaving)
-  checkPlacesLeft(next, bucketPolicies)
-  return withNextLayout(next, widthFor(next, bucketPolicies))
-}
-
 export const drainDevice = (
   record: ControlRecord,
   id: DeviceId,
   bucketPolicies: readonly Policy[],
   nowMs: number,
-): ControlRecord => emptyDevices(record, single(id), "draining", bucketPolicies, nowMs)
+): ControlRecord => stageChanges(record, [{ kind: "drainDevice", id }], bucketPolicies, nowMs)
 
 /** Decommissions the device; `forgetDevice` forgets it once it is empty. */
 export const removeDevice = (
@@ -153,43 +124,16 @@ export const removeDevice = (
   id: DeviceId,
   bucketPolicies: readonly Policy[],
   nowMs: number,
-): ControlRecord => emptyDevices(record, single(id), "decommissioning", bucketPolicies, nowMs)
-
-/** Takes draining and decommissioning devices back into use, with their weights, in one change of the layout. */
-export function useDevices(
-  record: ControlRecord,
-  ids: readonly DeviceId[],
-  bucketPolicies: readonly Policy[],
-  nowMs: number,
-): ControlRecord {
-  const back = ids.filter(id => isEmptying(deviceOf(record, id)))
-  if (back.length === 0) return record
-  checkStill(record)
-  const used = back.reduce((next, id) => withState(next, id, "rebuilding", nowMs), record)
-  const next = withMoreDevices(record, used)
-  return withNextLayout(next, widthFor(next, bucketPolicies))
-}
-
-const isEmptying = ({ state }: ControlDevice): boolean => state === "draining" || state === "decommissioning"
+): ControlRecord => stageChanges(record, [{ kind: "removeDevice", id }], bucketPolicies, nowMs)
 
 /** Also takes a draining or decommissioning device back into use. */
-export function setWeight(
+export const setWeight = (
   record: ControlRecord,
   id: DeviceId,
   weight: number,
   bucketPolicies: readonly Policy[],
   nowMs: number,
-): ControlRecord {
-  checkWeight(weight)
-  const device = deviceOf(record, id)
-  if (device.state === "offline") throw refusal(`device ${id} is offline: set its weight once it is back`)
-  if (hasPlace(device) && device.weight === weight) return record
-  checkStill(record)
-  const back = hasPlace(device) ? record : withState(record, id, "rebuilding", nowMs)
-  const devices = back.devices.map(each => (each.id === id ? { ...each, weight } : each))
-  const next = withMoreDevices(record, { ...back, devices })
-  return withNextLayout(next, widthFor(next, bucketPolicies))
-}
+): ControlRecord => stageChanges(record, [{ kind: "setWeight", id, weight }], bucketPolicies, nowMs)
 
 /**
  * Removes from the store a device that is offline, whose shards others rebuild, or one that is decommissioning and

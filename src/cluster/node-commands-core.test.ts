@@ -116,7 +116,8 @@ test("a drained node is taken back into use in one change of the layout", () => 
 })
 
 test("a node without devices is no change", () => {
-  for (const command of [drainNode, removeNode, useNode]) assert.equal(command(NINE, NOBODY, [], 7), NINE)
+  for (const command of [drainNode, useNode]) assert.equal(command(NINE, NOBODY, [], 7), NINE)
+  assert.deepEqual(removeNode(NINE, NOBODY, [], 7), { ...NINE, leavingNodes: [NOBODY] })
   assert.equal(forgetNode(NINE, NOBODY, [], false), NINE)
 })
 

@@ -7,20 +7,11 @@
  */
 import type { NodeName } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
-import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import type { ControlRecord } from "../format/control-record.js"
 import { devicesOfNode } from "./claims-core.js"
-import { emptyDevices, forgetDevices, useDevices, type Chosen } from "./device-commands-core.js"
-
-const chosen = (node: NodeName, devices: readonly ControlDevice[]): Chosen => ({
-  ids: devices.map(({ id }) => id),
-  name: `node ${node}`,
-})
-
-/** Offline devices without a place need not be emptied; those with one make the command fail. */
-function withContents(record: ControlRecord, node: NodeName): readonly ControlDevice[] {
-  const placed = new Set([...record.layout.devices, ...(record.previousLayout?.devices ?? [])])
-  return devicesOfNode(record, node).filter(({ id, state }) => state !== "offline" || placed.has(id))
-}
+import { forgetDevices } from "./device-commands-core.js"
+import { markOffline } from "./device-states-core.js"
+import { stageChanges, withLeaving } from "./staged-changes-core.js"
 
 /** Moves all shards of the node to other nodes; its devices stay in the store, without a place. */
 export const drainNode = (
@@ -28,16 +19,15 @@ export const drainNode = (
   node: NodeName,
   bucketPolicies: readonly Policy[],
   nowMs: number,
-): ControlRecord => emptyDevices(record, chosen(node, withContents(record, node)), "draining", bucketPolicies, nowMs)
+): ControlRecord => stageChanges(record, [{ kind: "drainNode", node }], bucketPolicies, nowMs)
 
-/** Decommissions all devices of the node; each is forgotten once it is empty. */
+/** Decommissions all devices of the node; each is forgotten once it is empty, and the node leaves after the last one. */
 export const removeNode = (
   record: ControlRecord,
   node: NodeName,
   bucketPolicies: readonly Policy[],
   nowMs: number,
-): ControlRecord =>
-  emptyDevices(record, chosen(node, withContents(record, node)), "decommissioning", bucketPolicies, nowMs)
+): ControlRecord => stageChanges(record, [{ kind: "removeNode", node }], bucketPolicies, nowMs)
 
 /**
  * Takes the devices of a node back into use that are being emptied: after `drainNode`, or after it was offline and its
@@ -48,13 +38,7 @@ export const useNode = (
   node: NodeName,
   bucketPolicies: readonly Policy[],
   nowMs: number,
-): ControlRecord =>
-  useDevices(
-    record,
-    devicesOfNode(record, node).map(({ id }) => id),
-    bucketPolicies,
-    nowMs,
-  )
+): ControlRecord => stageChanges(record, [{ kind: "useNode", node }], bucketPolicies, nowMs)
 
 /**
  * Removes all devices of a dead node from the store. They must be offline, or decommissioning and empty (the caller has
@@ -66,6 +50,16 @@ export function forgetNode(
   policiesInUse: readonly Policy[],
   acceptLoss: boolean,
 ): ControlRecord {
-  const devices = devicesOfNode(record, node)
-  return devices.length === 0 ? record : forgetDevices(record, chosen(node, devices), policiesInUse, acceptLoss)
+  const ids = devicesOfNode(record, node).map(({ id }) => id)
+  if (ids.length === 0) return withLeaving(record, node, false)
+  const forgotten = forgetDevices(record, { ids, name: `node ${node}` }, policiesInUse, acceptLoss)
+  return withLeaving(forgotten, node, false)
 }
+
+/** The node is lost, which the operator has decided: its devices are offline from now on, however many there are. */
+export const markNodeLost = (record: ControlRecord, node: NodeName, nowMs: number): ControlRecord =>
+  markOffline(
+    record,
+    devicesOfNode(record, node).map(({ id }) => id),
+    nowMs,
+  )

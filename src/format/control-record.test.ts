@@ -164,6 +164,14 @@ test("a home with a wrong member is refused", () => {
   for (const home of [5, "n1", {}, [], good.slice(1), [...good, 1]]) assert.throws(() => withHome(home), isCorrupt)
 })
 
+test("nodes that leave are kept, and take no byte while there are none", () => {
+  const leaving = { ...AT_HOME, leavingNodes: [parseNodeName("n1")] }
+  assert.deepEqual(parseControlRecord(encodeControlRecord(leaving)), leaving)
+  assert.deepEqual(parseControlRecord(encodeControlRecord({ ...leaving, more: [1] })), { ...leaving, more: [1] })
+  const grown = encodeControlRecord(leaving).length - encodeControlRecord(AT_HOME).length
+  assert.equal(grown, 1 + 3)
+})
+
 test("every prefix and every single flipped bit of a control record is refused", () => {
   const bytes = encodeControlRecord(SAMPLE)
   for (let length = 0; length < bytes.length; length += 1) {

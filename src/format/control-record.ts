@@ -117,6 +117,8 @@ export interface ControlRecord {
   readonly previousLayout: ControlLayout | undefined
   /** Names of background jobs that an operator paused; they stay paused over restarts. */
   readonly pausedWork: readonly string[]
+  /** Nodes that an operator removed and that still have devices; absent if there are none. */
+  readonly leavingNodes?: readonly NodeName[]
   /** Sealed with the master key; opaque here. */
   readonly secrets: Uint8Array
   readonly region: string
@@ -129,6 +131,8 @@ export const POLICY_VERSION_MAX = 0xffff
 /** The devices of the previous layout and those added since. */
 const LAYOUT_DEVICES_MAX = 2 * STORE_DEVICES_MAX
 const PAUSED_MAX = 64
+/** A node that leaves has a device. */
+const LEAVING_NODES_MAX = STORE_DEVICES_MAX
 /** Numbers are on disk: append only. */
 const DEVICE_STATES: readonly ControlDeviceState[] = ["active", "rebuilding", "offline", "draining", "decommissioning"]
 const MAGIC = 0x5243_4c48
@@ -153,6 +157,7 @@ export function encodeControlRecord(record: ControlRecord): Uint8Array {
     record.policyVersion,
     record.previousLayout === undefined ? null : packLayout(record.previousLayout),
     record.pausedWork,
+    ...(record.leavingNodes === undefined && record.more.length === 0 ? [] : [record.leavingNodes ?? []]),
     ...record.more,
   ])
   const bytes = new Uint8Array(ENVELOPE_BYTES + payload.length)
@@ -204,7 +209,8 @@ function upgrade(record: readonly unknown[]): readonly unknown[] {
 function parseFields(payload: unknown): ControlRecord {
   const fields = parseList(payload, "record", 14)
   const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region] = fields
-  const [isPolicyAutomatic, policyVersion, previousLayout, pausedWork, ...more] = fields.slice(10)
+  const [isPolicyAutomatic, policyVersion, previousLayout, pausedWork, leavingNodes = [], ...more] = fields.slice(10)
+  const leaving = parseItems(leavingNodes, "leavingNodes", LEAVING_NODES_MAX)
   return {
     storeId: parseAs("storeId", () => parseStoreId(storeId)),
     generation: parseWhole(generation, "generation", 1, Number.MAX_SAFE_INTEGER),
@@ -218,6 +224,9 @@ function parseFields(payload: unknown): ControlRecord {
     layout: parseLayout(layout),
     previousLayout: previousLayout === null ? undefined : parseLayout(previousLayout),
     pausedWork: parseItems(pausedWork, "pausedWork", PAUSED_MAX).map(name => parseText(name, "pausedWork")),
+    ...(leaving.length === 0
+      ? {}
+      : { leavingNodes: leaving.map(name => parseAs("leavingNodes", () => parseNodeName(name))) }),
     secrets: parseBytes(secrets, "secrets"),
     region: parseText(region, "region"),
     more,
