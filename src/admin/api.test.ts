@@ -2,13 +2,13 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fail } from "../base/failures.js"
-import { parseBucketName, parseDeviceId } from "../base/ids.js"
+import { parseBucketName, parseDeviceId, parseNodeName } from "../base/ids.js"
 import { AdminApi, BODY_BYTES_MAX } from "./api.js"
 import type { StoreChange } from "../node/index.js"
 import type { AdminReply } from "./replies.js"
 import { openApiText } from "./open-api.js"
 import { OPERATIONS } from "./operations.js"
-import { DENIED_REQUEST, FakeStore, ROOT, TOKEN } from "./testing-store.js"
+import { DENIED_REQUEST, FakeStore, NODES_REPORT, ROOT, TOKEN } from "./testing-store.js"
 
 interface Sent {
   readonly token?: string | undefined
@@ -224,7 +224,8 @@ test("buckets are created, read, listed over owners page by page, and deleted", 
 })
 
 test("status and devices are returned complete, and replies match the document", async () => {
-  const { json } = world()
+  const { json, store } = world()
+  store.shown = { nodes: NODES_REPORT }
   await json("POST", "/v1/buckets", { body: { name: "b-1" } })
   await json("POST", "/v1/keys", { body: {} })
   for (const { method, path, response } of OPERATIONS) {
@@ -251,6 +252,33 @@ const CHANGES: readonly (readonly [path: string, body: Record<string, unknown>, 
     { kind: "replaceDevice", id: parseDeviceId(ID), path: "/mnt/c", acceptLoss: false },
   ],
   [`devices/${ID}/weight`, { weight: 3 }, { kind: "setWeight", id: parseDeviceId(ID), weight: 3 }],
+  [`devices/${ID}/use`, {}, { kind: "useDevice", id: parseDeviceId(ID) }],
+  [
+    "devices",
+    { path: "/mnt/b", node: "n2" },
+    { kind: "addDevice", path: "/mnt/b", weight: undefined, node: parseNodeName("n2") },
+  ],
+  ["nodes/n2/drain", {}, { kind: "drainNode", node: parseNodeName("n2") }],
+  ["nodes/n2/remove", {}, { kind: "removeNode", node: parseNodeName("n2") }],
+  ["nodes/n2/use", {}, { kind: "useNode", node: parseNodeName("n2") }],
+  ["nodes/n2/forget", { acceptLoss: true }, { kind: "forgetNode", node: parseNodeName("n2"), acceptLoss: true }],
+  [
+    "layout",
+    {
+      changes: [
+        { kind: "setWeight", id: ID, weight: 2 },
+        { kind: "removeNode", node: "n2" },
+      ],
+    },
+    {
+      kind: "changeLayout",
+      changes: [
+        { kind: "setWeight", id: parseDeviceId(ID), weight: 2 },
+        { kind: "removeNode", node: parseNodeName("n2") },
+      ],
+    },
+  ],
+  ["layout/revert", {}, { kind: "revertLayout" }],
   ["redundancy", { policy: "automatic" }, { kind: "setRedundancy", policy: "automatic", bucket: undefined }],
   [
     "redundancy",
@@ -258,10 +286,11 @@ const CHANGES: readonly (readonly [path: string, body: Record<string, unknown>, 
     { kind: "setRedundancy", policy: { kind: "replica", copies: 3 }, bucket: parseBucketName("photos") },
   ],
 ]
+const templateOf = (path: string): string => path.replace(ID, "{id}").replace("/n2/", "/{name}/")
 for (const [path, body, change] of CHANGES) {
   test(`POST /v1/${path} ${JSON.stringify(body)}: a dry run returns the plan and changes nothing, the real change is made`, async () => {
     const { json, store } = world()
-    const operation = OPERATIONS.find(each => each.method === "POST" && each.path === `/v1/${path.replace(ID, "{id}")}`)
+    const operation = OPERATIONS.find(each => each.method === "POST" && each.path === `/v1/${templateOf(path)}`)
     const dry = await json("POST", `/v1/${path}`, { body: { ...body, dryRun: true } })
     assert.equal(dry.status, 200)
     assert.deepEqual(operation?.response.schema?.parse(dry.value), dry.value)

@@ -4,10 +4,11 @@
  * Changes accept `dryRun`: the reply is then the plan, and nothing is changed. If the plan has a `confirmBy`, the
  * request must repeat it as `confirm`.
  */
+import type { z } from "zod"
 import { fail } from "../base/failures.js"
-import { parseBucketName, parseDeviceId } from "../base/ids.js"
+import { parseBucketName, parseDeviceId, parseNodeName } from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
-import type { StoreChange, StoreStatus } from "../node/index.js"
+import type { StagedChange, StoreChange, StoreStatus } from "../node/index.js"
 import { parseBody, type Operation, type OperationInput, type Services } from "./operation.js"
 import * as schema from "./store-schemas.js"
 
@@ -53,11 +54,34 @@ const change = (
   })
 
 /** A change of one device that needs only the device id. */
-const deviceChange = (kind: "drainDevice" | "removeDevice", path: string, summary: string): Operation =>
+const deviceChange = (kind: "drainDevice" | "removeDevice" | "useDevice", path: string, summary: string): Operation =>
   change(schema.CHANGE_DEVICE, { id: kind, path, summary }, ({ target, body }) => ({
     ...parseBody(schema.CHANGE_DEVICE, body),
     change: { kind, id: parseDeviceId(target) },
   }))
+
+const onNode = (name: string | undefined) => (name === undefined ? {} : { node: parseNodeName(name) })
+
+/** A change of all devices of a node that needs only its name. */
+const nodeChange = (kind: "drainNode" | "removeNode" | "useNode", path: string, summary: string): Operation =>
+  change(schema.CHANGE_NODE, { id: kind, path, summary }, ({ target, body }) => ({
+    ...parseBody(schema.CHANGE_NODE, body),
+    change: { kind, node: parseNodeName(target) },
+  }))
+
+/** Throws `invalidArgument` for an id or a name that cannot be one. */
+function stagedOf(staged: z.output<typeof schema.STAGED_CHANGE>): StagedChange {
+  if (staged.kind === "setWeight") return { ...staged, id: parseDeviceId(staged.id) }
+  return "id" in staged
+    ? { kind: staged.kind, id: parseDeviceId(staged.id) }
+    : { kind: staged.kind, node: parseNodeName(staged.node) }
+}
+
+function nodesOf(status: StoreStatus) {
+  const { nodes } = status.report()
+  if (nodes === undefined) throw fail("notImplemented", { message: "this store has no nodes: it runs on one machine" })
+  return nodes
+}
 
 function repairOf(status: StoreStatus) {
   const { repair } = status.report()
@@ -69,12 +93,6 @@ function scrubOf(status: StoreStatus) {
   const { scrub } = status.report()
   if (scrub === undefined) throw fail("notImplemented", { message: "this process does no scrub" })
   return { scrub }
-}
-
-function jobOf(status: StoreStatus, name: string) {
-  const job = status.report().jobs.find(each => each.name === name)
-  if (job === undefined) throw fail("invalidArgument", { message: "no such job", job: name })
-  return job
 }
 
 const DEVICE_OPERATIONS: readonly Operation[] = [
@@ -89,12 +107,13 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
     schema.ADD_DEVICE,
     { id: "addDevice", path: "/v1/devices", summary: "Adds an empty folder as a device; shards move to it." },
     ({ body }) => {
-      const { path, weight, ...request } = parseBody(schema.ADD_DEVICE, body)
-      return { ...request, change: { kind: "addDevice", path, weight } }
+      const { path, node, weight, ...request } = parseBody(schema.ADD_DEVICE, body)
+      return { ...request, change: { kind: "addDevice", path, weight, ...onNode(node) } }
     },
   ),
   deviceChange("drainDevice", "/v1/devices/{id}/drain", "Moves all shards of a device to the others."),
   deviceChange("removeDevice", "/v1/devices/{id}/remove", "Drains a device and forgets it once it is empty."),
+  deviceChange("useDevice", "/v1/devices/{id}/use", "Takes a draining or drained device back into use."),
   change(
     schema.FORGET_DEVICE,
     {
@@ -115,8 +134,9 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
       summary: "Replaces an offline device with an empty folder.",
     },
     ({ target, body }) => {
-      const { path, acceptLoss, ...request } = parseBody(schema.REPLACE_DEVICE, body)
-      return { ...request, change: { kind: "replaceDevice", id: parseDeviceId(target), path, acceptLoss } }
+      const { path, node, acceptLoss, ...request } = parseBody(schema.REPLACE_DEVICE, body)
+      const id = parseDeviceId(target)
+      return { ...request, change: { kind: "replaceDevice", id, path, acceptLoss, ...onNode(node) } }
     },
   ),
   change(
@@ -134,6 +154,54 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
     schema: schema.DEVICE_CHECK,
     run: ({ store }, { target }) => store.checkDevice(parseDeviceId(target)),
   }),
+]
+
+const NODE_OPERATIONS: readonly Operation[] = [
+  read({
+    id: "listNodes",
+    path: "/v1/nodes",
+    summary: "Lists the nodes of the store: their states, devices and jobs, and which cannot reach which.",
+    schema: schema.NODES,
+    run: async ({ status }) => nodesOf(status),
+  }),
+  nodeChange("drainNode", "/v1/nodes/{name}/drain", "Moves all shards of a node to other nodes."),
+  nodeChange("removeNode", "/v1/nodes/{name}/remove", "Drains a node and removes it once its devices are empty."),
+  nodeChange("useNode", "/v1/nodes/{name}/use", "Takes the devices of a node back into use."),
+  change(
+    schema.FORGET_NODE,
+    {
+      id: "forgetNode",
+      path: "/v1/nodes/{name}/forget",
+      summary: "Removes a lost node permanently, with its devices; their shards are rebuilt on the others.",
+    },
+    ({ target, body }) => {
+      const { acceptLoss, ...request } = parseBody(schema.FORGET_NODE, body)
+      return { ...request, change: { kind: "forgetNode", node: parseNodeName(target), acceptLoss } }
+    },
+  ),
+]
+
+const LAYOUT_OPERATIONS: readonly Operation[] = [
+  read({
+    id: "getLayout",
+    path: "/v1/layout",
+    summary: "Returns the layout with the share of each device, and the remaining moves to it.",
+    schema: schema.LAYOUT_DETAILS,
+    run: ({ store }) => store.layout(),
+  }),
+  change(
+    schema.CHANGE_LAYOUT,
+    { id: "changeLayout", path: "/v1/layout", summary: "Makes several changes in one change of the layout." },
+    ({ body }) => {
+      const { changes, ...request } = parseBody(schema.CHANGE_LAYOUT, body)
+      return { ...request, change: { kind: "changeLayout", changes: changes.map(stagedOf) } }
+    },
+  ),
+  change(
+    schema.REVERT_LAYOUT,
+    { id: "revertLayout", path: "/v1/layout/revert", summary: "Goes back to the previous layout while shards move." },
+    ({ body }) => ({ ...parseBody(schema.REVERT_LAYOUT, body), change: { kind: "revertLayout" } }),
+  ),
 ]
 
 const REDUNDANCY_OPERATIONS: readonly Operation[] = [
@@ -224,10 +292,7 @@ const JOB_OPERATIONS: readonly Operation[] = [
     path: "/v1/orphans/resume",
     summary: "Removes unreferenced blocks without the limit on their number, until the process ends.",
     schema: schema.JOB,
-    run: async ({ store, status }) => {
-      await store.resumeOrphans()
-      return jobOf(status, "orphans")
-    },
+    run: ({ store }) => store.resumeOrphans(),
   }),
   read({
     id: "listJobs",
@@ -241,20 +306,14 @@ const JOB_OPERATIONS: readonly Operation[] = [
     path: "/v1/jobs/{name}/throttle",
     summary: "Sets the pause after each step of a job, as a multiple of the step's duration; 0 is full speed.",
     schema: schema.JOB,
-    run: async ({ store, status }, { target, body }) => {
-      store.setThrottle(target, parseBody(schema.SET_THROTTLE, body).throttle)
-      return jobOf(status, target)
-    },
+    run: ({ store }, { target, body }) => store.setThrottle(target, parseBody(schema.SET_THROTTLE, body).throttle),
   }),
   act(undefined, {
     id: "wakeJob",
     path: "/v1/jobs/{name}/wake",
     summary: "Makes a job look for work now.",
     schema: schema.JOB,
-    run: async ({ store, status }, { target }) => {
-      store.wakeJob(target)
-      return jobOf(status, target)
-    },
+    run: ({ store }, { target }) => store.wakeJob(target),
   }),
 ]
 
@@ -266,13 +325,8 @@ export const STORE_OPERATIONS: readonly Operation[] = [
     schema: schema.STATUS,
     run: async ({ status }) => status.report(),
   }),
-  read({
-    id: "getLayout",
-    path: "/v1/layout",
-    summary: "Returns the layout and the remaining moves to it.",
-    schema: schema.LAYOUT,
-    run: async ({ status }) => status.report().layout,
-  }),
+  ...LAYOUT_OPERATIONS,
+  ...NODE_OPERATIONS,
   ...DEVICE_OPERATIONS,
   ...REDUNDANCY_OPERATIONS,
   ...WORK_OPERATIONS,

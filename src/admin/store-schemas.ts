@@ -21,16 +21,23 @@ export const PROGRESS = z
   })
   .meta({ id: "Progress" })
 
+const node = z.string().describe("name of the node that serves it; absent on one machine")
+const zone = z.string().describe("absent if none is named")
+const machine = z.string().describe("within its zone")
+
 export const DEVICE = z
   .object({
     id,
     path: z.string(),
+    node: node.optional(),
+    zone: zone.optional(),
+    machine: machine.optional(),
     state: z.enum(["active", "rebuilding", "draining", "decommissioning", "offline", "missing", "failed", "full"]),
     reason: z.string().describe("the reason for the state"),
     sinceMs: timestamp.optional().describe("when the state was entered, milliseconds since 1970"),
     weight: z.number().positive().describe("its share of the shards, relative to the other devices"),
     metadataReplica: z.enum(["yes", "learning", "no"]),
-    disk: z.string().optional().describe("equal for folders on one file system, which fail together"),
+    disk: z.string().optional().describe("equal for folders of one machine on one file system, which fail together"),
     totalBytes: count,
     freeBytes: count,
     usableBytes: count.optional().describe("free bytes, without the reserve for deletes, repair and compaction"),
@@ -112,16 +119,65 @@ export const JOB = z
 export const JOBS = z.object({ jobs: z.array(JOB) }).meta({ id: "Jobs" })
 export const SET_THROTTLE = z.strictObject({ throttle: z.number().nonnegative() }).meta({ id: "SetThrottle" })
 
-export const LAYOUT = z
+const LAYOUT_FACTS = {
+  version: count,
+  width: count.describe("slots of each partition"),
+  transition: z
+    .object({ fromVersion: count, progress: PROGRESS.optional() })
+    .optional()
+    .describe("present while shards move from one layout to the next"),
+}
+const LAYOUT = z.object(LAYOUT_FACTS).meta({ id: "Layout" })
+const share = z.number().min(0).max(1)
+export const LAYOUT_DETAILS = z
   .object({
-    version: count,
-    width: count.describe("slots of each partition"),
-    transition: z
-      .object({ fromVersion: count, progress: PROGRESS.optional() })
-      .optional()
-      .describe("present while shards move from one layout to the next"),
+    ...LAYOUT_FACTS,
+    devices: z
+      .array(
+        z.object({
+          id,
+          path: z.string(),
+          node: node.optional(),
+          zone: zone.optional(),
+          machine: machine.optional(),
+          state: z.enum(["active", "rebuilding", "offline", "draining", "decommissioning"]),
+          weight: z.number().positive(),
+          slots: count.describe("slots of all partitions"),
+          share: share.describe("its slots as a share of all"),
+          shareBefore: share.optional().describe("in the previous layout, while shards move"),
+        }),
+      )
+      .describe("by zone and machine"),
   })
-  .meta({ id: "Layout" })
+  .meta({ id: "LayoutDetails" })
+
+export const NODES = z
+  .object({
+    own: z.string().describe("the node that was asked"),
+    steward: z.string().optional().describe("the node that watches over the others; absent if none does now"),
+    nodes: z.array(
+      z.object({
+        name: z.string(),
+        zone: zone.optional(),
+        machine,
+        address: z.string().describe("where the other nodes reach it"),
+        version: z.string().describe("of its program"),
+        state: z
+          .enum(["serving", "unreachable", "silent", "ended", "removed", "unknown"])
+          .describe("as the node that was asked sees it"),
+        reason: z.string().describe("the reason for the state"),
+        use: z
+          .enum(["in use", "draining", "drained", "leaving"])
+          .describe("whether its devices are being emptied, to stay or to leave"),
+        devices: z.array(id),
+        cannotReach: z.array(z.string()).describe("nodes that it cannot reach"),
+        jobs: z.array(z.string()).describe("jobs that it does for the whole store"),
+      }),
+    ),
+    idleJobs: z.array(z.string()).describe("jobs for the whole store that no node does now"),
+    heldBack: z.array(z.string()).describe("silent nodes that wait for a decision: which, why, and what to do"),
+  })
+  .meta({ id: "Nodes" })
 
 export const STATUS = z
   .object({
@@ -142,6 +198,7 @@ export const STATUS = z
       .describe("metadata replicas on the disks: present, wanted, and still being filled; none if it is in a database"),
     health: z.object({ ready: z.boolean(), reasons: z.array(z.string()) }),
     devices: z.array(DEVICE),
+    nodes: NODES.optional().describe("absent on one machine"),
     layout: LAYOUT,
     reencoding: PROGRESS.optional().describe("present while blocks are re-encoded from one policy to another"),
     repair: REPAIR.optional(),
@@ -164,15 +221,42 @@ const path = z
   .max(4096)
   .regex(/^\/[^\0]*$/, "an absolute path on the server's machine")
 const weight = z.number().positive().max(1e6)
+const nodeName = z.string().max(255)
+const onNode = nodeName.optional().describe("the node whose folder it is; if absent, the node that is asked")
 
 export const ADD_DEVICE = z
-  .strictObject({ path, weight: weight.optional().describe("by its size if absent"), ...request })
+  .strictObject({ path, node: onNode, weight: weight.optional().describe("by its size if absent"), ...request })
   .meta({ id: "AddDevice" })
 export const CHANGE_DEVICE = z.strictObject(request).meta({ id: "ChangeDevice" })
 const acceptLoss = z.boolean().default(false).describe("proceed even if objects are lost")
 export const FORGET_DEVICE = z.strictObject({ acceptLoss, ...request }).meta({ id: "ForgetDevice" })
-export const REPLACE_DEVICE = z.strictObject({ path, acceptLoss, ...request }).meta({ id: "ReplaceDevice" })
+export const REPLACE_DEVICE = z
+  .strictObject({
+    path,
+    node: nodeName.optional().describe("the node whose folder it is; if absent, the node of the device"),
+    acceptLoss,
+    ...request,
+  })
+  .meta({ id: "ReplaceDevice" })
+export const CHANGE_NODE = z.strictObject(request).meta({ id: "ChangeNode" })
+export const FORGET_NODE = z.strictObject({ acceptLoss, ...request }).meta({ id: "ForgetNode" })
 export const SET_WEIGHT = z.strictObject({ weight, ...request }).meta({ id: "SetWeight" })
+
+export const STAGED_CHANGE = z
+  .discriminatedUnion("kind", [
+    z.strictObject({ kind: z.enum(["drainDevice", "removeDevice", "useDevice"]), id }),
+    z.strictObject({ kind: z.literal("setWeight"), id, weight }),
+    z.strictObject({ kind: z.enum(["drainNode", "removeNode", "useNode"]), node: nodeName }),
+  ])
+  .meta({ id: "StagedChange" })
+const STAGED_MAX = 4096
+export const CHANGE_LAYOUT = z
+  .strictObject({
+    changes: z.array(STAGED_CHANGE).min(1).max(STAGED_MAX).describe("made together, in one change of the layout"),
+    ...request,
+  })
+  .meta({ id: "ChangeLayout" })
+export const REVERT_LAYOUT = z.strictObject(request).meta({ id: "RevertLayout" })
 
 const policy = z
   .string()
@@ -182,6 +266,7 @@ export const SET_REDUNDANCY = z
   .strictObject({ policy, bucket: z.string().optional().describe("the store if absent"), ...request })
   .meta({ id: "SetRedundancy" })
 
+const planned = z.object({ before: losses, during: losses, after: losses })
 export const PLAN = z
   .object({
     summary: z.string().describe("what the change does"),
@@ -191,6 +276,7 @@ export const PLAN = z
       z.object({
         id: id.optional().describe("absent for a device that does not exist yet"),
         path: z.string(),
+        node: node.optional(),
         bytesIn: count.describe("bytes of shards written to it"),
         bytesOut: count.describe("bytes of shards moved off it"),
       }),
@@ -198,9 +284,9 @@ export const PLAN = z
     movedBytes: count.describe("bytes of shards that are copied to, or rebuilt on, another device"),
     reencodedBytes: count.describe("bytes of shards that are rewritten under another policy"),
     hours: z.number().nonnegative().describe("at the rate limit of such work"),
-    survives: z
-      .object({ before: losses, during: losses, after: losses })
-      .describe("number of arbitrary disks that may fail without a loss; -1: something is not readable"),
+    survives: planned.describe("number of arbitrary disks that may fail without a loss; -1: something is not readable"),
+    survivesMachines: planned.optional().describe("the same for machines; absent on one machine"),
+    survivesZones: planned.optional().describe("the same for zones; absent if none is named"),
     usableBytesBefore: count.optional().describe("capacity in bytes of objects, including the stored ones"),
     usableBytesAfter: count.optional(),
     warnings: z.array(z.string()),

@@ -13,6 +13,7 @@ import type {
   ChangePlan,
   JobReport,
   HealthReport,
+  NodesReport,
   RepairReport,
   StoreChange,
   StoreOperations,
@@ -96,12 +97,18 @@ export class FakeStore implements Accounts {
     resumeOrphans: async () => {
       this.#touch("resumeOrphans")
       this.jobs.set("orphans", { ...this.#job("repair"), name: "orphans" })
+      return this.#job("orphans")
     },
-    setThrottle: (name, throttle) => {
+    setThrottle: async (name, throttle) => {
       this.#touch("setThrottle")
       this.jobs.set(name, { ...this.#job(name), throttle })
+      return this.#job(name)
     },
-    wakeJob: name => void this.#job(name),
+    wakeJob: async name => this.#job(name),
+    layout: async () => {
+      this.#touch("layout")
+      return { ...REPORT.layout, devices: [LAYOUT_DEVICE] }
+    },
   }
 
   readonly #buckets = new Map<BucketName, Bucket>()
@@ -315,6 +322,25 @@ export const REPORT: StoreReport = {
   ],
   jobs: [],
   queues: [],
+}
+
+const LAYOUT_DEVICE = {
+  ...{ id: DEVICE, path: "/data", state: "active" as const, weight: 1, slots: 65_536, share: 1, shareBefore: 0.5 },
+}
+
+/** Of a store of two nodes, of which one is silent. */
+export const NODES_REPORT: NodesReport = {
+  ...{ own: "n1", steward: "n1", idleJobs: ["collector"], heldBack: ["node n2 has been silent for 16 min, but …"] },
+  nodes: [
+    {
+      ...{ name: "n1", zone: "a", machine: "m1", address: "10.0.0.1:7700", version: "1.2.3", state: "serving" },
+      ...{ reason: "", use: "in use", devices: [DEVICE], cannotReach: ["n2"], jobs: ["repair"] },
+    },
+    {
+      ...{ name: "n2", zone: "b", machine: "m2", address: "10.0.0.2:7700", version: "1.2.3", state: "silent" },
+      ...{ reason: "no heartbeat for 40 s", use: "draining", devices: [], cannotReach: [], jobs: [] },
+    },
+  ],
 }
 
 function planOf(change: StoreChange): ChangePlan {

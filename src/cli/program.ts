@@ -19,6 +19,7 @@ import { rebuildIndexCommand } from "./index-command.js"
 import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
 import { addKeyCommands } from "./key-program.js"
+import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
 import { group, withJson, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
@@ -152,6 +153,8 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addWhyCommand(program, io, signal)
   addLocalCommands(program, io, signal)
   addDeviceCommands(program, store, options => new StoppedCommands(io, options))
+  addNodeCommands(program, store)
+  addLayoutCommands(program, store)
   addRedundancyCommands(program, store)
   addWorkCommands(program, store)
   addRescueCommand(program, io, signal)

@@ -1,14 +1,18 @@
 /** Commands on a store, as an operator types them, against the admin API over a store in memory. */
 import assert from "node:assert/strict"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import http from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { after, before, beforeEach, test } from "node:test"
 import { AdminApi } from "../admin/index.js"
-import { FakeStore, REPORT, ROOT, TOKEN } from "../admin/testing-store.js"
+import { FakeStore, NODES_REPORT, REPORT, ROOT, TOKEN } from "../admin/testing-store.js"
 import { fail } from "../base/failures.js"
 import { parseDeviceId } from "../base/ids.js"
 import { RealClock } from "../seams/clock/real.js"
 import type { CliIo } from "./io.js"
 import { run } from "./program.js"
+import { findDevice } from "./store-commands.js"
 
 const ID = "0123456789abcdef"
 const OTHER = "0123456700000000"
@@ -79,6 +83,24 @@ const CHANGES = [
   [["device", "forget", "0123"], { kind: "forgetDevice", id: ID, acceptLoss: false }],
   [["device", "forget", ID, "--accept-loss"], { kind: "forgetDevice", id: ID, acceptLoss: true }],
   [["device", "replace", ID, "new"], { kind: "replaceDevice", id: ID, path: "/home/me/new", acceptLoss: false }],
+  [["device", "use", ID], { kind: "useDevice", id: ID }],
+  [["device", "add", "/mnt/b", "--node", "n2"], { kind: "addDevice", path: "/mnt/b", weight: undefined, node: "n2" }],
+  [["node", "drain", "n2"], { kind: "drainNode", node: "n2" }],
+  [["node", "remove", "n2"], { kind: "removeNode", node: "n2" }],
+  [["node", "use", "n2"], { kind: "useNode", node: "n2" }],
+  [["node", "forget", "n2", "--accept-loss"], { kind: "forgetNode", node: "n2", acceptLoss: true }],
+  [
+    ["layout", "apply", "--weight", "/data=3", "--drain-node", "n2", "--remove-node", "n3"],
+    {
+      kind: "changeLayout",
+      changes: [
+        { kind: "setWeight", id: ID, weight: 3 },
+        { kind: "drainNode", node: "n2" },
+        { kind: "removeNode", node: "n3" },
+      ],
+    },
+  ],
+  [["layout", "revert"], { kind: "revertLayout" }],
   [["device", "set-weight", ID, "1.5"], { kind: "setWeight", id: ID, weight: 1.5 }],
   [["redundancy", "set", "automatic"], { kind: "setRedundancy", policy: "automatic", bucket: undefined }],
   [
@@ -229,4 +251,67 @@ test("repair, scrub and jobs can be shown and controlled", async () => {
     (await hayloft(["redundancy", "show"])).out,
     /^redundancy +ec:2\+1, automatic\nmeaning +any 1 of 3 disks\n/,
   )
+})
+
+test("layout plan shows the plan of staged changes, from options and from a file, and changes nothing", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hayloft-layout-"))
+  try {
+    const file = join(folder, "changes.json")
+    await writeFile(file, JSON.stringify([{ kind: "drainNode", node: "n2" }]))
+    for (const args of [
+      ["--drain-node", "n2"],
+      ["--file", file],
+      ["--weight", `${ID}=2`],
+    ]) {
+      const planned = await hayloft(["layout", "plan", ...args])
+      assert.deepEqual([planned.code, store.changes], [0, []])
+      assert.match(planned.out, /changeLayout as asked/)
+    }
+    await writeFile(file, "[{}]")
+    assert.match((await hayloft(["layout", "plan", "--file", file])).error, /not a JSON list of changes/)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+  const wrong = await hayloft(["layout", "plan", "--weight", ID])
+  assert.deepEqual([wrong.code, /is not DEVICE=NUMBER/.test(wrong.error)], [2, true])
+  assert.match((await hayloft(["layout", "plan"])).error, /name at least one change/)
+  const relative = await hayloft(["device", "add", "disk", "--node", "n2", "--yes"])
+  assert.match(relative.error, /pass the absolute path of the folder on node n2/)
+})
+
+test("layout show prints the share of each device, now and before", async () => {
+  const { code, out } = await hayloft(["layout", "show"])
+  assert.equal(code, 0)
+  assert.match(out, /version 2, 1 slot for each partition\nmoving {6}from layout 1: 33 % of 900 B/)
+  assert.match(
+    out,
+    /DEVICE +STATE +WEIGHT +SHARE +BEFORE +FOLDER\n0123456789abcdef +active +1 +100.0 % +50.0 % +\/data/,
+  )
+})
+
+test("node list and status show nodes, what they do, what they cannot reach, and what waits for the operator", async () => {
+  assert.match((await hayloft(["node", "list"])).error, /this store has no nodes/)
+  const devices = REPORT.devices.map(device => ({ ...device, node: "n1", zone: "a", machine: "m1" }))
+  store.shown = { nodes: NODES_REPORT, devices }
+  const { out } = await hayloft(["node", "list"])
+  assert.match(out, /n1 +a +m1 +10.0.0.1:7700 +1.2.3 +1 +steward, repair +serving\n/)
+  assert.match(out, /n2 .* silent, draining \(no heartbeat for 40 s\)\nn1 cannot reach n2\n/)
+  assert.match(out, /no node does collector at the moment\nnode n2 has been silent for 16 min/)
+  const status = (await hayloft(["status"])).out
+  assert.match(status, /\nnodes {7}2 nodes in 2 zones, 1 serving; asked: n1\n {12}n1 cannot reach n2\n/)
+  assert.match(
+    status,
+    /\nzone a\nn1: serving; machine m1, 10.0.0.1:7700, 1.2.3; does steward, repair\n {2}0123456789abcdef /,
+  )
+  assert.match(status, /\nzone b\nn2: silent, draining \(no heartbeat for 40 s\); machine m2, /)
+})
+
+test("a folder that several nodes have is named with its node", () => {
+  const devices = [
+    { id: ID, path: "/data", node: "n1" },
+    { id: OTHER, path: "/data", node: "n2" },
+  ]
+  assert.throws(() => findDevice(devices, "/data", "/data"), /folder of several nodes/)
+  assert.equal(findDevice(devices, "n2:/data", "/home/me/n2:/data").id, OTHER)
+  assert.equal(findDevice(devices, ID, `/home/me/${ID}`).id, ID)
 })

@@ -1,18 +1,20 @@
 /**
- * Commands on a running store: status, devices, redundancy, repair, scrub, jobs.
+ * Commands on a running store: status, nodes, layout, devices, redundancy, repair, scrub, jobs.
  *
  * Changes show their plan first and require a confirmation: `--yes`, or an answer at the terminal; a script without
  * `--yes` changes nothing. `--wait` waits until all shards are in their places.
  */
-import { resolve } from "node:path"
+import { isAbsolute, resolve } from "node:path"
 import type { z } from "zod"
 import { STORE_SCHEMAS } from "../admin/index.js"
 import type { AdminClient } from "../client/index.js"
 import { checked } from "./checked.js"
+import { layoutText, nodesTable } from "./cluster-text.js"
 import { confirm, type ConfirmOptions } from "./confirm.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
+import { stagedOf, type StagedOptions } from "./staged-options.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 import {
   jobsTable,
@@ -39,6 +41,14 @@ export interface LossOptions extends ChangeOptions {
   readonly acceptLoss?: boolean
 }
 
+export interface OnNode {
+  readonly node?: string
+}
+
+interface AddOptions extends ChangeOptions, OnNode {
+  readonly weight: number | undefined
+}
+
 const WAIT_LOOK_MS = 1_000
 /** Number of consecutive checks without remaining work that end the wait. */
 const QUIET_CHECKS = 3
@@ -63,9 +73,55 @@ export class StoreCommands {
     await answerList(this.io, this.options, devices, devicesTable(devices))
   }
 
-  addDevice(folder: string, weight: number | undefined, options: ChangeOptions): Promise<void> {
-    const path = resolve(this.io.workingFolder, folder)
-    return this.#change(options, async () => ["/v1/devices", { path, ...(weight === undefined ? {} : { weight }) }])
+  async nodes(): Promise<void> {
+    const nodes = checked(STORE_SCHEMAS.NODES, await this.#with(client => client.get("/v1/nodes")))
+    await this.#answer(nodes, nodesTable(nodes))
+  }
+
+  changeNode(name: string, word: "drain" | "remove" | "use", options: ChangeOptions): Promise<void> {
+    return this.#change(options, async () => [`/v1/nodes/${encodeURIComponent(name)}/${word}`, {}])
+  }
+
+  forgetNode(name: string, options: LossOptions): Promise<void> {
+    const body = { acceptLoss: options.acceptLoss === true }
+    return this.#change(options, async () => [`/v1/nodes/${encodeURIComponent(name)}/forget`, body])
+  }
+
+  async layout(): Promise<void> {
+    const layout = checked(STORE_SCHEMAS.LAYOUT_DETAILS, await this.#with(client => client.get("/v1/layout")))
+    await this.#answer(layout, layoutText(layout, workText))
+  }
+
+  async changeLayout(staged: StagedOptions, options: ChangeOptions): Promise<void> {
+    const changes = await stagedOf(staged, this.io.workingFolder)
+    await this.#change(options, async client => {
+      const devices = await devicesOf(client)
+      const found = changes.map(change =>
+        "id" in change ? { ...change, id: this.#findIn(devices, change.id).id } : change,
+      )
+      return ["/v1/layout", { changes: found }]
+    })
+  }
+
+  revertLayout(options: ChangeOptions): Promise<void> {
+    return this.#change(options, async () => ["/v1/layout/revert", {}])
+  }
+
+  addDevice(folder: string, { weight, node, ...options }: AddOptions): Promise<void> {
+    const place = this.#folderOn(folder, node)
+    return this.#change(options, async () => ["/v1/devices", { ...place, ...(weight === undefined ? {} : { weight }) }])
+  }
+
+  /** A folder of the machine that is asked, or of a node. */
+  #folderOn(folder: string, node: string | undefined): { readonly path: string; readonly node?: string } {
+    if (node === undefined) return { path: resolve(this.io.workingFolder, folder) }
+    if (!isAbsolute(folder))
+      throw new CliError("usage", `"${folder}": pass the absolute path of the folder on node ${node}`)
+    return { path: folder, node }
+  }
+
+  useDevice(device: string, options: ChangeOptions): Promise<void> {
+    return this.#changeDevice(options, device, "use", {})
   }
 
   drainDevice(device: string, options: ChangeOptions): Promise<void> {
@@ -80,9 +136,9 @@ export class StoreCommands {
     return this.#changeDevice(options, device, "forget", { acceptLoss: options.acceptLoss === true })
   }
 
-  replaceDevice(device: string, folder: string, options: LossOptions): Promise<void> {
-    const path = resolve(this.io.workingFolder, folder)
-    return this.#changeDevice(options, device, "replace", { path, acceptLoss: options.acceptLoss === true })
+  replaceDevice(device: string, folder: string, options: LossOptions & OnNode): Promise<void> {
+    const place = this.#folderOn(folder, options.node)
+    return this.#changeDevice(options, device, "replace", { ...place, acceptLoss: options.acceptLoss === true })
   }
 
   setWeight(device: string, weight: number, options: ChangeOptions): Promise<void> {
@@ -191,7 +247,11 @@ export class StoreCommands {
   }
 
   async #find(client: AdminClient, text: string): Promise<Device> {
-    return findDevice(await devicesOf(client), text, resolve(this.io.workingFolder, text))
+    return this.#findIn(await devicesOf(client), text)
+  }
+
+  #findIn(devices: readonly Device[], text: string): Device {
+    return findDevice(devices, text, resolve(this.io.workingFolder, text))
   }
 
   #with<T>(use: (client: AdminClient) => Promise<T>): Promise<T> {
@@ -211,13 +271,19 @@ async function devicesOf(client: AdminClient): Promise<z.output<typeof STORE_SCH
   return checked(STORE_SCHEMAS.DEVICES, await client.get("/v1/devices")).devices
 }
 
-/** Finds a device by id, by the beginning of one, or by folder. Throws if none or several match. */
-export function findDevice<T extends { readonly id: string; readonly path: string }>(
-  devices: readonly T[],
-  text: string,
-  path: string,
-): T {
-  const exact = devices.find(({ id }) => id === text) ?? devices.find(device => device.path === path)
+interface Findable {
+  readonly id: string
+  readonly path: string
+  readonly node?: string | undefined
+}
+
+/** Finds a device by id, by the beginning of one, or by folder or NODE:FOLDER. Throws if none or several match. */
+export function findDevice<T extends Findable>(devices: readonly T[], text: string, path: string): T {
+  const named = devices.filter(device => device.path === path || `${device.node}:${device.path}` === text)
+  const exact = devices.find(({ id }) => id === text) ?? named[0]
+  if (named.length > 1 && exact === named[0]) {
+    throw new CliError("notFound", `"${text}" is a folder of several nodes; pass NODE:FOLDER, or the id of the device`)
+  }
   if (exact !== undefined) return exact
   const begun = text.length < ID_PREFIX_MIN ? [] : devices.filter(({ id }) => id.startsWith(text.toLowerCase()))
   const [found, another] = begun

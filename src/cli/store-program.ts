@@ -5,7 +5,7 @@ import type { Command } from "commander"
 import { CliError } from "./exit-codes.js"
 import { group, numberOf, withChange, withStore } from "./options.js"
 import type { StoppedCommands } from "./stopped-commands.js"
-import type { ChangeOptions, LossOptions, StoreCommandOptions, StoreCommands } from "./store-commands.js"
+import type { ChangeOptions, LossOptions, OnNode, StoreCommandOptions, StoreCommands } from "./store-commands.js"
 
 type StoreOf = (options: StoreCommandOptions) => StoreCommands
 
@@ -21,7 +21,7 @@ export function addDeviceCommands(
   stopped: (options: StoreCommandOptions) => StoppedCommands,
 ): void {
   const device = group(program, "device").description("devices: one data folder each")
-  const DEVICE = "id, beginning of the id, or folder"
+  const DEVICE = "id, beginning of the id, folder, or NODE:FOLDER"
   withStore(device.command("list"))
     .description("list devices with state and space, also of a stopped store")
     .action(async (options: StoreCommandOptions) => {
@@ -30,10 +30,11 @@ export function addDeviceCommands(
   withChange(device.command("add"))
     .description("add an empty folder as a device; shards move to it")
     .argument("<FOLDER>", "on the server's machine")
+    .option("--node <NODE>", "the node whose folder it is (default: the one that is asked)")
     .option("--weight <NUMBER>", "share of the shards, relative to the others (default: by size)")
-    .action((folder: string, options: ChangeOptions & { weight?: string }) => {
+    .action((folder: string, options: ChangeOptions & OnNode & { weight?: string }) => {
       const weight = options.weight === undefined ? undefined : numberOf(options.weight, "--weight")
-      return store(options).addDevice(folder, weight, options)
+      return store(options).addDevice(folder, { ...options, weight })
     })
   withChange(device.command("drain"))
     .description("move all shards of a device to the others; it stays part of the store")
@@ -43,6 +44,10 @@ export function addDeviceCommands(
     .description("drain a device, and remove it once it is empty")
     .argument("<DEVICE>", DEVICE)
     .action((id: string, options: ChangeOptions) => store(options).removeDevice(id, options))
+  withChange(device.command("use"))
+    .description("take a draining or drained device back into use")
+    .argument("<DEVICE>", DEVICE)
+    .action((id: string, options: ChangeOptions) => store(options).useDevice(id, options))
   withChange(device.command("set-weight"))
     .description("change a device's share of the shards; one that is drained is taken back into use")
     .argument("<DEVICE>", DEVICE)
@@ -67,7 +72,8 @@ export function addDeviceCommands(
     )
     .argument("<DEVICE>", DEVICE)
     .argument("<FOLDER>", "on the server's machine")
-    .action(async (id: string, folder: string, options: LossOptions) => {
+    .option("--node <NODE>", "the node whose folder it is (default: the node of the device)")
+    .action(async (id: string, folder: string, options: LossOptions & OnNode) => {
       if (!(await stopped(options).replace(id, folder, options)))
         await store(options).replaceDevice(id, folder, options)
     })

@@ -2,6 +2,7 @@
 import type { z } from "zod"
 import type { STORE_SCHEMAS } from "../admin/index.js"
 import { PARTITIONS } from "../base/limits.js"
+import { devicesByNode, nodeLines } from "./cluster-text.js"
 import { durationText, printable, sizeText, tableText } from "./text.js"
 
 export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
@@ -140,7 +141,10 @@ function workLines(status: Status, nowMs: number): string[] {
 }
 
 function riskLines({ riskiest, critical }: Status["safety"], devices: readonly Device[]): string[] {
-  const paths = critical.map(id => printable(devices.find(device => device.id === id)?.path ?? id))
+  const paths = critical.map(id => {
+    const { path = id, node } = devices.find(device => device.id === id) ?? {}
+    return printable(node === undefined ? path : `${node}:${path}`)
+  })
   const worst = riskiest.slice(0, PARTITIONS_SHOWN).map(({ partition, losses }) => `${partition} (${losses})`)
   return [
     ...(paths.length > 0 && riskiest.length > 0
@@ -174,10 +178,15 @@ export function statusText(status: Status, nowMs: number): string {
         ? "kept in the database"
         : `kept on ${plural(metadata.copies, "device")}${wanted}${learning}`,
     ),
+    ...(status.nodes === undefined
+      ? []
+      : nodeLines(status.nodes).map((text, at) => line(at === 0 ? "nodes" : "", text))),
     ...workLines(status, nowMs),
     ...(queues.length === 0 ? [] : [line("queues", queues.map(q => `${q.name} ${q.depth}/${q.limit}`).join(", "))]),
     "",
-    devicesTable(status.devices),
+    status.nodes === undefined
+      ? devicesTable(status.devices)
+      : devicesByNode(status.nodes, status.devices, devicesTable),
   ].join("\n")
 }
 
@@ -189,7 +198,10 @@ export function planText(plan: Plan): string {
   const { summary, devices, movedBytes, reencodedBytes, hours, survives, warnings, policyBefore, policyAfter } = plan
   const rows = devices
     .filter(({ bytesIn, bytesOut }) => bytesIn > 0 || bytesOut > 0)
-    .map(({ id, path, bytesIn, bytesOut }) => [id ?? "new", sizeText(bytesIn), sizeText(bytesOut), printable(path)])
+    .map(({ id, path, node, bytesIn, bytesOut }) => {
+      const place = printable(node === undefined ? path : `${node}:${path}`)
+      return [id ?? "new", sizeText(bytesIn), sizeText(bytesOut), place]
+    })
   const { usableBytesBefore, usableBytesAfter } = plan
   const space =
     usableBytesBefore === undefined || usableBytesAfter === undefined
@@ -199,10 +211,9 @@ export function planText(plan: Plan): string {
     line("plan", printable(summary)),
     ...(policyBefore === policyAfter ? [] : [line("redundancy", `${policyBefore} becomes ${policyAfter}`)]),
     line("moves", `${sizeText(movedBytes)}, ${sizeText(reencodedBytes)} re-encoded, ${hoursText(hours)}`),
-    line(
-      "survives",
-      `${lossesText(survives.before)} before, ${lossesText(survives.during)} meanwhile, ${lossesText(survives.after)} after`,
-    ),
+    line("survives", survivesText(survives, "disk")),
+    ...(plan.survivesMachines === undefined ? [] : [line("", survivesText(plan.survivesMachines, "machine"))]),
+    ...(plan.survivesZones === undefined ? [] : [line("", survivesText(plan.survivesZones, "zone"))]),
     ...space,
     ...warnings.map(warning => line("mind", printable(warning))),
   ]
@@ -210,9 +221,12 @@ export function planText(plan: Plan): string {
   return `${lines.join("\n")}\n${table}`
 }
 
-function lossesText(losses: number): string {
+const survivesText = ({ before, during, after }: Plan["survives"], what: string): string =>
+  `${lossesText(before, what)} before, ${lossesText(during, what)} meanwhile, ${lossesText(after, what)} after`
+
+function lossesText(losses: number, what: string): string {
   if (losses < 0) return "none (some data is not readable)"
-  return losses === 0 ? "no lost disk" : `any ${plural(losses, "lost disk")}`
+  return losses === 0 ? `no lost ${what}` : `any ${plural(losses, `lost ${what}`)}`
 }
 
 export function redundancyText({ policy, isAutomatic, meaning, buckets, reencoding }: Redundancy): string {

@@ -103,7 +103,7 @@ export function joinDevices(
 }
 
 /** Devices that a command changes together. */
-export interface Chosen {
+interface Chosen {
   readonly ids: readonly DeviceId[]
   /** What an error calls them: `device 00…01`, `node n1`. */
   readonly name: string

@@ -49,7 +49,10 @@ export function revertLayout(record: ControlRecord, policiesInUse: readonly Poli
   const placed = new Set(to.devices)
   const back = record.devices.filter(device => placed.has(device.id) && !hasPlace(device))
   const away = record.devices.filter(device => !placed.has(device.id) && isInUse(device))
-  const states = [...back.map(({ id }) => [id, "rebuilding"] as const), ...away.map(({ id }) => [id, "draining"] as const)]
+  const states = [
+    ...back.map(({ id }) => [id, "rebuilding"] as const),
+    ...away.map(({ id }) => [id, "draining"] as const),
+  ]
   const restored = states.reduce((next, [id, state]) => withState(next, id, state, nowMs), record)
   return {
     ...staying(restored, back),

@@ -1,5 +1,7 @@
 /** Runs this process as a node: its identity, its port for the other nodes, and its membership in the store. */
+import { serveOperations } from "../node/cluster/cluster-operations.js"
 import { Membership } from "../node/cluster/membership.js"
+import { serveReports } from "../node/cluster/node-reports.js"
 import { makeIdentity } from "../node/identity/node-identity.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { must } from "../base/assert.js"
@@ -55,7 +57,10 @@ export async function runNode(
       ...{ fingerprint: identity.fingerprint, masterKey: secrets.masterKey },
     },
     running.engine.exchange,
-    running.report,
+    server => {
+      serveReports(server, running.report)
+      serveOperations(server, running.ownOperations)
+    },
   )
   await membership.join(config.nodeListen, listening => announcedAddress(config, listening, host.name))
   return membership

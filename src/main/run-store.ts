@@ -14,7 +14,7 @@ import { shapeOf } from "../block/index.js"
 import type { PreviewFacts } from "../cluster/index.js"
 import { votingIds, type Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
-import { JobRunner, mapBounded, type BackgroundService } from "../life/index.js"
+import { JobRunner, mapBounded, type BackgroundService, type Job } from "../life/index.js"
 import type { ControlDevice, ControlRecord } from "../format/control-record.js"
 import type { NodeReport } from "../format/node-report.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -28,7 +28,11 @@ import type { Telemetry } from "../seams/telemetry/contract.js"
 import { COMPATIBILITY_SWITCHES, REGION_DEFAULT, type ServeConfig } from "../config/config.js"
 import type { CheckpointRunner } from "../node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
-import { reportOf, sourcesOfStore, type NodeView } from "../node/cluster/node-reports.js"
+import { ClusterOperations } from "../node/cluster/cluster-operations.js"
+import type { ClusterView } from "../node/cluster/cluster-view.js"
+import { Leaving } from "../node/cluster/leaving.js"
+import { SharedNodes } from "../node/cluster/node-directory.js"
+import { reportOf, sourcesOfStore } from "../node/cluster/node-reports.js"
 import { Duties } from "../node/cluster/duties.js"
 import type { Leases } from "../node/cluster/leases.js"
 import { Joining } from "../node/cluster/joining.js"
@@ -72,8 +76,8 @@ interface StoreSeams {
   readonly stores: Stores
   readonly locks: FolderLocks
   readonly telemetry: Telemetry
-  /** The other nodes of the store, for its status. */
-  readonly others?: () => readonly NodeView[]
+  /** The nodes of the store; undefined until this one has joined, and on one machine. */
+  readonly nodes?: () => ClusterView | undefined
 }
 
 /** The threads of a store beside the serving thread, and its limits. */
@@ -95,6 +99,8 @@ export interface RunningStore {
   readonly compute: Compute
   readonly status: RunningStatus
   readonly operations: StoreOperations
+  /** On this node alone. */
+  readonly ownOperations: StoreOperations
   /** What this node tells the others. */
   readonly report: () => NodeReport
   /** Undefined if the devices of this process are the store. */
@@ -110,11 +116,11 @@ export interface RunningStore {
  * Wakes repair when it is due. Once a device is offline, metadata lacks a replica, and blocks may be lost: wakes the
  * jobs that handle both.
  */
-function wakeJobs({ recordManager, onRepairDue }: Engine, jobs: JobRunner): void {
-  onRepairDue(() => {
+function wakeJobs(engine: Engine, jobs: JobRunner): void {
+  engine.onRepairDue(() => {
     for (const job of ["repair", "damage-notes"]) if (jobs.has(job)) jobs.wake(job)
   })
-  recordManager.onChange((record, before) => {
+  engine.recordManager.onChange((record, before) => {
     // Ignore changes that a job makes itself: a failing job would be retried immediately, again and again.
     if (votingIds(record).join() === votingIds(before).join()) return
     for (const job of ["replicas", "integrity-audit"]) jobs.wake(job)
@@ -145,7 +151,7 @@ export async function runStore(
   )
   // Pausing "scrub" pauses all jobs that verify.
   const isPaused = (job: string) => engine.recordManager.record.pausedWork.includes(job.split(" ")[0] ?? job)
-  const takeBack: TakeBack = (id, path) => operations.readmit(id, path)
+  const takeBack: TakeBack = (id, path) => ownOperations.readmit(id, path)
   const ownDevices = () => engine.recordManager.record.devices.filter(device => isOwn(store, device))
   const returning = new Returning(ownDevices, takeBack, clock, telemetry.log)
   const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
@@ -156,8 +162,8 @@ export async function runStore(
   const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, isPaused)
   wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store.isNew, jobs, compute, clock)
-  const isRepairer = () => duties?.doesRepair ?? true
-  const sources = seams.others ? sourcesOfStore(ownSources, seams.others, isRepairer, engine) : ownSources
+  const nodes = () => seams.nodes?.()
+  const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties, reach: engine })
   const status = statusOf(sources, store, config, seams)
   // Folders taken since the start are released at the end, like those of the start.
   const owned: OwnedFolder[] = []
@@ -168,20 +174,20 @@ export async function runStore(
   }
   const owner = { clock, random, disk, locks, incarnation: store.incarnation }
   const folders = new StoreFolders(owner, () => engine.recordManager.record, ownedOf)
-  const operations: EngineOperations = new EngineOperations(
-    engine,
-    folders,
-    jobs,
-    clock,
-    () => planFactsOf(config, sources),
-    () => status.report().reencoding,
-  )
+  const directory = directoryOf(seams, store, config)
+  const ownOperations: EngineOperations = new EngineOperations(engine, folders, jobs, clock, {
+    facts: () => planFactsOf(config, sources),
+    reencoding: () => status.report().reencoding,
+    layout: () => status.report().layout,
+    nodes: directory,
+  })
   return {
     engine,
     compute,
     status,
-    operations,
-    report: () => reportOf(ownSources, isRepairer()),
+    operations: operationsOf(directory, ownOperations, engine, nodes, duties),
+    ownOperations,
+    report: () => reportOf(ownSources, duties?.doesRepair ?? true),
     leases: duties?.leases,
     backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), jobs, status],
     stop: async () => {
@@ -192,6 +198,24 @@ export async function runStore(
     threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
 }
+
+/** Operations on the store, from any of its nodes. */
+const operationsOf = (
+  directory: SharedNodes | undefined,
+  own: StoreOperations,
+  { recordManager }: Engine,
+  nodes: () => ClusterView | undefined,
+  duties: Duties | undefined,
+): StoreOperations =>
+  directory === undefined
+    ? own
+    : new ClusterOperations(
+        directory.own,
+        own,
+        () => recordManager.record,
+        nodes,
+        () => duties?.all ?? [],
+      )
 
 const settingsOf = (
   { record, incarnation, node, secrets }: OpenedStore,
@@ -211,6 +235,10 @@ const settingsOf = (
 const isOwn = ({ node }: OpenedStore, { home }: ControlDevice): boolean =>
   node === undefined || home?.node === node.name
 
+/** The nodes of the store, for operations. */
+const directoryOf = ({ nodes }: StoreSeams, { node }: OpenedStore, { cluster }: ServeConfig): SharedNodes | undefined =>
+  node && cluster && new SharedNodes(node.name, cluster, node.metadata, node.records, () => nodes?.())
+
 /** What this node may do for all nodes of the store. */
 const dutiesOf = (
   { clock, random, telemetry }: StoreSeams,
@@ -225,14 +253,14 @@ const dutiesOf = (
     wake,
   )
 
-/** The job by which new devices of a node become part of the store. */
+/** The jobs by which new devices of a node become part of the store, and nodes that were removed leave it. */
 async function joiningOf(
   { disk, clock, telemetry }: StoreSeams,
   { node }: OpenedStore,
   { cluster }: ServeConfig,
   engine: Engine,
   ownedOf: (device: Ownership) => OwnedFolder,
-): Promise<readonly Joining[]> {
+): Promise<readonly Job[]> {
   if (node === undefined || cluster === undefined) return []
   const { name, metadata, records } = node
   const waiting = await mapBounded(node.joining, DEVICES_MAX, async ({ ownership, isMountPoint, capacityBytes }) => {
@@ -241,7 +269,10 @@ async function joiningOf(
     return { folder: ownedOf(ownership), device: { id, pathHint, isMountPoint, capacityBytes, home } }
   })
   const bucketPolicies = () => engine.services.buckets.policies().map(({ policy }) => policy)
-  return [new Joining(waiting, folder => engine.bringIn(folder), records, bucketPolicies, clock, telemetry.log)]
+  return [
+    new Joining(waiting, folder => engine.bringIn(folder), records, bucketPolicies, clock, telemetry.log),
+    new Leaving(records, metadata, telemetry.log),
+  ]
 }
 
 function sourcesOf(engine: Engine, isNew: boolean, jobs: JobRunner, compute: Compute, clock: Clock): StatusSources {

@@ -85,8 +85,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   let threadsLeft = (): number => 0
   try {
     const joined: { membership?: Membership } = {}
-    const others = config.cluster && { others: () => joined.membership?.nodes ?? [] }
-    const running = await runStore({ ...seams, ...others }, store, config, onStolen)
+    const running = await runStore({ ...seams, nodes: () => joined.membership }, store, config, onStolen)
     if (config.cluster !== undefined) {
       joined.membership = await runNode(seams, store, running, config.cluster, {
         version: readVersion(),

@@ -7,6 +7,7 @@ import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { SharedMetadata } from "../metadata/database.js"
+import type { Duty } from "../status/nodes-core.js"
 import { LeasedJob } from "./leased-job.js"
 import { Leases } from "./leases.js"
 import type { SharedRecordManager } from "./shared-record.js"
@@ -51,6 +52,12 @@ export class Duties {
       const lease = LEASE_OF_JOB[job.name]
       return lease === undefined ? job : new LeasedJob(job, lease, this.leases)
     })
+  }
+
+  /** Which node does what, as last read. */
+  get all(): readonly Duty[] {
+    const jobs = Object.entries(LEASE_OF_JOB).map(([name, lease]) => ({ name, node: this.leases.holder(lease) }))
+    return [{ name: STEWARD_LEASE, node: this.leases.holder(STEWARD_LEASE) }, ...jobs]
   }
 
   get doesRepair(): boolean {

@@ -25,7 +25,10 @@ import type { ShardExchange } from "../engine.js"
 import { isAdmitted, proveAdmission } from "../identity/admission-core.js"
 import type { SharedMetadata } from "../metadata/database.js"
 import type { Leases } from "./leases.js"
-import { askForReport, serveReports, type NodeView } from "./node-reports.js"
+import { AnsweredTime } from "./answered-time-core.js"
+import type { ClusterView, OtherNode } from "./cluster-view.js"
+import { askForReport } from "./node-reports.js"
+import { Silences } from "./steward-core.js"
 import type { SharedRecordManager } from "./shared-record.js"
 
 const MEMBERSHIP_LIMITS = {
@@ -38,6 +41,8 @@ const MEMBERSHIP_LIMITS = {
   meetPollMs: 20,
   /** The devices of a node that has not responded for so long are left alone until it responds. */
   silentMs: 5_000,
+  /** The longest gap between two answers of the database that counts as time. */
+  gapMsMax: 15_000,
   reportsConcurrent: 16,
 } as const
 
@@ -84,11 +89,6 @@ interface Other {
   readonly lifetime: AbortController
 }
 
-/** Another node, for `status`. */
-interface OtherNode extends NodeView {
-  readonly row: NodeRow
-}
-
 const NEVER = new AbortController().signal
 
 const addressOf = (text: string): NetAddress => {
@@ -98,7 +98,7 @@ const addressOf = (text: string): NetAddress => {
 
 const textOf = ({ host, port }: NetAddress): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
-export class Membership implements BackgroundService {
+export class Membership implements BackgroundService, ClusterView {
   readonly name = "membership"
   private readonly metrics: RpcMetrics
   private readonly server: RpcServer
@@ -110,19 +110,22 @@ export class Membership implements BackgroundService {
   /** Aborted: rows are read soon. */
   private wake = new AbortController()
   private rows: readonly NodeRow[] = []
+  private readonly silences = new Silences()
+  private readonly time = new AnsweredTime(MEMBERSHIP_LIMITS.gapMsMax)
 
   constructor(
     private readonly seams: MembershipSeams,
     private readonly own: OwnNode,
     private readonly engine: ShardExchange,
-    report: () => NodeReport,
+    /** Registers what else this node does for others. */
+    serve: (server: RpcServer) => void,
   ) {
     const { clock, net, telemetry, records } = seams
     const metrics = new RpcMetrics(telemetry)
     this.metrics = metrics
     this.server = new RpcServer({ net, clock, metrics }, { own: this.hello, limits: RPC_LIMITS })
     serveShards(this.server, engine.own)
-    serveReports(this.server, report)
+    serve(this.server)
     seams.admitted.onStranger(() => this.wake.abort())
     engine.setElsewhere(() => this.oldestLayoutElsewhere)
     records.onChange(record => this.reach(record))
@@ -135,10 +138,14 @@ export class Membership implements BackgroundService {
 
   /** All other nodes, in the order of their names. */
   get nodes(): readonly OtherNode[] {
-    return [...this.others.values()].map(({ row, remote, report }) => ({
-      ...{ name: row.name, row, report },
+    return [...this.others.values()].map(({ row, remote, report, peer }) => ({
+      ...{ name: row.name, row, report, peer },
       trouble: remote.trouble?.message,
     }))
+  }
+
+  get silentMs(): ReadonlyMap<NodeName, number> {
+    return this.silences.ofNodes()
   }
 
   /** This node's row, as last read. */
@@ -148,7 +155,7 @@ export class Membership implements BackgroundService {
 
   /** The oldest layout under which another live node may still write. */
   get oldestLayoutElsewhere(): number {
-    const live = this.rows.filter(row => row.name !== this.own.name && !this.isOver(row))
+    const live = this.rows.filter(row => row.name !== this.own.name && !this.isOver(row.incarnation))
     return Math.min(Infinity, ...live.map(({ layoutVersion }) => layoutVersion))
   }
 
@@ -163,7 +170,7 @@ export class Membership implements BackgroundService {
     await this.readRows()
     const untilMs = clock.monotonicMs() + MEMBERSHIP_LIMITS.meetMs
     const isAlone = (): boolean =>
-      [...this.others.values()].every(({ row, remote }) => this.isOver(row) || remote.trouble === undefined)
+      [...this.others.values()].every(({ row, remote }) => this.isOver(row.incarnation) || remote.trouble === undefined)
     while (!isAlone() && clock.monotonicMs() < untilMs) await clock.sleep(MEMBERSHIP_LIMITS.meetPollMs, NEVER)
     await this.readReports()
   }
@@ -185,6 +192,7 @@ export class Membership implements BackgroundService {
         await this.readRows()
         await this.readReports()
       } catch (error) {
+        this.time.missed()
         telemetry.log.debug("heartbeat_failed", { error: String(error) })
       }
     }
@@ -202,7 +210,7 @@ export class Membership implements BackgroundService {
     await this.seams.records.change("node stops", record => releaseDevices(record, this.own.name, joinedAs))
   }
 
-  private isOver({ incarnation }: NodeRow): boolean {
+  isOver(incarnation: Incarnation): boolean {
     return this.seams.metadata.incarnations.isOver(incarnation)
   }
 
@@ -262,9 +270,10 @@ export class Membership implements BackgroundService {
   }
 
   private async readRows(): Promise<void> {
-    const { metadata, admitted } = this.seams
+    const { metadata, admitted, clock } = this.seams
     const { storeId, masterKey } = this.own
     const rows = await metadata.ask(nodeRows())
+    this.silences.observe(rows, metadata.live, this.time.answered(clock.monotonicMs()))
     const proven = rows.filter(({ name, fingerprint, proof }) =>
       isAdmitted(masterKey, { storeId, nodeName: name, fingerprint }, proof),
     )

@@ -18,7 +18,9 @@ import {
 } from "../../format/node-report.js"
 import { bytesBody, type Method, type Peer, type RpcServer } from "../../rpc/index.js"
 import type { JobReport } from "../status/contract.js"
+import type { Duty } from "../status/nodes-core.js"
 import type { OpenDevice, SpaceView, StatusSources } from "../status/status-sources.js"
+import { nodesOf, type ClusterView, type OtherNode } from "./cluster-view.js"
 
 const REPORT_MS_MAX = 3_000
 const REPORT_BYTES_MAX = 64 * MIB
@@ -76,27 +78,21 @@ function openDevice({ trouble, callsQueued, callsMax, space, ...device }: Report
 
 const spaceView = (space: ReportedSpace): SpaceView => space
 
-/** Another node as `status` sees it. */
-export interface NodeView {
-  readonly name: string
-  /** Undefined: it has not reported, or cannot be reached now. */
-  readonly report: NodeReport | undefined
-  readonly trouble: string | undefined
+interface StoreView {
+  /** Undefined until this node has joined. */
+  readonly nodes: () => ClusterView | undefined
+  /** Which node does what. `doesRepair`: this one has scanned the blocks of the store. */
+  readonly duties: { readonly all: readonly Duty[]; readonly doesRepair: boolean }
+  /** Why this node cannot serve although the database answers. */
+  readonly reach: { readonly outOfReach: string | undefined }
 }
 
-/**
- * The sources of this node, with what the others have reported. `reach`: why this node cannot serve although the
- * database answers.
- */
-export function sourcesOfStore(
-  own: StatusSources,
-  others: () => readonly NodeView[],
-  isRepairer: () => boolean,
-  reach: { readonly outOfReach: string | undefined },
-): StatusSources {
+/** The sources of this node, with what the others have reported. */
+export function sourcesOfStore(own: StatusSources, { nodes, duties, reach }: StoreView): StatusSources {
+  const others = () => nodes()?.nodes ?? []
   const reports = () => others().flatMap(({ report }) => report ?? [])
-  const repairer = () => (isRepairer() ? undefined : reports().find(report => report.repairer)?.repairer)
-  const nodeOf = (id: DeviceId): NodeView | undefined => {
+  const repairer = () => (duties.doesRepair ? undefined : reports().find(report => report.repairer)?.repairer)
+  const nodeOf = (id: DeviceId): OtherNode | undefined => {
     const home = own.record().devices.find(device => device.id === id)?.home
     return others().find(({ name }) => name === home?.node)
   }
@@ -106,6 +102,7 @@ export function sourcesOfStore(
       const { trouble, damages } = own.metadata()
       return { trouble: trouble ?? reach.outOfReach, damages }
     },
+    nodes: () => nodesOf(nodes(), duties.all),
     devices: () => [...own.devices(), ...reports().flatMap(({ devices }) => devices.map(openDevice))],
     offlineReason: id => {
       const reason = own.offlineReason(id)

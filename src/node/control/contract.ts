@@ -1,24 +1,41 @@
 /** Changes of a running store that an operator may request, their plans, and the operations that carry them out. */
-import type { BucketName, DeviceId } from "../../base/ids.js"
+import type { BucketName, DeviceId, NodeName } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
-import type { DeviceState, ProgressReport } from "../status/contract.js"
+import type { StagedChange } from "../../cluster/index.js"
+import type { ControlDeviceState } from "../../format/control-record.js"
+import type { DeviceState, JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
+
+export type { StagedChange } from "../../cluster/index.js"
 
 /** A change of a running store by an operator. */
 export type StoreChange =
-  /** Without a weight: by its size, relative to the others. */
-  | { readonly kind: "addDevice"; readonly path: string; readonly weight: number | undefined }
-  /** Its shards move to the others; it stays part of the store. */
-  | { readonly kind: "drainDevice"; readonly id: DeviceId }
-  /** The device is drained, then removed once it is empty. */
-  | { readonly kind: "removeDevice"; readonly id: DeviceId }
+  | StagedChange
+  /** Several in one change of the layout. */
+  | { readonly kind: "changeLayout"; readonly changes: readonly StagedChange[] }
+  /** While shards move: back to the layout before. */
+  | { readonly kind: "revertLayout" }
+  /** Without a weight: by its size, relative to the others. Without a node: on the one that is asked. */
+  | {
+      readonly kind: "addDevice"
+      readonly path: string
+      readonly weight: number | undefined
+      readonly node?: NodeName | undefined
+    }
   /**
    * Permanently removes an offline device; its shards are rebuilt on the others. `acceptLoss`: even if objects are
    * lost.
    */
   | { readonly kind: "forgetDevice"; readonly id: DeviceId; readonly acceptLoss: boolean }
-  /** An empty folder replaces an offline device. */
-  | { readonly kind: "replaceDevice"; readonly id: DeviceId; readonly path: string; readonly acceptLoss: boolean }
-  | { readonly kind: "setWeight"; readonly id: DeviceId; readonly weight: number }
+  /** The same for a node that is lost, with all its devices. */
+  | { readonly kind: "forgetNode"; readonly node: NodeName; readonly acceptLoss: boolean }
+  /** An empty folder replaces an offline device. Without a node: on the node of the device. */
+  | {
+      readonly kind: "replaceDevice"
+      readonly id: DeviceId
+      readonly path: string
+      readonly acceptLoss: boolean
+      readonly node?: NodeName | undefined
+    }
   /** Without a bucket: of the store. "automatic" follows the number of devices, or for a bucket the store's policy. */
   | {
       readonly kind: "setRedundancy"
@@ -31,10 +48,19 @@ interface PlannedDevice {
   /** Absent for a device that does not exist yet. */
   readonly id?: DeviceId
   readonly path: string
+  /** Its node; absent on one machine. */
+  readonly node?: string
   /** Bytes of shards that are written to it. */
   readonly bytesIn: number
   /** Bytes of shards that it gives up. */
   readonly bytesOut: number
+}
+
+/** How many arbitrary ones may fail without a loss; -1: something is not readable. */
+export interface PlannedLosses {
+  readonly before: number
+  readonly during: number
+  readonly after: number
 }
 
 export interface ChangePlan {
@@ -49,8 +75,12 @@ export interface ChangePlan {
   readonly reencodedBytes: number
   /** At the rate limit of such work. */
   readonly hours: number
-  /** How many arbitrary disks may fail without a loss; -1: something is not readable. */
-  readonly survives: { readonly before: number; readonly during: number; readonly after: number }
+  /** Disks. */
+  readonly survives: PlannedLosses
+  /** Absent on one machine. */
+  readonly survivesMachines?: PlannedLosses
+  /** Absent if no zone is named. */
+  readonly survivesZones?: PlannedLosses
   /** Bytes of objects that fit, including stored ones; absent if unknown. */
   readonly usableBytesBefore?: number
   readonly usableBytesAfter?: number
@@ -85,6 +115,28 @@ export interface RedundancyReport {
   readonly reencoding?: ProgressReport
 }
 
+/** The share of one device in the layout. */
+export interface LayoutDevice {
+  readonly id: DeviceId
+  readonly path: string
+  /** Absent, like the next two, on one machine, or if no zone is named. */
+  readonly node?: string
+  readonly zone?: string
+  readonly machine?: string
+  readonly state: ControlDeviceState
+  readonly weight: number
+  /** Slots of the layout, of all partitions. */
+  readonly slots: number
+  /** The same as a share of all slots, 0 to 1. */
+  readonly share: number
+  /** In the previous layout, while shards move. */
+  readonly shareBefore?: number
+}
+
+export interface LayoutDetails extends LayoutReport {
+  readonly devices: readonly LayoutDevice[]
+}
+
 /** Operations of the admin API on a running store. Refusals are failures with messages for operators. */
 export interface StoreOperations {
   /** Returns the effect of the change. Throws what `change` would throw; changes nothing. */
@@ -97,15 +149,17 @@ export interface StoreOperations {
   /** Probes a device now; an offline device that works takes part again and is rebuilt. */
   checkDevice(id: DeviceId): Promise<DeviceCheck>
   redundancy(): Promise<RedundancyReport>
+  /** The layout, with the share of each device. */
+  layout(): Promise<LayoutDetails>
   /** Persists across restarts, as do the next two. */
   setRepairPaused(isPaused: boolean): Promise<void>
   /** Ends a pause, and begins a pass now if none is running; of all devices if `device` is undefined. */
   startScrub(device: DeviceId | undefined): Promise<void>
   pauseScrub(): Promise<void>
   /** Aborted blocks are removed, however many there are, until the process ends. */
-  resumeOrphans(): Promise<void>
+  resumeOrphans(): Promise<JobReport>
   /** Throws `invalidArgument` for an unknown job, and for a throttle out of range. */
-  setThrottle(job: string, throttle: number): void
+  setThrottle(job: string, throttle: number): Promise<JobReport>
   /** Wakes a job, so that it checks for work. Throws `invalidArgument` for an unknown job. */
-  wakeJob(job: string): void
+  wakeJob(job: string): Promise<JobReport>
 }

@@ -31,7 +31,9 @@ function operationsOf({ clock, telemetry }: Machine, engine: Engine, folders = N
     bytesPerSecond: 1,
   })
   const jobs = new JobRunner("jobs", engine.jobs, clock, telemetry)
-  return new EngineOperations(engine, folders, jobs, clock, facts, () => undefined)
+  const layout = () => ({ version: 1, width: 1 })
+  const sources = { facts, layout, reencoding: () => undefined, nodes: undefined }
+  return new EngineOperations(engine, folders, jobs, clock, sources)
 }
 
 const setRedundancy = (text: string, bucket: string | undefined) =>

@@ -8,37 +8,33 @@ import type {
   AppliedChange,
   ChangePlan,
   DeviceCheck,
+  LayoutDetails,
   RedundancyReport,
   StoreChange,
   StoreOperations,
 } from "./contract.js"
-import type { ProgressReport } from "../status/contract.js"
+import type { JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import { parseDeviceId, type DeviceId } from "../../base/ids.js"
+import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation, type NodeName } from "../../base/ids.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import {
-  addDevice,
-  admitBucketPolicy,
+  claimDevice,
   deviceOf,
-  drainDevice,
-  forgetDevice,
   policyInWords,
   previewChange,
-  removeDevice,
-  replaceDevice,
-  setPolicy,
-  setWeight,
   reencodingOf,
   type NewDevice,
   type Preview,
   type PreviewFacts,
   type Reencoding,
 } from "../../cluster/index.js"
-import type { ControlRecord } from "../../format/control-record.js"
+import type { ControlDevice, ControlRecord, DeviceHome } from "../../format/control-record.js"
 import type { JobRunner } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
+import { chosen, decideChange, summaryOf } from "./decide-change-core.js"
+import { layoutDetails } from "./layout-details-core.js"
 import { notesOf, type NewDisk, type PolicyStep } from "./plan-warnings-core.js"
 
 /** Properties that a folder would have as a device. */
@@ -77,14 +73,39 @@ export interface FolderTaker {
   probe(path: string): Promise<void>
 }
 
-/** The contents of the store, as plans need them. */
-type PlanFacts = () => PreviewFacts
+/** The nodes of the store, of which this process is one. */
+export interface NodeDirectory {
+  readonly own: NodeName
+  /** Reads what other nodes have changed of the control record until now. */
+  refresh(): Promise<void>
+  has(node: NodeName): boolean
+  /** The home of a device on this disk of this node, claimed by this process. */
+  homeOn(disk: string): DeviceHome
+  isOver(incarnation: Incarnation): boolean
+  /** Throws `conflict` while the node serves: it cannot be lost then. */
+  checkLost(node: NodeName): void
+  /** Once it resolves, nothing that the node does takes effect any more. */
+  end(node: NodeName): Promise<void>
+  /** The node is no longer one of the store. */
+  removeRow(node: NodeName): Promise<void>
+}
+
+/** What plans and reports are made from. */
+interface OperationSources {
+  /** The contents of the store. */
+  readonly facts: () => PreviewFacts
+  readonly reencoding: () => ProgressReport | undefined
+  readonly layout: () => LayoutReport
+  /** Undefined on one machine. */
+  readonly nodes: NodeDirectory | undefined
+}
 
 /** Placeholder for a device that does not exist yet. */
 const NEW_ID = parseDeviceId("f".repeat(16))
 /** Work that an operator may pause. */
 const REPAIR = "repair"
 const SCRUB = "scrub"
+const ORPHANS = "orphans"
 
 export class EngineOperations implements StoreOperations {
   constructor(
@@ -92,8 +113,7 @@ export class EngineOperations implements StoreOperations {
     private readonly folders: FolderTaker,
     private readonly jobs: JobRunner,
     private readonly clock: Clock,
-    private readonly facts: PlanFacts,
-    private readonly reencoding: () => ProgressReport | undefined,
+    private readonly sources: OperationSources,
   ) {}
 
   private get record(): ControlRecord {
@@ -101,10 +121,36 @@ export class EngineOperations implements StoreOperations {
   }
 
   async plan(change: StoreChange): Promise<ChangePlan> {
+    await this.sources.nodes?.refresh()
+    this.checkNodes(change)
     if (!("path" in change)) return this.planOf(change, undefined, undefined)
     const found = await this.folders.inspect(change.path)
     const { isMountPoint, capacityBytes } = found
-    return this.planOf(change, { id: NEW_ID, pathHint: change.path, isMountPoint, capacityBytes }, found)
+    const device = { id: NEW_ID, pathHint: change.path, isMountPoint, capacityBytes }
+    return this.planOf(change, { ...device, ...this.homeOn(found.disk) }, found)
+  }
+
+  /** The home of a device on the disk, if the store has nodes. */
+  private homeOn(disk: string): { readonly home?: DeviceHome } {
+    const { nodes } = this.sources
+    return nodes === undefined ? {} : { home: nodes.homeOn(disk) }
+  }
+
+  /** Throws `invalidArgument` for a node that does not exist, `conflict` for one that serves and is to be forgotten. */
+  private checkNodes(change: StoreChange): void {
+    const staged = change.kind === "changeLayout" ? change.changes : [change]
+    for (const each of staged) {
+      if (!("node" in each) || each.node === undefined) continue
+      const { nodes } = this.sources
+      const { node } = each
+      if (nodes === undefined) {
+        throw fail("invalidArgument", { message: "this store has no nodes: its devices are those of one machine" })
+      }
+      if (!nodes.has(node) && !this.record.devices.some(({ home }) => home?.node === node)) {
+        throw fail("invalidArgument", { message: `no node ${node} belongs to this store`, node })
+      }
+    }
+    if (change.kind === "forgetNode") this.sources.nodes?.checkLost(change.node)
   }
 
   async change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange> {
@@ -112,8 +158,8 @@ export class EngineOperations implements StoreOperations {
     const planned = await this.plan(change)
     checkConfirmed(planned, confirm)
     const taken = "path" in change ? await this.take(change.path) : undefined
-    const newDevice = taken && newDeviceOf(taken)
     try {
+      const newDevice = taken && (await this.newDeviceOf(taken))
       const plan = { ...(await this.planOf(change, newDevice, undefined)), warnings: planned.warnings }
       const record = await this.make(change, newDevice)
       this.follow(change)
@@ -127,6 +173,7 @@ export class EngineOperations implements StoreOperations {
   private async make(change: StoreChange, newDevice: NewDevice | undefined): Promise<ControlRecord> {
     const { control, services } = this.engine
     const takeEffect = () => control.change(change.kind, before => this.decide(before, change, newDevice))
+    if (change.kind === "forgetNode") return this.forgetNode(change.node, takeEffect)
     if (change.kind !== "setRedundancy" || change.bucket === undefined) return takeEffect()
     const { bucket, policy } = change
     await services.buckets.open(bucket)
@@ -137,6 +184,22 @@ export class EngineOperations implements StoreOperations {
     } finally {
       services.reencode.policyChanged()
     }
+  }
+
+  /** The node is fenced first: it may still run, cut off from others. */
+  private async forgetNode(node: NodeName, takeEffect: () => Promise<ControlRecord>): Promise<ControlRecord> {
+    const { nodes } = this.sources
+    await nodes?.end(node)
+    const record = await takeEffect()
+    await nodes?.removeRow(node)
+    return record
+  }
+
+  private async newDeviceOf({ folder, isMountPoint, capacityBytes }: FolderTaken): Promise<NewDevice> {
+    const { id, path: pathHint } = folder.place
+    const device = { id, pathHint, isMountPoint, capacityBytes }
+    if (this.sources.nodes === undefined) return device
+    return { ...device, ...this.homeOn((await this.folders.inspect(pathHint)).disk) }
   }
 
   private async take(path: string): Promise<FolderTaken> {
@@ -154,36 +217,12 @@ export class EngineOperations implements StoreOperations {
 
   private decide(record: ControlRecord, change: StoreChange, device: NewDevice | undefined): ControlRecord {
     const nowMs = this.clock.wallMs()
-    const { policies } = this.facts()
+    const { policies } = this.sources.facts()
     // Blocks that are still stored under another policy will be re-encoded; they need no space in a future layout.
     const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
     const inUse = [...policies.map(({ policy }) => policy), ...ofBuckets]
-    switch (change.kind) {
-      case "addDevice":
-        return addDevice(record, needed(device), change.weight, ofBuckets, nowMs)
-      case "drainDevice":
-        return drainDevice(record, change.id, ofBuckets, nowMs)
-      case "removeDevice":
-        return removeDevice(record, change.id, ofBuckets, nowMs)
-      case "forgetDevice":
-        return forgetDevice(record, change.id, inUse, change.acceptLoss)
-      case "replaceDevice":
-        return replaceDevice(record, change.id, needed(device), inUse, change.acceptLoss, nowMs)
-      case "setWeight":
-        return setWeight(record, change.id, change.weight, ofBuckets, nowMs)
-      case "setRedundancy":
-        return this.setRedundancy(record, change, ofBuckets)
-    }
-  }
-
-  private setRedundancy(
-    record: ControlRecord,
-    { policy, bucket }: Extract<StoreChange, { kind: "setRedundancy" }>,
-    ofBuckets: readonly Policy[],
-  ): ControlRecord {
-    if (policy !== "automatic") this.engine.checkPolicy(policy)
-    if (bucket === undefined) return setPolicy(record, policy, ofBuckets)
-    return admitBucketPolicy(record, chosen(policy), ofBuckets)
+    if (change.kind === "setRedundancy" && change.policy !== "automatic") this.engine.checkPolicy(change.policy)
+    return decideChange(record, change, { device, ofBuckets, inUse, nowMs })
   }
 
   /** Starts the work that a change in force causes. */
@@ -212,19 +251,19 @@ export class EngineOperations implements StoreOperations {
     const ownBytes = (await buckets.policiesWithBytes()).reduce((sum, { bytes }) => sum + bytes, 0)
     const before = this.record
     const after = this.decide(before, change, device)
-    const facts = this.facts()
+    const facts = this.sources.facts()
     const preview = previewChange(before, after, facts, reencodingsOf(before, after, change, facts, holdings, ownBytes))
     const named = [...before.devices, ...after.devices]
     const newDisk =
       found && device && change.kind === "addDevice" ? newDiskOf(before, after, device, found, facts) : undefined
-    const { warnings, confirmBy } = notesOf(change, preview.survives, policyStep(change, preview, holdings), newDisk)
+    const { warnings, confirmBy } = notesOf(change, preview, policyStep(change, preview, holdings), newDisk)
     return {
       summary: summaryOf(change),
       policyBefore: textOfPolicy(preview.policyBefore),
       policyAfter: textOfPolicy(preview.policyAfter),
       devices: preview.devices.map(({ id, bytesIn, bytesOut }) => ({
         ...(id === NEW_ID ? {} : { id }),
-        path: named.find(each => each.id === id)?.pathHint ?? "",
+        ...placeOf(named.find(each => each.id === id)),
         bytesIn: Math.round(bytesIn),
         bytesOut: Math.round(bytesOut),
       })),
@@ -232,6 +271,8 @@ export class EngineOperations implements StoreOperations {
       reencodedBytes: Math.round(preview.reencodedBytes),
       hours: preview.hours,
       survives: preview.survives,
+      ...(preview.survivesMachines && { survivesMachines: preview.survivesMachines }),
+      ...(preview.survivesZones && { survivesZones: preview.survivesZones }),
       ...(preview.usableBefore === undefined ? {} : { usableBytesBefore: Math.round(preview.usableBefore) }),
       ...(preview.usableAfter === undefined ? {} : { usableBytesAfter: Math.round(preview.usableAfter) }),
       warnings,
@@ -284,6 +325,7 @@ export class EngineOperations implements StoreOperations {
     try {
       await this.folders.probe(path)
       const stack = await this.engine.bringIn(folder)
+      await this.claim(id, path)
       await this.engine.control.bringIn(stack)
     } catch (error) {
       this.engine.giveUp(id, asReason(error))
@@ -293,9 +335,22 @@ export class EngineOperations implements StoreOperations {
     for (const job of [REPAIR, "replicas"]) this.wakeIfThere(job)
   }
 
+  /** The claim may be that of an earlier process, or of a node that the disk was in before. */
+  private async claim(id: DeviceId, path: string): Promise<void> {
+    const { nodes } = this.sources
+    if (nodes === undefined) return
+    const home = nodes.homeOn((await this.folders.inspect(path)).disk)
+    const isOver = (incarnation: number) => nodes.isOver(parseIncarnation(incarnation))
+    await this.engine.control.change("device is claimed", record => claimDevice(record, id, home, isOver))
+  }
+
+  layout(): Promise<LayoutDetails> {
+    return Promise.resolve(layoutDetails(this.record, this.sources.layout()))
+  }
+
   redundancy(): Promise<RedundancyReport> {
     const { record } = this
-    const reencoding = this.reencoding()
+    const reencoding = this.sources.reencoding()
     return Promise.resolve({
       policy: textOfPolicy(record.policy),
       isAutomatic: record.isPolicyAutomatic,
@@ -326,84 +381,61 @@ export class EngineOperations implements StoreOperations {
 
   private async setPaused(work: string, isPaused: boolean): Promise<void> {
     await this.engine.control.change(isPaused ? "pause" : "resume", record => {
+      if (record.pausedWork.includes(work) === isPaused) return record
       const others = record.pausedWork.filter(name => name !== work)
       return { ...record, pausedWork: isPaused ? [...others, work] : others }
     })
     this.wakeIfThere(work)
   }
 
-  resumeOrphans(): Promise<void> {
+  async resumeOrphans(): Promise<JobReport> {
     this.engine.services.orphans.resume()
-    this.wakeIfThere("orphans")
-    return Promise.resolve()
+    this.wakeIfThere(ORPHANS)
+    return this.jobOf(ORPHANS)
   }
 
-  setThrottle(job: string, throttle: number): void {
+  async setThrottle(job: string, throttle: number): Promise<JobReport> {
     this.jobs.setThrottle(job, throttle)
+    return this.jobOf(job)
   }
 
-  wakeJob(job: string): void {
+  async wakeJob(job: string): Promise<JobReport> {
     this.jobs.wake(job)
+    return this.jobOf(job)
+  }
+
+  private jobOf(name: string): JobReport {
+    const job = this.jobs.status().find(each => each.name === name)
+    if (job === undefined) throw fail("invalidArgument", { message: "no such job", job: name })
+    const { lastError, ...rest } = job
+    return lastError === undefined ? rest : { ...rest, lastError }
   }
 }
 
-const chosen = (policy: Policy | "automatic"): Policy | undefined => (policy === "automatic" ? undefined : policy)
+const placeOf = (device: ControlDevice | undefined): { readonly path: string; readonly node?: string } => ({
+  path: device?.pathHint ?? "",
+  ...(device?.home === undefined ? {} : { node: device.home.node }),
+})
 
 function newDiskOf(
   before: ControlRecord,
   after: ControlRecord,
-  { id, pathHint: path }: NewDevice,
+  { id, pathHint: path, home }: NewDevice,
   { disk, systemDisk }: FolderMatch,
   { diskOf }: PreviewFacts,
 ): NewDisk {
+  // Names of disks are unique on one machine only.
+  const isBeside = (device: ControlDevice): boolean =>
+    device.home?.machine === home?.machine && device.home?.zone === home?.zone
   return {
     ...{ path, disk, systemDisk, weight: deviceOf(after, id).weight },
-    otherDisks: before.devices.map(device => diskOf(device.id)),
+    otherDisks: before.devices.filter(isBeside).map(device => device.home?.disk ?? diskOf(device.id)),
     otherWeights: before.devices.map(({ weight }) => weight),
   }
 }
 
-const newDeviceOf = ({ folder, isMountPoint, capacityBytes }: FolderTaken): NewDevice => ({
-  id: folder.place.id,
-  pathHint: folder.place.path,
-  isMountPoint,
-  capacityBytes,
-})
-
-function needed(device: NewDevice | undefined): NewDevice {
-  if (device === undefined) throw fail("invalidArgument", { message: "the change needs a folder" })
-  return device
-}
-
 const asReason = (error: unknown): Failure =>
   isFailure(error) ? error : fail("internal", { reason: String(error) }, error)
-
-function summaryOf(change: StoreChange): string {
-  switch (change.kind) {
-    case "addDevice":
-      return `${change.path} is added to the store; shards move to it until it has its share`
-    case "drainDevice":
-      return `the shards of device ${change.id} move to the others; it stays part of the store`
-    case "removeDevice":
-      return `the shards of device ${change.id} move to the others; then it is removed from the store`
-    case "forgetDevice":
-      return `device ${change.id} is permanently removed from the store; its shards are rebuilt on the others`
-    case "replaceDevice":
-      return `${change.path} replaces device ${change.id}; the shards of that device are rebuilt on it`
-    case "setWeight":
-      return `device ${change.id} gets a weight of ${change.weight}; shards move until every device has its share`
-    case "setRedundancy":
-      if (change.bucket !== undefined) return bucketSummary(change.bucket, change.policy)
-      return change.policy === "automatic"
-        ? "the redundancy follows the number of devices"
-        : `new objects are stored as ${textOfPolicy(change.policy)}, and existing ones are re-encoded`
-  }
-}
-
-const bucketSummary = (bucket: string, policy: Policy | "automatic"): string =>
-  policy === "automatic"
-    ? `bucket ${bucket} follows the redundancy of the store`
-    : `objects of bucket ${bucket} are stored as ${textOfPolicy(policy)}, and existing ones are re-encoded`
 
 /** The size of a bucket, and the policy that it set. */
 interface Holdings {

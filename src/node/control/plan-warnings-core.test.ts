@@ -5,7 +5,7 @@ import { parseDeviceId } from "../../base/ids.js"
 import { parsePolicy } from "../../base/policy.js"
 import { notesOf, type NewDisk } from "./plan-warnings-core.js"
 
-const SAME = { before: 1, during: 1, after: 1 }
+const SAME = { survives: { before: 1, during: 1, after: 1 } }
 const step = (before: string, after: string) => ({ before: parsePolicy(before), after: parsePolicy(after) })
 const drain = { kind: "drainDevice", id: parseDeviceId("0123456789abcdef") } as const
 const add = { kind: "addDevice", path: "/mnt/new", weight: undefined } as const
@@ -16,7 +16,7 @@ const disk: NewDisk = {
 const added = (of: Partial<NewDisk>) => notesOf(add, SAME, step("replica:2", "replica:2"), { ...disk, ...of })
 
 test("a policy that survives fewer lost disks is confirmed by its name, whatever its cause", () => {
-  const lower = notesOf(drain, { before: 2, during: 1, after: 1 }, step("ec:2+2", "ec:2+1"), undefined)
+  const lower = notesOf(drain, { survives: { before: 2, during: 1, after: 1 } }, step("ec:2+2", "ec:2+1"), undefined)
   assert.equal(lower.confirmBy, "ec:2+1")
   assert.match(
     lower.warnings.join("\n"),
@@ -41,4 +41,10 @@ test("a new device on the system disk, on a shared disk, or with a very unequal 
   }
   const together = added({ disk: "system", otherDisks: ["system", "system"] })
   assert.deepEqual([together.confirmBy, together.warnings.length], [undefined, 2])
+})
+
+test("a plan warns of machines and zones that may fail no more", () => {
+  const zones = { ...SAME, survivesMachines: SAME.survives, survivesZones: { before: 1, during: 0, after: 0 } }
+  const { warnings } = notesOf(drain, zones, step("ec:4+2", "ec:4+2"), undefined)
+  assert.deepEqual(warnings, ["after this change 0 zones may fail, now 1"])
 })

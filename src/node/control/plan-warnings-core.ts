@@ -5,7 +5,7 @@
  * survives fewer lost disks than the one before, and a new device on the system disk or on a disk that holds another
  * device, which is also what a missing mount looks like.
  */
-import type { ChangePlan, StoreChange } from "./contract.js"
+import type { ChangePlan, PlannedLosses, StoreChange } from "./contract.js"
 import { textOfPolicy, tolerance, type Policy } from "../../base/policy.js"
 
 /** A folder to be added as a device, and the disks of the others. */
@@ -32,19 +32,32 @@ export interface PolicyStep {
 /** Weight ratio above which a device gets conspicuously more shards than another. */
 const UNEQUAL = 4
 
+type Survivals = Pick<ChangePlan, "survives" | "survivesMachines" | "survivesZones">
+
+/** `after this change 1 disks may fail, now 2`, and the same for machines and zones. */
+const fewer = (what: string, losses: PlannedLosses | undefined): readonly string[] =>
+  losses === undefined || losses.after >= losses.before
+    ? []
+    : [`after this change ${Math.max(0, losses.after)} ${what} may fail, now ${losses.before}`]
+
 export function notesOf(
   change: StoreChange,
-  { before, after }: ChangePlan["survives"],
+  { survives, survivesMachines, survivesZones }: Survivals,
   policy: PolicyStep,
   newDisk: NewDisk | undefined,
 ): PlanNotes {
   const disk = newDisk === undefined ? { warnings: [], isDoubtful: false } : notesOfDisk(newDisk)
-  const isLower = change.kind !== "forgetDevice" && tolerance(policy.after) < tolerance(policy.before)
+  const isLower =
+    change.kind !== "forgetDevice" && change.kind !== "forgetNode" && tolerance(policy.after) < tolerance(policy.before)
   const text = textOfPolicy(policy.after)
   const warnings = [
-    ...(after < before ? [`after this change ${Math.max(0, after)} disks may fail, now ${before}`] : []),
+    ...fewer("disks", survives),
+    ...fewer("machines", survivesMachines),
+    ...fewer("zones", survivesZones),
     ...(isLower ? [`${text} survives fewer lost disks than ${textOfPolicy(policy.before)}`] : []),
-    ...("acceptLoss" in change && change.acceptLoss ? ["objects that only this device could complete are lost"] : []),
+    ...("acceptLoss" in change && change.acceptLoss
+      ? [`objects that only this ${change.kind === "forgetNode" ? "node" : "device"} could complete are lost`]
+      : []),
     ...disk.warnings,
   ]
   return { warnings, confirmBy: isLower ? text : disk.isDoubtful ? newDisk?.path : undefined }

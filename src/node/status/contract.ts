@@ -24,6 +24,11 @@ export interface DeviceReport {
   readonly id: DeviceId
   /** The folder; for a missing device, its last one. */
   readonly path: string
+  /** The node that serves it; absent, as the next two, on one machine. */
+  readonly node?: string
+  /** Absent if none is named. */
+  readonly zone?: string
+  readonly machine?: string
   readonly state: DeviceState
   /** The reason for the state; "" for an active device. */
   readonly reason: string
@@ -32,7 +37,7 @@ export interface DeviceReport {
   /** Share of the shards, relative to the others. */
   readonly weight: number
   readonly metadataReplica: "yes" | "learning" | "no"
-  /** Equal for folders on one file system, which fail together; absent if unknown. */
+  /** Equal for folders of one machine on one file system, which fail together; absent if unknown. */
   readonly disk?: string
   /** 0 if the device does not respond. */
   readonly totalBytes: number
@@ -161,12 +166,54 @@ export interface JobReport {
   readonly throttle: number
 }
 
-interface LayoutReport {
+export interface LayoutReport {
   readonly version: number
   /** Slots of each partition. */
   readonly width: number
   /** While shards move from one layout to the next. */
   readonly transition?: LayoutTransitionReport
+}
+
+/**
+ * `silent`: it has written no heartbeat for a while. `ended`: its process has stopped, or was silent for so long that its
+ * incarnation was ended. `unknown`: devices name it as their node, and it has not joined, or was removed.
+ */
+export type NodeState = "serving" | "unreachable" | "silent" | "ended" | "removed" | "unknown"
+
+/** A node as the asked one sees it. */
+export interface NodeStatus {
+  readonly name: string
+  /** Absent if none is named. */
+  readonly zone?: string
+  readonly machine: string
+  /** Where the other nodes reach it. */
+  readonly address: string
+  /** Of its program. */
+  readonly version: string
+  readonly state: NodeState
+  /** The reason for the state; "" for a node that serves. */
+  readonly reason: string
+  /** Whether its devices are being emptied: all of them (`drained`: they are empty), to stay or to leave. */
+  readonly use: "in use" | "draining" | "drained" | "leaving"
+  readonly devices: readonly DeviceId[]
+  /** Nodes that it cannot reach, as it reports itself. */
+  readonly cannotReach: readonly string[]
+  /** Jobs that it does for the whole store. */
+  readonly jobs: readonly string[]
+}
+
+/** The nodes of the store. */
+export interface NodesReport {
+  /** The node that was asked. */
+  readonly own: string
+  /** The node that watches over the others; absent if none does at the moment. */
+  readonly steward?: string
+  /** By zone, then by name. */
+  readonly nodes: readonly NodeStatus[]
+  /** Jobs for the whole store that no node does at the moment. */
+  readonly idleJobs: readonly string[]
+  /** Devices of silent nodes that wait for a decision of the operator: which, why, and what to do. */
+  readonly heldBack: readonly string[]
 }
 
 interface LayoutTransitionReport {
@@ -192,6 +239,8 @@ export interface StoreReport {
   readonly metadata: MetadataReport
   readonly health: HealthReport
   readonly devices: readonly DeviceReport[]
+  /** Absent on one machine. */
+  readonly nodes?: NodesReport
   readonly layout: LayoutReport
   /** While blocks are re-encoded from one policy to another. */
   readonly reencoding?: ProgressReport

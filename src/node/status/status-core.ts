@@ -2,7 +2,14 @@
 import type { DeviceReport, DeviceState, SafetyReport } from "./contract.js"
 import type { DeviceId } from "../../base/ids.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
-import { layoutOf, reasonsOf, safetySentence, type Safety, type SafetyInput } from "../../cluster/index.js"
+import {
+  domainsOfHome,
+  layoutOf,
+  reasonsOf,
+  safetySentence,
+  type Safety,
+  type SafetyInput,
+} from "../../cluster/index.js"
 import type { ControlDevice, ControlRecord } from "../../format/control-record.js"
 import type { OpenDevice, StatusSources, StoreContents } from "./status-sources.js"
 
@@ -63,6 +70,7 @@ export function deviceReports(
     return {
       id: device.id,
       path: found?.path ?? device.pathHint,
+      ...homeReport(device),
       state,
       reason,
       ...(device.stateSinceMs > 0 ? { sinceMs: device.stateSinceMs } : {}),
@@ -74,6 +82,14 @@ export function deviceReports(
     }
   })
 }
+
+const homeReport = ({ home }: ControlDevice): Pick<DeviceReport, "node" | "zone" | "machine"> =>
+  home === undefined
+    ? {}
+    : { node: home.node, ...(home.zone === undefined ? {} : { zone: home.zone }), machine: home.machine }
+
+/** Where a device is: its folder, after its node if there are several. */
+const placeOf = (path: string, node: string | undefined): string => (node === undefined ? path : `${node}:${path}`)
 
 const isSame = (a: Policy, b: Policy): boolean => textOfPolicy(a) === textOfPolicy(b)
 
@@ -139,17 +155,14 @@ export function safetyInputOf(
     const device = byId.get(id)
     return device !== undefined && device.trouble === undefined
   }
-  // Names of file systems are unique on one machine only.
-  const diskOf = ({ id, home }: ControlDevice) => {
-    const disk = byId.get(id)?.space?.fileSystemId
-    return disk === undefined || home === undefined ? disk : [home.zone ?? "", home.machine, disk].join("/")
-  }
   const fewest = [...record.tablets].sort((a, b) => a.replicas.length - b.replicas.length)[0]
   return {
     devices: record.devices.map(device => ({
       id: device.id,
       state: isWell(device.id) ? device.state : "offline",
-      disk: diskOf(device),
+      ...(device.home === undefined
+        ? { disk: byId.get(device.id)?.space?.fileSystemId }
+        : { disk: undefined, ...domainsOfHome(device.home) }),
     })),
     layout: layoutOf(record.layout),
     previousLayout: record.previousLayout && layoutOf(record.previousLayout),
@@ -208,8 +221,10 @@ export function safetyReport(
   open: readonly OpenDevice[],
   wholeInSeconds: number | undefined,
 ): SafetyReport {
-  const pathOf = (id: DeviceId): string =>
-    open.find(device => device.id === id)?.path ?? record.devices.find(device => device.id === id)?.pathHint ?? id
+  const pathOf = (id: DeviceId): string => {
+    const device = record.devices.find(each => each.id === id)
+    return placeOf(open.find(each => each.id === id)?.path ?? device?.pathHint ?? id, device?.home?.node)
+  }
   const { disks, now, whole, opensWithout, critical, levels, riskiest, causes } = safety
   return {
     sentence: safetySentence(safety, { policy: textOfPolicy(record.policy), pathOf, wholeInSeconds }),
@@ -229,7 +244,8 @@ export function safetyReport(
 
 /** The problems of devices that should be present, one line each; empty if there are none. */
 export function deviceTroubles(reports: readonly DeviceReport[], open: readonly OpenDevice[]): readonly string[] {
-  return reports.flatMap(({ id, path, state, reason }) => {
+  return reports.flatMap(({ id, path: folder, node, state, reason }) => {
+    const path = placeOf(folder, node)
     const error = open.find(device => device.id === id)?.checkpointError
     const checkpoints = error === undefined ? [] : [`checkpoints of device ${id} fail: ${error}`]
     if (state === "missing") return [`device ${id}, last at ${path}, is missing`]

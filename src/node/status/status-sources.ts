@@ -9,6 +9,7 @@ import type { Policy } from "../../base/policy.js"
 import type { SafetyInput } from "../../cluster/index.js"
 import type { OrphanReport } from "../../object/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
+import type { NodesView } from "./nodes-core.js"
 
 export interface StatusSources {
   /** The record in effect. */
@@ -17,6 +18,8 @@ export interface StatusSources {
   readonly devices: () => readonly OpenDevice[]
   /** Why this process took a device offline. */
   readonly offlineReason: (id: DeviceId) => string | undefined
+  /** Undefined on one machine, and until this node has joined. */
+  readonly nodes?: () => NodesView | undefined
   readonly metadata: () => MetadataView
   /** Queues that belong to no device. */
   readonly queues: () => readonly QueueReport[]

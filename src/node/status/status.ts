@@ -7,13 +7,15 @@
  *           most every `EVALUATE_EVERY_MS`.
  * Runs      a background service that samples progress counters every `SAMPLE_EVERY_MS`, for rates.
  */
-import type { HealthReport, ProgressReport, RepairReport, StoreReport, StoreStatus } from "./contract.js"
+import type { HealthReport, NodesReport, ProgressReport } from "./contract.js"
+import type { RepairReport, StoreReport, StoreStatus } from "./contract.js"
 import type { StoreId } from "../../base/ids.js"
 import { textOfPolicy, tolerance } from "../../base/policy.js"
 import { layoutOf, SafetyEvaluator, type Safety } from "../../cluster/index.js"
 import type { BackgroundService } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
+import { nodesReport, nodeTroubles } from "./nodes-core.js"
 import { Rate } from "./rate-core.js"
 import { deviceReports, deviceTroubles, safetyInputOf, safetyReport, beforeFirstScan, byBlock } from "./status-core.js"
 import { namesOf, type ReencodingView, type RepairView, type StatusSources, type Work } from "./status-sources.js"
@@ -106,6 +108,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const reasons = [
       ...(this.isListening ? [] : ["the S3 port is not open yet"]),
       ...(trouble === undefined ? [] : [trouble]),
+      ...this.nodeTroubles(),
       ...deviceTroubles(deviceReports(record(), open, offlineReason), open),
       ...(this.owesShards() ? ["devices lack shards that they should have; repair is writing them"] : []),
       ...(lostBlocks > 0
@@ -120,6 +123,16 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
     return { ready: this.isListening && trouble === undefined, reasons }
+  }
+
+  private nodeTroubles(): readonly string[] {
+    const nodes = this.nodes()
+    return nodes === undefined ? [] : nodeTroubles(nodes)
+  }
+
+  private nodes(): NodesReport | undefined {
+    const view = this.sources.nodes?.()
+    return view && nodesReport(this.sources.record(), view)
   }
 
   private owesShards(): boolean {
@@ -171,6 +184,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const repairing = repair()
     const scrubbing = scrub()
     const reencoded = reencoding()
+    const nodes = this.nodes()
     return {
       ...this.facts,
       uptimeSeconds: Math.floor((this.clock.monotonicMs() - this.startedAtMs) / 1000),
@@ -181,6 +195,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       metadata: namesOf(record),
       health: this.health(),
       devices: deviceReports(record, devices(), offlineReason),
+      ...(nodes === undefined ? {} : { nodes }),
       layout: this.layout(),
       ...(reencoded === undefined ? {} : { reencoding: reencodingProgress(reencoded) }),
       ...(repairing === undefined ? {} : { repair: repairReport(repairing) }),

@@ -1,0 +1,248 @@
+/**
+ * Node operation, version 1: what one node asks another to do for an operator, because only that node can: it has the
+ * device, or does the job. Call 17 (`operate`): the request is the operation, the body of the response its result.
+ *
+ * Positional MessagePack arrays, as are plans, their devices and jobs in them (`pack.ts`); null stands for unknown or
+ * none. Later releases append members; readers ignore members that they do not know.
+ * Refuses   Anything malformed with `corruptRecord`.
+ */
+import { fail, isFailure } from "../base/failures.js"
+import { parseDeviceId, type DeviceId } from "../base/ids.js"
+import { packRecord, pick, RecordReader } from "./pack.js"
+
+export const OPERATE_CALL = 17
+
+/** Numbers are on the wire: append only. */
+const KINDS = ["plan", "change", "check", "scrub", "throttle", "wake", "orphans"] as const
+const RESULTS = ["planned", "changed", "checked", "job", "done"] as const
+const DEVICE_STATES = [
+  ...["active", "rebuilding", "draining", "decommissioning", "offline"],
+  ...["missing", "failed", "full"],
+] as const
+const JOB_STATES = ["busy", "throttled", "idle", "done", "failed"] as const
+
+/** A change that needs a folder of the node. */
+export type FolderChange =
+  | { readonly kind: "addDevice"; readonly path: string; readonly weight: number | undefined }
+  | { readonly kind: "replaceDevice"; readonly id: DeviceId; readonly path: string; readonly acceptLoss: boolean }
+
+export type NodeOperation =
+  | { readonly kind: "plan"; readonly change: FolderChange }
+  | { readonly kind: "change"; readonly change: FolderChange; readonly confirm: string | undefined }
+  | { readonly kind: "check"; readonly id: DeviceId }
+  /** Undefined: all devices of the node. */
+  | { readonly kind: "scrub"; readonly id: DeviceId | undefined }
+  | { readonly kind: "throttle"; readonly job: string; readonly throttle: number }
+  | { readonly kind: "wake"; readonly job: string }
+  /** Orphans are removed, however many there are. */
+  | { readonly kind: "orphans" }
+
+interface SentLosses {
+  readonly before: number
+  readonly during: number
+  readonly after: number
+}
+
+interface SentPlan {
+  readonly summary: string
+  readonly policyBefore: string
+  readonly policyAfter: string
+  readonly devices: readonly {
+    readonly id?: DeviceId
+    readonly path: string
+    readonly node?: string
+    readonly bytesIn: number
+    readonly bytesOut: number
+  }[]
+  readonly movedBytes: number
+  readonly reencodedBytes: number
+  readonly hours: number
+  readonly survives: SentLosses
+  readonly survivesMachines?: SentLosses
+  readonly survivesZones?: SentLosses
+  readonly usableBytesBefore?: number
+  readonly usableBytesAfter?: number
+  readonly warnings: readonly string[]
+  readonly confirmBy?: string
+}
+
+interface SentJob {
+  readonly name: string
+  readonly state: (typeof JOB_STATES)[number]
+  readonly progress: string
+  readonly lastError?: string
+  readonly throttle: number
+}
+
+export type NodeOperationResult =
+  | { readonly kind: "planned"; readonly plan: SentPlan }
+  | { readonly kind: "changed"; readonly plan: SentPlan; readonly generation: number }
+  | {
+      readonly kind: "checked"
+      readonly id: DeviceId
+      readonly state: (typeof DEVICE_STATES)[number]
+      readonly finding: string
+    }
+  | { readonly kind: "job"; readonly job: SentJob }
+  | { readonly kind: "done" }
+
+const flag = (value: boolean): number => (value ? 1 : 0)
+
+const packFolderChange = (change: FolderChange): readonly unknown[] =>
+  change.kind === "addDevice"
+    ? [0, change.path, change.weight ?? null]
+    : [1, change.path, change.id, flag(change.acceptLoss)]
+
+function membersOf(operation: NodeOperation): readonly unknown[] {
+  switch (operation.kind) {
+    case "plan":
+      return [packFolderChange(operation.change)]
+    case "change":
+      return [packFolderChange(operation.change), operation.confirm ?? null]
+    case "check":
+      return [operation.id]
+    case "scrub":
+      return [operation.id ?? null]
+    case "throttle":
+      return [operation.job, operation.throttle]
+    case "wake":
+      return [operation.job]
+    case "orphans":
+      return []
+  }
+}
+
+export const encodeNodeOperation = (operation: NodeOperation): Uint8Array =>
+  packRecord(1, [KINDS.indexOf(operation.kind), ...membersOf(operation)])
+
+/** Throws `corruptRecord`. */
+export const decodeNodeOperation = (bytes: Uint8Array): NodeOperation =>
+  reading("node operation", bytes, row => {
+    const kind = pick(KINDS, row.number(), "node operation")
+    switch (kind) {
+      case "plan":
+        return { kind, change: readFolderChange(row.row()) }
+      case "change":
+        return { kind, change: readFolderChange(row.row()), confirm: row.optional(() => row.text()) }
+      case "check":
+        return { kind, id: readDeviceId(row) }
+      case "scrub":
+        return { kind, id: row.optional(() => readDeviceId(row)) }
+      case "throttle":
+        return { kind, job: row.text(), throttle: row.number() }
+      case "wake":
+        return { kind, job: row.text() }
+      case "orphans":
+        return { kind }
+    }
+  })
+
+const packLosses = ({ before, during, after }: SentLosses): readonly unknown[] => [before, during, after]
+const orNull = <T, U>(value: T | undefined, pack: (value: T) => U): U | null =>
+  value === undefined ? null : pack(value)
+
+const packPlan = (plan: SentPlan): readonly unknown[] => [
+  ...[plan.summary, plan.policyBefore, plan.policyAfter],
+  plan.devices.map(({ id, path, node, bytesIn, bytesOut }) => [id ?? null, path, node ?? null, bytesIn, bytesOut]),
+  ...[plan.movedBytes, plan.reencodedBytes, plan.hours, packLosses(plan.survives)],
+  ...[orNull(plan.survivesMachines, packLosses), orNull(plan.survivesZones, packLosses)],
+  ...[plan.usableBytesBefore ?? null, plan.usableBytesAfter ?? null, plan.warnings, plan.confirmBy ?? null],
+]
+
+function resultMembers(result: NodeOperationResult): readonly unknown[] {
+  switch (result.kind) {
+    case "planned":
+      return [packPlan(result.plan)]
+    case "changed":
+      return [packPlan(result.plan), result.generation]
+    case "checked":
+      return [result.id, DEVICE_STATES.indexOf(result.state), result.finding]
+    case "job": {
+      const { name, state, progress, lastError, throttle } = result.job
+      return [[name, JOB_STATES.indexOf(state), progress, lastError ?? null, throttle]]
+    }
+    case "done":
+      return []
+  }
+}
+
+export const encodeOperationResult = (result: NodeOperationResult): Uint8Array =>
+  packRecord(1, [RESULTS.indexOf(result.kind), ...resultMembers(result)])
+
+/** Throws `corruptRecord`. */
+export const decodeOperationResult = (bytes: Uint8Array): NodeOperationResult =>
+  reading("operation result", bytes, row => {
+    const kind = pick(RESULTS, row.number(), "operation result")
+    switch (kind) {
+      case "planned":
+        return { kind, plan: readPlan(row.row()) }
+      case "changed":
+        return { kind, plan: readPlan(row.row()), generation: row.number() }
+      case "checked": {
+        const id = readDeviceId(row)
+        return { kind, id, state: pick(DEVICE_STATES, row.number(), "device state"), finding: row.text() }
+      }
+      case "job":
+        return { kind, job: readJob(row.row()) }
+      case "done":
+        return { kind }
+    }
+  })
+
+function readFolderChange(row: RecordReader): FolderChange {
+  const isReplacement = row.number() !== 0
+  const path = row.text()
+  if (!isReplacement) return { kind: "addDevice", path, weight: row.optional(() => row.number()) }
+  return { kind: "replaceDevice", path, id: readDeviceId(row), acceptLoss: row.number() !== 0 }
+}
+
+function readPlan(row: RecordReader): SentPlan {
+  const known = {
+    ...{ summary: row.text(), policyBefore: row.text(), policyAfter: row.text() },
+    devices: row.rows(device => {
+      const [id, path, node] = [device.optional(() => readDeviceId(device)), device.text(), textIn(device)]
+      return {
+        ...(id === undefined ? {} : { id }),
+        ...{ path, ...(node === undefined ? {} : { node }) },
+        ...{ bytesIn: device.number(), bytesOut: device.number() },
+      }
+    }),
+    ...{ movedBytes: row.number(), reencodedBytes: row.number(), hours: row.number() },
+    survives: readLosses(row.row()),
+  }
+  const [machines, zones] = [row.optional(() => readLosses(row.row())), row.optional(() => readLosses(row.row()))]
+  const [before, after] = [row.optional(() => row.number()), row.optional(() => row.number())]
+  const [warnings, confirmBy] = [row.texts(), textIn(row)]
+  return {
+    ...known,
+    ...(machines && { survivesMachines: machines }),
+    ...(zones && { survivesZones: zones }),
+    ...(before === undefined ? {} : { usableBytesBefore: before }),
+    ...(after === undefined ? {} : { usableBytesAfter: after }),
+    warnings,
+    ...(confirmBy === undefined ? {} : { confirmBy }),
+  }
+}
+
+function readJob(row: RecordReader): SentJob {
+  const job = { name: row.text(), state: pick(JOB_STATES, row.number(), "job state"), progress: row.text() }
+  const lastError = textIn(row)
+  return { ...job, ...(lastError === undefined ? {} : { lastError }), throttle: row.number() }
+}
+
+const readLosses = (row: RecordReader): SentLosses => ({
+  before: row.number(),
+  during: row.number(),
+  after: row.number(),
+})
+
+const textIn = (row: RecordReader): string | undefined => row.optional(() => row.text())
+const readDeviceId = (row: RecordReader): DeviceId => parseDeviceId(row.text())
+
+function reading<T>(what: string, bytes: Uint8Array, read: (row: RecordReader) => T): T {
+  try {
+    return read(RecordReader.open(what, bytes, 1))
+  } catch (error) {
+    throw isFailure(error, "corruptRecord") ? error : fail("corruptRecord", { what }, error)
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * Cluster operations: an operator's requests to any node of the store. What concerns a device or a folder is done by the
+ * node that has it, and what concerns a job by the node that does it now; everything else is a change of the control
+ * record, which any node makes.
+ *
+ * Promises  Failures of the other node arrive as they are. If its answer is lost, the failure tells whether the operation
+ *           may have happened.
+ */
+import { asFailure, fail } from "../../base/failures.js"
+import type { DeviceId, NodeName } from "../../base/ids.js"
+import { MIB } from "../../base/limits.js"
+import { deviceOf } from "../../cluster/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import {
+  decodeNodeOperation,
+  decodeOperationResult,
+  encodeNodeOperation,
+  encodeOperationResult,
+  OPERATE_CALL,
+  type FolderChange,
+  type NodeOperation,
+  type NodeOperationResult,
+} from "../../format/node-operation.js"
+import { mapBounded } from "../../life/index.js"
+import { bytesBody, type Method, type RpcServer } from "../../rpc/index.js"
+import type {
+  AppliedChange,
+  ChangePlan,
+  DeviceCheck,
+  LayoutDetails,
+  RedundancyReport,
+  StoreChange,
+  StoreOperations,
+} from "../control/contract.js"
+import type { JobReport } from "../status/contract.js"
+import type { Duty } from "../status/nodes-core.js"
+import type { ClusterView, OtherNode } from "./cluster-view.js"
+
+const OPERATE_LIMITS = {
+  /** Taking a folder waits for several calls of its disk, each of which may take seconds. */
+  deadlineMs: 120_000,
+  resultBytesMax: 1 * MIB,
+  nodesConcurrent: 16,
+} as const
+
+const OPERATE: Method<NodeOperation, undefined> = {
+  ...{ number: OPERATE_CALL, name: "operate", changes: true },
+  request: { encode: encodeNodeOperation, decode: decodeNodeOperation },
+  response: { encode: () => new Uint8Array(0), decode: () => undefined },
+}
+
+/** `own`: operations on this node alone. */
+export const serveOperations = (server: RpcServer, own: StoreOperations): void =>
+  server.handle(OPERATE, async operation => ({
+    value: undefined,
+    body: bytesBody(encodeOperationResult(await operate(own, operation))),
+  }))
+
+async function operate(own: StoreOperations, operation: NodeOperation): Promise<NodeOperationResult> {
+  switch (operation.kind) {
+    case "plan":
+      return { kind: "planned", plan: await own.plan(operation.change) }
+    case "change":
+      return { kind: "changed", ...(await own.change(operation.change, operation.confirm)) }
+    case "check":
+      return { kind: "checked", ...(await own.checkDevice(operation.id)) }
+    case "scrub":
+      await own.startScrub(operation.id)
+      return { kind: "done" }
+    case "throttle":
+      return { kind: "job", job: await own.setThrottle(operation.job, operation.throttle) }
+    case "wake":
+      return { kind: "job", job: await own.wakeJob(operation.job) }
+    case "orphans":
+      return { kind: "job", job: await own.resumeOrphans() }
+  }
+}
+
+async function ask<Kind extends NodeOperationResult["kind"]>(
+  { name, peer, trouble }: OtherNode,
+  operation: NodeOperation,
+  kind: Kind,
+): Promise<Extract<NodeOperationResult, { kind: Kind }>> {
+  if (trouble !== undefined) {
+    throw fail("peerUnreachable", {
+      message: `node ${name} has to do this and cannot be reached: ${trouble}`,
+      node: name,
+    })
+  }
+  const { deadlineMs, resultBytesMax } = OPERATE_LIMITS
+  const { body } = await peer.call(OPERATE, operation, { callClass: "background", deadlineMs })
+  const result = decodeOperationResult(await body.whole(resultBytesMax))
+  if (!isOf(result, kind)) throw fail("corruptRecord", { what: "operation result", expected: kind, found: result.kind })
+  return result
+}
+
+const isOf = <Kind extends NodeOperationResult["kind"]>(
+  result: NodeOperationResult,
+  kind: Kind,
+): result is Extract<NodeOperationResult, { kind: Kind }> => result.kind === kind
+
+export class ClusterOperations implements StoreOperations {
+  /** `own`: operations on this node alone. `view`: undefined until this node has joined. */
+  constructor(
+    private readonly ownName: NodeName,
+    private readonly own: StoreOperations,
+    private readonly record: () => ControlRecord,
+    private readonly view: () => Pick<ClusterView, "nodes" | "isOver"> | undefined,
+    private readonly duties: () => readonly Duty[],
+  ) {}
+
+  async plan(change: StoreChange): Promise<ChangePlan> {
+    const there = this.elsewhere(change)
+    if (there === undefined) return this.own.plan(change)
+    return (await ask(there.node, { kind: "plan", change: there.change }, "planned")).plan
+  }
+
+  async change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange> {
+    const there = this.elsewhere(change)
+    if (there === undefined) return this.own.change(change, confirm)
+    const { plan, generation } = await ask(there.node, { kind: "change", change: there.change, confirm }, "changed")
+    return { plan, generation }
+  }
+
+  /** The other node whose folder the change needs. */
+  private elsewhere(change: StoreChange): { readonly node: OtherNode; readonly change: FolderChange } | undefined {
+    if (change.kind !== "addDevice" && change.kind !== "replaceDevice") return undefined
+    const { node: wanted, ...rest } = change
+    const node = this.otherNode(wanted ?? (rest.kind === "replaceDevice" ? this.nodeOf(rest.id) : undefined))
+    return node && { node, change: rest }
+  }
+
+  private nodeOf(id: DeviceId): NodeName | undefined {
+    return deviceOf(this.record(), id).home?.node
+  }
+
+  /** Undefined: it is this node. Throws `invalidArgument` for a node that does not exist. */
+  private otherNode(name: NodeName | undefined): OtherNode | undefined {
+    if (name === undefined || name === this.ownName) return undefined
+    const node = this.others.find(each => each.name === name)
+    if (node === undefined)
+      throw fail("invalidArgument", { message: `no node ${name} belongs to this store`, node: name })
+    return node
+  }
+
+  private get others(): readonly OtherNode[] {
+    return this.view()?.nodes ?? []
+  }
+
+  async checkDevice(id: DeviceId): Promise<DeviceCheck> {
+    const node = this.otherNode(this.nodeOf(id))
+    if (node === undefined) return this.own.checkDevice(id)
+    const { state, finding } = await ask(node, { kind: "check", id }, "checked")
+    return { id, state, finding }
+  }
+
+  redundancy(): Promise<RedundancyReport> {
+    return this.own.redundancy()
+  }
+
+  layout(): Promise<LayoutDetails> {
+    return this.own.layout()
+  }
+
+  setRepairPaused(isPaused: boolean): Promise<void> {
+    return this.own.setRepairPaused(isPaused)
+  }
+
+  async startScrub(device: DeviceId | undefined): Promise<void> {
+    const only = device === undefined ? undefined : this.otherNode(this.nodeOf(device))
+    if (only !== undefined) {
+      await ask(only, { kind: "scrub", id: device }, "done")
+      return
+    }
+    await this.own.startScrub(device)
+    if (device === undefined) await this.scrubElsewhere()
+  }
+
+  /** All nodes that can be reached start; the failure names the others. */
+  private async scrubElsewhere(): Promise<void> {
+    const nodes = this.others.filter(({ row }) => this.view()?.isOver(row.incarnation) !== true)
+    const missed: string[] = []
+    await mapBounded(nodes, OPERATE_LIMITS.nodesConcurrent, async node => {
+      try {
+        await ask(node, { kind: "scrub", id: undefined }, "done")
+      } catch (error) {
+        missed.push(`${node.name} (${asFailure(error).message})`)
+      }
+    })
+    if (missed.length === 0) return
+    throw fail("peerUnreachable", { message: `a pass begins on all nodes but ${missed.join(", ")}` })
+  }
+
+  pauseScrub(): Promise<void> {
+    return this.own.pauseScrub()
+  }
+
+  async resumeOrphans(): Promise<JobReport> {
+    const { node } = this.doing("orphans")
+    if (node === undefined) return this.own.resumeOrphans()
+    return (await ask(node, { kind: "orphans" }, "job")).job
+  }
+
+  async setThrottle(name: string, throttle: number): Promise<JobReport> {
+    const { node, job } = this.doing(name)
+    if (node === undefined) return this.own.setThrottle(job, throttle)
+    return (await ask(node, { kind: "throttle", job, throttle }, "job")).job
+  }
+
+  async wakeJob(name: string): Promise<JobReport> {
+    const { node, job } = this.doing(name)
+    if (node === undefined) return this.own.wakeJob(job)
+    return (await ask(node, { kind: "wake", job }, "job")).job
+  }
+
+  /** The other node that does a job: the one that its name in `status` tells, or that does it for the whole store. */
+  private doing(name: string): { readonly node: OtherNode | undefined; readonly job: string } {
+    const named = this.others.find(node => name.endsWith(` on ${node.name}`))
+    if (named !== undefined) return { node: named, job: name.slice(0, -` on ${named.name}`.length) }
+    const doer = this.duties().find(duty => duty.name === name)?.node
+    return { node: this.others.find(node => node.name === doer), job: name }
+  }
+}

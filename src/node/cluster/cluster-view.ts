@@ -1,0 +1,46 @@
+/** The nodes of a store as one of them sees them, for its status and its operations. */
+import type { Failure } from "../../base/failures.js"
+import type { Incarnation, NodeName } from "../../base/ids.js"
+import type { NodeRow } from "../../format/cluster-rows.js"
+import type { NodeReport } from "../../format/node-report.js"
+import type { Peer } from "../../rpc/index.js"
+import type { Duty, NodesView } from "../status/nodes-core.js"
+
+/** Another node. */
+export interface OtherNode {
+  readonly name: NodeName
+  readonly row: NodeRow
+  /** Undefined: it has not reported, or cannot be reached now. */
+  readonly report: NodeReport | undefined
+  /** Why this node cannot reach it. */
+  readonly trouble: string | undefined
+  readonly peer: Peer
+}
+
+export interface ClusterView {
+  /** Why this node takes part no more. */
+  readonly removed: Failure | undefined
+  /** Undefined until it has joined. */
+  readonly ownRow: NodeRow | undefined
+  /** All other nodes. */
+  readonly nodes: readonly OtherNode[]
+  /** How long each node has written no heartbeat, as this one observed it. */
+  readonly silentMs: ReadonlyMap<NodeName, number>
+  isOver(incarnation: Incarnation): boolean
+}
+
+/** As `status` shows them; undefined until this node has joined. */
+export function nodesOf(view: ClusterView | undefined, duties: readonly Duty[]): NodesView | undefined {
+  if (view?.ownRow === undefined) return undefined
+  const { ownRow, nodes, silentMs, removed } = view
+  const seen = [{ row: ownRow, trouble: undefined }, ...nodes]
+  return {
+    own: ownRow.name,
+    removed: removed?.message,
+    nodes: seen.map(({ row, trouble }) => ({
+      ...{ row, trouble, isOver: view.isOver(row.incarnation) },
+      silentMs: silentMs.get(row.name) ?? 0,
+    })),
+    duties,
+  }
+}

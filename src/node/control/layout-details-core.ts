@@ -1,0 +1,34 @@
+/** The layout as an operator sees it: the share of each device now, and in the layout before while shards move. Pure. */
+import type { DeviceId } from "../../base/ids.js"
+import { layoutOf } from "../../cluster/index.js"
+import type { ControlLayout, ControlRecord } from "../../format/control-record.js"
+import { slotsPerDevice } from "../../placement/index.js"
+import type { LayoutReport } from "../status/contract.js"
+import type { LayoutDetails, LayoutDevice } from "./contract.js"
+
+interface Shares {
+  readonly slots: ReadonlyMap<DeviceId, number>
+  readonly total: number
+}
+
+function sharesOf(control: ControlLayout): Shares {
+  const layout = layoutOf(control)
+  const slots = slotsPerDevice(layout, layout.width)
+  return { slots: new Map(layout.devices.map((id, at) => [id, slots[at] ?? 0])), total: layout.table.length }
+}
+
+/** In the order of zone, machine and record. */
+export function layoutDetails(record: ControlRecord, layout: LayoutReport): LayoutDetails {
+  const now = sharesOf(record.layout)
+  const before = record.previousLayout && sharesOf(record.previousLayout)
+  const share = ({ slots, total }: Shares, id: DeviceId): number => (slots.get(id) ?? 0) / total
+  const devices = record.devices.map(({ id, pathHint: path, state, weight, home }): LayoutDevice => ({
+    ...{ id, path, state, weight, slots: now.slots.get(id) ?? 0, share: share(now, id) },
+    ...(before === undefined ? {} : { shareBefore: share(before, id) }),
+    ...(home === undefined ? {} : { node: home.node, machine: home.machine }),
+    ...(home?.zone === undefined ? {} : { zone: home.zone }),
+  }))
+  const place = ({ zone = "", machine = "" }: LayoutDevice): string => `${zone}\n${machine}`
+  const sorted = [...devices].sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0))
+  return { ...layout, devices: sorted }
+}

@@ -1,0 +1,105 @@
+/** Operating a store of three nodes from any of them: real processes over a real PostgreSQL. */
+import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
+import { mkdir } from "node:fs/promises"
+import { join } from "node:path"
+import { test } from "node:test"
+import { setTimeout as wait } from "node:timers/promises"
+import type { z } from "zod"
+import { STORE_SCHEMAS } from "../../src/admin/index.js"
+import { must } from "../../src/base/assert.js"
+import { checked } from "../../src/cli/checked.js"
+import { quietParent, withFolder } from "../harness/folders.js"
+import { TestNodes } from "../harness/nodes.js"
+import { noPostgres } from "../harness/postgres.js"
+
+const POLL_MS = 200
+
+type Status = z.output<typeof STORE_SCHEMAS.STATUS>
+
+test(
+  "every node shows and changes the whole store: status, nodes, devices of others",
+  { skip: noPostgres },
+  async () => {
+    await withFolder(async folder => {
+      const nodes = await TestNodes.start(folder, { nodes: 3, foldersEach: 3, args: ["--redundancy", "ec:2+1"] })
+      const client = (number: number) => nodes.at(number).admin()
+      const statusOf = async (number: number): Promise<Status> =>
+        checked(STORE_SCHEMAS.STATUS, await (await client(number)).get("/v1/status"))
+      const until = async (number: number, isSo: (status: Status) => boolean): Promise<Status> => {
+        for (;;) {
+          const status = await statusOf(number)
+          if (isSo(status)) return status
+          await wait(POLL_MS)
+        }
+      }
+      try {
+        await nodes.at(1).client.createBucket("bucket")
+        await nodes.at(1).client.put({ bucket: "bucket", key: "key", body: randomBytes(3_000_000) })
+        // Each node sees all three, with the devices of each under it.
+        for (const number of [1, 2, 3]) {
+          const { nodes: shown, devices } = await until(number, status => {
+            const { nodes: seen, layout } = status
+            const isWhole = seen?.nodes.every(({ state, devices: own }) => state === "serving" && own.length === 3)
+            return seen?.nodes.length === 3 && isWhole === true && layout.transition === undefined
+          })
+          assert.deepEqual(
+            shown?.nodes.map(({ name, zone }) => `${name} ${zone}`),
+            ["node-1 a", "node-2 b", "node-3 c"],
+          )
+          assert.equal(shown?.own, `node-${number}`)
+          assert.deepEqual(new Set(devices.map(({ node }) => node)).size, 3)
+        }
+        const { safety } = await until(1, ({ safety: { sentence } }) => /any zone: yes(;|$)/.test(sentence))
+        assert.match(safety.sentence, /any machine: yes(;|$)/)
+        // A device is checked, and a folder added, by the node that has it.
+        const third = must(
+          (await statusOf(1)).devices.find(({ node }) => node === "node-3"),
+          "node 3 has devices",
+        )
+        const check = await (await client(1)).post(`/v1/devices/${third.id}/check`, {})
+        assert.match(checked(STORE_SCHEMAS.DEVICE_CHECK, check).finding, /reads and writes/)
+        await assert.rejects(
+          (await client(2)).post("/v1/devices", {
+            path: join(folder, "missing", "disk"),
+            node: "node-3",
+            dryRun: true,
+          }),
+          /the folder .*missing does not exist/,
+        )
+        const added = join(folder, "node-3-disk4")
+        await mkdir(added)
+        const add = { path: added, node: "node-3", weight: 1 }
+        const { plan } = checked(
+          STORE_SCHEMAS.CHANGE,
+          await (await client(1)).post("/v1/devices", { ...add, dryRun: true }),
+        )
+        await (await client(1)).post("/v1/devices", { ...add, ...(plan.confirmBy ? { confirm: plan.confirmBy } : {}) })
+        await until(2, ({ devices, layout }) => {
+          const own = devices.find(({ path }) => path === added)
+          return own?.node === "node-3" && own.state === "active" && layout.transition === undefined
+        })
+        await until(1, ({ safety: { sentence } }) => /any zone: yes(;|$)/.test(sentence))
+        // Node 3 is drained through node 1, and node 2 sees that it is empty.
+        const drain = "/v1/nodes/node-3/drain"
+        const drained = checked(STORE_SCHEMAS.CHANGE, await (await client(1)).post(drain, { dryRun: true }))
+        const { movedBytes, survivesZones } = drained.plan
+        assert.ok(movedBytes > 0)
+        assert.equal(survivesZones?.after, 0)
+        const confirm = drained.plan.confirmBy === undefined ? {} : { confirm: drained.plan.confirmBy }
+        await (await client(1)).post(drain, confirm)
+        await until(2, ({ nodes: seen }) => seen?.nodes.find(({ name }) => name === "node-3")?.use === "drained")
+        const layout = checked(STORE_SCHEMAS.LAYOUT_DETAILS, await (await client(2)).get("/v1/layout"))
+        assert.deepEqual(
+          layout.devices.filter(({ node }) => node === "node-3").map(({ share, state }) => [share, state]),
+          Array.from({ length: 4 }, () => [0, "draining"]),
+        )
+        // A node that runs is not lost.
+        await assert.rejects((await client(1)).post("/v1/nodes/node-3/forget", {}), /node-3 is running/)
+      } finally {
+        if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
+        await nodes.stop()
+      }
+    }, quietParent())
+  },
+)
