@@ -17,6 +17,7 @@ import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
 import { Orphans } from "./jobs/orphans.js"
+import { RefusedUploads } from "./jobs/refused-uploads.js"
 import { ReadPins } from "./read-pins.js"
 import type { Retention } from "./retention.js"
 import { Reencode } from "./jobs/reencode.js"
@@ -72,7 +73,8 @@ export function createServices(
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
   const integrityAudit = new IntegrityAudit(clock, tablet, blocks, redundancy)
   const isEveryDeviceOnline = () => [...redundancy.states().values()].every(({ state }) => state !== "offline")
-  const orphans = new Orphans(backend, { isEveryDeviceOnline, waits })
+  const refused = new RefusedUploads(backend)
+  const orphans = new Orphans(backend, { isEveryDeviceOnline, waits }, isShared ? undefined : refused)
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
   const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
   const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
@@ -81,7 +83,7 @@ export function createServices(
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, bound, onHints)
   const jobs: Job[] = [new Collector(tablet, blocks, retention ?? pins), orphans, repair, reencode, integrityAudit]
-  if (isShared) jobs.push(repair.noteKeeping)
+  if (isShared) jobs.push(repair.noteKeeping, refused)
   if (backup) jobs.push(new MetadataBackup(backend, random, ingest, watched, backup))
   const upkeep = { jobs, repair, reencode, integrityAudit, orphans }
   return {

@@ -43,6 +43,21 @@ test("only refused uploads on a disk without space for their removal wait", asyn
   assert.equal(world.needles, 0)
 })
 
+test("each process of a shared store removes its refused uploads, whichever looks for orphans", async () => {
+  const alone = await open()
+  alone.isShared = true
+  const world = alone.restart(2)
+  world.tablet.before = name => {
+    if (name === "PutVersion") throw fail("stopping")
+  }
+  await assert.rejects(world.put("a", world.random.bytes(10 * KIB)), error => isFailure(error, "stopping"))
+  assert.ok(world.needles > 0)
+  for (let steps = 0; steps < 10; steps += 1) {
+    for (const job of world.services.jobs) if (job.name !== "orphans") await world.clock.runUntil(job.step(noSignal))
+  }
+  assert.equal(world.needles, 0)
+})
+
 type World = StoreWorld<TestDevices>
 
 /** Objects of one block each. */

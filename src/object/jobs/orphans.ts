@@ -2,7 +2,7 @@
  * Orphans: needles that no row ever referenced, because their process ended between "shards durable" and "commit" of an
  * upload or a re-encoding. After a start this job walks the needles of earlier processes once. Blocks of uploads that
  * are held at that time are resolved once they are released. Repair adds unreferenced blocks that it finds. Then the
- * job resolves the uploads of this process that are in doubt.
+ * job resolves the refused uploads of this process; if several processes share the store, that is a job of its own.
  *
  * Promises  Blocks are removed as `aborted-blocks.ts` describes.
  * Limits    ORPHAN_LIMITS, ABORTED_LIMITS, ABORTED_BRAKE.
@@ -17,7 +17,8 @@ import { query, type Metadata } from "../../metadata/index.js"
 import { AbortedBlocks, type RemovalConditions } from "./aborted-blocks.js"
 import { AbortedBrake } from "./aborted-brake-core.js"
 import { OwnershipResolver } from "./ownership-resolver.js"
-import { dropRows, readNamings, type ReadRow } from "../commands/pending-deletion-commands-core.js"
+import { dropRows, type ReadRow } from "../commands/pending-deletion-commands-core.js"
+import type { RefusedUploads } from "./refused-uploads.js"
 import { nameOf, Removals, type BlockName } from "./removals.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
@@ -70,7 +71,12 @@ export class Orphans implements Job {
   private readonly blocks: Blocks
   private readonly uploads: Uploads
 
-  constructor(backend: ObjectBackend, conditions: RemovalConditions) {
+  constructor(
+    backend: ObjectBackend,
+    conditions: RemovalConditions,
+    /** Undefined: they are a job of their own. */
+    private readonly refused: RefusedUploads | undefined,
+  ) {
     this.metadata = backend.metadata
     this.blocks = backend.blocks
     this.uploads = backend.uploads
@@ -125,8 +131,7 @@ export class Orphans implements Job {
       if (isBusy || (await this.aborted.step(signal))) return "busy"
     }
     if (this.next === undefined && this.removals.count === 0 && (await this.dropMarks())) return "busy"
-    if (await this.resolveDoubt()) return "busy"
-    return "idle"
+    return this.refused?.step() ?? "idle"
   }
 
   private async stepWalk(signal: AbortSignal): Promise<boolean> {
@@ -188,25 +193,6 @@ export class Orphans implements Job {
     if (marks.length > 0) await this.metadata.run(dropRows(marks))
     this.hasMarks = marks.length > 0
     return this.hasMarks
-  }
-
-  /** Resolves one upload of this process whose refusal was not certain; returns false if there is none. */
-  private async resolveDoubt(): Promise<boolean> {
-    const doubt = this.uploads.takeDoubt()
-    if (doubt === undefined) return false
-    const { bucketId, key, extent } = doubt
-    try {
-      const namings = await this.metadata.run(readNamings({ bucketId, key, uploadId: extent.uploadId }))
-      if (namings.length > 0) return true
-    } catch (error) {
-      this.uploads.putBack(doubt)
-      throw error
-    }
-    this.removals.add(`${extent.uploadId} ${extent.part}`, async () => {
-      await this.blocks.remove(extent)
-      return true
-    })
-    return true
   }
 }
 
