@@ -14,6 +14,8 @@ export interface Incarnations {
    * one: its uploads stay locked.
    */
   isOver(incarnation: Incarnation): boolean
+  /** How many are over; it grows with each that ends. Undefined: all others were over when this process began. */
+  readonly ended?: number
 }
 
 /** Positions of each incarnation in metadata that several processes share: those of a later one are higher. */

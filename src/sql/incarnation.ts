@@ -58,6 +58,10 @@ export class KnownIncarnations implements Incarnations {
     return parseIncarnation(Math.min(this.own, ...this.liveNumbers))
   }
 
+  get ended(): number {
+    return this.list.highest - this.list.live.length
+  }
+
   isOver(incarnation: Incarnation): boolean {
     return incarnation <= this.list.highest && !this.liveNumbers.has(incarnation) && incarnation !== this.own
   }

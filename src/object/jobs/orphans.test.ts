@@ -14,6 +14,7 @@ import { MemoryStores } from "../../seams/store/testing-memory.js"
 import type { QueryView, RowView } from "../../metadata/index.js"
 import { ABORTED_LIMITS } from "./aborted-blocks.js"
 import { ABORTED_BRAKE, abortedBlocksMax } from "./aborted-brake-core.js"
+import { ORPHAN_LIMITS } from "./orphans.js"
 import { sealUpload } from "../commands/multipart-commands-core.js"
 import { plainUpload, sourceOf, StoreWorld } from "../testing-services.js"
 
@@ -188,6 +189,29 @@ test("blocks of another process are orphans only after that process has ended", 
   world = world.restart(3)
   await world.removeAborted()
   assert.equal(world.needles, kept)
+})
+
+test("blocks of a process that ended after the walk are found by another walk", async () => {
+  let world = await open()
+  await putSome(world, 3)
+  const kept = world.needles
+  world.tablet.before = name => {
+    if (name === "PutVersion") throw fail("stopping")
+  }
+  await assert.rejects(world.put("on its way", world.random.bytes(10 * KIB)))
+  world.isShared = true
+  world = world.restart(2)
+  world.tablet.before = () => undefined
+  const own = parseIncarnation(2)
+  world.tablet.incarnations = { own, isOver: () => false, ended: 0 }
+  await world.settle("orphans")
+  world.tablet.incarnations = { own, isOver: incarnation => incarnation === 1, ended: 1 }
+  assert.equal(await world.settle("orphans"), 1, "walks are rare")
+  await world.clock.advance(ORPHAN_LIMITS.walkEveryMs)
+  await world.removeAborted()
+  assert.equal(world.needles, kept)
+  await world.clock.advance(ORPHAN_LIMITS.walkEveryMs)
+  assert.equal(await world.settle("orphans"), 1, "no other process has ended")
 })
 
 test("while one process completes an upload, no other process puts a part or completes it", async () => {

@@ -1,6 +1,7 @@
 /**
  * Orphans: needles that no row ever referenced, because their process ended between "shards durable" and "commit" of an
- * upload or a re-encoding. After a start this job walks the needles of earlier processes once. Blocks of uploads that
+ * upload or a re-encoding. After a start this job walks the needles of earlier processes once, and again after other processes have
+ * ended since. Blocks of uploads that
  * are held at that time are resolved once they are released. Repair adds unreferenced blocks that it finds. Then the
  * job resolves the refused uploads of this process; if several processes share the store, that is a job of its own.
  *
@@ -13,6 +14,7 @@ import { PARTITIONS } from "../../base/limits.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "../../block/index.js"
 import { needleKeyOf, type NeedleOwner } from "../../format/needle.js"
 import type { Job, StepOutcome } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
 import { query, type Metadata } from "../../metadata/index.js"
 import { AbortedBlocks, type RemovalConditions } from "./aborted-blocks.js"
 import { AbortedBrake } from "./aborted-brake-core.js"
@@ -23,11 +25,13 @@ import { nameOf, Removals, type BlockName } from "./removals.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 
-const ORPHAN_LIMITS = {
+export const ORPHAN_LIMITS = {
   resolutionsPerStep: 64,
   marksPerStep: 256,
   /** Blocks whose uploads are held; if there are more, the walk waits. */
   passedOverMax: 10_000,
+  /** From the start of one walk to that of the next. */
+  walkEveryMs: 3_600_000,
 } as const
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
@@ -58,6 +62,8 @@ export class Orphans implements Job {
   /** Where the walk continues; undefined after its end. */
   private next: RowKey | undefined = ALL_NEEDLES.start
   private walked = 0
+  /** When the walk began (monotonic clock), and how many processes were over by then; undefined before it. */
+  private began: { readonly atMs: number; readonly ended: number | undefined } | undefined
   private removed = 0
   private hasMarks = true
   /** Blocks whose uploads were held when the walk reached them, by name. */
@@ -67,6 +73,7 @@ export class Orphans implements Job {
   private readonly removals: Removals
   private readonly aborted: AbortedBlocks
 
+  private readonly clock: Clock
   private readonly metadata: Metadata
   private readonly blocks: Blocks
   private readonly uploads: Uploads
@@ -77,6 +84,7 @@ export class Orphans implements Job {
     /** Undefined: they are a job of their own. */
     private readonly refused: RefusedUploads | undefined,
   ) {
+    this.clock = backend.clock
     this.metadata = backend.metadata
     this.blocks = backend.blocks
     this.uploads = backend.uploads
@@ -136,10 +144,24 @@ export class Orphans implements Job {
 
   private async stepWalk(signal: AbortSignal): Promise<boolean> {
     if (await this.resolveReleased(signal)) return true
+    if (this.isWalkDue()) this.beginWalk()
     if (this.next === undefined || this.isFull) return false
     this.next = await this.walk(this.next, signal)
     if (this.next === undefined) this.noteAllBlocks(this.walked)
     return true
+  }
+
+  /** The latest walk skipped the blocks of processes that have ended since. */
+  private isWalkDue(): boolean {
+    if (this.began === undefined) return true
+    if (this.next !== undefined || this.began.ended === this.metadata.incarnations.ended) return false
+    return this.clock.monotonicMs() >= this.began.atMs + ORPHAN_LIMITS.walkEveryMs
+  }
+
+  private beginWalk(): void {
+    this.began = { atMs: this.clock.monotonicMs(), ended: this.metadata.incarnations.ended }
+    this.next = ALL_NEEDLES.start
+    this.walked = 0
   }
 
   private get isFull(): boolean {
