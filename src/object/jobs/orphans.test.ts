@@ -203,9 +203,9 @@ test("blocks of a process that ended after the walk are found by another walk", 
   world = world.restart(2)
   world.tablet.before = () => undefined
   const own = parseIncarnation(2)
-  world.tablet.incarnations = { own, isOver: () => false, ended: 0 }
+  world.tablet.incarnations = { own, oldestLive: parseIncarnation(1), isOver: () => false, ended: 0 }
   await world.settle("orphans")
-  world.tablet.incarnations = { own, isOver: incarnation => incarnation === 1, ended: 1 }
+  world.tablet.incarnations = { own, oldestLive: own, isOver: incarnation => incarnation === 1, ended: 1 }
   assert.equal(await world.settle("orphans"), 1, "walks are rare")
   await world.clock.advance(ORPHAN_LIMITS.walkEveryMs)
   await world.removeAborted()
