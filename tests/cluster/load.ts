@@ -35,8 +35,8 @@ const OUT_MS = 2_000
 /** No node accepted a connection for so long. */
 const NOBODY_MS = 60_000
 const KEYS_EACH = 12
-const PAUSE_MS = 10
-const SIZES = [300, 20_000, 400_000, 3_000_000]
+const PAUSE_MS = 50
+const SIZES = [300, 20_000, 400_000, 1_500_000]
 const READERS = 4
 
 type Body = Buffer | undefined
