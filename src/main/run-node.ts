@@ -5,6 +5,7 @@ import { serveReports } from "../node/cluster/node-reports.js"
 import { makeIdentity } from "../node/identity/node-identity.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { must } from "../base/assert.js"
+import type { Failure } from "../base/failures.js"
 import { parseNodeFingerprint } from "../base/ids.js"
 import type { ClusterConfig, ListenAddress } from "../config/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -27,6 +28,7 @@ export async function runNode(
   running: RunningStore,
   config: ClusterConfig,
   host: { readonly version: string; readonly name: string },
+  onRemoved: (reason: Failure) => void,
 ): Promise<Membership> {
   const identity = makeIdentity(random)
   const fingerprints = new Set<string>()
@@ -61,6 +63,7 @@ export async function runNode(
       serveReports(server, running.report)
       serveOperations(server, running.ownOperations)
     },
+    onRemoved,
   )
   await membership.join(config.nodeListen, listening => announcedAddress(config, listening, host.name))
   return membership

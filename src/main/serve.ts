@@ -83,13 +83,14 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     throw failure
   }
   let threadsLeft = (): number => 0
+  const joined: { membership?: Membership; removed?: Failure } = {}
   try {
-    const joined: { membership?: Membership } = {}
     const running = await runStore({ ...seams, nodes: () => joined.membership }, store, config, onStolen)
     if (config.cluster !== undefined) {
-      joined.membership = await runNode(seams, store, running, config.cluster, {
-        version: readVersion(),
-        name: io.hostName,
+      const host = { version: readVersion(), name: io.hostName }
+      joined.membership = await runNode(seams, store, running, config.cluster, host, reason => {
+        joined.removed = reason
+        stop.abort()
       })
     }
     const backgroundServices = [
@@ -115,6 +116,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const isForced = await isHeldUp(clock, threadsLeft)
   await io.out(isForced ? "hayloft: stopped; a disk hangs, so the process ends by force\n" : "hayloft: stopped\n")
   if (isForced) endByForce()
+  if (joined.removed !== undefined) throw joined.removed
 }
 
 async function open(seams: RealSeams, config: ServeConfig, masterKey: Uint8Array | undefined): Promise<OpenedStore> {

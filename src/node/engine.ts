@@ -215,7 +215,7 @@ class EngineBuilder {
 
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
-    const { masterKey, root } = this.settings
+    const { masterKey, root, node } = this.settings
     const { recordManager } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
@@ -233,6 +233,7 @@ class EngineBuilder {
             return recordManager.record.policy
           },
           blockBytes,
+          ready: () => node?.records.ready(),
         },
         redundancy: this.redundancy(),
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },

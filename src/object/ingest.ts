@@ -28,6 +28,8 @@ const BODY_BYTES_MAX = 5 * GIB
 export interface StorePolicy {
   readonly policy: Policy
   readonly blockBytes: number
+  /** Resolves once the layout is known to be current; undefined: it is. */
+  ready?(): Promise<void> | undefined
 }
 
 interface IngestRequest {
@@ -169,6 +171,8 @@ export class Ingest {
     check: (body: WrittenBody) => string | undefined,
     commit: (ingested: Ingested) => Promise<Result>,
   ): Promise<Result> {
+    const waits = this.store.ready?.()
+    if (waits !== undefined) await waits
     const uploadId = this.uploads.nextId()
     try {
       const body = await write(uploadId)

@@ -37,20 +37,17 @@ export interface SqlSeams {
 export class KnownIncarnations implements Incarnations {
   private liveNumbers: ReadonlySet<number> = new Set()
   private list: IncarnationList = { live: [], highest: 0 }
+  /** As last read: all of one moment. Another object for each reading. */
+  live: LiveIncarnations = { highest: parseIncarnation(0), nodes: [] }
 
   constructor(readonly own: Incarnation) {}
 
   learn(list: IncarnationList): void {
     this.liveNumbers = new Set(list.live.map(({ incarnation }) => incarnation))
     this.list = list
-  }
-
-  /** As last read: all of one moment. */
-  get live(): LiveIncarnations {
-    const { live, highest } = this.list
-    return {
-      highest: parseIncarnation(highest),
-      nodes: live.map(({ node, incarnation }) => ({ node, incarnation: parseIncarnation(incarnation) })),
+    this.live = {
+      highest: parseIncarnation(list.highest),
+      nodes: list.live.map(({ node, incarnation }) => ({ node, incarnation: parseIncarnation(incarnation) })),
     }
   }
 

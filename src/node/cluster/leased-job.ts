@@ -15,9 +15,9 @@ export class LeasedJob implements Job {
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
     if (!this.leases.holds(this.lease)) return "idle"
-    this.leases.tries(this.lease)
+    this.leases.tries(this.lease, this.name)
     const outcome = await this.job.step(signal)
-    this.leases.succeeds(this.lease)
+    this.leases.succeeds(this.lease, this.name)
     return outcome
   }
 

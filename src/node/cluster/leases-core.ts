@@ -44,8 +44,8 @@ interface Held {
 export class LeaseTable {
   private readonly watched = new Map<string, Watched>()
   private readonly held = new Map<string, Held>()
-  /** Since when a job has tried, without success. */
-  private readonly tryingSinceMs = new Map<string, number>()
+  /** By lease, since when each of its jobs has tried, without success. */
+  private readonly trying = new Map<string, Map<string, number>>()
   private readonly restsUntilMs = new Map<string, number>()
 
   /** All leases that the process may take. */
@@ -71,13 +71,13 @@ export class LeaseTable {
 
   taken(name: string, incarnation: Incarnation, sentMs: number): void {
     this.held.set(name, { incarnation, renewedMs: sentMs })
-    this.tryingSinceMs.delete(name)
+    this.trying.delete(name)
   }
 
   /** The lease is given up, or lost. */
   drop(name: string): void {
     this.held.delete(name)
-    this.tryingSinceMs.delete(name)
+    this.trying.delete(name)
   }
 
   /** The process that had the lease when the rows were read last. */
@@ -123,21 +123,23 @@ export class LeaseTable {
     )
   }
 
-  /** A job begins a step. */
-  tries(name: string, nowMs: number): void {
-    if (!this.tryingSinceMs.has(name)) this.tryingSinceMs.set(name, nowMs)
+  /** A job of the lease begins a step. */
+  tries(name: string, job: string, nowMs: number): void {
+    const jobs = this.trying.get(name) ?? new Map<string, number>()
+    this.trying.set(name, jobs)
+    if (!jobs.has(job)) jobs.set(job, nowMs)
   }
 
   /** A step of a job has ended without an error. */
-  succeeds(name: string): void {
-    this.tryingSinceMs.delete(name)
+  succeeds(name: string, job: string): void {
+    this.trying.get(name)?.delete(job)
   }
 
   /** Leases of jobs that make no progress. */
   stuck(nowMs: number): readonly string[] {
     return [...this.held.keys()].filter(name => {
-      const sinceMs = this.tryingSinceMs.get(name)
-      return sinceMs !== undefined && nowMs - sinceMs >= LEASE_LIMITS.stuckMs
+      const sinceMs = Math.min(Infinity, ...(this.trying.get(name)?.values() ?? []))
+      return nowMs - sinceMs >= LEASE_LIMITS.stuckMs
     })
   }
 

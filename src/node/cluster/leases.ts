@@ -81,14 +81,14 @@ export class Leases implements BackgroundService {
     return { names, confirm: kept => table.renewed(names, kept, own, sentMs) }
   }
 
-  /** A job begins a step. */
-  tries(name: string): void {
-    this.table.tries(name, this.nowMs)
+  /** A job of the lease begins a step. */
+  tries(name: string, job = name): void {
+    this.table.tries(name, job, this.nowMs)
   }
 
   /** A step of a job has ended without an error. */
-  succeeds(name: string): void {
-    this.table.succeeds(name)
+  succeeds(name: string, job = name): void {
+    this.table.succeeds(name, job)
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -98,6 +98,28 @@ const addressOf = (text: string): NetAddress => {
 
 const textOf = ({ host, port }: NetAddress): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
+/**
+ * Whether the rows and the list of live incarnations were read, from begin to end, after a layout took effect: of two
+ * readings that ended since, the second began since.
+ */
+class Readings {
+  private layoutVersion = -1
+  private live: unknown
+  private ofRows = 0
+  private ofLive = 0
+
+  note(layoutVersion: number, live: unknown): void {
+    if (this.layoutVersion !== layoutVersion) Object.assign(this, { layoutVersion, live, ofRows: 0, ofLive: 0 })
+    this.ofRows += 1
+    if (this.live !== live) this.ofLive += 1
+    this.live = live
+  }
+
+  isAfter(layoutVersion: number): boolean {
+    return this.layoutVersion === layoutVersion && this.ofRows >= 2 && this.ofLive >= 2
+  }
+}
+
 export class Membership implements BackgroundService, ClusterView {
   readonly name = "membership"
   private readonly metrics: RpcMetrics
@@ -112,6 +134,8 @@ export class Membership implements BackgroundService, ClusterView {
   private rows: readonly NodeRow[] = []
   private readonly silences = new Silences()
   private readonly time = new AnsweredTime(MEMBERSHIP_LIMITS.gapMsMax)
+  private readonly readings = new Readings()
+  private reading: Promise<unknown> | undefined
 
   constructor(
     private readonly seams: MembershipSeams,
@@ -119,6 +143,8 @@ export class Membership implements BackgroundService, ClusterView {
     private readonly engine: ShardExchange,
     /** Registers what else this node does for others. */
     serve: (server: RpcServer) => void,
+    /** Called once if the node was removed from the store: the process must end. */
+    private readonly onRemoved: (reason: Failure) => void,
   ) {
     const { clock, net, telemetry, records } = seams
     const metrics = new RpcMetrics(telemetry)
@@ -153,10 +179,15 @@ export class Membership implements BackgroundService, ClusterView {
     return this.rows.find(({ name }) => name === this.own.name)
   }
 
-  /** The oldest layout under which another live node may still write. */
+  /** The oldest layout under which another live process may still write. */
   get oldestLayoutElsewhere(): number {
-    const live = this.rows.filter(row => row.name !== this.own.name && !this.isOver(row.incarnation))
-    return Math.min(Infinity, ...live.map(({ layoutVersion }) => layoutVersion))
+    const { metadata, records } = this.seams
+    if (!this.readings.isAfter(records.record.layout.version)) return 0
+    const others = metadata.live.nodes.filter(({ incarnation }) => incarnation !== metadata.incarnations.own)
+    // A process without a row is starting: it may have read the record before the layout changed.
+    const layoutOf = (incarnation: Incarnation): number =>
+      this.rows.find(row => row.incarnation === incarnation)?.layoutVersion ?? 0
+    return Math.min(Infinity, ...others.map(({ incarnation }) => layoutOf(incarnation)))
   }
 
   /**
@@ -167,12 +198,14 @@ export class Membership implements BackgroundService, ClusterView {
     const { clock } = this.seams
     this.address = announced(await this.server.listen(listen))
     await this.announce()
+    // Others wait for this node only since it has a row.
+    await this.seams.records.refresh()
     await this.readRows()
     const untilMs = clock.monotonicMs() + MEMBERSHIP_LIMITS.meetMs
     const isAlone = (): boolean =>
       [...this.others.values()].every(({ row, remote }) => this.isOver(row.incarnation) || remote.trouble === undefined)
     while (!isAlone() && clock.monotonicMs() < untilMs) await clock.sleep(MEMBERSHIP_LIMITS.meetPollMs, NEVER)
-    await this.readReports()
+    this.readReports()
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -190,12 +223,13 @@ export class Membership implements BackgroundService, ClusterView {
           await this.beat()
         }
         await this.readRows()
-        await this.readReports()
+        this.readReports()
       } catch (error) {
         this.time.missed()
         telemetry.log.debug("heartbeat_failed", { error: String(error) })
       }
     }
+    if (this.removedBecause !== undefined) this.onRemoved(this.removedBecause)
     await this.server.close()
     this.leave()
     await this.release().catch((error: unknown) => {
@@ -263,10 +297,11 @@ export class Membership implements BackgroundService, ClusterView {
     )
   }
 
-  private async readReports(): Promise<void> {
-    await mapBounded(this.others.values(), MEMBERSHIP_LIMITS.reportsConcurrent, async other => {
+  /** In the background: a node that does not answer must not delay heartbeats. */
+  private readReports(): void {
+    this.reading ??= mapBounded(this.others.values(), MEMBERSHIP_LIMITS.reportsConcurrent, async other => {
       other.report = await askForReport(other.peer).catch(() => undefined)
-    })
+    }).finally(() => (this.reading = undefined))
   }
 
   private async readRows(): Promise<void> {
@@ -278,6 +313,7 @@ export class Membership implements BackgroundService, ClusterView {
       isAdmitted(masterKey, { storeId, nodeName: name, fingerprint }, proof),
     )
     this.rows = proven
+    this.readings.note(this.seams.records.record.layout.version, metadata.live)
     const others = proven.filter(({ name }) => name !== this.own.name)
     admitted.fingerprints.clear()
     for (const { fingerprint } of proven) admitted.fingerprints.add(fingerprint)

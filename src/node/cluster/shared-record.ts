@@ -7,6 +7,7 @@
  * Limits    SHARED_RECORD_LIMITS.
  */
 import { asFailure, fail, isFailure, type Failure } from "../../base/failures.js"
+import type { Incarnation } from "../../base/ids.js"
 import { changeControl, controlRow, layoutTable } from "../../coordination/index.js"
 import {
   encodeControlRecord,
@@ -93,6 +94,8 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
   readonly name = "control record"
   private current: ControlRecord
   private failed: Failure | undefined
+  /** The incarnation that read the record last. */
+  private readBy: Incarnation
   private turn: Promise<unknown> = Promise.resolve()
   private waiting = 0
   private isStopped = false
@@ -105,6 +108,7 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
     record: ControlRecord,
   ) {
     this.current = record
+    this.readBy = metadata.incarnations.own
   }
 
   get record(): ControlRecord {
@@ -131,6 +135,14 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
     } finally {
       this.waiting -= 1
     }
+  }
+
+  /**
+   * Undefined if the record was read by the present incarnation. Another one begins after a long silence, in which the
+   * layout may have changed twice: blocks must not be written before it is read again.
+   */
+  ready(): Promise<void> | undefined {
+    return this.readBy === this.metadata.incarnations.own ? undefined : this.refresh()
   }
 
   /** Reads the record now; listeners have been called when it resolves. */
@@ -169,10 +181,12 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
       try {
         await this.metadata.run(replacing(this.current, next))
       } catch (error) {
+        if (isFailure(error, "conflict")) {
+          await this.read()
+          continue
+        }
         this.failed = asFailure(error)
-        if (!isFailure(error, "conflict")) throw error
-        await this.read()
-        continue
+        throw error
       }
       this.failed = undefined
       this.publish(next)
@@ -182,9 +196,11 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
   }
 
   private async read(): Promise<void> {
+    const { own } = this.metadata.incarnations
     const found = await readSharedRecord(this.metadata, this.current)
     if (found === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
     if (found.generation > this.current.generation) this.publish(found)
+    this.readBy = own
   }
 
   private publish(record: ControlRecord): void {

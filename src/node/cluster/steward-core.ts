@@ -25,6 +25,8 @@ export class Silences {
   private nodes = new Map<NodeName, Seen>()
   /** By live incarnation. */
   private processes = new Map<Incarnation, Seen>()
+  /** The highest live incarnation of each node, which may not have announced itself yet. */
+  private newest = new Map<string, Incarnation>()
   private nowMs = 0
 
   /** Rows of nodes and live incarnations as they were at `answeredMs`. */
@@ -34,6 +36,10 @@ export class Silences {
     this.nodes = new Map(
       rows.map(({ name, incarnation, beat }) => [name, this.seen(this.nodes.get(name), incarnation, beat)]),
     )
+    this.newest = new Map()
+    for (const { node, incarnation } of live.nodes) {
+      if (incarnation > (this.newest.get(node) ?? 0)) this.newest.set(node, incarnation)
+    }
     this.processes = new Map(
       live.nodes.map(({ incarnation }) => {
         const beat = byIncarnation.get(incarnation)?.beat
@@ -49,14 +55,22 @@ export class Silences {
 
   /** How long each node of the store has been silent. */
   ofNodes(): ReadonlyMap<NodeName, number> {
-    return new Map([...this.nodes].map(([name, { sinceMs }]) => [name, this.nowMs - sinceMs]))
+    return new Map([...this.nodes].map(([name, seen]) => [name, this.nowMs - this.sinceMs(name, seen)]))
   }
 
-  /** Live incarnations other than this one that have been silent for so long. */
-  processesSilentFor(silentMs: number, own: Incarnation): readonly Incarnation[] {
+  /** A node that has started again is not silent although its row is that of its earlier process. */
+  private sinceMs(name: NodeName, { incarnation, sinceMs }: Seen): number {
+    const newest = this.newest.get(name)
+    const begun = newest === undefined || newest <= incarnation ? undefined : this.processes.get(newest)
+    return begun?.sinceMs ?? sinceMs
+  }
+
+  /** Live incarnations other than this one that have been silent for so long; those that are still starting, longer. */
+  processesSilentFor(silentMs: number, startingMs: number, own: Incarnation): readonly Incarnation[] {
     return [...this.processes]
-      .filter(([incarnation, { sinceMs }]) => incarnation !== own && this.nowMs - sinceMs >= silentMs)
+      .filter(([, { beat, sinceMs }]) => this.nowMs - sinceMs >= (beat === undefined ? startingMs : silentMs))
       .map(([incarnation]) => incarnation)
+      .filter(incarnation => incarnation !== own)
   }
 }
 

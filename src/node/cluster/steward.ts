@@ -30,6 +30,8 @@ export const STEWARD_LIMITS = {
   gapMsMax: 15_000,
   /** Silence after which an incarnation is ended: its process begins another one once it is back. */
   endAfterMs: 5 * 60_000,
+  /** The same for a process that has not announced itself yet: it may be recovering its devices. */
+  endStartingAfterMs: 60 * 60_000,
   /** Silence after which a node is reported to the decision about its devices. */
   reportAfterMs: 15 * 60_000,
   /** Rows of counters that one step folds. */
@@ -108,15 +110,28 @@ export class Steward implements BackgroundService {
       await metadata.run(advanceEpoch(number, factsOf(live, rows), number - epochsKept(this.retention)))
     }
     if (signal.aborted) return
-    await this.endSilent()
-    await this.reportSilent()
-    await this.foldCounters()
+    // One that fails again and again must not keep the others, nor the measuring of silence, from going on.
+    await this.duty("silent processes", () => this.endSilent())
+    await this.duty("silent nodes", () => this.reportSilent())
+    await this.duty("counters", () => this.foldCounters())
+  }
+
+  private async duty(name: string, work: () => Promise<void>): Promise<void> {
+    const { leases, log } = this.seams
+    leases.tries(STEWARD_LEASE, name)
+    try {
+      await work()
+      leases.succeeds(STEWARD_LEASE, name)
+    } catch (error) {
+      log.warn("steward_step_failed", { duty: name, error: String(error) })
+    }
   }
 
   private async endSilent(): Promise<void> {
     const { metadata, log, leases } = this.seams
-    const { endAfterMs } = STEWARD_LIMITS
-    for (const incarnation of this.silences.processesSilentFor(endAfterMs, metadata.incarnations.own)) {
+    const { endAfterMs, endStartingAfterMs } = STEWARD_LIMITS
+    const { own } = metadata.incarnations
+    for (const incarnation of this.silences.processesSilentFor(endAfterMs, endStartingAfterMs, own)) {
       // A process that was stopped meanwhile does not act on what it saw before.
       if (!leases.holds(STEWARD_LEASE)) return
       const node = metadata.live.nodes.find(each => each.incarnation === incarnation)?.node

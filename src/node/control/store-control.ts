@@ -106,8 +106,14 @@ export class StoreControl implements Job, ConfigurationStore {
     return this.doing
   }
 
-  /** Publishes a changed record to the block layer. */
+  /** Publishes a changed record to the block layer, and gives up devices that another node has claimed. */
   private publish(record: ControlRecord): void {
+    for (const device of record.devices) {
+      if (this.options.isOwn(device) || this.devices.find(device.id) === undefined) continue
+      if (device.home === undefined) continue
+      const message = `node ${device.home.node} has claimed the device`
+      this.remove(device.id, fail("deviceFailed", { message, device: device.id }))
+    }
     const { layout, previousLayout } = record
     const isKnown = this.layouts.current.version === layout.version
     if (isKnown && (this.layouts.previous === undefined) === (previousLayout === undefined)) return
@@ -167,7 +173,16 @@ export class StoreControl implements Job, ConfigurationStore {
   }
 
   private async markOffline(ids: readonly DeviceId[]): Promise<ControlRecord> {
-    const record = await this.change("devices offline", before => markOffline(before, ids, this.clock.wallMs()))
+    // Another node may have claimed one of them meanwhile.
+    const isOwn = (id: DeviceId, { devices }: ControlRecord) =>
+      devices.some(device => device.id === id && this.options.isOwn(device))
+    const record = await this.change("devices offline", before =>
+      markOffline(
+        before,
+        ids.filter(id => isOwn(id, before)),
+        this.clock.wallMs(),
+      ),
+    )
     this.alarmOfNames(record)
     return record
   }
@@ -230,9 +245,21 @@ export class StoreControl implements Job, ConfigurationStore {
   /** Takes one step: updates the record, then the metadata replicas. */
   async step(): Promise<StepOutcome> {
     if (await this.markClosed()) return "busy"
+    if (await this.markOpen()) return "busy"
     if (await this.followDevices()) return "busy"
     if (await this.rebuildDamaged()) return "busy"
     return this.stepReplicas()
+  }
+
+  /** Takes a device back that others took offline while this node did not respond; returns true if there was one. */
+  private async markOpen(): Promise<boolean> {
+    const isOpen = (id: DeviceId): boolean => this.devices.find(id) !== undefined && !this.decommissioning.has(id)
+    const { devices, tablets } = this.record
+    if (tablets.length > 0) return false
+    const back = devices.find(device => device.state === "offline" && this.options.isOwn(device) && isOpen(device.id))
+    if (back === undefined) return false
+    await this.change("device returns", record => markReturning(record, back.id, this.clock.wallMs()))
+    return true
   }
 
   /** Marks a device offline that was closed while the record could not be changed; returns true if there was one. */

@@ -52,6 +52,7 @@ export class DeviceSet implements BackgroundService {
   readonly shards = new Map<DeviceId, ShardDevice>()
   /** Those of this node. */
   readonly own = new Map<DeviceId, ShardDevice>()
+  private readonly remote = new Map<DeviceId, ShardDevice>()
   private readonly devices = new Map<DeviceId, Open>()
   private readonly closing = new Set<Promise<void>>()
   private signal: AbortSignal | undefined
@@ -85,13 +86,19 @@ export class DeviceSet implements BackgroundService {
     const open: Open = { stack, folder, lifetime: new AbortController(), ended: Promise.resolve() }
     this.devices.set(id, open)
     this.own.set(id, stack.shards)
-    this.shards.set(id, stack.shards)
+    this.show(id)
     if (this.signal !== undefined) this.begin(open)
   }
 
   /** A device of another node; undefined: it is not reached any more. An own device that is open stays. */
   setRemote(id: DeviceId, device: ShardDevice | undefined): void {
-    if (this.own.has(id)) return
+    if (device === undefined) this.remote.delete(id)
+    else this.remote.set(id, device)
+    this.show(id)
+  }
+
+  private show(id: DeviceId): void {
+    const device = this.own.get(id) ?? this.remote.get(id)
     if (device === undefined) this.shards.delete(id)
     else this.shards.set(id, device)
   }
@@ -116,7 +123,8 @@ export class DeviceSet implements BackgroundService {
   private forget(id: DeviceId): Open | undefined {
     const open = this.devices.get(id)
     this.devices.delete(id)
-    if (this.own.delete(id)) this.shards.delete(id)
+    this.own.delete(id)
+    this.show(id)
     open?.lifetime.abort()
     return open
   }
