@@ -22,7 +22,7 @@ import { hasShard, isDamage, isLoss, strayHolders } from "./holders.js"
 import { assignedDeviceOf, type Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { Mender } from "./mender.js"
-import { removeExtent, removeGroups } from "./needle-removal.js"
+import { removeExtent, removeGroups, type RemovalDevices } from "./needle-removal.js"
 import { blockShape, type ExtentRange } from "./read-plan-core.js"
 import { reencodeBlock } from "./reencoder.js"
 import { shardScanPage } from "./shard-scan.js"
@@ -33,6 +33,7 @@ export class LocalBlocks implements Blocks {
   private readonly reader: BlockReader
   private readonly mender: Mender
   private readonly foreground: Foreground
+  private readonly removalDevices: RemovalDevices
   suspicions = 0
 
   /** `devices` and `layouts` may change at any time. */
@@ -44,7 +45,8 @@ export class LocalBlocks implements Blocks {
     metrics: Metrics,
     options: BlockOptions = {},
   ) {
-    const { refuseSingleCopy = false, onSingleCopy, onDamage } = options
+    const { refuseSingleCopy = false, onSingleCopy, onDamage, isExpectedBack = () => false } = options
+    this.removalDevices = { devices, isExpectedBack }
     const rebuilt = metrics.counter(
       "hayloft_shard_pieces_rebuilt_total",
       "Pieces read from other shards because one was missing, corrupt or slow",
@@ -77,8 +79,8 @@ export class LocalBlocks implements Blocks {
     return this.reader.read(ranges, signal, pieces)
   }
 
-  remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void> {
-    return removeExtent(this.devices, this.layouts, extent, runs)
+  remove(extent: Extent, runs?: readonly BlockRun[]): Promise<boolean> {
+    return removeExtent(this.removalDevices, this.layouts, extent, runs)
   }
 
   shardScan(from: RowKey): Soon<ShardScanPage> {
@@ -108,8 +110,8 @@ export class LocalBlocks implements Blocks {
     throw fail("corruptNeedle", { message: "no needle of the block has a readable header", uploadId: group.uploadId })
   }
 
-  removeGroups(groups: readonly BlockGroup[]): Promise<void> {
-    return removeGroups(this.devices, groups)
+  removeGroups(groups: readonly BlockGroup[]): Promise<boolean> {
+    return removeGroups(this.removalDevices, groups)
   }
 
   mend(group: BlockGroup, live: LiveBlock): Promise<Mended> {

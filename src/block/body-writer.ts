@@ -23,7 +23,7 @@ export async function writeBody(
   compute: Compute,
   writer: BlockWriter,
   request: WriteRequest,
-  remove: (extent: Extent) => Promise<void>,
+  remove: (extent: Extent) => Promise<unknown>,
 ): Promise<WrittenBody> {
   const { source } = request
   const body = new OpenBody(compute, writer, request)
@@ -158,7 +158,7 @@ class OpenBody {
   }
 
   /** Ends all writes and removes the written blocks; the orphan resolver removes leftovers after the next start. */
-  async abandon(remove: (extent: Extent) => Promise<void>): Promise<void> {
+  async abandon(remove: (extent: Extent) => Promise<unknown>): Promise<void> {
     this.openHashPipeline?.close()
     const outcomes = await Promise.allSettled(this.blocks)
     this.slab?.release()
@@ -169,7 +169,7 @@ class OpenBody {
   private async takeBack(
     begun: number,
     blocks: readonly WrittenBlock[],
-    remove: (extent: Extent) => Promise<void>,
+    remove: (extent: Extent) => Promise<unknown>,
   ): Promise<void> {
     await remove(describeBody(this.request, begun * this.request.blockBytes, blocks).extent)
   }

@@ -34,6 +34,8 @@ export interface BlockOptions {
   readonly onSingleCopy?: () => void
   /** Called when a device turns out to have a damaged shard. */
   readonly onDamage?: (deviceId: DeviceId, id: NeedleId) => void
+  /** Whether a device that does not answer is expected back as it is: nobody will look for what it missed. */
+  readonly isExpectedBack?: (id: DeviceId) => boolean
 }
 
 /** The device lacks shards of the partition. */
@@ -130,8 +132,11 @@ export interface Blocks {
    * `isLent` and `streamOf`.
    */
   read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, pieces?: PieceOwner): ReadBytes
-  /** Removes all needles of an extent, or of some of its blocks. */
-  remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void>
+  /**
+   * Removes all needles of an extent, or of some of its blocks. Returns false if it must be repeated: a device that may
+   * have some did not answer, and is expected back.
+   */
+  remove(extent: Extent, runs?: readonly BlockRun[]): Promise<boolean>
   /** Blocks on devices from a place in the index on, referenced by a row or not. See `shardScanPage`. */
   shardScan(from: RowKey): Soon<ShardScanPage>
   /** All blocks of one partition on devices. */
@@ -141,8 +146,8 @@ export interface Blocks {
    * longer exist.
    */
   headerOf(group: BlockGroup): Promise<ShardHeader>
-  /** Removes just these needles. */
-  removeGroups(groups: readonly BlockGroup[]): Promise<void>
+  /** Removes just these needles. Returns false if it must be repeated, like `remove`. */
+  removeGroups(groups: readonly BlockGroup[]): Promise<boolean>
   /**
    * Puts each shard of a block on the device that should have it, and removes copies from other devices. Throws
    * `deviceFull`. A device that fails still lacks its shard.

@@ -3,14 +3,17 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { parseLogSequence } from "../base/ids.js"
+import { parseLogSequence, type DeviceId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { parsePolicy, shardCount, textOfPolicy } from "../base/policy.js"
 import { Rows } from "../device/index.js"
 import { partitionOf } from "../format/partition.js"
 import { planNext, slotsOf } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
-import { deviceIdOf, OWNER, ShardWorld } from "./testing-blocks.js"
+import { ALL_NEEDLES } from "./shard-scan-core.js"
+import type { ShardDevice } from "./contract.js"
+import type { ShardStore } from "./shard-store.js"
+import { deviceIdOf, distant, OWNER, ShardWorld } from "./testing-blocks.js"
 
 const BLOCK_BYTES = 16 * KIB
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
@@ -96,6 +99,37 @@ test("a device that goes offline during reads and writes fails neither", async (
   assert.ok(written.content.kind === "extent")
   assert.ok(written.hints.some(({ deviceId }) => deviceId === gone))
   assert.deepEqual(await world.read(written.content.extent), Buffer.from(bytes))
+})
+
+test("a removal is complete once every device has answered that is expected back, however it is out of reach", async () => {
+  const world = await open("ec:4+2")
+  const away = deviceIdOf(2)
+  const device = must(world.devices.live.get(away), "a device")
+  const store = distant(device.volumes)
+  const answerless: ShardStore = { ...store, remove: () => Promise.reject(fail("deviceFailed")) }
+  const refusing: ShardStore = { ...store, refusing: fail("deviceFailed") }
+  const live: Map<DeviceId, ShardDevice> = world.devices.live
+  const waysToLeave = [
+    () => live.delete(away),
+    () => live.set(away, { ...device, volumes: answerless }),
+    () => live.set(away, { ...device, volumes: refusing }),
+  ]
+  for (const leave of waysToLeave) {
+    const extent = await world.writeExtent(world.random.bytes(3 * BLOCK_BYTES))
+    const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
+    leave()
+    world.expected.add(away)
+    assert.equal(await world.blocks.remove(extent), false)
+    assert.equal(await world.blocks.removeGroups(groups), false)
+    world.expected.clear()
+    assert.equal(await world.blocks.remove(extent), true, "an offline device is looked through once it is back")
+    assert.equal(await world.blocks.removeGroups(groups), true)
+    world.expected.add(away)
+    world.devices.bringBack(away)
+    assert.equal(world.devices.needlesOn(away), 3)
+    assert.equal(await world.blocks.remove(extent), true)
+    assert.equal(world.devices.needlesOn(away), 0)
+  }
 })
 
 test("a read from a hung device is soon answered by the others, also if two hang", async () => {

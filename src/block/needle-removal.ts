@@ -1,6 +1,7 @@
 /**
- * Needle removal: removes needles from the devices that hold them. A device that cannot accept tombstones now counts as
- * missing: the ownership of its remaining needles is resolved once it is back.
+ * Needle removal: removes needles from the devices that hold them. If a device cannot accept tombstones now, and is
+ * expected back as it is, the removal must be repeated. Another one counts as missing: the ownership of its remaining
+ * needles is resolved once it is back.
  */
 import { isFailure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -18,37 +19,54 @@ import { needleIdOf, type BlockGroup } from "./shard-scan-core.js"
 
 type Batches = Map<DeviceId, NeedleId[]>
 
-/** All needles of these blocks of an extent, on every device to which the layouts or its exceptions lead. */
+/** The devices from which needles are removed. */
+export interface RemovalDevices {
+  readonly devices: Devices
+  readonly isExpectedBack: (id: DeviceId) => boolean
+}
+
+/**
+ * All needles of these blocks of an extent, on every device to which the layouts or its exceptions lead. Returns false
+ * if it must be repeated.
+ */
 export async function removeExtent(
-  devices: Devices,
+  from: RemovalDevices,
   layouts: Layouts,
   extent: Extent,
   runs: readonly BlockRun[] = [{ firstBlock: 0, lastBlock: blockCount(extent) - 1 }],
-): Promise<void> {
+): Promise<boolean> {
   let blocks = 0
+  let isComplete = true
   let batches: Batches = new Map()
   for (const { firstBlock, lastBlock } of runs) {
     for (let block = firstBlock; block <= lastBlock; block += 1) {
-      addBlock(batches, devices, layouts, extent, block)
+      addBlock(batches, from, layouts, extent, block)
       blocks += 1
       if (blocks % BLOCK_LIMITS.removeNeedlesMax !== 0) continue
-      await removeBatches(devices, batches)
+      isComplete = (await removeBatches(from, batches)) && isComplete
       batches = new Map()
     }
   }
-  await removeBatches(devices, batches)
+  return (await removeBatches(from, batches)) && isComplete
 }
 
-export async function removeGroups(devices: Devices, groups: readonly BlockGroup[]): Promise<void> {
+/** Returns false if it must be repeated. */
+export async function removeGroups(from: RemovalDevices, groups: readonly BlockGroup[]): Promise<boolean> {
   const batches: Batches = new Map()
   for (const group of groups) {
     for (const { deviceId, slot } of [...group.shards, ...group.damaged])
       add(batches, deviceId, needleIdOf(group, slot))
   }
-  await removeBatches(devices, batches)
+  return removeBatches(from, batches)
 }
 
-function addBlock(batches: Batches, devices: Devices, layouts: Layouts, extent: Extent, block: number): void {
+function addBlock(
+  batches: Batches,
+  { devices }: RemovalDevices,
+  layouts: Layouts,
+  extent: Extent,
+  block: number,
+): void {
   const { policy, generation, exception } = blockShape(extent, block)
   const { uploadId, part } = extent
   const partition = partitionOf(uploadId, part, block)
@@ -56,7 +74,9 @@ function addBlock(batches: Batches, devices: Devices, layouts: Layouts, extent: 
     const id = { partition, uploadId, part, block, generation, slot }
     // A layout that became narrower since the block was written does not cover its last slots.
     const isBeyond = slot >= layouts.current.width
-    const holders = isBeyond ? devices.keys() : holdersOf(layouts, id, exception)
+    const holders = isBeyond
+      ? new Set([...devices.keys(), ...layouts.current.devices])
+      : holdersOf(layouts, id, exception)
     for (const deviceId of holders) add(batches, deviceId, id)
   }
 }
@@ -67,15 +87,20 @@ function add(batches: Batches, deviceId: DeviceId, id: NeedleId): void {
   else batches.set(deviceId, [id])
 }
 
-async function removeBatches(devices: Devices, batches: Batches): Promise<void> {
+/** Returns false if a device did not answer that is expected back. */
+async function removeBatches({ devices, isExpectedBack }: RemovalDevices, batches: Batches): Promise<boolean> {
+  let isComplete = true
   await mapBounded(batches, BLOCK_LIMITS.maxConcurrentShards, async ([deviceId, ids]) => {
     const device = devices.get(deviceId)
-    if (device === undefined || device.volumes.refusing !== undefined) return
-    try {
-      await device.volumes.remove(ids)
-    } catch (error) {
-      const isGone = devices.get(deviceId) !== device || device.volumes.refusing !== undefined
-      if (!isGone && !isFailure(error, "deviceFailed")) throw error
+    if (device !== undefined && device.volumes.refusing === undefined) {
+      try {
+        return await device.volumes.remove(ids)
+      } catch (error) {
+        const isGone = devices.get(deviceId) !== device || device.volumes.refusing !== undefined
+        if (!isGone && !isFailure(error, "deviceFailed")) throw error
+      }
     }
+    if (isExpectedBack(deviceId)) isComplete = false
   })
+  return isComplete
 }

@@ -129,6 +129,8 @@ export class ShardWorld {
   readonly blocks: LocalBlocks
   readonly damaged: ShardCopy[] = []
   singleCopies = 0
+  /** Devices that are expected back if they do not answer. */
+  readonly expected = new Set<DeviceId>()
   private uploads = 0
 
   constructor(
@@ -145,6 +147,7 @@ export class ShardWorld {
       refuseSingleCopy,
       onSingleCopy: () => (this.singleCopies += 1),
       onDamage: (of, id) => this.damaged.push({ deviceId: of, id }),
+      isExpectedBack: id => this.expected.has(id),
     })
   }
 

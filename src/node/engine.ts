@@ -139,6 +139,10 @@ function outOfReach({ policy, devices }: ControlRecord, shards: Devices): string
   return responding >= needed ? undefined : `only ${responding} of ${devices.length} devices respond to this node`
 }
 
+/** Whether nobody looks for what the device misses while it does not answer: only one that was offline is scanned. */
+const isExpectedBack = ({ devices }: ControlRecord, deviceId: DeviceId): boolean =>
+  devices.some(({ id, state }) => id === deviceId && state !== "offline")
+
 /** Background work on each device. */
 const tendingJobs = (devices: () => readonly DeviceStack[]): readonly Job[] => [
   new EachDevice("compaction", devices, stack => stack.tending.compaction),
@@ -223,6 +227,7 @@ class EngineBuilder {
       refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
       onSingleCopy: () => this.control.singleCopyWritten(),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
+      isExpectedBack: id => shared !== undefined && isExpectedBack(recordManager.record, id),
     })
     const { storeId, blockBytes } = recordManager.record
     const services = createServices(

@@ -135,7 +135,7 @@ export class Uploads {
     try {
       // Only this request could have made a row reference the upload, and it was refused.
       const namings = await this.metadata.run(readNamings({ bucketId, key, uploadId: extent.uploadId }))
-      if (namings.length === 0) await this.blocks.remove(extent)
+      if (namings.length === 0 && !(await this.blocks.remove(extent))) this.leaveInDoubt(doubt)
     } catch (error) {
       this.leaveInDoubt(doubt)
       this.log.debug("discarded_upload_left_in_doubt", { error: String(error) })

@@ -20,6 +20,8 @@ class Scene {
   /** Incarnations whose releases are due; `until`: only up to this number. */
   readonly due = new Map<number, number>()
   full: UploadId | undefined
+  /** A device that may have some of its bytes is out of reach. */
+  unreachable: UploadId | undefined
   private releases = 0
 
   readonly collector = new Collector(
@@ -27,7 +29,9 @@ class Scene {
     {
       remove: async ({ uploadId }) => {
         if (uploadId === this.full) throw fail("deviceFull")
+        if (uploadId === this.unreachable) return false
         this.removed.push(uploadId)
+        return true
       },
     },
     this.retention(),
@@ -98,6 +102,20 @@ test("a deletion that a full device refuses is retried after all others", async 
   assert.equal((await scene.rest()).outcome, "throttled")
   assert.deepEqual(scene.removed, others)
   scene.full = undefined
+  assert.equal((await scene.rest()).outcome, "idle")
+  assert.deepEqual(scene.removed, [...others, first])
+})
+
+test("a deletion that a device out of reach misses is kept, does not delay others, and is repeated later", async () => {
+  const scene = new Scene()
+  const [first, ...others] = scene.release(3, 2 * PAGE)
+  scene.due.set(3, Infinity)
+  scene.unreachable = first
+  assert.equal((await scene.rest()).outcome, "idle")
+  assert.deepEqual(scene.removed, others)
+  assert.equal(scene.metadata.rows("releases"), 1)
+  assert.deepEqual(await scene.rest(), { outcome: "idle", steps: 1 })
+  scene.unreachable = undefined
   assert.equal((await scene.rest()).outcome, "idle")
   assert.deepEqual(scene.removed, [...others, first])
 })

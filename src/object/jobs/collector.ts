@@ -3,8 +3,8 @@
  *
  * Promises  A byte is deleted only after the decision that unreferenced it is committed and every reader that could
  *           still use it has ended: the retention decides when. Each step is idempotent: it is repeated after a
- *           crash. A pending deletion that waits, for the retention, for a device without space even for a deletion or
- *           for a metadata replica, does not delay others.
+ *           crash. A pending deletion that waits, for the retention, for a device that is out of reach or has no space
+ *           even for a deletion, or for a metadata replica, does not delay others.
  *           Unused parts of a completed upload are recognised by absence: every replica is queried.
  * Limits    COLLECTOR_LIMITS.
  */
@@ -34,7 +34,7 @@ export const COLLECTOR_LIMITS = {
 
 type MultipartPendingDeletion = Exclude<PendingDeletionRecord["kind"], "extent" | "blocks">
 
-/** The deletion is complete, or one step of it is, or it waits for a metadata replica. */
+/** The deletion is complete, or one step of it is, or it waits for a device or a metadata replica. */
 type Outcome = "done" | "more" | "waits"
 
 /** Rows to drop, and the bytes that only these rows reference. */
@@ -144,14 +144,16 @@ export class Collector implements Job {
   }
 
   private async carryOut({ rowKey, value, record }: PendingDeletion): Promise<Outcome> {
-    if (record.kind === "extent") await this.blocks.remove(record.extent)
-    else if (record.kind === "blocks") await this.blocks.remove(record.extent, record.runs)
-    else {
-      const outcome = await this.expand(record)
-      if (outcome !== "done") return outcome
-    }
+    const outcome = await this.deleteBytes(record)
+    if (outcome !== "done") return outcome
     await this.metadata.run(dropRows([["releases", rowKey, value]]))
     return "done"
+  }
+
+  private async deleteBytes(record: PendingDeletionRecord): Promise<Outcome> {
+    if (record.kind !== "extent" && record.kind !== "blocks") return this.expand(record)
+    const runs = record.kind === "blocks" ? record.runs : undefined
+    return (await this.blocks.remove(record.extent, runs)) ? "done" : "waits"
   }
 
   /** One bounded step over the parts, then the segments, of an ended multipart upload. */
@@ -160,7 +162,7 @@ export class Collector implements Job {
     const step = (await this.partsStep(record.kind, stem)) ?? (await this.segmentStep(record.kind, stem))
     if (step === "waits") return "waits"
     if (!step) return "done"
-    for (const extent of step.dead) await this.blocks.remove(extent)
+    for (const extent of step.dead) if (!(await this.blocks.remove(extent))) return "waits"
     await this.metadata.run(dropRows(step.rows))
     return "more"
   }

@@ -117,15 +117,18 @@ export class OwnershipResolver {
 
   /**
    * Removes an unreferenced block, unless a row references or announces it by now: the rows are those of the newest
-   * decision. Returns false if the removal must wait: the upload is held, or the rows after the next start are uncertain.
+   * decision. Returns false if the removal must wait: the upload is held, a device is out of reach, or the rows after the next
+   * start are uncertain.
    */
   async remove(group: BlockGroup, owner: NeedleOwner): Promise<boolean> {
     const { uploadId } = group
     try {
-      return await this.uploads.exclusively(uploadId, async () => {
+      let isRemoved = true
+      const isOurs = await this.uploads.exclusively(uploadId, async () => {
         const extents = await this.metadata.run(readNamings({ ...owner, uploadId }))
-        if (!extents.some(extent => isOfExtent(group, extent))) await this.blocks.removeGroups([group])
+        if (!extents.some(extent => isOfExtent(group, extent))) isRemoved = await this.blocks.removeGroups([group])
       })
+      return isOurs && isRemoved
     } catch (error) {
       if (isFailure(error, ...NOT_NOW)) return false
       throw error

@@ -27,7 +27,7 @@ export class RefusedUploads implements Job {
   }
 
   progress(): string {
-    return `${this.removed} refused uploads removed, ${this.removals.count} wait for space`
+    return `${this.removed} refused uploads removed, ${this.removals.count} wait for a device`
   }
 
   async step(): Promise<StepOutcome> {
@@ -48,10 +48,7 @@ export class RefusedUploads implements Job {
       this.uploads.putBack(doubt)
       throw error
     }
-    this.removals.add(`${extent.uploadId} ${extent.part}`, async () => {
-      await this.blocks.remove(extent)
-      return true
-    })
+    this.removals.add(`${extent.uploadId} ${extent.part}`, () => this.blocks.remove(extent))
     return true
   }
 }
