@@ -25,5 +25,7 @@ export interface Job {
   readonly name: string
   /** Does one small unit of work; the runner never interrupts it. */
   step(signal: AbortSignal): Promise<StepOutcome>
+  /** Gives up unfinished work that would hold up another process, which does the job from now on. */
+  release?(): Promise<void>
   progress(): string
 }

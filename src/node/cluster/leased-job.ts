@@ -1,8 +1,14 @@
-/** A job that one process of the store does at a time: it takes steps only while the process has the lease. */
+/**
+ * A job that one process of the store does at a time: it takes steps only while the process has the lease. After the
+ * loss of the lease it releases what it has begun.
+ */
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Leases } from "./leases.js"
 
 export class LeasedJob implements Job {
+  /** A step was taken since the latest release. */
+  private hasWorked = false
+
   constructor(
     private readonly job: Job,
     private readonly lease: string,
@@ -14,7 +20,12 @@ export class LeasedJob implements Job {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
-    if (!this.leases.holds(this.lease)) return "idle"
+    if (!this.leases.holds(this.lease)) {
+      if (this.hasWorked) await this.job.release?.()
+      this.hasWorked = false
+      return "idle"
+    }
+    this.hasWorked = true
     this.leases.tries(this.lease, this.name)
     const outcome = await this.job.step(signal)
     this.leases.succeeds(this.lease, this.name)

@@ -82,7 +82,7 @@ test("a job that only fails loses its lease, for others to take; one that is idl
   assert.deepEqual(free(table, stuckMs + restMs), [10])
 })
 
-test("a job takes steps only with its lease, and says otherwise who has it", async () => {
+test("a job takes steps only with its lease, releases its work without it, and says otherwise who has it", async () => {
   const calls: string[] = []
   const job = {
     name: "repair",
@@ -91,6 +91,7 @@ test("a job takes steps only with its lease, and says otherwise who has it", asy
       if (calls.length > 4) throw new Error("failed")
       return "busy" as const
     },
+    release: async () => void calls.push("release"),
     progress: () => "half done",
   }
   const leases = {
@@ -114,4 +115,7 @@ test("a job takes steps only with its lease, and says otherwise who has it", asy
   assert.deepEqual(calls, ["repair tries", "step", "repair succeeds"])
   await assert.rejects(leased.step(signal))
   assert.deepEqual(calls.slice(3), ["repair tries", "step"])
+  leases.isOwn = false
+  for (let steps = 0; steps < 2; steps += 1) assert.equal(await leased.step(signal), "idle")
+  assert.deepEqual(calls.slice(5), ["release"], "once, after the lease was lost")
 })

@@ -3,10 +3,11 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
-import { objectKeyOfText, parseLogSequence, type RowKey } from "../../base/ids.js"
+import { objectKeyOfText, parseIncarnation, parseLogSequence, type RowKey } from "../../base/ids.js"
 import { KIB, PART_BYTES_MIN } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import type { Soon } from "../../base/soon.js"
+import { soleProcess } from "../../metadata/index.js"
 import { ALL_NEEDLES, type BlockGroup, type ShardScanPage } from "../../block/index.js"
 import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
@@ -311,6 +312,24 @@ test("a swap with an unknown outcome may apply at the next start: its blocks are
     await assertOnly(world, blocksIn(bodies), `in the end, after ${again}`)
     await assertAll(world, bodies, `in the end, after ${again}`)
   }
+})
+
+test("a process that releases the job leaves nothing for which the next one waits", async () => {
+  const before = await open("replica:2", 3)
+  const bodies = await putSome(before, 3)
+  choose(before, "ec:2+1")
+  const job = before.job("reencode")
+  while (before.tablet.rows("intents") === 0) await before.clock.runUntil(job.step(noSignal))
+  await job.release?.()
+  before.isShared = true
+  const world = before.restart(2)
+  // The process before is still running.
+  world.tablet.incarnations = { own: parseIncarnation(2), oldestLive: parseIncarnation(1), isOver: () => false }
+  await world.settle("reencode", 200)
+  assert.equal(world.services.reencode.report().waiting, 0)
+  await assertAll(world, bodies, "after it")
+  world.tablet.incarnations = soleProcess(parseIncarnation(2))
+  await assertOnly(world, blocksIn(bodies), "in the end")
 })
 
 test("a bucket's policy changes during re-encoding: no generation of an upload has two policies, and all blocks get the last one", async () => {

@@ -182,6 +182,14 @@ export class Reencode implements Job {
     this.source.wake()
   }
 
+  /** Another process re-encodes from now on: it would wait for the intent as long as this process runs. */
+  async release(): Promise<void> {
+    const { job } = this
+    if (job === undefined) return
+    await this.metadata.run(giveUpReencoding(job.name))
+    this.end(job, "waits")
+  }
+
   async step(signal: AbortSignal): Promise<StepOutcome> {
     if (this.isPaused) return "idle"
     const reason = this.reasonNow()
