@@ -6,7 +6,7 @@ import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Metadata } from "../metadata/index.js"
-import { ABORTED_LIMITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
+import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./jobs/collector.js"
 import type { ObjectServices } from "./contract.js"
@@ -64,7 +64,7 @@ interface ServiceSettings {
 
 export function createServices(
   { clock, random, tablet, compute, blocks, log }: ServiceSeams,
-  { store, redundancy, backup, abortedWaits: waits = ABORTED_LIMITS, retention, isShared }: ServiceSettings,
+  { store, redundancy, backup, abortedWaits, retention, isShared = false }: ServiceSettings,
 ): Services {
   const watched = new WatchedMetadata(tablet)
   const pins = new ReadPins(clock)
@@ -74,6 +74,7 @@ export function createServices(
   const integrityAudit = new IntegrityAudit(clock, tablet, blocks, redundancy)
   const isEveryDeviceOnline = () => [...redundancy.states().values()].every(({ state }) => state !== "offline")
   const refused = new RefusedUploads(backend)
+  const waits = abortedWaits ?? (isShared ? SHARED_ABORTED_WAITS : ABORTED_WAITS)
   const orphans = new Orphans(backend, { isEveryDeviceOnline, waits }, isShared ? undefined : refused)
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
   const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)

@@ -14,9 +14,10 @@ import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { soleProcess } from "../metadata/index.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
-import { ABORTED_LIMITS } from "./jobs/aborted-blocks.js"
+import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import type { BodySource, Bucket, CreateMultipartRequest, PutRequest } from "./contract.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
+import type { Retention } from "./retention.js"
 import { createServices, type Services } from "./services.js"
 
 const noSignal = new AbortController().signal
@@ -47,6 +48,9 @@ export class StoreWorld<Its extends WorldDevices> {
   policyVersion = 1
   /** Later processes of the store take themselves for one of several. */
   isShared = false
+  /** Of later processes. Undefined: their readers decide. */
+  retention: Retention | undefined
+  private readonly abortedWaits: AbortedWaits
   /** Random source for later processes. */
   moveBytesPerSecondMax = Infinity
   private bucket: Bucket | undefined
@@ -85,7 +89,10 @@ export class StoreWorld<Its extends WorldDevices> {
     tablet.incarnations = soleProcess(number)
     const random = new SimRandom(1000 + incarnation)
     const seams = { clock, random, tablet, compute, blocks: this.blocks, log: telemetry.log }
-    this.services = createServices(seams, { store, redundancy: this.source(), isShared: before?.isShared ?? false })
+    const isShared = before?.isShared ?? false
+    this.abortedWaits = isShared ? SHARED_ABORTED_WAITS : ABORTED_WAITS
+    const retention = before?.retention
+    this.services = createServices(seams, { store, redundancy: this.source(), isShared, retention })
   }
 
   /** A new store on empty devices, as many as the policy needs. */
@@ -227,9 +234,9 @@ export class StoreWorld<Its extends WorldDevices> {
   /** Removes all unreferenced blocks: decides, waits a day, removes. */
   async removeAborted(): Promise<void> {
     await this.settle("orphans")
-    await this.clock.advance(ABORTED_LIMITS.countWaitMs)
+    await this.clock.advance(this.abortedWaits.countWaitMs)
     await this.settle("orphans")
-    await this.clock.advance(ABORTED_LIMITS.removalWaitMs - ABORTED_LIMITS.countWaitMs)
+    await this.clock.advance(this.abortedWaits.removalWaitMs - this.abortedWaits.countWaitMs)
     await this.settle("orphans")
   }
 

@@ -25,20 +25,35 @@ import { nameOf, type Removals } from "./removals.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 
-export const ABORTED_LIMITS = {
+const ABORTED_LIMITS = {
   /** Further blocks are left alone until some of these are gone. */
   blocksMax: 10_000,
   resolvedPerStep: 64,
-  /** From the decision to the removal: no reader that started before the decision lasts longer. */
-  removalWaitMs: RETENTION_LIMITS.retentionMs,
-  /** From the decision to the count: by then the collector has removed blocks that only waited for it. */
-  countWaitMs: 3_600_000,
+  /** How long the collector needs at most for deletions that are due. */
+  collectorMs: 3_600_000,
 } as const
 
 /** Shorter in simulation. */
 export interface AbortedWaits {
+  /** From the decision to the removal: no reader that started before the decision lasts longer. */
   readonly removalWaitMs: number
+  /** From the decision to the count: by then the collector has removed blocks that only waited for it. */
   readonly countWaitMs: number
+}
+
+/** If only this process opens the store: a deletion is due when the readers of this process have ended. */
+export const ABORTED_WAITS: AbortedWaits = {
+  removalWaitMs: RETENTION_LIMITS.retentionMs,
+  countWaitMs: ABORTED_LIMITS.collectorMs,
+}
+
+const SHARED_COUNT_WAIT_MS = RETENTION_LIMITS.retentionMs + RETENTION_LIMITS.epochMs + 2 * ABORTED_LIMITS.collectorMs
+
+/** If several processes do: a deletion is due after the retention, counted in epochs. */
+export const SHARED_ABORTED_WAITS: AbortedWaits = {
+  // Counted before they are removed, so that the brake comes before the removal.
+  removalWaitMs: SHARED_COUNT_WAIT_MS + ABORTED_LIMITS.collectorMs,
+  countWaitMs: SHARED_COUNT_WAIT_MS,
 }
 
 /** When aborted blocks may be removed. */

@@ -12,14 +12,16 @@ import { makeCodec } from "../../erasure/index.js"
 import { objectRowKey } from "../../format/row-key.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import type { QueryView, RowView } from "../../metadata/index.js"
-import { ABORTED_LIMITS } from "./aborted-blocks.js"
+import { ABORTED_WAITS } from "./aborted-blocks.js"
 import { ABORTED_BRAKE, abortedBlocksMax } from "./aborted-brake-core.js"
 import { ORPHAN_LIMITS } from "./orphans.js"
 import { sealUpload } from "../commands/multipart-commands-core.js"
+import { RETENTION_LIMITS } from "../retention.js"
 import { plainUpload, sourceOf, StoreWorld } from "../testing-services.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const noSignal = new AbortController().signal
+const HOUR_MS = 3_600_000
 
 const open = () => StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
 
@@ -102,7 +104,7 @@ test("no block is removed because the local replica lacks its row", async () => 
     // In one case all replicas seem to confirm it at first, and one of them has the row a day later.
     damage(world, keys.slice(0, 5), isLater ? [damaged] : [whole])
     await world.settle("orphans")
-    await world.clock.advance(ABORTED_LIMITS.removalWaitMs)
+    await world.clock.advance(ABORTED_WAITS.removalWaitMs)
     world.tablet.otherReplicas = [whole]
     await world.removeAborted()
     assert.equal(world.needles, had, `${isLater}`)
@@ -125,7 +127,7 @@ test("an unreferenced block is removed a day after all replicas confirmed it, an
   assert.ok(world.needles > kept, "a replica is offline")
   world.tablet.isReplicaMissing = false
   await world.settle("orphans")
-  await world.clock.advance(ABORTED_LIMITS.removalWaitMs - 1)
+  await world.clock.advance(ABORTED_WAITS.removalWaitMs - 1)
   await world.settle("orphans")
   assert.ok(world.needles > kept, "a day has not passed")
   await world.clock.advance(1)
@@ -170,6 +172,29 @@ test("blocks deleted while a device was offline do not count for the brake", asy
   world.bringBack(back)
   await world.settle()
   await world.removeAborted()
+  assert.deepEqual([world.needles, world.services.orphans.report().isStopped], [0, false])
+})
+
+test("released blocks that a shared store keeps do not stop the removal of orphans", async () => {
+  const alone = await open()
+  let releasedMs = Infinity
+  alone.isShared = true
+  // As late as it can be: the retention, and an epoch that had just begun.
+  const { retentionMs, epochMs } = RETENTION_LIMITS
+  const keptMs = retentionMs + epochMs
+  alone.retention = {
+    now: () => ({ isDue: () => world.clock.monotonicMs() >= releasedMs + keptMs, after: () => undefined }),
+  }
+  const keys = await putSome(alone, ABORTED_BRAKE.blocksMin + 5)
+  const world = alone.restart(2)
+  for (const key of keys) await world.remove(key)
+  releasedMs = world.clock.monotonicMs()
+  await world.settle("orphans")
+  for (let waitedMs = 0; waitedMs < keptMs + 4 * HOUR_MS; waitedMs += HOUR_MS) {
+    await world.clock.advance(HOUR_MS)
+    await world.settle("collector")
+    await world.settle("orphans")
+  }
   assert.deepEqual([world.needles, world.services.orphans.report().isStopped], [0, false])
 })
 
