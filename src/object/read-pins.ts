@@ -33,8 +33,11 @@ export class ReadPin {
 
   /** Called before bytes are returned. Throws if the pin has expired. */
   progress(): void {
+    const nowMs = this.clock.monotonicMs()
+    // Nobody asks for the oldest pin if other processes share the store.
+    this.expireIfOver(nowMs)
     if (this.expired) throw fail("requestTimeout", { message: "the read took too long" })
-    this.touchedMs = this.clock.monotonicMs()
+    this.touchedMs = nowMs
   }
 
   /** The same pieces; the pin ends with them. */
