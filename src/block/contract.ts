@@ -98,6 +98,8 @@ export interface Mended {
   readonly writtenBytes: number
   /** Copies removed from devices that should not have them. */
   readonly removed: number
+  /** Some copies were left where they should not be: the mend took too long, or the layouts changed. */
+  readonly leftSurplus: boolean
   /** Devices that still lack a shard because a read or write failed. */
   readonly lacking: readonly DeviceId[]
   /** Devices that lack a shard and cannot be written now. */

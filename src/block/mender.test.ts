@@ -12,6 +12,7 @@ import type { Extent } from "../format/extent.js"
 import { planNext, replaceDevice } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { Mended } from "./contract.js"
+import { SURPLUS_MS_MAX } from "./mender.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "./shard-scan-core.js"
 import { changed, deviceIdOf, OWNER, SHARD_MEMORY_BYTES, ShardWorld } from "./testing-blocks.js"
 
@@ -257,6 +258,30 @@ test("a copy elsewhere is removed only after the right device has a good one, no
   world.meddle = () => undefined
   await mendAll(world, kept)
   assert.equal(world.devices.needlesOn(old), 0)
+  await assertWhole(world, kept, "in the end")
+})
+
+test("a mend that was paused, or whose layout is not the current one any more, removes no copy", async () => {
+  const world = await open("ec:2+2")
+  const kept = await writeSome(world)
+  const old = deviceIdOf(1)
+  const held = world.devices.needlesOn(old)
+  const by = await world.devices.add(71)
+  world.layouts.publish(replaceDevice(world.layouts.current, old, by, 2), undefined)
+  const leftAfter = async (what: "append" | "read", meanwhile: () => void | Promise<void>) => {
+    world.meddle = (which, _, device) => (which === what && device === by ? meanwhile() : undefined)
+    const outcomes = await mendAll(world, kept)
+    return [outcomes.filter(({ leftSurplus }) => leftSurplus).length, world.devices.needlesOn(old)]
+  }
+  const pause = () => world.clock.advance(SURPLUS_MS_MAX)
+  const relayout = () => {
+    const { current } = world.layouts
+    world.layouts.publish({ ...current, version: current.version + 1 }, undefined)
+  }
+  assert.deepEqual(await leftAfter("append", pause), [held, held], "paused while it wrote")
+  assert.deepEqual(await leftAfter("read", pause), [held, held], "paused while it read")
+  assert.deepEqual(await leftAfter("read", relayout), [held, held], "the layout changed")
+  assert.deepEqual(await leftAfter("read", () => undefined), [0, 0])
   await assertWhole(world, kept, "in the end")
 })
 

@@ -45,6 +45,12 @@ interface SlotCopy {
 /** A shard as read, with its expected checksums. */
 type ShardMatch = Shard & SlotCopy
 
+/**
+ * A copy elsewhere is removed only within this time after the right device was seen to have the shard. A process that was
+ * paused for longer may have lost its lease, and the other copy may be gone.
+ */
+export const SURPLUS_MS_MAX = 30_000
+
 /** For shards that are only verified. */
 const ONE_COPY: CodingShape = { kind: "copies", copies: 1 }
 
@@ -91,14 +97,24 @@ export class Mender {
     try {
       const slots = slotsOf(held.layout, group.partition)
       const plan = planMend(group, shape, slots, id => this.devices.get(id)?.isWritable ?? false)
+      const { previous } = this.layouts
+      const areSame = (): boolean => this.layouts.current === held.layout && this.layouts.previous === previous
+      const writingMs = this.clock.monotonicMs()
       const bytesInMemory = this.bytesInMemory(plan, shape)
       const written = await this.budget.run(bytesInMemory, giveBack => this.writeAll(state, plan.writes, giveBack))
       const lacking = plan.writes.flatMap(({ slot, to }) => (written.slots.includes(slot) ? [] : [to]))
-      const removed = await this.removeSurplus(state, plan, written.slots)
+      const isCertainAt = (seenMs: number): boolean => areSame() && this.clock.monotonicMs() - seenMs < SURPLUS_MS_MAX
+      const removed = await this.removeSurplus(
+        state,
+        plan,
+        new Map(written.slots.map(slot => [slot, writingMs])),
+        isCertainAt,
+      )
       return {
         writtenShards: written.slots.length,
         writtenBytes: written.slots.length * shape.shardBytes,
-        removed,
+        removed: removed.filter(outcome => outcome === "removed").length,
+        leftSurplus: removed.includes("left"),
         lacking,
         waitingFor: plan.waitingFor,
         isUnreadable: written.isUnreadable,
@@ -307,17 +323,23 @@ export class Mender {
     })
   }
 
-  private async removeSurplus(state: MendState, { surplus }: MendPlan, written: readonly number[]): Promise<number> {
-    const { group } = state
-    const removed = await mapBounded(surplus, BLOCK_LIMITS.maxConcurrentShards, async ({ slot, deviceId, onceOn }) => {
-      const id = needleIdOf(group, slot)
-      if (!written.includes(slot) && !(await this.readGood(state, slot, [onceOn]))) return 0
+  /** `written`: when the write of a slot began. `isCertainAt`: whether what was seen at that time holds now. */
+  private async removeSurplus(
+    state: MendState,
+    { surplus }: MendPlan,
+    written: ReadonlyMap<number, number>,
+    isCertainAt: (seenMs: number) => boolean,
+  ): Promise<readonly ("removed" | "kept" | "left")[]> {
+    return mapBounded(surplus, BLOCK_LIMITS.maxConcurrentShards, async ({ slot, deviceId, onceOn }) => {
+      const id = needleIdOf(state.group, slot)
+      const seenMs = written.get(slot) ?? this.clock.monotonicMs()
+      if (!written.has(slot) && !(await this.readGood(state, slot, [onceOn]))) return "kept"
       const volumes = this.devices.get(deviceId)?.volumes
-      if (volumes === undefined || volumes.refusing !== undefined) return 0
+      if (volumes === undefined || volumes.refusing !== undefined) return "kept"
+      if (!isCertainAt(seenMs)) return "left"
       await volumes.remove([id])
-      return 1
+      return "removed"
     })
-    return removed.reduce<number>((sum, count) => sum + count, 0)
   }
 }
 

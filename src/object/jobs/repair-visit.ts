@@ -186,7 +186,7 @@ export class RepairVisits {
       const states = this.source.states()
       const isWaiting = mended.waitingFor.some(id => takesPart(states.get(id)))
       visit.isWaiting ||= isWaiting
-      if (mended.lacking.length === 0 && !isWaiting) visit.settled.add(nameOf(group))
+      if (mended.lacking.length === 0 && !isWaiting && !mended.leftSurplus) visit.settled.add(nameOf(group))
     } catch (error) {
       if (!isFailure(error, "deviceFull")) throw error
       visit.isFull = true
