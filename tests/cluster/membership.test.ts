@@ -25,6 +25,10 @@ test("gateways, wrong keys and names", { skip: noPostgres }, async () => {
     const early = await nodes.add(0, { environment: empty })
     assert.match(await early.refusal(), /the database has no store yet: start a node with --data first/)
 
+    const again = await nodes.add(first.folders, { name: first.name })
+    assert.match(await again.refusal(), /is in use/)
+    await first.client.put({ bucket: BUCKET, key: "key", body })
+
     const twin = await nodes.add(1, { name: gateway.name })
     await twin.start()
     await twin.client.put({ bucket: BUCKET, key: "key", body })

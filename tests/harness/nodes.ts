@@ -149,9 +149,14 @@ export class TestNodes {
   }
 
   /** One more node in a zone of its own, not started. */
-  async add(folders: number, { name = `node-${this.all.length + 1}`, environment = {} } = {}): Promise<TestNode> {
+  /** `folders`: how many new ones, or which. */
+  async add(
+    folders: number | readonly string[],
+    { name = `node-${this.all.length + 1}`, environment = {} } = {},
+  ): Promise<TestNode> {
     const zone = String.fromCharCode(97 + this.all.length)
-    const paths = Array.from({ length: folders }, (_, disk) => join(this.folder, `zone-${zone}-disk${disk + 1}`))
+    const newFolder = (_: unknown, disk: number) => join(this.folder, `zone-${zone}-disk${disk + 1}`)
+    const paths = typeof folders === "number" ? Array.from({ length: folders }, newFolder) : folders
     const ports = { s3: `127.0.0.1:${await freePort()}`, admin: `127.0.0.1:${await freePort()}` }
     const node = new TestNode(name, zone, paths, ports, { ...this.environment, ...environment }, this.args)
     this.all.push(node)

@@ -5,7 +5,7 @@
  * Promises  Nothing is written before the database and all folders are found to belong together. The first node of an
  *           empty database makes the store; of several that try at once, one does, and the others join. A folder whose
  *           disk fails is left out with a note: the other nodes serve without it.
- * Order     check the folders; open the master key; begin the incarnation; take the folders; claim their devices with
+ * Order     check the folders; open the master key; take the folders; begin the incarnation; claim their devices with
  *           one change of the control record. Devices that the record does not name join once the node runs (`Joining`).
  */
 import { hexOf } from "../../base/bytes.js"
@@ -100,6 +100,8 @@ class Opening {
     const { clock, random, log, database } = this.seams
     const inspections = await mapBounded(this.config.dataFolders, DEVICES_MAX, path => inspect(this.disk, path))
     const known = await this.check(inspections)
+    // The folders first: a second start of the same node must not end the incarnation of the one that runs.
+    if (known !== undefined) await this.takeFolders(known, incarnationAfter(inspections))
     const metadata = await database.open({ clock, random: random.fork("metadata"), log }, this.name)
     this.metadata = metadata
     const isNew = known === undefined && (await this.makeStore(metadata, inspections))
@@ -107,7 +109,7 @@ class Opening {
     if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
     const found = openSecrets(record.secrets, this.masterKey)
     const secrets = withRootKey(found, this.config)
-    await this.takeFolders(record, incarnationAfter(inspections))
+    if (known === undefined) await this.takeFolders(record, incarnationAfter(inspections))
     const records = new SharedRecordManager(metadata, clock, log, record)
     await this.claim(records, metadata, secrets === found ? undefined : sealSecrets(secrets, random))
     return this.opened(records, metadata, secrets, isNew)
