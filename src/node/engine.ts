@@ -287,7 +287,11 @@ class EngineBuilder {
     const { control, layouts, devices, settings } = this
     const { clock, telemetry } = this.seams
     return redundancyOf(
-      { control, layouts, isInReach: id => settings.node === undefined || devices.shards.has(id) },
+      {
+        ...{ control, layouts },
+        isInReach: id => settings.node === undefined || devices.shards.has(id),
+        bucketPolicies: () => this.services?.buckets.policies() ?? [],
+      },
       clock,
       telemetry.log,
       settings.moveBytesPerSecondMax ?? MOVE_BYTES_PER_SECOND,

@@ -121,6 +121,7 @@ export class StoreWorld<Its extends WorldDevices> {
       states: () => this.states,
       policyVersion: () => this.policyVersion,
       policy: () => this.policy,
+      bucketPolicies: () => this.services.buckets.policies(),
       onDeviceWhole: id => {
         this.whole.push(id)
         this.setState(id, "active")

@@ -15,11 +15,12 @@ interface RedundancyParts {
   readonly layouts: Layouts
   /** Whether the device can be read and written now; for repair, one that cannot is offline until it can. */
   readonly isInReach: (id: DeviceId) => boolean
+  readonly bucketPolicies: RedundancySource["bucketPolicies"]
 }
 
 /** `wake`: called when there is work for the jobs. */
 export function redundancyOf(
-  { control, layouts, isInReach }: RedundancyParts,
+  { control, layouts, isInReach, bucketPolicies }: RedundancyParts,
   clock: Clock,
   log: Log,
   moveBytesPerSecondMax: number,
@@ -47,6 +48,7 @@ export function redundancyOf(
       ),
     policyVersion: () => control.record.policyVersion,
     policy: () => control.record.policy,
+    bucketPolicies,
     onDeviceWhole: id => change(`device ${id} is whole`, record => markWhole(record, id, clock.wallMs())),
     onTransitionDone: version => {
       change("shards have moved", record => (record.layout.version === version ? finishTransition(record) : record))

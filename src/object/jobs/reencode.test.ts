@@ -332,6 +332,20 @@ test("a process that releases the job leaves nothing for which the next one wait
   await assertOnly(world, blocksIn(bodies), "in the end")
 })
 
+test("a policy that another process set for a bucket is noticed once the policies are read", async () => {
+  const world = await open("replica:2", 3)
+  const bodies = await putSome(world, 2)
+  await world.settle("reencode")
+  const other = world.restart(2)
+  await other.services.buckets.setPolicy(world.home.name, parsePolicy("ec:2+1"))
+  world.tablet.incarnations = soleProcess(parseIncarnation(1))
+  await world.services.buckets.readPolicies()
+  for (const job of ["reencode", "collector"]) await world.settle(job)
+  const policies = groupsOf(world).map(({ shape }) => shape && textOfPolicy(shape.policy))
+  assert.deepEqual([...new Set(policies)], ["ec:2+1"])
+  await assertAll(world, bodies, "re-encoded")
+})
+
 test("a bucket's policy changes during re-encoding: no generation of an upload has two policies, and all blocks get the last one", async () => {
   for (const [before, then] of [
     ["ec:2+1", "ec:4+2"],

@@ -13,7 +13,7 @@
 import { isFailure, type Failure } from "../../base/failures.js"
 import type { RowKey, UploadId } from "../../base/ids.js"
 import { parseBucketId } from "../../base/ids.js"
-import { shardCount, shardsNeeded, type Policy } from "../../base/policy.js"
+import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../../base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "../../block/index.js"
 import type { Extent } from "../../format/extent.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
@@ -221,7 +221,9 @@ export class Reencode implements Job {
     // With the time of each state: a device may leave and come back between two steps.
     const devices = [...this.source.states()].map(([id, { state, stateSinceMs }]) => `${id} ${state} ${stateSinceMs}`)
     const { current, previous } = this.source.layouts
-    return [this.source.policyVersion(), this.changes, current.version, previous?.version, ...devices.sort()].join(" ")
+    const buckets = this.source.bucketPolicies().map(({ name, policy }) => `${name} ${textOfPolicy(policy)}`)
+    const versions = [this.source.policyVersion(), this.changes, current.version, previous?.version]
+    return [...versions, ...devices.sort(), ...buckets.sort()].join(" ")
   }
 
   private begin(reason: string): void {

@@ -27,6 +27,8 @@ export interface RedundancySource extends RepairSource {
   policyVersion(): number
   /** The policy of buckets without their own. */
   policy(): Policy
+  /** Buckets with their own policy, as last read: another process may have set one. */
+  bucketPolicies(): readonly { readonly name: string; readonly policy: Policy }[]
 }
 
 /** Blocks of one partition with shards on exactly these devices, where no layout puts them. */
