@@ -85,7 +85,7 @@ export function createServices(
   const reencode = new Reencode(backend, redundancy, bound, onHints)
   const jobs: Job[] = [new Collector(tablet, blocks, retention ?? pins), orphans, repair, reencode, integrityAudit]
   if (isShared) jobs.push(repair.noteKeeping, refused)
-  if (backup) jobs.push(new MetadataBackup(backend, random, ingest, watched, backup))
+  if (backup) jobs.push(new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup))
   const upkeep = { jobs, repair, reencode, integrityAudit, orphans }
   return {
     buckets: new BucketService(watched),

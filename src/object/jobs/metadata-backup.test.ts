@@ -47,6 +47,7 @@ class Scene {
   constructor(
     readonly world: StoreWorld<TestDevices>,
     number = 1,
+    isShared = false,
   ) {
     const { clock, tablet, blocks, compute, telemetry } = world
     tablet.incarnations = soleProcess(parseIncarnation(number))
@@ -57,7 +58,7 @@ class Scene {
     const ingest = new Ingest(backend, compute, store, () => undefined)
     const facts = { storeId, tabletId: parseTabletId(1) }
     const random = new SimRandom(5)
-    this.backup = new MetadataBackup(backend, random, ingest, this.changes, facts)
+    this.backup = new MetadataBackup(backend, random, ingest, isShared ? undefined : this.changes, facts)
   }
 
   static async open(policy = "ec:2+2"): Promise<Scene> {
@@ -255,6 +256,15 @@ test("an upload in progress is undecided; all earlier uploads that have ended ar
   uploads.release(second)
   assert.deepEqual([first, second, third].map(decided), [true, true, true])
   assert.equal(decided(uploads.nextId()), false)
+})
+
+test("in a shared store a snapshot follows every hour: other processes may have changed something", async () => {
+  const { world } = await Scene.open()
+  const scene = new Scene(world, 1, true)
+  await scene.later()
+  assert.equal(scene.snapshots.length, 1)
+  await scene.later()
+  assert.equal(scene.snapshots.length, 2)
 })
 
 test("uploads of another live process are undecided, also those that it begins after the snapshot", async () => {

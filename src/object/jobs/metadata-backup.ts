@@ -2,8 +2,8 @@
  * Metadata backup: periodically writes all rows of the tablet as chunks into the system bucket, coded, scrubbed and
  * repaired like any object, so that the metadata survives the loss of every metadata store and log.
  *
- * Promises  A snapshot starts at most once per `everyMs`, and only if something changed since the previous one
- *           started. The last two complete ones are kept until a third is complete; those left unfinished by a crash
+ * Promises  A snapshot starts at most once per `everyMs`, and only if something may have changed since the
+ *           previous one started. The last two complete ones are kept until a third is complete; those left unfinished by a crash
  *           or a full disk are removed. A step reads or writes a few MiB at most.
  * Refuses   To fail a full store: the backup then waits for the next time.
  * Limits    METADATA_BACKUP_LIMITS. Chunks are written like uploaded bodies, so they wait like bodies while memory is
@@ -110,7 +110,8 @@ export class MetadataBackup implements Job {
     { clock, metadata, uploads, log }: ObjectBackend,
     random: Random,
     private readonly ingest: Ingest,
-    private readonly changes: Pick<WatchedMetadata, "changes">,
+    /** Undefined: other processes change the metadata too. */
+    private readonly changes: Pick<WatchedMetadata, "changes"> | undefined,
     private readonly facts: MetadataBackupFacts,
   ) {
     this.clock = clock
@@ -140,7 +141,7 @@ export class MetadataBackup implements Job {
   }
 
   private isDue(newest: StoredSnapshot | undefined): boolean {
-    if (this.changesBefore === this.changes.changes) return false
+    if (this.changes && this.changesBefore === this.changes.changes) return false
     const nowMs = this.clock.monotonicMs()
     if (this.beganMs !== undefined) return nowMs - this.beganMs >= this.everyMs
     const ageMs = nowMs - this.createdMs
@@ -152,7 +153,7 @@ export class MetadataBackup implements Job {
   private async begin(): Promise<void> {
     await this.metadata.run(ensureSystemBucket())
     this.beganMs = this.clock.monotonicMs()
-    this.changesBefore = this.changes.changes
+    this.changesBefore = this.changes?.changes
     const fromPosition = this.metadata.position
     const incarnation = this.metadata.incarnations.own
     this.writing = {
