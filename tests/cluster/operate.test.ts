@@ -96,6 +96,16 @@ test(
         )
         // A node that runs is not lost.
         await assert.rejects((await client(1)).post("/v1/nodes/node-3/forget", {}), /node-3 is running/)
+        // Once it is removed, its empty devices leave the store, and then the node itself.
+        await (await client(2)).post("/v1/nodes/node-3/remove", {})
+        const { devices: left } = await until(1, ({ nodes: seen }) => seen?.nodes.length === 2)
+        assert.deepEqual(new Set(left.map(({ node }) => node)), new Set(["node-1", "node-2"]))
+        // A node that was killed is forgotten with its devices, which have shards that only it has.
+        await nodes.at(2).kill()
+        const lost = "/v1/nodes/node-2/forget"
+        await until(1, ({ nodes: seen }) => seen?.nodes.find(({ name }) => name === "node-2")?.state === "silent")
+        await (await client(1)).post(lost, { acceptLoss: true })
+        await until(1, ({ nodes: seen }) => seen?.nodes.length === 1)
       } finally {
         if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
         await nodes.stop()

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parsePolicy } from "../../base/policy.js"
-import { withReencoding, withUnseen } from "./status-core.js"
+import { SafetyEvaluator } from "../../cluster/index.js"
+import { clusterOf, storeOf } from "../../cluster/testing-records.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { deviceReports, safetyInputOf, safetyReport, withReencoding, withUnseen } from "./status-core.js"
 
 const [CODED, COPIES] = [parsePolicy("ec:2+2"), parsePolicy("replica:2")]
 
@@ -36,4 +39,33 @@ test("the remaining bytes to re-encode count under the policies found, otherwise
     { policy: CODED, bytes: 900 },
     third,
   ])
+})
+
+const openOf = ({ devices }: ControlRecord) =>
+  devices.map(({ id, pathHint: path }) => ({
+    ...{ id, path, trouble: undefined, checkpointError: undefined, deadBytes: undefined, volumeBytes: 0 },
+    ...{ logBytes: 0, memtableRows: 0, calls: { name: "calls", depth: 0, limit: 1 } },
+    space: {
+      ...{ fileSystemId: `disk of ${id}`, fileSystemKind: "xfs", totalBytes: 1, freeBytes: 1, usableBytes: 1 },
+      ...{ reserveBytes: 0, isFull: false, secondsUntilFull: undefined },
+    },
+  }))
+const sentenceOf = (record: ControlRecord): string => {
+  const open = openOf(record)
+  return safetyReport(new SafetyEvaluator().evaluate(safetyInputOf(record, open, undefined)), record, open, undefined)
+    .sentence
+}
+
+test("a store with homes answers whether any machine and any zone may fail; on one machine nothing is asked", () => {
+  const zones = clusterOf(["a1@a:1", "a2@a:1", "b1@b:1", "b2@b:1", "c1@c:1", "c2@c:1"], "ec:4+2")
+  assert.match(sentenceOf(zones), /any 2 of 6 disks may fail without loss; any machine: yes.*; any zone: yes$/)
+  assert.match(sentenceOf(clusterOf(["a1:3", "b1:3"], "ec:4+2")), /any machine: no, because up to 3 shards/)
+  assert.equal(
+    sentenceOf(storeOf(6, "ec:4+2")),
+    "ec:4+2 in 6 folders on 6 disks: any 2 of 6 disks may fail without loss",
+  )
+  const [first] = deviceReports(zones, openOf(zones), () => undefined)
+  assert.deepEqual([first?.node, first?.zone, first?.machine], ["a1", "a", "a1"])
+  const [alone] = deviceReports(storeOf(6, "ec:4+2"), openOf(storeOf(6, "ec:4+2")), () => undefined)
+  assert.ok(alone !== undefined && !("node" in alone))
 })

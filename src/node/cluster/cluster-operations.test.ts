@@ -1,0 +1,143 @@
+/** Operations from any node: each is done by the node that can, and its failures arrive as they are. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fail, isFailure } from "../../base/failures.js"
+import { parseIncarnation, parseNodeFingerprint, parseNodeName, parsePosition, parseStoreId } from "../../base/ids.js"
+import { TEST_SEED } from "../../base/testing-seed.js"
+import { clusterOf, deviceId } from "../../cluster/testing-records.js"
+import type { NodeRow } from "../../format/cluster-rows.js"
+import type { StoreOperations } from "../control/contract.js"
+import { Peer, RPC_LIMITS, RpcMetrics, RpcServer } from "../../rpc/index.js"
+import { SimClock } from "../../seams/clock/sim.js"
+import { SimNetwork } from "../../seams/net/sim.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import type { Duty } from "../status/nodes-core.js"
+import { ClusterOperations, serveOperations } from "./cluster-operations.js"
+
+const STORE_ID = parseStoreId("00112233445566778899aabbccddeeff")
+const RECORD = clusterOf(["n1@a:1", "n2@b:1"], "replica:2")
+const [OWN_DEVICE, THEIR_DEVICE] = [deviceId(0), deviceId(1)]
+const PLAN = {
+  ...{ summary: "as asked", policyBefore: "replica:2", policyAfter: "replica:2", devices: [], movedBytes: 1 },
+  ...{ reencodedBytes: 0, hours: 1, survives: { before: 1, during: 1, after: 1 }, warnings: [] },
+}
+
+/** Operations of one node that note what they were asked to do. */
+function notedOn(node: string, calls: string[]): StoreOperations {
+  const note = (what: string): void => void calls.push(`${node} ${what}`)
+  const job = async (name: string, what: string) => {
+    note(`${what} ${name}`)
+    return { name, state: "idle" as const, progress: `on ${node}`, throttle: 3 }
+  }
+  return {
+    plan: async change => {
+      note(`plan ${change.kind}`)
+      if ("path" in change && change.path === "/full") throw fail("folderNotEmpty", { path: change.path, found: "x" })
+      return PLAN
+    },
+    change: async (change, confirm) => {
+      note(`change ${JSON.stringify(change)} ${confirm}`)
+      return { plan: PLAN, generation: 7 }
+    },
+    checkDevice: async id => {
+      note(`check ${id}`)
+      return { id, state: "active", finding: `${node} checked it` }
+    },
+    redundancy: () => assert.fail("not asked"),
+    layout: () => assert.fail("not asked"),
+    setRepairPaused: async () => note("pause"),
+    startScrub: async id => note(`scrub ${id ?? "all"}`),
+    pauseScrub: async () => note("pause scrub"),
+    resumeOrphans: () => job("orphans", "resume"),
+    setThrottle: name => job(name, "throttle"),
+    wakeJob: name => job(name, "wake"),
+  }
+}
+
+const OWN_HELLO = { storeId: STORE_ID, incarnation: 1 }
+const AT = { host: "n2", port: 7000 }
+const N2: NodeRow = {
+  ...{ name: parseNodeName("n2"), incarnation: parseIncarnation(2), address: "n2:7000", zone: "b", machine: "n2" },
+  ...{ fingerprint: parseNodeFingerprint("0".repeat(64)), proof: new Uint8Array(32), program: "1.0.0", beat: 1 },
+  ...{ position: parsePosition(1), layoutVersion: 1, unreachable: [] },
+}
+
+/** The operations of node n1, and what both nodes are asked to do. */
+async function world({ trouble, duties = [] }: { trouble?: string; duties?: readonly Duty[] } = {}) {
+  const clock = new SimClock()
+  const random = new SimRandom(TEST_SEED)
+  const net = new SimNetwork(clock, random.fork("network"))
+  const metrics = new RpcMetrics(new SimTelemetry())
+  const calls: string[] = []
+  const server = new RpcServer(
+    { net: net.host("n2"), clock, metrics },
+    { own: { ...OWN_HELLO, node: "n2" }, limits: RPC_LIMITS },
+  )
+  serveOperations(server, notedOn("n2", calls))
+  await server.listen(AT)
+  const seams = { net: net.host("n1"), clock, random: random.fork("peer"), metrics }
+  const peer = new Peer(seams, { address: AT, own: { ...OWN_HELLO, node: "n1" }, limits: RPC_LIMITS })
+  const nodes = [{ name: N2.name, row: N2, report: undefined, trouble, peer }]
+  const view = { nodes, isOver: () => false }
+  const n1 = parseNodeName("n1")
+  const operations = new ClusterOperations(
+    n1,
+    notedOn("n1", calls),
+    () => RECORD,
+    () => view,
+    () => duties,
+  )
+  const run = <T>(work: Promise<T>): Promise<T> => clock.runUntil(work)
+  return { operations, run, calls }
+}
+
+test("a device is checked, and a folder planned and added, by the node that has it", async () => {
+  const { operations, run, calls } = await world()
+  assert.equal((await run(operations.checkDevice(OWN_DEVICE))).finding, "n1 checked it")
+  assert.equal((await run(operations.checkDevice(THEIR_DEVICE))).finding, "n2 checked it")
+  const add = { kind: "addDevice", path: "/disk", weight: 2, node: N2.name } as const
+  assert.deepEqual(await run(operations.plan(add)), PLAN)
+  assert.deepEqual(await run(operations.change(add, "/disk")), { plan: PLAN, generation: 7 })
+  await run(operations.plan({ kind: "addDevice", path: "/disk", weight: undefined }))
+  await run(operations.plan({ kind: "replaceDevice", id: THEIR_DEVICE, path: "/new", acceptLoss: false }))
+  await run(operations.plan({ kind: "drainNode", node: N2.name }))
+  assert.deepEqual(calls, [
+    ...[`n1 check ${OWN_DEVICE}`, `n2 check ${THEIR_DEVICE}`, "n2 plan addDevice"],
+    'n2 change {"kind":"addDevice","path":"/disk","weight":2} /disk',
+    ...["n1 plan addDevice", "n2 plan replaceDevice", "n1 plan drainNode"],
+  ])
+})
+
+test("a failure of the other node arrives as it is, and one that cannot be reached is named", async () => {
+  const { operations, run } = await world()
+  const full = { kind: "addDevice", path: "/full", weight: undefined, node: N2.name } as const
+  await assert.rejects(run(operations.plan(full)), error => isFailure(error, "folderNotEmpty"))
+  const nobody = { ...full, node: parseNodeName("n9") }
+  await assert.rejects(run(operations.plan(nobody)), error => isFailure(error, "invalidArgument"))
+  const cut = await world({ trouble: "connection refused" })
+  await assert.rejects(
+    cut.run(cut.operations.checkDevice(THEIR_DEVICE)),
+    error => isFailure(error, "peerUnreachable") && /node n2 .*connection refused/.test(error.message),
+  )
+  assert.deepEqual(cut.calls, [])
+})
+
+test("a job is woken and throttled on the node that does it", async () => {
+  const { operations, run, calls } = await world({ duties: [{ name: "repair", node: "n2" }] })
+  assert.equal((await run(operations.setThrottle("repair", 3))).progress, "on n2")
+  assert.equal((await run(operations.wakeJob("compaction on n2"))).name, "compaction")
+  assert.equal((await run(operations.wakeJob("compaction"))).progress, "on n1")
+  assert.equal((await run(operations.resumeOrphans())).progress, "on n1")
+  assert.deepEqual(calls, [...["n2 throttle repair", "n2 wake compaction", "n1 wake compaction", "n1 resume orphans"]])
+})
+
+test("scrub begins on all nodes, or on the node of one device; nodes that cannot be reached are named", async () => {
+  const { operations, run, calls } = await world()
+  await run(operations.startScrub(undefined))
+  await run(operations.startScrub(THEIR_DEVICE))
+  assert.deepEqual(calls, ["n1 scrub all", "n2 scrub all", `n2 scrub ${THEIR_DEVICE}`])
+  const cut = await world({ trouble: "it timed out" })
+  await assert.rejects(cut.run(cut.operations.startScrub(undefined)), /all nodes but n2 \(.*it timed out/)
+  assert.deepEqual(cut.calls, ["n1 scrub all"])
+})
