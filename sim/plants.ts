@@ -112,8 +112,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/jobs/collector.ts",
-        find: "pendingDeletions.filter(({ position }) => position <= oldestPin)",
-        put: "pendingDeletions",
+        find: "page.filter(({ position }) => due.isDue(position))",
+        put: "page",
       },
     ],
     scenario: "slow reader",
