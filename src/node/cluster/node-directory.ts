@@ -9,15 +9,21 @@ import type { NodeDirectory } from "../control/operations.js"
 import type { SharedMetadata } from "../metadata/database.js"
 import { SILENT_SHOWN_MS } from "../status/nodes-core.js"
 import type { SharedRecordManager } from "./shared-record.js"
-import type { ClusterView } from "./cluster-view.js"
+import type { ClusterView, OtherNode } from "./cluster-view.js"
+
+type Rows = Pick<ClusterView, "ownRow" | "silentMs"> & {
+  readonly nodes: readonly Pick<OtherNode, "name" | "row">[]
+}
 
 export class SharedNodes implements NodeDirectory {
   constructor(
     readonly own: NodeName,
     private readonly config: Pick<ClusterConfig, "zone" | "machine">,
-    private readonly metadata: SharedMetadata,
-    private readonly records: SharedRecordManager,
-    private readonly view: () => ClusterView | undefined,
+    private readonly metadata: Pick<SharedMetadata, "run" | "endIncarnation"> & {
+      readonly incarnations: Pick<SharedMetadata["incarnations"], "own" | "isOver">
+    },
+    private readonly records: Pick<SharedRecordManager, "refresh">,
+    private readonly view: () => Rows | undefined,
   ) {}
 
   refresh(): Promise<void> {
