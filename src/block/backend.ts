@@ -1,4 +1,5 @@
 /** Block backend: what readers and the mender of blocks share. */
+import type { DeviceId } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Devices, ShardCopy } from "./contract.js"
@@ -11,4 +12,6 @@ export interface BlockBackend {
   readonly devices: Devices
   /** Called for a shard that fails its checksum. */
   readonly onDamage: (copy: ShardCopy) => void
+  /** Whether a device that does not respond is expected to do so again, without an operator. */
+  readonly isExpectedBack?: (id: DeviceId) => boolean
 }

@@ -76,17 +76,19 @@ export class BlockReader {
   private readonly layouts: Layouts
   private readonly compute: Compute
   private readonly onDamage: (copy: ShardCopy) => void
+  private readonly isExpectedBack: (id: DeviceId) => boolean
 
   constructor(
     backend: BlockBackend,
     private readonly rebuilt: Counter,
   ) {
-    const { clock, devices, layouts, compute, onDamage } = backend
+    const { clock, devices, layouts, compute, onDamage, isExpectedBack = () => false } = backend
     this.clock = clock
     this.devices = devices
     this.layouts = layouts
     this.compute = compute
     this.onDamage = onDamage
+    this.isExpectedBack = isExpectedBack
     this.ahead = new ReadAhead(clock)
     this.ranges = new RangeRebuilder(backend, this.times)
   }
@@ -342,6 +344,14 @@ export class BlockReader {
     return decoded
   }
 
+  /** Whether a device that may have the shard does not respond, and will. */
+  private isOutOfReach({ extent, shape, piece: { block } }: PieceRead, slot: number): boolean {
+    const partition = partitionOf(extent.uploadId, extent.part, block)
+    return holdersOf(this.layouts, { partition, slot }, shape.exception).some(
+      id => this.isExpectedBack(id) && this.devices.get(id)?.isWritable !== true,
+    )
+  }
+
   /** Ranges of enough other shards. If the layouts lead to too few, all other devices are searched. */
   private async gather(
     read: PieceRead,
@@ -368,6 +378,9 @@ export class BlockReader {
     const left = slots.filter(slot => !present.has(slot))
     const all = new Map([...present, ...(await gatherFrom(left, needed - present.size, "elsewhere"))])
     if (all.size === needed) return all
+    if (slots.some(slot => !all.has(slot) && this.isOutOfReach(read, slot))) {
+      throw fail("deviceFailed", { message: "too few of the devices that have the block respond now" })
+    }
     throw fail("notEnoughShards", { uploadId: extent.uploadId, part: extent.part, block: piece.block })
   }
 

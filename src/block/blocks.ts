@@ -60,7 +60,7 @@ export class LocalBlocks implements Blocks {
       onSingleCopy?.()
     }
     const backend: BlockBackend = {
-      ...{ clock, devices, layouts, compute },
+      ...{ clock, devices, layouts, compute, isExpectedBack },
       onDamage: ({ deviceId, id }) => onDamage?.(deviceId, id),
     }
     this.foreground = new Foreground(clock)
