@@ -18,6 +18,12 @@ export async function withNodes(
     const nodes = await TestNodes.start(folder, options)
     try {
       await nodes.at(1).client.createBucket(BUCKET)
+      // Devices join one layout after another.
+      const devices = options.nodes * options.foldersEach
+      await statusSays(nodes.at(1), ({ layout, ...status }) => {
+        const active = status.devices.filter(({ state }) => state === "active")
+        return active.length === devices && layout.transition === undefined
+      })
       await work(nodes, folder)
     } catch (error) {
       if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
