@@ -25,8 +25,7 @@ interface LoadOptions {
 }
 
 /** What an SDK does by default. */
-/** SDKs make three by default: enough on a machine that is not busy with other tests. */
-const ATTEMPTS_MAX = 10
+const SDK_ATTEMPTS_MAX = 3
 const SDK_BACK_OFF_MS = 100
 /** The store asks for it with `Retry-After`. */
 const UNAVAILABLE_BACK_OFF_MS = 1_000
@@ -229,7 +228,7 @@ export class Load {
 
   /** As an SDK sends it. */
   private async request<T>(work: (client: S3Client) => Promise<T>, onUnanswered?: () => void): Promise<T> {
-    const { attemptsMax = ATTEMPTS_MAX } = this.options
+    const { attemptsMax = SDK_ATTEMPTS_MAX } = this.options
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.balancer.send(work)
