@@ -1,6 +1,6 @@
 /** Blocks of one node: writes bodies, reads ranges, and scans, mends and removes blocks. See `contract.ts`. */
 import { fail } from "../base/failures.js"
-import type { PartitionId, RowKey } from "../base/ids.js"
+import type { DeviceId, PartitionId, RowKey } from "../base/ids.js"
 import { shardCount, shardsNeeded } from "../base/policy.js"
 import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
 import type { Extent } from "../format/extent.js"
@@ -116,6 +116,10 @@ export class LocalBlocks implements Blocks {
 
   mend(group: BlockGroup, live: LiveBlock): Promise<Mended> {
     return this.mender.mend(group, live)
+  }
+
+  async moveAway(group: BlockGroup, from: ReadonlySet<DeviceId>): Promise<Mended> {
+    return this.mender.moveAway(group, await this.headerOf(group), from)
   }
 
   markSuspect({ deviceId, id }: ShardCopy): Soon<boolean> {

@@ -155,6 +155,11 @@ export interface Blocks {
    * `deviceFull`. A device that fails still lacks its shard.
    */
   mend(group: BlockGroup, live: LiveBlock): Promise<Mended>
+  /**
+   * Moves the shards that these devices have of a block to devices that should have them, and nothing else. The needles
+   * describe the block, whether or not a row references it. Throws `deviceFull`, and like `headerOf`.
+   */
+  moveAway(group: BlockGroup, from: ReadonlySet<DeviceId>): Promise<Mended>
   /** Marks a damaged shard: scans count it as missing until it is rewritten. False: already known. */
   markSuspect(copy: ShardCopy): Soon<boolean>
   /** How many shards were found damaged. */

@@ -7,7 +7,7 @@
  * has none. A copy elsewhere is removed only after the right device has the shard.
  */
 import type { DeviceId } from "../base/ids.js"
-import { shardCount } from "../base/policy.js"
+import { shardCount, type Policy } from "../base/policy.js"
 import type { BlockShape } from "./read-plan-core.js"
 import type { BlockGroup, HeldShard } from "./shard-scan-core.js"
 
@@ -34,7 +34,34 @@ export function planMend(
   slots: readonly DeviceId[],
   isWritable: (deviceId: DeviceId) => boolean,
 ): MendPlan {
-  const targets = targetsOf(group, shape, slots)
+  return planFor(group, targetsOf(group, shape, slots), isWritable)
+}
+
+/**
+ * Like `planMend`, only for shards that devices in `from` have. A slot for which the layout has no device of its own goes
+ * to one that has another shard of the block: nothing stays on the devices in `from`.
+ */
+export function planMoveAway(
+  group: BlockGroup,
+  policy: Policy,
+  slots: readonly DeviceId[],
+  from: ReadonlySet<DeviceId>,
+  isWritable: (deviceId: DeviceId) => boolean,
+): MendPlan {
+  const isLeaving = ({ deviceId }: HeldShard): boolean => from.has(deviceId)
+  const leaving = new Set(group.shards.filter(isLeaving).map(({ slot }) => slot))
+  const targets = targetsOf(group, { policy, exception: undefined }, slots)
+  const wanted = targets.map((target, slot) => (leaving.has(slot) ? (target ?? slots[slot % slots.length]) : undefined))
+  const { writes, surplus, waitingFor } = planFor(group, wanted, isWritable)
+  return { writes, surplus: surplus.filter(isLeaving), waitingFor }
+}
+
+/** `targets`: by slot, the device that should have the shard; nothing happens to other slots. */
+function planFor(
+  group: BlockGroup,
+  targets: readonly (DeviceId | undefined)[],
+  isWritable: (deviceId: DeviceId) => boolean,
+): MendPlan {
   const writes: MendWrite[] = []
   const surplus: (HeldShard & { onceOn: DeviceId })[] = []
   const waitingFor: DeviceId[] = []

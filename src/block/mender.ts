@@ -1,6 +1,7 @@
 /**
  * Mender: puts the shards of a live block on the right devices. It copies shards from elsewhere, rebuilds lost ones
- * from k others, and removes surplus copies once the right device has a good one.
+ * from k others, and removes surplus copies once the right device has a good one. From devices that are being emptied it
+ * also moves shards of blocks that no row references.
  *
  * Promises  Only verified bytes are written. A shard is removed from one device only after another device was seen to
  *           have it, whole.
@@ -9,13 +10,13 @@
 import { must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
-import { shardCount, shardsNeeded } from "../base/policy.js"
+import { shardBytesOfBlock, shardCount, shardsNeeded } from "../base/policy.js"
 import { needleSeed } from "../format/needle.js"
 import { mapBounded } from "../life/index.js"
 import { slotsOf } from "../placement/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { CodingShape, Compute } from "../seams/compute/contract.js"
-import type { FetchedShard, NeedleId } from "../volume/contract.js"
+import type { FetchedShard, NeedleId, ShardHeader } from "../volume/contract.js"
 import type { BlockBackend } from "./backend.js"
 import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LiveBlock, Mended, ShardCopy } from "./contract.js"
@@ -24,7 +25,7 @@ import { gather } from "./batching.js"
 import { isDamage, isLoss } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
-import { planMend, type MendPlan, type MendWrite } from "./mend-core.js"
+import { planMend, planMoveAway, type MendPlan, type MendWrite } from "./mend-core.js"
 import { blockShape, shapeOf, type BlockShape } from "./read-plan-core.js"
 import type { ShardStore } from "./shard-store.js"
 import { needleIdOf, type BlockGroup, type HeldShard } from "./shard-scan-core.js"
@@ -54,10 +55,16 @@ export const SURPLUS_MS_MAX = 30_000
 /** For shards that are only verified. */
 const ONE_COPY: CodingShape = { kind: "copies", copies: 1 }
 
+/** What the needles of a block have in common, apart from its shape. */
+type Described = Pick<LiveBlock, "owner" | "recoveryHeader">
+
+/** What to do with a block whose partition has these devices. */
+type Plan = (group: BlockGroup, slots: readonly DeviceId[], isWritable: (deviceId: DeviceId) => boolean) => MendPlan
+
 /** A mend in progress. */
 interface MendState {
   readonly group: BlockGroup
-  readonly live: LiveBlock
+  readonly described: Described
   readonly shape: BlockShape
   /** Memory to return when it is no longer needed for writing. */
   readonly lent: Set<Uint8Array>
@@ -87,16 +94,30 @@ export class Mender {
   }
 
   /** See `Blocks.mend`. */
-  async mend(found: BlockGroup, live: LiveBlock): Promise<Mended> {
+  mend(found: BlockGroup, live: LiveBlock): Promise<Mended> {
+    const shape = blockShape(live.extent, found.block)
+    return this.carryOut(found, live, shape, (group, slots, isWritable) => planMend(group, shape, slots, isWritable))
+  }
+
+  /** See `Blocks.moveAway`. `header`: of any of its needles. */
+  moveAway(found: BlockGroup, header: ShardHeader, from: ReadonlySet<DeviceId>): Promise<Mended> {
+    const { owner, policy, blockLengthBytes: lengthBytes, recoveryHeader } = header
+    const shardBytes = shardBytesOfBlock(shardsNeeded(policy), lengthBytes)
+    const shape = { policy, lengthBytes, shardBytes, generation: found.generation, exception: undefined }
+    return this.carryOut(found, { owner, recoveryHeader: () => recoveryHeader }, shape, (group, slots, isWritable) =>
+      planMoveAway(group, policy, slots, from, isWritable),
+    )
+  }
+
+  private async carryOut(found: BlockGroup, described: Described, shape: BlockShape, planOf: Plan): Promise<Mended> {
     // Shards on a device that has gone meanwhile do not help.
     const isHere = ({ deviceId }: HeldShard): boolean => this.devices.has(deviceId)
     const group = { ...found, shards: found.shards.filter(isHere), damaged: found.damaged.filter(isHere) }
-    const shape = blockShape(live.extent, group.block)
     const held = this.layouts.hold()
-    const state: MendState = { group, live, shape, lent: new Set(), damaged: [], isOver: false }
+    const state: MendState = { group, described, shape, lent: new Set(), damaged: [], isOver: false }
     try {
       const slots = slotsOf(held.layout, group.partition)
-      const plan = planMend(group, shape, slots, id => this.devices.get(id)?.isWritable ?? false)
+      const plan = planOf(group, slots, id => this.devices.get(id)?.isWritable ?? false)
       const { previous } = this.layouts
       const areSame = (): boolean => this.layouts.current === held.layout && this.layouts.previous === previous
       const writingMs = this.clock.monotonicMs()
@@ -307,16 +328,16 @@ export class Mender {
     }
   }
 
-  private async append({ group, live, shape }: MendState, shard: Shard, to: DeviceId): Promise<void> {
+  private async append({ group, described, shape }: MendState, shard: Shard, to: DeviceId): Promise<void> {
     const id = needleIdOf(group, shard.slot)
     const device = this.devices.get(to)
     if (!device) throw fail("deviceFailed", { device: to })
     await device.volumes.append({
       id,
-      owner: live.owner,
+      owner: described.owner,
       policy: shape.policy,
       blockLengthBytes: shape.lengthBytes,
-      recoveryHeader: group.block === 0 ? live.recoveryHeader() : undefined,
+      recoveryHeader: group.block === 0 ? described.recoveryHeader() : undefined,
       body: shard.body,
       checksums: shard.checksums,
       isUnhurried: true,

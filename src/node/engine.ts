@@ -211,7 +211,6 @@ class EngineBuilder {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
       isOwn: ({ home }) => settings.node === undefined || home?.node === settings.node.name,
       rebuild: id => this.rebuild(id),
-      isAborted: needle => this.services?.orphans.isConfirmed(needle) ?? false,
       bucketPolicies: () => this.services?.buckets.policies().map(({ policy }) => policy) ?? [],
       heldPolicies: () => this.heldPolicies(),
     })

@@ -153,6 +153,21 @@ export class StoreWorld<Its extends WorldDevices> {
     this.setState(id, "rebuilding")
   }
 
+  /** Takes a device out of the layout: it is removed once nothing is left on it. */
+  decommission(id: DeviceId, width = this.layouts.current.width): void {
+    this.relayout(
+      this.layouts.current.devices.filter(each => each !== id),
+      width,
+    )
+    this.setState(id, "decommissioning")
+  }
+
+  /** The device is not part of the store any more. */
+  forget(id: DeviceId): void {
+    this.devices.takeOffline(id)
+    this.states.delete(id)
+  }
+
   /** Replaces a lost device by an empty one with the same slots. */
   async replace(old: DeviceId, number: number): Promise<DeviceId> {
     const { current } = this.layouts

@@ -214,7 +214,8 @@ test("a failed read leaves no pin, which would retain all released bytes", async
   const pins = new ReadPins(machine.clock)
   const unused = () => Promise.reject(new Error("no blocks are read"))
   const blocks: Blocks = {
-    ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused, mend: unused, reencode: unused },
+    ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused },
+    ...{ mend: unused, moveAway: unused, reencode: unused },
     ...{
       shardScanOf: () => [],
       shardScan: () => ({ groups: [], next: undefined }),

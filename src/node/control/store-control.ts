@@ -31,7 +31,6 @@ import {
 } from "../../cluster/index.js"
 import type { RecordManager } from "./record-manager.js"
 import type { ControlDevice, ControlReplica, ControlRecord } from "../../format/control-record.js"
-import { needleIdOfKey, type NeedleId } from "../../format/needle.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -53,8 +52,6 @@ interface ControlOptions {
   readonly isOwn: (device: ControlDevice) => boolean
   /** Reopens a device without a metadata replica, with an empty metadata store. */
   readonly rebuild: (id: DeviceId) => Promise<void>
-  /** Every replica of the metadata has confirmed that no row references the block. */
-  readonly isAborted: (needle: NeedleId) => boolean
   /** Policies that buckets set for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
   /** Policies of stored blocks; undefined until a shard scan has completed. */
@@ -319,10 +316,8 @@ export class StoreControl implements Job, ConfigurationStore {
     const stack = this.devices.find(id)
     if (isPlaced || stack === undefined || this.holdsMetadata(id)) return false
     // A corrupt needle, or one lost with its volume, does not keep the device: repair has rebuilt it elsewhere, or
-    // cannot. Nor does an aborted block: the rest of it elsewhere waits for its removal.
-    for (const { key, isSuspect } of stack.volumes.indexed(ALL_NEEDLES)) {
-      if (!isSuspect && !this.options.isAborted(needleIdOfKey(key))) return false
-    }
+    // cannot. All others do: repair moves also those that no row references.
+    for (const { isSuspect } of stack.volumes.indexed(ALL_NEEDLES)) if (!isSuspect) return false
     return true
   }
 

@@ -110,12 +110,6 @@ export class AbortedBlocks {
     return this.candidates.has(name) || this.removals.has(name)
   }
 
-  /** Whether all replicas have confirmed that no row references the block, which waits for its removal. */
-  isConfirmed(name: string): boolean {
-    if (this.brake.isOn) return false
-    return this.candidates.get(name)?.decidedMs !== undefined || this.removals.has(name)
-  }
-
   /** Adds a block that no row of one replica references. Returns false if there are too many already. */
   add(group: BlockGroup, owner: NeedleOwner): boolean {
     const name = nameOf(group)

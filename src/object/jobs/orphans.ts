@@ -121,11 +121,6 @@ export class Orphans implements Job {
     return this.aborted.has(nameOf(block))
   }
 
-  /** Like `has`, and all replicas have confirmed it. */
-  isConfirmed(block: BlockName): boolean {
-    return this.aborted.isConfirmed(nameOf(block))
-  }
-
   /** Sets the latest count of all blocks on devices. */
   noteAllBlocks(blocks: number): void {
     this.brake.setAllBlocks(blocks)

@@ -41,6 +41,9 @@ export interface LayoutPair {
 export const takesPart = (device: RepairDevice | undefined): boolean =>
   device?.state === "active" || device?.state === "rebuilding"
 
+export const isEmptying = (device: RepairDevice | undefined): boolean =>
+  device?.state === "draining" || device?.state === "decommissioning"
+
 export function scanBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair, states: States): BlockScan {
   const n = shardCount(policy)
   const { partition, shards, damaged } = group

@@ -2,14 +2,15 @@
  * Repair visits: brings one partition at a time to the state that its rows and the layout require.
  *
  * Blocks that need nothing are skipped. The ownership of all others is resolved at their rows: live blocks are mended;
- * unreferenced ones are passed to the orphans job, and left alone from then on. Held uploads (being written or
- * re-encoded) are left alone until they are released.
+ * unreferenced ones are passed to the orphans job, and left alone from then on, unless they are on a device that is being
+ * emptied: their shards move as they are. Held uploads (being written or re-encoded) are left alone until they are
+ * released.
  */
 import { isFailure } from "../../base/failures.js"
-import type { PartitionId, UploadId } from "../../base/ids.js"
+import type { DeviceId, PartitionId, UploadId } from "../../base/ids.js"
 import { shardsNeeded, type Policy } from "../../base/policy.js"
 import { after, type Soon } from "../../base/soon.js"
-import type { BlockGroup, Blocks, LiveBlock } from "../../block/index.js"
+import { needleIdOf, type BlockGroup, type Blocks, type LiveBlock } from "../../block/index.js"
 import { mapBounded } from "../../life/index.js"
 import type { OwnershipResolver } from "./ownership-resolver.js"
 import type { UploadName } from "../queries/named-extents-core.js"
@@ -17,7 +18,7 @@ import type { Orphans } from "./orphans.js"
 import { nameOf } from "./removals.js"
 import { PartitionCount } from "./repair-census.js"
 import type { RepairSource } from "./repair-contract.js"
-import { scanBlock, takesPart, type BlockScan } from "./repair-core.js"
+import { isEmptying, scanBlock, takesPart, type BlockScan } from "./repair-core.js"
 import type { PartitionNeed } from "./repair-ledger.js"
 import type { Uploads } from "../uploads.js"
 
@@ -109,7 +110,10 @@ export class RepairVisits {
   /** Adds a block to the scan of its partition. */
   addTo(scan: PartitionScan, group: BlockGroup, visit?: Known): void {
     const name = nameOf(group)
-    if (this.orphans.has(group)) return
+    if (this.orphans.has(group)) {
+      if (this.leavingIn(group).size > 0) scan.leave("move", 0, 0)
+      return
+    }
     const policy = group.shape?.policy
     if (policy === undefined) {
       // Facts missing from the index are read during the visit.
@@ -128,6 +132,8 @@ export class RepairVisits {
     const isYoung = visit?.young?.has(name) ?? false
     const isHeld = isYoung || this.uploads.isHeld(group.uploadId)
     const isLong = isYoung && visit?.longPassedOver?.has(group.uploadId) === true
+    const mustLeave = visit !== undefined && this.leavingIn(group).size > 0
+    if (isYoung && mustLeave) scan.leave("move", seen.spareShards, seen.bytesToWrite)
     if (isHeld && seen.need === "mend" && !isLong) this.passOver(scan, group, seen)
     else if (isYoung) {
       // It may have been released and be kept for the retention: no transition waits for it. Reads find it anywhere.
@@ -140,7 +146,8 @@ export class RepairVisits {
       for (const device of seen.lackingOn) scan.count.unrebuildableOn.add(device)
       return
     }
-    scan.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled?.has(name) ?? false })
+    const isSettled = !mustLeave && visit?.settled?.has(name) === true
+    scan.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled })
   }
 
   /** A device that had the shard may have left since, and the writer of the block does not notice. */
@@ -156,7 +163,8 @@ export class RepairVisits {
 
   private async visitBlock(group: BlockGroup, visit: Visit): Promise<void> {
     const name = nameOf(group)
-    if (this.uploads.isHeld(group.uploadId) || this.orphans.has(group)) return
+    if (this.uploads.isHeld(group.uploadId)) return
+    if (this.orphans.has(group)) return this.moveAway(group, visit)
     const policy = group.shape?.policy
     if (policy !== undefined && this.seen(group, policy).need === "nothing") return
     const verdict = await this.resolver.resolve(group)
@@ -166,10 +174,44 @@ export class RepairVisits {
     }
     if (verdict.kind === "unnamed" && this.uploads.mayBeYoung(group.uploadId)) {
       visit.young.add(name)
-      return
+      return this.moveAway(group, visit)
     }
     const isLeft = verdict.kind === "unknown" || (verdict.kind === "unnamed" && !this.orphans.add(group, verdict.owner))
     if (isLeft) visit.settled.add(name)
+    if (verdict.kind !== "changing") await this.moveAway(group, visit)
+  }
+
+  /** The devices with shards of the block that are being emptied. */
+  private leavingIn({ shards }: BlockGroup): ReadonlySet<DeviceId> {
+    const states = this.source.states()
+    const { devices } = this.source.layouts.current
+    const isLeaving = (id: DeviceId): boolean => !devices.includes(id) && isEmptying(states.get(id))
+    return new Set(shards.flatMap(({ deviceId }) => (isLeaving(deviceId) ? [deviceId] : [])))
+  }
+
+  /**
+   * A block that no row references leaves a device that is being emptied as it is: its bytes are kept for the retention,
+   * or a row may reference them yet.
+   */
+  private async moveAway(group: BlockGroup, visit: Visit): Promise<void> {
+    const from = this.leavingIn(group)
+    if (from.size === 0) return
+    try {
+      const moved = await this.blocks.moveAway(group, from)
+      visit.writtenBytes += moved.writtenBytes
+      visit.writtenShards += moved.writtenShards
+      visit.isWaiting ||= moved.waitingFor.length > 0
+    } catch (error) {
+      if (isFailure(error, "deviceFull")) visit.isFull = true
+      else if (isFailure(error, "corruptNeedle")) await this.markAllSuspect(group)
+      else if (!isFailure(error, "noSuchNeedle")) throw error
+    }
+  }
+
+  /** No needle of the block can be read: they keep no device. */
+  private async markAllSuspect(group: BlockGroup): Promise<void> {
+    for (const { slot, deviceId } of group.shards)
+      await this.blocks.markSuspect({ deviceId, id: needleIdOf(group, slot) })
   }
 
   private async mend(group: BlockGroup, live: LiveBlock, visit: Visit): Promise<void> {

@@ -610,6 +610,92 @@ test("a device does not wait for blocks that another process released, which are
     assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
 })
 
+for (const who of ["another live process", "an ended process"] as const) {
+  test(`blocks that ${who} released leave a removed device as they are, and are deleted when they are due`, async () => {
+    const writer = await open("ec:2+1", 4)
+    const bodies: Bodies = new Map()
+    await putSome(writer, bodies, 12)
+    await writer.settle()
+    const released = who === "an ended process" ? 6 : 12
+    for (let i = 0; i < released; i += 1) {
+      await writer.remove(`key${i}`)
+      bodies.delete(`key${i}`)
+    }
+    writer.isShared = true
+    const world = writer.restart(2)
+    const isOver = (): boolean => who === "an ended process"
+    world.tablet.incarnations = { own: parseIncarnation(2), oldestLive: parseIncarnation(1), isOver }
+    const leaver = deviceOf(4)
+    await world.settle("orphans")
+    await world.settle()
+    const had = world.needles
+    world.decommission(leaver)
+    world.devices.meddle = what => {
+      if (what === "append") throw fail("deviceFull")
+    }
+    for (let steps = 0; steps < 20; steps += 1) {
+      await world.clock.runUntil(world.services.repair.step(noSignal))
+      await world.clock.advance(1_000)
+    }
+    assert.deepEqual([world.moved, world.needles], [[], had], "nothing is removed that cannot be written")
+    assert.ok(world.services.repair.report().isShortOfSpace)
+    world.devices.meddle = () => undefined
+    await world.clock.advance(REPAIR_LIMITS.waitingMs)
+    await world.settle()
+    assert.equal(world.devices.needlesOn(leaver), 0)
+    assert.deepEqual([world.moved, world.straysWhenMoved], [[world.layouts.current.version], 0])
+    world.forget(leaver)
+    assert.equal(world.needles, had, "nothing is lost with the device")
+    for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups)
+      assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
+    await assertAll(world, bodies, "without the device")
+    world.tablet.incarnations = soleProcess(parseIncarnation(2))
+    await world.settle("collector")
+    await assertWhole(world, bodies, "once what was released is due")
+  })
+}
+
+test("an upload that another process is writing leaves a removed device, and can be read once it is committed", async () => {
+  const writer = await open("ec:2+1", 4)
+  const { slow, goOn } = heldSource(writer.random.bytes(200_000))
+  const putting = writer.services.objects.put(writer.putting("a", slow))
+  await writer.clock.advance(1_000)
+  writer.isShared = true
+  const world = writer.restart(2)
+  const shared = { oldestLive: parseIncarnation(1), isOver: () => false }
+  world.tablet.incarnations = { own: parseIncarnation(2), ...shared }
+  const leaver = deviceOf(2)
+  world.decommission(leaver)
+  assert.ok(world.devices.needlesOn(leaver) > 0)
+  await world.settle()
+  assert.equal(world.devices.needlesOn(leaver), 0)
+  world.forget(leaver)
+  world.tablet.incarnations = { own: parseIncarnation(1), ...shared }
+  goOn()
+  await writer.clock.runUntil(putting)
+  assert.equal((await world.get("a")).length, 200_000)
+})
+
+test("shards of a wide block whose layout became narrow leave a removed device all the same", async () => {
+  const writer = await open("ec:2+2")
+  await putSome(writer, new Map(), 3)
+  await writer.settle()
+  for (let i = 0; i < 3; i += 1) await writer.remove(`key${i}`)
+  writer.isShared = true
+  const world = writer.restart(2)
+  world.tablet.incarnations = { own: parseIncarnation(2), oldestLive: parseIncarnation(1), isOver: () => false }
+  const leaver = deviceOf(4)
+  const had = world.needles
+  world.decommission(leaver, 3)
+  await world.settle()
+  await world.clock.advance(REPAIR_LIMITS.checkEveryMs)
+  await world.settle()
+  assert.deepEqual([world.devices.needlesOn(leaver), world.needles], [0, had])
+  world.tablet.incarnations = soleProcess(parseIncarnation(2))
+  await world.settle("collector")
+  assert.equal(world.needles, 0)
+})
+
 test("only deletions on a disk without space for them wait", async () => {
   const world = await open("replica:1", 3)
   await putSome(world, new Map(), COLLECTOR_LIMITS.pendingDeletionsPerStep)
