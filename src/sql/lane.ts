@@ -217,7 +217,26 @@ export class Lane {
       if (error instanceof TryAgain) return false
       if (!(error instanceof ConnectionLost || error instanceof OutcomeUnknown)) throw error
     }
-    return this.resolve(number)
+    const outcome = new AbortController()
+    const watch = this.refuseOverdue(outcome.signal)
+    try {
+      return await this.resolve(number)
+    } finally {
+      outcome.abort()
+      await watch
+    }
+  }
+
+  /**
+   * Commands that wait have done nothing, so they need not wait for the outcome of those before them. Before, no
+   * statement takes longer than they may wait.
+   */
+  private async refuseOverdue(signal: AbortSignal): Promise<void> {
+    const { clock } = this.host
+    while (!signal.aborted) {
+      this.queue.refuseOverdue(clock.monotonicMs() - SQL_LIMITS.commandMsMax, fail("databaseUnreachable"))
+      await clock.sleep(SQL_LIMITS.overdueEveryMs, signal)
+    }
   }
 
   /** Finds out whether the commit that started from this number has taken effect. It never will once this returns. */

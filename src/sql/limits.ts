@@ -24,6 +24,8 @@ export const SQL_LIMITS = {
   lossesOfCommandMax: 50,
   /** From its arrival until a command is refused because the database does not answer. */
   commandMsMax: 30_000,
+  /** How often commands that wait for the outcome of others are checked for it. */
+  overdueEveryMs: 1_000,
   /** Work waits for a connection that has failed, up to this long in total; then it is refused until it works. */
   downAfterMs: 5_000,
   /** How often the list of live incarnations is read. */

@@ -1,5 +1,5 @@
 /** Work that waits for its turn on a connection. It is answered or refused once. */
-import { fail } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
 import { SQL_LIMITS } from "./limits.js"
 
 export interface Waiting<Work> {
@@ -31,6 +31,13 @@ export class WaitingQueue<Work> {
 
   take(max: number): Waiting<Work>[] {
     return this.queue.splice(0, max)
+  }
+
+  /** Refuses what has waited since before this moment. */
+  refuseOverdue(sinceMs: number, failure: Failure): void {
+    const overdue = this.queue.filter(waiting => waiting.sinceMs <= sinceMs)
+    this.queue = this.queue.filter(waiting => waiting.sinceMs > sinceMs)
+    for (const { reject } of overdue) reject(failure)
   }
 
   /** They are first in line. */

@@ -92,6 +92,33 @@ test("simulated: a commit that is still running when its client is back is waite
   })
 })
 
+test("simulated: a command behind an unknown outcome is refused in time, and has done nothing", async () => {
+  const world = new SimulatedWorld(TEST_SEED, NO_FAULTS)
+  const { database } = world
+  await world.run(async () => {
+    const engine = await world.open("cut")
+    database.faults = NO_FAULTS
+    assert.equal(await engine.run(increment()), 1)
+    const holder = database.hold()
+    await holder.lockRow(NUMBER, "exclusive")
+    const first = engine.run(increment())
+    while (database.waiting === 0) await world.pass(1)
+    database.isAway = true
+    database.cut()
+    await world.pass(10_000)
+    let refusal: unknown
+    engine.run(increment()).catch((error: unknown) => (refusal = error))
+    await world.pass(29_900)
+    assert.equal(refusal, undefined)
+    await world.pass(1_200)
+    assert.ok(isFailure(refusal, "databaseUnreachable"))
+    database.isAway = false
+    await holder.end("commit")
+    assert.equal(await first, 2)
+    assert.equal(await engine.run(increment()), 3)
+  })
+})
+
 test("simulated: a database that returns with an older copy is noticed, and nothing is written to it", async () => {
   const world = new SimulatedWorld(TEST_SEED, SLOW)
   await world.run(async () => {
