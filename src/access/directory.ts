@@ -16,7 +16,7 @@ export class Directory {
   /** `isShared`: other processes change identities too. Nothing is cached then: a revocation must hold everywhere. */
   constructor(
     private readonly metadata: Metadata,
-    private readonly isShared = false,
+    readonly isShared = false,
   ) {}
 
   get generation(): number {
@@ -46,6 +46,11 @@ export class Directory {
     } finally {
       this.changes += 1
     }
+  }
+
+  /** Something beside the metadata has changed on which cached values depend. */
+  invalidate(): void {
+    this.changes += 1
   }
 
   /** A change that no decision depends on: it invalidates no cache. */

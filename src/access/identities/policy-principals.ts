@@ -6,7 +6,8 @@
  *           snapshot, and displayed with their current ARNs. A deleted identity is displayed by its id, which is never
  *           used again.
  * Limits    One entry for each user and role of the store, read again when a policy is displayed after identities
- *           changed. If they change during the read, it is repeated up to `WALKS_MAX` times.
+ *           changed. If they change during the read, it is repeated up to `WALKS_MAX` times. Where other processes change
+ *           them too, they are read for each policy, and again only if one that the policy names was not found.
  * Source    "AWS JSON policy elements: Principal", IAM User Guide.
  */
 import { after, type Soon } from "../../base/soon.js"
@@ -52,16 +53,15 @@ export class PolicyPrincipals {
 
   /** The displayed form of a stored policy. */
   shown(text: string): Soon<string> {
-    if (!principalsIn(text).some(name => UNIQUE_ID.test(name))) return text
-    return after(this.identities(), identities => mapPrincipals(text, name => arnOf(identities, name) ?? name))
-  }
-
-  private identities(): Soon<IdentitiesById> {
-    return this.known.get("all") ?? this.readIdentities()
+    const ids = principalsIn(text).flatMap(name => UNIQUE_ID.exec(name)?.[1] ?? [])
+    if (ids.length === 0) return text
+    return after(this.known.get("all") ?? this.readIdentities(ids), identities =>
+      mapPrincipals(text, name => arnOf(identities, name) ?? name),
+    )
   }
 
   /** An identity that is renamed while the pages are read may be missing from all of them. */
-  private async readIdentities(): Promise<IdentitiesById> {
+  private async readIdentities(named: readonly string[]): Promise<IdentitiesById> {
     for (let walk = 1; ; walk += 1) {
       const { generation } = this.directory
       const found = new Map<string, NamedIdentity>()
@@ -69,7 +69,10 @@ export class PolicyPrincipals {
         for (const identity of page) found.set(identity.id, identity)
       }
       this.known.keep("all", found, generation)
-      if (generation === this.directory.generation || walk === WALKS_MAX) return found
+      const isCurrent = this.directory.isShared
+        ? named.every(id => found.has(id))
+        : generation === this.directory.generation
+      if (isCurrent || walk === WALKS_MAX) return found
     }
   }
 }
