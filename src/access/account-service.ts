@@ -47,15 +47,21 @@ export class AccountService implements Accounts, Keyring {
   constructor(
     { random, directory, tokens, parse, principals }: AccessBackend,
     private readonly masterKey: Uint8Array,
-    private readonly root: RootKey,
+    private root: RootKey,
   ) {
     this.directory = directory
     this.parse = parse
     this.principals = principals
     this.random = random.fork("accounts")
-    this.known = new KnownKeys(directory, masterKey, root, tokens, parse)
-    this.uses = new KeyUses(directory, root.accessKeyId)
+    this.known = new KnownKeys(directory, masterKey, () => this.root, tokens, parse)
+    this.uses = new KeyUses(directory, () => this.root.accessKeyId)
     this.knownAccounts = new DirectoryCache(directory, ACCOUNTS_MAX)
+  }
+
+  /** The root key pair is another one from now on; the account stays. */
+  setRoot(root: RootKey): void {
+    this.root = root
+    this.directory.invalidate()
   }
 
   /** Creates the root account if it is missing (at the first start), and numbers accounts without a number. */

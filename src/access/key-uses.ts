@@ -29,7 +29,7 @@ export class KeyUses {
 
   constructor(
     private readonly directory: Directory,
-    private readonly rootKey: AccessKeyId,
+    private readonly rootKey: () => AccessKeyId,
   ) {}
 
   note(id: AccessKeyId, usedMs: number, service: string, region: string): void {
@@ -64,7 +64,7 @@ export class KeyUses {
   private async write(): Promise<void> {
     this.isWriting = true
     try {
-      while (this.due.size > 0) await this.directory.note(noteKeyUses(this.take(), this.rootKey))
+      while (this.due.size > 0) await this.directory.note(noteKeyUses(this.take(), this.rootKey()))
     } catch {
       // The store is overloaded, full or stopping: a later use writes the key again.
     } finally {

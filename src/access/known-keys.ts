@@ -42,25 +42,24 @@ export interface RootKey {
   readonly createdMs: number
 }
 
+const refOf = ({ accessKeyId, accountId }: RootKey): RootKeyRef => ({ accessKeyId, accountId })
+
 export const purposeOfKey = (id: AccessKeyId): string => `access key ${id}`
 
 export class KnownKeys {
   private readonly keys: DirectoryCache<AccessKeyId, KnownKey>
   /** By token. */
   private readonly sessions: DirectoryCache<string, KnownKey>
-  private readonly rootRef: RootKeyRef
 
   constructor(
     private readonly directory: Directory,
     private readonly masterKey: Uint8Array,
-    private readonly root: RootKey,
+    private readonly root: () => RootKey,
     private readonly tokens: SessionTokens,
     private readonly parse: ParsePolicy,
   ) {
     this.keys = new DirectoryCache(directory, KEYS_MAX)
     this.sessions = new DirectoryCache(directory, SESSIONS_MAX)
-    const { accessKeyId, accountId } = root
-    this.rootRef = { accessKeyId, accountId }
   }
 
   /** A cached key that never expires, or a cached session whose token has not expired. */
@@ -79,20 +78,21 @@ export class KnownKeys {
     const known = this.keys.get(id)
     if (known !== undefined) return known
     const { generation } = this.directory
-    return after(this.directory.ask(readKey(id, this.rootRef)), answer => {
-      const found = answer && this.keyOf(id, answer)
+    const root = this.root()
+    return after(this.directory.ask(readKey(id, refOf(root))), answer => {
+      const found = answer && this.keyOf(id, root, answer)
       if (found === undefined || isOver(found, nowMs)) return undefined
       if (found.expiresMs === undefined) this.keys.keep(id, found, generation)
       return found
     })
   }
 
-  private keyOf(id: AccessKeyId, { key, account, user, attached }: KeyAnswer): KnownKey {
+  private keyOf(id: AccessKeyId, root: RootKey, { key, account, user, attached }: KeyAnswer): KnownKey {
     const owner =
       user === undefined || attached === undefined
         ? ofRoot(id, account)
         : ofUser(id, account, user, attachedPolicies(this.parse, attached))
-    if (key === undefined) return { ...owner, secret: this.root.secret }
+    if (key === undefined) return { ...owner, secret: root.secret }
     const secret = openSecret(this.masterKey, purposeOfKey(id), key.sealedSecret)
     return limitedBy(key, { ...owner, secret }, this.parse)
   }
@@ -117,7 +117,7 @@ export class KnownKeys {
       return after(this.ofKey(session.sourceKey, nowMs), source => keySession(token, session, source))
     }
     const { accountId, roleName, roots, limits } = session
-    const request = { accountId, roleName, roots, policyArns: limits?.arns ?? [], rootKey: this.rootRef }
+    const request = { accountId, roleName, roots, policyArns: limits?.arns ?? [], rootKey: refOf(this.root()) }
     return after(this.directory.ask(readRoleSession(request)), answer =>
       answer?.role.id === session.roleId ? this.roleSession(token, session, answer, nowMs) : undefined,
     )

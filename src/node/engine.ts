@@ -32,6 +32,7 @@ import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import type { OpenedNode } from "./open/contract.js"
 import { EpochRetention } from "./cluster/epochs.js"
+import { followRootKey } from "./cluster/root-key.js"
 import { RecordCopies } from "./cluster/record-copies.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
 import { ReplicaComparing } from "./metadata/replica-comparison.js"
@@ -252,6 +253,7 @@ class EngineBuilder {
     const access = openAccess(random, services.tablet, masterKey, root, shared !== undefined)
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
+    if (node) followRootKey(node.records, masterKey, telemetry.log, root => access.accounts.setRoot(root))
     await access.accounts.ensureRoot()
     await services.buckets.start()
     const { devices, control } = this

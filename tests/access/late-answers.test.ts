@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openAccess } from "../../src/access/index.js"
+import { parseAccessKeyId } from "../../src/base/ids.js"
 import type { Soon } from "../../src/base/soon.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
 import type { Query } from "../../src/metadata/contract.js"
@@ -130,4 +131,33 @@ test("a key that another process removes is not accepted with the next request",
   assert.ok(await known())
   await one.accounts.removeKey(key.id)
   assert.equal(await known(), undefined)
+})
+
+test("policies are displayed after one walk over the identities, unless one that they name is missing", async () => {
+  const metadata = new SlowMetadata()
+  const { accounts, identities } = openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY, true)
+  await accounts.ensureRoot()
+  await identities.create({ ...BOB, ...PLAIN, role: undefined })
+  const stored = trust({ AWS: (await identities.get(BOB)).id })
+  metadata.queries.length = 0
+  assert.equal(await accounts.showPrincipals(stored), trust({ AWS: `arn:aws:iam::${NUMBER}:user/bob` }))
+  assert.deepEqual(metadata.queries, ["ReadNamedIdentities"])
+  await identities.remove(BOB)
+  assert.equal(await accounts.showPrincipals(stored), stored)
+})
+
+test("another root key pair replaces the earlier one with the next request", async () => {
+  const { metadata, accounts } = await scene()
+  const next = { ...ROOT_KEY, accessKeyId: parseAccessKeyId("HLNEXT"), secret: "next-secret" }
+  const secretOf = async (id: typeof next.accessKeyId) => (await accounts.secretOf(id, undefined, NOW_MS))?.secret
+  metadata.hold()
+  const late = secretOf(ROOT_KEY.accessKeyId)
+  accounts.setRoot(next)
+  metadata.deliver()
+  assert.equal(await late, ROOT_KEY.secret, "the request began before the change")
+  assert.equal(accounts.knownSecret(ROOT_KEY.accessKeyId, undefined, NOW_MS), undefined)
+  assert.equal(await secretOf(ROOT_KEY.accessKeyId), undefined)
+  assert.equal(await secretOf(next.accessKeyId), next.secret)
+  const keys = (await accounts.listKeys()).map(({ id }) => id)
+  assert.ok(keys.includes(next.accessKeyId) && !keys.includes(ROOT_KEY.accessKeyId))
 })
