@@ -4,6 +4,7 @@
  *
  * Promises  The sources read from memory: they show what each node said last. Of a node that does not respond nothing
  *           is shown but why it cannot be reached.
+ * Limits    REPORT_BYTES_MAX for a report: one that is larger says nothing of the blocks, as before the first scan.
  */
 import { fail } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
@@ -33,8 +34,16 @@ const REPORT: Method<undefined, undefined> = {
   response: nothing,
 }
 
-export const serveReports = (server: RpcServer, report: () => NodeReport): void =>
-  server.handle(REPORT, () => ({ value: undefined, body: bytesBody(encodeNodeReport(report())) }))
+export const serveReports = (server: RpcServer, report: () => NodeReport, bytesMax: number = REPORT_BYTES_MAX): void =>
+  server.handle(REPORT, () => ({ value: undefined, body: bytesBody(encodeLimited(report(), bytesMax)) }))
+
+function encodeLimited(report: NodeReport, bytesMax: number): Uint8Array {
+  const bytes = encodeNodeReport(report)
+  const contents = report.repairer?.contents
+  if (bytes.length <= bytesMax || report.repairer === undefined || contents === undefined) return bytes
+  const unknown = { ...contents, isKnown: false, lacking: new Map(), misplacedGroups: [] }
+  return encodeNodeReport({ ...report, repairer: { ...report.repairer, contents: unknown } })
+}
 
 /** Throws the failures of the call, and `corruptRecord`. */
 export async function askForReport(peer: Peer): Promise<NodeReport> {
