@@ -28,6 +28,7 @@ import type { Leases } from "./leases.js"
 import { AnsweredTime } from "./answered-time-core.js"
 import type { ClusterView, OtherNode } from "./cluster-view.js"
 import { askForReport } from "./node-reports.js"
+import { Readings } from "./readings-core.js"
 import { Silences } from "./steward-core.js"
 import type { SharedRecordManager } from "./shared-record.js"
 
@@ -97,28 +98,6 @@ const addressOf = (text: string): NetAddress => {
 }
 
 const textOf = ({ host, port }: NetAddress): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
-
-/**
- * Whether the rows and the list of live incarnations were read, from begin to end, after a layout took effect: of two
- * readings that ended since, the second began since.
- */
-class Readings {
-  private layoutVersion = -1
-  private live: unknown
-  private ofRows = 0
-  private ofLive = 0
-
-  note(layoutVersion: number, live: unknown): void {
-    if (this.layoutVersion !== layoutVersion) Object.assign(this, { layoutVersion, live, ofRows: 0, ofLive: 0 })
-    this.ofRows += 1
-    if (this.live !== live) this.ofLive += 1
-    this.live = live
-  }
-
-  isAfter(layoutVersion: number): boolean {
-    return this.layoutVersion === layoutVersion && this.ofRows >= 2 && this.ofLive >= 2
-  }
-}
 
 export class Membership implements BackgroundService, ClusterView {
   readonly name = "membership"

@@ -1,0 +1,84 @@
+/** A removed node is no longer one of the store once it has no devices. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { parseNodeFingerprint, parseNodeName, type NodeName } from "../../base/ids.js"
+import { clusterOf } from "../../cluster/testing-records.js"
+import { joinNode, nodeRows } from "../../coordination/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { SimClock } from "../../seams/clock/sim.js"
+import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import { Leaving } from "./leaving.js"
+import { readSharedRecord, SharedRecordManager, writeFirstRecord } from "./shared-record.js"
+import { SharedMemory } from "./testing-shared.js"
+
+const [N1, N2] = [parseNodeName("n1"), parseNodeName("n2")]
+const RECORD: ControlRecord = { ...clusterOf(["n1:1", "n2:1"], "replica:1"), leavingNodes: [N2] }
+const withoutDevices = (record: ControlRecord, node: NodeName): ControlRecord => ({
+  ...record,
+  devices: record.devices.filter(({ home }) => home?.node !== node),
+})
+
+async function world() {
+  const rows = new SharedMemory("n1")
+  await writeFirstRecord(rows, RECORD)
+  const identity = { address: "h:1", fingerprint: parseNodeFingerprint("0f".repeat(32)), proof: new Uint8Array(32) }
+  const place = { zone: "", machine: "m", program: "1.0.0" }
+  for (const name of [N1, N2]) {
+    const node = name === N1 ? rows : rows.join(name)
+    const facts = { beat: 1, position: node.position, layoutVersion: 1, unreachable: [] }
+    await node.run(joinNode({ name, incarnation: node.incarnations.own, ...identity, ...place, ...facts }))
+  }
+  const records = async () => {
+    const record = must(await readSharedRecord(rows), "the store has a record")
+    return new SharedRecordManager(rows, new SimClock(), new SimTelemetry().log, record)
+  }
+  const jobOf = (manager: SharedRecordManager) => new Leaving(manager, rows, new SimTelemetry().log)
+  const names = async () => (await rows.ask(nodeRows())).map(({ name }) => name)
+  return { rows, records, jobOf, names }
+}
+
+test("a leaving node stays until its devices are forgotten; then its row goes, and the record forgets it", async () => {
+  const { records, jobOf, names } = await world()
+  const manager = await records()
+  const job = jobOf(manager)
+  assert.equal(job.progress(), "n2 will leave once empty")
+  assert.equal(await job.step(), "idle")
+  assert.deepEqual(await names(), [N1, N2])
+  await manager.change("empty", record => withoutDevices(record, N2))
+  assert.equal(await job.step(), "busy")
+  assert.deepEqual([await names(), manager.record.leavingNodes], [[N1], undefined])
+  assert.equal(await job.step(), "idle")
+  assert.equal(job.progress(), "no node leaves")
+})
+
+test("the record remembers the node until its row is gone, and two nodes may do both at the same time", async () => {
+  const { rows, records, jobOf, names } = await world()
+  const [one, other] = [await records(), await records()]
+  await one.change("empty", record => withoutDevices(record, N2))
+  await other.refresh()
+  const failure = new Error("the process ends")
+  rows.before = name => {
+    if (name === "ChangeControl") throw failure
+  }
+  await assert.rejects(jobOf(one).step(), failure)
+  assert.deepEqual([await names(), one.record.leavingNodes], [[N1], [N2]])
+  rows.before = () => undefined
+  const both = await Promise.all([one, other].map(async manager => jobOf(manager).step()))
+  assert.deepEqual(both, ["busy", "busy"])
+  for (const { record } of [one, other]) assert.equal(record.leavingNodes, undefined)
+})
+
+test("a node that has a device again meanwhile stays in the record as leaving", async () => {
+  const { rows, records, jobOf } = await world()
+  const [one, other] = [await records(), await records()]
+  await one.change("empty", record => withoutDevices(record, N2))
+  rows.before = async name => {
+    if (name !== "ChangeControl") return
+    rows.before = () => undefined
+    await other.change("returns", () => ({ ...RECORD, generation: one.record.generation }))
+  }
+  await jobOf(one).step()
+  assert.deepEqual(one.record.leavingNodes, [N2])
+  assert.equal(one.record.devices.length, 2)
+})
