@@ -330,7 +330,12 @@ const LAYOUT_DEVICE = {
 
 /** Of a store of two nodes, of which one is silent. */
 export const NODES_REPORT: NodesReport = {
-  ...{ own: "n1", steward: "n1", idleJobs: ["collector"], heldBack: ["node n2 has been silent for 16 min, but …"] },
+  ...{
+    own: "n1",
+    steward: "n1",
+    idleJobs: ["collector"],
+    heldBack: ["node n2 has been silent or cut off for 16 min, but …"],
+  },
   nodes: [
     {
       ...{ name: "n1", zone: "a", machine: "m1", address: "10.0.0.1:7700", version: "1.2.3", state: "serving" },

@@ -296,7 +296,7 @@ test("node list and status show nodes, what they do, what they cannot reach, and
   const { out } = await hayloft(["node", "list"])
   assert.match(out, /n1 +a +m1 +10.0.0.1:7700 +1.2.3 +1 +steward, repair +serving\n/)
   assert.match(out, /n2 .* silent, draining \(no heartbeat for 40 s\)\nn1 cannot reach n2\n/)
-  assert.match(out, /no node does collector at the moment\nnode n2 has been silent for 16 min/)
+  assert.match(out, /no node does collector at the moment\nnode n2 has been silent or cut off for 16 min/)
   const status = (await hayloft(["status"])).out
   assert.match(status, /\nnodes {7}2 nodes in 2 zones, 1 serving; asked: n1\n {12}n1 cannot reach n2\n/)
   assert.match(

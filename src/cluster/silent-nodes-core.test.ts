@@ -42,7 +42,7 @@ test("a third of all devices go offline together, but not more", () => {
   assert.deepEqual(offline, [])
   assert.equal(
     reason,
-    "nodes a1, b1, c1 have been silent for 15 min, but their 6 devices are not taken offline, because 6 of 12 devices would be offline, more than a third: bring the nodes back, or decide that they are lost",
+    "nodes a1, b1, c1 have been silent or cut off for 15 min, but their 6 devices are not taken offline, because 6 of 12 devices would be offline, more than a third: bring the nodes back, or decide that they are lost",
   )
 })
 

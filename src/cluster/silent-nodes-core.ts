@@ -1,5 +1,6 @@
 /**
- * Silent nodes: which of their devices go offline without an operator, so that their shards are rebuilt. Pure.
+ * Silent nodes, and nodes that the others cannot reach: which of their devices go offline without an operator, so that
+ * their shards are rebuilt. Pure.
  *
  * A zone, or more than a third of all devices, is likelier to be cut off than lost, and rebuilding it would fill the
  * rest of the store. So the last devices of a zone are never taken offline, nor so many that more than a third of all
@@ -30,7 +31,10 @@ interface SilentNodes {
   readonly heldBack: readonly HeldBack[]
 }
 
-/** `silentMs`: by node, how long it has been silent by the caller's own clock; a node without an entry is not silent. */
+/**
+ * `silentMs`: by node, how long it has been silent or cut off by the caller's own clock; a node without an entry is
+ * neither.
+ */
 export function silentNodes(record: ControlRecord, silentMs: ReadonlyMap<NodeName, number>): SilentNodes {
   const { devices } = record
   const silenceOf = ({ home }: ControlDevice): number => (home === undefined ? 0 : (silentMs.get(home.node) ?? 0))
@@ -65,6 +69,6 @@ function held(devices: readonly ControlDevice[], silentMs: ReadonlyMap<NodeName,
   return {
     nodes,
     devices: devices.map(({ id }) => id),
-    reason: `${names} ${isOne ? "has" : "have"} been silent for ${minutes} min, but ${isOne ? "its" : "their"} ${kept} not taken offline, because ${because}: bring the ${isOne ? "node" : "nodes"} back, or decide that ${isOne ? "it is" : "they are"} lost`,
+    reason: `${names} ${isOne ? "has" : "have"} been silent or cut off for ${minutes} min, but ${isOne ? "its" : "their"} ${kept} not taken offline, because ${because}: bring the ${isOne ? "node" : "nodes"} back, or decide that ${isOne ? "it is" : "they are"} lost`,
   }
 }

@@ -152,8 +152,7 @@ export async function runStore(
   // Pausing "scrub" pauses all jobs that verify.
   const isPaused = (job: string) => engine.recordManager.record.pausedWork.includes(job.split(" ")[0] ?? job)
   const takeBack: TakeBack = (id, path) => ownOperations.readmit(id, path)
-  const ownDevices = () => engine.recordManager.record.devices.filter(device => isOwn(store, device))
-  const returning = new Returning(ownDevices, takeBack, clock, telemetry.log)
+  const returning = new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
   const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
   const duties = dutiesOf(seams, store, engine, job => {
     if (jobs.has(job)) jobs.wake(job)
@@ -231,6 +230,12 @@ const settingsOf = (
   metadataBackupEveryMs: config.metadataBackupEveryMs,
   moveBytesPerSecondMax: config.moveBytesPerSecondMax,
 })
+
+/** Devices of this node that are not open; those that are return with it. */
+const closedDevices = (store: OpenedStore, { recordManager, devices }: Engine): readonly ControlDevice[] =>
+  recordManager.record.devices.filter(
+    device => isOwn(store, device) && !devices.some(({ place }) => place.id === device.id),
+  )
 
 const isOwn = ({ node }: OpenedStore, { home }: ControlDevice): boolean =>
   node === undefined || home?.node === node.name

@@ -93,6 +93,8 @@ export interface ShardExchange {
   layoutVersion(): number
   /** `oldest`: the same of all other nodes. */
   setElsewhere(oldest: () => number): void
+  /** `isCutOff`: most of the other nodes cannot reach this one. */
+  setCutOff(isCutOff: () => boolean): void
 }
 
 export interface Engine extends Access {
@@ -192,6 +194,7 @@ class EngineBuilder {
   private readonly spaces: Spaces
   private wakeRepair: () => void = () => undefined
   private services: Services | undefined
+  private isCutOff: () => boolean = () => false
   /** Replaced once the repair job exists. */
   private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
 
@@ -212,6 +215,7 @@ class EngineBuilder {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
       isOwn: ({ home }) => settings.node === undefined || home?.node === settings.node.name,
       rebuild: id => this.rebuild(id),
+      isCutOff: () => this.isCutOff(),
       bucketPolicies: () => this.services?.buckets.policies().map(({ policy }) => policy) ?? [],
       heldPolicies: () => this.heldPolicies(),
     })
@@ -307,6 +311,7 @@ class EngineBuilder {
       setRemote: (id, device) => devices.setRemote(id, device),
       layoutVersion: () => layouts.oldest,
       setElsewhere: oldest => layouts.setElsewhere(oldest),
+      setCutOff: isCutOff => (this.isCutOff = isCutOff),
     }
   }
 

@@ -77,6 +77,36 @@ async function wallClock(seed: number): Promise<void> {
   assert.deepEqual(await away(seed, 4, 2), { isEnded: false, isReported: false })
 }
 
+/** A node writes heartbeats, but some others cannot reach it; returns whether it was ended, and what was reported. */
+async function cutOff(seed: number, minutes: number, from: "one" | "all") {
+  const store = new SimStore(seed)
+  let isEnded = false
+  let reported: readonly string[] = []
+  await store.run(async () => {
+    await startAll(store)
+    const node = follower(store)
+    const others = store.nodes.filter(each => each !== node).slice(0, from === "all" ? undefined : 1)
+    const { own } = node
+    node.cannotReach = others.map(({ name }) => name)
+    for (const each of others) each.cannotReach = [node.name]
+    await store.pass(minutes * MINUTE)
+    reported = [...store.reported].map(name => (name === node.name ? "it" : name))
+    for (const each of store.nodes) each.cannotReach = []
+    await store.pass(MINUTE)
+    isEnded = node.own !== own
+    store.reported.clear()
+    await store.pass(2 * MINUTE)
+    assert.deepEqual([...store.reported], [], "a node that is back is not reported")
+  })
+  return { isEnded, reported }
+}
+
+async function isolation(seed: number): Promise<void> {
+  assert.deepEqual(await cutOff(seed, 14, "all"), { isEnded: false, reported: [] })
+  assert.deepEqual(await cutOff(seed, 16, "all"), { isEnded: false, reported: ["it"] })
+  assert.deepEqual(await cutOff(seed, 20, "one"), { isEnded: false, reported: [] })
+}
+
 /** A process that began and never wrote a row, as one that crashed during its start, is ended too. */
 async function neverJoined(seed: number): Promise<void> {
   const store = new SimStore(seed)
@@ -276,6 +306,7 @@ async function notDue(store: SimStore, released: readonly Released[]): Promise<r
 
 export const STEWARD_CHECKS = {
   "a node that is away for 4, 6, 14 and 16 minutes": silence,
+  "a node is cut off from the others, or from one of them": isolation,
   "wall clocks that run twice as fast": wallClock,
   "a process that never joined": neverJoined,
   "the database is away for an hour": databaseAway,

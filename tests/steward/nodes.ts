@@ -75,6 +75,8 @@ export class SimNode {
   readonly retention: EpochRetention
   private readonly stopping = new AbortController()
   private readonly running: Promise<unknown>[]
+  /** What its heartbeats tell about the others. */
+  cannotReach: readonly NodeName[] = []
 
   constructor(
     readonly name: NodeName,
@@ -117,7 +119,7 @@ export class SimNode {
   private async beatOnce(): Promise<void> {
     const { engine, leases, name } = this
     const renewal = leases.beginRenewal()
-    const facts = { position: engine.position, layoutVersion: 1, unreachable: [] }
+    const facts = { position: engine.position, layoutVersion: 1, unreachable: this.cannotReach }
     try {
       renewal.confirm(await engine.run(beatNode(name, facts, renewal.names)))
     } catch (error) {

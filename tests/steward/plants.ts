@@ -59,6 +59,17 @@ export const STEWARD_PLANTS: readonly StewardPlant[] = [
     caughtBy: "a node that is away for 4, 6, 14 and 16 minutes",
   },
   {
+    bug: "a node that a single other one cannot reach counts as cut off",
+    edits: [
+      {
+        file: "src/node/cluster/steward-core.ts",
+        find: "2 * (reports.get(name) ?? 0) > others",
+        put: "reports.has(name)",
+      },
+    ],
+    caughtBy: "a node is cut off from the others, or from one of them",
+  },
+  {
     bug: "a process without a row is never ended",
     edits: [
       {

@@ -26,13 +26,15 @@ export interface ClusterView {
   readonly nodes: readonly OtherNode[]
   /** How long each node has written no heartbeat, as this one observed it. */
   readonly silentMs: ReadonlyMap<NodeName, number>
+  /** The same, or how long most of the others could not reach it, if that is longer. */
+  readonly outOfReachMs: ReadonlyMap<NodeName, number>
   isOver(incarnation: Incarnation): boolean
 }
 
 /** As `status` shows them; undefined until this node has joined. */
 export function nodesOf(view: ClusterView | undefined, duties: readonly Duty[]): NodesView | undefined {
   if (view?.ownRow === undefined) return undefined
-  const { ownRow, nodes, silentMs, removed } = view
+  const { ownRow, nodes, silentMs, outOfReachMs, removed } = view
   const seen = [{ row: ownRow, trouble: undefined }, ...nodes]
   return {
     own: ownRow.name,
@@ -40,6 +42,7 @@ export function nodesOf(view: ClusterView | undefined, duties: readonly Duty[]):
     nodes: seen.map(({ row, trouble }) => ({
       ...{ row, trouble, isOver: view.isOver(row.incarnation) },
       silentMs: silentMs.get(row.name) ?? 0,
+      outOfReachMs: outOfReachMs.get(row.name) ?? 0,
     })),
     duties,
   }

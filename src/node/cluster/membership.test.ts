@@ -61,6 +61,7 @@ async function startNode({ clock, random, network, rows }: World, name: string, 
   const reached = new Map<DeviceId, ShardDevice>()
   const removed: Failure[] = []
   let [layoutVersion, elsewhere] = [record.layout.version, (): number => 0]
+  let isCutOff = (): boolean => false
   const exchange = {
     own: new Map([[own, device(own)]]),
     setRemote: (id: DeviceId, remote: ShardDevice | undefined) => {
@@ -69,6 +70,7 @@ async function startNode({ clock, random, network, rows }: World, name: string, 
     },
     layoutVersion: () => layoutVersion,
     setElsewhere: (oldest: () => number) => void (elsewhere = oldest),
+    setCutOff: (is: () => boolean) => void (isCutOff = is),
   }
   const membership = new Membership(
     {
@@ -93,6 +95,7 @@ async function startNode({ clock, random, network, rows }: World, name: string, 
     ...{ metadata, records, membership, fingerprints, reached, removed },
     hasEnded: () => hasEnded,
     oldestElsewhere: () => elsewhere(),
+    isCutOff: () => isCutOff(),
     use: (version: number) => void (layoutVersion = version),
     stop: async () => {
       stopping.abort()
@@ -228,4 +231,22 @@ test("no other node counts as writing by the newest layout before all of them ha
     await starting.stop()
     await pass(10_000)
     assert.equal(n1.oldestElsewhere(), version)
+  }))
+
+test("a node that most of the others cannot reach is cut off, and knows it until they reach it again", () =>
+  inWorld(async (start, { network, pass }) => {
+    const [n1, n2, n3] = [await start("n1"), await start("n2"), await start("n3")]
+    const cutOff = () => [n1, n2, n3].map(node => node.isCutOff())
+    network.partition(["n1"], ["n2"])
+    await pass(60_000)
+    assert.deepEqual(cutOff(), [false, false, false], "one link is down")
+    network.partition(["n1"], ["n2", "n3"])
+    await pass(60_000)
+    assert.deepEqual(cutOff(), [true, false, false])
+    const seen = n3.membership.outOfReachMs.get(parseNodeName("n1")) ?? 0
+    assert.ok(seen >= 30_000 && seen <= 60_000, `${seen} ms`)
+    assert.ok((n3.membership.silentMs.get(parseNodeName("n1")) ?? 0) < 10_000, "it writes heartbeats")
+    network.healAll()
+    await pass(30_000)
+    assert.deepEqual(cutOff(), [false, false, false])
   }))

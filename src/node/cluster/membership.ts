@@ -133,6 +133,7 @@ export class Membership implements BackgroundService, ClusterView {
     serve(this.server)
     seams.admitted.onStranger(() => this.wake.abort())
     engine.setElsewhere(() => this.oldestLayoutElsewhere)
+    engine.setCutOff(() => this.silences.isCutOff(own.name))
     records.onChange(record => this.reach(record))
   }
 
@@ -151,6 +152,10 @@ export class Membership implements BackgroundService, ClusterView {
 
   get silentMs(): ReadonlyMap<NodeName, number> {
     return this.silences.ofNodes()
+  }
+
+  get outOfReachMs(): ReadonlyMap<NodeName, number> {
+    return this.silences.ofNodesOutOfReach()
   }
 
   /** This node's row, as last read. */

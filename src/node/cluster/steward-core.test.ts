@@ -1,9 +1,9 @@
-/** How long nodes count as silent, and what the steward does with their devices. */
+/** How long nodes count as silent, which are cut off, and what the steward does with their devices. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseIncarnation, parseNodeName } from "../../base/ids.js"
+import { parseIncarnation, parseNodeName, type NodeName } from "../../base/ids.js"
 import { storeOf } from "../../cluster/testing-records.js"
-import { Silences, withoutSilentDevices } from "./steward-core.js"
+import { cutOffNodes, Silences, withoutSilentDevices } from "./steward-core.js"
 
 const MINUTE = 60_000
 const [A, B] = [parseNodeName("n0"), parseNodeName("n1")]
@@ -40,7 +40,7 @@ test("nothing changes while the operator has to decide", () => {
 /** Rows and live incarnations of node A. */
 const seen = (row: number, beat: number, ...live: readonly number[]) =>
   [
-    [{ name: A, incarnation: parseIncarnation(row), beat }],
+    [{ name: A, incarnation: parseIncarnation(row), beat, unreachable: [] }],
     {
       highest: parseIncarnation(Math.max(...live)),
       nodes: live.map(incarnation => ({ node: A, incarnation: parseIncarnation(incarnation) })),
@@ -78,4 +78,44 @@ test("a list of live incarnations that is older than the rows does not make a no
   silences.observe(...seen(2, 1, 1), 1 * MINUTE)
   silences.observe(...seen(2, 2, 1), 9 * MINUTE)
   assert.deepEqual([...silences.ofNodes()], [[A, 0]])
+})
+
+/** By node: those that it cannot reach. */
+const rowsOf = (of: Readonly<Record<string, string>>) =>
+  Object.entries(of).map(([name, unreachable]) => ({
+    name: parseNodeName(name),
+    unreachable: unreachable.split(" ").filter(Boolean).map(parseNodeName),
+  }))
+const cutOff = (of: Readonly<Record<string, string>>): string => [...cutOffNodes(rowsOf(of))].join(" ")
+
+test("a node is cut off if more than half of the others cannot reach it", () => {
+  assert.equal(cutOff({ a: "", b: "", c: "" }), "")
+  assert.equal(cutOff({ a: "b", b: "a", c: "" }), "", "one link is cut")
+  assert.equal(cutOff({ a: "b c", b: "a", c: "a" }), "a")
+  assert.equal(cutOff({ a: "d e", b: "d e", c: "d e", d: "a b c", e: "a b c" }), "d e", "the smaller side")
+  assert.equal(cutOff({ a: "c d", b: "c d", c: "a b", d: "a b" }), "a b c d", "no side is smaller")
+  assert.equal(cutOff({ a: "b", b: "a" }), "a b")
+  assert.equal(cutOff({ a: "" }), "")
+  assert.equal(cutOff({ a: "a x", b: "x", c: "" }), "", "neither a node itself nor one without a row counts")
+})
+
+test("the reports of a node count only while it writes heartbeats", () => {
+  const silences = new Silences()
+  const names = ["a", "b", "c", "d"].map(parseNodeName)
+  const live = {
+    highest: parseIncarnation(4),
+    nodes: names.map((node, i) => ({ node, incarnation: parseIncarnation(i + 1) })),
+  }
+  /** c and d wrote that they cannot reach a, and died. */
+  const observe = (nowMs: number): boolean => {
+    const rowOf = (name: NodeName, i: number) => ({
+      ...{ name, incarnation: parseIncarnation(i + 1), beat: i < 2 ? nowMs : 1 },
+      unreachable: i >= 2 ? names.slice(0, 1) : [],
+    })
+    silences.observe(names.map(rowOf), live, nowMs)
+    return silences.isCutOff(parseNodeName("a"))
+  }
+  assert.deepEqual([0, 10_000, 40_000].map(observe), [true, true, false])
+  assert.equal(silences.ofNodesOutOfReach().get(parseNodeName("a")), 0)
+  assert.equal(silences.ofNodesOutOfReach().get(parseNodeName("c")), 40_000)
 })

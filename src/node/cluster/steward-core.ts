@@ -1,9 +1,11 @@
 /**
- * Silence of nodes, as one process observes it: how long a node has not written a heartbeat. Pure: time comes in as time
- * in which the database answered (`answered-time-core.ts`), never as a timestamp.
+ * Silence of nodes, as one process observes it: how long a node has not written a heartbeat, and how long most of the
+ * others have not reached it. Pure: time comes in as time in which the database answered (`answered-time-core.ts`), never
+ * as a timestamp.
  *
- * Promises  A node is silent only as long as its row had the same incarnation and heartbeat in every reading. A process
- *           that begins to observe, or observes again after a pause, begins with no silence.
+ * Promises  A node is silent only as long as its row had the same incarnation and heartbeat in every reading. It is cut
+ *           off only as long as, in every reading, more than half of the other nodes that write heartbeats could not
+ *           reach it. A process that begins to observe, or observes again after a pause, begins with neither.
  */
 import type { Incarnation, NodeName } from "../../base/ids.js"
 import { markOffline, placeWithout, silentNodes } from "../../cluster/index.js"
@@ -18,7 +20,23 @@ interface Seen {
   readonly sinceMs: number
 }
 
-type SeenNode = Pick<NodeRow, "name" | "incarnation" | "beat">
+type SeenNode = Pick<NodeRow, "name" | "incarnation" | "beat" | "unreachable">
+
+/** What a node reports counts while its last heartbeat is at most this old. */
+const REPORTS_COUNT_MS = 30_000
+
+/**
+ * The nodes that more than half of the others cannot reach: their shards can be neither read nor written, although they
+ * write heartbeats. Of two sides of a cut network these are the nodes of the smaller one, or all if none is smaller.
+ */
+export function cutOffNodes(rows: readonly Pick<NodeRow, "name" | "unreachable">[]): ReadonlySet<NodeName> {
+  const reports = new Map<NodeName, number>()
+  for (const { name, unreachable } of rows) {
+    for (const other of new Set(unreachable)) if (other !== name) reports.set(other, 1 + (reports.get(other) ?? 0))
+  }
+  const others = rows.length - 1
+  return new Set(rows.flatMap(({ name }) => (2 * (reports.get(name) ?? 0) > others ? [name] : [])))
+}
 
 export class Silences {
   /** By node. */
@@ -27,6 +45,8 @@ export class Silences {
   private processes = new Map<Incarnation, Seen>()
   /** The highest live incarnation of each node, which may not have announced itself yet. */
   private newest = new Map<string, Incarnation>()
+  /** Since when each node has been cut off. */
+  private cutOff = new Map<NodeName, number>()
   private nowMs = 0
 
   /** Rows of nodes and live incarnations as they were at `answeredMs`. */
@@ -46,6 +66,14 @@ export class Silences {
         return [incarnation, this.seen(this.processes.get(incarnation), incarnation, beat)]
       }),
     )
+    const isBeating = ({ name, incarnation }: SeenNode): boolean =>
+      this.processes.has(incarnation) && answeredMs - (this.nodes.get(name)?.sinceMs ?? 0) < REPORTS_COUNT_MS
+    const now = cutOffNodes(rows.filter(isBeating))
+    this.cutOff = new Map(Array.from(now, name => [name, this.cutOff.get(name) ?? answeredMs]))
+  }
+
+  isCutOff(name: NodeName): boolean {
+    return this.cutOff.has(name)
   }
 
   private seen(before: Seen | undefined, incarnation: Incarnation, beat: number | undefined): Seen {
@@ -56,6 +84,15 @@ export class Silences {
   /** How long each node of the store has been silent. */
   ofNodes(): ReadonlyMap<NodeName, number> {
     return new Map([...this.nodes].map(([name, seen]) => [name, this.nowMs - this.sinceMs(name, seen)]))
+  }
+
+  /** How long each node of the store has been silent, or cut off. */
+  ofNodesOutOfReach(): ReadonlyMap<NodeName, number> {
+    return new Map(
+      [...this.ofNodes()].map(([name, silentMs]) => {
+        return [name, Math.max(silentMs, this.nowMs - (this.cutOff.get(name) ?? this.nowMs))]
+      }),
+    )
   }
 
   /** A node that has started again is not silent although its row is that of its earlier process. */
@@ -75,7 +112,7 @@ export class Silences {
 }
 
 /**
- * The record after nodes were silent for so long: devices that nobody has to decide about are offline, and their places
+ * The record after nodes were silent or cut off for so long: devices that nobody has to decide about are offline, and their places
  * go to others. `nowMs` of the wall clock is only shown.
  */
 export function withoutSilentDevices(

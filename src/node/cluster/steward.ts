@@ -1,7 +1,7 @@
 /**
  * Steward: the process that watches over all others of the store, while it has the lease `steward`. It ends incarnations
- * whose process has been silent, reports silent nodes to the decision that takes their devices offline, advances epochs,
- * and folds counters of incarnations that have ended.
+ * whose process has been silent, reports nodes that are silent or cut off from the others to the decision that takes their
+ * devices offline, advances epochs, and folds counters of incarnations that have ended.
  *
  * Promises  Silence and epochs are measured by this process's monotonic clock, only while the database answers and the
  *           lease is held: a database that is away, or returns with another clock, takes nothing offline. Two stewards at
@@ -32,7 +32,7 @@ export const STEWARD_LIMITS = {
   endAfterMs: 5 * 60_000,
   /** The same for a process that has not announced itself yet: it may be recovering its devices. */
   endStartingAfterMs: 60 * 60_000,
-  /** Silence after which a node is reported to the decision about its devices. */
+  /** Silence, or time cut off, after which a node is reported to the decision about its devices. */
   reportAfterMs: 15 * 60_000,
   /** Rows of counters that one step folds. */
   countersPerStep: 1_000,
@@ -141,7 +141,7 @@ export class Steward implements BackgroundService {
   }
 
   private async reportSilent(): Promise<void> {
-    const silentMs = this.silences.ofNodes()
+    const silentMs = this.silences.ofNodesOutOfReach()
     const isReported = [...silentMs.values()].some(ms => ms >= STEWARD_LIMITS.reportAfterMs)
     if (!isReported || !this.seams.leases.holds(STEWARD_LEASE)) return
     const { changeRecord, clock, decideSilence = withoutSilentDevices } = this.seams

@@ -52,6 +52,8 @@ interface ControlOptions {
   readonly isOwn: (device: ControlDevice) => boolean
   /** Reopens a device without a metadata replica, with an empty metadata store. */
   readonly rebuild: (id: DeviceId) => Promise<void>
+  /** Most of the other nodes cannot reach this one. */
+  readonly isCutOff: () => boolean
   /** Policies that buckets set for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
   /** Policies of stored blocks; undefined until a shard scan has completed. */
@@ -248,11 +250,11 @@ export class StoreControl implements Job, ConfigurationStore {
     return this.stepReplicas()
   }
 
-  /** Takes a device back that others took offline while this node did not respond; returns true if there was one. */
+  /** Takes a device back that others took offline while they did not reach this node; returns true if there was one. */
   private async markOpen(): Promise<boolean> {
     const isOpen = (id: DeviceId): boolean => this.devices.find(id) !== undefined && !this.decommissioning.has(id)
     const { devices, tablets } = this.record
-    if (tablets.length > 0) return false
+    if (tablets.length > 0 || this.options.isCutOff()) return false
     const back = devices.find(device => device.state === "offline" && this.options.isOwn(device) && isOpen(device.id))
     if (back === undefined) return false
     await this.change("device returns", record => markReturning(record, back.id, this.clock.wallMs()))

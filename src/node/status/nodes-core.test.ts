@@ -9,7 +9,7 @@ const [A, B, C] = [parseNodeName("a1"), parseNodeName("b1"), parseNodeName("c1")
 const STORE = clusterOf(["a1@a:2", "b1@b:2", "c1@c:2"], "ec:2+1")
 const seen = (name: typeof A, of: Partial<SeenNode> = {}, unreachable: readonly (typeof A)[] = []): SeenNode => ({
   row: { name, zone: name.slice(0, 1), machine: name, address: `${name}:7700`, program: "1.0.0", unreachable },
-  ...{ isOver: false, silentMs: 0, trouble: undefined, ...of },
+  ...{ isOver: false, silentMs: 0, outOfReachMs: of.silentMs ?? 0, trouble: undefined, ...of },
 })
 const DUTIES = [
   { name: "steward", node: "b1" },
@@ -57,8 +57,12 @@ test("a node that cannot be reached, is silent, or has ended is shown with the r
 test("devices of silent nodes that only the operator may give up are named with the reason", () => {
   const long = 16 * 60_000
   const { heldBack } = report(seen(B, { silentMs: long }))
-  assert.match(heldBack.join(), /node b1 has been silent for 16 min, .* every device of zone b would be offline/)
+  assert.match(
+    heldBack.join(),
+    /node b1 has been silent or cut off for 16 min, .* every device of zone b would be offline/,
+  )
   assert.ok(nodeTroubles(report(seen(B, { silentMs: long }))).some(text => text === heldBack[0]))
+  assert.deepEqual(report(seen(B, { outOfReachMs: long })).heldBack, heldBack, "the same if it is cut off")
 })
 
 test("devices whose node has no row are not lost from sight", () => {

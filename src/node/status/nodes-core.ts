@@ -20,6 +20,8 @@ export interface SeenNode {
   readonly isOver: boolean
   /** How long it has written no heartbeat, as this node observed it. */
   readonly silentMs: number
+  /** The same, or how long most of the others could not reach it, if that is longer. */
+  readonly outOfReachMs: number
   /** Why this node cannot reach it; undefined: it can. */
   readonly trouble: string | undefined
 }
@@ -49,13 +51,13 @@ export function nodesReport(record: ControlRecord, view: NodesView): NodesReport
   const named = new Set(record.devices.flatMap(({ home }) => (home === undefined ? [] : [home.node])))
   const unknown = [...named].filter(name => !known.has(name)).map(name => unknownNode(record, name))
   const steward = duties.find(({ name }) => name === STEWARD)?.node
-  const silentMs = new Map(nodes.map(({ row, silentMs: ms }) => [row.name, ms]))
+  const outOfReachMs = new Map(nodes.map(({ row, outOfReachMs: ms }) => [row.name, ms]))
   return {
     own,
     ...(steward === undefined ? {} : { steward }),
     nodes: [...seen, ...unknown].sort((a, b) => compare(a.zone ?? "", b.zone ?? "") || compare(a.name, b.name)),
     idleJobs: duties.filter(({ name, node }) => name !== STEWARD && node === undefined).map(({ name }) => name),
-    heldBack: silentNodes(record, silentMs).heldBack.map(({ reason }) => reason),
+    heldBack: silentNodes(record, outOfReachMs).heldBack.map(({ reason }) => reason),
   }
 }
 
