@@ -179,6 +179,100 @@ export const NODES = z
   })
   .meta({ id: "Nodes" })
 
+const milliseconds = z.number().nonnegative()
+const responseTimes = z
+  .object({
+    count,
+    medianMs: milliseconds,
+    slowMs: milliseconds.describe("99 of 100 take no longer"),
+  })
+  .optional()
+const DATABASE_HEALTH = z
+  .object({
+    version: z.string().optional().describe("as the server describes itself"),
+    isInRecovery: z.boolean().optional(),
+    settings: z.record(z.string(), z.string()).describe("settings that matter, as they are now"),
+    bytes: count.optional().describe("size of the database"),
+    unfrozenTransactions: count
+      .optional()
+      .describe("transactions since the oldest one whose rows are not frozen; the database stops at 2.1e9"),
+    connectionsMax: count.optional(),
+    connectionsLeft: count.optional().describe("that the server, the database and the role still allow"),
+    tables: z
+      .array(
+        z.object({
+          name: z.string(),
+          liveRows: count,
+          deadRows: count.describe("replaced or deleted versions of rows that vacuum has not removed yet"),
+          bytes: count.optional(),
+          vacuumedSecondsAgo: z.number().optional().describe("absent if never, as far as the database knows"),
+        }),
+      )
+      .optional()
+      .describe("tables of the store"),
+    holders: z
+      .array(
+        z.object({
+          kind: z.enum(["session", "prepared", "standby", "slot"]),
+          name: z.string().describe("the process id of a session, otherwise a name"),
+          owner: z.string().describe("user and application"),
+          seconds: z.number().optional(),
+          transactions: z.number().optional().describe("that have begun since"),
+        }),
+      )
+      .optional()
+      .describe("the oldest transactions that hold back vacuum"),
+    standbys: z
+      .array(
+        z.object({
+          name: z.string(),
+          state: z.string().optional(),
+          sync: z.string().optional().describe("sync or quorum: commits wait for it"),
+          lagBytes: z.number().optional().describe("what it has not applied yet"),
+          lagSeconds: z.number().optional(),
+          goneSeconds: seconds.optional().describe("for how long it has not been connected; absent: it is"),
+        }),
+      )
+      .optional(),
+    unusedSlots: z
+      .array(z.object({ name: z.string(), bytes: z.number().optional().describe("of WAL that it keeps") }))
+      .optional()
+      .describe("replication slots that are not in use"),
+  })
+  .meta({ id: "DatabaseHealth" })
+export const DATABASE = z
+  .object({
+    findings: z
+      .array(
+        z.object({
+          check: z.enum([
+            ...(["responseTimes", "clock", "oldSnapshot", "deadRows", "vacuum", "durability"] as const),
+            ...(["recovery", "replication", "connections", "slots", "transactionIds"] as const),
+          ]),
+          sentence: z.string().describe("what is wrong, what it means, and what to do"),
+        }),
+      )
+      .describe("empty if nothing is wrong"),
+    nodes: z
+      .array(
+        z.object({
+          name: z.string(),
+          commits: responseTimes.describe("over the last minutes; absent: none"),
+          reads: responseTimes.describe("over the last minutes; absent: none"),
+          clock: z
+            .object({ aheadMs: z.number(), uncertainMs: milliseconds })
+            .optional()
+            .describe("how far its clock is ahead of the database's, and by how much that may be wrong"),
+        }),
+      )
+      .describe("how the database answers each node"),
+    health: DATABASE_HEALTH.optional().describe(
+      "what it says about itself, as one node has read it; what it does not say, or not to this role, is absent",
+    ),
+    healthSecondsAgo: seconds.optional(),
+  })
+  .meta({ id: "Database" })
+
 export const STATUS = z
   .object({
     storeId: z.string(),
@@ -199,6 +293,7 @@ export const STATUS = z
     health: z.object({ ready: z.boolean(), reasons: z.array(z.string()) }),
     devices: z.array(DEVICE),
     nodes: NODES.optional().describe("absent on one machine"),
+    database: DATABASE.optional().describe("absent if the metadata is on the devices"),
     layout: LAYOUT,
     reencoding: PROGRESS.optional().describe("present while blocks are re-encoded from one policy to another"),
     repair: REPAIR.optional(),

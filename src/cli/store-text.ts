@@ -3,6 +3,7 @@ import type { z } from "zod"
 import type { STORE_SCHEMAS } from "../admin/index.js"
 import { PARTITIONS } from "../base/limits.js"
 import { devicesByNode, nodeLines } from "./cluster-text.js"
+import { databaseLines } from "./database-text.js"
 import { durationText, printable, sizeText, tableText } from "./text.js"
 
 export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
@@ -181,6 +182,9 @@ export function statusText(status: Status, nowMs: number): string {
     ...(status.nodes === undefined
       ? []
       : nodeLines(status.nodes).map((text, at) => line(at === 0 ? "nodes" : "", text))),
+    ...(status.database === undefined
+      ? []
+      : databaseLines(status.database).map(([label, text]) => line(label, printable(text)))),
     ...workLines(status, nowMs),
     ...(queues.length === 0 ? [] : [line("queues", queues.map(q => `${q.name} ${q.depth}/${q.limit}`).join(", "))]),
     "",

@@ -1,32 +1,8 @@
 /** Text for people: sizes, times, columns, shell quoting. Pure. */
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
-
-/** `4.2 MiB`; whole numbers below 1 KiB. */
-export function sizeText(bytes: number): string {
-  let value = bytes
-  let unit = 0
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024
-    unit += 1
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ""}`
-}
+export { countText, durationText, latencyText, sizeText } from "../base/quantity-text.js"
 
 /** `2026-01-02 03:04:05Z`, in UTC. */
 export const timeText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 19).replace("T", " ")}Z`
-
-/** `3 d 4 h`, `5 min`, `12 s`: the two largest units. */
-export function durationText(seconds: number): string {
-  const whole = Math.floor(seconds)
-  const [days, hours, minutes] = [
-    Math.floor(whole / 86_400),
-    Math.floor(whole / 3600) % 24,
-    Math.floor(whole / 60) % 60,
-  ]
-  if (days > 0) return `${days} d ${hours} h`
-  if (hours > 0) return `${hours} h ${minutes} min`
-  return minutes > 0 ? `${minutes} min` : `${whole} s`
-}
 
 /** Rows below a header, in columns; the last column is not padded. */
 export function tableText(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -7,6 +7,7 @@ import { isFailure } from "../base/failures.js"
 import { parseDeviceId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
+import { UNKNOWN_HEALTH, type ReportedDatabase } from "./database-health.js"
 import { decodeNodeReport, encodeNodeReport, type NodeReport } from "./node-report.js"
 
 const [a, b] = [parseDeviceId("00000000000000a1"), parseDeviceId("00000000000000b2")]
@@ -46,26 +47,77 @@ const WHOLE: NodeReport = {
     reencoding: { isPaused: true, doneBytes: 1, remainingBytes: 2, secondsLeft: 3, waiting: 4 },
     orphans: { isStopped: true, abortedBlocks: 1, abortedBlocksMax: 2, waitingBlocks: 3 },
   },
+  database: {
+    ...{ commits: { count: 3, medianMs: 1.5, slowMs: 20 }, reads: undefined, healthSecondsAgo: 12.5 },
+    clock: { aheadMs: -1.5, uncertainMs: 0.5 },
+    health: {
+      ...{
+        version: "PostgreSQL 15.18",
+        isInRecovery: false,
+        settings: { fsync: "on", autovacuum: "off" },
+        bytes: 2 ** 33,
+      },
+      ...{ unfrozenTransactions: 200, connectionsMax: 100, connectionsLeft: 0 },
+      tables: [
+        { name: "lanes", liveRows: 4, deadRows: 1_000, bytes: 8_192, vacuumedSecondsAgo: 60.5 },
+        { name: "rows", liveRows: 4, deadRows: 0, bytes: undefined, vacuumedSecondsAgo: undefined },
+      ],
+      holders: [
+        { kind: "session", name: "123", owner: "héron, psql", seconds: 3.5, transactions: 10 },
+        { kind: "slot", name: "standby_1", owner: "", seconds: undefined, transactions: undefined },
+      ],
+      standbys: [
+        { name: "a", state: "streaming", sync: "quorum", lagBytes: 5, lagSeconds: 0.25, goneSeconds: undefined },
+        {
+          ...{ name: "b", state: undefined, sync: undefined, lagBytes: undefined, lagSeconds: undefined },
+          goneSeconds: 30,
+        },
+      ],
+      unusedSlots: [
+        { name: "old", bytes: 2 ** 30 },
+        { name: "new", bytes: undefined },
+      ],
+    },
+  },
 }
-const BARE: NodeReport = { devices: [], jobs: [], scrub: [], repairer: undefined }
+/** A database that says nothing about itself. */
+const SILENT: ReportedDatabase = {
+  ...{ commits: undefined, reads: { count: 1, medianMs: 2, slowMs: 2 }, clock: undefined, healthSecondsAgo: 0 },
+  health: UNKNOWN_HEALTH,
+}
+const BARE: NodeReport = { devices: [], jobs: [], scrub: [], repairer: undefined, database: undefined }
+/** What a node of an earlier release says. */
+const EARLIER = [BARE, { ...WHOLE, database: undefined }]
+const NOW = [BARE, WHOLE, { ...BARE, database: SILENT }]
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")
-const GOLDEN = readFileSync(new URL("../../../src/format/golden/node-report-v1.txt", import.meta.url), "utf8")
+const goldenLines = (name: string): readonly string[] =>
+  readFileSync(new URL(`../../../src/format/golden/${name}.txt`, import.meta.url), "utf8")
+    .trim()
+    .split("\n")
 
 const bytesFrom = (hex: string): Uint8Array => must(bytesOfHex(hex), "these are hex digits")
 
 test("node reports v1 are unchanged, byte for byte, and are read back", () => {
-  const lines = [BARE, WHOLE].map(report => hexOf(encodeNodeReport(report)))
-  assert.deepEqual(lines, GOLDEN.trim().split("\n"))
+  const lines = NOW.map(report => hexOf(encodeNodeReport(report)))
+  assert.deepEqual(lines, goldenLines("node-report-v1-database"))
   assert.deepEqual(
     lines.map(line => decodeNodeReport(bytesFrom(line))),
-    [BARE, WHOLE],
+    NOW,
+  )
+})
+
+test("reports of an earlier release, without a database, are read", () => {
+  const lines = goldenLines("node-report-v1")
+  assert.deepEqual(
+    lines.map(line => decodeNodeReport(bytesFrom(line))),
+    EARLIER,
   )
 })
 
 test("a report with members of a later release is read", () => {
-  const [bare = ""] = GOLDEN.split("\n")
+  const [bare = ""] = goldenLines("node-report-v1-database")
   // One more member than the list announces.
-  const longer = bytesFrom(`96${bare.slice(2)}cb4000000000000000`)
+  const longer = bytesFrom(`97${bare.slice(2)}cb4000000000000000`)
   assert.deepEqual(decodeNodeReport(longer), BARE)
 })
 

@@ -1,6 +1,7 @@
 /**
  * Node report, version 1: what a node tells the others about its devices and its background work, for the status of the
- * store. Call 16 (`report`): the request is empty, the response this record.
+ * store. Call 16 (`report`): the request is empty, the response this record. The database (`database-health.ts`) is its
+ * last member; earlier nodes do not send it.
  *
  * A positional MessagePack array, as are the devices, jobs and scrubs in it (`pack.ts`); null stands for unknown. Later
  * releases append members; readers ignore members that they do not know. Flags by partition are packed, one bit each.
@@ -10,6 +11,7 @@ import { parseDeviceId, type DeviceId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { fail, isFailure } from "../base/failures.js"
+import { packDatabase, readDatabase, type ReportedDatabase } from "./database-health.js"
 import { packRecord, pick, RecordReader } from "./pack.js"
 
 export const REPORT_CALL = 16
@@ -137,6 +139,8 @@ export interface NodeReport {
         readonly orphans: ReportedOrphans
       }
     | undefined
+  /** Undefined for a node of an earlier release. */
+  readonly database: ReportedDatabase | undefined
 }
 
 const orNull = <T, U>(value: T | undefined, pack: (value: T) => U): U | null =>
@@ -144,7 +148,7 @@ const orNull = <T, U>(value: T | undefined, pack: (value: T) => U): U | null =>
 /** Booleans are numbers: `RecordReader` reads those. */
 const flag = (value: boolean): number => (value ? 1 : 0)
 
-export function encodeNodeReport({ devices, jobs, scrub, repairer }: NodeReport): Uint8Array {
+export function encodeNodeReport({ devices, jobs, scrub, repairer, database }: NodeReport): Uint8Array {
   return packRecord(1, [
     devices.map(packDevice),
     jobs.map(({ name, state, progress, lastError, throttle }) => [
@@ -164,6 +168,7 @@ export function encodeNodeReport({ devices, jobs, scrub, repairer }: NodeReport)
       ]),
       [flag(orphans.isStopped), orphans.abortedBlocks, orphans.abortedBlocksMax, orphans.waitingBlocks],
     ]),
+    orNull(database, packDatabase),
   ])
 }
 
@@ -235,6 +240,7 @@ function readReport(row: RecordReader): NodeReport {
       ...{ doneBytes: scrub.number(), remainingBytes: scrub.number() },
     })),
     repairer: row.optional(() => readRepairer(row.row())),
+    database: row.optional(() => readDatabase(row.row())),
   }
 }
 

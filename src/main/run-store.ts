@@ -186,7 +186,7 @@ export async function runStore(
     status,
     operations: operationsOf(directory, ownOperations, engine, nodes, duties),
     ownOperations,
-    report: () => reportOf(ownSources, duties?.doesRepair ?? true),
+    report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view),
     leases: duties?.leases,
     backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), jobs, status],
     stop: async () => {
@@ -246,14 +246,14 @@ const directoryOf = ({ nodes }: StoreSeams, { node }: OpenedStore, { cluster }: 
 
 /** What this node may do for all nodes of the store. */
 const dutiesOf = (
-  { clock, random, telemetry }: StoreSeams,
+  { clock, random, telemetry, nodes = () => undefined }: StoreSeams,
   { node }: OpenedStore,
   engine: Engine,
   wake: (job: string) => void,
 ): Duties | undefined =>
   node &&
   new Duties(
-    { clock, random, log: telemetry.log, ...node },
+    { clock, random, log: telemetry.log, nodes, ...node },
     () => engine.metadata.trouble === undefined && engine.outOfReach === undefined,
     wake,
   )

@@ -2,11 +2,13 @@
  * Database: what the SQL engine asks of a transactional database, statement by statement. One implementation speaks to
  * PostgreSQL (`postgres/`), one simulates it.
  *
- * Promises  Each call but `snapshot` is one statement: it takes effect as a whole or not at all, and everything that it
- *           returns is of one moment. A session that throws `ConnectionLost` is over; a commit under way may still take effect later.
+ * Promises  Each call but `snapshot` and `health` is one statement: it takes effect as a whole or not at all, and
+ *           everything that it returns is of one moment. A session that throws `ConnectionLost` is over; a commit under
+ *           way may still take effect later.
  */
 import type { Family } from "../base/families.js"
 import type { BucketId, RowKey, StoreId } from "../base/ids.js"
+import type { DatabaseHealth } from "../format/database-health.js"
 import type { Counters } from "../format/records.js"
 
 /** A family as the database stores it: an object's head is a column of its current row. */
@@ -159,6 +161,13 @@ export interface Session {
    * they are, also if several processes do it at the same time. Returns how many rows it added up.
    */
   foldCounters(rowsMax: number): Promise<number>
+  /** The clock of the database, in milliseconds since 1970. */
+  clockMs(): Promise<number>
+  /**
+   * What the database says about itself: several statements that only read, each for at most a second. What it does not
+   * answer, or not to this role, is undefined.
+   */
+  health(): Promise<DatabaseHealth>
   readonly isOpen: boolean
   close(): Promise<void>
 }

@@ -13,6 +13,7 @@ import { assert } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import type { Family } from "../base/families.js"
 import { fail, type Failure } from "../base/failures.js"
+import type { DatabaseHealth, ReportedDatabase } from "../format/database-health.js"
 import { parseIncarnation, type Incarnation, type Position, type RowKey } from "../base/ids.js"
 import { Lent, type LentSoon } from "../base/lent.js"
 import type { Soon } from "../base/soon.js"
@@ -30,6 +31,7 @@ import { ConnectionLost, OutcomeUnknown, TryAgain, type NodeProcess, type Sessio
 import { endedFailure, type EndReason } from "./end-reason.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
+import { MeasuredDatabase, StatementTimes } from "./measured-database.js"
 
 interface SqlMetadataSettings extends SqlSeams {
   /** Identifies the node: a new incarnation ends the earlier ones of the same node. */
@@ -51,6 +53,7 @@ export class SqlMetadata implements Metadata {
   private constructor(
     private readonly settings: SqlMetadataSettings,
     private readonly process: NodeProcess,
+    private readonly times: StatementTimes,
     begun: (onEnded: (reason: EndReason) => void) => SqlIncarnation,
   ) {
     this.upkeep = new Connection(settings, this.stopping.signal)
@@ -58,13 +61,15 @@ export class SqlMetadata implements Metadata {
   }
 
   /** Begins a new incarnation of the node. Throws `ConnectionLost`. */
-  static async open(settings: SqlMetadataSettings): Promise<SqlMetadata> {
-    const { node, random } = settings
+  static async open(given: SqlMetadataSettings): Promise<SqlMetadata> {
+    const { node, random, clock } = given
+    const times = new StatementTimes(clock)
+    const settings = { ...given, database: new MeasuredDatabase(given.database, times) }
     const process = { node, process: Buffer.from(random.bytes(PROCESS_BYTES)).toString("hex") }
     const session = await settings.database.connect()
     try {
       const known = await begin(process, session, "takeOver")
-      return new SqlMetadata(settings, process, onEnded => new SqlIncarnation(settings, known, onEnded))
+      return new SqlMetadata(settings, process, times, onEnded => new SqlIncarnation(settings, known, onEnded))
     } finally {
       await session.close()
     }
@@ -158,16 +163,40 @@ export class SqlMetadata implements Metadata {
     return this.inUpkeep(session => session.foldCounters(rowsMax))
   }
 
-  /** Runs a statement that may be repeated. */
-  private async inUpkeep<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  /** Runs a statement that may be repeated for so long. */
+  private async inUpkeep<T>(
+    work: (session: Session) => Promise<T>,
+    forMs: number = SQL_LIMITS.commandMsMax,
+  ): Promise<T> {
     if (this.refusal) throw this.refusal
-    const untilMs = this.settings.clock.monotonicMs() + SQL_LIMITS.commandMsMax
+    const untilMs = this.settings.clock.monotonicMs() + forMs
     try {
       return await this.upkeep.repeat(untilMs, work)
     } catch (error) {
       const mayPass = error instanceof ConnectionLost || error instanceof TryAgain || error instanceof OutcomeUnknown
       throw mayPass ? fail("databaseUnreachable") : error
     }
+  }
+
+  /** How fast the database has answered commits and reads of this process lately. */
+  get responseTimes(): Pick<ReportedDatabase, "commits" | "reads"> {
+    return this.times.recent
+  }
+
+  /** Compares the clocks once. Throws `databaseUnreachable`. */
+  compareClocks(): Promise<NonNullable<ReportedDatabase["clock"]>> {
+    const { clock } = this.settings
+    return this.inUpkeep(async session => {
+      const startMs = clock.monotonicMs()
+      const databaseMs = await session.clockMs()
+      const uncertainMs = (clock.monotonicMs() - startMs) / 2
+      return { aheadMs: clock.wallMs() - uncertainMs - databaseMs, uncertainMs }
+    }, 0)
+  }
+
+  /** What the database says about itself. Throws `databaseUnreachable`. */
+  databaseHealth(): Promise<DatabaseHealth> {
+    return this.inUpkeep(session => session.health(), 0)
   }
 
   /**

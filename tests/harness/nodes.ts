@@ -148,6 +148,10 @@ export class TestNodes {
     }
   }
 
+  get masterKeyFile(): string | undefined {
+    return this.environment["HAYLOFT_MASTER_KEY_FILE"]
+  }
+
   /** One more node in a zone of its own, not started. */
   /** `folders`: how many new ones, or which. */
   async add(

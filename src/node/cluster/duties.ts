@@ -8,6 +8,8 @@ import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { SharedMetadata } from "../metadata/database.js"
 import type { Duty } from "../status/nodes-core.js"
+import type { ClusterView } from "./cluster-view.js"
+import { DatabaseWatch } from "./database-watch.js"
 import { LeasedJob } from "./leased-job.js"
 import { Leases } from "./leases.js"
 import type { SharedRecordManager } from "./shared-record.js"
@@ -27,10 +29,16 @@ interface DutySeams {
   readonly log: Log
   readonly metadata: SharedMetadata
   readonly records: SharedRecordManager
+  /** Of this node. */
+  readonly name: string
+  /** Undefined until this node has joined. */
+  readonly nodes: () => ClusterView | undefined
 }
 
 export class Duties {
   readonly leases: Leases
+  /** What this node says about the database. */
+  readonly database: DatabaseWatch
   /** The caller supervises them. */
   readonly services: readonly BackgroundService[]
 
@@ -43,7 +51,12 @@ export class Duties {
     this.leases = new Leases(seams, { names: LEASES, mayWork, onTaken })
     const changeRecord = (decide: Parameters<SharedRecordManager["change"]>[1]) =>
       records.change("silent nodes", decide)
-    this.services = [this.leases, new Steward({ ...seams, leases: this.leases, changeRecord })]
+    // The steward reads for all nodes. One that has no report of what it has read does so itself.
+    const readsFacts = () =>
+      this.leases.holds(STEWARD_LEASE) ||
+      (seams.nodes()?.nodes ?? []).every(({ report }) => report?.database?.health === undefined)
+    this.database = new DatabaseWatch(seams, readsFacts)
+    this.services = [this.leases, new Steward({ ...seams, leases: this.leases, changeRecord }), this.database]
   }
 
   /** The same jobs; those that one node does for all take steps only while this node does them. */

@@ -38,6 +38,7 @@ const reportWith = (groups: number): NodeReport => ({
     ...{ contents: contents(groups), repair: undefined, reencoding: undefined },
     orphans: { isStopped: false, abortedBlocks: 1, abortedBlocksMax: 2, waitingBlocks: 3 },
   },
+  database: undefined,
 })
 
 /** Node n2, and the peer by which n1 asks it. */

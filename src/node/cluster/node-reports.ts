@@ -8,6 +8,7 @@
  */
 import { fail } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
+import type { ReportedDatabase } from "../../format/database-health.js"
 import { MIB } from "../../base/limits.js"
 import {
   decodeNodeReport,
@@ -19,6 +20,7 @@ import {
 } from "../../format/node-report.js"
 import { bytesBody, type Method, type Peer, type RpcServer } from "../../rpc/index.js"
 import type { JobReport } from "../status/contract.js"
+import type { DatabaseView } from "../status/database-core.js"
 import type { Duty } from "../status/nodes-core.js"
 import type { OpenDevice, SpaceView, StatusSources } from "../status/status-sources.js"
 import { nodesOf, type ClusterView, type OtherNode } from "./cluster-view.js"
@@ -51,8 +53,15 @@ export async function askForReport(peer: Peer): Promise<NodeReport> {
   return decodeNodeReport(await body.whole(REPORT_BYTES_MAX))
 }
 
-/** What this node tells the others. `isRepairer`: it has scanned the blocks of the store. */
-export function reportOf(sources: StatusSources, isRepairer: boolean): NodeReport {
+/**
+ * What this node tells the others. `isRepairer`: it has scanned the blocks of the store. `database`: undefined on one
+ * machine.
+ */
+export function reportOf(
+  sources: StatusSources,
+  isRepairer: boolean,
+  database: ReportedDatabase | undefined,
+): NodeReport {
   return {
     devices: sources.devices().map(reportedDevice),
     jobs: sources.jobs().map(({ lastError, ...job }) => ({ ...job, lastError })),
@@ -65,6 +74,7 @@ export function reportOf(sources: StatusSources, isRepairer: boolean): NodeRepor
           orphans: sources.orphans(),
         }
       : undefined,
+    database,
   }
 }
 
@@ -91,9 +101,31 @@ interface StoreView {
   /** Undefined until this node has joined. */
   readonly nodes: () => ClusterView | undefined
   /** Which node does what. `doesRepair`: this one has scanned the blocks of the store. */
-  readonly duties: { readonly all: readonly Duty[]; readonly doesRepair: boolean }
+  readonly duties: {
+    readonly all: readonly Duty[]
+    readonly doesRepair: boolean
+    /** What this node says about the database. */
+    readonly database: { readonly node: string; readonly view: ReportedDatabase }
+  }
   /** Why this node cannot serve although the database answers. */
   readonly reach: { readonly outOfReach: string | undefined }
+}
+
+/** The database as all nodes see it; its facts are those that were read last. */
+function databaseOf(own: StoreView["duties"]["database"], others: readonly OtherNode[]): DatabaseView {
+  const reported = others.flatMap(({ name, report }) =>
+    report?.database === undefined ? [] : [{ name, view: report.database }],
+  )
+  const all = [{ name: own.node, view: own.view }, ...reported]
+  const [newest] = all
+    .filter(({ view }) => view.health !== undefined)
+    .sort((a, b) => a.view.healthSecondsAgo - b.view.healthSecondsAgo)
+  return {
+    nodes: all
+      .map(({ name, view: { commits, reads, clock } }) => ({ name, commits, reads, clock }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    ...{ health: newest?.view.health, healthSecondsAgo: newest?.view.healthSecondsAgo ?? 0 },
+  }
 }
 
 /** The sources of this node, with what the others have reported. */
@@ -112,6 +144,7 @@ export function sourcesOfStore(own: StatusSources, { nodes, duties, reach }: Sto
       return { trouble: trouble ?? reach.outOfReach, damages }
     },
     nodes: () => nodesOf(nodes(), duties.all),
+    database: () => databaseOf(duties.database, others()),
     devices: () => [...own.devices(), ...reports().flatMap(({ devices }) => devices.map(openDevice))],
     offlineReason: id => {
       const reason = own.offlineReason(id)

@@ -1,5 +1,6 @@
 /** Metadata in memory that several nodes share, each with an incarnation of its own, for tests of the node layer. */
 import { parseIncarnation, type Incarnation } from "../../base/ids.js"
+import { UNKNOWN_HEALTH, type DatabaseHealth } from "../../format/database-health.js"
 import type { Incarnations, LiveIncarnations } from "../../metadata/index.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
 import type { SharedMetadata } from "../metadata/database.js"
@@ -79,6 +80,16 @@ export class SharedMemory extends MemoryMetadata implements SharedMetadata {
 
   async foldCounters(): Promise<number> {
     return 0
+  }
+
+  readonly responseTimes = { commits: undefined, reads: undefined }
+
+  async compareClocks() {
+    return { aheadMs: 0, uncertainMs: 0 }
+  }
+
+  async databaseHealth(): Promise<DatabaseHealth> {
+    return UNKNOWN_HEALTH
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,7 @@
 /** Where a node's metadata is: what a node asks of it, and of a database that keeps it in place of the devices. */
 import type { Incarnation, StoreId } from "../../base/ids.js"
 import type { ControlRow } from "../../format/cluster-rows.js"
+import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
 import type { LiveIncarnations, Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
@@ -38,5 +39,11 @@ export interface SharedMetadata extends EngineMetadata {
   endIncarnation(incarnation: Incarnation): Promise<void>
   /** Adds up counters of incarnations that have ended, at most so many rows, and returns how many. Sums do not change. */
   foldCounters(rowsMax: number): Promise<number>
+  /** How fast the database has answered commits and reads of this process lately. */
+  readonly responseTimes: Pick<ReportedDatabase, "commits" | "reads">
+  /** Compares the clocks of this process and of the database. Throws `databaseUnreachable`. */
+  compareClocks(): Promise<NonNullable<ReportedDatabase["clock"]>>
+  /** What the database says about itself. Throws `databaseUnreachable`. */
+  databaseHealth(): Promise<DatabaseHealth>
   stop(): Promise<void>
 }

@@ -5,6 +5,7 @@
  * is not known is absent, never invented.
  */
 import type { DeviceId, StoreId } from "../../base/ids.js"
+import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
 
 /**
  * The first five are the states of the control record. For a device that should be present, `missing` means that its
@@ -216,6 +217,39 @@ export interface NodesReport {
   readonly heldBack: readonly string[]
 }
 
+/** How the database answers a node. */
+export interface NodeOfDatabase extends Pick<ReportedDatabase, "commits" | "reads" | "clock"> {
+  readonly name: string
+}
+
+/** Something that is wrong with the database: what is the case, what it means, what to do. */
+export interface DatabaseFinding {
+  readonly check:
+    | "responseTimes"
+    | "clock"
+    | "oldSnapshot"
+    | "deadRows"
+    | "vacuum"
+    | "durability"
+    | "recovery"
+    | "replication"
+    | "connections"
+    | "slots"
+    | "transactionIds"
+  readonly sentence: string
+}
+
+/** The database that keeps the metadata of the store. */
+export interface DatabaseReport {
+  /** Empty if nothing is wrong. */
+  readonly findings: readonly DatabaseFinding[]
+  /** The nodes that say how it answers them. */
+  readonly nodes: readonly NodeOfDatabase[]
+  /** As one of the nodes has read it; undefined: none has lately. */
+  readonly health: DatabaseHealth | undefined
+  readonly healthSecondsAgo: number | undefined
+}
+
 interface LayoutTransitionReport {
   readonly fromVersion: number
   /** Absent if unknown. */
@@ -241,6 +275,8 @@ export interface StoreReport {
   readonly devices: readonly DeviceReport[]
   /** Absent on one machine. */
   readonly nodes?: NodesReport
+  /** Absent if the metadata is on the devices. */
+  readonly database?: DatabaseReport
   readonly layout: LayoutReport
   /** While blocks are re-encoded from one policy to another. */
   readonly reencoding?: ProgressReport

@@ -17,6 +17,7 @@ export function registerStatus(metrics: Metrics, clock: Clock, status: StoreStat
   registerDevices(metrics, report)
   registerWork(metrics, clock, report)
   registerQueues(metrics, report)
+  registerDatabase(metrics, report)
 }
 
 /** Keeps the report until the synchronous scrape ends. */
@@ -39,6 +40,61 @@ function registerQueues(metrics: Metrics, report: ReadReport): void {
   )
   metrics.gauge("hayloft_queue_limit", "The bound of a queue", () =>
     queues().map(({ device, name, limit }) => [{ device, queue: name }, limit]),
+  )
+}
+
+function registerDatabase(metrics: Metrics, report: ReadReport): void {
+  const ofNode = () => {
+    const { nodes, database } = report()
+    return database?.nodes.find(({ name }) => name === nodes?.own)
+  }
+  metrics.gauge(
+    "hayloft_database_response_seconds",
+    "Response times of the database for this node over the last minutes, by quantile",
+    () => {
+      const own = ofNode()
+      return (["commits", "reads"] as const).flatMap((statements): Rows => {
+        const times = own?.[statements]
+        if (times === undefined) return []
+        return [
+          [{ statements, quantile: "0.5" }, times.medianMs / 1000],
+          [{ statements, quantile: "0.99" }, times.slowMs / 1000],
+        ]
+      })
+    },
+  )
+  metrics.gauge(
+    "hayloft_database_clock_ahead_seconds",
+    "How far the clock of this node is ahead of the database's",
+    () => {
+      const clock = ofNode()?.clock
+      return rowOf(clock && clock.aheadMs / 1000)
+    },
+  )
+  metrics.gauge("hayloft_database_findings", "What is wrong with the database, by kind", () => {
+    const checks = (report().database?.findings ?? []).map(({ check }) => check)
+    return [...new Set(checks)].map(check => [{ check }, checks.filter(each => each === check).length] as const)
+  })
+  const health = () => report().database?.health
+  metrics.gauge("hayloft_database_bytes", "Size of the database", () => rowOf(health()?.bytes))
+  metrics.gauge("hayloft_database_connections_left", "Connections that the database still allows", () =>
+    rowOf(health()?.connectionsLeft),
+  )
+  metrics.gauge(
+    "hayloft_database_oldest_snapshot_seconds",
+    "Age of the oldest transaction that holds back vacuum; 0: there is none",
+    () => {
+      const holders = health()?.holders
+      return rowOf(holders && Math.max(0, ...holders.map(({ seconds = 0 }) => seconds)))
+    },
+  )
+  metrics.gauge("hayloft_database_dead_rows", "Rows of a table that vacuum has to remove", () =>
+    (health()?.tables ?? []).map(({ name, deadRows }) => [{ table: name }, deadRows]),
+  )
+  metrics.gauge("hayloft_database_standby_lag_bytes", "What a standby has not applied yet", () =>
+    (health()?.standbys ?? []).flatMap(({ name, lagBytes }): Rows =>
+      lagBytes === undefined ? [] : [[{ standby: name }, lagBytes]],
+    ),
   )
 }
 

@@ -9,6 +9,7 @@ import type { Policy } from "../../base/policy.js"
 import type { SafetyInput } from "../../cluster/index.js"
 import type { OrphanReport } from "../../object/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
+import type { DatabaseView } from "./database-core.js"
 import type { NodesView } from "./nodes-core.js"
 
 export interface StatusSources {
@@ -21,6 +22,8 @@ export interface StatusSources {
   /** Undefined on one machine, and until this node has joined. */
   readonly nodes?: () => NodesView | undefined
   readonly metadata: () => MetadataView
+  /** Undefined if the metadata is on the devices. */
+  readonly database?: () => DatabaseView
   /** Queues that belong to no device. */
   readonly queues: () => readonly QueueReport[]
   readonly jobs: () => readonly JobReport[]

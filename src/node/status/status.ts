@@ -15,6 +15,7 @@ import { layoutOf, SafetyEvaluator, type Safety } from "../../cluster/index.js"
 import type { BackgroundService } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
+import { databaseReport } from "./database-core.js"
 import { nodesReport, nodeTroubles } from "./nodes-core.js"
 import { Rate } from "./rate-core.js"
 import { deviceReports, deviceTroubles, safetyInputOf, safetyReport, beforeFirstScan, byBlock } from "./status-core.js"
@@ -185,6 +186,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const scrubbing = scrub()
     const reencoded = reencoding()
     const nodes = this.nodes()
+    const database = this.sources.database?.()
     return {
       ...this.facts,
       uptimeSeconds: Math.floor((this.clock.monotonicMs() - this.startedAtMs) / 1000),
@@ -196,6 +198,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       health: this.health(),
       devices: deviceReports(record, devices(), offlineReason),
       ...(nodes === undefined ? {} : { nodes }),
+      ...(database === undefined ? {} : { database: databaseReport(database) }),
       layout: this.layout(),
       ...(reencoded === undefined ? {} : { reencoding: reencodingProgress(reencoded) }),
       ...(repairing === undefined ? {} : { repair: repairReport(repairing) }),

@@ -36,24 +36,18 @@ export async function readServerFacts(session: PostgresSession, other: PostgresS
     const value = await askOne(session, `SHOW ${name}`)
     if (value !== undefined) settings.set(name, value)
   }
+  const health = await session.health()
   return {
-    version: (await askOne(session, "SELECT version()")) ?? "unknown",
+    version: health.version ?? "unknown",
     protection: session.protection,
     pooler: await readPooler(session, other),
     settings,
-    standbys: await readStandbys(session),
-    connectionsLeft: await readConnectionsLeft(session, settings),
-    inactiveSlots: await askNumber(session, "SELECT count(*) FROM pg_replication_slots WHERE NOT active"),
-    oldestTransactionSeconds: await askNumber(session, OLDEST_TRANSACTION),
+    standbys: health.standbys,
+    connectionsLeft: health.connectionsLeft,
+    inactiveSlots: health.unusedSlots?.length,
+    oldestTransactionSeconds: health.holders && Math.max(0, ...health.holders.map(({ seconds = 0 }) => seconds)),
   }
 }
-
-/** The role sees the transactions of others only with pg_monitor. */
-const OLDEST_TRANSACTION = `
-SELECT coalesce(extract(epoch FROM now() - min(began)), 0) FROM (
-  SELECT xact_start AS began FROM pg_stat_activity WHERE xact_start IS NOT NULL
-  UNION ALL SELECT prepared FROM pg_prepared_xacts
-) t`
 
 const PROCESS = "SELECT pg_backend_pid()"
 
@@ -70,29 +64,4 @@ async function readPooler(session: PostgresSession, other: PostgresSession): Pro
   await ask(other, "COMMIT")
   if (ofOther === before || after !== before) return "transaction"
   return session.announcedProcess === before ? "none" : "session"
-}
-
-async function readStandbys(session: PostgresSession): Promise<ServerFacts["standbys"]> {
-  const rows = await ask(session, "SELECT application_name, coalesce(sync_state, '') FROM pg_stat_replication")
-  return rows?.map(([name = "", sync = ""]) => ({ name, sync: sync === "" ? undefined : sync }))
-}
-
-/** The smallest of what the server, the database and the role still allow. */
-async function readConnectionsLeft(
-  session: PostgresSession,
-  settings: ReadonlyMap<string, string>,
-): Promise<number | undefined> {
-  const settingOf = (name: string): number => Number(settings.get(name) ?? "0")
-  const used = await askNumber(session, "SELECT sum(numbackends) FROM pg_stat_database")
-  if (used === undefined || !settings.has("max_connections")) return undefined
-  const reserved = settingOf("superuser_reserved_connections") + settingOf("reserved_connections")
-  const limits = await ask(
-    session,
-    `SELECT d.datconnlimit, s.numbackends FROM pg_database d JOIN pg_stat_database s ON s.datid = d.oid
-      WHERE d.datname = current_database()
-    UNION ALL SELECT r.rolconnlimit, (SELECT count(*) FROM pg_stat_activity a WHERE a.usename = r.rolname)
-      FROM pg_roles r WHERE r.rolname = current_user`,
-  )
-  const left = (limits ?? []).flatMap(([most, now]) => (Number(most) >= 0 ? [Number(most) - Number(now)] : []))
-  return Math.max(0, Math.min(settingOf("max_connections") - reserved - used, ...left))
 }

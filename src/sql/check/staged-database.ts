@@ -2,20 +2,10 @@
  * A real database whose commits a run of a check can watch, delay and cut: what other processes do in the worst moment
  * is then done in that moment, not by chance.
  */
-import type { StoreId } from "../../base/ids.js"
-import type {
-  CommitOutcome,
-  CommitRequest,
-  Database,
-  Fetched,
-  FetchRequest,
-  LaneId,
-  LaneState,
-  NodeProcess,
-  Session,
-} from "../database.js"
+import type { CommitOutcome, CommitRequest, Database, Session } from "../database.js"
 import type { Postgres } from "../postgres/postgres.js"
 import type { PostgresSession } from "../postgres/session.js"
+import { SessionAround } from "../session-around.js"
 
 /** What happens around a commit. */
 interface Interference {
@@ -44,64 +34,22 @@ export class StagedDatabase implements Database {
   }
 }
 
-class StagedSession implements Session {
+class StagedSession extends SessionAround<PostgresSession> {
   constructor(
-    private readonly session: PostgresSession,
+    session: PostgresSession,
     private readonly stage: StagedDatabase,
-  ) {}
+  ) {
+    super(session)
+  }
 
-  async makeChanges(request: CommitRequest): Promise<CommitOutcome> {
+  override async makeChanges(request: CommitRequest): Promise<CommitOutcome> {
     const { before, sent } = this.stage.next ?? this.stage.every ?? {}
     this.stage.next = undefined
-    await before?.(this.session)
-    const committed = this.session.makeChanges(request)
-    sent?.(this.session)
+    await before?.(this.inner)
+    const committed = this.inner.makeChanges(request)
+    sent?.(this.inner)
     const outcome = await committed
     this.stage.outcomes.push(outcome)
     return outcome
-  }
-
-  fetch(request: FetchRequest): Promise<Fetched> {
-    return this.session.fetch(request)
-  }
-
-  snapshot<T>(work: (fetch: (request: FetchRequest) => Promise<Fetched>) => Promise<T>): Promise<T> {
-    return this.session.snapshot(work)
-  }
-
-  resolve(lane: LaneId): Promise<LaneState | undefined> {
-    return this.session.resolve(lane)
-  }
-
-  storeId(): ReturnType<Session["storeId"]> {
-    return this.session.storeId()
-  }
-
-  claim(storeId: StoreId): ReturnType<Session["claim"]> {
-    return this.session.claim(storeId)
-  }
-
-  begin(own: NodeProcess, lanes: number, highest: number): ReturnType<Session["begin"]> {
-    return this.session.begin(own, lanes, highest)
-  }
-
-  end(incarnation: number): Promise<void> {
-    return this.session.end(incarnation)
-  }
-
-  incarnations(): ReturnType<Session["incarnations"]> {
-    return this.session.incarnations()
-  }
-
-  foldCounters(rowsMax: number): Promise<number> {
-    return this.session.foldCounters(rowsMax)
-  }
-
-  get isOpen(): boolean {
-    return this.session.isOpen
-  }
-
-  close(): Promise<void> {
-    return this.session.close()
   }
 }

@@ -10,6 +10,7 @@ import { fail } from "../../base/failures.js"
 import { FAMILIES, OBJECT_FAMILIES, type Family } from "../../base/families.js"
 import { hexOf } from "../../base/bytes.js"
 import { parseStoreId, rowKeyOf, type RowKey, type StoreId } from "../../base/ids.js"
+import type { DatabaseHealth } from "../../format/database-health.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain } from "../database.js"
 import type {
@@ -39,12 +40,15 @@ import {
   smallintArray,
   smallintBytes,
 } from "./binary.js"
+import { readHealth } from "./health.js"
 import { CONFLICT_STATE, FETCHED, type Statement, type Statements } from "./statements.js"
 import { parseWire, type Protection } from "./wire.js"
 
 /** Statements that fail with these did nothing, and may succeed if they are sent again. 57014: a timeout of the server. */
 const TRY_AGAIN = new Set(["40001", "40P01", "55P03", "57014"])
 const DISK_FULL = "53100"
+/** For each statement that reads the health of the server: it keeps other statements of the session waiting. */
+const HEALTH_STATEMENT_MS_MAX = 1_000
 /**
  * The server ends the session, or it is of no use any more: class 08 connection, 57P.. administrator, crash, start or
  * idle timeout, 25P03 timeout in a transaction, 25006 read-only since a failover.
@@ -125,6 +129,8 @@ function laneStateOf([number, generation, ended]: Row): LaneState {
 export class PostgresSession implements Session {
   private hasWarning = false
   private isOver = false
+  /** Statements on the server's health that it has refused: they are not sent again. */
+  private readonly refused = new Set<string>()
 
   private constructor(
     private readonly client: Client,
@@ -172,10 +178,12 @@ export class PostgresSession implements Session {
     await this.client.end().catch(() => undefined)
   }
 
-  /** Statements without parameters; returns the rows of a single one, as text. Throws what the server reports. */
+  /** Statements without parameters; returns the rows of the last one, as text. Throws what the server reports. */
   async script(text: string): Promise<readonly (readonly string[])[]> {
-    const result = await this.client.query<string[]>({ text, rowMode: "array", types: TEXT_TYPES })
-    return Array.isArray(result) ? [] : result.rows
+    const query = { text, rowMode: "array", types: TEXT_TYPES } as const
+    // Of several statements the library returns a list.
+    const results = [await this.client.query<string[]>(query)].flat()
+    return results.at(-1)?.rows ?? []
   }
 
   /** False for a standby, and for a server that is set to read-only. Throws `ConnectionLost`. */
@@ -268,10 +276,10 @@ export class PostgresSession implements Session {
     }
   }
 
-  private async control(text: string): Promise<void> {
+  private async control(text: string): Promise<readonly (readonly string[])[]> {
     if (this.isOver) throw new ConnectionLost("the connection is closed")
     try {
-      await this.script(text)
+      return await this.script(text)
     } catch (error) {
       throw this.failureOf(error)
     }
@@ -350,6 +358,28 @@ export class PostgresSession implements Session {
   async foldCounters(rowsMax: number): Promise<number> {
     const [row] = await this.change(this.statements.foldCounters, [bigintBytes(BigInt(rowsMax))])
     return numberOf(row?.[0])
+  }
+
+  async clockMs(): Promise<number> {
+    const [[seconds] = []] = await this.control("SELECT extract(epoch FROM clock_timestamp())::text")
+    return 1_000 * Number(seconds)
+  }
+
+  health(): Promise<DatabaseHealth> {
+    return readHealth(statement => this.askServer(statement), this.statements.tables.text)
+  }
+
+  /** The rows of a statement on the server's health; undefined if it refuses it, or takes too long. */
+  private async askServer(statement: string): Promise<readonly (readonly string[])[] | undefined> {
+    if (this.refused.has(statement)) return undefined
+    try {
+      // Both are one transaction, which ends with them.
+      return await this.control(`SET LOCAL statement_timeout = ${HEALTH_STATEMENT_MS_MAX}; ${statement}`)
+    } catch (error) {
+      if (error instanceof ConnectionLost) throw error
+      if (!(error instanceof TryAgain)) this.refused.add(statement)
+      return undefined
+    }
   }
 }
 

@@ -29,6 +29,8 @@ export interface Statements {
   readonly end: Statement
   readonly incarnations: Statement
   readonly foldCounters: Statement
+  /** It is not prepared: other products may refuse it. */
+  readonly tables: Statement
 }
 
 /** The statements on the tables of a schema, which they name: a session has no state that a pooler could lose. */
@@ -43,6 +45,7 @@ export const statementsOf = (schema: SchemaName): Statements => ({
   end: { name: "end-2", text: endText(schema) },
   incarnations: { name: "incarnations-2", text: incarnationsText(schema) },
   foldCounters: { name: "fold-counters-1", text: foldCountersText(schema) },
+  tables: { name: "tables-1", text: tablesText(schema) },
 })
 
 const RANGE_FROM = "(r.bucket, r.key) >= (q.from_bucket, q.from_key) AND (r.bucket, r.key) < (q.to_bucket, q.to_key)"
@@ -245,3 +248,9 @@ WITH over AS MATERIALIZED (
   DELETE FROM ${schema}.counters c WHERE c.incarnation = 0 AND NOT ${bucketExists(schema, "c.bucket")}
 )
 SELECT count(*) FROM gone`
+
+/** What the server knows of the tables: dead rows, and when they were last removed. */
+const tablesText = (schema: SchemaName): string => `
+SELECT relname, n_live_tup::text, n_dead_tup::text, coalesce(pg_total_relation_size(relid)::text, ''),
+  coalesce(extract(epoch FROM clock_timestamp() - greatest(last_vacuum, last_autovacuum))::text, '')
+FROM pg_catalog.pg_stat_user_tables WHERE schemaname = '${schema}' ORDER BY relname`

@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
+import { UNKNOWN_HEALTH, type DatabaseHealth } from "../../format/database-health.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type LaneId, type StoredKey } from "../database.js"
 import { Dice, NO_FAULTS, type FaultPlan } from "./faults.js"
 import { SimulatedSession, type Server, type Statement } from "./simulated-session.js"
@@ -94,6 +95,8 @@ export class SimulatedDatabase implements Database {
       end: ({ transaction }) => {
         if (transaction?.state === "running") this.transactions.end(transaction, "aborted")
       },
+      clockMs: () => this.settings.clock.wallMs(),
+      health: () => this.health(),
       onLost: () => void (this.counts.lost += 1),
       onUnanswered: () => void (this.counts.unanswered += 1),
       onClosed: () => void this.sessions.delete(session),
@@ -101,6 +104,16 @@ export class SimulatedDatabase implements Database {
     const session = new SimulatedSession(server)
     this.sessions.add(session)
     return session
+  }
+
+  /** It knows its connections, and nothing else of what a server says about itself. */
+  private health(): DatabaseHealth {
+    // As `connect` counts them.
+    const used = this.sessions.size + this.backends
+    return {
+      ...UNKNOWN_HEALTH,
+      ...{ connectionsMax: CONNECTIONS_MAX, connectionsLeft: Math.max(0, CONNECTIONS_MAX - used) },
+    }
   }
 
   /** Ends all connections. Statements under way go on. */

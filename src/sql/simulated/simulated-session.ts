@@ -3,6 +3,7 @@
  * arrives later.
  */
 import type { StoreId } from "../../base/ids.js"
+import type { DatabaseHealth } from "../../format/database-health.js"
 import {
   ConnectionLost,
   type CommitOutcome,
@@ -55,6 +56,8 @@ export interface Server {
   end(block: Block): void
   /** The connection ended while a statement was under way. */
   onLost(): void
+  clockMs(): number
+  health(): DatabaseHealth
   /** A statement ended after its connection. */
   onUnanswered(): void
   onClosed(): void
@@ -64,7 +67,7 @@ export interface Server {
 type Fate = "answered" | "lostBefore" | "late" | "lostDuring" | "lostAfter"
 const FATES: readonly Exclude<Fate, "answered">[] = ["lostBefore", "late", "lostDuring", "lostAfter"]
 
-const READS: ReadonlySet<string> = new Set(["fetch", "incarnations", "store id"])
+const READS: ReadonlySet<string> = new Set(["fetch", "incarnations", "store id", "clock", "health"])
 
 export class SimulatedSession implements Session {
   isOpen = true
@@ -207,5 +210,17 @@ export class SimulatedSession implements Session {
 
   foldCounters(rowsMax: number): Promise<number> {
     return this.send(`fold ${rowsMax} counters`, on => foldCounters(on, rowsMax))
+  }
+
+  clockMs(): Promise<number> {
+    return this.send("clock", async () => this.server.clockMs())
+  }
+
+  health(): Promise<DatabaseHealth> {
+    return this.send(
+      "health",
+      async () => this.server.health(),
+      ({ connectionsLeft }) => `${connectionsLeft} connections are left`,
+    )
   }
 }

@@ -1,0 +1,35 @@
+/** Sizes and durations as text for people. Pure. */
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+
+/** `4.2 MiB`; whole numbers below 1 KiB. */
+export function sizeText(bytes: number): string {
+  let value = bytes
+  let unit = 0
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024
+    unit += 1
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ""}`
+}
+
+/** `3 d 4 h`, `5 min`, `12 s`: the two largest units. */
+export function durationText(seconds: number): string {
+  const whole = Math.floor(seconds)
+  const [days, hours, minutes] = [
+    Math.floor(whole / 86_400),
+    Math.floor(whole / 3600) % 24,
+    Math.floor(whole / 60) % 60,
+  ]
+  if (days > 0) return `${days} d ${hours} h`
+  if (hours > 0) return `${hours} h ${minutes} min`
+  return minutes > 0 ? `${minutes} min` : `${whole} s`
+}
+
+/** `3.4 ms`, `120 ms`, `2.1 s`. */
+export function latencyText(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`
+}
+
+/** `1,234,567`. */
+export const countText = (count: number): string => String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ",")
