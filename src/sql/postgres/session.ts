@@ -55,6 +55,14 @@ const HEALTH_STATEMENT_MS_MAX = 1_000
  */
 const SESSION_OVER = /^(08...|57P..|25P03|25006)$/
 
+/**
+ * Every statement finds rows by their keys, and its plan is made once. Left alone, the planner makes a plan for each
+ * execution, since the lengths of arrays seem to matter, which costs more than most executions; and while a table is
+ * small it prefers to read all of it. Behind a pooler in transaction mode these settings hold for some connections.
+ */
+const PLANNER_SETTINGS = `SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`
+
 type Cell = Buffer | null
 type Row = readonly Cell[]
 
@@ -148,6 +156,10 @@ export class PostgresSession implements Session {
     const session = new PostgresSession(client, statements)
     try {
       await client.connect()
+      // A product without these settings plans in its own way.
+      await session.script(PLANNER_SETTINGS).catch(error => {
+        if (!(error instanceof DatabaseError)) throw error
+      })
     } catch (error) {
       throw new ConnectionLost(String(error), { cause: error })
     }
