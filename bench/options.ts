@@ -6,11 +6,13 @@ import { DEFAULT, FULL, QUICK, type Scale } from "./scale.js"
 import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"
 import { BATCHES } from "./themes/batches.js"
+import { COMMANDS } from "./themes/commands.js"
 import { LARGE_CODED, LARGE_SINGLE } from "./themes/large-objects.js"
 import { LISTINGS } from "./themes/listings.js"
 import { MEMORY } from "./themes/memory.js"
 import { SAFETY } from "./themes/safety.js"
 import { NODE_CALLS } from "./themes/node-calls.js"
+import { NODES_OF_STORE } from "./themes/nodes.js"
 import { REMOTE_SHARDS } from "./themes/remote-shards.js"
 import { POLICY_DECISIONS } from "./themes/policies.js"
 import { PRESSURE } from "./themes/pressure.js"
@@ -33,7 +35,14 @@ const THEMES: readonly Theme[] = [
 const FORMS = "forms"
 const DEVICES = "devices"
 /** Omitted unless they are selected by name or by `--full`. */
-export const ON_REQUEST: readonly string[] = [NODE_CALLS.name, REMOTE_SHARDS.name, FORMS, DEVICES]
+export const ON_REQUEST: readonly string[] = [
+  NODE_CALLS.name,
+  REMOTE_SHARDS.name,
+  COMMANDS.name,
+  NODES_OF_STORE.name,
+  FORMS,
+  DEVICES,
+]
 export const SCENARIOS = [...THEMES.map(({ name }) => name), ...ON_REQUEST]
 /** For a comparison with another checkout: short rounds, and enough of them for a median. */
 const ROUNDS_BESIDE = 7
@@ -122,7 +131,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   )
   const [folders] = listOf(values["forms-on"] ?? "1", ["1", "6"]).map(Number)
   const forms = formsTheme({ folders: folders ?? 1, beside: values.beside })
-  const all = [...THEMES, NODE_CALLS, REMOTE_SHARDS, forms, ...devices]
+  const all = [...THEMES, NODE_CALLS, REMOTE_SHARDS, COMMANDS, NODES_OF_STORE, forms, ...devices]
   const isRequested = ({ name, isOnRequest }: Theme) => requested?.includes(name) ?? (mode === "full" || !isOnRequest)
   const { rows = "" } = values
   return {

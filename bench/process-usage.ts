@@ -1,5 +1,5 @@
 /** The resource usage of a process, from /proc (Linux); on other systems a row reports that it is not available. */
-import { readFile } from "node:fs/promises"
+import { readdir, readFile } from "node:fs/promises"
 import { must } from "../src/base/assert.js"
 import { Unmeasured } from "./row.js"
 
@@ -19,10 +19,29 @@ export async function cpuSecondsOf(pid: number): Promise<number> {
   return parseStat(await procText(pid, "stat"))
 }
 
+/** The same of a process, its children that run, and those that have ended. */
+export async function cpuSecondsOfFamily(pid: number): Promise<number> {
+  const pids = await readdir("/proc").catch(() => [])
+  const stats = await Promise.all(
+    pids.filter(isNumber).map(each => procText(Number(each), "stat").catch(() => undefined)),
+  )
+  const children = stats.filter(text => text !== undefined && fieldsOf(text)[PARENT] === String(pid))
+  const own = await procText(pid, "stat")
+  const ended = (Number(fieldsOf(own)[ENDED_USER]) + Number(fieldsOf(own)[ENDED_SYSTEM])) / TICKS_PER_SECOND
+  return children.reduce((sum, text) => sum + parseStat(text ?? ""), parseStat(own) + ended)
+}
+
+const isNumber = (text: string): boolean => /^[0-9]+$/.test(text)
+
+/** Positions in `fieldsOf`. */
+const [PARENT, USER, SYSTEM, ENDED_USER, ENDED_SYSTEM] = [1, 11, 12, 13, 14]
+
 /** The name of the process is in parentheses, and may contain parentheses itself. */
+const fieldsOf = (text: string): readonly string[] => text.slice(text.lastIndexOf(")") + 2).split(" ")
+
 export function parseStat(text: string): number {
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ")
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+  const fields = fieldsOf(text)
+  return (Number(fields[USER]) + Number(fields[SYSTEM])) / TICKS_PER_SECOND
 }
 
 async function statusMegabytes(pid: number, name: string): Promise<number> {

@@ -146,6 +146,16 @@ test("the cost of a request lists its functions by file and line, and the files 
   assert.ok(text.split("\n")[line - 1]?.includes(name), `${file}:${line} is not ${name}`)
 })
 
+test("several nodes are measured beside one process, and commands beside plain batches", async () => {
+  const rows = await quick("commands,nodes", "--rows", "commands|HEAD|large")
+  requireFigures(rows)
+  const works = ["commands of 64 clients, against plain batches", "HEAD, 100 keys, 3 nodes"]
+  assert.deepEqual(
+    rows.map(({ work }) => work).filter(work => !work.includes("large")),
+    works,
+  )
+})
+
 test("a folder is lost, repaired and verified, and clients are served", async () => {
   const rows = await quick("devices")
   requireFigures(rows)

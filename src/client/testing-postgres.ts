@@ -96,6 +96,11 @@ export class PostgresProcess {
     return this.place.port
   }
 
+  /** Of the server's first process, while it runs. */
+  get pid(): number {
+    return this.child?.pid ?? 0
+  }
+
   protected get data(): string {
     return join(this.folder, "data")
   }
