@@ -19,6 +19,11 @@ export interface RemoteLimits {
    * arrives first.
    */
   readonly deadlineMs: Readonly<Record<CallClass, number>>
+  /**
+   * A removal whose outcome is unknown fails so much later. By then it has happened or never will: a node uses nothing
+   * that arrives after 15 s of silence on a connection (`RPC_LIMITS.silenceMs`), and gives up a device that hangs sooner.
+   */
+  readonly removalMs: number
   /** Shard bytes of one class on their way to one node; further appends wait. At most what a node accepts unread. */
   readonly sendBytesMax: number
   /** Memory that a node has for shards on their way from and to others, for each class. Further calls wait. */
@@ -37,6 +42,7 @@ export const REMOTE_LIMITS: RemoteLimits = {
   statesFailedMax: 2,
   hasMs: 2_000,
   deadlineMs: { client: 10_000, background: 60_000 },
+  removalMs: 30_000,
   sendBytesMax: 32 * MIB,
   servedBytesMax: { client: 128 * MIB, background: 32 * MIB },
   shareOfServed: 1 / 2,

@@ -19,7 +19,7 @@ import { needleFor } from "../volume/testing-volumes.js"
 import { REMOTE_LIMITS, RemoteNode, type RemoteLimits } from "./index.js"
 import { METHODS } from "./methods.js"
 import { DamagedDevice } from "./suite.js"
-import { NodeWorld, OWN, type FarNode } from "./testing-remote.js"
+import { HERE, NodeWorld, OWN, type FarNode } from "./testing-remote.js"
 
 const random = new SimRandom(4)
 const idOf = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))
@@ -265,7 +265,8 @@ test("memory of a shard is not read after its append has settled, however the ne
       assert.ok(Buffer.from(good).equals(await world.run(asPromise(() => store.read(needle.id, range, waitIfSlow)))))
     }
   }
-  assert.equal(world.telemetry.metric("hayloft_rpc_served_total", { method: "append", outcome: "malformedFrame" }), 0)
+  const refused = { method: "append", class: "client", outcome: "malformedFrame" }
+  assert.equal(world.telemetry.metric("hayloft_rpc_served_total", refused), 0)
   await world.close()
 })
 
@@ -304,8 +305,10 @@ test("answers about another needle or range, of another length or with changed b
   const shape = { id, owner, policy, blockLengthBytes, recoveryHeader, checksums }
   const wrongHeader = { kind: "shard", ...shape, bodyBytes: 640 } as const
   const body = bytesBody
-  const answered = <Request, Response>(method: Method<Request, Response>, answer: () => Answer<Response>) =>
-    ({ method, answer }) as unknown as { method: Method<unknown, unknown>; answer: () => Answer<unknown> }
+  const answered =
+    <Request, Response>(method: Method<Request, Response>, answer: () => Answer<Response>) =>
+    (server: RpcServer): void =>
+      server.handle(method, answer)
   const range = { offsetBytes: 0, lengthBytes: 100 }
   const read = (store: ShardStore) => store.read(needle.id, range, waitIfSlow)
   const fetch = (store: ShardStore) => store.fetch(needle.id, 640, length => new Uint8Array(length))
@@ -328,13 +331,46 @@ test("answers about another needle or range, of another length or with changed b
       store => store.indexed(ALL_NEEDLES, 5),
     ],
   ]
-  for (const [what, { method, answer }, ask] of cases) {
-    const { world, store, close } = await wrongNode(server => server.handle(method, answer))
+  for (const [what, answers, ask] of cases) {
+    const { world, store, close } = await wrongNode(answers)
     const failure = await failureOf(world, () => ask(store))
     assert.equal(failure.kind, "deviceFailed", what)
     assert.equal(failure.details["device"], idOf(1), what)
     await close()
   }
+})
+
+test("a removal whose outcome is unknown fails once it cannot happen any more", async () => {
+  const { world, store } = await far()
+  const [needle, other] = [needleFor(1, 640, random), needleFor(2, 640, random)]
+  await world.run(store.append(needle))
+  for (const [from, to] of [
+    [HERE, "far"],
+    ["far", HERE],
+  ] as const) {
+    // It connects.
+    await world.run(store.remove([other.id]))
+    world.network.cut(from, to)
+    const beganMs = world.clock.monotonicMs()
+    const failure = await failureOf(world, () => store.remove([needle.id]))
+    assert.equal(failure.kind, "deviceFailed")
+    const waitedMs = world.clock.monotonicMs() - beganMs
+    assert.ok(waitedMs >= REMOTE_LIMITS.removalMs, `${waitedMs} ms`)
+    world.network.healAll()
+    const has = async () => world.run(Promise.resolve(store.has(needle.id)))
+    await world.clock.advance(20_000)
+    const isThere = await has()
+    assert.equal(isThere, from === HERE, "a request that did not arrive is lost")
+    await world.clock.advance(60_000)
+    assert.equal(await has(), isThere)
+  }
+  // A node that is known to be out of reach was sent nothing.
+  world.network.partition([HERE], ["far"])
+  await world.clock.advance(30_000)
+  const beganMs = world.clock.monotonicMs()
+  await failureOf(world, () => store.remove([needle.id]))
+  assert.ok(world.clock.monotonicMs() - beganMs < 5_000)
+  await world.close()
 })
 
 test("a node that does not know the calls yet is a device that fails, with the reason", async () => {

@@ -8,7 +8,7 @@
  *           Memory of the caller is not used any more once a call has settled.
  */
 import { assert } from "../base/assert.js"
-import { fail, type Failure } from "../base/failures.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { ShardStore } from "../block/index.js"
@@ -40,6 +40,7 @@ import { receive } from "./received-body.js"
 import { SentBody } from "./sent-body.js"
 
 const classOf = (isUnhurried: boolean): CallClass => (isUnhurried ? "background" : "client")
+const NEVER = new AbortController().signal
 const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 
 interface Page {
@@ -118,12 +119,28 @@ export class RemoteShards implements ShardStore {
     return this.questions.ask({ deviceId: this.deviceId, id })
   }
 
-  remove(ids: readonly NeedleId[]): Promise<void> {
-    return this.inParts(METHODS.remove, ids)
+  /**
+   * A removal that fails takes no effect later. Ids are never used for other bytes, so a late one could not remove another
+   * shard; but repair may have written the same shard to the device again, and removed the copy that it was before.
+   */
+  async remove(ids: readonly NeedleId[]): Promise<void> {
+    const { clock, limits } = this.calls
+    let isUnknown = false
+    const work = () =>
+      this.inParts(METHODS.remove, ids).catch((error: unknown) => {
+        isUnknown = isFailure(error, "indeterminate")
+        throw error
+      })
+    try {
+      await this.calls.about(this.deviceId, work)
+    } catch (error) {
+      if (isUnknown) await clock.sleep(limits.removalMs, NEVER)
+      throw error
+    }
   }
 
   markSuspect(ids: readonly NeedleId[]): Promise<void> {
-    return this.inParts(METHODS.markSuspect, ids)
+    return this.calls.about(this.deviceId, () => this.inParts(METHODS.markSuspect, ids))
   }
 
   /** `partitions`: only needles of these are listed; undefined: of all. */
@@ -150,13 +167,11 @@ export class RemoteShards implements ShardStore {
     throw fail("malformedFrame", { reason: "bytes that do not match their checksum" })
   }
 
-  private inParts(method: typeof METHODS.remove, ids: readonly NeedleId[]): Promise<void> {
+  private async inParts(method: typeof METHODS.remove, ids: readonly NeedleId[]): Promise<void> {
     const { deviceId } = this
-    return this.calls.about(deviceId, async () => {
-      for (let from = 0; from < ids.length; from += CALL_NEEDLES_MAX) {
-        await this.calls.ask(method, { deviceId, ids: ids.slice(from, from + CALL_NEEDLES_MAX) }, "background")
-      }
-    })
+    for (let from = 0; from < ids.length; from += CALL_NEEDLES_MAX) {
+      await this.calls.ask(method, { deviceId, ids: ids.slice(from, from + CALL_NEEDLES_MAX) }, "background")
+    }
   }
 
   private async page(

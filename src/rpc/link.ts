@@ -3,7 +3,8 @@
  * peer that does not read or does not respond. Who calls and who serves is its owner's concern (`LinkRole`).
  *
  * Promises  The role learns of the end of the connection exactly once, with a named reason, and of nothing after it.
- *           Lent memory is given back once the connection no longer reads it.
+ *           Lent memory is given back once the connection no longer reads it. Nothing that arrives after `silenceMs`
+ *           without any byte is used, also if this process was stopped meanwhile: no call begins so late.
  * Refuses   Peers of other stores and versions (`incompatiblePeer`) and malformed streams (`malformedFrame`): the peer
  *           receives the reason, then the connection closes.
  * Limits    `RpcLimits`.
@@ -262,6 +263,11 @@ export class Link {
 
   private onBytes(chunk: Uint8Array): void {
     if (this.state === "closing" || this.state === "closed") return
+    // A process that was stopped finds them before its alarm has rung: their senders have given up long ago.
+    if (this.hasBeenSilent()) {
+      this.lose(fail("peerUnreachable", { reason: "the peer was silent" }), false)
+      return
+    }
     this.lastReceivedMs = this.settings.clock.monotonicMs()
     this.settings.metrics.received.add(chunk.length)
     try {
@@ -351,11 +357,16 @@ export class Link {
 
   // Watching
 
+  private hasBeenSilent(): boolean {
+    const { limits, clock } = this.settings
+    return clock.monotonicMs() - this.lastReceivedMs > limits.silenceMs
+  }
+
   private watch(everyMs: number): void {
     this.stopWatch = this.settings.clock.alarm(everyMs, () => {
       const { limits, clock } = this.settings
       const nowMs = clock.monotonicMs()
-      if (nowMs - this.lastReceivedMs > limits.silenceMs) {
+      if (this.hasBeenSilent()) {
         this.lose(fail("peerUnreachable", { reason: "the peer is silent" }), false)
       } else if (this.isWriting && nowMs - this.writeStartedMs > limits.writeMs) {
         this.lose(fail("peerUnreachable", { reason: "the peer does not read" }), false)

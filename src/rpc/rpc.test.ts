@@ -19,6 +19,7 @@ import {
 } from "../format/frame.js"
 import { lentBody } from "./body-source.js"
 import type { CallOptions, Handler, Method } from "./contract.js"
+import { RPC_LIMITS } from "./limits.js"
 import { ADDRESS, METHODS, OWN, patternOf, testNodes, type TestNodes } from "./testing-nodes.js"
 
 const CALL: CallOptions = { callClass: "client", deadlineMs: 10_000 }
@@ -271,6 +272,28 @@ test("a peer that is gone is noticed by its silence, and by one-way cuts in eith
     assert.equal((await clock.runUntil(peer.call(echo, "back", CALL))).value, "back")
     await isAtRest(nodes)
   }
+})
+
+test("a process that was stopped carries out no call that has waited for it", async () => {
+  const stopped = { forMs: 0 }
+  const nodes = await testNodes({
+    serverClock: clock => ({
+      wallMs: () => clock.wallMs(),
+      monotonicMs: () => clock.monotonicMs() + stopped.forMs,
+      sleep: (durationMs, signal) => clock.sleep(durationMs, signal),
+      // Its alarms are late as well.
+      alarm: (durationMs, ring) => clock.alarm(durationMs + RPC_LIMITS.silenceMs, ring),
+      atEndOfTurn: call => clock.atEndOfTurn(call),
+    }),
+  })
+  const { clock, peer, added } = nodes
+  await clock.runUntil(peer.call(add, "before", CALL))
+  stopped.forMs = 60_000
+  assert.equal(await clock.runUntil(kindOf(peer.call(add, "late", CALL))), "indeterminate")
+  assert.deepEqual(added, ["before"])
+  await clock.advance(5_000)
+  await clock.runUntil(peer.call(add, "after", CALL))
+  assert.deepEqual(added, ["before", "after"])
 })
 
 test("a node that is away fails calls immediately, and is called again once it is back", async () => {

@@ -5,6 +5,7 @@ import { parseStoreId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import type { LentBytes } from "../base/pieces.js"
 import { TEST_SEED } from "../base/testing-seed.js"
+import type { Clock } from "../seams/clock/contract.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimNetwork, type SimNetOptions } from "../seams/net/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
@@ -102,6 +103,8 @@ interface NodeOptions {
   readonly network?: Partial<SimNetOptions>
   readonly seed?: number
   readonly handlers?: ReadonlyMap<Method<string, string>, Handler<string, string>>
+  /** The clock of the server's process; by default the same as the client's. */
+  readonly serverClock?: (clock: SimClock) => Clock
 }
 
 /** The server listens; the peer connects with its first call. */
@@ -110,6 +113,7 @@ export async function testNodes({
   network: of,
   seed = TEST_SEED,
   handlers,
+  serverClock = clock => clock,
 }: NodeOptions = {}): Promise<TestNodes> {
   const clock = new SimClock()
   const random = new SimRandom(seed)
@@ -120,7 +124,7 @@ export async function testNodes({
   const memory = new LentMemory()
   const added: string[] = []
   const server = new RpcServer(
-    { net: network.host("server"), clock, metrics },
+    { net: network.host("server"), clock: serverClock(clock), metrics },
     { own: { ...OWN, node: "server" }, limits },
   )
   const defaults = new Map<Method<string, string>, Handler<string, string>>([
