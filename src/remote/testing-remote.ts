@@ -88,7 +88,9 @@ export class NodeWorld {
       "peerUnreachable",
       "malformedFrame",
     ]) {
-      sum += this.telemetry.metric("hayloft_rpc_calls_total", { method, outcome })
+      for (const callClass of ["client", "background"]) {
+        sum += this.telemetry.metric("hayloft_rpc_calls_total", { method, class: callClass, outcome })
+      }
     }
     return sum
   }

@@ -44,7 +44,7 @@ test("loopback: large bodies in both directions arrive as they were sent, beside
     echoed.map(({ value }) => Number(value)),
     Array.from({ length: 300 }, (_, i) => i),
   )
-  assert.equal(telemetry.metric("hayloft_rpc_calls_total", { method: "echo", outcome: "ok" }), 300)
+  assert.equal(telemetry.metric("hayloft_rpc_calls_total", { method: "echo", class: "client", outcome: "ok" }), 300)
   assert.ok(telemetry.metric("hayloft_rpc_received_bytes_total") > 2 * length)
   peer.close()
   await server.close()

@@ -28,6 +28,8 @@ interface PeerSeams {
 
 interface PeerPlan {
   readonly address: NetAddress
+  /** Its name, for metrics; by default its host. */
+  readonly node?: string
   /** The fingerprint that its certificate must have. */
   readonly fingerprint?: string
   readonly own: OwnHello
@@ -53,7 +55,8 @@ export class Peer {
   ): Promise<Answered<Response>> {
     return new Promise((resolve, reject) => {
       const spec = {
-        ...{ method: method.number, name: method.name, changes: method.changes },
+        ...{ node: this.plan.node ?? this.plan.address.host, method: method.number, name: method.name },
+        changes: method.changes,
         header: method.request.encode(request),
       }
       const settle = {
@@ -233,6 +236,8 @@ class Pool {
 }
 
 interface CallSpec {
+  /** The node that is called. */
+  readonly node: string
   readonly method: number
   readonly name: string
   readonly changes: boolean
@@ -349,6 +354,7 @@ class PendingCall implements Outgoing {
 
   private record(error: unknown): void {
     const seconds = (this.seams.clock.monotonicMs() - this.startedMs) / 1_000
-    this.seams.metrics.answered(this.spec.name, seconds, error)
+    const { name: method, node } = this.spec
+    this.seams.metrics.answered({ method, callClass: this.callClass, node }, seconds, error)
   }
 }

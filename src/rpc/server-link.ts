@@ -321,7 +321,7 @@ class RunningCall implements ServedCall {
     if (!this.isRunning) return
     this.isRunning = false
     this.cancelAlarm()
-    this.settings.metrics.servedCall(this.plan.method?.name ?? "unknown", error)
+    this.settings.metrics.servedCall(this.plan.method?.name ?? "unknown", this.callClass, error)
     this.body.discard()
     this.events.ended()
     this.forgetIfOver()

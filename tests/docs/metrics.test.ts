@@ -1,20 +1,40 @@
-/** docs/operate.md lists the metrics of a running server: all of them, and no others. */
+/** docs/operate.md lists the metrics of a running server and of a node: all of them, and no others. */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
+import { RPC_LIMITS, RpcMetrics, RpcServer } from "../../src/rpc/index.js"
+import { OWN } from "../../src/rpc/testing-nodes.js"
+import { SimClock } from "../../src/seams/clock/sim.js"
+import { SimNetwork } from "../../src/seams/net/sim.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { ROOT, withServer } from "../harness/server.js"
 
-test("the metrics of a running server are those documented", async () => {
+/** Names in the table that follows a mark. */
+function documented(mark: string): readonly (string | undefined)[] {
   const page = readFileSync(join(ROOT, "docs/operate.md"), "utf8")
-  const table = page.slice(page.indexOf("<!-- metrics -->")).split("\n\n")[1] ?? ""
-  const documented = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name).sort()
+  const table = page.slice(page.indexOf(`<!-- ${mark} -->`)).split("\n\n")[1] ?? ""
+  return [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name).sort()
+}
+
+const shownIn = (text: string) => [...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name).sort()
+
+test("the metrics of a running server are those documented", async () => {
   await withFolder(folder =>
     withServer({ folders: dataFolders(folder, 1) }, async server => {
       const { body } = await server.admin("GET", "/metrics")
-      const shown = [...body.toString("utf8").matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name).sort()
-      assert.deepEqual(documented, shown)
+      assert.deepEqual(documented("metrics"), shownIn(body.toString("utf8")))
     }),
   )
+})
+
+test("the metrics of a node are those documented", () => {
+  const telemetry = new SimTelemetry()
+  const clock = new SimClock()
+  const net = new SimNetwork(clock, new SimRandom(1)).host("a")
+  const seams = { net, clock, metrics: new RpcMetrics(telemetry) }
+  assert.ok(new RpcServer(seams, { own: { ...OWN, node: "a" }, limits: RPC_LIMITS }))
+  assert.deepEqual(documented("metrics of nodes"), shownIn(telemetry.metrics.render()))
 })

@@ -316,7 +316,10 @@ export class Membership implements BackgroundService, ClusterView {
     }
     this.forget(row.name)
     const { net, clock, random, telemetry } = this.seams
-    const plan = { address: addressOf(row.address), fingerprint: row.fingerprint, own: this.hello, limits: RPC_LIMITS }
+    const plan = {
+      ...{ address: addressOf(row.address), node: row.name, fingerprint: row.fingerprint },
+      ...{ own: this.hello, limits: RPC_LIMITS },
+    }
     const peer = new Peer({ net, clock, random: random.fork(`peer ${row.name}`), metrics: this.metrics }, plan)
     const other: Other = {
       ...{ row, peer, remote: new RemoteNode(clock, peer) },
