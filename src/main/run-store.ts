@@ -121,9 +121,14 @@ function wakeJobs(engine: Engine, jobs: JobRunner): void {
     for (const job of ["repair", "damage-notes"]) if (jobs.has(job)) jobs.wake(job)
   })
   engine.recordManager.onChange((record, before) => {
+    const wake = (...names: readonly string[]): void => {
+      for (const name of names) if (jobs.has(name)) jobs.wake(name)
+    }
+    if (record.layout.version !== before.layout.version) wake("repair")
+    if (record.previousLayout === undefined && before.previousLayout !== undefined) wake("replicas")
     // Ignore changes that a job makes itself: a failing job would be retried immediately, again and again.
     if (votingIds(record).join() === votingIds(before).join()) return
-    for (const job of ["replicas", "integrity-audit"]) jobs.wake(job)
+    wake("repair", "replicas", "integrity-audit", "leaving")
   })
 }
 

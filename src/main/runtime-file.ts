@@ -13,7 +13,7 @@ import type { Disk } from "../seams/disk/contract.js"
 import { RUNTIME_FILE_NAME, type RuntimeFile } from "../client/credentials.js"
 import type { DeviceStack } from "../node/devices/device-stack.js"
 
-const WRITE_EVERY_MS = 5_000
+const WRITE_EVERY_MS = 1_000
 const FOLDERS_CONCURRENT = 64
 /** Longer than two endpoints and a region, and within one block. */
 const TEXT_CHARACTERS_MIN = 2047

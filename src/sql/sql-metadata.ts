@@ -135,13 +135,16 @@ export class SqlMetadata implements Metadata {
     }
   }
 
-  private async learn(): Promise<void> {
+  /** Reads which incarnations are live; false: the database did not answer, and what is known stays. */
+  async learn(): Promise<boolean> {
     const { current } = this
     try {
       const untilMs = this.settings.clock.monotonicMs()
       current.learn(await this.upkeep.repeat(untilMs, session => session.incarnations()))
+      return true
     } catch (error) {
       this.settings.log.debug("incarnations_unknown", { error: String(error) })
+      return false
     }
   }
 

@@ -28,14 +28,16 @@ import type { Leases } from "./leases.js"
 import { AnsweredTime } from "./answered-time-core.js"
 import type { ClusterView, OtherNode } from "./cluster-view.js"
 import { askForReport } from "./node-reports.js"
-import { Readings } from "./readings-core.js"
 import { Silences } from "./steward-core.js"
 import type { SharedRecordManager } from "./shared-record.js"
 
 const MEMBERSHIP_LIMITS = {
   /** How often a node beats, and reads the rows of the others. */
   beatEveryMs: 5_000,
-  /** It also reads them when an unknown node connects, at most this often: a node that has just started is unknown. */
+  /**
+   * It also beats when it begins to write by another layout, and reads the rows while it waits for others to report
+   * that, or when an unknown node connects, at most this often: a node that has just started is unknown.
+   */
   readEveryMs: 1_000,
   /** A node that has joined waits so long for the others before it serves. */
   meetMs: 5_000,
@@ -108,12 +110,15 @@ export class Membership implements BackgroundService, ClusterView {
   private address: NetAddress | undefined
   private joinedAs: Incarnation | undefined
   private removedBecause: Failure | undefined
-  /** Aborted: rows are read soon. */
+  /** Aborted: rows are read soon, or the service ends. */
   private wake = new AbortController()
   private rows: readonly NodeRow[] = []
+  /** The layout of the last heartbeat. */
+  private reportedLayout = 0
   private readonly silences = new Silences()
   private readonly time = new AnsweredTime(MEMBERSHIP_LIMITS.gapMsMax)
-  private readonly readings = new Readings()
+  /** The layout under which live incarnations and then rows were last read, from begin to end. */
+  private readUnder = -1
   private reading: Promise<unknown> | undefined
 
   constructor(
@@ -166,7 +171,7 @@ export class Membership implements BackgroundService, ClusterView {
   /** The oldest layout under which another live process may still write. */
   get oldestLayoutElsewhere(): number {
     const { metadata, records } = this.seams
-    if (!this.readings.isAfter(records.record.layout.version)) return 0
+    if (this.readUnder !== records.record.layout.version) return 0
     const others = metadata.live.nodes.filter(({ incarnation }) => incarnation !== metadata.incarnations.own)
     // A process without a row is starting: it may have read the record before the layout changed.
     const layoutOf = (incarnation: Incarnation): number =>
@@ -194,20 +199,29 @@ export class Membership implements BackgroundService, ClusterView {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, telemetry } = this.seams
-    let beatMs = clock.monotonicMs()
+    const { readEveryMs, beatEveryMs } = MEMBERSHIP_LIMITS
+    let [beatMs, readMs] = [clock.monotonicMs(), -Infinity]
+    signal.addEventListener("abort", () => this.wake.abort(), { once: true })
     while (!signal.aborted && this.removedBecause === undefined) {
-      await clock.sleep(MEMBERSHIP_LIMITS.readEveryMs, signal)
+      await clock.sleep(readEveryMs, this.wake.signal)
+      await clock.sleep(Math.max(0, readMs + readEveryMs - clock.monotonicMs()), signal)
       this.noteSilence()
-      const isBeatDue = clock.monotonicMs() - beatMs >= MEMBERSHIP_LIMITS.beatEveryMs
-      if (signal.aborted || !(isBeatDue || this.wake.signal.aborted)) continue
+      const hasNewLayout = this.reportedLayout !== this.engine.layoutVersion()
+      const isBeatDue = hasNewLayout || clock.monotonicMs() - beatMs >= beatEveryMs
+      const { version } = this.seams.records.record.layout
+      const isWaiting = this.oldestLayoutElsewhere < version
+      if (signal.aborted || !(isBeatDue || isWaiting || this.wake.signal.aborted)) continue
       this.wake = new AbortController()
+      readMs = clock.monotonicMs()
       try {
         if (isBeatDue) {
-          beatMs = clock.monotonicMs()
+          beatMs = readMs
           await this.beat()
         }
+        const hasLearned = isWaiting && (await this.seams.metadata.learn())
         await this.readRows()
-        this.readReports()
+        if (hasLearned) this.readUnder = version
+        if (isBeatDue || !isWaiting) this.readReports()
       } catch (error) {
         this.time.missed()
         telemetry.log.debug("heartbeat_failed", { error: String(error) })
@@ -237,7 +251,9 @@ export class Membership implements BackgroundService, ClusterView {
     try {
       if (metadata.incarnations.own !== this.joinedAs) return await this.announce()
       const renewal = leases.beginRenewal()
-      renewal.confirm(await metadata.run(beatNode(this.own.name, this.facts, renewal.names)))
+      const { facts } = this
+      renewal.confirm(await metadata.run(beatNode(this.own.name, facts, renewal.names)))
+      this.reportedLayout = facts.layoutVersion
     } catch (error) {
       if (isFailure(error, "nodeRemoved")) {
         this.removedBecause = asFailure(error)
@@ -264,8 +280,10 @@ export class Membership implements BackgroundService, ClusterView {
     if (this.joinedAs !== undefined) await this.claimAgain(incarnation)
     const proof = proveAdmission(masterKey, { storeId, nodeName: name, fingerprint })
     const row = { name, incarnation, address: textOf(this.address), fingerprint, proof, machine, program }
-    await metadata.run(joinNode({ ...row, zone: zone ?? "", beat: 1, ...this.facts }))
+    const { facts } = this
+    await metadata.run(joinNode({ ...row, zone: zone ?? "", beat: 1, ...facts }))
     this.joinedAs = incarnation
+    this.reportedLayout = facts.layoutVersion
   }
 
   /** The incarnation of the claims is over; another node may have claimed a device since. */
@@ -297,7 +315,6 @@ export class Membership implements BackgroundService, ClusterView {
       isAdmitted(masterKey, { storeId, nodeName: name, fingerprint }, proof),
     )
     this.rows = proven
-    this.readings.note(this.seams.records.record.layout.version, metadata.live)
     const others = proven.filter(({ name }) => name !== this.own.name)
     admitted.fingerprints.clear()
     for (const { fingerprint } of proven) admitted.fingerprints.add(fingerprint)

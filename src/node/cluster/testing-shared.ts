@@ -74,6 +74,10 @@ export class SharedMemory extends MemoryMetadata implements SharedMetadata {
     this.table.end(incarnation)
   }
 
+  async learn(): Promise<boolean> {
+    return true
+  }
+
   async keepUp(): Promise<void> {
     // Everything is known at once.
   }

@@ -33,6 +33,8 @@ export interface EngineMetadata extends Metadata {
 export interface SharedMetadata extends EngineMetadata {
   /** Keeps up with the other processes until the signal fires. */
   keepUp(signal: AbortSignal): Promise<void>
+  /** Reads now which incarnations have not ended; false: the database did not answer, and what is known stays. */
+  learn(): Promise<boolean>
   /** The incarnations that have not ended, as last read. */
   readonly live: LiveIncarnations
   /** Ends an incarnation of another process: once this resolves, nothing of it takes effect any more. */
