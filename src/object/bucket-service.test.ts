@@ -38,6 +38,25 @@ test("a bucket whose removal failed on a full disk is open again once there is s
   )
 })
 
+test("a bucket is removed although another process that starts meanwhile reopens it", async () => {
+  const tablet = metadataWithLimits(new Set())
+  const buckets = new BucketService(tablet)
+  const other = new BucketService(tablet)
+  const bucket = await buckets.create({ name, owner, location: "" })
+  let starts = 0
+  tablet.before = async command => {
+    if (command !== "DropBucket" || starts > 1) return
+    starts += 1
+    await other.start()
+  }
+  await buckets.remove(bucket)
+  assert.equal(starts, 2)
+  await assert.rejects(
+    async () => other.open(name),
+    error => isFailure(error, "noSuchBucket"),
+  )
+})
+
 const rowsOf = (metadata: MemoryMetadata): number => metadata.rows("settings")
 
 test("settings are stored document by document, and the bucket lists those that it has", async () => {

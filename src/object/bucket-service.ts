@@ -24,6 +24,8 @@ import { bucketOf } from "./queries/object-info-core.js"
 import { bucketOfRow, readCounters } from "./commands/row-editor-core.js"
 
 const ABORTS_PER_PAGE = 100
+/** Each start of another process may reopen a bucket once while it is being removed. */
+const CLOSINGS_MAX = 5
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
 export const bucketNamed = query("BucketNamed", findBucket)
@@ -133,12 +135,24 @@ export class BucketService implements Buckets {
   async remove(bucket: Bucket): Promise<void> {
     await this.metadata.run(closeBucket(bucket.id))
     try {
-      await this.abortUploads(bucket)
-      await this.metadata.run(dropBucket(bucket.id))
+      await this.dropClosed(bucket)
       if (this.chosen.some(({ name }) => name === bucket.name)) await this.readPolicies()
     } catch (error) {
       if (!isFailure(error, "noSuchBucket")) await this.reopen(bucket.id).catch(() => undefined)
       throw error
+    }
+  }
+
+  /** Another process that starts meanwhile takes the bucket for one that a crash left closed, and reopens it. */
+  private async dropClosed(bucket: Bucket): Promise<void> {
+    for (let closings = 1; ; closings += 1) {
+      await this.abortUploads(bucket)
+      try {
+        return await this.metadata.run(dropBucket(bucket.id))
+      } catch (error) {
+        if (!isFailure(error, "bucketNotEmpty") || closings === CLOSINGS_MAX) throw error
+      }
+      await this.metadata.run(closeBucket(bucket.id))
     }
   }
 
