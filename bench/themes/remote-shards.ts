@@ -1,6 +1,6 @@
 /**
  * Shards of 1 MiB through a device of another node, over TCP and TLS on loopback, against bodies of the same length that
- * the same calls carry and nobody looks at. The device keeps nothing, so that the figures are those of the way to it.
+ * the same calls carry, and which are not examined. The device keeps nothing, so that the figures are those of the way to it.
  * Both nodes are in this process, and the processor time is that of both.
  */
 import { createPublicKey, generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto"

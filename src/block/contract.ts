@@ -34,7 +34,7 @@ export interface BlockOptions {
   readonly onSingleCopy?: () => void
   /** Called when a device turns out to have a damaged shard. */
   readonly onDamage?: (deviceId: DeviceId, id: NeedleId) => void
-  /** Whether a device that does not answer is expected back as it is: nobody will look for what it missed. */
+  /** Whether a device that does not answer is expected back as it is, so that no scan will find what it missed. */
   readonly isExpectedBack?: (id: DeviceId) => boolean
 }
 

@@ -30,7 +30,7 @@ export const epochRows = query("EpochRows", view =>
   Array.from(view.range("cluster", EPOCH_ROWS), ([, row]) => decodeEpochRow(row.value)),
 )
 
-/** The epoch that is so many epochs older than the newest one; undefined: there is none, or no longer. */
+/** The epoch that began `age` epochs before the newest one; undefined if it has no row: too early, or dropped. */
 export const epochOfAge = query("EpochOfAge", (view, age: number): EpochRow | undefined => {
   const head = view.get("cluster", EPOCHS_ROW_KEY)
   const number = head ? decodeEpochsRow(head.value).newest - age : 0

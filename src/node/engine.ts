@@ -142,7 +142,7 @@ function outOfReach({ policy, devices }: ControlRecord, shards: Devices): string
   return responding >= needed ? undefined : `only ${responding} of ${devices.length} devices respond to this node`
 }
 
-/** Whether nobody looks for what the device misses while it does not answer: only one that was offline is scanned. */
+/** Whether no scan will find what the device misses while it does not answer: only one that was offline is scanned. */
 const isExpectedBack = ({ devices }: ControlRecord, deviceId: DeviceId): boolean =>
   devices.some(({ id, state }) => id === deviceId && state !== "offline")
 

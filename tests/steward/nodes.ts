@@ -156,7 +156,7 @@ export class SimStore {
     return node
   }
 
-  /** Lets time pass. Nobody is the steward twice, unless a process was stopped meanwhile. */
+  /** Lets time pass. There is never a second steward, unless a process was stopped meanwhile. */
   async pass(durationMs: number): Promise<void> {
     for (let leftMs = durationMs; leftMs > 0; leftMs -= 1_000) {
       await this.world.pass(Math.min(leftMs, 1_000))

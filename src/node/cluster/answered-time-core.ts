@@ -1,6 +1,6 @@
 /**
- * Time in which the database answered: what silence is measured in. While the database does not answer, nobody can
- * report anything, so that time counts for nobody. Pure.
+ * Time in which the database answered: what silence is measured in. While the database does not answer, no node can write
+ * a heartbeat, so that time does not count. Pure.
  */
 export class AnsweredTime {
   private elapsedMs = 0

@@ -44,7 +44,7 @@ export function dueBefore(epoch: EpochFacts | undefined): Due {
   }
 }
 
-/** How many epochs released bytes are kept: so many are at least this long. */
+/** How many epochs released bytes are kept: together they last at least the retention. */
 export const epochsKept = ({ retentionMs, epochMs }: { readonly retentionMs: number; readonly epochMs: number }) =>
   Math.ceil(retentionMs / epochMs)
 

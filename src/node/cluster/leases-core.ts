@@ -23,7 +23,7 @@ export const LEASE_LIMITS = {
   delayPerLeaseMs: 1_000,
   /** A job that has failed, or not ended a step, for this long loses its lease … */
   stuckMs: 10 * 60_000,
-  /** … and its process does not take it again for this long, unless nobody else does. */
+  /** … and its process does not take it again for this long, unless no other process does. */
   restMs: 10 * 60_000,
 } as const
 

@@ -77,7 +77,7 @@ test("a job that only fails loses its lease, for others to take; one that is idl
   table.observe([rowOf(undefined, 9)], stuckMs)
   assert.ok(!table.holds("repair", OWN, stuckMs))
   assert.deepEqual(free(table, stuckMs + leaseMs), [])
-  assert.deepEqual(free(table, stuckMs + 2 * leaseMs), [9], "nobody else has taken it")
+  assert.deepEqual(free(table, stuckMs + 2 * leaseMs), [9], "no other process has taken it")
   table.observe([rowOf(undefined, 10)], stuckMs + restMs)
   assert.deepEqual(free(table, stuckMs + restMs), [10])
 })

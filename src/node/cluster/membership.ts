@@ -103,13 +103,14 @@ const textOf = ({ host, port }: NetAddress): string => `${host.includes(":") ? `
 
 export class Membership implements BackgroundService, ClusterView {
   readonly name = "membership"
+  /** Why this node takes part no more. */
+  removed: Failure | undefined
   private readonly metrics: RpcMetrics
   private readonly server: RpcServer
   private readonly others = new Map<string, Other>()
   private readonly reached = new Map<DeviceId, Other>()
   private address: NetAddress | undefined
   private joinedAs: Incarnation | undefined
-  private removedBecause: Failure | undefined
   /** Aborted: rows are read soon, or the service ends. */
   private wake = new AbortController()
   private rows: readonly NodeRow[] = []
@@ -140,11 +141,6 @@ export class Membership implements BackgroundService, ClusterView {
     engine.setElsewhere(() => this.oldestLayoutElsewhere)
     engine.setCutOff(() => this.silences.isCutOff(own.name))
     records.onChange(record => this.reach(record))
-  }
-
-  /** Why this node takes part no more. */
-  get removed(): Failure | undefined {
-    return this.removedBecause
   }
 
   /** All other nodes, in the order of their names. */
@@ -202,7 +198,7 @@ export class Membership implements BackgroundService, ClusterView {
     const { readEveryMs, beatEveryMs } = MEMBERSHIP_LIMITS
     let [beatMs, readMs] = [clock.monotonicMs(), -Infinity]
     signal.addEventListener("abort", () => this.wake.abort(), { once: true })
-    while (!signal.aborted && this.removedBecause === undefined) {
+    while (!signal.aborted && this.removed === undefined) {
       await clock.sleep(readEveryMs, this.wake.signal)
       await clock.sleep(Math.max(0, readMs + readEveryMs - clock.monotonicMs()), signal)
       this.noteSilence()
@@ -227,7 +223,7 @@ export class Membership implements BackgroundService, ClusterView {
         telemetry.log.debug("heartbeat_failed", { error: String(error) })
       }
     }
-    if (this.removedBecause !== undefined) this.onRemoved(this.removedBecause)
+    if (this.removed !== undefined) this.onRemoved(this.removed)
     await this.server.close()
     this.leave()
     await this.release().catch((error: unknown) => {
@@ -238,7 +234,7 @@ export class Membership implements BackgroundService, ClusterView {
   /** Another node may claim the devices immediately: their disks may have moved to it. */
   private async release(): Promise<void> {
     const { joinedAs } = this
-    if (joinedAs === undefined || this.removedBecause !== undefined) return
+    if (joinedAs === undefined || this.removed !== undefined) return
     await this.seams.records.change("node stops", record => releaseDevices(record, this.own.name, joinedAs))
   }
 
@@ -256,8 +252,8 @@ export class Membership implements BackgroundService, ClusterView {
       this.reportedLayout = facts.layoutVersion
     } catch (error) {
       if (isFailure(error, "nodeRemoved")) {
-        this.removedBecause = asFailure(error)
-        telemetry.log.error("node_removed", { reason: this.removedBecause.message })
+        this.removed = asFailure(error)
+        telemetry.log.error("node_removed", { reason: this.removed.message })
       }
       throw error
     }

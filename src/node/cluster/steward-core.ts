@@ -112,8 +112,8 @@ export class Silences {
 }
 
 /**
- * The record after nodes were silent or cut off for so long: devices that nobody has to decide about are offline, and their places
- * go to others. `nowMs` of the wall clock is only shown.
+ * The record after nodes were silent or cut off for so long: their devices are offline, unless an operator has to decide
+ * about them, and their places go to others. `nowMs` of the wall clock is only shown.
  */
 export function withoutSilentDevices(
   record: ControlRecord,

@@ -2,7 +2,8 @@
  * A node's identity: its key pair and its certificate, made in memory at each start. The node's row in the database
  * names the certificate's fingerprint, and the master key's HMAC in the row admits it (`admission-core.ts`).
  *
- * Promises  The key never leaves the process and is never written: what the disks of a node contain admits nobody.
+ * Promises  The key never leaves the process and is never written: a copy of the disks of a node does not let
+ *           another machine take its place.
  */
 import { createPrivateKey, createPublicKey, sign, X509Certificate } from "node:crypto"
 import { concatBytes } from "../../base/bytes.js"
