@@ -242,6 +242,7 @@ const DATABASE_HEALTH = z
   .meta({ id: "DatabaseHealth" })
 export const DATABASE = z
   .object({
+    own: z.string().describe("the node that was asked"),
     findings: z
       .array(
         z.object({

@@ -20,6 +20,7 @@ const HEALTH = {
 
 test("the database shows its key figures, how it answers each node, and what is wrong", () => {
   const lines = databaseLines({
+    own: "n1",
     findings: [{ check: "clock", sentence: "The clock is wrong." }],
     nodes: [
       {
@@ -42,15 +43,15 @@ test("the database shows its key figures, how it answers each node, and what is 
 })
 
 test("a database that says nothing, or little, shows what it says", () => {
-  assert.deepEqual(databaseLines({ findings: [], nodes: [] }), [
+  assert.deepEqual(databaseLines({ own: "n1", findings: [], nodes: [] }), [
     ["database", "it has said nothing about itself lately"],
   ])
   const health = { version: "CockroachDB CCL v23.1.0 (x86_64)", settings: {} }
-  assert.deepEqual(databaseLines({ findings: [], nodes: [], health, healthSecondsAgo: 0 }), [
+  assert.deepEqual(databaseLines({ own: "n1", findings: [], nodes: [], health, healthSecondsAgo: 0 }), [
     ["database", "CockroachDB CCL v23.1.0 (0 s ago)"],
   ])
   const quiet = { ...HEALTH, tables: [], holders: [], standbys: [] }
-  assert.deepEqual(databaseLines({ findings: [], nodes: [], health: quiet }).slice(1), [
+  assert.deepEqual(databaseLines({ own: "n1", findings: [], nodes: [], health: quiet }).slice(1), [
     ["", "no open transaction; dead rows: none"],
     ["", "no standby: metadata is as safe as the disks and the backups of this server"],
   ])

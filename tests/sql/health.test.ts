@@ -118,6 +118,29 @@ realTest("a prepared transaction holds back vacuum", async () => {
   await client.end()
 })
 
+realTest("a standby shows while it follows, and its query holds back vacuum", async () => {
+  const url = await databases.create()
+  const standby = await databases.server.standby()
+  try {
+    const { standbys } = await healthSays(url, health => health.standbys?.[0]?.lagBytes !== undefined)
+    const [first] = standbys ?? []
+    assert.deepEqual([standbys?.length, first?.state, first?.sync], [1, "streaming", "async"])
+    assert.ok((first?.lagBytes ?? -1) >= 0 && first?.goneSeconds === undefined)
+    await standby.sql("ALTER SYSTEM SET hot_standby_feedback = on")
+    await standby.sql("ALTER SYSTEM SET wal_receiver_status_interval = '1s'")
+    await standby.sql("SELECT pg_reload_conf()")
+    const reader = await connected(standby.urlOf(new URL(url).pathname.slice(1)))
+    await reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+    const { holders } = await healthSays(url, health => (health.holders?.length ?? 0) > 0)
+    assert.equal(holders?.[0]?.kind, "standby")
+    await reader.end()
+  } finally {
+    await standby.dispose()
+  }
+  const gone = await healthSays(url, health => health.standbys?.length === 0)
+  assert.deepEqual(gone.holders, [])
+})
+
 realTest("a role that may not watch others sees what everyone sees", async () => {
   const url = await databases.create()
   const owner = await connected(url)

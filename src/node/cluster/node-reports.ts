@@ -20,7 +20,7 @@ import {
 } from "../../format/node-report.js"
 import { bytesBody, type Method, type Peer, type RpcServer } from "../../rpc/index.js"
 import type { JobReport } from "../status/contract.js"
-import type { DatabaseView } from "../status/database-core.js"
+import { databaseView } from "../status/database-core.js"
 import type { Duty } from "../status/nodes-core.js"
 import type { OpenDevice, SpaceView, StatusSources } from "../status/status-sources.js"
 import { nodesOf, type ClusterView, type OtherNode } from "./cluster-view.js"
@@ -111,23 +111,6 @@ interface StoreView {
   readonly reach: { readonly outOfReach: string | undefined }
 }
 
-/** The database as all nodes see it; its facts are those that were read last. */
-function databaseOf(own: StoreView["duties"]["database"], others: readonly OtherNode[]): DatabaseView {
-  const reported = others.flatMap(({ name, report }) =>
-    report?.database === undefined ? [] : [{ name, view: report.database }],
-  )
-  const all = [{ name: own.node, view: own.view }, ...reported]
-  const [newest] = all
-    .filter(({ view }) => view.health !== undefined)
-    .sort((a, b) => a.view.healthSecondsAgo - b.view.healthSecondsAgo)
-  return {
-    nodes: all
-      .map(({ name, view: { commits, reads, clock } }) => ({ name, commits, reads, clock }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1)),
-    ...{ health: newest?.view.health, healthSecondsAgo: newest?.view.healthSecondsAgo ?? 0 },
-  }
-}
-
 /** The sources of this node, with what the others have reported. */
 export function sourcesOfStore(own: StatusSources, { nodes, duties, reach }: StoreView): StatusSources {
   const others = () => nodes()?.nodes ?? []
@@ -144,7 +127,10 @@ export function sourcesOfStore(own: StatusSources, { nodes, duties, reach }: Sto
       return { trouble: trouble ?? reach.outOfReach, damages }
     },
     nodes: () => nodesOf(nodes(), duties.all),
-    database: () => databaseOf(duties.database, others()),
+    database: () => {
+      const reported = others().map(({ name, report }) => ({ name, view: report?.database }))
+      return databaseView({ name: duties.database.node, view: duties.database.view }, reported)
+    },
     devices: () => [...own.devices(), ...reports().flatMap(({ devices }) => devices.map(openDevice))],
     offlineReason: id => {
       const reason = own.offlineReason(id)

@@ -241,6 +241,8 @@ export interface DatabaseFinding {
 
 /** The database that keeps the metadata of the store. */
 export interface DatabaseReport {
+  /** The node that was asked. */
+  readonly own: string
   /** Empty if nothing is wrong. */
   readonly findings: readonly DatabaseFinding[]
   /** The nodes that say how it answers them. */

@@ -4,11 +4,12 @@ import { GIB, MIB } from "../../base/limits.js"
 import {
   UNKNOWN_HEALTH,
   type DatabaseHealth,
+  type ReportedDatabase,
   type SnapshotHolder,
   type StandbyHealth,
 } from "../../format/database-health.js"
 import type { NodeOfDatabase } from "./contract.js"
-import { databaseTrouble, withGoneStandbys } from "./database-core.js"
+import { databaseTrouble, databaseView, withGoneStandbys } from "./database-core.js"
 
 const STANDBY: StandbyHealth = {
   ...{ name: "b", state: "streaming", sync: "sync", lagBytes: 100, lagSeconds: 0.2, goneSeconds: undefined },
@@ -164,4 +165,25 @@ test("a standby that disappears stays in the list for a day", () => {
   assert.deepEqual(withGoneStandbys(second, WELL, 30).standbys, WELL.standbys)
   assert.deepEqual(withGoneStandbys(second, none, 86_400).standbys, [])
   assert.equal(withGoneStandbys(WELL, { ...WELL, standbys: undefined }, 30).standbys, undefined)
+})
+
+test("all nodes that say something are shown by name, with the facts that were read last", () => {
+  const times = (medianMs: number) => ({ count: 1, medianMs, slowMs: medianMs })
+  const says = (medianMs: number, version: string | undefined, healthSecondsAgo: number): ReportedDatabase => ({
+    ...{ commits: times(medianMs), reads: undefined, clock: undefined, healthSecondsAgo },
+    health: version === undefined ? undefined : { ...UNKNOWN_HEALTH, version },
+  })
+  const others = [
+    { name: "n3", view: says(3, "older", 50) },
+    { name: "n1", view: says(1, "newer", 20) },
+    { name: "n4", view: undefined },
+  ]
+  const shown = databaseView({ name: "n2", view: says(2, undefined, 0) }, others)
+  assert.deepEqual(
+    shown.nodes.map(({ name, commits }) => `${name} ${commits?.medianMs}`),
+    ["n1 1", "n2 2", "n3 3"],
+  )
+  assert.deepEqual([shown.own, shown.health?.version, shown.healthSecondsAgo], ["n2", "newer", 20])
+  assert.equal(databaseView({ name: "n2", view: says(2, "own", 10) }, others).health?.version, "own")
+  assert.equal(databaseView({ name: "n2", view: says(2, undefined, 0) }, []).health, undefined)
 })

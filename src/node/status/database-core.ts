@@ -11,6 +11,7 @@ import type { DatabaseFinding, DatabaseReport, NodeOfDatabase } from "./contract
 
 /** What the nodes of a store say about its database. */
 export interface DatabaseView {
+  readonly own: string
   /** This one among them, by name. */
   readonly nodes: readonly ({ readonly name: string } & Omit<ReportedDatabase, "health" | "healthSecondsAgo">)[]
   /** The latest reading of any node. */
@@ -59,7 +60,34 @@ export const DATABASE_LIMITS: DatabaseLimits = {
 const GONE_SHOWN_SECONDS = 86_400
 const STANDBYS_MAX = 64
 
-export const databaseReport = ({ nodes, health, healthSecondsAgo }: DatabaseView): DatabaseReport => ({
+interface NodeSays<View> {
+  readonly name: string
+  readonly view: View
+}
+
+/**
+ * What this node and the others say; the facts are those that were read last. Of nodes that do not respond, or are of an
+ * earlier release, the view is undefined.
+ */
+export function databaseView(
+  own: NodeSays<ReportedDatabase>,
+  others: readonly NodeSays<ReportedDatabase | undefined>[],
+): DatabaseView {
+  const all = [own, ...others].flatMap(({ name, view }) => (view === undefined ? [] : [{ name, view }]))
+  const [newest] = all
+    .filter(({ view }) => view.health !== undefined)
+    .sort((a, b) => a.view.healthSecondsAgo - b.view.healthSecondsAgo)
+  return {
+    own: own.name,
+    nodes: all
+      .map(({ name, view: { commits, reads, clock } }) => ({ name, commits, reads, clock }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    ...{ health: newest?.view.health, healthSecondsAgo: newest?.view.healthSecondsAgo ?? 0 },
+  }
+}
+
+export const databaseReport = ({ own, nodes, health, healthSecondsAgo }: DatabaseView): DatabaseReport => ({
+  own,
   findings: databaseTrouble(health, nodes),
   nodes: nodes.map(({ name, commits, reads, clock }) => ({ name, commits, reads, clock })),
   health,

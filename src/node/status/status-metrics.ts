@@ -45,8 +45,8 @@ function registerQueues(metrics: Metrics, report: ReadReport): void {
 
 function registerDatabase(metrics: Metrics, report: ReadReport): void {
   const ofNode = () => {
-    const { nodes, database } = report()
-    return database?.nodes.find(({ name }) => name === nodes?.own)
+    const { database } = report()
+    return database?.nodes.find(({ name }) => name === database.own)
   }
   metrics.gauge(
     "hayloft_database_response_seconds",

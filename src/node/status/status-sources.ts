@@ -23,7 +23,7 @@ export interface StatusSources {
   readonly nodes?: () => NodesView | undefined
   readonly metadata: () => MetadataView
   /** Undefined if the metadata is on the devices. */
-  readonly database?: () => DatabaseView
+  readonly database?: () => DatabaseView | undefined
   /** Queues that belong to no device. */
   readonly queues: () => readonly QueueReport[]
   readonly jobs: () => readonly JobReport[]

@@ -4,9 +4,11 @@ import { fail } from "../../base/failures.js"
 import { parseStoreId, type DeviceId } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import type { ControlRecord } from "../../format/control-record.js"
+import { UNKNOWN_HEALTH } from "../../format/database-health.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import { firstRecordOf } from "../testing-engine.js"
+import type { DatabaseView } from "./database-core.js"
 import { registerStatus } from "./status-metrics.js"
 import type { OpenDevice, ReencodingView, RepairView, SpaceView, StatusSources, ScrubView } from "./status-sources.js"
 import { RunningStatus } from "./status.js"
@@ -63,6 +65,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     repair: undefined as RepairView | undefined,
     reencoding: undefined as ReencodingView | undefined,
     scrub: undefined as readonly ScrubView[] | undefined,
+    database: undefined as DatabaseView | undefined,
   }
   const sources: StatusSources = {
     record: () => now.record,
@@ -76,6 +79,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     orphans: () => now.orphans,
     scrub: () => now.scrub,
     reencoding: () => now.reencoding,
+    database: () => now.database,
   }
   const facts = {
     storeId: parseStoreId("0".repeat(32)),
@@ -338,4 +342,51 @@ test("the report of a large store takes less than a second, evaluated or not", (
   status.report()
   const { user, system } = process.cpuUsage(before)
   assert.ok((user + system) / 1000 < 1000, `${(user + system) / 1000} ms`)
+})
+
+test("the database is reported with what is wrong, which changes neither health nor readiness", () => {
+  const { status, telemetry, now } = world(3)
+  assert.equal(status.report().database, undefined)
+  const before = status.health()
+  const clock = { aheadMs: -12_000, uncertainMs: 2 }
+  now.database = {
+    ...{ own: "n2", healthSecondsAgo: 12.4 },
+    nodes: [
+      { name: "n1", commits: undefined, reads: undefined, clock: { aheadMs: 0, uncertainMs: 1 } },
+      { name: "n2", commits: { count: 30, medianMs: 300, slowMs: 900 }, reads: undefined, clock },
+    ],
+    health: {
+      ...{ ...UNKNOWN_HEALTH, bytes: 4_096, connectionsLeft: 3 },
+      tables: [{ name: "lanes", liveRows: 1, deadRows: 70_000, bytes: undefined, vacuumedSecondsAgo: undefined }],
+      holders: [{ kind: "session", name: "1", owner: "", seconds: 20, transactions: 5 }],
+      standbys: [
+        { name: "b", state: "streaming", sync: "sync", lagBytes: 77, lagSeconds: 0, goneSeconds: undefined },
+        { name: "c", state: undefined, sync: undefined, lagBytes: undefined, lagSeconds: undefined, goneSeconds: 9 },
+      ],
+    },
+  }
+  const { database } = status.report()
+  assert.deepEqual(
+    database?.findings.map(({ check }) => check),
+    ["connections", "replication", "responseTimes", "clock", "deadRows"],
+  )
+  assert.equal(database?.healthSecondsAgo, 12)
+  assert.deepEqual(status.health(), before)
+  const text = telemetry.metrics.render()
+  const shown = text.split("\n").filter(line => line.startsWith("hayloft_database_"))
+  assert.deepEqual(shown.sort(), [
+    "hayloft_database_bytes 4096",
+    "hayloft_database_clock_ahead_seconds -12",
+    "hayloft_database_connections_left 3",
+    'hayloft_database_dead_rows{table="lanes"} 70000',
+    'hayloft_database_findings{check="clock"} 1',
+    'hayloft_database_findings{check="connections"} 1',
+    'hayloft_database_findings{check="deadRows"} 1',
+    'hayloft_database_findings{check="replication"} 1',
+    'hayloft_database_findings{check="responseTimes"} 1',
+    "hayloft_database_oldest_snapshot_seconds 20",
+    'hayloft_database_response_seconds{quantile="0.5",statements="commits"} 0.3',
+    'hayloft_database_response_seconds{quantile="0.99",statements="commits"} 0.9',
+    'hayloft_database_standby_lag_bytes{standby="b"} 77',
+  ])
 })

@@ -66,6 +66,11 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`
 
 const numberOf = (text: string | undefined): number | undefined =>
   text === undefined || text === "" || Number.isNaN(Number(text)) ? undefined : Number(text)
+/** A standby may go on between two values of one row. */
+const lagOf = (text: string | undefined): number | undefined => {
+  const lag = numberOf(text)
+  return lag === undefined ? undefined : Math.max(0, lag)
+}
 const textOf = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
 
 /** `readTables`: the statement about the store's tables. */
@@ -89,7 +94,7 @@ export async function readHealth(ask: AskServer, readTables: string): Promise<Da
     })),
     standbys: (await ask(READ_STANDBYS))?.map(([name = "", state, sync, bytes, seconds]) => ({
       ...{ name, state: textOf(state), sync: textOf(sync) },
-      ...{ lagBytes: numberOf(bytes), lagSeconds: numberOf(seconds), goneSeconds: undefined },
+      ...{ lagBytes: lagOf(bytes), lagSeconds: lagOf(seconds), goneSeconds: undefined },
     })),
     unusedSlots: (await ask(READ_UNUSED_SLOTS))?.map(([name = "", bytes]) => ({ name, bytes: numberOf(bytes) })),
     unfrozenTransactions: numberOf(await one(age)),
