@@ -92,8 +92,8 @@ export const FAILURES = {
   stopping: kind("backOff", "the server is stopping"),
   databaseUnreachable: kind("backOff", "the database does not respond"),
   databaseRolledBack: kind(
-    "askOperator",
-    "the database has lost changes that were acknowledged; nothing is read, written or removed until an operator decides",
+    "backOff",
+    "the database has lost changes that were acknowledged; nothing is read, written or removed until an operator reconciles the store",
   ),
   peerUnreachable: kind("backOff", "another node does not respond; the call did not change anything"),
   nodeRemoved: kind("askOperator", "this node was removed from the store"),

@@ -21,7 +21,7 @@ const NO_CONTENT = /^(lost\+found|owner\.sock.*|superblock\.new|probe)$/
 const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
 
 /** Small files of a device, which a running process may have written back into a folder that was emptied. */
-const SMALL_FILES = /^(control(\.second)?|position|scrub|runtime)(\.new)?$/
+const SMALL_FILES = /^(control(\.second)?|position|scrub|runtime|database-mark)(\.new)?$/
 /** Where a device keeps rows and bodies. */
 const DATA_FOLDERS = /^(base|log|volumes|payloads)$/
 /** Those of them that are empty while nothing was written. */

@@ -68,6 +68,11 @@ const OWNER_RETRY_MS = 10_000
 /** The device count with the widest default policy; a store may grow to it while it runs. */
 const DEVICES_OF_DEFAULTS = 14
 
+/** Work on single devices. All other jobs wait while the store is halted because its database was rolled back. */
+const RUNS_WHILE_HALTED: ReadonlySet<string> = new Set([
+  ...["compaction", "scrub", "scrub metadata", "scrub log", "returning"],
+])
+
 /** The seams that a store runs over. */
 interface StoreSeams {
   readonly clock: Clock
@@ -132,6 +137,13 @@ function wakeJobs(engine: Engine, jobs: JobRunner): void {
   })
 }
 
+/** Whether a job takes no steps now. Pausing "scrub" pauses all jobs that verify. */
+const pausing =
+  ({ node }: OpenedStore, { recordManager }: Engine) =>
+  (job: string): boolean =>
+    (node?.metadata.halt !== undefined && !RUNS_WHILE_HALTED.has(job)) ||
+    recordManager.record.pausedWork.includes(job.split(" ")[0] ?? job)
+
 /** Opens the engine on the store's devices. `onStolen`: another process has taken over a folder. */
 export async function runStore(
   seams: StoreSeams,
@@ -154,8 +166,6 @@ export async function runStore(
       limits,
     ),
   )
-  // Pausing "scrub" pauses all jobs that verify.
-  const isPaused = (job: string) => engine.recordManager.record.pausedWork.includes(job.split(" ")[0] ?? job)
   const takeBack: TakeBack = (id, path) => ownOperations.readmit(id, path)
   const returning = new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
   const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
@@ -163,7 +173,7 @@ export async function runStore(
     if (jobs.has(job)) jobs.wake(job)
   })
   const all = [...(duties?.share(engine.jobs) ?? engine.jobs), returning, ...joining]
-  const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, isPaused)
+  const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store.isNew, jobs, compute, clock)
   const nodes = () => seams.nodes?.()

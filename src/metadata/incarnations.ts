@@ -3,6 +3,7 @@
  * generates. Only this module decides whether such a process is over; no other code compares the numbers.
  */
 import type { Incarnation } from "../base/ids.js"
+import type { HaltNote } from "../format/halt-note.js"
 
 export interface Incarnations {
   /** This process. */
@@ -16,6 +17,17 @@ export interface Incarnations {
   isOver(incarnation: Incarnation): boolean
   /** How many are over; it grows with each that ends. Undefined: all others were over when this process began. */
   readonly ended?: number
+  /**
+   * How often the metadata was reconciled after it had lost commits; 0 if absent. What was concluded from missing rows
+   * before does not hold any more.
+   */
+  readonly reconciliations?: number
+}
+
+/** A store whose metadata was rolled back: only coordination goes on until a reconciliation. */
+export interface Halt extends HaltNote {
+  /** Grows each time that a process halts the store. */
+  readonly number: number
 }
 
 /** Positions of each incarnation in metadata that several processes share: those of a later one are higher. */

@@ -15,6 +15,7 @@ export {
   incarnationAt,
   POSITIONS_OF_INCARNATION,
   soleProcess,
+  type Halt,
   type Incarnations,
   type LiveIncarnations,
 } from "./incarnations.js"

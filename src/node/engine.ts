@@ -17,7 +17,7 @@ import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/inde
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
 import type { ControlReplica, ControlRecord } from "../format/control-record.js"
-import { soleProcess } from "../metadata/index.js"
+import { soleProcess, type Halt } from "../metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
 import { createServices, type AbortedWaits, type RedundancySource, type Services } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -32,6 +32,7 @@ import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import type { OpenedNode } from "./open/contract.js"
 import { EpochRetention } from "./cluster/epochs.js"
+import { DatabaseMarks } from "./cluster/database-marks.js"
 import { followRootKey } from "./cluster/root-key.js"
 import { RecordCopies } from "./cluster/record-copies.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
@@ -180,6 +181,33 @@ const upkeepOf = (metadata: SharedMetadata): BackgroundService => ({
   run: signal => metadata.keepUp(signal),
 })
 
+const WATCH_HALT_EVERY_MS = 1_000
+
+/** Does what a start of a halted store had to leave out, once the halt has ended. */
+const afterHalt = (metadata: SharedMetadata, clock: Clock, begin: () => Promise<void>): BackgroundService => ({
+  name: "start after a halt",
+  run: async signal => {
+    let hasBegun = false
+    while (!signal.aborted) {
+      if (!hasBegun && metadata.halt === undefined) {
+        hasBegun = await begin().then(
+          () => true,
+          () => false,
+        )
+      }
+      await clock.sleep(WATCH_HALT_EVERY_MS, signal)
+    }
+  },
+})
+
+const refusalOf = ({ reason }: Halt): Failure => fail("databaseRolledBack", { reason })
+
+/** What keeps up with the other nodes. */
+interface Sharing {
+  readonly services: readonly BackgroundService[]
+  readonly marks?: DatabaseMarks
+}
+
 interface OpenedMetadata {
   readonly metadata: EngineMetadata
   readonly tablet: Primary | undefined
@@ -242,7 +270,7 @@ class EngineBuilder {
             return recordManager.record.policy
           },
           blockBytes,
-          ready: () => node?.records.ready(),
+          ready: () => this.readyToWrite(),
         },
         redundancy: this.redundancy(),
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
@@ -258,9 +286,11 @@ class EngineBuilder {
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
     if (node) followRootKey(node.records, masterKey, telemetry.log, root => access.accounts.setRoot(root))
-    await access.accounts.ensureRoot()
-    await services.buckets.start()
+    const begin = () => access.accounts.ensureRoot().then(() => services.buckets.start())
+    // Their rows are neither read nor written while the store is halted.
+    if (shared?.halt === undefined) await begin()
     const { devices, control } = this
+    const sharing = await this.sharingServices(services, begin)
     return {
       services,
       ...access,
@@ -275,7 +305,7 @@ class EngineBuilder {
       get outOfReach() {
         return outOfReach(recordManager.record, devices.shards)
       },
-      backgroundServices: [devices, ...(await this.sharingServices(services))],
+      backgroundServices: [devices, ...sharing.services],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
         ...[...services.jobs, control, ...tendingJobs(() => devices.open)],
@@ -284,7 +314,7 @@ class EngineBuilder {
       bringIn: folder => this.bringIn(folder),
       giveUp: (id, reason) => devices.remove(id, reason),
       checkPolicy: policy => this.checkPolicy(policy),
-      stop: () => this.stop(tablet ?? shared),
+      stop: () => this.stop(tablet ?? shared, sharing.marks),
     }
   }
 
@@ -316,13 +346,20 @@ class EngineBuilder {
   }
 
   /** What keeps up with the other nodes; the devices have the record when it resolves. */
-  private async sharingServices(services: Services): Promise<readonly BackgroundService[]> {
+  private async sharingServices(services: Services, begin: () => Promise<void>): Promise<Sharing> {
     const { node } = this.settings
-    if (node === undefined) return []
+    if (node === undefined) return { services: [] }
     const { clock, telemetry } = this.seams
-    const copies = new RecordCopies(node.records, () => this.devices.kept, clock, telemetry.log)
+    const { metadata, records } = node
+    const marks = new DatabaseMarks(metadata, () => this.devices.kept, clock, telemetry.log)
+    const copies = new RecordCopies(records, () => this.devices.kept, clock, telemetry.log)
+    await marks.write()
     await copies.write()
-    return [upkeepOf(node.metadata), node.records, copies, bucketPolicies(services, clock)]
+    const late = metadata.halt === undefined ? [] : [afterHalt(metadata, clock, begin)]
+    return {
+      marks,
+      services: [upkeepOf(metadata), records, marks, copies, bucketPolicies(services, clock), ...late],
+    }
   }
 
   /** In the database of the node, or on the devices. */
@@ -431,11 +468,25 @@ class EngineBuilder {
       guard: () => folder.check(),
       isMountPoint: device?.isMountPoint ?? false,
       aliveSinceMs: place.createdMs ?? device?.stateSinceMs ?? clock.wallMs(),
+      checkRemoval: () => this.checkRemoval(),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }
     const seams = { disk: diskOf(place), stores, clock, log: telemetry.log, checkpoints }
     return openDevice(seams, { place, replicaIncarnations, spaces: this.spaces, options })
+  }
+
+  /** Undefined: blocks may be written now. */
+  private readyToWrite(): Promise<void> | undefined {
+    const { node } = this.settings
+    const halt = node?.metadata.halt
+    return halt === undefined ? node?.records.ready() : Promise.reject(refusalOf(halt))
+  }
+
+  /** Rows that reference the bytes may be missing. */
+  private checkRemoval(): void {
+    const halt = this.settings.node?.metadata.halt
+    if (halt !== undefined) throw refusalOf(halt)
   }
 
   /** Takes the device offline. Throws the failure if the store cannot run without the device. */
@@ -520,8 +571,9 @@ class EngineBuilder {
     return stack
   }
 
-  private async stop(metadata: { stop(): Promise<void> } | undefined): Promise<void> {
+  private async stop(metadata: { stop(): Promise<void> } | undefined, marks: DatabaseMarks | undefined): Promise<void> {
     await metadata?.stop()
+    await marks?.write()
     await this.recordManager.stop()
     await mapBounded(this.devices.open, DEVICES_CONCURRENT, ({ checkpointer }) =>
       checkpointer.checkpoint().catch(() => undefined),

@@ -127,6 +127,8 @@ export class Uploads {
   async discard(bucketId: BucketId, key: ObjectKey, body: WrittenBody, refusal: unknown): Promise<void> {
     if (body.content.kind !== "extent") return
     const { extent } = body.content
+    // A process that has begun another incarnation may not know the outcome: the bytes are orphans of the earlier one.
+    if (!this.isOwn(extent.uploadId)) return
     const doubt = { bucketId, key, extent }
     if (isFailure(refusal, "indeterminate", "stopping", "deviceFailed")) {
       this.leaveInDoubt(doubt)
@@ -148,7 +150,10 @@ export class Uploads {
 
   /** The next upload whose ownership must be resolved; undefined if there is none. */
   takeDoubt(): UploadInDoubt | undefined {
-    return this.doubts.shift()
+    for (;;) {
+      const doubt = this.doubts.shift()
+      if (doubt === undefined || this.isOwn(doubt.extent.uploadId)) return doubt
+    }
   }
 
   /** Keeps an upload whose ownership could not be resolved now. */

@@ -286,7 +286,10 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   incompatiblePeer: INTERNAL,
   nodeRemoved: INTERNAL,
   malformedFrame: INTERNAL,
-  databaseRolledBack: INTERNAL,
+  databaseRolledBack: {
+    ...row("ServiceUnavailable", 503, "The database was rolled back: an operator must run hayloft cluster reconcile."),
+    retryAfterSeconds: 60,
+  },
   deviceFull: row("StorageFull", 507, "The store is full. Delete something or add space, then try again."),
   indeterminate: UNAVAILABLE,
   uploadAborted: SLOW_DOWN,

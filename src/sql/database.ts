@@ -67,12 +67,25 @@ export interface NodeProcess {
 
 interface LiveIncarnation extends NodeProcess {
   readonly incarnation: number
+  /** Of its lanes, in their order. */
+  readonly numbers: readonly bigint[]
+}
+
+/** The database was rolled back: only coordination goes on until a reconciliation. */
+interface StoredHalt {
+  /** See `format/halt-note.ts`. */
+  readonly note: Uint8Array
+  /** Grows each time that a process halts the store. */
+  readonly number: number
 }
 
 /** All incarnations that have not ended, and the highest number ever assigned. */
 export interface IncarnationList {
   readonly live: readonly LiveIncarnation[]
   readonly highest: number
+  readonly halt: StoredHalt | undefined
+  /** How many halts have ended: numbers that were seen before the last end are not compared any more. */
+  readonly reconciliations: number
 }
 
 export interface FetchRequest {
@@ -149,10 +162,17 @@ export interface Session {
    */
   resolve(lane: LaneId): Promise<LaneState | undefined>
   /**
-   * Begins a new incarnation of a node, ends the earlier ones, and returns its number. Undefined: another incarnation
-   * has begun since `highest` was the highest one.
+   * Begins a new incarnation of a node, ends the earlier ones, and returns its number, which is above `above` too.
+   * Undefined: another incarnation has begun since `highest` was the highest one.
    */
-  begin(own: NodeProcess, lanes: number, highest: number): Promise<number | undefined>
+  begin(own: NodeProcess, lanes: number, highest: number, above?: number): Promise<number | undefined>
+  /**
+   * Halts the store and ends all incarnations: each process begins another one, above `above`, which finds the halt.
+   * The note of a halt stays the first one. False, and nothing happens: the list is out of date.
+   */
+  halt(note: Uint8Array, above: number, list: Pick<IncarnationList, "highest" | "reconciliations">): Promise<boolean>
+  /** Ends the halt of this number. False, and nothing happens: there is none, or the store was halted again. */
+  resume(halt: number): Promise<boolean>
   /** Ends an incarnation: once this resolves, nothing of it takes effect any more. */
   end(incarnation: number): Promise<void>
   incarnations(): Promise<IncarnationList>

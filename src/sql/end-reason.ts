@@ -1,5 +1,6 @@
-/** Why an incarnation is over. */
+/** Why an incarnation is over, and why work is refused. */
 import { fail, type Failure } from "../base/failures.js"
+import type { Halt } from "../metadata/index.js"
 
 export type EndReason =
   /** It was silent for too long, or another process of the same node has begun one. */
@@ -15,3 +16,9 @@ export function endedFailure(reason: EndReason): Failure {
   if (reason === "superseded") return fail("stopping", { message: "another process runs as this node" })
   return fail("tooManyInFlight", { message: "this node was away for too long and registers again; try again" })
 }
+
+/** Why work is refused while the store is halted. */
+export const haltedFailure = ({ reason }: Pick<Halt, "reason">): Failure =>
+  fail("databaseRolledBack", {
+    message: `the database has lost changes that were acknowledged: ${reason}. Nothing is read, written or removed until an operator has run "hayloft cluster reconcile"`,
+  })

@@ -7,10 +7,12 @@
 import { assert, must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
 import { parseIncarnation, parsePosition, type Incarnation, type Position, type RowKey } from "../base/ids.js"
+import { decodeHaltNote } from "../format/halt-note.js"
 import { decisionIdOf, u64TextOf } from "../format/row-key.js"
 import {
   POSITIONS_OF_INCARNATION,
   type Command,
+  type Halt,
   type Incarnations,
   type LiveIncarnations,
   type Query,
@@ -20,7 +22,7 @@ import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { Connection } from "./connection.js"
 import type { Database, IncarnationList, LaneState } from "./database.js"
-import { endedFailure, type EndReason } from "./end-reason.js"
+import { endedFailure, haltedFailure, type EndReason } from "./end-reason.js"
 import { Lane, type BatchTime, type LaneHost } from "./lane.js"
 import { SQL_LIMITS } from "./limits.js"
 import { Reader } from "./reader.js"
@@ -36,7 +38,8 @@ export interface SqlSeams {
 /** Incarnations as last read from the database. One that it does not know is not over. */
 export class KnownIncarnations implements Incarnations {
   private liveNumbers: ReadonlySet<number> = new Set()
-  private list: IncarnationList = { live: [], highest: 0 }
+  private list: IncarnationList = { live: [], highest: 0, halt: undefined, reconciliations: 0 }
+  private haltNow: Halt | undefined
   /** As last read: all of one moment. Another object for each reading. */
   live: LiveIncarnations = { highest: parseIncarnation(0), nodes: [] }
 
@@ -45,6 +48,10 @@ export class KnownIncarnations implements Incarnations {
   learn(list: IncarnationList): void {
     this.liveNumbers = new Set(list.live.map(({ incarnation }) => incarnation))
     this.list = list
+    const { number, note } = list.halt ?? {}
+    if (number !== this.haltNow?.number) {
+      this.haltNow = number === undefined || note === undefined ? undefined : { number, ...decodeHaltNote(note) }
+    }
     this.live = {
       highest: parseIncarnation(list.highest),
       nodes: list.live.map(({ node, incarnation }) => ({ node, incarnation: parseIncarnation(incarnation) })),
@@ -59,10 +66,29 @@ export class KnownIncarnations implements Incarnations {
     return this.list.highest - this.list.live.length
   }
 
+  /** The store is halted: see `Session.halt`. */
+  get halt(): Halt | undefined {
+    return this.haltNow
+  }
+
+  get reconciliations(): number {
+    return this.list.reconciliations
+  }
+
+  /** While the store is halted, none counts as over: the database may have lost that it was used. */
   isOver(incarnation: Incarnation): boolean {
+    return this.halt === undefined && this.hasEnded(incarnation)
+  }
+
+  /** Whether the incarnation commits nothing any more. */
+  hasEnded(incarnation: Incarnation): boolean {
     return incarnation <= this.list.highest && !this.liveNumbers.has(incarnation) && incarnation !== this.own
   }
 }
+
+/** It reads and writes nothing but rows that nodes share to work together. */
+const isOfCoordination = ({ touches }: Command<unknown>): boolean =>
+  touches.length > 0 && touches.every(([family]) => family === "cluster")
 
 export class SqlIncarnation {
   private readonly stopping = new AbortController()
@@ -94,8 +120,10 @@ export class SqlIncarnation {
     }
     this.lanes = Array.from({ length: SQL_LIMITS.lanes }, (_, lane) => new Lane(host, lane, connectionAt(lane)))
     const readerHost = {
-      ...{ clock, incarnations: known, lane: { incarnation: own, lane: 0 } },
-      onState: (state: LaneState | undefined) => this.onState(state),
+      ...{ clock, incarnations: known },
+      lane: () => this.lanes.reduce((latest, lane) => (lane.committedMs > latest.committedMs ? lane : latest)).state,
+      onState: (state: LaneState | undefined, before: bigint) => this.onState(state, before),
+      refusal: () => known.halt && haltedFailure(known.halt),
       position: () => this.position,
     }
     this.readers = Array.from(
@@ -118,15 +146,19 @@ export class SqlIncarnation {
     return this.connections.map(connection => connection.trouble).find(trouble => trouble !== undefined)
   }
 
-  run<Result>(command: Command<Result>): Promise<Result> {
-    return this.refusal ? Promise.reject(this.refusal) : this.laneOf(command).run(command)
+  /** `passesHalt`: also while the store is halted. Rows of coordination do anyway. */
+  run<Result>(command: Command<Result>, passesHalt = false): Promise<Result> {
+    const { halt } = this.known
+    const isRefused = halt !== undefined && !passesHalt && !isOfCoordination(command)
+    const refusal = this.refusal ?? (isRefused ? haltedFailure(halt) : undefined)
+    return refusal ? Promise.reject(refusal) : this.laneOf(command).run(command)
   }
 
-  ask<Result>(query: Query<Result>): Promise<Result> {
+  ask<Result>(query: Query<Result>, passesHalt = false): Promise<Result> {
     if (this.refusal) return Promise.reject(this.refusal)
     this.nextReader = (this.nextReader + 1) % this.readers.length
     const inTurn = [...this.readers.slice(this.nextReader), ...this.readers.slice(0, this.nextReader)]
-    return inTurn.reduce((best, each) => (each.waiting < best.waiting ? each : best)).ask(query)
+    return inTurn.reduce((best, each) => (each.waiting < best.waiting ? each : best)).ask(query, passesHalt)
   }
 
   /** Answers what is under way, and closes all connections. */
@@ -167,20 +199,19 @@ export class SqlIncarnation {
     }
   }
 
-  /** Learns of other incarnations, and whether this one has ended, or is unknown to a database that was rolled back. */
+  /** Learns of other incarnations, and whether this one has ended. */
   learn(list: IncarnationList): void {
     const { own } = this.known
     this.known.learn(list)
-    if (list.highest < own) this.end("rolledBack")
-    else if (!list.live.some(({ incarnation }) => incarnation === own)) this.end("ended")
+    if (!list.live.some(({ incarnation }) => incarnation === own)) this.end("ended")
   }
 
-  private onState(state: LaneState | undefined): void {
-    if (state === undefined) this.end("rolledBack")
+  private onState(state: LaneState | undefined, before: bigint): void {
+    if (state === undefined || state.number < before) this.end("rolledBack")
     else if (state.isEnded) this.end("ended")
   }
 
-  private end(reason: EndReason): void {
+  end(reason: EndReason): void {
     if (this.endedBecause !== undefined) return
     this.endedBecause = reason
     this.onEnded(reason)

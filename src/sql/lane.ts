@@ -17,7 +17,7 @@ import type { Log } from "../seams/telemetry/contract.js"
 import { decideBatch, type AnswerableCommand, type DecidedBatch } from "./batch-core.js"
 import { ConnectionLost, OutcomeUnknown, RESOLVE_JUMP, TryAgain } from "./database.js"
 import type { Connection } from "./connection.js"
-import type { CommitRequest, Fetched, LaneState } from "./database.js"
+import type { CommitRequest, Fetched, LaneId, LaneState } from "./database.js"
 import { endedFailure, type EndReason } from "./end-reason.js"
 import { SQL_LIMITS } from "./limits.js"
 import { FetchedRows, Wants } from "./rows-core.js"
@@ -60,6 +60,8 @@ export class Lane {
   private number: bigint | undefined
   private running: Promise<void> | undefined
   private isStopped = false
+  /** When its last statement was committed, by the monotonic clock. */
+  committedMs = -Infinity
 
   constructor(
     private readonly host: LaneHost,
@@ -67,12 +69,17 @@ export class Lane {
     private readonly connection: Connection,
   ) {}
 
-  private get id() {
+  private get id(): LaneId {
     return { incarnation: this.host.incarnation, lane: this.lane }
   }
 
   get waiting(): number {
     return this.queue.length
+  }
+
+  /** The lane, and a number that it has reached. */
+  get state(): { readonly id: LaneId; readonly number: bigint } {
+    return { id: this.id, number: this.number ?? 0n }
   }
 
   run<Result>(command: Command<Result>): Promise<Result> {
@@ -212,6 +219,7 @@ export class Lane {
     try {
       if ((await session.makeChanges(request)) === "conflict") return false
       this.number = number + 1n
+      this.committedMs = this.host.clock.monotonicMs()
       return true
     } catch (error) {
       if (error instanceof TryAgain) return false

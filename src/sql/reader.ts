@@ -2,12 +2,12 @@
  * Reader: one connection that only reads. Queries that wait are answered together, each on rows of one moment that came
  * with one statement.
  */
-import { asFailure, fail } from "../base/failures.js"
+import { asFailure, fail, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { KeyRange } from "../base/key-range.js"
 import { visitRows, type RowVisitor } from "../base/row-scan.js"
-import type { Incarnations, Query, QueryView } from "../metadata/index.js"
-import type { Position } from "../base/ids.js"
+import type { Incarnations, MetadataRow, Query, QueryView } from "../metadata/index.js"
+import type { Position, RowKey } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Connection } from "./connection.js"
 import { ConnectionLost, TryAgain, type Session, type Fetched, type LaneId, type LaneState } from "./database.js"
@@ -17,6 +17,8 @@ import { WaitingQueue, type Waiting } from "./waiting.js"
 
 interface WaitingQuery {
   readonly wants: Wants
+  /** It is answered also while the store is halted. */
+  readonly passesHalt: boolean
   /** Gives the result. Throws what the query throws. */
   answer(view: QueryView): void
 }
@@ -24,9 +26,11 @@ interface WaitingQuery {
 interface ReaderHost {
   readonly clock: Clock
   readonly incarnations: Incarnations
-  /** The lane whose row comes with every read, with the store's generation. */
-  readonly lane: LaneId
-  onState(state: LaneState | undefined): void
+  /** The lane whose row comes with every read, with the store's generation, and a number that it has reached. */
+  lane(): { readonly id: LaneId; readonly number: bigint }
+  onState(state: LaneState | undefined, before: bigint): void
+  /** Why only rows of coordination may be read. */
+  refusal(): Failure | undefined
   position(): Position
 }
 
@@ -39,8 +43,23 @@ class SqlQueryView extends BatchView implements QueryView {
     wants: Wants,
     readonly incarnations: Incarnations,
     readonly position: Position,
+    private readonly refusal: Failure | undefined,
   ) {
     super(fetched, wants, NO_CHANGES)
+  }
+
+  override get(family: Family, key: RowKey): MetadataRow | undefined {
+    this.check(family)
+    return super.get(family, key)
+  }
+
+  override range(family: Family, range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
+    this.check(family)
+    return super.range(family, range)
+  }
+
+  private check(family: Family): void {
+    if (this.refusal !== undefined && family !== "cluster") throw this.refusal
   }
 
   scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
@@ -62,10 +81,10 @@ export class Reader {
     return this.queue.length
   }
 
-  ask<Result>(query: Query<Result>): Promise<Result> {
+  ask<Result>(query: Query<Result>, passesHalt = false): Promise<Result> {
     if (this.isStopped) return Promise.reject(fail("stopping"))
     return new Promise((resolve, reject) => {
-      const waiting = { wants: new Wants(), answer: (view: QueryView) => resolve(query.answer(view)) }
+      const waiting = { wants: new Wants(), passesHalt, answer: (view: QueryView) => resolve(query.answer(view)) }
       this.queue.add(waiting, this.host.clock.monotonicMs(), reject)
       this.running ??= this.work()
     })
@@ -105,8 +124,9 @@ export class Reader {
       for (const { work } of left) wants.addAll(work.wants)
       // Read before the rows: nothing that they reference was released at or before it.
       const position = this.host.position()
-      const found = await this.fetch(wants, left)
-      this.host.onState(found.lane)
+      const { id, number } = this.host.lane()
+      const found = await this.fetch(id, wants, left)
+      this.host.onState(found.lane, number)
       const fetched = FetchedRows.of(wants, found)
       left = left.filter(waiting => !this.answer(waiting, fetched, position))
     }
@@ -117,12 +137,13 @@ export class Reader {
     const { wants } = waiting.work
     await this.orUnreachable(waiting.sinceMs, session => {
       const position = this.host.position()
+      const { id, number } = this.host.lane()
       return session.snapshot(async fetch => {
         const fetched = new FetchedRows()
         for (let fetches = 0; fetches < SQL_LIMITS.fetchesOfSnapshot; fetches += 1) {
           const missing = wants.missingIn(fetched)
-          const found = await fetch({ lane: this.host.lane, ...missing.request() })
-          this.host.onState(found.lane)
+          const found = await fetch({ lane: id, ...missing.request() })
+          this.host.onState(found.lane, number)
           fetched.add(missing, found)
           if (this.answer(waiting, fetched, position)) return
         }
@@ -134,7 +155,8 @@ export class Reader {
   /** False: rows are missing. */
   private answer({ work, reject }: Waiting<WaitingQuery>, fetched: FetchedRows, position: Position): boolean {
     try {
-      work.answer(new SqlQueryView(fetched, work.wants, this.host.incarnations, position))
+      const refusal = work.passesHalt ? undefined : this.host.refusal()
+      work.answer(new SqlQueryView(fetched, work.wants, this.host.incarnations, position, refusal))
     } catch (error) {
       if (error instanceof RowsMissing) return false
       reject(asFailure(error))
@@ -142,8 +164,8 @@ export class Reader {
     return true
   }
 
-  private fetch(wants: Wants, left: readonly Waiting<WaitingQuery>[]): Promise<Fetched> {
-    const request = { lane: this.host.lane, ...wants.request() }
+  private fetch(lane: LaneId, wants: Wants, left: readonly Waiting<WaitingQuery>[]): Promise<Fetched> {
+    const request = { lane, ...wants.request() }
     return this.orUnreachable(Math.min(...left.map(({ sinceMs }) => sinceMs)), session => session.fetch(request))
   }
 

@@ -36,6 +36,14 @@ export class SessionAround<Inner extends Session = Session> implements Session {
     return this.inner.begin(...request)
   }
 
+  halt(...request: Parameters<Session["halt"]>): ReturnType<Session["halt"]> {
+    return this.inner.halt(...request)
+  }
+
+  resume(...request: Parameters<Session["resume"]>): ReturnType<Session["resume"]> {
+    return this.inner.resume(...request)
+  }
+
   end(...request: Parameters<Session["end"]>): ReturnType<Session["end"]> {
     return this.inner.end(...request)
   }

@@ -5,8 +5,9 @@
  * commands of one object keep their order after an unknown outcome. Queries go to readers. If the incarnation is ended
  * because the process was silent for too long, it begins another one; what was under way is refused and may be repeated.
  *
- * Promises  See `metadata/contract.ts`. An incarnation that has ended commits nothing more. Once the database has lost
- *           something that was acknowledged, nothing is read or written until an operator decides.
+ * Promises  See `metadata/contract.ts`. An incarnation that has ended commits nothing more. A process that finds that the
+ *           database has lost something that was acknowledged halts the store: then all processes begin incarnations
+ *           that read and write only rows of coordination, until an operator has reconciled the store.
  * Limits    SQL_LIMITS.
  */
 import { assert } from "../base/assert.js"
@@ -16,10 +17,13 @@ import { fail, type Failure } from "../base/failures.js"
 import type { DatabaseHealth, ReportedDatabase } from "../format/database-health.js"
 import { parseIncarnation, type Incarnation, type Position, type RowKey } from "../base/ids.js"
 import { Lent, type LentSoon } from "../base/lent.js"
+import type { DatabaseMark } from "../format/database-mark.js"
+import { encodeHaltNote } from "../format/halt-note.js"
 import type { Soon } from "../base/soon.js"
 import {
   query,
   type Command,
+  type Halt,
   type Incarnations,
   type LiveIncarnations,
   type Metadata,
@@ -27,15 +31,19 @@ import {
   type Query,
 } from "../metadata/index.js"
 import { Connection } from "./connection.js"
-import { ConnectionLost, OutcomeUnknown, TryAgain, type NodeProcess, type Session } from "./database.js"
-import { endedFailure, type EndReason } from "./end-reason.js"
+import { ConnectionLost, OutcomeUnknown, TryAgain } from "./database.js"
+import type { IncarnationList, NodeProcess, Session } from "./database.js"
+import { endedFailure, haltedFailure, type EndReason } from "./end-reason.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
 import { MeasuredDatabase, StatementTimes } from "./measured-database.js"
+import { lossIn, NOTHING_SEEN, seenAfter, type SeenMark } from "./seen-core.js"
 
 interface SqlMetadataSettings extends SqlSeams {
   /** Identifies the node: a new incarnation ends the earlier ones of the same node. */
   readonly node: string
+  /** What devices of the node attest of the database. */
+  readonly marks?: readonly SeenMark[]
 }
 
 const PROCESS_BYTES = 16
@@ -49,15 +57,20 @@ export class SqlMetadata implements Metadata {
   private current: SqlIncarnation
   private over: EndReason | undefined
   private beginning: Promise<void> | undefined
+  private seen: DatabaseMark
+  private learning: Promise<boolean> = Promise.resolve(true)
 
   private constructor(
     private readonly settings: SqlMetadataSettings,
     private readonly process: NodeProcess,
     private readonly times: StatementTimes,
-    begun: (onEnded: (reason: EndReason) => void) => SqlIncarnation,
+    begun: Begun,
+    begunAs: (onEnded: (reason: EndReason) => void) => SqlIncarnation,
   ) {
     this.upkeep = new Connection(settings, this.stopping.signal)
-    this.current = begun(reason => this.onEnded(reason))
+    this.seen = begun.seen
+    this.current = begunAs(reason => this.onEnded(reason))
+    if (begun.known.halt !== undefined) this.noteHalt(begun.known.halt)
   }
 
   /** Begins a new incarnation of the node. Throws `ConnectionLost`. */
@@ -68,8 +81,10 @@ export class SqlMetadata implements Metadata {
     const process = { node, process: Buffer.from(random.bytes(PROCESS_BYTES)).toString("hex") }
     const session = await settings.database.connect()
     try {
-      const known = await begin(process, session, "takeOver")
-      return new SqlMetadata(settings, process, times, onEnded => new SqlIncarnation(settings, known, onEnded))
+      const evidence = { seen: settings.marks ?? [], isCertain: false }
+      const begun = await begin(process, session, "takeOver", evidence)
+      const begunAs = (onEnded: (reason: EndReason) => void) => new SqlIncarnation(settings, begun.known, onEnded)
+      return new SqlMetadata(settings, process, times, begun, begunAs)
     } finally {
       await session.close()
     }
@@ -82,6 +97,34 @@ export class SqlMetadata implements Metadata {
   /** As last read, by `keepUp`. */
   get live(): LiveIncarnations {
     return this.current.known.live
+  }
+
+  /** What this process has seen of the database, for the next start. */
+  get mark(): DatabaseMark {
+    return this.seen
+  }
+
+  /** The store is halted: only `duringHalt` reads and writes other rows than those of coordination. */
+  get halt(): Halt | undefined {
+    return this.current.known.halt
+  }
+
+  /** Whether the incarnation commits nothing any more. It may have used the store later than the database knows. */
+  hasEnded(incarnation: Incarnation): boolean {
+    return this.current.known.hasEnded(incarnation)
+  }
+
+  /** For a reconciliation: works also while the store is halted. */
+  readonly duringHalt: Pick<Metadata, "run" | "ask"> = {
+    run: command => (this.refusal ? Promise.reject(this.refusal) : this.current.run(command, true)),
+    ask: query => (this.refusal ? Promise.reject(this.refusal) : this.current.ask(query, true)),
+  }
+
+  /** Ends the halt of this number, unless the store was halted again since. Throws `databaseUnreachable`. */
+  async resume(halt: number): Promise<boolean> {
+    const isResumed = await this.inUpkeep(session => session.resume(halt))
+    await this.learn()
+    return isResumed || this.halt === undefined
   }
 
   get position(): Position {
@@ -97,6 +140,7 @@ export class SqlMetadata implements Metadata {
   /** Why commands are not accepted now; undefined: they are. */
   get trouble(): string | undefined {
     if (this.over !== undefined) return endedFailure(this.over).message
+    if (this.halt !== undefined) return haltedFailure(this.halt).message
     return this.current.trouble ?? this.upkeep.trouble
   }
 
@@ -136,11 +180,26 @@ export class SqlMetadata implements Metadata {
   }
 
   /** Reads which incarnations are live; false: the database did not answer, and what is known stays. */
-  async learn(): Promise<boolean> {
+  learn(): Promise<boolean> {
+    // One after the other: an earlier list must not be compared with what a later one has shown.
+    this.learning = this.learning.then(() => this.learnNow())
+    return this.learning
+  }
+
+  private async learnNow(): Promise<boolean> {
     const { current } = this
     try {
       const untilMs = this.settings.clock.monotonicMs()
-      current.learn(await this.upkeep.repeat(untilMs, session => session.incarnations()))
+      const list = await this.upkeep.repeat(untilMs, session => session.incarnations())
+      if (current !== this.current) return false
+      if (lossIn(this.seen, list) !== undefined) {
+        current.end("rolledBack")
+        return false
+      }
+      this.seen = seenAfter(this.seen, list)
+      const { halt } = this
+      current.learn(list)
+      if (halt !== undefined && this.halt === undefined) this.settings.log.info("store_reconciled")
       return true
     } catch (error) {
       this.settings.log.debug("incarnations_unknown", { error: String(error) })
@@ -209,6 +268,7 @@ export class SqlMetadata implements Metadata {
   async stop(): Promise<void> {
     this.stopping.abort()
     await this.beginning
+    await this.learning
     await this.current.stop()
     if (this.over === undefined) await this.endOwn()
     await this.upkeep.close()
@@ -217,10 +277,18 @@ export class SqlMetadata implements Metadata {
   private async endOwn(): Promise<void> {
     const { own } = this.current.known
     try {
-      await this.upkeep.repeat(this.settings.clock.monotonicMs(), session => session.end(own))
+      await this.upkeep.repeat(this.settings.clock.monotonicMs(), async session => {
+        await session.end(own)
+        const list = await session.incarnations()
+        if (lossIn(this.seen, list) === undefined) this.seen = seenAfter(this.seen, list)
+      })
     } catch (error) {
       this.settings.log.debug("metadata_incarnation_not_ended", { incarnation: own, error: String(error) })
     }
+  }
+
+  private noteHalt({ reason }: Halt): void {
+    this.settings.log.error("store_halted", { reason, remedy: "hayloft cluster reconcile" })
   }
 
   private onEnded(reason: EndReason): void {
@@ -231,7 +299,7 @@ export class SqlMetadata implements Metadata {
 
   /** Unless it is under way, or the reason of the end excludes it. */
   private beginAgain(): void {
-    if (this.over !== "ended" || this.stopping.signal.aborted) return
+    if (this.over === undefined || this.over === "superseded" || this.stopping.signal.aborted) return
     this.beginning ??= this.tryToBegin().finally(() => (this.beginning = undefined))
   }
 
@@ -239,11 +307,14 @@ export class SqlMetadata implements Metadata {
   private async tryToBegin(): Promise<void> {
     const { settings, process, upkeep } = this
     const ended = this.current
+    const evidence = { seen: [this.seen], isCertain: this.over === "rolledBack" }
     try {
-      const known = await upkeep.repeat(Infinity, session => begin(process, session, "ifNone"))
+      const { known, seen } = await upkeep.repeat(Infinity, session => begin(process, session, "ifNone", evidence))
       this.current = new SqlIncarnation(settings, known, reason => this.onEnded(reason))
+      this.seen = seen
       this.over = undefined
       settings.log.info("metadata_incarnation_begun", { incarnation: known.own })
+      if (known.halt !== undefined) this.noteHalt(known.halt)
     } catch (error) {
       if (error instanceof Superseded) this.over = "superseded"
       settings.log.error("metadata_incarnation_not_begun", { error: String(error) })
@@ -252,24 +323,57 @@ export class SqlMetadata implements Metadata {
   }
 }
 
+interface Evidence {
+  readonly seen: readonly SeenMark[]
+  /** A lane has found that the database lost commits. */
+  readonly isCertain: boolean
+}
+
+interface Begun {
+  readonly known: KnownIncarnations
+  readonly seen: DatabaseMark
+}
+
+/** What the database has lost of that. It was reconciled since if more reconciliations were made. */
+function lossBy({ seen, isCertain }: Evidence, list: IncarnationList): string | undefined {
+  const loss = seen.map(mark => lossIn(mark, list)).find(found => found !== undefined)
+  const isSince = seen.every(({ reconciliations }) => reconciliations < list.reconciliations)
+  return loss ?? (isCertain && !isSince ? "it has lost commits of a running node" : undefined)
+}
+
 /** Another process runs as the same node. */
 class Superseded extends Error {
   override readonly name = "Superseded"
 }
 
 /**
- * Begins an incarnation. `ifNone`: throws `Superseded` if another process of the node has a live one. A live one of this
- * process is from a try whose answer was lost.
+ * Begins an incarnation, above all that was seen. If the database has lost something of that, it halts the store first.
+ * `ifNone`: throws `Superseded` if another process of the node has a live one. A live one of this process is from a try
+ * whose answer was lost.
  */
-async function begin(own: NodeProcess, session: Session, mode: "takeOver" | "ifNone"): Promise<KnownIncarnations> {
+async function begin(
+  own: NodeProcess,
+  session: Session,
+  mode: "takeOver" | "ifNone",
+  evidence: Evidence,
+): Promise<Begun> {
+  const above = Math.max(0, ...evidence.seen.map(({ highest }) => highest))
   for (;;) {
-    const { live, highest } = await session.incarnations()
-    const hasOther = live.some(({ node, process }) => node === own.node && process !== own.process)
+    const list = await session.incarnations()
+    const loss = list.halt === undefined ? lossBy(evidence, list) : undefined
+    if (loss !== undefined) {
+      const live = list.live.map(({ incarnation }) => parseIncarnation(incarnation))
+      const note = encodeHaltNote({ reason: loss, highest: parseIncarnation(list.highest), live })
+      await session.halt(note, above, list)
+      continue
+    }
+    const hasOther = list.live.some(({ node, process }) => node === own.node && process !== own.process)
     if (mode === "ifNone" && hasOther) throw new Superseded("the node has a live process")
-    const incarnation = await session.begin(own, SQL_LIMITS.lanes, highest)
+    const incarnation = await session.begin(own, SQL_LIMITS.lanes, list.highest, above)
     if (incarnation === undefined) continue
     const known = new KnownIncarnations(parseIncarnation(incarnation))
-    known.learn(await session.incarnations())
-    return known
+    const begun = await session.incarnations()
+    known.learn(begun)
+    return { known, seen: seenAfter(NOTHING_SEEN, begun) }
   }
 }

@@ -6,6 +6,7 @@ import { ConnectionLost, type Database, type LaneId, type Session } from "./data
 import type { SqlSeams } from "./incarnation.js"
 import { Postgres } from "./postgres/postgres.js"
 import { maskedUrl, withoutPasswords } from "./postgres/url.js"
+import type { SeenMark } from "./seen-core.js"
 import { SqlMetadata } from "./sql-metadata.js"
 
 /** Incarnations begin with 1. */
@@ -50,8 +51,9 @@ export class StoreDatabase {
     })
   }
 
-  open(seams: Omit<SqlSeams, "database">, node: string): Promise<SqlMetadata> {
-    return this.explained(() => SqlMetadata.open({ ...seams, database: this.database, node }))
+  /** `marks`: what devices of the node attest of the database. */
+  open(seams: Omit<SqlSeams, "database">, node: string, marks: readonly SeenMark[] = []): Promise<SqlMetadata> {
+    return this.explained(() => SqlMetadata.open({ ...seams, database: this.database, node, marks }))
   }
 
   private inSession<T>(work: (session: Session) => Promise<T>): Promise<T> {

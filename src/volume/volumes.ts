@@ -64,6 +64,8 @@ interface VolumeOptions {
   readonly limits?: VolumeLimits
   /** Default: every needle may be appended. */
   readonly mayAppend?: MayAppend
+  /** Throws while no needle may be removed. Default: it never does. */
+  readonly checkRemoval?: () => void
   /** Undefined: nothing is read on the calling thread. */
   readonly sync?: SyncReadTerms
 }
@@ -106,6 +108,7 @@ class NeedleVolumes implements KeptVolumes {
 
   private readonly limits: VolumeLimits
   private readonly mayAppend: MayAppend
+  private readonly checkRemoval: () => void
   private readonly sync: SyncReadTerms | undefined
 
   constructor(
@@ -113,10 +116,11 @@ class NeedleVolumes implements KeptVolumes {
     rows: DeviceRows,
     directory: VolumeDirectory,
     recovered: Recovered,
-    { limits = VOLUME_LIMITS, mayAppend = () => true, sync }: VolumeOptions,
+    { limits = VOLUME_LIMITS, mayAppend = () => true, checkRemoval = () => undefined, sync }: VolumeOptions,
   ) {
     this.limits = limits
     this.mayAppend = mayAppend
+    this.checkRemoval = checkRemoval
     this.sync = sync
     // No volume is certain to have been written through the cache as a whole.
     this.cached = sync && new CachedPages(Infinity, limits.volumeBytesMax, sync.cachedBytesMax)
@@ -181,6 +185,7 @@ class NeedleVolumes implements KeptVolumes {
   }
 
   async remove(ids: readonly NeedleId[]): Promise<void> {
+    this.checkRemoval()
     const present = ids.filter(id => {
       const key = needleKeyOf(id)
       return this.coming.has(key) || this.comingUnhurried.has(key) || this.index.placeOf(key) !== undefined

@@ -3,8 +3,10 @@
  *
  * Promises  No server outlives this process. The rest as `PostgresProcess` (src/client/testing-postgres.ts).
  */
+import { execFile } from "node:child_process"
 import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { findPostgres, PostgresProcess } from "../../src/client/testing-postgres.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { bindChild } from "./commands.js"
@@ -13,6 +15,9 @@ import { freePort } from "./free-port.js"
 
 /** Why tests that need PostgreSQL are skipped; false: they run. */
 export const noPostgres: string | false = findPostgres() === undefined && "PostgreSQL is not installed"
+
+/** With their owners, also as root: the server runs as another user then. */
+const copyFiles = (from: string, to: string) => promisify(execFile)("cp", ["-a", from, to])
 
 type Settings = Readonly<Record<string, string>>
 
@@ -50,6 +55,25 @@ export class PostgresServer extends PostgresProcess {
       await server.runAs("pg_basebackup", [...primary, "-D", server.data, ...copy])
       await server.start()
     })
+  }
+
+  /** Stops it, copies all its files, and starts it again. */
+  async save(): Promise<void> {
+    await this.stop("fast")
+    await copyFiles(this.data, this.saved)
+    await this.start()
+  }
+
+  /** Puts it back to the moment of `save`. */
+  async restore(): Promise<void> {
+    await this.stop("immediate")
+    await rm(this.data, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    await copyFiles(this.saved, this.data)
+    await this.start()
+  }
+
+  private get saved(): string {
+    return `${this.data}.saved`
   }
 
   /** Ends it and removes its folder. */

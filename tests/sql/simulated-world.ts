@@ -1,4 +1,5 @@
 /** A simulated database with engines on it: everything on one simulated clock and from one seed. */
+import type { DatabaseMark } from "../../src/format/database-mark.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import { SimClock } from "../../src/seams/clock/sim.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -35,22 +36,26 @@ export class SimulatedWorld {
   }
 
   /** Starts an engine. No statement of its start arrives later, which would end it. */
-  async open(node: string, clock: Clock = this.clock): Promise<SqlMetadata> {
+  async open(node: string, clock: Clock = this.clock, marks: readonly DatabaseMark[] = []): Promise<SqlMetadata> {
     const { faults } = this.database
     this.database.faults = SLOW
     try {
-      return await this.openUnreliably(node, clock)
+      return await this.openUnreliably(node, clock, marks)
     } finally {
       this.database.faults = faults
     }
   }
 
   /** Starts an engine; repeats a start that fails. */
-  async openUnreliably(node: string, clock: Clock = this.clock): Promise<SqlMetadata> {
+  async openUnreliably(
+    node: string,
+    clock: Clock = this.clock,
+    marks: readonly DatabaseMark[] = [],
+  ): Promise<SqlMetadata> {
     const { database } = this
     const random = this.random.fork(node)
     const { log } = this.telemetry
-    const engine = await this.repeat(() => SqlMetadata.open({ clock, random, log, database, node }))
+    const engine = await this.repeat(() => SqlMetadata.open({ clock, random, log, database, node, marks }))
     this.engines.push(engine)
     return engine
   }

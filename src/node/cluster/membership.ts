@@ -239,7 +239,7 @@ export class Membership implements BackgroundService, ClusterView {
   }
 
   isOver(incarnation: Incarnation): boolean {
-    return this.seams.metadata.incarnations.isOver(incarnation)
+    return this.seams.metadata.hasEnded(incarnation)
   }
 
   private async beat(): Promise<void> {
@@ -285,7 +285,7 @@ export class Membership implements BackgroundService, ClusterView {
   /** The incarnation of the claims is over; another node may have claimed a device since. */
   private async claimAgain(incarnation: Incarnation): Promise<void> {
     const { metadata, records, clock } = this.seams
-    const isOver = (each: Incarnation) => metadata.incarnations.isOver(each)
+    const isOver = (each: Incarnation) => metadata.hasEnded(each)
     const nowMs = clock.wallMs()
     await records.change("node claims its devices again", record =>
       record.devices.reduce((next, { id, home }) => {

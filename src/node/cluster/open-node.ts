@@ -5,8 +5,8 @@
  * Promises  Nothing is written before the database and all folders are found to belong together. The first node of an
  *           empty database makes the store; of several that try at once, one does, and the others join. A folder whose
  *           disk fails is left out with a note: the other nodes serve without it.
- * Order     check the folders; open the master key; take the folders; begin the incarnation; claim their devices with
- *           one change of the control record. Devices that the record does not name join once the node runs (`Joining`).
+ * Order     check the folders; open the master key; take the folders; begin the incarnation; if the database was rolled
+ *           back, put the newest control record of the folders back; claim their devices with one change of the record. Devices that the record does not name join once the node runs (`Joining`).
  */
 import { hexOf } from "../../base/bytes.js"
 import { asFailure, fail, isFailure } from "../../base/failures.js"
@@ -32,13 +32,14 @@ import type { FolderLocks } from "../../seams/lock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { probeDevice, takeFolder, type TakenFolder } from "../control/folders.js"
-import type { MetadataDatabase, SharedMetadata } from "../metadata/database.js"
+import type { MetadataDatabase, SeenMark, SharedMetadata } from "../metadata/database.js"
 import { inspect, type FolderInspection } from "../open/folder-inspection.js"
 import { begunStoreId, firstRecord, makeDevices } from "../open/new-store.js"
 import type { OpenedStore } from "../open/contract.js"
 import { checkUnchanged, incarnationAfter, overruledOptions, withRootKey } from "../open/open-store.js"
 import { openSecrets, randomSecrets, sealSecrets, type StoreSecrets } from "../open/secrets.js"
-import { readSharedRecord, SharedRecordManager, writeFirstRecord } from "./shared-record.js"
+import { readDatabaseMark } from "./database-marks.js"
+import { readSharedRecord, restoreSharedRecord, SharedRecordManager, writeFirstRecord } from "./shared-record.js"
 
 interface NodeSeams {
   readonly clock: Clock
@@ -102,10 +103,12 @@ class Opening {
     const known = await this.check(inspections)
     // The folders first: a second start of the same node must not end the incarnation of the one that runs.
     if (known !== undefined) await this.takeFolders(known, incarnationAfter(inspections))
-    const metadata = await database.open({ clock, random: random.fork("metadata"), log }, this.name)
+    const marks = await this.marks(inspections, known)
+    const metadata = await database.open({ clock, random: random.fork("metadata"), log }, this.name, marks)
     this.metadata = metadata
     const isNew = known === undefined && (await this.makeStore(metadata, inspections))
-    const record = await readSharedRecord(metadata)
+    const newest = metadata.halt === undefined ? undefined : newestCopy(inspections)
+    const record = newest ? await restoreSharedRecord(metadata, newest) : await readSharedRecord(metadata)
     if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
     const found = openSecrets(record.secrets, this.masterKey)
     const secrets = withRootKey(found, this.config)
@@ -113,6 +116,19 @@ class Opening {
     const records = new SharedRecordManager(metadata, clock, log, record)
     await this.claim(records, metadata, secrets === found ? undefined : sealSecrets(secrets, random))
     return this.opened(records, metadata, secrets, isNew)
+  }
+
+  /** What the devices in the folders attest of the database. The record was read after them. */
+  private async marks(inspections: readonly FolderInspection[], record: ControlRecord | undefined) {
+    const marks: SeenMark[] = []
+    for (const { path, content } of inspections) {
+      if (content.kind !== "device") continue
+      const mark = (await readDatabaseMark(this.disk, path)) ?? { reconciliations: 0, highest: 0, live: [] }
+      const copy = content.record instanceof Error ? undefined : content.record
+      const hasNewerRecord = record !== undefined && (copy?.generation ?? 0) > record.generation
+      marks.push({ ...mark, hasNewerRecord })
+    }
+    return marks
   }
 
   private opened(
@@ -189,10 +205,11 @@ class Opening {
   }
 
   /** One change for all devices that the record names; a device that another node holds, or that fails, is given back. */
-  private async claim(records: SharedRecordManager, { incarnations }: SharedMetadata, root: RootChange): Promise<void> {
+  private async claim(records: SharedRecordManager, metadata: SharedMetadata, root: RootChange): Promise<void> {
     const { clock, random } = this.seams
     const nowMs = clock.wallMs()
-    const isOver = (incarnation: number) => incarnations.isOver(parseIncarnation(incarnation))
+    const { incarnations } = metadata
+    const isOver = (incarnation: number) => metadata.hasEnded(parseIncarnation(incarnation))
     const claims: Claim[] = []
     for (const folder of this.taken.filter(each => isNamed(records.record, each))) {
       const { id, path } = folder.ownership.identity
@@ -219,6 +236,16 @@ class Opening {
       return withPaths(root === undefined ? claimed : { ...claimed, secrets: root }, claims)
     })
   }
+}
+
+/** The newest copy of the control record; undefined: there is none. */
+function newestCopy(inspections: readonly FolderInspection[]): ControlRecord | undefined {
+  const copies = inspections.flatMap(({ content }) =>
+    content.kind === "device" && content.record !== undefined && !(content.record instanceof Error)
+      ? [content.record]
+      : [],
+  )
+  return copies.sort((a, b) => b.generation - a.generation)[0]
 }
 
 /** The sealed secrets with another root key; undefined if it stays. */

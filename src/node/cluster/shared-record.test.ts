@@ -8,7 +8,7 @@ import type { Soon } from "../../base/soon.js"
 import { drainDevice, finishTransition } from "../../cluster/index.js"
 import { clusterOf, deviceId } from "../../cluster/testing-records.js"
 import { encodeControlRecord, type ControlRecord } from "../../format/control-record.js"
-import { soleProcess, type Query } from "../../metadata/index.js"
+import { soleProcess, type Halt, type Query } from "../../metadata/index.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
@@ -21,6 +21,7 @@ const RACES_MAX = 100
 /** The database of all nodes, which notes what is read. */
 class SharedRows extends MemoryMetadata {
   queries: string[] = []
+  halt: Halt | undefined
   /** Called once, before a query of this name is answered. */
   meanwhile: { readonly name: string; readonly happens: () => Promise<unknown> } | undefined
 
@@ -222,4 +223,21 @@ test("a stop waits for the change under way, and refuses those behind it", async
   await Promise.all([first, refused, stopped])
   assert.deepEqual(a.record.pausedWork, ["scrub"])
   await assert.rejects(a.change("pause", paused("repair")), isOf("stopping"))
+})
+
+test("in a database that was rolled back, the newest record that a node knows is put back once the store is halted", async () => {
+  const { rows, a, b } = await world()
+  await a.change("one", paused("scrub"))
+  await b.refresh()
+  await a.change("two", paused("repair"))
+  const earlier = new SharedRows()
+  await writeFirstRecord(earlier, FIRST)
+  rows.become(earlier)
+  await a.refresh()
+  isSame(await readSharedRecord(rows), FIRST)
+  rows.halt = { number: 1, reason: "a test", highest: parseIncarnation(1), live: [] }
+  await Promise.all([b.refresh(), a.refresh()])
+  await b.refresh()
+  for (const { record } of [a, b]) assert.deepEqual(record.pausedWork, ["scrub", "repair"])
+  isSame(await readSharedRecord(rows), a.record)
 })

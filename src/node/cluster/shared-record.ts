@@ -2,7 +2,8 @@
  * Shared control record: the record of a store whose metadata is in a database. Every node changes it by
  * compare-and-swap, and reads it at intervals.
  *
- * Promises  A change is decided on the record in effect, and has taken effect for all nodes once it resolves. A node that
+ * Promises  A change is decided on the record in effect, and has taken effect for all nodes once it resolves. While the
+ *           store is halted because the database was rolled back, the newest record that a node has read wins. A node that
  *           cannot reach the database keeps the record that it last read. Layout tables are read once each.
  * Limits    SHARED_RECORD_LIMITS.
  */
@@ -20,6 +21,7 @@ import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { ChangeListener, DecideChange, RecordManager } from "../control/record-manager.js"
+import type { SharedMetadata } from "../metadata/database.js"
 
 const SHARED_RECORD_LIMITS = {
   /** Queued changes of this node. */
@@ -90,24 +92,48 @@ export async function readSharedRecord(metadata: Metadata, known?: ControlRecord
   }
 }
 
+/**
+ * Puts a record back into a database that was rolled back to an earlier one, unless that has a newer one. Returns the
+ * record in effect; undefined if there is none. Of several nodes that do this at the same time, the newest record wins.
+ */
+export async function restoreSharedRecord(
+  metadata: Metadata,
+  newest: ControlRecord,
+): Promise<ControlRecord | undefined> {
+  for (let races = 0; races < SHARED_RECORD_LIMITS.racesMax; races += 1) {
+    const found = await readSharedRecord(metadata)
+    if (found === undefined || found.generation >= newest.generation) return found
+    try {
+      // With its own generation: of two records with one generation, neither would be the newer one.
+      await metadata.run(replacing(found, newest))
+      return newest
+    } catch (error) {
+      if (!isFailure(error, "conflict")) throw error
+    }
+  }
+  throw fail("tooManyInFlight", { message: "other nodes change the control record all the time" })
+}
+
 export class SharedRecordManager implements RecordManager, BackgroundService {
   readonly name = "control record"
   private current: ControlRecord
   private failed: Failure | undefined
-  /** The incarnation that read the record last. */
+  /** The incarnation that read the record last, and how often the metadata had been reconciled. */
   private readBy: Incarnation
+  private readIn: number
   private turn: Promise<unknown> = Promise.resolve()
   private waiting = 0
   private isStopped = false
   private readonly listeners = new Set<ChangeListener>()
 
   constructor(
-    private readonly metadata: Metadata,
+    private readonly metadata: Metadata & Pick<SharedMetadata, "halt">,
     private readonly clock: Clock,
     private readonly log: Log,
     record: ControlRecord,
   ) {
     this.current = record
+    this.readIn = metadata.incarnations.reconciliations ?? 0
     this.readBy = metadata.incarnations.own
   }
 
@@ -196,11 +222,21 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
   }
 
   private async read(): Promise<void> {
-    const { own } = this.metadata.incarnations
-    const found = await readSharedRecord(this.metadata, this.current)
+    const { own, reconciliations = 0 } = this.metadata.incarnations
+    const found = await this.readNewest()
     if (found === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
-    if (found.generation > this.current.generation) this.publish(found)
+    // An older one is that of a database that was rolled back, and in effect only once it was reconciled with others.
+    if (found.generation > this.current.generation || reconciliations > this.readIn) this.publish(found)
+    this.readIn = reconciliations
     this.readBy = own
+  }
+
+  /** While the store is halted, the newest record that a node knows is put back into the database. */
+  private async readNewest(): Promise<ControlRecord | undefined> {
+    const { metadata, current } = this
+    const found = await readSharedRecord(metadata, current)
+    const isBehind = found !== undefined && found.generation < current.generation
+    return isBehind && metadata.halt !== undefined ? restoreSharedRecord(metadata, current) : found
   }
 
   private publish(record: ControlRecord): void {

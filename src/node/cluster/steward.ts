@@ -46,7 +46,10 @@ type SilenceDecision = typeof withoutSilentDevices
 interface StewardSeams {
   readonly clock: Clock
   readonly log: Log
-  readonly metadata: Pick<SharedMetadata, "run" | "ask" | "incarnations" | "live" | "endIncarnation" | "foldCounters">
+  readonly metadata: Pick<
+    SharedMetadata,
+    "run" | "ask" | "incarnations" | "live" | "halt" | "endIncarnation" | "foldCounters"
+  >
   readonly leases: Pick<Leases, "holds" | "tries" | "succeeds">
   /** Another one in tests. */
   readonly decideSilence?: SilenceDecision
@@ -76,7 +79,8 @@ export class Steward implements BackgroundService {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, leases, log } = this.seams
     while (!signal.aborted) {
-      if (leases.holds(STEWARD_LEASE)) {
+      // Nothing ends, ages or goes offline while the store is halted.
+      if (leases.holds(STEWARD_LEASE) && this.seams.metadata.halt === undefined) {
         try {
           leases.tries(STEWARD_LEASE)
           await this.step(signal)

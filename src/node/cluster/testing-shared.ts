@@ -1,7 +1,7 @@
 /** Metadata in memory that several nodes share, each with an incarnation of its own, for tests of the node layer. */
 import { parseIncarnation, type Incarnation } from "../../base/ids.js"
 import { UNKNOWN_HEALTH, type DatabaseHealth } from "../../format/database-health.js"
-import type { Incarnations, LiveIncarnations } from "../../metadata/index.js"
+import type { Halt, Incarnations, LiveIncarnations } from "../../metadata/index.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
 import type { SharedMetadata } from "../metadata/database.js"
 
@@ -45,6 +45,10 @@ export class SharedMemory extends MemoryMetadata implements SharedMetadata {
   readonly trouble = undefined
   readonly commandsWaiting = 0
   readonly commandsWaitingMax = 1
+  readonly mark = { reconciliations: 0, highest: 0, live: [] }
+  readonly duringHalt = this
+  /** Set by a test: the rows were rolled back. */
+  halt: Halt | undefined
 
   constructor(
     private readonly node: string,
@@ -68,6 +72,15 @@ export class SharedMemory extends MemoryMetadata implements SharedMetadata {
 
   get live(): LiveIncarnations {
     return this.table.read()
+  }
+
+  async resume(): Promise<boolean> {
+    this.halt = undefined
+    return true
+  }
+
+  hasEnded(incarnation: Incarnation): boolean {
+    return this.incarnations.isOver(incarnation)
   }
 
   async endIncarnation(incarnation: Incarnation): Promise<void> {

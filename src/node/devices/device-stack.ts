@@ -101,6 +101,8 @@ export interface DeviceOptions {
   readonly aliveSinceMs?: number
   /** Period in which all needles are verified. */
   readonly scrubEveryMs?: number
+  /** Throws while no needle may be removed. */
+  readonly checkRemoval?: () => void
   /** Reports a corrupt needle. */
   readonly onDamage?: (device: DeviceId, needle: NeedleId) => void
   /** Reports damage in a row or in the log. */
@@ -167,7 +169,7 @@ async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<Devi
   await using opened = new DisposeStack()
   const files = await openFiles(opened, seams, device)
   const metadata = await openMetadata(opened, files, seams, device)
-  const contents = await openContents(opened, files, metadata, place, output)
+  const contents = await openContents(opened, files, metadata, device, output)
   const { queue, space } = files
   const { metadataStore, contained, log, rows } = metadata
   const { volumes, payloads } = contents
@@ -266,7 +268,7 @@ async function openContents(
   opened: DisposeStack,
   { disk, space, syncReads }: Files,
   { metadataStore, rows }: Metadata,
-  place: DevicePlace,
+  { place, options: { checkRemoval = () => undefined } }: DeviceToOpen,
   output: Log,
 ): Promise<Contents> {
   const folders = foldersOf(place.path)
@@ -278,7 +280,7 @@ async function openContents(
   const limits = { ...VOLUME_LIMITS, volumeBytesMax }
   const cachedBytesMax = residentBytesMax()
   const sync = { reads: syncReads, cachedBytesMax }
-  const volumes = await openVolumes(disk, rows, directory, mark, { limits, mayAppend, sync })
+  const volumes = await openVolumes(disk, rows, directory, mark, { limits, mayAppend, checkRemoval, sync })
   opened.defer(() => volumes.close())
   for (const damage of volumes.damages) output.error("volume_damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)

@@ -2,7 +2,8 @@
 import type { Incarnation, StoreId } from "../../base/ids.js"
 import type { ControlRow } from "../../format/cluster-rows.js"
 import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
-import type { LiveIncarnations, Metadata } from "../../metadata/index.js"
+import type { DatabaseMark } from "../../format/database-mark.js"
+import type { Halt, LiveIncarnations, Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -14,11 +15,21 @@ export interface MetadataDatabase {
   claim(storeId: StoreId): Promise<StoreId>
   /** The store's control record, also before any incarnation has begun; undefined: there is none. */
   control(): Promise<ControlRow | undefined>
-  /** Begins an incarnation of the node of this name, which ends its earlier ones. */
+  /**
+   * Begins an incarnation of the node of this name, which ends its earlier ones. Halts the store if the database has
+   * lost something that devices of the node have seen (`marks`).
+   */
   open(
     seams: { readonly clock: Clock; readonly random: Random; readonly log: Log },
     node: string,
+    marks: readonly SeenMark[],
   ): Promise<SharedMetadata>
+}
+
+/** What a device attests of the database. */
+export interface SeenMark extends DatabaseMark {
+  /** The device has a newer control record than the database. */
+  readonly hasNewerRecord: boolean
 }
 
 /** The metadata of a node, as its status sees it. */
@@ -37,6 +48,15 @@ export interface SharedMetadata extends EngineMetadata {
   learn(): Promise<boolean>
   /** The incarnations that have not ended, as last read. */
   readonly live: LiveIncarnations
+  /** What this process has seen of the database, for the next start. */
+  readonly mark: DatabaseMark
+  /** The database has lost commits: only rows of coordination are read and written, except by `duringHalt`. */
+  readonly halt: Halt | undefined
+  readonly duringHalt: Pick<Metadata, "run" | "ask">
+  /** Ends the halt of this number; false if the store was halted again since. */
+  resume(halt: number): Promise<boolean>
+  /** Whether the incarnation commits nothing any more, also while the store is halted. */
+  hasEnded(incarnation: Incarnation): boolean
   /** Ends an incarnation of another process: once this resolves, nothing of it takes effect any more. */
   endIncarnation(incarnation: Incarnation): Promise<void>
   /** Adds up counters of incarnations that have ended, at most so many rows, and returns how many. Sums do not change. */

@@ -119,6 +119,12 @@ export class AbortedBlocks {
     return true
   }
 
+  /** What was concluded before does not hold any more. */
+  forget(): void {
+    this.candidates.clear()
+    this.removals.clear()
+  }
+
   /** Checks some due blocks against all replicas; returns true if it made progress. */
   async step(signal: AbortSignal): Promise<boolean> {
     for (const [name, candidate] of [...this.candidates]) await this.count(name, candidate)

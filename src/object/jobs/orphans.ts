@@ -65,6 +65,7 @@ export class Orphans implements Job {
   /** When the walk began (monotonic clock), and how many processes were over by then; undefined before it. */
   private began: { readonly atMs: number; readonly ended: number | undefined } | undefined
   private removed = 0
+  private reconciliations = 0
   private hasMarks = true
   /** Blocks whose uploads were held when the walk reached them, by name. */
   private readonly passedOver = new Map<string, BlockGroup>()
@@ -127,6 +128,7 @@ export class Orphans implements Job {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
+    this.noteReconciliation()
     this.removed += await this.removals.run()
     if (this.removals.isFull) return "throttled"
     if (!this.brake.isOn) {
@@ -135,6 +137,16 @@ export class Orphans implements Job {
     }
     if (this.next === undefined && this.removals.count === 0 && (await this.dropMarks())) return "busy"
     return this.refused?.step() ?? "idle"
+  }
+
+  /** The retention begins again for everything that no row references. */
+  private noteReconciliation(): void {
+    const { reconciliations = 0 } = this.metadata.incarnations
+    if (reconciliations === this.reconciliations) return
+    this.reconciliations = reconciliations
+    this.aborted.forget()
+    this.passedOver.clear()
+    this.began = undefined
   }
 
   private async stepWalk(signal: AbortSignal): Promise<boolean> {

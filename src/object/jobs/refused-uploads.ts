@@ -4,6 +4,7 @@
  *
  * Promises  Bytes are removed only if no row of the newest decision references the upload.
  */
+import type { Incarnation } from "../../base/ids.js"
 import type { Blocks } from "../../block/index.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
@@ -15,6 +16,7 @@ import { Removals } from "./removals.js"
 export class RefusedUploads implements Job {
   readonly name = "refused-uploads"
   private readonly removals = new Removals()
+  private removalsOf: Incarnation | undefined
   private removed = 0
   private readonly metadata: Metadata
   private readonly blocks: Blocks
@@ -31,6 +33,10 @@ export class RefusedUploads implements Job {
   }
 
   async step(): Promise<StepOutcome> {
+    const { own } = this.metadata.incarnations
+    // Of an earlier incarnation: its bytes are orphans.
+    if (this.removalsOf !== own) this.removals.clear()
+    this.removalsOf = own
     this.removed += await this.removals.run()
     if (this.removals.isFull) return "throttled"
     return (await this.resolveNext()) ? "busy" : "idle"

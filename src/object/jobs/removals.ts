@@ -34,6 +34,11 @@ export class Removals {
     this.waiting.set(name, remove)
   }
 
+  /** Forgets all of them. */
+  clear(): void {
+    this.waiting.clear()
+  }
+
   /** Removes what it can; returns how many. The others are retried. */
   async run(): Promise<number> {
     let removed = 0

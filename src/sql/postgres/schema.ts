@@ -23,7 +23,7 @@ export function parseSchemaName(text: string): SchemaName {
 
 export const HAYLOFT_SCHEMA = parseSchemaName("hayloft")
 
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 export const versionTableOf = (schema: SchemaName): string => `
 CREATE SCHEMA IF NOT EXISTS ${schema};
@@ -81,5 +81,11 @@ CREATE TABLE ${schema}.counters (
   uploads bigint NOT NULL,
   PRIMARY KEY (bucket, incarnation, lane)
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+`,
+  `
+ALTER TABLE ${schema}.store
+  ADD COLUMN halt bytea,
+  ADD COLUMN halts bigint NOT NULL DEFAULT 0,
+  ADD COLUMN reconciliations bigint NOT NULL DEFAULT 0;
 `,
 ]

@@ -341,14 +341,32 @@ export class PostgresSession implements Session {
     return parseStoreId(hexOf(present(row?.[0])))
   }
 
-  async begin({ node, process }: NodeProcess, lanes: number, highest: number): Promise<number | undefined> {
+  async begin(
+    { node, process }: NodeProcess,
+    lanes: number,
+    highest: number,
+    above = highest,
+  ): Promise<number | undefined> {
     const [row] = await this.change(this.statements.begin, [
       Buffer.from(node),
       smallintBytes(lanes),
       bigintBytes(BigInt(highest)),
       Buffer.from(process),
+      bigintBytes(BigInt(above)),
     ])
     return row && numberOf(row[0])
+  }
+
+  async halt(...[note, above, list]: Parameters<Session["halt"]>): Promise<boolean> {
+    const rows = await this.change(this.statements.halt, [
+      Buffer.from(note),
+      ...[above, list.highest, list.reconciliations].map(number => bigintBytes(BigInt(number))),
+    ])
+    return rows.length > 0
+  }
+
+  async resume(halt: number): Promise<boolean> {
+    return (await this.change(this.statements.resume, [bigintBytes(BigInt(halt))])).length > 0
   }
 
   async end(incarnation: number): Promise<void> {
@@ -356,15 +374,20 @@ export class PostgresSession implements Session {
   }
 
   async incarnations(): Promise<IncarnationList> {
-    const live: IncarnationList["live"][number][] = []
-    let highest = 0
-    for (const [incarnation, node, process] of await this.run(this.statements.incarnations, [])) {
+    const live = new Map<number, NodeProcess & { numbers: bigint[] }>()
+    let store: Omit<IncarnationList, "live"> = { highest: 0, halt: undefined, reconciliations: 0 }
+    for (const [incarnation, node, text, number, lane] of await this.run(this.statements.incarnations, [])) {
       if (node) {
-        const text = present(process).toString()
-        live.push({ incarnation: numberOf(incarnation), node: node.toString(), process: text })
-      } else highest = numberOf(incarnation)
+        const known = live.get(numberOf(incarnation))
+        const found = known ?? { node: node.toString(), process: present(text).toString(), numbers: [] }
+        if (number) found.numbers[numberOf(lane)] = bigintOf(number)
+        live.set(numberOf(incarnation), found)
+      } else {
+        const halt = text ? { note: text, number: numberOf(number) } : undefined
+        store = { highest: numberOf(incarnation), halt, reconciliations: numberOf(lane) }
+      }
     }
-    return { live, highest }
+    return { ...store, live: Array.from(live, ([incarnation, found]) => ({ incarnation, ...found })) }
   }
 
   async foldCounters(rowsMax: number): Promise<number> {

@@ -27,6 +27,8 @@ export interface Statements {
   readonly claim: Statement
   readonly begin: Statement
   readonly end: Statement
+  readonly halt: Statement
+  readonly resume: Statement
   readonly incarnations: Statement
   readonly foldCounters: Statement
   /** It is not prepared: other products may refuse it. */
@@ -41,9 +43,11 @@ export const statementsOf = (schema: SchemaName): Statements => ({
   resolve: { name: "resolve-1", text: resolveText(schema) },
   storeId: { name: "store-id-1", text: storeIdText(schema) },
   claim: { name: "claim-1", text: claimText(schema) },
-  begin: { name: "begin-2", text: beginText(schema) },
+  begin: { name: "begin-3", text: beginText(schema) },
   end: { name: "end-2", text: endText(schema) },
-  incarnations: { name: "incarnations-2", text: incarnationsText(schema) },
+  halt: { name: "halt-1", text: haltText(schema) },
+  resume: { name: "resume-1", text: resumeText(schema) },
+  incarnations: { name: "incarnations-3", text: incarnationsText(schema) },
   foldCounters: { name: "fold-counters-1", text: foldCountersText(schema) },
   tables: { name: "tables-1", text: tablesText(schema) },
 })
@@ -191,7 +195,8 @@ const claimText = (schema: SchemaName): string =>
  */
 const beginText = (schema: SchemaName): string => `
 WITH store_done AS (
-  UPDATE ${schema}.store s SET last_incarnation = s.last_incarnation + 1 WHERE s.last_incarnation = $3::bigint
+  UPDATE ${schema}.store s SET last_incarnation = greatest(s.last_incarnation, $5::bigint) + 1
+  WHERE s.last_incarnation = $3::bigint
   RETURNING s.last_incarnation AS incarnation, s.generation
 ), old AS (
   UPDATE ${schema}.incarnations i SET ended = true
@@ -215,10 +220,39 @@ WITH old AS (
 )
 UPDATE ${schema}.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation`
 
+/** Nothing if an incarnation has begun since the list was read: the statement would not see it. */
+const haltText = (schema: SchemaName): string => `
+WITH store_done AS (
+  UPDATE ${schema}.store s SET halt = coalesce(s.halt, $1::bytea), halts = s.halts + 1,
+    last_incarnation = greatest(s.last_incarnation, $2::bigint)
+  WHERE s.last_incarnation = $3::bigint AND s.reconciliations = $4::bigint
+  RETURNING 1
+), old AS (
+  UPDATE ${schema}.incarnations i SET ended = true WHERE NOT i.ended AND (SELECT count(*) FROM store_done) = 1
+  RETURNING i.incarnation
+), old_lanes AS (
+  UPDATE ${schema}.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation
+)
+SELECT 1 FROM store_done`
+
+/** Increases the generation, as a change of buckets and identities does: all of them may have changed. */
+const resumeText = (schema: SchemaName): string => `
+WITH store_done AS (
+  UPDATE ${schema}.store s SET halt = NULL, reconciliations = s.reconciliations + 1, generation = s.generation + 1
+  WHERE s.halt IS NOT NULL AND s.halts = $1::bigint
+    AND s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  RETURNING s.generation
+), lanes_moved AS (
+  UPDATE ${schema}.lanes l SET generation = s.generation FROM store_done s WHERE NOT l.ended
+)
+SELECT 1 FROM store_done`
+
+/** A row for each lane of a live incarnation, and one for the store: highest incarnation, halt and reconciliations. */
 const incarnationsText = (schema: SchemaName): string => `
-SELECT i.incarnation, convert_to(i.node, 'UTF8'), convert_to(i.process, 'UTF8') FROM ${schema}.incarnations i WHERE NOT i.ended
+SELECT i.incarnation, convert_to(i.node, 'UTF8'), convert_to(i.process, 'UTF8'), l.number, l.lane::bigint
+  FROM ${schema}.incarnations i LEFT JOIN ${schema}.lanes l ON l.incarnation = i.incarnation WHERE NOT i.ended
 UNION ALL
-SELECT s.last_incarnation, NULL, NULL FROM ${schema}.store s`
+SELECT s.last_incarnation, NULL, s.halt, s.halts, s.reconciliations FROM ${schema}.store s`
 
 /** Incarnations begin with 1: the row of incarnation 0 has what those that have ended counted. */
 const bucketExists = (schema: SchemaName, bucket: string): string =>

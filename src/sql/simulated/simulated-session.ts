@@ -24,8 +24,10 @@ import {
   end,
   fetch,
   foldCounters,
+  halt,
   incarnations,
   resolve,
+  resume,
   storeId,
   type Running,
 } from "./statements.js"
@@ -192,8 +194,16 @@ export class SimulatedSession implements Session {
     return this.send(`claim ${storeId}`, on => claim(on, storeId))
   }
 
-  begin(own: NodeProcess, lanes: number, highest: number): Promise<number | undefined> {
-    return this.send(`begin ${own.node} after ${highest}`, on => begin(on, own, lanes, highest))
+  begin(own: NodeProcess, lanes: number, highest: number, above = highest): Promise<number | undefined> {
+    return this.send(`begin ${own.node} after ${highest}`, on => begin(on, own, lanes, highest, above))
+  }
+
+  halt(...[note, above, list]: Parameters<Session["halt"]>): Promise<boolean> {
+    return this.send("halt", on => halt(on, note, above, list))
+  }
+
+  resume(number: number): Promise<boolean> {
+    return this.send(`resume ${number}`, on => resume(on, number))
   }
 
   end(incarnation: number): Promise<void> {

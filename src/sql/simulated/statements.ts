@@ -18,6 +18,7 @@ import type {
   LaneId,
   LaneState,
   NodeProcess,
+  Session,
   StoredFamily,
   StoredKey,
   StoredRow,
@@ -30,6 +31,9 @@ interface StoreRow {
   readonly storeId: StoreId | undefined
   readonly generation: bigint
   readonly lastIncarnation: number
+  readonly halt: Uint8Array | undefined
+  readonly halts: number
+  readonly reconciliations: number
 }
 
 interface IncarnationRow extends NodeProcess {
@@ -102,7 +106,12 @@ export interface TablesCopy {
 }
 
 const NEW: TablesCopy = {
-  store: [{ storeId: undefined, generation: 1n, lastIncarnation: 0 }],
+  store: [
+    {
+      ...{ storeId: undefined, generation: 1n, lastIncarnation: 0 },
+      ...{ halt: undefined, halts: 0, reconciliations: 0 },
+    },
+  ],
   ...{ incarnations: [], lanes: [], rows: [], counters: [] },
 }
 
@@ -332,13 +341,14 @@ export async function begin(
   own: NodeProcess,
   lanes: number,
   highest: number,
+  above: number,
 ): Promise<number | undefined> {
   const { tables, transaction } = on
   const [store] = await update(
     on,
     tables.store,
     row => row.lastIncarnation === highest,
-    row => ({ ...row, lastIncarnation: row.lastIncarnation + 1 }),
+    row => ({ ...row, lastIncarnation: Math.max(row.lastIncarnation, above) + 1 }),
   )
   if (store === undefined) return undefined
   await on.between()
@@ -365,6 +375,54 @@ async function endLanes(on: Running, incarnations: ReadonlySet<number>): Promise
     row => incarnations.has(row.incarnation),
     row => ({ ...row, isEnded: true }),
   )
+}
+
+export async function halt(on: Running, ...[note, above, list]: Parameters<Session["halt"]>): Promise<boolean> {
+  const { tables } = on
+  const stores = await update(
+    on,
+    tables.store,
+    row => row.lastIncarnation === list.highest && row.reconciliations === list.reconciliations,
+    row => ({
+      ...row,
+      ...{ halt: row.halt ?? note, halts: row.halts + 1, lastIncarnation: Math.max(row.lastIncarnation, above) },
+    }),
+  )
+  if (stores.length === 0) return false
+  await on.between()
+  const old = await update(
+    on,
+    tables.incarnations,
+    row => !row.isEnded,
+    row => ({ ...row, isEnded: true }),
+  )
+  await on.between()
+  await endLanes(on, new Set(old.map(({ incarnation }) => incarnation)))
+  return true
+}
+
+export async function resume(on: Running, number: number): Promise<boolean> {
+  const { tables } = on
+  const [seen] = tables.store.scan(on.transaction)
+  const hasSameLanes = (row: StoreRow): boolean => row.lastIncarnation === seen?.row.lastIncarnation
+  const [store] = await update(
+    on,
+    tables.store,
+    row => hasSameLanes(row) && row.halt !== undefined && row.halts === number,
+    row => ({
+      ...row,
+      ...{ halt: undefined, reconciliations: row.reconciliations + 1, generation: row.generation + 1n },
+    }),
+  )
+  if (store === undefined) return false
+  await on.between()
+  await update(
+    on,
+    tables.lanes,
+    row => !row.isEnded,
+    row => ({ ...row, generation: store.generation }),
+  )
+  return true
 }
 
 export async function end(on: Running, incarnation: number): Promise<void> {
@@ -414,9 +472,14 @@ const FOLDED: LaneId = { incarnation: 0, lane: 0 }
 
 export async function incarnations({ tables, transaction }: Running): Promise<IncarnationList> {
   const rows = [...tables.incarnations.scan(transaction)].map(({ row }) => row)
-  const [store] = tables.store.scan(transaction)
+  const lanes = [...tables.lanes.scan(transaction)].map(({ row }) => row)
+  const numbersOf = (incarnation: number) =>
+    lanes.filter(lane => lane.incarnation === incarnation).map(lane => lane.number)
+  const live = rows.filter(({ isEnded }) => !isEnded)
+  const [found] = tables.store.scan(transaction)
+  const { lastIncarnation: highest, halt, halts, reconciliations } = must(found, "the store has a row").row
   return {
-    live: rows.filter(({ isEnded }) => !isEnded).map(({ isEnded: _, ...row }) => row),
-    highest: store?.row.lastIncarnation ?? 0,
+    live: live.map(({ isEnded: _, ...row }) => ({ ...row, numbers: numbersOf(row.incarnation) })),
+    ...{ highest, reconciliations, halt: halt && { note: halt, number: halts } },
   }
 }

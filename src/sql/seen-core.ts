@@ -1,0 +1,41 @@
+/**
+ * What a process has seen of the database, and whether the database shows less than that: then it was restored to an
+ * earlier moment, or has failed over without its last commits. Pure.
+ *
+ * Numbers of lanes only grow, incarnations are numbered upwards, and one that has ended stays ended. After a
+ * reconciliation only the highest incarnation counts: its numbers must never be given again.
+ */
+import type { DatabaseMark } from "../format/database-mark.js"
+import type { IncarnationList } from "./database.js"
+
+/** What a device attests. */
+export interface SeenMark extends DatabaseMark {
+  /** The device has a newer control record than the database. */
+  readonly hasNewerRecord?: boolean
+}
+
+export const NOTHING_SEEN: DatabaseMark = { reconciliations: 0, highest: 0, live: [] }
+
+/** What the database has lost of that, in words; undefined: nothing, as far as this shows. */
+export function lossIn(seen: SeenMark, list: IncarnationList): string | undefined {
+  if (list.reconciliations > seen.reconciliations) return undefined
+  if (list.reconciliations < seen.reconciliations) return "it has lost a reconciliation"
+  if (list.highest < seen.highest)
+    return `it knows incarnations up to ${list.highest}, and ${seen.highest} had begun already`
+  if (seen.hasNewerRecord === true) return "a device has a newer control record than it"
+  for (const { incarnation, numbers } of list.live) {
+    if (incarnation > seen.highest) continue
+    const before = seen.live.find(each => each.incarnation === incarnation)
+    if (before === undefined) return `incarnation ${incarnation} had ended, and has not ended in it`
+    const isLower = before.numbers.some((number, lane) => Number(numbers[lane] ?? 0n) < number)
+    if (isLower) return `it has lost commits of incarnation ${incarnation}`
+  }
+  return undefined
+}
+
+/** What a process has seen after it read the list, whether or not that shows a loss. */
+export const seenAfter = (seen: DatabaseMark, { reconciliations, highest, live }: IncarnationList): DatabaseMark => ({
+  reconciliations: Math.max(seen.reconciliations, reconciliations),
+  highest: Math.max(seen.highest, highest),
+  live: live.map(({ incarnation, numbers }) => ({ incarnation, numbers: numbers.map(Number) })),
+})

@@ -1,0 +1,178 @@
+/**
+ * A database that is restored to an earlier moment: every process notices, also at its start; incarnations are never
+ * numbered twice; only coordination goes on until the halt ends. On simulated time and on a real PostgreSQL.
+ */
+import assert from "node:assert/strict"
+import { after, before, test } from "node:test"
+import { setTimeout as wait } from "node:timers/promises"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { isFailure } from "../../src/base/failures.js"
+import { beatNode, joinNode, nodeRows } from "../../src/coordination/index.js"
+import { parseNodeFingerprint, parseNodeName } from "../../src/base/ids.js"
+import type { DatabaseMark } from "../../src/format/database-mark.js"
+import { RealClock } from "../../src/seams/clock/real.js"
+import { RealRandom } from "../../src/seams/random/real.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { Postgres, SqlMetadata } from "../../src/sql/index.js"
+import { noPostgres } from "../harness/postgres.js"
+import { Databases } from "./databases.js"
+import { increment } from "./increments.js"
+import { SimulatedWorld, SLOW } from "./simulated-world.js"
+
+/** A database that can be put back to an earlier moment. */
+interface Stage {
+  open(node: string, marks?: readonly DatabaseMark[]): Promise<SqlMetadata>
+  save(): Promise<void>
+  restore(): Promise<void>
+  /** Until a process has read the list of incarnations. */
+  pass(): Promise<void>
+}
+
+const rolledBack = (error: unknown): boolean => isFailure(error, "databaseRolledBack")
+const NODE = parseNodeName("a")
+const FACTS = { layoutVersion: 1, unreachable: [] }
+
+async function until(stage: Stage, isSo: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 100 && !isSo(); tries += 1) await stage.pass()
+  assert.ok(isSo())
+}
+
+const rowOf = ({ incarnations, position }: SqlMetadata) => ({
+  ...{ name: NODE, incarnation: incarnations.own, address: "", fingerprint: parseNodeFingerprint("ab".repeat(32)) },
+  ...{ proof: new Uint8Array(1), zone: "", machine: "", program: "", beat: 1, position, ...FACTS },
+})
+
+/** Two processes; what one has committed is lost, and the other has lost nothing. */
+async function noticedByAll(stage: Stage): Promise<void> {
+  const [a, b] = [await stage.open("a"), await stage.open("b")]
+  const stopping = new AbortController()
+  const running = [a, b].map(engine => engine.keepUp(stopping.signal))
+  const before = [a.incarnations.own, b.incarnations.own]
+  assert.equal(await a.run(increment()), 1)
+  await stage.save()
+  assert.equal(await a.run(increment()), 2)
+  await stage.restore()
+  await assert.rejects(a.run(increment()), rolledBack)
+  await until(stage, () => a.halt !== undefined && b.halt !== undefined)
+  for (const engine of [a, b]) {
+    assert.match(engine.trouble ?? "", /lost changes.*hayloft cluster reconcile/)
+    await assert.rejects(engine.run(increment()), rolledBack)
+    assert.ok(engine.incarnations.own > Math.max(...before))
+    assert.equal(engine.incarnations.isOver(engine.incarnations.oldestLive), false)
+  }
+  await a.run(joinNode(rowOf(a)))
+  await a.run(beatNode(NODE, { ...FACTS, position: a.position }, []))
+  assert.deepEqual(
+    (await b.ask(nodeRows())).map(({ beat }) => beat),
+    [2],
+  )
+  assert.equal(await b.duringHalt.run(increment()), 2)
+  const { number } = a.halt ?? { number: 0 }
+  assert.equal(await a.resume(number - 1), false)
+  assert.equal(await a.resume(number), true)
+  await until(stage, () => b.halt === undefined)
+  assert.equal(await b.run(increment()), 3)
+  assert.equal(b.incarnations.reconciliations, 1)
+  stopping.abort()
+  await Promise.all(running)
+}
+
+/** No process runs while the database is restored. */
+async function noticedAtStart(stage: Stage): Promise<void> {
+  const first = await stage.open("a")
+  await stage.save()
+  assert.equal(await first.run(increment()), 1)
+  await first.stop()
+  const second = await stage.open("a", [first.mark])
+  assert.equal(second.halt, undefined)
+  await second.stop()
+  await stage.restore()
+  const third = await stage.open("a", [second.mark])
+  assert.ok(third.incarnations.own > second.incarnations.own, "an incarnation was numbered twice")
+  assert.match(third.halt?.reason ?? "", /incarnations up to/)
+  await third.stop()
+  // The halt is in the database: a node without any device finds it too.
+  const fourth = await stage.open("b")
+  await assert.rejects(fourth.run(increment()), rolledBack)
+  await fourth.resume(fourth.halt?.number ?? 0)
+  assert.equal(await fourth.run(increment()), 1)
+  // A device that was away meanwhile does not halt the store again.
+  const late = await stage.open("a", [second.mark])
+  assert.equal(late.halt, undefined)
+}
+
+/** A process that was stopped during all of it. */
+async function sleptThrough(stage: Stage): Promise<void> {
+  const [a, b] = [await stage.open("a"), await stage.open("b")]
+  await stage.save()
+  assert.equal(await b.run(increment()), 1)
+  assert.equal(await a.run(increment()), 2)
+  await stage.restore()
+  await assert.rejects(a.run(increment()), rolledBack)
+  await until(stage, () => a.halt !== undefined)
+  assert.equal(await a.resume(a.halt?.number ?? 0), true)
+  await assert.rejects(b.run(increment()))
+  await until(stage, () => b.trouble === undefined)
+  assert.equal(await b.run(increment()), 1)
+  assert.equal(a.trouble, undefined)
+  assert.equal(await a.run(increment()), 2)
+}
+
+const CHECKS = { "noticed by all": noticedByAll, "noticed at a start": noticedAtStart, "slept through": sleptThrough }
+
+for (const [name, check] of Object.entries(CHECKS)) {
+  test(`simulated: a database that was rolled back is ${name}`, async () => {
+    const world = new SimulatedWorld(TEST_SEED, SLOW)
+    let saved = world.database.copy()
+    await world.run(() =>
+      check({
+        open: (node, marks) => world.open(node, world.clock, marks),
+        save: async () => void (saved = world.database.copy()),
+        restore: async () => world.database.restore(saved),
+        pass: () => world.pass(1_000),
+      }),
+    )
+  })
+}
+
+let databases: Databases
+
+if (noPostgres === false) {
+  before(async () => {
+    databases = await Databases.start()
+  })
+  after(() => databases.stop())
+}
+
+const TABLES = ["store", "incarnations", "lanes", "rows", "counters"]
+
+for (const [name, check] of Object.entries(CHECKS)) {
+  test(`PostgreSQL: a database that was rolled back is ${name}`, { skip: noPostgres }, async () => {
+    const url = await databases.create()
+    const script = async (text: string): Promise<void> => {
+      const session = await new Postgres(url).connect()
+      await session.script(text)
+      await session.close()
+    }
+    const engines: SqlMetadata[] = []
+    await new Postgres(url).migrate()
+    await check({
+      async open(node, marks = []) {
+        const seams = { clock: new RealClock(), random: new RealRandom(), log: new SimTelemetry().log }
+        const engine = await SqlMetadata.open({ ...seams, database: new Postgres(url), node, marks })
+        engines.push(engine)
+        return engine
+      },
+      save: () => script(TABLES.map(table => `CREATE TABLE saved_${table} AS TABLE hayloft.${table}`).join(";")),
+      restore: () =>
+        script(
+          ["BEGIN", `TRUNCATE ${TABLES.map(table => `hayloft.${table}`).join(", ")}`]
+            .concat(TABLES.map(table => `INSERT INTO hayloft.${table} TABLE saved_${table}`))
+            .concat("COMMIT")
+            .join(";"),
+        ),
+      pass: () => wait(100),
+    })
+    await Promise.all(engines.map(engine => engine.stop()))
+  })
+}
