@@ -172,6 +172,7 @@ export async function runStore(
   const duties = dutiesOf(seams, store, engine, job => {
     if (jobs.has(job)) jobs.wake(job)
   })
+  if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
   const all = [...(duties?.share(engine.jobs) ?? engine.jobs), returning, ...joining]
   const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)

@@ -115,6 +115,8 @@ export interface Engine extends Access {
   readonly jobs: readonly Job[]
   /** Registers the callback that wakes the repair job when there is something to repair. */
   onRepairDue(wake: () => void): void
+  /** Whether this process is the one that scans the blocks of the store; until this is called it is, on one machine. */
+  setScanner(isScanner: () => boolean): void
   /** Opens a folder that this process now owns: a new device, or one that returns. */
   bringIn(folder: OwnedFolder): Promise<DeviceStack>
   /** Closes a device that is no longer part of the store and releases its folder. */
@@ -221,6 +223,7 @@ class EngineBuilder {
   private readonly control: StoreControl
   private readonly spaces: Spaces
   private wakeRepair: () => void = () => undefined
+  private isScanner = (): boolean => this.settings.node === undefined
   private services: Services | undefined
   private isCutOff: () => boolean = () => false
   /** Replaced once the repair job exists. */
@@ -311,6 +314,7 @@ class EngineBuilder {
         ...[...services.jobs, control, ...tendingJobs(() => devices.open)],
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
+      setScanner: isScanner => (this.isScanner = isScanner),
       bringIn: folder => this.bringIn(folder),
       giveUp: (id, reason) => devices.remove(id, reason),
       checkPolicy: policy => this.checkPolicy(policy),
@@ -388,7 +392,9 @@ class EngineBuilder {
     }
   }
 
+  /** A scan of an earlier time does not show what other nodes have stored since. */
   private heldPolicies(): readonly Policy[] | undefined {
+    if (!this.isScanner()) return undefined
     const shardScan = this.services?.repair.shardScan()
     return shardScan?.isComplete === true ? shardScan.policies.map(({ policy }) => policy) : undefined
   }
