@@ -28,6 +28,14 @@ export class ModelBuckets implements Buckets {
     return bucket
   }
 
+  openConfirmed(name: Bucket["name"]): Promise<Bucket> {
+    return this.open(name)
+  }
+
+  confirm(): undefined {
+    return undefined
+  }
+
   async open(name: Bucket["name"]): Promise<Bucket> {
     const found = this.state.buckets.get(name)
     if (found === undefined) throw fail("noSuchBucket")

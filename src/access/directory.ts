@@ -2,7 +2,8 @@
  * Accounts, keys and identities in the metadata: the only reader and the only writer.
  *
  * Promises  The generation has increased by the time a change is acknowledged, also if the change's outcome is unknown.
- *           `DirectoryCache` caches values derived from query results and drops them with the generation.
+ *           `DirectoryCache` caches values derived from query results and drops them with the generation. A request
+ *           confirms the generation once, before it uses them: a revocation by another process holds from then on.
  * Limits    `RECORDS_PER_PAGE` records in one result.
  */
 import type { RowKey } from "../base/ids.js"
@@ -13,15 +14,16 @@ import type { RecordPage } from "./record-pages-core.js"
 export class Directory {
   private changes = 0
 
-  /** `isShared`: other processes change identities too. Nothing is cached then: a revocation must hold everywhere. */
-  constructor(
-    private readonly metadata: Metadata,
-    readonly isShared = false,
-  ) {}
+  constructor(private readonly metadata: Metadata) {}
 
+  /** Increases with each change, by any process: of another one at the latest when `confirm` resolves. */
   get generation(): number {
-    if (this.isShared) this.changes += 1
-    return this.changes
+    return this.metadata.generation + this.changes
+  }
+
+  /** Resolves once cached values are as new as this call; undefined: they are. */
+  confirm(): Promise<void> | undefined {
+    return this.metadata.confirm()
   }
 
   ask<Result>(query: Query<Result>): Soon<Result> {

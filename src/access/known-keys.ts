@@ -71,7 +71,9 @@ export class KnownKeys {
 
   /** Throws `invalidToken`, `tokenExpired`. */
   of(id: AccessKeyId, token: string | undefined, nowMs: number): Soon<KnownKey | undefined> {
-    return token === undefined || token === "" ? this.ofKey(id, nowMs) : this.ofToken(id, token, nowMs)
+    return after(this.directory.confirm(), () =>
+      token === undefined || token === "" ? this.ofKey(id, nowMs) : this.ofToken(id, token, nowMs),
+    )
   }
 
   private ofKey(id: AccessKeyId, nowMs: number): Soon<KnownKey | undefined> {

@@ -18,15 +18,8 @@ export interface Access {
   readonly sessions: SessionService
 }
 
-/** `isShared`: other processes use the same metadata. */
-export function openAccess(
-  random: Random,
-  metadata: Metadata,
-  masterKey: Uint8Array,
-  root: RootKey,
-  isShared = false,
-): Access {
-  const directory = new Directory(metadata, isShared)
+export function openAccess(random: Random, metadata: Metadata, masterKey: Uint8Array, root: RootKey): Access {
+  const directory = new Directory(metadata)
   const parse = cachePolicies(parseAccessPolicy)
   const tokens = new SessionTokens(masterKey, random)
   const principals = new PolicyPrincipals(directory)

@@ -124,6 +124,8 @@ export class FakeStore implements Accounts {
       this.#buckets.set(name, bucket)
       return bucket
     },
+    openConfirmed: name => this.buckets.open(name),
+    confirm: () => undefined,
     open: async name => {
       this.#touch("buckets.open")
       const bucket = this.#buckets.get(name)

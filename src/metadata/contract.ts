@@ -148,6 +148,15 @@ export interface Metadata {
   /** Runs the query on the committed rows of one moment. Throws what the query throws. */
   ask<Result>(query: Query<Result>): Soon<Result>
   /**
+   * The same for rows of buckets and identities, from memory where possible: as new as the latest `confirm`, or statement
+   * of any kind, that has resolved in this process.
+   */
+  known<Result>(query: Query<Result>): Soon<Result>
+  /** Resolves once `known` includes everything that was acknowledged before this call; undefined: it does already. */
+  confirm(): Promise<void> | undefined
+  /** Increases by the time `known` may give other results, because another process has changed rows. */
+  readonly generation: number
+  /**
    * Runs the query on every replica's own committed rows: for decisions by absence. Undefined while a replica is
    * offline, or its metadata has not been verified by a walk over all rows that began in this process and not before
    * `verifiedSinceMs` of the monotonic clock.

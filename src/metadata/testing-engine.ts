@@ -12,6 +12,7 @@ import type { Soon } from "../base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
 import { decisionIdOf } from "../format/row-key.js"
 import { countersWrites } from "./counters.js"
+import { isOfGeneration } from "./guards.js"
 import { soleProcess, type Incarnations } from "./incarnations.js"
 import type { Command, DecisionTime, Metadata, Query } from "./contract.js"
 import type { DecisionView, MetadataRow, QueryView } from "./views.js"
@@ -134,6 +135,7 @@ export class MemoryMetadata implements Metadata {
   private apply(writes: readonly EntryWrite[]): void {
     if (writes.length > 0) this.lastPosition += 1
     for (const { family, key, value, payload } of writes) {
+      if (isOfGeneration(family)) this.generation += 1
       if (value === undefined) this.tree(family).delete(key)
       else this.tree(family).set(key, { value, payload: payload && { in: "memory", bytes: payload } })
     }
@@ -145,6 +147,17 @@ export class MemoryMetadata implements Metadata {
     this.logged?.()
     this.logged = undefined
   }
+
+  known<Result>(query: Query<Result>): Soon<Result> {
+    return this.ask(query)
+  }
+
+  confirm(): undefined {
+    return undefined
+  }
+
+  /** Of rows of buckets and identities, by any process. */
+  generation = 0
 
   async askEveryReplica<Result>(_: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     await Promise.resolve()

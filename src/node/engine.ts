@@ -285,7 +285,7 @@ class EngineBuilder {
     )
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
-    const access = openAccess(random, services.tablet, masterKey, root, shared !== undefined)
+    const access = openAccess(random, services.tablet, masterKey, root)
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
     if (node) followRootKey(node.records, masterKey, telemetry.log, root => access.accounts.setRoot(root))

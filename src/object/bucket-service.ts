@@ -104,7 +104,19 @@ export class BucketService implements Buckets {
   }
 
   open(name: BucketName): Soon<Bucket> {
-    return after(this.metadata.ask(bucketNamed(name)), record => {
+    return this.opened(name, this.metadata.ask(bucketNamed(name)))
+  }
+
+  openConfirmed(name: BucketName): Soon<Bucket> {
+    return this.opened(name, this.metadata.known(bucketNamed(name)))
+  }
+
+  confirm(): Promise<void> | undefined {
+    return this.metadata.confirm()
+  }
+
+  private opened(name: BucketName, asked: Soon<BucketRecord | undefined>): Soon<Bucket> {
+    return after(asked, record => {
       if (!record) throw fail("noSuchBucket", { bucket: name })
       const bucket = this.bucketOf(record)
       // If this fails, the next request tries again; this request does not depend on it.
@@ -199,7 +211,7 @@ export class BucketService implements Buckets {
 
   setting({ id, settings }: Bucket, name: SettingName): Soon<SettingRecord | undefined> {
     if (!settings.includes(name)) return undefined
-    return this.metadata.ask(readSetting(id, name))
+    return this.metadata.known(readSetting(id, name))
   }
 
   async setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void> {

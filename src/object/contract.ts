@@ -61,6 +61,10 @@ export interface Buckets {
   create(request: CreateBucketRequest): Promise<Bucket>
   /** Throws `noSuchBucket`. The caller checks permissions against `owner`. */
   open(name: BucketName): Soon<Bucket>
+  /** The same for a request that has been confirmed (`confirm`). */
+  openConfirmed(name: BucketName): Soon<Bucket>
+  /** Resolves once `openConfirmed` is as new as this call; undefined: it is. */
+  confirm(): Promise<void> | undefined
   /** Aborts unfinished uploads. Throws `noSuchBucket`, `bucketNotEmpty`. */
   remove(bucket: Bucket): Promise<void>
   /** Buckets of an account in name order, after `after`, with `prefix`. */

@@ -95,7 +95,7 @@ export class Ingest {
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     const { bucket, key, conditions = NO_CONDITIONS, body } = request
     return asPromise(() =>
-      after(this.metadata.ask(mayWrite(bucket.id, key, conditions)), () => {
+      after(this.metadata.known(mayWrite(bucket.id, key, conditions)), () => {
         const { lengthBytes = Infinity } = body
         const gathered = lengthBytes <= this.wholeBytesMax ? body.gather() : undefined
         if (gathered === undefined) return this.runStream(request, commit)
@@ -211,7 +211,7 @@ export class Ingest {
       uploadId,
       part,
       owner: { bucketId: bucket.id, key },
-      policy: (await this.metadata.ask(chosenPolicy(bucket.id))) ?? this.store.policy,
+      policy: (await this.metadata.known(chosenPolicy(bucket.id))) ?? this.store.policy,
       blockBytes: this.store.blockBytes,
       recoveryHeader: encodeRecoveryHeader({
         bucket: bucket.name,

@@ -1,7 +1,8 @@
 /**
  * Finds the caller and opens the bucket: first the signature, then the bucket. `rights/` decides the permissions.
  *
- * Promises  No operation runs before these checks have passed. A request that looks signed is never anonymous. If a
+ * Promises  No operation runs before these checks have passed. What they rest on includes everything that was
+ *           acknowledged, by any process, before the request arrived. A request that looks signed is never anonymous. If a
  *           bucket admits nobody else, callers of other accounts learn only whether it exists (as on
  *           S3).
  */
@@ -81,7 +82,7 @@ export class Gatekeeper {
     const claim = this.verifier.read(request, rules, nowMs)
     if (claim.kind === "anonymous") {
       checkOverridesNothing(request.parameters)
-      return anonymous("header", claim.payload)
+      return after(this.buckets.confirm(), () => anonymous("header", claim.payload))
     }
     return after(this.keyOf(claim, nowMs), key => this.admit(key, this.verifier.verify(claim, key.secret), nowMs))
   }
@@ -92,7 +93,7 @@ export class Gatekeeper {
     const claim = readFormSignature(fields, rules)
     if (claim.kind === "anonymous") {
       checkOverridesNothing(parameters)
-      return anonymous("form", { kind: "unsigned" })
+      return after(this.buckets.confirm(), () => anonymous("form", { kind: "unsigned" }))
     }
     return after(this.keyOf(claim, nowMs), key =>
       this.admit(key, verifyFormSignature(claim, key.secret, this.verifier.keys), nowMs),
@@ -118,7 +119,7 @@ export class Gatekeeper {
    * that names the expected owner. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`.
    */
   openBucket(name: string, { account }: Caller, headers: Headers, expectedBy?: string): Soon<OpenBucket> {
-    return after(this.buckets.open(this.names.of(name)), bucket => {
+    return after(this.buckets.openConfirmed(this.names.of(name)), bucket => {
       if (bucket.owner === account?.id) {
         checkExpectedOwner(headers, account, expectedBy)
         return { bucket, owner: account }

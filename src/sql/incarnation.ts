@@ -8,6 +8,7 @@ import { assert, must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
 import { parseIncarnation, parsePosition, type Incarnation, type Position, type RowKey } from "../base/ids.js"
 import { decodeHaltNote } from "../format/halt-note.js"
+import type { Soon } from "../base/soon.js"
 import { decisionIdOf, u64TextOf } from "../format/row-key.js"
 import {
   POSITIONS_OF_INCARNATION,
@@ -21,11 +22,13 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { Connection } from "./connection.js"
-import type { Database, IncarnationList, LaneState } from "./database.js"
+import type { Database, Fetched, IncarnationList, LaneState } from "./database.js"
 import { endedFailure, haltedFailure, type EndReason } from "./end-reason.js"
+import type { KnownRows } from "./known-rows.js"
 import { Lane, type BatchTime, type LaneHost } from "./lane.js"
 import { SQL_LIMITS } from "./limits.js"
 import { Reader } from "./reader.js"
+import type { Wants } from "./rows-core.js"
 import { laneKeyOf } from "./stored-key.js"
 
 export interface SqlSeams {
@@ -104,6 +107,7 @@ export class SqlIncarnation {
   constructor(
     private readonly seams: SqlSeams,
     readonly known: KnownIncarnations,
+    private readonly rows: KnownRows,
     private readonly onEnded: (reason: EndReason) => void,
   ) {
     const { clock, log } = seams
@@ -116,6 +120,7 @@ export class SqlIncarnation {
     const host: LaneHost = {
       ...{ clock, log, incarnation: own },
       beginBatch: version => this.beginBatch(version),
+      onGeneration: generation => rows.note(generation),
       onEnded: reason => this.end(reason),
     }
     this.lanes = Array.from({ length: SQL_LIMITS.lanes }, (_, lane) => new Lane(host, lane, connectionAt(lane)))
@@ -123,6 +128,7 @@ export class SqlIncarnation {
       ...{ clock, incarnations: known },
       lane: () => this.lanes.reduce((latest, lane) => (lane.committedMs > latest.committedMs ? lane : latest)).state,
       onState: (state: LaneState | undefined, before: bigint) => this.onState(state, before),
+      onRows: ({ generation }: LaneState, wants: Wants, found: Fetched) => rows.keep(generation, wants, found),
       refusal: () => known.halt && haltedFailure(known.halt),
       position: () => this.position,
     }
@@ -155,10 +161,26 @@ export class SqlIncarnation {
   }
 
   ask<Result>(query: Query<Result>, passesHalt = false): Promise<Result> {
-    if (this.refusal) return Promise.reject(this.refusal)
+    return this.refusal ? Promise.reject(this.refusal) : this.freeReader().ask(query, passesHalt)
+  }
+
+  /** The one with the shortest queue; of several the next in turn. */
+  private freeReader(): Reader {
     this.nextReader = (this.nextReader + 1) % this.readers.length
     const inTurn = [...this.readers.slice(this.nextReader), ...this.readers.slice(0, this.nextReader)]
-    return inTurn.reduce((best, each) => (each.waiting < best.waiting ? each : best)).ask(query, passesHalt)
+    return inTurn.reduce((best, each) => (each.waiting < best.waiting ? each : best))
+  }
+
+  /** From known rows, if they suffice and the store is not halted. */
+  askKnown<Result>(query: Query<Result>): Soon<Result> {
+    const { known } = this
+    const found = this.refusal || known.halt !== undefined ? undefined : this.rows.answer(query, known, this.position)
+    return found === undefined ? this.ask(query) : found.result
+  }
+
+  /** Resolves once known rows are as new as this call. */
+  confirm(): Promise<void> {
+    return this.refusal ? Promise.reject(this.refusal) : this.freeReader().confirm()
   }
 
   /** Answers what is under way, and closes all connections. */
@@ -209,6 +231,7 @@ export class SqlIncarnation {
   private onState(state: LaneState | undefined, before: bigint): void {
     if (state === undefined || state.number < before) this.end("rolledBack")
     else if (state.isEnded) this.end("ended")
+    else this.rows.note(state.generation)
   }
 
   end(reason: EndReason): void {

@@ -32,6 +32,8 @@ export interface LaneHost {
   readonly log: Log
   /** A moment and the identity of the decisions of a batch. */
   beginBatch(version: bigint): BatchTime
+  /** The store's generation, as a statement has returned or made it. */
+  onGeneration(generation: bigint): void
   /** The database does not accept this incarnation any more, or has lost what it committed. */
   onEnded(reason: EndReason): void
 }
@@ -176,6 +178,7 @@ export class Lane {
   private check(state: LaneState | undefined): LaneState {
     if (state === undefined) return this.ended("rolledBack")
     this.number ??= state.number
+    this.host.onGeneration(state.generation)
     const ahead = state.number - this.number
     if (ahead < 0n) return this.ended("rolledBack")
     // A second statement that resolved the same outcome may take effect after the first was answered.
@@ -220,6 +223,7 @@ export class Lane {
       if ((await session.makeChanges(request)) === "conflict") return false
       this.number = number + 1n
       this.committedMs = this.host.clock.monotonicMs()
+      if (request.raisesGeneration) this.host.onGeneration(request.from.generation + 1n)
       return true
     } catch (error) {
       if (error instanceof TryAgain) return false
@@ -256,6 +260,7 @@ export class Lane {
       })
     if (state === undefined || state.number < from) return this.ended("rolledBack")
     this.number = state.number + RESOLVE_JUMP
+    this.host.onGeneration(state.generation)
     const isCommitted = (state.number - from) % RESOLVE_JUMP === 1n
     const outcome = isCommitted ? "committed" : "not committed"
     this.host.log.info("commit_outcome_resolved", { lane: this.lane, outcome })

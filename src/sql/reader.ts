@@ -3,22 +3,22 @@
  * with one statement.
  */
 import { asFailure, fail, type Failure } from "../base/failures.js"
-import type { Family } from "../base/families.js"
-import type { KeyRange } from "../base/key-range.js"
-import { visitRows, type RowVisitor } from "../base/row-scan.js"
-import type { Incarnations, MetadataRow, Query, QueryView } from "../metadata/index.js"
-import type { Position, RowKey } from "../base/ids.js"
+import type { Incarnations, Query, QueryView } from "../metadata/index.js"
+import type { Position } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Connection } from "./connection.js"
 import { ConnectionLost, TryAgain, type Session, type Fetched, type LaneId, type LaneState } from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
-import { BatchView, FetchedRows, RowsMissing, Wants, type BatchSoFar } from "./rows-core.js"
+import { SqlQueryView } from "./query-view.js"
+import { FetchedRows, ROWS_MISSING, RowsMissing, Wants } from "./rows-core.js"
 import { WaitingQueue, type Waiting } from "./waiting.js"
 
 interface WaitingQuery {
   readonly wants: Wants
   /** It is answered also while the store is halted. */
   readonly passesHalt: boolean
+  /** Statements that it has waited for. */
+  fetches: number
   /** Gives the result. Throws what the query throws. */
   answer(view: QueryView): void
 }
@@ -31,41 +31,12 @@ interface ReaderHost {
   onState(state: LaneState | undefined, before: bigint): void
   /** Why only rows of coordination may be read. */
   refusal(): Failure | undefined
+  /** What one statement returned, as of this state of the lane. */
+  onRows(state: LaneState, wants: Wants, found: Fetched): void
   position(): Position
 }
 
-const NO_CHANGES: BatchSoFar = { rows: new Map(), counts: new Map() }
 const NO_ROWS = new FetchedRows()
-
-class SqlQueryView extends BatchView implements QueryView {
-  constructor(
-    fetched: FetchedRows,
-    wants: Wants,
-    readonly incarnations: Incarnations,
-    readonly position: Position,
-    private readonly refusal: Failure | undefined,
-  ) {
-    super(fetched, wants, NO_CHANGES)
-  }
-
-  override get(family: Family, key: RowKey): MetadataRow | undefined {
-    this.check(family)
-    return super.get(family, key)
-  }
-
-  override range(family: Family, range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
-    this.check(family)
-    return super.range(family, range)
-  }
-
-  private check(family: Family): void {
-    if (this.refusal !== undefined && family !== "cluster") throw this.refusal
-  }
-
-  scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
-    visitRows(this.range(family, range), visitor)
-  }
-}
 
 export class Reader {
   private readonly queue = new WaitingQueue<WaitingQuery>()
@@ -82,9 +53,28 @@ export class Reader {
   }
 
   ask<Result>(query: Query<Result>, passesHalt = false): Promise<Result> {
+    return this.answered(passesHalt, resolve => view => resolve(query.answer(view)))
+  }
+
+  /** Resolves after a statement that was sent after this call. */
+  confirm(): Promise<void> {
+    return this.answered(false, resolve => {
+      let isSent = false
+      return () => {
+        if (isSent) return resolve()
+        isSent = true
+        throw ROWS_MISSING
+      }
+    })
+  }
+
+  private answered<T>(
+    passesHalt: boolean,
+    answerWith: (resolve: (result: T) => void) => WaitingQuery["answer"],
+  ): Promise<T> {
     if (this.isStopped) return Promise.reject(fail("stopping"))
     return new Promise((resolve, reject) => {
-      const waiting = { wants: new Wants(), passesHalt, answer: (view: QueryView) => resolve(query.answer(view)) }
+      const waiting = { wants: new Wants(), passesHalt, fetches: 0, answer: answerWith(resolve) }
       this.queue.add(waiting, this.host.clock.monotonicMs(), reject)
       this.running ??= this.work()
     })
@@ -98,38 +88,50 @@ export class Reader {
 
   private async work(): Promise<void> {
     await Promise.resolve()
-    while (!this.queue.isEmpty) {
-      const batch = this.queue.take(SQL_LIMITS.queriesPerBatch)
+    let left: readonly Waiting<WaitingQuery>[] = []
+    while (left.length > 0 || !this.queue.isEmpty) {
+      // Those that arrived meanwhile join the ones that need another fetch.
+      const added = this.queue.take(SQL_LIMITS.queriesPerBatch - left.length)
+      left = [...left, ...this.unanswered(added, NO_ROWS, this.host.position())]
       try {
-        await this.process(batch)
+        left = await this.fetchFor(left)
       } catch (error) {
-        for (const { reject } of batch) reject(asFailure(error))
+        for (const { reject } of left) reject(asFailure(error))
+        left = []
       }
     }
     // In the same turn as the last look at the queue: what arrives from now on starts the loop again.
     this.running = undefined
   }
 
-  /** Answers every query whose rows are there, until none is left. */
-  private async process(batch: readonly Waiting<WaitingQuery>[]): Promise<void> {
-    let left = batch.filter(waiting => !this.answer(waiting, NO_ROWS, this.host.position()))
-    for (let fetches = 0; left.length > 0; fetches += 1) {
-      if (fetches === SQL_LIMITS.fetchesOfOneStatement) {
-        for (const waiting of left) {
-          await this.answerInSnapshot(waiting).catch((error: unknown) => waiting.reject(asFailure(error)))
-        }
-        return
-      }
-      const wants = new Wants()
-      for (const { work } of left) wants.addAll(work.wants)
-      // Read before the rows: nothing that they reference was released at or before it.
-      const position = this.host.position()
-      const { id, number } = this.host.lane()
-      const found = await this.fetch(id, wants, left)
-      this.host.onState(found.lane, number)
-      const fetched = FetchedRows.of(wants, found)
-      left = left.filter(waiting => !this.answer(waiting, fetched, position))
+  /** Fetches what the queries want, by one statement; returns those that need more. */
+  private async fetchFor(queries: readonly Waiting<WaitingQuery>[]): Promise<readonly Waiting<WaitingQuery>[]> {
+    const isLong = ({ work }: Waiting<WaitingQuery>) => work.fetches >= SQL_LIMITS.fetchesOfOneStatement
+    for (const waiting of queries.filter(isLong)) {
+      await this.answerInSnapshot(waiting).catch((error: unknown) => waiting.reject(asFailure(error)))
     }
+    const batch = queries.filter(waiting => !isLong(waiting))
+    if (batch.length === 0) return batch
+    const wants = new Wants()
+    for (const { work } of batch) {
+      work.fetches += 1
+      wants.addAll(work.wants)
+    }
+    // Read before the rows: nothing that they reference was released at or before it.
+    const position = this.host.position()
+    const { id, number } = this.host.lane()
+    const found = await this.fetch(id, wants, batch)
+    this.host.onState(found.lane, number)
+    if (found.lane) this.host.onRows(found.lane, wants, found)
+    return this.unanswered(batch, FetchedRows.of(wants, found), position)
+  }
+
+  private unanswered(
+    queries: readonly Waiting<WaitingQuery>[],
+    fetched: FetchedRows,
+    position: Position,
+  ): readonly Waiting<WaitingQuery>[] {
+    return queries.filter(waiting => !this.answer(waiting, fetched, position))
   }
 
   /** Answers a query that finds out what it needs step by step: each step fetches only what it lacks. */

@@ -27,6 +27,9 @@ export class RowsMissing extends Error {
   override readonly name = "RowsMissing"
 }
 
+/** The only one: most queries throw it once, and a stack would cost more than the query. */
+export const ROWS_MISSING = new RowsMissing()
+
 /** The decision cannot be made in this batch: it needs what an earlier one writes as a row of the database. */
 export class LaterBatch extends Error {
   override readonly name = "LaterBatch"
@@ -145,6 +148,15 @@ export class FetchedRows {
     }
   }
 
+  hasNamed(name: string): boolean {
+    return this.rows.has(name)
+  }
+
+  /** Adds a row by the name that `Wants` gives it. */
+  addNamed(name: string, row: StoredRow | undefined): void {
+    this.rows.set(name, row)
+  }
+
   has(family: StoredFamily, key: RowKey): boolean {
     return this.rows.has(nameOf(family, key))
   }
@@ -243,7 +255,7 @@ export class BatchView implements DecisionView {
     }
     if (!this.fetched.has(stored, key)) {
       this.wants.addRow(family, key)
-      throw new RowsMissing()
+      throw ROWS_MISSING
     }
     const row = this.fetched.row(stored, key)
     return row && this.shown(stored, column, row)
@@ -255,7 +267,7 @@ export class BatchView implements DecisionView {
     const counters = this.fetched.countersOf(bucketId)
     if (counters === undefined) {
       this.wants.counters.add(bucketId)
-      throw new RowsMissing()
+      throw ROWS_MISSING
     }
     return { value: encodeCounters(counters), payload: undefined }
   }
@@ -265,7 +277,7 @@ export class BatchView implements DecisionView {
     const keys = Array.from(this.range("buckets", range), ([key]) => key)
     const missing = keys.map(bucketIdOfRowKey).filter(bucketId => this.fetched.countersOf(bucketId) === undefined)
     for (const bucketId of missing) this.wants.counters.add(bucketId)
-    if (missing.length > 0) throw new RowsMissing()
+    if (missing.length > 0) throw ROWS_MISSING
     for (const key of keys) yield [key, this.countersRow(key)]
   }
 
@@ -296,7 +308,7 @@ export class BatchView implements DecisionView {
     }
     if (known?.isWhole === true) return
     this.wants.addRange(family, range)
-    throw new RowsMissing()
+    throw ROWS_MISSING
   }
 
   payload(family: Family, key: RowKey, row: MetadataRow): Uint8Array | undefined {
@@ -305,7 +317,7 @@ export class BatchView implements DecisionView {
     const { family: stored } = storedIn(family)
     if (!this.fetched.has(stored, key)) {
       this.wants.addRow(family, key)
-      throw new RowsMissing()
+      throw ROWS_MISSING
     }
     // A range returned the row without its payload; both are of one moment.
     return payloadOf(this.fetched.row(stored, key)?.payload)?.bytes

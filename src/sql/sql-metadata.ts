@@ -34,6 +34,7 @@ import { Connection } from "./connection.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain } from "./database.js"
 import type { IncarnationList, NodeProcess, Session } from "./database.js"
 import { endedFailure, haltedFailure, type EndReason } from "./end-reason.js"
+import { KnownRows } from "./known-rows.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
 import { MeasuredDatabase, StatementTimes } from "./measured-database.js"
@@ -64,6 +65,7 @@ export class SqlMetadata implements Metadata {
     private readonly settings: SqlMetadataSettings,
     private readonly process: NodeProcess,
     private readonly times: StatementTimes,
+    private readonly rows: KnownRows,
     begun: Begun,
     begunAs: (onEnded: (reason: EndReason) => void) => SqlIncarnation,
   ) {
@@ -83,8 +85,9 @@ export class SqlMetadata implements Metadata {
     try {
       const evidence = { seen: settings.marks ?? [], isCertain: false }
       const begun = await begin(process, session, "takeOver", evidence)
-      const begunAs = (onEnded: (reason: EndReason) => void) => new SqlIncarnation(settings, begun.known, onEnded)
-      return new SqlMetadata(settings, process, times, begun, begunAs)
+      const rows = new KnownRows()
+      const begunAs = (onEnded: (reason: EndReason) => void) => new SqlIncarnation(settings, begun.known, rows, onEnded)
+      return new SqlMetadata(settings, process, times, rows, begun, begunAs)
     } finally {
       await session.close()
     }
@@ -150,6 +153,18 @@ export class SqlMetadata implements Metadata {
 
   ask<Result>(query: Query<Result>): Soon<Result> {
     return this.refusal ? Promise.reject(this.refusal) : this.current.ask(query)
+  }
+
+  known<Result>(query: Query<Result>): Soon<Result> {
+    return this.refusal ? Promise.reject(this.refusal) : this.current.askKnown(query)
+  }
+
+  confirm(): Promise<void> {
+    return this.refusal ? Promise.reject(this.refusal) : this.current.confirm()
+  }
+
+  get generation(): number {
+    return this.rows.changes
   }
 
   private get refusal(): Failure | undefined {
@@ -310,7 +325,8 @@ export class SqlMetadata implements Metadata {
     const evidence = { seen: [this.seen], isCertain: this.over === "rolledBack" }
     try {
       const { known, seen } = await upkeep.repeat(Infinity, session => begin(process, session, "ifNone", evidence))
-      this.current = new SqlIncarnation(settings, known, reason => this.onEnded(reason))
+      this.rows.forget()
+      this.current = new SqlIncarnation(settings, known, this.rows, reason => this.onEnded(reason))
       this.seen = seen
       this.over = undefined
       settings.log.info("metadata_incarnation_begun", { incarnation: known.own })

@@ -441,6 +441,17 @@ export class Primary implements Metadata {
     return new ReplicaComparison(() => this.confirmed.map(({ replica }) => replica))
   }
 
+  known<Result>(query: Query<Result>): Soon<Result> {
+    return this.ask(query)
+  }
+
+  /** No other process changes rows. */
+  confirm(): undefined {
+    return undefined
+  }
+
+  readonly generation = 0
+
   async askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     if (this.confirmed.length < this.configurations.replicasWanted()) return undefined
     return this.verification.queryAll(verifiedSinceMs, query, this.committed)

@@ -122,7 +122,7 @@ test("a user who is renamed while all users are read is shown by the new name", 
 
 test("a key that another process removes is not accepted with the next request", async () => {
   const metadata = new MemoryMetadata()
-  const open = () => openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY, true)
+  const open = () => openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY)
   const [one, other] = [open(), open()]
   await one.accounts.ensureRoot()
   const { key } = await one.accounts.createKey({ accountId: ROOT_KEY.accountId, userName: undefined })
@@ -135,7 +135,7 @@ test("a key that another process removes is not accepted with the next request",
 
 test("policies are displayed after one walk over the identities, unless one that they name is missing", async () => {
   const metadata = new SlowMetadata()
-  const { accounts, identities } = openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY, true)
+  const { accounts, identities } = openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY)
   await accounts.ensureRoot()
   await identities.create({ ...BOB, ...PLAIN, role: undefined })
   const stored = trust({ AWS: (await identities.get(BOB)).id })

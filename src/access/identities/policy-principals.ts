@@ -55,13 +55,13 @@ export class PolicyPrincipals {
   shown(text: string): Soon<string> {
     const ids = principalsIn(text).flatMap(name => UNIQUE_ID.exec(name)?.[1] ?? [])
     if (ids.length === 0) return text
-    return after(this.known.get("all") ?? this.readIdentities(ids), identities =>
+    return after(this.known.get("all") ?? this.readIdentities(), identities =>
       mapPrincipals(text, name => arnOf(identities, name) ?? name),
     )
   }
 
   /** An identity that is renamed while the pages are read may be missing from all of them. */
-  private async readIdentities(named: readonly string[]): Promise<IdentitiesById> {
+  private async readIdentities(): Promise<IdentitiesById> {
     for (let walk = 1; ; walk += 1) {
       const { generation } = this.directory
       const found = new Map<string, NamedIdentity>()
@@ -69,10 +69,7 @@ export class PolicyPrincipals {
         for (const identity of page) found.set(identity.id, identity)
       }
       this.known.keep("all", found, generation)
-      const isCurrent = this.directory.isShared
-        ? named.every(id => found.has(id))
-        : generation === this.directory.generation
-      if (isCurrent || walk === WALKS_MAX) return found
+      if (generation === this.directory.generation || walk === WALKS_MAX) return found
     }
   }
 }

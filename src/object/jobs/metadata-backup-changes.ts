@@ -27,6 +27,18 @@ export class WatchedMetadata implements Metadata {
     return this.metadata.ask(query)
   }
 
+  known<Result>(query: Query<Result>): Soon<Result> {
+    return this.metadata.known(query)
+  }
+
+  confirm(): Promise<void> | undefined {
+    return this.metadata.confirm()
+  }
+
+  get generation(): number {
+    return this.metadata.generation
+  }
+
   askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     return this.metadata.askEveryReplica(verifiedSinceMs, query)
   }

@@ -1,0 +1,98 @@
+/** Rows of buckets and identities that an engine has in memory: never older than the confirmation of a request. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { openAccess } from "../../src/access/index.js"
+import { rowKeyOf } from "../../src/base/ids.js"
+import { command, query, type Metadata } from "../../src/metadata/index.js"
+import type { FaultPlan } from "../../src/sql/simulated/faults.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { NOW_MS, ROOT_KEY } from "../access/world.js"
+import { SimulatedWorld, SLOW, UNRELIABLE } from "./simulated-world.js"
+
+const ROUNDS = 40
+const READERS = 4
+const SETTING = { family: "settings", key: rowKeyOf(`${"\0".repeat(7)}\x01policy`) } as const
+
+const textIn = query("TextIn", view => Buffer.from(view.get(SETTING.family, SETTING.key)?.value ?? []).toString())
+const setText = command<[string | undefined], undefined>({
+  name: "SetText",
+  touches: () => [[SETTING.family, SETTING.key]],
+  decide(view, _, text) {
+    view.get(SETTING.family, SETTING.key)
+    return { writes: [{ ...SETTING, value: text === undefined ? undefined : Buffer.from(text) }], result: undefined }
+  },
+})
+
+const accessOn = (metadata: Metadata) =>
+  openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY).accounts
+
+test("rows of one generation are read once", () => {
+  const world = new SimulatedWorld(1, SLOW)
+  return world.run(async () => {
+    const [a, b] = [await world.open("a"), await world.open("b")]
+    await a.run(setText("first"))
+    await b.confirm()
+    assert.equal(await b.known(textIn()), "first")
+    assert.equal(b.known(textIn()), "first", "it is there at once")
+    await a.run(setText(undefined))
+    await b.confirm()
+    assert.equal(await b.known(textIn()), "")
+    assert.equal(b.known(textIn()), "", "an absent row is known too")
+    await b.run(setText("own"))
+    assert.equal(await b.known(textIn()), "own")
+  })
+})
+
+for (const [name, faults] of [
+  ["slow statements", SLOW],
+  ["lost connections", UNRELIABLE],
+] as const satisfies readonly (readonly [string, FaultPlan])[]) {
+  test(`what another process has changed holds from the next confirmation on: ${name}`, () => {
+    const world = new SimulatedWorld(5, faults)
+    return world.run(async () => {
+      const [a, b] = [await world.open("a"), await world.open("b")]
+      let acknowledged = 0
+      const isOver = () => acknowledged === ROUNDS
+      const read = async (): Promise<void> => {
+        while (!isOver()) {
+          const before = acknowledged
+          try {
+            await b.confirm()
+            const found = Number((await b.known(textIn())) || "0")
+            assert.ok(found >= before, `${found} after ${before} was acknowledged`)
+          } catch (error) {
+            if (error instanceof assert.AssertionError) throw error
+            await world.pass(20)
+          }
+        }
+      }
+      const write = async (): Promise<void> => {
+        while (!isOver()) {
+          const next = acknowledged + 1
+          await a.run(setText(String(next))).then(
+            () => (acknowledged = next),
+            () => world.pass(20),
+          )
+        }
+      }
+      await Promise.all([write(), ...Array.from({ length: READERS }, read)])
+    })
+  })
+}
+
+test("a key that one process disables is refused by the next request to another", () => {
+  const world = new SimulatedWorld(9, SLOW)
+  return world.run(async () => {
+    const [a, b] = [await world.open("a"), await world.open("b")]
+    const [one, other] = [accessOn(a), accessOn(b)]
+    await one.ensureRoot()
+    const { key } = await one.createKey({ accountId: ROOT_KEY.accountId, userName: undefined })
+    const isAccepted = async () => (await other.secretOf(key.id, undefined, NOW_MS)) !== undefined
+    for (let round = 0; round < ROUNDS; round += 1) {
+      assert.ok(await isAccepted())
+      await one.setKeyActive(key.id, false)
+      assert.ok(!(await isAccepted()), "it was disabled before the request")
+      await one.setKeyActive(key.id, true)
+    }
+  })
+})
