@@ -14,7 +14,7 @@ export {
   type NewDevice,
 } from "./device-commands-core.js"
 export { followHomes } from "./follow-homes-core.js"
-export { placeWithout, placeWithoutLongOffline } from "./long-out-core.js"
+export { LONG_OUT_MS, placeWithout, placeWithoutLongOffline } from "./long-out-core.js"
 export { drainNode, forgetNode, markNodeLost, removeNode, useNode } from "./node-commands-core.js"
 export { addLearner, dropReplicas, forgetLearners, nextReplicaStep, promoteLearner, tabletOf } from "./replicas-core.js"
 export { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"

@@ -16,7 +16,7 @@ export interface RemoteLimits {
   readonly hasMs: number
   /**
    * Deadlines of all other calls. Longer than a node takes to give up a device that hangs, so that its own failure
-   * arrives first.
+   * arrives first. Only the single device of a store has longer, 30 s, than a client's call: no other could answer.
    */
   readonly deadlineMs: Readonly<Record<CallClass, number>>
   /**

@@ -5,7 +5,7 @@ import { parseAccessKeyId, parseAccountId, parseNodeName, type DeviceId } from "
 import { KIB, MIB } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import type { ShardDevice } from "../../block/index.js"
-import { claimDevice, deviceOf, layoutOf, markOffline, setPolicy } from "../../cluster/index.js"
+import { claimDevice, deviceOf, layoutOf, LONG_OUT_MS, markOffline, setPolicy } from "../../cluster/index.js"
 import { clusterOf, deviceId, homeOn } from "../../cluster/testing-records.js"
 import { makeCodec } from "../../erasure/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
@@ -63,6 +63,7 @@ async function openN1(store: ControlRecord) {
       await elsewhere.change("elsewhere", decide)
       await records.refresh()
     },
+    pass: (durationMs: number) => clock.advance(durationMs),
     step: () => clock.runUntil(engine.control.step()),
     stateOf: (id: DeviceId) => deviceOf(records.record, id).state,
     openIds: () => engine.devices.map(({ place }) => place.id),
@@ -90,6 +91,20 @@ test("a device that others took offline while its node did not respond returns, 
   assert.deepEqual([stateOf(D1), stateOf(D2), stateOf(D3)], ["rebuilding", "active", "offline"])
   while ((await step()) === "busy");
   assert.equal(stateOf(D3), "offline")
+  await stop()
+})
+
+test("the places of an offline device go to others after 15 minutes, by the clock of no other node", async () => {
+  const { records, step, pass, stop } = await openN1(clusterOf(["n1:2", "n2:2", "n3:2"], "replica:2"))
+  await records.change("offline", record => markOffline(record, [D3], 0))
+  const isPlaced = () => records.record.layout.devices.includes(D3)
+  while ((await step()) === "busy");
+  await pass(LONG_OUT_MS - 1_000)
+  while ((await step()) === "busy");
+  assert.ok(isPlaced())
+  await pass(2_000)
+  while ((await step()) === "busy");
+  assert.ok(!isPlaced())
   await stop()
 })
 

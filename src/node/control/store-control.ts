@@ -25,6 +25,7 @@ import {
   markReturning,
   narrowLayout,
   nextReplicaStep,
+  placeWithout,
   placeWithoutLongOffline,
   promoteLearner,
   tabletOf,
@@ -37,6 +38,7 @@ import type { Log } from "../../seams/telemetry/contract.js"
 import { Replica, type ConfigurationStore, type Primary } from "../../tablet/index.js"
 import type { DeviceSet } from "../devices/device-set.js"
 import type { DeviceStack } from "../devices/device-stack.js"
+import { OfflineTimes } from "./offline-times-core.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
 
 const ALARM_EVERY_MS = 60_000
@@ -64,6 +66,7 @@ export class StoreControl implements Job, ConfigurationStore {
   readonly name = "replicas"
   private tablet: Primary | undefined
   private readonly decommissioning = new Set<DeviceId>()
+  private readonly offlineTimes = new OfflineTimes()
   /** Why this process took devices offline. */
   private readonly reasons = new Map<DeviceId, string>()
   /** When the last single-copy alarm was logged. */
@@ -80,6 +83,7 @@ export class StoreControl implements Job, ConfigurationStore {
     private readonly log: Log,
     private readonly options: ControlOptions,
   ) {
+    this.offlineTimes.observe(recordManager.record, clock.monotonicMs())
     recordManager.onChange(record => this.publish(record))
   }
 
@@ -107,6 +111,7 @@ export class StoreControl implements Job, ConfigurationStore {
 
   /** Publishes a changed record to the block layer, and gives up devices that another node has claimed. */
   private publish(record: ControlRecord): void {
+    this.offlineTimes.observe(record, this.clock.monotonicMs())
     for (const device of record.devices) {
       if (this.options.isOwn(device) || this.devices.find(device.id) === undefined) continue
       if (device.home === undefined) continue
@@ -286,7 +291,7 @@ export class StoreControl implements Job, ConfigurationStore {
     const [chosen, held] = [this.options.bucketPolicies(), this.options.heldPolicies()]
     await this.change("follow devices", record => {
       const next = leaver === undefined ? record : forgetDevice(record, leaver.id, [...chosen, ...(held ?? [])], false)
-      const followed = followDevices(placeWithoutLongOffline(next, this.clock.wallMs()), chosen)
+      const followed = followDevices(this.withoutLongOffline(next), chosen)
       return held === undefined ? followed : narrowLayout(followed, [...chosen, ...held])
     })
     if (leaver !== undefined) {
@@ -297,6 +302,13 @@ export class StoreControl implements Job, ConfigurationStore {
       )
     }
     return this.record !== before
+  }
+
+  /** On one machine the time counts across restarts; on several nodes no clock but the own one counts. */
+  private withoutLongOffline(record: ControlRecord): ControlRecord {
+    return record.tablets.length > 0
+      ? placeWithoutLongOffline(record, this.clock.wallMs())
+      : placeWithout(record, this.offlineTimes.long(this.clock.monotonicMs()))
   }
 
   /** A damaged metadata store is never repaired in place: its device learns everything from the other replicas. */
