@@ -1,18 +1,20 @@
 /**
  * A job that one process of the store does at a time: it takes steps only while the process has the lease. After the
- * loss of the lease it releases what it has begun.
+ * loss of the lease it releases what it has begun, also if the process has the lease again by then.
  */
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Leases } from "./leases.js"
 
 export class LeasedJob implements Job {
-  /** A step was taken since the latest release. */
-  private hasWorked = false
+  /** The term of the lease in which a step was taken; undefined: none since the latest release. */
+  private workedIn: number | undefined
 
   constructor(
     private readonly job: Job,
     private readonly lease: string,
-    private readonly leases: Pick<Leases, "holds" | "holder" | "tries" | "succeeds">,
+    private readonly leases: Pick<Leases, "holds" | "holder" | "termOf" | "tries" | "succeeds">,
+    /** What this process has done for the one that has the lease; undefined: nothing. */
+    private readonly help: () => string | undefined = () => undefined,
   ) {}
 
   get name(): string {
@@ -20,12 +22,13 @@ export class LeasedJob implements Job {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
-    if (!this.leases.holds(this.lease)) {
-      if (this.hasWorked) await this.job.release?.()
-      this.hasWorked = false
-      return "idle"
+    const term = this.leases.holds(this.lease) ? this.leases.termOf(this.lease) : undefined
+    if (this.workedIn !== undefined && this.workedIn !== term) {
+      await this.job.release?.()
+      this.workedIn = undefined
     }
-    this.hasWorked = true
+    if (term === undefined) return "idle"
+    this.workedIn = term
     this.leases.tries(this.lease, this.name)
     const outcome = await this.job.step(signal)
     this.leases.succeeds(this.lease, this.name)
@@ -35,6 +38,8 @@ export class LeasedJob implements Job {
   progress(): string {
     if (this.leases.holds(this.lease)) return this.job.progress()
     const holder = this.leases.holder(this.lease)
-    return holder === undefined ? "no node does this yet" : `node ${holder} does this`
+    const help = this.help()
+    const doer = holder === undefined ? "no node does this yet" : `node ${holder} does this`
+    return help === undefined ? doer : `${doer}; ${help}`
   }
 }

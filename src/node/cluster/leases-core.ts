@@ -44,6 +44,7 @@ interface Held {
 export class LeaseTable {
   private readonly watched = new Map<string, Watched>()
   private readonly held = new Map<string, Held>()
+  private readonly terms = new Map<string, number>()
   /** By lease, since when each of its jobs has tried, without success. */
   private readonly trying = new Map<string, Map<string, number>>()
   private readonly restsUntilMs = new Map<string, number>()
@@ -71,7 +72,13 @@ export class LeaseTable {
 
   taken(name: string, incarnation: Incarnation, sentMs: number): void {
     this.held.set(name, { incarnation, renewedMs: sentMs })
+    this.terms.set(name, this.termOf(name) + 1)
     this.trying.delete(name)
+  }
+
+  /** How often the process has taken the lease. */
+  termOf(name: string): number {
+    return this.terms.get(name) ?? 0
   }
 
   /** The lease is given up, or lost. */

@@ -99,16 +99,21 @@ test("a job takes steps only with its lease, releases its work without it, and s
     node: undefined as string | undefined,
     holds: () => leases.isOwn,
     holder: () => leases.node,
+    term: 1,
+    termOf: () => leases.term,
     tries: (name: string) => void calls.push(`${name} tries`),
     succeeds: (name: string) => void calls.push(`${name} succeeds`),
   }
-  const leased = new LeasedJob(job, job.name, leases)
+  const helped: string[] = []
+  const leased = new LeasedJob(job, job.name, leases, () => helped[0])
   const { signal } = new AbortController()
   assert.equal(leased.name, "repair")
   assert.equal(await leased.step(signal), "idle")
   assert.equal(leased.progress(), "no node does this yet")
   leases.node = "b"
   assert.equal(leased.progress(), "node b does this")
+  helped.push("9 shards written for other nodes")
+  assert.equal(leased.progress(), "node b does this; 9 shards written for other nodes")
   leases.isOwn = true
   assert.equal(leased.progress(), "half done")
   assert.equal(await leased.step(signal), "busy")
@@ -118,4 +123,13 @@ test("a job takes steps only with its lease, releases its work without it, and s
   leases.isOwn = false
   for (let steps = 0; steps < 2; steps += 1) assert.equal(await leased.step(signal), "idle")
   assert.deepEqual(calls.slice(5), ["release"], "once, after the lease was lost")
+  leases.isOwn = true
+  leases.term = 2
+  calls.length = 0
+  await leased.step(signal)
+  // The lease was lost and taken again between two steps.
+  leases.term = 3
+  calls.length = 0
+  await leased.step(signal)
+  assert.deepEqual(calls, ["release", "repair tries", "step", "repair succeeds"])
 })

@@ -68,6 +68,11 @@ export class Leases implements BackgroundService {
     return this.table.holds(name, this.own, this.nowMs)
   }
 
+  /** How often this process has taken the lease: each time it starts the job over. */
+  termOf(name: string): number {
+    return this.table.termOf(name)
+  }
+
   /** The node that had the lease when the rows were last read; undefined: none that is live. */
   holder(name: string): string | undefined {
     const incarnation = this.table.holderOf(name)
