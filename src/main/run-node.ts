@@ -2,6 +2,7 @@
 import { serveOperations } from "../node/cluster/cluster-operations.js"
 import { Membership } from "../node/cluster/membership.js"
 import { serveReports } from "../node/cluster/node-reports.js"
+import { serveRepair } from "../node/cluster/repair-workers.js"
 import { makeIdentity } from "../node/identity/node-identity.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { must } from "../base/assert.js"
@@ -62,6 +63,8 @@ export async function runNode(
     server => {
       serveReports(server, running.report)
       serveOperations(server, running.ownOperations)
+      const { visitsForOthers: visits } = running.engine.services
+      serveRepair(server, { clock, metrics: telemetry.metrics, records, visits })
     },
     onRemoved,
   )

@@ -36,6 +36,7 @@ import { reportOf, sourcesOfStore } from "../node/cluster/node-reports.js"
 import { Duties } from "../node/cluster/duties.js"
 import type { Leases } from "../node/cluster/leases.js"
 import { Joining } from "../node/cluster/joining.js"
+import { ClusterRepairWorkers } from "../node/cluster/repair-workers.js"
 import { domainsOf } from "../node/cluster/open-node.js"
 import type { OwnedFolder } from "../node/devices/device-set.js"
 import { openEngine, type Engine, type EngineSettings } from "../node/engine.js"
@@ -173,10 +174,10 @@ export async function runStore(
     if (jobs.has(job)) jobs.wake(job)
   })
   if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
-  const all = [...(duties?.share(engine.jobs) ?? engine.jobs), returning, ...joining]
+  const all = [...(duties?.share(engine.jobs, helpOf(engine)) ?? engine.jobs), returning, ...joining]
   const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)
-  const ownSources = sourcesOf(engine, store.isNew, jobs, compute, clock)
+  const ownSources = sourcesOf(engine, store, jobs, compute, clock)
   const nodes = () => seams.nodes?.()
   const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties, reach: engine })
   const status = statusOf(sources, store, config, seams)
@@ -213,6 +214,15 @@ export async function runStore(
     threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
 }
+
+/** What this node does for the one that repairs. */
+const helpOf =
+  ({ services }: Engine) =>
+  (job: string): string | undefined => {
+    const { writtenShards } = services.visitsForOthers
+    if (job !== "repair" || writtenShards === 0) return undefined
+    return `${writtenShards} shards written for other nodes`
+  }
 
 /** Operations on the store, from any of its nodes. */
 const operationsOf = (
@@ -261,18 +271,23 @@ const directoryOf = ({ nodes }: StoreSeams, { node }: OpenedStore, { cluster }: 
   node && cluster && new SharedNodes(node.name, cluster, node.metadata, node.records, () => nodes?.())
 
 /** What this node may do for all nodes of the store. */
-const dutiesOf = (
+function dutiesOf(
   { clock, random, telemetry, nodes = () => undefined }: StoreSeams,
   { node }: OpenedStore,
   engine: Engine,
   wake: (job: string) => void,
-): Duties | undefined =>
-  node &&
-  new Duties(
+): Duties | undefined {
+  if (node === undefined) return undefined
+  const { services, recordManager } = engine
+  const { repair } = services
+  const repairSeams = { clock, telemetry, record: () => recordManager.record, others: () => nodes()?.nodes ?? [] }
+  repair.shareVisits(new ClusterRepairWorkers(repairSeams, node.name, repair.own))
+  return new Duties(
     { clock, random, log: telemetry.log, nodes, ...node },
     () => engine.metadata.trouble === undefined && engine.outOfReach === undefined,
     wake,
   )
+}
 
 /** The jobs by which new devices of a node become part of the store, and nodes that were removed leave it. */
 async function joiningOf(
@@ -296,9 +311,16 @@ async function joiningOf(
   ]
 }
 
-function sourcesOf(engine: Engine, isNew: boolean, jobs: JobRunner, compute: Compute, clock: Clock): StatusSources {
+function sourcesOf(
+  engine: Engine,
+  { isNew, node }: OpenedStore,
+  jobs: JobRunner,
+  compute: Compute,
+  clock: Clock,
+): StatusSources {
   return sourcesOfEngine(clock, {
-    isNew,
+    // Other nodes may have written to a new store since: it is known once it has been scanned.
+    isNew: isNew && node === undefined,
     record: () => engine.recordManager.record,
     devices: () => engine.devices,
     offlineReason: id => engine.control.offlineReason(id),

@@ -26,6 +26,7 @@ import { Repair } from "./jobs/repair.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
 import { RateBound } from "./jobs/repair-rate-core.js"
 import { IntegrityAudit } from "./jobs/integrity-audit.js"
+import { VisitsForOthers } from "./jobs/visits-for-others.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
 
@@ -35,6 +36,8 @@ export interface Services extends ObjectServices {
   readonly tablet: Metadata
   readonly jobs: readonly Job[]
   readonly repair: Repair
+  /** Visits of repair that another process coordinates. */
+  readonly visitsForOthers: VisitsForOthers
   readonly reencode: Reencode
   readonly integrityAudit: IntegrityAudit
   readonly orphans: Orphans
@@ -86,7 +89,8 @@ export function createServices(
   const jobs: Job[] = [new Collector(tablet, blocks, retention ?? pins), orphans, repair, reencode, integrityAudit]
   if (isShared) jobs.push(repair.noteKeeping, refused)
   if (backup) jobs.push(new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup))
-  const upkeep = { jobs, repair, reencode, integrityAudit, orphans }
+  const visitsForOthers = new VisitsForOthers(backend, redundancy)
+  const upkeep = { jobs, repair, visitsForOthers, reencode, integrityAudit, orphans }
   return {
     buckets: new BucketService(watched),
     tablet: watched,

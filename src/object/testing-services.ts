@@ -31,8 +31,13 @@ interface WorldDevices {
   needlesOn(id: DeviceId): number
 }
 
+interface DeviceState {
+  readonly state: ControlDeviceState
+  readonly stateSinceMs: number
+}
+
 export class StoreWorld<Its extends WorldDevices> {
-  readonly clock = new SimClock()
+  readonly clock: SimClock
   readonly random = new SimRandom(5)
   readonly telemetry = new SimTelemetry()
   readonly tablet: MemoryMetadata
@@ -44,7 +49,7 @@ export class StoreWorld<Its extends WorldDevices> {
   readonly moved: number[] = []
   /** Misplaced copies when the transition was reported as done. */
   straysWhenMoved = 0
-  private readonly states = new Map<DeviceId, { state: ControlDeviceState; stateSinceMs: number }>()
+  private readonly states: Map<DeviceId, DeviceState>
   policyVersion = 1
   /** Later processes of the store take themselves for one of several. */
   isShared = false
@@ -61,7 +66,12 @@ export class StoreWorld<Its extends WorldDevices> {
     public policy: Policy,
     incarnation: number,
     before?: StoreWorld<Its>,
+    /** `before` goes on. */
+    isBeside = false,
   ) {
+    const other = isBeside ? before : undefined
+    this.clock = other?.clock ?? new SimClock()
+    this.states = other === undefined ? new Map<DeviceId, DeviceState>() : other.states
     const ids = [...devices.live.keys()]
     this.tablet = before?.tablet ?? new MemoryMetadata()
     const turns = this.random.fork("turns")
@@ -112,6 +122,12 @@ export class StoreWorld<Its extends WorldDevices> {
   /** The next process on the same devices and rows. */
   restart(incarnation: number): StoreWorld<Its> {
     return new StoreWorld(this.devices, this.makeCodec, this.policy, incarnation, this)
+  }
+
+  /** Another process that works on the same devices and rows at the same time. */
+  beside(incarnation: number): StoreWorld<Its> {
+    this.isShared = true
+    return new StoreWorld(this.devices, this.makeCodec, this.policy, incarnation, this, true)
   }
 
   private source(): RedundancySource {

@@ -59,11 +59,14 @@ export class Duties {
     this.services = [this.leases, new Steward({ ...seams, leases: this.leases, changeRecord }), this.database]
   }
 
-  /** The same jobs; those that one node does for all take steps only while this node does them. */
-  share(jobs: readonly Job[]): readonly Job[] {
+  /**
+   * The same jobs; those that one node does for all take steps only while this node does them. `helpWith`: what this
+   * node has done for the one that does the job.
+   */
+  share(jobs: readonly Job[], helpWith: (job: string) => string | undefined): readonly Job[] {
     return jobs.map(job => {
       const lease = LEASE_OF_JOB[job.name]
-      return lease === undefined ? job : new LeasedJob(job, lease, this.leases)
+      return lease === undefined ? job : new LeasedJob(job, lease, this.leases, () => helpWith(job.name))
     })
   }
 

@@ -5,6 +5,7 @@
 import type { DeviceId } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../../base/policy.js"
+import type { RepairCount } from "../../format/repair-calls.js"
 import type { MisplacedBlocks, ShardScanReport } from "./repair-contract.js"
 
 /** Groups of misplaced blocks, about two for each partition. The report says if it omits further ones. */
@@ -13,22 +14,15 @@ export const MISPLACED_GROUPS_MAX = 2 * PARTITIONS
 type CensusReport = Omit<ShardScanReport, "beganMs" | "hasScanned">
 
 /** The sums of one scanned partition. */
-export class PartitionCount {
+export class PartitionCount implements RepairCount {
   readonly bytesByPolicy = new Map<string, number>()
   readonly misplaced = new Map<string, MisplacedBlocks>()
   readonly lackingOn = new Set<DeviceId>()
-  /** Devices that lack shards if a doubtful block turns out to be referenced. */
   readonly perhapsLackingOn = new Set<DeviceId>()
-  /** Devices that lack shards of blocks that cannot be rebuilt: repair cannot supply them now. */
   readonly unrebuildableOn = new Set<DeviceId>()
   singles = 0
 
   constructor(readonly partition: number) {}
-
-  /** Whether the device certainly lacks nothing. */
-  isWholeOn(device: DeviceId): boolean {
-    return !this.lackingOn.has(device) && !this.perhapsLackingOn.has(device)
-  }
 
   add(policy: Policy, bytes: number): void {
     const text = textOfPolicy(policy)
@@ -44,6 +38,10 @@ export class PartitionCount {
   }
 }
 
+/** Whether the device certainly lacks nothing. */
+export const isWholeOn = ({ lackingOn, perhapsLackingOn }: RepairCount, device: DeviceId): boolean =>
+  !lackingOn.has(device) && !perhapsLackingOn.has(device)
+
 export class Census {
   private version = 0
   private readonly bytesByPolicy = new Map<string, Float64Array>()
@@ -57,7 +55,7 @@ export class Census {
   private report: CensusReport | undefined
 
   /** Replaces the count of the partition. */
-  set(count: PartitionCount): void {
+  set(count: RepairCount): void {
     const { partition } = count
     for (const [text, bytes] of this.bytesByPolicy) bytes[partition] = count.bytesByPolicy.get(text) ?? 0
     for (const [text, bytes] of count.bytesByPolicy) {
@@ -75,7 +73,7 @@ export class Census {
     this.changed()
   }
 
-  private setMisplaced({ partition, misplaced }: PartitionCount): void {
+  private setMisplaced({ partition, misplaced }: RepairCount): void {
     this.misplacedGroups -= this.misplaced.get(partition)?.length ?? 0
     this.misplaced.delete(partition)
     this.omitted.delete(partition)

@@ -1,8 +1,9 @@
 /** Repair: its view of the store, and its reports. */
-import type { DeviceId } from "../../base/ids.js"
+import type { DeviceId, UploadId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import type { Layouts } from "../../block/index.js"
 import type { ControlDevice } from "../../format/control-record.js"
+import type { RepairOutcome, RepairVisit } from "../../format/repair-calls.js"
 
 /** A device's state and when it began; a device that left and came back has a new beginning. */
 export type RepairDevice = Pick<ControlDevice, "state" | "stateSinceMs">
@@ -19,6 +20,25 @@ export interface RepairSource {
   onTransitionDone(version: number): void
   /** There is work: the job's runner must wake the job. */
   wake(): void
+}
+
+/** A visit that repair wants to be made. */
+export interface VisitOrder extends Omit<RepairVisit, "generation" | "longPassedOver"> {
+  readonly longPassedOver: ReadonlySet<UploadId>
+  /** The devices of the partition's slots that take part, in the order of slots. */
+  readonly slots: readonly DeviceId[]
+  /** Only this process can resolve what is left: it was passed over because this process held it. */
+  readonly isHere: boolean
+}
+
+/** Who makes the visits of repair. */
+export interface RepairWorkers {
+  /** How many nodes share the visits now, at least 1: a step takes so many times the work of one. */
+  readonly count: number
+  /** How many have made visits in the last minute. */
+  readonly takingPart: number
+  /** A visit by one of them. Rejects with the signal's reason once it fires. */
+  visit(order: VisitOrder, signal: AbortSignal): Promise<RepairOutcome>
 }
 
 /** The view of the store for repair and re-encoding. */

@@ -2,56 +2,54 @@
  * Repair visits: brings one partition at a time to the state that its rows and the layout require.
  *
  * Blocks that need nothing are skipped. The ownership of all others is resolved at their rows: live blocks are mended;
- * unreferenced ones are passed to the orphans job, and left alone from then on, unless they are on a device that is being
- * emptied: their shards move as they are. Held uploads (being written or re-encoded) are left alone until they are
- * released.
+ * unreferenced ones are reported, and left alone unless they are on a device that is being emptied: their shards move as
+ * they are. Held uploads (being written or re-encoded) are left alone until they are released.
+ *
+ * Promises  A visit changes nothing but shards. What it found is in its outcome.
+ * Limits    VISIT_LIMITS.
  */
 import { isFailure } from "../../base/failures.js"
 import type { DeviceId, PartitionId, UploadId } from "../../base/ids.js"
 import { shardsNeeded, type Policy } from "../../base/policy.js"
 import { after, type Soon } from "../../base/soon.js"
 import { needleIdOf, type BlockGroup, type Blocks, type LiveBlock } from "../../block/index.js"
+import type { RepairOutcome, UnreferencedBlock } from "../../format/repair-calls.js"
 import { mapBounded } from "../../life/index.js"
 import type { OwnershipResolver } from "./ownership-resolver.js"
 import type { UploadName } from "../queries/named-extents-core.js"
-import type { Orphans } from "./orphans.js"
-import { nameOf } from "./removals.js"
+import { nameOf, type BlockName } from "./removals.js"
 import { PartitionCount } from "./repair-census.js"
-import type { RepairSource } from "./repair-contract.js"
-import { isEmptying, scanBlock, takesPart, type BlockScan } from "./repair-core.js"
+import { isEmptying, scanBlock, takesPart, type BlockScan, type LayoutPair, type States } from "./repair-core.js"
 import type { PartitionNeed } from "./repair-ledger.js"
 import type { Uploads } from "../uploads.js"
 
-/** Blocks of one partition that are visited concurrently; the block layer limits their bytes. */
-const MAX_CONCURRENT_BLOCKS = 8
+const VISIT_LIMITS = {
+  /** Blocks of one partition that are visited concurrently; the block layer limits their bytes. */
+  maxConcurrentBlocks: 8,
+  /** Unreferenced blocks that one outcome reports; later visits report further ones. */
+  unreferencedMax: 1_000,
+  /** Uploads with unreadable blocks that one outcome reports; the integrity audit finds further ones. */
+  unreadableUploadsMax: 1_000,
+} as const
 
-/** Remaining work in a partition. */
-interface Left {
-  readonly kind: PartitionNeed
-  readonly spareShards: number
-  readonly bytes: number
+/** What a visit goes by, beside rows and indexes. */
+interface VisitView {
+  readonly layouts: LayoutPair
+  states(): States
+  /** Whether the block is known as unreferenced. */
+  isUnreferenced(block: BlockName): boolean
+  /**
+   * The visit is for another process, which knows the uploads that it holds itself: blocks of all live processes count
+   * as young.
+   */
+  readonly isForAnother: boolean
+  /** Whether no further block should be begun. */
+  isOver(): boolean
 }
-
-export interface VisitOutcome {
-  readonly count: PartitionCount
-  readonly writtenBytes: number
-  readonly writtenShards: number
-  /** A device has no space. */
-  readonly isFull: boolean
-  /** A device that takes part lacks a shard and does not respond now. */
-  readonly isWaiting: boolean
-  /** Undefined: nothing that could be done now. */
-  readonly left: Left | undefined
-  readonly passedOver: PassedOver
-  /** Blocks that rows reference and that have too few shards left. */
-  readonly unreadable: ReadonlySet<string>
-}
-
-/** Held or young uploads of a partition that were not whole: visited again once they are released. */
-export type PassedOver = ReadonlySet<UploadId>
 
 /** Knowledge about a partition's blocks beyond their indexes. */
-type Known = Pick<VisitOutcome, "unreadable"> & {
+type Known = Pick<RepairOutcome, "unreadable"> & {
+  readonly unreferenced?: ReadonlyMap<string, UnreferencedBlock>
   readonly settled?: ReadonlySet<string>
   /** No row references these yet; another process may still be writing them. */
   readonly young?: ReadonlySet<string>
@@ -69,6 +67,8 @@ class Visit {
   /** Blocks with all shards that their rows and the online devices allow. */
   readonly settled = new Set<string>()
   readonly unreadable = new Set<string>()
+  readonly unreadableUploads = new Map<UploadId, UploadName>()
+  readonly unreferenced = new Map<string, UnreferencedBlock>()
   /** Blocks that their rows reference. */
   readonly live = new Set<string>()
   readonly young = new Set<string>()
@@ -81,21 +81,23 @@ export class RepairVisits {
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
     private readonly resolver: OwnershipResolver,
-    private readonly orphans: Orphans,
-    private readonly source: RepairSource,
-    /** Called for a block that a row references and that has too few shards left. */
-    private readonly onUnreadable: (name: UploadName) => Promise<void>,
+    private readonly view: VisitView,
   ) {}
 
   /** `longPassedOver`: young uploads whose missing shards count no more. */
-  async visit(partition: PartitionId, longPassedOver: ReadonlySet<UploadId>): Promise<VisitOutcome> {
+  async visit(partition: PartitionId, longPassedOver: ReadonlySet<UploadId>): Promise<RepairOutcome> {
     const visit = new Visit(longPassedOver)
-    await mapBounded(await this.blocks.shardScanOf(partition), MAX_CONCURRENT_BLOCKS, group =>
+    await mapBounded(await this.blocks.shardScanOf(partition), VISIT_LIMITS.maxConcurrentBlocks, group =>
       this.visitBlock(group, visit),
     )
     const { count, left, passedOver } = await this.scan(partition, visit)
     const { writtenBytes, writtenShards, isFull, isWaiting, unreadable } = visit
-    return { count, writtenBytes, writtenShards, isFull, isWaiting, left, passedOver, unreadable }
+    const unreadableUploads = [...visit.unreadableUploads.values()]
+    const unreferenced = [...visit.unreferenced.values()]
+    return {
+      ...{ count, writtenBytes, writtenShards, isFull, isWaiting, left, passedOver },
+      ...{ unreadable, unreadableUploads, unreferenced },
+    }
   }
 
   /** The state of the partition by its indexes, and what a visit could do about it. */
@@ -110,7 +112,7 @@ export class RepairVisits {
   /** Adds a block to the scan of its partition. */
   addTo(scan: PartitionScan, group: BlockGroup, visit?: Known): void {
     const name = nameOf(group)
-    if (this.orphans.has(group)) {
+    if (this.view.isUnreferenced(group) || visit?.unreferenced?.has(name)) {
       if (this.leavingIn(group).size > 0) scan.leave("move", 0, 0)
       return
     }
@@ -153,18 +155,18 @@ export class RepairVisits {
   /** A device that had the shard may have left since, and the writer of the block does not notice. */
   private passOver(scan: PartitionScan, { uploadId }: BlockGroup, { lackingOn }: BlockScan): void {
     scan.passedOver.add(uploadId)
-    const states = this.source.states()
+    const states = this.view.states()
     for (const id of lackingOn) if (states.get(id)?.state === "rebuilding") scan.count.lackingOn.add(id)
   }
 
   private seen(group: BlockGroup, policy: Policy): BlockScan {
-    return scanBlock(group, policy, this.source.layouts, this.source.states())
+    return scanBlock(group, policy, this.view.layouts, this.view.states())
   }
 
   private async visitBlock(group: BlockGroup, visit: Visit): Promise<void> {
     const name = nameOf(group)
-    if (this.uploads.isHeld(group.uploadId)) return
-    if (this.orphans.has(group)) return this.moveAway(group, visit)
+    if (this.view.isOver() || this.uploads.isHeld(group.uploadId)) return
+    if (this.view.isUnreferenced(group)) return this.moveAway(group, visit)
     const policy = group.shape?.policy
     if (policy !== undefined && this.seen(group, policy).need === "nothing") return
     const verdict = await this.resolver.resolve(group)
@@ -172,19 +174,23 @@ export class RepairVisits {
       visit.live.add(name)
       return this.mend(group, verdict.live, visit)
     }
-    if (verdict.kind === "unnamed" && this.uploads.mayBeYoung(group.uploadId)) {
-      visit.young.add(name)
-      return this.moveAway(group, visit)
-    }
-    const isLeft = verdict.kind === "unknown" || (verdict.kind === "unnamed" && !this.orphans.add(group, verdict.owner))
-    if (isLeft) visit.settled.add(name)
+    if (this.isYoung(verdict.kind, group.uploadId)) visit.young.add(name)
+    else if (verdict.kind === "unnamed" && visit.unreferenced.size < VISIT_LIMITS.unreferencedMax)
+      visit.unreferenced.set(name, { group, owner: verdict.owner })
+    else if (verdict.kind !== "changing") visit.settled.add(name)
     if (verdict.kind !== "changing") await this.moveAway(group, visit)
+  }
+
+  private isYoung(verdict: "unnamed" | "changing" | "unknown", uploadId: UploadId): boolean {
+    if (verdict === "unknown") return false
+    if (this.view.isForAnother) return verdict === "changing" || this.uploads.isOfLiveProcess(uploadId)
+    return verdict === "unnamed" && this.uploads.mayBeYoung(uploadId)
   }
 
   /** The devices with shards of the block that are being emptied. */
   private leavingIn({ shards }: BlockGroup): ReadonlySet<DeviceId> {
-    const states = this.source.states()
-    const { devices } = this.source.layouts.current
+    const states = this.view.states()
+    const { devices } = this.view.layouts.current
     const isLeaving = (id: DeviceId): boolean => !devices.includes(id) && isEmptying(states.get(id))
     return new Set(shards.flatMap(({ deviceId }) => (isLeaving(deviceId) ? [deviceId] : [])))
   }
@@ -223,9 +229,10 @@ export class RepairVisits {
       if (!(await this.resolver.isKept(group, live.owner))) return
       if (mended.isUnreadable) {
         visit.unreadable.add(nameOf(group))
-        await this.onUnreadable({ ...live.owner, uploadId: group.uploadId })
+        if (visit.unreadableUploads.size < VISIT_LIMITS.unreadableUploadsMax)
+          visit.unreadableUploads.set(group.uploadId, { ...live.owner, uploadId: group.uploadId })
       }
-      const states = this.source.states()
+      const states = this.view.states()
       const isWaiting = mended.waitingFor.some(id => takesPart(states.get(id)))
       visit.isWaiting ||= isWaiting
       if (mended.lacking.length === 0 && !isWaiting && !mended.leftSurplus) visit.settled.add(nameOf(group))
@@ -240,7 +247,7 @@ export class RepairVisits {
 export class PartitionScan {
   readonly count: PartitionCount
   readonly passedOver = new Set<UploadId>()
-  left: Left | undefined
+  left: RepairOutcome["left"]
 
   constructor(partition: number) {
     this.count = new PartitionCount(partition)

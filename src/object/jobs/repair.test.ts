@@ -4,70 +4,18 @@ import { test } from "node:test"
 import { setImmediate as later } from "node:timers/promises"
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
-import { objectKeyOfText, parseIncarnation, parseLogSequence, type DeviceId } from "../../base/ids.js"
+import { objectKeyOfText, type DeviceId } from "../../base/ids.js"
 import { KIB, PARTITIONS } from "../../base/limits.js"
 import { parsePolicy, shardCount, tolerance } from "../../base/policy.js"
 import { waitIfSlow } from "../../volume/contract.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "../../block/index.js"
-import { changed, deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.js"
-import { Rows } from "../../device/index.js"
+import { changed, deviceIdOf as deviceOf } from "../../block/testing-blocks.js"
 import { needleKeyOf } from "../../format/needle.js"
-import { makeCodec } from "../../erasure/index.js"
-import { soleProcess } from "../../metadata/index.js"
-import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
 import { hintOfKey } from "../commands/missing-shard-hints-core.js"
-import { recordHints } from "../commands/version-commands-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
-
-const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
-const open = (text: string, devices?: number) =>
-  StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(text), devices)
-type World = StoreWorld<TestDevices>
-
-const noSignal = new AbortController().signal
-type Bodies = Map<string, Uint8Array>
-
-async function putSome(world: World, bodies: Bodies, count: number, stem = "key"): Promise<void> {
-  for (let i = 0; i < count; i += 1) {
-    const bytes = world.random.bytes(5_000 + world.random.below(60 * KIB))
-    await world.put(`${stem}${i}`, bytes)
-    bodies.set(`${stem}${i}`, bytes)
-  }
-}
-
-async function assertAll(world: World, bodies: Bodies, when: string): Promise<void> {
-  for (const [key, bytes] of bodies) assert.ok((await world.get(key)).equals(bytes), `${key} ${when}`)
-}
-
-/** Every referenced block is whole and on its assigned devices, and no other block exists. */
-async function assertWhole(world: World, bodies: Bodies, when: string): Promise<void> {
-  await world.clock.advance(REPAIR_LIMITS.checkEveryMs)
-  await world.settle()
-  await world.removeAborted()
-  const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
-  for (const group of groups) {
-    const { lacking, strays, spareShards } = standingOf(
-      group,
-      must(group.shape, "indexed").policy,
-      world.layouts.current,
-    )
-    assert.deepEqual([lacking, strays, spareShards], [[], 0, tolerance(world.policy)], when)
-  }
-  const blocks = [...bodies.values()].reduce((sum, bytes) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
-  assert.equal(groups.length, blocks, `${when}: only referenced blocks exist`)
-  const shardScan = world.services.repair.shardScan()
-  assert.ok(shardScan.isComplete)
-  for (const [device, flags] of shardScan.lacking) assert.ok(!flags.includes(1), `${when}: ${device}`)
-  assert.deepEqual(shardScan.misplacedBlocks, [], when)
-  const bytes = [...bodies.values()].reduce((sum, body) => sum + body.length, 0)
-  assert.equal(
-    shardScan.policies.reduce((sum, use) => sum + use.bytes, 0),
-    bytes,
-    when,
-  )
-}
+import { heldSource, sourceOf, plainUpload } from "../testing-services.js"
+import { assertAll, assertWhole, noSignal, open, putSome, type Bodies } from "./testing-repair.js"
 
 test("a healthy store is scanned in few steps, and nothing is written", async () => {
   const world = await open("ec:4+2")
@@ -464,72 +412,6 @@ test("a device is not reported whole while it has a hint that came too late for 
   await assertWhole(world, bodies, "in the end")
 })
 
-test("hints and damages that another process recorded are repaired soon, and unresolved ones are visited once", async () => {
-  const alone = await open("ec:2+1")
-  const bodies: Bodies = new Map()
-  await putSome(alone, bodies, 6)
-  await alone.settle()
-  alone.isShared = true
-  const world = alone.restart(2)
-  await world.settle()
-  const [group] = (await world.blocks.shardScan(ALL_NEEDLES.start)).groups
-  const { deviceId: lost, slot } = must(group?.shards[0], "a shard")
-  const needle = needleIdOf(must(group, "a block"), slot)
-  const { volumes } = must(world.devices.live.get(lost), "the device is online")
-  const { partition } = needle
-  const had = world.devices.needlesOn(lost)
-  await world.clock.runUntil(volumes.remove([needle]))
-  const wait = async () => {
-    await world.clock.advance(30_000)
-    await world.settle()
-  }
-  await wait()
-  assert.equal(world.devices.needlesOn(lost), had - 1, "nobody knows of it")
-  await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
-  await wait()
-  assert.equal(world.devices.needlesOn(lost), had)
-  assert.equal(world.tablet.rows("debts"), 0)
-  // The hint of a block that cannot be rebuilt is not acted on again and again.
-  for (const shard of must(group, "a block").shards.slice(0, 2)) {
-    const device = must(world.devices.live.get(shard.deviceId), "the device is online")
-    await world.clock.runUntil(device.volumes.remove([needleIdOf(must(group, "a block"), shard.slot)]))
-  }
-  await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
-  await wait()
-  assert.equal(world.tablet.rows("debts"), 1)
-  await world.clock.advance(30_000)
-  assert.equal(await world.settle(), 2, "it reads the hints, and has nothing to do")
-  await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
-  await world.clock.advance(30_000)
-  assert.equal(await world.settle(), 3, "the hint was recorded again: it visits the partition")
-})
-
-test("blocks that a live process has written are repaired by others once a row references them", async () => {
-  const alone = await open("ec:2+1")
-  const bodies: Bodies = new Map()
-  await putSome(alone, bodies, 3)
-  alone.tablet.before = name => {
-    if (name === "PutVersion") throw fail("stopping")
-  }
-  await assert.rejects(alone.put("on its way", alone.random.bytes(10 * KIB)))
-  alone.isShared = true
-  const world = alone.restart(2)
-  world.tablet.before = () => undefined
-  world.tablet.incarnations = { own: parseIncarnation(2), oldestLive: parseIncarnation(1), isOver: () => false }
-  const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
-  const had = world.needles
-  for (const group of groups) {
-    const { deviceId, slot } = must(group.shards[0], "a shard")
-    const { volumes } = must(world.devices.live.get(deviceId), "the device is online")
-    await world.clock.runUntil(volumes.remove([needleIdOf(group, slot)]))
-  }
-  await world.settle()
-  assert.equal(world.needles, had - 1, "the block on its way is neither repaired nor removed")
-  await assertAll(world, bodies, "repaired")
-  world.tablet.incarnations = soleProcess(parseIncarnation(2))
-  await assertWhole(world, bodies, "once that process has ended")
-})
-
 test("a device that does not respond for a moment gets its shards as soon as it does, and no transition ends before", async () => {
   const world = await open("ec:2+1")
   await putSome(world, new Map(), 6)
@@ -549,151 +431,6 @@ test("a device that does not respond for a moment gets its shards as soon as it 
   assert.deepEqual([world.moved, world.straysWhenMoved], [[world.layouts.current.version], 0])
   assert.ok(world.devices.needlesOn(silent) > 0)
   assert.equal(world.stateOf(silent), "active")
-})
-
-/** A process that writes an upload, and another one that repairs after a device was replaced meanwhile. */
-async function whileAnotherWrites() {
-  const writer = await open("ec:4+2")
-  const { slow, goOn } = heldSource(writer.random.bytes(50_000))
-  const putting = writer.services.objects.put(writer.putting("a", slow))
-  await writer.clock.advance(1_000)
-  writer.isShared = true
-  const world = writer.restart(2)
-  const shared = { oldestLive: parseIncarnation(1), isOver: () => false }
-  world.tablet.incarnations = { own: parseIncarnation(2), ...shared }
-  const by = await world.replace(deviceOf(3), 50)
-  await world.settle()
-  assert.equal(world.stateOf(by), "rebuilding", "it lacks shards of the upload in progress")
-  const commit = async () => {
-    world.tablet.incarnations = { own: parseIncarnation(1), ...shared }
-    goOn()
-    await writer.clock.runUntil(putting)
-    world.tablet.incarnations = { own: parseIncarnation(2), ...shared }
-  }
-  return { world, by, commit }
-}
-
-test("a block that another process commits after a visit is soon made whole, and its hints are kept until then", async () => {
-  const { world, by, commit } = await whileAnotherWrites()
-  const { groups } = await world.blocks.shardScan(ALL_NEEDLES.start)
-  const group = must(groups[0], "a block")
-  const { partition } = group
-  const { deviceId, slot } = must(group.shards[0], "a shard")
-  const { volumes } = must(world.devices.live.get(deviceId), "the device is online")
-  await world.clock.runUntil(volumes.remove([needleIdOf(group, slot)]))
-  await world.tablet.run(recordHints([{ partition, deviceId }]))
-  await world.clock.advance(REPAIR_LIMITS.youngEveryMs)
-  await world.settle()
-  assert.deepEqual([world.stateOf(by), world.tablet.rows("debts")], ["rebuilding", 1])
-  await commit()
-  await world.clock.advance(REPAIR_LIMITS.youngEveryMs)
-  await world.settle()
-  for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups)
-    assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
-  assert.deepEqual([world.stateOf(by), world.tablet.rows("debts")], ["active", 0])
-})
-
-test("a device does not wait for blocks that another process released, which are kept for the retention", async () => {
-  const { world, by, commit } = await whileAnotherWrites()
-  const pass = async (ms: number) => {
-    await world.clock.advance(ms)
-    await world.settle()
-  }
-  await pass(REPAIR_LIMITS.youngMsMax - REPAIR_LIMITS.youngEveryMs)
-  assert.equal(world.stateOf(by), "rebuilding")
-  await pass(REPAIR_LIMITS.youngEveryMs)
-  assert.equal(world.stateOf(by), "active")
-  // A long upload is made whole all the same.
-  await commit()
-  await pass(REPAIR_LIMITS.youngEveryMs)
-  for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups)
-    assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
-})
-
-for (const who of ["another live process", "an ended process"] as const) {
-  test(`blocks that ${who} released leave a removed device as they are, and are deleted when they are due`, async () => {
-    const writer = await open("ec:2+1", 4)
-    const bodies: Bodies = new Map()
-    await putSome(writer, bodies, 12)
-    await writer.settle()
-    const released = who === "an ended process" ? 6 : 12
-    for (let i = 0; i < released; i += 1) {
-      await writer.remove(`key${i}`)
-      bodies.delete(`key${i}`)
-    }
-    writer.isShared = true
-    const world = writer.restart(2)
-    const isOver = (): boolean => who === "an ended process"
-    world.tablet.incarnations = { own: parseIncarnation(2), oldestLive: parseIncarnation(1), isOver }
-    const leaver = deviceOf(4)
-    await world.settle("orphans")
-    await world.settle()
-    const had = world.needles
-    world.decommission(leaver)
-    world.devices.meddle = what => {
-      if (what === "append") throw fail("deviceFull")
-    }
-    for (let steps = 0; steps < 20; steps += 1) {
-      await world.clock.runUntil(world.services.repair.step(noSignal))
-      await world.clock.advance(1_000)
-    }
-    assert.deepEqual([world.moved, world.needles], [[], had], "nothing is removed that cannot be written")
-    assert.ok(world.services.repair.report().isShortOfSpace)
-    world.devices.meddle = () => undefined
-    await world.clock.advance(REPAIR_LIMITS.waitingMs)
-    await world.settle()
-    assert.equal(world.devices.needlesOn(leaver), 0)
-    assert.deepEqual([world.moved, world.straysWhenMoved], [[world.layouts.current.version], 0])
-    world.forget(leaver)
-    assert.equal(world.needles, had, "nothing is lost with the device")
-    for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups)
-      assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
-    await assertAll(world, bodies, "without the device")
-    world.tablet.incarnations = soleProcess(parseIncarnation(2))
-    await world.settle("collector")
-    await assertWhole(world, bodies, "once what was released is due")
-  })
-}
-
-test("an upload that another process is writing leaves a removed device, and can be read once it is committed", async () => {
-  const writer = await open("ec:2+1", 4)
-  const { slow, goOn } = heldSource(writer.random.bytes(200_000))
-  const putting = writer.services.objects.put(writer.putting("a", slow))
-  await writer.clock.advance(1_000)
-  writer.isShared = true
-  const world = writer.restart(2)
-  const shared = { oldestLive: parseIncarnation(1), isOver: () => false }
-  world.tablet.incarnations = { own: parseIncarnation(2), ...shared }
-  const leaver = deviceOf(2)
-  world.decommission(leaver)
-  assert.ok(world.devices.needlesOn(leaver) > 0)
-  await world.settle()
-  assert.equal(world.devices.needlesOn(leaver), 0)
-  world.forget(leaver)
-  world.tablet.incarnations = { own: parseIncarnation(1), ...shared }
-  goOn()
-  await writer.clock.runUntil(putting)
-  assert.equal((await world.get("a")).length, 200_000)
-})
-
-test("shards of a wide block whose layout became narrow leave a removed device all the same", async () => {
-  const writer = await open("ec:2+2")
-  await putSome(writer, new Map(), 3)
-  await writer.settle()
-  for (let i = 0; i < 3; i += 1) await writer.remove(`key${i}`)
-  writer.isShared = true
-  const world = writer.restart(2)
-  world.tablet.incarnations = { own: parseIncarnation(2), oldestLive: parseIncarnation(1), isOver: () => false }
-  const leaver = deviceOf(4)
-  const had = world.needles
-  world.decommission(leaver, 3)
-  await world.settle()
-  await world.clock.advance(REPAIR_LIMITS.checkEveryMs)
-  await world.settle()
-  assert.deepEqual([world.devices.needlesOn(leaver), world.needles], [0, had])
-  world.tablet.incarnations = soleProcess(parseIncarnation(2))
-  await world.settle("collector")
-  assert.equal(world.needles, 0)
 })
 
 test("only deletions on a disk without space for them wait", async () => {

@@ -5,6 +5,9 @@
  * visits the partitions that need repairs, those with the fewest spare shards first. Missing-shard hints and damaged
  * shards put their partitions back on the list at any time.
  *
+ * In a store of several nodes one of them coordinates: it scans, keeps census and ledger, and chooses what is visited.
+ * The visits are made by all nodes (`RepairWorkers`).
+ *
  * Promises  A hint is dropped only if a visit found nothing missing. A device is reported whole, and a transition done,
  *           only after a scan of every partition that started after the change.
  * Limits    REPAIR_LIMITS; the block layer limits the bytes in memory.
@@ -13,8 +16,9 @@ import type { DeviceId, PartitionId, RowKey, UploadId } from "../../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../../base/ids.js"
 import { MIB, PARTITIONS } from "../../base/limits.js"
 import { after, type Soon } from "../../base/soon.js"
-import { ALL_NEEDLES, type Blocks, type ShardCopy, type ShardScanPage } from "../../block/index.js"
+import { ALL_NEEDLES, assignedDeviceOf, type Blocks, type ShardCopy, type ShardScanPage } from "../../block/index.js"
 import { needleKeyOf } from "../../format/needle.js"
+import { VISIT_UPLOADS_MAX, type RepairCount, type RepairOutcome } from "../../format/repair-calls.js"
 import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Metadata } from "../../metadata/index.js"
@@ -31,12 +35,13 @@ import type { Orphans } from "./orphans.js"
 import { dropRows } from "../commands/pending-deletion-commands-core.js"
 import { OtherHints } from "./other-hints.js"
 import { nameOf } from "./removals.js"
-import { Census, type PartitionCount } from "./repair-census.js"
-import type { RepairReport, RepairSource, ShardScanReport } from "./repair-contract.js"
+import { Census, isWholeOn } from "./repair-census.js"
+import type { RepairReport, RepairSource, RepairWorkers, ShardScanReport, VisitOrder } from "./repair-contract.js"
 import { haveChanged, takesPart, type States } from "./repair-core.js"
 import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf } from "./repair-ledger.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
-import { PartitionScan, RepairVisits, type PassedOver, type VisitOutcome } from "./repair-visit.js"
+import { UnreadableBlocks } from "./repair-unreadable.js"
+import { PartitionScan, RepairVisits } from "./repair-visit.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 import type { MissingShardHint } from "../commands/version-commands-core.js"
@@ -46,6 +51,8 @@ export const REPAIR_LIMITS = {
   partitionsPerStep: 128,
   bytesPerStep: 128 * MIB,
   maxConcurrentPartitions: 64,
+  /** In a store of several nodes all of this is multiplied by their number, up to this one. */
+  workersMax: 64,
   hintsPerStep: 2_000,
   /** Damaged shards that wait to be recorded; the next scrub finds further ones. */
   damagesWaitingMax: 1_000,
@@ -90,19 +97,23 @@ interface ScanStart {
 
 export class Repair implements Job {
   readonly name = "repair"
-  private readonly ledger = new RepairLedger()
-  private readonly census = new Census()
-  private readonly rate = new WorkRate()
+  /** Visits by this process alone. */
+  readonly own: RepairWorkers
+  private workers: RepairWorkers
+  private ledger = new RepairLedger()
+  private census = new Census()
+  private rate = new WorkRate()
   private readonly visits: RepairVisits
   /** Partitions with work for a visit, and the devices known to lack their shards. */
   private readonly lackingDevices = new Map<PartitionId, Set<DeviceId>>()
   /** Least recently visited first. */
   private readonly passedOver = new Map<PartitionId, PassedOverSince>()
+  /** Partitions whose next visit must be made by this process. */
+  private readonly visitedHere = new Set<PartitionId>()
   private youngVisitMs = -Infinity
   private readonly damages = new Map<RowKey, ShardCopy>()
   /** Blocks with too few shards left, as found by visits since the last full scan. */
-  private readonly unreadable = new Map<PartitionId, ReadonlySet<string>>()
-  private unreadableBlocks = 0
+  private readonly unreadable = new UnreadableBlocks(REPAIR_LIMITS.unreadableKept)
   private scanStart: ScanStart | undefined
   private scan: RepairScan | undefined
   /** Where the reading of hints continues; undefined: all have been read. */
@@ -117,7 +128,7 @@ export class Repair implements Job {
   private reencodedMs: number | undefined
   private writtenShards = 0
   /** Undefined: no other process records hints. */
-  private readonly otherHints: OtherHints | undefined
+  private otherHints: OtherHints | undefined
 
   private readonly clock: Clock
   private readonly metadata: Metadata
@@ -131,9 +142,9 @@ export class Repair implements Job {
     /** Limits moves. */
     private readonly bound: RateBound,
     /** Called for a block that a row references and that has too few shards left. */
-    onUnreadable: (name: UploadName) => Promise<void>,
+    private readonly onUnreadable: (name: UploadName) => Promise<void>,
     /** Other processes of the store write blocks too. */
-    isShared = false,
+    private readonly isShared = false,
   ) {
     const { clock, metadata, blocks, uploads } = backend
     this.clock = clock
@@ -141,8 +152,21 @@ export class Repair implements Job {
     this.blocks = blocks
     this.uploads = uploads
     this.otherHints = isShared ? new OtherHints() : undefined
-    const resolver = new OwnershipResolver(backend)
-    this.visits = new RepairVisits(blocks, uploads, resolver, orphans, source, onUnreadable)
+    this.visits = new RepairVisits(blocks, uploads, new OwnershipResolver(backend), {
+      layouts: source.layouts,
+      states: () => source.states(),
+      isUnreferenced: block => orphans.has(block),
+      isForAnother: false,
+      isOver: () => false,
+    })
+    const visit = ({ partition, longPassedOver }: VisitOrder) => this.visits.visit(partition, longPassedOver)
+    this.own = { count: 1, takingPart: 1, visit }
+    this.workers = this.own
+  }
+
+  /** From now on these make the visits. */
+  shareVisits(workers: RepairWorkers): void {
+    this.workers = workers
   }
 
   progress(): string {
@@ -150,7 +174,9 @@ export class Repair implements Job {
     if (this.isPaused) return "paused"
     if (this.scan?.next !== undefined) return `${this.scan.open.count.partition} of ${PARTITIONS} partitions scanned`
     const left = mending.partitionsRemaining + moving.partitionsRemaining
-    return `${left} partitions to visit, ${this.writtenShards} shards written`
+    const { takingPart } = this.workers
+    const nodes = takingPart > 1 ? `, ${takingPart} nodes take part` : ""
+    return `${left} partitions to visit, ${this.writtenShards} shards written${nodes}`
   }
 
   pause(): void {
@@ -211,7 +237,7 @@ export class Repair implements Job {
 
   private noteDamaged(copy: ShardCopy, isNew: boolean): void {
     // Each reader of a lost object finds the same damage, and a visit could not repair it.
-    if (!isNew && this.unreadable.get(copy.id.partition)?.has(nameOf(copy.id))) return
+    if (!isNew && this.unreadable.has(copy.id.partition, nameOf(copy.id))) return
     if (this.damages.size < REPAIR_LIMITS.damagesWaitingMax)
       this.damages.set(rowKeyOf(copy.deviceId + needleKeyOf(copy.id)), copy)
     this.require(copy.id.partition, copy.deviceId)
@@ -237,13 +263,13 @@ export class Repair implements Job {
   }
 
   /** Records a partition's count, and hints that arrived since. */
-  private noteCount(count: PartitionCount): void {
+  private noteCount(count: RepairCount): void {
     this.census.set(count)
     const partition = parsePartitionId(count.partition)
     for (const deviceId of this.lackingDevices.get(partition) ?? []) this.census.lacks(deviceId, partition)
   }
 
-  private notePassedOver(partition: PartitionId, uploads: PassedOver): void {
+  private notePassedOver(partition: PartitionId, uploads: ReadonlySet<UploadId>): void {
     const before = this.passedOver.get(partition)
     this.passedOver.delete(partition)
     if (uploads.size === 0) return
@@ -254,8 +280,10 @@ export class Repair implements Job {
   /** Uploads of the partition that have been passed over for so long that no device waits for them. */
   private longPassedOver(partition: PartitionId): ReadonlySet<UploadId> {
     const beforeMs = this.clock.monotonicMs() - REPAIR_LIMITS.youngMsMax
-    const uploads = this.passedOver.get(partition) ?? []
-    return new Set(Array.from(uploads).flatMap(([id, sinceMs]) => (sinceMs <= beforeMs ? [id] : [])))
+    const long = Array.from(this.passedOver.get(partition) ?? []).flatMap(([id, sinceMs]) =>
+      sinceMs <= beforeMs && !this.uploads.isHeld(id) ? [id] : [],
+    )
+    return new Set(long.slice(0, VISIT_UPLOADS_MAX))
   }
 
   /** Visits partitions again whose held uploads were released. */
@@ -263,6 +291,7 @@ export class Repair implements Job {
     for (const [partition, uploads] of this.passedOver) {
       if ([...uploads.keys()].some(id => this.uploads.isHeld(id) || this.uploads.mayBeYoung(id))) continue
       this.passedOver.delete(partition)
+      this.visitedHere.add(partition)
       this.visitAgain(partition)
     }
   }
@@ -306,6 +335,28 @@ export class Repair implements Job {
     return this.visitNext(signal)
   }
 
+  /** Another process repairs from now on. Its work is unknown here: the next step begins a full scan. */
+  async release(): Promise<void> {
+    this.scanStart = undefined
+    this.scan = undefined
+    this.hasScanned = false
+    this.rescans = 0
+    this.isShortOfSpace = false
+    this.ledger = new RepairLedger()
+    this.census = new Census()
+    this.rate = new WorkRate()
+    this.otherHints = this.isShared ? new OtherHints() : undefined
+    this.clearFindings()
+  }
+
+  /** Forgets what visits and scans have found. */
+  private clearFindings(): void {
+    this.lackingDevices.clear()
+    this.passedOver.clear()
+    this.visitedHere.clear()
+    this.unreadable.clear()
+  }
+
   private hasChanged(): boolean {
     const { scanStart, source } = this
     if (scanStart === undefined || scanStart.layoutVersion !== source.layouts.current.version) return true
@@ -330,10 +381,7 @@ export class Repair implements Job {
     this.hintsFrom = ALL_HINTS.start
     this.otherHints?.begin()
     this.ledger.clear()
-    this.lackingDevices.clear()
-    this.passedOver.clear()
-    this.unreadable.clear()
-    this.unreadableBlocks = 0
+    this.clearFindings()
     this.census.keep(new Set(states.keys()))
     for (const [id, { state }] of states) if (state === "rebuilding") this.census.lacksAll(id)
   }
@@ -426,10 +474,11 @@ export class Repair implements Job {
   }
 
   private async visitNext(signal: AbortSignal): Promise<StepOutcome> {
-    const { partitionsPerStep, bytesPerStep, maxConcurrentPartitions } = REPAIR_LIMITS
+    const { partitionsPerStep, bytesPerStep, maxConcurrentPartitions, workersMax } = REPAIR_LIMITS
     const nowMs = this.clock.monotonicMs()
-    const next = (bytesMax: number) => this.ledger.next(partitionsPerStep, bytesMax, nowMs)
-    const [first, ...others] = next(bytesPerStep)
+    const workers = Math.min(this.workers.count, workersMax)
+    const next = (bytesMax: number) => this.ledger.next(workers * partitionsPerStep, bytesMax, nowMs)
+    const [first, ...others] = next(workers * bytesPerStep)
     if (first === undefined) {
       this.reportWhole()
       this.rate.begin(this.clock.monotonicMs())
@@ -440,12 +489,13 @@ export class Repair implements Job {
     // All of them have the same urgency.
     const isMove = this.ledger.isMove(first)
     if (isMove && this.bound.isOver(nowMs)) return "throttled"
-    const chosen = isMove ? next(Math.min(bytesPerStep, this.bound.bytesPerSecondMax)) : [first, ...others]
+    const moveBytesMax = Math.min(workers * bytesPerStep, this.bound.bytesPerSecondMax)
+    const chosen = isMove ? next(moveBytesMax) : [first, ...others]
     let writtenBytes = 0
     let isFull = false
-    await mapBounded(chosen, maxConcurrentPartitions, async partition => {
+    await mapBounded(chosen, workers * maxConcurrentPartitions, async partition => {
       if (signal.aborted) return
-      const outcome = await this.visit(parsePartitionId(partition))
+      const outcome = await this.visit(parsePartitionId(partition), signal)
       writtenBytes += outcome.writtenBytes
       isFull ||= outcome.isFull
     })
@@ -456,14 +506,31 @@ export class Repair implements Job {
     return isFull ? "throttled" : "busy"
   }
 
-  private async visit(partition: PartitionId): Promise<VisitOutcome> {
+  private orderOf(partition: PartitionId): VisitOrder {
+    const { layouts } = this.source
+    const states = this.source.states()
+    const slots = Array.from({ length: layouts.current.width }, (_, slot) => {
+      const id = assignedDeviceOf(layouts.current, partition, slot)
+      return id === undefined || !takesPart(states.get(id)) ? [] : [id]
+    })
+    return {
+      ...{ partition, layoutVersion: layouts.current.version, longPassedOver: this.longPassedOver(partition) },
+      offline: [...states].flatMap(([id, { state }]) => (state === "offline" ? [id] : [])),
+      slots: slots.flat(),
+      isHere: this.visitedHere.delete(partition),
+    }
+  }
+
+  private async visit(partition: PartitionId, signal: AbortSignal): Promise<RepairOutcome> {
     // Hints that arrive from here on put the partition back on the list.
     this.lackingDevices.delete(partition)
     const { hints } = await this.metadata.ask(readHints(hintsOfPartition(partition), Infinity))
-    const outcome = await this.visits.visit(partition, this.longPassedOver(partition))
+    const outcome = await this.workers.visit(this.orderOf(partition), signal)
     const { count, left, passedOver } = outcome
+    for (const { group, owner } of outcome.unreferenced) this.orphans.add(group, owner)
+    for (const name of outcome.unreadableUploads) await this.onUnreadable(name)
     this.notePassedOver(partition, passedOver)
-    this.noteUnreadable(partition, outcome.unreadable)
+    this.unreadable.set(partition, outcome.unreadable)
     this.writtenShards += outcome.writtenShards
     this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
     await this.drop(this.resolved(hints, outcome))
@@ -480,25 +547,17 @@ export class Repair implements Job {
     return outcome
   }
 
-  private noteUnreadable(partition: PartitionId, blocks: ReadonlySet<string>): void {
-    this.unreadableBlocks -= this.unreadable.get(partition)?.size ?? 0
-    this.unreadable.delete(partition)
-    if (blocks.size === 0 || this.unreadableBlocks + blocks.size > REPAIR_LIMITS.unreadableKept) return
-    this.unreadable.set(partition, blocks)
-    this.unreadableBlocks += blocks.size
-  }
-
   /**
    * The hints of a partition that existed before a visit that found nothing missing. Hints of blocks that cannot be
    * rebuilt stay: after a restart they show which shards are damaged. All stay if the visit passed something over: a
    * process records hints of a block before the row that references it.
    */
-  private resolved(hints: readonly HintRow[], { count, passedOver }: VisitOutcome): readonly HintRow[] {
+  private resolved(hints: readonly HintRow[], { count, passedOver }: RepairOutcome): readonly HintRow[] {
     if (passedOver.size > 0) return []
     const states = this.source.states()
     return hints.filter(
       ({ deviceId }) =>
-        states.get(deviceId)?.state !== "offline" && count.isWholeOn(deviceId) && !count.unrebuildableOn.has(deviceId),
+        states.get(deviceId)?.state !== "offline" && isWholeOn(count, deviceId) && !count.unrebuildableOn.has(deviceId),
     )
   }
 

@@ -1,0 +1,82 @@
+/** Repair of a store of several nodes: a machine never returns, and all others rebuild what it had. */
+import assert from "node:assert/strict"
+import { createHash, randomBytes } from "node:crypto"
+import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
+import { noPostgres } from "../harness/postgres.js"
+import type { TestNode } from "../harness/nodes.js"
+import { BUCKET, isWhole, statusOf, statusSays, withNodes } from "./stores.js"
+
+const OBJECTS = 24
+const OBJECT_BYTES = 3_000_000
+
+const sumOf = (body: Uint8Array): string => createHash("sha256").update(body).digest("hex")
+
+/** Shards as the jobs of the nodes count them: by the node that coordinates, and by name those written for it. */
+function workOf({ jobs }: Awaited<ReturnType<typeof statusOf>>, { name: own }: TestNode) {
+  const coordinators: number[] = []
+  const forOthers = new Map<string, number>()
+  for (const { name, progress } of jobs) {
+    const [, on = own] = /^repair(?: on (.*))?$/.exec(name) ?? [undefined, ""]
+    if (on === "") continue
+    const [, all] = /, (\d+) shards written/.exec(progress) ?? []
+    const [, others] = /; (\d+) shards written for other nodes$/.exec(progress) ?? []
+    if (all !== undefined) coordinators.push(Number(all))
+    if (others !== undefined) forOthers.set(on, Number(others))
+  }
+  return { coordinators, forOthers }
+}
+
+test(
+  "a machine never returns: all others rebuild its shards, without it and without the node that repaired",
+  { skip: noPostgres },
+  async () => {
+    const options = { nodes: 4, foldersEach: 2, args: ["--redundancy", "ec:2+2"] }
+    await withNodes(options, async nodes => {
+      const sums = new Map<string, string>()
+      for (let i = 0; i < OBJECTS; i += 1) {
+        const body = randomBytes(OBJECT_BYTES)
+        await nodes.at(1 + (i % 4)).client.put({ bucket: BUCKET, key: `key-${i}`, body })
+        sums.set(`key-${i}`, sumOf(body))
+      }
+      const { nodes: seen } = await statusSays(nodes.at(1), status =>
+        must(status.nodes, "a store of nodes").nodes.some(({ jobs }) => jobs.includes("repair")),
+      )
+      // The node that does repair is lost: another one takes over.
+      const lostName = must(
+        seen?.nodes.find(({ jobs }) => jobs.includes("repair")),
+        "a node repairs",
+      ).name
+      const lost = must(
+        nodes.all.find(({ name }) => name === lostName),
+        "it is one of them",
+      )
+      const left = nodes.all.filter(node => node !== lost)
+      const at = must(left[0], "three nodes are left")
+      const before = workOf(await statusOf(at), at)
+      await lost.kill()
+      await statusSays(at, status => status.nodes?.nodes.find(({ name }) => name === lostName)?.state === "silent")
+      const admin = await at.admin()
+      await admin.post(`/v1/nodes/${lostName}/forget`, {})
+      admin.close()
+      await isWhole(at)
+      assert.equal((await statusOf(at)).devices.length, 6)
+      // One node coordinates and counts the shards of all; each of the others has written some for it.
+      // A further scan may have begun.
+      const after = workOf(await statusSays(at, status => workOf(status, at).coordinators.length === 1), at)
+      const byOthers = left.map(({ name }) => (after.forOthers.get(name) ?? 0) - (before.forOthers.get(name) ?? 0))
+      assert.equal(byOthers.filter(shards => shards > 0).length, 2, byOthers.join())
+      const all = must(after.coordinators[0], "one node coordinates")
+      assert.ok(
+        all > byOthers.reduce((sum, shards) => sum + shards, 0),
+        `${all}, others ${byOthers.join()}: some by itself`,
+      )
+      for (const node of left)
+        for (const [key, sum] of sums) {
+          const hash = createHash("sha256")
+          for await (const piece of (await node.client.get(BUCKET, key)).body) hash.update(piece)
+          assert.equal(hash.digest("hex"), sum, `${key} from ${node.name}`)
+        }
+    })
+  },
+)
