@@ -313,5 +313,10 @@ const readDeviceId = (row: RecordReader): DeviceId => parseDeviceId(row.text())
 function readFlags(row: RecordReader): Uint8Array {
   const bits = row.bytes()
   if (bits.length !== PARTITIONS / 8) throw fail("corruptRecord", { what: "node report", field: "flags" })
-  return Uint8Array.from({ length: PARTITIONS }, (_, at) => ((bits[at >> 3] ?? 0) >> (at & 7)) & 1)
+  const flags = new Uint8Array(PARTITIONS)
+  for (const [at, byte] of bits.entries()) {
+    if (byte === 0) continue
+    for (let bit = 0; bit < 8; bit += 1) flags[8 * at + bit] = (byte >> bit) & 1
+  }
+  return flags
 }
