@@ -1,14 +1,16 @@
 /**
- * `npm run sim -- [--kind storm|twins|disks] [--seed N] [--seeds COUNT] [--devices D] [--rounds R]`: simulated
+ * `npm run sim -- [--kind storm|twins|disks|cluster] [--seed N] [--seeds COUNT] [--devices D] [--rounds R]`: simulated
  * runs from seeds.
  *
  * A storm is concurrent clients on a machine that is stopped repeatedly, then audited; twins are
  * the engine and the model under the same commands; in disks, a nemesis damages disks, within the limits that the
- * store promises to survive, and in every fourth run beyond them. The same seed repeats the same run. Prints the
+ * store promises to survive, and in every fourth run beyond them. A cluster is several machines on one database, which a
+ * nemesis breaks for R minutes of virtual time; D devices are on each. The same seed repeats the same run. Prints the
  * command that repeats each failed run, and exits with 1 after all runs if one failed.
  */
 import { parseArgs } from "node:util"
 import { assert } from "../src/base/assert.js"
+import { ClusterStorm, clusterOf } from "./cluster/cluster-storm.js"
 import { DiskDrama, DRAMA, dramaOf } from "./world/disk-drama.js"
 import { Storm } from "./world/storm.js"
 import { Twins } from "./world/twins.js"
@@ -65,6 +67,15 @@ const KINDS: Readonly<Record<string, Kind>> = {
       const drama = new DiskDrama({ ...DRAMA, ...dramaOf(run.seed), ...run })
       await drama.run()
       return drama.summary
+    },
+  },
+  cluster: {
+    devicesOf: seed => clusterOf(seed).devicesPerNode,
+    rounds: 10,
+    perform: async ({ seed, devices, rounds }) => {
+      const storm = new ClusterStorm({ ...clusterOf(seed), seed, devicesPerNode: devices, faultMs: rounds * 60_000 })
+      await storm.run()
+      return storm.summary
     },
   },
 }

@@ -15,7 +15,7 @@ export interface Edit {
 export interface Plant {
   readonly bug: string
   readonly edits: readonly Edit[]
-  readonly scenario: ScenarioName
+  readonly scenario: ScenarioName | "cluster"
   /** Any of these checks may catch it: they test the same promise. */
   readonly caughtBy: readonly CheckName[]
 }

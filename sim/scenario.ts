@@ -4,13 +4,22 @@
  */
 import { assert } from "../src/base/assert.js"
 import { CheckFailed } from "./world/checks.js"
-import { isScenario, SCENARIOS } from "./world/scenarios.js"
+import { ClusterStorm, clusterOf } from "./cluster/cluster-storm.js"
+import { SCENARIOS } from "./world/scenarios.js"
+
+const CLUSTER_FAULT_MS = 60_000
+
+const ALL: Readonly<Record<string, (seed: number) => Promise<void>>> = {
+  ...SCENARIOS,
+  cluster: seed => new ClusterStorm({ ...clusterOf(seed), seed, faultMs: CLUSTER_FAULT_MS }).run(),
+}
 
 const [name = "", ...seeds] = process.argv.slice(2)
 
 try {
-  assert(isScenario(name), () => `no scenario "${name}"; there are: ${Object.keys(SCENARIOS).join(", ")}`)
-  for (const seed of seeds) await SCENARIOS[name](Number(seed))
+  const scenario = ALL[name]
+  assert(scenario !== undefined, () => `no scenario "${name}"; there are: ${Object.keys(ALL).join(", ")}`)
+  for (const seed of seeds) await scenario(Number(seed))
   process.stdout.write("passed\n")
 } catch (error) {
   const found = error instanceof Error ? error : new Error(String(error))

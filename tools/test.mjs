@@ -44,6 +44,7 @@ export const LONGEST = [
   "bench/quick",
   "tests/drama/drama",
   "tests/docs/commands",
+  "sim/cluster/cluster",
   "sim/world/disk-drama",
   "tests/devices/returning",
   "tests/crash/log",

@@ -26,6 +26,11 @@ export const CHECKS = {
   replicasAgree: "all metadata replicas are equal",
   fullIsNotFaulty: "a full disk refuses writes, and loses nothing",
   bodiesOutliveRows: "bodies are kept although the rows that reference them are lost",
+  noAssertionFails: "no process finds itself in a state that must not occur",
+  nodesRecover: "every node serves, and the store is whole, a while after the last fault",
+  machinesAreApart: "the shards of a block are spread over the machines",
+  releasedBytesStay: "bytes that an object ever referenced are kept for the retention",
+  nothingLeaks: "a node that stopped leaves nothing open",
   redundancyIsRestored: "full redundancy is restored once the devices are healthy",
 } as const
 

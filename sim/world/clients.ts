@@ -17,11 +17,13 @@ import type { Observer, Write } from "./observer.js"
 const SIZES = [40, 100, 1_000, 1_000, 4_096, 4_097, 20_000, 131_072, 131_073, 300_000]
 
 export interface ClientHost {
-  readonly observer: Observer
+  readonly observer: Pick<Observer, "begin" | "end" | "wasThere">
   /** Failures that a writer may receive; by the contract, the write had no effect. */
   readonly refusals: readonly FailureKind[]
   /** Whether a writer may receive this failure, after which the outcome is unknown. */
   isDoubt(error: unknown): boolean
+  /** Sizes of bodies; the ones that occur more often are wanted more often. */
+  readonly sizes?: readonly number[]
   /** The longest pause between two requests. */
   readonly pauseMsMax: number
   pause(durationMs: number): Promise<void>
@@ -65,7 +67,7 @@ export class Client {
     const { multipart } = this.engine.services
     const target = { bucket: this.bucket, key: objectKeyOfText(key) }
     const name = this.host.nextName()
-    const bytes = bodyBytes(name, SIZES[this.random.below(SIZES.length)] ?? 100)
+    const bytes = bodyBytes(name, this.size())
     const described = { attributes: { headers: {}, userMetadata: [] }, tags: [], checksum: undefined }
     const completing = async () => {
       const { multipartId } = await multipart.create({ ...target, ...described })
@@ -77,6 +79,11 @@ export class Client {
     }
     const write = this.host.observer.begin(key, name, `${hex(md5(md5(bytes)))}-1`)
     await this.record(write, completing())
+  }
+
+  private size(): number {
+    const { sizes = SIZES } = this.host
+    return sizes[this.random.below(sizes.length)] ?? 100
   }
 
   /** Reads, then replaces exactly the version it read. */
@@ -97,8 +104,7 @@ export class Client {
 
   private async put(key: string, conditions: Conditions, replaces: string | undefined): Promise<void> {
     const name = this.host.nextName()
-    const size = SIZES[this.random.below(SIZES.length)] ?? 100
-    const bytes = bodyBytes(name, size)
+    const bytes = bodyBytes(name, this.size())
     const source = sourceOf(bytes, 50_000)
     const request = { ...putRequest(this.bucket, objectKeyOfText(key), source), conditions }
     const write = this.host.observer.begin(key, name, hex(md5(bytes)), replaces)

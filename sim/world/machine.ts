@@ -64,7 +64,6 @@ const clockOf = (clock: Clock, isOver: () => boolean): Clock => ({
 })
 
 export class SimMachine {
-  readonly clock = new SimClock()
   readonly random: SimRandom
   readonly bays: Bays
   readonly telemetry = new SimTelemetry()
@@ -77,7 +76,11 @@ export class SimMachine {
   /** All drives that were ever in a bay: a power cut also affects a drive that was just taken out. */
   private readonly drives: Drive[] = []
 
-  constructor(private readonly machine: MachineOptions) {
+  /** `clock`: shared with other machines. */
+  constructor(
+    private readonly machine: MachineOptions,
+    readonly clock: SimClock = new SimClock(),
+  ) {
     this.random = new SimRandom(machine.seed)
     this.delays = this.random.fork("delays")
     this.bays = new Bays(this.newDrive("root"))
@@ -119,7 +122,7 @@ export class SimMachine {
   }
 
   /** Waits for a moment of virtual time; never resolves if the waiting process ends during the wait. */
-  private async waitLatency(): Promise<void> {
+  protected async waitLatency(): Promise<void> {
     const { latencyMsMax = 0 } = this.machine
     if (latencyMsMax === 0) return
     const running = this.runningProcess

@@ -80,12 +80,10 @@ export class Observer {
     write.versionId = versionId
   }
 
-  /** The process has ended: its open operations have taken effect before this moment, or never will. */
-  endLife(): void {
+  /** The process has ended: its open operations, or these, have taken effect before this moment, or never will. */
+  endLife(among: Iterable<Write> = [...this.writes.values()].flat()): void {
     const tick = this.now()
-    for (const writes of this.writes.values()) {
-      for (const write of writes) if (write.endTick === Infinity) write.endTick = tick
-    }
+    for (const write of among) if (write.endTick === Infinity) write.endTick = tick
   }
 
   /** A creation was refused because the key exists: if it is never removed, it must stay. */

@@ -323,5 +323,3 @@ export const SCENARIOS = {
 } as const satisfies Record<string, (seed: number) => Promise<void>>
 
 export type ScenarioName = keyof typeof SCENARIOS
-
-export const isScenario = (name: string): name is ScenarioName => name in SCENARIOS

@@ -1,36 +1,39 @@
 /** Runs this process as a node: its identity, its port for the other nodes, and its membership in the store. */
 import { serveOperations } from "../node/cluster/cluster-operations.js"
-import { Membership } from "../node/cluster/membership.js"
+import { Membership, type AdmittedPeers } from "../node/cluster/membership.js"
 import { serveReports } from "../node/cluster/node-reports.js"
 import { serveRepair } from "../node/cluster/repair-workers.js"
 import { makeIdentity } from "../node/identity/node-identity.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
-import { parseNodeFingerprint } from "../base/ids.js"
+import { parseNodeFingerprint, type NodeFingerprint } from "../base/ids.js"
 import type { ClusterConfig, ListenAddress } from "../config/index.js"
 import type { Clock } from "../seams/clock/contract.js"
+import type { Net } from "../seams/net/contract.js"
 import { RealNet } from "../seams/net/real.js"
 import { PeerConnections, tlsClientOptions, tlsServerOptions } from "../seams/net/real-tls.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { RunningStore } from "./run-store.js"
 
+/** The network as this node uses it: only peers whose fingerprint is admitted are connected. */
+interface NodeNetwork {
+  readonly net: Net
+  readonly admitted: AdmittedPeers
+  /** Of this node, as its peers see it. */
+  readonly fingerprint: NodeFingerprint
+}
+
 interface NodeSeams {
   readonly clock: Clock
   readonly random: Random
   readonly telemetry: Telemetry
+  /** TLS with a new certificate if absent. */
+  readonly network?: NodeNetwork
 }
 
-/** The node listens and is a member of the store when it resolves. The caller supervises the membership. */
-export async function runNode(
-  { clock, random, telemetry }: NodeSeams,
-  { node, storeId, secrets }: OpenedStore,
-  running: RunningStore,
-  config: ClusterConfig,
-  host: { readonly version: string; readonly name: string },
-  onRemoved: (reason: Failure) => void,
-): Promise<Membership> {
+function realNetwork(random: Random): NodeNetwork {
   const identity = makeIdentity(random)
   const fingerprints = new Set<string>()
   const strangers = new Set<() => void>()
@@ -49,15 +52,28 @@ export async function runNode(
     closeRevoked: () => connections.closeRevoked(),
     onStranger: (listener: () => void) => void strangers.add(listener),
   }
+  return { net, admitted, fingerprint: identity.fingerprint }
+}
+
+/** The node listens and is a member of the store when it resolves. The caller supervises the membership. */
+export async function runNode(
+  { clock, random, telemetry, network = realNetwork(random) }: NodeSeams,
+  { node, storeId, secrets }: OpenedStore,
+  running: RunningStore,
+  config: ClusterConfig,
+  host: { readonly version: string; readonly name: string },
+  onRemoved: (reason: Failure) => void,
+): Promise<Membership> {
   const { metadata, records, name } = must(node, "the store is that of a node")
   const membership = new Membership(
     {
-      ...{ clock, random, telemetry, net, admitted, metadata, records },
+      ...{ clock, random, telemetry, metadata, records },
+      ...{ net: network.net, admitted: network.admitted },
       leases: must(running.leases, "a node has leases"),
     },
     {
       ...{ storeId, name, zone: config.zone, machine: config.machine, program: host.version },
-      ...{ fingerprint: identity.fingerprint, masterKey: secrets.masterKey },
+      ...{ fingerprint: network.fingerprint, masterKey: secrets.masterKey },
     },
     running.engine.exchange,
     server => {

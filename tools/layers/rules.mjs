@@ -24,6 +24,7 @@ const OUTSIDE = {
     "block",
     "cluster",
     "device",
+    "sql",
     "table",
     "life",
     "placement",

@@ -50,7 +50,7 @@ const MEMBERSHIP_LIMITS = {
 } as const
 
 /** Decides about connections by fingerprint; the network asks it for every handshake. */
-interface AdmittedPeers {
+export interface AdmittedPeers {
   readonly fingerprints: Set<string>
   /** Ends the connections of fingerprints that are not in the set any more. */
   closeRevoked(): void

@@ -77,6 +77,8 @@ export class SimulatedSession implements Session {
   private lose: () => void = () => undefined
   /** Statements run one after the other. */
   private last: Promise<unknown> = Promise.resolve()
+  /** They end with the connection. */
+  private readonly blocks = new Set<Block>()
 
   constructor(private readonly server: Server) {}
 
@@ -84,6 +86,7 @@ export class SimulatedSession implements Session {
   cut(): void {
     this.isOpen = false
     this.lose()
+    for (const block of this.blocks) this.server.end(block)
     this.server.onClosed()
   }
 
@@ -153,9 +156,11 @@ export class SimulatedSession implements Session {
 
   async snapshot<T>(work: (fetch: (request: FetchRequest) => Promise<Fetched>) => Promise<T>): Promise<T> {
     const block: Block = { transaction: undefined }
+    this.blocks.add(block)
     try {
       return await work(request => this.fetch(request, block))
     } finally {
+      this.blocks.delete(block)
       this.server.end(block)
     }
   }

@@ -1,0 +1,220 @@
+/**
+ * Nemesis of a cluster: kills, stops and pauses nodes, cuts their power, their network and their way to the database,
+ * breaks disks and the database, and changes clocks. Every action undoes itself; `end` undoes all of them now.
+ */
+import { setMaxListeners } from "node:events"
+import { must } from "../../src/base/assert.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import type { DeviceState } from "../../src/seams/disk/index.js"
+import type { FaultPlan } from "../../src/sql/simulated/faults.js"
+import { STEADY, type Cluster } from "./cluster.js"
+import type { ClusterNode } from "./cluster-node.js"
+
+/** Connections to the database end before, during and after statements, some of which arrive much later. */
+const UNRELIABLE: FaultPlan = {
+  ...STEADY,
+  ...{ stalls: 0.02, refused: 0.05, lostBefore: 0.02, late: 0.03, lateMs: 2_000, lostDuring: 0.03, lostAfter: 0.03 },
+  ...{ aborted: 0.02, warned: 0.02 },
+}
+
+const CONCURRENT_MAX = 3
+const GAP_MS_MAX = 4_000
+const CLOCK_JUMP_MS_MAX = 3_600_000
+const DISK_STATES: readonly DeviceState[] = ["slow", "hung", "lost", "full", "failing", "readOnly"]
+
+export interface NemesisHost {
+  readonly cluster: Cluster
+  /** The clients of the node finish, and the process ends cleanly. */
+  stop(node: ClusterNode): Promise<void>
+  /** The node serves when it resolves. */
+  start(node: ClusterNode): Promise<void>
+  onError(error: unknown): void
+}
+
+export class ClusterNemesis {
+  private readonly calm = new AbortController()
+  private readonly running = new Set<Promise<void>>()
+  /** Nodes that are being ended or started. */
+  private readonly busy = new Set<ClusterNode>()
+  /** What it has done, for people. */
+  readonly deeds: string[] = []
+
+  constructor(
+    private readonly host: NemesisHost,
+    private readonly random: Random,
+  ) {
+    setMaxListeners(0, this.calm.signal)
+  }
+
+  async run(durationMs: number): Promise<void> {
+    const { cluster } = this.host
+    const untilMs = cluster.clock.monotonicMs() + durationMs
+    while (cluster.clock.monotonicMs() < untilMs) {
+      await this.rest(this.random.below(GAP_MS_MAX))
+      if (this.running.size >= CONCURRENT_MAX) continue
+      const action = this.act().catch((error: unknown) => this.host.onError(error))
+      this.running.add(action)
+      void action.then(() => this.running.delete(action))
+    }
+  }
+
+  /** Undoes everything; all nodes serve when it resolves. */
+  async end(): Promise<void> {
+    this.calm.abort()
+    await Promise.all(this.running)
+  }
+
+  private rest(durationMs: number): Promise<void> {
+    return this.host.cluster.clock.sleep(durationMs, this.calm.signal)
+  }
+
+  private note(deed: string): void {
+    this.deeds.push(`${Math.round(this.host.cluster.clock.monotonicMs())} ${deed}`)
+  }
+
+  private get node(): ClusterNode {
+    const { nodes } = this.host.cluster
+    return must(nodes[this.random.below(nodes.length)], "a cluster has nodes")
+  }
+
+  private act(): Promise<void> {
+    switch (this.random.below(12)) {
+      case 0:
+      case 1:
+      case 2:
+        return this.endProcess(this.node)
+      case 3:
+        return this.pause(this.node)
+      case 4:
+      case 5:
+        return this.cutNetwork()
+      case 6:
+        return this.cutDatabasePath(this.node)
+      case 7:
+        return this.breakDatabase()
+      case 8:
+        return this.unreliableDatabase()
+      case 9:
+        return this.endIncarnation(this.node)
+      case 10:
+        return this.breakDisk(this.node)
+      default:
+        return this.jumpClock(this.node)
+    }
+  }
+
+  private async endProcess(node: ClusterNode): Promise<void> {
+    if (this.busy.has(node) || node.serving === undefined) return
+    this.busy.add(node)
+    const how = this.random.below(3)
+    this.note(`${["kill", "power cut", "stop"][how]} ${node.name}`)
+    node.continueProcess()
+    if (how === 0) node.kill()
+    else if (how === 1) node.crash()
+    else await this.host.stop(node)
+    await this.rest(this.random.below(10_000))
+    await this.host.start(node)
+    this.note(`${node.name} serves again`)
+    this.busy.delete(node)
+  }
+
+  private async pause(node: ClusterNode): Promise<void> {
+    if (this.busy.has(node) || node.serving === undefined) return
+    this.busy.add(node)
+    const durationMs = this.random.below(this.random.below(3) === 0 ? 40_000 : 4_000)
+    this.note(`pause ${node.name} for ${durationMs} ms`)
+    node.pauseProcess()
+    await this.rest(durationMs)
+    node.continueProcess()
+    this.note(`${node.name} goes on`)
+    this.busy.delete(node)
+  }
+
+  private async cutNetwork(): Promise<void> {
+    const { network, nodes } = this.host.cluster
+    const one = this.node
+    const how = this.random.below(4)
+    const others = nodes.filter(node => node !== one)
+    if (how === 0) {
+      this.note("all connections between nodes end")
+      return network.dropAll()
+    }
+    const cut = how === 1 ? others : others.slice(0, 1 + this.random.below(others.length))
+    const ways = this.random.below(3)
+    this.note(`cut ${one.name} ${["to", "from", "to and from"][ways]} ${cut.map(({ name }) => name).join(", ")}`)
+    for (const other of cut) {
+      if (ways !== 1) network.cut(one.name, other.name)
+      if (ways !== 0) network.cut(other.name, one.name)
+    }
+    await this.rest(this.random.below(20_000))
+    this.note(`${one.name} is connected again`)
+    for (const other of cut) {
+      network.heal(one.name, other.name)
+      network.heal(other.name, one.name)
+    }
+  }
+
+  private async cutDatabasePath(node: ClusterNode): Promise<void> {
+    const { path } = node
+    const how = this.random.below(3)
+    this.note(`${node.name}: the database ${["refuses connections", "does not hear it", "is not heard"][how]}`)
+    if (how === 0) {
+      path.isRefused = true
+      node.cutDatabase()
+    } else path.hold(how === 1 ? "requests" : "answers")
+    await this.rest(this.random.below(15_000))
+    // A connection that was silent for so long may have ended.
+    if (this.random.below(2) === 0) node.cutDatabase()
+    path.open()
+    this.note(`${node.name} reaches the database again`)
+  }
+
+  private async breakDatabase(): Promise<void> {
+    const { database } = this.host.cluster
+    const how = this.random.below(3)
+    this.note(["the database crashes", "all connections to the database end", "the database is away"][how] ?? "")
+    if (how === 0) database.crash()
+    else database.cut()
+    if (how !== 2) return
+    database.isAway = true
+    await this.rest(this.random.below(10_000))
+    database.isAway = false
+    this.note("the database is back")
+  }
+
+  private async unreliableDatabase(): Promise<void> {
+    const { database } = this.host.cluster
+    this.note("connections to the database are unreliable")
+    database.faults = UNRELIABLE
+    await this.rest(this.random.below(10_000))
+    database.faults = STEADY
+  }
+
+  /** As the steward does with a node that was silent. */
+  private async endIncarnation({ name, serving }: ClusterNode): Promise<void> {
+    if (serving === undefined) return
+    const { own } = serving.engine.metadata.incarnations
+    this.note(`end incarnation ${own} of ${name}`)
+    const session = await this.host.cluster.database.connect().catch(() => undefined)
+    await session?.end(own).catch(() => undefined)
+    await session?.close().catch(() => undefined)
+  }
+
+  private async breakDisk(node: ClusterNode): Promise<void> {
+    const folder = node.folders[this.random.below(Math.max(1, node.folders.length))]
+    const drive = folder === undefined ? undefined : node.bays.at(folder)
+    const state = DISK_STATES[this.random.below(DISK_STATES.length)]
+    if (drive === undefined || state === undefined || drive.faulty.state !== "well") return
+    this.note(`${node.name}:${folder} is ${state}`)
+    drive.faulty.become(state)
+    await this.rest(this.random.below(20_000))
+    drive.faulty.become("well")
+    this.note(`${node.name}:${folder} is well`)
+  }
+
+  private async jumpClock(node: ClusterNode): Promise<void> {
+    const byMs = this.random.below(2 * CLOCK_JUMP_MS_MAX) - CLOCK_JUMP_MS_MAX
+    this.note(`the wall clock of ${node.name} jumps by ${byMs} ms`)
+    node.clockErrors.wallOffsetMs += byMs
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * A simulated machine that runs one node of a store, as the real process does: it opens its folders and the database,
+ * serves its devices to the other nodes, and does all background work. It can be killed, cut off from power, paused and
+ * stopped, and starts again on what is left.
+ */
+import { must } from "../../src/base/assert.js"
+import { hexOf } from "../../src/base/bytes.js"
+import { isFailure, type Failure } from "../../src/base/failures.js"
+import { parseNodeFingerprint, type NodeFingerprint } from "../../src/base/ids.js"
+import { defaultPolicy } from "../../src/base/policy.js"
+import { shapeOf } from "../../src/block/index.js"
+import type { ServeConfig } from "../../src/config/config.js"
+import { resolveConfig } from "../../src/config/config-core.js"
+import { CALL_LIMITS, queuedDisk } from "../../src/device/index.js"
+import { makeCodec } from "../../src/erasure/index.js"
+import { supervise } from "../../src/life/index.js"
+import { runNode } from "../../src/main/run-node.js"
+import { runStore, type RunningStore } from "../../src/main/run-store.js"
+import type { Membership } from "../../src/node/cluster/membership.js"
+import { openNode } from "../../src/node/cluster/open-node.js"
+import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
+import type { OpenedStore } from "../../src/node/open/contract.js"
+import type { SimClock } from "../../src/seams/clock/sim.js"
+import { InlineCompute, slabBytesOf } from "../../src/seams/compute/index.js"
+import { SimLocks, type SimProcessLocks } from "../../src/seams/lock/sim.js"
+import type { SimNetwork } from "../../src/seams/net/sim.js"
+import { StoreDatabase } from "../../src/sql/index.js"
+import type { SimulatedDatabase } from "../../src/sql/simulated/simulated-database.js"
+import { KIB, MIB } from "../../src/base/limits.js"
+import { CheckpointsInTurn } from "../world/checkpoints.js"
+import { SimMachine } from "../world/machine.js"
+import { SMALL_LIMITS } from "../world/settings.js"
+import { Gate } from "./gate.js"
+import { ProcessClock, type ClockErrors } from "./process-clock.js"
+import { DatabasePath, ProcessDatabase } from "./process-database.js"
+import { ProcessNet } from "./process-net.js"
+
+const URL = "postgres://hayloft@database/store"
+const NODE_PORT = 9002
+const DEVICES_MAX = 14
+export const BLOCK_BYTES = 64 * KIB
+const MASTER_KEY = Buffer.alloc(32, 7)
+/** The drift of a clock, in either direction, in millionths. */
+const DRIFT_MAX = 5_000
+/** What a stopped process has not closed after this is never closed. */
+const LEFT_MS_MAX = 5_000
+const WALL_OFFSET_MS_MAX = 600_000
+
+/** What the machines of a cluster share. */
+export interface SharedWorld {
+  readonly seed: number
+  readonly clock: SimClock
+  readonly network: SimNetwork
+  readonly database: SimulatedDatabase
+}
+
+export interface NodePlan {
+  readonly name: string
+  readonly zone: string
+  readonly devices: number
+  readonly latencyMsMax: number
+}
+
+/** One process of the node while it serves. */
+export interface ServingNode extends RunningStore {
+  readonly node: ClusterNode
+  readonly opened: OpenedStore
+  readonly membership: Membership
+}
+
+/** All that one process was given. */
+interface NodeProcess {
+  readonly gate: Gate
+  readonly fingerprint: NodeFingerprint
+  readonly clock: ProcessClock
+  readonly net: ProcessNet
+  readonly database: ProcessDatabase
+  readonly locks: SimProcessLocks
+}
+
+export class ClusterNode extends SimMachine {
+  readonly path = new DatabasePath()
+  readonly clockErrors: ClockErrors
+  folders: string[]
+  /** The process that serves; undefined while none does, or while it starts. */
+  serving: ServingNode | undefined
+  /** Failed assertions: bugs in the program, which ended a process. */
+  readonly mistakes: unknown[] = []
+  private readonly locks = new SimLocks()
+  private current: NodeProcess | undefined
+  private behind: Promise<void> = Promise.resolve()
+
+  constructor(
+    private readonly shared: SharedWorld,
+    readonly plan: NodePlan,
+    number: number,
+  ) {
+    super({ seed: shared.seed * 1_000 + number, devices: plan.devices, latencyMsMax: plan.latencyMsMax }, shared.clock)
+    const random = this.random.fork("clock")
+    this.clockErrors = {
+      rate: 1 + (random.below(2 * DRIFT_MAX + 1) - DRIFT_MAX) / 1e6,
+      wallOffsetMs: random.below(2 * WALL_OFFSET_MS_MAX + 1) - WALL_OFFSET_MS_MAX,
+    }
+    this.folders = Array.from({ length: plan.devices }, (_, i) => `/d${i + 1}`)
+  }
+
+  get name(): string {
+    return this.plan.name
+  }
+
+  /** A process of the node is running, or starts. */
+  get isRunning(): boolean {
+    return this.current !== undefined
+  }
+
+  get isPaused(): boolean {
+    return this.current?.gate.isPaused === true
+  }
+
+  pauseProcess(): void {
+    this.current?.gate.pause()
+  }
+
+  continueProcess(): void {
+    this.current?.gate.go()
+  }
+
+  /** Ends the connections to the database. */
+  cutDatabase(): void {
+    this.current?.database.cut()
+  }
+
+  /** A device answers only while its process runs. */
+  protected override async waitLatency(): Promise<void> {
+    await super.waitLatency()
+    await this.current?.gate.pass(Promise.resolve())
+  }
+
+  /** Serves as a new process. Throws the errors of the start, which end it. */
+  async start(): Promise<ServingNode> {
+    const run = this.begin()
+    const gate = new Gate()
+    const process: NodeProcess = {
+      gate,
+      clock: new ProcessClock(run.clock, gate, this.random.fork("jitter"), this.clockErrors),
+      ...this.reachOthers(gate),
+      locks: this.locks.boot(),
+    }
+    this.current = process
+    try {
+      return await this.serve(process, run)
+    } catch (error) {
+      if (this.current === process) this.kill()
+      throw error
+    }
+  }
+
+  private reachOthers(gate: Gate): Pick<NodeProcess, "fingerprint" | "net" | "database"> {
+    const { network, database } = this.shared
+    const fingerprint = parseNodeFingerprint(hexOf(this.random.fork("fingerprint").bytes(32)))
+    return {
+      fingerprint,
+      net: new ProcessNet(network.host(this.name, fingerprint), gate),
+      database: new ProcessDatabase(database, this.path, gate),
+    }
+  }
+
+  private async serve(process: NodeProcess, run: ReturnType<SimMachine["begin"]>): Promise<ServingNode> {
+    const { clock, net, locks } = process
+    const { disk, stores, random, signal, watch } = run
+    const { telemetry } = this
+    const config = this.config()
+    const cluster = must(config.cluster, "a node has a database")
+    const database = StoreDatabase.over(process.database, URL)
+    const opened = await openNode(
+      { clock, random, disk, locks, log: telemetry.log, database },
+      config,
+      cluster,
+      MASTER_KEY,
+    )
+    const queued = () => queuedDisk(disk, clock, CALL_LIMITS, watch, () => undefined)
+    const joined: { membership?: Membership } = {}
+    const running = await runStore(
+      { clock, random, disk, stores, locks, telemetry, nodes: () => joined.membership },
+      opened,
+      config,
+      (failure: Failure) => {
+        throw failure
+      },
+      {
+        compute: new InlineCompute(makeCodec, { slabBytes: SLAB_BYTES, poolBytes: 4 * MIB }),
+        checkpoints: new CheckpointsInTurn(new CheckpointExecutor(queued, stores)),
+        limits: SMALL_LIMITS,
+      },
+    )
+    const network = { net, admitted: net, fingerprint: process.fingerprint }
+    const host = { version: "1", name: this.name }
+    const membership = await runNode(
+      { clock, random, telemetry, network },
+      opened,
+      running,
+      cluster,
+      host,
+      () => undefined,
+    )
+    joined.membership = membership
+    this.behind = supervise([...running.backgroundServices, membership], clock, random, telemetry.log, signal).catch(
+      (error: unknown) => void this.mistakes.push(error),
+    )
+    running.status.setListening()
+    this.serving = { ...running, node: this, opened, membership }
+    return this.serving
+  }
+
+  private config(): ServeConfig {
+    const { name, zone } = this.plan
+    const config = resolveConfig({
+      flags: {
+        data: this.folders,
+        cluster: [URL],
+        masterKeyFile: ["/master.key"],
+        node: [name],
+        zone: [zone],
+        nodeListen: [`${name}:${NODE_PORT}`],
+      },
+      environment: {},
+      file: undefined,
+      workingFolder: "/",
+      hostName: name,
+    })
+    return { ...config, blockBytes: BLOCK_BYTES }
+  }
+
+  /** Ends the process cleanly; returns what it has left open. */
+  async stop(): Promise<string | undefined> {
+    const { serving, current } = this
+    if (serving === undefined || current === undefined) return undefined
+    this.serving = undefined
+    await this.endWith([this.behind], () => serving.stop())
+    for (const device of serving.opened.devices) await device.release().catch(() => undefined)
+    for (const { ownership } of serving.opened.node?.joining ?? []) await ownership.release().catch(() => undefined)
+    const left = () => current.net.left ?? current.database.left
+    // Connections whose peer does not answer are reset after a while.
+    for (let waitedMs = 0; left() !== undefined && waitedMs < LEFT_MS_MAX; waitedMs += 100) await this.pause(100)
+    const found = left()
+    if (this.current === current) this.end()
+    return found
+  }
+
+  /** The system of a killed process resets its connections; one without power says nothing. */
+  override kill(): void {
+    this.current?.net.resetAll()
+    super.kill()
+  }
+
+  protected override end(): void {
+    super.end()
+    const { current } = this
+    this.current = undefined
+    this.serving = undefined
+    if (current === undefined) return
+    current.gate.end()
+    current.locks.kill()
+    this.shared.network.crash(this.name)
+    current.database.cut()
+  }
+}
+
+const SLAB_BYTES = Math.max(
+  ...Array.from({ length: DEVICES_MAX }, (_, i) => slabBytesOf(shapeOf(defaultPolicy(i + 1)), BLOCK_BYTES)),
+)
+
+/** Failures of a start that pass: the node is started again. */
+export const isStartRefused = (error: unknown): boolean =>
+  isFailure(error, "databaseUnreachable", "indeterminate", "tooManyInFlight", "deviceFailed", "stopping", "conflict")

@@ -1,0 +1,27 @@
+/**
+ * Clusters on simulated time: each seed breaks nodes, networks, disks and the database for a virtual minute.
+ * `npm run sim:cluster` runs more, and longer.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { ClusterStorm, clusterOf } from "./cluster-storm.js"
+
+const FAULT_MS = 60_000
+/** About a minute and a half of processor time with the last test. */
+const SEEDS = 8
+
+for (let seed = 1; seed <= SEEDS; seed += 1) {
+  test(`a cluster loses nothing (npm run sim -- --kind cluster --seed ${seed} --rounds 1)`, async () => {
+    await new ClusterStorm({ ...clusterOf(seed), seed, faultMs: FAULT_MS }).run()
+  })
+}
+
+test("the same seed gives the same run", async () => {
+  const digests: string[] = []
+  for (let run = 0; run < 2; run += 1) {
+    const storm = new ClusterStorm({ ...clusterOf(77), seed: 77, faultMs: FAULT_MS / 6 })
+    await storm.run()
+    digests.push(storm.digest)
+  }
+  assert.equal(digests[0], digests[1])
+})

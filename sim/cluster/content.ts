@@ -1,0 +1,119 @@
+/**
+ * What a simulated cluster stores, from outside: the rows of the database, and the needles of all devices. Checks that
+ * every shard that a row references is where it belongs, that shards of a block are on different machines, and that
+ * released bytes stay.
+ */
+import type { Family } from "../../src/base/families.js"
+import type { DeviceId, RowKey } from "../../src/base/ids.js"
+import { rowKeyOf } from "../../src/base/ids.js"
+import { shardCount, shardsNeeded, textOfPolicy } from "../../src/base/policy.js"
+import { layoutOf } from "../../src/cluster/index.js"
+import type { ControlRecord } from "../../src/format/control-record.js"
+import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
+import { needleKeyOf } from "../../src/format/needle.js"
+import { partitionOf } from "../../src/format/partition.js"
+import { extentsIn, needlesOf } from "../world/audit.js"
+import { check } from "../world/checks.js"
+import { describeNeedle, holdings } from "../world/wholeness.js"
+import type { Cluster } from "./cluster.js"
+
+/** What rows of these families reference. */
+function extentsOf(cluster: Cluster, only?: ReadonlySet<Family>): readonly Extent[] {
+  const { rows } = cluster.database.copy()
+  return [
+    ...extentsIn(function* (family: Family) {
+      if (only?.has(family) === false) return
+      for (const row of rows) if (row.family === family && row.value !== undefined) yield row.value
+    }),
+  ]
+}
+
+const OBJECTS: ReadonlySet<Family> = new Set(["current", "versions"])
+
+/** Describes an object whose blocks are under another policy than the store's; undefined if there is none. */
+export function unlikePolicyOf(cluster: Cluster, record: ControlRecord): string | undefined {
+  const wanted = textOfPolicy(record.policy)
+  for (const extent of extentsOf(cluster, OBJECTS)) {
+    for (const { policy } of [extent, ...extent.exceptions]) {
+      if (textOfPolicy(policy) !== wanted) return `blocks of ${extent.uploadId} are under ${textOfPolicy(policy)}`
+    }
+  }
+  return undefined
+}
+
+type Holdings = ReadonlyMap<DeviceId, ReadonlySet<RowKey>>
+
+const holdingsOf = (cluster: Cluster): Holdings =>
+  new Map(cluster.serving.flatMap(({ engine }) => [...holdings(engine)]))
+
+/** Describes a referenced shard that is not on its assigned device; undefined if there is none. */
+export function missingShardOf(cluster: Cluster, record: ControlRecord): string | undefined {
+  const [layout, held] = [layoutOf(record.layout), holdingsOf(cluster)]
+  for (const extent of extentsOf(cluster)) {
+    for (const { key, assigned } of needlesOf(extent, layout)) {
+      const isThere = assigned.some(id => held.get(id)?.has(rowKeyOf(key)) === true)
+      if (!isThere) return `device ${assigned.join(" or ")} lacks ${describeNeedle(key)}`
+    }
+  }
+  return undefined
+}
+
+/** No machine has more shards of an object's block than an even spread gives it, once the layout is in effect. */
+export function checkMachines(cluster: Cluster, record: ControlRecord): void {
+  const machineOf = new Map(record.devices.map(({ id, home }) => [id, home?.machine ?? ""]))
+  const machines = new Set(machineOf.values()).size
+  const held = holdingsOf(cluster)
+  for (const extent of extentsOf(cluster, OBJECTS)) {
+    for (let block = 0; block < blockCount(extent); block += 1) {
+      const counts = new Map<string, number>()
+      const keys = shardKeysOf(extent, block)
+      for (const key of keys) {
+        const holders = [...held].filter(([, has]) => has.has(key)).map(([id]) => machineOf.get(id) ?? "")
+        for (const machine of new Set(holders)) counts.set(machine, (counts.get(machine) ?? 0) + 1)
+      }
+      const most = Math.ceil(keys.length / machines)
+      for (const [machine, count] of counts) {
+        const found = () => `${machine} has ${count} of ${keys.length} shards of ${describeNeedle(keys[0] ?? "")}`
+        check("machinesAreApart", count <= most, found)
+      }
+    }
+  }
+}
+
+function shardKeysOf(extent: Extent, block: number): readonly RowKey[] {
+  const exception = exceptionOf(extent, block)
+  const { policy, generation } = exception ?? extent
+  const { uploadId, part } = extent
+  const partition = partitionOf(uploadId, part, block)
+  return Array.from({ length: shardCount(policy) }, (_, slot) =>
+    rowKeyOf(needleKeyOf({ partition, uploadId, part, block, generation, slot })),
+  )
+}
+
+/** Blocks that rows referenced at any time: they must be readable for the whole retention. */
+export class Referenced {
+  /** By the first shard: how many shards a read needs. */
+  private readonly blocks = new Map<string, { readonly keys: readonly RowKey[]; readonly needed: number }>()
+
+  note(cluster: Cluster): void {
+    for (const extent of extentsOf(cluster)) {
+      for (let block = 0; block < blockCount(extent); block += 1) {
+        const keys = shardKeysOf(extent, block)
+        const needed = shardsNeeded((exceptionOf(extent, block) ?? extent).policy)
+        this.blocks.set(keys.join(), { keys, needed })
+      }
+    }
+  }
+
+  check(cluster: Cluster): void {
+    const all = new Set([...holdingsOf(cluster).values()].flatMap(keys => [...keys]))
+    for (const { keys, needed } of this.blocks.values()) {
+      const left = keys.filter(key => all.has(key)).length
+      check(
+        "releasedBytesStay",
+        left >= needed,
+        () => `${left} of ${needed} shards are left of ${describeNeedle(keys[0] ?? "")}`,
+      )
+    }
+  }
+}
