@@ -297,8 +297,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/jobs/repair-visit.ts",
-        find: "!this.orphans.add(group, verdict.owner)",
-        put: "verdict.owner !== undefined",
+        find: "visit.unreferenced.size < VISIT_LIMITS.unreferencedMax",
+        put: "visit.unreferenced.size < 0",
       },
     ],
     scenario: "returned disk",
