@@ -140,6 +140,10 @@ class ProcessSession implements Session {
     return this.exchange(() => this.session.begin(own, lanes, highest))
   }
 
+  skipIncarnations(upTo: number) {
+    return this.exchange(() => this.session.skipIncarnations(upTo))
+  }
+
   end(incarnation: number) {
     return this.exchange(() => this.session.end(incarnation))
   }

@@ -8,13 +8,14 @@ import type { Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
 import type { Buckets, SettingDocuments } from "../object/contract.js"
-import type { StoreOperations, StoreStatus } from "../node/index.js"
+import type { StoreConversion, StoreOperations, StoreStatus } from "../node/index.js"
 
 export interface Services {
   readonly accounts: Accounts
   readonly buckets: Buckets
   readonly status: StoreStatus
   readonly store: StoreOperations
+  readonly conversion: StoreConversion
   readonly denials: Pick<Denials, "find">
   readonly rootAccount: AccountId
   readonly newBucketSettings: SettingDocuments

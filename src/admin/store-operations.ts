@@ -181,6 +181,30 @@ const NODE_OPERATIONS: readonly Operation[] = [
   ),
 ]
 
+const CONVERSION_OPERATIONS: readonly Operation[] = [
+  read({
+    id: "getConversion",
+    path: "/v1/cluster/conversion",
+    summary: "Returns how far the metadata of the store has been moved to a database, or back.",
+    schema: schema.CONVERSION,
+    run: async ({ conversion }) => conversion.report(),
+  }),
+  act(schema.TO_DATABASE, {
+    id: "initCluster",
+    path: "/v1/cluster/init",
+    summary: "Begins to move the metadata of a store on one machine to an empty database; clients work meanwhile.",
+    schema: schema.CONVERSION,
+    run: ({ conversion }, { body }) => conversion.toDatabase(parseBody(schema.TO_DATABASE, body)),
+  }),
+  act(undefined, {
+    id: "leaveCluster",
+    path: "/v1/cluster/leave",
+    summary: "Begins to move the metadata from the database to the devices of the only node that is left.",
+    schema: schema.CONVERSION,
+    run: ({ conversion }) => conversion.toDevices(),
+  }),
+]
+
 const LAYOUT_OPERATIONS: readonly Operation[] = [
   read({
     id: "getLayout",
@@ -327,6 +351,7 @@ export const STORE_OPERATIONS: readonly Operation[] = [
   }),
   ...LAYOUT_OPERATIONS,
   ...NODE_OPERATIONS,
+  ...CONVERSION_OPERATIONS,
   ...DEVICE_OPERATIONS,
   ...REDUNDANCY_OPERATIONS,
   ...WORK_OPERATIONS,

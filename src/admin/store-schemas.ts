@@ -334,6 +334,29 @@ export const REPLACE_DEVICE = z
     ...request,
   })
   .meta({ id: "ReplaceDevice" })
+export const CONVERSION = z
+  .object({
+    state: z
+      .enum(["none", "copying", "switching", "done", "failed"])
+      .describe("copying: clients work as before; switching: their requests wait, or are refused with 503"),
+    progress: z.string().describe("what is done now, or why it failed"),
+    settings: z.record(z.string(), z.string()).optional().describe("settings that later starts need, by flag"),
+  })
+  .meta({ id: "Conversion" })
+
+const setting = z.string().min(1).max(1024).optional()
+
+export const TO_DATABASE = z
+  .strictObject({
+    databaseUrl: z.string().min(1).max(4096).describe("an empty PostgreSQL database"),
+    node: setting.describe("as --node of serve, like the others"),
+    zone: setting,
+    machine: setting,
+    nodeListen: setting,
+    nodeAddress: setting,
+  })
+  .meta({ id: "ToDatabase" })
+
 export const CHANGE_NODE = z.strictObject(request).meta({ id: "ChangeNode" })
 export const FORGET_NODE = z.strictObject({ acceptLoss, ...request }).meta({ id: "ForgetNode" })
 export const SET_WEIGHT = z.strictObject({ weight, ...request }).meta({ id: "SetWeight" })

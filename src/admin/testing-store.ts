@@ -16,6 +16,7 @@ import type {
   NodesReport,
   RepairReport,
   StoreChange,
+  StoreConversion,
   StoreOperations,
   StoreReport,
   StoreStatus,
@@ -44,8 +45,20 @@ export class FakeStore implements Accounts {
 
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
-    const { buckets, status, operations: store, denials, documents } = this
-    return { accounts: this, buckets, status, store, denials, documents }
+    const { buckets, status, operations: store, conversion, denials, documents } = this
+    return { accounts: this, buckets, status, store, conversion, denials, documents }
+  }
+
+  readonly conversion: StoreConversion = {
+    toDatabase: async request => {
+      this.#touch(`toDatabase ${request.databaseUrl} ${request.node ?? ""}`)
+      return { state: "copying", progress: "0 rows copied" }
+    },
+    toDevices: async () => {
+      this.#touch("toDevices")
+      return { state: "switching", progress: "requests wait" }
+    },
+    report: () => ({ state: "done", progress: "the database keeps the metadata", settings: { "--node": "a" } }),
   }
 
   readonly status: StoreStatus = {

@@ -114,6 +114,7 @@ export const FAILURES = {
   invalidConfig: kind("askOperator", "the configuration is not valid"),
   folderInUse: kind("askOperator", "the data folder is in use by another running process"),
   foreignDatabase: kind("askOperator", "the database belongs to another store"),
+  metadataElsewhere: kind("askOperator", "the metadata of this store is kept elsewhere"),
   foreignFolder: kind("askOperator", "the data folder belongs to another store"),
   folderNotEmpty: kind("askOperator", "the folder contains other files and is not a data folder"),
   devicesMissing: kind("askOperator", "devices of this store are missing"),

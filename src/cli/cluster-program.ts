@@ -1,4 +1,4 @@
-/** Commands for many machines on one database: whether a database is fit for it. */
+/** Commands for many machines on one database: whether a database is fit for it, and the way there and back. */
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import type { Command } from "commander"
@@ -7,14 +7,19 @@ import { RealRandom } from "../seams/random/real.js"
 import type { Finding } from "../sql/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
-import { group, numberOf, withJson } from "./options.js"
+import { initCluster, leaveCluster, type InitOptions } from "./cluster-conversion.js"
+import { group, numberOf, withJson, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
+import type { StoreCommandOptions } from "./store-commands.js"
 import { printable } from "./text.js"
 
 const URL_VARIABLE = SETTINGS.cluster.environment
 
-interface CheckDatabaseOptions extends OutputOptions {
+interface DatabaseOptions {
   readonly databaseUrlFile?: string
+}
+
+interface CheckDatabaseOptions extends OutputOptions, DatabaseOptions {
   readonly rounds?: string
 }
 
@@ -28,6 +33,23 @@ export function addClusterCommands(program: Command, io: CliIo, signal: AbortSig
     .option("--database-url-file <FILE>", "a file that contains the URL, so that no process list shows it")
     .option("--rounds <NUMBER>", "rounds of each race (default: as many as fit into 20 seconds)")
     .action((url: string | undefined, options: CheckDatabaseOptions) => checkDatabaseCommand(io, url, options, signal))
+  withStore(cluster.command("init"))
+    .description("move the metadata of a running store on one machine to an empty database; clients work meanwhile")
+    .argument("[URL]", `postgres://USER:PASSWORD@HOST:PORT/NAME (default: ${URL_VARIABLE})`)
+    .option("--database-url-file <FILE>", "a file that contains the URL, so that no process list shows it")
+    .option(`--node <${SETTINGS.node.value}>`, "name of the node that the process becomes (default: the host name)")
+    .option(`--zone <${SETTINGS.zone.value}>`, "what fails together with this node")
+    .option(`--machine <${SETTINGS.machine.value}>`, "name of the machine (default: the node's name)")
+    .option(`--node-listen <${SETTINGS.nodeListen.value}>`, "address for the other nodes")
+    .option(`--node-address <${SETTINGS.nodeAddress.value}>`, "where the other nodes reach this one")
+    .action(async (url: string | undefined, options: DatabaseOptions & InitOptions) =>
+      initCluster(io, await databaseUrl(io, url, options), options, signal),
+    )
+  withStore(cluster.command("leave"))
+    .description(
+      "move the metadata back to the devices of the only node that is left; requests wait or fail with 503 meanwhile",
+    )
+    .action((options: StoreCommandOptions) => leaveCluster(io, options, signal))
 }
 
 async function checkDatabaseCommand(
@@ -64,7 +86,7 @@ function roundsOf(text: string): number {
 async function databaseUrl(
   io: CliIo,
   argument: string | undefined,
-  { databaseUrlFile }: CheckDatabaseOptions,
+  { databaseUrlFile }: DatabaseOptions,
 ): Promise<string> {
   if (argument !== undefined && databaseUrlFile !== undefined)
     throw new CliError("usage", "pass the URL, or --database-url-file, not both")

@@ -6,6 +6,7 @@ import { parseDuration } from "../config/index.js"
 import type { AdminCommandOptions, AdminCommands, NewKeyRequest } from "./admin-commands.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
+import { moveKeyOut } from "./move-key.js"
 import { group, withStore } from "./options.js"
 
 interface NewKeyOptions extends AdminCommandOptions {
@@ -40,6 +41,10 @@ export function addKeyCommands(
       const secretAccessKey = await readSecret(io)
       await admin(options).importKey({ ...(await requestOf(io, options)), accessKeyId, secretAccessKey })
     })
+  withStore(key.command("move-out"))
+    .description("move the master key of a stopped store from its data folders to a new file, which every start needs")
+    .argument("<FILE>")
+    .action((file: string, options: AdminCommandOptions) => moveKeyOut(io, file, options))
   withStore(key.command("list"))
     .description("list keys, without their secrets")
     .option("--account <ID>", "only keys of this account")

@@ -210,6 +210,12 @@ function clusterOf(sources: ConfigSources): ClusterConfig | undefined {
   }
 }
 
+/** The same settings of a node, given while its process runs. Throws `invalidConfig`. */
+export const clusterConfigOf = (
+  flags: Pick<SettingsInput, "cluster" | (typeof ONLY_WITH_CLUSTER)[number]>,
+  hostName: string,
+): ClusterConfig | undefined => clusterOf({ flags, environment: {}, file: undefined, workingFolder: "/", hostName })
+
 /** A reader of the database must not be able to unseal the secrets in it. */
 function checkCluster(config: Pick<ServeConfig, "cluster" | "masterKeyFile" | "metaCopies">): void {
   if (config.cluster === undefined) return

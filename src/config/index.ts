@@ -12,6 +12,12 @@ export {
   type Setting,
   type SettingName,
 } from "./config.js"
-export { policyOfNewStore, resolveConfig, type Environment, type SettingsInput } from "./config-core.js"
+export {
+  clusterConfigOf,
+  policyOfNewStore,
+  resolveConfig,
+  type Environment,
+  type SettingsInput,
+} from "./config-core.js"
 export { CONFIG_FILE_BYTES_MAX, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
 export { bytesOfSize, parseDataFolders, parseDuration } from "./config-values.js"

@@ -9,7 +9,9 @@ import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import {
   CONTROL_ROW_KEY,
+  CONVERSION_ROW_KEY,
   decodeControlRow,
+  decodeConversionRow,
   decodeLayoutRow,
   encodeControlRow,
   encodeLayoutRow,
@@ -17,7 +19,7 @@ import {
   type ControlRow,
 } from "../format/cluster-rows.js"
 import type { EntryWrite } from "../format/entry.js"
-import { command, query, type RowView } from "../metadata/index.js"
+import { command, query, type CommandView, type RowView } from "../metadata/index.js"
 
 interface ControlChange extends ControlRow {
   /** The generation that is replaced; 0: the store has no record yet. */
@@ -41,7 +43,16 @@ export const layoutTable = query("LayoutTable", (view, version: number) => {
   return row && decodeLayoutRow(row.value)
 })
 
-/** Throws `conflict` unless the present generation is `before`, or if a layout has another table. */
+/** Whether another process copies the rows of a store into the database. */
+function isBeingFilled(view: CommandView): boolean {
+  const row = view.ifPresent("cluster", CONVERSION_ROW_KEY)
+  return row !== undefined && decodeConversionRow(row.value).state === "copying"
+}
+
+/**
+ * Throws `conflict` unless the present generation is `before`, if a layout has another table, and for the first record
+ * while rows are copied into the database.
+ */
 export const changeControl = command<[change: ControlChange], void>({
   name: "ChangeControl",
   touches: ({ layouts: { put, drop } }) => [
@@ -53,6 +64,8 @@ export const changeControl = command<[change: ControlChange], void>({
     const present = controlIn(view)?.generation ?? 0
     if (present !== before)
       throw fail("conflict", { message: `the control record has generation ${present}, not ${before}` })
+    if (before === 0 && isBeingFilled(view))
+      throw fail("conflict", { message: "the metadata of a store is being copied into the database" })
     const writes: EntryWrite[] = [
       { family: "cluster", key: CONTROL_ROW_KEY, value: encodeControlRow({ generation, record }) },
     ]

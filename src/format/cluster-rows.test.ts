@@ -6,12 +6,14 @@ import { isFailure } from "../base/failures.js"
 import { parseIncarnation, parseNodeFingerprint, parseNodeName, parsePosition } from "../base/ids.js"
 import {
   decodeControlRow,
+  decodeConversionRow,
   decodeEpochRow,
   decodeEpochsRow,
   decodeLayoutRow,
   decodeLeaseRow,
   decodeNodeRow,
   encodeControlRow,
+  encodeConversionRow,
   encodeEpochRow,
   encodeEpochsRow,
   encodeLayoutRow,
@@ -51,6 +53,11 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     value: { generation: 9, record: bytes(0xca, 0xfe) },
     encoded: encodeControlRow({ generation: 9, record: bytes(0xca, 0xfe) }),
     decode: decodeControlRow,
+  },
+  conversion: {
+    value: { state: "leaving", generation: 7 },
+    encoded: encodeConversionRow({ state: "leaving", generation: 7 }),
+    decode: decodeConversionRow,
   },
   layout: { value: bytes(1, 0, 255), encoded: encodeLayoutRow(bytes(1, 0, 255)), decode: decodeLayoutRow },
   node: { value: NODE, encoded: encodeNodeRow(NODE), decode: decodeNodeRow },

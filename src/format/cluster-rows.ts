@@ -1,8 +1,8 @@
 /**
  * Rows that the nodes of a store share (family `cluster`), version 1: packed arrays with a format number.
  *
- * Keys are text: `control`, `layout` and a number, `node` and a name, `lease` and a name, `epochs`, `epoch` and a
- * number. Numbers have 16 digits, so that rows are in their order.
+ * Keys are text: `control`, `conversion`, `layout` and a number, `node` and a name, `lease` and a name, `epochs`, `epoch`
+ * and a number. Numbers have 16 digits, so that rows are in their order.
  * Refuses   Anything malformed with `corruptRecord` or `invalidArgument`; names of leases that are empty or longer than
  *           CLUSTER_NAME_BYTES_MAX with `invalidArgument`.
  */
@@ -22,6 +22,19 @@ export interface ControlRow {
   readonly generation: number
   /** As `format/control-record.ts` encodes it. */
   readonly record: Uint8Array
+}
+
+/**
+ * Where the metadata of a store is that was converted, or is being converted: from devices to this database, or back.
+ * `copying` and `leaving`: the control record on the devices decides.
+ */
+export type ConversionState = "copying" | "active" | "leaving"
+
+/** There is none for a store that began in its database. */
+export interface ConversionRow {
+  readonly state: ConversionState
+  /** Of the control record on the devices with which it began: copies up to it are of the time before. */
+  readonly generation: number
 }
 
 export interface NodeRow {
@@ -81,6 +94,7 @@ function nameBytes(name: string): string {
 }
 
 export const CONTROL_ROW_KEY = rowKeyOf("control")
+export const CONVERSION_ROW_KEY = rowKeyOf("conversion")
 export const EPOCHS_ROW_KEY = rowKeyOf("epochs")
 export const layoutRowKey = (version: number): RowKey => rowKeyOf(`layout ${digitsOf(version)}`)
 export const nodeRowKey = (name: NodeName): RowKey => rowKeyOf(`node ${nameBytes(name)}`)
@@ -98,6 +112,19 @@ export const encodeControlRow = ({ generation, record }: ControlRow): Uint8Array
 export function decodeControlRow(bytes: Uint8Array): ControlRow {
   const row = RecordReader.open("control row", bytes, 1)
   return { generation: wholeIn(row, "generation", 1), record: row.bytes() }
+}
+
+/** Numbers are in rows: append only. */
+const CONVERSION_STATES: readonly ConversionState[] = ["copying", "active", "leaving"]
+
+export const encodeConversionRow = ({ state, generation }: ConversionRow): Uint8Array =>
+  packRecord(1, [CONVERSION_STATES.indexOf(state), generation])
+
+export function decodeConversionRow(bytes: Uint8Array): ConversionRow {
+  const row = RecordReader.open("conversion row", bytes, 1)
+  const state = CONVERSION_STATES[wholeIn(row, "state", 0)]
+  if (state === undefined) throw fail("corruptRecord", { what: "conversion row", field: "state" })
+  return { state, generation: wholeIn(row, "generation", 1) }
 }
 
 /** The partition table of a layout. */

@@ -63,7 +63,7 @@ const SHARD_MEMORY_BYTES = (72 + 48) * MIB
 /** A thread starts when a body finds the others busy; hashing more streams concurrently only adds load. */
 const COMPUTE_THREADS = Math.min(2, availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
-const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
+export const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
 /** Wait after a failed owner check without evidence of a new owner. */
 const OWNER_RETRY_MS = 10_000
 /** The device count with the widest default policy; a store may grow to it while it runs. */
@@ -114,6 +114,8 @@ export interface RunningStore {
   /** The caller supervises them until the stop. */
   readonly backgroundServices: readonly BackgroundService[]
   stop(): Promise<void>
+  /** Folders taken since the start, which the caller releases, like those of the start. */
+  readonly taken: readonly OwnedFolder[]
   /** After `stop`: threads of the store that have not ended yet. */
   threadsLeft(): number
 }
@@ -181,7 +183,6 @@ export async function runStore(
   const nodes = () => seams.nodes?.()
   const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties, reach: engine })
   const status = statusOf(sources, store, config, seams)
-  // Folders taken since the start are released at the end, like those of the start.
   const owned: OwnedFolder[] = []
   const ownedOf = (device: Ownership): OwnedFolder => {
     const folder = folderOf(device, clock, onLost)
@@ -209,8 +210,8 @@ export async function runStore(
     stop: async () => {
       await engine.stop()
       await compute.close()
-      for (const folder of owned) await folder.release().catch(() => undefined)
     },
+    taken: owned,
     threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
 }

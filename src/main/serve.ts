@@ -1,51 +1,34 @@
 /**
- * Serve: the composition root of the real process. Builds the seams, opens the store, connects the protocols,
- * supervises, and stops in order.
+ * Serve: the composition root of the real process. Builds the seams, opens the store, connects the ports, supervises, and
+ * stops in order.
  *
- * Order of stopping: listeners drain while the engine still works; then background work ends; then the engine makes
- * its last checkpoint and closes; then the folders are released. `process.exit` would wait forever for the threads of
+ * Order of stopping: listeners drain while the engine still works; then the store's session ends. `process.exit` would wait forever for the threads of
  * disk calls that hang: once everything else has ended, only a signal ends such a process.
  */
 import { resolve } from "node:path"
-import { Denials } from "../access/index.js"
-import { AdminApi, AdminProtocol } from "../admin/index.js"
-import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
-import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
-import { createIamHandler } from "../iam/index.js"
-import { supervise, type BackgroundService } from "../life/index.js"
-import { createS3Handler, settingsOfNewBucket } from "../s3/index.js"
+import type { CliIo } from "../cli/io.js"
+import { readVersion } from "../cli/version.js"
+import { SETTINGS, type ServeConfig } from "../config/config.js"
+import { Certificates, probeAddress } from "../http/index.js"
+import { supervise } from "../life/index.js"
+import { readMasterKeyFile } from "../node/open/master-key-file.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealLocks } from "../seams/lock/index.js"
 import { RealRandom } from "../seams/random/real.js"
-import { TableStores } from "../table/index.js"
 import { EventLoopDelay } from "../seams/telemetry/real-event-loop.js"
 import { RealTelemetry } from "../seams/telemetry/real.js"
-import { RealWeb } from "../seams/web/real.js"
+import { TableStores } from "../table/index.js"
 import { bannerOf, warningsOf } from "./banner.js"
-import type { CliIo } from "../cli/io.js"
-import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "../config/config.js"
-import { FolderDocuments } from "./documents.js"
-import { PortRouter } from "./port-router.js"
-import { runNode } from "./run-node.js"
-import { runStore, type RunningStore } from "./run-store.js"
-import { RuntimeFiles } from "./runtime-file.js"
-import type { Membership } from "../node/cluster/membership.js"
-import { openNode } from "../node/cluster/open-node.js"
-import { readMasterKeyFile } from "../node/open/master-key-file.js"
-import type { OpenedStore } from "../node/open/contract.js"
-import { openStore } from "../node/open/open-store.js"
-import { readVersion } from "../cli/version.js"
+import { Conversion } from "./conversion.js"
+import { Front } from "./front.js"
+import { isLoopback, StoreSession, type SessionHost } from "./store-session.js"
 
 /** Time limit for slow threads and file calls after everything else has ended. */
 const GRACE_MS = 1_000
 const POLL_MS = 50
-
-const LOOPBACK = /^(127\.|::1$|localhost$)/
-
-const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
 
 /** The real seams of one process. */
 export function realSeams(config: ServeConfig, io: CliIo) {
@@ -61,154 +44,91 @@ export function realSeams(config: ServeConfig, io: CliIo) {
   }
 }
 
-export type RealSeams = ReturnType<typeof realSeams>
+type RealSeams = ReturnType<typeof realSeams>
 
 /** Serves until the signal fires. If it cannot start, throws a failure with a one-line message and changes nothing. */
 export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal): Promise<void> {
   const seams = realSeams(config, io)
   const { clock, random, disk, telemetry } = seams
   const keyFile = config.masterKeyFile
-  const fileKey = keyFile === undefined ? undefined : await readMasterKeyFile(disk, keyFile)
+  const masterKey = keyFile === undefined ? undefined : await readMasterKeyFile(disk, keyFile)
   const { tls } = config
   if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
   await probeAddress(config.listen, "--listen")
   await probeAddress(config.adminListen, "--admin-listen")
-  const store = await open(seams, config, fileKey)
   const stop = new AbortController()
-  const background = new AbortController()
+  const ended: { removed?: Failure } = {}
   const onStolen = (failure: Failure): never => {
     telemetry.log.error("stopping_folder_ownership_lost", { reason: failure.message })
     // Immediately, regardless of writes in progress on its disks.
     endByForce()
     throw failure
   }
+  const onRemoved = (reason: Failure): void => {
+    ended.removed = reason
+    stop.abort()
+  }
+  const metricsText = (): string => telemetry.metrics.render()
+  const conversion = new Conversion(() => host, stop.signal)
+  const host: SessionHost = { seams, io, masterKey, conversion, metricsText, onStolen, onRemoved }
+  const sessions = { current: await StoreSession.open(host, config) }
   let threadsLeft = (): number => 0
-  const joined: { membership?: Membership; removed?: Failure } = {}
   try {
-    const running = await runStore({ ...seams, nodes: () => joined.membership }, store, config, onStolen)
-    if (config.cluster !== undefined) {
-      const host = { version: readVersion(), name: io.hostName }
-      joined.membership = await runNode(seams, store, running, config.cluster, host, reason => {
-        joined.removed = reason
-        stop.abort()
-      })
-    }
-    const backgroundServices = [
-      ...running.backgroundServices,
-      ...(joined.membership ? [joined.membership] : []),
-      new EventLoopDelay(clock, telemetry.metrics),
-      seams.stores.cache.idling(clock),
-    ]
-    const behind = supervise(backgroundServices, clock, random, telemetry.log, background.signal)
-    const front = await listen(seams, store, running, config, io)
+    conversion.use(sessions.current)
+    const front = await Front.open(host, sessions.current)
+    await io.out(await greeting(seams, front, sessions.current, io))
+    const services = [...front.services, new EventLoopDelay(clock, telemetry.metrics), seams.stores.cache.idling(clock)]
     signal.addEventListener("abort", () => stop.abort(), { once: true })
     if (signal.aborted) stop.abort()
-    await supervise(front, clock, random, telemetry.log, stop.signal)
-    background.abort()
-    await behind
-    await running.stop()
-    threadsLeft = () => running.threadsLeft()
+    const serving = supervise(services, clock, random, telemetry.log, stop.signal)
+    await serveInTurn(sessions, front, conversion, serving)
+    await conversion.stop()
+    await sessions.current.stop()
+    threadsLeft = () => sessions.current.running.threadsLeft()
   } finally {
-    background.abort()
-    for (const device of store.devices) await device.release()
-    for (const { ownership } of store.node?.joining ?? []) await ownership.release()
+    await sessions.current.close()
   }
   const isForced = await isHeldUp(clock, threadsLeft)
   await io.out(isForced ? "hayloft: stopped; a disk hangs, so the process ends by force\n" : "hayloft: stopped\n")
   if (isForced) endByForce()
-  if (joined.removed !== undefined) throw joined.removed
+  if (ended.removed !== undefined) throw ended.removed
 }
 
-async function open(seams: RealSeams, config: ServeConfig, masterKey: Uint8Array | undefined): Promise<OpenedStore> {
-  const { cluster } = config
-  if (cluster === undefined) return openStore(seams, config, masterKey)
-  // Loaded on demand: a store whose devices keep the metadata starts without it.
-  const { StoreDatabase } = await import("../sql/index.js")
-  const database = await StoreDatabase.open(cluster.databaseUrl)
-  const { telemetry } = seams
-  return openNode(
-    { ...seams, log: telemetry.log, database },
-    config,
-    cluster,
-    must(masterKey, "--cluster needs --master-key-file"),
-  )
+/** One session after the other, until the ports have closed. */
+async function serveInTurn(
+  sessions: { current: StoreSession },
+  front: Front,
+  conversion: Conversion,
+  serving: Promise<void>,
+): Promise<void> {
+  const over = serving.then(() => undefined)
+  for (;;) {
+    const next = await Promise.race([over, conversion.next()])
+    if (next === undefined) return
+    sessions.current = await next(sessions.current, front)
+  }
 }
 
-/** Binds both ports, prints the banner, and returns the services to supervise. */
-async function listen(
-  seams: RealSeams,
-  store: OpenedStore,
-  { engine, compute, status, operations }: RunningStore,
-  config: ServeConfig,
+/** The banner. */
+async function greeting(
+  { disk }: RealSeams,
+  { endpoint, adminEndpoint }: Front,
+  { config, store, running, region }: StoreSession,
   io: CliIo,
-): Promise<BackgroundService[]> {
-  const { clock, random, disk, telemetry } = seams
-  const { services, accounts, identities, sessions } = engine
-  const certificates =
-    config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
-  const version = readVersion()
-  const denials = new Denials()
-  const { buckets } = services
-  const adminStore = { accounts, buckets, status, store: operations, denials, documents: new FolderDocuments() }
-  const adminApi = new AdminApi(adminStore, {
-    version,
-    token: store.secrets.adminToken,
-    onLoopback: isLoopback(config.adminListen),
-    rootAccount: store.secrets.root.accountId,
-    newBucketSettings: settingsOfNewBucket(config),
-    metricsText: () => telemetry.metrics.render(),
-  })
-  const shared = { serverHeader: `Hayloft/${version}`, limits: HTTP_LIMITS }
-  // The admin port uses no TLS on loopback: probes and scrapers on the machine need no certificate.
-  const adminCertificates = isLoopback(config.adminListen) ? undefined : certificates
-  const adminSettings = { ...shared, name: "admin", ...config.adminListen }
-  const web = new RealWeb(config.allowLocalIdentityProviders)
-  const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials })
-  const adminRouter = new PortRouter(iam, new AdminProtocol(adminApi))
-  const admin = new HttpServer(seams, adminRouter, adminSettings, adminCertificates)
-  const adminAt = await admin.listen()
-  const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
-  const { region, domains, refuseSignatureV2 } = config
-  const handler = createS3Handler({
-    ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, newBuckets: config },
-    adminUrl: adminEndpoint,
-    onLoopback: isLoopback(config.listen),
-    metrics: telemetry.metrics,
-    hash: (plan, bytes) => compute.hash(plan, bytes),
-  })
-  const s3Settings = { ...shared, name: "s3", ...config.listen }
-  const s3 = new HttpServer(seams, new PortRouter(iam, handler), s3Settings, certificates)
-  const s3At = await s3.listen()
-  status.setListening()
-  const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
-  const shownRegion = region ?? REGION_DEFAULT
-  const runtime = { endpoint, adminEndpoint, region: shownRegion, pid: process.pid }
-  const runtimeFiles = await RuntimeFiles.begin(clock, () => engine.devices, runtime)
-  const { sentence: redundancy } = status.report().safety
+): Promise<string> {
   const { root } = store.secrets
-  await io.out(
-    bannerOf({
-      version,
-      endpoint,
-      adminEndpoint,
-      region: shownRegion,
-      accessKeyId: root.accessKeyId,
-      secret: store.isNew && !config.rootKey ? root.secret : undefined,
-      dataFolders: config.dataFolders,
-      isDefaultData:
-        config.dataFolders.length === 1 &&
-        config.dataFolders[0] === resolve(io.workingFolder, SETTINGS.data.fallback ?? ""),
-      masterKeyFile: config.masterKeyFile && resolve(io.workingFolder, config.masterKeyFile),
-      redundancy,
-      warnings: await warningsOf(disk, config, store, isLoopback),
-    }),
-  )
-  return [s3, admin, runtimeFiles]
-}
-
-function endpointOf({ host }: ListenAddress, port: number, secure: boolean): string {
-  const shown = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host
-  return `${secure ? "https" : "http"}://${shown.includes(":") ? `[${shown}]` : shown}:${port}`
+  return bannerOf({
+    ...{ version: readVersion(), endpoint, adminEndpoint, region },
+    accessKeyId: root.accessKeyId,
+    secret: store.isNew && !config.rootKey ? root.secret : undefined,
+    dataFolders: config.dataFolders,
+    isDefaultData:
+      config.dataFolders.length === 1 &&
+      config.dataFolders[0] === resolve(io.workingFolder, SETTINGS.data.fallback ?? ""),
+    masterKeyFile: config.masterKeyFile && resolve(io.workingFolder, config.masterKeyFile),
+    redundancy: running.status.report().safety.sentence,
+    warnings: await warningsOf(disk, config, store, isLoopback),
+  })
 }
 
 /** Whether this process has file calls in progress. */

@@ -19,5 +19,5 @@ export {
   type Incarnations,
   type LiveIncarnations,
 } from "./incarnations.js"
-export type { DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
+export type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
 export { isOfGeneration } from "./guards.js"

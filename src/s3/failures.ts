@@ -303,6 +303,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   invalidConfig: INTERNAL,
   folderInUse: INTERNAL,
   foreignDatabase: INTERNAL,
+  metadataElsewhere: INTERNAL,
   foreignFolder: INTERNAL,
   folderNotEmpty: INTERNAL,
   devicesMissing: INTERNAL,

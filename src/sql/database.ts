@@ -173,6 +173,8 @@ export interface Session {
   halt(note: Uint8Array, above: number, list: Pick<IncarnationList, "highest" | "reconciliations">): Promise<boolean>
   /** Ends the halt of this number. False, and nothing happens: there is none, or the store was halted again. */
   resume(halt: number): Promise<boolean>
+  /** Incarnations that begin from now on have higher numbers than this one. */
+  skipIncarnations(upTo: number): Promise<void>
   /** Ends an incarnation: once this resolves, nothing of it takes effect any more. */
   end(incarnation: number): Promise<void>
   incarnations(): Promise<IncarnationList>

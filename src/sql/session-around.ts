@@ -44,6 +44,10 @@ export class SessionAround<Inner extends Session = Session> implements Session {
     return this.inner.resume(...request)
   }
 
+  skipIncarnations(...request: Parameters<Session["skipIncarnations"]>): Promise<void> {
+    return this.inner.skipIncarnations(...request)
+  }
+
   end(...request: Parameters<Session["end"]>): ReturnType<Session["end"]> {
     return this.inner.end(...request)
   }

@@ -1,7 +1,14 @@
 /** A PostgreSQL database as a store opens it. Messages never show its password. */
 import { fail, isFailure } from "../base/failures.js"
-import type { StoreId } from "../base/ids.js"
-import { CONTROL_ROW_KEY, decodeControlRow, type ControlRow } from "../format/cluster-rows.js"
+import type { RowKey, StoreId } from "../base/ids.js"
+import {
+  CONTROL_ROW_KEY,
+  CONVERSION_ROW_KEY,
+  decodeControlRow,
+  decodeConversionRow,
+  type ControlRow,
+  type ConversionRow,
+} from "../format/cluster-rows.js"
 import { ConnectionLost, type Database, type LaneId, type Session } from "./database.js"
 import type { SqlSeams } from "./incarnation.js"
 import { Postgres } from "./postgres/postgres.js"
@@ -42,13 +49,28 @@ export class StoreDatabase {
   }
 
   /** The store's control record, also before any incarnation has begun; undefined: there is none. */
-  control(): Promise<ControlRow | undefined> {
+  async control(): Promise<ControlRow | undefined> {
+    const value = await this.clusterRow(CONTROL_ROW_KEY)
+    return value && decodeControlRow(value)
+  }
+
+  /** Where the metadata of a converted store is, also before any incarnation has begun. */
+  async conversion(): Promise<ConversionRow | undefined> {
+    const value = await this.clusterRow(CONVERSION_ROW_KEY)
+    return value && decodeConversionRow(value)
+  }
+
+  private clusterRow(key: RowKey): Promise<Uint8Array | undefined> {
     return this.inSession(async session => {
-      const key = { family: "cluster", key: CONTROL_ROW_KEY } as const
-      const { rows } = await session.fetch({ lane: NO_LANE, keys: [key], ranges: [], counters: [] })
-      const value = rows[0]?.value
-      return value && decodeControlRow(value)
+      const keys = [{ family: "cluster", key } as const]
+      const { rows } = await session.fetch({ lane: NO_LANE, keys, ranges: [], counters: [] })
+      return rows[0]?.value
     })
+  }
+
+  /** Incarnations that begin from now on have higher numbers than this one. */
+  skipIncarnations(upTo: number): Promise<void> {
+    return this.inSession(session => session.skipIncarnations(upTo))
   }
 
   /** `marks`: what devices of the node attest of the database. */

@@ -19,6 +19,7 @@ import type { Soon } from "../base/soon.js"
 import { mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
+import type { EntryWrite } from "../format/entry.js"
 import { CommittedView } from "./committed-view.js"
 import { ReplicaComparison } from "./comparison.js"
 import type { Command, Incarnations, Metadata, Query } from "../metadata/index.js"
@@ -65,6 +66,7 @@ export class Primary implements Metadata {
   private readonly memory = new RecordMemory()
   private readonly verification: ReplicaVerification
   private learner: Learner | undefined
+  private readonly watchers = new Set<(writes: readonly EntryWrite[]) => void>()
   /** Votes already, while it is not certain that the configuration names it. */
   private joining: ReplicaHandle | undefined
   private flushing: Promise<void> | undefined
@@ -263,6 +265,7 @@ export class Primary implements Metadata {
     if (holders.length === 0) throw noHolder()
     for (const outcome of holders) if ("logged" in outcome) outcome.logged.apply()
     this.core.commit(batch)
+    for (const watcher of this.watchers) for (const { writes } of batch.entries) watcher(writes)
     if (this.learner && !this.joining) this.learner.send(encoded)
     else if (outcomes.every(outcome => "logged" in outcome)) this.memory.giveBack()
   }
@@ -346,6 +349,12 @@ export class Primary implements Metadata {
     if (this.joining) return
     this.learner?.end(reason)
     this.learner = undefined
+  }
+
+  /** Calls the watcher with all writes from now on, in the turn in which queries see them. Returns the unsubscriber. */
+  watch(watcher: (writes: readonly EntryWrite[]) => void): () => void {
+    this.watchers.add(watcher)
+    return () => void this.watchers.delete(watcher)
   }
 
   /** The device that is on its way to become a replica. */

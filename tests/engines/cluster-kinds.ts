@@ -5,6 +5,7 @@ import {
   beatNode,
   changeControl,
   controlRow,
+  conversionRow,
   epochOfAge,
   epochRows,
   joinNode,
@@ -13,11 +14,14 @@ import {
   nodeRows,
   releaseLeases,
   removeNodeRow,
+  setConversion,
   takeLease,
 } from "../../src/coordination/index.js"
 import {
   CONTROL_ROW_KEY,
+  CONVERSION_ROW_KEY,
   decodeControlRow,
+  decodeConversionRow,
   decodeEpochsRow,
   decodeLeaseRow,
   decodeNodeRow,
@@ -25,6 +29,7 @@ import {
   LEASE_ROWS,
   NODE_ROWS,
 } from "../../src/format/cluster-rows.js"
+import { COPIED_FAMILIES, countersOf, FIRST_KEY, rowsFrom, rowsOf } from "../../src/node/convert/rows-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const NODES = ["a", "b", "héron"].map(parseNodeName)
@@ -48,6 +53,16 @@ function change(scene: Scene) {
   const drop = scene.oneIn(3) ? [Math.max(0, before - 1)] : []
   const put = tables.filter(([version]) => !drop.includes(version))
   return changeControl({ before, generation: before + 1, record: scene.random.bytes(20), layouts: { put, drop } })
+}
+
+/** Mostly from the present state. */
+function convert(scene: Scene) {
+  const states = [undefined, "copying", "active", "leaving"] as const
+  const found = scene.model.committed.get("cluster", CONVERSION_ROW_KEY)
+  const present = found && decodeConversionRow(found.value).state
+  const from = scene.oneIn(4) ? scene.pick(states) : present
+  const state = scene.pick(["copying", "active", "leaving"] as const)
+  return setConversion(from, { state, generation: 1 + scene.random.below(9) })
 }
 
 function row(scene: Scene) {
@@ -89,6 +104,7 @@ function advance(scene: Scene) {
 
 export const CLUSTER_COMMANDS: readonly PlayKind[] = [
   commandKind("ChangeControl", 2, change),
+  commandKind("SetConversion", 1, convert),
   commandKind("JoinNode", 2, scene => joinNode(row(scene))),
   commandKind("BeatNode", 3, beat),
   commandKind("RemoveNodeRow", 1, scene =>
@@ -100,7 +116,20 @@ export const CLUSTER_COMMANDS: readonly PlayKind[] = [
 ]
 
 export const CLUSTER_QUERIES: readonly PlayKind[] = [
+  queryKind("RowsFrom", scene => rowsFrom(scene.pick(COPIED_FAMILIES), FIRST_KEY)),
+  queryKind("RowsOf", scene =>
+    rowsOf(
+      scene.some(COPIED_FAMILIES).flatMap(family =>
+        scene
+          .rows(family)
+          .slice(0, 3)
+          .map(([key]) => ({ family, key })),
+      ),
+    ),
+  ),
+  queryKind("CountersOf", scene => countersOf([scene.bucketId()])),
   queryKind("ControlRow", () => controlRow()),
+  queryKind("ConversionRow", () => conversionRow()),
   queryKind("LayoutTable", scene => layoutTable(near(scene, generationOf(scene)))),
   queryKind("NodeRows", () => nodeRows()),
   queryKind("LeaseRows", () => leaseRows()),

@@ -33,6 +33,11 @@ export async function readDatabaseMark(disk: Disk, folder: string): Promise<Data
   }
 }
 
+/** The store has moved to a database that the device has not seen yet. */
+export async function removeDatabaseMark(disk: Disk, folder: string): Promise<void> {
+  if (await disk.exists(fileOf(folder))) await disk.remove(fileOf(folder))
+}
+
 export class DatabaseMarks implements BackgroundService {
   readonly name = "database marks"
   private readonly written = new Map<DeviceId, DatabaseMark>()

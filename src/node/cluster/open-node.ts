@@ -5,8 +5,10 @@
  * Promises  Nothing is written before the database and all folders are found to belong together. The first node of an
  *           empty database makes the store; of several that try at once, one does, and the others join. A folder whose
  *           disk fails is left out with a note: the other nodes serve without it.
+ *           A conversion of the store that was interrupted is finished, or goes back, as the record on the devices says.
  * Order     check the folders; open the master key; take the folders; begin the incarnation; if the database was rolled
- *           back, put the newest control record of the folders back; claim their devices with one change of the record. Devices that the record does not name join once the node runs (`Joining`).
+ *           back, put the newest control record of the folders back; claim their devices with one change of the record.
+ *           Devices that the record does not name join once the node runs (`Joining`).
  */
 import { hexOf } from "../../base/bytes.js"
 import { asFailure, fail, isFailure } from "../../base/failures.js"
@@ -34,6 +36,7 @@ import type { Log } from "../../seams/telemetry/contract.js"
 import { probeDevice, takeFolder, type TakenFolder } from "../control/folders.js"
 import type { MetadataDatabase, SeenMark, SharedMetadata } from "../metadata/database.js"
 import { inspect, type FolderInspection } from "../open/folder-inspection.js"
+import { onDevices, settledBy, type Settled } from "../convert/settle.js"
 import { begunStoreId, firstRecord, makeDevices } from "../open/new-store.js"
 import type { OpenedStore } from "../open/contract.js"
 import { checkUnchanged, incarnationAfter, overruledOptions, withRootKey } from "../open/open-store.js"
@@ -100,12 +103,17 @@ class Opening {
   async open(): Promise<OpenedStore> {
     const { clock, random, log, database } = this.seams
     const inspections = await mapBounded(this.config.dataFolders, DEVICES_MAX, path => inspect(this.disk, path))
-    const known = await this.check(inspections)
+    const { known, settle, marksFrom } = await this.check(inspections)
     // The folders first: a second start of the same node must not end the incarnation of the one that runs.
     if (known !== undefined) await this.takeFolders(known, incarnationAfter(inspections))
-    const marks = await this.marks(inspections, known)
+    const marks = await this.marks(inspections, known, marksFrom)
     const metadata = await database.open({ clock, random: random.fork("metadata"), log }, this.name, marks)
     this.metadata = metadata
+    await settle?.(
+      metadata,
+      this.disk,
+      this.taken.map(({ ownership }) => ownership.identity),
+    )
     const isNew = known === undefined && (await this.makeStore(metadata, inspections))
     const newest = metadata.halt === undefined ? undefined : newestCopy(inspections)
     const record = newest ? await restoreSharedRecord(metadata, newest) : await readSharedRecord(metadata)
@@ -119,12 +127,14 @@ class Opening {
   }
 
   /** What the devices in the folders attest of the database. The record was read after them. */
-  private async marks(inspections: readonly FolderInspection[], record: ControlRecord | undefined) {
+  private async marks(inspections: readonly FolderInspection[], record: ControlRecord | undefined, from = 0) {
     const marks: SeenMark[] = []
     for (const { path, content } of inspections) {
       if (content.kind !== "device") continue
       const mark = (await readDatabaseMark(this.disk, path)) ?? { reconciliations: 0, highest: 0, live: [] }
       const copy = content.record instanceof Error ? undefined : content.record
+      // Before the store moved to this database, the device may have seen another one.
+      if ((copy?.generation ?? from) < from) continue
       const hasNewerRecord = record !== undefined && (copy?.generation ?? 0) > record.generation
       marks.push({ ...mark, hasNewerRecord })
     }
@@ -148,18 +158,26 @@ class Opening {
     }
   }
 
-  /** Throws unless the database and the folders belong together. The record's row; undefined if there is none yet. */
-  private async check(inspections: readonly FolderInspection[]): Promise<ControlRecord | undefined> {
+  /** Throws unless the database and the folders belong together. */
+  private async check(inspections: readonly FolderInspection[]): Promise<Checked> {
     const { database } = this.seams
-    const [storeId, row] = [await database.storeId(), await database.control()]
-    for (const inspection of inspections) checkFolder(inspection, storeId, row !== undefined)
+    const [storeId, row, conversion] = [await database.storeId(), await database.control(), await database.conversion()]
+    const settled = conversion && settledBy(inspections, conversion, row)
+    const hasRecord = row !== undefined || settled !== undefined
+    const outdatedBelow = settled?.record.generation ?? conversion?.generation
+    for (const inspection of inspections) checkFolder(inspection, storeId, hasRecord, outdatedBelow)
+    if (settled !== undefined)
+      return { known: this.checked(settled.record), settle: settled.settle, marksFrom: settled.marksFrom }
     if (row === undefined) {
-      if (this.config.dataFolders.length > 0) return undefined
+      if (this.config.dataFolders.length > 0) return {}
       throw fail("invalidConfig", {
         message: "the database has no store yet: start a node with --data first, then nodes without devices",
       })
     }
-    const record = parseControlRecord(row.record)
+    return { known: this.checked(parseControlRecord(row.record)), marksFrom: conversion?.generation }
+  }
+
+  private checked(record: ControlRecord): ControlRecord {
     openSecrets(record.secrets, this.masterKey)
     checkUnchanged(record, this.config)
     return record
@@ -175,7 +193,7 @@ class Opening {
     const proposed = claimed ?? begunStoreId(inspections) ?? parseStoreId(hexOf(random.bytes(16)))
     // Another node may have claimed the database meanwhile, and may end before it has written the record.
     const storeId = await database.claim(proposed)
-    for (const inspection of inspections) checkFolder(inspection, storeId, false)
+    for (const inspection of inspections) checkFolder(inspection, storeId, false, undefined)
     const devices = await makeDevices(clock, random, diskOf, inspections, storeId)
     const secrets = randomSecrets(random, clock.wallMs(), this.masterKey, config.rootKey)
     const record = await firstRecord(diskOf, devices, {
@@ -248,6 +266,15 @@ function newestCopy(inspections: readonly FolderInspection[]): ControlRecord | u
   return copies.sort((a, b) => b.generation - a.generation)[0]
 }
 
+interface Checked {
+  /** The control record; undefined if there is none yet. */
+  readonly known?: ControlRecord
+  /** Devices with an older copy of the record attest nothing of this database. */
+  readonly marksFrom?: number | undefined
+  /** What finishes an interrupted conversion. */
+  readonly settle?: Settled["settle"]
+}
+
 /** The sealed secrets with another root key; undefined if it stays. */
 type RootChange = Uint8Array | undefined
 
@@ -278,16 +305,20 @@ export async function domainsOf(
   return { ...(zone === undefined ? {} : { zone }), machine, disk: fileSystemId }
 }
 
-/** Throws if a folder does not belong to the store of the database. */
-function checkFolder({ path, content }: FolderInspection, storeId: StoreId | undefined, hasRecord: boolean): void {
+/**
+ * Throws if a folder does not belong to the store of the database. `outdatedBelow`: copies of older records are of a time
+ * in which the devices kept the metadata.
+ */
+function checkFolder(
+  { path, content }: FolderInspection,
+  storeId: StoreId | undefined,
+  hasRecord: boolean,
+  outdatedBelow: number | undefined,
+): void {
   if (content.kind !== "device" && content.kind !== "remains") return
   const own = content.kind === "device" ? content.superblock.storeId : content.record.storeId
   const copy = content.record instanceof Error ? undefined : content.record
-  if (copy !== undefined && copy.tablets.length > 0) {
-    throw fail("invalidConfig", {
-      message: `${path} belongs to a store that keeps its metadata on its own disks: start it without --cluster`,
-    })
-  }
+  if (copy !== undefined && copy.tablets.length > 0 && copy.generation >= (outdatedBelow ?? 0)) throw onDevices(path)
   if (storeId !== undefined && own !== storeId) {
     throw fail("foreignDatabase", {
       message: `the database keeps the metadata of another store than the one that ${path} belongs to`,

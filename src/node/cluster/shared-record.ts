@@ -67,6 +67,13 @@ function replacing(before: ControlRecord | undefined, after: ControlRecord) {
   })
 }
 
+/** Replaces the record in effect; undefined: there is none. Throws `conflict` if another one has taken effect. */
+export const replaceSharedRecord = (
+  metadata: Metadata,
+  before: ControlRecord | undefined,
+  next: ControlRecord,
+): Promise<void> => metadata.run(replacing(before, next))
+
 /** Writes the first record of a store. Throws `conflict` if there is one. */
 export const writeFirstRecord = (metadata: Metadata, record: ControlRecord): Promise<void> =>
   metadata.run(replacing(undefined, record))

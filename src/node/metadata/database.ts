@@ -1,6 +1,6 @@
 /** Where a node's metadata is: what a node asks of it, and of a database that keeps it in place of the devices. */
 import type { Incarnation, StoreId } from "../../base/ids.js"
-import type { ControlRow } from "../../format/cluster-rows.js"
+import type { ControlRow, ConversionRow } from "../../format/cluster-rows.js"
 import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
 import type { DatabaseMark } from "../../format/database-mark.js"
 import type { Halt, LiveIncarnations, Metadata } from "../../metadata/index.js"
@@ -15,6 +15,10 @@ export interface MetadataDatabase {
   claim(storeId: StoreId): Promise<StoreId>
   /** The store's control record, also before any incarnation has begun; undefined: there is none. */
   control(): Promise<ControlRow | undefined>
+  /** Where the metadata of a converted store is, also before any incarnation has begun. */
+  conversion(): Promise<ConversionRow | undefined>
+  /** Incarnations that begin from now on have higher numbers than this one. */
+  skipIncarnations(upTo: number): Promise<void>
   /**
    * Begins an incarnation of the node of this name, which ends its earlier ones. Halts the store if the database has
    * lost something that devices of the node have seen (`marks`).

@@ -188,8 +188,8 @@ class Start {
     }
     checkUnchanged(plan.record, this.config)
     if (plan.record.tablets.length === 0) {
-      throw fail("invalidConfig", {
-        message: "the metadata of this store is in a database: start it with --cluster URL and --master-key-file FILE",
+      throw fail("metadataElsewhere", {
+        message: `the metadata of this store is in a database: start it with --cluster URL${nodeOption(plan.record)} and --master-key-file FILE`,
       })
     }
     return { inspections, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
@@ -425,6 +425,12 @@ export const incarnationAfter = (inspections: readonly FolderInspection[]): Inca
       return [{ incarnation: superblock.incarnation, generation }]
     }),
   )
+
+/** The name of the node that has the devices, if there is one. */
+function nodeOption({ devices }: ControlRecord): string {
+  const names = new Set(devices.flatMap(({ home }) => (home === undefined ? [] : [home.node])))
+  return names.size === 1 ? ` --node ${[...names].join()}` : ""
+}
 
 /** Settings that a store keeps from its first start. */
 export function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): void {

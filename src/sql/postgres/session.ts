@@ -369,6 +369,10 @@ export class PostgresSession implements Session {
     return (await this.change(this.statements.resume, [bigintBytes(BigInt(halt))])).length > 0
   }
 
+  async skipIncarnations(upTo: number): Promise<void> {
+    await this.change(this.statements.skipIncarnations, [bigintBytes(BigInt(upTo))])
+  }
+
   async end(incarnation: number): Promise<void> {
     await this.change(this.statements.end, [bigintBytes(BigInt(incarnation))])
   }

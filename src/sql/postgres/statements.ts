@@ -26,6 +26,7 @@ export interface Statements {
   readonly storeId: Statement
   readonly claim: Statement
   readonly begin: Statement
+  readonly skipIncarnations: Statement
   readonly end: Statement
   readonly halt: Statement
   readonly resume: Statement
@@ -44,6 +45,7 @@ export const statementsOf = (schema: SchemaName): Statements => ({
   storeId: { name: "store-id-1", text: storeIdText(schema) },
   claim: { name: "claim-1", text: claimText(schema) },
   begin: { name: "begin-3", text: beginText(schema) },
+  skipIncarnations: { name: "skip-incarnations-1", text: skipIncarnationsText(schema) },
   end: { name: "end-2", text: endText(schema) },
   halt: { name: "halt-1", text: haltText(schema) },
   resume: { name: "resume-1", text: resumeText(schema) },
@@ -212,6 +214,9 @@ WITH store_done AS (
   SELECT s.incarnation, lane, s.generation FROM store_done s, generate_series(0, $2::smallint - 1) AS lane
 )
 SELECT incarnation FROM store_done`
+
+const skipIncarnationsText = (schema: SchemaName): string =>
+  `UPDATE ${schema}.store s SET last_incarnation = greatest(s.last_incarnation, $1::bigint)`
 
 /** Ends an incarnation. It waits for statements of its lanes that are under way. */
 const endText = (schema: SchemaName): string => `

@@ -28,6 +28,7 @@ import {
   incarnations,
   resolve,
   resume,
+  skipIncarnations,
   storeId,
   type Running,
 } from "./statements.js"
@@ -209,6 +210,10 @@ export class SimulatedSession implements Session {
 
   resume(number: number): Promise<boolean> {
     return this.send(`resume ${number}`, on => resume(on, number))
+  }
+
+  skipIncarnations(upTo: number): Promise<void> {
+    return this.send(`skip incarnations up to ${upTo}`, on => skipIncarnations(on, upTo))
   }
 
   end(incarnation: number): Promise<void> {

@@ -336,6 +336,15 @@ export async function claim(on: Running, storeId: StoreId): Promise<StoreId> {
   return must(store?.storeId, "the store has a row")
 }
 
+export async function skipIncarnations(on: Running, upTo: number): Promise<void> {
+  await update(
+    on,
+    on.tables.store,
+    () => true,
+    row => ({ ...row, lastIncarnation: Math.max(row.lastIncarnation, upTo) }),
+  )
+}
+
 export async function begin(
   on: Running,
   own: NodeProcess,

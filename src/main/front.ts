@@ -1,0 +1,67 @@
+/** Front: the ports of the process, with the store behind them, which may be exchanged. */
+import { readVersion } from "../cli/version.js"
+import type { ListenAddress } from "../config/config.js"
+import { Certificates, HTTP_LIMITS, HttpServer } from "../http/index.js"
+import type { BackgroundService } from "../life/index.js"
+import { RuntimeFiles } from "./runtime-file.js"
+import { isLoopback, type SessionHost, type StoreSession } from "./store-session.js"
+import { SwitchableProtocol } from "./switchable-protocol.js"
+
+export class Front {
+  private constructor(
+    private session: StoreSession,
+    private readonly ports: { readonly s3: SwitchableProtocol; readonly admin: SwitchableProtocol },
+    readonly endpoint: string,
+    readonly adminEndpoint: string,
+    /** The caller supervises them until the stop. */
+    readonly services: readonly BackgroundService[],
+  ) {}
+
+  /** Binds both ports. Throws `invalidConfig`. */
+  static async open({ seams }: Pick<SessionHost, "seams">, session: StoreSession): Promise<Front> {
+    const { clock, disk } = seams
+    const { config } = session
+    const certificates =
+      config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
+    const shared = { serverHeader: `Hayloft/${readVersion()}`, limits: HTTP_LIMITS }
+    // The admin port uses no TLS on loopback: probes and scrapers on the machine need no certificate.
+    const adminCertificates = isLoopback(config.adminListen) ? undefined : certificates
+    const adminPort = new SwitchableProtocol(session.admin(), clock)
+    const admin = new HttpServer(
+      seams,
+      adminPort,
+      { ...shared, name: "admin", ...config.adminListen },
+      adminCertificates,
+    )
+    const adminAt = await admin.listen()
+    const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
+    const s3Port = new SwitchableProtocol(session.s3(adminEndpoint), clock)
+    const s3 = new HttpServer(seams, s3Port, { ...shared, name: "s3", ...config.listen }, certificates)
+    const s3At = await s3.listen()
+    const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
+    session.running.status.setListening()
+    const services: BackgroundService[] = [s3, admin]
+    const front = new Front(session, { s3: s3Port, admin: adminPort }, endpoint, adminEndpoint, services)
+    const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid }
+    services.push(await RuntimeFiles.begin(clock, () => front.session.running.engine.devices, runtime))
+    return front
+  }
+
+  /** No request of a client reaches the store any more. The admin port goes on: operators see what happens. */
+  hold(): Promise<void> {
+    return this.ports.s3.hold()
+  }
+
+  /** This store serves from now on, also the requests that wait. */
+  use(session: StoreSession): void {
+    this.session = session
+    session.running.status.setListening()
+    this.ports.admin.use(session.admin())
+    this.ports.s3.use(session.s3(this.adminEndpoint))
+  }
+}
+
+function endpointOf({ host }: ListenAddress, port: number, secure: boolean): string {
+  const shown = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host
+  return `${secure ? "https" : "http"}://${shown.includes(":") ? `[${shown}]` : shown}:${port}`
+}

@@ -1,0 +1,105 @@
+/**
+ * Settling a conversion that was interrupted: the control record on the devices says where the metadata is, and a start
+ * makes the database agree.
+ *
+ * Promises  A node starts on a database only if the devices say that the metadata is there. From then on the record in
+ *           the database is newer than any on a device, also than one of an attempt that came to nothing.
+ */
+import { fail, isFailure, type Failure } from "../../base/failures.js"
+import type { DeviceId } from "../../base/ids.js"
+import { setConversion } from "../../coordination/index.js"
+import { votingIds, withBallast, writeControlRecord } from "../../device/index.js"
+import type { ControlRow, ConversionRow } from "../../format/cluster-rows.js"
+import { parseControlRecord, type ControlRecord } from "../../format/control-record.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import type { SharedMetadata } from "../metadata/database.js"
+import type { FolderInspection } from "../open/folder-inspection.js"
+import { planStart } from "../open/start-core.js"
+import { removeDatabaseMark } from "../cluster/database-marks.js"
+import { readSharedRecord, replaceSharedRecord } from "../cluster/shared-record.js"
+
+export const onDevices = (path: string): Failure =>
+  fail("metadataElsewhere", {
+    message: `${path} belongs to a store that keeps its metadata on its own disks: start it without --cluster`,
+  })
+
+/** A folder that this process has taken. */
+interface OwnFolder {
+  readonly id: DeviceId
+  readonly path: string
+}
+
+export interface Settled {
+  /** The record in effect. */
+  readonly record: ControlRecord
+  /** Devices with an older copy of the record attest nothing of this database. */
+  readonly marksFrom: number
+  /** Throws `devicesMissing` if too few devices accept the record, and the failures of the database. */
+  readonly settle: (metadata: SharedMetadata, disk: Disk, folders: readonly OwnFolder[]) => Promise<void>
+}
+
+/**
+ * Undefined: nothing was interrupted. Throws `metadataElsewhere` if the devices keep the metadata, or if none of them is
+ * here to say where it is.
+ */
+export function settledBy(
+  inspections: readonly FolderInspection[],
+  conversion: ConversionRow,
+  row: ControlRow | undefined,
+): Settled | undefined {
+  if (conversion.state === "active" && row !== undefined) return undefined
+  const plan = planStart(inspections)
+  if (plan.kind === "new")
+    throw fail("metadataElsewhere", {
+      message: "the metadata of the store is being moved: first start the node that has its disks",
+    })
+  const found = plan.record
+  if (found.tablets.length > 0)
+    throw onDevices(inspections.find(({ content }) => content.kind === "device")?.path ?? "")
+  const generation = Math.max(conversion.generation, found.generation, row?.generation ?? 0) + 1
+  return {
+    record: { ...(row === undefined ? found : parseControlRecord(row.record)), generation },
+    marksFrom: row === undefined ? generation : 0,
+    settle: (metadata, disk, folders) => settle(metadata, conversion, { ...found, generation }, disk, folders),
+  }
+}
+
+async function settle(
+  metadata: SharedMetadata,
+  { state }: ConversionRow,
+  found: ControlRecord,
+  disk: Disk,
+  folders: readonly OwnFolder[],
+): Promise<void> {
+  const { generation } = found
+  const present = await readSharedRecord(metadata)
+  const record = { ...(present ?? found), generation }
+  if (present === undefined) for (const { path } of folders) await removeDatabaseMark(disk, path)
+  // First on the devices: an attempt that came to nothing may have left another decision on some of them.
+  await decideOn(disk, folders, record)
+  // A first record is refused while rows are copied. One of which the database has lost nothing is replaced before.
+  if (present !== undefined) await replaceSharedRecord(metadata, present, record)
+  if (state !== "active") await metadata.run(setConversion(state, { state: "active", generation }))
+  if (present === undefined) await replaceSharedRecord(metadata, undefined, record)
+}
+
+/** The record is on more than half of the devices that vote in it once this resolves. */
+export async function decideOn(disk: Disk, folders: readonly OwnFolder[], record: ControlRecord): Promise<void> {
+  const voting = votingIds(record)
+  let accepted = 0
+  for (const { id, path } of folders) {
+    if (!voting.includes(id)) continue
+    try {
+      await withBallast(disk, path, () => writeControlRecord(disk, path, record))
+      accepted += 1
+    } catch (error) {
+      if (!isFailure(error, "deviceFailed", "deviceFull")) throw error
+    }
+  }
+  if (2 * accepted > voting.length) return
+  throw fail("devicesMissing", {
+    message: "too few devices accept the decision where the metadata is: attach all of them",
+    accepted,
+    devices: voting.length,
+  })
+}

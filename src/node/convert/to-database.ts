@@ -1,0 +1,173 @@
+/**
+ * To a database: moves the metadata of a running store from its devices to an empty database.
+ *
+ * Order     claim the database and note there that rows are being copied; copy all rows while clients work; once commands
+ *           are refused, copy what has changed since; then the devices' control record names no tablet any more: the
+ *           point of no return, which the caller reaches by `withoutTablets`. A node's start does the rest (`settle.ts`).
+ * Promises  Until then the devices keep the metadata, and the database is used by no node: an interrupted copy is worth
+ *           nothing, and the next one begins again. Incarnations, and with them positions, of the database are above
+ *           all of the store's, so versions stay in order, and what was released before is kept as long as anything else.
+ */
+import { fail } from "../../base/failures.js"
+import { parseIncarnation, parseNodeName, type Incarnation, type NodeName, type StoreId } from "../../base/ids.js"
+import type { ClusterConfig } from "../../config/index.js"
+import { setConversion } from "../../coordination/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { incarnationAt } from "../../metadata/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import type { Primary } from "../../tablet/index.js"
+import type { MetadataDatabase, SharedMetadata } from "../metadata/database.js"
+import { removeCopies, RowCopy } from "./row-copy.js"
+
+const TO_DATABASE_LIMITS = {
+  /** Commands may be refused as soon as no more rows are behind: they are copied in a fraction of a second. */
+  switchRowsMax: 1_000,
+  /** Pause after a step of the copy, as a multiple of its duration: clients come first. */
+  pause: 0.5,
+  pauseMsMax: 200,
+  /** While requests wait: a database that does not take the rest within this is given up. */
+  finishMsMax: 10_000,
+} as const
+
+interface ConvertSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly database: MetadataDatabase
+}
+
+/** The store that is converted. */
+interface ConvertedStore {
+  readonly storeId: StoreId
+  readonly tablet: Primary
+  readonly record: () => ControlRecord
+}
+
+export class ToDatabase {
+  private readonly unwatch: () => void
+
+  private constructor(
+    private readonly seams: ConvertSeams,
+    private readonly store: ConvertedStore,
+    private readonly node: NodeName,
+    private readonly metadata: SharedMetadata,
+    private readonly copy: RowCopy,
+  ) {
+    this.unwatch = store.tablet.watch(writes => copy.note(writes))
+  }
+
+  /**
+   * Claims the database. Throws `foreignDatabase` unless it is empty, or an interrupted copy of this store, and
+   * `databaseUnreachable`.
+   */
+  static async begin(seams: ConvertSeams, store: ConvertedStore, node: string): Promise<ToDatabase> {
+    const { clock, random, log, database } = seams
+    const name = parseNodeName(node)
+    const before = await copyIn(database, store.storeId)
+    const claimed = await database.claim(store.storeId)
+    if (claimed !== store.storeId) throw taken(claimed)
+    await database.skipIncarnations(lowestOf(store))
+    const metadata = await database.open({ clock, random: random.fork("conversion"), log }, name, [])
+    try {
+      await metadata.run(setConversion(before, { state: "copying", generation: store.record().generation }))
+      return new ToDatabase(seams, store, name, metadata, new RowCopy(store.tablet, metadata, log))
+    } catch (error) {
+      await metadata.stop()
+      throw error
+    }
+  }
+
+  get progress(): string {
+    return this.copy.progress
+  }
+
+  /**
+   * Copies until few rows are behind; while the database is away, it waits. Throws the failure that ends the copy, or the
+   * signal's reason.
+   */
+  async copyRows(signal: AbortSignal): Promise<void> {
+    const onAbort = (): void => void this.stop()
+    signal.addEventListener("abort", onAbort)
+    try {
+      await this.copyUntilClose(signal)
+    } finally {
+      signal.removeEventListener("abort", onAbort)
+    }
+  }
+
+  private async copyUntilClose(signal: AbortSignal): Promise<void> {
+    const { clock } = this.seams
+    await removeCopies(this.metadata)
+    for (;;) {
+      signal.throwIfAborted()
+      const startedMs = clock.monotonicMs()
+      const isBusy = await this.copy.step()
+      if (!isBusy || (this.copy.isThrough && this.copy.rowsChanged <= TO_DATABASE_LIMITS.switchRowsMax)) return
+      const { pause, pauseMsMax } = TO_DATABASE_LIMITS
+      await clock.sleep(Math.min(pauseMsMax, pause * (clock.monotonicMs() - startedMs)), signal)
+    }
+  }
+
+  /** Copies what has changed since; the caller refuses commands from before the call on. */
+  async finish(): Promise<void> {
+    const { clock, database } = this.seams
+    const over = new AbortController()
+    // Ends what waits for the database.
+    const late = clock.sleep(TO_DATABASE_LIMITS.finishMsMax, over.signal).then(async () => {
+      if (!over.signal.aborted) await this.stop()
+    })
+    try {
+      while (await this.copy.step());
+    } finally {
+      over.abort()
+      await late
+    }
+    await database.skipIncarnations(lowestOf(this.store))
+    if ((await database.control()) !== undefined)
+      throw fail("foreignDatabase", { message: "another node has made a store in the database meanwhile" })
+  }
+
+  /** The record that makes the database decide. */
+  withoutTablets(record: ControlRecord, { zone, machine }: Pick<ClusterConfig, "zone" | "machine">): ControlRecord {
+    const { own } = this.metadata.incarnations
+    const home = { node: this.node, incarnation: own, ...(zone === undefined ? {} : { zone }), machine }
+    return { ...record, tablets: [], devices: record.devices.map(device => ({ ...device, home })) }
+  }
+
+  /** Ends the own incarnation in the database, and all connections. */
+  async stop(): Promise<void> {
+    this.unwatch()
+    await this.metadata.stop()
+  }
+}
+
+/** The state of an interrupted copy; undefined: the database is empty. Throws `foreignDatabase` for any other content. */
+async function copyIn(database: MetadataDatabase, storeId: StoreId): Promise<"copying" | undefined> {
+  const [owner, control, conversion] = [await database.storeId(), await database.control(), await database.conversion()]
+  if (owner !== undefined && owner !== storeId) throw taken(owner)
+  if (conversion !== undefined && conversion.state !== "copying") {
+    throw fail("foreignDatabase", {
+      message: "the database has the metadata of this store from an earlier time: pass the URL of an empty database",
+    })
+  }
+  if (control !== undefined)
+    throw fail("foreignDatabase", {
+      message: "the database keeps the metadata of this store already",
+      database: storeId,
+    })
+  return conversion?.state === "copying" ? "copying" : undefined
+}
+
+const taken = (storeId: StoreId) =>
+  fail("foreignDatabase", {
+    message: "the database belongs to another store: pass the URL of an empty database",
+    database: storeId,
+  })
+
+/** Everything of the store is below the incarnations after this one: processes, positions, and epochs of replicas. */
+function lowestOf({ tablet }: ConvertedStore): Incarnation {
+  const { own } = tablet.incarnations
+  return parseIncarnation(Math.max(own, incarnationAt(tablet.position) + 1, tablet.epoch))
+}

@@ -1,0 +1,225 @@
+/**
+ * To devices: moves the metadata of a store from its database back to the devices of the only node that is left.
+ *
+ * Order     the node's engine is closed, and its folders are still held; note in the database that the store is leaving,
+ *           from when on no node starts on it; copy all rows to new replicas; write the control record that names them to
+ *           the devices: the point of no return.
+ * Promises  Until then the database keeps the metadata, and the next start of the node goes on with it (`settle.ts`).
+ *           After it, no node uses the database any more. Positions and incarnations are above all of the database's.
+ */
+import { fail } from "../../base/failures.js"
+import { must } from "../../base/assert.js"
+import { parseEpoch, parseIncarnation, rowKeyOf, type DeviceId, type Epoch, type Position } from "../../base/ids.js"
+import { DEVICES_MAX } from "../../base/limits.js"
+import { setConversion } from "../../coordination/index.js"
+import { CALL_LIMITS, Spaces } from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { EntryWrite } from "../../format/entry.js"
+import { mapBounded, supervise } from "../../life/index.js"
+import type { Metadata } from "../../metadata/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Stores } from "../../seams/store/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import { EncodedBatch, Replica } from "../../tablet/index.js"
+import { readSharedRecord } from "../cluster/shared-record.js"
+import { nextGeneration } from "../control/steps-core.js"
+import { openDevice, type DevicePlace, type DeviceStack } from "../devices/device-stack.js"
+import type { CheckpointRunner } from "../metadata/checkpoint-job.js"
+import type { MetadataDatabase, SharedMetadata } from "../metadata/database.js"
+import { FIRST_TABLET } from "../metadata/first-tablet.js"
+import { writesOf } from "./row-copy.js"
+import { COPIED_FAMILIES, FIRST_KEY, rowsFrom } from "./rows-core.js"
+import { decideOn } from "./settle.js"
+
+interface LeaveSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly disk: Disk
+  readonly stores: Stores
+  readonly checkpoints: CheckpointRunner
+  readonly database: MetadataDatabase
+}
+
+/** A folder that this process holds. */
+export interface HeldFolder {
+  readonly place: DevicePlace
+  /** Throws if the folder no longer belongs to this process. */
+  check(): Promise<void>
+}
+
+interface LeavingStore {
+  readonly node: string
+  readonly folders: readonly HeldFolder[]
+}
+
+/** Why the store cannot leave its database; undefined: it can. `live`: nodes that run. */
+export function whyStay({ devices }: ControlRecord, node: string, live: readonly string[]): string | undefined {
+  const others = live.filter(each => each !== node)
+  if (others.length > 0) return `other nodes run: stop ${others.join(", ")} first`
+  const elsewhere = devices.filter(({ home }) => home?.node !== node)
+  if (elsewhere.length > 0)
+    return `other nodes have devices (${elsewhere.map(({ id }) => id).join(", ")}): remove those nodes first`
+  const away = devices.filter(({ state }) => state === "offline")
+  if (away.length > 0) return `devices are offline: bring back, or forget, ${away.map(({ id }) => id).join(", ")}`
+  return undefined
+}
+
+/** What an operator is told. */
+interface LeaveProgress {
+  rows(count: number): void
+  step(name: "leaving" | "filled"): void
+}
+
+/** Returns once the devices keep the metadata. Throws, and leaves the decision to the next start, if it cannot. */
+export async function moveToDevices(
+  seams: LeaveSeams,
+  { node, folders }: LeavingStore,
+  progress: LeaveProgress,
+): Promise<void> {
+  const { clock, random, log, database, disk } = seams
+  const metadata = await database.open({ clock, random: random.fork("conversion"), log }, node, [])
+  try {
+    const record = await readSharedRecord(metadata)
+    if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
+    const why = whyStay(record, node, namesOf(metadata))
+    if (why !== undefined) throw fail("conflict", { message: why })
+    const { own } = metadata.incarnations
+    const generation = nextGeneration(parseIncarnation(own + 1), record.generation)
+    const before = (await database.conversion())?.state
+    await metadata.run(setConversion(before, { state: "leaving", generation }))
+    progress.step("leaving")
+    // Another node may have begun before it could see that.
+    const whyNow = whyStay(record, node, namesOf(metadata))
+    if (whyNow !== undefined) throw fail("conflict", { message: whyNow })
+    // No replica on these devices was of this epoch, nor of a later one.
+    const since = parseEpoch(own)
+    const next = withReplicas(record, since, generation)
+    const places = new Map(folders.map(folder => [folder.place.id, folder]))
+    const foldersOf = (ids: readonly DeviceId[]) =>
+      ids.map(id => must(places.get(id), "this process holds the folders of all devices"))
+    const holders = foldersOf(replicasOf(record).map(({ id }) => id))
+    await fillReplicas(seams, holders, metadata, since, rows => progress.rows(rows))
+    progress.step("filled")
+    const all = foldersOf(record.devices.map(({ id }) => id))
+    await decideOn(
+      disk,
+      all.map(({ place }) => place),
+      next,
+    )
+  } finally {
+    await metadata.stop()
+  }
+}
+
+const namesOf = ({ live }: SharedMetadata): readonly string[] => live.nodes.map(({ node }) => node)
+
+/** Devices that get replicas first; the store adds what is missing. */
+const replicasOf = ({ devices, metaCopies }: ControlRecord) => devices.slice(0, metaCopies)
+
+function withReplicas(record: ControlRecord, since: Epoch, generation: number): ControlRecord {
+  const replicas = replicasOf(record).map(({ id }) => ({ id, since }))
+  const { leavingNodes: _, ...rest } = record
+  return {
+    ...rest,
+    generation,
+    devices: record.devices.map(({ home: _home, ...device }) => device),
+    tablets: [
+      { id: FIRST_TABLET, epoch: since, replicas, learners: [], start: rowKeyOf(""), end: undefined, more: [] },
+    ],
+  }
+}
+
+/** Writes all rows of the source to new replicas on these devices; they are in checkpoints when it resolves. */
+async function fillReplicas(
+  seams: LeaveSeams,
+  holders: readonly HeldFolder[],
+  source: Metadata,
+  since: Epoch,
+  onProgress: (rows: number) => void,
+): Promise<void> {
+  const { clock, random, log } = seams
+  const over = new AbortController()
+  const stacks: DeviceStack[] = []
+  let services: Promise<void> | undefined
+  try {
+    const spaces = new Spaces(clock, random.fork("ballast"), log)
+    for (const owner of holders) stacks.push(await openOwned(seams, spaces, owner))
+    services = supervise(
+      stacks.flatMap(({ backgroundServices }) => backgroundServices),
+      ...([clock, random, log, over.signal] as const),
+    )
+    await copyTo(stacks, source, since, onProgress, log)
+    for (const { checkpointer } of stacks) await checkpointer.checkpoint()
+  } finally {
+    over.abort()
+    await services
+    for (const stack of stacks) await stack.close()
+    await seams.checkpoints.close()
+  }
+}
+
+const openOwned = (
+  { disk, stores, clock, log, checkpoints }: LeaveSeams,
+  spaces: Spaces,
+  owner: HeldFolder,
+): Promise<DeviceStack> =>
+  openDevice(
+    { disk, stores, clock, log, checkpoints },
+    {
+      place: owner.place,
+      replicaIncarnations: new Map(),
+      spaces,
+      options: { callLimits: CALL_LIMITS, guard: () => owner.check() },
+    },
+  )
+
+async function copyTo(
+  stacks: readonly DeviceStack[],
+  source: Metadata,
+  since: Epoch,
+  onProgress: (rows: number) => void,
+  log: Log,
+): Promise<void> {
+  const { position } = source
+  const replicas = stacks.map(stack => {
+    stack.replicaIncarnations.set(FIRST_TABLET, since)
+    return new Replica(stack.replica, FIRST_TABLET, since)
+  })
+  let rows = 0
+  // A history begins with an entry that contains its position.
+  await putAt(replicas, since, position, [])
+  for (const family of [...COPIED_FAMILIES, "counters"] as const) {
+    for (let start: typeof FIRST_KEY | undefined = FIRST_KEY; start !== undefined;) {
+      const slice: Awaited<ReturnType<ReturnType<typeof rowsFrom>["answer"]>> = await source.ask(
+        rowsFrom(family, start),
+      )
+      const writes = await writesOf(
+        source,
+        slice.rows,
+        () => log.error("row_changed_without_a_node", { family }),
+        (_, error) => log.error("payload_not_copied", { family, error: String(error) }),
+      )
+      if (writes.length > 0) await putAt(replicas, since, position, writes)
+      rows += writes.length
+      onProgress(rows)
+      start = slice.next
+    }
+  }
+}
+
+async function putAt(
+  replicas: readonly Replica[],
+  epoch: Epoch,
+  position: Position,
+  writes: readonly EntryWrite[],
+): Promise<void> {
+  const batch = EncodedBatch.of([{ tabletId: FIRST_TABLET, epoch, position, writes, isSnapshot: true }])
+  await mapBounded(replicas, DEVICES_MAX, async replica => {
+    await replica.device.spaceForWrites()
+    const logged = await replica.log(batch)
+    logged.apply()
+  })
+}

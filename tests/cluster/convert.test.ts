@@ -1,0 +1,224 @@
+/** A running store moves its metadata to a database under load, and back; interrupted anywhere, it is the one or the other. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { quietParent, withFolder } from "../harness/folders.js"
+import { noPostgres } from "../harness/postgres.js"
+import { Databases } from "../sql/databases.js"
+import { Load } from "./load.js"
+import { fill, MovableStore } from "./movable-store.js"
+
+const LOAD_BUCKET = "load"
+
+async function withStore(work: (store: MovableStore, databases: Databases) => Promise<void>): Promise<void> {
+  await withFolder(async folder => {
+    const databases = await Databases.start()
+    const store = await MovableStore.create(folder, 3)
+    try {
+      await work(store, databases)
+    } catch (error) {
+      if (process.env["SHOW"]) console.error(store.process?.output)
+      throw error
+    } finally {
+      await store.stop()
+      await databases.stop()
+    }
+  }, quietParent())
+}
+
+test("a store moves to a database under load, and back, with everything in it", { skip: noPostgres }, async () => {
+  await withStore(async (store, databases) => {
+    const url = await databases.create()
+    await store.start()
+    const buckets = await fill(store)
+    await store.ask({ method: "PUT", bucket: LOAD_BUCKET }, Buffer.alloc(0))
+    const before = await store.content(buckets)
+    const load = await Load.begin([store], { bucket: LOAD_BUCKET })
+    await store.beginInit(url)
+    assert.equal(await store.conversion(), "done")
+    await load.goesOn(100)
+    assert.deepEqual(await store.content(buckets), before)
+    await store.stop()
+    assert.match(
+      await store.refusal(),
+      /the metadata of this store is in a database: start it with --cluster URL --node first/,
+    )
+    assert.match(await store.refusal(await databases.create()), /the database is empty/)
+    await store.start(url)
+    await load.goesOn(50)
+    assert.deepEqual(await store.content(buckets), before)
+    await store.beginLeave()
+    assert.equal(await store.conversion(), "done")
+    await load.goesOn(50)
+    assert.deepEqual(await store.content(buckets), before)
+    await store.stop()
+    assert.match(await store.refusal(url), /keeps its metadata on its own disks: start it without --cluster/)
+    await store.start()
+    await load.goesOn(50)
+    await load.end()
+    assert.deepEqual(await store.content(buckets), before)
+    const client = store.client()
+    await load.check([{ name: store.name, client }])
+    client.close()
+  })
+})
+
+const INIT_STEPS = ["claimed", "copied", "requests_held", "commands_ended", "caught_up", "decided", "closed"]
+const LEAVE_STEPS = ["requests_held", "stopped", "leaving", "filled", "decided"]
+
+/** Kills the process as soon as it logs the step. */
+async function killedAt(store: MovableStore, step: string, begin: () => Promise<void>): Promise<void> {
+  const running = store.process
+  assert.ok(running)
+  store.onLine = line => {
+    if (line.includes("conversion_step") && line.endsWith(`step=${step}`)) running.kill("SIGKILL")
+  }
+  await begin().catch(() => undefined)
+  await running.exited
+  store.onLine = () => undefined
+  store.process = undefined
+}
+
+/** Starts it in the way that its devices say; the other way must be refused. */
+async function startEither(store: MovableStore, url: string): Promise<"devices" | "database"> {
+  const alone = store.spawn(undefined)
+  const started = await alone.ready().then(
+    () => true,
+    () => false,
+  )
+  if (!started) {
+    await alone.stop()
+    assert.match(alone.output, /the metadata of this store is in a database/)
+    await store.start(url)
+    return "database"
+  }
+  store.process = alone
+  return "devices"
+}
+
+test(
+  "a store that is killed at any step is on its devices or in the database, whole",
+  { skip: noPostgres },
+  async () => {
+    await withStore(async (store, databases) => {
+      let url = await databases.create()
+      await store.start()
+      const buckets = await fill(store)
+      const before = await store.content(buckets)
+      const found: string[] = []
+      for (const step of INIT_STEPS) {
+        await killedAt(store, step, () => store.beginInit(url))
+        const where = await startEither(store, url)
+        assert.deepEqual(await store.content(buckets), before, step)
+        found.push(`${step}: ${where}`)
+        if (where === "devices") continue
+        await store.beginLeave()
+        assert.equal(await store.conversion(), "done")
+        url = await databases.create()
+      }
+      assert.deepEqual([found[0], found.at(-1)], ["claimed: devices", "closed: database"])
+      await store.beginInit(url)
+      assert.equal(await store.conversion(), "done")
+      const back: string[] = []
+      for (const step of LEAVE_STEPS) {
+        await killedAt(store, step, () => store.beginLeave())
+        const where = await startEither(store, url)
+        assert.deepEqual(await store.content(buckets), before, step)
+        back.push(`${step}: ${where}`)
+      }
+      assert.deepEqual(
+        [back[0], back[2], back.at(-1)],
+        ["requests_held: database", "leaving: database", "decided: devices"],
+      )
+    })
+  },
+)
+
+/** Why the store does not begin to move. */
+async function initRefusal(store: MovableStore, url: string): Promise<string> {
+  const error: unknown = await store.beginInit(url).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  assert.ok(error instanceof Error, "the store begins to move")
+  return error.message
+}
+
+test(
+  "a store does not move to a database that is not empty, nor while its key is only in it",
+  { skip: noPostgres },
+  async () => {
+    await withStore(async (store, databases) => {
+      const url = await databases.create()
+      store.usesKeyFile = false
+      await store.start()
+      assert.match(await initRefusal(store, url), /hayloft key move-out FILE --data/)
+      await store.stop()
+      await store.moveKeyOut()
+      assert.match(await store.refusal(), /this store's master key is in a file: pass --master-key-file/)
+      store.usesKeyFile = true
+      await store.start()
+      const buckets = await fill(store)
+      const before = await store.content(buckets)
+      assert.match(await initRefusal(store, "postgres://hayloft@127.0.0.1:1/none"), /cannot be reached/)
+      await databases.server.sql(
+        "UPDATE hayloft.store SET store_id = decode(repeat('ab', 16), 'hex')",
+        new URL(url).pathname.slice(1),
+      )
+      assert.match(await initRefusal(store, url), /the database belongs to another store/)
+      const own = await databases.create()
+      await store.beginInit(own)
+      assert.match(await initRefusal(store, own), /is being moved already/)
+      assert.equal(await store.conversion(), "done")
+      assert.match(await initRefusal(store, own), /is in a database already/)
+      await store.beginLeave()
+      assert.equal(await store.conversion(), "done")
+      assert.match(await initRefusal(store, own), /has the metadata of this store from an earlier time/)
+      assert.deepEqual(await store.content(buckets), before)
+    })
+  },
+)
+
+test("a store whose database goes away while rows are copied stays on its devices", { skip: noPostgres }, async () => {
+  await withStore(async (store, databases) => {
+    const url = await databases.create()
+    await store.start()
+    const buckets = await fill(store)
+    const before = await store.content(buckets)
+    const copied = new Promise<void>(resolve => {
+      store.onLine = line => {
+        if (line.includes("step=requests_held")) void databases.server.stop("immediate").then(resolve, resolve)
+      }
+    })
+    await store.beginInit(url)
+    await copied
+    assert.match(await store.conversion(), /^failed: /)
+    assert.deepEqual(await store.content(buckets), before)
+    store.onLine = () => undefined
+    await databases.server.start()
+    await store.beginInit(url)
+    assert.equal(await store.conversion(), "done")
+    assert.deepEqual(await store.content(buckets), before)
+  })
+})
+
+test("a store does not leave its database while another node is part of it", { skip: noPostgres }, async () => {
+  await withStore(async (store, databases) => {
+    const url = await databases.create()
+    await store.start()
+    await store.beginInit(url)
+    assert.equal(await store.conversion(), "done")
+    const gateway = await store.spawnGateway(url)
+    const buckets = await fill(store)
+    const before = await store.content(buckets)
+    // Other nodes are noticed at once, or, if they have begun just now, before anything is decided.
+    const refusal = await store.beginLeave().then(() => store.conversion(), String)
+    assert.match(refusal, /other nodes run: stop gateway first/)
+    assert.deepEqual(await store.content(buckets), before)
+    await gateway.stop()
+    await store.stop()
+    await store.start(url)
+    await store.beginLeave()
+    assert.equal(await store.conversion(), "done")
+    assert.deepEqual(await store.content(buckets), before)
+  })
+})

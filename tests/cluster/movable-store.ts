@@ -1,0 +1,248 @@
+/** A store of one process whose metadata moves to a database and back, and everything that clients can see in it. */
+import assert from "node:assert/strict"
+import { createHash, randomBytes } from "node:crypto"
+import { execFile } from "node:child_process"
+import { rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { STORE_SCHEMAS } from "../../src/admin/index.js"
+import { AdminClient, S3Client } from "../../src/client/index.js"
+import { HttpCaller } from "../../src/client/http-caller.js"
+import { signedCall, type S3Request } from "../../src/client/signed-call.js"
+import { HAYLOFT_COMMAND, ROOT_KEY, StoreProcess } from "../../src/client/testing-store-process.js"
+import { unsealRootCredentials } from "../../src/cli/credentials.js"
+import { REGION_DEFAULT } from "../../src/config/index.js"
+import { RealClock } from "../../src/seams/clock/real.js"
+import { dataFolders } from "../harness/folders.js"
+import { freePort } from "../harness/free-port.js"
+
+const CLOCK = new RealClock()
+const NEVER = new AbortController().signal
+const NODE = ["--node", "first", "--zone", "a", "--node-listen", "127.0.0.1:0"]
+
+/** What is asked of it besides bodies; `bucket` and `key` are filled in. */
+const BUCKET_QUERIES = ["", "versions", "uploads", "acl", "policy", "versioning", "tagging", "cors", "lifecycle"]
+const KEY_QUERIES = ["", "acl", "tagging"]
+
+interface Reply {
+  readonly status: number
+  readonly text: string
+}
+
+export class MovableStore {
+  process: StoreProcess | undefined
+  /** Otherwise the key is in the data folders. */
+  usesKeyFile = true
+  /** Called with each line of output. */
+  onLine: (line: string) => void = () => undefined
+
+  private constructor(
+    readonly folders: readonly string[],
+    private readonly keyFile: string,
+    private readonly ports: { readonly s3: string; readonly admin: string },
+  ) {}
+
+  static async create(folder: string, disks: number): Promise<MovableStore> {
+    const keyFile = join(folder, "master.key")
+    await writeFile(keyFile, randomBytes(32).toString("hex"), { mode: 0o600 })
+    const ports = { s3: `127.0.0.1:${await freePort()}`, admin: `127.0.0.1:${await freePort()}` }
+    return new MovableStore(dataFolders(folder, disks), keyFile, ports)
+  }
+
+  get name(): string {
+    return "the store"
+  }
+
+  get access() {
+    return { endpoint: `http://${this.ports.s3}`, region: REGION_DEFAULT, ...ROOT_KEY }
+  }
+
+  client(): S3Client {
+    return new S3Client(this.access, CLOCK, NEVER, { attemptsMax: 10 })
+  }
+
+  private get keyArgs(): readonly string[] {
+    return this.usesKeyFile ? ["--master-key-file", this.keyFile] : []
+  }
+
+  /** A node without devices. */
+  async spawnGateway(url: string): Promise<StoreProcess> {
+    const args = ["--cluster", url, "--node", "gateway", "--zone", "a", "--node-listen", "127.0.0.1:0"]
+    const listen = { listen: `127.0.0.1:${await freePort()}`, adminListen: `127.0.0.1:${await freePort()}` }
+    const gateway = StoreProcess.spawn({ dataFolders: [], args: [...args, ...this.keyArgs], ...listen }, CLOCK)
+    await gateway.ready()
+    return gateway
+  }
+
+  /** The stopped store keeps its key in a file from now on. */
+  async moveKeyOut(): Promise<void> {
+    await rm(this.keyFile)
+    const folders = this.folders.flatMap(folder => ["--data", folder])
+    await promisify(execFile)(process.execPath, [HAYLOFT_COMMAND, "key", "move-out", this.keyFile, ...folders])
+  }
+
+  /** A process of it, which need not become ready. Without a URL the devices have to have the metadata. */
+  spawn(url: string | undefined): StoreProcess {
+    const cluster = url === undefined ? [] : ["--cluster", url, ...NODE]
+    const args = [...this.keyArgs, "--log-level", "debug", ...cluster]
+    const listen = { listen: this.ports.s3, adminListen: this.ports.admin }
+    return StoreProcess.spawn(
+      { dataFolders: this.folders, args, ...listen, onLine: (line: string) => this.onLine(line) },
+      CLOCK,
+    )
+  }
+
+  async start(url?: string): Promise<void> {
+    const process = this.spawn(url)
+    this.process = process
+    try {
+      await process.ready()
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  /** The message with which a process ends that must not start. */
+  async refusal(url?: string): Promise<string> {
+    const process = this.spawn(url)
+    const started = await process.ready().then(
+      () => true,
+      () => false,
+    )
+    await process.stop()
+    assert.ok(!started, process.output)
+    return process.output
+  }
+
+  async stop(): Promise<void> {
+    await this.process?.stop()
+    this.process = undefined
+  }
+
+  async kill(): Promise<void> {
+    this.process?.kill("SIGKILL")
+    await this.process?.exited
+    this.process = undefined
+  }
+
+  async admin<T>(work: (client: AdminClient) => Promise<T>): Promise<T> {
+    const { adminToken } = await unsealRootCredentials(this.folders, this.usesKeyFile ? this.keyFile : undefined)
+    const client = new AdminClient({ endpoint: `http://${this.ports.admin}`, token: adminToken }, NEVER)
+    try {
+      return await work(client)
+    } finally {
+      client.close()
+    }
+  }
+
+  async beginInit(url: string): Promise<void> {
+    const settings = { node: "first", zone: "a", nodeListen: "127.0.0.1:0" }
+    await this.admin(client => client.post("/v1/cluster/init", { databaseUrl: url, ...settings }))
+  }
+
+  async beginLeave(): Promise<void> {
+    await this.admin(client => client.post("/v1/cluster/leave", {}))
+  }
+
+  /** How the conversion ended. */
+  async conversion(): Promise<string> {
+    for (;;) {
+      const found = await this.admin(client => client.get("/v1/cluster/conversion")).catch(() => undefined)
+      const report = found === undefined ? undefined : STORE_SCHEMAS.CONVERSION.parse(found)
+      if (report?.state === "done") return "done"
+      if (report?.state === "failed" || report?.state === "none") return `${report.state}: ${report.progress}`
+      await CLOCK.sleep(50, NEVER)
+    }
+  }
+
+  /** One signed request, not repeated. */
+  async ask(request: S3Request, body?: Buffer): Promise<Reply> {
+    const url = new URL(this.access.endpoint)
+    const caller = new HttpCaller(url, 1)
+    try {
+      const { rawHeaders, ...call } = signedCall(this.access, url.host, request, Date.now())
+      const md5 = (bytes: Buffer): string => createHash("md5").update(bytes).digest("base64")
+      const length = body === undefined ? [] : ["content-length", String(body.length), "content-md5", md5(body)]
+      const answer = await caller.call({ ...call, rawHeaders: [...rawHeaders, ...length], body, signal: NEVER })
+      return { status: answer.status, text: (await answer.document()).toString("latin1") }
+    } finally {
+      caller.close()
+    }
+  }
+
+  /** Everything in these buckets that is not different at each request: listings, bodies, versions, settings, keys. */
+  async content(buckets: readonly string[]): Promise<readonly string[]> {
+    const lines: string[] = []
+    const note = async (name: string, request: S3Request): Promise<string> => {
+      const { status, text } = await this.ask(request)
+      const seen = text.replaceAll(/<(RequestId|HostId)>[^<]*<\/\1>/g, "")
+      const shown = seen.length > 400 ? createHash("sha256").update(seen).digest("hex") : seen
+      lines.push(`${name}: ${status} ${shown}`)
+      return text
+    }
+    await note("buckets", { method: "GET" })
+    for (const bucket of buckets) {
+      for (const query of BUCKET_QUERIES)
+        await note(`${bucket}?${query}`, { method: "GET", bucket, query: namesOf(query) })
+      const { text } = await this.ask({ method: "GET", bucket, query: [["versions", ""]] })
+      for (const [, key = "", version = ""] of text.matchAll(/<Key>([^<]*)<\/Key><VersionId>([^<]*)<\/VersionId>/g)) {
+        for (const query of KEY_QUERIES) {
+          const named = [...namesOf(query), ["versionId", version] as const]
+          await note(`${bucket}/${key} ${version}?${query}`, { method: "GET", bucket, key, query: named })
+        }
+      }
+    }
+    const keys = await this.admin(client => client.get("/v1/keys"))
+    return [...lines, `keys ${JSON.stringify(keys)}`]
+  }
+}
+
+const namesOf = (query: string): readonly (readonly [string, string])[] => (query === "" ? [] : [[query, ""]])
+
+const xml = (text: string): Buffer => Buffer.from(text)
+
+/** Objects, versions, delete markers, multipart uploads, settings, policies and keys; two buckets. */
+export async function fill(store: MovableStore): Promise<readonly string[]> {
+  const put = async (request: Omit<S3Request, "method">, body: Buffer, method = "PUT"): Promise<string> => {
+    const { status, text } = await store.ask({ method, ...request }, body)
+    assert.ok(status < 300, `${JSON.stringify(request)}: ${status} ${text}`)
+    return text
+  }
+  for (const bucket of ["plain", "versioned"]) await put({ bucket }, Buffer.alloc(0))
+  const versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+  await put({ bucket: "versioned", query: [["versioning", ""]] }, xml(versioning))
+  const tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+  for (const bucket of ["plain", "versioned"]) {
+    await put({ bucket, query: [["tagging", ""]] }, xml(tags))
+    for (let n = 0; n < 30; n += 1) {
+      const sizes = [0, 10, 3_000, 70_000, 900_000]
+      const body = Buffer.alloc(sizes[n % sizes.length] ?? 0, `${bucket} ${n};`)
+      const headers = [["x-amz-meta-number", String(n)]] as const
+      await put({ bucket, key: `folder ${n % 4}/object ${n}`, headers }, body)
+      if (n % 5 === 0) await put({ bucket, key: `folder ${n % 4}/object ${n}`, query: [["tagging", ""]] }, xml(tags))
+      if (n % 3 === 0) await put({ bucket, key: `folder ${n % 4}/object ${n}` }, Buffer.from(`again ${n}`))
+      if (n % 7 === 0) await store.ask({ method: "DELETE", bucket, key: `folder ${n % 4}/object ${n}` })
+    }
+    const begun = await put({ bucket, key: "parts", query: [["uploads", ""]] }, Buffer.alloc(0), "POST")
+    const uploadId = /<UploadId>([^<]*)</.exec(begun)?.[1] ?? ""
+    await put(
+      {
+        bucket,
+        key: "parts",
+        query: [
+          ["partNumber", "1"],
+          ["uploadId", uploadId],
+        ],
+      },
+      Buffer.alloc(100_000, "p"),
+    )
+  }
+  const policy = {
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Deny", Principal: "*", Action: "s3:DeleteBucket", Resource: "arn:aws:s3:::plain" }],
+  }
+  await put({ bucket: "plain", query: [["policy", ""]] }, xml(JSON.stringify(policy)))
+  await store.admin(client => client.post("/v1/keys", { description: "a second key" }))
+  return ["plain", "versioned"]
+}
