@@ -53,7 +53,8 @@ async function follow(
   })
   if (last.state !== "done") throw new CliError("failed", last.progress)
   const settings = Object.entries(last.settings ?? {}).map(([flag, value]) => [flag, printable(value)])
-  await answer(io, options, last, `${printable(last.progress)}\n${tableText(["SETTING", "VALUE"], settings)}`)
+  const table = settings.length === 0 ? "" : tableText(["SETTING", "VALUE"], settings)
+  await answer(io, options, last, `${printable(last.progress)}\n${table}`)
 }
 
 async function reportOf(io: CliIo, client: AdminClient): Promise<Report> {
