@@ -11,6 +11,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import ts from "typescript"
+import { CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
 import { PLANTS, type Edit, type Plant } from "./plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
@@ -119,7 +120,9 @@ export async function checkPlants(
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const words = process.argv.slice(2)
-  const chosen = PLANTS.filter(({ bug }) => words.length === 0 || words.some(word => bug.includes(word)))
+  const chosen = [...PLANTS, ...CLUSTER_PLANTS].filter(
+    ({ bug }) => words.length === 0 || words.some(word => bug.includes(word)),
+  )
   const verdicts = await checkPlants(chosen, SEEDS, ({ bug, isCaught, found }) => {
     process.stdout.write(`${isCaught ? "OK    " : "MISSED"}  ${bug}\n        ${found}\n`)
   })
