@@ -342,7 +342,11 @@ class EngineBuilder {
     const { devices, layouts } = this
     return {
       own: devices.own,
-      setRemote: (id, device) => devices.setRemote(id, device),
+      setRemote: (id, device) => {
+        devices.setRemote(id, device)
+        // What failed while the device did not respond may be done now.
+        if (device !== undefined) this.wakeRepair()
+      },
       layoutVersion: () => layouts.oldest,
       setElsewhere: oldest => layouts.setElsewhere(oldest),
       setCutOff: isCutOff => (this.isCutOff = isCutOff),
