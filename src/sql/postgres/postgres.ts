@@ -67,15 +67,27 @@ export class Postgres implements Database {
       await session.script("BEGIN")
       const [[text] = []] = await session.script(`SELECT version FROM ${this.schema}.schema_version FOR UPDATE`)
       const found = Number(text)
-      if (found > SCHEMA_VERSION) {
-        throw fail("conflict", { message: "a newer version of Hayloft has migrated the database: upgrade this node" })
-      }
+      await this.checkNeighbour(session, found)
       for (const migration of migrationsOf(this.schema).slice(found)) await session.script(migration)
-      await session.script(`UPDATE ${this.schema}.schema_version SET version = ${SCHEMA_VERSION}`)
+      const version = Math.max(found, SCHEMA_VERSION)
+      await session.script(`UPDATE ${this.schema}.schema_version SET version = ${version}`)
       await session.script("COMMIT")
     } finally {
       await session.close()
     }
+  }
+
+  /** Throws `conflict` unless this program may use, or migrate, a schema of this version while others use it. */
+  private async checkNeighbour(session: PostgresSession, found: number): Promise<void> {
+    if (found > SCHEMA_VERSION + 1) {
+      throw fail("conflict", { message: "a newer version of Hayloft has migrated the database: upgrade this node" })
+    }
+    if (found === 0 || found >= SCHEMA_VERSION - 1) return
+    const [[node] = []] = await session.script(`SELECT node FROM ${this.schema}.incarnations WHERE NOT ended LIMIT 1`)
+    if (node === undefined) return
+    throw fail("conflict", {
+      message: `node ${node} runs a version of Hayloft that is too old for the schema of this one: upgrade all nodes one release at a time, or stop all of them first`,
+    })
   }
 
   private async createVersionTable(session: PostgresSession): Promise<void> {

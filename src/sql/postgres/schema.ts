@@ -6,7 +6,9 @@
  * next version of a row. Counters are kept for each lane and summed when read, so that commits do not wait for one
  * another.
  *
- * Promises  A migration runs once, in one transaction, under a lock; a newer schema than this program knows is refused.
+ * Promises  A migration runs once, in one transaction, under a lock. So that nodes can be upgraded one after another, a
+ *           migration keeps what programs of the version before need, and a program uses a schema that is one version
+ *           newer; any other newer one is refused, and so is a migration over several versions while nodes run.
  */
 import type { Brand } from "../../base/ids.js"
 import { fail } from "../../base/failures.js"
