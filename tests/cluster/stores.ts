@@ -34,6 +34,31 @@ export async function withNodes(
   }, quietParent())
 }
 
+/** Posts to the admin API of a node, with the confirmation that a change asks for. `of`: a node with folders. */
+export async function post(
+  node: TestNode,
+  path: string,
+  body: Readonly<Record<string, unknown>> = {},
+  of = node,
+): Promise<void> {
+  const admin = await node.admin(of)
+  try {
+    const { plan } = STORE_SCHEMAS.CHANGE.parse(await admin.post(path, { ...body, dryRun: true }))
+    await admin.post(path, plan.confirmBy === undefined ? body : { ...body, confirm: plan.confirmBy })
+  } finally {
+    admin.close()
+  }
+}
+
+export async function layoutOf(node: TestNode) {
+  const admin = await node.admin()
+  try {
+    return STORE_SCHEMAS.LAYOUT_DETAILS.parse(await admin.get("/v1/layout"))
+  } finally {
+    admin.close()
+  }
+}
+
 export async function statusOf(node: TestNode, of = node) {
   const admin = await node.admin(of)
   try {
@@ -55,6 +80,16 @@ export async function statusSays(node: TestNode, isSo: (status: Status) => boole
     await wait(LOOK_MS)
   }
 }
+
+/** Waits until every device has its shards, and none moves; replaced blocks that are kept may be elsewhere. */
+export const isSettled = (node: TestNode): Promise<Status> =>
+  statusSays(
+    node,
+    ({ devices, layout, repair }) =>
+      devices.every(({ state }) => state === "active") &&
+      layout.transition === undefined &&
+      repair?.partitionsRemaining === 0,
+  )
 
 /** Waits until every shard is in its place, as the node knows it. */
 export const isWhole = (node: TestNode, of = node): Promise<Status> =>

@@ -1,4 +1,5 @@
 /** A store of several nodes as real processes on loopback, one zone each by default, over a real PostgreSQL. */
+import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { AdminClient, S3Client } from "../../src/client/index.js"
 import { ROOT_KEY, StoreProcess } from "../../src/client/testing-store-process.js"
@@ -21,6 +22,8 @@ type Environment = Readonly<Record<string, string>>
 /** One machine of the store: the same name and ports for each of its processes. */
 export class TestNode {
   process: StoreProcess | undefined
+  /** What its next process runs; undefined: this program. */
+  command: string | undefined
   private open: S3Client | undefined
 
   constructor(
@@ -38,12 +41,17 @@ export class TestNode {
     return { endpoint: `http://${this.ports.s3}`, region: REGION_DEFAULT, ...ROOT_KEY }
   }
 
+  get adminEndpoint(): string {
+    return `http://${this.ports.admin}`
+  }
+
   /** A process of it, which need not become ready. */
   spawn(args: readonly string[] = []): StoreProcess {
     const { name, zone, environment, folders, ports } = this
     const all = ["--node", name, "--zone", zone, "--log-level", "debug", ...this.args, ...args]
     const listen = { listen: ports.s3, adminListen: ports.admin }
-    return StoreProcess.spawn({ dataFolders: folders, args: all, environment, ...listen }, CLOCK)
+    const program = this.command === undefined ? {} : { command: this.command }
+    return StoreProcess.spawn({ dataFolders: folders, args: all, environment, ...listen, ...program }, CLOCK)
   }
 
   /** Resolves when the node is ready. */
@@ -152,19 +160,29 @@ export class TestNodes {
     return this.environment["HAYLOFT_MASTER_KEY_FILE"]
   }
 
-  /** One more node in a zone of its own, not started. */
-  /** `folders`: how many new ones, or which. */
+  /** One more node, by default in a zone of its own; not started. `folders`: how many new ones, or which. */
   async add(
     folders: number | readonly string[],
-    { name = `node-${this.all.length + 1}`, environment = {} } = {},
+    {
+      name = `node-${this.all.length + 1}`,
+      zone = String.fromCharCode(97 + this.all.length),
+      environment = {},
+    }: { readonly name?: string; readonly zone?: string; readonly environment?: Environment } = {},
   ): Promise<TestNode> {
-    const zone = String.fromCharCode(97 + this.all.length)
-    const newFolder = (_: unknown, disk: number) => join(this.folder, `zone-${zone}-disk${disk + 1}`)
+    const number = this.all.length + 1
+    const newFolder = (_: unknown, disk: number) => join(this.folder, `node${number}-disk${disk + 1}`)
     const paths = typeof folders === "number" ? Array.from({ length: folders }, newFolder) : folders
     const ports = { s3: `127.0.0.1:${await freePort()}`, admin: `127.0.0.1:${await freePort()}` }
     const node = new TestNode(name, zone, paths, ports, { ...this.environment, ...environment }, this.args)
     this.all.push(node)
     return node
+  }
+
+  /** A new, empty folder. */
+  async newFolder(name: string): Promise<string> {
+    const path = join(this.folder, name)
+    await mkdir(path)
+    return path
   }
 
   at(number: number): TestNode {

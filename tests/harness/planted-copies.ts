@@ -55,6 +55,13 @@ export class PlantedCopies {
 export class PlantedCopy {
   constructor(private readonly program: string) {}
 
+  /** The program that Node runs, which says that it has this version; the whole of `src` is copied. */
+  command(version: string): string {
+    cpSync(join(ROOT, "bin"), join(this.program, "bin"), { recursive: true })
+    writeFileSync(join(this.program, "package.json"), JSON.stringify({ type: "module", version }))
+    return join(this.program, "bin", "hayloft")
+  }
+
   /** Loads a built file of the copy. */
   async load<T>(file: string): Promise<T> {
     return (await import(pathToFileURL(join(this.program, "dist", file)).href)) as T

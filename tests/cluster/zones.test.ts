@@ -1,0 +1,53 @@
+/** A zone of two machines is lost under load, and returns: nobody has to do anything. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { setTimeout as wait } from "node:timers/promises"
+import { quietParent, withFolder } from "../harness/folders.js"
+import { TestNodes } from "../harness/nodes.js"
+import { noPostgres } from "../harness/postgres.js"
+import { Load } from "./load.js"
+import { BUCKET, isSettled, statusSays } from "./stores.js"
+
+const ZONES = ["a", "b", "c", "c"]
+const AWAY_MS = 10_000
+
+test("a zone is lost under load, and is whole again after its return", { skip: noPostgres }, async () => {
+  await withFolder(async folder => {
+    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:2+1"])
+    try {
+      for (const zone of ZONES) await (await nodes.add(1, { zone })).start()
+      const [first, second, crashed, frozen] = [nodes.at(1), nodes.at(2), nodes.at(3), nodes.at(4)]
+      await first.client.createBucket(BUCKET)
+      const devices = ZONES.length
+      await statusSays(
+        first,
+        ({ devices: known }) => known.filter(({ state }) => state === "active").length === devices,
+      )
+      await isSettled(first)
+      const load = await Load.begin(nodes.all, { bucket: BUCKET, isKept: true, clients: 2 })
+      frozen.signal("SIGSTOP")
+      try {
+        await crashed.kill()
+        const { done } = load
+        await wait(AWAY_MS)
+        await load.goesOn(100)
+        assert.ok(load.done > done + 100, "reads and writes go on")
+      } finally {
+        frozen.signal("SIGCONT")
+      }
+      await crashed.start()
+      await load.goesOn(100)
+      const { devices: known } = await isSettled(second)
+      assert.ok(known.every(({ state }) => state === "active"))
+      await load.end()
+      // What was written meanwhile is also in the zone that was away.
+      await second.kill()
+      await load.check([first, crashed, frozen])
+    } catch (error) {
+      if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
+      throw error
+    } finally {
+      await nodes.stop()
+    }
+  }, quietParent())
+})
