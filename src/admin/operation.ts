@@ -8,7 +8,7 @@ import type { Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
 import type { Buckets, SettingDocuments } from "../object/contract.js"
-import type { StoreConversion, StoreOperations, StoreStatus } from "../node/index.js"
+import type { Reconciling, StoreConversion, StoreOperations, StoreStatus } from "../node/index.js"
 
 export interface Services {
   readonly accounts: Accounts
@@ -16,6 +16,8 @@ export interface Services {
   readonly status: StoreStatus
   readonly store: StoreOperations
   readonly conversion: StoreConversion
+  /** Undefined for a store on one machine. */
+  readonly reconciling?: Pick<Reconciling, "report" | "compare" | "apply" | "entries"> | undefined
   readonly denials: Pick<Denials, "find">
   readonly rootAccount: AccountId
   readonly newBucketSettings: SettingDocuments

@@ -341,6 +341,47 @@ const JOB_OPERATIONS: readonly Operation[] = [
   }),
 ]
 
+function reconcilingOf({ reconciling }: Services) {
+  if (reconciling === undefined) throw fail("notImplemented", { message: "this store runs on one machine" })
+  return reconciling
+}
+
+const RECONCILE_OPERATIONS: readonly Operation[] = [
+  read({
+    id: "getReconciliation",
+    path: "/v1/reconciliation",
+    summary: "Returns what this node does to reconcile a store whose database was rolled back.",
+    schema: schema.RECONCILIATION,
+    run: async services => reconcilingOf(services).report(),
+  }),
+  act(schema.RECONCILE, {
+    id: "reconcile",
+    path: "/v1/reconciliation",
+    summary: "Begins to compare bytes and rows, or carries out the plan that this has made.",
+    schema: schema.RECONCILIATION,
+    run: async (services, { body }) => {
+      const { without = [], confirm } = parseBody(schema.RECONCILE, body)
+      const reconciling = reconcilingOf(services)
+      return confirm === undefined ? reconciling.compare(without.map(parseDeviceId)) : reconciling.apply(confirm)
+    },
+  }),
+  {
+    ...read({
+      id: "listReconciliation",
+      path: "/v1/reconciliation/entries",
+      summary: "Lists what a reconciliation puts back, what it only lists, and what is missing.",
+      schema: schema.RECONCILE_ENTRIES,
+      run: async (services, { query }) => reconcilingOf(services).entries(entryNumber(query.get("from"))),
+    }),
+    parameters: [{ name: "from", description: "`next` of the previous page" }],
+  },
+]
+
+function entryNumber(text = "0"): number {
+  if (!/^\d{1,9}$/.test(text)) throw fail("invalidArgument", { message: "from must be a number" })
+  return Number(text)
+}
+
 export const STORE_OPERATIONS: readonly Operation[] = [
   read({
     id: "getStatus",
@@ -356,4 +397,5 @@ export const STORE_OPERATIONS: readonly Operation[] = [
   ...REDUNDANCY_OPERATIONS,
   ...WORK_OPERATIONS,
   ...JOB_OPERATIONS,
+  ...RECONCILE_OPERATIONS,
 ]

@@ -434,3 +434,41 @@ export const REDUNDANCY = z
     reencoding: PROGRESS.optional().describe("present while blocks are re-encoded from one policy to another"),
   })
   .meta({ id: "Redundancy" })
+
+export const RECONCILE = z
+  .object({
+    without: z.array(z.string()).optional().describe("devices that are out of reach, and that it goes on without"),
+    confirm: z.string().optional().describe("`confirmBy` of the plan: carries it out"),
+  })
+  .meta({ id: "Reconcile" })
+
+export const RECONCILIATION = z
+  .object({
+    phase: z.enum(["none", "comparing", "planned", "applying", "done", "failed"]),
+    progress: z.string(),
+    halt: z.string().optional().describe("why the store is halted; absent if it is not"),
+    putBack: count.describe("uploads that certainly belong to their keys"),
+    listed: count.describe("uploads that are only listed"),
+    missing: count.describe("rows whose bytes are gone"),
+    confirmBy: z.string().optional().describe("of a plan"),
+    error: z.string().optional(),
+  })
+  .meta({ id: "Reconciliation" })
+
+export const RECONCILE_ENTRIES = z
+  .object({
+    entries: z.array(
+      z.object({
+        outcome: z.enum(["putBack", "listed", "missing"]),
+        bucketId: count,
+        bucket: z.string().optional().describe("its name, as the upload says"),
+        key: z.string(),
+        uploadId: z.string(),
+        part: count.optional().describe("of a multipart upload"),
+        sizeBytes: count.optional(),
+        reason: z.string().optional().describe("why it is not put back"),
+      }),
+    ),
+    next: count.optional(),
+  })
+  .meta({ id: "ReconcileEntries" })

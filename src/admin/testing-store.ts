@@ -28,6 +28,15 @@ export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
 const NOW_MS = 7
 
+const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0 } as const
+
+const RECONCILING: AdminStore["reconciling"] = {
+  report: () => NOTHING_FOUND,
+  compare: () => NOTHING_FOUND,
+  apply: () => NOTHING_FOUND,
+  entries: () => ({ entries: [] }),
+}
+
 export class FakeStore implements Accounts {
   readonly touched: string[] = []
   readonly accounts = new Map<AccountId, Account>([
@@ -46,7 +55,7 @@ export class FakeStore implements Accounts {
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
     const { buckets, status, operations: store, conversion, denials, documents } = this
-    return { accounts: this, buckets, status, store, conversion, denials, documents }
+    return { accounts: this, buckets, status, store, conversion, reconciling: RECONCILING, denials, documents }
   }
 
   readonly conversion: StoreConversion = {

@@ -1,4 +1,4 @@
-/** Commands for many machines on one database: whether a database is fit for it, and the way there and back. */
+/** Commands for many machines on one database: whether one is fit for it, the way there and back, and after a rollback. */
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import type { Command } from "commander"
@@ -10,6 +10,7 @@ import type { CliIo } from "./io.js"
 import { initCluster, leaveCluster, type InitOptions } from "./cluster-conversion.js"
 import { group, numberOf, withJson, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
+import { reconcileCommand, type ReconcileOptions } from "./reconcile-command.js"
 import type { StoreCommandOptions } from "./store-commands.js"
 import { printable } from "./text.js"
 
@@ -25,6 +26,7 @@ interface CheckDatabaseOptions extends OutputOptions, DatabaseOptions {
 
 export function addClusterCommands(program: Command, io: CliIo, signal: AbortSignal): void {
   const cluster = group(program, "cluster").description("many machines on one database")
+  addReconcileCommand(cluster, io, signal)
   withJson(cluster.command("check-database"))
     .description(
       "whether metadata may be kept in a database that speaks PostgreSQL's protocol; exit code 1 if writes could be lost or races have two winners",
@@ -50,6 +52,19 @@ export function addClusterCommands(program: Command, io: CliIo, signal: AbortSig
       "move the metadata back to the devices of the only node that is left; requests wait or fail with 503 meanwhile",
     )
     .action((options: StoreCommandOptions) => leaveCluster(io, options, signal))
+}
+
+const REPORT_NAME = "hayloft-reconcile.jsonl"
+
+function addReconcileCommand(cluster: Command, io: CliIo, signal: AbortSignal): void {
+  withStore(cluster.command("reconcile"))
+    .description(
+      "after the database was restored, or has failed over with a loss: compare it with the bytes on all devices, put back what is certain, list the rest, and let the store go on",
+    )
+    .option("--without <DEVICE...>", "go on without a device that is out of reach, given by its id")
+    .option("--report <FILE>", `where the list is written (default: ${REPORT_NAME})`)
+    .option("--yes", "carry out the plan without asking")
+    .action((options: ReconcileOptions) => reconcileCommand(io, { report: REPORT_NAME, ...options }, signal))
 }
 
 async function checkDatabaseCommand(

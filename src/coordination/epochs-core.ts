@@ -39,6 +39,34 @@ export const epochOfAge = query("EpochOfAge", (view, age: number): EpochRow | un
 })
 
 /**
+ * Begins the next epoch as if it were the first: nothing is older than it. For a store whose metadata was rolled back:
+ * what is released then is kept for the whole retention again.
+ */
+export const restartEpochs = command<[facts: EpochFacts], void>({
+  name: "RestartEpochs",
+  grows: false,
+  touches: () => [["cluster", EPOCHS_ROW_KEY]],
+  decide(view, _time, { highest, positions }) {
+    const row = view.get("cluster", EPOCHS_ROW_KEY)
+    const epochs = row && decodeEpochsRow(row.value)
+    if (epochs === undefined) return { writes: [], result: undefined }
+    const dropped = Array.from({ length: epochs.newest - epochs.oldest + 1 }, (_, at): EntryWrite => {
+      const key = epochRowKey(epochs.oldest + at)
+      must(view.get("cluster", key), "the rows of all epochs from the oldest to the newest exist")
+      return { family: "cluster", key, value: undefined }
+    })
+    const number = epochs.newest + 1
+    const head = encodeEpochsRow({ newest: number, oldest: number })
+    const value = encodeEpochRow({ number, highest, positions })
+    const writes: EntryWrite[] = [
+      { family: "cluster", key: EPOCHS_ROW_KEY, value: head },
+      { family: "cluster", key: epochRowKey(number), value },
+    ]
+    return { writes: [...dropped, ...writes], result: undefined }
+  },
+})
+
+/**
  * Begins the epoch after `before` (0: the first one), and drops the rows of epochs up to `dropUpTo`, not all of them at
  * once. Returns false, and does nothing, unless `before` is the newest one.
  */

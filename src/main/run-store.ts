@@ -34,6 +34,7 @@ import { Leaving } from "../node/cluster/leaving.js"
 import { SharedNodes } from "../node/cluster/node-directory.js"
 import { reportOf, sourcesOfStore } from "../node/cluster/node-reports.js"
 import { Duties } from "../node/cluster/duties.js"
+import { Reconciling } from "../node/cluster/reconciling.js"
 import type { Leases } from "../node/cluster/leases.js"
 import { Joining } from "../node/cluster/joining.js"
 import { ClusterRepairWorkers } from "../node/cluster/repair-workers.js"
@@ -109,7 +110,8 @@ export interface RunningStore {
   readonly ownOperations: StoreOperations
   /** What this node tells the others. */
   readonly report: () => NodeReport
-  /** Undefined if the devices of this process are the store. */
+  /** Undefined, like the next one, if the devices of this process are the store. */
+  readonly reconciling: Reconciling | undefined
   readonly leases: Leases | undefined
   /** The caller supervises them until the stop. */
   readonly backgroundServices: readonly BackgroundService[]
@@ -192,6 +194,7 @@ export async function runStore(
   const owner = { clock, random, disk, locks, incarnation: store.incarnation }
   const folders = new StoreFolders(owner, () => engine.recordManager.record, ownedOf)
   const directory = directoryOf(seams, store, config)
+  const reconciling = reconcilingOf(seams, store, engine)
   const ownOperations: EngineOperations = new EngineOperations(engine, folders, jobs, clock, {
     facts: () => planFactsOf(config, sources),
     reencoding: () => status.report().reencoding,
@@ -205,8 +208,9 @@ export async function runStore(
     operations: operationsOf(directory, ownOperations, engine, nodes, duties),
     ownOperations,
     report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view),
+    reconciling: reconciling[0],
     leases: duties?.leases,
-    backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), jobs, status],
+    backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), ...reconciling, jobs, status],
     stop: async () => {
       await engine.stop()
       await compute.close()
@@ -270,6 +274,18 @@ const isOwn = ({ node }: OpenedStore, { home }: ControlDevice): boolean =>
 /** The nodes of the store, for operations. */
 const directoryOf = ({ nodes }: StoreSeams, { node }: OpenedStore, { cluster }: ServeConfig): SharedNodes | undefined =>
   node && cluster && new SharedNodes(node.name, cluster, node.metadata, node.records, () => nodes?.())
+
+/** None on one machine. */
+function reconcilingOf(
+  { clock, telemetry }: StoreSeams,
+  { node }: OpenedStore,
+  { services: { reconciliation }, exchange }: Engine,
+): readonly Reconciling[] {
+  if (node === undefined || reconciliation === undefined) return []
+  const { metadata, records } = node
+  const seams = { clock, log: telemetry.log, metadata, records, reconciliation }
+  return [new Reconciling({ ...seams, isReached: id => exchange.isReached(id) })]
+}
 
 /** What this node may do for all nodes of the store. */
 function dutiesOf(

@@ -121,7 +121,8 @@ export class StoreSession {
     const { engine, status, operations } = this.running
     const { accounts, services } = engine
     const { conversion } = host
-    const shown = { accounts, buckets: services.buckets, status, store: operations, denials, conversion }
+    const { reconciling } = this.running
+    const shown = { accounts, buckets: services.buckets, status, store: operations, denials, conversion, reconciling }
     const api = new AdminApi(
       { ...shown, documents: new FolderDocuments() },
       {

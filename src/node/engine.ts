@@ -32,6 +32,7 @@ import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import type { OpenedNode } from "./open/contract.js"
 import { EpochRetention } from "./cluster/epochs.js"
+import { afterHalt } from "./cluster/after-halt.js"
 import { DatabaseMarks } from "./cluster/database-marks.js"
 import { followRootKey } from "./cluster/root-key.js"
 import { RecordCopies } from "./cluster/record-copies.js"
@@ -88,6 +89,8 @@ export interface EngineSettings {
 export interface ShardExchange {
   /** Open devices of this node. */
   readonly own: Devices
+  /** Whether the device, of this node or another one, can be read now. */
+  isReached(id: DeviceId): boolean
   /** How the device, on another node, is reached; undefined: it is not reached any more. */
   setRemote(id: DeviceId, device: ShardDevice | undefined): void
   /** The oldest layout under which a write of this engine may be under way. */
@@ -183,25 +186,6 @@ const upkeepOf = (metadata: SharedMetadata): BackgroundService => ({
   run: signal => metadata.keepUp(signal),
 })
 
-const WATCH_HALT_EVERY_MS = 1_000
-
-/** Does what a start of a halted store had to leave out, once the halt has ended. */
-const afterHalt = (metadata: SharedMetadata, clock: Clock, begin: () => Promise<void>): BackgroundService => ({
-  name: "start after a halt",
-  run: async signal => {
-    let hasBegun = false
-    while (!signal.aborted) {
-      if (!hasBegun && metadata.halt === undefined) {
-        hasBegun = await begin().then(
-          () => true,
-          () => false,
-        )
-      }
-      await clock.sleep(WATCH_HALT_EVERY_MS, signal)
-    }
-  },
-})
-
 const refusalOf = ({ reason }: Halt): Failure => fail("databaseRolledBack", { reason })
 
 /** What keeps up with the other nodes. */
@@ -279,6 +263,7 @@ class EngineBuilder {
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
         abortedWaits: this.settings.abortedWaits,
         isShared: shared !== undefined,
+        duringHalt: shared?.duringHalt,
         // Readers on other nodes are unknown here.
         retention: shared && new EpochRetention(clock, shared),
       },
@@ -342,6 +327,7 @@ class EngineBuilder {
     const { devices, layouts } = this
     return {
       own: devices.own,
+      isReached: id => devices.shards.get(id)?.volumes.refusing === undefined && devices.shards.has(id),
       setRemote: (id, device) => {
         devices.setRemote(id, device)
         // What failed while the device did not respond may be done now.

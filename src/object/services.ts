@@ -20,6 +20,7 @@ import { Orphans } from "./jobs/orphans.js"
 import { RefusedUploads } from "./jobs/refused-uploads.js"
 import { ReadPins } from "./read-pins.js"
 import type { Retention } from "./retention.js"
+import { Reconciliation } from "./reconcile/reconciliation.js"
 import { Reencode } from "./jobs/reencode.js"
 import type { UploadName } from "./queries/named-extents-core.js"
 import { Repair } from "./jobs/repair.js"
@@ -41,6 +42,8 @@ export interface Services extends ObjectServices {
   readonly reencode: Reencode
   readonly integrityAudit: IntegrityAudit
   readonly orphans: Orphans
+  /** Undefined if only this process opens the store. */
+  readonly reconciliation: Reconciliation | undefined
 }
 
 /** The seams and the lower layers that the services run over. */
@@ -61,13 +64,15 @@ interface ServiceSettings {
   readonly abortedWaits?: AbortedWaits | undefined
   /** Undefined: only this process opens the store, and its readers decide. */
   readonly retention?: Retention | undefined
+  /** The metadata as a reconciliation uses it, while the store is halted. */
+  readonly duringHalt?: Pick<Metadata, "run" | "ask"> | undefined
   /** Other processes of the store use the same metadata. */
   readonly isShared?: boolean
 }
 
 export function createServices(
   { clock, random, tablet, compute, blocks, log }: ServiceSeams,
-  { store, redundancy, backup, abortedWaits, retention, isShared = false }: ServiceSettings,
+  { store, redundancy, backup, abortedWaits, retention, duringHalt, isShared = false }: ServiceSettings,
 ): Services {
   const watched = new WatchedMetadata(tablet)
   const pins = new ReadPins(clock)
@@ -90,7 +95,8 @@ export function createServices(
   if (isShared) jobs.push(repair.noteKeeping, refused)
   if (backup) jobs.push(new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup))
   const visitsForOthers = new VisitsForOthers(backend, redundancy)
-  const upkeep = { jobs, repair, visitsForOthers, reencode, integrityAudit, orphans }
+  const reconciliation = duringHalt && new Reconciliation(duringHalt, blocks, random.fork("reconciliation"))
+  const upkeep = { jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     buckets: new BucketService(watched),
     tablet: watched,

@@ -40,7 +40,7 @@ export interface CatalogedShard {
   readonly blockLengthBytes: number
 }
 
-export interface UploadShards {
+interface UploadShards {
   readonly shards: readonly CatalogedShard[]
   /** Shards that were removed in some folder. */
   readonly removed: number

@@ -4,9 +4,11 @@ import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { StoredChecksum } from "../object/contract.js"
-import type { BodyMatch } from "./body-core.js"
+import type { BodyMatch as FoundBody } from "../block/index.js"
 import type { KnownKey } from "./key-rows-core.js"
-import type { CatalogedUpload } from "./needle-catalog.js"
+import type { CatalogedShard, CatalogedUpload } from "./needle-catalog.js"
+
+export type BodyMatch = FoundBody<CatalogedShard>
 
 export type WholeBody = Extract<BodyMatch, { kind: "whole" }>
 

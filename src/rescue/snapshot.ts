@@ -16,7 +16,7 @@ import { decodeAccessKey, type AccessKeyRecord } from "../format/identity-record
 import { decodeAccount, decodeBucket, decodeSetting, type AccountRecord, type BucketRecord } from "../format/records.js"
 import { bucketRowKey, parseObjectRowKey, settingRowKey } from "../format/row-key.js"
 import { chunkOfKey, SYSTEM_BUCKET_ID, type SettingDocuments } from "../object/index.js"
-import { bodyOf } from "./body-core.js"
+import { bodyOf } from "../block/index.js"
 import type { CatalogedUpload, NeedleCatalog } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"
 

@@ -17,7 +17,7 @@ import type { Compute } from "../seams/compute/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
 import { SalvageReader, type NeedleRange, type Volumes } from "../volume/index.js"
-import type { BodyMatch } from "./body-core.js"
+import type { BodyMatch } from "./plan.js"
 import { noteOf, type CatalogedShard, type NeedleCatalog } from "./needle-catalog.js"
 
 const EVERYWHERE = parseDeviceId("0".repeat(16))

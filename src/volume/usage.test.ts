@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { parseVolumeId } from "../base/ids.js"
 import { GIB, KIB, MIB } from "../base/limits.js"
 import { decodeNeedlePlace } from "../format/needle.js"
@@ -135,4 +135,20 @@ test("a volume is half of the reserve at most, within bounds", () => {
     4 * GIB,
     4 * MIB,
   ])
+})
+
+test("while removals are refused, a needle stays", async () => {
+  let isRefused = true
+  const volumes = await openVolumes(new SimDisk().boot(), new MapRows(), volumeDirectory(1), undefined, {
+    limits: SMALL,
+    checkRemoval: () => {
+      if (isRefused) throw fail("databaseRolledBack")
+    },
+  })
+  await volumes.append(needleFor(1, 3000, random))
+  await assert.rejects(volumes.remove([needleIdFor(1)]), error => isFailure(error, "databaseRolledBack"))
+  assert.ok(volumes.has(needleIdFor(1)))
+  isRefused = false
+  await volumes.remove([needleIdFor(1)])
+  assert.equal(volumes.has(needleIdFor(1)), false)
 })

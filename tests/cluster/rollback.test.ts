@@ -1,17 +1,27 @@
 /**
  * A database that is put back to an earlier moment, under nodes that run and while all are off: every node halts, and
- * removes and writes nothing.
+ * removes and writes nothing, until an operator has it reconciled.
  */
 import assert from "node:assert/strict"
-import { randomBytes } from "node:crypto"
+import { createHash, randomBytes } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
+import type { z } from "zod"
+import { STORE_SCHEMAS } from "../../src/admin/index.js"
 import { RemoteFailure, S3Client } from "../../src/client/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { noPostgres } from "../harness/postgres.js"
-import type { TestNode } from "../harness/nodes.js"
+import { HAYLOFT } from "../harness/server.js"
+import { run } from "../harness/commands.js"
+import type { TestNode, TestNodes } from "../harness/nodes.js"
 import { BUCKET, statusOf, statusSays, withNodes } from "./stores.js"
 
+const DROPPED = "dropped"
+const NEWER = "newer-bucket"
+const SIZE = 30_000
+const PART_BYTES = 5 * 1024 * 1024
 const LOOK_MS = 500
 const START_TRIES = 60
 const NEVER = new AbortController().signal
@@ -37,35 +47,126 @@ async function startHalted(node: TestNode, of: TestNode): Promise<void> {
   }
 }
 
-test("a database that is restored halts every node, running or not", { skip: noPostgres }, async () => {
-  await withNodes({ nodes: 3, foldersEach: 1 }, async nodes => {
-    const [a, b, c] = [nodes.at(1), nodes.at(2), nodes.at(3)]
-    const body = randomBytes(30_000)
-    await a.client.put({ bucket: BUCKET, key: "before", body })
-    await nodes.databases.server.save()
-    for (const node of nodes.all) await serves(node)
-    await b.client.put({ bucket: BUCKET, key: "since", body })
-    await nodes.databases.server.restore()
-    for (const node of nodes.all) await isHalted(node, a)
-    for (const { access } of nodes.all) {
-      const client = new S3Client(access, new RealClock(), NEVER, { attemptsMax: 1 })
-      await assert.rejects(client.get(BUCKET, "before"), isUnavailable)
-      await assert.rejects(client.put({ bucket: BUCKET, key: "further", body }), isUnavailable)
+/** What clients did since the moment to which the database is put back. */
+async function changeEverything(nodes: TestNodes, partUpload: string): Promise<ReadonlyMap<string, Buffer>> {
+  const [{ client: a }, { client: b }] = [nodes.at(1), nodes.at(2)]
+  const written = new Map<string, Buffer>()
+  const put = async (client: S3Client, key: string, bucket = BUCKET) => {
+    const body = randomBytes(SIZE)
+    await client.put({ bucket, key, body, contentType: "text/x-test" })
+    written.set(key, body)
+  }
+  await put(b, "since")
+  await put(b, "overwritten")
+  await put(a, "twice")
+  await put(a, "twice")
+  await put(a, "by both")
+  await put(b, "by both")
+  await a.remove(BUCKET, "deleted")
+  const second = randomBytes(PART_BYTES)
+  await a.putPart({ bucket: BUCKET, key: "parts", uploadId: partUpload, partNumber: 2, body: second })
+  written.set("part 2", second)
+  const upload = {
+    bucket: BUCKET,
+    key: "multipart",
+    uploadId: await b.createMultipart({ bucket: BUCKET, key: "multipart" }),
+  }
+  const etag = await b.putPart({ ...upload, partNumber: 1, body: randomBytes(SIZE) })
+  await b.complete({ ...upload, etags: [etag] })
+  await b.removeBucket(DROPPED)
+  await a.createBucket(NEWER)
+  await put(a, "in a newer bucket", NEWER)
+  const admin = await nodes.at(1).admin()
+  await admin.post("/v1/redundancy", { policy: "replica:2", confirm: "replica:2" })
+  const isReencoded = /^[1-9]\d* bytes re-encoded, 0 remaining/
+  await statusSays(nodes.at(1), ({ jobs }) =>
+    jobs.some(({ name, progress }) => name.startsWith("reencode") && isReencoded.test(progress)),
+  )
+  admin.close()
+  return written
+}
+
+async function bodyOf(client: S3Client, key: string): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of (await client.get(BUCKET, key)).body) pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
+const ENTRY = STORE_SCHEMAS.RECONCILE_ENTRIES.shape.entries.element
+type Entry = z.output<typeof ENTRY>
+
+/** Runs the command on the machine of a node; returns its list. */
+async function reconcile(node: TestNode, folder: string): Promise<readonly Entry[]> {
+  const report = join(folder, "report.jsonl")
+  const where = ["--data", node.folders[0] ?? "", "--master-key-file", join(folder, "master.key"), "--report", report]
+  const { code, stdout, stderr } = await run(HAYLOFT, ["cluster", "reconcile", "--yes", ...where])
+  assert.equal(code, 0, stdout + stderr)
+  assert.match(stdout, /The store goes on/)
+  const lines = readFileSync(report, "utf8").trim().split("\n")
+  return lines.map(line => ENTRY.parse(JSON.parse(line)))
+}
+
+test(
+  "a database that is restored halts every node; a reconciliation puts back what it has lost",
+  { skip: noPostgres },
+  async () => {
+    await withNodes({ nodes: 3, foldersEach: 1 }, async (nodes, folder) => {
+      const [a, b] = [nodes.at(1), nodes.at(2)]
+      const before = new Map(["kept", "overwritten", "deleted"].map(key => [key, randomBytes(SIZE)]))
+      for (const [key, body] of before) await a.client.put({ bucket: BUCKET, key, body })
+      await a.client.createBucket(DROPPED)
+      const partUpload = await a.client.createMultipart({ bucket: BUCKET, key: "parts" })
+      const first = randomBytes(PART_BYTES)
+      const firstPart = { bucket: BUCKET, key: "parts", uploadId: partUpload, partNumber: 1, body: first }
+      const firstTag = await a.client.putPart(firstPart)
+      await nodes.databases.server.save()
+      for (const node of nodes.all) await serves(node)
+      const since = await changeEverything(nodes, partUpload)
+      await nodes.databases.server.restore()
+      for (const node of nodes.all) await isHalted(node, a)
+      for (const { access } of nodes.all) {
+        const client = new S3Client(access, new RealClock(), NEVER, { attemptsMax: 1 })
+        await assert.rejects(client.get(BUCKET, "kept"), isUnavailable)
+        await assert.rejects(client.put({ bucket: BUCKET, key: "further", body: first }), isUnavailable)
+        client.close()
+      }
+      await b.stop()
+      await startHalted(b, a)
+      await isHalted(b, a)
+      const entries = await reconcile(a, folder)
+      for (const node of nodes.all) await serves(node)
+      const outcomesOf = (key: string) => entries.filter(each => each.key === key).map(({ outcome }) => outcome)
+      for (const [key, outcomes] of Object.entries({
+        ...{ since: ["putBack"], overwritten: ["putBack"], twice: ["listed", "putBack"], parts: ["putBack"] },
+        ...{ "by both": ["listed", "listed"], multipart: ["listed"], "in a newer bucket": ["listed"] },
+      })) {
+        assert.deepEqual([...outcomesOf(key)].sort(), outcomes, `${key}: ${JSON.stringify(entries)}`)
+      }
+      assert.deepEqual(
+        entries.filter(({ outcome }) => outcome === "missing"),
+        [],
+      )
+      const client = new S3Client(nodes.at(3).access, new RealClock(), NEVER)
+      for (const key of ["kept", "deleted"]) assert.deepEqual(await bodyOf(client, key), before.get(key), key)
+      for (const key of ["since", "overwritten", "twice"])
+        assert.deepEqual(await bodyOf(client, key), since.get(key), key)
+      assert.equal((await client.head(BUCKET, "since")).contentType, "text/x-test")
+      const { etag } = await client.head(BUCKET, "since")
+      assert.equal(
+        etag,
+        createHash("md5")
+          .update(since.get("since") ?? "")
+          .digest("hex"),
+      )
+      const second = since.get("part 2") ?? Buffer.alloc(0)
+      const etags = [firstTag, createHash("md5").update(second).digest("hex")]
+      await client.complete({ bucket: BUCKET, key: "parts", uploadId: partUpload, etags })
+      assert.deepEqual(await bodyOf(client, "parts"), Buffer.concat([first, second]))
+      await client.put({ bucket: DROPPED, key: "further", body: first })
       client.close()
-    }
-    await Promise.all(nodes.all.map(node => node.stop()))
-    await startHalted(c, a)
-    await isHalted(c, a)
-    await startHalted(b, a)
-    // It meets the others, and reports what it knows of them.
-    await statusSays(
-      b,
-      ({ nodes: all }) => all?.nodes.every(({ state, name }) => state === "serving" || name === "node-1") ?? false,
-      a,
-    )
-    await isHalted(b, a)
-  })
-})
+    })
+  },
+)
 
 test("a database that is restored while all nodes are off halts each of them", { skip: noPostgres }, async () => {
   await withNodes({ nodes: 2, foldersEach: 1 }, async nodes => {

@@ -22,16 +22,20 @@ const READS_PER_EPOCH = 10
 export class EpochRetention implements Retention {
   private due: Due = dueBefore(undefined)
   private readMs = -Infinity
+  private readIn = 0
 
   constructor(
     private readonly clock: Pick<Clock, "monotonicMs">,
-    private readonly metadata: Pick<Metadata, "ask">,
+    private readonly metadata: Pick<Metadata, "ask" | "incarnations">,
     private readonly settings: RetentionSettings = RETENTION_LIMITS,
   ) {}
 
   async now(): Promise<Due> {
     const nowMs = this.clock.monotonicMs()
-    if (nowMs - this.readMs < this.settings.epochMs / READS_PER_EPOCH) return this.due
+    const { reconciliations = 0 } = this.metadata.incarnations
+    const isOfNow = reconciliations === this.readIn
+    if (isOfNow && nowMs - this.readMs < this.settings.epochMs / READS_PER_EPOCH) return this.due
+    this.readIn = reconciliations
     this.due = dueBefore(await this.metadata.ask(epochOfAge(epochsKept(this.settings))))
     this.readMs = nowMs
     return this.due

@@ -64,6 +64,7 @@ async function startNode({ clock, random, network, rows }: World, name: string, 
   let isCutOff = (): boolean => false
   const exchange = {
     own: new Map([[own, device(own)]]),
+    isReached: () => true,
     setRemote: (id: DeviceId, remote: ShardDevice | undefined) => {
       if (remote === undefined) reached.delete(id)
       else reached.set(id, remote)

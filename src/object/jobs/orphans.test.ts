@@ -11,7 +11,7 @@ import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { objectRowKey } from "../../format/row-key.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
-import type { QueryView, RowView } from "../../metadata/index.js"
+import { soleProcess, type QueryView, type RowView } from "../../metadata/index.js"
 import { ABORTED_WAITS } from "./aborted-blocks.js"
 import { ABORTED_BRAKE, abortedBlocksMax } from "./aborted-brake-core.js"
 import { ORPHAN_LIMITS } from "./orphans.js"
@@ -311,4 +311,24 @@ test("the brake's limits: a share of all blocks, at least what a crash leaves, a
   const { blocksMin, blocksMax } = ABORTED_BRAKE
   assert.deepEqual([0, 900, 50_000, 1_000_000].map(abortedBlocksMax), [blocksMin, blocksMin, 50, blocksMax])
   assert.equal(abortedBlocksMax(undefined), blocksMax)
+})
+
+test("after the metadata was rolled back and reconciled, the day begins again", async () => {
+  const first = await open()
+  first.tablet.before = name => {
+    if (name === "PutVersion") throw fail("stopping")
+  }
+  await assert.rejects(first.put("key", first.random.bytes(10 * KIB)), error => isFailure(error, "stopping"))
+  const world = first.restart(2)
+  world.tablet.before = () => undefined
+  await world.settle("orphans")
+  await world.clock.advance(ABORTED_WAITS.removalWaitMs - 1)
+  world.tablet.incarnations = { ...soleProcess(parseIncarnation(2)), reconciliations: 1 }
+  await world.settle("orphans")
+  await world.clock.advance(ABORTED_WAITS.removalWaitMs - 1)
+  await world.settle("orphans")
+  assert.ok(world.needles > 0)
+  await world.clock.advance(ABORTED_WAITS.removalWaitMs)
+  await world.removeAborted()
+  assert.equal(world.needles, 0)
 })

@@ -5,10 +5,25 @@
 import { BLOCK_BYTES_MIN, SUB_BLOCK_BYTES } from "../base/limits.js"
 import { shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
 import type { Extent, ExtentException } from "../format/extent.js"
-import type { CatalogedShard, CatalogedUpload, UploadShards } from "./needle-catalog.js"
+import type { UploadId } from "../base/ids.js"
 
-export type BodyMatch =
-  | { readonly kind: "whole"; readonly extent: Extent; readonly shards: readonly CatalogedShard[] }
+/** A shard that was found, and what its needle says of its block. */
+export interface FoundShard {
+  readonly block: number
+  readonly generation: number
+  readonly slot: number
+  readonly policy: Policy
+  readonly blockLengthBytes: number
+}
+
+interface FoundShards<Shard> {
+  readonly shards: readonly Shard[]
+  /** Shards that are known to have been removed. */
+  readonly removed: number
+}
+
+export type BodyMatch<Shard extends FoundShard = FoundShard> =
+  | { readonly kind: "whole"; readonly extent: Extent; readonly shards: readonly Shard[] }
   | { readonly kind: "incomplete"; readonly reason: string }
 
 /** Facts about a body from other sources than its shards. */
@@ -26,11 +41,11 @@ interface Block {
   readonly spare: number
 }
 
-export function bodyOf(
-  upload: Pick<CatalogedUpload, "uploadId" | "part">,
-  { shards, removed }: UploadShards,
+export function bodyOf<Shard extends FoundShard>(
+  upload: { readonly uploadId: UploadId; readonly part: number },
+  { shards, removed }: FoundShards<Shard>,
   known: KnownBody,
-): BodyMatch {
+): BodyMatch<Shard> {
   const blocks = readableBlocks(shards)
   const last = shards.reduce((max, { block }) => Math.max(max, block), -1)
   const readable = [...blocks.values()]
@@ -66,11 +81,11 @@ const mayGoOn = (lengthBytes: number, blockBytes: number | undefined): boolean =
     ? lengthBytes >= BLOCK_BYTES_MIN && lengthBytes % SUB_BLOCK_BYTES === 0
     : lengthBytes === blockBytes
 
-const incomplete = (reason: string): BodyMatch => ({ kind: "incomplete", reason })
+const incomplete = (reason: string): BodyMatch<never> => ({ kind: "incomplete", reason })
 
 /** For each block, the generation with the most spare shards; the newer of equals. */
-function readableBlocks(shards: readonly CatalogedShard[]): ReadonlyMap<number, Block> {
-  const groups = new Map<string, { readonly shard: CatalogedShard; readonly slots: Set<number> }>()
+function readableBlocks(shards: readonly FoundShard[]): ReadonlyMap<number, Block> {
+  const groups = new Map<string, { readonly shard: FoundShard; readonly slots: Set<number> }>()
   for (const shard of shards) {
     const name = `${shard.block} ${shard.generation}`
     const group = groups.get(name) ?? { shard, slots: new Set() }

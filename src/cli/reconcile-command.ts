@@ -1,0 +1,84 @@
+/**
+ * `hayloft cluster reconcile`: asks a node to compare the database, which was rolled back, with the bytes on all devices,
+ * shows what it found, and has it carried out. The list of all objects concerned goes to a file.
+ */
+import { writeFile } from "node:fs/promises"
+import { resolve } from "node:path"
+import type { z } from "zod"
+import { STORE_SCHEMAS } from "../admin/index.js"
+import type { AdminClient } from "../client/index.js"
+import { checked } from "./checked.js"
+import { confirm, type ConfirmOptions } from "./confirm.js"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+import { answer } from "./output.js"
+import { withAdmin, type StoreOptions } from "./stores.js"
+import { printable } from "./text.js"
+
+export interface ReconcileOptions extends StoreOptions, ConfirmOptions {
+  readonly without?: readonly string[]
+  readonly report?: string
+}
+
+type Report = z.output<typeof STORE_SCHEMAS.RECONCILIATION>
+
+const PATH = "/v1/reconciliation"
+const LOOK_MS = 500
+
+export function reconcileCommand(
+  io: CliIo,
+  options: ReconcileOptions & { readonly report: string },
+  signal: AbortSignal,
+): Promise<void> {
+  return withAdmin(io, options, signal, async client => {
+    const { without = [] } = options
+    const file = resolve(io.workingFolder, options.report)
+    await client.post(PATH, { without })
+    const plan = await settled(client, io, signal)
+    await writeEntries(client, file)
+    await confirm(io, options, planText(plan, file))
+    await client.post(PATH, { confirm: plan.confirmBy })
+    const done = await settled(client, io, signal)
+    await writeEntries(client, file)
+    const { putBack, listed, missing } = done
+    await answer(io, options, { putBack, listed, missing, report: file }, `${sumsText(done)}\nThe store goes on.\n`)
+  })
+}
+
+/** The report once nothing is under way. */
+async function settled(client: AdminClient, { clock }: CliIo, signal: AbortSignal): Promise<Report> {
+  for (;;) {
+    const report = checked(STORE_SCHEMAS.RECONCILIATION, await client.get(PATH))
+    if (report.phase === "failed") throw new CliError("failed", report.error ?? "the reconciliation has failed")
+    if (report.phase === "none") throw new CliError("failed", "the node was started again: repeat the command")
+    if (report.phase === "planned" || report.phase === "done") return report
+    await clock.sleep(LOOK_MS, signal)
+    signal.throwIfAborted()
+  }
+}
+
+async function writeEntries(client: AdminClient, file: string): Promise<void> {
+  const lines: string[] = []
+  for (let from: number | undefined = 0; from !== undefined;) {
+    const answered: unknown = await client.get(`${PATH}/entries`, { from: String(from) })
+    const page = checked(STORE_SCHEMAS.RECONCILE_ENTRIES, answered)
+    for (const entry of page.entries) lines.push(JSON.stringify(entry))
+    from = page.next
+  }
+  await writeFile(file, lines.map(line => `${line}\n`).join(""))
+}
+
+const sumsText = ({ putBack, listed, missing }: Report): string =>
+  `put back  ${putBack} uploads that certainly belong to their keys\nlisted    ${listed} uploads that are left for you to decide about\nmissing   ${missing} rows whose bytes are gone`
+
+const planText = (plan: Report, file: string): string => `${printable(plan.halt ?? "")}
+
+${sumsText(plan)}
+The list is in ${printable(file)}. What is listed is kept for 24 hours from now on.
+
+What the bytes cannot show:
+- Objects of up to 4 KiB, settings, accounts, permissions and buckets that were written since are lost.
+- Objects and buckets that were deleted since are back.
+- Tags, access control lists, and headers but Content-Type, of what is put back are lost.
+
+`

@@ -1,0 +1,101 @@
+/**
+ * Newer uploads: which uploads that no row references, found after a database was rolled back, are certainly versions or
+ * parts of their keys. Pure.
+ *
+ * Ids of one process are in the order in which its uploads began; those of different processes have no order. An upload
+ * that was acknowledged has all its blocks as long as all devices were read, so an incomplete one was not.
+ */
+import type { UploadId } from "../../base/ids.js"
+import type { BodyMatch } from "../../block/index.js"
+import type { RecoveryHeader } from "../../format/recovery-header.js"
+import type { Versioning } from "../../format/records.js"
+import { incarnationOf } from "../../format/upload-id.js"
+
+export interface NewerUpload {
+  readonly uploadId: UploadId
+  /** 0 for a single upload. */
+  readonly part: number
+  /** Undefined: it is lost. */
+  readonly header: RecoveryHeader | undefined
+  readonly body: BodyMatch
+}
+
+/** The rows of a key, after the rollback. */
+export interface KeyFacts {
+  /** Undefined: there is no bucket of that id, or it is being removed. */
+  readonly versioning: Versioning | undefined
+  /** The bytes of the latest version; undefined: there is none, or they are in its row. */
+  readonly present: UploadId | undefined
+  readonly multipart: readonly MultipartFacts[]
+}
+
+interface MultipartFacts {
+  readonly multipartId: string
+  /** Its parts may not change any more. */
+  readonly isSealed: boolean
+  readonly parts: readonly { readonly partNumber: number; readonly uploadId: UploadId }[]
+}
+
+interface DecidedUpload {
+  readonly upload: NewerUpload
+  /** Why it is only listed; undefined: it is put back. */
+  readonly reason: string | undefined
+}
+
+/** In the order in which they are to be put back. `isAllRead`: all devices of the store were read. */
+export function decideKey(
+  facts: KeyFacts,
+  uploads: readonly NewerUpload[],
+  isAllRead: boolean,
+): readonly DecidedUpload[] {
+  const ordered = [...uploads].sort((a, b) => (a.uploadId < b.uploadId ? -1 : 1))
+  if (facts.versioning === undefined) return ordered.map(upload => listed(upload, "its bucket does not exist any more"))
+  const singles = ordered.filter(({ part }) => part === 0)
+  const decided = decideGroup(singles, isAllRead, facts.present, facts.versioning === "enabled")
+  const byPart = new Map<string, NewerUpload[]>()
+  for (const upload of ordered.filter(({ part }) => part > 0)) {
+    const name = `${upload.header?.multipartId ?? ""} ${upload.part}`
+    byPart.set(name, [...(byPart.get(name) ?? []), upload])
+  }
+  const parts = [...byPart.values()].flatMap(group => decidePart(facts, group, isAllRead))
+  return [...decided, ...parts]
+}
+
+function decidePart({ multipart }: KeyFacts, group: readonly NewerUpload[], isAllRead: boolean): DecidedUpload[] {
+  const [first] = group
+  const of = multipart.find(({ multipartId }) => multipartId === first?.header?.multipartId)
+  const all = (reason: string): DecidedUpload[] => group.map(upload => listed(upload, reason))
+  if (of === undefined) return all("its multipart upload is unknown: it was begun since, or is no longer open")
+  if (of.isSealed) return all("its multipart upload was being completed")
+  const present = of.parts.find(({ partNumber }) => partNumber === first?.part)?.uploadId
+  return decideGroup(group, isAllRead, present, false)
+}
+
+/** Uploads for one place, oldest first. `keepsAll`: each becomes a version. */
+function decideGroup(
+  group: readonly NewerUpload[],
+  isAllRead: boolean,
+  present: UploadId | undefined,
+  keepsAll: boolean,
+): DecidedUpload[] {
+  const complete = group.filter(({ body }) => body.kind === "whole")
+  const newest = complete.at(-1)
+  const isOfOne = new Set(complete.map(({ uploadId }) => incarnationOf(uploadId))).size <= 1
+  const isDoubtful = !isAllRead && complete.length < group.length
+  return group.map(upload => {
+    const { uploadId, header, body } = upload
+    if (body.kind === "incomplete") return listed(upload, body.reason)
+    if (header === undefined) return listed(upload, "its type and metadata are lost")
+    if (isDoubtful) return listed(upload, "another upload of its key is incomplete, and not all devices were read")
+    if (!isOfOne) return listed(upload, "uploads of several processes wrote its key: their order is unknown")
+    if (present !== undefined && isLater(present, uploadId)) return listed(upload, "the present object is newer")
+    if (!keepsAll && upload !== newest) return listed(upload, `upload ${newest?.uploadId} has overwritten it`)
+    return { upload, reason: undefined }
+  })
+}
+
+const listed = (upload: NewerUpload, reason: string): DecidedUpload => ({ upload, reason })
+
+/** Whether an upload certainly began later than another one. */
+export const isLater = (upload: UploadId, than: UploadId): boolean =>
+  incarnationOf(upload) === incarnationOf(than) && upload > than

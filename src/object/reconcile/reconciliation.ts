@@ -1,0 +1,319 @@
+/**
+ * Reconciliation: compares the bytes on all devices with the rows of a database that was rolled back, reports what is
+ * missing and what is newer, and makes rows for what certainly belongs to its keys.
+ *
+ * A first pass reads the indexes of all devices, a second all rows; only for the uploads of processes that the database
+ * may know too little of, and that no row references, a needle's header is read. Nothing of it is kept on disk: after an
+ * interruption it begins again, and finds what was put back referenced.
+ *
+ * Limits    RECONCILE_LIMITS.
+ */
+import { must } from "../../base/assert.js"
+import { asFailure, fail, isFailure } from "../../base/failures.js"
+import { parseBucketId, parseMultipartId, rowKeyOf, textOfObjectKey } from "../../base/ids.js"
+import type { BucketId, Incarnation, ObjectKey, RowKey, UploadId } from "../../base/ids.js"
+import { streamOf } from "../../base/pieces.js"
+import { shardsNeeded } from "../../base/policy.js"
+import { ALL_NEEDLES, blockShape, bodyOf, type BlockGroup, type Blocks, type FoundShard } from "../../block/index.js"
+import { blockCount, type Extent } from "../../format/extent.js"
+import { decodeRecoveryHeader, type RecoveryHeader } from "../../format/recovery-header.js"
+import { parseObjectRowKey } from "../../format/row-key.js"
+import { incarnationOf } from "../../format/upload-id.js"
+import { RANDOM_BYTES } from "../../format/version-id.js"
+import { mapBounded } from "../../life/index.js"
+import type { Metadata } from "../../metadata/index.js"
+import { Hashes } from "../../seams/compute/index.js"
+import type { Random } from "../../seams/random/contract.js"
+import { NO_CHECKSUM } from "../commands/row-editor-core.js"
+import { oldestPendingDeletions } from "../jobs/collector.js"
+import { SYSTEM_BUCKET_ID } from "../jobs/metadata-backup-bucket.js"
+import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows, extentsOf } from "../queries/extent-rows.js"
+import { packDetails } from "../queries/object-info-core.js"
+import { decideKey, type NewerUpload } from "./newer-core.js"
+import { keyFacts, raiseBucketIds, restorePart, restoreVersion, type RestoreOutcome } from "./restore-commands-core.js"
+
+const RECONCILE_LIMITS = {
+  rowsPerQuery: 256,
+  blocksConcurrent: 32,
+  headersConcurrent: 16,
+  /** Uploads of processes that the database may know too little of: about 1 KB of memory each. */
+  uploadsMax: 2_000_000,
+} as const
+
+export interface ReconcileEntry {
+  /** `missing`: a row references bytes that are gone. */
+  readonly outcome: "putBack" | "listed" | "missing"
+  readonly bucketId: number
+  /** As its recovery header says. */
+  readonly bucket?: string
+  readonly key: string
+  readonly uploadId: UploadId
+  /** Of a multipart upload. */
+  readonly part?: number
+  readonly sizeBytes?: number
+  readonly reason?: string
+}
+
+interface ReconcileScope {
+  /** Whether the database may know too little of the uploads of a process. */
+  readonly isSuspect: (incarnation: Incarnation) => boolean
+  readonly isAllRead: boolean
+  readonly blockBytes: number
+}
+
+export interface ReconcilePlan {
+  readonly entries: readonly ReconcileEntry[]
+  readonly putBacks: readonly PutBack[]
+  readonly highestBucketId: number
+  readonly highestGeneration: number
+}
+
+interface PutBack {
+  readonly entry: ReconcileEntry
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly extent: Extent
+  readonly header: RecoveryHeader
+}
+
+/** An upload that no row is known to reference. */
+interface Suspect {
+  readonly uploadId: UploadId
+  readonly part: number
+  readonly shards: FoundShard[]
+  /** Of its first block. */
+  group: BlockGroup
+}
+
+interface OwnedUpload extends NewerUpload {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+}
+
+export class Reconciliation {
+  /** What it does now, for status. */
+  progress = ""
+
+  constructor(
+    private readonly metadata: Pick<Metadata, "run" | "ask">,
+    private readonly blocks: Blocks,
+    private readonly random: Random,
+  ) {}
+
+  /** Changes nothing. Throws if a device cannot be read. */
+  async plan(scope: ReconcileScope, signal: AbortSignal): Promise<ReconcilePlan> {
+    const { suspects, highestGeneration } = await this.readIndexes(scope, signal)
+    const entries: ReconcileEntry[] = await this.readRows(suspects, signal)
+    await this.readPendingDeletions(suspects, signal)
+    const keys = new Map<string, OwnedUpload[]>()
+    let highestBucketId = 0
+    this.progress = `${suspects.size} uploads that no row references`
+    await mapBounded(suspects.values(), RECONCILE_LIMITS.headersConcurrent, async suspect => {
+      signal.throwIfAborted()
+      const owned = await this.ownerOf(suspect, scope)
+      if (owned === undefined || owned.bucketId === SYSTEM_BUCKET_ID) return
+      highestBucketId = Math.max(highestBucketId, owned.bucketId)
+      const name = `${owned.bucketId}/${owned.key}`
+      keys.set(name, [...(keys.get(name) ?? []), owned])
+    })
+    const putBacks: PutBack[] = []
+    for (const uploads of keys.values()) {
+      signal.throwIfAborted()
+      await this.decide(uploads, scope, entries, putBacks)
+    }
+    return { entries, putBacks, highestBucketId, highestGeneration }
+  }
+
+  /** Puts back what is certain. Returns the entries with what became of each. */
+  async apply(plan: ReconcilePlan, signal: AbortSignal): Promise<readonly ReconcileEntry[]> {
+    const changed = new Map<ReconcileEntry, ReconcileEntry>()
+    for (const [at, putBack] of plan.putBacks.entries()) {
+      signal.throwIfAborted()
+      this.progress = `${at} of ${plan.putBacks.length} put back`
+      const reason = await this.putBack(putBack, signal)
+      if (reason !== undefined) changed.set(putBack.entry, { ...putBack.entry, outcome: "listed", reason })
+    }
+    await this.metadata.run(raiseBucketIds(plan.highestBucketId))
+    return plan.entries.map(entry => changed.get(entry) ?? entry)
+  }
+
+  private async readIndexes({ isSuspect }: ReconcileScope, signal: AbortSignal) {
+    const suspects = new Map<UploadId, Suspect>()
+    let [highestGeneration, blocks] = [0, 0]
+    for (let from: RowKey | undefined = ALL_NEEDLES.start; from !== undefined;) {
+      signal.throwIfAborted()
+      const page = await this.blocks.shardScan(from)
+      for (const group of page.groups) {
+        highestGeneration = Math.max(highestGeneration, group.generation)
+        blocks += 1
+        if (isSuspect(incarnationOf(group.uploadId))) addGroup(suspects, group)
+      }
+      if (suspects.size > RECONCILE_LIMITS.uploadsMax)
+        throw fail("limitExceeded", { message: `more than ${RECONCILE_LIMITS.uploadsMax} uploads are to be compared` })
+      this.progress = `${blocks} blocks read from indexes`
+      from = page.next
+    }
+    return { suspects, highestGeneration }
+  }
+
+  /** Forgets the uploads that rows reference; returns those whose bytes are gone. */
+  private async readRows(suspects: Map<UploadId, Suspect>, signal: AbortSignal): Promise<ReconcileEntry[]> {
+    const missing: ReconcileEntry[] = []
+    let count = 0
+    for (const family of EXTENT_FAMILIES) {
+      for (let from: RowKey | undefined = ALL_OBJECT_ROWS.start; from !== undefined;) {
+        signal.throwIfAborted()
+        const page: Awaited<ReturnType<typeof this.rowsFrom>> = await this.rowsFrom(family, from)
+        for (const { rowKey, row } of page.rows) {
+          const { bucketId, key } = parseObjectRowKey(rowKey)
+          for (const extent of extentsOf(family, row)) {
+            suspects.delete(extent.uploadId)
+            const gone = await this.blocksGone(extent)
+            if (gone === 0) continue
+            const reason = `${gone} of ${blockCount(extent)} blocks have too few shards`
+            missing.push({ outcome: "missing", ...namesOf(parseBucketId(bucketId), key, extent), reason })
+          }
+        }
+        count += page.rows.length
+        this.progress = `${count} rows compared`
+        from = page.next
+      }
+    }
+    return missing
+  }
+
+  private async rowsFrom(family: (typeof EXTENT_FAMILIES)[number], from: RowKey) {
+    return this.metadata.ask(extentRows(family, from, RECONCILE_LIMITS.rowsPerQuery))
+  }
+
+  private async blocksGone(extent: Extent): Promise<number> {
+    const blocks = Array.from({ length: blockCount(extent) }, (_, block) => block)
+    const found = await mapBounded(blocks, RECONCILE_LIMITS.blocksConcurrent, async block => {
+      const { policy } = blockShape(extent, block)
+      return (await this.blocks.shardsThere(extent, block)) >= shardsNeeded(policy)
+    })
+    return found.filter(isThere => !isThere).length
+  }
+
+  /** What was released before the moment of the rollback is not newer. */
+  private async readPendingDeletions(suspects: Map<UploadId, Suspect>, signal: AbortSignal): Promise<void> {
+    for (let from = rowKeyOf("\x00"); ;) {
+      signal.throwIfAborted()
+      const page = await this.metadata.ask(oldestPendingDeletions(from))
+      for (const { record } of page) {
+        if (record.kind === "extent" || record.kind === "blocks") suspects.delete(record.extent.uploadId)
+      }
+      const last = page.at(-1)
+      if (last === undefined) return
+      from = rowKeyOf(`${last.rowKey}\x00`)
+    }
+  }
+
+  /** Undefined: none of its needles can be read, so that its key is unknown. */
+  private async ownerOf({ uploadId, part, shards, group }: Suspect, scope: ReconcileScope) {
+    try {
+      const { owner, recoveryHeader } = await this.blocks.headerOf(group)
+      const header = headerIn(recoveryHeader)
+      const known = { lengthBytes: header?.plannedLengthBytes, blockBytes: scope.blockBytes }
+      const body = bodyOf({ uploadId, part }, { shards, removed: 0 }, known)
+      return { ...owner, uploadId, part, header, body }
+    } catch (error) {
+      if (isFailure(error, "corruptNeedle", "noSuchNeedle")) return undefined
+      throw error
+    }
+  }
+
+  private async decide(
+    uploads: readonly OwnedUpload[],
+    { isAllRead }: ReconcileScope,
+    entries: ReconcileEntry[],
+    putBacks: PutBack[],
+  ): Promise<void> {
+    const [first] = uploads
+    if (first === undefined) return
+    const { bucketId, key } = first
+    const multipartIds = new Set(uploads.flatMap(({ header }) => (header?.multipartId ? [header.multipartId] : [])))
+    const facts = await this.metadata.ask(keyFacts(bucketId, key, [...multipartIds]))
+    for (const { upload, reason } of decideKey(facts, uploads, isAllRead)) {
+      const { header, body, uploadId, part } = upload
+      const extent = body.kind === "whole" ? body.extent : { uploadId, part, lengthBytes: header?.plannedLengthBytes }
+      const named = { ...namesOf(bucketId, key, extent), ...(header && { bucket: header.bucket }) }
+      if (reason !== undefined || header === undefined || body.kind !== "whole") {
+        entries.push({ outcome: "listed", ...named, ...(reason === undefined ? {} : { reason }) })
+        continue
+      }
+      const entry: ReconcileEntry = { outcome: "putBack", ...named }
+      entries.push(entry)
+      putBacks.push({ entry, bucketId, key, extent: body.extent, header })
+    }
+  }
+
+  /** Returns why it was not put back. */
+  private async putBack({ bucketId, key, extent, header }: PutBack, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      const md5 = await this.md5Of(extent, signal)
+      const outcome = await this.restore({ bucketId, key, extent, header }, md5)
+      return outcome === "newer" ? "the present row is newer" : undefined
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isFailure(error, "notEnoughShards", "noSuchBucket", "bucketClosing")) throw error
+      return asFailure(error).message
+    }
+  }
+
+  private restore({ bucketId, key, extent, header }: Omit<PutBack, "entry">, md5: Uint8Array): Promise<RestoreOutcome> {
+    if (extent.part > 0) {
+      const multipartId = parseMultipartId(header.multipartId)
+      const part = { partNumber: extent.part, md5, checksumValue: undefined, extent }
+      return this.metadata.run(restorePart({ bucketId, key, multipartId, part }))
+    }
+    const headers = header.contentType === "" ? {} : { contentType: header.contentType }
+    const details = packDetails({ headers, userMetadata: header.userMetadata, tags: [] })
+    const random = this.random.bytes(RANDOM_BYTES)
+    const version = {
+      ...{ payload: undefined, sizeBytes: extent.lengthBytes, md5, parts: 0, random },
+      ...{ checksum: NO_CHECKSUM, details, isShared: false },
+    }
+    return this.metadata.run(restoreVersion({ bucketId, key, extent, version }))
+  }
+
+  /** Reads all bytes, which verifies them. */
+  private async md5Of(extent: Extent, signal: AbortSignal): Promise<Uint8Array> {
+    const hashes = new Hashes({ md5: true, sha256: false, checksum: undefined })
+    const read = this.blocks.read({ extent, offsetBytes: 0, lengthBytes: extent.lengthBytes }, signal)
+    for await (const piece of streamOf(read)) hashes.update(piece)
+    return must(hashes.digests().md5, "an MD5 was requested")
+  }
+}
+
+function addGroup(suspects: Map<UploadId, Suspect>, group: BlockGroup): void {
+  const { uploadId, part, block, generation, shape, shards } = group
+  const known = suspects.get(uploadId)
+  const suspect = known ?? { uploadId, part, shards: [], group }
+  if (known === undefined) suspects.set(uploadId, suspect)
+  if (block < suspect.group.block) suspect.group = group
+  if (shape === undefined) return
+  const { policy, blockLengthBytes } = shape
+  for (const { slot } of shards) suspect.shards.push({ block, generation, slot, policy, blockLengthBytes })
+}
+
+function namesOf(
+  bucketId: BucketId,
+  key: ObjectKey,
+  { uploadId, part, lengthBytes }: { uploadId: UploadId; part: number; lengthBytes: number | undefined },
+) {
+  return {
+    ...{ bucketId, key: textOfObjectKey(key), uploadId },
+    ...(part > 0 ? { part } : {}),
+    ...(lengthBytes === undefined ? {} : { sizeBytes: lengthBytes }),
+  }
+}
+
+function headerIn(recoveryHeader: Uint8Array | undefined): RecoveryHeader | undefined {
+  try {
+    return recoveryHeader && decodeRecoveryHeader(recoveryHeader)
+  } catch (error) {
+    if (isFailure(error)) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,89 @@
+/** Commands of a reconciliation: rows for uploads that a rolled-back database does not know. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { decodePart, type PartRecord } from "../../format/records.js"
+import { multipartIdOf } from "../../format/version-id.js"
+import { createUpload, partKey, putPart, sealUpload } from "../commands/multipart-commands-core.js"
+import { createBucket, setVersioning } from "../commands/bucket-commands-core.js"
+import {
+  extentOf,
+  foreignUploadOf,
+  KEY,
+  newBucket,
+  putOf,
+  randomOf,
+  released,
+  uploadOf,
+} from "../commands/testing-bucket.js"
+import { putVersion } from "../commands/version-commands-core.js"
+import { parseAccountId, parseBucketName } from "../../base/ids.js"
+import { keyFacts, raiseBucketIds, restorePart, restoreVersion } from "./restore-commands-core.js"
+
+const OWNER = parseAccountId("root")
+const MULTIPART = multipartIdOf(1, randomOf(1))
+
+async function scene() {
+  const { metadata, bucketId, row } = await newBucket()
+  const restore = (extent = extentOf(2)) => {
+    const { content: _, ...version } = putOf({ bucketId }, 2).version
+    return metadata.run(restoreVersion({ bucketId, key: KEY, extent, version }))
+  }
+  const facts = () => metadata.ask(keyFacts(bucketId, KEY, [MULTIPART]))
+  return { metadata, bucketId, row, restore, facts }
+}
+
+test("an upload becomes the latest version once, and what it replaces is a pending deletion", async () => {
+  const { metadata, bucketId, restore, facts } = await scene()
+  await metadata.run(putVersion(putOf({ bucketId }, 1)))
+  assert.equal(await restore(), "restored")
+  assert.equal((await facts()).present, uploadOf(2))
+  assert.equal(await restore(), "present")
+  assert.equal(released({ metadata }).length, 1)
+})
+
+test("nothing replaces an object that is certainly newer", async () => {
+  const { metadata, bucketId, restore, facts } = await scene()
+  await metadata.run(putVersion(putOf({ bucketId }, 3)))
+  assert.equal(await restore(), "newer")
+  assert.equal((await facts()).present, uploadOf(3))
+  assert.equal(await restore(extentOf(2, { uploadId: foreignUploadOf(1) })), "restored")
+})
+
+test("in a versioned bucket the version before stays", async () => {
+  const { metadata, bucketId, restore, facts } = await scene()
+  await metadata.run(setVersioning(bucketId, "enabled"))
+  await metadata.run(putVersion(putOf({ bucketId }, 1)))
+  assert.equal(await restore(), "restored")
+  assert.equal((await facts()).versioning, "enabled")
+  assert.equal(released({ metadata }).length, 0)
+})
+
+test("a part is put back only into an upload that is open, and over no newer one", async () => {
+  const { metadata, bucketId, row, facts } = await scene()
+  const address = { bucketId, key: KEY, multipartId: MULTIPART }
+  const partOf = (number: number): Omit<PartRecord, "modifiedMs"> => ({
+    ...{ partNumber: 4, md5: randomOf(number), checksumValue: undefined, extent: extentOf(number, { part: 4 }) },
+  })
+  const restore = (number: number) => metadata.run(restorePart({ ...address, part: partOf(number) }))
+  assert.equal(await restore(2), "newer")
+  const details = { headers: [], userMetadata: [], tags: [] }
+  await metadata.run(createUpload(address, { details, checksum: undefined, completion: undefined }))
+  await metadata.run(putPart({ ...address, part: partOf(1), hints: [] }))
+  assert.equal(await restore(2), "restored")
+  assert.equal(await restore(2), "present")
+  assert.equal(await restore(1), "newer")
+  const [of] = (await facts()).multipart
+  assert.deepEqual(of, { multipartId: MULTIPART, isSealed: false, parts: [{ partNumber: 4, uploadId: uploadOf(2) }] })
+  const stored = metadata.committed.get("parts", partKey(address, 4))
+  assert.ok(stored && decodePart(stored.value).modifiedMs > 0 && row.length > 0)
+  await metadata.run(sealUpload(address, { incarnation: 1, token: randomOf(9) }))
+  assert.equal(await restore(3), "newer")
+})
+
+test("buckets that are made later have ids above all that devices have seen", async () => {
+  const { metadata } = await scene()
+  await metadata.run(raiseBucketIds(41))
+  await metadata.run(raiseBucketIds(7))
+  const { id } = await metadata.run(createBucket({ name: parseBucketName("later"), owner: OWNER, location: "" }))
+  assert.equal(id, 42)
+})

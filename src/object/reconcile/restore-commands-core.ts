@@ -1,0 +1,110 @@
+/**
+ * Commands of a reconciliation: rows for uploads that a rolled-back database does not know any more. They are run while
+ * the store is halted, so that nothing removes the bytes meanwhile. Pure.
+ *
+ * Promises  Nothing newer is replaced: the decision compares the rows as they are. A command that is repeated changes
+ *           nothing.
+ */
+import type { BucketId, ObjectKey, UploadId } from "../../base/ids.js"
+import { parseBucketId, parseMultipartId } from "../../base/ids.js"
+import type { Extent } from "../../format/extent.js"
+import { decodeBucketId, decodePart, encodeBucketId, encodePart, type PartRecord } from "../../format/records.js"
+import { bucketRowKey, objectRowKey } from "../../format/row-key.js"
+import { decodeVersion } from "../../format/version-record.js"
+import { command, query, type RowView } from "../../metadata/index.js"
+import { findUpload, partKey, partsAfter, type UploadAddress } from "../commands/multipart-commands-core.js"
+import { bucketOfRow, findLatest, requireBucket, RowEditor, type NewVersion } from "../commands/row-editor-core.js"
+import { namingsOf } from "../queries/named-extents-core.js"
+import { isLater, type KeyFacts } from "./newer-core.js"
+
+export type RestoreOutcome = "restored" | "present" | "newer"
+
+interface RestoreVersion {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly extent: Extent
+  readonly version: Omit<NewVersion, "isMarker" | "content">
+}
+
+const presentUpload = (view: RowView, bucketId: BucketId, key: ObjectKey): UploadId | undefined => {
+  const latest = findLatest(view, objectRowKey(bucketId, key))
+  const content = latest && decodeVersion(latest.row.value).content
+  return content?.kind === "extent" ? content.extent.uploadId : undefined
+}
+
+const isNamed = (view: RowView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): boolean =>
+  namingsOf(view, { bucketId, key, uploadId }).next().done !== true
+
+/** The rows of a key that decide what is put back. */
+export const keyFacts = query(
+  "KeyFacts",
+  (view, bucketId: BucketId, key: ObjectKey, multipartIds: readonly string[]): KeyFacts => {
+    const row = view.get("buckets", bucketRowKey(bucketId))
+    const bucket = row && bucketOfRow(row)
+    const multipart = multipartIds.flatMap(multipartId => {
+      const address = { bucketId, key, multipartId: parseMultipartId(multipartId) }
+      const upload = findUpload(view, address)
+      if (upload === undefined) return []
+      const parts = Array.from(partsAfter(view, address, 0), ({ partNumber, extent: { uploadId } }) => {
+        return { partNumber, uploadId }
+      })
+      return [{ multipartId, isSealed: upload.completion !== undefined, parts }]
+    })
+    const versioning = bucket?.state === "open" ? bucket.versioning : undefined
+    return { versioning, present: presentUpload(view, bucketId, key), multipart }
+  },
+)
+
+/** Adds a version that references an upload, as the latest one. Throws `noSuchBucket`, `bucketClosing`. */
+export const restoreVersion = command<[restore: RestoreVersion], RestoreOutcome>({
+  name: "RestoreVersion",
+  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, { bucketId, key, extent, version }) {
+    const { versioning } = requireBucket(view, bucketId)
+    if (isNamed(view, bucketId, key, extent.uploadId)) return { writes: [], result: "present" }
+    const present = presentUpload(view, bucketId, key)
+    if (present !== undefined && isLater(present, extent.uploadId)) return { writes: [], result: "newer" }
+    const editor = new RowEditor(view, time, bucketId, key)
+    editor.insert({ ...version, isMarker: false, content: { kind: "extent", extent } }, versioning)
+    return { ...editor.finish(), result: "restored" }
+  },
+})
+
+interface RestorePart extends UploadAddress {
+  readonly part: Omit<PartRecord, "modifiedMs">
+}
+
+/** Stores a part whose bytes are there. Not found, or being completed: "newer". */
+export const restorePart = command<[restore: RestorePart], RestoreOutcome>({
+  name: "RestorePart",
+  touches: restore => [["parts", partKey(restore, restore.part.partNumber)]],
+  decide(view, time, restore) {
+    const { bucketId, key, part } = restore
+    const { uploadId } = part.extent
+    const upload = findUpload(view, restore)
+    if (upload === undefined || upload.completion !== undefined) return { writes: [], result: "newer" }
+    const rowKey = partKey(restore, part.partNumber)
+    const row = view.get("parts", rowKey)
+    const before = row && decodePart(row.value)
+    if (before?.extent.uploadId === uploadId) return { writes: [], result: "present" }
+    if (before !== undefined && isLater(before.extent.uploadId, uploadId)) return { writes: [], result: "newer" }
+    const editor = new RowEditor(view, time, bucketId, key)
+    if (before !== undefined) editor.release({ kind: "extent", bucketId, key, extent: before.extent })
+    editor.put("parts", rowKey, encodePart({ ...part, modifiedMs: time.nowMs }))
+    return { ...editor.finish(), result: "restored" }
+  },
+})
+
+const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
+
+/** Buckets that are made from now on have higher ids. */
+export const raiseBucketIds = command<[above: number], void>({
+  name: "RaiseBucketIds",
+  touches: () => [["buckets", LAST_BUCKET_ID]],
+  decide(view, _time, above) {
+    const last = view.get("buckets", LAST_BUCKET_ID)
+    if ((last ? decodeBucketId(last.value) : 0) >= above) return { writes: [], result: undefined }
+    const value = encodeBucketId(parseBucketId(above))
+    return { writes: [{ family: "buckets", key: LAST_BUCKET_ID, value }], result: undefined }
+  },
+})
