@@ -9,7 +9,7 @@ import {
   type ControlRow,
   type ConversionRow,
 } from "../format/cluster-rows.js"
-import { ConnectionLost, type Database, type LaneId, type Session } from "./database.js"
+import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type LaneId, type Session } from "./database.js"
 import type { SqlSeams } from "./incarnation.js"
 import { Postgres } from "./postgres/postgres.js"
 import { maskedUrl, withoutPasswords } from "./postgres/url.js"
@@ -97,6 +97,10 @@ export class StoreDatabase {
       const reason = withoutPasswords(this.url, error instanceof Error ? error.message : String(error))
       if (error instanceof ConnectionLost) {
         throw fail("databaseUnreachable", { message: `${maskedUrl(this.url)} cannot be reached: ${reason}` }, error)
+      }
+      if (error instanceof OutcomeUnknown || error instanceof TryAgain) {
+        const message = `${maskedUrl(this.url)} has not confirmed a statement: ${reason}; start again`
+        throw fail("databaseUnreachable", { message }, error)
       }
       throw fail("invalidConfig", { message: `${maskedUrl(this.url)} refuses Hayloft's schema: ${reason}` }, error)
     }
