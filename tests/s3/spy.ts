@@ -1,6 +1,8 @@
 /** Records the calls to the services, except whether a bucket exists, before forwarding them. */
 import type { ObjectServices } from "../../src/object/contract.js"
 
+const NOT_RECORDED: ReadonlySet<string | symbol> = new Set(["open", "openConfirmed", "confirm"])
+
 export class Spy {
   readonly calls: string[] = []
 
@@ -16,7 +18,7 @@ export class Spy {
     return new Proxy(room, {
       get: (target, property) => {
         const value: unknown = Reflect.get(target, property, target)
-        if (typeof value !== "function" || property === "open") return value
+        if (typeof value !== "function" || NOT_RECORDED.has(property)) return value
         return (...args: unknown[]) => {
           this.calls.push(`${name}.${String(property)}`)
           return Reflect.apply(value, target, args) as unknown
