@@ -34,6 +34,7 @@ import { encodeStoredRow } from "../../src/format/stored-row.js"
 import { encodeRecoveryHeader } from "../../src/format/recovery-header.js"
 import {
   encodeControlRow,
+  encodeConversionRow,
   encodeEpochRow,
   encodeEpochsRow,
   encodeLayoutRow,
@@ -552,6 +553,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     { incarnation: 26, state: 1, runs: [] },
   ],
   "control row": [encodeControlRow({ generation: 31, record: new Uint8Array(2) }), { generation: 31 }],
+  "conversion row": [encodeConversionRow({ state: "leaving", generation: 32 }), { state: 2, generation: 32 }],
   "layout row": [encodeLayoutRow(new Uint8Array(2)), {}],
   "node row": [
     encodeNodeRow(node),
