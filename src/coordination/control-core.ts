@@ -55,8 +55,9 @@ function isBeingFilled(view: CommandView): boolean {
  */
 export const changeControl = command<[change: ControlChange], void>({
   name: "ChangeControl",
-  touches: ({ layouts: { put, drop } }) => [
+  touches: ({ before, layouts: { put, drop } }) => [
     ["cluster", CONTROL_ROW_KEY],
+    ...(before === 0 ? [["cluster", CONVERSION_ROW_KEY] as const] : []),
     ...[...put.map(([version]) => version), ...drop].map(version => ["cluster", layoutRowKey(version)] as const),
   ],
   decide(view, _time, { before, generation, record, layouts }) {
