@@ -92,8 +92,7 @@ export async function moveToDevices(
     await metadata.run(setConversion(before, { state: "leaving", generation }))
     progress.step("leaving")
     // Another node may have begun before it could see that.
-    const whyNow = whyStay(record, node, namesOf(metadata))
-    if (whyNow !== undefined) throw fail("conflict", { message: whyNow })
+    await checkAlone(record, node, metadata)
     // No replica on these devices was of this epoch, nor of a later one.
     const since = parseEpoch(own)
     const next = withReplicas(record, since, generation)
@@ -103,6 +102,8 @@ export async function moveToDevices(
     const holders = foldersOf(replicasOf(record).map(({ id }) => id))
     await fillReplicas(seams, holders, metadata, since, rows => progress.rows(rows))
     progress.step("filled")
+    // Or may have returned after a long silence.
+    await checkAlone(record, node, metadata)
     const all = foldersOf(record.devices.map(({ id }) => id))
     await decideOn(
       disk,
@@ -112,6 +113,13 @@ export async function moveToDevices(
   } finally {
     await metadata.stop()
   }
+}
+
+/** Throws `conflict` if another node is live by now, `databaseUnreachable` if that is unknown. */
+async function checkAlone(record: ControlRecord, node: string, metadata: SharedMetadata): Promise<void> {
+  if (!(await metadata.learn())) throw fail("databaseUnreachable")
+  const why = whyStay(record, node, namesOf(metadata))
+  if (why !== undefined) throw fail("conflict", { message: why })
 }
 
 const namesOf = ({ live }: SharedMetadata): readonly string[] => live.nodes.map(({ node }) => node)
@@ -199,7 +207,9 @@ async function copyTo(
       const writes = await writesOf(
         source,
         slice.rows,
-        () => log.error("row_changed_without_a_node", { family }),
+        () => {
+          throw fail("conflict", { message: "another node has changed a row while the rows were copied", family })
+        },
         (_, error) => log.error("payload_not_copied", { family, error: String(error) }),
       )
       if (writes.length > 0) await putAt(replicas, since, position, writes)
