@@ -90,6 +90,9 @@ export const bucketsOfAccount = query(
   },
 )
 
+/** Of one bucket between two reconciliations. */
+const SETTINGS_VERSIONS_MAX = 2 ** 32
+
 export class BucketService implements Buckets {
   /** Closed by a failed removal whose reopening failed too (a full disk, too much load). */
   private readonly leftClosed = new Set<BucketId>()
@@ -132,7 +135,10 @@ export class BucketService implements Buckets {
   private bucketOf(record: BucketRecord): Bucket {
     const known = this.buckets.get(record)
     if (known !== undefined) return known
-    const bucket = bucketOf(record)
+    // A rolled-back database counts again from an earlier version.
+    const { reconciliations = 0 } = this.metadata.incarnations
+    const settingsVersion = record.settingsVersion + reconciliations * SETTINGS_VERSIONS_MAX
+    const bucket = { ...bucketOf(record), settingsVersion }
     this.buckets.set(record, bucket)
     return bucket
   }
