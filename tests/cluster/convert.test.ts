@@ -1,6 +1,7 @@
 /** A running store moves its metadata to a database under load, and back; interrupted anywhere, it is the one or the other. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { RemoteFailure } from "../../src/client/index.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "../sql/databases.js"
@@ -72,7 +73,13 @@ async function killedAt(store: MovableStore, step: string, begin: () => Promise<
   store.onLine = line => {
     if (line.includes("conversion_step") && line.endsWith(`step=${step}`)) running.kill("SIGKILL")
   }
-  await begin().catch(() => undefined)
+  // The answer, or the last of them, may be lost with the process.
+  const unkilled = begin().then(
+    () => store.conversion(),
+    (error: unknown) => (error instanceof RemoteFailure ? error.message : undefined),
+  )
+  const outcome = await Promise.race([running.exited, unkilled])
+  assert.ok(typeof outcome !== "string" || outcome === "done", `${step} is not reached: ${outcome}`)
   await running.exited
   store.onLine = () => undefined
   store.process = undefined

@@ -18,6 +18,8 @@ import { freePort } from "../harness/free-port.js"
 
 const CLOCK = new RealClock()
 const NEVER = new AbortController().signal
+const CONVERSION_MS_MAX = 150_000
+const OUTPUT_SHOWN = 6_000
 const NODE = ["--node", "first", "--zone", "a", "--node-listen", "127.0.0.1:0"]
 
 /** What is asked of it besides bodies; `bucket` and `key` are filled in. */
@@ -145,9 +147,12 @@ export class MovableStore {
     await this.admin(client => client.post("/v1/cluster/leave", {}))
   }
 
-  /** How the conversion ended. */
+  /** How the conversion ended. Throws with the output of the process if it does not end. */
   async conversion(): Promise<string> {
+    const untilMs = CLOCK.monotonicMs() + CONVERSION_MS_MAX
     for (;;) {
+      if (CLOCK.monotonicMs() > untilMs)
+        throw new Error(`the conversion does not end:\n${this.process?.output.slice(-OUTPUT_SHOWN) ?? ""}`)
       const found = await this.admin(client => client.get("/v1/cluster/conversion")).catch(() => undefined)
       const report = found === undefined ? undefined : STORE_SCHEMAS.CONVERSION.parse(found)
       if (report?.state === "done") return "done"
