@@ -14,8 +14,10 @@ import {
   nodeRows,
   releaseLeases,
   removeNodeRow,
+  restartEpochs,
   setConversion,
   takeLease,
+  type EpochFacts,
 } from "../../src/coordination/index.js"
 import {
   CONTROL_ROW_KEY,
@@ -92,14 +94,18 @@ function take(scene: Scene) {
   return takeLease(name, scene.oneIn(8) ? undefined : seen)
 }
 
+function epochFacts(scene: Scene): EpochFacts {
+  const { own, other } = scene.actor
+  const live = other === undefined ? [own] : [own, other]
+  return { highest: own, positions: live.map(incarnation => [incarnation, positionOf(scene)] as const) }
+}
+
 function advance(scene: Scene) {
   const row = scene.model.committed.get("cluster", EPOCHS_ROW_KEY)
   const newest = row ? decodeEpochsRow(row.value).newest : 0
-  const { own, other } = scene.actor
-  const live = other === undefined ? [own] : [own, other]
-  const positions = live.map(incarnation => [incarnation, positionOf(scene)] as const)
+  const facts = epochFacts(scene)
   const dropUpTo = scene.pick([0, newest - 3, newest, newest + 2])
-  return advanceEpoch(near(scene, newest), { highest: own, positions }, dropUpTo)
+  return advanceEpoch(near(scene, newest), facts, dropUpTo)
 }
 
 export const CLUSTER_COMMANDS: readonly PlayKind[] = [
@@ -113,6 +119,7 @@ export const CLUSTER_COMMANDS: readonly PlayKind[] = [
   commandKind("TakeLease", 3, take),
   commandKind("ReleaseLeases", 1, scene => releaseLeases(scene.some(LEASES))),
   commandKind("AdvanceEpoch", 2, advance),
+  commandKind("RestartEpochs", 1, scene => restartEpochs(epochFacts(scene))),
 ]
 
 export const CLUSTER_QUERIES: readonly PlayKind[] = [

@@ -21,6 +21,9 @@ const COMPETING: readonly (readonly string[])[] = [
   ["SealUpload", "PutSegment", "CompleteUpload", "AbortUpload"],
   ["BeginReencoding", "SwapExtent", "RemoveVersion"],
   ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
+  ["CreateBucket", "RaiseBucketIds", "DropBucket"],
+  ["RestoreVersion", "PutVersion", "RemoveVersion", "KeyFacts"],
+  ["RestorePart", "PutPart", "SealUpload", "AbortUpload", "KeyFacts"],
   ["RecordHints", "DropRows", "ReadHints"],
   ["CreateIdentity", "DeleteIdentity", "JoinGroup"],
   ["DeleteIdentity", "JoinGroup", "LeaveGroup"],
@@ -29,7 +32,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["ChangeControl", "ControlRow", "LayoutTable"],
   ["JoinNode", "BeatNode", "RemoveNodeRow", "NodeRows"],
   ["TakeLease", "BeatNode", "ReleaseLeases", "LeaseRows"],
-  ["AdvanceEpoch", "EpochRows", "EpochOfAge"],
+  ["AdvanceEpoch", "RestartEpochs", "EpochRows", "EpochOfAge"],
   ["RenameUser", "JoinGroup", "ReadLinked"],
 ]
 

@@ -13,6 +13,7 @@ import {
   type UploadAddress,
 } from "../../src/object/commands/multipart-commands-core.js"
 import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
+import { restorePart } from "../../src/object/reconcile/restore-commands-core.js"
 import { ACCOUNTS, commandKind, type PlayKind, type Scene } from "./scene.js"
 
 const TOKENS = [1, 2].map(number => new Uint8Array(16).fill(number))
@@ -61,6 +62,13 @@ function complete(scene: Scene) {
   return completeUpload({ ...address, completion, conditions: scene.conditions(address), version })
 }
 
+/** Mostly one that the upload does not have. */
+function restore(scene: Scene) {
+  const address = scene.uploadAddress()
+  const present = scene.oneIn(4) ? scene.parts(address) : []
+  return restorePart({ ...address, part: scene.pickOr<Omit<PartRecord, "modifiedMs">>(present, () => newPart(scene)) })
+}
+
 export const MULTIPART_COMMANDS: readonly PlayKind[] = [
   commandKind("CreateUpload", 6, scene => {
     const { bucketId, key } = scene.object()
@@ -71,6 +79,7 @@ export const MULTIPART_COMMANDS: readonly PlayKind[] = [
   commandKind("PutPart", 12, scene =>
     putPart({ ...scene.uploadAddress(), part: newPart(scene), hints: scene.hints() }),
   ),
+  commandKind("RestorePart", 3, restore),
   commandKind("SealUpload", 5, scene => {
     const address = scene.uploadAddress()
     return sealUpload(address, completionOf(scene, address))

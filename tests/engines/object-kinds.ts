@@ -2,8 +2,14 @@
 import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
 import type { Family } from "../../src/base/families.js"
 import { blockCount, type Extent } from "../../src/format/extent.js"
-import { decodeIntent, PRESENT, SETTING_NAMES } from "../../src/format/records.js"
-import { objectRowKey, parseObjectRowKey, uploadOfPartRowKey, uploadOfRowKey } from "../../src/format/row-key.js"
+import { decodeBucketId, decodeIntent, PRESENT, SETTING_NAMES } from "../../src/format/records.js"
+import {
+  bucketRowKey,
+  objectRowKey,
+  parseObjectRowKey,
+  uploadOfPartRowKey,
+  uploadOfRowKey,
+} from "../../src/format/row-key.js"
 import { versionIdOfHead } from "../../src/format/version-record.js"
 import { parseBucketId } from "../../src/base/ids.js"
 import { command } from "../../src/metadata/index.js"
@@ -29,6 +35,7 @@ import {
   setTags,
 } from "../../src/object/commands/version-commands-core.js"
 import { ensureSystemBucket } from "../../src/object/jobs/metadata-backup-bucket.js"
+import { raiseBucketIds, restoreVersion } from "../../src/object/reconcile/restore-commands-core.js"
 import { ACCOUNTS, commandKind, POLICIES, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
 
 type Version = Omit<NewVersion, "isMarker">
@@ -74,6 +81,18 @@ function putShared(scene: Scene) {
   const conditions = scene.conditions({ bucketId, key })
   const sharesWith = scene.oneIn(8) ? scene.versionId({ bucketId, key }) : versionIdOfHead(head)
   return putVersion({ bucketId, key, uploadId: undefined, conditions, version, hints: [], sharesWith })
+}
+
+/** Mostly one that no row of the key references. */
+function restore(scene: Scene) {
+  const { bucketId, key } = scene.object()
+  const named = scene.oneIn(4) ? scene.extents().filter(each => each.bucketId === bucketId && each.key === key) : []
+  const extent = scene.pickOr(
+    named.map(each => each.extent),
+    () => scene.extent(0),
+  )
+  const version = { ...inlineVersion(scene), payload: undefined, sizeBytes: extent.lengthBytes }
+  return restoreVersion({ bucketId, key, extent, version })
 }
 
 function versionAddress(scene: Scene) {
@@ -153,6 +172,11 @@ const documents = ["", '{"Version":"2012-10-17"}', "x".repeat(3000)]
 
 const tagsOf = (scene: Scene) => scene.pick([[], [["team", "storage"] as const], [["long", "t".repeat(600)] as const]])
 
+function lastBucketId(scene: Scene): number {
+  const row = scene.model.committed.get("buckets", bucketRowKey(parseBucketId(0)))
+  return row ? decodeBucketId(row.value) : 0
+}
+
 const isVersioned = ({ record }: StoredVersion): boolean => !record.head.isNull
 
 const BUCKETS: readonly PlayKind[] = [
@@ -170,12 +194,14 @@ const BUCKETS: readonly PlayKind[] = [
   commandKind("CloseBucket", 3, scene => closeBucket(scene.emptyBucketId())),
   commandKind("OpenBucket", 2, scene => openBucket(scene.bucketId())),
   commandKind("DropBucket", 3, scene => dropBucket(scene.emptyBucketId())),
+  commandKind("RaiseBucketIds", 1, scene => raiseBucketIds(lastBucketId(scene) + scene.pick([-1, 0, 1, 3]))),
   commandKind("EnsureSystemBucket", 1, () => ensureSystemBucket()),
 ]
 
 const VERSIONS: readonly PlayKind[] = [
   commandKind("PutVersion", 16, putNew),
   commandKind("PutVersion", 6, putShared),
+  commandKind("RestoreVersion", 4, restore),
   commandKind("RemoveLatest", 5, scene => {
     const { bucketId, key } = scene.object()
     return removeLatest({

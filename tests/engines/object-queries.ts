@@ -45,6 +45,7 @@ import {
 } from "../../src/object/object-service.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows } from "../../src/object/queries/extent-rows.js"
 import { manifestOf } from "../../src/object/queries/manifest-core.js"
+import { keyFacts } from "../../src/object/reconcile/restore-commands-core.js"
 import { SETTING_NAMES } from "../../src/format/records.js"
 import { ACCOUNTS, queryKind, type PlayKind, type Scene } from "./scene.js"
 
@@ -133,6 +134,11 @@ const OBJECT_READS: readonly PlayKind[] = [
   queryKind("LatestOrder", scene => {
     const { bucketId, key } = scene.object()
     return latestOrder(bucketId, key)
+  }),
+  queryKind("KeyFacts", scene => {
+    const { bucketId, key } = scene.object()
+    const { multipartId, ...of } = scene.uploadAddress()
+    return scene.oneIn(2) ? keyFacts(bucketId, key, []) : keyFacts(of.bucketId, of.key, [multipartId])
   }),
   queryKind("PageOfVersions", versionsPage),
   queryKind("PageOfObjects", scene => {
