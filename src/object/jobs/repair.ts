@@ -494,8 +494,7 @@ export class Repair implements Job {
     let writtenBytes = 0
     let isFull = false
     await mapBounded(chosen, workers * maxConcurrentPartitions, async partition => {
-      // Under another layout a visit by another node may still be going on: the scan of that layout finds the rest.
-      if (signal.aborted || this.source.layouts.current.version !== this.scanStart?.layoutVersion) return
+      if (signal.aborted) return
       const outcome = await this.visit(parsePartitionId(partition), signal)
       writtenBytes += outcome.writtenBytes
       isFull ||= outcome.isFull
@@ -581,9 +580,8 @@ export class Repair implements Job {
   private reportWhole(): void {
     if (this.scanStart === undefined || this.scan === undefined || this.scan.next !== undefined) return
     const { source, census, ledger } = this
-    for (const [id, { state, stateSinceMs }] of source.states()) {
-      const scanned = this.scanStart.states.get(id)
-      const wasScanned = scanned?.state === state && scanned.stateSinceMs === stateSinceMs
+    for (const [id, { state }] of source.states()) {
+      const wasScanned = takesPart(this.scanStart.states.get(id))
       if (state === "rebuilding" && wasScanned && census.hasAll(id)) source.onDeviceWhole(id)
     }
     const { current, previous } = source.layouts
