@@ -120,7 +120,7 @@ export class SqlIncarnation {
     const host: LaneHost = {
       ...{ clock, log, incarnation: own },
       beginBatch: version => this.beginBatch(version),
-      onGeneration: generation => this.endedBecause ?? rows.note(generation),
+      onGeneration: generation => rows.note(generation),
       onEnded: reason => this.end(reason),
     }
     this.lanes = Array.from({ length: SQL_LIMITS.lanes }, (_, lane) => new Lane(host, lane, connectionAt(lane)))
@@ -128,8 +128,7 @@ export class SqlIncarnation {
       ...{ clock, incarnations: known },
       lane: () => this.lanes.reduce((latest, lane) => (lane.committedMs > latest.committedMs ? lane : latest)).state,
       onState: (state: LaneState | undefined, before: bigint) => this.onState(state, before),
-      onRows: ({ generation }: LaneState, wants: Wants, found: Fetched) =>
-        this.endedBecause ?? rows.keep(generation, wants, found),
+      onRows: ({ generation }: LaneState, wants: Wants, found: Fetched) => rows.keep(generation, wants, found),
       refusal: () => known.halt && haltedFailure(known.halt),
       position: () => this.position,
     }
@@ -230,16 +229,9 @@ export class SqlIncarnation {
   }
 
   private onState(state: LaneState | undefined, before: bigint): void {
-    // What arrives late may be of a time that the database has lost.
-    if (this.endedBecause !== undefined) return
     if (state === undefined || state.number < before) this.end("rolledBack")
     else if (state.isEnded) this.end("ended")
     else this.rows.note(state.generation)
-  }
-
-  /** The numbers that its lanes have reached. */
-  get numbers(): readonly number[] {
-    return this.lanes.map(({ state }) => Number(state.number))
   }
 
   end(reason: EndReason): void {

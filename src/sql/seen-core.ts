@@ -33,12 +33,9 @@ export function lossIn(seen: SeenMark, list: IncarnationList): string | undefine
   return undefined
 }
 
-/**
- * What a process has seen after it read the list, whether or not that shows a loss. What was highest before a
- * reconciliation does not count after it.
- */
+/** What a process has seen after it read the list, whether or not that shows a loss. */
 export const seenAfter = (seen: DatabaseMark, { reconciliations, highest, live }: IncarnationList): DatabaseMark => ({
   reconciliations: Math.max(seen.reconciliations, reconciliations),
-  highest: reconciliations > seen.reconciliations ? highest : Math.max(seen.highest, highest),
+  highest: Math.max(seen.highest, highest),
   live: live.map(({ incarnation, numbers }) => ({ incarnation, numbers: numbers.map(Number) })),
 })

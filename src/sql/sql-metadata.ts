@@ -59,8 +59,6 @@ export class SqlMetadata implements Metadata {
   private over: EndReason | undefined
   private beginning: Promise<void> | undefined
   private seen: DatabaseMark
-  /** The highest incarnation that it ever saw. */
-  private above = 0
   private learning: Promise<boolean> = Promise.resolve(true)
 
   private constructor(
@@ -85,7 +83,7 @@ export class SqlMetadata implements Metadata {
     const process = { node, process: Buffer.from(random.bytes(PROCESS_BYTES)).toString("hex") }
     const session = await settings.database.connect()
     try {
-      const evidence = { seen: settings.marks ?? [], above: 0, isCertain: false }
+      const evidence = { seen: settings.marks ?? [], isCertain: false }
       const begun = await begin(process, session, "takeOver", evidence)
       const rows = new KnownRows()
       const begunAs = (onEnded: (reason: EndReason) => void) => new SqlIncarnation(settings, begun.known, rows, onEnded)
@@ -324,19 +322,15 @@ export class SqlMetadata implements Metadata {
   private async tryToBegin(): Promise<void> {
     const { settings, process, upkeep } = this
     const ended = this.current
-    const { known, numbers } = ended
-    this.above = Math.max(this.above, this.seen.highest, known.own)
-    const live = this.seen.live.filter(({ incarnation }) => incarnation !== known.own)
-    const seen = { ...this.seen, live: [...live, { incarnation: known.own, numbers }] }
-    const evidence = { seen: [seen], above: this.above, isCertain: this.over === "rolledBack", own: known.own }
+    const evidence = { seen: [this.seen], isCertain: this.over === "rolledBack" }
     try {
-      const begun = await upkeep.repeat(Infinity, session => begin(process, session, "ifNone", evidence))
+      const { known, seen } = await upkeep.repeat(Infinity, session => begin(process, session, "ifNone", evidence))
       this.rows.forget()
-      this.current = new SqlIncarnation(settings, begun.known, this.rows, reason => this.onEnded(reason))
-      this.seen = begun.seen
+      this.current = new SqlIncarnation(settings, known, this.rows, reason => this.onEnded(reason))
+      this.seen = seen
       this.over = undefined
-      settings.log.info("metadata_incarnation_begun", { incarnation: begun.known.own })
-      if (begun.known.halt !== undefined) this.noteHalt(begun.known.halt)
+      settings.log.info("metadata_incarnation_begun", { incarnation: known.own })
+      if (known.halt !== undefined) this.noteHalt(known.halt)
     } catch (error) {
       if (error instanceof Superseded) this.over = "superseded"
       settings.log.error("metadata_incarnation_not_begun", { error: String(error) })
@@ -347,11 +341,8 @@ export class SqlMetadata implements Metadata {
 
 interface Evidence {
   readonly seen: readonly SeenMark[]
-  /** Numbers up to this one were given to incarnations, also such as the database has lost. */
-  readonly above: number
-  /** A statement has found that the database lost commits; the lists may show it, if they know the incarnation. */
+  /** A lane has found that the database lost commits. */
   readonly isCertain: boolean
-  readonly own?: Incarnation
 }
 
 interface Begun {
@@ -360,11 +351,10 @@ interface Begun {
 }
 
 /** What the database has lost of that. It was reconciled since if more reconciliations were made. */
-function lossBy({ seen, isCertain, own }: Evidence, list: IncarnationList): string | undefined {
+function lossBy({ seen, isCertain }: Evidence, list: IncarnationList): string | undefined {
   const loss = seen.map(mark => lossIn(mark, list)).find(found => found !== undefined)
   const isSince = seen.every(({ reconciliations }) => reconciliations < list.reconciliations)
-  const isShown = list.live.some(({ incarnation }) => incarnation === own)
-  return loss ?? (isCertain && !isSince && !isShown ? "it has lost commits of a running node" : undefined)
+  return loss ?? (isCertain && !isSince ? "it has lost commits of a running node" : undefined)
 }
 
 /** Another process runs as the same node. */
@@ -383,14 +373,12 @@ async function begin(
   mode: "takeOver" | "ifNone",
   evidence: Evidence,
 ): Promise<Begun> {
-  const above = Math.max(evidence.above, ...evidence.seen.map(({ highest }) => highest))
+  const above = Math.max(0, ...evidence.seen.map(({ highest }) => highest))
   for (;;) {
     const list = await session.incarnations()
     const loss = list.halt === undefined ? lossBy(evidence, list) : undefined
     if (loss !== undefined) {
-      // Those that were live before, and have ended since in what the database shows, are as suspect.
-      const numbers = [list, ...evidence.seen].flatMap(({ live }) => live.map(({ incarnation }) => incarnation))
-      const live = [...new Set(numbers)].map(parseIncarnation)
+      const live = list.live.map(({ incarnation }) => parseIncarnation(incarnation))
       const note = encodeHaltNote({ reason: loss, highest: parseIncarnation(list.highest), live })
       await session.halt(note, above, list)
       continue

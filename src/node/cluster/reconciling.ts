@@ -122,18 +122,11 @@ export class Reconciling implements BackgroundService {
       throw fail("conflict", { message: "there is no plan that this confirms: compare again" })
     this.planned = undefined
     this.request("applying", async signal => {
-      this.found = await this.seams.reconciliation.apply(planned, () => this.checkHalted(planned.halt), signal)
+      this.found = await this.seams.reconciliation.apply(planned, signal)
       await this.finish(planned)
       this.phase = "done"
     })
     return this.report()
-  }
-
-  /** Another node may have reconciled the store since it was compared. Throws `conflict`. */
-  private async checkHalted({ number }: Halt): Promise<void> {
-    const { metadata } = this.seams
-    if ((await metadata.learn()) && metadata.halt?.number === number) return
-    throw fail("conflict", { message: "the store may have gone on since it was compared: compare again" })
   }
 
   private request(phase: "comparing" | "applying", work: (signal: AbortSignal) => Promise<void>): void {

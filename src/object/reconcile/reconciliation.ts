@@ -111,12 +111,7 @@ export class Reconciliation {
     await mapBounded(suspects.values(), RECONCILE_LIMITS.headersConcurrent, async suspect => {
       signal.throwIfAborted()
       const owned = await this.ownerOf(suspect, scope)
-      if (owned === undefined) {
-        const { uploadId } = suspect
-        entries.push({ outcome: "listed", bucketId: 0, key: "", uploadId, reason: "no block of it says its key" })
-        return
-      }
-      if (owned.bucketId === SYSTEM_BUCKET_ID) return
+      if (owned === undefined || owned.bucketId === SYSTEM_BUCKET_ID) return
       highestBucketId = Math.max(highestBucketId, owned.bucketId)
       const name = `${owned.bucketId}/${owned.key}`
       keys.set(name, [...(keys.get(name) ?? []), owned])
@@ -129,24 +124,15 @@ export class Reconciliation {
     return { entries, putBacks, highestBucketId, highestGeneration }
   }
 
-  /**
-   * Puts back what is certain; `check` throws once the plan does not hold any more. Returns the entries with what became
-   * of each.
-   */
-  async apply(
-    plan: ReconcilePlan,
-    check: () => Promise<void>,
-    signal: AbortSignal,
-  ): Promise<readonly ReconcileEntry[]> {
+  /** Puts back what is certain. Returns the entries with what became of each. */
+  async apply(plan: ReconcilePlan, signal: AbortSignal): Promise<readonly ReconcileEntry[]> {
     const changed = new Map<ReconcileEntry, ReconcileEntry>()
     for (const [at, putBack] of plan.putBacks.entries()) {
       signal.throwIfAborted()
       this.progress = `${at} of ${plan.putBacks.length} put back`
-      await check()
       const reason = await this.putBack(putBack, signal)
       if (reason !== undefined) changed.set(putBack.entry, { ...putBack.entry, outcome: "listed", reason })
     }
-    await check()
     await this.metadata.run(raiseBucketIds(plan.highestBucketId))
     return plan.entries.map(entry => changed.get(entry) ?? entry)
   }
