@@ -18,6 +18,7 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test, type TestContext } from "node:test"
+import { inspect } from "node:util"
 import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseAccountId, parseIncarnation, rowKeyOf } from "../base/ids.js"
@@ -210,7 +211,7 @@ class Store {
       await this.device.space.check()
       const refusal: unknown = await this.put(`${name} ${tries}`, bytes).catch((error: unknown) => error)
       if (refusal === undefined) continue
-      assert.ok(isFull(refusal), String(refusal))
+      assert.ok(isFull(refusal), inspect(refusal))
       return
     }
     assert.fail("puts succeed on a full disk")
