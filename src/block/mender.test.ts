@@ -311,6 +311,23 @@ test("a full disk stops mending, and a failing disk still lacks its shard", asyn
   await assertWhole(world, kept, "after all")
 })
 
+test("a block is not unreadable while a device with a shard of it does not respond", async () => {
+  const world = await open("ec:2+1")
+  const kept = await writeSome(world)
+  const { current } = world.layouts
+  world.devices.takeOffline(deviceIdOf(1))
+  const by = await world.devices.add(91)
+  world.layouts.publish(replaceDevice(current, deviceIdOf(1), by, 2), undefined)
+  world.meddle = (what, _, device) => {
+    if (what === "read" && device === deviceIdOf(2)) throw fail("deviceFailed")
+  }
+  for (const { isUnreadable, lacking } of await mendAll(world, kept))
+    assert.deepEqual([isUnreadable, lacking], [false, [by]])
+  world.meddle = () => undefined
+  await mendAll(world, kept)
+  await assertWhole(world, kept, "once it responds")
+})
+
 test("a block beyond repair is reported as unreadable, and stays as it is", async () => {
   const world = await open("ec:2+1")
   const kept = await writeSome(world)

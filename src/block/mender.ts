@@ -70,6 +70,8 @@ interface MendState {
   readonly lent: Set<Uint8Array>
   /** Copies of this block that turned out to be damaged. */
   readonly damaged: SlotCopy[]
+  /** A device that may have a good copy did not respond. */
+  isCutOff: boolean
   /** True after the mend has ended; slow reads may still be running. */
   isOver: boolean
 }
@@ -114,7 +116,7 @@ export class Mender {
     const isHere = ({ deviceId }: HeldShard): boolean => this.devices.has(deviceId)
     const group = { ...found, shards: found.shards.filter(isHere), damaged: found.damaged.filter(isHere) }
     const held = this.layouts.hold()
-    const state: MendState = { group, described, shape, lent: new Set(), damaged: [], isOver: false }
+    const state: MendState = { group, described, shape, lent: new Set(), damaged: [], isCutOff: false, isOver: false }
     try {
       const slots = slotsOf(held.layout, group.partition)
       const plan = planOf(group, slots, id => this.devices.get(id)?.isWritable ?? false)
@@ -176,7 +178,10 @@ export class Mender {
     })
     const full = outcomes.find(outcome => isFailure(outcome, "deviceFull"))
     if (full !== undefined) throw full
-    return { slots: outcomes.filter(outcome => typeof outcome === "number"), isUnreadable: rebuilt === undefined }
+    return {
+      slots: outcomes.filter(outcome => typeof outcome === "number"),
+      isUnreadable: rebuilt === undefined && !state.isCutOff,
+    }
   }
 
   /** Frees the mend's memory except that of these shards; returns the freed bytes. */
@@ -301,6 +306,7 @@ export class Mender {
         if (!this.devices.has(deviceId)) continue
         if (!isLoss(error)) throw error
         if (isDamage(error)) this.noteDamage(state, { slot, deviceId })
+        else if (isFailure(error, "deviceFailed")) state.isCutOff = true
       }
     }
     return undefined

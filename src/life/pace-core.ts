@@ -10,7 +10,7 @@ import type { StepOutcome } from "./contract.js"
 const REST_MS_MAX = 30_000
 const THROTTLED_MS = 1_000
 const IDLE_LIMITS = { firstMs: 1_000, mostMs: 60_000 } as const
-const FAILED_LIMITS = { firstMs: 1_000, mostMs: 5 * 60_000 } as const
+const FAILED_LIMITS = { firstMs: 1_000, mostMs: 60_000 } as const
 export const THROTTLE_MAX = 1_000
 
 export interface Pace {

@@ -27,6 +27,16 @@ function workOf({ jobs }: Awaited<ReturnType<typeof statusOf>>, { name: own }: T
   return { coordinators, forOthers }
 }
 
+/** The visits that each node has ordered, by the node that was to make them and by outcome. */
+async function visitsOf(nodes: readonly TestNode[]): Promise<string> {
+  const lines: string[] = []
+  for (const { name, adminEndpoint } of nodes) {
+    const text = await (await fetch(`${adminEndpoint}/metrics`)).text()
+    lines.push(...text.split("\n").flatMap(line => (/^hayloft_repair_visits/.test(line) ? `${name} ${line}` : [])))
+  }
+  return lines.join("; ")
+}
+
 test(
   "a machine never returns: all others rebuild its shards, without it and without the node that repaired",
   { skip: noPostgres },
@@ -65,7 +75,7 @@ test(
       // A further scan may have begun.
       const after = workOf(await statusSays(at, status => workOf(status, at).coordinators.length === 1), at)
       const byOthers = left.map(({ name }) => (after.forOthers.get(name) ?? 0) - (before.forOthers.get(name) ?? 0))
-      assert.equal(byOthers.filter(shards => shards > 0).length, 2, byOthers.join())
+      assert.equal(byOthers.filter(shards => shards > 0).length, 2, `${byOthers.join()}: ${await visitsOf(left)}`)
       const all = must(after.coordinators[0], "one node coordinates")
       assert.ok(
         all > byOthers.reduce((sum, shards) => sum + shards, 0),

@@ -107,10 +107,20 @@ class RepairWorld {
     this.peers.set(name, new Peer(seams, { address, own: { ...STORE, node: "n1" }, limits: RPC_LIMITS }))
   }
 
+  /** The layout under which visits are ordered. */
+  layoutVersion = RECORD.layout.version
+
   visit(number: number, slots: readonly DeviceId[], isHere = false, signal = noSignal): Promise<RepairOutcome> {
     const partition = parsePartitionId(number)
     const order: VisitOrder = {
-      ...{ partition, layoutVersion: 4, offline: [], longPassedOver: new Set([UPLOAD]), slots, isHere },
+      ...{
+        partition,
+        layoutVersion: this.layoutVersion,
+        offline: [],
+        longPassedOver: new Set([UPLOAD]),
+        slots,
+        isHere,
+      },
     }
     return this.workers.visit(order, signal)
   }
@@ -120,6 +130,13 @@ class RepairWorld {
     return (await this.clock.runUntil(this.visit(...visit))).writtenShards
   }
 }
+
+test("no node makes a visit that was ordered under another layout, not even this one", async () => {
+  const world = await RepairWorld.start()
+  world.layoutVersion += 1
+  await assert.rejects(world.clock.runUntil(world.visit(2, [D1])), { kind: "conflict" })
+  assert.deepEqual(world.calls, [])
+})
 
 test("a partition is visited by the node of its first slot, and its outcome arrives", async () => {
   const world = await RepairWorld.start()

@@ -4,7 +4,8 @@
  * pass through one node.
  *
  * Promises  A visit is made: if a node refuses it, fails or is lost, by another one, at last by this node. A visit may
- *           be made twice, also at the same time: it writes what is missing, and the same bytes.
+ *           be made twice, also at the same time: it writes what is missing, and the same bytes. No node makes a visit
+ *           that was ordered under another layout.
  *           The called node has the control record that the visit was decided on, or a later one.
  * Limits    REPAIR_WORKER_LIMITS, REPAIR_CALL_LIMITS.
  */
@@ -173,7 +174,12 @@ export class ClusterRepairWorkers implements RepairWorkers {
   }
 
   private async visitBy(node: NodeName, order: VisitOrder, signal: AbortSignal): Promise<RepairOutcome> {
-    if (node === this.name) return this.own.visit(order, signal)
+    if (node === this.name) {
+      const { version } = this.seams.record().layout
+      if (version !== order.layoutVersion)
+        throw fail("conflict", { message: "the layout has changed since the visit was ordered", version })
+      return this.own.visit(order, signal)
+    }
     const other = this.usable().get(node)
     if (other === undefined) throw fail("peerUnreachable", { node })
     const { partition, layoutVersion, offline, longPassedOver } = order

@@ -16,7 +16,7 @@ import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { beginReencoding, swapExtent } from "../commands/reencode-commands-core.js"
 import { REENCODE_LIMITS } from "./reencode.js"
-import { REPAIR_LIMITS } from "./repair.js"
+import { REPAIR_LIMITS } from "./repair-limits.js"
 import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
 
 const noSignal = new AbortController().signal

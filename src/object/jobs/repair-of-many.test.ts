@@ -12,7 +12,7 @@ import { planNext } from "../../placement/index.js"
 import { soleProcess } from "../../metadata/index.js"
 import { recordHints } from "../commands/version-commands-core.js"
 import { heldSource } from "../testing-services.js"
-import { REPAIR_LIMITS } from "./repair.js"
+import { REPAIR_LIMITS } from "./repair-limits.js"
 import type { RepairWorkers, VisitOrder } from "./repair-contract.js"
 import { assertAll, assertWhole, noSignal, open, putSome, type Bodies, type World } from "./testing-repair.js"
 
@@ -413,6 +413,80 @@ test("blocks that a visit elsewhere cannot rebuild are reported at once, and the
   await world.settle()
   assert.equal(world.services.integrityAudit.objects().length, 1)
   assert.equal(world.tablet.rows("debts"), 1)
+})
+
+test("a visit that no process can make is put off, and the other partitions are repaired meanwhile", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 6)
+  await world.settle()
+  const { repair } = world.services
+  const groups = await groupsOf(world)
+  const [cutOff] = groups.map(({ partition }) => partition)
+  let isCut = true
+  repair.shareVisits({
+    ...{ count: 1, takingPart: 1 },
+    visit: async (order, signal) => {
+      if (isCut && order.partition === cutOff) throw fail("deviceFailed", { message: "node-3 does not respond" })
+      return repair.own.visit(order, signal)
+    },
+  })
+  const had = world.needles
+  for (const group of groups) await loseShards(world, group, 1)
+  await repair.release()
+  const steps = async (count: number) => {
+    for (let i = 0; i < count; i += 1) await world.clock.runUntil(repair.step(noSignal))
+  }
+  await steps(20)
+  assert.equal(world.needles, had - groups.filter(({ partition }) => partition === cutOff).length)
+  assert.match(repair.progress(), /^1 partitions to visit, .*; 1 put off: node-3 does not respond$/)
+  isCut = false
+  await world.clock.advance(REPAIR_LIMITS.retryMs)
+  await steps(2)
+  assert.equal(world.needles, had)
+  assert.match(repair.progress(), /^0 partitions to visit, \d+ shards written$/)
+})
+
+test("a device that went and came back during a step is not whole by the scan before", async () => {
+  const world = await open("ec:2+1", 4)
+  await putSome(world, new Map(), 6)
+  const [lost] = await groupsOf(world)
+  const { deviceId } = must(must(lost, "a block").shards[0], "a shard")
+  await world.settle()
+  const { repair } = world.services
+  const visit = async (order: VisitOrder, signal: AbortSignal) => {
+    const outcome = await repair.own.visit(order, signal)
+    if (world.stateOf(deviceId) !== "active") return outcome
+    world.takeOffline(deviceId)
+    world.bringBack(deviceId)
+    return outcome
+  }
+  repair.shareVisits({ count: 1, takingPart: 1, visit })
+  repair.onHints([{ partition: must(lost, "a block").partition, deviceId }])
+  await world.clock.runUntil(repair.step(noSignal))
+  assert.equal(world.stateOf(deviceId), "rebuilding", "nothing has been scanned since")
+  await world.settle()
+  assert.equal(world.stateOf(deviceId), "active")
+})
+
+test("no visit is ordered under another layout than the one that was scanned", async () => {
+  const world = await open("ec:2+1", 4)
+  await putSome(world, new Map(), 12)
+  for (const group of await groupsOf(world)) await loseShards(world, group, 1)
+  const { repair } = world.services
+  const { current } = world.layouts
+  const orders: number[] = []
+  const visit = async (order: VisitOrder, signal: AbortSignal) => {
+    orders.push(order.layoutVersion)
+    const outcome = await repair.own.visit(order, signal)
+    if (world.layouts.current === current) world.relayout(current.devices)
+    return outcome
+  }
+  repair.shareVisits({ count: 1 / REPAIR_LIMITS.maxConcurrentPartitions, takingPart: 1, visit })
+  while (orders.length === 0) await world.clock.runUntil(repair.step(noSignal))
+  assert.deepEqual(orders, [current.version])
+  await world.settle()
+  assert.ok(orders.includes(world.layouts.current.version))
 })
 
 test("a visit for another process is refused under another layout, and where a device is out of reach", async () => {

@@ -13,7 +13,7 @@ import { changed, deviceIdOf as deviceOf } from "../../block/testing-blocks.js"
 import { needleKeyOf } from "../../format/needle.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
 import { hintOfKey } from "../commands/missing-shard-hints-core.js"
-import { REPAIR_LIMITS } from "./repair.js"
+import { REPAIR_LIMITS } from "./repair-limits.js"
 import { heldSource, sourceOf, plainUpload } from "../testing-services.js"
 import { assertAll, assertWhole, noSignal, open, putSome, type Bodies } from "./testing-repair.js"
 

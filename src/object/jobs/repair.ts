@@ -12,9 +12,10 @@
  *           only after a scan of every partition that started after the change.
  * Limits    REPAIR_LIMITS; the block layer limits the bytes in memory.
  */
+import { isFailure, type FailureKind } from "../../base/failures.js"
 import type { DeviceId, PartitionId, RowKey, UploadId } from "../../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../../base/ids.js"
-import { MIB, PARTITIONS } from "../../base/limits.js"
+import { PARTITIONS } from "../../base/limits.js"
 import { after, type Soon } from "../../base/soon.js"
 import { ALL_NEEDLES, assignedDeviceOf, type Blocks, type ShardCopy, type ShardScanPage } from "../../block/index.js"
 import { needleKeyOf } from "../../format/needle.js"
@@ -38,6 +39,7 @@ import { nameOf } from "./removals.js"
 import { Census, isWholeOn } from "./repair-census.js"
 import type { RepairReport, RepairSource, RepairWorkers, ShardScanReport, VisitOrder } from "./repair-contract.js"
 import { haveChanged, takesPart, type States } from "./repair-core.js"
+import { REPAIR_LIMITS } from "./repair-limits.js"
 import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf } from "./repair-ledger.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import { UnreadableBlocks } from "./repair-unreadable.js"
@@ -46,34 +48,8 @@ import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 import type { MissingShardHint } from "../commands/version-commands-core.js"
 
-export const REPAIR_LIMITS = {
-  /** One step visits this many partitions, or fewer if they have about this many bytes to write. */
-  partitionsPerStep: 128,
-  bytesPerStep: 128 * MIB,
-  maxConcurrentPartitions: 64,
-  /** In a store of several nodes all of this is multiplied by their number, up to this one. */
-  workersMax: 64,
-  hintsPerStep: 2_000,
-  /** Damaged shards that wait to be recorded; the next scrub finds further ones. */
-  damagesWaitingMax: 1_000,
-  rowsPerCommand: 256,
-  /** Lost blocks that are remembered; reads of others trigger visits of their partitions. */
-  unreadableKept: 100_000,
-  /** Interval of visits to partitions with blocks that no row references yet and other processes may be writing. */
-  youngEveryMs: 30_000,
-  /** Of these partitions each interval visits the ones that were visited least recently. */
-  youngPartitionsMax: 1_024,
-  /** A block that no row has referenced for so long was most likely released: no device waits for it any more. */
-  youngMsMax: 15 * 60_000,
-  /** Delay before failed work is retried. */
-  retryMs: 5_000,
-  /** Delay before a partition is visited again whose device does not respond. */
-  waitingMs: 60_000,
-  /** Interval of full scans, in case something was missed. */
-  checkEveryMs: 24 * 3_600_000,
-  /** A full scan also follows re-encoding after this quiet time, in which the replaced blocks are removed. */
-  reencodedQuietMs: 30_000,
-} as const
+/** A visit that fails with these has changed nothing that must not be, and may succeed later. */
+const PUT_OFF: ReadonlySet<FailureKind> = new Set(["deviceFailed", "peerUnreachable", "tooManyInFlight", "conflict"])
 
 /** A full scan in progress. */
 interface RepairScan {
@@ -127,6 +103,8 @@ export class Repair implements Job {
   /** When something was last re-encoded (monotonic clock); undefined: nothing since the scan started. */
   private reencodedMs: number | undefined
   private writtenShards = 0
+  /** Partitions whose latest visit was put off, and why. */
+  private readonly putOff = new Map<PartitionId, string>()
   /** Undefined: no other process records hints. */
   private otherHints: OtherHints | undefined
 
@@ -176,7 +154,9 @@ export class Repair implements Job {
     const left = mending.partitionsRemaining + moving.partitionsRemaining
     const { takingPart } = this.workers
     const nodes = takingPart > 1 ? `, ${takingPart} nodes take part` : ""
-    return `${left} partitions to visit, ${this.writtenShards} shards written${nodes}`
+    const [[, reason] = []] = this.putOff
+    const putOff = reason === undefined ? "" : `; ${this.putOff.size} put off: ${reason}`
+    return `${left} partitions to visit, ${this.writtenShards} shards written${nodes}${putOff}`
   }
 
   pause(): void {
@@ -354,6 +334,7 @@ export class Repair implements Job {
     this.lackingDevices.clear()
     this.passedOver.clear()
     this.visitedHere.clear()
+    this.putOff.clear()
     this.unreadable.clear()
   }
 
@@ -494,10 +475,11 @@ export class Repair implements Job {
     let writtenBytes = 0
     let isFull = false
     await mapBounded(chosen, workers * maxConcurrentPartitions, async partition => {
-      if (signal.aborted) return
-      const outcome = await this.visit(parsePartitionId(partition), signal)
-      writtenBytes += outcome.writtenBytes
-      isFull ||= outcome.isFull
+      // Under another layout a visit by another node may still be under way: the scan of that layout finds the rest.
+      if (signal.aborted || this.source.layouts.current.version !== this.scanStart?.layoutVersion) return
+      const outcome = await this.visitOrPutOff(parsePartitionId(partition), signal)
+      writtenBytes += outcome?.writtenBytes ?? 0
+      isFull ||= outcome?.isFull ?? false
     })
     this.rate.add(writtenBytes, this.clock.monotonicMs())
     if (isMove) this.bound.spend(writtenBytes, this.clock.monotonicMs())
@@ -521,11 +503,28 @@ export class Repair implements Job {
     }
   }
 
-  private async visit(partition: PartitionId, signal: AbortSignal): Promise<RepairOutcome> {
+  /** While a device is out of reach, other partitions can be visited. Undefined: the visit was put off. */
+  private async visitOrPutOff(partition: PartitionId, signal: AbortSignal): Promise<RepairOutcome | undefined> {
+    const order = this.orderOf(partition)
+    try {
+      const outcome = await this.visit(order, signal)
+      this.putOff.delete(partition)
+      return outcome
+    } catch (error) {
+      if (order.isHere) this.visitedHere.add(partition)
+      if (!isFailure(error) || !PUT_OFF.has(error.kind)) throw error
+      this.putOff.set(partition, error.message)
+      this.ledger.postpone(partition, this.clock.monotonicMs() + REPAIR_LIMITS.retryMs)
+      return undefined
+    }
+  }
+
+  private async visit(order: VisitOrder, signal: AbortSignal): Promise<RepairOutcome> {
+    const { partition } = order
     // Hints that arrive from here on put the partition back on the list.
     this.lackingDevices.delete(partition)
     const { hints } = await this.metadata.ask(readHints(hintsOfPartition(partition), Infinity))
-    const outcome = await this.workers.visit(this.orderOf(partition), signal)
+    const outcome = await this.workers.visit(order, signal)
     const { count, left, passedOver } = outcome
     for (const { group, owner } of outcome.unreferenced) this.orphans.add(group, owner)
     for (const name of outcome.unreadableUploads) await this.onUnreadable(name)
@@ -580,8 +579,9 @@ export class Repair implements Job {
   private reportWhole(): void {
     if (this.scanStart === undefined || this.scan === undefined || this.scan.next !== undefined) return
     const { source, census, ledger } = this
-    for (const [id, { state }] of source.states()) {
-      const wasScanned = takesPart(this.scanStart.states.get(id))
+    for (const [id, { state, stateSinceMs }] of source.states()) {
+      const scanned = this.scanStart.states.get(id)
+      const wasScanned = scanned?.state === state && scanned.stateSinceMs === stateSinceMs
       if (state === "rebuilding" && wasScanned && census.hasAll(id)) source.onDeviceWhole(id)
     }
     const { current, previous } = source.layouts

@@ -10,7 +10,7 @@ import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { StoreWorld } from "../testing-services.js"
-import { REPAIR_LIMITS } from "./repair.js"
+import { REPAIR_LIMITS } from "./repair-limits.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 export const open = (text: string, devices?: number) =>
