@@ -42,6 +42,7 @@ export const LONGEST = [
   "tests/kill/kill",
   "tests/faults/rot",
   "bench/quick",
+  "tests/cluster/suites",
   "tests/drama/drama",
   "tests/docs/commands",
   "sim/cluster/cluster",

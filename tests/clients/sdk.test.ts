@@ -92,9 +92,8 @@ test("awkward keys round-trip, are listed, and deleted in one batch", async () =
   await client.send(new DeleteBucketCommand({ Bucket }))
 })
 
-async function sizesRoundTrip(endpoint: string): Promise<void> {
+async function sizesRoundTrip(endpoint: string, Bucket: string): Promise<void> {
   const s3 = pathStyle(endpoint)
-  const Bucket = "sdk-sizes"
   await s3.send(new CreateBucketCommand({ Bucket }))
   for (const size of SIZES) {
     const [Key, Body] = [`${size}`, bytesFor(`${size}`, size)]
@@ -109,12 +108,13 @@ async function sizesRoundTrip(endpoint: string): Promise<void> {
   s3.destroy()
 }
 
-test("bodies of all sizes round-trip with the default checksums, one folder", () => sizesRoundTrip(server.endpoint))
+test("bodies of all sizes round-trip with the default checksums, one folder", () =>
+  sizesRoundTrip(server.endpoint, "sdk-sizes"))
 
 test("bodies of all sizes round-trip with the default checksums, seven folders", () =>
   withFolder(data =>
     withServer({ folders: dataFolders(data, 7) }, async seven => {
-      await sizesRoundTrip(seven.endpoint)
+      await sizesRoundTrip(seven.endpoint, "sdk-sizes-seven")
     }),
   ))
 

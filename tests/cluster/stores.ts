@@ -91,6 +91,12 @@ export const isSettled = (node: TestNode): Promise<Status> =>
       repair?.partitionsRemaining === 0,
   )
 
+/** The same once this many devices have joined. */
+export async function areSettled(node: TestNode, count: number): Promise<void> {
+  await statusSays(node, ({ devices }) => devices.filter(({ state }) => state === "active").length === count)
+  await isSettled(node)
+}
+
 /** Waits until every shard is in its place, as the node knows it. */
 export const isWhole = (node: TestNode, of = node): Promise<Status> =>
   statusSays(

@@ -6,7 +6,7 @@ import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Load } from "./load.js"
-import { BUCKET, isSettled, statusSays } from "./stores.js"
+import { areSettled, BUCKET, isSettled } from "./stores.js"
 
 const ZONES = ["a", "b", "c", "c"]
 const AWAY_MS = 10_000
@@ -18,12 +18,7 @@ test("a zone is lost under load, and is whole again after its return", { skip: n
       for (const zone of ZONES) await (await nodes.add(1, { zone })).start()
       const [first, second, crashed, frozen] = [nodes.at(1), nodes.at(2), nodes.at(3), nodes.at(4)]
       await first.client.createBucket(BUCKET)
-      const devices = ZONES.length
-      await statusSays(
-        first,
-        ({ devices: known }) => known.filter(({ state }) => state === "active").length === devices,
-      )
-      await isSettled(first)
+      await areSettled(first, ZONES.length)
       const load = await Load.begin(nodes.all, { bucket: BUCKET, isKept: true, clients: 2 })
       frozen.signal("SIGSTOP")
       try {

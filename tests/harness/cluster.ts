@@ -1,6 +1,7 @@
 /**
  * Servers of tests that keep their metadata in a PostgreSQL: by their options, or all of them if `TEST_METADATA` is
- * `postgres`, so that every suite can run on it (`TEST_METADATA=postgres npm test -- tests/clients`).
+ * `postgres`, so that every suite can run on it (`TEST_METADATA=postgres npm test -- tests/clients`). With `TEST_STORE`, a
+ * suite starts no server and uses the store that it describes (`tests/cluster/suites.test.ts`).
  */
 import { randomBytes } from "node:crypto"
 import { rmSync } from "node:fs"
@@ -15,6 +16,24 @@ export async function clusterEnvironment(url: string, folder: string): Promise<E
   const keyFile = join(folder, "master.key")
   await writeFile(keyFile, randomBytes(32).toString("hex"), { mode: 0o600 })
   return { HAYLOFT_CLUSTER: url, HAYLOFT_MASTER_KEY_FILE: keyFile, HAYLOFT_NODE_LISTEN: "127.0.0.1:0" }
+}
+
+/** A store that outlives the suites that use it. */
+export interface RunningStore {
+  /** Where its clients reach it. */
+  readonly port: number
+  readonly adminPort: number
+  /** Of a node that runs. */
+  readonly folders: readonly string[]
+  /** Of each of its nodes. */
+  readonly env: Environment
+}
+
+export const environmentOf = (store: RunningStore): Environment => ({ TEST_STORE: JSON.stringify(store) })
+
+export function runningStore(): RunningStore | undefined {
+  const text = process.env["TEST_STORE"]
+  return text === undefined ? undefined : (JSON.parse(text) as RunningStore)
 }
 
 let databases: Promise<Databases> | undefined

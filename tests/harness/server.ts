@@ -13,7 +13,7 @@ import { exchange, parseEndpoint } from "../../conformance/raw-client.js"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { bindChild, run, runOk } from "./commands.js"
 import type { CommandResult } from "./commands.js"
-import { usualEnvironment } from "./cluster.js"
+import { runningStore, usualEnvironment, type RunningStore } from "./cluster.js"
 import { freePort } from "./free-port.js"
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
@@ -77,10 +77,23 @@ export class ServerProcess {
   ) {}
 
   static async start(options: ServerOptions): Promise<ServerProcess> {
+    const running = options.root === undefined ? runningStore() : undefined
+    if (running !== undefined) return ServerProcess.of(running, options)
     const env = { ...(options.root === undefined ? await usualEnvironment(options.folders) : {}), ...options.env }
     const server = new ServerProcess({ ...options, env }, await freePort(), await freePort())
     await server.launch()
     return server
+  }
+
+  /** Of a store that runs already; TLS is served by a gateway of its own. */
+  private static async of(store: RunningStore, options: ServerOptions): Promise<ServerProcess> {
+    const { folders, port, adminPort } = store
+    const env = { ...options.env, ...store.env }
+    if (!options.tls) return new ServerProcess({ ...options, folders, env }, port, adminPort)
+    const args = [...(options.args ?? []), "--node", `gateway-${process.pid}`, "--zone", "a"]
+    const gateway = new ServerProcess({ ...options, folders: [], env, args }, await freePort(), await freePort())
+    await gateway.launch()
+    return gateway
   }
 
   get endpoint(): string {
@@ -217,7 +230,7 @@ export class ServerProcess {
     throw new Error(`the server did not end within ${timeoutMs} ms of ${signal}:\n${this.output}`)
   }
 
-  /** kill -9, and waits until the process is gone. */
+  /** kill -9, and waits until the process is gone. A store that ran before goes on. */
   async kill(): Promise<void> {
     await this.end("SIGKILL", STOP_TIMEOUT_MS)
   }
