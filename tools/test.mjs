@@ -44,6 +44,7 @@ export const LONGEST = [
   "bench/quick",
   "tests/cluster/suites",
   "tests/drama/drama",
+  "tests/drama/nodes-drama",
   "tests/docs/commands",
   "sim/cluster/cluster",
   "sim/world/disk-drama",

@@ -2,8 +2,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
-import { Client } from "../../conformance/client.js"
-import { parseEndpoint } from "../../conformance/raw-client.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { PeerNetwork } from "../harness/peer-network.js"
@@ -24,10 +22,7 @@ async function readiness(node: TestNode, isReady: boolean): Promise<string> {
   }
 }
 
-const requestTo = ({ access }: TestNode, key: string) => {
-  const credentials = { accessKey: access.accessKeyId, secretKey: access.secretAccessKey }
-  return new Client(parseEndpoint(access.endpoint), credentials, access.region).call("GET", { bucket: BUCKET, key })
-}
+const requestTo = ({ rawClient }: TestNode, key: string) => rawClient.call("GET", { bucket: BUCKET, key })
 
 test(
   "a node without its peers reports that it is not ready, and recovers; so do all without the database",

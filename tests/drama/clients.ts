@@ -8,10 +8,12 @@
 import { setTimeout as later } from "node:timers/promises"
 import { expectStatus } from "../../conformance/expect.js"
 import { md5Base64 } from "../../conformance/checksums.js"
+import type { Client } from "../../conformance/client.js"
 import { checkHistory, describeVerdict } from "../../sim/history/index.js"
-import type { ServerProcess } from "../harness/server.js"
+import type { BucketUsage, ServerProcess } from "../harness/server.js"
 import { checkCounters, checkReads, checkVersions } from "../kill/quiet-checks.js"
 import { Record, type Bucket } from "../kill/record.js"
+import type { Service } from "../kill/route.js"
 import { KEYS_PER_GROUP, Shared, Worker, type Lengths } from "../kill/workload.js"
 
 const CLIENTS = 4
@@ -20,6 +22,9 @@ const OPERATIONS_PER_GROUP = 6_000
 /** Groups that the janitor leaves alone. */
 const GROUPS_LEFT = 1
 const KEPT_OF_A_GROUP = 2
+/** Of a request at the end. */
+const TRIES_MAX = 5
+const TRY_AGAIN_MS = 1_000
 const MIB = 1024 * 1024
 
 const LENGTHS: Lengths = [
@@ -37,6 +42,18 @@ export const BUCKETS: readonly Bucket[] = [
   { name: "versioned", mode: "enabled" },
 ]
 
+/** The store that clients use. */
+export interface UsedStore {
+  readonly service: Service
+  /** Of the bucket, as counted. */
+  usage(bucket: string): Promise<BucketUsage>
+}
+
+export const usedServer = (server: ServerProcess): UsedStore => ({
+  service: { nodes: [server.client()], mayFail: false },
+  usage: bucket => server.usage(bucket),
+})
+
 export class Clients {
   readonly record: Record
   private readonly shared: Shared
@@ -47,7 +64,7 @@ export class Clients {
   private groupFrom = 0
 
   constructor(
-    private readonly server: ServerProcess,
+    private readonly store: UsedStore,
     seed: number,
     onViolation: (text: string) => void = () => undefined,
   ) {
@@ -59,8 +76,15 @@ export class Clients {
     return [...this.record.history.values()].reduce((sum, list) => sum + list.length, 0)
   }
 
+  /** One of the nodes, or the only server. */
+  private get first(): Client {
+    const [client] = this.store.service.nodes
+    if (client === undefined) throw new Error("a store has a node")
+    return client
+  }
+
   async makeBuckets(): Promise<void> {
-    const client = this.server.client()
+    const client = this.first
     const body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
     const headers = { "Content-MD5": md5Base64(Buffer.from(body)) }
     for (const { name, mode } of BUCKETS) {
@@ -70,9 +94,9 @@ export class Clients {
     }
   }
 
-  private worker(): Worker {
+  private worker(service = this.store.service): Worker {
     this.workers += 1
-    return new Worker(this.server.client(), this.shared, this.workers)
+    return new Worker(service, this.shared, this.workers)
   }
 
   begin(): void {
@@ -130,17 +154,23 @@ export class Clients {
     return true
   }
 
-  /** Reads every value, listing and stack of versions into the history. */
+  /** Reads every value, listing and stack of versions into the history, from each node. */
   async readAll(): Promise<void> {
-    const reader = this.worker()
+    for (const node of this.store.service.nodes) await this.readFrom(node)
+  }
+
+  private async readFrom(node: Client): Promise<void> {
+    const { mayFail } = this.store.service
+    const reader = this.worker({ nodes: [node], mayFail })
     const now = this.shared.group
     for (let group = 0; group <= now; group += 1) {
       this.shared.group = group
       for (const bucket of BUCKETS) {
-        await reader.list(bucket)
+        await this.answered(reader, () => reader.list(bucket))
         for (let index = 0; index < KEYS_PER_GROUP; index += 1) {
-          await reader.get(bucket, this.shared.keyName(index))
-          await reader.versions(bucket, this.shared.keyName(index))
+          const key = this.shared.keyName(index)
+          await this.answered(reader, () => reader.get(bucket, key))
+          await this.answered(reader, () => reader.versions(bucket, key))
         }
       }
     }
@@ -148,9 +178,17 @@ export class Clients {
     reader.close()
   }
 
+  /** Repeats a request until it is answered: nothing is at fault any more, but a busy machine may be slow. */
+  private async answered(reader: Worker, request: () => Promise<boolean>): Promise<void> {
+    for (let tries = 1; !(await request()); tries += 1) {
+      if (tries === TRIES_MAX) return this.record.violation(`nothing is at fault, and no answer: ${reader.unanswered}`)
+      await later(TRY_AGAIN_MS)
+    }
+  }
+
   /** Completes all uploads whose parts were acknowledged, however old. */
   async finishUploads(): Promise<void> {
-    const finisher = this.worker()
+    const finisher = this.worker({ nodes: [this.first], mayFail: false })
     for (const upload of this.shared.uploads.splice(0)) await finisher.finish(upload)
     finisher.close()
     if (this.shared.uploads.length > 0) this.record.violation("an upload could not be completed at the end")
@@ -158,18 +196,17 @@ export class Clients {
 
   /** Checks that listings, reads, versions and counters agree, while no client writes. */
   async checkQuiet(): Promise<void> {
-    const client = this.server.client()
     const everything = (of: number) => Array.from({ length: of }, (_, index) => index)
     for (const bucket of BUCKETS) {
-      await checkCounters(this.server, client, bucket, this.record)
-      await checkReads(client, bucket, this.record, everything)
-      await checkVersions(client, bucket, this.record)
+      await checkCounters(this.store, this.first, bucket, this.record)
+      for (const node of this.store.service.nodes) await checkReads(node, bucket, this.record, everything)
+      await checkVersions(this.first, bucket, this.record)
     }
   }
 
   /** Deletes every object and version, and aborts the uploads that could not be completed. */
   async removeAll(): Promise<void> {
-    const janitor = this.worker()
+    const janitor = this.worker({ nodes: [this.first], mayFail: false })
     for (const bucket of BUCKETS) await janitor.abortUploads(bucket)
     for (let group = 0; group <= this.shared.group; group += 1) await this.clearGroup(janitor, group, 0, () => false)
     janitor.close()

@@ -12,7 +12,7 @@ import { BLOCK_BYTES_DEFAULT } from "../../src/base/limits.js"
 import { missingForShim, Shim } from "../faults/shim.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
-import { Clients } from "./clients.js"
+import { Clients, usedServer } from "./clients.js"
 import { Nemesis, type Act } from "./nemesis.js"
 import { Operator } from "./operator.js"
 import { bytesByDevice, problemsOf, readShards, describePlaces } from "./shards.js"
@@ -58,7 +58,7 @@ class Drama {
     private readonly log: (line: string) => void,
   ) {
     const { seed, only } = options
-    this.clients = new Clients(server, seed, text => log(`VIOLATION ${text.slice(0, 200)}`))
+    this.clients = new Clients(usedServer(server), seed, text => log(`VIOLATION ${text.slice(0, 200)}`))
     this.operator = new Operator(server, log)
     const { clients, operator } = this
     this.nemesis = new Nemesis({ root, folders, server, clients, operator, shim }, seed, log, only)

@@ -10,7 +10,7 @@ import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { SYSTEM_BUCKET_ID } from "../../src/object/index.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
-import { Clients } from "./clients.js"
+import { Clients, usedServer } from "./clients.js"
 import { Operator } from "./operator.js"
 import { movedShare, problemsOf, readShards, describePlaces, type Shards } from "./shards.js"
 
@@ -30,7 +30,7 @@ class Growth {
     return withFolder(async root => {
       const folders = dataFolders(root, count)
       const server = await ServerProcess.start({ folders, args: ["--log-level", "warn", ...args] })
-      const clients = new Clients(server, TEST_SEED)
+      const clients = new Clients(usedServer(server), TEST_SEED)
       const growth = new Growth(root, folders, server, clients, new Operator(server, () => undefined))
       try {
         await clients.makeBuckets()

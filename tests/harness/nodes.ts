@@ -1,6 +1,8 @@
 /** A store of several nodes as real processes on loopback, one zone each by default, over a real PostgreSQL. */
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
+import { Client } from "../../conformance/client.js"
+import { parseEndpoint } from "../../conformance/raw-client.js"
 import { AdminClient, S3Client } from "../../src/client/index.js"
 import { ROOT_KEY, StoreProcess } from "../../src/client/testing-store-process.js"
 import { unsealRootCredentials } from "../../src/cli/credentials.js"
@@ -39,6 +41,12 @@ export class TestNode {
   /** Where clients reach it, whenever it runs. */
   get access() {
     return { endpoint: `http://${this.ports.s3}`, region: REGION_DEFAULT, ...ROOT_KEY }
+  }
+
+  /** For requests that are built by hand, whenever it runs. */
+  get rawClient(): Client {
+    const { endpoint, region, accessKeyId, secretAccessKey } = this.access
+    return new Client(parseEndpoint(endpoint), { accessKey: accessKeyId, secretKey: secretAccessKey }, region)
   }
 
   get adminEndpoint(): string {
@@ -106,9 +114,11 @@ export class TestNode {
     this.over()
   }
 
-  async stop(): Promise<void> {
-    await this.process?.stop()
+  /** Drains it; returns its exit code. */
+  async stop(): Promise<number | null | undefined> {
+    const code = await this.process?.stop()
     this.over()
+    return code
   }
 
   private over(): void {
@@ -125,12 +135,17 @@ export class TestNodes {
   readonly all: TestNode[] = []
 
   private constructor(
-    readonly databases: Databases,
+    private readonly own: Databases | undefined,
     readonly url: string,
     private readonly folder: string,
     private readonly environment: Environment,
     private readonly args: readonly string[],
   ) {}
+
+  /** No node yet, over an empty database, which its caller stops. */
+  static async over(url: string, folder: string, args: readonly string[] = []): Promise<TestNodes> {
+    return new TestNodes(undefined, url, folder, await clusterEnvironment(url, folder), args)
+  }
 
   /** An empty database, and no node yet. */
   static async empty(folder: string, args: readonly string[] = []): Promise<TestNodes> {
@@ -154,6 +169,12 @@ export class TestNodes {
       await store.stop()
       throw error
     }
+  }
+
+  /** The database of these nodes. */
+  get databases(): Databases {
+    if (this.own === undefined) throw new Error("the database is the caller's")
+    return this.own
   }
 
   get masterKeyFile(): string | undefined {
@@ -193,6 +214,6 @@ export class TestNodes {
 
   async stop(): Promise<void> {
     await Promise.all(this.all.map(node => node.stop()))
-    await this.databases.stop()
+    await this.own?.stop()
   }
 }

@@ -87,7 +87,16 @@ function ownsPort({ process: running }: TestNode, port: number): boolean {
   const rows = readFileSync("/proc/net/tcp", "latin1").split("\n")
   const inode = rows.map(row => row.trim().split(/\s+/)).find(([, address]) => address === local)?.[9]
   const folder = `/proc/${running.pid}/fd`
-  return readdirSync(folder).some(file => linkOf(`${folder}/${file}`) === `socket:[${inode}]`)
+  return filesIn(folder).some(file => linkOf(`${folder}/${file}`) === `socket:[${inode}]`)
+}
+
+/** None if the process has ended meanwhile. */
+function filesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
 }
 
 /** Empty if the file has been closed meanwhile. */

@@ -50,7 +50,8 @@ function adminTokenOf({ code, stdout, stderr }: CommandResult): string {
   return token
 }
 
-function parseUsage(value: unknown): BucketUsage {
+/** The counters in the admin API's answer about a bucket. */
+export function parseUsage(value: unknown): BucketUsage {
   const usage = typeof value === "object" && value !== null && "usage" in value ? value.usage : undefined
   const number = (name: string): number => {
     const entries: readonly (readonly [string, unknown])[] = Object.entries(usage ?? {})

@@ -19,6 +19,7 @@ import { ServerProcess } from "../harness/server.js"
 import { SeededRandom } from "./seeded-random.js"
 import { SAMPLE_KEYS, checkCounters, checkReads, checkVersions } from "./quiet-checks.js"
 import { Record } from "./record.js"
+import type { Service } from "./route.js"
 import type { Bucket } from "./record.js"
 import { KEYS_PER_GROUP, Shared, Worker } from "./workload.js"
 
@@ -64,6 +65,10 @@ class KillLoop {
     return this.server.client()
   }
 
+  private get service(): Service {
+    return { nodes: [this.client], mayFail: false }
+  }
+
   private async makeBuckets(): Promise<void> {
     const body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
     const headers = { "Content-MD5": md5Base64(Buffer.from(body)) }
@@ -79,7 +84,7 @@ class KillLoop {
     let dying = false
     const workers = Array.from(
       { length: CLIENTS },
-      (_, at) => new Worker(this.client, this.shared, incarnation * CLIENTS + at),
+      (_, at) => new Worker(this.service, this.shared, incarnation * CLIENTS + at),
     )
     const working = workers.map(async worker => {
       await worker.work(() => false)
@@ -107,7 +112,7 @@ class KillLoop {
   private async readGroup(group: number): Promise<void> {
     const now = this.shared.group
     this.shared.group = group
-    const reader = new Worker(this.client, this.shared, -1 - group)
+    const reader = new Worker(this.service, this.shared, -1 - group)
     for (const bucket of BUCKETS) {
       await reader.list(bucket)
       for (let index = 0; index < KEYS_PER_GROUP; index += 1) {
@@ -125,7 +130,7 @@ class KillLoop {
 
   /** Completes all uploads whose parts were acknowledged, however many kills ago. */
   private async finishUploads(): Promise<void> {
-    const finisher = new Worker(this.client, this.shared, 999)
+    const finisher = new Worker(this.service, this.shared, 999)
     for (const upload of this.shared.uploads.splice(0)) await finisher.finish(upload)
     finisher.close()
     if (this.shared.uploads.length > 0) this.record.violation("an upload could not be completed at the end")

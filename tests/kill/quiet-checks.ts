@@ -5,7 +5,7 @@ import type { Client } from "../../conformance/client.js"
 import { expectStatus } from "../../conformance/expect.js"
 import { encodeText } from "../../conformance/sign-v4.js"
 import { elements, text, topText } from "../../conformance/xml.js"
-import type { ServerProcess } from "../harness/server.js"
+import type { BucketUsage } from "../harness/server.js"
 import { bare } from "./record.js"
 import type { Bucket, Record } from "./record.js"
 
@@ -76,7 +76,7 @@ export async function listVersions(client: Client, bucket: string): Promise<List
 
 /** Compares the counters of the admin API with listings. */
 export async function checkCounters(
-  server: ServerProcess,
+  server: { usage(bucket: string): Promise<BucketUsage> },
   client: Client,
   bucket: Bucket,
   record: Record,

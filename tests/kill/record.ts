@@ -49,7 +49,10 @@ export class Record {
     const list = this.history.get(bucket.name) ?? []
     this.history.set(bucket.name, list)
     list.push(operation)
-    const name = `${operation.action.kind} ${operation.outcome.kind}`
+    this.count(`${operation.action.kind} ${operation.outcome.kind}`)
+  }
+
+  count(name: string): void {
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1)
   }
 

@@ -2,13 +2,12 @@
  * Clients that write, read, copy, list and delete concurrently, and record the answers.
  *
  * A client waits for each answer before its next request. If the connection breaks, the outcome is unknown: the
- * request took effect before the server was killed, or never. An impossible answer is an immediate violation;
- * everything else is checked over the whole history.
+ * request took effect before the server was killed, or never. Where nodes of a store may fail it may also take effect
+ * later. An impossible answer is an immediate violation; everything else is checked over the whole history.
  * Limits  KEYS_PER_GROUP keys at a time in each bucket, so that clients conflict; UPLOADS_OPEN_MAX open uploads.
  */
 import { multipartEtag } from "../../conformance/checksums.js"
-import type { Call, Client } from "../../conformance/client.js"
-import { AnswerBroken, KeptConnection } from "../../conformance/raw-client.js"
+import type { Call } from "../../conformance/client.js"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { UNSIGNED_PAYLOAD, encodeText } from "../../conformance/sign-v4.js"
 import { elements, text } from "../../conformance/xml.js"
@@ -17,6 +16,7 @@ import type { Action, Condition, Outcome, StackEntry } from "../../sim/history/i
 import { SeededRandom } from "./seeded-random.js"
 import { WRITE_HEADER, bare, etagOf } from "./record.js"
 import type { Bucket, Record } from "./record.js"
+import { Route, type Service } from "./route.js"
 
 export const KEYS_PER_GROUP = 8
 const UPLOADS_OPEN_MAX = 12
@@ -107,38 +107,39 @@ type MaybeAnswer = RawResponse | undefined
 const nowMs = () => performance.now()
 
 export class Worker {
-  private readonly connection: KeptConnection
-  /** The unanswered request, for messages. */
-  unanswered = ""
+  private readonly route: Route
   private readonly random: SeededRandom
 
   constructor(
-    private readonly client: Client,
+    private readonly service: Service,
     private readonly shared: Shared,
     number: number,
   ) {
-    this.connection = new KeptConnection(client.endpoint)
     this.random = new SeededRandom(shared.seed * 1000 + number)
+    this.route = new Route(service, shared.record, this.random)
   }
 
-  /** Sends requests until it is stopped or the server has ended; `rest` runs after each operation. */
+  /** The unanswered request, for messages. */
+  get unanswered(): string {
+    return this.route.unanswered
+  }
+
+  /** Sends requests until it is stopped or the only server has ended; `rest` runs after each operation. */
   async work(stopping: () => boolean, rest?: () => Promise<void>): Promise<void> {
     try {
-      while (!stopping() && (await this.one())) await rest?.()
+      while (!stopping() && ((await this.one()) || this.service.mayFail)) await rest?.()
     } finally {
       this.close()
     }
   }
 
-  /** Returns undefined if no answer came. */
-  private async ask(method: string, call: Call): Promise<MaybeAnswer> {
-    try {
-      return await this.connection.exchange(this.client.prepare(method, call).request)
-    } catch (error) {
-      if (!(error instanceof AnswerBroken || isNetworkError(error))) throw error
-      this.unanswered = `${method} ${this.client.target(call)}: ${String(error)}`
-      return undefined
-    }
+  private ask(method: string, call: Call): Promise<MaybeAnswer> {
+    return this.route.ask(method, call)
+  }
+
+  /** Until when a change that got no answer may take effect: it is called once there will be none. */
+  private get unansweredEndMs(): number {
+    return this.service.mayFail ? Infinity : nowMs()
   }
 
   /** Runs one operation; returns false if the server has ended. */
@@ -189,7 +190,8 @@ export class Worker {
     answer: MaybeAnswer,
     outcome: Outcome | undefined,
   ) {
-    const endMs = answer === undefined || outcome?.kind !== "unknown" ? nowMs() : Infinity
+    const isSettled = outcome !== undefined && outcome.kind !== "unknown"
+    const endMs = isSettled ? nowMs() : answer === undefined ? this.unansweredEndMs : Infinity
     const settled: Outcome = outcome ?? { kind: "unknown" }
     if (settled.kind === "unknown" && (action.kind === "read" || action.kind === "stack")) return
     const note = answer === undefined ? "no answer" : `${answer.status}`
@@ -203,7 +205,7 @@ export class Worker {
     if (answer.status === done) return { kind: "done", ...(versionId === undefined ? {} : { versionId }) }
     if (conditional && answer.status === 412) return { kind: "refused" }
     if (conditional && answer.status === 404) return { kind: "absent" }
-    if (answer.status !== 503) this.shared.record.violation(`${what}: ${answer.status} ${answer.text.slice(0, 300)}`)
+    this.expected(what, answer)
     return { kind: "unknown" }
   }
 
@@ -234,14 +236,19 @@ export class Worker {
     const answer = await this.ask(method, { bucket: bucket.name, key })
     if (answer === undefined) return false
     this.note(bucket, key, startMs, { kind: "read" }, answer, this.seen(bucket, key, method, answer))
-    return true
+    return !this.isPutOff(answer)
+  }
+
+  /** A node that may fail asks to read later. */
+  private isPutOff(answer: RawResponse): boolean {
+    return this.service.mayFail && this.route.asksForPatience(answer)
   }
 
   private seen(bucket: Bucket, key: string, method: "GET" | "HEAD", answer: RawResponse): Outcome {
     const { record } = this.shared
     if (answer.status === 404) return { kind: "absent" }
     if (answer.status !== 200) {
-      record.violation(`${method} ${key}: ${answer.status} ${answer.text.slice(0, 300)}`)
+      if (!this.isPutOff(answer)) record.violation(`${method} ${key}: ${answer.status} ${answer.text.slice(0, 300)}`)
       return { kind: "unknown" }
     }
     if (method === "HEAD") {
@@ -336,7 +343,7 @@ export class Worker {
 
   /** An answer that is neither a success nor a request to retry is a violation. */
   private expected(what: string, answer: MaybeAnswer): boolean {
-    if (answer !== undefined && answer.status !== 503) {
+    if (answer !== undefined && !this.route.asksForPatience(answer)) {
       this.shared.record.violation(`${what}: ${answer.status} ${answer.text.slice(0, 300)}`)
     }
     return answer !== undefined
@@ -368,16 +375,15 @@ export class Worker {
     }
     if (answer?.status === 404 && upload.askedMs !== undefined) {
       const outcome = { kind: "unknown" } as const
-      this.shared.record.note(bucket, { key, startMs: sinceMs, endMs: upload.askedEndMs, action, outcome, note: "404" })
+      const endMs = this.service.mayFail ? nowMs() : upload.askedEndMs
+      this.shared.record.note(bucket, { key, startMs: sinceMs, endMs, action, outcome, note: "404" })
       return true
     }
-    if (answer !== undefined && answer.status !== 503) {
-      this.shared.record.violation(`Complete ${key}: ${answer.status} ${answer.text.slice(0, 300)}`)
-    }
+    const isAnswered = this.expected(`Complete ${key}`, answer)
     upload.askedMs = sinceMs
-    upload.askedEndMs = answer === undefined ? nowMs() : Infinity
+    upload.askedEndMs = isAnswered ? Infinity : this.unansweredEndMs
     this.shared.uploads.push(upload)
-    return answer !== undefined
+    return isAnswered
   }
 
   /** A listing reads every key of the group, each at some moment while it ran. */
@@ -387,7 +393,7 @@ export class Worker {
     const startMs = nowMs()
     const answer = await this.ask("GET", { bucket: bucket.name, query })
     if (answer === undefined) return false
-    if (answer.status !== 200) return this.expected("ListObjectsV2", answer)
+    if (answer.status !== 200) return this.expected("ListObjectsV2", answer) && !this.isPutOff(answer)
     const etags = new Map(
       elements(answer.text, "Contents").map(entry => [
         decodeURIComponent(text(entry, "Key") ?? ""),
@@ -419,7 +425,9 @@ export class Worker {
     const startMs = nowMs()
     const answer = await this.ask("GET", { bucket: bucket.name, query: `versions&prefix=${encodeText(key)}` })
     if (answer === undefined) return undefined
-    if (answer.status !== 200) return this.expected("ListObjectVersions", answer) ? [] : undefined
+    if (answer.status !== 200) {
+      return this.expected("ListObjectVersions", answer) && !this.isPutOff(answer) ? [] : undefined
+    }
     if (bucket.mode === "never") return []
     const entries = [...answer.text.matchAll(/<(Version|DeleteMarker)>([\s\S]*?)<\/\1>/g)].map(
       ([, kind, inner = ""]): StackEntry => {
@@ -460,12 +468,9 @@ export class Worker {
   }
 
   close(): void {
-    this.connection.close()
+    this.route.close()
   }
 }
-
-const isNetworkError = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && /^(ECONN|EPIPE|ETIMEDOUT)/.test(String(error.code))
 
 function conditionHeaders(condition: Condition | undefined): { readonly [name: string]: string } {
   if (condition === undefined) return {}

@@ -15,6 +15,7 @@ export class Cutter {
   /** The next commit reaches the server, and its connection ends. */
   cutsNextCommit = false
   cuts = 0
+  private isAway = false
 
   private constructor(
     private readonly listener: Server,
@@ -36,6 +37,16 @@ export class Cutter {
     return url.replace(`:${this.port}/`, `:${port}/`)
   }
 
+  /** Ends all connections, and accepts none until `heal`. */
+  cut(): void {
+    this.isAway = true
+    for (const socket of this.sockets) socket.destroy()
+  }
+
+  heal(): void {
+    this.isAway = false
+  }
+
   private isCut(what: keyof typeof CUT_ONE_IN): boolean {
     if (!this.isCutting || this.random.below(CUT_ONE_IN[what]) > 0) return false
     this.cuts += 1
@@ -43,6 +54,7 @@ export class Cutter {
   }
 
   private forward(client: Socket): void {
+    if (this.isAway) return void client.destroy()
     const server = connect(this.port, "127.0.0.1")
     for (const socket of [client, server]) {
       this.sockets.add(socket)
