@@ -2,8 +2,8 @@
  * PostgreSQL as the database of the SQL engine: connects to the host that accepts writes, and brings the schema up to
  * this program's version.
  *
- * A URL may name several hosts (`postgres://user@a:5432,b:5432/name`), as libpq's do: the first that accepts writes is
- * used.
+ * A URL may name several hosts (`postgres://user@a:5432,b:5432/name`), as libpq's do: the first that says that it accepts
+ * writes is used.
  */
 import { DatabaseError } from "pg"
 import { fail } from "../../base/failures.js"
@@ -45,19 +45,24 @@ export class Postgres implements Database {
     this.statements = statements
   }
 
+  /** Asks all hosts at once: one that is switched off answers nothing, and must not delay the others. */
   async connect(): Promise<PostgresSession> {
-    let last: unknown
-    for (const host of this.hosts) {
-      try {
-        const session = await connectTo(host, this.statements)
-        if (await session.acceptsWrites()) return session
-        await session.close()
-        last = new ConnectionLost("the database is a read-only replica")
-      } catch (error) {
-        last = error
-      }
+    const asked = this.hosts.map(host => this.connectToWrite(host))
+    try {
+      const first = await Promise.any(asked)
+      const closeOther = (session: PostgresSession) => (session === first ? undefined : session.close())
+      for (const other of asked) other.then(closeOther, () => undefined)
+      return first
+    } catch (error) {
+      throw error instanceof AggregateError ? error.errors.at(-1) : error
     }
-    throw last
+  }
+
+  private async connectToWrite(host: string): Promise<PostgresSession> {
+    const session = await connectTo(host, this.statements)
+    if (await session.acceptsWrites()) return session
+    await session.close()
+    throw new ConnectionLost("the database is a read-only replica")
   }
 
   async migrate(): Promise<void> {
