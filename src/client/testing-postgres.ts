@@ -51,7 +51,7 @@ interface User {
 }
 
 /** The user that runs the server: ourselves, unless we are root. */
-function serverUser(): User {
+export function serverUser(): User {
   const own = userInfo()
   if (own.uid !== 0) return { name: own.username, uid: own.uid, gid: own.gid }
   const lines = readFileSync("/etc/passwd", "utf8").split("\n")
