@@ -12,12 +12,13 @@ import { SimClock } from "../seams/clock/sim.js"
 import { InlineCompute, type MakeCoder } from "../seams/compute/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import { soleProcess } from "../metadata/index.js"
+import { soleProcess, type Metadata } from "../metadata/index.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import type { BodySource, Bucket, CreateMultipartRequest, PutRequest } from "./contract.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
 import type { Retention } from "./retention.js"
+import { Reconciliation } from "./reconcile/reconciliation.js"
 import { createServices, type Services } from "./services.js"
 
 const noSignal = new AbortController().signal
@@ -149,6 +150,11 @@ export class StoreWorld<Its extends WorldDevices> {
       },
       wake: () => undefined,
     }
+  }
+
+  /** Of a process that has just started. */
+  reconciliation(metadata: Metadata = this.tablet): Reconciliation {
+    return new Reconciliation(metadata, this.blocks, this.random.fork("reconciliation"))
   }
 
   setState(id: DeviceId, state: ControlDeviceState): void {

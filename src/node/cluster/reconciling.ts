@@ -3,8 +3,9 @@
  * and rows and makes a plan; once that is confirmed it puts back what is certain, raises numbers above all that devices
  * have seen, and lets the store go on. Any node does it.
  *
- * Promises  Without a confirmation nothing changes. The halt ends by compare-and-swap: not if a node has noticed another
- *           rollback meanwhile. After an interruption it begins again from the start, and loses nothing.
+ * Promises  Without a confirmation nothing changes. A plan puts nothing back once another node has reconciled the store.
+ *           The halt ends by compare-and-swap: not if a node has noticed another rollback meanwhile. After an
+ *           interruption it begins again from the start, and loses nothing.
  */
 import { asFailure, fail } from "../../base/failures.js"
 import type { DeviceId, Incarnation } from "../../base/ids.js"
@@ -122,11 +123,25 @@ export class Reconciling implements BackgroundService {
       throw fail("conflict", { message: "there is no plan that this confirms: compare again" })
     this.planned = undefined
     this.request("applying", async signal => {
-      this.found = await this.seams.reconciliation.apply(planned, signal)
+      this.found = await this.seams.reconciliation.apply(planned, () => this.checkHalt(planned.halt), signal)
       await this.finish(planned)
       this.phase = "done"
     })
     return this.report()
+  }
+
+  /**
+   * Throws `conflict` unless the store is still in the halt in which it was compared: clients may have written since.
+   * Throws `databaseUnreachable` if that is unknown.
+   */
+  private async checkHalt({ number }: Halt): Promise<void> {
+    const { metadata } = this.seams
+    if (!(await metadata.learn())) throw fail("databaseUnreachable")
+    if (metadata.halt?.number === number) return
+    throw fail("conflict", {
+      message:
+        "the store was reconciled, or halted again, since it was compared: nothing more is put back; if it is halted, compare again",
+    })
   }
 
   private request(phase: "comparing" | "applying", work: (signal: AbortSignal) => Promise<void>): void {

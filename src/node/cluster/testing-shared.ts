@@ -74,9 +74,9 @@ export class SharedMemory extends MemoryMetadata implements SharedMetadata {
     return this.table.read()
   }
 
-  async resume(): Promise<boolean> {
-    this.halt = undefined
-    return true
+  async resume(halt: number): Promise<boolean> {
+    if (this.halt?.number === halt) this.halt = undefined
+    return this.halt === undefined
   }
 
   hasEnded(incarnation: Incarnation): boolean {

@@ -124,15 +124,23 @@ export class Reconciliation {
     return { entries, putBacks, highestBucketId, highestGeneration }
   }
 
-  /** Puts back what is certain. Returns the entries with what became of each. */
-  async apply(plan: ReconcilePlan, signal: AbortSignal): Promise<readonly ReconcileEntry[]> {
+  /**
+   * Puts back what is certain. Returns the entries with what became of each. `check` is called before each change, and
+   * throws once the plan does not hold any more.
+   */
+  async apply(
+    plan: ReconcilePlan,
+    check: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<readonly ReconcileEntry[]> {
     const changed = new Map<ReconcileEntry, ReconcileEntry>()
     for (const [at, putBack] of plan.putBacks.entries()) {
       signal.throwIfAborted()
       this.progress = `${at} of ${plan.putBacks.length} put back`
-      const reason = await this.putBack(putBack, signal)
+      const reason = await this.putBack(putBack, check, signal)
       if (reason !== undefined) changed.set(putBack.entry, { ...putBack.entry, outcome: "listed", reason })
     }
+    await check()
     await this.metadata.run(raiseBucketIds(plan.highestBucketId))
     return plan.entries.map(entry => changed.get(entry) ?? entry)
   }
@@ -249,9 +257,15 @@ export class Reconciliation {
   }
 
   /** Returns why it was not put back. */
-  private async putBack({ bucketId, key, extent, header }: PutBack, signal: AbortSignal): Promise<string | undefined> {
+  private async putBack(
+    { bucketId, key, extent, header }: PutBack,
+    check: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
     try {
       const md5 = await this.md5Of(extent, signal)
+      // After the bytes were read, which may take long.
+      await check()
       const outcome = await this.restore({ bucketId, key, extent, header }, md5)
       return outcome === "newer" ? "the present row is newer" : undefined
     } catch (error) {

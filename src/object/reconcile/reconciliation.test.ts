@@ -1,0 +1,128 @@
+/** A reconciliation over devices in memory, whose rows are put back to an earlier moment. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { fail, isFailure } from "../../base/failures.js"
+import { parseLogSequence } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import { parsePolicy } from "../../base/policy.js"
+import { TestDevices } from "../../block/testing-blocks.js"
+import { Rows } from "../../device/index.js"
+import { makeCodec } from "../../erasure/index.js"
+import { MemoryStores } from "../../seams/store/testing-memory.js"
+import { StoreWorld } from "../testing-services.js"
+import type { ReconcileEntry } from "./reconciliation.js"
+
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+const noSignal = new AbortController().signal
+const unchecked = () => Promise.resolve()
+
+type World = StoreWorld<TestDevices>
+type Bodies = ReadonlyMap<string, Uint8Array>
+
+async function putAll(world: World, keys: readonly string[]): Promise<Bodies> {
+  const bodies = new Map<string, Uint8Array>()
+  for (const key of keys) {
+    const body = world.random.bytes(40 * KIB)
+    await world.put(key, body)
+    bodies.set(key, body)
+  }
+  return bodies
+}
+
+/** The database has lost that these keys were written; one of them replaced an object. */
+async function rolledBack(keys: readonly string[]) {
+  const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
+  const before = await putAll(world, ["kept", "overwritten"])
+  const rows = world.tablet.copy()
+  const since = await putAll(world, keys)
+  world.tablet.become(rows)
+  return { world, before, since }
+}
+
+/** As a process that has just started: nothing of an earlier reconciliation is known. */
+function reconciling(world: World, isAllRead = true) {
+  const { clock } = world
+  const reconciliation = world.reconciliation()
+  const scope = { isSuspect: () => true, isAllRead, blockBytes: 16 * KIB }
+  return {
+    plan: () => clock.runUntil(reconciliation.plan(scope, noSignal)),
+    apply: (plan: Awaited<ReturnType<typeof reconciliation.plan>>, check = unchecked) =>
+      clock.runUntil(reconciliation.apply(plan, check, noSignal)),
+  }
+}
+
+const outcomes = (entries: readonly ReconcileEntry[]): readonly string[] =>
+  entries.map(({ key, outcome }) => `${key} ${outcome}`).sort()
+
+async function isThere(world: World, bodies: Bodies): Promise<void> {
+  for (const [key, body] of bodies) assert.ok((await world.get(key)).equals(body), key)
+}
+
+const KEYS = ["overwritten", "one", "two", "three"]
+
+test("a reconciliation that is interrupted is done by the next one, which finds what was put back", async () => {
+  const { world, before, since } = await rolledBack(KEYS)
+  const first = reconciling(world)
+  const plan = await first.plan()
+  assert.deepEqual(outcomes(plan.entries), ["one putBack", "overwritten putBack", "three putBack", "two putBack"])
+  let changes = 0
+  world.tablet.before = () => {
+    changes += 1
+    if (changes > 2) throw fail("stopping")
+  }
+  await assert.rejects(first.apply(plan))
+  world.tablet.before = () => undefined
+  const second = reconciling(world)
+  const rest = await second.plan()
+  assert.equal(rest.entries.length, 2)
+  assert.deepEqual(outcomes(await second.apply(rest)), outcomes(rest.entries))
+  await isThere(world, new Map([...before, ...since]))
+  assert.deepEqual((await reconciling(world).plan()).entries, [])
+})
+
+test("a plan that does not hold any more changes nothing, however far it is carried out", async () => {
+  const { world } = await rolledBack(KEYS)
+  const { plan, apply } = reconciling(world)
+  const made = await plan()
+  const changes: string[] = []
+  world.tablet.before = name => void changes.push(name)
+  const failing = (after: number) => async () => {
+    if (changes.length === after) throw fail("conflict")
+  }
+  await assert.rejects(apply(made, failing(0)))
+  assert.deepEqual(changes, [])
+  await assert.rejects(apply(made, failing(2)))
+  assert.deepEqual(changes, ["RestoreVersion", "RestoreVersion"])
+})
+
+test("the store is asked whether a plan holds after the bytes of an upload were read", async () => {
+  const { world } = await rolledBack(["one"])
+  const { plan, apply } = reconciling(world)
+  const made = await plan()
+  let reads = 0
+  world.devices.meddle = what => void (reads += what === "read" ? 1 : 0)
+  await assert.rejects(
+    apply(made, async () => {
+      assert.ok(reads > 0, "the store may go on while bytes are read")
+      throw fail("conflict")
+    }),
+    error => isFailure(error, "conflict"),
+  )
+})
+
+test("without a device an upload that others have whole is put back, and one that is incomplete is listed", async () => {
+  const { world, before, since } = await rolledBack(["one"])
+  const [gone, second] = [...world.devices.live.keys()]
+  world.devices.takeOffline(must(gone, "there are three devices"))
+  const { plan, apply } = reconciling(world, false)
+  const made = await plan()
+  assert.deepEqual(outcomes(made.entries), ["one putBack"])
+  world.devices.takeOffline(must(second, "there are three devices"))
+  const withOne = await reconciling(world, false).plan()
+  assert.ok(outcomes(withOne.entries).includes("one listed"))
+  assert.ok(outcomes(withOne.entries).includes("kept missing"))
+  world.devices.bringBack(must(second, "there are three devices"))
+  await apply(made)
+  await isThere(world, new Map([...before, ...since]))
+})
