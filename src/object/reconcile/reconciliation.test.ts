@@ -6,7 +6,7 @@ import { fail, isFailure } from "../../base/failures.js"
 import { parseLogSequence } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
-import { TestDevices } from "../../block/testing-blocks.js"
+import { changed, TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
@@ -109,6 +109,20 @@ test("the store is asked whether a plan holds after the bytes of an upload were 
     }),
     error => isFailure(error, "conflict"),
   )
+})
+
+test("an upload without a readable needle is listed, though its key is unknown", async () => {
+  const { world } = await rolledBack(["one"])
+  for (const [id, device] of world.devices.live) {
+    const headerOf = () => Promise.reject(fail("corruptNeedle"))
+    world.devices.live.set(id, { ...device, volumes: changed(device.volumes, { headerOf }) })
+  }
+  const { entries, putBacks } = await reconciling(world).plan()
+  assert.deepEqual(outcomes(entries), [" listed"])
+  const [entry] = entries
+  assert.match(must(entry?.reason, "it is listed"), /no needle/)
+  assert.ok(entry?.uploadId)
+  assert.deepEqual(putBacks, [])
 })
 
 test("without a device an upload that others have whole is put back, and one that is incomplete is listed", async () => {

@@ -43,9 +43,11 @@ const RECONCILE_LIMITS = {
 export interface ReconcileEntry {
   /** `missing`: a row references bytes that are gone. */
   readonly outcome: "putBack" | "listed" | "missing"
+  /** 0 if its key is unknown. */
   readonly bucketId: number
   /** As its recovery header says. */
   readonly bucket?: string
+  /** "" if it is unknown. */
   readonly key: string
   readonly uploadId: UploadId
   /** Of a multipart upload. */
@@ -111,7 +113,8 @@ export class Reconciliation {
     await mapBounded(suspects.values(), RECONCILE_LIMITS.headersConcurrent, async suspect => {
       signal.throwIfAborted()
       const owned = await this.ownerOf(suspect, scope)
-      if (owned === undefined || owned.bucketId === SYSTEM_BUCKET_ID) return
+      if (owned === undefined) return void entries.push(withoutKey(suspect))
+      if (owned.bucketId === SYSTEM_BUCKET_ID) return
       highestBucketId = Math.max(highestBucketId, owned.bucketId)
       const name = `${owned.bucketId}/${owned.key}`
       keys.set(name, [...(keys.get(name) ?? []), owned])
@@ -322,6 +325,12 @@ function namesOf(
     ...(lengthBytes === undefined ? {} : { sizeBytes: lengthBytes }),
   }
 }
+
+const withoutKey = ({ uploadId, part }: Suspect): ReconcileEntry => ({
+  ...{ outcome: "listed", bucketId: 0, key: "", uploadId },
+  ...(part > 0 ? { part } : {}),
+  reason: "no needle of it that can be read says its key",
+})
 
 function headerIn(recoveryHeader: Uint8Array | undefined): RecoveryHeader | undefined {
   try {
