@@ -120,7 +120,7 @@ export class SqlIncarnation {
     const host: LaneHost = {
       ...{ clock, log, incarnation: own },
       beginBatch: version => this.beginBatch(version),
-      onGeneration: generation => rows.note(generation),
+      onGeneration: generation => this.noteGeneration(generation),
       onEnded: reason => this.end(reason),
     }
     this.lanes = Array.from({ length: SQL_LIMITS.lanes }, (_, lane) => new Lane(host, lane, connectionAt(lane)))
@@ -128,8 +128,8 @@ export class SqlIncarnation {
       ...{ clock, incarnations: known },
       lane: () => this.lanes.reduce((latest, lane) => (lane.committedMs > latest.committedMs ? lane : latest)).state,
       onState: (state: LaneState | undefined, before: bigint) => this.onState(state, before),
-      onRows: ({ generation }: LaneState, wants: Wants, found: Fetched) => rows.keep(generation, wants, found),
-      refusal: () => known.halt && haltedFailure(known.halt),
+      onRows: (state: LaneState, wants: Wants, found: Fetched) => this.keepRows(state, wants, found),
+      refusal: () => this.whyNotRead,
       position: () => this.position,
     }
     this.readers = Array.from(
@@ -203,6 +203,13 @@ export class SqlIncarnation {
     return this.endedBecause && endedFailure(this.endedBecause)
   }
 
+  /** Why only rows of coordination are read; also those that came with the answer that has shown a rollback. */
+  private get whyNotRead(): Failure | undefined {
+    const { halt } = this.known
+    if (this.endedBecause === "rolledBack") return endedFailure("rolledBack")
+    return halt && haltedFailure(halt)
+  }
+
   private beginBatch(version: bigint): BatchTime {
     this.positionNow += 1
     assert(
@@ -231,7 +238,17 @@ export class SqlIncarnation {
   private onState(state: LaneState | undefined, before: bigint): void {
     if (state === undefined || state.number < before) this.end("rolledBack")
     else if (state.isEnded) this.end("ended")
-    else this.rows.note(state.generation)
+    else this.noteGeneration(state.generation)
+  }
+
+  // Once the incarnation has ended, what still arrives may be of a time that the database has lost.
+
+  private noteGeneration(generation: bigint): void {
+    if (this.endedBecause === undefined) this.rows.note(generation)
+  }
+
+  private keepRows({ generation }: LaneState, wants: Wants, found: Fetched): void {
+    if (this.endedBecause === undefined) this.rows.keep(generation, wants, found)
   }
 
   end(reason: EndReason): void {

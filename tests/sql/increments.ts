@@ -17,7 +17,7 @@ export const increment = command<[], number>({
     return { writes: [{ ...NUMBER, value: Buffer.from(String(value)) }], result: value }
   },
 })
-const valueNow = query("ValueNow", valueIn)
+export const valueNow = query("ValueNow", valueIn)
 
 /** A quarter of the increments is made by the first engine, the others by the second. */
 export async function incrementTogether(first: Metadata, second: Metadata, increments: number) {

@@ -2,11 +2,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openAccess } from "../../src/access/index.js"
+import { isFailure } from "../../src/base/failures.js"
 import { rowKeyOf } from "../../src/base/ids.js"
 import { command, query, type Metadata } from "../../src/metadata/index.js"
 import type { FaultPlan } from "../../src/sql/simulated/faults.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
+import { SqlMetadata } from "../../src/sql/index.js"
 import { NOW_MS, ROOT_KEY } from "../access/world.js"
+import { AnsweredDatabase } from "./answered-database.js"
 import { SimulatedWorld, SLOW, UNRELIABLE } from "./simulated-world.js"
 
 const ROUNDS = 40
@@ -96,3 +99,31 @@ test("a key that one process disables is refused by the next request to another"
     }
   })
 })
+
+// With one lost change, the generation of the answer is that after the reconciliation.
+for (const lost of [1, 3]) {
+  test(`an answer from before a rollback, which arrives after it, is not known: ${lost} changes were lost`, () => {
+    const world = new SimulatedWorld(3, SLOW)
+    return world.run(async () => {
+      const { clock, random, telemetry } = world
+      const database = new AnsweredDatabase(world.database)
+      const engine = await SqlMetadata.open({ clock, random, log: telemetry.log, database, node: "a" })
+      await engine.run(setText("kept"))
+      const saved = world.database.copy()
+      for (let round = 0; round < lost; round += 1) await engine.run(setText("lost"))
+      const release = database.holdNext()
+      const late = Promise.resolve(engine.ask(textIn()))
+      await world.pass(1_000)
+      world.database.restore(saved)
+      await assert.rejects(engine.run(setText("more")))
+      while (engine.halt === undefined) await world.pass(100)
+      assert.ok(await engine.resume(engine.halt.number))
+      await engine.confirm()
+      release()
+      await assert.rejects(late, error => isFailure(error, "databaseRolledBack"))
+      assert.equal(await engine.known(textIn()), "kept")
+      assert.equal(engine.known(textIn()), "kept", "it is there at once")
+      await engine.stop()
+    })
+  })
+}

@@ -16,7 +16,7 @@ import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { Postgres, SqlMetadata } from "../../src/sql/index.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
-import { increment } from "./increments.js"
+import { increment, valueNow } from "./increments.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
 
 /** A database that can be put back to an earlier moment. */
@@ -125,7 +125,23 @@ async function sleptThrough(stage: Stage): Promise<void> {
   assert.equal(await a.run(increment()), 2)
 }
 
-const CHECKS = { "noticed by all": noticedByAll, "noticed at a start": noticedAtStart, "slept through": sleptThrough }
+/** The read that finds the rollback is not answered from it. */
+async function noticedByReader(stage: Stage): Promise<void> {
+  const a = await stage.open("a")
+  await stage.save()
+  assert.equal(await a.run(increment()), 1)
+  assert.equal(await a.ask(valueNow()), 1)
+  await stage.restore()
+  await assert.rejects(async () => a.ask(valueNow()), rolledBack)
+  await until(stage, () => a.halt !== undefined)
+}
+
+const CHECKS = {
+  "noticed by all": noticedByAll,
+  "noticed at a start": noticedAtStart,
+  "slept through": sleptThrough,
+  "noticed by a reader": noticedByReader,
+}
 
 for (const [name, check] of Object.entries(CHECKS)) {
   test(`simulated: a database that was rolled back is ${name}`, async () => {
