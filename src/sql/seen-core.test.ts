@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { IncarnationList } from "./database.js"
-import { lossIn, NOTHING_SEEN, seenAfter } from "./seen-core.js"
+import { liveBefore, lossIn, NOTHING_SEEN, seenAfter } from "./seen-core.js"
 
 const listOf = (
   highest: number,
@@ -79,4 +79,14 @@ test("numbers are compared only between the same two reconciliations", () => {
 
 test("the highest incarnation stays seen, whatever a list shows", () => {
   assert.equal(seenAfter(SEEN, listOf(4, [])).highest, 9)
+})
+
+test("an incarnation that had not ended by what was seen is as suspect as one in the list", () => {
+  const list = listOf(10, [
+    [9, 0, 5],
+    [10, 0, 0],
+  ])
+  assert.deepEqual(liveBefore([SEEN], list), [9, 10, 7])
+  assert.deepEqual(liveBefore([], list), [9, 10])
+  assert.deepEqual(liveBefore([SEEN], listOf(10, [[10, 0, 0]], 1)), [10], "those were reconciled already")
 })

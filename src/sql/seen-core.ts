@@ -39,3 +39,12 @@ export const seenAfter = (seen: DatabaseMark, { reconciliations, highest, live }
   highest: Math.max(seen.highest, highest),
   live: live.map(({ incarnation, numbers }) => ({ incarnation, numbers: numbers.map(Number) })),
 })
+
+/**
+ * The incarnations that had not ended, by the list or by what was seen: one that another process ended between the
+ * rollback and its notice has uploads that the database does not know.
+ */
+export function liveBefore(marks: readonly SeenMark[], list: IncarnationList): readonly number[] {
+  const current = marks.filter(({ reconciliations }) => reconciliations >= list.reconciliations)
+  return [...new Set([list, ...current].flatMap(({ live }) => live.map(({ incarnation }) => incarnation)))]
+}

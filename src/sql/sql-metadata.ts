@@ -38,7 +38,7 @@ import { KnownRows } from "./known-rows.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
 import { MeasuredDatabase, StatementTimes } from "./measured-database.js"
-import { lossIn, NOTHING_SEEN, seenAfter, type SeenMark } from "./seen-core.js"
+import { liveBefore, lossIn, NOTHING_SEEN, seenAfter, type SeenMark } from "./seen-core.js"
 
 interface SqlMetadataSettings extends SqlSeams {
   /** Identifies the node: a new incarnation ends the earlier ones of the same node. */
@@ -378,7 +378,7 @@ async function begin(
     const list = await session.incarnations()
     const loss = list.halt === undefined ? lossBy(evidence, list) : undefined
     if (loss !== undefined) {
-      const live = list.live.map(({ incarnation }) => parseIncarnation(incarnation))
+      const live = liveBefore(evidence.seen, list).map(parseIncarnation)
       const note = encodeHaltNote({ reason: loss, highest: parseIncarnation(list.highest), live })
       await session.halt(note, above, list)
       continue

@@ -136,11 +136,27 @@ async function noticedByReader(stage: Stage): Promise<void> {
   await until(stage, () => a.halt !== undefined)
 }
 
+/** A gateway starts between the rollback and its notice, and ends the process that it follows. */
+async function noticedAfterRestart(stage: Stage): Promise<void> {
+  const [a, before] = [await stage.open("a"), await stage.open("gateway")]
+  assert.ok(await a.learn())
+  await stage.save()
+  assert.equal(await a.run(increment()), 1)
+  await stage.restore()
+  const after = await stage.open("gateway")
+  await assert.rejects(a.run(increment()), rolledBack)
+  await until(stage, () => a.halt !== undefined)
+  for (const { incarnations } of [before, after]) {
+    assert.ok(a.halt?.live.includes(incarnations.own), "what it has uploaded may be unknown to the database")
+  }
+}
+
 const CHECKS = {
   "noticed by all": noticedByAll,
   "noticed at a start": noticedAtStart,
   "slept through": sleptThrough,
   "noticed by a reader": noticedByReader,
+  "noticed after a restart": noticedAfterRestart,
 }
 
 for (const [name, check] of Object.entries(CHECKS)) {
