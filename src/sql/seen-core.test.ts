@@ -77,8 +77,11 @@ test("numbers are compared only between the same two reconciliations", () => {
   assert.match(lossIn(since, listOf(10, [[10, 0, 1]], 1)) ?? "", /lost commits of incarnation 10/)
 })
 
-test("the highest incarnation stays seen, whatever a list shows", () => {
+test("the highest incarnation stays seen, whatever a list shows, until a reconciliation", () => {
   assert.equal(seenAfter(SEEN, listOf(4, [])).highest, 9)
+  const reconciled = listOf(4, [[4, 0, 0]], 1)
+  const since = seenAfter(SEEN, reconciled)
+  assert.deepEqual([since.highest, lossIn(since, reconciled)], [4, undefined])
 })
 
 test("an incarnation that had not ended by what was seen is as suspect as one in the list", () => {

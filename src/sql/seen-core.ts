@@ -2,8 +2,8 @@
  * What a process has seen of the database, and whether the database shows less than that: then it was restored to an
  * earlier moment, or has failed over without its last commits. Pure.
  *
- * Numbers of lanes only grow, incarnations are numbered upwards, and one that has ended stays ended. After a
- * reconciliation only the highest incarnation counts: its numbers must never be given again.
+ * Numbers of lanes only grow, incarnations are numbered upwards, and one that has ended stays ended. What was seen before
+ * a reconciliation is not compared after it.
  */
 import type { DatabaseMark } from "../format/database-mark.js"
 import type { IncarnationList } from "./database.js"
@@ -33,10 +33,13 @@ export function lossIn(seen: SeenMark, list: IncarnationList): string | undefine
   return undefined
 }
 
-/** What a process has seen after it read the list, whether or not that shows a loss. */
+/**
+ * What a process has seen after it read the list, whether or not that shows a loss. After a reconciliation the highest
+ * incarnation is that of the list: the highest one before it may be among what the database has lost.
+ */
 export const seenAfter = (seen: DatabaseMark, { reconciliations, highest, live }: IncarnationList): DatabaseMark => ({
   reconciliations: Math.max(seen.reconciliations, reconciliations),
-  highest: Math.max(seen.highest, highest),
+  highest: reconciliations > seen.reconciliations ? highest : Math.max(seen.highest, highest),
   live: live.map(({ incarnation, numbers }) => ({ incarnation, numbers: numbers.map(Number) })),
 })
 

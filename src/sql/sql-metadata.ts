@@ -59,6 +59,8 @@ export class SqlMetadata implements Metadata {
   private over: EndReason | undefined
   private beginning: Promise<void> | undefined
   private seen: DatabaseMark
+  /** Incarnations up to this one may have begun, also in what the database has lost. */
+  private above = 0
   private learning: Promise<boolean> = Promise.resolve(true)
 
   private constructor(
@@ -83,7 +85,7 @@ export class SqlMetadata implements Metadata {
     const process = { node, process: Buffer.from(random.bytes(PROCESS_BYTES)).toString("hex") }
     const session = await settings.database.connect()
     try {
-      const evidence = { seen: settings.marks ?? [], isCertain: false }
+      const evidence = { seen: settings.marks ?? [], above: 0, isCertain: false }
       const begun = await begin(process, session, "takeOver", evidence)
       const rows = new KnownRows()
       const begunAs = (onEnded: (reason: EndReason) => void) => new SqlIncarnation(settings, begun.known, rows, onEnded)
@@ -211,7 +213,7 @@ export class SqlMetadata implements Metadata {
         current.end("rolledBack")
         return false
       }
-      this.seen = seenAfter(this.seen, list)
+      this.see(list)
       const { halt } = this
       current.learn(list)
       if (halt !== undefined && this.halt === undefined) this.settings.log.info("store_reconciled")
@@ -220,6 +222,11 @@ export class SqlMetadata implements Metadata {
       this.settings.log.debug("incarnations_unknown", { error: String(error) })
       return false
     }
+  }
+
+  private see(list: IncarnationList): void {
+    this.above = Math.max(this.above, this.seen.highest)
+    this.seen = seenAfter(this.seen, list)
   }
 
   /**
@@ -295,7 +302,7 @@ export class SqlMetadata implements Metadata {
       await this.upkeep.repeat(this.settings.clock.monotonicMs(), async session => {
         await session.end(own)
         const list = await session.incarnations()
-        if (lossIn(this.seen, list) === undefined) this.seen = seenAfter(this.seen, list)
+        if (lossIn(this.seen, list) === undefined) this.see(list)
       })
     } catch (error) {
       this.settings.log.debug("metadata_incarnation_not_ended", { incarnation: own, error: String(error) })
@@ -322,7 +329,7 @@ export class SqlMetadata implements Metadata {
   private async tryToBegin(): Promise<void> {
     const { settings, process, upkeep } = this
     const ended = this.current
-    const evidence = { seen: [this.seen], isCertain: this.over === "rolledBack" }
+    const evidence = { seen: [this.seen], above: this.above, isCertain: this.over === "rolledBack" }
     try {
       const { known, seen } = await upkeep.repeat(Infinity, session => begin(process, session, "ifNone", evidence))
       this.rows.forget()
@@ -341,6 +348,8 @@ export class SqlMetadata implements Metadata {
 
 interface Evidence {
   readonly seen: readonly SeenMark[]
+  /** Incarnations up to this one may have begun, also in what the database has lost. */
+  readonly above: number
   /** A lane has found that the database lost commits. */
   readonly isCertain: boolean
 }
@@ -373,7 +382,7 @@ async function begin(
   mode: "takeOver" | "ifNone",
   evidence: Evidence,
 ): Promise<Begun> {
-  const above = Math.max(0, ...evidence.seen.map(({ highest }) => highest))
+  const above = Math.max(evidence.above, ...evidence.seen.map(({ highest }) => highest))
   for (;;) {
     const list = await session.incarnations()
     const loss = list.halt === undefined ? lossBy(evidence, list) : undefined

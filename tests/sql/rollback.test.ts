@@ -13,7 +13,7 @@ import type { DatabaseMark } from "../../src/format/database-mark.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { RealRandom } from "../../src/seams/random/real.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import { Postgres, SqlMetadata } from "../../src/sql/index.js"
+import { Postgres, SqlMetadata, StoreDatabase } from "../../src/sql/index.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
 import { increment, valueNow } from "./increments.js"
@@ -24,12 +24,15 @@ interface Stage {
   open(node: string, marks?: readonly DatabaseMark[]): Promise<SqlMetadata>
   save(): Promise<void>
   restore(): Promise<void>
+  /** Numbers up to this one are taken for incarnations, as if processes had begun them. */
+  skip(upTo: number): Promise<void>
   /** Until a process has read the list of incarnations. */
   pass(): Promise<void>
 }
 
 const rolledBack = (error: unknown): boolean => isFailure(error, "databaseRolledBack")
 const NODE = parseNodeName("a")
+const UNSEEN = 5_000
 const FACTS = { layoutVersion: 1, unreachable: [] }
 
 async function until(stage: Stage, isSo: () => boolean): Promise<void> {
@@ -151,12 +154,31 @@ async function noticedAfterRestart(stage: Stage): Promise<void> {
   }
 }
 
+/** A process has seen incarnations that the one which reconciled the store has not. */
+async function seenMore(stage: Stage): Promise<void> {
+  const [a, b] = [await stage.open("a"), await stage.open("b")]
+  await stage.save()
+  assert.equal(await a.run(increment()), 1)
+  await stage.skip(UNSEEN)
+  assert.ok(await b.learn())
+  await stage.restore()
+  await assert.rejects(a.run(increment()), rolledBack)
+  await until(stage, () => a.halt !== undefined)
+  assert.equal(await a.resume(a.halt?.number ?? 0), true)
+  await b.learn()
+  await until(stage, () => b.incarnations.own > UNSEEN)
+  assert.ok(await a.learn())
+  for (const { trouble } of [a, b]) assert.equal(trouble, undefined, "the store is halted again")
+  assert.equal(await b.run(increment()), 1)
+}
+
 const CHECKS = {
   "noticed by all": noticedByAll,
   "noticed at a start": noticedAtStart,
   "slept through": sleptThrough,
   "noticed by a reader": noticedByReader,
   "noticed after a restart": noticedAfterRestart,
+  "reconciled by a process that has seen less than others": seenMore,
 }
 
 for (const [name, check] of Object.entries(CHECKS)) {
@@ -168,6 +190,7 @@ for (const [name, check] of Object.entries(CHECKS)) {
         open: (node, marks) => world.open(node, world.clock, marks),
         save: async () => void (saved = world.database.copy()),
         restore: async () => world.database.restore(saved),
+        skip: upTo => world.byOperator(session => session.skipIncarnations(upTo)),
         pass: () => world.pass(1_000),
       }),
     )
@@ -210,6 +233,7 @@ for (const [name, check] of Object.entries(CHECKS)) {
             .concat("COMMIT")
             .join(";"),
         ),
+      skip: upTo => StoreDatabase.over(new Postgres(url), url).skipIncarnations(upTo),
       pass: () => wait(100),
     })
     await Promise.all(engines.map(engine => engine.stop()))
