@@ -251,6 +251,11 @@ export class SqlIncarnation {
     if (this.endedBecause === undefined) this.rows.keep(generation, wants, found)
   }
 
+  /** The numbers that its lanes have reached, as acknowledged to them. */
+  get numbers(): readonly number[] {
+    return this.lanes.map(({ state }) => Number(state.number))
+  }
+
   end(reason: EndReason): void {
     if (this.endedBecause !== undefined) return
     this.endedBecause = reason

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { IncarnationList } from "./database.js"
-import { liveBefore, lossIn, NOTHING_SEEN, seenAfter } from "./seen-core.js"
+import { liveBefore, lossIn, NOTHING_SEEN, seenAfter, withNumbers } from "./seen-core.js"
 
 const listOf = (
   highest: number,
@@ -82,6 +82,16 @@ test("the highest incarnation stays seen, whatever a list shows, until a reconci
   const reconciled = listOf(4, [[4, 0, 0]], 1)
   const since = seenAfter(SEEN, reconciled)
   assert.deepEqual([since.highest, lossIn(since, reconciled)], [4, undefined])
+})
+
+test("what lanes have reached since the list was read counts as seen", () => {
+  const seen = withNumbers(SEEN, 7, [12, 20])
+  assert.match(lossIn(seen, listOf(9, [[7, 11, 20]])) ?? "", /lost commits of incarnation 7/)
+  assert.equal(lossIn(seen, listOf(9, [[7, 12, 20]])), undefined)
+  assert.deepEqual(
+    seen.live.map(({ incarnation }) => incarnation),
+    [9, 7],
+  )
 })
 
 test("an incarnation that had not ended by what was seen is as suspect as one in the list", () => {

@@ -43,6 +43,12 @@ export const seenAfter = (seen: DatabaseMark, { reconciliations, highest, live }
   live: live.map(({ incarnation, numbers }) => ({ incarnation, numbers: numbers.map(Number) })),
 })
 
+/** What was seen, with the numbers that the lanes of an incarnation have reached. */
+export const withNumbers = (seen: DatabaseMark, own: number, numbers: readonly number[]): DatabaseMark => ({
+  ...seen,
+  live: [...seen.live.filter(({ incarnation }) => incarnation !== own), { incarnation: own, numbers }],
+})
+
 /**
  * The incarnations that had not ended, by the list or by what was seen: one that another process ended between the
  * rollback and its notice has uploads that the database does not know.

@@ -38,7 +38,7 @@ import { KnownRows } from "./known-rows.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
 import { MeasuredDatabase, StatementTimes } from "./measured-database.js"
-import { liveBefore, lossIn, NOTHING_SEEN, seenAfter, type SeenMark } from "./seen-core.js"
+import { liveBefore, lossIn, NOTHING_SEEN, seenAfter, withNumbers, type SeenMark } from "./seen-core.js"
 
 interface SqlMetadataSettings extends SqlSeams {
   /** Identifies the node: a new incarnation ends the earlier ones of the same node. */
@@ -85,7 +85,7 @@ export class SqlMetadata implements Metadata {
     const process = { node, process: Buffer.from(random.bytes(PROCESS_BYTES)).toString("hex") }
     const session = await settings.database.connect()
     try {
-      const evidence = { seen: settings.marks ?? [], above: 0, isCertain: false }
+      const evidence = { seen: settings.marks ?? [], above: 0 }
       const begun = await begin(process, session, "takeOver", evidence)
       const rows = new KnownRows()
       const begunAs = (onEnded: (reason: EndReason) => void) => new SqlIncarnation(settings, begun.known, rows, onEnded)
@@ -204,12 +204,12 @@ export class SqlMetadata implements Metadata {
   }
 
   private async learnNow(): Promise<boolean> {
-    const { current } = this
+    const { current, seenNow } = this
     try {
       const untilMs = this.settings.clock.monotonicMs()
       const list = await this.upkeep.repeat(untilMs, session => session.incarnations())
       if (current !== this.current) return false
-      if (lossIn(this.seen, list) !== undefined) {
+      if (lossIn(seenNow, list) !== undefined) {
         current.end("rolledBack")
         return false
       }
@@ -222,6 +222,12 @@ export class SqlMetadata implements Metadata {
       this.settings.log.debug("incarnations_unknown", { error: String(error) })
       return false
     }
+  }
+
+  /** What was seen, with what lanes have seen since. */
+  private get seenNow(): DatabaseMark {
+    const { known, numbers } = this.current
+    return withNumbers(this.seen, known.own, numbers)
   }
 
   private see(list: IncarnationList): void {
@@ -329,7 +335,8 @@ export class SqlMetadata implements Metadata {
   private async tryToBegin(): Promise<void> {
     const { settings, process, upkeep } = this
     const ended = this.current
-    const evidence = { seen: [this.seen], above: this.above, isCertain: this.over === "rolledBack" }
+    const lost = this.over === "rolledBack" ? ended.known.own : undefined
+    const evidence = { seen: [this.seenNow], above: this.above, lost }
     try {
       const { known, seen } = await upkeep.repeat(Infinity, session => begin(process, session, "ifNone", evidence))
       this.rows.forget()
@@ -350,8 +357,8 @@ interface Evidence {
   readonly seen: readonly SeenMark[]
   /** Incarnations up to this one may have begun, also in what the database has lost. */
   readonly above: number
-  /** A lane has found that the database lost commits. */
-  readonly isCertain: boolean
+  /** An answer has shown that the database has lost commits of this incarnation of the process. */
+  readonly lost?: Incarnation | undefined
 }
 
 interface Begun {
@@ -359,11 +366,16 @@ interface Begun {
   readonly seen: DatabaseMark
 }
 
-/** What the database has lost of that. It was reconciled since if more reconciliations were made. */
-function lossBy({ seen, isCertain }: Evidence, list: IncarnationList): string | undefined {
+/**
+ * What the database has lost of that. It was reconciled since if more reconciliations were made. One answer may come from
+ * a server that is no longer the database: the list decides, if the incarnation is in it.
+ */
+function lossBy({ seen, lost }: Evidence, list: IncarnationList): string | undefined {
   const loss = seen.map(mark => lossIn(mark, list)).find(found => found !== undefined)
+  if (loss !== undefined || lost === undefined) return loss
   const isSince = seen.every(({ reconciliations }) => reconciliations < list.reconciliations)
-  return loss ?? (isCertain && !isSince ? "it has lost commits of a running node" : undefined)
+  const isListed = list.live.some(({ incarnation }) => incarnation === lost)
+  return isSince || isListed ? undefined : "it has lost commits of a running node"
 }
 
 /** Another process runs as the same node. */

@@ -23,6 +23,11 @@ export class AnsweredDatabase implements Database {
     return next === undefined ? found : next(found)
   }
 
+  /** The next read shows its lane as it was one commit before. */
+  answerOneCommitLate(): void {
+    this.next = ({ lane, ...found }) => ({ ...found, lane: lane && { ...lane, number: lane.number - 1n } })
+  }
+
   /** The answer to the next read arrives once this is called. */
   holdNext(): () => void {
     let release: () => void = () => undefined

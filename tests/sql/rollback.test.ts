@@ -15,6 +15,7 @@ import { RealRandom } from "../../src/seams/random/real.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { Postgres, SqlMetadata, StoreDatabase } from "../../src/sql/index.js"
 import { noPostgres } from "../harness/postgres.js"
+import { AnsweredDatabase } from "./answered-database.js"
 import { Databases } from "./databases.js"
 import { increment, valueNow } from "./increments.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
@@ -196,6 +197,24 @@ for (const [name, check] of Object.entries(CHECKS)) {
     )
   })
 }
+
+test("an answer of a server that is no longer the database halts nothing", () => {
+  const world = new SimulatedWorld(TEST_SEED, SLOW)
+  return world.run(async () => {
+    const { clock, random, telemetry } = world
+    const database = new AnsweredDatabase(world.database)
+    const engine = await SqlMetadata.open({ clock, random, log: telemetry.log, database, node: "a" })
+    const other = await world.open("b")
+    for (const number of [1, 2]) assert.equal(await engine.run(increment()), number)
+    database.answerOneCommitLate()
+    await assert.rejects(engine.run(increment()), rolledBack)
+    while (engine.trouble !== undefined && engine.halt === undefined) await world.pass(100)
+    for (const each of [engine, other]) assert.ok(await each.learn())
+    assert.deepEqual([engine.halt, other.halt], [undefined, undefined])
+    assert.equal(await engine.run(increment()), 3)
+    await engine.stop()
+  })
+})
 
 let databases: Databases
 
