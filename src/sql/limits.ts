@@ -30,6 +30,8 @@ export const SQL_LIMITS = {
   downAfterMs: 5_000,
   /** How often the list of live incarnations is read. */
   incarnationsEveryMs: 5_000,
+  /** Incarnations that may have begun, and were lost by the database, before any process has seen them. */
+  incarnationsUnseenMax: 1_000,
   reconnectMs: { first: 50, most: 5_000 },
 } as const
 

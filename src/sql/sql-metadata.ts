@@ -209,7 +209,7 @@ export class SqlMetadata implements Metadata {
       const untilMs = this.settings.clock.monotonicMs()
       const list = await this.upkeep.repeat(untilMs, session => session.incarnations())
       if (current !== this.current) return false
-      if (lossIn(seenNow, list) !== undefined) {
+      if (lossIn(seenNow, list) !== undefined || this.isGivenAgain(list)) {
         current.end("rolledBack")
         return false
       }
@@ -233,6 +233,12 @@ export class SqlMetadata implements Metadata {
   private see(list: IncarnationList): void {
     this.above = Math.max(this.above, this.seen.highest)
     this.seen = seenAfter(this.seen, list)
+  }
+
+  /** The number of the own incarnation is that of another process: the database has lost that it was given before. */
+  private isGivenAgain({ live }: IncarnationList): boolean {
+    const { own } = this.current.known
+    return live.some(({ incarnation, process }) => incarnation === own && process !== this.process.process)
   }
 
   /**
@@ -370,11 +376,11 @@ interface Begun {
  * What the database has lost of that. It was reconciled since if more reconciliations were made. One answer may come from
  * a server that is no longer the database: the list decides, if the incarnation is in it.
  */
-function lossBy({ seen, lost }: Evidence, list: IncarnationList): string | undefined {
+function lossBy({ seen, lost }: Evidence, list: IncarnationList, own: NodeProcess): string | undefined {
   const loss = seen.map(mark => lossIn(mark, list)).find(found => found !== undefined)
   if (loss !== undefined || lost === undefined) return loss
   const isSince = seen.every(({ reconciliations }) => reconciliations < list.reconciliations)
-  const isListed = list.live.some(({ incarnation }) => incarnation === lost)
+  const isListed = list.live.some(({ incarnation, process }) => incarnation === lost && process === own.process)
   return isSince || isListed ? undefined : "it has lost commits of a running node"
 }
 
@@ -397,11 +403,11 @@ async function begin(
   const above = Math.max(evidence.above, ...evidence.seen.map(({ highest }) => highest))
   for (;;) {
     const list = await session.incarnations()
-    const loss = list.halt === undefined ? lossBy(evidence, list) : undefined
+    const loss = list.halt === undefined ? lossBy(evidence, list, own) : undefined
     if (loss !== undefined) {
       const live = liveBefore(evidence.seen, list).map(parseIncarnation)
       const note = encodeHaltNote({ reason: loss, highest: parseIncarnation(list.highest), live })
-      await session.halt(note, above, list)
+      await session.halt(note, Math.max(above, list.highest) + SQL_LIMITS.incarnationsUnseenMax, list)
       continue
     }
     const hasOther = list.live.some(({ node, process }) => node === own.node && process !== own.process)

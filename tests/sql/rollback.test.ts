@@ -155,6 +155,32 @@ async function noticedAfterRestart(stage: Stage): Promise<void> {
   }
 }
 
+/** A process begins and is lost, and the one that notices the rollback has never seen it. */
+async function numberedOnce(stage: Stage): Promise<void> {
+  const a = await stage.open("a")
+  await stage.save()
+  assert.equal(await a.run(increment()), 1)
+  const lost = await stage.open("b")
+  await stage.restore()
+  await assert.rejects(a.run(increment()), rolledBack)
+  await until(stage, () => a.halt !== undefined)
+  assert.ok(a.incarnations.own > lost.incarnations.own, "an incarnation was numbered twice")
+}
+
+/** A process begins in the database that was rolled back, with the number of one that runs. */
+async function numberedTwice(stage: Stage): Promise<void> {
+  await stage.save()
+  const a = await stage.open("a")
+  await stage.restore()
+  const b = await stage.open("b")
+  assert.equal(a.incarnations.own, b.incarnations.own)
+  await a.learn()
+  await until(stage, () => a.halt !== undefined)
+  await b.learn()
+  await until(stage, () => b.halt !== undefined)
+  assert.notEqual(a.incarnations.own, b.incarnations.own)
+}
+
 /** A process has seen incarnations that the one which reconciled the store has not. */
 async function seenMore(stage: Stage): Promise<void> {
   const [a, b] = [await stage.open("a"), await stage.open("b")]
@@ -179,6 +205,8 @@ const CHECKS = {
   "slept through": sleptThrough,
   "noticed by a reader": noticedByReader,
   "noticed after a restart": noticedAfterRestart,
+  "noticed by a process whose number was given again": numberedTwice,
+  "noticed, and no incarnation is numbered like a lost one": numberedOnce,
   "reconciled by a process that has seen less than others": seenMore,
 }
 
