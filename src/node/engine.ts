@@ -31,11 +31,10 @@ import type { NeedleId } from "../volume/index.js"
 import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import type { OpenedNode } from "./open/contract.js"
+import { DeviceCopies } from "./cluster/device-copies.js"
 import { EpochRetention } from "./cluster/epochs.js"
 import { afterHalt } from "./cluster/after-halt.js"
-import { DatabaseMarks } from "./cluster/database-marks.js"
 import { followRootKey } from "./cluster/root-key.js"
-import { RecordCopies } from "./cluster/record-copies.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
 import { ReplicaComparing } from "./metadata/replica-comparison.js"
 import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
@@ -191,7 +190,7 @@ const refusalOf = ({ reason }: Halt): Failure => fail("databaseRolledBack", { re
 /** What keeps up with the other nodes. */
 interface Sharing {
   readonly services: readonly BackgroundService[]
-  readonly marks?: DatabaseMarks
+  readonly copies?: DeviceCopies
 }
 
 interface OpenedMetadata {
@@ -303,7 +302,7 @@ class EngineBuilder {
       bringIn: folder => this.bringIn(folder),
       giveUp: (id, reason) => devices.remove(id, reason),
       checkPolicy: policy => this.checkPolicy(policy),
-      stop: () => this.stop(tablet ?? shared, sharing.marks),
+      stop: () => this.stop(tablet ?? shared, sharing.copies),
     }
   }
 
@@ -345,14 +344,12 @@ class EngineBuilder {
     if (node === undefined) return { services: [] }
     const { clock, telemetry } = this.seams
     const { metadata, records } = node
-    const marks = new DatabaseMarks(metadata, () => this.devices.kept, clock, telemetry.log)
-    const copies = new RecordCopies(records, () => this.devices.kept, clock, telemetry.log)
-    await marks.write()
+    const copies = new DeviceCopies(records, metadata, () => this.devices.kept, clock, telemetry.log)
     await copies.write()
     const late = metadata.halt === undefined ? [] : [afterHalt(metadata, clock, begin)]
     return {
-      marks,
-      services: [upkeepOf(metadata), records, marks, copies, bucketPolicies(services, clock), ...late],
+      copies,
+      services: [upkeepOf(metadata), records, copies, bucketPolicies(services, clock), ...late],
     }
   }
 
@@ -567,9 +564,9 @@ class EngineBuilder {
     return stack
   }
 
-  private async stop(metadata: { stop(): Promise<void> } | undefined, marks: DatabaseMarks | undefined): Promise<void> {
+  private async stop(metadata: { stop(): Promise<void> } | undefined, copies: DeviceCopies | undefined): Promise<void> {
     await metadata?.stop()
-    await marks?.write()
+    await copies?.write()
     await this.recordManager.stop()
     await mapBounded(this.devices.open, DEVICES_CONCURRENT, ({ checkpointer }) =>
       checkpointer.checkpoint().catch(() => undefined),
