@@ -241,3 +241,27 @@ test("in a database that was rolled back, the newest record that a node knows is
   for (const { record } of [a, b]) assert.deepEqual(record.pausedWork, ["scrub", "repair"])
   isSame(await readSharedRecord(rows), a.record)
 })
+
+test("a node that slept through a reconciliation takes over the record in effect, whatever its generation", async () => {
+  const isHaltedAgain = { number: 2, reason: "a test", highest: parseIncarnation(1), live: [] }
+  for (const [halt, lost] of [
+    [undefined, ["one"]],
+    [undefined, ["one", "two"]],
+    [isHaltedAgain, ["one", "two"]],
+  ] as const) {
+    for (const changes of [false, true]) {
+      const { rows, a, b } = await world()
+      const earlier = new SharedRows()
+      await writeFirstRecord(earlier, FIRST)
+      for (const job of lost) await b.change("lost", paused(job))
+      rows.become(earlier)
+      await a.change("since", paused("scrub"))
+      rows.incarnations = { ...soleProcess(parseIncarnation(2)), reconciliations: 1 }
+      rows.halt = halt
+      if (changes) await b.change("more", paused("repair"))
+      else await b.refresh()
+      assert.deepEqual(b.record.pausedWork, changes ? ["scrub", "repair"] : ["scrub"])
+      isSame(await readSharedRecord(rows), b.record)
+    }
+  }
+})

@@ -208,6 +208,7 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
   private async make(name: string, decide: DecideChange): Promise<ControlRecord> {
     for (let races = 0; races < SHARED_RECORD_LIMITS.racesMax; races += 1) {
       if (this.isStopped) throw fail("stopping", { change: name })
+      if (this.isOfLostTime) await this.read()
       const wanted = decide(this.current)
       if (wanted === undefined || wanted === this.current) return this.current
       const next = { ...wanted, generation: this.current.generation + 1 }
@@ -228,12 +229,18 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
     throw fail("tooManyInFlight", { message: "other nodes change the control record all the time", change: name })
   }
 
+  /** The store was reconciled since the record was read: another one may be in effect, with any generation. */
+  private get isOfLostTime(): boolean {
+    return (this.metadata.incarnations.reconciliations ?? 0) > this.readIn
+  }
+
   private async read(): Promise<void> {
     const { own, reconciliations = 0 } = this.metadata.incarnations
-    const found = await this.readNewest()
+    const { isOfLostTime } = this
+    const found = isOfLostTime ? await readSharedRecord(this.metadata) : await this.readNewest()
     if (found === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
     // An older one is that of a database that was rolled back, and in effect only once it was reconciled with others.
-    if (found.generation > this.current.generation || reconciliations > this.readIn) this.publish(found)
+    if (found.generation > this.current.generation || isOfLostTime) this.publish(found)
     this.readIn = reconciliations
     this.readBy = own
   }
