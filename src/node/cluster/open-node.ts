@@ -105,7 +105,12 @@ class Opening {
     const inspections = await mapBounded(this.config.dataFolders, DEVICES_MAX, path => inspect(this.disk, path))
     const { known, settle, marksFrom } = await this.check(inspections)
     // The folders first: a second start of the same node must not end the incarnation of the one that runs.
-    if (known !== undefined) await this.takeFolders(known, incarnationAfter(inspections))
+    const newest = newestCopy(inspections)
+    if (known !== undefined) {
+      // A newer copy shows that the database was rolled back, which the marks report.
+      const isBehind = newest !== undefined && newest.generation > known.generation
+      await this.takeFolders(isBehind ? newest : known, incarnationAfter(inspections))
+    }
     const marks = await this.marks(inspections, known, marksFrom)
     const metadata = await database.open({ clock, random: random.fork("metadata"), log }, this.name, marks)
     this.metadata = metadata
@@ -115,8 +120,10 @@ class Opening {
       this.taken.map(({ ownership }) => ownership.identity),
     )
     const isNew = known === undefined && (await this.makeStore(metadata, inspections))
-    const newest = metadata.halt === undefined ? undefined : newestCopy(inspections)
-    const record = newest ? await restoreSharedRecord(metadata, newest) : await readSharedRecord(metadata)
+    const record =
+      metadata.halt === undefined || newest === undefined
+        ? await readSharedRecord(metadata)
+        : await restoreSharedRecord(metadata, newest)
     if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
     const found = openSecrets(record.secrets, this.masterKey)
     const secrets = withRootKey(found, this.config)
