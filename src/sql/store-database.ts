@@ -1,6 +1,6 @@
 /** A PostgreSQL database as a store opens it. Messages never show its password. */
 import { fail, isFailure } from "../base/failures.js"
-import type { RowKey, StoreId } from "../base/ids.js"
+import { parseIncarnation, type Incarnation, type RowKey, type StoreId } from "../base/ids.js"
 import {
   CONTROL_ROW_KEY,
   CONVERSION_ROW_KEY,
@@ -66,6 +66,11 @@ export class StoreDatabase {
       const { rows } = await session.fetch({ lane: NO_LANE, keys, ranges: [], counters: [] })
       return rows[0]?.value
     })
+  }
+
+  /** The highest one that has begun, or was skipped. */
+  highestIncarnation(): Promise<Incarnation> {
+    return this.inSession(async session => parseIncarnation((await session.incarnations()).highest))
   }
 
   /** Incarnations that begin from now on have higher numbers than this one. */

@@ -36,7 +36,7 @@ import type { Log } from "../../seams/telemetry/contract.js"
 import { probeDevice, takeFolder, type TakenFolder } from "../control/folders.js"
 import type { MetadataDatabase, SeenMark, SharedMetadata } from "../metadata/database.js"
 import { inspect, type FolderInspection } from "../open/folder-inspection.js"
-import { onDevices, settledBy, type Settled } from "../convert/settle.js"
+import { checkNotRestored, onDevices, settledBy, type Settled } from "../convert/settle.js"
 import { begunStoreId, firstRecord, makeDevices } from "../open/new-store.js"
 import type { OpenedStore } from "../open/contract.js"
 import { checkUnchanged, incarnationAfter, overruledOptions, withRootKey } from "../open/open-store.js"
@@ -170,6 +170,10 @@ class Opening {
     const { database } = this.seams
     const [storeId, row, conversion] = [await database.storeId(), await database.control(), await database.conversion()]
     const settled = conversion && settledBy(inspections, conversion, row)
+    if (settled !== undefined && row === undefined) {
+      const marks = await this.marks(inspections, undefined)
+      checkNotRestored(settled.record, marks, await database.highestIncarnation())
+    }
     const hasRecord = row !== undefined || settled !== undefined
     const outdatedBelow = settled?.record.generation ?? conversion?.generation
     for (const inspection of inspections) checkFolder(inspection, storeId, hasRecord, outdatedBelow)

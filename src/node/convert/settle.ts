@@ -3,14 +3,16 @@
  * makes the database agree.
  *
  * Promises  A node starts on a database only if the devices say that the metadata is there. From then on the record in
- *           the database is newer than any on a device, also than one of an attempt that came to nothing.
+ *           the database is newer than any on a device, also than one of an attempt that came to nothing. A database that
+ *           was restored to a moment of the copy is not taken for one whose copy was finished.
  */
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import type { DeviceId } from "../../base/ids.js"
+import type { DeviceId, Incarnation } from "../../base/ids.js"
 import { setConversion } from "../../coordination/index.js"
 import { votingIds, withBallast, writeControlRecord } from "../../device/index.js"
 import type { ControlRow, ConversionRow } from "../../format/cluster-rows.js"
 import { parseControlRecord, type ControlRecord } from "../../format/control-record.js"
+import type { DatabaseMark } from "../../format/database-mark.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { SharedMetadata } from "../metadata/database.js"
 import type { FolderInspection } from "../open/folder-inspection.js"
@@ -57,23 +59,45 @@ export function settledBy(
   if (found.tablets.length > 0)
     throw onDevices(inspections.find(({ content }) => content.kind === "device")?.path ?? "")
   const generation = Math.max(conversion.generation, found.generation, row?.generation ?? 0) + 1
+  const present = row && isNewest(row, found) ? parseControlRecord(row.record) : found
   return {
-    record: { ...(row === undefined ? found : parseControlRecord(row.record)), generation },
+    record: { ...present, generation },
     marksFrom: row === undefined ? generation : 0,
-    settle: (metadata, disk, folders) => settle(metadata, conversion, { ...found, generation }, disk, folders),
+    settle: (metadata, disk, folders) => settle(metadata, conversion, found, generation, { disk, folders }),
   }
+}
+
+/** Otherwise the database was rolled back, and the newest copy is put back, as after any halt. */
+const isNewest = (present: Pick<ControlRecord, "generation">, found: ControlRecord): boolean =>
+  present.generation >= found.generation
+
+/**
+ * For a database without a control record, which is that of an unfinished copy. Throws `databaseRolledBack` if the
+ * devices were used by incarnations that began after everything in it. All that devices know of a database that the store
+ * has left is below it.
+ */
+export function checkNotRestored(
+  { devices }: ControlRecord,
+  marks: readonly DatabaseMark[],
+  highest: Incarnation,
+): void {
+  const homes = devices.map(({ home }) => home?.incarnation ?? 0)
+  if (Math.max(0, ...homes, ...marks.map(mark => mark.highest)) <= highest) return
+  throw fail("databaseRolledBack", {
+    message:
+      "the database was restored to a moment at which the store had not moved into it yet: most of the metadata is not in it. Restore it to a later moment",
+  })
 }
 
 async function settle(
   metadata: SharedMetadata,
   { state }: ConversionRow,
   found: ControlRecord,
-  disk: Disk,
-  folders: readonly OwnFolder[],
+  generation: number,
+  { disk, folders }: { readonly disk: Disk; readonly folders: readonly OwnFolder[] },
 ): Promise<void> {
-  const { generation } = found
   const present = await readSharedRecord(metadata)
-  const record = { ...(present ?? found), generation }
+  const record = { ...(present !== undefined && isNewest(present, found) ? present : found), generation }
   if (present === undefined) for (const { path } of folders) await removeDatabaseMark(disk, path)
   // First on the devices: an attempt that came to nothing may have left another decision on some of them.
   await decideOn(disk, folders, record)
@@ -83,7 +107,10 @@ async function settle(
   if (present === undefined) await replaceSharedRecord(metadata, undefined, record)
 }
 
-/** The record is on more than half of the devices that vote in it once this resolves. */
+/**
+ * The record is on more than half of the devices that vote in it once this resolves. If it says that they keep the
+ * metadata, they attest nothing of a database any more.
+ */
 export async function decideOn(disk: Disk, folders: readonly OwnFolder[], record: ControlRecord): Promise<void> {
   const voting = votingIds(record)
   let accepted = 0
@@ -96,10 +123,20 @@ export async function decideOn(disk: Disk, folders: readonly OwnFolder[], record
       if (!isFailure(error, "deviceFailed", "deviceFull")) throw error
     }
   }
-  if (2 * accepted > voting.length) return
-  throw fail("devicesMissing", {
-    message: "too few devices accept the decision where the metadata is: attach all of them",
-    accepted,
-    devices: voting.length,
-  })
+  if (2 * accepted <= voting.length)
+    throw fail("devicesMissing", {
+      message: "too few devices accept the decision where the metadata is: attach all of them",
+      accepted,
+      devices: voting.length,
+    })
+  if (record.tablets.length > 0) await forgetDatabase(disk, folders)
+}
+
+async function forgetDatabase(disk: Disk, folders: readonly OwnFolder[]): Promise<void> {
+  for (const { path } of folders) {
+    await removeDatabaseMark(disk, path).catch((error: unknown) => {
+      // A mark that stays is below all incarnations of another database.
+      if (!isFailure(error, "deviceFailed")) throw error
+    })
+  }
 }

@@ -17,6 +17,8 @@ export interface MetadataDatabase {
   control(): Promise<ControlRow | undefined>
   /** Where the metadata of a converted store is, also before any incarnation has begun. */
   conversion(): Promise<ConversionRow | undefined>
+  /** The highest incarnation that has begun. */
+  highestIncarnation(): Promise<Incarnation>
   /** Incarnations that begin from now on have higher numbers than this one. */
   skipIncarnations(upTo: number): Promise<void>
   /**
