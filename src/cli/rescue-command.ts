@@ -1,5 +1,6 @@
 /** `hayloft rescue`: recovers a store that cannot be opened into a new store. */
 import { Option, type Command } from "commander"
+import { DEVICES_MAX, STORE_DEVICES_MAX } from "../base/limits.js"
 import { type SettingsInput, parseDataFolders, type Setting, type SettingName, SETTINGS } from "../config/index.js"
 import type { ListSums, RescueEntry, RescueSummary } from "../rescue/index.js"
 import { CliError } from "./exit-codes.js"
@@ -13,6 +14,9 @@ import { printable, sizeText } from "./text.js"
 /** Settings of a first start that apply to the new store. */
 const STORE_SETTINGS = ["redundancy", "matrix", "metaCopies", "blockSize", "masterKeyFile"] as const
 
+/** Those of all machines of a store, and of the new one. */
+const FOLDERS_MAX = STORE_DEVICES_MAX + DEVICES_MAX
+
 interface RescueOptions extends OutputOptions {
   readonly from: readonly string[]
   readonly to?: readonly string[]
@@ -24,7 +28,7 @@ export function addRescueCommand(program: Command, io: CliIo, signal: AbortSigna
     .description(
       "recover a store whose metadata is lost from its data folders into a new store; exit code 1 if anything is incomplete",
     )
-    .requiredOption("--from <FOLDER...>", "data folders of the lost store; they are only read")
+    .requiredOption("--from <FOLDER...>", "data folders of the lost store, of all its machines; they are only read")
     .option("--to <FOLDER...>", "new or empty folders for the new store")
     .option("--dry-run", "read and verify everything, and write nothing")
   for (const name of STORE_SETTINGS) {
@@ -45,7 +49,7 @@ async function rescueCommand(
   if (to.length === 0 && !dryRun)
     throw new CliError("usage", "name folders for the new store with --to, or add --dry-run")
   // This also refuses a folder that is on both sides, or inside another.
-  parseDataFolders([...from, ...to], "--from and --to", io.workingFolder)
+  parseDataFolders([...from, ...to], "--from and --to", io.workingFolder, FOLDERS_MAX)
   const newStore: { [name in SettingName]?: readonly string[] } = { data: to.length === 0 ? ["rescued"] : to }
   for (const name of STORE_SETTINGS) {
     const text = options[name]
@@ -54,7 +58,7 @@ async function rescueCommand(
   const settings: SettingsInput = { ...newStore, logLevel: ["warn"] }
   const config = await configOf(io, settings, undefined)
   const request = {
-    from: parseDataFolders(from, "--from", io.workingFolder),
+    from: parseDataFolders(from, "--from", io.workingFolder, FOLDERS_MAX),
     config: to.length === 0 ? { ...config, dataFolders: [] } : config,
     isDryRun: dryRun,
   }

@@ -38,7 +38,12 @@ export function expandBraces(text: string, where: string): string[] {
 }
 
 /** Parses data folders into absolute paths: no duplicates, none inside another, at most `DEVICES_MAX`. */
-export function parseDataFolders(texts: readonly string[], where: string, workingFolder: string): string[] {
+export function parseDataFolders(
+  texts: readonly string[],
+  where: string,
+  workingFolder: string,
+  foldersMax: number = DEVICES_MAX,
+): string[] {
   const folders = texts
     .flatMap(text => {
       if (text === "") refuse(where, text, "a folder")
@@ -47,9 +52,9 @@ export function parseDataFolders(texts: readonly string[], where: string, workin
       return expandBraces(text, where)
     })
     .map(path => resolve(workingFolder, path))
-  if (folders.length > DEVICES_MAX) {
+  if (folders.length > foldersMax) {
     throw fail("invalidConfig", {
-      message: `${where}: ${folders.length} data folders, but at most ${DEVICES_MAX} are possible`,
+      message: `${where}: ${folders.length} data folders, but at most ${foldersMax} are possible`,
     })
   }
   for (const [i, folder] of folders.entries()) {

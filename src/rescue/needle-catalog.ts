@@ -4,6 +4,7 @@
  *
  * Promises  Respects tombstones: the last record of a needle in a folder counts.
  * Limits    `needlesMax`; `add` returns false beyond it, and the catalog is unusable from then on.
+ *           65,536 folders.
  */
 import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
@@ -27,6 +28,8 @@ export interface CatalogedUpload {
   born: { readonly multipartId: MultipartId | undefined; readonly plannedLengthBytes: number | undefined } | undefined
   /** Row of its latest needle in the table. */
   latest: number
+  /** Its bytes up to this generation waited for their deletion; undefined: none. */
+  releasedGeneration?: number
 }
 
 /** A shard, by the last record of it in its folder. */
@@ -38,6 +41,12 @@ export interface CatalogedShard {
   readonly slot: number
   readonly policy: Policy
   readonly blockLengthBytes: number
+}
+
+/** Bytes of an upload that no row references any more: those of this generation, and of earlier ones. */
+export interface Release {
+  readonly uploadId: UploadId
+  readonly generation: number
 }
 
 interface UploadShards {
@@ -55,7 +64,7 @@ class NeedleTable {
   count = 0
   private capacity = ROWS_AT_FIRST
   before = new Int32Array(ROWS_AT_FIRST)
-  folder = new Uint8Array(ROWS_AT_FIRST)
+  folder = new Uint16Array(ROWS_AT_FIRST)
   volume = new Uint32Array(ROWS_AT_FIRST)
   offset = new Float64Array(ROWS_AT_FIRST)
   headerBytes = new Uint32Array(ROWS_AT_FIRST)
@@ -81,7 +90,7 @@ class NeedleTable {
     }
     const { capacity } = this
     this.before = grown(this.before, new Int32Array(capacity))
-    this.folder = grown(this.folder, new Uint8Array(capacity))
+    this.folder = grown(this.folder, new Uint16Array(capacity))
     this.volume = grown(this.volume, new Uint32Array(capacity))
     this.offset = grown(this.offset, new Float64Array(capacity))
     this.headerBytes = grown(this.headerBytes, new Uint32Array(capacity))
@@ -182,6 +191,18 @@ export class NeedleCatalog {
 
   upload(uploadId: UploadId): CatalogedUpload | undefined {
     return this.uploads.get(uploadId)
+  }
+
+  /** Takes down that no row referenced these bytes any more. */
+  release({ uploadId, generation }: Release): void {
+    const upload = this.uploads.get(uploadId)
+    if (upload) upload.releasedGeneration = Math.max(upload.releasedGeneration ?? 0, generation)
+  }
+
+  /** Whether shards are left that did not wait for their deletion. */
+  isKept(upload: CatalogedUpload): boolean {
+    const { releasedGeneration = NONE } = upload
+    return this.shardsOf(upload).shards.some(({ generation }) => generation > releasedGeneration)
   }
 
   keyOf(owner: NeedleOwner): CatalogedKey | undefined {

@@ -5,7 +5,10 @@
  * A version in a complete snapshot is certain; one in an incomplete snapshot is probable, and so is a candidate, which
  * only needles attest. Of several candidates the newest complete one counts; all count if each is a separate version.
  * A candidate without anything newer than the snapshot never replaces a version in the snapshot.
+ * Uploads to different nodes have no order: the chosen one is then no more than one of those that may be the newest, and
+ * the others are reported.
  */
+import { incarnationOf } from "../format/upload-id.js"
 import { etagOfHead, versionIdOfHead, type VersionHead } from "../format/version-record.js"
 import { candidatesOf, type Candidate } from "./candidates-core.js"
 import type { KnownVersion } from "./key-rows-core.js"
@@ -22,6 +25,10 @@ import {
 
 const NOT_NEWER = "not written: the key has a version, and there is no evidence that this upload was completed"
 
+const NOT_CHOSEN = "not written: another node has stored the key too, and nothing shows which of the uploads is newer"
+const IS_CHOSEN = "another node has stored the key too, and its upload, which is listed, may be newer"
+const ORDER_UNKNOWN = "its place among the versions that other nodes have stored since the snapshot is not known"
+
 const isPlanned = <Other extends Lost>(planned: PlannedVersion | Other): planned is PlannedVersion =>
   "certainty" in planned
 const isLost = (planned: PlannedVersion | Lost): planned is Lost => !isPlanned(planned)
@@ -34,6 +41,7 @@ export function planKey(facts: KeyFacts): KeyPlan {
   const isEach = facts.versioning === "enabled"
   const whole = open.filter(({ planned }) => isPlanned(planned))
   const chosen = isEach ? whole : whole.slice(-1)
+  const rivals = facts.isShared ? rivalsOf(whole) : []
   // A version that was overwritten, or certainly deleted, may be missing.
   const isGone = ({ lacksShards, isNull }: LostVersion): boolean =>
     lacksShards && (facts.isAllHere || (isNull && !isEach && chosen.length > 0))
@@ -42,16 +50,30 @@ export function planKey(facts: KeyFacts): KeyPlan {
   const isReported = ({ newest }: Candidate): boolean => isEach || newest > (chosen[0]?.newest ?? "")
   const lost = open.filter(candidate => !isPlanned(candidate.planned) && isReported(candidate))
   return {
-    versions: [...known, ...chosen.map(({ planned }) => planned)].filter(isPlanned),
+    versions: [...known, ...chosen.map(({ planned }) => noted(planned, rivals.length > 0, isEach))].filter(isPlanned),
     incomplete: [...known, ...lost.map(({ planned }) => planned)].filter(isLost),
-    leftOut: leftOut.map(({ planned: { sizeBytes, reportEntry } }) => ({
-      sizeBytes,
-      reportEntry: withNote(reportEntry, NOT_NEWER),
-    })),
-    superseded: open.length - chosen.length - lost.length,
+    leftOut: [
+      ...leftOut.map(({ planned }) => leftOutFor(NOT_NEWER, planned)),
+      ...(isEach ? [] : rivals.map(({ planned }) => leftOutFor(NOT_CHOSEN, planned))),
+    ],
+    superseded: open.length - chosen.length - lost.length - (isEach ? 0 : rivals.length),
     deleted: named.length - known.length,
   }
 }
+
+/** Of the uploads to each node but the one with the last id, the newest. */
+function rivalsOf(whole: readonly Candidate[]): readonly Candidate[] {
+  const newest = new Map(whole.map(candidate => [incarnationOf(candidate.newest), candidate]))
+  return [...newest.values()].filter(candidate => candidate !== whole.at(-1))
+}
+
+const leftOutFor = (note: string, { sizeBytes, reportEntry }: PlannedVersion | Lost): Lost => ({
+  sizeBytes,
+  reportEntry: withNote(reportEntry, note),
+})
+
+const noted = (planned: Candidate["planned"], hasRivals: boolean, isEach: boolean): Candidate["planned"] =>
+  hasRivals ? { ...planned, reportEntry: withNote(planned.reportEntry, isEach ? ORDER_UNKNOWN : IS_CHOSEN) } : planned
 
 /** A version that cannot be recovered, and whether missing shards are the reason. */
 interface LostVersion extends Lost {

@@ -74,6 +74,8 @@ export interface KeyFacts {
   readonly known: KnownKey | undefined
   readonly uploads: readonly CatalogedUpload[]
   readonly isSnapshotComplete: boolean
+  /** Several nodes wrote to the store at the same time: ids of different ones do not show which upload is newer. */
+  readonly isShared: boolean
   /** All folders of the store are present and undamaged: a shard in none of them was removed. */
   readonly isAllHere: boolean
   /** Undefined if there is no snapshot. */

@@ -204,6 +204,7 @@ export class Rescue {
     this.passes += 1
     const tasks = new BoundedTasks(RESCUE_LIMITS.concurrentKeysMax)
     const visited = new Set<CatalogedKey>()
+    for await (const release of this.snapshot?.releases(this.signal) ?? []) catalog.release(release)
     try {
       for await (const { bucketId, key, row, records } of this.snapshot?.keys(this.signal) ?? []) {
         if (!isOf({ bucketId, key }, part)) continue
@@ -233,10 +234,11 @@ export class Rescue {
   ): Promise<void> {
     this.signal.throwIfAborted()
     const plan = planKey({
-      // An upload whose shards were all removed was deleted, overwritten or aborted.
-      uploads: uploads.filter(upload => catalog.shardsOf(upload).shards.length > 0),
+      // An upload whose shards were all removed, or were to be, was deleted, overwritten or aborted.
+      uploads: uploads.filter(upload => catalog.isKept(upload)),
       ...{ known, isSnapshotComplete: this.snapshot?.isComplete ?? false },
       isAllHere: this.sources.isWhole && this.damages === 0,
+      isShared: this.sources.isShared,
       decidedBelow: this.snapshot?.header.decidedBelow,
       versioning: this.buckets.versioningOf(bucketId),
       bodyOf: (uploadId, lengthBytes) => this.bodyOf(catalog, uploadId, lengthBytes),

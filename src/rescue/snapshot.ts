@@ -13,11 +13,18 @@ import {
   type MetadataRecord,
 } from "../format/metadata-backup.js"
 import { decodeAccessKey, type AccessKeyRecord } from "../format/identity-records.js"
-import { decodeAccount, decodeBucket, decodeSetting, type AccountRecord, type BucketRecord } from "../format/records.js"
+import {
+  decodeAccount,
+  decodeBucket,
+  decodePendingDeletion,
+  decodeSetting,
+  type AccountRecord,
+  type BucketRecord,
+} from "../format/records.js"
 import { bucketRowKey, parseObjectRowKey, settingRowKey } from "../format/row-key.js"
 import { chunkOfKey, SYSTEM_BUCKET_ID, type SettingDocuments } from "../object/index.js"
 import { bodyOf } from "../block/index.js"
-import type { CatalogedUpload, NeedleCatalog } from "./needle-catalog.js"
+import type { CatalogedUpload, NeedleCatalog, Release } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"
 
 /** The contents of a snapshot apart from objects. */
@@ -45,6 +52,8 @@ export interface Snapshot {
   readonly facts: SnapshotFacts
   /** Objects in the order of their keys. */
   keys(signal: AbortSignal): AsyncGenerator<SnapshotKey, void>
+  /** Bytes that were kept for a while after their last version was deleted or overwritten. */
+  releases(signal: AbortSignal): AsyncGenerator<Release, void>
 }
 
 /** The candidate uploads of each chunk of a snapshot; normally one. */
@@ -96,6 +105,7 @@ export class SnapshotFinder {
     let last: MetadataChunk | undefined
     let [found, records, isWhole] = [0, 0, true]
     const numbers = [...chunks.keys()].sort((a, b) => a - b)
+    const withReleases: number[] = []
     for (const number of numbers) {
       const chunk = await this.chunk(chunks, number, signal)
       isWhole &&= chunk !== undefined && number === found && chunk.header.recordsBefore === records
@@ -105,11 +115,13 @@ export class SnapshotFinder {
       found += 1
       records += chunk.records.length
       for (const record of chunk.records) facts.take(record)
+      if (chunk.records.some(({ family }) => family === "releases")) withReleases.push(number)
     }
     if (!first) return undefined
     const isComplete = isWhole && last?.header.isLast === true
     const keys = (of: AbortSignal) => this.keysOf(chunks, numbers, of)
-    return { isComplete, header: first, chunks: found, records, facts, keys }
+    const releases = (of: AbortSignal) => this.releasesIn(chunks, withReleases, of)
+    return { isComplete, header: first, chunks: found, records, facts, keys, releases }
   }
 
   /** Undefined if it cannot be read. */
@@ -130,6 +142,22 @@ export class SnapshotFinder {
       }
     }
     return undefined
+  }
+
+  private async *releasesIn(
+    chunks: Chunks,
+    numbers: readonly number[],
+    signal: AbortSignal,
+  ): AsyncGenerator<Release, void> {
+    for (const number of numbers) {
+      for (const { family, value } of (await this.chunk(chunks, number, signal))?.records ?? []) {
+        const record = family === "releases" ? decodePendingDeletion(value) : undefined
+        // Rows still reference the parts of the other kinds, until the collector removes them with their bytes.
+        if (record?.kind !== "extent") continue
+        const { uploadId, generation, exceptions } = record.extent
+        yield { uploadId, generation: Math.max(generation, ...exceptions.map(run => run.generation)) }
+      }
+    }
   }
 
   private async *keysOf(

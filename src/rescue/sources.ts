@@ -23,6 +23,8 @@ export interface Sources {
   readonly masterKey: Uint8Array | undefined
   /** Every device of the record is present. */
   readonly isWhole: boolean
+  /** Of a store of several nodes. */
+  readonly isShared: boolean
   /** Files that could not be read: one line each. */
   readonly notes: readonly string[]
 }
@@ -55,7 +57,8 @@ export async function openSources(
   const secrets = record && secretsOf(record, fileKey, notes)
   const volumes = folders.map(path => foldersOf(path).volumes)
   const isWhole = record !== undefined && record.devices.every(({ id }) => findings.devices.has(id))
-  return { volumes, storeId, record, secrets, masterKey: fileKey, isWhole, notes }
+  const isShared = record !== undefined && record.tablets.length === 0
+  return { volumes, storeId, record, secrets, masterKey: fileKey, isWhole, isShared, notes }
 }
 
 const notThere = (path: string): Failure =>

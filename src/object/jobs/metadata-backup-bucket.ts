@@ -41,9 +41,20 @@ export const ensureSystemBucket = command<[], void>({
 const PREFIX = "metadata/"
 const CHUNK_KEY = /^(metadata\/\d{16}-\d{10})\/(\d{8})(\.last)?$/
 
-/** The name of a snapshot: the position and the process incarnation in which it started. Sorts by start. */
-export const snapshotName = (fromPosition: number, incarnation: number): string =>
-  `${PREFIX}${String(fromPosition).padStart(16, "0")}-${String(incarnation).padStart(10, "0")}`
+const ORDER_DIGITS = 16
+
+/** The name of a snapshot: its order, and the process incarnation that writes it. Sorts by order. */
+export const snapshotName = (order: number, incarnation: number): string =>
+  `${PREFIX}${String(order).padStart(ORDER_DIGITS, "0")}-${String(incarnation).padStart(10, "0")}`
+
+/**
+ * The order of a snapshot that starts now: its position, or one above that of the newest complete one, if that is more.
+ * Positions of several processes do not show which of their snapshots is newer.
+ */
+export const nextOrder = (newest: StoredSnapshot | undefined, position: number): number =>
+  Math.max(position, newest === undefined ? 0 : orderOf(newest.name) + 1)
+
+const orderOf = (name: string): number => Number(name.slice(PREFIX.length, PREFIX.length + ORDER_DIGITS))
 
 export const chunkKey = (snapshot: string, number: number, isLast: boolean): ObjectKey =>
   objectKeyOfText(`${snapshot}/${String(number).padStart(8, "0")}${isLast ? ".last" : ""}`)

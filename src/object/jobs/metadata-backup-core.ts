@@ -3,8 +3,9 @@
  *
  * Promises  The rows of one object key are in one slice, from one moment, so that a version that moves between
  *           families is never missed. A key with more rows than fit a slice has several: its `current` row is then
- *           repeated after them, since versions move there. Buckets are repeated at the end, for those created
- *           meanwhile.
+ *           repeated after them, since versions move there. Pending deletions follow the objects: of an upload that is
+ *           replaced meanwhile, the backup contains the row that references it, or its pending deletion, or both.
+ *           Buckets are repeated at the end, for those created meanwhile.
  */
 import type { Family } from "../../base/families.js"
 import { OBJECT_FAMILIES, REPLICATED_FAMILIES } from "../../base/families.js"
@@ -16,11 +17,15 @@ import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 /** What nodes share while they run belongs to no user, and means nothing to another store. */
 const isKept = (family: Family): boolean => family !== "cluster"
 
+const LAST_PHASES = [OBJECT_FAMILIES, ["releases"], ["buckets"]] as const
+/** Also before the objects: a reader knows the bucket of each object. */
+const isFirst = (family: Family): boolean =>
+  isKept(family) && !OBJECT_FAMILIES.includes(family) && family !== "releases"
+
 /** The phases of the walk. */
 const PHASES: readonly (readonly Family[])[] = [
-  ...REPLICATED_FAMILIES.filter(family => isKept(family) && !OBJECT_FAMILIES.includes(family)).map(family => [family]),
-  OBJECT_FAMILIES,
-  ["buckets"],
+  ...REPLICATED_FAMILIES.filter(isFirst).map(family => [family]),
+  ...LAST_PHASES,
 ]
 const OBJECT_PHASE = PHASES.indexOf(OBJECT_FAMILIES)
 const START = rowKeyOf("")

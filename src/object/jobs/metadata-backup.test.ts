@@ -7,6 +7,7 @@ import { fail } from "../../base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation } from "../../base/ids.js"
 import {
   parseLogSequence,
+  parsePosition,
   parseStoreId,
   parseTabletId,
   parseUploadId,
@@ -21,9 +22,10 @@ import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { CONTROL_ROW_KEY } from "../../format/cluster-rows.js"
 import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "../../format/metadata-backup.js"
+import { decodePendingDeletion } from "../../format/records.js"
 import { objectRowKey } from "../../format/row-key.js"
 import { decodeVersion } from "../../format/version-record.js"
-import { command, soleProcess } from "../../metadata/index.js"
+import { command, soleProcess, type Metadata } from "../../metadata/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { SYSTEM_BUCKET, SYSTEM_BUCKET_ID, storedSnapshots } from "./metadata-backup-bucket.js"
@@ -48,13 +50,14 @@ class Scene {
     readonly world: StoreWorld<TestDevices>,
     number = 1,
     isShared = false,
+    metadata: Metadata = world.tablet,
   ) {
     const { clock, tablet, blocks, compute, telemetry } = world
     tablet.incarnations = soleProcess(parseIncarnation(number))
     this.changes = new WatchedMetadata(tablet)
     this.uploads = new Uploads(new SimRandom(77 + number), tablet, blocks, telemetry.log)
     const store = { policy: world.policy, blockBytes: 16 * KIB }
-    const backend = { clock, metadata: tablet, blocks, uploads: this.uploads, log: telemetry.log }
+    const backend = { clock, metadata, blocks, uploads: this.uploads, log: telemetry.log }
     const ingest = new Ingest(backend, compute, store, () => undefined)
     const facts = { storeId, tabletId: parseTabletId(1) }
     const random = new SimRandom(5)
@@ -267,6 +270,43 @@ test("in a shared store a snapshot follows every hour: other processes may have 
   assert.equal(scene.snapshots.length, 2)
 })
 
+test("a snapshot is newer than those that other processes have written before, whatever their positions", async () => {
+  const first = await Scene.open()
+  const { world } = first
+  await first.put("key", Buffer.from("x"))
+  await first.later()
+  /** A process whose positions are below those of the first one. */
+  class EarlierPositions extends WatchedMetadata {
+    override get position() {
+      return parsePosition(1)
+    }
+  }
+  const second = new Scene(world, 2, true, new EarlierPositions(world.tablet))
+  for (let round = 0; round < 3; round += 1) {
+    const before = second.snapshots.at(-1)?.modifiedMs ?? 0
+    await second.later()
+    assert.ok((second.snapshots.at(-1)?.modifiedMs ?? 0) > before, `round ${round}: the last one is the newest`)
+    assert.equal(second.snapshots.length, 2)
+  }
+})
+
+test("a process that loses the job while it writes a snapshot begins another one when it has the job again", async () => {
+  const scene = await Scene.open()
+  await scene.put("key", Buffer.from("x"))
+  await scene.world.clock.advance(METADATA_BACKUP_LIMITS.everyMs)
+  await scene.world.clock.runUntil(scene.backup.step())
+  assert.match(scene.backup.progress(), /^writing/)
+  await scene.backup.release()
+  await scene.settle()
+  assert.equal(scene.snapshots.length, 0)
+  await scene.put("key", Buffer.from("y"))
+  await scene.later()
+  assert.deepEqual(
+    scene.snapshots.map(({ isComplete }) => isComplete),
+    [true],
+  )
+})
+
 test("uploads of another live process are undecided, also those that it begins after the snapshot", async () => {
   const { uploads, world } = await Scene.open()
   const before = uploads.nextId()
@@ -351,6 +391,35 @@ test("a version that exists throughout a walk is in it, wherever it moves meanwh
     )
     for (const [id, { md5 }] of begun) if (alive.has(id)) assert.ok(found.has(md5), `round ${round}: ${id}`)
   }
+})
+
+test("an upload that is replaced during a walk is in the row that was read, or among the pending deletions", async () => {
+  const scene = await Scene.open("replica:1")
+  const { world } = scene
+  const keys = Array.from({ length: 12 }, (_, i) => `key${i}`)
+  const uploadOf = (key: string): UploadId | undefined => {
+    const row = world.tablet.committed.get("current", objectRowKey(world.home.id, objectKeyOfText(key)))
+    const content = row && decodeVersion(row.value).content
+    return content?.kind === "extent" ? content.extent.uploadId : undefined
+  }
+  for (const key of keys) await scene.put(key, world.random.bytes(20 * KIB))
+  const replaced = new Set<UploadId>()
+  const rows = await walked(scene, async () => {
+    const key = must(keys[world.random.below(keys.length)], "there are keys")
+    replaced.add(must(uploadOf(key), "it is stored in blocks"))
+    await scene.put(key, world.random.bytes(20 * KIB))
+  })
+  const found = new Set<UploadId>()
+  for (const { family, row } of rows) {
+    const content = family === "current" ? decodeVersion(row.value).content : undefined
+    const release = family === "releases" ? decodePendingDeletion(row.value) : undefined
+    if (content?.kind === "extent") found.add(content.extent.uploadId)
+    if (release?.kind === "extent") found.add(release.extent.uploadId)
+  }
+  // Those that were stored and replaced during the last steps may be younger than all that was read.
+  const missing = [...replaced].slice(0, -3).filter(uploadId => !found.has(uploadId))
+  assert.ok(replaced.size > 10)
+  assert.deepEqual(missing, [])
 })
 
 test("a key with more rows than fit a slice has several, with its current row repeated after them", async () => {

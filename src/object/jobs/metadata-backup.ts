@@ -31,6 +31,7 @@ import type { Ingest } from "../ingest.js"
 import {
   chunkKey,
   ensureSystemBucket,
+  nextOrder,
   outdatedSnapshots,
   snapshotName,
   storedSnapshots,
@@ -136,7 +137,7 @@ export class MetadataBackup implements Job {
     const stored = await this.metadata.ask(snapshots())
     this.newest = stored.findLast(({ isComplete }) => isComplete)
     if (!this.isDue(this.newest)) return "idle"
-    await this.begin()
+    await this.begin(this.newest)
     return "busy"
   }
 
@@ -150,14 +151,14 @@ export class MetadataBackup implements Job {
     return this.clock.wallMs() - newest.modifiedMs >= this.everyMs
   }
 
-  private async begin(): Promise<void> {
+  private async begin(newest: StoredSnapshot | undefined): Promise<void> {
     await this.metadata.run(ensureSystemBucket())
     this.beganMs = this.clock.monotonicMs()
     this.changesBefore = this.changes?.changes
     const fromPosition = this.metadata.position
     const incarnation = this.metadata.incarnations.own
     this.writing = {
-      name: snapshotName(fromPosition, incarnation),
+      name: snapshotName(nextOrder(newest, fromPosition), incarnation),
       incarnation,
       fromPosition,
       startedMs: this.clock.wallMs(),
@@ -169,6 +170,12 @@ export class MetadataBackup implements Job {
       pending: [],
       attempts: undefined,
     }
+  }
+
+  /** Another process continues: its snapshots are newer than the one begun here. */
+  release(): Promise<void> {
+    if (this.writing) this.end()
+    return Promise.resolve()
   }
 
   private async goOn(writing: Writing): Promise<StepOutcome> {

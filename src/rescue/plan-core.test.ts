@@ -1,0 +1,62 @@
+/** The plan for one key from uploads that no snapshot contains, by the nodes that took them. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseUploadId, type UploadId } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
+import { parsePolicy } from "../base/policy.js"
+import type { CatalogedUpload } from "./needle-catalog.js"
+import { planKey } from "./plan-core.js"
+import type { KeyFacts } from "./plan.js"
+
+const hex = (number: number, digits: number): string => number.toString(16).padStart(digits, "0")
+const idOf = (incarnation: number, number: number): UploadId =>
+  parseUploadId(`${hex(incarnation, 8)}${hex(number, 8)}${hex(0, 16)}`)
+const upload = (incarnation: number, number: number): CatalogedUpload => ({
+  ...{ uploadId: idOf(incarnation, number), part: 0, latest: 0 },
+  born: { multipartId: undefined, plannedLengthBytes: KIB },
+})
+
+const facts = (uploads: readonly CatalogedUpload[], given: Partial<KeyFacts> = {}): KeyFacts => ({
+  ...{ known: undefined, uploads, isSnapshotComplete: true, isShared: true, isAllHere: true },
+  ...{ decidedBelow: undefined, versioning: "never" },
+  bodyOf: uploadId => ({
+    kind: "whole",
+    shards: [],
+    extent: {
+      ...{ uploadId, part: 0, lengthBytes: KIB, blockBytes: KIB, generation: 0, exceptions: [] },
+      policy: parsePolicy("ec:2+1"),
+    },
+  }),
+  ...given,
+})
+
+const idsOf = (entries: readonly { readonly reportEntry: { readonly uploadId?: UploadId } }[]) =>
+  entries.map(({ reportEntry }) => reportEntry.uploadId)
+
+const UPLOADS = [upload(1, 7), upload(1, 9), upload(3, 2), upload(3, 4)]
+
+test("of uploads to one node the newest is written, and the others are superseded", () => {
+  const plan = planKey(facts(UPLOADS.slice(0, 2)))
+  assert.deepEqual([idsOf(plan.versions), plan.leftOut, plan.superseded], [[idOf(1, 9)], [], 1])
+  assert.ok(plan.versions.every(({ reportEntry }) => !/another node/.test(reportEntry.notes.join())))
+})
+
+test("of uploads to several nodes one is written, and the newest of each other node is listed", () => {
+  const plan = planKey(facts(UPLOADS))
+  assert.deepEqual([idsOf(plan.versions), idsOf(plan.leftOut), plan.superseded], [[idOf(3, 4)], [idOf(1, 9)], 2])
+  assert.match(plan.versions[0]?.reportEntry.notes.join() ?? "", /may be newer/)
+  assert.match(plan.leftOut[0]?.reportEntry.notes.join() ?? "", /nothing shows which of the uploads is newer/)
+})
+
+test("processes of one machine follow one another: the newest upload is the one of the last process", () => {
+  const plan = planKey(facts(UPLOADS, { isShared: false }))
+  assert.deepEqual([idsOf(plan.versions), plan.leftOut, plan.superseded], [[idOf(3, 4)], [], 3])
+})
+
+test("versions of several nodes are all written, and their order is reported as unknown", () => {
+  const plan = planKey(facts(UPLOADS, { versioning: "enabled" }))
+  assert.deepEqual([idsOf(plan.versions), plan.leftOut, plan.superseded], [idsOf(UPLOADS.map(asEntry)), [], 0])
+  for (const { reportEntry } of plan.versions) assert.match(reportEntry.notes.join(), /place among the versions/)
+})
+
+const asEntry = ({ uploadId }: CatalogedUpload) => ({ reportEntry: { uploadId } })
