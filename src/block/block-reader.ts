@@ -344,11 +344,11 @@ export class BlockReader {
     return decoded
   }
 
-  /** Whether a device that may have the shard does not respond, and will. */
-  private isOutOfReach({ extent, shape, piece: { block } }: PieceRead, slot: number): boolean {
+  /** Whether a device that may have the shard does not respond, and will. `hasFailed`: it has just not responded. */
+  private isOutOfReach({ extent, shape, piece: { block } }: PieceRead, slot: number, hasFailed: boolean): boolean {
     const partition = partitionOf(extent.uploadId, extent.part, block)
     return holdersOf(this.layouts, { partition, slot }, shape.exception).some(
-      id => this.isExpectedBack(id) && this.devices.get(id)?.isWritable !== true,
+      id => this.isExpectedBack(id) && (hasFailed || this.devices.get(id)?.isWritable !== true),
     )
   }
 
@@ -362,6 +362,8 @@ export class BlockReader {
     const needed = shardsNeeded(shape.policy)
     const slots = Array.from({ length: shardCount(shape.policy) }, (_, slot) => slot)
     const others = slots.filter(slot => slot !== avoidSlot)
+    // Their devices may respond again by the end of the search.
+    const failed = new Set<number>()
     const gatherFrom = (candidates: readonly number[], missing: number, search: "assigned" | "elsewhere") =>
       gather(this.clock, {
         candidates,
@@ -369,8 +371,9 @@ export class BlockReader {
         slowMs: this.times.slowMs,
         ask: slot =>
           this.readShard(read, slot, range, undefined, search).catch((error: unknown) => {
-            if (isLoss(error)) return undefined
-            throw error
+            if (!isLoss(error)) throw error
+            if (isFailure(error, "deviceFailed")) failed.add(slot)
+            return undefined
           }),
       })
     const present = await gatherFrom(others, needed, "assigned")
@@ -378,7 +381,7 @@ export class BlockReader {
     const left = slots.filter(slot => !present.has(slot))
     const all = new Map([...present, ...(await gatherFrom(left, needed - present.size, "elsewhere"))])
     if (all.size === needed) return all
-    if (slots.some(slot => !all.has(slot) && this.isOutOfReach(read, slot))) {
+    if (slots.some(slot => !all.has(slot) && this.isOutOfReach(read, slot, failed.has(slot)))) {
       throw fail("deviceFailed", { message: "too few of the devices that have the block respond now" })
     }
     throw fail("notEnoughShards", { uploadId: extent.uploadId, part: extent.part, block: piece.block })

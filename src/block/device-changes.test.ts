@@ -132,6 +132,22 @@ test("a removal is complete once every device has answered that is expected back
   }
 })
 
+test("a block is not lost whose devices did not respond for a moment", async () => {
+  const world = await open("ec:4+2")
+  const bytes = world.random.bytes(BLOCK_BYTES)
+  const extent = await world.writeExtent(bytes)
+  const silent = new Set([1, 2, 3].map(deviceIdOf))
+  world.meddle = (what, _, device) => {
+    if (what === "read" && silent.has(device)) throw fail("deviceFailed")
+  }
+  for (const id of silent) world.expected.add(id)
+  await assert.rejects(world.read(extent), error => isFailure(error, "deviceFailed"))
+  world.expected.clear()
+  await assert.rejects(world.read(extent), error => isFailure(error, "notEnoughShards"))
+  silent.clear()
+  assert.deepEqual(await world.read(extent), Buffer.from(bytes))
+})
+
 test("a read from a hung device is soon answered by the others, also if two hang", async () => {
   const world = await open("ec:4+2")
   const bytes = world.random.bytes(8 * BLOCK_BYTES)
