@@ -2,7 +2,8 @@
  * A long drama: `npm run drama -- [--minutes 30] [--seed N] [--only kill,rot,…]` with
  *
  *   --devices 5   one server whose disks fail (the default)
- *   --nodes 3     several nodes that fail with their disks, networks and database
+ *   --nodes 3     several nodes that fail with their disks, networks and database. At the end it waits until any disk and
+ *                 machine may fail, which takes over 15 minutes; with --until settled, until no block lacks a shard
  *
  * Prints the acts, the broken promises and the command that replays the run; exits with 1 if a promise was broken.
  */
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     nodes: { type: "string" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     only: { type: "string" },
+    until: { type: "string", default: "whole" },
   },
 })
 const { nodes, only } = values
@@ -42,7 +44,7 @@ async function playDevices(): Promise<readonly string[]> {
 
 async function playNodes(count: number): Promise<readonly string[]> {
   const acts = only === undefined ? undefined : parseNodesActs(only)
-  const options = { ...common, nodes: count, only: acts, untilWhole: true }
+  const options = { ...common, nodes: count, only: acts, untilWhole: values.until === "whole" }
   say(replayOfNodes(options))
   const { violations, operations, acts: done, counts, longestMs } = await nodesDrama({ ...options, log: say })
   say(sums(done))

@@ -186,7 +186,7 @@ export class NodesNemesis {
         return await node.start(args)
       } catch (error) {
         if (performance.now() > untilMs) throw error
-        this.options.log(`${node.name} did not start: ${lastLineOf(String(error))}`)
+        this.options.log(`${node.name} did not start: ${reasonOf(String(error))}`)
         await later(START_PAUSE_MS)
       }
     }
@@ -199,4 +199,5 @@ export class NodesNemesis {
   }
 }
 
-const lastLineOf = (text: string): string => text.trim().split("\n").at(-1) ?? ""
+/** The process has written why. */
+const reasonOf = (text: string): string => /hayloft: .*/.exec(text)?.[0] ?? text.slice(0, 300)

@@ -64,9 +64,9 @@ class SynchronousFailover {
     const startMs = performance.now()
     const recovered = Promise.all(this.stage.nodes.all.map(node => this.acknowledgesAgain(node, before)))
     await fault(before)
-    const after = await patroni.primary(before)
     const byNode = (await recovered).map(ms => seconds(ms - startMs)).join(", ")
     await patroni.isWhole()
+    const after = await patroni.primary()
     await wait(BEFORE_MS)
     say(
       `${name}: ${before.name} to ${after.name}; no write was acknowledged for ${seconds(this.longestGapMs(startMs))}; ` +
