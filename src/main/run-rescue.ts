@@ -22,9 +22,7 @@ const UNKNOWN_STORE = "unknown"
 
 /** Throws errors of folders and settings before anything is written; the signal's reason when it fires. */
 export async function runRescue(request: RescueRequest, io: CliIo, signal: AbortSignal): Promise<RescueSummary> {
-  const { isDryRun, onEntry, onBytes } = request
-  // The new store is on this machine, also if the settings found here are those of a node.
-  const config = { ...request.config, cluster: undefined }
+  const { config, isDryRun, onEntry, onBytes } = request
   const seams = realSeams(config, io)
   const { clock, disk, locks } = seams
   const fileKey = config.masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, config.masterKeyFile)
