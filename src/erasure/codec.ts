@@ -8,7 +8,7 @@
  */
 import { assert, must } from "../base/assert.js"
 import { SHARD_ALIGN_BYTES } from "../base/limits.js"
-import { instantiate, parseExport } from "../simd/wasm.js"
+import { parseExport, WasmCode } from "../simd/wasm.js"
 import {
   hasRelaxedSwizzle,
   kernelName,
@@ -22,6 +22,8 @@ import type { CodeShape, Matrix } from "./matrix.js"
 import { parityRows, rebuildRows } from "./matrix.js"
 
 const PLANS_MAX = 128
+
+const CODE = new WasmCode(() => kernelProgram(hasRelaxedSwizzle()))
 
 /** One run of the kernel: some of the outputs, all of the inputs. */
 interface Pass {
@@ -55,7 +57,7 @@ export class FastCodec {
     private readonly memory: WebAssembly.Memory,
     private readonly scratchAt: number,
   ) {
-    const instance = instantiate(kernelProgram(hasRelaxedSwizzle()), memory)
+    const instance = CODE.instantiate(memory)
     const names = Array.from({ length: OUTPUTS_PER_PASS_MAX }, (_, i) => kernelName(i + 1))
     this.kernels = names.map(name => parseExport<Kernel>(instance, name))
     this.addresses = new Uint32Array(memory.buffer, scratchAt, TABLES_AT / 4)

@@ -12,7 +12,7 @@
  */
 import { assert, must } from "../base/assert.js"
 import type { Code, WasmFunction } from "./wasm.js"
-import { get, i32, instantiate, parseExport, seq, set, tee, v128, whileTrue } from "./wasm.js"
+import { get, i32, parseExport, seq, set, tee, v128, WasmCode, whileTrue } from "./wasm.js"
 
 export const MD5_BLOCK_BYTES = 64
 /** The private memory of one kernel. */
@@ -203,6 +203,10 @@ function hashInLanes(vectors: number): WasmFunction {
   }
 }
 
+const CODE = new WasmCode(() => ({
+  functions: [hashAlone(), hashInLanes(1), hashInLanes(2), hashInLanes(3)],
+}))
+
 type Hash = (scratch: number, blocks: number) => void
 
 /** The four words that result from all bytes so far, signed: small integers to the engine. */
@@ -241,7 +245,7 @@ export class Md5Kernel {
       scratchAt % VECTOR_BYTES === 0 && TAILS_AT + MD5_LANES_MAX * TAIL_BYTES <= MD5_SCRATCH_BYTES,
       "the scratch area fits",
     )
-    const instance = instantiate({ functions: [hashAlone(), hashInLanes(1), hashInLanes(2), hashInLanes(3)] }, memory)
+    const instance = CODE.instantiate(memory)
     this.byVectors = [1, 4, 8, 12].map(lanes => parseExport<Hash>(instance, `hash${lanes}`))
     this.addresses = new Uint32Array(memory.buffer, scratchAt, MD5_LANES_MAX)
     this.states = new Int32Array(memory.buffer, scratchAt + STATE_AT, STATE_WORDS * MD5_LANES_MAX)

@@ -224,15 +224,15 @@ export function instantiate(program: WasmProgram, memory: WebAssembly.Memory): W
 
 const isShared = ({ buffer }: WebAssembly.Memory): boolean => buffer instanceof SharedArrayBuffer
 
-/** A program for many memories: compiled once, when it is first used on a memory of a kind. */
+/** A program for many memories: made and compiled once, when it is first used on a memory of a kind. */
 export class WasmCode {
   readonly #modules = new Map<boolean, WebAssembly.Module>()
 
-  constructor(private readonly program: WasmProgram) {}
+  constructor(private readonly program: () => WasmProgram) {}
 
   instantiate(memory: WebAssembly.Memory): WebAssembly.Instance {
     const shared = isShared(memory)
-    const module = this.#modules.get(shared) ?? compile(this.program, shared)
+    const module = this.#modules.get(shared) ?? compile(this.program(), shared)
     this.#modules.set(shared, module)
     return new WebAssembly.Instance(module, { env: { memory } })
   }

@@ -145,10 +145,10 @@ const HASH_INTO: WasmFunction = {
   body: i64.store(get(3), call(4, get(0), get(1), get(2))),
 }
 
-const CODE = new WasmCode({
+const CODE = new WasmCode(() => ({
   globals: LANES.length,
   functions: [BEGIN, stripes(), merged(), finish(), hashAll(), HASH_INTO],
-})
+}))
 
 /** XXH64 over bytes of one WebAssembly memory, in place. Each thread needs its own instance. */
 export class Xxh64Kernel {
