@@ -10,7 +10,8 @@ import { assert } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
 import { SHARDS_MAX } from "../base/limits.js"
-import { mostTogether, type Layout } from "../placement/index.js"
+import type { Layout } from "../placement/index.js"
+import { Together } from "./together-core.js"
 
 /** A set of disks, by their numbers. */
 class DiskSet {
@@ -514,13 +515,7 @@ export const domainsAsDisks = (places: Places, { numbers, count }: DomainLevel):
   disks: count,
 })
 
-function mostTogetherIn({ layout, devices }: Places, { numbers }: DomainLevel, shapes: readonly Shape[]) {
-  const domains = new Map(devices.map(({ id }, number) => [id, numbers[number]]))
-  const most = (slots: number) => mostTogether(layout, id => domains.get(id) ?? -1, slots)
-  return shapes.map(({ slots }) => most(slots).reduce((highest, shards) => Math.max(highest, shards), 0))
-}
-
-function evaluateBlocks(places: Places, shapes: readonly Shape[]): BlocksSafety {
+function evaluateBlocks(places: Places, shapes: readonly Shape[], shared: Together): BlocksSafety {
   const widest = shapes.at(-1)?.slots ?? 0
   assert(widest <= SHARDS_MAX, "a word has a bit for each shard of a block")
   const { layout, previousLayout } = places
@@ -529,15 +524,22 @@ function evaluateBlocks(places: Places, shapes: readonly Shape[]): BlocksSafety 
     previousLayout === undefined
       ? { current: currentOf(layout, holdings, widest), previous: undefined, isDouble: undefined }
       : whileMoving(layout, previousLayout, holdings, widest)
-  const survivalOn = (on: Places): Survival => ({
-    ...new Walk(on, slotWords, shapes).now(),
-    whenWhole: new Walk(on, slotWords, shapes).whenWhole(),
-  })
+  // Often disks, machines and zones are the same devices: one evaluation serves all of them.
+  const known = new Map<string, Survival>()
+  const survivalOn = (on: Places): Survival => {
+    const name = on.devices.map(({ disk }) => disk).join()
+    const survival = known.get(name) ?? {
+      ...new Walk(on, slotWords, shapes).now(),
+      whenWhole: new Walk(on, slotWords, shapes).whenWhole(),
+    }
+    known.set(name, survival)
+    return survival
+  }
   const together = survivalOn(places)
   const apart = places.disks === places.devices.length ? together : survivalOn(ownDisks(places))
   const levels = places.levels.map(level => ({
     survival: survivalOn(domainsAsDisks(places, level)),
-    mostTogether: mostTogetherIn(places, level, shapes),
+    mostTogether: shapes.map(({ slots }) => shared.most(places.devices, level.numbers, slots)),
   }))
   const lacks = new Uint8Array(partitionsOf(layout))
   for (let i = 0; i < lacks.length; i += 1) {
@@ -550,6 +552,7 @@ function evaluateBlocks(places: Places, shapes: readonly Shape[]): BlocksSafety 
 export class BlocksEvaluator {
   private last:
     { readonly places: Places; readonly shapes: readonly Shape[]; readonly result: BlocksSafety } | undefined
+  private together: Together | undefined
 
   /** `shapes`: in ascending order of slots. */
   evaluate(places: Places, shapes: readonly Shape[]): BlocksSafety {
@@ -557,7 +560,8 @@ export class BlocksEvaluator {
     if (last !== undefined && areSameShapes(last.shapes, shapes) && areSamePlaces(last.places, places)) {
       return last.result
     }
-    const result = evaluateBlocks(places, shapes)
+    if (this.together?.layout !== places.layout) this.together = new Together(places.layout)
+    const result = evaluateBlocks(places, shapes, this.together)
     this.last = { places: { ...places, devices: places.devices.map(copyOf) }, shapes, result }
     return result
   }

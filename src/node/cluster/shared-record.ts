@@ -33,22 +33,22 @@ const SHARED_RECORD_LIMITS = {
 
 const NO_TABLE = new Uint8Array(0)
 
+const isSameLayout = (a: ControlLayout, b: ControlLayout): boolean =>
+  a.version === b.version && a.table === b.table && a.devices.join() === b.devices.join()
+
 type LayoutTables = ReadonlyMap<number, Uint8Array>
 
 const layoutsOf = ({ layout, previousLayout }: ControlRecord): readonly ControlLayout[] =>
   previousLayout === undefined ? [layout] : [layout, previousLayout]
 
-const withTables = (record: ControlRecord, tableOf: (layout: ControlLayout) => Uint8Array): ControlRecord => {
+const withLayouts = (record: ControlRecord, change: (layout: ControlLayout) => ControlLayout): ControlRecord => {
   const { layout, previousLayout } = record
-  return {
-    ...record,
-    layout: { ...layout, table: tableOf(layout) },
-    previousLayout: previousLayout && { ...previousLayout, table: tableOf(previousLayout) },
-  }
+  return { ...record, layout: change(layout), previousLayout: previousLayout && change(previousLayout) }
 }
 
 /** What the row keeps of a record: the tables have rows of their own, which never change. */
-const encodeRow = (record: ControlRecord): Uint8Array => encodeControlRecord(withTables(record, () => NO_TABLE))
+const encodeRow = (record: ControlRecord): Uint8Array =>
+  encodeControlRecord(withLayouts(record, layout => ({ ...layout, table: NO_TABLE })))
 
 const tablesOf = (record: ControlRecord): LayoutTables =>
   new Map(layoutsOf(record).map(({ version, table }) => [version, table]))
@@ -95,7 +95,12 @@ export async function readSharedRecord(metadata: Metadata, known?: ControlRecord
     }
     // A table that is gone was dropped by a later change, which the next turn reads.
     if (layoutsOf(record).some(({ version }) => !tables.has(version))) continue
-    return withTables(record, ({ version }) => tables.get(version) ?? NO_TABLE)
+    const before = known === undefined ? [] : layoutsOf(known)
+    // The same object for the same layout: what was computed from it stays known.
+    return withLayouts(record, layout => {
+      const complete = { ...layout, table: tables.get(layout.version) ?? NO_TABLE }
+      return before.find(each => isSameLayout(each, complete)) ?? complete
+    })
   }
 }
 
