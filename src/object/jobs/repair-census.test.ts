@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseDeviceId } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
+import { parsePolicy } from "../../base/policy.js"
 import { Census, MISPLACED_GROUPS_MAX, PartitionCount } from "./repair-census.js"
 
 const deviceOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
@@ -36,4 +37,29 @@ test("a report that cannot list all misplaced blocks says so until they are gone
     census.current(true).misplacedBlocks.map(({ partition }) => partition),
     [2],
   )
+})
+
+test("partitions without blocks count nothing, whatever was counted in them before", () => {
+  const census = new Census()
+  const policy = parsePolicy("replica:1")
+  for (const partition of [1, 2, 3]) {
+    const count = countOf(partition, 1)
+    count.add(policy, 10)
+    count.lackingOn.add(deviceOf(1))
+    count.perhapsLackingOn.add(deviceOf(2))
+    census.set(count)
+  }
+  census.clear(2, 4)
+  const { policies, singleCopyBlocks, misplacedBlocks, lacking } = census.current(true)
+  assert.deepEqual(policies, [{ policy, bytes: 10 }])
+  assert.equal(singleCopyBlocks, 1)
+  assert.deepEqual(
+    misplacedBlocks.map(({ partition }) => partition),
+    [1],
+  )
+  assert.equal(lacking.get(deviceOf(1))?.indexOf(1), 1)
+  assert.equal(lacking.get(deviceOf(1))?.lastIndexOf(1), 1)
+  census.clear(0, 2)
+  assert.ok(census.hasAll(deviceOf(1)))
+  assert.ok(census.hasAll(deviceOf(2)))
 })

@@ -11,6 +11,8 @@ import type { MisplacedBlocks, ShardScanReport } from "./repair-contract.js"
 /** Groups of misplaced blocks, about two for each partition. The report says if it omits further ones. */
 export const MISPLACED_GROUPS_MAX = 2 * PARTITIONS
 
+const NONE_MISPLACED: RepairCount["misplaced"] = new Map()
+
 type CensusReport = Omit<ShardScanReport, "beganMs" | "hasScanned">
 
 /** The sums of one scanned partition. */
@@ -73,7 +75,20 @@ export class Census {
     this.changed()
   }
 
-  private setMisplaced({ partition, misplaced }: RepairCount): void {
+  /** The partitions from `first` up to `end`, without it, have no blocks. */
+  clear(first: number, end: number): void {
+    if (first >= end) return
+    for (const bytes of this.bytesByPolicy.values()) bytes.fill(0, first, end)
+    this.singles.fill(0, first, end)
+    for (const flags of this.lacking.values()) flags.fill(0, first, end)
+    for (let partition = first; partition < end; partition += 1) {
+      this.setMisplaced({ partition, misplaced: NONE_MISPLACED })
+      this.doubtful.delete(partition)
+    }
+    this.changed()
+  }
+
+  private setMisplaced({ partition, misplaced }: Pick<RepairCount, "partition" | "misplaced">): void {
     this.misplacedGroups -= this.misplaced.get(partition)?.length ?? 0
     this.misplaced.delete(partition)
     this.omitted.delete(partition)

@@ -18,6 +18,8 @@ export interface RepairSource {
   onDeviceWhole(id: DeviceId): void
   /** Every shard that can be moved is where the layout of this version puts it. May be called repeatedly. */
   onTransitionDone(version: number): void
+  /** The policy of buckets without their own. */
+  policy(): Policy
   /** There is work: the job's runner must wake the job. */
   wake(): void
 }
@@ -45,8 +47,6 @@ export interface RepairWorkers {
 export interface RedundancySource extends RepairSource {
   /** Increases with each change of a policy. */
   policyVersion(): number
-  /** The policy of buckets without their own. */
-  policy(): Policy
   /** Buckets with their own policy, as last read: another process may have set one. */
   bucketPolicies(): readonly { readonly name: string; readonly policy: Policy }[]
 }

@@ -10,7 +10,7 @@
  */
 import { isFailure } from "../../base/failures.js"
 import type { DeviceId, PartitionId, UploadId } from "../../base/ids.js"
-import { shardsNeeded, type Policy } from "../../base/policy.js"
+import { shardCount, shardsNeeded, type Policy } from "../../base/policy.js"
 import { after, type Soon } from "../../base/soon.js"
 import { needleIdOf, type BlockGroup, type Blocks, type LiveBlock } from "../../block/index.js"
 import type { RepairOutcome, UnreferencedBlock } from "../../format/repair-calls.js"
@@ -45,6 +45,10 @@ interface VisitView {
   readonly isForAnother: boolean
   /** Whether no further block should be begun. */
   isOver(): boolean
+  /** Of buckets without their own. */
+  policy(): Policy
+  /** Single copies are visited that re-encoding has left: rows that wait for the collector may be all that names them. */
+  resolvesSingles(): boolean
 }
 
 /** Knowledge about a partition's blocks beyond their indexes. */
@@ -54,6 +58,8 @@ type Known = Pick<RepairOutcome, "unreadable"> & {
   /** No row references these yet; another process may still be writing them. */
   readonly young?: ReadonlySet<string>
   readonly live?: ReadonlySet<string>
+  /** Only rows that wait for the collector name these. */
+  readonly released?: ReadonlySet<string>
   /** Young uploads that no device waits for any more. */
   readonly longPassedOver?: ReadonlySet<UploadId>
 }
@@ -71,6 +77,8 @@ class Visit {
   readonly unreferenced = new Map<string, UnreferencedBlock>()
   /** Blocks that their rows reference. */
   readonly live = new Set<string>()
+  /** Blocks that are kept for the retention alone: how they are stored says nothing of the store. */
+  readonly released = new Set<string>()
   readonly young = new Set<string>()
 
   constructor(readonly longPassedOver: ReadonlySet<UploadId>) {}
@@ -149,7 +157,16 @@ export class RepairVisits {
       return
     }
     const isSettled = !mustLeave && visit?.settled?.has(name) === true
-    scan.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled })
+    if (visit === undefined && this.isOdd(policy) && this.view.resolvesSingles())
+      scan.leave("move", seen.spareShards, 0)
+    scan.add(policy, { ...seen, isDoubtful }, blockBytes, {
+      ...{ isHeld, isSettled, isReleased: visit?.released?.has(name) === true },
+    })
+  }
+
+  /** A single copy in a store that makes none by intention. */
+  private isOdd(policy: Policy): boolean {
+    return shardCount(policy) === 1 && shardCount(this.view.policy()) > 1
   }
 
   /** A device that had the shard may have left since, and the writer of the block does not notice. */
@@ -168,11 +185,14 @@ export class RepairVisits {
     if (this.view.isOver() || this.uploads.isHeld(group.uploadId)) return
     if (this.view.isUnreferenced(group)) return this.moveAway(group, visit)
     const policy = group.shape?.policy
-    if (policy !== undefined && this.seen(group, policy).need === "nothing") return
+    const isWhole = policy !== undefined && this.seen(group, policy).need === "nothing"
+    if (isWhole && !this.isOdd(policy)) return
     const verdict = await this.resolver.resolve(group)
     if (verdict.kind === "live") {
       visit.live.add(name)
-      return this.mend(group, verdict.live, visit)
+      if (!isWhole) return this.mend(group, verdict.live, visit)
+      if (!(await this.resolver.isKept(group, verdict.live.owner))) visit.released.add(name)
+      return
     }
     if (this.isYoung(verdict.kind, group.uploadId)) visit.young.add(name)
     else if (verdict.kind === "unnamed" && visit.unreferenced.size < VISIT_LIMITS.unreferencedMax)
@@ -225,22 +245,32 @@ export class RepairVisits {
       const mended = await this.blocks.mend(group, live)
       visit.writtenBytes += mended.writtenBytes
       visit.writtenShards += mended.writtenShards
-      // If it was aborted meanwhile, it may have been removed without the new shards: resolve it again.
-      if (!(await this.resolver.isKept(group, live.owner))) return
+      const name = nameOf(group)
+      if (!(await this.resolver.isKept(group, live.owner))) {
+        visit.released.add(name)
+        // If it was released meanwhile, it may have been removed without the new shards: resolve it again.
+        if (mended.writtenShards > 0) return
+      }
       if (mended.isUnreadable) {
-        visit.unreadable.add(nameOf(group))
-        if (visit.unreadableUploads.size < VISIT_LIMITS.unreadableUploadsMax)
+        visit.unreadable.add(name)
+        if (visit.unreadableUploads.size < VISIT_LIMITS.unreadableUploadsMax && !visit.released.has(name))
           visit.unreadableUploads.set(group.uploadId, { ...live.owner, uploadId: group.uploadId })
       }
       const states = this.view.states()
       const isWaiting = mended.waitingFor.some(id => takesPart(states.get(id)))
       visit.isWaiting ||= isWaiting
-      if (mended.lacking.length === 0 && !isWaiting && !mended.leftSurplus) visit.settled.add(nameOf(group))
+      if (mended.lacking.length === 0 && !isWaiting && !mended.leftSurplus) visit.settled.add(name)
     } catch (error) {
       if (!isFailure(error, "deviceFull")) throw error
       visit.isFull = true
     }
   }
+}
+
+interface BlockStanding {
+  readonly isHeld: boolean
+  readonly isSettled: boolean
+  readonly isReleased: boolean
 }
 
 /** The sums of one partition's blocks. */
@@ -262,18 +292,14 @@ export class PartitionScan {
     }
   }
 
-  add(
-    policy: Policy,
-    seen: BlockScan,
-    blockBytes: number,
-    { isHeld, isSettled }: { readonly isHeld: boolean; readonly isSettled: boolean },
-  ): void {
+  add(policy: Policy, seen: BlockScan, blockBytes: number, { isHeld, isSettled, isReleased }: BlockStanding): void {
     // Fewer shards than a read needs: deleted while a device was away, or lost; a visit finds out which.
     const isReadable = seen.spareShards >= 0
     if (seen.isDoubtful) for (const device of seen.lackingOn) this.count.perhapsLackingOn.add(device)
-    else if (seen.isMisplaced && isReadable) this.count.addMisplaced(shardsNeeded(policy), seen.holders, blockBytes)
-    else {
-      if (isReadable) this.count.add(policy, blockBytes)
+    else if (seen.isMisplaced && isReadable) {
+      if (!isReleased) this.count.addMisplaced(shardsNeeded(policy), seen.holders, blockBytes)
+    } else {
+      if (isReadable && !isReleased) this.count.add(policy, blockBytes)
       // The writer of a held upload records missing shards itself.
       if (!isHeld) for (const device of seen.lackingOn) this.count.lackingOn.add(device)
     }

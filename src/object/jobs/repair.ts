@@ -51,6 +51,9 @@ import type { MissingShardHint } from "../commands/version-commands-core.js"
 /** A visit that fails with these has changed nothing that must not be, and may succeed later. */
 const PUT_OFF: ReadonlySet<FailureKind> = new Set(["deviceFailed", "peerUnreachable", "tooManyInFlight", "conflict"])
 
+/** Of a partition that hints name. */
+const UNKNOWN_NEED = { kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 } as const
+
 /** A full scan in progress. */
 interface RepairScan {
   /** Where it continues; undefined after its end. */
@@ -136,6 +139,9 @@ export class Repair implements Job {
       isUnreferenced: block => orphans.has(block),
       isForAnother: false,
       isOver: () => false,
+      policy: () => source.policy(),
+      // The first scan finds all blocks of a store that has just grown.
+      resolvesSingles: () => this.rescans > 0,
     })
     const visit = ({ partition, longPassedOver }: VisitOrder) => this.visits.visit(partition, longPassedOver)
     this.own = { count: 1, takingPart: 1, visit }
@@ -230,8 +236,7 @@ export class Repair implements Job {
 
   private visitAgain(partition: PartitionId, deviceId?: DeviceId): void {
     this.noteLacking(partition, deviceId)
-    if (!this.ledger.needs(partition))
-      this.ledger.set(partition, { kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 })
+    if (!this.ledger.needs(partition)) this.ledger.set(partition, UNKNOWN_NEED)
   }
 
   private noteLacking(partition: PartitionId, deviceId: DeviceId | undefined): void {
@@ -415,14 +420,13 @@ export class Repair implements Job {
   private addPage(scan: RepairScan, { groups, next }: ShardScanPage): StepOutcome {
     let { open } = scan
     for (const group of groups) {
-      while (open.count.partition < group.partition) open = this.closeScan(open)
+      if (open.count.partition < group.partition) open = this.closeScan(open, group.partition)
       this.visits.addTo(open, group)
     }
     const blocks = scan.blocks + groups.length
     if (next === undefined) {
       this.orphans.noteAllBlocks(blocks)
-      while (open.count.partition < PARTITIONS - 1) open = this.closeScan(open)
-      this.closeScan(open)
+      this.closeScan(open, PARTITIONS)
       this.rate.begin(this.clock.monotonicMs())
       this.planScan()
     }
@@ -442,16 +446,21 @@ export class Repair implements Job {
     this.rescanMs = this.clock.monotonicMs() + waitMs
   }
 
-  /** Records the scan of a partition; returns the scan of the next one. */
-  private closeScan({ count, left, passedOver }: PartitionScan): PartitionScan {
+  /** Records the scan of a partition, and that those between it and `next` have no blocks; returns the scan of `next`. */
+  private closeScan({ count, left, passedOver }: PartitionScan, next: number): PartitionScan {
     const partition = parsePartitionId(count.partition)
     this.notePassedOver(partition, passedOver)
-    const hint = this.lackingDevices.has(partition)
-      ? ({ kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 } as const)
-      : undefined
-    this.ledger.set(partition, left ?? hint)
+    this.ledger.set(partition, left ?? (this.lackingDevices.has(partition) ? UNKNOWN_NEED : undefined))
     this.noteCount(count)
-    return new PartitionScan(partition + 1)
+    this.census.clear(partition + 1, next)
+    // Most partitions of a small store: nothing but hints is known of them since the scan began.
+    for (let number = partition + 1; number < next && this.lackingDevices.size > 0; number += 1) {
+      const hinted = this.lackingDevices.get(parsePartitionId(number))
+      if (hinted === undefined) continue
+      this.ledger.set(number, UNKNOWN_NEED)
+      for (const device of hinted) this.census.lacks(device, number)
+    }
+    return new PartitionScan(next)
   }
 
   private async visitNext(signal: AbortSignal): Promise<StepOutcome> {
@@ -534,12 +543,7 @@ export class Repair implements Job {
     this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
     await this.drop(this.resolved(hints, outcome))
     // Hints that arrived meanwhile have put the partition back on the list.
-    const again =
-      left ??
-      (this.lackingDevices.has(partition)
-        ? ({ kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 } as const)
-        : undefined)
-    this.ledger.set(partition, again)
+    this.ledger.set(partition, left ?? (this.lackingDevices.has(partition) ? UNKNOWN_NEED : undefined))
     const { retryMs, waitingMs } = REPAIR_LIMITS
     if (left) this.ledger.postpone(partition, this.clock.monotonicMs() + (outcome.isWaiting ? waitingMs : retryMs))
     this.noteCount(count)

@@ -23,7 +23,7 @@ export class VisitsForOthers {
 
   constructor(
     backend: ObjectBackend,
-    private readonly source: Pick<RepairSource, "states" | "layouts">,
+    private readonly source: Pick<RepairSource, "states" | "layouts" | "policy">,
   ) {
     this.blocks = backend.blocks
     this.uploads = backend.uploads
@@ -44,7 +44,10 @@ export class VisitsForOthers {
     const states = this.statesOf(new Set(offline))
     const { blocks, uploads, resolver } = this
     const { layouts } = this.source
-    const view = { layouts, states: () => states, isUnreferenced: () => false, isForAnother: true, isOver }
+    const view = {
+      ...{ layouts, states: () => states, isUnreferenced: () => false, isForAnother: true, isOver },
+      ...{ policy: () => this.source.policy(), resolvesSingles: () => false },
+    }
     const visits = new RepairVisits(blocks, uploads, resolver, view)
     const outcome = await visits.visit(partition, new Set(longPassedOver))
     this.written += outcome.writtenShards
