@@ -10,6 +10,7 @@ import { must } from "../base/assert.js"
 import type { MultipartId, UploadId } from "../base/ids.js"
 import { isDecidedBelow } from "../format/metadata-backup.js"
 import type { PartRecord } from "../format/records.js"
+import { incarnationOf } from "../format/upload-id.js"
 import type { UnfinishedUpload } from "./key-rows-core.js"
 import type { CatalogedUpload } from "./needle-catalog.js"
 import {
@@ -80,12 +81,15 @@ interface PartMatch {
 class PartsFound {
   private readonly parts = new Map<number, PartMatch>()
   private readonly rows: ReadonlyMap<UploadId, PartRecord>
+  /** Numbers of parts that were uploaded to several nodes since the snapshot. */
+  private readonly unordered = new Set<number>()
   private isStale = true
 
   constructor(
     /** Undefined if there is no recovery header. */
     private readonly multipartId: MultipartId | undefined,
     private readonly unfinished: UnfinishedUpload | undefined,
+    private readonly isShared: boolean,
   ) {
     this.rows = new Map((unfinished?.parts ?? []).map(row => [row.extent.uploadId, row]))
     for (const { partNumber, extent } of this.rows.values()) this.parts.set(partNumber, { ...extent, isBorn: false })
@@ -97,8 +101,17 @@ class PartsFound {
 
   add({ uploadId, part, born }: CatalogedUpload): void {
     this.isStale = false
-    if ((this.parts.get(part)?.uploadId ?? "") > uploadId) return
+    const before = this.parts.get(part)?.uploadId
+    if (before !== undefined && !this.isNewer(uploadId, before, part)) return
     this.parts.set(part, { uploadId, lengthBytes: born?.plannedLengthBytes, isBorn: born !== undefined })
+  }
+
+  private isNewer(uploadId: UploadId, before: UploadId, part: number): boolean {
+    if (!this.isShared || incarnationOf(uploadId) === incarnationOf(before)) return uploadId > before
+    // The snapshot contains neither this upload nor its deletion: it was still to come.
+    if (this.rows.has(before)) return true
+    this.unordered.add(part)
+    return uploadId > before
   }
 
   candidate(facts: KeyFacts): Candidate {
@@ -112,6 +125,7 @@ class PartsFound {
         ONLY_NEEDLES,
         ...(unfinished || first?.isBorn ? [] : [NO_NOTE]),
         ...(multipartId === undefined ? ["its parts were assembled by their numbers alone"] : []),
+        ...Array.from(this.unordered, part => `part ${part} was uploaded to several nodes; another one may be newer`),
       ],
     }
     const parts = this.find(facts)
@@ -153,18 +167,18 @@ function multipartCandidates(uploads: readonly CatalogedUpload[], facts: KeyFact
   )
   const groups = new Map<MultipartId, PartsFound>()
   for (const unfinished of facts.known?.unfinished ?? []) {
-    groups.set(unfinished.multipartId, new PartsFound(unfinished.multipartId, unfinished))
+    groups.set(unfinished.multipartId, new PartsFound(unfinished.multipartId, unfinished, facts.isShared))
   }
   for (const upload of uploads) {
     const id = upload.born?.multipartId
     if (id === undefined || ended.has(id)) continue
-    const group = groups.get(id) ?? new PartsFound(id, undefined)
+    const group = groups.get(id) ?? new PartsFound(id, undefined, facts.isShared)
     groups.set(id, group)
     group.add(upload)
   }
   const orphans = uploads.filter(({ born }) => born?.multipartId === undefined)
   // A part without a recovery header can still belong to the only multipart upload of its key.
-  const found = groups.size === 0 ? [new PartsFound(undefined, undefined)] : [...groups.values()]
+  const found = groups.size === 0 ? [new PartsFound(undefined, undefined, facts.isShared)] : [...groups.values()]
   const [only] = found.length === 1 ? found : []
   if (only) for (const upload of orphans) only.add(upload)
   const whole = found.filter(group => !group.isEmpty).map(group => group.candidate(facts))
