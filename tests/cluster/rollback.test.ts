@@ -12,10 +12,13 @@ import type { z } from "zod"
 import { STORE_SCHEMAS } from "../../src/admin/index.js"
 import { RemoteFailure, S3Client } from "../../src/client/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
+import { quietParent, withFolder } from "../harness/folders.js"
 import { noPostgres } from "../harness/postgres.js"
 import { HAYLOFT } from "../harness/server.js"
 import { run } from "../harness/commands.js"
 import type { TestNode, TestNodes } from "../harness/nodes.js"
+import { Databases } from "../sql/databases.js"
+import { MovableStore } from "./movable-store.js"
 import { BUCKET, statusOf, statusSays, withNodes } from "./stores.js"
 
 const DROPPED = "dropped"
@@ -204,3 +207,43 @@ test("a database that is restored while all nodes are off halts each of them", {
     }
   })
 })
+
+/** Begins to move the store, and kills it once the database belongs to it: then only some rows, or none, are copied. */
+async function beginToCopy(store: MovableStore, url: string): Promise<void> {
+  const claimed = new Promise<void>(resolve => {
+    store.onLine = line => {
+      if (line.endsWith("step=claimed")) resolve(store.kill())
+    }
+  })
+  // The answer may be lost with the process.
+  await store.beginInit(url).catch(() => undefined)
+  await claimed
+  store.onLine = () => undefined
+}
+
+test(
+  "a database that is restored to a moment of cluster init is refused, however often a start is tried",
+  { skip: noPostgres },
+  async () => {
+    await withFolder(async folder => {
+      const databases = await Databases.start()
+      const store = await MovableStore.create(folder, 1)
+      try {
+        const url = await databases.create()
+        await store.start()
+        await beginToCopy(store, url)
+        await databases.server.save()
+        await store.start()
+        await store.beginInit(url)
+        assert.equal(await store.conversion(), "done")
+        await store.stop()
+        await databases.server.restore()
+        for (let tries = 0; tries < 3; tries += 1)
+          assert.match(await store.refusal(url), /restored to a moment at which the store had not moved into it yet/)
+      } finally {
+        await store.stop()
+        await databases.stop()
+      }
+    }, quietParent())
+  },
+)
