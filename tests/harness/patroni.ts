@@ -223,7 +223,16 @@ export class PatroniCluster {
     const [clients, peers] = [`http://127.0.0.1:${this.etcdPort}`, `http://127.0.0.1:${await freePort()}`]
     const listen = ["--listen-client-urls", clients, "--advertise-client-urls", clients]
     const peer = ["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers]
-    const args = ["--data-dir", join(own, "data"), ...listen, ...peer, "--initial-cluster", `default=${peers}`]
+    // Patroni before 3.0.3 takes the leader's key without comparing it over the newer interface of etcd.
+    const args = [
+      "--enable-v2",
+      "--data-dir",
+      join(own, "data"),
+      ...listen,
+      ...peer,
+      "--initial-cluster",
+      `default=${peers}`,
+    ]
     const child = spawn(findProgram("etcd") ?? "etcd", args, { uid, gid, cwd: own, detached: true, stdio: "ignore" })
     bindChild(child)
     this.etcd = child
@@ -238,7 +247,7 @@ export class PatroniCluster {
     return {
       ...{ scope: SCOPE, name, namespace: "/service/" },
       restapi: { listen: `127.0.0.1:${ports.api}`, connect_address: `127.0.0.1:${ports.api}` },
-      etcd3: { host: `127.0.0.1:${this.etcdPort}` },
+      etcd: { host: `127.0.0.1:${this.etcdPort}` },
       bootstrap: {
         dcs: {
           ...{ ttl: TTL_SECONDS, loop_wait: LOOP_WAIT_SECONDS, retry_timeout: RETRY_TIMEOUT_SECONDS },
