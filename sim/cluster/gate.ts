@@ -7,6 +7,7 @@
 export class Gate {
   private held: (() => void)[] | undefined
   private isOver = false
+  private readonly endings = new Set<() => void>()
 
   get isPaused(): boolean {
     return this.held !== undefined
@@ -30,6 +31,14 @@ export class Gate {
   end(): void {
     this.isOver = true
     this.held = undefined
+    for (const ending of this.endings) ending()
+    this.endings.clear()
+  }
+
+  /** Called once the process ends; not before, if the returned function is called. */
+  atEnd(call: () => void): () => void {
+    this.endings.add(call)
+    return () => void this.endings.delete(call)
   }
 
   /** An event that the process handles. */

@@ -36,11 +36,14 @@ export class ProcessClock implements Clock {
   }
 
   alarm(durationMs: number, ring: () => void): () => void {
+    // What an ended process still runs waits for nothing any more.
+    if (this.gate.hasEnded) return () => undefined
     let isPending = true
     const settle = (): boolean => {
       if (!isPending) return false
       isPending = false
       this.pending -= 1
+      forget()
       return true
     }
     this.pending += 1
@@ -50,6 +53,7 @@ export class ProcessClock implements Clock {
         if (settle()) ring()
       }),
     )
+    const forget = this.gate.atEnd(cancel)
     return () => {
       if (settle()) cancel()
     }
