@@ -2,7 +2,8 @@
  * The row that tells where the metadata of a store is which is converted: from its devices to this database, or back.
  * Pure.
  *
- * Promises  A state follows only the one that the caller has seen. Nothing is copied over the rows of a store that is here.
+ * Promises  A state follows only the one that the caller has seen, and none follows `left`. Nothing is copied over the rows
+ *           of a store that is here.
  */
 import { fail } from "../base/failures.js"
 import {
@@ -36,6 +37,10 @@ export const setConversion = command<[from: ConversionState | undefined, row: Co
   ],
   decide(view, _time, from, row) {
     const present = conversionIn(view)?.state
+    if (present === "left")
+      throw fail("conflict", {
+        message: "the store has left this database, which cannot be used again: pass the URL of an empty one",
+      })
     if (present !== from)
       throw fail("conflict", {
         message: `the conversion of the store is ${present ?? "not begun"}, not ${from ?? "new"}`,

@@ -59,6 +59,11 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     encoded: encodeConversionRow({ state: "leaving", generation: 7 }),
     decode: decodeConversionRow,
   },
+  "conversion of a node": {
+    value: { state: "left", generation: 7, node: parseNodeName("a") },
+    encoded: encodeConversionRow({ state: "left", generation: 7, node: parseNodeName("a") }),
+    decode: decodeConversionRow,
+  },
   layout: { value: bytes(1, 0, 255), encoded: encodeLayoutRow(bytes(1, 0, 255)), decode: decodeLayoutRow },
   node: { value: NODE, encoded: encodeNodeRow(NODE), decode: decodeNodeRow },
   lease: {

@@ -26,15 +26,18 @@ export interface ControlRow {
 
 /**
  * Where the metadata of a store is that was converted, or is being converted: from devices to this database, or back.
- * `copying` and `leaving`: the control record on the devices decides.
+ * `copying`: rows are missing here, so it is on the devices. `copied` and `leaving`: the control record on the devices
+ * decides. `left`: it is on the devices, and never comes back to this database.
  */
-export type ConversionState = "copying" | "active" | "leaving"
+export type ConversionState = "copying" | "copied" | "active" | "leaving" | "left"
 
 /** There is none for a store that began in its database. */
 export interface ConversionRow {
   readonly state: ConversionState
   /** Of the control record on the devices with which it began: copies up to it are of the time before. */
   readonly generation: number
+  /** The node whose devices get the metadata back; absent in other states than `leaving` and `left`. */
+  readonly node?: NodeName
 }
 
 export interface NodeRow {
@@ -115,16 +118,18 @@ export function decodeControlRow(bytes: Uint8Array): ControlRow {
 }
 
 /** Numbers are in rows: append only. */
-const CONVERSION_STATES: readonly ConversionState[] = ["copying", "active", "leaving"]
+const CONVERSION_STATES: readonly ConversionState[] = ["copying", "active", "leaving", "copied", "left"]
 
-export const encodeConversionRow = ({ state, generation }: ConversionRow): Uint8Array =>
-  packRecord(1, [CONVERSION_STATES.indexOf(state), generation])
+export const encodeConversionRow = ({ state, generation, node }: ConversionRow): Uint8Array =>
+  packRecord(1, [CONVERSION_STATES.indexOf(state), generation, ...(node === undefined ? [] : [node])])
 
 export function decodeConversionRow(bytes: Uint8Array): ConversionRow {
   const row = RecordReader.open("conversion row", bytes, 1)
   const state = CONVERSION_STATES[wholeIn(row, "state", 0)]
   if (state === undefined) throw fail("corruptRecord", { what: "conversion row", field: "state" })
-  return { state, generation: wholeIn(row, "generation", 1) }
+  const generation = wholeIn(row, "generation", 1)
+  const node = row.optional(() => parseNodeName(row.text()))
+  return { state, generation, ...(node === undefined ? {} : { node }) }
 }
 
 /** The partition table of a layout. */

@@ -5,23 +5,22 @@
  *           end, the rest is copied, and the devices' control record names the database: the point of no return. To the
  *           devices: requests are held back, the node's engine closes, all rows are copied, and the record is written.
  *           Then the store is opened the other way, and requests continue.
- * Promises  Whatever fails, the store is opened again in the way that its devices decide.
+ * Promises  Whatever fails, the store is opened again in the way that its devices decide (`reopen.ts`). What can be known
+ *           to fail after the point of no return is tried before it: the node's port.
  */
 import { resolve } from "node:path"
 import { assert, must } from "../base/assert.js"
-import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
+import { asFailure, fail, type Failure } from "../base/failures.js"
 import { clusterConfigOf, type ClusterConfig, type ServeConfig } from "../config/index.js"
+import { probeAddress } from "../http/index.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
 import type { ConversionReport, StoreConversion, ToDatabaseRequest } from "../node/convert/contract.js"
 import { ToDatabase } from "../node/convert/to-database.js"
 import { moveToDevices, whyStay } from "../node/convert/to-devices.js"
 import type { Front } from "./front.js"
+import { openUntilOpen } from "./reopen.js"
 import { CHECKPOINT_ENTRY } from "./run-store.js"
 import { StoreSession, type SessionHost } from "./store-session.js"
-
-const REOPEN_MS = 1_000
-/** Failures that may pass while a store is opened again. */
-const MAY_PASS = ["databaseUnreachable", "peerUnreachable", "conflict", "folderInUse"] as const
 
 /** Ends the session, and resolves with the one that continues. */
 type Switch = (session: StoreSession, front: Front) => Promise<StoreSession>
@@ -94,6 +93,7 @@ export class Conversion implements StoreConversion {
     const cluster = must(clusterConfigOf(Object.fromEntries(texts), io.hostName), "a URL is given")
     this.shown = { state: "copying", progress: "the database is being claimed" }
     try {
+      await probeNodePort(cluster)
       const database = await openDatabase(cluster.databaseUrl)
       const { clock, random, telemetry } = seams
       const converted = {
@@ -147,6 +147,7 @@ export class Conversion implements StoreConversion {
       this.step("commands_ended")
       await copy.finish()
       this.step("caught_up")
+      await probeNodePort(cluster)
       await engine.recordManager.change("cluster init", record => copy.withoutTablets(record, cluster))
       this.step("decided")
     })
@@ -167,6 +168,7 @@ export class Conversion implements StoreConversion {
     const { node } = store
     if (node === undefined || config.cluster === undefined)
       throw fail("conflict", { message: "the devices of this store keep its metadata already" })
+    if (node.metadata.halt !== undefined) throw fail("databaseRolledBack")
     const live = node.metadata.live.nodes.map(each => each.node)
     const why = whyStay(running.engine.recordManager.record, node.name, live)
     if (why !== undefined) throw fail("conflict", { message: why })
@@ -185,46 +187,44 @@ export class Conversion implements StoreConversion {
       this.step("requests_held")
       await session.stop()
       this.step("stopped")
-      const { seams } = this.host()
-      const { log } = seams.telemetry
-      await moveToDevices(
-        {
-          ...{ ...seams, log, database: await openDatabase(cluster.databaseUrl) },
-          checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, seams.clock, log),
-        },
-        { node: cluster.node, folders: session.folders },
-        {
-          rows: count => (this.shown = { state: "switching", progress: `${count} rows copied; requests wait` }),
-          step: name => this.step(name),
-        },
-      )
-      this.step("decided")
+      await this.moveToDevices(session, cluster)
     })
     await session.close()
     return this.reopen(front, failure === undefined ? [alone] : [config, alone], failure)
   }
 
-  /** Opens the store in the first of these ways that its devices do not refuse. */
+  /** The session has stopped, and holds its folders. */
+  private async moveToDevices({ store, running, folders }: StoreSession, cluster: ClusterConfig): Promise<void> {
+    const { seams } = this.host()
+    const { log } = seams.telemetry
+    const { name, metadata } = must(store.node, "the store is that of a node")
+    await moveToDevices(
+      {
+        ...{ ...seams, log, database: await openDatabase(cluster.databaseUrl) },
+        checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, seams.clock, log),
+      },
+      { node: name, folders, seen: { mark: metadata.mark, record: running.engine.recordManager.record } },
+      {
+        rows: count => (this.shown = { state: "switching", progress: `${count} rows copied; requests wait` }),
+        step: step => this.step(step),
+      },
+    )
+  }
+
   private async reopen(
     front: Front,
-    ways: readonly ServeConfig[],
+    configs: readonly ServeConfig[],
     failure: Failure | undefined,
   ): Promise<StoreSession> {
     const { clock, telemetry } = this.host().seams
-    for (let attempt = 0; ; attempt += 1) {
-      const config = must(ways[attempt % ways.length], "there is a way")
-      try {
-        const session = await StoreSession.open(this.host(), config)
-        front.use(session)
-        this.opened(session, failure)
-        return session
-      } catch (error) {
-        if (isFailure(error, "metadataElsewhere") && ways.length > 1) continue
-        if (!isFailure(error, ...MAY_PASS) || this.signal.aborted) throw error
-        telemetry.log.error("store_not_opened", { reason: error.message })
-        await clock.sleep(REOPEN_MS, this.signal)
-      }
-    }
+    const ways = configs.map(config => () => StoreSession.open(this.host(), config))
+    const session = await openUntilOpen(clock, this.signal, ways, reason => {
+      telemetry.log.error("store_not_opened", { reason: reason.message })
+      this.shown = { state: "switching", progress: `requests wait; the store is not open yet: ${reason.message}` }
+    })
+    front.use(session)
+    this.opened(session, failure)
+    return session
   }
 
   private opened(session: StoreSession, failure: Failure | undefined): void {
@@ -266,3 +266,5 @@ const keyInStore = ({ dataFolders }: ServeConfig): Failure => {
     message: `the master key of this store is only in its data folders, and every node needs it: stop the store, move the key to a file with: hayloft key move-out FILE${folders}, and start with --master-key-file FILE`,
   })
 }
+
+const probeNodePort = ({ nodeListen }: ClusterConfig): Promise<void> => probeAddress(nodeListen, "--node-listen")

@@ -49,6 +49,7 @@ export class Front {
 
   /** No request of a client reaches the store any more. The admin port goes on: operators see what happens. */
   hold(): Promise<void> {
+    this.session.running.status.setHeld("requests wait until the metadata of the store has moved")
     return this.ports.s3.hold()
   }
 

@@ -11,6 +11,7 @@ export {
   type Touches,
 } from "./contract.js"
 export { countersWrites } from "./counters.js"
+export { whyElsewhere } from "./elsewhere-core.js"
 export {
   incarnationAt,
   POSITIONS_OF_INCARNATION,

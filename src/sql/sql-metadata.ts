@@ -5,15 +5,15 @@
  * commands of one object keep their order after an unknown outcome. Queries go to readers. If the incarnation is ended
  * because the process was silent for too long, it begins another one; what was under way is refused and may be repeated.
  *
- * Promises  See `metadata/contract.ts`. An incarnation that has ended commits nothing more. A process that finds that the
- *           database has lost something that was acknowledged halts the store: then all processes begin incarnations
+ * Promises  See `metadata/contract.ts`. An incarnation that has ended commits nothing more. No incarnation begins to work
+ *           in a database that the store has left, or is leaving. A process that finds that the database has lost something that was acknowledged halts the store: then all processes begin incarnations
  *           that read and write only rows of coordination, until an operator has reconciled the store.
  * Limits    SQL_LIMITS.
  */
 import { assert } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import type { Family } from "../base/families.js"
-import { fail, type Failure } from "../base/failures.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { DatabaseHealth, ReportedDatabase } from "../format/database-health.js"
 import { parseIncarnation, type Incarnation, type Position, type RowKey } from "../base/ids.js"
 import { Lent, type LentSoon } from "../base/lent.js"
@@ -22,6 +22,7 @@ import { encodeHaltNote } from "../format/halt-note.js"
 import type { Soon } from "../base/soon.js"
 import {
   query,
+  whyElsewhere,
   type Command,
   type Halt,
   type Incarnations,
@@ -30,6 +31,7 @@ import {
   type MetadataRow,
   type Query,
 } from "../metadata/index.js"
+import { conversionIn } from "./before-incarnation.js"
 import { Connection } from "./connection.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain } from "./database.js"
 import type { IncarnationList, NodeProcess, Session } from "./database.js"
@@ -45,6 +47,8 @@ interface SqlMetadataSettings extends SqlSeams {
   readonly node: string
   /** What devices of the node attest of the database. */
   readonly marks?: readonly SeenMark[]
+  /** This engine moves the store to the database, or away. */
+  readonly moves?: boolean | undefined
 }
 
 const PROCESS_BYTES = 16
@@ -57,6 +61,8 @@ export class SqlMetadata implements Metadata {
   private readonly upkeep: Connection
   private current: SqlIncarnation
   private over: EndReason | undefined
+  /** Why no other incarnation has begun: the database does not keep the metadata now. */
+  private elsewhere: Failure | undefined
   private beginning: Promise<void> | undefined
   private seen: DatabaseMark
   /** Incarnations up to this one may have begun, also in what the database has lost. */
@@ -86,7 +92,7 @@ export class SqlMetadata implements Metadata {
     const session = await settings.database.connect()
     try {
       const evidence = { seen: settings.marks ?? [], above: 0 }
-      const begun = await begin(process, session, "takeOver", evidence)
+      const begun = await begin(process, session, { mode: "takeOver", moves: given.moves }, evidence)
       const rows = new KnownRows()
       const begunAs = (onEnded: (reason: EndReason) => void) => new SqlIncarnation(settings, begun.known, rows, onEnded)
       return new SqlMetadata(settings, process, times, rows, begun, begunAs)
@@ -144,7 +150,7 @@ export class SqlMetadata implements Metadata {
 
   /** Why commands are not accepted now; undefined: they are. */
   get trouble(): string | undefined {
-    if (this.over !== undefined) return endedFailure(this.over).message
+    if (this.over !== undefined) return this.whyOver(this.over).message
     if (this.halt !== undefined) return haltedFailure(this.halt).message
     return this.current.trouble ?? this.upkeep.trouble
   }
@@ -171,7 +177,11 @@ export class SqlMetadata implements Metadata {
 
   private get refusal(): Failure | undefined {
     if (this.stopping.signal.aborted) return fail("stopping")
-    return this.over && endedFailure(this.over)
+    return this.over && this.whyOver(this.over)
+  }
+
+  private whyOver(reason: EndReason): Failure {
+    return this.elsewhere === undefined ? endedFailure(reason) : fail("stopping", { message: this.elsewhere.message })
   }
 
   /** The database is the only replica. */
@@ -344,8 +354,10 @@ export class SqlMetadata implements Metadata {
     const lost = this.over === "rolledBack" ? ended.known.own : undefined
     const evidence = { seen: [this.seenNow], above: this.above, lost }
     try {
-      const { known, seen } = await upkeep.repeat(Infinity, session => begin(process, session, "ifNone", evidence))
+      const start = { mode: "ifNone", moves: settings.moves } as const
+      const { known, seen } = await upkeep.repeat(Infinity, session => begin(process, session, start, evidence))
       this.rows.forget()
+      this.elsewhere = undefined
       this.current = new SqlIncarnation(settings, known, this.rows, reason => this.onEnded(reason))
       this.seen = seen
       this.over = undefined
@@ -353,7 +365,11 @@ export class SqlMetadata implements Metadata {
       if (known.halt !== undefined) this.noteHalt(known.halt)
     } catch (error) {
       if (error instanceof Superseded) this.over = "superseded"
-      settings.log.error("metadata_incarnation_not_begun", { error: String(error) })
+      const { elsewhere } = this
+      this.elsewhere = isFailure(error, "metadataElsewhere") ? error : undefined
+      // It is tried again and again: the store may come back.
+      const isKnown = elsewhere !== undefined && elsewhere.message === this.elsewhere?.message
+      if (!isKnown) settings.log.error("metadata_incarnation_not_begun", { error: String(error) })
     }
     if (ended !== this.current) await ended.stop()
   }
@@ -389,17 +405,31 @@ class Superseded extends Error {
   override readonly name = "Superseded"
 }
 
+interface BeginPlan {
+  /** `ifNone`: only if no other process of the node has a live one. */
+  readonly mode: "takeOver" | "ifNone"
+  /** Also in a database that does not keep the metadata. */
+  readonly moves: boolean | undefined
+}
+
 /**
  * Begins an incarnation, above all that was seen. If the database has lost something of that, it halts the store first.
  * `ifNone`: throws `Superseded` if another process of the node has a live one. A live one of this process is from a try
  * whose answer was lost.
+ *
+ * A process that leaves the database says so in it, and then looks for live incarnations; this one begins, and then looks
+ * whether a process leaves. So at least one of the two notices the other.
  */
 async function begin(
   own: NodeProcess,
   session: Session,
-  mode: "takeOver" | "ifNone",
+  { mode, moves }: BeginPlan,
   evidence: Evidence,
 ): Promise<Begun> {
+  const whyNot = async () => (moves === true ? undefined : whyElsewhere(await conversionIn(session)))
+  // Also before: an incarnation that has begun is in the way of a process that leaves.
+  const whyNotBegin = await whyNot()
+  if (whyNotBegin !== undefined) throw whyNotBegin
   const above = Math.max(evidence.above, ...evidence.seen.map(({ highest }) => highest))
   for (;;) {
     const list = await session.incarnations()
@@ -414,6 +444,11 @@ async function begin(
     if (mode === "ifNone" && hasOther) throw new Superseded("the node has a live process")
     const incarnation = await session.begin(own, SQL_LIMITS.lanes, list.highest, above)
     if (incarnation === undefined) continue
+    const whyNotWork = await whyNot()
+    if (whyNotWork !== undefined) {
+      await session.end(incarnation)
+      throw whyNotWork
+    }
     const known = new KnownIncarnations(parseIncarnation(incarnation))
     const begun = await session.incarnations()
     known.learn(begun)

@@ -1,23 +1,14 @@
 /** A PostgreSQL database as a store opens it. Messages never show its password. */
 import { fail, isFailure } from "../base/failures.js"
-import { parseIncarnation, type Incarnation, type RowKey, type StoreId } from "../base/ids.js"
-import {
-  CONTROL_ROW_KEY,
-  CONVERSION_ROW_KEY,
-  decodeControlRow,
-  decodeConversionRow,
-  type ControlRow,
-  type ConversionRow,
-} from "../format/cluster-rows.js"
-import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type LaneId, type Session } from "./database.js"
+import { parseIncarnation, type Incarnation, type StoreId } from "../base/ids.js"
+import { CONTROL_ROW_KEY, decodeControlRow, type ControlRow, type ConversionRow } from "../format/cluster-rows.js"
+import { clusterRowIn, conversionIn } from "./before-incarnation.js"
+import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type Session } from "./database.js"
 import type { SqlSeams } from "./incarnation.js"
 import { Postgres } from "./postgres/postgres.js"
 import { maskedUrl, withoutPasswords } from "./postgres/url.js"
 import type { SeenMark } from "./seen-core.js"
 import { SqlMetadata } from "./sql-metadata.js"
-
-/** Incarnations begin with 1. */
-const NO_LANE: LaneId = { incarnation: 0, lane: 0 }
 
 export class StoreDatabase {
   private constructor(
@@ -50,22 +41,13 @@ export class StoreDatabase {
 
   /** The store's control record, also before any incarnation has begun; undefined: there is none. */
   async control(): Promise<ControlRow | undefined> {
-    const value = await this.clusterRow(CONTROL_ROW_KEY)
+    const value = await this.inSession(session => clusterRowIn(session, CONTROL_ROW_KEY))
     return value && decodeControlRow(value)
   }
 
   /** Where the metadata of a converted store is, also before any incarnation has begun. */
-  async conversion(): Promise<ConversionRow | undefined> {
-    const value = await this.clusterRow(CONVERSION_ROW_KEY)
-    return value && decodeConversionRow(value)
-  }
-
-  private clusterRow(key: RowKey): Promise<Uint8Array | undefined> {
-    return this.inSession(async session => {
-      const keys = [{ family: "cluster", key } as const]
-      const { rows } = await session.fetch({ lane: NO_LANE, keys, ranges: [], counters: [] })
-      return rows[0]?.value
-    })
+  conversion(): Promise<ConversionRow | undefined> {
+    return this.inSession(conversionIn)
   }
 
   /** The highest one that has begun, or was skipped. */
@@ -78,9 +60,17 @@ export class StoreDatabase {
     return this.inSession(session => session.skipIncarnations(upTo))
   }
 
-  /** `marks`: what devices of the node attest of the database. */
-  open(seams: Omit<SqlSeams, "database">, node: string, marks: readonly SeenMark[] = []): Promise<SqlMetadata> {
-    return this.explained(() => SqlMetadata.open({ ...seams, database: this.database, node, marks }))
+  /**
+   * `marks`: what devices of the node attest of the database. `moves`: the process moves the store to the database or
+   * away; any other one is refused with `metadataElsewhere` unless the database keeps the metadata.
+   */
+  open(
+    seams: Omit<SqlSeams, "database">,
+    node: string,
+    marks: readonly SeenMark[] = [],
+    moves?: boolean,
+  ): Promise<SqlMetadata> {
+    return this.explained(() => SqlMetadata.open({ ...seams, database: this.database, node, marks, moves }))
   }
 
   private inSession<T>(work: (session: Session) => Promise<T>): Promise<T> {

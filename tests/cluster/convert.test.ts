@@ -1,8 +1,11 @@
 /** A running store moves its metadata to a database under load, and back; interrupted anywhere, it is the one or the other. */
 import assert from "node:assert/strict"
+import { createServer } from "node:net"
 import { test } from "node:test"
-import { RemoteFailure } from "../../src/client/index.js"
+import { setTimeout as wait } from "node:timers/promises"
+import type { StoreProcess } from "../../src/client/testing-store-process.js"
 import { quietParent, withFolder } from "../harness/folders.js"
+import { freePort } from "../harness/free-port.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "../sql/databases.js"
 import { Load } from "./load.js"
@@ -66,22 +69,46 @@ test("a store moves to a database under load, and back, with everything in it", 
 const INIT_STEPS = ["claimed", "copied", "requests_held", "commands_ended", "caught_up", "decided", "closed"]
 const LEAVE_STEPS = ["requests_held", "stopped", "leaving", "filled", "decided"]
 
+const STEP_MS_MAX = 30_000
+
+/**
+ * Calls back in the moment in which the process logs the step of the move that it begins, and resolves then. Throws if the
+ * move ends without it, whatever the reason.
+ */
+async function reached(
+  store: MovableStore,
+  step: string,
+  begin: () => Promise<void>,
+  atStep: (process: StoreProcess) => void,
+): Promise<void> {
+  const running = store.process
+  assert.ok(running)
+  const isAtStep = new Promise<true>(resolve => {
+    store.onLine = line => {
+      if (!line.includes("conversion_step") || !line.endsWith(`step=${step}`)) return
+      store.onLine = () => undefined
+      atStep(running)
+      resolve(true)
+    }
+  })
+  // The answer, or the last of them, may be lost with the process; its lines may arrive later than its answers.
+  const ended = begin()
+    .then(() => store.conversion(), String)
+    .then(async outcome => {
+      const late = AbortSignal.timeout(STEP_MS_MAX)
+      await new Promise(resolve => late.addEventListener("abort", resolve))
+      return outcome
+    })
+  ended.catch(() => undefined)
+  const outcome = await Promise.race([isAtStep, ended])
+  assert.ok(outcome === true, `${step} is not reached: ${String(outcome)}\n${running.output.slice(-6_000)}`)
+}
+
 /** Kills the process as soon as it logs the step. */
 async function killedAt(store: MovableStore, step: string, begin: () => Promise<void>): Promise<void> {
   const running = store.process
-  assert.ok(running)
-  store.onLine = line => {
-    if (line.includes("conversion_step") && line.endsWith(`step=${step}`)) running.kill("SIGKILL")
-  }
-  // The answer, or the last of them, may be lost with the process.
-  const unkilled = begin().then(
-    () => store.conversion(),
-    (error: unknown) => (error instanceof RemoteFailure ? error.message : undefined),
-  )
-  const outcome = await Promise.race([running.exited, unkilled])
-  assert.ok(typeof outcome !== "string" || outcome === "done", `${step} is not reached: ${outcome}`)
-  await running.exited
-  store.onLine = () => undefined
+  await reached(store, step, begin, process => process.kill("SIGKILL"))
+  await running?.exited
   store.process = undefined
 }
 
@@ -185,28 +212,124 @@ test(
   },
 )
 
-test("a store whose database goes away while rows are copied stays on its devices", { skip: noPostgres }, async () => {
+/** Begins a move to a database, and stops the process in the moment before commands end; a request is under way. */
+async function beforeCommandsEnd(store: MovableStore, begin: () => Promise<void>, meanwhile: () => Promise<void>) {
+  const cutOff = await store.beginUpload("plain")
+  let begun: Promise<void> = Promise.resolve()
+  const beginning = (): Promise<void> => (begun = begin())
+  await reached(store, "copied", beginning, process => process.kill("SIGSTOP"))
+  await meanwhile()
+  store.process?.kill("SIGCONT")
+  await begun
+  const outcome = await store.conversion()
+  cutOff()
+  return outcome
+}
+
+test("a store whose database goes away while requests wait stays on its devices", { skip: noPostgres }, async () => {
   await withStore(async (store, databases) => {
     const url = await databases.create()
     await store.start()
     const buckets = await fill(store)
     const before = await store.content(buckets)
-    const copied = new Promise<void>(resolve => {
-      store.onLine = line => {
-        if (line.includes("step=requests_held")) void databases.server.stop("immediate").then(resolve, resolve)
-      }
-    })
-    await store.beginInit(url)
-    await copied
-    assert.match(await store.conversion(), /^failed: /)
+    const outcome = await beforeCommandsEnd(
+      store,
+      () => store.beginInit(url),
+      () => databases.server.stop("immediate"),
+    )
+    assert.match(outcome, /^failed: .*(did not take the last changes|does not respond|cannot be reached)/)
     assert.deepEqual(await store.content(buckets), before)
-    store.onLine = () => undefined
     await databases.server.start()
     await store.beginInit(url)
     assert.equal(await store.conversion(), "done")
     assert.deepEqual(await store.content(buckets), before)
   })
 })
+
+test("a store does not move to a database if the node cannot use its port", { skip: noPostgres }, async () => {
+  await withStore(async (store, databases) => {
+    const url = await databases.create()
+    await store.start()
+    const buckets = await fill(store)
+    const before = await store.content(buckets)
+    const port = await freePort()
+    const other = createServer()
+    const listen = (): Promise<void> => new Promise(resolve => other.listen(port, "127.0.0.1", resolve))
+    try {
+      const outcome = await beforeCommandsEnd(store, () => store.beginInit(url, `127.0.0.1:${port}`), listen)
+      assert.match(outcome, /^failed: .* is in use by another process; choose another with --node-listen/)
+      const again = await store.beginInit(url, `127.0.0.1:${port}`).catch(String)
+      assert.match(String(again), /is in use by another process/)
+    } finally {
+      other.close()
+    }
+    assert.deepEqual(await store.content(buckets), before)
+    await store.beginInit(url, `127.0.0.1:${port}`)
+    assert.equal(await store.conversion(), "done")
+    assert.deepEqual(await store.content(buckets), before)
+  })
+})
+
+/** As the steward does with a process that has been silent for five minutes. */
+async function endIncarnation(databases: Databases, url: string, node: string): Promise<void> {
+  const ofNode = `(SELECT incarnation FROM hayloft.incarnations WHERE node = '${node}')`
+  const database = new URL(url).pathname.slice(1)
+  await databases.server.sql(`UPDATE hayloft.incarnations SET ended = true WHERE incarnation IN ${ofNode}`, database)
+  await databases.server.sql(`UPDATE hayloft.lanes SET ended = true WHERE incarnation IN ${ofNode}`, database)
+}
+
+test(
+  "a gateway that was silent while its store left writes nothing to the database",
+  { skip: noPostgres },
+  async () => {
+    await withStore(async (store, databases) => {
+      const url = await databases.create()
+      await store.start()
+      await store.beginInit(url)
+      assert.equal(await store.conversion(), "done")
+      const gateway = await store.spawnGateway(url)
+      const buckets = await fill(store)
+      const { endpoint } = await gateway.ready()
+      const put = (key: string) => store.ask({ method: "PUT", bucket: "plain", key }, Buffer.from("small"), endpoint)
+      assert.equal((await put("before")).status, 200)
+      const before = await store.content(buckets)
+      gateway.kill("SIGSTOP")
+      try {
+        await endIncarnation(databases, url, "gateway")
+        // Nodes read which incarnations are live every few seconds.
+        const begun = await untilDone(() => store.beginLeave())
+        assert.equal(begun, "done")
+        assert.equal(await store.conversion(), "done")
+      } finally {
+        gateway.kill("SIGCONT")
+      }
+      const has = "has left this database: its metadata is on the disks of node first"
+      for (let tries = 0; !gateway.output.includes(has); tries += 1) {
+        const { status, text } = await put("after")
+        assert.equal(status, 503, text)
+        assert.ok(tries < 600, gateway.output)
+        await wait(50)
+      }
+      const { status, text } = await put("after")
+      assert.deepEqual([status, /ServiceUnavailable/.test(text)], [503, true], text)
+      assert.deepEqual(await store.content(buckets), before)
+      await gateway.stop()
+      const again = await store.beginGateway(url)
+      assert.notEqual(await again.exited, 0)
+      assert.ok(again.output.includes(has), again.output)
+      assert.deepEqual(await store.content(buckets), before)
+    })
+  },
+)
+
+/** Repeats it while the store says that other nodes run. */
+async function untilDone(begin: () => Promise<void>): Promise<string> {
+  for (let tries = 0; ; tries += 1) {
+    const outcome = await begin().then(() => "done", String)
+    if (!outcome.includes("other nodes run") || tries > 300) return outcome
+    await wait(100)
+  }
+}
 
 test("a store does not leave its database while another node is part of it", { skip: noPostgres }, async () => {
   await withStore(async (store, databases) => {

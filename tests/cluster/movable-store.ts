@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { createHash, randomBytes } from "node:crypto"
 import { execFile } from "node:child_process"
+import http from "node:http"
 import { rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { promisify } from "node:util"
@@ -69,11 +70,16 @@ export class MovableStore {
 
   /** A node without devices. */
   async spawnGateway(url: string): Promise<StoreProcess> {
-    const args = ["--cluster", url, "--node", "gateway", "--zone", "a", "--node-listen", "127.0.0.1:0"]
-    const listen = { listen: `127.0.0.1:${await freePort()}`, adminListen: `127.0.0.1:${await freePort()}` }
-    const gateway = StoreProcess.spawn({ dataFolders: [], args: [...args, ...this.keyArgs], ...listen }, CLOCK)
+    const gateway = await this.beginGateway(url)
     await gateway.ready()
     return gateway
+  }
+
+  /** It need not become ready. */
+  async beginGateway(url: string): Promise<StoreProcess> {
+    const args = ["--cluster", url, "--node", "gateway", "--zone", "a", "--node-listen", "127.0.0.1:0"]
+    const listen = { listen: `127.0.0.1:${await freePort()}`, adminListen: `127.0.0.1:${await freePort()}` }
+    return StoreProcess.spawn({ dataFolders: [], args: [...args, ...this.keyArgs], ...listen }, CLOCK)
   }
 
   /** The stopped store keeps its key in a file from now on. */
@@ -138,8 +144,8 @@ export class MovableStore {
     }
   }
 
-  async beginInit(url: string): Promise<void> {
-    const settings = { node: "first", zone: "a", nodeListen: "127.0.0.1:0" }
+  async beginInit(url: string, nodeListen = "127.0.0.1:0"): Promise<void> {
+    const settings = { node: "first", zone: "a", nodeListen }
     await this.admin(client => client.post("/v1/cluster/init", { databaseUrl: url, ...settings }))
   }
 
@@ -150,7 +156,9 @@ export class MovableStore {
   /** How the conversion ended. Throws with the output of the process if it does not end. */
   async conversion(): Promise<string> {
     const untilMs = CLOCK.monotonicMs() + CONVERSION_MS_MAX
+    const { process } = this
     for (;;) {
+      if (this.process !== process) return "the process has ended"
       if (CLOCK.monotonicMs() > untilMs)
         throw new Error(`the conversion does not end:\n${this.process?.output.slice(-OUTPUT_SHOWN) ?? ""}`)
       const found = await this.admin(client => client.get("/v1/cluster/conversion")).catch(() => undefined)
@@ -161,9 +169,29 @@ export class MovableStore {
     }
   }
 
-  /** One signed request, not repeated. */
-  async ask(request: S3Request, body?: Buffer): Promise<Reply> {
+  /** An upload that does not end: a move waits five seconds for it. Returns what cuts it off. */
+  async beginUpload(bucket: string): Promise<() => void> {
     const url = new URL(this.access.endpoint)
+    const { rawHeaders, method, rawTarget } = signedCall(
+      this.access,
+      url.host,
+      { method: "PUT", bucket, key: "slow" },
+      Date.now(),
+    )
+    const headers = [...rawHeaders, "content-length", "1000000", "expect", "100-continue"]
+    const request = http.request({ host: url.hostname, port: url.port, method, path: rawTarget, headers })
+    request.on("error", () => undefined)
+    await new Promise<void>(resolve => {
+      request.once("continue", resolve)
+      request.flushHeaders()
+    })
+    request.write(Buffer.alloc(100_000))
+    return () => void request.destroy()
+  }
+
+  /** One signed request, not repeated. `endpoint`: of another node. */
+  async ask(request: S3Request, body?: Buffer, endpoint: string = this.access.endpoint): Promise<Reply> {
+    const url = new URL(endpoint)
     const caller = new HttpCaller(url, 1)
     try {
       const { rawHeaders, ...call } = signedCall(this.access, url.host, request, Date.now())

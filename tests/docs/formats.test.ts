@@ -553,7 +553,10 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     { incarnation: 26, state: 1, runs: [] },
   ],
   "control row": [encodeControlRow({ generation: 31, record: new Uint8Array(2) }), { generation: 31 }],
-  "conversion row": [encodeConversionRow({ state: "leaving", generation: 32 }), { state: 2, generation: 32 }],
+  "conversion row": [
+    encodeConversionRow({ state: "leaving", generation: 32, node: node.name }),
+    { state: 2, generation: 32, node: "a" },
+  ],
   "layout row": [encodeLayoutRow(new Uint8Array(2)), {}],
   "node row": [
     encodeNodeRow(node),

@@ -59,11 +59,12 @@ function change(scene: Scene) {
 
 /** Mostly from the present state. */
 function convert(scene: Scene) {
-  const states = [undefined, "copying", "active", "leaving"] as const
+  const states = [undefined, "copying", "copied", "active", "leaving", "left"] as const
   const found = scene.model.committed.get("cluster", CONVERSION_ROW_KEY)
   const present = found && decodeConversionRow(found.value).state
   const from = scene.oneIn(4) ? scene.pick(states) : present
-  const state = scene.pick(["copying", "active", "leaving"] as const)
+  // Nothing follows it.
+  const state = scene.oneIn(20) ? "left" : scene.pick(["copying", "copied", "active", "leaving"] as const)
   return setConversion(from, { state, generation: 1 + scene.random.below(9) })
 }
 

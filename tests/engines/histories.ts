@@ -25,6 +25,8 @@ interface SimulatedOptions extends HistoryOptions {
 /** Several processes on one simulated database. */
 export async function playOnSimulated(seed: number, options: SimulatedOptions) {
   const world = new SimulatedWorld(seed, options.faults)
+  // Random commands also say that the store has left the database.
+  world.moves = true
   const open = (node: string) =>
     SqlProcess.open(
       () => world.open(node),

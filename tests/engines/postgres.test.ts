@@ -40,7 +40,9 @@ if (noPostgres === false) {
 
 async function openNode(url: string, node: string): Promise<SqlMetadata> {
   const log = new SimTelemetry().log
-  const settings = { clock: new RealClock(), random: new RealRandom(), log, database: new Postgres(url), node }
+  const seams = { clock: new RealClock(), random: new RealRandom(), log, database: new Postgres(url) }
+  // Random commands also say that the store has left the database.
+  const settings = { ...seams, node, moves: true }
   for (;;) {
     try {
       return await SqlMetadata.open(settings)

@@ -28,6 +28,8 @@ export class SimulatedWorld {
   readonly random: Random
   readonly database: SimulatedDatabase
   readonly telemetry = new SimTelemetry()
+  /** Engines work whatever their store says about where its metadata is. */
+  moves = false
   private readonly engines: SqlMetadata[] = []
 
   constructor(seed: number, faults: FaultPlan) {
@@ -52,10 +54,10 @@ export class SimulatedWorld {
     clock: Clock = this.clock,
     marks: readonly DatabaseMark[] = [],
   ): Promise<SqlMetadata> {
-    const { database } = this
+    const { database, moves } = this
     const random = this.random.fork(node)
     const { log } = this.telemetry
-    const engine = await this.repeat(() => SqlMetadata.open({ clock, random, log, database, node, marks }))
+    const engine = await this.repeat(() => SqlMetadata.open({ clock, random, log, database, node, marks, moves }))
     this.engines.push(engine)
     return engine
   }

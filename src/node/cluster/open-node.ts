@@ -112,13 +112,9 @@ class Opening {
       await this.takeFolders(isBehind ? newest : known, incarnationAfter(inspections))
     }
     const marks = await this.marks(inspections, known, marksFrom)
+    if (settle !== undefined) await this.settle(settle, marks)
     const metadata = await database.open({ clock, random: random.fork("metadata"), log }, this.name, marks)
     this.metadata = metadata
-    await settle?.(
-      metadata,
-      this.disk,
-      this.taken.map(({ ownership }) => ownership.identity),
-    )
     const isNew = known === undefined && (await this.makeStore(metadata, inspections))
     const record =
       metadata.halt === undefined || newest === undefined
@@ -131,6 +127,18 @@ class Opening {
     const records = new SharedRecordManager(metadata, clock, log, record)
     await this.claim(records, metadata, secrets === found ? undefined : sealSecrets(secrets, random))
     return this.opened(records, metadata, secrets, isNew)
+  }
+
+  /** In an incarnation of its own: any later one works only in a database that keeps the metadata. */
+  private async settle(settle: Settled["settle"], marks: readonly SeenMark[]): Promise<void> {
+    const { clock, random, log, database } = this.seams
+    const metadata = await database.open({ clock, random: random.fork("settling"), log }, this.name, marks, true)
+    try {
+      const folders = this.taken.map(({ ownership }) => ownership.identity)
+      await settle(metadata, this.disk, folders)
+    } finally {
+      await metadata.stop()
+    }
   }
 
   /** What the devices in the folders attest of the database. The record was read after them. */

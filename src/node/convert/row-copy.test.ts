@@ -1,18 +1,25 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { FAMILY_NAMES, type Family } from "../../base/families.js"
-import { parseBucketId, rowKeyOf, type RowKey } from "../../base/ids.js"
+import { fail, isFailure } from "../../base/failures.js"
+import {
+  objectKeyOfText,
+  parseAccountId,
+  parseBucketId,
+  parseBucketName,
+  rowKeyOf,
+  type RowKey,
+} from "../../base/ids.js"
 import { TEST_SEED } from "../../base/testing-seed.js"
 import type { EntryWrite } from "../../format/entry.js"
-import { decodeCounters, encodeCounters } from "../../format/records.js"
-import { bucketRowKey } from "../../format/row-key.js"
+import { decodeCounters, encodeBucket, encodeCounters } from "../../format/records.js"
+import { bucketRowKey, objectRowKey } from "../../format/row-key.js"
+import type { Metadata } from "../../metadata/index.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
 import { SimRandom } from "../../seams/random/sim.js"
-import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import { COPIED_FAMILIES, CopyRows } from "./rows-core.js"
 import { removeCopies, RowCopy } from "./row-copy.js"
 
-const { log } = new SimTelemetry()
 const END = rowKeyOf("\xff".repeat(20))
 
 /** Every row with its payload, by family. */
@@ -60,7 +67,7 @@ test("rows of every family are in the target as they are, also those that change
   const target = new MemoryMetadata()
   const source = new Source()
   for (let i = 0; i < 6_000; i += 1) await source.change()
-  const copy = new RowCopy(source.metadata, target, log)
+  const copy = new RowCopy(source.metadata, target)
   source.copy = copy
   let steps = 0
   while (!copy.isThrough) {
@@ -84,7 +91,7 @@ test("rows that belong to a device, or to the nodes of a store, are not copied",
     bucketRowKey(parseBucketId(3)),
     encodeCounters({ objects: 1, versions: 1, bytes: 1, uploads: 0 }),
   )
-  const copy = new RowCopy(source, target, log)
+  const copy = new RowCopy(source, target)
   while (await copy.step());
   for (const family of ["marks", "needles", "tablets", "cluster"] as const) assert.equal(target.rows(family), 0, family)
 })
@@ -102,7 +109,7 @@ test("counters are copied as sums, also if they change, and dropped with their b
     source.plant("buckets", key, new Uint8Array([9]))
     source.plant("counters", key, encodeCounters(first))
   }
-  const copy = new RowCopy(source, target, log)
+  const copy = new RowCopy(source, target)
   while (await copy.step());
   assert.deepEqual(countersIn(target, dropped), first)
   const second = { objects: 4, versions: 9, bytes: 10, uploads: 0 }
@@ -123,13 +130,88 @@ test("a copy begins again after what an interrupted one has left is removed", as
   const target = new MemoryMetadata()
   const source = new Source()
   for (let i = 0; i < 2_000; i += 1) await source.change()
-  const first = new RowCopy(source.metadata, target, log)
+  const first = new RowCopy(source.metadata, target)
   for (let i = 0; i < 10; i += 1) await first.step()
   for (let i = 0; i < 2_000; i += 1) await source.change()
   await removeCopies(target)
   for (const family of COPIED_FAMILIES) assert.equal(target.rows(family), 0, family)
-  const copy = new RowCopy(source.metadata, target, log)
+  const copy = new RowCopy(source.metadata, target)
   source.copy = copy
   while (await copy.step());
   assert.deepEqual(contentOf(target), contentOf(source.metadata))
+})
+
+const BUCKET = parseBucketId(7)
+const OBJECT = objectRowKey(BUCKET, objectKeyOfText("a/héron"))
+
+/** One small object. `damages`: how often a read of its bytes fails. */
+async function oneObject(damages: number): Promise<Pick<Metadata, "run" | "ask" | "payload">> {
+  const metadata = new MemoryMetadata()
+  const names = { name: parseBucketName("plain"), owner: parseAccountId("root"), createdMs: 1, location: "" }
+  const bucket = { id: BUCKET, ...names, versioning: "never", state: "open", settingsVersion: 1, settings: [] } as const
+  metadata.plant("buckets", bucketRowKey(BUCKET), encodeBucket(bucket))
+  const value = Uint8Array.of(1)
+  await metadata.run(new CopyRows([{ family: "current", key: OBJECT, value, payload: Uint8Array.of(2) }]))
+  let left = damages
+  return {
+    run: command => metadata.run(command),
+    ask: query => metadata.ask(query),
+    payload(family, key, row) {
+      left -= 1
+      return left < 0 ? metadata.payload(family, key, row) : Promise.reject(fail("corruptRow", { reason: "a test" }))
+    },
+  }
+}
+
+test("a copy stops at a small object whose bytes cannot be read, and names it", async () => {
+  const target = new MemoryMetadata()
+  const copy = new RowCopy(await oneObject(Infinity), target)
+  const steps = async (): Promise<void> => {
+    while (await copy.step());
+  }
+  for (let tries = 0; tries < 2; tries += 1) {
+    await assert.rejects(steps(), error => {
+      assert.ok(isFailure(error, "corruptRow"))
+      assert.match(error.message, /^the bytes of object a\/héron in bucket plain cannot be read on any disk; delete/)
+      return true
+    })
+  }
+  assert.equal(target.rows("current"), 0)
+})
+
+test("bytes that are moved while they are read are read again", async () => {
+  const target = new MemoryMetadata()
+  const copy = new RowCopy(await oneObject(2), target)
+  while (await copy.step());
+  assert.deepEqual(target.committed.get("current", OBJECT)?.payload?.bytes, Uint8Array.of(2))
+})
+
+test("a target that fails now and then gets every row all the same", async () => {
+  const target = new MemoryMetadata()
+  const source = new Source()
+  for (let i = 0; i < 500; i += 1) await source.change()
+  let runs = 0
+  const failing: Pick<Metadata, "run"> = {
+    run(command) {
+      runs += 1
+      const isAway = runs % 3 === 0 && runs < 300
+      return isAway ? Promise.reject(fail("databaseUnreachable")) : target.run(command)
+    },
+  }
+  const copy = new RowCopy(source.metadata, failing)
+  source.copy = copy
+  let failures = 0
+  const step = (): Promise<boolean> =>
+    copy.step().catch((error: unknown) => {
+      assert.ok(isFailure(error, "databaseUnreachable"))
+      failures += 1
+      return true
+    })
+  while (!copy.isThrough) {
+    await step()
+    for (let i = 0; i < 3; i += 1) await source.change()
+  }
+  while (await step());
+  assert.deepEqual(contentOf(target), contentOf(source.metadata))
+  assert.ok(failures > 5)
 })

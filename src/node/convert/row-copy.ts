@@ -2,19 +2,22 @@
  * Row copy: all rows of a running metadata engine, in slices, to an engine that nothing else writes to. Rows that clients
  * change meanwhile are noted and copied again, as often as they change.
  *
- * Promises  Once `step` returns false, every row that was committed before that step is in the target as it then was.
+ * Promises  Once `step` returns false, every row that was committed before that step is in the target as it then was. A
+ *           step that fails may be repeated: it leaves out nothing.
  * Refuses   To remember more changed rows than `COPY_LIMITS.changedBytesMax`: then clients write faster than the target
- *           takes it, and the copy fails with `tooManyInFlight`.
+ *           takes it, and the copy fails with `tooManyInFlight`. To leave out the bytes of a small object that cannot be
+ *           read: it fails, and names the object.
  */
-import { fail, isFailure } from "../../base/failures.js"
-import type { BucketId } from "../../base/ids.js"
+import { OBJECT_FAMILIES } from "../../base/families.js"
+import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { parseBucketId, textOfObjectKey, type BucketId } from "../../base/ids.js"
 import { owned } from "../../base/lent.js"
 import { MIB } from "../../base/limits.js"
 import type { EntryWrite } from "../../format/entry.js"
-import { bucketIdOfRowKey } from "../../format/row-key.js"
+import { decodeBucket } from "../../format/records.js"
+import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "../../format/row-key.js"
 import { mapBounded } from "../../life/index.js"
-import type { Metadata } from "../../metadata/index.js"
-import type { Log } from "../../seams/telemetry/contract.js"
+import type { Metadata, MetadataRow } from "../../metadata/index.js"
 import {
   COPIED_FAMILIES,
   CopyCounters,
@@ -31,6 +34,8 @@ import {
 
 const COPY_LIMITS = {
   payloadsConcurrent: 64,
+  /** A checkpoint may move a payload while it is being read. */
+  payloadReadsMax: 3,
   countersConcurrent: 64,
   /** Keys of rows that changed and have not been copied again. */
   changedBytesMax: 64 * MIB,
@@ -52,28 +57,53 @@ interface Place {
 
 const COPIED = new Set(COPIED_FAMILIES)
 
-/** The writes that make rows; rows whose payload has changed meanwhile are left to `onChanged`. */
+/**
+ * The writes that make rows; rows whose payload has changed meanwhile are left to `onChanged`. Throws a failure that names
+ * the object whose payload cannot be read.
+ */
 export async function writesOf(
   source: RowSource,
   rows: readonly ReadRow[],
   onChanged: (key: CopiedKey) => void,
-  onDamaged: (key: CopiedKey, error: unknown) => void,
 ): Promise<readonly EntryWrite[]> {
   const writes = await mapBounded(rows, COPY_LIMITS.payloadsConcurrent, async ({ family, key, row }) => {
     if (row?.payload === undefined) return { family, key, value: row?.value }
-    try {
-      const payload = await owned(source.payload(family, key, row))
-      if (payload !== undefined) return { family, key, value: row.value, payload }
-      onChanged({ family, key })
-      return undefined
-    } catch (error) {
-      if (!isFailure(error, "corruptNeedle", "corruptRow")) throw error
-      // It is damaged everywhere: reads of it fail in the target as well.
-      onDamaged({ family, key }, error)
-      return { family, key, value: row.value }
-    }
+    const payload = await payloadOf(source, { family, key }, row)
+    if (payload !== undefined) return { family, key, value: row.value, payload }
+    onChanged({ family, key })
+    return undefined
   })
   return writes.filter(write => write !== undefined)
+}
+
+async function payloadOf(
+  source: RowSource,
+  { family, key }: CopiedKey,
+  row: MetadataRow,
+): Promise<Uint8Array | undefined> {
+  for (let reads = 1; ; reads += 1) {
+    try {
+      return await owned(source.payload(family, key, row))
+    } catch (error) {
+      if (!isFailure(error, "corruptNeedle", "corruptRow")) throw error
+      if (reads === COPY_LIMITS.payloadReadsMax) throw await unreadable(source, { family, key }, error)
+    }
+  }
+}
+
+/** It may be readable again: its disk may have a bad moment. So only an operator decides to go on without it. */
+async function unreadable(source: RowSource, { family, key }: CopiedKey, reason: Failure): Promise<Failure> {
+  const found = OBJECT_FAMILIES.includes(family) ? await objectOf(source, key) : undefined
+  const what = found === undefined ? `a row of family ${family}` : `object ${found.key} in bucket ${found.bucket}`
+  const message = `the bytes of ${what} cannot be read on any disk; delete or replace it, then begin again`
+  return fail(reason.kind, { message, reason: reason.message }, reason)
+}
+
+async function objectOf(source: RowSource, key: CopiedKey["key"]) {
+  const { bucketId, key: objectKey } = parseObjectRowKey(key)
+  const [found] = await source.ask(rowsOf([{ family: "buckets", key: bucketRowKey(parseBucketId(bucketId)) }]))
+  const bucket = found?.row === undefined ? `number ${bucketId}` : decodeBucket(found.row.value).name
+  return { bucket, key: textOfObjectKey(objectKey) }
 }
 
 export class RowCopy {
@@ -87,7 +117,6 @@ export class RowCopy {
   constructor(
     private readonly source: RowSource,
     private readonly target: RowTarget,
-    private readonly log: Log,
   ) {}
 
   /** Rows written to the target so far; a row that changes counts again. */
@@ -158,23 +187,28 @@ export class RowCopy {
       this.changed.delete(name)
       this.changedBytes -= NOTE_BYTES + 2 * name.length
     }
-    await this.write(await this.source.ask(rowsOf(keys)))
+    try {
+      await this.write(await this.source.ask(rowsOf(keys)))
+    } catch (error) {
+      for (const key of keys) this.noteRow(key)
+      throw error
+    }
   }
 
   private async copyCounters(): Promise<void> {
     const buckets = [...this.buckets].slice(0, SLICE_LIMITS.rowsMax)
     for (const bucketId of buckets) this.buckets.delete(bucketId)
-    const found = await this.source.ask(countersOf(buckets))
-    await mapBounded(found, COPY_LIMITS.countersConcurrent, each => this.target.run(new CopyCounters(each)))
+    try {
+      const found = await this.source.ask(countersOf(buckets))
+      await mapBounded(found, COPY_LIMITS.countersConcurrent, each => this.target.run(new CopyCounters(each)))
+    } catch (error) {
+      for (const bucketId of buckets) this.buckets.add(bucketId)
+      throw error
+    }
   }
 
   private async write(rows: readonly ReadRow[]): Promise<void> {
-    const writes = await writesOf(
-      this.source,
-      rows,
-      key => this.noteRow(key),
-      ({ family }, error) => this.log.error("payload_not_copied", { family, error: String(error) }),
-    )
+    const writes = await writesOf(this.source, rows, key => this.noteRow(key))
     if (writes.length > 0) await this.target.run(new CopyRows(writes))
     this.copied += writes.length
   }

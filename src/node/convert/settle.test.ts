@@ -12,10 +12,11 @@ import { SimDisk } from "../../seams/disk/index.js"
 import { readDatabaseMark, writeDatabaseMark } from "../cluster/database-marks.js"
 import { readSharedRecord, writeFirstRecord } from "../cluster/shared-record.js"
 import { SharedMemory } from "../cluster/testing-shared.js"
+import { GENERATIONS_PER_INCARNATION } from "../control/steps-core.js"
 import type { FolderInspection } from "../open/folder-inspection.js"
-import { checkNotRestored, decideOn, settledBy } from "./settle.js"
+import { checkNotRestored, decideOn, isOutdated, settledBy } from "./settle.js"
 
-const COPYING: ConversionRow = { state: "copying", generation: 5 }
+const COPIED: ConversionRow = { state: "copied", generation: 5 }
 const LEAVING: ConversionRow = { state: "leaving", generation: 30 }
 /** Of the incarnation that has copied the rows. */
 const DECIDED: ControlRecord = usedBy({ ...clusterOf(["n1:2"], "replica:2"), generation: 6 }, 7)
@@ -58,8 +59,8 @@ test("a conversion that was interrupted after the decision is finished, whatever
   const { disk, folders, marks } = await disks()
   await writeDatabaseMark(disk, "/d1", { ...MARK, highest: 3 })
   const rows = new SharedMemory("n1")
-  await rows.run(setConversion(undefined, COPYING))
-  const settled = must(settledBy(inspectionsOf(DECIDED), COPYING, undefined), "the copy was not finished")
+  await rows.run(setConversion(undefined, COPIED))
+  const settled = must(settledBy(inspectionsOf(DECIDED), COPIED, undefined), "the copy was not finished")
   checkNotRestored(settled.record, [{ ...MARK, highest: 3 }], parseIncarnation(7))
   await settled.settle(rows, disk, folders)
   assert.equal((await readSharedRecord(rows))?.generation, 7)
@@ -73,7 +74,7 @@ test("a database that was restored to a moment of the copy is refused, by marks 
     [later, []],
     [DECIDED, [MARK]],
   ] as const) {
-    const settled = must(settledBy(inspectionsOf(record), COPYING, undefined), "the copy was not finished")
+    const settled = must(settledBy(inspectionsOf(record), COPIED, undefined), "the copy was not finished")
     assert.throws(() => checkNotRestored(settled.record, marks, highest), isRestored)
   }
 })
@@ -103,4 +104,26 @@ test("devices that keep the metadata attest nothing of a database", async () => 
   assert.deepEqual(await marks(), [9, 9])
   await decideOn(disk, folders, { ...storeOf(2), generation: 50 })
   assert.deepEqual(await marks(), [undefined, undefined])
+})
+
+/** The first generations of a process. */
+const of = (incarnation: number, change = 0): { readonly generation: number } => ({
+  generation: incarnation * GENERATIONS_PER_INCARNATION + change,
+})
+
+test("a database that lacks rows, or that the store has left, is never meant", () => {
+  for (const state of ["copying", "left"] as const)
+    for (const found of [of(3), of(4), of(5)]) assert.ok(isOutdated({ state, ...of(4) }, found))
+})
+
+test("an interrupted move to a database, or away, is finished there by the same process, or one of its node", () => {
+  // The decision, and later tries to settle it.
+  for (const change of [0, 1, 9]) assert.ok(!isOutdated({ state: "copied", ...of(4) }, of(4, change)))
+  // Not decided: the record of before, which may have been written again.
+  for (const found of [of(2, 5), of(4, 1)]) assert.ok(!isOutdated({ state: "leaving", ...of(4) }, found))
+  assert.ok(!isOutdated({ state: "active", ...of(4) }, of(4, 1)))
+})
+
+test("a database is not meant once the devices have kept the metadata since", () => {
+  for (const state of ["copied", "leaving"] as const) assert.ok(isOutdated({ state, ...of(4) }, of(5)))
 })

@@ -17,6 +17,8 @@ import type { Disk } from "../../seams/disk/contract.js"
 import type { SharedMetadata } from "../metadata/database.js"
 import type { FolderInspection } from "../open/folder-inspection.js"
 import { planStart } from "../open/start-core.js"
+import { incarnationOfGeneration } from "../control/steps-core.js"
+import { whyElsewhere } from "../../metadata/index.js"
 import { removeDatabaseMark } from "../cluster/database-marks.js"
 import { readSharedRecord, replaceSharedRecord } from "../cluster/shared-record.js"
 
@@ -41,8 +43,8 @@ export interface Settled {
 }
 
 /**
- * Undefined: nothing was interrupted. Throws `metadataElsewhere` if the devices keep the metadata, or if none of them is
- * here to say where it is.
+ * Undefined: nothing was interrupted. Throws `metadataElsewhere` if the devices keep the metadata, if none of them is
+ * here to say where it is, or if they name another database.
  */
 export function settledBy(
   inspections: readonly FolderInspection[],
@@ -51,13 +53,19 @@ export function settledBy(
 ): Settled | undefined {
   if (conversion.state === "active" && row !== undefined) return undefined
   const plan = planStart(inspections)
-  if (plan.kind === "new")
-    throw fail("metadataElsewhere", {
-      message: "the metadata of the store is being moved: first start the node that has its disks",
-    })
+  if (plan.kind === "new") {
+    const reason = { message: "the metadata of the store is being moved: first start the node that has its disks" }
+    throw whyElsewhere(conversion) ?? fail("metadataElsewhere", reason)
+  }
   const found = plan.record
   if (found.tablets.length > 0)
     throw onDevices(inspections.find(({ content }) => content.kind === "device")?.path ?? "")
+  if (isOutdated(conversion, found)) {
+    throw fail("metadataElsewhere", {
+      message:
+        "the database has only a part or an old copy of the metadata: it is not the one that the store uses now, whose URL to pass, or it was restored to a moment at which the store had not moved into it yet: restore it to a later moment",
+    })
+  }
   const generation = Math.max(conversion.generation, found.generation, row?.generation ?? 0) + 1
   const present = row && isNewest(row, found) ? parseControlRecord(row.record) : found
   return {
@@ -87,6 +95,15 @@ export function checkNotRestored(
     message:
       "the database was restored to a moment at which the store had not moved into it yet: most of the metadata is not in it. Restore it to a later moment",
   })
+}
+
+/**
+ * Whether devices that name a database mean another one: rows are missing here, or a process has run since by which the
+ * devices kept the metadata. Each such process writes records of its own range of generations.
+ */
+export function isOutdated({ state, generation }: ConversionRow, found: Pick<ControlRecord, "generation">): boolean {
+  if (state === "copying" || state === "left") return true
+  return state !== "active" && incarnationOfGeneration(found.generation) > incarnationOfGeneration(generation)
 }
 
 async function settle(

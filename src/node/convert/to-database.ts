@@ -5,13 +5,14 @@
  *           are refused, copy what has changed since; then the devices' control record names no tablet any more: the
  *           point of no return, which the caller reaches by `withoutTablets`. A node's start does the rest (`settle.ts`).
  * Promises  Until then the devices keep the metadata, and the database is used by no node: an interrupted copy is worth
- *           nothing, and the next one begins again. Incarnations, and with them positions, of the database are above
+ *           nothing, and the next one begins again. No node ever starts on a database that lacks rows. Incarnations, and with them positions, of the database are above
  *           all of the store's, so versions stay in order, and what was released before is kept as long as anything else.
  */
-import { fail } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import { parseIncarnation, parseNodeName, type Incarnation, type NodeName, type StoreId } from "../../base/ids.js"
 import type { ClusterConfig } from "../../config/index.js"
 import { setConversion } from "../../coordination/index.js"
+import type { ConversionState } from "../../format/cluster-rows.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { incarnationAt } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -27,6 +28,8 @@ const TO_DATABASE_LIMITS = {
   /** Pause after a step of the copy, as a multiple of its duration: clients come first. */
   pause: 0.5,
   pauseMsMax: 200,
+  /** Between two tries while the database does not respond. */
+  retryMs: 1_000,
   /** While requests wait: a database that does not take the rest within this is given up. */
   finishMsMax: 10_000,
 } as const
@@ -47,6 +50,7 @@ interface ConvertedStore {
 
 export class ToDatabase {
   private readonly unwatch: () => void
+  private isDatabaseAway = false
 
   private constructor(
     private readonly seams: ConvertSeams,
@@ -69,10 +73,10 @@ export class ToDatabase {
     const claimed = await database.claim(store.storeId)
     if (claimed !== store.storeId) throw taken(claimed)
     await database.skipIncarnations(lowestOf(store))
-    const metadata = await database.open({ clock, random: random.fork("conversion"), log }, name, [])
+    const metadata = await database.open({ clock, random: random.fork("conversion"), log }, name, [], true)
     try {
       await metadata.run(setConversion(before, { state: "copying", generation: store.record().generation }))
-      return new ToDatabase(seams, store, name, metadata, new RowCopy(store.tablet, metadata, log))
+      return new ToDatabase(seams, store, name, metadata, new RowCopy(store.tablet, metadata))
     } catch (error) {
       await metadata.stop()
       throw error
@@ -80,7 +84,8 @@ export class ToDatabase {
   }
 
   get progress(): string {
-    return this.copy.progress
+    const { progress } = this.copy
+    return this.isDatabaseAway ? `${progress}; the database does not respond, and is tried again` : progress
   }
 
   /**
@@ -99,34 +104,63 @@ export class ToDatabase {
 
   private async copyUntilClose(signal: AbortSignal): Promise<void> {
     const { clock } = this.seams
-    await removeCopies(this.metadata)
+    await this.unlessAway(signal, () => removeCopies(this.metadata))
     for (;;) {
       signal.throwIfAborted()
       const startedMs = clock.monotonicMs()
-      const isBusy = await this.copy.step()
+      const isBusy = await this.unlessAway(signal, () => this.copy.step())
       if (!isBusy || (this.copy.isThrough && this.copy.rowsChanged <= TO_DATABASE_LIMITS.switchRowsMax)) return
       const { pause, pauseMsMax } = TO_DATABASE_LIMITS
       await clock.sleep(Math.min(pauseMsMax, pause * (clock.monotonicMs() - startedMs)), signal)
     }
   }
 
+  /** Repeats work while the database does not respond. */
+  private async unlessAway<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        const done = await work()
+        this.isDatabaseAway = false
+        return done
+      } catch (error) {
+        if (!isFailure(error, "databaseUnreachable")) throw error
+        this.isDatabaseAway = true
+      }
+      await this.seams.clock.sleep(TO_DATABASE_LIMITS.retryMs, signal)
+      signal.throwIfAborted()
+    }
+  }
+
   /** Copies what has changed since; the caller refuses commands from before the call on. */
   async finish(): Promise<void> {
-    const { clock, database } = this.seams
+    const { clock } = this.seams
     const over = new AbortController()
+    let isLate = false
     // Ends what waits for the database.
     const late = clock.sleep(TO_DATABASE_LIMITS.finishMsMax, over.signal).then(async () => {
-      if (!over.signal.aborted) await this.stop()
+      if (over.signal.aborted) return
+      isLate = true
+      await this.stop()
     })
     try {
-      while (await this.copy.step());
+      while (await this.copy.step()) if (isLate) throw tooSlow()
+      await this.noteCopied()
+    } catch (error) {
+      throw isLate ? tooSlow() : error
     } finally {
       over.abort()
       await late
     }
+  }
+
+  /** From now on the record on the devices decides. */
+  private async noteCopied(): Promise<void> {
+    const { database } = this.seams
     await database.skipIncarnations(lowestOf(this.store))
     if ((await database.control()) !== undefined)
       throw fail("foreignDatabase", { message: "another node has made a store in the database meanwhile" })
+    const { generation } = this.store.record()
+    await this.metadata.run(setConversion("copying", { state: "copied", generation }))
   }
 
   /** The record that makes the database decide. */
@@ -144,10 +178,11 @@ export class ToDatabase {
 }
 
 /** The state of an interrupted copy; undefined: the database is empty. Throws `foreignDatabase` for any other content. */
-async function copyIn(database: MetadataDatabase, storeId: StoreId): Promise<"copying" | undefined> {
+async function copyIn(database: MetadataDatabase, storeId: StoreId): Promise<ConversionState | undefined> {
   const [owner, control, conversion] = [await database.storeId(), await database.control(), await database.conversion()]
   if (owner !== undefined && owner !== storeId) throw taken(owner)
-  if (conversion !== undefined && conversion.state !== "copying") {
+  const state = conversion?.state
+  if (state !== undefined && state !== "copying" && state !== "copied") {
     throw fail("foreignDatabase", {
       message: "the database has the metadata of this store from an earlier time: pass the URL of an empty database",
     })
@@ -157,8 +192,13 @@ async function copyIn(database: MetadataDatabase, storeId: StoreId): Promise<"co
       message: "the database keeps the metadata of this store already",
       database: storeId,
     })
-  return conversion?.state === "copying" ? "copying" : undefined
+  return state
 }
+
+const tooSlow = () =>
+  fail("databaseUnreachable", {
+    message: `the database did not take the last changes within ${TO_DATABASE_LIMITS.finishMsMax / 1_000} seconds`,
+  })
 
 const taken = (storeId: StoreId) =>
   fail("foreignDatabase", {

@@ -2,18 +2,26 @@
  * To devices: moves the metadata of a store from its database back to the devices of the only node that is left.
  *
  * Order     the node's engine is closed, and its folders are still held; note in the database that the store is leaving,
- *           from when on no node starts on it; copy all rows to new replicas; write the control record that names them to
- *           the devices: the point of no return.
+ *           from when on no incarnation begins to work in it; make sure that no other one is live; copy all rows to new
+ *           replicas; write the control record that names them to the devices: the point of no return; note in the
+ *           database that the store has left it.
  * Promises  Until then the database keeps the metadata, and the next start of the node goes on with it (`settle.ts`).
- *           After it, no node uses the database any more. Positions and incarnations are above all of the database's.
+ *           After it, no process commits anything in the database any more, whatever it was before: incarnations that
+ *           have ended stay ended, and each new one reads the note first. Positions and incarnations are above all of
+ *           the database's.
+ * Refuses   With `databaseRolledBack` if the database shows less than the node has seen of it, and with `corruptRow` or
+ *           `corruptNeedle` if the bytes of an object cannot be read.
  */
 import { fail } from "../../base/failures.js"
 import { must } from "../../base/assert.js"
-import { parseEpoch, parseIncarnation, rowKeyOf, type DeviceId, type Epoch, type Position } from "../../base/ids.js"
+import { parseEpoch, parseIncarnation, rowKeyOf } from "../../base/ids.js"
+import type { DeviceId, Epoch, Incarnation, NodeName, Position } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import { setConversion } from "../../coordination/index.js"
 import { CALL_LIMITS, Spaces } from "../../device/index.js"
+import type { ConversionRow } from "../../format/cluster-rows.js"
 import type { ControlRecord } from "../../format/control-record.js"
+import type { DatabaseMark } from "../../format/database-mark.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { mapBounded, supervise } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
@@ -51,14 +59,19 @@ export interface HeldFolder {
 }
 
 interface LeavingStore {
-  readonly node: string
+  readonly node: NodeName
   readonly folders: readonly HeldFolder[]
+  /** What the closed engine has seen of the database, and its last control record. */
+  readonly seen: { readonly mark: DatabaseMark; readonly record: ControlRecord }
 }
+
+/** The note that the store has left is not waited for any longer: `leaving` is refused by everything as well. */
+const NOTE_MS_MAX = 5_000
 
 /** Why the store cannot leave its database; undefined: it can. `live`: nodes that run. */
 export function whyStay({ devices }: ControlRecord, node: string, live: readonly string[]): string | undefined {
   const others = live.filter(each => each !== node)
-  if (others.length > 0) return `other nodes run: stop ${others.join(", ")} first`
+  if (others.length > 0) return othersRun(others)
   const elsewhere = devices.filter(({ home }) => home?.node !== node)
   if (elsewhere.length > 0)
     return `other nodes have devices (${elsewhere.map(({ id }) => id).join(", ")}): remove those nodes first`
@@ -67,32 +80,35 @@ export function whyStay({ devices }: ControlRecord, node: string, live: readonly
   return undefined
 }
 
+const othersRun = (nodes: readonly string[]): string => `other nodes run: stop ${nodes.join(", ")} first`
+
 /** What an operator is told. */
 interface LeaveProgress {
   rows(count: number): void
-  step(name: "leaving" | "filled"): void
+  step(name: "leaving" | "filled" | "decided"): void
 }
 
 /** Returns once the devices keep the metadata. Throws, and leaves the decision to the next start, if it cannot. */
 export async function moveToDevices(
   seams: LeaveSeams,
-  { node, folders }: LeavingStore,
+  { node, folders, seen }: LeavingStore,
   progress: LeaveProgress,
 ): Promise<void> {
   const { clock, random, log, database, disk } = seams
-  const metadata = await database.open({ clock, random: random.fork("conversion"), log }, node, [])
+  const row = await database.control()
+  const marks = [{ ...seen.mark, hasNewerRecord: (row?.generation ?? 0) < seen.record.generation }]
+  const metadata = await database.open({ clock, random: random.fork("conversion"), log }, node, marks, true)
   try {
-    const record = await readSharedRecord(metadata)
-    if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
-    const why = whyStay(record, node, namesOf(metadata))
-    if (why !== undefined) throw fail("conflict", { message: why })
     const { own } = metadata.incarnations
-    const generation = nextGeneration(parseIncarnation(own + 1), record.generation)
-    const before = (await database.conversion())?.state
-    await metadata.run(setConversion(before, { state: "leaving", generation }))
+    const { generation: before } = await checkedRecord(metadata, node)
+    const generation = nextGeneration(parseIncarnation(own + 1), before)
+    const leaving = { state: "leaving", generation, node } as const
+    await metadata.run(setConversion((await database.conversion())?.state, leaving))
     progress.step("leaving")
-    // Another node may have begun before it could see that.
-    await checkAlone(record, node, metadata)
+    // Another one may have begun before it could see that.
+    await checkAlone(metadata, own)
+    // It may also have ended since, after a change of the record.
+    const record = await checkedRecord(metadata, node)
     // No replica on these devices was of this epoch, nor of a later one.
     const since = parseEpoch(own)
     const next = withReplicas(record, since, generation)
@@ -102,27 +118,57 @@ export async function moveToDevices(
     const holders = foldersOf(replicasOf(record).map(({ id }) => id))
     await fillReplicas(seams, holders, metadata, since, rows => progress.rows(rows))
     progress.step("filled")
-    // Or may have returned after a long silence.
-    await checkAlone(record, node, metadata)
     const all = foldersOf(record.devices.map(({ id }) => id))
+    // Another process may have ended this incarnation, or have taken a folder, while this one was stopped.
+    await checkAlone(metadata, own)
+    for (const folder of all) await folder.check()
     await decideOn(
       disk,
       all.map(({ place }) => place),
       next,
     )
+    progress.step("decided")
+    await noteLeft(seams, metadata, { ...leaving, state: "left" })
   } finally {
     await metadata.stop()
   }
 }
 
-/** Throws `conflict` if another node is live by now, `databaseUnreachable` if that is unknown. */
-async function checkAlone(record: ControlRecord, node: string, metadata: SharedMetadata): Promise<void> {
-  if (!(await metadata.learn())) throw fail("databaseUnreachable")
-  const why = whyStay(record, node, namesOf(metadata))
+/** The control record, if the store may leave with it. Throws `conflict` and `databaseRolledBack`. */
+async function checkedRecord(metadata: SharedMetadata, node: NodeName): Promise<ControlRecord> {
+  if (metadata.halt !== undefined) throw fail("databaseRolledBack")
+  const record = await readSharedRecord(metadata)
+  if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
+  const live = metadata.live.nodes.map(each => each.node)
+  const why = whyStay(record, node, live)
   if (why !== undefined) throw fail("conflict", { message: why })
+  return record
 }
 
-const namesOf = ({ live }: SharedMetadata): readonly string[] => live.nodes.map(({ node }) => node)
+/**
+ * Throws unless this incarnation is the only one that has not ended: those that have ended commit nothing any more.
+ * `databaseUnreachable`: that is unknown.
+ */
+async function checkAlone(metadata: SharedMetadata, own: Incarnation): Promise<void> {
+  if (!(await metadata.learn())) throw fail("databaseUnreachable")
+  const { nodes } = metadata.live
+  const others = nodes.filter(({ incarnation }) => incarnation !== own)
+  if (others.length > 0) throw fail("conflict", { message: othersRun(others.map(({ node }) => node)) })
+  if (nodes.length === 0 || metadata.incarnations.own !== own)
+    throw fail("conflict", { message: "another process has ended the incarnation that moves the metadata" })
+}
+
+/** The devices have decided: a failure changes nothing. */
+async function noteLeft({ clock, log }: LeaveSeams, metadata: SharedMetadata, left: ConversionRow): Promise<void> {
+  const over = new AbortController()
+  const note = metadata.run(setConversion("leaving", left)).then(
+    () => true,
+    () => false,
+  )
+  const isNoted = await Promise.race([note, clock.sleep(NOTE_MS_MAX, over.signal).then(() => false)])
+  over.abort()
+  if (!isNoted) log.warn("database_not_told", { message: "it still says that the store is leaving" })
+}
 
 /** Devices that get replicas first; the store adds what is missing. */
 const replicasOf = ({ devices, metaCopies }: ControlRecord) => devices.slice(0, metaCopies)
@@ -159,7 +205,7 @@ async function fillReplicas(
       stacks.flatMap(({ backgroundServices }) => backgroundServices),
       ...([clock, random, log, over.signal] as const),
     )
-    await copyTo(stacks, source, since, onProgress, log)
+    await copyTo(stacks, source, since, onProgress)
     for (const { checkpointer } of stacks) await checkpointer.checkpoint()
   } finally {
     over.abort()
@@ -189,7 +235,6 @@ async function copyTo(
   source: Metadata,
   since: Epoch,
   onProgress: (rows: number) => void,
-  log: Log,
 ): Promise<void> {
   const { position } = source
   const replicas = stacks.map(stack => {
@@ -204,14 +249,9 @@ async function copyTo(
       const slice: Awaited<ReturnType<ReturnType<typeof rowsFrom>["answer"]>> = await source.ask(
         rowsFrom(family, start),
       )
-      const writes = await writesOf(
-        source,
-        slice.rows,
-        () => {
-          throw fail("conflict", { message: "another node has changed a row while the rows were copied", family })
-        },
-        (_, error) => log.error("payload_not_copied", { family, error: String(error) }),
-      )
+      const writes = await writesOf(source, slice.rows, () => {
+        throw fail("conflict", { message: "another node has changed a row while the rows were copied", family })
+      })
       if (writes.length > 0) await putAt(replicas, since, position, writes)
       rows += writes.length
       onProgress(rows)

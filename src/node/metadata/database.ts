@@ -23,12 +23,14 @@ export interface MetadataDatabase {
   skipIncarnations(upTo: number): Promise<void>
   /**
    * Begins an incarnation of the node of this name, which ends its earlier ones. Halts the store if the database has
-   * lost something that devices of the node have seen (`marks`).
+   * lost something that devices of the node have seen (`marks`). Throws `metadataElsewhere` unless the database keeps the
+   * metadata, or this process moves it there or away (`moves`).
    */
   open(
     seams: { readonly clock: Clock; readonly random: Random; readonly log: Log },
     node: string,
     marks: readonly SeenMark[],
+    moves?: boolean,
   ): Promise<SharedMetadata>
 }
 

@@ -47,6 +47,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   private readonly evaluator = new SafetyEvaluator()
   private evaluation: Evaluation | undefined
   private isListening = false
+  private held: string | undefined
   private alarm = ""
 
   constructor(
@@ -61,6 +62,11 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   /** The S3 port is bound: from now on the store may be ready. */
   setListening(): void {
     this.isListening = true
+  }
+
+  /** No request reaches the store any more, for this reason. */
+  setHeld(reason: string): void {
+    this.held = reason
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -108,6 +114,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const { lostBlocks = 0, singleCopyBlocks = 0, isShortOfSpace = false } = repair() ?? {}
     const reasons = [
       ...(this.isListening ? [] : ["the S3 port is not open yet"]),
+      ...(this.held === undefined ? [] : [this.held]),
       ...(trouble === undefined ? [] : [trouble]),
       ...this.nodeTroubles(),
       ...deviceTroubles(deviceReports(record(), open, offlineReason), open),
@@ -123,7 +130,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
       ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
-    return { ready: this.isListening && trouble === undefined, reasons }
+    return { ready: this.isListening && this.held === undefined && trouble === undefined, reasons }
   }
 
   private nodeTroubles(): readonly string[] {

@@ -1,0 +1,499 @@
+/**
+ * A store that moves to a database and back, killed before each durable write of its disks and of the database: it is in
+ * one of the two places afterwards, whole, and refuses to start from the other.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
+import { isFailure } from "../../src/base/failures.js"
+import { hexOf } from "../../src/base/bytes.js"
+import { parseBucketId, rowKeyOf } from "../../src/base/ids.js"
+import { KIB, MIB } from "../../src/base/limits.js"
+import { resolveConfig, type ServeConfig } from "../../src/config/index.js"
+import { makeCodec } from "../../src/erasure/index.js"
+import { bucketRowKey } from "../../src/format/row-key.js"
+import type { Metadata } from "../../src/metadata/index.js"
+import { openNode } from "../../src/node/cluster/open-node.js"
+import { COPIED_FAMILIES, CopyRows, FIRST_KEY, rowsFrom } from "../../src/node/convert/rows-core.js"
+import { ToDatabase } from "../../src/node/convert/to-database.js"
+import { moveToDevices } from "../../src/node/convert/to-devices.js"
+import { openEngine, type Engine } from "../../src/node/engine.js"
+import { CheckpointsInTurn } from "../../sim/world/checkpoints.js"
+import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
+import type { OpenedStore } from "../../src/node/open/contract.js"
+import { openStore } from "../../src/node/open/open-store.js"
+import { InlineCompute } from "../../src/seams/compute/index.js"
+import type { Disk } from "../../src/seams/disk/contract.js"
+import { SimDisk } from "../../src/seams/disk/index.js"
+import { SimLocks, type SimProcessLocks } from "../../src/seams/lock/sim.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import type { Database, Session } from "../../src/sql/database.js"
+import { StoreDatabase } from "../../src/sql/index.js"
+import { SessionAround } from "../../src/sql/session-around.js"
+import { NO_FAULTS } from "../../src/sql/simulated/faults.js"
+import { SimulatedDatabase } from "../../src/sql/simulated/simulated-database.js"
+import { SimClock } from "../../src/seams/clock/sim.js"
+import { TableStores } from "../../src/table/index.js"
+
+const MASTER_KEY = new Uint8Array(32).fill(7)
+const BLOCK_BYTES = 64 * KIB
+const FOLDERS = ["/d1", "/d2", "/d3"]
+const NODE = "first"
+/** One write of so many, where each repeats the whole move, or many are alike. */
+const MOVED_STRIDE = 2
+const FILL_STRIDE = 6
+const noSignal = new AbortController().signal
+const { log } = new SimTelemetry()
+
+function configOf(cluster: boolean, folders: readonly string[] = FOLDERS): ServeConfig {
+  const node = { cluster: ["postgres://simulated"], node: [NODE], nodeListen: ["127.0.0.1:0"] }
+  const flags = { data: folders, masterKeyFile: ["/master.key"], ...(cluster ? node : {}) }
+  const config = resolveConfig({ flags, environment: {}, file: undefined, workingFolder: "/", hostName: NODE })
+  return { ...config, blockBytes: BLOCK_BYTES }
+}
+
+/** Called before each durable write; never resolves in a process that is killed by it. */
+type BeforeWrite = () => Promise<void>
+
+class KillableSession extends SessionAround {
+  constructor(
+    inner: Session,
+    private readonly before: BeforeWrite,
+  ) {
+    super(inner)
+  }
+
+  private async sent<T>(send: () => Promise<T>): Promise<T> {
+    await this.before()
+    return send()
+  }
+
+  override claim(...request: Parameters<Session["claim"]>) {
+    return this.sent(() => this.inner.claim(...request))
+  }
+  override makeChanges(...request: Parameters<Session["makeChanges"]>) {
+    return this.sent(() => this.inner.makeChanges(...request))
+  }
+  override begin(...request: Parameters<Session["begin"]>) {
+    return this.sent(() => this.inner.begin(...request))
+  }
+  override skipIncarnations(...request: Parameters<Session["skipIncarnations"]>) {
+    return this.sent(() => this.inner.skipIncarnations(...request))
+  }
+  override end(...request: Parameters<Session["end"]>) {
+    return this.sent(() => this.inner.end(...request))
+  }
+}
+
+interface ProcessSeams {
+  readonly clock: SimClock
+  readonly random: SimRandom
+  readonly disk: Disk
+  readonly locks: SimProcessLocks
+  readonly log: typeof log
+  readonly database: StoreDatabase
+}
+
+/** One machine, on which one process runs at a time, and the databases that it uses. */
+class World {
+  readonly clock = new SimClock()
+  readonly stores = new TableStores()
+  private readonly disk = new SimDisk()
+  private readonly locks = new SimLocks()
+  private process: SimProcessLocks = this.locks.boot()
+  private boots = 0
+  private database = this.newDatabase()
+  /** Durable writes of the present process. */
+  writes = 0
+  private killAt = Infinity
+  private onKilled: () => void = () => undefined
+
+  private newDatabase(): SimulatedDatabase {
+    return new SimulatedDatabase({ clock: this.clock, random: new SimRandom(1), faults: NO_FAULTS })
+  }
+
+  useNewDatabase(): void {
+    this.database = this.newDatabase()
+  }
+
+  /** It refuses connections, and has ended those that were open. */
+  set isDatabaseAway(isAway: boolean) {
+    this.database.isAway = isAway
+    if (isAway) this.database.cut()
+  }
+
+  /** Returns what puts the database back to this moment. */
+  saveDatabase(): () => void {
+    const { database } = this
+    const saved = database.copy()
+    return () => database.restore(saved)
+  }
+
+  /** As a process sees it that is not killed. */
+  get presentDatabase(): StoreDatabase {
+    return StoreDatabase.over(this.database, "simulated")
+  }
+
+  /** The process before is dead. */
+  boot(): ProcessSeams {
+    this.end()
+    this.boots += 1
+    this.writes = 0
+    const number = this.boots
+    const isOver = (): boolean => number !== this.boots
+    const before: BeforeWrite = async () => {
+      if (!isOver()) this.countWrite()
+      if (isOver()) await new Promise<never>(() => undefined)
+    }
+    this.disk.intercept(call => {
+      if (call.kind === "write" || call.kind === "name") this.countWrite()
+    })
+    const { clock, database } = this
+    const killable: Database = {
+      migrate: () => database.migrate(),
+      connect: async () => new KillableSession(await database.connect(), before),
+    }
+    this.process = this.locks.boot()
+    return {
+      ...{ clock, log, random: new SimRandom(number), disk: this.disk.boot(), locks: this.process },
+      database: StoreDatabase.over(killable, "simulated"),
+    }
+  }
+
+  private end(): void {
+    this.boots += 1
+    this.disk.kill()
+    this.process.kill()
+    this.database.cut()
+    this.killAt = Infinity
+  }
+
+  private countWrite(): void {
+    this.writes += 1
+    if (this.writes < this.killAt) return
+    this.end()
+    this.onKilled()
+  }
+
+  /** Kills the process before its write of this number from now on. */
+  killAfter(write: number): void {
+    this.killAt = this.writes + write
+  }
+
+  /** Runs the work, and kills its process before its write of this number; false if it has ended before. */
+  async until(write: number, work: () => Promise<void>): Promise<boolean> {
+    const killed = new Promise<true>(resolve => (this.onKilled = () => resolve(true)))
+    this.writes = 0
+    this.killAt = write
+    const isKilled = await Promise.race([killed, work().then(() => false as const)])
+    this.killAt = Infinity
+    return isKilled
+  }
+
+  engineOf({ clock, random, disk }: ProcessSeams, opened: OpenedStore): Promise<Engine> {
+    const { stores } = this
+    const telemetry = new SimTelemetry()
+    const compute = new InlineCompute(makeCodec, { slabBytes: 4 * BLOCK_BYTES, poolBytes: 8 * MIB })
+    const { record, incarnation, secrets, node } = opened
+    const folders = opened.devices.map(device => ({
+      ...{ place: device.identity, backgroundServices: [] },
+      ...{ check: () => device.check(), release: () => device.release() },
+    }))
+    const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(() => disk, stores))
+    return openEngine(
+      { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
+      { folders, record, incarnation, node, ...secrets, deviceOptions: {} },
+    )
+  }
+
+  openAlone(seams: ProcessSeams): Promise<OpenedStore> {
+    return openStore(seams, configOf(false), MASTER_KEY)
+  }
+
+  openNode(seams: ProcessSeams, folders = FOLDERS): Promise<OpenedStore> {
+    const config = configOf(true, folders)
+    return openNode(seams, config, must(config.cluster, "a node has a database"), MASTER_KEY)
+  }
+}
+
+const keyOf = (name: string) => rowKeyOf(`${bucketRowKey(parseBucketId(9))}${name}\0`)
+
+const release = async ({ devices }: OpenedStore): Promise<void> => {
+  for (const device of devices) await device.release()
+}
+
+/** `filled`: the place where the metadata will be has all of it. `decided`: it is the one that counts. */
+type OnStep = (step: string) => void
+
+/** Moves the running store to the database, up to the end of the first start of its node. */
+async function init(
+  world: World,
+  seams: ProcessSeams,
+  opened: OpenedStore,
+  engine: Engine,
+  onStep: OnStep = () => undefined,
+): Promise<void> {
+  const tablet = must(engine.tablet, "the devices keep the metadata")
+  const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record }
+  const copy = await ToDatabase.begin(seams, store, NODE)
+  await copy.copyRows(noSignal)
+  await tablet.stop()
+  await copy.finish()
+  const cluster = { zone: "a", machine: NODE }
+  onStep("filled")
+  await engine.recordManager.change("cluster init", record => copy.withoutTablets(record, cluster))
+  onStep("decided")
+  await copy.stop()
+  await engine.stop()
+  await release(opened)
+  const node = await world.openNode(seams)
+  await must(node.node, "it is a node").metadata.stop()
+  await release(node)
+}
+
+/** Moves the store of the node back, up to the end of the first start of its devices. */
+async function leave(
+  world: World,
+  seams: ProcessSeams,
+  opened: OpenedStore,
+  onStep: OnStep = () => undefined,
+): Promise<void> {
+  const { metadata, records, name } = must(opened.node, "it is a node")
+  await metadata.stop()
+  const { disk } = seams
+  const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(() => disk, world.stores))
+  const folders = opened.devices.map(device => ({ place: device.identity, check: () => device.check() }))
+  await moveToDevices(
+    { ...seams, stores: world.stores, checkpoints },
+    { node: name, folders, seen: { mark: metadata.mark, record: records.record } },
+    { rows: () => undefined, step: onStep },
+  )
+  await release(opened)
+  const alone = await world.openAlone(seams)
+  const engine = await world.engineOf(seams, alone)
+  await engine.stop()
+  await release(alone)
+}
+
+async function rowsIn(metadata: Pick<Metadata, "ask">): Promise<readonly string[]> {
+  const lines: string[] = []
+  for (const family of COPIED_FAMILIES) {
+    const { rows } = await metadata.ask(rowsFrom(family, FIRST_KEY))
+    for (const { key, row } of rows) lines.push(`${family} ${key} ${hexOf(must(row, "a row").value)}`)
+  }
+  return lines
+}
+
+/** Starts it from both places; exactly one of them has it, whole. A gateway starts only if that is the database. */
+async function whereIs(world: World, expected: readonly string[], when: string): Promise<"devices" | "database"> {
+  const elsewhere = (error: unknown): boolean => isFailure(error, "metadataElsewhere", "foreignDatabase")
+  const seams = world.boot()
+  const alone = await world.openAlone(seams).catch((error: unknown) => {
+    assert.ok(elsewhere(error), `${when}: ${String(error)}`)
+  })
+  if (alone !== undefined) {
+    const engine = await world.engineOf(seams, alone)
+    assert.deepEqual(await rowsIn(must(engine.tablet, "a tablet")), expected, `${when}: rows on devices`)
+    await engine.stop()
+    await release(alone)
+    for (const folders of [FOLDERS, []])
+      await assert.rejects(world.openNode(seams, folders), isFailure, `${when}: a node starts, too`)
+    return "devices"
+  }
+  const node = await world.openNode(seams)
+  assert.deepEqual(await rowsIn(must(node.node, "a node").metadata), expected, `${when}: rows in the database`)
+  await must(node.node, "a node").metadata.stop()
+  await release(node)
+  await assert.rejects(world.openAlone(seams), elsewhere, `${when}: the devices start, too`)
+  const gateway = await world.openNode(seams, [])
+  await must(gateway.node, "a node").metadata.stop()
+  return "database"
+}
+
+/** A new store on its devices, with some rows. */
+async function create(world: World): Promise<readonly string[]> {
+  const seams = world.boot()
+  const opened = await world.openAlone(seams)
+  const engine = await world.engineOf(seams, opened)
+  const writes = Array.from({ length: 20 }, (_, n) => {
+    const key = keyOf(`key ${n}`)
+    return {
+      family: "parts",
+      key,
+      value: Uint8Array.of(n),
+      ...(n % 2 === 0 ? { payload: Uint8Array.of(n, n) } : {}),
+    } as const
+  })
+  const tablet = must(engine.tablet, "a new store has a tablet")
+  await tablet.run(new CopyRows(writes))
+  const rows = await rowsIn(tablet)
+  assert.ok(rows.length >= 20)
+  await engine.stop()
+  await release(opened)
+  return rows
+}
+
+async function toDatabase(world: World): Promise<void> {
+  const seams = world.boot()
+  const opened = await world.openAlone(seams)
+  await init(world, seams, opened, await world.engineOf(seams, opened))
+}
+
+async function toDevices(world: World): Promise<void> {
+  const seams = world.boot()
+  await leave(world, seams, await world.openNode(seams))
+}
+
+/** Before all is there, the metadata is where it was; after the decision it has moved. */
+function checkPlace(where: string, step: string, [before, after]: readonly [string, string], when: string): void {
+  if (step === "decided") assert.equal(where, after, when)
+  else if (step !== "filled") assert.equal(where, before, when)
+}
+
+test("a store that is killed before any durable write of a move to a database is in one place", async () => {
+  const world = new World()
+  await world.clock.runUntil(
+    (async () => {
+      const rows = await create(world)
+      const found = new Set<string>()
+      for (let write = 1, isKilled = true; isKilled; write += 1) {
+        const seams = world.boot()
+        const opened = await world.openAlone(seams)
+        const engine = await world.engineOf(seams, opened)
+        let step = ""
+        isKilled = await world.until(write, () => init(world, seams, opened, engine, reached => (step = reached)))
+        const when = `killed before write ${write}, after ${step}`
+        const where = await whereIs(world, rows, when)
+        checkPlace(where, step, ["devices", "database"], when)
+        found.add(`${step}: ${where}`)
+        if (where === "devices") continue
+        write += MOVED_STRIDE - 1
+        await toDevices(world)
+        world.useNewDatabase()
+      }
+      assert.deepEqual([...found].sort(), [": devices", "decided: database", "filled: database", "filled: devices"])
+    })(),
+  )
+})
+
+test("a store that is killed before any durable write of the way back is in one place", async () => {
+  const world = new World()
+  await world.clock.runUntil(
+    (async () => {
+      const rows = await create(world)
+      await toDatabase(world)
+      const found = new Set<string>()
+      /** Killed before its first write of this number, or its write of the other number since all rows are there. */
+      const killedAt = async (write: number, sinceFilled: number): Promise<string> => {
+        const seams = world.boot()
+        const opened = await world.openNode(seams)
+        let step = ""
+        const onStep: OnStep = reached => {
+          step = reached
+          if (step === "filled") world.killAfter(sinceFilled)
+        }
+        const isKilled = await world.until(write, () => leave(world, seams, opened, onStep))
+        const when = `killed before write ${write} or ${sinceFilled}, after ${step}`
+        const where = await whereIs(world, rows, when)
+        checkPlace(where, step, ["database", "devices"], when)
+        found.add(`${step}: ${where}`)
+        if (where === "devices") {
+          world.useNewDatabase()
+          await toDatabase(world)
+        }
+        return isKilled ? step : "done"
+      }
+      // Writes of the rows to replicas that nothing names yet are many.
+      let write = 1
+      while ((await killedAt(write, 1)) !== "filled") write += write > 10 ? FILL_STRIDE : 1
+      let since = 2
+      while ((await killedAt(Infinity, since)) !== "done") since += MOVED_STRIDE
+      assert.deepEqual([...found].sort(), [
+        ": database",
+        "decided: devices",
+        "filled: database",
+        "filled: devices",
+        "leaving: database",
+      ])
+    })(),
+  )
+})
+
+test("a database that is away while rows are copied is waited for", async () => {
+  const world = new World()
+  await world.clock.runUntil(
+    (async () => {
+      await create(world)
+      const seams = world.boot()
+      const opened = await world.openAlone(seams)
+      const engine = await world.engineOf(seams, opened)
+      const tablet = must(engine.tablet, "the devices keep the metadata")
+      const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record }
+      const copy = await ToDatabase.begin(seams, store, NODE)
+      world.isDatabaseAway = true
+      const copied = copy.copyRows(noSignal)
+      await world.clock.sleep(120_000, noSignal)
+      assert.match(copy.progress, /the database does not respond, and is tried again/)
+      await tablet.run(new CopyRows([{ family: "parts", key: keyOf("meanwhile"), value: Uint8Array.of(1) }]))
+      world.isDatabaseAway = false
+      await copied
+      await tablet.stop()
+      await copy.finish()
+      const rows = await rowsIn(tablet)
+      await copy.stop()
+      const there = await world.presentDatabase.open(seams, NODE, [], true)
+      assert.deepEqual(await rowsIn(there), rows)
+      await there.stop()
+    })(),
+  )
+})
+
+test("a store does not leave a database that was restored since its engine closed", async () => {
+  const world = new World()
+  await world.clock.runUntil(
+    (async () => {
+      await create(world)
+      await toDatabase(world)
+      const restore = world.saveDatabase()
+      const seams = world.boot()
+      const opened = await world.openNode(seams)
+      const metadata = must(opened.node, "it is a node").metadata
+      await metadata.run(new CopyRows([{ family: "parts", key: keyOf("lost"), value: Uint8Array.of(1) }]))
+      await metadata.stop()
+      restore()
+      await assert.rejects(leave(world, seams, opened), error => isFailure(error, "databaseRolledBack"))
+      await release(opened)
+      const alone = world.openAlone(world.boot())
+      await assert.rejects(alone, error => isFailure(error, "metadataElsewhere"))
+    })(),
+  )
+})
+
+test("a database that a store has left, or has not moved to, is never taken for the one that it uses now", async () => {
+  const world = new World()
+  await world.clock.runUntil(
+    (async () => {
+      const rows = await create(world)
+      await toDatabase(world)
+      await toDevices(world)
+      const others = [world.presentDatabase]
+      for (let write = 1, where = "devices"; where === "devices"; write += 5) {
+        world.useNewDatabase()
+        const seams = world.boot()
+        const opened = await world.openAlone(seams)
+        const engine = await world.engineOf(seams, opened)
+        await world.until(write, () => init(world, seams, opened, engine))
+        where = await whereIs(world, rows, `killed before write ${write}`)
+        if (where === "devices") others.push(world.presentDatabase)
+      }
+      assert.ok(others.length > 3)
+      const seams = world.boot()
+      for (const database of others)
+        await assert.rejects(world.openNode({ ...seams, database }), error =>
+          isFailure(error, "metadataElsewhere", "foreignDatabase"),
+        )
+      assert.equal(await whereIs(world, rows, "after all"), "database")
+    })(),
+  )
+})
