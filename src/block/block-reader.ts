@@ -247,7 +247,7 @@ export class BlockReader {
     }
   }
 
-  /** Reads from the first holder that has the shard. Throws the error of the last holder. */
+  /** Reads from the first holder that has the shard. Throws the error of one, if possible of one that does not respond. */
   private async readShard(
     { extent, shape, piece: { block } }: PieceRead,
     slot: number,
@@ -265,7 +265,7 @@ export class BlockReader {
         return await this.readFrom(deviceId, id, range, allocate)
       } catch (error) {
         if (!isFailure(error) || !isLoss(error)) throw error
-        failure = error
+        if (failure?.kind !== "deviceFailed") failure = error
       }
     }
     // Created only here: its stack trace costs more main-thread time than everything else that a piece needs.
@@ -372,7 +372,7 @@ export class BlockReader {
         ask: slot =>
           this.readShard(read, slot, range, undefined, search).catch((error: unknown) => {
             if (!isLoss(error)) throw error
-            if (isFailure(error, "deviceFailed")) failed.add(slot)
+            if (search === "assigned" && isFailure(error, "deviceFailed")) failed.add(slot)
             return undefined
           }),
       })

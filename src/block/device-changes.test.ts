@@ -132,16 +132,20 @@ test("a removal is complete once every device has answered that is expected back
   }
 })
 
-test("a block is not lost whose devices did not respond for a moment", async () => {
+test("a block is not lost whose devices did not respond for a moment; one whose devices lack it is", async () => {
   const world = await open("ec:4+2")
   const bytes = world.random.bytes(BLOCK_BYTES)
   const extent = await world.writeExtent(bytes)
   const silent = new Set([1, 2, 3].map(deviceIdOf))
+  let answer: "deviceFailed" | "noSuchNeedle" = "deviceFailed"
   world.meddle = (what, _, device) => {
-    if (what === "read" && silent.has(device)) throw fail("deviceFailed")
+    if (what === "read" && silent.has(device)) throw fail(answer)
   }
   for (const id of silent) world.expected.add(id)
   await assert.rejects(world.read(extent), error => isFailure(error, "deviceFailed"))
+  answer = "noSuchNeedle"
+  await assert.rejects(world.read(extent), error => isFailure(error, "notEnoughShards"))
+  answer = "deviceFailed"
   world.expected.clear()
   await assert.rejects(world.read(extent), error => isFailure(error, "notEnoughShards"))
   silent.clear()
