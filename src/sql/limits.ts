@@ -2,14 +2,16 @@
 import { MIB } from "../base/limits.js"
 
 export const SQL_LIMITS = {
-  /** Connections of a process that commit. */
-  lanes: 2,
+  /** Connections of a process that commit. What arrives during a commit is the next batch: more lanes, smaller batches. */
+  lanes: 1,
   /** Connections that only read. */
   readers: 2,
   commandsPerBatch: 128,
   /** What one command may write: the partition table of a layout is one row. */
   commandBytesMax: 8 * MIB,
   queriesPerBatch: 64,
+  /** A statement that reads has taken so long that queries which arrive now use another reader. */
+  slowReadMs: 5,
   /** Commands or queries that wait in one lane or for one reader; further ones are refused. */
   waitingMax: 10_000,
   /** Times that the rows of a batch are fetched: each time with more of them. */

@@ -42,6 +42,8 @@ export class Reader {
   private readonly queue = new WaitingQueue<WaitingQuery>()
   private running: Promise<void> | undefined
   private isStopped = false
+  /** When the work that is under way began; undefined: there is none. */
+  private fetchingSinceMs: number | undefined
 
   constructor(
     private readonly host: ReaderHost,
@@ -50,6 +52,13 @@ export class Reader {
 
   get waiting(): number {
     return this.queue.length
+  }
+
+  /** Whether a query that arrives now is answered soon, with those that wait. */
+  get isQuick(): boolean {
+    if (this.waiting >= SQL_LIMITS.queriesPerBatch) return false
+    const sinceMs = this.fetchingSinceMs
+    return sinceMs === undefined || this.host.clock.monotonicMs() - sinceMs < SQL_LIMITS.slowReadMs
   }
 
   ask<Result>(query: Query<Result>, passesHalt = false): Promise<Result> {
@@ -93,12 +102,14 @@ export class Reader {
       // Those that arrived meanwhile join the ones that need another fetch.
       const added = this.queue.take(SQL_LIMITS.queriesPerBatch - left.length)
       left = [...left, ...this.unanswered(added, NO_ROWS, this.host.position())]
+      this.fetchingSinceMs = this.host.clock.monotonicMs()
       try {
         left = await this.fetchFor(left)
       } catch (error) {
         for (const { reject } of left) reject(asFailure(error))
         left = []
       }
+      this.fetchingSinceMs = undefined
     }
     // In the same turn as the last look at the queue: what arrives from now on starts the loop again.
     this.running = undefined

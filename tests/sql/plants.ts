@@ -75,12 +75,12 @@ export const SQL_PLANTS: readonly SqlPlant[] = [
     caughtBy: "eachChangeOnce",
   },
   {
-    bug: "the generation is not increased in one lane",
+    bug: "the generation is not increased in the lanes of one process",
     edits: [
       {
         file: statements,
         find: "row => !row.isEnded,\n    row => ({\n",
-        put: "row => !row.isEnded && (row.lane === 0 || row.incarnation === lane.incarnation),\n    row => ({\n",
+        put: "row => !row.isEnded && (row.incarnation % 2 === 1 || row.incarnation === lane.incarnation),\n    row => ({\n",
       },
     ],
     caughtBy: "closedStaysClosed",

@@ -309,7 +309,7 @@ async function beginsAgain(seed: number): Promise<void> {
 async function noDeadlocks(seed: number): Promise<void> {
   const world = new SimulatedWorld(seed, SLOW)
   await world.run(async () => {
-    const engines = [await world.open("a"), await world.open("b")]
+    const engines = await Promise.all(["a", "b", "c", "d"].map(node => world.open(node)))
     const keys = ["a", "b", "c", "d"]
     await anyOf(world.random, engines).run(exchange(keys, "first"))
     await concurrently(8, async worker => {
