@@ -17,7 +17,7 @@ import type { SeededRandom } from "./seeded-random.js"
 /** The servers of a store. */
 export interface Service {
   readonly nodes: readonly Client[]
-  /** Nodes fail while clients work: clients go on with others, and 503 and 507 are no faults. */
+  /** Nodes fail while clients work: clients go on with others, and 503, 507 and a conflict are no faults. */
   readonly mayFail: boolean
 }
 
@@ -25,8 +25,13 @@ const NOBODY_MS = 180_000
 const PAUSE_MS = 100
 const UNAVAILABLE = 503
 const FULL = 507
+const CONFLICT = 409
 /** Codes of an error document after a status of 200, which a slow completion may end with. */
 const LATER = new Set(["ServiceUnavailable", "SlowDown"])
+
+/** An earlier request, on a node that may have failed since, has not ended. */
+const isOfAnother = ({ status, text: body }: RawResponse): boolean =>
+  status === CONFLICT && text(body, "Code") === "ConditionalRequestConflict"
 
 const codeOf = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "")
 
@@ -46,8 +51,9 @@ export class Route {
   }
 
   /** Whether the answer only asks to try again later: the request may have taken effect, or may yet. */
-  asksForPatience({ status }: RawResponse): boolean {
-    return status === UNAVAILABLE || (this.service.mayFail && status === FULL)
+  asksForPatience(answer: RawResponse): boolean {
+    const { status } = answer
+    return status === UNAVAILABLE || (this.service.mayFail && (status === FULL || isOfAnother(answer)))
   }
 
   /** Undefined: no answer came. */
