@@ -1,8 +1,8 @@
 /**
  * `npm run planted [WORD…]`: shows that the checks would find bugs. Each planted bug (see `plants.ts`) is built
  * into a copy of the program in a temporary folder, its scenario is run there for some seeds, and must
- * fail by the check that is named; the unchanged program must pass the same seeds. Prints a line for
- * each bug and exits with 1 if one was missed.
+ * fail by the check that is named; the unchanged program must pass the same seeds. Bugs that tests catch are built into a
+ * copy with these tests. Prints a line for each bug and exits with 1 if one was missed.
  */
 import { execFile } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -11,22 +11,24 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import ts from "typescript"
-import { CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
-import { PLANTS, type Edit, type Plant } from "./plants.js"
+import { MIB } from "../src/base/limits.js"
+import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
+import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** A bug may not appear with every seed: a single passing seed proves little. */
 const SEEDS = ["1", "2", "3", "4", "5", "6"]
 const RUN_MS_MAX = 300_000
+const OUTPUT_BYTES_MAX = 16 * MIB
 const run = promisify(execFile)
 
-/** A copy of the built files, in a separate folder. */
-function copyProgram(): string {
+/** A copy of the built files that match, in a separate folder. */
+function copyProgram(isSkipped: RegExp = /\.(map|tmp)$|\.test\.js$/): string {
   const copy = mkdtempSync(join(tmpdir(), "hayloft-planted-"))
-  for (const folder of ["src", "sim"]) {
+  for (const folder of ["src", "sim", "tests"]) {
     cpSync(join(ROOT, "dist", folder), join(copy, "dist", folder), {
       recursive: true,
-      filter: path => !/\.(map|tmp)$|\.test\.js$/.test(path),
+      filter: path => !isSkipped.test(path),
     })
   }
   symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"))
@@ -66,7 +68,7 @@ async function outcome(program: string, scenario: string, seeds: readonly string
   }
 }
 
-export const fits = (plant: Plant): boolean => planted(plant.edits) !== undefined
+export const fits = (plant: Pick<Plant, "edits">): boolean => planted(plant.edits) !== undefined
 
 export interface Verdict {
   readonly bug: string
@@ -74,11 +76,14 @@ export interface Verdict {
   readonly found: string
 }
 
-/** Plants one bug in the copy, returns whether its check catches it, and removes it again. */
-async function checkPlant(program: string, plant: Plant, seeds: readonly string[]): Promise<Verdict> {
-  const changed = planted(plant.edits)
-  if (!changed)
-    return { bug: plant.bug, isCaught: false, found: "the source has changed: update the text that this bug replaces" }
+/** Plants one bug in the copy, returns what `look` finds, and removes it again. */
+async function withPlanted(
+  program: string,
+  { bug, edits }: Pick<Plant, "bug" | "edits">,
+  look: () => Promise<Omit<Verdict, "bug">>,
+): Promise<Verdict> {
+  const changed = planted(edits)
+  if (!changed) return { bug, isCaught: false, found: "the source has changed: update the text that this bug replaces" }
   const paths = [...changed].map(([file, text]) => ({
     path: join(program, "dist", file.replace(/\.ts$/, ".js")),
     text,
@@ -86,12 +91,55 @@ async function checkPlant(program: string, plant: Plant, seeds: readonly string[
   const healthy = paths.map(({ path }) => readFileSync(path))
   try {
     for (const { path, text } of paths) writeFileSync(path, text)
-    const found = await outcome(program, plant.scenario, seeds)
-    const check = found.split(" ")[0]
-    return { bug: plant.bug, isCaught: plant.caughtBy.some(name => name === check), found: found.split("\n")[0] ?? "" }
+    return { bug, ...(await look()) }
   } finally {
     for (const [i, { path }] of paths.entries()) writeFileSync(path, healthy[i] ?? "")
   }
+}
+
+const checkPlant = (program: string, plant: Plant, seeds: readonly string[]): Promise<Verdict> =>
+  withPlanted(program, plant, async () => {
+    const found = await outcome(program, plant.scenario, seeds)
+    const check = found.split(" ")[0]
+    return { isCaught: plant.caughtBy.some(name => name === check), found: found.split("\n")[0] ?? "" }
+  })
+
+/** The first failed test of a test file; undefined if all pass. */
+async function failedTest(program: string, name: string): Promise<string | undefined> {
+  const args = ["--test-reporter=tap", join(program, `dist/${name}.test.js`)]
+  try {
+    await run(process.execPath, args, { timeout: RUN_MS_MAX, maxBuffer: OUTPUT_BYTES_MAX })
+    return undefined
+  } catch (error) {
+    const { stdout = "" } = typeof error === "object" && error !== null && "stdout" in error ? error : {}
+    return /^not ok .*/m.exec(String(stdout))?.[0] ?? `not ok: ${String(error)}`
+  }
+}
+
+/** Checks bugs that tests catch, which must pass without them. */
+export async function checkTested(
+  plants: readonly TestedPlant[],
+  report: (verdict: Verdict) => void,
+): Promise<readonly Verdict[]> {
+  const program = copyProgram(/\.(map|tmp)$/)
+  const verdicts: Verdict[] = []
+  try {
+    for (const file of new Set(plants.map(({ caughtBy }) => caughtBy))) {
+      const failed = await failedTest(program, file)
+      verdicts.push({ bug: `none (${file})`, isCaught: failed === undefined, found: failed ?? "passed" })
+    }
+    for (const plant of plants) {
+      const look = async () => {
+        const failed = await failedTest(program, plant.caughtBy)
+        return { isCaught: failed !== undefined, found: `${plant.caughtBy}: ${failed ?? "passed"}` }
+      }
+      verdicts.push(await withPlanted(program, plant, look))
+    }
+  } finally {
+    rmSync(program, { recursive: true, force: true })
+  }
+  verdicts.forEach(report)
+  return verdicts
 }
 
 /** Checks these bugs, after the unchanged program has passed their scenarios. */
@@ -120,12 +168,14 @@ export async function checkPlants(
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const words = process.argv.slice(2)
-  const chosen = [...PLANTS, ...CLUSTER_PLANTS].filter(
-    ({ bug }) => words.length === 0 || words.some(word => bug.includes(word)),
-  )
-  const verdicts = await checkPlants(chosen, SEEDS, ({ bug, isCaught, found }) => {
-    process.stdout.write(`${isCaught ? "OK    " : "MISSED"}  ${bug}\n        ${found}\n`)
-  })
+  const isChosen = ({ bug }: { readonly bug: string }): boolean =>
+    words.length === 0 || words.some(word => bug.includes(word))
+  const show = ({ bug, isCaught, found }: Verdict): void =>
+    void process.stdout.write(`${isCaught ? "OK    " : "MISSED"}  ${bug}\n        ${found}\n`)
+  const verdicts = [
+    ...(await checkPlants([...PLANTS, ...CLUSTER_PLANTS].filter(isChosen), SEEDS, show)),
+    ...(await checkTested(TESTED_CLUSTER_PLANTS.filter(isChosen), show)),
+  ]
   const missed = verdicts.filter(verdict => !verdict.isCaught).length
   process.stdout.write(`${verdicts.length - missed} as expected, ${missed} missed\n`)
   process.exitCode = missed > 0 ? 1 : 0

@@ -20,6 +20,14 @@ export interface Plant {
   readonly caughtBy: readonly CheckName[]
 }
 
+/** A bug that needs a certain moment, or a look inside: tests catch it. */
+export interface TestedPlant {
+  readonly bug: string
+  readonly edits: readonly Edit[]
+  /** This test file, like `src/metadata/guards`, must fail. */
+  readonly caughtBy: string
+}
+
 const core = "src/tablet/primary-core.ts"
 const RULE = "({ appended, saw }) => (appended > saw ? appended : saw)"
 

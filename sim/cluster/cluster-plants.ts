@@ -1,11 +1,11 @@
 /**
- * Planted bugs that a simulated cluster must catch. Those of the SQL engine are the ones that `tests/sql` plants; there
- * each has a check of its own, here clients and their histories notice them. The others of `tests/sql` and
- * `tests/steward` need events that a minute with few keys seldom has.
+ * Planted bugs of a store of several nodes. Those that a simulated cluster must catch; of these, the ones of the SQL engine
+ * are also planted in `tests/sql`, where each has a check of its own. And those that other tests catch: they need events
+ * that a minute with few keys seldom has, or are masked by another rule. `tests/sql` and `tests/steward` plant further ones.
  */
 import { must } from "../../src/base/assert.js"
 import { SQL_PLANTS } from "../../tests/sql/plants.js"
-import type { Plant } from "../plants.js"
+import type { Plant, TestedPlant } from "../plants.js"
 import type { CheckName } from "../world/checks.js"
 
 const LOST: readonly CheckName[] = ["acknowledgedStays", "readsAreFresh", "linearizable", "releasedBytesStay"]
@@ -33,5 +33,103 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
     ],
     scenario: "cluster",
     caughtBy: LOST,
+  },
+]
+
+export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
+  {
+    bug: "cluster: a decision relies on a range that no row guards",
+    edits: [
+      {
+        file: "src/metadata/guards.ts",
+        find: 'const isGuarded =\n      protection === "underWrittenUpload"',
+        put: 'const isGuarded =\n      true || protection === "underWrittenUpload"',
+      },
+    ],
+    caughtBy: "src/metadata/guards",
+  },
+  {
+    bug: "cluster: an incarnation that a node has not read yet counts as over",
+    edits: [{ file: "src/sql/incarnation.ts", find: "return incarnation <= this.list.highest && !", put: "return !" }],
+    caughtBy: "src/sql/incarnation",
+  },
+  {
+    bug: "cluster: two shards of a block are on one machine although others have room",
+    edits: [
+      { file: "src/placement/domain-tree.ts", find: "domains?.zone", put: "domains?.missing" },
+      { file: "src/placement/domain-tree.ts", find: "domains?.machine", put: "domains?.missing" },
+    ],
+    caughtBy: "src/placement/domains",
+  },
+  {
+    bug: "cluster: claims and other changes of the control record do not compare its generation",
+    edits: [{ file: "src/coordination/control-core.ts", find: "if (present !== before)", put: "if (present < 0)" }],
+    caughtBy: "src/coordination/coordination",
+  },
+  {
+    bug: "cluster: a device is claimed although another live process serves it",
+    edits: [
+      { file: "src/cluster/claims-core.ts", find: "incarnation !== RELEASED && !isOver(incarnation)", put: "false" },
+    ],
+    caughtBy: "src/cluster/claims-core",
+  },
+  {
+    bug: "cluster: orphans of a live incarnation are removed",
+    edits: [
+      {
+        file: "src/object/uploads.ts",
+        find: "return !this.isOwn(uploadId) && this.isOfLiveProcess(uploadId)",
+        put: "return false",
+      },
+      {
+        file: "src/object/uploads.ts",
+        find: "return !this.metadata.incarnations.isOver(incarnationOf(uploadId))",
+        put: "return false",
+      },
+    ],
+    caughtBy: "src/object/jobs/repair-of-many",
+  },
+  {
+    bug: "cluster: a part is replaced while another node completes its upload",
+    edits: [
+      {
+        file: "src/object/commands/multipart-commands-core.ts",
+        find: "if (isBeingCompleted(upload, time)) throw beingCompleted()\n    checkOwnUpload",
+        put: "checkOwnUpload",
+      },
+    ],
+    caughtBy: "src/object/commands/multipart-commands-core",
+  },
+  {
+    bug: "cluster: blocks are re-encoded without an intent",
+    edits: [
+      {
+        file: "src/object/commands/reencode-commands-core.ts",
+        find: 'editor.put("intents", intentKey(begin), encodeIntent({ incarnation, state: "underWay", extent, runs }))',
+        put: "void [incarnation, extent, runs]",
+      },
+      {
+        file: "src/object/commands/reencode-commands-core.ts",
+        find: 'if (intent?.state !== "underWay" || intent.extent.generation !== generation) throw fail("conflict")',
+        put: "void intent",
+      },
+      {
+        file: "src/object/commands/reencode-commands-core.ts",
+        find: "isShown ? undefined : encodeIntent(givenUp(intent))",
+        put: "isShown || intent === undefined ? undefined : encodeIntent(givenUp(intent))",
+      },
+    ],
+    caughtBy: "src/object/jobs/reencode",
+  },
+  {
+    bug: "cluster: a hint is dropped although it was recorded again meanwhile",
+    edits: [
+      {
+        file: "src/object/commands/pending-deletion-commands-core.ts",
+        find: "return row && equalBytes(row.value, value) ? [{ family, key, value: undefined }] : []",
+        put: "return row ? [{ family, key, value: undefined }] : []",
+      },
+    ],
+    caughtBy: "src/object/commands/swap-and-release",
   },
 ]

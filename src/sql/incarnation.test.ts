@@ -23,6 +23,13 @@ test("the oldest live incarnation is this one, unless an earlier one is not over
   assert.equal(known.oldestLive, 6)
 })
 
+test("an incarnation that began since the list was read is not over", () => {
+  const known = new KnownIncarnations(parseIncarnation(7))
+  known.learn(listOf(7))
+  assert.equal(known.isOver(parseIncarnation(9)), true)
+  assert.equal(known.isOver(parseIncarnation(10)), false)
+})
+
 test("while the store is halted no incarnation counts as over, though it has ended", () => {
   const known = new KnownIncarnations(parseIncarnation(7))
   known.learn({
