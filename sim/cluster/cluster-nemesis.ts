@@ -1,6 +1,7 @@
 /**
  * Nemesis of a cluster: kills, stops and pauses nodes, cuts their power, their network and their way to the database,
- * breaks disks and the database, and changes clocks. Every action undoes itself; `end` undoes all of them now.
+ * breaks disks and the database, lets needles rot, and changes clocks. Every action but rot undoes itself; `end` undoes
+ * all of them now.
  */
 import { setMaxListeners } from "node:events"
 import { must } from "../../src/base/assert.js"
@@ -9,6 +10,7 @@ import type { DeviceState } from "../../src/seams/disk/index.js"
 import type { FaultPlan } from "../../src/sql/simulated/faults.js"
 import { STEADY, type Cluster } from "./cluster.js"
 import type { ClusterNode } from "./cluster-node.js"
+import type { ClusterRot } from "./cluster-rot.js"
 
 /** Connections to the database end before, during and after statements, some of which arrive much later. */
 const UNRELIABLE: FaultPlan = {
@@ -20,10 +22,13 @@ const UNRELIABLE: FaultPlan = {
 const CONCURRENT_MAX = 3
 const GAP_MS_MAX = 4_000
 const CLOCK_JUMP_MS_MAX = 3_600_000
+const RESERVE_POLL_MS = 100
 const DISK_STATES: readonly DeviceState[] = ["slow", "hung", "lost", "full", "failing", "readOnly"]
 
 export interface NemesisHost {
   readonly cluster: Cluster
+  /** Undefined: nothing rots. */
+  readonly rot: ClusterRot | undefined
   /** The clients of the node finish, and the process ends cleanly. */
   stop(node: ClusterNode): Promise<void>
   /** The node serves when it resolves. */
@@ -68,7 +73,14 @@ export class ClusterNemesis {
     return this.host.cluster.clock.sleep(durationMs, this.calm.signal)
   }
 
-  private note(deed: string): void {
+  /** Resolves once no process of the node is being ended or started; from then on the node is left alone. */
+  async reserve(node: ClusterNode): Promise<void> {
+    while (this.busy.has(node)) await this.host.cluster.sleep(RESERVE_POLL_MS)
+    this.busy.add(node)
+    node.continueProcess()
+  }
+
+  note(deed: string): void {
     this.deeds.push(`${Math.round(this.host.cluster.clock.monotonicMs())} ${deed}`)
   }
 
@@ -78,7 +90,7 @@ export class ClusterNemesis {
   }
 
   private act(): Promise<void> {
-    switch (this.random.below(12)) {
+    switch (this.random.below(14)) {
       case 0:
       case 1:
       case 2:
@@ -98,6 +110,10 @@ export class ClusterNemesis {
         return this.endIncarnation(this.node)
       case 10:
         return this.breakDisk(this.node)
+      case 11:
+        return this.jumpDatabaseClock()
+      case 12:
+        return this.rot()
       default:
         return this.jumpClock(this.node)
     }
@@ -171,11 +187,12 @@ export class ClusterNemesis {
 
   private async breakDatabase(): Promise<void> {
     const { database } = this.host.cluster
-    const how = this.random.below(3)
-    this.note(["the database crashes", "all connections to the database end", "the database is away"][how] ?? "")
-    if (how === 0) database.crash()
+    const how = this.random.below(4)
+    const deeds = ["the database crashes", "all connections to the database end", "the database is away"]
+    this.note(deeds[how] ?? "the database fails over, and nothing is lost")
+    if (how === 0 || how === 3) database.crash()
     else database.cut()
-    if (how !== 2) return
+    if (how < 2) return
     database.isAway = true
     await this.rest(this.random.below(10_000))
     database.isAway = false
@@ -216,5 +233,16 @@ export class ClusterNemesis {
     const byMs = this.random.below(2 * CLOCK_JUMP_MS_MAX) - CLOCK_JUMP_MS_MAX
     this.note(`the wall clock of ${node.name} jumps by ${byMs} ms`)
     node.clockErrors.wallOffsetMs += byMs
+  }
+
+  private async jumpDatabaseClock(): Promise<void> {
+    const byMs = this.random.below(2 * CLOCK_JUMP_MS_MAX) - CLOCK_JUMP_MS_MAX
+    this.note(`the clock of the database jumps by ${byMs} ms`)
+    this.host.cluster.databaseClock.wallOffsetMs += byMs
+  }
+
+  private async rot(): Promise<void> {
+    const what = this.host.rot?.strike()
+    if (what !== undefined) this.note(what)
   }
 }

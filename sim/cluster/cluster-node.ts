@@ -87,6 +87,7 @@ export class ClusterNode extends SimMachine {
   /** Failed assertions: bugs in the program, which ended a process. */
   readonly mistakes: unknown[] = []
   private readonly locks = new SimLocks()
+  private bayCount: number
   private current: NodeProcess | undefined
   private behind: Promise<void> = Promise.resolve()
 
@@ -101,6 +102,7 @@ export class ClusterNode extends SimMachine {
       rate: 1 + (random.below(2 * DRIFT_MAX + 1) - DRIFT_MAX) / 1e6,
       wallOffsetMs: random.below(2 * WALL_OFFSET_MS_MAX + 1) - WALL_OFFSET_MS_MAX,
     }
+    this.bayCount = plan.devices
     this.folders = Array.from({ length: plan.devices }, (_, i) => `/d${i + 1}`)
   }
 
@@ -123,6 +125,14 @@ export class ClusterNode extends SimMachine {
 
   continueProcess(): void {
     this.current?.gate.go()
+  }
+
+  /** Puts an empty drive into a new bay; returns its folder. */
+  addDrive(): string {
+    this.bayCount += 1
+    const path = `/d${this.bayCount}`
+    this.bays.put(path, this.newDrive())
+    return path
   }
 
   /** Ends the connections to the database. */
@@ -190,7 +200,7 @@ export class ClusterNode extends SimMachine {
       {
         compute: new InlineCompute(makeCodec, { slabBytes: SLAB_BYTES, poolBytes: 4 * MIB }),
         checkpoints: new CheckpointsInTurn(new CheckpointExecutor(queued, stores)),
-        limits: SMALL_LIMITS,
+        limits: LIMITS,
       },
     )
     const network = { net, admitted: net, fingerprint: process.fingerprint }
@@ -238,6 +248,7 @@ export class ClusterNode extends SimMachine {
     this.serving = undefined
     await this.endWith([this.behind], () => serving.stop())
     for (const device of serving.opened.devices) await device.release().catch(() => undefined)
+    for (const folder of serving.taken) await folder.release().catch(() => undefined)
     for (const { ownership } of serving.opened.node?.joining ?? []) await ownership.release().catch(() => undefined)
     const left = () => current.net.left ?? current.database.left
     // Connections whose peer does not answer are reset after a while.
@@ -269,6 +280,9 @@ export class ClusterNode extends SimMachine {
 const SLAB_BYTES = Math.max(
   ...Array.from({ length: DEVICES_MAX }, (_, i) => slabBytesOf(shapeOf(defaultPolicy(i + 1)), BLOCK_BYTES)),
 )
+
+/** Unreferenced blocks stay for longer than the retention, as in every store of several nodes. */
+const LIMITS = { deviceOptions: SMALL_LIMITS.deviceOptions, spaceLimits: SMALL_LIMITS.spaceLimits }
 
 /** Failures of a start that pass: the node is started again. */
 export const isStartRefused = (error: unknown): boolean =>

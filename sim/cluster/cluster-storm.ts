@@ -13,11 +13,15 @@ import { auditListings } from "../world/audit.js"
 import { find, nameOfBody } from "../world/bodies.js"
 import { check, CheckFailed, type CheckName } from "../world/checks.js"
 import { Client, type ClientHost } from "../world/clients.js"
-import { Observer, type Write } from "../world/observer.js"
+import { Observer, type Shown, type Write } from "../world/observer.js"
 import { Cluster } from "./cluster.js"
 import { ClusterNemesis, type NemesisHost } from "./cluster-nemesis.js"
 import { BLOCK_BYTES, type ClusterNode, type ServingNode } from "./cluster-node.js"
+import { ClusterOperator, type OperatorHost } from "./cluster-operator.js"
+import { ClusterRollback } from "./cluster-rollback.js"
+import { ClusterRot } from "./cluster-rot.js"
 import { checkMachines, missingShardOf, Referenced, unlikePolicyOf } from "./content.js"
+import { WanderingUpload, type WanderingHost } from "./wandering-upload.js"
 
 export interface ClusterStormOptions {
   readonly seed: number
@@ -26,37 +30,49 @@ export interface ClusterStormOptions {
   readonly nodes: number
   readonly devicesPerNode: number
   readonly versioned: boolean
+  /** An operator changes what the cluster consists of. */
+  readonly isChanged: boolean
+  /** Needles rot. */
+  readonly rots: boolean
+  /** After the storm the database loses what it committed for so long. */
+  readonly lostMs?: number | undefined
 }
 
+/** In a failover to an asynchronous standby, or by a restore; most clusters keep everything. */
+const LOST_MS = [...[undefined, 2_000, undefined, undefined], ...[undefined, undefined, 45_000, undefined]] as const
+
 /** The cluster of a seed. */
-export const clusterOf = (seed: number): Pick<ClusterStormOptions, "nodes" | "devicesPerNode" | "versioned"> => ({
+export const clusterOf = (seed: number): Omit<ClusterStormOptions, "seed" | "faultMs"> => ({
   nodes: 3 + (seed % 8 === 7 ? 1 : 0),
   devicesPerNode: seed % 4 === 3 ? 2 : 1,
   versioned: seed % 3 === 0,
+  isChanged: seed % 5 === 2,
+  rots: seed % 2 === 0,
+  lostMs: seed % 3 === 0 ? undefined : LOST_MS[seed % LOST_MS.length],
 })
 
 /** By the contract, these failures had no effect. */
 const REFUSALS: readonly FailureKind[] = [
   ...(["preconditionFailed", "noSuchKey", "deviceFailed", "deviceFull", "stopping", "tooManyInFlight"] as const),
   ...(["uploadAborted", "databaseUnreachable", "peerUnreachable", "notEnoughShards"] as const),
+  // A completion whose process had to begin another incarnation.
+  "conflict",
 ]
 /** Clients of a node that send requests at the same time. */
 const CLIENTS_PER_NODE = 2
 /** Clients send requests for a while, all at the same time, and then rest. */
 const WAVE_MS = 120
 const REST_MS_MAX = 6_000
+/** In one of so many waves an upload is sent through all nodes. */
+const WANDERING_EVERY = 3
 /** While nodes join. */
 const EARLY_WAVES_MAX = 4
 /** Around the inline limit and the size of blocks. */
 const SIZES = [40, 1_000, 1_000, 4_096, 4_097, 9_000, BLOCK_BYTES + 1]
+/** None of them fits into a row. */
+const SIZES_OF_NEEDLES = SIZES.filter(size => size > 4_096)
 const BUCKET = parseBucketName("storm")
 const OWNER = parseAccountId("root")
-/**
- * Released blocks stay as they were written until the retention is over, and status counts them: see `unlikePolicyOf` for
- * those that objects consist of.
- */
-const OF_RELEASED =
-  /^(some blocks are not placed as their policy requires|\d+ blocks exist as a single copy.*|older blocks are still under another policy)$/
 /** The longest time for which a statement waits for a deadlock, or a packet is on its way. */
 const UNDER_WAY_MS = 5_000
 const SETTLE_POLL_MS = 2_000
@@ -71,16 +87,19 @@ class Crew {
   constructor(readonly serving: ServingNode) {}
 }
 
-export class ClusterStorm implements NemesisHost {
+export class ClusterStorm implements NemesisHost, OperatorHost {
   readonly cluster: Cluster
-  readonly observer = new Observer()
+  readonly rot: ClusterRot | undefined
+  observer = new Observer()
   readonly nemesis: ClusterNemesis
+  private readonly operator: ClusterOperator | undefined
   private readonly random: Random
   private readonly crews = new Map<ClusterNode, Crew>()
   private readonly referenced = new Referenced()
   private readonly errors: unknown[] = []
   /** They get no new requests. */
   private readonly stopping = new Set<ClusterNode>()
+  private sizes: readonly number[] = SIZES
   private drawn = 0
   private waves = 0
   private areClientsWanted = true
@@ -89,7 +108,9 @@ export class ClusterStorm implements NemesisHost {
   constructor(private readonly options: ClusterStormOptions) {
     this.cluster = new Cluster(options.seed)
     this.random = this.cluster.random.fork("storm")
+    this.rot = options.rots ? new ClusterRot(this.cluster, this.cluster.random.fork("rot")) : undefined
     this.nemesis = new ClusterNemesis(this, this.cluster.random.fork("nemesis"))
+    this.operator = options.isChanged ? new ClusterOperator(this, this.cluster.random.fork("operator")) : undefined
     for (let number = 1; number <= options.nodes; number += 1) {
       const zone = String.fromCharCode(96 + number)
       this.cluster.addNode({ name: `n${number}`, zone, devices: options.devicesPerNode, latencyMsMax: 2 })
@@ -126,13 +147,17 @@ export class ClusterStorm implements NemesisHost {
     await early
     await this.settled()
     const clients = this.makeWaves(Infinity)
+    const changes = this.operator?.run(options.faultMs).catch((error: unknown) => this.onError(error))
     await this.nemesis.run(options.faultMs)
     await this.nemesis.end()
+    await changes
     this.throwErrors()
     this.areClientsWanted = false
     await clients
+    if (options.lostMs !== undefined) await this.loseCommits(options.lostMs)
     await this.restartAll()
     await this.settled()
+    if (this.rot !== undefined && this.rot.count > 0) await this.scrubAll()
     await this.checkAll()
     await this.stopAll()
   }
@@ -147,6 +172,18 @@ export class ClusterStorm implements NemesisHost {
 
   onError(error: unknown): void {
     this.errors.push(error)
+  }
+
+  mayFail(error: unknown): boolean {
+    return mayFail(error)
+  }
+
+  note(deed: string): void {
+    this.nemesis.note(deed)
+  }
+
+  reserve(node: ClusterNode): Promise<void> {
+    return this.nemesis.reserve(node)
   }
 
   async stop(node: ClusterNode): Promise<void> {
@@ -165,6 +202,7 @@ export class ClusterStorm implements NemesisHost {
       this.waves += 1
       this.waveEndsMs = cluster.clock.monotonicMs() + WAVE_MS
       for (const node of cluster.nodes) if (node.serving && !this.stopping.has(node)) this.sendFrom(node)
+      if (random.below(WANDERING_EVERY) === 0) this.wander()
       await cluster.sleep(WAVE_MS + random.below(REST_MS_MAX))
       this.referenced.note(cluster)
     }
@@ -188,14 +226,53 @@ export class ClusterStorm implements NemesisHost {
 
   private async work(crew: Crew): Promise<void> {
     const { engine } = crew.serving
+    let bucket: Bucket
     try {
-      crew.bucket ??= await engine.services.buckets.open(BUCKET)
+      bucket = await this.opened(crew)
     } catch (error) {
       if (mayFail(error)) return
       throw isFailure(error, "noSuchBucket") ? new CheckFailed("acknowledgedStays", error.message) : error
     }
     const random = this.random.fork(`client ${this.waves}`)
-    await new Client(this.hostOf(crew), engine, crew.bucket, random, String(this.waves)).work()
+    await new Client(this.hostOf(crew), engine, bucket, random, String(this.waves)).work()
+  }
+
+  /** Sends an upload through all nodes. */
+  private wander(): void {
+    const { observer } = this
+    const random = this.random.fork(`wandering ${this.waves}`)
+    const host: WanderingHost = {
+      ...{ observer, mayFail, isRefusal: error => isFailure(error, ...REFUSALS) },
+      nextName: () => this.nextName(),
+      onError: error => this.onError(error),
+      through: send => {
+        const free = [...this.crews.values()].filter(
+          ({ serving }) => serving.node.serving === serving && !this.stopping.has(serving.node),
+        )
+        const crew = free[random.below(Math.max(1, free.length))]
+        if (crew === undefined || !this.areClientsWanted) return undefined
+        const sent = this.opened(crew).then(bucket => send(crew.serving.engine, bucket))
+        const work = sent.then(
+          () => undefined,
+          () => undefined,
+        )
+        crew.busy.add(work)
+        void work.then(() => crew.busy.delete(work))
+        return sent
+      },
+    }
+    const upload = new WanderingUpload(host, random, `parts-${random.below(3)}`)
+    void upload.run().catch((error: unknown) => this.onError(error))
+  }
+
+  private async opened(crew: Crew): Promise<Bucket> {
+    crew.bucket ??= await crew.serving.engine.services.buckets.open(BUCKET)
+    return crew.bucket
+  }
+
+  private nextName(): string {
+    this.drawn += 1
+    return `w${this.drawn}`
   }
 
   /** What a client of this process uses. */
@@ -217,7 +294,7 @@ export class ClusterStorm implements NemesisHost {
       },
       refusals: REFUSALS,
       isDoubt: mayFail,
-      sizes: SIZES,
+      sizes: this.sizes,
       pauseMsMax: 5,
       pause: durationMs => cluster.sleep(durationMs),
       isLive: () =>
@@ -225,22 +302,24 @@ export class ClusterStorm implements NemesisHost {
         node.serving === crew.serving &&
         !this.stopping.has(node) &&
         cluster.clock.monotonicMs() < this.waveEndsMs,
-      nextName: () => {
-        this.drawn += 1
-        return `w${this.drawn}`
-      },
+      nextName: () => this.nextName(),
       read: (engine, bucket, key, fresh) => this.read(engine, bucket, key, fresh),
     }
   }
 
   /** Reads a key and compares the result with the clients' responses. */
   private async read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
-    const startTick = this.observer.now()
+    const { observer } = this
+    const startTick = observer.now()
+    const shown = await this.shownOf(engine, bucket, key)
+    observer.read(key, shown, startTick, observer.now(), fresh)
+    return shown?.etag
+  }
+
+  private async shownOf(engine: Engine, bucket: Bucket, key: string): Promise<Shown | undefined> {
     const got = await find(engine, bucket, objectKeyOfText(key))
     const versionId = this.options.versioned ? got?.info.versionId : undefined
-    const shown = got && { name: nameOfBody(got.bytes), etag: got.info.etag, versionId }
-    this.observer.read(key, shown, startTick, this.observer.now(), fresh)
-    return got?.info.etag
+    return got && { name: nameOfBody(got.bytes), etag: got.info.etag, versionId }
   }
 
   /** One after the other: what an ended process has not finished is resolved without waiting for its age. */
@@ -258,27 +337,75 @@ export class ClusterStorm implements NemesisHost {
     for (;;) {
       await cluster.sleep(SETTLE_POLL_MS)
       this.throwErrors()
-      this.resumeOrphans()
       const lacking = this.lacking()
       if (lacking === undefined) return
       check("nodesRecover", cluster.clock.monotonicMs() < untilMs, () => lacking)
     }
   }
 
-  /** As an operator does who knows that the nodes were disturbed often, and that no metadata is lost. */
-  private resumeOrphans(): void {
-    for (const { engine } of this.cluster.serving) {
-      const { orphans } = engine.services
-      if (orphans.report().isStopped) orphans.resume()
+  /** Verifies all needles of all nodes, and waits until what has rotted is written again. */
+  private async scrubAll(): Promise<void> {
+    const { cluster } = this
+    const scrubs = () =>
+      cluster.serving.flatMap(({ engine }) =>
+        engine.devices.map(({ place, tending }) => ({ id: place.id, ...tending.scrub.view })),
+      )
+    const before = new Map(scrubs().map(({ id, passStartedMs }) => [id, passStartedMs]))
+    await cluster.serving[0]?.operations.startScrub(undefined)
+    const untilMs = cluster.clock.monotonicMs() + SETTLE_MS_MAX
+    const isScrubbing = () =>
+      scrubs().some(({ id, isRunning, passStartedMs }) => isRunning || before.get(id) === passStartedMs)
+    // A shard counts as lost once a scrub has found its rot.
+    for (let left: string | undefined = "a scrub does not end"; left !== undefined;) {
+      const found = left
+      check("rotIsFound", cluster.clock.monotonicMs() < untilMs, () => found)
+      await cluster.sleep(SETTLE_POLL_MS)
+      this.throwErrors()
+      left = isScrubbing() ? "a scrub does not end" : this.rot?.left()
     }
+    await this.settled()
+  }
+
+  /** The database loses what it committed for so long; the store must go on, and tell what is lost. */
+  private async loseCommits(durationMs: number): Promise<void> {
+    const { cluster, random } = this
+    await this.settled()
+    await this.rest()
+    const rollback = new ClusterRollback(cluster, random.fork("rollback"), this.observer)
+    this.sizes = SIZES_OF_NEEDLES
+    await this.workFor(durationMs)
+    const entries = await rollback.run()
+    await this.settled()
+    const { engine } = must(cluster.pick(random), "all nodes serve")
+    const bucket = await engine.services.buckets.open(BUCKET)
+    const shown = new Map<string, Shown | undefined>()
+    for (const key of this.observer.keys()) shown.set(key, await this.shownOf(engine, bucket, key))
+    this.observer = rollback.judge(entries, shown)
+    this.nemesis.note(`${entries.length} uploads were put back or listed`)
+    await this.workFor(durationMs)
+  }
+
+  /** Clients send requests for a while, and their responses have arrived. */
+  private async workFor(durationMs: number): Promise<void> {
+    this.areClientsWanted = true
+    const clients = this.makeWaves(Infinity)
+    await this.cluster.sleep(durationMs)
+    this.areClientsWanted = false
+    await clients
+    await this.rest()
+  }
+
+  /** No client waits for a response. */
+  private async rest(): Promise<void> {
+    for (const { busy } of this.crews.values()) while (busy.size > 0) await Promise.all([...busy])
   }
 
   private lacking(): string | undefined {
     for (const { name, serving } of this.cluster.nodes) {
       if (serving === undefined) return `${name} does not serve`
       const { health, safety, layout, reencoding, devices } = serving.status.report()
-      const others = [...health.reasons, ...safety.reasons].filter(reason => !OF_RELEASED.test(reason))
-      if (others.length > 0) return `${name}: ${others.join("; ")}`
+      const reasons = [...health.reasons, ...safety.reasons]
+      if (reasons.length > 0) return `${name}: ${reasons.join("; ")}`
       if (layout.transition || reencoding) return `${name}: shards move`
       const device = devices.find(({ state }) => state !== "active")
       if (device) return `${name}: ${device.path} is ${device.state}`

@@ -11,6 +11,7 @@ import type { Random } from "../../src/seams/random/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { NO_FAULTS, type FaultPlan } from "../../src/sql/simulated/faults.js"
 import { SimulatedDatabase } from "../../src/sql/simulated/simulated-database.js"
+import { ShiftedClock } from "./process-clock.js"
 import { ClusterNode, isStartRefused, type NodePlan, type ServingNode } from "./cluster-node.js"
 
 /** Statements take time and overlap; none fails. */
@@ -30,20 +31,32 @@ export class Cluster {
   readonly random: Random
   readonly network: SimNetwork
   readonly database: SimulatedDatabase
+  /** The members; those that were removed are not among them. */
   readonly nodes: ClusterNode[] = []
+  /** Of the database. */
+  readonly databaseClock: ShiftedClock
+  private readonly all: ClusterNode[] = []
 
   constructor(readonly seed: number) {
     this.random = new SimRandom(seed)
     this.network = new SimNetwork(this.clock, this.random.fork("network"), {
       delayMs: { least: 0.2, most: 2 },
     })
-    this.database = new SimulatedDatabase({ clock: this.clock, random: this.random.fork("database"), faults: STEADY })
+    this.databaseClock = new ShiftedClock(this.clock)
+    const random = this.random.fork("database")
+    this.database = new SimulatedDatabase({ clock: this.databaseClock, random, faults: STEADY })
   }
 
   addNode(plan: NodePlan): ClusterNode {
-    const node = new ClusterNode(this, plan, this.nodes.length + 1)
+    const node = new ClusterNode(this, plan, this.all.length + 1)
+    this.all.push(node)
     this.nodes.push(node)
     return node
+  }
+
+  /** The node is no member any more. */
+  remove(node: ClusterNode): void {
+    this.nodes.splice(this.nodes.indexOf(node), 1)
   }
 
   get serving(): readonly ServingNode[] {
@@ -52,7 +65,7 @@ export class Cluster {
 
   /** Failed assertions of all processes. */
   get mistakes(): readonly unknown[] {
-    return this.nodes.flatMap(({ mistakes }) => mistakes)
+    return this.all.flatMap(({ mistakes }) => mistakes)
   }
 
   sleep(durationMs: number): Promise<void> {
@@ -80,7 +93,7 @@ export class Cluster {
   /** Of everything that happened: statements of the database, log lines of all nodes, and what the caller adds. */
   digest(...more: readonly string[]): string {
     const hash = createHash("sha256").update(this.database.trace.digest)
-    for (const { telemetry } of this.nodes) {
+    for (const { telemetry } of this.all) {
       for (const { level, event, fields } of telemetry.entries()) hash.update(JSON.stringify([level, event, fields]))
     }
     for (const text of more) hash.update(text)

@@ -12,10 +12,12 @@ import type { ControlRecord } from "../../src/format/control-record.js"
 import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
 import { needleKeyOf } from "../../src/format/needle.js"
 import { partitionOf } from "../../src/format/partition.js"
+import type { Engine } from "../../src/node/engine.js"
 import { extentsIn, needlesOf } from "../world/audit.js"
 import { check } from "../world/checks.js"
-import { describeNeedle, holdings } from "../world/wholeness.js"
+import { ALL, describeNeedle, holdings } from "../world/wholeness.js"
 import type { Cluster } from "./cluster.js"
+import type { ClusterNode } from "./cluster-node.js"
 
 /** What rows of these families reference. */
 function extentsOf(cluster: Cluster, only?: ReadonlySet<Family>): readonly Extent[] {
@@ -61,7 +63,8 @@ export function missingShardOf(cluster: Cluster, record: ControlRecord): string 
 /** No machine has more shards of an object's block than an even spread gives it, once the layout is in effect. */
 export function checkMachines(cluster: Cluster, record: ControlRecord): void {
   const machineOf = new Map(record.devices.map(({ id, home }) => [id, home?.machine ?? ""]))
-  const machines = new Set(machineOf.values()).size
+  const machines = [...machineOf.values()]
+  const sizes = [...new Set(machines)].map(name => machines.filter(machine => machine === name).length)
   const held = holdingsOf(cluster)
   for (const extent of extentsOf(cluster, OBJECTS)) {
     for (let block = 0; block < blockCount(extent); block += 1) {
@@ -71,13 +74,20 @@ export function checkMachines(cluster: Cluster, record: ControlRecord): void {
         const holders = [...held].filter(([, has]) => has.has(key)).map(([id]) => machineOf.get(id) ?? "")
         for (const machine of new Set(holders)) counts.set(machine, (counts.get(machine) ?? 0) + 1)
       }
-      const most = Math.ceil(keys.length / machines)
+      const most = evenShare(keys.length, sizes)
       for (const [machine, count] of counts) {
         const found = () => `${machine} has ${count} of ${keys.length} shards of ${describeNeedle(keys[0] ?? "")}`
         check("machinesAreApart", count <= most, found)
       }
     }
   }
+}
+
+/** The most shards that a machine has if they are spread evenly over machines with so many devices each. */
+function evenShare(shards: number, sizes: readonly number[]): number {
+  let most = 1
+  while (sizes.reduce((sum, size) => sum + Math.min(size, most), 0) < shards && most < shards) most += 1
+  return most
 }
 
 function shardKeysOf(extent: Extent, block: number): readonly RowKey[] {
@@ -87,6 +97,31 @@ function shardKeysOf(extent: Extent, block: number): readonly RowKey[] {
   const partition = partitionOf(uploadId, part, block)
   return Array.from({ length: shardCount(policy) }, (_, slot) =>
     rowKeyOf(needleKeyOf({ partition, uploadId, part, block, generation, slot })),
+  )
+}
+
+/** A shard on a device. */
+interface HeldShard {
+  readonly node: ClusterNode
+  readonly device: Engine["devices"][number]
+  readonly key: RowKey
+}
+
+/** Blocks of objects of which all shards are stored, on the devices that can be seen now. */
+export function wholeBlocks(
+  cluster: Cluster,
+): readonly { readonly keys: readonly RowKey[]; readonly shards: readonly HeldShard[] }[] {
+  const held = new Map<RowKey, HeldShard>()
+  for (const { node, engine } of cluster.serving) {
+    for (const device of engine.devices) {
+      for (const [key] of device.rows.range("needles", ALL)) held.set(key, { node, device, key })
+    }
+  }
+  return extentsOf(cluster, OBJECTS).flatMap(extent =>
+    Array.from({ length: blockCount(extent) }, (_, block) => shardKeysOf(extent, block)).flatMap(keys => {
+      const shards = keys.flatMap(key => held.get(key) ?? [])
+      return shards.length === keys.length && keys.length > 1 ? [{ keys, shards }] : []
+    }),
   )
 }
 

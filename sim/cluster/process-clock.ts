@@ -76,3 +76,30 @@ export class ProcessClock implements Clock {
     this.base.atEndOfTurn(() => this.gate.enter(call))
   }
 }
+
+/** A clock whose wall clock may be set to another time. */
+export class ShiftedClock implements Clock {
+  wallOffsetMs = 0
+
+  constructor(private readonly base: Clock) {}
+
+  wallMs(): number {
+    return this.base.wallMs() + this.wallOffsetMs
+  }
+
+  monotonicMs(): number {
+    return this.base.monotonicMs()
+  }
+
+  alarm(durationMs: number, ring: () => void): () => void {
+    return this.base.alarm(durationMs, ring)
+  }
+
+  sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+    return this.base.sleep(durationMs, signal)
+  }
+
+  atEndOfTurn(call: () => void): void {
+    this.base.atEndOfTurn(call)
+  }
+}

@@ -12,7 +12,6 @@ import {
   type Fetched,
   type FetchRequest,
   type LaneId,
-  type NodeProcess,
   type Session,
 } from "../../src/sql/database.js"
 import type { StoreId } from "../../src/base/ids.js"
@@ -136,8 +135,8 @@ class ProcessSession implements Session {
     return this.exchange(() => this.session.resolve(lane))
   }
 
-  begin(own: NodeProcess, lanes: number, highest: number) {
-    return this.exchange(() => this.session.begin(own, lanes, highest))
+  begin(...request: Parameters<Session["begin"]>) {
+    return this.exchange(() => this.session.begin(...request))
   }
 
   skipIncarnations(upTo: number) {

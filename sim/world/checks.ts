@@ -27,6 +27,8 @@ export const CHECKS = {
   fullIsNotFaulty: "a full disk refuses writes, and loses nothing",
   bodiesOutliveRows: "bodies are kept although the rows that reference them are lost",
   noAssertionFails: "no process finds itself in a state that must not occur",
+  lossIsNoticed: "a database that has lost commits halts every node until it is reconciled",
+  lossIsReported: "an acknowledged upload that the database has lost is an object again, or listed",
   nodesRecover: "every node serves, and the store is whole, a while after the last fault",
   machinesAreApart: "the shards of a block are spread over the machines",
   releasedBytesStay: "bytes that an object ever referenced are kept for the retention",

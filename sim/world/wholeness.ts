@@ -12,7 +12,8 @@ import { needleIdOfKey } from "../../src/format/needle.js"
 import type { Engine } from "../../src/node/engine.js"
 import { referencedExtents, needlesOf } from "./audit.js"
 
-const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
+/** All keys of a family. */
+export const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
 export const describeNeedle = (key: string): string => JSON.stringify(needleIdOfKey(rowKeyOf(key)))
 

@@ -25,7 +25,6 @@ interface FaultyDeviceOptions {
 
 const CHANGES = new Set(["write", "truncate", "sync", "name", "syncFolder", "makeFolder"])
 const LOOKS_UP = new Set(["open", "list", "create", "remove", "rename", "makeFolder", "syncFolder", "exists", "space"])
-const noSignal = new AbortController().signal
 
 export class FaultyDevice {
   #state: DeviceState = "well"
@@ -72,7 +71,7 @@ export class FaultyDevice {
       case "hung":
         return new Promise<void>(resolve => this.#changed.push(resolve)).then(() => this.#decide(call))
       case "slow":
-        return this.clock.sleep(this.options.slowMs ?? 1_000, noSignal)
+        return new Promise(resolve => void this.clock.alarm(this.options.slowMs ?? 1_000, resolve))
       case "full":
         return this.#full(call)
       case "rotten":
