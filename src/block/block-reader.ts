@@ -76,19 +76,19 @@ export class BlockReader {
   private readonly layouts: Layouts
   private readonly compute: Compute
   private readonly onDamage: (copy: ShardCopy) => void
-  private readonly isExpectedBack: (id: DeviceId) => boolean
+  private readonly mayReturn: (id: DeviceId) => boolean
 
   constructor(
     backend: BlockBackend,
     private readonly rebuilt: Counter,
   ) {
-    const { clock, devices, layouts, compute, onDamage, isExpectedBack = () => false } = backend
+    const { clock, devices, layouts, compute, onDamage, mayReturn = () => false } = backend
     this.clock = clock
     this.devices = devices
     this.layouts = layouts
     this.compute = compute
     this.onDamage = onDamage
-    this.isExpectedBack = isExpectedBack
+    this.mayReturn = mayReturn
     this.ahead = new ReadAhead(clock)
     this.ranges = new RangeRebuilder(backend, this.times)
   }
@@ -344,11 +344,11 @@ export class BlockReader {
     return decoded
   }
 
-  /** Whether a device that may have the shard does not respond, and will. `hasFailed`: it has just not responded. */
+  /** Whether a device that may have the shard does not respond, and may return. `hasFailed`: it has just not responded. */
   private isOutOfReach({ extent, shape, piece: { block } }: PieceRead, slot: number, hasFailed: boolean): boolean {
     const partition = partitionOf(extent.uploadId, extent.part, block)
     return holdersOf(this.layouts, { partition, slot }, shape.exception).some(
-      id => this.isExpectedBack(id) && (hasFailed || this.devices.get(id)?.isWritable !== true),
+      id => this.mayReturn(id) && (hasFailed || this.devices.get(id)?.isWritable !== true),
     )
   }
 

@@ -45,7 +45,8 @@ export class LocalBlocks implements Blocks {
     metrics: Metrics,
     options: BlockOptions = {},
   ) {
-    const { refuseSingleCopy = false, onSingleCopy, onDamage, isExpectedBack = () => false } = options
+    const { refuseSingleCopy = false, onSingleCopy, onDamage } = options
+    const { isExpectedBack = () => false, mayReturn = () => false } = options
     this.removalDevices = { devices, isExpectedBack }
     const rebuilt = metrics.counter(
       "hayloft_shard_pieces_rebuilt_total",
@@ -60,7 +61,7 @@ export class LocalBlocks implements Blocks {
       onSingleCopy?.()
     }
     const backend: BlockBackend = {
-      ...{ clock, devices, layouts, compute, isExpectedBack },
+      ...{ clock, devices, layouts, compute, mayReturn },
       onDamage: ({ deviceId, id }) => onDamage?.(deviceId, id),
     }
     this.foreground = new Foreground(clock)

@@ -36,6 +36,8 @@ export interface BlockOptions {
   readonly onDamage?: (deviceId: DeviceId, id: NeedleId) => void
   /** Whether a device that does not answer is expected back as it is, so that no scan will find what it missed. */
   readonly isExpectedBack?: (id: DeviceId) => boolean
+  /** Whether a device that does not answer may return with its shards: a block that needs them is not lost yet. */
+  readonly mayReturn?: (id: DeviceId) => boolean
 }
 
 /** The device lacks shards of the partition. */

@@ -131,6 +131,8 @@ export class ShardWorld {
   singleCopies = 0
   /** Devices that are expected back if they do not answer. */
   readonly expected = new Set<DeviceId>()
+  /** Devices that may return with their shards. */
+  readonly mayReturn = new Set<DeviceId>()
   private uploads = 0
 
   constructor(
@@ -148,6 +150,7 @@ export class ShardWorld {
       onSingleCopy: () => (this.singleCopies += 1),
       onDamage: (of, id) => this.damaged.push({ deviceId: of, id }),
       isExpectedBack: id => this.expected.has(id),
+      mayReturn: id => this.mayReturn.has(id),
     })
   }
 

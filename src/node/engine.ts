@@ -12,7 +12,7 @@ import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
-import { Layouts, LocalBlocks, shapeOf, type Devices, type ShardDevice } from "../block/index.js"
+import { Layouts, LocalBlocks, shapeOf, type BlockOptions, type Devices, type ShardDevice } from "../block/index.js"
 import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
@@ -147,9 +147,13 @@ function outOfReach({ policy, devices }: ControlRecord, shards: Devices): string
   return responding >= needed ? undefined : `only ${responding} of ${devices.length} devices respond to this node`
 }
 
-/** Whether no scan will find what the device misses while it does not answer: only one that was offline is scanned. */
-const isExpectedBack = ({ devices }: ControlRecord, deviceId: DeviceId): boolean =>
-  devices.some(({ id, state }) => id === deviceId && state !== "offline")
+/** What the record of a store of several nodes tells of devices that do not answer. */
+const absences = (records: Pick<RecordManager, "record">): Pick<BlockOptions, "isExpectedBack" | "mayReturn"> => ({
+  // No scan finds what such a device misses meanwhile: only one that was offline is scanned.
+  isExpectedBack: deviceId => records.record.devices.some(({ id, state }) => id === deviceId && state !== "offline"),
+  // A disk that hangs is offline within seconds. Once its places are given to others, no layout leads to it.
+  mayReturn: deviceId => records.record.devices.some(({ id }) => id === deviceId),
+})
 
 /** Background work on each device. */
 const tendingJobs = (devices: () => readonly DeviceStack[]): readonly Job[] => [
@@ -245,7 +249,7 @@ class EngineBuilder {
       refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
       onSingleCopy: () => this.control.singleCopyWritten(),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
-      isExpectedBack: id => shared !== undefined && isExpectedBack(recordManager.record, id),
+      ...(shared && absences(recordManager)),
     })
     const { storeId, blockBytes } = recordManager.record
     const services = createServices(
