@@ -68,7 +68,7 @@ export class ClusterRot {
     return this.damages.length
   }
 
-  /** Describes a referenced shard that is stored as it rotted; undefined if there is none. */
+  /** Describes a shard that a row references and that is still damaged; undefined if all have been repaired. */
   left(): string | undefined {
     const { cluster } = this
     const referenced = new Set(wholeBlocks(cluster).flatMap(({ keys }) => keys))

@@ -42,7 +42,7 @@ export class Reader {
   private readonly queue = new WaitingQueue<WaitingQuery>()
   private running: Promise<void> | undefined
   private isStopped = false
-  /** When the work that is under way began; undefined: there is none. */
+  /** When the work under way began; undefined while the reader is idle. */
   private fetchingSinceMs: number | undefined
 
   constructor(

@@ -31,13 +31,13 @@ test(
     await once(silent, "listening")
     const { port: silentPort } = silent.address() as AddressInfo
     try {
-      const nobody = await freePort()
-      const others = [silentPort, standby.port, nobody]
+      const closedPort = await freePort()
+      const others = [silentPort, standby.port, closedPort]
       const session = await new Postgres(urlOf([...others, primary.port])).connect()
       assert.equal(isGivenUp, false, "the silent host has not been waited for")
       assert.equal(await session.acceptsWrites(), true)
       await session.close()
-      for (const ports of [[nobody], [nobody, standby.port]]) {
+      for (const ports of [[closedPort], [closedPort, standby.port]]) {
         await assert.rejects(new Postgres(urlOf(ports)).connect(), ConnectionLost)
       }
     } finally {
