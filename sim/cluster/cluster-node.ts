@@ -81,7 +81,10 @@ interface NodeProcess {
 export class ClusterNode extends SimMachine {
   readonly path = new DatabasePath()
   readonly clockErrors: ClockErrors
+  /** The next process opens these. */
   folders: string[]
+  /** The current process was given these. */
+  given: readonly string[] = []
   /** The process that serves; undefined while none does, or while it starts. */
   serving: ServingNode | undefined
   /** Failed assertions: bugs in the program, which ended a process. */
@@ -224,6 +227,7 @@ export class ClusterNode extends SimMachine {
 
   private config(): ServeConfig {
     const { name, zone } = this.plan
+    this.given = this.folders
     const config = resolveConfig({
       flags: {
         data: this.folders,

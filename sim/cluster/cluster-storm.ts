@@ -409,9 +409,12 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       if (layout.transition || reencoding) return `${name}: shards move`
       const device = devices.find(({ state }) => state !== "active")
       if (device) return `${name}: ${device.path} is ${device.state}`
-      const known = devices.length
-      const wanted = this.cluster.nodes.reduce((sum, { folders }) => sum + folders.length, 0)
-      if (known !== wanted) return `${name}: ${known} of ${wanted} devices are part of the store`
+      const isDevice = (node: ClusterNode, path: string): boolean =>
+        devices.some(device => device.node === node.name && device.path === path)
+      for (const node of this.cluster.nodes) {
+        const unused = node.folders.find(path => node.given.includes(path) && !isDevice(node, path))
+        if (unused !== undefined) return `${name}: ${node.name}:${unused} is not part of the store`
+      }
     }
     const record = this.cluster.serving[0]?.engine.recordManager.record
     return record && (unlikePolicyOf(this.cluster, record) ?? missingShardOf(this.cluster, record))

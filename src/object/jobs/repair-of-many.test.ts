@@ -5,7 +5,7 @@ import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
 import { parseIncarnation, type DeviceId, type PartitionId } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
-import { ALL_NEEDLES, needleIdOf, standingOf, type BlockGroup } from "../../block/index.js"
+import { ALL_NEEDLES, assignedDeviceOf, needleIdOf, standingOf, type BlockGroup } from "../../block/index.js"
 import { deviceIdOf as deviceOf } from "../../block/testing-blocks.js"
 import type { RepairOutcome } from "../../format/repair-calls.js"
 import { planNext } from "../../placement/index.js"
@@ -199,6 +199,51 @@ test("a device does not wait for blocks that another process released, which are
   await pass(REPAIR_LIMITS.youngEveryMs)
   for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups)
     assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
+})
+
+test("new scans do not prolong the wait for blocks that no row references", async () => {
+  const { world, by } = await whileAnotherWrites()
+  const scans = 5
+  for (let scan = 0; scan < scans; scan += 1) {
+    assert.equal(world.stateOf(by), "rebuilding")
+    await world.clock.advance(REPAIR_LIMITS.youngMsMax / scans)
+    world.takeOffline(deviceOf(1))
+    world.bringBack(deviceOf(1))
+    await world.settle()
+  }
+  assert.deepEqual([world.stateOf(by), world.stateOf(deviceOf(1))], ["active", "active"])
+})
+
+test("blocks that no row references yet do not count as misplaced when they lack shards", async () => {
+  const writer = await open("replica:2", 3)
+  const { slow, goOn } = heldSource(writer.random.bytes(400_000))
+  const putting = writer.services.objects.put(writer.putting("a", slow))
+  await writer.clock.advance(1_000)
+  writer.isShared = true
+  const world = writer.restart(2)
+  runAs(world, 2)
+  for (let number = 4; number <= 6; number += 1) {
+    const id = await world.add(number)
+    world.relayout([...world.layouts.current.devices, id])
+    await world.settle()
+  }
+  const lost = (await groupsOf(world)).filter(
+    group => standingOf(group, world.policy, world.layouts.current).strays === 1,
+  )
+  assert.ok(lost.length > 0)
+  for (const group of lost) {
+    const assigned = group.shards.filter(
+      ({ slot, deviceId }) => assignedDeviceOf(world.layouts.current, group.partition, slot) === deviceId,
+    )
+    await loseShards(world, { ...group, shards: assigned }, 1)
+    await world.tablet.run(recordHints([{ partition: group.partition, deviceId: deviceOf(1) }]))
+  }
+  await world.clock.advance(REPAIR_LIMITS.checkEveryMs)
+  await world.settle()
+  assert.deepEqual(world.services.repair.shardScan().misplacedBlocks, [])
+  runAs(world, 1)
+  goOn()
+  await writer.clock.runUntil(putting)
 })
 
 const RELEASERS = ["another live process", "an ended process"] as const

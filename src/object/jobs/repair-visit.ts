@@ -145,7 +145,7 @@ export class RepairVisits {
     const mustLeave = visit !== undefined && this.leavingIn(group).size > 0
     if (isYoung && mustLeave) scan.leave("move", seen.spareShards, seen.bytesToWrite)
     if (isHeld && seen.need === "mend" && !isLong) this.passOver(scan, group, seen)
-    else if (isYoung) {
+    if (isYoung) {
       // It may have been released and be kept for the retention: no transition waits for it. Reads find it anywhere.
       scan.passedOver.add(group.uploadId)
       return

@@ -331,13 +331,13 @@ export class Repair implements Job {
     this.census = new Census()
     this.rate = new WorkRate()
     this.otherHints = this.isShared ? new OtherHints() : undefined
+    this.passedOver.clear()
     this.clearFindings()
   }
 
-  /** Forgets what visits and scans have found. */
+  /** Forgets what visits and scans have found of the partitions: a new scan finds it again. */
   private clearFindings(): void {
     this.lackingDevices.clear()
-    this.passedOver.clear()
     this.visitedHere.clear()
     this.putOff.clear()
     this.unreadable.clear()
@@ -449,7 +449,9 @@ export class Repair implements Job {
   /** Records the scan of a partition, and that those between it and `next` have no blocks; returns the scan of `next`. */
   private closeScan({ count, left, passedOver }: PartitionScan, next: number): PartitionScan {
     const partition = parsePartitionId(count.partition)
-    this.notePassedOver(partition, passedOver)
+    // It knows the uploads that this process holds: which others no row references yet, visits find out.
+    const before = this.passedOver.get(partition)?.keys() ?? []
+    this.notePassedOver(partition, new Set([...before, ...passedOver]))
     this.ledger.set(partition, left ?? (this.lackingDevices.has(partition) ? UNKNOWN_NEED : undefined))
     this.noteCount(count)
     this.census.clear(partition + 1, next)
