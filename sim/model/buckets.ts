@@ -1,6 +1,6 @@
 /** The model's buckets: names are shared by all accounts; a bucket that has only unfinished uploads counts as empty. */
 import { fail } from "../../src/base/failures.js"
-import type { Bucket, Buckets, BucketUsage } from "../../src/object/contract.js"
+import type { Bucket, Buckets, BucketUsage, DefaultRetention } from "../../src/object/contract.js"
 import type { SettingName, SettingRecord } from "../../src/format/records.js"
 import { byText } from "./listings.js"
 import type { ModelState } from "./state.js"
@@ -8,13 +8,15 @@ import type { ModelState } from "./state.js"
 export class ModelBuckets implements Buckets {
   constructor(private readonly state: ModelState) {}
 
-  async create({ name, owner, location, settings = new Map() }: Parameters<Buckets["create"]>[0]): Promise<Bucket> {
+  async create(request: Parameters<Buckets["create"]>[0]): Promise<Bucket> {
+    const { name, owner, location, settings = new Map<SettingName, string>(), hasLock = false } = request
     const there = this.state.buckets.get(name)
     if (there !== undefined) throw fail(there.bucket.owner === owner ? "bucketOwnedByYou" : "bucketExists")
     const createdMs = this.state.clock.wallMs()
     const stored = new Map(Array.from(settings, ([setting, document]) => [setting, { setMs: createdMs, document }]))
     const bucket: Bucket = {
-      ...{ id: this.state.nextBucketId(), name, owner, createdMs, location, versioning: "never" },
+      ...{ id: this.state.nextBucketId(), name, owner, createdMs, location },
+      ...(hasLock ? { versioning: "enabled", lock: { defaultRetention: undefined } } : { versioning: "never" }),
       ...{ settings: [...stored.keys()], settingsVersion: 1 },
     }
     this.state.buckets.set(name, {
@@ -58,7 +60,14 @@ export class ModelBuckets implements Buckets {
 
   async setVersioning(bucket: Bucket, versioning: "enabled" | "suspended"): Promise<void> {
     const found = this.state.open(bucket)
+    if (found.bucket.lock !== undefined && versioning !== "enabled") throw fail("lockNeedsVersioning")
     found.bucket = { ...found.bucket, versioning }
+  }
+
+  async setLock(bucket: Bucket, defaultRetention: DefaultRetention | undefined): Promise<void> {
+    const found = this.state.open(bucket)
+    if (found.bucket.versioning !== "enabled") throw fail("lockNeedsVersioning")
+    found.bucket = { ...found.bucket, lock: { defaultRetention } }
   }
 
   async setting(bucket: Bucket, name: SettingName): Promise<SettingRecord | undefined> {

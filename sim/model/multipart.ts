@@ -137,13 +137,14 @@ export class ModelMultipart implements Multipart {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts" })
     }
     const checksum = wholeChecksum(upload, request, parts)
-    const { attributes, tags, acl } = upload.request
+    const { attributes, tags, acl, lock } = upload.request
     const etag = `${hex(md5(concatBytes(parts.map(part => Buffer.from(part.etag, "hex")))))}-${parts.length}`
     const partsCount = parts.length
     const result = commit(this.state, bucket, key, {
       ...attributes,
       tags,
       acl,
+      lock,
       etag,
       checksum,
       partsCount,

@@ -23,7 +23,9 @@ import type {
   PutRequest,
   PutResult,
   RangeRequest,
+  Retention,
   Tags,
+  VersionLock,
   VersionsPage,
 } from "../../src/object/contract.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
@@ -31,12 +33,15 @@ import { readBody } from "./bodies.js"
 import { checkCopySource, checkRead, checkWrite } from "./conditions.js"
 import { fullChecksum, hex, md5 } from "./digests.js"
 import { list, listVersions } from "./listings.js"
+import { hold, newLock, requireFree, retain } from "./locks.js"
 import type { ModelBucket, ModelObject, ModelPart, ModelState } from "./state.js"
 import { addVersion, dropVersion, infoOf, versionsOf } from "./state.js"
 
 const READ_PIECE_BYTES = 64 * 1024
 
-type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "sizeBytes"> & {
+type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "sizeBytes" | "lock"> & {
+  /** As the request states it. */
+  readonly lock: VersionLock | undefined
   readonly body: Uint8Array
   readonly parts?: readonly ModelPart[]
   readonly tags: Tags
@@ -45,11 +50,12 @@ type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "siz
 
 /** Adds a version to its key, according to the bucket's versioning. */
 export function commit(state: ModelState, bucket: ModelBucket, key: ObjectKey, object: NewObject): PutResult {
-  const { body, parts, tags, acl, ...described } = object
+  const { body, parts, tags, acl, lock: stated, ...described } = object
   const { versioning } = bucket.bucket
+  const lock = newLock(bucket.bucket, stated, state.clock.wallMs())
   const { rank, versionId } = state.nextVersion(versioning)
   const lastModifiedMs = state.nextModifiedMs(bucket, key)
-  const info = { ...described, versionId, lastModifiedMs, sizeBytes: body.length }
+  const info = { ...described, versionId, lastModifiedMs, sizeBytes: body.length, lock }
   addVersion(bucket, key, { kind: "object", rank, info, body, parts, tags, acl })
   return {
     versionId: versioning === "never" ? undefined : versionId,
@@ -148,6 +154,7 @@ export class ModelObjects implements Objects {
       ...attributes,
       tags,
       acl: request.acl,
+      lock: request.lock,
       etag,
       checksum,
       body: bytes,
@@ -176,7 +183,8 @@ export class ModelObjects implements Objects {
     }
   }
 
-  async remove({ bucket: at, key, versionId, conditions }: DeleteRequest): Promise<DeleteResult> {
+  async remove(request: DeleteRequest): Promise<DeleteResult> {
+    const { bucket: at, key, versionId, conditions, bypassGovernance = false } = request
     const bucket = this.state.open(at)
     const { versioning } = bucket.bucket
     const versions = versionsOf(bucket, key)
@@ -184,6 +192,7 @@ export class ModelObjects implements Objects {
       versionId === undefined ? versions[0] : versions.find(version => version.info.versionId === versionId)
     checkWrite(conditions, target)
     if (versionId !== undefined) {
+      if (target?.kind === "object") requireFree(target, this.state.clock.wallMs(), bypassGovernance)
       const dropped = dropVersion(bucket, key, versionId)
       return { versionId: versioning === "never" ? undefined : versionId, deleteMarker: dropped?.kind === "marker" }
     }
@@ -226,6 +235,7 @@ export class ModelObjects implements Objects {
       ...(replaceAttributes ?? { headers, userMetadata }),
       tags: replaceTags ?? version.tags,
       acl: request.acl,
+      lock: request.lock,
       body: version.body,
     })
     return { ...result, sourceVersionId: this.#shown(from.bucket.bucket, version.info.versionId) }
@@ -265,6 +275,24 @@ export class ModelObjects implements Objects {
     if (version.acl?.owner !== acl?.owner) throw fail("conflict")
     version.acl = acl
     return { versionId: this.#shown(bucket, version.info.versionId) }
+  }
+
+  async getLock(target: ObjectTarget): ReturnType<Objects["getLock"]> {
+    return this.#lockable(target).info.lock
+  }
+
+  async setRetention(target: ObjectTarget, to: Retention | undefined, bypass: boolean): Promise<void> {
+    retain(this.#lockable(target), to, this.state.clock.wallMs(), bypass)
+  }
+
+  async setLegalHold(target: ObjectTarget, legalHold: boolean): Promise<void> {
+    hold(this.#lockable(target), legalHold)
+  }
+
+  #lockable({ bucket, key, versionId }: ObjectTarget): ModelObject {
+    const found = this.state.open(bucket)
+    if (found.bucket.lock === undefined) throw fail("noObjectLock")
+    return find(found, key, versionId)
   }
 
   async list(request: ListRequest): Promise<ListPage> {

@@ -24,7 +24,7 @@ export interface ModelPart {
 export interface ModelObject {
   readonly kind: "object"
   readonly rank: string
-  readonly info: Omit<ObjectInfo, "tagCount" | "acl">
+  info: Omit<ObjectInfo, "tagCount" | "acl">
   readonly body: Uint8Array
   readonly parts: readonly ModelPart[] | undefined
   tags: Tags

@@ -197,6 +197,7 @@ async function lateCommit(seed: number): Promise<void> {
     ...({ content: { kind: "extent", extent }, payload: undefined, sizeBytes: extent.lengthBytes, parts: 0 } as const),
     ...{ md5: new Uint8Array(16), random: new Uint8Array(8), checksum: NO_CHECKSUM, details: NO_DETAILS },
     isShared: false,
+    isLocked: false,
   }
   const late = { bucketId: on.bucket.id, key, uploadId: extent.uploadId, conditions: {}, version, hints: [] }
   const failure = await kindOf(engine.metadata.run(putVersion(late)))

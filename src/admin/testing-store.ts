@@ -164,6 +164,9 @@ export class FakeStore implements Accounts {
     setVersioning: async () => {
       throw fail("notImplemented")
     },
+    setLock: async () => {
+      throw fail("notImplemented")
+    },
     setting: async () => undefined,
     setSetting: async () => {
       throw fail("notImplemented")

@@ -62,6 +62,8 @@ export const FAMILIES = {
   intents: 27,
   /** What the nodes of a store share: its control record, layouts, nodes, leases and epochs. */
   cluster: 28,
+  /** One row: the store's clock, which never goes backwards. Locks are judged by it. */
+  clock: 29,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -56,6 +56,7 @@ import {
   decodeRowHead,
   decodeSegment,
   decodeSetting,
+  decodeStoreClock,
   decodeUpload,
   encodeAccount,
   encodeAccountId,
@@ -68,6 +69,7 @@ import {
   encodeRowHead,
   encodeSegment,
   encodeSetting,
+  encodeStoreClock,
   encodeUpload,
   SETTING_NAMES,
   type PartRecord,
@@ -138,6 +140,7 @@ const head: VersionRecord["head"] = {
   isNull: false,
   hasDetails: false,
   isShared: true,
+  isLocked: false,
   checksumAlgorithm: "CRC64NVME",
   checksumType: "FULL_OBJECT",
   sizeBytes: 9_000_000,
@@ -155,6 +158,7 @@ const segments: VersionRecord = {
     parts: 257,
     hasDetails: true,
     isShared: false,
+    isLocked: false,
     checksumAlgorithm: "SHA256",
     checksumType: "COMPOSITE",
   },
@@ -241,6 +245,24 @@ const SAMPLES: readonly Sample[] = [
   sample("version of parts", segments, encodeVersion, decodeVersion),
   sample("inline version", inline, encodeVersion, decodeVersion),
   sample("delete marker", marker, encodeVersion, decodeVersion),
+  sample(
+    "locked version of blocks",
+    {
+      ...{ ...version, head: { ...head, isLocked: true } },
+      lock: { retention: { mode: "COMPLIANCE", untilMs: 1_893_456_000_000 }, legalHold: undefined },
+    } as const,
+    encodeVersion,
+    decodeVersion,
+  ),
+  sample(
+    "inline version on legal hold",
+    {
+      ...{ ...inline, head: { ...inline.head, isLocked: true } },
+      lock: { retention: undefined, legalHold: true },
+    },
+    encodeVersion,
+    decodeVersion,
+  ),
   sample("details", details, encodeDetails, decodeDetails),
   sample("details with an access control list", { ...details, acl }, encodeDetails, decodeDetails),
   sample(
@@ -290,6 +312,27 @@ const SAMPLES: readonly Sample[] = [
     encodeBucket,
     decodeBucket,
   ),
+  sample(
+    "bucket with object lock",
+    {
+      ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
+      ...({ versioning: "enabled", state: "open", settingsVersion: 9, settings: [] } as const),
+      lock: { defaultRetention: { mode: "GOVERNANCE", unit: "years", count: 7 } },
+    } as const,
+    encodeBucket,
+    decodeBucket,
+  ),
+  sample(
+    "bucket with object lock and no default retention",
+    {
+      ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
+      ...({ versioning: "enabled", state: "open", settingsVersion: 9, policy: parsePolicy("ec:4+2") } as const),
+      ...{ settings: SETTING_NAMES, lock: { defaultRetention: undefined } },
+    } as const,
+    encodeBucket,
+    decodeBucket,
+  ),
+  sample("store's clock", 1_767_225_600_123, encodeStoreClock, decodeStoreClock),
   sample("setting", { setMs: 1_767_225_600_000, document: "<Tagging>é</Tagging>" }, encodeSetting, decodeSetting),
   sample("counters", { objects: 1, versions: 2, bytes: 2 ** 50, uploads: 3 }, encodeCounters, decodeCounters),
   sample("hint", decisionIdOf(parsePosition(2 ** 40 + 7)), encodeHint, bytes =>
@@ -299,6 +342,15 @@ const SAMPLES: readonly Sample[] = [
   sample(
     "another account's upload",
     { ...upload, completion: undefined, initiator: parseAccountId("friend") },
+    encodeUpload,
+    decodeUpload,
+  ),
+  sample(
+    "upload of a locked object",
+    {
+      ...{ ...upload, completion: undefined },
+      lock: { retention: { mode: "GOVERNANCE", untilMs: 1_893_456_000_000 }, legalHold: false },
+    } as const,
     encodeUpload,
     decodeUpload,
   ),
@@ -422,6 +474,15 @@ const SAMPLES: readonly Sample[] = [
       plannedLengthBytes: 9_000_000,
       multipartId: "",
     } as const,
+    encodeRecoveryHeader,
+    decodeRecoveryHeader,
+  ),
+  sample(
+    "birth note of a locked object",
+    {
+      ...{ bucket: parseBucketName("photos"), contentType: "", userMetadata: [], plannedLengthBytes: undefined },
+      ...{ multipartId: "", lock: { retention: undefined, legalHold: true } },
+    },
     encodeRecoveryHeader,
     decodeRecoveryHeader,
   ),

@@ -1,6 +1,7 @@
 /**
  * The smaller records of the metadata, one codec each; all are packed arrays with a format number.
  */
+import { fail } from "../base/failures.js"
 import {
   parseAccountId,
   parseAccountNumber,
@@ -21,6 +22,8 @@ import type {
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { accountNumberOf } from "./account-number.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
+import { packBucketLock, packVersionLock, readBucketLock, readVersionLock } from "./object-lock.js"
+import type { BucketLock, VersionLock } from "./object-lock.js"
 import { packRecord, pick, RecordReader } from "./pack.js"
 import type { ChecksumName, ChecksumType, VersionDetails } from "./version-record.js"
 import { decodeDetails, encodeDetails } from "./version-record.js"
@@ -83,6 +86,8 @@ export interface BucketRecord {
   readonly settings: readonly SettingName[]
   /** The store's policy if absent. */
   readonly policy?: Policy
+  /** Object lock is on; never removed. */
+  readonly lock?: BucketLock
 }
 
 const VERSIONINGS: readonly Versioning[] = ["never", "enabled", "suspended"]
@@ -91,7 +96,8 @@ const STATES: readonly BucketState[] = ["open", "closing"]
 export function encodeBucket(bucket: BucketRecord): Uint8Array {
   const policy = bucket.policy && textOfPolicy(bucket.policy)
   const settings = bucket.settings.reduce((bits, name) => bits | (1 << SETTING_NAMES.indexOf(name)), 0)
-  return packRecord(1, [
+  const { lock } = bucket
+  return packRecord(lock === undefined ? 1 : 2, [
     bucket.id,
     bucket.name,
     bucket.owner,
@@ -100,13 +106,14 @@ export function encodeBucket(bucket: BucketRecord): Uint8Array {
     VERSIONINGS.indexOf(bucket.versioning),
     STATES.indexOf(bucket.state),
     bucket.settingsVersion,
-    ...(policy === undefined && settings === 0 ? [] : [policy ?? null]),
-    ...(settings === 0 ? [] : [settings]),
+    ...(policy === undefined && settings === 0 && lock === undefined ? [] : [policy ?? null]),
+    ...(settings === 0 && lock === undefined ? [] : [settings]),
+    ...(lock === undefined ? [] : [packBucketLock(lock)]),
   ])
 }
 
 export function decodeBucket(bytes: Uint8Array): BucketRecord {
-  const row = RecordReader.open("bucket", bytes, 1)
+  const row = RecordReader.open("bucket", bytes, 2)
   const id = parseBucketId(row.number())
   const name = parseBucketName(row.text())
   const owner = parseAccountId(row.text())
@@ -120,7 +127,10 @@ export function decodeBucket(bytes: Uint8Array): BucketRecord {
   const settings = SETTING_NAMES.filter((_, number) => (bits & (1 << number)) !== 0)
   // No spread: it would create an object of another shape, and V8 would discard the code compiled for the first.
   const bucket = { id, name, owner, createdMs, location, versioning, state, settingsVersion, settings }
-  return policy === undefined ? bucket : { ...bucket, policy }
+  const lock = row.optional(() => readBucketLock(row.row()))
+  if ((row.format === 2) !== (lock !== undefined)) throw fail("corruptRecord", { what: "bucket", field: "lock" })
+  if (policy === undefined && lock === undefined) return bucket
+  return { ...bucket, ...(policy && { policy }), ...(lock && { lock }) }
 }
 
 /** The content of one setting of a bucket (family `settings`). */
@@ -136,6 +146,11 @@ export function decodeSetting(bytes: Uint8Array): SettingRecord {
   const row = RecordReader.open("setting", bytes, 1)
   return { setMs: row.number(), document: row.text() }
 }
+
+/** The store's clock (family `clock`) in milliseconds; it never goes backwards. */
+export const encodeStoreClock = (nowMs: number): Uint8Array => packRecord(1, [nowMs])
+
+export const decodeStoreClock = (bytes: Uint8Array): number => RecordReader.open("clock", bytes, 1).number()
 
 export const encodeBucketId = (id: BucketId): Uint8Array => packRecord(1, [id])
 export const decodeBucketId = (bytes: Uint8Array): BucketId =>
@@ -166,6 +181,8 @@ export interface UploadRecord {
   readonly details: VersionDetails
   /** The account that began it. Absent for the bucket's owner or an unknown account. */
   readonly initiator?: AccountId
+  /** Of the future version, as the request that began the upload states it. */
+  readonly lock?: VersionLock
   /** A completion in progress, which froze the part list; one of an earlier incarnation has ended. */
   readonly completion: { readonly incarnation: number; readonly token: Uint8Array } | undefined
 }
@@ -179,7 +196,8 @@ export const encodeUpload = (upload: UploadRecord): Uint8Array =>
     upload.checksum ? [CHECKSUMS.indexOf(upload.checksum.algorithm), TYPES.indexOf(upload.checksum.type)] : null,
     encodeDetails(upload.details),
     upload.completion ? [upload.completion.incarnation, upload.completion.token] : null,
-    ...(upload.initiator === undefined ? [] : [upload.initiator]),
+    ...(upload.initiator === undefined && upload.lock === undefined ? [] : [upload.initiator ?? null]),
+    ...(upload.lock === undefined ? [] : [packVersionLock(upload.lock)]),
   ])
 
 export function decodeUpload(bytes: Uint8Array): UploadRecord {
@@ -200,7 +218,8 @@ export function decodeUpload(bytes: Uint8Array): UploadRecord {
     }),
   }
   const initiator = row.optional(() => parseAccountId(row.text()))
-  return initiator === undefined ? upload : { ...upload, initiator }
+  const lock = row.optional(() => readVersionLock(row.row()))
+  return { ...upload, ...(initiator !== undefined && { initiator }), ...(lock && { lock }) }
 }
 
 /** A part (family `parts`), and a line of a segment (family `segments`). */

@@ -4,6 +4,7 @@
  */
 import { fail } from "../base/failures.js"
 import { parseBucketName, type BucketName } from "../base/ids.js"
+import { packVersionLock, readVersionLock, type VersionLock } from "./object-lock.js"
 import { packRecord, RecordReader } from "./pack.js"
 
 export interface RecoveryHeader {
@@ -14,10 +15,15 @@ export interface RecoveryHeader {
   readonly plannedLengthBytes: number | undefined
   /** "" for a single upload. */
   readonly multipartId: string
+  /** What the version was given at first. */
+  readonly lock?: VersionLock
 }
 
 export const encodeRecoveryHeader = (note: RecoveryHeader): Uint8Array =>
-  packRecord(1, [note.bucket, note.contentType, note.userMetadata, note.plannedLengthBytes ?? null, note.multipartId])
+  packRecord(1, [
+    ...[note.bucket, note.contentType, note.userMetadata, note.plannedLengthBytes ?? null, note.multipartId],
+    ...(note.lock === undefined ? [] : [packVersionLock(note.lock)]),
+  ])
 
 export function decodeRecoveryHeader(bytes: Uint8Array): RecoveryHeader {
   const row = RecordReader.open("recovery header", bytes, 1)
@@ -30,5 +36,6 @@ export function decodeRecoveryHeader(bytes: Uint8Array): RecoveryHeader {
   }
   if (note.plannedLengthBytes !== undefined && note.plannedLengthBytes < 0)
     throw fail("corruptRecord", { what: "recovery header" })
-  return note
+  const lock = row.optional(() => readVersionLock(row.row()))
+  return lock === undefined ? note : { ...note, lock }
 }

@@ -15,6 +15,7 @@ import { Remembered, RememberedByObject } from "../base/remembered.js"
 import { packAcl, readAcl, type ObjectAcl } from "./acl.js"
 import { bufferOf } from "./buffer-of.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
+import { packVersionLock, readVersionLock, type VersionLock } from "./object-lock.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { NULL_VERSION, versionIdOf } from "./version-id.js"
 
@@ -28,6 +29,8 @@ export interface VersionHead {
   readonly hasDetails: boolean
   /** Other versions of the row may reference the same bytes; family `shares` counts them. */
   readonly isShared: boolean
+  /** The record has a lock; whether it protects the version is a matter of time. */
+  readonly isLocked: boolean
   readonly checksumAlgorithm: ChecksumName | undefined
   readonly checksumType: ChecksumType | undefined
   readonly sizeBytes: number
@@ -65,6 +68,8 @@ export interface VersionRecord {
   readonly checksumValue: string | undefined
   /** Undefined if it is in the `details` row. */
   readonly details: VersionDetails | undefined
+  /** Present exactly if the head says so. */
+  readonly lock?: VersionLock
 }
 
 const FORMAT = 1
@@ -77,6 +82,9 @@ const NULL = 2
 const DETAILS = 4
 const COMPOSITE = 8
 const SHARED = 16
+const LOCKED = 32
+/** A head with any other flag was written by a later release. */
+const KNOWN_FLAGS = 63
 /** Numbers are on disk: append only. */
 const ALGORITHMS: readonly (ChecksumName | undefined)[] = [undefined, "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 export const NO_DETAILS: VersionDetails = { headers: [], userMetadata: [], tags: [] }
@@ -131,11 +139,16 @@ const encodedInlineBodies = new RememberedByObject((details: VersionDetails) =>
   packBody({ content: { kind: "inline" }, checksumValue: undefined, details }),
 )
 
-const packBody = ({ content, checksumValue, details }: VersionBody): Uint8Array =>
-  packRecord(1, [packContent(content), checksumValue ?? null, details ? packDetails(details) : null])
+const packBody = ({ content, checksumValue, details, lock }: VersionBody): Uint8Array =>
+  packRecord(1, [
+    packContent(content),
+    checksumValue ?? null,
+    details ? packDetails(details) : null,
+    ...(lock === undefined ? [] : [packVersionLock(lock)]),
+  ])
 
 const encodeBody = (body: VersionBody): Uint8Array =>
-  body.content.kind === "inline" && body.checksumValue === undefined && body.details
+  body.content.kind === "inline" && body.checksumValue === undefined && body.details && !body.lock
     ? encodedInlineBodies.of(body.details)
     : packBody(body)
 
@@ -147,6 +160,7 @@ function writeU64(bytes: Buffer, value: number, at: number): void {
 
 export function encodeVersion(record: VersionRecord): Uint8Array {
   const { head } = record
+  assert(head.isLocked === (record.lock !== undefined), "the head says whether there is a lock")
   const body = encodeBody(record)
   // From Node's pool: rows of a memtable are freed together.
   const bytes = Buffer.allocUnsafe(VERSION_HEAD_BYTES + body.length).fill(0, 0, VERSION_HEAD_BYTES)
@@ -156,7 +170,8 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
     (head.isNull ? NULL : 0) |
     (head.hasDetails ? DETAILS : 0) |
     (head.checksumType === "COMPOSITE" ? COMPOSITE : 0) |
-    (head.isShared ? SHARED : 0)
+    (head.isShared ? SHARED : 0) |
+    (head.isLocked ? LOCKED : 0)
   bytes[2] = ALGORITHMS.indexOf(head.checksumAlgorithm)
   writeU64(bytes, head.sizeBytes, 4)
   writeU64(bytes, head.modifiedMs, 12)
@@ -174,7 +189,7 @@ const readU64 = (bytes: Buffer, at: number): number =>
 /** Throws `corruptRecord`. */
 function checkHead(bytes: Buffer, at: number, end: number): void {
   const flags = bytes[at + 1] ?? 0
-  const isHead = bytes[at] === FORMAT && flags <= 31 && (bytes[at + 2] ?? 0) < ALGORITHMS.length
+  const isHead = bytes[at] === FORMAT && flags <= KNOWN_FLAGS && (bytes[at + 2] ?? 0) < ALGORITHMS.length
   if (end - at < VERSION_HEAD_BYTES || !isHead) throw fail("corruptRecord", { what: "version head" })
 }
 
@@ -227,6 +242,7 @@ function readVersionHead(value: Uint8Array): VersionHead {
     isNull: (flags & NULL) !== 0,
     hasDetails: (flags & DETAILS) !== 0,
     isShared: (flags & SHARED) !== 0,
+    isLocked: (flags & LOCKED) !== 0,
     checksumAlgorithm,
     checksumType: checksumTypeOf(checksumAlgorithm, flags),
     sizeBytes: readU64(bytes, 4),
@@ -243,7 +259,7 @@ type VersionBody = Omit<VersionRecord, "head">
 /** Bodies without references to bytes: most small objects of a client have the same one. */
 const inlineBodies = new Remembered(
   text => readBody(Buffer.from(text, "latin1")),
-  ({ content, checksumValue }) => content.kind === "inline" && checksumValue === undefined,
+  ({ content, checksumValue, lock }) => content.kind === "inline" && checksumValue === undefined && !lock,
 )
 const REMEMBERED_BODY_BYTES_MAX = 128
 
@@ -255,11 +271,15 @@ function readBody(bytes: Uint8Array): VersionBody {
   const content = readContent(row.row())
   const checksumValue = row.optional(() => row.text())
   const details = row.optional(() => readDetails(row.row()))
-  return { content, checksumValue, details }
+  const lock = row.optional(() => readVersionLock(row.row()))
+  return lock === undefined ? { content, checksumValue, details } : { content, checksumValue, details, lock }
 }
 
 export function decodeVersion(value: Uint8Array): VersionRecord {
   const head = decodeVersionHead(value)
-  const { content, checksumValue, details } = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
-  return { head, content, checksumValue, details }
+  const { content, checksumValue, details, lock } = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
+  if (head.isLocked !== (lock !== undefined)) throw fail("corruptRecord", { what: "version", field: "lock" })
+  return lock === undefined
+    ? { head, content, checksumValue, details }
+    : { head, content, checksumValue, details, lock }
 }

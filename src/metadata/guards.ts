@@ -54,6 +54,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   uploads: "own",
   intents: "own",
   cluster: "own",
+  clock: "own",
   parts: "underUpload",
   segments: "underWrittenUpload",
   names: "generation",

@@ -13,11 +13,12 @@ import {
   dropBucket,
   findBucket,
   openBucket,
+  setBucketLock,
   setBucketPolicy,
   setSetting,
   setVersioning,
 } from "./commands/bucket-commands-core.js"
-import type { Bucket, Buckets, BucketUsage, CreateBucketRequest } from "./contract.js"
+import type { Bucket, Buckets, BucketUsage, CreateBucketRequest, DefaultRetention } from "./contract.js"
 import { listUploads } from "./queries/listing-core.js"
 import { abortUpload } from "./commands/multipart-commands-core.js"
 import { bucketOf } from "./queries/object-info-core.js"
@@ -213,6 +214,10 @@ export class BucketService implements Buckets {
 
   async setVersioning(bucket: Bucket, state: "enabled" | "suspended"): Promise<void> {
     await this.metadata.run(setVersioning(bucket.id, state))
+  }
+
+  async setLock(bucket: Bucket, defaultRetention: DefaultRetention | undefined): Promise<void> {
+    await this.metadata.run(setBucketLock(bucket.id, defaultRetention))
   }
 
   setting({ id, settings }: Bucket, name: SettingName): Soon<SettingRecord | undefined> {

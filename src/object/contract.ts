@@ -12,10 +12,12 @@ import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { Soon } from "../base/soon.js"
 import type { ObjectAcl } from "../format/acl.js"
+import type { BucketLock, DefaultRetention, Retention, VersionLock } from "../format/object-lock.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 
 export type { ObjectAcl, SettingName, SettingRecord }
+export type { DefaultRetention, Retention, VersionLock }
 
 export type VersioningState = "never" | "enabled" | "suspended"
 
@@ -32,6 +34,8 @@ export interface Bucket {
   readonly settings: readonly SettingName[]
   /** Increases with each change of a setting: a setting that was read stays valid until then. */
   readonly settingsVersion: number
+  /** Object lock is on, and stays on. */
+  readonly lock?: BucketLock | undefined
 }
 
 /** Documents of settings by name. */
@@ -43,6 +47,8 @@ export interface CreateBucketRequest {
   readonly location: string
   /** Settings from creation on. */
   readonly settings?: SettingDocuments
+  /** With object lock, and so with versioning. */
+  readonly hasLock?: boolean
 }
 
 export interface BucketUsage {
@@ -74,7 +80,10 @@ export interface Buckets {
     after?: string
     max: number
   }): Promise<{ buckets: readonly Bucket[]; next: string | undefined }>
+  /** Throws `lockNeedsVersioning` for "suspended" in a bucket with object lock. */
   setVersioning(bucket: Bucket, state: "enabled" | "suspended"): Promise<void>
+  /** Turns object lock on, and sets the default retention. Throws `lockNeedsVersioning`. */
+  setLock(bucket: Bucket, defaultRetention: DefaultRetention | undefined): Promise<void>
   /** At least as new as `bucket`; undefined: no document. */
   setting(bucket: Bucket, name: SettingName): Soon<SettingRecord | undefined>
   /** An undefined document removes the setting. Throws `noSuchBucket`, `bucketClosing`, `entityTooLarge`. */
@@ -122,6 +131,8 @@ export interface ObjectInfo {
   readonly tagCount: number
   /** Undefined: only the bucket's owner has access. */
   readonly acl: ObjectAcl | undefined
+  /** As it was given; a retention may be over. */
+  readonly lock: VersionLock | undefined
   readonly checksum: StoredChecksum | undefined
   /** Number of parts of a multipart object; undefined for an object that was put whole. */
   readonly partsCount: number | undefined
@@ -170,6 +181,8 @@ export interface PutRequest {
   readonly attributes: ObjectAttributes
   readonly tags: Tags
   readonly acl?: ObjectAcl | undefined
+  /** As the request states it; the bucket's default retention applies where it states none. */
+  readonly lock?: VersionLock | undefined
   /** Writes use only `ifMatch` and `ifNoneMatch`. */
   readonly conditions: Conditions
   readonly body: BodySource
@@ -235,6 +248,8 @@ export interface DeleteRequest {
   readonly key: ObjectKey
   readonly versionId?: VersionId | undefined
   readonly conditions: Conditions
+  /** The caller may remove what is locked in governance mode, and wants to. */
+  readonly bypassGovernance?: boolean
 }
 
 export interface DeleteResult {
@@ -262,6 +277,8 @@ export interface CopyRequest {
   readonly replaceTags: Tags | undefined
   /** The list of the copy; the source keeps its own. */
   readonly acl?: ObjectAcl | undefined
+  /** The lock of the copy, as in `PutRequest`; the source keeps its own. */
+  readonly lock?: VersionLock | undefined
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
   readonly signal: AbortSignal
 }
@@ -352,7 +369,10 @@ export interface ObjectTarget {
 }
 
 export interface Objects {
-  /** Throws `preconditionFailed`, `noSuchKey` (If-Match on nothing), `badDigest`, `incompleteBody`, `entityTooLarge` … */
+  /**
+   * Throws `preconditionFailed`, `noSuchKey` (If-Match on nothing), `badDigest`, `incompleteBody`, `entityTooLarge` …,
+   * and `noObjectLock`, `retentionIsOver` for a lock.
+   */
   put(request: PutRequest): Promise<PutResult>
   /**
    * Headers and body of one version.
@@ -361,7 +381,10 @@ export interface Objects {
    * `notModified` (details.etag, details.lastModifiedMs), `invalidRange` (details.sizeBytes), `invalidPartNumber`.
    */
   get(request: GetRequest): Soon<ObjectBody>
-  /** Absent keys and versions are not an error. Throws `preconditionFailed`, `noSuchKey` (If-Match on nothing). */
+  /**
+   * Absent keys and versions are not an error. Throws `preconditionFailed`, `noSuchKey` (If-Match on nothing),
+   * `objectLocked`.
+   */
   remove(request: DeleteRequest): Promise<DeleteResult>
   /** Throws as `get` on the source and as `put` on the target; `invalidRequest` for a copy that changes nothing. */
   copy(request: CopyRequest): Promise<CopyResult>
@@ -375,6 +398,15 @@ export interface Objects {
   setTags(target: ObjectTarget, tags: Tags): Promise<{ versionId: VersionId | undefined }>
   /** Throws `conflict` if the version does not belong to this owner (any more). Undefined: as `ObjectInfo.acl`. */
   setAcl(target: ObjectTarget, acl: ObjectAcl | undefined): Promise<{ versionId: VersionId | undefined }>
+  /** Throws `noObjectLock`, and as `get`. */
+  getLock(target: ObjectTarget): Promise<VersionLock | undefined>
+  /**
+   * Undefined: none. Throws `noObjectLock`, `retentionIsOver` for a time that has passed, `objectLocked` for less than
+   * the version has: in compliance mode always, in governance mode without `bypassGovernance`.
+   */
+  setRetention(target: ObjectTarget, retention: Retention | undefined, bypassGovernance: boolean): Promise<void>
+  /** Throws `noObjectLock`. */
+  setLegalHold(target: ObjectTarget, legalHold: boolean): Promise<void>
   list(request: ListRequest): Promise<ListPage>
   listVersions(request: ListVersionsRequest): Promise<VersionsPage>
 }
@@ -386,6 +418,8 @@ export interface CreateMultipartRequest {
   readonly tags: Tags
   /** The list of the future object. */
   readonly acl?: ObjectAcl | undefined
+  /** Of the future object, as in `PutRequest`. */
+  readonly lock?: VersionLock | undefined
   /** The account that starts the upload; undefined: the bucket's owner, or an unknown account. */
   readonly initiator?: AccountId | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined

@@ -15,7 +15,7 @@ import { query, type Metadata } from "../metadata/index.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
 import type { ObjectBackend } from "./backend.js"
 import { checkBody, type BodyDigests } from "./body-check-core.js"
-import type { BodySource, Bucket, Conditions, UserMetadata } from "./contract.js"
+import type { BodySource, Bucket, Conditions, UserMetadata, VersionLock } from "./contract.js"
 import { policyOfBucket } from "./commands/bucket-commands-core.js"
 import { SmallBodyMd5 } from "./small-body-md5.js"
 import { requireBucket } from "./commands/row-editor-core.js"
@@ -45,6 +45,8 @@ interface IngestRequest {
   readonly multipartId: MultipartId | undefined
   readonly contentType: string
   readonly userMetadata: UserMetadata
+  /** As the client states it. */
+  readonly lock?: VersionLock | undefined
   /** Its signal is read only if the body is streamed. */
   readonly client: { readonly signal: AbortSignal }
 }
@@ -203,7 +205,7 @@ export class Ingest {
 
   /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
   private async target(
-    { bucket, key, part, contentType, userMetadata, multipartId }: IngestRequest,
+    { bucket, key, part, contentType, userMetadata, multipartId, lock }: IngestRequest,
     uploadId: UploadId,
     plannedLengthBytes: number | undefined,
   ) {
@@ -219,6 +221,7 @@ export class Ingest {
         userMetadata,
         plannedLengthBytes,
         multipartId: multipartId ?? "",
+        ...(lock && { lock }),
       }),
     }
   }

@@ -31,6 +31,7 @@ import type {
   StoredChecksum,
 } from "./contract.js"
 import type { Ingest } from "./ingest.js"
+import type { StoreClock } from "./store-clock.js"
 import { listUploads, type ListUploadsRequest, type UploadsPage } from "./queries/listing-core.js"
 import {
   abortUpload,
@@ -113,7 +114,7 @@ export class MultipartService implements Multipart {
   private readonly completing = new Map<MultipartId, Promise<unknown>>()
 
   constructor(
-    private readonly clock: Clock,
+    private readonly clocks: { readonly clock: Clock; readonly storeClock: StoreClock },
     random: Random,
     private readonly metadata: Metadata,
     private readonly compute: Compute,
@@ -124,12 +125,14 @@ export class MultipartService implements Multipart {
   }
 
   async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
-    const { bucket, key, checksum, initiator } = request
-    const multipartId = multipartIdOf(this.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
+    const { bucket, key, checksum, initiator, lock } = request
+    const multipartId = multipartIdOf(this.clocks.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
     const { headers, userMetadata } = request.attributes
     const details = packDetails({ headers, userMetadata, tags: request.tags, acl: request.acl })
-    const upload = { checksum, details, completion: undefined, ...(initiator !== undefined && { initiator }) }
-    const record = await this.metadata.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload))
+    const by = { ...(initiator !== undefined && { initiator }), ...(lock && { lock }) }
+    const upload = { checksum, details, completion: undefined, ...by }
+    const clock = { clockMs: this.clocks.storeClock.nowMs() }
+    const record = await this.metadata.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload, clock))
     return multipartInfoOf(key, multipartId, record)
   }
 
@@ -151,7 +154,7 @@ export class MultipartService implements Multipart {
     const checksumAlgorithm = declared ?? body.checksumAlgorithm
     const { contentType = "" } = headersOf(upload.details)
     const { userMetadata } = upload.details
-    const what = { part: partNumber, multipartId, contentType, userMetadata, inlineBytesMax: 0 }
+    const what = { part: partNumber, multipartId, contentType, userMetadata, lock: upload.lock, inlineBytesMax: 0 }
     return this.ingest.run({ bucket, key, body, client: request, checksumAlgorithm, ...what }, async ingested => {
       const { content, hints } = ingested
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
@@ -262,6 +265,7 @@ export class MultipartService implements Multipart {
         ...address,
         completion,
         conditions,
+        clockMs: this.clocks.storeClock.nowMs(),
         version: {
           content: { kind: "segments", multipartId, completion: completion.token },
           payload: undefined,
@@ -290,7 +294,7 @@ export class MultipartService implements Multipart {
     let records: readonly (PartRecord | undefined)[] = []
     for (const [i, named] of request.parts.entries()) {
       if (i % PARTS_PER_TURN === 0) {
-        if (i > 0) await laterTurn(this.clock)
+        if (i > 0) await laterTurn(this.clocks.clock)
         const numbers = request.parts.slice(i, i + PARTS_PER_TURN).map(({ partNumber }) => partNumber)
         records = await this.metadata.ask(partsNumbered(address, numbers))
       }

@@ -31,7 +31,9 @@ import type {
   ObjectTarget,
   PutRequest,
   PutResult,
+  Retention,
   Tags,
+  VersionLock,
   VersionsPage,
 } from "./contract.js"
 import type { Ingest, Ingested } from "./ingest.js"
@@ -48,7 +50,16 @@ import {
 } from "./queries/object-info-core.js"
 import type { ObjectReader, OpenObject } from "./object-reader.js"
 import { findLatest, NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"
-import { putVersion, removeLatest, removeVersion, setAcl, setTags } from "./commands/version-commands-core.js"
+import {
+  putVersion,
+  removeLatest,
+  removeVersion,
+  setAcl,
+  setLegalHold,
+  setRetention,
+  setTags,
+} from "./commands/version-commands-core.js"
+import type { StoreClock } from "./store-clock.js"
 
 export const versionRows = query("VersionRows", readVersion)
 export const latestOrder = query(
@@ -94,6 +105,7 @@ export class ObjectService implements Objects {
     private readonly metadata: Metadata,
     private readonly reader: ObjectReader,
     private readonly ingest: Ingest,
+    private readonly storeClock: StoreClock,
   ) {
     this.random = random.fork("versions")
   }
@@ -116,11 +128,11 @@ export class ObjectService implements Objects {
 
   /** Ingests a body and makes it the key's latest version. */
   private store(
-    request: Pick<PutRequest, "bucket" | "key" | "attributes" | "conditions" | "body" | "signal">,
+    request: Pick<PutRequest, "bucket" | "key" | "attributes" | "conditions" | "body" | "lock" | "signal">,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
   ): Promise<PutResult> {
-    const { bucket, key, conditions, attributes, body } = request
+    const { bucket, key, conditions, attributes, body, lock } = request
     const { headers, userMetadata } = attributes
     const ingest = {
       bucket,
@@ -134,11 +146,13 @@ export class ObjectService implements Objects {
       multipartId: undefined,
       checksumAlgorithm: algorithm,
       contentType: headers.contentType ?? "",
+      lock,
     }
     return this.ingest.run(ingest, ingested => {
-      const version = this.newVersion(ingested, details, algorithm)
+      const version = this.newVersion(ingested, details, algorithm, lock)
       const { uploadId, hints, checksumValue } = ingested
-      const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, hints })
+      const clockMs = this.storeClock.nowMs()
+      const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, clockMs, hints })
       return this.metadata.run(put).then(stored => putResultOf(stored, checksumValue))
     })
   }
@@ -147,6 +161,7 @@ export class ObjectService implements Objects {
     { content, lengthBytes, md5, checksumValue }: Ingested,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
+    lock: VersionLock | undefined,
   ): Omit<NewVersion, "isMarker"> {
     const isInline = content.kind === "inline"
     return {
@@ -162,6 +177,7 @@ export class ObjectService implements Objects {
           : NO_CHECKSUM,
       details,
       isShared: false,
+      lock,
     }
   }
 
@@ -169,12 +185,14 @@ export class ObjectService implements Objects {
     return this.reader.open(request)
   }
 
-  remove({ bucket, key, versionId, conditions }: DeleteRequest): Promise<DeleteResult> {
+  remove(request: DeleteRequest): Promise<DeleteResult> {
+    const { bucket, key, versionId, conditions, bypassGovernance = false } = request
     const bucketId = bucket.id
+    const removing = { clockMs: this.storeClock.nowMs(), bypassGovernance }
     const command =
       versionId === undefined
-        ? removeLatest({ bucketId, key, conditions, random: this.random.bytes(RANDOM_BYTES) })
-        : removeVersion({ bucketId, key, conditions, versionId })
+        ? removeLatest({ bucketId, key, conditions, removing, random: this.random.bytes(RANDOM_BYTES) })
+        : removeVersion({ bucketId, key, conditions, removing, versionId })
     return this.metadata.run(command).then(({ versioning, versionId: removedId, deleteMarker }) => ({
       versionId: versioning === "never" ? undefined : removedId,
       deleteMarker,
@@ -256,8 +274,10 @@ export class ObjectService implements Objects {
       checksum: { checksumAlgorithm: head.checksumAlgorithm, checksumType: head.checksumType, value: checksumValue },
       details: this.copiedDetails(request, source),
       isShared: true,
+      lock: request.lock,
     }
-    const put = { bucketId: bucket.id, key, uploadId: undefined, conditions, version, hints: [] }
+    const clockMs = this.storeClock.nowMs()
+    const put = { bucketId: bucket.id, key, uploadId: undefined, conditions, version, clockMs, hints: [] }
     const stored = await this.metadata.run(putVersion({ ...put, sharesWith: source.info.versionId }))
     return putResultOf(stored, checksumValue)
   }
@@ -305,6 +325,25 @@ export class ObjectService implements Objects {
     acl: ObjectAcl | undefined,
   ): Promise<{ versionId: PutResult["versionId"] }> {
     return { versionId: await this.metadata.run(setAcl({ bucketId: bucket.id, key, versionId }, acl)) }
+  }
+
+  async getLock({ bucket, key, versionId }: ObjectTarget): Promise<VersionLock | undefined> {
+    if (bucket.lock === undefined) throw fail("noObjectLock")
+    const { record } = await this.metadata.ask(versionRows(bucket.id, key, versionId))
+    return record.lock
+  }
+
+  async setRetention(
+    { bucket, key, versionId }: ObjectTarget,
+    retention: Retention | undefined,
+    bypassGovernance: boolean,
+  ): Promise<void> {
+    const to = { retention, bypassGovernance, clockMs: this.storeClock.nowMs() }
+    await this.metadata.run(setRetention({ bucketId: bucket.id, key, versionId }, to))
+  }
+
+  async setLegalHold({ bucket, key, versionId }: ObjectTarget, legalHold: boolean): Promise<void> {
+    await this.metadata.run(setLegalHold({ bucketId: bucket.id, key, versionId }, legalHold))
   }
 
   async list(request: ListRequest): Promise<ListPage> {

@@ -28,6 +28,7 @@ import type { RedundancySource } from "./jobs/repair-contract.js"
 import { RateBound } from "./jobs/repair-rate-core.js"
 import { IntegrityAudit } from "./jobs/integrity-audit.js"
 import { VisitsForOthers } from "./jobs/visits-for-others.js"
+import { StoreClock } from "./store-clock.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
 
@@ -87,8 +88,9 @@ export function createServices(
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
   const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
   const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
-  const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
-  const multipart = new MultipartService(clock, random, watched, compute, ingest, objects)
+  const storeClock = new StoreClock(clock)
+  const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest, storeClock)
+  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, bound, onHints)
   const jobs: Job[] = [new Collector(tablet, blocks, retention ?? pins), orphans, repair, reencode, integrityAudit]

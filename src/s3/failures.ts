@@ -79,6 +79,15 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.",
   ),
   bucketNotEmpty: row("BucketNotEmpty", 409, "The bucket you tried to delete is not empty"),
+  objectLocked: row("AccessDenied", 403, "Access Denied because object protected by object lock."),
+  noObjectLock: row("InvalidRequest", 400, "Bucket is missing Object Lock Configuration"),
+  noVersionLock: row(
+    "NoSuchObjectLockConfiguration",
+    404,
+    "The specified object does not have a ObjectLock configuration",
+  ),
+  retentionIsOver: row("InvalidArgument", 400, "The retain until date must be in the future!", ARGUMENT),
+  lockNeedsVersioning: row("InvalidBucketState", 409),
   bucketClosing: row(
     "OperationAborted",
     409,

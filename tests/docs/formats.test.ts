@@ -44,6 +44,7 @@ import {
 import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
+import type { VersionLock } from "../../src/format/object-lock.js"
 import { encodeLogBatch } from "../../src/format/log-batch.js"
 import { MetadataChunkWriter } from "../../src/format/metadata-backup.js"
 import { encodeNeedleScrub } from "../../src/format/needle-scrub.js"
@@ -61,6 +62,7 @@ import {
   encodeRowHead,
   encodeSegment,
   encodeSetting,
+  encodeStoreClock,
   encodeUpload,
 } from "../../src/format/records.js"
 import {
@@ -234,6 +236,7 @@ const version = encodeVersion({
     isNull: true,
     hasDetails: false,
     isShared: true,
+    isLocked: true,
     checksumAlgorithm: "CRC64NVME",
     checksumType: "COMPOSITE",
     sizeBytes: 123_456,
@@ -246,6 +249,7 @@ const version = encodeVersion({
   content: { kind: "inline" },
   checksumValue: undefined,
   details: undefined,
+  lock: { retention: undefined, legalHold: true },
 })
 
 const group = encodeGroupHeader({
@@ -379,7 +383,7 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
   version: {
     bytes: version,
     fields: {
-      ...{ format: 1, flags: 2 | 8 | 16, checksumAlgorithm: 3, sizeBytes: 123_456, modifiedMs: 1_700_000_000_000 },
+      ...{ format: 1, flags: 2 | 8 | 16 | 32, checksumAlgorithm: 3, sizeBytes: 123_456, modifiedMs: 1_700_000_000_000 },
       ...{ order: 1_700_000_000_000_001, random: hexOf(random), md5: hexOf(md5), parts: 12 },
     },
   },
@@ -472,6 +476,7 @@ const extent: Extent = {
   ],
 }
 const details = { headers: [], userMetadata: [], tags: [] }
+const lock: VersionLock = { retention: { mode: "COMPLIANCE", untilMs: 40 }, legalHold: undefined }
 const head = { lastOrder: 5, lastModifiedMs: 6, nullOrder: 7, versions: 8, latestOrder: 9 }
 const bucket = {
   id: parseBucketId(3),
@@ -484,6 +489,7 @@ const bucket = {
   settingsVersion: 12,
   policy: { kind: "replica", copies: 3 },
   settings: ["acl"],
+  lock: { defaultRetention: undefined },
 } as const
 const part = { partNumber: 4, md5, modifiedMs: 13, checksumValue: "abc=", extent }
 const counters = { objects: 1, versions: 2, bytes: 3, uploads: 4 }
@@ -513,6 +519,7 @@ const note = {
   userMetadata: [],
   plannedLengthBytes: 16,
   multipartId: "",
+  lock,
 }
 
 const node = {
@@ -531,13 +538,17 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   heads: [encodeRowHead(head), head],
   details: [encodeDetails({ ...details, acl: { owner: parseAccountId("writer"), grants: [] } }), {}],
   uploads: [
-    encodeUpload({ initiatedMs: 17, checksum: undefined, details, completion: undefined, initiator: account.id }),
+    encodeUpload({ initiatedMs: 17, checksum: undefined, details, completion: undefined, initiator: account.id, lock }),
     { initiatedMs: 17, checksum: null, completion: null, initiator: "me" },
   ],
   parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
   segments: [encodeSegment({ offsetBytes: 18, parts: [part] }), { offsetBytes: 18 }],
   names: [encodeBucketId(bucket.id), { id: 3 }],
-  buckets: [encodeBucket(bucket), { ...bucket, versioning: 2, state: 1, policy: "replica:3", settings: 2 }],
+  buckets: [
+    encodeBucket(bucket),
+    { ...bucket, versioning: 2, state: 1, policy: "replica:3", settings: 2, lock: [null] },
+  ],
+  clock: [encodeStoreClock(39), { nowMs: 39 }],
   settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],
   releases: [encodePendingDeletion(release), { kind: 3, bucketId: 3, what: multipartId }],
@@ -579,7 +590,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   ],
   "recovery header": [
     encodeRecoveryHeader(note),
-    { bucket: "bucket", contentType: "a/b", plannedLengthBytes: 16, multipartId: "" },
+    { bucket: "bucket", contentType: "a/b", plannedLengthBytes: 16, multipartId: "", lock: [[1, 40], null] },
   ],
 }
 
@@ -617,7 +628,7 @@ test("control record, version record, extent and exception have the documented m
   assertFields(fieldsOf(devices)[0], documented("id, weight"), { pathHint: "/data", isMountPoint: true })
   assertFields(fieldsOf(tablets)[0], documented("id, epoch"), { id: 1, epoch: 1, end: null })
   assertFields(layout, documented("version"), { version: 1 })
-  assertFields(packr.unpack(version.subarray(54)), documented("1, content"), { 1: 1, details: null })
+  assertFields(packr.unpack(version.subarray(54)), documented("1, content"), { 1: 1, details: null, lock: [null, 1] })
   const packedExtent = fieldsOf(packr.unpack(encodePart(part)))[5]
   assertFields(packedExtent, documented("uploadId"), { part: 0, lengthBytes: 10, policy: "replica:1", generation: 0 })
   const exception = fieldsOf(fieldsOf(packedExtent)[6])[0]

@@ -16,6 +16,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["PutVersion", "RemoveVersion"],
   ["PutVersion", "RemoveLatest", "SetVersioning", "PageOfVersions"],
   ["PutVersion", "RemoveVersion", "SetTags", "VersionRows"],
+  ["CreateBucket", "SetBucketLock", "PutVersion", "SetRetention", "SetLegalHold", "RemoveVersion"],
   ["PutPart", "SealUpload", "PartsOfUpload"],
   ["CreateUpload", "PutPart", "AbortUpload", "PartsOfUpload"],
   ["SealUpload", "PutSegment", "CompleteUpload", "AbortUpload"],

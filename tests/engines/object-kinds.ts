@@ -2,6 +2,7 @@
 import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
 import type { Family } from "../../src/base/families.js"
 import { blockCount, type Extent } from "../../src/format/extent.js"
+import type { Retention, VersionLock } from "../../src/format/object-lock.js"
 import { decodeBucketId, decodeIntent, PRESENT, SETTING_NAMES } from "../../src/format/records.js"
 import {
   bucketRowKey,
@@ -18,6 +19,7 @@ import {
   createBucket,
   dropBucket,
   openBucket,
+  setBucketLock,
   setBucketPolicy,
   setSetting,
   setVersioning,
@@ -32,6 +34,8 @@ import {
   removeLatest,
   removeVersion,
   setAcl,
+  setLegalHold,
+  setRetention,
   setTags,
 } from "../../src/object/commands/version-commands-core.js"
 import { ensureSystemBucket } from "../../src/object/jobs/metadata-backup-bucket.js"
@@ -47,8 +51,24 @@ function inlineVersion(scene: Scene): Version {
   return {
     ...{ content: { kind: "inline" }, payload, sizeBytes, parts: 0, isShared: false },
     ...{ ...described, details: scene.details() },
+    ...(scene.oneIn(6) && { lock: lockOf(scene) }),
   }
 }
+
+/** Moments of the store's clock, and ends of retentions: most of these are ahead of every wall clock. */
+const CLOCKS = [0, 1_000_000_000_000, 5_000_000_000_000, 9_000_000_000_000]
+
+const retentionOf = (scene: Scene): Retention => ({
+  mode: scene.pick(["GOVERNANCE", "COMPLIANCE"]),
+  untilMs: scene.pick(CLOCKS) + 1,
+})
+
+const lockOf = (scene: Scene): VersionLock => ({
+  retention: scene.pick([undefined, retentionOf(scene)]),
+  legalHold: scene.pick([undefined, false, true]),
+})
+
+const removingOf = (scene: Scene) => ({ clockMs: scene.pick(CLOCKS), bypassGovernance: scene.oneIn(2) })
 
 function extentVersion(scene: Scene): Version {
   const extent = scene.extent(0)
@@ -182,13 +202,24 @@ const isVersioned = ({ record }: StoredVersion): boolean => !record.head.isNull
 const BUCKETS: readonly PlayKind[] = [
   commandKind("CreateBucket", 6, scene => {
     const settings = new Map(scene.some(SETTING_NAMES.slice(0, 2)).map(name => [name, scene.pick(documents)]))
-    return createBucket({ name: scene.bucketName(), owner: scene.pick(ACCOUNTS), location: "", settings })
+    const hasLock = scene.oneIn(4)
+    return createBucket({ name: scene.bucketName(), owner: scene.pick(ACCOUNTS), location: "", settings, hasLock })
   }),
   commandKind("SetSetting", 3, scene =>
     setSetting(scene.bucketId(), scene.pick(SETTING_NAMES), scene.pick([undefined, ...documents])),
   ),
   commandKind("SetVersioning", 3, scene =>
     setVersioning(scene.bucketId(), scene.pick(["enabled", "enabled", "suspended"])),
+  ),
+  commandKind("SetBucketLock", 2, scene =>
+    setBucketLock(
+      scene.bucketId(),
+      scene.pick([
+        undefined,
+        { mode: "GOVERNANCE", unit: "days", count: 1 },
+        { mode: "COMPLIANCE", unit: "years", count: 3 },
+      ]),
+    ),
   ),
   commandKind("SetBucketPolicy", 2, scene => setBucketPolicy(scene.bucketId(), scene.pick([undefined, ...POLICIES]))),
   commandKind("CloseBucket", 3, scene => closeBucket(scene.emptyBucketId())),
@@ -208,6 +239,7 @@ const VERSIONS: readonly PlayKind[] = [
       bucketId,
       key,
       conditions: scene.conditions({ bucketId, key }),
+      removing: removingOf(scene),
       random: scene.random.bytes(8),
     })
   }),
@@ -215,8 +247,16 @@ const VERSIONS: readonly PlayKind[] = [
     const versioned = scene.versions().filter(isVersioned)
     const { bucketId, key } = versioned.length > 0 && scene.oneIn(2) ? scene.pick(versioned) : scene.object()
     const versionId = scene.versionId({ bucketId, key })
-    return removeVersion({ bucketId, key, versionId, conditions: scene.conditions({ bucketId, key }) })
+    const conditions = scene.conditions({ bucketId, key })
+    return removeVersion({ bucketId, key, versionId, conditions, removing: removingOf(scene) })
   }),
+  commandKind("SetRetention", 3, scene =>
+    setRetention(versionAddress(scene), {
+      retention: scene.pick([undefined, retentionOf(scene)]),
+      ...removingOf(scene),
+    }),
+  ),
+  commandKind("SetLegalHold", 2, scene => setLegalHold(versionAddress(scene), scene.oneIn(2))),
   commandKind("SetTags", 3, scene => setTags(versionAddress(scene), tagsOf(scene))),
   commandKind("SetAcl", 2, scene => {
     const address = versionAddress(scene)

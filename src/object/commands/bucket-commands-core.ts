@@ -12,6 +12,7 @@ import { SETTING_BYTES_MAX } from "../../base/limits.js"
 import type { Policy } from "../../base/policy.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
+import type { DefaultRetention } from "../../format/object-lock.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "../../format/row-key.js"
 import {
   decodeBucket,
@@ -47,7 +48,7 @@ const NO_SETTINGS: SettingDocuments = new Map()
 export const createBucket = command<[request: CreateBucketRequest], BucketRecord>({
   name: "CreateBucket",
   touches: ({ name }) => [["names", nameRowKey(name)]],
-  decide(view, { nowMs }, { settings = NO_SETTINGS, ...request }) {
+  decide(view, { nowMs }, { settings = NO_SETTINGS, hasLock = false, ...request }) {
     const there = findBucket(view, request.name)
     if (there) throw fail(there.owner === request.owner ? "bucketOwnedByYou" : "bucketExists")
     const last = view.get("buckets", LAST_BUCKET_ID)
@@ -57,9 +58,10 @@ export const createBucket = command<[request: CreateBucketRequest], BucketRecord
       settings: SETTING_NAMES.filter(name => settings.has(name)),
       id,
       createdMs: nowMs,
-      versioning: "never",
+      versioning: hasLock ? "enabled" : "never",
       state: "open",
       settingsVersion: 1,
+      ...(hasLock && { lock: { defaultRetention: undefined } }),
     }
     const writes: EntryWrite[] = [
       { family: "buckets", key: LAST_BUCKET_ID, value: encodeBucketId(id) },
@@ -106,7 +108,29 @@ export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" 
   touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
   decide(view, _time, bucketId, versioning) {
     const bucket = requireBucket(view, bucketId)
+    if (bucket.lock !== undefined && versioning !== "enabled") {
+      throw fail("lockNeedsVersioning", {
+        message: "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+      })
+    }
     const changed = { ...bucket, versioning, settingsVersion: bucket.settingsVersion + 1 }
+    return { writes: [bucketWrite(changed)], result: undefined }
+  },
+})
+
+/** Turns object lock on, which nothing turns off again, and sets the default retention. Throws `lockNeedsVersioning`. */
+export const setBucketLock = command<[bucketId: BucketId, defaultRetention: DefaultRetention | undefined], void>({
+  name: "SetBucketLock",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, _time, bucketId, defaultRetention) {
+    const bucket = requireBucket(view, bucketId)
+    if (bucket.versioning !== "enabled") {
+      throw fail("lockNeedsVersioning", {
+        message: "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+      })
+    }
+    const changed = { ...bucket, lock: { defaultRetention }, settingsVersion: bucket.settingsVersion + 1 }
     return { writes: [bucketWrite(changed)], result: undefined }
   },
 })

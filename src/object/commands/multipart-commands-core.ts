@@ -24,6 +24,7 @@ import {
 } from "../../format/records.js"
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
+import { clocksOf, lockOfNew } from "./lock-core.js"
 import { requireBucket, RowEditor } from "./row-editor-core.js"
 import type { NewVersion } from "./row-editor-core.js"
 import { checkWrite, checkOwnUpload, hintRowKey, type MissingShardHint, type Stored } from "./version-commands-core.js"
@@ -58,11 +59,15 @@ export function* partsAfter(view: RowView, address: UploadAddress, after: number
   for (const [, row] of view.range("parts", range)) yield decodePart(row.value)
 }
 
-export const createUpload = command<[address: UploadAddress, upload: Omit<UploadRecord, "initiatedMs">], UploadRecord>({
+/** Throws `noObjectLock`, `retentionIsOver`. */
+export const createUpload = command<
+  [address: UploadAddress, upload: Omit<UploadRecord, "initiatedMs">, clock?: { readonly clockMs: number }],
+  UploadRecord
+>({
   name: "CreateUpload",
   touches: address => [["uploads", addressKey(address)]],
-  decide(view, time, address, upload) {
-    requireBucket(view, address.bucketId)
+  decide(view, time, address, upload, clock = { clockMs: 0 }) {
+    lockOfNew(requireBucket(view, address.bucketId).lock, upload.lock, clocksOf(clock, time))
     const record = { ...upload, initiatedMs: time.nowMs }
     const editor = new RowEditor(view, time, address.bucketId, address.key)
     editor.put("uploads", addressKey(address), encodeUpload(record))
@@ -169,6 +174,8 @@ interface CompleteUpload extends UploadAddress {
   readonly completion: Completion
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker">
+  /** The store's clock, where locks are possible. */
+  readonly clockMs?: number
 }
 
 /** Turns the sealed upload into a version. */
@@ -176,11 +183,13 @@ export const completeUpload = command<[complete: CompleteUpload], Stored>({
   name: "CompleteUpload",
   touches: complete => [["current", objectRowKey(complete.bucketId, complete.key)]],
   decide(view, time, complete) {
-    const { versioning } = requireBucket(view, complete.bucketId)
-    if (!sealedBy(requireUpload(view, complete), complete.completion)) throw fail("conflict")
+    const { versioning, lock: bucketLock } = requireBucket(view, complete.bucketId)
+    const upload = requireUpload(view, complete)
+    if (!sealedBy(upload, complete.completion)) throw fail("conflict")
     checkWrite(view, complete.bucketId, complete.key, complete.conditions)
     const editor = new RowEditor(view, time, complete.bucketId, complete.key)
-    const head = editor.insert({ ...complete.version, isMarker: false }, versioning)
+    const lock = lockOfNew(bucketLock, upload.lock, clocksOf(complete, time))
+    const head = editor.insert({ ...complete.version, isMarker: false, lock }, versioning)
     endUpload(editor, complete, "parts")
     return { ...editor.finish(), result: { versioning, head } }
   },

@@ -14,6 +14,7 @@ import { hexOf } from "../../base/bytes.js"
 import { firstOf } from "../../base/first-of.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
+import type { VersionLock } from "../../format/object-lock.js"
 import { packRecord, RecordReader } from "../../format/pack.js"
 import {
   bucketRowKey,
@@ -52,6 +53,7 @@ import {
   type VersionHead,
   type VersionRecord,
 } from "../../format/version-record.js"
+import { requireRemovable } from "./lock-core.js"
 import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
 import type { CounterChange, DecisionTime, DecisionView, MetadataRow, RowView } from "../../metadata/index.js"
 
@@ -75,7 +77,18 @@ export interface NewVersion {
   readonly checksum: Pick<VersionHead, "checksumAlgorithm" | "checksumType"> & { readonly value: string | undefined }
   readonly details: VersionDetails
   readonly isShared: boolean
+  readonly lock?: VersionLock | undefined
 }
+
+/** What a removal goes by if the version has a lock. */
+export interface Removing {
+  /** The store's clock. */
+  readonly clockMs: number
+  readonly bypassGovernance: boolean
+}
+
+/** No lock yields. */
+const NEVER_OVER: Removing = { clockMs: 0, bypassGovernance: false }
 
 export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefined, value: undefined } as const
 
@@ -230,7 +243,7 @@ export class RowEditor {
   insert(version: NewVersion, versioning: Versioning): VersionHead {
     const isNull = versioning !== "enabled"
     const replaces = isNull ? findVersion(this.view, this.row, NULL_VERSION) : undefined
-    if (replaces) this.take(replaces)
+    if (replaces) this.take(replaces, NEVER_OVER)
     const { versions } = this
     if (versions.hasObject && replaces?.family !== "current") this.demoteCurrent()
     const head = this.headOf(version, isNull)
@@ -239,6 +252,7 @@ export class RowEditor {
       content: version.content,
       checksumValue: version.checksum.value,
       details: head.hasDetails ? undefined : version.details,
+      ...(version.lock && { lock: version.lock }),
     }
     const rowKey = head.isMarker ? versionRowKey(this.row, head.order) : this.row
     this.put(head.isMarker ? "versions" : "current", rowKey, encodeVersion(record), version.payload)
@@ -265,6 +279,7 @@ export class RowEditor {
       isNull,
       hasDetails: encodeDetails(version.details).length > DETAILS_IN_RECORD_BYTES_MAX,
       isShared: version.isShared,
+      isLocked: version.lock !== undefined,
       checksumAlgorithm: version.checksum.checksumAlgorithm,
       checksumType: version.checksum.checksumType,
       sizeBytes: version.sizeBytes,
@@ -276,9 +291,9 @@ export class RowEditor {
     }
   }
 
-  /** Removes a version; if it was the latest, the next one becomes the latest. */
-  remove(version: VersionMatch): void {
-    this.take(version)
+  /** Removes a version; if it was the latest, the next one becomes the latest. Throws `objectLocked`. */
+  remove(version: VersionMatch, removing: Removing = NEVER_OVER): void {
+    this.take(version, removing)
     const { versions } = this
     if (version.head.order !== versions.head.latestOrder) return
     versions.hasObject = false
@@ -353,9 +368,13 @@ export class RowEditor {
     return uploadRowKey(this.row, parseUploadId(hexOf(bytesOfVersionId(content.multipartId))))
   }
 
-  /** Removes a version from its row: record, details, counts, and its bytes if no other version references them. */
-  private take(version: VersionMatch): void {
+  /**
+   * Removes a version from its row: record, details, counts, and its bytes if no other version references them. Nothing
+   * else removes versions, so this is where locks are enforced. Throws `objectLocked`.
+   */
+  private take(version: VersionMatch, removing: Removing): void {
     const record = decodeVersion(this.rowOf(version).value)
+    if (record.lock !== undefined) requireRemovable(record.lock, removing)
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
     this.bytesDelta -= version.head.sizeBytes

@@ -5,6 +5,7 @@
 import { fail } from "../../base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../../base/ids.js"
 import { objectRowKey, textRowKey, u16Text } from "../../format/row-key.js"
+import type { Retention, VersionLock } from "../../format/object-lock.js"
 import type { Versioning } from "../../format/records.js"
 import { incarnationOf } from "../../format/upload-id.js"
 import {
@@ -18,6 +19,7 @@ import {
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import { evaluateWrite } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
+import { clocksOf, lockOfNew, withRetention } from "./lock-core.js"
 import {
   findLatest,
   findVersion,
@@ -27,7 +29,7 @@ import {
   requireBucket,
   RowEditor,
 } from "./row-editor-core.js"
-import type { VersionMatch, NewVersion } from "./row-editor-core.js"
+import type { NewVersion, Removing, VersionMatch } from "./row-editor-core.js"
 
 /** The device lacks shards of the partition that were not durable at the acknowledgement. */
 export interface MissingShardHint {
@@ -41,7 +43,10 @@ export interface PutVersion {
   /** The upload of this process that this version makes reachable; undefined if bytes are shared. */
   readonly uploadId: UploadId | undefined
   readonly conditions: Conditions
+  /** Its lock is what the request states. */
   readonly version: Omit<NewVersion, "isMarker">
+  /** The store's clock, where locks are possible. */
+  readonly clockMs?: number
   readonly hints: readonly MissingShardHint[]
   /** A version of the same row whose bytes the new one shares. */
   readonly sharesWith?: VersionId
@@ -91,22 +96,27 @@ export const putVersion = command<[put: PutVersion], Stored>({
   name: "PutVersion",
   touches: put => [["current", objectRowKey(put.bucketId, put.key)]],
   decide(view, time, put) {
-    const { versioning } = requireBucket(view, put.bucketId)
+    const { versioning, lock: bucketLock } = requireBucket(view, put.bucketId)
     if (put.uploadId !== undefined) checkOwnUpload(time, put.uploadId)
     checkWrite(view, put.bucketId, put.key, put.conditions)
     const editor = new RowEditor(view, time, put.bucketId, put.key)
     const content =
       put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
-    const head = editor.insert(objectOf(put.version, content), versioning)
+    const lock = lockOfNew(bucketLock, put.version.lock, clocksOf(put, time))
+    const head = editor.insert(objectOf(put.version, content, lock), versioning)
     editor.record(put.hints.map(hintRowKey))
     return { ...editor.finish(), result: { versioning, head } }
   },
 })
 
 /** Written out: an object literal with a spread costs more than the rest of a decision. */
-function objectOf(version: Omit<NewVersion, "isMarker">, content: NewVersion["content"]): NewVersion {
+function objectOf(
+  version: Omit<NewVersion, "isMarker">,
+  content: NewVersion["content"],
+  lock: NewVersion["lock"],
+): NewVersion {
   const { payload, sizeBytes, md5, parts, random, checksum, details, isShared } = version
-  return { isMarker: false, content, payload, sizeBytes, md5, parts, random, checksum, details, isShared }
+  return { isMarker: false, content, payload, sizeBytes, md5, parts, random, checksum, details, isShared, lock }
 }
 
 /** The content that both versions reference. The source must still reference the upload that is to be shared. */
@@ -141,6 +151,8 @@ interface RemoveLatest {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly conditions: Conditions
+  /** Absent: no lock yields. */
+  readonly removing?: Removing
   /** Random bytes for the id of a marker. */
   readonly random: Uint8Array
 }
@@ -156,7 +168,7 @@ export const removeLatest = command<[remove: RemoveLatest], Removed>({
     const editor = new RowEditor(view, time, remove.bucketId, remove.key)
     if (versioning === "never") {
       const latest = editor.latestObject()
-      if (latest) editor.remove(latest)
+      if (latest) editor.remove(latest, remove.removing)
       const result = { versioning, versionId: undefined, deleteMarker: false }
       return latest ? { ...editor.finish(), result } : { writes: [], result }
     }
@@ -182,9 +194,11 @@ interface RemoveVersion {
   readonly key: ObjectKey
   readonly versionId: VersionId
   readonly conditions: Conditions
+  /** Absent: no lock yields. */
+  readonly removing?: Removing
 }
 
-/** DELETE of one version or marker; an absent one is not an error. */
+/** DELETE of one version or marker; an absent one is not an error. Throws `objectLocked`. */
 export const removeVersion = command<[remove: RemoveVersion], Removed>({
   name: "RemoveVersion",
   grows: false,
@@ -198,7 +212,7 @@ export const removeVersion = command<[remove: RemoveVersion], Removed>({
     const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
     if (!found) return { writes: [], result }
     const editor = new RowEditor(view, time, remove.bucketId, remove.key)
-    editor.remove(found)
+    editor.remove(found, remove.removing)
     return { ...editor.finish(), result }
   },
 })
@@ -231,6 +245,42 @@ export const setAcl = changeDetails<ObjectAcl | undefined>("SetAcl", ({ acl: bef
   if (before?.owner !== acl?.owner) throw fail("conflict")
   return acl === undefined ? details : { ...details, acl }
 })
+
+/** Changes the lock of a version. Throws `noObjectLock`, and as `requireVersion`. */
+const changeLock = <Change>(
+  name: string,
+  change: (lock: VersionLock | undefined, to: Change, nowMs: number) => VersionLock,
+) =>
+  command<[address: VersionAddress, to: Change], void>({
+    name,
+    touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+    decide(view, time, { bucketId, key, versionId }, to) {
+      if (requireBucket(view, bucketId).lock === undefined) throw fail("noObjectLock")
+      const found = requireVersion(view, bucketId, key, versionId)
+      const editor = new RowEditor(view, time, bucketId, key)
+      editor.rewrite(found, ({ lock: before, ...record }) => {
+        const { retention, legalHold } = change(before, to, time.nowMs)
+        const isLocked = retention !== undefined || legalHold !== undefined
+        const changed = { ...record, head: { ...record.head, isLocked } }
+        return isLocked ? { ...changed, lock: { retention, legalHold } } : changed
+      })
+      return { ...editor.finish(), result: undefined }
+    },
+  })
+
+interface SetRetention extends Removing {
+  readonly retention: Retention | undefined
+}
+
+/** Throws `objectLocked`, `retentionIsOver`. */
+export const setRetention = changeLock<SetRetention>("SetRetention", (lock, { retention, ...removing }, nowMs) =>
+  withRetention(lock, retention, { ...removing, nowMs }),
+)
+
+export const setLegalHold = changeLock<boolean>("SetLegalHold", (lock, legalHold) => ({
+  retention: lock?.retention,
+  legalHold,
+}))
 
 /**
  * The version that a request names; it must be an object. Throws `noSuchKey` (with the marker's id if the latest

@@ -15,7 +15,7 @@ import type { Bucket } from "../contract.js"
 /** The highest possible id; assigned ids start at 1. Needles contain it: never change it. */
 export const SYSTEM_BUCKET_ID: BucketId = parseBucketId(Number.MAX_SAFE_INTEGER)
 
-export const SYSTEM_BUCKET: Bucket = {
+export const SYSTEM_BUCKET = {
   id: SYSTEM_BUCKET_ID,
   name: parseBucketName("hayloft.system"),
   owner: parseAccountId("hayloft.system"),
@@ -24,7 +24,7 @@ export const SYSTEM_BUCKET: Bucket = {
   versioning: "never",
   settings: [],
   settingsVersion: 1,
-}
+} as const satisfies Bucket
 
 /** Creates the row of the system bucket if it does not exist. */
 export const ensureSystemBucket = command<[], void>({

@@ -67,6 +67,7 @@ class CountedView implements QueryView {
       isNull: false,
       hasDetails: false,
       isShared: false,
+      isLocked: false,
       checksumAlgorithm: undefined,
       checksumType: undefined,
       sizeBytes: 1,

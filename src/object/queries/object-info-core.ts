@@ -71,6 +71,7 @@ export const bucketOf = (record: BucketRecord): Bucket => ({
   versioning: record.versioning,
   settings: record.settings,
   settingsVersion: record.settingsVersion,
+  lock: record.lock,
 })
 
 /** A version with everything stored beside its bytes. */
@@ -127,6 +128,7 @@ export function infoOf({ record, details }: VersionRows, headers = headersOf(det
     userMetadata: details.userMetadata,
     tagCount: details.tags.length,
     acl: details.acl,
+    lock: record.lock,
     checksum: checksumOf(record),
     partsCount: head.parts > 0 ? head.parts : undefined,
   }

@@ -1,0 +1,83 @@
+/**
+ * Object lock: whether a version may be removed, and how its lock may change. Pure.
+ *
+ * Times are those of the store's clock, which never goes backwards and never runs ahead: a clock that lags keeps locks
+ * for longer.
+ * Source  "Locking objects with Object Lock", Amazon S3 User Guide.
+ */
+import { fail } from "../../base/failures.js"
+import type { BucketLock, DefaultRetention, Retention, VersionLock } from "../../format/object-lock.js"
+
+interface Clocks {
+  /** The store's clock. */
+  readonly clockMs: number
+  /** The wall clock of the process that decides. */
+  readonly nowMs: number
+}
+
+export const clocksOf = (
+  { clockMs = 0 }: { readonly clockMs?: number },
+  { nowMs }: { readonly nowMs: number },
+): Clocks => ({ clockMs, nowMs })
+
+/** Throws `objectLocked`. */
+export function requireRemovable(
+  { retention, legalHold }: VersionLock,
+  { clockMs, bypassGovernance }: { readonly clockMs: number; readonly bypassGovernance: boolean },
+): void {
+  if (legalHold === true) throw fail("objectLocked", { reason: "legal hold" })
+  if (retention === undefined || retention.untilMs <= clockMs) return
+  if (retention.mode === "GOVERNANCE" && bypassGovernance) return
+  throw fail("objectLocked", { reason: `retained until ${new Date(retention.untilMs).toISOString()}` })
+}
+
+/**
+ * The lock of a new version: what its request states, and the bucket's default retention where it states none. Throws
+ * `noObjectLock`, `retentionIsOver`.
+ */
+export function lockOfNew(
+  bucket: BucketLock | undefined,
+  stated: VersionLock | undefined,
+  clocks: Clocks,
+): VersionLock | undefined {
+  if (bucket === undefined) {
+    if (stated === undefined) return undefined
+    throw fail("noObjectLock")
+  }
+  if (stated?.retention !== undefined) requireAhead(stated.retention, clocks)
+  const { defaultRetention } = bucket
+  const retention = stated?.retention ?? (defaultRetention && retentionFrom(defaultRetention, clocks))
+  const legalHold = stated?.legalHold
+  return retention === undefined && legalHold === undefined ? undefined : { retention, legalHold }
+}
+
+/** Both clocks may lag: the later one is closer to the truth. */
+const latestOf = ({ clockMs, nowMs }: Clocks): number => Math.max(clockMs, nowMs)
+
+function retentionFrom({ mode, unit, count }: DefaultRetention, clocks: Clocks): Retention {
+  const until = new Date(latestOf(clocks))
+  if (unit === "days") until.setUTCDate(until.getUTCDate() + count)
+  else until.setUTCFullYear(until.getUTCFullYear() + count)
+  return { mode, untilMs: until.getTime() }
+}
+
+function requireAhead({ untilMs }: Retention, clocks: Clocks): void {
+  if (untilMs <= latestOf(clocks))
+    throw fail("retentionIsOver", { argumentName: "x-amz-object-lock-retain-until-date" })
+}
+
+/** The lock with another retention; undefined: none. Throws `objectLocked`, `retentionIsOver`. */
+export function withRetention(
+  lock: VersionLock | undefined,
+  retention: Retention | undefined,
+  { bypassGovernance, ...clocks }: Clocks & { readonly bypassGovernance: boolean },
+): VersionLock {
+  const before = lock?.retention
+  if (before !== undefined && before.untilMs > clocks.clockMs) {
+    const isKept = retention !== undefined && retention.mode === before.mode && retention.untilMs >= before.untilMs
+    const isBypassed = before.mode === "GOVERNANCE" && bypassGovernance
+    if (!isKept && !isBypassed) throw fail("objectLocked", { reason: "the retention can only be prolonged" })
+  }
+  if (retention !== undefined) requireAhead(retention, clocks)
+  return { retention, legalHold: lock?.legalHold }
+}
