@@ -2,7 +2,8 @@
  * Checks a whole history key by key: operations on different keys are independent.
  *
  * Before the search, unknown writes that a read returned become certain: they took effect before the
- * end of the first read that returned them. This keeps the number of open choices small.
+ * end of the first read that returned them. The other unknown writes are left out at first, as if they had never
+ * happened; only where that explains nothing are they given a place. This keeps the number of open choices small.
  * Limits  HISTORY_LIMITS; a key that exceeds them is "undecided", which counts as a failure: reduce the workload.
  */
 import { linearize } from "./linearize.js"
@@ -51,6 +52,15 @@ export function settleSeen(operations: readonly Operation[]): readonly Operation
   })
 }
 
+/** An explanation without unknown writes is one with them: they need not have happened. */
+function explain(mode: Mode, operations: readonly Operation[], stepsMax: number): Verdict {
+  const settled = settleSeen(operations)
+  const certain = settled.filter(({ action, outcome }) => action.kind !== "write" || outcome.kind !== "unknown")
+  const first = linearize(new Register(mode), certain, stepsMax)
+  if (first.verdict === "legal" || certain.length === settled.length) return first
+  return linearize(new Register(mode), settled, stepsMax)
+}
+
 function byKey(operations: readonly Operation[]): Map<string, Operation[]> {
   const keys = new Map<string, Operation[]>()
   for (const operation of operations) {
@@ -71,7 +81,7 @@ export function checkHistory(
     const given = [...list].sort((left, right) => left.startMs - right.startMs)
     const about = { key, operations: list.length, given }
     if (list.length > limits.operationsPerKeyMax) return { ...about, verdict: "undecided", explained: [], stuck: [] }
-    return { ...about, ...linearize(new Register(mode), settleSeen(list), limits.stepsMax) }
+    return { ...about, ...explain(mode, list, limits.stepsMax) }
   })
 }
 

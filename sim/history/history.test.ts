@@ -296,6 +296,14 @@ test("making writes certain that a read returned changes no verdict", () => {
   }
 })
 
+test("unknown writes that nobody saw cost the search nothing", () => {
+  // A removal that nobody confirmed must be placed among 200 writes that never happened.
+  const lost = Array.from({ length: 200 }, (_, at) => op(at, Infinity, write(`lost${at}`), unknown))
+  const seen = [op(0, 1, write("a"), done), op(300, 310, remove, unknown), op(320, 321, read, absent)]
+  const limits = { operationsPerKeyMax: 1_000, stepsMax: 50 }
+  assert.equal(checkHistory("never", [...lost, ...seen], limits)[0]?.verdict, "legal")
+})
+
 test("long legal histories are legal, and a changed answer is detected", () => {
   let [changed, caught] = [0, 0]
   for (let seed = 1; seed <= 150; seed += 1) {
