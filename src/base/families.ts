@@ -64,6 +64,8 @@ export const FAMILIES = {
   cluster: 28,
   /** One row: the store's clock, which never goes backwards. Locks are judged by it. */
   clock: 29,
+  /** Bucket id → how far today's pass of its lifecycle rules is; under 0 that over all multipart uploads. */
+  lifecycle: 30,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -30,6 +30,8 @@ export const STORE_DEVICES_MAX = 4096
 export const ENTRY_BYTES_MAX = 1 * MIB
 /** The document of one bucket setting. */
 export const SETTING_BYTES_MAX = 64 * KIB
+/** The same for lifecycle rules, of which a bucket may have a thousand. */
+export const LIFECYCLE_BYTES_MAX = 512 * KIB
 /** Rows that one command may touch. */
 export const COMMAND_ROWS_MAX = 1024
 export const OBJECT_BYTES_MAX = 5 * GIB

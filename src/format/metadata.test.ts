@@ -44,6 +44,8 @@ import {
   type AccessKeyRecord,
   type IdentityRecord,
 } from "./identity-records.js"
+import { decodeLifecyclePass, encodeLifecyclePass, type LifecyclePass } from "./lifecycle-pass.js"
+import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
 import { packRecord, RecordReader } from "./pack.js"
 import {
   decodeAccount,
@@ -186,6 +188,28 @@ const upload = {
   completion: { incarnation: 4, token: filled(16, 3) },
 } as const
 
+const lifecycleRules: LifecycleRules = {
+  transitionMinimum: "all_storage_classes_128K",
+  rules: [
+    { id: "é", isEnabled: true, filter: { form: "prefix", prefix: "logs/" }, expiration: { days: 30 } },
+    { id: "d", isEnabled: false, filter: { form: "filter", sizeAbove: 0 }, expiration: { dateMs: 1_767_225_600_000 } },
+    { id: "m", isEnabled: true, filter: { form: "filter" }, expiration: { expiredMarkers: true }, abortDays: 7 },
+    {
+      ...{ id: "n", isEnabled: true, noncurrent: { days: 1, newerKept: 100 } },
+      filter: { form: "and", prefix: "", tags: [["k", ""]], sizeBelow: 1_099_511_627_776_000 },
+    },
+  ],
+}
+
+const lifecyclePass: LifecyclePass = {
+  ...{ day: 20_454, startedMs: 1_767_225_600_001, endedMs: undefined, next: objectRowKey(bucketId, key) },
+  taken: [
+    { incarnation: parseIncarnation(4), start: objectRowKey(bucketId, key), end: undefined },
+    { incarnation: parseIncarnation(5), start: objectRowKey(bucketId, key), end: objectRowKey(bucketId, key) },
+  ],
+  removed: { versions: 1, bytes: 5_000_000_000, hidden: 2, markers: 3, uploads: 4 },
+}
+
 const entry = {
   tabletId: parseTabletId(1),
   epoch: parseEpoch(2),
@@ -307,10 +331,32 @@ const SAMPLES: readonly Sample[] = [
     "bucket with settings",
     {
       ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
-      ...({ versioning: "never", state: "open", settingsVersion: 9, settings: SETTING_NAMES } as const),
+      ...({ versioning: "never", state: "open", settingsVersion: 9, settings: SETTING_NAMES.slice(0, 7) } as const),
     },
     encodeBucket,
     decodeBucket,
+  ),
+  sample(
+    "bucket with lifecycle rules",
+    {
+      ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
+      ...({ versioning: "never", state: "open", settingsVersion: 9, settings: ["lifecycle"] } as const),
+    },
+    encodeBucket,
+    decodeBucket,
+  ),
+  sample(
+    "lifecycle rules",
+    lifecycleRules,
+    rules => Buffer.from(encodeLifecycleRules(rules)),
+    bytes => decodeLifecycleRules(Buffer.from(bytes).toString()),
+  ),
+  sample("lifecycle pass", lifecyclePass, encodeLifecyclePass, decodeLifecyclePass),
+  sample(
+    "ended lifecycle pass",
+    { ...lifecyclePass, endedMs: 1_767_225_700_000, next: undefined, taken: [] },
+    encodeLifecyclePass,
+    decodeLifecyclePass,
   ),
   sample(
     "bucket with object lock",
@@ -327,7 +373,7 @@ const SAMPLES: readonly Sample[] = [
     {
       ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
       ...({ versioning: "enabled", state: "open", settingsVersion: 9, policy: parsePolicy("ec:4+2") } as const),
-      ...{ settings: SETTING_NAMES, lock: { defaultRetention: undefined } },
+      ...{ settings: SETTING_NAMES.slice(0, 7), lock: { defaultRetention: undefined } },
     } as const,
     encodeBucket,
     decodeBucket,
@@ -539,6 +585,23 @@ for (const { name, value, bytes, decode } of SAMPLES) {
     }
   })
 }
+
+test("lifecycle rules that this release does not know are refused", () => {
+  const document = encodeLifecycleRules(lifecycleRules)
+  const changed = (from: string, to: string) => () => decodeLifecycleRules(document.replace(from, to))
+  for (const decode of [
+    changed('"format":1', '"format":2'),
+    changed('"abortDays":7', '"abortDays":7,"transitions":[]'),
+    changed('"sizeAbove":0', '"sizeAbove":0,"owner":"me"'),
+    changed('"days":30', '"days":30,"dateMs":0'),
+    changed('"days":30', '"days":0'),
+    changed('"form":"prefix"', '"form":"suffix"'),
+    changed('["k",""]', '["k","",""]'),
+    changed('"isEnabled":true', '"isEnabled":1'),
+  ]) {
+    assert.throws(decode, error => isFailure(error, "corruptRecord"))
+  }
+})
 
 test("a listing shows the fields of a version's head", () => {
   for (const each of [version, segments, inline, marker]) {

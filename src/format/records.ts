@@ -68,6 +68,7 @@ export const SETTING_NAMES = [
   "ownershipControls",
   "publicAccessBlock",
   "requestPayment",
+  "lifecycle",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 

@@ -55,6 +55,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   intents: "own",
   cluster: "own",
   clock: "own",
+  lifecycle: "own",
   parts: "underUpload",
   segments: "underWrittenUpload",
   names: "generation",

@@ -45,6 +45,7 @@ import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
 import type { VersionLock } from "../../src/format/object-lock.js"
+import { encodeLifecyclePass } from "../../src/format/lifecycle-pass.js"
 import { encodeLogBatch } from "../../src/format/log-batch.js"
 import { MetadataChunkWriter } from "../../src/format/metadata-backup.js"
 import { encodeNeedleScrub } from "../../src/format/needle-scrub.js"
@@ -549,6 +550,13 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     { ...bucket, versioning: 2, state: 1, policy: "replica:3", settings: 2, lock: [null] },
   ],
   clock: [encodeStoreClock(39), { nowMs: 39 }],
+  lifecycle: [
+    encodeLifecyclePass({
+      ...{ day: 41, startedMs: 42, endedMs: 43, next: undefined, taken: [] },
+      removed: { versions: 1, bytes: 2, hidden: 3, markers: 4, uploads: 5 },
+    }),
+    { day: 41, startedMs: 42, endedMs: 43, next: null, taken: [], removed: [1, 2, 3, 4, 5] },
+  ],
   settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],
   releases: [encodePendingDeletion(release), { kind: 3, bucketId: 3, what: multipartId }],

@@ -8,7 +8,7 @@
 import { fail } from "../../base/failures.js"
 import { parseBucketId } from "../../base/ids.js"
 import type { BucketId, BucketName, RowKey } from "../../base/ids.js"
-import { SETTING_BYTES_MAX } from "../../base/limits.js"
+import { LIFECYCLE_BYTES_MAX, SETTING_BYTES_MAX } from "../../base/limits.js"
 import type { Policy } from "../../base/policy.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
@@ -77,7 +77,8 @@ export const createBucket = command<[request: CreateBucketRequest], BucketRecord
 /** Throws `entityTooLarge`. */
 function settingWrite(bucketId: BucketId, name: SettingName, setting: SettingRecord): EntryWrite {
   const sizeBytes = Buffer.byteLength(setting.document)
-  if (sizeBytes > SETTING_BYTES_MAX) throw fail("entityTooLarge", { sizeBytes, maxSizeAllowedBytes: SETTING_BYTES_MAX })
+  const maxSizeAllowedBytes = name === "lifecycle" ? LIFECYCLE_BYTES_MAX : SETTING_BYTES_MAX
+  if (sizeBytes > maxSizeAllowedBytes) throw fail("entityTooLarge", { sizeBytes, maxSizeAllowedBytes })
   return { family: "settings", key: settingRowKey(bucketId, name), value: encodeSetting(setting) }
 }
 

@@ -1,0 +1,87 @@
+/**
+ * Progress of lifecycle (family `lifecycle`): one row for each bucket with rules, and one under bucket 0 for the
+ * multipart uploads of all buckets.
+ *
+ * Refuses  Anything malformed with `corruptRecord`.
+ */
+import { fail } from "../base/failures.js"
+import { bytesOfByteString, parseIncarnation, rowKeyOf } from "../base/ids.js"
+import type { Incarnation, RowKey } from "../base/ids.js"
+import { packRecord, RecordReader } from "./pack.js"
+
+/** Rows from `start` to before `end`; undefined: to the end. */
+interface LifecycleSlice {
+  readonly start: RowKey
+  readonly end: RowKey | undefined
+}
+
+/** A slice that a process works on. */
+interface TakenSlice extends LifecycleSlice {
+  readonly incarnation: Incarnation
+}
+
+/** What was removed. */
+interface LifecycleCounts {
+  /** Objects and older versions that are gone. */
+  readonly versions: number
+  readonly bytes: number
+  /** Objects over which a delete marker was put. */
+  readonly hidden: number
+  /** Delete markers that are gone. */
+  readonly markers: number
+  readonly uploads: number
+}
+
+export interface LifecyclePass {
+  /** The day in which the pass began, by the store's clock: days since 1970. */
+  readonly day: number
+  readonly startedMs: number
+  /** Undefined: it is under way. */
+  readonly endedMs: number | undefined
+  /** The first row that no process has taken; undefined: all are taken. */
+  readonly next: RowKey | undefined
+  readonly taken: readonly TakenSlice[]
+  readonly removed: LifecycleCounts
+}
+
+const bytesOf = (key: RowKey | undefined): Uint8Array | null => (key === undefined ? null : bytesOfByteString(key))
+
+export const encodeLifecyclePass = ({ day, startedMs, endedMs, next, taken, removed }: LifecyclePass): Uint8Array =>
+  packRecord(1, [
+    day,
+    startedMs,
+    endedMs ?? null,
+    bytesOf(next),
+    taken.map(({ incarnation, start, end }) => [incarnation, bytesOf(start), bytesOf(end)]),
+    [removed.versions, removed.bytes, removed.hidden, removed.markers, removed.uploads],
+  ])
+
+/** Throws `corruptRecord`. */
+export function decodeLifecyclePass(bytes: Uint8Array): LifecyclePass {
+  const row = RecordReader.open("lifecycle pass", bytes, 1)
+  return {
+    day: wholeNumber(row),
+    startedMs: wholeNumber(row),
+    endedMs: row.optional(() => wholeNumber(row)),
+    next: row.optional(() => rowKeyOfBytes(row.bytes())),
+    taken: row.rows(slice => ({
+      incarnation: parseIncarnation(slice.number()),
+      start: rowKeyOfBytes(slice.bytes()),
+      end: slice.optional(() => rowKeyOfBytes(slice.bytes())),
+    })),
+    removed: countsOf(row.row()),
+  }
+}
+
+function countsOf(row: RecordReader): LifecycleCounts {
+  const [versions, bytes, hidden] = [wholeNumber(row), wholeNumber(row), wholeNumber(row)]
+  return { versions, bytes, hidden, markers: wholeNumber(row), uploads: wholeNumber(row) }
+}
+
+function wholeNumber(row: RecordReader): number {
+  const value = row.number()
+  if (!Number.isSafeInteger(value) || value < 0) throw fail("corruptRecord", { what: "lifecycle pass" })
+  return value
+}
+
+const rowKeyOfBytes = (bytes: Uint8Array): RowKey => rowKeyOf(Buffer.from(bytes).toString("latin1"))

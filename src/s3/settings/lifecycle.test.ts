@@ -1,0 +1,240 @@
+/** Lifecycle rules as XML: what is put comes back, and what S3 refuses is refused with its errors. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure, type FailureKind } from "../../base/failures.js"
+import { decodeLifecycleRules, encodeLifecycleRules } from "../../object/index.js"
+import { parseXmlRoot } from "../wire/xml-reader.js"
+import { XmlWriter } from "../wire/xml-writer.js"
+import { LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS, lifecycleRulesOf, writeLifecycleRules } from "./lifecycle.js"
+
+const parse = (rules: string) => {
+  let ids = 0
+  const document = Buffer.from(`<${LIFECYCLE_DOCUMENT}>${rules}</${LIFECYCLE_DOCUMENT}>`)
+  return lifecycleRulesOf(parseXmlRoot(document, LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS), () => `made-${(ids += 1)}`)
+}
+
+/** What GET returns after a PUT of these rules, by way of what is stored. */
+const shown = (rules: string): string => {
+  const stored = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules: parse(rules) })
+  const xml = new XmlWriter()
+  writeLifecycleRules(xml, decodeLifecycleRules(stored).rules)
+  return xml.toString()
+}
+
+const ENABLED = "<Status>Enabled</Status>"
+const FILTER = "<Filter><Prefix>logs/</Prefix></Filter>"
+const EXPIRE = "<Expiration><Days>1</Days></Expiration>"
+const rule = (...content: string[]): string => `<Rule>${content.join("")}</Rule>`
+const filtered = (filter: string, action = EXPIRE): string => rule(`<Filter>${filter}</Filter>`, ENABLED, action)
+const acting = (action: string, filter = FILTER): string => rule(filter, ENABLED, action)
+
+const refuses = (rules: string, kind: FailureKind, message?: RegExp): void => {
+  assert.throws(
+    () => parse(rules),
+    error => isFailure(error, kind) && (message === undefined || message.test(error.message)),
+    `${kind}: ${rules.slice(0, 200)}`,
+  )
+}
+
+test("GET returns what was put: each form of a filter and each action", () => {
+  const actions = [
+    EXPIRE,
+    "<Expiration><Date>2030-01-01T00:00:00.000Z</Date></Expiration>",
+    "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>",
+    "<Expiration><ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker></Expiration>",
+    "<NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays></NoncurrentVersionExpiration>",
+    "<NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays><NewerNoncurrentVersions>100</NewerNoncurrentVersions></NoncurrentVersionExpiration>",
+    "<AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
+  ]
+  const filters = [
+    "<Filter></Filter>",
+    "<Filter><Prefix></Prefix></Filter>",
+    "<Filter><Prefix>a&amp;ü/</Prefix></Filter>",
+  ]
+  for (const action of actions) {
+    for (const filter of filters) {
+      const one = rule("<ID>one &lt;</ID>", filter, "<Status>Disabled</Status>", action)
+      assert.equal(shown(one), one)
+    }
+  }
+  for (const filter of [
+    "<Tag><Key>k</Key><Value></Value></Tag>",
+    "<ObjectSizeGreaterThan>0</ObjectSizeGreaterThan>",
+    "<ObjectSizeLessThan>1</ObjectSizeLessThan>",
+    "<And><Prefix></Prefix><Tag><Key>k</Key><Value>v</Value></Tag><Tag><Key>l</Key><Value>w</Value></Tag></And>",
+    "<And><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan><ObjectSizeLessThan>7</ObjectSizeLessThan></And>",
+  ]) {
+    const one = rule("<ID>one</ID>", `<Filter>${filter}</Filter>`, ENABLED, EXPIRE)
+    assert.equal(shown(one), one)
+  }
+  const legacy = rule("<ID>one</ID>", "<Prefix>logs/</Prefix>", ENABLED, EXPIRE)
+  assert.equal(shown(legacy), legacy)
+})
+
+test("a rule without an id gets one, and elements may come in any order", () => {
+  const [first, second] = parse(acting(EXPIRE) + rule(EXPIRE, ENABLED, "<ID></ID>", "<Filter/>"))
+  assert.deepEqual([first?.id, second?.id], ["made-1", "made-2"])
+})
+
+test("a tag without a value stands for an empty value, and a day alone for its midnight", () => {
+  assert.deepEqual(parse(filtered("<Tag><Key>k</Key></Tag>"))[0]?.filter.tags, [["k", ""]])
+  const dated = parse(acting("<Expiration><Date>2030-01-01</Date></Expiration>"))
+  assert.deepEqual(dated[0]?.expiration, { dateMs: Date.UTC(2030, 0, 1) })
+})
+
+test("a document has 1 to 1,000 rules, with different ids of up to 255 characters", () => {
+  refuses("", "invalidRequest", /At least one lifecycle rule must be specified/)
+  assert.equal(parse(acting(EXPIRE).repeat(1000)).length, 1000)
+  refuses(acting(EXPIRE).repeat(1001), "invalidRequest", /must not exceed the allowed limit of 1000 rules/)
+  const named = (id: string) => rule(`<ID>${id}</ID>`, FILTER, ENABLED, EXPIRE)
+  assert.equal(parse(named("ü".repeat(255)))[0]?.id.length, 255)
+  refuses(named("x".repeat(256)), "invalidArgument", /ID length should not exceed allowed limit of 255/)
+  refuses(named("x").repeat(2), "invalidArgument", /Rule ID must be unique. Found same ID for more than one rule/)
+})
+
+test("what the schema does not know is malformed", () => {
+  for (const rules of [
+    rule(FILTER, EXPIRE),
+    rule(FILTER, "<Status>enabled</Status>", EXPIRE),
+    rule(FILTER, ENABLED, ENABLED, EXPIRE),
+    rule(ENABLED, EXPIRE),
+    rule(FILTER, "<Prefix></Prefix>", ENABLED, EXPIRE),
+    rule(FILTER, FILTER, ENABLED, EXPIRE),
+    acting(`${EXPIRE}${EXPIRE}`),
+    acting("<Expire/>"),
+    acting("<Expiration/>"),
+    acting("<Expiration><Days>1</Days><Date>2030-01-01</Date></Expiration>"),
+    acting("<Expiration><Days>1</Days><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>"),
+    acting("<Expiration><ExpiredObjectDeleteMarker>yes</ExpiredObjectDeleteMarker></Expiration>"),
+    acting("<Expiration><Days>one</Days></Expiration>"),
+    acting("<Expiration><Days>1.5</Days></Expiration>"),
+    acting("<Expiration><Days></Days></Expiration>"),
+    acting("<Expiration><Days>2147483648</Days></Expiration>"),
+    acting("<Expiration><Days>99999999999999999999</Days></Expiration>"),
+    acting("<Expiration><Days><Days>1</Days></Days></Expiration>"),
+    acting("<Expiration><Date>Fri, 01 Jan 2016 00:00:00 GMT</Date></Expiration>"),
+    acting("<Expiration><Date>2030-02-30</Date></Expiration>"),
+    acting("<NoncurrentVersionExpiration/>"),
+    acting(
+      "<NoncurrentVersionExpiration><NewerNoncurrentVersions>1</NewerNoncurrentVersions></NoncurrentVersionExpiration>",
+    ),
+    acting("<AbortIncompleteMultipartUpload/>"),
+    filtered("<Prefix>a</Prefix><Tag><Key>k</Key><Value>v</Value></Tag>"),
+    filtered("<And><Prefix>a</Prefix></And>"),
+    filtered("<And/>"),
+    filtered("<And><Prefix>a</Prefix><Owner>b</Owner></And>"),
+    filtered("<Tag><Value>v</Value></Tag>"),
+    filtered("<ObjectSizeLessThan>large</ObjectSizeLessThan>"),
+    "<Rules/>",
+  ]) {
+    refuses(rules, "malformedXml")
+  }
+})
+
+test("counts, dates and sizes out of range are refused with S3's messages", () => {
+  const positive = (name: string) => new RegExp(`'${name}' for \\w+ action must be a positive integer`)
+  for (const count of ["0", "-1"]) {
+    refuses(acting(`<Expiration><Days>${count}</Days></Expiration>`), "invalidArgument", positive("Days"))
+    const noncurrent = (inner: string) => acting(`<NoncurrentVersionExpiration>${inner}</NoncurrentVersionExpiration>`)
+    refuses(noncurrent(`<NoncurrentDays>${count}</NoncurrentDays>`), "invalidArgument", positive("NoncurrentDays"))
+    const newer = `<NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>${count}</NewerNoncurrentVersions>`
+    refuses(noncurrent(newer), "invalidArgument", positive("NewerNoncurrentVersions"))
+    refuses(noncurrent(newer.replace(`>${count}<`, ">101<")), "invalidArgument", /between 1 and 100/)
+    const abort = `<DaysAfterInitiation>${count}</DaysAfterInitiation>`
+    refuses(
+      acting(`<AbortIncompleteMultipartUpload>${abort}</AbortIncompleteMultipartUpload>`),
+      "invalidArgument",
+      positive("DaysAfterInitiation"),
+    )
+  }
+  for (const date of ["2030-01-01T00:00:01Z", "2030-01-01T00:00:00+01:00"]) {
+    refuses(
+      acting(`<Expiration><Date>${date}</Date></Expiration>`),
+      "invalidArgument",
+      /'Date' must be at midnight GMT/,
+    )
+  }
+  refuses(
+    filtered("<ObjectSizeLessThan>0</ObjectSizeLessThan>"),
+    "invalidRequest",
+    /'ObjectSizeLessThan' should be between 1 and 1099511627776000\./,
+  )
+  refuses(filtered("<ObjectSizeGreaterThan>-1</ObjectSizeGreaterThan>"), "invalidRequest")
+  refuses(
+    filtered("<And><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan><ObjectSizeLessThan>5</ObjectSizeLessThan></And>"),
+    "invalidRequest",
+    /'ObjectSizeLessThan' has to be a value greater than 'ObjectSizeGreaterThan'/,
+  )
+  refuses(filtered(`<Prefix>${"a".repeat(1025)}</Prefix>`), "invalidRequest", /maximum size of a prefix is 1024/)
+})
+
+test("actions that cannot go with a filter are refused", () => {
+  const tag = "<Filter><Tag><Key>k</Key><Value>v</Value></Tag></Filter>"
+  const size = "<Filter><ObjectSizeLessThan>5</ObjectSizeLessThan></Filter>"
+  const markers = "<Expiration><ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker></Expiration>"
+  const abort =
+    "<AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload>"
+  refuses(acting(markers, tag), "invalidRequest", /ExpiredObjectDeleteMarker cannot be specified with Tags\./)
+  refuses(acting(markers, size), "invalidRequest", /ExpiredObjectDeleteMarker cannot be specified with Object Size\./)
+  refuses(acting(abort, tag), "invalidRequest", /AbortIncompleteMultipartUpload cannot be specified with Tags\./)
+  refuses(
+    acting(abort, size),
+    "invalidRequest",
+    /AbortIncompleteMultipartUpload cannot be specified with Object Size\./,
+  )
+  const twice = "<And><Tag><Key>k</Key><Value>1</Value></Tag><Tag><Key>k</Key><Value>2</Value></Tag></And>"
+  refuses(filtered(twice), "invalidRequest", /Duplicate Tag Keys are not allowed\./)
+  refuses(rule(FILTER, ENABLED), "invalidRequest", /At least one action/)
+})
+
+test("the legacy form and filters exclude each other", () => {
+  const legacy = (prefix: string) => rule(`<Prefix>${prefix}</Prefix>`, ENABLED, EXPIRE)
+  refuses(legacy("a") + acting(EXPIRE), "invalidRequest", /Filter element can only be used in Lifecycle V2\./)
+  refuses(acting(EXPIRE) + legacy("a"), "invalidRequest", /Base level prefix cannot be used in Lifecycle V2/)
+  const overlap = /Found overlapping prefixes 'a' and 'ab' for same action type 'Expiration'/
+  refuses(legacy("ab") + legacy("b") + legacy("a"), "invalidRequest", overlap)
+  assert.equal(parse(legacy("a") + legacy("b")).length, 2)
+  const newer =
+    "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>1</NewerNoncurrentVersions></NoncurrentVersionExpiration>"
+  refuses(acting(newer, "<Prefix></Prefix>"), "invalidRequest", /can only be used in Lifecycle V2\./)
+})
+
+test("transitions are checked, and then refused by name", () => {
+  const transition = (inner: string) => acting(`<Transition>${inner}</Transition>`)
+  const to = (name: string) => `<StorageClass>${name}</StorageClass>`
+  refuses(
+    transition(`<Days>30</Days>${to("GLACIER")}`),
+    "notImplemented",
+    /Transition to the storage class GLACIER is not implemented/,
+  )
+  const noncurrent = `<NoncurrentVersionTransition><NoncurrentDays>30</NoncurrentDays>${to("STANDARD_IA")}</NoncurrentVersionTransition>`
+  refuses(acting(noncurrent), "notImplemented", /NoncurrentVersionTransition/)
+  refuses(transition(`<Days>29</Days>${to("STANDARD_IA")}`), "invalidArgument", /greater than or equal to 30/)
+  refuses(transition(`<Days>-1</Days>${to("GLACIER")}`), "invalidArgument")
+  refuses(transition(to("GLACIER")), "malformedXml")
+  refuses(transition(`<Days>1</Days><Date>2030-01-01</Date>${to("GLACIER")}`), "malformedXml")
+  refuses(transition(`<Days>1</Days>${to("COLD")}`), "malformedXml")
+  refuses(transition("<Days>1</Days>"), "malformedXml")
+})
+
+test("any damage to a document gives rules that come back, or a refusal", () => {
+  const whole = `<${LIFECYCLE_DOCUMENT}>${acting(EXPIRE)}${filtered("<Tag><Key>k</Key><Value>v</Value></Tag>")}</${LIFECYCLE_DOCUMENT}>`
+  const bytes = Buffer.from(whole)
+  const attempt = (document: Uint8Array): void => {
+    try {
+      const root = parseXmlRoot(document, LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS)
+      const rules = lifecycleRulesOf(root, () => "made")
+      const stored = encodeLifecycleRules({ transitionMinimum: "varies_by_storage_class", rules })
+      assert.deepEqual(decodeLifecycleRules(stored).rules, rules)
+    } catch (error) {
+      assert.ok(isFailure(error), String(error))
+    }
+  }
+  for (let at = 0; at < bytes.length; at += 1) {
+    attempt(bytes.subarray(0, at))
+    attempt(Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1)]))
+    for (const other of ["<", ">", "/", "0", "-", "\u0000", "é"]) {
+      attempt(Buffer.concat([bytes.subarray(0, at), Buffer.from(other), bytes.subarray(at + 1)]))
+    }
+  }
+})
