@@ -320,6 +320,31 @@ test("a change whose plan requires a name is refused without it, with a message 
   assert.equal((await json("POST", "/v1/redundancy", { body: { policy: "replica:1", confirm: 1 } })).status, 400)
 })
 
+test("a change that makes buckets with object lock less safe is refused until all of them are named", async () => {
+  const { json, store } = world()
+  store.lockedBuckets = ["backups", "ledger"]
+  const body = { policy: "replica:1" }
+  const dry = await json("POST", "/v1/redundancy", { body: { ...body, dryRun: true } })
+  assert.match(JSON.stringify(dry.value), /"lockedBuckets":\["backups","ledger"\]/)
+  for (const lockedBuckets of [undefined, [], ["backups"], ["backups,ledger"]]) {
+    const { status, value } = await json("POST", "/v1/redundancy", { body: { ...body, lockedBuckets } })
+    assert.equal(status, 400)
+    assert.match(JSON.stringify(value), /"code":"invalidArgument".*--locked-buckets backups,ledger/)
+  }
+  assert.deepEqual(store.changes, [])
+  const made = await json("POST", "/v1/redundancy", { body: { ...body, lockedBuckets: ["ledger", "backups"] } })
+  assert.deepEqual([made.status, store.changes.length], [200, 1])
+})
+
+test("the cluster is left with an empty body, with none, and with buckets that are named", async () => {
+  const { json, store } = world()
+  for (const body of [undefined, {}, { lockedBuckets: ["backups"] }]) {
+    assert.equal((await json("POST", "/v1/cluster/leave", body === undefined ? {} : { body })).status, 200)
+  }
+  assert.deepEqual(store.touched, ["toDevices", "toDevices", "toDevices backups"])
+  assert.equal((await json("POST", "/v1/cluster/leave", { body: { lockedBucket: ["backups"] } })).status, 400)
+})
+
 test("the store's refusals are returned with their message, as a 4xx", async () => {
   const { json, store } = world()
   for (const [failure, status] of [

@@ -111,7 +111,7 @@ export class AdminApi {
     if (found === undefined) return notFound(rawPath)
     const { operation, target } = found
     const query = queryOf(operation, rawQuery)
-    const body = operation.request === undefined ? undefined : parseJson(await request.body(BODY_BYTES_MAX))
+    const body = operation.request && bodyOf(operation, await request.body(BODY_BYTES_MAX))
     const result = await operation.run(this.#services, { target, query, body })
     const { status, schema } = operation.response
     const text = schema === undefined ? "" : `${JSON.stringify(result)}\n`
@@ -165,6 +165,9 @@ function queryOf(operation: Operation, rawQuery: string): ReadonlyMap<string, st
   }
   return query
 }
+
+const bodyOf = ({ isBodyOptional = false }: Operation, bytes: Uint8Array): unknown =>
+  isBodyOptional && bytes.length === 0 ? {} : parseJson(bytes)
 
 function parseJson(bytes: Uint8Array): unknown {
   try {

@@ -46,7 +46,12 @@ function operationJson(operation: Operation, components: Map<string, Json>): Jso
     parameters: [...inPath, ...inQuery],
     ...(operation.request === undefined
       ? {}
-      : { requestBody: { required: true, content: json(schemaOf(operation.request, "input", components)) } }),
+      : {
+          requestBody: {
+            required: operation.isBodyOptional !== true,
+            content: json(schemaOf(operation.request, "input", components)),
+          },
+        }),
     responses: {
       [status]: { description: status === 204 ? "done" : "the result", ...content },
       401: { description: "the token is missing or wrong", content: json(schemaOf(ERROR, "output", components)) },

@@ -39,6 +39,8 @@ export interface Operation {
   readonly summary: string
   readonly parameters: readonly { readonly name: string; readonly description: string }[]
   readonly request: z.ZodType | undefined
+  /** A request without a body is one with an empty object. */
+  readonly isBodyOptional?: boolean
   readonly response: { readonly status: number; readonly schema: z.ZodType | undefined }
   run(services: Services, input: OperationInput): Promise<unknown>
 }

@@ -2,7 +2,7 @@
  * The operations of `/v1` on the store itself: status, devices, redundancy, repair, scrub, jobs.
  *
  * Changes accept `dryRun`: the reply is then the plan, and nothing is changed. If the plan has a `confirmBy`, the
- * request must repeat it as `confirm`.
+ * request must repeat it as `confirm`; if it has `lockedBuckets`, the request must repeat those.
  */
 import type { z } from "zod"
 import { fail } from "../base/failures.js"
@@ -33,6 +33,7 @@ const act = (request: Operation["request"], { schema: reply, ...row }: Row): Ope
 interface RequestedChange {
   readonly dryRun: boolean
   readonly confirm?: string | undefined
+  readonly lockedBuckets?: readonly string[] | undefined
   readonly change: StoreChange
 }
 
@@ -46,10 +47,10 @@ const change = (
     ...row,
     schema: schema.CHANGE,
     run: async ({ store }, input) => {
-      const { dryRun, confirm, change: request } = read(input)
+      const { dryRun, confirm, lockedBuckets, change: request } = read(input)
       return dryRun
         ? { applied: false, plan: await store.plan(request) }
-        : { applied: true, ...(await store.change(request, confirm)) }
+        : { applied: true, ...(await store.change(request, confirm, lockedBuckets)) }
     },
   })
 
@@ -196,13 +197,16 @@ const CONVERSION_OPERATIONS: readonly Operation[] = [
     schema: schema.CONVERSION,
     run: ({ conversion }, { body }) => conversion.toDatabase(parseBody(schema.TO_DATABASE, body)),
   }),
-  act(undefined, {
-    id: "leaveCluster",
-    path: "/v1/cluster/leave",
-    summary: "Begins to move the metadata from the database to the devices of the only node that is left.",
-    schema: schema.CONVERSION,
-    run: ({ conversion }) => conversion.toDevices(),
-  }),
+  {
+    ...act(schema.TO_DEVICES, {
+      id: "leaveCluster",
+      path: "/v1/cluster/leave",
+      summary: "Begins to move the metadata from the database to the devices of the only node that is left.",
+      schema: schema.CONVERSION,
+      run: ({ conversion }, { body }) => conversion.toDevices(parseBody(schema.TO_DEVICES, body).lockedBuckets),
+    }),
+    isBodyOptional: true,
+  },
 ]
 
 const LAYOUT_OPERATIONS: readonly Operation[] = [

@@ -311,7 +311,12 @@ const confirm = z
   .max(4096)
   .optional()
   .describe("the plan's confirmBy; a change whose plan has one is refused without it")
-const request = { confirm, dryRun }
+const lockedBuckets = z
+  .array(z.string().min(1).max(255))
+  .max(1024)
+  .optional()
+  .describe("the plan's lockedBuckets; a change whose plan has some is refused unless all of them are named")
+const request = { confirm, lockedBuckets, dryRun }
 const path = z
   .string()
   .max(4096)
@@ -357,6 +362,13 @@ export const TO_DATABASE = z
   })
   .meta({ id: "ToDatabase" })
 
+export const TO_DEVICES = z
+  .strictObject({
+    lockedBuckets: lockedBuckets.describe(
+      "all buckets with object lock that hold versions; the refusal of a request without them lists them",
+    ),
+  })
+  .meta({ id: "ToDevices" })
 export const CHANGE_NODE = z.strictObject(request).meta({ id: "ChangeNode" })
 export const FORGET_NODE = z.strictObject({ acceptLoss, ...request }).meta({ id: "ForgetNode" })
 export const SET_WEIGHT = z.strictObject({ weight, ...request }).meta({ id: "SetWeight" })
@@ -413,6 +425,11 @@ export const PLAN = z
       .string()
       .optional()
       .describe("for a change that reduces safety or is likely a mistake: the text that a person must repeat"),
+    lockedBuckets: z
+      .array(z.string())
+      .optional()
+      .describe("buckets with object lock that would be less safe than promised, which a person must name"),
+    moreLockedBuckets: count.optional().describe("how many there are beside those that are listed; absent: none"),
   })
   .meta({ id: "Plan" })
 export const CHANGE = z

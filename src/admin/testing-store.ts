@@ -4,6 +4,7 @@
  */
 import type { AccessKey, Account, Accounts, KeyOwner, NewKey } from "../access/contract.js"
 import { Denials } from "../access/index.js"
+import { requireLockedNames } from "../base/locked-names.js"
 import { fail } from "../base/failures.js"
 import { parseAccountId, parseAccessKeyId, parseBucketId, parseDeviceId, parseStoreId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber, BucketName } from "../base/ids.js"
@@ -63,8 +64,8 @@ export class FakeStore implements Accounts {
       this.#touch(`toDatabase ${request.databaseUrl} ${request.node ?? ""}`)
       return { state: "copying", progress: "0 rows copied" }
     },
-    toDevices: async () => {
-      this.#touch("toDevices")
+    toDevices: async (lockedBuckets = []) => {
+      this.#touch(["toDevices", ...lockedBuckets].join(" "))
       return { state: "switching", progress: "requests wait" }
     },
     report: () => ({ state: "done", progress: "the database keeps the metadata", settings: { "--node": "a" } }),
@@ -83,6 +84,8 @@ export class FakeStore implements Accounts {
   shown: Partial<StoreReport> = {}
   /** The `confirmBy` of plans. */
   confirmBy: string | undefined
+  /** The `lockedBuckets` of plans. */
+  lockedBuckets: readonly string[] = []
   readonly changes: StoreChange[] = []
   repair: RepairReport = REPAIR
   readonly jobs = new Map<string, JobReport>([
@@ -91,14 +94,17 @@ export class FakeStore implements Accounts {
   readonly operations: StoreOperations = {
     plan: async change => {
       this.#touch("plan")
-      return { ...planOf(change), ...(this.confirmBy === undefined ? {} : { confirmBy: this.confirmBy }) }
+      const { confirmBy, lockedBuckets } = this
+      const locked = lockedBuckets.length === 0 ? {} : { lockedBuckets }
+      return { ...planOf(change), ...(confirmBy === undefined ? {} : { confirmBy }), ...locked }
     },
-    change: async (change, confirm) => {
+    change: async (change, confirm, named = []) => {
       this.#touch("change")
       if (this.confirmBy !== undefined && confirm !== this.confirmBy) {
         const { warnings } = planOf(change)
         throw fail("invalidArgument", { message: `${warnings.join()}; send "confirm": "${this.confirmBy}"` })
       }
+      requireLockedNames("as asked", { listed: this.lockedBuckets, more: 0 }, named)
       this.changes.push(change)
       return { plan: planOf(change), generation: 5 + this.changes.length }
     },

@@ -3,6 +3,7 @@ import type { z } from "zod"
 import { STORE_SCHEMAS } from "../admin/index.js"
 import { Unreachable, type AdminClient } from "../client/index.js"
 import { checked } from "./checked.js"
+import { namedBuckets } from "./confirm.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { answer } from "./output.js"
@@ -30,8 +31,15 @@ export const initCluster = (io: CliIo, databaseUrl: string, options: InitOptions
     return client.post("/v1/cluster/init", { databaseUrl, node, zone, machine, nodeListen, nodeAddress })
   })
 
-export const leaveCluster = (io: CliIo, options: StoreCommandOptions, signal: AbortSignal): Promise<void> =>
-  follow(io, options, signal, client => client.post("/v1/cluster/leave", {}))
+export interface LeaveOptions extends StoreCommandOptions {
+  readonly lockedBuckets?: string
+}
+
+export const leaveCluster = (io: CliIo, options: LeaveOptions, signal: AbortSignal): Promise<void> =>
+  follow(io, options, signal, client => {
+    const lockedBuckets = namedBuckets(options)
+    return client.post("/v1/cluster/leave", lockedBuckets.length === 0 ? {} : { lockedBuckets })
+  })
 
 async function follow(
   io: CliIo,

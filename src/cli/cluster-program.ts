@@ -7,11 +7,10 @@ import { RealRandom } from "../seams/random/real.js"
 import type { Finding } from "../sql/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
-import { initCluster, leaveCluster, type InitOptions } from "./cluster-conversion.js"
-import { group, numberOf, withJson, withStore } from "./options.js"
+import { initCluster, leaveCluster, type InitOptions, type LeaveOptions } from "./cluster-conversion.js"
+import { group, numberOf, withJson, withLocked, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { reconcileCommand, type ReconcileOptions } from "./reconcile-command.js"
-import type { StoreCommandOptions } from "./store-commands.js"
 import { printable } from "./text.js"
 
 const URL_VARIABLE = SETTINGS.cluster.environment
@@ -47,11 +46,11 @@ export function addClusterCommands(program: Command, io: CliIo, signal: AbortSig
     .action(async (url: string | undefined, options: DatabaseOptions & InitOptions) =>
       initCluster(io, await databaseUrl(io, url, options), options, signal),
     )
-  withStore(cluster.command("leave"))
+  withLocked(withStore(cluster.command("leave")))
     .description(
       "move the metadata back to the devices of the only node that is left; requests wait or fail with 503 meanwhile",
     )
-    .action((options: StoreCommandOptions) => leaveCluster(io, options, signal))
+    .action((options: LeaveOptions) => leaveCluster(io, options, signal))
 }
 
 const REPORT_NAME = "hayloft-reconcile.jsonl"

@@ -1,7 +1,8 @@
 /**
  * Confirmation: shows the consequences of a change and asks before making it. A change that makes the store less safe
- * also requires its name.
+ * also requires its name, and one that makes buckets with object lock less safe requires theirs.
  */
+import { LOCKED_FLAG } from "../base/locked-names.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import type { OutputOptions } from "./output.js"
@@ -9,15 +10,35 @@ import type { OutputOptions } from "./output.js"
 export interface ConfirmOptions extends OutputOptions {
   readonly yes?: boolean
   readonly confirm?: string
+  /** Names with commas between them. */
+  readonly lockedBuckets?: string
 }
 
 const NOTHING = "nothing was changed"
 
+/** What has to be repeated beside yes. */
+interface Repeated {
+  readonly name?: string | undefined
+  readonly lockedBuckets?: readonly string[] | undefined
+}
+
+/** The buckets that `--locked-buckets` names. */
+export const namedBuckets = ({ lockedBuckets = "" }: Pick<ConfirmOptions, "lockedBuckets">): readonly string[] =>
+  lockedBuckets
+    .split(",")
+    .map(name => name.trim())
+    .filter(name => name !== "")
+
 /**
- * `text` describes the change. Throws unless `--yes` is set or the user agrees at the terminal, and, if there is a
- * `name`, unless `--confirm` contains it or the user types it.
+ * `text` describes the change. Throws unless `--yes` is set or the user agrees at the terminal, and unless the name that
+ * is to be repeated is that of `--confirm`, or the user types it; the same for the buckets and `--locked-buckets`.
  */
-export async function confirm(io: CliIo, options: ConfirmOptions, text: string, name?: string): Promise<void> {
+export async function confirm(
+  io: CliIo,
+  options: ConfirmOptions,
+  text: string,
+  { name, lockedBuckets = [] }: Repeated = {},
+): Promise<void> {
   const { yes = false, confirm: confirmed } = options
   if (options.json === true) io.error(yes ? "" : text)
   else await io.out(text)
@@ -28,7 +49,10 @@ export async function confirm(io: CliIo, options: ConfirmOptions, text: string, 
       io.error("Do it? [y/N] ")
       if (!/^y(es)?$/i.test(await nextOf(lines))) throw new CliError("failed", NOTHING)
     }
-    if (name !== undefined && confirmed !== name) await askName(io, lines, name, confirmed)
+    if (name !== undefined && confirmed !== name) await askName(io, lines, ["--confirm", name], confirmed)
+    const named = namedBuckets(options)
+    if (lockedBuckets.every(bucket => named.includes(bucket))) return
+    await askName(io, lines, [LOCKED_FLAG, lockedBuckets.join(",")], options.lockedBuckets)
   } finally {
     await lines.return(undefined)
   }
@@ -37,13 +61,13 @@ export async function confirm(io: CliIo, options: ConfirmOptions, text: string, 
 async function askName(
   io: CliIo,
   lines: AsyncGenerator<string>,
-  name: string,
+  [flag, name]: readonly [flag: string, name: string],
   confirmed: string | undefined,
 ): Promise<void> {
   if (confirmed !== undefined)
-    throw new CliError("usage", `${NOTHING}; the plan requires --confirm ${name}, not ${confirmed}`)
+    throw new CliError("usage", `${NOTHING}; the plan requires ${flag} ${name}, not ${confirmed}`)
   if (!io.inputIsTerminal) {
-    throw new CliError("usage", `${NOTHING}; read the warnings of the plan, and add --confirm ${name}`)
+    throw new CliError("usage", `${NOTHING}; read the warnings of the plan, and add ${flag} ${name}`)
   }
   io.error(`Type ${name} to confirm: `)
   if ((await nextOf(lines)) !== name) throw new CliError("failed", NOTHING)

@@ -42,7 +42,7 @@ export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmO
         `every row of the metadata store in ${metadataStore} can be read\n`,
       )
     }
-    await confirm(io, options, planText(metadataStore, lost), basename(path))
+    await confirm(io, options, planText(metadataStore, lost), { name: basename(path) })
     await stores.giveUpLostRows(metadataStore, host)
     const hasNeedles = lost.some(({ ranges }) => ranges.some(range => familiesOf(range).includes("needles")))
     // The volumes contain the needle index: the next start rebuilds it.

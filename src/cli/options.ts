@@ -1,5 +1,6 @@
 /** Options that commands share. */
 import type { Command } from "commander"
+import { LOCKED_FLAG } from "../base/locked-names.js"
 import { CliError } from "./exit-codes.js"
 
 const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
@@ -21,11 +22,18 @@ export const withStore = (command: Command): Command =>
 
 /** Options of every command that changes the devices or the redundancy of a store. */
 export const withChange = (command: Command): Command =>
-  withStore(command)
+  withLocked(withStore(command))
     .option("--dry-run", "show the plan and change nothing")
     .option("--yes", "carry out the plan without asking")
     .option("--confirm <NAME>", "in addition to --yes, if the plan requires a name: the policy or the folder")
     .option("--wait", "wait until all shards are in their places")
+
+/** The option of every command that may leave buckets with object lock less safe. */
+export const withLocked = (command: Command): Command =>
+  command.option(
+    `${LOCKED_FLAG} <NAME,...>`,
+    "name the buckets with object lock that would be less safe, if the command requires it",
+  )
 
 /** Throws unless the text is a number. */
 export function numberOf(text: string, what: string): number {

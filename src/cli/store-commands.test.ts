@@ -142,6 +142,25 @@ test("a change that makes the store less safe requires its name", async () => {
   assert.equal(store.changes.length, 3)
 })
 
+test("a change that makes buckets with object lock less safe requires their names", async () => {
+  store.lockedBuckets = ["backups", "ledger"]
+  const args = ["device", "remove", ID]
+  const script = await hayloft([...args, "--yes"])
+  assert.deepEqual([script.code, store.changes], [2, []])
+  assert.match(script.error, /nothing was changed; .* add --locked-buckets backups,ledger/)
+  assert.equal((await hayloft([...args, "--yes", "--locked-buckets", "backups"])).code, 2)
+  for (const types of ["y\n", "y\nbackups\n", "y\ny\n", "n\nbackups,ledger\n"]) {
+    assert.deepEqual([(await hayloft(args, { types })).code, store.changes], [1, []], types)
+  }
+  assert.equal((await hayloft(args, { types: "y\nbackups,ledger\n" })).code, 0)
+  assert.equal((await hayloft([...args, "--yes", "--locked-buckets", "ledger, backups"])).code, 0)
+  assert.equal(store.changes.length, 2)
+  store.confirmBy = "replica:1"
+  assert.equal((await hayloft(args, { types: "y\nreplica:1\nbackups,ledger\n" })).code, 0)
+  assert.equal((await hayloft([...args, "--yes", "--locked-buckets", "backups,ledger"])).code, 2)
+  assert.equal(store.changes.length, 3)
+})
+
 test("--json prints one value: the plan of a dry run, or the change", async () => {
   const dry = await hayloft(["device", "drain", ID, "--dry-run", "--json"])
   assert.match(dry.out, /^\{"applied":false,"plan":\{"summary":"drainDevice as asked"[^\n]*\}\n$/)

@@ -223,9 +223,9 @@ export class StoreCommands {
       const [path, body] = await requestOf(client)
       const planned = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, dryRun: true }))
       if (options.dryRun === true) return this.#answer(planned, planText(planned.plan))
-      await confirm(this.io, options, planText(planned.plan), planned.plan.confirmBy)
-      const { confirmBy } = planned.plan
-      const confirmation = confirmBy === undefined ? {} : { confirm: confirmBy }
+      const { confirmBy, lockedBuckets } = planned.plan
+      await confirm(this.io, options, planText(planned.plan), { name: confirmBy, lockedBuckets })
+      const confirmation = { ...(confirmBy && { confirm: confirmBy }), ...(lockedBuckets && { lockedBuckets }) }
       const made = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, ...confirmation }))
       if (options.wait === true) await this.#waitUntilSettled(client)
       await this.#answer(made, options.wait === true ? "done\n" : "started; hayloft status shows the progress\n")

@@ -19,6 +19,7 @@ export { drainNode, forgetNode, markNodeLost, removeNode, useNode } from "./node
 export { addLearner, dropReplicas, forgetLearners, nextReplicaStep, promoteLearner, tabletOf } from "./replicas-core.js"
 export { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"
 export { previewChange, reencodingOf, type Preview, type PreviewFacts, type Reencoding } from "./preview-core.js"
+export { survivesLess } from "./promises-core.js"
 export { domainsOfHome, layoutOf } from "./record-layout-core.js"
 export { revertLayout } from "./revert-layout-core.js"
 export { SafetyEvaluator, type Safety, type SafetyInput } from "./safety-core.js"

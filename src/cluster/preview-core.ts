@@ -185,7 +185,7 @@ function survivesOf(
   return before && during && after && { before: before.now, during: during.now, after: after.now }
 }
 
-function safetyInputOf(
+export function safetyInputOf(
   record: ControlRecord,
   policies: readonly PolicyUse[],
   facts: PreviewFacts,
@@ -217,7 +217,7 @@ function fewestHolders(tablets: readonly ControlTablet[]): ControlTablet | undef
 }
 
 /** The record once all work is done; offline devices are still offline. */
-function settled(record: ControlRecord): ControlRecord {
+export function settled(record: ControlRecord): ControlRecord {
   const devices = record.devices
     .filter(({ state }) => state !== "decommissioning")
     .map((device): ControlDevice => (device.state === "rebuilding" ? { ...device, state: "active" } : device))

@@ -18,14 +18,28 @@ const id = parseDeviceId("00000000000000a1")
 const OPERATIONS: readonly NodeOperation[] = [
   { kind: "plan", change: { kind: "addDevice", path: "/mnt/é", weight: undefined } },
   { kind: "plan", change: { kind: "addDevice", path: "/mnt/b", weight: 2.5 } },
-  { kind: "change", change: { kind: "replaceDevice", id, path: "/mnt/c", acceptLoss: true }, confirm: "/mnt/c" },
-  { kind: "change", change: { kind: "replaceDevice", id, path: "/mnt/c", acceptLoss: false }, confirm: undefined },
+  {
+    kind: "change",
+    change: { kind: "replaceDevice", id, path: "/mnt/c", acceptLoss: true },
+    confirm: "/mnt/c",
+    lockedBuckets: [],
+  },
+  {
+    kind: "change",
+    change: { kind: "replaceDevice", id, path: "/mnt/c", acceptLoss: false },
+    confirm: undefined,
+    lockedBuckets: [],
+  },
   { kind: "check", id },
   { kind: "scrub", id },
   { kind: "scrub", id: undefined },
   { kind: "throttle", job: "repair", throttle: 0.5 },
   { kind: "wake", job: "repair" },
   { kind: "orphans" },
+  {
+    ...{ kind: "change", change: { kind: "addDevice", path: "/mnt/d", weight: undefined }, confirm: undefined },
+    lockedBuckets: ["backups", "ledger"],
+  },
 ]
 const LOSSES = { before: 2, during: -1, after: 1 }
 const PLAN = {
@@ -50,6 +64,7 @@ const RESULTS: readonly NodeOperationResult[] = [
   { kind: "job", job: { name: "repair", state: "failed", progress: "-", lastError: "why", throttle: 2 } },
   { kind: "job", job: { name: "repair", state: "idle", progress: "", throttle: 2 } },
   { kind: "done" },
+  { kind: "planned", plan: { ...PLAN, lockedBuckets: ["backups"], moreLockedBuckets: 7 } },
 ]
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")
 const GOLDEN = readFileSync(new URL("../../../src/format/golden/node-operation-v1.txt", import.meta.url), "utf8")

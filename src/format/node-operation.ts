@@ -28,7 +28,13 @@ export type FolderChange =
 
 export type NodeOperation =
   | { readonly kind: "plan"; readonly change: FolderChange }
-  | { readonly kind: "change"; readonly change: FolderChange; readonly confirm: string | undefined }
+  | {
+      readonly kind: "change"
+      readonly change: FolderChange
+      readonly confirm: string | undefined
+      /** Buckets with object lock that the operator has named. */
+      readonly lockedBuckets: readonly string[]
+    }
   | { readonly kind: "check"; readonly id: DeviceId }
   /** Undefined: all devices of the node. */
   | { readonly kind: "scrub"; readonly id: DeviceId | undefined }
@@ -64,6 +70,8 @@ interface SentPlan {
   readonly usableBytesAfter?: number
   readonly warnings: readonly string[]
   readonly confirmBy?: string
+  readonly lockedBuckets?: readonly string[]
+  readonly moreLockedBuckets?: number
 }
 
 interface SentJob {
@@ -86,6 +94,9 @@ export type NodeOperationResult =
   | { readonly kind: "job"; readonly job: SentJob }
   | { readonly kind: "done" }
 
+/** A member that is left out if there is nothing to send. */
+const ifAny = (texts: readonly string[]): readonly unknown[] => (texts.length === 0 ? [] : [texts])
+
 const flag = (value: boolean): number => (value ? 1 : 0)
 
 const packFolderChange = (change: FolderChange): readonly unknown[] =>
@@ -98,7 +109,7 @@ function membersOf(operation: NodeOperation): readonly unknown[] {
     case "plan":
       return [packFolderChange(operation.change)]
     case "change":
-      return [packFolderChange(operation.change), operation.confirm ?? null]
+      return [packFolderChange(operation.change), operation.confirm ?? null, ...ifAny(operation.lockedBuckets)]
     case "check":
       return [operation.id]
     case "scrub":
@@ -123,7 +134,10 @@ export const decodeNodeOperation = (bytes: Uint8Array): NodeOperation =>
       case "plan":
         return { kind, change: readFolderChange(row.row()) }
       case "change":
-        return { kind, change: readFolderChange(row.row()), confirm: row.optional(() => row.text()) }
+        return {
+          ...{ kind, change: readFolderChange(row.row()), confirm: row.optional(() => row.text()) },
+          lockedBuckets: row.optional(() => row.texts()) ?? [],
+        }
       case "check":
         return { kind, id: readDeviceId(row) }
       case "scrub":
@@ -147,6 +161,7 @@ const packPlan = (plan: SentPlan): readonly unknown[] => [
   ...[plan.movedBytes, plan.reencodedBytes, plan.hours, packLosses(plan.survives)],
   ...[orNull(plan.survivesMachines, packLosses), orNull(plan.survivesZones, packLosses)],
   ...[plan.usableBytesBefore ?? null, plan.usableBytesAfter ?? null, plan.warnings, plan.confirmBy ?? null],
+  ...(plan.lockedBuckets === undefined ? [] : [plan.lockedBuckets, plan.moreLockedBuckets ?? 0]),
 ]
 
 function resultMembers(result: NodeOperationResult): readonly unknown[] {
@@ -213,6 +228,8 @@ function readPlan(row: RecordReader): SentPlan {
   const [machines, zones] = [row.optional(() => readLosses(row.row())), row.optional(() => readLosses(row.row()))]
   const [before, after] = [row.optional(() => row.number()), row.optional(() => row.number())]
   const [warnings, confirmBy] = [row.texts(), textIn(row)]
+  const lockedBuckets = row.optional(() => row.texts())
+  const moreLockedBuckets = row.optional(() => row.number()) ?? 0
   return {
     ...known,
     ...(machines && { survivesMachines: machines }),
@@ -221,6 +238,8 @@ function readPlan(row: RecordReader): SentPlan {
     ...(after === undefined ? {} : { usableBytesAfter: after }),
     warnings,
     ...(confirmBy === undefined ? {} : { confirmBy }),
+    ...(lockedBuckets === undefined ? {} : { lockedBuckets }),
+    ...(moreLockedBuckets === 0 ? {} : { moreLockedBuckets }),
   }
 }
 

@@ -11,6 +11,7 @@
 import { resolve } from "node:path"
 import { assert, must } from "../base/assert.js"
 import { asFailure, fail, type Failure } from "../base/failures.js"
+import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
 import { clusterConfigOf, type ClusterConfig, type ServeConfig } from "../config/index.js"
 import { probeAddress } from "../http/index.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
@@ -162,7 +163,7 @@ export class Conversion implements StoreConversion {
     this.host().seams.telemetry.log.info("conversion_step", { step: name })
   }
 
-  async toDevices(): Promise<ConversionReport> {
+  async toDevices(lockedBuckets: readonly string[] = []): Promise<ConversionReport> {
     const session = this.begin()
     const { store, running, config } = session
     const { node } = store
@@ -172,6 +173,11 @@ export class Conversion implements StoreConversion {
     const live = node.metadata.live.nodes.map(each => each.node)
     const why = whyStay(running.engine.recordManager.record, node.name, live)
     if (why !== undefined) throw fail("conflict", { message: why })
+    const locked = await running.engine.services.buckets.locked()
+    const change = "the metadata moves from the database to the devices of this machine"
+    requireLockedNames(change, lockedNamesOf(locked.map(({ name }) => name)), lockedBuckets)
+    // Another request may have begun meanwhile.
+    this.begin()
     this.shown = { state: "switching", progress: "requests wait until all rows are on the devices" }
     this.want((current, front) => this.switchToDevices(current, front))
     return this.report()

@@ -52,6 +52,20 @@ export const chosenPolicies = query("ChosenPolicies", view =>
   ),
 )
 
+/** A bucket with object lock and versions, and its own policy. */
+export interface LockedBucket {
+  readonly name: BucketName
+  readonly policy: Policy | undefined
+}
+
+/** In the order of their names. A bucket without a version has nothing to protect. */
+export const lockedBuckets = query("LockedBuckets", (view): readonly LockedBucket[] =>
+  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+    .filter(({ id, lock }) => lock !== undefined && readCounters(view, id).versions > 0)
+    .map(({ name, policy }) => ({ name, policy }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1)),
+)
+
 export const usageOfBucket = query(
   "UsageOfBucket",
   (view, id: BucketId) => view.get("buckets", bucketRowKey(id)) && readCounters(view, id),
@@ -252,6 +266,11 @@ export class BucketService implements Buckets {
   /** The same from the current rows, with the bytes of each bucket. */
   async policiesWithBytes(): Promise<readonly (ChosenPolicy & { readonly bytes: number })[]> {
     return this.metadata.ask(chosenPolicies())
+  }
+
+  /** Buckets with object lock that hold versions, in the order of their names. */
+  async locked(): Promise<readonly LockedBucket[]> {
+    return this.metadata.ask(lockedBuckets())
   }
 
   /** The bucket's object bytes and its own policy. Throws `noSuchBucket`. */

@@ -1,5 +1,6 @@
 /** Objects: buckets, objects, versions, multipart uploads, listings; their commands and services. */
 export type * from "./contract.js"
+export type { LockedBucket } from "./bucket-service.js"
 export type { AbortedWaits } from "./jobs/aborted-blocks.js"
 export type { OrphanReport } from "./jobs/orphans.js"
 export { createServices, type Services } from "./services.js"

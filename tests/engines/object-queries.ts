@@ -8,6 +8,7 @@ import {
   bucketsOfAccount,
   chosenPolicies,
   holdingsOfBucket,
+  lockedBuckets,
   readSetting,
   uploadsOfBucket,
   usageOfBucket,
@@ -115,6 +116,7 @@ const BUCKET_QUERIES: readonly PlayKind[] = [
   queryKind("ChosenPolicies", () => chosenPolicies()),
   queryKind("UsageOfBucket", scene => usageOfBucket(scene.bucketId())),
   queryKind("HoldingsOfBucket", scene => holdingsOfBucket(scene.bucketName())),
+  queryKind("LockedBuckets", () => lockedBuckets()),
   queryKind("UploadsOfBucket", scene => {
     const page = uploadsPage(scene)
     return page && uploadsOfBucket(page)

@@ -61,7 +61,7 @@ async function operate(own: StoreOperations, operation: NodeOperation): Promise<
     case "plan":
       return { kind: "planned", plan: await own.plan(operation.change) }
     case "change":
-      return { kind: "changed", ...(await own.change(operation.change, operation.confirm)) }
+      return { kind: "changed", ...(await own.change(operation.change, operation.confirm, operation.lockedBuckets)) }
     case "check":
       return { kind: "checked", ...(await own.checkDevice(operation.id)) }
     case "scrub":
@@ -115,10 +115,15 @@ export class ClusterOperations implements StoreOperations {
     return (await ask(there.node, { kind: "plan", change: there.change }, "planned")).plan
   }
 
-  async change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange> {
+  async change(
+    change: StoreChange,
+    confirm: string | undefined,
+    lockedBuckets: readonly string[] = [],
+  ): Promise<AppliedChange> {
     const there = this.elsewhere(change)
-    if (there === undefined) return this.own.change(change, confirm)
-    const { plan, generation } = await ask(there.node, { kind: "change", change: there.change, confirm }, "changed")
+    if (there === undefined) return this.own.change(change, confirm, lockedBuckets)
+    const operation = { kind: "change", change: there.change, confirm, lockedBuckets } as const
+    const { plan, generation } = await ask(there.node, operation, "changed")
     return { plan, generation }
   }
 

@@ -88,6 +88,13 @@ export interface ChangePlan {
   readonly warnings: readonly string[]
   /** Text to repeat for a change that is less safe or probably a mistake; absent: yes is enough. */
   readonly confirmBy?: string
+  /**
+   * Buckets with object lock that would be less safe than they were promised to be, which the operator has to name.
+   * Absent: none.
+   */
+  readonly lockedBuckets?: readonly string[]
+  /** How many there are beside those that are listed; absent: none. */
+  readonly moreLockedBuckets?: number
 }
 
 export interface AppliedChange {
@@ -143,9 +150,10 @@ export interface StoreOperations {
   plan(change: StoreChange): Promise<ChangePlan>
   /**
    * Resolves when the change is durable and in force; the work that it causes runs in the background. Throws
-   * `invalidArgument` if the plan has a `confirmBy` and `confirm` differs from it.
+   * `invalidArgument` if the plan has a `confirmBy` and `confirm` differs from it, or if `lockedBuckets` lacks one of the
+   * plan's.
    */
-  change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange>
+  change(change: StoreChange, confirm: string | undefined, lockedBuckets?: readonly string[]): Promise<AppliedChange>
   /** Probes a device now; an offline device that works takes part again and is rebuilt. */
   checkDevice(id: DeviceId): Promise<DeviceCheck>
   redundancy(): Promise<RedundancyReport>

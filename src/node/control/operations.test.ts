@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { isFailure } from "../../base/failures.js"
-import { objectKeyOfText, parseBucketName } from "../../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import { ALL_NEEDLES } from "../../block/index.js"
@@ -139,4 +139,36 @@ test("a plan for a bucket accounts for its contents", async () => {
   await machine.clock.runUntil(operations.change(setRedundancy("replica:2", "bucket"), "replica:2"))
   assert.equal((await planned("replica:2")).reencodedBytes, 0)
   assert.equal((await planned("ec:2+2")).reencodedBytes, 2 * bytes.length)
+})
+
+test("a change that makes a bucket with object lock less safe requires its name", async () => {
+  const machine = new Machine({ devices: 4, blockBytes: 64 * KIB })
+  const engine = await machine.open()
+  const { buckets, objects } = engine.services
+  const made = (name: string, hasLock: boolean) =>
+    machine.clock.runUntil(
+      buckets.create({ name: parseBucketName(name), owner: parseAccountId("root"), location: "", hasLock }),
+    )
+  const [locked] = [await made("locked", true), await made("open", false), await made("locked-and-empty", true)]
+  const operations = operationsOf(machine, engine)
+  const plan = () => machine.clock.runUntil(operations.plan(setRedundancy("replica:1", undefined)))
+  assert.equal((await plan()).lockedBuckets, undefined, "nothing is stored in it")
+  const what = { attributes: { headers: {}, userMetadata: [] }, tags: [], signal: noSignal }
+  const body = sourceOf(Buffer.from("kept"))
+  await machine.clock.runUntil(
+    objects.put({ bucket: locked, key: objectKeyOfText("a"), conditions: {}, ...what, body }),
+  )
+  assert.deepEqual((await plan()).lockedBuckets, ["locked"])
+  const { generation } = engine.recordManager.record
+  const change = (named: readonly string[] | undefined) =>
+    machine.clock.runUntil(operations.change(setRedundancy("replica:1", undefined), "replica:1", named))
+  for (const named of [undefined, [], ["open"]]) {
+    await assert.rejects(
+      change(named),
+      error => isFailure(error, "invalidArgument") && /"lockedBuckets": \["locked"\]/.test(error.message),
+    )
+  }
+  assert.equal(engine.recordManager.record.generation, generation, "nothing was changed")
+  await change(["locked"])
+  assert.equal(textOfPolicy(engine.recordManager.record.policy), "replica:1")
 })

@@ -16,6 +16,7 @@ import type {
 import type { JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation, type NodeName } from "../../base/ids.js"
+import { lockedNamesText, requireLockedNames, type LockedNames } from "../../base/locked-names.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import {
   claimDevice,
@@ -35,6 +36,7 @@ import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
 import { chosen, decideChange, summaryOf } from "./decide-change-core.js"
 import { layoutDetails } from "./layout-details-core.js"
+import { lockedAtRisk } from "./locked-at-risk-core.js"
 import { notesOf, type NewDisk, type PolicyStep } from "./plan-warnings-core.js"
 
 /** Properties that a folder would have as a device. */
@@ -153,10 +155,15 @@ export class EngineOperations implements StoreOperations {
     if (change.kind === "forgetNode") this.sources.nodes?.checkLost(change.node)
   }
 
-  async change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange> {
+  async change(
+    change: StoreChange,
+    confirm: string | undefined,
+    lockedBuckets: readonly string[] = [],
+  ): Promise<AppliedChange> {
     // Check the change before taking the folder: taking it makes it a device, and it would no longer be empty.
     const planned = await this.plan(change)
     checkConfirmed(planned, confirm)
+    checkLockedNamed(planned, lockedBuckets)
     const taken = "path" in change ? await this.take(change.path) : undefined
     try {
       const newDevice = taken && (await this.newDeviceOf(taken))
@@ -257,6 +264,7 @@ export class EngineOperations implements StoreOperations {
     const newDisk =
       found && device && change.kind === "addDevice" ? newDiskOf(before, after, device, found, facts) : undefined
     const { warnings, confirmBy } = notesOf(change, preview, policyStep(change, preview, holdings), newDisk)
+    const locked = lockedAtRisk(change, await buckets.locked(), { before, after }, facts)
     return {
       summary: summaryOf(change),
       policyBefore: textOfPolicy(preview.policyBefore),
@@ -275,8 +283,10 @@ export class EngineOperations implements StoreOperations {
       ...(preview.survivesZones && { survivesZones: preview.survivesZones }),
       ...(preview.usableBefore === undefined ? {} : { usableBytesBefore: Math.round(preview.usableBefore) }),
       ...(preview.usableAfter === undefined ? {} : { usableBytesAfter: Math.round(preview.usableAfter) }),
-      warnings,
+      warnings: [...warnings, ...lockedWarnings(locked)],
       ...(confirmBy === undefined ? {} : { confirmBy }),
+      ...(locked.listed.length === 0 ? {} : { lockedBuckets: locked.listed }),
+      ...(locked.more === 0 ? {} : { moreLockedBuckets: locked.more }),
     }
   }
 
@@ -466,6 +476,19 @@ function reencodingsOf(
     return reencodingOf(holdings.policy ?? before.policy, chosen(change.policy) ?? after.policy, holdings.bytes)
   const allBytes = policies.reduce((sum, { bytes }) => sum + bytes, 0)
   return reencodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
+}
+
+const lockedWarnings = (locked: LockedNames): readonly string[] =>
+  locked.listed.length === 0
+    ? []
+    : [`buckets with object lock would be less safe than they were promised to be: ${lockedNamesText(locked)}`]
+
+/** Throws `invalidArgument`, which tells what to send, unless the plan's buckets with object lock are named. */
+function checkLockedNamed(
+  { summary, lockedBuckets = [], moreLockedBuckets = 0 }: ChangePlan,
+  named: readonly string[],
+): void {
+  requireLockedNames(summary, { listed: lockedBuckets, more: moreLockedBuckets }, named)
 }
 
 /** Throws `invalidArgument`, which tells what to send, unless `confirm` is the name that the plan asks for. */

@@ -25,7 +25,11 @@ export interface StoreConversion {
    * or the database are not fit for it.
    */
   toDatabase(request: ToDatabaseRequest): Promise<ConversionReport>
-  /** Begins to move the metadata back to the devices of this node. Throws if other nodes are part of the store. */
-  toDevices(): Promise<ConversionReport>
+  /**
+   * Begins to move the metadata back to the devices of this node. Throws if other nodes are part of the store, and
+   * `invalidArgument` unless `lockedBuckets` names the buckets with object lock: one machine has their metadata from then
+   * on.
+   */
+  toDevices(lockedBuckets?: readonly string[]): Promise<ConversionReport>
   report(): ConversionReport
 }

@@ -1,0 +1,41 @@
+/**
+ * Locked buckets at risk: the buckets with object lock that a change of the store leaves less safe than they were
+ * promised to be. An operator has to name them. Pure.
+ *
+ * A bucket is at risk if its policy, with the metadata, would survive fewer lost disks, machines or zones than before, and
+ * if the change accepts a loss: nothing tells whose objects are lost.
+ */
+import { lockedNamesOf, type LockedNames } from "../../base/locked-names.js"
+import { textOfPolicy, type Policy } from "../../base/policy.js"
+import { survivesLess, type PreviewFacts } from "../../cluster/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { LockedBucket } from "../../object/index.js"
+import type { StoreChange } from "./contract.js"
+import { chosen } from "./decide-change-core.js"
+
+interface Records {
+  readonly before: ControlRecord
+  readonly after: ControlRecord
+}
+
+export function lockedAtRisk(
+  change: StoreChange,
+  locked: readonly LockedBucket[],
+  { before, after }: Records,
+  facts: PreviewFacts,
+): LockedNames {
+  // Few policies, and maybe many buckets.
+  const known = new Map<string, boolean>()
+  const isLess = (from: Policy, to: Policy): boolean => {
+    const name = `${textOfPolicy(from)} ${textOfPolicy(to)}`
+    const less = known.get(name) ?? survivesLess(before, after, facts, { before: from, after: to })
+    known.set(name, less)
+    return less
+  }
+  const acceptsLoss = "acceptLoss" in change && change.acceptLoss
+  const policyAfter = ({ name, policy }: LockedBucket): Policy | undefined =>
+    change.kind === "setRedundancy" && change.bucket === name ? chosen(change.policy) : policy
+  const isAtRisk = (bucket: LockedBucket): boolean =>
+    acceptsLoss || isLess(bucket.policy ?? before.policy, policyAfter(bucket) ?? after.policy)
+  return lockedNamesOf(locked.filter(isAtRisk).map(({ name }) => name))
+}
