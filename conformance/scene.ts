@@ -1,7 +1,8 @@
 /**
  * The context of a row: a bucket of its own, clients, and short forms of the common requests.
  *
- * A row leaves nothing behind: at its end every bucket that it made is emptied (all versions) and removed.
+ * A row leaves nothing behind: at its end every bucket that it made is emptied (all versions) and removed, except what
+ * object lock keeps in compliance mode.
  */
 import { randomBytes } from "node:crypto"
 import type { Call, Client, HeaderInput } from "./client.js"
@@ -180,16 +181,25 @@ export class Scene {
     for (const name of this.buckets) await this.wipe(name)
   }
 
+  /** Past a lock in governance mode and a legal hold. */
+  private async wipeVersion(bucket: string, entry: string): Promise<boolean> {
+    const path = `/${bucket}/${text(entry, "Key") ?? ""}`
+    const query = `versionId=${text(entry, "VersionId") ?? ""}`
+    const headers = { "x-amz-bypass-governance-retention": "true" }
+    if ((await this.client.call("DELETE", { path, query, headers })).status === 204) return true
+    await this.document("PUT", `legal-hold&${query}`, "<LegalHold><Status>OFF</Status></LegalHold>", { bucket, path })
+    return (await this.client.call("DELETE", { path, query, headers })).status === 204
+  }
+
   private async wipe(bucket: string): Promise<void> {
     for (let round = 0; round < CLEANING_ROUNDS_MAX; round += 1) {
       const page = await this.client.call("GET", { bucket, query: "versions&encoding-type=url" })
       if (page.status !== 200) return
       const entries = [...elements(page.text, "Version"), ...elements(page.text, "DeleteMarker")]
       if (entries.length === 0) break
-      for (const entry of entries) {
-        const path = `/${bucket}/${text(entry, "Key") ?? ""}`
-        await this.client.call("DELETE", { path, query: `versionId=${text(entry, "VersionId") ?? ""}` })
-      }
+      let removed = 0
+      for (const entry of entries) removed += (await this.wipeVersion(bucket, entry)) ? 1 : 0
+      if (removed === 0) return
     }
     await this.client.call("DELETE", { bucket })
   }

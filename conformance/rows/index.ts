@@ -9,6 +9,7 @@ import { corsRows } from "./cors.js"
 import { formRows } from "./forms.js"
 import { httpRows } from "./http.js"
 import { listingRows } from "./listing.js"
+import { lockRows } from "./lock.js"
 import { multipartRows } from "./multipart.js"
 import { objectRows } from "./objects.js"
 import { pathRows } from "./paths.js"
@@ -35,6 +36,7 @@ const all: readonly Row[] = [
   ...settingRows,
   ...aclRows,
   ...corsRows,
+  ...lockRows,
 ]
 
 const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])

@@ -60,13 +60,21 @@ export class ModelBuckets implements Buckets {
 
   async setVersioning(bucket: Bucket, versioning: "enabled" | "suspended"): Promise<void> {
     const found = this.state.open(bucket)
-    if (found.bucket.lock !== undefined && versioning !== "enabled") throw fail("lockNeedsVersioning")
+    if (found.bucket.lock !== undefined && versioning !== "enabled") {
+      throw fail("lockNeedsVersioning", {
+        message: "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+      })
+    }
     found.bucket = { ...found.bucket, versioning }
   }
 
   async setLock(bucket: Bucket, defaultRetention: DefaultRetention | undefined): Promise<void> {
     const found = this.state.open(bucket)
-    if (found.bucket.versioning !== "enabled") throw fail("lockNeedsVersioning")
+    if (found.bucket.versioning !== "enabled") {
+      throw fail("lockNeedsVersioning", {
+        message: "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+      })
+    }
     found.bucket = { ...found.bucket, lock: { defaultRetention } }
   }
 

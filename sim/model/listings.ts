@@ -120,6 +120,7 @@ export const uploadInfo = ({ multipartId, initiatedMs, request }: ModelUpload): 
   initiatedMs,
   owner: request.acl?.owner,
   initiator: request.initiator,
+  lock: request.lock,
   checksum: request.checksum,
 })
 

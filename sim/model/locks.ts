@@ -25,8 +25,10 @@ export function newLock({ lock }: Bucket, stated: VersionLock | undefined, nowMs
 
 export function requireFree(version: ModelObject, nowMs: number, bypassGovernance: boolean): void {
   const { retention, legalHold } = version.info.lock ?? {}
-  const isRetained = isActive(retention, nowMs) && !(retention.mode === "GOVERNANCE" && bypassGovernance)
-  if (isRetained || legalHold === true) throw fail("objectLocked")
+  if (legalHold === true) throw fail("objectLocked")
+  if (!isActive(retention, nowMs)) return
+  const yieldsToBypass = retention.mode === "GOVERNANCE"
+  if (!yieldsToBypass || !bypassGovernance) throw fail("objectLocked", { yieldsToBypass })
 }
 
 export function retain(
@@ -37,8 +39,10 @@ export function retain(
 ): void {
   const before = version.info.lock?.retention
   const isShorter = to === undefined || to.mode !== before?.mode || to.untilMs < before.untilMs
-  const mayShorten = before?.mode === "GOVERNANCE" && bypassGovernance
-  if (isActive(before, nowMs) && isShorter && !mayShorten) throw fail("objectLocked")
+  const yieldsToBypass = before?.mode === "GOVERNANCE"
+  if (isActive(before, nowMs) && isShorter && !(yieldsToBypass && bypassGovernance)) {
+    throw fail("objectLocked", { yieldsToBypass })
+  }
   requireFuture(to, nowMs)
   setLock(version, { retention: to, legalHold: version.info.lock?.legalHold })
 }

@@ -439,6 +439,8 @@ export interface MultipartInfo {
   readonly owner: AccountId | undefined
   /** The account that started the upload. */
   readonly initiator: AccountId | undefined
+  /** The stated lock of the future object. */
+  readonly lock: VersionLock | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
 }
 

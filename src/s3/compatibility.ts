@@ -42,7 +42,7 @@ function rightsOf({ requiredActions, name }: Operation): string {
   if (requiredActions === "eachKey") return `as ${name.slice(0, -1)}, for each key`
   if (requiredActions.length === 0) return "none"
   return requiredActions
-    .filter(({ when }) => when === undefined)
+    .filter(({ when, appliesTo }) => when === undefined && appliesTo === undefined)
     .map(({ action, ofVersion }) => `\`s3:${action}\`${ofVersion === undefined ? "" : ` (\`s3:${ofVersion}\`)`}`)
     .join(", ")
 }

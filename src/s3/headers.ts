@@ -10,6 +10,7 @@ import { fail } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
 import { ACL_HEADER, GRANT_HEADERS } from "./acl/requested-acl.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
+import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "./wire/object-lock.js"
 
 export type HeaderAnswer =
   /** The header has an effect. */
@@ -62,9 +63,10 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...used(...GRANT_HEADERS.keys()),
   values("x-amz-object-ownership", "invalidArgument", OBJECT_OWNERSHIPS),
   values("x-amz-storage-class", "invalidStorageClass", ["STANDARD"]),
-  values("x-amz-bucket-object-lock-enabled", "notImplemented", ["false"]),
+  values("x-amz-bucket-object-lock-enabled", "invalidArgument", ["true", "false"]),
+  ...used(MODE_HEADER, UNTIL_HEADER, HOLD_HEADER, "x-amz-bypass-governance-retention"),
+  ...noise("an existing bucket gets object lock without a token", "x-amz-bucket-object-lock-token"),
   values("x-amz-bucket-namespace", "notImplemented", ["global"]),
-  ...noise("no object is locked", "x-amz-bypass-governance-retention"),
   ...noise("the root user can always undo it", "x-amz-confirm-remove-self-bucket-access"),
   ...noise("no object has annotations", "x-amz-object-annotation-directive"),
   ...refused("notImplemented", "x-amz-object-lock-*", "x-amz-mfa"),

@@ -18,7 +18,7 @@ import {
 import { createBucket, deleteBucket, headBucket, newBucketContent } from "./operations/buckets.js"
 import { getBucketLocation, getBucketVersioning, putBucketVersioning } from "./operations/bucket-settings.js"
 import { checkOwnership, getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from "./operations/acl.js"
-import { emptyDocument, lockMissing, noTorrent, unset } from "./operations/unset-settings.js"
+import { emptyDocument, noTorrent, unset } from "./operations/unset-settings.js"
 import { copyObject } from "./operations/copy-object.js"
 import { deleteObject } from "./operations/delete-object.js"
 import { deleteObjects } from "./operations/delete-objects.js"
@@ -30,6 +30,16 @@ import { listObjectVersions } from "./operations/list-object-versions.js"
 import { abortMultipartUpload, createMultipartUpload } from "./operations/multipart-upload.js"
 import { completeMultipartUpload } from "./operations/complete-multipart-upload.js"
 import { listMultipartUploads, listParts } from "./operations/list-multipart.js"
+import {
+  getObjectLegalHold,
+  getObjectLockConfiguration,
+  getObjectRetention,
+  newLegalHoldContent,
+  newRetentionContent,
+  putObjectLegalHold,
+  putObjectLockConfiguration,
+  putObjectRetention,
+} from "./operations/object-lock.js"
 import { deleteObjectTagging, getObjectTagging, newTagsContent, putObjectTagging } from "./operations/object-tagging.js"
 import { postObject } from "./operations/post-object.js"
 import { putObject } from "./operations/put-object.js"
@@ -286,12 +296,12 @@ const OBJECTS: readonly Operation[] = [
   object("AbortMultipartUpload", "DELETE uploadId", abortMultipartUpload),
   object("GetObjectAcl", "GET acl", getObjectAcl, { requiredActions: REQUIRED_ACTIONS.getObjectAcl }),
   object("PutObjectAcl", "PUT acl", putObjectAcl, { requiredActions: REQUIRED_ACTIONS.putObjectAcl, takesAcl: true }),
-  unsetObject("GetObjectLegalHold", "legal-hold", lockMissing),
-  unsetObject("GetObjectRetention", "retention", lockMissing),
+  object("GetObjectRetention", "GET retention", getObjectRetention),
+  object("PutObjectRetention", "PUT retention", putObjectRetention, { readBody: newRetentionContent }),
+  object("GetObjectLegalHold", "GET legal-hold", getObjectLegalHold),
+  object("PutObjectLegalHold", "PUT legal-hold", putObjectLegalHold, { readBody: newLegalHoldContent }),
   unsetObject("GetObjectTorrent", "torrent", noTorrent, { requiredActions: REQUIRED_ACTIONS.getObjectTorrent }),
   closed("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
-  refused("PutObjectLegalHold", "PUT object legal-hold"),
-  refused("PutObjectRetention", "PUT object retention"),
   // Virtual-host style: its host begins with the route.
   refused("WriteGetObjectResponse", "POST object [x-amz-request-route]"),
   refused("RenameObject", "PUT object renameObject"),
@@ -338,6 +348,18 @@ const SETTINGS: readonly Operation[] = [
     [requiredAction("GetBucketRequestPayment"), requiredAction("PutBucketRequestPayment")],
     REQUEST_PAYMENT,
   ),
+  bucket(
+    "GetObjectLockConfiguration",
+    "GET object-lock",
+    getObjectLockConfiguration,
+    requiredAction("GetBucketObjectLockConfiguration"),
+  ),
+  bucket(
+    "PutObjectLockConfiguration",
+    "PUT object-lock",
+    putObjectLockConfiguration,
+    requiredAction("PutBucketObjectLockConfiguration"),
+  ),
 ]
 
 const SETTINGS_READ: readonly Operation[] = [
@@ -360,12 +382,6 @@ const SETTINGS_READ: readonly Operation[] = [
     "encryption",
     unset("ServerSideEncryptionConfigurationNotFoundError"),
     requiredAction("GetEncryptionConfiguration"),
-  ),
-  unsetBucket(
-    "GetObjectLockConfiguration",
-    "object-lock",
-    unset("ObjectLockConfigurationNotFoundError"),
-    requiredAction("GetBucketObjectLockConfiguration"),
   ),
   unsetBucket(
     "GetBucketAnalyticsConfiguration",
@@ -452,7 +468,6 @@ const SETTINGS_CHANGED: readonly Operation[] = [
   refused("DeleteBucketReplication", "DELETE bucket replication"),
   refused("PutBucketWebsite", "PUT bucket website"),
   refused("DeleteBucketWebsite", "DELETE bucket website"),
-  refused("PutObjectLockConfiguration", "PUT bucket object-lock"),
   refused("PutBucketAnalyticsConfiguration", "PUT bucket analytics"),
   refused("DeleteBucketAnalyticsConfiguration", "DELETE bucket analytics"),
   refused("PutBucketIntelligentTieringConfiguration", "PUT bucket intelligent-tiering"),

@@ -102,6 +102,33 @@ const payment = (payer: string): string =>
   `<RequestPaymentConfiguration><Payer>${payer}</Payer></RequestPaymentConfiguration>`
 export const PAYMENT: Documents = [payment("Requester"), payment("BucketOwner"), payment("Nobody")]
 
+const lock = (inside: string): string =>
+  `<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>${inside}</ObjectLockConfiguration>`
+const defaults = (inside: string): string => lock(`<Rule><DefaultRetention>${inside}</DefaultRetention></Rule>`)
+export const OBJECT_LOCK: Documents = [
+  lock(""),
+  defaults("<Mode>GOVERNANCE</Mode><Days>1</Days>"),
+  defaults("<Mode>COMPLIANCE</Mode><Years>1</Years>"),
+  defaults("<Mode>GOVERNANCE</Mode><Days>0</Days>"),
+  defaults("<Mode>GOVERNANCE</Mode><Days>1</Days><Years>1</Years>"),
+  "<ObjectLockConfiguration/>",
+]
+
+const retention = (mode: string, year: number): string =>
+  `<Retention><Mode>${mode}</Mode><RetainUntilDate>${year}-01-01T00:00:00Z</RetainUntilDate></Retention>`
+export const RETENTIONS: Documents = [
+  retention("GOVERNANCE", 2140),
+  retention("COMPLIANCE", 2140),
+  retention("GOVERNANCE", 2130),
+  retention("GOVERNANCE", 1990),
+  retention("governance", 2140),
+  "<Retention/>",
+  "nonsense",
+]
+
+const hold = (status: string): string => `<LegalHold><Status>${status}</Status></LegalHold>`
+export const LEGAL_HOLDS: Documents = [hold("OFF"), hold("ON"), hold("on"), "<LegalHold/>"]
+
 const tags = (pairs: string): string => `<Tagging><TagSet>${pairs}</TagSet></Tagging>`
 const tag = (key: string, value: string): string => `<Tag><Key>${key}</Key><Value>${value}</Value></Tag>`
 export const TAGGINGS: Documents = [

@@ -258,6 +258,11 @@ const HARMFUL: readonly HeaderKind[] = [
   kind("harmful", "any", "x-amz-copy-source-server-side-encryption-customer-algorithm", one("AES256")),
   kind("harmful", "any", "x-amz-website-redirect-location", one("/x")),
   kind("harmful", "any", "x-amz-object-lock-mode", one("COMPLIANCE")),
+  kind("harmful", "any", "lock until", () => [
+    ["x-amz-object-lock-mode", "GOVERNANCE"],
+    ["x-amz-object-lock-retain-until-date", "2140-01-01T00:00:00Z"],
+  ]),
+  kind("harmful", "any", "x-amz-object-lock-legal-hold", one("OFF", "ON", "on")),
   kind("harmful", "any", "x-amz-mfa", one("1 2")),
   kind("harmful", "any", "x-amz-write-offset-bytes", one("0")),
   kind("harmful", "any", "x-amz-checksum-crc64", one("AAAAAAAAAAA=")),

@@ -402,8 +402,9 @@ const ofObject: SeededRandom = random => {
   const { bucket, key } = random.place()
   const version = chance.percent(25) ? random.versionQuery(bucket, key) : []
   const at = { bucket, key }
-  const kind = chance.of(["tagging", "tagging", "acl", "acl", "attributes"])
+  const kind = chance.of(["tagging", "tagging", "acl", "acl", "attributes", "retention", "legal-hold"])
   const query = [kind, ...version]
+  if (kind === "retention" || kind === "legal-hold") return ofLock(random, { ...at, query }, kind)
   if (kind === "attributes") {
     const headers: Header[] = chance.percent(80)
       ? [["x-amz-object-attributes", chance.of(["ETag,ObjectSize", "Checksum,StorageClass", "ObjectParts"])]]
@@ -429,6 +430,18 @@ const ofObject: SeededRandom = random => {
   return { ...at, ...newList(random), what: "PutObjectAcl", method, query, suits: [] }
 }
 
+/** Mostly reads: what is locked cannot be removed by the requests that follow. */
+function ofLock(
+  random: RandomValues,
+  at: Pick<Draft, "bucket" | "key" | "query">,
+  kind: "retention" | "legal-hold",
+): Draft {
+  const title = kind === "retention" ? "ObjectRetention" : "ObjectLegalHold"
+  if (random.chance.percent(60)) return { ...at, what: `Get${title}`, method: "GET", suits: [] }
+  const choice = kind === "retention" ? documents.RETENTIONS : documents.LEGAL_HOLDS
+  return { ...at, ...documented(random, random.chance.of(choice)), what: `Put${title}`, method: "PUT", suits: [] }
+}
+
 function newList(random: RandomValues): Pick<Draft, "body" | "headers"> {
   const { chance, world } = random
   if (chance.percent(50)) return documented(random, chance.of(documents.lists(world)))
@@ -450,6 +463,7 @@ const SETTINGS: readonly (readonly [
   ["publicAccessBlock", "PublicAccessBlock", () => documents.ACCESS_BLOCK],
   ["requestPayment", "BucketRequestPayment", () => documents.PAYMENT],
   ["tagging", "BucketTagging", () => documents.TAGGINGS],
+  ["object-lock", "ObjectLockConfiguration", () => documents.OBJECT_LOCK],
   ["acl", "BucketAcl", world => documents.lists(world)],
 ]
 

@@ -448,3 +448,25 @@ test("conditions of the request hold for forms too", async () => {
   assert.equal((await once()).status, 204)
   await refused(once(), 412, "PreconditionFailed")
 })
+
+test("a form locks the object that it stores, if it carries a digest of the file", async () => {
+  const bucket = "locked"
+  const headers = { "x-amz-bucket-object-lock-enabled": "true" }
+  assert.equal((await client.call("PUT", { bucket, headers })).status, 200)
+  const asked: Fields = [
+    ["key", "k"],
+    ["x-amz-object-lock-mode", "GOVERNANCE"],
+    ["x-amz-object-lock-retain-until-date", "2140-01-01T00:00:00Z"],
+    ["x-amz-object-lock-legal-hold", "ON"],
+  ]
+  const digest = ["Content-MD5", createHash("md5").update("bytes").digest("base64")] as const
+  await refused(send({ bucket, fields: asked }), 400, "InvalidRequest", /Content-MD5 OR x-amz-checksum-/)
+  const stored = await send({ bucket, fields: [...asked, digest] })
+  assert.equal(stored.status, 204, stored.text)
+  const head = await client.call("HEAD", { bucket, key: "k" })
+  assert.equal(head.header("x-amz-object-lock-mode"), "GOVERNANCE")
+  assert.equal(head.header("x-amz-object-lock-retain-until-date"), "2140-01-01T00:00:00.000Z")
+  assert.equal(head.header("x-amz-object-lock-legal-hold"), "ON")
+  await refused(send({ fields: [...asked, digest] }), 400, "InvalidRequest", /missing Object Lock Configuration/)
+  await refused(send({ bucket, fields: [...asked.slice(0, 2), digest] }), 400, "InvalidArgument", /both be supplied/)
+})

@@ -27,8 +27,9 @@ export function requireRemovable(
 ): void {
   if (legalHold === true) throw fail("objectLocked", { reason: "legal hold" })
   if (retention === undefined || retention.untilMs <= clockMs) return
-  if (retention.mode === "GOVERNANCE" && bypassGovernance) return
-  throw fail("objectLocked", { reason: `retained until ${new Date(retention.untilMs).toISOString()}` })
+  const yieldsToBypass = retention.mode === "GOVERNANCE"
+  if (yieldsToBypass && bypassGovernance) return
+  throw fail("objectLocked", { reason: `retained until ${new Date(retention.untilMs).toISOString()}`, yieldsToBypass })
 }
 
 /**
@@ -75,8 +76,10 @@ export function withRetention(
   const before = lock?.retention
   if (before !== undefined && before.untilMs > clocks.clockMs) {
     const isKept = retention !== undefined && retention.mode === before.mode && retention.untilMs >= before.untilMs
-    const isBypassed = before.mode === "GOVERNANCE" && bypassGovernance
-    if (!isKept && !isBypassed) throw fail("objectLocked", { reason: "the retention can only be prolonged" })
+    const yieldsToBypass = before.mode === "GOVERNANCE"
+    if (!isKept && !(yieldsToBypass && bypassGovernance)) {
+      throw fail("objectLocked", { reason: "the retention can only be prolonged", yieldsToBypass })
+    }
   }
   if (retention !== undefined) requireAhead(retention, clocks)
   return { retention, legalHold: lock?.legalHold }

@@ -147,8 +147,8 @@ export function putResultOf({ versioning, head }: Stored, checksumValue: string 
 export const multipartInfoOf = (
   key: ObjectKey,
   multipartId: MultipartId,
-  { initiatedMs, checksum, details, initiator }: UploadRecord,
-): MultipartInfo => ({ key, multipartId, initiatedMs, checksum, owner: details.acl?.owner, initiator })
+  { initiatedMs, checksum, details, initiator, lock }: UploadRecord,
+): MultipartInfo => ({ key, multipartId, initiatedMs, checksum, owner: details.acl?.owner, initiator, lock })
 
 function storedChecksum(head: VersionHead, value: string | undefined): StoredChecksum | undefined {
   const { checksumAlgorithm: algorithm, checksumType: type } = head

@@ -1,11 +1,12 @@
 /** CreateBucket, HeadBucket and DeleteBucket. */
 import { fail, isFailure } from "../../base/failures.js"
-import type { SettingDocuments, SettingName, Tags } from "../../object/contract.js"
+import type { Bucket, SettingDocuments, SettingName, Tags } from "../../object/contract.js"
 import type { CallBody } from "../body.js"
 import type { Answer, BucketCall, NewBucketCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { readDocument } from "../read-document.js"
 import type { BodyContent } from "../rights/condition-values-core.js"
+import { turnsLockOn } from "../rights/required-actions-core.js"
 import { settingsOfNewBucket } from "../settings/new-bucket.js"
 import { OBJECT_OWNERSHIPS, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
 import { documentOf } from "../settings/setting.js"
@@ -75,13 +76,17 @@ export async function createBucket(call: NewBucketCall): Promise<Answer> {
   if (tags.length > 0) await call.permissions.require("TagResource", { newBucket: bucketName })
   checkLocation(location, configuredRegion)
   const settings = await settingsOf(call, tags)
+  const hasLock = turnsLockOn(call.headers)
   const created = answerEmpty(200, [["Location", `/${bucketName}`]])
   try {
-    await services.buckets.create({ name: bucketName, owner: account.id, location, settings })
+    await services.buckets.create({ name: bucketName, owner: account.id, location, settings, hasLock })
     return created
   } catch (error) {
     if (!isFailure(error, "bucketOwnedByYou") || region !== DEFAULT_REGION) throw error
-    await resetAcl(call)
+    const bucket = await services.buckets.open(bucketName)
+    // Success would mean that the bucket has what was asked for.
+    if (hasLock && bucket.lock === undefined) throw error
+    await resetAcl(call, bucket)
     return created
   }
 }
@@ -90,9 +95,8 @@ export async function createBucket(call: NewBucketCall): Promise<Answer> {
  * S3's oldest region answers a repeated creation with success, which scripts rely on, and replaces the bucket's access
  * control list with the requested one ("CreateBucket", Amazon S3 API Reference).
  */
-async function resetAcl(call: NewBucketCall): Promise<void> {
-  const { services, bucketName } = call
-  const bucket = await services.buckets.open(bucketName)
+async function resetAcl(call: NewBucketCall, bucket: Bucket): Promise<void> {
+  const { services } = call
   await services.buckets.setSetting(bucket, "acl", await aclOfRepeatedBucket(call, bucket))
 }
 

@@ -11,6 +11,7 @@ import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
+import { statedLock } from "./locks-of-requests.js"
 import { versionHeader, writtenVersionHeader } from "./versions.js"
 
 const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
@@ -30,6 +31,7 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
 
 export async function copyObject(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, client, context } = call
+  const lock = statedLock(call)
   const source = await copySourceOf(call)
   const result = await services.objects.copy({
     source,
@@ -39,6 +41,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
     replaceAttributes: replaces(call, "x-amz-metadata-directive") ? context.attributes.of(headers) : undefined,
     replaceTags: await tagsOf(call, source),
     acl: await aclOfNewObject(call),
+    lock,
     checksumAlgorithm: checksumAlgorithmOf(headers),
     signal: client.signal,
   })

@@ -5,12 +5,17 @@ import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import type { Field } from "../failures.js"
 import { writeConditionsOf } from "../parse-conditions.js"
+import { pastGovernance } from "./locks-of-requests.js"
 import { versionHeader, versionIdOf } from "./versions.js"
 
 export function deleteObject(call: ObjectCall): Soon<Answer> {
   const { services, bucket, key, headers } = call
-  const request = { bucket, key, versionId: versionIdOf(call), conditions: writeConditionsOf(headers) }
-  return services.objects.remove(request).then(deleted => answerEmpty(204, deletedFields(deleted)))
+  const versionId = versionIdOf(call)
+  const request = { bucket, key, versionId, conditions: writeConditionsOf(headers) }
+  const removing = pastGovernance(call, { bucket, key, versionId }, bypassGovernance =>
+    services.objects.remove({ ...request, bypassGovernance }),
+  )
+  return removing.then(deleted => answerEmpty(204, deletedFields(deleted)))
 }
 
 const deletedFields = ({ deleteMarker, versionId }: DeleteResult): readonly Field[] => [

@@ -15,6 +15,7 @@ import { parseStrongETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
+import { pastGovernance } from "./locks-of-requests.js"
 import { parseVersion } from "./versions.js"
 
 const KEYS_MAX = 1000
@@ -78,7 +79,11 @@ async function deleteOne(call: BucketCall, requested: RequestedDeletion): Promis
   try {
     target = targetOf(requested)
     await requireRights(call, target)
-    return { requested, deleted: await services.objects.remove({ bucket, ...target }) }
+    const request = { bucket, ...target }
+    const deleted = await pastGovernance(call, request, bypassGovernance =>
+      services.objects.remove({ ...request, bypassGovernance }),
+    )
+    return { requested, deleted }
   } catch (error) {
     return { requested, error: s3ErrorOf(await permissions.visibleFailure(asFailure(error), target?.key)) }
   }

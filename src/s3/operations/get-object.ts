@@ -1,7 +1,7 @@
 /** GetObject and HeadObject: the same headers; only one of them has a body. */
 import { httpDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
-import { after, type Soon } from "../../base/soon.js"
+import { after, recover, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
 import type { ObjectBody, RangeRequest } from "../../object/contract.js"
 import { linesOfFields } from "../call.js"
@@ -10,6 +10,7 @@ import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import { parseRange } from "../wire/range.js"
+import { lockFields } from "./locks-of-requests.js"
 import { checksumFields } from "./put-object.js"
 import { shownVersion, versionIdOf } from "./versions.js"
 
@@ -34,7 +35,7 @@ function shownChecksum({ headers }: ObjectCall, { info, range, partChecksum }: O
 const isPartial = ({ range }: ObjectBody): boolean => range !== undefined && range.lengthBytes > 0
 
 /** All values are generated here, or were checked when they were stored. */
-function linesOf(call: ObjectCall, body: ObjectBody): HeaderLines {
+function linesOf(call: ObjectCall, body: ObjectBody, lock: readonly Field[]): HeaderLines {
   const { info, range } = body
   const { etag, versionId, userMetadata, tagCount } = info
   let text = call.context.contentLines.of(info.headers, call.query)
@@ -52,6 +53,7 @@ function linesOf(call: ObjectCall, body: ObjectBody): HeaderLines {
   const more = [
     ...userMetadata.map(([name, value]): Field => [`x-amz-meta-${name}`, value]),
     ...shownChecksum(call, body),
+    ...lock,
   ]
   return more.length === 0 ? lines : lines.and(linesOfFields(more))
 }
@@ -62,7 +64,8 @@ function open(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
   const range = rangeOf(call)
   const ifRange = ifRangeOf(headers)
   const conditions = readConditionsOf(headers, call.nowMs)
-  const lends = call.mayBorrow
+  // Whether the caller may see a lock may have to be waited for.
+  const lends = call.mayBorrow && bucket.lock === undefined
   return services.objects.get({ bucket, key, versionId, range, ifRange, conditions, headersOnly, lends })
 }
 
@@ -70,19 +73,25 @@ const statusOf = (body: ObjectBody): number => (isPartial(body) ? 206 : 200)
 const lengthOf = ({ info, range }: ObjectBody): number => range?.lengthBytes ?? info.sizeBytes
 
 export const getObject = (call: ObjectCall): Soon<Answer> =>
-  after(open(call, false), (body): Answer => {
-    try {
-      const headers = linesOf(call, body)
-      return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
-    } catch (error) {
-      body.close()
-      throw error
-    }
-  })
+  after(open(call, false), body =>
+    recover(
+      () =>
+        after(lockFields(call, body.info), (lock): Answer => {
+          const headers = linesOf(call, body, lock)
+          return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
+        }),
+      error => {
+        body.close()
+        throw error
+      },
+    ),
+  )
 
 export const headObject = (call: ObjectCall): Soon<Answer> =>
-  after(open(call, true), (body): Answer => {
+  after(open(call, true), body => {
     body.close()
     const omitted = { kind: "omitted", lengthBytes: lengthOf(body) } as const
-    return { status: statusOf(body), headers: linesOf(call, body), body: omitted }
+    return after(lockFields(call, body.info), (lock): Answer => {
+      return { status: statusOf(body), headers: linesOf(call, body, lock), body: omitted }
+    })
   })

@@ -9,6 +9,7 @@ import { plannedChecksum } from "../parse-checksums.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
+import { statedLock } from "./locks-of-requests.js"
 
 /** Throws `noSuchUpload` for an id that this store cannot have issued. */
 export function multipartIdOf({ query }: ObjectCall): MultipartId {
@@ -23,12 +24,14 @@ export function multipartIdOf({ query }: ObjectCall): MultipartId {
 export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, caller, context } = call
   const checksum = plannedChecksum(headers)
+  const lock = statedLock(call)
   const { multipartId } = await services.multipart.create({
     bucket,
     key,
     attributes: context.attributes.of(headers),
     tags: parseTagHeader(headers.get("x-amz-tagging") ?? ""),
     acl: await aclOfNewObject(call),
+    lock,
     initiator: caller?.id === bucket.owner ? undefined : caller?.id,
     checksum,
   })

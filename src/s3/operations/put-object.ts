@@ -9,6 +9,7 @@ import { checksumHeader } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
+import { requireDigest, statedLock } from "./locks-of-requests.js"
 import { writtenVersionHeader } from "./versions.js"
 
 /** A stored checksum as headers. */
@@ -24,21 +25,25 @@ export const checksumFields = (checksum: StoredChecksum | undefined): Field[] =>
 export function storeObject(call: ObjectCall, tags: Tags): Soon<PutResult> {
   const { services, bucket, key, headers, body, client, context } = call
   const attributes = context.attributes.of(headers)
-  return after(aclOfNewObject(call), acl =>
-    services.objects.put({
+  const lock = statedLock(call)
+  return after(aclOfNewObject(call), acl => {
+    const source = body.payload()
+    requireDigest("Object", source, lock !== undefined || bucket.lock?.defaultRetention !== undefined)
+    return services.objects.put({
       bucket,
       key,
       attributes,
       tags,
       acl,
+      lock,
       conditions: writeConditionsOf(headers),
-      body: body.payload(),
+      body: source,
       // The signal is created on first use.
       get signal() {
         return client.signal
       },
-    }),
-  )
+    })
+  })
 }
 
 export const storedFields = ({ versionId, checksum }: PutResult): Field[] => [

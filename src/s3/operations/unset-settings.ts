@@ -67,12 +67,6 @@ export async function requireObject(call: ObjectCall) {
   return body.info
 }
 
-/** Retention and legal hold, in a bucket without Object Lock. */
-export async function lockMissing(call: ObjectCall): Promise<Answer> {
-  await requireObject(call)
-  throw fail("invalidRequest", { message: "Bucket is missing Object Lock Configuration" })
-}
-
 export async function noTorrent(call: ObjectCall): Promise<Answer> {
   throw fail("noSuchKey", { key: call.key })
 }

@@ -8,6 +8,7 @@ import { checksumHeader } from "../parse-checksums.js"
 import { copySourceOf } from "../resolve-copy-source.js"
 import { parseCopyRange } from "../wire/range.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
+import { requireDigest } from "./locks-of-requests.js"
 import { multipartIdOf } from "./multipart-upload.js"
 import { versionHeader } from "./versions.js"
 
@@ -27,6 +28,10 @@ export async function uploadPart(call: ObjectCall): Promise<Answer> {
   const partNumber = partNumberOf(call)
   const multipartId = multipartIdOf(call)
   const body = call.body.payload()
+  if (bucket.lock !== undefined) {
+    const { info } = await services.multipart.listParts({ bucket, key, multipartId, afterPart: 0, max: 0 })
+    requireDigest("Part", body, info.lock !== undefined || bucket.lock.defaultRetention !== undefined)
+  }
   const { etag, checksum } = await services.multipart.putPart({
     ...{ bucket, key, multipartId, partNumber, body },
     // The signal is created on first use.

@@ -8,9 +8,10 @@
 import type { ConditionKey, RequestContext, SignatureForm, SignatureVersion } from "../../access/index.js"
 import { textOfObjectKey } from "../../base/ids.js"
 import type { ObjectKey } from "../../base/ids.js"
-import type { Tags } from "../../object/contract.js"
+import type { Tags, VersionLock } from "../../object/contract.js"
 import type { Headers } from "../../base/request-headers.js"
 import { parseCopySource } from "../wire/copy-source.js"
+import { holdText, lockInHeaders, untilText } from "../wire/object-lock.js"
 import { Query } from "../wire/query.js"
 import { parseTagHeader } from "../wire/tags.js"
 
@@ -43,6 +44,7 @@ export interface BodyContent {
   readonly objectTags?: Tags
   readonly bucketTags?: Tags
   readonly location?: string
+  readonly lock?: VersionLock
 }
 
 /** Values that must be read first. */
@@ -131,6 +133,29 @@ function tagsOfHead({ operation, headers, formTags }: RequestHead): Tags | undef
 const valueIn = (tags: Tags | undefined, key = ""): Values => tags?.find(([name]) => name === key)?.[1]
 const namesIn = (tags: Tags | undefined): Values => tags?.map(([name]) => name)
 
+const LOCKS: ReadonlySet<string> = new Set(["PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"])
+
+/** The lock that the head of a request asks for. Throws `invalidArgument`. */
+const lockOfHead = ({ operation, headers }: RequestHead): VersionLock | undefined =>
+  LOCKS.has(operation) ? lockInHeaders(headers) : undefined
+
+const DAY_MS = 86_400_000
+
+/** Values about a lock. A day that has begun counts whole, so that "10 days from now" are 10 when it arrives. */
+function lockValue(name: string, { retention, legalHold }: VersionLock, nowMs: number): Values {
+  switch (name) {
+    case "s3:object-lock-legal-hold":
+      return legalHold === undefined ? undefined : holdText(legalHold)
+    case "s3:object-lock-mode":
+      return retention?.mode
+    case "s3:object-lock-retain-until-date":
+      return retention && untilText(retention)
+    case "s3:object-lock-remaining-retention-days":
+      return retention && String(Math.ceil((retention.untilMs - nowMs) / DAY_MS))
+  }
+  return undefined
+}
+
 export class ConditionValues implements RequestContext {
   /** Values that were needed but not read yet. */
   unread: Set<Unread> | undefined
@@ -158,6 +183,10 @@ export class ConditionValues implements RequestContext {
         return namesIn(this.body().bucketTags)
       case "s3:locationconstraint":
         return this.body().location
+    }
+    if (name.startsWith("s3:object-lock-")) {
+      const lock = this.body().lock ?? lockOfHead(this.head())
+      return lock && lockValue(name, lock, this.head().nowMs)
     }
     const maker = MAKERS.get(name)
     if (maker !== undefined) return maker(this.head(), this.versionId)

@@ -5,6 +5,7 @@
  */
 import { textOfObjectKey } from "../../base/ids.js"
 import type { Headers } from "../../base/request-headers.js"
+import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "../wire/object-lock.js"
 import type { S3Target } from "../wire/target.js"
 import { scopeOf, type ActionName } from "./actions.js"
 
@@ -34,6 +35,9 @@ export const givesAcl = (headers: HeaderNames): boolean => [...headers.keys()].s
 /** A copy has the tags of its source, unless the request replaces them. */
 const replacesTags = (headers: Headers): boolean => headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE"
 
+export const turnsLockOn = (headers: Headers): boolean =>
+  headers.get("x-amz-bucket-object-lock-enabled")?.toLowerCase() === "true"
+
 /** A condition on an existing object reveals it. */
 const READ_BY_CONDITION: RequiredAction = { action: "GetObject", when: withHeader("if-match") }
 
@@ -41,11 +45,8 @@ const makeObject = (tagging?: Pick<RequiredAction, "appliesTo">): readonly [Requ
   { action: "PutObject" },
   { action: "PutObjectTagging", when: withHeader("x-amz-tagging"), ...tagging },
   { action: "PutObjectAcl", when: givesAcl },
-  { action: "PutObjectLegalHold", when: withHeader("x-amz-object-lock-legal-hold") },
-  {
-    action: "PutObjectRetention",
-    when: withHeader("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"),
-  },
+  { action: "PutObjectLegalHold", when: withHeader(HOLD_HEADER) },
+  { action: "PutObjectRetention", when: withHeader(MODE_HEADER, UNTIL_HEADER) },
 ]
 
 export const REQUIRED_ACTIONS = {
@@ -53,6 +54,8 @@ export const REQUIRED_ACTIONS = {
     { action: "CreateBucket" },
     { action: "PutBucketAcl", when: givesAcl },
     { action: "PutBucketOwnershipControls", when: withHeader("x-amz-object-ownership") },
+    { action: "PutBucketObjectLockConfiguration", appliesTo: turnsLockOn },
+    { action: "PutBucketVersioning", appliesTo: turnsLockOn },
   ],
   getObject: [{ action: "GetObject", ofVersion: "GetObjectVersion" }],
   putObject: [...makeObject(), READ_BY_CONDITION],

@@ -1,0 +1,81 @@
+/**
+ * Object lock in requests about objects: the lock that a new object asks for, the digest that its body then needs, the
+ * lock that a read shows, and the bypass of governance mode.
+ */
+import { fail, isFailure } from "../../base/failures.js"
+import { after, type Soon } from "../../base/soon.js"
+import type { BodySource, ObjectInfo, VersionLock } from "../../object/contract.js"
+import type { BucketCall, ObjectCall } from "../call.js"
+import type { Field } from "../failures.js"
+import type { Place } from "../rights/permissions.js"
+import { HOLD_HEADER, holdText, lockInHeaders, retentionFields } from "../wire/object-lock.js"
+
+/**
+ * The lock that the request states for a new object; undefined: none. Checked here too, before the body is sent.
+ * Throws `invalidArgument`, `noObjectLock`, `retentionIsOver`.
+ */
+export function statedLock({ bucket, headers, nowMs }: ObjectCall): VersionLock | undefined {
+  const lock = lockInHeaders(headers)
+  if (lock === undefined) return undefined
+  if (bucket.lock === undefined) throw fail("noObjectLock")
+  if (lock.retention !== undefined && lock.retention.untilMs <= nowMs) {
+    throw fail("retentionIsOver", { argumentName: "x-amz-object-lock-retain-until-date" })
+  }
+  return lock
+}
+
+/**
+ * Throws `invalidRequest` if the object will be locked and its body has no digest. S3 requires one if a bucket's default
+ * retention applies too; the signed SHA-256 of a request does not count.
+ * Source  "PutObject", Amazon S3 API Reference: "The Content-MD5 or x-amz-sdk-checksum-algorithm header is required for
+ *         any request to upload an object with a retention period configured using Amazon S3 Object Lock."
+ */
+export function requireDigest(
+  what: "Object" | "Part",
+  { md5, checksumAlgorithm }: BodySource,
+  isLocked: boolean,
+): void {
+  if (!isLocked || md5 !== undefined || checksumAlgorithm !== undefined) return
+  throw fail("invalidRequest", {
+    message: `Content-MD5 OR x-amz-checksum- HTTP header is required for Put ${what} requests with Object Lock parameters`,
+  })
+}
+
+/** The headers of a version's lock, as far as the caller may see it. */
+export function lockFields({ bucket, key, permissions }: ObjectCall, info: ObjectInfo): Soon<readonly Field[]> {
+  const { lock, versionId } = info
+  if (lock === undefined) return []
+  const { retention, legalHold } = lock
+  // Of the version that is shown, which may no longer be the latest.
+  const place = { bucket, key, versionId }
+  const maySeeRetention = retention !== undefined && permissions.may("GetObjectRetention", place)
+  return after(maySeeRetention, seesRetention => {
+    const shown = retention !== undefined && seesRetention ? retentionFields(retention) : []
+    const maySeeHold = legalHold !== undefined && permissions.may("GetObjectLegalHold", place)
+    return after(maySeeHold, (seesHold): readonly Field[] =>
+      legalHold !== undefined && seesHold ? [...shown, [HOLD_HEADER, holdText(legalHold)]] : shown,
+    )
+  })
+}
+
+const asksToBypass = ({ headers }: BucketCall): boolean =>
+  headers.get("x-amz-bypass-governance-retention")?.trim().toLowerCase() === "true"
+
+/**
+ * Runs an attempt, and if a lock in governance mode prevents it, runs it again past the lock for a caller who asks for
+ * that and may do it. So the header has no effect, and requires no permission, where nothing is locked. Throws
+ * `accessDenied`, and the failures of the attempt.
+ */
+export function pastGovernance<Result>(
+  call: BucketCall,
+  place: Place,
+  attempt: (bypassGovernance: boolean) => Promise<Result>,
+): Promise<Result> {
+  const attempted = attempt(false)
+  if (!asksToBypass(call)) return attempted
+  return attempted.catch(async (error: unknown) => {
+    if (!isFailure(error, "objectLocked") || error.details["yieldsToBypass"] !== true) throw error
+    await call.permissions.require("BypassGovernanceRetention", place)
+    return attempt(true)
+  })
+}
