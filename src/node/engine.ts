@@ -170,6 +170,13 @@ const verifyingReplicas = (tablet: Primary): Job => ({
   step: async signal => ((await tablet.verifyReplicas(signal)) ? "busy" : "idle"),
 })
 
+/** Before the first request. */
+async function beginServing({ storeClock, buckets }: Services, { accounts }: Access): Promise<void> {
+  await storeClock.start()
+  await accounts.ensureRoot()
+  await buckets.start()
+}
+
 const READ_POLICIES_EVERY_MS = 10_000
 
 /** Keeps up with policies that other nodes set for buckets: layouts must have slots for them. */
@@ -253,7 +260,7 @@ class EngineBuilder {
     })
     const { storeId, blockBytes } = recordManager.record
     const services = createServices(
-      { clock, random, tablet: metadata, compute, blocks, log: telemetry.log },
+      { clock, random, tablet: metadata, compute, blocks, telemetry },
       {
         store: {
           get policy() {
@@ -277,7 +284,7 @@ class EngineBuilder {
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
     if (node) followRootKey(node.records, masterKey, telemetry.log, root => access.accounts.setRoot(root))
-    const begin = () => access.accounts.ensureRoot().then(() => services.buckets.start())
+    const begin = () => beginServing(services, access)
     // Their rows are neither read nor written while the store is halted.
     if (shared?.halt === undefined) await begin()
     const { devices, control } = this
@@ -296,7 +303,7 @@ class EngineBuilder {
       get outOfReach() {
         return outOfReach(recordManager.record, devices.shards)
       },
-      backgroundServices: [devices, ...sharing.services],
+      backgroundServices: [devices, services.storeClock, ...sharing.services],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
         ...[...services.jobs, control, ...tendingJobs(() => devices.open)],

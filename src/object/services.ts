@@ -4,7 +4,7 @@ import type { Job } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
-import type { Log } from "../seams/telemetry/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { Metadata } from "../metadata/index.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import { BucketService } from "./bucket-service.js"
@@ -36,6 +36,8 @@ export interface Services extends ObjectServices {
   readonly buckets: BucketService
   /** For services that change what users see: the metadata backup counts the changes made through it. */
   readonly tablet: Metadata
+  /** The caller starts it, and supervises it from then on. */
+  readonly storeClock: StoreClock
   readonly jobs: readonly Job[]
   readonly repair: Repair
   /** Visits of repair that another process coordinates. */
@@ -54,7 +56,7 @@ interface ServiceSeams {
   readonly tablet: Metadata
   readonly compute: Compute
   readonly blocks: Blocks
-  readonly log: Log
+  readonly telemetry: Telemetry
 }
 
 interface ServiceSettings {
@@ -72,9 +74,10 @@ interface ServiceSettings {
 }
 
 export function createServices(
-  { clock, random, tablet, compute, blocks, log }: ServiceSeams,
+  { clock, random, tablet, compute, blocks, telemetry }: ServiceSeams,
   { store, redundancy, backup, abortedWaits, retention, duringHalt, isShared = false }: ServiceSettings,
 ): Services {
+  const { log } = telemetry
   const watched = new WatchedMetadata(tablet)
   const pins = new ReadPins(clock)
   const uploads = new Uploads(random, tablet, blocks, log)
@@ -88,7 +91,7 @@ export function createServices(
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
   const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
   const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
-  const storeClock = new StoreClock(clock)
+  const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared)
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest, storeClock)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
@@ -98,7 +101,7 @@ export function createServices(
   if (backup) jobs.push(new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup))
   const visitsForOthers = new VisitsForOthers(backend, redundancy)
   const reconciliation = duringHalt && new Reconciliation(duringHalt, blocks, random.fork("reconciliation"))
-  const upkeep = { jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
+  const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     buckets: new BucketService(watched),
     tablet: watched,

@@ -99,7 +99,7 @@ export class StoreWorld<Its extends WorldDevices> {
     const number = parseIncarnation(incarnation)
     tablet.incarnations = soleProcess(number)
     const random = new SimRandom(1000 + incarnation)
-    const seams = { clock, random, tablet, compute, blocks: this.blocks, log: telemetry.log }
+    const seams = { clock, random, tablet, compute, blocks: this.blocks, telemetry }
     const isShared = before?.isShared ?? false
     this.abortedWaits = isShared ? SHARED_ABORTED_WAITS : ABORTED_WAITS
     const retention = before?.retention

@@ -17,6 +17,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["PutVersion", "RemoveLatest", "SetVersioning", "PageOfVersions"],
   ["PutVersion", "RemoveVersion", "SetTags", "VersionRows"],
   ["CreateBucket", "SetBucketLock", "PutVersion", "SetRetention", "SetLegalHold", "RemoveVersion"],
+  ["StartClock", "AdvanceClock", "ReadStoreClock"],
   ["PutPart", "SealUpload", "PartsOfUpload"],
   ["CreateUpload", "PutPart", "AbortUpload", "PartsOfUpload"],
   ["SealUpload", "PutSegment", "CompleteUpload", "AbortUpload"],

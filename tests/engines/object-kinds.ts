@@ -3,7 +3,7 @@ import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
 import type { Family } from "../../src/base/families.js"
 import { blockCount, type Extent } from "../../src/format/extent.js"
 import type { Retention, VersionLock } from "../../src/format/object-lock.js"
-import { decodeBucketId, decodeIntent, PRESENT, SETTING_NAMES } from "../../src/format/records.js"
+import { decodeBucketId, decodeIntent, decodeStoreClock, PRESENT, SETTING_NAMES } from "../../src/format/records.js"
 import {
   bucketRowKey,
   objectRowKey,
@@ -24,6 +24,7 @@ import {
   setSetting,
   setVersioning,
 } from "../../src/object/commands/bucket-commands-core.js"
+import { advanceClock, startClock } from "../../src/object/commands/clock-commands-core.js"
 import { noteDamages } from "../../src/object/commands/missing-shard-hints-core.js"
 import { dropRows, readNamings, type ReadRow } from "../../src/object/commands/pending-deletion-commands-core.js"
 import { beginReencoding, giveUpReencoding, swapExtent } from "../../src/object/commands/reencode-commands-core.js"
@@ -284,6 +285,12 @@ const UPKEEP: readonly PlayKind[] = [
   commandKind("GiveUpReencoding", 3, scene => {
     const found = intents(scene)
     return giveUpReencoding(scene.pickOr(found, () => ({ name: scene.uploadName() })).name)
+  }),
+  commandKind("AdvanceClock", 2, scene => advanceClock(scene.pick(CLOCKS) + scene.random.below(1_000))),
+  commandKind("StartClock", 2, scene => {
+    const [, row] = scene.rows("clock")[0] ?? []
+    const storedMs = row === undefined ? 0 : decodeStoreClock(row.value)
+    return startClock({ seenMs: scene.pick([0, storedMs, storedMs]), fromMs: scene.pick(CLOCKS) + 1 })
   }),
   commandKind("PlantOld", 1, scene => {
     const { bucketId, key, uploadId } = scene.uploadName()

@@ -13,6 +13,7 @@ import {
   uploadsOfBucket,
   usageOfBucket,
 } from "../../src/object/bucket-service.js"
+import { readStoreClock } from "../../src/object/commands/clock-commands-core.js"
 import { ALL_HINTS, hintsOfPartition, readHints } from "../../src/object/commands/missing-shard-hints-core.js"
 import type { UploadAddress } from "../../src/object/commands/multipart-commands-core.js"
 import { leftIntents } from "../../src/object/commands/reencode-commands-core.js"
@@ -213,6 +214,7 @@ const JOB_QUERIES: readonly PlayKind[] = [
   queryKind("BytesOfObjects", () => bytesOfObjects()),
   queryKind("OldMarks", () => oldMarks()),
   queryKind("ReadHints", scene => readHints(scene.oneIn(2) ? ALL_HINTS : hintsOfPartition(7), maxOf(scene))),
+  queryKind("ReadStoreClock", () => readStoreClock()),
   queryKind("LeftIntents", scene => leftIntents(FIRST, scene.pick([1, 100]))),
   queryKind("ExtentRows", scene => extentRows(...naming(scene), maxOf(scene))),
 ]
