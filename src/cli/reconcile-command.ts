@@ -80,5 +80,7 @@ What the bytes cannot show:
 - Objects of up to 4 KiB, settings, accounts, permissions and buckets that were written since are lost.
 - Objects and buckets that were deleted since are back.
 - Tags, access control lists, and headers but Content-Type, of what is put back are lost.
+- Object lock: what is put back has the retention and the legal hold that its bytes tell, and otherwise the default
+  retention of its bucket from now on. Changes of them since, and of default retentions, are lost.
 
 `

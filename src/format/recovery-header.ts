@@ -15,7 +15,7 @@ export interface RecoveryHeader {
   readonly plannedLengthBytes: number | undefined
   /** "" for a single upload. */
   readonly multipartId: string
-  /** What the version was given at first. */
+  /** What the version had when this header was written: the request's, or that of the row if a shard was rebuilt. */
   readonly lock?: VersionLock
 }
 

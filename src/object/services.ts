@@ -100,7 +100,7 @@ export function createServices(
   if (isShared) jobs.push(repair.noteKeeping, refused)
   if (backup) jobs.push(new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup))
   const visitsForOthers = new VisitsForOthers(backend, redundancy)
-  const reconciliation = duringHalt && new Reconciliation(duringHalt, blocks, random.fork("reconciliation"))
+  const reconciliation = duringHalt && new Reconciliation(duringHalt, blocks, random.fork("reconciliation"), storeClock)
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     buckets: new BucketService(watched),

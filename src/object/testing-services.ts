@@ -154,7 +154,7 @@ export class StoreWorld<Its extends WorldDevices> {
 
   /** Of a process that has just started. */
   reconciliation(metadata: Metadata = this.tablet): Reconciliation {
-    return new Reconciliation(metadata, this.blocks, this.random.fork("reconciliation"))
+    return new Reconciliation(metadata, this.blocks, this.random.fork("reconciliation"), { nowMs: () => 0 })
   }
 
   setState(id: DeviceId, state: ControlDeviceState): void {

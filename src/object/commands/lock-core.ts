@@ -46,9 +46,21 @@ export function lockOfNew(
     throw fail("noObjectLock")
   }
   if (stated?.retention !== undefined) requireAhead(stated.retention, clocks)
-  const { defaultRetention } = bucket
-  const retention = stated?.retention ?? (defaultRetention && retentionFrom(defaultRetention, clocks))
-  const legalHold = stated?.legalHold
+  return lockOfRestored(bucket, stated, clocks)
+}
+
+/**
+ * The lock of a version that is put back, from what is still known of its lock. It may be longer than the lost one, never
+ * shorter than what is known: what is unknown is the bucket's default retention, counted from now.
+ */
+export function lockOfRestored(
+  bucket: BucketLock | undefined,
+  known: VersionLock | undefined,
+  clocks: Clocks,
+): VersionLock | undefined {
+  const byDefault = bucket?.defaultRetention
+  const retention = known?.retention ?? (byDefault && retentionFrom(byDefault, clocks))
+  const legalHold = known?.legalHold
   return retention === undefined && legalHold === undefined ? undefined : { retention, legalHold }
 }
 

@@ -10,6 +10,7 @@ import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "../../b
 import { encodeRecoveryHeader } from "../../format/recovery-header.js"
 import { bufferOf } from "../../format/buffer-of.js"
 import type { Extent } from "../../format/extent.js"
+import type { VersionLock } from "../../format/object-lock.js"
 import {
   decodeBucket,
   decodePart,
@@ -87,23 +88,35 @@ export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, n
   const plannedLengthBytes = naming.extent.lengthBytes
   const isPart = naming.family === "parts" || naming.family === "segments"
   const row = objectRowKey(bucketId, key)
-  const details = isPart ? detailsOfParts(view, row, naming.multipartId) : readDetails(view, row, naming.record)
+  const { details, lock } = isPart ? givenToParts(view, row, naming.multipartId) : givenTo(view, row, naming.record)
   const { contentType = "" } = headersOf(details)
   const { userMetadata } = details
   const multipartId = isPart ? naming.multipartId : ""
-  return encodeRecoveryHeader({ bucket, contentType, userMetadata, plannedLengthBytes, multipartId })
+  const note = { bucket, contentType, userMetadata, plannedLengthBytes, multipartId }
+  return encodeRecoveryHeader(lock === undefined ? note : { ...note, lock })
 }
 
-/** The details of the upload in progress, or of the version created from it. */
-function detailsOfParts(view: RowView, row: RowKey, multipartId: MultipartId): VersionDetails {
+/** What a recovery header tells beside the bytes. The lock is the one that the version has now. */
+interface Given {
+  readonly details: VersionDetails
+  readonly lock?: VersionLock | undefined
+}
+
+const givenTo = (view: RowView, row: RowKey, record: VersionRecord): Given => ({
+  details: readDetails(view, row, record),
+  lock: record.lock,
+})
+
+/** Of the upload in progress, or of the version created from it. */
+function givenToParts(view: RowView, row: RowKey, multipartId: MultipartId): Given {
   const upload = view.get("uploads", multipartRowKey(row, multipartId))
-  if (upload) return decodeUpload(upload.value).details
+  if (upload) return decodeUpload(upload.value)
   for (const family of ["current", "versions"] as const) {
     for (const [, { value }] of view.range(family, suffixRange(row))) {
       const record = decodeVersion(value)
       const { content } = record
-      if (content.kind === "segments" && content.multipartId === multipartId) return readDetails(view, row, record)
+      if (content.kind === "segments" && content.multipartId === multipartId) return givenTo(view, row, record)
     }
   }
-  return NO_DETAILS
+  return { details: NO_DETAILS }
 }

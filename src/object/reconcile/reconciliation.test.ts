@@ -3,14 +3,14 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
-import { parseLogSequence } from "../../base/ids.js"
+import { objectKeyOfText, parseLogSequence } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import { changed, TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
-import { StoreWorld } from "../testing-services.js"
+import { sourceOf, StoreWorld } from "../testing-services.js"
 import type { ReconcileEntry } from "./reconciliation.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
@@ -79,6 +79,30 @@ test("a reconciliation that is interrupted is done by the next one, which finds 
   assert.deepEqual(outcomes(await second.apply(rest)), outcomes(rest.entries))
   await isThere(world, new Map([...before, ...since]))
   assert.deepEqual((await reconciling(world).plan()).entries, [])
+})
+
+test("versions that are put back keep the lock of their writes", async () => {
+  const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
+  const { clock, random } = world
+  const { objects, buckets } = world.services
+  await clock.runUntil(buckets.setVersioning(world.home, "enabled"))
+  await clock.runUntil(buckets.setLock(world.home, { mode: "GOVERNANCE", unit: "years", count: 1 }))
+  const bucket = await clock.runUntil(Promise.resolve(buckets.open(world.home.name)))
+  const rows = world.tablet.copy()
+  const lock = { retention: { mode: "COMPLIANCE", untilMs: Date.UTC(2200, 0) }, legalHold: true } as const
+  const putLocked = (name: string, given?: typeof lock) => {
+    const put = world.putting(name, sourceOf(random.bytes(40 * KIB)))
+    return clock.runUntil(objects.put({ ...put, bucket, lock: given }))
+  }
+  await putLocked("stated", lock)
+  await putLocked("by default")
+  world.tablet.become(rows)
+  const { plan, apply } = reconciling(world)
+  assert.deepEqual(outcomes(await apply(await plan())), ["by default putBack", "stated putBack"])
+  const lockOf = (name: string) => clock.runUntil(objects.getLock({ bucket, key: objectKeyOfText(name) }))
+  assert.deepEqual(await lockOf("stated"), lock)
+  assert.equal((await lockOf("by default"))?.retention?.mode, "GOVERNANCE")
+  assert.ok(((await lockOf("by default"))?.retention?.untilMs ?? 0) > 364 * 86_400_000)
 })
 
 test("a plan that does not hold any more changes nothing, however far it is carried out", async () => {

@@ -29,6 +29,7 @@ import { oldestPendingDeletions } from "../jobs/collector.js"
 import { SYSTEM_BUCKET_ID } from "../jobs/metadata-backup-bucket.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows, extentsOf } from "../queries/extent-rows.js"
 import { packDetails } from "../queries/object-info-core.js"
+import type { StoreClock } from "../store-clock.js"
 import { decideKey, type NewerUpload } from "./newer-core.js"
 import { keyFacts, raiseBucketIds, restorePart, restoreVersion, type RestoreOutcome } from "./restore-commands-core.js"
 
@@ -100,6 +101,7 @@ export class Reconciliation {
     private readonly metadata: Pick<Metadata, "run" | "ask">,
     private readonly blocks: Blocks,
     private readonly random: Random,
+    private readonly storeClock: Pick<StoreClock, "nowMs">,
   ) {}
 
   /** Changes nothing. Throws if a device cannot be read. */
@@ -273,7 +275,7 @@ export class Reconciliation {
       return outcome === "newer" ? "the present row is newer" : undefined
     } catch (error) {
       signal.throwIfAborted()
-      if (!isFailure(error, "notEnoughShards", "noSuchBucket", "bucketClosing")) throw error
+      if (!isFailure(error, "notEnoughShards", "noSuchBucket", "bucketClosing", "objectLocked")) throw error
       return asFailure(error).message
     }
   }
@@ -289,9 +291,10 @@ export class Reconciliation {
     const random = this.random.bytes(RANDOM_BYTES)
     const version = {
       ...{ payload: undefined, sizeBytes: extent.lengthBytes, md5, parts: 0, random },
-      ...{ checksum: NO_CHECKSUM, details, isShared: false },
+      ...{ checksum: NO_CHECKSUM, details, isShared: false, lock: header.lock },
     }
-    return this.metadata.run(restoreVersion({ bucketId, key, extent, version }))
+    const clockMs = this.storeClock.nowMs()
+    return this.metadata.run(restoreVersion({ bucketId, key, extent, version, clockMs }))
   }
 
   /** Reads all bytes, which verifies them. */

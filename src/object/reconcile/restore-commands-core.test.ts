@@ -2,9 +2,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { decodePart, type PartRecord } from "../../format/records.js"
+import type { VersionLock } from "../../format/object-lock.js"
+import { decodeVersion } from "../../format/version-record.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import { createUpload, partKey, putPart, sealUpload } from "../commands/multipart-commands-core.js"
-import { createBucket, setVersioning } from "../commands/bucket-commands-core.js"
+import { createBucket, setBucketLock, setVersioning } from "../commands/bucket-commands-core.js"
 import {
   extentOf,
   foreignUploadOf,
@@ -12,6 +14,7 @@ import {
   newBucket,
   putOf,
   randomOf,
+  refuses,
   released,
   uploadOf,
 } from "../commands/testing-bucket.js"
@@ -56,6 +59,41 @@ test("in a versioned bucket the version before stays", async () => {
   assert.equal(await restore(), "restored")
   assert.equal((await facts()).versioning, "enabled")
   assert.equal(released({ metadata }).length, 0)
+})
+
+test("what is put back is locked as its header says, and otherwise by the bucket's default retention from now", async () => {
+  const { metadata, bucketId, row } = await scene()
+  const restore = (number: number, lock?: VersionLock, clockMs = 0) => {
+    const { content: _, ...version } = putOf({ bucketId }, number, { lock }).version
+    return metadata.run(restoreVersion({ bucketId, key: KEY, extent: extentOf(number), version, clockMs }))
+  }
+  const lockNow = () => decodeVersion((metadata.committed.get("current", row) ?? assert.fail()).value).lock
+  await metadata.run(setVersioning(bucketId, "enabled"))
+  await metadata.run(setBucketLock(bucketId, { mode: "COMPLIANCE", unit: "days", count: 10 }))
+  const days = (count: number) => count * 86_400_000
+  const FAR = days(30_000)
+  // Also one that is over by now: nothing of it is forgotten.
+  const given = { retention: { mode: "GOVERNANCE", untilMs: 5 }, legalHold: undefined } as const
+  assert.equal(await restore(1, given), "restored")
+  assert.deepEqual(lockNow(), given)
+  assert.equal(await restore(2, undefined, FAR), "restored")
+  assert.deepEqual(lockNow()?.retention, { mode: "COMPLIANCE", untilMs: FAR + days(10) })
+  assert.equal(await restore(3, { retention: undefined, legalHold: true }, FAR), "restored")
+  assert.deepEqual(lockNow(), { retention: { mode: "COMPLIANCE", untilMs: FAR + days(10) }, legalHold: true })
+})
+
+test("a lock stays although the rolled-back bucket has none, and then nothing replaces the version", async () => {
+  const { metadata, bucketId, row } = await scene()
+  const lock = { retention: undefined, legalHold: true } as const
+  const restore = (number: number) => {
+    const { content: _, ...version } = putOf({ bucketId }, number, { lock }).version
+    return metadata.run(restoreVersion({ bucketId, key: KEY, extent: extentOf(number), version }))
+  }
+  assert.equal(await restore(1), "restored")
+  assert.deepEqual(decodeVersion((metadata.committed.get("current", row) ?? assert.fail()).value).lock, lock)
+  await refuses(restore(2), "objectLocked")
+  await refuses(metadata.run(putVersion(putOf({ bucketId }, 3))), "objectLocked")
+  assert.deepEqual(released({ metadata }), [])
 })
 
 test("a part is put back only into an upload that is open, and over no newer one", async () => {

@@ -13,6 +13,7 @@ import { bucketRowKey, objectRowKey } from "../../format/row-key.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { command, query, type RowView } from "../../metadata/index.js"
 import { findUpload, partKey, partsAfter, type UploadAddress } from "../commands/multipart-commands-core.js"
+import { clocksOf, lockOfRestored } from "../commands/lock-core.js"
 import { bucketOfRow, findLatest, requireBucket, RowEditor, type NewVersion } from "../commands/row-editor-core.js"
 import { namingsOf } from "../queries/named-extents-core.js"
 import { isLater, type KeyFacts } from "./newer-core.js"
@@ -23,7 +24,10 @@ interface RestoreVersion {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly extent: Extent
+  /** Its lock is that of the recovery header. */
   readonly version: Omit<NewVersion, "isMarker" | "content">
+  /** The store's clock, where locks are possible. */
+  readonly clockMs?: number
 }
 
 const presentUpload = (view: RowView, bucketId: BucketId, key: ObjectKey): UploadId | undefined => {
@@ -55,17 +59,22 @@ export const keyFacts = query(
   },
 )
 
-/** Adds a version that references an upload, as the latest one. Throws `noSuchBucket`, `bucketClosing`. */
+/**
+ * Adds a version that references an upload, as the latest one. Throws `noSuchBucket`, `bucketClosing`, and `objectLocked`
+ * where it would replace a locked version.
+ */
 export const restoreVersion = command<[restore: RestoreVersion], RestoreOutcome>({
   name: "RestoreVersion",
   touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
-  decide(view, time, { bucketId, key, extent, version }) {
-    const { versioning } = requireBucket(view, bucketId)
+  decide(view, time, restore) {
+    const { bucketId, key, extent, version } = restore
+    const { versioning, lock: bucketLock } = requireBucket(view, bucketId)
     if (isNamed(view, bucketId, key, extent.uploadId)) return { writes: [], result: "present" }
     const present = presentUpload(view, bucketId, key)
     if (present !== undefined && isLater(present, extent.uploadId)) return { writes: [], result: "newer" }
     const editor = new RowEditor(view, time, bucketId, key)
-    editor.insert({ ...version, isMarker: false, content: { kind: "extent", extent } }, versioning)
+    const lock = lockOfRestored(bucketLock, version.lock, clocksOf(restore, time))
+    editor.insert({ ...version, isMarker: false, content: { kind: "extent", extent }, lock }, versioning)
     return { ...editor.finish(), result: "restored" }
   },
 })
