@@ -168,7 +168,7 @@ test("a request that is not a copy is not evaluated as one, even if it names a c
   await expect(404, "owner", "GET /bucket/hoisted")
 })
 
-test("a header to bypass retention requires no permission while no object can be locked", async () => {
+test("a header to bypass retention requires no permission where nothing is locked", async () => {
   const headers = ["x-amz-bypass-governance-retention", "true"]
   await expect(204, "deleter", "DELETE /bucket/docs/absent", { headers })
   await expect(403, "deleter", "DELETE /bucket/secret", { headers })
