@@ -5,12 +5,18 @@
  * Refuses  Anything malformed with `corruptRecord`.
  */
 import { fail } from "../base/failures.js"
-import { bytesOfByteString, parseIncarnation, rowKeyOf } from "../base/ids.js"
-import type { Incarnation, RowKey } from "../base/ids.js"
+import { bytesOfByteString, parseBucketId, parseIncarnation, rowKeyOf } from "../base/ids.js"
+import type { BucketId, Incarnation, RowKey } from "../base/ids.js"
 import { packRecord, RecordReader } from "./pack.js"
+import { bucketRowKey } from "./row-key.js"
+
+/** The row for uploads. */
+export const ALL_UPLOADS: BucketId = parseBucketId(0)
+
+export const lifecycleRowKey = (bucketId: BucketId): RowKey => bucketRowKey(bucketId)
 
 /** Rows from `start` to before `end`; undefined: to the end. */
-interface LifecycleSlice {
+export interface LifecycleSlice {
   readonly start: RowKey
   readonly end: RowKey | undefined
 }
@@ -21,7 +27,7 @@ interface TakenSlice extends LifecycleSlice {
 }
 
 /** What was removed. */
-interface LifecycleCounts {
+export interface LifecycleCounts {
   /** Objects and older versions that are gone. */
   readonly versions: number
   readonly bytes: number
@@ -31,6 +37,8 @@ interface LifecycleCounts {
   readonly markers: number
   readonly uploads: number
 }
+
+export const NOTHING_REMOVED: LifecycleCounts = { versions: 0, bytes: 0, hidden: 0, markers: 0, uploads: 0 }
 
 export interface LifecyclePass {
   /** The day in which the pass began, by the store's clock: days since 1970. */

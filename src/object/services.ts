@@ -25,6 +25,7 @@ import { Reencode } from "./jobs/reencode.js"
 import type { UploadName } from "./queries/named-extents-core.js"
 import { Repair } from "./jobs/repair.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
+import { Lifecycle, LIFECYCLE_SETTINGS, type LifecycleSettings } from "./jobs/lifecycle.js"
 import { RateBound } from "./jobs/repair-rate-core.js"
 import { IntegrityAudit } from "./jobs/integrity-audit.js"
 import { VisitsForOthers } from "./jobs/visits-for-others.js"
@@ -45,6 +46,7 @@ export interface Services extends ObjectServices {
   readonly reencode: Reencode
   readonly integrityAudit: IntegrityAudit
   readonly orphans: Orphans
+  readonly lifecycle: Lifecycle
   /** Undefined if only this process opens the store. */
   readonly reconciliation: Reconciliation | undefined
 }
@@ -71,11 +73,12 @@ interface ServiceSettings {
   readonly duringHalt?: Pick<Metadata, "run" | "ask"> | undefined
   /** Other processes of the store use the same metadata. */
   readonly isShared?: boolean
+  readonly lifecycle?: LifecycleSettings | undefined
 }
 
 export function createServices(
   { clock, random, tablet, compute, blocks, telemetry }: ServiceSeams,
-  { store, redundancy, backup, abortedWaits, retention, duringHalt, isShared = false }: ServiceSettings,
+  { store, redundancy, backup, abortedWaits, retention, duringHalt, isShared = false, ...settings }: ServiceSettings,
 ): Services {
   const { log } = telemetry
   const watched = new WatchedMetadata(tablet)
@@ -96,7 +99,10 @@ export function createServices(
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, bound, onHints)
-  const jobs: Job[] = [new Collector(tablet, blocks, retention ?? pins), orphans, repair, reencode, integrityAudit]
+  const seamsOfLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log }
+  const lifecycle = new Lifecycle(seamsOfLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
+  const collector = new Collector(tablet, blocks, retention ?? pins)
+  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle]
   if (isShared) jobs.push(repair.noteKeeping, refused)
   if (backup) jobs.push(new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup))
   const visitsForOthers = new VisitsForOthers(backend, redundancy)
@@ -108,5 +114,6 @@ export function createServices(
     objects,
     multipart,
     ...upkeep,
+    lifecycle,
   }
 }

@@ -82,7 +82,8 @@ export class StoreClock implements BackgroundService {
     return this.isSet ? this.seams.clock.wallMs() - this.shownMs : undefined
   }
 
-  private get shownMs(): number {
+  /** The same, for what may use it again if it is a little earlier after a restart: it is not stored for that. */
+  get shownMs(): number {
     const { storeMs, atMs } = this.known
     return storeMs === 0 ? 0 : storeMs + Math.floor(this.seams.clock.monotonicMs() - atMs)
   }

@@ -1,13 +1,15 @@
 /** Every kind of command and query that a history plays. */
 import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
+import { LIFECYCLE_COMMANDS, LIFECYCLE_QUERIES } from "./lifecycle-kinds.js"
 import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
 import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
 import type { PlayKind } from "./scene.js"
 
-export const COMMANDS = [...OBJECT_COMMANDS, ...MULTIPART_COMMANDS, ...ACCESS_COMMANDS, ...CLUSTER_COMMANDS]
-export const KINDS = [...COMMANDS, ...OBJECT_QUERIES, ...ACCESS_QUERIES, ...CLUSTER_QUERIES]
+const OF_OBJECTS = [...OBJECT_COMMANDS, ...MULTIPART_COMMANDS, ...LIFECYCLE_COMMANDS]
+export const COMMANDS = [...OF_OBJECTS, ...ACCESS_COMMANDS, ...CLUSTER_COMMANDS]
+export const KINDS = [...COMMANDS, ...OBJECT_QUERIES, ...LIFECYCLE_QUERIES, ...ACCESS_QUERIES, ...CLUSTER_QUERIES]
 
 /** Kinds that compete if they run at the same time, and those that make what they compete for. */
 const COMPETING: readonly (readonly string[])[] = [
@@ -21,6 +23,9 @@ const COMPETING: readonly (readonly string[])[] = [
   ["PutPart", "SealUpload", "PartsOfUpload"],
   ["CreateUpload", "PutPart", "AbortUpload", "PartsOfUpload"],
   ["SealUpload", "PutSegment", "CompleteUpload", "AbortUpload"],
+  ["SetSetting", "PutVersion", "ExpireLatest", "ExpireNoncurrent", "DueVersions"],
+  ["CreateUpload", "SealUpload", "CompleteUpload", "ExpireUpload", "DueUploads"],
+  ["TakeSlice", "TakeOverSlice", "EndSlice", "LifecyclePasses"],
   ["BeginReencoding", "SwapExtent", "RemoveVersion"],
   ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
   ["CreateBucket", "RaiseBucketIds", "DropBucket"],

@@ -35,14 +35,14 @@ export interface UploadAddress {
   readonly multipartId: MultipartId
 }
 
-const addressKey = ({ bucketId, key, multipartId }: UploadAddress) =>
+export const addressKeyOf = ({ bucketId, key, multipartId }: UploadAddress) =>
   multipartRowKey(objectRowKey(bucketId, key), multipartId)
 
 export const partKey = ({ bucketId, key, multipartId }: UploadAddress, part: number) =>
   partRowKey(objectRowKey(bucketId, key), multipartId, part)
 
 export function findUpload(view: RowView, address: UploadAddress): UploadRecord | undefined {
-  const row = view.get("uploads", addressKey(address))
+  const row = view.get("uploads", addressKeyOf(address))
   return row && decodeUpload(row.value)
 }
 
@@ -55,7 +55,7 @@ export function requireUpload(view: RowView, address: UploadAddress): UploadReco
 /** Parts above `after`, in order. */
 export function* partsAfter(view: RowView, address: UploadAddress, after: number): Generator<PartRecord> {
   if (after >= PARTS_MAX) return
-  const range = { ...suffixRange(addressKey(address)), start: partKey(address, after + 1) }
+  const range = { ...suffixRange(addressKeyOf(address)), start: partKey(address, after + 1) }
   for (const [, row] of view.range("parts", range)) yield decodePart(row.value)
 }
 
@@ -65,12 +65,12 @@ export const createUpload = command<
   UploadRecord
 >({
   name: "CreateUpload",
-  touches: address => [["uploads", addressKey(address)]],
+  touches: address => [["uploads", addressKeyOf(address)]],
   decide(view, time, address, upload, clock = { clockMs: 0 }) {
     lockOfNew(requireBucket(view, address.bucketId).lock, upload.lock, clocksOf(clock, time))
     const record = { ...upload, initiatedMs: time.nowMs }
     const editor = new RowEditor(view, time, address.bucketId, address.key)
-    editor.put("uploads", addressKey(address), encodeUpload(record))
+    editor.put("uploads", addressKeyOf(address), encodeUpload(record))
     editor.countUpload(1)
     return { ...editor.finish(), result: record }
   },
@@ -122,14 +122,14 @@ const sealedBy = (upload: UploadRecord, completion: Completion): boolean =>
  */
 export const sealUpload = command<[address: UploadAddress, completion: Completion], void>({
   name: "SealUpload",
-  touches: address => [["uploads", addressKey(address)]],
+  touches: address => [["uploads", addressKeyOf(address)]],
   decide(view, time, address, completion) {
     const upload = requireUpload(view, address)
     const isOwn = upload.completion?.incarnation === completion.incarnation
     if (!isOwn && isBeingCompleted(upload, time)) throw beingCompleted()
-    const stale = [...view.range("segments", suffixRange(addressKey(address)))]
+    const stale = [...view.range("segments", suffixRange(addressKeyOf(address)))]
     const writes: EntryWrite[] = [
-      { family: "uploads", key: addressKey(address), value: encodeUpload({ ...upload, completion }) },
+      { family: "uploads", key: addressKeyOf(address), value: encodeUpload({ ...upload, completion }) },
       ...stale.map(([key]): EntryWrite => ({ family: "segments", key, value: undefined })),
     ]
     return { writes, result: undefined }
@@ -140,12 +140,12 @@ export const sealUpload = command<[address: UploadAddress, completion: Completio
 export const unsealUpload = command<[address: UploadAddress, completion: Completion], void>({
   name: "UnsealUpload",
   grows: false,
-  touches: address => [["uploads", addressKey(address)]],
+  touches: address => [["uploads", addressKeyOf(address)]],
   decide(view, _time, address, completion) {
     const upload = findUpload(view, address)
     if (!upload || !sealedBy(upload, completion)) return { writes: [], result: undefined }
     const value = encodeUpload({ ...upload, completion: undefined })
-    return { writes: [{ family: "uploads", key: addressKey(address), value }], result: undefined }
+    return { writes: [{ family: "uploads", key: addressKeyOf(address), value }], result: undefined }
   },
 })
 
@@ -155,7 +155,7 @@ export const putSegment = command<
   void
 >({
   name: "PutSegment",
-  touches: address => [["uploads", addressKey(address)]],
+  touches: address => [["uploads", addressKeyOf(address)]],
   decide(view, _time, address, completion, number, segment) {
     const upload = requireUpload(view, address)
     if (!sealedBy(upload, completion)) throw fail("conflict")
@@ -163,7 +163,7 @@ export const putSegment = command<
     view.get("segments", key)
     // The upload's row guards its segments: a completion that replaces this one reads them all.
     const writes: EntryWrite[] = [
-      { family: "uploads", key: addressKey(address), value: encodeUpload(upload) },
+      { family: "uploads", key: addressKeyOf(address), value: encodeUpload(upload) },
       { family: "segments", key, value: encodeSegment(segment) },
     ]
     return { writes, result: undefined }
@@ -199,7 +199,7 @@ export const completeUpload = command<[complete: CompleteUpload], Stored>({
 export const abortUpload = command<[address: UploadAddress], void>({
   name: "AbortUpload",
   grows: false,
-  touches: address => [["uploads", addressKey(address)]],
+  touches: address => [["uploads", addressKeyOf(address)]],
   decide(view, time, address) {
     requireUpload(view, address)
     const editor = new RowEditor(view, time, address.bucketId, address.key)
@@ -208,8 +208,8 @@ export const abortUpload = command<[address: UploadAddress], void>({
   },
 })
 
-function endUpload(editor: RowEditor, address: UploadAddress, kind: "parts" | "aborted"): void {
-  editor.put("uploads", addressKey(address), undefined)
+export function endUpload(editor: RowEditor, address: UploadAddress, kind: "parts" | "aborted"): void {
+  editor.put("uploads", addressKeyOf(address), undefined)
   editor.countUpload(-1)
   editor.release({ kind, bucketId: address.bucketId, key: address.key, multipartId: address.multipartId })
 }

@@ -177,7 +177,8 @@ export const removeLatest = command<[remove: RemoveLatest], Removed>({
   },
 })
 
-const MARKER = {
+/** A delete marker, but for its random bytes. */
+export const MARKER = {
   isMarker: true,
   content: { kind: "none" },
   payload: undefined,

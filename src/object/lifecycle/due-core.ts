@@ -14,7 +14,7 @@ import type { Tags } from "../contract.js"
 const DAY_MS = 86_400_000
 
 /** The length of a day of rules; another one than a day's is for trying rules out. */
-interface LifecycleDays {
+export interface LifecycleDays {
   readonly dayMs: number
 }
 
@@ -45,7 +45,7 @@ interface CompiledRule extends LifecycleRule {
 }
 
 /** Rules as decisions use them. */
-interface CompiledRules {
+export interface CompiledRules {
   /** In the order in which they were put. */
   readonly rules: readonly CompiledRule[]
   /** The most newer versions that a rule keeps. */
@@ -120,7 +120,7 @@ function whyFiltered({ sizeAbove, sizeBelow, tags }: LifecycleFilter, facts: Ver
 }
 
 /** The rule that acts first. */
-interface Due {
+export interface Due {
   readonly ruleId: string
   readonly dueMs: number
 }
@@ -159,6 +159,22 @@ export function abortDueOf(
     if (dueMs < (first?.dueMs ?? Infinity)) first = { ruleId: id, dueMs }
   }
   return first
+}
+
+/** From the beginning of an upload until it is removed without a rule; 0: never. */
+export interface AbandonedAfter {
+  readonly abandonedDays: number
+}
+
+/** When an upload goes: by a rule, or else because it was abandoned. Undefined: never. */
+export function uploadDueOf(
+  rules: CompiledRules | undefined,
+  upload: { readonly key: ObjectKey; readonly initiatedMs: number },
+  days: LifecycleDays & AbandonedAfter,
+): { readonly ruleId: string | undefined; readonly dueMs: number } | undefined {
+  const byRule = rules && abortDueOf(rules, upload, days)
+  if (byRule !== undefined || days.abandonedDays === 0) return byRule
+  return { ruleId: undefined, dueMs: dueAfter(upload.initiatedMs, days.abandonedDays, days) }
 }
 
 /** The object as it is current: for the header that announces its end. */

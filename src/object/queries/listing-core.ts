@@ -34,6 +34,7 @@ import type {
   VersionEntry,
   VersionsPage,
 } from "../contract.js"
+import { mergedVersions } from "./merged-versions.js"
 import { multipartInfoOf } from "./object-info-core.js"
 import { findVersion, readDetails } from "../commands/row-editor-core.js"
 
@@ -127,24 +128,10 @@ export function withOwners(view: RowView, bucket: Bucket, page: ListPage): ListP
   return { ...page, entries }
 }
 
-/** `current` and `versions` merged by (key, newest first). */
 function scanVersions(view: RowView): Scan {
   return function* (start, end) {
-    if (start >= end) return
-    const current = scanFamily(view, "current")(start, end)[Symbol.iterator]()
-    const older = view.range("versions", { start, end })[Symbol.iterator]()
-    let top = current.next()
-    let next = older.next()
-    while (!top.done || !next.done) {
-      // A row's current record has the row's own key, which sorts before all its versions.
-      if (!top.done && (next.done || top.value.rowKey < next.value[0])) {
-        yield top.value
-        top = current.next()
-      } else if (!next.done) {
-        const [rowKey, row] = next.value
-        yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
-        next = older.next()
-      }
+    for (const [rowKey, row] of mergedVersions(view, { start, end })) {
+      yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
     }
   }
 }

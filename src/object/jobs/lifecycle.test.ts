@@ -1,0 +1,370 @@
+/** Lifecycle as a job over rows in memory: what is removed, what stays, and how processes share a pass. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { objectKeyOfText, parseIncarnation, parsePosition, type ObjectKey } from "../../base/ids.js"
+import { encodeLifecycleRules, type LifecycleRule } from "../../format/lifecycle-rules.js"
+import { ALL_UPLOADS, decodeLifecyclePass, lifecycleRowKey } from "../../format/lifecycle-pass.js"
+import { decodeVersion, NO_DETAILS, versionIdOfHead } from "../../format/version-record.js"
+import { decisionIdOf, parseObjectRowKey } from "../../format/row-key.js"
+import { multipartIdOf } from "../../format/version-id.js"
+import { soleProcess, type Command } from "../../metadata/index.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import { setBucketLock, setSetting, setVersioning } from "../commands/bucket-commands-core.js"
+import { createUpload, sealUpload } from "../commands/multipart-commands-core.js"
+import { ALL_ROWS, newBucket, putOf, randomOf, type Scene } from "../commands/testing-bucket.js"
+import { putVersion, removeLatest, removeVersion } from "../commands/version-commands-core.js"
+import { REAL_DAYS } from "../lifecycle/due-core.js"
+import { Lifecycle, LIFECYCLE_SETTINGS, type LifecycleSettings } from "./lifecycle.js"
+
+const DAY = REAL_DAYS.dayMs
+/** A midnight. */
+const START = 20_000 * DAY
+const never = new AbortController().signal
+const keyOf = (text: string): ObjectKey => objectKeyOfText(text)
+
+class World {
+  nowMs = START
+  wallMs = Infinity
+  private position = 1000
+  readonly telemetry = new SimTelemetry()
+
+  private constructor(readonly scene: Scene) {}
+
+  static async open(rules: readonly Partial<LifecycleRule>[], versioning?: "enabled" | "suspended"): Promise<World> {
+    const world = new World(await newBucket())
+    if (versioning === "suspended") world.decide(setVersioning(world.scene.bucketId, "enabled"))
+    if (versioning !== undefined) world.decide(setVersioning(world.scene.bucketId, versioning))
+    world.setRules(rules)
+    return world
+  }
+
+  setRules(rules: readonly Partial<LifecycleRule>[]): void {
+    const whole = rules.map((rule, number) => ({
+      ...{ id: `rule ${number}`, isEnabled: true, filter: { form: "filter" } as const },
+      ...rule,
+    }))
+    const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules: whole })
+    this.decide(setSetting(this.scene.bucketId, "lifecycle", rules.length === 0 ? undefined : document))
+  }
+
+  /** Decides at the moment of this world. */
+  decide<Result>(command: Command<Result>): Result {
+    this.position += 1
+    const { metadata } = this.scene
+    const position = parsePosition(this.position)
+    const { incarnations } = metadata
+    return metadata.runAt(command, { nowMs: this.nowMs, position, id: decisionIdOf(position), incarnations })
+  }
+
+  put(key: string, change: Parameters<typeof putOf>[2] = {}) {
+    this.position += 1
+    const random = randomOf(this.position & 0xff)
+    const put = putOf(this.scene, this.position, { random, ...change })
+    return this.decide(putVersion({ ...put, key: keyOf(key) }))
+  }
+
+  delete(key: string): void {
+    const { bucketId } = this.scene
+    this.decide(removeLatest({ bucketId, key: keyOf(key), conditions: {}, random: randomOf(7) }))
+  }
+
+  upload(key: string) {
+    const address = {
+      bucketId: this.scene.bucketId,
+      key: keyOf(key),
+      multipartId: multipartIdOf(this.nowMs, randomOf(1)),
+    }
+    this.decide(createUpload(address, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
+    return address
+  }
+
+  days(count: number): void {
+    this.nowMs += count * DAY
+  }
+
+  job(settings: Partial<LifecycleSettings> = {}, seed = 1): Lifecycle {
+    const { metadata } = this.scene
+    const clock = { wallMs: () => Math.min(this.wallMs, this.nowMs) }
+    const storeClock = Object.defineProperty({ shownMs: 0 }, "shownMs", { get: () => this.nowMs })
+    const random = new SimRandom(seed)
+    return new Lifecycle(
+      { clock, storeClock, random, metadata, log: this.telemetry.log },
+      { ...LIFECYCLE_SETTINGS, ...settings },
+    )
+  }
+
+  /** Everything that is due now. */
+  async pass(job = this.job()): Promise<Lifecycle> {
+    for (let steps = 0; (await job.step(never)) === "busy"; steps += 1) assert.ok(steps < 1000, "the pass ends")
+    return job
+  }
+
+  /** Key, and how each version is stored, newest first: `*` for a delete marker. */
+  shown(): readonly string[] {
+    const rows = (["current", "versions"] as const).flatMap(family => [
+      ...this.scene.metadata.committed.range(family, ALL_ROWS),
+    ])
+    return rows
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([rowKey, { value }]) => `${parseObjectRowKey(rowKey).key}${decodeVersion(value).head.isMarker ? "*" : ""}`)
+  }
+
+  get uploads(): number {
+    return [...this.scene.metadata.committed.range("uploads", ALL_ROWS)].length
+  }
+}
+
+test("an object goes at the midnight after its days, and not before", async () => {
+  const world = await World.open([{ filter: { form: "filter", prefix: "logs/" }, expiration: { days: 3 } }])
+  world.nowMs += 3_600_000
+  world.put("logs/1")
+  world.put("other")
+  world.days(3)
+  world.nowMs += DAY - 3_600_001
+  await world.pass()
+  assert.deepEqual(world.shown(), ["logs/1", "other"])
+  world.nowMs += 1
+  const job = await world.pass()
+  assert.deepEqual(world.shown(), ["other"])
+  assert.deepEqual(job.report().removed, { versions: 1, bytes: 100, hidden: 0, markers: 0, uploads: 0 })
+})
+
+test("in a bucket with versions an object is hidden, then removed, and at last its marker goes", async () => {
+  const world = await World.open(
+    [{ expiration: { days: 1 } }, { noncurrent: { days: 1 } }, { expiration: { expiredMarkers: true } }],
+    "enabled",
+  )
+  world.put("a")
+  world.days(2)
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a*", "a"])
+  world.days(2)
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a*"])
+  world.days(1)
+  await world.pass()
+  assert.deepEqual(world.shown(), [])
+})
+
+test("with versioning suspended the null version is replaced by a marker", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }], "suspended")
+  world.put("a")
+  world.days(2)
+  const { removed } = (await world.pass()).report()
+  assert.deepEqual(world.shown(), ["a*"])
+  assert.deepEqual(removed, { versions: 1, bytes: 100, hidden: 1, markers: 0, uploads: 0 })
+})
+
+test("a delete marker over versions stays, and hides them", async () => {
+  const world = await World.open([{ expiration: { expiredMarkers: true } }, { expiration: { days: 1 } }], "enabled")
+  world.put("a")
+  world.delete("a")
+  world.days(30)
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a*", "a"])
+})
+
+test("the newest noncurrent versions stay; delete markers do not count as such", async () => {
+  const world = await World.open([{ noncurrent: { days: 1, newerKept: 2 } }], "enabled")
+  for (let version = 0; version < 6; version += 1) {
+    world.put("a")
+    if (version === 3) world.delete("a")
+  }
+  world.days(10)
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a", "a", "a*", "a"])
+})
+
+test("hundreds of versions of one key go in one pass", async () => {
+  const world = await World.open([{ noncurrent: { days: 1 } }], "enabled")
+  for (let version = 0; version < 400; version += 1) world.put("a")
+  world.days(2)
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a"])
+})
+
+test("a locked version stays until its lock ends", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }, { noncurrent: { days: 1 } }], "enabled")
+  world.decide(setBucketLock(world.scene.bucketId, undefined))
+  world.put("a", { lock: { retention: { mode: "GOVERNANCE", untilMs: START + 10 * DAY }, legalHold: undefined } })
+  world.put("b", { lock: { retention: undefined, legalHold: true } })
+  world.put("c")
+  for (let day = 0; day < 9; day += 1) {
+    world.days(1)
+    await world.pass()
+  }
+  assert.deepEqual(world.shown(), ["a*", "a", "b*", "b"])
+  world.days(3)
+  await world.pass()
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a*", "b*", "b"])
+})
+
+test("a version that is put meanwhile stays", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  world.put("a")
+  world.days(2)
+  world.scene.metadata.before = name => {
+    if (name === "ExpireLatest") world.put("a")
+  }
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a"])
+})
+
+for (const [what, rules] of [
+  ["removed", []],
+  ["changed", [{ expiration: { days: 9 } }]],
+  ["disabled", [{ isEnabled: false, expiration: { days: 1 } }]],
+] as const) {
+  test(`a rule that was ${what} removes nothing more, even within a slice`, async () => {
+    const world = await World.open([{ expiration: { days: 1 } }])
+    for (let key = 0; key < 100; key += 1) world.put(`key ${key}`)
+    world.days(2)
+    let [removals, left] = [0, 0]
+    world.scene.metadata.before = name => {
+      if (name !== "ExpireLatest" || (removals += 1) !== 40) return
+      world.setRules(rules)
+      left = world.shown().length
+    }
+    await world.pass()
+    assert.ok(left > 50 && left < 100)
+    assert.equal(world.shown().length, left)
+  })
+}
+
+test("one pass a day: what becomes due later waits for the next midnight", async () => {
+  const world = await World.open([{ expiration: { dateMs: START } }])
+  const job = await world.pass()
+  world.put("a")
+  world.nowMs += DAY - 1
+  await world.pass(job)
+  assert.deepEqual(world.shown(), ["a"])
+  world.nowMs += 1
+  await world.pass(job)
+  assert.deepEqual(world.shown(), [])
+})
+
+test("nothing is due while the store's clock is unknown, nor by a clock that is ahead of the other", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  world.put("a")
+  world.wallMs = START + DAY
+  world.days(30)
+  assert.equal(await world.job().step(never), "busy")
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a"])
+  const unknown = world.job()
+  world.nowMs = 0
+  assert.equal(await unknown.step(never), "idle")
+})
+
+test("an interrupted slice is done again by the next process", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  for (let key = 0; key < 1200; key += 1) world.put(`key ${key}`)
+  world.days(2)
+  const ends = new AbortController()
+  let removals = 0
+  world.scene.metadata.before = name => {
+    if (name === "ExpireLatest" && (removals += 1) === 700) ends.abort()
+  }
+  const first = world.job()
+  while (!ends.signal.aborted) await first.step(ends.signal)
+  assert.ok(world.shown().length > 0)
+  const row = () =>
+    must(world.scene.metadata.committed.get("lifecycle", lifecycleRowKey(world.scene.bucketId)), "a pass")
+  assert.equal(decodeLifecyclePass(row().value).taken.length, 1)
+  world.scene.metadata.incarnations = soleProcess(parseIncarnation(2))
+  await world.pass()
+  assert.deepEqual(world.shown(), [])
+  const { endedMs, taken } = decodeLifecyclePass(row().value)
+  assert.deepEqual([endedMs, taken], [world.nowMs, []])
+})
+
+test("two processes share a pass, and remove each object once", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  for (let key = 0; key < 3000; key += 1) world.put(`key ${key}`)
+  world.days(2)
+  const incarnationsOf = (own: number) => ({ ...soleProcess(parseIncarnation(own)), isOver: () => false })
+  const jobs = [1, 2].map(own => ({ incarnations: incarnationsOf(own), job: world.job({}, own) }))
+  const worked = new Set<number>()
+  for (let busy = true; busy;) {
+    busy = false
+    for (const [number, { incarnations, job }] of jobs.entries()) {
+      world.scene.metadata.incarnations = incarnations
+      const before = job.report().removed.versions
+      if ((await job.step(never)) === "busy") busy = true
+      if (job.report().removed.versions > before) worked.add(number)
+    }
+  }
+  assert.deepEqual(world.shown(), [])
+  assert.equal(worked.size, 2)
+  assert.equal(
+    jobs.reduce((sum, { job }) => sum + job.report().removed.versions, 0),
+    3000,
+  )
+})
+
+test("uploads go after seven days without a rule, unless the switch is off", async () => {
+  const world = await World.open([])
+  world.upload("a")
+  world.days(7)
+  await world.pass()
+  assert.equal(world.uploads, 1)
+  world.days(1)
+  await world.pass(world.job({ abandonedDays: 0 }))
+  assert.equal(world.uploads, 1)
+  world.days(1)
+  const { removed } = (await world.pass()).report()
+  assert.deepEqual([world.uploads, removed.uploads], [0, 1])
+})
+
+test("a rule for uploads replaces the seven days, and an upload that is being completed stays", async () => {
+  const world = await World.open([
+    { filter: { form: "filter", prefix: "long/" }, abortDays: 30 },
+    { filter: { form: "filter", prefix: "short/" }, abortDays: 1 },
+  ])
+  world.upload("long/1")
+  world.upload("short/1")
+  const completed = world.upload("short/2")
+  world.decide(sealUpload(completed, { incarnation: 1, token: randomOf(1) }))
+  world.days(2)
+  await world.pass()
+  assert.equal(world.uploads, 2)
+  world.days(20)
+  await world.pass()
+  assert.equal(world.uploads, 2)
+  world.days(9)
+  world.scene.metadata.incarnations = soleProcess(parseIncarnation(2))
+  await world.pass()
+  assert.equal(world.uploads, 0)
+  assert.ok(world.scene.metadata.committed.get("lifecycle", lifecycleRowKey(ALL_UPLOADS)) !== undefined)
+})
+
+test("a bucket whose rules cannot be read is reported, and others are not held up", async () => {
+  const world = await World.open([])
+  world.decide(setSetting(world.scene.bucketId, "lifecycle", "{"))
+  world.put("a")
+  world.upload("u")
+  world.days(30)
+  await world.pass()
+  assert.deepEqual([world.shown(), world.uploads], [["a"], 1])
+  assert.ok(world.telemetry.entries("lifecycle_unreadable").length > 0)
+})
+
+test("a removed version that another took the place of is not missed: the successor is the next that is there", async () => {
+  const world = await World.open([{ noncurrent: { days: 3 } }], "enabled")
+  world.put("a")
+  world.days(1)
+  const { head } = world.put("a")
+  world.days(2)
+  world.put("a")
+  const { bucketId } = world.scene
+  world.decide(removeVersion({ bucketId, key: keyOf("a"), versionId: versionIdOfHead(head), conditions: {} }))
+  world.days(3)
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a", "a"])
+  world.days(1)
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a"])
+})

@@ -1,0 +1,264 @@
+/**
+ * Lifecycle: once a day it goes over the buckets that have rules, and over all multipart uploads, and removes what is due. A
+ * job; every node of a store runs it, and they share the slices of each pass (`lifecycle/pass-core.ts`).
+ *
+ * Promises  Nothing is removed but by the rules as they are when the removal is decided. A pass that was interrupted goes
+ *           on where it was; a slice whose process has ended is done again. Nothing is due while the store's clock is
+ *           unknown, and no wall clock that jumps ahead makes anything due.
+ * Limits    LIFECYCLE_LIMITS.
+ */
+import { isFailure } from "../../base/failures.js"
+import type { BucketId } from "../../base/ids.js"
+import { ALL_UPLOADS, NOTHING_REMOVED } from "../../format/lifecycle-pass.js"
+import type { LifecycleCounts, LifecyclePass, LifecycleSlice } from "../../format/lifecycle-pass.js"
+import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
+import type { Metadata } from "../../metadata/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import { REAL_DAYS, type AbandonedAfter, type LifecycleDays } from "../lifecycle/due-core.js"
+import { expireLatest, expireNoncurrent, expireUpload } from "../lifecycle/expire-commands-core.js"
+import {
+  endSlice,
+  isOver,
+  lifecyclePasses,
+  rowsOfPass,
+  sumOf,
+  takeOverSlice,
+  takeSlice,
+  type PassOfBucket,
+} from "../lifecycle/pass-core.js"
+import {
+  dueUploads,
+  dueVersions,
+  type DueKey,
+  type DueSlice,
+  type DueUpload,
+  type LifecycleTime,
+} from "../lifecycle/walk-core.js"
+import type { StoreClock } from "../store-clock.js"
+
+const LIFECYCLE_LIMITS = {
+  /** Rows that one slice reads: an engine over SQL gets them with one statement. */
+  rowsPerSlice: 2_000,
+  /** Keys or uploads of one slice with something due; it ends before the next. */
+  duePerSlice: 500,
+  /** Commands that remove at the same time: they share commits. */
+  removalsAtOnce: 16,
+  /** With days up to this long, which are for trying rules out, the job looks every second. */
+  shortDayMs: 3_600_000,
+} as const
+
+export interface LifecycleSettings extends LifecycleDays, AbandonedAfter {}
+
+export const LIFECYCLE_SETTINGS: LifecycleSettings = { ...REAL_DAYS, abandonedDays: 7 }
+
+interface LifecycleReport {
+  readonly abandonedDays: number
+  readonly dayMs: number
+  /** By this process since it began. */
+  readonly removed: LifecycleCounts
+  /** Buckets with rules. */
+  readonly buckets: number
+  /** Passes of today, or of an earlier day, that have not ended. */
+  readonly unfinished: number
+  /** When the last pass ended by the store's clock; undefined: none has. */
+  readonly lastEndedMs: number | undefined
+}
+
+interface LifecycleSeams {
+  readonly clock: Pick<Clock, "wallMs">
+  readonly storeClock: Pick<StoreClock, "shownMs">
+  readonly random: Random
+  readonly metadata: Metadata
+  readonly log: Log
+}
+
+interface SliceOfBucket extends LifecycleSlice {
+  readonly bucketId: BucketId
+}
+
+export class Lifecycle implements Job {
+  readonly name = "lifecycle"
+  private removed = NOTHING_REMOVED
+  private passes: readonly PassOfBucket[] = []
+  /** The bucket that this process is going over, and its pass as it left it. */
+  private current: { readonly bucketId: BucketId; readonly pass: LifecyclePass } | undefined
+  /** Buckets whose rows could not be read, and the day. */
+  private readonly unreadable = new Map<BucketId, number>()
+
+  constructor(
+    private readonly seams: LifecycleSeams,
+    private readonly settings: LifecycleSettings,
+  ) {}
+
+  progress(): string {
+    const { versions, hidden, markers, uploads } = this.removed
+    const { unfinished } = this.report()
+    const gone = `${versions} versions, ${markers} delete markers and ${uploads} uploads removed, ${hidden} objects hidden`
+    return unfinished === 0 ? gone : `${unfinished} passes under way; ${gone}`
+  }
+
+  report(): LifecycleReport {
+    const ends = this.passes.flatMap(({ pass }) => pass?.endedMs ?? [])
+    return {
+      ...this.settings,
+      removed: this.removed,
+      buckets: this.passes.filter(({ bucketId }) => bucketId !== ALL_UPLOADS).length,
+      unfinished: this.passes.filter(({ pass }) => pass !== undefined && pass.endedMs === undefined).length,
+      lastEndedMs: ends.length === 0 ? undefined : Math.max(...ends),
+    }
+  }
+
+  /** The time by which rules are judged: both clocks may be ahead, so the earlier. Undefined: it is unknown. */
+  time(): (LifecycleTime & AbandonedAfter) | undefined {
+    const { clock, storeClock } = this.seams
+    const nowMs = Math.min(storeClock.shownMs, clock.wallMs())
+    return nowMs > 0 ? { ...this.settings, nowMs } : undefined
+  }
+
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    const idle = this.settings.dayMs <= LIFECYCLE_LIMITS.shortDayMs ? "throttled" : "idle"
+    const time = this.time()
+    if (time === undefined) return idle
+    const day = Math.floor(time.nowMs / time.dayMs)
+    if (this.current !== undefined) {
+      const { bucketId, pass } = this.current
+      this.current = undefined
+      if (pass.next !== undefined) return this.nextSlice(bucketId, pass, time, signal)
+    }
+    this.passes = await this.seams.metadata.ask(lifecyclePasses())
+    const readable = this.passes.filter(({ bucketId }) => this.unreadable.get(bucketId) !== day)
+    const left = readable.find(pass => pass.left.length > 0)
+    const [slice] = left?.left ?? []
+    if (left !== undefined && slice !== undefined) {
+      return this.leftSlice({ bucketId: left.bucketId, ...slice }, time, signal)
+    }
+    const open = readable.filter(({ pass }) => isOver(pass, day) || pass?.next !== undefined)
+    if (open.length === 0) return idle
+    // Nodes begin with different buckets.
+    const chosen = open[this.seams.random.below(open.length)]
+    return chosen === undefined ? idle : this.nextSlice(chosen.bucketId, chosen.pass, time, signal)
+  }
+
+  private async nextSlice(
+    bucketId: BucketId,
+    pass: LifecyclePass | undefined,
+    time: LifecycleTime & AbandonedAfter,
+    signal: AbortSignal,
+  ): Promise<StepOutcome> {
+    const day = Math.floor(time.nowMs / time.dayMs)
+    const rows = rowsOfPass(bucketId)
+    const start = (isOver(pass, day) ? undefined : pass?.next) ?? rows.start
+    const found = await this.find({ bucketId, start, end: undefined }, time)
+    if (found === undefined) return "busy"
+    const isTaken = found.due.length > 0
+    const take = { bucketId, day, nowMs: time.nowMs, isTaken, start, end: found.next }
+    const taken = await this.seams.metadata.run(takeSlice(take))
+    // Another process was faster: its next slice is chosen in the next step.
+    if (taken === undefined) return "busy"
+    this.current = { bucketId, pass: taken }
+    if (isTaken) await this.finish(take, found, time, signal)
+    else this.noteEnd(bucketId, taken)
+    return "busy"
+  }
+
+  /** A slice that this process has begun before, or one that is over. */
+  private async leftSlice(
+    slice: SliceOfBucket,
+    time: LifecycleTime & AbandonedAfter,
+    signal: AbortSignal,
+  ): Promise<StepOutcome> {
+    if (!(await this.seams.metadata.run(takeOverSlice(slice)))) return "busy"
+    for (let rest = slice; !signal.aborted;) {
+      const found = await this.find(rest, time)
+      if (found === undefined) return "busy"
+      const removed = await this.remove(rest.bucketId, found, time, signal)
+      if (found.next === undefined) {
+        await this.end(slice, removed, time, signal)
+        break
+      }
+      rest = { ...rest, start: found.next }
+    }
+    return "busy"
+  }
+
+  /** What is due in a slice. Undefined if its rows cannot be read: the bucket waits for the next day. */
+  private async find(
+    { bucketId, start, end }: SliceOfBucket,
+    time: LifecycleTime & AbandonedAfter,
+  ): Promise<Found | undefined> {
+    const { metadata, log } = this.seams
+    const { rowsPerSlice: rowsMax, duePerSlice: dueMax } = LIFECYCLE_LIMITS
+    const bounds = { start, end: end ?? rowsOfPass(bucketId).end, rowsMax, dueMax }
+    try {
+      return bucketId === ALL_UPLOADS
+        ? { kind: "uploads", ...(await metadata.ask(dueUploads(bounds, time))) }
+        : { kind: "versions", ...(await metadata.ask(dueVersions(bucketId, bounds, time))) }
+    } catch (error) {
+      if (!isFailure(error, "corruptRecord", "corruptRow")) throw error
+      this.unreadable.set(bucketId, Math.floor(time.nowMs / time.dayMs))
+      log.error("lifecycle_unreadable", { bucket_id: bucketId, error: String(error) })
+      return undefined
+    }
+  }
+
+  private async finish(slice: SliceOfBucket, found: Found, time: LifecycleTime & AbandonedAfter, signal: AbortSignal) {
+    await this.end(slice, await this.remove(slice.bucketId, found, time, signal), time, signal)
+  }
+
+  /** A slice that was interrupted stays taken: it is done again. */
+  private async end(slice: SliceOfBucket, removed: LifecycleCounts, time: LifecycleTime, signal: AbortSignal) {
+    if (signal.aborted) return
+    const { bucketId, start } = slice
+    const pass = await this.seams.metadata.run(endSlice({ bucketId, start, nowMs: time.nowMs, removed }))
+    if (pass !== undefined) this.noteEnd(bucketId, pass)
+  }
+
+  private noteEnd(bucketId: BucketId, { endedMs, removed, day }: LifecyclePass): void {
+    if (endedMs === undefined) return
+    const { versions, bytes, hidden, markers, uploads } = removed
+    if (versions + hidden + markers + uploads === 0) return
+    this.seams.log.info("lifecycle_pass", { bucket_id: bucketId, day, versions, bytes, hidden, markers, uploads })
+  }
+
+  private async remove(
+    bucketId: BucketId,
+    found: Found,
+    time: LifecycleTime & AbandonedAfter,
+    signal: AbortSignal,
+  ): Promise<LifecycleCounts> {
+    const { removalsAtOnce } = LIFECYCLE_LIMITS
+    const counts =
+      found.kind === "uploads"
+        ? await mapBounded(found.due, removalsAtOnce, async upload => {
+            if (signal.aborted) return NOTHING_REMOVED
+            const isGone = await this.seams.metadata.run(expireUpload(upload, time))
+            return { ...NOTHING_REMOVED, uploads: Number(isGone) }
+          })
+        : await mapBounded(found.due, removalsAtOnce, key => this.removeOf(bucketId, key, time, signal))
+    const removed = counts.reduce(sumOf, NOTHING_REMOVED)
+    this.removed = sumOf(this.removed, removed)
+    return removed
+  }
+
+  /** Older versions first: once the latest is hidden, it is one of them. */
+  private async removeOf(
+    bucketId: BucketId,
+    { key, isLatestDue, from: first }: DueKey,
+    time: LifecycleTime,
+    signal: AbortSignal,
+  ): Promise<LifecycleCounts> {
+    const { metadata, random } = this.seams
+    let removed = NOTHING_REMOVED
+    for (let from = first; from !== undefined && !signal.aborted;) {
+      const expired = await metadata.run(expireNoncurrent({ bucketId, key, from }, time))
+      removed = sumOf(removed, expired.removed)
+      from = expired.next
+    }
+    if (!isLatestDue || signal.aborted) return removed
+    return sumOf(removed, await metadata.run(expireLatest({ bucketId, key, random: random.bytes(8) }, time)))
+  }
+}
+
+type Found = ({ readonly kind: "uploads" } & DueSlice<DueUpload>) | ({ readonly kind: "versions" } & DueSlice<DueKey>)

@@ -1,0 +1,261 @@
+/**
+ * Walks over the versions of buckets and over uploads, slice by slice, with what is due. Pure.
+ *
+ * A slice is a bounded number of rows. It may end within the versions of a key; then the next one reads what came before
+ * it again.
+ */
+import { parseBucketId, type BucketId, type ObjectKey, type RowKey } from "../../base/ids.js"
+import { RememberedByObject } from "../../base/remembered.js"
+import { decodeLifecycleRules } from "../../format/lifecycle-rules.js"
+import { decodeSetting, decodeUpload } from "../../format/records.js"
+import { bucketRowKey, objectRowKeyOf, parseObjectRowKey, prefixRange, settingRowKey } from "../../format/row-key.js"
+import { decodeVersion, decodeVersionHead, type VersionHead } from "../../format/version-record.js"
+import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
+import type { MultipartId } from "../../base/ids.js"
+import { multipartIdOfSuffix } from "../../format/version-id.js"
+import { unlessRefused } from "../../base/failures.js"
+import { requireRemovable } from "../commands/lock-core.js"
+import { bucketOfRow, readDetails } from "../commands/row-editor-core.js"
+import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
+import { mergedVersions } from "../queries/merged-versions.js"
+import {
+  compileRules,
+  dueOf,
+  uploadDueOf,
+  type AbandonedAfter,
+  type CompiledRules,
+  type Due,
+  type LifecycleDays,
+  type VersionFacts,
+} from "./due-core.js"
+
+/** A moment by which rules are judged: never ahead of the store's clock. */
+export interface LifecycleTime extends LifecycleDays {
+  readonly nowMs: number
+}
+
+/** Rows from `start` to before `end`; at most `rowsMax` of them, and `dueMax` keys or uploads that are due. */
+interface SliceBounds {
+  readonly start: RowKey
+  readonly end: RowKey
+  readonly rowsMax: number
+  readonly dueMax: number
+}
+
+const compiled = new RememberedByObject<Uint8Array, CompiledRules>(value =>
+  compileRules(decodeLifecycleRules(decodeSetting(value).document)),
+)
+
+/** The rules of an open bucket; undefined if it has none. Throws `corruptRecord`. */
+export function rulesOf(view: RowView, bucketId: BucketId): CompiledRules | undefined {
+  const bucket = view.get("buckets", bucketRowKey(bucketId))
+  if (bucket === undefined) return undefined
+  const { state, settings } = bucketOfRow(bucket)
+  if (state !== "open" || !settings.includes("lifecycle")) return undefined
+  const row = view.get("settings", settingRowKey(bucketId, "lifecycle"))
+  return row && compiled.of(row.value)
+}
+
+/** All rows of a bucket's objects. */
+export const rowsOfBucket = (bucketId: BucketId) => prefixRange(bucketId, "")
+
+/** A version where it is stored. */
+interface StoredVersion {
+  /** Of the object. */
+  readonly objectRow: RowKey
+  readonly rowKey: RowKey
+  readonly row: MetadataRow
+  readonly head: VersionHead
+}
+
+/** What rules see of a version in its place. */
+export const factsOf = (
+  view: RowView,
+  key: ObjectKey,
+  { objectRow, row, head }: Omit<StoredVersion, "rowKey">,
+  place: VersionFacts["place"],
+): VersionFacts => ({
+  ...{ key, isMarker: head.isMarker, sizeBytes: head.sizeBytes, modifiedMs: head.modifiedMs, place },
+  tags: () => readDetails(view, objectRow, decodeVersion(row.value)).tags,
+})
+
+/** What versions of a key newer than the next one are like. */
+interface NewerVersions {
+  /** When the successor of the next version was created; undefined: the next one is the latest. */
+  readonly sinceMs: number | undefined
+  /** Noncurrent versions that are not delete markers. */
+  readonly newer: number
+}
+
+/** Delete markers may stand between versions; with more rows than this fewer versions are counted, and more stay. */
+const ROWS_FOR_EACH_NEWER = 8
+
+/** Of the versions before `rowKey`, which is in family `versions`. */
+export function newerThan(view: RowView, objectRow: RowKey, rowKey: RowKey, newerMax: number): NewerVersions {
+  const range = { start: objectRow, end: rowKey, reverse: true, expectedRows: newerMax + 1 }
+  let sinceMs: number | undefined
+  let [newer, rows] = [0, 0]
+  for (const [, { value }] of view.range("versions", range)) {
+    const { modifiedMs, isMarker } = decodeVersionHead(value)
+    sinceMs ??= modifiedMs
+    if (!isMarker) newer += 1
+    rows += 1
+    if (newer >= newerMax || rows >= newerMax * ROWS_FOR_EACH_NEWER) break
+  }
+  if (sinceMs === undefined) {
+    const current = view.get("current", objectRow)
+    sinceMs = current && decodeVersionHead(current.value).modifiedMs
+  }
+  return { sinceMs, newer }
+}
+
+/** The versions of one key, as far as they were walked over. */
+interface WalkedKey {
+  readonly objectRow: RowKey
+  readonly key: ObjectKey
+  rows: number
+  sinceMs: number | undefined
+  newer: number
+  /** The latest version, if it is a delete marker: whether it is the only one shows at the next row. */
+  marker: StoredVersion | undefined
+}
+
+const keyAt = (objectRow: RowKey, before: NewerVersions): WalkedKey => ({
+  ...{ objectRow, key: parseObjectRowKey(objectRow).key, rows: 0, marker: undefined },
+  ...before,
+})
+
+const FIRST: NewerVersions = { sinceMs: undefined, newer: 0 }
+
+/**
+ * Calls `visit` with each version and its facts, until it returns false. Returns the row at which the next slice begins;
+ * undefined: there is none.
+ */
+function walkVersions(
+  view: RowView,
+  { start, end, rowsMax }: Omit<SliceBounds, "dueMax">,
+  newerMax: number,
+  visit: (facts: VersionFacts, version: StoredVersion) => boolean,
+): RowKey | undefined {
+  let at: WalkedKey | undefined
+  let rows = 0
+  /** Where the slice ends if the marker was refused. */
+  const visitMarker = (isOnly: boolean): RowKey | undefined => {
+    if (at?.marker === undefined) return undefined
+    const { key, marker } = at
+    at.marker = undefined
+    return visit(factsOf(view, key, marker, { kind: "current", isOnly }), marker) ? undefined : marker.rowKey
+  }
+  for (const [rowKey, row] of mergedVersions(view, { start, end, expectedRows: rowsMax + 1 })) {
+    const objectRow = objectRowKeyOf(rowKey)
+    const isNext = at?.objectRow !== objectRow
+    const refused = visitMarker(isNext)
+    if (refused !== undefined) return refused
+    if (rows === rowsMax) return rowKey
+    rows += 1
+    if (isNext || at === undefined) {
+      const isWithin = rowKey !== objectRow && rows === 1 && start > objectRow
+      at = keyAt(objectRow, isWithin ? newerThan(view, objectRow, rowKey, newerMax) : FIRST)
+    }
+    const version = { objectRow, rowKey, row, head: decodeVersionHead(row.value) }
+    if (!visitVersion(view, at, version, visit)) return rowKey
+  }
+  return visitMarker(true)
+}
+
+function visitVersion(
+  view: RowView,
+  at: WalkedKey,
+  version: StoredVersion,
+  visit: (facts: VersionFacts, version: StoredVersion) => boolean,
+): boolean {
+  const { sinceMs, newer, key } = at
+  const { isMarker, modifiedMs } = version.head
+  at.sinceMs = modifiedMs
+  at.rows += 1
+  if (sinceMs !== undefined) {
+    if (!isMarker) at.newer += 1
+    return visit(factsOf(view, key, version, { kind: "noncurrent", sinceMs, newer }), version)
+  }
+  if (!isMarker) return visit(factsOf(view, key, version, { kind: "current", isOnly: false }), version)
+  at.marker = version
+  return true
+}
+
+/** Whether the version's lock has ended, if it has one. */
+export const isUnlocked = ({ row, head }: Pick<StoredVersion, "row" | "head">, { nowMs }: LifecycleTime): boolean => {
+  const lock = head.isLocked ? decodeVersion(row.value).lock : undefined
+  if (lock === undefined) return true
+  const removing = { clockMs: nowMs, bypassGovernance: false }
+  return unlessRefused(() => (requireRemovable(lock, removing), true)) ?? false
+}
+
+/** Whether its time has come. */
+export const isDue = (due: Due | undefined, { nowMs }: LifecycleTime): due is Due =>
+  due !== undefined && due.dueMs <= nowMs
+
+/** A key with versions that are due. */
+export interface DueKey {
+  readonly key: ObjectKey
+  readonly isLatestDue: boolean
+  /** The first noncurrent version that is due. */
+  readonly from: RowKey | undefined
+}
+
+export interface DueSlice<Item> {
+  readonly due: readonly Item[]
+  /** Where the next slice begins; undefined: at the end. */
+  readonly next: RowKey | undefined
+}
+
+/** The keys of a slice of a bucket with versions that its rules remove by now. */
+export const dueVersions = query(
+  "DueVersions",
+  (view, bucketId: BucketId, bounds: SliceBounds, time: LifecycleTime): DueSlice<DueKey> => {
+    const rules = rulesOf(view, bucketId)
+    if (rules?.concernsVersions !== true) return { due: [], next: undefined }
+    const due: DueKey[] = []
+    const next = walkVersions(view, bounds, rules.newerKeptMax, (facts, version) => {
+      if (!isDue(dueOf(rules, facts, time), time)) return true
+      const isCurrent = facts.place.kind === "current"
+      if (!isCurrent && !isUnlocked(version, time)) return true
+      const last = due.at(-1)
+      const known = last?.key === facts.key ? last : undefined
+      if (known === undefined && due.length === bounds.dueMax) return false
+      if (known !== undefined) due.pop()
+      const from = known?.from ?? (isCurrent ? undefined : version.rowKey)
+      due.push({ key: facts.key, isLatestDue: isCurrent || known?.isLatestDue === true, from })
+      return true
+    })
+    return { due, next }
+  },
+)
+
+export interface DueUpload {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly multipartId: MultipartId
+}
+
+/** The uploads of a slice of all buckets that are to be removed by now. */
+export const dueUploads = query(
+  "DueUploads",
+  (view, { start, end, rowsMax, dueMax }: SliceBounds, time: LifecycleTime & AbandonedAfter): DueSlice<DueUpload> => {
+    const due: DueUpload[] = []
+    let rows = 0
+    for (const [rowKey, row] of view.range("uploads", { start, end, expectedRows: rowsMax + 1 })) {
+      if (rows === rowsMax || due.length === dueMax) return { due, next: rowKey }
+      rows += 1
+      const { bucketId: id, key, suffix } = parseObjectRowKey(rowKey)
+      const bucketId = parseBucketId(id)
+      const { initiatedMs } = decodeUpload(row.value)
+      const dueAt = uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs }, time)
+      if (dueAt !== undefined && dueAt.dueMs <= time.nowMs) {
+        due.push({ bucketId, key, multipartId: multipartIdOfSuffix(suffix) })
+      }
+    }
+    return { due, next: undefined }
+  },
+)
+
+export const ROWS_OF_UPLOADS = ALL_OBJECT_ROWS
