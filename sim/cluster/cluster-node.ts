@@ -42,6 +42,8 @@ export const BLOCK_BYTES = 64 * KIB
 const MASTER_KEY = Buffer.alloc(32, 7)
 /** The drift of a clock, in either direction, in millionths. */
 const DRIFT_MAX = 5_000
+/** The rate of the fastest clock. */
+export const CLOCK_RATE_MAX = 1 + DRIFT_MAX / 1e6
 /** What a stopped process has not closed after this is never closed. */
 const LEFT_MS_MAX = 5_000
 const WALL_OFFSET_MS_MAX = 600_000

@@ -34,9 +34,42 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
     scenario: "cluster",
     caughtBy: LOST,
   },
+  {
+    bug: "cluster: the store's clock follows the wall clock while the store runs",
+    edits: [
+      {
+        file: "src/object/store-clock.ts",
+        find: "storeMs + Math.floor(this.seams.clock.monotonicMs() - atMs)",
+        put: "Math.max(storeMs, this.seams.clock.wallMs() + 0 * atMs)",
+      },
+    ],
+    scenario: "cluster",
+    caughtBy: ["storeClockIsSteady"],
+  },
+  {
+    bug: "cluster: a process that starts beside others sets the store's clock by its wall clock",
+    edits: [
+      { file: "src/object/store-clock.ts", find: "if (storedMs > watch.seenMs) return this.setDone()", put: "" },
+      { file: "src/object/store-clock.ts", find: "if (!isQuiet || oldestLive < own) return", put: "void isQuiet" },
+      { file: "src/object/commands/clock-commands-core.ts", find: "storedMs(view) === seenMs ?", put: "seenMs >= 0 ?" },
+    ],
+    scenario: "cluster",
+    caughtBy: ["storeClockIsSteady"],
+  },
 ]
 
 export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
+  {
+    bug: "cluster: the row of the store's clock becomes what a process states, also if that is earlier",
+    edits: [
+      {
+        file: "src/object/commands/clock-commands-core.ts",
+        find: "if (before >= nowMs) return",
+        put: "if (before === nowMs) return",
+      },
+    ],
+    caughtBy: "src/object/store-clock",
+  },
   {
     bug: "cluster: a decision relies on a range that no row guards",
     edits: [

@@ -21,6 +21,7 @@ import { ClusterOperator, type OperatorHost } from "./cluster-operator.js"
 import { ClusterRollback } from "./cluster-rollback.js"
 import { ClusterRot } from "./cluster-rot.js"
 import { checkMachines, missingShardOf, Referenced, unlikePolicyOf } from "./content.js"
+import { StoreClockWatch } from "./store-clock-watch.js"
 import { WanderingUpload, type WanderingHost } from "./wandering-upload.js"
 
 export interface ClusterStormOptions {
@@ -96,6 +97,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   private readonly random: Random
   private readonly crews = new Map<ClusterNode, Crew>()
   private readonly referenced = new Referenced()
+  private readonly storeClock = new StoreClockWatch()
   private readonly errors: unknown[] = []
   /** They get no new requests. */
   private readonly stopping = new Set<ClusterNode>()
@@ -205,6 +207,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       if (random.below(WANDERING_EVERY) === 0) this.wander()
       await cluster.sleep(WAVE_MS + random.below(REST_MS_MAX))
       this.referenced.note(cluster)
+      this.storeClock.note(cluster)
     }
   }
 
@@ -337,6 +340,8 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     for (;;) {
       await cluster.sleep(SETTLE_POLL_MS)
       this.throwErrors()
+      this.storeClock.note(cluster)
+      this.storeClock.check()
       const lacking = this.lacking()
       if (lacking === undefined) return
       check("nodesRecover", cluster.clock.monotonicMs() < untilMs, () => lacking)
@@ -375,6 +380,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     this.sizes = SIZES_OF_NEEDLES
     await this.workFor(durationMs)
     const entries = await rollback.run()
+    this.storeClock.rolledBack()
     await this.settled()
     const { engine } = must(cluster.pick(random), "all nodes serve")
     const bucket = await engine.services.buckets.open(BUCKET)

@@ -20,6 +20,8 @@ class WrongClock implements Clock {
   constructor(
     private readonly right: SimClock,
     public wallOffsetMs: number,
+    /** How fast its monotonic clock is. */
+    private readonly rate: number,
   ) {}
 
   wallMs(): number {
@@ -27,7 +29,7 @@ class WrongClock implements Clock {
   }
 
   monotonicMs(): number {
-    return this.right.monotonicMs()
+    return this.right.monotonicMs() * this.rate
   }
 
   sleep(durationMs: number, signal: AbortSignal): Promise<void> {
@@ -65,10 +67,10 @@ class Store {
   }
 
   /** Starts a process as an engine does. */
-  async start(wallOffsetMs = 0): Promise<Process> {
+  async start(wallOffsetMs = 0, rate = 1): Promise<Process> {
     this.begun += 1
     this.live.add(this.begun)
-    const process = new Process(this, parseIncarnation(this.begun), new WrongClock(this.time, wallOffsetMs))
+    const process = new Process(this, parseIncarnation(this.begun), new WrongClock(this.time, wallOffsetMs, rate))
     await process.clock.start()
     process.supervise()
     return process
@@ -253,6 +255,21 @@ test("after a power cut of all machines one process sets the clock, once the oth
   store.live.delete(2)
   await store.pass(2 * advanceEveryMs)
   for (const { aheadMs } of [first, second]) assert.ok(aheadMs <= 0 && aheadMs >= -readEveryMs)
+})
+
+test("processes whose monotonic clocks are slow follow the fastest one, and the row never goes back", async () => {
+  const store = new Store(true)
+  const processes: Process[] = []
+  for (const rate of [1, 0.9, 0.7]) {
+    processes.push(await store.start(0, rate))
+    await store.pass(1_000)
+  }
+  for (let lastMs = 0, second = 0; second < 600; second += 1) {
+    await store.pass(1_000)
+    assert.ok(store.storedMs >= lastMs)
+    lastMs = store.storedMs
+  }
+  for (const { aheadMs } of processes) assert.ok(aheadMs <= 0 && aheadMs >= -advanceEveryMs)
 })
 
 test("two processes that start together agree on one time", async () => {
