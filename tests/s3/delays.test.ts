@@ -213,6 +213,48 @@ async function readAtTheSameTime(machine: Machine): Promise<void> {
   await engine.stop()
 }
 
+test("a read that waits for the permission to see a lock gets its own bytes", () => {
+  const machine = new Machine({ devices: 1 })
+  return machine.clock.runUntil(readLocked(machine))
+})
+
+/** The decision about the read follows from the request, the one about the lock needs the object's tags. */
+async function readLocked(machine: Machine): Promise<void> {
+  const { slow, quick, sign, engine } = await world(machine)
+  const { buckets } = engine.services
+  const owner = parseAccountId("root")
+  const bucket = await buckets.create({ name: parseBucketName("locked"), owner, location: "", hasLock: true })
+  const unlessTagged = {
+    Effect: "Deny",
+    Principal: "*",
+    Action: "s3:GetObjectLegalHold",
+    Resource: "arn:aws:s3:::locked/*",
+  }
+  const Condition = { StringEquals: { "s3:ExistingObjectTag/hide": "yes" } }
+  await buckets.setSetting(
+    bucket,
+    "policy",
+    JSON.stringify({ Version: "2012-10-17", Statement: { ...unlessTagged, Condition } }),
+  )
+  const keys = Array.from({ length: 20 }, (_, i) => `/locked/key-${i}`)
+  for (const [i, rawTarget] of keys.entries()) {
+    const body = bodyOf(i + 1)
+    const digest = ["content-md5", Buffer.from(digestOnce("md5", body, "hex"), "hex").toString("base64")]
+    const asked = ["x-amz-object-lock-legal-hold", "ON", "x-amz-tagging", `hide=${i % 2 ? "yes" : "no"}`]
+    const rawHeaders = ["host", "h", "content-length", String(body.length), ...digest, ...asked]
+    await ask(slow, { ...sign({ method: "PUT", rawTarget, rawHeaders }), body })
+  }
+  const reads = keys.map(rawTarget => sign({ method: "GET", rawTarget, rawHeaders: ["host", "h"] }))
+  for (const read of reads) await ask(quick, read)
+  const results = await Promise.all(reads.map(read => ask(quick, read)))
+  for (const [i, result] of results.entries()) {
+    const { body, pairs } = shown(result)
+    assert.equal(body, bodyOf(i + 1).toString("latin1"), keys[i])
+    assert.equal(pairs.includes("x-amz-object-lock-legal-hold: ON"), i % 2 === 0, keys[i])
+  }
+  await engine.stop()
+}
+
 test("damaged bytes are never returned, on either path", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(readDamaged(machine))

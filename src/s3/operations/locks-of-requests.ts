@@ -8,7 +8,7 @@ import type { BodySource, ObjectInfo, VersionLock } from "../../object/contract.
 import type { BucketCall, ObjectCall } from "../call.js"
 import type { Field } from "../failures.js"
 import type { Place } from "../rights/permissions.js"
-import { HOLD_HEADER, holdText, lockInHeaders, retentionFields } from "../wire/object-lock.js"
+import { HOLD_HEADER, holdText, lockInHeaders, retentionFields, UNTIL_HEADER } from "../wire/object-lock.js"
 
 /**
  * The lock that the request states for a new object; undefined: none. Checked here too, before the body is sent.
@@ -19,7 +19,8 @@ export function statedLock({ bucket, headers, nowMs }: ObjectCall): VersionLock 
   if (lock === undefined) return undefined
   if (bucket.lock === undefined) throw fail("noObjectLock")
   if (lock.retention !== undefined && lock.retention.untilMs <= nowMs) {
-    throw fail("retentionIsOver", { argumentName: "x-amz-object-lock-retain-until-date" })
+    const argumentValue = headers.get(UNTIL_HEADER)?.slice(0, 80)
+    throw fail("retentionIsOver", { argumentName: UNTIL_HEADER, argumentValue })
   }
   return lock
 }
