@@ -1,11 +1,13 @@
 /** `hayloft rescue`: recovers a store that cannot be opened into a new store. */
 import { Option, type Command } from "commander"
+import { LOCKED_FLAG } from "../base/locked-names.js"
 import { DEVICES_MAX, STORE_DEVICES_MAX } from "../base/limits.js"
 import { type SettingsInput, parseDataFolders, type Setting, type SettingName, SETTINGS } from "../config/index.js"
 import type { ListSums, RescueEntry, RescueSummary } from "../rescue/index.js"
 import { CliError } from "./exit-codes.js"
+import { namedBuckets } from "./confirm.js"
 import type { CliIo } from "./io.js"
-import { withJson } from "./options.js"
+import { withJson, withLocked } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { Progress } from "./progress.js"
 import { configOf } from "./stores.js"
@@ -21,10 +23,11 @@ interface RescueOptions extends OutputOptions {
   readonly from: readonly string[]
   readonly to?: readonly string[]
   readonly dryRun?: boolean
+  readonly lockedBuckets?: string
 }
 
 export function addRescueCommand(program: Command, io: CliIo, signal: AbortSignal): void {
-  const command = withJson(program.command("rescue"))
+  const command = withLocked(withJson(program.command("rescue")))
     .description(
       "recover a store whose metadata is lost from its data folders into a new store; exit code 1 if anything is incomplete",
     )
@@ -61,6 +64,7 @@ async function rescueCommand(
     from: parseDataFolders(from, "--from", io.workingFolder, FOLDERS_MAX),
     config: to.length === 0 ? { ...config, dataFolders: [] } : config,
     isDryRun: dryRun,
+    lockedBuckets: namedBuckets(options),
   }
   const progress = new Progress(
     io.errorIsTerminal ? text => io.error(text) : undefined,
@@ -101,7 +105,7 @@ const sumText = (what: string, { objects, bytes }: ListSums): string =>
   `${what.padEnd(10)}  ${objects} objects, ${sizeText(bytes)}\n`
 
 function summaryText(summary: RescueSummary): string {
-  const { snapshot, deletedSince, needles, damages, superseded, notes, isDryRun } = summary
+  const { snapshot, deletedSince, needles, damages, superseded, lockedBuckets, notes, isDryRun } = summary
   const found = snapshot
     ? `of ${snapshot.startedAt}, ${snapshot.isComplete ? "complete" : "with gaps"}, ${snapshot.records} rows`
     : "none"
@@ -113,6 +117,7 @@ function summaryText(summary: RescueSummary): string {
     `snapshot    ${found}\n`,
     `shards      ${needles} found, ${damages} damaged stretches of volumes, ${superseded} older uploads skipped\n`,
     ...(deletedSince > 0 ? [`deleted     ${deletedSince} objects or versions since the snapshot\n`] : []),
+    ...(lockedBuckets.length > 0 ? [`locked      ${lockedBuckets.join(", ")}: name them with ${LOCKED_FLAG}\n`] : []),
     ...notes.map(note => `note        ${note}\n`),
     ...(isDryRun ? ["This was a dry run: nothing was written.\n"] : []),
   ].join("")

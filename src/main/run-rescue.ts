@@ -22,7 +22,7 @@ const UNKNOWN_STORE = "unknown"
 
 /** Throws errors of folders and settings before anything is written; the signal's reason when it fires. */
 export async function runRescue(request: RescueRequest, io: CliIo, signal: AbortSignal): Promise<RescueSummary> {
-  const { config, isDryRun, onEntry, onBytes } = request
+  const { config, isDryRun, lockedBuckets, onEntry, onBytes } = request
   const seams = realSeams(config, io)
   const { clock, disk, locks } = seams
   const fileKey = config.masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, config.masterKeyFile)
@@ -46,7 +46,8 @@ export async function runRescue(request: RescueRequest, io: CliIo, signal: Abort
         signal,
       )
   try {
-    return await new Rescue(sourceDisk, sources, shards, target, { isDryRun, onEntry }, signal).run()
+    const how = { isDryRun, lockedBuckets, nowMs: () => clock.wallMs(), onEntry }
+    return await new Rescue(sourceDisk, sources, shards, target, how, signal).run()
   } finally {
     await target.close()
     await shards.close()

@@ -17,7 +17,7 @@ import type { SettingName, SettingRecord } from "../format/records.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 
 export type { ObjectAcl, SettingName, SettingRecord }
-export type { DefaultRetention, Retention, VersionLock }
+export type { BucketLock, DefaultRetention, Retention, VersionLock }
 
 export type VersioningState = "never" | "enabled" | "suspended"
 

@@ -60,7 +60,7 @@ function singleCandidate({ uploadId, born }: CatalogedUpload, facts: KeyFacts): 
     }
   }
   const { lengthBytes: sizeBytes } = body.extent
-  const unknown = { details: undefined, noteOf: uploadId, checksum: undefined, md5: undefined }
+  const unknown = { details: undefined, noteOf: uploadId, lock: undefined, checksum: undefined, md5: undefined }
   return {
     ...shared,
     planned: { ...probable(facts), ...unknown, content: { kind: "single", body }, sizeBytes, reportEntry },
@@ -138,6 +138,7 @@ class PartsFound {
       content: { kind: "multipart", parts },
       details: unfinished?.upload.details,
       noteOf: first?.uploadId,
+      lock: unfinished?.upload.lock,
       checksum: declared && { ...declared, value: undefined },
       sizeBytes: parts.reduce((sum, { body }) => sum + body.extent.lengthBytes, 0),
       reportEntry: withNote(reportEntry, "parts after the last one may be missing"),

@@ -113,6 +113,8 @@ export class NeedleCatalog {
   private readonly policyNumbers = new Map<string, number>()
   /** From recovery headers. */
   readonly bucketNames = new Map<BucketId, BucketName>()
+  /** Buckets with object lock, from recovery headers. */
+  readonly lockedBuckets = new Set<BucketId>()
 
   /** `wants`: whether to keep uploads of an object key. */
   constructor(
@@ -142,6 +144,7 @@ export class NeedleCatalog {
     const note = noteOf(header)
     if (!note) return
     this.bucketNames.set(bucketId, note.bucket)
+    if (note.lock !== undefined) this.lockedBuckets.add(bucketId)
     if (upload === undefined) return
     const { plannedLengthBytes, multipartId } = note
     upload.born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }

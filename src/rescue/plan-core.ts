@@ -102,6 +102,7 @@ function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | 
     isNull: head.isNull,
     details,
     noteOf: undefined,
+    lock: record.lock,
     checksum: algorithm && type ? { algorithm, type, value: record.checksumValue } : undefined,
     md5: head.parts > 0 || head.isMarker ? undefined : head.md5,
     sizeBytes: head.sizeBytes,

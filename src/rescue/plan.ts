@@ -3,7 +3,7 @@ import type { MultipartId, UploadId, VersionId } from "../base/ids.js"
 import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
 import type { VersionDetails } from "../format/version-record.js"
-import type { StoredChecksum } from "../object/contract.js"
+import type { StoredChecksum, VersionLock } from "../object/contract.js"
 import type { BodyMatch as FoundBody } from "../block/index.js"
 import type { KnownKey } from "./key-rows-core.js"
 import type { CatalogedShard, CatalogedUpload } from "./needle-catalog.js"
@@ -33,6 +33,8 @@ export interface PlannedVersion {
   /** If undefined: the recovery header of `noteOf` contains them. */
   readonly details: VersionDetails | undefined
   readonly noteOf: UploadId | undefined
+  /** In its row, or in that of the upload; undefined: none, or unknown. */
+  readonly lock: VersionLock | undefined
   /** Its value is undefined if unknown. */
   readonly checksum: (Omit<StoredChecksum, "value"> & { readonly value: string | undefined }) | undefined
   /** Of a single upload; undefined if unknown. */

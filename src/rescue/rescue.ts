@@ -9,10 +9,18 @@
  */
 import { openAccessKeySecret } from "../access/index.js"
 import { isFailure } from "../base/failures.js"
-import { textOfObjectKey, type AccountId, type BucketId, type ObjectKey, type UploadId } from "../base/ids.js"
+import {
+  textOfObjectKey,
+  type AccountId,
+  type BucketId,
+  type BucketName,
+  type ObjectKey,
+  type UploadId,
+} from "../base/ids.js"
+import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
 import type { ServeConfig } from "../config/index.js"
 import type { NeedleOwner } from "../format/needle.js"
-import { packDetails, SYSTEM_BUCKET_ID } from "../object/index.js"
+import { lockOfRestored, packDetails, SYSTEM_BUCKET_ID } from "../object/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { salvageNeedles } from "../volume/index.js"
 import { bodyOf } from "../block/index.js"
@@ -43,6 +51,8 @@ export interface RescueRequest {
   /** Of the new store; for a dry run without a target, its data folders are empty. */
   readonly config: ServeConfig
   readonly isDryRun: boolean
+  /** Buckets with object lock that the operator has named. */
+  readonly lockedBuckets: readonly string[]
   readonly onEntry: (entry: RescueEntry) => Promise<void>
   /** Called with the number of further bytes read. */
   readonly onBytes: (count: number) => void
@@ -50,6 +60,9 @@ export interface RescueRequest {
 
 export interface RescueSettings {
   readonly isDryRun: boolean
+  readonly lockedBuckets: readonly string[]
+  /** The wall clock: unknown retentions are counted from it. */
+  readonly nowMs: () => number
   /** Default: RESCUE_LIMITS.needlesMax. */
   readonly needlesMax?: number
   /** Called for each entry of the report. */
@@ -82,6 +95,8 @@ export class Rescue {
   }
   private readonly buckets: RescueBuckets
   private readonly notes: string[]
+  /** In the order of their names. */
+  private lockedNames: readonly BucketName[] = []
   private snapshot: Snapshot | undefined
   private superseded = 0
   private deletedSince = 0
@@ -114,6 +129,7 @@ export class Rescue {
       const finder = new SnapshotFinder(ofSystem, this.shards, record?.blockBytes, storeId)
       this.snapshot = await finder.find(this.signal)
     }
+    await this.checkLocked(all)
     await this.addFacts()
     if (all) await this.pass(all, EVERYTHING)
     const of = all ? 0 : Math.ceil(this.needles / needlesMax) + 1
@@ -124,6 +140,22 @@ export class Rescue {
     this.signal.throwIfAborted()
     await this.target.finish()
     return this.summary()
+  }
+
+  /**
+   * Throws `invalidArgument` before anything of these buckets is written, unless the operator has named those with object
+   * lock: what the rescue cannot read, and locks that are newer than the snapshot, are not taken over.
+   */
+  private async checkLocked(catalog: NeedleCatalog | undefined): Promise<void> {
+    const { lockedBuckets = new Set<BucketId>(), bucketNames = new Map<BucketId, BucketName>() } = catalog ?? {}
+    const found = this.buckets.lockedNames(this.snapshot?.facts, lockedBuckets, bucketNames)
+    this.lockedNames = [...new Set([...this.lockedNames, ...found])].sort()
+    if (!this.settings.isDryRun) {
+      const change =
+        "the store is rescued into a new one, without what cannot be read and without newer changes of locks"
+      requireLockedNames(change, lockedNamesOf(this.lockedNames), this.settings.lockedBuckets)
+    }
+    await this.buckets.attestLocks(lockedBuckets)
   }
 
   /** Reads all volumes; undefined if there are too many needles to keep. */
@@ -202,6 +234,7 @@ export class Rescue {
 
   private async pass(catalog: NeedleCatalog, part: Part): Promise<void> {
     this.passes += 1
+    if (part !== EVERYTHING) await this.checkLocked(catalog)
     const tasks = new BoundedTasks(RESCUE_LIMITS.concurrentKeysMax)
     const visited = new Set<CatalogedKey>()
     for await (const release of this.snapshot?.releases(this.signal) ?? []) catalog.release(release)
@@ -249,7 +282,7 @@ export class Rescue {
     const bucket = this.buckets.planOf(bucketId, catalog.bucketNames.get(bucketId))
     if (plan.versions.length > 0) await this.buckets.need(bucketId, bucket)
     const versions: ReadyVersion[] = []
-    for (const version of plan.versions) versions.push(await this.ready(catalog, version))
+    for (const version of plan.versions) versions.push(await this.ready(catalog, version, bucket.lock))
     const task = () => this.writeKey(bucket, key, plan, versions)
     await (this.target.isAlone(bucket, versions) ? tasks.alone(task) : tasks.begin(task))
   }
@@ -260,12 +293,20 @@ export class Rescue {
   }
 
   /** Adds the details of the recovery header if they are not known otherwise. */
-  private async ready(catalog: NeedleCatalog, version: PlannedVersion): Promise<ReadyVersion> {
+  private async ready(
+    catalog: NeedleCatalog,
+    version: PlannedVersion,
+    ofBucket: BucketPlan["lock"],
+  ): Promise<ReadyVersion> {
     const { details, noteOf } = version
-    if (details) return { ...version, details }
-    const note = noteOf && (await this.shards.recoveryHeader(catalog, noteOf))
+    // The row of a version tells exactly which lock that had.
+    if (details && noteOf === undefined) return { ...version, details }
+    const note = details || noteOf === undefined ? undefined : await this.shards.recoveryHeader(catalog, noteOf)
+    const clocks = { clockMs: 0, nowMs: this.settings.nowMs() }
+    const lock = lockOfRestored(ofBucket, version.lock ?? note?.lock, clocks)
+    if (details) return { ...version, details, lock }
     const headers = note?.contentType ? { contentType: note.contentType } : {}
-    return { ...version, details: packDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] }) }
+    return { ...version, details: packDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] }), lock }
   }
 
   private async writeKey(
@@ -314,7 +355,8 @@ export class Rescue {
       startedAt: new Date(snapshot.header.startedMs).toISOString(),
       ...{ isComplete: snapshot.isComplete, chunks: snapshot.chunks, records: snapshot.records },
     }
-    return { ...this.sums, deletedSince, superseded, snapshot: of, needles, damages, passes, isDryRun, notes }
+    const counts = { deletedSince, superseded, needles, damages, passes }
+    return { ...this.sums, ...counts, snapshot: of, lockedBuckets: this.lockedNames, isDryRun, notes }
   }
 }
 

@@ -13,7 +13,7 @@ import type { ServeConfig } from "../config/index.js"
 import { readRecordFile, replaceRecordFile } from "../device/index.js"
 import { supervise, type BackgroundService } from "../life/index.js"
 import { inspect, openStore, type OpenedStore } from "../node/index.js"
-import { headersOf, type Bucket, type CompletedPart, type Services } from "../object/index.js"
+import { headersOf, type Bucket, type CompletedPart, type Services, type VersionsPage } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
@@ -64,8 +64,9 @@ interface RunningTarget {
 }
 
 interface OpenBucket {
-  bucket: Bucket
+  readonly bucket: Bucket
   versioning: Bucket["versioning"]
+  readonly lock: BucketPlan["lock"]
 }
 
 /** Whether an earlier run began to fill these folders from the same source. Throws `folderNotEmpty`. */
@@ -151,12 +152,14 @@ export class StoreTarget implements RescueTarget {
     await unlessThere(this.running.engine.accounts.importKey({ ...key, userName: undefined }))
   }
 
-  async addBucket({ name, owner, location, versioning, settings }: BucketPlan): Promise<void> {
+  async addBucket({ name, owner, location, versioning, settings, lock }: BucketPlan): Promise<void> {
     const { buckets } = this.services
     await unlessThere(buckets.create({ name, owner, location, settings }))
     const bucket = await buckets.open(name)
-    this.buckets.set(name, { bucket, versioning: bucket.versioning })
+    this.buckets.set(name, { bucket, versioning: bucket.versioning, lock })
     if (versioning !== "never") await this.setVersioning(name, versioning)
+    // Without the default retention, which would lock versions that had no lock.
+    if (lock !== undefined) await buckets.setLock(bucket, undefined)
     if (this.isContinued) await this.abortUploads(bucket)
   }
 
@@ -181,7 +184,8 @@ export class StoreTarget implements RescueTarget {
     }
   }
 
-  isAlone({ versioning }: BucketPlan, versions: readonly ReadyVersion[]): boolean {
+  isAlone({ versioning, lock }: BucketPlan, versions: readonly ReadyVersion[]): boolean {
+    if (lock !== undefined) return false
     return versioning !== "never" && versions.some(({ isNull }) => isNull === (versioning === "enabled"))
   }
 
@@ -191,6 +195,7 @@ export class StoreTarget implements RescueTarget {
     versions: readonly ReadyVersion[],
   ): Promise<readonly (string | undefined)[]> {
     const { bucket } = this.opened(plan.name)
+    if (plan.lock !== undefined) return this.writeLocked(bucket, key, versions)
     if (this.isContinued && (await this.hasAll(bucket, key, versions))) return versions.map(() => undefined)
     if (this.isContinued) await this.removeAll(bucket, key)
     const problems: (string | undefined)[] = []
@@ -200,6 +205,36 @@ export class StoreTarget implements RescueTarget {
     }
     if (plan.versioning !== "never") await this.setVersioning(plan.name, plan.versioning)
     return problems
+  }
+
+  /**
+   * In a bucket with object lock versioning stays on, so that a null version becomes another one; and nothing removes what
+   * an earlier run has written, so that only the rest is written.
+   */
+  private async writeLocked(
+    bucket: Bucket,
+    key: ObjectKey,
+    versions: readonly ReadyVersion[],
+  ): Promise<readonly (string | undefined)[]> {
+    const there = this.isContinued ? (await this.versionsOf(bucket, key)).reverse() : []
+    const problems: (string | undefined)[] = []
+    for (const version of versions) {
+      const [next] = there
+      const isThere = next !== undefined && isSame(next, version)
+      if (isThere) there.shift()
+      problems.push(isThere ? undefined : await this.putLocked(bucket, key, version))
+    }
+    return problems
+  }
+
+  private async putLocked(bucket: Bucket, key: ObjectKey, version: ReadyVersion): Promise<string | undefined> {
+    try {
+      return await this.put(bucket, key, version)
+    } catch (error) {
+      const { lock } = version
+      if (lock === undefined || !isFailure(error, "retentionIsOver")) throw error
+      return this.put(bucket, key, { ...version, lock: { ...lock, retention: undefined } })
+    }
   }
 
   /** Whether an earlier run has written exactly these versions. */
@@ -216,17 +251,25 @@ export class StoreTarget implements RescueTarget {
   }
 
   private async removeAll(bucket: Bucket, key: ObjectKey): Promise<void> {
-    const { objects } = this.services
-    const page = { prefix: key, delimiter: "", keyMarker: "", versionIdMarker: undefined, max: VERSIONS_PER_PAGE }
-    for (;;) {
-      const { entries } = await objects.listVersions({ bucket, ...page })
-      const ours = entries.flatMap(entry => {
-        if (entry.kind === "prefix" || (entry.kind === "marker" ? entry.key : entry.object.key) !== key) return []
-        return [entry.versionId]
-      })
-      if (ours.length === 0) return
-      for (const versionId of ours) await objects.remove({ bucket, key, versionId, conditions: {} })
+    for (const { versionId } of await this.versionsOf(bucket, key))
+      await this.services.objects.remove({ bucket, key, versionId, conditions: {} })
+  }
+
+  /** Newest first. */
+  private async versionsOf(bucket: Bucket, key: ObjectKey): Promise<ListedVersion[]> {
+    const found: ListedVersion[] = []
+    const page = { bucket, prefix: key, delimiter: "", max: VERSIONS_PER_PAGE }
+    let from: VersionsPage["next"] = { keyMarker: "", versionIdMarker: undefined }
+    while (from !== undefined) {
+      const { entries, next }: VersionsPage = await this.services.objects.listVersions({ ...page, ...from })
+      for (const entry of entries) {
+        // Of all keys with this prefix, the key itself is the first.
+        if (entry.kind === "prefix" || (entry.kind === "marker" ? entry.key : entry.object.key) !== key) return found
+        found.push(entry)
+      }
+      from = next
     }
+    return found
   }
 
   private async put(bucket: Bucket, key: ObjectKey, version: ReadyVersion): Promise<string | undefined> {
@@ -291,13 +334,16 @@ export class StoreTarget implements RescueTarget {
       await multipart.complete({ ...target, parts, ...nothing, signal: this.signal })
       return undefined
     } catch (error) {
-      if (!isFailure(error, "entityTooSmall", "invalidPart")) throw error
+      if (!isFailure(error, "entityTooSmall", "invalidPart", "retentionIsOver")) throw error
       await multipart.abort(target)
+      if (isFailure(error, "retentionIsOver")) throw error
       return asFailure(error).message
     }
   }
 
   async finish(): Promise<void> {
+    for (const { bucket, lock } of this.buckets.values())
+      if (lock?.defaultRetention !== undefined) await this.services.buckets.setLock(bucket, lock.defaultRetention)
     for (const { identity } of this.store.devices) await this.seams.disk.remove(markOf(identity.path))
   }
 
@@ -309,10 +355,19 @@ export class StoreTarget implements RescueTarget {
   }
 }
 
-const detailsOf = ({ details }: ReadyVersion) => ({
+type ListedVersion = Exclude<VersionsPage["entries"][number], { kind: "prefix" }>
+
+/** Whether an entry is the version, as far as its bytes tell. */
+function isSame(entry: ListedVersion, { content, sizeBytes, reportEntry: { etag } }: ReadyVersion): boolean {
+  if (entry.kind === "marker" || content.kind === "marker") return entry.kind === content.kind
+  return entry.object.sizeBytes === sizeBytes && (etag === undefined || entry.object.etag === etag)
+}
+
+const detailsOf = ({ details, lock }: ReadyVersion) => ({
   attributes: { headers: headersOf(details), userMetadata: details.userMetadata },
   tags: details.tags,
   acl: details.acl,
+  lock,
 })
 
 /** Ignores the error if an earlier run has created it already. */

@@ -2,7 +2,7 @@
 import { parseAccountId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, BucketName, ObjectKey } from "../base/ids.js"
 import type { Versioning } from "../format/records.js"
-import type { SettingDocuments } from "../object/index.js"
+import type { BucketLock, SettingDocuments, VersionLock } from "../object/index.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { PlannedVersion } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
@@ -14,10 +14,14 @@ export interface BucketPlan {
   readonly location: string
   readonly versioning: Versioning
   readonly settings: SettingDocuments
+  /** Undefined: no object lock. */
+  readonly lock: BucketLock | undefined
 }
 
 export interface ReadyVersion extends PlannedVersion {
   readonly details: VersionDetails
+  /** What the new version is to have; its bucket then has object lock. */
+  readonly lock: VersionLock | undefined
 }
 
 export interface RescuedAccount {
@@ -37,6 +41,7 @@ export interface RescueTarget {
   readonly rootAccount: AccountId
   addAccount(account: RescuedAccount): Promise<void>
   addAccessKey(key: RescuedAccessKey): Promise<void>
+  /** Again with object lock, once it is known that the bucket had it. */
   addBucket(bucket: BucketPlan): Promise<void>
   /** Whether these versions must be written while nothing else is being written. */
   isAlone(bucket: BucketPlan, versions: readonly ReadyVersion[]): boolean

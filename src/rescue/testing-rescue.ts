@@ -218,7 +218,8 @@ export class DoomedStore {
     const shards = new SourceShards(clock, compute, new SimTelemetry().metrics, source, sources.volumes)
     const target = new MemoryTarget(shards)
     const entries: RescueEntry[] = []
-    const options = { isDryRun: false, onEntry: async (entry: RescueEntry) => void entries.push(entry), ...settings }
+    const onEntry = async (entry: RescueEntry) => void entries.push(entry)
+    const options = { isDryRun: false, lockedBuckets: [], nowMs: () => clock.wallMs(), onEntry, ...settings }
     const rescue = new Rescue(source, sources, shards, target, options, noSignal)
     const summary = await this.wait(rescue.run())
     await shards.close()

@@ -1,0 +1,164 @@
+/**
+ * Object lock in a rescue from folder to folder: `hayloft rescue` writes versions with their locks into a new store, which
+ * then serves them, and a rescue that is repeated writes nothing twice although it cannot remove anything.
+ */
+import assert from "node:assert/strict"
+import { readFile, rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { test } from "node:test"
+import { setTimeout as wait } from "node:timers/promises"
+import {
+  CompleteMultipartUploadCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectLockConfigurationCommand,
+  HeadObjectCommand,
+  ListObjectVersionsCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  PutObjectLegalHoldCommand,
+  PutObjectLockConfigurationCommand,
+  S3Client,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3"
+import { run } from "../harness/commands.js"
+import { withFolder } from "../harness/folders.js"
+import { CREDENTIALS, HAYLOFT, REGION, ServerProcess } from "../harness/server.js"
+
+const { accessKey: accessKeyId, secretKey: secretAccessKey } = CREDENTIALS
+const BUCKET = "ledger"
+const UNTIL = new Date(Date.UTC(2200, 0))
+const SOON_MS = 1_500
+const LOOK_MS = 100
+
+async function withClient<T>(server: ServerProcess, use: (client: S3Client) => Promise<T>): Promise<T> {
+  const credentials = { accessKeyId, secretAccessKey }
+  const client = new S3Client({ endpoint: server.endpoint, region: REGION, credentials, forcePathStyle: true })
+  try {
+    return await use(client)
+  } finally {
+    client.destroy()
+  }
+}
+
+/** A null version, versions with and without a lock, one whose retention is over soon, a delete marker, and parts. */
+async function fill(client: S3Client): Promise<void> {
+  const put = (Key: string, text: string, lock: object = {}) =>
+    client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: text, ...lock }))
+  const compliance = (until: Date) => ({ ObjectLockMode: "COMPLIANCE", ObjectLockRetainUntilDate: until }) as const
+  await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
+  await put("key", "null version")
+  await client.send(new PutBucketVersioningCommand({ Bucket: BUCKET, VersioningConfiguration: { Status: "Enabled" } }))
+  const lock = (Rule?: object) =>
+    client.send(
+      new PutObjectLockConfigurationCommand({
+        Bucket: BUCKET,
+        ObjectLockConfiguration: { ObjectLockEnabled: "Enabled", ...(Rule && { Rule }) },
+      }),
+    )
+  await lock()
+  await put("key", "not locked")
+  await put("key", "locked", compliance(UNTIL))
+  await client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: "key" }))
+  const soon = new Date(Date.now() + SOON_MS)
+  await put("over", "its retention is over", compliance(soon))
+  await put("twin", "removed when it is over", compliance(soon))
+  await lock({ DefaultRetention: { Mode: "GOVERNANCE", Days: 3 } })
+  await put("held", "by default, and held")
+  await client.send(new PutObjectLegalHoldCommand({ Bucket: BUCKET, Key: "held", LegalHold: { Status: "ON" } }))
+  const { UploadId } = await client.send(
+    new CreateMultipartUploadCommand({ Bucket: BUCKET, Key: "parts", ...compliance(UNTIL) }),
+  )
+  const target = { Bucket: BUCKET, Key: "parts", UploadId }
+  const { ETag } = await client.send(new UploadPartCommand({ ...target, PartNumber: 1, Body: "the only part" }))
+  await client.send(
+    new CompleteMultipartUploadCommand({ ...target, MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] } }),
+  )
+}
+
+/** Until the retention that ends soon is over. */
+async function untilOver(client: S3Client): Promise<void> {
+  const { Versions = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: BUCKET, Prefix: "twin" }))
+  const command = new DeleteObjectCommand({ Bucket: BUCKET, Key: "twin", VersionId: Versions[0]?.VersionId })
+  const isRemoved = () =>
+    client.send(command).then(
+      () => true,
+      () => false,
+    )
+  while (!(await isRemoved())) await wait(LOOK_MS)
+}
+
+/** A snapshot that began after now has everything: it is later than one that ended after now. */
+async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
+  for (const text of ["first", "later"]) {
+    const sinceMs = Date.now()
+    await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: "trigger", Body: text }))
+    for (let lastMs = 0; !(lastMs > sinceMs); await wait(LOOK_MS)) {
+      const jobs = JSON.stringify(await server.report("/v1/jobs"))
+      lastMs = Date.parse(/the last snapshot is from ([^ ,]+)/.exec(jobs)?.[1] ?? "")
+    }
+  }
+}
+
+async function check(client: S3Client): Promise<void> {
+  const { Versions = [], DeleteMarkers = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: BUCKET }))
+  assert.deepEqual(
+    Versions.map(({ Key, Size }) => `${Key} ${Size}`),
+    ["held 20", "key 6", "key 10", "key 12", "over 21", "parts 13", "trigger 5", "trigger 5"],
+  )
+  assert.equal(DeleteMarkers.length, 1)
+  const lockOf = async (Key: string, at = 0) => {
+    const VersionId = Versions.filter(version => version.Key === Key)[at]?.VersionId
+    const head = await client.send(new HeadObjectCommand({ Bucket: BUCKET, Key, VersionId }))
+    return [head.ObjectLockMode, head.ObjectLockRetainUntilDate?.getTime(), head.ObjectLockLegalHoldStatus]
+  }
+  const none = [undefined, undefined, undefined]
+  assert.deepEqual(await lockOf("key", 0), ["COMPLIANCE", UNTIL.getTime(), undefined])
+  assert.deepEqual(await lockOf("key", 1), none)
+  assert.deepEqual(await lockOf("key", 2), none)
+  assert.deepEqual(await lockOf("parts"), ["COMPLIANCE", UNTIL.getTime(), undefined])
+  const [mode, untilMs = 0, hold] = await lockOf("held")
+  assert.deepEqual([mode, hold], ["GOVERNANCE", "ON"])
+  assert.ok(Number(untilMs) > Date.now() + 2 * 86_400_000)
+  const { ObjectLockConfiguration } = await client.send(new GetObjectLockConfigurationCommand({ Bucket: BUCKET }))
+  assert.deepEqual(ObjectLockConfiguration?.Rule?.DefaultRetention, { Mode: "GOVERNANCE", Days: 3 })
+  const locked = Versions.find(({ Size }) => Size === 6)?.VersionId
+  await assert.rejects(
+    client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: "key", VersionId: locked })),
+    /protected by object lock/,
+  )
+}
+
+test("a rescue keeps locks, names their buckets, and may be repeated", { timeout: 300_000 }, () =>
+  withFolder(async folder => {
+    const [from, to] = [join(folder, "from"), join(folder, "to")]
+    const server = await ServerProcess.start({ folders: [from], args: ["--metadata-backup-every", "1s"] })
+    await withClient(server, async client => {
+      await fill(client)
+      await untilOver(client)
+      await backUp(server, client)
+    })
+    await server.kill()
+    const rescue = async (...more: readonly string[]) =>
+      run(process.execPath, [HAYLOFT, "rescue", "--json", "--from", from, "--to", to, ...more])
+    const refused = await rescue()
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /--locked-buckets ledger/)
+    const mark = join(to, "rescue")
+    const marked = await readFile(mark)
+    assert.ok(marked.length > 0)
+    const named = ["--locked-buckets", BUCKET]
+    const done = await rescue(...named)
+    assert.equal(done.code, 0, done.stderr)
+    assert.match(done.stdout, /"lockedBuckets":\["ledger"\]/)
+    // As if it had been interrupted at the very end.
+    await writeFile(mark, marked)
+    const again = await rescue(...named)
+    assert.equal(again.code, 0, again.stderr)
+    await rm(from, { recursive: true })
+    const rescued = await ServerProcess.start({ folders: [to] })
+    await withClient(rescued, check)
+    await rescued.kill()
+  }),
+)
