@@ -190,6 +190,30 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["newestIsLatest"],
   },
   {
+    bug: "the store's clock follows the wall clock on one machine",
+    edits: [
+      {
+        file: "src/object/store-clock.ts",
+        find: "storeMs + Math.floor(this.seams.clock.monotonicMs() - atMs)",
+        put: "Math.max(storeMs, this.seams.clock.wallMs() + 0 * atMs)",
+      },
+    ],
+    scenario: "locks and clocks",
+    caughtBy: ["lockedStays"],
+  },
+  {
+    bug: "the time in which a store was stopped does not count for its clock",
+    edits: [
+      {
+        file: "src/object/store-clock.ts",
+        find: "Math.max(1, this.shownMs, Math.floor(clock.wallMs()))",
+        put: "Math.max(1, this.shownMs, 0 * clock.wallMs())",
+      },
+    ],
+    scenario: "locks and clocks",
+    caughtBy: ["locksEnd"],
+  },
+  {
     bug: "a repeated completion makes a second version",
     edits: [
       {

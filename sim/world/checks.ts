@@ -32,6 +32,8 @@ export const CHECKS = {
   nodesRecover: "every node serves, and the store is whole, a while after the last fault",
   machinesAreApart: "the shards of a block are spread over the machines",
   releasedBytesStay: "bytes that an object ever referenced are kept for the retention",
+  lockedStays: "a version is kept until its retention is over, whatever wall clocks do",
+  locksEnd: "a version can be removed once its retention is over",
   storeClockIsSteady: "the store's clock never goes back, and is not faster than time while a process runs",
   nothingLeaks: "a node that stopped leaves nothing open",
   redundancyIsRestored: "full redundancy is restored once the devices are healthy",

@@ -16,6 +16,7 @@ import { audit, referencedExtents, listAllVersions, storedNeedles, needlesOf, se
 import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
 import { DISK_SCENARIOS } from "./disk-scenarios.js"
+import { lockedStore } from "./lock-scenarios.js"
 import { damagedReplica, lostRows } from "./metadata-scenarios.js"
 import { Storm } from "./storm.js"
 import { World } from "./world.js"
@@ -316,6 +317,7 @@ export const SCENARIOS = {
   "late commit": lateCommit,
   listing,
   clock,
+  "locks and clocks": lockedStore,
   "complete twice": completeTwice,
   sharing,
   "damaged replica": damagedReplica,
