@@ -18,6 +18,7 @@ import { readBody } from "./bodies.js"
 import { checkWrite } from "./conditions.js"
 import { compositeChecksum, fullChecksum, hex, md5 } from "./digests.js"
 import { listUploads, uploadInfo } from "./listings.js"
+import { newLock } from "./locks.js"
 import { commit, findSource } from "./objects.js"
 import type { ModelBucket, ModelPart, ModelState, ModelUpload } from "./state.js"
 import { versionsOf } from "./state.js"
@@ -75,6 +76,7 @@ export class ModelMultipart implements Multipart {
 
   async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
     const bucket = this.state.open(request.bucket)
+    newLock(bucket.bucket, request.lock, this.state.clock.wallMs())
     const multipartId = this.state.nextMultipartId()
     const upload: ModelUpload = { multipartId, initiatedMs: this.state.clock.wallMs(), request, parts: new Map() }
     bucket.uploads.set(multipartId, upload)
@@ -126,8 +128,8 @@ export class ModelMultipart implements Multipart {
     const bucket = this.state.open(request.bucket)
     const { key, multipartId } = request
     const partList = request.parts.map(({ partNumber, etag }) => `${partNumber}:${etag}`).join()
-    const done = bucket.completions.get(key)
-    if (done?.multipartId === multipartId && done.partList === partList) return done.result
+    const done = bucket.completions.get(multipartId)
+    if (done?.partList === partList && done.version === versionsOf(bucket, key)[0]) return done.result
     const upload = findUpload(bucket, key, multipartId)
     checkWrite(request.conditions, versionsOf(bucket, key)[0])
     if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
@@ -152,7 +154,7 @@ export class ModelMultipart implements Multipart {
       parts,
     })
     bucket.uploads.delete(multipartId)
-    bucket.completions.set(key, { multipartId, partList, result })
+    bucket.completions.set(multipartId, { version: versionsOf(bucket, key)[0], partList, result })
     return result
   }
 

@@ -46,9 +46,9 @@ export interface ModelUpload {
   readonly parts: Map<number, ModelPart>
 }
 
-/** A completed upload, kept until the next write to its key. */
+/** A completed upload: repeating the completion returns its result while its version is the latest. */
 export interface ModelCompletion {
-  readonly multipartId: MultipartId
+  readonly version: ModelVersion | undefined
   readonly partList: string
   readonly result: PutResult
 }
@@ -58,7 +58,7 @@ export interface ModelBucket {
   readonly settings: Map<SettingName, SettingRecord>
   readonly keys: Map<ObjectKey, ModelVersion[]>
   readonly uploads: Map<MultipartId, ModelUpload>
-  readonly completions: Map<ObjectKey, ModelCompletion>
+  readonly completions: Map<MultipartId, ModelCompletion>
   readonly lastModifiedMs: Map<ObjectKey, number>
 }
 
@@ -115,7 +115,6 @@ export function dropVersion(bucket: ModelBucket, key: ObjectKey, versionId: Vers
   const left = versions.filter(version => version !== dropped)
   if (left.length > 0) bucket.keys.set(key, left)
   else bucket.keys.delete(key)
-  if (dropped !== undefined) bucket.completions.delete(key)
   return dropped
 }
 
@@ -123,7 +122,6 @@ export function dropVersion(bucket: ModelBucket, key: ObjectKey, versionId: Vers
 export function addVersion(bucket: ModelBucket, key: ObjectKey, version: ModelVersion): void {
   if (version.info.versionId === "null") dropVersion(bucket, key, version.info.versionId)
   bucket.keys.set(key, [version, ...versionsOf(bucket, key)])
-  bucket.completions.delete(key)
 }
 
 export const infoOf = (version: ModelObject): ObjectInfo => ({

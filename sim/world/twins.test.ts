@@ -13,3 +13,12 @@ for (const [seed, devices] of [
   test(`engine and model agree (seed ${seed}, ${devices} devices)`, () =>
     new Twins({ seed, devices, steps: 120 }).run())
 }
+
+for (const [seed, devices] of [
+  [7, 1],
+  [15, 1],
+  [18, 4],
+] as const) {
+  test(`engine and model agree about object lock (seed ${seed}, ${devices} devices)`, () =>
+    new Twins({ seed, devices, steps: 200, hasLock: true }).run())
+}

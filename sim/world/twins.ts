@@ -19,11 +19,12 @@ import type { MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
 import { ACL_GROUPS, ACL_PERMISSIONS, type Grant, type ObjectAcl } from "../../src/format/acl.js"
 import type { Engine } from "../../src/node/engine.js"
-import type { Bucket, Conditions, ObjectServices, RangeRequest, Tags } from "../../src/object/index.js"
+import type { Bucket, Conditions, ObjectServices, RangeRequest, Tags, VersionLock } from "../../src/object/index.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { createModel } from "../model/index.js"
 import { noSignal, sourceOf } from "./bodies.js"
+import { drawLock, drawLockStep } from "./twin-locks.js"
 import { World } from "./world.js"
 
 const NAME = parseBucketName("twins")
@@ -72,7 +73,12 @@ export interface TwinsOptions {
   readonly seed: number
   readonly devices: number
   readonly steps: number
+  /** The bucket has object lock, and many steps are about it. */
+  readonly hasLock?: boolean
 }
+
+/** A version by its id, or the latest. */
+const named = (versionId: VersionId | undefined): { readonly versionId?: VersionId } => (versionId ? { versionId } : {})
 
 export class Twins {
   private readonly world: World
@@ -94,7 +100,8 @@ export class Twins {
 
   async run(): Promise<void> {
     this.engine = await this.world.start()
-    await this.both("create", (_, { buckets }) => buckets.create({ name: NAME, owner: OWNER, location: "" }))
+    const { hasLock = false } = this.options
+    await this.both("create", (_, { buckets }) => buckets.create({ name: NAME, owner: OWNER, location: "", hasLock }))
     for (let step = 0; step < this.options.steps; step += 1) {
       await this.world.pass(this.random.below(1_500))
       await this.step()
@@ -105,10 +112,11 @@ export class Twins {
   }
 
   private async step(): Promise<void> {
+    const { hasLock = false } = this.options
     const steps: readonly (readonly [weight: number, () => Promise<void>])[] = [
       [30, () => this.put()],
       [8, () => this.remove()],
-      [8, () => this.removeVersion()],
+      [hasLock ? 30 : 8, () => this.removeVersion()],
       [10, () => this.read()],
       [8, () => this.copy()],
       [5, () => this.tag()],
@@ -124,6 +132,7 @@ export class Twins {
       [2, () => this.abort()],
       [3, () => this.listParts()],
       [5, () => this.restart()],
+      [hasLock ? 30 : 0, () => this.changeLock()],
     ]
     let remaining = this.random.below(steps.reduce((sum, [weight]) => sum + weight, 0))
     for (const [weight, run] of steps) {
@@ -204,7 +213,8 @@ export class Twins {
   }
 
   private key(): ObjectKey {
-    // A few keys are picked more often, so that versions accumulate.
+    // A few keys are picked more often, so that versions accumulate. With locks one is enough: every version is its.
+    if (this.options.hasLock === true) return objectKeyOfText(this.pick(KEYS.slice(0, 1)))
     return objectKeyOfText(this.chance(2) ? this.pick(KEYS.slice(0, 3)) : this.pick(KEYS))
   }
 
@@ -220,6 +230,10 @@ export class Twins {
     const owner = this.chance(2) ? undefined : parseAccountId(`writer${this.random.below(2)}`)
     const grants = Array.from({ length: this.pick([0, 1, 40]) }, () => this.grant())
     return this.chance(2) ? undefined : { owner, grants: this.chance(2) ? undefined : grants }
+  }
+
+  private lock(): VersionLock | undefined {
+    return this.options.hasLock === true ? drawLock(this.random, this.world.clock.wallMs()) : undefined
   }
 
   private grant(): Grant {
@@ -261,14 +275,14 @@ export class Twins {
 
   private async put(): Promise<void> {
     const [key, tags, userMetadata, conditions] = [this.key(), this.tags(), this.metadata(), this.conditions()]
-    const acl = this.chance(3) ? this.acl() : undefined
+    const [acl, lock] = [this.chance(3) ? this.acl() : undefined, this.lock()]
     const { bytes, algorithm } = this.body()
     const headers = this.chance(2) ? { contentType: "text/plain", cacheControl: "no-store" } : {}
     const attributes = { headers, userMetadata }
     const what = `put ${key} ${bytes.length} ${JSON.stringify(conditions)} ${algorithm}`
     const answers = await this.both(what, (_, { objects }, bucket) => {
       const body = { ...sourceOf(bytes, 50_000), ...(algorithm ? { checksumAlgorithm: algorithm } : {}) }
-      return objects.put({ bucket, key, attributes, tags, acl, conditions, body, signal: noSignal })
+      return objects.put({ bucket, key, attributes, tags, acl, lock, conditions, body, signal: noSignal })
     })
     if (answers) this.etags.push(answers[0].etag)
   }
@@ -282,10 +296,11 @@ export class Twins {
 
   private async removeVersion(): Promise<void> {
     const [key, ids] = [this.key(), this.version()]
-    await this.both(`remove ${key} version ${String(ids[0])}`, (side, { objects }, bucket) => {
-      const versionId = ids[side]
-      return objects.remove({ bucket, key, ...(versionId === undefined ? {} : { versionId }), conditions: {} })
-    })
+    const bypassGovernance = this.options.hasLock === true && this.chance(3)
+    const what = `remove ${key} version ${String(ids[0])}${bypassGovernance ? ", bypass" : ""}`
+    await this.both(what, (side, { objects }, bucket) =>
+      objects.remove({ bucket, key, ...named(ids[side]), conditions: {}, bypassGovernance }),
+    )
   }
 
   private range(): RangeRequest | undefined {
@@ -302,8 +317,7 @@ export class Twins {
     const conditions = this.conditions()
     const what = `get ${key} ${String(ids[0])} ${JSON.stringify(range)} ${JSON.stringify(conditions)}`
     await this.both(what, async (side, { objects }, bucket) => {
-      const versionId = ids[side]
-      const requested = { bucket, key, conditions, ...(versionId ? { versionId } : {}), ...(range ? { range } : {}) }
+      const requested = { bucket, key, conditions, ...named(ids[side]), ...(range ? { range } : {}) }
       const body = await objects.get(requested)
       const pieces: Uint8Array[] = []
       for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
@@ -323,18 +337,18 @@ export class Twins {
     const to = this.chance(2) ? from : this.key()
     const replaces = { metadata: this.chance(2), tags: this.chance(2) }
     const algorithm = this.chance(2) ? this.algorithm() : undefined
-    const acl = this.acl()
+    const [acl, lock] = [this.acl(), this.lock()]
     const what = `copy ${from} ${String(ids[0])} to ${to} ${JSON.stringify({ ...replaces, algorithm, conditions })}`
     const answers = await this.both(what, async (side, { objects }, bucket) => {
-      const versionId = ids[side]
       const copied = await objects.copy({
-        source: { bucket, key: from, ...(versionId ? { versionId } : {}), conditions: {} },
+        source: { bucket, key: from, ...named(ids[side]), conditions: {} },
         bucket,
         key: to,
         conditions,
         replaceAttributes: replaces.metadata ? { headers: { contentType: "a/b" }, userMetadata } : undefined,
         replaceTags: replaces.tags ? tags : undefined,
         acl,
+        lock,
         checksumAlgorithm: algorithm,
         signal: noSignal,
       })
@@ -349,8 +363,7 @@ export class Twins {
     const [key, ids, tags, reads] = [this.key(), this.version(), this.tags(), this.chance(2)]
     const what = `${reads ? "get" : "set"} tags ${key} ${String(ids[0])}`
     await this.both<unknown>(what, (side, { objects }, bucket) => {
-      const versionId = ids[side]
-      const target = { bucket, key, ...(versionId ? { versionId } : {}) }
+      const target = { bucket, key, ...named(ids[side]) }
       return reads ? objects.getTags(target) : objects.setTags(target, tags)
     })
   }
@@ -358,9 +371,16 @@ export class Twins {
   private async setAcl(): Promise<void> {
     const [key, ids, acl] = [this.key(), this.version(), this.acl()]
     await this.both(`set acl ${key} ${String(ids[0])} ${JSON.stringify(acl)}`, (side, { objects }, bucket) => {
-      const versionId = ids[side]
-      return objects.setAcl({ bucket, key, ...(versionId ? { versionId } : {}) }, acl)
+      return objects.setAcl({ bucket, key, ...named(ids[side]) }, acl)
     })
+  }
+
+  private async changeLock(): Promise<void> {
+    const [key, ids] = [this.key(), this.version()]
+    const { what, run } = drawLockStep(this.random, this.world.clock.wallMs())
+    await this.both(`${what} ${key} ${String(ids[0])}`, (side, services, bucket) =>
+      run(services, { bucket, key, ...named(ids[side]) }),
+    )
   }
 
   private async setVersioning(): Promise<void> {
@@ -424,10 +444,10 @@ export class Twins {
     const isCrc = algorithm?.startsWith("CRC") ?? false
     const full = algorithm === "CRC64NVME" || (isCrc && this.chance(2))
     const attributes = { headers: { contentType: "x/y" }, userMetadata }
-    const acl = this.acl()
+    const [acl, lock] = [this.acl(), this.lock()]
     const checksum = algorithm && ({ algorithm, type: full ? "FULL_OBJECT" : "COMPOSITE" } as const)
     const answers = await this.both(`create upload ${key} ${JSON.stringify(checksum)}`, (_, { multipart }, bucket) =>
-      multipart.create({ bucket, key, attributes, tags, acl, checksum }),
+      multipart.create({ bucket, key, attributes, tags, acl, lock, checksum }),
     )
     if (!answers) return
     this.uploads.push({ key, ids: [answers[0].multipartId, answers[1].multipartId], parts: new Map(), checksum })
@@ -467,8 +487,7 @@ export class Twins {
     const answers = await this.both(
       `copy part ${partNumber} from ${from} ${JSON.stringify(range)}`,
       (side, { multipart }, bucket) => {
-        const versionId = ids[side]
-        const source = { bucket, key: from, ...(versionId ? { versionId } : {}), conditions: {} }
+        const source = { bucket, key: from, ...named(ids[side]), conditions: {} }
         const target = { bucket, key: upload.key, multipartId: upload.ids[side] }
         return multipart.copyPart({ ...target, partNumber, source, range, signal: noSignal })
       },
@@ -522,8 +541,7 @@ export class Twins {
     const [key, ids, afterPart, max] = [this.key(), this.version(), this.random.below(3), this.pick([1, 2, 10])]
     if (this.chance(2) || this.uploads.length === 0) {
       await this.both(`object parts ${key}`, (side, { objects }, bucket) => {
-        const versionId = ids[side]
-        return objects.parts({ bucket, key, ...(versionId ? { versionId } : {}) }, { afterPart, max })
+        return objects.parts({ bucket, key, ...named(ids[side]) }, { afterPart, max })
       })
       return
     }
