@@ -352,3 +352,77 @@ test("a store does not leave its database while another node is part of it", { s
     assert.deepEqual(await store.content(buckets), before)
   })
 })
+
+const SOON_MS = 2_000
+
+/** Versions with a retention in a bucket with object lock. */
+class Ledger {
+  private readonly versions = new Map<string, string>()
+
+  constructor(
+    private readonly store: MovableStore,
+    private readonly bucket: string,
+  ) {}
+
+  async create(): Promise<void> {
+    const headers = [["x-amz-bucket-object-lock-enabled", "true"]] as const
+    const { status, text } = await this.store.ask({ method: "PUT", bucket: this.bucket, headers }, Buffer.alloc(0))
+    assert.equal(status, 200, text)
+  }
+
+  async put(key: string, untilMs: number): Promise<void> {
+    const { store, bucket } = this
+    const headers = [
+      ["x-amz-object-lock-mode", "COMPLIANCE"],
+      ["x-amz-object-lock-retain-until-date", new Date(untilMs).toISOString()],
+    ] as const
+    const put = await store.ask({ method: "PUT", bucket, key, headers }, Buffer.from(key))
+    assert.equal(put.status, 200, put.text)
+    const { text } = await store.ask({ method: "GET", bucket, query: [["versions", ""]] })
+    const [, id = ""] = new RegExp(`<Key>${key}</Key><VersionId>([^<]+)<`).exec(text) ?? assert.fail(text)
+    this.versions.set(key, id)
+  }
+
+  async remove(key: string): Promise<number> {
+    const query = [["versionId", this.versions.get(key) ?? assert.fail(key)]] as const
+    return (await this.store.ask({ method: "DELETE", bucket: this.bucket, key, query })).status
+  }
+
+  /** Until the version's retention is over. */
+  async removeOnceOver(key: string): Promise<void> {
+    assert.equal(await this.remove(key), 403)
+    while ((await this.remove(key)) !== 204) await wait(100)
+  }
+}
+
+test(
+  "locks and their clock survive the way to a database and back, which names the buckets",
+  { skip: noPostgres },
+  async () => {
+    await withStore(async (store, databases) => {
+      const url = await databases.create()
+      await store.start()
+      const [ledger, empty] = [new Ledger(store, "ledger"), new Ledger(store, "locked-and-empty")]
+      await ledger.create()
+      await empty.create()
+      await ledger.put("kept", Date.UTC(2200, 0))
+      await store.beginInit(url)
+      assert.equal(await store.conversion(), "done")
+      assert.equal(await ledger.remove("kept"), 403)
+      await ledger.put("soon", Date.now() + SOON_MS)
+      await ledger.removeOnceOver("soon")
+      for (const named of [[], ["locked-and-empty"]]) {
+        const refusal = await store.beginLeave(named).then(() => "", String)
+        assert.match(refusal, /not done: .*: ledger\. To do it all the same, name them: --locked-buckets ledger/)
+      }
+      await store.beginLeave(["ledger"])
+      assert.equal(await store.conversion(), "done")
+      await store.stop()
+      await store.start()
+      assert.equal(await ledger.remove("kept"), 403)
+      await ledger.put("later", Date.now() + SOON_MS)
+      await ledger.removeOnceOver("later")
+      assert.equal(await ledger.remove("kept"), 403)
+    })
+  },
+)

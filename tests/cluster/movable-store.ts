@@ -149,8 +149,9 @@ export class MovableStore {
     await this.admin(client => client.post("/v1/cluster/init", { databaseUrl: url, ...settings }))
   }
 
-  async beginLeave(): Promise<void> {
-    await this.admin(client => client.post("/v1/cluster/leave", {}))
+  async beginLeave(lockedBuckets: readonly string[] = []): Promise<void> {
+    const body = lockedBuckets.length === 0 ? {} : { lockedBuckets }
+    await this.admin(client => client.post("/v1/cluster/leave", body))
   }
 
   /** How the conversion ended. Throws with the output of the process if it does not end. */

@@ -16,6 +16,7 @@ import { decodeCounters, encodeBucket, encodeCounters } from "../../format/recor
 import { bucketRowKey, objectRowKey } from "../../format/row-key.js"
 import type { Metadata } from "../../metadata/index.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
+import { advanceClock, readStoreClock } from "../../object/commands/clock-commands-core.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { COPIED_FAMILIES, CopyRows } from "./rows-core.js"
 import { removeCopies, RowCopy } from "./row-copy.js"
@@ -33,6 +34,11 @@ function contentOf(metadata: MemoryMetadata, families: readonly Family[] = COPIE
     ]),
   ])
 }
+
+const rowsIn = (metadata: MemoryMetadata, family: Family): readonly EntryWrite[] =>
+  Array.from(metadata.committed.range(family, { start: rowKeyOf(""), end: END }), ([key, { value }]) => ({
+    ...{ family, key, value },
+  }))
 
 class Source {
   readonly metadata = new MemoryMetadata()
@@ -80,6 +86,26 @@ test("rows of every family are in the target as they are, also those that change
   while (await copy.step());
   assert.deepEqual(contentOf(target), contentOf(source.metadata))
   assert.equal(copy.rowsChanged, 0)
+})
+
+test("the store's clock is copied, also while it goes on, and never goes back", async () => {
+  const [source, target] = [new MemoryMetadata(), new MemoryMetadata()]
+  const [firstMs, laterMs] = [1_800_000_000_000, 1_900_000_000_000]
+  await source.run(advanceClock(firstMs))
+  const copy = new RowCopy(source, target)
+  while (await copy.step());
+  assert.equal(await target.ask(readStoreClock()), firstMs)
+  await source.run(advanceClock(laterMs))
+  copy.note(rowsIn(source, "clock"))
+  while (await copy.step());
+  assert.equal(await target.ask(readStoreClock()), laterMs)
+  assert.equal(await target.run(advanceClock(firstMs)), laterMs)
+})
+
+test("every family is copied but those of devices and nodes: a new one is not forgotten", () => {
+  const own: readonly Family[] = ["marks", "needles", "tablets", "cluster", "counters"]
+  assert.deepEqual([...COPIED_FAMILIES].sort(), FAMILY_NAMES.filter(family => !own.includes(family)).sort())
+  assert.ok(COPIED_FAMILIES.includes("clock"))
 })
 
 test("rows that belong to a device, or to the nodes of a store, are not copied", async () => {

@@ -77,10 +77,15 @@ function sliceOf(view: QueryView, family: Family, start: RowKey): RowSlice {
 /** The next rows of a family, from a key on. */
 export const rowsFrom = query("RowsFrom", sliceOf)
 
-/** Rows by their keys. */
-export const rowsOf = query("RowsOf", (view, keys: readonly CopiedKey[]) =>
-  keys.map(({ family, key }): ReadRow => ({ family, key, row: view.get(family, key) })),
-)
+/** Rows by their keys, each current row with its head: a slice of heads leaves out those of current rows. */
+export const rowsOf = query("RowsOf", (view, keys: readonly CopiedKey[]) => {
+  const currents = new Set(keys.flatMap(({ family, key }) => (family === "current" ? [key] : [])))
+  return keys.flatMap(({ family, key }): readonly ReadRow[] => {
+    if (family === "heads" && currents.has(key)) return []
+    const row = { family, key, row: view.get(family, key) }
+    return family === "current" ? [row, { family: "heads", key, row: view.get("heads", key) }] : [row]
+  })
+})
 
 interface BucketCounters {
   readonly bucketId: BucketId
