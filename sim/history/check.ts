@@ -2,11 +2,12 @@
  * Checks a whole history key by key: operations on different keys are independent.
  *
  * Before the search, unknown writes that a read returned become certain: they took effect before the
- * end of the first read that returned them. The other unknown writes are left out at first, as if they had never
- * happened; only where that explains nothing are they given a place. This keeps the number of open choices small.
+ * end of the first read that returned them. Unknown operations of which no answer shows anything are left out at first,
+ * as if they had never happened; only where that explains nothing are they given a place. This keeps the number of open
+ * choices small.
  * Limits  HISTORY_LIMITS; a key that exceeds them is "undecided", which counts as a failure: reduce the workload.
  */
-import { linearize } from "./linearize.js"
+import { linearize, madeVersion } from "./linearize.js"
 import type { Verdict } from "./linearize.js"
 import type { Mode, Operation } from "./operations.js"
 import { Register } from "./register.js"
@@ -38,27 +39,85 @@ function sightings(operations: readonly Operation[]): Map<string, Sighting> {
   return seen
 }
 
+const isUnknown = ({ outcome }: Operation): boolean => outcome.kind === "unknown"
+
+/** The operation as one that took effect before the end of the answer that showed it. */
+const settle = (operation: Operation, { endMs, versionId }: Sighting): Operation => ({
+  ...operation,
+  endMs: Math.min(operation.endMs, endMs),
+  outcome: { kind: "done", ...(versionId === undefined ? {} : { versionId }) },
+})
+
 /** Unknown writes that a read returned, as completed writes. */
 export function settleSeen(operations: readonly Operation[]): readonly Operation[] {
   const seen = sightings(operations)
   return operations.map(operation => {
-    const { action, outcome } = operation
-    if (action.kind !== "write" || outcome.kind !== "unknown") return operation
-    const sighting = seen.get(action.value.write)
-    if (!sighting) return operation
-    const { versionId } = sighting
-    const endMs = Math.min(operation.endMs, sighting.endMs)
-    return { ...operation, endMs, outcome: { kind: "done", ...(versionId === undefined ? {} : { versionId }) } }
+    const sighting = operation.action.kind === "write" ? seen.get(operation.action.value.write) : undefined
+    return sighting && isUnknown(operation) ? settle(operation, sighting) : operation
   })
 }
 
-/** An explanation without unknown writes is one with them: they need not have happened. */
+/** A version that an answer showed, and that no confirmed operation made. */
+interface Foundling extends Sighting {
+  readonly versionId: string
+  readonly marker: boolean
+  etag: string | undefined
+}
+
+function foundlings(operations: readonly Operation[]): readonly Foundling[] {
+  const made = new Set(operations.map(madeVersion))
+  const found = new Map<string, Foundling>()
+  for (const { outcome, endMs } of operations) {
+    const entries =
+      outcome.kind === "stack" ? outcome.entries : outcome.kind === "found" ? [{ ...outcome, marker: false }] : []
+    for (const { versionId, marker, etag } of entries) {
+      if (versionId === undefined || made.has(versionId)) continue
+      const known = found.get(versionId) ?? { versionId, marker, etag, endMs }
+      known.endMs = Math.min(known.endMs, endMs)
+      known.etag ??= etag
+      found.set(versionId, known)
+    }
+  }
+  return [...found.values()]
+}
+
+/** Whether the operation, if it took effect, can have made the version. */
+function mayHaveMade({ action, startMs }: Operation, { marker, etag, endMs }: Foundling): boolean {
+  if (startMs > endMs) return false
+  if (action.kind === "remove") return marker && action.versionId === undefined
+  if (action.kind !== "write" || marker) return false
+  return etag === undefined || action.value.etag === undefined || action.value.etag === etag
+}
+
+const removesVersion = ({ action }: Operation): boolean => action.kind === "remove" && action.versionId !== undefined
+
+/**
+ * The operations that are enough for most explanations: an unknown one is left out, as if it had never happened, unless
+ * it may have made a version that an answer shows. If it alone may have, it did.
+ */
+export function withoutUnseen(mode: Mode, operations: readonly Operation[]): readonly Operation[] {
+  if (mode === "never") {
+    const etags = new Set(operations.map(({ outcome }) => (outcome.kind === "found" ? outcome.etag : undefined)))
+    return operations.filter(operation => {
+      const { action } = operation
+      return !isUnknown(operation) || action.kind !== "write" || etags.has(action.value.etag)
+    })
+  }
+  const shown = foundlings(operations)
+  const makers = new Map(shown.map(each => [each, operations.filter(op => isUnknown(op) && mayHaveMade(op, each))]))
+  return operations.flatMap(operation => {
+    if (!isUnknown(operation) || removesVersion(operation)) return [operation]
+    const candidates = shown.filter(each => makers.get(each)?.includes(operation))
+    const only = candidates.find(each => makers.get(each)?.length === 1)
+    return only ? [settle(operation, only)] : candidates.length === 0 ? [] : [operation]
+  })
+}
+
+/** An explanation in which unknown operations never happened is an explanation. Without one, each may have happened. */
 function explain(mode: Mode, operations: readonly Operation[], stepsMax: number): Verdict {
   const settled = settleSeen(operations)
-  const certain = settled.filter(({ action, outcome }) => action.kind !== "write" || outcome.kind !== "unknown")
-  const first = linearize(new Register(mode), certain, stepsMax)
-  if (first.verdict === "legal" || certain.length === settled.length) return first
-  return linearize(new Register(mode), settled, stepsMax)
+  const first = linearize(new Register(mode), withoutUnseen(mode, settled), stepsMax)
+  return first.verdict === "legal" ? first : linearize(new Register(mode), settled, stepsMax)
 }
 
 function byKey(operations: readonly Operation[]): Map<string, Operation[]> {

@@ -5,7 +5,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { checkHistory, describeVerdict, settleSeen } from "./check.js"
-import type { Action, Mode, Operation, Outcome } from "./operations.js"
+import type { Action, Mode, Operation, Outcome, StackEntry } from "./operations.js"
 import { Register } from "./register.js"
 import type { Stack } from "./register.js"
 
@@ -257,10 +257,17 @@ function changedHistory(draw: SeededRandom, operations: readonly Operation[]): O
   })
 }
 
-/** Tries every order, and every choice of unknown operations that never happened. */
-function legalByTryingAll(operations: readonly Operation[]): boolean {
-  const register = new Register("never")
-  const go = (state: Stack, left: readonly Operation[], latestStartMs: number): boolean => {
+function idsOf(stack: Stack): string[] {
+  const ids: string[] = []
+  for (let at: Stack | undefined = stack; at; at = at.below)
+    if (at.top?.versionId !== undefined) ids.push(at.top.versionId)
+  return ids
+}
+
+/** Tries every order, and every choice of unknown operations that never happened. No two versions have the same id. */
+function legalByTryingAll(operations: readonly Operation[], mode: Mode = "never"): boolean {
+  const register = new Register(mode)
+  const go = (state: Stack, left: readonly Operation[], latestStartMs: number, gone: readonly string[]): boolean => {
     if (left.every(({ outcome }) => outcome.kind === "unknown")) return true
     return left.some(next => {
       const blocked = left.some(
@@ -268,11 +275,15 @@ function legalByTryingAll(operations: readonly Operation[]): boolean {
       )
       if (blocked || next.endMs < latestStartMs) return false
       const after = register.step(state, next)
+      if (after === undefined) return false
+      const ids = idsOf(after)
+      if (new Set([...ids, ...gone]).size < ids.length + gone.length) return false
       const rest = left.filter(other => other !== next)
-      return after !== undefined && go(after, rest, Math.max(latestStartMs, next.startMs))
+      const lost = idsOf(state).filter(id => !ids.includes(id))
+      return go(after, rest, Math.max(latestStartMs, next.startMs), [...gone, ...lost])
     })
   }
-  return go(register.empty, operations, -Infinity)
+  return go(register.empty, operations, -Infinity, [])
 }
 
 test("the search agrees with trying every order, on 20,000 short histories", () => {
@@ -327,4 +338,99 @@ test("long legal histories are legal, and a changed answer is detected", () => {
 test("2,000 operations of a dozen concurrent clients, some without an answer, are decided", () => {
   const operations = legalHistory(drawing(77), 2_000, 24, 40)
   assert.equal(verdictOf("never", operations), "legal")
+})
+
+// Histories of versions.
+
+interface MadeVersion extends StackEntry {
+  readonly write?: string
+}
+
+function drawVersionAction(draw: SeededRandom, id: string, made: readonly MadeVersion[]): Action {
+  const versionId = made[draw(made.length)]?.versionId ?? "none"
+  // Some clients do not know the ETag, and some bodies are equal.
+  const etag = [`e${id}`, `e${id}`, "equal", undefined][draw(4)]
+  const written: Action = { kind: "write", value: { write: id, etag } }
+  const kinds: readonly Action[] = [
+    written,
+    written,
+    written,
+    remove,
+    { kind: "remove", versionId },
+    { kind: "stack" },
+    read,
+  ]
+  return kinds[draw(kinds.length)] ?? read
+}
+
+/** A legal history of one key with versions: operations take effect one by one, at some moment between start and end. */
+function legalVersions(draw: SeededRandom, length: number, spread: number, unknownOneIn: number): Operation[] {
+  const made: MadeVersion[] = []
+  let now: readonly MadeVersion[] = []
+  const push = (version: MadeVersion): Outcome => {
+    made.push(version)
+    now = [version, ...now]
+    return { kind: "done", versionId: version.versionId }
+  }
+  const apply = (action: Action, at: number): Outcome => {
+    const [top] = now
+    const versionId = `${at}`
+    if (action.kind === "stack") return { kind: "stack", entries: now.map(({ write: _, ...entry }) => entry) }
+    if (action.kind === "read") return top === undefined || top.marker ? absent : foundVersion(top)
+    if (action.kind === "remove" && action.versionId === undefined) return push({ versionId, marker: true })
+    if (action.kind === "write")
+      return push({ versionId, marker: false, write: action.value.write, etag: action.value.etag ?? `e${at}-1` })
+    now = now.filter(version => version.versionId !== action.versionId)
+    return done
+  }
+  return Array.from({ length }, (_, at) => {
+    const action = drawVersionAction(draw, `w${at}`, made)
+    const [startMs, endMs] = [at * 4 - draw(spread), at * 4 + 1 + draw(spread)]
+    const isLost = (action.kind === "write" || action.kind === "remove") && draw(unknownOneIn) === 0
+    if (isLost && draw(5) > 0) return op(startMs, endMs, action, unknown)
+    const outcome = apply(action, at)
+    return isLost ? op(startMs, draw(2) === 0 ? Infinity : endMs, action, unknown) : op(startMs, endMs, action, outcome)
+  })
+}
+
+const foundVersion = ({ versionId, etag = "", write: id = "" }: MadeVersion): Outcome => ({
+  kind: "found",
+  versionId,
+  ...{ write: id, etag },
+})
+
+/** Two neighbours of a list change places, or one is left out. */
+function changedVersions(draw: SeededRandom, operations: readonly Operation[]): Operation[] {
+  const lists = operations.filter(({ outcome }) => outcome.kind === "stack" && outcome.entries.length > 1)
+  const changed = lists[draw(lists.length)]
+  return operations.map(operation => {
+    const { outcome } = operation
+    if (operation !== changed || outcome.kind !== "stack") return operation
+    const at = draw(outcome.entries.length - 1)
+    const [first, second] = [outcome.entries[at], outcome.entries[at + 1]]
+    if (first === undefined || second === undefined) return operation
+    const entries = outcome.entries.toSpliced(at, 2, ...(draw(2) === 0 ? [second, first] : [second]))
+    return { ...operation, outcome: { kind: "stack", entries } }
+  })
+}
+
+test("the search agrees with trying every order, on 20,000 short histories of versions", () => {
+  let illegal = 0
+  for (let seed = 1; seed <= 20_000; seed += 1) {
+    const draw = drawing(seed)
+    const legal = legalVersions(draw, 3 + draw(6), 14, 3)
+    const operations = draw(4) === 0 ? legal : changedVersions(draw, legal)
+    const right = legalByTryingAll(operations, "enabled")
+    if (!right) illegal += 1
+    assert.equal(verdictOf("enabled", operations), right ? "legal" : "illegal", `seed ${seed}`)
+  }
+  assert.ok(illegal > 500, `only ${illegal} of them are illegal`)
+})
+
+test("400 operations on versions, a fifth without an answer, are decided", () => {
+  for (const seed of [1, 3, 4, 6, 7, 8, 10]) {
+    const operations = legalVersions(drawing(seed + 7_000), 400, 24, 5)
+    const limits = { operationsPerKeyMax: 1_000, stepsMax: 100_000 }
+    assert.equal(checkHistory("enabled", operations, limits)[0]?.verdict, "legal", `seed ${seed}`)
+  }
 })

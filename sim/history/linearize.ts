@@ -8,7 +8,8 @@
  *
  * An operation without effect (a read, a refusal) is placed as soon as it fits, because its place makes no
  * difference to later operations; unless an unknown operation could then no longer be placed. The search branches
- * only on changes.
+ * only on changes. Lists of versions tell much of the order: those below were made before those above, a listed one was
+ * removed after the list, a missing one made after it. No other order is tried.
  * Limits  `stepsMax` tries; beyond it the answer is "undecided", which counts as a failure.
  */
 import type { Operation } from "./operations.js"
@@ -27,6 +28,8 @@ interface Entry {
   /** Must be placed; the others may be left out. */
   readonly required: boolean
   readonly place: number
+  /** Places of operations that came before it, as lists of versions tell. */
+  readonly after: readonly number[]
 }
 
 interface Frame {
@@ -55,10 +58,12 @@ class Search {
     operations: readonly Operation[],
   ) {
     const sorted = [...operations].sort((left, right) => left.startMs - right.startMs || left.endMs - right.endMs)
+    const order = toldOrder(sorted)
     this.entries = sorted.map((operation, place) => ({
       operation,
       place,
       required: operation.outcome.kind !== "unknown",
+      after: [...(order.get(place) ?? [])],
     }))
     this.optional = this.entries.filter(entry => !entry.required)
     this.done = new Uint8Array(sorted.length)
@@ -128,7 +133,8 @@ class Search {
     for (const entry of this.entries) {
       if (this.done[entry.place] === 1) continue
       if (entry.operation.startMs > endMs) break
-      if (entry.required || entry.operation.endMs >= latestStartMs) candidates.push(entry)
+      const fits = entry.required || entry.operation.endMs >= latestStartMs
+      if (fits && entry.after.every(place => this.done[place] === 1)) candidates.push(entry)
       if (entry.required) endMs = Math.min(endMs, entry.operation.endMs)
     }
     const lastChanceMs = Math.min(...candidates.map(entry => (entry.required ? Infinity : entry.operation.endMs)))
@@ -147,6 +153,39 @@ class Search {
 
 const changesNothing = ({ action, outcome }: Operation): boolean =>
   action.kind === "read" || action.kind === "stack" || outcome.kind === "refused" || outcome.kind === "absent"
+
+/** The version that the operation certainly made. */
+export const madeVersion = ({ action, outcome }: Operation): string | undefined =>
+  outcome.kind === "done" && (action.kind === "write" || (action.kind === "remove" && action.versionId === undefined))
+    ? outcome.versionId
+    : undefined
+
+/** For the place of each operation: those that came before it, as lists of versions tell. */
+function toldOrder(operations: readonly Operation[]): Map<number, ReadonlySet<number>> {
+  const before = new Map<number, Set<number>>()
+  const add = (place: number, earlier: number): void => {
+    before.set(place, (before.get(place) ?? new Set()).add(earlier))
+  }
+  const places = [...operations.entries()]
+  const makers = new Map(places.map(([place, operation]) => [madeVersion(operation), place]))
+  const removersOf = (versionId: string) =>
+    places.filter(([, { action }]) => action.kind === "remove" && action.versionId === versionId)
+  const removers = new Map([...makers.keys()].flatMap(id => (id === undefined ? [] : [[id, removersOf(id)]])))
+  for (const [list, { outcome, endMs }] of places) {
+    if (outcome.kind !== "stack") continue
+    const listed = outcome.entries.map(({ versionId }) => versionId)
+    for (const [at, upper] of listed.entries()) {
+      const [maker, below] = [makers.get(upper), makers.get(listed[at + 1] ?? "")]
+      if (maker !== undefined && below !== undefined) add(maker, below)
+      for (const [remover] of removers.get(upper) ?? []) add(remover, list)
+    }
+    for (const [versionId, maker] of makers) {
+      if (versionId === undefined || listed.includes(versionId)) continue
+      if (removers.get(versionId)?.every(([, { startMs }]) => startMs > endMs)) add(maker, list)
+    }
+  }
+  return before
+}
 
 const explanation = (frames: readonly Frame[]): Operation[] =>
   frames.flatMap(frame => (frame.placed ? [frame.placed.operation] : []))
