@@ -218,7 +218,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/commands/multipart-commands-core.ts",
-        find: 'editor.put("uploads", addressKey(address), undefined)\n',
+        find: 'editor.put("uploads", addressKeyOf(address), undefined)\n',
         put: "\n",
       },
     ],
