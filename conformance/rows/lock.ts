@@ -400,7 +400,9 @@ const retentionRows: readonly Row[] = [
     "a retention in compliance mode is only prolonged, and nobody removes the version",
     async locked => {
       const [short, long] = [inDays(1 / 24 / 60), inDays(2 / 24 / 60)]
-      const version = await locked.stored("k", modeAndDate("COMPLIANCE", short))
+      const version = await locked.stored("k", modeAndDate("GOVERNANCE", short))
+      expectError(await locked.retain("k", retention("COMPLIANCE", short)), 403, "AccessDenied")
+      expectStatus(await locked.retain("k", retention("COMPLIANCE", short), BYPASS), 200)
       expectStatus(await locked.retain("k", retention("COMPLIANCE", long)), 200)
       for (const headers of [{}, BYPASS]) {
         expectMessage(await locked.retain("k", retention("COMPLIANCE", short), headers), 403, "AccessDenied", PROTECTED)
