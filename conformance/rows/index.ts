@@ -8,6 +8,7 @@ import { copyAndVersionRows } from "./copy-versions.js"
 import { corsRows } from "./cors.js"
 import { formRows } from "./forms.js"
 import { httpRows } from "./http.js"
+import { lifecycleRows } from "./lifecycle.js"
 import { listingRows } from "./listing.js"
 import { lockRows } from "./lock.js"
 import { multipartRows } from "./multipart.js"
@@ -37,6 +38,7 @@ const all: readonly Row[] = [
   ...aclRows,
   ...corsRows,
   ...lockRows,
+  ...lifecycleRows,
 ]
 
 const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])

@@ -9,7 +9,7 @@
 import { fail } from "../base/failures.js"
 
 /** Below which size objects are not moved to other storage classes, if no rule states a size. */
-const TRANSITION_MINIMUMS = ["all_storage_classes_128K", "varies_by_storage_class"] as const
+export const TRANSITION_MINIMUMS = ["all_storage_classes_128K", "varies_by_storage_class"] as const
 type TransitionMinimum = (typeof TRANSITION_MINIMUMS)[number]
 
 /**

@@ -10,7 +10,9 @@ import { HeaderLines, type Exchange } from "../http/index.js"
 import type { OneATurn } from "../life/index.js"
 import type { Bucket, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
+import type { LifecycleDays } from "../object/index.js"
 import type { Compute } from "../seams/compute/contract.js"
+import type { Random } from "../seams/random/contract.js"
 import type { AccessControl } from "./acl/access-control.js"
 import type { Caller } from "./caller.js"
 import { ExchangeBody, RequestBody, type CallBody, type WireBody } from "./body.js"
@@ -37,6 +39,9 @@ export interface CallContext extends PermissionsContext {
   /** The region that the operator configured; undefined accepts any. */
   readonly configuredRegion: string | undefined
   readonly clock: Clock
+  readonly random: Random
+  /** How lifecycle rules count days. */
+  readonly lifecycleDays: LifecycleDays
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
   readonly attributes: AttributeReader

@@ -18,6 +18,7 @@ import { after, lastly, recover, type Soon } from "../base/soon.js"
 import { HeaderLines, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import { OneATurn } from "../life/index.js"
 import type { ObjectBody, ObjectServices } from "../object/contract.js"
+import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
@@ -80,6 +81,8 @@ export interface S3Settings {
   readonly denials: Denials
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
+  /** How lifecycle rules count days; undefined: as they are. */
+  readonly lifecycleDays?: LifecycleDays | undefined
 }
 
 /** The protocol for the HTTP server. */
@@ -119,7 +122,7 @@ class S3Handler implements Protocol {
       accessControl: new AccessControl(bucketSettings, accounts),
       attributes: new AttributeReader(),
       contentLines: new ContentLines(),
-      clock,
+      ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
       hash: settings.hash,
       heavy: new OneATurn(clock, HEAVY_WAITING_MAX),
     }

@@ -24,6 +24,7 @@ import { deleteObject } from "./operations/delete-object.js"
 import { deleteObjects } from "./operations/delete-objects.js"
 import { getObject, headObject } from "./operations/get-object.js"
 import { getObjectAttributes } from "./operations/get-object-attributes.js"
+import { deleteBucketLifecycle, getBucketLifecycle, putBucketLifecycle } from "./operations/lifecycle.js"
 import { listBuckets } from "./operations/list-buckets.js"
 import { listObjects, listObjectsV2 } from "./operations/list-objects.js"
 import { listObjectVersions } from "./operations/list-object-versions.js"
@@ -349,6 +350,26 @@ const SETTINGS: readonly Operation[] = [
     REQUEST_PAYMENT,
   ),
   bucket(
+    "GetBucketLifecycleConfiguration",
+    "GET lifecycle",
+    getBucketLifecycle,
+    requiredAction("GetLifecycleConfiguration"),
+  ),
+  alias("GetBucketLifecycle", "GET bucket lifecycle", "GetBucketLifecycleConfiguration"),
+  bucket(
+    "PutBucketLifecycleConfiguration",
+    "PUT lifecycle",
+    putBucketLifecycle,
+    requiredAction("PutLifecycleConfiguration"),
+  ),
+  alias("PutBucketLifecycle", "PUT bucket lifecycle", "PutBucketLifecycleConfiguration"),
+  bucket(
+    "DeleteBucketLifecycle",
+    "DELETE lifecycle",
+    deleteBucketLifecycle,
+    requiredAction("PutLifecycleConfiguration"),
+  ),
+  bucket(
     "GetObjectLockConfiguration",
     "GET object-lock",
     getObjectLockConfiguration,
@@ -363,13 +384,6 @@ const SETTINGS: readonly Operation[] = [
 ]
 
 const SETTINGS_READ: readonly Operation[] = [
-  unsetBucket(
-    "GetBucketLifecycleConfiguration",
-    "lifecycle",
-    unset("NoSuchLifecycleConfiguration"),
-    requiredAction("GetLifecycleConfiguration"),
-  ),
-  alias("GetBucketLifecycle", "GET bucket lifecycle", "GetBucketLifecycleConfiguration"),
   unsetBucket("GetBucketWebsite", "website", unset("NoSuchWebsiteConfiguration")),
   unsetBucket(
     "GetBucketReplication",
@@ -458,9 +472,6 @@ const SETTINGS_READ: readonly Operation[] = [
 const SETTINGS_CHANGED: readonly Operation[] = [
   refused("PutBucketEncryption", "PUT bucket encryption"),
   refused("DeleteBucketEncryption", "DELETE bucket encryption"),
-  refused("PutBucketLifecycleConfiguration", "PUT bucket lifecycle"),
-  alias("PutBucketLifecycle", "PUT bucket lifecycle", "PutBucketLifecycleConfiguration"),
-  refused("DeleteBucketLifecycle", "DELETE bucket lifecycle"),
   refused("PutBucketLogging", "PUT bucket logging"),
   refused("PutBucketNotificationConfiguration", "PUT bucket notification"),
   alias("PutBucketNotification", "PUT bucket notification", "PutBucketNotificationConfiguration"),

@@ -184,7 +184,7 @@ test("an upload is aborted by the first rule whose prefix matches", () => {
 
 test("only an expiration of objects is announced", () => {
   const announced = (given: Partial<LifecycleRule>) =>
-    expiryOf(compileRules({ rules: [rule(given)] }), facts(), REAL_DAYS)?.dueMs
+    expiryOf(compileRules({ rules: [rule(given)] }), { ...facts(), tags: [] }, REAL_DAYS)?.dueMs
   assert.equal(announced({ expiration: { days: 3 } }), utc("2014-01-19T00:00:00"))
   assert.equal(announced({ expiration: { expiredMarkers: true } }), undefined)
   assert.equal(announced({ noncurrent: { days: 1 } }), undefined)

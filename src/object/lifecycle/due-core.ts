@@ -52,6 +52,8 @@ export interface CompiledRules {
   readonly newerKeptMax: number
   /** A rule acts on versions, not on uploads alone. */
   readonly concernsVersions: boolean
+  /** A rule on current versions asks for their tags. */
+  readonly asksForTags: boolean
 }
 
 const byteStringOf = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
@@ -61,6 +63,7 @@ export function compileRules({ rules }: Pick<LifecycleRules, "rules">): Compiled
   return {
     rules: rules.map(rule => ({ ...rule, keyPrefix: byteStringOf(rule.filter.prefix ?? "") })),
     newerKeptMax: Math.max(0, ...enabled.map(({ noncurrent }) => noncurrent?.newerKept ?? 0)),
+    asksForTags: enabled.some(({ expiration, filter }) => expiration !== undefined && filter.tags !== undefined),
     concernsVersions: enabled.some(
       ({ expiration, noncurrent }) => expiration !== undefined || noncurrent !== undefined,
     ),
@@ -180,6 +183,7 @@ export function uploadDueOf(
 /** The object as it is current: for the header that announces its end. */
 export const expiryOf = (
   rules: CompiledRules,
-  object: Pick<VersionFacts, "key" | "sizeBytes" | "modifiedMs" | "tags">,
+  { tags, ...object }: Pick<VersionFacts, "key" | "sizeBytes" | "modifiedMs"> & { readonly tags: Tags },
   days: LifecycleDays,
-): Due | undefined => dueOf(rules, { ...object, isMarker: false, place: { kind: "current", isOnly: false } }, days)
+): Due | undefined =>
+  dueOf(rules, { ...object, tags: () => tags, isMarker: false, place: { kind: "current", isOnly: false } }, days)

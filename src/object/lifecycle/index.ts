@@ -1,7 +1,9 @@
 /** Lifecycle: rules of buckets, and when they act. */
+export { abortDueOf, compileRules, expiryOf, REAL_DAYS, type CompiledRules, type LifecycleDays } from "./due-core.js"
 export {
   decodeLifecycleRules,
   encodeLifecycleRules,
+  TRANSITION_MINIMUMS,
   type LifecycleExpiration,
   type LifecycleFilter,
   type LifecycleRule,

@@ -12,6 +12,7 @@ import { parseETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
+import { expiryFields } from "./expirations.js"
 import { multipartIdOf } from "./multipart-upload.js"
 import { writtenVersionHeader } from "./versions.js"
 
@@ -62,7 +63,7 @@ function sizeOf({ headers }: ObjectCall): number | undefined {
 export async function completeMultipartUpload(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, client } = call
   const multipartId = multipartIdOf(call)
-  const { etag, checksum, versionId } = await services.multipart.complete({
+  const completed = await services.multipart.complete({
     bucket,
     key,
     multipartId,
@@ -73,6 +74,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
     parts: await partsOf(call),
     signal: client.signal,
   })
+  const { etag, checksum, versionId } = completed
   const write = (xml: XmlWriter): void => {
     xml
       .text("Location", `${call.origin}${call.rawPath}`)
@@ -83,5 +85,6 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
       xml.text(`Checksum${checksum.algorithm}`, checksum.value).text("ChecksumType", checksum.type)
     }
   }
-  return answerXml("CompleteMultipartUploadResult", write, writtenVersionHeader(versionId))
+  const fields = [...writtenVersionHeader(versionId), ...(await expiryFields(call, completed))]
+  return answerXml("CompleteMultipartUploadResult", write, fields)
 }

@@ -11,6 +11,7 @@ import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
+import { expiryFields } from "./expirations.js"
 import { statedLock } from "./locks-of-requests.js"
 import { versionHeader, writtenVersionHeader } from "./versions.js"
 
@@ -55,5 +56,6 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
   return answerXml("CopyObjectResult", write, [
     ...writtenVersionHeader(versionId),
     ...versionHeader(sourceVersionId, "x-amz-copy-source-version-id"),
+    ...(await expiryFields(call, result)),
   ])
 }

@@ -10,6 +10,7 @@ import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import { parseRange } from "../wire/range.js"
+import { expiryFields } from "./expirations.js"
 import { lockFields } from "./locks-of-requests.js"
 import { checksumFields } from "./put-object.js"
 import { shownVersion, versionIdOf } from "./versions.js"
@@ -35,7 +36,7 @@ function shownChecksum({ headers }: ObjectCall, { info, range, partChecksum }: O
 const isPartial = ({ range }: ObjectBody): boolean => range !== undefined && range.lengthBytes > 0
 
 /** All values are generated here, or were checked when they were stored. */
-function linesOf(call: ObjectCall, body: ObjectBody, lock: readonly Field[]): HeaderLines {
+function linesOf(call: ObjectCall, body: ObjectBody, further: readonly Field[]): HeaderLines {
   const { info, range } = body
   const { etag, versionId, userMetadata, tagCount } = info
   let text = call.context.contentLines.of(info.headers, call.query)
@@ -53,7 +54,7 @@ function linesOf(call: ObjectCall, body: ObjectBody, lock: readonly Field[]): He
   const more = [
     ...userMetadata.map(([name, value]): Field => [`x-amz-meta-${name}`, value]),
     ...shownChecksum(call, body),
-    ...lock,
+    ...further,
   ]
   return more.length === 0 ? lines : lines.and(linesOfFields(more))
 }
@@ -64,20 +65,27 @@ function open(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
   const range = rangeOf(call)
   const ifRange = ifRangeOf(headers)
   const conditions = readConditionsOf(headers, call.nowMs)
-  // Whether the caller may see a lock may have to be waited for.
-  const lends = call.mayBorrow && bucket.lock === undefined
+  // Whether the caller may see a lock may have to be waited for, and so may lifecycle rules.
+  const lends = call.mayBorrow && bucket.lock === undefined && !bucket.settings.includes("lifecycle")
   return services.objects.get({ bucket, key, versionId, range, ifRange, conditions, headersOnly, lends })
 }
 
 const statusOf = (body: ObjectBody): number => (isPartial(body) ? 206 : 200)
 const lengthOf = ({ info, range }: ObjectBody): number => range?.lengthBytes ?? info.sizeBytes
 
+/** Headers that may have to be waited for. An expiration is that of the current version, so of a request for it. */
+const furtherFields = (call: ObjectCall, { info }: ObjectBody): Soon<readonly Field[]> =>
+  after(lockFields(call, info), lock => {
+    if (versionIdOf(call) !== undefined) return lock
+    return after(expiryFields(call, info), expiry => (expiry.length === 0 ? lock : [...lock, ...expiry]))
+  })
+
 export const getObject = (call: ObjectCall): Soon<Answer> =>
   after(open(call, false), body =>
     recover(
       () =>
-        after(lockFields(call, body.info), (lock): Answer => {
-          const headers = linesOf(call, body, lock)
+        after(furtherFields(call, body), (further): Answer => {
+          const headers = linesOf(call, body, further)
           return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
         }),
       error => {
@@ -91,7 +99,7 @@ export const headObject = (call: ObjectCall): Soon<Answer> =>
   after(open(call, true), body => {
     body.close()
     const omitted = { kind: "omitted", lengthBytes: lengthOf(body) } as const
-    return after(lockFields(call, body.info), (lock): Answer => {
-      return { status: statusOf(body), headers: linesOf(call, body, lock), body: omitted }
+    return after(furtherFields(call, body), (further): Answer => {
+      return { status: statusOf(body), headers: linesOf(call, body, further), body: omitted }
     })
   })

@@ -5,6 +5,7 @@ import { PARTS_MAX } from "../../base/limits.js"
 import type { MultipartInfo, PartInfo, UploadListEntry } from "../../object/contract.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
+import { abortFields } from "./expirations.js"
 import { answerListing, encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPrefix } from "./listing.js"
 import type { Encoding } from "./listing.js"
 import { multipartIdOf } from "./multipart-upload.js"
@@ -92,7 +93,8 @@ export async function listParts(call: ObjectCall): Promise<Answer> {
   const encoding = encodingOf(query)
   const { info, parts, next } = await services.multipart.listParts({ bucket, key, multipartId, afterPart, max })
   const writeOwners = await shownIn(call, [info])
-  return answerListing("ListPartsResult", encoding, (xml, { type, show }) => {
+  const aborts = await abortFields(call, info)
+  const write = (xml: XmlWriter, { type, show }: Encoding): void => {
     xml.text("Bucket", bucket.name).text("Key", show(key)).text("UploadId", multipartId)
     writeOwners(xml, info)
     xml
@@ -104,5 +106,6 @@ export async function listParts(call: ObjectCall): Promise<Answer> {
       .text("IsTruncated", next !== undefined)
     writePlanned(xml, info)
     for (const part of parts) writePart(xml, part)
-  })
+  }
+  return answerListing("ListPartsResult", encoding, write, aborts)
 }

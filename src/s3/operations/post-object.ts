@@ -20,7 +20,7 @@ export async function postObject(call: FormCall): Promise<Answer> {
   const { bucket, key, success, origin, rawPath } = call
   const stored = await storeObject(call, call.tags)
   const { etag } = stored
-  const fields: Field[] = [["ETag", `"${etag}"`], ...storedFields(stored)]
+  const fields: Field[] = [["ETag", `"${etag}"`], ...(await storedFields(call, stored))]
   if (success.redirect !== undefined) {
     return answerEmpty(303, [...fields, ["Location", redirectTo(success.redirect, call, etag)]])
   }

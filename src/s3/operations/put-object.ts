@@ -9,6 +9,7 @@ import { checksumHeader } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
+import { expiryFields } from "./expirations.js"
 import { requireDigest, statedLock } from "./locks-of-requests.js"
 import { writtenVersionHeader } from "./versions.js"
 
@@ -46,16 +47,20 @@ export function storeObject(call: ObjectCall, tags: Tags): Soon<PutResult> {
   })
 }
 
-export const storedFields = ({ versionId, checksum }: PutResult): Field[] => [
-  ...writtenVersionHeader(versionId),
-  ...checksumFields(checksum),
-]
+export const storedFields = (call: ObjectCall, stored: PutResult): Soon<readonly Field[]> =>
+  after(expiryFields(call, stored), expiry => [
+    ...writtenVersionHeader(stored.versionId),
+    ...checksumFields(stored.checksum),
+    ...expiry,
+  ])
 
 export function putObject(call: ObjectCall): Soon<Answer> {
   const tagging = call.headers.get("x-amz-tagging")
   const storing = storeObject(call, tagging === undefined ? [] : parseTagHeader(tagging))
-  return after(storing, (stored): Answer => {
-    const etag = HeaderLines.ofChecked(`ETag: "${stored.etag}"\r\n`)
-    return { status: 200, headers: etag.and(linesOfFields(storedFields(stored))), body: { kind: "none" } }
-  })
+  return after(storing, stored =>
+    after(storedFields(call, stored), (fields): Answer => {
+      const etag = HeaderLines.ofChecked(`ETag: "${stored.etag}"\r\n`)
+      return { status: 200, headers: etag.and(linesOfFields(fields)), body: { kind: "none" } }
+    }),
+  )
 }

@@ -1,8 +1,10 @@
 /** The settings of buckets that decisions read: one reader for each kind, shared by all requests. */
 import type { Acl } from "../../access/index.js"
+import type { CompiledRules } from "../../object/index.js"
 import { BUCKET_ACL } from "../acl/bucket-acl.js"
 import { BUCKET_POLICY, type BucketPolicy } from "./bucket-policy.js"
 import { CORS, type CorsRule } from "./cors.js"
+import { LIFECYCLE } from "./lifecycle.js"
 import { OWNERSHIP_CONTROLS, type ObjectOwnership } from "./ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK, type PublicAccessBlock } from "./public-access-block.js"
 import { REQUEST_PAYMENT, type Payer } from "./request-payment.js"
@@ -11,6 +13,7 @@ import { SettingReader, type SettingSource } from "./setting.js"
 export class BucketSettings {
   readonly acl: SettingReader<Acl>
   readonly cors: SettingReader<readonly CorsRule[]>
+  readonly lifecycle: SettingReader<CompiledRules>
   readonly objectOwnership: SettingReader<ObjectOwnership>
   readonly policy: SettingReader<BucketPolicy>
   readonly publicAccessBlock: SettingReader<PublicAccessBlock>
@@ -19,6 +22,7 @@ export class BucketSettings {
   constructor(buckets: SettingSource) {
     this.acl = new SettingReader(buckets, BUCKET_ACL)
     this.cors = new SettingReader(buckets, CORS)
+    this.lifecycle = new SettingReader(buckets, LIFECYCLE)
     this.objectOwnership = new SettingReader(buckets, OWNERSHIP_CONTROLS)
     this.policy = new SettingReader(buckets, BUCKET_POLICY)
     this.publicAccessBlock = new SettingReader(buckets, PUBLIC_ACCESS_BLOCK)

@@ -10,18 +10,26 @@
  */
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
-import type { LifecycleExpiration, LifecycleRule, NoncurrentExpiration } from "../../object/index.js"
+import { compileRules, decodeLifecycleRules } from "../../object/index.js"
+import type { CompiledRules, LifecycleExpiration, LifecycleRule, NoncurrentExpiration } from "../../object/index.js"
 import { childNamed, childrenNamed, childText } from "../wire/xml-reader.js"
 import type { XmlElement, XmlLimits } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { filterOf, writeFilter } from "./lifecycle-filter.js"
 import { checkTransitions } from "./lifecycle-transitions.js"
 import { dateOf, daysOf, hasSize, hasTags, invalidArgument, invalidRequest, needed } from "./lifecycle-values.js"
-import { checkChildren, wordOf } from "./setting.js"
+import { checkChildren, wordOf, type TextSetting } from "./setting.js"
 
 export const LIFECYCLE_DOCUMENT = "LifecycleConfiguration"
 /** A rule of 255 characters and a few predicates takes a kilobyte. */
 export const LIFECYCLE_LIMITS: XmlLimits = { bytesMax: 1024 * 1024, elementsMax: 40_000 }
+
+/** The rules as requests use them. */
+export const LIFECYCLE: TextSetting<CompiledRules> = {
+  name: "lifecycle",
+  initial: undefined,
+  parse: document => compileRules(decodeLifecycleRules(document)),
+}
 
 const RULES_MAX = 1000
 const ID_CHARACTERS_MAX = 255

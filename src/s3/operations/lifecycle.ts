@@ -1,0 +1,52 @@
+/** GetBucketLifecycleConfiguration, PutBucketLifecycleConfiguration, DeleteBucketLifecycle, and their legacy forms. */
+import { fail } from "../../base/failures.js"
+import { decodeLifecycleRules, encodeLifecycleRules, TRANSITION_MINIMUMS } from "../../object/index.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Answer, BucketCall } from "../call.js"
+import { answerEmpty, answerXml } from "../call.js"
+import { readRequiredDocument } from "../read-document.js"
+import { LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS, lifecycleRulesOf, writeLifecycleRules } from "../settings/lifecycle.js"
+import { answerMissing } from "./unset-settings.js"
+
+const MINIMUM = "x-amz-transition-default-minimum-object-size"
+const UUID_BYTES = 16
+
+/** As S3 makes them: a random UUID in base64. */
+function newRuleId(random: Random): string {
+  const bytes = Buffer.from(random.bytes(UUID_BYTES))
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
+  const uuid = bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5")
+  return Buffer.from(uuid).toString("base64")
+}
+
+/** What transitions without a size leave alone; S3's default if it is not stated. Throws `invalidRequest`. */
+function minimumOf({ headers }: BucketCall) {
+  const text = headers.get(MINIMUM)
+  const minimum = text === undefined ? TRANSITION_MINIMUMS[0] : TRANSITION_MINIMUMS.find(known => known === text)
+  if (minimum !== undefined) return minimum
+  const message = `Invalid TransitionDefaultMinimumObjectSize found: ${text?.slice(0, 80) ?? ""}`
+  throw fail("invalidRequest", { message })
+}
+
+export async function getBucketLifecycle({ services, bucket }: BucketCall): Promise<Answer> {
+  const stored = await services.buckets.setting(bucket, "lifecycle")
+  if (stored === undefined) return answerMissing("NoSuchLifecycleConfiguration", bucket)
+  const { transitionMinimum, rules } = decodeLifecycleRules(stored.document)
+  const fields = [[MINIMUM, transitionMinimum]] as const
+  return answerXml(LIFECYCLE_DOCUMENT, xml => writeLifecycleRules(xml, rules), fields)
+}
+
+export async function putBucketLifecycle(call: BucketCall): Promise<Answer> {
+  const { services, bucket, context } = call
+  const transitionMinimum = minimumOf(call)
+  const root = await readRequiredDocument(call.body, LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS)
+  const rules = lifecycleRulesOf(root, () => newRuleId(context.random))
+  await services.buckets.setSetting(bucket, "lifecycle", encodeLifecycleRules({ transitionMinimum, rules }))
+  return answerEmpty(200, [[MINIMUM, transitionMinimum]])
+}
+
+export async function deleteBucketLifecycle({ services, bucket }: BucketCall): Promise<Answer> {
+  await services.buckets.setSetting(bucket, "lifecycle", undefined)
+  return answerEmpty(204)
+}
