@@ -94,7 +94,8 @@ const rowLocked = (id: string, title: string, run: (locked: Locked) => Promise<v
 const PROTECTED = "Access Denied because object protected by object lock."
 
 const bucketRows: readonly Row[] = [
-  // (UG) "If you create a bucket with Object Lock enabled, Amazon S3 automatically enables versioning for the bucket."
+  // (API, CreateBucket) "Specifies whether you want S3 Object Lock to be enabled for the new bucket", which needs
+  // s3:PutBucketVersioning; (UG) "Object Lock works only in buckets that have S3 Versioning enabled."
   rowLocked("91.20", "a bucket made with object lock has versioning and no default retention", async locked => {
     const { scene, bucket } = locked
     const versioning = expectStatus(await scene.call("GET", { bucket, query: "versioning" }), 200)
@@ -104,8 +105,8 @@ const bucketRows: readonly Row[] = [
     same(elements(shown.text, "Rule"), [], "rules")
     expectHeader(await locked.put("k"), "x-amz-object-lock-mode", undefined)
   }),
-  // (API, PutObjectLockConfiguration) "The default retention configuration … will be applied by default to every new
-  // object placed in the specified bucket."
+  // (API, PutObjectLockConfiguration) "The rule specified in the Object Lock configuration will be applied by default to
+  // every new object placed in the specified bucket."
   rowLocked("91.21", "a default retention is put, shown, replaced and taken away", async locked => {
     const { scene, bucket } = locked
     for (const inside of ["<Mode>GOVERNANCE</Mode><Days>1</Days>", "<Mode>COMPLIANCE</Mode><Years>100</Years>"]) {
@@ -147,8 +148,8 @@ const bucketRows: readonly Row[] = [
     const shown = expectStatus(await scene.call("GET", { bucket, query: "object-lock" }), 200)
     same(elements(shown.text, "DefaultRetention"), [right], "DefaultRetention")
   }),
-  // (UG) "To enable Object Lock on an existing bucket … versioning must be enabled"; (API) InvalidBucketState, 409:
-  // "The request is not valid with the current state of the bucket."
+  // (API, PutObjectLockConfiguration) "You can enable Object Lock for new or existing buckets."; (API, errors)
+  // InvalidBucketState, 409: "The request is not valid for the current state of the bucket."
   row("91.23", "object lock is turned on later, in a bucket with versioning", async scene => {
     const xml = defaulting("<Mode>GOVERNANCE</Mode><Days>1</Days>")
     expectError(await scene.list("object-lock"), 404, "ObjectLockConfigurationNotFoundError")
@@ -161,7 +162,7 @@ const bucketRows: readonly Row[] = [
     expectStatus(await scene.document("PUT", "object-lock", xml), 200)
     same(text((await scene.list("object-lock")).text, "Days"), "1", "Days")
   }),
-  // (UG) "If you enable Object Lock on a bucket, you can't disable Object Lock or suspend versioning for that bucket."
+  // (UG) "After you enable Object Lock on a bucket, you can't disable Object Lock or suspend versioning for that bucket."
   rowLocked("91.24", "versioning of a bucket with object lock cannot be suspended", async locked => {
     const { scene, bucket } = locked
     const xml = (status: string) => `<VersioningConfiguration><Status>${status}</Status></VersioningConfiguration>`
@@ -176,7 +177,9 @@ const bucketRows: readonly Row[] = [
     expectError(await scene.call("PUT", { headers }), 409, "BucketAlreadyOwnedByYou")
     expectError(await scene.list("object-lock"), 404, "ObjectLockConfigurationNotFoundError")
   }),
-  // (UG) "When you use PUT Object … If the bucket has a default retention, … Amazon S3 calculates a Retain Until Date."
+  // (UG) "Amazon S3 calculates a Retain Until Date for the object version by adding the specified duration to the object
+  // version's creation timestamp."; "the object version's individual Object Lock settings override any bucket property
+  // retention settings."
   rowLocked("91.26", "new objects get the default retention, unless they state their own", async locked => {
     expectStatus(await locked.setDefault(defaulting("<Mode>GOVERNANCE</Mode><Days>2</Days>")), 200)
     const before = Date.now()
@@ -200,8 +203,8 @@ const bucketRows: readonly Row[] = [
 ]
 
 const headerRows: readonly Row[] = [
-  // (UG) "You can view an object version's Object Lock status using GetObject or HeadObject … Both commands return the
-  // retention mode, Retain Until Date, and legal-hold status for the specified object version."
+  // (API, HeadObject) x-amz-object-lock-mode, x-amz-object-lock-retain-until-date, x-amz-object-lock-legal-hold: "This
+  // header is not returned if the specified version of this object has never had a legal hold applied."
   rowLocked("91.30", "PUT with a lock; GET and HEAD show it", async locked => {
     const until = "2040-01-01T00:00:00.000Z"
     const asked = { ...modeAndDate("GOVERNANCE", until), "x-amz-object-lock-legal-hold": "ON" }
@@ -210,7 +213,7 @@ const headerRows: readonly Row[] = [
       for (const [name, value] of Object.entries(asked)) expectHeader(expectStatus(response, 200), name, value)
     }
   }),
-  // (API, PutObject) "ObjectLockRetainUntilDate: Must be formatted as a timestamp parameter." ISO 8601.
+  // (API, PutObject) x-amz-object-lock-retain-until-date: "Must be formatted as a timestamp parameter."
   rowLocked("91.31", "dates with and without fractions and offsets are the same moment everywhere", async locked => {
     const dates = [
       ["2040-01-01T00:00:00Z", "2040-01-01T00:00:00.000Z"],
@@ -226,12 +229,12 @@ const headerRows: readonly Row[] = [
       same(text((await locked.read(`d${index}`, "retention")).text, "RetainUntilDate"), shown, "RetainUntilDate")
     }
   }),
-  // (API, PutObject) "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date": the retention needs both.
+  // (UG) "When you set a retention period on an object or S3 bucket, you must select one of two retention modes".
   rowLocked(
     "91.32",
     "a lock that is incomplete, unknown or in the past is refused, and nothing is stored",
     async locked => {
-      const both = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied."
+      const both = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied"
       const until = inDays(1)
       const wrong = [
         [{ "x-amz-object-lock-mode": "GOVERNANCE" }, both],
@@ -255,17 +258,23 @@ const headerRows: readonly Row[] = [
       expectStatus(await locked.head("k"), 404)
     },
   ),
-  // (UG) "Object Lock works only in buckets that have S3 Versioning enabled" and object lock on.
+  // (UG) "Before you lock any objects, you must enable S3 Versioning and Object Lock on a general purpose bucket."
   row(
     "91.33",
     "a lock for an object of a bucket without object lock is refused, whichever request asks",
     async scene => {
       await scene.stored("source", "body")
       const message = "Bucket is missing Object Lock Configuration"
+      const ofWrites = "Bucket is missing ObjectLockConfiguration"
       for (const headers of [modeAndDate("GOVERNANCE", inDays(1)), { "x-amz-object-lock-legal-hold": "OFF" }]) {
-        expectMessage(await scene.put("k", "body", headers), 400, "InvalidRequest", message)
-        expectMessage(await scene.copy("source", "k", headers), 400, "InvalidRequest", message)
-        expectMessage(await scene.call("POST", { key: "k", query: "uploads", headers }), 400, "InvalidRequest", message)
+        expectMessage(await scene.put("k", "body", headers), 400, "InvalidRequest", ofWrites)
+        expectMessage(await scene.copy("source", "k", headers), 400, "InvalidRequest", ofWrites)
+        expectMessage(
+          await scene.call("POST", { key: "k", query: "uploads", headers }),
+          400,
+          "InvalidRequest",
+          ofWrites,
+        )
       }
       expectStatus(await scene.head("k"), 404)
       const documents = [
@@ -304,7 +313,7 @@ const headerRows: readonly Row[] = [
     expectMessage(await part(await begin()), 400, "InvalidRequest", message("Part"))
     expectStatus(await locked.put("k"), 200)
   }),
-  // (API, CopyObject) lock headers of the copy; (UG) the lock belongs to the source's version, and a copy has its own.
+  // (UG, copying objects) "Copied objects will not retain the Object Lock settings from the original objects".
   rowLocked("91.35", "a copy has the lock that its request states, not its source's", async locked => {
     const { scene, bucket } = locked
     await locked.stored("source", { ...modeAndDate("GOVERNANCE", inDays(9)), "x-amz-object-lock-legal-hold": "ON" })
@@ -317,7 +326,8 @@ const headerRows: readonly Row[] = [
     expectStatus(await copy("locked", modeAndDate("GOVERNANCE", until)), 200)
     expectHeader(await locked.head("locked"), "x-amz-object-lock-retain-until-date", until)
   }),
-  // (API, CreateMultipartUpload) lock headers of the future object.
+  // (API, CreateMultipartUpload) x-amz-object-lock-mode: "Specifies the Object Lock mode that you want to apply to the
+  // uploaded object."
   rowLocked("91.36", "a multipart object has the lock that its upload states", async locked => {
     const { scene, bucket } = locked
     const headers = { ...modeAndDate("GOVERNANCE", inDays(3)), "x-amz-object-lock-legal-hold": "ON" }
@@ -369,12 +379,13 @@ const retentionRows: readonly Row[] = [
       "<",
     ]
     for (const xml of malformed) expectError(await locked.retain("k", xml), 400, "MalformedXML")
+    expectError(await locked.retain("k", "<Retention><EventHold>ON</EventHold></Retention>"), 501, "NotImplemented")
     const message = "The retain until date must be in the future!"
     expectMessage(await locked.retain("k", retention("GOVERNANCE", inDays(-1))), 400, "InvalidArgument", message)
     expectError(await locked.read("k", "retention"), 404, "NoSuchObjectLockConfiguration")
   }),
-  // (UG) "Governance mode: users can't overwrite or delete an object version or alter its lock settings unless they have
-  // special permissions"; "you must explicitly include x-amz-bypass-governance-retention:true as a request header".
+  // (UG) "Any user with permissions to place an object retention period can extend a retention period for an object
+  // version."; to override governance mode a request "must explicitly include x-amz-bypass-governance-retention:true".
   rowLocked(
     "91.42",
     "a retention in governance mode is prolonged by anyone, and shortened by a bypass",
@@ -393,8 +404,9 @@ const retentionRows: readonly Row[] = [
       expectStatus(await locked.removeVersion("k", version, BYPASS), 204)
     },
   ),
-  // (UG) "When an object is locked in compliance mode, its retention mode can't be changed, and its retention period
-  // can't be shortened"; "a protected object version can't be overwritten or deleted by any user, including the root".
+  // (UG) "In compliance mode, a protected object version can't be overwritten or deleted by any user, including the root
+  // user in your AWS account. When an object is locked in compliance mode, its retention mode can't be changed, and its
+  // retention period can't be shortened."
   rowLocked(
     "91.43",
     "a retention in compliance mode is only prolonged, and nobody removes the version",
@@ -432,8 +444,8 @@ const retentionRows: readonly Row[] = [
 ]
 
 const deletionRows: readonly Row[] = [
-  // (UG) "A legal hold … doesn't have an associated fixed amount of time and remains in effect until removed";
-  // "Placing a legal hold on an object version doesn't affect the retention mode or retention period".
+  // (UG) "a legal hold doesn't have an associated fixed amount of time and remains in effect until removed."; "Bypassing
+  // governance mode doesn't affect an object version's legal hold status."
   rowLocked("91.50", "a legal hold keeps a version from everyone until it is off", async locked => {
     const version = await locked.stored("k")
     expectError(await locked.read("k", "legal-hold"), 404, "NoSuchObjectLockConfiguration")
@@ -449,8 +461,8 @@ const deletionRows: readonly Row[] = [
     same(text((await locked.read("k", "legal-hold")).text, "Status"), "OFF", "Status")
     expectStatus(await locked.removeVersion("k", version), 204)
   }),
-  // (UG) "If you delete an object without a version ID … Amazon S3 creates a delete marker"; "Locking an object version
-  // doesn't prevent a new version of the object from being created".
+  // (UG) "Retention periods and legal holds don't prevent new versions of the object from being created, or delete
+  // markers to be added on top of the object."; a request with a version ID gets "an Access Denied (403 Forbidden) error".
   rowLocked("91.51", "a locked key can be deleted and written over: the locked version stays", async locked => {
     const { scene, bucket } = locked
     const version = await locked.stored("k", modeAndDate("GOVERNANCE", inDays(1)))
@@ -491,7 +503,8 @@ const deletionRows: readonly Row[] = [
     const second = await remove(entry("kept", kept), BYPASS)
     same([elements(second, "Error").length, elements(second, "Deleted").length], [0, 1], "second answer")
   }),
-  // (UG) bypassing concerns "object versions locked in governance mode": elsewhere the header has no effect.
+  // (UG) with the bypass, "you can perform operations on object versions that are locked in governance mode as if they
+  // were unprotected": here the header has no effect on others. Amazon refuses it in buckets without object lock.
   row("91.53", "a bypass has no effect where nothing is locked", async scene => {
     await scene.stored("k", "body")
     expectStatus(await scene.remove("k", BYPASS), 204)

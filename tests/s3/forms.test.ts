@@ -467,6 +467,6 @@ test("a form locks the object that it stores, if it carries a digest of the file
   assert.equal(head.header("x-amz-object-lock-mode"), "GOVERNANCE")
   assert.equal(head.header("x-amz-object-lock-retain-until-date"), "2140-01-01T00:00:00.000Z")
   assert.equal(head.header("x-amz-object-lock-legal-hold"), "ON")
-  await refused(send({ fields: [...asked, digest] }), 400, "InvalidRequest", /missing Object Lock Configuration/)
+  await refused(send({ fields: [...asked, digest] }), 400, "InvalidRequest", /missing ObjectLockConfiguration/)
   await refused(send({ bucket, fields: [...asked.slice(0, 2), digest] }), 400, "InvalidArgument", /both be supplied/)
 })

@@ -4,11 +4,11 @@
  */
 import { fail, isFailure } from "../../base/failures.js"
 import { after, type Soon } from "../../base/soon.js"
-import type { BodySource, ObjectInfo, VersionLock } from "../../object/contract.js"
+import type { BodySource, ObjectInfo, Retention, VersionLock } from "../../object/contract.js"
 import type { BucketCall, ObjectCall } from "../call.js"
 import type { Field } from "../failures.js"
 import type { Place } from "../rights/permissions.js"
-import { HOLD_HEADER, holdText, lockInHeaders, retentionFields, UNTIL_HEADER } from "../wire/object-lock.js"
+import { HOLD_HEADER, holdText, lockInHeaders, retentionFields, UNTIL_HEADER, untilText } from "../wire/object-lock.js"
 
 /**
  * The lock that the request states for a new object; undefined: none. Checked here too, before the body is sent.
@@ -17,12 +17,17 @@ import { HOLD_HEADER, holdText, lockInHeaders, retentionFields, UNTIL_HEADER } f
 export function statedLock({ bucket, headers, nowMs }: ObjectCall): VersionLock | undefined {
   const lock = lockInHeaders(headers)
   if (lock === undefined) return undefined
-  if (bucket.lock === undefined) throw fail("noObjectLock")
-  if (lock.retention !== undefined && lock.retention.untilMs <= nowMs) {
-    const argumentValue = headers.get(UNTIL_HEADER)?.slice(0, 80)
-    throw fail("retentionIsOver", { argumentName: UNTIL_HEADER, argumentValue })
-  }
+  if (lock.retention !== undefined) requireAhead(lock.retention, nowMs, UNTIL_HEADER)
+  // Amazon's message for writes differs from the one for Get and Put of a lock.
+  if (bucket.lock === undefined) throw fail("noObjectLock", { message: "Bucket is missing ObjectLockConfiguration" })
   return lock
+}
+
+/** Throws `retentionIsOver` for a time that has passed, and names the part of the request that states it. */
+export function requireAhead(retention: Retention, nowMs: number, argumentName: string): void {
+  if (retention.untilMs <= nowMs) {
+    throw fail("retentionIsOver", { argumentName, argumentValue: untilText(retention) })
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import { answerEmpty, answerXml } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
 import type { BodyContent } from "../rights/condition-values-core.js"
 import * as wire from "../wire/object-lock.js"
-import { pastGovernance } from "./locks-of-requests.js"
+import { pastGovernance, requireAhead } from "./locks-of-requests.js"
 import { answerMissing } from "./unset-settings.js"
 import { versionIdOf } from "./versions.js"
 
@@ -57,6 +57,7 @@ export async function putObjectRetention(call: ObjectCall): Promise<Answer> {
   const { services, permissions } = call
   const target = targetOf(call)
   const retention = await retentionIn(call.body)
+  if (retention !== undefined) requireAhead(retention, call.nowMs, "RetainUntilDate")
   // The document may arrive slowly: another object may have replaced this one meanwhile, so check again.
   await permissions.require("PutObjectRetention", target)
   await pastGovernance(call, target, bypass => services.objects.setRetention(target, retention, bypass))

@@ -30,10 +30,18 @@ const ELEMENTS = { days: "Days", years: "Years" } as const
 type Mode = Retention["mode"]
 const isMode = (text: string): text is Mode => text === "GOVERNANCE" || text === "COMPLIANCE"
 
-/** Throws `malformedXml` for a child with another name: no element is accepted and ignored. */
+/** Amazon's event holds, which prolong a retention until they are released. */
+const NOT_BUILT: readonly string[] = ["EventHold", "EventHoldDuration", "DefaultEventHold"]
+
+/**
+ * Throws `malformedXml` for a child with another name, `notImplemented` for one that is not built: no element is
+ * accepted and ignored.
+ */
 function onlyChildren(parent: XmlElement, ...names: readonly string[]): void {
-  const other = parent.children.find(({ name }) => !names.includes(name))
-  if (other !== undefined) throw fail("malformedXml", { reason: `${parent.name} has no ${other.name.slice(0, 80)}` })
+  const other = parent.children.find(({ name }) => !names.includes(name))?.name
+  if (other === undefined) return
+  if (NOT_BUILT.includes(other)) throw fail("notImplemented", { message: `The element ${other} is not implemented.` })
+  throw fail("malformedXml", { reason: `${parent.name} has no ${other.slice(0, 80)}` })
 }
 
 function modeIn(parent: XmlElement): Mode {
@@ -128,7 +136,7 @@ function retentionIn(mode: string | undefined, until: string | undefined): Reten
   if (mode === undefined && until === undefined) return undefined
   if (mode === undefined || until === undefined) {
     const missing = mode === undefined ? MODE_HEADER : UNTIL_HEADER
-    throw invalid(missing, "", `${UNTIL_HEADER} and ${MODE_HEADER} must both be supplied.`)
+    throw invalid(missing, "", `${UNTIL_HEADER} and ${MODE_HEADER} must both be supplied`)
   }
   if (!isMode(mode)) throw invalid(MODE_HEADER, mode, "Unknown wormMode directive.")
   const untilMs = parseIsoDate(until)
