@@ -41,8 +41,7 @@ export interface LifecycleCounts {
 export const NOTHING_REMOVED: LifecycleCounts = { versions: 0, bytes: 0, hidden: 0, markers: 0, uploads: 0 }
 
 export interface LifecyclePass {
-  /** The day in which the pass began, by the store's clock: days since 1970. */
-  readonly day: number
+  /** By the store's clock. */
   readonly startedMs: number
   /** Undefined: it is under way. */
   readonly endedMs: number | undefined
@@ -54,9 +53,8 @@ export interface LifecyclePass {
 
 const bytesOf = (key: RowKey | undefined): Uint8Array | null => (key === undefined ? null : bytesOfByteString(key))
 
-export const encodeLifecyclePass = ({ day, startedMs, endedMs, next, taken, removed }: LifecyclePass): Uint8Array =>
+export const encodeLifecyclePass = ({ startedMs, endedMs, next, taken, removed }: LifecyclePass): Uint8Array =>
   packRecord(1, [
-    day,
     startedMs,
     endedMs ?? null,
     bytesOf(next),
@@ -68,7 +66,6 @@ export const encodeLifecyclePass = ({ day, startedMs, endedMs, next, taken, remo
 export function decodeLifecyclePass(bytes: Uint8Array): LifecyclePass {
   const row = RecordReader.open("lifecycle pass", bytes, 1)
   return {
-    day: wholeNumber(row),
     startedMs: wholeNumber(row),
     endedMs: row.optional(() => wholeNumber(row)),
     next: row.optional(() => rowKeyOfBytes(row.bytes())),

@@ -202,7 +202,7 @@ const lifecycleRules: LifecycleRules = {
 }
 
 const lifecyclePass: LifecyclePass = {
-  ...{ day: 20_454, startedMs: 1_767_225_600_001, endedMs: undefined, next: objectRowKey(bucketId, key) },
+  ...{ startedMs: 1_767_225_600_001, endedMs: undefined, next: objectRowKey(bucketId, key) },
   taken: [
     { incarnation: parseIncarnation(4), start: objectRowKey(bucketId, key), end: undefined },
     { incarnation: parseIncarnation(5), start: objectRowKey(bucketId, key), end: objectRowKey(bucketId, key) },

@@ -552,10 +552,10 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   clock: [encodeStoreClock(39), { nowMs: 39 }],
   lifecycle: [
     encodeLifecyclePass({
-      ...{ day: 41, startedMs: 42, endedMs: 43, next: undefined, taken: [] },
+      ...{ startedMs: 42, endedMs: 43, next: undefined, taken: [] },
       removed: { versions: 1, bytes: 2, hidden: 3, markers: 4, uploads: 5 },
     }),
-    { day: 41, startedMs: 42, endedMs: 43, next: null, taken: [], removed: [1, 2, 3, 4, 5] },
+    { startedMs: 42, endedMs: 43, next: null, taken: [], removed: [1, 2, 3, 4, 5] },
   ],
   settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],

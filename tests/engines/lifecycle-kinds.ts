@@ -103,8 +103,7 @@ export const LIFECYCLE_COMMANDS: readonly PlayKind[] = [
           scene.allVersions().map(({ rowKey }) => rowKey),
           () => first,
         )
-    const day = (known?.pass.day ?? 20_000) + scene.random.below(2)
-    return takeSlice({ bucketId, day, nowMs: scene.nowMs, isTaken: scene.oneIn(2), start, end })
+    return takeSlice({ bucketId, time: timeOf(scene), isTaken: scene.oneIn(2), start, end })
   }),
   commandKind("TakeOverSlice", 1, scene => {
     const slice = sliceOf(scene)

@@ -246,6 +246,15 @@ test("one pass a day: what becomes due later waits for the next midnight", async
   assert.deepEqual(world.shown(), [])
 })
 
+test("a trial with short days does not keep later passes away", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  await world.pass(world.job({ dayMs: 10_000 }))
+  world.put("a")
+  world.days(2)
+  await world.pass()
+  assert.deepEqual(world.shown(), [])
+})
+
 test("nothing is due while the store's clock is unknown, nor by a clock that is ahead of the other", async () => {
   const world = await World.open([{ expiration: { days: 1 } }])
   world.put("a")

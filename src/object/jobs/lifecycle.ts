@@ -134,7 +134,7 @@ export class Lifecycle implements Job {
     if (left !== undefined && slice !== undefined) {
       return this.leftSlice({ bucketId: left.bucketId, ...slice }, time, signal)
     }
-    const open = readable.filter(({ pass }) => isOver(pass, day) || pass?.next !== undefined)
+    const open = readable.filter(({ pass }) => isOver(pass, time) || pass?.next !== undefined)
     if (open.length === 0) return idle
     // Nodes begin with different buckets.
     const chosen = open[this.seams.random.below(open.length)]
@@ -147,13 +147,12 @@ export class Lifecycle implements Job {
     time: LifecycleTime & AbandonedAfter,
     signal: AbortSignal,
   ): Promise<StepOutcome> {
-    const day = Math.floor(time.nowMs / time.dayMs)
     const rows = rowsOfPass(bucketId)
-    const start = (isOver(pass, day) ? undefined : pass?.next) ?? rows.start
+    const start = (isOver(pass, time) ? undefined : pass?.next) ?? rows.start
     const found = await this.find({ bucketId, start, end: undefined }, time)
     if (found === undefined) return "busy"
     const isTaken = found.due.length > 0
-    const take = { bucketId, day, nowMs: time.nowMs, isTaken, start, end: found.next }
+    const take = { bucketId, time, isTaken, start, end: found.next }
     const taken = await this.seams.metadata.run(takeSlice(take))
     // Another process was faster: its next slice is chosen in the next step.
     if (taken === undefined) return "busy"
@@ -215,11 +214,14 @@ export class Lifecycle implements Job {
     if (pass !== undefined) this.noteEnd(bucketId, pass)
   }
 
-  private noteEnd(bucketId: BucketId, { endedMs, removed, day }: LifecyclePass): void {
+  private noteEnd(bucketId: BucketId, { startedMs, endedMs, removed }: LifecyclePass): void {
     if (endedMs === undefined) return
     const { versions, bytes, hidden, markers, uploads } = removed
     if (versions + hidden + markers + uploads === 0) return
-    this.seams.log.info("lifecycle_pass", { bucket_id: bucketId, day, versions, bytes, hidden, markers, uploads })
+    this.seams.log.info("lifecycle_pass", {
+      ...{ bucket_id: bucketId, seconds: Math.round((endedMs - startedMs) / 1000) },
+      ...{ versions, bytes, hidden, markers, uploads },
+    })
   }
 
   private async remove(

@@ -18,7 +18,7 @@ import {
 import { bucketRowKey } from "../../format/row-key.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
 import { bucketOfRow } from "../commands/row-editor-core.js"
-import { rowsOfBucket, ROWS_OF_UPLOADS } from "./walk-core.js"
+import { rowsOfBucket, ROWS_OF_UPLOADS, type LifecycleTime } from "./walk-core.js"
 
 /** Slices of one pass that are being worked on: each process has one. */
 const TAKEN_MAX = 256
@@ -71,8 +71,7 @@ const endedBy = (pass: LifecyclePass, endedMs: number): LifecyclePass =>
 
 interface TakeSlice extends LifecycleSlice {
   readonly bucketId: BucketId
-  readonly day: number
-  readonly nowMs: number
+  readonly time: LifecycleTime
   /** Something in it is due: this process works on it until it gives it back. */
   readonly isTaken: boolean
 }
@@ -85,22 +84,24 @@ export const takeSlice = command<[take: TakeSlice], LifecyclePass | undefined>({
   name: "TakeSlice",
   grows: false,
   touches: ({ bucketId }) => [["lifecycle", lifecycleRowKey(bucketId)]],
-  decide(view, { incarnations }, { bucketId, day, nowMs, isTaken, start, end }) {
+  decide(view, { incarnations }, { bucketId, time, isTaken, start, end }) {
     const before = presentPass(view, bucketId)
-    const pass = isOver(before, day) ? beginningOf(bucketId, day, nowMs) : before
+    const pass = isOver(before, time) ? beginningOf(bucketId, time.nowMs) : before
     if (pass?.next !== start || pass.taken.length >= TAKEN_MAX) return { writes: [], result: undefined }
     const slice = { incarnation: incarnations.own, start, end }
-    const moved = endedBy({ ...pass, next: end, taken: isTaken ? [...pass.taken, slice] : pass.taken }, nowMs)
+    const moved = endedBy({ ...pass, next: end, taken: isTaken ? [...pass.taken, slice] : pass.taken }, time.nowMs)
     return { writes: written(bucketId, moved), result: moved }
   },
 })
 
-/** Whether a new pass begins on this day. */
-export const isOver = (pass: LifecyclePass | undefined, day: number): boolean =>
-  pass === undefined || (pass.endedMs !== undefined && pass.day < day)
+/** Whether a new pass begins: the last has ended, and began on an earlier day. Days may have another length than then. */
+export const isOver = (pass: LifecyclePass | undefined, time: LifecycleTime): boolean =>
+  pass === undefined || (pass.endedMs !== undefined && dayOf(pass.startedMs, time) < dayOf(time.nowMs, time))
 
-const beginningOf = (bucketId: BucketId, day: number, startedMs: number): LifecyclePass => ({
-  ...{ day, startedMs, endedMs: undefined, next: rowsOfPass(bucketId).start, taken: [], removed: NOTHING_REMOVED },
+const dayOf = (momentMs: number, { dayMs }: LifecycleTime): number => Math.floor(momentMs / dayMs)
+
+const beginningOf = (bucketId: BucketId, startedMs: number): LifecyclePass => ({
+  ...{ startedMs, endedMs: undefined, next: rowsOfPass(bucketId).start, taken: [], removed: NOTHING_REMOVED },
 })
 
 interface NamedSlice {
