@@ -24,7 +24,7 @@ export interface ModelPart {
 export interface ModelObject {
   readonly kind: "object"
   readonly rank: string
-  info: Omit<ObjectInfo, "tagCount" | "acl">
+  info: Omit<ObjectInfo, "tags" | "acl">
   readonly body: Uint8Array
   readonly parts: readonly ModelPart[] | undefined
   tags: Tags
@@ -126,6 +126,6 @@ export function addVersion(bucket: ModelBucket, key: ObjectKey, version: ModelVe
 
 export const infoOf = (version: ModelObject): ObjectInfo => ({
   ...version.info,
-  tagCount: version.tags.length,
+  tags: version.tags,
   acl: version.acl,
 })

@@ -128,7 +128,7 @@ export interface ObjectInfo {
   readonly lastModifiedMs: number
   readonly headers: ContentHeaders
   readonly userMetadata: UserMetadata
-  readonly tagCount: number
+  readonly tags: Tags
   /** Undefined: only the bucket's owner has access. */
   readonly acl: ObjectAcl | undefined
   /** As it was given; a retention may be over. */

@@ -9,6 +9,7 @@ import { CANNED_ACLS } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
 import { ACL_HEADER, GRANT_HEADERS } from "./acl/requested-acl.js"
+import { MINIMUM_HEADER } from "./settings/lifecycle.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
 import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "./wire/object-lock.js"
 
@@ -47,6 +48,7 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...used("x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match"),
   ...used("x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since"),
   ...used("x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker", "x-amz-mp-object-size"),
+  ...used(MINIMUM_HEADER),
   values("x-amz-metadata-directive", "invalidArgument", ["COPY", "REPLACE"]),
   values("x-amz-tagging-directive", "invalidArgument", ["COPY", "REPLACE"]),
   values("x-amz-checksum-algorithm", "invalidRequest", ALGORITHMS),

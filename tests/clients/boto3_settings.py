@@ -2,6 +2,7 @@
 
 Prints "all good", or ends with the assertion that failed.
 """
+import datetime
 import urllib.request
 
 from boto3_store import client, expect_error
@@ -38,6 +39,42 @@ def settings(s3):
     assert shown(s3.get_bucket_request_payment(Bucket=BUCKET)) == {"Payer": "Requester"}
 
 
+def lifecycle(s3):
+    midnight = datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc)
+    size = {"And": {"ObjectSizeGreaterThan": 1, "ObjectSizeLessThan": 5}}
+    abort = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}
+    rules = [
+        {"ID": "dated \u00e9", "Filter": size, "Status": "Enabled", "Expiration": {"Date": midnight}},
+        {"ID": "uploads", "Filter": {"Prefix": "up/"}, "Status": "Enabled", **abort},
+        {"ID": "off", "Filter": {}, "Status": "Disabled", "Expiration": {"Days": 1}},
+    ]
+    s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": rules})
+    assert s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"] == rules
+    expected = 'expiry-date="Fri, 01 Jan 2100 00:00:00 GMT", rule-id="dated %C3%A9"'
+    assert s3.put_object(Bucket=BUCKET, Key="expires", Body=b"abc")["Expiration"] == expected
+    assert s3.get_object(Bucket=BUCKET, Key="expires")["Expiration"] == expected
+    source = {"Bucket": BUCKET, "Key": "expires"}
+    assert s3.copy_object(Bucket=BUCKET, Key="copy", CopySource=source)["Expiration"] == expected
+    assert "Expiration" not in s3.put_object(Bucket=BUCKET, Key="stays", Body=b"abcde")
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key="up/load")
+    assert upload["AbortRuleId"] == "uploads", upload
+    assert upload["AbortDate"].time() == datetime.time(0), upload
+    listed = s3.list_parts(Bucket=BUCKET, Key="up/load", UploadId=upload["UploadId"])
+    assert listed["AbortDate"] == upload["AbortDate"], listed
+    s3.abort_multipart_upload(Bucket=BUCKET, Key="up/load", UploadId=upload["UploadId"])
+    legacy = [{"ID": "legacy", "Prefix": "logs/", "Status": "Enabled", "Expiration": {"Days": 3}}]
+    s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": legacy})
+    assert s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"] == legacy
+    cold = {"Transitions": [{"Days": 30, "StorageClass": "GLACIER"}]}
+    rules = [{"ID": "cold", "Filter": {}, "Status": "Enabled", **cold}]
+    refused = {"Bucket": BUCKET, "LifecycleConfiguration": {"Rules": rules}}
+    expect_error("NotImplemented", s3.put_bucket_lifecycle_configuration, **refused)
+    s3.delete_bucket_lifecycle(Bucket=BUCKET)
+    expect_error("NoSuchLifecycleConfiguration", s3.get_bucket_lifecycle_configuration, Bucket=BUCKET)
+    for key in ["expires", "copy", "stays"]:
+        s3.delete_object(Bucket=BUCKET, Key=key)
+
+
 def cross_origin(s3):
     s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration=CORS)
     assert shown(s3.get_bucket_cors(Bucket=BUCKET)) == CORS
@@ -61,6 +98,7 @@ def main():
     s3 = client()
     s3.create_bucket(Bucket=BUCKET)
     settings(s3)
+    lifecycle(s3)
     cross_origin(s3)
     s3.delete_object(Bucket=BUCKET, Key="of a page")
     s3.delete_bucket(Bucket=BUCKET)

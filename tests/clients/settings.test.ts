@@ -95,6 +95,48 @@ test("AWS CLI: each setting is put, got and deleted", { skip, timeout: 300_000 }
   await go("delete-bucket", "--bucket", bucket)
 })
 
+const OLD_LOGS = {
+  ID: "old logs",
+  Filter: { And: { Prefix: "logs/", Tags: [{ Key: "keep", Value: "no" }] } },
+  Status: "Enabled",
+  Expiration: { Days: 30 },
+  NoncurrentVersionExpiration: { NoncurrentDays: 7, NewerNoncurrentVersions: 3 },
+}
+const CLEAN_UP = {
+  ID: "clean up",
+  Filter: {},
+  Status: "Enabled",
+  Expiration: { ExpiredObjectDeleteMarker: true },
+  AbortIncompleteMultipartUpload: { DaysAfterInitiation: 3 },
+}
+
+test("AWS CLI: lifecycle rules are put, got and deleted, and announced", { skip, timeout: 300_000 }, async () => {
+  const place = ["--bucket", "cli-lifecycle"]
+  const go = async (...args: string[]): Promise<unknown> => {
+    const output = await runOk(aws ?? "", s3api(...args, "--output", "json"), { env: env() })
+    return output.trim() === "" ? undefined : JSON.parse(output)
+  }
+  const key = ["--key", "logs/a"]
+  await go("create-bucket", ...place)
+  const rules = JSON.stringify({ Rules: [OLD_LOGS, CLEAN_UP] })
+  await go("put-bucket-lifecycle-configuration", ...place, "--lifecycle-configuration", rules)
+  const get = ["get-bucket-lifecycle-configuration", ...place]
+  assert.deepEqual(await go(...get, "--query", "Rules"), [OLD_LOGS, CLEAN_UP])
+  const expires = /^expiry-date="\w{3}, [^"]+ 00:00:00 GMT", rule-id="old logs"$/
+  const put = await go("put-object", ...place, ...key, "--tagging", "keep=no", "--query", "Expiration")
+  assert.match(String(put), expires)
+  assert.equal(await go("head-object", ...place, ...key, "--query", "Expiration"), put)
+  const upload = ["create-multipart-upload", ...place, ...key, "--query", "[AbortRuleId, UploadId]"]
+  const [rule, id] = (await go(...upload)) as [string, string]
+  assert.equal(rule, "clean up")
+  await go("abort-multipart-upload", ...place, ...key, "--upload-id", id)
+  await go("delete-bucket-lifecycle", ...place)
+  const gone = await run(aws ?? "", s3api(...get), { env: env() })
+  assert.match(gone.stderr, /NoSuchLifecycleConfiguration/)
+  await go("delete-object", ...place, ...key)
+  await go("delete-bucket", ...place)
+})
+
 test(
   "AWS CLI: lists are put by canned name, by grants and as they were returned",
   { skip, timeout: 300_000 },

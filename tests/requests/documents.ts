@@ -114,6 +114,28 @@ export const OBJECT_LOCK: Documents = [
   "<ObjectLockConfiguration/>",
 ]
 
+const expiring = (...rules: readonly string[]): string =>
+  `<LifecycleConfiguration>${rules.map(rule => `<Rule>${rule}</Rule>`).join("")}</LifecycleConfiguration>`
+const ENABLED = "<Status>Enabled</Status>"
+const IN_DAYS = "<Expiration><Days>3</Days></Expiration>"
+const ABORTED =
+  "<AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload>"
+const KEPT =
+  "<NoncurrentVersionExpiration><NoncurrentDays>5</NoncurrentDays><NewerNoncurrentVersions>3</NewerNoncurrentVersions></NoncurrentVersionExpiration>"
+const RED = "<Filter><Tag><Key>color</Key><Value>red</Value></Tag></Filter>"
+/** Nothing of them is due while requests are played. */
+export const LIFECYCLE: Documents = [
+  expiring(`<ID>all</ID><Filter/>${ENABLED}${IN_DAYS}${ABORTED}`),
+  expiring(`<ID>a &amp; b</ID>${RED}${ENABLED}${IN_DAYS}`, `<ID>old</ID><Filter/>${ENABLED}${KEPT}`),
+  expiring(`<ID>legacy</ID><Prefix>dir/</Prefix>${ENABLED}${IN_DAYS}`),
+  expiring(`<ID>off</ID><Filter/><Status>Disabled</Status>${IN_DAYS}`),
+  expiring(`<ID>x</ID><Filter/>${ENABLED}<Expiration><Days>0</Days></Expiration>`),
+  expiring(`<ID>x</ID>${RED}${ENABLED}${ABORTED}`),
+  expiring(`<ID>x</ID><Filter/>${ENABLED}<Transition><Days>0</Days><StorageClass>GLACIER</StorageClass></Transition>`),
+  expiring(),
+  "<LifecycleConfiguration>",
+]
+
 const retention = (mode: string, year: number): string =>
   `<Retention><Mode>${mode}</Mode><RetainUntilDate>${year}-01-01T00:00:00Z</RetainUntilDate></Retention>`
 export const RETENTIONS: Documents = [

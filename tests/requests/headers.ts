@@ -263,6 +263,7 @@ const HARMFUL: readonly HeaderKind[] = [
     ["x-amz-object-lock-retain-until-date", "2140-01-01T00:00:00Z"],
   ]),
   kind("harmful", "any", "x-amz-object-lock-legal-hold", one("OFF", "ON", "on")),
+  kind("harmful", "any", "x-amz-transition-default-minimum-object-size", one("varies_by_storage_class", "nonsense")),
   kind("harmful", "any", "x-amz-mfa", one("1 2")),
   kind("harmful", "any", "x-amz-write-offset-bytes", one("0")),
   kind("harmful", "any", "x-amz-checksum-crc64", one("AAAAAAAAAAA=")),

@@ -55,6 +55,12 @@ function away(text: string, timeMs: number, nowMs: number): string {
   return steps === 0 ? "<now>" : `<now${steps > 0 ? "+" : ""}${steps}>`
 }
 
+const DAY_MS = 86_400_000
+const ANNOUNCEMENTS = new Set(["x-amz-expiration", "x-amz-abort-date"])
+
+/** Which midnight depends on the time of day. */
+const shownMidnight = (text: string): string => (Date.parse(text) % DAY_MS === 0 ? "<a midnight>" : text)
+
 const REFUSED = 300
 /** The document may contain how much of a form had arrived, which changes its length. */
 const CLOSING = new Set(["connection", "keep-alive", "content-length"])
@@ -93,6 +99,7 @@ export class Normaliser {
   private header(name: string, value: string): string {
     if (name === "x-amz-request-id" || name === "x-amz-id-2" || name === "server-timing") return "<drawn>"
     if (name === "date" || name === "last-modified") return this.times(value)
+    if (ANNOUNCEMENTS.has(name)) return value.replace(HTTP_DATE, shownMidnight)
     return this.ids(value)
   }
 

@@ -19,6 +19,7 @@ import type {
   PutRequest,
   PutResult,
 } from "../../src/object/contract.js"
+import { encodeLifecycleRules } from "../../src/object/index.js"
 import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -118,6 +119,14 @@ export const PAGE = "https://page.example.com"
 export const RULES = `<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedMethod>PUT</AllowedMethod><AllowedOrigin>${PAGE}</AllowedOrigin></CORSRule></CORSConfiguration>`
 
 /** Denies reads to everybody, the owner included. */
+const EXPIRES = encodeLifecycleRules({
+  transitionMinimum: "all_storage_classes_128K",
+  rules: [
+    { id: "tagged", isEnabled: true, filter: { form: "filter", tags: [["a", "1"]] }, expiration: { days: 1 } },
+    { id: "all", isEnabled: true, filter: { form: "filter" }, expiration: { days: 3 } },
+  ],
+})
+
 const DENIES = JSON.stringify({
   Version: "2012-10-17",
   Statement: { Effect: "Deny", Principal: "*", Action: "s3:GetObject", Resource: "arn:aws:s3:::ruled/typed" },
@@ -137,6 +146,7 @@ export async function world(machine: Machine) {
   const kept = await engine.services.buckets.open(parseBucketName("kept"))
   await engine.services.buckets.setVersioning(kept, "enabled")
   await engine.services.buckets.setSetting(kept, "cors", RULES)
+  await engine.services.buckets.setSetting(kept, "lifecycle", EXPIRES)
   const ruled = await engine.services.buckets.open(parseBucketName("ruled"))
   await engine.services.buckets.setSetting(ruled, "policy", DENIES)
   await takeLists(engine.services.buckets, await engine.services.buckets.open(parseBucketName("shared")))

@@ -449,6 +449,27 @@ test("conditions of the request hold for forms too", async () => {
   await refused(once(), 412, "PreconditionFailed")
 })
 
+test("a form announces when its object expires, by the tags that it carries", async () => {
+  const bucket = "expiring"
+  const body =
+    "<LifecycleConfiguration><Rule><ID>r</ID><Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"
+  const headers = { "Content-MD5": createHash("md5").update(body).digest("base64") }
+  assert.equal((await client.call("PUT", { bucket })).status, 200)
+  assert.equal((await client.call("PUT", { bucket, query: "lifecycle", body, headers })).status, 200)
+  const tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+  const tagged = await send({
+    bucket,
+    fields: [
+      ["key", "k"],
+      ["tagging", tagging],
+    ],
+  })
+  assert.match(tagged.header("x-amz-expiration") ?? "", /^expiry-date="[A-Z][^"]+ 00:00:00 GMT", rule-id="r"$/)
+  const head = await client.call("HEAD", { bucket, key: "k" })
+  assert.equal(head.header("x-amz-expiration"), tagged.header("x-amz-expiration"))
+  assert.equal((await send({ bucket, fields: [["key", "plain"]] })).header("x-amz-expiration"), undefined)
+})
+
 test("a form locks the object that it stores, if it carries a digest of the file", async () => {
   const bucket = "locked"
   const headers = { "x-amz-bucket-object-lock-enabled": "true" }

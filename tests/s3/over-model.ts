@@ -148,7 +148,10 @@ export interface Served {
 
 /** Replacements that a test may supply; `services` wraps the model. */
 export interface Variations extends Partial<
-  Pick<S3Settings, "accounts" | "region" | "domains" | "clock" | "refuseSignatureV2" | "denials" | "newBuckets">
+  Pick<
+    S3Settings,
+    "accounts" | "region" | "domains" | "clock" | "refuseSignatureV2" | "denials" | "newBuckets" | "lifecycleDays"
+  >
 > {
   readonly services?: (model: ObjectServices) => ObjectServices
   readonly port?: number

@@ -83,6 +83,11 @@ test("a destroy removes settings, and waits until they are gone", async () => {
       "OwnershipControlsNotFoundError",
     ],
     ["tagging", "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>", "NoSuchTagSet"],
+    [
+      "lifecycle",
+      "<LifecycleConfiguration><Rule><ID>old</ID><Filter><Prefix>logs/</Prefix></Filter><Status>Enabled</Status><Expiration><Days>3</Days></Expiration></Rule></LifecycleConfiguration>",
+      "NoSuchLifecycleConfiguration",
+    ],
   ] as const
   for (const [query, body, code] of documents) {
     const headers = { "Content-MD5": md5Base64(Buffer.from(body)) }

@@ -52,8 +52,6 @@ export interface CompiledRules {
   readonly newerKeptMax: number
   /** A rule acts on versions, not on uploads alone. */
   readonly concernsVersions: boolean
-  /** A rule on current versions asks for their tags. */
-  readonly asksForTags: boolean
 }
 
 const byteStringOf = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
@@ -63,7 +61,6 @@ export function compileRules({ rules }: Pick<LifecycleRules, "rules">): Compiled
   return {
     rules: rules.map(rule => ({ ...rule, keyPrefix: byteStringOf(rule.filter.prefix ?? "") })),
     newerKeptMax: Math.max(0, ...enabled.map(({ noncurrent }) => noncurrent?.newerKept ?? 0)),
-    asksForTags: enabled.some(({ expiration, filter }) => expiration !== undefined && filter.tags !== undefined),
     concernsVersions: enabled.some(
       ({ expiration, noncurrent }) => expiration !== undefined || noncurrent !== undefined,
     ),

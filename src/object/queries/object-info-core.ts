@@ -126,7 +126,7 @@ export function infoOf({ record, details }: VersionRows, headers = headersOf(det
     lastModifiedMs: head.modifiedMs,
     headers,
     userMetadata: details.userMetadata,
-    tagCount: details.tags.length,
+    tags: details.tags,
     acl: details.acl,
     lock: record.lock,
     checksum: checksumOf(record),

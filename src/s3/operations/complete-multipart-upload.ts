@@ -12,7 +12,7 @@ import { parseETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { expiryFields } from "./expirations.js"
+import { expirationOfMade, lifecycleOf } from "./lifecycle-headers.js"
 import { multipartIdOf } from "./multipart-upload.js"
 import { writtenVersionHeader } from "./versions.js"
 
@@ -63,7 +63,8 @@ function sizeOf({ headers }: ObjectCall): number | undefined {
 export async function completeMultipartUpload(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, client } = call
   const multipartId = multipartIdOf(call)
-  const completed = await services.multipart.complete({
+  const rules = await lifecycleOf(call)
+  const result = await services.multipart.complete({
     bucket,
     key,
     multipartId,
@@ -74,7 +75,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
     parts: await partsOf(call),
     signal: client.signal,
   })
-  const { etag, checksum, versionId } = completed
+  const { etag, checksum, versionId } = result
   const write = (xml: XmlWriter): void => {
     xml
       .text("Location", `${call.origin}${call.rawPath}`)
@@ -85,6 +86,8 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
       xml.text(`Checksum${checksum.algorithm}`, checksum.value).text("ChecksumType", checksum.type)
     }
   }
-  const fields = [...writtenVersionHeader(versionId), ...(await expiryFields(call, completed))]
-  return answerXml("CompleteMultipartUploadResult", write, fields)
+  return answerXml("CompleteMultipartUploadResult", write, [
+    ...writtenVersionHeader(versionId),
+    ...(await expirationOfMade(call, rules, result)),
+  ])
 }

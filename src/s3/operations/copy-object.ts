@@ -11,7 +11,7 @@ import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
-import { expiryFields } from "./expirations.js"
+import { expirationOfMade, lifecycleOf } from "./lifecycle-headers.js"
 import { statedLock } from "./locks-of-requests.js"
 import { versionHeader, writtenVersionHeader } from "./versions.js"
 
@@ -34,6 +34,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, client, context } = call
   const lock = statedLock(call)
   const source = await copySourceOf(call)
+  const rules = await lifecycleOf(call)
   const result = await services.objects.copy({
     source,
     bucket,
@@ -56,6 +57,6 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
   return answerXml("CopyObjectResult", write, [
     ...writtenVersionHeader(versionId),
     ...versionHeader(sourceVersionId, "x-amz-copy-source-version-id"),
-    ...(await expiryFields(call, result)),
+    ...(await expirationOfMade(call, rules, result)),
   ])
 }

@@ -4,13 +4,14 @@ import { fail } from "../../base/failures.js"
 import { after, recover, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
 import type { ObjectBody, RangeRequest } from "../../object/contract.js"
+import type { CompiledRules } from "../../object/index.js"
 import { linesOfFields } from "../call.js"
 import type { Answer, ObjectCall } from "../call.js"
 import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import { parseRange } from "../wire/range.js"
-import { expiryFields } from "./expirations.js"
+import { expirationOf, lifecycleOf } from "./lifecycle-headers.js"
 import { lockFields } from "./locks-of-requests.js"
 import { checksumFields } from "./put-object.js"
 import { shownVersion, versionIdOf } from "./versions.js"
@@ -36,9 +37,14 @@ function shownChecksum({ headers }: ObjectCall, { info, range, partChecksum }: O
 const isPartial = ({ range }: ObjectBody): boolean => range !== undefined && range.lengthBytes > 0
 
 /** All values are generated here, or were checked when they were stored. */
-function linesOf(call: ObjectCall, body: ObjectBody, further: readonly Field[]): HeaderLines {
+function linesOf(
+  call: ObjectCall,
+  body: ObjectBody,
+  lock: readonly Field[],
+  rules: CompiledRules | undefined,
+): HeaderLines {
   const { info, range } = body
-  const { etag, versionId, userMetadata, tagCount } = info
+  const { etag, versionId, userMetadata, tags } = info
   let text = call.context.contentLines.of(info.headers, call.query)
   if (isPartial(body) && range) {
     text += `Content-Range: bytes ${range.first}-${range.first + range.lengthBytes - 1}/${info.sizeBytes}\r\n`
@@ -46,7 +52,9 @@ function linesOf(call: ObjectCall, body: ObjectBody, further: readonly Field[]):
   text += `ETag: "${etag}"\r\nLast-Modified: ${httpDate(info.lastModifiedMs)}\r\n`
   const shown = shownVersion(call.bucket, versionId)
   if (shown !== undefined) text += `x-amz-version-id: ${shown}\r\n`
-  if (tagCount > 0) text += `x-amz-tagging-count: ${tagCount}\r\n`
+  if (tags.length > 0) text += `x-amz-tagging-count: ${tags.length}\r\n`
+  const expiration = expirationOf(call, rules, info)
+  if (expiration !== undefined) text += `x-amz-expiration: ${expiration}\r\n`
   if (info.partsCount !== undefined && call.query.has("partNumber")) {
     text += `x-amz-mp-parts-count: ${info.partsCount}\r\n`
   }
@@ -54,7 +62,7 @@ function linesOf(call: ObjectCall, body: ObjectBody, further: readonly Field[]):
   const more = [
     ...userMetadata.map(([name, value]): Field => [`x-amz-meta-${name}`, value]),
     ...shownChecksum(call, body),
-    ...further,
+    ...lock,
   ]
   return more.length === 0 ? lines : lines.and(linesOfFields(more))
 }
@@ -65,41 +73,42 @@ function open(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
   const range = rangeOf(call)
   const ifRange = ifRangeOf(headers)
   const conditions = readConditionsOf(headers, call.nowMs)
-  // Whether the caller may see a lock may have to be waited for, and so may lifecycle rules.
-  const lends = call.mayBorrow && bucket.lock === undefined && !bucket.settings.includes("lifecycle")
+  // Whether the caller may see a lock may have to be waited for.
+  const lends = call.mayBorrow && bucket.lock === undefined
   return services.objects.get({ bucket, key, versionId, range, ifRange, conditions, headersOnly, lends })
 }
 
 const statusOf = (body: ObjectBody): number => (isPartial(body) ? 206 : 200)
 const lengthOf = ({ info, range }: ObjectBody): number => range?.lengthBytes ?? info.sizeBytes
 
-/** Headers that may have to be waited for. An expiration is that of the current version, so of a request for it. */
-const furtherFields = (call: ObjectCall, { info }: ObjectBody): Soon<readonly Field[]> =>
-  after(lockFields(call, info), lock => {
-    if (versionIdOf(call) !== undefined) return lock
-    return after(expiryFields(call, info), expiry => (expiry.length === 0 ? lock : [...lock, ...expiry]))
-  })
+/** A request for a version announces nothing, also if it is the current one. */
+const announcedRules = (call: ObjectCall): Soon<CompiledRules | undefined> =>
+  call.query.has("versionId") ? undefined : lifecycleOf(call)
 
 export const getObject = (call: ObjectCall): Soon<Answer> =>
-  after(open(call, false), body =>
-    recover(
-      () =>
-        after(furtherFields(call, body), (further): Answer => {
-          const headers = linesOf(call, body, further)
-          return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
-        }),
-      error => {
-        body.close()
-        throw error
-      },
+  after(announcedRules(call), rules =>
+    after(open(call, false), body =>
+      recover(
+        () =>
+          after(lockFields(call, body.info), (lock): Answer => {
+            const headers = linesOf(call, body, lock, rules)
+            return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
+          }),
+        error => {
+          body.close()
+          throw error
+        },
+      ),
     ),
   )
 
 export const headObject = (call: ObjectCall): Soon<Answer> =>
-  after(open(call, true), body => {
-    body.close()
-    const omitted = { kind: "omitted", lengthBytes: lengthOf(body) } as const
-    return after(furtherFields(call, body), (further): Answer => {
-      return { status: statusOf(body), headers: linesOf(call, body, further), body: omitted }
-    })
-  })
+  after(announcedRules(call), rules =>
+    after(open(call, true), body => {
+      body.close()
+      const omitted = { kind: "omitted", lengthBytes: lengthOf(body) } as const
+      return after(lockFields(call, body.info), (lock): Answer => {
+        return { status: statusOf(body), headers: linesOf(call, body, lock, rules), body: omitted }
+      })
+    }),
+  )

@@ -4,11 +4,16 @@ import { decodeLifecycleRules, encodeLifecycleRules, TRANSITION_MINIMUMS } from 
 import type { Random } from "../../seams/random/contract.js"
 import type { Answer, BucketCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
-import { readRequiredDocument } from "../read-document.js"
-import { LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS, lifecycleRulesOf, writeLifecycleRules } from "../settings/lifecycle.js"
+import { readDocument } from "../read-document.js"
+import {
+  LIFECYCLE_DOCUMENT,
+  LIFECYCLE_LIMITS,
+  lifecycleRulesOf,
+  MINIMUM_HEADER,
+  writeLifecycleRules,
+} from "../settings/lifecycle.js"
 import { answerMissing } from "./unset-settings.js"
 
-const MINIMUM = "x-amz-transition-default-minimum-object-size"
 const UUID_BYTES = 16
 
 /** As S3 makes them: a random UUID in base64. */
@@ -22,7 +27,7 @@ function newRuleId(random: Random): string {
 
 /** What transitions without a size leave alone; S3's default if it is not stated. Throws `invalidRequest`. */
 function minimumOf({ headers }: BucketCall) {
-  const text = headers.get(MINIMUM)
+  const text = headers.get(MINIMUM_HEADER)
   const minimum = text === undefined ? TRANSITION_MINIMUMS[0] : TRANSITION_MINIMUMS.find(known => known === text)
   if (minimum !== undefined) return minimum
   const message = `Invalid TransitionDefaultMinimumObjectSize found: ${text?.slice(0, 80) ?? ""}`
@@ -33,17 +38,20 @@ export async function getBucketLifecycle({ services, bucket }: BucketCall): Prom
   const stored = await services.buckets.setting(bucket, "lifecycle")
   if (stored === undefined) return answerMissing("NoSuchLifecycleConfiguration", bucket)
   const { transitionMinimum, rules } = decodeLifecycleRules(stored.document)
-  const fields = [[MINIMUM, transitionMinimum]] as const
+  const fields = [[MINIMUM_HEADER, transitionMinimum]] as const
   return answerXml(LIFECYCLE_DOCUMENT, xml => writeLifecycleRules(xml, rules), fields)
 }
 
 export async function putBucketLifecycle(call: BucketCall): Promise<Answer> {
   const { services, bucket, context } = call
   const transitionMinimum = minimumOf(call)
-  const root = await readRequiredDocument(call.body, LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS)
+  const root = await readDocument(call.body, "required", LIFECYCLE_LIMITS, () => call.turn())
+  if (root?.name !== LIFECYCLE_DOCUMENT) {
+    throw fail("malformedXml", { reason: `the document must be a ${LIFECYCLE_DOCUMENT}` })
+  }
   const rules = lifecycleRulesOf(root, () => newRuleId(context.random))
   await services.buckets.setSetting(bucket, "lifecycle", encodeLifecycleRules({ transitionMinimum, rules }))
-  return answerEmpty(200, [[MINIMUM, transitionMinimum]])
+  return answerEmpty(200, [[MINIMUM_HEADER, transitionMinimum]])
 }
 
 export async function deleteBucketLifecycle({ services, bucket }: BucketCall): Promise<Answer> {

@@ -5,9 +5,9 @@ import { PARTS_MAX } from "../../base/limits.js"
 import type { MultipartInfo, PartInfo, UploadListEntry } from "../../object/contract.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { abortFields } from "./expirations.js"
 import { answerListing, encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPrefix } from "./listing.js"
 import type { Encoding } from "./listing.js"
+import { abortFields, lifecycleOf } from "./lifecycle-headers.js"
 import { multipartIdOf } from "./multipart-upload.js"
 
 /** Writes the owners of uploads; if the bucket owner is enforced, all uploads are shown as its own. */
@@ -93,7 +93,7 @@ export async function listParts(call: ObjectCall): Promise<Answer> {
   const encoding = encodingOf(query)
   const { info, parts, next } = await services.multipart.listParts({ bucket, key, multipartId, afterPart, max })
   const writeOwners = await shownIn(call, [info])
-  const aborts = await abortFields(call, info)
+  const announced = abortFields(call, await lifecycleOf(call), info)
   const write = (xml: XmlWriter, { type, show }: Encoding): void => {
     xml.text("Bucket", bucket.name).text("Key", show(key)).text("UploadId", multipartId)
     writeOwners(xml, info)
@@ -107,5 +107,5 @@ export async function listParts(call: ObjectCall): Promise<Answer> {
     writePlanned(xml, info)
     for (const part of parts) writePart(xml, part)
   }
-  return answerListing("ListPartsResult", encoding, write, aborts)
+  return answerListing("ListPartsResult", encoding, write, announced)
 }

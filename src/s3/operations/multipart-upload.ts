@@ -9,7 +9,7 @@ import { plannedChecksum } from "../parse-checksums.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
-import { abortFields } from "./expirations.js"
+import { abortFields, lifecycleOf } from "./lifecycle-headers.js"
 import { statedLock } from "./locks-of-requests.js"
 
 /** Throws `noSuchUpload` for an id that this store cannot have issued. */
@@ -26,7 +26,8 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, caller, context } = call
   const checksum = plannedChecksum(headers)
   const lock = statedLock(call)
-  const { multipartId, initiatedMs } = await services.multipart.create({
+  const rules = await lifecycleOf(call)
+  const upload = await services.multipart.create({
     bucket,
     key,
     attributes: context.attributes.of(headers),
@@ -36,17 +37,17 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
     initiator: caller?.id === bucket.owner ? undefined : caller?.id,
     checksum,
   })
-  const fields: Field[] =
+  const { multipartId } = upload
+  const planned: Field[] =
     checksum === undefined
       ? []
       : [
           ["x-amz-checksum-algorithm", checksum.algorithm],
           ["x-amz-checksum-type", checksum.type],
         ]
-  const aborts = await abortFields(call, { initiatedMs })
   const write = (xml: XmlWriter): void =>
     void xml.text("Bucket", bucket.name).text("Key", textOfObjectKey(key)).text("UploadId", multipartId)
-  return answerXml("InitiateMultipartUploadResult", write, [...fields, ...aborts])
+  return answerXml("InitiateMultipartUploadResult", write, [...planned, ...abortFields(call, rules, upload)])
 }
 
 export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {

@@ -6,7 +6,7 @@ import { answerEmpty, linesOfFields } from "../call.js"
 import type { Field } from "../failures.js"
 import { xmlDocument } from "../wire/xml-writer.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { storedFields, storeObject } from "./put-object.js"
+import { storeObject } from "./put-object.js"
 
 /** The browser's redirect URL, with the stored bucket, key and ETag as parameters. */
 function redirectTo(address: string, { bucket, key }: FormCall, etag: string): string {
@@ -18,9 +18,9 @@ function redirectTo(address: string, { bucket, key }: FormCall, etag: string): s
 
 export async function postObject(call: FormCall): Promise<Answer> {
   const { bucket, key, success, origin, rawPath } = call
-  const stored = await storeObject(call, call.tags)
+  const { stored, fields: storedFields } = await storeObject(call, call.tags)
   const { etag } = stored
-  const fields: Field[] = [["ETag", `"${etag}"`], ...(await storedFields(call, stored))]
+  const fields: Field[] = [["ETag", `"${etag}"`], ...storedFields]
   if (success.redirect !== undefined) {
     return answerEmpty(303, [...fields, ["Location", redirectTo(success.redirect, call, etag)]])
   }

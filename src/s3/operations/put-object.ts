@@ -9,7 +9,7 @@ import { checksumHeader } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
-import { expiryFields } from "./expirations.js"
+import { expirationOfStored, lifecycleOf } from "./lifecycle-headers.js"
 import { requireDigest, statedLock } from "./locks-of-requests.js"
 import { writtenVersionHeader } from "./versions.js"
 
@@ -22,8 +22,24 @@ export const checksumFields = (checksum: StoredChecksum | undefined): Field[] =>
         ["x-amz-checksum-type", checksum.type],
       ]
 
+/** A stored object, and the headers that say so. */
+interface StoredObject {
+  readonly stored: PutResult
+  readonly fields: readonly Field[]
+}
+
 /** Stores the body of a call under its key. */
-export function storeObject(call: ObjectCall, tags: Tags): Soon<PutResult> {
+export function storeObject(call: ObjectCall, tags: Tags): Soon<StoredObject> {
+  return after(lifecycleOf(call), rules =>
+    after(putBody(call, tags), (stored): StoredObject => {
+      const { versionId, checksum } = stored
+      const expiration = expirationOfStored(call, rules, stored, tags)
+      return { stored, fields: [...writtenVersionHeader(versionId), ...checksumFields(checksum), ...expiration] }
+    }),
+  )
+}
+
+function putBody(call: ObjectCall, tags: Tags): Soon<PutResult> {
   const { services, bucket, key, headers, body, client, context } = call
   const attributes = context.attributes.of(headers)
   const lock = statedLock(call)
@@ -47,20 +63,11 @@ export function storeObject(call: ObjectCall, tags: Tags): Soon<PutResult> {
   })
 }
 
-export const storedFields = (call: ObjectCall, stored: PutResult): Soon<readonly Field[]> =>
-  after(expiryFields(call, stored), expiry => [
-    ...writtenVersionHeader(stored.versionId),
-    ...checksumFields(stored.checksum),
-    ...expiry,
-  ])
-
 export function putObject(call: ObjectCall): Soon<Answer> {
   const tagging = call.headers.get("x-amz-tagging")
   const storing = storeObject(call, tagging === undefined ? [] : parseTagHeader(tagging))
-  return after(storing, stored =>
-    after(storedFields(call, stored), (fields): Answer => {
-      const etag = HeaderLines.ofChecked(`ETag: "${stored.etag}"\r\n`)
-      return { status: 200, headers: etag.and(linesOfFields(fields)), body: { kind: "none" } }
-    }),
-  )
+  return after(storing, ({ stored, fields }): Answer => {
+    const etag = HeaderLines.ofChecked(`ETag: "${stored.etag}"\r\n`)
+    return { status: 200, headers: etag.and(linesOfFields(fields)), body: { kind: "none" } }
+  })
 }

@@ -20,6 +20,8 @@ import { checkTransitions } from "./lifecycle-transitions.js"
 import { dateOf, daysOf, hasSize, hasTags, invalidArgument, invalidRequest, needed } from "./lifecycle-values.js"
 import { checkChildren, wordOf, type TextSetting } from "./setting.js"
 
+/** States below which size objects are not moved to other storage classes. */
+export const MINIMUM_HEADER = "x-amz-transition-default-minimum-object-size"
 export const LIFECYCLE_DOCUMENT = "LifecycleConfiguration"
 /** A rule of 255 characters and a few predicates takes a kilobyte. */
 export const LIFECYCLE_LIMITS: XmlLimits = { bytesMax: 1024 * 1024, elementsMax: 40_000 }

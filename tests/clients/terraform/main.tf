@@ -56,6 +56,39 @@ resource "aws_s3_bucket_cors_configuration" "c" {
   }
 }
 
+resource "aws_s3_bucket_lifecycle_configuration" "l" {
+  bucket = aws_s3_bucket.full.id
+  rule {
+    id     = "old logs"
+    status = "Enabled"
+    filter {
+      and {
+        prefix = "logs/"
+        tags   = { keep = "no" }
+      }
+    }
+    expiration {
+      days = 30
+    }
+    noncurrent_version_expiration {
+      noncurrent_days           = 7
+      newer_noncurrent_versions = 3
+    }
+  }
+  rule {
+    id     = "clean up"
+    status = "Enabled"
+    filter {}
+    expiration {
+      expired_object_delete_marker = true
+    }
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 3
+    }
+  }
+  depends_on = [aws_s3_bucket_versioning.v]
+}
+
 resource "aws_s3_bucket_policy" "p" {
   bucket = aws_s3_bucket.full.id
   policy = jsonencode({

@@ -1,0 +1,123 @@
+/** Lifecycle rules in requests: what they cost, in which days they count, and forms. Conformance rows hold the rest. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { Client } from "../../conformance/client.js"
+import { md5Base64 } from "../../conformance/checksums.js"
+import { parseEndpoint } from "../../conformance/raw-client.js"
+import { text } from "../../conformance/xml.js"
+import { OWNER, serveModel } from "./over-model.js"
+import { Spy } from "./spy.js"
+
+const DAY_MS = 86_400_000
+const EXPIRATION = /^expiry-date="([^"]+)", rule-id="r"$/
+const rules = (inside: string): string =>
+  `<LifecycleConfiguration><Rule><ID>r</ID><Filter/><Status>Enabled</Status>${inside}</Rule></LifecycleConfiguration>`
+const expiring = (days: number): string => rules(`<Expiration><Days>${days}</Days></Expiration>`)
+
+async function withClient(
+  variations: Parameters<typeof serveModel>[0],
+  use: (client: Client, put: (bucket: string, xml: string) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const served = await serveModel(variations)
+  try {
+    const client = new Client(
+      parseEndpoint(served.endpoint),
+      { accessKey: OWNER.id, secretKey: OWNER.secret },
+      "us-east-1",
+    )
+    const put = async (bucket: string, body: string): Promise<void> => {
+      const headers = { "Content-MD5": md5Base64(Buffer.from(body)) }
+      assert.equal((await client.call("PUT", { bucket, query: "lifecycle", body, headers })).status, 200)
+    }
+    await use(client, put)
+  } finally {
+    await served.stop()
+  }
+}
+
+test("a bucket without rules costs no further call, and rules are read once for all requests", async () => {
+  const spy = new Spy()
+  await withClient({ services: services => spy.over(services) }, async (client, put) => {
+    const callsOf = async (bucket: string, key: string): Promise<readonly string[]> => {
+      spy.calls.length = 0
+      for (const [method, query] of [["PUT"], ["GET"], ["HEAD"], ["POST", "uploads"]] as const) {
+        const call = { bucket, key, ...(query !== undefined && { query }) }
+        assert.equal((await client.call(method, call)).status, 200, method)
+      }
+      const headers = { "x-amz-copy-source": `/${bucket}/${key}` }
+      assert.equal((await client.call("PUT", { bucket, key: `${key} copy`, headers })).status, 200)
+      return [...spy.calls]
+    }
+    await client.call("PUT", { bucket: "plain" })
+    await client.call("PUT", { bucket: "ruled" })
+    await put("ruled", expiring(1))
+    const plain = await callsOf("plain", "k")
+    assert.ok(!plain.includes("buckets.setting"), plain.join(" "))
+    const first = await callsOf("ruled", "k")
+    assert.equal(first.filter(call => call === "buckets.setting").length, 1, first.join(" "))
+    // The copy is read again, because its tags came with it.
+    assert.deepEqual(await callsOf("ruled", "l"), [...plain, "objects.get"])
+  })
+})
+
+test("rules count in the days that the store was started with", async () => {
+  const dayMs = 10_000
+  await withClient({ lifecycleDays: { dayMs } }, async (client, put) => {
+    await client.call("PUT", { bucket: "ruled" })
+    await put("ruled", expiring(3))
+    const beganMs = Math.floor(Date.now() / 1000) * 1000
+    const answer = await client.call("PUT", { bucket: "ruled", key: "k" })
+    const dueMs = Date.parse(EXPIRATION.exec(answer.header("x-amz-expiration") ?? "")?.[1] ?? "")
+    assert.equal(dueMs % dayMs, 0)
+    assert.ok(dueMs > beganMs + 3 * dayMs && dueMs <= Date.now() + 4 * dayMs, String(dueMs - beganMs))
+  })
+})
+
+test("what is due after the year 9999 is not announced, and the object is stored", async () => {
+  await withClient({}, async (client, put) => {
+    await client.call("PUT", { bucket: "ruled" })
+    const abort =
+      "<AbortIncompleteMultipartUpload><DaysAfterInitiation>2147483647</DaysAfterInitiation></AbortIncompleteMultipartUpload>"
+    for (const xml of [expiring(2_147_483_647), expiring(8000 * 366), rules(abort)]) {
+      await put("ruled", xml)
+      for (const [method, query] of [["PUT"], ["GET"], ["POST", "uploads"]] as const) {
+        const answer = await client.call(method, { bucket: "ruled", key: "k", ...(query !== undefined && { query }) })
+        assert.equal(answer.status, 200)
+        assert.deepEqual([answer.header("x-amz-expiration"), answer.header("x-amz-abort-date")], [undefined, undefined])
+      }
+    }
+  })
+})
+
+test("a rule that is removed or replaced is no longer announced by the next request", async () => {
+  await withClient({}, async (client, put) => {
+    const bucket = "ruled"
+    await client.call("PUT", { bucket })
+    await client.call("PUT", { bucket, key: "k" })
+    const head = async () => (await client.call("HEAD", { bucket, key: "k" })).header("x-amz-expiration")
+    const daysLeft = async () => {
+      const date = Date.parse(EXPIRATION.exec((await head()) ?? "")?.[1] ?? "")
+      return Math.floor((date - Date.now()) / DAY_MS)
+    }
+    assert.equal(await head(), undefined)
+    await put(bucket, expiring(5))
+    assert.equal(await daysLeft(), 5)
+    await put(bucket, expiring(9))
+    assert.equal(await daysLeft(), 9)
+    assert.equal((await client.call("DELETE", { bucket, query: "lifecycle" })).status, 204)
+    assert.equal(await head(), undefined)
+  })
+})
+
+test("the ids that rules get are not those of another bucket", async () => {
+  await withClient({}, async (client, put) => {
+    const ids: (string | undefined)[] = []
+    for (const bucket of ["one-bucket", "another"]) {
+      await client.call("PUT", { bucket })
+      await put(bucket, expiring(1).replace("<ID>r</ID>", ""))
+      ids.push(text((await client.call("GET", { bucket, query: "lifecycle" })).text, "ID"))
+    }
+    assert.match(ids[0] ?? "", /^[\w+/]{48}$/)
+    assert.notEqual(ids[0], ids[1])
+  })
+})
