@@ -176,8 +176,13 @@ export class Player {
   private actorOf(process: ProcessUnderTest) {
     const { own } = process.metadata.incarnations
     const others = this.store.processes.map(each => each.metadata.incarnations.own).filter(each => each !== own)
-    const incarnations = { own, oldestLive: own, isOver: (incarnation: Incarnation) => this.ended.has(incarnation) }
-    return { own, other: others[0], incarnations }
+    return { own, other: others[0], incarnations: this.incarnationsOf(process, own) }
+  }
+
+  /** As the process knows them. If it registered again in this round, it knows that it is over as what it was before. */
+  private incarnationsOf(process: ProcessUnderTest, own: Incarnation): Incarnations {
+    const before = this.own[this.store.processes.indexOf(process)]
+    return { own, oldestLive: own, isOver: each => this.ended.has(each) || (each === before && each !== own) }
   }
 
   async play(): Promise<void> {
@@ -256,7 +261,7 @@ export class Player {
   }
 
   private async run(name: string, play: Play, process: ProcessUnderTest): Promise<Ran> {
-    const { incarnations } = this.actorOf(process)
+    const { own } = process.metadata.incarnations
     const record: { time: DecisionTime | undefined } = { time: undefined }
     const beganAt = this.nextMoment()
     const answer = await this.answerOf(play, process.metadata, record).then(
@@ -264,6 +269,7 @@ export class Player {
       (error: unknown) => ({ outcome: refusedWith(name, error), failure: asFailure(error).kind }),
     )
     this.count(name, answer.failure)
+    const incarnations = this.incarnationsOf(process, record.time?.incarnations.own ?? own)
     return { name, play, incarnations, time: record.time, ...answer, beganAt, endedAt: this.nextMoment() }
   }
 
