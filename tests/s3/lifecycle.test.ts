@@ -1,10 +1,19 @@
-/** Lifecycle rules in requests: what they cost, in which days they count, and forms. Conformance rows hold the rest. */
+/** Lifecycle rules in requests: what they cost, in which days they count, and recipes. Conformance rows hold the rest. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
+import { readFile } from "node:fs/promises"
+import {
+  CreateBucketCommand,
+  GetBucketLifecycleConfigurationCommand,
+  PutBucketLifecycleConfigurationCommand,
+  S3Client,
+} from "@aws-sdk/client-s3"
+import type { BucketLifecycleConfiguration } from "@aws-sdk/client-s3"
 import { Client } from "../../conformance/client.js"
 import { md5Base64 } from "../../conformance/checksums.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { text } from "../../conformance/xml.js"
+import { ROOT } from "../harness/server.js"
 import { OWNER, serveModel } from "./over-model.js"
 import { Spy } from "./spy.js"
 
@@ -120,4 +129,26 @@ test("the ids that rules get are not those of another bucket", async () => {
     assert.match(ids[0] ?? "", /^[\w+/]{48}$/)
     assert.notEqual(ids[0], ids[1])
   })
+})
+
+test("the rules in the recipes are accepted as they are", async () => {
+  const page = await readFile(`${ROOT}docs/how-to/lifecycle.md`, "utf8")
+  const recipes = Array.from(page.matchAll(/```json\n([^`]+)```/g), ([, text = ""]) => text)
+  assert.ok(recipes.length >= 4, `${recipes.length} recipes`)
+  const served = await serveModel()
+  const credentials = { accessKeyId: OWNER.id, secretAccessKey: OWNER.secret }
+  const s3 = new S3Client({ endpoint: served.endpoint, region: "us-east-1", forcePathStyle: true, credentials })
+  try {
+    const Bucket = "recipes"
+    await s3.send(new CreateBucketCommand({ Bucket }))
+    for (const recipe of recipes) {
+      const LifecycleConfiguration = JSON.parse(recipe) as BucketLifecycleConfiguration
+      await s3.send(new PutBucketLifecycleConfigurationCommand({ Bucket, LifecycleConfiguration }))
+      const shown = await s3.send(new GetBucketLifecycleConfigurationCommand({ Bucket }))
+      assert.deepEqual(shown.Rules, LifecycleConfiguration.Rules)
+    }
+  } finally {
+    s3.destroy()
+    await served.stop()
+  }
 })
