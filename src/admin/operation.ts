@@ -8,11 +8,13 @@ import type { Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
 import type { Buckets, SettingDocuments } from "../object/contract.js"
+import type { LifecycleInspection } from "../object/index.js"
 import type { Reconciling, StoreConversion, StoreOperations, StoreStatus } from "../node/index.js"
 
 export interface Services {
   readonly accounts: Accounts
   readonly buckets: Buckets
+  readonly lifecycle: Pick<LifecycleInspection, "explain" | "preview">
   readonly status: StoreStatus
   readonly store: StoreOperations
   readonly conversion: StoreConversion

@@ -2,7 +2,7 @@
 import type { z } from "zod"
 import type { AccessKey } from "../access/contract.js"
 import { fail } from "../base/failures.js"
-import { parseAccessKeyId, parseAccountId, parseBucketName, parseNewBucketName } from "../base/ids.js"
+import { objectKeyOfText, parseAccessKeyId, parseAccountId, parseBucketName, parseNewBucketName } from "../base/ids.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import { denialJson } from "./explain-denial.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
@@ -20,6 +20,20 @@ const keyJson = ({ id, accountId, createdMs, isActive, userName, service }: Acce
 async function bucketJson(buckets: Buckets, bucket: Bucket) {
   const { name, owner, createdMs, location, versioning } = bucket
   return { name, owner, createdMs, location, versioning, usage: await buckets.usage(bucket) }
+}
+
+async function explainLifecycle({ lifecycle }: Services, name: string, key: string) {
+  const { versions, ...explained } = await lifecycle.explain(parseBucketName(name), objectKeyOfText(key))
+  return {
+    ...explained,
+    versions: versions.map(({ rules, ...version }) => ({
+      ...version,
+      rules: rules.map(({ ruleId, when }) => ({
+        ruleId,
+        ...(typeof when === "number" ? { dueMs: when } : { whyNot: when }),
+      })),
+    })),
+  }
 }
 
 function pageSize(query: ReadonlyMap<string, string>): number {
@@ -197,6 +211,27 @@ export const OPERATIONS: readonly Operation[] = [
     request: undefined,
     response: { status: 200, schema: schema.BUCKET },
     run: async ({ buckets }, { target }) => bucketJson(buckets, await buckets.open(parseBucketName(target))),
+  },
+  {
+    id: "explainLifecycle",
+    method: "GET",
+    path: "/v1/buckets/{name}/lifecycle/explain",
+    summary: "Explains what the lifecycle rules of a bucket do to the versions of a key, when, or why not.",
+    parameters: [{ name: "key", description: "of the object" }],
+    request: undefined,
+    response: { status: 200, schema: schema.LIFECYCLE_EXPLANATION },
+    run: (services, { target, query }) => explainLifecycle(services, target, query.get("key") ?? ""),
+  },
+  {
+    id: "previewLifecycle",
+    method: "GET",
+    path: "/v1/buckets/{name}/lifecycle/preview",
+    summary:
+      "Returns what the next pass of lifecycle would remove from a bucket, by rule. It reads all rows of the bucket.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.LIFECYCLE_PREVIEW },
+    run: ({ lifecycle }, { target }) => lifecycle.preview(parseBucketName(target)),
   },
   {
     id: "deleteBucket",

@@ -146,3 +146,47 @@ export const KEYS = z.object({ keys: z.array(KEY) }).meta({ id: "Keys" })
 export const BUCKETS = z
   .object({ buckets: z.array(BUCKET), next: z.string().optional().describe("`after` of the next page") })
   .meta({ id: "Buckets" })
+
+const WHY_NOT = z.enum(["disabled", "prefix", "size", "tags", "noAction", "hidesVersions", "newerKept"])
+const ACTION = z.enum(["hide", "removeVersion", "removeMarker"]).describe("hide: a delete marker is put over an object")
+
+export const LIFECYCLE_EXPLANATION = z
+  .object({
+    hasRules: z.boolean().describe("the bucket has lifecycle rules"),
+    nowMs: timestamp.describe("the time by which rules are judged"),
+    versions: z.array(
+      z.object({
+        versionId: z.string(),
+        isLatest: z.boolean(),
+        isMarker: z.boolean(),
+        sizeBytes: count,
+        modifiedMs: timestamp,
+        isLocked: z.boolean().describe("object lock keeps the version, whatever rules say"),
+        next: z
+          .object({ ruleId: z.string(), dueMs: timestamp, action: ACTION })
+          .optional()
+          .describe("what happens first; absent: nothing, as things are"),
+        rules: z.array(z.object({ ruleId: z.string(), dueMs: timestamp.optional(), whyNot: WHY_NOT.optional() })),
+      }),
+    ),
+    hasMore: z.boolean().describe("the key has more versions than are shown"),
+  })
+  .meta({ id: "LifecycleExplanation" })
+
+export const LIFECYCLE_PREVIEW = z
+  .object({
+    hasRules: z.boolean().describe("the bucket has lifecycle rules"),
+    atMs: timestamp.describe("when the next pass begins"),
+    rules: z.array(
+      z.object({
+        ruleId: z.string(),
+        hidden: count.describe("objects that get a delete marker"),
+        versions: count.describe("versions that are removed"),
+        markers: count.describe("delete markers that are removed"),
+        bytes: count.describe("of removed versions and hidden objects"),
+        examples: z.array(z.object({ key: z.string(), versionId: z.string(), action: ACTION })),
+      }),
+    ),
+    locked: count.describe("versions that are due, and kept by object lock"),
+  })
+  .meta({ id: "LifecyclePreview" })

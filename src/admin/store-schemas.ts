@@ -102,6 +102,18 @@ const SCRUB = z
     damagesFound: count.describe("since the start of the process"),
   })
   .meta({ id: "Scrub" })
+const LIFECYCLE = z
+  .object({
+    buckets: count.describe("with lifecycle rules"),
+    unfinished: count.describe("buckets, and the multipart uploads, that the pass of the day is not through with"),
+    lastPassEndedMs: timestamp.optional().describe("absent before the first pass has ended"),
+    abandonedUploadDays: count.describe("after which multipart uploads are removed without a rule; 0: never"),
+    daySeconds: count.describe("of lifecycle rules: 86,400 unless they are tried out"),
+    removed: z
+      .object({ versions: count, bytes: count, hidden: count, markers: count, uploads: count })
+      .describe("since the start of the process; hidden: objects that got a delete marker"),
+  })
+  .meta({ id: "Lifecycle" })
 export const SCRUBS = z.object({ scrub: z.array(SCRUB) }).meta({ id: "Scrubs" })
 export const START_SCRUB = z
   .strictObject({ device: id.optional().describe("all devices if absent") })
@@ -299,6 +311,7 @@ export const STATUS = z
     reencoding: PROGRESS.optional().describe("present while blocks are re-encoded from one policy to another"),
     repair: REPAIR.optional(),
     scrub: z.array(SCRUB).optional(),
+    lifecycle: LIFECYCLE.optional(),
     jobs: z.array(JOB),
     queues: z.array(QUEUE),
   })

@@ -8,6 +8,7 @@ import { requireLockedNames } from "../base/locked-names.js"
 import { fail } from "../base/failures.js"
 import { parseAccountId, parseAccessKeyId, parseBucketId, parseDeviceId, parseStoreId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber, BucketName } from "../base/ids.js"
+import { NULL_VERSION } from "../format/version-id.js"
 import { accountNumberOf } from "../format/account-number.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import type {
@@ -38,6 +39,19 @@ const RECONCILING: AdminStore["reconciling"] = {
   entries: () => ({ entries: [] }),
 }
 
+const EXPLAINED = {
+  ...{ versionId: NULL_VERSION, isLatest: true, isMarker: false, sizeBytes: 5, modifiedMs: 1, isLocked: false },
+  next: { ruleId: "thirty days", dueMs: 2_592_000_000, action: "removeVersion" },
+  rules: [
+    { ruleId: "thirty days", when: 2_592_000_000 },
+    { ruleId: "other", when: "prefix" },
+  ],
+} as const
+const PREVIEWED = {
+  ...{ ruleId: "thirty days", hidden: 0, versions: 2, markers: 0, bytes: 10 },
+  examples: [{ key: "logs/1", versionId: NULL_VERSION, action: "removeVersion" }],
+} as const
+
 export class FakeStore implements Accounts {
   readonly touched: string[] = []
   readonly accounts = new Map<AccountId, Account>([
@@ -56,7 +70,26 @@ export class FakeStore implements Accounts {
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
     const { buckets, status, operations: store, conversion, denials, documents } = this
-    return { accounts: this, buckets, status, store, conversion, reconciling: RECONCILING, denials, documents }
+    const { lifecycle } = this
+    return {
+      accounts: this,
+      buckets,
+      lifecycle,
+      status,
+      store,
+      conversion,
+      reconciling: RECONCILING,
+      denials,
+      documents,
+    }
+  }
+
+  readonly lifecycle: AdminStore["lifecycle"] = {
+    explain: async (_, key) => {
+      if (key !== "logs/1") throw fail("noSuchKey")
+      return { hasRules: true, nowMs: NOW_MS, versions: [EXPLAINED], hasMore: false }
+    },
+    preview: async () => ({ hasRules: true, atMs: NOW_MS, rules: [PREVIEWED], locked: 1 }),
   }
 
   readonly conversion: StoreConversion = {
@@ -343,6 +376,10 @@ export const REPORT: StoreReport = {
   ],
   layout: { version: 2, width: 1, transition: { fromVersion: 1, progress: PROGRESS } },
   repair: REPAIR,
+  lifecycle: {
+    ...{ buckets: 2, unfinished: 0, lastPassEndedMs: 6, abandonedUploadDays: 7, daySeconds: 86_400 },
+    removed: { versions: 1, bytes: 5, hidden: 2, markers: 3, uploads: 4 },
+  },
   scrub: [
     {
       device: DEVICE,

@@ -1,9 +1,12 @@
 /** Commands over the admin API for the contents of a store: accounts, keys, buckets. */
 import type { z } from "zod"
 import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS, type KEY } from "../admin/index.js"
+import { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "../admin/index.js"
+import { fail } from "../base/failures.js"
 import type { AdminClient } from "../client/index.js"
 import { checked } from "./checked.js"
 import type { CliIo } from "./io.js"
+import { explanationText, previewText } from "./lifecycle-text.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 import { printable, sizeText, tableText, timeText } from "./text.js"
@@ -120,6 +123,22 @@ export class AdminCommands {
       ["uploads", `${usage.uploads} in progress`],
     ]
     await this.#answer(bucket, tableText(["bucket", bucket.name], rows))
+  }
+
+  /** `place`: BUCKET/KEY. */
+  async explainLifecycle(place: string): Promise<void> {
+    const slash = place.indexOf("/")
+    const [bucket, key] = slash < 0 ? [place, ""] : [place.slice(0, slash), place.slice(slash + 1)]
+    if (bucket === "" || key === "") throw fail("invalidArgument", { message: "name the object as BUCKET/KEY" })
+    const path = `/v1/buckets/${encodeURIComponent(bucket)}/lifecycle/explain`
+    const explained = checked(LIFECYCLE_EXPLANATION, await this.#with(client => client.get(path, { key })))
+    await this.#answer(explained, explanationText(explained))
+  }
+
+  async previewLifecycle(bucket: string): Promise<void> {
+    const path = `/v1/buckets/${encodeURIComponent(bucket)}/lifecycle/preview`
+    const preview = checked(LIFECYCLE_PREVIEW, await this.#with(client => client.get(path)))
+    await this.#answer(preview, previewText(preview))
   }
 
   async removeBucket(name: string): Promise<void> {

@@ -91,6 +91,20 @@ function addBucketCommands(program: Command, admin: (options: AdminCommandOption
     .action((name: string, options: AdminCommandOptions) => admin(options).removeBucket(name))
 }
 
+function addLifecycleCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
+  const lifecycle = group(program, "lifecycle").description("lifecycle rules of buckets: what they remove, and when")
+  withStore(lifecycle.command("explain"))
+    .description("what the rules do to each version of an object: which rule, when, or why not")
+    .argument("<BUCKET/KEY>")
+    .action((place: string, options: AdminCommandOptions) => admin(options).explainLifecycle(place))
+  withStore(lifecycle.command("preview"))
+    .description(
+      "objects and bytes that each rule removes in the next pass, with examples; reads all rows of the bucket",
+    )
+    .argument("<BUCKET>")
+    .action((bucket: string, options: AdminCommandOptions) => admin(options).previewLifecycle(bucket))
+}
+
 function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("env"))
     .description(`the root credentials as shell exports: eval "$(hayloft env)"`)
@@ -162,6 +176,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addBenchCommand(program, io, signal)
   addObjectCommands(program, io, signal)
   addBucketCommands(program, admin)
+  addLifecycleCommands(program, admin)
   addAccountCommands(program, admin)
   addKeyCommands(program, io, admin)
   return program

@@ -19,6 +19,7 @@ const LABEL_CELLS = 12
 /** The number of riskiest partitions shown; `--json` has more. */
 const PARTITIONS_SHOWN = 5
 
+const DAY_SECONDS = 86_400
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 const line = (label: string, text: string): string => `${label.padEnd(LABEL_CELLS)}${text}`
 
@@ -113,6 +114,20 @@ function levelsText({ levels }: Status["safety"]): string {
     .join("; ")
 }
 
+function lifecycleText(lifecycle: NonNullable<Status["lifecycle"]>, nowMs: number): string {
+  const { buckets, unfinished, lastPassEndedMs, abandonedUploadDays, daySeconds } = lifecycle
+  const passes = [
+    ...(unfinished > 0 ? [`${unfinished} under way`] : []),
+    ...(lastPassEndedMs === undefined ? [] : [`last pass ${ageText(lastPassEndedMs, nowMs)}`]),
+  ]
+  const uploads =
+    abandonedUploadDays === 0
+      ? "abandoned uploads stay"
+      : `uploads are removed after ${plural(abandonedUploadDays, "day")} without a rule`
+  const days = daySeconds === DAY_SECONDS ? [] : [`a day of rules lasts ${daySeconds} s`]
+  return [`${plural(buckets, "bucket")} with rules`, ...passes, uploads, ...days].join("; ")
+}
+
 /** Lines of work in progress. */
 function workLines(status: Status, nowMs: number): string[] {
   const { repair, layout, reencoding, scrub } = status
@@ -135,6 +150,7 @@ function workLines(status: Status, nowMs: number): string[] {
             `${running.length} of ${plural(scrub.length, "device")} active; oldest verified ${ageText(oldestMs, nowMs)}`,
           ),
         ]),
+    ...(status.lifecycle === undefined ? [] : [line("lifecycle", lifecycleText(status.lifecycle, nowMs))]),
     ...status.jobs.flatMap(({ name, state, lastError }) =>
       state === "failed" ? [line("job", `${name} fails: ${printable(lastError ?? "")}`)] : [],
     ),

@@ -165,6 +165,10 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     metaCopies,
     blockBytes: optional("blockSize", parseBlockSize),
     scrubDays: required("scrubDays", sources, (text, where) => parseCount(text, where, { min: 1, max: 3650 })),
+    abandonedUploadDays: required("abandonedUploadDays", sources, (text, where) =>
+      parseCount(text, where, { min: 0, max: 3650 }),
+    ),
+    lifecycleDayMs: optional("lifecycleDay", (text, where) => 1000 * parseCount(text, where, { min: 1, max: 86_400 })),
     refuseSingleCopy: switchOf("refuseSingleCopy"),
     moveBytesPerSecondMax:
       MIB * required("moveRate", sources, (text, where) => parseCount(text, where, { min: 1, max: 1_000_000 })),

@@ -51,6 +51,10 @@ export interface ServeConfig {
   readonly blockBytes: number | undefined
   /** Period in days in which all stored data is verified once. */
   readonly scrubDays: number
+  /** Multipart uploads are removed so many days after they began, unless a lifecycle rule says otherwise; 0: never. */
+  readonly abandonedUploadDays: number
+  /** How long a day of lifecycle rules is, for trying them out; undefined: a day. */
+  readonly lifecycleDayMs: number | undefined
   /** Writes that would have only one copy although the store has more devices fail with 503. */
   readonly refuseSingleCopy: boolean
   /** Upper bound for writes of moving shards and re-encoding objects together. */
@@ -204,6 +208,20 @@ export const SETTINGS = {
     "N",
     "30",
     "period in days in which all stored data is read and verified once, at low priority",
+  ),
+  abandonedUploadDays: setting(
+    "--abandoned-upload-days",
+    "HAYLOFT_ABANDONED_UPLOAD_DAYS",
+    "N",
+    "7",
+    "multipart uploads are removed so many days after they began, unless a lifecycle rule of their bucket says otherwise; 0: never",
+  ),
+  lifecycleDay: setting(
+    "--lifecycle-day",
+    "HAYLOFT_LIFECYCLE_DAY",
+    "SECONDS",
+    undefined,
+    "how long a day of lifecycle rules is, for trying them out: data is removed early (default: a day, which ends at midnight UTC)",
   ),
   refuseSingleCopy: {
     ...setting(

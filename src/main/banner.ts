@@ -77,6 +77,12 @@ export async function warningsOf(
   if (!config.tls && !isLoopback(config.adminListen)) {
     warnings.push(`the admin port listens on ${config.adminListen.host} without TLS: its token can be read in transit`)
   }
+  if (config.lifecycleDayMs !== undefined) {
+    const seconds = config.lifecycleDayMs / 1000
+    warnings.push(
+      `a day of lifecycle rules lasts ${seconds} s: objects are removed early; this is for trying rules out`,
+    )
+  }
   warnings.push(...store.notes)
   for (const { id, pathHint, state } of store.record.devices) {
     if (state === "offline") warnings.push(`missing: device ${id}, last at ${pathHint}`)

@@ -260,6 +260,7 @@ const settingsOf = (
   refuseSingleCopy: config.refuseSingleCopy,
   metadataBackupEveryMs: config.metadataBackupEveryMs,
   moveBytesPerSecondMax: config.moveBytesPerSecondMax,
+  lifecycle: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },
 })
 
 /** Devices of this node that are not open; those that are return with it. */
@@ -349,6 +350,7 @@ function sourcesOf(
     reencode: engine.services.reencode,
     integrityAudit: engine.services.integrityAudit,
     orphans: engine.services.orphans,
+    lifecycle: engine.services.lifecycle,
     bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
   })
 }

@@ -122,7 +122,8 @@ export class StoreSession {
     const { accounts, services } = engine
     const { conversion } = host
     const { reconciling } = this.running
-    const shown = { accounts, buckets: services.buckets, status, store: operations, denials, conversion, reconciling }
+    const { buckets, lifecycleInspection: lifecycle } = services
+    const shown = { accounts, buckets, lifecycle, status, store: operations, denials, conversion, reconciling }
     const api = new AdminApi(
       { ...shown, documents: new FolderDocuments() },
       {
@@ -148,6 +149,7 @@ export class StoreSession {
       ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, newBuckets: config },
       ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
       hash: (plan, bytes) => compute.hash(plan, bytes),
+      lifecycleDays: services.lifecycle.days,
     })
     return new PortRouter(this.iam, handler)
   }

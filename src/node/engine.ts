@@ -19,7 +19,8 @@ import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLim
 import type { ControlReplica, ControlRecord } from "../format/control-record.js"
 import { soleProcess, type Halt } from "../metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
-import { createServices, type AbortedWaits, type RedundancySource, type Services } from "../object/index.js"
+import { createServices } from "../object/index.js"
+import type { AbortedWaits, LifecycleSettings, RedundancySource, Services } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { slabBytesOf, type Compute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -82,6 +83,8 @@ export interface EngineSettings {
   readonly moveBytesPerSecondMax?: number
   /** Shorter in simulation. */
   readonly abortedWaits?: AbortedWaits
+  /** `LIFECYCLE_SETTINGS` if absent. */
+  readonly lifecycle?: LifecycleSettings | undefined
 }
 
 /** Between this engine and the other nodes of its store. */
@@ -248,7 +251,7 @@ class EngineBuilder {
 
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
-    const { masterKey, root, node } = this.settings
+    const { masterKey, root, node, lifecycle, abortedWaits } = this.settings
     const { recordManager } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
@@ -271,7 +274,7 @@ class EngineBuilder {
         },
         redundancy: this.redundancy(),
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
-        abortedWaits: this.settings.abortedWaits,
+        ...{ abortedWaits, lifecycle },
         isShared: shared !== undefined,
         duringHalt: shared?.duringHalt,
         // Readers on other nodes are unknown here.

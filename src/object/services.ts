@@ -25,6 +25,7 @@ import { Reencode } from "./jobs/reencode.js"
 import type { UploadName } from "./queries/named-extents-core.js"
 import { Repair } from "./jobs/repair.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
+import { LifecycleInspection } from "./lifecycle/inspection.js"
 import { Lifecycle, LIFECYCLE_SETTINGS, type LifecycleSettings } from "./jobs/lifecycle.js"
 import { RateBound } from "./jobs/repair-rate-core.js"
 import { IntegrityAudit } from "./jobs/integrity-audit.js"
@@ -47,6 +48,7 @@ export interface Services extends ObjectServices {
   readonly integrityAudit: IntegrityAudit
   readonly orphans: Orphans
   readonly lifecycle: Lifecycle
+  readonly lifecycleInspection: LifecycleInspection
   /** Undefined if only this process opens the store. */
   readonly reconciliation: Reconciliation | undefined
 }
@@ -115,5 +117,6 @@ export function createServices(
     multipart,
     ...upkeep,
     lifecycle,
+    lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),
   }
 }

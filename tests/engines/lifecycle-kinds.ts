@@ -11,6 +11,7 @@ import {
   takeOverSlice,
   takeSlice,
 } from "../../src/object/lifecycle/pass-core.js"
+import { explainKey, previewVersions } from "../../src/object/lifecycle/inspection.js"
 import { dueUploads, dueVersions } from "../../src/object/lifecycle/walk-core.js"
 import { NOTHING_REMOVED } from "../../src/format/lifecycle-pass.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
@@ -121,5 +122,13 @@ export const LIFECYCLE_QUERIES: readonly PlayKind[] = [
     return dueVersions(bucketId, boundsOf(scene, rowsOfPass(bucketId)), timeOf(scene))
   }),
   queryKind("DueUploads", scene => dueUploads(boundsOf(scene, rowsOfPass(ALL_UPLOADS)), uploadTimeOf(scene))),
+  queryKind("ExplainKey", scene => {
+    const { bucketId, key } = scene.object()
+    return explainKey(bucketId, key, scene.pick(["never", "enabled"]), timeOf(scene))
+  }),
+  queryKind("PreviewVersions", scene => {
+    const bucketId = scene.bucketId()
+    return previewVersions(bucketId, "enabled", boundsOf(scene, rowsOfPass(bucketId)), timeOf(scene))
+  }),
   queryKind("LifecyclePasses", () => lifecyclePasses()),
 ]

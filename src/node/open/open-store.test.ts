@@ -30,6 +30,8 @@ const config: ServeConfig = {
     allowAcls: false,
     allowLocalIdentityProviders: false,
     scrubDays: 30,
+    abandonedUploadDays: 7,
+    lifecycleDayMs: undefined,
   },
   moveBytesPerSecondMax: 1e9,
   metadataBackupEveryMs: 3_600_000,

@@ -258,6 +258,29 @@ interface LayoutTransitionReport {
   readonly progress?: ProgressReport
 }
 
+/** Of this process, as far as it was shared with others. */
+interface LifecycleStatus {
+  /** Buckets with rules. */
+  readonly buckets: number
+  /** Buckets that today's pass is not through with, and the multipart uploads. */
+  readonly unfinished: number
+  /** By the store's clock; absent before the first pass has ended. */
+  readonly lastPassEndedMs?: number
+  /** Multipart uploads are removed so long after they began, if no rule says otherwise; 0: never. */
+  readonly abandonedUploadDays: number
+  /** Of rules; 86,400 unless rules are tried out. */
+  readonly daySeconds: number
+  /** By this process since it started. */
+  readonly removed: {
+    readonly versions: number
+    readonly bytes: number
+    /** Objects that got a delete marker. */
+    readonly hidden: number
+    readonly markers: number
+    readonly uploads: number
+  }
+}
+
 export interface StoreReport {
   readonly storeId: StoreId
   readonly version: string
@@ -285,6 +308,8 @@ export interface StoreReport {
   /** Absent if this process does no such work. */
   readonly repair?: RepairReport
   readonly scrub?: readonly ScrubReport[]
+  /** Absent if this process does no such work. */
+  readonly lifecycle?: LifecycleStatus
   readonly jobs: readonly JobReport[]
   /** Queues that belong to no device. */
   readonly queues: readonly QueueReport[]

@@ -18,6 +18,25 @@ export function registerStatus(metrics: Metrics, clock: Clock, status: StoreStat
   registerWork(metrics, clock, report)
   registerQueues(metrics, report)
   registerDatabase(metrics, report)
+  registerLifecycle(metrics, report)
+}
+
+function registerLifecycle(metrics: Metrics, report: ReadReport): void {
+  const removed = () => report().lifecycle?.removed
+  metrics.gauge("hayloft_lifecycle_removed", "What lifecycle rules have removed since the start, by kind", () => {
+    const { versions = 0, markers = 0, hidden = 0, uploads = 0 } = removed() ?? {}
+    return Object.entries({ versions, markers, hidden, uploads }).map(([kind, count]) => [{ kind }, count] as const)
+  })
+  metrics.gauge("hayloft_lifecycle_removed_bytes", "Bytes of versions that lifecycle rules have removed", () =>
+    rowOf(removed()?.bytes),
+  )
+  metrics.gauge("hayloft_lifecycle_passes_unfinished", "Buckets that the pass of the day is not through with", () =>
+    rowOf(report().lifecycle?.unfinished),
+  )
+  metrics.gauge("hayloft_lifecycle_last_pass_timestamp_seconds", "When the last pass of lifecycle ended", () => {
+    const endedMs = report().lifecycle?.lastPassEndedMs
+    return rowOf(endedMs === undefined ? undefined : endedMs / 1000)
+  })
 }
 
 /** Keeps the report until the synchronous scrape ends. */

@@ -11,6 +11,7 @@ import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
 import {
   hintOfKey,
+  type LifecycleReport,
   type LostObject,
   type OrphanReport,
   type ReencodeReport,
@@ -58,6 +59,7 @@ interface EngineView {
   readonly repair: { shardScan(): ShardScanReport; report(): RepairReport }
   readonly reencode: { report(): ReencodeReport }
   readonly orphans: { report(): OrphanReport }
+  readonly lifecycle: { report(): LifecycleReport }
   readonly integrityAudit: { report(): IntegrityAuditReport; objects(): readonly LostObject[] }
   /** Policies that buckets set for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
@@ -234,6 +236,7 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
     contents: () => contents.read(),
     repair: () => repairView(repair, integrityAudit, record().pausedWork.includes(REPAIR)),
     orphans: () => orphans.report(),
+    lifecycle: () => engine.lifecycle.report(),
     scrub: () => devices().map(({ tending }) => scrubView(tending.scrub.view, record().pausedWork.includes("scrub"))),
     reencoding: () => reencodingView(reencode, record().pausedWork.includes(REENCODE)),
   }

@@ -13,6 +13,7 @@ import type { StoreId } from "../../base/ids.js"
 import { textOfPolicy, tolerance } from "../../base/policy.js"
 import { layoutOf, SafetyEvaluator, type Safety } from "../../cluster/index.js"
 import type { BackgroundService } from "../../life/index.js"
+import type { LifecycleReport } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { databaseReport } from "./database-core.js"
@@ -187,7 +188,17 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   }
 
   report(): StoreReport {
-    const { record: recordOf, devices, offlineReason, jobs, queues, repair, scrub, reencoding } = this.sources
+    const {
+      record: recordOf,
+      devices,
+      offlineReason,
+      jobs,
+      queues,
+      repair,
+      scrub,
+      reencoding,
+      lifecycle,
+    } = this.sources
     const record = recordOf()
     const repairing = repair()
     const scrubbing = scrub()
@@ -212,6 +223,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(scrubbing === undefined
         ? {}
         : { scrub: scrubbing.map(view => this.withProgress(`scrub ${view.device}`, view)) }),
+      ...(lifecycle === undefined ? {} : { lifecycle: lifecycleStatus(lifecycle()) }),
       jobs: jobs(),
       queues: queues(),
     }
@@ -230,6 +242,11 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     return { version: layout.version, width, transition: { fromVersion: previousLayout.version, ...progress } }
   }
 }
+
+const lifecycleStatus = ({ buckets, unfinished, lastEndedMs, abandonedDays, dayMs, removed }: LifecycleReport) => ({
+  ...{ buckets, unfinished, abandonedUploadDays: abandonedDays, daySeconds: dayMs / 1000, removed },
+  ...(lastEndedMs !== undefined && { lastPassEndedMs: lastEndedMs }),
+})
 
 const stoppedOrphans = (blocks: number, max: number): string =>
   `no object names ${blocks} blocks or more (limit ${max}), so they are kept: metadata may be lost. ` +

@@ -53,7 +53,7 @@ export interface LifecycleSettings extends LifecycleDays, AbandonedAfter {}
 
 export const LIFECYCLE_SETTINGS: LifecycleSettings = { ...REAL_DAYS, abandonedDays: 7 }
 
-interface LifecycleReport {
+export interface LifecycleReport {
   readonly abandonedDays: number
   readonly dayMs: number
   /** By this process since it began. */
@@ -91,6 +91,10 @@ export class Lifecycle implements Job {
     private readonly seams: LifecycleSeams,
     private readonly settings: LifecycleSettings,
   ) {}
+
+  get days(): LifecycleDays {
+    return this.settings
+  }
 
   progress(): string {
     const { versions, hidden, markers, uploads } = this.removed

@@ -81,7 +81,7 @@ type WhyNot =
   | "newerKept"
 
 /** The time at which a rule acts, or why it never does. */
-type When = number | WhyNot
+export type When = number | WhyNot
 
 /** Some days after a moment, at the next midnight. */
 export const dueAfter = (fromMs: number, days: number, { dayMs }: LifecycleDays): number =>

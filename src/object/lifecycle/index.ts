@@ -1,4 +1,5 @@
 /** Lifecycle: rules of buckets, and when they act. */
+export type { LifecycleInspection } from "./inspection.js"
 export { abortDueOf, compileRules, expiryOf, REAL_DAYS, type CompiledRules, type LifecycleDays } from "./due-core.js"
 export {
   decodeLifecycleRules,

@@ -35,7 +35,7 @@ export interface LifecycleTime extends LifecycleDays {
 }
 
 /** Rows from `start` to before `end`; at most `rowsMax` of them, and `dueMax` keys or uploads that are due. */
-interface SliceBounds {
+export interface SliceBounds {
   readonly start: RowKey
   readonly end: RowKey
   readonly rowsMax: number
@@ -131,7 +131,7 @@ const FIRST: NewerVersions = { sinceMs: undefined, newer: 0 }
  * Calls `visit` with each version and its facts, until it returns false. Returns the row at which the next slice begins;
  * undefined: there is none.
  */
-function walkVersions(
+export function walkVersions(
   view: RowView,
   { start, end, rowsMax }: Omit<SliceBounds, "dueMax">,
   newerMax: number,

@@ -1,0 +1,120 @@
+/** What `explain` and `preview` say agrees with what the pass does. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "../../base/failures.js"
+import { objectKeyOfText, parseBucketName } from "../../base/ids.js"
+import { encodeLifecycleRules, type LifecycleRule } from "../../format/lifecycle-rules.js"
+import { setBucketLock, setSetting, setVersioning } from "../commands/bucket-commands-core.js"
+import { newBucket, putOf, randomOf, type Scene } from "../commands/testing-bucket.js"
+import { putVersion, removeLatest } from "../commands/version-commands-core.js"
+import { REAL_DAYS } from "./due-core.js"
+import { LifecycleInspection } from "./inspection.js"
+
+const { dayMs } = REAL_DAYS
+/** Of the engine in memory. */
+const PUT_MS = 1_700_000_000_000
+const NAME = parseBucketName("bucket")
+
+const RULES: readonly LifecycleRule[] = [
+  { id: "week", isEnabled: true, filter: { form: "filter", prefix: "logs/" }, expiration: { days: 7 } },
+  { id: "old", isEnabled: true, filter: { form: "filter" }, noncurrent: { days: 2, newerKept: 1 } },
+  { id: "off", isEnabled: false, filter: { form: "filter" }, expiration: { days: 1 } },
+]
+
+async function world(rules: readonly LifecycleRule[] = RULES) {
+  const scene = await newBucket()
+  const { metadata, bucketId } = scene
+  await metadata.run(setVersioning(bucketId, "enabled"))
+  const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules })
+  if (rules.length > 0) await metadata.run(setSetting(bucketId, "lifecycle", document))
+  const inspect = (days: number) => new LifecycleInspection(metadata, () => ({ nowMs: PUT_MS + days * dayMs, dayMs }))
+  return { ...scene, inspect }
+}
+
+let puts = 0
+async function put(scene: Scene, key: string, change: Parameters<typeof putOf>[2] = {}): Promise<void> {
+  puts += 1
+  const put = putOf(scene, puts, { random: randomOf(puts & 0xff), ...change })
+  await scene.metadata.run(putVersion({ ...put, key: objectKeyOfText(key) }))
+}
+
+test("each version of a key is explained, newest first", async () => {
+  const scene = await world()
+  for (let version = 0; version < 3; version += 1) await put(scene, "logs/1")
+  const { versions, hasRules, hasMore } = await scene.inspect(4).explain(NAME, objectKeyOfText("logs/1"))
+  assert.deepEqual([hasRules, hasMore], [true, false])
+  assert.deepEqual(
+    versions.map(({ isLatest, next }) => [isLatest, next?.ruleId, next?.action]),
+    [
+      [true, "week", "hide"],
+      [false, undefined, undefined],
+      [false, "old", "removeVersion"],
+    ],
+  )
+  assert.deepEqual(
+    versions[1]?.rules.map(({ when }) => when),
+    ["noAction", "newerKept", "disabled"],
+  )
+  const other = await world()
+  await put(other, "other")
+  const explained = await other.inspect(4).explain(NAME, objectKeyOfText("other"))
+  assert.deepEqual(explained.versions[0]?.rules[0], { ruleId: "week", when: "prefix" })
+})
+
+test("a preview counts what the next pass removes, by rule", async () => {
+  const scene = await world()
+  for (let key = 0; key < 12; key += 1) {
+    await put(scene, `logs/${key}`)
+    await put(scene, `logs/${key}`)
+    await put(scene, `logs/${key}`)
+  }
+  await put(scene, "other")
+  const early = await scene.inspect(1).preview(NAME)
+  assert.deepEqual(
+    early.rules.map(({ hidden, versions }) => hidden + versions),
+    [0, 0, 0],
+  )
+  const { rules, locked } = await scene.inspect(9).preview(NAME)
+  const [week, old] = rules
+  assert.deepEqual([week?.ruleId, week?.hidden, week?.versions, week?.bytes], ["week", 12, 0, 1200])
+  assert.deepEqual([old?.ruleId, old?.hidden, old?.versions, old?.bytes], ["old", 0, 12, 1200])
+  assert.equal(old?.examples.length, 5)
+  assert.equal(locked, 0)
+})
+
+test("locked versions are counted apart, and a delete marker is told from versions", async () => {
+  const scene = await world([
+    { id: "old", isEnabled: true, filter: { form: "filter" }, noncurrent: { days: 2 } },
+    { id: "markers", isEnabled: true, filter: { form: "filter" }, expiration: { expiredMarkers: true } },
+  ])
+  const { metadata, bucketId } = scene
+  await metadata.run(setBucketLock(bucketId, undefined))
+  await put(scene, "kept", { lock: { retention: undefined, legalHold: true } })
+  await put(scene, "kept")
+  await metadata.run(removeLatest({ bucketId, key: objectKeyOfText("gone"), conditions: {}, random: randomOf(1) }))
+  const { rules, locked } = await scene.inspect(9).preview(NAME)
+  assert.equal(locked, 1)
+  assert.deepEqual(
+    rules.map(({ versions, markers }) => [versions, markers]),
+    [
+      [0, 0],
+      [0, 1],
+    ],
+  )
+  const { versions } = await scene.inspect(9).explain(NAME, objectKeyOfText("kept"))
+  assert.deepEqual(
+    versions.map(({ isLocked }) => isLocked),
+    [false, true],
+  )
+})
+
+test("a bucket without rules, an unknown bucket and an unknown key", async () => {
+  const scene = await world([])
+  await put(scene, "a")
+  const inspection = scene.inspect(9)
+  assert.equal((await inspection.preview(NAME)).hasRules, false)
+  const { hasRules, versions } = await inspection.explain(NAME, objectKeyOfText("a"))
+  assert.deepEqual([hasRules, versions[0]?.next, versions[0]?.rules], [false, undefined, []])
+  await assert.rejects(inspection.preview(parseBucketName("other")), error => isFailure(error, "noSuchBucket"))
+  await assert.rejects(inspection.explain(NAME, objectKeyOfText("b")), error => isFailure(error, "noSuchKey"))
+})
