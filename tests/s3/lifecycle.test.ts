@@ -13,6 +13,8 @@ import { Client } from "../../conformance/client.js"
 import { md5Base64 } from "../../conformance/checksums.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { text } from "../../conformance/xml.js"
+import { fail } from "../../src/base/failures.js"
+import type { ObjectServices } from "../../src/object/contract.js"
 import { ROOT } from "../harness/server.js"
 import { OWNER, serveModel } from "./over-model.js"
 import { Spy } from "./spy.js"
@@ -128,6 +130,27 @@ test("the ids that rules get are not those of another bucket", async () => {
     }
     assert.match(ids[0] ?? "", /^[\w+/]{48}$/)
     assert.notEqual(ids[0], ids[1])
+  })
+})
+
+test("a copy that was made is answered as such, also if it cannot be read again for its header", async () => {
+  const services = (model: ObjectServices): ObjectServices => ({
+    ...model,
+    objects: new Proxy(model.objects, {
+      get: (target, name) => {
+        if (name === "get") return () => Promise.reject(fail("tooManyInFlight"))
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === "function" ? (value.bind(target) as unknown) : value
+      },
+    }),
+  })
+  await withClient({ services }, async (client, put) => {
+    await client.call("PUT", { bucket: "ruled" })
+    await put("ruled", expiring(1))
+    assert.equal((await client.call("PUT", { bucket: "ruled", key: "k" })).status, 200)
+    const headers = { "x-amz-copy-source": "/ruled/k" }
+    const copied = await client.call("PUT", { bucket: "ruled", key: "copy", headers })
+    assert.deepEqual([copied.status, copied.header("x-amz-expiration")], [200, undefined])
   })
 })
 

@@ -1,6 +1,7 @@
 /** Lifecycle rules as XML: what is put comes back, and what S3 refuses is refused with its errors. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { fc } from "../../base/testing-properties.js"
 import { isFailure, type FailureKind } from "../../base/failures.js"
 import { decodeLifecycleRules, encodeLifecycleRules } from "../../object/index.js"
 import { parseXmlRoot } from "../wire/xml-reader.js"
@@ -237,4 +238,60 @@ test("any damage to a document gives rules that come back, or a refusal", () => 
       attempt(Buffer.concat([bytes.subarray(0, at), Buffer.from(other), bytes.subarray(at + 1)]))
     }
   }
+})
+
+const element = (name: string, content: fc.Arbitrary<string>): fc.Arbitrary<string> =>
+  content.map(text => `<${name}>${text}</${name}>`)
+const among = (...parts: readonly fc.Arbitrary<string>[]): fc.Arbitrary<string> =>
+  fc.array(fc.oneof(...parts), { maxLength: 4 }).map(texts => texts.join(""))
+const count = fc.oneof(
+  fc.integer().map(String),
+  fc.constantFrom("1", "2147483647", "2147483648", "-0", "+1", "1e3", "0x1", " 7 ", "", "９", "9".repeat(400)),
+)
+const word = fc.oneof(fc.constantFrom("", "k", "logs/", "&#0;", "&amp;", "ü"), fc.stringMatching(/^[a-z/&<]{0,6}$/))
+const predicate = fc.oneof(
+  element("Prefix", word),
+  element("Tag", among(element("Key", word), element("Value", word))),
+  element("ObjectSizeGreaterThan", count),
+  element("ObjectSizeLessThan", count),
+)
+const when = fc.oneof(
+  element("Days", count),
+  element("Date", fc.oneof(count, fc.constantFrom("2030-01-01", "2030-01-01T00:00:00Z", "+275760-09-13T00:00:00Z"))),
+  element("ExpiredObjectDeleteMarker", fc.constantFrom("true", "false", "")),
+)
+const part = fc.oneof(
+  element("ID", word),
+  element("Status", fc.constantFrom("Enabled", "Disabled", "on")),
+  element("Filter", among(predicate, element("And", among(predicate)))),
+  element("Prefix", word),
+  element("Expiration", among(when)),
+  element(
+    "NoncurrentVersionExpiration",
+    among(element("NoncurrentDays", count), element("NewerNoncurrentVersions", count)),
+  ),
+  element("AbortIncompleteMultipartUpload", element("DaysAfterInitiation", count)),
+  element("Transition", among(when, element("StorageClass", fc.constantFrom("GLACIER", "x")))),
+)
+const REFUSALS: readonly FailureKind[] = ["malformedXml", "invalidArgument", "invalidRequest", "notImplemented"]
+
+test("any document gives rules that come back as they are stored, or a refusal", () => {
+  const usual = rule("<ID>usual</ID>", FILTER, ENABLED, EXPIRE)
+  const rules = fc.array(fc.oneof(element("Rule", among(part)), among(part), fc.constant(usual)), { maxLength: 3 })
+  let [accepted, refused] = [0, 0]
+  fc.assert(
+    fc.property(rules, parts => {
+      const given = parts.map(inside => (inside.startsWith("<Rule>") ? inside : rule(FILTER, ENABLED, EXPIRE, inside)))
+      try {
+        const first = shown(given.join(""))
+        assert.equal(shown(first), first)
+        accepted += 1
+      } catch (error) {
+        assert.ok(isFailure(error, ...REFUSALS), String(error))
+        refused += 1
+      }
+    }),
+    { numRuns: 2_000 },
+  )
+  assert.ok(accepted > 100 && refused > 100, `${accepted} accepted, ${refused} refused`)
 })
