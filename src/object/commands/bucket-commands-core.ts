@@ -12,6 +12,7 @@ import { LIFECYCLE_BYTES_MAX, SETTING_BYTES_MAX } from "../../base/limits.js"
 import type { Policy } from "../../base/policy.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
+import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import type { DefaultRetention } from "../../format/object-lock.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "../../format/row-key.js"
 import {
@@ -197,6 +198,8 @@ export const dropBucket = command<[bucketId: BucketId], void>({
       ["accountBuckets", accountBucketRowKey(bucket.owner, bucket.name)],
       ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
     ]
-    return { writes: deletionsOf(view, rows), counts: { bucketId, change: "drop" }, result: undefined }
+    const pass = ["lifecycle", lifecycleRowKey(bucketId)] as const
+    const writes = deletionsOf(view, view.ifPresent(...pass) === undefined ? rows : [...rows, pass])
+    return { writes, counts: { bucketId, change: "drop" }, result: undefined }
   },
 })

@@ -11,11 +11,12 @@ import { multipartIdOf } from "../../format/version-id.js"
 import { soleProcess, type Command } from "../../metadata/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
-import { setBucketLock, setSetting, setVersioning } from "../commands/bucket-commands-core.js"
+import { closeBucket, dropBucket, setBucketLock, setSetting, setVersioning } from "../commands/bucket-commands-core.js"
 import { createUpload, sealUpload } from "../commands/multipart-commands-core.js"
 import { ALL_ROWS, newBucket, putOf, randomOf, type Scene } from "../commands/testing-bucket.js"
 import { putVersion, removeLatest, removeVersion } from "../commands/version-commands-core.js"
 import { REAL_DAYS } from "../lifecycle/due-core.js"
+import { rowsOfPass, takeSlice } from "../lifecycle/pass-core.js"
 import { Lifecycle, LIFECYCLE_SETTINGS, type LifecycleSettings } from "./lifecycle.js"
 
 const DAY = REAL_DAYS.dayMs
@@ -348,6 +349,21 @@ test("a rule for uploads replaces the seven days, and an upload that is being co
   await world.pass()
   assert.equal(world.uploads, 0)
   assert.ok(world.scene.metadata.committed.get("lifecycle", lifecycleRowKey(ALL_UPLOADS)) !== undefined)
+})
+
+test("a removed bucket leaves no pass behind, also if a slice of it was just read", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  const { bucketId, metadata } = world.scene
+  const hasPass = () => metadata.committed.get("lifecycle", lifecycleRowKey(bucketId)) !== undefined
+  await world.pass()
+  assert.ok(hasPass())
+  world.decide(closeBucket(bucketId))
+  world.decide(dropBucket(bucketId))
+  assert.ok(!hasPass())
+  const time = { nowMs: world.nowMs, dayMs: DAY }
+  const { start } = rowsOfPass(bucketId)
+  assert.equal(world.decide(takeSlice({ bucketId, time, isTaken: true, start, end: undefined })), undefined)
+  assert.ok(!hasPass())
 })
 
 test("a bucket whose rules cannot be read is reported, and others are not held up", async () => {

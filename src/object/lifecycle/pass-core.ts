@@ -78,13 +78,15 @@ interface TakeSlice extends LifecycleSlice {
 
 /**
  * Moves the pass over a slice, if that is the next one: of the pass that is under way, or of a new one if the last was on
- * an earlier day. Undefined: another process was faster.
+ * an earlier day. Undefined: another process was faster, or the bucket is gone, and its row with it.
  */
 export const takeSlice = command<[take: TakeSlice], LifecyclePass | undefined>({
   name: "TakeSlice",
   grows: false,
   touches: ({ bucketId }) => [["lifecycle", lifecycleRowKey(bucketId)]],
   decide(view, { incarnations }, { bucketId, time, isTaken, start, end }) {
+    const isGone = bucketId !== ALL_UPLOADS && view.get("buckets", bucketRowKey(bucketId)) === undefined
+    if (isGone) return { writes: [], result: undefined }
     const before = presentPass(view, bucketId)
     const pass = isOver(before, time) ? beginningOf(bucketId, time.nowMs) : before
     if (pass?.next !== start || pass.taken.length >= TAKEN_MAX) return { writes: [], result: undefined }
