@@ -5,6 +5,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import type { S3Client } from "../client/index.js"
+import { createLockedBucket } from "../client/testing-store-process.js"
+import { RealClock } from "../seams/clock/real.js"
 import { runHayloft, withClient } from "./testing-process.js"
 
 const OBJECTS = 400
@@ -53,9 +55,10 @@ test("unreadable rows fail the requests that need them, are listed, and are give
   const root = await mkdtemp(join(tmpdir(), "hayloft-give-up-"))
   try {
     const data = join(root, "data")
-    await withClient([data], async client => {
+    await withClient([data], async (client, access) => {
       await client.createBucket("bucket")
       for (let i = 0; i < OBJECTS; i += 1) await put(client, nameOf(i), `text ${i}`)
+      await createLockedBucket(access, "ledger", new RealClock())
     })
     const unneeded = await runHayloft(["volume", "give-up", data, "--yes", "--confirm", "data"])
     assert.deepEqual([unneeded.code, /every row .* can be read/.test(unneeded.out.toString())], [0, true])
@@ -81,7 +84,10 @@ test("unreadable rows fail the requests that need them, are listed, and are give
     assert.equal(plan.code, 2)
     assert.match(plan.out.toString(), /\.table: \d+ rows?, .*current.*keys from .* to "object-\d+" of bucket \d/)
     assert.match(plan.error, /--confirm data/)
-    const done = await runHayloft(["volume", "give-up", data, "--yes", "--confirm", "data"])
+    const unnamed = await runHayloft(["volume", "give-up", data, "--yes", "--confirm", "data"])
+    assert.deepEqual([unnamed.code, /add --locked-buckets ledger/.test(unnamed.error)], [2, true])
+    const named = ["--confirm", "data", "--locked-buckets", "ledger"]
+    const done = await runHayloft(["volume", "give-up", data, "--yes", ...named])
     assert.equal(done.code, 0, done.error)
     assert.match(done.out.toString(), /gave up \d+ rows?; start the store/)
     assert.equal((await runHayloft(["volume", "fsck", data])).code, 0)

@@ -7,6 +7,7 @@
 import { basename } from "node:path"
 import { familyOfNumber, OBJECT_FAMILIES } from "../base/families.js"
 import type { Failure } from "../base/failures.js"
+import { lockedNamesOf, lockedNamesText, type LockedNames } from "../base/locked-names.js"
 import { rowKeyOf, type DeviceId } from "../base/ids.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { STORE_PREFIX_BYTES } from "../format/replica-incarnation.js"
@@ -22,12 +23,13 @@ import { printable } from "./text.js"
 const KEY_CHARACTERS_MAX = 60
 
 export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmOptions): Promise<void> {
-  const [{ TableStores }, { discardSource, readControlRecord }, { VOLUMES_SOURCE }, { foldersOf }] = await Promise.all([
-    import("../table/index.js"),
-    import("../device/index.js"),
-    import("../volume/index.js"),
-    import("../node/index.js"),
-  ])
+  const [{ TableStores }, { discardSource, readControlRecord }, { VOLUMES_SOURCE }, { foldersOf, lockedBucketsIn }] =
+    await Promise.all([
+      import("../table/index.js"),
+      import("../device/index.js"),
+      import("../volume/index.js"),
+      import("../node/index.js"),
+    ])
   await withStoppedFolder(io, folder, async ({ path, disk, deviceId }) => {
     refuseUnlessOnly(await readControlRecord(disk, path), deviceId, path)
     const { metadataStore } = foldersOf(path)
@@ -42,7 +44,10 @@ export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmO
         `every row of the metadata store in ${metadataStore} can be read\n`,
       )
     }
-    await confirm(io, options, planText(metadataStore, lost), { name: basename(path) })
+    const buckets = ofObjects(lost) ? await lockedBucketsIn(stores, disk, [{ metadataStore, deviceId }]) : []
+    const locked = lockedNamesOf(buckets.map(({ name }) => name))
+    const text = `${planText(metadataStore, lost)}${lockedText(locked)}`
+    await confirm(io, options, text, { name: basename(path), lockedBuckets: locked.listed })
     await stores.giveUpLostRows(metadataStore, host)
     const hasNeedles = lost.some(({ ranges }) => ranges.some(range => familiesOf(range).includes("needles")))
     // The volumes contain the needle index: the next start rebuilds it.
@@ -78,6 +83,17 @@ function planText(metadataStore: string, lost: readonly LostRows[]): string {
     "earlier state. All other rows stay. If you have a copy of these files, put it in their place instead.",
   ].join("\n")}\n`
 }
+
+/** Whether the rows may be those of versions, or of their bytes. */
+const ofObjects = (lost: readonly LostRows[]): boolean =>
+  lost.some(({ ranges }) =>
+    ranges.some(range => familiesOf(range).some(name => OBJECT_FAMILIES.some(family => family === name))),
+  )
+
+const lockedText = (locked: LockedNames): string =>
+  locked.listed.length === 0
+    ? ""
+    : `Versions may be among them that object lock protects, in these buckets: ${lockedNamesText(locked)}.\n`
 
 const rangeText = ({ fromKey, toKey }: LostRows["ranges"][number]): string =>
   `${familiesOf({ fromKey, toKey }).join(", ")}, keys from ${keyText(fromKey)} to ${keyText(toKey)}`

@@ -21,7 +21,7 @@ import type { CliIo } from "./io.js"
 import { addKeyCommands } from "./key-program.js"
 import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
-import { group, withJson, withStore } from "./options.js"
+import { group, withJson, withLocked, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { addRescueCommand } from "./rescue-command.js"
 import { addServeOptions, serveCommand } from "./serve-command.js"
@@ -129,7 +129,7 @@ function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): voi
     )
     .argument("<FOLDER>")
     .action((folder: string, options: OutputOptions) => rebuildIndexCommand(io, folder, options))
-  withJson(volume.command("give-up"))
+  withLocked(withJson(volume.command("give-up")))
     .description("remove unreadable rows from the only metadata replica, in a data folder whose store is stopped")
     .argument("<FOLDER>")
     .option("--yes", "carry out the plan without asking")

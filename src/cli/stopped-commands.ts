@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { isFailure } from "../base/failures.js"
+import { lockedNamesText, type LockedNames } from "../base/locked-names.js"
 import type { DeviceId } from "../base/ids.js"
 import type { ControlDevice } from "../format/control-record.js"
 import { RealClock } from "../seams/clock/real.js"
@@ -45,7 +46,7 @@ export class StoppedCommands {
       const { giveUpDevices } = await import("../node/index.js")
       const ids = texts.map(text => this.#find(stoppedStore, text))
       const change = giveUpDevices(stoppedStore.record, ids, stoppedStore.here, this.io.clock.wallMs())
-      await this.#change(options, change, () => stoppedStore.commit(change.record))
+      await this.#change(stoppedStore, options, change, () => stoppedStore.commit(change.record))
     })
   }
 
@@ -60,23 +61,40 @@ export class StoppedCommands {
         stoppedStore.here,
         this.io.clock.wallMs(),
       )
-      await this.#change(options, change, () => stoppedStore.commit(change.record, device))
+      await this.#change(stoppedStore, options, change, () => stoppedStore.commit(change.record, device))
     })
   }
 
   /** Shows the consequences of the change, asks, and makes it. */
-  async #change(options: LossOptions, change: StoppedChange, commit: () => Promise<void>): Promise<void> {
-    const { sentences, loss } = change
+  async #change(
+    store: StoppedStore,
+    options: LossOptions,
+    change: StoppedChange,
+    commit: () => Promise<void>,
+  ): Promise<void> {
+    const { loss } = change
     if (options.wait === true) throw new CliError("usage", "the store is stopped: omit --wait")
+    const locked = await this.#lockedAtRisk(store, change)
+    const sentences = [...change.sentences, ...lockedSentences(locked)]
     const consequences = loss === undefined ? sentences : [...sentences, `Loss: ${loss}.`]
     const text = `${consequences.join("\n")}\n`
     if (options.dryRun === true) return answer(this.io, options, { sentences, loss }, text)
     if (loss !== undefined && options.acceptLoss !== true) {
       throw new CliError("failed", `nothing was changed: ${loss}; to accept this, add --accept-loss`)
     }
-    await confirm(this.io, options, text)
+    await confirm(this.io, options, text, { lockedBuckets: locked.listed })
     await commit()
     await answer(this.io, options, { sentences, loss }, "done\n")
+  }
+
+  async #lockedAtRisk({ record, folders }: StoppedStore, { record: after, loss }: StoppedChange): Promise<LockedNames> {
+    const [{ foldersOf, lockedBucketsIn, stoppedLocksAtRisk }, { TableStores }] = await Promise.all([
+      import("../node/index.js"),
+      import("../table/index.js"),
+    ])
+    const places = folders.map(({ path, superblock: { deviceId } }) => ({ ...foldersOf(path), deviceId }))
+    const buckets = await lockedBucketsIn(new TableStores(), new RealDisk(), places)
+    return stoppedLocksAtRisk(buckets, { before: record, after }, loss !== undefined)
   }
 
   #find(store: StoppedStore, text: string): DeviceId {
@@ -106,3 +124,8 @@ export class StoppedCommands {
     }
   }
 }
+
+const lockedSentences = (locked: LockedNames): readonly string[] =>
+  locked.listed.length === 0
+    ? []
+    : [`Buckets with object lock would be less safe than they were promised to be: ${lockedNamesText(locked)}.`]

@@ -49,12 +49,16 @@ export const runHayloft = (args: readonly string[], options: RunOptions = {}): P
   runProcess(process.execPath, [...(options.nodeArgs ?? []), HAYLOFT_COMMAND, ...args], options)
 
 /** Runs a store over these folders, with a client of it, and stops the store. */
-export async function withClient<T>(dataFolders: readonly string[], use: (client: S3Client) => Promise<T>): Promise<T> {
+export async function withClient<T>(
+  dataFolders: readonly string[],
+  use: (client: S3Client, access: Awaited<ReturnType<StoreProcess["access"]>>) => Promise<T>,
+): Promise<T> {
   const clock = new RealClock()
   const store = await StoreProcess.start({ dataFolders }, clock)
-  const client = new S3Client(await store.access(), clock, new AbortController().signal)
+  const access = await store.access()
+  const client = new S3Client(access, clock, new AbortController().signal)
   try {
-    return await use(client)
+    return await use(client, access)
   } finally {
     client.close()
     await store.stop()

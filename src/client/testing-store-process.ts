@@ -9,11 +9,12 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
+import { assert } from "../base/assert.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { parseRuntimeFile, RUNTIME_FILE_NAME, type RuntimeFile } from "./credentials.js"
 import { HttpCaller } from "./http-caller.js"
 import { Unreachable } from "./remote.js"
-import type { S3Access } from "./signed-call.js"
+import { signedCall, type S3Access } from "./signed-call.js"
 
 const START_MS_MAX = 60_000
 const STOP_MS_MAX = 30_000
@@ -184,6 +185,22 @@ async function isReady(adminEndpoint: string): Promise<boolean> {
     return answer.status === 200
   } catch {
     return false
+  } finally {
+    caller.close()
+  }
+}
+
+/** Creates a bucket with object lock. */
+export async function createLockedBucket(access: S3Access, bucket: string, clock: Clock): Promise<void> {
+  const url = new URL(access.endpoint)
+  const caller = new HttpCaller(url, 1)
+  const headers = [["x-amz-bucket-object-lock-enabled", "true"]] as const
+  const { rawHeaders, ...call } = signedCall(access, url.host, { method: "PUT", bucket, headers }, clock.wallMs())
+  const signal = new AbortController().signal
+  const body = Buffer.alloc(0)
+  try {
+    const { status } = await caller.call({ ...call, rawHeaders: [...rawHeaders, "content-length", "0"], body, signal })
+    assert(status === 200, "a bucket with object lock is created")
   } finally {
     caller.close()
   }

@@ -124,6 +124,28 @@ test("a running store cannot be given up from another process, and neither can a
   })
 })
 
+test("a stopped store gives up disks that buckets with object lock count on only by the buckets' names", async () => {
+  await withMachine(4, async (machine, folders) => {
+    const server = await machine.start(folders)
+    const headers = { "x-amz-bucket-object-lock-enabled": "true" }
+    const made = await server.client().call("PUT", { bucket: "ledger", headers })
+    assert.equal(made.status, 200, made.text)
+    await machine.stop()
+    const left = folders.slice(0, 2)
+    for (const path of folders.slice(2)) await rename(path, `${path}.lost`)
+    const refusal = await machine.refused(folders)
+    assert.match(await machine.obey(refusal, "--dry-run"), /Buckets with object lock would be less safe .*: ledger\./)
+    await assert.rejects(machine.obey(refusal, "--yes"), /add --locked-buckets ledger/)
+    await assert.rejects(
+      machine.obey(refusal, "--yes", "--locked-buckets", "other"),
+      /requires --locked-buckets ledger/,
+    )
+    assert.match(await machine.refused(left), /devices of this store are missing/, "nothing was changed")
+    await machine.obey(refusal, "--yes", "--locked-buckets", "ledger")
+    await machine.start(left)
+  })
+})
+
 test("an empty folder in a lost disk's place is rebuilt, and then another disk may be lost", async () => {
   await withMachine(4, async (machine, folders) => {
     const store = new SmallStore(SIZES)

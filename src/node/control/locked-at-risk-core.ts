@@ -18,11 +18,37 @@ interface Records {
   readonly after: ControlRecord
 }
 
+/** Of a stopped store, which does not know how many shards its devices lack. */
+export const stoppedLocksAtRisk = (
+  locked: readonly LockedBucket[],
+  records: Records,
+  acceptsLoss: boolean,
+): LockedNames => namesAtRisk(locked, records, UNKNOWN_FACTS, acceptsLoss, ({ policy }) => policy)
+
+const UNKNOWN_FACTS: PreviewFacts = {
+  ...{ policies: [], lacking: new Map(), misplacedGroups: [], bytesPerSecond: 1 },
+  diskOf: id => id,
+}
+
 export function lockedAtRisk(
   change: StoreChange,
   locked: readonly LockedBucket[],
+  records: Records,
+  facts: PreviewFacts,
+): LockedNames {
+  const acceptsLoss = "acceptLoss" in change && change.acceptLoss
+  const policyAfter = ({ name, policy }: LockedBucket): Policy | undefined =>
+    change.kind === "setRedundancy" && change.bucket === name ? chosen(change.policy) : policy
+  return namesAtRisk(locked, records, facts, acceptsLoss, policyAfter)
+}
+
+function namesAtRisk(
+  locked: readonly LockedBucket[],
   { before, after }: Records,
   facts: PreviewFacts,
+  acceptsLoss: boolean,
+  /** The bucket's own policy. */
+  policyAfter: (bucket: LockedBucket) => Policy | undefined,
 ): LockedNames {
   // Few policies, and maybe many buckets.
   const known = new Map<string, boolean>()
@@ -32,9 +58,6 @@ export function lockedAtRisk(
     known.set(name, less)
     return less
   }
-  const acceptsLoss = "acceptLoss" in change && change.acceptLoss
-  const policyAfter = ({ name, policy }: LockedBucket): Policy | undefined =>
-    change.kind === "setRedundancy" && change.bucket === name ? chosen(change.policy) : policy
   const isAtRisk = (bucket: LockedBucket): boolean =>
     acceptsLoss || isLess(bucket.policy ?? before.policy, policyAfter(bucket) ?? after.policy)
   return lockedNamesOf(locked.filter(isAtRisk).map(({ name }) => name))
