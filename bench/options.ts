@@ -8,6 +8,7 @@ import { formsTheme } from "./themes/forms.js"
 import { BATCHES } from "./themes/batches.js"
 import { COMMANDS } from "./themes/commands.js"
 import { LARGE_CODED, LARGE_SINGLE } from "./themes/large-objects.js"
+import { LIFECYCLE } from "./themes/lifecycle.js"
 import { LISTINGS } from "./themes/listings.js"
 import { MEMORY } from "./themes/memory.js"
 import { SAFETY } from "./themes/safety.js"
@@ -40,6 +41,7 @@ export const ON_REQUEST: readonly string[] = [
   REMOTE_SHARDS.name,
   COMMANDS.name,
   NODES_OF_STORE.name,
+  LIFECYCLE.name,
   FORMS,
   DEVICES,
 ]
@@ -131,7 +133,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   )
   const [folders] = listOf(values["forms-on"] ?? "1", ["1", "6"]).map(Number)
   const forms = formsTheme({ folders: folders ?? 1, beside: values.beside })
-  const all = [...THEMES, NODE_CALLS, REMOTE_SHARDS, COMMANDS, NODES_OF_STORE, forms, ...devices]
+  const all = [...THEMES, NODE_CALLS, REMOTE_SHARDS, COMMANDS, NODES_OF_STORE, LIFECYCLE, forms, ...devices]
   const isRequested = ({ name, isOnRequest }: Theme) => requested?.includes(name) ?? (mode === "full" || !isOnRequest)
   const { rows = "" } = values
   return {

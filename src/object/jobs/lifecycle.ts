@@ -44,7 +44,7 @@ const LIFECYCLE_LIMITS = {
   /** Keys or uploads of one slice with something due; it ends before the next. */
   duePerSlice: 500,
   /** Commands that remove at the same time: they share commits. */
-  removalsAtOnce: 16,
+  removalsAtOnce: 64,
   /** With days up to this long, which are for trying rules out, the job looks every second. */
   shortDayMs: 3_600_000,
 } as const
