@@ -235,6 +235,20 @@ for (const [what, rules] of [
   })
 }
 
+test("the report shows a pass that is under way, and when the last one ended", async () => {
+  const world = await World.open([{ expiration: { days: 30 } }])
+  for (let key = 0; key < 4500; key += 1) world.put(`key ${key}`)
+  const job = world.job()
+  await job.step(never)
+  await job.step(never)
+  assert.equal(job.report().buckets, 1)
+  assert.ok(job.report().unfinished > 0)
+  assert.match(job.progress(), /passes under way/)
+  await world.pass(job)
+  const { unfinished, lastEndedMs } = job.report()
+  assert.deepEqual([unfinished, lastEndedMs], [0, world.nowMs])
+})
+
 test("one pass a day: what becomes due later waits for the next midnight", async () => {
   const world = await World.open([{ expiration: { dateMs: START } }])
   const job = await world.pass()

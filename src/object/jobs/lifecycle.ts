@@ -82,6 +82,8 @@ export class Lifecycle implements Job {
   readonly name = "lifecycle"
   private removed = NOTHING_REMOVED
   private passes: readonly PassOfBucket[] = []
+  /** When they were read. */
+  private readAt: LifecycleTime | undefined
   /** The bucket that this process is going over, and its pass as it left it. */
   private current: { readonly bucketId: BucketId; readonly pass: LifecyclePass } | undefined
   /** Buckets whose rows could not be read, and the day. */
@@ -109,9 +111,14 @@ export class Lifecycle implements Job {
       ...this.settings,
       removed: this.removed,
       buckets: this.passes.filter(({ bucketId }) => bucketId !== ALL_UPLOADS).length,
-      unfinished: this.passes.filter(({ pass }) => pass !== undefined && pass.endedMs === undefined).length,
+      unfinished: this.passes.filter(each => this.isUnfinished(each)).length,
       lastEndedMs: ends.length === 0 ? undefined : Math.max(...ends),
     }
+  }
+
+  /** Also a pass that is about to begin. */
+  private isUnfinished({ pass }: PassOfBucket): boolean {
+    return pass?.endedMs === undefined || (this.readAt !== undefined && isOver(pass, this.readAt))
   }
 
   /** The time by which rules are judged: both clocks may be ahead, so the earlier. Undefined: it is unknown. */
@@ -132,6 +139,7 @@ export class Lifecycle implements Job {
       if (pass.next !== undefined) return this.nextSlice(bucketId, pass, time, signal)
     }
     this.passes = await this.seams.metadata.ask(lifecyclePasses())
+    this.readAt = time
     const readable = this.passes.filter(({ bucketId }) => this.unreadable.get(bucketId) !== day)
     const left = readable.find(pass => pass.left.length > 0)
     const [slice] = left?.left ?? []
