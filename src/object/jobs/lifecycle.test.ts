@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
+import { fail, isFailure } from "../../base/failures.js"
 import { objectKeyOfText, parseIncarnation, parsePosition, type ObjectKey } from "../../base/ids.js"
 import { encodeLifecycleRules, type LifecycleRule } from "../../format/lifecycle-rules.js"
 import { ALL_UPLOADS, decodeLifecyclePass, lifecycleRowKey } from "../../format/lifecycle-pass.js"
@@ -363,6 +364,37 @@ test("a rule for uploads replaces the seven days, and an upload that is being co
   await world.pass()
   assert.equal(world.uploads, 0)
   assert.ok(world.scene.metadata.committed.get("lifecycle", lifecycleRowKey(ALL_UPLOADS)) !== undefined)
+})
+
+test("an object whose rows cannot be read is reported, and holds up no others", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  for (let key = 0; key < 50; key += 1) world.put(`key ${key}`)
+  world.days(2)
+  let removals = 0
+  world.scene.metadata.before = name => {
+    if (name === "ExpireLatest" && (removals += 1) === 7) throw fail("corruptRecord")
+  }
+  await world.pass()
+  assert.equal(world.shown().length, 1)
+  assert.equal(world.telemetry.entries("lifecycle_unreadable").length, 1)
+  world.days(1)
+  await world.pass()
+  assert.deepEqual(world.shown(), [])
+})
+
+test("a slice goes on after the database was away", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  for (let key = 0; key < 50; key += 1) world.put(`key ${key}`)
+  world.days(2)
+  let removals = 0
+  world.scene.metadata.before = name => {
+    if (name === "ExpireLatest" && (removals += 1) === 7) throw fail("databaseUnreachable")
+  }
+  const job = world.job()
+  await assert.rejects(world.pass(job), error => isFailure(error, "databaseUnreachable"))
+  assert.ok(world.shown().length > 0)
+  await world.pass(job)
+  assert.deepEqual([world.shown(), job.report().unfinished], [[], 0])
 })
 
 test("a removed bucket leaves no pass behind, also if a slice of it was just read", async () => {

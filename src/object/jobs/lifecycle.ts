@@ -245,15 +245,36 @@ export class Lifecycle implements Job {
     const { removalsAtOnce } = LIFECYCLE_LIMITS
     const counts =
       found.kind === "uploads"
-        ? await mapBounded(found.due, removalsAtOnce, async upload => {
-            if (signal.aborted) return NOTHING_REMOVED
-            const isGone = await this.seams.metadata.run(expireUpload(upload, time))
-            return { ...NOTHING_REMOVED, uploads: Number(isGone) }
-          })
-        : await mapBounded(found.due, removalsAtOnce, key => this.removeOf(bucketId, key, time, signal))
+        ? await mapBounded(found.due, removalsAtOnce, upload =>
+            this.unlessUnreadable(upload.bucketId, () => this.removeUpload(upload, time, signal)),
+          )
+        : await mapBounded(found.due, removalsAtOnce, key =>
+            this.unlessUnreadable(bucketId, () => this.removeOf(bucketId, key, time, signal)),
+          )
     const removed = counts.reduce(sumOf, NOTHING_REMOVED)
     this.removed = sumOf(this.removed, removed)
     return removed
+  }
+
+  /** One object whose rows cannot be read holds up no others. */
+  private async unlessUnreadable(bucketId: BucketId, remove: () => Promise<LifecycleCounts>): Promise<LifecycleCounts> {
+    try {
+      return await remove()
+    } catch (error) {
+      if (!isFailure(error, "corruptRecord", "corruptRow")) throw error
+      this.seams.log.error("lifecycle_unreadable", { bucket_id: bucketId, error: String(error) })
+      return NOTHING_REMOVED
+    }
+  }
+
+  private async removeUpload(
+    upload: DueUpload,
+    time: LifecycleTime & AbandonedAfter,
+    signal: AbortSignal,
+  ): Promise<LifecycleCounts> {
+    if (signal.aborted) return NOTHING_REMOVED
+    const isGone = await this.seams.metadata.run(expireUpload(upload, time))
+    return { ...NOTHING_REMOVED, uploads: Number(isGone) }
   }
 
   /** Older versions first: once the latest is hidden, it is one of them. */

@@ -249,7 +249,8 @@ export const dueUploads = query(
       const { bucketId: id, key, suffix } = parseObjectRowKey(rowKey)
       const bucketId = parseBucketId(id)
       const { initiatedMs } = decodeUpload(row.value)
-      const dueAt = uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs }, time)
+      // Rules that cannot be read may keep an upload for longer than others do.
+      const dueAt = unlessRefused(() => uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs }, time))
       if (dueAt !== undefined && dueAt.dueMs <= time.nowMs) {
         due.push({ bucketId, key, multipartId: multipartIdOfSuffix(suffix) })
       }
