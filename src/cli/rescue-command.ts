@@ -105,7 +105,7 @@ const sumText = (what: string, { objects, bytes }: ListSums): string =>
   `${what.padEnd(10)}  ${objects} objects, ${sizeText(bytes)}\n`
 
 function summaryText(summary: RescueSummary): string {
-  const { snapshot, deletedSince, needles, damages, superseded, lockedBuckets, notes, isDryRun } = summary
+  const { snapshot, deletedSince, needles, damages, superseded, lockedBuckets = [], notes, isDryRun } = summary
   const found = snapshot
     ? `of ${snapshot.startedAt}, ${snapshot.isComplete ? "complete" : "with gaps"}, ${snapshot.records} rows`
     : "none"

@@ -44,8 +44,8 @@ export interface RescueSummary {
   /** Stretches of volumes that cannot be decoded. */
   readonly damages: number
   readonly passes: number
-  /** Buckets with object lock that were found. */
-  readonly lockedBuckets: readonly string[]
+  /** Buckets with object lock that were found; absent: none. */
+  readonly lockedBuckets?: readonly string[]
   readonly isDryRun: boolean
   readonly notes: readonly string[]
 }

@@ -128,6 +128,6 @@ test("a store without object lock needs no name", async () => {
   const store = await DoomedStore.open(4)
   await store.put(await store.bucket("plain"), "key", store.bytes(70 * KIB))
   const { summary, target } = await store.rescue(ALL)
-  assert.deepEqual([summary.lockedBuckets, target.isFinished], [[], true])
+  assert.deepEqual(["lockedBuckets" in summary, target.isFinished], [false, true])
   assert.equal(target.buckets.get("plain")?.lock, undefined)
 })

@@ -355,8 +355,9 @@ export class Rescue {
       startedAt: new Date(snapshot.header.startedMs).toISOString(),
       ...{ isComplete: snapshot.isComplete, chunks: snapshot.chunks, records: snapshot.records },
     }
+    const locked = this.lockedNames.length === 0 ? {} : { lockedBuckets: this.lockedNames }
     const counts = { deletedSince, superseded, needles, damages, passes }
-    return { ...this.sums, ...counts, snapshot: of, lockedBuckets: this.lockedNames, isDryRun, notes }
+    return { ...this.sums, ...counts, snapshot: of, ...locked, isDryRun, notes }
   }
 }
 
