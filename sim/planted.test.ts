@@ -3,10 +3,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fits, checkPlants } from "./planted.js"
 import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
+import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
 
 test("each planted bug still fits its source", () => {
-  for (const plant of [...PLANTS, ...CLUSTER_PLANTS, ...TESTED_CLUSTER_PLANTS]) assert.ok(fits(plant), plant.bug)
+  const plants = [...PLANTS, ...CLUSTER_PLANTS, ...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS]
+  for (const plant of plants) assert.ok(fits(plant), plant.bug)
 })
 
 test("answers before durability, refusals based on uncommitted entries, and a batch lost by recovery are caught", async () => {

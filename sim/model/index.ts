@@ -12,7 +12,11 @@ import { ModelMultipart } from "./multipart.js"
 import { ModelObjects } from "./objects.js"
 import { ModelState } from "./state.js"
 
-export function createModel(clock: Clock, random: Random): ObjectServices {
-  const state = new ModelState(clock, random)
+export { ModelLifecycle } from "./lifecycle.js"
+export { ModelState } from "./state.js"
+
+export const createModel = (clock: Clock, random: Random): ObjectServices => modelOf(new ModelState(clock, random))
+
+export function modelOf(state: ModelState): ObjectServices {
   return { buckets: new ModelBuckets(state), objects: new ModelObjects(state), multipart: new ModelMultipart(state) }
 }

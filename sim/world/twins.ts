@@ -22,9 +22,11 @@ import type { Engine } from "../../src/node/engine.js"
 import type { Bucket, Conditions, ObjectServices, RangeRequest, Tags, VersionLock } from "../../src/object/index.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
-import { createModel } from "../model/index.js"
+import { ModelLifecycle, modelOf, ModelState } from "../model/index.js"
 import { noSignal, sourceOf } from "./bodies.js"
+import { allVersions, drawNextDayMs, drawRules, endPass, LIFECYCLE_SIZES } from "./twin-lifecycle.js"
 import { drawLock, drawLockStep } from "./twin-locks.js"
+import { Names } from "./twin-names.js"
 import { World } from "./world.js"
 
 const NAME = parseBucketName("twins")
@@ -35,30 +37,6 @@ const DELIMITERS = ["", "", "/", "/", "//", "b", "\xbc"]
 const SIZES = [0, 1, 100, 1_000, 4_095, 4_096, 4_097, 10_000, 131_071, 131_072, 131_073, 300_005]
 const ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 const STEPS_SHOWN = 12
-
-/** Names for ids: the n-th pair of ids that the two sides issued for the same thing. */
-class Names<Id extends string> {
-  private readonly names: readonly [Map<string, string>, Map<string, string>] = [new Map(), new Map()]
-  private readonly pairs: (readonly [Id, Id])[] = []
-
-  constructor(private readonly letter: string) {}
-
-  add(engine: Id, model: Id): void {
-    if (engine === "null" || this.names[0].has(engine)) return
-    const name = `${this.letter}${this.pairs.length}`
-    this.names[0].set(engine, name)
-    this.names[1].set(model, name)
-    this.pairs.push([engine, model])
-  }
-
-  nameOf(side: 0 | 1, id: string): string {
-    return id === "null" ? id : (this.names[side].get(id) ?? `unknown ${id}`)
-  }
-
-  draw(random: Random): readonly [Id, Id] | undefined {
-    return this.pairs.length === 0 ? undefined : this.pairs[random.below(this.pairs.length)]
-  }
-}
 
 type Both<T> = (side: 0 | 1, services: ObjectServices, bucket: Bucket) => Promise<T>
 
@@ -75,6 +53,8 @@ export interface TwinsOptions {
   readonly steps: number
   /** The bucket has object lock, and many steps are about it. */
   readonly hasLock?: boolean
+  /** The bucket has lifecycle rules, and days pass. */
+  readonly hasLifecycle?: boolean
 }
 
 /** A version by its id, or the latest. */
@@ -83,6 +63,7 @@ const named = (versionId: VersionId | undefined): { readonly versionId?: Version
 export class Twins {
   private readonly world: World
   private readonly model: ObjectServices
+  private readonly modelLifecycle: ModelLifecycle
   private readonly random: Random
   private engine: Engine | undefined
   private readonly versions = new Names<VersionId>("v")
@@ -95,7 +76,9 @@ export class Twins {
   constructor(private readonly options: TwinsOptions) {
     this.world = new World(options)
     this.random = this.world.random.fork("twins")
-    this.model = createModel(this.world.clock, this.world.random.fork("model"))
+    const state = new ModelState(this.world.clock, this.world.random.fork("model"))
+    this.model = modelOf(state)
+    this.modelLifecycle = new ModelLifecycle(state)
   }
 
   async run(): Promise<void> {
@@ -112,7 +95,7 @@ export class Twins {
   }
 
   private async step(): Promise<void> {
-    const { hasLock = false } = this.options
+    const { hasLock = false, hasLifecycle = false } = this.options
     const steps: readonly (readonly [weight: number, () => Promise<void>])[] = [
       [30, () => this.put()],
       [8, () => this.remove()],
@@ -133,6 +116,8 @@ export class Twins {
       [3, () => this.listParts()],
       [5, () => this.restart()],
       [hasLock ? 30 : 0, () => this.changeLock()],
+      [hasLifecycle ? 10 : 0, () => this.setRules()],
+      [hasLifecycle ? 30 : 0, () => this.nextDay()],
     ]
     let remaining = this.random.below(steps.reduce((sum, [weight]) => sum + weight, 0))
     for (const [weight, run] of steps) {
@@ -208,13 +193,12 @@ export class Twins {
     return must(list[this.random.below(list.length)], "the list to pick from is not empty")
   }
 
-  private chance(of: number): boolean {
-    return this.random.below(of) === 0
-  }
+  private chance = (of: number): boolean => this.random.below(of) === 0
 
   private key(): ObjectKey {
     // A few keys are picked more often, so that versions accumulate. With locks one is enough: every version is its.
     if (this.options.hasLock === true) return objectKeyOfText(this.pick(KEYS.slice(0, 1)))
+    if (this.options.hasLifecycle === true) return objectKeyOfText(this.pick(KEYS.slice(0, 4)))
     return objectKeyOfText(this.chance(2) ? this.pick(KEYS.slice(0, 3)) : this.pick(KEYS))
   }
 
@@ -223,7 +207,8 @@ export class Twins {
   }
 
   private tags(): Tags {
-    return Array.from({ length: this.random.below(4) }, (_, i) => [`tag${i}`, `${this.random.below(9)}`] as const)
+    const values = this.options.hasLifecycle === true ? 2 : 9
+    return Array.from({ length: this.random.below(4) }, (_, i) => [`tag${i}`, `${this.random.below(values)}`] as const)
   }
 
   private acl(): ObjectAcl | undefined {
@@ -232,9 +217,8 @@ export class Twins {
     return this.chance(2) ? undefined : { owner, grants: this.chance(2) ? undefined : grants }
   }
 
-  private lock(): VersionLock | undefined {
-    return this.options.hasLock === true ? drawLock(this.random, this.world.clock.wallMs()) : undefined
-  }
+  private lock = (): VersionLock | undefined =>
+    this.options.hasLock === true ? drawLock(this.random, this.world.clock.wallMs()) : undefined
 
   private grant(): Grant {
     const group = this.pick(ACL_GROUPS)
@@ -266,7 +250,7 @@ export class Twins {
     return this.versions.draw(this.random) ?? [undefined, undefined]
   }
 
-  private body(sizes: readonly number[] = SIZES): {
+  private body(sizes: readonly number[] = this.options.hasLifecycle === true ? LIFECYCLE_SIZES : SIZES): {
     readonly bytes: Uint8Array
     readonly algorithm: ChecksumAlgorithm | undefined
   } {
@@ -560,6 +544,32 @@ export class Twins {
     else if (how === 2) this.world.crash()
     else for (const job of engine.jobs) await job.step(noSignal)
     if (how !== 3) this.engine = await this.world.start()
+    if (this.options.hasLifecycle === true) await this.pass()
+  }
+
+  private async setRules(): Promise<void> {
+    const rules = drawRules(this.random, this.world.clock.wallMs())
+    await this.both(`rules ${rules}`, (_, { buckets }, bucket) => buckets.setSetting(bucket, "lifecycle", rules))
+  }
+
+  /** The store is stopped for days: its clock follows the wall clock, as in a night of an office. */
+  private async nextDay(): Promise<void> {
+    await this.world.stop(must(this.engine, "the engine was started"))
+    this.world.clock.jumpWall(drawNextDayMs(this.random, this.world.clock.wallMs()))
+    this.engine = await this.world.start()
+    this.steps.push(`at ${new Date(this.world.clock.wallMs()).toISOString()}`)
+    await this.pass()
+    if (this.chance(2)) await this.put()
+  }
+
+  /** The pass on both sides, if it is due. The markers that it puts get names. */
+  private async pass(): Promise<void> {
+    await endPass(must(this.engine, "the engine was started").services.lifecycle)
+    await this.modelLifecycle.pass()
+    const engine = await allVersions(must(this.engine, "the engine was started").services, NAME)
+    const model = await allVersions(this.model, NAME)
+    for (const [i, entry] of engine.entries()) this.learn([entry, model[i]])
+    await this.compareAll()
   }
 
   /** All kinds of commands. */

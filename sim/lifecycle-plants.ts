@@ -1,0 +1,74 @@
+/** Planted bugs of lifecycle, which random histories beside the model must catch. */
+import type { Edit, TestedPlant } from "./plants.js"
+
+const DUE = "src/object/lifecycle/due-core.ts"
+const EXPIRE = "src/object/lifecycle/expire-commands-core.ts"
+const WALK = "src/object/lifecycle/walk-core.ts"
+
+const plant = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
+  ...{ bug: `lifecycle: ${bug}`, edits },
+  caughtBy: "sim/world/twin-lifecycle",
+})
+
+export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
+  plant(
+    "delete markers count as newer versions that are kept",
+    { file: EXPIRE, find: "if (place && !head.isMarker) newer += 1", put: "if (place) newer += 1" },
+    { file: WALK, find: "    if (!isMarker) newer += 1", put: "    newer += 1" },
+    { file: WALK, find: "if (!isMarker) at.newer += 1", put: "at.newer += 1" },
+  ),
+  plant("newer versions are not kept", {
+    file: DUE,
+    find: "if (place.newer < (noncurrent.newerKept ?? 0))",
+    put: "if (place.newer < 0)",
+  }),
+  plant("a disabled rule acts", { file: DUE, find: 'if (!rule.isEnabled) return "disabled"', put: "" }),
+  plant("the lower size is included", {
+    file: DUE,
+    find: "facts.sizeBytes <= sizeAbove",
+    put: "facts.sizeBytes < sizeAbove",
+  }),
+  plant("the upper size is included", {
+    file: DUE,
+    find: "facts.sizeBytes >= sizeBelow",
+    put: "facts.sizeBytes > sizeBelow",
+  }),
+  plant("a rule acts a day early", {
+    file: DUE,
+    find: "(Math.floor((fromMs + days * dayMs) / dayMs) + 1)",
+    put: "Math.floor((fromMs + days * dayMs) / dayMs)",
+  }),
+  plant("what was put at midnight goes a day early", {
+    file: DUE,
+    find: "(Math.floor((fromMs + days * dayMs) / dayMs) + 1)",
+    put: "Math.ceil((fromMs + days * dayMs) / dayMs)",
+  }),
+  plant(
+    "a noncurrent version is as old as itself",
+    { file: DUE, find: "{ place }: VersionFacts, days", put: "{ place, modifiedMs }: VersionFacts, days" },
+    { file: DUE, find: "dueAfter(place.sinceMs", put: "dueAfter(modifiedMs" },
+  ),
+  plant(
+    "a version with a retention is removed",
+    { file: WALK, find: "if (lock === undefined) return true", put: "if (lock?.legalHold !== true) return true" },
+    { file: EXPIRE, find: "({ clockMs: nowMs, bypass", put: "({ clockMs: Infinity + nowMs, bypass" },
+  ),
+  plant("tags of a filter are ignored", { file: DUE, find: 'hasAll ? undefined : "tags"', put: "undefined" }),
+  plant("one tag of a filter is enough", { file: DUE, find: "tags.every((", put: "tags.some((" }),
+  plant("a delete marker goes while it hides versions", {
+    file: DUE,
+    find: 'if (isMarker && place.kind === "current" && !place.isOnly) return "hidesVersions"',
+    put: "",
+  }),
+  plant("a marker in a suspended bucket is not the null version", {
+    file: EXPIRE,
+    find: "editor.insert({ ...MARKER, random }, versioning)",
+    put: 'editor.insert({ ...MARKER, random }, "enabled")',
+  }),
+  plant("of several rules the first acts", { file: DUE, find: "when >= firstMs", put: "first !== undefined" }),
+  plant("uploads go after seven days although a rule waits longer", {
+    file: DUE,
+    find: "if (byRule !== undefined || days.abandonedDays === 0) return byRule",
+    put: "if ((byRule?.dueMs ?? Infinity) < dueAfter(upload.initiatedMs, days.abandonedDays, days)) return byRule",
+  }),
+]

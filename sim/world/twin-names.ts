@@ -1,0 +1,26 @@
+/** Names for ids that differ between the two sides, so that answers can be compared. */
+import type { Random } from "../../src/seams/random/contract.js"
+
+/** Names for ids: the n-th pair of ids that the two sides issued for the same thing. */
+export class Names<Id extends string> {
+  private readonly names: readonly [Map<string, string>, Map<string, string>] = [new Map(), new Map()]
+  private readonly pairs: (readonly [Id, Id])[] = []
+
+  constructor(private readonly letter: string) {}
+
+  add(engine: Id, model: Id): void {
+    if (engine === "null" || this.names[0].has(engine)) return
+    const name = `${this.letter}${this.pairs.length}`
+    this.names[0].set(engine, name)
+    this.names[1].set(model, name)
+    this.pairs.push([engine, model])
+  }
+
+  nameOf(side: 0 | 1, id: string): string {
+    return id === "null" ? id : (this.names[side].get(id) ?? `unknown ${id}`)
+  }
+
+  draw(random: Random): readonly [Id, Id] | undefined {
+    return this.pairs.length === 0 ? undefined : this.pairs[random.below(this.pairs.length)]
+  }
+}
