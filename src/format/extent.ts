@@ -10,6 +10,7 @@ import { must } from "../base/assert.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { fail } from "../base/failures.js"
 import type { RecordReader } from "./pack.js"
+import { areSealedLengths } from "./sealing.js"
 
 /** Blocks [first, last] differ from their extent. */
 export interface ExtentException {
@@ -27,14 +28,19 @@ export interface Extent {
   readonly uploadId: UploadId
   /** 0 for a single upload. */
   readonly part: number
+  /** As stored: of a sealed extent with the tags of its segments. */
   readonly lengthBytes: number
   readonly blockBytes: number
   readonly policy: Policy
   readonly generation: number
   readonly exceptions: readonly ExtentException[]
+  /** Its blocks are sealed, see `sealing.ts`. */
+  readonly isSealed?: true
 }
 
 export const EXTENT_EXCEPTIONS_MAX = 64
+/** The member `seal` of a sealed extent; others do not have it. */
+const SEALED = 1
 
 export const blockCount = (extent: Extent): number => Math.ceil(extent.lengthBytes / extent.blockBytes)
 
@@ -60,6 +66,7 @@ export function packExtent(extent: Extent): readonly unknown[] {
       exception.missingSlots.map(slot => [slot]),
       exception.placedSlots,
     ]),
+    ...(extent.isSealed === undefined ? [] : [SEALED]),
   ]
 }
 
@@ -83,5 +90,8 @@ export function readExtent(row: RecordReader): Extent {
   if (extent.blockBytes < 1 || extent.blockBytes > BLOCK_BYTES_MAX || extent.lengthBytes < 0) {
     throw fail("corruptRecord", { what: "extent" })
   }
-  return extent
+  const seal = row.optional(() => row.number())
+  if (seal === undefined) return extent
+  if (seal !== SEALED || !areSealedLengths(extent)) throw fail("corruptRecord", { what: "extent", field: "seal" })
+  return { ...extent, isSealed: true }
 }

@@ -25,6 +25,7 @@ import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packBucketLock, packVersionLock, readBucketLock, readVersionLock } from "./object-lock.js"
 import type { BucketLock, VersionLock } from "./object-lock.js"
 import { packRecord, pick, RecordReader } from "./pack.js"
+import { packSealing, readSealing, type Sealing } from "./sealing.js"
 import type { ChecksumName, ChecksumType, VersionDetails } from "./version-record.js"
 import { decodeDetails, encodeDetails } from "./version-record.js"
 
@@ -184,6 +185,8 @@ export interface UploadRecord {
   readonly initiator?: AccountId
   /** Of the future version, as the request that began the upload states it. */
   readonly lock?: VersionLock
+  /** Of its parts and of the future version. */
+  readonly sealing?: Sealing
   /** A completion in progress, which froze the part list; one of an earlier incarnation has ended. */
   readonly completion: { readonly incarnation: number; readonly token: Uint8Array } | undefined
 }
@@ -191,18 +194,22 @@ export interface UploadRecord {
 const CHECKSUMS: readonly ChecksumName[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 const TYPES: readonly ChecksumType[] = ["COMPOSITE", "FULL_OBJECT"]
 
-export const encodeUpload = (upload: UploadRecord): Uint8Array =>
-  packRecord(1, [
+export function encodeUpload(upload: UploadRecord): Uint8Array {
+  const { initiator, lock, sealing } = upload
+  // Null stands for an absent member before one that is present.
+  const appended = [initiator, lock && packVersionLock(lock), sealing && packSealing(sealing)]
+  const last = appended.findLastIndex(member => member !== undefined)
+  return packRecord(sealing === undefined ? 1 : 2, [
     upload.initiatedMs,
     upload.checksum ? [CHECKSUMS.indexOf(upload.checksum.algorithm), TYPES.indexOf(upload.checksum.type)] : null,
     encodeDetails(upload.details),
     upload.completion ? [upload.completion.incarnation, upload.completion.token] : null,
-    ...(upload.initiator === undefined && upload.lock === undefined ? [] : [upload.initiator ?? null]),
-    ...(upload.lock === undefined ? [] : [packVersionLock(upload.lock)]),
+    ...appended.slice(0, last + 1).map(member => member ?? null),
   ])
+}
 
 export function decodeUpload(bytes: Uint8Array): UploadRecord {
-  const row = RecordReader.open("upload", bytes, 1)
+  const row = RecordReader.open("upload", bytes, 2)
   const upload = {
     initiatedMs: row.number(),
     checksum: row.optional(() => {
@@ -220,7 +227,13 @@ export function decodeUpload(bytes: Uint8Array): UploadRecord {
   }
   const initiator = row.optional(() => parseAccountId(row.text()))
   const lock = row.optional(() => readVersionLock(row.row()))
-  return { ...upload, ...(initiator !== undefined && { initiator }), ...(lock && { lock }) }
+  const sealing = row.format === 1 ? undefined : readSealing(row.row())
+  return {
+    ...upload,
+    ...(initiator !== undefined && { initiator }),
+    ...(lock && { lock }),
+    ...(sealing && { sealing }),
+  }
 }
 
 /** A part (family `parts`), and a line of a segment (family `segments`). */

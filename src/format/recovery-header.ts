@@ -6,27 +6,41 @@ import { fail } from "../base/failures.js"
 import { parseBucketName, type BucketName } from "../base/ids.js"
 import { packVersionLock, readVersionLock, type VersionLock } from "./object-lock.js"
 import { packRecord, RecordReader } from "./pack.js"
+import { packSealing, readSealing, type Sealing } from "./sealing.js"
 
 export interface RecoveryHeader {
   readonly bucket: BucketName
   readonly contentType: string
   readonly userMetadata: readonly (readonly [name: string, value: string])[]
-  /** Undefined if unknown when the upload began. */
+  /** As stored. Undefined if unknown when the upload began. */
   readonly plannedLengthBytes: number | undefined
   /** "" for a single upload. */
   readonly multipartId: string
   /** What the version had when this header was written: the request's, or that of the row if a shard was rebuilt. */
   readonly lock?: VersionLock
+  /** Its bytes are sealed: what is needed to read them without the rows of the bucket's secrets. */
+  readonly sealed?: SealedUpload
 }
 
-export const encodeRecoveryHeader = (note: RecoveryHeader): Uint8Array =>
-  packRecord(1, [
+interface SealedUpload {
+  readonly sealing: Sealing
+  /** Number of the key under which the secret is sealed. */
+  readonly epoch: number
+  /** The secret of the bucket. */
+  readonly sealedSecret: Uint8Array
+}
+
+export function encodeRecoveryHeader(note: RecoveryHeader): Uint8Array {
+  const { lock, sealed } = note
+  return packRecord(sealed === undefined ? 1 : 2, [
     ...[note.bucket, note.contentType, note.userMetadata, note.plannedLengthBytes ?? null, note.multipartId],
-    ...(note.lock === undefined ? [] : [packVersionLock(note.lock)]),
+    ...(lock === undefined && sealed === undefined ? [] : [lock ? packVersionLock(lock) : null]),
+    ...(sealed === undefined ? [] : [packSealing(sealed.sealing), [sealed.epoch, sealed.sealedSecret]]),
   ])
+}
 
 export function decodeRecoveryHeader(bytes: Uint8Array): RecoveryHeader {
-  const row = RecordReader.open("recovery header", bytes, 1)
+  const row = RecordReader.open("recovery header", bytes, 2)
   const note = {
     bucket: parseBucketName(row.text()),
     contentType: row.text(),
@@ -37,5 +51,14 @@ export function decodeRecoveryHeader(bytes: Uint8Array): RecoveryHeader {
   if (note.plannedLengthBytes !== undefined && note.plannedLengthBytes < 0)
     throw fail("corruptRecord", { what: "recovery header" })
   const lock = row.optional(() => readVersionLock(row.row()))
-  return lock === undefined ? note : { ...note, lock }
+  const locked = lock === undefined ? note : { ...note, lock }
+  return row.format === 1 ? locked : { ...locked, sealed: readSealed(row) }
+}
+
+function readSealed(row: RecordReader): SealedUpload {
+  const sealing = readSealing(row.row())
+  const secret = row.row()
+  const epoch = secret.number()
+  if (!Number.isSafeInteger(epoch) || epoch < 0) throw fail("corruptRecord", { what: "recovery header" })
+  return { sealing, epoch, sealedSecret: secret.bytes() }
 }

@@ -5,7 +5,7 @@
  * MessagePack; a positional MessagePack array follows. Content that would make the record large (user
  * metadata, tags, rare headers over the limit) is stored in a `details` row under the same order.
  *
- * Head, big-endian: format (1), flags (1), checksum algorithm (1), reserved (1), size (8), modified
+ * Head, big-endian: format (1), flags (1), checksum algorithm (1), reserved (1), size of the plaintext (8), modified
  * in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
  */
 import { assert } from "../base/assert.js"
@@ -17,6 +17,7 @@ import { bufferOf } from "./buffer-of.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packVersionLock, readVersionLock, type VersionLock } from "./object-lock.js"
 import { packRecord, RecordReader } from "./pack.js"
+import { packSealing, readBoundSealing, type BoundSealing } from "./sealing.js"
 import { NULL_VERSION, versionIdOf } from "./version-id.js"
 
 export type ChecksumName = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"
@@ -70,9 +71,13 @@ export interface VersionRecord {
   readonly details: VersionDetails | undefined
   /** Present exactly if the head says so. */
   readonly lock?: VersionLock
+  /** Its bytes are sealed. The head then has format 2, which earlier releases refuse. */
+  readonly sealing?: BoundSealing
 }
 
 const FORMAT = 1
+/** Of the head of a record with sealing. */
+const SEALED_FORMAT = 2
 const [MD5_AT, MD5_BYTES, PARTS_AT] = [36, 16, 52]
 const VERSION_HEAD_BYTES = 54
 /** Details that encode larger than this go to a row of their own. */
@@ -83,8 +88,9 @@ const DETAILS = 4
 const COMPOSITE = 8
 const SHARED = 16
 const LOCKED = 32
+const SEALED = 64
 /** A head with any other flag was written by a later release. */
-const KNOWN_FLAGS = 63
+const KNOWN_FLAGS = 127
 /** Numbers are on disk: append only. */
 const ALGORITHMS: readonly (ChecksumName | undefined)[] = [undefined, "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 export const NO_DETAILS: VersionDetails = { headers: [], userMetadata: [], tags: [] }
@@ -139,18 +145,21 @@ const encodedInlineBodies = new RememberedByObject((details: VersionDetails) =>
   packBody({ content: { kind: "inline" }, checksumValue: undefined, details }),
 )
 
-const packBody = ({ content, checksumValue, details, lock }: VersionBody): Uint8Array =>
+const packBody = ({ content, checksumValue, details, lock, sealing }: VersionBody): Uint8Array =>
   packRecord(1, [
     packContent(content),
     checksumValue ?? null,
     details ? packDetails(details) : null,
-    ...(lock === undefined ? [] : [packVersionLock(lock)]),
+    ...(lock === undefined && sealing === undefined ? [] : [lock ? packVersionLock(lock) : null]),
+    ...(sealing === undefined ? [] : [packSealing(sealing)]),
   ])
 
+/** The body of many other versions, too: nothing in it belongs to one version alone. */
+const isCommon = ({ content, checksumValue, lock, sealing }: VersionBody): boolean =>
+  content.kind === "inline" && checksumValue === undefined && !lock && !sealing
+
 const encodeBody = (body: VersionBody): Uint8Array =>
-  body.content.kind === "inline" && body.checksumValue === undefined && body.details && !body.lock
-    ? encodedInlineBodies.of(body.details)
-    : packBody(body)
+  body.details && isCommon(body) ? encodedInlineBodies.of(body.details) : packBody(body)
 
 function writeU64(bytes: Buffer, value: number, at: number): void {
   assert(Number.isSafeInteger(value) && value >= 0, () => `not a whole number: ${value}`)
@@ -164,14 +173,15 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
   const body = encodeBody(record)
   // From Node's pool: rows of a memtable are freed together.
   const bytes = Buffer.allocUnsafe(VERSION_HEAD_BYTES + body.length).fill(0, 0, VERSION_HEAD_BYTES)
-  bytes[0] = FORMAT
+  bytes[0] = record.sealing ? SEALED_FORMAT : FORMAT
   bytes[1] =
     (head.isMarker ? MARKER : 0) |
     (head.isNull ? NULL : 0) |
     (head.hasDetails ? DETAILS : 0) |
     (head.checksumType === "COMPOSITE" ? COMPOSITE : 0) |
     (head.isShared ? SHARED : 0) |
-    (head.isLocked ? LOCKED : 0)
+    (head.isLocked ? LOCKED : 0) |
+    (record.sealing ? SEALED : 0)
   bytes[2] = ALGORITHMS.indexOf(head.checksumAlgorithm)
   writeU64(bytes, head.sizeBytes, 4)
   writeU64(bytes, head.modifiedMs, 12)
@@ -189,7 +199,8 @@ const readU64 = (bytes: Buffer, at: number): number =>
 /** Throws `corruptRecord`. */
 function checkHead(bytes: Buffer, at: number, end: number): void {
   const flags = bytes[at + 1] ?? 0
-  const isHead = bytes[at] === FORMAT && flags <= KNOWN_FLAGS && (bytes[at + 2] ?? 0) < ALGORITHMS.length
+  const isFormat = flags < SEALED ? bytes[at] === FORMAT : bytes[at] === SEALED_FORMAT && bytes[at + 3] === 0
+  const isHead = isFormat && flags <= KNOWN_FLAGS && (bytes[at + 2] ?? 0) < ALGORITHMS.length
   if (end - at < VERSION_HEAD_BYTES || !isHead) throw fail("corruptRecord", { what: "version head" })
 }
 
@@ -257,10 +268,7 @@ function readVersionHead(value: Uint8Array): VersionHead {
 type VersionBody = Omit<VersionRecord, "head">
 
 /** Bodies without references to bytes: most small objects of a client have the same one. */
-const inlineBodies = new Remembered(
-  text => readBody(Buffer.from(text, "latin1")),
-  ({ content, checksumValue, lock }) => content.kind === "inline" && checksumValue === undefined && !lock,
-)
+const inlineBodies = new Remembered(text => readBody(Buffer.from(text, "latin1")), isCommon)
 const REMEMBERED_BODY_BYTES_MAX = 128
 
 const decodeBody = (bytes: Buffer): VersionBody =>
@@ -272,14 +280,18 @@ function readBody(bytes: Uint8Array): VersionBody {
   const checksumValue = row.optional(() => row.text())
   const details = row.optional(() => readDetails(row.row()))
   const lock = row.optional(() => readVersionLock(row.row()))
-  return lock === undefined ? { content, checksumValue, details } : { content, checksumValue, details, lock }
+  const sealing = row.optional(() => readBoundSealing(row.row()))
+  const body = lock === undefined ? { content, checksumValue, details } : { content, checksumValue, details, lock }
+  return sealing === undefined ? body : { ...body, sealing }
 }
 
 export function decodeVersion(value: Uint8Array): VersionRecord {
   const head = decodeVersionHead(value)
-  const { content, checksumValue, details, lock } = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
+  const { content, checksumValue, details, lock, sealing } = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
   if (head.isLocked !== (lock !== undefined)) throw fail("corruptRecord", { what: "version", field: "lock" })
-  return lock === undefined
-    ? { head, content, checksumValue, details }
-    : { head, content, checksumValue, details, lock }
+  const isSealed = ((value[1] ?? 0) & SEALED) !== 0
+  if (isSealed !== (sealing !== undefined)) throw fail("corruptRecord", { what: "version", field: "sealing" })
+  const record =
+    lock === undefined ? { head, content, checksumValue, details } : { head, content, checksumValue, details, lock }
+  return sealing === undefined ? record : { ...record, sealing }
 }

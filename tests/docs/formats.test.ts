@@ -74,6 +74,7 @@ import {
   encodeManagedPolicy,
 } from "../../src/format/identity-records.js"
 import { encodePositionRecord } from "../../src/format/position-record.js"
+import type { Sealing } from "../../src/format/sealing.js"
 import { encodeSuperblock } from "../../src/format/superblock.js"
 import { encodeDetails, encodeVersion } from "../../src/format/version-record.js"
 import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "../../src/format/volume.js"
@@ -231,6 +232,13 @@ const baseRow = encodeStoredRow(new Uint8Array(5), {
   lengthBytes: 3000,
 })
 
+const sealing: Sealing = {
+  key: { mode: "kms", keyArn: "arn", dataKey: new Uint8Array(3), context: undefined },
+  ...{ secret: 44, salt: md5 },
+}
+/** As `packSealing` writes it, `bind` excepted. */
+const packedSealing = [2, 44, Buffer.from(md5), null, ["arn", Buffer.alloc(3), null, null]]
+
 const version = encodeVersion({
   head: {
     isMarker: false,
@@ -251,6 +259,7 @@ const version = encodeVersion({
   checksumValue: undefined,
   details: undefined,
   lock: { retention: undefined, legalHold: true },
+  sealing: { ...sealing, key: { mode: "s3" }, bind: md5 },
 })
 
 const group = encodeGroupHeader({
@@ -384,7 +393,13 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
   version: {
     bytes: version,
     fields: {
-      ...{ format: 1, flags: 2 | 8 | 16 | 32, checksumAlgorithm: 3, sizeBytes: 123_456, modifiedMs: 1_700_000_000_000 },
+      ...{
+        format: 2,
+        flags: 2 | 8 | 16 | 32 | 64,
+        checksumAlgorithm: 3,
+        sizeBytes: 123_456,
+        modifiedMs: 1_700_000_000_000,
+      },
       ...{ order: 1_700_000_000_000_001, random: hexOf(random), md5: hexOf(md5), parts: 12 },
     },
   },
@@ -461,7 +476,8 @@ const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType:
 const extent: Extent = {
   uploadId,
   part: 0,
-  lengthBytes: 10,
+  lengthBytes: 26,
+  isSealed: true,
   blockBytes: 4_194_304,
   policy: { kind: "replica", copies: 1 },
   generation: 0,
@@ -521,6 +537,7 @@ const note = {
   plannedLengthBytes: 16,
   multipartId: "",
   lock,
+  sealed: { sealing, epoch: 45, sealedSecret: md5 },
 }
 
 const node = {
@@ -539,8 +556,10 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   heads: [encodeRowHead(head), head],
   details: [encodeDetails({ ...details, acl: { owner: parseAccountId("writer"), grants: [] } }), {}],
   uploads: [
-    encodeUpload({ initiatedMs: 17, checksum: undefined, details, completion: undefined, initiator: account.id, lock }),
-    { initiatedMs: 17, checksum: null, completion: null, initiator: "me" },
+    encodeUpload({
+      ...{ initiatedMs: 17, checksum: undefined, details, completion: undefined, initiator: account.id, lock, sealing },
+    }),
+    { initiatedMs: 17, checksum: null, completion: null, initiator: "me", sealing: packedSealing },
   ],
   parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
   segments: [encodeSegment({ offsetBytes: 18, parts: [part] }), { offsetBytes: 18 }],
@@ -598,7 +617,10 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   ],
   "recovery header": [
     encodeRecoveryHeader(note),
-    { bucket: "bucket", contentType: "a/b", plannedLengthBytes: 16, multipartId: "", lock: [[1, 40], null] },
+    {
+      ...{ bucket: "bucket", contentType: "a/b", plannedLengthBytes: 16, multipartId: "", lock: [[1, 40], null] },
+      ...{ sealing: packedSealing, bucketSecret: [45, Buffer.from(md5)] },
+    },
   ],
 }
 
@@ -637,8 +659,13 @@ test("control record, version record, extent and exception have the documented m
   assertFields(fieldsOf(tablets)[0], documented("id, epoch"), { id: 1, epoch: 1, end: null })
   assertFields(layout, documented("version"), { version: 1 })
   assertFields(packr.unpack(version.subarray(54)), documented("1, content"), { 1: 1, details: null, lock: [null, 1] })
+  const packed = fieldsOf(packr.unpack(version.subarray(54)))[5]
+  assertFields(packed, documented("mode, secret"), { mode: 1, secret: 44, key: null })
+  assertFields(packedSealing[4], documented("keyArn"), { keyArn: "arn", context: null, bucketKey: null })
   const packedExtent = fieldsOf(packr.unpack(encodePart(part)))[5]
-  assertFields(packedExtent, documented("uploadId"), { part: 0, lengthBytes: 10, policy: "replica:1", generation: 0 })
+  assertFields(packedExtent, documented("uploadId"), {
+    ...{ part: 0, lengthBytes: 26, policy: "replica:1", generation: 0, seal: 1 },
+  })
   const exception = fieldsOf(fieldsOf(packedExtent)[6])[0]
   assertFields(exception, documented("firstBlock"), { firstBlock: 0, lastBlock: 1 })
 })

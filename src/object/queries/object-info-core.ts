@@ -1,4 +1,5 @@
 /** Converts version records to the types of the contract. Pure. */
+import { fail } from "../../base/failures.js"
 import type { BucketId, MultipartId, ObjectKey, VersionId } from "../../base/ids.js"
 import type { BucketRecord, UploadRecord } from "../../format/records.js"
 import {
@@ -105,7 +106,10 @@ export class StoredHeaders {
   }
 }
 
-/** The rows of the version that a request names. Throws the failures of `requireVersion`. */
+/**
+ * The rows of the version that a request names. Throws the failures of `requireVersion`, and `notImplemented` for sealed
+ * bytes, which this release cannot open: no client gets them as they are stored.
+ */
 export function readVersion(
   view: RowView,
   bucketId: BucketId,
@@ -114,6 +118,7 @@ export function readVersion(
 ): VersionRows {
   const found = requireVersion(view, bucketId, key, versionId)
   const record = decodeVersion(found.row.value)
+  if (record.sealing !== undefined) throw fail("notImplemented", { message: "the version is encrypted" })
   return { found, record, details: readDetails(view, objectRowKey(bucketId, key), record) }
 }
 
