@@ -111,6 +111,7 @@ export const FAILURES = {
   notEnoughShards: kind("repair", "too few intact shards are left to read this"),
   corruptRow: kind("repair", "a metadata row fails its checksum"),
   corruptNeedle: kind("repair", "a needle fails its checksum"),
+  corruptSeal: kind("reportBug", "encrypted bytes are not those that were written"),
   corruptLog: kind("repair", "the commit log is damaged before its durable end"),
   corruptRecord: kind("repair", "a record cannot be decoded"),
   malformedFrame: kind("reportBug", "a message from another node is malformed"),

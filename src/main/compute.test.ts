@@ -5,6 +5,7 @@ import { isFailure } from "../base/failures.js"
 import { CODEC_SCRATCH_BYTES, makeCodec, referenceEncode } from "../erasure/index.js"
 import type { HashPipelinePlan, Slab } from "../seams/compute/index.js"
 import { CODER_SCRATCH_BYTES, InlineCompute, ThreadCompute } from "../seams/compute/index.js"
+import { sealingSuite } from "../seams/compute/sealing-suite.js"
 import { computeSuite } from "../seams/compute/suite.js"
 
 const ENTRY = new URL("./compute-worker.js", import.meta.url)
@@ -23,6 +24,7 @@ for (const { name, open } of [
   { name: "two threads", open: sizes => new ThreadCompute(makeCodec, ENTRY, { ...sizes, threads: 2 }) },
 ] satisfies Pick<Parameters<typeof computeSuite>[0], "name" | "open">[]) {
   computeSuite({ name, open, parityOf: referenceEncode })
+  sealingSuite({ name, open, parityOf: referenceEncode })
 }
 
 /** Bytes at an address outside the memory: a thread that gets them ends. */

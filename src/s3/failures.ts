@@ -308,6 +308,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   corruptNeedle: INTERNAL,
   corruptLog: INTERNAL,
   corruptRecord: INTERNAL,
+  corruptSeal: INTERNAL,
   noSuchNeedle: INTERNAL,
   invalidConfig: INTERNAL,
   folderInUse: INTERNAL,

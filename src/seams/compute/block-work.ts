@@ -3,22 +3,30 @@
  */
 import { assert } from "../../base/assert.js"
 import { SHARDS_MAX, SUB_BLOCK_BYTES } from "../../base/limits.js"
+import { sealedBytesOf } from "../../base/segments.js"
 import { CHECKSUM_BYTES, subBlockCount, subBlockSeed } from "../../simd/sub-block.js"
 import { Xxh64Kernel } from "../../simd/xxh64.js"
 import type { BlockCoder, MakeCoder } from "./coder.js"
-import type { CodedShard, CodingShape, MendOutcome, MendRequest } from "./contract.js"
+import type { CodedShard, CodingShape, MendOutcome, MendRequest, SealedBlock } from "./contract.js"
 import { shardBytesOf, slabBytesOf, slotsOf } from "./layout.js"
 import { mendShards } from "./mending.js"
+import { sealBlock } from "./sealing.js"
 
 /** A block in the memory: its slab's address and length, the block's length, its code. */
 export interface BlockAt {
   readonly slabAt: number
   readonly slabBytes: number
+  /** Of the plaintext, if the block is to be sealed. */
   readonly lengthBytes: number
+  readonly seal?: SealedBlock | undefined
   readonly shape: CodingShape
   /** One for each slot. */
   readonly seeds: readonly bigint[]
 }
+
+/** The length of a block as it is coded. */
+export const codedBytesOf = ({ lengthBytes, seal }: Pick<BlockAt, "lengthBytes" | "seal">): number =>
+  seal === undefined ? lengthBytes : sealedBytesOf(lengthBytes)
 
 export class BlockWork {
   private readonly coder: BlockCoder
@@ -34,16 +42,18 @@ export class BlockWork {
   }
 
   /**
-   * Zeroes the padding, fills the parity and returns the sub-block checksums of all slots, slot after
-   * slot. Throws `invalidConfig` for a code that does not exist.
+   * Seals the block if that is ordered, zeroes the padding, fills the parity and returns the sub-block checksums of all
+   * slots, slot after slot. Throws `invalidConfig` for a code that does not exist.
    */
   code(block: BlockAt): Uint8Array {
-    const { slabAt, slabBytes, lengthBytes, shape, seeds } = block
+    const { slabAt, slabBytes, shape, seeds } = block
+    const lengthBytes = codedBytesOf(block)
     const slots = slotsOf(shape)
     assert(lengthBytes > 0 && slabBytesOf(shape, lengthBytes) <= slabBytes, "the block and its parity fit the slab")
     assert(slots >= 1 && slots <= SHARDS_MAX && seeds.length === slots, "a seed for each slot")
     const shardBytes = shardBytesOf(shape, lengthBytes)
     const dataBytes = shardBytes * (shape.kind === "copies" ? 1 : shape.k)
+    if (block.seal) sealBlock(this.view(slabAt, lengthBytes), block.lengthBytes, block.seal)
     new Uint8Array(this.memory.buffer, slabAt + lengthBytes, dataBytes - lengthBytes).fill(0)
     const subBlocks = subBlockCount(shardBytes)
     const checksums = new DataView(new ArrayBuffer(slots * subBlocks * CHECKSUM_BYTES))

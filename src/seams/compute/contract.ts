@@ -59,10 +59,37 @@ export interface CodedShard {
   readonly checksums: Uint8Array
 }
 
+/** Where a segment is in its extent, and the extent's key. Everything that is sealed under a key has another place. */
+export interface SegmentAt {
+  /** 32 bytes. */
+  readonly key: Uint8Array
+  readonly block: number
+  /** In its block. */
+  readonly segment: number
+  /** No segment of the extent follows. */
+  readonly isLast: boolean
+}
+
+/** How a block is sealed: its segments have the numbers 0, 1, 2 …; `isLast`: no block of the extent follows. */
+export type SealedBlock = Omit<SegmentAt, "segment">
+
+/** Neighbouring segments of one block. */
+export interface OpenRequest {
+  /** As stored, with tags. They are replaced. */
+  readonly bytes: Uint8Array
+  readonly key: Uint8Array
+  readonly block: number
+  readonly firstSegment: number
+  /** The extent ends with them. */
+  readonly isLast: boolean
+}
+
 export interface CodeRequest {
   readonly slab: Slab
   /** Bytes of the block at the front of the slab; the pipeline zeroes the rest, up to k shards. */
   readonly lengthBytes: number
+  /** The block is plaintext, and is sealed in place once it was hashed. The shards are those of the sealed block. */
+  readonly seal?: SealedBlock
   readonly shape: CodingShape
   /** One 64-bit seed per slot, from the needle id. */
   readonly seeds: readonly bigint[]
@@ -138,6 +165,15 @@ export interface Compute {
   mend(request: MendRequest): Promise<MendOutcome>
   /** Synchronous, for small bodies and for reads. */
   hash(plan: HashPipelinePlan, bytes: Uint8Array): Digests
+  /** Synchronous, for one segment: small bodies and small ranges. Returns the ciphertext and its tag. */
+  seal(plain: Uint8Array, at: SegmentAt): Uint8Array
+  /** Its reverse. Throws `corruptSeal` if key, place or bytes are not those that were sealed. */
+  open(sealed: Uint8Array, at: SegmentAt): Uint8Array
+  /**
+   * Opens segments in place, and resolves with the length of their plaintext, which is then at the front of the bytes.
+   * The bytes must stay until it settles. Rejects with `corruptSeal`; the bytes are then not to be used.
+   */
+  openSegments(request: OpenRequest): Promise<number>
   /** Checksum of one sub-block, as in `CodedShard.checksums`. */
   subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint
   /** Ends the threads. Rejects pending calls; those that wait for a slab get `stopping`. */

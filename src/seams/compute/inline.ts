@@ -3,7 +3,7 @@
  */
 import { assert } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
-import { BlockWork, codedShards, liesIn } from "./block-work.js"
+import { BlockWork, codedBytesOf, codedShards, liesIn } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
 import type {
   CodedShard,
@@ -14,7 +14,9 @@ import type {
   HashPipelinePlan,
   MendOutcome,
   MendRequest,
+  OpenRequest,
   RebuildRequest,
+  SegmentAt,
   ShardMemory,
   Slab,
   SlabPool,
@@ -23,6 +25,7 @@ import { Hashes, hashOnce } from "./hashes.js"
 import { subBlockChecksum } from "./layout.js"
 import { mendShards } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
+import { openInPlace, openSegment, sealSegment } from "./sealing.js"
 import { ShardRegion } from "./shard-memory.js"
 import { allocateSlabs, GrantedSlab, Slabs } from "./slabs.js"
 
@@ -52,12 +55,12 @@ export class InlineHashPipeline implements HashPipeline {
     if (this.state === "open") this.hashes.update(slab.bytes.subarray(from, to))
   }
 
-  async code({ slab, lengthBytes, shape, seeds }: CodeRequest): Promise<readonly CodedShard[]> {
+  async code({ slab, lengthBytes, seal, shape, seeds }: CodeRequest): Promise<readonly CodedShard[]> {
     this.check()
     assert(slab instanceof GrantedSlab, "the slab comes from this pool")
     const { byteOffset: slabAt, length: slabBytes } = slab.bytes
-    const checksums = this.work.code({ slabAt, slabBytes, lengthBytes, shape, seeds })
-    return codedShards(slab.bytes, lengthBytes, shape, checksums)
+    const checksums = this.work.code({ slabAt, slabBytes, lengthBytes, seal, shape, seeds })
+    return codedShards(slab.bytes, codedBytesOf({ lengthBytes, seal }), shape, checksums)
   }
 
   async digests(): Promise<Digests> {
@@ -111,6 +114,18 @@ export class InlineCompute implements Compute {
 
   hash(plan: HashPipelinePlan, bytes: Uint8Array): Digests {
     return hashOnce(plan, bytes)
+  }
+
+  seal(plain: Uint8Array, at: SegmentAt): Uint8Array {
+    return sealSegment(plain, at)
+  }
+
+  open(sealed: Uint8Array, at: SegmentAt): Uint8Array {
+    return openSegment(sealed, at)
+  }
+
+  async openSegments(request: OpenRequest): Promise<number> {
+    return openInPlace(request)
   }
 
   subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint {

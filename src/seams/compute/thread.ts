@@ -10,6 +10,7 @@ import type { MendOutcome } from "./contract.js"
 import { Hashes } from "./hashes.js"
 import type { Md5Body } from "../../simd/md5-batch.js"
 import { Md5Batch } from "../../simd/md5-batch.js"
+import { openInPlace } from "./sealing.js"
 import { scratchOf } from "./slabs.js"
 import type { Answer, HashPipelineNumber, MendAt, Order, ThreadStart } from "./thread-protocol.js"
 
@@ -50,8 +51,14 @@ class Thread {
         return
       }
       case "code":
-        this.answer({ answer: "coded", id: order.id, checksums: this.work.code(order.block) })
+        this.code(order)
         return
+      case "unseal": {
+        const { at, lengthBytes, ...rest } = order.segments
+        const plainBytes = openInPlace({ ...rest, bytes: this.work.view(at, lengthBytes) })
+        this.answer({ answer: "unsealed", id: order.id, plainBytes })
+        return
+      }
       case "mend":
         this.answer({ answer: "mended", id: order.id, outcome: this.mend(order.block) })
         return
@@ -81,6 +88,21 @@ class Thread {
     return this.batch.work()
   }
 
+  /** A block is coded before it is hashed; but sealing replaces the bytes, so what is to be sealed is hashed first. */
+  private code({ id, pipeline, block }: Extract<Order, { readonly order: "code" }>): void {
+    const code = (): void => this.answer({ answer: "coded", id, checksums: this.work.code(block) })
+    const md5 = block.seal && this.pipeline(pipeline).md5
+    if (md5 === undefined) return code()
+    md5.whenConsumed(() => {
+      try {
+        code()
+      } catch (error) {
+        this.answer(failedOf(id, error))
+      }
+    })
+    this.batch.flush()
+  }
+
   private digest(id: number, { md5, others }: ThreadHashPipeline): void {
     const digests = others.digests()
     if (md5 === undefined) this.answer({ answer: "digested", id, digests })
@@ -107,6 +129,11 @@ class Thread {
   }
 }
 
+function failedOf(id: number, error: unknown): Answer {
+  const { kind, message: reason } = asFailure(error)
+  return { answer: "failed", id, kind, reason }
+}
+
 function parseStart(data: unknown): ThreadStart {
   const whole = typeof data === "object" && data !== null && "memory" in data && "worker" in data
   assert(whole && data.memory instanceof WebAssembly.Memory, "a compute thread is started with a memory")
@@ -130,8 +157,7 @@ export function serveCompute(makeCoder: MakeCoder): void {
     } catch (error) {
       // An order without an id cannot reply with an error: the thread ends, with all its pipelines.
       if (!("id" in order)) throw error
-      const { kind, message: reason } = asFailure(error)
-      port.postMessage({ answer: "failed", id: order.id, kind, reason } satisfies Answer)
+      port.postMessage(failedOf(order.id, error))
     }
   }
   const obeyAll = (): void => {

@@ -13,7 +13,8 @@ import { setImmediate } from "node:timers/promises"
 import { assert } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { KIB, MIB } from "../../base/limits.js"
-import { BlockWork, codedShards, liesIn } from "./block-work.js"
+import { SEGMENT_STORED_BYTES } from "../../base/segments.js"
+import { BlockWork, codedBytesOf, codedShards, liesIn } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
 import type {
   CodedShard,
@@ -24,7 +25,9 @@ import type {
   HashPipelinePlan,
   MendOutcome,
   MendRequest,
+  OpenRequest,
   RebuildRequest,
+  SegmentAt,
   ShardMemory,
   Slab,
   SlabPool,
@@ -35,6 +38,7 @@ import { InlineHashPipeline } from "./inline.js"
 import { subBlockChecksum } from "./layout.js"
 import { mendSteps } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
+import { openInPlace, openSegment, openSteps, sealSegment } from "./sealing.js"
 import { ShardRegion } from "./shard-memory.js"
 import type { SlabMemory } from "./slabs.js"
 import { allocateSlabs, GrantedSlab, scratchOf, Slabs } from "./slabs.js"
@@ -46,6 +50,8 @@ const SMALL_BODY_BYTES = 64 * KIB
 const FEED_BYTES = 256 * KIB
 /** Input bytes that a rebuild processes before it yields: about a millisecond. */
 const REBUILD_TURN_BYTES = 2 * MIB
+/** The same for opening segments. */
+const OPEN_TURN_BYTES = MIB
 const THREADS_MAX = 64
 /** This many bodies fill the MD5 lanes of a thread well; further ones use another thread. */
 const BATCH_MAX = 8
@@ -84,17 +90,17 @@ class RemoteHashPipeline {
     if (this.unsent.to - this.unsent.from >= FEED_BYTES) this.flush()
   }
 
-  async code({ slab, lengthBytes, shape, seeds }: CodeRequest): Promise<readonly CodedShard[]> {
+  async code({ slab, lengthBytes, seal, shape, seeds }: CodeRequest): Promise<readonly CodedShard[]> {
     assert(slab instanceof GrantedSlab, "the slab comes from this pool")
     this.flush()
     const { byteOffset: slabAt, length: slabBytes } = slab.bytes
-    const block = { slabAt, slabBytes, lengthBytes, shape, seeds }
+    const block = { slabAt, slabBytes, lengthBytes, seal: seal && withOwnKey(seal), shape, seeds }
     slab.hold()
     try {
       const coded = this.thread.ask({ order: "code", pipeline: this.number, block }, "coded")
       void this.holdUntilHashed(slab)
       const { checksums } = await coded
-      return codedShards(slab.bytes, lengthBytes, shape, checksums)
+      return codedShards(slab.bytes, codedBytesOf(block), shape, checksums)
     } finally {
       slab.drop()
     }
@@ -262,16 +268,27 @@ export class ThreadCompute implements Compute {
   }
 
   /** Mends on the calling thread, for shards in other memory. */
-  private async mendElsewhere(request: MendRequest): Promise<MendOutcome> {
-    const steps = mendSteps(this.rebuilder.mendTools(), request)
-    let turnBytes = 0
-    for (;;) {
-      const { done, value } = steps.next()
-      if (done === true) return value
-      turnBytes += value
-      if (turnBytes < REBUILD_TURN_BYTES) continue
-      turnBytes = 0
-      await setImmediate()
+  private mendElsewhere(request: MendRequest): Promise<MendOutcome> {
+    return inTurns(mendSteps(this.rebuilder.mendTools(), request), REBUILD_TURN_BYTES)
+  }
+
+  seal(plain: Uint8Array, at: SegmentAt): Uint8Array {
+    return sealSegment(plain, at)
+  }
+
+  open(sealed: Uint8Array, at: SegmentAt): Uint8Array {
+    return openSegment(sealed, at)
+  }
+
+  async openSegments(request: OpenRequest): Promise<number> {
+    if (request.bytes.length <= SEGMENT_STORED_BYTES) return openInPlace(request)
+    if (request.bytes.buffer !== this.memory.memory.buffer) return inTurns(openSteps(request), OPEN_TURN_BYTES)
+    const thread = this.leastBusyThread()
+    thread.pipelines += 1
+    try {
+      return (await thread.ask({ order: "unseal", segments: shardAt(withOwnKey(request)) }, "unsealed")).plainBytes
+    } finally {
+      thread.pipelines -= 1
     }
   }
 
@@ -323,6 +340,25 @@ export class ThreadCompute implements Compute {
 function isMostlyMd5({ md5, sha256, checksum }: HashPipelinePlan): boolean {
   return md5 && !sha256 && checksum !== "SHA256" && checksum !== "SHA1"
 }
+
+/** Runs steps that yield the number of processed bytes, and lets other work run after each `turnBytes` of them. */
+async function inTurns<Outcome>(steps: Generator<number, Outcome>, turnBytes: number): Promise<Outcome> {
+  let doneBytes = 0
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+    doneBytes += value
+    if (doneBytes < turnBytes) continue
+    doneBytes = 0
+    await setImmediate()
+  }
+}
+
+/** A copy: a message copies the whole memory that its arrays are part of. */
+const withOwnKey = <Request extends { readonly key: Uint8Array }>(request: Request): Request => ({
+  ...request,
+  key: Uint8Array.from(request.key),
+})
 
 /** Bytes never travel, only their addresses. */
 function shardAt<Shard extends { readonly bytes: Uint8Array }>({ bytes, ...rest }: Shard) {
