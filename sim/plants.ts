@@ -214,6 +214,43 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["locksEnd"],
   },
   {
+    bug: "lifecycle counts days by the wall clock",
+    edits: [
+      {
+        file: "src/object/jobs/lifecycle.ts",
+        find: "Math.min(storeClock.shownMs, clock.wallMs())",
+        put: "Math.max(storeClock.shownMs, clock.wallMs())",
+      },
+    ],
+    scenario: "lifecycle and clocks",
+    // A pass that has begun in the future keeps later ones away.
+    caughtBy: ["dueStays", "dueGoes"],
+  },
+  {
+    bug: "what a pass has found due is removed although the rules have changed",
+    edits: [
+      {
+        file: "src/object/lifecycle/expire-commands-core.ts",
+        find: "    if (!isDue(dueOf(rules, facts, at), at)) return NOTHING\n",
+        put: "    void facts\n",
+      },
+    ],
+    scenario: "lifecycle and clocks",
+    caughtBy: ["dueStays"],
+  },
+  {
+    bug: "slices of a lifecycle pass whose process has ended are not taken over",
+    edits: [
+      {
+        file: "src/object/lifecycle/pass-core.ts",
+        find: "incarnation === incarnations.own || incarnations.isOver(incarnation)",
+        put: "incarnation === incarnations.own",
+      },
+    ],
+    scenario: "lifecycle and clocks",
+    caughtBy: ["dueGoes"],
+  },
+  {
     bug: "a repeated completion makes a second version",
     edits: [
       {

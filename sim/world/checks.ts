@@ -34,6 +34,8 @@ export const CHECKS = {
   releasedBytesStay: "bytes that an object ever referenced are kept for the retention",
   lockedStays: "a version is kept until its retention is over, whatever wall clocks do",
   locksEnd: "a version can be removed once its retention is over",
+  dueStays: "lifecycle removes nothing before its time, and nothing by a rule that is no longer in effect",
+  dueGoes: "what a lifecycle rule removes is gone within a day after its time",
   storeClockIsSteady: "the store's clock never goes back, and is not faster than time while a process runs",
   nothingLeaks: "a node that stopped leaves nothing open",
   redundancyIsRestored: "full redundancy is restored once the devices are healthy",

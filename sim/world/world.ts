@@ -6,6 +6,7 @@ import type { ControlRecord } from "../../src/format/control-record.js"
 import { CALL_LIMITS, queuedDisk } from "../../src/device/index.js"
 import { makeCodec } from "../../src/erasure/index.js"
 import { KIB, MIB } from "../../src/base/limits.js"
+import type { LifecycleSettings } from "../../src/object/index.js"
 import { InlineCompute } from "../../src/seams/compute/index.js"
 import { CheckpointsInTurn } from "./checkpoints.js"
 import { SimMachine, type MachineOptions } from "./machine.js"
@@ -13,6 +14,8 @@ import { DEFAULT_BLOCK_BYTES, settingsFor } from "./settings.js"
 
 export interface WorldOptions extends MachineOptions {
   readonly blockBytes?: number
+  /** Days may be short. */
+  readonly lifecycle?: LifecycleSettings
 }
 
 export class World extends SimMachine {
@@ -20,7 +23,7 @@ export class World extends SimMachine {
   private record: ControlRecord
   private running: Promise<unknown>[] = []
 
-  constructor(options: WorldOptions) {
+  constructor(private readonly options: WorldOptions) {
     super(options)
     this.record = firstRecordOf(options.devices, options.blockBytes ?? DEFAULT_BLOCK_BYTES)
   }
@@ -34,7 +37,7 @@ export class World extends SimMachine {
     const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(queued, stores))
     const engine = await openEngine(
       { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
-      settingsFor(this.record, number),
+      { ...settingsFor(this.record, number), lifecycle: this.options.lifecycle },
     )
     engine.recordManager.onChange(record => void (this.record = record))
     this.record = engine.recordManager.record
