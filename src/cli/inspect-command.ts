@@ -65,6 +65,7 @@ const INDENT: Readonly<Record<FindingKind, string>> = {
   end: "",
   superblock: "",
   control: "",
+  keyring: "  ",
   device: "  ",
   tablet: "  ",
   family: "",

@@ -287,13 +287,18 @@ test("superblock and control record: contents, damage, and no secret", async () 
       pausedWork: [],
       isPolicyAutomatic: false,
       policyVersion: 1,
+      keyring: {
+        ...{ masterKeyNumber: 2, previous: undefined, atRest: undefined, materials: [] },
+        epochs: [{ number: 4, createdMs: 0, sealed: Buffer.from("sealed-secrets".padEnd(60, "!")) }],
+      },
       secrets: Buffer.from("sealed-secrets"),
       region: "us-east-1",
       more: [],
     }),
   )
   const findings = await findingsOf(control)
-  assert.deepEqual(outline(findings), ["control@0", "device@0", "tablet@0"])
+  assert.deepEqual(outline(findings), ["control@0", "keyring@0", "device@0", "tablet@0"])
+  assert.deepEqual(findings[1]?.fields, { masterKey: 2, epochs: "4", materials: 0 })
   assert.ok(!JSON.stringify(findings).includes("sealed-secrets"))
   control[40] = (control[40] ?? 0) ^ 1
   assert.deepEqual(outline(await findingsOf(control)), ["control@0!"])

@@ -9,6 +9,7 @@ import { bytesOfByteString, textOfObjectKey } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { textOfPolicy } from "../base/policy.js"
 import { parseControlRecord, type ControlRecord } from "../format/control-record.js"
+import type { Keyring } from "../format/keyring.js"
 import { decodeEntry } from "../format/entry.js"
 import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../format/log-batch.js"
 import type { NeedleHeader } from "../format/needle.js"
@@ -23,7 +24,7 @@ type ReadAt = (offsetBytes: number, lengthBytes: number) => Promise<Uint8Array>
 export type FindingKind =
   | ("volume" | "group" | "needle" | "gap")
   | ("batch" | "entry")
-  | ("superblock" | "control" | "device" | "tablet")
+  | ("superblock" | "control" | "keyring" | "device" | "tablet")
   | ("manifest" | "family" | "row")
   | "end"
 
@@ -81,6 +82,14 @@ async function* inspectSuperblock(bytes: Uint8Array): AsyncGenerator<Finding> {
   })
 }
 
+const keyringFields = ({ masterKeyNumber, previous, epochs, atRest, materials }: Keyring): Finding["fields"] => ({
+  masterKey: masterKeyNumber,
+  ...(previous && { previousMasterKey: previous.number }),
+  epochs: epochs.map(({ number }) => number).join(" "),
+  ...(atRest && { atRestEpoch: atRest.epoch }),
+  materials: materials.length,
+})
+
 /** Secrets remain sealed: only their lengths are shown. */
 async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding> {
   let record: ControlRecord | undefined
@@ -91,6 +100,7 @@ async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding>
     const sealed = { layoutVersion: layout.version, layoutBytes: layout.table.length, secretsBytes: secrets.length }
     return { store: storeId, generation, policy, blockBytes, metaCopies, region, ...sealed }
   })
+  if (record?.keyring) yield { what: "keyring", offsetBytes: 0, intact: true, fields: keyringFields(record.keyring) }
   for (const { id, weight, pathHint, isMountPoint } of record?.devices ?? []) {
     yield { what: "device", offsetBytes: 0, intact: true, fields: { id, weight, path: pathHint, isMountPoint } }
   }

@@ -27,6 +27,7 @@ import { BLOCK_BYTES_MAX, DEVICES_MAX, STORE_DEVICES_MAX } from "../base/limits.
 import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import type { Policy } from "../base/policy.js"
 import { xxh64 } from "../simd/xxh64.js"
+import { decodeKeyring, encodeKeyring, type Keyring } from "./keyring.js"
 
 /**
  * `active`: has every shard that the layout assigns to it. `rebuilding`: in use, but may lack some.
@@ -119,6 +120,8 @@ export interface ControlRecord {
   readonly pausedWork: readonly string[]
   /** Nodes that an operator removed and that still have devices; absent if there are none. */
   readonly leavingNodes?: readonly NodeName[]
+  /** Absent in a store that never had a key for objects. */
+  readonly keyring?: Keyring
   /** Sealed with the master key; opaque here. */
   readonly secrets: Uint8Array
   readonly region: string
@@ -157,8 +160,7 @@ export function encodeControlRecord(record: ControlRecord): Uint8Array {
     record.policyVersion,
     record.previousLayout === undefined ? null : packLayout(record.previousLayout),
     record.pausedWork,
-    ...(record.leavingNodes === undefined && record.more.length === 0 ? [] : [record.leavingNodes ?? []]),
-    ...record.more,
+    ...packAppended(record),
   ])
   const bytes = new Uint8Array(ENVELOPE_BYTES + payload.length)
   const view = new DataView(bytes.buffer)
@@ -168,6 +170,12 @@ export function encodeControlRecord(record: ControlRecord): Uint8Array {
   view.setBigUint64(16, xxh64(payload, BigInt(VERSION)), true)
   bytes.set(payload, ENVELOPE_BYTES)
   return bytes
+}
+
+/** The members appended to version 2, up to the last one that is set. */
+function packAppended({ leavingNodes, keyring, more }: ControlRecord): readonly unknown[] {
+  if (keyring === undefined && more.length === 0) return leavingNodes === undefined ? [] : [leavingNodes]
+  return [leavingNodes ?? [], keyring === undefined ? null : encodeKeyring(keyring), ...more]
 }
 
 const packTablet = ({ id, epoch, replicas, start, end, learners, more }: ControlTablet): readonly unknown[] => [
@@ -209,7 +217,8 @@ function upgrade(record: readonly unknown[]): readonly unknown[] {
 function parseFields(payload: unknown): ControlRecord {
   const fields = parseList(payload, "record", 14)
   const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region] = fields
-  const [isPolicyAutomatic, policyVersion, previousLayout, pausedWork, leavingNodes = [], ...more] = fields.slice(10)
+  const [isPolicyAutomatic, policyVersion, previousLayout, pausedWork, leavingNodes = [], keyring = null, ...more] =
+    fields.slice(10)
   const leaving = parseItems(leavingNodes, "leavingNodes", LEAVING_NODES_MAX)
   return {
     storeId: parseAs("storeId", () => parseStoreId(storeId)),
@@ -227,6 +236,7 @@ function parseFields(payload: unknown): ControlRecord {
     ...(leaving.length === 0
       ? {}
       : { leavingNodes: leaving.map(name => parseAs("leavingNodes", () => parseNodeName(name))) }),
+    ...(keyring === null ? {} : { keyring: decodeKeyring(parseBytes(keyring, "keyring")) }),
     secrets: parseBytes(secrets, "secrets"),
     region: parseText(region, "region"),
     more,

@@ -45,6 +45,7 @@ import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
 import type { VersionLock } from "../../src/format/object-lock.js"
+import { encodeKeyring } from "../../src/format/keyring.js"
 import { encodeLifecyclePass } from "../../src/format/lifecycle-pass.js"
 import { encodeLogBatch } from "../../src/format/log-batch.js"
 import { MetadataChunkWriter } from "../../src/format/metadata-backup.js"
@@ -614,6 +615,13 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
       positions: [[parseIncarnation(27), parsePosition(38)]],
     }),
     { number: 36, highest: 37, positions: [[27, 38]] },
+  ],
+  "key ring": [
+    encodeKeyring({
+      ...{ masterKeyNumber: 46, previous: undefined, atRest: undefined, materials: [] },
+      epochs: [{ number: 47, createdMs: 48, sealed: md5 }],
+    }),
+    { masterKeyNumber: 46, previous: null, epochs: [[47, 48, Buffer.from(md5)]], atRest: null, materials: [] },
   ],
   "recovery header": [
     encodeRecoveryHeader(note),

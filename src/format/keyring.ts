@@ -1,0 +1,106 @@
+/**
+ * Key ring: the keys that protect objects, each sealed, as a member of the control record. See decision 57.
+ *
+ * Every key has 32 bytes and is sealed by AES-256-GCM: nonce (12), ciphertext (32), tag (16).
+ *
+ * Refuses   Anything malformed, and a key whose sealing key is not in the ring, with `corruptRecord`.
+ */
+import { hexOf } from "../base/bytes.js"
+import { fail, type Failure } from "../base/failures.js"
+import { packRecord, RecordReader } from "./pack.js"
+
+/** Random; made with the first sealed object; an erasure makes another. */
+interface EpochKey {
+  readonly number: number
+  readonly createdMs: number
+  /** Under the master key, for the purpose "epoch key N". */
+  readonly sealed: Uint8Array
+}
+
+/** The bytes of a version of a named key. */
+interface KeyMaterial {
+  /** 16 bytes. */
+  readonly keyId: Uint8Array
+  readonly version: number
+  readonly createdMs: number
+  readonly epoch: number
+  /** Under the epoch's key, for the purpose "kms KEYID VERSION". */
+  readonly sealed: Uint8Array
+}
+
+export interface Keyring {
+  /** Which master key seals this record: 1, 2, 3 … */
+  readonly masterKeyNumber: number
+  /** During a rotation: the former master key under the current one, for the purpose "master key N". */
+  readonly previous: { readonly number: number; readonly sinceMs: number; readonly sealed: Uint8Array } | undefined
+  /** Normally one: an erasure makes a second, and drops the first. */
+  readonly epochs: readonly EpochKey[]
+  /** Present if the store encrypts everything. Under the epoch's key, for the purpose "at rest". */
+  readonly atRest: { readonly startedMs: number; readonly epoch: number; readonly sealed: Uint8Array } | undefined
+  readonly materials: readonly KeyMaterial[]
+}
+
+const SEALED_KEY_BYTES = 12 + 32 + 16
+const KEY_ID_BYTES = 16
+export const EPOCH_KEYS_MAX = 16
+/** Bounds the record: they take 100 KiB. */
+export const KEY_MATERIALS_MAX = 1024
+
+export const encodeKeyring = ({ masterKeyNumber, previous, epochs, atRest, materials }: Keyring): Uint8Array =>
+  packRecord(1, [
+    masterKeyNumber,
+    previous ? [previous.number, previous.sinceMs, previous.sealed] : null,
+    epochs.map(({ number, createdMs, sealed }) => [number, createdMs, sealed]),
+    atRest ? [atRest.startedMs, atRest.epoch, atRest.sealed] : null,
+    materials.map(({ keyId, version, createdMs, epoch, sealed }) => [keyId, version, createdMs, epoch, sealed]),
+  ])
+
+export function decodeKeyring(bytes: Uint8Array): Keyring {
+  const row = RecordReader.open("key ring", bytes, 1)
+  return checkWhole({
+    masterKeyNumber: whole(row, 1),
+    previous: row.optional(() => {
+      const members = row.row()
+      return { number: whole(members, 1), sinceMs: whole(members), sealed: bytesOf(members, SEALED_KEY_BYTES) }
+    }),
+    epochs: row.rows(epoch => ({
+      ...{ number: whole(epoch, 1), createdMs: whole(epoch), sealed: bytesOf(epoch, SEALED_KEY_BYTES) },
+    })),
+    atRest: row.optional(() => {
+      const members = row.row()
+      return { startedMs: whole(members), epoch: whole(members, 1), sealed: bytesOf(members, SEALED_KEY_BYTES) }
+    }),
+    materials: row.rows(material => ({
+      ...{ keyId: bytesOf(material, KEY_ID_BYTES), version: whole(material, 1), createdMs: whole(material) },
+      ...{ epoch: whole(material, 1), sealed: bytesOf(material, SEALED_KEY_BYTES) },
+    })),
+  })
+}
+
+/** Checks the invariants between members. */
+function checkWhole(ring: Keyring): Keyring {
+  const { masterKeyNumber, previous, epochs, atRest, materials } = ring
+  const numbers = new Set(epochs.map(({ number }) => number))
+  if (numbers.size !== epochs.length || epochs.length === 0 || epochs.length > EPOCH_KEYS_MAX) throw corrupt("epochs")
+  if (previous !== undefined && previous.number !== masterKeyNumber - 1) throw corrupt("previous")
+  if (atRest !== undefined && !numbers.has(atRest.epoch)) throw corrupt("atRest")
+  const names = new Set(materials.map(({ keyId, version }) => `${hexOf(keyId)} ${version}`))
+  const areWhole = names.size === materials.length && materials.length <= KEY_MATERIALS_MAX
+  if (!areWhole || materials.some(({ epoch }) => !numbers.has(epoch))) throw corrupt("materials")
+  return ring
+}
+
+function whole(row: RecordReader, min = 0): number {
+  const value = row.number()
+  if (!Number.isSafeInteger(value) || value < min) throw corrupt("number")
+  return value
+}
+
+function bytesOf(row: RecordReader, length: number): Uint8Array {
+  const bytes = row.bytes()
+  if (bytes.length !== length) throw corrupt("bytes")
+  // The ring outlives the file that it was read from.
+  return Uint8Array.from(bytes)
+}
+
+const corrupt = (field: string): Failure => fail("corruptRecord", { what: "key ring", field })
