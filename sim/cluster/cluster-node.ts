@@ -61,6 +61,8 @@ export interface NodePlan {
   readonly zone: string
   readonly devices: number
   readonly latencyMsMax: number
+  /** Days of lifecycle rules may be short. */
+  readonly lifecycleDayMs?: number
 }
 
 /** One process of the node while it serves. */
@@ -244,7 +246,7 @@ export class ClusterNode extends SimMachine {
       workingFolder: "/",
       hostName: name,
     })
-    return { ...config, blockBytes: BLOCK_BYTES }
+    return { ...config, blockBytes: BLOCK_BYTES, lifecycleDayMs: this.plan.lifecycleDayMs }
   }
 
   /** Ends the process cleanly; returns what it has left open. */
