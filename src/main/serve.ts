@@ -68,6 +68,8 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     ended.removed = reason
     stop.abort()
   }
+  // Before a port opens: the first scrape shows all metrics.
+  const loopDelay = new EventLoopDelay(clock, telemetry.metrics)
   const metricsText = (): string => telemetry.metrics.render()
   const conversion = new Conversion(() => host, stop.signal)
   const host: SessionHost = { seams, io, masterKey, conversion, metricsText, onStolen, onRemoved }
@@ -77,7 +79,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     conversion.use(sessions.current)
     const front = await Front.open(host, sessions.current)
     await io.out(await greeting(seams, front, sessions.current, io))
-    const services = [...front.services, new EventLoopDelay(clock, telemetry.metrics), seams.stores.cache.idling(clock)]
+    const services = [...front.services, loopDelay, seams.stores.cache.idling(clock)]
     signal.addEventListener("abort", () => stop.abort(), { once: true })
     if (signal.aborted) stop.abort()
     const serving = supervise(services, clock, random, telemetry.log, stop.signal)
