@@ -6,8 +6,8 @@ import type { Bucket, ObjectServices } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 
 const MODES = ["GOVERNANCE", "COMPLIANCE"] as const
-/** A run takes minutes: some retentions are over before they begin, some end during the run, some after it. */
-const PERIODS_MS = [-1_000, 1, 2_000, 10_000, 10_000, 3_600_000, 3_600_000, 3_600_000]
+/** A run takes minutes, or weeks: some retentions are over before they begin, some end during the run, some after it. */
+const PERIODS_MS = [-1_000, 1, 2_000, 10_000, 10_000, 3_600_000, 60 * 3_600_000, 120 * 3_600_000]
 const HOLDS = ["none", "none", "none", true, false] as const
 
 const oneOf = <T extends NonNullable<unknown>>(random: Random, list: readonly T[]): T =>
