@@ -366,21 +366,23 @@ test("a rule for uploads replaces the seven days, and an upload that is being co
   assert.ok(world.scene.metadata.committed.get("lifecycle", lifecycleRowKey(ALL_UPLOADS)) !== undefined)
 })
 
-test("an object whose rows cannot be read is reported, and holds up no others", async () => {
-  const world = await World.open([{ expiration: { days: 1 } }])
-  for (let key = 0; key < 50; key += 1) world.put(`key ${key}`)
-  world.days(2)
-  let removals = 0
-  world.scene.metadata.before = name => {
-    if (name === "ExpireLatest" && (removals += 1) === 7) throw fail("corruptRecord")
-  }
-  await world.pass()
-  assert.equal(world.shown().length, 1)
-  assert.equal(world.telemetry.entries("lifecycle_unreadable").length, 1)
-  world.days(1)
-  await world.pass()
-  assert.deepEqual(world.shown(), [])
-})
+for (const kind of ["corruptRecord", "conflict"] as const) {
+  test(`an object whose removal fails with ${kind} is reported, and holds up no others`, async () => {
+    const world = await World.open([{ expiration: { days: 1 } }])
+    for (let key = 0; key < 50; key += 1) world.put(`key ${key}`)
+    world.days(2)
+    let removals = 0
+    world.scene.metadata.before = name => {
+      if (name === "ExpireLatest" && (removals += 1) === 7) throw fail(kind)
+    }
+    await world.pass()
+    assert.equal(world.shown().length, 1)
+    assert.equal(world.telemetry.entries("lifecycle_object_skipped").length, 1)
+    world.days(1)
+    await world.pass()
+    assert.deepEqual(world.shown(), [])
+  })
+}
 
 test("a slice goes on after the database was away", async () => {
   const world = await World.open([{ expiration: { days: 1 } }])

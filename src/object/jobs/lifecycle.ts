@@ -256,13 +256,13 @@ export class Lifecycle implements Job {
     return removed
   }
 
-  /** One object whose rows cannot be read holds up no others. */
+  /** One object whose rows cannot be read, or change all the time, holds up no others: it has its turn tomorrow. */
   private async unlessUnreadable(bucketId: BucketId, remove: () => Promise<LifecycleCounts>): Promise<LifecycleCounts> {
     try {
       return await remove()
     } catch (error) {
-      if (!isFailure(error, "corruptRecord", "corruptRow")) throw error
-      this.seams.log.error("lifecycle_unreadable", { bucket_id: bucketId, error: String(error) })
+      if (!isFailure(error, "corruptRecord", "corruptRow", "conflict")) throw error
+      this.seams.log.error("lifecycle_object_skipped", { bucket_id: bucketId, error: String(error) })
       return NOTHING_REMOVED
     }
   }

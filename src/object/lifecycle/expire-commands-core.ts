@@ -68,8 +68,8 @@ export const expireLatest = command<[target: ExpireLatest, time: LifecycleTime],
   },
 })
 
-/** Versions that one command looks at: each that it removes changes up to four rows. */
-const VERSIONS_MAX = 128
+/** Versions that one command looks at: each that it removes changes up to four rows, and a decision needs all in memory. */
+const VERSIONS_MAX = 32
 
 interface ExpireNoncurrent extends Target {
   /** The version, or where it would be, from which on versions are looked at: newest first. */
