@@ -3,7 +3,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
-import { objectKeyOfText, parseIncarnation, parsePosition, type ObjectKey } from "../../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, parsePosition } from "../../base/ids.js"
+import type { ObjectKey } from "../../base/ids.js"
 import { encodeLifecycleRules, type LifecycleRule } from "../../format/lifecycle-rules.js"
 import { ALL_UPLOADS, decodeLifecyclePass, lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import { decodeVersion, NO_DETAILS, versionIdOfHead } from "../../format/version-record.js"
@@ -12,7 +13,14 @@ import { multipartIdOf } from "../../format/version-id.js"
 import { soleProcess, type Command } from "../../metadata/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
-import { closeBucket, dropBucket, setBucketLock, setSetting, setVersioning } from "../commands/bucket-commands-core.js"
+import {
+  closeBucket,
+  createBucket,
+  dropBucket,
+  setBucketLock,
+  setSetting,
+  setVersioning,
+} from "../commands/bucket-commands-core.js"
 import { createUpload, sealUpload } from "../commands/multipart-commands-core.js"
 import { ALL_ROWS, newBucket, putOf, randomOf, type Scene } from "../commands/testing-bucket.js"
 import { putVersion, removeLatest, removeVersion } from "../commands/version-commands-core.js"
@@ -42,13 +50,13 @@ class World {
     return world
   }
 
-  setRules(rules: readonly Partial<LifecycleRule>[]): void {
+  setRules(rules: readonly Partial<LifecycleRule>[], bucketId = this.scene.bucketId): void {
     const whole = rules.map((rule, number) => ({
       ...{ id: `rule ${number}`, isEnabled: true, filter: { form: "filter" } as const },
       ...rule,
     }))
     const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules: whole })
-    this.decide(setSetting(this.scene.bucketId, "lifecycle", rules.length === 0 ? undefined : document))
+    this.decide(setSetting(bucketId, "lifecycle", rules.length === 0 ? undefined : document))
   }
 
   /** Decides at the moment of this world. */
@@ -328,6 +336,31 @@ test("two processes share a pass, and remove each object once", async () => {
     jobs.reduce((sum, { job }) => sum + job.report().removed.versions, 0),
     3000,
   )
+})
+
+test("how far all passes are is read once for many buckets", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  const { metadata } = world.scene
+  const buckets = Array.from({ length: 150 }, (_, number) =>
+    world.decide(
+      createBucket({ name: parseBucketName(`many-${number}`), owner: parseAccountId("root"), location: "" }),
+    ),
+  )
+  for (const { id } of buckets) {
+    world.setRules([{ expiration: { days: 1 } }], id)
+    world.decide(putVersion({ ...putOf({ bucketId: id }, id), key: keyOf(`key ${id}`) }))
+  }
+  world.days(2)
+  const ask = metadata.ask.bind(metadata)
+  let looks = 0
+  metadata.ask = query => {
+    if (query.name === "LifecyclePasses") looks += 1
+    return ask(query)
+  }
+  const { removed, unfinished } = (await world.pass()).report()
+  assert.deepEqual([world.shown(), removed.versions, unfinished], [[], 150, 0])
+  // 152 passes, 100 for each look, and one that finds nothing.
+  assert.equal(looks, 3)
 })
 
 test("uploads go after seven days without a rule, unless the switch is off", async () => {

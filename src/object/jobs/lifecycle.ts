@@ -45,6 +45,8 @@ const LIFECYCLE_LIMITS = {
   duePerSlice: 500,
   /** Commands that remove at the same time: they share commits. */
   removalsAtOnce: 64,
+  /** Buckets that a process goes over until it reads again how far each pass is: others may have gone over them. */
+  bucketsPerLook: 100,
   /** With days up to this long, which are for trying rules out, the job looks every second. */
   shortDayMs: 3_600_000,
 } as const
@@ -82,6 +84,8 @@ export class Lifecycle implements Job {
   readonly name = "lifecycle"
   private removed = NOTHING_REMOVED
   private passes: readonly PassOfBucket[] = []
+  /** Those that go on or begin, in a random order: nodes begin with different buckets. */
+  private readonly open: PassOfBucket[] = []
   /** When they were read. */
   private readAt: LifecycleTime | undefined
   /** The bucket that this process is going over, and its pass as it left it. */
@@ -132,25 +136,32 @@ export class Lifecycle implements Job {
     const idle = this.settings.dayMs <= LIFECYCLE_LIMITS.shortDayMs ? "throttled" : "idle"
     const time = this.time()
     if (time === undefined) return idle
-    const day = Math.floor(time.nowMs / time.dayMs)
     if (this.current !== undefined) {
       const { bucketId, pass } = this.current
       this.current = undefined
       if (pass.next !== undefined) return this.nextSlice(bucketId, pass, time, signal)
     }
+    // Another process may have gone over it meanwhile: then its slice is not taken.
+    const chosen = this.open.pop() ?? (await this.look(time))
+    if (chosen === undefined) return idle
+    const [left] = chosen.left
+    if (left !== undefined) return this.leftSlice({ bucketId: chosen.bucketId, ...left }, time, signal)
+    return this.nextSlice(chosen.bucketId, chosen.pass, time, signal)
+  }
+
+  /** Reads how far each pass is. Returns one with something to do: slices that are left come first. */
+  private async look(time: LifecycleTime): Promise<PassOfBucket | undefined> {
     this.passes = await this.seams.metadata.ask(lifecyclePasses())
     this.readAt = time
+    const day = Math.floor(time.nowMs / time.dayMs)
     const readable = this.passes.filter(({ bucketId }) => this.unreadable.get(bucketId) !== day)
     const left = readable.find(pass => pass.left.length > 0)
-    const [slice] = left?.left ?? []
-    if (left !== undefined && slice !== undefined) {
-      return this.leftSlice({ bucketId: left.bucketId, ...slice }, time, signal)
-    }
+    if (left !== undefined) return left
     const open = readable.filter(({ pass }) => isOver(pass, time) || pass?.next !== undefined)
-    if (open.length === 0) return idle
-    // Nodes begin with different buckets.
-    const chosen = open[this.seams.random.below(open.length)]
-    return chosen === undefined ? idle : this.nextSlice(chosen.bucketId, chosen.pass, time, signal)
+    while (open.length > 0 && this.open.length < LIFECYCLE_LIMITS.bucketsPerLook) {
+      this.open.push(...open.splice(this.seams.random.below(open.length), 1))
+    }
+    return this.open.pop()
   }
 
   private async nextSlice(

@@ -16,7 +16,7 @@ import {
   type LifecycleSlice,
 } from "../../format/lifecycle-pass.js"
 import { bucketRowKey } from "../../format/row-key.js"
-import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
+import { command, query, type CommandView, type DecisionTime } from "../../metadata/index.js"
 import { bucketOfRow } from "../commands/row-editor-core.js"
 import { rowsOfBucket, ROWS_OF_UPLOADS, type LifecycleTime } from "./walk-core.js"
 
@@ -36,24 +36,23 @@ export interface PassOfBucket {
 }
 
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
+const ALL_PASSES = { start: lifecycleRowKey(ALL_UPLOADS), end: rowKeyOf("\xff") }
 
 /** How far each pass is: that over uploads first. */
 export const lifecyclePasses = query("LifecyclePasses", (view): readonly PassOfBucket[] => {
   const { incarnations } = view
   const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
   const withRules = buckets.filter(({ settings, state }) => state === "open" && settings.includes("lifecycle"))
+  // One range: over SQL each row that is read alone, and is absent, would cost a round trip.
+  const rows = new Map(view.range("lifecycle", ALL_PASSES))
   return [ALL_UPLOADS, ...withRules.map(({ id }) => id)].map(bucketId => {
-    const pass = findPass(view, bucketId)
+    const row = rows.get(lifecycleRowKey(bucketId))
+    const pass = row && decodeLifecyclePass(row.value)
     const isLeft = ({ incarnation }: LifecyclePass["taken"][number]): boolean =>
       incarnation === incarnations.own || incarnations.isOver(incarnation)
     return { bucketId, pass, left: pass?.taken.filter(isLeft) ?? [] }
   })
 })
-
-function findPass(view: RowView, bucketId: BucketId): LifecyclePass | undefined {
-  const row = view.get("lifecycle", lifecycleRowKey(bucketId))
-  return row && decodeLifecyclePass(row.value)
-}
 
 /** The pass, unless its row is absent: that may have changed until the decision is committed. */
 function presentPass(view: CommandView, bucketId: BucketId): LifecyclePass | undefined {
