@@ -279,6 +279,20 @@ test("a trial with short days does not keep later passes away", async () => {
   assert.deepEqual(world.shown(), [])
 })
 
+test("a pass by a clock that was ahead does not keep later ones away once it was corrected", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  world.days(3650)
+  await world.pass()
+  world.days(-3650)
+  world.put("a")
+  world.days(1)
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a"])
+  world.days(1)
+  await world.pass()
+  assert.deepEqual(world.shown(), [])
+})
+
 test("nothing is due while the store's clock is unknown, nor by a clock that is ahead of the other", async () => {
   const world = await World.open([{ expiration: { days: 1 } }])
   world.put("a")

@@ -95,9 +95,14 @@ export const takeSlice = command<[take: TakeSlice], LifecyclePass | undefined>({
   },
 })
 
-/** Whether a new pass begins: the last has ended, and began on an earlier day. Days may have another length than then. */
+/**
+ * Whether a new pass begins: the last has ended, and began on an earlier day, or in the future by a clock that was wrong:
+ * it would keep later ones away. Days may have another length than then.
+ */
 export const isOver = (pass: LifecyclePass | undefined, time: LifecycleTime): boolean =>
-  pass === undefined || (pass.endedMs !== undefined && dayOf(pass.startedMs, time) < dayOf(time.nowMs, time))
+  pass === undefined ||
+  (pass.endedMs !== undefined &&
+    (dayOf(pass.startedMs, time) < dayOf(time.nowMs, time) || pass.startedMs > time.nowMs + time.dayMs))
 
 const dayOf = (momentMs: number, { dayMs }: LifecycleTime): number => Math.floor(momentMs / dayMs)
 
