@@ -68,8 +68,11 @@ export const expireLatest = command<[target: ExpireLatest, time: LifecycleTime],
   },
 })
 
-/** Versions that one command looks at: each that it removes changes up to four rows, and a decision needs all in memory. */
-const VERSIONS_MAX = 32
+/**
+ * Versions that one command looks at: each that it removes changes up to four rows, and a decision needs all in memory. Over
+ * SQL a removal costs up to two fetches, and a decision may make 40 (`fetchesMax` in `src/sql/limits.ts`).
+ */
+const VERSIONS_MAX = 16
 
 interface ExpireNoncurrent extends Target {
   /** The version, or where it would be, from which on versions are looked at: newest first. */
