@@ -21,7 +21,7 @@ import {
   setSetting,
   setVersioning,
 } from "../commands/bucket-commands-core.js"
-import { createUpload, sealUpload } from "../commands/multipart-commands-core.js"
+import { addressKeyOf, createUpload, sealUpload } from "../commands/multipart-commands-core.js"
 import { ALL_ROWS, newBucket, putOf, randomOf, type Scene } from "../commands/testing-bucket.js"
 import { putVersion, removeLatest, removeVersion } from "../commands/version-commands-core.js"
 import { REAL_DAYS } from "../lifecycle/due-core.js"
@@ -470,6 +470,15 @@ test("a bucket whose rules cannot be read is reported, and others are not held u
   await world.pass()
   assert.deepEqual([world.shown(), world.uploads], [["a"], 1])
   assert.ok(world.telemetry.entries("lifecycle_unreadable").length > 0)
+})
+
+test("an upload that cannot be read holds up no others", async () => {
+  const world = await World.open([])
+  const [first] = ["a", "b", "c"].map(key => world.upload(key))
+  world.scene.metadata.plant("uploads", addressKeyOf(must(first, "an upload")), Uint8Array.of(1, 2, 3))
+  world.days(30)
+  const { removed } = (await world.pass()).report()
+  assert.deepEqual([world.uploads, removed.uploads], [1, 2])
 })
 
 test("a removed version that another took the place of is not missed: the successor is the next that is there", async () => {

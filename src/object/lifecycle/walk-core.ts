@@ -246,17 +246,26 @@ export const dueUploads = query(
     for (const [rowKey, row] of view.range("uploads", { start, end, expectedRows: rowsMax + 1 })) {
       if (rows === rowsMax || due.length === dueMax) return { due, next: rowKey }
       rows += 1
-      const { bucketId: id, key, suffix } = parseObjectRowKey(rowKey)
-      const bucketId = parseBucketId(id)
-      const { initiatedMs } = decodeUpload(row.value)
-      // Rules that cannot be read may keep an upload for longer than others do.
-      const dueAt = unlessRefused(() => uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs }, time))
-      if (dueAt !== undefined && dueAt.dueMs <= time.nowMs) {
-        due.push({ bucketId, key, multipartId: multipartIdOfSuffix(suffix) })
-      }
+      // An upload that cannot be read holds up no others. Rules that cannot be read may keep one for longer than others do.
+      const upload = unlessRefused(() => dueUpload(view, rowKey, row, time))
+      if (upload !== undefined) due.push(upload)
     }
     return { due, next: undefined }
   },
 )
+
+function dueUpload(
+  view: RowView,
+  rowKey: RowKey,
+  row: MetadataRow,
+  time: LifecycleTime & AbandonedAfter,
+): DueUpload | undefined {
+  const { bucketId: id, key, suffix } = parseObjectRowKey(rowKey)
+  const bucketId = parseBucketId(id)
+  const { initiatedMs } = decodeUpload(row.value)
+  const due = uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs }, time)
+  if (due === undefined || due.dueMs > time.nowMs) return undefined
+  return { bucketId, key, multipartId: multipartIdOfSuffix(suffix) }
+}
 
 export const ROWS_OF_UPLOADS = ALL_OBJECT_ROWS
