@@ -82,6 +82,22 @@ test("a preview counts what the next pass removes, by rule", async () => {
   assert.equal(locked, 0)
 })
 
+test("with versioning suspended a current null version goes, and another is hidden", async () => {
+  const scene = await world()
+  await put(scene, "logs/hidden")
+  await scene.metadata.run(setVersioning(scene.bucketId, "suspended"))
+  await put(scene, "logs/null")
+  const { rules } = await scene.inspect(9).preview(NAME)
+  assert.deepEqual([rules[0]?.hidden, rules[0]?.versions, rules[0]?.bytes], [1, 1, 200])
+  for (const [key, action] of [["logs/hidden", "hide"] as const, ["logs/null", "removeVersion"] as const]) {
+    const { versions } = await scene.inspect(9).explain(NAME, objectKeyOfText(key))
+    assert.deepEqual(
+      versions.map(({ next }) => next?.action),
+      [action],
+    )
+  }
+})
+
 test("locked versions are counted apart, and a delete marker is told from versions", async () => {
   const scene = await world([
     { id: "old", isEnabled: true, filter: { form: "filter" }, noncurrent: { days: 2 } },

@@ -7,7 +7,7 @@
 import { fail } from "../../base/failures.js"
 import { textOfObjectKey, type BucketId, type BucketName, type ObjectKey, type VersionId } from "../../base/ids.js"
 import { objectRowKey, suffixRange } from "../../format/row-key.js"
-import { versionIdOfHead } from "../../format/version-record.js"
+import { versionIdOfHead, type VersionHead } from "../../format/version-record.js"
 import { query, type Metadata } from "../../metadata/index.js"
 import { bucketNamed } from "../bucket-service.js"
 import { dueOf, verdictsOf, type VersionFacts, type When } from "./due-core.js"
@@ -46,9 +46,11 @@ interface Explanation {
   readonly hasMore: boolean
 }
 
-const actionOn = ({ isMarker, place }: VersionFacts, versioning: string): Action => {
+/** With versioning suspended a delete marker takes the place of a current null version, whose bytes are gone. */
+function actionOn({ isMarker, place }: VersionFacts, { isNull }: VersionHead, versioning: string): Action {
   if (isMarker) return "removeMarker"
-  return place.kind === "noncurrent" || versioning === "never" ? "removeVersion" : "hide"
+  if (place.kind === "noncurrent" || versioning === "never") return "removeVersion"
+  return versioning === "suspended" && isNull ? "removeVersion" : "hide"
 }
 
 export const explainKey = query(
@@ -64,7 +66,7 @@ export const explainKey = query(
       versions.push({
         ...{ versionId: versionIdOfHead(version.head), isLatest: isCurrent, isMarker: facts.isMarker },
         ...{ sizeBytes: facts.sizeBytes, modifiedMs: facts.modifiedMs, isLocked: !isUnlocked(version, time) },
-        next: due && { ...due, action: actionOn(facts, versioning) },
+        next: due && { ...due, action: actionOn(facts, version.head, versioning) },
         rules: rules === undefined ? [] : verdictsOf(rules, facts, time),
       })
       return true
@@ -109,7 +111,7 @@ export const previewVersions = query(
     const next = walkVersions(view, bounds, rules.newerKeptMax, (facts, version) => {
       const due = dueOf(rules, facts, time)
       if (!isDue(due, time)) return true
-      const action = actionOn(facts, versioning)
+      const action = actionOn(facts, version.head, versioning)
       if (action !== "hide" && !isUnlocked(version, time)) {
         locked += 1
         return true
