@@ -6,6 +6,8 @@
  * Sources   RFC 9110 section 5.6.7 (IMF-fixdate, RFC 850, asctime); ISO 8601, extended and basic form.
  */
 const DATE_TEXT_MAX = 64
+/** The last day whose year has four digits. */
+export const DATE_MS_MAX = Date.UTC(9999, 11, 31)
 const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 const DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 const LONG_DAY = "(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"

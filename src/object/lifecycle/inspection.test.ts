@@ -98,6 +98,19 @@ test("with versioning suspended a current null version goes, and another is hidd
   }
 })
 
+test("a rule with so many days that it never acts is shown at the last date", async () => {
+  const scene = await world([
+    { id: "never", isEnabled: true, filter: { form: "filter" }, expiration: { days: 2_147_483_647 } },
+  ])
+  await put(scene, "a")
+  const { versions } = await scene.inspect(1).explain(NAME, objectKeyOfText("a"))
+  const lastMs = Date.parse("9999-12-31T00:00:00Z")
+  assert.deepEqual(
+    versions.map(({ next, rules }) => [next?.dueMs, rules]),
+    [[lastMs, [{ ruleId: "never", when: lastMs }]]],
+  )
+})
+
 test("locked versions are counted apart, and a delete marker is told from versions", async () => {
   const scene = await world([
     { id: "old", isEnabled: true, filter: { form: "filter" }, noncurrent: { days: 2 } },

@@ -4,6 +4,7 @@
  *
  * Limits  INSPECTION_LIMITS.
  */
+import { DATE_MS_MAX } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import { textOfObjectKey, type BucketId, type BucketName, type ObjectKey, type VersionId } from "../../base/ids.js"
 import { objectRowKey, suffixRange } from "../../format/row-key.js"
@@ -53,6 +54,12 @@ function actionOn({ isMarker, place }: VersionFacts, { isNull }: VersionHead, ve
   return versioning === "suspended" && isNull ? "removeVersion" : "hide"
 }
 
+/** A rule with many days means never: its date is none that texts and clients know. */
+const shownDue = (dueMs: number): number => Math.min(dueMs, DATE_MS_MAX)
+const shownVerdict = ({ ruleId, when }: { readonly ruleId: string; readonly when: When }) => ({
+  ...{ ruleId, when: typeof when === "number" ? shownDue(when) : when },
+})
+
 export const explainKey = query(
   "ExplainKey",
   (view, bucketId: BucketId, key: ObjectKey, versioning: string, time: LifecycleTime): Explanation => {
@@ -66,8 +73,8 @@ export const explainKey = query(
       versions.push({
         ...{ versionId: versionIdOfHead(version.head), isLatest: isCurrent, isMarker: facts.isMarker },
         ...{ sizeBytes: facts.sizeBytes, modifiedMs: facts.modifiedMs, isLocked: !isUnlocked(version, time) },
-        next: due && { ...due, action: actionOn(facts, version.head, versioning) },
-        rules: rules === undefined ? [] : verdictsOf(rules, facts, time),
+        next: due && { ...due, dueMs: shownDue(due.dueMs), action: actionOn(facts, version.head, versioning) },
+        rules: rules === undefined ? [] : verdictsOf(rules, facts, time).map(shownVerdict),
       })
       return true
     })

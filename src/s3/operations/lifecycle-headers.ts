@@ -3,11 +3,11 @@
  * `x-amz-abort-rule-id` of an upload.
  *
  * Promises  A bucket without rules costs one look at the names of its settings, and no query. Only rules are announced,
- *           not the end of uploads that were abandoned.
+ *           not the end of uploads that were abandoned, and only dates whose year has four digits, as in HTTP.
  * Source    GetObject, PutObject, CreateMultipartUpload, ListParts, Amazon S3 API Reference. It says that the id of the rule
  *           is URL-encoded; Amazon sends spaces as they are, so only what a quoted header value cannot carry is encoded.
  */
-import { httpDate } from "../../base/dates.js"
+import { DATE_MS_MAX, httpDate } from "../../base/dates.js"
 import { isFailure } from "../../base/failures.js"
 import { recover, type Soon } from "../../base/soon.js"
 import { abortDueOf, expiryOf } from "../../object/index.js"
@@ -15,9 +15,6 @@ import type { CompiledRules } from "../../object/index.js"
 import type { MultipartInfo, ObjectBody, ObjectInfo, PutResult, Tags } from "../../object/contract.js"
 import type { BucketCall, ObjectCall } from "../call.js"
 import type { Field } from "../failures.js"
-
-/** HTTP dates have years of four digits; what is due later is not announced. */
-const SHOWN_MS_MAX = Date.UTC(9999, 11, 31)
 
 const NOT_CARRIED = /[^\x20-\x7e]|["%\\]/gu
 
@@ -37,7 +34,7 @@ export function expirationOf(
   { sizeBytes, lastModifiedMs: modifiedMs, tags }: Expiring,
 ): string | undefined {
   const due = rules && expiryOf(rules, { key, sizeBytes, modifiedMs, tags }, context.lifecycleDays)
-  if (due === undefined || due.dueMs > SHOWN_MS_MAX) return undefined
+  if (due === undefined || due.dueMs > DATE_MS_MAX) return undefined
   return `expiry-date="${httpDate(due.dueMs)}", rule-id="${shownId(due.ruleId)}"`
 }
 
@@ -78,7 +75,7 @@ export function abortFields(
   upload: MultipartInfo,
 ): readonly Field[] {
   const due = rules && abortDueOf(rules, upload, context.lifecycleDays)
-  if (due === undefined || due.dueMs > SHOWN_MS_MAX) return []
+  if (due === undefined || due.dueMs > DATE_MS_MAX) return []
   return [
     ["x-amz-abort-date", httpDate(due.dueMs)],
     ["x-amz-abort-rule-id", shownId(due.ruleId)],
