@@ -80,7 +80,7 @@ export async function warningsOf(
   if (config.lifecycleDayMs !== undefined) {
     const seconds = config.lifecycleDayMs / 1000
     warnings.push(
-      `a day of lifecycle rules lasts ${seconds} s: objects are removed early; this is for trying rules out`,
+      `a day of lifecycle rules lasts ${seconds} s: objects are removed early, and uploads also without a rule; this is for trying rules out`,
     )
   }
   warnings.push(...store.notes)
