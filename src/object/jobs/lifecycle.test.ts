@@ -270,6 +270,23 @@ test("one pass a day: what becomes due later waits for the next midnight", async
   assert.deepEqual(world.shown(), [])
 })
 
+test("first rules act at once, and those that were disabled at first after the next midnight", async () => {
+  const rule = { expiration: { dateMs: START } }
+  const world = await World.open([{ ...rule, isEnabled: false }])
+  world.put("a")
+  await world.pass()
+  world.setRules([rule])
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a"])
+  world.days(1)
+  await world.pass()
+  assert.deepEqual(world.shown(), [])
+  const other = await World.open([rule])
+  other.put("a")
+  await other.pass()
+  assert.deepEqual(other.shown(), [])
+})
+
 test("a trial with short days does not keep later passes away", async () => {
   const world = await World.open([{ expiration: { days: 1 } }])
   await world.pass(world.job({ dayMs: 10_000 }))
