@@ -18,6 +18,7 @@ import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
 import type { ConversionReport, StoreConversion, ToDatabaseRequest } from "../node/convert/contract.js"
 import { ToDatabase } from "../node/convert/to-database.js"
 import { moveToDevices, whyStay } from "../node/convert/to-devices.js"
+import type { EngineSettings } from "../node/engine.js"
 import type { Front } from "./front.js"
 import { openUntilOpen } from "./reopen.js"
 import { CHECKPOINT_ENTRY } from "./run-store.js"
@@ -37,6 +38,8 @@ export class Conversion implements StoreConversion {
   /** What the session has to end for; undefined: nothing. */
   private wanted: Switch | undefined
   private onWanted: () => void = () => undefined
+  /** The store's clock when the last session ended for another one: the next goes on with it, whatever the wall clock is. */
+  storeTime: EngineSettings["storeTime"]
 
   /** `signal`: the process stops. */
   constructor(
@@ -138,6 +141,7 @@ export class Conversion implements StoreConversion {
     cluster: ClusterConfig,
   ): Promise<StoreSession> {
     const { engine } = session.running
+    this.storeTime = engine.services.storeClock.time
     this.shown = { state: "switching", progress: `${copy.progress}; requests wait` }
     const asNode: ServeConfig = { ...session.config, cluster, metaCopies: undefined }
     const failure = await failureOf(async () => {
@@ -186,6 +190,7 @@ export class Conversion implements StoreConversion {
   private async switchToDevices(session: StoreSession, front: Front): Promise<StoreSession> {
     const { config } = session
     const { cluster } = config
+    this.storeTime = session.running.engine.services.storeClock.time
     assert(cluster !== undefined, "the store has a database")
     const alone: ServeConfig = { ...config, cluster: undefined }
     const failure = await failureOf(async () => {

@@ -85,6 +85,8 @@ interface StoreSeams {
   readonly telemetry: Telemetry
   /** The nodes of the store; undefined until this one has joined, and on one machine. */
   readonly nodes?: () => ClusterView | undefined
+  /** The store's clock, if this process had the store open before. */
+  readonly storeTime?: () => EngineSettings["storeTime"]
 }
 
 /** The threads of a store beside the serving thread, and its limits. */
@@ -168,7 +170,7 @@ export async function runStore(
       store,
       config,
       store.devices.map(device => folderOf(device, clock, onLost)),
-      limits,
+      { ...limits, storeTime: seams.storeTime?.() },
     ),
   )
   const takeBack: TakeBack = (id, path) => ownOperations.readmit(id, path)
@@ -251,7 +253,7 @@ const settingsOf = (
   { record, incarnation, node, secrets }: OpenedStore,
   config: ServeConfig,
   folders: readonly OwnedFolder[],
-  limits: StoreParts["limits"],
+  limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime">,
 ): EngineSettings => ({
   ...{ folders, record, incarnation, node },
   ...{ masterKey: secrets.masterKey, root: secrets.root },

@@ -72,7 +72,8 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const loopDelay = new EventLoopDelay(clock, telemetry.metrics)
   const metricsText = (): string => telemetry.metrics.render()
   const conversion = new Conversion(() => host, stop.signal)
-  const host: SessionHost = { seams, io, masterKey, conversion, metricsText, onStolen, onRemoved }
+  const storeTime = () => conversion.storeTime
+  const host: SessionHost = { seams, io, masterKey, conversion, storeTime, metricsText, onStolen, onRemoved }
   const sessions = { current: await StoreSession.open(host, config) }
   let threadsLeft = (): number => 0
   try {

@@ -21,6 +21,7 @@ import type { HeldFolder } from "../node/convert/to-devices.js"
 import type { StoreConversion } from "../node/convert/contract.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { openStore } from "../node/open/open-store.js"
+import type { EngineSettings } from "../node/engine.js"
 import { createS3Handler, settingsOfNewBucket } from "../s3/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -51,6 +52,8 @@ export interface SessionHost {
   readonly io: CliIo
   readonly masterKey: Uint8Array | undefined
   readonly conversion: StoreConversion
+  /** The store's clock as the session before left it. */
+  readonly storeTime: () => EngineSettings["storeTime"]
   /** Metrics of the process that are of no store, as text. */
   readonly metricsText: () => string
   /** Another process has taken over a folder. */
@@ -89,7 +92,8 @@ export class StoreSession {
     const joined: { membership?: Membership } = {}
     try {
       const onStolen = (failure: Failure): never => host.onStolen(failure)
-      const running = await runStore({ ...seams, nodes: () => joined.membership }, store, config, onStolen)
+      const ofNode = { nodes: () => joined.membership, storeTime: host.storeTime }
+      const running = await runStore({ ...seams, ...ofNode }, store, config, onStolen)
       try {
         if (config.cluster !== undefined) {
           const node = { version: readVersion(), name: host.io.hostName }

@@ -20,7 +20,7 @@ import type { ControlReplica, ControlRecord } from "../format/control-record.js"
 import { soleProcess, type Halt } from "../metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
 import { createServices } from "../object/index.js"
-import type { AbortedWaits, LifecycleSettings, RedundancySource, Services } from "../object/index.js"
+import type { AbortedWaits, LifecycleSettings, RedundancySource, Services, StoreTime } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { slabBytesOf, type Compute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -85,6 +85,8 @@ export interface EngineSettings {
   readonly abortedWaits?: AbortedWaits
   /** `LIFECYCLE_SETTINGS` if absent. */
   readonly lifecycle?: LifecycleSettings | undefined
+  /** The store's clock, if this process had the store open before. */
+  readonly storeTime?: StoreTime | undefined
 }
 
 /** Between this engine and the other nodes of its store. */
@@ -251,7 +253,7 @@ class EngineBuilder {
 
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
-    const { masterKey, root, node, lifecycle, abortedWaits } = this.settings
+    const { masterKey, root, node, lifecycle, storeTime, abortedWaits } = this.settings
     const { recordManager } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
@@ -274,7 +276,7 @@ class EngineBuilder {
         },
         redundancy: this.redundancy(),
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
-        ...{ abortedWaits, lifecycle },
+        ...{ abortedWaits, lifecycle, storeTime },
         isShared: shared !== undefined,
         duringHalt: shared?.duringHalt,
         // Readers on other nodes are unknown here.

@@ -5,7 +5,13 @@ import { parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import { after, type Soon } from "../base/soon.js"
 import { accountBucketRowKey, bucketRowKey, settingRowKey, suffixRange } from "../format/row-key.js"
-import { decodeSetting, type BucketRecord, type SettingName, type SettingRecord } from "../format/records.js"
+import {
+  decodeSetting,
+  type BucketRecord,
+  type Counters,
+  type SettingName,
+  type SettingRecord,
+} from "../format/records.js"
 import { query, type Metadata, type RowView } from "../metadata/index.js"
 import {
   closeBucket,
@@ -22,7 +28,7 @@ import type { Bucket, Buckets, BucketUsage, CreateBucketRequest, DefaultRetentio
 import { listUploads } from "./queries/listing-core.js"
 import { abortUpload } from "./commands/multipart-commands-core.js"
 import { bucketOf } from "./queries/object-info-core.js"
-import { bucketOfRow, readCounters } from "./commands/row-editor-core.js"
+import { bucketOfRow, countersIn, readCounters } from "./commands/row-editor-core.js"
 
 const ABORTS_PER_PAGE = 100
 /** Each start of another process may reopen a bucket once while it is being removed. */
@@ -46,11 +52,24 @@ interface ChosenPolicy {
   readonly policy: Policy
 }
 
-export const chosenPolicies = query("ChosenPolicies", view =>
-  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)).flatMap(({ id, name, policy }) =>
-    policy === undefined ? [] : [{ name, policy, bytes: readCounters(view, id).bytes }],
-  ),
-)
+/** On an engine over SQL each row that is read by its key costs a round trip; all counters together cost one. */
+const COUNTED_ONE_BY_ONE_MAX = 4
+
+/** The counters of some of the buckets. */
+function countersOf(view: RowView, buckets: readonly BucketRecord[]): (id: BucketId) => Counters {
+  if (buckets.length <= COUNTED_ONE_BY_ONE_MAX) return id => readCounters(view, id)
+  const all = new Map(view.range("counters", ALL_BUCKETS))
+  return id => countersIn(all.get(bucketRowKey(id)))
+}
+
+export const chosenPolicies = query("ChosenPolicies", view => {
+  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const chosen = buckets.filter(({ policy }) => policy !== undefined)
+  const counters = countersOf(view, chosen)
+  return chosen.flatMap(({ id, name, policy }) =>
+    policy === undefined ? [] : [{ name, policy, bytes: counters(id).bytes }],
+  )
+})
 
 /** A bucket with object lock and versions, and its own policy. */
 export interface LockedBucket {
@@ -59,12 +78,15 @@ export interface LockedBucket {
 }
 
 /** In the order of their names. A bucket without a version has nothing to protect. */
-export const lockedBuckets = query("LockedBuckets", (view): readonly LockedBucket[] =>
-  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
-    .filter(({ id, lock }) => lock !== undefined && readCounters(view, id).versions > 0)
+export const lockedBuckets = query("LockedBuckets", (view): readonly LockedBucket[] => {
+  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const locked = buckets.filter(({ lock }) => lock !== undefined)
+  const counters = countersOf(view, locked)
+  return locked
+    .filter(({ id }) => counters(id).versions > 0)
     .map(({ name, policy }) => ({ name, policy }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1)),
-)
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+})
 
 export const usageOfBucket = query(
   "UsageOfBucket",

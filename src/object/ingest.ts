@@ -10,6 +10,7 @@ import type { Policy } from "../base/policy.js"
 import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
 import { after, asPromise } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
+import type { BucketLock } from "../format/object-lock.js"
 import { encodeRecoveryHeader } from "../format/recovery-header.js"
 import { query, type Metadata } from "../metadata/index.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
@@ -17,6 +18,7 @@ import type { ObjectBackend } from "./backend.js"
 import { checkBody, type BodyDigests } from "./body-check-core.js"
 import type { BodySource, Bucket, Conditions, UserMetadata, VersionLock } from "./contract.js"
 import { policyOfBucket } from "./commands/bucket-commands-core.js"
+import { lockOfRestored } from "./commands/lock-core.js"
 import { SmallBodyMd5 } from "./small-body-md5.js"
 import { requireBucket } from "./commands/row-editor-core.js"
 import type { Uploads } from "./uploads.js"
@@ -78,12 +80,13 @@ export class Ingest {
   private readonly uploads: Uploads
 
   constructor(
-    { clock, metadata, blocks, uploads }: ObjectBackend,
+    private readonly backend: ObjectBackend,
     private readonly compute: Pick<Compute, "hash">,
     private readonly store: StorePolicy,
     /** Receives the missing-shard hints after their commit. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
   ) {
+    const { clock, metadata, blocks, uploads } = backend
     this.metadata = metadata
     this.blocks = blocks
     this.uploads = uploads
@@ -203,6 +206,12 @@ export class Ingest {
     return hints.slice(0, HINTS_PER_COMMAND)
   }
 
+  /** That of the version, or none in a bucket with object lock: a rescue learns that the bucket has it. */
+  private lockToShow(bucket: BucketLock, stated: VersionLock | undefined): VersionLock {
+    const clocks = { clockMs: 0, nowMs: this.backend.clock.wallMs() }
+    return lockOfRestored(bucket, stated, clocks) ?? { retention: undefined, legalHold: undefined }
+  }
+
   /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
   private async target(
     { bucket, key, part, contentType, userMetadata, multipartId, lock }: IngestRequest,
@@ -221,7 +230,7 @@ export class Ingest {
         userMetadata,
         plannedLengthBytes,
         multipartId: multipartId ?? "",
-        ...(lock && { lock }),
+        ...(bucket.lock && { lock: this.lockToShow(bucket.lock, lock) }),
       }),
     }
   }

@@ -30,7 +30,7 @@ import { Lifecycle, LIFECYCLE_SETTINGS, type LifecycleSettings } from "./jobs/li
 import { RateBound } from "./jobs/repair-rate-core.js"
 import { IntegrityAudit } from "./jobs/integrity-audit.js"
 import { VisitsForOthers } from "./jobs/visits-for-others.js"
-import { StoreClock } from "./store-clock.js"
+import { StoreClock, type StoreTime } from "./store-clock.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
 
@@ -76,6 +76,8 @@ interface ServiceSettings {
   /** Other processes of the store use the same metadata. */
   readonly isShared?: boolean
   readonly lifecycle?: LifecycleSettings | undefined
+  /** The store's clock, if this process had the store open before. */
+  readonly storeTime?: StoreTime | undefined
 }
 
 export function createServices(
@@ -96,7 +98,7 @@ export function createServices(
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
   const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
   const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
-  const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared)
+  const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest, storeClock)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)

@@ -9,7 +9,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { readStoreClock } from "./commands/clock-commands-core.js"
-import { STORE_CLOCK_LIMITS, StoreClock } from "./store-clock.js"
+import { STORE_CLOCK_LIMITS, StoreClock, type StoreTime } from "./store-clock.js"
 
 const { advanceEveryMs, readEveryMs, watchMs, warnEveryMs } = STORE_CLOCK_LIMITS
 const HOUR_MS = 3_600_000
@@ -67,10 +67,11 @@ class Store {
   }
 
   /** Starts a process as an engine does. */
-  async start(wallOffsetMs = 0, rate = 1): Promise<Process> {
+  async start(wallOffsetMs = 0, rate = 1, before?: StoreTime): Promise<Process> {
     this.begun += 1
     this.live.add(this.begun)
-    const process = new Process(this, parseIncarnation(this.begun), new WrongClock(this.time, wallOffsetMs, rate))
+    const machine = new WrongClock(this.time, wallOffsetMs, rate)
+    const process = new Process(this, parseIncarnation(this.begun), machine, before)
     await process.clock.start()
     process.supervise()
     return process
@@ -89,9 +90,10 @@ class Process {
     private readonly store: Store,
     private readonly own: Incarnations["own"],
     readonly machine: WrongClock,
+    before: StoreTime | undefined,
   ) {
     const metadata = { incarnations: this.incarnations, ...this.access() }
-    this.clock = new StoreClock({ clock: machine, metadata, telemetry: this.telemetry }, store.isShared)
+    this.clock = new StoreClock({ clock: machine, metadata, telemetry: this.telemetry }, store.isShared, before)
   }
 
   private get incarnations(): Incarnations {
@@ -188,6 +190,22 @@ test("the time in which the store was stopped has passed, and a long one is repo
   assert.equal(third.aheadMs, 0)
   assert.equal(third.warnings("store_clock_set_ahead"), 1)
 })
+
+for (const isShared of [false, true]) {
+  test(`a process that opens its store again goes on, whatever its wall clock says (shared: ${isShared})`, async () => {
+    const store = new Store(isShared)
+    const first = await store.start()
+    await store.pass(3 * STORE_CLOCK_LIMITS.watchMs)
+    const { time } = first.clock
+    assert.ok(time !== undefined)
+    await first.stop()
+    await store.pass(HOUR_MS)
+    const again = await store.start(40 * DAY_MS, 1, time)
+    assert.equal(again.aheadMs, 0)
+    await store.pass(HOUR_MS)
+    assert.deepEqual([again.aheadMs, store.storedMs <= store.nowMs], [0, true])
+  })
+}
 
 test("after a crash the clock resumes at a time that was used less than an interval before", async () => {
   const store = new Store(false)

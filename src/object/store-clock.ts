@@ -39,6 +39,12 @@ interface Watch {
   readonly wasAlone: boolean
 }
 
+/** The clock at a moment of the monotonic clock of a process. */
+export interface StoreTime {
+  readonly storeMs: number
+  readonly atMs: number
+}
+
 interface StoreClockSeams {
   readonly clock: Clock
   readonly metadata: Pick<Metadata, "ask" | "run" | "incarnations">
@@ -49,8 +55,8 @@ const timeOf = (ms: number): string => new Date(ms).toISOString()
 
 export class StoreClock implements BackgroundService {
   readonly name = "store clock"
-  /** The clock at a moment of the monotonic clock; 0: it is not known. */
-  private known = { storeMs: 0, atMs: 0 }
+  /** 0: it is not known. */
+  private known: StoreTime = { storeMs: 0, atMs: 0 }
   private watch: Watch | undefined
   /** This process knows the time: it states it, and does not follow its wall clock. */
   private isSet = false
@@ -63,7 +69,14 @@ export class StoreClock implements BackgroundService {
     private readonly seams: StoreClockSeams,
     /** Other processes learn from the row that this one runs. */
     private readonly isShared: boolean,
+    /** The clock of the same process, whose store was open before: it goes on. */
+    before?: StoreTime,
   ) {
+    if (before !== undefined) {
+      this.known = before
+      this.isSet = true
+      this.isUsed = true
+    }
     const help = "How far the store's clock is behind the wall clock"
     seams.telemetry.metrics.gauge("hayloft_store_clock_behind_seconds", help, () => {
       const { behindMs } = this
@@ -75,6 +88,11 @@ export class StoreClock implements BackgroundService {
   nowMs(): number {
     this.isUsed = true
     return this.shownMs
+  }
+
+  /** For the same process, if it opens the store again; undefined until the clock is known. */
+  get time(): StoreTime | undefined {
+    return this.isSet ? this.known : undefined
   }
 
   /** How far the wall clock of this process is ahead of it; undefined until the clock is known. */

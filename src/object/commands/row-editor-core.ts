@@ -106,11 +106,10 @@ export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {
   return bucket
 }
 
-export function readCounters(view: RowView, bucketId: BucketId): Counters {
-  const row = view.get("counters", bucketRowKey(bucketId))
-  if (!row) return NO_COUNTS
-  return decodeCounters(row.value)
-}
+export const countersIn = (row: MetadataRow | undefined): Counters => (row ? decodeCounters(row.value) : NO_COUNTS)
+
+export const readCounters = (view: RowView, bucketId: BucketId): Counters =>
+  countersIn(view.get("counters", bucketRowKey(bucketId)))
 
 export function readDetails(view: RowView, row: RowKey, record: VersionRecord): VersionDetails {
   if (record.details) return record.details
