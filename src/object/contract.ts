@@ -14,10 +14,12 @@ import type { Soon } from "../base/soon.js"
 import type { ObjectAcl } from "../format/acl.js"
 import type { BucketLock, DefaultRetention, Retention, VersionLock } from "../format/object-lock.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
+import type { Protection } from "../keys/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 
 export type { ObjectAcl, SettingName, SettingRecord }
 export type { BucketLock, DefaultRetention, Retention, VersionLock }
+export type { Protection }
 
 export type VersioningState = "never" | "enabled" | "suspended"
 
@@ -118,6 +120,18 @@ export interface StoredChecksum {
   readonly value: string
 }
 
+/** How bytes are encrypted, as clients may see it: what is encrypted at rest only shows nothing. */
+export type ShownEncryption =
+  | { readonly mode: "s3" }
+  | {
+      readonly mode: "kms"
+      readonly keyArn: string
+      readonly usesBucketKey: boolean
+      /** Canonical JSON; undefined: none. */
+      readonly context: string | undefined
+    }
+  | { readonly mode: "client" }
+
 export interface ObjectInfo {
   /** "null" for the null version. */
   readonly versionId: VersionId
@@ -136,6 +150,8 @@ export interface ObjectInfo {
   readonly checksum: StoredChecksum | undefined
   /** Number of parts of a multipart object; undefined for an object that was put whole. */
   readonly partsCount: number | undefined
+  /** Undefined: not encrypted, or at rest only. */
+  readonly encryption?: ShownEncryption | undefined
 }
 
 /**
@@ -183,6 +199,8 @@ export interface PutRequest {
   readonly acl?: ObjectAcl | undefined
   /** As the request states it; the bucket's default retention applies where it states none. */
   readonly lock?: VersionLock | undefined
+  /** Undefined: not encrypted, or at rest only if the store encrypts everything. */
+  readonly encryption?: Protection | undefined
   /** Writes use only `ifMatch` and `ifNoneMatch`. */
   readonly conditions: Conditions
   readonly body: BodySource
@@ -197,6 +215,8 @@ export interface PutResult {
   readonly checksum: StoredChecksum | undefined
   readonly sizeBytes: number
   readonly lastModifiedMs: number
+  /** As in `ObjectInfo`. */
+  readonly encryption?: ShownEncryption | undefined
 }
 
 /** The requested bytes of an object: `Objects.get` resolves them against its size. */
@@ -217,6 +237,8 @@ export interface GetRequest {
   readonly range?: RangeRequest | undefined
   /** `If-Range`: if it does not match, the range is ignored. */
   readonly ifRange?: { readonly etag: string } | { readonly unmodifiedSinceMs: number } | undefined
+  /** The key of SSE-C: needed for what is encrypted with one, and refused for anything else. 32 bytes. */
+  readonly clientKey?: Uint8Array | undefined
   readonly conditions: Conditions
   /** HEAD: the body will not be read. */
   readonly headersOnly?: boolean
@@ -263,6 +285,8 @@ export interface CopySource {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly versionId?: VersionId
+  /** As in `GetRequest`. */
+  readonly clientKey?: Uint8Array | undefined
   /** `x-amz-copy-source-if-*`: false always throws `preconditionFailed`. */
   readonly conditions: Conditions
 }
@@ -279,6 +303,8 @@ export interface CopyRequest {
   readonly acl?: ObjectAcl | undefined
   /** The lock of the copy, as in `PutRequest`; the source keeps its own. */
   readonly lock?: VersionLock | undefined
+  /** Of the copy, as in `PutRequest`: that of the source never applies. */
+  readonly encryption?: Protection | undefined
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
   readonly signal: AbortSignal
 }
@@ -366,6 +392,8 @@ export interface ObjectTarget {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly versionId?: VersionId
+  /** As in `GetRequest`; only `Objects.parts` needs it. */
+  readonly clientKey?: Uint8Array | undefined
 }
 
 export interface Objects {
@@ -420,6 +448,8 @@ export interface CreateMultipartRequest {
   readonly acl?: ObjectAcl | undefined
   /** Of the future object, as in `PutRequest`. */
   readonly lock?: VersionLock | undefined
+  /** Of the parts and the future object, as in `PutRequest`. */
+  readonly encryption?: Protection | undefined
   /** The account that starts the upload; undefined: the bucket's owner, or an unknown account. */
   readonly initiator?: AccountId | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
@@ -442,12 +472,16 @@ export interface MultipartInfo {
   /** The stated lock of the future object. */
   readonly lock: VersionLock | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
+  /** As in `ObjectInfo`. */
+  readonly encryption?: ShownEncryption | undefined
 }
 
 export interface PartResult {
   readonly etag: string
   readonly checksum: StoredChecksum | undefined
   readonly lastModifiedMs: number
+  /** As in `ObjectInfo`; not of listed parts. */
+  readonly encryption?: ShownEncryption | undefined
 }
 
 export interface PartInfo extends PartResult {
@@ -470,6 +504,8 @@ export interface CompleteRequest extends MultipartTarget {
   /** Declared checksum of the whole object. */
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly value: string } | undefined
   readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
+  /** The key of SSE-C: not needed; if given, that of the upload. */
+  readonly clientKey?: Uint8Array | undefined
   readonly signal: AbortSignal
 }
 
@@ -480,7 +516,12 @@ export interface Multipart {
   create(request: CreateMultipartRequest): Promise<MultipartInfo>
   /** Throws `noSuchUpload`, `invalidRequest` (another algorithm than declared), and as `put`. */
   putPart(
-    request: MultipartTarget & Pick<PutRequest, "body" | "signal"> & { readonly partNumber: number },
+    request: MultipartTarget &
+      Pick<PutRequest, "body" | "signal"> & {
+        readonly partNumber: number
+        /** The key of SSE-C: that of the upload. */
+        readonly clientKey?: Uint8Array | undefined
+      },
   ): Promise<PartResult>
   /** `range`: first and last byte, both inside the source, else `invalidRange`. */
   copyPart(
@@ -488,6 +529,8 @@ export interface Multipart {
       readonly partNumber: number
       readonly source: CopySource
       readonly range: { readonly first: number; readonly last: number } | undefined
+      /** The key of SSE-C: that of the upload. */
+      readonly clientKey?: Uint8Array | undefined
       readonly signal: AbortSignal
     },
   ): Promise<PartResult & { readonly sourceVersionId: VersionId | undefined }>
