@@ -10,6 +10,7 @@ import type { BucketName } from "../../src/base/ids.js"
 import type { ObjectServices, Services, VersionEntry } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { noSignal } from "./bodies.js"
+import type { World } from "./world.js"
 
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
@@ -18,7 +19,7 @@ const STEPS_MAX = 1_000
 export const LIFECYCLE_SIZES = [0, 100, 4_095, 4_096]
 const PREFIXES = ["", "", "a", "a/", "b/"]
 const SIZE_LIMITS = [0, 100, 4_095, 4_096]
-/** A run takes minutes between two days: it stays within the day. */
+/** A run takes minutes between two days, and an hour while the clock is doubtful: it stays within the day. */
 const TIMES_OF_DAY_MS = [0, 0, 1, HOUR_MS, 20 * HOUR_MS]
 
 const oneOf = <T extends NonNullable<unknown>>(random: Random, list: readonly T[]): T =>
@@ -74,8 +75,9 @@ export function drawNextDayMs(random: Random, nowMs: number): number {
   return day * DAY_MS + oneOf(random, TIMES_OF_DAY_MS) - nowMs
 }
 
-/** Runs the passes that are under way, or begin now, to their end. */
-export async function endPass(lifecycle: Services["lifecycle"]): Promise<void> {
+/** Runs the passes that are under way, or begin as soon as the store's clock is not doubtful, to their end. */
+export async function endPass(world: World, { lifecycle, storeClock }: Services): Promise<void> {
+  while (storeClock.isDoubtful) await world.pass(HOUR_MS / 60)
   for (let steps = 0; (await lifecycle.step(noSignal)) === "busy"; steps += 1) {
     assert(steps < STEPS_MAX, "a pass over few objects ends")
   }

@@ -564,7 +564,7 @@ export class Twins {
 
   /** The pass on both sides, if it is due. The markers that it puts get names. */
   private async pass(): Promise<void> {
-    await endPass(must(this.engine, "the engine was started").services.lifecycle)
+    await endPass(this.world, must(this.engine, "the engine was started").services)
     await this.modelLifecycle.pass()
     const engine = await allVersions(must(this.engine, "the engine was started").services, NAME)
     const model = await allVersions(this.model, NAME)

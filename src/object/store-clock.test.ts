@@ -191,6 +191,27 @@ test("the time in which the store was stopped has passed, and a long one is repo
   assert.equal(third.warnings("store_clock_set_ahead"), 1)
 })
 
+test("a clock that was set ahead at a start is doubtful for a part of the time, and for an hour at most", async () => {
+  const store = new Store(false)
+  const first = await store.start()
+  assert.equal(first.clock.isDoubtful, false)
+  await first.stop()
+  await store.pass(2 * DAY_MS)
+  const second = await store.start()
+  await store.pass((2 * DAY_MS) / 240 - 1)
+  assert.equal(second.clock.isDoubtful, true)
+  await store.pass(1)
+  assert.equal(second.clock.isDoubtful, false)
+  await second.stop()
+  const third = await store.start(3650 * DAY_MS)
+  await store.pass(HOUR_MS - 1)
+  assert.equal(third.clock.isDoubtful, true)
+  await store.pass(1)
+  assert.equal(third.clock.isDoubtful, false)
+  await third.stop()
+  assert.equal((await store.start()).clock.isDoubtful, false)
+})
+
 for (const isShared of [false, true]) {
   test(`a process that opens its store again goes on, whatever its wall clock says (shared: ${isShared})`, async () => {
     const store = new Store(isShared)

@@ -27,6 +27,9 @@ export const STORE_CLOCK_LIMITS = {
   /** A wall clock that differs by more from the store's clock is reported. */
   differenceMs: HOUR_MS,
   warnEveryMs: 24 * HOUR_MS,
+  /** A clock that was set ahead by more than that at a start is doubtful for this share of it, and at most for so long. */
+  doubtShare: 1 / 240,
+  doubtMsMax: HOUR_MS,
   /** A process that stops waits so long until its time is stored. */
   lastAdvanceMs: 2_000,
 } as const
@@ -63,6 +66,8 @@ export class StoreClock implements BackgroundService {
   /** The time that was used since it was last stored. */
   private isUsed = false
   private warnedMs = -Infinity
+  /** By the monotonic clock. */
+  private doubtUntilMs = -Infinity
   private hasFailed = false
 
   constructor(
@@ -104,6 +109,14 @@ export class StoreClock implements BackgroundService {
   get shownMs(): number {
     const { storeMs, atMs } = this.known
     return storeMs === 0 ? 0 : storeMs + Math.floor(this.seams.clock.monotonicMs() - atMs)
+  }
+
+  /**
+   * This process has set the clock far ahead a moment ago: if its wall clock was wrong, it may soon be corrected. Locks end
+   * by the clock all the same.
+   */
+  get isDoubtful(): boolean {
+    return this.seams.clock.monotonicMs() < this.doubtUntilMs
   }
 
   /** Sets the clock, or continues to do so. If that fails, the next step tries again, and the clock lags until then. */
@@ -189,7 +202,10 @@ export class StoreClock implements BackgroundService {
   }
 
   private reportStart(beforeMs: number, fromMs: number): void {
-    if (beforeMs === 0 || fromMs - beforeMs <= STORE_CLOCK_LIMITS.differenceMs) return
+    const { differenceMs, doubtShare, doubtMsMax } = STORE_CLOCK_LIMITS
+    const aheadMs = fromMs - beforeMs
+    if (beforeMs === 0 || aheadMs <= differenceMs) return
+    this.doubtUntilMs = this.seams.clock.monotonicMs() + Math.min(doubtMsMax, aheadMs * doubtShare)
     this.seams.telemetry.log.warn("store_clock_set_ahead", {
       from: timeOf(beforeMs),
       to: timeOf(fromMs),

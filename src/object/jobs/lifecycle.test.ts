@@ -37,6 +37,7 @@ const keyOf = (text: string): ObjectKey => objectKeyOfText(text)
 class World {
   nowMs = START
   wallMs = Infinity
+  isDoubtful = false
   private position = 1000
   readonly telemetry = new SimTelemetry()
 
@@ -97,7 +98,10 @@ class World {
   job(settings: Partial<LifecycleSettings> = {}, seed = 1): Lifecycle {
     const { metadata } = this.scene
     const clock = { wallMs: () => Math.min(this.wallMs, this.nowMs) }
-    const storeClock = Object.defineProperty({ shownMs: 0 }, "shownMs", { get: () => this.nowMs })
+    const storeClock = Object.defineProperties(
+      { shownMs: 0, isDoubtful: false },
+      { shownMs: { get: () => this.nowMs }, isDoubtful: { get: () => this.isDoubtful } },
+    )
     const random = new SimRandom(seed)
     return new Lifecycle(
       { clock, storeClock, random, metadata, log: this.telemetry.log },
@@ -321,6 +325,19 @@ test("nothing is due while the store's clock is unknown, nor by a clock that is 
   const unknown = world.job()
   world.nowMs = 0
   assert.equal(await unknown.step(never), "idle")
+})
+
+test("nothing is removed while the store's clock is doubtful", async () => {
+  const world = await World.open([{ expiration: { days: 1 } }])
+  world.put("a")
+  world.days(30)
+  world.isDoubtful = true
+  const job = await world.pass()
+  assert.match(job.progress(), /^waits, because the store's clock was set ahead/)
+  assert.deepEqual(world.shown(), ["a"])
+  world.isDoubtful = false
+  await world.pass(job)
+  assert.deepEqual(world.shown(), [])
 })
 
 test("an interrupted slice is done again by the next process", async () => {

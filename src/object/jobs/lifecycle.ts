@@ -4,7 +4,8 @@
  *
  * Promises  Nothing is removed but by the rules as they are when the removal is decided. A pass that was interrupted goes
  *           on where it was; a slice whose process has ended is done again. Nothing is due while the store's clock is
- *           unknown, and no wall clock that jumps ahead makes anything due.
+ *           unknown, and no wall clock that jumps ahead makes anything due. After a start that has set the store's clock
+ *           ahead, nothing is removed for a while, so that a wrong wall clock can be corrected.
  * Limits    LIFECYCLE_LIMITS.
  */
 import { isFailure } from "../../base/failures.js"
@@ -70,7 +71,7 @@ export interface LifecycleReport {
 
 interface LifecycleSeams {
   readonly clock: Pick<Clock, "wallMs">
-  readonly storeClock: Pick<StoreClock, "shownMs">
+  readonly storeClock: Pick<StoreClock, "shownMs" | "isDoubtful">
   readonly random: Random
   readonly metadata: Metadata
   readonly log: Log
@@ -106,6 +107,7 @@ export class Lifecycle implements Job {
     const { versions, hidden, markers, uploads } = this.removed
     const { unfinished } = this.report()
     const gone = `${versions} versions, ${markers} delete markers and ${uploads} uploads removed, ${hidden} objects hidden`
+    if (this.seams.storeClock.isDoubtful) return `waits, because the store's clock was set ahead at the start; ${gone}`
     return unfinished === 0 ? gone : `${unfinished} passes under way; ${gone}`
   }
 
@@ -135,7 +137,7 @@ export class Lifecycle implements Job {
   async step(signal: AbortSignal): Promise<StepOutcome> {
     const idle = this.settings.dayMs <= LIFECYCLE_LIMITS.shortDayMs ? "throttled" : "idle"
     const time = this.time()
-    if (time === undefined) return idle
+    if (time === undefined || this.seams.storeClock.isDoubtful) return idle
     if (this.current !== undefined) {
       const { bucketId, pass } = this.current
       this.current = undefined
