@@ -81,9 +81,9 @@ class World {
     this.decide(removeLatest({ bucketId, key: keyOf(key), conditions: {}, random: randomOf(7) }))
   }
 
-  upload(key: string) {
+  upload(key: string, bucketId = this.scene.bucketId) {
     const address = {
-      bucketId: this.scene.bucketId,
+      bucketId,
       key: keyOf(key),
       multipartId: multipartIdOf(this.nowMs, randomOf(1)),
     }
@@ -530,4 +530,17 @@ test("a removed version that another took the place of is not missed: the succes
   world.days(1)
   await world.pass()
   assert.deepEqual(world.shown(), ["a"])
+})
+
+test("uploads of more buckets than a slice reads are all removed", async () => {
+  const world = await World.open([])
+  for (let number = 0; number < 150; number += 1) {
+    const name = parseBucketName(`many-${number}`)
+    const { id } = world.decide(createBucket({ name, owner: parseAccountId("root"), location: "" }))
+    world.upload("a", id)
+    world.upload("b", id)
+  }
+  world.days(30)
+  const { removed } = (await world.pass()).report()
+  assert.deepEqual([world.uploads, removed.uploads], [0, 300])
 })

@@ -237,14 +237,21 @@ export interface DueUpload {
   readonly multipartId: MultipartId
 }
 
+/** Buckets whose uploads one slice reads: an engine over SQL fetches the rules of each on their own. */
+const BUCKETS_PER_SLICE_MAX = 64
+
 /** The uploads of a slice of all buckets that are to be removed by now. */
 export const dueUploads = query(
   "DueUploads",
   (view, { start, end, rowsMax, dueMax }: SliceBounds, time: LifecycleTime & AbandonedAfter): DueSlice<DueUpload> => {
     const due: DueUpload[] = []
+    const buckets = new Set<number>()
     let rows = 0
     for (const [rowKey, row] of view.range("uploads", { start, end, expectedRows: rowsMax + 1 })) {
-      if (rows === rowsMax || due.length === dueMax) return { due, next: rowKey }
+      const { bucketId } = parseObjectRowKey(rowKey)
+      const isFull = buckets.size === BUCKETS_PER_SLICE_MAX && !buckets.has(bucketId)
+      if (rows === rowsMax || due.length === dueMax || isFull) return { due, next: rowKey }
+      buckets.add(bucketId)
       rows += 1
       // An upload that cannot be read holds up no others. Rules that cannot be read may keep one for longer than others do.
       const upload = unlessRefused(() => dueUpload(view, rowKey, row, time))
