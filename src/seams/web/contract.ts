@@ -1,4 +1,4 @@
-/** Web: documents that other servers provide over HTTP. */
+/** Web: documents that other servers provide over HTTP, and services that the operator has chosen. */
 export interface Web {
   /** Whether the address may be requested, before its host name is resolved. */
   allows(url: string): boolean
@@ -7,4 +7,26 @@ export interface Web {
    * is not allowed, another status, a redirection, a document over `bytesMax`, or none within `timeoutMs`.
    */
   get(url: string, limits: { readonly bytesMax: number; readonly timeoutMs: number }): Promise<Uint8Array>
+}
+
+export interface PostRequest {
+  readonly url: string
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+  /** Certificates in PEM, one of which must have signed the server's; undefined: those that Node.js trusts. */
+  readonly authorities: string | undefined
+}
+
+export interface PostAnswer {
+  readonly status: number
+  readonly body: Uint8Array
+}
+
+export interface WebServices {
+  /**
+   * The response, whatever its status: redirections are not followed. Throws `providerUnreachable` if there is none, if
+   * its body is over `bytesMax`, or once the signal fires: the caller limits the time.
+   */
+  post(request: PostRequest, bytesMax: number, signal: AbortSignal): Promise<PostAnswer>
 }

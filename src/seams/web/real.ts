@@ -4,14 +4,15 @@
  * Promises  Unless local addresses are allowed, it connects only over TLS and to addresses of the public internet,
  *           whatever name they have: otherwise a user who may name an address could make this machine request
  *           documents that only it can reach.
+ * Limits    `CONNECTIONS_MAX` connections to a service, which are kept for its next requests until `close`.
  */
 import { lookup, type LookupAddress } from "node:dns"
-import { request as requestInTheClear, type IncomingMessage } from "node:http"
-import { request as requestOverTls, type RequestOptions } from "node:https"
+import { Agent as PlainAgent, request as requestInTheClear, type IncomingMessage } from "node:http"
+import { Agent as TlsAgent, request as requestOverTls, type RequestOptions } from "node:https"
 import { isIP, type LookupFunction } from "node:net"
 import { concatBytes } from "../../base/bytes.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import type { Web } from "./contract.js"
+import type { PostAnswer, PostRequest, Web, WebServices } from "./contract.js"
 import { isPublicAddress } from "./real-addresses.js"
 
 interface Limits {
@@ -19,7 +20,14 @@ interface Limits {
   readonly timeoutMs: number
 }
 
-export class RealWeb implements Web {
+const CONNECTIONS_MAX = 64
+
+export class RealWeb implements Web, WebServices {
+  private readonly kept = {
+    tls: new TlsAgent({ keepAlive: true, maxSockets: CONNECTIONS_MAX }),
+    plain: new PlainAgent({ keepAlive: true, maxSockets: CONNECTIONS_MAX }),
+  }
+
   /** `allowsLocal`: allows any address, also without TLS. */
   constructor(private readonly allowsLocal: boolean) {}
 
@@ -31,41 +39,68 @@ export class RealWeb implements Web {
   }
 
   async get(url: string, { bytesMax, timeoutMs }: Limits): Promise<Uint8Array> {
+    const signal = AbortSignal.timeout(timeoutMs)
+    const headers = { accept: "application/json", "accept-encoding": "identity" }
+    return this.asked(url, { signal, headers, agent: false }, undefined, async response => {
+      if (response.statusCode !== 200) throw unreachable(url, `status ${response.statusCode ?? ""}`)
+      return bodyOf(url, response, bytesMax)
+    })
+  }
+
+  post({ url, headers, body, authorities }: PostRequest, bytesMax: number, signal: AbortSignal): Promise<PostAnswer> {
+    const agent = url.startsWith("https:") ? this.kept.tls : this.kept.plain
+    const options = {
+      ...{ method: "POST", signal, headers: { "accept-encoding": "identity", ...headers }, agent },
+      ...(authorities !== undefined && { ca: authorities }),
+    }
+    return this.asked(url, options, body, async response => ({
+      status: response.statusCode ?? 0,
+      body: await bodyOf(url, response, bytesMax),
+    }))
+  }
+
+  /** Closes the connections that are kept. */
+  close(): void {
+    this.kept.tls.destroy()
+    this.kept.plain.destroy()
+  }
+
+  private async asked<Answer>(
+    url: string,
+    options: RequestOptions,
+    body: Uint8Array | undefined,
+    read: (response: IncomingMessage) => Promise<Answer>,
+  ): Promise<Answer> {
     if (!this.allows(url)) throw unreachable(url, "it is not on the public internet, or without TLS")
     try {
-      const signal = AbortSignal.timeout(timeoutMs)
-      const headers = { accept: "application/json", "accept-encoding": "identity" }
-      const response = await answerTo(url, {
-        ...{ signal, headers, agent: false },
-        ...(!this.allowsLocal && { lookup: lookupPublic }),
-      })
-      return await bodyOf(url, response, bytesMax)
+      const response = await answerTo(url, { ...options, ...(!this.allowsLocal && { lookup: lookupPublic }) }, body)
+      try {
+        return await read(response)
+      } finally {
+        // One that has been read to its end leaves its connection to the next request.
+        if (!response.readableEnded) response.destroy()
+      }
     } catch (error) {
       throw isFailure(error) ? error : unreachable(url, String(error))
     }
   }
 }
 
-function answerTo(url: string, options: RequestOptions): Promise<IncomingMessage> {
+function answerTo(url: string, options: RequestOptions, body: Uint8Array | undefined): Promise<IncomingMessage> {
   const request = url.startsWith("https:") ? requestOverTls : requestInTheClear
-  return new Promise((resolve, reject) => request(url, options, resolve).on("error", reject).end())
+  return new Promise((resolve, reject) => request(url, options, resolve).on("error", reject).end(body))
 }
 
 async function bodyOf(url: string, response: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
-  try {
-    if (response.statusCode !== 200) throw unreachable(url, `status ${response.statusCode ?? ""}`)
-    const pieces: Uint8Array[] = []
-    let lengthBytes = 0
-    const arriving: AsyncIterable<Uint8Array> = response
-    for await (const piece of arriving) {
-      lengthBytes += piece.length
-      if (lengthBytes > bytesMax) throw unreachable(url, `more than ${bytesMax} bytes`)
-      pieces.push(piece)
-    }
-    return concatBytes(pieces)
-  } finally {
-    response.destroy()
+  const pieces: Uint8Array[] = []
+  let lengthBytes = 0
+  const arriving: AsyncIterable<Uint8Array> = response
+  for await (const piece of arriving) {
+    lengthBytes += piece.length
+    if (lengthBytes > bytesMax) throw unreachable(url, `more than ${bytesMax} bytes`)
+    pieces.push(piece)
   }
+  return concatBytes(pieces)
 }
 
 /** Connects to the checked address: the name is not resolved a second time. */

@@ -12,7 +12,15 @@ let connections = 0
 let origin = ""
 
 before(async () => {
-  server = createServer(({ url }, response) => {
+  server = createServer((request, response) => {
+    const { url, method } = request
+    if (url === "/echo") {
+      const { "x-kind": kind = "", host = "", "content-length": length = "" } = request.headers
+      response.writeHead(207, { "x-kind": kind })
+      response.write(`${method} ${String(kind)} ${host} ${length} `)
+      return request.pipe(response)
+    }
+    if (url === "/dropped") return request.socket.destroy()
     if (url === "/good") return response.end("good")
     if (url === "/moved") return response.writeHead(302, { Location: "/good" }).end()
     if (url === "/large") return response.end("x".repeat(101))
@@ -45,6 +53,54 @@ for (const [what, path] of [
     await assert.rejects(work, error => isFailure(error, "providerUnreachable"))
   })
 }
+
+const posted = (path: string, signal = AbortSignal.timeout(5_000), web = new RealWeb(true)) =>
+  web
+    .post(
+      { url: `${origin}${path}`, headers: { "x-kind": "a" }, body: Buffer.from("sent"), authorities: undefined },
+      ...([100, signal] as const),
+    )
+    .finally(() => web.close())
+
+test("a post sends headers and a body, and returns any status", async () => {
+  const { status, body } = await posted("/echo")
+  assert.deepEqual([status, Buffer.from(body).toString()], [207, `POST a ${new URL(origin).host} 4 sent`])
+  assert.equal((await posted("/moved")).status, 302)
+  assert.equal((await posted("/missing")).status, 404)
+})
+
+test("posts one after another share a connection", async () => {
+  const web = new RealWeb(true)
+  const before = connections
+  const signal = AbortSignal.timeout(5_000)
+  for (let i = 0; i < 3; i += 1)
+    await web.post({ url: `${origin}/good`, headers: {}, body: Buffer.from(""), authorities: undefined }, 100, signal)
+  web.close()
+  assert.equal(connections - before, 1)
+})
+
+for (const [what, path] of [
+  ["too large", "/large"],
+  ["dropped", "/dropped"],
+] as const) {
+  test(`a post whose answer is ${what} fails`, async () => {
+    await assert.rejects(posted(path), error => isFailure(error, "providerUnreachable"))
+  })
+}
+
+test("a post ends when its signal fires, before and within the answer", async () => {
+  const stop = new AbortController()
+  const work = posted("/slow", stop.signal)
+  setImmediate(() => stop.abort())
+  await assert.rejects(work, error => isFailure(error, "providerUnreachable"))
+  await assert.rejects(posted("/slow", AbortSignal.timeout(100)), error => isFailure(error, "providerUnreachable"))
+  await assert.rejects(posted("/good", AbortSignal.abort()), error => isFailure(error, "providerUnreachable"))
+})
+
+test("a post reaches no local server unless that is allowed", async () => {
+  const work = posted("/good", undefined, new RealWeb(false))
+  await assert.rejects(work, error => isFailure(error, "providerUnreachable"))
+})
 
 test("no server listens", async () => {
   const work = new RealWeb(true).get("http://127.0.0.1:1/", LIMITS)
