@@ -2,11 +2,13 @@
  * Lengths of sealed bytes. A segment is up to 64 KiB of plaintext, encrypted by AES-256-GCM, with its tag behind it; a
  * sealed block is its segments, one after another. Pure.
  */
-import { KIB } from "./limits.js"
+import { INLINE_BYTES_MAX, KIB } from "./limits.js"
 
 export const SEGMENT_PLAIN_BYTES = 64 * KIB
 export const SEAL_TAG_BYTES = 16
 export const SEGMENT_STORED_BYTES = SEGMENT_PLAIN_BYTES + SEAL_TAG_BYTES
+/** The longest payload of a row: a sealed one is a segment. */
+export const PAYLOAD_BYTES_MAX = INLINE_BYTES_MAX + SEAL_TAG_BYTES
 
 /** The stored length of one block with this much plaintext. */
 export const sealedBytesOf = (plainBytes: number): number =>

@@ -11,11 +11,12 @@ import { asFailure, fail, isFailure } from "../base/failures.js"
 import { must } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
 import { shardCount, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
+import { sealedBytesOf } from "../base/segments.js"
 import { partitionOf } from "../format/partition.js"
 import { needleSeed, type NeedleId } from "../format/needle.js"
 import { slotsOf } from "../placement/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { CodedShard, HashPipeline, Slab } from "../seams/compute/contract.js"
+import type { CodedShard, HashPipeline, SealedBlock, Slab } from "../seams/compute/contract.js"
 import { slabBytesOf } from "../seams/compute/index.js"
 import type { Devices, ShardDevice, WriteRequest } from "./contract.js"
 import type { Layouts } from "./layouts.js"
@@ -35,6 +36,8 @@ export interface WrittenBlock {
 interface BlockRequest extends Pick<WriteRequest, "uploadId" | "part" | "owner" | "policy" | "recoveryHeader"> {
   readonly generation: number
   readonly care: WriteCare
+  /** The slab has the plaintext of a block to be sealed; undefined: the block as it is stored. */
+  readonly seal?: SealedBlock | undefined
 }
 
 /** The rule for a block with a single writable device. */
@@ -53,7 +56,7 @@ export class BlockWriter {
   ) {}
 
   /**
-   * Takes over the slab. Resolves when the acknowledgement rule is met. Throws `deviceFull` if one of the block's
+   * Takes over the slab, with `lengthBytes` of the block. Resolves when the acknowledgement rule is met. Throws `deviceFull` if one of the block's
    * devices has no space: lack of space never reduces redundancy.
    */
   async write(
@@ -69,16 +72,20 @@ export class BlockWriter {
     let ended: Promise<unknown> = Promise.resolve()
     try {
       const plan = this.plan(request, slots)
-      requireSpace(plan.policy, slab, lengthBytes)
+      const { seal } = request
+      const storedBytes = seal === undefined ? lengthBytes : sealedBytesOf(lengthBytes)
+      requireSpace(plan.policy, slab, storedBytes)
       // The devices as they are now: if one goes offline meanwhile, its write fails.
       const targets = plan.targets.map(id => id && must(this.devices.get(id), "it can be written"))
       const { uploadId, part, generation } = request
       const ids = targets.map((_, slot): NeedleId => ({ partition, uploadId, part, block, generation, slot }))
-      const coded = await pipeline.code({ slab, lengthBytes, shape: shapeOf(plan.policy), seeds: ids.map(needleSeed) })
+      const shape = shapeOf(plan.policy)
+      const code = { slab, lengthBytes, shape, seeds: ids.map(needleSeed) }
+      const coded = await pipeline.code(seal === undefined ? code : { ...code, seal })
       const writes = new ShardWrites(plan)
       ids.forEach((id, slot) => {
         const target = targets[slot]
-        if (target) writes.add(slot, append(request, plan.policy, target, id, lengthBytes, coded[slot]))
+        if (target) writes.add(slot, append(request, plan.policy, target, id, storedBytes, coded[slot]))
       })
       ended = writes.ended
       const missingSlots = await writes.acknowledged(this.clock)

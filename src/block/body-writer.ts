@@ -5,10 +5,14 @@
  * while the pool is mostly free. Without credit it stops reading, and its client's socket is paused. It never waits for
  * a slab while it holds one, so bodies cannot starve each other. A client that is too slow while others wait for a slab
  * loses the slab that it holds.
+ *
+ * The last segment of a sealed extent is marked, so a full block of it is sent when the next byte or the end arrives.
  */
 import { fail } from "../base/failures.js"
 import { concatBytes, copyPlainly } from "../base/bytes.js"
+import { openedBytesOf } from "../base/segments.js"
 import type { Extent } from "../format/extent.js"
+import { storedBytesOf } from "../format/sealing.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute, HashPipeline, Slab } from "../seams/compute/contract.js"
 import type { BlockWriter, WrittenBlock } from "./block-writer.js"
@@ -63,12 +67,17 @@ class OpenBody {
   private block = 0
   private inFlight: Promise<WrittenBlock>[] = []
   private readonly blocks: Promise<WrittenBlock>[] = []
+  /** Bytes of the body in a full block. */
+  private readonly blockBytes: number
 
   constructor(
     private readonly compute: Compute,
     private readonly writer: BlockWriter,
     private readonly request: WriteRequest,
-  ) {}
+  ) {
+    const { blockBytes, seal } = request
+    this.blockBytes = seal === undefined ? blockBytes : openedBytesOf(blockBytes)
+  }
 
   get holdsSlab(): boolean {
     return this.slab !== undefined
@@ -99,13 +108,14 @@ class OpenBody {
   private async add(chunk: Uint8Array): Promise<void> {
     let at = 0
     while (at < chunk.length) {
+      if (this.slab !== undefined && this.filled === this.blockBytes) this.send(this.slab, false)
       const slab = (this.slab ??= await this.nextSlab())
-      const length = Math.min(chunk.length - at, this.request.blockBytes - this.filled)
+      const length = Math.min(chunk.length - at, this.blockBytes - this.filled)
       copyPlainly(slab.bytes, chunk.subarray(at, at + length), this.filled)
       this.filled += length
       at += length
       if (this.filled - this.fed >= BLOCK_LIMITS.feedBytes) this.feed(slab)
-      if (this.filled === this.request.blockBytes) this.send(slab)
+      if (this.filled === this.blockBytes && this.request.seal === undefined) this.send(slab, false)
     }
   }
 
@@ -123,10 +133,12 @@ class OpenBody {
     return this.compute.slabs.take(this.request.signal)
   }
 
-  private send(slab: Slab): void {
+  private send(slab: Slab, isLast: boolean): void {
     this.feed(slab)
-    const request = { ...this.request, generation: 0, care: "asFits" } as const
-    const written = this.writer.write(request, this.pipeline, slab, this.block, this.filled)
+    const { block } = this
+    const seal = this.request.seal && { key: this.request.seal.key, block, isLast }
+    const request = { ...this.request, seal, generation: 0, care: "asFits" } as const
+    const written = this.writer.write(request, this.pipeline, slab, block, this.filled)
     this.blocks.push(written)
     this.inFlight.push(written)
     const done = () => void (this.inFlight = this.inFlight.filter(other => other !== written))
@@ -139,18 +151,19 @@ class OpenBody {
 
   async finish(): Promise<WrittenBody> {
     const { compute, lengthBytes } = this
-    const { inlineBytesMax, plan } = this.request
+    const { inlineBytesMax, plan, seal, blockBytes } = this.request
     if (inlineBytesMax > 0 && lengthBytes <= inlineBytesMax) {
       const bytes = concatBytes(this.held)
       return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, hints: [] }
     }
     try {
-      if (this.slab) this.send(this.slab)
+      if (this.slab) this.send(this.slab, true)
       // Requested early: the last bytes are hashed while the last blocks are written.
       const digests = this.pipeline.digests()
       const blocks: WrittenBlock[] = []
       for (const block of this.blocks) blocks.push(await block)
-      const { extent, hints } = describeBody(this.request, lengthBytes, blocks)
+      const storedBytes = seal === undefined ? lengthBytes : storedBytesOf(lengthBytes, blockBytes)
+      const { extent, hints } = describeBody(this.request, storedBytes, blocks)
       return { lengthBytes, digests: await digests, content: { kind: "extent", extent }, hints }
     } finally {
       this.pipeline.close()

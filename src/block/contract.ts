@@ -53,11 +53,13 @@ export interface WriteRequest {
   readonly owner: NeedleOwner
   readonly policy: Policy
   readonly blockBytes: number
-  /** Digests that the caller does not have yet. */
+  /** The blocks are sealed under this key of 32 bytes, which seals nothing else. An inline body is returned as it is. */
+  readonly seal?: { readonly key: Uint8Array } | undefined
+  /** Digests that the caller does not have yet; of the plaintext. */
   readonly plan: HashPipelinePlan
   /** The whole body, which must not change any more; or its pieces, each copied before the next one is requested. */
   readonly source: Uint8Array | AsyncIterable<Uint8Array>
-  /** A longer body throws `entityTooLarge`. */
+  /** A longer body throws `entityTooLarge`. Like all lengths of bodies, that of the plaintext. */
   readonly lengthBytesMax: number
   /** A body up to this length is returned instead of written. */
   readonly inlineBytesMax: number
@@ -67,6 +69,7 @@ export interface WriteRequest {
 }
 
 export interface WrittenBody {
+  /** Of the plaintext; that of a sealed extent is longer. */
   readonly lengthBytes: number
   readonly digests: Digests
   readonly content:

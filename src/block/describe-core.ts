@@ -19,9 +19,9 @@ interface WrittenExtent {
 
 type Written = Pick<WrittenBlock, "block" | "plan" | "missingSlots" | "slots">
 
-/** Throws `deviceFailed` if more blocks are exceptions than an extent can list. */
+/** `lengthBytes`: as stored. Throws `deviceFailed` if more blocks are exceptions than an extent can list. */
 export function describeBody(
-  request: Pick<WriteRequest, "uploadId" | "part" | "blockBytes" | "policy">,
+  request: Pick<WriteRequest, "uploadId" | "part" | "blockBytes" | "policy" | "seal">,
   lengthBytes: number,
   blocks: readonly Written[],
 ): WrittenExtent {
@@ -33,7 +33,8 @@ export function describeBody(
   if (free < 0)
     throw fail("deviceFailed", { message: "too many blocks could not be written to their assigned devices" })
   const exceptions = [...elsewhere, ...late.slice(0, free)].sort((a, b) => a.firstBlock - b.firstBlock)
-  const extent = { uploadId, part, lengthBytes, blockBytes, policy, generation: 0, exceptions }
+  const plain = { uploadId, part, lengthBytes, blockBytes, policy, generation: 0, exceptions }
+  const extent: Extent = request.seal === undefined ? plain : { ...plain, isSealed: true }
   return { extent, hints: hintsOf(blocks, block => partitionOf(uploadId, part, block)) }
 }
 

@@ -20,7 +20,7 @@ import { openVolumes, type NeedleId, type Volumes } from "../volume/index.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { IndexedNeedle } from "../volume/contract.js"
 import { LocalBlocks } from "./blocks.js"
-import type { ShardCopy, ShardDevice, WrittenBody } from "./contract.js"
+import type { ShardCopy, ShardDevice, WriteRequest, WrittenBody } from "./contract.js"
 import { Layouts } from "./layouts.js"
 import type { ShardStore } from "./shard-store.js"
 import { ALL_NEEDLES } from "./shard-scan-core.js"
@@ -176,6 +176,7 @@ export class ShardWorld {
     bytes: Uint8Array,
     source: Uint8Array | AsyncIterable<Uint8Array> = piecesOf(bytes),
     signal = noSignal,
+    how: Partial<Pick<WriteRequest, "seal" | "lengthBytesMax" | "inlineBytesMax">> = {},
   ): Promise<WrittenBody> {
     this.uploads += 1
     return this.blocks.write({
@@ -190,6 +191,7 @@ export class ShardWorld {
       inlineBytesMax: 0,
       recoveryHeader: undefined,
       signal,
+      ...how,
     })
   }
 

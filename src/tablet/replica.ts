@@ -11,7 +11,7 @@ import { fail, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { parsePosition, rowKeyOf } from "../base/ids.js"
 import { Lent, type LentSoon } from "../base/lent.js"
-import { INLINE_BYTES_MAX } from "../base/limits.js"
+import { PAYLOAD_BYTES_MAX } from "../base/segments.js"
 import { asPromise, type Soon } from "../base/soon.js"
 import type { DeviceId, Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import {
@@ -258,6 +258,6 @@ const openLogged = (bytes: Uint8Array, loggedBytes: number, position: Position):
   bytes.length === loggedBytes ? openLoggedPayload(bytes, position) : undefined
 
 /** Memory of payloads that are lent from the log. */
-const loggedMemory = Buffer.alloc(PAYLOAD_CHECKSUM_BYTES + INLINE_BYTES_MAX)
+const loggedMemory = Buffer.alloc(PAYLOAD_CHECKSUM_BYTES + PAYLOAD_BYTES_MAX)
 
 export const NO_POSITION = parsePosition(0)

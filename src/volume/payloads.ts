@@ -19,7 +19,7 @@ import { Lent, owned, type LentSoon } from "../base/lent.js"
 import { subBlockChecksums } from "../simd/sub-block.js"
 import type { VolumeFindings, PayloadMatch, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
 import type { VolumePlace } from "../format/stored-row.js"
-import { INLINE_BYTES_MAX } from "../base/limits.js"
+import { PAYLOAD_BYTES_MAX } from "../base/segments.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import { encodeNeedleHeader, NEEDLE_HEADER_BYTES_MAX, payloadHeaderBytes, payloadSeed } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
@@ -60,7 +60,7 @@ class PieceMemory {
   private usedBytes = 0
 
   keep(payload: Uint8Array): Uint8Array {
-    if (this.bytes.length === 0) this.bytes = Buffer.allocUnsafeSlow(PAYLOAD_PIECE_BYTES + INLINE_BYTES_MAX)
+    if (this.bytes.length === 0) this.bytes = Buffer.allocUnsafeSlow(PAYLOAD_PIECE_BYTES + PAYLOAD_BYTES_MAX)
     if (this.usedBytes + payload.length > this.bytes.length) return Uint8Array.from(payload)
     this.bytes.set(payload, this.usedBytes)
     this.usedBytes += payload.length
@@ -186,7 +186,7 @@ export class PayloadVolumes implements PayloadShelf {
   async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<VolumeFindings> {
     const { deviceId } = this.directory
     const shelf = { deviceId, volumeIds: [], fileOf: (id: VolumeId) => this.files.readable(id) }
-    const request = { volumeId: parseVolumeId(volume), from, upTo: undefined, smallBodyBytes: INLINE_BYTES_MAX }
+    const request = { volumeId: parseVolumeId(volume), from, upTo: undefined, smallBodyBytes: PAYLOAD_BYTES_MAX }
     for await (const event of walkGroups(shelf, request)) {
       if (event.kind === "position") yield { kind: "position", position: event.position }
       else if (event.kind === "damage") yield { kind: "damage" }
@@ -351,7 +351,7 @@ interface SyncPayloadTerms {
 export class PayloadReader {
   private readonly files: VolumeFiles
   /** Memory of lent payloads. */
-  private readonly memory = Buffer.alloc(INLINE_BYTES_MAX + NEEDLE_HEADER_BYTES_MAX)
+  private readonly memory = Buffer.alloc(PAYLOAD_BYTES_MAX + NEEDLE_HEADER_BYTES_MAX)
   private readonly lendMemory = (lengthBytes: number): Uint8Array => this.memory.subarray(0, lengthBytes)
 
   /** `sync`: absent if nothing is read on the calling thread. */
