@@ -88,6 +88,12 @@ export const FAILURES = {
   limitExceeded: kind("fixRequest", "a limit of the account would be exceeded"),
   invalidIdentityToken: kind("signIn", "the web identity token is not valid"),
   providerUnreachable: kind("backOff", "the identity provider does not respond"),
+  // Named keys
+  noSuchKmsKey: kind("fixRequest", "the KMS key or alias does not exist"),
+  kmsKeyDisabled: kind("fixRequest", "the KMS key is disabled"),
+  kmsKeyState: kind("fixRequest", "the state of the KMS key does not allow this"),
+  invalidCiphertext: kind("fixRequest", "the ciphertext was not made with this key and encryption context"),
+  keyServiceUnavailable: kind("backOff", "the key service cannot be reached"),
   // Conditions
   preconditionFailed: kind("reread", "a condition of the request is not met"),
   notModified: kind("reread", "the object has not been modified"),

@@ -41,6 +41,8 @@ export type AccountId = Brand<string, "AccountId">
 export type AccountNumber = Brand<string, "AccountNumber">
 /** The public half of a key pair that signs requests. */
 export type AccessKeyId = Brand<string, "AccessKeyId">
+/** A named key of the store or of an external key service: a UUID. */
+export type KmsKeyId = Brand<string, "KmsKeyId">
 /** A node's certificate, by the SHA-256 of its DER: 64 hex digits. */
 export type NodeFingerprint = Brand<string, "NodeFingerprint">
 /** A node, as its operator named it (`--node`, default: the host name): 1 to 63 printable characters without "/". */
@@ -84,6 +86,7 @@ export const parseVersionId = parser<VersionId>("version id", /^(null|[0-9A-V]{2
 export const parseAccountId = parser<AccountId>("account id", /^[0-9A-Za-z._@-]{1,64}$/)
 export const parseAccountNumber = parser<AccountNumber>("account number", /^[0-9]{12}$/)
 export const parseAccessKeyId = parser<AccessKeyId>("access key id", /^[0-9A-Za-z._=+/@-]{3,128}$/)
+export const parseKmsKeyId = parser<KmsKeyId>("key id", /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
 export const parseNodeFingerprint = parser<NodeFingerprint>("fingerprint of a node", /^[0-9a-f]{64}$/)
 export const parseIncarnation = numberParser<Incarnation>("incarnation", 0, 0xffff_ffff)
 export const parseTabletId = numberParser<TabletId>("tablet id", 1, 0xffff_ffff)

@@ -279,6 +279,11 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   limitExceeded: row("InvalidRequest", 400),
   invalidIdentityToken: row("InvalidToken", 400),
   providerUnreachable: UNAVAILABLE,
+  noSuchKmsKey: row("KMS.NotFoundException", 400),
+  kmsKeyDisabled: row("KMS.DisabledException", 400),
+  kmsKeyState: row("KMS.KMSInvalidStateException", 400),
+  invalidCiphertext: row("KMS.InvalidCiphertextException", 400),
+  keyServiceUnavailable: { ...row("ServiceUnavailable", 503), retryAfterSeconds: 5 },
   preconditionFailed: row("PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold", {
     condition: "Condition",
   }),
@@ -359,11 +364,14 @@ function codeOfMalformed(form: FailureDetails[string]): string {
   return form === "query" ? "AuthorizationQueryParametersError" : S3_FAILURES.malformedAuthorization.code
 }
 
+/** Of the server side, but their own messages say what a client or its operator can do. */
+const SPOKEN: ReadonlySet<FailureKind> = new Set(["notImplemented", "keyServiceUnavailable"])
+
 /** Converts any failure to S3's form. */
 export function s3ErrorOf(failure: Failure): S3Error {
   const { kind, details } = failure
   const found = S3_FAILURES[kind]
-  const hidden = found.status >= 500 && kind !== "notImplemented"
+  const hidden = found.status >= 500 && !SPOKEN.has(kind)
   const own = hidden ? undefined : details["message"]
   const text = own === undefined ? (found.message ?? FAILURES[kind].message) : String(own)
   return {

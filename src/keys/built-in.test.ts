@@ -1,0 +1,98 @@
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { isFailure } from "../base/failures.js"
+import { parseKmsKeyId } from "../base/ids.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { BuiltInProvider, keyIdOfCiphertext } from "./built-in.js"
+import { contextOfPairs, contextOfText, NO_CONTEXT, textOfContext } from "./encryption-context.js"
+import type { ProviderKey } from "./provider.js"
+
+const filled = (length: number, from: number) => Uint8Array.from({ length }, (_, i) => (from + i) & 0xff)
+const KEY_ID = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")
+const keyOf = (version: number): ProviderKey => ({ id: KEY_ID, name: KEY_ID, version })
+const isInvalid = (error: unknown): boolean => isFailure(error, "invalidCiphertext")
+
+/** A provider whose versions of a key have different materials. */
+const realProvider = (): BuiltInProvider =>
+  new BuiltInProvider({ get: (_, version) => filled(32, version) }, new SimRandom(1))
+
+/** The provider of the known answers. */
+const answering = (salt: Uint8Array): BuiltInProvider =>
+  new BuiltInProvider({ get: () => filled(32, 0) }, { bytes: () => salt })
+
+const ANSWERS = readFileSync(new URL("../../../src/keys/known-answers.txt", import.meta.url), "utf8")
+  .split("\n")
+  .filter(line => line !== "" && !line.startsWith("#"))
+  .map(line => {
+    const [version = "", salt = "", context = "", plain = "", ciphertext = ""] = line.split("|")
+    const saltBytes = salt === "zero" ? new Uint8Array(16) : filled(16, Number(salt))
+    const bytes = (hex: string): Uint8Array => must(bytesOfHex(hex), "hex")
+    return { version: Number(version), salt: saltBytes, context, plain: bytes(plain), ciphertext: bytes(ciphertext) }
+  })
+
+test("ciphertexts of a built-in key are those of another program", () => {
+  assert.equal(ANSWERS.length, 3)
+  for (const { version, salt, context, plain, ciphertext } of ANSWERS) {
+    const pairs = contextOfText(context)
+    assert.equal(hexOf(answering(salt).seal(keyOf(version), plain, pairs)), hexOf(ciphertext))
+    assert.equal(hexOf(answering(salt).open(keyOf(version), ciphertext, pairs)), hexOf(plain))
+    assert.equal(keyIdOfCiphertext(ciphertext), KEY_ID)
+  }
+})
+
+test("a ciphertext opens with its own key and context only, and not if a bit of it changes", () => {
+  const provider = realProvider()
+  const context = contextOfPairs([["a", "1"]])
+  const { plain, ciphertext } = provider.newDataKey(keyOf(2), context)
+  assert.equal(plain.length, 32)
+  assert.deepEqual(
+    provider.open(keyOf(3), ciphertext, context),
+    Buffer.from(plain),
+    "a later version opens earlier ones",
+  )
+  const other = { ...keyOf(2), id: parseKmsKeyId("11234567-89ab-4def-8123-456789abcdef") }
+  assert.throws(() => provider.open(other, ciphertext, context), isInvalid)
+  assert.throws(() => provider.open(keyOf(1), ciphertext, context), isInvalid, "a version that does not exist yet")
+  for (const wrong of [NO_CONTEXT, contextOfPairs([["a", "2"]]), contextOfPairs([["a1", ""]])]) {
+    assert.throws(() => provider.open(keyOf(2), ciphertext, wrong), isInvalid)
+  }
+  for (let at = 0; at < ciphertext.length; at += 1) {
+    const changed = Uint8Array.from(ciphertext, (byte, i) => (i === at ? byte ^ 1 : byte))
+    assert.throws(() => provider.open(keyOf(3), changed, context), isInvalid, `byte ${at}`)
+  }
+  for (let length = 0; length < ciphertext.length; length += 1) {
+    assert.throws(() => provider.open(keyOf(3), ciphertext.subarray(0, length), context), isInvalid, `${length} bytes`)
+  }
+})
+
+test("two ciphertexts of one message differ, and one is rewrapped under the present version", () => {
+  const provider = realProvider()
+  const first = provider.seal(keyOf(1), filled(5, 0), NO_CONTEXT)
+  assert.notEqual(hexOf(first), hexOf(provider.seal(keyOf(1), filled(5, 0), NO_CONTEXT)))
+  const rewrapped = provider.rewrap(keyOf(2), first, NO_CONTEXT)
+  assert.equal(Buffer.from(rewrapped).readUInt32BE(17), 2)
+  assert.deepEqual(provider.open(keyOf(2), rewrapped, NO_CONTEXT), Buffer.from(filled(5, 0)))
+})
+
+test("a context is the same in any order, and each pair counts", () => {
+  assert.equal(textOfContext(contextOfText('{ "b": "2", "a": "\\"" }')), '{"a":"\\"","b":"2"}')
+  const refused = ["[]", "null", "{", '{"a":1}', '{"":"x"}', '{"a":"\\ud800"}', JSON.stringify({ a: "x".repeat(8192) })]
+  for (const text of refused) {
+    assert.throws(
+      () => contextOfText(text),
+      error => isFailure(error, "invalidArgument"),
+      text.slice(0, 20),
+    )
+  }
+  assert.throws(
+    () =>
+      contextOfPairs([
+        ["a", "1"],
+        ["a", "2"],
+      ]),
+    error => isFailure(error, "invalidArgument"),
+  )
+})
