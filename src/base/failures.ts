@@ -118,6 +118,7 @@ export const FAILURES = {
   corruptRow: kind("repair", "a metadata row fails its checksum"),
   corruptNeedle: kind("repair", "a needle fails its checksum"),
   corruptSeal: kind("reportBug", "encrypted bytes are not those that were written"),
+  keysUnavailable: kind("askOperator", "a key that protects objects of the bucket is missing"),
   corruptLog: kind("repair", "the commit log is damaged before its durable end"),
   corruptRecord: kind("repair", "a record cannot be decoded"),
   malformedFrame: kind("reportBug", "a message from another node is malformed"),

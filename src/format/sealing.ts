@@ -46,8 +46,8 @@ export interface BoundSealing extends Sealing {
 const [SALT_BYTES, BIND_BYTES, CHECK_BYTES] = [16, 16, 16]
 /** Secrets and bucket keys are numbered in 4 bytes of a row key. */
 const NUMBER_MAX = 0xffff_ffff
-/** Numbers are on disk: append only. */
-const MODES: readonly SealingKey["mode"][] = ["atRest", "s3", "kms", "client"]
+/** Numbers are on disk, and keys derive from them: append only. */
+export const MODES: readonly SealingKey["mode"][] = ["atRest", "s3", "kms", "client"]
 
 export const packSealing = ({
   key,

@@ -1,17 +1,19 @@
 /**
- * Keys of sealed objects: the secret of a bucket, the key of an object, and what ties its record to its place. See
- * decision 56.
+ * Keys of objects: how the key that seals an object's bytes is made, found again and bound to its record. See decisions
+ * 56 and 57.
  *
- * Promises  Without the secret of its bucket no object can be read, in any mode.
- * Failures  `keysUnavailable` where a secret cannot be opened, and those of the key service.
+ * Promises  No key of an object is stored: it follows from the secret of its bucket, its salt, and what the KMS or the
+ *           client provides. Without the secret of the bucket no object of it can be read, in any mode.
  */
 import type { BucketId, ObjectKey } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
 import type { BoundSealing, Sealing } from "../format/sealing.js"
+import type { DataKey } from "./provider.js"
 
 /** A key of the control record under which secrets of buckets are sealed. */
 export interface EpochKey {
   readonly number: number
+  /** 32 bytes. */
   readonly key: Uint8Array
 }
 
@@ -22,27 +24,34 @@ export interface EpochKeys {
   get(number: number): Uint8Array
 }
 
+/** The KMS. `context`: canonical JSON of all pairs. Throws what decision 57 lists. */
+export interface DataKeys {
+  newDataKey(keyArn: string, context: string): Soon<DataKey>
+  openDataKey(keyArn: string, ciphertext: Uint8Array, context: string): Soon<Uint8Array>
+}
+
 /** How new bytes are to be sealed. */
 export type Protection =
+  /** `atRest` is not shown to clients, `s3` is SSE-S3. */
   | { readonly mode: "atRest" | "s3" }
-  /** The caller has resolved the key and checked the permissions. */
-  | {
-      readonly mode: "kms"
-      readonly keyArn: string
-      /** Canonical JSON of all pairs, with `aws:s3:arn`. */
-      readonly context: string
-      readonly usesBucketKey: boolean
-    }
+  /** The caller has resolved the key and checked the permissions. `context`: canonical JSON of all pairs, with aws:s3:arn. */
+  | { readonly mode: "kms"; readonly keyArn: string; readonly context: string; readonly usesBucketKey: boolean }
   /** `key`: 32 bytes. */
   | { readonly mode: "client"; readonly key: Uint8Array }
+
+/** The bucket secret as its row has it: sealed under an epoch key. */
+export interface SealedSecret {
+  readonly epoch: number
+  readonly sealed: Uint8Array
+}
 
 /** The key of a new object or multipart upload. */
 export interface CreatedKey {
   readonly sealing: Sealing
-  /** 32 bytes: seals an inline payload (block 0, segment 0, the last), and extent keys derive from it. */
+  /** 32 bytes: seals an inline payload (block 0, segment 0, last), and the keys of extents derive from it. */
   readonly key: Uint8Array
-  /** For the recovery header: the secret of the bucket as its row has it. */
-  readonly secret: { readonly epoch: number; readonly sealed: Uint8Array }
+  /** For the recovery header. */
+  readonly secret: SealedSecret
 }
 
 /** What `bind` ties together. */
@@ -51,6 +60,7 @@ export interface BoundFacts {
   readonly key: ObjectKey
   /** The random half of the version id. */
   readonly random: Uint8Array
+  /** Of the plaintext. */
   readonly sizeBytes: number
   /** Of the ETag. */
   readonly md5: Uint8Array
@@ -58,16 +68,18 @@ export interface BoundFacts {
 }
 
 export interface ObjectKeys {
-  /** Throws `keysUnavailable`, and those of the key service. */
+  /** Throws `keysUnavailable`, and what the KMS throws. */
   create(bucketId: BucketId, protection: Protection): Soon<CreatedKey>
   /**
-   * The key of sealed bytes. `clientKey`: of SSE-C; required for mode "client", refused for others (`invalidRequest`);
-   * another one: `accessDenied`.
+   * The key of sealed bytes. `clientKey` is that of SSE-C: required for the mode "client", refused for others
+   * (`invalidRequest`); another key than that of the object: `accessDenied`. Throws `keysUnavailable`, and what the KMS
+   * throws.
    */
   open(bucketId: BucketId, sealing: Sealing, clientKey: Uint8Array | undefined): Soon<Uint8Array>
+  /** Needs neither the KMS nor the client's key. Throws `keysUnavailable`. */
   bind(sealing: Sealing, facts: BoundFacts): Soon<BoundSealing>
-  /** Throws `corruptSeal` if the record was not bound to these facts. */
+  /** Throws `corruptSeal` if the record was not bound to these facts, `keysUnavailable`. */
   checkBind(sealing: BoundSealing, facts: BoundFacts): Soon<void>
-  /** The secret of the bucket as its row has it: for recovery headers of parts, and for repair. */
-  sealedSecret(bucketId: BucketId, secret: number): Soon<{ readonly epoch: number; readonly sealed: Uint8Array }>
+  /** For recovery headers of parts, and repair. Throws `keysUnavailable`. */
+  sealedSecret(bucketId: BucketId, secret: number): Soon<SealedSecret>
 }

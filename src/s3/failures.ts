@@ -314,6 +314,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   corruptLog: INTERNAL,
   corruptRecord: INTERNAL,
   corruptSeal: INTERNAL,
+  keysUnavailable: { ...UNAVAILABLE, ...row("ServiceUnavailable", 503, "The keys of the bucket are not available.") },
   noSuchNeedle: INTERNAL,
   invalidConfig: INTERNAL,
   folderInUse: INTERNAL,
