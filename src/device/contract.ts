@@ -9,6 +9,7 @@ import type { DeviceId, Epoch, Incarnation, LogSequence, Position, RowKey, Table
 import type { Family } from "../base/families.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { RowVisitor } from "../base/row-scan.js"
+import type { SealedRecord } from "../format/log-batch.js"
 import type { VolumePlace } from "../format/stored-row.js"
 import type { VolumePosition } from "../format/volume.js"
 import type { Soon } from "../base/soon.js"
@@ -19,6 +20,8 @@ import type { StoreWrite } from "../seams/store/contract.js"
 export interface LogPlace {
   readonly segment: number
   readonly offsetBytes: number
+  /** Of an encrypted record. */
+  readonly sealed?: SealedRecord
 }
 
 export interface LoggedRecord {

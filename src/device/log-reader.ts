@@ -6,6 +6,7 @@
  * Each call lists the files again, since segments are recycled.
  */
 import type { DeviceId, LogSequence } from "../base/ids.js"
+import type { DeviceCipher } from "../format/device-cipher.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { LoggedRecord } from "./contract.js"
 import { batchesOf, openSegments, WindowMemory } from "./log-segment.js"
@@ -20,12 +21,12 @@ export interface LogReader {
   batches(after: LogSequence, upTo: LogSequence): AsyncIterable<readonly LoggedRecord[]>
 }
 
-export function openLogReader(disk: Disk, folder: string, deviceId: DeviceId): LogReader {
+export function openLogReader(disk: Disk, folder: string, deviceId: DeviceId, cipher?: DeviceCipher): LogReader {
   async function* batches(after: LogSequence, upTo: LogSequence, memory: WindowMemory) {
     if (upTo <= after) return
     const { segments, close } = await openSegments(disk, folder, deviceId)
     try {
-      yield* batchesOf(segments, after, upTo, memory)
+      yield* batchesOf(segments, after, upTo, { memory, cipher })
     } finally {
       await close()
     }

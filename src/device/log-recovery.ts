@@ -11,12 +11,14 @@ import type { DeviceId, LogSequence } from "../base/ids.js"
 import { parseLogSequence } from "../base/ids.js"
 import { must } from "../base/assert.js"
 import { KIB } from "../base/limits.js"
+import type { DeviceCipher } from "../format/device-cipher.js"
 import { batchBytes, decodeLogBatchHeader, LOG_HEADER_BYTES, LOG_PAGE_BYTES } from "../format/log-batch.js"
 import type { LogBatchHeader } from "../format/log-batch.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { checkBehindEnd, checkChains, checkKnown, liveSegments, newestSegment, twinsOf } from "./log-recovery-core.js"
 import type { LogEnd, SegmentChain, SegmentHead } from "./log-recovery-core.js"
-import { batchesFrom, firstBatch, LOG_FILE, readBatch, segmentPaths, Window, WindowMemory } from "./log-segment.js"
+import { batchesFrom, firstBatch, LOG_FILE, readBatch, recordsOfBatch, segmentPaths } from "./log-segment.js"
+import { Window, WindowMemory } from "./log-segment.js"
 
 /** A segment of the recovered log. */
 interface RecoveredSegment {
@@ -53,20 +55,26 @@ interface Found {
   isTwin: boolean
 }
 
+interface RecoverOptions {
+  /** The highest batch that another source shows to have been durable. */
+  readonly known?: LogSequence
+  readonly cipher?: DeviceCipher | undefined
+}
+
 /**
- * Recovers the log in the folder. `known`: the highest batch that another source shows to have been durable. Throws
- * `corruptLog`, `foreignFolder`, `deviceFailed`; then nothing stays open.
+ * Recovers the log in the folder. Throws `corruptLog`, `foreignFolder`, `deviceFailed`; `corruptSeal` if its last batch
+ * was encrypted under another key. Then nothing stays open.
  */
 export async function recoverLog(
   disk: Disk,
   folder: string,
   deviceId: DeviceId,
-  known: LogSequence,
+  { known = parseLogSequence(0), cipher }: RecoverOptions,
 ): Promise<RecoveredLog> {
   const files: DiskFile[] = []
   try {
     for (const path of await segmentPaths(disk, folder)) files.push(await disk.open(path, "write", LOG_FILE))
-    const recovered = await recoverFiles(files, deviceId, known)
+    const recovered = await recoverFiles(files, deviceId, known, cipher)
     // A process that died may have created a file whose name is in the cache alone.
     await disk.syncFolder(folder)
     return recovered
@@ -76,7 +84,12 @@ export async function recoverLog(
   }
 }
 
-async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, known: LogSequence): Promise<RecoveredLog> {
+async function recoverFiles(
+  files: readonly DiskFile[],
+  deviceId: DeviceId,
+  known: LogSequence,
+  cipher: DeviceCipher | undefined,
+): Promise<RecoveredLog> {
   const memory = new WindowMemory()
   const found: Found[] = []
   for (const file of files) {
@@ -102,25 +115,33 @@ async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, know
   checkChains(live, chains)
   const end: LogEnd = { segment: newest.first.segment, sequence: newestChain.last.sequence }
   checkKnown(end, known)
+  const continued = withoutVoucher(newestChain)
+  const isUnvouched = continued === newestChain
+  // Before anything is changed: a log under another key is left as it is.
+  const opens = isUnvouched || continued.last.isSealed
+  const records = opens ? await recordsIn(fileAt(newest.path).file, continued.last, cipher) : undefined
   await fileAt(newest.path).file.sync()
   await endAt(fileAt(newest.path), newestChain.endBytes, end, deviceId, memory)
   for (const each of found) if (each.first === undefined) await endAt(each, 0, end, deviceId, memory)
-  const continued = withoutVoucher(newestChain)
   return {
     segments: live.map((head, index) => {
       const { last, endBytes } = must([...chains.slice(0, -1), continued][index], "each segment has a chain")
       const { file, sizeBytes } = fileAt(head.path)
       return { file, first: head.first, last, usedBytes: endBytes, sizeBytes }
     }),
-    unvouched: continued === newestChain ? await recordsIn(fileAt(newest.path).file, newestChain.last) : undefined,
+    unvouched: isUnvouched ? records : undefined,
     free: found.filter(each => !live.some(head => head.path === each.file.path)),
     marks: marksOf(chains),
   }
 }
 
-async function recordsIn(file: DiskFile, { offsetBytes, recordCount }: LogBatchHeader): Promise<Uint8Array[]> {
-  const batch = recordCount === 0 ? undefined : await readBatch(new Window(file), offsetBytes)
-  return batch?.records.map(({ bytes }) => bytes) ?? []
+async function recordsIn(
+  file: DiskFile,
+  { offsetBytes, recordCount, isSealed }: LogBatchHeader,
+  cipher: DeviceCipher | undefined,
+): Promise<Uint8Array[]> {
+  const batch = recordCount === 0 && !isSealed ? undefined : await readBatch(new Window(file), offsetBytes)
+  return batch === undefined ? [] : recordsOfBatch(batch, cipher).map(({ bytes }) => bytes)
 }
 
 const headsOf = (found: readonly Found[]): SegmentHead[] =>

@@ -8,7 +8,16 @@ import { fail } from "../base/failures.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { xxh64Memory } from "../simd/xxh64.js"
-import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../format/log-batch.js"
+import type { DeviceCipher } from "../format/device-cipher.js"
+import {
+  batchBytes,
+  decodeLogBatchHeader,
+  isWholeLogBatch,
+  LOG_HEADER_BYTES,
+  LOG_SEALED_AT,
+  recordsOfWhole,
+  sealedLogNonce,
+} from "../format/log-batch.js"
 import type { LogBatchHeader, LogBatchRecord } from "../format/log-batch.js"
 import type { Disk, DiskFile, OpenOptions } from "../seams/disk/contract.js"
 import type { LoggedRecord } from "./contract.js"
@@ -76,30 +85,38 @@ export class Window {
   }
 }
 
-interface Batch {
+/** A whole batch. Its records may be encrypted: where the log ends is decided without them. */
+interface WholeBatch {
   readonly header: LogBatchHeader
-  readonly records: readonly LogBatchRecord[]
+  /** Valid as long as the window's. Empty if the batch is skipped. */
+  readonly bytes: Uint8Array
 }
 
 /** The batch at the offset, of any incarnation; undefined unless it is whole. */
-export async function readBatch(window: Window, offsetBytes: number): Promise<Batch | undefined> {
+export async function readBatch(window: Window, offsetBytes: number): Promise<WholeBatch | undefined> {
   const header = decodeLogBatchHeader(await window.at(offsetBytes, LOG_HEADER_BYTES))
   if (header === undefined) return undefined
   const bytes = await window.at(offsetBytes, LOG_HEADER_BYTES + header.payloadBytes)
-  const records = decodeLogBatchRecords(header, bytes)
-  return records && { header, records }
+  return isWholeLogBatch(header, bytes) ? { header, bytes } : undefined
+}
+
+/** The records of a batch. Throws `corruptLog` if they do not add up, `corruptSeal` if they do not open. */
+export function recordsOfBatch({ header, bytes }: WholeBatch, cipher?: DeviceCipher): readonly LogBatchRecord[] {
+  const records = recordsOfWhole(header, bytes, cipher)
+  if (records === undefined) throw fail("corruptLog", { message: "a batch is malformed", sequence: header.sequence })
+  return records
 }
 
 /**
  * The batches of a segment that continue its first one, which is whole. Those up to `after` are skipped by their
- * headers alone and come without records.
+ * headers alone and come without bytes.
  */
 export async function* batchesFrom(
   file: DiskFile,
   first: LogBatchHeader,
   after: LogSequence | 0 = 0,
   memory?: WindowMemory,
-): AsyncIterable<Batch> {
+): AsyncIterable<WholeBatch> {
   const window = new Window(file, memory)
   let before: LogBatchHeader | undefined
   for (let offsetBytes = 0; ;) {
@@ -108,12 +125,19 @@ export async function* batchesFrom(
     const fits =
       before === undefined ? header.checksum === first.checksum : continuesWithin(before, header, offsetBytes)
     if (!fits) return
-    const batch = header.sequence <= after ? { header, records: [] } : await readBatch(window, offsetBytes)
+    const batch = header.sequence <= after ? { header, bytes: NOTHING } : await readBatch(window, offsetBytes)
     if (batch === undefined) return
     yield batch
     before = header
     offsetBytes += batchBytes(header.payloadBytes)
   }
+}
+
+/** How records are read. */
+interface RecordReading {
+  /** Memory of windows: what is returned is valid until the next. */
+  readonly memory?: WindowMemory
+  readonly cipher?: DeviceCipher | undefined
 }
 
 /** The parts of a segment that readers need. */
@@ -130,8 +154,10 @@ export async function* recordsOf(
   segments: readonly ReadableSegment[],
   after: LogSequence,
   upTo: LogSequence,
+  cipher?: DeviceCipher,
 ): AsyncIterable<LoggedRecord> {
-  for await (const records of batchesOf(segments, after, upTo, new WindowMemory())) yield* records
+  const reading = { memory: new WindowMemory(), cipher }
+  for await (const records of batchesOf(segments, after, upTo, reading)) yield* records
 }
 
 /**
@@ -142,7 +168,7 @@ export async function* batchesOf(
   segments: readonly ReadableSegment[],
   after: LogSequence,
   upTo: LogSequence,
-  memory?: WindowMemory,
+  { memory, cipher }: RecordReading = {},
 ): AsyncIterable<readonly LoggedRecord[]> {
   if (upTo <= after) return
   const start = segments.findLastIndex(segment => segment.first.sequence <= after + 1)
@@ -155,23 +181,29 @@ export async function* batchesOf(
   for (const [i, { file, first }] of live.entries()) {
     if (before !== undefined && !continuesAcross(before, first)) break
     const next = live[i + 1]?.first.sequence ?? Infinity
-    for await (const { header, records } of batchesFrom(file, first, after, memory)) {
+    for await (const batch of batchesFrom(file, first, after, memory)) {
+      const { header } = batch
       // A batch that was written again is read where it is certainly on the disk.
       if (header.sequence >= next) break
       before = header
-      if (header.sequence > after) yield placed(header, records)
+      if (header.sequence > after) yield placed(batch, recordsOfBatch(batch, cipher))
       if (header.sequence === upTo) return
     }
   }
   throw fail("corruptLog", { path: segments.at(-1)?.file.path, lastIntact: before?.sequence ?? 0, durableUpTo: upTo })
 }
 
-const placed = (header: LogBatchHeader, records: readonly LogBatchRecord[]): readonly LoggedRecord[] =>
-  records.map(record => ({
-    sequence: header.sequence,
+function placed({ header, bytes }: WholeBatch, records: readonly LogBatchRecord[]): readonly LoggedRecord[] {
+  const { sequence, segment, offsetBytes } = header
+  const sealed = header.isSealed && {
+    sealed: { nonce: sealedLogNonce(bytes), fromBytes: offsetBytes + LOG_SEALED_AT },
+  }
+  return records.map(record => ({
+    sequence,
     bytes: record.bytes,
-    place: { segment: header.segment, offsetBytes: header.offsetBytes + record.offsetBytes },
+    place: { segment, offsetBytes: offsetBytes + record.offsetBytes, ...sealed },
   }))
+}
 
 /** A file's first batch if it is whole. */
 export async function firstBatch(file: DiskFile): Promise<LogBatchHeader | undefined> {

@@ -21,15 +21,19 @@ import type { Failure } from "../base/failures.js"
 import { parseLogSequence } from "../base/ids.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
-import type { Soon } from "../base/soon.js"
+import { after, type Soon } from "../base/soon.js"
 import { xxh64Memory } from "../simd/xxh64.js"
+import type { DeviceCipher } from "../format/device-cipher.js"
 import {
   batchBytes,
+  decryptLogged,
   encodeLogBatch,
   LOG_PAGE_BYTES,
+  LOG_SEALED_AT,
   LOG_PAYLOAD_BYTES_MAX,
   payloadBytesOf,
 } from "../format/log-batch.js"
+import type { SealedRecord } from "../format/log-batch.js"
 import type { Disk, DiskFile, ReadUse } from "../seams/disk/contract.js"
 import type { CommitLog, LoggedRecord, LogPlace } from "./contract.js"
 import { MARK_EVERY_BYTES, recoverLog } from "./log-recovery.js"
@@ -64,6 +68,8 @@ export interface LogOptions {
   readonly guard?: () => Promise<void>
   /** Whether the disk is short of space. */
   readonly isShort?: () => boolean
+  /** Encrypts what is appended. */
+  readonly cipher?: DeviceCipher | undefined
 }
 
 /** Opens the log in the folder, which is created if absent. Throws `corruptLog`, `foreignFolder`, `deviceFailed`. */
@@ -74,7 +80,7 @@ export async function openLog(
   options: LogOptions = {},
 ): Promise<SegmentedLog> {
   await disk.makeFolder(folder)
-  const recovered = await recoverLog(disk, folder, deviceId, options.known ?? parseLogSequence(0))
+  const recovered = await recoverLog(disk, folder, deviceId, options)
   const log = new SegmentedLog(disk, folder, deviceId, options, recovered)
   try {
     // No later open may lose a batch that this one returns, even if its pages never reached the disk.
@@ -213,7 +219,7 @@ export class SegmentedLog implements CommitLog {
 
   /** The bytes of the records must not change until the promise has settled. */
   append(records: readonly Uint8Array[]): Promise<Appended> {
-    const payloadBytes = payloadBytesOf(records)
+    const payloadBytes = payloadBytesOf(records, this.options.cipher)
     const limit = Math.min(LOG_PAYLOAD_BYTES_MAX, this.#segmentBytes)
     assert(batchBytes(payloadBytes) <= limit, () => `a log batch of ${payloadBytes} bytes is over its limit`)
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped)
@@ -265,13 +271,21 @@ export class SegmentedLog implements CommitLog {
   read(place: LogPlace, memory: Uint8Array, use?: ReadUse): Soon<Uint8Array> {
     const segment = this.#segments.findLast(each => each.first.segment === place.segment)
     if (segment === undefined) return memory.subarray(0, 0)
-    const count = segment.file.read(memory, place.offsetBytes, use)
-    return count instanceof Promise ? count.then(bytes => memory.subarray(0, bytes)) : memory.subarray(0, count)
+    return after(segment.file.read(memory, place.offsetBytes, use), count => {
+      const bytes = memory.subarray(0, count)
+      if (place.sealed !== undefined) bytes.set(this.#decrypted(bytes, place, place.sealed))
+      return bytes
+    })
+  }
+
+  #decrypted(bytes: Uint8Array, { segment, offsetBytes }: LogPlace, sealed: SealedRecord): Uint8Array {
+    const cipher = must(this.options.cipher, "an encrypted record was read with a cipher before")
+    return decryptLogged(bytes, offsetBytes, sealed, cipher.logKey(segment))
   }
 
   records(after: LogSequence, upTo: LogSequence = this.#durable): AsyncIterable<LoggedRecord> {
     assert(upTo <= this.#durable, "only durable records are read")
-    return recordsOf([...this.#segments], after, upTo)
+    return recordsOf([...this.#segments], after, upTo, this.options.cipher)
   }
 
   async cut(upTo: LogSequence): Promise<void> {
@@ -352,7 +366,8 @@ export class SegmentedLog implements CommitLog {
       durableUpTo: this.#durable,
       cutUpTo: this.#cut,
     }
-    const { bytes, header, recordOffsets } = encodeLogBatch(head, records, this.#memoryFor(lengthBytes))
+    const encoded = encodeLogBatch(head, records, this.#memoryFor(lengthBytes), this.options.cipher)
+    const { bytes, header, recordOffsets, nonce } = encoded
     try {
       await open.file.write([bytes], open.usedBytes)
     } catch (error) {
@@ -365,7 +380,12 @@ export class SegmentedLog implements CommitLog {
     }
     if (open.usedBytes === 0) this.#segments.push({ file: open.file, first: header, last: sequence })
     must(this.#segments.at(-1), "the open segment is listed").last = sequence
-    const places = recordOffsets.map(offset => ({ segment: open.number, offsetBytes: head.offsetBytes + offset }))
+    const sealed = nonce && { sealed: { nonce, fromBytes: head.offsetBytes + LOG_SEALED_AT } }
+    const places = recordOffsets.map(offset => ({
+      segment: open.number,
+      offsetBytes: head.offsetBytes + offset,
+      ...sealed,
+    }))
     open.usedBytes += lengthBytes
     this.#durable = sequence
     this.#lastChecksum = header.checksum

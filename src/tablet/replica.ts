@@ -177,7 +177,7 @@ export class Replica {
     const applied = writes.map(({ family, value, payload }, i): AppliedWrite => {
       const key = must(keys[i], "each write has a key")
       if (!payload) return { family, key, value }
-      const at: LogPlace = { segment: place.segment, offsetBytes: place.offsetBytes + (payloadsAt[i] ?? 0) }
+      const at: LogPlace = { ...place, offsetBytes: place.offsetBytes + (payloadsAt[i] ?? 0) }
       const inLog: PayloadPlace = { in: "log", place: at, lengthBytes: payload.length, position }
       return { family, key, value, payload: inLog }
     })

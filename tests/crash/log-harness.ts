@@ -12,6 +12,7 @@ import { KIB } from "../../src/base/limits.js"
 import type { LoggedRecord } from "../../src/device/contract.js"
 import { openLog } from "../../src/device/log.js"
 import type { SegmentedLog } from "../../src/device/log.js"
+import { DeviceCipher, deviceKeysOf } from "../../src/format/device-cipher.js"
 import { crashStates, SimDisk } from "../../src/seams/disk/index.js"
 import type { CrashState, Disk, DiskRecord } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -51,6 +52,12 @@ export type Recover = (disk: Disk) => Promise<Recovered>
 export type OpenLog = (disk: Disk) => Promise<SegmentedLog>
 
 export const openReal: OpenLog = disk => openLog(disk, FOLDER, DEVICE, LOG_OPTIONS)
+
+const NONCES = new SimRandom(20_261_123)
+const KEYS = deviceKeysOf(new Uint8Array(32).fill(7), DEVICE)
+
+export const openEncrypted: OpenLog = disk =>
+  openLog(disk, FOLDER, DEVICE, { ...LOG_OPTIONS, cipher: new DeviceCipher(KEYS, NONCES) })
 
 const lengthOf = (number: number): number =>
   4 + ((((number * 2_654_435_761) % 2 ** 32) >>> 0) % (number % 3 === 0 ? RECORD_BYTES_MAX : 300))

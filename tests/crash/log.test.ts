@@ -11,7 +11,7 @@ import { isFailure } from "../../src/base/failures.js"
 import { parseLogSequence } from "../../src/base/ids.js"
 import type { LoggedRecord } from "../../src/device/contract.js"
 import { openLog, SegmentedLog } from "../../src/device/log.js"
-import { parseSegmentName, readBatch, Window } from "../../src/device/log-segment.js"
+import { parseSegmentName, readBatch, recordsOfBatch, Window } from "../../src/device/log-segment.js"
 import { LOG_PAGE_BYTES } from "../../src/format/log-batch.js"
 import { crashStates, SimDisk, WrappedDisk } from "../../src/seams/disk/index.js"
 import type { Disk, OpenMode } from "../../src/seams/disk/contract.js"
@@ -23,6 +23,7 @@ import {
   LOG_OPTIONS,
   numberOf,
   numbersAbove,
+  openEncrypted,
   openReal,
   play,
 } from "./log-harness.js"
@@ -69,6 +70,21 @@ test("no power cut loses, invents, revives or reorders a batch", async () => {
   assert.ok(states > 300 * RUNS, `only ${states} states`)
   assert.ok(killedInFlight > RUNS / 2, `only ${killedInFlight} processes were killed during a write`)
 })
+
+test("no power cut loses, invents, revives or reorders an encrypted batch", async () => {
+  for (let seed = 1; seed <= Math.ceil(RUNS / 4); seed += 1) {
+    const run = await play(seed, STEPS, openEncrypted)
+    assert.deepEqual((await tryAll(run, seed, openEncrypted)).findings, [])
+    const last = must([...crashStates(run.record, WHOLE)].at(-1), "a run has a last state")
+    await assert.rejects(openReal(new SimDisk(last.medium).boot()).then(numbersOfAll), error =>
+      isFailure(error, "wrongMasterKey"),
+    )
+  }
+})
+
+async function numbersOfAll(log: Recovered): Promise<void> {
+  for await (const { bytes } of log.records(parseLogSequence(0))) assert.ok(bytes)
+}
 
 /** Each segment file that a run left, after all writes have reached the disk, with the batches that it contains. */
 async function leftBehind(seed: number) {
@@ -201,7 +217,7 @@ const acceptingTheStale = lying(async function* (log, disk, after) {
   const window = new Window(await disk.open(await pathOf(disk, segment), "read"))
   for (let at = Math.ceil(end / LOG_PAGE_BYTES) * LOG_PAGE_BYTES; at < LOG_OPTIONS.segmentBytes; at += LOG_PAGE_BYTES) {
     const batch = await readBatch(window, at)
-    for (const { bytes } of batch?.records ?? []) yield { sequence: 0, bytes }
+    for (const { bytes } of batch ? recordsOfBatch(batch) : []) yield { sequence: 0, bytes }
   }
 })
 

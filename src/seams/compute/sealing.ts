@@ -5,7 +5,7 @@
  *           and whether it is the last, so a segment that was moved, and an extent that was cut, do not open.
  * Requires  A key seals a place once: the bytes of an extent are written once, under a key of their own.
  */
-import { createCipheriv, createDecipheriv } from "node:crypto"
+import { GCM_NONCE_BYTES, openGcm, sealGcm } from "../../base/aes-gcm.js"
 import { assert } from "../../base/assert.js"
 import { concatBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
@@ -13,12 +13,10 @@ import { openedBytesOf, SEAL_TAG_BYTES, sealedBytesOf } from "../../base/segment
 import { SEGMENT_PLAIN_BYTES, SEGMENT_STORED_BYTES } from "../../base/segments.js"
 import type { OpenRequest, SealedBlock, SegmentAt } from "./contract.js"
 
-const ALGORITHM = "aes-256-gcm"
-const NONCE_BYTES = 12
 const LAST = 1
 
 function nonceOf({ block, segment, isLast }: Omit<SegmentAt, "key">): Uint8Array {
-  const nonce = Buffer.alloc(NONCE_BYTES)
+  const nonce = Buffer.alloc(GCM_NONCE_BYTES)
   nonce.writeUInt32BE(block, 0)
   nonce.writeUInt32BE(segment, 4)
   nonce.writeUInt32BE(isLast ? LAST : 0, 8)
@@ -27,11 +25,7 @@ function nonceOf({ block, segment, isLast }: Omit<SegmentAt, "key">): Uint8Array
 
 function encrypt(plain: Uint8Array, at: SegmentAt): { readonly sealed: Uint8Array; readonly tag: Uint8Array } {
   assert(plain.length <= SEGMENT_PLAIN_BYTES, "a segment has at most 64 KiB")
-  const cipher = createCipheriv(ALGORITHM, at.key, nonceOf(at), { authTagLength: SEAL_TAG_BYTES })
-  const sealed = cipher.update(plain)
-  // A stream cipher: `final` has no bytes.
-  cipher.final()
-  return { sealed, tag: cipher.getAuthTag() }
+  return sealGcm(plain, { key: at.key, nonce: nonceOf(at) })
 }
 
 /** One segment: the ciphertext, then its tag. */
@@ -45,14 +39,9 @@ export function openSegment(sealed: Uint8Array, at: SegmentAt): Uint8Array {
   const plainBytes = sealed.length - SEAL_TAG_BYTES
   const { block, segment } = at
   if (plainBytes < 0 || plainBytes > SEGMENT_PLAIN_BYTES) throw fail("corruptSeal", { block, segment })
-  const decipher = createDecipheriv(ALGORITHM, at.key, nonceOf(at), { authTagLength: SEAL_TAG_BYTES })
-  decipher.setAuthTag(sealed.subarray(plainBytes))
-  const plain = decipher.update(sealed.subarray(0, plainBytes))
-  try {
-    decipher.final()
-  } catch {
-    throw fail("corruptSeal", { block, segment })
-  }
+  const gcm = { key: at.key, nonce: nonceOf(at) }
+  const plain = openGcm(sealed.subarray(0, plainBytes), sealed.subarray(plainBytes), gcm)
+  if (plain === undefined) throw fail("corruptSeal", { block, segment })
   return plain
 }
 

@@ -1,0 +1,90 @@
+/**
+ * Device cipher: encrypts what a device of a store with `--encrypt-at-rest` holds besides bodies: its log, its tables,
+ * and the names in its needles. See decision 56, "At rest". A store without that has none, and writes version 1 of each
+ * format.
+ *
+ * Promises  No nonce is used twice under one key. Log batches, manifests and needle headers draw random ones, under keys
+ *           of one segment, one device, and one upload or row. The blocks of a table use their offsets, under a key with
+ *           a random salt: a file that gets the number of a lost one has another key.
+ */
+import { createSecretKey, type KeyObject } from "node:crypto"
+import { GCM_NONCE_BYTES } from "../base/aes-gcm.js"
+import { deriveKey } from "../base/derive-key.js"
+import { fail, type Failure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+
+/** Plain values, which can be sent to a thread. */
+interface DeviceKeys {
+  readonly device: Uint8Array
+  /** The same on all devices: needles move between them. */
+  readonly names: Uint8Array
+}
+
+export const deviceKeysOf = (atRestKey: Uint8Array, deviceId: DeviceId): DeviceKeys => ({
+  device: deriveKey(atRestKey, "device", Buffer.from(deviceId, "hex")),
+  names: deriveKey(atRestKey, "names"),
+})
+
+const TABLE_SALT_BYTES = 16
+
+interface RandomBytes {
+  bytes(count: number): Uint8Array
+}
+
+export class DeviceCipher {
+  /** Of manifests. */
+  readonly manifestKey: KeyObject
+  private readonly deviceKey: KeyObject
+  private readonly namesKey: KeyObject
+  private logged: { readonly segment: number; readonly key: KeyObject } | undefined
+
+  constructor(
+    { device, names }: DeviceKeys,
+    private readonly random: RandomBytes,
+  ) {
+    this.deviceKey = createSecretKey(device)
+    this.namesKey = createSecretKey(names)
+    this.manifestKey = createSecretKey(deriveKey(this.deviceKey, "manifest"))
+  }
+
+  nonce(): Uint8Array {
+    return this.random.bytes(GCM_NONCE_BYTES)
+  }
+
+  salt(): Uint8Array {
+    return this.random.bytes(TABLE_SALT_BYTES)
+  }
+
+  /** The batches of a segment are written and read one after another: its key is remembered. */
+  logKey(segment: number): KeyObject {
+    if (this.logged?.segment !== segment) {
+      this.logged = { segment, key: createSecretKey(deriveKey(this.deviceKey, "log", uint32(segment))) }
+    }
+    return this.logged.key
+  }
+
+  tableKey(fileNumber: number, salt: Uint8Array): KeyObject {
+    return createSecretKey(deriveKey(this.deviceKey, "table", uint64(fileNumber), salt))
+  }
+
+  /** Of the headers of an upload's shards, or of the payload of a row. */
+  headerKey(uploadOrRow: Uint8Array): Uint8Array {
+    return deriveKey(this.namesKey, "header", uploadOrRow)
+  }
+}
+
+/** Sealed bytes, met where no key is known: the store was opened without its master key. */
+export const noCipher = (what: string): Failure =>
+  fail("wrongMasterKey", { message: `${what} is encrypted, and no key for it is known` })
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+function uint64(value: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64BE(BigInt(value))
+  return bytes
+}
