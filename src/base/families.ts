@@ -66,6 +66,10 @@ export const FAMILIES = {
   clock: 29,
   /** Bucket id → how far today's pass of its lifecycle rules is; under 0 that over all multipart uploads. */
   lifecycle: 30,
+  /** Key id → a named key; its materials are in the control record, or at an external key service. */
+  kmsKeys: 32,
+  /** Account id + name → the named key that the alias stands for. */
+  kmsAliases: 33,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -20,6 +20,7 @@ import {
   parseDeviceId,
   parseEpoch,
   parseIncarnation,
+  parseKmsKeyId,
   parsePosition,
   parseTabletId,
   parseUploadId,
@@ -44,6 +45,7 @@ import {
   type AccessKeyRecord,
   type IdentityRecord,
 } from "./identity-records.js"
+import { decodeKmsAlias, decodeKmsKey, encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "./kms-records.js"
 import { decodeLifecyclePass, encodeLifecyclePass, type LifecyclePass } from "./lifecycle-pass.js"
 import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
 import { packRecord, RecordReader } from "./pack.js"
@@ -201,6 +203,18 @@ const lifecycleRules: LifecycleRules = {
   ],
 }
 
+const kmsKey: KmsKeyRecord = {
+  id: parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef"),
+  accountId: parseAccountId("root"),
+  ...({ description: "für Fotos", state: "pendingDeletion", deletionMs: 1_767_225_700_000 } as const),
+  ...{ rotation: { days: 365, sinceMs: 1_767_225_600_000 }, external: undefined, policy: "{}" },
+  tags: [["team", "storage"]],
+  versions: [
+    { createdMs: 1_767_225_600_000, isOnDemand: false },
+    { createdMs: 1_767_225_650_000, isOnDemand: true },
+  ],
+}
+
 const lifecyclePass: LifecyclePass = {
   ...{ startedMs: 1_767_225_600_001, endedMs: undefined, next: objectRowKey(bucketId, key) },
   taken: [
@@ -351,6 +365,18 @@ const SAMPLES: readonly Sample[] = [
     rules => Buffer.from(encodeLifecycleRules(rules)),
     bytes => decodeLifecycleRules(Buffer.from(bytes).toString()),
   ),
+  sample("named key", kmsKey, encodeKmsKey, decodeKmsKey),
+  sample(
+    "key of a key service",
+    {
+      ...kmsKey,
+      ...({ state: "enabled", deletionMs: undefined, rotation: undefined } as const),
+      external: { kind: "aws", name: "arn:aws:kms:eu-west-1:111122223333:key/a" },
+    },
+    encodeKmsKey,
+    decodeKmsKey,
+  ),
+  sample("alias of a key", { keyId: kmsKey.id, createdMs: 5, updatedMs: 6 }, encodeKmsAlias, decodeKmsAlias),
   sample("lifecycle pass", lifecyclePass, encodeLifecyclePass, decodeLifecyclePass),
   sample(
     "ended lifecycle pass",
@@ -585,6 +611,20 @@ for (const { name, value, bytes, decode } of SAMPLES) {
     }
   })
 }
+
+test("a named key that contradicts itself is refused", () => {
+  const broken: readonly KmsKeyRecord[] = [
+    { ...kmsKey, versions: [] },
+    { ...kmsKey, deletionMs: undefined },
+    { ...kmsKey, state: "enabled" },
+  ]
+  for (const key of broken) {
+    assert.throws(
+      () => decodeKmsKey(encodeKmsKey(key)),
+      error => isFailure(error, "corruptRecord"),
+    )
+  }
+})
 
 test("lifecycle rules that this release does not know are refused", () => {
   const document = encodeLifecycleRules(lifecycleRules)

@@ -7,12 +7,13 @@
  *
  * Promises  Each message has a key of its own. Ciphertexts of earlier materials open until the key is deleted.
  */
-import { createCipheriv, createDecipheriv, createHmac } from "node:crypto"
+import { createCipheriv, createDecipheriv } from "node:crypto"
 import { must } from "../base/assert.js"
 import { bytesOfHex, equalBytes, hexOf } from "../base/bytes.js"
 import { fail, type Failure } from "../base/failures.js"
 import { parseKmsKeyId, type KmsKeyId } from "../base/ids.js"
 import type { Random } from "../seams/random/contract.js"
+import { derive } from "./derive.js"
 import { bytesOfContext, type EncryptionContext } from "./encryption-context.js"
 import type { DataKey, KeyProvider, ProviderKey } from "./provider.js"
 
@@ -100,8 +101,7 @@ export class BuiltInProvider implements KeyProvider {
   }
 
   private keyOf(id: KmsKeyId, version: number, salt: Uint8Array): Uint8Array {
-    const length = Buffer.from([0, 0, 0, salt.length])
-    return createHmac("sha256", this.materials.get(id, version))
+    return derive(this.materials.get(id, version), "message", salt)
       .update("message\0")
       .update(length)
       .update(salt)

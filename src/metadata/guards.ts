@@ -73,6 +73,8 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   identityLinks: "generation",
   managedPolicies: "generation",
   identityProviders: "generation",
+  kmsKeys: "generation",
+  kmsAliases: "generation",
   keyUses: "underGeneration",
 }
 

@@ -18,6 +18,7 @@ import {
   parseDeviceId,
   parseEpoch,
   parseIncarnation,
+  parseKmsKeyId,
   parseLogSequence,
   parseMultipartId,
   parseNodeFingerprint,
@@ -46,6 +47,7 @@ import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
 import type { VersionLock } from "../../src/format/object-lock.js"
 import { encodeKeyring } from "../../src/format/keyring.js"
+import { encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "../../src/format/kms-records.js"
 import { encodeLifecyclePass } from "../../src/format/lifecycle-pass.js"
 import { encodeLogBatch } from "../../src/format/log-batch.js"
 import { MetadataChunkWriter } from "../../src/format/metadata-backup.js"
@@ -528,6 +530,12 @@ const managedPolicy = {
   ...{ ...named, updatedMs: 21, description: "d", defaultVersion: 22, lastVersion: 23, versions: [] },
 }
 const provider = { url: "https://id", createdMs: 24, clientIds: ["c"], thumbprints: ["t"], tags: [] }
+const kmsKey: KmsKeyRecord = {
+  id: parseKmsKeyId("00000000-0000-4000-8000-000000000000"),
+  ...({ accountId: account.id, description: "d", state: "pendingDeletion", deletionMs: 45, policy: "{}" } as const),
+  ...{ rotation: { days: 365, sinceMs: 46 }, external: { kind: "vault", name: "orders" }, tags: [["a", "b"]] },
+  versions: [{ createdMs: 44, isOnDemand: true }],
+}
 const keyUse = { usedMs: 25, service: "s3", region: "eu" }
 const multipartId = parseMultipartId("00000000000000000000000000")
 const release = { kind: "aborted", bucketId: parseBucketId(3), key: objectKeyOfText("k"), multipartId } as const
@@ -585,6 +593,14 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   identities: [encodeIdentity(identity), { ...identity, kind: 2, role: null }],
   managedPolicies: [encodeManagedPolicy(managedPolicy), managedPolicy],
   identityProviders: [encodeIdentityProvider(provider), provider],
+  kmsKeys: [
+    encodeKmsKey(kmsKey),
+    { ...kmsKey, state: 2, rotation: [365, 46], external: [0, "orders"], versions: [[44, 1]] },
+  ],
+  kmsAliases: [
+    encodeKmsAlias({ keyId: kmsKey.id, createdMs: 48, updatedMs: 49 }),
+    { keyId: kmsKey.id, createdMs: 48, updatedMs: 49 },
+  ],
   keyUses: [encodeKeyUse(keyUse), keyUse],
   accountNumbers: [encodeAccountId(account.id), { accountId: "me" }],
   intents: [

@@ -1,6 +1,7 @@
 /** Every kind of command and query that a history plays. */
 import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
+import { KMS_COMMANDS, KMS_QUERIES } from "./kms-kinds.js"
 import { LIFECYCLE_COMMANDS, LIFECYCLE_QUERIES } from "./lifecycle-kinds.js"
 import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
 import { OBJECT_COMMANDS } from "./object-kinds.js"
@@ -8,8 +9,15 @@ import { OBJECT_QUERIES } from "./object-queries.js"
 import type { PlayKind } from "./scene.js"
 
 const OF_OBJECTS = [...OBJECT_COMMANDS, ...MULTIPART_COMMANDS, ...LIFECYCLE_COMMANDS]
-export const COMMANDS = [...OF_OBJECTS, ...ACCESS_COMMANDS, ...CLUSTER_COMMANDS]
-export const KINDS = [...COMMANDS, ...OBJECT_QUERIES, ...LIFECYCLE_QUERIES, ...ACCESS_QUERIES, ...CLUSTER_QUERIES]
+export const COMMANDS = [...OF_OBJECTS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
+export const KINDS = [
+  ...COMMANDS,
+  ...OBJECT_QUERIES,
+  ...LIFECYCLE_QUERIES,
+  ...ACCESS_QUERIES,
+  ...KMS_QUERIES,
+  ...CLUSTER_QUERIES,
+]
 
 /** Kinds that compete if they run at the same time, and those that make what they compete for. */
 const COMPETING: readonly (readonly string[])[] = [
@@ -36,6 +44,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["DeleteIdentity", "JoinGroup", "LeaveGroup"],
   ["CreatePolicy", "DeletePolicy", "AttachPolicy"],
   ["CreateIdentity", "DeleteIdentity", "AddAccessKey", "NoteKeyUses"],
+  ["CreateKmsKey", "ChangeKmsKey", "DeleteKmsKey", "PutKmsAlias", "DeleteKmsAlias", "ReadKmsKey"],
   ["ChangeControl", "ControlRow", "LayoutTable"],
   ["JoinNode", "BeatNode", "RemoveNodeRow", "NodeRows"],
   ["TakeLease", "BeatNode", "ReleaseLeases", "LeaseRows"],

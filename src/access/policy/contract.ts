@@ -3,7 +3,7 @@
  *
  * The terms are AWS's. An *identity* policy is attached to a user, group, role, key or session and names no principal;
  * a *resource* policy is attached to a bucket and names principals; a *trust* policy is attached to a role and names
- * principals but no resource. Do not confuse these with `Policy`, the redundancy of stored bytes.
+ * principals but no resource; a *key* policy is attached to a named key and names principals. Do not confuse these with `Policy`, the redundancy of stored bytes.
  *
  *   parse-access-policy.ts   text to AccessPolicy, or the failure `malformedPolicy` with `message` and `where`
  *   decide.ts                a request and all policies that concern it to a Decision
@@ -25,7 +25,7 @@ export interface NamedCallers {
   readonly providers: ReadonlySet<string>
 }
 
-export type AccessPolicyKind = "identity" | "resource" | "trust"
+export type AccessPolicyKind = "identity" | "resource" | "trust" | "key"
 export type PolicyVersion = "2008-10-17" | "2012-10-17"
 export type Effect = "Allow" | "Deny"
 

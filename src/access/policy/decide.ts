@@ -6,14 +6,15 @@
  *    Requests that the boundary or the session policies do not allow are denied, unless the resource's policy names the
  *    caller itself or everybody: that grant stands alone.
  * 3. For a caller from another account both sides must allow.
- * 4. A role is assumed only if its trust policy allows it; if the trust policy names the account, the account's own
- *    policies must allow it too.
+ * 4. A role is assumed, and a named key used, only if its own policy allows it; if that policy names the account, the
+ *    account's own policies must allow it too.
  * 5. Anonymous callers and web identities have only the resource's policy.
  * 6. An evaluation that costs too much is denied: a decision has an `EvaluationBudget`, and once it is spent, Deny
  *    statements apply and Allow statements do not.
  * Source  "Policy evaluation logic", IAM User Guide.
  */
 import type {
+  AccessPolicyKind,
   AccessRequest,
   DecidedBy,
   Decision,
@@ -26,6 +27,9 @@ import type {
 import { EvaluationBudget } from "./evaluation-budget.js"
 import { concerns, matchOf } from "./principals.js"
 import { findRules, type NamedRule } from "./rule-index.js"
+
+/** Without a grant of theirs not even the root user of their account may use the resource. */
+const NEEDS_GRANT: ReadonlySet<AccessPolicyKind> = new Set(["trust", "key"])
 
 export const NO_POLICIES: PrincipalPolicies = { identity: [], boundary: undefined, session: undefined }
 export const NO_RESOURCE_POLICIES: ResourcePolicies = { policy: undefined, acl: undefined }
@@ -158,7 +162,7 @@ function decideWith(
   }
   const isOwn = principal.accountNumber === request.owner.accountNumber
   if (isOwn && grant?.match === "caller") return { outcome: "allow", by: grant.by }
-  const mustBeGranted = !isOwn || resource.policy?.policy.kind === "trust"
+  const mustBeGranted = !isOwn || NEEDS_GRANT.has(resource.policy?.policy.kind ?? "identity")
   const identity = principal.kind === "root" ? "root" : findAllow("identity", own.identity, request, budget)
   const by = identity ?? (isOwn && grant?.match === "role" ? grant.by : undefined)
   const limits = limitsOf(request, own, budget)

@@ -1,7 +1,8 @@
 /**
  * Size limits of access policies. Characters are counted as IAM counts them, without white space; bytes as they are in
  * the document.
- * Sources  "IAM and AWS STS quotas", IAM User Guide; "Bucket policies", Amazon S3 User Guide.
+ * Sources  "IAM and AWS STS quotas", IAM User Guide; "Bucket policies", Amazon S3 User Guide;
+ *          "Resource quotas", AWS KMS Developer Guide.
  */
 import { KIB } from "../../base/limits.js"
 
@@ -9,6 +10,7 @@ export const POLICY_LIMITS = {
   /** For any document, including white space: a longer text is not parsed. */
   textCharactersMax: 131_072,
   bucketBytesMax: 20 * KIB,
+  keyBytesMax: 32 * KIB,
   managedCharactersMax: 6144,
   /** Inline policies: the total over all of a principal's policies. */
   userInlineCharactersMax: 2048,

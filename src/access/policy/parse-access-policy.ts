@@ -32,7 +32,7 @@ function parseVersion(value: unknown): PolicyVersion {
 
 function parseSid(value: unknown, { kind, where }: StatementPlace): string | undefined {
   if (value === undefined || value === "") return undefined
-  const isValid = typeof value === "string" && (kind === "resource" || /^[0-9A-Za-z]*$/.test(value))
+  const isValid = typeof value === "string" && (kind === "resource" || kind === "key" || /^[0-9A-Za-z]*$/.test(value))
   if (!isValid) throw malformed("Statement IDs (SID) must be alpha-numeric.", memberOf(where, "Sid"))
   return value
 }
@@ -85,11 +85,11 @@ const SIZE_MAX = {
 
 /** The limit for any document of its kind; a lower limit may apply to the principal it is attached to. */
 function refuseLarge(text: string, kind: AccessPolicyKind): void {
-  const { textCharactersMax, bucketBytesMax } = POLICY_LIMITS
+  const { textCharactersMax, bucketBytesMax, keyBytesMax } = POLICY_LIMITS
   if (text.length > textCharactersMax) throw malformed(`The policy is longer than ${textCharactersMax} characters`, "$")
-  if (kind === "resource") {
-    if (Buffer.byteLength(text) > bucketBytesMax)
-      throw malformed(`The policy is larger than ${bucketBytesMax} bytes`, "$")
+  if (kind === "resource" || kind === "key") {
+    const bytesMax = kind === "key" ? keyBytesMax : bucketBytesMax
+    if (Buffer.byteLength(text) > bytesMax) throw malformed(`The policy is larger than ${bytesMax} bytes`, "$")
   } else if (policyCharacters(text) > SIZE_MAX[kind]) {
     throw malformed(`The policy is longer than ${SIZE_MAX[kind]} characters`, "$")
   }

@@ -85,6 +85,7 @@ export function parseActions(statement: JsonObject, { kind, where }: StatementPl
     if (kind === "trust" && !/^sts:/i.test(text)) {
       throw malformed("AssumeRole policy may only specify STS AssumeRole actions.", at)
     }
+    if (kind === "key" && text !== "*" && !/^kms:/i.test(text)) throw malformed("The action is not one of KMS.", at)
     return text
   })
   return { negated: found.negated, patterns }

@@ -1,0 +1,22 @@
+/**
+ * Limits of named keys.
+ *
+ * Source  "Resource quotas" and "ScheduleKeyDeletion", "EnableKeyRotation", AWS KMS Developer Guide and API Reference.
+ */
+export const NAMED_KEY_LIMITS = {
+  /** Built-in keys of a store. */
+  builtInMax: 256,
+  /** Keys of external key services that a store has registered. */
+  externalMax: 256,
+  aliasesPerKeyMax: 50,
+  tagsMax: 50,
+  descriptionCharactersMax: 8192,
+  deletionDays: { least: 7, most: 30, usual: 30 },
+  rotationDays: { least: 90, most: 2560, usual: 365 },
+  onDemandRotationsMax: 25,
+  /** Opened data keys of external key services in memory, and for how long. */
+  cachedDataKeysMax: 10_000,
+  cachedDataKeyMs: 300_000,
+} as const
+
+export const DAY_MS = 86_400_000
