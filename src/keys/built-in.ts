@@ -102,10 +102,6 @@ export class BuiltInProvider implements KeyProvider {
 
   private keyOf(id: KmsKeyId, version: number, salt: Uint8Array): Uint8Array {
     return derive(this.materials.get(id, version), "message", salt)
-      .update("message\0")
-      .update(length)
-      .update(salt)
-      .digest()
   }
 }
 
