@@ -13,6 +13,7 @@ import type {
   VersionEntry,
   VersionsPage,
 } from "../../src/object/contract.js"
+import { shownOf } from "./encryption.js"
 import type { ModelBucket, ModelObject, ModelUpload } from "./state.js"
 import { versionsOf } from "./state.js"
 
@@ -122,6 +123,7 @@ export const uploadInfo = ({ multipartId, initiatedMs, request }: ModelUpload): 
   initiator: request.initiator,
   lock: request.lock,
   checksum: request.checksum,
+  encryption: shownOf(request.encryption),
 })
 
 export interface UploadsRequest {

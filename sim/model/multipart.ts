@@ -17,6 +17,7 @@ import type { CheckedBody } from "./bodies.js"
 import { readBody } from "./bodies.js"
 import { checkWrite } from "./conditions.js"
 import { compositeChecksum, fullChecksum, hex, md5 } from "./digests.js"
+import { clientKeyOf, etagOf, requireKeyOfUpload, shownOf } from "./encryption.js"
 import { listUploads, uploadInfo } from "./listings.js"
 import { newLock } from "./locks.js"
 import { commit, findSource } from "./objects.js"
@@ -84,7 +85,9 @@ export class ModelMultipart implements Multipart {
   }
 
   async putPart(request: Parameters<Multipart["putPart"]>[0]): Promise<PartResult> {
-    const planned = this.#find(request).request.checksum?.algorithm
+    const { checksum: plan, encryption } = this.#find(request).request
+    requireKeyOfUpload(clientKeyOf(encryption), request.clientKey)
+    const planned = plan?.algorithm
     const named = request.body.checksumAlgorithm
     if (planned !== undefined && named !== undefined && named !== planned) {
       throw fail("invalidRequest", { message: `the upload was created with checksums of ${planned}, not ${named}` })
@@ -96,6 +99,7 @@ export class ModelMultipart implements Multipart {
   async copyPart(request: Parameters<Multipart["copyPart"]>[0]): ReturnType<Multipart["copyPart"]> {
     const { range } = request
     const upload = this.#find(request)
+    requireKeyOfUpload(clientKeyOf(upload.request.encryption), request.clientKey)
     const { bucket, version } = findSource(this.state, request.source)
     const { sizeBytes, versionId } = version.info
     if (range !== undefined && range.last >= sizeBytes) throw fail("invalidRange", { sizeBytes })
@@ -139,7 +143,8 @@ export class ModelMultipart implements Multipart {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts" })
     }
     const checksum = wholeChecksum(upload, request, parts)
-    const { attributes, tags, acl, lock } = upload.request
+    const { attributes, tags, acl, lock, encryption: protection } = upload.request
+    if (request.clientKey !== undefined) requireKeyOfUpload(clientKeyOf(protection), request.clientKey)
     const etag = `${hex(md5(concatBytes(parts.map(part => Buffer.from(part.etag, "hex")))))}-${parts.length}`
     const partsCount = parts.length
     const result = commit(this.state, bucket, key, {
@@ -147,6 +152,7 @@ export class ModelMultipart implements Multipart {
       tags,
       acl,
       lock,
+      protection,
       etag,
       checksum,
       partsCount,
@@ -171,11 +177,13 @@ export class ModelMultipart implements Multipart {
    * The last part to finish wins; an upload that has ended meanwhile accepts no more parts. A checksum is stored
    * if the upload was created with one, and only returned otherwise.
    */
-  #keepPart(target: MultipartTarget, partNumber: number, { bytes, etag, checksum }: CheckedBody): PartResult {
+  #keepPart(target: MultipartTarget, partNumber: number, { bytes, etag: digest, checksum }: CheckedBody): PartResult {
     const lastModifiedMs = this.state.clock.wallMs()
     const upload = this.#find(target)
-    const kept = upload.request.checksum === undefined ? undefined : checksum
+    const { checksum: plan, encryption } = upload.request
+    const kept = plan === undefined ? undefined : checksum
+    const etag = etagOf(encryption, digest, this.state.random)
     upload.parts.set(partNumber, { partNumber, body: bytes, etag, checksum: kept, lastModifiedMs })
-    return { etag, checksum, lastModifiedMs }
+    return { etag, checksum, lastModifiedMs, encryption: shownOf(encryption) }
   }
 }

@@ -1,4 +1,5 @@
 /** The model's objects and versions. Everything after the last `await` of a method is atomic. */
+import { isDeepStrictEqual } from "node:util"
 import { assert } from "../../src/base/assert.js"
 import { fail } from "../../src/base/failures.js"
 import type { ObjectKey, VersionId } from "../../src/base/ids.js"
@@ -20,6 +21,7 @@ import type {
   ObjectPart,
   Objects,
   ObjectTarget,
+  Protection,
   PutRequest,
   PutResult,
   RangeRequest,
@@ -32,6 +34,7 @@ import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
 import { readBody } from "./bodies.js"
 import { checkCopySource, checkRead, checkWrite } from "./conditions.js"
 import { fullChecksum, hex, md5 } from "./digests.js"
+import { clientKeyOf, etagOf, requireKey, shownOf } from "./encryption.js"
 import { list, listVersions } from "./listings.js"
 import { hold, newLock, requireFree, retain } from "./locks.js"
 import type { ModelBucket, ModelObject, ModelPart, ModelState } from "./state.js"
@@ -39,9 +42,10 @@ import { addVersion, dropVersion, infoOf, versionsOf } from "./state.js"
 
 const READ_PIECE_BYTES = 64 * 1024
 
-type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "sizeBytes" | "lock"> & {
+type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "sizeBytes" | "lock" | "encryption"> & {
   /** As the request states it. */
   readonly lock: VersionLock | undefined
+  readonly protection: Protection | undefined
   readonly body: Uint8Array
   readonly parts?: readonly ModelPart[]
   readonly tags: Tags
@@ -50,19 +54,22 @@ type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "siz
 
 /** Adds a version to its key, according to the bucket's versioning. */
 export function commit(state: ModelState, bucket: ModelBucket, key: ObjectKey, object: NewObject): PutResult {
-  const { body, parts, tags, acl, lock: stated, ...described } = object
+  const { body, parts, tags, acl, lock: stated, protection, ...described } = object
   const { versioning } = bucket.bucket
   const lock = newLock(bucket.bucket, stated, state.clock.wallMs())
   const { rank, versionId } = state.nextVersion(versioning)
   const lastModifiedMs = state.nextModifiedMs(bucket, key)
-  const info = { ...described, versionId, lastModifiedMs, sizeBytes: body.length, lock }
-  addVersion(bucket, key, { kind: "object", rank, info, body, parts, tags, acl })
+  const encryption = shownOf(protection)
+  const info = { ...described, versionId, lastModifiedMs, sizeBytes: body.length, lock, encryption }
+  const clientKey = clientKeyOf(protection)
+  addVersion(bucket, key, { kind: "object", rank, info, body, parts, clientKey, tags, acl })
   return {
     versionId: versioning === "never" ? undefined : versionId,
     etag: info.etag,
     checksum: info.checksum,
     sizeBytes: body.length,
     lastModifiedMs,
+    encryption,
   }
 }
 
@@ -86,6 +93,7 @@ export function findSource(state: ModelState, source: CopySource): { bucket: Mod
       message: "the source of a copy request may not specifically refer to a delete marker",
     })
   const version = find(bucket, source.key, source.versionId)
+  requireKey(version.clientKey, source.clientKey)
   checkCopySource(source.conditions, version)
   return { bucket, version }
 }
@@ -141,6 +149,10 @@ const single = (bytes: Uint8Array, algorithm: ChecksumAlgorithm | undefined) => 
   partsCount: undefined,
 })
 
+/** Whether the bytes of a version are encrypted just as a copy of it is to be. */
+const keepsEncryption = ({ info, clientKey }: ModelObject, protection: Protection | undefined): boolean =>
+  isDeepStrictEqual([info.encryption, clientKey], [shownOf(protection), clientKeyOf(protection)])
+
 export class ModelObjects implements Objects {
   constructor(private readonly state: ModelState) {}
 
@@ -155,7 +167,8 @@ export class ModelObjects implements Objects {
       tags,
       acl: request.acl,
       lock: request.lock,
-      etag,
+      protection: request.encryption,
+      etag: etagOf(request.encryption, etag, this.state.random),
       checksum,
       body: bytes,
       partsCount: undefined,
@@ -164,6 +177,7 @@ export class ModelObjects implements Objects {
 
   async get(request: GetRequest): Promise<ObjectBody> {
     const version = find(this.state.open(request.bucket), request.key, request.versionId)
+    if (request.isForServer !== true) requireKey(version.clientKey, request.clientKey)
     checkRead(request.conditions, version)
     const requested = ifRangeHolds(version, request.ifRange) ? request.range : undefined
     const { range, partChecksum } = resolveRange(version, requested)
@@ -211,7 +225,7 @@ export class ModelObjects implements Objects {
   }
 
   async copy(request: CopyRequest): Promise<CopyResult> {
-    const { source, key, conditions, replaceAttributes, replaceTags, checksumAlgorithm } = request
+    const { source, key, conditions, replaceAttributes, replaceTags, checksumAlgorithm, encryption } = request
     const from = findSource(this.state, source)
     const { version } = from
     const bucket = this.state.open(request.bucket)
@@ -219,7 +233,8 @@ export class ModelObjects implements Objects {
       throw fail("invalidRequest", { message: "the source of a copy is larger than 5 GiB; copy it in parts" })
     }
     const latest = versionsOf(bucket, key)[0]
-    const changesNothing = replaceAttributes === undefined && replaceTags === undefined
+    const keepsSealing = request.statesEncryption !== true && keepsEncryption(version, encryption)
+    const changesNothing = replaceAttributes === undefined && replaceTags === undefined && keepsSealing
     if (changesNothing && from.bucket === bucket && latest === version) {
       throw fail("invalidRequest", {
         message: "this copy request is illegal because it is trying to copy an object to itself without changing it",
@@ -228,21 +243,25 @@ export class ModelObjects implements Objects {
     checkWrite(conditions, latest)
     const { headers, userMetadata, checksum } = version.info
     const sameKey = from.bucket === bucket && source.key === key
-    const keepsBytes = sameKey && (checksumAlgorithm === undefined || checksumAlgorithm === checksum?.algorithm)
+    const keepsChecksum = checksumAlgorithm === undefined || checksumAlgorithm === checksum?.algorithm
+    const keepsBytes = sameKey && keepsChecksum && keepsEncryption(version, encryption)
+    const made = keepsBytes ? version.info : single(version.body, checksumAlgorithm ?? checksum?.algorithm)
     const result = commit(this.state, bucket, key, {
-      ...(keepsBytes ? version.info : single(version.body, checksumAlgorithm ?? checksum?.algorithm)),
+      ...made,
+      ...(keepsBytes ? {} : { etag: etagOf(encryption, made.etag, this.state.random) }),
       ...(keepsBytes && version.parts !== undefined && { parts: version.parts }),
       ...(replaceAttributes ?? { headers, userMetadata }),
       tags: replaceTags ?? version.tags,
       acl: request.acl,
       lock: request.lock,
+      protection: encryption,
       body: version.body,
     })
     return { ...result, sourceVersionId: this.#shown(from.bucket.bucket, version.info.versionId) }
   }
 
   async parts(
-    { bucket, key, versionId }: ObjectTarget,
+    { bucket, key, versionId, clientKey }: ObjectTarget,
     page: Parameters<Objects["parts"]>[1],
   ): Promise<{
     info: ObjectInfo
@@ -250,6 +269,7 @@ export class ModelObjects implements Objects {
     next: number | undefined
   }> {
     const version = find(this.state.open(bucket), key, versionId)
+    requireKey(version.clientKey, clientKey)
     const rest = (version.parts ?? []).filter(part => part.partNumber > page.afterPart)
     const parts = rest.slice(0, page.max)
     return {

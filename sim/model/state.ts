@@ -27,6 +27,8 @@ export interface ModelObject {
   info: Omit<ObjectInfo, "tags" | "acl">
   readonly body: Uint8Array
   readonly parts: readonly ModelPart[] | undefined
+  /** Of SSE-C. */
+  readonly clientKey: Uint8Array | undefined
   tags: Tags
   acl: ObjectAcl | undefined
 }

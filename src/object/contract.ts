@@ -242,6 +242,8 @@ export interface GetRequest {
   readonly conditions: Conditions
   /** HEAD: the body will not be read. */
   readonly headersOnly?: boolean
+  /** With `headersOnly`: for a decision of the server, which shows no headers. So no key of SSE-C is needed. */
+  readonly isForServer?: boolean
   /** `ObjectBody.whole` may be in memory that the next read reuses: the caller must copy it within the turn. */
   readonly lends?: boolean
 }
@@ -305,6 +307,8 @@ export interface CopyRequest {
   readonly lock?: VersionLock | undefined
   /** Of the copy, as in `PutRequest`: that of the source never applies. */
   readonly encryption?: Protection | undefined
+  /** The request itself states `encryption`: so a copy onto itself is one that may change something. */
+  readonly statesEncryption?: boolean
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
   readonly signal: AbortSignal
 }

@@ -58,7 +58,7 @@ export async function expirationOfMade(
   if (rules?.concernsVersions !== true) return []
   const { services, bucket, key } = call
   const made = await recover<ObjectBody | undefined>(
-    () => services.objects.get({ bucket, key, versionId, conditions: {}, headersOnly: true }),
+    () => services.objects.get({ bucket, key, versionId, conditions: {}, headersOnly: true, isForServer: true }),
     error => {
       if (isFailure(error)) return undefined
       throw error

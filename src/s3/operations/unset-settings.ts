@@ -62,7 +62,7 @@ export async function requireObject(call: ObjectCall) {
   const versionId = versionIdOf(call)
   const { services, bucket, key } = call
   const target = { bucket, key, ...(versionId !== undefined && { versionId }) }
-  const body = await services.objects.get({ ...target, conditions: {}, headersOnly: true })
+  const body = await services.objects.get({ ...target, conditions: {}, headersOnly: true, isForServer: true })
   body.close()
   return body.info
 }

@@ -370,7 +370,7 @@ export class Permissions {
 
   private async infoOf(place: Place): Promise<ObjectInfo> {
     const { objects } = this.context.services
-    const body = await objects.get({ ...targetOf(place), conditions: {}, headersOnly: true })
+    const body = await objects.get({ ...targetOf(place), conditions: {}, headersOnly: true, isForServer: true })
     body.close()
     return body.info
   }
