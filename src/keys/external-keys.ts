@@ -1,0 +1,89 @@
+/** The external key services of a store: those that its settings name, with their limits, and one memory of opened keys. */
+import { fail } from "../base/failures.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
+import type { WebServices } from "../seams/web/contract.js"
+import { AwsKeys, type AwsSettings, type SignCall } from "./aws.js"
+import { KeepingProvider, OpenedKeys } from "./opened-keys.js"
+import type { KeyProvider } from "./provider.js"
+import { ServiceCalls, type KeyServiceReport } from "./service-calls.js"
+import { ServiceFile } from "./service-file.js"
+import { VaultKeys, type VaultSettings } from "./vault.js"
+
+export type KeyServiceName = "vault" | "aws"
+
+export interface ExternalKeySettings {
+  readonly vault: VaultSettings | undefined
+  readonly aws: AwsSettings | undefined
+  /** How long opened data keys are kept; 0: not at all. */
+  readonly keepMs: number
+}
+
+interface ExternalKeySeams {
+  readonly clock: Clock
+  readonly disk: Disk
+  readonly random: Random
+  readonly telemetry: Telemetry
+  readonly web: WebServices
+  readonly sign: SignCall
+}
+
+interface Service {
+  readonly provider: KeyProvider
+  readonly calls: ServiceCalls
+}
+
+export class ExternalKeys {
+  private readonly services = new Map<KeyServiceName, Service>()
+  private readonly opened: OpenedKeys
+
+  constructor(
+    private readonly seams: ExternalKeySeams,
+    { vault, aws, keepMs }: ExternalKeySettings,
+  ) {
+    this.opened = new OpenedKeys(seams.clock, keepMs)
+    if (vault !== undefined) this.add("vault", calls => this.vault(vault, calls))
+    if (aws !== undefined) this.add("aws", calls => this.aws(aws, calls))
+  }
+
+  /** Throws `keyServiceUnavailable` if this node has no settings for the service. */
+  provider(name: KeyServiceName): KeyProvider {
+    const service = this.services.get(name)
+    if (service !== undefined) return service.provider
+    throw fail("keyServiceUnavailable", { message: `the key service ${name} is not configured on this node` })
+  }
+
+  report(): readonly KeyServiceReport[] {
+    return [...this.services.values()].map(({ calls }) => calls.report())
+  }
+
+  /** Drops all opened keys. */
+  close(): void {
+    this.opened.close()
+  }
+
+  private add(name: KeyServiceName, providerOf: (calls: ServiceCalls) => KeyProvider): void {
+    const calls = new ServiceCalls(name, this.seams.clock, this.seams.telemetry)
+    this.services.set(name, { provider: new KeepingProvider(name, providerOf(calls), this.opened), calls })
+  }
+
+  private vault(settings: VaultSettings, calls: ServiceCalls): KeyProvider {
+    const { web, random } = this.seams
+    const { tokenFile, authoritiesFile } = settings
+    const files = {
+      token: this.file(tokenFile),
+      authorities: authoritiesFile === undefined ? undefined : this.file(authoritiesFile),
+    }
+    return new VaultKeys(settings, files, web, random.fork("vault"), calls)
+  }
+
+  private aws(settings: AwsSettings, calls: ServiceCalls): KeyProvider {
+    return new AwsKeys(settings, this.file(settings.credentialsFile), this.seams, calls)
+  }
+
+  private file(path: string): ServiceFile {
+    return new ServiceFile(this.seams.disk, this.seams.clock, path)
+  }
+}
