@@ -5,7 +5,8 @@
 import { isFailure } from "../base/failures.js"
 import { decodeSessionToken, encodeSessionToken, type SessionToken } from "../format/session-token.js"
 import type { Random } from "../seams/random/contract.js"
-import { deriveKey, openBytes, sealBytes } from "./seal.js"
+import { openBytes, sealBytes } from "../format/sealed-bytes.js"
+import { deriveKey } from "./seal.js"
 
 const PURPOSE = "session token"
 const TOKEN = /^HL1\.[A-Za-z0-9_-]+$/

@@ -70,6 +70,8 @@ export const FAMILIES = {
   kmsKeys: 32,
   /** Account id + name → the named key that the alias stands for. */
   kmsAliases: 33,
+  /** Bucket id + number → the secret that keys of the bucket's objects derive from, or a bucket key of SSE-KMS. */
+  bucketKeys: 34,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -46,6 +46,7 @@ import {
   type IdentityRecord,
 } from "./identity-records.js"
 import { decodeKmsAlias, decodeKmsKey, encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "./kms-records.js"
+import { decodeBucketKey, encodeBucketKey } from "./bucket-key.js"
 import { decodeLifecyclePass, encodeLifecyclePass, type LifecyclePass } from "./lifecycle-pass.js"
 import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
 import { packRecord, RecordReader } from "./pack.js"
@@ -377,6 +378,22 @@ const SAMPLES: readonly Sample[] = [
     decodeKmsKey,
   ),
   sample("alias of a key", { keyId: kmsKey.id, createdMs: 5, updatedMs: 6 }, encodeKmsAlias, decodeKmsAlias),
+  sample(
+    "bucket secret",
+    { kind: "secret", createdMs: 1_767_225_600_000, epoch: 2, sealed: Uint8Array.from({ length: 60 }, (_, i) => i) },
+    encodeBucketKey,
+    decodeBucketKey,
+  ),
+  sample(
+    "bucket key",
+    {
+      ...{ kind: "dataKey" as const, createdMs: 1_767_225_600_000, keyArn: "arn:aws:kms:eu:1:key/a" },
+      ...{ ciphertext: Uint8Array.of(1, 2, 3), context: '{"aws:s3:arn":"arn:aws:s3:::photos"}' },
+    },
+    encodeBucketKey,
+    decodeBucketKey,
+  ),
+  sample("erased bucket secret", { kind: "erased", createdMs: 1_767_225_600_000 }, encodeBucketKey, decodeBucketKey),
   sample("lifecycle pass", lifecyclePass, encodeLifecyclePass, decodeLifecyclePass),
   sample(
     "ended lifecycle pass",

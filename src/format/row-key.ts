@@ -31,7 +31,7 @@ function u64Text(value: number): string {
   return u32Text(Math.floor(value / 0x1_0000_0000)) + u32Text(value % 0x1_0000_0000)
 }
 
-function u32Text(value: number): string {
+export function u32Text(value: number): string {
   return String.fromCharCode(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff)
 }
 

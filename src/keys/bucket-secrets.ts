@@ -1,8 +1,25 @@
-/** Secrets of buckets, which the keys of their objects derive from, and their bucket keys of SSE-KMS. */
+/**
+ * Secrets of buckets, which the keys of their objects derive from, and their bucket keys of SSE-KMS.
+ *
+ * Promises  A bucket has one secret, whichever process makes it: it is in the metadata before it is used. No secret
+ *           outlives a change by another process: opened secrets are forgotten when the metadata's generation increases.
+ * Limits    BUCKET_KEY_LIMITS.
+ */
 import type { KeyObject } from "node:crypto"
+import { equalBytes } from "../base/bytes.js"
+import { fail, type Failure } from "../base/failures.js"
 import type { BucketId } from "../base/ids.js"
-import type { Soon } from "../base/soon.js"
-import type { DataKeys, SealedSecret } from "./contract.js"
+import { after, type Soon } from "../base/soon.js"
+import { BUCKET_SECRET, purposeOfSecret, type BucketKey } from "../format/bucket-key.js"
+import { openBytes, sealBytes } from "../format/sealed-bytes.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import { addBucketKey, addBucketSecret, freshBucketKey, readBucketKey, type BucketKeyUse } from "./bucket-keys-core.js"
+import type { DataKeys, EpochKeys, SealedSecret } from "./contract.js"
+import { bindKeyOf, prepareKey } from "./derive.js"
+import { contextOfText, textOfContext } from "./encryption-context.js"
+import { BUCKET_KEY_LIMITS } from "./limits.js"
 
 /** An opened secret. */
 export interface BucketSecret {
@@ -12,17 +29,131 @@ export interface BucketSecret {
   readonly sealed: SealedSecret
 }
 
+/** A data key that objects of a bucket share. */
+interface OpenBucketKey {
+  readonly number: number
+  /** 32 bytes. */
+  readonly plain: Uint8Array
+}
+
 export interface BucketSecrets {
   /** New objects use it; the first use makes it. Throws `keysUnavailable`. */
   current(bucketId: BucketId): Soon<BucketSecret>
   /** Throws `keysUnavailable` if there is none of this number, it was erased, or no epoch key opens it. */
   get(bucketId: BucketId, number: number): Soon<BucketSecret>
-  /** The data key that new objects of the bucket share for a day. */
-  currentBucketKey(
-    bucketId: BucketId,
-    keyArn: string,
-    context: string,
-    dataKeys: DataKeys,
-  ): Soon<{ readonly number: number; readonly plain: Uint8Array }>
+  /** For new objects of SSE-KMS. `context`: canonical JSON. Throws `keysUnavailable`, and what the KMS throws. */
+  currentBucketKey(bucketId: BucketId, keyArn: string, context: string, dataKeys: DataKeys): Soon<OpenBucketKey>
+  /** Throws `keysUnavailable` if there is none of this number, and what the KMS throws. */
   openBucketKey(bucketId: BucketId, number: number, dataKeys: DataKeys): Soon<Uint8Array>
 }
+
+const SECRET_BYTES = 32
+/** Of the bucket, if it has a bucket key. */
+const ARN_NAME = "aws:s3:arn"
+
+const unavailable = (bucketId: BucketId, number: number, reason: string): Failure =>
+  fail("keysUnavailable", { bucketId, number, reason })
+
+export class StoredBucketSecrets implements BucketSecrets {
+  /** By bucket; all of one generation. */
+  private readonly opened = new Map<BucketId, BucketSecret>()
+  private generation = 0
+
+  constructor(
+    private readonly metadata: Pick<Metadata, "known" | "run" | "generation">,
+    private readonly epochs: EpochKeys,
+    private readonly clock: Pick<Clock, "wallMs">,
+    private readonly random: Random,
+  ) {}
+
+  current(bucketId: BucketId): Soon<BucketSecret> {
+    return this.find(bucketId) ?? after(this.read(bucketId), known => known ?? this.make(bucketId))
+  }
+
+  get(bucketId: BucketId, number: number): Soon<BucketSecret> {
+    if (number !== BUCKET_SECRET) throw unavailable(bucketId, number, "the bucket has no such secret")
+    const opened = this.find(bucketId)
+    if (opened !== undefined) return opened
+    return after(this.read(bucketId), known => {
+      if (known === undefined) throw unavailable(bucketId, number, "the bucket has no secret")
+      return known
+    })
+  }
+
+  currentBucketKey(bucketId: BucketId, keyArn: string, context: string, dataKeys: DataKeys): Soon<OpenBucketKey> {
+    const use = { keyArn, context: contextOfBucket(context) }
+    return after(this.metadata.known(freshBucketKey(bucketId, use, this.clock.wallMs())), fresh => {
+      if (fresh === undefined) return this.makeBucketKey(bucketId, use, dataKeys)
+      const opened = dataKeys.openDataKey(keyArn, fresh.key.ciphertext, use.context)
+      return after(opened, plain => ({ number: fresh.number, plain }))
+    })
+  }
+
+  openBucketKey(bucketId: BucketId, number: number, dataKeys: DataKeys): Soon<Uint8Array> {
+    return after(this.metadata.known(readBucketKey(bucketId, number)), key => {
+      if (key?.kind !== "dataKey") throw unavailable(bucketId, number, "the bucket has no such bucket key")
+      return dataKeys.openDataKey(key.keyArn, key.ciphertext, key.context)
+    })
+  }
+
+  private find(bucketId: BucketId): BucketSecret | undefined {
+    const { generation } = this.metadata
+    if (this.generation !== generation) {
+      this.generation = generation
+      this.opened.clear()
+    }
+    return this.opened.get(bucketId)
+  }
+
+  /** Undefined: the bucket has none yet. */
+  private read(bucketId: BucketId): Soon<BucketSecret | undefined> {
+    const { generation } = this.metadata
+    return after(this.metadata.known(readBucketKey(bucketId, BUCKET_SECRET)), key =>
+      key === undefined ? undefined : this.open(bucketId, key, generation),
+    )
+  }
+
+  private async make(bucketId: BucketId): Promise<BucketSecret> {
+    const { number: epoch, key } = await this.epochs.current()
+    const purpose = purposeOfSecret(bucketId, BUCKET_SECRET)
+    const sealed = sealBytes(key, purpose, this.random.bytes(SECRET_BYTES), this.random)
+    const { generation } = this.metadata
+    return this.open(bucketId, await this.metadata.run(addBucketSecret(bucketId, { epoch, sealed })), generation)
+  }
+
+  /** `readIn`: the generation before the key was read. */
+  private open(bucketId: BucketId, key: BucketKey, readIn: number): Soon<BucketSecret> {
+    if (key.kind !== "secret") throw unavailable(bucketId, BUCKET_SECRET, "the secret was erased")
+    const { epoch, sealed } = key
+    return after(this.epochs.get(epoch), epochKey => {
+      const plain = openBytes(epochKey, purposeOfSecret(bucketId, BUCKET_SECRET), sealed)
+      if (plain === undefined) throw unavailable(bucketId, BUCKET_SECRET, "the epoch key does not open the secret")
+      const prepared = prepareKey(plain)
+      const sealedSecret = { epoch, sealed }
+      const secret = { number: BUCKET_SECRET, key: prepared, bindKey: bindKeyOf(prepared), sealed: sealedSecret }
+      this.keep(bucketId, secret, readIn)
+      return secret
+    })
+  }
+
+  private keep(bucketId: BucketId, secret: BucketSecret, readIn: number): void {
+    if (this.metadata.generation !== readIn) return
+    this.find(bucketId)
+    if (this.opened.size >= BUCKET_KEY_LIMITS.openedSecretsMax) this.opened.clear()
+    this.opened.set(bucketId, secret)
+  }
+
+  private async makeBucketKey(bucketId: BucketId, use: BucketKeyUse, dataKeys: DataKeys): Promise<OpenBucketKey> {
+    const made = await dataKeys.newDataKey(use.keyArn, use.context)
+    const { number, key } = await this.metadata.run(addBucketKey(bucketId, use, made.ciphertext))
+    const isOurs = equalBytes(key.ciphertext, made.ciphertext)
+    return { number, plain: isOurs ? made.plain : await dataKeys.openDataKey(use.keyArn, key.ciphertext, use.context) }
+  }
+}
+
+/**
+ * The context of a bucket key: the bucket's ARN only, since all objects of the bucket share it. Pairs that a client adds
+ * are in the records of its objects, bound like everything in them.
+ */
+const contextOfBucket = (context: string): string =>
+  textOfContext(contextOfText(context).filter(([name]) => name === ARN_NAME))

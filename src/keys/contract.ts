@@ -21,7 +21,7 @@ export interface EpochKeys {
   /** New secrets are sealed under it. The first use makes it: every device then has format epoch 2 before it is used. */
   current(): Soon<EpochKey>
   /** 32 bytes. Throws `keysUnavailable`. */
-  get(number: number): Uint8Array
+  get(number: number): Soon<Uint8Array>
 }
 
 /** The KMS. `context`: canonical JSON of all pairs. Throws what decision 57 lists. */

@@ -1,5 +1,5 @@
 /**
- * Limits of named keys.
+ * Limits of keys: how many there are, and what this process keeps of them in memory.
  *
  * Source  "Resource quotas" and "ScheduleKeyDeletion", "EnableKeyRotation", AWS KMS Developer Guide and API Reference.
  */
@@ -20,3 +20,10 @@ export const NAMED_KEY_LIMITS = {
 } as const
 
 export const DAY_MS = 86_400_000
+
+export const BUCKET_KEY_LIMITS = {
+  /** Opened secrets of buckets in memory; with one more, all are forgotten. */
+  openedSecretsMax: 10_000,
+  /** How long the objects of a bucket share a new bucket key. */
+  bucketKeyMs: DAY_MS,
+} as const

@@ -61,6 +61,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   names: "generation",
   buckets: "generation",
   settings: "generation",
+  bucketKeys: "generation",
   counters: "counted",
   releases: "own",
   debts: "own",

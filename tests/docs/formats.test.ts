@@ -48,6 +48,7 @@ import type { Extent } from "../../src/format/extent.js"
 import type { VersionLock } from "../../src/format/object-lock.js"
 import { encodeKeyring } from "../../src/format/keyring.js"
 import { encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "../../src/format/kms-records.js"
+import { encodeBucketKey } from "../../src/format/bucket-key.js"
 import { encodeLifecyclePass } from "../../src/format/lifecycle-pass.js"
 import { encodeLogBatch } from "../../src/format/log-batch.js"
 import { MetadataChunkWriter } from "../../src/format/metadata-backup.js"
@@ -578,6 +579,12 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     { ...bucket, versioning: 2, state: 1, policy: "replica:3", settings: 2, lock: [null] },
   ],
   clock: [encodeStoreClock(39), { nowMs: 39 }],
+  bucketKeys: [
+    encodeBucketKey({
+      ...{ kind: "dataKey", createdMs: 49, ciphertext: md5, keyArn: "arn", context: "{}" },
+    }),
+    { kind: 1, createdMs: 49, epoch: null, sealed: Buffer.from(md5), keyArn: "arn", context: "{}" },
+  ],
   lifecycle: [
     encodeLifecyclePass({
       ...{ startedMs: 42, endedMs: 43, next: undefined, taken: [] },

@@ -1,6 +1,7 @@
 /** Every kind of command and query that a history plays. */
 import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
+import { KEY_COMMANDS, KEY_QUERIES } from "./key-kinds.js"
 import { KMS_COMMANDS, KMS_QUERIES } from "./kms-kinds.js"
 import { LIFECYCLE_COMMANDS, LIFECYCLE_QUERIES } from "./lifecycle-kinds.js"
 import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
@@ -9,13 +10,14 @@ import { OBJECT_QUERIES } from "./object-queries.js"
 import type { PlayKind } from "./scene.js"
 
 const OF_OBJECTS = [...OBJECT_COMMANDS, ...MULTIPART_COMMANDS, ...LIFECYCLE_COMMANDS]
-export const COMMANDS = [...OF_OBJECTS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
+export const COMMANDS = [...OF_OBJECTS, ...KEY_COMMANDS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
+const OF_KEYS = [...KEY_QUERIES, ...KMS_QUERIES]
 export const KINDS = [
   ...COMMANDS,
   ...OBJECT_QUERIES,
   ...LIFECYCLE_QUERIES,
+  ...OF_KEYS,
   ...ACCESS_QUERIES,
-  ...KMS_QUERIES,
   ...CLUSTER_QUERIES,
 ]
 
@@ -37,6 +39,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["BeginReencoding", "SwapExtent", "RemoveVersion"],
   ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
   ["CreateBucket", "RaiseBucketIds", "DropBucket"],
+  ["AddBucketSecret", "AddBucketKey", "CloseBucket", "DropBucket", "FreshBucketKey"],
   ["RestoreVersion", "PutVersion", "RemoveVersion", "KeyFacts"],
   ["RestorePart", "PutPart", "SealUpload", "AbortUpload", "KeyFacts"],
   ["RecordHints", "DropRows", "ReadHints"],

@@ -5,6 +5,7 @@ import { must } from "../../base/assert.js"
 import { parseAccountId, parseBucketId, parseBucketName } from "../../base/ids.js"
 import { SETTING_BYTES_MAX } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
+import { bucketKeyRowKey, encodeBucketKey } from "../../format/bucket-key.js"
 import { accountBucketRowKey, bucketRowKey, settingRowKey } from "../../format/row-key.js"
 import { decodeSetting } from "../../format/records.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
@@ -54,11 +55,13 @@ test("a bucket is found by its name while it exists, and listed among its owner'
   assert.equal(findBucket(metadata.committed, name)?.id, bucketId)
   assert.equal(findBucket(metadata.committed, parseBucketName("unknown")), undefined)
   assert.ok(metadata.committed.get("accountBuckets", accountBucketRowKey(owner, name)))
+  metadata.plant("bucketKeys", bucketKeyRowKey(bucketId, 1), encodeBucketKey({ kind: "erased", createdMs: 1 }))
+  metadata.plant("bucketKeys", bucketKeyRowKey(bucketId, 9), encodeBucketKey({ kind: "erased", createdMs: 2 }))
   await metadata.run(closeBucket(bucketId))
   assert.equal(findBucket(metadata.committed, name)?.state, "closing")
   await metadata.run(dropBucket(bucketId))
   assert.equal(findBucket(metadata.committed, name), undefined)
-  for (const family of ["names", "accountBuckets", "counters", "settings"] as const)
+  for (const family of ["names", "accountBuckets", "counters", "settings", "bucketKeys"] as const)
     assert.equal(metadata.rows(family), 0, family)
 })
 

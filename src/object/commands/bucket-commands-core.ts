@@ -12,6 +12,7 @@ import { LIFECYCLE_BYTES_MAX, SETTING_BYTES_MAX } from "../../base/limits.js"
 import type { Policy } from "../../base/policy.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
+import { bucketKeysOf } from "../../format/bucket-key.js"
 import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import type { DefaultRetention } from "../../format/object-lock.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "../../format/row-key.js"
@@ -199,7 +200,9 @@ export const dropBucket = command<[bucketId: BucketId], void>({
       ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
     ]
     const pass = ["lifecycle", lifecycleRowKey(bucketId)] as const
-    const writes = deletionsOf(view, view.ifPresent(...pass) === undefined ? rows : [...rows, pass])
+    const keys = Array.from(view.range("bucketKeys", bucketKeysOf(bucketId)), ([key]) => ["bucketKeys", key] as const)
+    const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
+    const writes = deletionsOf(view, [...rows, ...others])
     return { writes, counts: { bucketId, change: "drop" }, result: undefined }
   },
 })

@@ -1,0 +1,105 @@
+/** Commands and queries on the keys of buckets. Pure decisions. */
+import { fail } from "../base/failures.js"
+import type { BucketId } from "../base/ids.js"
+import {
+  BUCKET_KEYS_MAX,
+  BUCKET_SECRET,
+  bucketKeyRowKey,
+  bucketKeysOf,
+  decodeBucketKey,
+  encodeBucketKey,
+  numberOfBucketKey,
+  type BucketKey,
+} from "../format/bucket-key.js"
+import { decodeBucket } from "../format/records.js"
+import { bucketRowKey } from "../format/row-key.js"
+import { command, query, type RowView, type Touches } from "../metadata/index.js"
+import type { SealedSecret } from "./contract.js"
+import { BUCKET_KEY_LIMITS } from "./limits.js"
+
+/** Rows of the store itself, which has no bucket of its own. */
+const SYSTEM: number = 0
+
+/** Throws `noSuchBucket`, `bucketClosing`: a bucket that is being deleted gets no key that nobody would remove. */
+function checkOpen(view: RowView, bucketId: BucketId): void {
+  if (bucketId === SYSTEM) return
+  const row = view.get("buckets", bucketRowKey(bucketId))
+  if (row === undefined) throw fail("noSuchBucket")
+  const bucket = decodeBucket(row.value)
+  if (bucket.state !== "open") throw fail("bucketClosing", { bucket: bucket.name })
+}
+
+function findKey(view: RowView, bucketId: BucketId, number: number): BucketKey | undefined {
+  const row = view.get("bucketKeys", bucketKeyRowKey(bucketId, number))
+  return row && decodeBucketKey(row.value)
+}
+
+const bucketRows = (bucketId: BucketId): Touches => (bucketId === SYSTEM ? [] : [["buckets", bucketRowKey(bucketId)]])
+
+export const readBucketKey = query("ReadBucketKey", findKey)
+
+/** Returns the secret of the bucket: another process may have added one first. Throws `noSuchBucket`, `bucketClosing`. */
+export const addBucketSecret = command<[bucketId: BucketId, secret: SealedSecret], BucketKey>({
+  name: "AddBucketSecret",
+  touches: bucketId => [...bucketRows(bucketId), ["bucketKeys", bucketKeyRowKey(bucketId, BUCKET_SECRET)]],
+  decide(view, { nowMs }, bucketId, { epoch, sealed }) {
+    checkOpen(view, bucketId)
+    const known = findKey(view, bucketId, BUCKET_SECRET)
+    if (known !== undefined) return { writes: [], result: known }
+    const secret: BucketKey = { kind: "secret", createdMs: nowMs, epoch, sealed }
+    const key = bucketKeyRowKey(bucketId, BUCKET_SECRET)
+    return { writes: [{ family: "bucketKeys", key, value: encodeBucketKey(secret) }], result: secret }
+  },
+})
+
+/** For whom a bucket key is. */
+export interface BucketKeyUse {
+  readonly keyArn: string
+  /** Canonical JSON. */
+  readonly context: string
+}
+
+interface NumberedBucketKey {
+  readonly number: number
+  readonly key: Extract<BucketKey, { readonly kind: "dataKey" }>
+}
+
+/** The newest bucket key for this use that is not a day old. Later numbers are newer, so the search ends at an old one. */
+function findFresh(
+  view: RowView,
+  bucketId: BucketId,
+  use: BucketKeyUse,
+  nowMs: number,
+): { readonly last: number; readonly fresh: NumberedBucketKey | undefined } {
+  let last: number | undefined
+  for (const [row, { value }] of view.range("bucketKeys", { ...bucketKeysOf(bucketId), reverse: true })) {
+    const number = numberOfBucketKey(row)
+    last ??= number
+    const key = decodeBucketKey(value)
+    if (key.kind !== "dataKey" || nowMs - key.createdMs >= BUCKET_KEY_LIMITS.bucketKeyMs) break
+    if (key.keyArn === use.keyArn && key.context === use.context) return { last, fresh: { number, key } }
+  }
+  return { last: last ?? BUCKET_SECRET, fresh: undefined }
+}
+
+/** Undefined if one must be made. */
+export const freshBucketKey = query(
+  "FreshBucketKey",
+  (view, bucketId: BucketId, use: BucketKeyUse, nowMs: number) => findFresh(view, bucketId, use, nowMs).fresh,
+)
+
+/** Returns the bucket key to use: another process may have added one first. Throws `noSuchBucket`, `bucketClosing`. */
+export const addBucketKey = command<[BucketId, BucketKeyUse, ciphertext: Uint8Array], NumberedBucketKey>({
+  name: "AddBucketKey",
+  touches: bucketRows,
+  decide(view, { nowMs }, bucketId, use, ciphertext) {
+    checkOpen(view, bucketId)
+    const { last, fresh } = findFresh(view, bucketId, use, nowMs)
+    if (fresh !== undefined) return { writes: [], result: fresh }
+    if (last === BUCKET_KEYS_MAX) throw fail("limitExceeded", { message: "the bucket has too many keys" })
+    const number = last + 1
+    const key = { kind: "dataKey", createdMs: nowMs, keyArn: use.keyArn, context: use.context, ciphertext } as const
+    const row = bucketKeyRowKey(bucketId, number)
+    return { writes: [{ family: "bucketKeys", key: row, value: encodeBucketKey(key) }], result: { number, key } }
+  },
+})

@@ -1,0 +1,28 @@
+/** The commands and queries on keys of buckets. */
+import { bucketKeysOf, numberOfBucketKey } from "../../src/format/bucket-key.js"
+import { addBucketKey, addBucketSecret, freshBucketKey, readBucketKey } from "../../src/keys/bucket-keys-core.js"
+import { SYSTEM_BUCKET_ID } from "../../src/object/jobs/metadata-backup-bucket.js"
+import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
+
+const bucketIdOf = (scene: Scene) => (scene.oneIn(10) ? SYSTEM_BUCKET_ID : scene.bucketId())
+const useOf = (scene: Scene) => ({ keyArn: scene.pick(["arn:a", "arn:b"]), context: "{}" })
+
+export const KEY_COMMANDS: readonly PlayKind[] = [
+  commandKind("AddBucketSecret", 2, scene => {
+    const secret = { epoch: scene.pick([1, 2]), sealed: scene.random.bytes(60) }
+    return addBucketSecret(bucketIdOf(scene), secret)
+  }),
+  commandKind("AddBucketKey", 2, scene => addBucketKey(bucketIdOf(scene), useOf(scene), scene.random.bytes(8))),
+]
+
+export const KEY_QUERIES: readonly PlayKind[] = [
+  queryKind("ReadBucketKey", scene => {
+    const bucketId = bucketIdOf(scene)
+    const numbers = scene.rows("bucketKeys", bucketKeysOf(bucketId)).map(([row]) => numberOfBucketKey(row))
+    return readBucketKey(
+      bucketId,
+      scene.pickOr(numbers, () => 1),
+    )
+  }),
+  queryKind("FreshBucketKey", scene => freshBucketKey(bucketIdOf(scene), useOf(scene), scene.nowMs)),
+]
